@@ -1,0 +1,40 @@
+# Needs Python 3.11 or later and make. Everything else goes into .venv, at the versions of constraints.txt.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format constraints clean
+
+BIN := .venv/bin
+WORKERS ?= auto
+export PYTHON
+
+help:    ## show this
+	@sed -n 's/^\([a-z]*\): *## /  make \1	/p' Makefile
+
+demo:    ## train a real model over a grid of 36 configurations, start to end
+	@tools/setup demo
+	@$(BIN)/maestro demo
+
+test:    ## run all tests (WORKERS=n sets how many at a time)
+	@tools/setup dev
+	@$(BIN)/python -m pytest -n $(WORKERS) $(TESTS)
+
+check:   ## formatter, linter, types and the direction of imports
+	@tools/setup dev
+	@$(BIN)/ruff format --check --quiet . || { echo "run: make format" >&2; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-logo
+
+format:  ## format the code and repair what the linter can
+	@tools/setup dev
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --fix --quiet .
+
+setup:   ## make .venv, with the tools for development
+	@tools/setup dev
+
+constraints: ## install the newest versions and write constraints.txt
+	@tools/constraints
+
+clean:   ## remove .venv and everything that was made
+	@rm -rf .venv build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
