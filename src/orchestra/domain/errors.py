@@ -1,0 +1,66 @@
+"""Every error that Orchestra raises on purpose: one root, one sentence, perhaps a hint."""
+
+from __future__ import annotations
+
+import inspect
+
+
+class OrchestraError(Exception):
+    """Something went wrong.
+
+    The message says what is wrong and where; `hint` says what to do next. The docstring's first line
+    is the message where none is given.
+    """
+
+    exit_status = 2
+
+    def __init__(self, message: str | None = None, *, hint: str | None = None) -> None:
+        first_line = (inspect.getdoc(type(self)) or "").partition("\n")[0]
+        super().__init__(message or first_line)
+        self.hint = hint
+
+
+class BadInput(OrchestraError):
+    """What was given cannot be used."""
+
+
+class NotFound(OrchestraError):
+    """There is nothing by that name."""
+
+
+class AlreadyExists(OrchestraError):
+    """Something by that name exists already."""
+
+
+class Refused(OrchestraError):
+    """That is not possible in the present state."""
+
+
+class ConfigurationError(OrchestraError):
+    """The configuration cannot be used."""
+
+
+class DatabaseUnavailable(OrchestraError):
+    """The database cannot be reached."""
+
+
+class SchemaMismatch(OrchestraError):
+    """The database's schema and this program do not fit together."""
+
+
+class Fenced(OrchestraError):
+    """The database no longer accepts this keeper: its lease was given away."""
+
+
+class Superseded(OrchestraError):
+    """Another process has taken over this duty."""
+
+
+class VolumeError(OrchestraError):
+    """A folder or file on the volume cannot be used."""
+
+
+class Cancelled(OrchestraError):
+    """Stopped at your request; nothing was changed."""
+
+    exit_status = 130

@@ -1,0 +1,110 @@
+"""What the conductor decides about a task, from what it sees of it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from orchestra.domain.models import Counts, Limit
+from orchestra.domain.states import Intent, TaskState
+from orchestra.domain.transitions import TaskInput
+
+ASSIGNED_AT_MOST = 50_000
+"""Jobs of one task that are released at a time: enough for any group of nodes, few enough to withdraw."""
+REFILL_BELOW = ASSIGNED_AT_MOST // 2
+CHUNK = 5_000
+"""Jobs moved in one transaction: 0.04 s, so that no claim waits longer (1,000,000 in one take 10 s)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TestFacts:
+    """How the test jobs of a task stand.
+
+    `matured` are alive for longer than `--test-for`; `unasked` are alive and not yet asked to end.
+    """
+
+    __test__ = False
+
+    jobs: int = 0
+    waiting: int = 0
+    living: int = 0
+    unasked: int = 0
+    matured: int = 0
+    done: int = 0
+    failed: int = 0
+
+    @property
+    def passed(self) -> bool:
+        return self.failed == 0 and self.done + self.matured == self.jobs
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFacts:
+    """All that a decision about a task rests on. `claimed` counts jobs that a pilot holds, started or not."""
+
+    state: TaskState
+    held: bool
+    test_jobs: int
+    jobs: int
+    counts: Counts
+    intent: Intent | None = None
+    test: TestFacts = TestFacts()
+    claimed: int = 0
+    max_fails: Limit | None = None
+    forgiven: int = 0
+
+
+def decide(facts: TaskFacts) -> TaskInput | None:
+    """Give the next input for a task, or None while there is nothing to do.
+
+    A mass move that is under way is always finished first, so that the counts are what they say.
+    """
+    if facts.intent is not None:
+        return None
+    match facts.state:
+        case TaskState.REGISTERED:
+            return _begin(facts)
+        case TaskState.TESTING:
+            return _test(facts.test)
+        case TaskState.RUNNING:
+            return _work(facts)
+        case TaskState.KILL:
+            return TaskInput.ALL_DEAD if facts.claimed == 0 else None
+        case TaskState.DONE | TaskState.FINALIZED | TaskState.BROKEN | TaskState.KILLED:
+            return None
+        case _:
+            assert_never(facts.state)
+
+
+def _begin(facts: TaskFacts) -> TaskInput | None:
+    if facts.held:
+        return None
+    return TaskInput.BEGIN_TEST if facts.test_jobs > 0 else TaskInput.BEGIN
+
+
+def _test(test: TestFacts) -> TaskInput | None:
+    if test.failed:
+        if test.living == 0:
+            return TaskInput.TEST_OVER
+        return TaskInput.TEST_FAILED if test.waiting or test.unasked else None
+    return TaskInput.TEST_PASSED if test.passed else None
+
+
+def _work(facts: TaskFacts) -> TaskInput | None:
+    counts = facts.counts
+    if counts.done == facts.jobs:
+        return TaskInput.ALL_DONE
+    if counts.ended == facts.jobs:
+        return TaskInput.ALL_ENDED
+    new_failures = counts.failed - facts.forgiven
+    if facts.max_fails and not facts.held and facts.max_fails.reached(new_failures, facts.jobs):
+        return TaskInput.FAILS_REACHED
+    return None
+
+
+def refill(facts: TaskFacts) -> int:
+    """Give how many more jobs of a running task to release now."""
+    wanted = facts.state is TaskState.RUNNING and not facts.held and facts.intent is None
+    if not wanted or facts.counts.assigned >= REFILL_BELOW:
+        return 0
+    return min(facts.counts.registered, ASSIGNED_AT_MOST - facts.counts.assigned)

@@ -1,0 +1,200 @@
+"""The tables of what may follow what, and the pure functions that walk them.
+
+`step_task` and `step_job` are total: every pair of state and input is either a step or a refusal with a
+reason. Nothing else in Orchestra decides what a state becomes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import assert_never
+
+from orchestra.domain.states import ENDED_TASK_STATES, Intent, JobState, TaskState
+
+
+class TaskInput(StrEnum):
+    """What can happen to a task: first what the conductor sees, then what people ask for."""
+
+    BEGIN_TEST = "begin_test"
+    BEGIN = "begin"
+    TEST_PASSED = "test_passed"
+    TEST_FAILED = "test_failed"
+    TEST_OVER = "test_over"
+    ALL_DONE = "all_done"
+    ALL_ENDED = "all_ended"
+    FAILS_REACHED = "fails_reached"
+    ALL_DEAD = "all_dead"
+
+    HOLD = "hold"
+    RELEASE = "release"
+    KILL = "kill"
+    RETRY = "retry"
+    RETRY_ALL = "retry_all"
+    JOB_RETRY = "job_retry"
+    JOB_KILL = "job_kill"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStep:
+    """What a task becomes, and the mass move that goes with it.
+
+    `new_run` says that the retry counters and the times of the task start over; `hold` that the step also
+    holds the task; `again` that it is at its place already, which is said and is no mistake.
+    """
+
+    state: TaskState
+    intent: Intent | None = None
+    new_run: bool = False
+    hold: bool = False
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why an input is not possible in a state, and what to do instead."""
+
+    reason: str
+    hint: str | None = None
+
+
+_T, _I = TaskState, TaskInput
+
+_TASK_TABLE: dict[tuple[TaskState, TaskInput], TaskStep] = {
+    (_T.REGISTERED, _I.BEGIN_TEST): TaskStep(_T.TESTING),
+    (_T.REGISTERED, _I.BEGIN): TaskStep(_T.RUNNING),
+    (_T.TESTING, _I.TEST_PASSED): TaskStep(_T.RUNNING),
+    (_T.TESTING, _I.TEST_FAILED): TaskStep(_T.TESTING, Intent.END_TEST),
+    (_T.TESTING, _I.TEST_OVER): TaskStep(_T.BROKEN, Intent.BREAK),
+    (_T.RUNNING, _I.ALL_DONE): TaskStep(_T.DONE),
+    (_T.RUNNING, _I.ALL_ENDED): TaskStep(_T.FINALIZED),
+    (_T.RUNNING, _I.FAILS_REACHED): TaskStep(_T.RUNNING, hold=True),
+    (_T.KILL, _I.ALL_DEAD): TaskStep(_T.KILLED),
+    (_T.REGISTERED, _I.KILL): TaskStep(_T.KILL, Intent.KILL),
+    (_T.TESTING, _I.KILL): TaskStep(_T.KILL, Intent.KILL),
+    (_T.RUNNING, _I.KILL): TaskStep(_T.KILL, Intent.KILL),
+    (_T.DONE, _I.RETRY): TaskStep(_T.REGISTERED, Intent.RETRY_ALL, new_run=True),
+    (_T.FINALIZED, _I.RETRY): TaskStep(_T.RUNNING, Intent.RETRY, new_run=True),
+    (_T.BROKEN, _I.RETRY): TaskStep(_T.REGISTERED, Intent.RETRY, new_run=True),
+    (_T.KILLED, _I.RETRY): TaskStep(_T.REGISTERED, Intent.RETRY, new_run=True),
+    (_T.TESTING, _I.JOB_RETRY): TaskStep(_T.TESTING),
+    (_T.RUNNING, _I.JOB_RETRY): TaskStep(_T.RUNNING),
+    (_T.TESTING, _I.JOB_KILL): TaskStep(_T.TESTING),
+    (_T.RUNNING, _I.JOB_KILL): TaskStep(_T.RUNNING),
+    **{(state, _I.RETRY_ALL): TaskStep(_T.REGISTERED, Intent.RETRY_ALL, new_run=True) for state in ENDED_TASK_STATES},
+    **{(state, _I.JOB_RETRY): TaskStep(_T.RUNNING, new_run=True) for state in ENDED_TASK_STATES},
+    **{(state, _I.KILL): TaskStep(state, again=True) for state in ENDED_TASK_STATES | {_T.KILL}},
+    **{(state, _I.HOLD): TaskStep(state, hold=True) for state in TaskState if state.is_live},
+    **{(state, _I.RELEASE): TaskStep(state) for state in TaskState if state.is_live},
+    **{(state, _I.DELETE): TaskStep(state) for state in ENDED_TASK_STATES},
+}
+
+
+def step_task(state: TaskState, given: TaskInput) -> TaskStep | Refusal:
+    """Give what a task in `state` becomes by the input, or why it is refused."""
+    return _TASK_TABLE.get((state, given)) or _refuse_task(state, given)
+
+
+def _refuse_task(state: TaskState, given: TaskInput) -> Refusal:
+    match given:
+        case _I.RETRY | _I.RETRY_ALL:
+            if state is _T.KILL:
+                return Refusal("its jobs are still being ended", "Retry it when it is KILLED.")
+            return Refusal(f"it is {state} and works on its jobs already", "Kill it first to start it over.")
+        case _I.JOB_RETRY | _I.JOB_KILL:
+            if state is _T.KILL:
+                return Refusal("the whole task is being killed")
+            if state is _T.REGISTERED:
+                return Refusal("its jobs have not been released yet")
+            return Refusal(f"it is {state}; none of its jobs is alive")
+        case _I.HOLD | _I.RELEASE:
+            return Refusal(f"it is {state}; nothing of it waits to start")
+        case _I.DELETE:
+            return Refusal(f"it is {state}", "Kill it first, or use --force to do both.")
+        case _I.KILL:
+            raise AssertionError("every state takes a kill")
+        case (
+            _I.BEGIN_TEST | _I.BEGIN | _I.TEST_PASSED | _I.TEST_FAILED | _I.TEST_OVER
+            | _I.ALL_DONE | _I.ALL_ENDED | _I.FAILS_REACHED | _I.ALL_DEAD
+        ):
+            return Refusal(f"{given} does not apply to a task that is {state}")
+        case _:
+            assert_never(given)
+
+
+class JobInput(StrEnum):
+    """What can happen to a job."""
+
+    RELEASE = "release"
+    """The conductor lets it go."""
+    WITHDRAW = "withdraw"
+    """The conductor takes it back before a pilot has claimed it."""
+    START = "start"
+    """Its attempt's process exists."""
+    SUCCEED = "succeed"
+    """Its latest attempt succeeded, even one that had been given up."""
+    FAIL = "fail"
+    """Its latest attempt failed and a retry is left."""
+    FAIL_FOR_GOOD = "fail_for_good"
+    """Its latest attempt failed and no retry is left."""
+    LOSE = "lose"
+    """Nobody knows how its attempt ended; that costs no retry."""
+    POISON = "poison"
+    """The same, too often in a row."""
+    GIVE_BACK = "give_back"
+    """Its attempt never started, by no fault of the job."""
+    KILL = "kill"
+    """It is ended for a user, and nothing of it is alive."""
+    BREAK = "break"
+    """Its task broke."""
+    RETRY = "retry"
+    """A user starts it over."""
+
+
+_J, _K = JobState, JobInput
+
+# An outcome counts as long as its attempt is the job's latest one. An attempt that had been given up as
+# lost has left its job assigned, withdrawn (registered) or failed (poisonous), hence those rows.
+_ATTEMPTED = (_J.ASSIGNED, _J.RUNNING)
+_GIVEN_UP = (_J.REGISTERED, _J.FAILED)
+_AT_REST = (_J.REGISTERED, _J.ASSIGNED, _J.FAILED, _J.KILLED, _J.BROKEN)
+
+_JOB_TABLE: dict[tuple[JobState, JobInput], JobState] = {
+    (_J.REGISTERED, _K.RELEASE): _J.ASSIGNED,
+    (_J.ASSIGNED, _K.WITHDRAW): _J.REGISTERED,
+    (_J.ASSIGNED, _K.START): _J.RUNNING,
+    **{(state, _K.SUCCEED): _J.DONE for state in _ATTEMPTED + _GIVEN_UP},
+    **{(state, _K.FAIL): _J.ASSIGNED for state in _ATTEMPTED},
+    **{(state, _K.FAIL_FOR_GOOD): _J.FAILED for state in _ATTEMPTED + _GIVEN_UP},
+    **{(state, _K.LOSE): _J.ASSIGNED for state in _ATTEMPTED},
+    **{(state, _K.POISON): _J.FAILED for state in _ATTEMPTED},
+    (_J.ASSIGNED, _K.GIVE_BACK): _J.ASSIGNED,
+    (_J.RUNNING, _K.KILL): _J.KILLED,
+    **{(state, _K.KILL): _J.KILLED for state in _AT_REST},
+    **{(state, _K.BREAK): _J.BROKEN for state in _AT_REST},
+    **{(state, _K.RETRY): _J.REGISTERED for state in (*_AT_REST, _J.DONE)},
+}
+
+
+def step_job(state: JobState, given: JobInput) -> JobState | Refusal:
+    """Give what a job in `state` becomes by the input, or why it is refused."""
+    return _JOB_TABLE.get((state, given)) or Refusal(f"a job that is {state} takes no {given}")
+
+
+def job_moves() -> frozenset[tuple[JobState, JobState]]:
+    """Give every (from, to) that the database lets through.
+
+    One report may carry a job through `running` (start and end in one statement), so the moves that take
+    two steps through `running` belong to it.
+    """
+    single = {(state, target) for (state, _), target in _JOB_TABLE.items()}
+    through_running = {
+        (_J.ASSIGNED, target) for (state, _), target in _JOB_TABLE.items() if state is _J.RUNNING
+    }
+    return frozenset(single | through_running)
+
+
+def task_moves() -> frozenset[tuple[TaskState, TaskState]]:
+    """Give every (from, to) that the database lets through."""
+    return frozenset((state, step.state) for (state, _), step in _TASK_TABLE.items())
