@@ -1,0 +1,237 @@
+"""Connections to PostgreSQL: made with care, and speaking in our own errors when they fail."""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import psycopg
+from psycopg import errors, pq
+from psycopg.abc import PQGen
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import TupleRow
+
+from orchestra.domain.errors import ConfigurationError, DatabaseUnavailable
+
+SCHEMA = "orchestra"
+STATEMENT_TIMEOUT = 5.0
+LOCK_TIMEOUT = 3.0
+IDLE_IN_TRANSACTION_TIMEOUT = 10.0
+CONNECT_TIMEOUT = 5.0
+
+T = TypeVar("T")
+
+_CHECK_ADDRESS = 'Check "postgres" in your configuration. Running jobs are not affected.'
+_WAIT_AND_SEE = "Running jobs are not affected. Try again when the database is back."
+
+# What is about the server's condition, not about the statement.
+_CONDITIONS: dict[str, str] = {
+    "53100": "has no space left on its disk",
+    "53200": "is out of memory",
+    "53300": "has no connection left: too many are open",
+    "55P03": "is busy: something has kept a needed row locked for too long",
+    "57014": "is busy: a statement took longer than it may",
+    "57P01": "is shutting down",
+    "57P02": "is shutting down after a crash",
+    "57P03": "is starting up or shutting down",
+}
+
+# A refused connection has no SQLSTATE in libpq, only the server's words.
+_REFUSALS: tuple[tuple[str, str], ...] = (
+    (r"password authentication failed", 'refused user "{user}": password authentication failed.'),
+    (r"no password supplied", 'asks user "{user}" for a password, and the address holds none.'),
+    (r'role ".*" does not exist', 'has no user "{user}".'),
+    (r'database ".*" does not exist', 'has no database "{dbname}".'),
+    (r"no pg_hba\.conf entry", 'does not let user "{user}" in from this machine (pg_hba.conf).'),
+    (r"permission denied for database", 'does not let user "{user}" use database "{dbname}".'),
+    (r"is not permitted to log in", 'has a user "{user}" who may not log in.'),
+    (
+        r"too many clients|remaining connection slots|too many connections",
+        "has no connection left.",
+    ),
+    (r"system is starting up|in recovery mode", "is starting up."),
+    (r"system is shutting down", "is shutting down."),
+)
+_UNREACHABLE: tuple[tuple[str, str], ...] = (
+    (r"[Cc]onnection refused|No such file or directory", "nothing listens there."),
+    (
+        r"translate host name|Name or service not known|failed to resolve|getaddrinfo",
+        "no such host.",
+    ),
+    (r"No route to host|Network is unreachable", "there is no route to it."),
+    (r"timeout expired|timed out|[Tt]imeout", "it does not answer."),
+    (r"Permission denied", "its socket folder belongs to somebody else."),
+    (r"SSL", "no agreement about encryption (see sslmode in the address)."),
+)
+
+
+class Connection(psycopg.Connection[TupleRow]):
+    """A psycopg connection whose losses and refusals are DatabaseUnavailable.
+
+    Errors about a statement (a unique key that exists, a check that fails, a deadlock) stay what psycopg calls them.
+    """
+
+    def wait(
+        self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None
+    ) -> T:  # everything that a connection, cursor or transaction does passes here
+        try:
+            return super().wait(gen, interval, timeout)
+        except psycopg.Error as error:
+            if failure := self._failure(error):
+                raise failure from error
+            raise
+
+    def _check_connection_ok(self) -> None:
+        if self.pgconn.status != pq.ConnStatus.OK:
+            raise DatabaseUnavailable(
+                "the connection to the database is closed.", hint=_WAIT_AND_SEE
+            )
+        super()._check_connection_ok()
+
+    def _failure(self, error: psycopg.Error) -> DatabaseUnavailable | None:
+        if condition := _CONDITIONS.get(error.sqlstate or ""):
+            return DatabaseUnavailable(f"the database {condition}.", hint=_WAIT_AND_SEE)
+        if self.pgconn.status != pq.ConnStatus.OK:
+            return DatabaseUnavailable(
+                "the connection to the database was lost.", hint=_WAIT_AND_SEE
+            )
+        return None
+
+
+def connect(
+    url: str,
+    *,
+    name: str = "maestro",
+    connect_timeout: float = CONNECT_TIMEOUT,
+    statement_timeout: float = STATEMENT_TIMEOUT,
+    lock_timeout: float = LOCK_TIMEOUT,
+    idle_in_transaction_timeout: float = IDLE_IN_TRANSACTION_TIMEOUT,
+) -> Connection:
+    """Connect, in autocommit mode: what belongs together stands in `with conn.transaction()`.
+
+    Times are in seconds; 0 is no limit. `name` is shown in pg_stat_activity. A server that is silent on an open
+    connection is given up after about 20 s.
+
+    Raises:
+        ConfigurationError: the address is not one.
+        DatabaseUnavailable: nothing answers there, or it refuses; the sentence says which.
+    """
+    address = check_address(url)
+    options = {
+        "search_path": SCHEMA,
+        "timezone": "UTC",
+        "statement_timeout": _milliseconds(statement_timeout),
+        "lock_timeout": _milliseconds(lock_timeout),
+        "idle_in_transaction_session_timeout": _milliseconds(idle_in_transaction_timeout),
+    }
+    try:
+        return Connection.connect(
+            url,
+            autocommit=True,
+            application_name=name,
+            client_encoding="UTF8",
+            connect_timeout=max(2, round(connect_timeout)),  # libpq takes no less
+            keepalives=1,
+            keepalives_idle=10,
+            keepalives_interval=3,
+            keepalives_count=3,
+            tcp_user_timeout=20_000,
+            options=" ".join(
+                [
+                    address.get("options", ""),
+                    *(f"-c {key}={value}" for key, value in options.items()),
+                ]
+            ),
+        )
+    except psycopg.Error as error:
+        raise _explain(address, str(error)) from None  # its text may hold the password
+
+
+def check_address(url: str) -> dict[str, str]:
+    """Give the parts of a postgres:// or postgresql:// address, named as libpq names them.
+
+    Raises:
+        ConfigurationError: it is not one. The sentence shows nothing of it, since it may hold a password.
+    """
+    wrong = ConfigurationError(
+        '"postgres" is not an address of a PostgreSQL server.',
+        hint="It looks like postgresql://user:password@host:5432/database; in a password, write @ as %40, "
+        "/ as %2F, : as %3A, # as %23, ? as %3F, % as %25.",
+    )
+    try:
+        parts = conninfo_to_dict(url)
+    except (psycopg.Error, ValueError):
+        raise wrong from None
+    address = {key: str(value) for key, value in parts.items() if value is not None}
+    # An unescaped @ or / in a password makes the rest of it a host, a port or a database.
+    astray = "@" in address.get("host", "") + address.get("dbname", "")
+    if (
+        astray
+        or not re.match(r"postgres(ql)?://", url)
+        or not re.fullmatch(r"[\d,]*", address.get("port", ""))
+    ):
+        raise wrong
+    return address
+
+
+def in_transaction(conn: psycopg.Connection, work: Callable[[], T], *, tries: int = 5) -> T:
+    """Run `work` in a transaction, again when PostgreSQL chose it as a deadlock's or a serialization's victim.
+
+    Within an outer transaction it runs once: only whoever began that one can begin again.
+    """
+    if conn.info.transaction_status != pq.TransactionStatus.IDLE:
+        return work()
+    for left in reversed(range(tries)):
+        try:
+            with conn.transaction():
+                return work()
+        except (errors.DeadlockDetected, errors.SerializationFailure):
+            if not left:
+                raise
+            time.sleep(random.uniform(0.005, 0.05))  # noqa: S311 - so that the two do not meet again
+    raise ValueError("tries must be at least 1")
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, round(seconds * 1000)) if seconds else 0
+
+
+def _explain(address: dict[str, str], text: str) -> DatabaseUnavailable:
+    where = _place(address)
+    facts = {"user": address.get("user", "of this account"), "dbname": address.get("dbname", "")}
+    facts["dbname"] = facts["dbname"] or facts["user"]
+    for pattern, sentence in _REFUSALS:
+        if re.search(pattern, text):
+            return DatabaseUnavailable(f"{where} {sentence.format(**facts)}", hint=_CHECK_ADDRESS)
+    for pattern, sentence in _UNREACHABLE:
+        if re.search(pattern, text):
+            return DatabaseUnavailable(
+                f"{where} cannot be reached: {sentence}", hint=_CHECK_ADDRESS
+            )
+    return DatabaseUnavailable(
+        f"{where} cannot be used: {_without_secrets(address, text)}", hint=_CHECK_ADDRESS
+    )
+
+
+def _place(address: dict[str, str]) -> str:
+    hosts = address.get("host", address.get("hostaddr", "")).split(",")
+    ports = address.get("port", "5432").split(",")
+    ports += ports[:1] * (len(hosts) - len(ports))
+    places = [
+        f"the database in {host}"
+        if host.startswith("/")
+        else f"the database at {host or 'localhost'}:{port}"
+        for host, port in zip(hosts, ports, strict=False)
+    ]
+    return " or ".join(places)
+
+
+def _without_secrets(address: dict[str, str], text: str) -> str:
+    last_line = text.strip().rpartition("\n")[2].rpartition("FATAL:")[2].strip()
+    for key in ("password", "sslpassword"):
+        if secret := address.get(key):
+            last_line = last_line.replace(secret, "***")
+    return last_line

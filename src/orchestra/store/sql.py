@@ -1,0 +1,80 @@
+"""Named SQL statements, read from the .sql files beside this module.
+
+A file looks like this, and `load("job").claim` gives the text of the statement called claim:
+
+    -- name: claim
+    -- Why it is shaped so, and which index it walks.
+    select ...
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import LiteralString
+
+_FOLDER = Path(__file__).parent
+_NAME = re.compile(r"^--\s*name:\s*(.*?)\s*$")
+
+
+class Statements:
+    """The statements of one file, each an attribute."""
+
+    def __init__(self, source: str, statements: dict[str, LiteralString]) -> None:
+        self._source = source
+        self._statements = statements
+
+    # LiteralString, because only files of this package get here: never anything that a user typed.
+    def __getattr__(self, name: str) -> LiteralString:
+        try:
+            return self._statements[name]
+        except KeyError:
+            raise AttributeError(f"{self._source} has no statement called {name!r}") from None
+
+    def __iter__(self) -> Iterator[str]:
+        """Walk over the names."""
+        return iter(self._statements)
+
+
+@cache
+def load(table: str) -> Statements:
+    """Give the statements of store/<table>.sql, read once a process."""
+    path = _FOLDER / f"{table}.sql"
+    return parse(path.read_text(encoding="utf-8"), source=path.name)
+
+
+def parse(text: str, *, source: str) -> Statements:
+    """Split the text of a .sql file at its `-- name:` lines.
+
+    Lines that are only a comment are left out: a percent sign in one would be read as a placeholder.
+
+    Raises:
+        ValueError: a name stands there twice or is no identifier, a statement is empty or has no name.
+    """
+    statements: dict[str, LiteralString] = {}
+    name = None
+    lines: list[str] = []
+    for number, line in enumerate([*text.splitlines(), "-- name: end_of_file"], start=1):
+        if match := _NAME.match(line):
+            _keep(statements, name, lines, source)
+            name, lines = match[1], []
+            if not name.isidentifier() or name in statements:
+                raise ValueError(
+                    f"{source}, line {number}: {name!r} is no name or stands there twice"
+                )
+        elif not line.lstrip().startswith("--"):
+            lines.append(line)
+    return Statements(source, statements)
+
+
+def _keep(
+    statements: dict[str, LiteralString], name: str | None, lines: list[str], source: str
+) -> None:
+    statement = "\n".join(lines).strip().removesuffix(";")
+    if name is None and not statement:
+        return
+    if name is None or not statement:
+        raise ValueError(f"{source}: {name or 'the text before the first name'} is not a statement")
+    statements[name] = statement
