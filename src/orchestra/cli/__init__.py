@@ -1,0 +1,39 @@
+"""The command line: `maestro NOUN VERB`, one module a noun.
+
+How a noun registers itself
+    Its module is named in `registry.py` (word, module, one line of help) and exposes `VERBS`, a tuple of
+    `Verb`. The module is imported only when its noun is used, so it may import its services at the top, but
+    psycopg and rich still inside functions where a verb can do without.
+
+        def _create_arguments(parser: Parser) -> None:
+            parser.add_argument("-n", "--name", required=True, help="the user's name")
+
+        def _create(ctx: Context) -> int | None:
+            with ctx.database() as conn:                    # opened, checked, errors in plain words
+                user = users.create(conn, ctx.args.name)    # a service: one transaction of its own
+            ctx.out.say(f"user {user.name} created")        # stdout: what the command was asked for
+            return None                                     # or an exit status
+
+        VERBS = (
+            Verb("create", "make a user", _create, _create_arguments, example="maestro user create -n ana"),
+            Verb("list", "show all users", _list, output=True, example="maestro user list -o json"),
+        )
+
+How it opens the database
+    `with ctx.database() as conn:` gives an autocommit psycopg connection by the settings (embedded or a
+    server, schema checked). `ctx.me(conn)` gives the current user's `User`, made when there is none yet.
+    `ctx.settings` is the configuration, read at first use. `ctx.args` is argparse's namespace.
+
+How it prints
+    `Verb(..., output=True)` adds `-o table|json` and `-q`. Then
+    `ctx.out.items(things, columns, record=to_dict, key=name_of, empty="No users yet.")` prints a list and
+    `ctx.out.item(thing, lines, record=to_dict, key=name_of)` prints one thing; both honour -o and -q.
+    `Column("JOBS", lambda t: str(t.jobs), right=True)`; a column with `state=True` is coloured on a terminal.
+    `ctx.out.say(text)` is for stdout, `ctx.out.note(text)` for hints on stderr. A progress line is
+    `with ctx.out.progress("taking checksums", total) as progress: progress.advance()`. A question is
+    `ctx.out.ask("Delete task 0?", yes=ctx.args.yes)`: False by default, refused off a terminal.
+    Durations, sizes and counts are worded by `orchestra.domain.wording`.
+
+How it fails
+    It raises a child of `OrchestraError(message, hint=...)`; `main.py` is the one place that prints it.
+"""

@@ -1,0 +1,64 @@
+"""What a command gets: its arguments, the configuration, the database, the way to print."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from orchestra.cli.output import Output
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from orchestra.config import Settings
+    from orchestra.domain.models import User
+
+
+@dataclass
+class Context:
+    """One run of one command. `command` is what was typed: "task list"."""
+
+    args: argparse.Namespace
+    command: str = ""
+    out: Output = field(default_factory=Output)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The configuration, read at first use; its warnings go to stderr.
+
+        Raises:
+            ConfigurationError: the file cannot be used.
+        """
+        from orchestra.config import load
+
+        settings = load(getattr(self.args, "config", None))
+        for warning in settings.warnings:
+            self.out.note(f"warning: {warning}")
+        return settings
+
+    @contextmanager
+    def database(self, *, need_schema: bool = True) -> Iterator[psycopg.Connection]:
+        """Give an autocommit connection for the length of the block.
+
+        Raises:
+            DatabaseUnavailable: it cannot be reached, or went away meanwhile.
+            SchemaMismatch: its schema and this program do not fit.
+        """
+        from orchestra import wiring
+
+        with wiring.translated_errors(self.settings):
+            conn = wiring.open_database(self.settings, need_schema=need_schema, say=self.out.note)
+            try:
+                yield conn
+            finally:
+                conn.close()
+
+    def me(self, conn: psycopg.Connection) -> User:
+        """Give the current user, made on first need."""
+        from orchestra import wiring
+
+        return wiring.current_user(conn, self.settings, say=self.out.note)

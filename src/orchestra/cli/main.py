@@ -1,0 +1,115 @@
+"""The program: finds the command, runs it, and is the one place where an error becomes words."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from orchestra.cli.output import Output, print_error
+from orchestra.cli.registry import WORDS, Verb, Word, find_word, resolve
+from orchestra.domain.errors import BadInput, OrchestraError
+
+_BROKEN_PIPE = 128 + 13
+_INTERRUPTED = 128 + 2
+_BUG = 70  # EX_SOFTWARE of sysexits.h
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command line and give its exit status: 0, 2 for a mistake, 130 for Ctrl-C."""
+    arguments = sys.argv[1:] if argv is None else argv
+    try:
+        status = _run(arguments)
+        sys.stdout.flush()
+        return status
+    except OrchestraError as error:
+        _flush_stdout()
+        print_error(error)
+        return error.exit_status
+    except KeyboardInterrupt:
+        print("\nstopped.", file=sys.stderr)
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Python flushes stdout once more at exit; give it somewhere to write.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else 0
+    except Exception as error:  # noqa: BLE001 - the last line of defence
+        from orchestra.cli.crash import report
+
+        report(error, arguments)
+        return _BUG
+
+
+def _flush_stdout() -> None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _run(arguments: list[str]) -> int:
+    leading, rest = _leading(arguments)
+    if not rest:
+        return _without_command(leading)
+    word = find_word(rest[0])
+    if word and word.is_noun and (len(rest) == 1 or rest[1] in ("-h", "--help")):
+        print(_noun_help(word, rest[0]))
+        return 0 if len(rest) > 1 else 2
+    _word, verb, command = resolve(rest)
+    after = rest[len(command.split()) :]
+    return _call(verb, command, leading + after)
+
+
+def _leading(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Split off options before the first word: --config FILE may stand there as well."""
+    at = 0
+    while at < len(arguments) and arguments[at].startswith("-"):
+        at += 2 if arguments[at] == "--config" else 1
+    return arguments[:at], arguments[at:]
+
+
+def _without_command(leading: list[str]) -> int:
+    known = {"-h", "--help", "-V", "--version", "--print-completion"}
+    if "--version" in leading or "-V" in leading:
+        from orchestra import __version__
+
+        print(f"maestro {__version__}")
+        return 0
+    if wrong := [word for word in leading if word.startswith("-") and word not in known]:
+        raise BadInput(
+            f"maestro has no option {wrong[0]}.", hint="maestro --help shows the commands."
+        )
+    print(_short_help())
+    return 0
+
+
+def _call(verb: Verb, command: str, arguments: list[str]) -> int:
+    from orchestra.cli.context import Context
+    from orchestra.cli.parser import make_parser
+
+    args = make_parser(verb, command).parse(arguments)
+    form, quiet = getattr(args, "output", "table"), getattr(args, "quiet", False)
+    out = Output(form=form if verb.output else "table", quiet=bool(quiet) and verb.output)
+    return verb.run(Context(args, command, out)) or 0
+
+
+def _short_help() -> str:
+    shorts = "\n".join(f"  maestro {w.name:<8} {w.help}" for w in WORDS if not w.is_noun)
+    nouns = "\n".join(f"  maestro {w.name:<8} {w.help}" for w in WORDS if w.is_noun)
+    return (
+        "Orchestra runs one command over many configuration files and looks after the result.\n\n"
+        f"{shorts}\n\n{nouns}\n\n"
+        "maestro NOUN shows its commands, maestro NOUN VERB --help the options and an example."
+    )
+
+
+def _noun_help(word: Word, typed: str) -> str:
+    verbs = word.verbs()
+    width = max(len(verb.name) for verb in verbs)
+    lines = "\n".join(f"  maestro {typed} {verb.name:<{width}}  {verb.help}" for verb in verbs)
+    return f"maestro {typed}: {word.help}\n\n{lines}\n\nAdd --help to one of them for its options and an example."
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,262 @@
+"""How things are printed: tables and JSON on stdout; notes, questions and progress on stderr."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Generic, TextIO, TypeVar
+
+from orchestra.domain.errors import BadInput, OrchestraError
+
+T = TypeVar("T")
+Record = dict[str, Any]
+
+_COLOURS = {
+    "REGISTERED": "2", "TESTING": "36", "RUNNING": "34", "DONE": "32", "FINALIZED": "33",
+    "BROKEN": "31", "KILL": "35", "KILLED": "35", "FAILED": "31", "ASSIGNED": "2", "HELD": "33",
+    "ONLINE": "32", "OFFLINE": "31", "DRAINED": "33", "LEAVING": "33",
+}  # fmt: skip
+_LEAST_WIDTH = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Column(Generic[T]):
+    """One column of a table. Text is cut on a narrow terminal, numbers (`right`) never are."""
+
+    title: str
+    value: Callable[[T], object]
+    right: bool = False
+    state: bool = False
+
+
+@dataclass(slots=True)
+class Output:
+    """Where a command prints, and in which of the forms."""
+
+    form: str = "table"
+    quiet: bool = False
+
+    def say(self, text: str = "") -> None:
+        """Print what the command was asked for."""
+        print(text)
+
+    def note(self, text: str) -> None:
+        """Print a hint or a word about progress: on stderr, so that stdout can be piped."""
+        sys.stdout.flush()
+        print(text, file=sys.stderr, flush=True)
+
+    def items(
+        self,
+        things: Iterable[T],
+        columns: Sequence[Column[T]],
+        *,
+        record: Callable[[T], Record],
+        key: Callable[[T], object],
+        empty: str,
+    ) -> None:
+        """Print a list. `empty` is noted where a table would have no rows."""
+        if self.form == "json":
+            print(to_json([record(thing) for thing in things]))
+        elif self.quiet:
+            for thing in things:
+                print(key(thing))
+        elif rows := list(things):
+            self.table(rows, columns)
+        else:
+            self.note(empty)
+
+    def item(
+        self,
+        thing: T,
+        lines: Callable[[T], Iterable[str]],
+        *,
+        record: Callable[[T], Record],
+        key: Callable[[T], object],
+    ) -> None:
+        """Print one thing."""
+        if self.form == "json":
+            print(to_json(record(thing)))
+        elif self.quiet:
+            print(key(thing))
+        else:
+            for line in lines(thing):
+                print(line)
+
+    def table(self, rows: Sequence[T], columns: Sequence[Column[T]]) -> None:
+        """Print rows under the columns' titles."""
+        cells = [[column.title for column in columns]]
+        cells += [[clean(str(column.value(row))) for column in columns] for row in rows]
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        rights = [column.right for column in columns]
+        states = [i for i, column in enumerate(columns) if column.state]
+        colour = coloured(sys.stdout)
+        for number, line in enumerate(align(cells, rights, width)):
+            if number and colour:
+                line = [paint(c) if i in states else c for i, c in enumerate(line)]
+            print("  ".join(line).rstrip())
+
+    def ask(self, question: str, *, yes: bool = False) -> bool:
+        """Ask a question whose answer is no unless it is yes.
+
+        Raises:
+            BadInput: there is nobody to ask, and `yes` was not given.
+        """
+        if yes:
+            return True
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise BadInput(
+                f"{question} There is no terminal to ask at.", hint="Say --yes if you mean it."
+            )
+        sys.stdout.flush()
+        print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+    def progress(self, label: str, total: int | None = None, unit: str = "") -> Progress:
+        """Give a line on stderr that shows how far something is; silent off a terminal."""
+        return Progress(label, total, unit)
+
+
+class Progress:
+    """One line on a terminal that is rewritten at most ten times a second, and wiped at the end."""
+
+    def __init__(self, label: str, total: int | None, unit: str) -> None:
+        self.label, self.total, self.unit = label, total, unit
+        self.count = 0
+        self._shown = 0.0
+        self._live = sys.stderr.isatty()
+
+    def __enter__(self) -> Progress:
+        self._show(force=True)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+    def advance(self, by: int = 1) -> None:
+        """Say that `by` more are done."""
+        self.count += by
+        self._show()
+
+    def set(self, count: int, label: str | None = None) -> None:
+        """Say how many are done altogether, perhaps with other words."""
+        self.count, self.label = count, label or self.label
+        self._show()
+
+    def _show(self, *, force: bool = False) -> None:
+        now = time.monotonic()
+        if not self._live or (now - self._shown < 0.1 and not force):
+            return
+        self._shown = now
+        of = f" of {self.total}" if self.total is not None else ""
+        bar = _bar(self.count, self.total) if self.total else ""
+        counts = f" {self.count}{of} {self.unit}".rstrip() if self.count or self.total else ""
+        line = cut(f"{self.label}{bar}{counts}", shutil.get_terminal_size().columns - 1)
+        print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
+
+
+def _bar(count: int, total: int) -> str:
+    filled = min(20, 20 * count // total)
+    return f" [{'#' * filled}{'.' * (20 - filled)}]"
+
+
+def align(
+    rows: Sequence[Sequence[str]], rights: Sequence[bool], width: int | None = None
+) -> list[list[str]]:
+    """Pad the cells of each column to one width; where `width` is too narrow, cut the widest text columns."""
+    widths = [max(_width(row[i]) for row in rows) for i in range(len(rights))]
+    if width is not None:
+        _shrink(widths, rights, width)
+    return [
+        [_pad(cut(cell, w), w, right) for cell, w, right in zip(row, widths, rights, strict=True)]
+        for row in rows
+    ]
+
+
+def _shrink(widths: list[int], rights: Sequence[bool], width: int) -> None:
+    texts = [i for i, right in enumerate(rights) if not right]
+    while texts and sum(widths) + 2 * (len(widths) - 1) > width:
+        widest = max(texts, key=lambda i: widths[i])
+        if widths[widest] <= _LEAST_WIDTH:
+            return
+        widths[widest] -= 1
+
+
+def _pad(cell: str, width: int, right: bool) -> str:
+    space = " " * (width - _width(cell))
+    return space + cell if right else cell + space
+
+
+def _width(text: str) -> int:
+    if text.isascii():
+        return len(text)
+    import unicodedata
+
+    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
+    return len(text) + wide - sum(unicodedata.combining(letter) > 0 for letter in text)
+
+
+def cut(text: str, width: int) -> str:
+    """Give text that fits, with "..." where something was left out."""
+    if _width(text) <= width:
+        return text
+    while text and _width(text) > max(width - 3, 0):
+        text = text[:-1]
+    return text + "..."
+
+
+def clean(text: str) -> str:
+    """Show control characters as escapes: a file's name may hold a newline, or commands to a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
+    )
+
+
+def coloured(stream: TextIO) -> bool:
+    """Whether colour is wanted on a stream (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def paint(cell: str) -> str:
+    """Colour a state by its first word."""
+    words = cell.split()
+    colour = _COLOURS.get(words[0].strip(",").upper()) if words else None
+    return f"\x1b[{colour}m{cell}\x1b[0m" if colour else cell
+
+
+def to_json(value: object) -> str:
+    """Give JSON for programs: times in UTC by ISO 8601, text as it is."""
+    import json
+
+    return json.dumps(value, indent=2, ensure_ascii=False, default=_plain)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, bytes):
+        return value.decode(errors="backslashreplace")
+    return str(value)
+
+
+def print_error(error: OrchestraError) -> None:
+    """Print what is wrong, and below it what to do."""
+    prefix = "error: "
+    if coloured(sys.stderr):
+        prefix = "\x1b[31merror:\x1b[0m "
+    print(f"{prefix}{error}", file=sys.stderr)
+    for line in (error.hint or "").splitlines():
+        print(f"       {line}", file=sys.stderr)

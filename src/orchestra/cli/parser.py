@@ -1,0 +1,127 @@
+"""argparse with our manners: sentences instead of usage, did-you-mean, help in colour when it is asked for."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from orchestra.cli.registry import Verb
+from orchestra.domain.errors import BadInput
+from orchestra.domain.wording import nearest
+
+# What argparse says, and how we say it. The option's names stand in the first group.
+_SENTENCES = (
+    (r"the following arguments are required: (.+)", r"\1 is missing."),
+    (r"one of the arguments (.+) is required", r"one of \1 is needed."),
+    (r"argument (.+): expected one argument", r"\1 needs a value."),
+    (r"argument (.+): expected at least one argument", r"\1 needs at least one value."),
+    (r"argument (.+): expected (\d+) arguments", r"\1 needs \2 values."),
+    (r"argument (.+): invalid int value: '(.*)'", r'\1 needs a whole number, not "\2".'),
+    (r"argument (.+): invalid float value: '(.*)'", r'\1 needs a number, not "\2".'),
+    (r"argument (.+): ignored explicit argument '(.*)'", r'\1 takes no value, but got "\2".'),
+    (r"argument (.+): not allowed with argument (.+)", r"\1 and \2 cannot go together."),
+    (r"ambiguous option: (.+) could match (.+)", r"\1 could mean any of \2."),
+    (r"argument (.+?): (.+)", r"\1: \2"),
+)
+
+
+class Parser(argparse.ArgumentParser):
+    """The parser of one command. Mistakes are raised as `BadInput`, nothing is printed.
+
+    rich is imported when help is shown: argparse itself asks for a formatter at every argument.
+    """
+
+    def format_help(self) -> str:
+        """Give the help, in colour on a terminal."""
+        from rich_argparse import RawDescriptionRichHelpFormatter
+
+        self.formatter_class = RawDescriptionRichHelpFormatter
+        return super().format_help()
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what argparse has to say as one sentence."""
+        raise BadInput(
+            _sentence(message), hint=f"{self.prog} --help shows the options and an example."
+        )
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is None or value in action.choices:
+            return
+        names = "/".join(action.option_strings) or action.dest
+        words = [str(choice) for choice in action.choices]
+        guess = nearest(str(value), words)
+        raise BadInput(
+            f'{names} cannot be "{value}".' + (f' Did you mean "{guess}"?' if guess else ""),
+            hint=f"Possible: {', '.join(words)}.",
+        )
+
+    def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
+        """Parse all of the arguments.
+
+        Raises:
+            BadInput: one of them cannot be used.
+        """
+        namespace, rest = self.parse_known_args(arguments)
+        if rest:
+            raise self._unknown(rest[0])
+        return namespace
+
+    def _unknown(self, word: str) -> BadInput:
+        if not word.startswith("-"):
+            return BadInput(
+                f'{self.prog} does not know what to do with "{word}".',
+                hint="A value with spaces needs quotes around it.",
+            )
+        option = word.partition("=")[0]
+        known = [name for action in self._actions for name in action.option_strings]
+        guess = nearest(option, known)
+        return BadInput(
+            f"{self.prog} has no option {option}." + (f" Did you mean {guess}?" if guess else ""),
+            hint=None if guess else f"{self.prog} --help shows them all.",
+        )
+
+
+def _sentence(message: str) -> str:
+    for pattern, words in _SENTENCES:
+        if match := re.fullmatch(pattern, message, re.DOTALL):
+            return match.expand(words)
+    return message
+
+
+def make_parser(verb: Verb, command: str) -> Parser:
+    """Give the parser of one command, with what all commands have."""
+    parser = Parser(
+        prog=f"maestro {command}",
+        description=verb.description or verb.help[:1].upper() + verb.help[1:] + ".",
+        epilog=example_of(verb),
+    )
+    fill(parser, verb)
+    return parser
+
+
+def fill(parser: Parser, verb: Verb) -> None:
+    """Add a verb's arguments and the common ones."""
+    verb.arguments(parser)
+    common = parser.add_argument_group("common")
+    if verb.output:
+        common.add_argument(
+            "-o",
+            "--output",
+            choices=("table", "json"),
+            default="table",
+            help="for people (default) or programs",
+        )
+        common.add_argument(
+            "-q", "--quiet", action="store_true", help="names or ids alone, one a line"
+        )
+    common.add_argument(
+        "--config", metavar="FILE", help="the configuration, instead of ~/.orchestra.json"
+    )
+
+
+def example_of(verb: Verb) -> str:
+    """Give the epilog: the verb's example, ready to copy."""
+    lines = "".join(f"\n  {line}" for line in verb.example.splitlines())
+    return f"Example:{lines}" if lines else ""

@@ -1,0 +1,121 @@
+"""Which words there are on the command line, and where they live; nothing is imported until it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from orchestra.domain.errors import BadInput
+from orchestra.domain.wording import nearest
+
+if TYPE_CHECKING:
+    from orchestra.cli.context import Context
+    from orchestra.cli.parser import Parser
+
+
+def _none(_parser: Parser) -> None:
+    """Most short commands take no arguments of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One command. `run` gives an exit status, None for 0; `example` ends its help, one command a line.
+
+    `aliases` work as typed and are not shown; `output` adds `-o table|json` and `-q`.
+    """
+
+    name: str
+    help: str
+    run: Callable[[Context], int | None]
+    arguments: Callable[[Parser], None] = _none
+    example: str = ""
+    aliases: tuple[str, ...] = ()
+    output: bool = False
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A first word: a noun with verbs, or a short command of its own."""
+
+    name: str
+    module: str
+    help: str
+    is_noun: bool = True
+    aliases: tuple[str, ...] = ()
+
+    def verbs(self) -> tuple[Verb, ...]:
+        """Import the word's module and give its verbs."""
+        verbs: tuple[Verb, ...] = import_module(self.module).VERBS
+        return verbs if self.is_noun else tuple(v for v in verbs if v.name == self.name)
+
+
+WORDS = (
+    Word("up", "orchestra.cli.up", "start everything on this machine", is_noun=False),
+    Word(
+        "down", "orchestra.cli.up", "stop what `up` started; running jobs end first", is_noun=False
+    ),
+    Word(
+        "demo", "orchestra.cli.demo", "train a real model over a grid, start to end", is_noun=False
+    ),
+    Word("task", "orchestra.cli.task", "make, watch, hold, retry and end tasks"),
+    Word("job", "orchestra.cli.job", "look at single jobs, their logs, retry and end them"),
+    Word("dataset", "orchestra.cli.dataset", "register files", aliases=("castor",)),
+    Word("node", "orchestra.cli.node", "the machines and their slots"),
+    Word("user", "orchestra.cli.user", "the people; `user init` makes the tables"),
+    Word("pilot", "orchestra.cli.pilot", "what runs the jobs on a node"),
+    Word("db", "orchestra.cli.db", "the database: status, start, stop, dump, restore"),
+)
+
+
+def find_word(name: str) -> Word | None:
+    """Give the word of that name or alias."""
+    return next((word for word in WORDS if name == word.name or name in word.aliases), None)
+
+
+def resolve(words: list[str]) -> tuple[Word, Verb, str]:
+    """Give what the first one or two words call, and the command as it was typed.
+
+    Raises:
+        BadInput: there is no such command.
+    """
+    word = find_word(words[0])
+    if word is None:
+        raise _unknown(words)
+    if not word.is_noun:
+        return word, word.verbs()[0], word.name
+    typed = words[1]
+    for verb in word.verbs():
+        if typed == verb.name or typed in verb.aliases:
+            return word, verb, f"{words[0]} {typed}"
+    raise _unknown(words)
+
+
+def _unknown(words: list[str]) -> BadInput:
+    typed = " ".join(words[:2])
+    meant = _meant(words)
+    guess = f' Did you mean "{meant}"?' if meant else ""
+    return BadInput(
+        f'there is no command "{typed}".{guess}',
+        hint=None if meant else "maestro --help shows all.",
+    )
+
+
+def _meant(words: list[str]) -> str | None:
+    names = [name for word in WORDS for name in (word.name, *word.aliases)]
+    first = nearest(words[0], names)
+    word = find_word(first) if first else None
+    if word is None or not word.is_noun or len(words) < 2:
+        return _swapped(words) or first
+    verb = nearest(words[1], [v for verb in word.verbs() for v in (verb.name, *verb.aliases)])
+    return f"{first} {verb}" if verb else _swapped(words) or first
+
+
+def _swapped(words: list[str]) -> str | None:
+    """`maestro create task` is a natural thing to type."""
+    word = find_word(words[1].removesuffix("s")) if len(words) > 1 else None
+    if word is None or not word.is_noun:
+        return None
+    return next((f"{word.name} {v.name}" for v in word.verbs() if v.name == words[0]), None)

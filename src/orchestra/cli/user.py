@@ -1,0 +1,7 @@
+"""`maestro user`: the people."""
+
+from __future__ import annotations
+
+from orchestra.cli.registry import Verb
+
+VERBS: tuple[Verb, ...] = ()
