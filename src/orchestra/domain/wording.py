@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Sequence
 from datetime import datetime
+
+from orchestra.domain.errors import BadInput
 
 _SIZES = ("kB", "MB", "GB", "TB", "PB")
 
@@ -45,6 +49,26 @@ def duration(seconds: float) -> str:
             rest = whole % length // part
             return f"{whole // length} {unit}" + (f" {rest} {smaller}" if rest else "")
     raise AssertionError("days have no upper end")
+
+
+_UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+
+
+def seconds_of(text: str) -> float:
+    """Read a duration: "90", "90 s", "15 min", "1h30m", "2 d"; a bare number is seconds.
+
+    Raises:
+        BadInput: it is none, or not more than zero.
+    """
+    parts = re.findall(r"([\d.]+)\s*([a-z]*)", text.strip().lower())
+    whole = re.fullmatch(r"(?:[\d.]+\s*[a-z]*\s*)+", text.strip().lower())
+    try:
+        total = math.fsum(float(number) * _UNITS[unit] for number, unit in parts)
+    except (ValueError, KeyError):
+        total = 0.0
+    if whole is None or not 0 < total < math.inf:
+        raise BadInput(f'"{text}" is no duration; write it like "90 s", "15 min", "12 h" or "2 d".')
+    return total
 
 
 def brief(seconds: float) -> str:

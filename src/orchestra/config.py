@@ -1,0 +1,274 @@
+"""The configuration: `~/.orchestra.json`, over it the environment `MAESTRO_<KEY>`; read once, then frozen.
+
+Standard library only, since every command reads it.
+"""
+
+# ruff: noqa: RUF009 - _setting gives a dataclasses.field
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from orchestra import config_file
+from orchestra.config_file import ConfigFile
+from orchestra.domain.errors import BadInput, ConfigurationError
+from orchestra.domain.wording import seconds_of
+
+CONFIG_VARIABLE = "MAESTRO_CONFIG"
+FILE_NAME = ".orchestra.json"
+# Variables of ours that are no settings.
+_RESERVED = frozenset({CONFIG_VARIABLE, "MAESTRO_DEBUG"})
+
+
+def _setting(
+    kind: str, meaning: str, default: Any = None, *, shown: str = "", secret: bool = False
+) -> Any:
+    about = {"kind": kind, "meaning": meaning, "shown": shown, "secret": secret}
+    return field(default=default, metadata=about, repr=not secret)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every setting, with its default. `origins` says where each given value came from."""
+
+    postgres: str | None = _setting(
+        "text",
+        "address of the PostgreSQL server, postgresql://user:password@host:5432/database",
+        shown="an embedded PostgreSQL on this machine",
+        secret=True,
+    )
+    username: str | None = _setting("text", "who you are in Orchestra", shown="your login name")
+    email: str | None = _setting(
+        "text", "your e-mail address; also the account that mail is sent from", shown="user@host"
+    )
+    password: str | None = _setting("text", "the password of the mail account", secret=True)
+    from_email: str | None = _setting("text", "the sender of mails", shown="`email`")
+    to_email: str | None = _setting(
+        "text", "a further recipient of every mail", shown="the task's owner alone"
+    )
+    smtp_host: str | None = _setting("text", "the mail server", shown="no mail is sent")
+    smtp_port: int = _setting("number", "the mail server's port", 587)
+    smtp_tls: str = _setting("starttls|tls|none", "how the connection is encrypted", "starttls")
+    smtp_user: str | None = _setting("text", "the login at the mail server", shown="`email`")
+    job_complete_file_name: str | None = _setting(
+        "text",
+        "a file that a job must leave in its output folder to count as done; kept with a task "
+        "when it is created",
+        shown="the exit status alone decides",
+    )
+    volume: Path | None = _setting(
+        "folder", "where tasks put their results", shown="the current folder"
+    )
+    node: str | None = _setting(
+        "text", "the name of this machine as a node", shown="the host's name"
+    )
+    server: str | None = _setting("text", "address of a `maestro server`, instead of `postgres`")
+    token: str | None = _setting("text", "your personal token for `server`", secret=True)
+    data_dir: Path | None = _setting(
+        "folder",
+        "where the embedded database lies; on a local disk",
+        shown="~/.local/share/orchestra, as root /var/lib/orchestra",
+    )
+    state_dir: Path | None = _setting(
+        "folder",
+        "where pilots keep what must outlive them, and their logs; on a local disk",
+        shown="~/.local/state/orchestra, as root /var/lib/orchestra/state",
+    )
+    lease: float = _setting(
+        "duration", "how long jobs run on while the database is away", 12 * 3600.0, shown='"12 h"'
+    )
+    on_lease_lost: str = _setting("kill|keep", "what happens to the jobs after that", "kill")
+
+    path: Path | None = None
+    origins: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    def origin(self, key: str) -> str:
+        """Say where a value came from: the file, or the environment's variable."""
+        return self.origins.get(key, "the defaults")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One line of the documentation of the settings."""
+
+    name: str
+    kind: str
+    meaning: str
+    default: str
+    secret: bool
+
+
+def _table() -> tuple[Setting, ...]:
+    return tuple(
+        Setting(
+            each.name,
+            each.metadata["kind"],
+            each.metadata["meaning"],
+            each.metadata["shown"] or str(each.default if each.default is not None else "none"),
+            each.metadata["secret"],
+        )
+        for each in fields(Settings)
+        if each.metadata
+    )
+
+
+SETTINGS = _table()
+_BY_NAME = {setting.name: setting for setting in SETTINGS}
+
+
+def load(path: str | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the configuration.
+
+    `path` comes from the command line and wins over MAESTRO_CONFIG; a file that was named must exist.
+
+    Raises:
+        ConfigurationError: the file or a variable cannot be used; the message names line and column.
+    """
+    environ = os.environ if environ is None else environ
+    named = path or environ.get(CONFIG_VARIABLE)
+    where = Path(named).expanduser() if named else _default_path(environ)
+    file = config_file.read(where) if where else None
+    if named and file is None:
+        raise ConfigurationError(f"there is no configuration {where}.")
+    settings = Settings(path=file.path if file else where)
+    if file:
+        settings = _with_file(settings, file)
+    return _with_environment(settings, environ)
+
+
+def _default_path(environ: Mapping[str, str]) -> Path | None:
+    if home := environ.get("HOME"):
+        return Path(home) / FILE_NAME
+    try:
+        return Path.home() / FILE_NAME
+    except RuntimeError:  # no HOME, and an account without an entry
+        return None
+
+
+def _with_file(settings: Settings, file: ConfigFile) -> Settings:
+    values: dict[str, object] = {}
+    warnings: list[str] = []
+    for key, value in file.values.items():
+        if key in _BY_NAME:
+            values[key] = _convert(key, value, partial(file.place, key))
+        elif guess := _nearly(key):
+            raise ConfigurationError(
+                f'{file.place(key)}: "{key}" is not a setting. Did you mean "{guess}"?'
+            )
+        else:
+            warnings.append(f'{file.path}: "{key}" is not a setting of Orchestra and is ignored.')
+    warnings += _too_open(file.path, values)
+    origins = {key: str(file.path) for key in values}
+    return replace(settings, **values, origins=origins, warnings=tuple(warnings))  # type: ignore[arg-type]
+
+
+def _with_environment(settings: Settings, environ: Mapping[str, str]) -> Settings:
+    values: dict[str, object] = {}
+    for variable in sorted(environ):
+        if not variable.startswith("MAESTRO_") or variable in _RESERVED:
+            continue
+        key = variable.removeprefix("MAESTRO_").lower()
+        if key in _BY_NAME:
+            values[key] = _convert(key, environ[variable], partial(str, variable))
+        elif guess := _nearly(key):
+            raise ConfigurationError(
+                f"{variable} in the environment is not a setting. Did you mean MAESTRO_{guess.upper()}?"
+            )
+    origins = {**settings.origins, **{key: f"MAESTRO_{key.upper()}" for key in values}}
+    return replace(settings, **values, origins=origins)  # type: ignore[arg-type]
+
+
+def _nearly(key: str) -> str | None:
+    import difflib
+
+    folded = key.lower().replace("-", "_")
+    if folded in _BY_NAME:
+        return folded
+    close = difflib.get_close_matches(folded, list(_BY_NAME), n=1, cutoff=0.8)
+    return close[0] if close else None
+
+
+def _convert(key: str, value: object, place: Callable[[], str]) -> object:
+    """Give the value in the setting's type; an empty or null one is the default."""
+    if value is None or value == "":
+        return next(each.default for each in fields(Settings) if each.name == key)
+    kind = _BY_NAME[key].kind
+    try:
+        return _CONVERTERS.get(kind, _choice)(value, kind)
+    except ValueError as error:
+        raise ConfigurationError(f'{place()}: "{key}" {error}') from None
+
+
+def _text(value: object, _kind: str) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"must be text in double quotes, not {config_file.kind_of(value)}.")
+    if "\0" in value:
+        raise ValueError("holds a NUL character.")
+    return value
+
+
+def _number(value: object, _kind: str) -> int:
+    if isinstance(value, str) and value.strip().isdecimal():
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        shown = f'"{value}"' if isinstance(value, str) else config_file.kind_of(value)
+        raise ValueError(f"must be a whole number, not {shown}.")
+    return value
+
+
+def _folder(value: object, kind: str) -> Path:
+    text = _text(value, kind)
+    path = Path(text).expanduser()
+    if not path.is_absolute():
+        raise ValueError(f'must be a full path that begins with / or ~, not "{text}".')
+    return path
+
+
+def _duration(value: object, _kind: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError(f"must be a duration, not {config_file.kind_of(value)}.")
+    try:
+        return seconds_of(str(value))
+    except BadInput:
+        raise ValueError(f'must be a duration like "90 s" or "12 h", not "{value}".') from None
+
+
+def _choice(value: object, kind: str) -> str:
+    choices = kind.split("|")
+    if value not in choices:
+        shown = f'"{value}"' if isinstance(value, str) else config_file.kind_of(value)
+        raise ValueError(f"must be one of {', '.join(choices)}, not {shown}.")
+    return str(value)
+
+
+_CONVERTERS: dict[str, Callable[[object, str], object]] = {
+    "text": _text,
+    "number": _number,
+    "folder": _folder,
+    "duration": _duration,
+}
+
+
+def _too_open(path: Path, values: Mapping[str, object]) -> list[str]:
+    """A file with a secret is its owner's alone."""
+    secrets = [key for key in values if values[key] and _holds_secret(key, str(values[key]))]
+    if not secrets:
+        return []
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) or not mode & (stat.S_IRGRP | stat.S_IROTH):
+        return []
+    return [f"{path} holds a password and can be read by others: chmod 600 {path}"]
+
+
+def _holds_secret(key: str, value: str) -> bool:
+    if key != "postgres":
+        return _BY_NAME[key].secret
+    login, at, _ = value.partition("://")[2].rpartition("@")
+    return (bool(at) and ":" in login) or "password=" in value
