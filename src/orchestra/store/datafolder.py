@@ -1,0 +1,160 @@
+"""Where the embedded database lives: a folder on a local disk that belongs to one machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import stat
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from orchestra.domain.errors import Refused, VolumeError
+
+_NAME_ANOTHER = 'Name another folder: "data_dir" in the configuration.'
+# fmt: off
+_NETWORK = frozenset({
+    "9p", "acfs", "afs", "beegfs", "ceph", "cifs", "coda", "daos", "fhgfs", "gfs", "gfs2", "glusterfs", "gpfs",
+    "lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "orangefs", "panfs", "pvfs2", "smb3", "smbfs", "vboxsf", "wekafs",
+})
+# fmt: on
+# Every other file system in user space may be one over a network (sshfs, s3fs, gluster, JuiceFS, ...).
+_LOCAL_FUSE = frozenset({"fuse.encfs", "fuse.fuse-overlayfs", "fuse.gocryptfs", "fuse.ntfs-3g"})
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What tells this machine from others, and this boot of it from earlier ones."""
+
+    machine_id: str
+    boot_id: str
+    name: str
+
+
+def default_folder(*, mounts: str | None = None) -> tuple[Path, str]:
+    """Give the data folder for who asked for none, and why it is not the usual one ("" where it is)."""
+    uid = os.geteuid()
+    if uid == 0:
+        usual = Path("/var/lib/orchestra")
+    else:
+        share = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+        usual = share / "orchestra"
+    if kind := network_file_system(usual, mounts=mounts):
+        return Path(f"/var/tmp/orchestra-{uid}"), f"{usual} is on {kind}, which no database may use"  # noqa: S108
+    return usual, ""
+
+
+def network_file_system(folder: Path, *, mounts: str | None = None) -> str:
+    """Give the kind of network file system that a folder is or would be on, such as "nfs4"; "" for a local disk."""
+    nearest = folder.absolute()
+    while not nearest.exists() and nearest != nearest.parent:
+        nearest = nearest.parent
+    kind = _mounted_as(nearest.resolve(), _read_mounts() if mounts is None else mounts)
+    if kind in _NETWORK or (kind.startswith("fuse.") and kind not in _LOCAL_FUSE):
+        return kind
+    return ""
+
+
+def make_private(folder: Path, *, mode: int) -> None:
+    """Make a folder that only we can write to, or make sure that the one that stands there is such.
+
+    Raises:
+        VolumeError: it cannot be made, is a link in a folder of everybody, or others can write to it.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir()
+            folder.chmod(mode)  # whatever the umask says
+        except FileExistsError:
+            facts = folder.stat()
+            # Within /tmp and /var/tmp anybody could have put it there first.
+            if (
+                not stat.S_ISDIR(facts.st_mode)
+                or facts.st_uid != os.geteuid()
+                or facts.st_mode & 0o022
+            ):
+                raise VolumeError(
+                    f"{folder} is not a folder that only you can write to, so no database is put there.",
+                    hint=_NAME_ANOTHER,
+                ) from None
+    except OSError as error:
+        raise VolumeError(
+            f"{folder} cannot be made or used for the database: {error.strerror}.",
+            hint=_NAME_ANOTHER,
+        ) from error
+
+
+def this_host() -> Host:
+    """Read who we are. A machine without an id is known by its name."""
+    return Host(
+        machine_id=_read("/etc/machine-id") or _read("/var/lib/dbus/machine-id") or platform.node(),
+        boot_id=_read("/proc/sys/kernel/random/boot_id"),
+        name=platform.node(),
+    )
+
+
+def claim_for(folder: Path, host: Host, *, left_running: bool) -> None:
+    """Stamp a data folder with the machine that uses it; renew the stamp after a reboot.
+
+    `left_running` says that the database there was never stopped. Diskless nodes can share one machine id; one
+    with another name and another boot may be looking at a folder whose database runs on the first.
+
+    Raises:
+        Refused: it is another machine's. A second server on the same files would destroy them.
+    """
+    path = folder / "host.json"
+    owner = _stamped(path)
+    if owner is not None and _is_another(owner, host, left_running):
+        raise Refused(
+            f"the database in {folder} belongs to the machine {owner.name}; {host.name} does not touch it.",
+            hint='Work there, give this machine its own "data_dir", or share one PostgreSQL ("postgres"). '
+            f"If {owner.name} is this machine under an earlier name, remove {path}.",
+        )
+    if owner != host:
+        beside = path.with_suffix(".new")
+        beside.write_text(json.dumps(asdict(host)) + "\n", encoding="utf-8")
+        os.replace(beside, path)
+
+
+def _is_another(owner: Host, host: Host, left_running: bool) -> bool:
+    if owner.machine_id != host.machine_id:
+        return True
+    return left_running and owner.boot_id != host.boot_id and owner.name != host.name
+
+
+def _stamped(path: Path) -> Host | None:
+    try:
+        return Host(**json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError):
+        return None  # cut short by a full disk; nothing to hold against this machine
+
+
+def _mounted_as(path: Path, mounts: str) -> str:
+    kind, depth = "", -1
+    for line in mounts.splitlines():
+        fields = line.split(" ")
+        if len(fields) < 3:
+            continue
+        # /proc/mounts writes spaces and the like as octal; the last line of a mount point is the one on top
+        point = Path(re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), fields[1]))
+        if path.is_relative_to(point) and len(point.parts) >= depth:
+            kind, depth = fields[2], len(point.parts)
+    return kind
+
+
+def _read_mounts() -> str:
+    try:
+        return Path("/proc/self/mounts").read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return ""  # no /proc: not Linux
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="ascii").strip()
+    except (OSError, UnicodeError):
+        return ""

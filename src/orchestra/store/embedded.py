@@ -1,0 +1,389 @@
+"""The database that Orchestra brings itself, for one machine: made, started and stopped here.
+
+One server owns a data folder. Whoever starts or stops it holds the file `lock` meanwhile; the server holds a lock on
+the folder itself for as long as one of its processes lives, so that "running" never rests on a process id. That lock
+also keeps the cleaners of /var/tmp out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from orchestra.domain.errors import DatabaseUnavailable, Refused
+from orchestra.store import datafolder, pginstall, postmaster
+from orchestra.store.database import connect
+from orchestra.store.pginstall import MAJOR, Announce, Programs
+from orchestra.store.postmaster import NAME, Place
+from orchestra.store.sql import load
+
+START_TIMEOUT = 60.0
+
+_SQL = load("embedded")
+_SOCKET_PATH_LIMIT = 107  # of the kernel, for <folder>/.s.PGSQL.<port>
+_LOG_LIMIT = 10_000_000  # bytes
+_NO_SETTINGS: Mapping[str, str] = {}
+
+# For one machine that has other work to do. An administrator's ALTER SYSTEM wins over these.
+_SETTINGS: Mapping[str, str] = {
+    "listen_addresses": "",
+    "port": "5432",
+    "max_connections": "200",
+    "shared_buffers": "128MB",
+    "max_wal_size": "1GB",
+    "checkpoint_timeout": "15min",
+    "random_page_cost": "1.1",
+    "jit": "off",
+    "max_parallel_workers_per_gather": "0",  # small containers have little /dev/shm
+    "autovacuum_naptime": "15s",
+    "log_min_messages": "warning",
+    "log_line_prefix": "%m [%p] %a ",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What there is to say about the embedded database. `size` is in bytes on disk, `url` holds the password."""
+
+    data_dir: Path
+    exists: bool
+    running: bool
+    pid: int | None
+    url: str | None
+    size: int
+    log: Path
+
+
+def ensure_running(
+    data_dir: Path | None = None,
+    announce: Announce | None = None,
+    *,
+    settings: Mapping[str, str] = _NO_SETTINGS,
+) -> str:
+    """Give the address of the embedded database; make it and start it where that is needed.
+
+    `announce` gets a line for everything made: a new database, an account. `settings` are PostgreSQL's own, for this
+    start. The address holds the password.
+
+    Raises:
+        Refused: another machine uses this folder, or it is on a network file system.
+        VolumeError: the folder cannot be made or is not ours.
+        DatabaseUnavailable: PostgreSQL does not start here; the sentence says why.
+    """
+    say = announce or _say_nothing
+    place = Place(_choose(data_dir, say))
+    if url := postmaster.answering(place):
+        return url
+    # Root's account passes through the folder to its own part of it.
+    datafolder.make_private(place.data, mode=0o700 if os.geteuid() else 0o711)
+    with postmaster.one_at_a_time(place):
+        if url := postmaster.answering(place):
+            return url
+        left_running = (place.cluster / "postmaster.pid").exists()
+        datafolder.claim_for(place.data, datafolder.this_host(), left_running=left_running)
+        programs = pginstall.of_the_wheel() if os.geteuid() else pginstall.for_root(say)
+        _make_server_folder(place, programs)
+        if not place.exists:
+            _initialise(place, programs)
+            say(f"embedded PostgreSQL {MAJOR}, new, in {place.data}")
+        return _start(place, programs, {**_SETTINGS, **settings})
+
+
+def url_if_running(data_dir: Path | None = None) -> str | None:
+    """Give the address of the embedded database if it answers, and None if not; starts and makes nothing."""
+    return postmaster.answering(Place(_choose(data_dir)))
+
+
+def status(data_dir: Path | None = None) -> Status:
+    """Look at the embedded database; starts and makes nothing."""
+    place = Place(_choose(data_dir))
+    url = postmaster.answering(place)
+    facts = postmaster.postmaster(place)
+    return Status(
+        data_dir=place.data,
+        exists=place.exists,
+        running=url is not None,
+        pid=int(facts[0]) if url and facts else None,
+        url=url,
+        size=_size(place.cluster),
+        log=place.log,
+    )
+
+
+def stop(
+    data_dir: Path | None = None, mode: Literal["smart", "fast", "immediate"] = "fast"
+) -> bool:
+    """Stop the embedded database and wait until it has; give False where it did not run.
+
+    Raises:
+        DatabaseUnavailable: it does not stop within a minute.
+    """
+    place = Place(_choose(data_dir))
+    if not place.exists:
+        return False
+    with postmaster.one_at_a_time(place):
+        if not postmaster.is_alive(place):
+            return False
+        programs = pginstall.of_the_wheel() if os.geteuid() else pginstall.for_root(_say_nothing)
+        done = programs.run(
+            "pg_ctl", ["stop", "-D", place.cluster, "-m", mode, "-w", "-t", str(int(START_TIMEOUT))]
+        )
+        if done.returncode and postmaster.is_alive(place):
+            raise DatabaseUnavailable(
+                f"the embedded database in {place.data} does not stop.",
+                hint=f"Its log is {place.log}; maestro db stop --immediate does not wait for its clients.",
+            )
+    return True
+
+
+def _say_nothing(_line: str) -> None:
+    pass
+
+
+# --- where -------------------------------------------------------------------------------------------------------
+
+
+def _choose(data_dir: Path | None, say: Announce | None = None) -> Path:
+    if data_dir is None:
+        folder, why = datafolder.default_folder()
+        if why and say and not folder.exists():
+            say(why)
+        return folder
+    folder = data_dir.expanduser().absolute()
+    if kind := datafolder.network_file_system(folder):
+        raise Refused(
+            f"{folder} is on a network file system ({kind}), and a database there would be destroyed sooner or later.",
+            hint='Leave "data_dir" out of the configuration, or name a folder on a local disk.',
+        )
+    return folder
+
+
+def _make_server_folder(place: Place, programs: Programs) -> None:
+    """Make the part of the folder that is the server's own.
+
+    Where root's account cannot enter the data folder (root's home, a private folder of /tmp), a link stands there and
+    the files are beside the account's programs.
+    """
+    account = programs.account
+    if place.server.exists():
+        return
+    if account is None:
+        place.link.mkdir(mode=0o700)
+        return
+    place.link.unlink(missing_ok=True)  # to files that are gone
+    folder, home = place.link, place.data.resolve()
+    if not all(parent.stat().st_mode & 0o001 for parent in [home, *home.parents]):
+        _remove_orphans()
+        folder = pginstall.SHARED / "databases" / secrets.token_hex(6)
+        folder.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700)
+    os.chown(folder, account.uid, account.gid)
+    if folder != place.link:
+        place.link.symlink_to(folder)
+        folder.with_suffix(".of").write_text(
+            str(place.data), encoding="utf-8"
+        )  # last: see _remove_orphans
+
+
+def _remove_orphans() -> None:
+    """Remove databases whose data folder was removed."""
+    for note in (pginstall.SHARED / "databases").glob("*.of"):
+        folder = note.with_suffix("")
+        home = Path(os.fsdecode(note.read_bytes())) / "server"
+        in_use = home.is_symlink() and home.readlink() == folder
+        if not in_use and not (folder / f"pg{MAJOR}" / "postmaster.pid").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            note.unlink(missing_ok=True)
+
+
+def _socket_folder(place: Place, programs: Programs) -> Path:
+    """Make the private folder of the server's socket: in the data folder, or where that name is long, in /tmp.
+
+    Not in XDG_RUNTIME_DIR: that is emptied when its user signs out, and the server lives on.
+    """
+    server = place.server.resolve()
+    folder = server / "socket"
+    plain = re.fullmatch(
+        r"[\w/.+-]+", str(folder), re.ASCII
+    )  # lists of hosts and folders have commas
+    if not plain or len(os.fsencode(folder / ".s.PGSQL.65535")) > _SOCKET_PATH_LIMIT:
+        token = hashlib.sha256(os.fsencode(server)).hexdigest()[:12]
+        folder = Path(f"/tmp/orchestra-{os.geteuid()}-{token}")  # noqa: S108 - private, and checked below
+    owner = programs.account.uid if programs.account else os.geteuid()
+    folder.mkdir(mode=0o700, exist_ok=True)
+    facts = folder.lstat()
+    if folder.is_symlink() or facts.st_uid not in {owner, os.geteuid()}:
+        raise Refused(
+            f"{folder}, where the database's socket belongs, is somebody else's.",
+            hint="Have it removed, or give a data_dir with a shorter name.",
+        )
+    folder.chmod(0o700)
+    if facts.st_uid != owner:
+        os.chown(folder, owner, -1)
+    return folder
+
+
+# --- make and start -----------------------------------------------------------------------------------------------
+
+
+def _initialise(place: Place, programs: Programs) -> None:
+    """Make the files of the database beside their place, and move them there when they are whole."""
+    for leftover in place.server.glob(f"{place.cluster.name}.new*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    if not place.password.exists():
+        _write_private(place.password, secrets.token_urlsafe(24))
+    beside = place.server / f"{place.cluster.name}.new"
+    password_file = place.server / "password.new"
+    _write_private(password_file, place.password.read_text(encoding="ascii"), programs)
+    try:
+        done = programs.run(
+            "initdb",
+            [
+                *("-D", str(beside), "-U", NAME, f"--pwfile={password_file}"),
+                *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"),
+            ],
+        )
+    finally:
+        password_file.unlink(missing_ok=True)
+    if done.returncode:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise DatabaseUnavailable(
+            f"no database can be made in {place.data}: {_complaint(done.stderr)}",
+            hint='Another folder can be named: "data_dir" in the configuration.',
+        )
+    beside.rename(place.cluster)
+
+
+def _start(place: Place, programs: Programs, settings: Mapping[str, str]) -> str:
+    _check_version(place)
+    deadline = time.monotonic() + START_TIMEOUT
+    while True:
+        with postmaster.folder_lock(place) as (descriptor, free):
+            if free:
+                _launch(place, programs, settings, descriptor)
+        # Not free: it is starting, stopping, or its last processes are just ending.
+        if url := _ready(place):
+            return url
+        if time.monotonic() > deadline:
+            raise DatabaseUnavailable(
+                f"the embedded database in {place.data} is there but has not answered for a minute.",
+                hint=f"Its log is {place.log}; maestro db stop --immediate ends it.",
+            )
+        time.sleep(0.05)
+
+
+def _launch(place: Place, programs: Programs, settings: Mapping[str, str], descriptor: int) -> None:
+    _forget_reused_pid(place)
+    socket_folder = _socket_folder(place, programs)
+    _write_settings(place, programs, {**settings, "unix_socket_directories": str(socket_folder)})
+    if place.log.exists() and place.log.stat().st_size > _LOG_LIMIT:
+        place.log.rename(place.log.with_suffix(".log.1"))
+    start = place.log.stat().st_size if place.log.exists() else 0
+    # The server inherits the descriptor, and with it the lock.
+    done = programs.run(
+        "pg_ctl",
+        ["start", "-D", place.cluster, "-l", place.log, "-w", "-t", str(int(START_TIMEOUT))],
+        keep_open=[descriptor],
+    )
+    if done.returncode and "still starting" not in done.stderr:
+        said = place.log.read_bytes()[start:].decode(errors="replace") if place.log.exists() else ""
+        raise DatabaseUnavailable(
+            f"the embedded database in {place.data} does not start: {_complaint(said or done.stderr)}",
+            hint=f"Its log is {place.log}.",
+        )
+
+
+def _ready(place: Place) -> str | None:
+    """Give the address once the server answers and our database is in it."""
+    url = postmaster.url(place, "postgres")
+    if url is None:
+        return None
+    try:
+        with connect(url, name="maestro: start", statement_timeout=0) as conn:
+            if conn.execute(_SQL.has_database, (NAME,)).fetchone() is None:
+                conn.execute(_SQL.create_database)
+    except DatabaseUnavailable as error:
+        if "password authentication failed" in str(error):
+            raise DatabaseUnavailable(
+                f"the embedded database in {place.data} does not know the password in {place.password}.",
+                hint="Was that file changed or restored? It belongs to the database beside it.",
+            ) from error
+        return None
+    return postmaster.answering(place)
+
+
+def _check_version(place: Place) -> None:
+    version = (place.cluster / "PG_VERSION").read_text(encoding="ascii").strip()
+    if version != str(MAJOR):
+        raise DatabaseUnavailable(
+            f"the database in {place.cluster} was made by PostgreSQL {version}, this program brings {MAJOR}.",
+            hint="Dump it with the program that made it (maestro db dump), and restore it here.",
+        )
+    if not place.password.exists():
+        raise DatabaseUnavailable(
+            f"the password of the database in {place.data} is missing: {place.password}.",
+            hint="Bring that file back, or move the folder away for a new, empty database.",
+        )
+
+
+def _forget_reused_pid(place: Place) -> None:
+    """Remove a postmaster.pid whose process id now is some other program's, such as after a power cut.
+
+    PostgreSQL itself clears the file when no such process of our account lives. Nobody but us can be starting a server
+    here: the caller holds the folder's lock, which every process of a server would hold.
+    """
+    facts = postmaster.postmaster(place)
+    if facts and facts[0].strip().isdigit():
+        try:
+            command = Path(f"/proc/{int(facts[0])}/cmdline").read_bytes()
+        except OSError:
+            return
+        if b"postgres" not in command:
+            (place.cluster / "postmaster.pid").unlink(missing_ok=True)
+
+
+def _write_settings(place: Place, programs: Programs, settings: Mapping[str, str]) -> None:
+    lines = ["# Written by maestro at each start. Use ALTER SYSTEM for settings of your own."]
+    lines += [f"{key} = '{value.replace(chr(39), chr(39) * 2)}'" for key, value in settings.items()]
+    _write_private(place.cluster / "postgresql.conf", "\n".join(lines) + "\n", programs)
+
+
+def _write_private(path: Path, text: str, programs: Programs | None = None) -> None:
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        if programs and programs.account:
+            os.fchown(descriptor, programs.account.uid, programs.account.gid)
+        file.flush()
+        os.fsync(descriptor)
+    os.replace(beside, path)
+
+
+def _complaint(text: str) -> str:
+    """Pick the line that says what is wrong out of what a program of PostgreSQL wrote."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    telling = [line for line in lines if re.search(r"FATAL|PANIC|error:|could not", line)]
+    chosen = (telling or lines or ["it said nothing"])[0]
+    return re.sub(r"^.*?(FATAL|PANIC|error):\s*", "", chosen)
+
+
+def _size(folder: Path) -> int:
+    total = 0
+    for parent, _, files in os.walk(folder):
+        for name in files:
+            try:
+                total += Path(parent, name).lstat().st_blocks * 512
+            except OSError:
+                pass  # a server removes files while we look
+    return total

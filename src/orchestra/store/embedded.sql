@@ -1,0 +1,5 @@
+-- name: has_database
+select from pg_database where datname = %s
+
+-- name: create_database
+create database orchestra

@@ -1,0 +1,113 @@
+"""What can be seen of an embedded database: its data folder, its locks, and whether its server answers."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from orchestra.domain.errors import DatabaseUnavailable
+from orchestra.store.database import connect
+from orchestra.store.pginstall import MAJOR
+
+NAME = "orchestra"  # of the database and of its one user
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A data folder; `server` is the part of it that belongs to the server's account, perhaps by way of a link."""
+
+    data: Path
+
+    @property
+    def link(self) -> Path:
+        return self.data / "server"
+
+    @property
+    def server(self) -> Path:
+        # Where it is a link, the server's account cannot pass through the data folder.
+        return self.link.readlink() if self.link.is_symlink() else self.link
+
+    @property
+    def cluster(self) -> Path:
+        return self.server / f"pg{MAJOR}"
+
+    @property
+    def log(self) -> Path:
+        return self.server / "postgres.log"
+
+    @property
+    def password(self) -> Path:
+        return self.data / "password"
+
+    @property
+    def exists(self) -> bool:
+        return (self.cluster / "PG_VERSION").exists()
+
+
+def answering(place: Place) -> str | None:
+    """Give the address if the server answers with our password: a process id alone proves nothing."""
+    address = url(place)
+    if address is None:
+        return None
+    try:
+        connect(address, name="maestro: is it there", connect_timeout=5).close()
+    except DatabaseUnavailable:
+        return None
+    return address
+
+
+def url(place: Place, database: str = NAME) -> str | None:
+    facts = postmaster(place)
+    if len(facts) < 5:
+        return None
+    try:
+        password = place.password.read_text(encoding="ascii").strip()
+    except OSError:
+        return None
+    host = quote(facts[4], safe="")
+    return f"postgresql://{NAME}:{password}@/{database}?host={host}&port={facts[3]}"
+
+
+def postmaster(place: Place) -> list[str]:
+    """Read postmaster.pid: pid, data folder, start time, port, socket folder, address, shared memory, condition."""
+    try:
+        return (place.cluster / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+
+
+def is_alive(place: Place) -> bool:
+    """Say whether a process of the server lives, answering or not."""
+    with folder_lock(place) as (_, free):
+        return not free
+
+
+@contextmanager
+def folder_lock(place: Place) -> Iterator[tuple[int, bool]]:
+    """Give a descriptor of the data folder, and whether its lock, which the server holds, could be taken with it."""
+    descriptor = os.open(place.data, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            free = True
+        except BlockingIOError:
+            free = False
+        yield descriptor, free
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def one_at_a_time(place: Place) -> Iterator[None]:
+    """Wait for other commands that start or stop this server."""
+    descriptor = os.open(place.data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
