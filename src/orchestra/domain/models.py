@@ -341,12 +341,16 @@ class Grant:
     key: AttemptKey
     is_test: bool
     folder_number: int
+    done_attempt: int | None
     config: InputFile
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The answer to a claim: grants by task, in the order in which they should start."""
+    """The answer to a claim: the grants in the order in which they should start, and the tasks behind them.
+
+    `tasks` leaves out those that the agent said it knows.
+    """
 
     tasks: Mapping[int, TaskSpec] = field(default_factory=dict)
     grants: tuple[Grant, ...] = ()
@@ -391,16 +395,17 @@ class Outcome:
         return self.cause is Cause.EXIT and self.exit_status == 0
 
     @property
-    def never_started(self) -> bool:
-        return self.cause in (Cause.INPUT, Cause.VOLUME, Cause.RETURNED)
+    def started(self) -> bool:
+        """Whether it had a process."""
+        return self.cause not in (Cause.INPUT, Cause.VOLUME, Cause.RETURNED, Cause.NO_START)
 
 
 @dataclass(frozen=True, slots=True)
 class PilotHello:
     """An agent that wants to decide for a node.
 
-    `runtimes` names the container runtimes that it found, without `bare`. `account` is its Unix account: unless root started
-    it or `serve_all` is set, it is given that account's tasks alone.
+    `runtimes` names the container runtimes that it found, without `bare`. `account` is its Unix account: unless root
+    started it or `serve_all` is set, it is given that account's tasks alone.
     """
 
     node: str

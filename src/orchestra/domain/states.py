@@ -46,7 +46,9 @@ class TaskState(StrEnum):
         return self in CLAIMABLE_TASK_STATES
 
 
-LIVE_TASK_STATES = frozenset({TaskState.REGISTERED, TaskState.TESTING, TaskState.RUNNING, TaskState.KILL})
+LIVE_TASK_STATES = frozenset(
+    {TaskState.REGISTERED, TaskState.TESTING, TaskState.RUNNING, TaskState.KILL}
+)
 CLAIMABLE_TASK_STATES = frozenset({TaskState.TESTING, TaskState.RUNNING})
 ENDED_TASK_STATES = frozenset(TaskState) - LIVE_TASK_STATES
 

@@ -82,7 +82,10 @@ _TASK_TABLE: dict[tuple[TaskState, TaskInput], TaskStep] = {
     (_T.RUNNING, _I.JOB_RETRY): TaskStep(_T.RUNNING),
     (_T.TESTING, _I.JOB_KILL): TaskStep(_T.TESTING),
     (_T.RUNNING, _I.JOB_KILL): TaskStep(_T.RUNNING),
-    **{(state, _I.RETRY_ALL): TaskStep(_T.REGISTERED, Intent.RETRY_ALL, new_run=True) for state in ENDED_TASK_STATES},
+    **{
+        (state, _I.RETRY_ALL): TaskStep(_T.REGISTERED, Intent.RETRY_ALL, new_run=True)
+        for state in ENDED_TASK_STATES
+    },
     **{(state, _I.JOB_RETRY): TaskStep(_T.RUNNING, new_run=True) for state in ENDED_TASK_STATES},
     **{(state, _I.KILL): TaskStep(state, again=True) for state in ENDED_TASK_STATES | {_T.KILL}},
     **{(state, _I.HOLD): TaskStep(state, hold=True) for state in TaskState if state.is_live},
@@ -101,7 +104,9 @@ def _refuse_task(state: TaskState, given: TaskInput) -> Refusal:
         case _I.RETRY | _I.RETRY_ALL:
             if state is _T.KILL:
                 return Refusal("its jobs are still being ended", "Retry it when it is KILLED.")
-            return Refusal(f"it is {state} and works on its jobs already", "Kill it first to start it over.")
+            return Refusal(
+                f"it is {state} and works on its jobs already", "Kill it first to start it over."
+            )
         case _I.JOB_RETRY | _I.JOB_KILL:
             if state is _T.KILL:
                 return Refusal("the whole task is being killed")
@@ -115,8 +120,15 @@ def _refuse_task(state: TaskState, given: TaskInput) -> Refusal:
         case _I.KILL:
             raise AssertionError("every state takes a kill")
         case (
-            _I.BEGIN_TEST | _I.BEGIN | _I.TEST_PASSED | _I.TEST_FAILED | _I.TEST_OVER
-            | _I.ALL_DONE | _I.ALL_ENDED | _I.FAILS_REACHED | _I.ALL_DEAD
+            _I.BEGIN_TEST
+            | _I.BEGIN
+            | _I.TEST_PASSED
+            | _I.TEST_FAILED
+            | _I.TEST_OVER
+            | _I.ALL_DONE
+            | _I.ALL_ENDED
+            | _I.FAILS_REACHED
+            | _I.ALL_DEAD
         ):
             return Refusal(f"{given} does not apply to a task that is {state}")
         case _:

@@ -53,8 +53,17 @@ def judge(outcome: Outcome, job: JobFacts) -> Verdict:
         case Cause.LOST | Cause.LEASE if not ending:
             return _lost(job)
         case (
-            Cause.EXIT | Cause.SIGNAL | Cause.TIMEOUT | Cause.ENDED | Cause.NO_START | Cause.NOT_COMPLETE
-            | Cause.RETURNED | Cause.INPUT | Cause.VOLUME | Cause.LOST | Cause.LEASE
+            Cause.EXIT
+            | Cause.SIGNAL
+            | Cause.TIMEOUT
+            | Cause.ENDED
+            | Cause.NO_START
+            | Cause.NOT_COMPLETE
+            | Cause.RETURNED
+            | Cause.INPUT
+            | Cause.VOLUME
+            | Cause.LOST
+            | Cause.LEASE
         ):
             if ending:
                 return Verdict(JobInput.KILL)

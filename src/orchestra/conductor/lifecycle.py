@@ -1,0 +1,97 @@
+"""The duty that moves tasks along: test gate, ends, mass moves, releases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import psycopg
+
+from orchestra.domain.errors import NotFound, Refused, Superseded
+from orchestra.domain.lifecycle import CHUNK, TaskFacts, decide, refill
+from orchestra.domain.states import Queue, TaskState
+from orchestra.domain.transitions import TaskInput
+from orchestra.services import lifecycle
+from orchestra.store import moves
+
+WHO = "orchestra"
+
+Transact = Callable[[Callable[[], bool]], bool]
+"""Runs one step in a transaction that has checked the conductor's term."""
+
+
+def advance(
+    conn: psycopg.Connection, transact: Transact, tasks: Sequence[moves.LiveTask]
+) -> set[Queue]:
+    """Move every live task as far as it goes for now; gives the queues in which work has appeared."""
+    woken = set()
+    for task in tasks:
+        if _advance_task(conn, transact, task):
+            woken.add(task.queue)
+    return woken
+
+
+def _advance_task(conn: psycopg.Connection, transact: Transact, task: moves.LiveTask) -> bool:
+    """Carry out a chunk of a mass move, or one step and what follows from it; True when jobs were released."""
+    if task.facts.intent is not None:
+        transact(lambda: lifecycle.carry_out(conn, task.id))
+        return False
+    facts = _with_test(conn, task)
+    given = decide(facts)
+    if given is not None:
+        transact(lambda: _apply(conn, task, given, facts))
+        return given is TaskInput.BEGIN_TEST
+    wanted = min(refill(facts), CHUNK)
+    return wanted > 0 and transact(lambda: _release(conn, task.id, wanted))
+
+
+def _with_test(conn: psycopg.Connection, task: moves.LiveTask) -> TaskFacts:
+    if task.facts.state is not TaskState.TESTING:
+        return task.facts
+    return replace(task.facts, test=moves.test_facts(conn, task.id, task.test_for))
+
+
+def _apply(
+    conn: psycopg.Connection, task: moves.LiveTask, given: TaskInput, facts: TaskFacts
+) -> bool:
+    """Apply the step that the facts call for, unless the task has changed since they were read."""
+    try:
+        lifecycle.apply(conn, task.id, given, by=WHO, why=_why(given, facts))
+    except (NotFound, Refused, Superseded):
+        return False
+    return True
+
+
+def _why(given: TaskInput, facts: TaskFacts) -> str | None:
+    test, counts = facts.test, facts.counts
+    match given:
+        case TaskInput.TEST_PASSED:
+            return f"{test.done} of {test.jobs} tests done" + (
+                f", {test.matured} running well" if test.matured else ""
+            )
+        case TaskInput.TEST_FAILED | TaskInput.TEST_OVER:
+            return f"{test.failed} of {test.jobs} test jobs failed"
+        case TaskInput.ALL_ENDED:
+            return f"{counts.done} done, {facts.jobs - counts.done} not"
+        case TaskInput.FAILS_REACHED:
+            return f"{counts.failed} of {facts.jobs} jobs failed, as many as --max-fails allows"
+        case _:
+            return None
+
+
+def _release(conn: psycopg.Connection, task: int, limit: int) -> bool:
+    locked = moves.lock_task(conn, task)
+    if locked.state is not TaskState.RUNNING or locked.held or locked.intent:
+        return False
+    released = moves.release_jobs(conn, task, limit)
+    if released:
+        moves.add_task_event(
+            conn,
+            task,
+            before="registered",
+            after="assigned",
+            jobs=released,
+            who=WHO,
+            kind="release",
+        )
+    return released > 0

@@ -1,0 +1,31 @@
+"""The duty that keeps the order in which tasks are served."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import psycopg
+
+from orchestra.domain.order import Contender, rank
+from orchestra.store import moves
+
+
+def rerank(conn: psycopg.Connection, tasks: Sequence[moves.LiveTask]) -> None:
+    """Write the ranks that changed. A task with nothing to hand out has none, so that no claim looks at it."""
+    ranks = rank(_contender(task) for task in tasks)
+    changed = {task.id: ranks.get(task.id) for task in tasks if ranks.get(task.id) != task.rank}
+    moves.set_ranks(conn, changed)
+
+
+def _contender(task: moves.LiveTask) -> Contender:
+    counts = task.facts.counts
+    claimable = task.facts.state.may_claim and not task.facts.held
+    return Contender(
+        task=task.id,
+        queue=task.queue,
+        owner=task.owner_id,
+        priority=task.priority,
+        first_in_line=task.first_in_line,
+        in_use=counts.living,
+        ready=counts.assigned if claimable else 0,
+    )

@@ -1,0 +1,334 @@
+"""Attempts: what pilots claim, start and report. Every function runs inside its caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import dict_row
+
+from orchestra.domain.errors import Fenced
+from orchestra.domain.models import (
+    AttemptKey,
+    Grant,
+    InputFile,
+    ManifestEntry,
+    Outcome,
+    Resources,
+    Started,
+    TaskSpec,
+)
+from orchestra.domain.states import JobState, Queue, TaskState
+from orchestra.store.sql import load
+
+SQL = load("attempts")
+
+
+@dataclass(frozen=True, slots=True)
+class LockedKeeper:
+    id: UUID
+    node_id: int
+    node: str
+    last_request: int
+    fenced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimingPilot:
+    """Who decides for a node, and which tasks it may serve."""
+
+    agent: UUID
+    account: str
+    serves_all: bool
+    containers: bool
+    drained: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SharedTask:
+    """A task's row in share mode: it cannot change before this transaction ends."""
+
+    id: int
+    state: TaskState
+    retries: int
+
+
+@dataclass(frozen=True, slots=True)
+class LockedAttempt:
+    """A job's row, locked, with one of its attempts."""
+
+    key: AttemptKey
+    state: JobState
+    latest: int
+    is_test: bool
+    kill_requested: bool
+    failures: int
+    losses: int
+    keeper_id: UUID | None
+    ended: bool
+    lost: bool
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnd:
+    """What an accepted outcome makes of its job."""
+
+    key: AttemptKey
+    state: JobState
+    is_test: bool
+    failed: bool
+    lost: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAttempt:
+    key: AttemptKey
+    request: int
+    started: bool
+
+
+def _rows(
+    conn: psycopg.Connection, statement: str, params: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    with conn.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(statement, params).fetchall()
+
+
+def lock_keeper(conn: psycopg.Connection, keeper: UUID) -> LockedKeeper:
+    """Lock a keeper's row: claims and reports of one keeper come one after the other.
+
+    Raises:
+        Fenced: the database knows no such keeper.
+    """
+    rows = _rows(conn, SQL.lock_keeper, {"keeper": keeper})
+    if not rows:
+        raise Fenced(f"the database knows no keeper {keeper}")
+    row = rows[0]
+    return LockedKeeper(keeper, row["node_id"], row["node"], row["last_request"], row["fenced"])
+
+
+def claiming_pilot(conn: psycopg.Connection, node: int) -> ClaimingPilot | None:
+    rows = _rows(conn, SQL.claiming_pilot, {"node": node})
+    if not rows:
+        return None
+    row = rows[0]
+    return ClaimingPilot(
+        agent=row["agent"],
+        account=row["account"],
+        serves_all=row["serves_all"],
+        containers=bool(row["runtimes"]),
+        drained=row["drained"],
+    )
+
+
+def note_request(conn: psycopg.Connection, keeper: UUID, request: int) -> None:
+    conn.execute(SQL.note_request, {"keeper": keeper, "request": request})
+
+
+def candidates(conn: psycopg.Connection, queue: Queue, pilot: ClaimingPilot) -> list[int]:
+    """Give the tasks to take jobs from, best first."""
+    params = {
+        "queue": queue,
+        "serves_all": pilot.serves_all,
+        "account": pilot.account,
+        "containers": pilot.containers,
+    }
+    return [row["id"] for row in _rows(conn, SQL.candidates, params)]
+
+
+def claim_jobs(
+    conn: psycopg.Connection, task: int, keeper: LockedKeeper, request: int, limit: int
+) -> int:
+    """Claim up to `limit` jobs of a task; 0 when it may not be claimed from any more."""
+    shared = _rows(conn, SQL.share_claimable, {"task": task})
+    if not shared:
+        return 0
+    params = {
+        "task": task,
+        "limit": limit,
+        "keeper": keeper.id,
+        "node": keeper.node_id,
+        "request": request,
+        "run": shared[0]["run"],
+    }
+    return conn.execute(SQL.claim_jobs, params).rowcount
+
+
+def granted(conn: psycopg.Connection, keeper: LockedKeeper, request: int) -> tuple[Grant, ...]:
+    """Give what a request was granted and is still open, in order."""
+    params = {"node": keeper.node_id, "keeper": keeper.id, "request": request}
+    return tuple(_grant(row) for row in _rows(conn, SQL.granted, params))
+
+
+def _grant(row: Mapping[str, Any]) -> Grant:
+    return Grant(
+        key=_key(row),
+        is_test=row["is_test"],
+        folder_number=row["folder_number"],
+        done_attempt=row["done_attempt"],
+        config=_input_file(row["root"], row["is_folder"], row),
+    )
+
+
+def _key(row: Mapping[str, Any]) -> AttemptKey:
+    return AttemptKey(row["task_id"], row["ordinal"], row["number"], row["token"])
+
+
+def _input_file(root: str, is_folder: bool, row: Mapping[str, Any]) -> InputFile:
+    entry = ManifestEntry(row["path"], row["size"], row["mtime_ns"], row["sha256"])
+    return InputFile(f"{root}/{entry.path}" if is_folder else root, entry)
+
+
+def task_specs(conn: psycopg.Connection, tasks: Collection[int]) -> dict[int, TaskSpec]:
+    """Give what the jobs of each task have in common."""
+    if not tasks:
+        return {}
+    params = {"tasks": sorted(tasks)}
+    files: dict[int, tuple[InputFile, ...]] = {}
+    inputs: dict[int, dict[str, str]] = {task: {} for task in tasks}
+    shared: dict[int, list[InputFile]] = {task: [] for task in tasks}
+    for row in _rows(conn, SQL.task_inputs, params):
+        found = files.setdefault(row["version_id"], _version_files(conn, row))
+        inputs[row["task_id"]][row["tag"]] = found[0].path if row["files"] == 1 else row["root"]
+        shared[row["task_id"]].extend(found)
+    rows = _rows(conn, SQL.task_specs, params)
+    return {row["id"]: _task_spec(row, inputs[row["id"]], shared[row["id"]]) for row in rows}
+
+
+def _version_files(conn: psycopg.Connection, version: Mapping[str, Any]) -> tuple[InputFile, ...]:
+    rows = _rows(conn, SQL.input_files, {"version": version["version_id"]})
+    return tuple(_input_file(version["root"], version["is_folder"], row) for row in rows)
+
+
+def _task_spec(
+    row: Mapping[str, Any], inputs: Mapping[str, str], shared: Sequence[InputFile]
+) -> TaskSpec:
+    plain = ("id", "name", "owner", "command", "image", "volume", "folder", "complete_file", "env")
+    times = ("timeout", "grace", "resume", "typical_seconds")
+    return TaskSpec(
+        **{name: row[name] for name in (*plain, *times)},
+        queue=Queue(row["queue"]),
+        inputs=inputs,
+        shared_files=tuple(shared),
+        resources=Resources(row["cores"], row["gpus"], row["memory_bytes"]),
+    )
+
+
+def share_tasks(conn: psycopg.Connection, tasks: Collection[int]) -> dict[int, SharedTask]:
+    rows = _rows(conn, SQL.share_tasks, {"tasks": sorted(tasks)})
+    return {
+        row["id"]: SharedTask(row["id"], TaskState(row["state"]), row["retries"]) for row in rows
+    }
+
+
+def lock_attempts(conn: psycopg.Connection, keys: Collection[AttemptKey]) -> list[LockedAttempt]:
+    """Lock the jobs behind the keys, in order; a key with a wrong token finds nothing."""
+    rows = _rows(
+        conn, SQL.lock_attempts, {**_key_columns(list(keys)), "tokens": [k.token for k in keys]}
+    )
+    return [_locked_attempt(row) for row in rows]
+
+
+def _locked_attempt(row: Mapping[str, Any]) -> LockedAttempt:
+    plain = (
+        "latest",
+        "is_test",
+        "kill_requested",
+        "failures",
+        "losses",
+        "keeper_id",
+        "ended",
+        "lost",
+    )
+    return LockedAttempt(
+        key=_key(row), state=JobState(row["state"]), **{name: row[name] for name in plain}
+    )
+
+
+def _key_columns(keys: Sequence[AttemptKey]) -> dict[str, list[Any]]:
+    return {
+        "tasks": [key.task_id for key in keys],
+        "ordinals": [key.ordinal for key in keys],
+        "numbers": [key.number for key in keys],
+    }
+
+
+def start(conn: psycopg.Connection, starts: Sequence[Started]) -> None:
+    """Write down that attempts have a process: jobs that are assigned run now."""
+    params = {
+        **_key_columns([start.key for start in starts]),
+        "ages": [start.age for start in starts],
+        "devices": [start.devices for start in starts],
+    }
+    conn.execute(SQL.start_jobs, params)
+    conn.execute(SQL.start_attempts, params)
+
+
+def end_jobs(conn: psycopg.Connection, ends: Sequence[JobEnd]) -> None:
+    if not ends:
+        return
+    params = {
+        **_key_columns([end.key for end in ends]),
+        "states": [end.state.value for end in ends],
+        "tests": [end.is_test for end in ends],
+        "failed": [end.failed for end in ends],
+        "lost": [end.lost for end in ends],
+    }
+    conn.execute(SQL.end_jobs, params)
+
+
+def end_attempts(
+    conn: psycopg.Connection, outcomes: Sequence[Outcome], accepted: Collection[AttemptKey]
+) -> None:
+    """Write outcomes to their attempts, accepted or not."""
+    if not outcomes:
+        return
+    params = {
+        **_key_columns([outcome.key for outcome in outcomes]),
+        "causes": [o.cause.value for o in outcomes],
+        "ages": [o.age for o in outcomes],
+        "started": [o.started for o in outcomes],
+        "accepted": [o.key in accepted for o in outcomes],
+        "sequences": [o.sequence for o in outcomes],
+        "exit_statuses": [o.exit_status for o in outcomes],
+        "signals": [o.signal for o in outcomes],
+        "reasons": [_text(o.reason) for o in outcomes],
+        "seconds": [o.seconds for o in outcomes],
+        "cpu_seconds": [o.cpu_seconds for o in outcomes],
+        "max_rss": [o.max_rss_bytes for o in outcomes],
+        "devices": [o.devices for o in outcomes],
+        "log_bytes": [o.log_bytes for o in outcomes],
+        "log_tails": [o.log_tail for o in outcomes],
+    }
+    conn.execute(SQL.end_attempts, params)
+
+
+def _text(value: str | None) -> str | None:
+    """PostgreSQL's text holds no NUL and no lone surrogate; one of them would refuse the whole batch."""
+    if value is None:
+        return None
+    return value.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def note_sequence(conn: psycopg.Connection, keeper: UUID, sequence: int) -> None:
+    conn.execute(SQL.note_sequence, {"keeper": keeper, "sequence": sequence})
+
+
+def open_attempts(conn: psycopg.Connection, keeper: LockedKeeper) -> list[OpenAttempt]:
+    rows = _rows(conn, SQL.open_attempts, {"node": keeper.node_id, "keeper": keeper.id})
+    return [OpenAttempt(_key(row), row["request"], row["started"]) for row in rows]
+
+
+def attempts_to_end(conn: psycopg.Connection, node: int) -> list[tuple[AttemptKey, str]]:
+    """Give the attempts of a node that somebody wants ended, each with the reason in words."""
+    rows = _rows(conn, SQL.attempts_to_end, {"node": node})
+    return [(_key(row), _why_end(row)) for row in rows]
+
+
+def _why_end(row: Mapping[str, Any]) -> str:
+    if row["whole_task"]:
+        return "its task was killed"
+    return "another test job failed" if row["is_test"] else "it was killed on request"

@@ -1,0 +1,184 @@
+-- Attempts: what pilots claim, start and report. Locks: keeper, task (shared), jobs by (task, ordinal), counts.
+
+-- name: lock_keeper
+select k.node_id, n.name as node, k.last_request, k.report_sequence, k.fenced_at is not null as fenced
+from keeper k
+join node n on n.id = k.node_id
+where k.id = %(keeper)s
+for update of k
+
+-- name: claiming_pilot
+-- Who decides for the node, and which tasks it may serve.
+select p.agent, p.account, p.is_root or p.serve_all as serves_all, p.runtimes,
+    n.drained_at is not null or p.leave as drained
+from pilot p
+join node n on n.id = p.node_id
+where p.node_id = %(node)s
+
+-- name: note_request
+update keeper set last_request = %(request)s where id = %(keeper)s
+
+-- name: candidates
+-- The best tasks with jobs to hand out, that this pilot may serve. Walks task_rank.
+select id from task
+where queue = %(queue)s and rank is not null and held_at is null
+    and (%(serves_all)s or account = %(account)s)
+    and (image is null or %(containers)s)
+order by rank, id
+limit 16
+
+-- name: share_claimable
+-- In share mode: a kill or a hold waits until this claim is over, and is seen by the next one.
+select id, run from task
+where id = %(task)s and state in ('TESTING', 'RUNNING') and held_at is null
+for share
+
+-- name: claim_jobs
+-- Walks job_claimable from its beginning, past what others hold. MATERIALIZED, so that the jobs are chosen once.
+with picked as materialized (
+    select task_id, ordinal
+    from job
+    where task_id = %(task)s and state = 'assigned' and keeper_id is null and not_before is null
+    order by turn, ordinal
+    limit %(limit)s
+    for update skip locked
+),
+claimed as (
+    update job j set keeper_id = %(keeper)s, attempt = j.attempt + 1
+    from picked p
+    where j.task_id = p.task_id and j.ordinal = p.ordinal
+    returning j.task_id, j.ordinal, j.attempt, j.is_test, j.done_attempt
+)
+insert into attempt
+    (task_id, ordinal, number, token, keeper_id, node_id, request, run, is_test, folder_number)
+select
+    c.task_id, c.ordinal, c.attempt, gen_random_uuid(), %(keeper)s, %(node)s, %(request)s, %(run)s, c.is_test,
+    coalesce(
+        case when t.resume then (
+            select last.folder_number from attempt last
+            where last.task_id = c.task_id and last.ordinal = c.ordinal and last.number = c.attempt - 1
+                and last.number is distinct from c.done_attempt
+        ) end,
+        c.attempt
+    )
+from claimed c
+join task t on t.id = c.task_id
+
+-- name: granted
+-- What a claim's request was given and has not ended since: the same answer however often it is asked.
+select
+    a.task_id, a.ordinal, a.number, a.token, a.is_test, a.folder_number, j.done_attempt,
+    v.root, v.is_folder, f.path, f.size, f.mtime_ns, f.sha256
+from attempt a
+join job j on j.task_id = a.task_id and j.ordinal = a.ordinal
+join task t on t.id = a.task_id
+join dataset_version v on v.id = t.config_version_id
+join dataset_file f on f.version_id = t.config_version_id and f.ordinal = a.ordinal
+where a.node_id = %(node)s and a.keeper_id = %(keeper)s and a.request = %(request)s
+    and a.ended_at is null and a.lost_at is null
+order by a.claimed_at, t.rank, j.turn, a.task_id, a.ordinal
+
+-- name: task_specs
+select
+    t.id, t.name, p.name as owner, t.queue, t.command, t.image, t.volume, t.folder, t.complete_file, t.env, t.cores,
+    t.gpus, t.memory_bytes, t.timeout, t.grace, t.resume, t.typical_seconds
+from task t
+join person p on p.id = t.owner_id
+where t.id = any(%(tasks)s)
+
+-- name: task_inputs
+select i.task_id, i.tag, v.id as version_id, v.root, v.is_folder, v.files
+from task_input i
+join dataset_version v on v.id = i.version_id
+where i.task_id = any(%(tasks)s)
+order by i.task_id, i.tag
+
+-- name: input_files
+select path, size, mtime_ns, sha256 from dataset_file where version_id = %(version)s order by ordinal
+
+-- name: share_tasks
+select id, state, retries from task where id = any(%(tasks)s) order by id for share
+
+-- name: lock_attempts
+-- The jobs behind a batch, locked in order, each with the attempt that the batch names; a wrong token finds nothing.
+select
+    j.task_id, j.ordinal, j.state, j.attempt as latest, j.is_test, j.kill_requested, j.failures, j.losses,
+    j.keeper_id, a.number, a.token, a.ended_at is not null as ended, a.lost_at is not null as lost
+from unnest(%(tasks)s::int[], %(ordinals)s::int[], %(numbers)s::int[], %(tokens)s::uuid[])
+    as given (task_id, ordinal, number, token)
+join attempt a on a.task_id = given.task_id and a.ordinal = given.ordinal and a.number = given.number
+    and a.token = given.token
+join job j on j.task_id = given.task_id and j.ordinal = given.ordinal
+order by j.task_id, j.ordinal
+for update of j
+
+-- name: start_jobs
+update job j set state = 'running', changed_at = now()
+from unnest(%(tasks)s::int[], %(ordinals)s::int[], %(numbers)s::int[]) as given (task_id, ordinal, number)
+where j.task_id = given.task_id and j.ordinal = given.ordinal and j.attempt = given.number and j.state = 'assigned'
+
+-- name: start_attempts
+update attempt a set
+    started_at = now() - make_interval(secs => given.age), devices = given.devices
+from unnest(
+    %(tasks)s::int[], %(ordinals)s::int[], %(numbers)s::int[], %(ages)s::float8[], %(devices)s::text[]
+) as given (task_id, ordinal, number, age, devices)
+where a.task_id = given.task_id and a.ordinal = given.ordinal and a.number = given.number and a.started_at is null
+
+-- name: end_jobs
+-- Retried and lost jobs go first. A job in a test keeps its mark until the test is over.
+update job j set
+    state = given.state::job_state,
+    keeper_id = null,
+    kill_requested = false,
+    is_test = given.is_test,
+    failures = case when given.failed then j.failures + 1 else j.failures end,
+    losses = case when given.lost then j.losses + 1 when given.state = 'assigned' and not given.failed then j.losses
+        else 0 end,
+    turn = case when given.state = 'assigned' then 0 else j.turn end,
+    done_attempt = case when given.state = 'done' then given.number else j.done_attempt end,
+    changed_at = now()
+from unnest(
+    %(tasks)s::int[], %(ordinals)s::int[], %(numbers)s::int[], %(states)s::text[], %(tests)s::bool[],
+    %(failed)s::bool[], %(lost)s::bool[]
+) as given (task_id, ordinal, number, state, is_test, failed, lost)
+where j.task_id = given.task_id and j.ordinal = given.ordinal and j.attempt = given.number
+
+-- name: end_attempts
+-- A lost attempt has no end: nobody saw it. Its outcome may still come, then it has one.
+update attempt a set
+    ended_at = case when given.cause <> 'lost' then now() - make_interval(secs => given.age) end,
+    lost_at = case when given.cause = 'lost' then now() else a.lost_at end,
+    started_at = case when given.started
+        then coalesce(a.started_at, now() - make_interval(secs => given.age + given.seconds)) else a.started_at end,
+    cause = case when given.cause <> 'lost' then given.cause end,
+    accepted = case when given.cause <> 'lost' then given.accepted end,
+    sequence = given.sequence, exit_status = given.exit_status, signal = given.signal, reason = given.reason,
+    seconds = given.seconds, cpu_seconds = given.cpu_seconds, max_rss_bytes = given.max_rss_bytes,
+    devices = coalesce(given.devices, a.devices), log_bytes = given.log_bytes, log_tail = given.log_tail
+from unnest(
+    %(tasks)s::int[], %(ordinals)s::int[], %(numbers)s::int[], %(causes)s::text[], %(ages)s::float8[],
+    %(started)s::bool[], %(accepted)s::bool[], %(sequences)s::bigint[], %(exit_statuses)s::int[], %(signals)s::int[],
+    %(reasons)s::text[], %(seconds)s::float8[], %(cpu_seconds)s::float8[], %(max_rss)s::bigint[],
+    %(devices)s::text[], %(log_bytes)s::bigint[], %(log_tails)s::bytea[]
+) as given (
+    task_id, ordinal, number, cause, age, started, accepted, sequence, exit_status, signal, reason, seconds,
+    cpu_seconds, max_rss_bytes, devices, log_bytes, log_tail
+)
+where a.task_id = given.task_id and a.ordinal = given.ordinal and a.number = given.number and a.ended_at is null
+
+-- name: note_sequence
+update keeper set report_sequence = greatest(report_sequence, %(sequence)s) where id = %(keeper)s
+
+-- name: open_attempts
+-- What the database granted to a keeper. Walks attempt_open.
+select task_id, ordinal, number, token, request, started_at is not null as started
+from attempt
+where node_id = %(node)s and keeper_id = %(keeper)s and ended_at is null and lost_at is null
+
+-- name: attempts_to_end
+select a.task_id, a.ordinal, a.number, a.token, t.state = 'KILL' as whole_task, j.is_test
+from attempt a
+join job j on j.task_id = a.task_id and j.ordinal = a.ordinal and j.attempt = a.number
+join task t on t.id = a.task_id
+where a.node_id = %(node)s and a.ended_at is null and a.lost_at is null and j.kill_requested

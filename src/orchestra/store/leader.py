@@ -1,0 +1,57 @@
+"""Who carries out a duty for all: a row with term, holder and expiry, by the database's clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import psycopg
+
+from orchestra.domain.errors import Superseded
+from orchestra.store.sql import load
+
+SQL = load("leader")
+CONDUCTOR = "conductor"
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """The right to act, as long as it is renewed. Every transaction of the duty checks it first."""
+
+    number: int
+    holder: str
+
+    @property
+    def _params(self) -> dict[str, object]:
+        return {"duty": CONDUCTOR, "term": self.number, "holder": self.holder}
+
+    def renew(self, conn: psycopg.Connection, seconds: float) -> bool:
+        """Prolong it; False when it is over."""
+        return conn.execute(SQL.renew, {**self._params, "seconds": seconds}).rowcount == 1
+
+    def check(self, conn: psycopg.Connection) -> None:
+        """Make sure, until the transaction ends, that nobody else has the duty.
+
+        Raises:
+            Superseded: somebody has, or the term is over.
+        """
+        if conn.execute(SQL.check_term, self._params).fetchone() is None:
+            raise Superseded("another process is the conductor now")
+
+    def resign(self, conn: psycopg.Connection) -> None:
+        """Let the next one in at once."""
+        conn.execute(SQL.resign, self._params)
+
+
+def acquire(
+    conn: psycopg.Connection, holder: str, name: str, seconds: float, *, preferred: bool
+) -> Term | None:
+    """Take the conductor's duty if it is free; None if it is not."""
+    params = {
+        "duty": CONDUCTOR,
+        "holder": holder,
+        "name": name,
+        "seconds": seconds,
+        "preferred": preferred,
+    }
+    row = conn.execute(SQL.acquire, params).fetchone()
+    return Term(row[0], holder) if row else None

@@ -1,0 +1,326 @@
+"""The changes of state of tasks and of many jobs at a time. Nobody else writes a state, but reports of attempts.
+
+Every function runs inside its caller's transaction; those that change something want the task's row locked before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from orchestra.domain.errors import NotFound, Superseded
+from orchestra.domain.lifecycle import TaskFacts, TestFacts
+from orchestra.domain.models import Counts, Limit
+from orchestra.domain.states import Figure, Intent, JobState, Queue, TaskState
+from orchestra.store.sql import load
+
+SQL = load("moves")
+EVENTS = load("events")
+
+
+@dataclass(frozen=True, slots=True)
+class LockedTask:
+    """A task's row, held until the transaction ends."""
+
+    id: int
+    name: str
+    state: TaskState
+    run: int
+    queue: Queue
+    jobs: int
+    test_jobs: int
+    held: bool
+    intent: Intent | None
+    intent_from: int
+    intent_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LiveTask:
+    """A task as the conductor sees it; `running` counts the slots that its owner uses through it."""
+
+    id: int
+    name: str
+    queue: Queue
+    owner_id: int
+    priority: int
+    first_in_line: bool
+    rank: int | None
+    test_for: float | None
+    typical_seconds: float | None
+    facts: TaskFacts
+
+
+@dataclass(frozen=True, slots=True)
+class LockedJob:
+    ordinal: int
+    state: JobState
+    is_test: bool
+    claimed: bool
+
+
+def _rows(
+    conn: psycopg.Connection, statement: str, params: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    with conn.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(statement, params).fetchall()
+
+
+def lock_task(conn: psycopg.Connection, task: int) -> LockedTask:
+    """Lock a task for a command.
+
+    Raises:
+        NotFound: there is none (any more).
+    """
+    rows = _rows(conn, SQL.lock_task, {"task": task})
+    if not rows:
+        raise NotFound(f"there is no task {task}.", hint="maestro task list -a shows all tasks.")
+    row = rows[0]
+    return LockedTask(
+        id=row["id"],
+        name=row["name"],
+        state=TaskState(row["state"]),
+        run=row["run"],
+        queue=Queue(row["queue"]),
+        jobs=row["jobs"],
+        test_jobs=row["test_jobs"],
+        held=row["held"],
+        intent=Intent(row["intent"]) if row["intent"] else None,
+        intent_from=row["intent_from"],
+        intent_by=row["intent_by"],
+    )
+
+
+def move_task(conn: psycopg.Connection, task: int, before: TaskState, after: TaskState) -> None:
+    """Change a locked task's state.
+
+    Raises:
+        Superseded: it is no longer in the state `before`.
+    """
+    params = {
+        "task": task,
+        "from": before,
+        "to": after,
+        "ends": not after.is_live,
+        "claimable": after.may_claim,
+    }
+    if conn.execute(SQL.move_task, params).rowcount != 1:
+        raise Superseded(f"task {task} is no longer {before}")
+
+
+def begin_run(conn: psycopg.Connection, task: int, *, bypass: bool) -> None:
+    conn.execute(SQL.begin_run, {"task": task, "bypass": bypass})
+
+
+def hold(conn: psycopg.Connection, task: int, *, by: str, why: str) -> bool:
+    """Hold a task; False when it is held already."""
+    return conn.execute(SQL.hold_task, {"task": task, "by": by, "why": why}).rowcount == 1
+
+
+def release(conn: psycopg.Connection, task: int) -> bool:
+    """Release a task; False when it was not held."""
+    return conn.execute(SQL.release_task, {"task": task}).rowcount == 1
+
+
+def set_intent(
+    conn: psycopg.Connection, task: int, intent: Intent, *, by: str, why: str | None
+) -> None:
+    conn.execute(SQL.set_intent, {"task": task, "intent": intent, "by": by, "why": why})
+
+
+def advance_intent(conn: psycopg.Connection, task: int, following: int) -> None:
+    conn.execute(SQL.advance_intent, {"task": task, "next": following})
+
+
+def finish_intent(conn: psycopg.Connection, task: int) -> None:
+    conn.execute(SQL.finish_intent, {"task": task})
+
+
+def release_test_jobs(conn: psycopg.Connection, task: int, limit: int) -> int:
+    return conn.execute(SQL.release_test_jobs, {"task": task, "limit": limit}).rowcount
+
+
+def release_jobs(conn: psycopg.Connection, task: int, limit: int) -> int:
+    return conn.execute(SQL.release_jobs, {"task": task, "limit": limit}).rowcount
+
+
+def end_test_marks(conn: psycopg.Connection, task: int) -> None:
+    conn.execute(SQL.end_test_marks, {"task": task})
+
+
+def end_test(conn: psycopg.Connection, task: int) -> int:
+    """Withdraw the test jobs that wait and ask the living ones to end; gives how many."""
+    withdrawn = conn.execute(SQL.withdraw_test_jobs, {"task": task}).rowcount
+    return withdrawn + conn.execute(SQL.ask_test_jobs_to_end, {"task": task}).rowcount
+
+
+def ask_jobs_to_end(conn: psycopg.Connection, task: int) -> int:
+    return conn.execute(SQL.ask_jobs_to_end, {"task": task}).rowcount
+
+
+def break_jobs(conn: psycopg.Connection, task: int, first: int, following: int) -> int:
+    params = {"task": task, "first": first, "next": following}
+    return conn.execute(SQL.break_jobs, params).rowcount
+
+
+def kill_jobs(conn: psycopg.Connection, task: int, first: int, following: int) -> int:
+    params = {"task": task, "first": first, "next": following}
+    return conn.execute(SQL.kill_jobs, params).rowcount
+
+
+def retry_jobs(
+    conn: psycopg.Connection, task: int, first: int, following: int, *, every: bool, turn: int
+) -> int:
+    params = {"task": task, "first": first, "next": following, "all": every, "turn": turn}
+    return conn.execute(SQL.retry_jobs, params).rowcount
+
+
+def lock_jobs(conn: psycopg.Connection, task: int, ordinals: Sequence[int]) -> list[LockedJob]:
+    rows = _rows(conn, SQL.lock_jobs, {"task": task, "ordinals": list(ordinals)})
+    return [
+        LockedJob(row["ordinal"], JobState(row["state"]), row["is_test"], row["claimed"])
+        for row in rows
+    ]
+
+
+def retry_chosen_jobs(
+    conn: psycopg.Connection, task: int, ordinals: Sequence[int], *, testing: bool
+) -> None:
+    """Start jobs over, first in line; `testing` says that the task's test is under way."""
+    conn.execute(SQL.retry_chosen_jobs, {"task": task, "ordinals": list(ordinals)})
+    if testing:
+        conn.execute(SQL.readmit_test_jobs, {"task": task})
+
+
+def kill_chosen_jobs(conn: psycopg.Connection, task: int, ordinals: Sequence[int]) -> None:
+    """Those that wait are killed at once, those that are alive are asked to end."""
+    params = {"task": task, "ordinals": list(ordinals)}
+    conn.execute(SQL.ask_chosen_jobs_to_end, params)
+    conn.execute(SQL.kill_waiting_jobs, params)
+
+
+def live_tasks(conn: psycopg.Connection) -> list[LiveTask]:
+    """Give what the conductor decides on, with exact counts, by id."""
+    return [_live_task(row) for row in _rows(conn, SQL.live_tasks)]
+
+
+def _live_task(row: Mapping[str, Any]) -> LiveTask:
+    limit = Limit(row["max_fails"], row["max_fails_percent"])
+    facts = TaskFacts(
+        state=TaskState(row["state"]),
+        held=row["held"],
+        test_jobs=row["test_jobs"],
+        jobs=row["jobs"],
+        counts=Counts(**{figure.value: row[figure.value] for figure in Figure}),
+        intent=Intent(row["intent"]) if row["intent"] else None,
+        max_fails=None if limit == Limit() else limit,
+        forgiven=row["fails_forgiven"],
+    )
+    return LiveTask(
+        id=row["id"],
+        name=row["name"],
+        queue=Queue(row["queue"]),
+        owner_id=row["owner_id"],
+        priority=row["priority"],
+        first_in_line=row["first_in_line"],
+        rank=row["rank"],
+        test_for=row["test_for"],
+        typical_seconds=row["typical_seconds"],
+        facts=facts,
+    )
+
+
+def test_facts(conn: psycopg.Connection, task: int, test_for: float | None) -> TestFacts:
+    """Give how a task's test stands."""
+    params = {"task": task, "test_for": test_for}
+    return TestFacts(**_rows(conn, SQL.test_facts, params)[0])
+
+
+test_facts.__test__ = False  # type: ignore[attr-defined]
+
+
+def update_typical_seconds(conn: psycopg.Connection, task: int) -> None:
+    """Take the median duration of the first jobs that are done as what a job of this task takes."""
+    seconds = _rows(conn, SQL.typical_seconds, {"task": task})[0]["percentile_cont"]
+    if seconds is not None:
+        conn.execute(SQL.set_typical_seconds, {"task": task, "seconds": seconds})
+
+
+def set_ranks(conn: psycopg.Connection, ranks: Mapping[int, int | None]) -> None:
+    if ranks:
+        conn.execute(SQL.set_ranks, {"tasks": list(ranks), "ranks": list(ranks.values())})
+
+
+def mark_deleted(conn: psycopg.Connection, task: int) -> None:
+    conn.execute(SQL.mark_deleted, {"task": task})
+
+
+def purge_deleted(conn: psycopg.Connection, limit: int) -> bool:
+    """Remove up to `limit` rows of one deleted task; False when there is nothing left to remove."""
+    rows = _rows(conn, SQL.deleted_tasks)
+    if not rows:
+        return False
+    params = {"task": rows[0]["id"], "limit": limit}
+    removed = conn.execute(SQL.purge_attempts, params).rowcount
+    removed = removed or conn.execute(SQL.purge_jobs, params).rowcount
+    if not removed:
+        conn.execute(SQL.purge_task, params)
+    return True
+
+
+def add_task_event(
+    conn: psycopg.Connection,
+    task: int,
+    *,
+    before: str | None,
+    after: str | None,
+    who: str,
+    why: str | None = None,
+    jobs: int | None = None,
+    kind: str = "task",
+) -> None:
+    params = {
+        "kind": kind,
+        "task": task,
+        "from": before,
+        "to": after,
+        "jobs": jobs,
+        "who": who,
+        "why": why,
+    }
+    conn.execute(EVENTS.add_task_event, params)
+
+
+def add_job_events(
+    conn: psycopg.Connection,
+    changes: Sequence[tuple[int, int, int | None, str, str, str | None]],
+    *,
+    who: str,
+    node: int | None = None,
+) -> None:
+    """Write one event a change: (task, ordinal, attempt, from, to, why)."""
+    if not changes:
+        return
+    tasks, ordinals, attempts, before, after, why = (
+        list(column) for column in zip(*changes, strict=True)
+    )
+    params = {
+        "tasks": tasks,
+        "ordinals": ordinals,
+        "attempts": attempts,
+        "from": before,
+        "to": after,
+        "why": why,
+        "who": who,
+        "node": node,
+    }
+    conn.execute(EVENTS.add_job_events, params)
+
+
+def wake(conn: psycopg.Connection, channel: str, payload: str = "") -> None:
+    """Tell who listens on `channel` when this transaction has committed."""
+    conn.execute(EVENTS.wake, {"channel": channel, "payload": payload})

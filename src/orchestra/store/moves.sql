@@ -1,0 +1,215 @@
+-- Every statement that changes the state of a task or of many jobs. Whoever runs one of these holds the task's row
+-- (`lock_task`); claims and reports hold it in share mode, so none of them is ever half seen.
+
+-- name: lock_task
+-- The row that every command locks first.
+select
+    id, name, state, run, queue, jobs, test_jobs, test_for, retries, grace, intent, intent_from, intent_by,
+    held_at is not null as held, folder
+from task
+where id = %(task)s and deleted_at is null
+for update
+
+-- name: move_task
+-- `state = from` makes a wrong move fail here even if Python was wrong; the trigger checks the pair once more.
+-- What belongs to a live task alone (hold, rank, first in line) goes when it ends.
+update task set
+    state = %(to)s,
+    ended_at = case when %(ends)s then now() end,
+    rank = case when %(claimable)s then rank end,
+    held_at = case when %(ends)s then null else held_at end,
+    held_by = case when %(ends)s then null else held_by end,
+    held_reason = case when %(ends)s then null else held_reason end,
+    first_in_line = first_in_line and not %(ends)s,
+    test_started_at = case when %(to)s = 'TESTING' then now() else test_started_at end,
+    work_started_at = case when %(to)s = 'RUNNING' then coalesce(work_started_at, now()) else work_started_at end
+where id = %(task)s and state = %(from)s
+
+-- name: begin_run
+-- A retry: the counters of the task start over, and it goes before tasks of the same priority.
+update task set
+    run = run + 1, fails_forgiven = 0, first_in_line = true,
+    test_started_at = null, work_started_at = null,
+    test_jobs = case when %(bypass)s then 0 else test_jobs end
+where id = %(task)s
+
+-- name: hold_task
+update task set held_at = now(), held_by = %(by)s, held_reason = %(why)s, rank = null
+where id = %(task)s and held_at is null
+
+-- name: release_task
+-- Failures that led to the hold are forgiven: the next ones count from here.
+update task set
+    held_at = null, held_by = null, held_reason = null,
+    fails_forgiven = coalesce((select sum(failed) from task_count where task_id = %(task)s), 0)
+where id = %(task)s and held_at is not null
+
+-- name: set_intent
+update task set intent = %(intent)s, intent_from = 0, intent_by = %(by)s, intent_reason = %(why)s
+where id = %(task)s
+
+-- name: advance_intent
+update task set intent_from = %(next)s where id = %(task)s
+
+-- name: finish_intent
+update task set intent = null, intent_from = 0, intent_by = null, intent_reason = null where id = %(task)s
+
+-- name: release_test_jobs
+-- The first jobs that are not done. Walks job_waiting.
+update job set state = 'assigned', is_test = true, changed_at = now()
+where (task_id, ordinal) in (
+    select task_id, ordinal from job
+    where task_id = %(task)s and state = 'registered'
+    order by turn, ordinal
+    limit %(limit)s
+)
+
+-- name: release_jobs
+-- Walks job_waiting from its beginning.
+update job set state = 'assigned', changed_at = now()
+where (task_id, ordinal) in (
+    select task_id, ordinal from job
+    where task_id = %(task)s and state = 'registered'
+    order by turn, ordinal
+    limit %(limit)s
+)
+
+-- name: end_test_marks
+-- After the test its jobs are jobs like the others, with retries. Walks job_test.
+update job set is_test = false where task_id = %(task)s and is_test
+
+-- name: withdraw_test_jobs
+update job set state = 'registered', changed_at = now()
+where task_id = %(task)s and is_test and state = 'assigned' and keeper_id is null
+
+-- name: ask_test_jobs_to_end
+update job set kill_requested = true
+where task_id = %(task)s and is_test and keeper_id is not null and not kill_requested
+
+-- name: ask_jobs_to_end
+-- Walks job_claimed: never more rows than the nodes have slots and claims ahead.
+update job set kill_requested = true
+where task_id = %(task)s and keeper_id is not null and not kill_requested
+
+-- name: break_jobs
+update job set
+    state = 'broken', is_test = false, kill_requested = false, not_before = null, changed_at = now()
+where task_id = %(task)s and ordinal >= %(first)s and ordinal < %(next)s
+    and state in ('registered', 'assigned', 'failed', 'killed') and keeper_id is null
+
+-- name: kill_jobs
+update job set
+    state = 'killed', is_test = false, kill_requested = false, not_before = null, changed_at = now()
+where task_id = %(task)s and ordinal >= %(first)s and ordinal < %(next)s
+    and state in ('registered', 'assigned', 'failed', 'broken') and keeper_id is null
+
+-- name: retry_jobs
+update job set
+    state = 'registered', turn = %(turn)s, is_test = false, kill_requested = false, failures = 0, losses = 0,
+    not_before = null, changed_at = now()
+where task_id = %(task)s and ordinal >= %(first)s and ordinal < %(next)s
+    and (%(all)s or state <> 'done') and keeper_id is null
+
+-- name: lock_jobs
+select ordinal, state, is_test, keeper_id is not null as claimed
+from job
+where task_id = %(task)s and ordinal = any(%(ordinals)s)
+order by ordinal
+for update
+
+-- name: retry_chosen_jobs
+-- First in line.
+update job set
+    state = 'registered', turn = 0, kill_requested = false, failures = 0, losses = 0, not_before = null, changed_at = now()
+where task_id = %(task)s and ordinal = any(%(ordinals)s) and keeper_id is null
+
+-- name: readmit_test_jobs
+-- A retried test job goes straight back into the test that is under way.
+update job set state = 'assigned', changed_at = now()
+where task_id = %(task)s and is_test and state = 'registered'
+
+-- name: kill_waiting_jobs
+update job set state = 'killed', kill_requested = false, not_before = null, changed_at = now()
+where task_id = %(task)s and ordinal = any(%(ordinals)s) and keeper_id is null
+
+-- name: ask_chosen_jobs_to_end
+update job set kill_requested = true
+where task_id = %(task)s and ordinal = any(%(ordinals)s) and keeper_id is not null
+
+-- name: live_tasks
+-- What the conductor decides on: the tasks that are not over, or still have a mass move under way. Walks task_live and
+-- task_moving; the sums are 16 rows a task at most.
+select
+    t.id, t.name, t.state, t.queue, t.owner_id, t.priority, t.first_in_line, t.rank, t.held_at is not null as held,
+    t.intent, t.jobs, t.test_jobs, t.test_for, t.max_fails, t.max_fails_percent, t.fails_forgiven, t.typical_seconds,
+    c.registered, c.assigned, c.testing, c.running, c.failed, c.done, c.kill, c.killed, c.broken
+from task t
+cross join lateral (
+    select
+        coalesce(sum(registered), 0)::bigint as registered, coalesce(sum(assigned), 0)::bigint as assigned,
+        coalesce(sum(testing), 0)::bigint as testing, coalesce(sum(running), 0)::bigint as running,
+        coalesce(sum(failed), 0)::bigint as failed, coalesce(sum(done), 0)::bigint as done,
+        coalesce(sum(kill), 0)::bigint as kill, coalesce(sum(killed), 0)::bigint as killed,
+        coalesce(sum(broken), 0)::bigint as broken
+    from task_count
+    where task_id = t.id
+) as c
+where t.ended_at is null or t.intent is not null
+order by t.id
+
+-- name: test_facts
+-- Walks job_test: the jobs of one task's test.
+select
+    count(*) as jobs,
+    count(*) filter (where j.keeper_id is null and j.state in ('registered', 'assigned')) as waiting,
+    count(*) filter (where j.keeper_id is not null) as living,
+    count(*) filter (where j.keeper_id is not null and not j.kill_requested) as unasked,
+    count(*) filter (
+        where j.state = 'running' and a.started_at < now() - make_interval(secs => %(test_for)s)
+    ) as matured,
+    count(*) filter (where j.state = 'done') as done,
+    count(*) filter (where j.state in ('failed', 'killed')) as failed
+from job j
+left join attempt a on a.task_id = j.task_id and a.ordinal = j.ordinal and a.number = j.attempt
+where j.task_id = %(task)s and j.is_test
+
+-- name: typical_seconds
+-- The median duration of the first jobs; a range of the primary key, whatever the size of the task.
+select percentile_cont(0.5) within group (order by seconds)
+from attempt
+where task_id = %(task)s and ordinal < 200 and cause = 'exit' and exit_status = 0
+
+-- name: set_typical_seconds
+update task set typical_seconds = %(seconds)s where id = %(task)s
+
+-- name: set_ranks
+-- Ranks of many tasks, those that changed alone; a row that a command holds keeps its old rank until the next time.
+update task t set rank = given.rank
+from unnest(%(tasks)s::int[], %(ranks)s::int[]) as given (id, rank)
+where t.id = given.id
+    and t.id in (
+        select id from task where id = any(%(tasks)s::int[]) and state in ('TESTING', 'RUNNING')
+        for update skip locked
+    )
+
+-- name: deleted_tasks
+select id, jobs from task where deleted_at is not null order by id limit 1
+
+-- name: mark_deleted
+update task set deleted_at = now(), intent = null, intent_by = null, intent_reason = null, intent_from = 0
+where id = %(task)s
+
+-- name: purge_attempts
+delete from attempt where (task_id, ordinal, number) in (
+    select task_id, ordinal, number from attempt where task_id = %(task)s limit %(limit)s
+)
+
+-- name: purge_jobs
+delete from job where (task_id, ordinal) in (
+    select task_id, ordinal from job where task_id = %(task)s limit %(limit)s
+)
+
+-- name: purge_task
+-- What remains is its events: what happened stays written.
+with counts as (delete from task_count where task_id = %(task)s)
+delete from task where id = %(task)s
