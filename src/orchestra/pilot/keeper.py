@@ -1,0 +1,852 @@
+"""The keeper: the parent of the jobs on a node, which outlives the agents that decide.
+
+One file, standard library only, run by path and importing nothing of Orchestra, so that an upgrade under it
+changes nothing: `python -I keeper.py --folder FOLDER --id ID`. It returns as soon as a detached keeper listens;
+what goes wrong before that is one sentence on stderr and exit status 1. A folder serves one keeper, once:
+
+    socket      where its agent connects
+    spool       what it runs and the outcomes that nobody has acknowledged (see `Spool`); locked while it lives
+    keeper.log  its own few words, at most 1 MiB
+
+The keeper starts processes, waits for them, ends them, and writes down how they ended. It never opens a file on
+the volume: it is handed open descriptors, and `argv[0]` should be an absolute path on a local disk (a shell, which
+then changes into the job's folder), because a start lasts until the program is loaded. It ignores TERM, INT, HUP
+and QUIT. Being a child subreaper it becomes the parent of whatever a job leaves behind, so an attempt is over when
+its leader has ended and no child of the keeper is left that belongs to it: by token in the environment, by session
+or by process group. What a leader leaves behind is sent TERM, then KILL after the attempt's grace.
+
+Protocol 1
+==========
+A Unix stream socket; each message is a JSON object in one line of ASCII, at most 16 MiB. Times are in seconds; `pid`
+counts only with `start_time` (clock ticks after boot, /proc/PID/stat) and the boot id. Unknown fields are ignored;
+what cannot be understood closes the connection (`error` says why) and changes nothing else. Only root and the
+keeper's own account may connect. A message that was not answered may or may not have happened: the next `hello` tells.
+
+The agent says
+  {"type":"hello", "protocol":1, "agent":NAME}
+        The first message. This connection decides from now on; one that did so before is told `superseded` and
+        closed, and what it had sent and was not yet read never happens. Answered by `hello`. May be repeated.
+  {"type":"spawn", "attempt":"3/17/2", "token":T, "argv":[...], "env":{...}, "timeout":S|null, "grace":S, "note":X}
+        Start argv[0] in a new session with exactly this environment, plus ORCHESTRA_TOKEN=T; stdin is /dev/null,
+        stdout and stderr the descriptor that comes with it (SCM_RIGHTS; the n-th spawn takes the n-th descriptor,
+        which may arrive early but not late). Answered by `started` or `refused`, or, for a token that the keeper
+        knows, by the `started` or `ended` that it knows: a repeated spawn starts nothing. `attempt` and `token` are
+        up to 64 of A-Z a-z 0-9 _ . : / -; `note` is the agent's own (JSON of up to 3000 bytes), given back in
+        `running` and `ended`. After `timeout` seconds (of the machine's waking time) the attempt is ended.
+  {"type":"end", "token":T, "grace":S, "reason":TEXT}
+        TERM to every process of the attempt now, KILL to what is left after `grace` (0: at once). May be repeated,
+        and then only shortens the grace. Does nothing to a token that is not running.
+  {"type":"deadline", "boottime":S, "on_lost":"kill"|"keep"}
+        The lease, by CLOCK_BOOTTIME; replaces the one before, and holds without an agent. Once it has passed nothing
+        is started, and with `kill` everything that runs then is ended (cause `lease`, each with its own grace).
+  {"type":"ack", "sequences":[N, ...]}
+        These outcomes are safe elsewhere: they leave the spool. May be repeated.
+  {"type":"stop"}
+        Start nothing more and exit once there are neither jobs nor unacknowledged outcomes.
+
+The keeper says
+  {"type":"hello", "protocol":1, "keeper":ID, "boot_id":ID, "pid":N, "version":TEXT, "running":[...], "outcomes":[...]}
+        `running` holds the `started` and `outcomes` the `ended` message of all that is known at this moment.
+  {"type":"started", "attempt":A, "token":T, "pid":N, "start_time":N, "boottime":S, "note":X}
+        It runs since `boottime` (CLOCK_BOOTTIME).
+  {"type":"refused", "attempt":A, "token":T, "reason":R, "errno":N|null, "message":TEXT}
+        Nothing was started and the token is forgotten: the same spawn may be tried again. R is `spawn` (errno and
+        message say what the system said), `spool` (no room to write its outcome down), `lease`, `stopping`, `invalid`.
+  {"type":"ended", "sequence":N, "attempt":A, "token":T, "cause":C, "reason":TEXT|null, "exit_status":N|null,
+   "signal":N|null, "seconds":S, "cpu_seconds":S, "max_rss_bytes":N, "boottime":S, "note":X}
+        No process of it is left. C is `exit`, `signal` (not the keeper's), or, where the keeper had to end it,
+        `timeout`, `lease` or `ended` (with the reason that the agent gave); status or signal, and `seconds` from
+        start to end, are the leader's. CPU time and memory are those of the leader, of the processes it waited for,
+        and of those it left to the keeper; memory is never below the keeper's own (a trait of Linux). It is in
+        the spool before it is sent, is sent in every `hello` until it is acknowledged, and `sequence` grows by one
+        with each.
+  {"type":"superseded"}   Another agent has taken over; the connection is closed.
+  {"type":"error", "message":TEXT}   What came could not be understood; the connection is closed.
+
+With no agent, no jobs and no outcomes for `--linger` seconds the keeper exits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import array
+import ctypes
+import fcntl
+import json
+import math
+import os
+import re
+import resource
+import selectors
+import signal
+import socket
+import struct
+import sys
+import time
+import traceback
+import zlib
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+PROTOCOL = 1
+TOKEN_VARIABLE = "ORCHESTRA_TOKEN"  # noqa: S105 (the name of it)
+SLOT_BYTES = 4096
+NOTE_BYTES = 3000
+REASON_LETTERS = 50
+LINE_BYTES = 16 << 20
+LOG_BYTES = 1 << 20
+MAX_DESCRIPTORS = 253  # with one message: SCM_MAX_FD of Linux
+NAME = re.compile(r"[A-Za-z0-9_.:/-]{1,64}")
+IGNORED_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+RESTORED_SIGNALS = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
+SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+SECOND_LOOK = 0.02
+KILL_AGAIN = 0.5
+POLL = 10.0
+
+Message = dict[str, Any]
+
+
+class ProtocolError(Exception):
+    """What an agent sent cannot be understood."""
+
+
+class Refusal(Exception):
+    """A job was not started: the `reason`, `message` and `errno` of `refused`."""
+
+
+encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+decode = json.JSONDecoder().decode
+
+
+def boottime() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def log(text: str) -> None:
+    """Add a line to keeper.log, which is stderr here, as long as it is small."""
+    try:
+        if os.fstat(2).st_size < LOG_BYTES:
+            os.write(2, f"{time.strftime('%F %T')} {text}\n".encode())
+    except OSError:
+        pass  # a full disk must not end the parent of the jobs
+
+
+# The spool
+
+
+def seal(record: Message) -> bytes:
+    body = encode(record).encode()
+    return b"%08x %s\n" % (zlib.crc32(body), body)
+
+
+def unseal(slot: bytes) -> Message | None:
+    """The record in a slot; None where it is free or was not written whole."""
+    checksum, _, body = slot.partition(b"\n")[0].partition(b" ")
+    if checksum != b"%08x" % zlib.crc32(body):
+        return None
+    record: Message = json.loads(body)
+    return record
+
+
+class Spool:
+    """What must outlive the keeper: a file of slots of one page each, written in place.
+
+    A slot is taken before a job starts. It holds `started` while the job runs, then `ended`, and is free again once
+    that was acknowledged, so that an outcome always has its room. The first slot says whose spool it is. Nothing is
+    synced: what was written outlives any death of the keeper, and a machine that loses its power has lost the jobs as
+    well. A KILL does not tear a write within one page; after a power cut the checksum tells.
+    """
+
+    growth = 32 * SLOT_BYTES
+
+    def __init__(self, path: str) -> None:
+        self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self.size = 0
+        self.free: list[int] = []
+        self.header = self.take()
+
+    def take(self) -> int:
+        """A free slot. Raises OSError where the disk has no room for one."""
+        if not self.free:
+            os.posix_fallocate(self.descriptor, self.size, self.growth)
+            self.free.extend(range(self.size, self.size + self.growth, SLOT_BYTES)[::-1])
+            self.size += self.growth
+        return self.free.pop()
+
+    def write(self, slot: int, record: Message) -> None:
+        try:
+            os.pwrite(self.descriptor, seal(record), slot)
+        except OSError as error:
+            log(f"spool: {error}: kept in memory alone: {encode(record)}")
+
+    def release(self, slot: int) -> None:
+        try:
+            os.pwrite(self.descriptor, b"\0", slot)
+        except OSError as error:
+            log(f"spool: {error}: an acknowledged outcome may come again")
+        self.free.append(slot)
+
+
+# Processes
+
+
+def stat_fields(pid: int | str) -> list[bytes]:
+    """/proc/PID/stat from the state on: state, parent, group, session, ...; the 20th is the start time."""
+    text = Path(f"/proc/{pid}/stat").read_bytes()
+    return text[text.rindex(b")") + 2 :].split()
+
+
+def family_tree() -> dict[int, list[int]]:
+    """The children of every process of this machine."""
+    children = defaultdict(list)
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            children[int(stat_fields(name)[1])].append(int(name))
+        except OSError:
+            continue  # it has ended meanwhile
+    return children
+
+
+def own_children() -> set[int]:
+    """The children of this process, with those that have ended and wait for it."""
+    pid = os.getpid()
+    try:
+        return set(map(int, Path(f"/proc/self/task/{pid}/children").read_bytes().split()))
+    except FileNotFoundError:  # a kernel without CONFIG_PROC_CHILDREN
+        return set(family_tree().get(pid, ()))
+
+
+def with_descendants(roots: Iterable[int], children: dict[int, list[int]]) -> Iterator[int]:
+    waiting = deque(roots)
+    while waiting:
+        pid = waiting.popleft()
+        yield pid
+        waiting.extend(children.get(pid, ()))
+
+
+def send_signal(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except OSError:
+        pass  # it has ended, or took another account's rights: then the attempt lasts as long as it does
+
+
+def reaped() -> Iterator[tuple[int, int, resource.struct_rusage]]:
+    """Every child that has ended: pid, wait status and what it used."""
+    while True:
+        try:
+            pid, status, usage = os.wait4(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        yield pid, status, usage
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """An attempt of which a process is alive. `due` and `kill_at` are by the monotonic clock."""
+
+    attempt: str
+    token: str
+    note: object
+    grace: float
+    slot: int
+    pid: int
+    began: float
+    began_boottime: float
+    start_time: int = 0
+    due: float = math.inf
+    kill_at: float = math.inf
+    cause: str | None = None
+    reason: str | None = None
+    status: int | None = None
+    seconds: float = 0.0
+    boottime: float = 0.0
+    cpu_seconds: float = 0.0
+    max_rss_bytes: int = 0
+
+    def close(self, status: int) -> None:
+        self.status = status
+        self.seconds = monotonic() - self.began
+        self.boottime = boottime()
+        self.cause = self.cause or ("signal" if os.WIFSIGNALED(status) else "exit")
+
+    def charge(self, usage: resource.struct_rusage) -> None:
+        self.cpu_seconds += usage.ru_utime + usage.ru_stime
+        self.max_rss_bytes = max(self.max_rss_bytes, usage.ru_maxrss * 1024)
+
+    def started(self) -> Message:
+        return {
+            "type": "started",
+            "attempt": self.attempt,
+            "token": self.token,
+            "pid": self.pid,
+            "start_time": self.start_time,
+            "boottime": self.began_boottime,
+            "note": self.note,
+        }
+
+    def ended(self, sequence: int) -> Message:
+        assert self.status is not None
+        code = os.waitstatus_to_exitcode(self.status)
+        return {
+            "type": "ended",
+            "sequence": sequence,
+            "attempt": self.attempt,
+            "token": self.token,
+            "cause": self.cause,
+            "reason": self.reason,
+            "exit_status": code if code >= 0 else None,
+            "signal": -code if code < 0 else None,
+            "seconds": round(self.seconds, 6),
+            "cpu_seconds": round(self.cpu_seconds, 6),
+            "max_rss_bytes": self.max_rss_bytes,
+            "boottime": self.boottime,
+            "note": self.note,
+        }
+
+
+# The agent's connection
+
+
+class Connection:
+    """An agent's end of the socket: lines and descriptors in, lines out. Nothing here ever blocks."""
+
+    def __init__(self, peer: socket.socket) -> None:
+        peer.setblocking(False)
+        self.socket = peer
+        self.partial = bytearray()
+        self.descriptors: deque[int] = deque()
+        self.outgoing = bytearray()
+        self.closed = False
+
+    def receive(self) -> list[Message]:
+        """The messages that have arrived whole. Raises EOFError, OSError or ProtocolError where no more can come."""
+        try:
+            data, ancillary, flags, _ = self.socket.recvmsg(
+                1 << 16, socket.CMSG_SPACE(4 * MAX_DESCRIPTORS), socket.MSG_CMSG_CLOEXEC
+            )
+        except BlockingIOError:
+            return []
+        for _, kind, payload in ancillary:
+            if kind == socket.SCM_RIGHTS:
+                self.descriptors.extend(array.array("i", payload[: len(payload) & ~3]))
+        if flags & socket.MSG_CTRUNC:
+            raise ProtocolError("descriptors were lost on the way")
+        if not data:
+            raise EOFError
+        return [self.parse(line) for line in self.lines(data)]
+
+    def lines(self, data: bytes) -> list[bytes]:
+        self.partial += data
+        lines: list[bytes] = []
+        if b"\n" in data:
+            *whole, rest = self.partial.split(b"\n")
+            lines, self.partial = [bytes(line) for line in whole], rest
+        if len(self.partial) > LINE_BYTES:
+            raise ProtocolError(f"a line is longer than {LINE_BYTES} bytes")
+        return lines
+
+    def parse(self, line: bytes) -> Message:
+        try:
+            message = decode(line.decode())
+        except (ValueError, RecursionError) as error:
+            raise ProtocolError(f"a line is not JSON: {error}") from None
+        if not isinstance(message, dict):
+            raise ProtocolError("a line is not an object")
+        return message
+
+    def take_descriptor(self) -> int:
+        if not self.descriptors:
+            raise ProtocolError("a spawn came without its descriptor")
+        return self.descriptors.popleft()
+
+    def send(self, message: Message) -> None:
+        self.outgoing += encode(message).encode() + b"\n"
+
+    def flush(self) -> None:
+        """Send what the agent has room for."""
+        try:
+            while self.outgoing:
+                del self.outgoing[: self.socket.send(self.outgoing)]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.outgoing.clear()  # it has gone, and reading will say so
+
+    def close(self) -> None:
+        self.closed = True
+        self.flush()
+        self.socket.close()
+        while self.descriptors:
+            os.close(self.descriptors.popleft())
+
+
+def may_connect(peer: socket.socket) -> bool:
+    _, uid, _ = struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return uid in (0, os.geteuid())
+
+
+# The jobs
+
+
+class Jobs:
+    """The attempts of which a process is alive, and the outcomes that nobody has acknowledged.
+
+    `announce` is called with each outcome, which then is in the spool. `due` and `look_again` are when `attend` has
+    something to do, by the monotonic clock; `due` may be too early.
+    """
+
+    def __init__(self, spool: Spool, announce: Callable[[Message], None]) -> None:
+        self.spool, self.announce = spool, announce
+        self.alive: dict[str, Job] = {}  # by token
+        self.leaders: dict[int, Job] = {}  # by pid
+        self.orphans: dict[int, Job] = {}  # what jobs have left to the keeper, by pid
+        self.strays: dict[int, float] = {}  # the same of unknown jobs: when each was first seen
+        self.outcomes: dict[int, tuple[Message, int]] = {}  # with the slot, by sequence
+        self.sequences: dict[str, int] = {}  # by token
+        self.sequence = 0
+        self.due = self.look_again = math.inf
+
+    def known(self, token: str) -> Message | None:
+        """What was last said about an attempt: `started`, `ended`, or nothing."""
+        if token in self.alive:
+            return self.alive[token].started()
+        if token in self.sequences:
+            return self.outcomes[self.sequences[token]][0]
+        return None
+
+    def start(self, spawn: Message, output: int) -> Job:
+        """Start a process, and remember it here and in the spool. Raises Refusal."""
+        grace = float(spawn["grace"])
+        timeout = math.inf if spawn["timeout"] is None else float(spawn["timeout"])
+        slot = self.reserve()
+        try:
+            began, began_boottime = monotonic(), boottime()
+            pid = launch(spawn, output)
+        except Refusal:
+            self.spool.release(slot)
+            raise
+        job = Job(
+            spawn["attempt"], spawn["token"], spawn["note"], grace, slot, pid, began, began_boottime
+        )
+        self.alive[job.token] = self.leaders[pid] = job
+        job.start_time = int(stat_fields(pid)[19])
+        self.set_due(job, began + timeout)
+        self.spool.write(slot, job.started())
+        return job
+
+    def reserve(self) -> int:
+        try:
+            return self.spool.take()
+        except OSError as error:
+            text = f"no room to write the outcome down: {error.strerror}"
+            raise Refusal("spool", text, error.errno) from None
+
+    def set_due(self, job: Job, moment: float) -> None:
+        job.due = moment
+        self.due = min(self.due, moment)
+
+    def acknowledge(self, sequence: int) -> None:
+        outcome, slot = self.outcomes.pop(sequence, (None, 0))
+        if outcome:
+            del self.sequences[outcome["token"]]
+            self.spool.release(slot)
+
+    # Waiting
+
+    def collect(self) -> None:
+        """Take the exit status of every child that has ended."""
+        for pid, status, usage in reaped():
+            job = self.leaders.pop(pid, None)
+            if job:
+                job.close(status)
+            else:
+                job = self.orphans.pop(pid, None)
+            if job:
+                job.charge(usage)
+        self.settle()
+
+    def settle(self) -> None:
+        """Finish the attempts of which nothing is left, and end what other leaders left behind."""
+        self.look_again = math.inf
+        over = [job for job in self.alive.values() if job.status is not None]
+        if self.find_orphans() and over:
+            self.look_again = monotonic() + SECOND_LOOK
+            return
+        unfinished = set(self.orphans.values())
+        for job in over:
+            if job not in unfinished:
+                self.finish(job)
+            elif job.kill_at == math.inf:
+                self.end(job, job.grace)
+        if not self.alive:
+            self.kill_strays()
+
+    def find_orphans(self) -> bool:
+        """Learn whose processes were left to the keeper; True where it takes a second look to know.
+
+        In the middle of an exec a process shows no environment for a moment.
+        """
+        now = monotonic()
+        strays = {}
+        for pid in own_children() - self.leaders.keys() - self.orphans.keys():
+            owner = self.owner(pid)
+            if owner:
+                self.orphans[pid] = owner
+            else:
+                strays[pid] = self.strays.get(pid, now)
+        self.strays = strays
+        return any(now - seen < SECOND_LOOK for seen in strays.values())
+
+    def owner(self, pid: int) -> Job | None:
+        """The job that a process belongs to, by its token, its session or its process group."""
+        try:
+            environment = set(Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"))
+            groups = {int(field) for field in stat_fields(pid)[2:4]}
+        except OSError:
+            return None
+        for job in self.alive.values():
+            if job.pid in groups or f"{TOKEN_VARIABLE}={job.token}".encode() in environment:
+                return job
+        return None
+
+    def kill_strays(self) -> None:
+        """End what hid where it came from, now that every job that it can have come from is over."""
+        for pid in self.strays:
+            log(f"process {pid} was left behind by an unknown job")
+            send_signal(pid, signal.SIGKILL)
+
+    def finish(self, job: Job) -> None:
+        """Write the outcome down, then tell."""
+        self.sequence += 1
+        outcome = job.ended(self.sequence)
+        self.spool.write(job.slot, outcome)
+        self.outcomes[self.sequence] = outcome, job.slot
+        self.sequences[job.token] = self.sequence
+        del self.alive[job.token]
+        self.announce(outcome)
+
+    # Ending
+
+    def end(self, job: Job, grace: float, cause: str | None = None, reason: str = "") -> None:
+        """Have an attempt ended: TERM at the next `attend`, KILL after the grace. The first cause stays."""
+        if job.cause is None:
+            job.cause, job.reason = cause, reason[:REASON_LETTERS] or None
+        job.kill_at = min(job.kill_at, monotonic() + grace)
+        self.set_due(job, 0.0)
+
+    def attend(self) -> None:
+        """Do what is due: look at orphans again, send TERM or KILL, notice a time-out."""
+        now = monotonic()
+        if now >= self.look_again:
+            self.settle()
+        if now >= self.due:
+            self.press([job for job in self.alive.values() if job.due <= now], now)
+            self.due = min((job.due for job in self.alive.values()), default=math.inf)
+
+    def press(self, jobs: list[Job], now: float) -> None:
+        if not jobs:
+            return
+        self.find_orphans()
+        children = family_tree()
+        for job in jobs:
+            if job.kill_at == math.inf:
+                self.end(job, job.grace, "timeout")
+            self.signal_all(job, children, now)
+
+    def signal_all(self, job: Job, children: dict[int, list[int]], now: float) -> None:
+        killing = job.kill_at <= now
+        roots = [pid for pid, owner in self.orphans.items() if owner is job]
+        if job.status is None:
+            roots.append(job.pid)
+        for pid in with_descendants(roots, children):
+            send_signal(pid, signal.SIGKILL if killing else signal.SIGTERM)
+            send_signal(pid, signal.SIGCONT)  # a stopped process cannot heed a TERM
+        # Again and again: a process can fork between the look and the KILL.
+        job.due = now + KILL_AGAIN if killing else job.kill_at
+
+
+def launch(spawn: Message, output: int) -> int:
+    """The pid of a new process, the leader of its own session. Raises Refusal."""
+    argv = spawn["argv"]
+    try:
+        return os.posix_spawn(
+            argv[0],
+            argv,
+            {**spawn["env"], TOKEN_VARIABLE: spawn["token"]},
+            file_actions=[(os.POSIX_SPAWN_DUP2, output, number) for number in (1, 2)],
+            setsid=True,
+            setsigmask=(),
+            setsigdef=RESTORED_SIGNALS,
+        )
+    except OSError as error:
+        raise Refusal("spawn", f"{argv[0]}: {error.strerror}", error.errno) from None
+    except (LookupError, TypeError, ValueError) as error:
+        raise Refusal("invalid", f"argv or env: {error}") from None
+
+
+# The keeper
+
+
+class Keeper:
+    """The loop, the lease, and the one agent that decides. `run` returns when nothing is left to keep."""
+
+    def __init__(self, options: argparse.Namespace, spool: Spool, listener: socket.socket) -> None:
+        self.options, self.listener = options, listener
+        self.boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        self.jobs = Jobs(spool, self.announce)
+        self.agent: Connection | None = None
+        self.alone_since = monotonic()
+        self.lease = math.inf  # by CLOCK_BOOTTIME
+        self.reckoning = math.inf  # when jobs are ended because the lease is over
+        self.stopping = False
+        self.handlers = {
+            "spawn": self.on_spawn,
+            "end": self.on_end,
+            "deadline": self.on_deadline,
+            "ack": self.on_ack,
+            "stop": self.on_stop,
+        }
+        self.selector = selectors.DefaultSelector()
+        self.alarm = become_parent_of_orphans()
+        self.selector.register(self.alarm, selectors.EVENT_READ, self.on_children)
+        self.selector.register(listener, selectors.EVENT_READ, self.on_connection)
+        spool.write(spool.header, self.hello())
+
+    def run(self) -> None:
+        log(f"keeper {self.options.id}, version {self.options.version}, pid {os.getpid()}")
+        while not self.may_leave():
+            try:
+                self.turn()
+            except Exception:  # noqa: BLE001 (the parent of the jobs must outlive its own faults)
+                log(traceback.format_exc())
+                time.sleep(0.1)
+
+    def turn(self) -> None:
+        for key, events in self.selector.select(self.patience()):
+            key.data(events)
+        self.guard_lease()
+        self.jobs.attend()
+        if self.agent:
+            self.flush(self.agent)
+
+    def patience(self) -> float | None:
+        """Seconds until something is due; at most POLL, since a poll's clock stands still in a suspended machine."""
+        if self.agent and not self.jobs.alive:
+            return None
+        due = min(self.jobs.due, self.jobs.look_again, self.leave_at()) - monotonic()
+        return max(0.0, min(due, self.reckoning - boottime(), POLL))
+
+    def leave_at(self) -> float:
+        # With jobs or outcomes and no agent for a while, this is where the keeper would start one.
+        if self.agent or self.jobs.alive or self.jobs.outcomes:
+            return math.inf
+        return self.alone_since + float(self.options.linger)
+
+    def may_leave(self) -> bool:
+        empty = not self.jobs.alive and not self.jobs.outcomes
+        return (self.stopping and empty) or monotonic() >= self.leave_at()
+
+    def on_children(self, _events: int) -> None:
+        os.read(self.alarm, 1 << 16)
+        self.jobs.collect()
+
+    def guard_lease(self) -> None:
+        if boottime() < self.reckoning:
+            return
+        self.reckoning = math.inf
+        self.jobs.collect()
+        log(f"the lease is over: ending {len(self.jobs.alive)} jobs")
+        for job in self.jobs.alive.values():
+            self.jobs.end(job, job.grace, "lease")
+
+    # Connections
+
+    def on_connection(self, _events: int) -> None:
+        peer, _ = self.listener.accept()
+        if not may_connect(peer):
+            peer.close()
+            return
+        serve = partial(self.serve, Connection(peer))
+        self.selector.register(peer, selectors.EVENT_READ, serve)
+
+    def serve(self, connection: Connection, events: int) -> None:
+        if connection.closed or not events & selectors.EVENT_READ:
+            return  # where it only has room again, `turn` makes use of it
+        try:
+            for message in connection.receive():
+                self.handle(connection, message)
+        except ProtocolError as error:
+            log(f"agent: {error}")
+            connection.send({"type": "error", "message": str(error)})
+            self.drop(connection)
+        except (EOFError, OSError):
+            self.drop(connection)
+
+    def handle(self, connection: Connection, message: Message) -> None:
+        kind = message.get("type", "")
+        try:
+            if kind == "hello":
+                self.on_hello(connection, message)
+            elif connection is not self.agent:
+                raise ProtocolError("the first message must be a hello")
+            else:
+                self.handlers[kind](message)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ProtocolError(f"cannot understand {kind!r}: {error!r}") from error
+
+    def announce(self, message: Message) -> None:
+        if self.agent:
+            self.agent.send(message)
+
+    def flush(self, connection: Connection) -> None:
+        """Send, and be woken when the agent has room again where it had none."""
+        connection.flush()
+        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.outgoing else 0)
+        key = self.selector.get_key(connection.socket)
+        if key.events != wanted:
+            self.selector.modify(connection.socket, wanted, key.data)
+
+    def drop(self, connection: Connection) -> None:
+        self.selector.unregister(connection.socket)
+        connection.close()
+        if connection is self.agent:
+            self.agent = None
+            self.alone_since = monotonic()
+
+    # Messages
+
+    def on_hello(self, connection: Connection, message: Message) -> None:
+        if message["protocol"] != PROTOCOL:
+            raise ProtocolError(f"this keeper speaks protocol {PROTOCOL}")
+        if self.agent and self.agent is not connection:
+            self.agent.send({"type": "superseded"})
+            self.drop(self.agent)
+        self.agent = connection
+        log(f"agent {message['agent']!r} decides")
+        connection.send(self.hello())
+
+    def hello(self) -> Message:
+        return {
+            "type": "hello",
+            "protocol": PROTOCOL,
+            "keeper": self.options.id,
+            "boot_id": self.boot_id,
+            "pid": os.getpid(),
+            "version": self.options.version,
+            "running": [job.started() for job in self.jobs.alive.values()],
+            "outcomes": [outcome for outcome, _ in self.jobs.outcomes.values()],
+        }
+
+    def on_spawn(self, message: Message) -> None:
+        assert self.agent
+        output = self.agent.take_descriptor()
+        try:
+            answer = self.jobs.known(message["token"]) or self.start(message, output)
+        finally:
+            os.close(output)
+        self.announce(answer)
+
+    def start(self, spawn: Message, output: int) -> Message:
+        try:
+            self.check(spawn)
+            return self.jobs.start(spawn, output).started()
+        except Refusal as refusal:
+            attempt, token = spawn["attempt"], spawn["token"]
+            answer = {"type": "refused", "attempt": attempt, "token": token, "errno": None}
+            return answer | dict(zip(("reason", "message", "errno"), refusal.args, strict=False))
+
+    def check(self, spawn: Message) -> None:
+        if self.stopping:
+            raise Refusal("stopping", "the keeper was told to stop")
+        if boottime() >= self.lease:
+            raise Refusal("lease", "the lease is over")
+        if not (NAME.fullmatch(spawn["attempt"]) and NAME.fullmatch(spawn["token"])):
+            raise Refusal("invalid", "attempt and token are up to 64 letters, digits, _ . : / -")
+        if len(encode(spawn["note"])) > NOTE_BYTES:
+            raise Refusal("invalid", f"the note is longer than {NOTE_BYTES} bytes")
+
+    def on_end(self, message: Message) -> None:
+        self.jobs.collect()  # what has just ended by itself has not been ended
+        job = self.jobs.alive.get(message["token"])
+        if job:
+            self.jobs.end(job, float(message["grace"]), "ended", str(message["reason"]))
+
+    def on_deadline(self, message: Message) -> None:
+        if message["on_lost"] not in ("kill", "keep"):
+            raise ValueError(message["on_lost"])
+        self.lease = float(message["boottime"])
+        self.reckoning = self.lease if message["on_lost"] == "kill" else math.inf
+
+    def on_ack(self, message: Message) -> None:
+        for sequence in message["sequences"]:
+            self.jobs.acknowledge(sequence)
+
+    def on_stop(self, _message: Message) -> None:
+        self.stopping = True
+
+
+# Starting
+
+
+def become_parent_of_orphans() -> int:
+    """Be a subreaper that no signal ends; gives the descriptor that wakes when a child has ended."""
+    ctypes.CDLL(None).prctl(SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    for number in IGNORED_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    return reading
+
+
+def listen(path: str) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(path)
+    listener.listen()
+    listener.setblocking(False)
+    return listener
+
+
+def detach() -> None:
+    """Go on below init in a session of its own; that the first process ends says that the keeper listens."""
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    output = os.open("keeper.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for descriptor, number in (os.open(os.devnull, os.O_RDONLY), 0), (output, 1), (output, 2):
+        os.dup2(descriptor, number)
+    os.chdir("/")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="the parent of the jobs on a node")
+    parser.add_argument("--folder", required=True, help="its own, which no keeper has used")
+    parser.add_argument("--id", required=True, help="what attempts are fenced by")
+    parser.add_argument("--version", default="", help="of the package; told to agents")
+    parser.add_argument("--linger", type=float, default=60.0, help="seconds")
+    options = parser.parse_args()
+    folder = Path(options.folder).absolute()
+    try:
+        folder.chmod(0o700)
+        os.chdir(folder)
+        spool, listener = Spool("spool"), listen("socket")
+    except OSError as error:
+        sys.exit(f"{folder}: {error.strerror or error}")
+    detach()
+    Keeper(options, spool, listener).run()
+    (folder / "socket").unlink(missing_ok=True)
+    log("nothing left to keep")
+
+
+if __name__ == "__main__":
+    main()
