@@ -190,9 +190,8 @@ def _make_server_folder(place: Place, programs: Programs) -> None:
     os.chown(folder, account.uid, account.gid)
     if folder != place.link:
         place.link.symlink_to(folder)
-        folder.with_suffix(".of").write_text(
-            str(place.data), encoding="utf-8"
-        )  # last: see _remove_orphans
+        # Last: what has such a note and no link to it is an orphan.
+        folder.with_suffix(".of").write_bytes(os.fsencode(place.data))
 
 
 def _remove_orphans() -> None:

@@ -1,0 +1,77 @@
+"""What every test may ask for: a database of its own, and folders with names that break careless code."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from orchestra.store.database import connect
+from support.server import Server, new_run, remove, the_server
+from support.waiting import wait_until
+
+__all__ = ["wait_until"]
+
+_RUN = "ORCHESTRA_TEST_RUN"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the run's folder once, in the process that pytest's workers come from."""
+    if not hasattr(config, "workerinput"):
+        os.environ[_RUN] = str(new_run())
+        os.environ[f"{_RUN}_PID"] = str(os.getpid())
+    # The tests' own database is what counts, not that of whoever runs them.
+    for key in [key for key in os.environ if key.startswith(("MAESTRO_", "PG"))]:
+        del os.environ[key]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        remove(Path(os.environ[_RUN]))
+
+
+@pytest.fixture(scope="session")
+def database_server() -> Server:
+    """The run's PostgreSQL."""
+    return the_server(Path(os.environ[_RUN]))
+
+
+@pytest.fixture
+def database_url(database_server: Server) -> Iterator[str]:
+    """The address of a database that is this test's alone, with the schema and nothing in it."""
+    with database_server.clone(f"test_{secrets.token_hex(6)}") as url:
+        yield url
+
+
+@pytest.fixture
+def tcp_database_url(database_server: Server, database_url: str) -> str:
+    """The same database at 127.0.0.1, with a password, as a server for several nodes is."""
+    return database_server.over_tcp(database_url)
+
+
+@pytest.fixture
+def empty_database_url(database_server: Server) -> Iterator[str]:
+    """The address of a database without a schema."""
+    with database_server.clone(f"test_{secrets.token_hex(6)}") as url:
+        with connect(url) as conn:
+            conn.execute("drop schema orchestra cascade")
+        yield url
+
+
+@pytest.fixture
+def conn(database_url: str) -> Iterator[psycopg.Connection]:
+    """A connection to this test's database."""
+    with connect(database_url, name="test") as connection:
+        yield connection
+
+
+@pytest.fixture
+def hostile_dir(tmp_path: Path) -> Path:
+    """A folder whose name is data, never code."""
+    folder = tmp_path / "a'; echo $(x) é"
+    folder.mkdir()
+    return folder

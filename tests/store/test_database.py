@@ -1,0 +1,227 @@
+"""Connections: what they are set to, and the sentence for each way in which one fails."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from urllib.parse import quote
+
+import psycopg
+import pytest
+
+from orchestra.domain.errors import ConfigurationError, DatabaseUnavailable
+from orchestra.store.database import check_address, connect, in_transaction
+
+
+def parts_of(url: str) -> tuple[str, str, str]:
+    """Give password, place (host and port) and database of a TCP address."""
+    password, _, rest = url.partition("//orchestra:")[2].partition("@")
+    place, _, database = rest.partition("/")
+    return password, place, database
+
+
+def refusal(url: str) -> DatabaseUnavailable:
+    with pytest.raises(DatabaseUnavailable) as caught:
+        connect(url)
+    return caught.value
+
+
+def test_a_connection_has_the_agreed_settings(database_url: str) -> None:
+    with connect(database_url, name="a name", statement_timeout=7) as conn:
+        wanted = [
+            "application_name",
+            "search_path",
+            "timezone",
+            "statement_timeout",
+            "lock_timeout",
+        ]
+        found = [conn.execute(f"show {key}".encode()).fetchone() for key in wanted]
+        assert found == [("a name",), ("orchestra",), ("UTC",), ("7s",), ("3s",)]
+        assert conn.autocommit
+
+
+def test_both_spellings_of_the_scheme_work(tcp_database_url: str) -> None:
+    for scheme in ("postgres", "postgresql"):
+        with connect(f"{scheme}{tcp_database_url[len('postgresql') :]}") as conn:
+            assert conn.execute("select 1").fetchone() == (1,)
+
+
+def test_options_of_the_address_stay(tcp_database_url: str) -> None:
+    with connect(f"{tcp_database_url}?options=-c%20work_mem%3D5MB") as conn:
+        assert conn.execute("show work_mem").fetchone() == ("5MB",)
+        assert conn.execute("show search_path").fetchone() == ("orchestra",)
+
+
+def test_a_wrong_password_is_named_and_not_shown(tcp_database_url: str) -> None:
+    password, place, _ = parts_of(tcp_database_url)
+    error = refusal(tcp_database_url.replace(password, "hunter2"))
+    assert str(error) == (
+        f'the database at {place} refused user "orchestra": password authentication failed.'
+    )
+    assert error.hint is not None
+    assert '"postgres"' in error.hint
+    assert error.__cause__ is None  # the driver's own text may hold the password
+
+
+def test_no_password(tcp_database_url: str) -> None:
+    password, place, _ = parts_of(tcp_database_url)
+    error = refusal(tcp_database_url.replace(f":{password}", ""))
+    assert str(error).startswith(f'the database at {place} asks user "orchestra" for a password')
+
+
+def test_an_unknown_database(tcp_database_url: str) -> None:
+    _, place, database = parts_of(tcp_database_url)
+    error = refusal(tcp_database_url.replace(database, "nowhere"))
+    assert str(error) == f'the database at {place} has no database "nowhere".'
+
+
+def test_nothing_listens() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    error = refusal(f"postgresql://ana:secret@127.0.0.1:{port}/lab")
+    assert (
+        str(error) == f"the database at 127.0.0.1:{port} cannot be reached: nothing listens there."
+    )
+
+
+def test_a_silent_server_is_given_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        with pytest.raises(DatabaseUnavailable, match="does not answer"):
+            connect(f"postgresql://ana:secret@127.0.0.1:{port}/lab", connect_timeout=1)
+
+
+def test_an_unknown_host() -> None:
+    error = refusal("postgresql://ana:secret@no-such-host.invalid/lab")
+    assert (
+        str(error) == "the database at no-such-host.invalid:5432 cannot be reached: no such host."
+    )
+
+
+def test_a_socket_that_is_not_there(tmp_path: object) -> None:
+    error = refusal(f"postgresql://ana:secret@/lab?host={quote(str(tmp_path), safe='')}")
+    assert str(error) == f"the database in {tmp_path} cannot be reached: nothing listens there."
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "sqlite:///x.db",
+        "postgre://ana:secret@host/lab",
+        '"postgres://ana:secret@host/lab',
+        "postgres://ana:sec@ret@host:5432/lab",
+        "postgres://ana:sec/ret@host:5432/lab",
+        "postgres://ana:12/secret@host:5432/lab",
+        "postgres://ana:sec?ret@host:5432/lab",
+        "postgres://ana:secret%@host:5432/lab",
+        "postgres://ana:secret@host:port/lab",
+        "postgres://ana:secret@[::1/lab",
+        "postgres://ana:secret@host/lab?colour=blue",
+        "postgres://ana:secret@host/lab\0",
+    ],
+)
+def test_nonsense_is_no_address_and_is_not_repeated(url: str) -> None:
+    with pytest.raises(
+        ConfigurationError, match="is not an address of a PostgreSQL server"
+    ) as caught:
+        connect(url)
+    assert "sec" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_an_escaped_password_is_fine() -> None:
+    url = "postgres://ana:s%40c%2Fr%3At@host:5433/lab?sslmode=require"
+    assert check_address(url) == {
+        "user": "ana",
+        "password": "s@c/r:t",
+        "host": "host",
+        "port": "5433",
+        "dbname": "lab",
+        "sslmode": "require",
+    }
+
+
+def test_a_connection_that_dies_is_our_error(database_url: str) -> None:
+    with connect(database_url) as conn, connect(database_url) as other:
+        conn.execute("select 1")
+        other.execute("select pg_terminate_backend(%s)", (conn.info.backend_pid,))
+        with pytest.raises(DatabaseUnavailable):
+            conn.execute("select 1")
+        with pytest.raises(DatabaseUnavailable, match="is closed"):
+            conn.execute("select 1")
+
+
+def test_a_connection_that_dies_within_a_transaction_is_our_error(database_url: str) -> None:
+    with connect(database_url) as conn, connect(database_url) as other:
+        with pytest.raises(DatabaseUnavailable), conn.transaction():
+            other.execute("select pg_terminate_backend(%s)", (conn.info.backend_pid,))
+        with pytest.raises(DatabaseUnavailable), conn.transaction():
+            pass
+
+
+def test_a_slow_statement_ends_in_time(database_url: str) -> None:
+    with connect(database_url, statement_timeout=0.05) as conn:
+        with pytest.raises(DatabaseUnavailable, match="longer than it may"):
+            conn.execute("select pg_sleep(5)")
+        assert conn.execute("select 1").fetchone() == (1,)
+
+
+def test_a_lock_is_not_waited_for_without_end(database_url: str) -> None:
+    hurried = connect(database_url, lock_timeout=0.05)
+    with connect(database_url) as conn, hurried, conn.transaction():
+        conn.execute("lock table person")
+        with pytest.raises(DatabaseUnavailable, match="locked for too long"):
+            hurried.execute("select * from person")
+
+
+def test_errors_about_a_statement_stay_what_they_are(conn: psycopg.Connection) -> None:
+    conn.execute("insert into person (name, email) values ('ana', 'ana@example.org')")
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        conn.execute("insert into person (name, email) values ('ana', 'ana@example.org')")
+
+
+def test_a_deadlock_is_tried_again(database_url: str) -> None:
+    with connect(database_url) as conn:
+        conn.execute("create table counter (name text primary key, n integer)")
+        conn.execute("insert into counter values ('a', 0), ('b', 0)")
+    both_hold_one = threading.Barrier(2)
+    tries = {"ab": 0, "ba": 0}
+
+    def count(order: str) -> None:
+        with connect(database_url) as conn:
+            conn.execute("set deadlock_timeout to '50ms'")
+
+            def work() -> None:
+                tries[order] += 1
+                conn.execute("update counter set n = n + 1 where name = %s", (order[0],))
+                if tries[order] == 1:
+                    both_hold_one.wait(10)
+                conn.execute("update counter set n = n + 1 where name = %s", (order[1],))
+
+            in_transaction(conn, work)
+
+    threads = [threading.Thread(target=count, args=(order,)) for order in tries]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    with connect(database_url) as conn:
+        assert conn.execute("select n from counter").fetchall() == [(2,), (2,)]
+    assert sorted(tries.values()) == [1, 2]
+
+
+def test_the_last_try_shows_the_deadlock(conn: psycopg.Connection) -> None:
+    calls = []
+
+    def work() -> None:
+        calls.append(1)
+        raise psycopg.errors.DeadlockDetected
+
+    with pytest.raises(psycopg.errors.DeadlockDetected):
+        in_transaction(conn, work, tries=3)
+    assert len(calls) == 3
+    with conn.transaction(), pytest.raises(psycopg.errors.DeadlockDetected):
+        in_transaction(conn, work)
+    assert len(calls) == 4

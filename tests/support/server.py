@@ -1,0 +1,145 @@
+"""One PostgreSQL for a whole run of tests, shared by all of pytest's workers.
+
+The first test that needs it starts it. It ends with the run: the run's end stops it, and where a run is killed, a
+watcher does.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from orchestra.store import embedded
+from orchestra.store.database import connect
+from orchestra.store.migrate import migrate
+
+_WATCHER = """
+import os, sys, time
+from pathlib import Path
+from support.server import remove
+run, pid, start = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+def lives():
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19] == start
+    except OSError:
+        return False
+while run.exists() and lives():
+    time.sleep(0.5)
+remove(run)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The addresses of the server's database `postgres`: over its socket, and over TCP with a password."""
+
+    socket_url: str
+    tcp_url: str
+    template: str = "orchestra_template"
+
+    @contextmanager
+    def clone(self, name: str) -> Iterator[str]:
+        """Give the address of a new database with the schema in it; it is gone afterwards, whoever is connected."""
+        identifier = sql.Identifier(name)
+        with self._admin() as conn:
+            conn.execute(
+                sql.SQL("create database {} template {}").format(
+                    identifier, sql.Identifier(self.template)
+                )
+            )
+        try:
+            yield self.socket_url.replace("/postgres?", f"/{name}?")
+        finally:
+            with self._admin() as conn:
+                conn.execute(sql.SQL("drop database {} with (force)").format(identifier))
+
+    def over_tcp(self, url: str) -> str:
+        """Give the address of the same database by way of 127.0.0.1."""
+        name = url.partition("/?")[0].rpartition("@/")[2].partition("?")[0]
+        return self.tcp_url.replace("/postgres", f"/{name}")
+
+    def _admin(self) -> psycopg.Connection:
+        return connect(self.socket_url, name="tests", statement_timeout=60, lock_timeout=60)
+
+
+def new_run() -> Path:
+    """Name the folder of a run; the server's data are put there by whoever needs it first."""
+    # Not pytest's own folder: that is private to root, and root's server runs as another account.
+    folder = Path(tempfile.mkdtemp(prefix="orchestra-tests-", dir="/tmp"))
+    folder.chmod(0o711)
+    return folder
+
+
+def the_server(run: Path) -> Server:
+    """Give the server of a run; start it and make the template database where nobody has yet."""
+    note = run / "server.json"
+    with (run / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if not note.exists():
+            _watch(run)
+            server = _start(run)
+            note.write_text(json.dumps([server.socket_url, server.tcp_url]))
+    return Server(*json.loads(note.read_text()))
+
+
+def remove(run: Path) -> None:
+    """Stop the server of a run and remove its folder."""
+    if (run / "data").exists():
+        embedded.stop(run / "data", mode="immediate")
+    shutil.rmtree(run, ignore_errors=True)
+
+
+def _start(run: Path) -> Server:
+    port = _free_port()
+    settings = {
+        "listen_addresses": "127.0.0.1",
+        "port": str(port),
+        "fsync": "off",
+        "synchronous_commit": "off",
+        "full_page_writes": "off",
+    }
+    url = embedded.ensure_running(run / "data", settings=settings)
+    socket_url = url.replace("/orchestra?", "/postgres?")
+    password = url.partition("//orchestra:")[2].partition("@")[0]
+    server = Server(socket_url, f"postgresql://orchestra:{password}@127.0.0.1:{port}/postgres")
+    with server._admin() as conn:
+        conn.execute(sql.SQL("create database {}").format(sql.Identifier(server.template)))
+    with connect(socket_url.replace("/postgres?", f"/{server.template}?")) as conn:
+        migrate(conn)
+    return server
+
+
+def _watch(run: Path) -> None:
+    """Start a process that removes the server when the run is gone, however it went."""
+    pid = int(os.environ["ORCHESTRA_TEST_RUN_PID"])
+    start = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    # By way of a shell that ends at once: the watcher is nobody's child, so no worker waits for it or warns of it.
+    subprocess.run(
+        ["/bin/sh", "-c", '"$@" &', "sh", sys.executable, "-c", _WATCHER, run, str(pid), start],
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

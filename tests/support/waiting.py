@@ -1,0 +1,35 @@
+"""Waiting for a condition instead of for time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def wait_until(
+    condition: Callable[[], T],
+    timeout: float = 15.0,
+    describe: Callable[[], object] | str = "",
+    *,
+    pause: float = 0.02,
+) -> T:
+    """Call `condition` until it gives something true, and give that; an assertion that it raises counts as not yet.
+
+    After `timeout` seconds the test fails, with what the condition gave or raised last and with `describe`: a text, or
+    a function that tells the state of things.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            last: object = (value := condition())
+            if value:
+                return value
+        except AssertionError as error:
+            last = error
+        if time.monotonic() > deadline:
+            described = describe() if callable(describe) else describe
+            raise AssertionError(f"not within {timeout:g} s; the last was {last!r}. {described}")
+        time.sleep(pause)

@@ -1,0 +1,54 @@
+"""What the repository promises about itself."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_constraints_pin_versions_and_name_no_host() -> None:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = [line for line in lines if not line.startswith("#")]
+    assert len(pins) > 20
+    odd = [line for line in pins if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+]+", line)]
+    assert odd == []
+
+
+def test_every_dependency_is_pinned() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    wanted += project["optional-dependencies"]["demo"]
+    names = {re.split(r"[\[<>=]", requirement)[0].lower() for requirement in wanted}
+    constraints = (ROOT / "constraints.txt").read_text().splitlines()
+    pinned = {line.partition("==")[0].lower() for line in constraints}
+    assert names <= pinned
+
+
+def test_the_keeper_is_one_file_of_the_standard_library() -> None:
+    # It is run by path, perhaps by another version of the program: nothing beside it may be needed.
+    tree = ast.parse((ROOT / "src/orchestra/pilot/keeper.py").read_text())
+    imported = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add((node.module or "").partition(".")[0])
+    assert imported - set(sys.stdlib_module_names) == set()
+
+
+def test_sql_is_written_in_the_store_alone() -> None:
+    statement = re.compile(
+        r"""["'](select .* from|insert into|update \w+ set|delete from)\b""", re.IGNORECASE
+    )
+    package = ROOT / "src/orchestra"
+    found = [
+        path.relative_to(package)
+        for path in package.rglob("*.py")
+        if path.relative_to(package).parts[0] != "store" and statement.search(path.read_text())
+    ]
+    assert found == []
