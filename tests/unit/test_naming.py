@@ -155,9 +155,9 @@ def test_addresses_are_sets_of_numbers(jobs: list[int]) -> None:
 
 def test_natural_order() -> None:
     wanted = ["a", "job.01", "job.1", "job.2", "job.2b", "job.10", "job.10.3", "job.10.12", "job.x"]
-    assert sorted(wanted[::-1], key=naming.natural_key) == wanted
+    assert sorted(set(wanted), key=naming.natural_key) == wanted
     long = ["v" + "9" * 19, "v" + "9" * 21, "v1" + "0" * 21]
-    assert sorted(long[::-1], key=naming.natural_key) == long
+    assert sorted(set(long), key=naming.natural_key) == long
 
 
 @given(st.integers(0, 10**40), st.integers(0, 10**40))

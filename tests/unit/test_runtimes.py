@@ -1,0 +1,220 @@
+"""Argument lists and environments of jobs, and what real shells make of them."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from orchestra.domain.command import parse
+from orchestra.runtimes import Runtime, RuntimeJob, choose
+from orchestra.runtimes.bare import BareRuntime, find_shell
+from orchestra.runtimes.environment import THREAD_COUNTS, JobValues, environment
+
+SHELLS = [path for name in ("sh", "bash") if (path := shutil.which(name))]
+HOSTILE = 'a\'; echo $(x) é\n"b" -n'
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / HOSTILE
+    path.mkdir()
+    return path
+
+
+def run(shell: str, folder: Path, command: str) -> subprocess.CompletedProcess[str]:
+    argv = BareRuntime(shell).argv(RuntimeJob(command, PurePosixPath(folder)))
+    return subprocess.run(
+        argv, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
+
+
+def test_the_argument_list() -> None:
+    argv = BareRuntime("/bin/bash").argv(
+        RuntimeJob("python3 x.py", PurePosixPath("/data/my out/1"))
+    )
+    assert argv == ("/bin/bash", "-c", "cd -- '/data/my out/1' || exit 126; python3 x.py")
+
+
+def test_bare_runs_what_has_no_image() -> None:
+    bare = BareRuntime()
+    runtimes: tuple[Runtime, ...] = (bare,)
+    assert choose(runtimes, None) is bare
+    assert choose(runtimes, "docker://python:3.11") is None
+    with pytest.raises(ValueError, match="cannot run the image"):
+        bare.argv(RuntimeJob("x", PurePosixPath("/"), image="a.sif"))
+    with pytest.raises(ValueError, match="not absolute"):
+        bare.argv(RuntimeJob("x", PurePosixPath("out")))
+
+
+def test_the_shell_is_bash_where_there_is_one() -> None:
+    assert Path(find_shell()).name == ("bash" if shutil.which("bash") else "sh")
+    assert find_shell().startswith("/")
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize(
+    "command",
+    [
+        "echo here > x && cat x",
+        'printf "%s" "$PWD" | tail -c 3',
+        "# a comment first\necho second",
+        "cat <<EOF\n$((1+1)) it's\nEOF",
+        "cat <<EOF\nno end",
+        "echo a # a comment last",
+        "\n\necho a",
+        "echo a;",
+        "(echo a) & wait",
+        ". ./setup.sh && echo $A",
+        "echo $# $0",
+        "f() { echo f; }\nf | cat",
+        "set -e\nfalse || echo still\nfalse\necho never",
+        "trap 'echo bye' EXIT\nexit 4",
+        "d=$(date +%F) && test ${#d} = 10 && echo ten",
+        "kill -9 $$",
+        "no-such-program",
+        "echo a\nif",
+    ],
+)
+def test_the_command_runs_as_if_typed_in_the_folder(shell: str, folder: Path, command: str) -> None:
+    (folder / "setup.sh").write_text("A=1\n")
+    typed = subprocess.run(
+        [shell, "-c", command],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    ended = run(shell, folder, command)
+    assert (ended.stdout, ended.returncode) == (typed.stdout, typed.returncode)
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="there is no bash")
+def test_bash_commands_run_as_typed(tmp_path: Path) -> None:
+    (tmp_path / "setup.sh").write_text("A=(1 2)\n")
+    ended = run(find_shell(), tmp_path, "source setup.sh; echo ${A[1]} $LINENO\necho $LINENO")
+    assert ended.stdout == "2 1\n2\n"
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [
+        ("exit 3", 3),
+        ("false", 1),
+        ("kill -9 $$", -signal.SIGKILL),
+        ("set -e; false; exit 5", 1),
+        ("no-such-program", 127),
+    ],
+)
+def test_the_exit_status_is_the_commands(
+    shell: str, folder: Path, command: str, status: int
+) -> None:
+    assert run(shell, folder, command).returncode == status
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_nothing_runs_where_the_folder_cannot_be_entered(shell: str, tmp_path: Path) -> None:
+    ended = run(shell, tmp_path / "gone", f"touch '{tmp_path}/ran'")
+    assert ended.returncode == 126
+    assert "gone" in ended.stderr
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_line_numbers_are_those_of_the_text(shell: str, tmp_path: Path) -> None:
+    first = run(shell, tmp_path, "no-such-program").stderr.replace("line ", "")
+    third = run(shell, tmp_path, "true\ntrue\nno-such-program").stderr.replace("line ", "")
+    assert "1: no-such-program" in first
+    assert "3: no-such-program" in third
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_rendered_command_finds_hostile_paths(shell: str, folder: Path) -> None:
+    config = folder / f"{HOSTILE}.json"
+    config.write_text("{}\n")
+    command = parse("cat %IN > \"%OUT/copy\" && cat '%OUT/copy'").render(
+        {"IN": str(config), "OUT": str(folder)}
+    )
+    assert run(shell, folder, command).stdout == "{}\n"
+
+
+# Environments
+
+VALUES = JobValues(
+    task=3, job=17, attempt=2, data="/d", config="/c", out="/o", volume="/v", cores=4
+)
+
+
+def test_a_job_is_told_what_it_is() -> None:
+    told = environment({"HOME": "/home/ana", "LANG": "C"}, VALUES)
+    assert told == {
+        "HOME": "/home/ana",
+        "LANG": "C",
+        "ORCHESTRA_TASK": "3",
+        "ORCHESTRA_JOB": "17",
+        "ORCHESTRA_ATTEMPT": "2",
+        "ORCHESTRA_DATA": "/d",
+        "ORCHESTRA_IN": "/c",
+        "ORCHESTRA_OUT": "/o",
+        "VOLUME": "/v",
+        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+        "CUDA_VISIBLE_DEVICES": "-1",
+        **dict.fromkeys(THREAD_COUNTS, "4"),
+    }
+
+
+def test_the_pilots_secrets_and_python_stay_with_the_pilot() -> None:
+    base = {
+        "MAESTRO_POSTGRES": "postgresql://ana:secret@db/o",
+        "MAESTRO_PASSWORD": "secret",
+        "PGPASSWORD": "secret",
+        "PGHOST": "db",
+        "PGI": "/opt/pgi",
+        "PGI_CURR_CUDA_HOME": "/opt/cuda",
+        "ORCHESTRA_TOKEN": "another's",
+        "VIRTUAL_ENV": "/opt/pilot",
+        "VIRTUAL_ENV_PROMPT": "(pilot)",
+        "PYTHONHOME": "/opt/python",
+        "PYTHONPATH": "/home/ana/lib",
+        "CONDA_PREFIX": "/opt/conda",
+        "PATH": "/opt/pilot/bin:/opt/conda/bin:/opt/pilot/bin/:/srv/own/bin:/usr/bin::/bin",
+    }
+    kept = environment(base, VALUES, prefix="/srv/own/")
+    assert "secret" not in str(kept)
+    assert kept["PATH"] == "/opt/conda/bin:/usr/bin::/bin"
+    assert {name for name in kept if name in base} == {
+        "PGI", "PGI_CURR_CUDA_HOME", "PYTHONPATH", "CONDA_PREFIX", "PATH",
+    }  # fmt: skip
+    assert "ORCHESTRA_TOKEN" not in kept
+
+
+def test_thread_counts_follow_the_pilot_and_the_user() -> None:
+    counted = environment({"MKL_NUM_THREADS": "7"}, replace(VALUES, given={"OMP_NUM_THREADS": "2"}))
+    assert counted["OMP_NUM_THREADS"] == "2"
+    assert counted["MKL_NUM_THREADS"] == "7"
+    assert counted["OPENBLAS_NUM_THREADS"] == "4"
+
+
+def test_what_the_user_gives_wins_over_defaults_but_not_over_the_jobs_own() -> None:
+    given = {
+        "TF_FORCE_GPU_ALLOW_GROWTH": "false",
+        "LANG": "pt_BR",
+        "ORCHESTRA_JOB": "0",
+        "CUDA_VISIBLE_DEVICES": "7",
+    }
+    result = environment({"LANG": "C"}, replace(VALUES, given=given, devices="GPU-1a2b,1"))
+    assert result["TF_FORCE_GPU_ALLOW_GROWTH"] == "false"
+    assert result["LANG"] == "pt_BR"
+    assert result["ORCHESTRA_JOB"] == "17"
+    assert result["CUDA_VISIBLE_DEVICES"] == "GPU-1a2b,1"
+
+
+def test_the_attempts_token_is_set_where_it_is_given() -> None:
+    assert environment({}, replace(VALUES, token="t0k3n"))["ORCHESTRA_TOKEN"] == "t0k3n"
