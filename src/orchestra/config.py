@@ -18,7 +18,7 @@ from typing import Any
 from orchestra import config_file
 from orchestra.config_file import ConfigFile
 from orchestra.domain.errors import BadInput, ConfigurationError
-from orchestra.domain.wording import seconds_of
+from orchestra.domain.nearest import nearest
 
 CONFIG_VARIABLE = "MAESTRO_CONFIG"
 FILE_NAME = ".orchestra.json"
@@ -186,13 +186,7 @@ def _with_environment(settings: Settings, environ: Mapping[str, str]) -> Setting
 
 
 def _nearly(key: str) -> str | None:
-    import difflib
-
-    folded = key.lower().replace("-", "_")
-    if folded in _BY_NAME:
-        return folded
-    close = difflib.get_close_matches(folded, list(_BY_NAME), n=1, cutoff=0.8)
-    return close[0] if close else None
+    return nearest(key.replace("-", "_"), _BY_NAME, cutoff=0.8)
 
 
 def _convert(key: str, value: object, place: Callable[[], str]) -> object:
@@ -234,10 +228,15 @@ def _folder(value: object, kind: str) -> Path:
 def _duration(value: object, _kind: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError(f"must be a duration, not {config_file.kind_of(value)}.")
+    from orchestra.domain.naming import parse_duration
+
     try:
-        return seconds_of(str(value))
+        seconds = parse_duration(str(value))
     except BadInput:
         raise ValueError(f'must be a duration like "90 s" or "12 h", not "{value}".') from None
+    if not seconds:
+        raise ValueError("must be longer than that.")
+    return seconds
 
 
 def _choice(value: object, kind: str) -> str:

@@ -32,7 +32,7 @@ How it prints
     `ctx.out.say(text)` is for stdout, `ctx.out.note(text)` for hints on stderr. A progress line is
     `with ctx.out.progress("taking checksums", total) as progress: progress.advance()`. A question is
     `ctx.out.ask("Delete task 0?", yes=ctx.args.yes)`: False by default, refused off a terminal.
-    Durations, sizes and counts are worded by `orchestra.domain.wording`.
+    Durations, sizes and counts are worded by `orchestra.domain.human`.
 
 How it fails
     It raises a child of `OrchestraError(message, hint=...)`; `main.py` is the one place that prints it.

@@ -50,12 +50,11 @@ class Context:
         """
         from orchestra import wiring
 
-        with wiring.translated_errors(self.settings):
-            conn = wiring.open_database(self.settings, need_schema=need_schema, say=self.out.note)
-            try:
-                yield conn
-            finally:
-                conn.close()
+        conn = wiring.open_database(self.settings, need_schema=need_schema, say=self.out.note)
+        try:
+            yield conn
+        finally:
+            conn.close()
 
     def me(self, conn: psycopg.Connection) -> User:
         """Give the current user, made on first need."""

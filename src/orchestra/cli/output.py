@@ -25,7 +25,7 @@ _COLOURS = {
 _LEAST_WIDTH = 8
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Column(Generic[T]):
     """One column of a table. Text is cut on a narrow terminal, numbers (`right`) never are."""
 

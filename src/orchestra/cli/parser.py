@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from orchestra.cli.registry import Verb
 from orchestra.domain.errors import BadInput
-from orchestra.domain.wording import nearest
+from orchestra.domain.nearest import nearest
 
 # What argparse says, and how we say it. The option's names stand in the first group.
 _SENTENCES = (

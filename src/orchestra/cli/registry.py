@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from orchestra.domain.errors import BadInput
-from orchestra.domain.wording import nearest
+from orchestra.domain.nearest import nearest
 
 if TYPE_CHECKING:
     from orchestra.cli.context import Context

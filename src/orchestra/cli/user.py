@@ -1,7 +1,121 @@
-"""`maestro user`: the people."""
+"""`maestro user`: the people, and the tables that everything stands in."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from orchestra.cli.output import Column, Record
 from orchestra.cli.registry import Verb
 
-VERBS: tuple[Verb, ...] = ()
+if TYPE_CHECKING:
+    from orchestra.cli.context import Context
+    from orchestra.cli.parser import Parser
+    from orchestra.domain.models import User
+
+
+def _init(ctx: Context) -> None:
+    from orchestra import wiring
+    from orchestra.services import admin
+
+    with ctx.database(need_schema=False) as conn:
+        change = admin.prepare(conn)
+        if change.before == change.after:
+            ctx.out.say(f"the database is ready, schema {change.after} (current)")
+        elif change.before:
+            ctx.out.say(f"upgraded the database from schema {change.before} to {change.after}")
+        else:
+            ctx.out.say(f"made the tables, schema {change.after}")
+        ctx.out.note(
+            f"Next: maestro user create -n {wiring.user_name(ctx.settings)} -e YOUR_ADDRESS"
+        )
+
+
+def _create_arguments(parser: Parser) -> None:
+    parser.add_argument("-n", "--name", required=True, metavar="NAME", help="the user's name")
+    parser.add_argument("-e", "--email", required=True, metavar="ADDRESS", help="where mail goes")
+
+
+def _create(ctx: Context) -> None:
+    from orchestra.services import users
+
+    with ctx.database() as conn:
+        user = users.create(conn, ctx.args.name, ctx.args.email)
+    admin = ", who looks after this database" if user.is_admin else ""
+    ctx.out.say(f"user {user.name} ({user.email}){admin}")
+
+
+def _list_arguments(parser: Parser) -> None:
+    parser.add_argument("-u", "--user", metavar="NAME", help="this one alone")
+
+
+def _list(ctx: Context) -> None:
+    from orchestra.services import users
+
+    with ctx.database() as conn:
+        people = [users.get(conn, ctx.args.user)] if ctx.args.user else users.everybody(conn)
+    columns: tuple[Column[User], ...] = (
+        Column("USER", lambda user: user.name),
+        Column("EMAIL", lambda user: user.email),
+        Column("ADMIN", lambda user: "yes" if user.is_admin else ""),
+        Column("SINCE", lambda user: f"{user.created_at:%Y-%m-%d}"),
+    )
+    ctx.out.items(
+        people,
+        columns,
+        record=_record,
+        key=lambda user: user.name,
+        empty="No users yet: maestro user create -n NAME -e ADDRESS",
+    )
+
+
+def _record(user: User) -> Record:
+    return {
+        "name": user.name,
+        "email": user.email,
+        "admin": user.is_admin,
+        "created_at": user.created_at,
+    }
+
+
+def _delete_arguments(parser: Parser) -> None:
+    parser.add_argument("-n", "--name", required=True, metavar="NAME", help="the user's name")
+
+
+def _delete(ctx: Context) -> None:
+    from orchestra.services import users
+
+    with ctx.database() as conn:
+        users.delete(conn, ctx.args.name)
+    ctx.out.say(f"user {ctx.args.name} deleted")
+
+
+VERBS = (
+    Verb(
+        "init",
+        "make or upgrade the tables in the database",
+        _init,
+        example="maestro user init",
+    ),
+    Verb(
+        "create",
+        "make a user",
+        _create,
+        _create_arguments,
+        example="maestro user create -n ana -e ana@example.org",
+    ),
+    Verb(
+        "list",
+        "show the users",
+        _list,
+        _list_arguments,
+        example="maestro user list\nmaestro user list -o json",
+        output=True,
+    ),
+    Verb(
+        "delete",
+        "delete a user who has no tasks and no data sets",
+        _delete,
+        _delete_arguments,
+        example="maestro user delete -n ana",
+    ),
+)

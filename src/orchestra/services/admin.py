@@ -1,0 +1,85 @@
+"""The database as a whole: make and upgrade its schema, dump it, bring a dump back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from orchestra.domain import human
+from orchestra.domain.errors import Refused
+from orchestra.store import dump as files
+from orchestra.store import migrate
+from orchestra.store.sql import load
+
+SQL = load("cluster")
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaChange:
+    """What `prepare` did: from which version to which; the same where nothing was to be done."""
+
+    before: int
+    after: int
+
+
+def prepare(conn: psycopg.Connection) -> SchemaChange:
+    """Make the schema, or bring it to what this program needs; loses nothing.
+
+    Raises:
+        SchemaMismatch: it is newer than this program, or not ours.
+        DatabaseUnavailable: this user may not make a schema here.
+    """
+    before = migrate.current(conn)
+    applied = migrate.migrate(conn)
+    return SchemaChange(before, applied[-1].number if applied else before)
+
+
+def dump(url: str, path: Path) -> int:
+    """Write the database to a new file and give its size in bytes."""
+    return files.dump(url, path)
+
+
+def restore(conn: psycopg.Connection, url: str, path: Path) -> SchemaChange:
+    """Put a dump in the place of what the database holds, and upgrade it to this program's schema.
+
+    Raises:
+        Refused: pilots are at work on what the database holds now.
+        BadInput: the file is no dump.
+    """
+    files.check_is_dump(path)
+    if migrate.current(conn):
+        _nobody_works(conn)
+    files.restore(url, path)
+    change = prepare(conn)
+    conn.execute(SQL.raise_epoch)
+    return change
+
+
+def _nobody_works(conn: psycopg.Connection) -> None:
+    nodes = online_nodes(conn)
+    if nodes:
+        raise Refused(
+            f"pilots are online on {human.listed(nodes, most=3)}.",
+            hint="maestro down, or maestro pilot stop -n NODE, before the database is replaced.",
+        )
+
+
+def online_nodes(conn: psycopg.Connection) -> list[str]:
+    """Give the nodes whose pilots are online, by name."""
+    return [row[0] for row in conn.execute(SQL.online_nodes)]
+
+
+def other_connections(conn: psycopg.Connection) -> int:
+    """Give how many others are connected to this database."""
+    row = conn.execute(SQL.others).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def server_version(conn: psycopg.Connection) -> str:
+    """Give PostgreSQL's version, such as "18.4"."""
+    row = conn.execute(SQL.version).fetchone()
+    assert row is not None
+    return str(row[0]).split()[0]

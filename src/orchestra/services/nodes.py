@@ -1,0 +1,221 @@
+"""What can be done with machines: make, change, drain, stop, delete; each one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import psycopg
+
+from orchestra.domain import human
+from orchestra.domain.errors import AlreadyExists, BadInput, NotFound, Refused
+from orchestra.domain.models import Node, Slots
+from orchestra.domain.naming import check_node_name
+from orchestra.domain.nearest import nearest
+from orchestra.store import moves, notices
+from orchestra.store import nodes as store
+from orchestra.store.database import in_transaction
+from orchestra.store.nodes import LockedNode, Pilot
+
+MAX_SLOTS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class SlotsWanted:
+    """Slots of one kind as somebody typed them; None is what was left out."""
+
+    kind: str
+    enabled: int | None = None
+    maximum: int | None = None
+
+    def over(self, now: Slots) -> Slots:
+        """Give the slots that these make of the present ones.
+
+        Raises:
+            BadInput: they are negative, or more are enabled than there can be.
+        """
+        enabled = now.enabled if self.enabled is None else self.enabled
+        maximum = now.maximum if self.maximum is None else self.maximum
+        self._check(enabled, maximum)
+        return Slots(enabled, maximum)
+
+    def new(self) -> Slots:
+        """Give the slots of a new node: none are enabled unless said, and the maximum is what is enabled."""
+        enabled = self.enabled or 0
+        maximum = enabled if self.maximum is None else self.maximum
+        self._check(enabled, maximum)
+        return Slots(enabled, maximum)
+
+    def _check(self, enabled: int, maximum: int) -> None:
+        for number in (enabled, maximum):
+            if not 0 <= number <= MAX_SLOTS:
+                raise BadInput(f"a node cannot have {number} {self.kind} slots.")
+        if enabled > maximum:
+            letter = self.kind[0].lower()
+            raise BadInput(
+                f"{human.count(enabled, f'{self.kind} slot')} cannot be enabled (-e{letter}) of at most {maximum} "
+                f"(-m{letter}).",
+                hint=f"-m{letter} {enabled} would allow it.",
+            )
+
+
+def create(conn: psycopg.Connection, name: str, cpu: SlotsWanted, gpu: SlotsWanted) -> Node:
+    """Make a node.
+
+    Raises:
+        BadInput: the name or the slots cannot be.
+        AlreadyExists: the name is taken.
+    """
+    check_node_name(name)
+    cpu_slots, gpu_slots = cpu.new(), gpu.new()
+    if not in_transaction(conn, lambda: store.insert(conn, name, cpu_slots, gpu_slots)):
+        raise AlreadyExists(
+            f'there is a node "{name}" already.',
+            hint=f"maestro node set -n {name} changes its slots.",
+        )
+    return get(conn, name)
+
+
+def ensure(
+    conn: psycopg.Connection, name: str, cpu: SlotsWanted, gpu: SlotsWanted
+) -> tuple[Node, bool]:
+    """Give the node of that name with these slots, made or changed where needed; and whether it was made now."""
+    check_node_name(name)
+    cpu_slots, gpu_slots = cpu.new(), gpu.new()
+    made = in_transaction(conn, lambda: store.insert(conn, name, cpu_slots, gpu_slots))
+    return get(conn, name) if made else change(conn, name, cpu, gpu), made
+
+
+def get(conn: psycopg.Connection, name: str) -> Node:
+    """Give the node of that name.
+
+    Raises:
+        NotFound: there is none.
+    """
+    node = store.by_name(conn, name)
+    if node is None:
+        raise _missing(conn, name)
+    return node
+
+
+def find(conn: psycopg.Connection, name: str) -> Node | None:
+    """Give the node of that name, None where there is none."""
+    return store.by_name(conn, name)
+
+
+def everything(conn: psycopg.Connection) -> list[Node]:
+    """Give all nodes by name."""
+    return store.everything(conn)
+
+
+def pilots(conn: psycopg.Connection) -> list[Pilot]:
+    """Give the last pilot of each node that ever had one."""
+    return store.pilots(conn)
+
+
+def change(conn: psycopg.Connection, name: str, cpu: SlotsWanted, gpu: SlotsWanted) -> Node:
+    """Change how many slots a node has; running jobs stay, its pilot learns it at once.
+
+    Raises:
+        NotFound: there is none of that name.
+        BadInput: the slots cannot be.
+    """
+
+    def work() -> None:
+        node = _locked(conn, name)
+        store.set_slots(conn, node.id, cpu.over(node.cpu), gpu.over(node.gpu))
+        moves.wake(conn, notices.NODE, str(node.id))
+
+    in_transaction(conn, work)
+    return get(conn, name)
+
+
+def drain(conn: psycopg.Connection, name: str, *, by: str, reason: str | None) -> None:
+    """Let no new job start on a node; the running ones go on. May be repeated, with another reason.
+
+    Raises:
+        NotFound: there is none of that name.
+    """
+
+    def work() -> None:
+        node = _locked(conn, name)
+        store.drain(conn, node.id, by, reason)
+        moves.wake(conn, notices.NODE, str(node.id))
+
+    in_transaction(conn, work)
+
+
+def resume(conn: psycopg.Connection, name: str, *, by: str) -> bool:
+    """Let jobs start on a node again; False where it was not drained.
+
+    Raises:
+        NotFound: there is none of that name.
+    """
+
+    def work() -> bool:
+        node = _locked(conn, name)
+        if node.drained:
+            store.resume(conn, node.id, by)
+            moves.wake(conn, notices.NODE, str(node.id))
+        return node.drained
+
+    return in_transaction(conn, work)
+
+
+def stop(conn: psycopg.Connection, name: str, *, now: bool = False) -> bool:
+    """Ask a node's pilot to take nothing new and to leave when its jobs have ended; `now` has them ended.
+
+    Gives False where no pilot is there.
+
+    Raises:
+        NotFound: there is none of that name.
+    """
+
+    def work() -> bool:
+        node = _locked(conn, name)
+        asked = store.ask_to_leave(conn, node.id, now=now)
+        if asked:
+            moves.wake(conn, notices.NODE, str(node.id))
+        return asked
+
+    return in_transaction(conn, work)
+
+
+def delete(conn: psycopg.Connection, name: str) -> None:
+    """Delete a node that holds no job and whose pilot is gone.
+
+    Raises:
+        NotFound: there is none of that name.
+        Refused: it is in use.
+    """
+
+    def work() -> None:
+        node = _locked(conn, name)
+        jobs, online = store.busy(conn, node.id)
+        if jobs:
+            raise Refused(
+                f'node "{name}" still holds {human.count(jobs, "job")}.',
+                hint=f"maestro node stop -n {name} lets them end and takes no more.",
+            )
+        if online:
+            raise Refused(
+                f'the pilot of node "{name}" is online.', hint=f"maestro node stop -n {name} first."
+            )
+        store.delete(conn, node.id)
+
+    in_transaction(conn, work)
+
+
+def _locked(conn: psycopg.Connection, name: str) -> LockedNode:
+    node = store.lock(conn, name)
+    if node is None:
+        raise _missing(conn, name)
+    return node
+
+
+def _missing(conn: psycopg.Connection, name: str) -> NotFound:
+    names = [node.name for node in store.everything(conn)]
+    guess = nearest(name, names)
+    return NotFound(
+        f'there is no node "{name}".' + (f' Did you mean "{guess}"?' if guess else ""),
+        hint=f"maestro node create -n {name} -ec CPU_SLOTS -eg GPU_SLOTS makes one.",
+    )

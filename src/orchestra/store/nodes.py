@@ -1,0 +1,142 @@
+"""Machines and their slots in the database. Every function runs inside its caller's transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from orchestra.domain.models import Node, Slots
+from orchestra.store.sql import load
+
+SQL = load("nodes")
+
+
+@dataclass(frozen=True, slots=True)
+class LockedNode:
+    """A node that nobody else can change before the transaction ends."""
+
+    id: int
+    cpu: Slots
+    gpu: Slots
+    drained: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Pilot:
+    """What runs on a node. `jobs` counts the attempts that the node holds."""
+
+    node: str
+    host: str
+    pid: int
+    account: str
+    version: str
+    may_conduct: bool
+    serve_all: bool
+    leave: bool
+    started_at: datetime
+    seen_at: datetime
+    online: bool
+    message: str | None
+    conducts: bool
+    jobs: int
+
+
+def _rows(
+    conn: psycopg.Connection, statement: Any, params: dict[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    with conn.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(statement, params).fetchall()
+
+
+def _slots(row: dict[str, Any]) -> dict[str, Slots]:
+    return {
+        kind: Slots(row.pop(f"{kind}_enabled"), row.pop(f"{kind}_max")) for kind in ("cpu", "gpu")
+    }
+
+
+def _node(row: dict[str, Any]) -> Node:
+    slots = _slots(row)
+    return Node(cpu=slots["cpu"], gpu=slots["gpu"], **row | {"runtimes": tuple(row["runtimes"])})
+
+
+def by_name(conn: psycopg.Connection, name: str) -> Node | None:
+    """Give the node of that name."""
+    rows = _rows(conn, SQL.select_nodes + "\n" + SQL.named, {"name": name})
+    return _node(rows[0]) if rows else None
+
+
+def everything(conn: psycopg.Connection) -> list[Node]:
+    """Give all nodes by name."""
+    return [_node(row) for row in _rows(conn, SQL.select_nodes + "\n" + SQL.in_order)]
+
+
+def pilots(conn: psycopg.Connection) -> list[Pilot]:
+    """Give the last pilot of each node that ever had one."""
+    return [Pilot(**row) for row in _rows(conn, SQL.select_pilots)]
+
+
+def _slot_params(cpu: Slots, gpu: Slots) -> dict[str, int]:
+    return {
+        "cpu_enabled": cpu.enabled,
+        "cpu_max": cpu.maximum,
+        "gpu_enabled": gpu.enabled,
+        "gpu_max": gpu.maximum,
+    }
+
+
+def insert(conn: psycopg.Connection, name: str, cpu: Slots, gpu: Slots) -> bool:
+    """Make a node; False where the name is taken."""
+    return bool(_rows(conn, SQL.insert, {"name": name, **_slot_params(cpu, gpu)}))
+
+
+def lock(conn: psycopg.Connection, name: str) -> LockedNode | None:
+    """Lock the node of that name."""
+    rows = _rows(conn, SQL.lock, {"name": name})
+    if not rows:
+        return None
+    slots = _slots(rows[0])
+    return LockedNode(rows[0]["id"], slots["cpu"], slots["gpu"], rows[0]["drained_at"] is not None)
+
+
+def set_slots(conn: psycopg.Connection, node: int, cpu: Slots, gpu: Slots) -> None:
+    """Change how many slots a node has."""
+    conn.execute(SQL.set_slots, {"node": node, **_slot_params(cpu, gpu)})
+
+
+def drain(conn: psycopg.Connection, node: int, by: str, reason: str | None) -> None:
+    """Let no new job start on a node."""
+    conn.execute(SQL.drain, {"node": node, "by": by, "reason": reason})
+    _event(conn, node, "OPEN", "DRAINED", by, reason)
+
+
+def resume(conn: psycopg.Connection, node: int, by: str) -> None:
+    """Let jobs start on a node again."""
+    conn.execute(SQL.resume, {"node": node})
+    _event(conn, node, "DRAINED", "OPEN", by, None)
+
+
+def ask_to_leave(conn: psycopg.Connection, node: int, *, now: bool) -> bool:
+    """Ask a node's pilot to go when its jobs have ended, or to end them now; False where none is there."""
+    return conn.execute(SQL.ask_to_leave, {"node": node, "now": now}).rowcount == 1
+
+
+def busy(conn: psycopg.Connection, node: int) -> tuple[int, bool]:
+    """Give how many attempts a node holds, and whether its pilot is online."""
+    row = _rows(conn, SQL.busy, {"node": node})[0]
+    return row["jobs"], row["online"]
+
+
+def delete(conn: psycopg.Connection, node: int) -> None:
+    """Delete a node with what its pilots said of themselves."""
+    conn.execute(SQL.delete, {"node": node})
+
+
+def _event(
+    conn: psycopg.Connection, node: int, was: str, becomes: str, who: str, why: str | None
+) -> None:
+    params = {"node": node, "from": was, "to": becomes, "who": who, "why": why}
+    conn.execute(SQL.add_event, params)

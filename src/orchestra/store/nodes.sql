@@ -1,0 +1,84 @@
+-- Machines, and what their pilots last said.
+
+-- name: select_nodes
+-- Slots in use are counted from the open attempts (index attempt_open), which are few: one a slot.
+select
+    n.id, n.name, n.cpu_enabled, n.cpu_max, n.gpu_enabled, n.gpu_max, n.created_at,
+    n.drained_at, n.drained_by, n.drain_reason,
+    p.seen_at, coalesce(p.gone_at is null and p.seen_at > now() - interval '60 seconds', false) as online,
+    p.host, p.version, coalesce(p.runtimes, '{}') as runtimes, p.message,
+    coalesce(u.cpu_in_use, 0) as cpu_in_use, coalesce(u.gpu_in_use, 0) as gpu_in_use
+from node n
+left join pilot p on p.node_id = n.id
+left join lateral (
+    select
+        sum(t.cores) filter (where t.queue = 'cpu') as cpu_in_use,
+        sum(greatest(t.gpus, 1)) filter (where t.queue = 'gpu') as gpu_in_use
+    from attempt a join task t on t.id = a.task_id
+    where a.node_id = n.id and a.ended_at is null and a.lost_at is null
+) u on true
+
+-- name: named
+where n.name = %(name)s
+
+-- name: in_order
+order by n.name
+
+-- name: select_pilots
+select
+    n.name as node, p.host, p.pid, p.account, p.version, p.may_conduct, p.serve_all, p.leave, p.started_at, p.seen_at,
+    p.gone_at is null and p.seen_at > now() - interval '60 seconds' as online, p.message,
+    coalesce(l.holder_name = n.name, false) as conducts,
+    (
+        select count(*) from attempt a
+        where a.node_id = n.id and a.ended_at is null and a.lost_at is null
+    ) as jobs
+from pilot p
+join node n on n.id = p.node_id
+left join leader l on l.duty = 'conductor' and l.expires > now()
+order by n.name
+
+-- name: insert
+insert into node (name, cpu_enabled, cpu_max, gpu_enabled, gpu_max)
+values (%(name)s, %(cpu_enabled)s, %(cpu_max)s, %(gpu_enabled)s, %(gpu_max)s)
+on conflict (name) do nothing
+returning id
+
+-- name: lock
+select id, cpu_enabled, cpu_max, gpu_enabled, gpu_max, drained_at, drained_by, drain_reason
+from node where name = %(name)s for update
+
+-- name: set_slots
+update node set
+    cpu_enabled = %(cpu_enabled)s, cpu_max = %(cpu_max)s, gpu_enabled = %(gpu_enabled)s, gpu_max = %(gpu_max)s
+where id = %(node)s
+
+-- name: drain
+update node set drained_at = now(), drained_by = %(by)s, drain_reason = %(reason)s where id = %(node)s
+
+-- name: resume
+update node set drained_at = null, drained_by = null, drain_reason = null where id = %(node)s
+
+-- name: ask_to_leave
+-- A pilot that is gone has nothing to be asked.
+update pilot set leave = true, leave_now = leave_now or %(now)s
+where node_id = %(node)s and gone_at is null and seen_at > now() - interval '60 seconds'
+
+-- name: busy
+-- What stands in the way of deleting a node.
+select
+    (
+        select count(*) from attempt a
+        where a.node_id = %(node)s and a.ended_at is null and a.lost_at is null
+    ) as jobs,
+    exists (
+        select from pilot p
+        where p.node_id = %(node)s and p.gone_at is null and p.seen_at > now() - interval '60 seconds'
+    ) as online
+
+-- name: delete
+delete from node where id = %(node)s
+
+-- name: add_event
+insert into event (kind, node_id, from_state, to_state, who, why)
+values ('node', %(node)s, %(from)s, %(to)s, %(who)s, %(why)s)

@@ -1,0 +1,37 @@
+-- People.
+
+-- name: select_people
+select id, name, email, is_admin, created_at from person
+
+-- name: named
+where name = %(name)s
+
+-- name: in_order
+order by name
+
+-- name: insert
+-- The first person of a database looks after it.
+insert into person (name, email, is_admin)
+values (%(name)s, %(email)s, not exists (select from person))
+on conflict (name) do nothing
+returning id, name, email, is_admin, created_at
+
+-- name: lock
+select id from person where name = %(name)s for update
+
+-- name: possessions
+-- Tasks that are being deleted still need their owner.
+select
+    (select count(*) from task where owner_id = %(person)s) as tasks,
+    (select count(*) from dataset where owner_id = %(person)s and deleted_at is null) as datasets
+
+-- name: drop_manifests
+delete from dataset_file f
+using dataset_version v join dataset d on d.id = v.dataset_id
+where f.version_id = v.id and d.owner_id = %(person)s and d.deleted_at is not null
+
+-- name: drop_datasets
+delete from dataset where owner_id = %(person)s and deleted_at is not null
+
+-- name: delete
+delete from person where id = %(person)s

@@ -1,0 +1,192 @@
+"""The composition root: the only module that knows everyone.
+
+Nothing is imported before it is used: each command brings in what it needs.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestra.domain.errors import BadInput, ConfigurationError, DatabaseUnavailable
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from orchestra.config import Settings
+    from orchestra.domain.models import User
+
+Say = Callable[[str], None]
+
+
+def _say_nothing(_line: str) -> None:
+    """For who wants no announcements."""
+
+
+def uses_server(settings: Settings) -> bool:
+    """Whether the configuration names a PostgreSQL server; else the embedded database is used."""
+    return settings.postgres is not None
+
+
+def database_url(settings: Settings, *, say: Say = _say_nothing) -> str:
+    """Give the database's address; the embedded one is made and started where needed. It holds the password.
+
+    Raises:
+        ConfigurationError, DatabaseUnavailable, Refused, VolumeError: there is none.
+    """
+    if settings.postgres is not None:
+        return settings.postgres
+    from orchestra.store import embedded
+
+    return embedded.ensure_running(settings.data_dir, say)
+
+
+def running_url(settings: Settings) -> str:
+    """Give the database's address without starting one.
+
+    Raises:
+        DatabaseUnavailable: the embedded database does not run.
+    """
+    if settings.postgres is not None:
+        return settings.postgres
+    from orchestra.store import embedded
+
+    url = embedded.url_if_running(settings.data_dir)
+    if url is None:
+        raise DatabaseUnavailable("the embedded database does not run.", hint="maestro db start")
+    return url
+
+
+def open_database(
+    settings: Settings, *, need_schema: bool = True, say: Say = _say_nothing
+) -> psycopg.Connection:
+    """Give an autocommit connection to a database that this program can work with.
+
+    The embedded one is started where needed, and its schema made or upgraded; a server's schema is its owner's
+    business (`maestro user init`) and only checked. `need_schema=False` leaves the schema alone in both.
+
+    Raises:
+        ConfigurationError, DatabaseUnavailable: it cannot be reached; the sentence says why.
+        SchemaMismatch: its schema and this program do not fit.
+    """
+    from orchestra.store import migrate
+
+    conn = connect(settings, database_url(settings, say=say))
+    try:
+        if need_schema and uses_server(settings):
+            migrate.check(conn)
+        elif need_schema:
+            _keep_up(conn, settings, say)
+    except BaseException:
+        conn.close()
+        raise
+    return conn
+
+
+def connect(
+    settings: Settings, url: str | None = None, *, name: str = "maestro"
+) -> psycopg.Connection:
+    """Connect, without looking at the schema and without starting a database.
+
+    Raises:
+        ConfigurationError, DatabaseUnavailable: it cannot be reached; the hint names what to look at.
+    """
+    from orchestra.store import database
+
+    try:
+        return database.connect(url or running_url(settings), name=name)
+    except (ConfigurationError, DatabaseUnavailable) as error:
+        if settings.postgres is None or not error.hint:
+            raise
+        error.hint = error.hint.replace(
+            '"postgres" in your configuration', _postgres_place(settings)
+        )
+        raise
+
+
+def _postgres_place(settings: Settings) -> str:
+    origin = settings.origin("postgres")
+    return origin if origin.startswith("MAESTRO_") else f'"postgres" in {origin}'
+
+
+def _keep_up(conn: psycopg.Connection, settings: Settings, say: Say) -> None:
+    """Make or upgrade the embedded database's schema; a dump is kept before an upgrade."""
+    from orchestra.services import admin
+    from orchestra.store import migrate
+
+    pending = migrate.pending(conn)
+    if not pending:
+        return
+    before = migrate.current(conn)
+    kept = ""
+    if before:
+        path = backup_path(settings, f"schema-{before}")
+        admin.dump(running_url(settings), path)
+        kept = f"; what it was is kept in {path}"
+    change = admin.prepare(conn)
+    if before:
+        say(f"database upgraded from schema {before} to {change.after}{kept}")
+
+
+def backup_path(settings: Settings, label: str) -> Path:
+    """Give the name of a new dump beside the embedded database."""
+    from orchestra.store import embedded
+
+    folder = embedded.status(settings.data_dir).data_dir / "backups"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder / f"{label}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.dump"
+
+
+def login_name() -> str:
+    """Give the name of the account that runs this: $USER, else what the system knows.
+
+    Raises:
+        BadInput: the account has no name.
+    """
+    if name := os.environ.get("USER"):
+        return name
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        raise BadInput(
+            f"the account {os.geteuid()} has no name here.",
+            hint='Set "username" in the configuration.',
+        ) from None
+
+
+def user_name(settings: Settings) -> str:
+    """Give the current user's name in Orchestra; what a login name has that ours may not becomes "_"."""
+    if settings.username:
+        return settings.username
+    return re.sub(r"[^A-Za-z0-9._-]", "_", login_name()).lstrip(".-") or "_"
+
+
+def current_user(conn: psycopg.Connection, settings: Settings, *, say: Say = _say_nothing) -> User:
+    """Give the current user, made on first need.
+
+    Raises:
+        BadInput: the configured name or address is none.
+    """
+    from orchestra.services import users
+
+    name = user_name(settings)
+    user, is_new = users.ensure(conn, name, settings.email or f"{name}@{host_name()}")
+    if is_new:
+        say(f"made user {user.name} ({user.email})")
+    return user
+
+
+def host_name() -> str:
+    """Give this host's name without its domain, as a node's name."""
+    return socket.gethostname().partition(".")[0] or "localhost"
+
+
+def node_name(settings: Settings) -> str:
+    """Give the name of this machine as a node."""
+    return settings.node or host_name()
