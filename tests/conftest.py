@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import pwd
 import secrets
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import psycopg
 import pytest
 
 from orchestra.store.database import connect
+from support.ordinary import Ordinary
 from support.server import Server, new_run, remove, the_server
 from support.waiting import wait_until
 
@@ -67,6 +71,23 @@ def conn(database_url: str) -> Iterator[psycopg.Connection]:
     """A connection to this test's database."""
     with connect(database_url, name="test") as connection:
         yield connection
+
+
+@pytest.fixture
+def ordinary() -> Iterator[Ordinary]:
+    """An ordinary user; only root can lend one."""
+    if os.geteuid():
+        pytest.skip("only root can become another user")
+    nobody = pwd.getpwnam("nobody")
+    home = Path(tempfile.mkdtemp(prefix="orchestra-home-", dir="/tmp"))
+    os.chown(home, nobody.pw_uid, nobody.pw_gid)
+    user = Ordinary(nobody.pw_uid, nobody.pw_gid, home)
+    try:
+        if user.interpreter() is None:
+            pytest.skip("there is no Python of this version that an ordinary user may run")
+        yield user
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture

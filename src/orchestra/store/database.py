@@ -170,7 +170,7 @@ def check_address(url: str) -> dict[str, str]:
     astray = "@" in address.get("host", "") + address.get("dbname", "")
     if (
         astray
-        or not re.match(r"postgres(ql)?://", url)
+        or not re.fullmatch(r"postgres(ql)?://[^\0]*", url)
         or not re.fullmatch(r"[\d,]*", address.get("port", ""))
     ):
         raise wrong

@@ -282,8 +282,8 @@ def _start(place: Place, programs: Programs, settings: Mapping[str, str]) -> str
 
 
 def _launch(place: Place, programs: Programs, settings: Mapping[str, str], descriptor: int) -> None:
-    _forget_reused_pid(place)
     socket_folder = _socket_folder(place, programs)
+    _forget_the_dead(place, socket_folder)
     _write_settings(place, programs, {**settings, "unix_socket_directories": str(socket_folder)})
     if place.log.exists() and place.log.stat().st_size > _LOG_LIMIT:
         place.log.rename(place.log.with_suffix(".log.1"))
@@ -335,20 +335,20 @@ def _check_version(place: Place) -> None:
         )
 
 
-def _forget_reused_pid(place: Place) -> None:
-    """Remove a postmaster.pid whose process id now is some other program's, such as after a power cut.
+def _forget_the_dead(place: Place, socket_folder: Path) -> None:
+    """Remove the lock files of a server that is gone, whose process id is a zombie's or some other program's by now.
 
-    PostgreSQL itself clears the file when no such process of our account lives. Nobody but us can be starting a server
+    PostgreSQL itself clears them when no process of our account has that id. Nobody but us can be starting a server
     here: the caller holds the folder's lock, which every process of a server would hold.
     """
-    facts = postmaster.postmaster(place)
-    if facts and facts[0].strip().isdigit():
+    for path in (place.cluster / "postmaster.pid", *socket_folder.glob(".s.PGSQL.*.lock")):
         try:
-            command = Path(f"/proc/{int(facts[0])}/cmdline").read_bytes()
-        except OSError:
-            return
+            pid = int(path.read_text(encoding="utf-8").partition("\n")[0])
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()  # empty for a zombie
+        except (OSError, ValueError):
+            continue
         if b"postgres" not in command:
-            (place.cluster / "postmaster.pid").unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
 
 
 def _write_settings(place: Place, programs: Programs, settings: Mapping[str, str]) -> None:
@@ -372,9 +372,13 @@ def _write_private(path: Path, text: str, programs: Programs | None = None) -> N
 def _complaint(text: str) -> str:
     """Pick the line that says what is wrong out of what a program of PostgreSQL wrote."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    telling = [line for line in lines if re.search(r"FATAL|PANIC|error:|could not", line)]
+    telling = [
+        line
+        for line in lines
+        if re.search(r"FATAL|PANIC|error:|could not|invalid value|unrecognized", line)
+    ]
     chosen = (telling or lines or ["it said nothing"])[0]
-    return re.sub(r"^.*?(FATAL|PANIC|error):\s*", "", chosen)
+    return re.sub(r"^.*?(LOG|FATAL|PANIC|error):\s*", "", chosen)
 
 
 def _size(folder: Path) -> int:

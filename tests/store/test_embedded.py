@@ -1,0 +1,333 @@
+"""The embedded database, the real thing: as whoever runs the tests, and for root also as an ordinary user."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import stat
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from orchestra.domain.errors import DatabaseUnavailable, Refused, VolumeError
+from orchestra.store import datafolder, embedded, postmaster
+from orchestra.store.database import connect
+from orchestra.store.postmaster import Place
+from support.ordinary import Ordinary
+from support.waiting import wait_until
+
+FAST = {"fsync": "off"}
+
+Start = Callable[..., str]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "data"
+    yield folder
+    remove(folder)
+
+
+def remove(data: Path) -> None:
+    embedded.stop(data, mode="immediate")
+    # root's is not within pytest's folder, and 40 MB
+    shutil.rmtree(Place(data).server, ignore_errors=True)
+
+
+def pid_of(data: Path) -> int:
+    pid = embedded.status(data).pid
+    assert pid is not None
+    return pid
+
+
+@contextmanager
+def file_size_limit(size: int) -> Iterator[None]:
+    """Make the programs that we start find the disk full, as far as files of more than `size` bytes go."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def gone(pid: int) -> bool:
+    """Say whether a process has ended; a zombie has."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def test_it_is_made_once_started_stopped_and_keeps_what_it_was_given(data: Path) -> None:
+    said: list[str] = []
+    assert embedded.url_if_running(data) is None
+    assert not embedded.status(data).exists
+    url = embedded.ensure_running(data, said.append, settings=FAST)
+    assert f"embedded PostgreSQL 18, new, in {data}" in said
+    with connect(url) as conn:
+        conn.execute("create table public.kept as select 42 as answer")
+
+    assert embedded.ensure_running(data, said.append) == url == embedded.url_if_running(data)
+    status = embedded.status(data)
+    assert status.running
+    assert status.size > 1_000_000
+    assert embedded.stop(data)
+    assert not embedded.stop(data)
+    assert not embedded.status(data).running
+    assert embedded.url_if_running(data) is None
+
+    said.clear()
+    with connect(embedded.ensure_running(data, said.append, settings=FAST)) as conn:
+        assert conn.execute("select answer from public.kept").fetchone() == (42,)
+    assert said == []
+
+
+def test_what_it_is(data: Path) -> None:
+    with connect(embedded.ensure_running(data, settings=FAST)) as conn:
+        facts = {
+            key: conn.execute(f"show {key}".encode()).fetchone()
+            for key in ("server_encoding", "listen_addresses", "data_checksums")
+        }
+        rules = conn.execute("select distinct auth_method from pg_hba_file_rules").fetchall()
+    assert facts["server_encoding"] == ("UTF8",)
+    assert facts["listen_addresses"] == ("",)
+    assert facts["data_checksums"] == ("on",)
+    assert rules == [("scram-sha-256",)]
+
+
+def test_nobody_else_can_reach_it(data: Path) -> None:
+    url = embedded.ensure_running(data, settings=FAST)
+    server = Place(data).server
+    for private in (server, server / "socket", data / "password", server / "pg18"):
+        assert stat.S_IMODE(private.stat().st_mode) & 0o077 == 0, private
+    password = (data / "password").read_text()
+    with pytest.raises(DatabaseUnavailable, match="password authentication failed"):
+        connect(url.replace(password, "guessed"))
+    for argument in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            assert password.encode() not in argument.read_bytes()
+        except OSError:
+            pass  # it ended
+
+
+def test_a_killed_server_is_started_again(data: Path) -> None:
+    with connect(embedded.ensure_running(data, settings=FAST)) as conn:
+        conn.execute("create table public.kept as select 42 as answer")
+        os.kill(pid_of(data), signal.SIGKILL)
+    with connect(embedded.ensure_running(data, settings=FAST)) as conn:
+        assert conn.execute("select answer from public.kept").fetchone() == (42,)
+
+
+def test_a_pid_that_now_is_another_program_s_is_not_taken_for_the_server(data: Path) -> None:
+    embedded.ensure_running(data, settings=FAST)
+    pid_file = Place(data).cluster / "postmaster.pid"
+    text = pid_file.read_text()
+    embedded.stop(data, mode="immediate")
+    pid_file.write_text(text.replace(text.partition("\n")[0], str(os.getpid()), 1))
+    assert not embedded.status(data).running
+    assert not embedded.stop(data)
+    embedded.ensure_running(data, settings=FAST)
+    assert pid_of(data) != os.getpid()
+
+
+def test_it_outlives_whoever_started_it_and_its_ctrl_c(data: Path) -> None:
+    url = embedded.ensure_running(data, settings=FAST)
+    session = Path(f"/proc/{pid_of(data)}/stat").read_text().rpartition(")")[2].split()[3]
+    assert int(session) != os.getsid(0)
+    connect(url).close()
+
+
+def test_several_commands_at_once_make_one(data: Path) -> None:
+    urls: list[str] = []
+    said: list[str] = []
+    threads = [
+        threading.Thread(
+            target=lambda: urls.append(embedded.ensure_running(data, said.append, settings=FAST))
+        )
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(urls) == 4
+    assert len(set(urls)) == 1
+    assert [line for line in said if "new, in" in line] == [
+        f"embedded PostgreSQL 18, new, in {data}"
+    ]
+
+
+def test_a_live_server_without_its_pid_file_is_not_joined_by_a_second(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What a server in another container on the same folder looks like: nothing of it can be seen but the lock.
+    embedded.ensure_running(data, settings=FAST)
+    pid = pid_of(data)
+    hidden = Place(data).cluster / "postmaster.pid"
+    moved = hidden.rename(hidden.with_name("hidden"))
+    monkeypatch.setattr(embedded, "START_TIMEOUT", 0.3)
+    try:
+        with pytest.raises(DatabaseUnavailable, match="is there but has not answered"):
+            embedded.ensure_running(data, settings=FAST)
+    finally:
+        moved.rename(hidden)
+    assert pid_of(data) == pid
+
+
+def test_another_machine_s_folder_is_refused(data: Path) -> None:
+    embedded.ensure_running(data, settings=FAST)
+    embedded.stop(data)
+    stamp = json.loads((data / "host.json").read_text())
+    (data / "host.json").write_text(json.dumps({**stamp, "machine_id": "f00d", "name": "euler"}))
+    with pytest.raises(Refused, match=f"the database in {data} belongs to the machine euler"):
+        embedded.ensure_running(data, settings=FAST)
+    assert not embedded.status(data).running
+
+
+def test_a_reboot_of_the_same_machine_is_fine(data: Path) -> None:
+    embedded.ensure_running(data, settings=FAST)
+    embedded.stop(data)
+    stamp = json.loads((data / "host.json").read_text())
+    (data / "host.json").write_text(json.dumps({**stamp, "boot_id": "yesterday"}))
+    embedded.ensure_running(data, settings=FAST)
+    assert json.loads((data / "host.json").read_text()) == stamp
+
+
+def test_a_long_and_hostile_name(hostile_dir: Path) -> None:
+    data = hostile_dir / ("long " * 20) / "data, too"
+    try:
+        connect(embedded.ensure_running(data, settings=FAST)).close()
+    finally:
+        remove(data)
+
+
+def test_a_half_made_database_is_made_anew(data: Path) -> None:
+    embedded.ensure_running(data, settings=FAST)
+    embedded.stop(data)
+    place = Place(data)
+    # What a power cut during initdb leaves.
+    half = place.cluster.rename(place.server / "pg18.new")
+    (half / "PG_VERSION").unlink()
+    connect(embedded.ensure_running(data, settings=FAST)).close()
+    assert not half.exists()
+
+
+def test_a_full_disk_is_one_sentence(data: Path) -> None:
+    with file_size_limit(3_000_000), pytest.raises(DatabaseUnavailable) as caught:
+        embedded.ensure_running(data, settings=FAST)
+    assert re.fullmatch(
+        rf"no database can be made in {data}: .*(File too large|No space left on device).*",
+        str(caught.value),
+    )
+    connect(embedded.ensure_running(data, settings=FAST)).close()
+
+
+def test_settings_that_postgresql_refuses_are_one_sentence(data: Path) -> None:
+    with pytest.raises(DatabaseUnavailable, match=r'does not start: .*"shared_buffers"'):
+        embedded.ensure_running(data, settings={"shared_buffers": "much"})
+
+
+def test_a_lost_password_file_is_one_sentence(data: Path) -> None:
+    embedded.ensure_running(data, settings=FAST)
+    embedded.stop(data)
+    kept = (data / "password").read_text()
+    (data / "password").unlink()
+    with pytest.raises(DatabaseUnavailable, match=r"the password of the database in .* is missing"):
+        embedded.ensure_running(data, settings=FAST)
+    (data / "password").write_text("another")
+    with pytest.raises(DatabaseUnavailable, match="does not know the password"):
+        embedded.ensure_running(data, settings=FAST)
+    (data / "password").write_text(kept)
+    embedded.ensure_running(data, settings=FAST)
+
+
+def test_another_major_version_is_one_sentence(data: Path) -> None:
+    embedded.ensure_running(data, settings=FAST)
+    embedded.stop(data)
+    (Place(data).cluster / "PG_VERSION").write_text("17\n")
+    with pytest.raises(
+        DatabaseUnavailable, match="was made by PostgreSQL 17, this program brings 18"
+    ):
+        embedded.ensure_running(data, settings=FAST)
+    (Place(data).cluster / "PG_VERSION").write_text("18\n")
+
+
+def test_a_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mounts = f"/dev/vda / ext4 rw 0 0\nserver:/home {tmp_path} nfs4 rw 0 0\n"
+    monkeypatch.setattr(datafolder, "_read_mounts", lambda: mounts)
+    with pytest.raises(Refused, match=r"is on a network file system \(nfs4\)"):
+        embedded.ensure_running(tmp_path / "data")
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_folder_that_others_can_write_to_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    with pytest.raises(VolumeError, match="is not a folder that only you can write to"):
+        embedded.ensure_running(tmp_path / "open")
+    (tmp_path / "file").touch()
+    with pytest.raises(VolumeError, match=r"is not a folder|cannot be made"):
+        embedded.ensure_running(tmp_path / "file")
+    with pytest.raises(VolumeError, match="cannot be made or used"):
+        embedded.ensure_running(tmp_path / "file" / "data")
+
+
+def test_a_server_that_hangs_can_be_ended(data: Path) -> None:
+    embedded.ensure_running(data, settings=FAST)
+    pid = pid_of(data)
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: gone(pid), describe="the killed server")
+    # Its last processes may live a moment longer, and hold the lock while they do.
+    wait_until(lambda: not postmaster.is_alive(Place(data)), describe="the server's lock")
+    assert not embedded.stop(data)
+
+
+@pytest.mark.root
+def test_root_s_server_is_not_root(data: Path) -> None:
+    if os.geteuid():
+        pytest.skip("only root has an account for it")
+    embedded.ensure_running(data, settings=FAST)
+    assert Path(f"/proc/{pid_of(data)}").stat().st_uid != 0
+
+
+@pytest.mark.root
+def test_as_an_ordinary_user(ordinary: Ordinary) -> None:
+    script = """
+import sys
+from orchestra.store import embedded
+from orchestra.store.database import connect
+from orchestra.store.migrate import migrate, check
+url = embedded.ensure_running(None, print)
+with connect(url) as conn:
+    migrate(conn)
+    check(conn)
+print(embedded.status().data_dir)
+assert embedded.stop()
+connect(embedded.ensure_running()).close()
+assert embedded.stop()
+"""
+    done = ordinary.python(script)
+    assert done.returncode == 0, done.stderr
+    usual = ordinary.home / ".local/share/orchestra"
+    assert done.stdout.splitlines() == [f"embedded PostgreSQL 18, new, in {usual}", str(usual)]
+    assert stat.S_IMODE(usual.stat().st_mode) == 0o700
+
+
+@pytest.mark.root
+def test_an_unwritable_folder_is_one_sentence(ordinary: Ordinary) -> None:
+    done = ordinary.python(
+        "from pathlib import Path; from orchestra.store import embedded\n"
+        "try: embedded.ensure_running(Path('/usr/lib/data'))\n"
+        "except Exception as error: print(error)"
+    )
+    assert done.stdout == (
+        "/usr/lib/data cannot be made or used for the database: Permission denied.\n"
+    )
