@@ -111,7 +111,7 @@ class Output:
             return True
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise BadInput(
-                f"{question} There is no terminal to ask at.", hint="Say --yes if you mean it."
+                f'there is no terminal to ask at: "{question}"', hint="Say --yes if you mean it."
             )
         sys.stdout.flush()
         print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)

@@ -95,12 +95,10 @@ def resolve(words: list[str]) -> tuple[Word, Verb, str]:
 
 def _unknown(words: list[str]) -> BadInput:
     typed = " ".join(words[:2])
-    meant = _meant(words)
-    guess = f' Did you mean "{meant}"?' if meant else ""
-    return BadInput(
-        f'there is no command "{typed}".{guess}',
-        hint=None if meant else "maestro --help shows all.",
-    )
+    if meant := _meant(words):
+        return BadInput(f'there is no command "{typed}". Did you mean "{meant}"?')
+    known = f"maestro {words[0]}" if find_word(words[0]) else "maestro"
+    return BadInput(f'there is no command "{typed}".', hint=f"{known} --help shows what there is.")
 
 
 def _meant(words: list[str]) -> str | None:
@@ -110,7 +108,9 @@ def _meant(words: list[str]) -> str | None:
     if word is None or not word.is_noun or len(words) < 2:
         return _swapped(words) or first
     verb = nearest(words[1], [v for verb in word.verbs() for v in (verb.name, *verb.aliases)])
-    return f"{first} {verb}" if verb else _swapped(words) or first
+    if verb is None:
+        return _swapped(words) or (first if first != words[0] else None)
+    return f"{first} {verb}"
 
 
 def _swapped(words: list[str]) -> str | None:

@@ -1,0 +1,280 @@
+"""`maestro db`: the database, start, stop and copies of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestra.cli.output import Record
+from orchestra.cli.registry import Verb
+from orchestra.domain import human
+from orchestra.domain.errors import AlreadyExists, Cancelled, OrchestraError, Refused
+
+if TYPE_CHECKING:
+    from orchestra.cli.context import Context
+    from orchestra.cli.parser import Parser
+    from orchestra.config import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What `db status` shows. `address` holds no password."""
+
+    kind: str
+    address: str
+    running: bool
+    schema: int | None = None
+    version: str | None = None
+    size: int | None = None
+    connections: int | None = None
+    log: str | None = None
+
+
+def _own(settings: Settings) -> None:
+    """Refuse what only concerns the embedded database.
+
+    Raises:
+        Refused: the configuration names a server.
+    """
+    if settings.postgres is not None:
+        raise Refused(
+            "the database is a PostgreSQL server, whoever runs it starts and stops it.",
+            hint=f"Its address comes from {settings.origin('postgres')}.",
+        )
+
+
+def _status(ctx: Context) -> None:
+    view = _embedded_view(ctx) if ctx.settings.postgres is None else _server_view(ctx)
+    ctx.out.item(view, _lines, record=_record, key=lambda view: _state(view))
+
+
+def _embedded_view(ctx: Context) -> _View:
+    from orchestra.store import embedded
+
+    status = embedded.status(ctx.settings.data_dir)
+    place = str(status.data_dir)
+    if not status.running:
+        return _View(
+            "embedded", place, running=False, size=status.size or None, log=str(status.log)
+        )
+    facts = _facts(ctx)
+    return _View("embedded", place, running=True, size=status.size, log=str(status.log), **facts)
+
+
+def _server_view(ctx: Context) -> _View:
+    from orchestra.store.database import check_address
+
+    assert ctx.settings.postgres is not None
+    parts = check_address(ctx.settings.postgres)
+    host = parts.get("host") or parts.get("hostaddr") or "localhost"
+    address = f"{host}:{parts.get('port', '5432')}/{parts.get('dbname', '')}"
+    return _View("server", address, running=True, **_facts(ctx))
+
+
+def _facts(ctx: Context) -> Record:
+    from orchestra import wiring
+    from orchestra.services import admin
+    from orchestra.store import migrate
+
+    with wiring.connect(ctx.settings) as conn:
+        return {
+            "schema": migrate.current(conn),
+            "version": admin.server_version(conn),
+            "connections": admin.other_connections(conn),
+        }
+
+
+def _state(view: _View) -> str:
+    return "running" if view.running else "stopped"
+
+
+def _lines(view: _View) -> Iterator[str]:
+    version = f" {view.version}" if view.version else ""
+    yield f"{view.kind} PostgreSQL{version}, {_state(view)}"
+    yield f"  {'folder' if view.kind == 'embedded' else 'server'}       {view.address}"
+    if view.size:
+        yield f"  size         {human.size(view.size)}"
+    if view.schema is not None:
+        yield f"  schema       {view.schema or 'none yet: maestro user init'}"
+    if view.connections is not None:
+        yield f"  connections  {view.connections} besides this one"
+    if view.log and (view.running or view.size):
+        yield f"  log          {view.log}"
+    if not view.running:
+        yield "  It starts by itself when a command needs it, or by: maestro db start"
+
+
+def _record(view: _View) -> Record:
+    return {
+        "kind": view.kind,
+        "address": view.address,
+        "running": view.running,
+        "schema": view.schema,
+        "version": view.version,
+        "bytes": view.size,
+        "connections": view.connections,
+        "log": view.log,
+    }
+
+
+def _start(ctx: Context) -> None:
+    _own(ctx.settings)
+    with ctx.database():
+        pass
+    ctx.out.say("the embedded database runs")
+
+
+def _stop_arguments(parser: Parser) -> None:
+    parser.add_argument(
+        "--immediate", action="store_true", help="do not let it tidy up; it does at its next start"
+    )
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
+
+
+def _stop(ctx: Context) -> None:
+    from orchestra.store import embedded
+
+    _own(ctx.settings)
+    if ctx.args.immediate:
+        stopped = embedded.stop(ctx.settings.data_dir, mode="immediate")
+    else:
+        if embedded.url_if_running(ctx.settings.data_dir):
+            _ask_with_pilots(ctx)
+        stopped = embedded.stop(ctx.settings.data_dir)
+    ctx.out.say(
+        "the embedded database is stopped" if stopped else "the embedded database did not run"
+    )
+
+
+def _ask_with_pilots(ctx: Context) -> None:
+    """Pilots without a database let their jobs run on, but start none and tell nobody."""
+    from orchestra import wiring
+    from orchestra.services import admin
+    from orchestra.store import migrate
+
+    with wiring.connect(ctx.settings) as conn:
+        nodes = admin.online_nodes(conn) if migrate.current(conn) else []
+    question = (
+        f"A pilot is online on {human.listed(nodes, most=3)}: running jobs go on, "
+        "but nothing new starts until the database is back. Stop it?"
+    )
+    if nodes and not ctx.out.ask(question, yes=ctx.args.yes):
+        raise Cancelled
+
+
+def _file_argument(parser: Parser) -> None:
+    parser.add_argument(
+        "file", type=Path, metavar="FILE", help="a new file" if "dump" in parser.prog else "a dump"
+    )
+
+
+def _dump(ctx: Context) -> None:
+    from orchestra import wiring
+    from orchestra.services import admin
+
+    path: Path = ctx.args.file
+    if path.exists():
+        raise AlreadyExists(f"{path} exists already.", hint="Name another file.")
+    with ctx.database(), _watched(ctx, "writing", path):
+        size = admin.dump(wiring.running_url(ctx.settings), path)
+    ctx.out.say(f"{path}: {human.size(size)}")
+
+
+@contextmanager
+def _watched(ctx: Context, label: str, path: Path) -> Iterator[None]:
+    """Show on a terminal how large the file that is being written beside `path` is."""
+    over = threading.Event()
+    with ctx.out.progress(label) as progress:
+
+        def watch() -> None:
+            while not over.wait(0.2):
+                sizes = [part.stat().st_size for part in path.parent.glob(f".{path.name}.*")]
+                progress.set(0, f"{label} {human.size(sum(sizes))}")
+
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            over.set()
+            watcher.join()
+
+
+def _restore_arguments(parser: Parser) -> None:
+    _file_argument(parser)
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
+
+
+def _restore(ctx: Context) -> None:
+    from orchestra import wiring
+    from orchestra.services import admin
+    from orchestra.store import dump, migrate
+
+    path: Path = ctx.args.file
+    dump.check_is_dump(path)
+    with ctx.database(need_schema=False) as conn:
+        kept = None
+        if migrate.current(conn):
+            question = "This replaces everything that the database holds now. Go on?"
+            if not ctx.out.ask(question, yes=ctx.args.yes):
+                raise Cancelled
+            kept = _keep(ctx)
+        url = wiring.running_url(ctx.settings)
+        with ctx.out.progress("restoring"):
+            change = admin.restore(conn, url, path)
+    ctx.out.say(f"the database holds what {path} held, schema {change.after}")
+    if kept:
+        ctx.out.note(f"What it held before is in {kept}")
+
+
+def _keep(ctx: Context) -> Path | None:
+    """Dump what is about to be replaced; a server's owner has backups of their own."""
+    from orchestra import wiring
+    from orchestra.services import admin
+
+    if wiring.uses_server(ctx.settings):
+        return None
+    kept = wiring.backup_path(ctx.settings, "before-restore")
+    try:
+        admin.dump(wiring.running_url(ctx.settings), kept)
+    except OrchestraError as error:
+        ctx.out.note(f"warning: what the database holds now could not be kept: {error}")
+        return None
+    return kept
+
+
+VERBS = (
+    Verb(
+        "status",
+        "say which database is used and how it is",
+        _status,
+        example="maestro db status",
+        output=True,
+    ),
+    Verb("start", "start the embedded database", _start, example="maestro db start"),
+    Verb(
+        "stop",
+        "stop the embedded database; running jobs are not affected",
+        _stop,
+        _stop_arguments,
+        example="maestro db stop",
+    ),
+    Verb(
+        "dump",
+        "write all that the database holds to a file",
+        _dump,
+        _file_argument,
+        example="maestro db dump monday.dump",
+    ),
+    Verb(
+        "restore",
+        "replace what the database holds by a dump",
+        _restore,
+        _restore_arguments,
+        example="maestro db restore monday.dump",
+    ),
+)

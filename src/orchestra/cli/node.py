@@ -1,0 +1,312 @@
+"""`maestro node`: the machines and their slots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from orchestra.cli.output import Column, Record, clean
+from orchestra.cli.registry import Verb
+from orchestra.domain import human
+from orchestra.domain.errors import BadInput
+
+if TYPE_CHECKING:
+    from orchestra.cli.context import Context
+    from orchestra.cli.parser import Parser
+    from orchestra.domain.models import Node, Slots
+    from orchestra.services.nodes import SlotsWanted
+
+
+def _name_argument(parser: Parser) -> None:
+    parser.add_argument("-n", "--name", required=True, metavar="NODE", help="the node's name")
+
+
+def _slot_arguments(parser: Parser) -> None:
+    _name_argument(parser)
+    slots = parser.add_argument_group("slots")
+    slots.add_argument(
+        *("-ec", "--enabledCPUSlots"), type=int, metavar="N", help="CPU slots that take jobs"
+    )
+    slots.add_argument(
+        *("-mc", "--maxNumberOfCPUSlots"),
+        type=int,
+        action="append",
+        metavar="N",
+        help="CPU slots at most; given twice, the second is for GPUs (default: what is enabled)",
+    )
+    slots.add_argument(
+        *("-eg", "--enabledGPUSlots"), type=int, metavar="N", help="GPU slots that take jobs"
+    )
+    slots.add_argument(
+        *("-mg", "--maxNumberOfGPUSlots"),
+        type=int,
+        metavar="N",
+        help="GPU slots at most (default: what is enabled)",
+    )
+
+
+def _slots_wanted(ctx: Context) -> tuple[SlotsWanted, SlotsWanted]:
+    from orchestra.services.nodes import SlotsWanted
+
+    args = ctx.args
+    maxima: list[int] = args.maxNumberOfCPUSlots or []
+    gpu_maximum = args.maxNumberOfGPUSlots
+    if len(maxima) > (1 if gpu_maximum is not None else 2):
+        raise BadInput(
+            "-mc stands there too often.", hint="-mc is for CPU slots, -mg for GPU slots."
+        )
+    if len(maxima) == 2:
+        gpu_maximum = maxima[1]
+    cpu = SlotsWanted("CPU", args.enabledCPUSlots, maxima[0] if maxima else None)
+    return cpu, SlotsWanted("GPU", args.enabledGPUSlots, gpu_maximum)
+
+
+def _create(ctx: Context) -> None:
+    from orchestra.services import nodes
+
+    cpu, gpu = _slots_wanted(ctx)
+    with ctx.database() as conn:
+        node = nodes.create(conn, ctx.args.name, cpu, gpu)
+    ctx.out.say(f"node {node.name}: {_slots_in_words(node)}")
+    ctx.out.note(f"There, start its pilot: maestro pilot run -n {node.name}")
+
+
+def _set(ctx: Context) -> None:
+    from orchestra.services import nodes
+
+    cpu, gpu = _slots_wanted(ctx)
+    if all(n is None for wanted in (cpu, gpu) for n in (wanted.enabled, wanted.maximum)):
+        raise BadInput(
+            "nothing to change was given.", hint="Give at least one of -ec, -mc, -eg, -mg."
+        )
+    with ctx.database() as conn:
+        node = nodes.change(conn, ctx.args.name, cpu, gpu)
+    ctx.out.say(f"node {node.name}: {_slots_in_words(node)}")
+    for kind, slots, used in (
+        ("CPU", node.cpu, node.cpu_in_use),
+        ("GPU", node.gpu, node.gpu_in_use),
+    ):
+        if used > slots.enabled:
+            ctx.out.note(f"{used} {kind} slots are in use; those jobs end by themselves.")
+
+
+def _slots_in_words(node: Node) -> str:
+    return human.listed([_kind_in_words("CPU", node.cpu), _kind_in_words("GPU", node.gpu)])
+
+
+def _kind_in_words(kind: str, slots: Slots) -> str:
+    more = f" of {slots.maximum}" if slots.maximum != slots.enabled else ""
+    return f"{slots.enabled}{more} {kind} slot{'' if slots.enabled == 1 and not more else 's'}"
+
+
+def state_of(node: Node) -> str:
+    """Give a node's state in one word."""
+    if node.online:
+        return "drained" if node.drained_at else "online"
+    return "offline"
+
+
+def _slots_column(slots: Slots, used: int) -> str:
+    return f"{used}/{slots.enabled}" + (
+        f" ({slots.maximum})" if slots.maximum != slots.enabled else ""
+    )
+
+
+def _note(node: Node) -> str:
+    notes = []
+    if node.drained_at:
+        why = f': "{node.drain_reason}"' if node.drain_reason else ""
+        notes.append(f"drained {_since(node.drained_at)} by {node.drained_by}{why}")
+    if node.message:
+        notes.append(node.message)
+    if not notes and node.seen_at is None:
+        notes.append(f"no pilot yet: maestro pilot run -n {node.name}")
+    return "; ".join(notes)
+
+
+def _since(moment: datetime) -> str:
+    return human.relative((moment - datetime.now(UTC)).total_seconds())
+
+
+def _list(ctx: Context) -> None:
+    from orchestra.services import nodes
+
+    with ctx.database() as conn:
+        found = nodes.everything(conn)
+    columns: tuple[Column[Node], ...] = (
+        Column("NODE", lambda node: node.name),
+        Column("STATE", state_of, state=True),
+        Column("CPU", lambda node: _slots_column(node.cpu, node.cpu_in_use), right=True),
+        Column("GPU", lambda node: _slots_column(node.gpu, node.gpu_in_use), right=True),
+        Column("SEEN", lambda node: _since(node.seen_at) if node.seen_at else "never"),
+        Column("HOST", lambda node: node.host or ""),
+        Column("VERSION", lambda node: node.version or ""),
+        Column("NOTE", _note),
+    )
+    ctx.out.items(
+        found,
+        columns,
+        record=_record,
+        key=lambda node: node.name,
+        empty="No nodes yet: maestro up makes this machine one, maestro node create another.",
+    )
+
+
+def _record(node: Node) -> Record:
+    return {
+        "name": node.name,
+        "state": state_of(node),
+        "online": node.online,
+        "cpu": {"in_use": node.cpu_in_use, "enabled": node.cpu.enabled, "max": node.cpu.maximum},
+        "gpu": {"in_use": node.gpu_in_use, "enabled": node.gpu.enabled, "max": node.gpu.maximum},
+        "drained_at": node.drained_at,
+        "drained_by": node.drained_by,
+        "drain_reason": node.drain_reason,
+        "seen_at": node.seen_at,
+        "host": node.host,
+        "version": node.version,
+        "runtimes": list(node.runtimes),
+        "message": node.message,
+        "created_at": node.created_at,
+    }
+
+
+def _show(ctx: Context) -> None:
+    from orchestra.services import nodes
+
+    with ctx.database() as conn:
+        node = nodes.get(conn, ctx.args.name)
+    ctx.out.item(node, _lines, record=_record, key=lambda node: node.name)
+
+
+def _lines(node: Node) -> Iterator[str]:
+    yield f"{node.name}   {state_of(node)}"
+    for kind, slots, used in (
+        ("CPU", node.cpu, node.cpu_in_use),
+        ("GPU", node.gpu, node.gpu_in_use),
+    ):
+        yield f"  {kind} slots  {used} in use, {slots.enabled} enabled, {slots.maximum} at most"
+    if node.drained_at:
+        why = f': "{clean(node.drain_reason)}"' if node.drain_reason else ""
+        yield f"  drained    {_exactly(node.drained_at)} by {node.drained_by}{why}"
+    if node.seen_at:
+        yield f"  pilot      version {node.version} on {node.host}, last seen {_exactly(node.seen_at)}"
+        yield f"  runtimes   {human.listed(node.runtimes) or 'none for containers'}"
+    else:
+        yield f"  pilot      none yet: maestro pilot run -n {node.name}"
+    if node.message:
+        yield f"  says       {clean(node.message)}"
+    yield f"  created    {_exactly(node.created_at)}"
+
+
+def _exactly(moment: datetime) -> str:
+    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S %Z}"
+
+
+def _drain_arguments(parser: Parser) -> None:
+    _name_argument(parser)
+    parser.add_argument("-r", "--reason", metavar="WORDS", help="shown to everybody in node list")
+
+
+def _drain(ctx: Context) -> None:
+    from orchestra.services import nodes
+
+    with ctx.database() as conn:
+        nodes.drain(conn, ctx.args.name, by=ctx.me(conn).name, reason=ctx.args.reason)
+        node = nodes.get(conn, ctx.args.name)
+    used = node.cpu_in_use + node.gpu_in_use
+    rest = f"; {human.count(used, 'slot')} in use until the jobs there end" if used else ""
+    ctx.out.say(f"node {node.name} takes no new jobs{rest}")
+    ctx.out.note(f"To take them again: maestro node resume -n {node.name}")
+
+
+def _resume(ctx: Context) -> None:
+    from orchestra.services import nodes
+
+    with ctx.database() as conn:
+        resumed = nodes.resume(conn, ctx.args.name, by=ctx.me(conn).name)
+    ctx.out.say(f"node {ctx.args.name} {'takes jobs again' if resumed else 'was not drained'}")
+
+
+def _stop(ctx: Context) -> None:
+    from orchestra.services import nodes
+
+    with ctx.database() as conn:
+        asked = nodes.stop(conn, ctx.args.name)
+    if asked:
+        ctx.out.say(
+            f"node {ctx.args.name} takes nothing new; its pilot leaves when the running jobs have ended"
+        )
+    else:
+        ctx.out.say(f"no pilot is online on node {ctx.args.name}")
+
+
+def _delete(ctx: Context) -> None:
+    from orchestra.services import nodes
+
+    with ctx.database() as conn:
+        nodes.delete(conn, ctx.args.name)
+    ctx.out.say(f"node {ctx.args.name} deleted")
+
+
+VERBS = (
+    Verb(
+        "create",
+        "make a node with its slots",
+        _create,
+        _slot_arguments,
+        example="maestro node create -n caloba21 -ec 0 -mc 0 -eg 2 -mg 2\n"
+        "maestro node create -n caloba51 -ec 40",
+    ),
+    Verb(
+        "list",
+        "show the nodes, and how many of their slots are in use",
+        _list,
+        example="maestro node list\nmaestro node list -o json",
+        output=True,
+    ),
+    Verb(
+        "show",
+        "show one node",
+        _show,
+        _name_argument,
+        example="maestro node show -n caloba21",
+        output=True,
+    ),
+    Verb(
+        "set",
+        "change a node's slots; running jobs stay",
+        _set,
+        _slot_arguments,
+        example="maestro node set -n caloba51 -ec 20",
+    ),
+    Verb(
+        "drain",
+        "let no new job start on a node; running jobs go on",
+        _drain,
+        _drain_arguments,
+        example='maestro node drain -n caloba22 --reason "new disk"',
+    ),
+    Verb(
+        "resume",
+        "let jobs start on a drained node again",
+        _resume,
+        _name_argument,
+        example="maestro node resume -n caloba22",
+    ),
+    Verb(
+        "stop",
+        "take nothing new, and leave when the running jobs have ended",
+        _stop,
+        _name_argument,
+        example="maestro node stop -n caloba21",
+    ),
+    Verb(
+        "delete",
+        "delete a node that runs nothing",
+        _delete,
+        _name_argument,
+        example="maestro node delete -n caloba21",
+    ),
+)
