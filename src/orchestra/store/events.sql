@@ -14,3 +14,11 @@ from unnest(
 
 -- name: wake
 select pg_notify(%(channel)s, %(payload)s)
+
+-- name: of_task
+-- The newest events of a task itself, without those of its jobs and the many small releases. Walks event_of_task.
+select id, at, kind, task_id, ordinal, attempt, from_state, to_state, who, why, jobs
+from event
+where task_id = %(task)s and ordinal is null and kind <> 'release'
+order by id desc
+limit %(limit)s

@@ -1,0 +1,199 @@
+"""The folders that attempts of a task have written: how large they are, what else lies there, removing them.
+
+Nothing here follows a symbolic link: every folder is opened relative to its parent, and a link in the place of a folder
+is left as it is.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+_ATTEMPTS = ".attempts"
+
+Progress = Callable[[int], None]
+Recorded = frozenset[tuple[int, int]]
+"""(ordinal, folder number) of attempts."""
+
+
+@dataclass(slots=True)
+class Survey:
+    """What lies below a task's folder: recorded attempts' folders with their size, and what Orchestra did not make."""
+
+    folders: int = 0
+    files: int = 0
+    bytes: int = 0
+    strangers: list[str] = field(default_factory=list)
+
+    @property
+    def nothing(self) -> bool:
+        return not self.folders and not self.strangers
+
+
+def survey(folder: str, recorded: Recorded, *, progress: Progress | None = None) -> Survey:
+    """Look at a task's folder before something in it is removed. A folder that is not there is empty.
+
+    Raises:
+        OSError: a folder cannot be read.
+    """
+    found = Survey()
+    with _opened(folder) as top:
+        if top is not None:
+            _survey_top(top, recorded, found, progress)
+    return found
+
+
+def _survey_top(top: int, recorded: Recorded, found: Survey, progress: Progress | None) -> None:
+    for name in sorted(os.listdir(top)):
+        if name != _ATTEMPTS and not _is_our_link(top, name):
+            found.strangers.append(name)
+    with _opened(_ATTEMPTS, top) as attempts:
+        if attempts is None:
+            if _exists(top, _ATTEMPTS):
+                found.strangers.append(_ATTEMPTS)
+            return
+        for name in sorted(os.listdir(attempts)):
+            _survey_job(attempts, name, recorded, found)
+            if progress:
+                progress(1)
+
+
+def _survey_job(attempts: int, name: str, recorded: Recorded, found: Survey) -> None:
+    ordinal = _ordinal(name)
+    with _opened(name, attempts) as job:
+        if job is None or ordinal is None:
+            found.strangers.append(f"{_ATTEMPTS}/{name}")
+            return
+        for number in os.listdir(job):
+            is_ours = number.isdecimal() and (ordinal, int(number)) in recorded
+            if is_ours and _is_folder(job, number):
+                found.folders += 1
+                for size in _sizes(job, number):
+                    found.files += 1
+                    found.bytes += size
+            else:
+                found.strangers.append(f"{_ATTEMPTS}/{name}/{number}")
+
+
+def remove_attempts(
+    folder: str, recorded: Iterable[tuple[int, int]], *, progress: Progress | None = None
+) -> int:
+    """Remove the folders of attempts, and their parents where they are empty then; gives how many there were.
+
+    Raises:
+        OSError: one cannot be removed.
+    """
+    removed = 0
+    with _opened(folder) as top, _opened(_ATTEMPTS, top) as attempts:
+        if attempts is None:
+            return 0
+        for ordinal, number in recorded:
+            removed += _remove_one(attempts, _job_name(ordinal), str(number))
+            if progress:
+                progress(1)
+    return removed
+
+
+def _remove_one(attempts: int, job_name: str, number: str) -> bool:
+    with _opened(job_name, attempts) as job:
+        if job is None or not _is_folder(job, number):
+            return False
+        shutil.rmtree(number, dir_fd=job)
+    _remove_if_empty(job_name, attempts)
+    return True
+
+
+def remove_links(folder: str) -> int:
+    """Remove the links to results that lead nowhere now, and the folders that are empty then."""
+    removed = 0
+    with _opened(folder) as top:
+        if top is None:
+            return 0
+        for name in os.listdir(top):
+            if _is_our_link(top, name) and not _leads_somewhere(top, name):
+                os.unlink(name, dir_fd=top)
+                removed += 1
+        _remove_if_empty(_ATTEMPTS, top)
+    _remove_if_empty(folder, None)
+    return removed
+
+
+@contextmanager
+def _opened(name: str, parent: int | None = None) -> Iterator[int | None]:
+    """Give a descriptor of a folder, None where there is none or a link stands in its place."""
+    if parent is None and not name.startswith("/"):
+        yield None
+        return
+    try:
+        opened = os.open(name, _FOLDER, dir_fd=parent)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            raise
+        yield None
+        return
+    try:
+        yield opened
+    finally:
+        os.close(opened)
+
+
+def _sizes(parent: int, name: str) -> Iterator[int]:
+    for _path, _folders, files, at in os.fwalk(name, dir_fd=parent, follow_symlinks=False):
+        for file in files:
+            try:
+                yield os.stat(file, dir_fd=at, follow_symlinks=False).st_size
+            except FileNotFoundError:
+                continue
+
+
+def _is_our_link(top: int, name: str) -> bool:
+    if _ordinal(name) is None:
+        return False
+    try:
+        target = os.readlink(name, dir_fd=top)
+    except OSError:
+        return False
+    return re.fullmatch(rf"(?:.*/)?{re.escape(f'{_ATTEMPTS}/{name}')}/[0-9]+/?", target) is not None
+
+
+def _leads_somewhere(top: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=top)
+    except OSError:
+        return False
+    return True
+
+
+def _is_folder(parent: int, name: str) -> bool:
+    with _opened(name, parent) as folder:
+        return folder is not None
+
+
+def _exists(parent: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=parent, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _remove_if_empty(name: str, parent: int | None) -> None:
+    try:
+        os.rmdir(name, dir_fd=parent)
+    except OSError:
+        pass  # something that is not ours lies in it, and stays
+
+
+def _job_name(ordinal: int) -> str:
+    return f"job_configId_{ordinal}"
+
+
+def _ordinal(name: str) -> int | None:
+    found = re.fullmatch(r"job_configId_([0-9]+)", name)
+    return int(found[1]) if found else None

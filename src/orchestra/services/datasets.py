@@ -1,0 +1,205 @@
+"""Data sets: registering files, new versions of them, and taking them off the list again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import psycopg
+
+from orchestra.domain.errors import AlreadyExists, NotFound, Refused
+from orchestra.domain.human import listed
+from orchestra.domain.models import DataSet, ManifestEntry, User
+from orchestra.domain.naming import parse_name
+from orchestra.domain.nearest import nearest
+from orchestra.services import manifest
+from orchestra.services.rights import check_may_change
+from orchestra.store import datasets as store
+from orchestra.store.database import in_transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A new data set; `hidden` counts the files and folders with a dot in front, which were left out."""
+
+    dataset: DataSet
+    hidden: int
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What a new version of a data set changed; no version was made where `changed_at_all` is false."""
+
+    dataset: DataSet
+    added: int
+    removed: int
+    changed: int
+    moved: bool = False
+    hidden: int = 0
+
+    @property
+    def changed_at_all(self) -> bool:
+        return bool(self.added or self.removed or self.changed or self.moved)
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What became of a data set: `forgotten` altogether, or kept for the tasks that refer to it."""
+
+    dataset: DataSet
+    forgotten: bool
+
+
+def find(conn: psycopg.Connection, name: str) -> DataSet:
+    """Give a data set by its name.
+
+    Raises:
+        BadInput: no data set can be called that.
+        NotFound: there is none; says what was perhaps meant.
+    """
+    parse_name(name)
+    dataset = store.by_name(conn, name)
+    if dataset is None:
+        guess = nearest(name, store.names(conn))
+        question = f' Did you mean "{guess}"?' if guess else ""
+        raise NotFound(
+            f'there is no data set "{name}".{question}',
+            hint=None if guess else "maestro dataset list -a shows all.",
+        )
+    return dataset
+
+
+def list_datasets(conn: psycopg.Connection, owner: str | None) -> list[DataSet]:
+    """Give a person's data sets by name; everybody's for None."""
+    return store.of_owner(conn, owner)
+
+
+def files(
+    conn: psycopg.Connection, dataset: DataSet, *, first: int, limit: int
+) -> Sequence[ManifestEntry]:
+    """Give a page of the files of a data set's newest version."""
+    return store.files(conn, dataset.version_id, first=first, limit=limit)
+
+
+def create(
+    conn: psycopg.Connection,
+    user: User,
+    name: str,
+    path: Path,
+    *,
+    progress: manifest.Progress | None = None,
+) -> Registered:
+    """Register a file or the files of a folder under a name; sizes, times and checksums are taken now.
+
+    Raises:
+        BadInput: the name is no name, or not one of the user's own; the files cannot be registered.
+        AlreadyExists: the name is taken.
+    """
+    parse_name(name, username=user.name)
+    if store.by_name(conn, name):
+        raise _taken(name)
+    scanned = manifest.scan(path, progress=progress)
+
+    def work() -> Registered:
+        dataset = store.add(conn, name, user.id)
+        if dataset is None:
+            raise _taken(name)
+        _add_version(conn, dataset, scanned)
+        return Registered(find(conn, name), scanned.hidden)
+
+    return in_transaction(conn, work)
+
+
+def update(
+    conn: psycopg.Connection,
+    user: User,
+    name: str,
+    path: Path | None = None,
+    *,
+    progress: manifest.Progress | None = None,
+) -> Update:
+    """Look at a data set's files again, or at another place, and make a version of what is there now.
+
+    Tasks that exist keep the version that they were made with. Where nothing has changed, nothing is made.
+
+    Raises:
+        NotFound: there is no such data set.
+        Refused: it belongs to somebody else.
+        BadInput: the files cannot be registered.
+    """
+    before = find(conn, name)
+    check_may_change(user, before.owner, f"data set {name}")
+    scanned = manifest.scan(path or Path(before.root), progress=progress)
+
+    def work() -> Update:
+        if not store.lock(conn, before.id):
+            raise NotFound(f'there is no data set "{name}" any more.')
+        latest = find(conn, name)
+        told = _compare(latest, list(store.all_files(conn, latest.version_id)), scanned)
+        if told.changed_at_all:
+            _add_version(conn, latest.id, scanned)
+        return replace(told, dataset=find(conn, name))
+
+    return in_transaction(conn, work)
+
+
+def remove(conn: psycopg.Connection, user: User, name: str) -> Removal:
+    """Take a data set off the list; its files stay where they are.
+
+    Raises:
+        NotFound: there is no such data set.
+        Refused: it belongs to somebody else, or a live task works with it.
+    """
+    dataset = find(conn, name)
+    check_may_change(user, dataset.owner, f"data set {name}")
+
+    def work() -> Removal:
+        if not store.lock(conn, dataset.id):
+            raise NotFound(f'there is no data set "{name}" any more.')
+        _refuse_while_used(conn, dataset)
+        return Removal(dataset, store.remove(conn, dataset.id))
+
+    return in_transaction(conn, work)
+
+
+def _refuse_while_used(conn: psycopg.Connection, dataset: DataSet) -> None:
+    users = store.live_users(conn, dataset.id)
+    if users:
+        tasks = listed([f"task {task.id} ({task.name}, {task.state})" for task in users], most=3)
+        works = "works" if len(users) == 1 else "work"
+        raise Refused(
+            f"{tasks} still {works} with {dataset.name}.",
+            hint="Delete it when the work is over, or kill the work first.",
+        )
+
+
+def _add_version(conn: psycopg.Connection, dataset: int, scanned: manifest.Manifest) -> int:
+    return store.add_version(
+        conn,
+        dataset,
+        root=scanned.root,
+        is_folder=scanned.is_folder,
+        entries=scanned.entries,
+    )
+
+
+def _compare(before: DataSet, entries: Sequence[ManifestEntry], now: manifest.Manifest) -> Update:
+    old = {entry.path: entry.sha256 for entry in entries}
+    new = {entry.path: entry.sha256 for entry in now.entries}
+    both = old.keys() & new.keys()
+    return Update(
+        before,
+        added=len(new.keys() - old.keys()),
+        removed=len(old.keys() - new.keys()),
+        changed=sum(old[path] != new[path] for path in both),
+        moved=(before.root, before.is_folder) != (now.root, now.is_folder),
+        hidden=now.hidden,
+    )
+
+
+def _taken(name: str) -> AlreadyExists:
+    return AlreadyExists(
+        f'there is a data set "{name}" already.',
+        hint=f"maestro dataset update -n {name}   registers its files anew; or take another name.",
+    )

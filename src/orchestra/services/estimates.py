@@ -1,0 +1,54 @@
+"""When a task will be over, as far as anybody can honestly say. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from orchestra.domain.models import Task
+from orchestra.domain.states import TaskState
+
+ENOUGH_DONE = 3
+"""Jobs that must be done before their rate says anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """The seconds until a task is over, or in a few words why nobody knows; both None: it is over."""
+
+    seconds: float | None = None
+    words: str | None = None
+
+
+def ends(task: Task, now: datetime) -> Ends:
+    """Estimate when a task is over: jobs left, over how many run at a time, times what one takes.
+
+    Without a typical duration the rate of the present run counts; without either there is no estimate.
+    """
+    if not task.state.is_live:
+        return Ends()
+    if task.hold:
+        return Ends(words="held")
+    match task.state:
+        case TaskState.REGISTERED:
+            return Ends(words="-")
+        case TaskState.TESTING:
+            return Ends(words="after the test")
+        case TaskState.KILL:
+            return Ends(words="being ended")
+        case _:
+            seconds = _seconds_left(task, now)
+            return Ends(words="-") if seconds is None else Ends(seconds)
+
+
+def _seconds_left(task: Task, now: datetime) -> float | None:
+    counts = task.counts
+    left = task.jobs - counts.ended
+    at_a_time = counts.running + counts.testing
+    if task.typical_seconds is not None and at_a_time:
+        # The jobs that run now are half done on average.
+        return task.typical_seconds * max(left - at_a_time / 2, 0.5) / at_a_time
+    if task.work_started_at and counts.ended >= ENOUGH_DONE and task.run == 1 and at_a_time:
+        elapsed = (now - task.work_started_at).total_seconds()
+        return elapsed * left / counts.ended
+    return None

@@ -1,0 +1,84 @@
+"""Why jobs failed, in words and in groups: what `task show` and a mail about a task say."""
+
+from __future__ import annotations
+
+import signal as signals
+from dataclasses import dataclass
+
+import psycopg
+
+from orchestra.domain.human import one_line
+from orchestra.domain.states import Cause
+from orchestra.store import jobs as job_store
+from orchestra.store import tasks as task_store
+
+_WORDS = {
+    Cause.TIMEOUT: "ran longer than its time-out",
+    Cause.ENDED: "ended by a user",
+    Cause.LEASE: "ended, the lease of its node was over",
+    Cause.NO_START: "could not be started",
+    Cause.NOT_COMPLETE: "exit status 0, but not complete",
+    Cause.INPUT: "an input has changed",
+    Cause.VOLUME: "its folder could not be made",
+    Cause.RETURNED: "given back by its pilot",
+    Cause.LOST: "lost with its node",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FailureGroup:
+    """Failures of one kind. `jobs` counts those among the first thousand; `example` is the first of them.
+
+    `last_line` is the end of the example's log, `reason` what its keeper said of its end.
+    """
+
+    what: str
+    jobs: int
+    example: int
+    config: str
+    node: str | None
+    reason: str | None
+    last_line: str | None
+
+
+def in_words(cause: Cause, exit_status: int | None, signal: int | None) -> str:
+    """Say how an attempt ended: "exit status 3", "killed by signal 9 (SIGKILL)"."""
+    if cause is Cause.EXIT:
+        return f"exit status {exit_status}"
+    if cause is Cause.SIGNAL:
+        return f"killed by signal {signal}{_signal_name(signal)}"
+    return _WORDS[cause]
+
+
+def _signal_name(number: int | None) -> str:
+    try:
+        return f" ({signals.Signals(number or 0).name})"
+    except ValueError:  # a real-time signal has no name of its own
+        return ""
+
+
+def groups(conn: psycopg.Connection, task: int) -> list[FailureGroup]:
+    """Give the failures of a task by kind, the most frequent first."""
+    return [_group(conn, task, found) for found in task_store.failures(conn, task)]
+
+
+def _group(conn: psycopg.Connection, task: int, found: task_store.FailureGroup) -> FailureGroup:
+    job = job_store.by_key(conn, task, found.example)
+    assert job is not None  # it was just found
+    tail, _ = job_store.log_tail(conn, task, found.example, job.attempts)
+    return FailureGroup(
+        what=in_words(found.cause, found.exit_status, found.signal),
+        jobs=found.jobs,
+        example=found.example,
+        config=job.config,
+        node=job.node,
+        reason=job.reason,
+        last_line=last_line(tail),
+    )
+
+
+def last_line(tail: bytes | None) -> str | None:
+    """Give the last line of a log that says something, safe to print."""
+    lines = (tail or b"").decode(errors="replace").splitlines()
+    spoken = next((line.strip() for line in reversed(lines) if line.strip()), None)
+    return one_line(spoken, 100) if spoken else None

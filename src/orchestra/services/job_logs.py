@@ -1,0 +1,158 @@
+"""A job's log: from its file where that can be read, else what the database keeps of its end."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import BinaryIO
+
+import psycopg
+
+from orchestra.domain.errors import NotFound
+from orchestra.domain.models import Attempt
+from orchestra.services import jobs
+from orchestra.services.jobs import JobReport
+from orchestra.store import jobs as store
+
+_BLOCK = 1 << 16
+_POLL_FILE, _POLL_DATABASE = 0.2, 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class LogEnd:
+    """What the database keeps: the last bytes of a log of `length` bytes; None where nothing was kept."""
+
+    tail: bytes | None
+    length: int | None
+
+
+def find_attempt(report: JobReport, number: int | None) -> Attempt:
+    """Give an attempt of a job, the latest one unless a number is given.
+
+    Raises:
+        NotFound: there is none.
+    """
+    address = f"{report.task.id}/{report.job.ordinal}"
+    if not report.attempts:
+        raise NotFound(
+            f"job {address} has not run yet, so it has no log.", hint=f"maestro job show {address}"
+        )
+    if number is None:
+        return report.attempts[-1]
+    for attempt in report.attempts:
+        if attempt.number == number:
+            return attempt
+    first, last = report.attempts[0].number, report.attempts[-1].number
+    has = f"only {first}" if first == last else f"{first} to {last}"
+    raise NotFound(f"job {address} has no attempt {number}; its attempts are numbered {has}.")
+
+
+def path_of(attempt: Attempt) -> str:
+    """Give where an attempt's log is."""
+    return str(PurePosixPath(attempt.folder) / "job.log")
+
+
+def kept_end(conn: psycopg.Connection, attempt: Attempt) -> LogEnd:
+    """Give what the database keeps of an attempt's log."""
+    return LogEnd(*store.log_tail(conn, attempt.task_id, attempt.ordinal, attempt.number))
+
+
+def open_log(attempt: Attempt) -> BinaryIO | None:
+    """Open an attempt's log, None where it cannot be read from here."""
+    try:
+        return open(path_of(attempt), "rb")  # noqa: PTH123 - the caller closes it
+    except OSError:
+        return None
+
+
+def seek_last_lines(file: BinaryIO, lines: int) -> None:
+    """Go to where the last `lines` lines of a file begin."""
+    end = file.seek(0, os.SEEK_END)
+    found, at = 0, end
+    while at > 0:
+        start = max(0, at - _BLOCK)
+        file.seek(start)
+        block = file.read(at - start)
+        if at == end and block.endswith(b"\n"):
+            block = block[:-1]  # the last line's own end begins no other line
+        while (index := block.rfind(b"\n")) >= 0:
+            found += 1
+            if found == lines:
+                file.seek(start + index + 1)
+                return
+            block = block[:index]
+        at = start
+    file.seek(0)
+
+
+def last_lines(text: bytes, lines: int) -> bytes:
+    """Give the last lines of a text."""
+    return b"".join(text.splitlines(keepends=True)[-lines:]) if lines else b""
+
+
+def read_blocks(file: BinaryIO) -> Iterator[bytes]:
+    """Give what is left of a file."""
+    while block := file.read(_BLOCK):
+        yield block
+
+
+def follow(
+    conn: psycopg.Connection,
+    address: str,
+    attempt: Attempt,
+    *,
+    write: Callable[[bytes], None],
+    turn: Callable[[Attempt], None],
+    lines: int | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Attempt:
+    """Write an attempt's log as it grows until the attempt has ended, then the next one's if there is one.
+
+    `turn` is told of each attempt before its log begins. Gives the last attempt.
+    """
+    while True:
+        turn(attempt)
+        attempt = _follow_one(conn, address, attempt, write, lines, sleep)
+        later = [a for a in jobs.show(conn, address).attempts if a.number > attempt.number]
+        if not later:
+            return attempt
+        attempt, lines = later[0], None
+
+
+def _follow_one(
+    conn: psycopg.Connection,
+    address: str,
+    attempt: Attempt,
+    write: Callable[[bytes], None],
+    lines: int | None,
+    sleep: Callable[[float], None],
+) -> Attempt:
+    file: BinaryIO | None = None
+    wrote, asked = False, 0.0
+    try:
+        while True:
+            over = attempt.ended_at is not None or attempt.lost_at is not None
+            if file is None and (file := open_log(attempt)) and lines is not None:
+                seek_last_lines(file, lines)
+            for block in read_blocks(file) if file else ():
+                write(block)
+                wrote = True
+            if over:
+                break
+            sleep(_POLL_FILE)
+            if time.monotonic() - asked >= _POLL_DATABASE:
+                asked = time.monotonic()
+                attempt = _again(conn, address, attempt)
+    finally:
+        if file:
+            file.close()
+    if file is None and not wrote and (tail := kept_end(conn, attempt).tail):
+        write(tail if lines is None else last_lines(tail, lines))
+    return attempt
+
+
+def _again(conn: psycopg.Connection, address: str, attempt: Attempt) -> Attempt:
+    return find_attempt(jobs.show(conn, address), attempt.number)

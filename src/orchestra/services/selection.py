@@ -1,0 +1,96 @@
+"""Which tasks people mean: numbers, names and ranges become ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import psycopg
+
+from orchestra.domain.errors import BadInput, NotFound
+from orchestra.domain.models import Task
+from orchestra.domain.naming import parse_task
+from orchestra.domain.nearest import nearest
+from orchestra.store import tasks as store
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What was typed: words (numbers or names), and a range of numbers with both ends included."""
+
+    words: tuple[str, ...] = ()
+    first: int | None = None
+    last: int | None = None
+
+
+def find(conn: psycopg.Connection, word: str) -> Task:
+    """Give the task that a number or a name means.
+
+    Raises:
+        BadInput: it is neither.
+        NotFound: there is no such task; says what was perhaps meant.
+    """
+    meant = parse_task(word)
+    if isinstance(meant, int):
+        task = store.by_id(conn, meant)
+    else:
+        task = store.by_name(conn, meant)
+    if task is None:
+        raise _unknown(conn, meant)
+    return task
+
+
+def find_ids(conn: psycopg.Connection, selection: Selection) -> list[int]:
+    """Give the ids of all that is selected, each once, in the order in which they were typed.
+
+    Raises:
+        BadInput: nothing was selected, or half a range.
+        NotFound: one of them is no task, or a range is empty.
+    """
+    ids = [_id(conn, word) for word in selection.words]
+    ids += _between(conn, selection.first, selection.last)
+    if not ids:
+        raise BadInput(
+            "which task?", hint="Give its number or its name; maestro task list shows both."
+        )
+    return list(dict.fromkeys(ids))
+
+
+def _id(conn: psycopg.Connection, word: str) -> int:
+    meant = parse_task(word)
+    if isinstance(meant, int):
+        found = store.ids_between(conn, meant, meant)
+        known = found[0] if found else None
+    else:
+        known = store.id_of_name(conn, meant)
+    if known is None:
+        raise _unknown(conn, meant)
+    return known
+
+
+def _between(conn: psycopg.Connection, first: int | None, last: int | None) -> Sequence[int]:
+    if first is None and last is None:
+        return ()
+    if first is None or last is None:
+        raise BadInput("--id_min and --id_max belong together; one of them is missing.")
+    if first > last:
+        raise BadInput(f"--id_min {first} is greater than --id_max {last}.")
+    found = store.ids_between(conn, first, last)
+    if not found:
+        raise NotFound(f"there is no task from {first} to {last}.", hint=_newest(conn))
+    return found
+
+
+def _unknown(conn: psycopg.Connection, meant: int | str) -> NotFound:
+    if isinstance(meant, int):
+        return NotFound(f"there is no task {meant}.", hint=_newest(conn))
+    guess = nearest(meant, store.names(conn))
+    question = f' Did you mean "{guess}"?' if guess else ""
+    return NotFound(f'there is no task "{meant}".{question}', hint=_newest(conn))
+
+
+def _newest(conn: psycopg.Connection) -> str:
+    newest = store.newest_id(conn)
+    if newest is None:
+        return "There are no tasks yet: maestro task create --help"
+    return f"The newest one is task {newest}; maestro task list -a shows all."

@@ -1,0 +1,206 @@
+"""What people do to tasks: hold, release, retry, kill, delete, wait for them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import psycopg
+
+from orchestra.domain.errors import NotFound, Refused
+from orchestra.domain.human import count
+from orchestra.domain.models import Task, User
+from orchestra.domain.states import Intent, TaskState
+from orchestra.domain.transitions import TaskInput, TaskStep
+from orchestra.services import lifecycle
+from orchestra.services.rights import check_may_change
+from orchestra.store import tasks as store
+from orchestra.store.database import in_transaction
+
+_POLL_FIRST, _POLL_MOST = 0.2, 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What was done to a task: how it was before, the step, and the jobs that were alive then."""
+
+    before: Task
+    step: TaskStep
+
+    @property
+    def alive(self) -> int:
+        return self.before.counts.living
+
+
+def own_task(conn: psycopg.Connection, task: int, user: User) -> Task:
+    """Give a task that the user may change.
+
+    Raises:
+        NotFound: there is none (any more).
+        Refused: it belongs to somebody else.
+    """
+    found = store.by_id(conn, task)
+    if found is None:
+        raise NotFound(f"there is no task {task}.", hint="maestro task list -a shows all tasks.")
+    check_may_change(user, found.owner, f"task {task} ({found.name})")
+    return found
+
+
+def hold(conn: psycopg.Connection, task: int, user: User, reason: str | None) -> Done:
+    """Let no new job of a task start; what runs, runs on.
+
+    Raises:
+        NotFound, Refused: it cannot be held.
+    """
+    why = reason or "held by hand"
+    return _apply(conn, task, user, TaskInput.HOLD, why=why)
+
+
+def release(conn: psycopg.Connection, task: int, user: User) -> Done:
+    """Let jobs of a held task start again.
+
+    Raises:
+        NotFound, Refused: it cannot be released.
+    """
+    return _apply(conn, task, user, TaskInput.RELEASE)
+
+
+def kill(conn: psycopg.Connection, task: int, user: User, reason: str | None = None) -> Done:
+    """End a task. One that has ended already stays as it is; the step says `again`.
+
+    Raises:
+        NotFound, Refused: it is not there, or somebody else's.
+    """
+    return _apply(conn, task, user, TaskInput.KILL, why=reason)
+
+
+def retry(
+    conn: psycopg.Connection,
+    task: int,
+    user: User,
+    *,
+    every: bool = False,
+    bypass: bool = False,
+) -> Done:
+    """Start the jobs of a task that are not done over; with `every` all of them; with `bypass` without a new test.
+
+    Raises:
+        NotFound, Refused: it cannot be retried.
+    """
+    given = TaskInput.RETRY_ALL if every else TaskInput.RETRY
+    return _apply(conn, task, user, given, bypass=bypass)
+
+
+def delete(conn: psycopg.Connection, task: int, user: User) -> Done:
+    """Take an ended task off the lists; the conductor removes its rows bit by bit.
+
+    Raises:
+        NotFound: it is not there.
+        Refused: it is live, or somebody else's.
+    """
+    before = own_task(conn, task, user)
+    if before.state.is_live:
+        alive = f", {count(before.counts.living, 'job')} alive" if before.counts.living else ""
+        raise Refused(
+            f"task {task} ({before.name}) is {before.state}{alive}.",
+            hint="Kill it first, or use --force to do both.",
+        )
+    return Done(before, lifecycle.apply(conn, task, TaskInput.DELETE, by=user.name))
+
+
+def kill_for_good(conn: psycopg.Connection, task: int, user: User, *, timeout: float) -> bool:
+    """Kill a task and wait until it has ended; False when something of it is still alive after `timeout` seconds.
+
+    Where nothing of it is alive nobody needs to be waited for, so this works without any conductor as well.
+    """
+    if kill(conn, task, user, "to be deleted").before.state.is_live:
+        _finish_moves(conn, task)
+    deadline = time.monotonic() + timeout
+    while True:
+        found = own_task(conn, task, user)
+        if not found.state.is_live:
+            return True
+        if not store.any_claimed(conn, task) and found.intent is None:
+            _end(conn, task, user)
+            continue
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_FIRST)
+
+
+def _finish_moves(conn: psycopg.Connection, task: int) -> None:
+    while not in_transaction(conn, lambda: lifecycle.carry_out(conn, task)):
+        pass
+
+
+def _end(conn: psycopg.Connection, task: int, user: User) -> None:
+    try:
+        lifecycle.apply(conn, task, TaskInput.ALL_DEAD, by=user.name)
+    except Refused:
+        pass  # the conductor was faster
+
+
+def _apply(
+    conn: psycopg.Connection,
+    task: int,
+    user: User,
+    given: TaskInput,
+    *,
+    why: str | None = None,
+    bypass: bool = False,
+) -> Done:
+    before = own_task(conn, task, user)
+    return Done(before, lifecycle.apply(conn, task, given, by=user.name, why=why, bypass=bypass))
+
+
+@dataclass(frozen=True, slots=True)
+class Waited:
+    """How the tasks stood when the waiting was over; `timed_out` says that some were not over."""
+
+    tasks: tuple[Task, ...]
+    timed_out: bool
+
+
+def wait(
+    conn: psycopg.Connection,
+    tasks: Sequence[int],
+    *,
+    timeout: float | None = None,
+    changed: Callable[[Task], None] = lambda _task: None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Waited:
+    """Wait until all tasks are over. `changed` is told of each task at first and whenever its state or hold changes.
+
+    Raises:
+        NotFound: one of them was deleted.
+    """
+    deadline = None if timeout is None else time.monotonic() + timeout
+    seen: dict[int, tuple[TaskState, bool]] = {}
+    pause = _POLL_FIRST
+    while True:
+        found = [_present(conn, task) for task in tasks]
+        for task in found:
+            look = (task.state, task.hold is not None)
+            if seen.get(task.id) != look:
+                seen[task.id], pause = look, _POLL_FIRST
+                changed(task)
+        if all(_is_over(task) for task in found):
+            return Waited(tuple(found), timed_out=False)
+        left = None if deadline is None else deadline - time.monotonic()
+        if left is not None and left <= 0:
+            return Waited(tuple(found), timed_out=True)
+        sleep(pause if left is None else min(pause, left))
+        pause = min(_POLL_MOST, pause * 1.2)
+
+
+def _present(conn: psycopg.Connection, task: int) -> Task:
+    found = store.by_id(conn, task)
+    if found is None:
+        raise NotFound(f"task {task} was deleted.")
+    return found
+
+
+def _is_over(task: Task) -> bool:
+    """Ended, and the mass move that goes with it complete, so that the counts are final."""
+    return not task.state.is_live and task.intent in (None, Intent.RETRY, Intent.RETRY_ALL)

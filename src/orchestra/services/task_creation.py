@@ -1,0 +1,229 @@
+"""Making a task: everything is checked before anything is written, and then written in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
+
+import psycopg
+
+from orchestra.domain import command
+from orchestra.domain.errors import AlreadyExists, BadInput, Refused
+from orchestra.domain.human import count
+from orchestra.domain.models import JobPaths, Policy, Resources, Task, User
+from orchestra.domain.naming import parse_name
+from orchestra.domain.states import Queue
+from orchestra.services import volume
+from orchestra.services.lifecycle import CONDUCTOR
+from orchestra.services.task_sources import Source, find_config, find_input, first_configs
+from orchestra.store import datasets as dataset_store
+from orchestra.store import moves
+from orchestra.store import tasks as store
+from orchestra.store.database import in_transaction
+
+
+@dataclass(frozen=True, slots=True)
+class NewTask:
+    """What a user asks for.
+
+    Args:
+        config: the config data set's name, or `task:NAME` for the outputs of an older task's done jobs.
+        secondary: data sets by tag (with or without the %).
+        volume: an absolute path.
+        complete_file: what a job must leave in its folder to be done.
+        account: the Unix account whose pilots may run it.
+        host: the machine on which it was asked for.
+        reuse: take the task's folder even if something lies in it already.
+    """
+
+    name: str
+    command: str
+    config: str
+    data: str
+    volume: str
+    account: str
+    host: str
+    secondary: Mapping[str, str] = field(default_factory=dict)
+    queue: Queue = Queue.CPU
+    image: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    policy: Policy = field(default_factory=Policy)
+    resources: Resources = field(default_factory=Resources)
+    complete_file: str | None = None
+    reuse: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A task that could be made: `sources` gives each tag but %IN and %OUT what stands for it."""
+
+    new: NewTask
+    user: User
+    template: command.Template
+    folder: str
+    config: Source
+    sources: Mapping[str, Source]
+
+    @property
+    def jobs(self) -> int:
+        return self.config.files
+
+    def render(self, ordinal: int, config: str) -> str:
+        """Give a job's command as its first attempt would run it."""
+        paths = JobPaths(PurePosixPath(self.folder), ordinal)
+        values = {tag: source.path for tag, source in self.sources.items()}
+        return self.template.render({**values, "IN": config, "OUT": str(paths.attempt(1))})
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A job's command as it would run."""
+
+    ordinal: int
+    command: str
+
+
+def find_existing(conn: psycopg.Connection, name: str, user: User) -> Task | None:
+    """Give the task of that name, for `--if-not-exists`.
+
+    Raises:
+        BadInput: no task of the user can be called that.
+    """
+    parse_name(name, username=user.name)
+    return store.by_name(conn, name)
+
+
+def plan(conn: psycopg.Connection, new: NewTask, user: User, *, dry: bool = False) -> Plan:
+    """Check all that was asked for. Nothing is written; `dry` leaves out even the trial file on the volume.
+
+    Raises:
+        BadInput, NotFound, AlreadyExists, Refused, VolumeError: one sentence on what cannot be used.
+    """
+    parse_name(new.name, username=user.name)
+    if taken := store.by_name(conn, new.name):
+        raise _taken(new.name, taken)
+    template = command.parse(new.command)
+    secondary = _tags(new.secondary)
+    command.check(template, known=[*command.REQUIRED, *secondary])
+    config = find_config(conn, new.config)
+    sources = {"DATA": find_input(conn, new.data)}
+    sources |= {tag: find_input(conn, name) for tag, name in secondary.items()}
+    _check_queue(new)
+    volume.check_volume(new.volume, dry=dry)
+    folder = f"{new.volume.rstrip('/')}/{new.name}"
+    volume.check_task_folder(folder, reuse=new.reuse)
+    return Plan(new, user, template, folder, config, sources)
+
+
+def preview(conn: psycopg.Connection, planned: Plan, limit: int) -> list[Preview]:
+    """Give the first commands as they would run."""
+    configs = first_configs(conn, planned.config, limit)
+    return [Preview(n, planned.render(n, path)) for n, path in enumerate(configs)]
+
+
+def create(conn: psycopg.Connection, planned: Plan) -> Task:
+    """Make the task with all its jobs.
+
+    Raises:
+        AlreadyExists: the name was taken meanwhile.
+        Refused: a data set was deleted meanwhile.
+    """
+    attempts = volume.highest_attempt(planned.folder) if planned.new.reuse else 0
+
+    def work() -> Task:
+        _share(conn, planned)
+        config = planned.config
+        if config.task is not None:
+            version = store.add_outputs_version(conn, config.task)
+        else:
+            version = config.version_id
+        row = _row(planned, version)
+        inputs = {tag: source.version_id for tag, source in planned.sources.items()}
+        task = store.add(conn, row, inputs, attempts=attempts)
+        if task is None:
+            raise _taken(planned.new.name, store.by_name(conn, planned.new.name))
+        _announce(conn, planned, task)
+        made = store.by_id(conn, task)
+        assert made is not None  # it was made in this transaction
+        return made
+
+    return in_transaction(conn, work)
+
+
+def _share(conn: psycopg.Connection, planned: Plan) -> None:
+    every = [planned.config, *planned.sources.values()]
+    wanted = [source.dataset.id for source in every if source.dataset]
+    if not dataset_store.share(conn, wanted):
+        raise Refused("one of the data sets was deleted just now.")
+    older = planned.config.task
+    if older is not None:
+        moves.lock_task(conn, older.id)
+        again = store.by_id(conn, older.id)
+        if again is None or again.counts.done != older.counts.done:
+            raise Refused(f"task {older.id} ({older.name}) changes just now.", hint="Try again.")
+
+
+def _row(planned: Plan, version: int) -> store.NewTaskRow:
+    new = planned.new
+    return store.NewTaskRow(
+        name=new.name,
+        owner_id=planned.user.id,
+        account=new.account,
+        queue=new.queue,
+        command=new.command,
+        image=new.image,
+        config_version_id=version,
+        volume=new.volume,
+        folder=planned.folder,
+        complete_file=new.complete_file,
+        env=new.env,
+        policy=new.policy,
+        resources=_resources(new),
+        jobs=planned.jobs,
+    )
+
+
+def _announce(conn: psycopg.Connection, planned: Plan, task: int) -> None:
+    moves.add_task_event(
+        conn,
+        task,
+        before=None,
+        after="REGISTERED",
+        who=planned.user.name,
+        why=f"from {planned.new.host}",
+        jobs=planned.jobs,
+    )
+    moves.wake(conn, CONDUCTOR)
+
+
+def _tags(secondary: Mapping[str, str]) -> dict[str, str]:
+    tags: dict[str, str] = {}
+    for text, dataset in secondary.items():
+        tag = command.tag_name(text)
+        if tag in tags:
+            raise BadInput(f"--sd names %{tag} twice.")
+        tags[tag] = dataset
+    return tags
+
+
+def _check_queue(new: NewTask) -> None:
+    if new.queue is Queue.CPU and new.resources.gpus:
+        raise BadInput(
+            "jobs on the cpu queue get no GPU.", hint="--queue gpu gives each of them one or more."
+        )
+
+
+def _resources(new: NewTask) -> Resources:
+    """A job of the gpu queue takes one GPU unless it asks for more."""
+    if new.queue is Queue.GPU:
+        return replace(new.resources, gpus=max(1, new.resources.gpus))
+    return new.resources
+
+
+def _taken(name: str, task: Task | None) -> AlreadyExists:
+    which = f" (task {task.id}, {task.state}, {count(task.jobs, 'job')})" if task else ""
+    return AlreadyExists(
+        f'there is a task "{name}" already{which}.',
+        hint="Take another name, or say --if-not-exists where that is fine.",
+    )

@@ -1,0 +1,109 @@
+"""Looking at tasks: the list, one task with all that is known of it, the queues."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import psycopg
+
+from orchestra.domain.models import Event, Task
+from orchestra.domain.states import Queue
+from orchestra.services import failures, selection, waiting
+from orchestra.services.estimates import Ends, ends
+from orchestra.store import tasks as store
+
+EVENTS = 20
+NEXT_JOBS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class TaskLine:
+    """A row of `task list`."""
+
+    task: Task
+    ends: Ends
+
+
+@dataclass(frozen=True, slots=True)
+class TaskReport:
+    """All that `task show` says. `cpu_seconds` is about right for tasks of more than 10,000 attempts."""
+
+    task: Task
+    now: datetime
+    config: store.Source
+    inputs: tuple[store.Source, ...]
+    events: tuple[Event, ...]
+    failures: tuple[failures.FailureGroup, ...]
+    waiting: tuple[str, ...]
+    ends: Ends
+    cpu_seconds: float | None
+    cpu_is_exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class QueueReport:
+    """What runs on a queue, and what comes next."""
+
+    queue: Queue
+    running: tuple[store.QueuedJob, ...]
+    waiting: tuple[store.QueuedJob, ...]
+    now: datetime
+
+
+def list_tasks(conn: psycopg.Connection, *, owner: str | None, every: bool) -> list[TaskLine]:
+    """Give a person's tasks by id (everybody's for None), without the DONE ones unless `every`."""
+    now = store.now(conn)
+    return [
+        TaskLine(task, ends(task, now)) for task in store.listed(conn, owner=owner, every=every)
+    ]
+
+
+def show(conn: psycopg.Connection, word: str) -> TaskReport:
+    """Give all that is to be said of one task.
+
+    Raises:
+        NotFound: there is none of that number or name.
+    """
+    task, now = selection.find(conn, word), store.now(conn)
+    cpu, exact = _cpu_seconds(conn, task)
+    return TaskReport(
+        task=task,
+        now=now,
+        config=store.config(conn, task.id),
+        inputs=tuple(store.inputs(conn, task.id)),
+        events=tuple(store.events(conn, task.id, limit=EVENTS)),
+        failures=tuple(failures.groups(conn, task.id)) if _has_failures(task) else (),
+        waiting=_waiting(conn, task),
+        ends=ends(task, now),
+        cpu_seconds=cpu,
+        cpu_is_exact=exact,
+    )
+
+
+def show_queue(conn: psycopg.Connection, queue: Queue) -> QueueReport:
+    """Give what runs on a queue and the next ten jobs that wait."""
+    return QueueReport(
+        queue,
+        tuple(store.running_jobs(conn, queue)),
+        tuple(store.waiting_jobs(conn, queue, limit=NEXT_JOBS)),
+        store.now(conn),
+    )
+
+
+def _has_failures(task: Task) -> bool:
+    return bool(task.counts.failed or task.counts.broken)
+
+
+def _waiting(conn: psycopg.Connection, task: Task) -> tuple[str, ...]:
+    if not task.state.is_live:
+        return ()
+    return waiting.reasons(task, store.supply(conn), conductor=store.conductor_alive(conn))
+
+
+def _cpu_seconds(conn: psycopg.Connection, task: Task) -> tuple[float | None, bool]:
+    """Give the CPU time of all attempts; from a sample where reading all would take long."""
+    effort = store.effort(conn, task.id)
+    if effort.cpu_seconds is None or effort.attempts < store.EFFORT_SAMPLE:
+        return effort.cpu_seconds, True
+    return effort.cpu_seconds / effort.attempts * max(task.counts.ended, effort.attempts), False

@@ -1,0 +1,127 @@
+"""Data sets in the database: reading them, and writing a version with its manifest in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from orchestra.domain.models import DataSet, ManifestEntry
+from orchestra.domain.states import TaskState
+from orchestra.store.sql import load
+
+SQL = load("datasets")
+
+
+@dataclass(frozen=True, slots=True)
+class TaskName:
+    """A task that stands in another's way."""
+
+    id: int
+    name: str
+    state: TaskState
+
+
+def _rows(
+    conn: psycopg.Connection, statement: Any, params: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    with conn.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(statement, params).fetchall()
+
+
+def by_name(conn: psycopg.Connection, name: str) -> DataSet | None:
+    """Give the data set of that name with its newest version."""
+    rows = _rows(conn, SQL.select_dataset + "\n" + SQL.named, {"name": name})
+    return DataSet(**rows[0]) if rows else None
+
+
+def of_owner(conn: psycopg.Connection, owner: str | None) -> list[DataSet]:
+    """Give a person's data sets by name; everybody's for None."""
+    rows = _rows(conn, SQL.select_dataset + "\n" + SQL.of_owner, {"owner": owner})
+    return [DataSet(**row) for row in rows]
+
+
+def names(conn: psycopg.Connection) -> list[str]:
+    """Give the names of the newest data sets, for a suggestion."""
+    return [row["name"] for row in _rows(conn, SQL.names)]
+
+
+def lock(conn: psycopg.Connection, dataset: int) -> bool:
+    """Lock a data set against other changes; False when it is gone."""
+    return bool(_rows(conn, SQL.lock_dataset, {"dataset": dataset}))
+
+
+def share(conn: psycopg.Connection, datasets: Iterable[int]) -> bool:
+    """Keep data sets from being deleted until the transaction ends; False when one is gone."""
+    wanted = sorted(set(datasets))
+    return len(_rows(conn, SQL.share_datasets, {"datasets": wanted})) == len(wanted)
+
+
+def add(conn: psycopg.Connection, name: str, owner_id: int) -> int | None:
+    """Make a data set without versions; None when the name is taken."""
+    rows = _rows(conn, SQL.add_dataset, {"name": name, "owner": owner_id})
+    return int(rows[0]["id"]) if rows else None
+
+
+def add_version(
+    conn: psycopg.Connection,
+    dataset: int | None,
+    *,
+    root: str,
+    is_folder: bool,
+    entries: Sequence[ManifestEntry],
+) -> int:
+    """Add a version with its manifest, ordinals in the order of `entries`; gives its id."""
+    conn.execute(SQL.patience)
+    params = {
+        "dataset": dataset,
+        "root": root,
+        "is_folder": is_folder,
+        "files": len(entries),
+        "bytes": sum(entry.size or 0 for entry in entries),
+    }
+    version = int(_rows(conn, SQL.add_version, params)[0]["id"])
+    with conn.cursor() as cursor, cursor.copy(SQL.copy_files) as copy:
+        copy.set_types(["int4", "int4", "text", "int8", "int8", "bytea"])
+        for ordinal, entry in enumerate(entries):
+            copy.write_row((version, ordinal, entry.path, entry.size, entry.mtime_ns, entry.sha256))
+    return version
+
+
+def files(
+    conn: psycopg.Connection, version: int, *, first: int = 0, limit: int = 1000
+) -> list[ManifestEntry]:
+    """Give a page of a manifest from ordinal `first` on."""
+    params = {"version": version, "first": first, "limit": limit}
+    return [ManifestEntry(**row) for row in _rows(conn, SQL.files, params)]
+
+
+def all_files(conn: psycopg.Connection, version: int) -> Iterator[ManifestEntry]:
+    """Give a whole manifest in order."""
+    with conn.cursor() as cursor:
+        for row in cursor.execute(SQL.all_files, {"version": version}):
+            yield ManifestEntry(*row)
+
+
+def live_users(conn: psycopg.Connection, dataset: int) -> list[TaskName]:
+    """Give the tasks that still work with any version of a data set."""
+    rows = _rows(conn, SQL.live_users, {"dataset": dataset})
+    return [TaskName(row["id"], row["name"], TaskState(row["state"])) for row in rows]
+
+
+def remove(conn: psycopg.Connection, dataset: int) -> bool:
+    """Remove a locked data set; where a task refers to it, its manifest stays and only its name goes.
+
+    Gives whether it is gone altogether.
+    """
+    params = {"dataset": dataset}
+    if _rows(conn, SQL.ended_users, params)[0]["used"]:
+        conn.execute(SQL.hide_dataset, params)
+        return False
+    conn.execute(SQL.patience)
+    conn.execute(SQL.remove_files, params)
+    conn.execute(SQL.remove_dataset, params)
+    return True

@@ -1,0 +1,102 @@
+-- Data sets: named lists of files, in versions. A version is never changed; tasks point at versions.
+
+-- name: select_dataset
+-- The head of every query for whole data sets: the newest version stands for the data set. Walks (dataset_id, number).
+select
+    d.id, d.name, p.name as owner, v.id as version_id, v.number as version, v.root, v.is_folder, v.files, v.bytes,
+    d.created_at, v.created_at as updated_at
+from dataset d
+join person p on p.id = d.owner_id
+cross join lateral (
+    select * from dataset_version where dataset_id = d.id order by number desc limit 1
+) as v
+
+-- name: named
+where d.name = %(name)s and d.deleted_at is null
+
+-- name: of_owner
+-- All of them where no owner is given.
+where d.deleted_at is null and (%(owner)s::text is null or p.name = %(owner)s)
+order by d.name
+
+-- name: names
+-- For "did you mean": names by people's own order, newest first, not more than a suggestion needs.
+select name from dataset where deleted_at is null order by id desc limit 2000
+
+-- name: lock_dataset
+-- Against a deletion or an update at the same time.
+select id from dataset where id = %(dataset)s and deleted_at is null for update
+
+-- name: share_datasets
+-- A task that is being made holds its data sets, so that none is deleted under it.
+select id from dataset where id = any(%(datasets)s) and deleted_at is null order by id for share
+
+-- name: add_dataset
+insert into dataset (name, owner_id) values (%(name)s, %(owner)s)
+on conflict (name) where deleted_at is null do nothing
+returning id
+
+-- name: add_version
+-- The next number; a version of no data set (the outputs of a task) is number 1.
+insert into dataset_version (dataset_id, number, root, is_folder, files, bytes)
+select
+    %(dataset)s::integer, coalesce(max(number), 0) + 1, %(root)s::text, %(is_folder)s::boolean, %(files)s::integer,
+    %(bytes)s::bigint
+from dataset_version
+where dataset_id = %(dataset)s::integer
+returning id
+
+-- name: copy_files
+copy dataset_file (version_id, ordinal, path, size, mtime_ns, sha256) from stdin (format binary)
+
+-- name: files
+-- A page of a manifest, in order. A range of the primary key.
+select path, size, mtime_ns, sha256
+from dataset_file
+where version_id = %(version)s and ordinal >= %(first)s
+order by ordinal
+limit %(limit)s
+
+-- name: all_files
+select path, size, mtime_ns, sha256
+from dataset_file
+where version_id = %(version)s
+order by ordinal
+
+-- name: live_users
+-- The tasks that still work with any version of a data set. Walks task_live: live tasks are few.
+select t.id, t.name, t.state::text as state
+from task t
+where t.ended_at is null and (
+    t.config_version_id in (select id from dataset_version where dataset_id = %(dataset)s)
+    or exists (
+        select from task_input i
+        join dataset_version v on v.id = i.version_id
+        where i.task_id = t.id and v.dataset_id = %(dataset)s
+    )
+)
+order by t.id
+
+-- name: ended_users
+-- Whether any task at all refers to a data set. Walks task_config_version and task_input_version.
+select exists (
+    select from dataset_version v
+    where v.dataset_id = %(dataset)s and (
+        exists (select from task where config_version_id = v.id)
+        or exists (select from task_input where version_id = v.id)
+    )
+) as used
+
+-- name: hide_dataset
+update dataset set deleted_at = now() where id = %(dataset)s
+
+-- name: remove_files
+delete from dataset_file
+where version_id in (select id from dataset_version where dataset_id = %(dataset)s)
+
+-- name: remove_dataset
+delete from dataset where id = %(dataset)s
+
+-- name: patience
+-- A manifest of a million rows takes longer than a statement may usually take.
+set local statement_timeout = '10min'

@@ -1,0 +1,126 @@
+-- Jobs: reading them. What changes them stands in moves.sql and work.sql.
+-- Each choice is a page by key; `chosen` is joined with what is shown only after it has been cut to its page.
+
+-- name: choose_all
+-- A range of the primary key.
+select * from job
+where task_id = %(task)s and ordinal >= %(first)s
+order by ordinal limit %(limit)s
+
+-- name: choose_notable
+-- A range of job_notable.
+select * from job
+where task_id = %(task)s and state = %(state)s::job_state and state in ('failed', 'killed', 'broken')
+    and ordinal >= %(first)s
+order by ordinal limit %(limit)s
+
+-- name: choose_claimed
+-- The jobs that keepers hold stand in job_claimed.
+select * from job
+where task_id = %(task)s and keeper_id is not null and ordinal >= %(first)s
+    and job_figure(state, is_test, kill_requested, true) = %(figure)s
+order by ordinal limit %(limit)s
+
+-- name: choose_registered
+-- Two ranges of job_waiting, one a turn.
+select * from (
+    (select * from job
+    where task_id = %(task)s and state = 'registered' and turn = 0 and ordinal >= %(first)s
+    order by ordinal limit %(limit)s)
+    union all
+    (select * from job
+    where task_id = %(task)s and state = 'registered' and turn = 1 and ordinal >= %(first)s
+    order by ordinal limit %(limit)s)
+) as both_turns
+order by ordinal limit %(limit)s
+
+-- name: choose_assigned
+-- Two ranges of job_claimable, those that a pilot holds already, and those that wait for their time to come.
+select * from (
+    (select * from job
+    where task_id = %(task)s and state = 'assigned' and keeper_id is null and not_before is null and turn = 0
+        and ordinal >= %(first)s
+    order by ordinal limit %(limit)s)
+    union all
+    (select * from job
+    where task_id = %(task)s and state = 'assigned' and keeper_id is null and not_before is null and turn = 1
+        and ordinal >= %(first)s
+    order by ordinal limit %(limit)s)
+    union all
+    (select * from job
+    where task_id = %(task)s and state = 'assigned' and keeper_id is not null and not kill_requested
+        and ordinal >= %(first)s)
+    union all
+    (select * from job
+    where task_id = %(task)s and state = 'assigned' and not_before is not null and ordinal >= %(first)s)
+) as every_kind
+order by ordinal limit %(limit)s
+
+-- name: choose_done
+-- A range of the primary key: where many are done, a page of them is soon full.
+select * from job
+where task_id = %(task)s and state = 'done' and ordinal >= %(first)s
+order by ordinal limit %(limit)s
+
+-- name: choose_few_done
+-- Where few of many jobs are done, their attempts lead to them: a range of the attempts' primary key.
+select j.*
+from (
+    select distinct ordinal from attempt
+    where task_id = %(task)s and ordinal >= %(first)s and exit_status = 0
+    order by ordinal
+) as a
+join job j on j.task_id = %(task)s and j.ordinal = a.ordinal
+where j.state = 'done'
+order by j.ordinal limit %(limit)s
+
+-- name: choose_one
+select * from job where task_id = %(task)s and ordinal = %(ordinal)s
+
+-- name: show_chosen
+select
+    j.task_id, j.ordinal, j.state::text as state, f.path as config, j.is_test, j.kill_requested,
+    j.keeper_id is not null as claimed, j.attempt as attempts, j.failures, j.losses, j.done_attempt, j.changed_at,
+    n.name as node, a.cause, a.reason, a.exit_status, a.signal, a.started_at, a.seconds
+from chosen j
+join task t on t.id = j.task_id
+left join dataset_file f on f.version_id = t.config_version_id and f.ordinal = j.ordinal
+left join attempt a on a.task_id = j.task_id and a.ordinal = j.ordinal and a.number = j.attempt
+left join node n on n.id = a.node_id
+order by j.ordinal
+
+-- name: attempts
+-- All attempts of a job, without their logs.
+select
+    a.task_id, a.ordinal, a.number, n.name as node, a.run, a.is_test, a.claimed_at, a.started_at, a.ended_at, a.lost_at,
+    a.folder_number, a.devices, a.cause, a.exit_status, a.signal, a.reason, a.seconds, a.cpu_seconds, a.max_rss_bytes,
+    a.accepted, a.log_bytes
+from attempt a
+left join node n on n.id = a.node_id
+where a.task_id = %(task)s and a.ordinal = %(ordinal)s
+order by a.number
+
+-- name: log_tail
+select log_tail, log_bytes from attempt
+where task_id = %(task)s and ordinal = %(ordinal)s and number = %(number)s
+
+-- name: attempt_folders
+-- A page of the folders that attempts of a task were given, each once. A range of the primary key.
+select distinct ordinal, folder_number
+from (
+    select ordinal, folder_number from attempt
+    where task_id = %(task)s and ordinal >= %(first)s and ordinal < %(next)s
+) as page
+order by ordinal, folder_number
+
+-- name: superseded_folders
+-- A page of folders that no result and no attempt under way needs: not the done attempt's, not the latest one's, none of
+-- an attempt whose end nobody has reported.
+select a.ordinal, a.folder_number
+from attempt a
+join job j on j.task_id = a.task_id and j.ordinal = a.ordinal
+where a.task_id = %(task)s and a.ordinal >= %(first)s and a.ordinal < %(next)s
+    and j.task_id = %(task)s and j.ordinal >= %(first)s and j.ordinal < %(next)s
+group by a.ordinal, a.folder_number
+having bool_and(a.ended_at is not null and a.number <> j.attempt and a.number is distinct from j.done_attempt)
+order by a.ordinal, a.folder_number

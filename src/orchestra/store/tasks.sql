@@ -1,0 +1,207 @@
+-- Tasks: making and reading them. What changes their state stands in moves.sql.
+
+-- name: select_task
+-- The head of every query for whole tasks. The figures are sums of at most 16 rows a task, whatever its size.
+select
+    t.id, t.name, p.name as owner, t.account, t.queue::text as queue, t.state::text as state, t.command, t.image, t.volume,
+    t.folder, t.complete_file, t.config_version_id, t.env, t.test_jobs, t.test_for, t.retries, t.timeout, t.grace,
+    t.priority, t.max_fails, t.max_fails_percent, t.resume, t.cores, t.gpus, t.memory_bytes, t.jobs, t.run, t.created_at,
+    t.state_at, t.held_at, t.held_by, t.held_reason, t.intent, t.rank, t.test_started_at, t.work_started_at, t.ended_at,
+    t.typical_seconds, c.*
+from task t
+join person p on p.id = t.owner_id
+cross join lateral (
+    select
+        coalesce(sum(registered), 0)::bigint as registered, coalesce(sum(assigned), 0)::bigint as assigned,
+        coalesce(sum(testing), 0)::bigint as testing, coalesce(sum(running), 0)::bigint as running,
+        coalesce(sum(failed), 0)::bigint as failed, coalesce(sum(done), 0)::bigint as done,
+        coalesce(sum(kill), 0)::bigint as kill, coalesce(sum(killed), 0)::bigint as killed,
+        coalesce(sum(broken), 0)::bigint as broken
+    from task_count
+    where task_id = t.id
+) as c
+
+-- name: with_id
+where t.id = %(task)s and t.deleted_at is null
+
+-- name: with_name
+where t.name = %(name)s and t.deleted_at is null
+
+-- name: listed
+-- What `task list` shows: one person's or everybody's, without the done ones unless all are wanted.
+where t.deleted_at is null
+    and (%(owner)s::text is null or p.name = %(owner)s)
+    and (%(all)s or t.state <> 'DONE')
+order by t.id
+
+-- name: id_of_name
+select id from task where name = %(name)s and deleted_at is null
+
+-- name: ids_between
+-- The tasks whose ids lie in a range; people give ranges with holes in them.
+select id from task where id between %(first)s and %(last)s and deleted_at is null order by id
+
+-- name: names
+-- For "did you mean".
+select name from task where deleted_at is null order by id desc limit 2000
+
+-- name: newest_id
+select max(id) as id from task where deleted_at is null
+
+-- name: now
+select now() as now
+
+-- name: patience
+-- A million jobs take longer than a statement may usually take.
+set local statement_timeout = '2min'
+
+-- name: add_task
+insert into task (
+    name, owner_id, account, queue, command, image, config_version_id, volume, folder, complete_file, env, test_jobs,
+    test_for, retries, timeout, grace, priority, max_fails, max_fails_percent, resume, cores, gpus, memory_bytes, jobs
+) values (
+    %(name)s, %(owner_id)s, %(account)s, %(queue)s, %(command)s, %(image)s, %(config_version_id)s, %(volume)s, %(folder)s,
+    %(complete_file)s, %(env)s, %(test_jobs)s, %(test_for)s, %(retries)s, %(timeout)s, %(grace)s, %(priority)s,
+    %(max_fails)s, %(max_fails_percent)s, %(resume)s, %(cores)s, %(gpus)s, %(memory_bytes)s, %(jobs)s
+)
+on conflict (name) where deleted_at is null do nothing
+returning id
+
+-- name: add_inputs
+insert into task_input (task_id, tag, version_id)
+select %(task)s, tag, version_id from unnest(%(tags)s::text[], %(versions)s::int[]) as given (tag, version_id)
+
+-- name: add_jobs
+-- One row a config file, in its order. The trigger that keeps the counts watches updates alone.
+insert into job (task_id, ordinal, attempt)
+select %(task)s, ordinal, %(attempts)s from dataset_file where version_id = %(version)s order by ordinal
+
+-- name: add_counts
+insert into task_count (task_id, stripe, registered) values (%(task)s, 0, %(jobs)s)
+
+-- name: inputs
+-- What stands for each tag of a task, with the data set's name; an input of one file gives that file.
+select
+    i.tag, d.name as dataset, v.number as version, v.root, v.is_folder, v.files,
+    case when v.files = 1 then f.path end as only_file
+from task_input i
+join dataset_version v on v.id = i.version_id
+left join dataset d on d.id = v.dataset_id
+left join dataset_file f on f.version_id = v.id and f.ordinal = 0
+where i.task_id = %(task)s
+order by i.tag
+
+-- name: config
+-- Where a task's configs come from; a version without a data set is made of an older task's outputs.
+select d.name as dataset, v.number as version, v.root, v.is_folder, v.files
+from task t
+join dataset_version v on v.id = t.config_version_id
+left join dataset d on d.id = v.dataset_id
+where t.id = %(task)s
+
+-- name: outputs_version
+-- One entry for each done job of a task: the folder of the attempt that counts, in job order.
+insert into dataset_file (version_id, ordinal, path)
+select
+    %(version)s, row_number() over (order by j.ordinal) - 1,
+    '.attempts/job_configId_' || j.ordinal || '/' || coalesce(a.folder_number, j.done_attempt)
+from job j
+left join attempt a on a.task_id = j.task_id and a.ordinal = j.ordinal and a.number = j.done_attempt
+where j.task_id = %(task)s and j.state = 'done'
+
+-- name: first_outputs
+-- The beginning of the same list.
+select '.attempts/job_configId_' || j.ordinal || '/' || coalesce(a.folder_number, j.done_attempt) as path
+from job j
+left join attempt a on a.task_id = j.task_id and a.ordinal = j.ordinal and a.number = j.done_attempt
+where j.task_id = %(task)s and j.state = 'done'
+order by j.ordinal
+limit %(limit)s
+
+-- name: add_outputs_version
+insert into dataset_version (root, is_folder, files, bytes) values (%(root)s, true, %(files)s, 0) returning id
+
+-- name: outputs_users
+-- Live tasks that read the outputs of a task. Walks task_live.
+select t.id, t.name, t.state::text as state
+from task t
+join dataset_version v on v.id = t.config_version_id
+where t.ended_at is null and v.dataset_id is null and v.root = %(folder)s
+order by t.id
+
+-- name: failures
+-- The failures of a task by kind, among the first thousand: a range of job_notable, then one attempt each.
+with failed as (
+    select ordinal, attempt from job
+    where task_id = %(task)s and state = 'failed'
+    order by ordinal limit 1000
+), broken as (
+    select ordinal, attempt from job
+    where task_id = %(task)s and state = 'broken'
+    order by ordinal limit 1000
+), chosen as (
+    select * from failed union all select * from broken where attempt > 0
+)
+select a.cause, a.exit_status, a.signal, count(*) as jobs, min(a.ordinal) as example
+from chosen j
+join attempt a on a.task_id = %(task)s and a.ordinal = j.ordinal and a.number = j.attempt
+where a.ended_at is not null and not (a.cause = 'exit' and a.exit_status = 0) and a.cause <> 'ended'
+group by a.cause, a.exit_status, a.signal
+order by jobs desc, example
+
+-- name: effort
+-- CPU time of the first attempts that have ended: exact for most tasks, a sample for the largest.
+select count(*) as attempts, sum(cpu_seconds) as cpu_seconds, sum(seconds) as seconds
+from (
+    select cpu_seconds, seconds from attempt
+    where task_id = %(task)s and ended_at is not null
+    order by ordinal limit %(limit)s
+) as first_ones
+
+-- name: any_claimed
+-- Whether a keeper holds a job of a task. Walks job_claimed.
+select exists (select from job where task_id = %(task)s and keeper_id is not null) as claimed
+
+-- name: supply
+-- What nodes could run a job, for "why does it wait". Nodes are few.
+select
+    n.name, n.cpu_enabled, n.gpu_enabled, n.drained_at is not null as drained, p.account, p.is_root, p.serve_all,
+    coalesce(p.runtimes, '{}') as runtimes,
+    coalesce(p.gone_at is null and p.seen_at > now() - interval '60 s', false) as online
+from node n
+left join pilot p on p.node_id = n.id
+order by n.name
+
+-- name: conductor
+-- Whether somebody carries out the conductor's duties.
+select expires > now() as alive from leader where duty = 'conductor'
+
+-- name: running_jobs
+-- The jobs of a queue that nodes hold. Walks attempt_open: never more than the nodes have slots and claims ahead.
+select a.task_id, t.name as task, p.name as owner, a.ordinal, n.name as node, a.claimed_at, a.started_at, a.is_test
+from attempt a
+join task t on t.id = a.task_id
+join person p on p.id = t.owner_id
+left join node n on n.id = a.node_id
+where a.ended_at is null and a.lost_at is null and t.queue = %(queue)s
+order by a.started_at nulls last, a.task_id, a.ordinal
+limit %(limit)s
+
+-- name: waiting_jobs
+-- The next jobs of a queue, in the order in which pilots take them. Walks task_rank, then job_claimable.
+select j.task_id, t.name as task, p.name as owner, j.ordinal, j.is_test
+from (
+    select id, name, owner_id, rank from task
+    where queue = %(queue)s and rank is not null and held_at is null
+    order by rank, id
+    limit 200
+) as t
+join person p on p.id = t.owner_id
+cross join lateral (
+    select task_id, ordinal, turn, is_test from job
+    where task_id = t.id and state = 'assigned' and keeper_id is null and not_before is null
+    order by turn, ordinal
+    limit %(limit)s
+) as j
+order by t.rank, t.id, j.turn, j.ordinal
+limit %(limit)s
