@@ -1,0 +1,302 @@
+"""What the files of a data set are: their names in order, sizes, times and checksums.
+
+A folder gives its regular files, those of its subfolders too, in natural order (`job.2` before `job.10`). Links are
+followed, to files and to folders. Hidden files and folders (a dot in front: editors, version control and NFS put them
+there) are left out and counted; anything else that cannot be registered is refused by name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import SimpleQueue
+
+from orchestra.domain.errors import BadInput
+from orchestra.domain.human import count, size
+from orchestra.domain.models import ManifestEntry
+from orchestra.domain.naming import natural_key
+
+Progress = Callable[[int, int, int], None]
+"""Called in the caller's thread with files done, files in all, bytes read."""
+
+# More than cores: on a network file system it is the waiting that takes the time.
+THREADS = 8
+_FILES_AT_A_TIME = 64
+_BLOCK = 1 << 20
+# After so many bytes of one file a thread says how far it is.
+_REPORT = 32 * _BLOCK
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Files as they are now.
+
+    Args:
+        root: absolute path of the folder, or of the one file where `is_folder` is false.
+        entries: paths below the folder (the file's name for one file), in natural order; never empty.
+        hidden: how many hidden files and folders were left out.
+    """
+
+    root: str
+    is_folder: bool
+    entries: tuple[ManifestEntry, ...]
+    hidden: int = 0
+
+    @property
+    def bytes(self) -> int:
+        return sum(entry.size or 0 for entry in self.entries)
+
+
+def scan(path: str | os.PathLike[str], progress: Progress | None = None) -> Manifest:
+    """Take names, sizes, times and SHA-256 of a file or of a folder's files.
+
+    Ctrl-C, and whatever `progress` raises, ends it at once.
+
+    Raises:
+        BadInput: there is nothing there, or no file in the folder; a name is no valid text; something is no regular
+            file, cannot be read, or changed while it was read.
+    """
+    root = _absolute(os.fspath(path))
+    _check_text(root)
+    try:
+        mode = Path(root).stat().st_mode
+    except OSError as error:
+        raise _unreadable(root, error) from error
+    if not stat.S_ISDIR(mode):
+        _check_regular(root, mode)
+        entries = _hash_all(str(Path(root).parent), [Path(root).name], progress)
+        return Manifest(root, False, entries)
+    listing = _Listing(root)
+    listing.walk("", ())
+    if not listing.names:
+        hint = (
+            f"It has {count(listing.hidden, 'hidden one')}, left out." if listing.hidden else None
+        )
+        raise BadInput(f"the folder {root} has no files.", hint=hint)
+    listing.names.sort(key=natural_key)
+    return Manifest(root, True, _hash_all(root, listing.names, progress), listing.hidden)
+
+
+def check_file(expected: ManifestEntry, path: str) -> str | None:
+    """Whether a file is what was registered: None if so, else the reason in one sentence without a full stop.
+
+    Size and time are compared; only where the time alone differs, the checksum is taken. An entry without a size is
+    a folder (an older task's output) and has to be there.
+    """
+    try:
+        found = Path(path).stat()
+        if expected.size is None:
+            return None if stat.S_ISDIR(found.st_mode) else f"{path} is no folder any more"
+        if not stat.S_ISREG(found.st_mode):
+            return f"{path} is no regular file any more"
+        if found.st_size != expected.size:
+            return (
+                f"{path} has changed since it was registered: "
+                f"it had {count(expected.size, 'byte')}, now {found.st_size:,}"
+            )
+        if found.st_mtime_ns == expected.mtime_ns:
+            return None
+        same = _read(path, threading.Event(), lambda _: None).sha256 == expected.sha256
+        return None if same else f"{path} has changed since it was registered: the checksum differs"
+    except FileNotFoundError:
+        return f"{path} is missing"
+    except OSError as error:
+        return f"{path} cannot be read: {error.strerror}"
+    except BadInput as changing:
+        return str(changing).rstrip(".")
+
+
+# Names
+
+
+class _Listing:
+    """The files below a folder."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.names: list[str] = []
+        self.hidden = 0
+
+    def walk(self, below: str, above: tuple[tuple[int, int], ...]) -> None:
+        """Add the files of the folder `below`; `above` names the folders that it is in."""
+        folder = str(Path(self.root, below))
+        try:
+            itself = Path(folder).stat()
+            found = list(os.scandir(folder))
+        except OSError as error:
+            raise _unreadable(folder, error) from error
+        me = (itself.st_dev, itself.st_ino)
+        if me in above:
+            raise BadInput(f"{folder} is a link to a folder that it is in itself.")
+        for entry in found:
+            if entry.name.startswith("."):
+                self.hidden += 1
+            else:
+                self._add(entry, f"{below}/{entry.name}" if below else entry.name, (*above, me))
+
+    def _add(self, entry: os.DirEntry[str], name: str, above: tuple[tuple[int, int], ...]) -> None:
+        _check_text(entry.path)
+        try:
+            if entry.is_file():
+                self.names.append(name)
+            elif entry.is_dir():
+                self.walk(name, above)
+            else:
+                _check_regular(entry.path, entry.stat().st_mode)
+        except OSError as error:
+            raise _unreadable(entry.path, error) from error
+
+
+def _absolute(path: str) -> str:
+    # "a/.." is not "." where a is a link; everywhere else the path stays the one that people know.
+    given = Path(path)
+    return str(given.resolve() if ".." in given.parts else given.absolute())
+
+
+def _check_text(path: str) -> None:
+    # isprintable is false for what breaks lines or steers terminals, and for bytes that are no UTF-8.
+    if path.isprintable():
+        return
+    if any("\ud800" <= char <= "\udfff" for char in path):
+        raise BadInput(f"the name {os.fsencode(path)!r} is no valid UTF-8 text.", hint="Rename it.")
+    if any(_breaks(char) for char in path):
+        raise BadInput(
+            f"the name {path!r} has a line break or another control character.", hint="Rename it."
+        )
+
+
+def _breaks(char: str) -> bool:
+    return ord(char) < 32 or 0x7F <= ord(char) < 0xA0 or char in "\u2028\u2029"
+
+
+def _check_regular(path: str, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        raise BadInput(f"{path} is neither a file nor a folder.")
+
+
+def _unreadable(path: str, error: OSError) -> BadInput:
+    if isinstance(error, FileNotFoundError):
+        gone = Path(path).is_symlink()
+        return BadInput(
+            f"{path} is a link to nothing." if gone else f"there is no file or folder {path}."
+        )
+    return BadInput(f"{path} cannot be read: {error.strerror}.")
+
+
+# Checksums
+
+
+@dataclass(slots=True)
+class _Work:
+    """What the threads share; each takes the next slice of names until none is left or all are told to stop."""
+
+    root: str
+    slices: Iterator[slice]
+    names: Sequence[str]
+    results: list[ManifestEntry | None]
+    stop: threading.Event = field(default_factory=threading.Event)
+    # Files done and bytes read since the last word; an exception is the last one.
+    news: SimpleQueue[tuple[int, int] | BaseException] = field(default_factory=SimpleQueue)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def run(self) -> None:
+        try:
+            while (part := self._next()) is not None and not self.stop.is_set():
+                self._hash(part)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the caller's thread raises it
+            self.news.put(error)
+
+    def _next(self) -> slice | None:
+        with self.lock:
+            return next(self.slices, None)
+
+    def _hash(self, part: slice) -> None:
+        total = 0
+        for index, name in enumerate(self.names[part], part.start):
+            if self.stop.is_set():
+                return
+            entry = _hashed(self.root, name, self.stop, lambda read: self.news.put((0, read)))
+            self.results[index] = entry
+            total += (entry.size or 0) % _REPORT
+        self.news.put((len(self.names[part]), total))
+
+
+def _hash_all(
+    root: str, names: Sequence[str], progress: Progress | None
+) -> tuple[ManifestEntry, ...]:
+    starts = range(0, len(names), _FILES_AT_A_TIME)
+    slices = (slice(start, min(start + _FILES_AT_A_TIME, len(names))) for start in starts)
+    work = _Work(root, slices, names, [None] * len(names))
+    # Daemons: nobody waits for a thread that hangs in a file system when Ctrl-C was pressed.
+    for number in range(min(THREADS, len(starts))):
+        threading.Thread(target=work.run, name=f"checksums-{number}", daemon=True).start()
+    done = read = 0
+    try:
+        while done < len(names):
+            news = work.news.get()
+            if isinstance(news, BaseException):
+                raise news
+            done, read = done + news[0], read + news[1]
+            if progress:
+                progress(done, len(names), read)
+    finally:
+        work.stop.set()
+    return tuple(entry for entry in work.results if entry is not None)
+
+
+def _hashed(
+    root: str, name: str, stop: threading.Event, report: Callable[[int], None]
+) -> ManifestEntry:
+    path = f"{root.rstrip('/')}/{name}"
+    try:
+        content = _read(path, stop, report)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return ManifestEntry(name, content.size, content.mtime_ns, content.sha256)
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    size: int
+    mtime_ns: int
+    sha256: bytes
+
+
+def _read(path: str, stop: threading.Event, report: Callable[[int], None]) -> _Content:
+    """Size, time and SHA-256 of a file that stays the same meanwhile; `report` hears of each 32 MiB."""
+    # Not blocking: a named pipe that has taken the file's place would never open.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        before = os.fstat(descriptor)
+        _check_regular(path, before.st_mode)
+        digest, read = _digest(descriptor, stop, report)
+        after = os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
+    same = (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
+    if not same or read != before.st_size:
+        raise BadInput(
+            f"{path} changed while it was read: {size(before.st_size)} before, {size(after.st_size)} after.",
+            hint="Try again when nothing writes to it any more.",
+        )
+    return _Content(after.st_size, after.st_mtime_ns, digest)
+
+
+def _digest(
+    descriptor: int, stop: threading.Event, report: Callable[[int], None]
+) -> tuple[bytes, int]:
+    digest = hashlib.sha256()
+    read = 0
+    while block := os.read(descriptor, _BLOCK):
+        digest.update(block)
+        read += len(block)
+        if stop.is_set():
+            break
+        if read % _REPORT == 0:
+            report(_REPORT)
+    return digest.digest(), read
