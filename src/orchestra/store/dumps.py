@@ -1,0 +1,139 @@
+"""Dumps of the schema, of the embedded database and of any other: pg_dump's own format, one private file each."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from datetime import datetime
+from pathlib import Path
+
+from psycopg.conninfo import make_conninfo
+
+from orchestra.domain.errors import AlreadyExists, BadInput, DatabaseUnavailable, VolumeError
+from orchestra.store import pginstall
+from orchestra.store.database import SCHEMA, check_address
+from orchestra.store.sql import load
+
+KEPT = 5  # automatic dumps
+LOCK_TIMEOUT = "10s"
+
+_SQL = load("dumps")
+_OURS = f" TABLE DATA {SCHEMA} schema_migration "
+
+
+def dump(url: str, target: Path) -> int:
+    """Write everything that Orchestra keeps in a database to a new file and give its size in bytes.
+
+    It shows one moment; work goes on meanwhile. The file is whole, or it is not there.
+
+    Raises:
+        AlreadyExists: there is such a file.
+        VolumeError: it cannot be written.
+        DatabaseUnavailable: the database cannot be read.
+    """
+    if target.exists():
+        raise AlreadyExists(f"{target} exists already, and a dump overwrites nothing.")
+    beside = target.with_name(f".{target.name}.part")
+    try:
+        # made here, so that a folder that cannot be written to is our sentence, not pg_dump's
+        os.close(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
+        _run(
+            "pg_dump",
+            url,
+            "--format=custom",
+            f"--schema={SCHEMA}",
+            "--no-owner",
+            f"--file={beside.absolute()}",
+        )
+        size = beside.stat().st_size
+        with beside.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(beside, target)
+    except OSError as error:
+        raise VolumeError(f"{target} cannot be written: {error.strerror}.") from error
+    finally:
+        beside.unlink(missing_ok=True)
+    return size
+
+
+def restore(url: str, source: Path) -> None:
+    """Replace everything that Orchestra keeps in a database by a dump, in one transaction.
+
+    Raises:
+        BadInput: the file is not a dump of Orchestra.
+        DatabaseUnavailable: the database is not there, or others are using it; nothing was changed.
+    """
+    if not source.is_file():
+        raise BadInput(f"{source} is not there, or is not a file.")
+    _check_is_ours(source)
+    with tempfile.TemporaryDirectory(prefix="orchestra-restore-") as scratch:
+        # As a whole first: psql would commit what it has when pg_restore breaks off in the middle of a pipe.
+        script = Path(scratch, "restore.sql")
+        _run("pg_restore", None, "--no-owner", f"--file={script}", str(source.absolute()))
+        _run(
+            *(
+                "psql",
+                url,
+                "--no-psqlrc",
+                "--quiet",
+                "--single-transaction",
+                "--set=ON_ERROR_STOP=1",
+            ),
+            *(f"--command={_SQL.make_room}", f"--file={script}"),
+        )
+
+
+def keep_dump_before(url: str, data_dir: Path, what: str, now: datetime) -> Path:
+    """Dump a database into `data_dir`/dumps before something that cannot be undone, and give the file.
+
+    `what` becomes part of its name, such as "schema-2". The last five such dumps are kept.
+
+    Raises:
+        VolumeError, DatabaseUnavailable: as `dump`.
+    """
+    folder = data_dir / "dumps"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise VolumeError(f"{folder} cannot be made: {error.strerror}.") from error
+    target = folder / f"{now:%Y%m%dT%H%M%S%f}-before-{what}.dump"
+    dump(url, target)
+    for old in sorted(folder.glob("*-before-*.dump"))[:-KEPT]:
+        old.unlink(missing_ok=True)
+    return target
+
+
+def _check_is_ours(source: Path) -> None:
+    done = pginstall.of_the_wheel().run("pg_restore", ["--list", source.absolute()])
+    if done.returncode or _OURS not in done.stdout:
+        raise BadInput(
+            f"{source} is not a dump of Orchestra's database.",
+            hint="maestro db dump FILE makes one.",
+        )
+
+
+def _run(program: str, url: str | None, *arguments: str) -> None:
+    environment: dict[str, str] = {}
+    if url is not None:
+        address = check_address(url)
+        # Not among the arguments, which everybody on the machine can read.
+        if password := address.pop("password", None):
+            environment["PGPASSWORD"] = password
+        environment["PGOPTIONS"] = f"-c lock_timeout={LOCK_TIMEOUT}"
+        environment["PGCONNECT_TIMEOUT"] = "5"
+        arguments = (f"--dbname={make_conninfo(**address)}", *arguments)
+    done = pginstall.of_the_wheel().run(program, arguments, environment=environment)
+    if done.returncode:
+        raise DatabaseUnavailable(_explain(program, done.stderr))
+
+
+def _explain(program: str, said: str) -> str:
+    if "lock timeout" in said:
+        return (
+            "the database is in use, so it was left as it is: stop the pilots first (maestro down)."
+        )
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    telling = [line for line in lines if re.search(r"error|ERROR|FATAL", line)]
+    chosen = (telling or lines or ["it said nothing"])[0]
+    return f"{program}: {re.sub(r'^.*?(error|ERROR|FATAL): *', '', chosen)}."

@@ -1,0 +1,3 @@
+-- name: make_room
+-- Goes first in the transaction that a dump is read back in.
+drop schema if exists orchestra cascade
