@@ -40,7 +40,7 @@ class TestFacts:
 
 @dataclass(frozen=True, slots=True)
 class TaskFacts:
-    """All that a decision about a task rests on. `claimed` counts jobs that a pilot holds, started or not."""
+    """All that a decision about a task rests on. `forgiven` failures do not count towards `max_fails`."""
 
     state: TaskState
     held: bool
@@ -49,7 +49,6 @@ class TaskFacts:
     counts: Counts
     intent: Intent | None = None
     test: TestFacts = TestFacts()
-    claimed: int = 0
     max_fails: Limit | None = None
     forgiven: int = 0
 
@@ -69,7 +68,7 @@ def decide(facts: TaskFacts) -> TaskInput | None:
         case TaskState.RUNNING:
             return _work(facts)
         case TaskState.KILL:
-            return TaskInput.ALL_DEAD if facts.claimed == 0 else None
+            return TaskInput.ALL_DEAD if facts.counts.ended == facts.jobs else None
         case TaskState.DONE | TaskState.FINALIZED | TaskState.BROKEN | TaskState.KILLED:
             return None
         case _:

@@ -203,8 +203,16 @@ def report(conn: psycopg.Connection, keeper_id: UUID, outcomes: Sequence[Outcome
     Raises:
         Fenced: the database knows no such keeper.
     """
-    for task, reason in sorted(in_transaction(conn, lambda: _report(conn, keeper_id, outcomes))):
+    storable = [replace(outcome, reason=_storable(outcome.reason)) for outcome in outcomes]
+    for task, reason in sorted(in_transaction(conn, lambda: _report(conn, keeper_id, storable))):
         _hold(conn, task, reason)
+
+
+def _storable(text: str | None) -> str | None:
+    """PostgreSQL's text holds no NUL and no lone surrogate; one of them would refuse the whole batch."""
+    if text is None:
+        return None
+    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _report(

@@ -295,7 +295,7 @@ def end_attempts(
         "sequences": [o.sequence for o in outcomes],
         "exit_statuses": [o.exit_status for o in outcomes],
         "signals": [o.signal for o in outcomes],
-        "reasons": [_text(o.reason) for o in outcomes],
+        "reasons": [o.reason for o in outcomes],
         "seconds": [o.seconds for o in outcomes],
         "cpu_seconds": [o.cpu_seconds for o in outcomes],
         "max_rss": [o.max_rss_bytes for o in outcomes],
@@ -304,13 +304,6 @@ def end_attempts(
         "log_tails": [o.log_tail for o in outcomes],
     }
     conn.execute(SQL.end_attempts, params)
-
-
-def _text(value: str | None) -> str | None:
-    """PostgreSQL's text holds no NUL and no lone surrogate; one of them would refuse the whole batch."""
-    if value is None:
-        return None
-    return value.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def note_sequence(conn: psycopg.Connection, keeper: UUID, sequence: int) -> None:

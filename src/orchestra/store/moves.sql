@@ -14,15 +14,15 @@ for update
 -- `state = from` makes a wrong move fail here even if Python was wrong; the trigger checks the pair once more.
 -- What belongs to a live task alone (hold, rank, first in line) goes when it ends.
 update task set
-    state = %(to)s,
+    state = %(to)s::task_state,
     ended_at = case when %(ends)s then now() end,
     rank = case when %(claimable)s then rank end,
     held_at = case when %(ends)s then null else held_at end,
     held_by = case when %(ends)s then null else held_by end,
     held_reason = case when %(ends)s then null else held_reason end,
     first_in_line = first_in_line and not %(ends)s,
-    test_started_at = case when %(to)s = 'TESTING' then now() else test_started_at end,
-    work_started_at = case when %(to)s = 'RUNNING' then coalesce(work_started_at, now()) else work_started_at end
+    test_started_at = case when %(to)s::task_state = 'TESTING' then now() else test_started_at end,
+    work_started_at = case when %(to)s::task_state = 'RUNNING' then coalesce(work_started_at, now()) else work_started_at end
 where id = %(task)s and state = %(from)s
 
 -- name: begin_run

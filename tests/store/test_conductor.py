@@ -1,0 +1,281 @@
+"""The conductor: the life cycle as it walks it, its term, and that nobody acts who has lost it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+
+from orchestra.conductor.run import TERM_SECONDS, Conductor, run
+from orchestra.domain.errors import Refused, Superseded
+from orchestra.domain.lifecycle import ASSIGNED_AT_MOST, CHUNK
+from orchestra.domain.models import Counts
+from orchestra.domain.states import Cause, JobState, TaskState
+from orchestra.domain.transitions import TaskInput
+from orchestra.services import lifecycle
+from orchestra.store import leader, moves
+from orchestra.store.database import connect
+from support.waiting import wait_until
+from support.world import World
+
+
+@pytest.fixture
+def world(conn: psycopg.Connection) -> World:
+    return World(conn)
+
+
+def test_ten_are_tried_before_the_rest(world: World) -> None:
+    task = world.task(jobs=36)
+    world.conduct()
+    assert world.state(task) is TaskState.TESTING
+    assert world.counts(task) == Counts(registered=26, assigned=10)
+    pilot = world.pilot()
+    grants = pilot.claim(cpu=50)
+    assert len(grants) == 10
+    assert all(grant.is_test for grant in grants)
+    pilot.start(*grants)
+    assert world.counts(task) == Counts(registered=26, testing=10)
+    pilot.end(*grants)
+    world.conduct(rounds=2)
+    assert world.state(task) is TaskState.RUNNING
+    assert world.counts(task) == Counts(assigned=26, done=10)
+    rest = pilot.claim(cpu=50)
+    pilot.end(*rest)
+    world.conduct()
+    assert world.state(task) is TaskState.DONE
+    assert world.column(task, "ended_at") is not None
+    assert world.column(task, "typical_seconds") == 1.0
+
+
+def test_a_task_of_test_jobs_alone_is_done_after_them(world: World) -> None:
+    task = world.task(jobs=3)
+    world.conduct()
+    pilot = world.pilot()
+    pilot.end(*pilot.claim(cpu=9))
+    world.conduct(rounds=2)
+    assert world.state(task) is TaskState.DONE
+
+
+def test_one_failure_in_the_test_breaks_the_task(world: World) -> None:
+    task = world.task(jobs=36, retries=5)
+    world.conduct()
+    pilot = world.pilot()
+    bad, alive = pilot.claim(cpu=2)
+    pilot.start(bad, alive)
+    pilot.end(bad, status=1)
+    world.conduct()
+    assert world.state(task) is TaskState.TESTING
+    assert world.counts(task) == Counts(registered=34, failed=1, kill=1)
+    assert pilot.claim(cpu=9) == ()
+    pilot.end(alive, cause=Cause.ENDED)
+    world.conduct(rounds=2)
+    assert world.state(task) is TaskState.BROKEN
+    assert world.counts(task) == Counts(broken=36)
+    why = world.conn.execute("select why from event where to_state = 'BROKEN'").fetchone()
+    assert why == ("2 of 10 test jobs failed",)
+    lifecycle.apply(world.conn, task, TaskInput.RETRY, by="ana")
+    assert world.counts(task) == Counts(registered=36)
+    world.conduct()
+    assert world.counts(task) == Counts(registered=26, assigned=10)
+
+
+def test_long_test_jobs_let_the_rest_loose_by_their_age(world: World) -> None:
+    task = world.task(jobs=12, test_jobs=2, test_for=60)
+    world.conduct()
+    pilot = world.pilot()
+    one, two = pilot.claim(cpu=2)
+    pilot.start(one, two)
+    pilot.end(one)
+    world.conduct()
+    assert world.state(task) is TaskState.TESTING
+    world.conn.execute(
+        "update attempt set started_at = started_at - interval '61 s' where ended_at is null"
+    )
+    world.conduct(rounds=2)
+    assert world.state(task) is TaskState.RUNNING
+    assert world.counts(task) == Counts(assigned=10, running=1, done=1)
+
+
+def test_failures_after_the_test_finalize_the_task_and_a_retry_runs_them_first(
+    world: World,
+) -> None:
+    task = world.task(jobs=6, test_jobs=2)
+    world.conduct()
+    pilot = world.pilot()
+    pilot.end(*pilot.claim(cpu=9))
+    world.conduct(rounds=2)
+    *good, bad = pilot.claim(cpu=9)
+    pilot.end(*good)
+    pilot.end(bad, status=3)
+    world.conduct()
+    assert world.state(task) is TaskState.FINALIZED
+    lifecycle.apply(world.conn, task, TaskInput.RETRY, by="ana")
+    assert world.state(task) is TaskState.RUNNING
+    world.conduct()
+    (again,) = pilot.claim(cpu=9)
+    assert (again.key.ordinal, again.key.number, again.is_test) == (5, 2, False)
+    pilot.end(again)
+    world.conduct()
+    assert world.state(task) is TaskState.DONE
+    with pytest.raises(Refused, match="nothing of it waits"):
+        lifecycle.apply(world.conn, task, TaskInput.HOLD, by="ana")
+    lifecycle.apply(world.conn, task, TaskInput.RETRY, by="ana")
+    assert world.counts(task) == Counts(registered=6)
+    assert world.column(task, "run") == 3
+
+
+def test_too_many_failures_hold_the_task_until_it_is_released(world: World) -> None:
+    task = world.task(jobs=10, test_jobs=0, max_fails=2)
+    world.conduct(rounds=2)
+    pilot = world.pilot()
+    pilot.end(*pilot.claim(cpu=2), status=1)
+    world.conduct()
+    assert world.column(task, "held_reason") == "2 of 10 jobs failed, as many as --max-fails allows"
+    assert pilot.claim(cpu=9) == ()
+    lifecycle.apply(world.conn, task, TaskInput.RELEASE, by="ana")
+    world.conduct()
+    assert world.column(task, "held_at") is None
+    pilot.end(*pilot.claim(cpu=1), status=1)
+    world.conduct()
+    assert world.column(task, "held_at") is None
+    pilot.end(*pilot.claim(cpu=1), status=1)
+    world.conduct()
+    assert world.column(task, "held_by") == "orchestra"
+
+
+def test_one_job_of_an_ended_task_can_start_over(world: World) -> None:
+    task = world.task(jobs=3, test_jobs=0)
+    world.conduct(rounds=2)
+    pilot = world.pilot()
+    pilot.end(*pilot.claim(cpu=3))
+    world.conduct()
+    lifecycle.retry_jobs(world.conn, task, [1], by="ana")
+    assert (world.state(task), world.jobs(task)[1]) == (TaskState.RUNNING, JobState.REGISTERED)
+    world.conduct()
+    (grant,) = pilot.claim(cpu=3)
+    assert (grant.key.ordinal, grant.done_attempt) == (1, 1)
+
+
+def test_a_big_task_moves_in_chunks_and_is_released_in_portions(world: World) -> None:
+    jobs = ASSIGNED_AT_MOST + 2 * CHUNK
+    task = world.task(jobs=jobs, test_jobs=0)
+    world.conduct(rounds=2)
+    assert world.counts(task) == Counts(registered=jobs - CHUNK, assigned=CHUNK)
+    world.conduct(rounds=ASSIGNED_AT_MOST // CHUNK + 2)
+    assert world.counts(task).assigned < ASSIGNED_AT_MOST + CHUNK
+    pilot = world.pilot()
+    (grant,) = pilot.claim()
+    pilot.start(grant)
+    lifecycle.apply(world.conn, task, TaskInput.KILL, by="ana")
+    counts = world.counts(task)
+    assert (world.state(task), counts.killed, counts.kill) == (TaskState.KILL, CHUNK - 1, 1)
+    assert pilot.claim(cpu=9) == ()
+    world.conduct(rounds=jobs // CHUNK + 1)
+    assert world.counts(task) == Counts(kill=1, killed=jobs - 1) == world.true_counts(task)
+    pilot.end(grant, cause=Cause.ENDED)
+    world.conduct()
+    assert world.state(task) is TaskState.KILLED
+
+
+def test_a_deleted_task_is_purged_and_its_events_stay(world: World) -> None:
+    task = world.task(jobs=3, test_jobs=0)
+    lifecycle.apply(world.conn, task, TaskInput.KILL, by="ana")
+    with pytest.raises(Refused, match="it is KILL"):
+        lifecycle.apply(world.conn, task, TaskInput.DELETE, by="ana")
+    world.conduct()
+    lifecycle.apply(world.conn, task, TaskInput.DELETE, by="ana")
+    while moves.purge_deleted(world.conn, 2):
+        pass
+    left = world.conn.execute(
+        "select (select count(*) from task), (select count(*) from job)"
+    ).fetchone()
+    assert left == (0, 0)
+    assert world.conn.execute("select from event where to_state = 'deleted'").fetchone() is not None
+
+
+def test_events_name_who_and_why(world: World) -> None:
+    task = world.task(jobs=3)
+    lifecycle.apply(world.conn, task, TaskInput.HOLD, by="bob", why="disk is full")
+    lifecycle.apply(world.conn, task, TaskInput.KILL, by="ana", why="wrong data")
+    rows = world.conn.execute(
+        "select kind, from_state, to_state, who, why from event order by id"
+    ).fetchall()
+    assert rows == [
+        ("hold", None, "held", "bob", "disk is full"),
+        ("task", "REGISTERED", "KILL", "ana", "wrong data"),
+    ]
+
+
+# The term
+
+
+def test_one_holds_the_term_and_the_preferred_one_takes_it(world: World) -> None:
+    first = leader.acquire(world.conn, "a", "a", 60, preferred=False)
+    assert first
+    assert leader.acquire(world.conn, "b", "b", 60, preferred=False) is None
+    second = leader.acquire(world.conn, "c", "c", 60, preferred=True)
+    assert second
+    assert second.number == first.number + 1
+    assert leader.acquire(world.conn, "d", "d", 60, preferred=True) is None
+    with pytest.raises(Superseded):
+        first.check(world.conn)
+    assert not first.renew(world.conn, 60)
+    second.check(world.conn)
+    second.resign(world.conn)
+    assert leader.acquire(world.conn, "a", "a", 60, preferred=False)
+
+
+def test_who_wakes_up_after_its_term_changes_nothing(world: World, database_url: str) -> None:
+    task = world.task(jobs=3)
+    stop = threading.Event()
+    with connect(database_url) as sleepy_connection:
+        sleepy = Conductor(sleepy_connection, stop, name="sleepy", preferred=False)
+        assert sleepy._hold_term()
+        world.conn.execute("update leader set expires = now() - interval '1 s'")
+        assert leader.acquire(world.conn, "other", "other", 60, preferred=False)
+        with pytest.raises(Superseded):
+            sleepy._duties()
+    assert world.state(task) is TaskState.REGISTERED
+
+
+@contextmanager
+def _conducting(
+    connect_one: Callable[[], psycopg.Connection], name: str
+) -> Iterator[threading.Event]:
+    stop = threading.Event()
+    thread = threading.Thread(target=run, args=(connect_one, stop), kwargs={"name": name})
+    thread.start()
+    try:
+        yield stop
+    finally:
+        stop.set()
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def test_a_conductor_acts_at_once_and_survives_its_connection(
+    world: World, database_url: str
+) -> None:
+    with _conducting(lambda: connect(database_url, name="conductor"), "one"):
+        first = world.task(jobs=3, name="user.ana.one")
+        wait_until(lambda: world.state(first) is TaskState.TESTING, timeout=10)
+        world.conn.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'conductor' "
+            "and datname = current_database()"
+        )
+        second = world.task(jobs=3, name="user.ana.two")
+        wait_until(lambda: world.state(second) is TaskState.TESTING, timeout=TERM_SECONDS + 10)
+
+
+def test_a_second_conductor_takes_over_within_five_seconds(world: World, database_url: str) -> None:
+    """The first one is cut off in the middle of its term, as if its machine had lost its power."""
+    assert leader.acquire(world.conn, "dead", "dead", TERM_SECONDS, preferred=False)
+    task = world.task(jobs=3)
+    since = time.monotonic()
+    with _conducting(lambda: connect(database_url), "heir"):
+        wait_until(lambda: world.state(task) is TaskState.TESTING, timeout=20)
+    assert time.monotonic() - since >= TERM_SECONDS - 1

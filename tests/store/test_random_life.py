@@ -1,0 +1,189 @@
+"""Random lives of tasks, from several connections: states move along the table only, and the counts are exact."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from orchestra.domain.errors import OrchestraError
+from orchestra.domain.models import Grant
+from orchestra.domain.states import Cause, JobState, TaskState
+from orchestra.domain.transitions import TaskInput, job_moves, task_moves
+from orchestra.services import lifecycle, work
+from orchestra.store.database import connect
+from support.server import Server
+from support.world import Pilot, World
+
+JOBS = 7
+PILOTS = 3
+_COMMANDS = [
+    TaskInput.KILL,
+    TaskInput.RETRY,
+    TaskInput.RETRY_ALL,
+    TaskInput.HOLD,
+    TaskInput.RELEASE,
+]
+_CAUSES = [Cause.EXIT, Cause.EXIT, Cause.SIGNAL, Cause.TIMEOUT, Cause.ENDED, Cause.LOST, Cause.LEASE,
+           Cause.NO_START, Cause.RETURNED, Cause.INPUT]  # fmt: skip
+
+steps = st.one_of(
+    st.tuples(st.just("conduct"), st.integers(1, 3)),
+    st.tuples(st.just("claim"), st.integers(0, PILOTS - 1), st.integers(1, 4)),
+    st.tuples(st.just("start"), st.integers(0, 20)),
+    st.tuples(st.just("end"), st.integers(0, 20), st.sampled_from(_CAUSES), st.integers(0, 1)),
+    st.tuples(st.just("command"), st.sampled_from(_COMMANDS)),
+    st.tuples(st.just("job_retry"), st.integers(0, JOBS - 1)),
+    st.tuples(st.just("job_kill"), st.integers(0, JOBS - 1)),
+    st.tuples(st.just("reconcile"), st.integers(0, PILOTS - 1)),
+)
+
+
+class Life:
+    """One task, three pilots on connections of their own, and all grants that were ever given."""
+
+    def __init__(
+        self, world: World, connections: Sequence[psycopg.Connection], test_jobs: int, retries: int
+    ) -> None:
+        self.world = world
+        self.task = world.task(jobs=JOBS, test_jobs=test_jobs, retries=retries)
+        self.pilots = [world.pilot(f"node{n}", conn=conn) for n, conn in enumerate(connections)]
+        self.grants: list[tuple[Pilot, Grant]] = []
+
+    def step(self, name: str, *args: object) -> None:
+        with contextlib.suppress(OrchestraError):  # what the table refuses changes nothing
+            getattr(self, f"_{name}")(*args)
+
+    def _conduct(self, rounds: int) -> None:
+        for _ in range(rounds):
+            self.world.conduct()
+            self.check()
+
+    def _claim(self, pilot: int, jobs: int) -> None:
+        chosen = self.pilots[pilot]
+        self.grants += [(chosen, grant) for grant in chosen.claim(cpu=jobs)]
+
+    def _start(self, which: int) -> None:
+        if self.grants:
+            pilot, grant = self.grants[which % len(self.grants)]
+            pilot.start(grant)
+
+    def _end(self, which: int, cause: Cause, status: int) -> None:
+        if self.grants:
+            pilot, grant = self.grants[which % len(self.grants)]
+            pilot.end(grant, cause=cause, status=status)
+
+    def _command(self, given: TaskInput) -> None:
+        lifecycle.apply(self.pilots[0].conn, self.task, given, by="ana", why="as it pleases")
+
+    def _job_retry(self, ordinal: int) -> None:
+        lifecycle.retry_jobs(self.pilots[1].conn, self.task, [ordinal], by="ana")
+
+    def _job_kill(self, ordinal: int) -> None:
+        lifecycle.kill_jobs(self.pilots[2].conn, self.task, [ordinal], by="ana")
+
+    def _reconcile(self, pilot: int) -> None:
+        chosen = self.pilots[pilot]
+        held = {grant.key for owner, grant in self.grants if owner is chosen}
+        work.reconcile(chosen.conn, chosen.keeper, chosen.request, set(list(held)[::2]))
+
+    def check(self) -> None:
+        """The invariants that hold after every step."""
+        state = self.world.state(self.task)
+        moves = self.world.conn.execute(
+            "delete from audit returning what, before, after"
+        ).fetchall()
+        for what, before, after in moves:
+            if what == "task":
+                assert (TaskState(before), TaskState(after)) in task_moves()
+            else:
+                assert (JobState(before), JobState(after)) in job_moves()
+        counts = self.world.counts(self.task)
+        assert counts == self.world.true_counts(self.task)
+        assert counts.total == JOBS
+        if not state.is_live:
+            assert counts.living == 0
+
+    def finish(self) -> None:
+        """However wild it was: with well-behaved pilots the task comes to an end, and no attempt stays open."""
+        with contextlib.suppress(OrchestraError):
+            lifecycle.apply(self.world.conn, self.task, TaskInput.RELEASE, by="ana")
+        for _ in range(40):
+            self.world.conduct()
+            for number, pilot in enumerate(self.pilots):
+                self._claim(number, JOBS)
+                for owner, grant in self.grants:
+                    if owner is pilot and self.world.attempt(grant)["lost_at"] is None:
+                        pilot.end(grant)
+            self.check()
+            if not self.world.state(self.task).is_live:
+                break
+        assert not self.world.state(self.task).is_live
+        counts = self.world.counts(self.task)
+        assert counts.ended == JOBS
+        if self.world.state(self.task) is TaskState.DONE:
+            assert self.world.jobs(self.task) == [JobState.DONE] * JOBS
+
+
+# Written by the database itself at every single change, so that nothing goes unseen between two looks.
+_AUDIT = """
+create table audit (id bigint generated always as identity, what text, before text, after text);
+create function write_audit() returns trigger language plpgsql as $$
+begin
+    insert into audit (what, before, after) values (tg_table_name, old.state, new.state);
+    return null;
+end $$;
+create trigger audit_job after update on job for each row
+    when (old.state <> new.state) execute function write_audit();
+create trigger audit_task after update on task for each row
+    when (old.state <> new.state) execute function write_audit();
+"""
+
+
+@pytest.fixture(scope="module")
+def connections(database_server: Server) -> Iterator[Sequence[psycopg.Connection]]:
+    with database_server.clone("random_life") as url, contextlib.ExitStack() as stack:
+        found = [stack.enter_context(connect(url)) for _ in range(PILOTS + 1)]
+        found[0].execute(_AUDIT)
+        yield found
+
+
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(test_jobs=st.integers(0, 4), retries=st.integers(0, 2), life=st.lists(steps, max_size=30))
+def test_states_move_along_the_table_and_counts_are_exact(
+    connections: Sequence[psycopg.Connection],
+    test_jobs: int,
+    retries: int,
+    life: list[tuple[str, object]],
+) -> None:
+    first = connections[0]
+    first.execute(
+        "truncate job, attempt, event, task_count, task, task_input, node, pilot, keeper, person cascade"
+    )
+    world = Life(World(first), connections[1:], test_jobs, retries)
+    for name, *args in life:
+        world.step(name, *args)
+        world.check()
+    world.finish()
+    _check_events(first, world.task)
+
+
+def _check_events(conn: psycopg.Connection, task: int) -> None:
+    """Every change of the task's state left an event, and they form one chain."""
+    rows = conn.execute(
+        "select from_state, to_state from event where kind = 'task' and task_id = %s order by id",
+        [task],
+    ).fetchall()
+    state = "REGISTERED"
+    for before, after in rows:
+        assert before == state
+        state = after
+    assert state == conn.execute("select state::text from task where id = %s", [task]).fetchone()[0]  # type: ignore[index]

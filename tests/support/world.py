@@ -1,0 +1,196 @@
+"""A small world in the database: people, nodes, pilots, data sets and tasks, made with as little as it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+from psycopg.rows import dict_row
+
+from orchestra.domain.models import Claim, Counts, Grant, KeeperHello, Outcome, PilotHello, Started
+from orchestra.domain.states import Cause, Figure, JobState, Queue, TaskState
+from orchestra.services import work
+from orchestra.store import moves
+
+
+@dataclass
+class Pilot:
+    """A pilot without processes: it claims and reports as the test says."""
+
+    conn: psycopg.Connection
+    node: int
+    agent: UUID
+    keeper: UUID
+    request: int = 0
+
+    def claim(self, cpu: int = 1, gpu: int = 0) -> tuple[Grant, ...]:
+        return self.claim_answer(cpu, gpu).grants
+
+    def claim_answer(self, cpu: int = 1, gpu: int = 0) -> Claim:
+        self.request += 1
+        free = {Queue.CPU: cpu, Queue.GPU: gpu}
+        return work.claim(self.conn, self.agent, self.keeper, self.request, free)
+
+    def start(self, *grants: Grant) -> tuple[Any, ...]:
+        return work.started(self.conn, self.keeper, [Started(g.key, 0.1) for g in grants])
+
+    def end(self, *grants: Grant, status: int = 0, cause: Cause = Cause.EXIT) -> None:
+        exit_status = status if cause is Cause.EXIT else None
+        outcomes = [Outcome(g.key, cause, exit_status=exit_status, seconds=1.0) for g in grants]
+        work.report(self.conn, self.keeper, outcomes)
+
+
+@dataclass
+class World:
+    """What a test arranges and looks at."""
+
+    conn: psycopg.Connection
+    people: dict[str, int] = field(default_factory=dict)
+
+    def person(self, name: str = "ana") -> int:
+        if name not in self.people:
+            self.people[name] = self._one(
+                "insert into person (name, email) values (%s, %s) returning id",
+                name,
+                f"{name}@example.org",
+            )
+        return self.people[name]
+
+    def pilot(
+        self, name: str = "gauss", *, conn: psycopg.Connection | None = None, **hello: Any
+    ) -> Pilot:
+        """A node of 8 CPU and 2 GPU slots, with a pilot."""
+        conn = conn or self.conn
+        self.conn.execute(
+            "insert into node (name, cpu_enabled, cpu_max, gpu_enabled, gpu_max) values (%s, 8, 8, 2, 2) "
+            "on conflict do nothing",
+            [name],
+        )
+        standing = work.attach(conn, self.hello(name, **hello))
+        agent = self._one("select agent from pilot where node_id = %s", standing.node_id)
+        keeper = KeeperHello(uuid4(), f"machine-{name}", "boot-1", 4711, "0", work.PROTOCOL)
+        work.register_keeper(conn, standing.node_id, keeper)
+        return Pilot(conn, standing.node_id, agent, keeper.id)
+
+    def hello(self, name: str = "gauss", **changes: Any) -> PilotHello:
+        values = {
+            "node": name,
+            "agent": uuid4(),
+            "machine_id": f"machine-{name}",
+            "boot_id": "boot-1",
+            "host": name,
+            "pid": 4711,
+            "account": "ana",
+            "is_root": False,
+            "serve_all": False,
+            "may_conduct": True,
+            "version": "0",
+            "protocol": work.PROTOCOL,
+        }
+        return PilotHello(**{**values, **changes})
+
+    def dataset_version(
+        self, files: int, root: str = "/data/configs", *, is_folder: bool = True
+    ) -> int:
+        version = self._one(
+            "insert into dataset_version (root, is_folder, files, bytes) values (%s, %s, %s, 0) returning id",
+            root, is_folder, files,
+        )  # fmt: skip
+        self.conn.execute(
+            "insert into dataset_file (version_id, ordinal, path, size, mtime_ns, sha256) "
+            "select %s, n, 'config.' || n || '.json', 10, 0, sha256(n::text::bytea) from generate_series(0, %s) n",
+            [version, files - 1],
+        )
+        return int(version)
+
+    def task(
+        self, jobs: int = 36, name: str = "user.ana.task", owner: str = "ana", **columns: Any
+    ) -> int:
+        """A registered task whose data is one file; columns of its row may be given."""
+        data = self.dataset_version(1, "/data/digits.npz", is_folder=False)
+        values: dict[str, Any] = {
+            "name": name,
+            "owner_id": self.person(owner),
+            "account": owner,
+            "queue": "cpu",
+            "command": "run -d %DATA -c %IN -o %OUT",
+            "config_version_id": self.dataset_version(jobs),
+            "volume": "/data/ana",
+            "folder": f"/data/ana/{name}",
+            "jobs": jobs,
+            **columns,
+        }
+        names = ", ".join(values)
+        marks = ", ".join(["%s"] * len(values))
+        task = self._one(
+            f"insert into task ({names}) values ({marks}) returning id", *values.values()
+        )
+        self.conn.execute("insert into task_input values (%s, 'DATA', %s)", [task, data])
+        self.conn.execute(
+            "insert into job (task_id, ordinal) select %s, n from generate_series(0, %s) n",
+            [task, jobs - 1],
+        )
+        self.conn.execute(
+            "insert into task_count (task_id, stripe, registered) values (%s, 0, %s)", [task, jobs]
+        )
+        return int(task)
+
+    def state(self, task: int) -> TaskState:
+        return TaskState(self._one("select state from task where id = %s", task))
+
+    def jobs(self, task: int) -> list[JobState]:
+        rows = self.conn.execute(
+            "select state from job where task_id = %s order by ordinal", [task]
+        )
+        return [JobState(row[0]) for row in rows]
+
+    def counts(self, task: int) -> Counts:
+        """The striped counts."""
+        sums = ", ".join(f"coalesce(sum({f.value}), 0)::int as {f.value}" for f in Figure)
+        with self.conn.cursor(row_factory=dict_row) as cursor:
+            row = cursor.execute(
+                f"select {sums} from task_count where task_id = %s", [task]
+            ).fetchone()
+        assert row
+        return Counts(**row)
+
+    def true_counts(self, task: int) -> Counts:
+        """The same, counted."""
+        rows = self.conn.execute(
+            "select job_figure(state, is_test, kill_requested, keeper_id is not null), count(*) "
+            "from job where task_id = %s group by 1",
+            [task],
+        )
+        return Counts(**dict(rows.fetchall()))
+
+    def conduct(self, rounds: int = 1) -> None:
+        """Let the conductor's duties be carried out, as it does."""
+        from orchestra.conductor import order
+        from orchestra.conductor.lifecycle import advance
+        from orchestra.store.database import in_transaction
+
+        for _ in range(rounds):
+            tasks = moves.live_tasks(self.conn)
+            advance(self.conn, lambda step: in_transaction(self.conn, step), tasks)
+            order.rerank(self.conn, moves.live_tasks(self.conn))
+
+    def column(self, task: int, column: str) -> Any:
+        return self._one(f"select {column} from task where id = %s", task)
+
+    def attempt(self, grant: Grant) -> Mapping[str, Any]:
+        key = grant.key
+        with self.conn.cursor(row_factory=dict_row) as cursor:
+            row = cursor.execute(
+                "select * from attempt where (task_id, ordinal, number) = (%s, %s, %s)",
+                [key.task_id, key.ordinal, key.number],
+            ).fetchone()
+        assert row
+        return row
+
+    def _one(self, statement: str, *params: Any) -> Any:
+        row = self.conn.execute(statement, params).fetchone()
+        assert row
+        return row[0]

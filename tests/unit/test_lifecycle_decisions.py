@@ -1,0 +1,185 @@
+"""What the conductor decides, the order of tasks, and what an outcome does to its job."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+
+from orchestra.domain.lifecycle import ASSIGNED_AT_MOST, TaskFacts, TestFacts, decide, refill
+from orchestra.domain.models import AttemptKey, Counts, Limit, Outcome
+from orchestra.domain.order import Contender, rank
+from orchestra.domain.states import Cause, Intent, JobState, Queue, TaskState
+from orchestra.domain.transitions import JobInput, Refusal, TaskInput, step_job, step_task
+from orchestra.domain.verdicts import POISONOUS_LOSSES, JobFacts, judge
+
+NEW = TaskFacts(
+    TaskState.REGISTERED, held=False, test_jobs=10, jobs=36, counts=Counts(registered=36)
+)
+TESTING = replace(NEW, state=TaskState.TESTING)
+RUNNING = replace(NEW, state=TaskState.RUNNING)
+KEY = AttemptKey(0, 1, 2, UUID(int=3))
+
+
+def test_a_new_task_is_tested_unless_it_is_held_or_bypasses() -> None:
+    assert decide(NEW) is TaskInput.BEGIN_TEST
+    assert decide(replace(NEW, held=True)) is None
+    assert decide(replace(NEW, test_jobs=0)) is TaskInput.BEGIN
+
+
+@pytest.mark.parametrize("state", TaskState)
+def test_a_mass_move_is_finished_first(state: TaskState) -> None:
+    assert decide(replace(NEW, state=state, intent=Intent.RETRY)) is None
+
+
+@pytest.mark.parametrize(
+    ("test", "expected"),
+    [
+        (TestFacts(jobs=10, waiting=4, living=6, unasked=6), None),
+        (TestFacts(jobs=10, done=9, living=1, unasked=1), None),
+        (TestFacts(jobs=10, done=10), TaskInput.TEST_PASSED),
+        (TestFacts(jobs=10, done=8, living=2, unasked=2, matured=2), TaskInput.TEST_PASSED),
+        (TestFacts(jobs=10, failed=1, waiting=4, living=5, unasked=5), TaskInput.TEST_FAILED),
+        (TestFacts(jobs=10, failed=1, living=5, unasked=0), None),
+        (TestFacts(jobs=10, failed=1, done=9), TaskInput.TEST_OVER),
+        (TestFacts(jobs=10, failed=1, waiting=9), TaskInput.TEST_OVER),
+    ],
+)
+def test_the_gate(test: TestFacts, expected: TaskInput | None) -> None:
+    assert decide(replace(TESTING, test=test)) is expected
+
+
+def test_a_running_task_ends_when_every_job_has() -> None:
+    assert decide(replace(RUNNING, counts=Counts(done=36))) is TaskInput.ALL_DONE
+    assert decide(replace(RUNNING, counts=Counts(done=34, failed=2))) is TaskInput.ALL_ENDED
+    assert (
+        decide(replace(RUNNING, counts=Counts(done=34, killed=1, broken=1))) is TaskInput.ALL_ENDED
+    )
+    assert decide(replace(RUNNING, counts=Counts(done=35, running=1))) is None
+    assert decide(replace(RUNNING, held=True, counts=Counts(done=36))) is TaskInput.ALL_DONE
+
+
+def test_too_many_failures_hold_a_task_once() -> None:
+    facts = replace(RUNNING, counts=Counts(failed=4, running=32), max_fails=Limit(count=4))
+    assert decide(facts) is TaskInput.FAILS_REACHED
+    assert decide(replace(facts, held=True)) is None
+    assert decide(replace(facts, forgiven=4)) is None
+    assert decide(replace(facts, max_fails=Limit(percent=10))) is TaskInput.FAILS_REACHED
+    assert decide(replace(facts, max_fails=Limit(percent=12))) is None
+
+
+def test_a_killed_task_waits_for_its_last_process() -> None:
+    killing = replace(NEW, state=TaskState.KILL)
+    assert decide(replace(killing, counts=Counts(kill=1, killed=35))) is None
+    assert decide(replace(killing, counts=Counts(killed=36))) is TaskInput.ALL_DEAD
+
+
+@pytest.mark.parametrize("state", TaskState)
+def test_whatever_is_decided_the_table_allows(state: TaskState) -> None:
+    for counts in (
+        Counts(done=36),
+        Counts(failed=36),
+        Counts(running=1, failed=35),
+        Counts(killed=36),
+    ):
+        for test in (
+            TestFacts(),
+            TestFacts(1, failed=1),
+            TestFacts(1, failed=1, living=1, unasked=1),
+        ):
+            facts = replace(NEW, state=state, counts=counts, test=test, max_fails=Limit(count=1))
+            given = decide(facts)
+            assert given is None or not isinstance(step_task(state, given), Refusal)
+
+
+def test_a_refill_keeps_a_bounded_number_released() -> None:
+    many = replace(RUNNING, jobs=10**6, counts=Counts(registered=10**6))
+    assert refill(many) == ASSIGNED_AT_MOST
+    assert refill(replace(many, counts=Counts(registered=9, assigned=100))) == 9
+    assert refill(replace(many, counts=Counts(registered=10**6, assigned=ASSIGNED_AT_MOST))) == 0
+    assert refill(replace(many, held=True)) == 0
+    assert refill(replace(many, state=TaskState.TESTING)) == 0
+
+
+def _contender(task: int, **changes: object) -> Contender:
+    values = {
+        "queue": Queue.CPU,
+        "owner": 1,
+        "priority": 0,
+        "first_in_line": False,
+        "in_use": 0,
+        "ready": 1,
+    }
+    return Contender(task, **{**values, **changes})  # type: ignore[arg-type]
+
+
+def test_order_is_priority_then_fair_share_then_retried_then_age() -> None:
+    tasks = [
+        _contender(0, in_use=8),
+        _contender(1),
+        _contender(2, first_in_line=True),
+        _contender(3, owner=2),
+        _contender(4, owner=3, in_use=50, priority=5),
+        _contender(5, owner=2, ready=0),
+        _contender(6, queue=Queue.GPU),
+    ]
+    ranks = rank(tasks)
+    assert sorted((t for t in ranks if t != 6), key=lambda t: ranks[t]) == [4, 3, 2, 0, 1]
+    assert ranks[6] == 0
+    assert 5 not in ranks
+
+
+JOB = JobFacts(
+    state=JobState.RUNNING,
+    task_state=TaskState.RUNNING,
+    is_test=False,
+    kill_requested=False,
+    failures=0,
+    losses=0,
+    retries=2,
+)
+FAILED = Outcome(KEY, Cause.EXIT, exit_status=3)
+
+
+def test_a_success_counts_whatever_was_asked_for() -> None:
+    done = Outcome(KEY, Cause.EXIT, exit_status=0)
+    for job in (JOB, replace(JOB, kill_requested=True), replace(JOB, task_state=TaskState.KILL)):
+        assert judge(done, job).given is JobInput.SUCCEED
+
+
+def test_failures_use_up_retries_but_not_in_the_test() -> None:
+    assert judge(FAILED, JOB).given is JobInput.FAIL
+    assert judge(FAILED, replace(JOB, failures=2)).given is JobInput.FAIL_FOR_GOOD
+    assert judge(FAILED, replace(JOB, is_test=True)).given is JobInput.FAIL_FOR_GOOD
+
+
+def test_losses_cost_no_retry_until_they_are_a_pattern() -> None:
+    lost = Outcome(KEY, Cause.LOST)
+    verdict = judge(lost, replace(JOB, failures=2))
+    assert (verdict.given, verdict.failed, verdict.lost) == (JobInput.LOSE, False, True)
+    assert judge(lost, replace(JOB, losses=POISONOUS_LOSSES - 1)).given is JobInput.POISON
+
+
+@pytest.mark.parametrize("cause", [c for c in Cause if c is not Cause.EXIT])
+def test_what_was_to_be_killed_is_killed_however_it_ended(cause: Cause) -> None:
+    assert judge(Outcome(KEY, cause), replace(JOB, kill_requested=True)).given is JobInput.KILL
+    assert (
+        judge(Outcome(KEY, cause), replace(JOB, task_state=TaskState.KILL)).given is JobInput.KILL
+    )
+
+
+@pytest.mark.parametrize("cause", [Cause.INPUT, Cause.VOLUME])
+def test_a_changed_input_holds_the_task_and_costs_nothing(cause: Cause) -> None:
+    verdict = judge(Outcome(KEY, cause, reason="data.npz has changed"), JOB)
+    assert verdict.given is JobInput.GIVE_BACK
+    assert verdict.hold == "data.npz has changed"
+    assert not verdict.failed
+
+
+@pytest.mark.parametrize("cause", Cause)
+def test_every_verdict_on_a_running_or_claimed_job_is_a_step(cause: Cause) -> None:
+    outcome = Outcome(KEY, cause, exit_status=1 if cause is Cause.EXIT else None)
+    state = JobState.RUNNING if outcome.started else JobState.ASSIGNED
+    for job in (JOB, replace(JOB, kill_requested=True), replace(JOB, is_test=True)):
+        assert not isinstance(step_job(state, judge(outcome, job).given), Refusal)
