@@ -197,9 +197,18 @@ class Spool:
 # Processes
 
 
+def read(path: str) -> bytes:
+    """The content of a file in /proc; twice as fast as pathlib's."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return b"".join(iter(partial(os.read, descriptor, 1 << 16), b""))
+    finally:
+        os.close(descriptor)
+
+
 def stat_fields(pid: int | str) -> list[bytes]:
     """/proc/PID/stat from the state on: state, parent, group, session, ...; the 20th is the start time."""
-    text = Path(f"/proc/{pid}/stat").read_bytes()
+    text = read(f"/proc/{pid}/stat")
     return text[text.rindex(b")") + 2 :].split()
 
 
@@ -218,7 +227,7 @@ def own_children() -> set[int]:
     """The children of this process, with those that have ended and wait for it."""
     pid = os.getpid()
     try:
-        return set(map(int, Path(f"/proc/self/task/{pid}/children").read_bytes().split()))
+        return set(map(int, read(f"/proc/self/task/{pid}/children").split()))
     except FileNotFoundError:  # a kernel without CONFIG_PROC_CHILDREN
         return set(family_tree().get(pid, ()))
 
@@ -510,7 +519,7 @@ class Jobs:
     def owner(self, pid: int) -> Job | None:
         """The job that a process belongs to, by its token, its session or its process group."""
         try:
-            environment = set(Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"))
+            environment = set(read(f"/proc/{pid}/environ").split(b"\0"))
             groups = {int(field) for field in stat_fields(pid)[2:4]}
         except OSError:
             return None
@@ -602,7 +611,7 @@ class Keeper:
 
     def __init__(self, options: argparse.Namespace, spool: Spool, listener: socket.socket) -> None:
         self.options, self.listener = options, listener
-        self.boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        self.boot_id = read("/proc/sys/kernel/random/boot_id").decode().strip()
         self.jobs = Jobs(spool, self.announce)
         self.agent: Connection | None = None
         self.alone_since = monotonic()
@@ -701,7 +710,7 @@ class Keeper:
                 raise ProtocolError("the first message must be a hello")
             else:
                 self.handlers[kind](message)
-        except (KeyError, TypeError, ValueError) as error:
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             raise ProtocolError(f"cannot understand {kind!r}: {error!r}") from error
 
     def announce(self, message: Message) -> None:

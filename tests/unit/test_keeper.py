@@ -1,0 +1,766 @@
+"""The keeper and its link, with real processes: what is promised in keeper.py, each promise tried."""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import errno
+import os
+import re
+import resource
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from orchestra.domain.models import AttemptKey
+from orchestra.domain.states import Cause
+from orchestra.pilot import keeper
+from orchestra.pilot.link import (
+    Ended,
+    Event,
+    KeeperError,
+    KeeperGone,
+    KeeperLink,
+    KeeperSilent,
+    KeeperSuperseded,
+    Refused,
+    Started,
+    connect,
+    is_alive,
+    read_spool,
+    start_keeper,
+)
+from support.waiting import wait_until
+
+ENVIRONMENT = {"PATH": os.environ["PATH"]}
+
+
+class Agent:
+    """A small agent: it spawns scripts, remembers what the keeper says, and can wait for it."""
+
+    def __init__(self, link: KeeperLink, folder: Path) -> None:
+        self.link = link
+        self.folder = folder
+        self.events: list[Event] = []
+        self.heirs: list[Agent] = []
+
+    def spawn(
+        self,
+        script: str | list[str],
+        *,
+        key: AttemptKey | None = None,
+        grace: float = 5.0,
+        **more: Any,
+    ) -> AttemptKey:
+        key = key or new_key()
+        argv = ["/bin/bash", "-c", script] if isinstance(script, str) else script
+        log = os.open(self.log(key), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self.link.send_spawn(
+            key, argv, {**ENVIRONMENT, **more.pop("env", {})}, log, grace=grace, **more
+        )
+        self.link.flush()
+        return key
+
+    def log(self, key: AttemptKey) -> Path:
+        return self.folder.parent / f"{key.token}.log"
+
+    def pump(self, patience: float = 0.02) -> None:
+        writing = [self.link] if self.link.wants_write else []
+        if select.select([self.link], writing, [], patience)[0]:
+            self.events += self.link.receive()
+        self.link.flush()
+
+    def said(self, kind: type[Started | Refused | Ended], key: AttemptKey) -> Any:
+        """The last event of that kind about an attempt, once there is one."""
+
+        def last() -> Event | None:
+            found = [e for e in self.events if isinstance(e, kind) and e.key == key]
+            if not found:
+                self.pump()
+            return found[-1] if found else None
+
+        return wait_until(
+            last, describe=lambda: f"{self.events} {self.log(key).read_text()!r}", pause=0
+        )
+
+    def started(self, key: AttemptKey) -> Started:
+        event = self.said(Started, key)
+        assert isinstance(event, Started)
+        return event
+
+    def ended(self, key: AttemptKey) -> Ended:
+        event = self.said(Ended, key)
+        assert isinstance(event, Ended)
+        return event
+
+    def refused(self, key: AttemptKey) -> Refused:
+        event = self.said(Refused, key)
+        assert isinstance(event, Refused)
+        return event
+
+    def line(self, key: AttemptKey) -> str:
+        """The first whole line of a job's log, once it is there."""
+        log = self.log(key)
+        wait_until(lambda: "\n" in log.read_text(), describe=str(self.events))
+        return log.read_text().split("\n")[0]
+
+    def run(self, script: str | list[str], **more: Any) -> Ended:
+        return self.ended(self.spawn(script, **more))
+
+    def again(self) -> Agent:
+        """Another agent for the same keeper."""
+        self.heirs.append(Agent(connect(self.folder, agent="another"), self.folder))
+        return self.heirs[-1]
+
+    def close(self) -> None:
+        self.link.close()
+        for heir in self.heirs:
+            heir.close()
+
+
+_keys = iter(range(1, 1 << 30))
+
+
+def new_key() -> AttemptKey:
+    return AttemptKey(3, next(_keys), 1, uuid4())
+
+
+def is_running(pid: int) -> bool:
+    """True while a process lives; one that has ended and waits for its parent does not."""
+    try:
+        return keeper.stat_fields(pid)[0] != b"Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def descriptors(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def end_by_pid(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def end_keeper(pid: int) -> None:
+    """End a keeper and all that it is the parent of."""
+    below = list(keeper.with_descendants([pid], keeper.family_tree())) if is_running(pid) else []
+    for process in below:
+        end_by_pid(process)
+
+
+StartAgent = Callable[..., Agent]
+
+
+@pytest.fixture
+def start_agent(tmp_path: Path) -> Iterator[StartAgent]:
+    agents: list[Agent] = []
+
+    def start(folder: Path | None = None, **more: Any) -> Agent:
+        folder = folder or tmp_path / f"keeper{len(agents)}"
+        agents.append(Agent(start_keeper(folder, uuid4(), agent="test", **more), folder))
+        return agents[-1]
+
+    yield start
+    for agent in agents:
+        agent.close()
+        end_keeper(agent.link.hello.pid)
+
+
+@pytest.fixture
+def agent(start_agent: StartAgent) -> Agent:
+    return start_agent()
+
+
+# How a job is started
+
+
+def test_it_says_who_it_is(start_agent: StartAgent) -> None:
+    hello = start_agent(version="1.2.3").link.hello
+    assert hello.version == "1.2.3"
+    assert hello.protocol == keeper.PROTOCOL
+    assert hello.boot_id == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    assert (hello.running, hello.outcomes) == ((), ())
+    assert os.getsid(hello.pid) == hello.pid
+
+
+def test_started_names_the_process(agent: Agent) -> None:
+    key = agent.spawn("sleep 60", note={"devices": "0,1"})
+    started = agent.started(key)
+    assert started.start_time == int(keeper.stat_fields(started.pid)[19])
+    assert started.note == {"devices": "0,1"}
+    assert 0 <= started.age < 10
+
+
+def test_a_job_gets_its_log_its_environment_and_nothing_else(agent: Agent) -> None:
+    script = 'echo out; echo err >&2; env; ls /proc/self/fd; cat; grep -E "Sig(Blk|Ign)" /proc/self/status'
+    key = agent.spawn(script, env={"NAME": "a'; $(x)\né"})
+    assert agent.ended(key).exit_status == 0
+    log = agent.log(key).read_text()
+    assert log.startswith("out\nerr\n")
+    assert f"ORCHESTRA_TOKEN={key.token}\n" in log
+    assert "NAME=a'; $(x)\né\n" in log
+    assert "HOME=" not in log
+    assert "\n0\n1\n2\n3\nSig" in log  # 3 is the folder that ls reads; and stdin was empty
+    blocked, ignored = re.findall(r"Sig...:\t(\w+)", log)
+    assert int(blocked, 16) == 0
+    assert int(ignored, 16) & ~(3 << 31) == 0  # 32 and 33 are the C library's own
+
+
+def test_bytes_that_are_no_text_arrive_unchanged(agent: Agent) -> None:
+    name = os.fsdecode(b"\xff\xfe\n")
+    key = agent.spawn(["/bin/bash", "-c", 'printf %s "$1"', "bash", name])
+    agent.ended(key)
+    assert agent.log(key).read_bytes() == b"\xff\xfe\n"
+
+
+def test_a_job_leads_a_session_of_its_own(agent: Agent) -> None:
+    pid = agent.started(agent.spawn("sleep 60")).pid
+    assert os.getsid(pid) == os.getpgid(pid) == pid
+
+
+def test_a_folder_may_have_any_name_and_length(start_agent: StartAgent, hostile_dir: Path) -> None:
+    agent = start_agent(hostile_dir / ("long" * 40))
+    assert agent.run("true").exit_status == 0
+
+
+@pytest.mark.parametrize(
+    ("argv", "reason", "number"),
+    [
+        (["/no/such/program"], "spawn", errno.ENOENT),
+        (["/etc/passwd"], "spawn", errno.EACCES),
+        (["/bin/echo", "x" * (1 << 20)], "spawn", errno.E2BIG),
+        (["/bin/echo", "a\0b"], "invalid", None),
+        ([], "invalid", None),
+    ],
+)
+def test_what_cannot_be_started_is_refused_and_forgotten(
+    agent: Agent, argv: list[str], reason: str, number: int | None
+) -> None:
+    agent.run("true")
+    before = descriptors(agent.link.hello.pid)
+    key = agent.spawn(argv)
+    refused = agent.refused(key)
+    assert (refused.reason, refused.errno) == (reason, number)
+    agent.spawn("exit 4", key=key)
+    assert agent.ended(key).exit_status == 4
+    assert descriptors(agent.link.hello.pid) == before
+
+
+def test_a_note_that_does_not_fit_is_refused(agent: Agent) -> None:
+    assert agent.refused(agent.spawn("true", note="x" * keeper.NOTE_BYTES)).reason == "invalid"
+    fits = "x" * (keeper.NOTE_BYTES - 2)
+    assert agent.run("true", note=fits).note == fits
+    assert [outcome.note for outcome in read_spool(agent.folder).outcomes] == [fits]
+
+
+def test_a_repeated_spawn_starts_nothing(agent: Agent) -> None:
+    key = agent.spawn("echo once; sleep 60")
+    first = agent.started(key)
+    agent.events.clear()
+    assert agent.started(agent.spawn("echo twice", key=key)) == first
+    agent.link.send_end(key, grace=0, reason="enough")
+    outcome = agent.ended(key)
+    agent.events.clear()
+    agent.spawn("echo thrice", key=key)
+    assert agent.ended(key) == outcome
+    assert "twice" not in agent.log(key).read_text()
+    assert "thrice" not in agent.log(key).read_text()
+
+
+# How it ended
+
+
+@pytest.mark.parametrize("status", [0, 1, 3, 126, 255])
+def test_the_exit_status_is_exact(agent: Agent, status: int) -> None:
+    outcome = agent.run(f"exit {status}")
+    assert (outcome.cause, outcome.exit_status, outcome.signal) == (Cause.EXIT, status, None)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
+def test_a_signal_of_others_is_told_apart(agent: Agent, number: signal.Signals) -> None:
+    outcome = agent.run(f"ulimit -c 0; kill -{int(number)} $$")
+    assert (outcome.cause, outcome.exit_status, outcome.signal) == (Cause.SIGNAL, None, number)
+
+
+def test_time_and_memory_are_measured(agent: Agent) -> None:
+    burn = "import time\nx = bytearray(100 << 20)\nwhile time.process_time() < 0.3: pass\ntime.sleep(0.2)"
+    outcome = agent.run([sys.executable, "-S", "-c", burn])
+    assert outcome.exit_status == 0
+    assert 0.3 <= outcome.cpu_seconds < 3
+    assert 0.5 <= outcome.seconds < 20
+    assert 100 << 20 <= outcome.max_rss_bytes < 200 << 20
+    assert 0 <= outcome.age < 10
+
+
+def test_what_was_left_behind_is_measured_too(agent: Agent) -> None:
+    burn = "import time\nwhile time.process_time() < 0.3: pass\nprint(flush=True)\ntime.sleep(60)"
+    outcome = agent.run(
+        f"{sys.executable} -S -c '{burn}' & until [ -s /dev/stdout ]; do sleep 0.02; done"
+    )
+    assert outcome.exit_status == 0
+    assert outcome.cpu_seconds >= 0.3
+
+
+def test_sequences_grow(agent: Agent) -> None:
+    sequences = [agent.run("true").sequence for _ in range(5)]
+    assert sequences == [1, 2, 3, 4, 5]
+
+
+# Ending
+
+
+def test_a_time_out_ends_the_attempt(agent: Agent) -> None:
+    outcome = agent.run("sleep 60", timeout=0.2)
+    assert (outcome.cause, outcome.signal) == (Cause.TIMEOUT, signal.SIGTERM)
+    assert 0.2 <= outcome.seconds < 10
+
+
+def test_a_time_out_holds_without_an_agent(agent: Agent) -> None:
+    key = agent.spawn("sleep 60", timeout=0.3)
+    agent.started(key)
+    agent.link.close()
+    wait_until(lambda: read_spool(agent.folder).outcomes)
+    assert [outcome.cause for outcome in agent.again().link.hello.outcomes] == [Cause.TIMEOUT]
+
+
+def test_an_ended_job_can_say_goodbye(agent: Agent) -> None:
+    key = agent.spawn("trap 'echo bye; exit 7' TERM; echo ready; while :; do sleep 0.05; done")
+    assert agent.line(key) == "ready"
+    agent.link.send_end(key, grace=20, reason="a user asked")
+    outcome = agent.ended(key)
+    assert (outcome.cause, outcome.reason, outcome.exit_status) == (Cause.ENDED, "a user asked", 7)
+    assert agent.log(key).read_text().endswith("bye\n")
+
+
+def test_what_ignores_term_is_killed_after_the_grace(agent: Agent) -> None:
+    key = agent.spawn("trap '' TERM; echo ready; while :; do sleep 0.05; done")
+    assert agent.line(key) == "ready"
+    asked = time.monotonic()
+    agent.link.send_end(key, grace=0.4, reason="kill")
+    outcome = agent.ended(key)
+    assert (outcome.cause, outcome.signal) == (Cause.ENDED, signal.SIGKILL)
+    assert time.monotonic() - asked >= 0.4
+
+
+def test_a_second_end_shortens_the_grace(agent: Agent) -> None:
+    key = agent.spawn("trap '' TERM; echo ready; while :; do sleep 0.05; done")
+    assert agent.line(key) == "ready"
+    agent.link.send_end(key, grace=600, reason="first")
+    agent.link.send_end(key, grace=0, reason="second")
+    outcome = agent.ended(key)
+    assert (outcome.reason, outcome.signal) == ("first", signal.SIGKILL)
+
+
+def test_a_stopped_job_heeds_term(agent: Agent) -> None:
+    key = agent.spawn("trap 'exit 7' TERM; kill -STOP $$; sleep 60")
+    pid = agent.started(key).pid
+    wait_until(lambda: keeper.stat_fields(pid)[0] == b"T")
+    agent.link.send_end(key, grace=60, reason="kill")
+    assert agent.ended(key).exit_status == 7
+
+
+def test_an_end_of_something_else_changes_nothing(agent: Agent) -> None:
+    key = agent.spawn("sleep 60")
+    agent.link.send_end(new_key(), grace=0, reason="kill")
+    assert agent.run("true").exit_status == 0
+    assert is_running(agent.started(key).pid)
+
+
+WAYS_TO_LEAVE = {
+    "the same group": "sleep 1000 & echo $!;",
+    "another group": "set -m; sleep 1000 & echo $!;",
+    "another session": "setsid bash -c 'echo $$; exec sleep 1000' &",
+    "double fork": "(setsid bash -c '(echo $BASHPID; exec sleep 1000) & sleep 0.1' &);",
+    "no environment, same session": "set -m; env -i sleep 1000 & echo $!;",
+    "no environment, another session": "env -i setsid bash -c 'echo $$; exec sleep 1000' &",
+    "deaf": "bash -c 'trap \"\" TERM; echo $$; while :; do sleep 0.05; done' &",
+    "deaf and far away": "setsid bash -c 'trap \"\" TERM; echo $$; while :; do sleep 0.05; done' &",
+}
+
+
+@pytest.mark.parametrize("way", WAYS_TO_LEAVE)
+def test_what_a_leader_leaves_behind_is_ended(agent: Agent, way: str) -> None:
+    key = agent.spawn(
+        f"{WAYS_TO_LEAVE[way]} until [ -s /dev/stdout ]; do sleep 0.02; done; exit 3", grace=0.3
+    )
+    outcome = agent.ended(key)
+    pid = int(agent.line(key))
+    assert (outcome.cause, outcome.exit_status) == (Cause.EXIT, 3)
+    wait_until(lambda: not is_running(pid))
+
+
+@pytest.mark.parametrize("way", WAYS_TO_LEAVE)
+def test_ending_reaches_the_whole_tree(agent: Agent, way: str) -> None:
+    other = agent.spawn("setsid sleep 1000 & sleep 1000")
+    key = agent.spawn(f"{WAYS_TO_LEAVE[way]} sleep 1000")
+    pid = int(agent.line(key))
+    agent.link.send_end(key, grace=0.3, reason="kill")
+    outcome = agent.ended(key)
+    assert (outcome.cause, outcome.signal) == (Cause.ENDED, signal.SIGTERM)
+    if (
+        way != "no environment, another session"
+    ):  # nothing tells whose that is, until no job is left
+        assert not is_running(pid)
+    assert is_running(agent.started(other).pid)
+    agent.link.send_end(other, grace=5, reason="kill")
+    agent.ended(other)
+    wait_until(lambda: not is_running(pid))
+
+
+def test_an_attempt_lasts_until_the_last_of_its_processes_has_ended(agent: Agent) -> None:
+    key = agent.spawn(
+        "setsid bash -c 'trap \"sleep 0.5; exit\" TERM; echo $$; while :; do sleep 0.05; done' & wait"
+    )
+    pid = int(agent.line(key))
+    os.kill(agent.started(key).pid, signal.SIGKILL)
+    outcome = agent.ended(key)
+    assert (outcome.cause, outcome.signal) == (Cause.SIGNAL, signal.SIGKILL)
+    assert not is_running(pid)
+
+
+def test_a_helper_of_a_running_job_is_left_alone(agent: Agent) -> None:
+    key = agent.spawn("(setsid bash -c 'echo $$; exec sleep 1000' &); sleep 1000")
+    pid = int(agent.line(key))
+    for _ in range(5):
+        assert agent.run("true").exit_status == 0
+    assert is_running(pid)
+
+
+# The lease
+
+
+def now() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def test_the_lease_ends_jobs_without_an_agent(agent: Agent) -> None:
+    key = agent.spawn("sleep 60")
+    agent.link.send_deadline(now() + 0.5, "kill")
+    pid = agent.started(key).pid
+    agent.link.close()
+    wait_until(lambda: not is_running(pid))
+    wait_until(lambda: read_spool(agent.folder).outcomes)
+    second = agent.again()
+    assert [outcome.cause for outcome in second.link.hello.outcomes] == [Cause.LEASE]
+    assert second.refused(second.spawn("true")).reason == "lease"
+    second.link.send_deadline(now() + 60, "kill")
+    assert second.run("true").exit_status == 0
+
+
+def test_an_extended_lease_ends_nothing(agent: Agent) -> None:
+    agent.link.send_deadline(now() + 0.3, "kill")
+    key = agent.spawn("sleep 0.6; exit 5")
+    agent.link.send_deadline(now() + 60, "kill")
+    assert agent.ended(key).exit_status == 5
+
+
+def test_jobs_can_be_kept_beyond_the_lease(agent: Agent) -> None:
+    key = agent.spawn("sleep 0.3; exit 5")
+    agent.started(key)
+    agent.link.send_deadline(now() - 1, "keep")
+    assert agent.refused(agent.spawn("true")).reason == "lease"
+    assert agent.ended(key).exit_status == 5
+
+
+# Agents come and go
+
+
+AGENT_THAT_DIES = """
+import os, select, sys
+from pathlib import Path
+from uuid import UUID, uuid4
+from orchestra.domain.models import AttemptKey
+from orchestra.pilot.link import start_keeper
+folder, log, script = sys.argv[1:]
+link = start_keeper(Path(folder), uuid4(), agent="mortal")
+key = AttemptKey(3, 17, 2, UUID(int=5))
+output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+link.send_spawn(key, ["/bin/bash", "-c", script], {"PATH": os.environ["PATH"]}, output, grace=5, note="n")
+link.flush()
+select.select([link], [], [])
+print(link.receive()[0].pid, link.hello.pid, flush=True)
+select.select([], [], [])
+"""
+
+
+def test_a_job_outlives_its_agent_and_its_exit_status_is_exact(tmp_path: Path) -> None:
+    folder, gate = tmp_path / "keeper", tmp_path / "gate"
+    os.mkfifo(gate)
+    script = f"read line < {gate}; exit $line"
+    command = [sys.executable, "-c", AGENT_THAT_DIES, str(folder), str(tmp_path / "log"), script]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as mortal:
+        assert mortal.stdout
+        job, keeper_pid = map(int, mortal.stdout.readline().split())
+        mortal.kill()
+    try:
+        agent = Agent(connect(folder, agent="heir"), folder)
+        (running,) = agent.link.hello.running
+        assert (running.pid, running.key.number, running.note) == (job, 2, "n")
+        gate.write_text("42\n")
+        outcome = agent.ended(running.key)
+        assert (outcome.exit_status, outcome.note) == (42, "n")
+        agent.link.close()
+    finally:
+        end_keeper(keeper_pid)
+
+
+def test_an_outcome_is_told_until_it_is_acknowledged(agent: Agent) -> None:
+    first, second = agent.run("exit 1"), agent.run("exit 2")
+    assert read_spool(agent.folder).outcomes == (first, second)
+    heir = agent.again()
+    assert heir.link.hello.outcomes == (first, second)
+    heir.link.send_ack([first.sequence])
+    heir.link.send_ack([first.sequence, 99])
+    third = heir.run("exit 3")
+    last = heir.again()
+    assert last.link.hello.outcomes == (second, third)
+    assert read_spool(agent.folder).outcomes == (second, third)
+
+
+def test_the_last_agent_decides(agent: Agent) -> None:
+    key = agent.spawn("sleep 60")
+    agent.started(key)
+    second = agent.again()
+    with pytest.raises(KeeperSuperseded):
+        wait_until(agent.pump)
+    agent.link.send_end(key, grace=0, reason="too late")
+    agent.link.flush()
+    with pytest.raises(KeeperSuperseded):
+        agent.link.receive()
+    assert second.run("true").exit_status == 0
+    assert is_running(second.link.hello.running[0].pid)
+
+
+def test_a_silent_agent_does_not_stop_the_keeper(agent: Agent) -> None:
+    key = agent.spawn("sleep 0.5; exit 9", note="x" * 2900)
+    for _ in range(400):
+        agent.spawn("true", key=key)
+        while agent.link.wants_write:
+            agent.link.flush()
+    wait_until(lambda: read_spool(agent.folder).outcomes)
+    outcome = agent.ended(key)
+    assert outcome.exit_status == 9
+    assert sum(isinstance(event, Started | Ended) for event in agent.events) == 402
+
+
+def test_a_keeper_that_is_stopped_is_silent_and_alive(agent: Agent) -> None:
+    os.kill(agent.link.hello.pid, signal.SIGSTOP)
+    with pytest.raises(KeeperSilent):
+        connect(agent.folder, agent="impatient", timeout=0.2)
+    assert is_alive(agent.folder)
+    os.kill(agent.link.hello.pid, signal.SIGCONT)
+
+
+def test_signals_do_not_end_the_keeper(agent: Agent) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        os.kill(agent.link.hello.pid, number)
+    assert agent.run("exit 6").exit_status == 6
+
+
+# The end of a keeper
+
+
+def test_a_dead_keeper_leaves_its_spool(agent: Agent) -> None:
+    outcome = agent.run("exit 8", note=["kept"])
+    running = agent.started(agent.spawn("sleep 60"))
+    acknowledged = agent.run("true")
+    agent.link.send_ack([acknowledged.sequence])
+    agent.link.flush()
+    wait_until(lambda: len(read_spool(agent.folder).outcomes) == 1)
+    os.kill(agent.link.hello.pid, signal.SIGKILL)
+    wait_until(lambda: not is_alive(agent.folder))
+    try:
+        with pytest.raises(KeeperGone):
+            connect(agent.folder, agent="late")
+        left = read_spool(agent.folder)
+        assert left.keeper == agent.link.hello.keeper
+        assert left.outcomes == (outcome,)
+        assert left.running == (running,)
+        with pytest.raises(KeeperError, match="File exists"):
+            start_keeper(agent.folder, uuid4(), agent="late")
+    finally:
+        end_by_pid(running.pid)
+
+
+def test_a_slot_that_was_not_written_whole_is_no_outcome(agent: Agent) -> None:
+    first, second = agent.run("exit 1"), agent.run("exit 2")
+    spool = agent.folder / "spool"
+    content = bytearray(spool.read_bytes())
+    content[content.index(str(first.key.token).encode())] ^= 1
+    spool.write_bytes(content)
+    assert read_spool(agent.folder).outcomes == (second,)
+
+
+def test_where_no_keeper_ran_there_is_no_spool(tmp_path: Path) -> None:
+    with pytest.raises(KeeperError, match="No keeper ever ran"):
+        read_spool(tmp_path)
+    with pytest.raises(KeeperGone):
+        connect(tmp_path, agent="nobody")
+    assert not is_alive(tmp_path)
+
+
+def test_stop_waits_for_jobs_and_outcomes(agent: Agent) -> None:
+    key = agent.spawn("sleep 0.3; exit 2")
+    agent.link.send_stop()
+    assert agent.refused(agent.spawn("true")).reason == "stopping"
+    outcome = agent.ended(key)
+    assert is_running(agent.link.hello.pid)
+    agent.link.send_ack([outcome.sequence])
+    with pytest.raises(KeeperGone):
+        wait_until(agent.pump)
+    wait_until(lambda: not is_running(agent.link.hello.pid))
+    assert not (agent.folder / "socket").exists()
+
+
+def test_a_keeper_with_nothing_to_keep_leaves(start_agent: StartAgent) -> None:
+    agent = start_agent(linger=0.2)
+    outcome = agent.run("true")
+    agent.link.close()
+    time.sleep(0.4)  # it must still be there then: the outcome is not acknowledged
+    heir = agent.again()
+    heir.link.send_ack([outcome.sequence])
+    heir.link.flush()
+    heir.link.close()
+    wait_until(lambda: not is_running(agent.link.hello.pid))
+
+
+# What it can bear
+
+
+def test_without_room_for_the_outcome_nothing_is_started(agent: Agent) -> None:
+    size = (agent.folder / "spool").stat().st_size
+    resource.prlimit(agent.link.hello.pid, resource.RLIMIT_FSIZE, (size, size))
+    outcomes = [agent.run("true") for _ in range(size // keeper.SLOT_BYTES - 1)]
+    refused = agent.refused(agent.spawn("true"))
+    assert (refused.reason, refused.errno) == ("spool", errno.EFBIG)
+    agent.link.send_ack([outcomes[0].sequence])
+    assert agent.run("exit 3").exit_status == 3
+    assert len(read_spool(agent.folder).outcomes) == len(outcomes)
+
+
+def test_thousands_of_jobs_leave_nothing_behind(agent: Agent) -> None:
+    agent.link.send_ack([agent.run("true").sequence])
+    before, size = descriptors(agent.link.hello.pid), (agent.folder / "spool").stat().st_size
+    for _ in range(40):
+        keys = [agent.spawn(["/bin/true"]) for _ in range(50)]
+        agent.link.send_ack([agent.ended(key).sequence for key in keys])
+        agent.events.clear()
+    agent.run("true")
+    assert descriptors(agent.link.hello.pid) == before
+    assert (agent.folder / "spool").stat().st_size <= size + 2 * keeper.Spool.growth
+    assert len(read_spool(agent.folder).outcomes) == 1
+
+
+@contextlib.contextmanager
+def raw(folder: Path) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.settimeout(10)
+        descriptor = os.open(folder, os.O_PATH)
+        peer.connect(f"/proc/self/fd/{descriptor}/socket")
+        os.close(descriptor)
+        yield peer
+
+
+def everything(peer: socket.socket) -> bytes:
+    """What the keeper says until it closes the connection."""
+    said = b""
+    with contextlib.suppress(ConnectionResetError):
+        while piece := peer.recv(1 << 16):
+            said += piece
+    return said
+
+
+HELLO = b'{"type":"hello","protocol":1,"agent":"raw"}\n'
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        (b"garbage\n", b"not JSON"),
+        (b"\xff\n", b"not JSON"),
+        (b"[" * 100_000 + b"\n", b"not JSON"),
+        (b"[]\n", b"not an object"),
+        (b'{"type":"stop"}\n', b"hello"),
+        (b'{"type":"hello","protocol":99,"agent":"raw"}\n', b"speaks protocol 1"),
+        (HELLO + b'{"type":"fly"}\n', b"cannot understand"),
+        (HELLO + b'{"type":["stop"]}\n', b"cannot understand"),
+        (HELLO + b'{"type":"end","token":[],"grace":1,"reason":""}\n', b"cannot understand"),
+        (HELLO + b'{"type":"ack","sequences":3}\n', b"cannot understand"),
+        (HELLO + b'{"type":"deadline","boottime":0,"on_lost":"?"}\n', b"cannot understand"),
+        (HELLO + b'{"type":"spawn","token":"t"}\n', b"without its descriptor"),
+        (HELLO + b"x" * (keeper.LINE_BYTES + (1 << 20)), b"longer"),
+    ],
+)
+def test_what_cannot_be_understood_closes_the_connection_and_changes_nothing(
+    agent: Agent, said: bytes, answer: bytes
+) -> None:
+    key = agent.spawn("sleep 60")
+    pid = agent.started(key).pid
+    with raw(agent.folder) as peer:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            peer.sendall(said)
+        assert answer in everything(peer).splitlines()[-1]
+    assert is_running(pid)
+    heir = agent.again()
+    assert heir.run("true").exit_status == 0
+
+
+def test_a_stranger_without_a_hello_leaves_the_agent_alone(agent: Agent) -> None:
+    with raw(agent.folder) as peer:
+        peer.sendall(b'{"type":"stop"}\n')
+        everything(peer)
+    assert agent.run("true").exit_status == 0
+
+
+def test_lines_may_come_in_pieces(agent: Agent) -> None:
+    with raw(agent.folder) as peer:
+        for byte in HELLO:
+            peer.sendall(bytes([byte]))
+        assert peer.recv(1 << 16).startswith(b'{"type":"hello"')
+
+
+def test_an_agent_that_dies_within_a_spawn_leaves_no_descriptor(agent: Agent) -> None:
+    agent.run("true")
+    before = descriptors(agent.link.hello.pid)
+    reading, writing = os.pipe()
+    with raw(agent.folder) as peer:
+        peer.sendall(HELLO)
+        peer.recv(1 << 16)
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [writing] * 100))]
+        peer.sendmsg([b'{"type":"spawn","attempt":"3/1'], rights)
+        wait_until(lambda: descriptors(agent.link.hello.pid) >= before + 100)
+    os.close(writing)
+    assert os.read(reading, 1) == b""  # nobody holds the other end any more
+    os.close(reading)
+    wait_until(
+        lambda: descriptors(agent.link.hello.pid) == before - 1
+    )  # the first agent's connection
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_another_account_may_not_connect(tmp_path: Path, agent: Agent) -> None:
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.settimeout(10)
+        os.chdir(agent.folder)
+        agent.folder.chmod(0o777)
+        Path("socket").chmod(0o777)
+        os.seteuid(65534)
+        try:
+            peer.connect("socket")
+        finally:
+            os.seteuid(0)
+            os.chdir(tmp_path)
+        with contextlib.suppress(BrokenPipeError):
+            peer.sendall(HELLO)
+        assert everything(peer) == b""
