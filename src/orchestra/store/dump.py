@@ -1,89 +1,122 @@
-"""A database's contents as one file, and back, by PostgreSQL's own pg_dump and pg_restore."""
+"""Dumps of the schema, of the embedded database and of any other: pg_dump's own format, one private file each."""
 
 from __future__ import annotations
 
 import os
+import re
 import secrets
+import tempfile
 from pathlib import Path
-from typing import Any
 
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
 
 from orchestra.domain.errors import AlreadyExists, BadInput, DatabaseUnavailable, VolumeError
 from orchestra.store import pginstall
-from orchestra.store.database import SCHEMA
+from orchestra.store.database import SCHEMA, check_address
+from orchestra.store.sql import load
 
-_MAGIC = b"PGDMP"
+LOCK_TIMEOUT = "10s"
+
+_SQL = load("dump")
+_OURS = f" TABLE DATA {SCHEMA} schema_migration "
 
 
 def dump(url: str, path: Path) -> int:
-    """Write our schema to a new file and give its size in bytes. The file appears when it is whole.
+    """Write everything that Orchestra keeps in a database to a new file and give its size in bytes.
+
+    It shows one moment; work goes on meanwhile. The file is whole, or it is not there.
 
     Raises:
-        AlreadyExists: the file is there.
+        AlreadyExists: there is such a file.
         VolumeError: it cannot be written.
-        DatabaseUnavailable: pg_dump does not succeed; the sentence says what it said.
+        DatabaseUnavailable: the database cannot be read.
     """
     if path.exists():
         raise AlreadyExists(f"{path} exists already.", hint="Name another file.")
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        beside.touch(mode=0o600, exist_ok=False)
+        # made here, so that a folder that cannot be written to is our sentence, not pg_dump's
+        os.close(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
+        _run(
+            "pg_dump",
+            url,
+            "--format=custom",
+            f"--schema={SCHEMA}",
+            "--no-owner",
+            f"--file={beside.absolute()}",
+        )
+        size = beside.stat().st_size
+        with beside.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(beside, path)
     except OSError as error:
         raise VolumeError(f"{path} cannot be written: {error.strerror}.") from error
-    try:
-        _run("pg_dump", url, ["--format=custom", f"--schema={SCHEMA}", f"--file={beside}"])
-        try:
-            os.link(beside, path)  # unlike a rename, it overwrites nothing
-        except FileExistsError:
-            raise AlreadyExists(f"{path} exists already.", hint="Name another file.") from None
-        except OSError:
-            os.replace(beside, path)  # a file system without links
-        return path.stat().st_size
     finally:
         beside.unlink(missing_ok=True)
+    return size
+
+
+def restore(url: str, path: Path) -> None:
+    """Replace everything that Orchestra keeps in a database by a dump, in one transaction.
+
+    Raises:
+        BadInput: the file is not a dump of Orchestra.
+        DatabaseUnavailable: the database is not there, or others are using it; nothing was changed.
+    """
+    check_is_dump(path)
+    with tempfile.TemporaryDirectory(prefix="orchestra-restore-") as scratch:
+        # As a whole first: psql would commit what it has when pg_restore breaks off in the middle of a pipe.
+        script = Path(scratch, "restore.sql")
+        _run("pg_restore", None, "--no-owner", f"--file={script}", str(path.absolute()))
+        _run(
+            *(
+                "psql",
+                url,
+                "--no-psqlrc",
+                "--quiet",
+                "--single-transaction",
+                "--set=ON_ERROR_STOP=1",
+            ),
+            *(f"--command={_SQL.make_room}", f"--file={script}"),
+        )
 
 
 def check_is_dump(path: Path) -> None:
     """Make sure that a file is what `dump` wrote.
 
     Raises:
-        BadInput: it is something else.
-        VolumeError: it cannot be read.
+        BadInput: it is something else, or is not there.
     """
-    try:
-        with path.open("rb") as file:
-            head = file.read(len(_MAGIC))
-    except OSError as error:
-        raise VolumeError(f"{path} cannot be read: {error.strerror}.") from error
-    if head != _MAGIC:
-        raise BadInput(f"{path} is no dump of a database.", hint="maestro db dump FILE makes one.")
+    if not path.is_file():
+        raise BadInput(f"{path} is not there, or is not a file.")
+    done = pginstall.of_the_wheel().run("pg_restore", ["--list", path.absolute()])
+    if done.returncode or _OURS not in done.stdout:
+        raise BadInput(
+            f"{path} is no dump of Orchestra's database.", hint="maestro db dump FILE makes one."
+        )
 
 
-def restore(url: str, path: Path) -> None:
-    """Put a dump in the place of our schema: all of it or, when something is wrong, nothing.
-
-    Raises:
-        BadInput: the file is no dump.
-        VolumeError: it cannot be read.
-        DatabaseUnavailable: pg_restore does not succeed; the sentence says what it said.
-    """
-    check_is_dump(path)
-    flags = ["--clean", "--if-exists", "--single-transaction", "--exit-on-error", "--no-owner"]
-    _run("pg_restore", url, [*flags, str(path.absolute())])
-
-
-def _run(program: str, url: str, arguments: list[str]) -> None:
-    parts: dict[str, Any] = conninfo_to_dict(url)
-    # Not among the arguments: everybody can read those.
-    password = parts.pop("password", None)
-    environment = {"PGPASSWORD": str(password)} if password else {}
-    environment["HOME"] = os.environ.get("HOME", "/")  # for ~/.pgpass and certificates
-    address = make_conninfo(**parts)
-    done = pginstall.of_the_wheel().run(
-        program, [f"--dbname={address}", "--no-password", *arguments], environment=environment
-    )
+def _run(program: str, url: str | None, *arguments: str) -> None:
+    environment: dict[str, str] = {}
+    if url is not None:
+        address = check_address(url)
+        # Not among the arguments, which everybody on the machine can read.
+        if password := address.pop("password", None):
+            environment["PGPASSWORD"] = password
+        environment["PGOPTIONS"] = f"-c lock_timeout={LOCK_TIMEOUT}"
+        environment["PGCONNECT_TIMEOUT"] = "5"
+        arguments = (f"--dbname={make_conninfo(**address)}", *arguments)
+    done = pginstall.of_the_wheel().run(program, arguments, environment=environment)
     if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if "error:" in line]
-        said = (lines or done.stderr.splitlines() or ["it said nothing"])[0]
-        raise DatabaseUnavailable(f"{program} did not succeed: {said.rpartition('error: ')[2]}")
+        raise DatabaseUnavailable(_explain(program, done.stderr))
+
+
+def _explain(program: str, said: str) -> str:
+    if "lock timeout" in said:
+        return (
+            "the database is in use, so it was left as it is: stop the pilots first (maestro down)."
+        )
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    telling = [line for line in lines if re.search(r"error|ERROR|FATAL", line)]
+    chosen = (telling or lines or ["it said nothing"])[0]
+    return f"{program}: {re.sub(r'^.*?(error|ERROR|FATAL): *', '', chosen)}."
