@@ -1,0 +1,29 @@
+"""Somebody at a terminal, with a database server or with nothing but a home folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.maestro import Maestro
+
+
+@pytest.fixture
+def newcomer(tmp_path: Path) -> Iterator[Maestro]:
+    """A user with an empty home and no configuration; their embedded database would lie in `tmp_path`."""
+    home, folder = tmp_path / "home", tmp_path / "work"
+    home.mkdir()
+    folder.mkdir()
+    user = Maestro(home, folder, {"MAESTRO_DATA_DIR": str(tmp_path / "data")})
+    yield user
+    user.end()
+
+
+@pytest.fixture
+def maestro(newcomer: Maestro, tcp_database_url: str) -> Maestro:
+    """User ana, whose configuration names a PostgreSQL server over TCP, with the schema made."""
+    newcomer.env.clear()
+    newcomer.configure(postgres=tcp_database_url, email="ana@example.org", username="ana")
+    return newcomer

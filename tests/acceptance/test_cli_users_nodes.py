@@ -1,0 +1,131 @@
+"""People and machines, as they are typed."""
+
+from __future__ import annotations
+
+import psycopg
+
+from support.maestro import Maestro
+from support.world import World
+
+
+def test_user_init_creates_then_says_current(newcomer: Maestro, empty_database_url: str) -> None:
+    newcomer.configure(postgres=empty_database_url)
+    missing = newcomer.refused("user", "list")
+    assert "no Orchestra schema" in missing
+    assert "maestro user init" in missing
+    assert "made the tables, schema" in newcomer("user", "init").out
+    assert "current" in newcomer("user", "init").out
+
+
+def test_user_create_list_delete(maestro: Maestro) -> None:
+    maestro.line("user create -n bob -e bob@example.org")
+    assert 'there is a user "bob" already' in maestro.refused(
+        "user", "create", "-n", "bob", "-e", "bob@example.org"
+    )
+    listed = maestro("user", "list", "-o", "json").json
+    assert [(user["name"], user["email"]) for user in listed] == [("bob", "bob@example.org")]
+    assert maestro("user", "list", "-q").out == "bob\n"
+    assert maestro("user", "list", "-u", "bob").out.splitlines()[1].startswith("bob ")
+    maestro.line("user delete -n bob")
+    assert maestro("user", "list", "-o", "json").json == []
+
+
+def test_mistakes_with_users(maestro: Maestro) -> None:
+    assert "is no e-mail address" in maestro.refused("user", "create", "-n", "x", "-e", "nobody")
+    assert "cannot be a user name" in maestro.refused(
+        "user", "create", "-n", "a b", "-e", "a@b.org"
+    )
+    maestro.line("user create -n carla -e carla@example.org")
+    assert 'Did you mean "carla"?' in maestro.refused("user", "delete", "-n", "clara")
+    assert "-e/--email is missing" in maestro.refused("user", "create", "-n", "x")
+
+
+def test_a_user_with_tasks_is_not_deleted(maestro: Maestro, conn: psycopg.Connection) -> None:
+    World(conn).task(3)
+    assert 'user "ana" still has 1 task' in maestro.refused("user", "delete", "-n", "ana")
+    assert maestro("user", "list", "-q").out == "ana\n"
+
+
+def test_nodes_of_the_original_readme(maestro: Maestro) -> None:
+    maestro.line("node create -ec 0 -mc 0 -eg 2 -mc 2 -n caloba21")
+    maestro.line("node create -ec 40 -mc 40 -eg 0 -mc 0 -n caloba51")
+    first, second = maestro("node", "list", "-o", "json").json
+    assert first["cpu"] == {"in_use": 0, "enabled": 0, "max": 0}
+    assert first["gpu"] == {"in_use": 0, "enabled": 2, "max": 2}
+    assert second["cpu"] == {"in_use": 0, "enabled": 40, "max": 40}
+    assert second["gpu"]["max"] == 0
+    assert {first["state"], second["state"]} == {"offline"}
+
+
+def test_long_options_and_left_out_maxima(maestro: Maestro) -> None:
+    maestro.line(
+        "node create --name a --enabledCPUSlots 3 --enabledGPUSlots 1 --maxNumberOfGPUSlots 4"
+    )
+    node = maestro("node", "show", "-n", "a", "-o", "json").json
+    assert node["cpu"]["max"] == 3
+    assert node["gpu"] == {"in_use": 0, "enabled": 1, "max": 4}
+
+
+def test_mistakes_with_nodes(maestro: Maestro) -> None:
+    maestro.line("node create -n a -ec 2")
+    mistakes = {
+        "node create -n a -ec 2": 'there is a node "a" already',
+        "node create -n b -ec 4 -mc 2": "4 CPU slots cannot be enabled (-ec) of at most 2 (-mc)",
+        "node create -n b -eg 3 -mg 2": "3 GPU slots cannot be enabled (-eg) of at most 2 (-mg)",
+        "node create -n b -ec -1": "cannot have -1 CPU slots",
+        "node create -n b -ec two": 'needs a whole number, not "two"',
+        "node create -n 'b c' -ec 1": "cannot be a node name",
+        "node set -n a -ec 3": "cannot be enabled",
+        "node set -n a": "nothing to change",
+        "node drain -n b": 'there is no node "b"',
+        "node delete -n b": 'there is no node "b"',
+    }
+    for command, words in mistakes.items():
+        said = maestro.line(command, status=2)
+        assert words in said.err, said
+    assert maestro("node", "list", "-q").out == "a\n"
+
+
+def test_drain_shows_who_and_why_until_resume(maestro: Maestro, conn: psycopg.Connection) -> None:
+    World(conn).pilot("gauss")
+    maestro("node", "drain", "-n", "gauss", "--reason", "new disk")
+    listed = maestro("node", "list").out
+    assert "drained" in listed
+    assert 'by ana: "new disk"' in listed
+    assert "takes jobs again" in maestro("node", "resume", "-n", "gauss").out
+    assert "was not drained" in maestro("node", "resume", "-n", "gauss").out
+    states = conn.execute("select to_state, who, why from event where kind = 'node' order by id")
+    assert states.fetchall() == [("DRAINED", "ana", "new disk"), ("OPEN", "ana", None)]
+
+
+def test_slots_in_use_and_a_busy_node_stays(maestro: Maestro, conn: psycopg.Connection) -> None:
+    world = World(conn)
+    pilot = world.pilot("gauss")
+    world.task(5)
+    world.conduct(2)
+    grants = pilot.claim(3)
+    pilot.start(*grants)
+    node = maestro("node", "show", "-n", "gauss", "-o", "json").json
+    assert node["online"] is True
+    assert node["cpu"] == {"in_use": 3, "enabled": 8, "max": 8}
+    assert "3/8" in maestro("node", "list").out
+    assert 'node "gauss" still holds 3 jobs' in maestro.refused("node", "delete", "-n", "gauss")
+    pilot.end(*grants)
+    assert "pilot of node" in maestro.refused("node", "delete", "-n", "gauss")
+
+
+def test_stop_asks_the_pilot_to_leave(maestro: Maestro, conn: psycopg.Connection) -> None:
+    pilot = World(conn).pilot("gauss")
+    conn.execute("listen orchestra_node")
+    assert "takes nothing new" in maestro("node", "stop", "-n", "gauss").out
+    assert conn.execute("select leave, leave_now from pilot").fetchall() == [(True, False)]
+    notices = [(n.channel, n.payload) for n in conn.notifies(timeout=5, stop_after=1)]
+    assert notices == [("orchestra_node", str(pilot.node))]
+
+
+def test_a_node_offline_has_no_pilot_to_stop(maestro: Maestro, conn: psycopg.Connection) -> None:
+    World(conn).pilot("gauss")
+    conn.execute("update pilot set seen_at = now() - interval '2 minutes'")
+    assert "no pilot is online" in maestro("node", "stop", "-n", "gauss").out
+    assert maestro("node", "show", "-n", "gauss", "-q").out == "gauss\n"
+    assert maestro("node", "list", "-o", "json").json[0]["state"] == "offline"

@@ -1,0 +1,128 @@
+"""The program as people run it: real processes, a home folder and a configuration of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from support.waiting import wait_until
+
+PROGRAM = (sys.executable, "-m", "orchestra.cli.main")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a command said, and its exit status."""
+
+    command: str
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """What was printed as JSON."""
+        return json.loads(self.out)
+
+    def __str__(self) -> str:
+        return f"$ maestro {self.command}\n{self.out}{self.err}-> {self.status}"
+
+
+@dataclass
+class Maestro:
+    """Somebody who types `maestro ...` in `folder`, with nothing of our environment but the PATH."""
+
+    home: Path
+    folder: Path
+    env: dict[str, str] = field(default_factory=dict)
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def configure(self, **settings: object) -> Path:
+        """Write the configuration file."""
+        path = self.home / ".orchestra.json"
+        path.write_text(json.dumps(settings))
+        path.chmod(0o600)
+        return path
+
+    def environment(self) -> dict[str, str]:
+        """What the commands see."""
+        base = {"PATH": os.environ["PATH"], "HOME": str(self.home), "USER": "ana"}
+        return {key: value for key, value in {**base, **self.env}.items() if value != "<unset>"}
+
+    def __call__(
+        self,
+        *arguments: object,
+        status: int | None = 0,
+        typed: str | None = None,
+        timeout: float = 60,
+    ) -> Said:
+        """Run a command to its end. `status` is what it must end with, None for anything; `typed` is its stdin."""
+        words = [str(argument) for argument in arguments]
+        done = subprocess.run(
+            [*PROGRAM, *words],
+            check=False,
+            cwd=self.folder,
+            env=self.environment(),
+            input=typed,
+            stdin=subprocess.DEVNULL if typed is None else None,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+        said = Said(shlex.join(words), done.returncode, done.stdout, done.stderr)
+        assert "Traceback" not in said.err, said
+        assert "bug in Orchestra" not in said.err, said
+        assert status is None or said.status == status, said
+        return said
+
+    def line(self, command: str, **options: Any) -> Said:
+        """Run a command as it is typed: `line("task list -a")`."""
+        return self(*shlex.split(command), **options)
+
+    def refused(self, *arguments: object, **options: Any) -> str:
+        """Run a command that must fail as a user's mistake does, and give its error: one sentence, perhaps hints."""
+        said = self(*arguments, status=2, **options)
+        lines = said.err.splitlines()
+        errors = [line for line in lines if line.startswith("error: ")]
+        assert len(errors) == 1, said
+        assert said.out == "", said
+        return said.err[said.err.index("error: ") :]
+
+    def start(self, *arguments: object, **options: Any) -> subprocess.Popen[str]:
+        """Start a command that goes on; it is ended with the test."""
+        options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, **options}
+        process = subprocess.Popen(
+            [*PROGRAM, *map(str, arguments)],
+            cwd=self.folder,
+            env=self.environment(),
+            stderr=options.pop("stderr", subprocess.PIPE),
+            text=True,
+            **options,
+        )
+        self.started.append(process)
+        return process
+
+    def end(self) -> None:
+        """End what was started."""
+        for process in self.started:
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+            process.communicate()
+
+    def wait_for(self, *arguments: object, shows: str, timeout: float = 30) -> Said:
+        """Run a command again and again until its output holds a text."""
+
+        def look() -> Said | None:
+            said = self(*arguments, status=None)
+            return said if shows in said.out else None
+
+        found = wait_until(look, timeout, lambda: self(*arguments, status=None))
+        assert found is not None
+        return found
