@@ -13,7 +13,8 @@ from orchestra.domain.nearest import nearest
 
 # What argparse says, and how we say it. The option's names stand in the first group.
 _SENTENCES = (
-    (r"the following arguments are required: (.+)", r"\1 is missing."),
+    (r"the following arguments are required: ([^,]+)", r"\1 is missing."),
+    (r"the following arguments are required: (.+)", r"\1 are missing."),
     (r"one of the arguments (.+) is required", r"one of \1 is needed."),
     (r"argument (.+): expected one argument", r"\1 needs a value."),
     (r"argument (.+): expected at least one argument", r"\1 needs at least one value."),
@@ -33,6 +34,8 @@ class Parser(argparse.ArgumentParser):
     rich is imported when help is shown: argparse itself asks for a formatter at every argument.
     """
 
+    _typed: Sequence[str] = ()
+
     def format_help(self) -> str:
         """Give the help, in colour on a terminal."""
         from rich_argparse import RawDescriptionRichHelpFormatter
@@ -41,7 +44,9 @@ class Parser(argparse.ArgumentParser):
         return super().format_help()
 
     def error(self, message: str) -> NoReturn:
-        """Raise what argparse has to say as one sentence."""
+        """Raise what argparse has to say as one sentence; a mistyped option explains a missing one."""
+        if "required" in message and (unknown := self._first_unknown()):
+            raise self._unknown(unknown)
         raise BadInput(
             _sentence(message), hint=f"{self.prog} --help shows the options and an example."
         )
@@ -63,10 +68,19 @@ class Parser(argparse.ArgumentParser):
         Raises:
             BadInput: one of them cannot be used.
         """
+        self._typed = arguments
         namespace, rest = self.parse_known_args(arguments)
         if rest:
             raise self._unknown(rest[0])
         return namespace
+
+    def _option_names(self) -> list[str]:
+        return [name for action in self._actions for name in action.option_strings]
+
+    def _first_unknown(self) -> str | None:
+        known = self._option_names()
+        options = [word.partition("=")[0] for word in self._typed if re.match("--?[A-Za-z]", word)]
+        return next((o for o in options if not any(name.startswith(o) for name in known)), None)
 
     def _unknown(self, word: str) -> BadInput:
         if not word.startswith("-"):
@@ -75,8 +89,7 @@ class Parser(argparse.ArgumentParser):
                 hint="A value with spaces needs quotes around it.",
             )
         option = word.partition("=")[0]
-        known = [name for action in self._actions for name in action.option_strings]
-        guess = nearest(option, known)
+        guess = nearest(option, self._option_names())
         return BadInput(
             f"{self.prog} has no option {option}." + (f" Did you mean {guess}?" if guess else ""),
             hint=None if guess else f"{self.prog} --help shows them all.",

@@ -1,0 +1,304 @@
+"""`maestro dataset`, in the original's words `castor`: registered lists of files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestra.cli.output import Column, Record, clean
+from orchestra.cli.registry import Verb
+from orchestra.domain import human
+from orchestra.domain.errors import BadInput
+
+if TYPE_CHECKING:
+    from orchestra.cli.context import Context
+    from orchestra.cli.parser import Parser
+    from orchestra.domain.models import DataSet, ManifestEntry
+    from orchestra.services.manifest import Progress
+
+SHOWN = 20
+
+
+def _name_arguments(parser: Parser) -> None:
+    parser.add_argument("word", nargs="?", metavar="NAME", help="the data set, or with -n or -d")
+    parser.add_argument(
+        *("-n", "--name", "-d", "--dataset"),
+        dest="name",
+        metavar="NAME",
+        help="user.<username>.<name>",
+    )
+
+
+def _name(ctx: Context) -> str:
+    given = [name for name in (ctx.args.word, ctx.args.name) if name]
+    if len(given) != 1:
+        raise BadInput(
+            "which data set?" if not given else "two data sets were given; this takes one.",
+            hint="Its name looks like user.ana.grid.",
+        )
+    return str(given[0])
+
+
+def _create_arguments(parser: Parser) -> None:
+    _name_arguments(parser)
+    parser.add_argument(
+        "-p", "--path", required=True, metavar="PATH", help="a file, or a folder with files"
+    )
+
+
+def _create(ctx: Context) -> None:
+    from orchestra.services import datasets
+
+    name, path = _name(ctx), Path(ctx.args.path)
+    with ctx.database() as conn:
+        user = ctx.me(conn)
+        with _checksums(ctx) as progress:
+            made = datasets.create(conn, user, name, path, progress=progress)
+    ctx.out.item(
+        made.dataset,
+        lambda dataset: [f"{dataset.name}: {_contents(dataset)}, checksums taken"],
+        record=_record,
+        key=lambda dataset: dataset.name,
+    )
+    _note_hidden(ctx, made.hidden)
+
+
+def _note_hidden(ctx: Context, hidden: int) -> None:
+    if hidden:
+        ctx.out.note(f"{human.count(hidden, 'hidden file or folder', 'hidden ones')} left out")
+
+
+@contextmanager
+def _checksums(ctx: Context) -> Iterator[Progress]:
+    with ctx.out.progress("taking checksums", None, "files") as line:
+
+        def told(done: int, total: int, _read: int) -> None:
+            line.total = total
+            line.set(done)
+
+        yield told
+
+
+def _contents(dataset: DataSet) -> str:
+    return f"{human.count(dataset.files, 'file')}, {human.size(dataset.bytes)}"
+
+
+def _list_arguments(parser: Parser) -> None:
+    parser.add_argument("-u", "--user", metavar="NAME", help="this user's instead of mine")
+    parser.add_argument("-a", "--all", action="store_true", help="everybody's")
+
+
+def _list(ctx: Context) -> None:
+    from orchestra.services import datasets, users
+
+    with ctx.database() as conn:
+        if ctx.args.all:
+            owner = None
+        elif ctx.args.user:
+            owner = users.get(conn, ctx.args.user).name
+        else:
+            owner = ctx.me(conn).name
+        found = datasets.list_datasets(conn, owner)
+    columns: tuple[Column[DataSet], ...] = (
+        Column("DATA SET", lambda dataset: dataset.name),
+        Column("FILES", lambda dataset: human.number(dataset.files), right=True),
+        Column("SIZE", lambda dataset: human.size(dataset.bytes), right=True),
+        Column("VERSION", lambda dataset: dataset.version, right=True),
+        Column("CHANGED", lambda dataset: _ago(dataset.updated_at)),
+        Column("PATH", lambda dataset: dataset.root),
+    )
+    ctx.out.items(
+        found,
+        columns,
+        record=_record,
+        key=lambda dataset: dataset.name,
+        empty="No data sets yet: maestro dataset create -n user.NAME.WHAT -p PATH"
+        if owner is None or not ctx.args.user
+        else f"{owner} has no data sets.",
+    )
+
+
+def _ago(then: datetime) -> str:
+    return human.relative((then - datetime.now(UTC)).total_seconds())
+
+
+def _record(dataset: DataSet) -> Record:
+    return {
+        "name": dataset.name,
+        "owner": dataset.owner,
+        "version": dataset.version,
+        "path": dataset.root,
+        "is_folder": dataset.is_folder,
+        "files": dataset.files,
+        "bytes": dataset.bytes,
+        "created_at": dataset.created_at,
+        "updated_at": dataset.updated_at,
+    }
+
+
+def _show_arguments(parser: Parser) -> None:
+    _name_arguments(parser)
+    parser.add_argument(
+        "--from", dest="first", type=int, default=0, metavar="N", help="begin at file number N"
+    )
+    parser.add_argument(
+        "--limit", type=int, metavar="N", help=f"show N files (default {SHOWN}; in JSON all)"
+    )
+
+
+def _show(ctx: Context) -> None:
+    from orchestra.services import datasets
+
+    first, limit = ctx.args.first, ctx.args.limit
+    if first < 0 or (limit is not None and limit < 1):
+        raise BadInput("files are numbered from 0, and at least one has to be shown.")
+    with ctx.database() as conn:
+        dataset = datasets.find(conn, _name(ctx))
+        shown = limit or (dataset.files if ctx.out.form == "json" else SHOWN)
+        files = datasets.files(conn, dataset, first=first, limit=shown)
+    ctx.out.item(
+        dataset,
+        lambda found: _lines(found),
+        record=lambda found: {**_record(found), "manifest": [_file(file) for file in files]},
+        key=lambda found: found.name,
+    )
+    if ctx.out.form == "table" and not ctx.out.quiet:
+        ctx.out.table(list(enumerate(files, first)), _FILE_COLUMNS)
+        if (left := dataset.files - first - len(files)) > 0:
+            ctx.out.note(
+                f"{human.number(left)} more: maestro dataset show {dataset.name} --from {first + len(files)}"
+            )
+
+
+def _lines(dataset: DataSet) -> Iterable[str]:
+    yield f"{dataset.name}   {_contents(dataset)}, version {dataset.version}"
+    yield f"  {'folder' if dataset.is_folder else 'file':<11}{clean(dataset.root)}"
+    yield f"  registered {dataset.created_at:%Y-%m-%d %H:%M:%S} UTC by {dataset.owner}"
+    if dataset.version > 1:
+        yield f"  changed    {dataset.updated_at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _modified(file: ManifestEntry) -> str:
+    if file.mtime_ns is None:
+        return ""
+    return f"{datetime.fromtimestamp(file.mtime_ns / 1e9, UTC):%Y-%m-%d %H:%M:%S}"
+
+
+_FILE_COLUMNS: tuple[Column[tuple[int, ManifestEntry]], ...] = (
+    Column("#", lambda row: row[0], right=True),
+    Column("SIZE", lambda row: human.size(row[1].size or 0), right=True),
+    Column("MODIFIED (UTC)", lambda row: _modified(row[1])),
+    Column("SHA-256", lambda row: (row[1].sha256 or b"").hex()[:12]),
+    Column("FILE", lambda row: row[1].path),
+)
+
+
+def _file(file: ManifestEntry) -> Record:
+    return {
+        "path": file.path,
+        "bytes": file.size,
+        "modified_ns": file.mtime_ns,
+        "sha256": file.sha256.hex() if file.sha256 else None,
+    }
+
+
+def _update_arguments(parser: Parser) -> None:
+    _name_arguments(parser)
+    parser.add_argument("-p", "--path", metavar="PATH", help="another place (default: the same)")
+
+
+def _update(ctx: Context) -> None:
+    from orchestra.services import datasets
+
+    name = _name(ctx)
+    path = Path(ctx.args.path) if ctx.args.path else None
+    with ctx.database() as conn:
+        user = ctx.me(conn)
+        with _checksums(ctx) as progress:
+            update = datasets.update(conn, user, name, path, progress=progress)
+    if update.changed_at_all:
+        changes = [
+            f"{human.number(number)} {what}"
+            for number, what in (
+                (update.added, "added"),
+                (update.removed, "removed"),
+                (update.changed, "changed"),
+            )
+            if number
+        ]
+        told = f"version {update.dataset.version}: {', '.join(changes) or 'the same files, moved'}"
+    else:
+        told = f"nothing has changed, version {update.dataset.version} stays"
+    ctx.out.item(
+        update.dataset,
+        lambda dataset: [f"{dataset.name}: {told}; {_contents(dataset)}"],
+        record=lambda dataset: {
+            **_record(dataset),
+            "added": update.added,
+            "removed": update.removed,
+            "changed": update.changed,
+        },
+        key=lambda dataset: dataset.name,
+    )
+    _note_hidden(ctx, update.hidden)
+    if update.changed_at_all:
+        ctx.out.note("Tasks that exist keep the version that they were made with.")
+
+
+def _delete(ctx: Context) -> None:
+    from orchestra.services import datasets
+
+    with ctx.database() as conn:
+        removal = datasets.remove(conn, ctx.me(conn), _name(ctx))
+    ctx.out.say(f"{removal.dataset.name} is off the list")
+    ctx.out.note(f"Its files stay where they are: {clean(removal.dataset.root)}")
+    if not removal.forgotten:
+        ctx.out.note("Tasks that have ended refer to it; for them its list of files is kept.")
+
+
+VERBS = (
+    Verb(
+        "create",
+        "register a file or the files of a folder",
+        _create,
+        _create_arguments,
+        example="maestro dataset create -n user.ana.grid -p configs/",
+        aliases=("registry", "register"),
+        output=True,
+    ),
+    Verb(
+        "list",
+        "show my data sets",
+        _list,
+        _list_arguments,
+        example="maestro dataset list\nmaestro dataset list -a -o json",
+        output=True,
+    ),
+    Verb(
+        "show",
+        "show a data set and its files",
+        _show,
+        _show_arguments,
+        example="maestro dataset show user.ana.grid",
+        output=True,
+    ),
+    Verb(
+        "update",
+        "make a new version of what the files are now",
+        _update,
+        _update_arguments,
+        example="maestro dataset update user.ana.grid",
+        output=True,
+    ),
+    Verb(
+        "delete",
+        "take a data set off the list; its files stay",
+        _delete,
+        _name_arguments,
+        example="maestro dataset delete user.ana.grid",
+        aliases=("unregistry", "unregister"),
+    ),
+)

@@ -1,0 +1,91 @@
+"""How the commands about tasks say which ones they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from orchestra.cli.output import print_error
+from orchestra.domain.errors import BadInput, OrchestraError
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from orchestra.cli.context import Context
+    from orchestra.cli.parser import Parser
+
+
+def one_task(parser: Parser) -> None:
+    """Add the arguments that name one task."""
+    parser.add_argument("words", nargs="*", metavar="TASK", help="its number or its name")
+    parser.add_argument("--id", dest="ids", nargs="+", default=[], metavar="TASK", help="the same")
+    parser.add_argument(
+        "-t", "--task", dest="names", nargs="+", default=[], metavar="NAME", help="the same"
+    )
+
+
+def several_tasks(parser: Parser) -> None:
+    """Add the arguments that name one or more tasks."""
+    parser.add_argument("words", nargs="*", metavar="TASK", help="numbers or names")
+    parser.add_argument(
+        *("--id",),
+        dest="ids",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="TASK",
+        help="the same: --id 0 1 2",
+    )
+    parser.add_argument(
+        *("-t", "--task"),
+        dest="names",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME",
+        help="the same",
+    )
+    parser.add_argument("--id_min", type=int, metavar="N", help="all from number N ...")
+    parser.add_argument("--id_max", type=int, metavar="N", help="... to number N")
+
+
+def the_task(ctx: Context) -> str:
+    """Give the one task that was named.
+
+    Raises:
+        BadInput: none was, or several.
+    """
+    words = [*ctx.args.words, *ctx.args.ids, *ctx.args.names]
+    if len(words) != 1:
+        raise BadInput(
+            "which task?" if not words else f"this takes one task, not {len(words)}.",
+            hint=f"For example: maestro {ctx.command} 0",
+        )
+    return str(words[0])
+
+
+def the_ids(ctx: Context, conn: psycopg.Connection) -> list[int]:
+    """Give the numbers of the tasks that were named.
+
+    Raises:
+        BadInput: none was.
+        NotFound: one of them is no task.
+    """
+    from orchestra.services.selection import Selection, find_ids
+
+    words = (*ctx.args.words, *ctx.args.ids, *ctx.args.names)
+    return find_ids(conn, Selection(words, ctx.args.id_min, ctx.args.id_max))
+
+
+def for_each(ids: list[int], work: Callable[[int], None]) -> int:
+    """Do something to each task; one that refuses is said and does not stop the others. Gives the exit status."""
+    status = 0
+    for task in ids:
+        try:
+            work(task)
+        except OrchestraError as error:
+            if len(ids) == 1:
+                raise
+            print_error(error)
+            status = error.exit_status
+    return status

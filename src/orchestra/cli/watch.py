@@ -1,0 +1,47 @@
+"""Showing something again and again: on a terminal in place, else whenever it has changed."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from io import StringIO
+from typing import TypeVar
+
+T = TypeVar("T")
+
+PAUSE = 2.0
+_CLEAR = "\x1b[H\x1b[2J\x1b[3J"
+
+
+def watch(
+    look: Callable[[], T], show: Callable[[T], None], *, over: Callable[[T], bool] = lambda _: False
+) -> None:
+    """Call `look` every two seconds and `show` what it gave, until it is `over` or somebody presses Ctrl-C."""
+    live = sys.stdout.isatty()
+    last = ""
+    try:
+        while True:
+            found = look()
+            if live:
+                print(_CLEAR, end="")
+                show(found)
+                sys.stdout.flush()
+            else:
+                last = _show_changed(lambda found=found: show(found), last)  # type: ignore[misc]
+            if over(found):
+                return
+            time.sleep(PAUSE)
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+
+
+def _show_changed(show: Callable[[], None], last: str) -> str:
+    text = StringIO()
+    with redirect_stdout(text):
+        show()
+    now = text.getvalue()
+    if now != last:
+        print(now, flush=True)
+    return now

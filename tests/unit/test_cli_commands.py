@@ -1,0 +1,108 @@
+"""The words of the command line: what they find, what they suggest, and that each explains itself."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import pytest
+
+from orchestra.cli.main import main
+from orchestra.cli.parser import make_parser
+from orchestra.cli.registry import WORDS, Verb, resolve
+from orchestra.domain.errors import BadInput
+
+PRESENT = [word for word in WORDS if find_spec(word.module)]
+COMMANDS = [
+    (f"{word.name} {verb.name}" if word.is_noun else word.name, verb)
+    for word in PRESENT
+    for verb in word.verbs()
+]
+
+
+@pytest.mark.parametrize(("command", "verb"), COMMANDS, ids=[command for command, _ in COMMANDS])
+def test_every_command_has_help_with_an_example_of_itself(command: str, verb: Verb) -> None:
+    help_text = make_parser(verb, command).format_help()
+    assert f"maestro {command}" in verb.example, "the epilog shows an example"
+    assert verb.help[0].islower() or verb.help[0].isupper()
+    assert not verb.help.endswith(".")
+    assert "Example:" in help_text
+
+
+@pytest.mark.parametrize(("command", "verb"), COMMANDS, ids=[command for command, _ in COMMANDS])
+def test_every_option_says_what_it_is(command: str, verb: Verb) -> None:
+    silent = [a.dest for a in make_parser(verb, command)._actions if not a.help]
+    assert not silent
+
+
+@pytest.mark.parametrize(
+    ("typed", "sentence"),
+    [
+        ("user creat", 'there is no command "user creat". Did you mean "user create"?'),
+        ("usr create", 'there is no command "usr create". Did you mean "user create"?'),
+        ("create user", 'there is no command "create user". Did you mean "user create"?'),
+        ("list nodes", 'there is no command "list nodes". Did you mean "node list"?'),
+        ("dwon", 'there is no command "dwon". Did you mean "down"?'),
+        ("user frobnicate", 'there is no command "user frobnicate".'),
+        ("frobnicate", 'there is no command "frobnicate".'),
+    ],
+)
+def test_unknown_commands_are_guessed(typed: str, sentence: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        resolve(typed.split())
+    assert str(caught.value) == sentence
+    assert caught.value.hint or "Did you mean" in sentence
+
+
+@pytest.mark.parametrize(
+    ("typed", "sentence"),
+    [
+        ("--nme x", "maestro user create has no option --nme. Did you mean --name?"),
+        ("-n x -e y extra", 'maestro user create does not know what to do with "extra".'),
+        ("-n", "-n/--name needs a value."),
+        ("-n x", "-e/--email is missing."),
+        ("", "-n/--name, -e/--email are missing."),
+    ],
+)
+def test_wrong_options_are_one_sentence(typed: str, sentence: str) -> None:
+    _, verb, command = resolve(["user", "create"])
+    with pytest.raises(BadInput) as caught:
+        make_parser(verb, command).parse(typed.split())
+    assert str(caught.value) == sentence
+
+
+def test_maestro_alone_shows_the_short_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"maestro {word.name}" in shown for word in WORDS)
+    assert len(shown.splitlines()) < 25
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("maestro ")
+
+
+def test_config_may_stand_before_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (
+        ["--config", "/nowhere.json", "user", "list"],
+        ["user", "list", "--config", "/nowhere.json"],
+    ):
+        assert main(arguments) == 2
+        assert capsys.readouterr().err == "error: there is no configuration /nowhere.json.\n"
+
+
+HEAVY = ("psycopg", "rich", "rich_argparse", "shtab", "orchestra.store.database")
+
+
+@pytest.mark.parametrize("arguments", ["[]", "['--version']", "['user', 'list', '--bad']"])
+def test_nothing_heavy_is_imported_before_it_is_needed(arguments: str) -> None:
+    script = (
+        f"import sys; from orchestra.cli.main import main; main({arguments}); "
+        f"print([m for m in {HEAVY} if m in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stderr.splitlines()[-1] == "[]"

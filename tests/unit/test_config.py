@@ -1,0 +1,241 @@
+"""The configuration: what wins over what, and what is said of a file that cannot be used."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from orchestra.config import SETTINGS, Settings, load
+from orchestra.domain.errors import ConfigurationError
+
+README_EXAMPLE = """{
+ "postgres":""postgres://db_username:db_password@db.lps.ufrj.br:5432/your_db_name"
+ "email":"your_email@lps.ufrj.br"
+ "password":"your_email_password"
+ "job_complete_file_name":".complete"
+}
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def _write(home: Path, text: str | bytes, mode: int = 0o600) -> Path:
+    path = home / ".orchestra.json"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    path.chmod(mode)
+    return path
+
+
+def _load(home: Path, **environ: str) -> Settings:
+    return load(environ={"HOME": str(home), **environ})
+
+
+def _refused(home: Path, text: str | bytes) -> tuple[str, str]:
+    """Give the sentence without the file's name, and the hint."""
+    path = _write(home, text)
+    with pytest.raises(ConfigurationError) as caught:
+        _load(home)
+    message = str(caught.value)
+    assert message.startswith(str(path))
+    return message.removeprefix(str(path)).lstrip(",: "), caught.value.hint or ""
+
+
+def test_without_a_file_everything_has_a_default(home: Path) -> None:
+    settings = _load(home)
+    assert settings.postgres is None
+    assert settings.lease == 12 * 3600
+    assert settings.smtp_port == 587
+    assert settings.warnings == ()
+
+
+def test_the_environment_wins_over_the_file(home: Path) -> None:
+    path = _write(home, '{"email": "a@file.org", "volume": "~/results", "smtp_port": 25}')
+    settings = _load(home, MAESTRO_EMAIL="a@environment.org", MAESTRO_LEASE="90 s")
+    assert settings.email == "a@environment.org"
+    assert settings.volume == Path("~/results").expanduser()
+    assert (settings.smtp_port, settings.lease) == (25, 90)
+    assert settings.origin("email") == "MAESTRO_EMAIL"
+    assert settings.origin("smtp_port") == str(path)
+    assert settings.origin("node") == "the defaults"
+
+
+def test_an_empty_variable_takes_a_setting_back(home: Path) -> None:
+    _write(home, '{"postgres": "postgresql://a@b/c", "node": "x"}')
+    assert _load(home, MAESTRO_POSTGRES="").postgres is None
+    assert _load(home).node == "x"
+
+
+def test_a_named_file_wins_and_must_exist(home: Path) -> None:
+    _write(home, '{"node": "usual"}')
+    other = home / "other.json"
+    other.write_text('{"node": "other"}')
+    assert _load(home, MAESTRO_CONFIG=str(other)).node == "other"
+    assert load(str(other), {"HOME": str(home)}).node == "other"
+    with pytest.raises(ConfigurationError, match="there is no configuration"):
+        load(str(home / "none.json"), {})
+
+
+def test_the_example_of_the_original_readme(home: Path) -> None:
+    sentence, hint = _refused(home, README_EXAMPLE)
+    assert sentence == "line 2, column 14: a quote too many before postgres://"
+    assert hint.split("\n")[0].endswith(
+        'column 83: a comma is missing after the value of "postgres"'
+    )
+    assert 'line 3, column 34: a comma is missing after the value of "email"' in hint
+    assert 'line 4, column 34: a comma is missing after the value of "password"' in hint
+    assert "db_password" not in sentence + hint
+    assert "your_email_password" not in sentence + hint
+
+
+def test_the_example_with_all_that_mended_is_fine(home: Path) -> None:
+    text = README_EXAMPLE.replace('""postgres', '"postgres')
+    lines = text.splitlines()
+    _write(home, "\n".join([lines[0], *(line + "," for line in lines[1:4]), *lines[4:]]))
+    settings = _load(home)
+    assert settings.postgres is not None
+    assert settings.job_complete_file_name == ".complete"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"email": "a"\n', "line 2, column 1: the closing brace } is missing"),
+        ("{", "line 1, column 2: the closing brace } is missing"),
+        ("{'email': 'a'}", "line 1, column 2: single quotes are not known here"),
+        ('{"email": “a”}', "line 1, column 11: this is a typographic quote (“)"),
+        ('{"email": "a",}', "line 1, column 14: a comma too many: nothing follows it"),
+        ('{"email": "a", }', "line 1, column 14: a comma too many: nothing follows it"),
+        ('{"email": "a\n}', "line 1, column 13: the closing quote is missing"),
+        ('{"email" "a"}', "line 1, column 10: a colon is missing before this"),
+        ('{"email: "a"\n}', "line 1, column 11: the quotes of this line are not in pairs"),
+        ('{"postgres": postgres://a}', "line 1, column 14: a quote is missing before postgres://"),
+        ('{"email": "a""\n}', "line 1, column 14: a quote too many at the end of this line"),
+        ('{"email": ,}', "line 1, column 11: a value is missing"),
+        ('{"email": "a" // mine\n}', "line 1, column 15: JSON has no comments"),
+        ('# mine\n{"email": "a"}', "line 1, column 1: JSON has no comments"),
+        ('{"email": "a"} x', "line 1, column 16: something stands behind the closing brace"),
+        ('{"volume": "\\data"}', "line 1, column 13: a backslash must be written twice"),
+        ('{"other": True}', "line 1, column 11: True is written true here"),
+        ('{"email": "a", "email": "b"}', '"email" stands there twice'),
+        ('{"smtp_port": NaN}', "NaN is no value"),
+        ('["email"]', "holds a list; expected is"),
+        ('"email"', "holds text; expected is"),
+        ("", "is empty"),
+        (" \n", "is empty"),
+        ('{"a": ' + "[" * 100_000, "is nested too deeply"),
+        ('{"email": "é"}'.encode("latin-1"), "line 1, column 12: this letter is not written in UTF-8"),
+        ('{"email": "a"}'.encode("utf-16"), "is written in UTF-16"),
+        (b"x" * 1_000_001, "is larger than 1 MB"),
+    ],
+)  # fmt: skip
+def test_broken_files_are_explained(home: Path, text: str | bytes, words: str) -> None:
+    assert _refused(home, text)[0].startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"smtp_port": "many"}, '"smtp_port" must be a whole number, not "many"'),
+        ({"smtp_port": True}, '"smtp_port" must be a whole number, not true or false'),
+        ({"smtp_port": 2.5}, '"smtp_port" must be a whole number, not a number'),
+        ({"email": 7}, '"email" must be text in double quotes, not a number'),
+        ({"email": ["a"]}, '"email" must be text in double quotes, not a list'),
+        ({"email": "a\0"}, '"email" holds a NUL character'),
+        ({"smtp_tls": "ssl"}, '"smtp_tls" must be one of starttls, tls, none, not "ssl"'),
+        ({"lease": "long"}, '"lease" must be a duration like "90 s" or "12 h", not "long"'),
+        ({"lease": 0}, '"lease" must be longer than that'),
+        ({"volume": "results"}, '"volume" must be a full path that begins with / or ~'),
+        ({"postgress": "x"}, '"postgress" is not a setting. Did you mean "postgres"?'),
+        ({"Email": "x"}, '"Email" is not a setting. Did you mean "email"?'),
+        ({"job_complete_filename": "x"}, 'Did you mean "job_complete_file_name"?'),
+    ],
+)
+def test_wrong_values_are_explained(home: Path, settings: dict[str, object], words: str) -> None:
+    sentence, _ = _refused(home, json.dumps({"node": "x", **settings}, indent=1))
+    assert sentence.startswith("line 3, column 2: ")
+    assert words in sentence
+
+
+def test_numbers_and_durations_may_be_written_as_text(home: Path) -> None:
+    _write(home, '{"smtp_port": "2525", "lease": 60, "email": null, "node": ""}')
+    settings = _load(home)
+    assert (settings.smtp_port, settings.lease) == (2525, 60)
+    assert (settings.email, settings.node) == (None, None)
+
+
+def test_a_byte_order_mark_is_fine(home: Path) -> None:
+    _write(home, b'\xef\xbb\xbf{"email": "a@b.org"}')
+    assert _load(home).email == "a@b.org"
+
+
+def test_another_unknown_key_is_a_warning(home: Path) -> None:
+    _write(home, '{"colour": "blue", "node": "x"}')
+    settings = _load(home)
+    assert settings.node == "x"
+    assert [w for w in settings.warnings if '"colour" is not a setting' in w]
+
+
+def test_a_variable_that_is_nearly_one_is_an_error(home: Path) -> None:
+    with pytest.raises(ConfigurationError, match="Did you mean MAESTRO_POSTGRES"):
+        _load(home, MAESTRO_POSTGRESS="x")
+    assert _load(home, MAESTRO_DEBUG="1", MAESTRO_WHATEVER="1").postgres is None
+    with pytest.raises(ConfigurationError, match='MAESTRO_SMTP_PORT: "smtp_port" must be'):
+        _load(home, MAESTRO_SMTP_PORT="x")
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        {"password": "x"},
+        {"token": "x"},
+        {"postgres": "postgresql://ana:secret@db/x"},
+        {"postgres": "postgresql://db/x?user=ana&password=secret"},
+    ],
+)
+def test_a_secret_that_others_can_read_is_a_warning(home: Path, secret: dict[str, str]) -> None:
+    path = _write(home, json.dumps(secret), mode=0o640)
+    [warning] = _load(home).warnings
+    assert f"chmod 600 {path}" in warning
+    path.chmod(0o600)
+    assert _load(home).warnings == ()
+
+
+def test_an_open_file_without_secrets_is_fine(home: Path) -> None:
+    _write(home, '{"postgres": "postgresql://ana@db/x", "email": "a@b.org"}', mode=0o644)
+    assert _load(home).warnings == ()
+
+
+def test_a_folder_in_its_place(home: Path) -> None:
+    (home / ".orchestra.json").mkdir()
+    with pytest.raises(ConfigurationError, match="is a folder"):
+        _load(home)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_an_unreadable_file(home: Path) -> None:
+    _write(home, "{}", mode=0)
+    with pytest.raises(ConfigurationError, match="may not be read by you"):
+        _load(home)
+
+
+def test_a_home_that_does_not_exist(home: Path) -> None:
+    assert _load(home / "nowhere").postgres is None
+
+
+def test_secrets_are_not_in_the_representation() -> None:
+    secrets = {setting.name for setting in SETTINGS if setting.secret}
+    assert secrets == {"postgres", "password", "token"}
+    shown = repr(Settings(postgres="hidden-1", password="hidden-2", token="hidden-3"))
+    assert "hidden" not in shown
+
+
+def test_the_table_describes_each_setting() -> None:
+    names = [setting.name for setting in SETTINGS]
+    assert len(names) == len(set(names)) >= 15
+    assert all(setting.meaning and setting.kind and setting.default for setting in SETTINGS)
