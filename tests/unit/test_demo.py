@@ -1,0 +1,109 @@
+"""The demo's scripts, run as a user runs them. scikit-learn is part of what `make test` sets up."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from orchestra import demo
+from orchestra.demo import make_inputs, rank
+from orchestra.domain.naming import natural_key
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("demo") / "a b'"
+    subprocess.run([sys.executable, demo.MAKE_INPUTS, folder], check=True)
+    return folder
+
+
+def config_of(inputs: Path, job: int) -> Path:
+    return sorted((inputs / "configs").iterdir(), key=lambda path: natural_key(path.name))[job]
+
+
+def train(inputs: Path, config: Path, out: Path) -> subprocess.CompletedProcess[str]:
+    out.mkdir(parents=True)
+    return subprocess.run(
+        [sys.executable, demo.TRAIN, "-d", inputs / "digits.npz", "-c", config, "-o", out],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+    )
+
+
+def test_the_grid_is_hidden_units_times_learning_rate_times_seed(inputs: Path) -> None:
+    files = sorted((inputs / "configs").iterdir(), key=lambda path: natural_key(path.name))
+    assert [json.loads(file.read_text()) for file in files] == make_inputs.grid()
+    assert len(files) == 36
+    places = (make_inputs.NEGATIVE_LEARNING_RATE, make_inputs.KILLED)
+    wanted = list(
+        itertools.product(make_inputs.HIDDEN, make_inputs.LEARNING_RATES, make_inputs.SEEDS)
+    )
+    for place, config in enumerate(make_inputs.grid()):
+        found = (config["hidden"], config["learning_rate"], config["seed"])
+        assert (found == wanted[place] and len(config) == 3) == (place not in places)
+    # Orchestra tries ten first; the demo shows failures behind a test that went well.
+    assert min(places) >= 10
+
+
+def test_a_training_learns_and_leaves_metrics_and_a_checkpoint(
+    inputs: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "o'ut"
+    ended = train(inputs, config_of(inputs, 30), out)
+    assert ended.returncode == 0, ended.stderr
+    assert "epoch  30" in ended.stdout
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["accuracy"] > 0.9
+    assert {"hidden", "learning_rate", "seed", "loss", "epochs", "seconds"} <= metrics.keys()
+    with np.load(out / "model.npz") as model:
+        assert model["weights_0"].shape == (64, metrics["hidden"])
+    assert sorted(path.name for path in out.iterdir()) == ["metrics.json", "model.npz"]
+
+
+def test_a_negative_learning_rate_exits_3(inputs: Path, tmp_path: Path) -> None:
+    config = config_of(inputs, make_inputs.NEGATIVE_LEARNING_RATE)
+    ended = train(inputs, config, tmp_path / "out")
+    assert ended.returncode == 3
+    assert ended.stderr == "ValueError: learning rate must be positive\n"
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_config_that_is_killed_dies_of_a_signal(inputs: Path, tmp_path: Path) -> None:
+    ended = train(inputs, config_of(inputs, make_inputs.KILLED), tmp_path / "out")
+    assert ended.returncode == -signal.SIGKILL
+
+
+def test_the_best_configs_come_first(tmp_path: Path) -> None:
+    for job, accuracy in ((0, 0.9), (10, 0.95), (2, 0.95)):
+        folder = tmp_path / ".attempts" / f"job_configId_{job}" / "1"
+        folder.mkdir(parents=True)
+        metrics = {
+            "hidden": 16,
+            "learning_rate": 0.01,
+            "seed": job,
+            "accuracy": accuracy,
+            "seconds": 1,
+        }
+        (folder / "metrics.json").write_text(json.dumps(metrics))
+        (tmp_path / f"job_configId_{job}").symlink_to(folder)
+    (tmp_path / ".attempts/job_configId_3/1").mkdir(parents=True)
+    (tmp_path / "job_configId_3").symlink_to(tmp_path / ".attempts/job_configId_3/1")
+    assert [result.job for result in rank.results(tmp_path)] == [2, 10, 0]
+    shown = subprocess.run(
+        [sys.executable, demo.RANK, tmp_path, "-n", "2"], capture_output=True, text=True, check=True
+    ).stdout
+    assert shown == (
+        "JOB  HIDDEN  LEARNING RATE  SEED  ACCURACY\n"
+        "  2      16           0.01     2    0.9500\n"
+        " 10      16           0.01    10    0.9500\n"
+    )
