@@ -6,13 +6,15 @@ import shutil
 import subprocess
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from orchestra.domain.command import check, parse, tag_name
 from orchestra.domain.errors import BadInput
 
 SHELLS = [path for name in ("sh", "dash", "bash") if (path := shutil.which(name))]
+# A busy machine is no reason to fail.
+SLOW = [HealthCheck.too_slow]
 # printf's own percent sign; the shell then prints each argument with a NUL behind it.
 PRINT = r"printf '%%s\0' "
 
@@ -129,7 +131,7 @@ def commands(places: list[tuple[str, str]], value: str) -> tuple[str, list[str]]
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, suppress_health_check=SLOW)
 @given(value=values)
 @example("")
 @example("/")
@@ -139,7 +141,7 @@ def test_a_shell_reads_exactly_the_value_back(shell: str, value: str) -> None:
     assert output_of(shell, script) == wanted
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80, deadline=None, suppress_health_check=SLOW)
 @given(value=values)
 @pytest.mark.skipif(not shutil.which("bash"), reason="there is no bash")
 def test_bash_reads_exactly_the_value_back_in_its_own_quotes(value: str) -> None:
@@ -151,7 +153,7 @@ def test_bash_reads_exactly_the_value_back_in_its_own_quotes(value: str) -> None
 @pytest.mark.parametrize(
     "announced", ["<<EOF", "<<'EOF'", "<<-EOF", "<<\\EOF", '<<"EOF"', "<< 'E F'", "<<''"]
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, suppress_health_check=SLOW)
 @given(value=values.filter(lambda value: "\n" not in value and "\r" not in value))
 def test_here_documents(shell: str, announced: str, value: str) -> None:
     end = announced.lstrip("<- ").strip("'\"\\")
@@ -200,7 +202,7 @@ def test_what_is_no_tag_stays_byte_for_byte(text: str) -> None:
     assert template.render({"IN": "/never"}) == text
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=SLOW)
 @given(st.lists(st.one_of(hostile_letters, pieces, st.just("<<EOF\n")), max_size=25).map("".join))
 def test_any_text_can_be_parsed_and_keeps_its_text(text: str) -> None:
     if not text.strip():
