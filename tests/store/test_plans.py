@@ -1,0 +1,211 @@
+"""The plans of statements that run often, with 1,000 tasks and 1,000,000 jobs in the database.
+
+A plan is read, not timed: no statement walks a big table from end to end, and what one touches does not grow.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import psycopg
+import pytest
+
+from orchestra.domain.states import Queue
+from orchestra.services import work
+from orchestra.store.database import connect
+from orchestra.store.sql import load
+from support.server import Server
+from support.world import Pilot, World
+
+TASKS, JOBS_EACH = 1_000, 1_000
+BIG = {"job", "attempt", "event", "dataset_file"}
+
+_FILL = """
+set local statement_timeout = 0;
+set local synchronous_commit = off;
+alter table job disable trigger job_changed;
+insert into job (task_id, ordinal, state, attempt, done_attempt)
+select t.id, n,
+    case when n < 300 then 'done' when n < 310 then 'failed' when n < 700 then 'assigned'
+        else 'registered' end::job_state,
+    case when n < 310 then 1 else 0 end, case when n < 300 then 1 end
+from task t, generate_series(0, {last}) n;
+alter table job enable trigger job_changed;
+insert into task_count (task_id, stripe, done, failed, assigned, registered)
+select id, s, case when s = 0 then 300 else 0 end, case when s = 0 then 10 else 0 end,
+    case when s = 0 then 390 else 0 end, case when s = 0 then 300 else 0 end
+from task, generate_series(0, 15) s;
+insert into attempt (task_id, ordinal, number, token, keeper_id, node_id, request, run, is_test, folder_number,
+    started_at, ended_at, cause, exit_status, accepted, seconds)
+select t.id, n, 1, gen_random_uuid(), '{keeper}', {node}, 0, 1, false, 1, now(), now(), 'exit',
+    case when n < 300 then 0 else 1 end, true, 1
+from task t, generate_series(0, 309) n;
+insert into event (kind, task_id, ordinal, attempt, from_state, to_state, who)
+select 'job', t.id, n, 1, 'running', 'done', 'pilot gauss' from task t, generate_series(0, 309) n;
+update task set state = 'RUNNING', rank = id, work_started_at = now();
+"""
+
+
+@pytest.fixture(scope="module")
+def crowded(database_server: Server) -> Iterator[World]:
+    """A database with a million jobs, half of them over; one for the whole file."""
+    with database_server.clone("crowded") as url, connect(url, statement_timeout=300) as conn:
+        world = World(conn)
+        pilot = world.pilot("filler")
+        version = world.dataset_version(JOBS_EACH)
+        conn.execute(
+            "insert into task (name, owner_id, account, queue, command, config_version_id, volume, folder, jobs) "
+            "select 'user.ana.t' || n, %s, 'ana', 'cpu', 'run %%DATA %%IN %%OUT', %s, '/v', '/v/t' || n, %s "
+            "from generate_series(1, %s) n",
+            [world.person(), version, JOBS_EACH, TASKS],
+        )
+        fill = _FILL.format(last=JOBS_EACH - 1, keeper=pilot.keeper, node=pilot.node)
+        with conn.transaction():
+            conn.execute(fill)
+        conn.execute("vacuum analyze")
+        yield world
+
+
+@pytest.fixture
+def pilot(crowded: World) -> Pilot:
+    return crowded.pilot("reader")
+
+
+def plan(conn: psycopg.Connection, statement: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Run a statement and give its plan; what it changed is taken back."""
+    with conn.transaction(force_rollback=True):
+        row = conn.execute(
+            "explain (analyze, buffers, format json) " + statement, params
+        ).fetchone()
+    assert row
+    found = row[0] if isinstance(row[0], list) else json.loads(row[0])
+    return dict(found[0]["Plan"])
+
+
+def nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield node
+    for child in node.get("Plans", []):
+        yield from nodes(child)
+
+
+def indexes(found: dict[str, Any]) -> set[str]:
+    return {node["Index Name"] for node in nodes(found) if "Index Name" in node}
+
+
+def walked(found: dict[str, Any]) -> set[str]:
+    """The big tables that a plan walks from end to end."""
+    scans = {node.get("Relation Name") for node in nodes(found) if node["Node Type"] == "Seq Scan"}
+    return {str(name) for name in scans} & BIG
+
+
+def buffers(found: dict[str, Any]) -> int:
+    return int(found["Shared Hit Blocks"]) + int(found["Shared Read Blocks"])
+
+
+def _claim_params(pilot: Pilot, task: int) -> dict[str, Any]:
+    return {
+        "task": task,
+        "limit": 8,
+        "keeper": pilot.keeper,
+        "node": pilot.node,
+        "request": 10**6,
+        "run": 1,
+    }
+
+
+def test_a_claim_walks_the_index_made_for_it(crowded: World, pilot: Pilot) -> None:
+    found = plan(crowded.conn, load("attempts").claim_jobs, _claim_params(pilot, 500))
+    assert walked(found) == set()
+    assert "job_claimable" in indexes(found)
+    assert not any(node["Node Type"] == "Sort" for node in nodes(found))
+    assert buffers(found) < 300
+
+
+def test_the_candidates_of_a_claim_come_in_the_order_of_their_index(crowded: World) -> None:
+    params = {"queue": Queue.CPU, "serves_all": True, "account": "ana", "containers": False}
+    found = plan(crowded.conn, load("attempts").candidates, params)
+    assert indexes(found) == {"task_rank"}
+    assert not any(node["Node Type"] in ("Sort", "Seq Scan") for node in nodes(found))
+    assert buffers(found) < 30
+
+
+def test_a_claim_touches_no_more_in_the_crowd_than_alone(
+    crowded: World, pilot: Pilot, conn: psycopg.Connection
+) -> None:
+    alone = World(conn)
+    task = alone.task(jobs=1_000, test_jobs=0)
+    alone.conduct(rounds=2)
+    conn.execute("vacuum analyze")
+    lonely = plan(conn, load("attempts").claim_jobs, _claim_params(alone.pilot(), task))
+    crowd = plan(crowded.conn, load("attempts").claim_jobs, _claim_params(pilot, 500))
+    assert buffers(crowd) <= buffers(lonely) * 1.5
+
+
+def _some_attempts(crowded: World) -> dict[str, list[Any]]:
+    rows = crowded.conn.execute(
+        "select task_id, ordinal, number, token from attempt where ordinal = 5 order by task_id limit 64"
+    ).fetchall()
+    names = ("tasks", "ordinals", "numbers", "tokens")
+    return {name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
+
+
+def test_a_report_finds_its_jobs_by_their_keys(crowded: World) -> None:
+    found = plan(crowded.conn, load("attempts").lock_attempts, _some_attempts(crowded))
+    assert walked(found) == set()
+    assert {"job_pkey", "attempt_pkey"} <= indexes(found)
+
+
+@pytest.mark.parametrize("name", ["granted", "open_attempts", "attempts_to_end"])
+def test_what_a_pilot_asks_often_walks_open_attempts_alone(
+    crowded: World, pilot: Pilot, name: str
+) -> None:
+    params = {"node": pilot.node, "keeper": pilot.keeper, "request": 3}
+    found = plan(crowded.conn, getattr(load("attempts"), name), params)
+    assert walked(found) == set()
+    assert "attempt_open" in indexes(found)
+    assert buffers(found) < 50
+
+
+@pytest.mark.parametrize(
+    ("name", "index"),
+    [
+        ("release_jobs", "job_waiting"),
+        ("withdraw_test_jobs", "job_test"),
+        ("end_test_marks", "job_test"),
+        ("ask_jobs_to_end", "job_claimed"),
+        ("break_jobs", "job_pkey"),
+        ("retry_jobs", "job_pkey"),
+        ("test_facts", "job_test"),
+        ("typical_seconds", "attempt_pkey"),
+    ],
+)
+def test_the_conductors_statements_walk_their_indexes(
+    crowded: World, name: str, index: str
+) -> None:
+    params = {
+        "task": 500, "limit": 100, "first": 0, "next": 100, "all": True, "turn": 0, "test_for": 60,
+    }  # fmt: skip
+    crowded.conn.execute("set enable_seqscan = on")
+    found = plan(crowded.conn, getattr(load("moves"), name), params)
+    assert walked(found) == set()
+    assert index in indexes(found)
+
+
+def test_the_conductors_look_reads_counts_not_jobs(crowded: World) -> None:
+    found = plan(crowded.conn, load("moves").live_tasks, {})
+    tables = {node.get("Relation Name") for node in nodes(found)} - {None}
+    assert tables == {"task", "task_count"}
+
+
+def test_a_claim_is_right_in_the_crowd(crowded: World, pilot: Pilot) -> None:
+    """Not only its plan: what comes out is the first claimable jobs of the best task."""
+    with crowded.conn.transaction(force_rollback=True):
+        answer = work.claim(crowded.conn, pilot.agent, pilot.keeper, 1, {Queue.CPU: 4})
+        assert [(g.key.task_id, g.key.ordinal) for g in answer.grants] == [
+            (0, 310),
+            (0, 311),
+            (0, 312),
+            (0, 313),
+        ]
