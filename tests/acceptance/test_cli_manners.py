@@ -1,0 +1,255 @@
+"""Bad input, a database that is away, Ctrl-C, closed pipes: one sentence, and the right exit status."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from orchestra.store.database import connect
+from support.maestro import PROGRAM, Maestro
+from support.waiting import wait_until
+from support.world import World
+
+README_EXAMPLE = """{
+ "postgres":""postgres://db_username:db_password@db.lps.ufrj.br:5432/your_db_name"
+ "email":"your_email@lps.ufrj.br"
+ "password":"your_email_password"
+ "job_complete_file_name":".complete"
+}
+"""
+
+
+@contextmanager
+def _silent_server() -> Iterator[int]:
+    """A port where connections are taken and never answered."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        yield server.getsockname()[1]
+
+
+def test_the_original_readmes_configuration(newcomer: Maestro) -> None:
+    path = newcomer.home / ".orchestra.json"
+    path.write_text(README_EXAMPLE)
+    error = newcomer.refused("user", "list")
+    assert error.startswith(
+        f"error: {path}, line 2, column 14: a quote too many before postgres://\n"
+    )
+    assert "password@" not in error
+
+
+def test_a_typo_needs_no_configuration(newcomer: Maestro) -> None:
+    (newcomer.home / ".orchestra.json").write_text(README_EXAMPLE)
+    assert newcomer.refused("user", "creat") == (
+        'error: there is no command "user creat". Did you mean "user create"?\n'
+    )
+    assert "Usage: maestro user create" in newcomer("user", "create", "--help").out
+    assert newcomer("--version").out.startswith("maestro ")
+
+
+def test_an_unknown_key_is_a_warning_that_leaves_json_alone(maestro: Maestro) -> None:
+    url = (maestro.home / ".orchestra.json").read_text()
+    (maestro.home / ".orchestra.json").write_text(url.replace("{", '{"colour": "blue", ', 1))
+    said = maestro("user", "list", "-o", "json")
+    assert said.json == []
+    assert said.err.count('"colour" is not a setting') == 1
+
+
+def test_the_wrong_password(maestro: Maestro, tcp_database_url: str) -> None:
+    password = tcp_database_url.partition("//orchestra:")[2].partition("@")[0]
+    path = maestro.configure(postgres=tcp_database_url.replace(password, "not-it"))
+    error = maestro.refused("node", "list")
+    assert 'refused user "orchestra": password authentication failed.' in error
+    assert f'Check "postgres" in {path}. Running jobs are not affected.' in error
+    assert "not-it" not in error
+
+
+def test_a_database_that_does_not_exist(maestro: Maestro, tcp_database_url: str) -> None:
+    address = tcp_database_url.rpartition("/")[0]
+    maestro.env["MAESTRO_POSTGRES"] = f"{address}/nowhere"
+    error = maestro.refused("node", "list")
+    assert 'has no database "nowhere"' in error
+    assert "Check MAESTRO_POSTGRES." in error
+
+
+def test_nothing_listens(maestro: Maestro) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        port = server.getsockname()[1]
+    maestro.configure(postgres=f"postgresql://ana:secret@127.0.0.1:{port}/x")
+    error = maestro.refused("user", "init")
+    assert f"the database at 127.0.0.1:{port} cannot be reached: nothing listens there." in error
+    assert "secret" not in error
+
+
+def test_no_such_host(maestro: Maestro) -> None:
+    maestro.configure(postgres="postgresql://ana@db.invalid:5432/x")
+    assert "db.invalid:5432 cannot be reached: no such host" in maestro.refused("user", "list")
+
+
+def test_an_address_that_is_none(maestro: Maestro) -> None:
+    maestro.configure(postgres="db.lps.ufrj.br")
+    assert "is not an address of a PostgreSQL server" in maestro.refused("user", "list")
+
+
+@pytest.mark.parametrize("home", ["<unset>", "/nowhere/at/all", "/proc"])
+def test_a_home_that_is_missing_or_cannot_be_written(
+    maestro: Maestro, tcp_database_url: str, home: str
+) -> None:
+    maestro.env |= {"HOME": home, "MAESTRO_POSTGRES": tcp_database_url}
+    maestro.line("user create -n bob -e bob@example.org")
+    assert maestro("user", "list", "-q").out == "bob\n"
+
+
+def test_a_closed_pipe_is_no_error(maestro: Maestro, conn: psycopg.Connection) -> None:
+    conn.execute(
+        "insert into person (name, email) select 'user' || n, 'a@b.org' from generate_series(1, 20000) n"
+    )
+    reader, writer = os.pipe()
+    process = maestro.start("user", "list", "-o", "json", stdout=writer)
+    os.close(writer)
+    assert os.read(reader, 1) == b"["
+    os.close(reader)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (141, "")
+
+
+def test_ctrl_c_while_the_database_does_not_answer(maestro: Maestro) -> None:
+    with _silent_server() as port:
+        maestro.configure(postgres=f"postgresql://ana@127.0.0.1:{port}/x")
+        process = maestro.start("user", "list")
+        wait_until(lambda: _is_connected(process.pid))
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (130, "", "\nstopped.\n")
+
+
+def _is_connected(pid: int) -> bool:
+    links = [str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir()]
+    return any(link.startswith("socket:") for link in links)
+
+
+def test_a_database_that_goes_away_meanwhile(
+    maestro: Maestro, conn: psycopg.Connection, database_url: str
+) -> None:
+    terminate = (
+        "select count(pg_terminate_backend(pid)) from pg_stat_activity "
+        "where datname = current_database() and wait_event_type = 'Lock'"
+    )
+    with connect(database_url) as other, other.transaction():
+        other.execute("lock table node")
+        process = maestro.start("node", "list")
+        wait_until(lambda: conn.execute(terminate).fetchone() == (1,))
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert err.startswith("error: the database is shutting down")
+
+
+def _at_a_terminal(maestro: Maestro, *arguments: str, typed: str) -> tuple[int, str]:
+    """Run a command at a terminal of its own, type something, and give the exit status and the screen."""
+    controller, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [*PROGRAM, *arguments],
+        cwd=maestro.folder,
+        env=maestro.environment() | {"TERM": "xterm", "NO_COLOR": ""},
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+    )
+    os.close(terminal)
+    os.write(controller, typed.encode())
+    chunks: list[bytes] = []
+
+    def read() -> None:
+        try:
+            while chunk := os.read(controller, 65536):
+                chunks.append(chunk)
+        except OSError:
+            pass  # the last process at the terminal has gone
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    status = process.wait(timeout=60)
+    reader.join(timeout=10)
+    os.close(controller)
+    return status, b"".join(chunks).decode()
+
+
+def test_a_restore_asks_and_no_is_the_default(maestro: Maestro, tmp_path: Path) -> None:
+    dump = tmp_path / "monday.dump"
+    maestro.line("user create -n bob -e bob@example.org")
+    maestro("db", "dump", dump)
+    maestro.line("user create -n carla -e carla@example.org")
+    assert "no terminal to ask" in maestro.refused("db", "restore", dump)
+    status, screen = _at_a_terminal(maestro, "db", "restore", str(dump), typed="\n")
+    assert status == 130
+    assert "[y/N]" in screen
+    assert maestro("user", "list", "-q").out == "bob\ncarla\n"
+    status, _ = _at_a_terminal(maestro, "db", "restore", str(dump), typed="y\n")
+    assert status == 0
+    assert maestro("user", "list", "-q").out == "bob\n"
+
+
+def test_colour_on_a_terminal_alone(maestro: Maestro, conn: psycopg.Connection) -> None:
+    World(conn).pilot("gauss")
+    assert "\x1b[" not in maestro("node", "list").out
+    _, screen = _at_a_terminal(maestro, "node", "list", typed="")
+    assert "\x1b[32monline" in screen
+    maestro.env["TERM"] = "dumb"
+
+
+def test_dump_and_restore(maestro: Maestro, conn: psycopg.Connection, tmp_path: Path) -> None:
+    dump = tmp_path / "a'; b.dump"
+    maestro("db", "dump", dump)
+    assert dump.stat().st_mode & 0o077 == 0
+    assert "exists already" in maestro.refused("db", "dump", dump)
+    assert "is no dump" in maestro.refused("db", "restore", "--yes", __file__)
+    World(conn).pilot("gauss")
+    assert "pilots are online on gauss" in maestro.refused("db", "restore", "--yes", dump)
+    conn.execute("update pilot set gone_at = now()")
+    maestro("db", "restore", "--yes", dump)
+    assert conn.execute("select (select count(*) from node), epoch from cluster").fetchone() == (
+        0,
+        2,
+    )
+
+
+def test_a_server_is_not_ours_to_stop(maestro: Maestro) -> None:
+    for verb in ("start", "stop"):
+        assert "whoever runs it starts and stops it" in maestro.refused("db", verb)
+    status = maestro("db", "status", "-o", "json").json
+    assert (status["kind"], status["running"], status["schema"]) == ("server", True, 1)
+    assert "127.0.0.1" in status["address"]
+    assert "@" not in status["address"]
+
+
+def test_an_unexpected_error_leaves_a_file_and_one_sentence(newcomer: Maestro) -> None:
+    script = (
+        "import sys; from orchestra.cli import main, registry\n"
+        "def boom(ctx): raise ZeroDivisionError('secret\\nof two lines')\n"
+        "verb = registry.Verb('up', 'x', boom)\n"
+        "main.resolve = lambda words: (None, verb, 'up')\n"
+        "sys.exit(main.main(['up']))"
+    )
+    done = subprocess.run(
+        [PROGRAM[0], "-c", script],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=newcomer.environment() | {"TMPDIR": str(newcomer.home)},
+    )
+    assert done.returncode == 70
+    first, second = done.stderr.splitlines()
+    assert first.endswith("this is a bug in Orchestra.")
+    [report] = newcomer.home.glob("maestro-bug-*.txt")
+    assert str(report) in second
+    assert "ZeroDivisionError" in report.read_text()
+    assert report.stat().st_mode & 0o077 == 0
