@@ -1,0 +1,97 @@
+"""How many jobs to ask for, and which of those that were granted to hand back. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from orchestra.domain.states import Queue
+from orchestra.pilot import slots
+from orchestra.pilot.state import Held, PilotState
+
+AT_MOST = 64
+"""Jobs in one claim."""
+QUICK_SECONDS = 1.0
+"""Tasks whose jobs take less are claimed ahead, about this many seconds of work."""
+
+
+@dataclass(slots=True)
+class Appetite:
+    """What is known about each queue of the database.
+
+    `dry` queues gave less than was asked for: nothing is asked until somebody says that work has come, or it is
+    time to look again. `typical` is how long the jobs of a task take, in seconds; `latest` the task that each queue
+    gave last.
+    """
+
+    dry: set[Queue] = field(default_factory=set)
+    typical: dict[int, float] = field(default_factory=dict)
+    latest: dict[Queue, int] = field(default_factory=dict)
+
+    def refresh(self, *queues: Queue) -> None:
+        """Say that there may be work again."""
+        self.dry.difference_update(queues or Queue)
+
+    def learn(self, asked: Mapping[Queue, int], granted: Sequence[Held]) -> None:
+        """Take in what a claim gave."""
+        given = dict.fromkeys(asked, 0)
+        for held in granted:
+            queue = held.note.queue
+            given[queue] = given.get(queue, 0) + 1
+            self.latest[queue] = held.key.task_id
+            if held.task and held.task.typical_seconds is not None:
+                self.typical.setdefault(held.key.task_id, held.task.typical_seconds)
+        self.dry.update(queue for queue, count in asked.items() if given[queue] < count)
+
+    def measure(self, task: int, seconds: float) -> None:
+        """Take in how long a job took: recent ones count most."""
+        before = self.typical.get(task, seconds)
+        self.typical[task] = before + (seconds - before) * 0.2
+
+    def is_quick(self, task: int | None) -> bool:
+        """Whether the jobs of a task are claimed ahead."""
+        return task is not None and self.typical.get(task, QUICK_SECONDS) < QUICK_SECONDS
+
+    def stock(self, queue: Queue, offered: int) -> int:
+        """Give how many jobs to have waiting, so that quick ones follow each other without a pause."""
+        task = self.latest.get(queue)
+        if task is None or not self.is_quick(task):
+            return 0
+        return min(AT_MOST, round(offered * QUICK_SECONDS / max(self.typical[task], 0.001)))
+
+
+def wanted(state: PilotState, appetite: Appetite) -> dict[Queue, int]:
+    """Give how many jobs of each queue to ask for now; empty if none."""
+    if state.leaving:
+        return {}
+    counts = {queue: _wanted(state, appetite, queue) for queue in Queue}
+    return {queue: count for queue, count in counts.items() if count > 0}
+
+
+def _wanted(state: PilotState, appetite: Appetite, queue: Queue) -> int:
+    offered = slots.offered(state, queue)
+    if queue in appetite.dry or offered == 0:
+        return 0
+    waiting = state.waiting(queue)
+    to_fill = slots.free(state, queue) - sum(held.note.slots for held in waiting)
+    stock = appetite.stock(queue, offered)
+    # The stock is filled again when half of it is used up, or every end of a job would be a claim.
+    ahead = stock - len(waiting) if len(waiting) * 2 <= stock else 0
+    return min(AT_MOST, max(to_fill, ahead))
+
+
+def surplus(state: PilotState, appetite: Appetite, claimed: Sequence[Held]) -> list[Held]:
+    """Give what was claimed ahead from a task whose jobs turn out not to be quick: others may want it."""
+    new = {held.key for held in claimed}
+    room = {
+        queue: slots.free(state, queue)
+        - sum(held.note.slots for held in state.waiting(queue) if held.key not in new)
+        for queue in Queue
+    }
+    extra: list[Held] = []
+    for held in claimed:
+        queue = held.note.queue
+        if room[queue] <= 0 and not appetite.is_quick(held.key.task_id):
+            extra.append(held)
+        room[queue] -= 1
+    return extra

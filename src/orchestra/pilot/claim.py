@@ -1,0 +1,127 @@
+"""Claims: jobs are asked for as slots come free, one request at a time."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Mapping, Sequence
+from functools import partial
+from time import monotonic
+from uuid import UUID
+
+from orchestra.domain.errors import Fenced, Superseded
+from orchestra.domain.models import Claim, Grant, TaskSpec
+from orchestra.domain.states import Queue
+from orchestra.pilot import appetite, slots
+from orchestra.pilot.desk import Desk
+from orchestra.pilot.keepers import Port
+from orchestra.pilot.reconcile import Steward
+from orchestra.pilot.report import Reporter
+from orchestra.pilot.state import Held, Note, Phase
+from orchestra.services import work
+
+log = logging.getLogger(__name__)
+
+POLL_EVERY = 30.0
+JITTER = 0.005
+"""Seconds within which pilots that were woken together ask."""
+FAILED_PAUSE = 5.0
+TASKS_KEPT = 200
+
+
+def hold(grant: Grant, task: TaskSpec, keeper: UUID) -> Held:
+    """Give a granted attempt as it enters the state."""
+    note = Note(
+        queue=task.queue,
+        slots=slots.slots_of(task),
+        task_folder=task.folder,
+        folder_number=grant.folder_number,
+        done_attempt=grant.done_attempt,
+        complete_file=task.complete_file,
+        timeout=task.timeout,
+        grace=task.grace,
+    )
+    return Held(grant.key, keeper, note, Phase.WAITING, grant=grant, task=task)
+
+
+class Claimer:
+    """Asks for jobs as long as there are slots for them."""
+
+    def __init__(self, desk: Desk, reporter: Reporter, steward: Steward) -> None:
+        self.desk, self._reporter, self._steward = desk, reporter, steward
+        self._asking = self._woken = False
+        self._not_before = 0.0
+        self._poll_at = 0.0
+
+    def wake(self, *queues: Queue) -> None:
+        """Ask again: somebody said that work has come."""
+        self.desk.appetite.refresh(*queues)
+        self._woken = self._asking
+        self._not_before = monotonic() + random.uniform(0, JITTER)  # noqa: S311 - no secret
+
+    def tick(self, now: float) -> float:
+        """Ask for what there is room for; gives when to be called again."""
+        if now >= self._poll_at:
+            self.desk.appetite.refresh()
+            self._poll_at = now + POLL_EVERY
+        due = max(self._not_before, self.desk.pause_until)
+        if now < due:
+            return min(due, self._poll_at)
+        self.desk.troubles.pop("claims", None)
+        port = self.desk.keepers.current
+        if port and not self._asking and self.desk.keepers.all_heard:
+            self._ask(port)
+        return self._poll_at
+
+    def _ask(self, port: Port) -> None:
+        asked = appetite.wanted(self.desk.state, self.desk.appetite)
+        if not asked:
+            return
+        self._asking = True
+        desk, request = self.desk, self.desk.request + 1
+        known = frozenset(desk.tasks)
+        desk.courier.ask(
+            lambda conn: work.claim(conn, desk.agent, port.id, request, asked, known),
+            partial(self._granted, port, request, asked),
+            partial(self._refused, port),
+        )
+
+    def _granted(self, port: Port, request: int, asked: Mapping[Queue, int], claim: Claim) -> None:
+        self._asking = False
+        self.desk.request = request
+        self.desk.tasks.update(claim.tasks)
+        granted = [
+            hold(grant, self.desk.tasks[grant.key.task_id], port.id) for grant in claim.grants
+        ]
+        for held in granted:
+            self.desk.state.add(held)
+        self.desk.appetite.learn(asked, granted)
+        if self._woken:  # perhaps for what came just after this answer was made
+            self._woken = False
+            self.desk.appetite.refresh()
+        self._hand_back(granted)
+        self._forget_tasks()
+
+    def _hand_back(self, granted: Sequence[Held]) -> None:
+        state = self.desk.state
+        if state.leaving:
+            for held in granted:
+                self._reporter.give_back(held, "its pilot is leaving")
+            return
+        for held in appetite.surplus(state, self.desk.appetite, granted):
+            self._reporter.give_back(held, "claimed ahead, and its task is not quick")
+
+    def _forget_tasks(self) -> None:
+        if len(self.desk.tasks) > TASKS_KEPT:
+            needed = {held.key.task_id for held in self.desk.state.held.values()}
+            self.desk.tasks = {t: spec for t, spec in self.desk.tasks.items() if t in needed}
+
+    def _refused(self, port: Port, error: Exception) -> None:
+        self._asking = False
+        if isinstance(error, Superseded):
+            self.desk.superseded = True
+        elif isinstance(error, Fenced):
+            self._steward.retire(port)
+        else:
+            log.error("a claim failed: %s", error, exc_info=error)
+            self.desk.pause_claims(FAILED_PAUSE, f"claims fail: {error}")

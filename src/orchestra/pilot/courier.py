@@ -1,0 +1,245 @@
+"""The courier: the thread that owns an agent's one database connection.
+
+The agent puts requests into its queue; the courier carries them out in order, each again after a reconnect until it
+has been answered, and posts the answers into the agent's inbox. So the agent never waits for the database. Requests
+must be repeatable: one whose answer was lost on the way happens twice.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import select
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import errors
+
+from orchestra.domain.errors import DatabaseUnavailable, OrchestraError
+from orchestra.store import notices
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+BACK_OFF_AT_MOST = 10.0
+"""Seconds between two tries to connect."""
+
+Connect = Callable[[], psycopg.Connection]
+
+
+class Alarm:
+    """A descriptor that becomes readable when another thread, or a signal handler, rings."""
+
+    def __init__(self) -> None:
+        self._near, self._far = socket.socketpair()
+        for end in (self._near, self._far):
+            end.setblocking(False)
+
+    def fileno(self) -> int:
+        return self._near.fileno()
+
+    @property
+    def far_fileno(self) -> int:
+        """The end that rings, for `signal.set_wakeup_fd`."""
+        return self._far.fileno()
+
+    def ring(self) -> None:
+        with suppress(BlockingIOError):  # full, so it rings already
+            self._far.send(b"!")
+
+    def hush(self) -> None:
+        with suppress(BlockingIOError):
+            while self._near.recv(4096):
+                pass
+
+    def close(self) -> None:
+        self._near.close()
+        self._far.close()
+
+
+class Inbox:
+    """What other threads have for the agent: calls that it carries out in its own thread."""
+
+    def __init__(self) -> None:
+        self.alarm = Alarm()
+        self._calls: deque[Callable[[], None]] = deque()
+
+    def post(self, call: Callable[[], None]) -> None:
+        self._calls.append(call)
+        self.alarm.ring()
+
+    def empty(self) -> None:
+        """Carry out all that has been posted."""
+        self.alarm.hush()
+        while self._calls:
+            self._calls.popleft()()
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    call: Callable[[psycopg.Connection], Any]
+    then: Callable[[Any], None]
+    otherwise: Callable[[Exception], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """What a courier tells besides answers; all of it is called in the agent's thread.
+
+    Args:
+        connected: a connection stands, with what the greeting gave.
+        refused: the database answers and does not want us; tried again later.
+        away: the database cannot be reached; said once for each absence.
+        heard: a notice came: channel and payload.
+    """
+
+    connected: Callable[[Any], None]
+    refused: Callable[[OrchestraError], None]
+    away: Callable[[OrchestraError], None]
+    heard: Callable[[str, str], None]
+
+
+def back_off(failures: int) -> float:
+    """Give the seconds to wait after so many failures in a row: doubling, capped, with jitter."""
+    longest = min(BACK_OFF_AT_MOST, 0.1 * 2 ** min(failures, 10))
+    return random.uniform(longest / 2, longest)  # noqa: S311 - so that pilots do not come back all at once
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether the same request may well succeed later: the trouble is the server's, not the request's."""
+    victims = (errors.DeadlockDetected, errors.SerializationFailure)
+    return isinstance(error, (DatabaseUnavailable, psycopg.OperationalError, *victims))
+
+
+class Courier(threading.Thread):
+    """Owns the connection, from `start` to `stop`."""
+
+    def __init__(
+        self,
+        connect: Connect,
+        greet: Callable[[psycopg.Connection], Any],
+        inbox: Inbox,
+        listener: Listener,
+    ) -> None:
+        """Prepare it.
+
+        Args:
+            greet: the first words on every new connection; what it gives goes to `listener.connected`.
+        """
+        super().__init__(name="courier", daemon=True)
+        self._connect, self._greet = connect, greet
+        self._inbox, self._listener = inbox, listener
+        self._requests: deque[_Request] = deque()
+        self._alarm = Alarm()
+        self._closing = False
+        self._hung_up = threading.Event()
+        self._failures = 0
+        self._absent_since: float | None = None
+
+    def ask(
+        self,
+        call: Callable[[psycopg.Connection], T],
+        then: Callable[[T], None],
+        otherwise: Callable[[Exception], None],
+    ) -> None:
+        """Queue a request. `then` gets its answer, `otherwise` why it was refused; both in the agent's thread."""
+        self._requests.append(_Request(call, then, otherwise))
+        self._alarm.ring()
+
+    def stop(self, timeout: float) -> None:
+        """Carry out what is queued, hang up and end; give up after `timeout` seconds."""
+        self._closing = True
+        self._alarm.ring()
+        self.join(timeout)
+        self._hung_up.set()
+
+    # In the courier's own thread
+
+    def run(self) -> None:
+        while not self._over():
+            try:
+                self._serve_one_connection()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the agent must not lose its courier
+                self._explain(error)
+                self._failures += 1
+                self._hung_up.wait(back_off(self._failures))
+
+    def _over(self) -> bool:
+        return self._hung_up.is_set() or (self._closing and not self._requests)
+
+    def _serve_one_connection(self) -> None:
+        conn = self._connect()
+        try:
+            notices.listen(conn, self._heard)
+            greeting = self._greet(conn)
+            self._present()
+            self._inbox.post(lambda: self._listener.connected(greeting))
+            while not self._over():
+                self._wait(conn)
+                self._carry_out(conn)
+        finally:
+            with suppress(psycopg.Error):
+                conn.close()
+
+    def _wait(self, conn: psycopg.Connection) -> None:
+        if self._requests or self._closing:
+            return
+        notices.read(conn)
+        select.select([self._alarm.fileno(), conn.fileno()], [], [])
+        self._alarm.hush()
+        notices.read(conn)
+
+    def _carry_out(self, conn: psycopg.Connection) -> None:
+        while self._requests and not self._hung_up.is_set():
+            request = self._requests[0]
+            try:
+                answer = request.call(conn)
+            except Exception as error:
+                if is_passing(error) and not conn.closed:
+                    self._pause(error)
+                    return
+                if conn.closed or is_passing(error):
+                    raise
+                self._done(request.otherwise, error)
+            else:
+                self._failures = 0
+                self._done(request.then, answer)
+
+    def _done(self, reply: Callable[[Any], None], value: Any) -> None:
+        self._requests.popleft()
+        self._inbox.post(lambda: reply(value))
+
+    def _pause(self, error: Exception) -> None:
+        self._failures += 1
+        log.info("the database is busy, trying again: %s", error)
+        self._hung_up.wait(back_off(self._failures))
+
+    def _heard(self, channel: str, payload: str) -> None:
+        self._inbox.post(lambda: self._listener.heard(channel, payload))
+
+    def _present(self) -> None:
+        if self._absent_since is not None:
+            log.info("the database is back after %.0f s", time.monotonic() - self._absent_since)
+        self._failures, self._absent_since = 0, None
+
+    def _explain(self, error: Exception) -> None:
+        """Say why there is no connection: once for each absence, to the agent and to the log."""
+        if isinstance(error, OrchestraError) and not isinstance(error, DatabaseUnavailable):
+            self._inbox.post(lambda: self._listener.refused(error))
+            self._failures = max(self._failures, 8)
+        elif self._absent_since is None:
+            self._absent_since = time.monotonic()
+            if is_passing(error):
+                log.warning("%s Jobs run on; outcomes wait.", error)
+            else:
+                log.error("the database connection failed", exc_info=error)
+            away = error if isinstance(error, OrchestraError) else DatabaseUnavailable(str(error))
+            self._inbox.post(lambda: self._listener.away(away))

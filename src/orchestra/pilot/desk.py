@@ -1,0 +1,80 @@
+"""What the duties of one agent share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+from uuid import UUID
+
+from orchestra.domain.models import TaskSpec
+from orchestra.pilot.appetite import Appetite
+from orchestra.pilot.courier import Courier, Inbox
+from orchestra.pilot.inputs import InputGuard
+from orchestra.pilot.keepers import Keepers
+from orchestra.pilot.state import PilotState
+from orchestra.pilot.workers import Workers
+from orchestra.runtimes import Runtime
+
+
+def boottime() -> float:
+    """Seconds since the machine was started, asleep or not; keepers measure by it, across processes."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """What it takes to turn a grant into a process: runtimes, the pilot's environment, the guard of inputs.
+
+    `prefix` is the virtual environment that the pilot runs in, if it does.
+    """
+
+    runtimes: tuple[Runtime, ...]
+    environment: Mapping[str, str]
+    prefix: str | None
+    inputs: InputGuard
+
+
+@dataclass(slots=True)
+class Desk:
+    """Values and helpers of one agent; only its own thread touches them.
+
+    Args:
+        node_id: 0 until the database has said it.
+        request: the number of the last claim that was answered. Numbers go by CLOCK_BOOTTIME, in microseconds: a
+            keeper lives within one boot, so that an agent's numbers are above those of the agents before it.
+        superseded: another agent decides for the node now.
+        troubles: what `node list` should say, by whom it concerns.
+    """
+
+    agent: UUID
+    boot_id: str
+    machine_id: str
+    folder: Path
+    lease: float
+    on_lease_lost: Literal["kill", "keep"]
+    kit: Kit
+    state: PilotState
+    keepers: Keepers
+    inbox: Inbox
+    workers: Workers
+    courier: Courier = field(init=False)
+    appetite: Appetite = field(default_factory=Appetite)
+    tasks: dict[int, TaskSpec] = field(default_factory=dict)
+    node_id: int = 0
+    request: int = field(default_factory=lambda: int(boottime() * 1_000_000))
+    superseded: bool = False
+    pause_until: float = 0.0
+    troubles: dict[str, str] = field(default_factory=dict)
+
+    def pause_claims(self, seconds: float, why: str) -> None:
+        """Claim nothing for a while, and say why in `node list`."""
+        self.pause_until = max(self.pause_until, time.monotonic() + seconds)
+        self.troubles["claims"] = why
+
+    @property
+    def message(self) -> str | None:
+        """What `node list` should say of this pilot."""
+        return "; ".join(self.troubles.values()) or None

@@ -1,0 +1,105 @@
+"""Where a pilot keeps what is its own: its log, its keepers' sockets and spools. Local disk only."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import stat
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from urllib.parse import quote
+
+from orchestra.domain.errors import VolumeError
+from orchestra.store.datafolder import network_file_system
+
+LOG_BYTES = 4 << 20
+
+
+def pilot_folder(
+    cluster: str, node: str, *, env: Mapping[str, str] = os.environ, uid: int | None = None
+) -> Path:
+    """Give the folder of the pilot of a node of a cluster, for this account. Nothing is made."""
+    uid = os.geteuid() if uid is None else uid
+    return _base(env, uid) / _as_name(cluster[:8]) / _as_name(node)
+
+
+def _base(env: Mapping[str, str], uid: int) -> Path:
+    if uid == 0:
+        usual = Path("/var/lib/orchestra-pilots")
+    else:
+        state = env.get("XDG_STATE_HOME") or Path(env.get("HOME") or Path.home(), ".local/state")
+        usual = Path(state) / "orchestra" / "pilots"
+    if network_file_system(usual):
+        return Path(f"/var/tmp/orchestra-pilots-{uid}")  # noqa: S108 - made private, or refused
+    return usual
+
+
+def _as_name(text: str) -> str:
+    """Give a file name for any text, another one for each."""
+    name = quote(text, safe="") or "%"
+    return name.replace(".", "%2E") if name.strip(".") == "" else name
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder that is ours alone, with its parents.
+
+    Raises:
+        VolumeError: it cannot be made, or somebody else can write to it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for place in (folder, folder.parent, folder.parent.parent):
+            facts = place.stat(follow_symlinks=False)
+            if facts.st_uid not in (os.geteuid(), 0) or not stat.S_ISDIR(facts.st_mode):
+                raise VolumeError(f"{place} belongs to another account; a pilot does not use it")
+        folder.chmod(0o700)
+    except OSError as error:
+        raise VolumeError(
+            f"the pilot's folder {folder} cannot be made or used: {error.strerror}"
+        ) from error
+
+
+@contextmanager
+def logging_to(folder: Path, *, terminal: bool) -> Iterator[None]:
+    """Have everything that this process logs written to the pilot's log, and shown on a terminal; plain lines."""
+    file = RotatingFileHandler(folder / "agent.log", maxBytes=LOG_BYTES, backupCount=1)
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handlers: list[logging.Handler] = [file]
+    if terminal:
+        handlers.append(logging.StreamHandler())
+        handlers[-1].setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    logger = logging.getLogger("orchestra")
+    logger.setLevel(logging.INFO)
+    for handler in handlers:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            logger.removeHandler(handler)
+            handler.close()
+
+
+@contextmanager
+def signals_noticed(
+    signals: Sequence[signal.Signals], noticed: Callable[[], None], wake: int
+) -> Iterator[None]:
+    """Have `noticed` called at each of the signals, and a byte written to the descriptor `wake`.
+
+    Where this is not the main thread, signals are somebody else's.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, lambda *_: noticed()) for number in signals}
+    wake_before = signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(wake_before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,178 @@
+"""The keepers of a node on this machine: found, started, lost and read after their death."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import orchestra
+from orchestra.domain.errors import OrchestraError
+from orchestra.domain.models import KeeperHello
+from orchestra.pilot import link
+from orchestra.pilot.link import Hello, KeeperLink
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 5.0
+
+
+@dataclass(slots=True, eq=False)
+class Port:
+    """One keeper, as its agent sees it.
+
+    Args:
+        link: None while it cannot be spoken with.
+        dead: it lives no more; `hello` is what its spool says.
+        registered: the database knows it.
+        reconciled: what it holds has been compared with what the database granted to it, at least once.
+        retired: it is given no new jobs (it was fenced, or is of another version).
+        again_at: when to try to connect again, by the monotonic clock.
+    """
+
+    hello: Hello
+    folder: Path
+    link: KeeperLink | None
+    dead: bool = False
+    registered: bool = False
+    reconciled: bool = False
+    retired: bool = False
+    again_at: float = 0.0
+
+    @property
+    def id(self) -> UUID:
+        return self.hello.keeper
+
+    @property
+    def takes_jobs(self) -> bool:
+        return self.link is not None and self.registered and not self.retired
+
+    def introduction(self, machine_id: str) -> KeeperHello:
+        """Give the keeper as the database wants to know it."""
+        hello = self.hello
+        return KeeperHello(
+            hello.keeper, machine_id, hello.boot_id, hello.pid, hello.version, hello.protocol
+        )
+
+    def close(self) -> None:
+        if self.link:
+            self.link.close()
+            self.link = None
+
+
+class Keepers:
+    """All keepers below one folder, each in a folder of its own."""
+
+    def __init__(self, folder: Path, agent: UUID) -> None:
+        self.folder, self._agent = folder, str(agent)
+        self.ports: dict[UUID, Port] = {}
+        self._silent: dict[Path, float] = {}
+
+    @property
+    def current(self) -> Port | None:
+        """Give the keeper that new jobs are claimed for."""
+        return next((port for port in self.ports.values() if port.takes_jobs), None)
+
+    @property
+    def all_heard(self) -> bool:
+        """Whether every keeper has said what it runs; before that nobody knows which slots are free."""
+        return not self._silent and all(port.link or port.dead for port in self.ports.values())
+
+    def adopt(self) -> list[Port]:
+        """Take over the keepers that an earlier agent left and read what dead ones left; gives the new ones."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        known = {port.folder for port in self.ports.values()}
+        found = []
+        for folder in sorted(self.folder.iterdir()):
+            due = time.monotonic() >= self._silent.get(folder, 0.0)
+            if folder not in known and due and (port := self._open(folder)):
+                found.append(port)
+        return found
+
+    def start(self) -> Port:
+        """Start a keeper of this version.
+
+        Raises:
+            KeeperError: it could not be started.
+        """
+        keeper_id = uuid4()
+        folder = self.folder / keeper_id.hex[:8]
+        connection = link.start_keeper(folder, keeper_id, agent=self._agent)
+        log.info("keeper %s started, pid %d", keeper_id, connection.hello.pid)
+        return self._add(Port(connection.hello, folder, connection))
+
+    @property
+    def needs_one(self) -> bool:
+        """Whether no keeper lives that may take jobs."""
+        return not self._silent and all(port.dead or port.retired for port in self.ports.values())
+
+    @property
+    def has_any(self) -> bool:
+        """Whether a keeper of an earlier agent lives."""
+        return self.folder.is_dir() and any(map(link.is_alive, self.folder.iterdir()))
+
+    def lose(self, port: Port, *, reconnect: bool) -> None:
+        """Note that a keeper's connection is gone; `reconnect` says to try at once."""
+        port.close()
+        port.again_at = time.monotonic() if reconnect else float("inf")
+
+    def reconnect(self, port: Port) -> bool:
+        """Try to speak with a keeper again, or read what it left; gives whether `hello` is new."""
+        try:
+            port.link = link.connect(port.folder, agent=self._agent)
+            port.hello = port.link.hello
+        except OrchestraError as error:
+            port.again_at = time.monotonic() + RETRY_SECONDS
+            if link.is_alive(port.folder):
+                log.warning("keeper %s: %s", port.id, error)
+                return False
+            if port.retired:
+                log.info("keeper %s has ended", port.id)
+            else:
+                log.error("keeper %s has died", port.id)
+            port.hello, port.dead, port.retired = link.read_spool(port.folder), True, True
+            port.reconciled = False
+        return True
+
+    def bury(self, port: Port) -> None:
+        """Forget a keeper that has ended, of which nothing is left to report."""
+        port.close()
+        del self.ports[port.id]
+        shutil.rmtree(port.folder, ignore_errors=True)
+
+    def _open(self, folder: Path) -> Port | None:
+        self._silent.pop(folder, None)
+        try:
+            connection = link.connect(folder, agent=self._agent)
+        except OrchestraError as error:
+            if link.is_alive(folder):
+                log.warning("%s", error)
+                self._silent[folder] = time.monotonic() + RETRY_SECONDS
+                return None
+            return self._open_dead(folder)
+        return self._add(self._judged(Port(connection.hello, folder, connection)))
+
+    def _open_dead(self, folder: Path) -> Port | None:
+        try:
+            hello = link.read_spool(folder)
+        except OrchestraError:
+            with suppress(OSError):  # one that never came to life
+                shutil.rmtree(folder)
+            return None
+        return self._add(Port(hello, folder, None, dead=True, retired=True))
+
+    def _judged(self, port: Port) -> Port:
+        if port.hello.version != orchestra.__version__:
+            log.info("keeper %s is of version %s; it keeps its jobs", port.id, port.hello.version)
+            port.retired = True
+            if port.link:
+                port.link.send_stop()
+        return port
+
+    def _add(self, port: Port) -> Port:
+        self.ports[port.id] = port
+        return port

@@ -1,0 +1,164 @@
+"""Agreement with the database: leases renewed, keepers made known, what is held compared with what was granted."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from time import monotonic
+from uuid import UUID
+
+import psycopg
+
+from orchestra.domain.errors import Fenced
+from orchestra.domain.models import Reconciliation, Standing
+from orchestra.domain.states import Queue
+from orchestra.pilot.desk import Desk, boottime
+from orchestra.pilot.keepers import Port
+from orchestra.pilot.supervise import Supervisor
+from orchestra.services import work
+
+log = logging.getLogger(__name__)
+
+RENEW_EVERY = 10.0
+RECONCILE_EVERY = 60.0
+
+Renewal = tuple[float, Standing]
+"""When the renewal was asked for (CLOCK_BOOTTIME: the lease counts from there), and the answer."""
+
+
+class Steward:
+    """Keeps an agent's standing with the database."""
+
+    def __init__(self, desk: Desk, supervisor: Supervisor, leave: Callable[[], None]) -> None:
+        """`leave` is called when the database asks the pilot to go."""
+        self.desk, self._supervisor, self._leave = desk, supervisor, leave
+        self._renewing = False
+        self._reconciling: set[UUID] = set()
+        self._renew_at = self._reconcile_at = 0.0
+
+    def renew_soon(self, delay: float = 0.0) -> None:
+        """Renew in `delay` seconds, not only when it is time."""
+        self._renew_at = min(self._renew_at, monotonic() + delay)
+
+    def tick(self, now: float) -> float:
+        """Renew and reconcile when it is time; gives when to be called again."""
+        if not self.desk.node_id:
+            return float("inf")
+        if self._supervisor.renew_wanted:
+            self._supervisor.renew_wanted = False
+            self._renew_at = now
+        if now >= self._renew_at and not self._renewing:
+            self._renew()
+        everyone = now >= self._reconcile_at
+        if everyone:
+            self._reconcile_at = now + RECONCILE_EVERY
+        for port in self.desk.keepers.ports.values():
+            if port.registered and (everyone or not port.reconciled):
+                self.reconcile(port)
+        return min(self._renew_at, self._reconcile_at)
+
+    # Renewal
+
+    def _renew(self) -> None:
+        self._renewing, self._renew_at = True, monotonic() + RENEW_EVERY
+        desk = self.desk
+        keepers = [port.id for port in desk.keepers.ports.values() if not port.dead]
+        message = desk.message
+
+        def call(conn: psycopg.Connection) -> Renewal:
+            before = boottime()
+            return before, work.renew(
+                conn, desk.node_id, desk.agent, keepers, lease=desk.lease, message=message
+            )
+
+        desk.courier.ask(call, self._renewed, self._not_renewed)
+
+    def _renewed(self, renewal: Renewal) -> None:
+        self._renewing = False
+        if renewal[1].superseded:
+            self.desk.superseded = True
+            return
+        self.take_standing(renewal)
+        for port in self.desk.keepers.ports.values():
+            if not port.link and not port.dead:
+                port.again_at = min(port.again_at, monotonic())
+
+    def _not_renewed(self, error: Exception) -> None:
+        self._renewing = False
+        log.error("the renewal of the lease failed: %s", error)
+
+    def take_standing(self, renewal: Renewal) -> None:
+        """Do what the database says about this node."""
+        before, standing = renewal
+        desk = self.desk
+        for port in desk.keepers.ports.values():
+            if port.link:
+                port.link.send_deadline(before + standing.lease, desk.on_lease_lost)
+        if any(standing.enabled[queue] > desk.state.enabled[queue] for queue in Queue):
+            desk.appetite.refresh()
+        desk.state.enabled.update(standing.enabled)
+        for key, reason in standing.end:
+            self._supervisor.end(key, reason)
+        if standing.leave or standing.leave_now:
+            self._leave()
+        if standing.leave_now:
+            for key in list(desk.state.held):
+                self._supervisor.end(key, "its pilot was stopped", stopped=True)
+
+    # Keepers and what they hold
+
+    def register(self, port: Port) -> None:
+        """Make a keeper known to the database, and compare what it holds."""
+        hello, desk = port.introduction(self.desk.machine_id), self.desk
+        desk.courier.ask(
+            lambda conn: work.register_keeper(conn, desk.node_id, hello, lease=desk.lease),
+            lambda _: self._registered(port),
+            partial(self._not_registered, port),
+        )
+
+    def _registered(self, port: Port) -> None:
+        port.registered = True
+        self.renew_soon()  # a keeper needs its deadline
+
+    def _not_registered(self, port: Port, error: Exception) -> None:
+        if isinstance(error, Fenced):
+            self.retire(port)
+            port.registered = True
+        else:
+            log.error("keeper %s could not be registered: %s", port.id, error)
+
+    def retire(self, port: Port) -> None:
+        """Give a keeper no new jobs; it ends when it has nothing left to keep."""
+        if not port.retired:
+            log.warning("keeper %s was fenced; another one takes its place", port.id)
+        port.retired = True
+        if port.link:
+            port.link.send_stop()
+
+    def reconcile(self, port: Port) -> None:
+        """Compare what a keeper holds with what was granted to it, up to the last claim that was answered."""
+        if port.id in self._reconciling:
+            return
+        self._reconciling.add(port.id)
+        desk = self.desk
+        held = frozenset(held.key for held in desk.state.of_keeper(port.id))
+        request, keeper = desk.request, port.id
+        desk.courier.ask(
+            lambda conn: work.reconcile(conn, keeper, request, held),
+            partial(self._reconciled, port),
+            partial(self._not_reconciled, port),
+        )
+
+    def _not_reconciled(self, port: Port, error: Exception) -> None:
+        self._reconciling.discard(port.id)
+        port.reconciled = True  # not at once again, but when it is time
+        log.error("keeper %s could not be reconciled: %s", port.id, error)
+
+    def _reconciled(self, port: Port, found: Reconciliation) -> None:
+        self._reconciling.discard(port.id)
+        port.reconciled = True
+        if found.released:
+            log.info("%d jobs went back that nobody here knows of", found.released)
+        for key in found.end:
+            self._supervisor.end(key, "its job was given to another attempt")

@@ -1,0 +1,288 @@
+"""How attempts ended, and which have begun: in words, in batches, to the database."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from time import monotonic
+from uuid import UUID
+
+import psycopg
+
+from orchestra.domain.errors import OrchestraError
+from orchestra.domain.human import duration
+from orchestra.domain.models import AttemptKey, Outcome, Started
+from orchestra.domain.states import Cause
+from orchestra.pilot.desk import Desk, boottime
+from orchestra.pilot.link import Ended, Refused
+from orchestra.pilot.state import Held, Note, Phase
+from orchestra.services import work
+
+log = logging.getLogger(__name__)
+
+BATCH = 64
+LINGER = 0.02
+"""Seconds for which an outcome waits for others while jobs run."""
+ANNOUNCE_AFTER = 0.05
+"""Seconds after which a start is reported; jobs that are over sooner are reported once."""
+AGAIN_AFTER = 5.0
+
+# Trouble of the node, not of the command.
+_PASSING = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE}
+_SHELL = {126: "the command could not be run", 127: "command not found"}
+
+
+# In words
+
+
+def in_words(ended: Ended, note: Note, end_reason: str | None = None) -> str | None:
+    """Give the reason of an end, for people; None for a success."""
+    match ended.cause:
+        case Cause.EXIT:
+            return _exit_words(ended.exit_status)
+        case Cause.SIGNAL:
+            return f"killed by signal {_signal_words(ended.signal)}, not by Orchestra"
+        case Cause.TIMEOUT:
+            limit = f" of {duration(note.timeout)}" if note.timeout else ""
+            return f"ran longer than its time limit{limit}"
+        case Cause.LEASE:
+            return "ended because its node had not reached the database for as long as the lease"
+        case _:
+            why = end_reason or ended.reason
+            return f"ended because {why}" if why else "ended on request"
+
+
+def _exit_words(status: int | None) -> str | None:
+    if status in (0, None):
+        return None
+    return f"exit status {status}" + (f" ({_SHELL[status]})" if status in _SHELL else "")
+
+
+def _signal_words(number: int | None) -> str:
+    try:
+        return f"{number} ({signal.Signals(number or 0).name})"
+    except ValueError:
+        return str(number)
+
+
+def plain_text(text: str | None) -> str | None:
+    """Give text that PostgreSQL takes: without NUL and without half characters of file names."""
+    if text is None:
+        return None
+    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+# Outcomes
+
+
+def outcome_of(ended: Ended, held: Held) -> Outcome:
+    """Give the outcome that a keeper's word means, as far as no file needs to be looked at."""
+    stopped = held.stopped and ended.cause is Cause.ENDED
+    return Outcome(
+        key=ended.key,
+        # Stopping a pilot is no fault of the job: like an attempt whose lease was over, it costs no retry.
+        cause=Cause.LEASE if stopped else ended.cause,
+        sequence=ended.sequence,
+        exit_status=ended.exit_status,
+        signal=ended.signal,
+        reason=plain_text(in_words(ended, held.note, held.end_reason)),
+        seconds=ended.seconds,
+        cpu_seconds=ended.cpu_seconds,
+        max_rss_bytes=ended.max_rss_bytes,
+        devices=held.note.devices,
+    )
+
+
+def outcome_of_refusal(refused: Refused) -> Outcome:
+    """Give the outcome of an attempt that the keeper did not start: a failure only where the command is at fault."""
+    at_fault = refused.reason == "invalid" or (refused.reason == "spawn" and not _passing(refused))
+    cause = Cause.NO_START if at_fault else Cause.RETURNED
+    return Outcome(refused.key, cause, reason=plain_text(f"not started: {refused.message}"))
+
+
+def _passing(refused: Refused) -> bool:
+    return refused.errno in _PASSING
+
+
+# Batches
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """An outcome that waits, and when the attempt ended, by CLOCK_BOOTTIME."""
+
+    outcome: Outcome
+    ended_at: float
+
+    def now(self) -> Outcome:
+        return replace(self.outcome, age=max(0.0, boottime() - self.ended_at))
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What came of a batch: those that PostgreSQL would not take, each with what it said."""
+
+    refused: tuple[tuple[Outcome, str], ...] = ()
+
+
+def deliver(keeper: UUID, batch: Sequence[Pending], conn: psycopg.Connection) -> Delivery:
+    """Report a batch. One that PostgreSQL refuses for what is in it is halved until the culprit stands alone."""
+    try:
+        work.report(conn, keeper, [pending.now() for pending in batch])
+    except (
+        psycopg.DataError,
+        psycopg.IntegrityError,
+        psycopg.InternalError,
+        UnicodeError,
+    ) as error:
+        if len(batch) == 1:
+            return Delivery(((batch[0].outcome, str(error)),))
+        middle = len(batch) // 2
+        first, second = deliver(keeper, batch[:middle], conn), deliver(keeper, batch[middle:], conn)
+        return Delivery(first.refused + second.refused)
+    return Delivery()
+
+
+def set_aside(folder: Path, outcome: Outcome, error: str) -> Path:
+    """Keep an outcome that PostgreSQL does not take, with all that is known of it; gives the file."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = folder / f"{str(outcome.key).replace('/', '-')}-{outcome.key.token}.json"
+    record = {"error": error, "outcome": asdict(outcome)}
+    path.write_text(json.dumps(record, default=repr, indent=1), encoding="utf-8")
+    return path
+
+
+class Reporter:
+    """Sends what has begun and what has ended; tells the keeper when an outcome is safe."""
+
+    def __init__(self, desk: Desk, end: Callable[[AttemptKey, str], None]) -> None:
+        self.desk, self._end = desk, end
+        self._waiting: dict[UUID, deque[Pending]] = {}
+        self._oldest = 0.0
+        self._reporting = self._announcing = False
+        self._not_before = self._announce_at = 0.0
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits to be reported."""
+        return not self._reporting and not any(self._waiting.values())
+
+    def add(self, held: Held, outcome: Outcome, ended_at: float | None = None) -> None:
+        """Take in how an attempt ended; without `ended_at`, just now."""
+        held.phase = Phase.REPORTING
+        if not any(self._waiting.values()):
+            self._oldest = monotonic()
+        queue = self._waiting.setdefault(held.keeper, deque())
+        queue.append(Pending(outcome, boottime() if ended_at is None else ended_at))
+
+    def give_back(self, held: Held, reason: str) -> None:
+        """Hand a job back whose attempt has no process."""
+        self.add(held, Outcome(held.key, Cause.RETURNED, reason=reason))
+
+    def tick(self, now: float) -> float:
+        """Send what is due; gives when to be called again."""
+        return min(self._announce(), self._report(now))
+
+    # Outcomes
+
+    def _report(self, now: float) -> float:
+        count = sum(map(len, self._waiting.values()))
+        if not count or self._reporting:
+            return float("inf")
+        due = max(self._oldest + LINGER, self._not_before)
+        hurry = count >= BATCH or not self.desk.state.busy
+        if now < (self._not_before if hurry else due):
+            return due
+        keeper = next(keeper for keeper, queue in self._waiting.items() if queue)
+        queue = self._waiting[keeper]
+        batch = [queue.popleft() for _ in range(min(BATCH, len(queue)))]
+        self._oldest, self._reporting = now, True
+        self.desk.courier.ask(
+            partial(deliver, keeper, batch),
+            partial(self._delivered, keeper, batch),
+            partial(self._undelivered, keeper, batch),
+        )
+        return float("inf")
+
+    def _delivered(self, keeper: UUID, batch: Sequence[Pending], delivery: Delivery) -> None:
+        self._reporting = False
+        for outcome, error in delivery.refused:
+            path = set_aside(self.desk.folder / "set-aside", outcome, error)
+            log.error("the database does not take the outcome of job %s: %s", outcome.key, path)
+            self.desk.troubles["set aside"] = f"an outcome could not be reported: see {path}"
+        self._acknowledge(keeper, [pending.outcome for pending in batch])
+        if any(not pending.outcome.succeeded for pending in batch):
+            self.desk.appetite.refresh()  # what failed may be to be done again
+
+    def _acknowledge(self, keeper: UUID, outcomes: Iterable[Outcome]) -> None:
+        port = self.desk.keepers.ports.get(keeper)
+        sequences = [o.sequence for o in outcomes if o.sequence is not None]
+        for outcome in outcomes:
+            self.desk.state.drop(outcome.key)
+        if port and port.link and sequences:
+            port.link.send_ack(sequences)
+
+    def _undelivered(self, keeper: UUID, batch: Sequence[Pending], error: Exception) -> None:
+        log.error("a report failed, trying again: %s", error, exc_info=_unless_said(error))
+        self._reporting = False
+        self._waiting[keeper].extendleft(reversed(batch))
+        self._not_before = monotonic() + AGAIN_AFTER
+
+    # Starts
+
+    def _announce(self) -> float:
+        if self._announcing:
+            return float("inf")
+        if monotonic() < self._announce_at:
+            return self._announce_at
+        now = boottime()
+        fresh = [
+            held
+            for held in self.desk.state.held.values()
+            if held.phase is Phase.RUNNING and held.began is not None and not held.announced
+        ]
+        due = [held for held in fresh if now - (held.began or now) >= ANNOUNCE_AFTER]
+        if not due:
+            wait = min((ANNOUNCE_AFTER - now + (held.began or now) for held in fresh), default=None)
+            return float("inf") if wait is None else monotonic() + max(0.0, wait)
+        keeper = due[0].keeper
+        self._send_starts(keeper, [held for held in due if held.keeper == keeper])
+        return float("inf")
+
+    def _send_starts(self, keeper: UUID, batch: list[Held]) -> None:
+        self._announcing = True
+        for held in batch:
+            held.announced = True
+
+        def call(conn: psycopg.Connection) -> tuple[AttemptKey, ...]:
+            now = boottime()
+            starts = [
+                Started(held.key, max(0.0, now - (held.began or now)), held.note.devices)
+                for held in batch
+            ]
+            return work.started(conn, keeper, starts)
+
+        self.desk.courier.ask(call, self._announced, partial(self._unannounced, batch))
+
+    def _announced(self, refused: tuple[AttemptKey, ...]) -> None:
+        self._announcing = False
+        for key in refused:
+            self._end(key, "its job was given to another attempt")
+
+    def _unannounced(self, batch: list[Held], error: Exception) -> None:
+        log.error("reporting starts failed: %s", error, exc_info=_unless_said(error))
+        self._announcing = False
+        self._announce_at = monotonic() + AGAIN_AFTER
+        for held in batch:
+            held.announced = False
+
+
+def _unless_said(error: Exception) -> Exception | None:
+    return None if isinstance(error, OrchestraError) else error

@@ -1,0 +1,84 @@
+"""Which of the waiting attempts get slots now, and which devices. Pure."""
+
+from __future__ import annotations
+
+from orchestra.domain.models import TaskSpec
+from orchestra.domain.states import Queue
+from orchestra.pilot.state import Held, Phase, PilotState
+
+NO_DEVICE = "-1"
+
+
+def visible_devices(value: str | None) -> tuple[str, ...] | None:
+    """Read a CUDA_VISIBLE_DEVICES: indexes or UUIDs, opaque; None if it is not set.
+
+    The first entry that names no device ends the list (CUDA C++ Programming Guide, "CUDA Environment Variables").
+    """
+    if value is None:
+        return None
+    devices: list[str] = []
+    for entry in (part.strip() for part in value.split(",")):
+        if not entry or entry.startswith("-"):
+            break
+        if entry not in devices:
+            devices.append(entry)
+    return tuple(devices)
+
+
+def slots_of(task: TaskSpec) -> int:
+    """Count the slots that each job of a task takes."""
+    return max(1, task.resources.cores if task.queue is Queue.CPU else task.resources.gpus)
+
+
+def devices(state: PilotState) -> tuple[str, ...]:
+    """Give the devices that GPU jobs may use now, one a slot."""
+    enabled = state.enabled[Queue.GPU]
+    if state.visible is None:
+        return tuple(str(index) for index in range(enabled))
+    return state.visible[:enabled]
+
+
+def offered(state: PilotState, queue: Queue) -> int:
+    """Count the slots that jobs may use now: no more GPU slots than devices."""
+    return len(devices(state)) if queue is Queue.GPU else state.enabled[queue]
+
+
+def free(state: PilotState, queue: Queue) -> int:
+    """Count the slots that nobody uses; 0 while more are in use than are offered."""
+    return max(0, offered(state, queue) - state.in_use(queue))
+
+
+def startable(state: PilotState) -> list[tuple[Held, str | None]]:
+    """Give the waiting attempts that fit now, each with the devices that it gets (by commas; None on the cpu queue).
+
+    Each queue is served in order: an attempt that needs more than is free holds those behind it back, or it would
+    wait for ever.
+    """
+    chosen: list[tuple[Held, str | None]] = []
+    for queue in Queue:
+        room = free(state, queue)
+        idle = _idle_devices(state)
+        for held in state.waiting(queue):
+            needed = held.note.slots
+            given = idle[:needed] if queue is Queue.GPU else []
+            if needed > room or (queue is Queue.GPU and len(given) < needed):
+                break
+            room -= needed
+            del idle[: len(given)]
+            chosen.append((held, ",".join(given) if queue is Queue.GPU else None))
+    return chosen
+
+
+def unfit(state: PilotState) -> list[Held]:
+    """Give the waiting attempts that could not start even on the idle node."""
+    return [held for held in state.waiting() if held.note.slots > offered(state, held.note.queue)]
+
+
+def _idle_devices(state: PilotState) -> list[str]:
+    taken = {
+        device
+        for held in state.held.values()
+        if held.phase in (Phase.PREPARING, Phase.RUNNING)
+        for device in held.devices
+    }
+    return [device for device in devices(state) if device not in taken]

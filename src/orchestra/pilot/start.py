@@ -1,0 +1,171 @@
+"""The start of an attempt: inputs checked, folder made, command rendered, keeper told."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from pathlib import PurePosixPath
+
+from orchestra.domain.command import Template, parse
+from orchestra.domain.errors import OrchestraError, VolumeError
+from orchestra.domain.models import Grant, JobPaths, Outcome, TaskSpec
+from orchestra.domain.states import Cause, Queue
+from orchestra.pilot import folders, slots
+from orchestra.pilot.desk import Desk, Kit
+from orchestra.pilot.report import Reporter, plain_text
+from orchestra.pilot.state import Held, Note, Phase
+from orchestra.runtimes import Bind, RuntimeJob, choose
+from orchestra.runtimes.environment import JobValues, environment
+
+UNFIT_PAUSE = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """All that a keeper needs; `log` is an open descriptor."""
+
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+    log: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unready:
+    """Why an attempt cannot start, in one sentence."""
+
+    cause: Cause
+    reason: str
+
+
+def prepare(kit: Kit, task: TaskSpec, grant: Grant, note: Note) -> Ready | Unready:
+    """Make ready what one attempt needs. Runs in an I/O thread."""
+    if trouble := kit.inputs.trouble(task, grant.config):
+        return Unready(Cause.INPUT, trouble)
+    paths = JobPaths(PurePosixPath(task.folder), grant.key.ordinal)
+    try:
+        return _ready(kit, task, grant, note, paths)
+    except VolumeError as error:
+        return Unready(Cause.VOLUME, str(error))
+    except (OrchestraError, ValueError) as error:
+        return Unready(Cause.NO_START, f"not started: {error}")
+
+
+def _ready(kit: Kit, task: TaskSpec, grant: Grant, note: Note, paths: JobPaths) -> Ready | Unready:
+    runtime = choose(kit.runtimes, task.image)
+    if runtime is None:
+        return Unready(Cause.RETURNED, f"this node cannot run the image {task.image}")
+    job = runtime_job(kit, task, grant, note, paths)
+    argv = runtime.argv(job)
+    new = grant.folder_number == grant.key.number
+    log = folders.open_attempt(task.volume, paths, grant.folder_number, new=new)
+    try:
+        if grant.done_attempt is None:
+            folders.point_link(paths, grant.folder_number)
+    except VolumeError:
+        os.close(log)
+        raise
+    return Ready(argv, job.environment, log)
+
+
+def runtime_job(kit: Kit, task: TaskSpec, grant: Grant, note: Note, paths: JobPaths) -> RuntimeJob:
+    """Give an attempt as its runtime wants it. Touches no file.
+
+    Raises:
+        BadInput: a path cannot be written where its tag stands in the command.
+    """
+    folder = paths.attempt(grant.folder_number)
+    values = JobValues(
+        task=task.id,
+        job=grant.key.ordinal,
+        attempt=grant.key.number,
+        data=task.inputs.get("DATA", ""),
+        config=grant.config.path,
+        out=str(folder),
+        volume=task.volume,
+        devices=note.devices or "",
+        cores=task.resources.cores,
+        given=task.env,
+    )
+    tags = {**task.inputs, "IN": grant.config.path, "OUT": str(folder)}
+    reads = (grant.config.path, *task.inputs.values())
+    return RuntimeJob(
+        command=_template(task.command).render(tags),
+        folder=folder,
+        environment=environment(kit.environment, values, prefix=kit.prefix),
+        binds=(
+            Bind(PurePosixPath(task.volume)),
+            *(Bind(PurePosixPath(path), read_only=True) for path in reads),
+        ),
+        gpus=tuple(note.devices.split(",")) if note.devices and task.queue is Queue.GPU else (),
+        image=task.image,
+        label=str(grant.key),
+    )
+
+
+@lru_cache(maxsize=64)
+def _template(command: str) -> Template:
+    return parse(command)
+
+
+class Starter:
+    """Gives slots to waiting attempts and hands them to their keeper."""
+
+    def __init__(self, desk: Desk, reporter: Reporter) -> None:
+        self.desk, self._reporter = desk, reporter
+
+    def tick(self) -> None:
+        """Start what fits."""
+        self._return_unfit()
+        for held, devices in slots.startable(self.desk.state):
+            port = self.desk.keepers.ports.get(held.keeper)
+            if port and port.link and held.grant and held.task:
+                self._begin(held, held.task, held.grant, devices)
+
+    def _return_unfit(self) -> None:
+        state = self.desk.state
+        for held in slots.unfit(state):
+            queue = held.note.queue
+            has = f"of which this node has {slots.offered(state, queue)}"
+            why = f"job {held.key.task_id}/{held.key.ordinal} needs {held.note.slots} {queue} slots, {has}"
+            self._reporter.give_back(held, why)
+            if slots.offered(state, queue):
+                self.desk.pause_claims(UNFIT_PAUSE, why)
+
+    def _begin(self, held: Held, task: TaskSpec, grant: Grant, devices: str | None) -> None:
+        held.phase = Phase.PREPARING
+        held.note = replace(held.note, devices=devices)
+        self.desk.workers.submit(
+            partial(prepare, self.desk.kit, task, grant, held.note), partial(self._prepared, held)
+        )
+
+    def _prepared(self, held: Held, result: Ready | Unready) -> None:
+        if isinstance(result, Unready):
+            reason = plain_text(result.reason)
+            self._reporter.add(held, Outcome(held.key, result.cause, reason=reason))
+        elif trouble := self._too_late(held):
+            os.close(result.log)
+            self._reporter.give_back(held, trouble)
+        else:
+            self._spawn(held, result)
+
+    def _too_late(self, held: Held) -> str | None:
+        port = self.desk.keepers.ports.get(held.keeper)
+        if held.end_reason is not None:
+            return f"not started: {held.end_reason}"
+        return None if port and port.link else "not started: its keeper has gone"
+
+    def _spawn(self, held: Held, ready: Ready) -> None:
+        port = self.desk.keepers.ports[held.keeper]
+        assert port.link is not None
+        held.phase = Phase.RUNNING
+        port.link.send_spawn(
+            held.key,
+            ready.argv,
+            ready.environment,
+            ready.log,
+            timeout=held.note.timeout,
+            grace=held.note.grace,
+            note=held.note.to_json(),
+        )

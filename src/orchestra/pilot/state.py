@@ -1,0 +1,149 @@
+"""What an agent knows, in memory: its slots and the attempts that it holds. Plain values, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+from orchestra.domain.models import AttemptKey, Grant, TaskSpec
+from orchestra.domain.states import Queue
+
+
+class Phase(Enum):
+    """How far an attempt is on this node."""
+
+    WAITING = "waiting"
+    """In: a claim. Out: slots come free; it is handed back."""
+    PREPARING = "preparing"
+    """Has its slots; an I/O thread makes its folder. Out: the keeper is told to start it; its start failed."""
+    RUNNING = "running"
+    """The keeper was told to start it, or told us that it runs. Out: the keeper says how it ended."""
+    EXAMINING = "examining"
+    """Its process has ended; an I/O thread reads the end of its log. Out: its outcome is ready."""
+    REPORTING = "reporting"
+    """Its outcome waits for the database. Out: the report is committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What an agent needs to know of an attempt that an earlier agent started.
+
+    It travels with the attempt through the keeper, as JSON.
+    """
+
+    queue: Queue
+    slots: int
+    task_folder: str
+    folder_number: int
+    done_attempt: int | None
+    complete_file: str | None
+    timeout: float | None
+    grace: float
+    devices: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Give it as JSON values, under short names: a keeper keeps only 3000 bytes of it."""
+        return {
+            "q": self.queue.value,
+            "s": self.slots,
+            "f": self.task_folder,
+            "n": self.folder_number,
+            "d": self.done_attempt,
+            "c": self.complete_file,
+            "t": self.timeout,
+            "g": self.grace,
+            "v": self.devices,
+        }
+
+    @classmethod
+    def from_json(cls, note: dict[str, Any]) -> Note:
+        """Read what `to_json` wrote."""
+        return cls(
+            queue=Queue(note["q"]),
+            slots=note["s"],
+            task_folder=note["f"],
+            folder_number=note["n"],
+            done_attempt=note["d"],
+            complete_file=note["c"],
+            timeout=note["t"],
+            grace=note["g"],
+            devices=note["v"],
+        )
+
+
+@dataclass(slots=True)
+class Held:
+    """An attempt that this node holds.
+
+    Args:
+        began: when its process started, by CLOCK_BOOTTIME; None as long as the keeper has not said so.
+        announced: the database was told that it started.
+        end_reason: why it is to be ended, once that is wanted.
+        stopped: that is because this pilot is being stopped; the job runs again elsewhere.
+    """
+
+    key: AttemptKey
+    keeper: UUID
+    note: Note
+    phase: Phase
+    grant: Grant | None = None
+    task: TaskSpec | None = None
+    began: float | None = None
+    announced: bool = False
+    end_reason: str | None = None
+    stopped: bool = False
+
+    @property
+    def takes_slots(self) -> bool:
+        return self.phase in (Phase.PREPARING, Phase.RUNNING)
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        given = self.note.devices
+        return tuple(given.split(",")) if given and self.note.queue is Queue.GPU else ()
+
+
+@dataclass(slots=True)
+class PilotState:
+    """The slots of a node and the attempts that its agent looks after, in the order in which they came.
+
+    `visible` is the pilot's own list of devices, None if it was not given one.
+    """
+
+    enabled: dict[Queue, int] = field(default_factory=lambda: dict.fromkeys(Queue, 0))
+    visible: tuple[str, ...] | None = None
+    held: dict[AttemptKey, Held] = field(default_factory=dict)
+    leaving: bool = False
+
+    def add(self, held: Held) -> None:
+        self.held[held.key] = held
+
+    def drop(self, key: AttemptKey) -> None:
+        self.held.pop(key, None)
+
+    def waiting(self, queue: Queue | None = None) -> list[Held]:
+        """Give the attempts that wait for slots, first come first."""
+        return [
+            held
+            for held in self.held.values()
+            if held.phase is Phase.WAITING and queue in (None, held.note.queue)
+        ]
+
+    def of_keeper(self, keeper: UUID) -> Iterator[Held]:
+        return (held for held in self.held.values() if held.keeper == keeper)
+
+    def in_use(self, queue: Queue) -> int:
+        """Count the slots that are taken, over all keepers."""
+        return sum(
+            held.note.slots
+            for held in self.held.values()
+            if held.takes_slots and held.note.queue is queue
+        )
+
+    @property
+    def busy(self) -> bool:
+        """Whether something has a process, or is about to have one."""
+        return any(held.takes_slots for held in self.held.values())

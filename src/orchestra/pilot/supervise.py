@@ -1,0 +1,197 @@
+"""What keepers say, and what is done about it: attempts have begun, have ended, are to be ended."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from orchestra.domain.errors import VolumeError
+from orchestra.domain.models import AttemptKey, JobPaths, Outcome
+from orchestra.domain.states import Cause
+from orchestra.pilot import folders, leftovers, link
+from orchestra.pilot.desk import Desk
+from orchestra.pilot.keepers import Port
+from orchestra.pilot.report import Reporter, outcome_of, outcome_of_refusal, plain_text
+from orchestra.pilot.state import Held, Note, Phase
+
+log = logging.getLogger(__name__)
+
+TAIL_OF_FAILURE = 64 * 1024
+TAIL_OF_SUCCESS = 4 * 1024
+REFUSED_PAUSE = 5.0
+
+
+def examine(outcome: Outcome, note: Note) -> Outcome:
+    """Look at what an attempt left: its "complete" file, its log; have the link point at a success. An I/O thread's."""
+    paths = JobPaths(PurePosixPath(note.task_folder), outcome.key.ordinal)
+    folder = Path(paths.attempt(note.folder_number))
+    cause, reason = outcome.cause, outcome.reason
+    wanted = note.complete_file if outcome.succeeded else None
+    if wanted and not folders.has_file(folder, wanted):
+        cause = Cause.NOT_COMPLETE
+        reason = plain_text(f"exit status 0, but {wanted} is missing in {folder}")
+    success = outcome.succeeded and cause is Cause.EXIT
+    if success:
+        _link(paths, note.folder_number)
+    limit = TAIL_OF_SUCCESS if success else TAIL_OF_FAILURE
+    size, end = folders.tail(Path(paths.log(note.folder_number)), limit)
+    return replace(outcome, cause=cause, reason=reason, log_bytes=size, log_tail=end)
+
+
+def _link(paths: JobPaths, folder_number: int) -> None:
+    try:
+        folders.point_link(paths, folder_number)
+    except VolumeError as error:
+        log.warning("%s", error)  # the results are in the attempt's folder all the same
+
+
+class Supervisor:
+    """Takes in what keepers say."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.reporter = Reporter(desk, self.end)
+        self.renew_wanted = False
+
+    def tick(self, now: float) -> float:
+        """Hear every keeper; gives when to be called again."""
+        for port in list(self.desk.keepers.ports.values()):
+            if port.link:
+                self._hear(port)
+            elif not port.dead and now >= port.again_at and self.desk.keepers.reconnect(port):
+                self.meet(port)
+        self._bury()
+        return min(
+            (p.again_at for p in self.desk.keepers.ports.values() if not p.link and not p.dead),
+            default=float("inf"),
+        )
+
+    def meet(self, port: Port) -> None:
+        """Compare what a keeper says in its hello with what this agent holds."""
+        hello, state = port.hello, self.desk.state
+        for ended in hello.outcomes:
+            self._on_ended(port, ended)
+        if port.dead:
+            self._on_death(port)
+            return
+        for started in hello.running:
+            self._on_started(port, started)
+        there = {started.key for started in hello.running} | {e.key for e in hello.outcomes}
+        for held in list(state.of_keeper(port.id)):
+            if held.phase is Phase.RUNNING and held.key not in there:
+                self.reporter.give_back(held, "its start got lost on the way to its keeper")
+
+    def end(self, key: AttemptKey, reason: str, *, stopped: bool = False) -> None:
+        """Have an attempt ended, wherever it is on its way. May be repeated."""
+        held = self.desk.state.held.get(key)
+        if held is None or held.phase in (Phase.EXAMINING, Phase.REPORTING):
+            return
+        again = held.end_reason is not None
+        held.end_reason = held.end_reason or reason
+        held.stopped = held.stopped or stopped
+        if held.phase is Phase.WAITING:
+            self.reporter.give_back(held, f"not started: {reason}")
+        elif held.phase is Phase.RUNNING and not again:
+            self._send_end(held, reason)
+
+    def _send_end(self, held: Held, reason: str) -> None:
+        port = self.desk.keepers.ports.get(held.keeper)
+        if port and port.link:
+            port.link.send_end(held.key, grace=held.note.grace, reason=reason)
+
+    # What keepers say
+
+    def _hear(self, port: Port) -> None:
+        assert port.link is not None
+        try:
+            for event in port.link.receive():
+                self._on_event(port, event)
+        except link.KeeperSuperseded:
+            # Another agent: the database knows which of us decides.
+            self.desk.keepers.lose(port, reconnect=False)
+            self.renew_wanted = True
+        except link.KeeperError as error:
+            log.warning("keeper %s: %s", port.id, error)
+            self.desk.keepers.lose(port, reconnect=True)
+
+    def _on_event(self, port: Port, event: link.Event) -> None:
+        match event:
+            case link.Hello():
+                port.hello = event
+                self.meet(port)
+            case link.Started():
+                self._on_started(port, event)
+            case link.Refused():
+                self._on_refused(event)
+            case link.Ended():
+                self._on_ended(port, event)
+
+    def _on_started(self, port: Port, started: link.Started) -> None:
+        held = self._held(port, started)
+        held.began = started.boottime
+        if held.end_reason is not None and held.phase is Phase.RUNNING:
+            self._send_end(held, held.end_reason)
+
+    def _on_refused(self, refused: link.Refused) -> None:
+        held = self.desk.state.held.get(refused.key)
+        if held is None or held.phase is not Phase.RUNNING:
+            return
+        outcome = outcome_of_refusal(refused)
+        self.reporter.add(held, outcome)
+        if outcome.cause is Cause.RETURNED:
+            self.desk.pause_claims(REFUSED_PAUSE, f"cannot start jobs: {refused.message}")
+
+    def _on_ended(self, port: Port, ended: link.Ended) -> None:
+        held = self._held(port, ended)
+        if held.phase in (Phase.EXAMINING, Phase.REPORTING):
+            return
+        held.phase = Phase.EXAMINING
+        if ended.cause is Cause.EXIT and ended.exit_status == 0:
+            self.desk.appetite.measure(ended.key.task_id, ended.seconds)
+        same_boot = port.hello.boot_id == self.desk.boot_id
+        ended_at = ended.boottime if same_boot else None
+        self.desk.workers.submit(
+            partial(examine, outcome_of(ended, held), held.note),
+            lambda outcome: self.reporter.add(held, outcome, ended_at),
+        )
+
+    def _held(self, port: Port, event: link.Started | link.Ended) -> Held:
+        held = self.desk.state.held.get(event.key)
+        if held is None:  # an earlier agent started it
+            held = Held(event.key, port.id, Note.from_json(event.note), Phase.RUNNING)
+            self.desk.state.add(held)
+        return held
+
+    # Keepers that died
+
+    def _on_death(self, port: Port) -> None:
+        """Nobody can know how the attempts of a dead keeper end: they are ended, and are lost."""
+        same_boot = port.hello.boot_id == self.desk.boot_id
+        ended = {outcome.key for outcome in port.hello.outcomes}
+        running = [started for started in port.hello.running if started.key not in ended]
+        for started in running:
+            held = self._held(port, started)
+            held.phase = Phase.EXAMINING
+            work = partial(self._lay_to_rest, started, held.note, same_boot)
+            self.desk.workers.submit(work, partial(self.reporter.add, held))
+        there = {started.key for started in running} | ended
+        for held in list(self.desk.state.of_keeper(port.id)):
+            if held.key not in there and held.phase in (Phase.WAITING, Phase.RUNNING):
+                self.reporter.give_back(held, "its keeper has died")
+
+    @staticmethod
+    def _lay_to_rest(started: link.Started, note: Note, same_boot: bool) -> Outcome:
+        if same_boot:
+            leftovers.end(started, grace=note.grace)
+        reason = "its keeper has died" if same_boot else "its node was started anew"
+        outcome = Outcome(started.key, Cause.LOST, reason=reason, devices=note.devices)
+        return examine(outcome, note)
+
+    def _bury(self) -> None:
+        """Forget the dead of which all is reported, once the database has compared what they were granted."""
+        for port in list(self.desk.keepers.ports.values()):
+            nothing_left = not any(self.desk.state.of_keeper(port.id))
+            if port.dead and port.reconciled and nothing_left:
+                self.desk.keepers.bury(port)

@@ -1,0 +1,166 @@
+"""Nodes, data sets, tasks and real pilots for a test, in one database."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from orchestra.domain.models import Policy, Task
+from orchestra.domain.states import JobState, Queue, TaskState
+from orchestra.pilot import link
+from orchestra.services import datasets, task_creation, users
+from orchestra.store import tasks as task_store
+from support import pilot_process
+from support.waiting import wait_until
+
+
+@dataclass
+class Cluster:
+    """What a test with pilots arranges and looks at. `folder` is the volume, too."""
+
+    conn: psycopg.Connection
+    url: str
+    folder: Path
+    pilots: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def node(self, name: str = "gauss", *, cpu: int = 2, gpu: int = 0) -> None:
+        self.conn.execute(
+            "insert into node (name, cpu_enabled, cpu_max, gpu_enabled, gpu_max) values (%s, %s, 64, %s, 64)",
+            [name, cpu, gpu],
+        )
+
+    def pilot(
+        self,
+        node: str = "gauss",
+        *flags: str,
+        machine: str | None = None,
+        env: dict[str, str] | None = None,
+        **options: Any,
+    ) -> subprocess.Popen[str]:
+        """Start a pilot, with the conductor in it unless told otherwise."""
+        process = subprocess.Popen(
+            [sys.executable, pilot_process.__file__, self.url, node, self.home(node), *(flags or ("--master",))],
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stderr=options.pop("stderr", subprocess.DEVNULL),
+            text=True,
+            start_new_session=True,
+            **options,
+        )  # fmt: skip
+        self.pilots.append(process)
+        return process
+
+    def home(self, node: str = "gauss") -> Path:
+        """The folder of a node's pilot."""
+        return self.folder / "pilots" / node
+
+    def log(self, node: str = "gauss") -> str:
+        path = self.home(node) / "agent.log"
+        return path.read_text() if path.exists() else "(no log)"
+
+    def end(self) -> None:
+        """End every pilot, keeper and job."""
+        for process in self.pilots:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+        for spool in self.folder.glob("pilots/*/keepers/*/spool"):
+            if link.is_alive(spool.parent):
+                hello = link.read_spool(spool.parent)
+                for started in hello.running:
+                    _kill(-started.pid)
+                _kill(hello.pid)
+
+    # Work
+
+    def configs(self, count: int, name: str = "grid") -> str:
+        """Register a data set of small files: the file of config n holds n."""
+        root = self.folder / name
+        root.mkdir()
+        for number in range(count):
+            (root / f"config.{number}.txt").write_text(f"{number}\n")
+        return self.dataset(name, root)
+
+    def dataset(self, name: str, path: Path) -> str:
+        user, _ = users.ensure(self.conn, "ana", "ana@example.org")
+        full = f"user.ana.{name}"
+        datasets.create(self.conn, user, full, path)
+        return full
+
+    def data(self) -> str:
+        path = self.folder / "data.txt"
+        path.write_text("data\n")
+        return self.dataset("data", path)
+
+    def task(self, jobs: int, command: str, *, name: str = "work", **options: Any) -> Task:
+        """Make a task of that many jobs; `policy` options are given by name, the test is left out unless asked for."""
+        config = options.pop("config", None) or self.configs(jobs, f"{name}-configs")
+        data = options.pop("data", None) or self.data()
+        names = Policy.__dataclass_fields__.keys() & options.keys()
+        policy = Policy(**{"test_jobs": 0, **{key: options.pop(key) for key in names}})
+        new = task_creation.NewTask(
+            name=f"user.ana.{name}",
+            command=command,
+            config=config,
+            data=data,
+            volume=str(self.folder),
+            account=options.pop("account", "root"),
+            host="test",
+            queue=options.pop("queue", Queue.CPU),
+            policy=policy,
+            **options,
+        )
+        user, _ = users.ensure(self.conn, "ana", "ana@example.org")
+        return task_creation.create(self.conn, task_creation.plan(self.conn, new, user))
+
+    # Looking
+
+    def state(self, task: Task) -> TaskState:
+        found = task_store.by_id(self.conn, task.id)
+        assert found
+        return found.state
+
+    def wait_for(self, task: Task, state: TaskState, timeout: float = 30) -> None:
+        wait_until(
+            lambda: self.state(task) is state, timeout, lambda: f"{self.jobs(task)}\n{self.log()}"
+        )
+
+    def wait_for_job(self, task: Task, job: int, state: JobState, timeout: float = 20) -> None:
+        wait_until(
+            lambda: self.jobs(task)[job] is state,
+            timeout,
+            lambda: f"{self.attempts(task)}\n{self.log()}",
+        )
+
+    def jobs(self, task: Task) -> list[JobState]:
+        rows = self.conn.execute(
+            "select state from job where task_id = %s order by ordinal", [task.id]
+        )
+        return [JobState(row[0]) for row in rows]
+
+    def attempts(self, task: Task) -> list[tuple[Any, ...]]:
+        """All attempts: job, number, cause, exit status, signal, reason."""
+        rows = self.conn.execute(
+            "select ordinal, number, coalesce(cause, case when lost_at is not null then 'lost' end), exit_status, "
+            "signal, reason from attempt where task_id = %s order by ordinal, number",
+            [task.id],
+        )
+        return rows.fetchall()
+
+    def out(self, task: Task, job: int) -> Path:
+        """Where people find a job's result."""
+        return Path(task.folder) / f"job_configId_{job}"
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
