@@ -157,7 +157,7 @@ def test_bash_reads_exactly_the_value_back_in_its_own_quotes(value: str) -> None
 @given(value=values.filter(lambda value: "\n" not in value and "\r" not in value))
 def test_here_documents(shell: str, announced: str, value: str) -> None:
     end = announced.lstrip("<- ").strip("'\"\\")
-    if value in end or value == "":
+    if value in end or value[:1] == end[:1]:
         return
     text = f"cat {announced} # it's\na %IN \\$ \"b'\n%IN\n{end}\n{PRINT}'%IN'"
     shown = subprocess.run(
@@ -172,7 +172,7 @@ def test_here_documents(shell: str, announced: str, value: str) -> None:
     assert (body, last) == (wanted, value)
 
 
-@pytest.mark.parametrize("value", ["a\nEOF\necho pwned", "EOF", "O", ""])
+@pytest.mark.parametrize("value", ["a\nEOF\necho pwned", "EOF", "O", "", "Eé"])
 def test_a_value_that_would_end_a_here_document_is_refused(value: str) -> None:
     with pytest.raises(BadInput, match="here-document"):
         rendered("cat <<EOF\n%IN\nEOF", value)

@@ -223,8 +223,10 @@ def _quoted(value: str) -> str:
 
 
 def _check_line(tag: Tag, value: str) -> None:
-    if "\n" in value or value in tag.delimiter:
+    # Where a line begins as the delimiter does, dash loses the first byte of a letter that is not ASCII.
+    begins_alike = value[:1] == tag.delimiter[:1]
+    if "\n" in value or value in tag.delimiter or begins_alike:
         raise BadInput(
-            f"%{tag.name} stands in a here-document, where {value!r} would end it.",
+            f"%{tag.name} stands in a here-document, where {value!r} could end it.",
             hint="Put it on the command line of the program instead.",
         )
