@@ -209,6 +209,17 @@ def test_a_long_and_hostile_name(hostile_dir: Path) -> None:
         remove(data)
 
 
+def test_a_folder_s_name_is_no_code(tmp_path: Path) -> None:
+    data = tmp_path / "$(touch injected); `touch injected`" / 'da"ta'
+    try:
+        connect(embedded.ensure_running(data, settings=FAST)).close()
+        assert embedded.stop(data)
+    finally:
+        remove(data)
+    assert [path.name for path in Path("/").glob("injected")] == []
+    assert [path.name for path in tmp_path.rglob("injected")] == []
+
+
 def test_a_half_made_database_is_made_anew(data: Path) -> None:
     embedded.ensure_running(data, settings=FAST)
     embedded.stop(data)

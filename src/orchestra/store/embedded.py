@@ -7,19 +7,15 @@ also keeps the cleaners of /var/tmp out.
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
-import secrets
-import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from orchestra.domain.errors import DatabaseUnavailable, Refused
-from orchestra.store import datafolder, pginstall, postmaster
+from orchestra.domain.errors import DatabaseUnavailable, Refused, VolumeError
+from orchestra.store import datafolder, initdb, pginstall, postmaster
 from orchestra.store.database import connect
 from orchestra.store.pginstall import MAJOR, Announce, Programs
 from orchestra.store.postmaster import NAME, Place
@@ -28,7 +24,6 @@ from orchestra.store.sql import load
 START_TIMEOUT = 60.0
 
 _SQL = load("embedded")
-_SOCKET_PATH_LIMIT = 107  # of the kernel, for <folder>/.s.PGSQL.<port>
 _LOG_LIMIT = 10_000_000  # bytes
 _NO_SETTINGS: Mapping[str, str] = {}
 
@@ -86,17 +81,13 @@ def ensure_running(
         return url
     # Root's account passes through the folder to its own part of it.
     datafolder.make_private(place.data, mode=0o700 if os.geteuid() else 0o711)
-    with postmaster.one_at_a_time(place):
-        if url := postmaster.answering(place):
-            return url
-        left_running = (place.cluster / "postmaster.pid").exists()
-        datafolder.claim_for(place.data, datafolder.this_host(), left_running=left_running)
-        programs = pginstall.of_the_wheel() if os.geteuid() else pginstall.for_root(say)
-        _make_server_folder(place, programs)
-        if not place.exists:
-            _initialise(place, programs)
-            say(f"embedded PostgreSQL {MAJOR}, new, in {place.data}")
-        return _start(place, programs, {**_SETTINGS, **settings})
+    try:
+        with postmaster.one_at_a_time(place):
+            return postmaster.answering(place) or _make_and_start(place, say, settings)
+    except OSError as error:
+        raise VolumeError(
+            f"{error.filename or place.data} cannot be used for the database: {error.strerror}."
+        ) from error
 
 
 def url_if_running(data_dir: Path | None = None) -> str | None:
@@ -168,138 +159,61 @@ def _choose(data_dir: Path | None, say: Announce | None = None) -> Path:
     return folder
 
 
-def _make_server_folder(place: Place, programs: Programs) -> None:
-    """Make the part of the folder that is the server's own.
-
-    Where root's account cannot enter the data folder (root's home, a private folder of /tmp), a link stands there and
-    the files are beside the account's programs.
-    """
-    account = programs.account
-    if place.server.exists():
-        return
-    if account is None:
-        place.link.mkdir(mode=0o700)
-        return
-    place.link.unlink(missing_ok=True)  # to files that are gone
-    folder, home = place.link, place.data.resolve()
-    if not all(parent.stat().st_mode & 0o001 for parent in [home, *home.parents]):
-        _remove_orphans()
-        folder = pginstall.SHARED / "databases" / secrets.token_hex(6)
-        folder.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
-    folder.mkdir(mode=0o700)
-    os.chown(folder, account.uid, account.gid)
-    if folder != place.link:
-        place.link.symlink_to(folder)
-        # Last: what has such a note and no link to it is an orphan.
-        folder.with_suffix(".of").write_bytes(os.fsencode(place.data))
-
-
-def _remove_orphans() -> None:
-    """Remove databases whose data folder was removed."""
-    for note in (pginstall.SHARED / "databases").glob("*.of"):
-        folder = note.with_suffix("")
-        home = Path(os.fsdecode(note.read_bytes())) / "server"
-        in_use = home.is_symlink() and home.readlink() == folder
-        if not in_use and not (folder / f"pg{MAJOR}" / "postmaster.pid").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            note.unlink(missing_ok=True)
-
-
-def _socket_folder(place: Place, programs: Programs) -> Path:
-    """Make the private folder of the server's socket: in the data folder, or where that name is long, in /tmp.
-
-    Not in XDG_RUNTIME_DIR: that is emptied when its user signs out, and the server lives on.
-    """
-    server = place.server.resolve()
-    folder = server / "socket"
-    plain = re.fullmatch(
-        r"[\w/.+-]+", str(folder), re.ASCII
-    )  # lists of hosts and folders have commas
-    if not plain or len(os.fsencode(folder / ".s.PGSQL.65535")) > _SOCKET_PATH_LIMIT:
-        token = hashlib.sha256(os.fsencode(server)).hexdigest()[:12]
-        folder = Path(f"/tmp/orchestra-{os.geteuid()}-{token}")  # noqa: S108 - private, and checked below
-    owner = programs.account.uid if programs.account else os.geteuid()
-    folder.mkdir(mode=0o700, exist_ok=True)
-    facts = folder.lstat()
-    if folder.is_symlink() or facts.st_uid not in {owner, os.geteuid()}:
-        raise Refused(
-            f"{folder}, where the database's socket belongs, is somebody else's.",
-            hint="Have it removed, or give a data_dir with a shorter name.",
-        )
-    folder.chmod(0o700)
-    if facts.st_uid != owner:
-        os.chown(folder, owner, -1)
-    return folder
-
-
 # --- make and start -----------------------------------------------------------------------------------------------
 
 
-def _initialise(place: Place, programs: Programs) -> None:
-    """Make the files of the database beside their place, and move them there when they are whole."""
-    for leftover in place.server.glob(f"{place.cluster.name}.new*"):
-        shutil.rmtree(leftover, ignore_errors=True)
-    if not place.password.exists():
-        _write_private(place.password, secrets.token_urlsafe(24))
-    beside = place.server / f"{place.cluster.name}.new"
-    password_file = place.server / "password.new"
-    _write_private(password_file, place.password.read_text(encoding="ascii"), programs)
-    try:
-        done = programs.run(
-            "initdb",
-            [
-                *("-D", str(beside), "-U", NAME, f"--pwfile={password_file}"),
-                *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"),
-            ],
-        )
-    finally:
-        password_file.unlink(missing_ok=True)
-    if done.returncode:
-        shutil.rmtree(beside, ignore_errors=True)
-        raise DatabaseUnavailable(
-            f"no database can be made in {place.data}: {_complaint(done.stderr)}",
-            hint='Another folder can be named: "data_dir" in the configuration.',
-        )
-    beside.rename(place.cluster)
+def _make_and_start(place: Place, say: Announce, settings: Mapping[str, str]) -> str:
+    left_running = (place.cluster / "postmaster.pid").exists()
+    datafolder.claim_for(place.data, datafolder.this_host(), left_running=left_running)
+    programs = pginstall.of_the_wheel() if os.geteuid() else pginstall.for_root(say)
+    initdb.make_server_folder(place, programs)
+    if not place.exists:
+        initdb.initialise(place, programs)
+        say(f"embedded PostgreSQL {MAJOR}, new, in {place.data}")
+    return _start(place, programs, {**_SETTINGS, **settings})
 
 
 def _start(place: Place, programs: Programs, settings: Mapping[str, str]) -> str:
     _check_version(place)
     deadline = time.monotonic() + START_TIMEOUT
-    while True:
+    log_before: int | None = None
+    while time.monotonic() < deadline:
         with postmaster.folder_lock(place) as (descriptor, free):
+            if free and log_before is not None:
+                raise DatabaseUnavailable(
+                    f"the embedded database in {place.data} does not start: {_log_since(place, log_before)}",
+                    hint=f"Its log is {place.log}.",
+                )
             if free:
-                _launch(place, programs, settings, descriptor)
-        # Not free: it is starting, stopping, or its last processes are just ending.
+                log_before = _launch(place, programs, settings, descriptor)
+        # Not free, and not ours: it is starting, stopping, or its last processes are just ending.
         if url := _ready(place):
             return url
-        if time.monotonic() > deadline:
-            raise DatabaseUnavailable(
-                f"the embedded database in {place.data} is there but has not answered for a minute.",
-                hint=f"Its log is {place.log}; maestro db stop --immediate ends it.",
-            )
-        time.sleep(0.05)
+        time.sleep(0.02)
+    raise DatabaseUnavailable(
+        f"the embedded database in {place.data} is there but has not answered for a minute.",
+        hint=f"Its log is {place.log}; maestro db stop --immediate ends it.",
+    )
 
 
-def _launch(place: Place, programs: Programs, settings: Mapping[str, str], descriptor: int) -> None:
-    socket_folder = _socket_folder(place, programs)
+def _launch(place: Place, programs: Programs, settings: Mapping[str, str], descriptor: int) -> int:
+    """Start the server, which inherits the descriptor and with it the lock; give the size of the log before."""
+    socket_folder = initdb.socket_folder(place, programs)
     _forget_the_dead(place, socket_folder)
     _write_settings(place, programs, {**settings, "unix_socket_directories": str(socket_folder)})
-    if place.log.exists() and place.log.stat().st_size > _LOG_LIMIT:
+    size = place.log.stat().st_size if place.log.exists() else 0
+    if size > _LOG_LIMIT:
         place.log.rename(place.log.with_suffix(".log.1"))
-    start = place.log.stat().st_size if place.log.exists() else 0
-    # The server inherits the descriptor, and with it the lock.
-    done = programs.run(
-        "pg_ctl",
-        ["start", "-D", place.cluster, "-l", place.log, "-w", "-t", str(int(START_TIMEOUT))],
-        keep_open=[descriptor],
-    )
-    if done.returncode and "still starting" not in done.stderr:
-        said = place.log.read_bytes()[start:].decode(errors="replace") if place.log.exists() else ""
-        raise DatabaseUnavailable(
-            f"the embedded database in {place.data} does not start: {_complaint(said or done.stderr)}",
-            hint=f"Its log is {place.log}.",
-        )
+        size = 0
+    programs.spawn("postgres", ["-D", place.cluster], log=place.log, keep_open=descriptor)
+    return size
+
+
+def _log_since(place: Place, size: int) -> str:
+    try:
+        return initdb.complaint(place.log.read_bytes()[size:].decode(errors="replace"))
+    except OSError as error:
+        return f"its log cannot be written: {error.strerror}"
 
 
 def _ready(place: Place) -> str | None:
@@ -354,31 +268,7 @@ def _forget_the_dead(place: Place, socket_folder: Path) -> None:
 def _write_settings(place: Place, programs: Programs, settings: Mapping[str, str]) -> None:
     lines = ["# Written by maestro at each start. Use ALTER SYSTEM for settings of your own."]
     lines += [f"{key} = '{value.replace(chr(39), chr(39) * 2)}'" for key, value in settings.items()]
-    _write_private(place.cluster / "postgresql.conf", "\n".join(lines) + "\n", programs)
-
-
-def _write_private(path: Path, text: str, programs: Programs | None = None) -> None:
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        if programs and programs.account:
-            os.fchown(descriptor, programs.account.uid, programs.account.gid)
-        file.flush()
-        os.fsync(descriptor)
-    os.replace(beside, path)
-
-
-def _complaint(text: str) -> str:
-    """Pick the line that says what is wrong out of what a program of PostgreSQL wrote."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    telling = [
-        line
-        for line in lines
-        if re.search(r"FATAL|PANIC|error:|could not|invalid value|unrecognized", line)
-    ]
-    chosen = (telling or lines or ["it said nothing"])[0]
-    return re.sub(r"^.*?(LOG|FATAL|PANIC|error):\s*", "", chosen)
+    initdb.write_private(place.cluster / "postgresql.conf", "\n".join(lines) + "\n", programs)
 
 
 def _size(folder: Path) -> int:

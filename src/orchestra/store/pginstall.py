@@ -8,7 +8,7 @@ import pwd
 import secrets
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -47,20 +47,42 @@ class Programs:
         program: str,
         arguments: Sequence[str | Path],
         *,
-        environment: dict[str, str] | None = None,
-        keep_open: Sequence[int] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run one to its end and give what it said; it neither sees our environment nor gets our Ctrl-C.
 
         Raises:
             DatabaseUnavailable: it cannot be started on this machine.
         """
+        return self._run([self.folder / program, *arguments], environment or {})
+
+    def spawn(
+        self, program: str, arguments: Sequence[str | Path], *, log: Path, keep_open: int
+    ) -> None:
+        """Start one and leave it: it is nobody's child, writes to `log`, and keeps a descriptor of ours open.
+
+        pg_ctl would do this, but it puts names of folders into a shell's command line.
+        """
+        leave_it = 'log=$1; shift; "$@" </dev/null >>"$log" 2>&1 &'
+        self._run(
+            ["/bin/sh", "-c", leave_it, "sh", log, self.folder / program, *arguments],
+            {},
+            keep_open=[keep_open],
+        )
+
+    def _run(
+        self,
+        command: Sequence[str | Path],
+        environment: Mapping[str, str],
+        *,
+        keep_open: Sequence[int] = (),
+    ) -> subprocess.CompletedProcess[str]:
         try:
             return subprocess.run(
-                [str(self.folder / program), *map(str, arguments)],
+                [str(word) for word in command],
                 check=False,
                 cwd="/",
-                env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", **(environment or {})},
+                env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", **environment},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 encoding="utf-8",
@@ -74,7 +96,7 @@ class Programs:
             )
         except (OSError, subprocess.SubprocessError) as error:
             raise DatabaseUnavailable(
-                f"PostgreSQL's {program} cannot be started on this machine: {error}.",
+                f"PostgreSQL's {Path(command[0]).name} cannot be started on this machine: {error}.",
                 hint=_USE_A_SERVER,
             ) from error
 

@@ -62,8 +62,9 @@ def answering(place: Place) -> str | None:
 
 
 def url(place: Place, database: str = NAME) -> str | None:
+    """Give the address of a server that says it is ready, and None where there is none."""
     facts = postmaster(place)
-    if len(facts) < 5:
+    if len(facts) < 8 or facts[7].strip() != "ready":
         return None
     try:
         password = place.password.read_text(encoding="ascii").strip()
