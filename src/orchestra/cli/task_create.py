@@ -214,7 +214,7 @@ def _make(ctx: Context, config: str) -> None:
         for note in _notes(planned):
             ctx.out.note(note)
         for reason in task_views.waiting_reasons(conn, task):
-            ctx.out.note(f"It waits: {reason}")
+            ctx.out.note(f"note: it waits. {reason}")
 
 
 def _new_task(ctx: Context, config: str) -> NewTask:
@@ -244,7 +244,7 @@ def _new_task(ctx: Context, config: str) -> NewTask:
 
 def _volume(ctx: Context) -> str:
     volume = ctx.args.volume or ctx.settings.volume or "."
-    return os.path.abspath(Path(volume).expanduser())
+    return os.path.abspath(Path(volume).expanduser())  # noqa: PTH100 - links stay the paths that people know
 
 
 def _account() -> str:
@@ -392,7 +392,8 @@ def _notes(planned: Plan) -> Iterator[str]:
     """What is no mistake, and yet may not be what was meant."""
     for tag, source in planned.sources.items():
         if not source.is_one_file:
-            yield f"note: {source.name} has {human.count(source.files, 'file')}, so %{tag} is its folder {clean(source.path)}"
+            files = human.count(source.files, "file")
+            yield f"note: {source.name} has {files}, so %{tag} is its folder {clean(source.path)}"
     for word in local_files(planned.new.command, Path.cwd()):
         yield (
             f'warning: "{clean(word)}" is a file in the current folder; jobs run in folders of their own '

@@ -74,7 +74,7 @@ def show(conn: psycopg.Connection, word: str) -> TaskReport:
         inputs=tuple(store.inputs(conn, task.id)),
         events=tuple(store.events(conn, task.id, limit=EVENTS)),
         failures=tuple(failures.groups(conn, task.id)) if _has_failures(task) else (),
-        waiting=_waiting(conn, task),
+        waiting=waiting_reasons(conn, task),
         ends=ends(task, now),
         cpu_seconds=cpu,
         cpu_is_exact=exact,
@@ -95,7 +95,8 @@ def _has_failures(task: Task) -> bool:
     return bool(task.counts.failed or task.counts.broken)
 
 
-def _waiting(conn: psycopg.Connection, task: Task) -> tuple[str, ...]:
+def waiting_reasons(conn: psycopg.Connection, task: Task) -> tuple[str, ...]:
+    """Say in sentences why jobs of a task do not start, if something keeps them."""
     if not task.state.is_live:
         return ()
     return waiting.reasons(task, store.supply(conn), conductor=store.conductor_alive(conn))

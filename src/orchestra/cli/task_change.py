@@ -1,0 +1,318 @@
+"""`maestro task hold`, `release`, `retry`, `kill`, `delete`, `clean` and `wait`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from orchestra.cli.output import clean
+from orchestra.cli.task_select import for_each, several_tasks, the_ids
+from orchestra.domain import human
+from orchestra.domain.errors import Refused
+from orchestra.domain.naming import parse_duration
+from orchestra.domain.states import TaskState
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from orchestra.cli.context import Context
+    from orchestra.cli.parser import Parser
+    from orchestra.domain.models import Task, User
+    from orchestra.services.removal import Removable
+
+_STATUS = {
+    TaskState.DONE: 0,
+    TaskState.FINALIZED: 1,
+    TaskState.BROKEN: 3,
+    TaskState.KILLED: 4,
+}
+_TIMED_OUT = 5
+_STRANGERS_SHOWN = 10
+
+WAIT_DESCRIPTION = """Wait until tasks are over. The exit status says how they ended, the worst of several counts:
+0 all jobs done, 1 ended with some jobs not done (FINALIZED), 3 BROKEN in the test, 4 KILLED,
+5 not over within --timeout; 2 is a mistake on the command line, as everywhere."""
+
+
+def hold_arguments(parser: Parser) -> None:
+    """Add the arguments of `task hold`."""
+    several_tasks(parser)
+    parser.add_argument("--reason", metavar="WORDS", help="why; lists and show say it")
+
+
+def hold(ctx: Context) -> int:
+    """Let no new job of tasks start."""
+    from orchestra.services import task_actions
+
+    with ctx.database() as conn:
+        user, ids = ctx.me(conn), the_ids(ctx, conn)
+
+        def one(task: int) -> None:
+            before = task_actions.hold(conn, task, user, ctx.args.reason).before
+            if before.hold:
+                ctx.out.say(
+                    f"{_title(before)} is held already by {before.hold.by}: {before.hold.reason}"
+                )
+                return
+            ctx.out.say(f"{_title(before)} is held; {_alive(before)}")
+            ctx.out.note(f"maestro task release {task}   lets its jobs start again")
+
+        return for_each(ids, one)
+
+
+def release(ctx: Context) -> int:
+    """Let jobs of held tasks start again."""
+    from orchestra.services import task_actions
+
+    with ctx.database() as conn:
+        user, ids = ctx.me(conn), the_ids(ctx, conn)
+
+        def one(task: int) -> None:
+            before = task_actions.release(conn, task, user).before
+            ctx.out.say(
+                f"{_title(before)} is released" if before.hold else f"{_title(before)} was not held"
+            )
+
+        return for_each(ids, one)
+
+
+def retry_arguments(parser: Parser) -> None:
+    """Add the arguments of `task retry`."""
+    several_tasks(parser)
+    parser.add_argument("-a", "--all", action="store_true", help="the done jobs as well")
+    parser.add_argument("--bypass", action="store_true", help="no test before the rest")
+    _yes(parser)
+
+
+def retry(ctx: Context) -> int:
+    """Run the jobs of tasks that are not done again."""
+    from orchestra.services import task_actions
+
+    args = ctx.args
+    with ctx.database() as conn:
+        user, ids = ctx.me(conn), the_ids(ctx, conn)
+
+        def one(task: int) -> None:
+            before = task_actions.own_task(conn, task, user)
+            if not _may_start_over(ctx, before):
+                ctx.out.note(f"{_title(before)} stays as it is")
+                return
+            done = task_actions.retry(conn, task, user, every=args.all, bypass=args.bypass)
+            everything = args.all or before.state is TaskState.DONE
+            jobs = before.jobs if everything else before.jobs - before.counts.done
+            ctx.out.say(
+                f"{_title(before)}: {human.count(jobs, 'job')} again, it is {done.step.state} now"
+            )
+
+        return for_each(ids, one)
+
+
+def _may_start_over(ctx: Context, task: Task) -> bool:
+    """Ask before results that exist are made anew; where nobody can be asked, what was typed is meant."""
+    at_stake = task.counts.done
+    starts_over = task.state is TaskState.DONE or ctx.args.all
+    if not at_stake or not starts_over or task.state.is_live or not _terminal():
+        return True
+    hours = ""
+    if task.typical_seconds:
+        hours = f", about {human.compute_time(task.typical_seconds * at_stake, 'job')}"
+    return ctx.out.ask(
+        f"{_title(task)} has {human.count(at_stake, 'done job')}{hours}. Run them all again?",
+        yes=ctx.args.yes,
+    )
+
+
+def kill_arguments(parser: Parser) -> None:
+    """Add the arguments of `task kill`."""
+    several_tasks(parser)
+    parser.add_argument("--reason", metavar="WORDS", help="why; show says it")
+
+
+def kill(ctx: Context) -> int:
+    """End tasks."""
+    from orchestra.services import task_actions
+
+    with ctx.database() as conn:
+        user, ids = ctx.me(conn), the_ids(ctx, conn)
+
+        def one(task: int) -> None:
+            done = task_actions.kill(conn, task, user, ctx.args.reason)
+            before = done.before
+            if done.step.again:
+                how = "is being killed" if before.state.is_live else f"is {before.state}"
+                ctx.out.say(f"{_title(before)} {how} already")
+            elif done.alive:
+                ctx.out.say(
+                    f"{_title(before)}: {human.count(done.alive, 'job')} alive, being ended"
+                )
+            else:
+                ctx.out.say(f"{_title(before)} is killed; none of its jobs was alive")
+
+        return for_each(ids, one)
+
+
+def delete_arguments(parser: Parser) -> None:
+    """Add the arguments of `task delete`."""
+    several_tasks(parser)
+    parser.add_argument(
+        "--remove", action="store_true", help="its attempts' folders as well, and nothing else"
+    )
+    parser.add_argument("--force", action="store_true", help="kill it first")
+    parser.add_argument(
+        "--timeout",
+        type=parse_duration,
+        default=120.0,
+        metavar="TIME",
+        help="with --force, how long to wait for its jobs to end (default 120s)",
+    )
+    _yes(parser)
+
+
+def delete(ctx: Context) -> int:
+    """Take tasks off the lists."""
+    with ctx.database() as conn:
+        user, ids = ctx.me(conn), the_ids(ctx, conn)
+        return for_each(ids, lambda task: _delete_one(ctx, conn, task, user))
+
+
+def _delete_one(ctx: Context, conn: psycopg.Connection, task: int, user: User) -> None:
+    from orchestra.services import removal, task_actions
+
+    if ctx.args.force and not task_actions.kill_for_good(
+        conn, task, user, timeout=ctx.args.timeout
+    ):
+        raise Refused(
+            f"task {task} is being killed, and some of its jobs are still alive.",
+            hint=f"Delete it when it is KILLED: maestro task wait {task}",
+        )
+    removable = None
+    if ctx.args.remove and not task_actions.own_task(conn, task, user).state.is_live:
+        with ctx.out.progress("looking at folders", None, "jobs") as line:
+            removable = removal.look_at_task(conn, task, user, progress=line.advance)
+        if not _agreed(ctx, removable, "Delete task and folders?"):
+            ctx.out.note("nothing was deleted")
+            return
+    before = task_actions.delete(conn, task, user).before
+    ctx.out.say(f"{_title(before)} is deleted")
+    if removable is None:
+        ctx.out.note(f"Its files stay: {clean(before.folder)}")
+        return
+    _remove(ctx, removable)
+
+
+def _agreed(ctx: Context, removable: Removable, question: str) -> bool:
+    """Say what there is, then ask on a terminal; where nobody can be asked, what was typed is meant."""
+    _say_found(ctx, removable)
+    if not removable.survey.folders or not _terminal():
+        return True
+    return ctx.out.ask(question, yes=ctx.args.yes)
+
+
+def _say_found(ctx: Context, removable: Removable) -> None:
+    found = removable.survey
+    ctx.out.note(
+        f"{clean(removable.task.folder)}: {human.size(found.bytes)} in {human.count(found.files, 'file')} of "
+        f"{human.count(found.folders, 'attempt')}"
+    )
+    if found.strangers:
+        names = [clean(name) for name in found.strangers]
+        ctx.out.note(
+            f"Not made by Orchestra, and left as it is: {human.listed(names, most=_STRANGERS_SHOWN)}"
+        )
+
+
+def _remove(ctx: Context, removable: Removable) -> None:
+    from orchestra.services import removal
+
+    with ctx.out.progress("removing", len(removable.folders), "attempts") as line:
+        removed = removal.remove(removable, progress=line.advance)
+    ctx.out.say(
+        f"{human.count(removed, 'attempt')} removed, {human.size(removable.survey.bytes)} freed"
+    )
+
+
+def clean_arguments(parser: Parser) -> None:
+    """Add the arguments of `task clean`."""
+    several_tasks(parser)
+    _yes(parser)
+
+
+def clean_tasks(ctx: Context) -> int:
+    """Free the space of attempts that a later one has taken the place of."""
+    with ctx.database() as conn:
+        user, ids = ctx.me(conn), the_ids(ctx, conn)
+        return for_each(ids, lambda task: _clean_one(ctx, conn, task, user))
+
+
+def _clean_one(ctx: Context, conn: psycopg.Connection, task: int, user: User) -> None:
+    from orchestra.services import removal
+
+    with ctx.out.progress("looking at folders", None, "jobs") as line:
+        removable = removal.look_at_superseded(conn, task, user, progress=line.advance)
+    title, found = _title(removable.task), removable.survey
+    if not found.folders:
+        ctx.out.say(f"{title} has no superseded attempts")
+        return
+    told = f"{human.count(found.folders, 'superseded attempt')}, {human.size(found.bytes)}"
+    if not ctx.out.ask(f"{title}: remove {told}?", yes=ctx.args.yes):
+        ctx.out.note("nothing was removed")
+        return
+    _remove(ctx, removable)
+
+
+def wait_arguments(parser: Parser) -> None:
+    """Add the arguments of `task wait`."""
+    several_tasks(parser)
+    parser.add_argument(
+        "--timeout", type=parse_duration, metavar="TIME", help="give up after so long: 2h"
+    )
+
+
+def wait(ctx: Context) -> int:
+    """Wait until tasks are over; the exit status says how they ended."""
+    from orchestra.services import task_actions
+
+    with ctx.database() as conn:
+        ids = the_ids(ctx, conn)
+        waited = task_actions.wait(
+            conn, ids, timeout=ctx.args.timeout, changed=lambda task: ctx.out.note(_told(task))
+        )
+    for task in waited.tasks:
+        done = f"{human.number(task.counts.done)} of {human.count(task.jobs, 'job')} done"
+        ctx.out.say(f"{_title(task)} is {task.state}: {done}")
+    ended = [_STATUS[task.state] for task in waited.tasks if not task.state.is_live]
+    if waited.timed_out:
+        ctx.out.note(f"not over within {human.duration(ctx.args.timeout)}")
+        return _TIMED_OUT
+    return max(ended, key=_severity)
+
+
+def _severity(status: int) -> int:
+    return (0, 1, 4, 3).index(status)
+
+
+def _told(task: Task) -> str:
+    if task.hold and task.state.is_live:
+        return f"{_title(task)} is {task.state}, held by {task.hold.by}: {task.hold.reason}"
+    return f"{_title(task)} is {task.state}"
+
+
+def _title(task: Task) -> str:
+    return f"task {task.id} ({task.name})"
+
+
+def _alive(task: Task) -> str:
+    living = task.counts.living
+    return (
+        f"{human.count(living, 'job')} {'runs' if living == 1 else 'run'}"
+        if living
+        else "nothing runs"
+    )
+
+
+def _terminal() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _yes(parser: Parser) -> None:
+    parser.add_argument("-y", "--yes", action="store_true", help="ask nothing")

@@ -1,0 +1,49 @@
+"""A job's command as its next attempt would run it, for somebody who runs it by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import psycopg
+
+from orchestra.domain.command import parse
+from orchestra.domain.models import Task
+from orchestra.services import jobs
+from orchestra.store import tasks as store
+
+
+@dataclass(frozen=True, slots=True)
+class ByHand:
+    """What it takes: `inputs` gives each tag but %OUT its path."""
+
+    task: Task
+    ordinal: int
+    inputs: Mapping[str, str]
+
+    def command(self, out: str) -> str:
+        """Give the command with all its tags written.
+
+        Raises:
+            BadInput: a path cannot be written where its tag stands.
+        """
+        return parse(self.task.command).render({**self.inputs, "OUT": out})
+
+
+def look(conn: psycopg.Connection, address: str) -> ByHand:
+    """Give what a job is, by its address `TASK/N`.
+
+    Raises:
+        BadInput: that is no address of one job.
+        NotFound: there is no such job.
+    """
+    report = jobs.show(conn, address)
+    paths = {source.tag: path_of(source) for source in store.inputs(conn, report.task.id)}
+    return ByHand(report.task, report.job.ordinal, {**paths, "IN": report.config_path})
+
+
+def path_of(source: store.Source) -> str:
+    """Give what a tag becomes: the one file, or the folder of several."""
+    if source.is_folder and source.only_file is not None:
+        return f"{source.root}/{source.only_file}"
+    return source.root
