@@ -22,9 +22,18 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from orchestra.domain.errors import DatabaseUnavailable
 from orchestra.store import embedded
 from orchestra.store.database import connect
 from orchestra.store.migrate import migrate
+
+_SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "max_connections": "400",  # of up to 64 workers
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+}
 
 _WATCHER = """
 import os, sys, time
@@ -103,15 +112,14 @@ def remove(run: Path) -> None:
 
 
 def _start(run: Path) -> Server:
-    port = _free_port()
-    settings = {
-        "listen_addresses": "127.0.0.1",
-        "port": str(port),
-        "fsync": "off",
-        "synchronous_commit": "off",
-        "full_page_writes": "off",
-    }
-    url = embedded.ensure_running(run / "data", settings=settings)
+    for tries_left in (2, 1, 0):
+        port = _free_port()
+        try:
+            url = embedded.ensure_running(run / "data", settings={**_SETTINGS, "port": str(port)})
+            break
+        except DatabaseUnavailable:
+            if not tries_left:  # somebody else took the port just then; but not three times
+                raise
     socket_url = url.replace("/orchestra?", "/postgres?")
     password = url.partition("//orchestra:")[2].partition("@")[0]
     server = Server(socket_url, f"postgresql://orchestra:{password}@127.0.0.1:{port}/postgres")
