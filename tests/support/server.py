@@ -112,14 +112,7 @@ def remove(run: Path) -> None:
 
 
 def _start(run: Path) -> Server:
-    for tries_left in (2, 1, 0):
-        port = _free_port()
-        try:
-            url = embedded.ensure_running(run / "data", settings={**_SETTINGS, "port": str(port)})
-            break
-        except DatabaseUnavailable:
-            if not tries_left:  # somebody else took the port just then; but not three times
-                raise
+    url, port = _start_postgresql(run)
     socket_url = url.replace("/orchestra?", "/postgres?")
     password = url.partition("//orchestra:")[2].partition("@")[0]
     server = Server(socket_url, f"postgresql://orchestra:{password}@127.0.0.1:{port}/postgres")
@@ -128,6 +121,17 @@ def _start(run: Path) -> Server:
     with connect(socket_url.replace("/postgres?", f"/{server.template}?")) as conn:
         migrate(conn)
     return server
+
+
+def _start_postgresql(run: Path, tries: int = 3) -> tuple[str, int]:
+    port = _free_port()
+    try:
+        settings = {**_SETTINGS, "port": str(port)}
+        return embedded.ensure_running(run / "data", settings=settings), port
+    except DatabaseUnavailable:
+        if tries == 1:  # somebody else may take the port just then, but not every time
+            raise
+    return _start_postgresql(run, tries - 1)
 
 
 def _watch(run: Path) -> None:
