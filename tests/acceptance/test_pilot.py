@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import os
+import shlex
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from orchestra.domain.models import Resources
 from orchestra.domain.states import JobState, Queue, TaskState
+from orchestra.domain.transitions import TaskInput
+from orchestra.pilot import link
+from orchestra.services import lifecycle, nodes
+from orchestra.store import tasks as task_store
 from support.cluster import Cluster
 from support.waiting import wait_until
 
@@ -20,6 +26,8 @@ DONE, FAILED, KILLED, RUNNING = (
     JobState.KILLED,
     JobState.RUNNING,
 )
+NEEDS = ": %DATA %IN %OUT; "
+"""The tags that every command needs, said in a way that does nothing."""
 
 
 @pytest.fixture
@@ -30,6 +38,25 @@ def cluster(conn: psycopg.Connection, database_url: str, hostile_dir: Path) -> I
     found.end()
 
 
+@pytest.fixture
+def gate(tmp_path: Path) -> Path:
+    """A file that does not exist; jobs that wait for it run until it does."""
+    return tmp_path / "gate"
+
+
+def until(gate: Path) -> str:
+    return f"until [ -e {shlex.quote(str(gate))} ]; do sleep 0.02; done; "
+
+
+def keepers(cluster: Cluster, node: str = "gauss") -> list[Path]:
+    """The folders of a node's living keepers."""
+    folders = cluster.home(node).glob("keepers/*")
+    return [folder for folder in folders if link.is_alive(folder)]
+
+
+# The work
+
+
 def test_jobs_run_in_folders_of_their_own_and_are_done(cluster: Cluster) -> None:
     cluster.node()
     task = cluster.task(3, 'cat %DATA "%IN" > result; echo "out %OUT" | tee -a result; pwd')
@@ -37,7 +64,343 @@ def test_jobs_run_in_folders_of_their_own_and_are_done(cluster: Cluster) -> None
     cluster.wait_for(task, TaskState.DONE)
     for job in range(3):
         out = cluster.out(task, job)
-        assert os.readlink(out) == f".attempts/job_configId_{job}/1"
+        assert out.readlink() == Path(f".attempts/job_configId_{job}/1")
         assert (out / "result").read_text() == f"data\n{job}\nout {out.resolve()}\n"
         assert (out / "job.log").read_text() == f"out {out.resolve()}\n{out.resolve()}\n"
     assert cluster.attempts(task) == [(job, 1, "exit", 0, None, None) for job in range(3)]
+
+
+def test_two_hundred_quick_jobs_run_exactly_once_and_never_more_than_slots(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    trace = tmp_path / "trace"
+    trace.mkdir()
+    cluster.node(cpu=3)
+    note = f'>> {shlex.quote(str(trace))}/"$ORCHESTRA_JOB"'
+    say = "echo {0} $(date +%s%N) $ORCHESTRA_ATTEMPT " + note
+    task = cluster.task(200, NEEDS + say.format("start") + "; " + say.format("end"))
+    cluster.pilot()
+    cluster.wait_for(task, TaskState.DONE, timeout=60)
+    moments: list[tuple[int, int]] = []
+    for job in range(200):
+        (start, began, first), (end, ended, last) = (
+            line.split() for line in (trace / str(job)).read_text().splitlines()
+        )
+        assert (start, end, first, last) == ("start", "end", "1", "1")
+        moments += [(int(began), 1), (int(ended), -1)]
+    alive = most = 0
+    for _, change in sorted(moments):
+        alive += change
+        most = max(most, alive)
+    assert 1 <= most <= 3
+    assert len(cluster.attempts(task)) >= 200
+
+
+def test_jobs_of_several_cores_take_several_slots(cluster: Cluster, gate: Path) -> None:
+    cluster.node(cpu=4)
+    task = cluster.task(4, NEEDS + until(gate), resources=Resources(cores=2))
+    cluster.pilot()
+    wait_until(lambda: cluster.jobs(task).count(RUNNING) == 2, describe=cluster.log)
+    wait_until(lambda: len(link.read_spool(keepers(cluster)[0]).running) == 2)
+    gate.touch()
+    cluster.wait_for(task, TaskState.DONE)
+
+
+def test_gpu_jobs_get_devices_of_their_own(cluster: Cluster, gate: Path) -> None:
+    cluster.node(cpu=0, gpu=3)
+    command = NEEDS + 'echo "$CUDA_VISIBLE_DEVICES" > devices; ' + until(gate)
+    task = cluster.task(3, command, queue=Queue.GPU, resources=Resources(gpus=1))
+    cluster.pilot(env={"CUDA_VISIBLE_DEVICES": "GPU-a, 7,3"})
+    wait_until(lambda: cluster.jobs(task).count(RUNNING) == 3, describe=cluster.log)
+    seen = {(cluster.out(task, job) / "devices").read_text().strip() for job in range(3)}
+    assert seen == {"GPU-a", "7", "3"}
+    gate.touch()
+    cluster.wait_for(task, TaskState.DONE)
+
+
+def test_a_job_of_the_cpu_queue_sees_no_device_and_no_secret(cluster: Cluster) -> None:
+    cluster.node()
+    task = cluster.task(1, NEEDS + "env > environment", env={"GIVEN": "a b"})
+    cluster.pilot(env={"MAESTRO_POSTGRES": "hush!", "PGPASSWORD": "hush!"})
+    cluster.wait_for(task, TaskState.DONE)
+    found = (cluster.out(task, 0) / "environment").read_text()
+    assert "CUDA_VISIBLE_DEVICES=-1\n" in found
+    assert "GIVEN=a b\n" in found
+    assert "hush!" not in found
+
+
+def test_the_next_task_starts_without_waiting_for_a_poll(cluster: Cluster) -> None:
+    cluster.node()
+    first = cluster.task(1, NEEDS, name="first")
+    cluster.pilot()
+    cluster.wait_for(first, TaskState.DONE)
+    config = cluster.configs(2, "more")
+    second = cluster.task(2, NEEDS, name="second", config=config, data="user.ana.data")
+    cluster.wait_for(second, TaskState.DONE, timeout=10)
+
+
+# How jobs end
+
+
+def test_failures_are_told_in_words(cluster: Cluster) -> None:
+    cluster.node()
+    task = cluster.task(
+        4, NEEDS + "case $(cat %IN) in 0) echo no; exit 3;; 1) kill -9 $$;; 2) nix;; esac"
+    )
+    cluster.pilot()
+    cluster.wait_for(task, TaskState.FINALIZED)
+    assert cluster.attempts(task) == [
+        (0, 1, "exit", 3, None, "exit status 3"),
+        (1, 1, "signal", None, 9, "killed by signal 9 (SIGKILL), not by Orchestra"),
+        (2, 1, "exit", 127, None, "exit status 127 (command not found)"),
+        (3, 1, "exit", 0, None, None),
+    ]
+    tail = cluster.conn.execute("select log_tail, log_bytes from attempt where ordinal = 0")
+    assert tail.fetchone() == (b"no\n", 3)
+
+
+def test_a_job_that_lasts_too_long_is_ended(cluster: Cluster) -> None:
+    cluster.node()
+    task = cluster.task(1, NEEDS + "sleep 1000", timeout=0.3, grace=5.0)
+    cluster.pilot()
+    cluster.wait_for(task, TaskState.FINALIZED)
+    [(_, _, cause, _, number, reason)] = cluster.attempts(task)
+    assert (cause, number, reason) == ("timeout", 15, "ran longer than its time limit of 300 ms")
+
+
+def test_a_killed_job_is_ended_with_its_tree(cluster: Cluster, gate: Path) -> None:
+    cluster.node()
+    task = cluster.task(2, NEEDS + "setsid sleep 1000 & sleep 1000", grace=0.2)
+    cluster.pilot()
+    wait_until(lambda: cluster.jobs(task) == [RUNNING, RUNNING], describe=cluster.log)
+    lifecycle.kill_jobs(cluster.conn, task.id, [1], by="ana")
+    cluster.wait_for_job(task, 1, KILLED)
+    assert cluster.jobs(task)[0] is RUNNING
+    [_, (_, _, cause, _, _, reason)] = cluster.attempts(task)
+    assert (cause, reason) == ("ended", "ended because it was killed on request")
+    tokens = cluster.conn.execute("select token from attempt where ordinal = 1").fetchone()
+    assert tokens
+    assert not processes_of(str(tokens[0]))
+
+
+def processes_of(token: str) -> list[str]:
+    found = []
+    for environ in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if token.encode() in environ.read_bytes():
+                found.append(environ.parent.name)
+        except OSError:
+            continue
+    return found
+
+
+def test_a_job_without_its_complete_file_is_not_done(cluster: Cluster) -> None:
+    cluster.node()
+    command = NEEDS + "[ $(cat %IN) = 0 ] || touch finished.txt"
+    task = cluster.task(2, command, complete_file="finished.txt")
+    cluster.pilot()
+    cluster.wait_for(task, TaskState.FINALIZED)
+    assert cluster.jobs(task) == [FAILED, DONE]
+    [(_, _, cause, status, _, reason), _] = cluster.attempts(task)
+    assert (cause, status) == ("not_complete", 0)
+    assert "finished.txt is missing" in reason
+
+
+def test_a_changed_config_holds_its_task(cluster: Cluster) -> None:
+    cluster.node()
+    task = cluster.task(3, NEEDS)
+    (cluster.folder / "work-configs" / "config.1.txt").write_text("changed since\n")
+    cluster.pilot()
+
+    def why() -> str | None:
+        found = task_store.by_id(cluster.conn, task.id)
+        return found.hold.reason if found and found.hold else None
+
+    reason = wait_until(why, describe=cluster.log)
+    assert reason
+    assert "config.1.txt has changed since it was registered" in reason
+    wait_until(lambda: cluster.jobs(task).count(DONE) == 2, describe=cluster.log)
+    (cluster.folder / "work-configs" / "config.1.txt").write_text("1\n")
+    lifecycle.apply(cluster.conn, task.id, TaskInput.RELEASE, by="ana")
+    cluster.wait_for(task, TaskState.DONE)
+
+
+def test_a_retried_job_writes_beside_its_first_result(cluster: Cluster, gate: Path) -> None:
+    cluster.node()
+    task = cluster.task(1, NEEDS + "echo $ORCHESTRA_ATTEMPT > result; [ $ORCHESTRA_ATTEMPT != 2 ]")
+    cluster.pilot()
+    cluster.wait_for(task, TaskState.DONE)
+    for state, shown in ((TaskState.FINALIZED, "1\n"), (TaskState.DONE, "3\n")):
+        lifecycle.retry_jobs(cluster.conn, task.id, [0], by="ana")
+        cluster.wait_for(task, state)
+        assert (cluster.out(task, 0) / "result").read_text() == shown
+
+
+def test_a_resumed_job_goes_on_in_its_folder(cluster: Cluster) -> None:
+    cluster.node()
+    task = cluster.task(
+        1, NEEDS + "echo x >> steps; [ $(wc -l < steps) = 3 ]", resume=True, retries=5
+    )
+    cluster.pilot()
+    cluster.wait_for(task, TaskState.DONE)
+    assert cluster.out(task, 0).readlink().name == "1"
+    assert len(cluster.attempts(task)) == 3
+
+
+# Attacks
+
+
+def test_a_killed_agent_is_followed_by_one_that_adopts_its_jobs(
+    cluster: Cluster, gate: Path
+) -> None:
+    cluster.node(cpu=3)
+    other = gate.with_name("other")
+    command = NEEDS + f"[ $(cat %IN) != 0 ] || {{ {until(other)} exit 5; }}; {until(gate)} exit 7"
+    task = cluster.task(3, command)
+    first = cluster.pilot()
+    wait_until(lambda: cluster.jobs(task) == [RUNNING] * 3, describe=cluster.log)
+    first.kill()
+    first.wait()
+    other.touch()  # job 0 ends while nobody decides
+    [keeper] = keepers(cluster)
+    wait_until(lambda: len(link.read_spool(keeper).outcomes) == 1)
+    cluster.pilot()
+    cluster.wait_for_job(task, 0, FAILED)
+    assert cluster.jobs(task)[1:] == [RUNNING, RUNNING]
+    gate.touch()
+    cluster.wait_for(task, TaskState.FINALIZED)
+    assert [(a[0], a[1], a[2], a[3]) for a in cluster.attempts(task)] == [
+        (0, 1, "exit", 5),
+        (1, 1, "exit", 7),
+        (2, 1, "exit", 7),
+    ]
+    assert keepers(cluster) == [keeper]
+
+
+def test_a_cut_connection_loses_nothing(cluster: Cluster) -> None:
+    cluster.node(cpu=2)
+    task = cluster.task(60, NEEDS + "echo $ORCHESTRA_ATTEMPT >> ../ran; sleep 0.05")
+    cluster.pilot()
+    for done in (5, 15, 25):
+        wait_until(
+            lambda done=done: cluster.jobs(task).count(DONE) >= done, 30, describe=cluster.log
+        )
+        cluster.conn.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity "
+            "where application_name like 'pilot%' and datname = current_database()"
+        )
+    cluster.wait_for(task, TaskState.DONE, timeout=60)
+    for job in range(60):
+        ran = Path(task.folder, ".attempts", f"job_configId_{job}", "ran").read_text()
+        assert len(ran.splitlines()) == 1
+    assert "the database is back" in cluster.log()
+
+
+def test_a_killed_keeper_loses_its_attempts_and_ends_them(cluster: Cluster, gate: Path) -> None:
+    cluster.node(cpu=1)
+    command = NEEDS + f"[ $ORCHESTRA_ATTEMPT = 2 ] || {{ {until(gate)} }}"
+    task = cluster.task(1, command, grace=1.0)
+    cluster.pilot()
+    cluster.wait_for_job(task, 0, RUNNING)
+    [keeper] = keepers(cluster)
+    token = str(link.read_spool(keeper).running[0].key.token)
+    subprocess.run(["kill", "-9", str(link.read_spool(keeper).pid)], check=True)
+    cluster.wait_for(task, TaskState.DONE)
+    first, second = cluster.attempts(task)
+    assert first[2] == "lost"
+    assert second[:4] == (0, 2, "exit", 0)
+    assert not processes_of(token)
+    assert not keeper.exists()
+
+
+def test_a_second_pilot_of_the_node_takes_over(cluster: Cluster, gate: Path) -> None:
+    cluster.node(cpu=1)
+    task = cluster.task(1, NEEDS + until(gate))
+    first = cluster.pilot()
+    cluster.wait_for_job(task, 0, RUNNING)
+    second = cluster.pilot()
+    assert first.wait(15) == 0
+    assert cluster.jobs(task) == [RUNNING]
+    gate.touch()
+    cluster.wait_for(task, TaskState.DONE)
+    assert len(cluster.attempts(task)) == 1
+    assert second.poll() is None
+
+
+# Leaving
+
+
+def test_a_pilot_asked_to_leave_ends_with_its_last_job(cluster: Cluster, gate: Path) -> None:
+    cluster.node(cpu=1)
+    task = cluster.task(2, NEEDS + until(gate))
+    pilot = cluster.pilot()
+    cluster.wait_for_job(task, 0, RUNNING)
+    assert nodes.stop(cluster.conn, "gauss")
+    wait_until(lambda: "taking nothing new" in cluster.log())
+    assert pilot.poll() is None
+    gate.touch()
+    assert pilot.wait(15) == 0
+    assert cluster.jobs(task) == [DONE, JobState.ASSIGNED]
+    wait_until(lambda: keepers(cluster) == [])
+    assert not nodes.get(cluster.conn, "gauss").online
+
+
+def test_a_pilot_told_to_leave_now_gives_its_jobs_back(cluster: Cluster, gate: Path) -> None:
+    cluster.node(cpu=1)
+    task = cluster.task(1, NEEDS + until(gate), grace=1.0)
+    pilot = cluster.pilot()
+    cluster.wait_for_job(task, 0, RUNNING)
+    nodes.stop(cluster.conn, "gauss", now=True)
+    assert pilot.wait(15) == 0
+    assert cluster.jobs(task) == [JobState.ASSIGNED]
+    gate.touch()
+    cluster.pilot()
+    cluster.wait_for(task, TaskState.DONE)
+    assert cluster.attempts(task)[1][:4] == (0, 2, "exit", 0)
+
+
+def test_a_signal_leaves_the_jobs_to_a_pilot_in_the_background(
+    cluster: Cluster, gate: Path
+) -> None:
+    cluster.node(cpu=1)
+    task = cluster.task(2, NEEDS + until(gate))
+    pilot = cluster.pilot("gauss", "--terminal", "--master", stderr=subprocess.PIPE)
+    cluster.wait_for_job(task, 0, RUNNING)
+    pilot.send_signal(signal.SIGINT)
+    assert pilot.wait(15) == 0
+    assert pilot.stderr
+    assert "1 job runs on; a pilot in the background" in pilot.stderr.read()
+    assert cluster.jobs(task)[0] is RUNNING
+    gate.touch()
+    cluster.wait_for_job(task, 0, DONE)
+    wait_until(lambda: keepers(cluster) == [], describe=cluster.log)
+    assert cluster.jobs(task) == [DONE, JobState.ASSIGNED]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_an_idle_pilot(cluster: Cluster, number: signal.Signals) -> None:
+    cluster.node()
+    pilot = cluster.pilot()
+    wait_until(lambda: keepers(cluster), describe=cluster.log)
+    pilot.send_signal(number)
+    assert pilot.wait(15) == 0
+    wait_until(lambda: keepers(cluster) == [])
+
+
+def test_a_drained_node_takes_nothing_and_a_resumed_one_does(cluster: Cluster) -> None:
+    cluster.node()
+    cluster.pilot()
+    wait_until(lambda: keepers(cluster), describe=cluster.log)
+    nodes.drain(cluster.conn, "gauss", by="ana", reason="new disk")
+    task = cluster.task(1, NEEDS)
+    wait_until(lambda: cluster.state(task) is TaskState.RUNNING)
+    assert cluster.attempts(task) == []
+    nodes.resume(cluster.conn, "gauss", by="ana")
+    cluster.wait_for(task, TaskState.DONE)
+
+
+def test_a_pilot_of_an_unknown_node_says_so(cluster: Cluster) -> None:
+    pilot = cluster.pilot("nowhere", stderr=subprocess.PIPE)
+    assert pilot.stderr
+    assert 'error: there is no node "nowhere".' in pilot.stderr.read()
+    assert pilot.wait(10) == 2

@@ -40,7 +40,6 @@ class Cluster:
         self,
         node: str = "gauss",
         *flags: str,
-        machine: str | None = None,
         env: dict[str, str] | None = None,
         **options: Any,
     ) -> subprocess.Popen[str]:
@@ -70,7 +69,7 @@ class Cluster:
         for process in self.pilots:
             if process.poll() is None:
                 process.kill()
-            process.wait()
+            process.communicate()
         for spool in self.folder.glob("pilots/*/keepers/*/spool"):
             if link.is_alive(spool.parent):
                 hello = link.read_spool(spool.parent)

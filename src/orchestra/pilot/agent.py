@@ -6,6 +6,7 @@ import logging
 import os
 import platform
 import pwd
+import random
 import select
 import signal
 import sys
@@ -315,7 +316,7 @@ class Agent:
             case notices.GPU:
                 self.claimer.wake(Queue.GPU)
             case notices.NODE if payload in ("", str(self.desk.node_id)):
-                self.steward.renew_soon()
+                self.steward.renew_soon(random.uniform(0, 0.005))  # noqa: S311 - no secret
 
     # The end
 
