@@ -35,7 +35,7 @@ class Context:
         """
         from orchestra.config import load
 
-        settings = load(getattr(self.args, "config", None))
+        settings = load(getattr(self.args, "configuration", None))
         for warning in settings.warnings:
             self.out.note(f"warning: {warning}")
         return settings

@@ -130,7 +130,10 @@ def fill(parser: Parser, verb: Verb) -> None:
             "-q", "--quiet", action="store_true", help="names or ids alone, one a line"
         )
     common.add_argument(
-        "--config", metavar="FILE", help="the configuration, instead of ~/.orchestra.json"
+        "--config",
+        dest="configuration",
+        metavar="FILE",
+        help="the configuration, instead of ~/.orchestra.json",
     )
 
 
