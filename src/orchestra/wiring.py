@@ -9,14 +9,18 @@ import getpass
 import os
 import re
 import socket
+import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from orchestra.domain.errors import BadInput, ConfigurationError, DatabaseUnavailable
 
 if TYPE_CHECKING:
+    import threading
+
     import psycopg
 
     from orchestra.config import Settings
@@ -110,6 +114,29 @@ def connect(
         raise
 
 
+def reconnect(settings: Settings, *, name: str) -> psycopg.Connection:
+    """Connect for somebody who lives on: an embedded database that was killed is started again, a stopped one is not.
+
+    Raises:
+        DatabaseUnavailable: it is away.
+    """
+    return connect(settings, settings.postgres or _revived_url(settings), name=name)
+
+
+def _revived_url(settings: Settings) -> str:
+    from orchestra.store import embedded, postmaster
+
+    if url := embedded.url_if_running(settings.data_dir):
+        return url
+    place = postmaster.Place(embedded.status(settings.data_dir).data_dir)
+    with postmaster.one_at_a_time(place):
+        # PostgreSQL removes this file when it stops in good order.
+        was_killed = (place.cluster / "postmaster.pid").exists()
+    if not was_killed:
+        raise DatabaseUnavailable("the embedded database was stopped.", hint="maestro db start")
+    return embedded.ensure_running(settings.data_dir)
+
+
 def _postgres_place(settings: Settings) -> str:
     origin = settings.origin("postgres")
     return origin if origin.startswith("MAESTRO_") else f'"postgres" in {origin}'
@@ -190,3 +217,83 @@ def host_name() -> str:
 def node_name(settings: Settings) -> str:
     """Give the name of this machine as a node."""
     return settings.node or host_name()
+
+
+# Pilots
+
+
+@dataclass(frozen=True, slots=True)
+class PilotWish:
+    """A pilot as somebody asked for it. `config` is the file that was named on the command line."""
+
+    node: str
+    prefers_to_conduct: bool = False
+    serve_all: bool = False
+    draining: bool = False
+    config: str | None = None
+
+    def command(self) -> tuple[str, ...]:
+        """Give the argument list that runs it in the background."""
+        # -P: a file called json.py in the current folder is not meant.
+        words = [sys.executable, "-P", "-m", "orchestra.cli.main", "pilot", "run", "-n", self.node]
+        words += ["-m"] * self.prefers_to_conduct + ["--serve-all"] * self.serve_all
+        if self.config:
+            words += ["--config", os.path.abspath(self.config)]  # noqa: PTH100 - a link stays one
+        return (*words, "--background")
+
+
+def run_pilot(settings: Settings, cluster: str, wish: PilotWish, *, foreground: bool) -> int:
+    """Serve a node until told to leave; gives the exit status. Its conductor runs in a thread beside it.
+
+    Raises:
+        OrchestraError: it could not begin.
+    """
+    from orchestra.pilot import agent
+
+    lost: Literal["kill", "keep"] = "keep" if settings.on_lease_lost == "keep" else "kill"
+    options = agent.PilotOptions(
+        node=wish.node,
+        cluster=cluster,
+        connect=lambda: reconnect(settings, name=f"maestro pilot {wish.node}"),
+        may_conduct=wish.prefers_to_conduct,
+        serve_all=wish.serve_all,
+        lease=settings.lease,
+        on_lease_lost=lost,
+        draining=wish.draining,
+        foreground=foreground,
+        relaunch=wish.command(),
+        conductor=None if wish.draining else lambda stop: _conduct(settings, wish, stop),
+        state_folder=pilot_folder(settings, cluster, wish.node),
+    )
+    return agent.run(options)
+
+
+def _conduct(settings: Settings, wish: PilotWish, stop: threading.Event) -> None:
+    from orchestra.conductor import run
+
+    def join() -> psycopg.Connection:
+        return reconnect(settings, name=f"maestro conductor {wish.node}")
+
+    run.run(join, stop, name=wish.node, preferred=wish.prefers_to_conduct)
+
+
+def pilot_folder(settings: Settings, cluster: str, node: str) -> Path:
+    """Give the folder where the pilot of a node keeps its log and what its keepers need."""
+    from orchestra.pilot import home
+
+    usual = home.pilot_folder(cluster, node)
+    if settings.state_dir is None:
+        return usual
+    return settings.state_dir / usual.parent.name / usual.name
+
+
+def spawn_pilot(settings: Settings, cluster: str, wish: PilotWish) -> int:
+    """Start a pilot that outlives this process; gives its pid.
+
+    Raises:
+        VolumeError: its folder cannot be made.
+    """
+    from orchestra.pilot import agent
+
+    command = wish.command() + ((agent.DRAINING,) if wish.draining else ())
+    return agent.spawn_detached(command, pilot_folder(settings, cluster, wish.node))

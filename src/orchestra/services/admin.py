@@ -78,6 +78,13 @@ def other_connections(conn: psycopg.Connection) -> int:
     return int(row[0])
 
 
+def cluster_id(conn: psycopg.Connection) -> str:
+    """Give the cluster's id, which a dump and a restore keep."""
+    row = conn.execute(SQL.identity).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
 def server_version(conn: psycopg.Connection) -> str:
     """Give PostgreSQL's version, such as "18.4"."""
     row = conn.execute(SQL.version).fetchone()

@@ -16,3 +16,6 @@ order by n.name
 -- Connections of others that are more than a look: pilots, conductors, people.
 select count(*) from pg_stat_activity
 where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'
+
+-- name: identity
+select id from cluster

@@ -1,0 +1,187 @@
+"""`maestro pilot`: what runs the jobs on a node."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from orchestra.cli.output import Column, Record
+from orchestra.cli.registry import Verb
+from orchestra.domain import human
+from orchestra.domain.errors import Cancelled
+
+if TYPE_CHECKING:
+    from orchestra.cli.context import Context
+    from orchestra.cli.parser import Parser
+    from orchestra.store.nodes import Pilot
+
+
+def _node_argument(parser: Parser) -> None:
+    parser.add_argument("-n", "--node", metavar="NODE", help="the node (default: this machine's)")
+
+
+def _run_arguments(parser: Parser) -> None:
+    _node_argument(parser)
+    parser.add_argument(
+        *("-m", "--master"),
+        action="store_true",
+        help="prefer this pilot to be the conductor, who looks after all tasks; without one, any pilot is",
+    )
+    parser.add_argument(
+        "--serve-all",
+        action="store_true",
+        help="run everybody's jobs, all of them as your account; otherwise only yours",
+    )
+    parser.add_argument(
+        "--detach", action="store_true", help="go to the background once it is online"
+    )
+    parser.add_argument("--background", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--draining", action="store_true", help=argparse.SUPPRESS)
+
+
+def _run(ctx: Context) -> int:
+    from orchestra import wiring
+    from orchestra.cli import pilots
+    from orchestra.services import admin
+
+    args = ctx.args
+    with ctx.database() as conn:
+        wish = wiring.PilotWish(
+            node=pilots.node_or_this(ctx, conn, args.node),
+            prefers_to_conduct=args.master,
+            serve_all=args.serve_all,
+            draining=args.draining,
+            config=args.config,
+        )
+        cluster = admin.cluster_id(conn)
+        if args.detach:
+            return _detach(ctx, pilots.start(ctx, conn, wish), cluster)
+    if args.background:
+        os.chdir("/")  # it may live long, and must not keep a file system busy
+    return wiring.run_pilot(ctx.settings, cluster, wish, foreground=not args.background)
+
+
+def _detach(ctx: Context, pilot: Pilot, cluster: str) -> int:
+    from orchestra import wiring
+
+    folder = wiring.pilot_folder(ctx.settings, cluster, pilot.node)
+    ctx.out.say(f"the pilot of node {pilot.node} is online (pid {pilot.pid})")
+    ctx.out.note(
+        f"Its log is {folder / 'agent.log'}. To end it: maestro pilot stop -n {pilot.node}"
+    )
+    return 0
+
+
+def _stop_arguments(parser: Parser) -> None:
+    _node_argument(parser)
+    parser.add_argument("--now", action="store_true", help="end the running jobs")
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
+
+
+def _stop(ctx: Context) -> None:
+    from orchestra.cli import pilots
+    from orchestra.services import nodes
+
+    with ctx.database() as conn:
+        name = pilots.node_or_this(ctx, conn, ctx.args.node)
+        pilot = pilots.of_node(conn, name)
+        if ctx.args.now and pilot and pilot.jobs:
+            question = f"End the {human.count(pilot.jobs, 'job')} on node {name}?"
+            if not ctx.out.ask(question, yes=ctx.args.yes):
+                raise Cancelled
+        asked = nodes.stop(conn, name, now=ctx.args.now) if pilot else False
+    if not asked or pilot is None:
+        ctx.out.say(f"no pilot is online on node {name}")
+    elif ctx.args.now or not pilot.jobs:
+        ctx.out.say(f"the pilot of node {name} leaves")
+    else:
+        jobs = human.count(pilot.jobs, "job")
+        ctx.out.say(f"the pilot of node {name} takes nothing new and leaves when {jobs} have ended")
+
+
+def _list(ctx: Context) -> None:
+    from orchestra.services import nodes
+
+    with ctx.database() as conn:
+        found = nodes.pilots(conn)
+    columns: tuple[Column[Pilot], ...] = (
+        Column("NODE", lambda pilot: pilot.node),
+        Column("STATE", _state, state=True),
+        Column("JOBS", lambda pilot: pilot.jobs, right=True),
+        Column("HOST", lambda pilot: pilot.host),
+        Column("PID", lambda pilot: pilot.pid, right=True),
+        Column("ACCOUNT", lambda pilot: pilot.account),
+        Column("VERSION", lambda pilot: pilot.version),
+        Column("SEEN", lambda pilot: _since(pilot.seen_at)),
+        Column("NOTE", _note),
+    )
+    ctx.out.items(
+        found,
+        columns,
+        record=_record,
+        key=lambda pilot: pilot.node,
+        empty="No pilots yet: maestro up starts one here, maestro pilot run -n NODE on another machine.",
+    )
+
+
+def _state(pilot: Pilot) -> str:
+    if not pilot.online:
+        return "offline"
+    return "leaving" if pilot.leave else "online"
+
+
+def _note(pilot: Pilot) -> str:
+    notes = ["conducts"] if pilot.conducts and pilot.online else []
+    notes += ["serves everybody"] if pilot.serve_all else []
+    return "; ".join([*notes, *([pilot.message] if pilot.message else [])])
+
+
+def _since(moment: datetime) -> str:
+    return human.relative((moment - datetime.now(UTC)).total_seconds())
+
+
+def _record(pilot: Pilot) -> Record:
+    return {
+        "node": pilot.node,
+        "state": _state(pilot),
+        "jobs": pilot.jobs,
+        "host": pilot.host,
+        "pid": pilot.pid,
+        "account": pilot.account,
+        "version": pilot.version,
+        "conducts": pilot.conducts and pilot.online,
+        "prefers_to_conduct": pilot.may_conduct,
+        "serves_all": pilot.serve_all,
+        "started_at": pilot.started_at,
+        "seen_at": pilot.seen_at,
+        "message": pilot.message,
+    }
+
+
+VERBS = (
+    Verb(
+        "run",
+        "serve a node: take its jobs and look after them",
+        _run,
+        _run_arguments,
+        description="Serve a node: take its jobs and look after them. Ctrl-C ends no job; while some run, "
+        "a pilot in the background goes on looking after them and takes nothing new.",
+        example="maestro pilot run -n caloba21\nmaestro pilot run -n caloba21 -m --detach",
+    ),
+    Verb(
+        "list",
+        "show the pilots",
+        _list,
+        example="maestro pilot list",
+        output=True,
+    ),
+    Verb(
+        "stop",
+        "have a pilot leave when its running jobs have ended, or end them now",
+        _stop,
+        _stop_arguments,
+        example="maestro pilot stop -n caloba21\nmaestro pilot stop -n caloba21 --now",
+    ),
+)

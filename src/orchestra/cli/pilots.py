@@ -1,0 +1,126 @@
+"""What the commands around pilots share: is it there, start it and wait until it is, ask it to go."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestra import wiring
+from orchestra.domain.errors import DatabaseUnavailable, NotFound, OrchestraError
+from orchestra.services import admin, nodes
+from orchestra.wiring import PilotWish
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from orchestra.cli.context import Context
+    from orchestra.store.nodes import Pilot
+
+PAUSE = 0.1
+ONLINE_WITHIN = 30.0
+GOODBYE = 10.0
+
+
+def of_node(conn: psycopg.Connection, node: str) -> Pilot | None:
+    """Give the pilot that serves a node now: heard of within a minute and, on this machine, alive."""
+    return next(
+        (pilot for pilot in nodes.pilots(conn) if pilot.node == node and serves(pilot)), None
+    )
+
+
+def serves(pilot: Pilot) -> bool:
+    """Whether a pilot is at work. Here its process can be looked for; elsewhere a minute's silence decides."""
+    return pilot.online and (not is_here(pilot) or _lives(pilot.pid))
+
+
+def is_here(pilot: Pilot) -> bool:
+    """Whether a pilot runs on this machine."""
+    return pilot.host == socket.gethostname()
+
+
+def _lives(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return Path("/proc/self").exists() is False and _answers(pid)
+    return state != "Z"
+
+
+def _answers(pid: int) -> bool:
+    """Where there is no /proc."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def node_or_this(ctx: Context, conn: psycopg.Connection, name: str | None) -> str:
+    """Give the node that was named, else this machine's.
+
+    Raises:
+        NotFound: there is no such node.
+    """
+    if name:
+        return nodes.get(conn, name).name
+    for candidate in (wiring.node_name(ctx.settings), socket.gethostname()):
+        if nodes.find(conn, candidate):
+            return candidate
+    raise NotFound(
+        f'this machine, "{wiring.node_name(ctx.settings)}", is no node yet.',
+        hint="maestro up makes it one; or name another with -n.\n"
+        f"maestro node create -n {wiring.node_name(ctx.settings)} -ec CPU_SLOTS -eg GPU_SLOTS",
+    )
+
+
+def start(ctx: Context, conn: psycopg.Connection, wish: PilotWish) -> Pilot:
+    """Start a pilot in the background and wait until it serves its node.
+
+    Raises:
+        OrchestraError: it ended at once; the sentence is its own.
+    """
+    cluster = admin.cluster_id(conn)
+    output = wiring.pilot_folder(ctx.settings, cluster, wish.node) / "agent.out"
+    before = output.stat().st_size if output.exists() else 0
+    pid = wiring.spawn_pilot(ctx.settings, cluster, wish)
+    deadline = time.monotonic() + ONLINE_WITHIN
+    while time.monotonic() < deadline:
+        pilot = of_node(conn, wish.node)
+        if pilot and pilot.pid == pid:
+            return pilot
+        if os.waitpid(pid, os.WNOHANG)[0]:
+            raise _ended(output, before, wish.node)
+        time.sleep(PAUSE)
+    raise DatabaseUnavailable(
+        f"the pilot of node {wish.node} (pid {pid}) has not come online for 30 s.",
+        hint=f"What it says is in {output.with_name('agent.log')}",
+    )
+
+
+def _ended(output: Path, before: int, node: str) -> OrchestraError:
+    said = output.read_bytes()[before:].decode(errors="replace").strip()
+    error, *hints = said.removeprefix("error: ").splitlines() or ["it said nothing."]
+    return OrchestraError(
+        f"the pilot of node {node} did not start: {error}",
+        hint="\n".join(hint.strip() for hint in hints) or None,
+    )
+
+
+def wait_until_gone(
+    conn: psycopg.Connection, names: list[str], changed: Callable[[int], None]
+) -> None:
+    """Wait until no pilot serves these nodes; `changed` is told how many jobs they hold."""
+    while there := [p for p in nodes.pilots(conn) if p.node in names and serves(p)]:
+        changed(sum(pilot.jobs for pilot in there))
+        time.sleep(PAUSE)
+    # They have said goodbye; here, their processes still hang up.
+    deadline = time.monotonic() + GOODBYE
+    leaving = [p.pid for p in nodes.pilots(conn) if p.node in names and is_here(p)]
+    while any(_lives(pid) for pid in leaving) and time.monotonic() < deadline:
+        time.sleep(PAUSE)

@@ -1,0 +1,267 @@
+"""`maestro up` and `maestro down`: all that one machine needs, and its end."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestra.cli.registry import Verb
+from orchestra.domain import human
+from orchestra.domain.errors import BadInput, Cancelled, Refused
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from orchestra.cli.context import Context
+    from orchestra.cli.parser import Parser
+    from orchestra.domain.models import Node
+    from orchestra.store.nodes import Pilot
+
+
+def _up_arguments(parser: Parser) -> None:
+    parser.add_argument("--cpus", type=int, metavar="N", help="CPU slots (default: all processors)")
+    parser.add_argument("--gpus", type=int, metavar="N", help="GPU slots (default: all GPUs)")
+    parser.add_argument("--detach", action="store_true", help="do not stay and show what runs")
+
+
+def _up(ctx: Context) -> None:
+    from orchestra.cli import live
+
+    begin(ctx, cpus=ctx.args.cpus, gpus=ctx.args.gpus)
+    if sys.stdout.isatty() and not ctx.args.detach:
+        ctx.out.say()
+        with ctx.database() as conn:
+            live.watch(conn)
+        ctx.out.note("The pilot goes on. Look again: maestro task list. The end: maestro down")
+
+
+def begin(ctx: Context, *, cpus: int | None = None, gpus: int | None = None) -> Node:
+    """Have the database, the user, this machine's node and its pilot, and say what there is."""
+    from orchestra.cli import pilots
+    from orchestra.wiring import PilotWish
+
+    for number, option in ((cpus, "--cpus"), (gpus, "--gpus")):
+        if number is not None and number < 0:
+            raise BadInput(f"{option} cannot be {number}.")
+    told: list[str] = []
+    with _opened(ctx, told) as conn:
+        _say(ctx, "database", _database_in_words(ctx, told))
+        ctx.me(conn)
+        node, names = _this_node(ctx, conn, cpus, gpus)
+        _say(ctx, "node", _node_in_words(node, names))
+        pilot = pilots.of_node(conn, node.name)
+        if pilot and not pilots.is_here(pilot):
+            raise Refused(
+                f'node "{node.name}" is served by a pilot on {pilot.host} already.',
+                hint='Give this machine a name of its own: "node" in the configuration.',
+            )
+        if pilot is None or pilot.leave:
+            wish = PilotWish(node.name, prefers_to_conduct=True, config=ctx.args.config)
+            pilot = pilots.start(ctx, conn, wish)
+        _say(ctx, "pilot", _pilot_in_words(ctx, pilot))
+    return node
+
+
+def _opened(ctx: Context, told: list[str]) -> psycopg.Connection:
+    from orchestra import wiring
+
+    return wiring.open_database(ctx.settings, say=told.append)
+
+
+def _say(ctx: Context, label: str, words: str) -> None:
+    ctx.out.say(f"  {label:<9}  {words}")
+    sys.stdout.flush()
+
+
+def _database_in_words(ctx: Context, told: list[str]) -> str:
+    from orchestra.store import embedded
+
+    if ctx.settings.postgres is not None:
+        from orchestra.store.database import check_address
+
+        parts = check_address(ctx.settings.postgres)
+        return f"PostgreSQL at {parts.get('host', 'localhost')}:{parts.get('port', '5432')}"
+    if told:
+        return "; ".join(_short(line) for line in told)
+    return f"embedded PostgreSQL {embedded.MAJOR}, in {_short(str(_data_dir(ctx)))}"
+
+
+def _data_dir(ctx: Context) -> Path:
+    from orchestra.store import embedded
+
+    return embedded.status(ctx.settings.data_dir).data_dir
+
+
+def _short(text: str) -> str:
+    """Write the home folder as ~."""
+    try:
+        home = str(Path.home())
+    except RuntimeError:
+        return text
+    return text.replace(f"{home}/", "~/") if home != "/" else text
+
+
+def _this_node(
+    ctx: Context, conn: psycopg.Connection, cpus: int | None, gpus: int | None
+) -> tuple[Node, list[str]]:
+    """Give this machine's node: what an old one has stays unless something else is asked for."""
+    from orchestra import wiring
+    from orchestra.cli import machine
+    from orchestra.services import nodes
+    from orchestra.services.nodes import SlotsWanted
+
+    name = wiring.node_name(ctx.settings)
+    names = machine.gpu_names()
+    old = nodes.find(conn, name)
+    if old is None:
+        cpu = SlotsWanted("CPU", machine.cpu_count() if cpus is None else cpus)
+        gpu = SlotsWanted("GPU", len(names) if gpus is None else gpus)
+        return nodes.create(conn, name, cpu, gpu), names
+    if cpus is not None or gpus is not None:
+        cpu = SlotsWanted("CPU", cpus, _raised(cpus, old.cpu.maximum))
+        gpu = SlotsWanted("GPU", gpus, _raised(gpus, old.gpu.maximum))
+        return nodes.change(conn, name, cpu, gpu), names
+    return old, names
+
+
+def _raised(wanted: int | None, maximum: int) -> int:
+    return max(wanted or 0, maximum)
+
+
+def _node_in_words(node: Node, gpu_names: list[str]) -> str:
+    from orchestra.cli import machine
+
+    gpus = human.count(node.gpu.enabled, "GPU slot")
+    if node.gpu.enabled and gpu_names:
+        gpus += f" ({machine.in_words(gpu_names)})"
+    drained = "; drained, so it takes no jobs" if node.drained_at else ""
+    cpus = human.count(node.cpu.enabled, "CPU slot")
+    return f'this machine, "{node.name}": {cpus}, {gpus}{drained}'
+
+
+def _pilot_in_words(ctx: Context, pilot: Pilot) -> str:
+    work = f"looks after {human.count(pilot.jobs, 'job')}" if pilot.jobs else "waiting for work"
+    stays = sys.stdout.isatty() and not getattr(ctx.args, "detach", False)
+    leave = " Ctrl-C leaves this view;" if stays else ""
+    no_job = "no job is ever ended by it" if stays else "To end it"
+    return (
+        f"{work}.{leave} {no_job} (maestro down)." if stays else f"{work}. {no_job}: maestro down"
+    )
+
+
+def _down_arguments(parser: Parser) -> None:
+    parser.add_argument(
+        "--kill", action="store_true", help="end the running jobs instead of waiting"
+    )
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
+
+
+def _down(ctx: Context) -> None:
+    from orchestra import wiring
+    from orchestra.store import embedded
+
+    own = not wiring.uses_server(ctx.settings)
+    if own and embedded.url_if_running(ctx.settings.data_dir) is None:
+        ctx.out.say("nothing runs here: the embedded database is stopped")
+        return
+    end(ctx, kill=ctx.args.kill, yes=ctx.args.yes)
+
+
+def end(ctx: Context, *, kill: bool = False, yes: bool = False) -> None:
+    """Have the pilots leave and stop the embedded database, if nobody else uses it."""
+    from orchestra import wiring
+    from orchestra.services import admin
+
+    with ctx.database() as conn:
+        _end_pilots(ctx, conn, kill=kill, yes=yes)
+        others = admin.other_connections(conn)
+    if wiring.uses_server(ctx.settings):
+        return
+    if others:
+        ctx.out.say(
+            f"the embedded database stays: {human.count(others, 'connection')} to it besides ours"
+        )
+    else:
+        _stop_database(ctx)
+
+
+def _stop_database(ctx: Context) -> None:
+    from orchestra.store import embedded
+
+    if embedded.stop(ctx.settings.data_dir):
+        ctx.out.say("the embedded database is stopped; it starts again by itself when it is needed")
+
+
+def _end_pilots(ctx: Context, conn: psycopg.Connection, *, kill: bool, yes: bool) -> None:
+    from orchestra.services import nodes
+
+    mine = _pilots_here(ctx, conn)
+    jobs = sum(pilot.jobs for pilot in mine)
+    if kill and jobs and not ctx.out.ask(f"End {human.count(jobs, 'running job')}?", yes=yes):
+        raise Cancelled
+    for pilot in mine:
+        nodes.stop(conn, pilot.node, now=kill)
+    names = [pilot.node for pilot in mine]
+    if not names:
+        ctx.out.say("no pilot was running here")
+        return
+    try:
+        _wait(ctx, conn, names, jobs)
+    except KeyboardInterrupt:
+        ctx.out.note(
+            f"\nNot waiting any more: the pilot of {human.listed(names)} leaves by itself when its jobs have ended."
+        )
+        raise Cancelled(
+            "stopped waiting; no job was ended.", hint="maestro down goes on with it."
+        ) from None
+    ctx.out.say(f"the pilot of {human.listed(names)} has left")
+
+
+def _wait(ctx: Context, conn: psycopg.Connection, names: list[str], jobs: int) -> None:
+    from orchestra.cli import pilots
+
+    if jobs:
+        ctx.out.note(
+            f"Waiting for {human.count(jobs, 'running job')} to end; Ctrl-C stops the waiting alone."
+        )
+    with ctx.out.progress("waiting for the pilot") as progress:
+        pilots.wait_until_gone(
+            conn, names, lambda left: progress.set(0, f"{human.count(left, 'job')} still running")
+        )
+
+
+def _pilots_here(ctx: Context, conn: psycopg.Connection) -> list[Pilot]:
+    """Give the pilots of this machine; one that was killed is replaced by one that looks after its jobs' end."""
+    from orchestra.cli import pilots
+    from orchestra.services import nodes
+    from orchestra.wiring import PilotWish
+
+    found = [pilot for pilot in nodes.pilots(conn) if pilots.is_here(pilot)]
+    for pilot in found:
+        if pilot.jobs and not pilots.serves(pilot):
+            wish = PilotWish(pilot.node, draining=True, config=ctx.args.config)
+            pilots.start(ctx, conn, wish)
+    return [pilot for pilot in nodes.pilots(conn) if pilots.is_here(pilot) and pilots.serves(pilot)]
+
+
+VERBS = (
+    Verb(
+        "up",
+        "start everything on this machine",
+        _up,
+        _up_arguments,
+        description="Start the database, make this machine a node, and start a pilot that runs jobs on it. "
+        "May be repeated: what is there already stays as it is.",
+        example="maestro up\nmaestro up --cpus 4 --gpus 0 --detach",
+    ),
+    Verb(
+        "down",
+        "stop what `up` started; running jobs end first",
+        _down,
+        _down_arguments,
+        description="Have this machine's pilot leave when its running jobs have ended, then stop the embedded "
+        "database if nobody else uses it.",
+        example="maestro down\nmaestro down --kill",
+    ),
+)
