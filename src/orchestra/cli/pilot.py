@@ -53,7 +53,7 @@ def _run(ctx: Context) -> int:
             prefers_to_conduct=args.master,
             serve_all=args.serve_all,
             draining=args.draining,
-            config=args.config,
+            config=args.configuration,
         )
         cluster = admin.cluster_id(conn)
         if args.detach:

@@ -57,7 +57,7 @@ def begin(ctx: Context, *, cpus: int | None = None, gpus: int | None = None) -> 
                 hint='Give this machine a name of its own: "node" in the configuration.',
             )
         if pilot is None or pilot.leave:
-            wish = PilotWish(node.name, prefers_to_conduct=True, config=ctx.args.config)
+            wish = PilotWish(node.name, prefers_to_conduct=True, config=ctx.args.configuration)
             pilot = pilots.start(ctx, conn, wish)
         _say(ctx, "pilot", _pilot_in_words(ctx, pilot))
     return node
@@ -75,7 +75,7 @@ def _say(ctx: Context, label: str, words: str) -> None:
 
 
 def _database_in_words(ctx: Context, told: list[str]) -> str:
-    from orchestra.store import embedded
+    from orchestra.store.pginstall import MAJOR
 
     if ctx.settings.postgres is not None:
         from orchestra.store.database import check_address
@@ -84,7 +84,7 @@ def _database_in_words(ctx: Context, told: list[str]) -> str:
         return f"PostgreSQL at {parts.get('host', 'localhost')}:{parts.get('port', '5432')}"
     if told:
         return "; ".join(_short(line) for line in told)
-    return f"embedded PostgreSQL {embedded.MAJOR}, in {_short(str(_data_dir(ctx)))}"
+    return f"embedded PostgreSQL {MAJOR}, in {_short(str(_data_dir(ctx)))}"
 
 
 def _data_dir(ctx: Context) -> Path:
@@ -240,7 +240,7 @@ def _pilots_here(ctx: Context, conn: psycopg.Connection) -> list[Pilot]:
     found = [pilot for pilot in nodes.pilots(conn) if pilots.is_here(pilot)]
     for pilot in found:
         if pilot.jobs and not pilots.serves(pilot):
-            wish = PilotWish(pilot.node, draining=True, config=ctx.args.config)
+            wish = PilotWish(pilot.node, draining=True, config=ctx.args.configuration)
             pilots.start(ctx, conn, wish)
     return [pilot for pilot in nodes.pilots(conn) if pilots.is_here(pilot) and pilots.serves(pilot)]
 
