@@ -1,0 +1,245 @@
+"""`maestro demo`: a real grid of trainings from start to end, in a folder of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestra.cli.registry import Verb
+from orchestra.domain import human
+from orchestra.domain.errors import OrchestraError, Refused, VolumeError
+
+if TYPE_CHECKING:
+    from orchestra.cli.context import Context
+    from orchestra.cli.parser import Parser
+    from orchestra.domain.models import Task
+
+PAUSE = 0.3
+NEEDS = ("sklearn", "numpy")
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The demo's folder and what lies in it."""
+
+    folder: Path
+
+    @property
+    def configuration(self) -> Path:
+        return self.folder / "orchestra.json"
+
+    @property
+    def results(self) -> Path:
+        return self.folder / "results"
+
+
+def _arguments(parser: Parser) -> None:
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        metavar="FOLDER",
+        help="where everything goes (default: ~/orchestra-demo)",
+    )
+    parser.add_argument("--cpus", type=int, metavar="N", help="CPU slots (default: all processors)")
+    parser.add_argument(
+        "--keep", action="store_true", help="leave the database and the pilot running"
+    )
+
+
+def _demo(ctx: Context) -> int:
+    _check_packages()
+    place = _prepare(ctx.args.folder)
+    # The demo's own cluster, whatever this account's configuration says.
+    for variable in [name for name in os.environ if name.startswith("MAESTRO_")]:
+        del os.environ[variable]
+    os.environ["MAESTRO_CONFIG"] = str(place.configuration)
+    os.chdir(place.folder)
+    ctx.out.say(f"A grid of 36 small neural networks on handwritten digits, in {place.folder}\n")
+    try:
+        task = _work(ctx, place)
+    except BaseException:
+        _leave(kill=True)
+        raise
+    _sum_up(ctx, place, task)
+    if not ctx.args.keep:
+        _command("down")
+    _look_around(ctx, place, task)
+    return 0
+
+
+def _check_packages() -> None:
+    if missing := [name for name in NEEDS if find_spec(name) is None]:
+        raise Refused(
+            f"the demo trains with scikit-learn; missing here: {human.listed(missing)}.",
+            hint=f"{sys.executable} -m pip install 'orchestra-hpc[demo]'",
+        )
+
+
+def _prepare(wanted: Path | None) -> _Place:
+    """Make the folder with its own configuration."""
+    folder = (wanted or _free_folder()).expanduser().absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise Refused(
+                f"{folder} is not empty.", hint="Name a new folder: maestro demo --folder FOLDER"
+            )
+        place = _Place(folder)
+        place.results.mkdir()
+        place.configuration.write_text(json.dumps(_settings(place), indent=1) + "\n")
+    except OSError as error:
+        raise VolumeError(
+            f"{folder} cannot be used for the demo: {error.strerror}.",
+            hint="Name another folder: maestro demo --folder FOLDER",
+        ) from None
+    return place
+
+
+def _free_folder() -> Path:
+    """Give ~/orchestra-demo, or the next one that does not exist yet."""
+    try:
+        base = Path.home() / "orchestra-demo"
+    except RuntimeError:
+        base = Path.cwd() / "orchestra-demo"
+    number, folder = 1, base
+    while folder.exists():
+        number += 1
+        folder = base.with_name(f"{base.name}-{number}")
+    return folder
+
+
+def _settings(place: _Place) -> dict[str, str]:
+    from orchestra.store.datafolder import network_file_system
+
+    local = place.folder
+    if network_file_system(place.folder):
+        local = Path(f"/var/tmp/orchestra-demo-{os.geteuid()}-{time.time_ns():x}")  # noqa: S108 - made private
+    return {
+        "data_dir": str(local / "database"),
+        "state_dir": str(local / "pilots"),
+        "volume": str(place.results),
+    }
+
+
+def _command(*words: str) -> None:
+    """Show a command as it would be typed, and run it.
+
+    Raises:
+        OrchestraError: it did not succeed; it has said why.
+    """
+    from orchestra.cli import main
+
+    print(f"$ maestro {shlex.join(words)}", flush=True)
+    if status := main.main(list(words)):
+        raise (
+            KeyboardInterrupt
+            if status == 130
+            else OrchestraError(f"maestro {words[0]} did not succeed.")
+        )
+    print(flush=True)
+
+
+def _work(ctx: Context, place: _Place) -> Task:
+    from orchestra import wiring
+    from orchestra.config import load
+    from orchestra.demo import MAKE_INPUTS, TRAIN
+
+    with ctx.out.progress("writing the inputs"):
+        subprocess.run([sys.executable, str(MAKE_INPUTS), str(place.folder)], check=True)
+    user = wiring.user_name(load())
+    cpus = ["--cpus", str(ctx.args.cpus)] if ctx.args.cpus is not None else []
+    _command("up", "--detach", *cpus)
+    _command("dataset", "create", "-n", f"user.{user}.grid", "-p", "configs")
+    _command("dataset", "create", "-n", f"user.{user}.digits", "-p", "digits.npz")
+    name = f"user.{user}.mlp"
+    run = f"{shlex.quote(sys.executable)} {shlex.quote(str(TRAIN))} -d %DATA -c %IN -o %OUT"
+    _command(
+        *("task", "create", "-c", f"user.{user}.grid", "-d", f"user.{user}.digits"),
+        *("-t", name, "--exec", run),
+    )
+    return _follow(ctx, name)
+
+
+def _follow(ctx: Context, name: str) -> Task:
+    """Wait until the task is over, and show on a terminal how far it is."""
+    from orchestra import wiring
+    from orchestra.config import load
+    from orchestra.services import task_views
+
+    with (
+        wiring.open_database(load()) as conn,
+        ctx.out.progress("REGISTERED", 36, "jobs") as progress,
+    ):
+        while True:
+            task = task_views.show(conn, name).task
+            if not task.state.is_live and task.intent is None:
+                return task
+            progress.set(task.counts.ended, task.state.value)
+            time.sleep(PAUSE)
+
+
+def _sum_up(ctx: Context, place: _Place, task: Task) -> None:
+    from orchestra.demo import rank
+
+    _command("task", "show", str(task.id))
+    ctx.out.say("The best configs by accuracy on digits that the networks had not seen:")
+    for line in rank.table(rank.results(place.results / task.name)).splitlines():
+        ctx.out.say(f"  {line}")
+    ctx.out.say()
+
+
+def _look_around(ctx: Context, place: _Place, task: Task) -> None:
+    from orchestra.demo.make_inputs import NEGATIVE_LEARNING_RATE
+
+    commands = [
+        ("task list -a", "all tasks"),
+        (f"task show {task.id}", "this one, with its failures"),
+        (f"job list {task.id}", "its jobs"),
+        (
+            f"job logs {task.id}/{NEGATIVE_LEARNING_RATE}",
+            "why that job failed: its config is wrong on purpose",
+        ),
+        ("up --detach", "a pilot again, so that"),
+        (f"task retry {task.id}", "the two that are not done can run once more"),
+        ("down", "the end"),
+    ]
+    width = max(len(command) for command, _ in commands)
+    ctx.out.say("Look around, and repeat what failed:")
+    ctx.out.say(f"  export MAESTRO_CONFIG={shlex.quote(str(place.configuration))}")
+    for command, meaning in commands:
+        ctx.out.say(f"  maestro {command:<{width}}   # {meaning}")
+    running = (
+        "The database and the pilot are still running"
+        if ctx.args.keep
+        else "Nothing is left running"
+    )
+    ctx.out.say(f"{running}; all of it lies in {place.folder}")
+
+
+def _leave(*, kill: bool) -> None:
+    """Leave nothing running behind a demo that was broken off."""
+    from orchestra.cli import main
+
+    print("\nThe demo ends here; its jobs and its database are ended.", file=sys.stderr)
+    main.main(["down", "--yes", *(["--kill"] if kill else [])])
+
+
+VERBS = (
+    Verb(
+        "demo",
+        "train a real model over a grid, start to end",
+        _demo,
+        _arguments,
+        description="Train 36 small neural networks on handwritten digits: two of them fail on purpose. "
+        "Everything stays in one folder, with a database of its own.",
+        example="maestro demo\nmaestro demo --folder /tmp/my-demo",
+    ),
+)
