@@ -6,12 +6,13 @@ import shlex
 import signal
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from orchestra.domain.models import Resources
+from orchestra.domain.models import Resources, Task
 from orchestra.domain.states import JobState, Queue, TaskState
 from orchestra.domain.transitions import TaskInput
 from orchestra.pilot import link
@@ -277,14 +278,16 @@ def test_a_killed_agent_is_followed_by_one_that_adopts_its_jobs(
     assert keepers(cluster) == [keeper]
 
 
+def has_done(cluster: Cluster, task: Task, jobs: int) -> bool:
+    return cluster.jobs(task).count(DONE) >= jobs
+
+
 def test_a_cut_connection_loses_nothing(cluster: Cluster) -> None:
     cluster.node(cpu=2)
     task = cluster.task(60, NEEDS + "echo $ORCHESTRA_ATTEMPT >> ../ran; sleep 0.05")
     cluster.pilot()
-    for done in (5, 15, 25):
-        wait_until(
-            lambda done=done: cluster.jobs(task).count(DONE) >= done, 30, describe=cluster.log
-        )
+    for some in (5, 15, 25):
+        wait_until(partial(has_done, cluster, task, some), 30, describe=cluster.log)
         cluster.conn.execute(
             "select pg_terminate_backend(pid) from pg_stat_activity "
             "where application_name like 'pilot%' and datname = current_database()"

@@ -128,7 +128,9 @@ class Cluster:
 
     def wait_for(self, task: Task, state: TaskState, timeout: float = 30) -> None:
         wait_until(
-            lambda: self.state(task) is state, timeout, lambda: f"{self.jobs(task)}\n{self.log()}"
+            lambda: self.state(task) is state,
+            timeout,
+            lambda: f"{task_store.by_id(self.conn, task.id)}\n{self.attempts(task)}\n{self.log()}",
         )
 
     def wait_for_job(self, task: Task, job: int, state: JobState, timeout: float = 20) -> None:

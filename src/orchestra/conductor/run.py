@@ -98,14 +98,14 @@ class Conductor:
         woken = advance(self._conn, self._transact, tasks)
         if tasks:
             tasks = moves.live_tasks(self._conn)
-            self._transact(lambda: self._write_down(tasks))
+            self._transact(lambda: self._write_down(tasks, woken))
         self._notify(woken)
         purged = self._transact(lambda: moves.purge_deleted(self._conn, PURGE_ROWS))
         moving = any(task.facts.intent for task in tasks)
         return 0.0 if moving or purged or woken else BUSY_PAUSE if tasks else RENEW_EVERY
 
-    def _write_down(self, tasks: list[moves.LiveTask]) -> bool:
-        order.rerank(self._conn, tasks)
+    def _write_down(self, tasks: list[moves.LiveTask], woken: set[Queue]) -> bool:
+        woken |= order.rerank(self._conn, tasks)
         estimates.learn(self._conn, tasks)
         return True
 
