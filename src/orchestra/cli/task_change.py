@@ -303,11 +303,9 @@ def _title(task: Task) -> str:
 
 def _alive(task: Task) -> str:
     living = task.counts.living
-    return (
-        f"{human.count(living, 'job')} {'runs' if living == 1 else 'run'}"
-        if living
-        else "nothing runs"
-    )
+    if not living:
+        return "none of its jobs is alive"
+    return f"{human.count(living, 'job')} {'runs' if living == 1 else 'run'} on"
 
 
 def _terminal() -> bool:

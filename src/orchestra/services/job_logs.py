@@ -13,6 +13,7 @@ import psycopg
 
 from orchestra.domain.errors import NotFound
 from orchestra.domain.models import Attempt
+from orchestra.domain.states import JobState
 from orchestra.services import jobs
 from orchestra.services.jobs import JobReport
 from orchestra.store import jobs as store
@@ -116,10 +117,24 @@ def follow(
     while True:
         turn(attempt)
         attempt = _follow_one(conn, address, attempt, write, lines, sleep)
-        later = [a for a in jobs.show(conn, address).attempts if a.number > attempt.number]
-        if not later:
+        following = _next_attempt(conn, address, attempt, sleep)
+        if following is None:
             return attempt
-        attempt, lines = later[0], None
+        attempt, lines = following, None
+
+
+def _next_attempt(
+    conn: psycopg.Connection, address: str, attempt: Attempt, sleep: Callable[[float], None]
+) -> Attempt | None:
+    """Give the attempt after one that has ended; wait for it as long as the job is in line for one."""
+    while True:
+        report = jobs.show(conn, address)
+        for later in report.attempts:
+            if later.number > attempt.number:
+                return later
+        if report.job.state is not JobState.ASSIGNED or not report.task.state.may_claim:
+            return None
+        sleep(_POLL_DATABASE)
 
 
 def _follow_one(

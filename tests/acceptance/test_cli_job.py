@@ -1,0 +1,223 @@
+"""`maestro job`, as people type it, with jobs that a real pilot runs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestra.domain.models import Task
+from orchestra.domain.states import JobState, TaskState
+from orchestra.store.database import connect
+from support.cluster import Cluster
+from support.maestro import Maestro
+from support.waiting import wait_until
+
+COMMAND = 'test -e %DATA && cat %IN && echo "to $ORCHESTRA_OUT" && printf x > %OUT/result && test "$(cat %IN)" != 1'
+
+
+@pytest.fixture
+def cluster(tcp_database_url: str, tmp_path: Path) -> Iterator[Cluster]:
+    """A node of two slots and a volume with a hostile name; the pilot is started by who needs it."""
+    folder = tmp_path / "a'; echo $(x) é"
+    folder.mkdir()
+    with connect(tcp_database_url) as conn:
+        cluster = Cluster(conn, tcp_database_url, folder)
+        cluster.node()
+        yield cluster
+        cluster.end()
+
+
+@pytest.fixture
+def ended(cluster: Cluster) -> Task:
+    """A task of four jobs, of which job 1 failed."""
+    task = cluster.task(4, COMMAND)
+    cluster.pilot()
+    cluster.wait_for(task, TaskState.FINALIZED)
+    return task
+
+
+JOB: dict[str, Any] = {
+    "task_id": int,
+    "ordinal": int,
+    "state": str,
+    "config": str,
+    "is_test": bool,
+    "attempts": int,
+    "failures": int,
+    "losses": int,
+    "done_attempt": int,
+    "node": str,
+    "cause": str,
+    "exit_status": int,
+    "signal": type(None),
+    "reason": type(None),
+    "started_at": str,
+    "seconds": float,
+    "changed_at": str,
+}
+RUN: dict[str, Any] = {
+    "attempt": int,
+    "node": str,
+    "run": int,
+    "is_test": bool,
+    "claimed_at": str,
+    "started_at": str,
+    "ended_at": str,
+    "lost_at": type(None),
+    "folder": str,
+    "devices": type(None),
+    "cause": str,
+    "exit_status": int,
+    "signal": type(None),
+    "reason": type(None),
+    "seconds": float,
+    "cpu_seconds": float,
+    "max_rss_bytes": int,
+    "accepted": bool,
+    "log_bytes": int,
+}
+
+
+def types(record: dict[str, Any]) -> dict[str, type]:
+    return {key: type(value) for key, value in record.items()}
+
+
+def test_jobs_that_have_ended_are_listed_shown_and_their_logs_read(
+    maestro: Maestro, ended: Task, cluster: Cluster
+) -> None:
+    listed = maestro.line("job list 0 -o json").json
+    assert [job["state"] for job in listed] == ["done", "failed", "done", "done"]
+    assert types(listed[0]) == JOB
+    failed = maestro.line("job list user.ana.work --state failed -o json").json
+    assert [job["ordinal"] for job in failed] == [1]
+    table = maestro.line("job list 0").out
+    assert "exit status 1" in table
+    assert "config.3.txt" in table
+
+    shown = maestro.line("job show 0/1 -o json").json
+    assert types(shown["runs"][0]) == {**RUN, "reason": type(shown["runs"][0]["reason"])}
+    text = maestro.line("job show user.ana.work/1").out
+    assert "job 0/1 of user.ana.work   FAILED   1 attempt" in text
+    assert "attempt 1   on gauss   exit status 1" in text
+    assert str(cluster.folder) in text
+
+    said = maestro.line("job logs 0/2")
+    folder = Path(ended.folder) / ".attempts" / "job_configId_2" / "1"
+    assert said.out == f"2\nto {folder}\n"
+    assert maestro.line("job logs 0/2 -n 1").out == f"to {folder}\n"
+    assert maestro.line("job logs 0/2 -f").out == said.out
+    shutil.rmtree(folder)
+    kept = maestro.line("job logs 0/2")
+    assert kept.out == said.out
+    assert "cannot be read from here; this is what the database has kept" in kept.err
+    assert "no attempt 2; its attempts are numbered only 1" in maestro.refused(
+        "job", "logs", "0/2", "--attempt", 2
+    )
+
+
+def test_retry_runs_jobs_again(maestro: Maestro, ended: Task, cluster: Cluster) -> None:
+    said = maestro.line("job retry 0/1 0/2-3")
+    assert said.out.splitlines() == [
+        "0/1 of user.ana.work: 1 job again, first in line",
+        "0/2-3 of user.ana.work: 2 jobs again, first in line",
+    ]
+    wait_until(lambda: maestro.line("job show 0/1 -o json").json["attempts"] == 2)
+    cluster.wait_for(ended, TaskState.FINALIZED)
+    assert len(maestro.line("job show 0/1 -o json").json["runs"]) == 2
+    assert maestro.line("job logs 0/1 --attempt 1").out != maestro.line("job logs 0/1").out
+
+
+def test_follow_goes_on_to_the_next_attempt(maestro: Maestro, cluster: Cluster) -> None:
+    command = (
+        ": %DATA %IN %OUT; echo begin $ORCHESTRA_ATTEMPT; "
+        f"until test -e '{maestro.folder}/go'$ORCHESTRA_ATTEMPT; do sleep 0.05; done; "
+        "echo end; test $ORCHESTRA_ATTEMPT = 2"
+    )
+    task = cluster.task(1, command, retries=1)
+    cluster.pilot()
+    cluster.wait_for_job(task, 0, JobState.RUNNING)
+    following = maestro.start("job", "logs", "0/0", "-f")
+    assert following.stdout is not None
+    assert following.stdout.readline() == "begin 1\n"
+    (maestro.folder / "go1").touch()
+    assert following.stdout.readline() == "end\n"
+    (maestro.folder / "go2").touch()
+    out, err = following.communicate(timeout=30)
+    assert following.returncode == 0
+    assert out == "begin 2\nend\n"
+    assert "--- attempt 2, on gauss" in err
+
+
+def test_kill_ends_a_running_job(maestro: Maestro, cluster: Cluster) -> None:
+    task = cluster.task(2, ": %DATA %IN %OUT; sleep 600")
+    cluster.pilot()
+    cluster.wait_for_job(task, 0, JobState.RUNNING)
+    assert "1 job ended or being ended" in maestro.line("job kill 0/0 --reason enough").out
+    cluster.wait_for_job(task, 0, JobState.KILLED)
+    assert "all have ended already" in maestro.line("job kill 0/0").out
+    assert cluster.jobs(task)[1] is JobState.RUNNING
+
+
+def test_run_here_runs_the_same_command_without_the_database(
+    maestro: Maestro, cluster: Cluster
+) -> None:
+    command = "cp %IN %OUT/copy && env > %OUT/env && pwd && echo $WHAT && exit 7"
+    cluster.task(3, "test -e %DATA && " + command, data=cluster.data(), env={"WHAT": "it's $(x)"})
+    events = _events(cluster)
+    for number in (1, 2):
+        said = maestro.line("job run --here user.ana.work/2", status=7)
+        folder = maestro.folder / f"orchestra-run_0_2_{number}"
+        assert said.out == f"{folder}\nit's $(x)\n"
+        assert (folder / "copy").read_text() == "2\n"
+        variables = (folder / "env").read_text()
+        assert f"ORCHESTRA_OUT={folder}" in variables
+        assert "ORCHESTRA_JOB=2" in variables
+        assert "MAESTRO_" not in variables
+    assert _events(cluster) == events
+    assert maestro.line("job show 0/2 -o json").json["attempts"] == 0
+
+
+def _events(cluster: Cluster) -> Any:
+    return cluster.conn.execute("select count(*) from event").fetchone()
+
+
+def test_long_lists_are_shown_in_pages(maestro: Maestro, cluster: Cluster) -> None:
+    cluster.task(60, "x %DATA %IN %OUT")
+    said = maestro.line("job list 0")
+    assert len(said.out.splitlines()) == 51
+    assert "50 of 60; the next ones: maestro job list 0 --from 50" in said.err
+    assert len(json.loads(maestro.line("job list 0 --from 50 -o json").out)) == 10
+    few = maestro.line("job list 0 --state registered --limit 7")
+    assert (
+        "7 of 60; the next ones: maestro job list 0 --state registered --limit 7 --from 7"
+        in few.err
+    )
+    assert "no job is done" in maestro.line("job list 0 --state done").err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["show", "0/99"], "has no job 99; its jobs are numbered 0 to 3"),
+        (["show", "5/0"], "there is no task 5"),
+        (["show", "0"], "does not name a job"),
+        (["show", "0/1-2"], "names 2 jobs"),
+        (["logs", "0/0"], "has not run yet"),
+        (["logs", "0/0", "-n", "0"], "-n needs a number of lines"),
+        (["list", "0", "--state", "don"], 'Did you mean "done"?'),
+        (["list", "0", "--limit", "0"], "at least one job"),
+        (["retry", "0/0"], "have not been released yet"),
+        (["kill", "0/4"], "has no job 4"),
+        (["run", "0/0"], "--here"),
+    ],
+)
+def test_mistakes_are_one_sentence(
+    maestro: Maestro, cluster: Cluster, words: list[str], says: str
+) -> None:
+    cluster.task(4, "x %DATA %IN %OUT")
+    assert says in maestro.refused("job", *words)
