@@ -69,8 +69,12 @@ class Server:
                     identifier, sql.Identifier(self.template)
                 )
             )
+        url = self.socket_url.replace("/postgres?", f"/{name}?")
+        with connect(url) as conn:
+            # A copy is another cluster: what pilots keep on this machine goes by its id.
+            conn.execute("update cluster set id = gen_random_uuid()")
         try:
-            yield self.socket_url.replace("/postgres?", f"/{name}?")
+            yield url
         finally:
             with self._admin() as conn:
                 conn.execute(sql.SQL("drop database {} with (force)").format(identifier))
