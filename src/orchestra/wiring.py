@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from orchestra.domain.errors import BadInput, ConfigurationError, DatabaseUnavailable
+from orchestra.domain.errors import ConfigurationError, DatabaseUnavailable
 
 if TYPE_CHECKING:
     import threading
@@ -171,20 +171,13 @@ def backup_path(settings: Settings, label: str) -> Path:
 
 
 def login_name() -> str:
-    """Give the name of the account that runs this: $USER, else what the system knows.
-
-    Raises:
-        BadInput: the account has no name.
-    """
+    """Give the name of the account that runs this: $USER, else what the system knows, else its number."""
     if name := os.environ.get("USER"):
         return name
     try:
         return getpass.getuser()
-    except (KeyError, OSError):
-        raise BadInput(
-            f"the account {os.geteuid()} has no name here.",
-            hint='Set "username" in the configuration.',
-        ) from None
+    except (KeyError, OSError):  # an account of a container
+        return f"uid{os.geteuid()}"
 
 
 def user_name(settings: Settings) -> str:

@@ -16,7 +16,8 @@ def newcomer(tmp_path: Path) -> Iterator[Maestro]:
     home, folder = tmp_path / "home", tmp_path / "work"
     home.mkdir()
     folder.mkdir()
-    user = Maestro(home, folder, {"MAESTRO_DATA_DIR": str(tmp_path / "data")})
+    own = {"MAESTRO_DATA_DIR": tmp_path / "data", "MAESTRO_STATE_DIR": tmp_path / "state"}
+    user = Maestro(home, folder, {key: str(place) for key, place in own.items()})
     yield user
     user.end()
 
@@ -24,6 +25,6 @@ def newcomer(tmp_path: Path) -> Iterator[Maestro]:
 @pytest.fixture
 def maestro(newcomer: Maestro, tcp_database_url: str) -> Maestro:
     """User ana, whose configuration names a PostgreSQL server over TCP, with the schema made."""
-    newcomer.env.clear()
+    del newcomer.env["MAESTRO_DATA_DIR"]
     newcomer.configure(postgres=tcp_database_url, email="ana@example.org", username="ana")
     return newcomer

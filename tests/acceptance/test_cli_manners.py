@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import pty
 import signal
 import socket
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -17,6 +15,7 @@ import pytest
 
 from orchestra.store.database import connect
 from support.maestro import PROGRAM, Maestro
+from support.terminal import at_terminal
 from support.waiting import wait_until
 from support.world import World
 
@@ -152,35 +151,12 @@ def test_a_database_that_goes_away_meanwhile(
     assert err.startswith("error: the database is shutting down")
 
 
-def _at_a_terminal(maestro: Maestro, *arguments: str, typed: str) -> tuple[int, str]:
-    """Run a command at a terminal of its own, type something, and give the exit status and the screen."""
-    controller, terminal = pty.openpty()
-    process = subprocess.Popen(
-        [*PROGRAM, *arguments],
-        cwd=maestro.folder,
-        env=maestro.environment() | {"TERM": "xterm", "NO_COLOR": ""},
-        stdin=terminal,
-        stdout=terminal,
-        stderr=terminal,
-        start_new_session=True,
-    )
-    os.close(terminal)
-    os.write(controller, typed.encode())
-    chunks: list[bytes] = []
-
-    def read() -> None:
-        try:
-            while chunk := os.read(controller, 65536):
-                chunks.append(chunk)
-        except OSError:
-            pass  # the last process at the terminal has gone
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    status = process.wait(timeout=60)
-    reader.join(timeout=10)
-    os.close(controller)
-    return status, b"".join(chunks).decode()
+def _answered(maestro: Maestro, *arguments: object, typed: str) -> tuple[int, str]:
+    """Run a command at a terminal, type something, and give the exit status and the screen."""
+    with at_terminal(maestro, *arguments) as terminal:
+        terminal.type(typed)
+        status = terminal.process.wait(timeout=60)
+    return status, terminal.screen
 
 
 def test_a_restore_asks_and_no_is_the_default(maestro: Maestro, tmp_path: Path) -> None:
@@ -189,11 +165,11 @@ def test_a_restore_asks_and_no_is_the_default(maestro: Maestro, tmp_path: Path) 
     maestro("db", "dump", dump)
     maestro.line("user create -n carla -e carla@example.org")
     assert "no terminal to ask" in maestro.refused("db", "restore", dump)
-    status, screen = _at_a_terminal(maestro, "db", "restore", str(dump), typed="\n")
+    status, screen = _answered(maestro, "db", "restore", dump, typed="\n")
     assert status == 130
     assert "[y/N]" in screen
     assert maestro("user", "list", "-q").out == "bob\ncarla\n"
-    status, _ = _at_a_terminal(maestro, "db", "restore", str(dump), typed="y\n")
+    status, _ = _answered(maestro, "db", "restore", dump, typed="y\n")
     assert status == 0
     assert maestro("user", "list", "-q").out == "bob\n"
 
@@ -201,9 +177,10 @@ def test_a_restore_asks_and_no_is_the_default(maestro: Maestro, tmp_path: Path) 
 def test_colour_on_a_terminal_alone(maestro: Maestro, conn: psycopg.Connection) -> None:
     World(conn).pilot("gauss")
     assert "\x1b[" not in maestro("node", "list").out
-    _, screen = _at_a_terminal(maestro, "node", "list", typed="")
+    _, screen = _answered(maestro, "node", "list", typed="")
     assert "\x1b[32monline" in screen
-    maestro.env["TERM"] = "dumb"
+    maestro.env["NO_COLOR"] = "1"
+    assert "\x1b[" not in _answered(maestro, "node", "list", typed="")[1]
 
 
 def test_dump_and_restore(maestro: Maestro, conn: psycopg.Connection, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orchestra.store import embedded
 from support.waiting import wait_until
 
 PROGRAM = (sys.executable, "-m", "orchestra.cli.main")
@@ -115,6 +116,10 @@ class Maestro:
             if process.poll() is None:
                 process.send_signal(signal.SIGKILL)
             process.communicate()
+        data = Path(self.env.get("MAESTRO_DATA_DIR", "/nowhere"))
+        if data.exists() and embedded.url_if_running(data):
+            self("down", "--kill", "--yes", status=None)
+            embedded.stop(data, mode="immediate")
 
     def wait_for(self, *arguments: object, shows: str, timeout: float = 30) -> Said:
         """Run a command again and again until its output holds a text."""
