@@ -13,14 +13,16 @@ the volume: it is handed open descriptors, and `argv[0]` should be an absolute p
 then changes into the job's folder), because a start lasts until the program is loaded. It ignores TERM, INT, HUP
 and QUIT. Being a child subreaper it becomes the parent of whatever a job leaves behind, so an attempt is over when
 its leader has ended and no child of the keeper is left that belongs to it: by token in the environment, by session
-or by process group. What a leader leaves behind is sent TERM, then KILL after the attempt's grace.
+or by process group. What a leader leaves behind is sent TERM, then KILL after the attempt's grace. What hid all
+three marks and has lost its parents is killed when no job is left.
 
 Protocol 1
 ==========
 A Unix stream socket; each message is a JSON object in one line of ASCII, at most 16 MiB. Times are in seconds; `pid`
-counts only with `start_time` (clock ticks after boot, /proc/PID/stat) and the boot id. Unknown fields are ignored;
-what cannot be understood closes the connection (`error` says why) and changes nothing else. Only root and the
-keeper's own account may connect. A message that was not answered may or may not have happened: the next `hello` tells.
+counts only with `start_time` (clock ticks after boot, /proc/PID/stat) and the boot id. Every field is required,
+unknown ones are ignored; what cannot be understood closes the connection (`error` says why) and changes nothing else.
+Only root and the keeper's own account may connect. A message that was not answered may or may not have happened: the
+next `hello` tells.
 
 The agent says
   {"type":"hello", "protocol":1, "agent":NAME}
@@ -35,7 +37,7 @@ The agent says
         `running` and `ended`. After `timeout` seconds (of the machine's waking time) the attempt is ended.
   {"type":"end", "token":T, "grace":S, "reason":TEXT}
         TERM to every process of the attempt now, KILL to what is left after `grace` (0: at once). May be repeated,
-        and then only shortens the grace. Does nothing to a token that is not running.
+        and then only shortens the grace. Does nothing to a token that is not running. 50 letters of TEXT are kept.
   {"type":"deadline", "boottime":S, "on_lost":"kill"|"keep"}
         The lease, by CLOCK_BOOTTIME; replaces the one before, and holds without an agent. Once it has passed nothing
         is started, and with `kill` everything that runs then is ended (cause `lease`, each with its own grace).
