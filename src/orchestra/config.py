@@ -78,7 +78,7 @@ class Settings:
     state_dir: Path | None = _setting(
         "folder",
         "where pilots keep what must outlive them, and their logs; on a local disk",
-        shown="~/.local/state/orchestra, as root /var/lib/orchestra/state",
+        shown="~/.local/state/orchestra/pilots, as root /var/lib/orchestra-pilots",
     )
     lease: float = _setting(
         "duration", "how long jobs run on while the database is away", 12 * 3600.0, shown='"12 h"'

@@ -44,6 +44,11 @@ def database_url(settings: Settings, *, say: Say = _say_nothing) -> str:
     Raises:
         ConfigurationError, DatabaseUnavailable, Refused, VolumeError: there is none.
     """
+    if settings.server is not None:
+        raise ConfigurationError(
+            f'"server" is set in {settings.origin("server")}, and this version cannot use a maestro server.',
+            hint='Set "postgres" instead, or neither.',
+        )
     if settings.postgres is not None:
         return settings.postgres
     from orchestra.store import embedded

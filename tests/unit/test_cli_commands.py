@@ -5,14 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
 from orchestra.cli.main import main
 from orchestra.cli.parser import make_parser
+from orchestra.cli.reference import settings_table
 from orchestra.cli.registry import WORDS, Verb, resolve
 from orchestra.domain.errors import BadInput
 
+DOCS = Path(__file__).parents[2] / "docs"
 PRESENT = [word for word in WORDS if find_spec(word.module)]
 COMMANDS = [
     (f"{word.name} {verb.name}" if word.is_noun else word.name, verb)
@@ -106,3 +109,14 @@ def test_nothing_heavy_is_imported_before_it_is_needed(arguments: str) -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stderr.splitlines()[-1] == "[]"
+
+
+def test_every_command_is_documented() -> None:
+    page = (DOCS / "commands.md").read_text()
+    missing = [command for command, _ in COMMANDS if f"### maestro {command}\n" not in page]
+    assert not missing, "python -m orchestra.cli.reference docs writes the page"
+
+
+def test_every_setting_is_documented() -> None:
+    page = (DOCS / "configuration.md").read_text()
+    assert settings_table() in page, "python -m orchestra.cli.reference docs writes the table"

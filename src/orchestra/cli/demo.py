@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from orchestra.cli.registry import Verb
 from orchestra.domain import human
-from orchestra.domain.errors import OrchestraError, Refused, VolumeError
+from orchestra.domain.errors import Refused, VolumeError
 
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
@@ -24,6 +24,14 @@ if TYPE_CHECKING:
 
 PAUSE = 0.3
 NEEDS = ("sklearn", "numpy")
+
+
+class _CommandFailed(Exception):
+    """A command of the demo ended with this exit status, and has said why."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +73,12 @@ def _demo(ctx: Context) -> int:
     ctx.out.say(f"A grid of 36 small neural networks on handwritten digits, in {place.folder}\n")
     try:
         task = _work(ctx, place)
-    except BaseException:
-        _leave(kill=True)
+        _sum_up(ctx, place, task)
+    except BaseException as error:
+        _leave()
+        if isinstance(error, _CommandFailed):  # which has said why
+            return error.status
         raise
-    _sum_up(ctx, place, task)
     if not ctx.args.keep:
         _command("down")
     _look_around(ctx, place, task)
@@ -133,17 +143,13 @@ def _command(*words: str) -> None:
     """Show a command as it would be typed, and run it.
 
     Raises:
-        OrchestraError: it did not succeed; it has said why.
+        _CommandFailed: it did not succeed.
     """
     from orchestra.cli import main
 
     print(f"$ maestro {shlex.join(words)}", flush=True)
     if status := main.main(list(words)):
-        raise (
-            KeyboardInterrupt
-            if status == 130
-            else OrchestraError(f"maestro {words[0]} did not succeed.")
-        )
+        raise _CommandFailed(status)
     print(flush=True)
 
 
@@ -224,12 +230,12 @@ def _look_around(ctx: Context, place: _Place, task: Task) -> None:
     ctx.out.say(f"{running}; all of it lies in {place.folder}")
 
 
-def _leave(*, kill: bool) -> None:
+def _leave() -> None:
     """Leave nothing running behind a demo that was broken off."""
     from orchestra.cli import main
 
-    print("\nThe demo ends here; its jobs and its database are ended.", file=sys.stderr)
-    main.main(["down", "--yes", *(["--kill"] if kill else [])])
+    print("\nThe demo ends here; what it started is ended.", file=sys.stderr)
+    main.main(["down", "--kill", "--yes"])
 
 
 VERBS = (

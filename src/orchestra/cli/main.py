@@ -70,7 +70,7 @@ def _leading(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _without_command(leading: list[str]) -> int:
-    known = {"-h", "--help", "-V", "--version", "--print-completion"}
+    known = {"-h", "--help", "-V", "--version"}
     if "--version" in leading or "-V" in leading:
         from orchestra import __version__
 
@@ -95,8 +95,8 @@ def _call(verb: Verb, command: str, arguments: list[str]) -> int:
 
 
 def _short_help() -> str:
-    shorts = "\n".join(f"  maestro {w.name:<8} {w.help}" for w in WORDS if not w.is_noun)
-    nouns = "\n".join(f"  maestro {w.name:<8} {w.help}" for w in WORDS if w.is_noun)
+    shorts = "\n".join(f"  maestro {w.name:<10}  {w.help}" for w in WORDS if not w.is_noun)
+    nouns = "\n".join(f"  maestro {w.name:<10}  {w.help}" for w in WORDS if w.is_noun)
     return (
         "Orchestra runs one command over many configuration files and looks after the result.\n\n"
         f"{shorts}\n\n{nouns}\n\n"

@@ -60,6 +60,12 @@ WORDS = (
     Word(
         "demo", "orchestra.cli.demo", "train a real model over a grid, start to end", is_noun=False
     ),
+    Word(
+        "completion",
+        "orchestra.cli.completion",
+        "print what a shell needs to complete commands",
+        is_noun=False,
+    ),
     Word("task", "orchestra.cli.task", "make, watch, hold, retry and end tasks"),
     Word("job", "orchestra.cli.job", "look at single jobs, their logs, retry and end them"),
     Word("dataset", "orchestra.cli.dataset", "register files", aliases=("castor",)),

@@ -1,0 +1,86 @@
+"""The reference pages, written from what the program itself says: python -m orchestra.cli.reference docs
+
+Writes commands.md and the table in configuration.md.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from orchestra.cli.parser import make_parser
+from orchestra.cli.registry import WORDS, Verb, Word
+from orchestra.config import SETTINGS
+
+TABLE = re.compile(r"(?<=<!-- settings -->\n).*(?=<!-- end of settings -->)", re.DOTALL)
+
+
+def settings_table() -> str:
+    """Give the settings as a Markdown table."""
+    rows = [
+        f"| `{one.name}` | {one.kind.replace('|', ' or ')} | {one.meaning} | {one.default} |\n"
+        for one in SETTINGS
+    ]
+    return "| key | type | meaning | default |\n| --- | --- | --- | --- |\n" + "".join(rows)
+
+
+def commands_page() -> str:
+    """Give all commands with their options as Markdown."""
+    return "# Commands\n\n" + _INTRODUCTION + "".join(_word(word) for word in WORDS)
+
+
+_INTRODUCTION = """`maestro NOUN VERB --help` says the same at the terminal. Every command takes `--config FILE`;
+where `-o json` is offered, JSON goes to stdout alone, with times in UTC. `maestro.py` is the same program.
+Exit status: 0, 2 for a mistake (one sentence says which), 130 for Ctrl-C; `task wait` has more.
+"""
+
+
+def _word(word: Word) -> str:
+    also = f" Also `{', '.join(word.aliases)}`." if word.aliases else ""
+    verbs = "".join(
+        _verb(f"{word.name} {v.name}" if word.is_noun else word.name, v) for v in word.verbs()
+    )
+    title = (
+        f"\n## {word.name}\n\n{word.help[:1].upper()}{word.help[1:]}.{also}\n"
+        if word.is_noun
+        else ""
+    )
+    return title + verbs
+
+
+def _verb(command: str, verb: Verb) -> str:
+    also = f" Also `{', '.join(verb.aliases)}`." if verb.aliases else ""
+    text = verb.description or f"{verb.help[:1].upper()}{verb.help[1:]}."
+    options = "".join(f"\n- {line}" for line in _options(verb, command))
+    return (
+        f"\n### maestro {command}\n\n{text}{also}\n{options}\n\n```\n{verb.example}\n```\n".replace(
+            "\n\n\n", "\n\n"
+        )
+    )
+
+
+def _options(verb: Verb, command: str) -> Iterator[str]:
+    for action in make_parser(verb, command)._actions:
+        if action.dest in ("help", "configuration") or action.help == "==SUPPRESS==":
+            continue
+        names = (
+            ", ".join(f"`{name}`" for name in action.option_strings)
+            or f"`{action.metavar or action.dest}`"
+        )
+        needed = " (needed)" if action.required and action.option_strings else ""
+        yield f"{names}: {(action.help or '').replace('|', ' or ')}{needed}"
+
+
+def main() -> None:
+    """Write the pages."""
+    docs = Path(sys.argv[1])
+    (docs / "commands.md").write_text(commands_page(), encoding="utf-8")
+    page = docs / "configuration.md"
+    text = TABLE.sub(lambda _: settings_table(), page.read_text(encoding="utf-8"))
+    page.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

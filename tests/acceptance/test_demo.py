@@ -1,0 +1,79 @@
+"""`maestro demo` from start to end: real trainings, two of which fail on purpose."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from pathlib import Path
+
+import pytest
+
+from support.maestro import Maestro
+from support.waiting import wait_until
+
+pytest.importorskip("sklearn")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_demo(newcomer: Maestro) -> None:
+    newcomer.env = {"MAESTRO_POSTGRES": "postgresql://nobody@db.invalid/x"}  # not the demo's affair
+    said = newcomer("demo", "--folder", "my demo", timeout=500)
+    folder = newcomer.folder / "my demo"
+    assert "34 done, 2 failed" in said.out
+    assert "exit status 3" in said.out
+    assert "signal 9" in said.out
+    assert "the embedded database is stopped" in said.out
+    accuracies = [
+        float(number) for number in re.findall(r"^ +\d+ .* (0\.\d{4})$", said.out, re.MULTILINE)
+    ]
+    assert len(accuracies) == 5
+    assert accuracies == sorted(accuracies, reverse=True)
+    assert accuracies[0] > 0.9
+
+    # What it says at its end works as it stands there.
+    newcomer.env = {"MAESTRO_CONFIG": str(folder / "orchestra.json")}
+    try:
+        assert "learning rate must be positive" in newcomer("job", "logs", "0/17").out
+        newcomer("up", "--detach")
+        newcomer("task", "retry", 0)
+        assert newcomer("task", "wait", 0, status=None, timeout=120).status == 1
+        attempts = newcomer("job", "show", "0/17", "-o", "json").json["attempts"]
+        assert attempts == 2 or len(attempts) == 2
+    finally:
+        newcomer("down", "--kill", "--yes")
+    metrics = folder / "results" / "user.ana.mlp" / "job_configId_0" / "metrics.json"
+    assert 0.5 < json.loads(metrics.read_text())["accuracy"] <= 1
+
+
+def test_the_demo_does_not_write_into_other_peoples_folders(newcomer: Maestro) -> None:
+    (newcomer.folder / "mine").write_text("x")
+    assert "is not empty" in newcomer.refused("demo", "--folder", newcomer.folder)
+    assert [path.name for path in newcomer.folder.iterdir()] == ["mine"]
+
+
+@pytest.mark.timeout(240)
+def test_ctrl_c_leaves_nothing_running(newcomer: Maestro) -> None:
+    newcomer.env = {}
+    folder = newcomer.folder / "demo"
+    demo = newcomer.start("demo", "--folder", folder)
+    results = folder / "results" / "user.ana.mlp"
+    wait_until(lambda: list(results.glob("job_configId_*")), 90)
+    demo.send_signal(signal.SIGINT)
+    out, _ = demo.communicate(timeout=90)
+    assert demo.returncode == 130, out
+    assert "the embedded database is stopped" in out
+    wait_until(lambda: not _processes_in(folder), 30, lambda: _processes_in(folder))
+
+
+def _processes_in(folder: Path) -> list[str]:
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+        if str(folder) in command:
+            found.append(command.replace("\0", " "))
+    return found

@@ -1,0 +1,120 @@
+"""People and nodes as services: what is refused, and by whom two at a time are told apart."""
+
+from __future__ import annotations
+
+import threading
+
+import psycopg
+import pytest
+
+from orchestra.domain.errors import AlreadyExists, BadInput, NotFound, Refused
+from orchestra.domain.models import Slots, Standing
+from orchestra.services import nodes, users, work
+from orchestra.services.nodes import SlotsWanted
+from orchestra.store.database import connect
+from support.world import World
+
+CPU, GPU = SlotsWanted("CPU", 2), SlotsWanted("GPU")
+
+
+def test_the_first_person_is_the_administrator(conn: psycopg.Connection) -> None:
+    assert users.create(conn, "ana", "a@b.org").is_admin
+    assert not users.create(conn, "bob", "b@b.org").is_admin
+    with pytest.raises(AlreadyExists):
+        users.create(conn, "bob", "b@b.org")
+
+
+def test_two_commands_that_need_a_person_at_once(database_url: str) -> None:
+    made: list[bool] = []
+
+    def ensure() -> None:
+        with connect(database_url) as conn:
+            made.append(users.ensure(conn, "ana", "a@b.org")[1])
+
+    threads = [threading.Thread(target=ensure) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(made) == [False] * 7 + [True]
+
+
+def test_somebody_with_data_sets_is_not_deleted(conn: psycopg.Connection) -> None:
+    ana = World(conn).person("ana")
+    conn.execute("insert into dataset (name, owner_id) values ('user.ana.x', %s)", [ana])
+    with pytest.raises(Refused, match="still has 1 data set"):
+        users.delete(conn, "ana")
+    conn.execute("update dataset set deleted_at = now()")
+    users.delete(conn, "ana")
+    assert users.everybody(conn) == []
+    with pytest.raises(NotFound):
+        users.delete(conn, "ana")
+
+
+def test_somebody_whose_deleted_files_others_use_is_not_deleted(conn: psycopg.Connection) -> None:
+    world = World(conn)
+    bob = world.person("bob")
+    conn.execute(
+        "insert into dataset (name, owner_id, deleted_at) values ('user.bob.x', %s, now())", [bob]
+    )
+    version = world.dataset_version(3)
+    conn.execute(
+        "update dataset_version set dataset_id = (select id from dataset) where id = %s", [version]
+    )
+    world.task(3, config_version_id=version)
+    with pytest.raises(Refused, match="inputs of other people's tasks"):
+        users.delete(conn, "bob")
+    files = conn.execute("select count(*) from dataset_file where version_id = %s", [version])
+    assert files.fetchone() == (3,), "a refusal takes nothing away"
+
+
+@pytest.mark.parametrize(
+    ("enabled", "maximum", "slots"), [(None, None, (0, 0)), (3, None, (3, 3)), (0, 4, (0, 4))]
+)
+def test_slots_of_a_new_node(
+    enabled: int | None, maximum: int | None, slots: tuple[int, int]
+) -> None:
+    assert SlotsWanted("CPU", enabled, maximum).new() == Slots(*slots)
+
+
+@pytest.mark.parametrize(
+    ("enabled", "maximum"), [(4, 2), (-1, 2), (-1, None), (1, -1), (10**9, None)]
+)
+def test_slots_that_cannot_be(enabled: int, maximum: int | None) -> None:
+    with pytest.raises(BadInput):
+        SlotsWanted("CPU", enabled, maximum).new()
+    with pytest.raises(BadInput):
+        SlotsWanted("CPU", enabled, maximum).over(Slots(1, 2))
+
+
+def test_change_keeps_what_was_not_said(conn: psycopg.Connection) -> None:
+    nodes.create(conn, "gauss", SlotsWanted("CPU", 4, 8), SlotsWanted("GPU", 1, 2))
+    node = nodes.change(conn, "gauss", SlotsWanted("CPU", 6), SlotsWanted("GPU"))
+    assert (node.cpu, node.gpu) == (Slots(6, 8), Slots(1, 2))
+    with pytest.raises(BadInput):
+        nodes.change(conn, "gauss", SlotsWanted("CPU", maximum=5), SlotsWanted("GPU"))
+
+
+def test_draining_and_slots_reach_the_pilot_at_its_next_word(conn: psycopg.Connection) -> None:
+    pilot = World(conn).pilot("gauss")
+
+    def standing() -> Standing:
+        return work.renew(conn, pilot.node, pilot.agent, [pilot.keeper])
+
+    nodes.change(conn, "gauss", SlotsWanted("CPU", 3), SlotsWanted("GPU", 0))
+    before = standing()
+    nodes.drain(conn, "gauss", by="ana", reason=None)
+    drained = standing()
+    assert drained != before
+    assert nodes.resume(conn, "gauss", by="ana")
+    assert not nodes.resume(conn, "gauss", by="ana")
+    assert standing() == before
+    assert nodes.stop(conn, "gauss")
+    assert standing() != before
+
+
+def test_a_node_is_missed_by_name(conn: psycopg.Connection) -> None:
+    nodes.create(conn, "caloba21", CPU, GPU)
+    with pytest.raises(NotFound, match='Did you mean "caloba21"'):
+        nodes.get(conn, "caloba2")
+    assert nodes.find(conn, "caloba2") is None

@@ -1,0 +1,75 @@
+"""Names and folders that come from the environment, and a pilot's command line."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from orchestra import wiring
+from orchestra.config import Settings
+from orchestra.domain.errors import ConfigurationError
+from orchestra.domain.naming import check_node_name, check_user_name
+from orchestra.wiring import PilotWish
+
+
+def test_the_configured_name_wins_over_the_login(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("USER", "ana")
+    assert wiring.user_name(Settings(username="carla")) == "carla"
+    assert wiring.user_name(Settings()) == "ana"
+
+
+@pytest.mark.parametrize(
+    ("login", "name"), [("ana.silva", "ana.silva"), ("ana@LAB", "ana_LAB"), ("-x", "x"), ("é", "_")]
+)
+def test_a_login_becomes_a_name_that_may_be(
+    monkeypatch: pytest.MonkeyPatch, login: str, name: str
+) -> None:
+    monkeypatch.setenv("USER", login)
+    assert wiring.user_name(Settings()) == name
+    assert check_user_name(name)
+
+
+def test_an_account_without_a_name_is_called_by_its_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def nobody() -> str:
+        raise OSError("no username set in the environment")
+
+    monkeypatch.delenv("USER", raising=False)
+    monkeypatch.setattr(getpass, "getuser", nobody)
+    assert wiring.user_name(Settings()) == f"uid{os.geteuid()}"
+
+
+def test_the_node_is_the_host_without_its_domain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "gauss.lab.example.org")
+    assert wiring.node_name(Settings()) == "gauss"
+    assert wiring.node_name(Settings(node="other")) == "other"
+    assert check_node_name(wiring.node_name(Settings()))
+
+
+def test_a_pilots_command_runs_this_program_in_the_background() -> None:
+    plain = PilotWish("gauss").command()
+    assert plain == (
+        *(sys.executable, "-P", "-m", "orchestra.cli.main"),
+        *("pilot", "run", "-n", "gauss", "--background"),
+    )
+    full = PilotWish("gauss", prefers_to_conduct=True, serve_all=True, config="a.json").command()
+    assert {"-m", "--serve-all", "--config", str(Path.cwd() / "a.json")} <= set(full)
+
+
+def test_the_pilots_folder(tmp_path: Path) -> None:
+    cluster = "0f7f5e6e-aaaa-bbbb-cccc-000000000000"
+    assert wiring.pilot_folder(Settings(state_dir=tmp_path), cluster, "gauss") == (
+        tmp_path / "0f7f5e6e" / "gauss"
+    )
+    assert wiring.pilot_folder(Settings(), cluster, "a/b").name == "a%2Fb"
+
+
+def test_a_server_of_ours_is_refused_as_long_as_there_is_none() -> None:
+    with pytest.raises(ConfigurationError, match="cannot use a maestro server"):
+        wiring.database_url(Settings(server="https://orchestra.example.org"))
