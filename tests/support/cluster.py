@@ -46,7 +46,7 @@ class Cluster:
         """Start a pilot, with the conductor in it unless told otherwise."""
         process = subprocess.Popen(
             [sys.executable, pilot_process.__file__, self.url, node, self.home(node), *(flags or ("--master",))],
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), **(env or {})},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **(env or {})},
             stdin=subprocess.DEVNULL,
             stderr=options.pop("stderr", subprocess.DEVNULL),
             text=True,

@@ -4,89 +4,46 @@ from __future__ import annotations
 
 import logging
 import os
-import platform
-import pwd
 import random
 import select
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import Literal
-from uuid import uuid4
 
 import psycopg
 
-import orchestra
 from orchestra.domain.errors import Fenced, OrchestraError
-from orchestra.domain.models import KeeperHello, PilotHello
 from orchestra.domain.states import Queue
 from orchestra.pilot import home, slots
 from orchestra.pilot.claim import Claimer
-from orchestra.pilot.courier import Connect, Courier, Inbox, Listener
-from orchestra.pilot.desk import Desk, Kit, boottime
-from orchestra.pilot.inputs import InputGuard
+from orchestra.pilot.courier import Courier, Inbox, Listener
+from orchestra.pilot.desk import Desk, boottime
 from orchestra.pilot.keepers import Keepers
+from orchestra.pilot.options import PilotOptions, introduce, make_kit
 from orchestra.pilot.reconcile import Renewal, Steward
+from orchestra.pilot.roster import Roster
 from orchestra.pilot.start import Starter
 from orchestra.pilot.state import Phase, PilotState
 from orchestra.pilot.supervise import Supervisor
 from orchestra.pilot.workers import Workers
-from orchestra.runtimes import Runtime
-from orchestra.runtimes.bare import BareRuntime, find_shell
 from orchestra.services import work
 from orchestra.store import notices
-from orchestra.store.datafolder import this_host
+
+__all__ = ["DRAINING", "PilotOptions", "run", "spawn_detached"]
 
 log = logging.getLogger(__name__)
 
 DRAINING = "--draining"
 """The option with which a pilot takes nothing new and ends when the jobs of the one before it have ended."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-KEEPER_AGAIN = 5.0
 GOODBYE = 3.0
 """Seconds that an idle pilot which is told to go waits for the database."""
-
-
-@dataclass(frozen=True, slots=True)
-class PilotOptions:
-    """How to run a pilot.
-
-    Args:
-        node: whose slots it serves.
-        cluster: the database's cluster id; pilots of different clusters keep apart what is theirs on this machine.
-        connect: makes a connection to the database, in autocommit mode.
-        may_conduct: as `pilot run -m`.
-        lease: seconds for which jobs run on without a word from the database.
-        on_lease_lost: what becomes of them then.
-        draining: take nothing new; look after what an earlier agent started, and end.
-        foreground: log to stderr; a signal while jobs run leaves them to a pilot in the background.
-        patient: wait for a database that is away at the start, instead of failing.
-        relaunch: the command that starts this pilot again; with `--draining` after it, it is its own successor.
-        conductor: runs in a thread until its event is set.
-        state_folder: where the pilot keeps what is its own; by default as `home.pilot_folder` says.
-        runtimes: by default the bare one.
-    """
-
-    node: str
-    cluster: str
-    connect: Connect
-    may_conduct: bool = False
-    serve_all: bool = False
-    lease: float = work.LEASE_SECONDS
-    on_lease_lost: Literal["kill", "keep"] = "kill"
-    draining: bool = False
-    foreground: bool = True
-    patient: bool = False
-    relaunch: tuple[str, ...] = ()
-    conductor: Callable[[threading.Event], None] | None = None
-    state_folder: Path | None = None
-    runtimes: tuple[Runtime, ...] = ()
+CONDUCTOR_GOODBYE = 1.0
 
 
 def run(options: PilotOptions) -> int:
@@ -131,7 +88,7 @@ class Agent:
 
     def __init__(self, options: PilotOptions, folder: Path) -> None:
         self.options = options
-        self.hello = _introduce(options)
+        self.hello = introduce(options)
         inbox = Inbox()
         self.desk = desk = Desk(
             agent=self.hello.agent,
@@ -140,7 +97,7 @@ class Agent:
             folder=folder,
             lease=options.lease,
             on_lease_lost=options.on_lease_lost,
-            kit=_kit(options),
+            kit=make_kit(options),
             state=PilotState(visible=slots.visible_devices(os.environ.get("CUDA_VISIBLE_DEVICES"))),
             keepers=Keepers(folder / "keepers", self.hello.agent),
             inbox=inbox,
@@ -151,23 +108,24 @@ class Agent:
         self.supervisor = Supervisor(desk)
         self.reporter = self.supervisor.reporter
         self.steward = Steward(desk, self.supervisor, self.leave)
+        self.roster = Roster(desk, self.supervisor)
         self.claimer = Claimer(desk, self.reporter, self.steward)
         self.starter = Starter(desk, self.reporter)
-        self._introductions: tuple[KeeperHello, ...] = ()
-        self._adopted = False
-        self._keeper_at = 0.0
         self._signals = 0
         self._go_by = float("inf")
         self._failure: OrchestraError | None = None
         self._handed_over = False
-        self._conductor = threading.Event()
+        self._conduct_no_more = threading.Event()
+        self._conducting: threading.Thread | None = None
 
     def run(self) -> int:
         """Work until it is over; gives the exit status."""
         with home.signals_noticed(SIGNALS, self._on_signal, self.desk.inbox.alarm.far_fileno):
             self.desk.courier.start()
+            due = self._tick_safely()
             while not self._over():
-                self._wait(self._tick_safely())
+                self._wait(due)
+                due = self._tick_safely()
             self._say_goodbye()
         if self._failure:
             raise self._failure
@@ -181,9 +139,9 @@ class Agent:
         due = [
             self.supervisor.tick(now),
             self.reporter.tick(now),
+            self.roster.tick(now),
             self.steward.tick(now),
             self.claimer.tick(now),
-            self._tend_keepers(now),
         ]
         self.starter.tick()
         self._flush()
@@ -220,7 +178,7 @@ class Agent:
         before = boottime()
         standing = work.attach(conn, self.hello, lease=self.options.lease)
         fenced = set()
-        for keeper in self._introductions:
+        for keeper in self.roster.introductions:
             try:
                 work.register_keeper(conn, standing.node_id, keeper, lease=self.options.lease)
             except Fenced:
@@ -247,53 +205,17 @@ class Agent:
             "node %s: %d CPU and %d GPU slots enabled",
             self.options.node, enabled[Queue.CPU], enabled[Queue.GPU],
         )  # fmt: skip
-        self._adopt()
-        self._adopted = True
+        self.roster.adopt()
         if self.options.draining:
             self.leave()
         if self.options.conductor:
-            threading.Thread(
+            self._conducting = threading.Thread(
                 target=self.options.conductor,
-                args=(self._conductor,),
+                args=(self._conduct_no_more,),
                 name="conductor",
                 daemon=True,
-            ).start()
-
-    def _adopt(self) -> None:
-        for port in self.desk.keepers.adopt():
-            running, outcomes = len(port.hello.running), len(port.hello.outcomes)
-            log.info("keeper %s: %d running, %d outcomes", port.id, running, outcomes)
-            self.supervisor.meet(port)
-            self.steward.register(port)
-        self._introduce_keepers()
-
-    def _tend_keepers(self, now: float) -> float:
-        """See to it that there is a keeper to take jobs, and hear those that were silent."""
-        if not self._adopted or now < self._keeper_at:
-            return self._keeper_at if self._adopted else float("inf")
-        if not self.desk.keepers.all_heard:
-            self._keeper_at = now + KEEPER_AGAIN
-            self._adopt()
-        if self.desk.keepers.needs_one and not self.desk.state.leaving:
-            self._keeper_at = now + KEEPER_AGAIN
-            self._start_keeper()
-        return max(self._keeper_at, now) if self._keeper_at > now else float("inf")
-
-    def _start_keeper(self) -> None:
-        try:
-            port = self.desk.keepers.start()
-        except OrchestraError as error:
-            log.error("%s", error)
-            self.desk.troubles["keeper"] = str(error)
-            return
-        self.desk.troubles.pop("keeper", None)
-        self.steward.register(port)
-        self._introduce_keepers()
-
-    def _introduce_keepers(self) -> None:
-        machine = self.desk.machine_id
-        ports = self.desk.keepers.ports.values()
-        self._introductions = tuple(port.introduction(machine) for port in ports)
+            )
+            self._conducting.start()
 
     # What the courier says
 
@@ -337,7 +259,7 @@ class Agent:
         if not self._signals:
             return
         self._signals = 0
-        if not self._adopted and self.desk.node_id == 0:
+        if not self.desk.adopted and self.desk.node_id == 0:
             self._go_by = monotonic()
         self.leave()
         running = sum(held.phase is Phase.RUNNING for held in self.desk.state.held.values())
@@ -367,10 +289,10 @@ class Agent:
             log.info("another pilot has taken over node %s; its jobs run on", self.options.node)
             return True
         state, keepers = self.desk.state, self.desk.keepers
-        return self._adopted and state.leaving and keepers.all_heard and not state.held
+        return self.desk.adopted and state.leaving and keepers.all_heard and not state.held
 
     def _say_goodbye(self) -> None:
-        self._conductor.set()
+        self._conduct_no_more.set()
         desk = self.desk
         stays = self._handed_over or desk.superseded or self._failure is not None
         if desk.node_id and not stays:
@@ -387,39 +309,5 @@ class Agent:
         self._flush()
         for port in desk.keepers.ports.values():
             port.close()
-
-
-def _introduce(options: PilotOptions) -> PilotHello:
-    host = this_host()
-    names = (runtime.name for runtime in options.runtimes)
-    return PilotHello(
-        node=options.node,
-        agent=uuid4(),
-        machine_id=host.machine_id,
-        boot_id=host.boot_id,
-        host=platform.node(),
-        pid=os.getpid(),
-        account=_account(),
-        is_root=os.geteuid() == 0,
-        serve_all=options.serve_all,
-        may_conduct=options.may_conduct,
-        version=orchestra.__version__,
-        protocol=work.PROTOCOL,
-        runtimes=tuple(name for name in names if name != "bare"),
-    )
-
-
-def _account() -> str:
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:  # an account of a container, known by its number alone
-        return str(os.geteuid())
-
-
-def _kit(options: PilotOptions) -> Kit:
-    return Kit(
-        runtimes=options.runtimes or (BareRuntime(find_shell()),),
-        environment=dict(os.environ),
-        prefix=sys.prefix if sys.prefix != sys.base_prefix else None,
-        inputs=InputGuard(),
-    )
+        if self._conducting:  # so that it gives its term back
+            self._conducting.join(CONDUCTOR_GOODBYE)

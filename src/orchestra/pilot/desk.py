@@ -45,6 +45,7 @@ class Desk:
         node_id: 0 until the database has said it.
         request: the number of the last claim that was answered. Numbers go by CLOCK_BOOTTIME, in microseconds: a
             keeper lives within one boot, so that an agent's numbers are above those of the agents before it.
+        adopted: the keepers of earlier agents were looked for.
         superseded: another agent decides for the node now.
         troubles: what `node list` should say, by whom it concerns.
     """
@@ -65,6 +66,7 @@ class Desk:
     tasks: dict[int, TaskSpec] = field(default_factory=dict)
     node_id: int = 0
     request: int = field(default_factory=lambda: int(boottime() * 1_000_000))
+    adopted: bool = False
     superseded: bool = False
     pause_until: float = 0.0
     troubles: dict[str, str] = field(default_factory=dict)

@@ -19,6 +19,8 @@ from orchestra.pilot.link import Hello, KeeperLink
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 5.0
+SOON = 0.2
+"""Seconds after which to look again at a keeper that hung up: it may be dying."""
 
 
 @dataclass(slots=True, eq=False)
@@ -28,7 +30,7 @@ class Port:
     Args:
         link: None while it cannot be spoken with.
         dead: it lives no more; `hello` is what its spool says.
-        registered: the database knows it.
+        registered: the database knows it; as long as it does not, it is told again at `register_at`.
         reconciled: what it holds has been compared with what the database granted to it, at least once.
         retired: it is given no new jobs (it was fenced, or is of another version).
         again_at: when to try to connect again, by the monotonic clock.
@@ -39,6 +41,7 @@ class Port:
     link: KeeperLink | None
     dead: bool = False
     registered: bool = False
+    register_at: float = 0.0
     reconciled: bool = False
     retired: bool = False
     again_at: float = 0.0
@@ -106,6 +109,11 @@ class Keepers:
         return self._add(Port(connection.hello, folder, connection))
 
     @property
+    def some_silent(self) -> bool:
+        """Whether a keeper was found that does not answer."""
+        return bool(self._silent)
+
+    @property
     def needs_one(self) -> bool:
         """Whether no keeper lives that may take jobs."""
         return not self._silent and all(port.dead or port.retired for port in self.ports.values())
@@ -126,9 +134,10 @@ class Keepers:
             port.link = link.connect(port.folder, agent=self._agent)
             port.hello = port.link.hello
         except OrchestraError as error:
-            port.again_at = time.monotonic() + RETRY_SECONDS
+            silent = isinstance(error, link.KeeperSilent)
+            port.again_at = time.monotonic() + (RETRY_SECONDS if silent else SOON)
             if link.is_alive(port.folder):
-                log.warning("keeper %s: %s", port.id, error)
+                log.info("keeper %s: %s", port.id, error)
                 return False
             if port.retired:
                 log.info("keeper %s has ended", port.id)

@@ -53,10 +53,14 @@ class Steward:
         everyone = now >= self._reconcile_at
         if everyone:
             self._reconcile_at = now + RECONCILE_EVERY
+        # The answer to a renewal under way wakes the agent; until then its time may long have passed.
+        due = [float("inf") if self._renewing else self._renew_at, self._reconcile_at]
         for port in self.desk.keepers.ports.values():
-            if port.registered and (everyone or not port.reconciled):
+            if not port.registered:
+                due.append(self._register(port, now))
+            elif everyone or not port.reconciled:
                 self.reconcile(port)
-        return min(self._renew_at, self._reconcile_at)
+        return min(due)
 
     # Renewal
 
@@ -108,14 +112,18 @@ class Steward:
 
     # Keepers and what they hold
 
-    def register(self, port: Port) -> None:
-        """Make a keeper known to the database, and compare what it holds."""
+    def _register(self, port: Port, now: float) -> float:
+        """Make a keeper known to the database; gives when to try again."""
+        if now < port.register_at:
+            return port.register_at
+        port.register_at = float("inf")  # until this is answered
         hello, desk = port.introduction(self.desk.machine_id), self.desk
         desk.courier.ask(
             lambda conn: work.register_keeper(conn, desk.node_id, hello, lease=desk.lease),
             lambda _: self._registered(port),
             partial(self._not_registered, port),
         )
+        return port.register_at
 
     def _registered(self, port: Port) -> None:
         port.registered = True
@@ -127,6 +135,7 @@ class Steward:
             port.registered = True
         else:
             log.error("keeper %s could not be registered: %s", port.id, error)
+            port.register_at = monotonic() + RENEW_EVERY
 
     def retire(self, port: Port) -> None:
         """Give a keeper no new jobs; it ends when it has nothing left to keep."""

@@ -1,0 +1,98 @@
+"""How a pilot is to be run, and what follows from it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import pwd
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from uuid import uuid4
+
+import orchestra
+from orchestra.domain.models import PilotHello
+from orchestra.pilot.courier import Connect
+from orchestra.pilot.desk import Kit
+from orchestra.pilot.inputs import InputGuard
+from orchestra.runtimes import Runtime
+from orchestra.runtimes.bare import BareRuntime, find_shell
+from orchestra.services import work
+from orchestra.store.datafolder import this_host
+
+
+@dataclass(frozen=True, slots=True)
+class PilotOptions:
+    """How to run a pilot.
+
+    Args:
+        node: whose slots it serves.
+        cluster: the database's cluster id; pilots of different clusters keep apart what is theirs on this machine.
+        connect: makes a connection to the database, in autocommit mode.
+        may_conduct: as `pilot run -m`.
+        lease: seconds for which jobs run on without a word from the database.
+        on_lease_lost: what becomes of them then.
+        draining: take nothing new; look after what an earlier agent started, and end.
+        foreground: log to stderr; a signal while jobs run leaves them to a pilot in the background.
+        patient: wait for a database that is away at the start, instead of failing.
+        relaunch: the command that starts this pilot again; with `--draining` after it, it is its own successor.
+        conductor: runs in a thread until its event is set.
+        state_folder: where the pilot keeps what is its own; by default as `home.pilot_folder` says.
+        runtimes: by default the bare one.
+    """
+
+    node: str
+    cluster: str
+    connect: Connect
+    may_conduct: bool = False
+    serve_all: bool = False
+    lease: float = work.LEASE_SECONDS
+    on_lease_lost: Literal["kill", "keep"] = "kill"
+    draining: bool = False
+    foreground: bool = True
+    patient: bool = False
+    relaunch: tuple[str, ...] = ()
+    conductor: Callable[[threading.Event], None] | None = None
+    state_folder: Path | None = None
+    runtimes: tuple[Runtime, ...] = ()
+
+
+def introduce(options: PilotOptions) -> PilotHello:
+    """Give what an agent says of itself to the database, with a new identity."""
+    host = this_host()
+    names = (runtime.name for runtime in options.runtimes)
+    return PilotHello(
+        node=options.node,
+        agent=uuid4(),
+        machine_id=host.machine_id,
+        boot_id=host.boot_id,
+        host=platform.node(),
+        pid=os.getpid(),
+        account=_account(),
+        is_root=os.geteuid() == 0,
+        serve_all=options.serve_all,
+        may_conduct=options.may_conduct,
+        version=orchestra.__version__,
+        protocol=work.PROTOCOL,
+        runtimes=tuple(name for name in names if name != "bare"),
+    )
+
+
+def _account() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # an account of a container, known by its number alone
+        return str(os.geteuid())
+
+
+def make_kit(options: PilotOptions) -> Kit:
+    """Give what this pilot starts jobs with."""
+    return Kit(
+        runtimes=options.runtimes or (BareRuntime(find_shell()),),
+        environment=dict(os.environ),
+        prefix=sys.prefix if sys.prefix != sys.base_prefix else None,
+        inputs=InputGuard(),
+    )

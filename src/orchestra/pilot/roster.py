@@ -1,0 +1,70 @@
+"""The duty that sees to it that a node has a keeper to take jobs, and that every keeper is known and heard."""
+
+from __future__ import annotations
+
+import logging
+
+from orchestra.domain.errors import OrchestraError
+from orchestra.domain.models import KeeperHello
+from orchestra.pilot.desk import Desk
+from orchestra.pilot.supervise import Supervisor
+
+log = logging.getLogger(__name__)
+
+AGAIN = 5.0
+"""Seconds between two tries to start a keeper, or to hear a silent one."""
+
+
+class Roster:
+    """Adopts keepers and starts new ones.
+
+    Args:
+        introductions: how each keeper is introduced to the database on a new connection. Replaced as a whole: the
+            courier's thread reads it.
+    """
+
+    def __init__(self, desk: Desk, supervisor: Supervisor) -> None:
+        self.desk, self._supervisor = desk, supervisor
+        self.introductions: tuple[KeeperHello, ...] = ()
+        self._again_at = 0.0
+
+    def tick(self, now: float) -> float:
+        """Hear silent keepers and start one where none takes jobs; gives when to be called again."""
+        keepers = self.desk.keepers
+        if not self.desk.adopted:
+            return float("inf")
+        if now < self._again_at:
+            return self._again_at
+        wanted = keepers.needs_one and not self.desk.state.leaving
+        if not (keepers.some_silent or wanted):
+            return float("inf")
+        self._again_at = now + AGAIN
+        if keepers.some_silent:
+            self.adopt()
+        else:
+            self._start()
+        return self._again_at
+
+    def adopt(self) -> None:
+        """Take over the keepers that an earlier agent left."""
+        for port in self.desk.keepers.adopt():
+            running, outcomes = len(port.hello.running), len(port.hello.outcomes)
+            log.info("keeper %s: %d running, %d outcomes", port.id, running, outcomes)
+            self._supervisor.meet(port)
+        self.desk.adopted = True
+        self._introduce()
+
+    def _start(self) -> None:
+        try:
+            self.desk.keepers.start()
+        except OrchestraError as error:
+            log.error("%s", error)
+            self.desk.troubles["keeper"] = str(error)
+            return
+        self.desk.troubles.pop("keeper", None)
+        self._introduce()
+
+    def _introduce(self) -> None:
+        machine = self.desk.machine_id
+        ports = self.desk.keepers.ports.values()
+        self.introductions = tuple(port.introduction(machine) for port in ports)
