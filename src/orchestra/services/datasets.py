@@ -125,20 +125,22 @@ def update(
 
     Raises:
         NotFound: there is no such data set.
-        Refused: it belongs to somebody else.
+        Refused: it belongs to somebody else, or changes just now.
         BadInput: the files cannot be registered.
     """
     before = find(conn, name)
     check_may_change(user, before.owner, f"data set {name}")
     scanned = manifest.scan(path or Path(before.root), progress=progress)
+    # Before the transaction: it takes seconds for a million files, and a transaction must not rest for so long.
+    told = _compare(before, list(store.all_files(conn, before.version_id)), scanned)
 
     def work() -> Update:
         if not store.lock(conn, before.id):
             raise NotFound(f'there is no data set "{name}" any more.')
-        latest = find(conn, name)
-        told = _compare(latest, list(store.all_files(conn, latest.version_id)), scanned)
+        if find(conn, name).version_id != before.version_id:
+            raise Refused(f"{name} was updated by somebody else just now.", hint="Try again.")
         if told.changed_at_all:
-            _add_version(conn, latest.id, scanned)
+            _add_version(conn, before.id, scanned)
         return replace(told, dataset=find(conn, name))
 
     return in_transaction(conn, work)

@@ -1,0 +1,145 @@
+"""What `task list`, `task show` and `job list` read does not grow with the number of jobs.
+
+The database holds one task of 150,000 jobs in all states beside 200 small ones. Plans are read, not timed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from orchestra.domain.states import Figure, Queue
+from orchestra.store import jobs
+from orchestra.store.database import connect
+from orchestra.store.sql import load
+from support.plans import plan
+from support.server import Server
+from support.world import World
+
+JOBS, SMALL_TASKS = 150_000, 200
+TASKS, DATASETS = load("tasks"), load("datasets")
+
+# Done up to 50,000 with a failure here and there; some run, some are assigned, most are registered.
+_FILL = """
+set local statement_timeout = 0;
+alter table job disable trigger job_changed;
+update job set
+    state = case when ordinal < 50000 and ordinal % 1000 = 7 then 'failed' when ordinal < 50000 then 'done'
+        when ordinal < 50008 then 'running' when ordinal < 80000 then 'assigned' else state end::job_state,
+    attempt = case when ordinal < 50008 then 1 else 0 end,
+    done_attempt = case when ordinal < 50000 and ordinal % 1000 <> 7 then 1 end,
+    keeper_id = case when ordinal between 50000 and 50007 then '{keeper}'::uuid end
+where task_id = {task};
+alter table job enable trigger job_changed;
+insert into attempt (task_id, ordinal, number, token, keeper_id, node_id, request, run, is_test, folder_number,
+    started_at, ended_at, cause, exit_status, accepted, seconds, cpu_seconds, log_tail)
+select {task}, n, 1, gen_random_uuid(), '{keeper}', {node}, 0, 1, false, 1, now(),
+    case when n < 50000 then now() end, case when n < 50000 then 'exit' end,
+    case when n < 50000 then case when n % 1000 = 7 then 3 else 0 end end, case when n < 50000 then true end, 1, 1,
+    'last words'::bytea
+from generate_series(0, 50007) n;
+insert into event (kind, task_id, ordinal, attempt, from_state, to_state, who)
+select 'job', {task}, n, 1, 'running', 'done', 'pilot gauss' from generate_series(0, 49999) n;
+insert into event (kind, task_id, from_state, to_state, who, jobs)
+select 'release', {task}, 'registered', 'assigned', 'orchestra', 5000 from generate_series(0, 29) n;
+delete from task_count where task_id = {task};
+insert into task_count (task_id, stripe, done, failed, running, assigned, registered)
+select {task}, s, case when s = 0 then 49950 else 0 end, case when s = 0 then 50 else 0 end,
+    case when s = 0 then 8 else 0 end, case when s = 0 then 29992 else 0 end, case when s = 0 then 70000 else 0 end
+from generate_series(0, 15) s;
+update task set state = 'RUNNING', rank = id + 1, work_started_at = now();
+"""
+
+
+@pytest.fixture(scope="module")
+def crowded(database_server: Server) -> Iterator[World]:
+    """One large task, number 0, and 200 small ones; one database for the whole file."""
+    with database_server.clone("crowded_views") as url, connect(url, statement_timeout=300) as conn:
+        world = World(conn)
+        pilot = world.pilot()
+        task = world.task(JOBS, name="user.ana.large")
+        for number in range(SMALL_TASKS):
+            world.task(3, name=f"user.ana.small{number}")
+        with conn.transaction():
+            fill = _FILL.format(task=task, keeper=pilot.keeper, node=pilot.node)
+            conn.execute(fill)
+        conn.execute("vacuum analyze")
+        yield world
+
+
+@pytest.mark.parametrize("figure", [None, *Figure])
+@pytest.mark.parametrize("first", [0, 49_000, 120_000])
+def test_a_page_of_jobs_is_read_by_its_key(
+    crowded: World, figure: Figure | None, first: int
+) -> None:
+    params = {"task": 0, "first": first, "limit": 51, "figure": figure, "state": figure}
+    found = plan(crowded.conn, jobs.listing_statement(figure), params)
+    assert found.walked == set()
+    if figure is not Figure.DONE:  # its page is short only where most jobs are done
+        assert found.buffers < 1_200, found.root
+
+
+def test_a_page_of_done_jobs_is_soon_full_where_many_are_done(crowded: World) -> None:
+    params = {"task": 0, "first": 0, "limit": 51}
+    found = plan(crowded.conn, jobs.listing_statement(Figure.DONE), params)
+    assert found.walked == set()
+    assert found.buffers < 1_200
+
+
+def test_few_done_jobs_are_found_by_their_attempts(crowded: World) -> None:
+    # The other tasks have no attempts at all, as a task at its beginning.
+    params = {"task": 5, "first": 0, "limit": 51}
+    found = plan(crowded.conn, jobs.listing_statement(Figure.DONE, few_done=True), params)
+    assert found.walked == set()
+    assert found.buffers < 50
+
+
+def test_the_list_of_tasks_reads_stripes_not_jobs(crowded: World) -> None:
+    statement = TASKS.select_task + "\n" + TASKS.listed
+    found = plan(crowded.conn, statement, {"owner": "ana", "all": False})
+    assert found.walked == set()
+    assert found.buffers < 10 * SMALL_TASKS
+    assert not found.indexes & {"job_pkey", "attempt_pkey", "event_pkey"}
+
+
+CASES: dict[str, tuple[Any, dict[str, Any]]] = {
+    "one task": (TASKS.select_task + "\n" + TASKS.with_id, {"task": 0}),
+    "events": (load("events").of_task, {"task": 0, "limit": 20}),
+    "failures": (TASKS.failures, {"task": 0}),
+    "inputs": (TASKS.inputs, {"task": 0}),
+    "config": (TASKS.config, {"task": 0}),
+    "effort": (TASKS.effort, {"task": 0, "limit": 1_000}),
+    "any claimed": (TASKS.any_claimed, {"task": 0}),
+    "running": (TASKS.running_jobs, {"queue": Queue.CPU, "limit": 1000}),
+    "waiting": (TASKS.waiting_jobs, {"queue": Queue.CPU, "limit": 10}),
+    "first outputs": (TASKS.first_outputs, {"task": 0, "limit": 3}),
+    "readers": (TASKS.outputs_users, {"folder": "/data/ana/user.ana.large"}),
+    "supply": (TASKS.supply, {}),
+    "one job": (
+        "with chosen as (" + load("jobs").choose_one + ") " + load("jobs").show_chosen,
+        {"task": 0, "ordinal": 120_000},
+    ),
+    "attempts": (load("jobs").attempts, {"task": 0, "ordinal": 40_000}),
+    "log": (load("jobs").log_tail, {"task": 0, "ordinal": 40_000, "number": 1}),
+    "files": (DATASETS.files, {"version": 2, "first": 100_000, "limit": 20}),
+    "live users": (DATASETS.live_users, {"dataset": 1}),
+    "ended users": (DATASETS.ended_users, {"dataset": 1}),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_shown_of_one_thing_touches_few_pages(crowded: World, name: str) -> None:
+    statement, params = CASES[name]
+    found = plan(crowded.conn, statement, params)
+    assert found.walked == set(), found.root
+    assert found.buffers < 2_500, found.root
+
+
+@pytest.mark.parametrize("name", ["attempt_folders", "superseded_folders"])
+def test_folders_are_read_in_ranges(crowded: World, name: str) -> None:
+    params = {"task": 0, "first": 20_000, "next": 20_500}
+    found = plan(crowded.conn, getattr(load("jobs"), name), params)
+    assert found.walked == set()
+    assert found.buffers < 2_500

@@ -1,0 +1,252 @@
+"""Making tasks: all is checked first, all is written together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from orchestra.domain.errors import (
+    AlreadyExists,
+    BadInput,
+    NotFound,
+    OrchestraError,
+    Refused,
+    VolumeError,
+)
+from orchestra.domain.models import Counts, Limit, Policy, Resources, Task, User
+from orchestra.domain.states import Queue, TaskState
+from orchestra.services import datasets, task_creation, users
+from orchestra.services.task_creation import NewTask
+from orchestra.store import datasets as dataset_store
+from orchestra.store import tasks as store
+from support.world import World
+
+COMMAND = "train -d %DATA -c %IN -o %OUT"
+
+
+@pytest.fixture
+def ana(conn: psycopg.Connection) -> User:
+    return users.ensure(conn, "ana", "ana@example.org")[0]
+
+
+@pytest.fixture
+def new(conn: psycopg.Connection, ana: User, hostile_dir: Path) -> NewTask:
+    """A task of twelve configs and one data file, all in a folder with a hostile name."""
+    configs, volume = hostile_dir / "grid", hostile_dir / "volume"
+    configs.mkdir()
+    volume.mkdir()
+    for number in range(12):
+        (configs / f"it's job.{number} $(x)").write_text("{}")
+    (hostile_dir / "digits.npz").write_text("data")
+    datasets.create(conn, ana, "user.ana.grid", configs)
+    datasets.create(conn, ana, "user.ana.digits", hostile_dir / "digits.npz")
+    return NewTask(
+        "user.ana.mlp", COMMAND, "user.ana.grid", "user.ana.digits", str(volume), "ana", "gauss"
+    )
+
+
+def create(conn: psycopg.Connection, new: NewTask, ana: User) -> Task:
+    return task_creation.create(conn, task_creation.plan(conn, new, ana))
+
+
+def rows(conn: psycopg.Connection) -> dict[str, int]:
+    tables = ("task", "job", "task_count", "event", "task_input")
+    counts = {}
+    for table in tables:
+        row = conn.execute(f"select count(*) from {table}").fetchone()
+        assert row
+        counts[table] = row[0]
+    return counts
+
+
+def test_a_task_with_its_jobs_its_counts_and_its_event(
+    conn: psycopg.Connection, ana: User, new: NewTask
+) -> None:
+    policy = Policy(3, 60.0, 2, 600.0, 5.0, -4, Limit(percent=5.0), True)
+    resources = Resources(2, 0, 10**9)
+    wanted = replace(
+        new,
+        policy=policy,
+        resources=resources,
+        env={"A": "it's $(x)"},
+        image="ana/image",
+        complete_file=".complete",
+    )
+    task = create(conn, wanted, ana)
+    assert task == store.by_name(conn, "user.ana.mlp")
+    assert (task.id, task.state, task.jobs) == (0, TaskState.REGISTERED, 12)
+    assert (task.policy, task.resources, task.env) == (policy, resources, {"A": "it's $(x)"})
+    assert (task.image, task.complete_file, task.account) == ("ana/image", ".complete", "ana")
+    assert task.folder == f"{new.volume}/user.ana.mlp"
+    assert task.counts == Counts(registered=12) == World(conn).true_counts(0)
+    assert rows(conn) == {"task": 1, "job": 12, "task_count": 1, "event": 1, "task_input": 1}
+    (event,) = store.events(conn, 0, limit=5)
+    assert (event.from_state, event.to_state, event.who, event.why, event.jobs) == (
+        None, "REGISTERED", "ana", "from gauss", 12,
+    )  # fmt: skip
+
+
+def test_the_conductor_is_woken(
+    conn: psycopg.Connection, ana: User, new: NewTask, database_url: str
+) -> None:
+    with psycopg.connect(database_url, autocommit=True) as listener:
+        listener.execute("listen orchestra_conductor")
+        create(conn, new, ana)
+        assert [n.channel for n in listener.notifies(timeout=10, stop_after=1)] == [
+            "orchestra_conductor"
+        ]
+
+
+def test_the_preview_is_what_would_run(conn: psycopg.Connection, ana: User, new: NewTask) -> None:
+    planned = task_creation.plan(conn, new, ana, dry=True)
+    first, second = task_creation.preview(conn, planned, 2)
+    assert (first.ordinal, second.ordinal) == (0, 1)
+    words = _split(first.command)
+    root = Path(new.volume).parent
+    assert words == [
+        "train", "-d", f"{root}/digits.npz", "-c", f"{root}/grid/it's job.0 $(x)", "-o",
+        f"{new.volume}/user.ana.mlp/.attempts/job_configId_0/1",
+    ]  # fmt: skip
+    assert rows(conn)["task"] == 0
+    assert list(Path(new.volume).iterdir()) == []
+
+
+def _split(command: str) -> list[str]:
+    import shlex
+
+    return shlex.split(command)
+
+
+def test_several_files_behind_a_tag_are_their_folder(
+    conn: psycopg.Connection, ana: User, new: NewTask
+) -> None:
+    wanted = replace(
+        new, command=COMMAND + " %REF", data="user.ana.grid", secondary={"%REF": "user.ana.digits"}
+    )
+    planned = task_creation.plan(conn, wanted, ana)
+    root = Path(new.volume).parent
+    assert planned.sources["DATA"].path == f"{root}/grid"
+    assert not planned.sources["DATA"].is_one_file
+    assert planned.sources["REF"].path == f"{root}/digits.npz"
+    task = task_creation.create(conn, planned)
+    assert {source.tag for source in store.inputs(conn, task.id)} == {"DATA", "REF"}
+
+
+def test_a_gpu_job_takes_a_gpu(conn: psycopg.Connection, ana: User, new: NewTask) -> None:
+    assert create(conn, replace(new, queue=Queue.GPU), ana).resources.gpus == 1
+    more = replace(new, name="user.ana.more", queue=Queue.GPU, resources=Resources(4, 2))
+    assert create(conn, more, ana).resources == Resources(4, 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        ({"name": "user.bob.mlp"}, BadInput, 'belongs to user "bob"'),
+        ({"name": "mlp"}, BadInput, "user.<username>.<name>"),
+        ({"command": "train %DATA %IN"}, BadInput, "no %OUT"),
+        ({"command": COMMAND + " %REF"}, BadInput, "%REF"),
+        ({"secondary": {"%IN": "user.ana.digits"}}, BadInput, "%IN has its meaning"),
+        ({"secondary": {"%R1": "user.ana.digits", "R1": "x"}}, BadInput, "twice"),
+        ({"config": "user.ana.gird"}, NotFound, 'mean "user.ana.grid"'),
+        ({"data": "user.ana.digts"}, NotFound, 'mean "user.ana.digits"'),
+        ({"volume": "/nowhere/at/all"}, VolumeError, "does not exist"),
+        ({"volume": "relative"}, BadInput, "no path"),
+        ({"resources": Resources(gpus=1)}, BadInput, "no GPU"),
+        ({"config": "task:7"}, NotFound, "no task 7"),
+    ],
+)
+def test_a_mistake_changes_nothing(
+    conn: psycopg.Connection,
+    ana: User,
+    new: NewTask,
+    change: dict[str, object],
+    error: type[OrchestraError],
+    says: str,
+) -> None:
+    before = rows(conn)
+    with pytest.raises(error, match=says):
+        create(conn, replace(new, **change), ana)  # type: ignore[arg-type]
+    assert rows(conn) == before
+
+
+def test_a_volume_that_is_not_writable_is_refused(
+    conn: psycopg.Connection, ana: User, new: NewTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # /proc refuses files even from root.
+    with pytest.raises(VolumeError, match="nothing can be written on the volume /proc"):
+        create(conn, replace(new, volume="/proc"), ana)
+    assert rows(conn)["task"] == 0
+
+
+def test_a_task_folder_in_use_needs_reuse_and_attempts_count_on(
+    conn: psycopg.Connection, ana: User, new: NewTask
+) -> None:
+    old = Path(new.volume) / new.name / ".attempts" / "job_configId_3" / "4"
+    old.mkdir(parents=True)
+    with pytest.raises(VolumeError, match="is not empty"):
+        create(conn, new, ana)
+    create(conn, replace(new, reuse=True), ana)
+    assert conn.execute("select distinct attempt from job").fetchall() == [(4,)]
+    assert old.exists()
+
+
+def test_an_empty_task_folder_is_fine(conn: psycopg.Connection, ana: User, new: NewTask) -> None:
+    (Path(new.volume) / new.name).mkdir()
+    create(conn, new, ana)
+
+
+def test_a_name_is_taken_once_even_when_two_come_at_the_same_time(
+    conn: psycopg.Connection, ana: User, new: NewTask
+) -> None:
+    planned = task_creation.plan(conn, new, ana)
+    task_creation.create(conn, planned)
+    with pytest.raises(AlreadyExists, match="already"):
+        task_creation.create(conn, planned)
+    assert rows(conn)["job"] == 12
+    assert task_creation.find_existing(conn, new.name, ana) is not None
+
+
+def test_a_data_set_that_is_deleted_meanwhile_stops_it(
+    conn: psycopg.Connection, ana: User, new: NewTask
+) -> None:
+    planned = task_creation.plan(conn, new, ana)
+    datasets.remove(conn, ana, "user.ana.digits")
+    with pytest.raises(Refused, match="deleted just now"):
+        task_creation.create(conn, planned)
+    assert rows(conn)["task"] == 0
+
+
+def _finish(conn: psycopg.Connection, failing: set[int]) -> None:
+    world = World(conn)
+    pilot = world.pilot(is_root=True)
+    for _ in range(4):
+        world.conduct()
+        grants = pilot.claim(cpu=100)
+        if grants:
+            pilot.start(*grants)
+            pilot.end(*[g for g in grants if g.key.ordinal not in failing])
+            pilot.end(*[g for g in grants if g.key.ordinal in failing], status=1)
+    world.conduct(2)
+
+
+def test_the_outputs_of_an_older_task_become_configs(
+    conn: psycopg.Connection, ana: User, new: NewTask
+) -> None:
+    old = create(conn, replace(new, policy=Policy(test_jobs=0)), ana)
+    again = replace(new, name="user.ana.eval", config="task:user.ana.mlp")
+    with pytest.raises(Refused, match="not complete yet"):
+        create(conn, again, ana)
+    _finish(conn, failing={0, 5})
+    made = create(conn, again, ana)
+    assert made.jobs == 10
+    entries = dataset_store.files(conn, made.config_version_id)
+    assert [e.path for e in entries][:2] == [
+        ".attempts/job_configId_1/1",
+        ".attempts/job_configId_2/1",
+    ]
+    assert all((e.size, e.mtime_ns, e.sha256) == (None, None, None) for e in entries)
+    assert store.config(conn, made.id).root == old.folder
+    assert [t.name for t in store.outputs_users(conn, old.folder)] == ["user.ana.eval"]
