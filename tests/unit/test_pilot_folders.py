@@ -1,0 +1,118 @@
+"""Attempts' folders, logs and links, below folders whose names break careless code."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from orchestra.domain.errors import VolumeError
+from orchestra.domain.models import JobPaths
+from orchestra.pilot import folders
+from orchestra.pilot.home import pilot_folder
+
+
+@pytest.fixture
+def paths(hostile_dir: Path) -> JobPaths:
+    return JobPaths(PurePosixPath(hostile_dir / 'task "%IN" ü'), 3)
+
+
+def make(paths: JobPaths, number: int, *, new: bool = True) -> None:
+    volume = str(paths.task_folder.parent)
+    os.close(folders.open_attempt(volume, paths, number, new=new))
+
+
+def test_an_attempt_gets_a_folder_and_a_log_that_is_appended_to(paths: JobPaths) -> None:
+    for text in (b"one\n", b"two\n"):
+        descriptor = folders.open_attempt(
+            str(paths.task_folder.parent), paths, 1, new=text == b"one\n"
+        )
+        assert not os.get_inheritable(descriptor)
+        os.write(descriptor, text)
+        os.close(descriptor)
+    assert Path(paths.log(1)).read_bytes() == b"one\ntwo\n"
+
+
+def test_a_folder_that_should_be_new_and_is_not_is_refused(paths: JobPaths) -> None:
+    make(paths, 1)
+    with pytest.raises(VolumeError, match="exists already"):
+        make(paths, 1)
+
+
+def test_a_volume_that_is_not_mounted_is_not_filled(paths: JobPaths) -> None:
+    gone = str(paths.task_folder.parent / "not mounted")
+    with pytest.raises(VolumeError, match="is not there on this node"):
+        folders.open_attempt(gone, paths, 1, new=True)
+
+
+def test_a_file_in_the_way_is_named(paths: JobPaths) -> None:
+    Path(paths.task_folder).write_text("")
+    with pytest.raises(VolumeError, match="ü"):
+        make(paths, 1)
+
+
+def test_trouble_says_path_and_reason(paths: JobPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Path, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self))
+
+    monkeypatch.setattr(Path, "mkdir", full)
+    with pytest.raises(VolumeError) as caught:
+        make(paths, 1)
+    assert str(paths.attempt(1)) in str(caught.value)
+    assert str(caught.value).endswith("no space left on device")
+
+
+def test_the_link_points_at_the_latest_and_never_back(paths: JobPaths) -> None:
+    for number in (1, 2):
+        make(paths, number)
+        folders.point_link(paths, number)
+        assert Path(paths.link).readlink() == Path(f".attempts/job_configId_3/{number}")
+        assert Path(paths.link).resolve() == Path(paths.attempt(number))
+    folders.point_link(paths, 1)
+    assert folders.linked_number(paths) == 2
+    assert sorted(os.listdir(paths.task_folder)) == [".attempts", "job_configId_3"]
+
+
+def test_a_link_that_leads_nowhere_is_replaced(paths: JobPaths) -> None:
+    make(paths, 1)
+    Path(paths.link).symlink_to(".attempts/job_configId_3/9")
+    assert folders.linked_number(paths) is None
+    folders.point_link(paths, 1)
+    assert folders.linked_number(paths) == 1
+
+
+def test_a_folder_in_the_links_place_is_left_alone(paths: JobPaths) -> None:
+    make(paths, 1)
+    Path(paths.link).mkdir()
+    (Path(paths.link) / "precious").write_text("")
+    with pytest.raises(VolumeError, match="no link of Orchestra"):
+        folders.point_link(paths, 1)
+    assert (Path(paths.link) / "precious").exists()
+
+
+def test_a_tail_is_the_end_of_a_log(tmp_path: Path) -> None:
+    log = tmp_path / "job.log"
+    log.write_bytes(b"0123456789")
+    assert folders.tail(log, 4) == (10, b"6789")
+    assert folders.tail(log, 100) == (10, b"0123456789")
+    assert folders.tail(tmp_path / "missing", 4) == (None, None)
+
+
+# The pilot's own folder
+
+
+def test_pilots_of_nodes_and_clusters_keep_apart(tmp_path: Path) -> None:
+    env = {"XDG_STATE_HOME": str(tmp_path)}
+    names = ["gauss", "a/b", "a%2Fb", "..", ".", "", "ü; $(x)"]
+    found = {pilot_folder("0123456789", name, env=env, uid=1000) for name in names}
+    found.add(pilot_folder("abcdefghij", "gauss", env=env, uid=1000))
+    assert len(found) == len(names) + 1
+    assert tmp_path / "orchestra" / "pilots" / "01234567" / "gauss" in found
+    assert {path.parent.parent for path in found} == {tmp_path / "orchestra" / "pilots"}
+
+
+def test_root_has_a_folder_of_the_machine() -> None:
+    found = pilot_folder("0123456789", "gauss", env={}, uid=0)
+    assert found == Path("/var/lib/orchestra-pilots/01234567/gauss")

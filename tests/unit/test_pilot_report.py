@@ -1,0 +1,137 @@
+"""Reasons in words, and batches that hold something that PostgreSQL does not take."""
+
+from __future__ import annotations
+
+import errno
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+
+from orchestra.domain.errors import DatabaseUnavailable
+from orchestra.domain.models import AttemptKey, Outcome
+from orchestra.domain.states import Cause, Queue
+from orchestra.pilot import report
+from orchestra.pilot.link import Ended, Refused
+from orchestra.pilot.report import Delivery, Pending, deliver, in_words, outcome_of, set_aside
+from orchestra.pilot.state import Held, Note, Phase
+
+NOTE = Note(Queue.CPU, 1, "/v/t", 1, None, None, 600.0, 30.0)
+
+
+def ended(cause: Cause, status: int | None = None, number: int | None = None) -> Ended:
+    key = AttemptKey(3, 17, 1, uuid4())
+    return Ended(key, 5, cause, None, status, number, 1.0, 0.5, 1 << 20, 10.0, NOTE.to_json())
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (ended(Cause.EXIT, 0), None),
+        (ended(Cause.EXIT, 3), "exit status 3"),
+        (ended(Cause.EXIT, 127), "exit status 127 (command not found)"),
+        (ended(Cause.SIGNAL, None, 9), "killed by signal 9 (SIGKILL), not by Orchestra"),
+        (ended(Cause.SIGNAL, None, 34), "killed by signal 34"),
+        (ended(Cause.TIMEOUT, None, 15), "ran longer than its time limit of 10 min"),
+        (ended(Cause.ENDED, None, 15), "ended on request"),
+    ],
+)
+def test_reasons_are_words(given: Ended, words: str | None) -> None:
+    found = in_words(given, NOTE)
+    assert found == words or (words and found and found.startswith(words))
+
+
+def test_who_asked_is_part_of_the_reason() -> None:
+    assert (
+        in_words(ended(Cause.ENDED), NOTE, "its task was killed")
+        == "ended because its task was killed"
+    )
+
+
+def test_a_job_that_is_ended_because_its_pilot_stops_has_not_failed() -> None:
+    given = ended(Cause.ENDED, None, 15)
+    held = Held(given.key, UUID(int=1), NOTE, Phase.RUNNING, stopped=True)
+    assert outcome_of(given, held).cause is Cause.LEASE
+    held.stopped = False
+    assert outcome_of(given, held).cause is Cause.ENDED
+
+
+@pytest.mark.parametrize(
+    ("reason", "number", "cause"),
+    [
+        ("spawn", errno.ENOENT, Cause.NO_START),
+        ("spawn", errno.E2BIG, Cause.NO_START),
+        ("invalid", None, Cause.NO_START),
+        ("spawn", errno.EAGAIN, Cause.RETURNED),
+        ("spool", errno.ENOSPC, Cause.RETURNED),
+        ("lease", None, Cause.RETURNED),
+        ("stopping", None, Cause.RETURNED),
+    ],
+)
+def test_trouble_of_the_node_is_no_failure_of_the_job(
+    reason: str, number: int | None, cause: Cause
+) -> None:
+    refused = Refused(AttemptKey(0, 0, 1, uuid4()), reason, number, "why\0")
+    outcome = report.outcome_of_refusal(refused)
+    assert outcome.cause is cause
+    assert outcome.reason == "not started: why\\0"
+
+
+def batch(*reasons: str) -> list[Pending]:
+    keys = (AttemptKey(0, ordinal, 1, uuid4()) for ordinal in range(len(reasons)))
+    return [
+        Pending(Outcome(key, Cause.EXIT, exit_status=0, reason=reason), 0.0)
+        for key, reason in zip(keys, reasons, strict=True)
+    ]
+
+
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
+    """The reasons of outcomes that were reported; a batch with "bad" in it is refused as a whole."""
+    found: list[str | None] = []
+
+    def take(_conn: object, _keeper: UUID, outcomes: Sequence[Outcome]) -> None:
+        reasons = [outcome.reason for outcome in outcomes]
+        if "bad" in reasons:
+            raise psycopg.errors.CheckViolation("check")
+        if "away" in reasons:
+            raise DatabaseUnavailable
+        found.extend(reasons)
+
+    monkeypatch.setattr("orchestra.services.work.report", take)
+    return found
+
+
+NO_CONNECTION: psycopg.Connection = None  # type: ignore[assignment]
+
+
+def test_only_the_culprits_of_a_batch_are_left_out(taken: list[str | None]) -> None:
+    given = batch("a", "b", "bad", "c", "bad", "d", "e")
+    delivery = deliver(UUID(int=1), given, NO_CONNECTION)
+    assert taken == ["a", "b", "c", "d", "e"]
+    assert [outcome.key.ordinal for outcome, _ in delivery.refused] == [2, 4]
+
+
+def test_a_batch_that_is_fine_is_one_report(taken: list[str | None]) -> None:
+    assert deliver(UUID(int=1), batch("a", "b"), NO_CONNECTION) == Delivery()
+
+
+def test_a_database_that_goes_away_is_nobodys_fault(taken: list[str | None]) -> None:
+    with pytest.raises(DatabaseUnavailable):
+        deliver(UUID(int=1), batch("a", "away"), NO_CONNECTION)
+
+
+def test_a_culprit_is_kept_with_all_that_is_known(tmp_path: Path) -> None:
+    outcome = Outcome(AttemptKey(3, 17, 1, uuid4()), Cause.EXIT, reason="x", log_tail=b"\xff\0")
+    path = set_aside(tmp_path / "aside", outcome, "no")
+    record = json.loads(path.read_text())
+    assert record["error"] == "no"
+    assert record["outcome"]["log_tail"] == repr(b"\xff\0")
+    assert str(outcome.key.token) in json.dumps(record)
+
+
+def test_text_that_postgresql_refuses_is_made_plain() -> None:
+    assert report.plain_text("a\0b\udcff") == "a\\0b\\udcff"
