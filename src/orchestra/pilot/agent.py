@@ -127,6 +127,7 @@ class Agent:
                 self._wait(due)
                 due = self._tick_safely()
             self._say_goodbye()
+        self.desk.inbox.alarm.close()
         if self._failure:
             raise self._failure
         return 0

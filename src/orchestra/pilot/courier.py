@@ -52,7 +52,7 @@ class Alarm:
         return self._far.fileno()
 
     def ring(self) -> None:
-        with suppress(BlockingIOError):  # full, so it rings already
+        with suppress(OSError):  # full, so it rings already; or closed, so nobody is there
             self._far.send(b"!")
 
     def hush(self) -> None:
@@ -159,7 +159,10 @@ class Courier(threading.Thread):
         self._closing = True
         self._alarm.ring()
         self.join(timeout)
-        self._hung_up.set()
+        self._hung_up.set()  # it waits for a database that is away
+        self.join(0.2)
+        if not self.is_alive():
+            self._alarm.close()
 
     # In the courier's own thread
 

@@ -1,0 +1,189 @@
+"""The courier: requests in order, each again after a cut, answers in the agent's thread, notices heard."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import psycopg
+import pytest
+
+from orchestra.domain.errors import DatabaseUnavailable, NotFound, OrchestraError
+from orchestra.pilot.courier import Courier, Inbox, Listener, back_off, is_passing
+from orchestra.store.database import connect
+from support.waiting import wait_until
+
+
+class Agent:
+    """Stands where an agent would: takes in what its courier says."""
+
+    def __init__(self, open_connection: Callable[[], psycopg.Connection]) -> None:
+        self.open_connection = open_connection
+        self.inbox = Inbox()
+        self.said: list[Any] = []
+        self.greetings = 0
+        self.unwelcome: OrchestraError | None = None
+        listener = Listener(
+            connected=lambda greeting: self.said.append(("connected", greeting)),
+            refused=lambda error: self.said.append(("refused", str(error))),
+            away=lambda error: self.said.append(("away", type(error))),
+            heard=lambda channel, payload: self.said.append((channel, payload)),
+        )
+        self.courier = Courier(self._connect, self._greet, self.inbox, listener)
+
+    def _connect(self) -> psycopg.Connection:
+        return self.open_connection()
+
+    def _greet(self, _conn: psycopg.Connection) -> int:
+        if self.unwelcome:
+            raise self.unwelcome
+        self.greetings += 1
+        return self.greetings
+
+    def ask(self, call: Callable[[psycopg.Connection], Any]) -> None:
+        self.courier.ask(call, self.said.append, lambda error: self.said.append(type(error)))
+
+    def end(self) -> None:
+        self.courier.stop(1)
+        assert not self.courier.is_alive()
+        self.inbox.alarm.close()
+
+    def heard(self, *wanted: Any) -> None:
+        """Wait until all of this has been said."""
+
+        def look() -> bool:
+            self.inbox.empty()
+            return all(item in self.said for item in wanted)
+
+        wait_until(look, describe=lambda: self.said)
+
+
+@pytest.fixture
+def agent(database_url: str) -> Iterator[Agent]:
+    found = Agent(partial(connect, database_url, name="courier"))
+    yield found
+    found.end()
+
+
+def cut(conn: psycopg.Connection) -> None:
+    conn.execute(
+        "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'courier'"
+    )
+
+
+def test_requests_are_answered_in_order(agent: Agent) -> None:
+    for number in range(20):
+        agent.ask(lambda _, n=number: n)  # type: ignore[misc]
+    agent.courier.start()
+    agent.heard(19)
+    assert [item for item in agent.said if isinstance(item, int)] == list(range(20))
+
+
+def test_answers_are_taken_in_by_the_agents_thread(agent: Agent) -> None:
+    threads: list[str] = []
+    agent.courier.ask(
+        lambda _: threads.append(threading.current_thread().name),
+        lambda _: threads.append(threading.current_thread().name),
+        lambda _: None,
+    )
+    agent.courier.start()
+    wait_until(lambda: threads == ["courier"])
+    agent.ask(lambda _: "done")
+    agent.heard("done")
+    assert threads == ["courier", threading.current_thread().name]
+
+
+def test_a_request_that_was_cut_is_carried_out_again(
+    agent: Agent, conn: psycopg.Connection
+) -> None:
+    tries: list[int] = []
+
+    def call(its: psycopg.Connection) -> str:
+        tries.append(1)
+        if len(tries) == 1:
+            cut(conn)
+        its.execute("select 1")
+        return "answered"
+
+    agent.ask(call)
+    agent.courier.start()
+    agent.heard("answered", ("connected", 2), ("away", DatabaseUnavailable))
+    assert len(tries) == 2
+
+
+def test_a_refused_request_is_answered_once_and_holds_nobody_up(agent: Agent) -> None:
+    agent.ask(lambda conn: conn.execute("select 1 / 0"))
+    agent.ask(lambda _: "next")
+    agent.courier.start()
+    agent.heard(psycopg.errors.DivisionByZero, "next")
+
+
+def test_a_deadlocks_victim_is_tried_again(agent: Agent) -> None:
+    tries: list[int] = []
+
+    def call(_: psycopg.Connection) -> str:
+        tries.append(1)
+        if len(tries) < 3:
+            raise psycopg.errors.DeadlockDetected
+        return "answered"
+
+    agent.ask(call)
+    agent.courier.start()
+    agent.heard("answered")
+    assert agent.greetings == 1
+
+
+def test_notices_are_heard_at_rest_and_in_the_middle_of_requests(
+    agent: Agent, conn: psycopg.Connection
+) -> None:
+    agent.courier.start()
+    agent.heard(("connected", 1))
+    conn.execute("select pg_notify('orchestra_gpu', '')")
+    agent.heard(("orchestra_gpu", ""))
+    agent.ask(lambda its: its.execute("select pg_notify('orchestra_node', '7'), 1").rowcount)
+    agent.heard(1, ("orchestra_node", "7"))
+
+
+def test_a_cut_at_rest_is_noticed(agent: Agent, conn: psycopg.Connection) -> None:
+    agent.courier.start()
+    agent.heard(("connected", 1))
+    cut(conn)
+    agent.heard(("connected", 2))
+    conn.execute("select pg_notify('orchestra_cpu', '')")
+    agent.heard(("orchestra_cpu", ""))
+
+
+def test_a_database_that_is_away_is_spoken_of_once(database_url: str) -> None:
+    def nothing() -> psycopg.Connection:
+        raise DatabaseUnavailable("nothing listens there.")
+
+    agent = Agent(nothing)
+    agent.ask(lambda _: "answered")
+    agent.courier.start()
+    agent.heard(("away", DatabaseUnavailable))
+    agent.open_connection = partial(connect, database_url, name="courier")
+    agent.heard("answered")
+    assert agent.said.count(("away", DatabaseUnavailable)) == 1
+    agent.end()
+
+
+def test_a_database_that_does_not_want_us_is_not_one_that_is_away(agent: Agent) -> None:
+    agent.unwelcome = NotFound("there is no node")
+    agent.courier.start()
+    agent.heard(("refused", "there is no node"))
+    assert not [item for item in agent.said if item[0] == "away"]
+
+
+def test_pauses_grow_up_to_a_limit_and_differ() -> None:
+    assert 0.05 <= back_off(0) <= 0.1
+    assert all(5 <= back_off(failures) <= 10 for failures in (7, 50, 5000))
+    assert len({back_off(3) for _ in range(20)}) > 1
+
+
+def test_what_is_the_servers_trouble_passes() -> None:
+    assert is_passing(DatabaseUnavailable())
+    assert is_passing(psycopg.errors.SerializationFailure())
+    assert not is_passing(psycopg.errors.UniqueViolation())
+    assert not is_passing(NotFound())
