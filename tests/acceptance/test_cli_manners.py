@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -230,3 +231,43 @@ def test_an_unexpected_error_leaves_a_file_and_one_sentence(newcomer: Maestro) -
     assert str(report) in second
     assert "ZeroDivisionError" in report.read_text()
     assert report.stat().st_mode & 0o077 == 0
+
+
+def _shell(maestro: Maestro, command: str) -> subprocess.CompletedProcess[str]:
+    """Run a line of shell in which "maestro" is the program."""
+    script = f'maestro() {{ {shlex.join(PROGRAM)} "$@"; }}; {command}'
+    return subprocess.run(
+        ["bash", "-c", script],
+        check=False,
+        cwd=maestro.folder,
+        env=maestro.environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_a_full_disk_under_stdout(maestro: Maestro) -> None:
+    done = _shell(maestro, "maestro user list -o json > /dev/full")
+    assert done.returncode == 2
+    assert done.stderr == "error: this machine cannot go on: No space left on device.\n"
+
+
+@pytest.mark.parametrize("stream", [">&-", "2>&-", ">&- 2>&-"])
+def test_closed_streams(maestro: Maestro, stream: str) -> None:
+    done = _shell(maestro, f"maestro user create -n bob -e b@b.org {stream}")
+    assert done.returncode == 0
+    assert maestro("user", "list", "-q").out == "bob\n"
+
+
+def test_letters_that_the_terminal_does_not_know(
+    maestro: Maestro, conn: psycopg.Connection
+) -> None:
+    World(conn).pilot("gauss")
+    conn.execute(
+        "update node set drained_at = now(), drained_by = 'ana', drain_reason = 'größer \u2192'"
+    )
+    maestro.env |= {"PYTHONIOENCODING": "latin-1", "PYTHONUTF8": "0"}
+    done = _shell(maestro, "maestro node list | iconv -f latin1 -t utf8")
+    assert "größer \\u2192" in done.stdout

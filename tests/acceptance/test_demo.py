@@ -5,22 +5,35 @@ from __future__ import annotations
 import json
 import re
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from orchestra.store import embedded
 from support.maestro import Maestro
 from support.waiting import wait_until
 
 pytest.importorskip("sklearn")
 
 
+@pytest.fixture
+def demo_folder(newcomer: Maestro) -> Iterator[Path]:
+    """Where a demo may go; what runs there afterwards is ended."""
+    folder = newcomer.folder / "my demo"
+    newcomer.env = {}
+    yield folder
+    newcomer.env = {"MAESTRO_CONFIG": str(folder / "orchestra.json")}
+    if (folder / "database").exists():
+        newcomer("down", "--kill", "--yes", status=None)
+        embedded.stop(folder / "database", mode="immediate")
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_the_demo(newcomer: Maestro) -> None:
+def test_the_demo(newcomer: Maestro, demo_folder: Path) -> None:
     newcomer.env = {"MAESTRO_POSTGRES": "postgresql://nobody@db.invalid/x"}  # not the demo's affair
-    said = newcomer("demo", "--folder", "my demo", timeout=500)
-    folder = newcomer.folder / "my demo"
+    said = newcomer("demo", "--folder", demo_folder.name, timeout=500)
     assert "34 done, 2 failed" in said.out
     assert "exit status 3" in said.out
     assert "signal 9" in said.out
@@ -33,17 +46,14 @@ def test_the_demo(newcomer: Maestro) -> None:
     assert accuracies[0] > 0.9
 
     # What it says at its end works as it stands there.
-    newcomer.env = {"MAESTRO_CONFIG": str(folder / "orchestra.json")}
-    try:
-        assert "learning rate must be positive" in newcomer("job", "logs", "0/17").out
-        newcomer("up", "--detach")
-        newcomer("task", "retry", 0)
-        assert newcomer("task", "wait", 0, status=None, timeout=120).status == 1
-        attempts = newcomer("job", "show", "0/17", "-o", "json").json["attempts"]
-        assert attempts == 2 or len(attempts) == 2
-    finally:
-        newcomer("down", "--kill", "--yes")
-    metrics = folder / "results" / "user.ana.mlp" / "job_configId_0" / "metrics.json"
+    newcomer.env = {"MAESTRO_CONFIG": str(demo_folder / "orchestra.json")}
+    assert "learning rate must be positive" in newcomer("job", "logs", "0/17").out
+    newcomer("up", "--detach")
+    newcomer("task", "retry", 0)
+    assert newcomer("task", "wait", 0, status=None, timeout=120).status == 1
+    assert "34 done, 2 failed" in newcomer("task", "show", 0).out
+    newcomer("down")
+    metrics = demo_folder / "results" / "user.ana.mlp" / "job_configId_0" / "metrics.json"
     assert 0.5 < json.loads(metrics.read_text())["accuracy"] <= 1
 
 
@@ -54,17 +64,15 @@ def test_the_demo_does_not_write_into_other_peoples_folders(newcomer: Maestro) -
 
 
 @pytest.mark.timeout(240)
-def test_ctrl_c_leaves_nothing_running(newcomer: Maestro) -> None:
-    newcomer.env = {}
-    folder = newcomer.folder / "demo"
-    demo = newcomer.start("demo", "--folder", folder)
-    results = folder / "results" / "user.ana.mlp"
+def test_ctrl_c_leaves_nothing_running(newcomer: Maestro, demo_folder: Path) -> None:
+    demo = newcomer.start("demo", "--folder", demo_folder)
+    results = demo_folder / "results" / "user.ana.mlp"
     wait_until(lambda: list(results.glob("job_configId_*")), 90)
     demo.send_signal(signal.SIGINT)
     out, _ = demo.communicate(timeout=90)
     assert demo.returncode == 130, out
     assert "the embedded database is stopped" in out
-    wait_until(lambda: not _processes_in(folder), 30, lambda: _processes_in(folder))
+    wait_until(lambda: not _processes_in(demo_folder), 30, lambda: _processes_in(demo_folder))
 
 
 def _processes_in(folder: Path) -> list[str]:

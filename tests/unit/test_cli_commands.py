@@ -82,6 +82,22 @@ def test_maestro_alone_shows_the_short_help(capsys: pytest.CaptureFixture[str]) 
     assert len(shown.splitlines()) < 25
 
 
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        ("help", "maestro task"),
+        ("help user", "maestro user create"),
+        ("help user create", "Usage: maestro user create"),
+        ("user create -h", "Usage: maestro user create"),
+        ("user --help", "maestro user create"),
+        ("castor --help", "maestro castor create"),
+    ],
+)
+def test_ways_to_ask_for_help(typed: str, shown: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(typed.split()) == 0
+    assert shown in capsys.readouterr().out
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("maestro ")
@@ -94,6 +110,8 @@ def test_config_may_stand_before_the_command(capsys: pytest.CaptureFixture[str])
     ):
         assert main(arguments) == 2
         assert capsys.readouterr().err == "error: there is no configuration /nowhere.json.\n"
+    assert main(["--config", "x.json"]) == 2
+    assert "needs a file, and behind it a command" in capsys.readouterr().err
 
 
 HEAVY = ("psycopg", "rich", "rich_argparse", "shtab", "orchestra.store.database")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import sys
 
@@ -11,12 +13,21 @@ from orchestra.domain.errors import BadInput, OrchestraError
 
 _BROKEN_PIPE = 128 + 13
 _INTERRUPTED = 128 + 2
+_MACHINE_TROUBLES = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EIO,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+)
 _BUG = 70  # EX_SOFTWARE of sysexits.h
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command line and give its exit status: 0, 2 for a mistake, 130 for Ctrl-C."""
     arguments = sys.argv[1:] if argv is None else argv
+    _make_streams_safe()
     try:
         status = _run(arguments)
         sys.stdout.flush()
@@ -29,27 +40,51 @@ def main(argv: list[str] | None = None) -> int:
         print("\nstopped.", file=sys.stderr)
         return _INTERRUPTED
     except BrokenPipeError:
-        # Python flushes stdout once more at exit; give it somewhere to write.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_stdout()
         return _BROKEN_PIPE
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else 0
     except Exception as error:  # noqa: BLE001 - the last line of defence
-        from orchestra.cli.crash import report
+        return _unexpected(error, arguments)
 
-        report(error, arguments)
-        return _BUG
+
+def _make_streams_safe() -> None:
+    """Let no file name and no closed stream keep a command from its work."""
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115 - closed by the shell: >&-
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _unexpected(error: Exception, arguments: list[str]) -> int:
+    if isinstance(error, OSError) and error.errno in _MACHINE_TROUBLES:
+        _give_up_stdout()
+        where = f" ({error.filename})" if error.filename else ""
+        print_error(OrchestraError(f"this machine cannot go on{where}: {error.strerror}."))
+        return OrchestraError.exit_status
+    from orchestra.cli.crash import report
+
+    report(error, arguments)
+    return _BUG
+
+
+def _give_up_stdout() -> None:
+    """Python flushes stdout once more at exit; give it somewhere to write."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _flush_stdout() -> None:
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError:
+        _give_up_stdout()
 
 
 def _run(arguments: list[str]) -> int:
     leading, rest = _leading(arguments)
+    if rest[:1] == ["help"]:
+        rest = [*rest[1:], "--help"] if rest[1:] else []
     if not rest:
         return _without_command(leading)
     word = find_word(rest[0])
@@ -76,6 +111,8 @@ def _without_command(leading: list[str]) -> int:
 
         print(f"maestro {__version__}")
         return 0
+    if "--config" in leading:
+        raise BadInput("--config needs a file, and behind it a command.")
     if wrong := [word for word in leading if word.startswith("-") and word not in known]:
         raise BadInput(
             f"maestro has no option {wrong[0]}.", hint="maestro --help shows the commands."

@@ -9,6 +9,7 @@ import psycopg
 
 from orchestra.domain import human
 from orchestra.domain.errors import Refused
+from orchestra.services import settling
 from orchestra.store import dump as files
 from orchestra.store import migrate
 from orchestra.store.sql import load
@@ -33,6 +34,7 @@ def prepare(conn: psycopg.Connection) -> SchemaChange:
     """
     before = migrate.current(conn)
     applied = migrate.migrate(conn)
+    settling.look(conn, who="orchestra")
     return SchemaChange(before, applied[-1].number if applied else before)
 
 
@@ -53,7 +55,7 @@ def restore(conn: psycopg.Connection, url: str, path: Path) -> SchemaChange:
         _nobody_works(conn)
     files.restore(url, path)
     change = prepare(conn)
-    conn.execute(SQL.raise_epoch)
+    settling.begin(conn, "it was restored from a dump", who="orchestra")
     return change
 
 
