@@ -12,7 +12,7 @@ from orchestra.domain.states import Cause
 from orchestra.store import jobs as job_store
 from orchestra.store import tasks as task_store
 
-_WORDS = {
+_WORDS: dict[str, str] = {
     Cause.TIMEOUT: "ran longer than its time-out",
     Cause.ENDED: "ended by a user",
     Cause.LEASE: "ended, the lease of its node was over",
@@ -22,6 +22,7 @@ _WORDS = {
     Cause.VOLUME: "its folder could not be made",
     Cause.RETURNED: "given back by its pilot",
     Cause.LOST: "lost with its node",
+    "unheard": "lost before it was heard of",
 }
 
 
@@ -47,7 +48,7 @@ def in_words(cause: Cause, exit_status: int | None, signal: int | None) -> str:
         return f"exit status {exit_status}"
     if cause is Cause.SIGNAL:
         return f"killed by signal {signal}{_signal_name(signal)}"
-    return _WORDS[cause]
+    return _WORDS.get(cause, cause.value)
 
 
 def _signal_name(number: int | None) -> str:

@@ -81,7 +81,8 @@ select * from job where task_id = %(task)s and ordinal = %(ordinal)s
 select
     j.task_id, j.ordinal, j.state::text as state, f.path as config, j.is_test, j.kill_requested,
     j.keeper_id is not null as claimed, j.attempt as attempts, j.failures, j.losses, j.done_attempt, j.changed_at,
-    n.name as node, a.cause, a.reason, a.exit_status, a.signal, a.started_at, a.seconds
+    n.name as node, coalesce(a.cause, case when a.lost_at is not null then 'lost' end) as cause, a.reason,
+    a.exit_status, a.signal, a.started_at, a.seconds
 from chosen j
 join task t on t.id = j.task_id
 left join dataset_file f on f.version_id = t.config_version_id and f.ordinal = j.ordinal

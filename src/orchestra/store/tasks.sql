@@ -142,10 +142,11 @@ with failed as (
 ), chosen as (
     select * from failed union all select * from broken where attempt > 0
 )
-select a.cause, a.exit_status, a.signal, count(*) as jobs, min(a.ordinal) as example
+select coalesce(a.cause, 'lost') as cause, a.exit_status, a.signal, count(*) as jobs, min(a.ordinal) as example
 from chosen j
 join attempt a on a.task_id = %(task)s and a.ordinal = j.ordinal and a.number = j.attempt
-where a.ended_at is not null and not (a.cause = 'exit' and a.exit_status = 0) and a.cause <> 'ended'
+where (a.ended_at is not null or a.lost_at is not null)
+    and not coalesce(a.cause = 'exit' and a.exit_status = 0, false) and a.cause is distinct from 'ended'
 group by a.cause, a.exit_status, a.signal
 order by jobs desc, example
 

@@ -1,0 +1,203 @@
+"""Pages of jobs by every state, one job with its attempts, and what people do to single jobs."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from orchestra.domain.errors import BadInput, NotFound, Refused
+from orchestra.domain.models import User
+from orchestra.domain.states import Cause, Figure, TaskState
+from orchestra.services import by_hand, job_logs, jobs, users
+from support.world import Pilot, World
+
+
+@pytest.fixture
+def world(conn: psycopg.Connection) -> World:
+    return World(conn)
+
+
+@pytest.fixture
+def ana(world: World) -> User:
+    world.person("ana")
+    return users.ensure(world.conn, "ana", "ana@example.org")[0]
+
+
+@pytest.fixture
+def pilot(world: World) -> Pilot:
+    return world.pilot(serve_all=True)
+
+
+@pytest.fixture
+def mixed(world: World, pilot: Pilot) -> int:
+    """Jobs 0 to 4 done, 5 to 7 failed, 8 and 9 running, 10 claimed; 9 is to be ended; the rest is assigned."""
+    task = world.task(40, test_jobs=0)
+    world.conduct(2)
+    grants = pilot.claim(cpu=11)
+    pilot.start(*grants[:10])
+    pilot.end(*grants[:5])
+    pilot.end(*grants[5:8], status=3)
+    world.conn.execute(
+        "update job set kill_requested = true where task_id = %s and ordinal = 9", [task]
+    )
+    return task
+
+
+def ordinals(world: World, figure: Figure | None, first: int = 0, limit: int = 50) -> list[int]:
+    page = jobs.list_jobs(world.conn, "0", figure, first=first, limit=limit)
+    return [job.ordinal for job in page.jobs]
+
+
+def test_every_figure_lists_the_jobs_that_it_counts(world: World, mixed: int) -> None:
+    expected = {
+        Figure.DONE: [0, 1, 2, 3, 4],
+        Figure.FAILED: [5, 6, 7],
+        Figure.RUNNING: [8],
+        Figure.KILL: [9],
+        Figure.ASSIGNED: list(range(10, 40)),
+        Figure.REGISTERED: [],
+        Figure.TESTING: [],
+        Figure.KILLED: [],
+        Figure.BROKEN: [],
+    }
+    assert {figure: ordinals(world, figure) for figure in Figure} == expected
+    counts = world.counts(mixed)
+    assert {f: counts[f] for f in Figure} == {f: len(n) for f, n in expected.items()}
+
+
+@pytest.mark.parametrize("figure", [None, *Figure])
+def test_pages_follow_one_another(world: World, mixed: int, figure: Figure | None) -> None:
+    whole = ordinals(world, figure)
+    found: list[int] = []
+    following: int | None = 0
+    while following is not None:
+        page = jobs.list_jobs(world.conn, "0", figure, first=following, limit=3)
+        found += [job.ordinal for job in page.jobs]
+        assert page.matching == len(whole)
+        following = page.following
+    assert found == whole
+
+
+def test_few_done_jobs_are_found_as_well(world: World, pilot: Pilot) -> None:
+    world.task(100, test_jobs=0)
+    world.conduct(2)
+    pilot.end(*pilot.claim(cpu=2))
+    assert ordinals(world, Figure.DONE) == [0, 1]
+
+
+def test_registered_jobs_of_both_turns_come_in_order(world: World, ana: User) -> None:
+    world.task(6)
+    world.conn.execute("update job set turn = 0 where ordinal in (1, 4)")
+    assert ordinals(world, Figure.REGISTERED) == [0, 1, 2, 3, 4, 5]
+    assert ordinals(world, Figure.REGISTERED, first=2, limit=3) == [2, 3, 4]
+
+
+def test_a_job_with_its_attempts(world: World, mixed: int) -> None:
+    report = jobs.show(world.conn, "user.ana.task/6")
+    assert (report.job.exit_status, report.job.node, report.job.cause) == (3, "gauss", Cause.EXIT)
+    assert report.config_path == "/data/configs/config.6.json"
+    (attempt,) = report.attempts
+    assert attempt.folder == "/data/ana/user.ana.task/.attempts/job_configId_6/1"
+    assert job_logs.path_of(attempt) == f"{attempt.folder}/job.log"
+
+
+def test_what_is_not_there(world: World, mixed: int) -> None:
+    with pytest.raises(NotFound, match="no job 40; its jobs are numbered 0 to 39"):
+        jobs.show(world.conn, "0/40")
+    with pytest.raises(BadInput, match="names 2 jobs"):
+        jobs.show(world.conn, "0/1-2")
+    with pytest.raises(NotFound, match="has not run yet"):
+        job_logs.find_attempt(jobs.show(world.conn, "0/30"), None)
+    with pytest.raises(NotFound, match="numbered only 1"):
+        job_logs.find_attempt(jobs.show(world.conn, "0/1"), 2)
+
+
+def test_jobs_of_several_tasks_are_checked_before_any_is_touched(
+    world: World, mixed: int, ana: User
+) -> None:
+    with pytest.raises(NotFound):
+        jobs.kill(world.conn, ["0/12", "0/41"], ana)
+    assert 12 in ordinals(world, Figure.ASSIGNED)
+    bob = User(77, "bob", "", False, ana.created_at)
+    with pytest.raises(Refused, match='belongs to user "ana"'):
+        jobs.kill(world.conn, ["0/12"], bob)
+    world.conn.execute("update task set jobs = 300000")
+    with pytest.raises(BadInput, match="at a time"):
+        jobs.kill(world.conn, ["0/0-200000"], ana)
+
+
+def test_retry_and_kill(world: World, mixed: int, ana: User) -> None:
+    (done,) = jobs.retry(world.conn, ["0/5-6"], ana)
+    assert done.jobs == 2
+    assert ordinals(world, Figure.FAILED) == [7]
+    (killed,) = jobs.kill(world.conn, ["0/20,0"], ana, "enough")
+    assert killed.jobs == 1  # job 0 is done
+    assert ordinals(world, Figure.KILLED) == [20]
+    assert world.state(mixed) is TaskState.RUNNING
+    assert world.counts(mixed) == world.true_counts(mixed)
+
+
+def test_the_command_by_hand(world: World) -> None:
+    world.task(3)
+    job = by_hand.look(world.conn, "0/2")
+    assert job.command("/here/it's") == (
+        r"run -d /data/digits.npz -c /data/configs/config.2.json -o '/here/it'\''s'"
+    )
+
+
+# Logs
+
+
+@pytest.mark.parametrize("size", [1, 7, 65_535, 65_536, 65_537, 200_000])
+@pytest.mark.parametrize("ending", [b"", b"\n"])
+def test_the_last_lines_of_a_file(size: int, ending: bytes) -> None:
+    text = b"\n".join(b"%d" % number for number in range(size // 5 + 1)) + ending
+    for lines in (1, 2, 5, 10**6):
+        file = BytesIO(text)
+        job_logs.seek_last_lines(file, lines)
+        assert file.read() == job_logs.last_lines(text, lines)
+
+
+def test_a_log_that_cannot_be_read_is_kept_in_part(world: World, pilot: Pilot) -> None:
+    from orchestra.domain.models import Outcome
+    from orchestra.services import work
+
+    world.task(1, test_jobs=0)
+    world.conduct(2)
+    (grant,) = pilot.claim()
+    pilot.start(grant)
+    told = Outcome(
+        grant.key, Cause.EXIT, exit_status=1, log_bytes=10_000, log_tail=b"the end\n\xff"
+    )
+    work.report(world.conn, pilot.keeper, [told])
+    attempt = job_logs.find_attempt(jobs.show(world.conn, "0/0"), None)
+    assert job_logs.open_log(attempt) is None
+    assert job_logs.kept_end(world.conn, attempt) == job_logs.LogEnd(b"the end\n\xff", 10_000)
+
+
+def test_following_reads_what_is_added(world: World, pilot: Pilot, hostile_dir: Path) -> None:
+    world.task(1, test_jobs=0, folder=str(hostile_dir))
+    world.conduct(2)
+    (grant,) = pilot.claim()
+    pilot.start(grant)
+    log = hostile_dir / ".attempts" / "job_configId_0" / "1" / "job.log"
+    log.parent.mkdir(parents=True)
+    log.write_bytes(b"one\n")
+    written: list[bytes] = []
+
+    def sleeps(_: float) -> None:
+        if len(written) == 1:
+            with log.open("ab") as file:
+                file.write(b"two\n")
+        else:
+            pilot.end(grant)
+
+    attempt = job_logs.find_attempt(jobs.show(world.conn, "0/0"), None)
+    last = job_logs.follow(
+        world.conn, "0/0", attempt, write=written.append, turn=lambda _: None, sleep=sleeps
+    )
+    assert b"".join(written) == b"one\ntwo\n"
+    assert last.ended_at is not None

@@ -1,0 +1,281 @@
+"""What is said of tasks: figures, failures, ends, reasons to wait, the queues; and which tasks people mean."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+from orchestra.domain.errors import BadInput, NotFound, Refused
+from orchestra.domain.models import Counts, Hold, Outcome, Resources, Task, User
+from orchestra.domain.states import Cause, Queue, TaskState
+from orchestra.services import selection, task_actions, task_views, users, waiting, work
+from orchestra.services.estimates import Ends, ends
+from orchestra.services.selection import Selection
+from orchestra.store import tasks as store
+from orchestra.store.tasks import Supply
+from support.world import Pilot, World
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def world(conn: psycopg.Connection) -> World:
+    return World(conn)
+
+
+def get(conn: psycopg.Connection, task: int) -> Task:
+    found = store.by_id(conn, task)
+    assert found
+    return found
+
+
+def person(conn: psycopg.Connection, name: str = "ana") -> User:
+    return users.ensure(conn, name, f"{name}@example.org")[0]
+
+
+def finish(world: World, pilot: Pilot, outcomes: dict[int, Outcome | int]) -> None:
+    """Run the claimable jobs: those that are named end so, the others well."""
+    grants = pilot.claim(cpu=100)
+    pilot.start(*grants)
+    for grant in grants:
+        told = outcomes.get(grant.key.ordinal, 0)
+        if isinstance(told, int):
+            pilot.end(grant, status=told)
+        else:
+            work.report(world.conn, pilot.keeper, [replace(told, key=grant.key)])
+    world.conduct(3)
+
+
+def outcome(cause: Cause, **more: Any) -> Outcome:
+    return Outcome(None, cause, **more)  # type: ignore[arg-type]
+
+
+def test_lists_are_by_owner_and_leave_done_ones_out(world: World) -> None:
+    mine, bobs = world.task(3), world.task(3, name="user.bob.task", owner="bob")
+    done = world.task(1, name="user.ana.done", test_jobs=0)
+    world.conn.execute(
+        "update task set held_at = now(), held_by = 'x', held_reason = 'x' where id in (0, 1)"
+    )
+    world.conduct(2)
+    finish(world, world.pilot(serve_all=True), {})
+
+    def listed(**options: Any) -> list[int]:
+        return [line.task.id for line in task_views.list_tasks(world.conn, **options)]
+
+    assert listed(owner="ana", every=False) == [mine]
+    assert listed(owner="ana", every=True) == [mine, done]
+    assert listed(owner=None, every=False) == [mine, bobs]
+    assert listed(owner=None, every=True) == [mine, bobs, done]
+
+
+def test_failures_are_grouped_by_how_they_ended(world: World) -> None:
+    task = world.task(8, test_jobs=0)
+    pilot = world.pilot(serve_all=True)
+    world.conduct(2)
+    tail = b"Traceback\nValueError: \xff \x1b[31m learning rate\n\n"
+    finish(
+        world,
+        pilot,
+        {
+            1: outcome(Cause.EXIT, exit_status=3, log_tail=tail),
+            4: 3,
+            5: outcome(Cause.SIGNAL, signal=9, reason="212 MB of memory at its end"),
+            6: outcome(Cause.TIMEOUT, signal=15),
+            7: outcome(Cause.NOT_COMPLETE, exit_status=0, reason="there is no .complete"),
+        },
+    )
+    report = task_views.show(world.conn, str(task))
+    assert report.task.state is TaskState.FINALIZED
+    found = {group.what: group for group in report.failures}
+    assert report.failures[0].what == "exit status 3"
+    assert {what: (group.jobs, group.example) for what, group in found.items()} == {
+        "exit status 3": (2, 1),
+        "killed by signal 9 (SIGKILL)": (1, 5),
+        "ran longer than its time-out": (1, 6),
+        "exit status 0, but not complete": (1, 7),
+    }
+    line = found["exit status 3"].last_line
+    assert line is not None
+    assert line.startswith("ValueError: ")
+    assert line.isprintable()
+    assert found["killed by signal 9 (SIGKILL)"].reason == "212 MB of memory at its end"
+    assert found["exit status 3"].config == "config.1.json"
+
+
+def test_what_broke_a_test_is_shown(world: World) -> None:
+    task = world.task(30, test_jobs=2)
+    pilot = world.pilot(serve_all=True)
+    world.conduct(2)
+    finish(world, pilot, {0: 1})
+    report = task_views.show(world.conn, "user.ana.task")
+    assert report.task.id == task
+    assert report.task.state is TaskState.BROKEN
+    assert [(g.what, g.jobs, g.example) for g in report.failures] == [("exit status 1", 1, 0)]
+    assert [event.to_state for event in report.events][-1] == "BROKEN"
+    assert report.events[0].id < report.events[-1].id
+
+
+def test_cpu_time_is_summed(world: World) -> None:
+    task = world.task(3, test_jobs=0)
+    world.conduct(2)
+    finish(
+        world,
+        world.pilot(serve_all=True),
+        {n: outcome(Cause.EXIT, exit_status=0, cpu_seconds=100.0, seconds=5.0) for n in range(3)},
+    )
+    report = task_views.show(world.conn, str(task))
+    assert (report.cpu_seconds, report.cpu_is_exact) == (300.0, True)
+
+
+def test_the_queue_is_in_the_order_of_claims(world: World) -> None:
+    world.task(3, test_jobs=0)
+    world.task(20, name="user.ana.urgent", test_jobs=0, priority=5)
+    world.task(2, name="user.ana.held", test_jobs=0)
+    task_actions.hold(world.conn, 2, person(world.conn), "later")
+    pilot = world.pilot(serve_all=True)
+    world.conduct(2)
+    grants = pilot.claim(cpu=2)
+    pilot.start(grants[0])
+    report = task_views.show_queue(world.conn, Queue.CPU)
+    assert [(job.task_id, job.ordinal) for job in report.running] == [(1, 0), (1, 1)]
+    assert [job.started_at is not None for job in report.running] == [True, False]
+    assert [(job.task_id, job.ordinal) for job in report.waiting] == [(1, n) for n in range(2, 12)]
+    assert task_views.show_queue(world.conn, Queue.GPU).waiting == ()
+
+
+# Which tasks are meant
+
+
+def test_ids_names_and_ranges(world: World) -> None:
+    for name in ("user.ana.a", "user.ana.b", "user.ana.c"):
+        world.task(1, name=name)
+    conn = world.conn
+    assert selection.find_ids(conn, Selection(("2", "user.ana.a", "2"))) == [2, 0]
+    assert selection.find_ids(conn, Selection((), 1, 99)) == [1, 2]
+    with pytest.raises(NotFound, match="no task 7"):
+        selection.find_ids(conn, Selection(("0", "7")))
+    with pytest.raises(NotFound, match="no task from 5 to 9"):
+        selection.find_ids(conn, Selection((), 5, 9))
+    with pytest.raises(BadInput, match="greater than"):
+        selection.find_ids(conn, Selection((), 2, 1))
+    with pytest.raises(NotFound, match=r'Did you mean "user\.ana\.b"\?'):
+        selection.find(conn, "user.ana.bb")
+    with pytest.raises(BadInput, match="neither the number"):
+        selection.find(conn, "'; drop table task; --")
+
+
+def test_a_deleted_task_is_gone_from_every_view(world: World) -> None:
+    task = world.task(1)
+    ana = person(world.conn)
+    with pytest.raises(Refused, match="is REGISTERED"):
+        task_actions.delete(world.conn, task, ana)
+    assert task_actions.kill_for_good(world.conn, task, ana, timeout=0)
+    task_actions.delete(world.conn, task, ana)
+    assert task_views.list_tasks(world.conn, owner=None, every=True) == []
+    for word in (str(task), "user.ana.task"):
+        with pytest.raises(NotFound):
+            selection.find(world.conn, word)
+
+
+def test_force_waits_for_what_is_alive(world: World) -> None:
+    task = world.task(2, test_jobs=0)
+    pilot = world.pilot(serve_all=True)
+    world.conduct(2)
+    pilot.start(*pilot.claim(cpu=1))
+    assert not task_actions.kill_for_good(world.conn, task, person(world.conn), timeout=0)
+    assert get(world.conn, task).state is TaskState.KILL
+
+
+# Waiting
+
+
+def test_waiting_ends_with_the_tasks_and_tells_of_changes(world: World) -> None:
+    task = world.task(2, test_jobs=0)
+    pilot = world.pilot(serve_all=True)
+    steps = [lambda: world.conduct(2), lambda: finish(world, pilot, {})]
+    told: list[TaskState] = []
+    waited = task_actions.wait(
+        world.conn,
+        [task],
+        changed=lambda found: told.append(found.state),
+        sleep=lambda _: steps.pop(0)(),
+    )
+    assert not waited.timed_out
+    assert [found.state for found in waited.tasks] == [TaskState.DONE]
+    assert told == [TaskState.REGISTERED, TaskState.RUNNING, TaskState.DONE]
+
+
+def test_waiting_gives_up(world: World) -> None:
+    waited = task_actions.wait(world.conn, [world.task(1)], timeout=0)
+    assert waited.timed_out
+
+
+# Estimates and reasons: pure
+
+
+@pytest.fixture
+def task(world: World) -> Task:
+    """A running task of 100 jobs, of which 40 are done and 5 run."""
+    counts = Counts(done=40, running=5, assigned=55)
+    return replace(
+        get(world.conn, world.task(100)),
+        state=TaskState.RUNNING,
+        counts=counts,
+        work_started_at=NOW - timedelta(seconds=400),
+    )
+
+
+def test_the_end_is_estimated_from_a_typical_job(task: Task) -> None:
+    assert ends(replace(task, typical_seconds=10.0), NOW).seconds == pytest.approx(115)
+
+
+def test_or_from_the_rate_so_far(task: Task) -> None:
+    assert ends(task, NOW).seconds == pytest.approx(600)
+    assert ends(replace(task, run=2), NOW) == Ends(words="-")  # older runs' jobs say nothing
+    assert ends(replace(task, counts=Counts(assigned=100)), NOW) == Ends(words="-")
+
+
+def test_or_nobody_knows(task: Task) -> None:
+    held = Hold(NOW, "ana", "new data")
+    assert ends(replace(task, hold=held), NOW).words == "held"
+    assert ends(replace(task, state=TaskState.TESTING), NOW).words == "after the test"
+    assert ends(replace(task, state=TaskState.KILL), NOW).words == "being ended"
+    assert ends(replace(task, state=TaskState.DONE), NOW) == Ends()
+
+
+GOOD = Supply("gauss", 8, 0, drained=False, online=True, account="ana")
+
+
+@pytest.mark.parametrize(
+    ("nodes", "says"),
+    [
+        ([], "There is no node yet"),
+        ([replace(GOOD, cpu_enabled=0)], "No node has an enabled CPU slot"),
+        ([replace(GOOD, cpu_enabled=1)], "A job needs 2 CPU slots; no node has more than 1"),
+        ([replace(GOOD, online=False)], "No pilot is online"),
+        ([replace(GOOD, drained=True)], "is drained"),
+        ([replace(GOOD, account="bob")], 'Unix account "ana"'),
+        ([GOOD], "container runtime for the image ana/image"),
+    ],
+)
+def test_the_step_that_leaves_no_node_is_the_reason(
+    task: Task, nodes: list[Supply], says: str
+) -> None:
+    wanted = replace(task, image="ana/image", resources=Resources(cores=2))
+    (reason,) = waiting.reasons(wanted, nodes, conductor=True)
+    assert says in reason
+
+
+def test_other_reasons(task: Task) -> None:
+    container = replace(GOOD, runtimes=("apptainer",), account="bob", serve_all=True)
+    assert waiting.reasons(replace(task, image="x"), [container], conductor=True) == ()
+    assert "Nobody conducts" in waiting.reasons(task, [GOOD], conductor=False)[0]
+    held = replace(task, hold=Hold(NOW, "bob", "new data"))
+    assert waiting.reasons(held, [], conductor=True) == ("It is held by bob: new data",)
+    assert waiting.reasons(replace(task, counts=Counts(done=100)), [], conductor=True) == ()
+    gpu = replace(task, queue=Queue.GPU, resources=Resources(gpus=1))
+    assert "enabled GPU slot" in waiting.reasons(gpu, [GOOD], conductor=True)[0]
