@@ -228,7 +228,8 @@ class Agent:
             self.desk.troubles["database"] = str(error)
 
     def _away(self, error: OrchestraError) -> None:
-        patient = self.options.patient or self.options.draining
+        options = self.options
+        patient = options.patient or options.draining or not options.foreground
         if not self.desk.node_id and not patient and not self.desk.keepers.has_any:
             self._failure = error
 

@@ -172,7 +172,8 @@ class Keepers:
             with suppress(OSError):  # one that never came to life
                 shutil.rmtree(folder)
             return None
-        return self._add(Port(hello, folder, None, dead=True, retired=True))
+        # It was made known in its life, or nothing was ever granted to it.
+        return self._add(Port(hello, folder, None, dead=True, retired=True, registered=True))
 
     def _judged(self, port: Port) -> Port:
         if port.hello.version != orchestra.__version__:

@@ -37,7 +37,7 @@ class PilotOptions:
         on_lease_lost: what becomes of them then.
         draining: take nothing new; look after what an earlier agent started, and end.
         foreground: log to stderr; a signal while jobs run leaves them to a pilot in the background.
-        patient: wait for a database that is away at the start, instead of failing.
+        patient: wait for a database that is away at the start, instead of failing; one in the background does.
         relaunch: the command that starts this pilot again; with `--draining` after it, it is its own successor.
         conductor: runs in a thread until its event is set.
         state_folder: where the pilot keeps what is its own; by default as `home.pilot_folder` says.

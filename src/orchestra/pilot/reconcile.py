@@ -162,7 +162,8 @@ class Steward:
     def _not_reconciled(self, port: Port, error: Exception) -> None:
         self._reconciling.discard(port.id)
         port.reconciled = True  # not at once again, but when it is time
-        log.error("keeper %s could not be reconciled: %s", port.id, error)
+        if not isinstance(error, Fenced):  # else the database knows nothing of it
+            log.error("keeper %s could not be reconciled: %s", port.id, error)
 
     def _reconciled(self, port: Port, found: Reconciliation) -> None:
         self._reconciling.discard(port.id)

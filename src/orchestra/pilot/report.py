@@ -16,7 +16,7 @@ from uuid import UUID
 
 import psycopg
 
-from orchestra.domain.errors import OrchestraError
+from orchestra.domain.errors import Fenced, OrchestraError
 from orchestra.domain.human import duration
 from orchestra.domain.models import AttemptKey, Outcome, Started
 from orchestra.domain.states import Cause
@@ -169,11 +169,6 @@ class Reporter:
         self._reporting = self._announcing = False
         self._not_before = self._announce_at = 0.0
 
-    @property
-    def idle(self) -> bool:
-        """Whether nothing waits to be reported."""
-        return not self._reporting and not any(self._waiting.values())
-
     def add(self, held: Held, outcome: Outcome, ended_at: float | None = None) -> None:
         """Take in how an attempt ended; without `ended_at`, just now."""
         held.phase = Phase.REPORTING
@@ -232,6 +227,9 @@ class Reporter:
     def _undelivered(self, keeper: UUID, batch: Sequence[Pending], error: Exception) -> None:
         log.error("a report failed, trying again: %s", error, exc_info=_unless_said(error))
         self._reporting = False
+        port = self.desk.keepers.ports.get(keeper)
+        if port and isinstance(error, Fenced):  # a database that has never heard of it
+            port.registered, port.register_at = False, 0.0
         self._waiting[keeper].extendleft(reversed(batch))
         self._not_before = monotonic() + AGAIN_AFTER
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,12 +15,14 @@ from orchestra.domain.models import Grant, JobPaths, Outcome, TaskSpec
 from orchestra.domain.states import Cause, Queue
 from orchestra.pilot import folders, slots
 from orchestra.pilot.desk import Desk, Kit
+from orchestra.pilot.link import NOTE_BYTES
 from orchestra.pilot.report import Reporter, plain_text
 from orchestra.pilot.state import Held, Note, Phase
 from orchestra.runtimes import Bind, RuntimeJob, choose
 from orchestra.runtimes.environment import JobValues, environment
 
 UNFIT_PAUSE = 5.0
+FAILED_PAUSE = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,8 @@ def prepare(kit: Kit, task: TaskSpec, grant: Grant, note: Note) -> Ready | Unrea
     if trouble := kit.inputs.trouble(task, grant.config):
         return Unready(Cause.INPUT, trouble)
     paths = JobPaths(PurePosixPath(task.folder), grant.key.ordinal)
+    if len(json.dumps(note.to_json())) > NOTE_BYTES:
+        return Unready(Cause.VOLUME, f"the path of the task's folder is too long: {task.folder}")
     try:
         return _ready(kit, task, grant, note, paths)
     except VolumeError as error:
@@ -137,8 +142,14 @@ class Starter:
         held.phase = Phase.PREPARING
         held.note = replace(held.note, devices=devices)
         self.desk.workers.submit(
-            partial(prepare, self.desk.kit, task, grant, held.note), partial(self._prepared, held)
+            partial(prepare, self.desk.kit, task, grant, held.note),
+            partial(self._prepared, held),
+            partial(self._failed, held),
         )
+
+    def _failed(self, held: Held, error: Exception) -> None:
+        self._reporter.give_back(held, plain_text(f"not started: {error!r}") or "")
+        self.desk.pause_claims(FAILED_PAUSE, f"cannot start jobs: {error!r}")
 
     def _prepared(self, held: Held, result: Ready | Unready) -> None:
         if isinstance(result, Unready):

@@ -47,6 +47,13 @@ def _link(paths: JobPaths, folder_number: int) -> None:
         log.warning("%s", error)  # the results are in the attempt's folder all the same
 
 
+def _lay_to_rest(started: link.Started | None, outcome: Outcome, note: Note) -> Outcome:
+    """End what a dead keeper left running (None: nothing can be left), then look at it. An I/O thread's."""
+    if started:
+        leftovers.end(started, grace=note.grace)
+    return examine(outcome, note)
+
+
 class Supervisor:
     """Takes in what keepers say."""
 
@@ -152,9 +159,11 @@ class Supervisor:
             self.desk.appetite.measure(ended.key.task_id, ended.seconds)
         same_boot = port.hello.boot_id == self.desk.boot_id
         ended_at = ended.boottime if same_boot else None
+        outcome = outcome_of(ended, held)
         self.desk.workers.submit(
-            partial(examine, outcome_of(ended, held), held.note),
-            lambda outcome: self.reporter.add(held, outcome, ended_at),
+            partial(examine, outcome, held.note),
+            lambda examined: self.reporter.add(held, examined, ended_at),
+            lambda _: self.reporter.add(held, outcome, ended_at),
         )
 
     def _held(self, port: Port, event: link.Started | link.Ended) -> Held:
@@ -174,20 +183,20 @@ class Supervisor:
         for started in running:
             held = self._held(port, started)
             held.phase = Phase.EXAMINING
-            work = partial(self._lay_to_rest, started, held.note, same_boot)
-            self.desk.workers.submit(work, partial(self.reporter.add, held))
+            reason = "its keeper has died" if same_boot else "its node was started anew"
+            outcome = Outcome(started.key, Cause.LOST, reason=reason, devices=held.note.devices)
+            self.desk.workers.submit(
+                partial(_lay_to_rest, started if same_boot else None, outcome, held.note),
+                partial(self.reporter.add, held),
+                partial(self._not_examined, held, outcome),
+            )
         there = {started.key for started in running} | ended
         for held in list(self.desk.state.of_keeper(port.id)):
             if held.key not in there and held.phase in (Phase.WAITING, Phase.RUNNING):
                 self.reporter.give_back(held, "its keeper has died")
 
-    @staticmethod
-    def _lay_to_rest(started: link.Started, note: Note, same_boot: bool) -> Outcome:
-        if same_boot:
-            leftovers.end(started, grace=note.grace)
-        reason = "its keeper has died" if same_boot else "its node was started anew"
-        outcome = Outcome(started.key, Cause.LOST, reason=reason, devices=note.devices)
-        return examine(outcome, note)
+    def _not_examined(self, held: Held, outcome: Outcome, _: Exception) -> None:
+        self.reporter.add(held, outcome)
 
     def _bury(self) -> None:
         """Forget the dead of which all is reported, once the database has compared what they were granted."""

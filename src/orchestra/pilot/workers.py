@@ -6,6 +6,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from orchestra.pilot.courier import Inbox
@@ -16,21 +17,31 @@ log = logging.getLogger(__name__)
 
 AT_MOST = 64
 
+_Errand = tuple[Callable[[], Any], Callable[[Any], None], Callable[[Exception], None]]
+
 
 class Workers:
     """Threads that are made as they are needed, and end with the process even if their file system never answers."""
 
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
-        self._errands: deque[tuple[Callable[[], Any], Callable[[Any], None]]] = deque()
+        self._errands: deque[_Errand] = deque()
         self._ready = threading.Condition()
         self._idle = 0
         self._threads = 0
 
-    def submit(self, work: Callable[[], T], then: Callable[[T], None]) -> None:
-        """Have `work` done in some thread; `then` gets what it gave, in the agent's thread."""
+    def submit(
+        self,
+        work: Callable[[], T],
+        then: Callable[[T], None],
+        otherwise: Callable[[Exception], None],
+    ) -> None:
+        """Have `work` done in some thread.
+
+        In the agent's thread, `then` gets what it gave, or `otherwise` what it raised.
+        """
         with self._ready:
-            self._errands.append((work, then))
+            self._errands.append((work, then, otherwise))
             if self._idle < len(self._errands) and self._threads < AT_MOST:
                 self._threads += 1
                 threading.Thread(target=self._run, name="pilot-io", daemon=True).start()
@@ -44,14 +55,20 @@ class Workers:
                 while not self._errands:
                     self._ready.wait()
                 self._idle -= 1
-                work, then = self._errands.popleft()
-            self._do(work, then)
+                errand = self._errands.popleft()
+            self._do(*errand)
 
-    def _do(self, work: Callable[[], T], then: Callable[[T], None]) -> None:
+    def _do(
+        self,
+        work: Callable[[], T],
+        then: Callable[[T], None],
+        otherwise: Callable[[Exception], None],
+    ) -> None:
         try:
             result = work()
-        except Exception:
-            # The works that are given here turn every trouble into a value; this is a mistake in one of them.
+        except Exception as error:
+            # What is given here turns every trouble that it knows into a value; this is one that it does not know.
             log.exception("an I/O thread failed")
-            return
-        self._inbox.post(lambda: then(result))
+            self._inbox.post(partial(otherwise, error))
+        else:
+            self._inbox.post(partial(then, result))
