@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 BACK_OFF_AT_MOST = 10.0
 """Seconds between two tries to connect."""
 
+_LOST = "the connection to the database was lost."
+
 Connect = Callable[[], psycopg.Connection]
 
 
@@ -240,9 +242,9 @@ class Courier(threading.Thread):
             self._failures = max(self._failures, 8)
         elif self._absent_since is None:
             self._absent_since = time.monotonic()
+            away = error if isinstance(error, OrchestraError) else DatabaseUnavailable(_LOST)
             if is_passing(error):
-                log.warning("%s Jobs run on; outcomes wait.", error)
+                log.warning("%s Jobs run on; outcomes wait.", away)
             else:
                 log.error("the database connection failed", exc_info=error)
-            away = error if isinstance(error, OrchestraError) else DatabaseUnavailable(str(error))
             self._inbox.post(lambda: self._listener.away(away))
