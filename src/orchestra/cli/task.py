@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from orchestra.cli import task_change, task_create, task_look, task_select
+from orchestra.cli import (
+    task_change,
+    task_create,
+    task_look,
+    task_options,
+    task_select,
+    task_show,
+)
 from orchestra.cli.registry import Verb
 
 _EXEC = '--exec "python3 /data/ana/train.py -d %DATA -c %IN -o %OUT"'
@@ -12,7 +19,7 @@ VERBS = (
         "create",
         "run a command once for each file of a data set",
         task_create.create,
-        task_create.create_arguments,
+        task_options.create_arguments,
         example=f"maestro task create -c user.ana.grid -d user.ana.digits -t user.ana.mlp {_EXEC} --queue cpu",
         output=True,
     ),
@@ -20,7 +27,7 @@ VERBS = (
         "repro",
         "run a command once for each output of an older task",
         task_create.repro,
-        task_create.repro_arguments,
+        task_options.repro_arguments,
         example=f"maestro task repro --old_task user.ana.mlp --new_task user.ana.eval -d user.ana.digits {_EXEC}",
         output=True,
     ),
@@ -35,8 +42,8 @@ VERBS = (
     Verb(
         "show",
         "show all that is known of a task",
-        task_look.show_task,
-        task_look.show_arguments,
+        task_show.show_task,
+        task_show.show_arguments,
         example="maestro task show 0 --watch",
         output=True,
     ),

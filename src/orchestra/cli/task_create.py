@@ -2,186 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orchestra.cli.output import Record, clean
+from orchestra.cli.task_options import new_task
 from orchestra.domain import human
-from orchestra.domain.errors import BadInput
-from orchestra.domain.naming import parse_duration, parse_limit, parse_size, parse_variable
 
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
-    from orchestra.cli.parser import Parser
-    from orchestra.domain.models import Policy, Resources, Task
-    from orchestra.services.task_creation import NewTask, Plan, Preview
+    from orchestra.domain.models import Task
+    from orchestra.services.task_creation import Plan, Preview
 
 _PREVIEWED = 3
-_EXAMPLE_SD = "{'%REF': 'user.ana.ref'}"
-
-
-def create_arguments(parser: Parser) -> None:
-    """Add the arguments of `task create`."""
-    parser.add_argument(
-        *("-t", "--task"), dest="name", required=True, metavar="NAME", help="user.<username>.<name>"
-    )
-    parser.add_argument(
-        *("-c", "--configFile"),
-        dest="config",
-        required=True,
-        metavar="DATASET",
-        help="one job for each of its files, %%IN; task:NAME takes the outputs of an older task",
-    )
-    _common_arguments(parser)
-    parser.add_argument(
-        "--if-not-exists",
-        action="store_true",
-        help="a task of that name that exists already is fine",
-    )
-
-
-def repro_arguments(parser: Parser) -> None:
-    """Add the arguments of `task repro`."""
-    parser.add_argument(
-        *("--new_task", "--new-task", "-t"),
-        dest="name",
-        required=True,
-        metavar="NAME",
-        help="user.<username>.<name>",
-    )
-    parser.add_argument(
-        *("--old_task", "--old-task"),
-        dest="old_task",
-        required=True,
-        metavar="TASK",
-        help="number or name of the task whose outputs become %%IN, one job each",
-    )
-    _common_arguments(parser)
-
-
-def _common_arguments(parser: Parser) -> None:
-    _what(parser)
-    _policy(parser)
-    resources = parser.add_argument_group("what one job takes")
-    resources.add_argument(
-        "--cores", type=_number("--cores", 1), default=1, metavar="N", help="CPU slots (default 1)"
-    )
-    resources.add_argument(
-        "--gpus", type=_number("--gpus", 0), default=0, metavar="N", help="GPU slots (queue gpu: 1)"
-    )
-    resources.add_argument("--memory", type=parse_size, metavar="SIZE", help="for example 4GB")
-
-
-def _what(parser: Parser) -> None:
-    parser.add_argument(
-        *("-d", "--dataFile"),
-        dest="data",
-        required=True,
-        metavar="DATASET",
-        help="what all jobs read, %%DATA: its file, or its folder where it has several",
-    )
-    parser.add_argument(
-        *("--sd", "--secondaryDS"),
-        dest="secondary",
-        metavar="TAGS",
-        help=f'more tags with their data sets: "{_EXAMPLE_SD.replace("%", "%%")}"',
-    )
-    parser.add_argument(
-        "--exec",
-        required=True,
-        metavar="COMMAND",
-        help="what each job runs; %%DATA, %%IN and %%OUT become its paths",
-    )
-    parser.add_argument(
-        "--queue", choices=("cpu", "gpu"), default="cpu", help="which slots (default cpu)"
-    )
-    parser.add_argument(
-        *("-v", "--volume"),
-        metavar="FOLDER",
-        help="where the results go (default: the configured volume, else the current folder)",
-    )
-    parser.add_argument(
-        *("--containerImage", "--image"),
-        dest="image",
-        metavar="IMAGE",
-        help="run within this image",
-    )
-    parser.add_argument(
-        "--env",
-        type=parse_variable,
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="a variable for the jobs; can be repeated",
-    )
-    parser.add_argument(
-        *("--dry_run", "--dry-run"),
-        dest="dry_run",
-        action="store_true",
-        help="check all, show the first commands, write nothing",
-    )
-    parser.add_argument(
-        "--reuse", action="store_true", help="write beside what lies in the task's folder already"
-    )
-
-
-def _policy(parser: Parser) -> None:
-    policy = parser.add_argument_group("how it is tried, repeated and ended")
-    policy.add_argument("--bypass", action="store_true", help="no test before the rest")
-    policy.add_argument(
-        "--test-jobs",
-        type=_number("--test-jobs", 0),
-        metavar="N",
-        help="jobs that are tried first (default 10)",
-    )
-    policy.add_argument(
-        "--test-for",
-        type=parse_duration,
-        metavar="TIME",
-        help="a test job that runs for longer has passed: 10m",
-    )
-    policy.add_argument(
-        "--retries",
-        type=_number("--retries", 0),
-        default=0,
-        metavar="N",
-        help="how often a failed job is repeated (default 0)",
-    )
-    policy.add_argument(
-        "--timeout", type=parse_duration, metavar="TIME", help="end a job that runs for longer: 2h"
-    )
-    policy.add_argument(
-        "--grace",
-        type=parse_duration,
-        default=30.0,
-        metavar="TIME",
-        help="between TERM and KILL when a job is ended (default 30s)",
-    )
-    policy.add_argument(
-        "--priority", type=int, default=0, metavar="N", help="before my tasks of a lower one"
-    )
-    policy.add_argument(
-        "--max-fails",
-        type=parse_limit,
-        metavar="N|P%",
-        help="hold the task when so many jobs have failed",
-    )
-    policy.add_argument(
-        "--resume", action="store_true", help="a repeated job gets the folder of the attempt before"
-    )
-
-
-def _number(option: str, least: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        if not text.isdecimal() or int(text) < least or int(text) > 2**31 - 1:
-            raise BadInput(f'{option} needs a whole number of at least {least}, not "{text}".')
-        return int(text)
-
-    return read
 
 
 def create(ctx: Context) -> None:
@@ -204,7 +39,7 @@ def _make(ctx: Context, config: str) -> None:
             if existing is not None:
                 _say_existing(ctx, existing)
                 return
-        planned = task_creation.plan(conn, _new_task(ctx, config), user, dry=ctx.args.dry_run)
+        planned = task_creation.plan(conn, new_task(ctx, config), user, dry=ctx.args.dry_run)
         previews = task_creation.preview(conn, planned, _PREVIEWED if ctx.args.dry_run else 1)
         if ctx.args.dry_run:
             _say_plan(ctx, planned, previews)
@@ -215,97 +50,6 @@ def _make(ctx: Context, config: str) -> None:
             ctx.out.note(note)
         for reason in task_views.waiting_reasons(conn, task):
             ctx.out.note(f"note: it waits. {reason}")
-
-
-def _new_task(ctx: Context, config: str) -> NewTask:
-    from orchestra import wiring
-    from orchestra.domain.states import Queue
-    from orchestra.services.task_creation import NewTask
-
-    args = ctx.args
-    return NewTask(
-        name=args.name,
-        command=args.exec,
-        config=config,
-        data=args.data,
-        volume=_volume(ctx),
-        account=_account(),
-        host=wiring.host_name(),
-        secondary=parse_secondary(args.secondary) if args.secondary else {},
-        queue=Queue(args.queue),
-        image=args.image,
-        env=dict(args.env),
-        policy=_policy_of(args),
-        resources=_resources_of(args),
-        complete_file=ctx.settings.job_complete_file_name,
-        reuse=args.reuse,
-    )
-
-
-def _volume(ctx: Context) -> str:
-    volume = ctx.args.volume or ctx.settings.volume or "."
-    return os.path.abspath(Path(volume).expanduser())  # noqa: PTH100 - links stay the paths that people know
-
-
-def _account() -> str:
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:  # an account that only a number knows, as in some containers
-        return str(os.geteuid())
-
-
-def _policy_of(args: Any) -> Policy:
-    from orchestra.domain.models import Policy
-
-    if args.bypass and args.test_jobs:
-        raise BadInput("--bypass leaves the test out, and --test-jobs asks for one.")
-    tests = 0 if args.bypass else 10 if args.test_jobs is None else args.test_jobs
-    for option in ("test_for", "timeout"):
-        if getattr(args, option) == 0:
-            raise BadInput(f"--{option.replace('_', '-')} needs more than no time at all.")
-    return Policy(
-        test_jobs=tests,
-        test_for=args.test_for,
-        retries=args.retries,
-        timeout=args.timeout,
-        grace=args.grace,
-        priority=args.priority,
-        max_fails=args.max_fails,
-        resume=args.resume,
-    )
-
-
-def _resources_of(args: Any) -> Resources:
-    from orchestra.domain.models import Resources
-
-    return Resources(args.cores, args.gpus, args.memory)
-
-
-def parse_secondary(text: str) -> dict[str, str]:
-    """Read `--sd`: a Python literal or JSON, tags with names of data sets. It is data and never evaluated.
-
-    Raises:
-        BadInput: it is neither.
-    """
-    import ast
-    import json
-
-    wrong = BadInput(
-        f"--sd {clean(text)} is no list of tags with data sets.",
-        hint=f'For example "{_EXAMPLE_SD}".',
-    )
-    try:
-        value = ast.literal_eval(text.strip())
-    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
-        try:
-            value = json.loads(text)
-        except (ValueError, RecursionError):
-            raise wrong from None
-    if not isinstance(value, dict):
-        raise wrong
-    if not all(isinstance(word, str) for pair in value.items() for word in pair):
-        raise wrong
-    return value
 
 
 def _say_existing(ctx: Context, task: Task) -> None:

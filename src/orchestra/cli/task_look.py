@@ -1,25 +1,21 @@
-"""`maestro task list`, `task show` and `task queue`."""
+"""`maestro task list` and `task queue`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from orchestra.cli import watch
-from orchestra.cli.output import Column, Record, clean
-from orchestra.cli.task_select import one_task, the_task
+from orchestra.cli.output import Column, Record
+from orchestra.cli.task_show import task_record
 from orchestra.domain import human
-from orchestra.domain.states import Figure, Queue, TaskState
+from orchestra.domain.states import Figure, Queue
 
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
-    from orchestra.domain.models import Event, Task
     from orchestra.services.estimates import Ends
-    from orchestra.services.failures import FailureGroup
-    from orchestra.services.task_views import QueueReport, TaskLine, TaskReport
-    from orchestra.store.tasks import QueuedJob, Source
+    from orchestra.services.task_views import QueueReport, TaskLine
+    from orchestra.store.tasks import QueuedJob
 
 
 def list_arguments(parser: Parser) -> None:
@@ -83,262 +79,8 @@ def _ends_words(ends: Ends) -> str:
 
 def _list_record(line: TaskLine) -> Record:
     return {
-        **_task_record(line.task),
+        **task_record(line.task),
         "ends_in_seconds": line.ends.seconds,
-    }
-
-
-def _task_record(task: Task) -> Record:
-    return {
-        "id": task.id,
-        "name": task.name,
-        "owner": task.owner,
-        "queue": task.queue.value,
-        "state": task.state.value,
-        "jobs": task.jobs,
-        "counts": {figure.value: task.counts[figure] for figure in Figure},
-        "held": None
-        if task.hold is None
-        else {"at": task.hold.at, "by": task.hold.by, "reason": task.hold.reason},
-        "created_at": task.created_at,
-        "state_at": task.state_at,
-        "ended_at": task.ended_at,
-    }
-
-
-def show_arguments(parser: Parser) -> None:
-    """Add the arguments of `task show`."""
-    one_task(parser)
-    parser.add_argument(
-        *("-i", "--watch"), dest="watch", action="store_true", help="until the task is over"
-    )
-
-
-def show_task(ctx: Context) -> None:
-    """Show all that is known of a task."""
-    from orchestra.services import task_views
-
-    word = the_task(ctx)
-
-    def show(report: TaskReport) -> None:
-        ctx.out.item(report, _lines, record=_record, key=lambda found: found.task.id)
-
-    with ctx.database() as conn:
-        if ctx.args.watch:
-            watch.watch(
-                lambda: task_views.show(conn, word),
-                show,
-                over=lambda report: not report.task.state.is_live and report.task.intent is None,
-            )
-        else:
-            report = task_views.show(conn, word)
-            show(report)
-
-
-def _lines(report: TaskReport) -> Iterator[str]:
-    task = report.task
-    yield "   ".join([f"{task.name} (task {task.id})", task.state.value, *_header(report)])
-    yield from _facts(report)
-    yield from (_event_line(event, report.now) for event in report.events)
-    yield from _failure_lines(report)
-    for reason in report.waiting:
-        yield f"  waits     {clean(reason)}"
-    for what, why in _next_steps(task):
-        yield f"  next      {what:<30} {why}"
-
-
-def _header(report: TaskReport) -> Iterator[str]:
-    yield _counts_words(report.task)
-    if (took := _time_taken(report)) is not None:
-        cpu = ""
-        if report.cpu_seconds:
-            about = "" if report.cpu_is_exact else "about "
-            cpu = f", {about}{human.compute_time(report.cpu_seconds)}"
-        yield human.duration(took) + cpu
-    if report.task.state is TaskState.RUNNING and report.ends.seconds is not None:
-        yield f"ends {human.relative(report.ends.seconds)}"
-
-
-def _counts_words(task: Task) -> str:
-    order = (
-        Figure.DONE, Figure.FAILED, Figure.KILLED, Figure.BROKEN, Figure.TESTING, Figure.RUNNING, Figure.KILL,
-        Figure.ASSIGNED, Figure.REGISTERED,
-    )  # fmt: skip
-    words = {
-        Figure.KILL: "being ended",
-        Figure.ASSIGNED: "waiting",
-        Figure.REGISTERED: "registered",
-    }
-    told = [
-        f"{human.number(task.counts[figure])} {words.get(figure, figure.value)}"
-        for figure in order
-        if task.counts[figure]
-    ]
-    return ", ".join(told)
-
-
-def _time_taken(report: TaskReport) -> float | None:
-    task = report.task
-    began = task.test_started_at or task.work_started_at
-    if began is None:
-        return None
-    return ((task.ended_at or report.now) - began).total_seconds()
-
-
-def _facts(report: TaskReport) -> Iterator[str]:
-    task, policy = report.task, report.task.policy
-    yield f"  command   {clean(task.command)}"
-    yield f"  config    {_source(report.config)}"
-    for source in report.inputs:
-        yield f"  {'%' + source.tag:<9} {_source(source)}"
-    yield f"  output    {clean(task.folder)}"
-    if task.image:
-        yield f"  image     {clean(task.image)}"
-    told = [f"queue {task.queue}"]
-    if task.resources.cores > 1:
-        told.append(f"{task.resources.cores} cores a job")
-    if task.resources.gpus > 1:
-        told.append(f"{task.resources.gpus} GPUs a job")
-    if task.resources.memory_bytes:
-        told.append(f"{human.size(task.resources.memory_bytes)} of memory a job")
-    if policy.retries:
-        told.append(f"up to {human.count(policy.retries, 'retry', 'retries')}")
-    if policy.timeout:
-        told.append(f"at most {human.duration(policy.timeout)} a job")
-    if policy.max_fails:
-        limit = policy.max_fails
-        told.append(f"held at {f'{limit.percent:g} %' if limit.percent else limit.count} failures")
-    if policy.priority:
-        told.append(f"priority {policy.priority}")
-    yield f"  policy    {', '.join(told)}"
-
-
-def _source(source: Source) -> str:
-    files = human.count(source.files, "file")
-    if source.dataset is None:
-        return f"the outputs of {human.count(source.files, 'job')} in {clean(source.root)}"
-    return f"{source.dataset} (version {source.version}, {files})"
-
-
-def _event_line(event: Event, now: datetime) -> str:
-    at = f"{event.at:%H:%M:%S}" if event.at.date() == now.date() else f"{event.at:%m-%d %H:%M}"
-    return f"  {at:<11} {clean(event_words(event))}"
-
-
-def event_words(event: Event) -> str:
-    """Tell an event of a task in words."""
-    by = "" if event.who == "orchestra" else f" by {event.who}"
-    jobs = f": {human.count(event.jobs, 'job')} released" if event.jobs else ""
-    why = event.why or ""
-    if event.from_state is None and event.to_state == "REGISTERED":
-        return f"registered{by} {why}".rstrip()
-    if event.kind == "hold":
-        what = "held" if event.to_state == "held" else "released"
-        return f"{what}{by}" + (f": {why}" if why else "")
-    what = (event.to_state or event.kind).lower()
-    return f"{what}{by}{jobs}" + (f": {why}" if why else "")
-
-
-def _failure_lines(report: TaskReport) -> Iterator[str]:
-    if report.failures:
-        yield "  failures"
-    for group in report.failures:
-        address = f"{report.task.id}/{group.example}"
-        said = f'"{group.last_line}"' if group.last_line else clean(group.reason or "")
-        yield (
-            f"    {human.number(group.jobs)} x {group.what:<22} job {address:<7}  {said}   "
-            f"maestro job logs {address}"
-        )
-
-
-def _next_steps(task: Task) -> Iterator[tuple[str, str]]:
-    undone = task.jobs - task.counts.done
-    if task.hold:
-        yield f"maestro task release {task.id}", "lets its jobs start again"
-    if task.state in (TaskState.FINALIZED, TaskState.BROKEN, TaskState.KILLED) and undone:
-        yield (
-            f"maestro task retry {task.id}",
-            f"runs the {human.count(undone, 'job')} not done again",
-        )
-    if task.state is TaskState.TESTING or task.state is TaskState.RUNNING:
-        yield f"maestro job list {task.id} --state running", "what runs now"
-    if task.state is TaskState.DONE:
-        yield f"ls {clean(task.folder)}", "the results"
-
-
-def _record(report: TaskReport) -> Record:
-    task, policy = report.task, report.task.policy
-    return {
-        **_task_record(task),
-        "command": task.command,
-        "image": task.image,
-        "account": task.account,
-        "volume": task.volume,
-        "folder": task.folder,
-        "complete_file": task.complete_file,
-        "env": dict(task.env),
-        "config": _source_record(report.config),
-        "inputs": [_source_record(source) for source in report.inputs],
-        "policy": {
-            "test_jobs": policy.test_jobs,
-            "test_for_seconds": policy.test_for,
-            "retries": policy.retries,
-            "timeout_seconds": policy.timeout,
-            "grace_seconds": policy.grace,
-            "priority": policy.priority,
-            "max_fails": policy.max_fails.count if policy.max_fails else None,
-            "max_fails_percent": policy.max_fails.percent if policy.max_fails else None,
-            "resume": policy.resume,
-        },
-        "resources": {
-            "cores": task.resources.cores,
-            "gpus": task.resources.gpus,
-            "memory_bytes": task.resources.memory_bytes,
-        },
-        "run": task.run,
-        "test_started_at": task.test_started_at,
-        "work_started_at": task.work_started_at,
-        "typical_seconds": task.typical_seconds,
-        "cpu_seconds": report.cpu_seconds,
-        "cpu_is_exact": report.cpu_is_exact,
-        "ends_in_seconds": report.ends.seconds,
-        "waiting": list(report.waiting),
-        "events": [_event_record(event) for event in report.events],
-        "failures": [_failure_record(group, task) for group in report.failures],
-    }
-
-
-def _source_record(source: Source) -> Record:
-    return {
-        "tag": source.tag,
-        "dataset": source.dataset,
-        "version": source.version,
-        "path": source.root,
-        "files": source.files,
-    }
-
-
-def _event_record(event: Event) -> Record:
-    return {
-        "at": event.at,
-        "kind": event.kind,
-        "from": event.from_state,
-        "to": event.to_state,
-        "jobs": event.jobs,
-        "who": event.who,
-        "why": event.why,
-    }
-
-
-def _failure_record(group: FailureGroup, task: Task) -> Record:
-    return {
-        "what": group.what,
-        "jobs": group.jobs,
-        "example": f"{task.id}/{group.example}",
-        "config": group.config,
-        "node": group.node,
-        "reason": group.reason,
-        "last_line": group.last_line,
     }
 
 

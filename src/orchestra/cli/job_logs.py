@@ -1,0 +1,89 @@
+"""`maestro job logs`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from orchestra.cli.job_look import attempt_state, one_job
+from orchestra.cli.output import clean
+from orchestra.domain import human
+from orchestra.domain.errors import BadInput, NotFound
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from orchestra.cli.context import Context
+    from orchestra.cli.parser import Parser
+    from orchestra.domain.models import Attempt
+    from orchestra.services.job_logs import LogEnd
+
+
+def logs_arguments(parser: Parser) -> None:
+    """Add the arguments of `job logs`."""
+    one_job(parser)
+    parser.add_argument("-f", "--follow", action="store_true", help="go on until the job has ended")
+    parser.add_argument("--attempt", type=int, metavar="K", help="not the latest attempt but this")
+    parser.add_argument("-n", "--lines", type=int, metavar="N", help="the last N lines alone")
+
+
+def logs(ctx: Context) -> None:
+    """Print a job's log."""
+    from orchestra.services import job_logs, jobs
+
+    args = ctx.args
+    if args.lines is not None and args.lines < 1:
+        raise BadInput(f'-n needs a number of lines, not "{args.lines}".')
+    with ctx.database() as conn:
+        report = jobs.show(conn, args.job)
+        attempt = job_logs.find_attempt(report, args.attempt)
+        if args.follow:
+            _follow(ctx, conn, attempt)
+            return
+        end = job_logs.kept_end(conn, attempt)
+    if file := job_logs.open_log(attempt):
+        with file:
+            if args.lines is not None:
+                job_logs.seek_last_lines(file, args.lines)
+            for block in job_logs.read_blocks(file):
+                _write(block)
+    else:
+        _write_kept(ctx, attempt, end)
+
+
+def _follow(ctx: Context, conn: psycopg.Connection, attempt: Attempt) -> None:
+    from orchestra.services import job_logs
+
+    def turn(begun: Attempt) -> None:
+        if begun.number != attempt.number:
+            ctx.out.note(f"--- attempt {begun.number}, on {begun.node}")
+
+    last = job_logs.follow(
+        conn,
+        ctx.args.job,
+        attempt,
+        write=_write,
+        turn=turn,
+        lines=ctx.args.lines,
+    )
+    ctx.out.note(f"--- attempt {last.number}: {attempt_state(last)}")
+
+
+def _write_kept(ctx: Context, attempt: Attempt, end: LogEnd) -> None:
+    from orchestra.services import job_logs
+
+    path = clean(job_logs.path_of(attempt))
+    if end.tail is None:
+        over = "and the database has kept nothing of it" if attempt.ended_at else "perhaps not yet"
+        raise NotFound(f"the log {path} cannot be read from here, {over}.")
+    part = ""
+    if end.length is not None and end.length > len(end.tail):
+        part = f"the last {human.size(len(end.tail))} of {human.size(end.length)} of it"
+    ctx.out.note(f"{path} cannot be read from here; this is {part or 'what'} the database has kept")
+    lines = ctx.args.lines
+    _write(end.tail if lines is None else job_logs.last_lines(end.tail, lines))
+
+
+def _write(block: bytes) -> None:
+    sys.stdout.buffer.write(block)
+    sys.stdout.buffer.flush()

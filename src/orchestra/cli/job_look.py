@@ -1,0 +1,226 @@
+"""`maestro job list` and `job show`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from orchestra.cli.output import Column, Record, clean
+from orchestra.domain import human
+from orchestra.domain.states import Figure, JobState, figure
+
+if TYPE_CHECKING:
+    from orchestra.cli.context import Context
+    from orchestra.cli.parser import Parser
+    from orchestra.domain.models import Attempt, Job
+    from orchestra.services.jobs import JobPage, JobReport
+
+_PAGE = 50
+_STATES = tuple(member.value for member in Figure)
+
+
+def list_arguments(parser: Parser) -> None:
+    """Add the arguments of `job list`."""
+    parser.add_argument("task", metavar="TASK", help="its number or its name")
+    parser.add_argument("--state", choices=_STATES, help="those of one column of task list")
+    parser.add_argument(
+        "--from", dest="first", type=int, default=0, metavar="N", help="begin at job N"
+    )
+    parser.add_argument(
+        "--limit", type=int, default=_PAGE, metavar="N", help=f"at most N jobs (default {_PAGE})"
+    )
+
+
+def list_jobs(ctx: Context) -> None:
+    """Show a page of a task's jobs."""
+    from orchestra.services import jobs
+
+    args = ctx.args
+    wanted = Figure(args.state) if args.state else None
+    with ctx.database() as conn:
+        page = jobs.list_jobs(conn, args.task, wanted, first=args.first, limit=args.limit)
+    none = f"no job is {wanted}" if wanted else f"there is no job from number {args.first} on"
+    ctx.out.items(
+        page.jobs,
+        _COLUMNS,
+        record=_job_record,
+        key=lambda job: f"{job.task_id}/{job.ordinal}",
+        empty=f"In task {page.task.id} ({page.task.name}) {none}.",
+    )
+    if page.following is not None and ctx.out.form == "table" and not ctx.out.quiet:
+        ctx.out.note(_more(page, wanted, args.limit))
+
+
+def _more(page: JobPage, wanted: Figure | None, limit: int) -> str:
+    state = f" --state {wanted}" if wanted else ""
+    size = f" --limit {limit}" if limit != _PAGE else ""
+    return (
+        f"{human.number(len(page.jobs))} of {human.number(page.matching)}; the next ones: "
+        f"maestro job list {page.task.id}{state}{size} --from {page.following}"
+    )
+
+
+def figure_of(job: Job) -> Figure:
+    """Give the column of `task list` in which a job is counted."""
+    return figure(
+        job.state, is_test=job.is_test, kill_requested=job.kill_requested, claimed=job.claimed
+    )
+
+
+def _how_it_went(job: Job) -> str:
+    if job.state in (JobState.REGISTERED, JobState.ASSIGNED) and not job.attempts:
+        return ""
+    if job.cause is None or job.state is JobState.DONE:
+        return ""
+    return job.reason or _end_words(job)
+
+
+def _end_words(ended: Job | Attempt) -> str:
+    from orchestra.services.failures import in_words
+
+    if ended.cause is None:
+        return ""
+    return in_words(ended.cause, ended.exit_status, ended.signal)
+
+
+def _seconds(job: Job) -> str:
+    return human.duration(job.seconds) if job.seconds is not None else ""
+
+
+_COLUMNS: tuple[Column[Job], ...] = (
+    Column("JOB", lambda job: f"{job.task_id}/{job.ordinal}"),
+    Column("STATE", lambda job: figure_of(job).value, state=True),
+    Column("ATTEMPTS", lambda job: job.attempts, right=True),
+    Column("NODE", lambda job: job.node or ""),
+    Column("TIME", _seconds, right=True),
+    Column("END", _how_it_went),
+    Column("CONFIG", lambda job: job.config),
+)
+
+
+def _job_record(job: Job) -> Record:
+    return {
+        "task_id": job.task_id,
+        "ordinal": job.ordinal,
+        "state": figure_of(job).value,
+        "config": job.config,
+        "is_test": job.is_test,
+        "attempts": job.attempts,
+        "failures": job.failures,
+        "losses": job.losses,
+        "done_attempt": job.done_attempt,
+        "node": job.node,
+        "cause": job.cause.value if job.cause else None,
+        "exit_status": job.exit_status,
+        "signal": job.signal,
+        "reason": job.reason,
+        "started_at": job.started_at,
+        "seconds": job.seconds,
+        "changed_at": job.changed_at,
+    }
+
+
+def one_job(parser: Parser) -> None:
+    """Add the argument that names one job."""
+    parser.add_argument("job", metavar="TASK/N", help="for example 3/17, or user.ana.mlp/17")
+
+
+def show(ctx: Context) -> None:
+    """Show a job with its attempts."""
+    from orchestra.services import jobs
+
+    with ctx.database() as conn:
+        report = jobs.show(conn, ctx.args.job)
+    ctx.out.item(
+        report,
+        _lines,
+        record=_record,
+        key=lambda found: f"{found.task.id}/{found.job.ordinal}",
+    )
+
+
+def _lines(report: JobReport) -> Iterator[str]:
+    task, job = report.task, report.job
+    address = f"{task.id}/{job.ordinal}"
+    attempts = human.count(len(report.attempts), "attempt")
+    yield f"job {address} of {task.name}   {figure_of(job).upper()}   {attempts}"
+    yield f"  config    {clean(report.config_path)}"
+    if job.done_attempt is not None:
+        yield f"  result    {clean(task.folder)}/job_configId_{job.ordinal}   attempt {job.done_attempt}"
+    for attempt in report.attempts:
+        yield from _attempt_lines(attempt)
+    if report.attempts:
+        yield f"  log       maestro job logs {address}"
+    yield f"  by hand   maestro job run --here {address}"
+
+
+def _attempt_lines(attempt: Attempt) -> Iterator[str]:
+    on = f"on {attempt.node}" + (f", devices {attempt.devices}" if attempt.devices else "")
+    test = ", a test" if attempt.is_test else ""
+    yield f"  attempt {attempt.number}   {on}{test}   {attempt_state(attempt)}"
+    times = [f"claimed {attempt.claimed_at:%Y-%m-%d %H:%M:%S}"]
+    if attempt.started_at:
+        times.append(f"started {attempt.started_at:%H:%M:%S}")
+    if attempt.ended_at:
+        times.append(f"ended {attempt.ended_at:%H:%M:%S} UTC")
+    yield f"    times   {', '.join(times)}"
+    if used := _used(attempt):
+        yield f"    used    {used}"
+    yield f"    folder  {clean(attempt.folder)}"
+
+
+def attempt_state(attempt: Attempt) -> str:
+    """Say how an attempt stands, or how it ended."""
+    if attempt.cause is None:
+        if attempt.lost_at:
+            return "lost; its end was not reported"
+        return "running" if attempt.started_at else "about to start"
+    words = _end_words(attempt)
+    if attempt.reason:
+        reason = clean(attempt.reason)
+        words = reason if reason.startswith(words) else f"{words}: {reason}"
+    return words if attempt.accepted else f"{words}; too late, another attempt had begun"
+
+
+def _used(attempt: Attempt) -> str:
+    told = []
+    if attempt.seconds is not None:
+        told.append(human.duration(attempt.seconds))
+    if attempt.cpu_seconds is not None:
+        told.append(f"{human.duration(attempt.cpu_seconds)} of CPU time")
+    if attempt.max_rss_bytes is not None:
+        told.append(f"{human.size(attempt.max_rss_bytes)} of memory at its peak")
+    return ", ".join(told)
+
+
+def _record(report: JobReport) -> Record:
+    return {
+        **_job_record(report.job),
+        "task": report.task.name,
+        "config_path": report.config_path,
+        "runs": [_attempt_record(attempt) for attempt in report.attempts],
+    }
+
+
+def _attempt_record(attempt: Attempt) -> Record:
+    return {
+        "attempt": attempt.number,
+        "node": attempt.node,
+        "run": attempt.run,
+        "is_test": attempt.is_test,
+        "claimed_at": attempt.claimed_at,
+        "started_at": attempt.started_at,
+        "ended_at": attempt.ended_at,
+        "lost_at": attempt.lost_at,
+        "folder": attempt.folder,
+        "devices": attempt.devices,
+        "cause": attempt.cause.value if attempt.cause else None,
+        "exit_status": attempt.exit_status,
+        "signal": attempt.signal,
+        "reason": attempt.reason,
+        "seconds": attempt.seconds,
+        "cpu_seconds": attempt.cpu_seconds,
+        "max_rss_bytes": attempt.max_rss_bytes,
+        "accepted": attempt.accepted,
+        "log_bytes": attempt.log_bytes,
+    }
