@@ -504,3 +504,8 @@ def test_the_folder_of_the_task_is_below_the_configured_volume(
     ana.env["MAESTRO_VOLUME"] = str(volume)
     made(ana)
     assert ana.line("task show 0 -o json").json["folder"] == f"{volume}/user.ana.mlp"
+
+
+def test_a_tag_that_the_command_does_not_use_is_said(ana: Maestro) -> None:
+    said = ana(*CREATE, "-t", "user.ana.mlp", "--exec", EXEC, "--sd", "{'%REF': 'user.ana.data'}")
+    assert "the command does not use %REF (user.ana.data)" in said.err

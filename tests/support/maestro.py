@@ -55,6 +55,8 @@ class Maestro:
     def environment(self) -> dict[str, str]:
         """What the commands see."""
         base = {"PATH": os.environ["PATH"], "HOME": str(self.home), "USER": "ana"}
+        if path := os.environ.get("PYTHONPATH"):  # of who tests another copy of the source
+            base["PYTHONPATH"] = path
         return {key: value for key, value in {**base, **self.env}.items() if value != "<unset>"}
 
     def __call__(
