@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 from orchestra.cli.output import Record, clean
 from orchestra.cli.task_options import new_task
 from orchestra.domain import human
+from orchestra.domain.errors import AlreadyExists
 
 if TYPE_CHECKING:
+    import psycopg
+
     from orchestra.cli.context import Context
-    from orchestra.domain.models import Task
+    from orchestra.domain.models import Task, User
     from orchestra.services.task_creation import Plan, Preview
 
 _PREVIEWED = 3
@@ -30,25 +33,44 @@ def repro(ctx: Context) -> None:
 
 
 def _make(ctx: Context, config: str) -> None:
-    from orchestra.services import task_creation, task_views
+    from orchestra.services import task_creation
 
     with ctx.database() as conn:
         user = ctx.me(conn)
-        if getattr(ctx.args, "if_not_exists", False):
-            existing = task_creation.find_existing(conn, ctx.args.name, user)
-            if existing is not None:
-                _say_existing(ctx, existing)
-                return
-        planned = task_creation.plan(conn, new_task(ctx, config), user, dry=ctx.args.dry_run)
-        previews = task_creation.preview(conn, planned, _PREVIEWED if ctx.args.dry_run else 1)
-        if ctx.args.dry_run:
-            _say_plan(ctx, planned, previews)
+        if existing := _existing(ctx, conn, user):
+            _say_existing(ctx, existing)
             return
-        task = task_creation.create(conn, planned)
+        try:
+            planned = task_creation.plan(conn, new_task(ctx, config), user, dry=ctx.args.dry_run)
+            previews = task_creation.preview(conn, planned, _PREVIEWED if ctx.args.dry_run else 1)
+            if ctx.args.dry_run:
+                _say_plan(ctx, planned, previews)
+                return
+            task = task_creation.create(conn, planned)
+        except AlreadyExists:
+            if not (existing := _existing(ctx, conn, user)):
+                raise
+            _say_existing(ctx, existing)  # the same command, a moment before this one
+            return
         _say_task(ctx, task, previews[0])
-        for note in _notes(planned):
-            ctx.out.note(note)
-        for reason in task_views.waiting_reasons(conn, task):
+        _say_notes(ctx, conn, planned, task)
+
+
+def _existing(ctx: Context, conn: psycopg.Connection, user: User) -> Task | None:
+    from orchestra.services import task_creation
+
+    if not getattr(ctx.args, "if_not_exists", False):
+        return None
+    return task_creation.find_existing(conn, ctx.args.name, user)
+
+
+def _say_notes(ctx: Context, conn: psycopg.Connection, planned: Plan, task: Task) -> None:
+    from orchestra.services import task_views
+
+    for note in _notes(planned):
+        ctx.out.note(note)
+    for reason in task_views.waiting_reasons(conn, task):
+        if "container runtime" not in reason:  # that has been said of any image
             ctx.out.note(f"note: it waits. {reason}")
 
 
@@ -138,6 +160,8 @@ def _notes(planned: Plan) -> Iterator[str]:
         if not source.is_one_file:
             files = human.count(source.files, "file")
             yield f"note: {source.name} has {files}, so %{tag} is its folder {clean(source.path)}"
+        if tag not in planned.template.tags:
+            yield f"warning: the command does not use %{tag} ({source.name})"
     for word in local_files(planned.new.command, Path.cwd()):
         yield (
             f'warning: "{clean(word)}" is a file in the current folder; jobs run in folders of their own '
