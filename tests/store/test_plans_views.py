@@ -5,6 +5,7 @@ The database holds one task of 150,000 jobs in all states beside 200 small ones.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from typing import Any
 
@@ -56,7 +57,8 @@ update task set state = 'RUNNING', rank = id + 1, work_started_at = now();
 @pytest.fixture(scope="module")
 def crowded(database_server: Server) -> Iterator[World]:
     """One large task, number 0, and 200 small ones; one database for the whole file."""
-    with database_server.clone("crowded_views") as url, connect(url, statement_timeout=300) as conn:
+    name = f"crowded_views_{secrets.token_hex(4)}"  # each of pytest's workers makes its own
+    with database_server.clone(name) as url, connect(url, statement_timeout=300) as conn:
         world = World(conn)
         pilot = world.pilot()
         task = world.task(JOBS, name="user.ana.large")
