@@ -233,7 +233,8 @@ def test_who_wakes_up_after_its_term_changes_nothing(world: World, database_url:
     task = world.task(jobs=3)
     stop = threading.Event()
     with connect(database_url) as sleepy_connection:
-        sleepy = Conductor(sleepy_connection, stop, name="sleepy", preferred=False)
+        sleepy = Conductor(stop, name="sleepy")
+        sleepy._begin(sleepy_connection)
         assert sleepy._hold_term()
         world.conn.execute("update leader set expires = now() - interval '1 s'")
         assert leader.acquire(world.conn, "other", "other", 60, preferred=False)

@@ -113,7 +113,7 @@ class Life:
         with contextlib.suppress(OrchestraError):
             lifecycle.apply(self.world.conn, self.task, TaskInput.RELEASE, by="ana")
         for _ in range(40):
-            self.world.conduct()
+            self.world.wait_out_back_off()
             for number, pilot in enumerate(self.pilots):
                 self._claim(number, JOBS)
                 for owner, grant in self.grants:

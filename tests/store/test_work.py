@@ -111,6 +111,10 @@ def test_a_failure_is_repeated_first_in_line_while_retries_are_left(world: World
     pilot = world.pilot()
     one, _ = pilot.claim(cpu=2)
     pilot.end(one, status=3)
+    assert [grant.key.ordinal for grant in pilot.claim()] == [2]
+    world.conduct()
+    assert pilot.claim() == ()
+    world.wait_out_back_off()
     (again,) = pilot.claim()
     assert (again.key.ordinal, again.key.number) == (0, 2)
     pilot.end(again, status=3)
@@ -323,7 +327,9 @@ def test_with_resume_the_next_attempt_gets_the_same_folder(world: World) -> None
     for _ in range(3):
         (grant,) = pilot.claim()
         folders.append((grant.key.number, grant.folder_number))
+        assert grant.new_folder == (grant.key.number == 1)
         pilot.end(grant, status=1)
+        world.wait_out_back_off()
     assert folders == [(1, 1), (2, 1), (3, 1)]
 
 

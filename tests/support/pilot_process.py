@@ -1,4 +1,7 @@
-"""A pilot as a process of its own: `python pilot_process.py URL NODE FOLDER [--master] [--draining] [--terminal]`."""
+"""A pilot as a process of its own: `python pilot_process.py URL NODE FOLDER [FLAG...]`.
+
+Flags: --master, --draining, --terminal; --lease=SECONDS; --margin=SECONDS and --patience=SECONDS for the conductor.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,10 @@ from pathlib import Path
 
 from orchestra.conductor.run import run as conduct
 from orchestra.domain.errors import OrchestraError
+from orchestra.domain.leases import MARGIN
 from orchestra.pilot.agent import PilotOptions, run
+from orchestra.services.settling import PATIENCE
+from orchestra.services.work import LEASE_SECONDS
 from orchestra.store.database import connect
 
 
@@ -17,14 +23,24 @@ def main() -> int:
     open_connection = partial(connect, url, name=f"pilot {node}")
     foreground = "--terminal" in flags
     relaunch = (sys.executable, __file__, url, node, folder)
+    seconds = {
+        name: float(value)
+        for name, _, value in (flag.removeprefix("--").partition("=") for flag in flags)
+        if value
+    }
+    lease = seconds.get("lease", LEASE_SECONDS)
+    margin, patience = seconds.get("margin", MARGIN), seconds.get("patience", PATIENCE)
     options = PilotOptions(
         node=node,
         cluster="test",
         connect=open_connection,
+        lease=lease,
         draining="--draining" in flags,
         foreground=foreground,
         relaunch=relaunch,
-        conductor=(lambda stop: conduct(open_connection, stop, name=node))
+        conductor=(
+            lambda stop: conduct(open_connection, stop, name=node, margin=margin, patience=patience)
+        )
         if "--master" in flags
         else None,
         state_folder=Path(folder),

@@ -71,7 +71,9 @@ class World:
         )
         standing = work.attach(conn, self.hello(name, **hello))
         agent = self._one("select agent from pilot where node_id = %s", standing.node_id)
-        keeper = KeeperHello(uuid4(), f"machine-{name}", "boot-1", 4711, "0", work.PROTOCOL)
+        boot = str(hello.get("boot_id", "boot-1"))
+        machine = str(hello.get("machine_id", f"machine-{name}"))
+        keeper = KeeperHello(uuid4(), machine, boot, 4711, "0", work.PROTOCOL)
         work.register_keeper(conn, standing.node_id, keeper)
         return Pilot(conn, standing.node_id, agent, keeper.id)
 
@@ -170,12 +172,38 @@ class World:
         """Let the conductor's duties be carried out, as it does."""
         from orchestra.conductor import order
         from orchestra.conductor.lifecycle import advance
+        from orchestra.store import attempts
         from orchestra.store.database import in_transaction
 
         for _ in range(rounds):
             tasks = moves.live_tasks(self.conn)
             advance(self.conn, lambda step: in_transaction(self.conn, step), tasks)
             order.rerank(self.conn, moves.live_tasks(self.conn))
+            attempts.end_back_off(self.conn, 100)
+
+    def wait_out_back_off(self) -> None:
+        """Let the time pass that failed jobs wait before they are tried again."""
+        self.conn.execute("update job set not_before = now() where not_before is not null")
+        self.conduct()
+
+    def guard(self, margin: float = 120.0) -> None:
+        """Let the conductor look after leases, as it does."""
+        from orchestra.conductor import leases
+        from orchestra.store.database import in_transaction
+
+        leases.guard(self.conn, lambda step: in_transaction(self.conn, step), margin=margin)
+
+    def age(self, seconds: float, *, gap: bool = False) -> None:
+        """Let time pass for every keeper, and for the conductor's duty, which was held all the time or not."""
+        self.conn.execute(
+            "update keeper set renewed_at = renewed_at - make_interval(secs => %(s)s), "
+            "lease_until = lease_until - make_interval(secs => %(s)s)",
+            {"s": seconds},
+        )
+        held = 0.0 if gap else seconds
+        self.conn.execute(
+            "update leader set held_since = held_since - make_interval(secs => %s)", [held]
+        )
 
     def column(self, task: int, column: str) -> Any:
         return self._one(f"select {column} from task where id = %s", task)

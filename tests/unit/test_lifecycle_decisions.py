@@ -8,11 +8,12 @@ from uuid import UUID
 import pytest
 
 from orchestra.domain.lifecycle import ASSIGNED_AT_MOST, TaskFacts, TestFacts, decide, refill
+from orchestra.domain.leases import Silence, is_dead
 from orchestra.domain.models import AttemptKey, Counts, Limit, Outcome
 from orchestra.domain.order import Contender, rank
 from orchestra.domain.states import Cause, Intent, JobState, Queue, TaskState
 from orchestra.domain.transitions import JobInput, Refusal, TaskInput, step_job, step_task
-from orchestra.domain.verdicts import POISONOUS_LOSSES, JobFacts, judge
+from orchestra.domain.verdicts import POISONOUS_LOSSES, JobFacts, Verdict, judge, retry_delay
 
 NEW = TaskFacts(
     TaskState.REGISTERED, held=False, test_jobs=10, jobs=36, counts=Counts(registered=36)
@@ -182,4 +183,40 @@ def test_every_verdict_on_a_running_or_claimed_job_is_a_step(cause: Cause) -> No
     outcome = Outcome(KEY, cause, exit_status=1 if cause is Cause.EXIT else None)
     state = JobState.RUNNING if outcome.started else JobState.ASSIGNED
     for job in (JOB, replace(JOB, kill_requested=True), replace(JOB, is_test=True)):
-        assert not isinstance(step_job(state, judge(outcome, job).given), Refusal)
+        given = judge(outcome, job).given
+        assert given is not None
+        assert not isinstance(step_job(state, given), Refusal)
+
+
+@pytest.mark.parametrize("cause", [Cause.LEASE, Cause.UNHEARD])
+def test_what_cannot_be_the_jobs_doing_is_no_pattern(cause: Cause) -> None:
+    verdict = judge(Outcome(KEY, cause), replace(JOB, losses=POISONOUS_LOSSES - 1))
+    assert verdict == Verdict(JobInput.LOSE)
+
+
+@pytest.mark.parametrize("cause", Cause)
+def test_a_job_that_was_given_up_is_changed_by_its_own_doing_alone(cause: Cause) -> None:
+    outcome = Outcome(KEY, cause, exit_status=0 if cause is Cause.EXIT else None)
+    given = judge(outcome, replace(JOB, given_up=True)).given
+    own = {
+        Cause.EXIT: JobInput.SUCCEED,
+        **dict.fromkeys(
+            (Cause.SIGNAL, Cause.TIMEOUT, Cause.NO_START, Cause.NOT_COMPLETE), JobInput.FAIL
+        ),
+    }
+    assert given == own.get(cause)
+
+
+def test_retries_wait_longer_each_time_up_to_a_limit() -> None:
+    assert [retry_delay(n, 1.0) for n in (1, 2, 3, 4)] == [2.0, 4.0, 8.0, 16.0]
+    assert [retry_delay(n, 0.0) for n in (1, 2, 3, 4)] == [1.0, 2.0, 4.0, 8.0]
+    assert retry_delay(9, 1.0) == retry_delay(100_000, 1.0) == 300.0
+
+
+def test_a_keeper_is_dead_when_lease_grace_and_margin_are_over_without_a_gap() -> None:
+    silence = Silence(lease=100.0, grace=30.0, silent_for=250.0, held_for=1000.0)
+    assert is_dead(silence)
+    assert not is_dead(replace(silence, silent_for=249.9))
+    assert not is_dead(replace(silence, held_for=249.9))
+    assert not is_dead(replace(silence, silent_for=-3600.0))
+    assert is_dead(replace(silence, silent_for=131.0), margin=1.0)

@@ -93,13 +93,14 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
     """The reasons of outcomes that were reported; a batch with "bad" in it is refused as a whole."""
     found: list[str | None] = []
 
-    def take(_conn: object, _keeper: UUID, outcomes: Sequence[Outcome]) -> None:
+    def take(_conn: object, _keeper: UUID, outcomes: Sequence[Outcome]) -> tuple[()]:
         reasons = [outcome.reason for outcome in outcomes]
         if "bad" in reasons:
             raise psycopg.errors.CheckViolation("check")
         if "away" in reasons:
             raise DatabaseUnavailable
         found.extend(reasons)
+        return ()
 
     monkeypatch.setattr("orchestra.services.work.report", take)
     return found

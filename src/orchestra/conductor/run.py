@@ -12,17 +12,20 @@ from uuid import uuid4
 
 import psycopg
 
-from orchestra.conductor import estimates, order
+from orchestra.conductor import estimates, leases, order
 from orchestra.conductor.lifecycle import advance
 from orchestra.domain.errors import DatabaseUnavailable, Superseded
+from orchestra.domain.leases import MARGIN
+from orchestra.domain.lifecycle import CHUNK
 from orchestra.domain.states import Queue
-from orchestra.services import lifecycle
-from orchestra.store import leader, moves
+from orchestra.services import lifecycle, settling
+from orchestra.store import attempts, cluster, leader, moves
 from orchestra.store.database import in_transaction
 
 TERM_SECONDS = 4.0
 """A term that is not renewed for this long is over: another process acts within 5 s."""
 RENEW_EVERY = 1.0
+LEASES_EVERY = 5.0
 BUSY_PAUSE = 0.2
 """Between looks while tasks live: no report wakes the conductor."""
 NOTIFY_EVERY = 0.05
@@ -37,6 +40,8 @@ def run(
     *,
     name: str,
     preferred: bool = False,
+    margin: float = MARGIN,
+    patience: float = settling.PATIENCE,
 ) -> None:
     """Be the conductor, or wait to be, until `stop` is set. Survives the database's absence.
 
@@ -44,13 +49,16 @@ def run(
         connect: gives a new connection.
         name: shown to people, the node's for a pilot.
         preferred: takes the duty from one that does not prefer it.
+        margin: seconds beyond lease and grace before a silent keeper is given up.
+        patience: seconds that a replaced database waits for pilots that it does not know of.
     """
     pause = 0.5
+    conductor = Conductor(stop, name=name, preferred=preferred, margin=margin, patience=patience)
     while not stop.is_set():
         try:
             with connect() as conn:
                 pause = 0.5
-                Conductor(conn, stop, name=name, preferred=preferred).serve()
+                conductor.serve(conn)
         except (DatabaseUnavailable, psycopg.Error) as error:
             log.warning("conductor: %s", error)
             stop.wait(pause * random.uniform(0.5, 1.5))  # noqa: S311 - so that many do not come at once
@@ -58,23 +66,33 @@ def run(
 
 
 class Conductor:
-    """One connection's worth of conducting."""
+    """A process's conducting, over one connection after the other."""
+
+    _conn: psycopg.Connection
 
     def __init__(
-        self, conn: psycopg.Connection, stop: threading.Event, *, name: str, preferred: bool
+        self,
+        stop: threading.Event,
+        *,
+        name: str,
+        preferred: bool = False,
+        margin: float = MARGIN,
+        patience: float = settling.PATIENCE,
     ) -> None:
-        self._conn = conn
         self._stop = stop
         self._name = name
         self._preferred = preferred
+        self._margin, self._patience = margin, patience
         self._holder = str(uuid4())
         self._term: leader.Term | None = None
+        self._latest_term = 0
         self._renewed_at = 0.0
+        self._guard_at = 0.0
         self._notified_at: dict[Queue, float] = {}
 
-    def serve(self) -> None:
+    def serve(self, conn: psycopg.Connection) -> None:
         """Hold the term and carry out the duties until asked to stop; the term is given back at the end."""
-        self._conn.execute(f"listen {lifecycle.CONDUCTOR}")
+        self._begin(conn)
         try:
             while not self._stop.is_set():
                 self._wait(self._tick())
@@ -82,18 +100,31 @@ class Conductor:
             if self._term and not self._conn.closed:
                 self._term.resign(self._conn)
 
+    def _begin(self, conn: psycopg.Connection) -> None:
+        self._conn, self._term = conn, None
+        leader.set_limits(conn)
+        conn.execute(f"listen {lifecycle.CONDUCTOR}")
+
     def _tick(self) -> float:
         """Carry out every duty once; gives the seconds until the next time."""
-        if not self._hold_term():
-            return RENEW_EVERY * random.uniform(0.8, 1.2)  # noqa: S311 - so that two do not march in step
         try:
+            if not self._hold_term():
+                return self._until_free()
             return self._duties()
         except Superseded:
             log.info("conductor: another process has taken over")
             self._term = None
             return RENEW_EVERY
 
+    def _until_free(self) -> float:
+        # Not all at once, and so that two that start together do not march in step.
+        jitter = random.uniform(0.02, 0.2)  # noqa: S311 - no secret
+        return min(leader.free_in(self._conn), RENEW_EVERY) + jitter
+
     def _duties(self) -> float:
+        if cluster.is_settling(self._conn) and not self._settle():
+            return RENEW_EVERY
+        self._guard_leases()
         tasks = moves.live_tasks(self._conn)
         woken = advance(self._conn, self._transact, tasks)
         if tasks:
@@ -104,8 +135,17 @@ class Conductor:
         moving = any(task.facts.intent for task in tasks)
         return 0.0 if moving or purged or woken else BUSY_PAUSE if tasks else RENEW_EVERY
 
+    def _settle(self) -> bool:
+        return self._transact(lambda: settling.settle(self._conn, patience=self._patience))
+
+    def _guard_leases(self) -> None:
+        if time.monotonic() >= self._guard_at:
+            self._guard_at = time.monotonic() + LEASES_EVERY
+            leases.guard(self._conn, self._transact, margin=self._margin)
+
     def _write_down(self, tasks: list[moves.LiveTask], woken: set[Queue]) -> bool:
         woken |= order.rerank(self._conn, tasks)
+        woken |= attempts.end_back_off(self._conn, CHUNK)
         estimates.learn(self._conn, tasks)
         return True
 
@@ -120,7 +160,16 @@ class Conductor:
             self._renewed_at = now
             if self._term:
                 log.info("conductor: %s conducts (term %d)", self._name, self._term.number)
+                self._take_up(self._term)
         return self._term is not None
+
+    def _take_up(self, term: leader.Term) -> None:
+        """Look whether this is the database that it was. Terms only grow: one that was there before is of the past."""
+        if term.number <= self._latest_term:
+            self._transact(lambda: bool(settling.begin(self._conn, settling.OLDER, who=self._name)))
+        else:
+            self._transact(lambda: bool(settling.look(self._conn, who=self._name)))
+        self._latest_term = term.number
 
     def _renew(self) -> bool:
         self._renewed_at = time.monotonic()
@@ -146,7 +195,7 @@ class Conductor:
             wait = self._notified_at.get(queue, 0.0) + NOTIFY_EVERY - time.monotonic()
             if wait > 0:
                 self._stop.wait(wait)
-            moves.wake(self._conn, lifecycle.WORK[queue])
+            moves.wake_workers(self._conn, queue)
             self._notified_at[queue] = time.monotonic()
 
     def _wait(self, seconds: float) -> None:

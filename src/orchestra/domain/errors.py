@@ -52,8 +52,20 @@ class Fenced(OrchestraError):
     """The database no longer accepts this keeper: its lease was given away."""
 
 
+class UnknownKeeper(Fenced):
+    """The database knows no such keeper."""
+
+
 class Superseded(OrchestraError):
     """Another process has taken over this duty."""
+
+
+class Foreign(OrchestraError):
+    """This is another cluster's database."""
+
+
+class Replaced(DatabaseUnavailable):
+    """The database was replaced by another edition of itself; connect to it anew."""
 
 
 class VolumeError(OrchestraError):

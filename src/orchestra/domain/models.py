@@ -336,13 +336,17 @@ class TaskSpec:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A job that a keeper may start now. `folder_number` names the attempt's folder (an older one's with --resume)."""
+    """A job that a keeper may start now.
+
+    `folder_number` names the attempt's folder, which is an older attempt's with --resume, else a `new_folder`.
+    """
 
     key: AttemptKey
     is_test: bool
     folder_number: int
     done_attempt: int | None
     config: InputFile
+    new_folder: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,6 +367,11 @@ class Started:
     key: AttemptKey
     age: float
     devices: str | None = None
+
+
+_WITHOUT_PROCESS = frozenset(
+    {Cause.INPUT, Cause.VOLUME, Cause.RETURNED, Cause.NO_START, Cause.UNHEARD}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,8 +405,13 @@ class Outcome:
 
     @property
     def started(self) -> bool:
-        """Whether it had a process."""
-        return self.cause not in (Cause.INPUT, Cause.VOLUME, Cause.RETURNED, Cause.NO_START)
+        """Whether it is known to have had a process."""
+        return self.cause not in _WITHOUT_PROCESS
+
+    @property
+    def is_final(self) -> bool:
+        """Whether somebody saw how it ended; what nobody saw may still be reported."""
+        return self.cause not in (Cause.LOST, Cause.UNHEARD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -436,6 +450,27 @@ class KeeperHello:
 
 
 @dataclass(frozen=True, slots=True)
+class Identity:
+    """Which database this is. The epoch rises when it turns out to have been replaced: restored, copied, failed over.
+
+    `settling` says why nothing is claimed, moved or given away at present, None where all is well.
+    """
+
+    cluster: UUID
+    epoch: int
+    settling: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a pilot remembers of its database: who it is, and the highest report of each keeper that it committed."""
+
+    cluster: UUID
+    epoch: int
+    acknowledged: Mapping[UUID, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """What the database tells an agent about its node at each attach and renewal.
 
@@ -446,6 +481,8 @@ class Standing:
         leave_now: the same, and its jobs are to be ended.
         end: attempts that a user wants ended, each with the reason.
         superseded: another agent decides for this node now; this one stops at once (its jobs run on).
+        fenced: keepers that get nothing more; what they run and is not theirs any more is to be ended.
+        identity: which database this is; at an attach.
     """
 
     node_id: int
@@ -455,6 +492,8 @@ class Standing:
     leave_now: bool = False
     end: tuple[tuple[AttemptKey, str], ...] = ()
     superseded: bool = False
+    fenced: frozenset[UUID] = frozenset()
+    identity: Identity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -463,7 +502,13 @@ class Reconciliation:
 
     `end` are attempts that the database does not grant to it (any more): they are to be ended, their outcome is still
     reported. `released` counts attempts that the database thought it held and the keeper does not.
+
+    A database that was replaced by an older one has never heard of some attempts. `adopted` are those that are their
+    jobs' latest ones from now on (their starts are to be told again), `strangers` those that are not: they run on, and
+    only a person knows what is right.
     """
 
     end: tuple[AttemptKey, ...] = ()
     released: int = 0
+    adopted: tuple[AttemptKey, ...] = ()
+    strangers: tuple[AttemptKey, ...] = ()

@@ -167,7 +167,8 @@ class JobInput(StrEnum):
 _J, _K = JobState, JobInput
 
 # An outcome counts as long as its attempt is the job's latest one. An attempt that had been given up as
-# lost has left its job assigned, withdrawn (registered) or failed (poisonous), hence those rows.
+# lost has left its job assigned, withdrawn (registered) or failed (poisonous), and its task may have been killed or
+# broken since, hence those rows. What became of the task stays as it was said; only a success changes such a job.
 _ATTEMPTED = (_J.ASSIGNED, _J.RUNNING)
 _GIVEN_UP = (_J.REGISTERED, _J.FAILED)
 _AT_REST = (_J.REGISTERED, _J.ASSIGNED, _J.FAILED, _J.KILLED, _J.BROKEN)
@@ -176,7 +177,7 @@ _JOB_TABLE: dict[tuple[JobState, JobInput], JobState] = {
     (_J.REGISTERED, _K.RELEASE): _J.ASSIGNED,
     (_J.ASSIGNED, _K.WITHDRAW): _J.REGISTERED,
     (_J.ASSIGNED, _K.START): _J.RUNNING,
-    **{(state, _K.SUCCEED): _J.DONE for state in _ATTEMPTED + _GIVEN_UP},
+    **{(state, _K.SUCCEED): _J.DONE for state in (*_ATTEMPTED, *_AT_REST)},
     **{(state, _K.FAIL): _J.ASSIGNED for state in _ATTEMPTED},
     **{(state, _K.FAIL_FOR_GOOD): _J.FAILED for state in _ATTEMPTED + _GIVEN_UP},
     **{(state, _K.LOSE): _J.ASSIGNED for state in _ATTEMPTED},

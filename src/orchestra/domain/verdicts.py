@@ -13,9 +13,17 @@ POISONOUS_LOSSES = 5
 """Losses in a row after which a job is taken to kill its nodes."""
 
 
+RETRY_FIRST = 2.0
+RETRY_AT_MOST = 300.0
+"""Seconds before the first and at most before any further retry."""
+
+
 @dataclass(frozen=True, slots=True)
 class JobFacts:
-    """What a verdict rests on. `failures` and `losses` are those before this outcome."""
+    """What a verdict rests on. `failures` and `losses` are those before this outcome.
+
+    `given_up` says that its attempt was declared lost before: the job went back then.
+    """
 
     state: JobState
     task_state: TaskState
@@ -24,33 +32,39 @@ class JobFacts:
     failures: int
     losses: int
     retries: int
+    given_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The job's input, what it adds to the counters, and why the task is held by it, if it is."""
+    """The job's input (None: it is only recorded), what it adds to the counters, why its task is held, if it is."""
 
-    given: JobInput
+    given: JobInput | None
     failed: bool = False
     lost: bool = False
     hold: str | None = None
 
 
 def judge(outcome: Outcome, job: JobFacts) -> Verdict:
-    """Give what an accepted outcome does to its job.
+    """Give what the outcome of a job's latest attempt does to the job.
 
-    A success counts whatever was asked for. A job that was to be killed is killed however else it ended.
-    What is no fault of the job (an input changed, no folder, given back) costs it nothing.
+    A success counts whatever was asked for, and however late it comes. A job that was to be killed is killed however
+    else it ended. What is no fault of the job (an input changed, no folder, given back, its lease over) costs it
+    nothing. A job that was given up already is changed by what it did itself alone, not by its being ended then.
     """
     ending = job.kill_requested or job.task_state in (TaskState.KILL, TaskState.KILLED)
     if outcome.succeeded:
         return Verdict(JobInput.SUCCEED)
+    if job.given_up and outcome.cause not in _OWN_DOING:
+        return Verdict(None)
     match outcome.cause:
         case Cause.RETURNED if not ending:
             return Verdict(JobInput.GIVE_BACK)
         case Cause.INPUT | Cause.VOLUME if not ending:
             return Verdict(JobInput.GIVE_BACK, hold=outcome.reason)
-        case Cause.LOST | Cause.LEASE if not ending:
+        case Cause.UNHEARD | Cause.LEASE if not ending:
+            return Verdict(JobInput.LOSE)
+        case Cause.LOST if not ending:
             return _lost(job)
         case (
             Cause.EXIT
@@ -63,6 +77,7 @@ def judge(outcome: Outcome, job: JobFacts) -> Verdict:
             | Cause.INPUT
             | Cause.VOLUME
             | Cause.LOST
+            | Cause.UNHEARD
             | Cause.LEASE
         ):
             if ending:
@@ -70,6 +85,11 @@ def judge(outcome: Outcome, job: JobFacts) -> Verdict:
             return _failed(job)
         case _:
             assert_never(outcome.cause)
+
+
+_OWN_DOING = frozenset(
+    {Cause.EXIT, Cause.SIGNAL, Cause.TIMEOUT, Cause.NO_START, Cause.NOT_COMPLETE}
+)
 
 
 def _lost(job: JobFacts) -> Verdict:
@@ -80,3 +100,13 @@ def _lost(job: JobFacts) -> Verdict:
 def _failed(job: JobFacts) -> Verdict:
     retry = not job.is_test and job.failures < job.retries
     return Verdict(JobInput.FAIL if retry else JobInput.FAIL_FOR_GOOD, failed=True)
+
+
+def retry_delay(failures: int, chance: float) -> float:
+    """Give the seconds until a job that has failed so often (1 or more) is tried again.
+
+    They double from time to time up to a limit; `chance`, evenly from 0 to 1, spreads them over the last half, so that
+    jobs that failed together do not come back together.
+    """
+    longest = min(RETRY_AT_MOST, RETRY_FIRST * 2.0 ** min(failures - 1, 30))
+    return longest * (0.5 + 0.5 * chance)

@@ -24,6 +24,7 @@ from orchestra.pilot.claim import Claimer
 from orchestra.pilot.courier import Courier, Inbox, Listener
 from orchestra.pilot.desk import Desk, boottime
 from orchestra.pilot.keepers import Keepers
+from orchestra.pilot.memory import Memory
 from orchestra.pilot.options import PilotOptions, introduce, make_kit
 from orchestra.pilot.reconcile import Renewal, Steward
 from orchestra.pilot.roster import Roster
@@ -100,6 +101,7 @@ class Agent:
             kit=make_kit(options),
             state=PilotState(visible=slots.visible_devices(os.environ.get("CUDA_VISIBLE_DEVICES"))),
             keepers=Keepers(folder / "keepers", self.hello.agent),
+            memory=Memory(folder / "database.json"),
             inbox=inbox,
             workers=Workers(inbox),
         )
@@ -143,6 +145,7 @@ class Agent:
             self.roster.tick(now),
             self.steward.tick(now),
             self.claimer.tick(now),
+            self.desk.memory.tick(now),
         ]
         self.starter.tick()
         self._flush()
@@ -176,12 +179,15 @@ class Agent:
 
     def _greet(self, conn: psycopg.Connection) -> tuple[Renewal, frozenset[object]]:
         """The first words on a new connection, in the courier's thread."""
+        desk, lease = self.desk, self.options.lease
         before = boottime()
-        standing = work.attach(conn, self.hello, lease=self.options.lease)
+        standing = work.attach(conn, self.hello, lease=lease, known=desk.memory.known)
         fenced = set()
         for keeper in self.roster.introductions:
             try:
-                work.register_keeper(conn, standing.node_id, keeper, lease=self.options.lease)
+                work.register_keeper(
+                    conn, standing.node_id, keeper, lease=lease, expires=desk.leases_expire
+                )
             except Fenced:
                 fenced.add(keeper.id)
         return (before, standing), frozenset(fenced)
@@ -190,6 +196,8 @@ class Agent:
         renewal, fenced = greeting
         first = not self.desk.node_id
         self.desk.node_id = renewal[1].node_id
+        if renewal[1].identity and self.desk.memory.meet(renewal[1].identity):
+            log.warning("the database was replaced: %s", renewal[1].identity.settling or "settled")
         for port in self.desk.keepers.ports.values():
             if port.id in fenced:
                 self.steward.retire(port)

@@ -9,7 +9,7 @@ from functools import partial
 from time import monotonic
 from uuid import UUID
 
-from orchestra.domain.errors import Fenced, Superseded
+from orchestra.domain.errors import Fenced, Superseded, UnknownKeeper
 from orchestra.domain.models import Claim, Grant, TaskSpec
 from orchestra.domain.states import Queue
 from orchestra.pilot import appetite, slots
@@ -119,7 +119,12 @@ class Claimer:
     def _refused(self, port: Port, error: Exception) -> None:
         self._asking = False
         if isinstance(error, Superseded):
-            self.desk.superseded = True
+            # Or the database was replaced by one that has never heard of us: the renewal tells.
+            self._steward.renew_soon()
+            self._not_before = monotonic() + POLL_EVERY
+        elif isinstance(error, UnknownKeeper):
+            port.registered, port.register_at = False, 0.0
+            self._steward.renew_soon()
         elif isinstance(error, Fenced):
             self._steward.retire(port)
         else:

@@ -14,6 +14,7 @@ from orchestra.pilot.appetite import Appetite
 from orchestra.pilot.courier import Courier, Inbox
 from orchestra.pilot.inputs import InputGuard
 from orchestra.pilot.keepers import Keepers
+from orchestra.pilot.memory import Memory
 from orchestra.pilot.state import PilotState
 from orchestra.pilot.workers import Workers
 from orchestra.runtimes import Runtime
@@ -59,6 +60,7 @@ class Desk:
     kit: Kit
     state: PilotState
     keepers: Keepers
+    memory: Memory
     inbox: Inbox
     workers: Workers
     courier: Courier = field(init=False)
@@ -70,6 +72,11 @@ class Desk:
     superseded: bool = False
     pause_until: float = 0.0
     troubles: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def leases_expire(self) -> bool:
+        """Whether jobs end with their lease, so that they may be given to others after it."""
+        return self.on_lease_lost == "kill"
 
     def pause_claims(self, seconds: float, why: str) -> None:
         """Claim nothing for a while, and say why in `node list`."""

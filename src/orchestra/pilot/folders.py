@@ -15,8 +15,8 @@ def open_attempt(volume: str, paths: JobPaths, folder_number: int, *, new: bool)
 
     Args:
         volume: has to be there: a volume that is not mounted must not be filled below its mount point.
-        new: the folder must not exist yet. It is named by the attempt's number, so one that does belongs to somebody
-            else's attempt of that number.
+        new: the folder must not exist yet. Its number is the attempt's own, so one that does belongs to somebody
+            else's attempt.
 
     Raises:
         VolumeError: with one sentence for the user.

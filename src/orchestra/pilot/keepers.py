@@ -32,6 +32,7 @@ class Port:
         dead: it lives no more; `hello` is what its spool says.
         registered: the database knows it; as long as it does not, it is told again at `register_at`.
         reconciled: what it holds has been compared with what the database granted to it, at least once.
+        buried: the database knows that it is dead; as long as it does not, it is told at `bury_at`.
         retired: it is given no new jobs (it was fenced, or is of another version).
         again_at: when to try to connect again, by the monotonic clock.
     """
@@ -43,6 +44,8 @@ class Port:
     registered: bool = False
     register_at: float = 0.0
     reconciled: bool = False
+    buried: bool = False
+    bury_at: float = 0.0
     retired: bool = False
     again_at: float = 0.0
 

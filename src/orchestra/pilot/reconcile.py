@@ -10,11 +10,13 @@ from uuid import UUID
 
 import psycopg
 
-from orchestra.domain.errors import Fenced
+from orchestra.domain.errors import Fenced, Replaced
+from orchestra.domain.human import count, listed
 from orchestra.domain.models import Reconciliation, Standing
 from orchestra.domain.states import Queue
 from orchestra.pilot.desk import Desk, boottime
 from orchestra.pilot.keepers import Port
+from orchestra.pilot.state import Phase
 from orchestra.pilot.supervise import Supervisor
 from orchestra.services import work
 
@@ -60,6 +62,8 @@ class Steward:
                 due.append(self._register(port, now))
             elif everyone or not port.reconciled:
                 self.reconcile(port)
+            elif port.dead and not port.buried:
+                due.append(self._bury(port, now))
         return min(due)
 
     # Renewal
@@ -68,13 +72,25 @@ class Steward:
         self._renewing, self._renew_at = True, monotonic() + RENEW_EVERY
         desk = self.desk
         keepers = [port.id for port in desk.keepers.ports.values() if not port.dead]
-        message = desk.message
+        message, known = desk.message, desk.memory.known
+        epoch = known.epoch if known else None
 
         def call(conn: psycopg.Connection) -> Renewal:
             before = boottime()
-            return before, work.renew(
-                conn, desk.node_id, desk.agent, keepers, lease=desk.lease, message=message
-            )
+            try:
+                return before, work.renew(
+                    conn,
+                    desk.node_id,
+                    desk.agent,
+                    keepers,
+                    lease=desk.lease,
+                    expires=desk.leases_expire,
+                    message=message,
+                    epoch=epoch,
+                )
+            except Replaced:
+                conn.close()  # so that the courier attaches anew
+                raise
 
         desk.courier.ask(call, self._renewed, self._not_renewed)
 
@@ -102,6 +118,10 @@ class Steward:
         if any(standing.enabled[queue] > desk.state.enabled[queue] for queue in Queue):
             desk.appetite.refresh()
         desk.state.enabled.update(standing.enabled)
+        for port in desk.keepers.ports.values():
+            if port.id in standing.fenced and not port.retired:
+                self.retire(port)
+                port.reconciled = False
         for key, reason in standing.end:
             self._supervisor.end(key, reason)
         if standing.leave or standing.leave_now:
@@ -119,7 +139,9 @@ class Steward:
         port.register_at = float("inf")  # until this is answered
         hello, desk = port.introduction(self.desk.machine_id), self.desk
         desk.courier.ask(
-            lambda conn: work.register_keeper(conn, desk.node_id, hello, lease=desk.lease),
+            lambda conn: work.register_keeper(
+                conn, desk.node_id, hello, lease=desk.lease, expires=desk.leases_expire
+            ),
             lambda _: self._registered(port),
             partial(self._not_registered, port),
         )
@@ -152,9 +174,14 @@ class Steward:
         self._reconciling.add(port.id)
         desk = self.desk
         held = frozenset(held.key for held in desk.state.of_keeper(port.id))
+        folders = {
+            held.key: held.note.folder_number
+            for held in desk.state.of_keeper(port.id)
+            if held.phase not in (Phase.WAITING, Phase.PREPARING)
+        }
         request, keeper = desk.request, port.id
         desk.courier.ask(
-            lambda conn: work.reconcile(conn, keeper, request, held),
+            lambda conn: work.reconcile(conn, keeper, request, held, folders),
             partial(self._reconciled, port),
             partial(self._not_reconciled, port),
         )
@@ -172,3 +199,40 @@ class Steward:
             log.info("%d jobs went back that nobody here knows of", found.released)
         for key in found.end:
             self._supervisor.end(key, "its job was given to another attempt")
+        for key in found.adopted:
+            log.info("job %s is known to the database again", key)
+            if held := self.desk.state.held.get(key):
+                held.announced = False
+        self._say_strangers(port, found)
+
+    def _say_strangers(self, port: Port, found: Reconciliation) -> None:
+        said = f"strangers of {port.id}"
+        self.desk.troubles.pop(said, None)
+        if found.strangers:
+            names = listed([f"{key.task_id}/{key.ordinal}" for key in found.strangers], most=5)
+            self.desk.troubles[said] = (
+                f"runs {count(len(found.strangers), 'job')} that the database, which was replaced by an older one, "
+                f"does not know: {names}"
+            )
+
+    def _bury(self, port: Port, now: float) -> float:
+        """Tell the database that a keeper is dead, once nothing of it is left to report; gives when to try again."""
+        if any(self.desk.state.of_keeper(port.id)) or now < port.bury_at:
+            return port.bury_at if port.bury_at > now else float("inf")
+        port.bury_at = float("inf")  # until this is answered
+        agent, keeper = self.desk.agent, port.id
+        self.desk.courier.ask(
+            lambda conn: work.bury(conn, agent, keeper, "its keeper has died"),
+            lambda _: self._buried(port),
+            partial(self._not_buried, port),
+        )
+        return port.bury_at
+
+    @staticmethod
+    def _buried(port: Port) -> None:
+        port.buried = True
+
+    @staticmethod
+    def _not_buried(port: Port, error: Exception) -> None:
+        log.error("the death of keeper %s could not be told: %s", port.id, error)
+        port.bury_at = monotonic() + RENEW_EVERY

@@ -7,7 +7,7 @@ import json
 import logging
 import signal
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -127,15 +127,17 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What came of a batch: those that PostgreSQL would not take, each with what it said."""
+    """What came of a batch: those that PostgreSQL would not take, each with what it said, and the attempts that it has
+    never heard of, because it was replaced by an older edition of itself."""
 
     refused: tuple[tuple[Outcome, str], ...] = ()
+    unknown: tuple[AttemptKey, ...] = ()
 
 
 def deliver(keeper: UUID, batch: Sequence[Pending], conn: psycopg.Connection) -> Delivery:
     """Report a batch. One that PostgreSQL refuses for what is in it is halved until the culprit stands alone."""
     try:
-        work.report(conn, keeper, [pending.now() for pending in batch])
+        return Delivery(unknown=work.report(conn, keeper, [pending.now() for pending in batch]))
     except (
         psycopg.DataError,
         psycopg.IntegrityError,
@@ -146,8 +148,7 @@ def deliver(keeper: UUID, batch: Sequence[Pending], conn: psycopg.Connection) ->
             return Delivery(((batch[0].outcome, str(error)),))
         middle = len(batch) // 2
         first, second = deliver(keeper, batch[:middle], conn), deliver(keeper, batch[middle:], conn)
-        return Delivery(first.refused + second.refused)
-    return Delivery()
+        return Delivery(first.refused + second.refused, first.unknown + second.unknown)
 
 
 def set_aside(folder: Path, outcome: Outcome, error: str) -> Path:
@@ -209,12 +210,34 @@ class Reporter:
     def _delivered(self, keeper: UUID, batch: Sequence[Pending], delivery: Delivery) -> None:
         self._reporting = False
         for outcome, error in delivery.refused:
-            path = set_aside(self.desk.folder / "set-aside", outcome, error)
-            log.error("the database does not take the outcome of job %s: %s", outcome.key, path)
-            self.desk.troubles["set aside"] = f"an outcome could not be reported: see {path}"
+            self._set_aside(outcome, error)
+        batch = self._without_unknown(keeper, batch, set(delivery.unknown))
         self._acknowledge(keeper, [pending.outcome for pending in batch])
+        refused = {outcome.key for outcome, _ in delivery.refused} | set(delivery.unknown)
+        committed = [p.outcome.sequence or 0 for p in batch if p.outcome.key not in refused]
+        self.desk.memory.note(keeper, max(committed, default=0))
         if any(not pending.outcome.succeeded for pending in batch):
             self.desk.appetite.refresh()  # what failed may be to be done again
+
+    def _set_aside(self, outcome: Outcome, error: str) -> None:
+        path = set_aside(self.desk.folder / "set-aside", outcome, error)
+        log.error("the database does not take the outcome of job %s: %s", outcome.key, path)
+        self.desk.troubles["set aside"] = f"an outcome could not be reported: see {path}"
+
+    def _without_unknown(
+        self, keeper: UUID, batch: Sequence[Pending], unknown: Collection[AttemptKey]
+    ) -> Sequence[Pending]:
+        """Keep outcomes that the database may know once it has heard what is held here; set the others aside."""
+        port = self.desk.keepers.ports.get(keeper)
+        strange = [pending for pending in batch if pending.outcome.key in unknown]
+        if strange and port and not port.reconciled:
+            self._waiting[keeper].extendleft(reversed(strange))
+            self._not_before = monotonic() + LINGER
+            return [pending for pending in batch if pending.outcome.key not in unknown]
+        for pending in strange:
+            if pending.outcome.cause is not Cause.RETURNED:
+                self._set_aside(pending.outcome, "this edition of the database never granted it")
+        return batch
 
     def _acknowledge(self, keeper: UUID, outcomes: Iterable[Outcome]) -> None:
         port = self.desk.keepers.ports.get(keeper)

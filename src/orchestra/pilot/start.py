@@ -63,8 +63,7 @@ def _ready(kit: Kit, task: TaskSpec, grant: Grant, note: Note, paths: JobPaths) 
         return Unready(Cause.RETURNED, f"this node cannot run the image {task.image}")
     job = runtime_job(kit, task, grant, note, paths)
     argv = runtime.argv(job)
-    new = grant.folder_number == grant.key.number
-    log = folders.open_attempt(task.volume, paths, grant.folder_number, new=new)
+    log = folders.open_attempt(task.volume, paths, grant.folder_number, new=grant.new_folder)
     try:
         if grant.done_attempt is None:
             folders.point_link(paths, grant.folder_number)

@@ -199,8 +199,9 @@ class Supervisor:
         self.reporter.add(held, outcome)
 
     def _bury(self) -> None:
-        """Forget the dead of which all is reported, once the database has compared what they were granted."""
+        """Forget the dead of which all is reported, once the database has taken back what else they were granted."""
         for port in list(self.desk.keepers.ports.values()):
             nothing_left = not any(self.desk.state.of_keeper(port.id))
-            if port.dead and port.reconciled and nothing_left:
+            if port.dead and port.buried and nothing_left:
                 self.desk.keepers.bury(port)
+                self.desk.memory.forget(port.id)

@@ -27,7 +27,6 @@ from orchestra.store.database import in_transaction
 
 CONDUCTOR = "orchestra_conductor"
 NODES = "orchestra_node"
-WORK = {"cpu": "orchestra_cpu", "gpu": "orchestra_gpu"}
 
 
 def apply(

@@ -1,4 +1,4 @@
-"""The pilot's only door to the database: attach, claim, started, renew, report, reconcile, detach.
+"""The pilot's only door to the database: attach, claim, started, renew, report, reconcile, bury, detach.
 
 Every function is one transaction. Every word about an attempt names job, attempt and token, and each function says
 what is fenced and what may be repeated. Locks are taken in the order keeper, task (shared), jobs by (task, ordinal),
@@ -8,27 +8,36 @@ counts; so a mass move, which holds its task alone, never meets half a claim or 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from uuid import UUID
 
 import psycopg
 
-from orchestra.domain.errors import Fenced, NotFound, Refused, SchemaMismatch, Superseded
+from orchestra.domain import human
+from orchestra.domain.errors import (
+    Fenced,
+    NotFound,
+    Refused,
+    Replaced,
+    SchemaMismatch,
+    Superseded,
+    UnknownKeeper,
+)
 from orchestra.domain.models import (
     AttemptKey,
     Claim,
     KeeperHello,
+    Known,
     Outcome,
     PilotHello,
     Reconciliation,
     Standing,
     Started,
 )
-from orchestra.domain.states import Cause, JobState, Queue, TaskState
-from orchestra.domain.transitions import JobInput, Refusal, TaskInput, step_job
-from orchestra.domain.verdicts import JobFacts, Verdict, judge
-from orchestra.services import lifecycle
-from orchestra.store import attempts, moves, pilots
+from orchestra.domain.states import Cause, JobState, Queue
+from orchestra.domain.transitions import TaskInput
+from orchestra.services import fencing, lifecycle, outcomes, settling
+from orchestra.store import attempts, migrate, pilots
 from orchestra.store.database import in_transaction
 
 PROTOCOL = 1
@@ -36,36 +45,64 @@ LEASE_SECONDS = 12 * 3600.0
 
 
 def attach(
-    conn: psycopg.Connection, hello: PilotHello, *, lease: float = LEASE_SECONDS
+    conn: psycopg.Connection,
+    hello: PilotHello,
+    *,
+    lease: float = LEASE_SECONDS,
+    known: Known | None = None,
 ) -> Standing:
     """Make this agent the one that decides for its node.
 
     An agent on the same machine is taken over (it learns by `superseded` at its next renewal); an agent of another
     machine under the same node name is refused while it is alive. May be repeated.
 
+    What ran on this machine before it was started anew is dead: its keepers are fenced at once. What they held is given
+    away by `bury`, once their outcomes are reported, or by the conductor soon after.
+
+    `known` is what this pilot remembers of the database. One that knows less than that was replaced by an older one:
+    its epoch is raised, and it settles (see `services/settling.py`).
+
     Raises:
         NotFound: there is no node of that name.
-        Refused: another machine's pilot serves this node.
-        SchemaMismatch: this pilot's protocol is too old for the database.
+        Refused: another machine's pilot serves this node, or holds jobs on it.
+        SchemaMismatch: the database has no schema, or this pilot is too old for it.
+        Foreign: it is another cluster's database.
     """
 
     def work() -> Standing:
+        migrate.check(conn, newer_allowed=1)
+        identity = settling.recognise(conn, known, who=f"pilot {hello.node}")
         _check_protocol(conn, hello)
         node = pilots.lock_node(conn, hello.node)
         if node is None:
             raise NotFound(
                 f'there is no node "{hello.node}".', hint="maestro node create -n NAME ..."
             )
-        serving = pilots.serving_pilot(conn, node.id)
-        if serving and serving.alive and serving.machine_id != hello.machine_id:
-            raise Refused(
-                f'node "{hello.node}" is served by a pilot on {serving.host}.',
-                hint="Give this machine a node of its own, or stop that pilot first.",
-            )
+        _refuse_second_machine(conn, node.id, hello)
         pilots.attach(conn, node.id, hello)
-        return Standing(node.id, lease, node.enabled)
+        reason = "its node was started anew"
+        fenced = pilots.fence_older_boots(conn, node.id, hello, reason)
+        fencing.note(conn, fenced, reason, who=f"pilot {hello.node}")
+        return Standing(node.id, lease, node.enabled, identity=identity)
 
     return in_transaction(conn, work)
+
+
+def _refuse_second_machine(conn: psycopg.Connection, node_id: int, hello: PilotHello) -> None:
+    serving = pilots.serving_pilot(conn, node_id)
+    if serving is None or serving.is_on_machine_of(hello):
+        return
+    if serving.alive:
+        raise Refused(
+            f'node "{hello.node}" is served by a pilot on {serving.host}.',
+            hint="Give this machine a node of its own, or stop that pilot first.",
+        )
+    if jobs := pilots.jobs_elsewhere(conn, node_id, hello):
+        raise Refused(
+            f'node "{hello.node}" has {human.count(jobs, "job")} on {serving.host}, which was last heard of '
+            f"{human.relative(-serving.silent_for)}.",
+            hint=f"If that machine is gone: maestro node lost -n {hello.node}",
+        )
 
 
 def _check_protocol(conn: psycopg.Connection, hello: PilotHello) -> None:
@@ -78,14 +115,25 @@ def _check_protocol(conn: psycopg.Connection, hello: PilotHello) -> None:
 
 
 def register_keeper(
-    conn: psycopg.Connection, node_id: int, keeper: KeeperHello, *, lease: float = LEASE_SECONDS
+    conn: psycopg.Connection,
+    node_id: int,
+    keeper: KeeperHello,
+    *,
+    lease: float = LEASE_SECONDS,
+    expires: bool = True,
 ) -> None:
     """Make a keeper known, so that attempts can be granted to it. May be repeated.
+
+    `expires=False` says that its jobs outlive its lease, so that they are never given away for its silence.
 
     Raises:
         Fenced: it has been fenced; start another one.
     """
-    if not in_transaction(conn, lambda: pilots.register_keeper(conn, node_id, keeper, lease)):
+
+    def work() -> bool:
+        return pilots.register_keeper(conn, node_id, keeper, lease, expires=expires)
+
+    if not in_transaction(conn, work):
         raise Fenced(f"keeper {keeper.id} has been fenced")
 
 
@@ -153,7 +201,8 @@ def started(
         known = [s for s in starts if s.key in locked and _holds(keeper_id, locked[s.key])]
         attempts.start(conn, known)
         fresh = [s.key for s in known if locked[s.key].state is JobState.ASSIGNED]
-        _note(conn, keeper, [(key, JobState.ASSIGNED, JobState.RUNNING, None) for key in fresh])
+        changes = [(key, JobState.ASSIGNED, JobState.RUNNING, None) for key in fresh]
+        outcomes.note(conn, keeper, changes)
         granted = {start.key for start in known}
         return tuple(
             key for key in keys if key not in granted and not (key in locked and locked[key].ended)
@@ -173,26 +222,44 @@ def renew(
     keepers: Sequence[UUID],
     *,
     lease: float = LEASE_SECONDS,
+    expires: bool = True,
     message: str | None = None,
+    epoch: int | None = None,
 ) -> Standing:
     """Renew the leases of an agent's keepers and learn what the node's users want. May be repeated.
 
-    `message` is shown in `node list` (None clears it). A fenced keeper is not renewed.
+    Args:
+        expires: as for `register_keeper`.
+        message: shown in `node list`; None clears it.
+        epoch: the one that `attach` told.
+
+    Raises:
+        Replaced: the database was replaced in the meantime; attach again. Nothing was renewed.
     """
 
     def work() -> Standing:
+        if epoch is not None and pilots.epoch(conn) != epoch:
+            raise Replaced
         wishes = pilots.renew_pilot(conn, node_id, agent, message)
         if wishes is None:
             return Standing(node_id, lease, {Queue.CPU: 0, Queue.GPU: 0}, superseded=True)
-        pilots.renew_keepers(conn, node_id, keepers, lease)
-        end = tuple(attempts.attempts_to_end(conn, node_id))
-        leave = wishes.leave or wishes.leave_now
-        return Standing(node_id, lease, wishes.enabled, leave, wishes.leave_now, end)
+        pilots.renew_keepers(conn, node_id, keepers, lease, expires=expires)
+        return Standing(
+            node_id,
+            lease,
+            wishes.enabled,
+            leave=wishes.leave or wishes.leave_now,
+            leave_now=wishes.leave_now,
+            end=tuple(attempts.attempts_to_end(conn, node_id)),
+            fenced=pilots.fenced_keepers(conn, keepers),
+        )
 
     return in_transaction(conn, work)
 
 
-def report(conn: psycopg.Connection, keeper_id: UUID, outcomes: Sequence[Outcome]) -> None:
+def report(
+    conn: psycopg.Connection, keeper_id: UUID, ends: Sequence[Outcome]
+) -> tuple[AttemptKey, ...]:
     """Write down how attempts ended, in one transaction: attempt, job, counts, events.
 
     An outcome is accepted as long as its attempt is its job's latest one, also after it was declared lost and for a
@@ -200,12 +267,17 @@ def report(conn: psycopg.Connection, keeper_id: UUID, outcomes: Sequence[Outcome
     repeated: an attempt that has ended already is left as it is. An outcome may come before or without its `started`.
     An outcome by which a task is held (a changed input, no folder) holds it in a second transaction.
 
+    Gives the attempts that the database has never heard of, because it was replaced by an older one: their outcomes
+    are not written down, and must be kept.
+
     Raises:
-        Fenced: the database knows no such keeper.
+        UnknownKeeper: the database knows no such keeper.
     """
-    storable = [replace(outcome, reason=_storable(outcome.reason)) for outcome in outcomes]
-    for task, reason in sorted(in_transaction(conn, lambda: _report(conn, keeper_id, storable))):
+    storable = [replace(outcome, reason=_storable(outcome.reason)) for outcome in ends]
+    recorded = in_transaction(conn, lambda: _report(conn, keeper_id, storable))
+    for task, reason in sorted(recorded.holds):
         _hold(conn, task, reason)
+    return recorded.unknown
 
 
 def _storable(text: str | None) -> str | None:
@@ -216,95 +288,16 @@ def _storable(text: str | None) -> str | None:
 
 
 def _report(
-    conn: psycopg.Connection, keeper_id: UUID, outcomes: Sequence[Outcome]
-) -> set[tuple[int, str]]:
+    conn: psycopg.Connection, keeper_id: UUID, storable: Sequence[Outcome]
+) -> outcomes.Recorded:
     keeper = attempts.lock_keeper(conn, keeper_id)
-    tasks = attempts.share_tasks(conn, {outcome.key.task_id for outcome in outcomes})
-    by_key = {outcome.key: outcome for outcome in outcomes}
-    found = [
-        f for f in attempts.lock_attempts(conn, by_key) if not f.ended and f.key.task_id in tasks
+    recorded = outcomes.record(conn, keeper, storable)
+    sequences = [
+        o.sequence for o in storable if o.sequence is not None and o.key not in recorded.unknown
     ]
-    endings = [
-        ending
-        for attempt in found
-        if (ending := _ending(by_key[attempt.key], attempt, tasks[attempt.key.task_id]))
-    ]
-    attempts.end_jobs(conn, [ending.job for ending in endings])
-    accepted = {ending.job.key for ending in endings}
-    attempts.end_attempts(conn, [by_key[f.key] for f in found], accepted)
-    _note(
-        conn,
-        keeper,
-        [
-            (e.job.key, e.before, e.job.state, e.reason)
-            for e in endings
-            if e.job.state is not e.before
-        ],
-    )
-    sequences = [o.sequence for o in outcomes if o.sequence is not None]
     if sequences:
         attempts.note_sequence(conn, keeper_id, max(sequences))
-    return {(e.job.key.task_id, e.hold) for e in endings if e.hold}
-
-
-@dataclass(frozen=True, slots=True)
-class _Ending:
-    """An accepted outcome: what the job was, what it becomes, and why its task is held, if it is."""
-
-    job: attempts.JobEnd
-    before: JobState
-    reason: str | None
-    hold: str | None
-
-
-def _ending(
-    outcome: Outcome, found: attempts.LockedAttempt, task: attempts.SharedTask
-) -> _Ending | None:
-    """Give what an outcome does to its job, or None when it is only recorded."""
-    if found.latest != found.key.number:
-        return None
-    facts = JobFacts(
-        state=found.state,
-        task_state=task.state,
-        is_test=found.is_test,
-        kill_requested=found.kill_requested,
-        failures=found.failures,
-        losses=found.losses,
-        retries=task.retries,
-    )
-    verdict = judge(outcome, facts)
-    if verdict.lost and found.lost:
-        return None
-    before, after = _walk(found.state, outcome, verdict)
-    if isinstance(after, Refusal):
-        return None
-    in_test = found.is_test and task.state is TaskState.TESTING
-    job = attempts.JobEnd(found.key, after, in_test, verdict.failed, verdict.lost)
-    return _Ending(job, before, outcome.reason, verdict.hold)
-
-
-def _walk(
-    state: JobState, outcome: Outcome, verdict: Verdict
-) -> tuple[JobState, JobState | Refusal]:
-    """Walk the table: a job whose start was not reported yet passes through `running`."""
-    unreported_start = state is JobState.ASSIGNED and outcome.started
-    if unreported_start and verdict.given is not JobInput.GIVE_BACK:
-        after = step_job(JobState.RUNNING, verdict.given)
-    else:
-        after = step_job(state, verdict.given)
-    return state, after
-
-
-def _note(
-    conn: psycopg.Connection,
-    keeper: attempts.LockedKeeper,
-    changes: Sequence[tuple[AttemptKey, JobState, JobState, str | None]],
-) -> None:
-    rows = [
-        (key.task_id, key.ordinal, key.number, before.value, after.value, why)
-        for key, before, after, why in changes
-    ]
-    moves.add_job_events(conn, rows, who=f"pilot {keeper.node}", node=keeper.node_id)
+    return recorded
 
 
 def _hold(conn: psycopg.Connection, task: int, reason: str) -> None:
@@ -315,15 +308,22 @@ def _hold(conn: psycopg.Connection, task: int, reason: str) -> None:
 
 
 def reconcile(
-    conn: psycopg.Connection, keeper_id: UUID, request: int, held: Collection[AttemptKey]
+    conn: psycopg.Connection,
+    keeper_id: UUID,
+    request: int,
+    held: Collection[AttemptKey],
+    folders: Mapping[AttemptKey, int] | None = None,
 ) -> Reconciliation:
     """Compare what a keeper holds (claimed, running, or with an unreported outcome) with what was granted to it.
 
     Grants up to claim `request` that it does not hold go back to their jobs, as lost if they had started, else at no
-    cost; what it holds and the database does not grant is to be ended. May be repeated.
+    cost; what it holds and the database no longer grants is to be ended. `folders` names those of `held` that have, or
+    had, a process, with the number of the attempt's folder: of these, what the database has never heard of (it was
+    replaced by an older one) becomes the job's attempt where the job is free, and is never to be ended. May be
+    repeated.
 
     Raises:
-        Fenced: the database knows no such keeper.
+        UnknownKeeper: the database knows no such keeper.
     """
 
     def work() -> Reconciliation:
@@ -335,10 +335,52 @@ def reconcile(
             if key not in held and found.request <= request
         ]
         if missing:
-            _report(conn, keeper_id, missing)
-        return Reconciliation(tuple(sorted(set(held) - set(granted))), len(missing))
+            outcomes.record(conn, keeper, missing)
+        is_settling = pilots.note_reconciled(conn, keeper_id)
+        extra = set(held) - set(granted)
+        strangers = _strangers(conn, extra, folders or {})
+        adopted = _adopt(conn, keeper, strangers)
+        end = {
+            key for key in extra - set(strangers) if not is_settling or key not in (folders or {})
+        }
+        return Reconciliation(
+            end=tuple(sorted(end)),
+            released=len(missing),
+            adopted=adopted,
+            strangers=tuple(sorted(set(strangers) - set(adopted))),
+        )
 
     return in_transaction(conn, work)
+
+
+def _strangers(
+    conn: psycopg.Connection, extra: Collection[AttemptKey], folders: Mapping[AttemptKey, int]
+) -> dict[AttemptKey, int]:
+    """Give the attempts with a process that the database has never heard of."""
+    unknown = set(extra) - attempts.known(conn, extra) if extra else set()
+    return {key: folders[key] for key in attempts.never_heard_of(conn, unknown) if key in folders}
+
+
+def _adopt(
+    conn: psycopg.Connection, keeper: attempts.LockedKeeper, strangers: Mapping[AttemptKey, int]
+) -> tuple[AttemptKey, ...]:
+    """Make attempts their jobs' latest ones, where the jobs are free; gives which."""
+    if not strangers or keeper.fenced:
+        return ()
+    attempts.share_tasks(conn, {key.task_id for key in strangers})
+    latest = {(key.task_id, key.ordinal): key for key in sorted(strangers)}
+    adopted = attempts.adopt(conn, keeper, {key: strangers[key] for key in latest.values()})
+    why = "its keeper runs it; the database had been replaced by an older one"
+    outcomes.note(
+        conn,
+        keeper,
+        [
+            (key, before, JobState.ASSIGNED, why)
+            for key, before in adopted.items()
+            if before is not JobState.ASSIGNED
+        ],
+    )
+    return tuple(adopted)
 
 
 def _vanished(found: attempts.OpenAttempt) -> Outcome:
@@ -346,6 +388,36 @@ def _vanished(found: attempts.OpenAttempt) -> Outcome:
     if not found.started:
         return returned
     return replace(returned, cause=Cause.LOST, reason="its keeper no longer runs it")
+
+
+def bury(conn: psycopg.Connection, agent: UUID, keeper_id: UUID, reason: str) -> int:
+    """Say that a keeper on this machine is dead; gives how many of its attempts went back to their jobs.
+
+    The agent has read what the keeper left: its outcomes are reported, its processes have ended, and what it had not
+    started never will be. What had started is lost, the rest is returned at no cost. May be repeated.
+
+    Raises:
+        Superseded: another agent decides for the node.
+    """
+
+    def work() -> int:
+        try:
+            keeper = attempts.lock_keeper(conn, keeper_id)
+        except UnknownKeeper:
+            return 0  # this database never knew it
+        pilot = attempts.claiming_pilot(conn, keeper.node_id)
+        if pilot is None or pilot.agent != agent:
+            raise Superseded("another agent decides for this node now")
+        fencing.fence(conn, keeper_id, reason, who=f"pilot {keeper.node}")
+        left = [
+            replace(_vanished(found), reason=reason)
+            for found in attempts.open_attempts(conn, keeper)
+        ]
+        outcomes.record(conn, keeper, left)
+        pilots.forget(conn, keeper_id)
+        return len(left)
+
+    return in_transaction(conn, work)
 
 
 def detach(conn: psycopg.Connection, node_id: int, agent: UUID, keepers: Sequence[UUID]) -> None:

@@ -10,7 +10,7 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import dict_row
 
-from orchestra.domain.errors import Fenced
+from orchestra.domain.errors import UnknownKeeper
 from orchestra.domain.models import (
     AttemptKey,
     Grant,
@@ -33,7 +33,9 @@ class LockedKeeper:
     node_id: int
     node: str
     last_request: int
+    report_sequence: int
     fenced: bool
+    fence_reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +76,14 @@ class LockedAttempt:
 
 @dataclass(frozen=True, slots=True)
 class JobEnd:
-    """What an accepted outcome makes of its job."""
+    """What an accepted outcome makes of its job; `delay` is the seconds before it may be tried again."""
 
     key: AttemptKey
     state: JobState
     is_test: bool
     failed: bool
     lost: bool
+    delay: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +104,13 @@ def lock_keeper(conn: psycopg.Connection, keeper: UUID) -> LockedKeeper:
     """Lock a keeper's row: claims and reports of one keeper come one after the other.
 
     Raises:
-        Fenced: the database knows no such keeper.
+        UnknownKeeper: there is none.
     """
     rows = _rows(conn, SQL.lock_keeper, {"keeper": keeper})
     if not rows:
-        raise Fenced(f"the database knows no keeper {keeper}")
+        raise UnknownKeeper(f"the database knows no keeper {keeper}")
     row = rows[0]
-    return LockedKeeper(keeper, row["node_id"], row["node"], row["last_request"], row["fenced"])
+    return LockedKeeper(keeper, **row)
 
 
 def claiming_pilot(conn: psycopg.Connection, node: int) -> ClaimingPilot | None:
@@ -169,6 +172,7 @@ def _grant(row: Mapping[str, Any]) -> Grant:
         is_test=row["is_test"],
         folder_number=row["folder_number"],
         done_attempt=row["done_attempt"],
+        new_folder=row["new_folder"],
         config=_input_file(row["root"], row["is_folder"], row),
     )
 
@@ -226,9 +230,7 @@ def share_tasks(conn: psycopg.Connection, tasks: Collection[int]) -> dict[int, S
 
 def lock_attempts(conn: psycopg.Connection, keys: Collection[AttemptKey]) -> list[LockedAttempt]:
     """Lock the jobs behind the keys, in order; a key with a wrong token finds nothing."""
-    rows = _rows(
-        conn, SQL.lock_attempts, {**_key_columns(list(keys)), "tokens": [k.token for k in keys]}
-    )
+    rows = _rows(conn, SQL.lock_attempts, _full_columns(list(keys)))
     return [_locked_attempt(row) for row in rows]
 
 
@@ -256,6 +258,10 @@ def _key_columns(keys: Sequence[AttemptKey]) -> dict[str, list[Any]]:
     }
 
 
+def _full_columns(keys: Sequence[AttemptKey]) -> dict[str, list[Any]]:
+    return {**_key_columns(keys), "tokens": [key.token for key in keys]}
+
+
 def start(conn: psycopg.Connection, starts: Sequence[Started]) -> None:
     """Write down that attempts have a process: jobs that are assigned run now."""
     params = {
@@ -276,6 +282,7 @@ def end_jobs(conn: psycopg.Connection, ends: Sequence[JobEnd]) -> None:
         "tests": [end.is_test for end in ends],
         "failed": [end.failed for end in ends],
         "lost": [end.lost for end in ends],
+        "delays": [end.delay for end in ends],
     }
     conn.execute(SQL.end_jobs, params)
 
@@ -289,6 +296,7 @@ def end_attempts(
     params = {
         **_key_columns([outcome.key for outcome in outcomes]),
         "causes": [o.cause.value for o in outcomes],
+        "final": [o.is_final for o in outcomes],
         "ages": [o.age for o in outcomes],
         "started": [o.started for o in outcomes],
         "accepted": [o.key in accepted for o in outcomes],
@@ -310,9 +318,54 @@ def note_sequence(conn: psycopg.Connection, keeper: UUID, sequence: int) -> None
     conn.execute(SQL.note_sequence, {"keeper": keeper, "sequence": sequence})
 
 
-def open_attempts(conn: psycopg.Connection, keeper: LockedKeeper) -> list[OpenAttempt]:
-    rows = _rows(conn, SQL.open_attempts, {"node": keeper.node_id, "keeper": keeper.id})
+def open_attempts(
+    conn: psycopg.Connection, keeper: LockedKeeper, limit: int | None = None
+) -> list[OpenAttempt]:
+    """Give what a keeper was granted and has not ended, in order; at most `limit` of it."""
+    params = {"node": keeper.node_id, "keeper": keeper.id, "limit": limit}
+    rows = _rows(conn, SQL.open_attempts, params)
     return [OpenAttempt(_key(row), row["request"], row["started"]) for row in rows]
+
+
+def known(conn: psycopg.Connection, keys: Collection[AttemptKey]) -> set[AttemptKey]:
+    """Give those of the keys that this database granted."""
+    return {_key(row) for row in _rows(conn, SQL.known, _full_columns(list(keys)))}
+
+
+def adopt(
+    conn: psycopg.Connection, keeper: LockedKeeper, folders: Mapping[AttemptKey, int]
+) -> dict[AttemptKey, JobState]:
+    """Grant attempts after the fact, where their jobs are free; gives what those jobs were. Tasks are shared."""
+    params = {
+        **_full_columns(list(folders)),
+        "folders": list(folders.values()),
+        "keeper": keeper.id,
+        "node": keeper.node_id,
+    }
+    return {_key(row): JobState(row["before"]) for row in _rows(conn, SQL.adopt, params)}
+
+
+def never_heard_of(conn: psycopg.Connection, keys: Collection[AttemptKey]) -> list[AttemptKey]:
+    """Give those of the keys that the database lacks and that belong to no task which it deleted.
+
+    It granted them once, so it has been replaced by an older one since.
+    """
+    if not keys:
+        return []
+    tasks = sorted({key.task_id for key in keys})
+    deleted = {row["task_id"] for row in _rows(conn, SQL.deleted_tasks, {"tasks": tasks})}
+    return [key for key in keys if key.task_id not in deleted]
+
+
+def nodes_of_losses(conn: psycopg.Connection, key: AttemptKey, limit: int) -> list[str]:
+    """Give the nodes on which the last attempts of a job were lost, the latest first."""
+    params = {"task": key.task_id, "ordinal": key.ordinal, "limit": limit}
+    return [row["node"] for row in _rows(conn, SQL.nodes_of_losses, params)]
+
+
+def end_back_off(conn: psycopg.Connection, limit: int) -> set[Queue]:
+    """Let jobs be claimed whose time to be tried again has come; gives their queues."""
+    return {Queue(row["queue"]) for row in _rows(conn, SQL.end_back_off, {"limit": limit})}
 
 
 def attempts_to_end(conn: psycopg.Connection, node: int) -> list[tuple[AttemptKey, str]]:

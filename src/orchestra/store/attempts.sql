@@ -1,7 +1,7 @@
 -- Attempts: what pilots claim, start and report. Locks: keeper, task (shared), jobs by (task, ordinal), counts.
 
 -- name: lock_keeper
-select k.node_id, n.name as node, k.last_request, k.report_sequence, k.fenced_at is not null as fenced
+select k.node_id, n.name as node, k.last_request, k.report_sequence, k.fenced_at is not null as fenced, k.fence_reason
 from keeper k
 join node n on n.id = k.node_id
 where k.id = %(keeper)s
@@ -10,7 +10,7 @@ for update of k
 -- name: claiming_pilot
 -- Who decides for the node, and which tasks it may serve.
 select p.agent, p.account, p.is_root or p.serve_all as serves_all, p.runtimes,
-    n.drained_at is not null or p.leave as drained
+    n.drained_at is not null or p.leave or exists (select from cluster where settling_since is not null) as drained
 from pilot p
 join node n on n.id = p.node_id
 where p.node_id = %(node)s
@@ -35,6 +35,8 @@ for share
 
 -- name: claim_jobs
 -- Walks job_claimable from its beginning, past what others hold. MATERIALIZED, so that the jobs are chosen once.
+-- A database that was replaced by an older one counts attempts anew; each epoch has folders of its own, so that none
+-- comes upon what an attempt of the forgotten time has left.
 with picked as materialized (
     select task_id, ordinal
     from job
@@ -59,15 +61,21 @@ select
             where last.task_id = c.task_id and last.ordinal = c.ordinal and last.number = c.attempt - 1
                 and last.number is distinct from c.done_attempt
         ) end,
-        c.attempt
+        c.attempt + (cluster.epoch - 1) * 1000
     )
 from claimed c
 join task t on t.id = c.task_id
+cross join cluster
 
 -- name: granted
 -- What a claim's request was given and has not ended since: the same answer however often it is asked.
 select
     a.task_id, a.ordinal, a.number, a.token, a.is_test, a.folder_number, j.done_attempt,
+    not t.resume or not exists (
+        select from attempt earlier
+        where earlier.task_id = a.task_id and earlier.ordinal = a.ordinal and earlier.number < a.number
+            and earlier.folder_number = a.folder_number
+    ) as new_folder,
     v.root, v.is_folder, f.path, f.size, f.mtime_ns, f.sha256
 from attempt a
 join job j on j.task_id = a.task_id and j.ordinal = a.ordinal
@@ -126,7 +134,7 @@ from unnest(
 where a.task_id = given.task_id and a.ordinal = given.ordinal and a.number = given.number and a.started_at is null
 
 -- name: end_jobs
--- Retried and lost jobs go first. A job in a test keeps its mark until the test is over.
+-- Retried and lost jobs go first, the retried ones after a while. A job in a test keeps its mark until the test is over.
 update job j set
     state = given.state::job_state,
     keeper_id = null,
@@ -137,32 +145,33 @@ update job j set
         else 0 end,
     turn = case when given.state = 'assigned' then 0 else j.turn end,
     done_attempt = case when given.state = 'done' then given.number else j.done_attempt end,
+    not_before = now() + make_interval(secs => given.delay),
     changed_at = now()
 from unnest(
     %(tasks)s::int[], %(ordinals)s::int[], %(numbers)s::int[], %(states)s::text[], %(tests)s::bool[],
-    %(failed)s::bool[], %(lost)s::bool[]
-) as given (task_id, ordinal, number, state, is_test, failed, lost)
+    %(failed)s::bool[], %(lost)s::bool[], %(delays)s::float8[]
+) as given (task_id, ordinal, number, state, is_test, failed, lost, delay)
 where j.task_id = given.task_id and j.ordinal = given.ordinal and j.attempt = given.number
 
 -- name: end_attempts
 -- A lost attempt has no end: nobody saw it. Its outcome may still come, then it has one.
 update attempt a set
-    ended_at = case when given.cause <> 'lost' then now() - make_interval(secs => given.age) end,
-    lost_at = case when given.cause = 'lost' then now() else a.lost_at end,
+    ended_at = case when given.final then now() - make_interval(secs => given.age) end,
+    lost_at = case when given.final then a.lost_at else coalesce(a.lost_at, now()) end,
     started_at = case when given.started
         then coalesce(a.started_at, now() - make_interval(secs => given.age + given.seconds)) else a.started_at end,
-    cause = case when given.cause <> 'lost' then given.cause end,
-    accepted = case when given.cause <> 'lost' then given.accepted end,
+    cause = case when given.final then given.cause end,
+    accepted = case when given.final then given.accepted end,
     sequence = given.sequence, exit_status = given.exit_status, signal = given.signal, reason = given.reason,
     seconds = given.seconds, cpu_seconds = given.cpu_seconds, max_rss_bytes = given.max_rss_bytes,
     devices = coalesce(given.devices, a.devices), log_bytes = given.log_bytes, log_tail = given.log_tail
 from unnest(
-    %(tasks)s::int[], %(ordinals)s::int[], %(numbers)s::int[], %(causes)s::text[], %(ages)s::float8[],
+    %(tasks)s::int[], %(ordinals)s::int[], %(numbers)s::int[], %(causes)s::text[], %(final)s::bool[], %(ages)s::float8[],
     %(started)s::bool[], %(accepted)s::bool[], %(sequences)s::bigint[], %(exit_statuses)s::int[], %(signals)s::int[],
     %(reasons)s::text[], %(seconds)s::float8[], %(cpu_seconds)s::float8[], %(max_rss)s::bigint[],
     %(devices)s::text[], %(log_bytes)s::bigint[], %(log_tails)s::bytea[]
 ) as given (
-    task_id, ordinal, number, cause, age, started, accepted, sequence, exit_status, signal, reason, seconds,
+    task_id, ordinal, number, cause, final, age, started, accepted, sequence, exit_status, signal, reason, seconds,
     cpu_seconds, max_rss_bytes, devices, log_bytes, log_tail
 )
 where a.task_id = given.task_id and a.ordinal = given.ordinal and a.number = given.number and a.ended_at is null
@@ -175,6 +184,74 @@ update keeper set report_sequence = greatest(report_sequence, %(sequence)s) wher
 select task_id, ordinal, number, token, request, started_at is not null as started
 from attempt
 where node_id = %(node)s and keeper_id = %(keeper)s and ended_at is null and lost_at is null
+order by task_id, ordinal
+limit %(limit)s
+
+-- name: known
+-- Which of these attempts were granted by this database, whatever became of them.
+select a.task_id, a.ordinal, a.number, a.token
+from unnest(%(tasks)s::int[], %(ordinals)s::int[], %(numbers)s::int[], %(tokens)s::uuid[])
+    as given (task_id, ordinal, number, token)
+join attempt a on a.task_id = given.task_id and a.ordinal = given.ordinal and a.number = given.number
+    and a.token = given.token
+
+-- name: adopt
+-- Attempts that an older edition of this database granted become their jobs' latest ones, as if claimed just now.
+with free as materialized (
+    select j.task_id, j.ordinal, j.state as before, j.is_test, t.run, given.number, given.token, given.folder
+    from unnest(
+        %(tasks)s::int[], %(ordinals)s::int[], %(numbers)s::int[], %(tokens)s::uuid[], %(folders)s::int[]
+    ) as given (task_id, ordinal, number, token, folder)
+    join job j on j.task_id = given.task_id and j.ordinal = given.ordinal and j.attempt < given.number
+    join task t on t.id = j.task_id and t.state in ('REGISTERED', 'TESTING', 'RUNNING') and t.intent is null
+    where j.keeper_id is null and j.state in ('registered', 'assigned')
+    order by j.task_id, j.ordinal
+    for update of j
+),
+taken as (
+    update job j set
+        state = 'assigned', keeper_id = %(keeper)s, attempt = free.number, not_before = null, changed_at = now()
+    from free
+    where j.task_id = free.task_id and j.ordinal = free.ordinal
+),
+granted as (
+    insert into attempt
+        (task_id, ordinal, number, token, keeper_id, node_id, request, run, is_test, folder_number)
+    select task_id, ordinal, number, token, %(keeper)s, %(node)s, 0, run, is_test, folder from free
+)
+select task_id, ordinal, number, token, before from free
+
+-- name: deleted_tasks
+-- Which of these tasks were deleted; their events stay when they are purged. A range of event_of_task for each.
+select distinct task_id from event
+where task_id = any(%(tasks)s) and ordinal is null and kind = 'task' and to_state = 'deleted'
+
+-- name: nodes_of_losses
+-- Where the last attempts of a job were lost, the latest first; a range of the primary key.
+select n.name as node
+from attempt a
+join node n on n.id = a.node_id
+where a.task_id = %(task)s and a.ordinal = %(ordinal)s and a.lost_at is not null and a.ended_at is null
+order by a.number desc
+limit %(limit)s
+
+-- name: end_back_off
+-- Jobs whose time to be tried again has come. Walks job_not_before; what somebody holds comes the next time. Gives the
+-- queues in which there is work again.
+with due as materialized (
+    select task_id, ordinal from job
+    where not_before <= now()
+    order by not_before
+    limit %(limit)s
+    for update skip locked
+),
+freed as (
+    update job j set not_before = null
+    from due d
+    where j.task_id = d.task_id and j.ordinal = d.ordinal
+    returning j.task_id
+)
+select distinct t.queue from freed join task t on t.id = freed.task_id
 
 -- name: attempts_to_end
 select a.task_id, a.ordinal, a.number, a.token, t.state = 'KILL' as whole_task, j.is_test

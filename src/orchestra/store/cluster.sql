@@ -3,9 +3,53 @@
 -- name: version
 select current_setting('server_version')
 
+-- name: read
+-- Whether it is where it was written: on this server (a restored or copied one has another identifier) and on its line
+-- of history (recovery to a point in time and a promoted standby begin a new one).
+select
+    c.id, c.epoch, c.settling_reason, c.settling_since,
+    c.system_identifier = s.system_identifier::text and c.timeline = this_timeline() as in_place
+from cluster c, pg_control_system() s
+
+-- name: is_settling
+select settling_since is not null from cluster
+
+-- name: move_in
+update cluster c set
+    epoch = epoch + 1, system_identifier = s.system_identifier::text, timeline = this_timeline(),
+    settling_since = now(), settling_reason = %(reason)s
+from pg_control_system() s
+where c.system_identifier <> s.system_identifier::text or c.timeline <> this_timeline()
+
 -- name: raise_epoch
--- What pilots hold and what the database says have parted: nothing is reaped before the keepers have spoken.
-update cluster set epoch = epoch + 1
+update cluster c set
+    epoch = greatest(epoch, %(above)s) + 1, system_identifier = s.system_identifier::text, timeline = this_timeline(),
+    settling_since = now(), settling_reason = %(reason)s
+from pg_control_system() s
+
+-- name: lock_settling
+select true from cluster where settling_since <= now() - make_interval(secs => %(patience)s) for update
+
+-- name: end_settling
+update cluster set settling_since = null, settling_reason = null
+
+-- name: unheard_nodes
+select distinct n.name
+from keeper k
+join cluster c on k.epoch < c.epoch
+join node n on n.id = k.node_id
+where k.gone_at is null and k.fenced_at is null
+    and exists (
+        select from attempt a
+        where a.node_id = k.node_id and a.keeper_id = k.id and a.ended_at is null and a.lost_at is null
+    )
+order by n.name
+
+-- name: report_sequences
+select id, report_sequence from keeper where id = any(%(keepers)s)
+
+-- name: add_event
+insert into event (kind, from_state, to_state, who, why) values ('cluster', %(from)s, %(to)s, %(who)s, %(why)s)
 
 -- name: online_nodes
 select n.name from pilot p join node n on n.id = p.node_id

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import psycopg
 
-from orchestra.domain.errors import Superseded
+from orchestra.domain.errors import DatabaseUnavailable, Superseded
 from orchestra.store.sql import load
 
 SQL = load("leader")
@@ -53,5 +53,21 @@ def acquire(
         "seconds": seconds,
         "preferred": preferred,
     }
-    row = conn.execute(SQL.acquire, params).fetchone()
+    try:
+        row = conn.execute(SQL.acquire, params).fetchone()
+    except DatabaseUnavailable:
+        if conn.closed:
+            raise
+        return None  # its holder is in the middle of a transaction
     return Term(row[0], holder) if row else None
+
+
+def set_limits(conn: psycopg.Connection) -> None:
+    """Have a connection that conducts lose its transaction soon when its process does not go on."""
+    conn.execute(SQL.limits)
+
+
+def free_in(conn: psycopg.Connection) -> float:
+    """Give the seconds until the duty is free unless it is renewed; 0 when it is."""
+    row = conn.execute(SQL.free_in, {"duty": CONDUCTOR}).fetchone()
+    return float(row[0]) if row else 0.0

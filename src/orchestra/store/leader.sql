@@ -1,11 +1,16 @@
 -- Who carries out a duty for all: one row a duty, times by the database's clock.
 
 -- name: acquire
--- Takes the duty when nobody holds it; one that prefers to be conductor takes it from one that does not.
+-- Takes the duty when nobody holds it; one that prefers to be conductor takes it from one that does not. No term lasts a
+-- minute: one that does was written by a clock that has been set back since. Up to ten seconds without a holder are a
+-- hand-over; pilots miss one renewal in that time, and the margin of every lease is longer. More is a gap.
 update leader set
     term = term + 1, holder = %(holder)s, holder_name = %(name)s, preferred = %(preferred)s,
-    expires = now() + make_interval(secs => %(seconds)s)
-where duty = %(duty)s and (expires < now() or (%(preferred)s and not preferred))
+    expires = now() + make_interval(secs => %(seconds)s),
+    held_since = case when expires > now() - interval '10 seconds' and expires < now() + interval '1 minute'
+        then held_since else now() end
+where duty = %(duty)s
+    and (expires < now() or expires > now() + interval '1 minute' or (%(preferred)s and not preferred))
 returning term
 
 -- name: renew
@@ -22,5 +27,11 @@ for share
 update leader set expires = now() - interval '1 second'
 where duty = %(duty)s and term = %(term)s and holder = %(holder)s
 
--- name: current
-select term, holder_name, expires > now() as alive from leader where duty = %(duty)s
+-- name: limits
+-- A holder that was stopped in the middle of a transaction must lose it, and the lock on this row with it, before its
+-- term is over.
+select set_config('idle_in_transaction_session_timeout', '2s', false), set_config('lock_timeout', '1s', false)
+
+-- name: free_in
+-- Seconds until the duty is free unless its term is renewed.
+select extract(epoch from expires - now())::float8 from leader where duty = %(duty)s and expires > now()

@@ -16,6 +16,7 @@ from orchestra.domain.errors import NotFound, Superseded
 from orchestra.domain.lifecycle import TaskFacts, TestFacts
 from orchestra.domain.models import Counts, Limit
 from orchestra.domain.states import Figure, Intent, JobState, Queue, TaskState
+from orchestra.store import notices
 from orchestra.store.sql import load
 
 SQL = load("moves")
@@ -319,6 +320,12 @@ def add_job_events(
         "node": node,
     }
     conn.execute(EVENTS.add_job_events, params)
+
+
+def wake_workers(conn: psycopg.Connection, *queues: Queue) -> None:
+    """Tell the pilots that there is work in these queues (all, where none is named), after the commit."""
+    for queue in queues or Queue:
+        wake(conn, notices.WORK[queue])
 
 
 def wake(conn: psycopg.Connection, channel: str, payload: str = "") -> None:

@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 import psycopg
 
+from orchestra.domain.states import Queue
 from orchestra.store.sql import load
 
 CPU = "orchestra_cpu"
 GPU = "orchestra_gpu"
+WORK = {Queue.CPU: CPU, Queue.GPU: GPU}
 NODE = "orchestra_node"
 """The payload is the number of the node that should renew; empty means every node."""
 

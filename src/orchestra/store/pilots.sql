@@ -8,9 +8,82 @@ select protocol, oldest_protocol from cluster
 
 -- name: serving_pilot
 -- Alive: heard of within a minute, and it did not say goodbye.
-select agent, machine_id, host, seen_at > now() - interval '60 seconds' and gone_at is null as alive
+select
+    agent, machine_id, boot_id, host, seen_at > now() - interval '60 seconds' and gone_at is null as alive,
+    extract(epoch from now() - seen_at)::float8 as silent_for
 from pilot
 where node_id = %(node)s
+
+-- name: jobs_elsewhere
+-- Attempts that keepers of another machine hold on a node and that nobody has given up. Machines that were copied from
+-- one image may share an id: they differ in their names and boots.
+select count(*)
+from keeper k
+join attempt a on a.node_id = k.node_id and a.keeper_id = k.id and a.ended_at is null and a.lost_at is null
+where k.node_id = %(node)s and k.fenced_at is null
+    and (k.machine_id <> %(machine)s or (k.boot_id <> %(boot)s and k.host <> %(host)s))
+
+-- name: fence_older_boots
+-- What ran on a machine before it was started anew is dead.
+update keeper set fenced_at = now(), fence_reason = %(reason)s
+where node_id = %(node)s and machine_id = %(machine)s and host = %(host)s and boot_id <> %(boot)s
+    and fenced_at is null and gone_at is null
+returning id
+
+-- name: fence
+-- Unless it is fenced already, or has been renewed since it was looked at.
+update keeper set fenced_at = now(), fence_reason = %(reason)s
+where id = %(keeper)s and fenced_at is null
+    and (%(renewed_at)s::timestamptz is null or renewed_at = %(renewed_at)s)
+returning id
+
+-- name: fence_node
+update keeper set fenced_at = now(), fence_reason = %(reason)s
+where node_id = %(node)s and fenced_at is null and gone_at is null
+returning id
+
+-- name: add_fence_event
+insert into event (kind, node_id, from_state, to_state, who, why)
+select 'keeper', node_id, 'TRUSTED', 'FENCED', %(who)s, %(why)s from keeper where id = %(keeper)s
+
+-- name: forget_keeper
+update keeper set gone_at = coalesce(gone_at, now()) where id = %(keeper)s
+
+-- name: silent_keepers
+-- Keepers whose lease is over and that hold something. Few have open attempts (index attempt_open).
+select
+    k.id, n.name as node, k.renewed_at, extract(epoch from k.lease_until - k.renewed_at)::float8 as lease,
+    extract(epoch from now() - k.renewed_at)::float8 as silent_for,
+    extract(epoch from now() - l.held_since)::float8 as held_for, max(t.grace) as grace
+from keeper k
+join node n on n.id = k.node_id
+join leader l on l.duty = 'conductor'
+join attempt a on a.node_id = k.node_id and a.keeper_id = k.id and a.ended_at is null and a.lost_at is null
+join task t on t.id = a.task_id
+where k.gone_at is null and k.fenced_at is null and k.lease_until < now()
+group by k.id, n.name, l.held_since
+
+-- name: unburied_keepers
+-- Fenced, and something of theirs has not been given away. Their own agent comes first: it may know outcomes.
+select k.id
+from keeper k
+where k.gone_at is null and k.fenced_at < now() - make_interval(secs => %(after)s)
+    and exists (
+        select from attempt a
+        where a.node_id = k.node_id and a.keeper_id = k.id and a.ended_at is null and a.lost_at is null
+    )
+order by k.fenced_at
+
+-- name: epoch
+select epoch from cluster
+
+-- name: note_reconciled
+-- The keeper has said what it runs, in this epoch.
+update keeper k set epoch = c.epoch from cluster c where k.id = %(keeper)s
+returning c.settling_since is not null as is_settling
+
+-- name: fenced_keepers
+select id from keeper where id = any(%(keepers)s) and fenced_at is not null
 
 -- name: attach
 insert into pilot
@@ -25,6 +98,9 @@ on conflict (node_id) do update set
     runtimes = excluded.runtimes, message = null, leave = false, leave_now = false, started_at = now(),
     seen_at = now(), gone_at = null
 
+-- name: found_again
+update node set lost_at = null where id = %(node)s and lost_at is not null
+
 -- name: renew_pilot
 update pilot p set seen_at = now(), gone_at = null, message = %(message)s
 from node n
@@ -32,14 +108,17 @@ where p.node_id = %(node)s and p.agent = %(agent)s and n.id = p.node_id
 returning p.leave, p.leave_now, n.drained_at is not null as drained, n.cpu_enabled, n.gpu_enabled
 
 -- name: renew_keepers
-update keeper set renewed_at = now(), lease_until = now() + make_interval(secs => %(lease)s), gone_at = null
+update keeper set
+    renewed_at = now(), gone_at = null,
+    lease_until = case when %(expires)s then now() + make_interval(secs => %(lease)s) else 'infinity' end
 where node_id = %(node)s and id = any(%(keepers)s) and fenced_at is null
 
 -- name: register_keeper
-insert into keeper (id, node_id, machine_id, boot_id, pid, version, protocol, lease_until)
-values
-    (%(keeper)s, %(node)s, %(machine)s, %(boot)s, %(pid)s, %(version)s, %(protocol)s,
-    now() + make_interval(secs => %(lease)s))
+insert into keeper (id, node_id, machine_id, boot_id, host, pid, version, protocol, lease_until)
+select
+    %(keeper)s, %(node)s, %(machine)s, %(boot)s, coalesce((select host from pilot where node_id = %(node)s), ''),
+    %(pid)s, %(version)s, %(protocol)s,
+    case when %(expires)s then now() + make_interval(secs => %(lease)s) else 'infinity' end
 on conflict (id) do update set
     renewed_at = now(), lease_until = excluded.lease_until, gone_at = null
 where keeper.fenced_at is null

@@ -10,26 +10,31 @@ create type job_state as enum
     ('registered', 'assigned', 'running', 'done', 'failed', 'killed', 'broken');
 
 -- Which database this is. A restore or a copy gives another system identifier or timeline; then the epoch is raised
--- and nothing is reaped before the keepers have said what they run.
+-- and, while it settles, nothing is claimed, moved, ended or reaped before the keepers have said what they run.
 create table cluster (
     singleton         boolean primary key default true check (singleton),
     id                uuid not null default gen_random_uuid(),
     epoch             integer not null default 1,
+    settling_since    timestamptz,
+    settling_reason   text,
     system_identifier text not null,
     timeline          integer not null,
     protocol          integer not null,
     oldest_protocol   integer not null,
     created_at        timestamptz not null default now(),
-    check (oldest_protocol <= protocol)
+    check (oldest_protocol <= protocol),
+    check ((settling_since is null) = (settling_reason is null))
 );
 
+-- Who carries out a duty for all. held_since: since when somebody does without a gap, whoever it is.
 create table leader (
     duty        text primary key,
     term        bigint not null default 0,
     holder      text,
     holder_name text,
     preferred   boolean not null default false,
-    expires     timestamptz not null default '-infinity'
+    expires     timestamptz not null default '-infinity',
+    held_since  timestamptz not null default now()
 );
 insert into leader (duty) values ('conductor');
 
@@ -81,16 +86,19 @@ create table pilot (
     gone_at     timestamptz
 );
 
+-- lease_until is infinite where the jobs outlive the lease. epoch: the cluster's when it last said what it runs.
 create table keeper (
     id              uuid primary key,
     node_id         integer not null references node on delete cascade,
     machine_id      text not null,
     boot_id         text not null,
+    host            text not null,
     pid             integer not null,
     version         text not null,
     protocol        integer not null,
     last_request    bigint not null default 0,
     report_sequence bigint not null default 0,
+    epoch           integer not null default 0,
     started_at      timestamptz not null default now(),
     renewed_at      timestamptz not null default now(),
     lease_until     timestamptz not null,
@@ -351,8 +359,8 @@ returns boolean immutable parallel safe language sql as $$
         when 'running' then to_state in ('assigned', 'done', 'failed', 'killed')
         when 'done' then to_state = 'registered'
         when 'failed' then to_state in ('registered', 'done', 'killed', 'broken')
-        when 'killed' then to_state in ('registered', 'broken')
-        when 'broken' then to_state in ('registered', 'killed')
+        when 'killed' then to_state in ('registered', 'done', 'broken')
+        when 'broken' then to_state in ('registered', 'done', 'killed')
     end
 $$;
 
@@ -438,6 +446,10 @@ $$;
 create trigger task_changed before update of state on task
     for each row when (old.state is distinct from new.state) execute function task_changed();
 
+-- The timeline that is written to now; that of the last checkpoint may still be the one before a recovery.
+create function this_timeline() returns integer stable language sql as $$
+    select ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::integer
+$$;
+
 insert into cluster (system_identifier, timeline, protocol, oldest_protocol)
-select s.system_identifier::text, c.timeline_id, 1, 1
-from pg_control_system() s, pg_control_checkpoint() c;
+select system_identifier::text, this_timeline(), 1, 1 from pg_control_system();

@@ -1,0 +1,95 @@
+"""What a pilot remembers of its database, so that it recognises one that was replaced. A small file of its folder."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic
+from typing import Any
+from uuid import UUID
+
+from orchestra.domain.models import Identity, Known
+
+SAVE_EVERY = 1.0
+"""Seconds: a report that is forgotten only makes the memory less sharp."""
+
+log = logging.getLogger(__name__)
+
+
+class Memory:
+    """The cluster, its epoch, and the highest report of each keeper that the database has committed.
+
+    `known` is replaced as a whole: the courier's thread reads it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.known = _read(path)
+        self._saved_at = 0.0
+        self._dirty = False
+
+    def meet(self, identity: Identity) -> bool:
+        """Take in which database this is; True where it is of another epoch than before."""
+        before = self.known
+        if before and (before.cluster, before.epoch) == (identity.cluster, identity.epoch):
+            return False
+        # What an edition that is gone had committed says nothing about this one.
+        self.known = Known(identity.cluster, identity.epoch)
+        self._save()
+        return before is not None
+
+    def note(self, keeper: UUID, sequence: int) -> None:
+        """Take in that the database has committed a keeper's reports up to this one."""
+        if self.known and sequence > self.known.acknowledged.get(keeper, 0):
+            self._acknowledged({**self.known.acknowledged, keeper: sequence})
+
+    def forget(self, keeper: UUID) -> None:
+        """Forget a keeper that has ended."""
+        if self.known and keeper in self.known.acknowledged:
+            rest = {k: n for k, n in self.known.acknowledged.items() if k != keeper}
+            self._acknowledged(rest)
+
+    def tick(self, now: float) -> float:
+        """Write down what is new, now and then; gives when to be called again."""
+        if not self._dirty:
+            return float("inf")
+        if now >= self._saved_at + SAVE_EVERY:
+            self._save()
+            return float("inf")
+        return self._saved_at + SAVE_EVERY
+
+    def _acknowledged(self, acknowledged: Mapping[UUID, int]) -> None:
+        assert self.known is not None
+        self.known = replace(self.known, acknowledged=acknowledged)
+        self._dirty = True
+
+    def _save(self) -> None:
+        assert self.known is not None
+        self._dirty, self._saved_at = False, monotonic()
+        record = {
+            "cluster": str(self.known.cluster),
+            "epoch": self.known.epoch,
+            "acknowledged": {str(k): n for k, n in self.known.acknowledged.items()},
+        }
+        beside = self._path.with_suffix(".new")
+        try:
+            beside.write_text(json.dumps(record), encoding="ascii")
+            os.replace(beside, self._path)
+        except OSError as error:
+            log.warning("%s cannot be written: %s", self._path, error.strerror)
+
+
+def _read(path: Path) -> Known | None:
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="ascii"))
+        acknowledged = {UUID(keeper): int(n) for keeper, n in record["acknowledged"].items()}
+        return Known(UUID(record["cluster"]), int(record["epoch"]), acknowledged)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, LookupError, AttributeError, TypeError) as error:
+        log.warning("%s cannot be read, and is begun anew: %s", path, error)
+        return None

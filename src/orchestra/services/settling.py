@@ -1,0 +1,132 @@
+"""A database that was replaced: restored from a dump, copied, or promoted from a standby that lagged behind.
+
+What it says of running jobs may be long past, and it may never have heard of some that run. So its epoch is raised and
+it *settles*: nothing is claimed, moved, ended or given away until every keeper that holds something has said what it
+runs, or an admin says to go on without it. Whoever notices first raises the epoch: an agent that attaches, the
+conductor, `user init`, `db restore`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import psycopg
+
+from orchestra.domain import human
+from orchestra.domain.errors import Foreign
+from orchestra.domain.models import Identity, Known
+from orchestra.store import cluster, moves
+from orchestra.store.database import in_transaction
+
+PATIENCE = 20.0
+"""Seconds that living pilots get to come back by themselves; their connections back off to 10 s."""
+COPIED = "it was restored, copied or promoted"
+OLDER = "it was replaced by an older one"
+
+
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """Why a database settles and since when; `nodes` are those that have not said what they run."""
+
+    reason: str
+    since: datetime
+    nodes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        if not self.nodes:
+            return f"{self.reason}; work goes on within half a minute"
+        return f"{self.reason}; nothing starts until {human.listed(self.nodes, most=5)} has said what it runs"
+
+
+def look(conn: psycopg.Connection, *, who: str) -> Identity:
+    """Give which database this is; one that is not where it was last is noticed, and settles from now on."""
+    found = cluster.read(conn)
+    if not found.in_place and cluster.move_in(conn, COPIED):
+        _note(conn, COPIED, who)
+    return cluster.read(conn).identity if not found.in_place else found.identity
+
+
+def recognise(conn: psycopg.Connection, known: Known | None, *, who: str) -> Identity:
+    """The same, for somebody who remembers a database.
+
+    Raises:
+        Foreign: it is another cluster's.
+    """
+    identity = look(conn, who=who)
+    if known is None:
+        return identity
+    if known.cluster != identity.cluster:
+        raise Foreign(
+            f"the database is that of another cluster ({identity.cluster}), not of the one whose jobs run here "
+            f"({known.cluster}).",
+            hint='Point "postgres" to the right one. Running jobs are not affected as long as their lease lasts.',
+        )
+    # A higher epoch says that somebody noticed before us.
+    if identity.epoch <= known.epoch and _is_older(conn, identity, known):
+        return begin(conn, OLDER, who=who, above=known.epoch)
+    return identity
+
+
+def _is_older(conn: psycopg.Connection, identity: Identity, known: Known) -> bool:
+    if identity.epoch < known.epoch:
+        return True
+    written = cluster.report_sequences(conn, list(known.acknowledged))
+    return any(written.get(keeper, 0) < number for keeper, number in known.acknowledged.items())
+
+
+def begin(conn: psycopg.Connection, reason: str, *, who: str, above: int = 0) -> Identity:
+    """Raise the epoch, beyond `above`, and let the database settle."""
+
+    def work() -> Identity:
+        cluster.raise_epoch(conn, reason, above)
+        _note(conn, reason, who)
+        return cluster.read(conn).identity
+
+    return in_transaction(conn, work)
+
+
+def state(conn: psycopg.Connection) -> Settling | None:
+    """Give why nothing goes on at present; None when all is well."""
+    found = cluster.read(conn)
+    if found.settling_since is None or found.identity.settling is None:
+        return None
+    return Settling(
+        found.identity.settling, found.settling_since, tuple(cluster.unheard_nodes(conn))
+    )
+
+
+def settle(conn: psycopg.Connection, *, patience: float = PATIENCE) -> bool:
+    """Go on when every keeper that holds something has said what it runs; gives whether the database has settled."""
+
+    def work() -> bool:
+        if not cluster.lock_settling(conn, patience) or cluster.unheard_nodes(conn):
+            return False
+        _go_on(conn, "orchestra", "every node has said what it runs")
+        return True
+
+    return in_transaction(conn, work)
+
+
+def accept(conn: psycopg.Connection, *, by: str) -> Sequence[str] | None:
+    """Go on at once; gives the nodes that have not said what they run, None where nothing was to settle."""
+
+    def work() -> Sequence[str] | None:
+        if not cluster.lock_settling(conn, 0):
+            return None
+        nodes = cluster.unheard_nodes(conn)
+        _go_on(conn, by, "accepted as it is")
+        return nodes
+
+    return in_transaction(conn, work)
+
+
+def _go_on(conn: psycopg.Connection, who: str, why: str) -> None:
+    cluster.end_settling(conn)
+    cluster.add_event(conn, "SETTLING", "SETTLED", who, why)
+    moves.wake_workers(conn)
+
+
+def _note(conn: psycopg.Connection, reason: str, who: str) -> None:
+    cluster.add_event(conn, "SETTLED", "SETTLING", who, reason)
