@@ -6,6 +6,7 @@ A plan is read, not timed: no statement walks a big table from end to end, and w
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -51,7 +52,10 @@ update task set state = 'RUNNING', rank = id, work_started_at = now();
 @pytest.fixture(scope="module")
 def crowded(database_server: Server) -> Iterator[World]:
     """A database with a million jobs, half of them over; one for the whole file."""
-    with database_server.clone("crowded") as url, connect(url, statement_timeout=300) as conn:
+    with (
+        database_server.clone(f"crowded_{secrets.token_hex(4)}") as url,
+        connect(url, statement_timeout=300) as conn,
+    ):
         world = World(conn)
         pilot = world.pilot("filler")
         version = world.dataset_version(JOBS_EACH)

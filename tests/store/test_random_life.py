@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 from collections.abc import Iterator, Sequence
 
 import psycopg
@@ -146,7 +147,10 @@ create trigger audit_task after update on task for each row
 
 @pytest.fixture(scope="module")
 def connections(database_server: Server) -> Iterator[Sequence[psycopg.Connection]]:
-    with database_server.clone("random_life") as url, contextlib.ExitStack() as stack:
+    with (
+        database_server.clone(f"random_life_{secrets.token_hex(4)}") as url,
+        contextlib.ExitStack() as stack,
+    ):
         found = [stack.enter_context(connect(url)) for _ in range(PILOTS + 1)]
         found[0].execute(_AUDIT)
         yield found
