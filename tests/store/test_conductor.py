@@ -194,6 +194,8 @@ def test_a_deleted_task_is_purged_and_its_events_stay(world: World) -> None:
         "select (select count(*) from task), (select count(*) from job)"
     ).fetchone()
     assert left == (0, 0)
+    manifests = "select (select count(*) from dataset_version), (select count(*) from dataset_file)"
+    assert world.conn.execute(manifests).fetchone() == (0, 0)
     assert world.conn.execute("select from event where to_state = 'deleted'").fetchone() is not None
 
 

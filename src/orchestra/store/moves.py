@@ -265,11 +265,14 @@ def purge_deleted(conn: psycopg.Connection, limit: int) -> bool:
     rows = _rows(conn, SQL.deleted_tasks)
     if not rows:
         return False
-    params = {"task": rows[0]["id"], "limit": limit}
-    removed = conn.execute(SQL.purge_attempts, params).rowcount
-    removed = removed or conn.execute(SQL.purge_jobs, params).rowcount
-    if not removed:
-        conn.execute(SQL.purge_task, params)
+    task = rows[0]["id"]
+    versions = [row["id"] for row in _rows(conn, SQL.lonely_versions, {"task": task})]
+    params = {"task": task, "versions": versions, "limit": limit}
+    for statement in (SQL.purge_attempts, SQL.purge_jobs, SQL.purge_files):
+        if conn.execute(statement, params).rowcount:
+            return True
+    for statement in (SQL.purge_task, SQL.purge_versions, SQL.purge_datasets):
+        conn.execute(statement, params)
     return True
 
 
