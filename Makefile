@@ -1,9 +1,10 @@
 # Needs Python 3.11 or later and make. Everything else goes into .venv, at the versions of constraints.txt.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format constraints clean
+.PHONY: help setup demo test ordeal check format constraints clean
 
 BIN := .venv/bin
 WORKERS ?= auto
+SECONDS ?= 300
 export PYTHON
 
 help:    ## show this
@@ -16,6 +17,11 @@ demo:    ## train a real model over a grid of 36 configurations, start to end
 test:    ## run all tests (WORKERS=n sets how many at a time)
 	@tools/setup dev
 	@$(BIN)/python -m pytest -n $(WORKERS) $(TESTS)
+
+ordeal:  ## attack real pilots and PostgreSQL with kill -9 and worse, for SECONDS (300); SEED=n does one again
+	@tools/setup dev
+	@PYTHONPATH=tests $(BIN)/python -m ordeal.run --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) \
+		$(if $(ROUND),--round $(ROUND)) $(if $(RESTORE),--restore)
 
 check:   ## formatter, linter, types and the direction of imports
 	@tools/setup dev

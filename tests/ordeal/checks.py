@@ -1,0 +1,252 @@
+"""What must hold after an ordeal, whatever was done: pure functions from facts to violations in words."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+
+from orchestra.domain.states import ENDED_JOB_STATES, ENDED_TASK_STATES, JobState, TaskState
+from orchestra.domain.transitions import job_moves, task_moves
+from orchestra.domain.verdicts import POISONOUS_LOSSES
+from ordeal.facts import Attempt, Facts, Job, JobName, Life
+
+GRACE = 1.0
+"""Seconds that the jobs of an ordeal get between TERM and KILL."""
+SLACK = GRACE + 2.0
+"""Seconds within which keepers and agents that can run have done what is theirs, on a busy machine."""
+MOST_SHARE, MOST_IDLE_SHARE = 0.7, 0.2
+"""Of a core: a loop that waits for nothing takes all that it gets."""
+
+Violations = Iterator[str]
+
+
+def violations(facts: Facts) -> list[str]:
+    """Give everything that should not be, by check."""
+    return [f"{check.__name__}: {found}" for check in CHECKS for found in check(facts)]
+
+
+def at_rest(facts: Facts) -> Violations:
+    """Every task, job and attempt has come to an end."""
+    yield from facts.unsettled
+    for task in facts.tasks:
+        if TaskState(task.state) not in ENDED_TASK_STATES:
+            yield f"task {task.name} is still {task.state}"
+    for job in facts.jobs:
+        if JobState(job.state) not in ENDED_JOB_STATES:
+            yield f"job {_name(job.name)} is still {job.state}"
+    for row in facts.attempts:
+        if not row.ended and not row.lost:
+            yield f"attempt {_title(row)} is still open"
+
+
+def moved_along_the_table(facts: Facts) -> Violations:
+    """States changed as section 4 allows, and no other way."""
+    jobs = {(before.value, after.value) for before, after in job_moves()}
+    tasks = {(before.value, after.value) for before, after in task_moves()}
+    for move in facts.moves:
+        if (move.before, move.after) not in (tasks if move.ordinal is None else jobs):
+            yield f"{move.task}/{move.ordinal} went from {move.before} to {move.after}"
+
+
+def has_its_events(facts: Facts) -> Violations:
+    """Every change left its event in the same transaction: its own, or one of its task for a mass move."""
+    own = {(e.transaction, e.task, e.ordinal, e.after) for e in facts.events}
+    of_task = {(e.transaction, e.task) for e in facts.events if e.ordinal is None}
+    for move in facts.moves:
+        if (move.transaction, move.task, move.ordinal, move.after) in own:
+            continue
+        if move.ordinal is None or (move.transaction, move.task) not in of_task:
+            yield f"{move.task}/{move.ordinal} became {move.after} without an event"
+    yield from _broken_chains(facts)
+
+
+def _broken_chains(facts: Facts) -> Violations:
+    chains = defaultdict(list)
+    for event in facts.events:
+        if event.kind == "task":
+            chains[event.task].append(event)
+    for task, chain in chains.items():
+        for first, second in pairwise(chain):
+            if first.after != second.before:
+                yield f"the events of task {task} go from {first.after} on with {second.before}"
+
+
+def counted_exactly(facts: Facts) -> Violations:
+    """Lists showed what count(*) gives, at every look."""
+    yield from facts.miscounts
+
+
+def accepted_once(facts: Facts) -> Violations:
+    """What was accepted was the latest attempt, and each success that was accepted made its job done, once."""
+    for each in facts.acceptances:
+        if each.number != each.latest:
+            yield f"attempt {_name(each.job)}/{each.number} was accepted while {each.latest} was the latest"
+    successes = Counter(a.job for a in facts.acceptances if a.success)
+    moves = Counter(
+        (m.task, m.ordinal) for m in facts.moves if m.ordinal is not None and m.after == "done"
+    )
+    for job in successes.keys() | moves.keys():
+        if successes[job] != moves[job]:
+            yield f"job {_name(job)} became done {moves[job]} times by {successes[job]} accepted successes"
+
+
+def agrees_with_the_truth(facts: Facts) -> Violations:
+    """The database says of every attempt what the job itself wrote down."""
+    lives = {life.token: life for life in facts.lives}
+    rows = {row.token: row for row in facts.attempts}
+    for life in facts.lives:
+        row = rows.get(life.token)
+        if row is None:
+            yield f"attempt {_life(life)} ran, and the database never granted it"
+        elif (row.job, row.number) != (life.job, life.attempt):
+            yield f"attempt {_life(life)} is {_title(row)} in the database"
+    for row in facts.attempts:
+        if row.cause == "exit" and (problem := _exit_is_false(row, lives.get(row.token))):
+            yield problem
+    for job in facts.jobs:
+        yield from _falsely_done(job, facts)
+
+
+def _exit_is_false(row: Attempt, life: Life | None) -> str | None:
+    if life is None or life.status is None:
+        return f"attempt {_title(row)} ended with {row.exit_status}, and never said so itself"
+    if life.status != row.exit_status:
+        return f"attempt {_title(row)} ended with {life.status}, not {row.exit_status}"
+    return None
+
+
+def _falsely_done(job: Job, facts: Facts) -> Violations:
+    if job.state != "done":
+        return
+    found = [r for r in facts.attempts if r.job == job.name and r.number == job.done_attempt]
+    if not any(r.accepted and r.cause == "exit" and r.exit_status == 0 for r in found):
+        yield f"job {_name(job.name)} is done by attempt {job.done_attempt}, which was no success"
+    if found and job.linked != found[0].folder_number:
+        yield f"job {_name(job.name)}: its link points at {job.linked}, not at {found[0].folder_number}"
+
+
+def never_twice_at_once(facts: Facts) -> Violations:
+    """Two attempts of a job overlapped only where the keeper of the earlier one could not run."""
+    rows = {row.token: row for row in facts.attempts}
+    numbers = {life.token: life.attempt for life in facts.lives}
+    for life in facts.lives:
+        for other in life.beside:
+            earlier = min((life.token, other), key=lambda token: numbers.get(token, 0))
+            row = rows.get(earlier)
+            if row is None or not _could_not_run(facts, row.keeper, life.began):
+                yield f"attempt {_life(life)} began at {life.began:.2f} beside {other} ({numbers.get(other)})"
+
+
+def _could_not_run(facts: Facts, keeper_id: str, at: float) -> bool:
+    keeper = facts.keepers.get(keeper_id)
+    if keeper is None:
+        return False
+    if keeper.was_stopped(at - SLACK, at):
+        return True
+    # What a killed keeper leaves is ended by its agent, as soon as there is one.
+    agentless = facts.agentless.get(keeper.node, [])
+    dead = keeper.killed is not None and keeper.killed <= at
+    return dead and any(span.touches(at - SLACK, at) for span in agentless)
+
+
+def no_outcome_lost(facts: Facts) -> Violations:
+    """How a job ended is known wherever its keeper can have seen it."""
+    rows = {row.token: row for row in facts.attempts}
+    for life in facts.lives:
+        row = rows.get(life.token)
+        if row is None or life.ended is None or not _was_seen(facts, row.keeper, life.ended):
+            continue
+        if row.cause == "exit" or (row.cause == "signal" and life.token in facts.killed_jobs):
+            continue
+        if row.cause not in ("ended", "lease", "timeout"):  # ended by the keeper in that moment
+            yield f"attempt {_life(life)} ended with {life.status}; the database says {row.cause}: {row.reason}"
+
+
+def _was_seen(facts: Facts, keeper_id: str, ended: float) -> bool:
+    keeper = facts.keepers.get(keeper_id)
+    if keeper is None or keeper.killed is None:
+        return True
+    in_time = ended < keeper.killed - SLACK
+    return in_time and not keeper.was_stopped(ended, keeper.killed)
+
+
+def failed_for_a_reason(facts: Facts) -> Violations:
+    """A job failed by itself, by its time limit, by the ordeal's KILL, or was lost too often; no task was held."""
+    tasks = {task.name: task for task in facts.tasks}
+    rows: dict[JobName, list[Attempt]] = defaultdict(list)
+    for row in sorted(facts.attempts, key=lambda row: row.number):
+        rows[row.job].append(row)
+    for job in facts.jobs:
+        if job.state == "failed" and not _explained(
+            facts, tasks[job.name[0]].has_timeout, rows[job.name]
+        ):
+            last = rows[job.name][-1] if rows[job.name] else None
+            yield f"job {_name(job.name)} failed: {last and (last.cause, last.reason)}"
+    for task in facts.tasks:
+        for reason in task.holds:
+            yield f"task {task.name} was held: {reason}"
+
+
+def _explained(facts: Facts, has_timeout: bool, rows: list[Attempt]) -> bool:
+    if not rows:
+        return False
+    last = rows[-1]
+    if last.cause == "exit":
+        return last.exit_status != 0
+    if last.cause == "timeout":
+        return has_timeout
+    if last.cause == "signal":
+        return last.token in facts.killed_jobs
+    return sum(row.lost for row in rows) >= POISONOUS_LOSSES and (last.lost or last.cause == "lost")
+
+
+def folders_of_their_own(facts: Facts) -> Violations:
+    """No two attempts wrote into one folder, unless their task asked for it."""
+    resume = {task.name for task in facts.tasks if task.resume}
+    owners: dict[str, Life] = {}
+    for life in facts.lives:
+        first = owners.setdefault(life.folder, life)
+        if first.token != life.token and life.job[0] not in resume:
+            yield f"attempts {_life(first)} and {_life(life)} shared {life.folder}"
+
+
+def nothing_left(facts: Facts) -> Violations:
+    """No process of a job, a keeper or an agent is there any more."""
+    yield from facts.leftovers
+
+
+def nobody_spins(facts: Facts) -> Violations:
+    """No agent and no keeper used a core for nothing."""
+    for load in facts.loads:
+        if load.share > (MOST_IDLE_SHARE if load.idle else MOST_SHARE):
+            when = "while there was nothing to do" if load.idle else "at work"
+            yield f"{load.who} used {load.share:.0%} of a core for {load.seconds:.1f} s {when}"
+
+
+CHECKS: tuple[Callable[[Facts], Violations], ...] = (
+    at_rest,
+    moved_along_the_table,
+    has_its_events,
+    counted_exactly,
+    accepted_once,
+    agrees_with_the_truth,
+    never_twice_at_once,
+    no_outcome_lost,
+    failed_for_a_reason,
+    folders_of_their_own,
+    nothing_left,
+    nobody_spins,
+)
+
+
+def _name(job: JobName) -> str:
+    return f"{job[0]}/{job[1]}"
+
+
+def _title(row: Attempt) -> str:
+    return f"{_name(row.job)}/{row.number}"
+
+
+def _life(life: Life) -> str:
+    return f"{_name(life.job)}/{life.attempt}"

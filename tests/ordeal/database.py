@@ -1,0 +1,180 @@
+"""The ordeal's own PostgreSQL, which is killed, stopped and replaced; triggers that see every change."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+
+from orchestra.store import dump, embedded, postmaster
+from orchestra.store.database import connect
+from orchestra.store.migrate import migrate
+from ordeal import processes
+
+# What was committed must outlive a kill -9 of the server, as it does a crash; a power cut is not tried.
+SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "max_connections": "80",
+    "shared_buffers": "32MB",
+    "fsync": "off",
+}
+
+AUDIT = """
+create schema ordeal;
+create table ordeal.move (
+    id bigint generated always as identity, xid xid8 not null default pg_current_xact_id(),
+    task text not null, ordinal integer, before text not null, after text not null
+);
+create table ordeal.acceptance (
+    id bigint generated always as identity, task text not null, ordinal integer not null, number integer not null,
+    latest integer not null, success boolean not null
+);
+create function ordeal.job_moved() returns trigger language plpgsql as $$
+begin
+    insert into ordeal.move (task, ordinal, before, after)
+    values ((select name from orchestra.task where id = new.task_id), new.ordinal, old.state, new.state);
+    return null;
+end $$;
+create function ordeal.task_moved() returns trigger language plpgsql as $$
+begin
+    insert into ordeal.move (task, before, after) values (new.name, old.state, new.state);
+    return null;
+end $$;
+create function ordeal.accepted() returns trigger language plpgsql as $$
+begin
+    insert into ordeal.acceptance (task, ordinal, number, latest, success)
+    select t.name, j.ordinal, new.number, j.attempt, new.cause = 'exit' and new.exit_status = 0
+    from orchestra.job j join orchestra.task t on t.id = j.task_id
+    where j.task_id = new.task_id and j.ordinal = new.ordinal;
+    return null;
+end $$;
+create trigger ordeal_job after update on orchestra.job for each row
+    when (old.state <> new.state) execute function ordeal.job_moved();
+create trigger ordeal_task after update on orchestra.task for each row
+    when (old.state <> new.state) execute function ordeal.task_moved();
+create trigger ordeal_attempt after update on orchestra.attempt for each row
+    when (new.accepted and old.accepted is distinct from true) execute function ordeal.accepted();
+"""
+
+_FIGURES = (
+    "registered",
+    "assigned",
+    "testing",
+    "running",
+    "failed",
+    "done",
+    "kill",
+    "killed",
+    "broken",
+)
+_MISCOUNTS = f"""
+with counted as (
+    select task_id, {", ".join(f"sum({f}) as {f}" for f in _FIGURES)} from task_count group by task_id
+), true_figures as (
+    select task_id, job_figure(state, is_test, kill_requested, keeper_id is not null) as figure, count(*) as jobs
+    from job group by 1, 2
+)
+select t.name, f.figure, f.listed, coalesce(j.jobs, 0)
+from counted c
+join task t on t.id = c.task_id
+cross join lateral (values {", ".join(f"('{f}', c.{f})" for f in _FIGURES)}) as f (figure, listed)
+left join true_figures j on j.task_id = c.task_id and j.figure = f.figure
+where f.listed <> coalesce(j.jobs, 0)
+"""
+
+
+@dataclass
+class Database:
+    """A server in a folder of its own. `url` goes straight to it, over TCP."""
+
+    folder: Path
+    port: int = field(default_factory=lambda: _free_port())
+    url: str = ""
+
+    def start(self) -> None:
+        """Start it, however it ended before; wait until it answers."""
+        settings = {**SETTINGS, "port": str(self.port)}
+        address = embedded.ensure_running(self.folder / "data", settings=settings)
+        password = address.partition("//orchestra:")[2].partition("@")[0]
+        self.url = f"postgresql://orchestra:{password}@127.0.0.1:{self.port}/orchestra"
+
+    def prepare(self) -> None:
+        """Make the schema and the triggers that watch it."""
+        with connect(self.url) as conn:
+            migrate(conn)
+            conn.execute(AUDIT)
+
+    def through(self, port: int) -> str:
+        """Give its address by way of a proxy."""
+        return self.url.replace(f":{self.port}/", f":{port}/")
+
+    @contextmanager
+    def connection(self) -> Iterator[psycopg.Connection]:
+        with connect(self.url, name="ordeal", connect_timeout=2) as conn:
+            yield conn
+
+    def miscounts(self) -> list[str]:
+        """Give the figures of lists that differ from count(*), in one look."""
+        with self.connection() as conn:
+            rows = conn.execute(_MISCOUNTS).fetchall()
+        return [
+            f"{task}: {figure} is listed as {listed}, is {true}"
+            for task, figure, listed, true in rows
+        ]
+
+    # Harm
+
+    def pids(self) -> list[int]:
+        """Give its processes, the postmaster first."""
+        facts = postmaster.postmaster(postmaster.Place(self.folder / "data"))
+        return processes.with_child_processes(int(facts[0])) if facts else []
+
+    def kill(self, *, all_at_once: bool) -> None:
+        """Kill the postmaster; its children see that sooner or later, unless they are killed as well."""
+        for pid in self.pids()[: None if all_at_once else 1]:
+            self._send(pid, signal.SIGKILL)
+
+    def kill_backend(self, pick: float) -> None:
+        """Kill one process of it, which has the postmaster end and start all others."""
+        children = self.pids()[1:]
+        if children:
+            self._send(children[int(pick * len(children))], signal.SIGKILL)
+
+    def send_all(self, number: signal.Signals) -> None:
+        for pid in self.pids():
+            self._send(pid, number)
+
+    @staticmethod
+    def _send(pid: int, number: signal.Signals) -> None:
+        if "postgres" in " ".join(processes.command(pid)):  # a pid file can be old
+            processes.send(pid, number)
+
+    def dump(self) -> None:
+        dump.dump(self.url, self.folder / "dump")
+
+    def restore(self) -> None:
+        dump.restore(self.url, self.folder / "dump")
+
+    def stop(self) -> None:
+        self.send_all(signal.SIGCONT)
+        embedded.stop(self.folder / "data", mode="immediate")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def make_folder(path: Path) -> Path:
+    """Make a folder that the server's account may pass through."""
+    path.mkdir()
+    os.chmod(path, 0o711)  # noqa: PTH101
+    return path

@@ -1,0 +1,69 @@
+"""A pilot for an ordeal: `python pilot.py URL NODE FOLDER [--elsewhere] [--draining]`.
+
+It serves a node as `maestro pilot run` does, but all its times are short: lease, renewal, comparison, the conductor's
+margin. `--elsewhere` has it say that it runs on another machine.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+
+from orchestra.conductor import leases
+from orchestra.conductor import run as conductor
+from orchestra.domain.errors import OrchestraError
+from orchestra.pilot import options, reconcile
+from orchestra.pilot.agent import DRAINING, PilotOptions, run
+from orchestra.store.database import connect
+from orchestra.store.datafolder import Host, this_host
+from ordeal.schedule import LEASE
+
+MARGIN = 4.0
+"""Seconds beyond lease and grace: a busy machine's keeper needs some."""
+PATIENCE = 12.0
+"""Seconds that a replaced database waits: more than couriers back off."""
+
+
+def shorten() -> None:
+    """Make seconds of what takes minutes."""
+    reconcile.RENEW_EVERY = 1.0
+    reconcile.RECONCILE_EVERY = 4.0
+    conductor.LEASES_EVERY = 1.0
+    leases.BURIAL_AFTER = 4.0
+
+
+def pretend_to_be_elsewhere() -> None:
+    host = this_host()
+    options.this_host = lambda: Host("another-machine", host.boot_id, "elsewhere")  # type: ignore[attr-defined]
+
+
+def main() -> int:
+    url, node, folder, *flags = sys.argv[1:]
+    shorten()
+    if "--elsewhere" in flags:
+        pretend_to_be_elsewhere()
+    join = partial(connect, url, name=f"pilot {node}")
+    arguments = [sys.executable, __file__, url, node, folder, *(f for f in flags if f != DRAINING)]
+    wish = PilotOptions(
+        node=node,
+        cluster="ordeal",
+        connect=join,
+        lease=LEASE,
+        draining=DRAINING in flags,
+        foreground=False,
+        relaunch=tuple(arguments),
+        conductor=lambda stop: conductor.run(
+            join, stop, name=node, margin=MARGIN, patience=PATIENCE
+        ),
+        state_folder=Path(folder),
+    )
+    try:
+        return run(wish)
+    except OrchestraError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

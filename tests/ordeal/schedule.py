@@ -1,0 +1,271 @@
+"""What is to happen when: a pure function of the seed, so that a failure can be run again."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+Harm = Callable[[random.Random, float, int], list["Step"]]
+
+LEASE = 5.0
+"""Seconds; a stop may last for less or for more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something to do, `at` seconds after the beginning."""
+
+    at: float
+    what: str
+    args: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        args = " ".join(f"{key}={value}" for key, value in self.args.items())
+        return f"{self.at:7.2f}  {self.what} {args}"
+
+
+@dataclass(frozen=True, slots=True)
+class JobPlan:
+    """What one job does. `fails` holds the attempts that fail, or "always"."""
+
+    seconds: float
+    fails: tuple[int | str, ...] = ()
+    status: int = 3
+    children: int = 0
+    lingers: float = 0.0
+    stubborn: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPlan:
+    """A task to create."""
+
+    name: str
+    jobs: tuple[JobPlan, ...]
+    test_jobs: int = 0
+    retries: int = 0
+    timeout: float | None = None
+    resume: bool = False
+    queue: str = "cpu"
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """All of one ordeal."""
+
+    seed: int
+    seconds: float
+    nodes: int
+    small_disk: bool
+    tasks: tuple[TaskPlan, ...]
+    steps: tuple[Step, ...]
+
+
+def plan(seed: int, seconds: float, *, calm: bool = False, restore: bool = False) -> Schedule:
+    """Give what the seed stands for. `calm` leaves everything out that does harm."""
+    dice = random.Random(seed)
+    nodes = dice.choice((1, 2, 2, 3))
+    small_disk = dice.random() < 0.5
+    tasks, steps = [], []
+    for number, at in enumerate(_moments(dice, seconds, 1.8)):
+        tasks.append(_task(dice, f"t{number}"))
+        steps.append(Step(at, "submit", {"task": number}))
+    if not calm:
+        for at in _moments(dice, seconds, 2.5, first=3.0):
+            steps += _harm(dice, at, nodes, small_disk)
+        for at in _moments(dice, seconds, 1.6, first=2.0):
+            steps.append(_wish(dice, at))
+        if restore:
+            steps += _restore(dice, seconds)
+    steps.sort(key=lambda step: step.at)
+    return Schedule(seed, seconds, nodes, small_disk, tuple(tasks), tuple(steps))
+
+
+def _moments(
+    dice: random.Random, seconds: float, mean: float, *, first: float = 0.0
+) -> list[float]:
+    moments, at = [], first
+    while at < seconds:
+        moments.append(round(at, 2))
+        at += dice.uniform(0.2, 2 * mean - 0.2)
+    return moments
+
+
+# Work
+
+
+def _task(dice: random.Random, name: str) -> TaskPlan:
+    kind = dice.choice(
+        (
+            "quick",
+            "mixed",
+            "mixed",
+            "mixed",
+            "rough",
+            "tested",
+            "tested",
+            "doomed",
+            "slow",
+            "resumed",
+        )
+    )
+    queue = "gpu" if dice.random() < 0.2 else "cpu"
+    if kind == "quick":
+        jobs = tuple(JobPlan(dice.choice((0.0, 0.02, 0.05))) for _ in range(dice.randint(15, 40)))
+        return TaskPlan(name, jobs, queue=queue)
+    if kind == "rough":
+        return TaskPlan(name, _jobs(dice, 5, 9, rough=True), retries=1, queue=queue)
+    if kind == "tested":
+        return TaskPlan(name, _jobs(dice, 6, 12), test_jobs=3, retries=1, queue=queue)
+    if kind == "doomed":
+        jobs = tuple(JobPlan(0.2, ("always",)) for _ in range(dice.randint(3, 6)))
+        return TaskPlan(name, jobs, test_jobs=2, queue=queue)
+    if kind == "slow":
+        jobs = tuple(JobPlan(dice.uniform(0.2, 4.0)) for _ in range(dice.randint(3, 6)))
+        return TaskPlan(name, jobs, timeout=2.0, queue=queue)
+    if kind == "resumed":
+        return TaskPlan(name, _jobs(dice, 4, 8), retries=2, resume=True, queue=queue)
+    return TaskPlan(name, _jobs(dice, 8, 16), retries=2, queue=queue)
+
+
+def _jobs(
+    dice: random.Random, least: int, most: int, *, rough: bool = False
+) -> tuple[JobPlan, ...]:
+    return tuple(_job(dice, rough) for _ in range(dice.randint(least, most)))
+
+
+def _job(dice: random.Random, rough: bool) -> JobPlan:
+    fails: tuple[int | str, ...] = dice.choice(((), (), (), (1,), (1, 2), ("always",)))
+    return JobPlan(
+        seconds=round(dice.choice((0.05, 0.2, 0.5, 1.0, 2.5)) * dice.uniform(0.5, 1.5), 3),
+        fails=fails if dice.random() < 0.6 else (),
+        status=dice.randint(1, 125),
+        children=dice.choice((0, 1, 2, 3)) if rough else 0,
+        lingers=dice.choice((0.0, 5.0)) if rough else 0.0,
+        stubborn=rough and dice.random() < 0.5,
+    )
+
+
+# Harm
+
+
+def _harm(dice: random.Random, at: float, nodes: int, small_disk: bool) -> list[Step]:
+    kinds = {
+        "kill": 6, "stop": 5, "net": 6, "database": 3, "fight": 2, "full": 2 * small_disk, "kill_job": 2,
+        "kill_conductor": 2, "leave": 2, "stop_database": 1, "crash_again": 2, "kill_backend": 1,
+    }  # fmt: skip
+    kind = dice.choices(list(kinds), list(kinds.values()))[0]
+    node = dice.randrange(nodes)
+    return _HARM[kind](dice, at, node)
+
+
+def _kill(dice: random.Random, at: float, node: int) -> list[Step]:
+    who = dice.choice(("agent", "agent", "keeper", "both"))
+    return [Step(at, "kill", {"who": who, "node": node, "away": _pause(dice)})]
+
+
+def _stop(dice: random.Random, at: float, node: int) -> list[Step]:
+    who = dice.choice(("agent", "agent", "keeper", "both", "job"))
+    seconds = round(dice.choice((0.3, 1.5, 0.7 * LEASE, 2.5 * LEASE)) * dice.uniform(0.8, 1.2), 2)
+    return [Step(at, "stop", {"who": who, "node": node, "seconds": seconds})]
+
+
+def _net(dice: random.Random, at: float, node: int) -> list[Step]:
+    mode = dice.choice(("refuse", "stall", "cut", "cut", "cut", "slow"))
+    args: dict[str, Any] = {"mode": mode, "node": node if dice.random() < 0.7 else "all"}
+    args["seconds"] = round(
+        dice.choice((0.5, 2.0, 0.7 * LEASE, 2 * LEASE)) * dice.uniform(0.7, 1.2), 2
+    )
+    if mode == "cut":
+        args |= {"after": int(10 ** dice.uniform(0.5, 4.3)), "way": dice.choice(("up", "down"))}
+        args["seconds"] = round(dice.uniform(0.5, 5.0), 2)
+    return [Step(at, "net", args)]
+
+
+def _database(dice: random.Random, at: float, node: int) -> list[Step]:
+    return [Step(at, "kill_database", {"away": _pause(dice)})]
+
+
+def _crash_again(dice: random.Random, at: float, node: int) -> list[Step]:
+    """Kill what is just coming back, again and again."""
+    who = dice.choice(("agent", "both", "database"))
+    steps = []
+    for _ in range(dice.randint(2, 4)):
+        if who == "database":
+            steps.append(Step(round(at, 2), "kill_database", {"away": 0.0}))
+        else:
+            steps.append(Step(round(at, 2), "kill", {"who": who, "node": node, "away": 0.0}))
+        at += dice.uniform(0.3, 1.5)
+    return steps
+
+
+def _anywhere(what: str, **fixed: Callable[[random.Random], Any]) -> Harm:
+    """Make a harm that is not done to one node."""
+
+    def make(dice: random.Random, at: float, _node: int) -> list[Step]:
+        return [Step(at, what, {key: roll(dice) for key, roll in fixed.items()})]
+
+    return make
+
+
+def _one(what: str, **fixed: Callable[[random.Random], Any]) -> Harm:
+    def make(dice: random.Random, at: float, node: int) -> list[Step]:
+        args = {key: roll(dice) for key, roll in fixed.items()}
+        return [Step(at, what, {"node": node, **args})]
+
+    return make
+
+
+def _pause(dice: random.Random) -> float:
+    return round(dice.choice((0.0, 0.3, 2.0, 1.5 * LEASE)) * dice.uniform(0.5, 1.5), 2)
+
+
+def _some_seconds(dice: random.Random) -> float:
+    return round(dice.uniform(1.0, 6.0), 2)
+
+
+_HARM: dict[str, Harm] = {
+    "kill": _kill,
+    "stop": _stop,
+    "net": _net,
+    "database": _database,
+    "crash_again": _crash_again,
+    "fight": _one("fight", elsewhere=lambda dice: dice.random() < 0.4, seconds=_some_seconds),
+    "full": _anywhere("full", seconds=_some_seconds),
+    "kill_job": _one("kill_job", pick=random.Random.random),
+    "kill_conductor": _one("kill_conductor", away=_pause),
+    "leave": _one("leave", how=lambda dice: dice.choice(("signal", "stop", "now", "drain"))),
+    "stop_database": _anywhere("stop_database", seconds=_some_seconds),
+    "kill_backend": _anywhere("kill_backend", pick=random.Random.random),
+}
+
+
+# What people ask for
+
+
+def _wish(dice: random.Random, at: float) -> Step:
+    wishes = {
+        "hold": 3, "release": 4, "kill": 2, "retry": 4, "retry_all": 1, "job_kill": 3, "job_retry": 4,
+    }  # fmt: skip
+    wish = dice.choices(list(wishes), list(wishes.values()))[0]
+    typed = dice.random() < 0.1
+    return Step(
+        at,
+        "wish",
+        {
+            "wish": wish,
+            "pick": round(dice.random(), 4),
+            "job": round(dice.random(), 4),
+            "typed": typed,
+        },
+    )
+
+
+def _restore(dice: random.Random, seconds: float) -> list[Step]:
+    dumped = dice.uniform(0.2, 0.4) * seconds
+    return [
+        Step(round(dumped, 2), "dump", {}),
+        Step(round(dumped + dice.uniform(2.0, 0.4 * seconds), 2), "restore", {}),
+    ]

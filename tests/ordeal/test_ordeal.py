@@ -1,0 +1,23 @@
+"""Short ordeals with fixed seeds; `make ordeal` runs as many as one likes."""
+
+from __future__ import annotations
+
+import pytest
+
+from ordeal.run import Ordeal
+from ordeal.schedule import plan
+from ordeal.seeds import KEPT
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+
+@pytest.mark.parametrize(("seed", "seconds", "restore"), KEPT)
+def test_nothing_is_lost_and_nothing_runs_twice(seed: int, seconds: float, restore: bool) -> None:
+    verdict = Ordeal(plan(seed, seconds, restore=restore)).run()
+    assert not verdict.violations, verdict
+
+
+def test_without_harm_every_job_runs_as_planned() -> None:
+    verdict = Ordeal(plan(4, 5.0, calm=True)).run()
+    assert not verdict.violations, verdict
+    assert not any(row.lost for row in verdict.facts.attempts)

@@ -1,0 +1,25 @@
+"""A schedule is a function of its seed, and brings every kind of harm."""
+
+from __future__ import annotations
+
+from ordeal.faults import Faults
+from ordeal.schedule import plan
+
+
+def test_a_seed_gives_the_same_schedule_again() -> None:
+    assert plan(7, 40.0) == plan(7, 40.0)
+    assert plan(7, 40.0) != plan(8, 40.0)
+
+
+def test_every_harm_occurs_and_can_be_done() -> None:
+    steps = [step for seed in range(40) for step in plan(seed, 40.0, restore=True).steps]
+    kinds = {step.what for step in steps}
+    assert kinds == {name[1:] for name in vars(Faults) if name[1:] in kinds}
+    assert kinds >= {
+        "submit", "wish", "kill", "stop", "net", "kill_database", "kill_backend", "stop_database", "fight", "full",
+        "kill_job", "kill_conductor", "leave", "dump", "restore",
+    }  # fmt: skip
+
+
+def test_a_calm_one_only_submits() -> None:
+    assert {step.what for step in plan(3, 40.0, calm=True).steps} == {"submit"}
