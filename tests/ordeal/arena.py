@@ -75,6 +75,7 @@ class Arena:
         self.loads: list[Load] = []
         self._samples: dict[tuple[str, int], deque[tuple[float, float]]] = {}
         self.closing = False
+        self.restored: float | None = None
 
     def open(self) -> None:
         """Start the database, make the nodes."""

@@ -97,15 +97,20 @@ def agrees_with_the_truth(facts: Facts) -> Violations:
     rows = {row.token: row for row in facts.attempts}
     for life in facts.lives:
         row = rows.get(life.token)
-        if row is None:
+        if row is None and not _forgotten(facts, life.began):
             yield f"attempt {_life(life)} ran, and the database never granted it"
-        elif (row.job, row.number) != (life.job, life.attempt):
+        elif row and (row.job, row.number) != (life.job, life.attempt):
             yield f"attempt {_life(life)} is {_title(row)} in the database"
     for row in facts.attempts:
         if row.cause == "exit" and (problem := _exit_is_false(row, lives.get(row.token))):
             yield problem
     for job in facts.jobs:
         yield from _falsely_done(job, facts)
+
+
+def _forgotten(facts: Facts, at: float) -> bool:
+    """Whether something may be unknown because the database was replaced by an older one after it."""
+    return facts.restored is not None and at < facts.restored + SLACK
 
 
 def _exit_is_false(row: Attempt, life: Life | None) -> str | None:
@@ -122,7 +127,7 @@ def _falsely_done(job: Job, facts: Facts) -> Violations:
     found = [r for r in facts.attempts if r.job == job.name and r.number == job.done_attempt]
     if not any(r.accepted and r.cause == "exit" and r.exit_status == 0 for r in found):
         yield f"job {_name(job.name)} is done by attempt {job.done_attempt}, which was no success"
-    if found and job.linked != found[0].folder_number:
+    if found and facts.restored is None and job.linked != found[0].folder_number:
         yield f"job {_name(job.name)}: its link points at {job.linked}, not at {found[0].folder_number}"
 
 
@@ -156,6 +161,8 @@ def no_outcome_lost(facts: Facts) -> Violations:
     for life in facts.lives:
         row = rows.get(life.token)
         if row is None or life.ended is None or not _was_seen(facts, row.keeper, life.ended):
+            continue
+        if _forgotten(facts, life.ended):
             continue
         if row.cause == "exit" or (row.cause == "signal" and life.token in facts.killed_jobs):
             continue

@@ -99,7 +99,7 @@ def moves(conn: psycopg.Connection) -> list[Move]:
     """Read what the triggers saw."""
     rows = conn.execute(
         f"select t.xid::text::bigint, {_bare('t.task')}, t.ordinal, t.before, t.after "
-        "from ordeal.move t order by t.id"
+        "from audit_move t order by t.id"
     )
     return [Move(*row) for row in rows]
 
@@ -107,7 +107,7 @@ def moves(conn: psycopg.Connection) -> list[Move]:
 def acceptances(conn: psycopg.Connection) -> list[Acceptance]:
     """Read what the triggers saw."""
     rows = conn.execute(
-        f"select {_bare('task')}, ordinal, number, latest, success from ordeal.acceptance order by id"
+        f"select {_bare('task')}, ordinal, number, latest, success from audit_acceptance order by id"
     )
     return [Acceptance((task, ordinal), *rest) for task, ordinal, *rest in rows]
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,41 +27,41 @@ SETTINGS = {
     "fsync": "off",
 }
 
+# In the schema itself, so that a dump holds what belongs to it.
 AUDIT = """
-create schema ordeal;
-create table ordeal.move (
+create table orchestra.audit_move (
     id bigint generated always as identity, xid xid8 not null default pg_current_xact_id(),
     task text not null, ordinal integer, before text not null, after text not null
 );
-create table ordeal.acceptance (
+create table orchestra.audit_acceptance (
     id bigint generated always as identity, task text not null, ordinal integer not null, number integer not null,
     latest integer not null, success boolean not null
 );
-create function ordeal.job_moved() returns trigger language plpgsql as $$
+create function orchestra.audit_job_moved() returns trigger language plpgsql as $$
 begin
-    insert into ordeal.move (task, ordinal, before, after)
+    insert into orchestra.audit_move (task, ordinal, before, after)
     values ((select name from orchestra.task where id = new.task_id), new.ordinal, old.state, new.state);
     return null;
 end $$;
-create function ordeal.task_moved() returns trigger language plpgsql as $$
+create function orchestra.audit_task_moved() returns trigger language plpgsql as $$
 begin
-    insert into ordeal.move (task, before, after) values (new.name, old.state, new.state);
+    insert into orchestra.audit_move (task, before, after) values (new.name, old.state, new.state);
     return null;
 end $$;
-create function ordeal.accepted() returns trigger language plpgsql as $$
+create function orchestra.audit_accepted() returns trigger language plpgsql as $$
 begin
-    insert into ordeal.acceptance (task, ordinal, number, latest, success)
+    insert into orchestra.audit_acceptance (task, ordinal, number, latest, success)
     select t.name, j.ordinal, new.number, j.attempt, new.cause = 'exit' and new.exit_status = 0
     from orchestra.job j join orchestra.task t on t.id = j.task_id
     where j.task_id = new.task_id and j.ordinal = new.ordinal;
     return null;
 end $$;
 create trigger ordeal_job after update on orchestra.job for each row
-    when (old.state <> new.state) execute function ordeal.job_moved();
+    when (old.state <> new.state) execute function orchestra.audit_job_moved();
 create trigger ordeal_task after update on orchestra.task for each row
-    when (old.state <> new.state) execute function ordeal.task_moved();
+    when (old.state <> new.state) execute function orchestra.audit_task_moved();
 create trigger ordeal_attempt after update on orchestra.attempt for each row
-    when (new.accepted and old.accepted is distinct from true) execute function ordeal.accepted();
+    when (new.accepted and old.accepted is distinct from true) execute function orchestra.audit_accepted();
 """
 
 _FIGURES = (
@@ -155,15 +157,46 @@ class Database:
         if "postgres" in " ".join(processes.command(pid)):  # a pid file can be old
             processes.send(pid, number)
 
-    def dump(self) -> None:
-        dump.dump(self.url, self.folder / "dump")
+    def keep(self, *, as_files: bool) -> None:
+        """Keep what it holds now: as a copy of its files, or as a dump."""
+        if not as_files:
+            (self.folder / "dump").unlink(missing_ok=True)
+            dump.dump(self.url, self.folder / "dump")
+            return
+        self._stop_now()
+        shutil.rmtree(self._kept, ignore_errors=True)
+        _copy(self._files, self._kept)
+        self.start()
 
-    def restore(self) -> None:
-        dump.restore(self.url, self.folder / "dump")
+    def bring_back(self, *, as_files: bool) -> None:
+        """Put what was kept in the place of what it holds now, whoever is at work."""
+        if not as_files:
+            dump.restore(self.url, self.folder / "dump")
+            return
+        self._stop_now()
+        shutil.rmtree(self._files)
+        _copy(self._kept, self._files)
+        self.start()
 
-    def stop(self) -> None:
+    @property
+    def _files(self) -> Path:
+        return postmaster.Place(self.folder / "data").cluster
+
+    @property
+    def _kept(self) -> Path:
+        return self.folder / "kept"
+
+    def _stop_now(self) -> None:
         self.send_all(signal.SIGCONT)
         embedded.stop(self.folder / "data", mode="immediate")
+
+    def stop(self) -> None:
+        self._stop_now()
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a folder with its owners."""
+    subprocess.run(["cp", "-a", source, target], check=True)
 
 
 def _free_port() -> int:

@@ -136,6 +136,7 @@ class Facts:
     Args:
         agentless: by node, when no agent could act: none lived, or it was stopped.
         killed_jobs: tokens of the attempts that had a process killed by the ordeal itself.
+        restored: when the database was replaced by an older edition of itself.
         miscounts: lists' figures that differed from count(*), in words.
         leftovers: processes that were there at the end, in words.
         unsettled: what did not come to rest in time, in words.
@@ -152,6 +153,7 @@ class Facts:
     agentless: dict[str, list[Span]] = field(default_factory=dict)
     killed_jobs: set[str] = field(default_factory=set)
     loads: list[Load] = field(default_factory=list)
+    restored: float | None = None
     miscounts: list[str] = field(default_factory=list)
     leftovers: list[str] = field(default_factory=list)
     unsettled: list[str] = field(default_factory=list)

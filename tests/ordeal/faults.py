@@ -195,8 +195,14 @@ class Faults:
         """Start it beside; may be asked for again and again."""
         self._keeper_of_database.submit(self._until_done, self.arena.database.start)
 
-    def _dump(self) -> None:
-        self._keeper_of_database.submit(self._if_possible, self.arena.database.dump)
+    def _keep_database(self, as_files: bool) -> None:
+        work = partial(self.arena.database.keep, as_files=as_files)
+        self._keeper_of_database.submit(self._until_done, work)
 
-    def _restore(self) -> None:
-        self._keeper_of_database.submit(self._until_done, self.arena.database.restore)
+    def _restore_database(self, as_files: bool) -> None:
+        def work() -> None:
+            self.arena.database.bring_back(as_files=as_files)
+            self.arena.restored = monotonic()
+            self.say("         the database is an old one now")
+
+        self._keeper_of_database.submit(self._until_done, work)

@@ -167,6 +167,7 @@ class Ordeal:
         facts.lives = collect.lives(arena.truth)
         facts.miscounts = [*self.faults.miscounts, *arena.database.miscounts()]
         facts.keepers, facts.agentless = arena.keepers, arena.absences()
+        facts.restored = arena.restored
         facts.killed_jobs, facts.loads = arena.killed_jobs, arena.loads
         facts.unsettled += [
             f"a mistake of the ordeal's own: {text}" for text in self.faults.mistakes

@@ -264,8 +264,9 @@ def _wish(dice: random.Random, at: float) -> Step:
 
 
 def _restore(dice: random.Random, seconds: float) -> list[Step]:
+    as_files = {"as_files": dice.random() < 0.5}
     dumped = dice.uniform(0.2, 0.4) * seconds
     return [
-        Step(round(dumped, 2), "dump", {}),
-        Step(round(dumped + dice.uniform(2.0, 0.4 * seconds), 2), "restore", {}),
+        Step(round(dumped, 2), "keep_database", as_files),
+        Step(round(dumped + dice.uniform(2.0, 0.4 * seconds), 2), "restore_database", as_files),
     ]

@@ -260,3 +260,12 @@ def test_tasks_that_resume_share_folders() -> None:
     facts.tasks = [Task("t0", "DONE", resume=True)]
     facts.lives.append(replace(SECOND, folder="/1", beside=()))
     assert not list(checks.folders_of_their_own(facts))
+
+
+def test_what_a_replaced_database_forgot_is_no_violation() -> None:
+    facts = good()
+    facts.restored = LIFE.began + 1
+    facts.attempts, facts.jobs, facts.moves, facts.acceptances = [], [], [], []
+    assert not checks.violations(facts)
+    facts.restored = LIFE.began - checks.SLACK - 1
+    assert checks.violations(facts)

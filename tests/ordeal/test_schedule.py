@@ -17,7 +17,7 @@ def test_every_harm_occurs_and_can_be_done() -> None:
     assert kinds == {name[1:] for name in vars(Faults) if name[1:] in kinds}
     assert kinds >= {
         "submit", "wish", "kill", "stop", "net", "kill_database", "kill_backend", "stop_database", "fight", "full",
-        "kill_job", "kill_conductor", "leave", "dump", "restore",
+        "kill_job", "kill_conductor", "leave", "keep_database", "restore_database",
     }  # fmt: skip
 
 
