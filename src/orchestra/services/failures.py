@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-import signal as signals
 from dataclasses import dataclass
 
 import psycopg
 
+from orchestra.domain.endings import in_words as in_words
 from orchestra.domain.human import one_line
-from orchestra.domain.states import Cause
 from orchestra.store import jobs as job_store
 from orchestra.store import tasks as task_store
-
-_WORDS: dict[str, str] = {
-    Cause.TIMEOUT: "ran longer than its time-out",
-    Cause.ENDED: "ended by a user",
-    Cause.LEASE: "ended, the lease of its node was over",
-    Cause.NO_START: "could not be started",
-    Cause.NOT_COMPLETE: "exit status 0, but not complete",
-    Cause.INPUT: "an input has changed",
-    Cause.VOLUME: "its folder could not be made",
-    Cause.RETURNED: "given back by its pilot",
-    Cause.LOST: "lost with its node",
-    "unheard": "lost before it was heard of",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +26,6 @@ class FailureGroup:
     node: str | None
     reason: str | None
     last_line: str | None
-
-
-def in_words(cause: Cause, exit_status: int | None, signal: int | None) -> str:
-    """Say how an attempt ended: "exit status 3", "killed by signal 9 (SIGKILL)"."""
-    if cause is Cause.EXIT:
-        return f"exit status {exit_status}"
-    if cause is Cause.SIGNAL:
-        return f"killed by signal {signal}{_signal_name(signal)}"
-    return _WORDS.get(cause, cause.value)
-
-
-def _signal_name(number: int | None) -> str:
-    try:
-        return f" ({signals.Signals(number or 0).name})"
-    except ValueError:  # a real-time signal has no name of its own
-        return ""
 
 
 def groups(conn: psycopg.Connection, task: int) -> list[FailureGroup]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from datetime import UTC, datetime
 
-from orchestra.domain.human import count
 from orchestra.domain.models import Task
 from orchestra.domain.states import Queue, TaskState
+from orchestra.domain.supply import Need, Place, obstacle
 from orchestra.store.tasks import Supply
 
 
@@ -20,59 +21,25 @@ def reasons(task: Task, nodes: Sequence[Supply], *, conductor: bool) -> tuple[st
         return ()
     if task.hold:
         return (f"It is held by {task.hold.by}: {task.hold.reason}",)
-    found = tuple(_first(_stages(task, nodes)))
-    if found:
-        return found
+    places = [_place(node, task.queue) for node in nodes]
+    if found := obstacle(Need.of(task), places):
+        return (found,)
     if not conductor:
         return ("Nobody conducts at present; it goes on within seconds of a pilot's start.",)
     return ()
 
 
-def _first(stages: Iterator[str | None]) -> Iterator[str]:
-    for reason in stages:
-        if reason:
-            yield reason
-            return
+def _place(node: Supply, queue: Queue) -> Place:
+    return Place(
+        node=node.name,
+        enabled=node.gpu_enabled if queue is Queue.GPU else node.cpu_enabled,
+        online=node.online,
+        drained_at=_ONCE if node.drained else None,
+        account=node.account,
+        serves_all=node.is_root or node.serve_all,
+        runtimes=node.runtimes,
+    )
 
 
-def _stages(task: Task, nodes: Sequence[Supply]) -> Iterator[str | None]:
-    """Narrow the nodes down; the step that leaves none is the reason."""
-    kind = task.queue.value.upper()
-    if not nodes:
-        yield "There is no node yet: maestro up, or maestro node create and maestro pilot run."
-        return
-    nodes = [node for node in nodes if _slots(node, task.queue)]
-    if not nodes:
-        yield f"No node has an enabled {kind} slot."
-        return
-    needed = max(1, task.resources.gpus if task.queue is Queue.GPU else task.resources.cores)
-    most = max(_slots(node, task.queue) for node in nodes)
-    if most < needed:
-        yield f"A job needs {count(needed, f'{kind} slot')}; no node has more than {most}."
-        return
-    nodes = [node for node in nodes if _slots(node, task.queue) >= needed]
-    if not any(node.online for node in nodes):
-        yield f"No pilot is online on a node with enough {kind} slots: maestro pilot run."
-        return
-    nodes = [node for node in nodes if node.online]
-    if all(node.drained for node in nodes):
-        yield f"Every node with {kind} slots is drained: maestro node list."
-        return
-    nodes = [node for node in nodes if not node.drained]
-    yield from _pickiness(task, nodes)
-
-
-def _pickiness(task: Task, nodes: Sequence[Supply]) -> Iterator[str | None]:
-    willing = [node for node in nodes if node.serves(task.account)]
-    if not willing:
-        yield (
-            f'No pilot serves tasks of the Unix account "{task.account}": it starts its own, '
-            "or another one with --serve-all."
-        )
-        return
-    if task.image and not any(node.runtimes for node in willing):
-        yield f"No node has a container runtime for the image {task.image}."
-
-
-def _slots(node: Supply, queue: Queue) -> int:
-    return node.gpu_enabled if queue is Queue.GPU else node.cpu_enabled
+_ONCE = datetime.min.replace(tzinfo=UTC)
+"""When a node was drained does not matter here."""

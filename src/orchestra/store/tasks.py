@@ -99,10 +99,6 @@ class Supply:
     serve_all: bool = False
     runtimes: tuple[str, ...] = ()
 
-    def serves(self, account: str) -> bool:
-        """Whether its pilot takes the tasks of a Unix account."""
-        return self.is_root or self.serve_all or self.account == account
-
 
 @dataclass(frozen=True, slots=True)
 class QueuedJob:

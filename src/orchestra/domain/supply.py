@@ -1,0 +1,142 @@
+"""What nodes offer to the jobs of a queue, and what keeps all of them from running one. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from orchestra.domain.human import count
+from orchestra.domain.models import Resources, Task
+from orchestra.domain.states import Queue
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What one job of a task asks of a node."""
+
+    queue: Queue
+    slots: int
+    account: str
+    image: str | None = None
+
+    @classmethod
+    def of(cls, task: Task) -> Need:
+        """Give what each job of a task needs."""
+        return cls.of_resources(task.queue, task.resources, task.account, task.image)
+
+    @classmethod
+    def of_resources(
+        cls, queue: Queue, resources: Resources, account: str, image: str | None
+    ) -> Need:
+        slots = resources.gpus if queue is Queue.GPU else resources.cores
+        return cls(queue, max(1, slots), account, image)
+
+    @property
+    def kind(self) -> str:
+        """The slots' name for people: `CPU`, `GPU`."""
+        return self.queue.value.upper()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What one node offers to the jobs of one queue.
+
+    Args:
+        enabled, in_use: slots of that queue.
+        account: the Unix account of its pilot, None where there never was one.
+        serves_all: the pilot takes everybody's tasks, not only those of its account.
+        runtimes: the container runtimes that it found.
+        silent_for: seconds since the pilot was heard of, None where there never was one.
+        leaving: the pilot takes nothing new.
+        says: what the pilot has to say of itself.
+    """
+
+    node: str
+    enabled: int
+    in_use: int = 0
+    online: bool = False
+    drained_at: datetime | None = None
+    drained_by: str | None = None
+    drain_reason: str | None = None
+    account: str | None = None
+    serves_all: bool = False
+    runtimes: tuple[str, ...] = ()
+    silent_for: float | None = None
+    leaving: bool = False
+    says: str | None = None
+
+    @property
+    def free(self) -> int:
+        return max(0, self.enabled - self.in_use)
+
+    def serves(self, account: str, image: str | None) -> bool:
+        """Whether its pilot takes the tasks of a Unix account, and can run their image."""
+        return (self.serves_all or self.account == account) and (not image or bool(self.runtimes))
+
+
+def usable(need: Need, places: Sequence[Place]) -> list[Place]:
+    """Give the places where such a job can start, perhaps after another one has ended."""
+    return [
+        place
+        for place in places
+        if place.enabled >= need.slots
+        and place.online
+        and place.drained_at is None
+        and not place.leaving
+        and place.serves(need.account, need.image)
+    ]
+
+
+def obstacle(need: Need, places: Sequence[Place]) -> str | None:
+    """Say in a sentence why no node at all can run such a job; None where one can.
+
+    The places are narrowed down, and the step that leaves none is the reason.
+    """
+    if not places:
+        return "There is no node yet: maestro up, or maestro node create and maestro pilot run."
+    left = list(places)
+    for keep, reason in _steps(need):
+        kept = [place for place in left if keep(place)]
+        if not kept:
+            return reason(left)
+        left = kept
+    return None
+
+
+_Step = tuple[Callable[[Place], bool], Callable[[Sequence[Place]], str]]
+
+
+def _steps(need: Need) -> Iterator[_Step]:
+    kind = need.kind
+    yield lambda p: p.enabled > 0, lambda _: f"No node has an enabled {kind} slot."
+    yield (
+        lambda p: p.enabled >= need.slots,
+        lambda left: (
+            f"A job needs {count(need.slots, f'{kind} slot')}; no node has more than "
+            f"{max(place.enabled for place in left)}."
+        ),
+    )
+    yield (
+        lambda p: p.online,
+        lambda _: f"No pilot is online on a node with enough {kind} slots: maestro pilot run.",
+    )
+    yield (
+        lambda p: p.drained_at is None,
+        lambda _: f"Every node with {kind} slots is drained: maestro node list.",
+    )
+    yield (
+        lambda p: not p.leaving,
+        lambda _: f"Every pilot of a node with {kind} slots is leaving: maestro pilot list.",
+    )
+    yield (
+        lambda p: p.serves(need.account, None),
+        lambda _: (
+            f'No pilot serves tasks of the Unix account "{need.account}": it starts its own, '
+            "or another one with --serve-all."
+        ),
+    )
+    yield (
+        lambda p: p.serves(need.account, need.image),
+        lambda _: f"No node has a container runtime for the image {need.image}.",
+    )
