@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestra.cli import job_logs, job_look, job_run
+from orchestra.cli import job_explain, job_logs, job_look, job_run
 from orchestra.cli.registry import Verb
 from orchestra.domain import human
 
@@ -61,6 +61,14 @@ VERBS = (
         job_look.show,
         job_look.one_job,
         example="maestro job show 0/17",
+        output=True,
+    ),
+    Verb(
+        "explain",
+        "say why a job waits, where it runs, what happened to it",
+        job_explain.explain,
+        job_look.one_job,
+        example="maestro job explain 0/17\nmaestro job explain 0/17 -o json",
         output=True,
     ),
     Verb(

@@ -1,0 +1,41 @@
+"""`maestro job explain`: why a job waits, where it runs, what happened to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from orchestra.cli.output import Record, clean
+
+if TYPE_CHECKING:
+    from orchestra.cli.context import Context
+    from orchestra.services.explain import Explained
+
+
+def explain(ctx: Context) -> None:
+    from orchestra.services import explain as service
+
+    with ctx.database() as conn:
+        found = service.explain(conn, ctx.args.job)
+    ctx.out.item(found, _lines, record=_record, key=lambda each: each.facts.address)
+
+
+def _lines(found: Explained) -> Iterator[str]:
+    yield clean(found.explanation.headline)
+    for sentence in found.explanation.sentences:
+        yield f"  {clean(sentence)}"
+
+
+def _record(found: Explained) -> Record:
+    facts = found.facts
+    return {
+        "task_id": facts.task.id,
+        "task": facts.task.name,
+        "ordinal": facts.job.ordinal,
+        "state": facts.job.state.value,
+        "claimed": facts.job.claimed,
+        "headline": found.explanation.headline,
+        "sentences": list(found.explanation.sentences),
+        "starts_in_seconds": found.explanation.starts_in,
+        "not_before": facts.not_before,
+    }

@@ -1,0 +1,36 @@
+"""Why a job waits, where it runs, what happened to it: facts in, sentences out. Pure."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from orchestra.domain.explanation import ended, living, waiting
+from orchestra.domain.explanation.facts import Culprit, Custody, Explanation, Facts
+from orchestra.domain.states import JobState
+
+__all__ = ["Culprit", "Custody", "Explanation", "Facts", "explain"]
+
+
+def explain(facts: Facts) -> Explanation:
+    """Explain a job in sentences, the most important first."""
+    seconds = None
+    match facts.job.state:
+        case JobState.REGISTERED | JobState.ASSIGNED if not facts.job.claimed:
+            seconds = None if facts.many_before else waiting.starts_in(facts)
+            predicate, told = waiting.predicate(facts), waiting.sentences(facts)
+        case JobState.REGISTERED | JobState.ASSIGNED:
+            predicate, told = living.claimed(facts), living.about_claimed(facts)
+        case JobState.RUNNING:
+            predicate, told = living.running(facts), living.about_running(facts)
+        case JobState.DONE:
+            predicate, told = ended.done(facts), ended.about_done(facts)
+        case JobState.FAILED:
+            predicate, told = ended.failed(facts), ended.about_failed(facts)
+        case JobState.KILLED:
+            predicate, told = ended.killed(facts), ended.about_killed(facts)
+        case JobState.BROKEN:
+            predicate, told = ended.broken(facts), ended.about_broken(facts)
+        case _:
+            assert_never(facts.job.state)
+    subject = f"Job {facts.job.ordinal} of task {facts.task.id} ({facts.task.name})"
+    return Explanation(f"{subject} {predicate}.", tuple(told), seconds)

@@ -1,0 +1,115 @@
+"""What became of a job that has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from orchestra.domain.explanation.facts import Facts, by_whom, ending
+from orchestra.domain.explanation.history import earlier_attempts
+from orchestra.domain.human import count, duration, size
+from orchestra.domain.models import Attempt
+from orchestra.domain.states import TaskState
+
+
+def done(facts: Facts) -> str:
+    """Say that it is done, to stand behind its name."""
+    good = _good(facts)
+    if good is None:
+        return "is done"
+    took = f" after {duration(good.seconds)}" if good.seconds is not None else ""
+    when = f", {facts.ago(good.ended_at)}" if good.ended_at else ""
+    return f"is done{took} on node {good.node}{when}"
+
+
+def about_done(facts: Facts) -> Iterator[str]:
+    """Say where its result is, and what came before."""
+    good = _good(facts)
+    which = f" (attempt {good.number})" if good and len(facts.attempts) > 1 else ""
+    yield f"Its result{which}: {facts.result}"
+    others = [attempt for attempt in facts.attempts if attempt is not good]
+    for attempt in others[-3:]:
+        yield f"Attempt {attempt.number} on {attempt.node}: {ending(attempt)}."
+
+
+def _good(facts: Facts) -> Attempt | None:
+    return next((a for a in facts.attempts if a.number == facts.job.done_attempt), None)
+
+
+def failed(facts: Facts) -> str:
+    """Say that it failed, to stand behind its name."""
+    latest = facts.latest
+    if latest is None:
+        return "failed"
+    moment = latest.ended_at or latest.lost_at
+    when = f" {facts.ago(moment)}" if moment else ""
+    return f"failed{when} on node {latest.node}: {ending(latest)}"
+
+
+def about_failed(facts: Facts) -> Iterator[str]:
+    """Say what is known of its end."""
+    yield from _effort(facts)
+    yield from _last_words(facts)
+    if facts.job.failures > 1 or facts.task.policy.retries:
+        retries = count(facts.task.policy.retries, "retry", "retries")
+        yield f"It failed {count(facts.job.failures, 'time')}; its task allows {retries}."
+    yield from earlier_attempts(facts, but_last=True)
+    yield _again(facts)
+
+
+def _effort(facts: Facts) -> Iterator[str]:
+    latest = facts.latest
+    if latest is None or latest.seconds is None:
+        return
+    memory = (
+        f" and used {size(latest.max_rss_bytes)} of memory at most" if latest.max_rss_bytes else ""
+    )
+    yield f"It ran for {duration(latest.seconds)}{memory}."
+
+
+def _last_words(facts: Facts) -> Iterator[str]:
+    if facts.last_line:
+        yield f'The last line of its log: "{facts.last_line}"'
+    if facts.latest and facts.latest.started_at:
+        yield f"Its log: maestro job logs {facts.address}"
+
+
+def _again(facts: Facts) -> str:
+    if facts.task.state is TaskState.KILL:
+        return "It can run again once its task is killed: maestro task retry"
+    return f"To run it again: maestro job retry {facts.address}"
+
+
+def killed(facts: Facts) -> str:
+    """Say who killed it, to stand behind its name."""
+    return f"was killed{by_whom(facts.asked, facts)}"
+
+
+def about_killed(facts: Facts) -> Iterator[str]:
+    """Say what it had come to."""
+    if facts.asked and facts.asked.ordinal is None:
+        yield "The whole task was killed."
+    if facts.attempts:
+        yield from earlier_attempts(facts)
+    else:
+        yield "It had not run yet."
+    yield _again(facts)
+
+
+def broken(facts: Facts) -> str:
+    """Say why it is broken, to stand behind its name."""
+    if facts.job.ordinal in [culprit.ordinal for culprit in facts.culprits]:
+        return "is broken: it failed as a test job, and its task broke by it"
+    return "is broken: its task broke in its test"
+
+
+def about_broken(facts: Facts) -> Iterator[str]:
+    """Say which test jobs failed."""
+    for culprit in facts.culprits:
+        said = f' ("{culprit.last_line}")' if culprit.last_line else ""
+        where = f"{facts.task.id}/{culprit.ordinal}"
+        yield f"Test job {where} failed on {culprit.node}: {culprit.words}{said}."
+    if facts.culprits:
+        yield f"Its log: maestro job logs {facts.task.id}/{facts.culprits[0].ordinal}"
+    if not facts.attempts:
+        yield "It had not run yet."
+    yield f"When that is mended: maestro task retry {facts.task.id}"

@@ -1,0 +1,26 @@
+"""What happened to a job before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from orchestra.domain.explanation.facts import Facts, ending
+from orchestra.domain.human import count
+from orchestra.domain.models import Attempt
+
+TOLD = 3
+
+
+def earlier_attempts(facts: Facts, *, but_last: bool = False) -> Iterator[str]:
+    """Say how its attempts ended, the latest first; without the last one where it is told elsewhere."""
+    over = list(facts.attempts[:-1] if but_last else facts.attempts)
+    for attempt in reversed(over[-TOLD:]):
+        yield f"Attempt {attempt.number}{_when(attempt, facts)} on {attempt.node}: {ending(attempt)}."
+    if len(over) > TOLD:
+        before = count(len(over) - TOLD, "attempt")
+        yield f"Before that, {before} more: maestro job show {facts.address}"
+
+
+def _when(attempt: Attempt, facts: Facts) -> str:
+    moment = attempt.ended_at or attempt.lost_at
+    return f" ended {facts.ago(moment)}" if moment else ""

@@ -1,0 +1,96 @@
+"""Where a job runs, or is about to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from orchestra.domain.explanation.facts import Facts, by_whom
+from orchestra.domain.explanation.history import earlier_attempts
+from orchestra.domain.human import duration, relative
+from orchestra.domain.states import TaskState
+
+SILENT = 60.0
+"""Seconds after which a keeper is thought to be cut off."""
+
+
+def claimed(facts: Facts) -> str:
+    """Say that a pilot has it, to stand behind its name."""
+    latest = facts.latest
+    if latest is None:
+        return "was claimed by a pilot and has not started yet"
+    return (
+        f"was claimed by node {latest.node} {facts.ago(latest.claimed_at)} and has not started yet"
+    )
+
+
+def about_claimed(facts: Facts) -> Iterator[str]:
+    """Say what it still waits for."""
+    yield from _to_be_ended(facts)
+    if facts.latest:
+        number = facts.latest.number
+        yield f"It will be attempt {number}; before that its folder is made and its inputs are compared."
+    yield from _custody(facts)
+    yield from earlier_attempts(facts, but_last=True)
+
+
+def running(facts: Facts) -> str:
+    """Say where it runs, to stand behind its name."""
+    latest = facts.latest
+    if latest is None:
+        return "is running"
+    for_ = f" for {facts.since(latest.started_at)}" if latest.started_at else ""
+    return f"has been running on node {latest.node}{for_}"
+
+
+def about_running(facts: Facts) -> Iterator[str]:
+    """Say all that is known of the attempt under way."""
+    yield from _to_be_ended(facts)
+    latest = facts.latest
+    if latest is None:
+        return
+    several = "s" if "," in (latest.devices or "") else ""
+    devices = f" on device{several} {latest.devices}" if latest.devices else ""
+    test = ", as a test job" if latest.is_test else ""
+    started = f", started {latest.started_at:%Y-%m-%d %H:%M:%S} UTC" if latest.started_at else ""
+    yield f"This is attempt {latest.number}{devices}{test}{started}."
+    yield from _durations(facts)
+    yield from _custody(facts)
+    yield f"Its folder: {latest.folder}"
+    yield f"Its log: maestro job logs {facts.address} -f"
+    yield from earlier_attempts(facts, but_last=True)
+
+
+def _durations(facts: Facts) -> Iterator[str]:
+    typical, limit = facts.task.typical_seconds, facts.task.policy.timeout
+    if typical:
+        yield f"Jobs of this task usually take {duration(typical)}."
+    started = facts.latest.started_at if facts.latest else None
+    if limit and started:
+        left = limit - (facts.now - started).total_seconds()
+        when = relative(left) if left > 0 else "now"
+        yield f"If it still runs after {duration(limit)}, it is ended ({when})."
+
+
+def _to_be_ended(facts: Facts) -> Iterator[str]:
+    if not facts.job.kill_requested:
+        return
+    if facts.asked is None and facts.job.is_test and facts.task.state is TaskState.TESTING:
+        yield "It is being ended, because another test job of its task failed."
+    else:
+        yield f"It is being ended; that was asked for{by_whom(facts.asked, facts)}."
+
+
+def _custody(facts: Facts) -> Iterator[str]:
+    """Say what becomes of it where its node is silent."""
+    custody, latest = facts.custody, facts.latest
+    if custody is None or latest is None or custody.silent_for < SILENT:
+        return
+    yield f"Its node was last heard of {relative(-custody.silent_for)}; the job may well go on there."
+    if custody.lease_left is None:
+        yield f"It is given to no other node before an admin says: maestro node lost -n {latest.node}"
+    else:
+        when = relative(custody.lease_left) if custody.lease_left > 0 else "soon"
+        yield (
+            f"It is given to another node some minutes after its lease is over ({when}); "
+            f"at once with: maestro node lost -n {latest.node}"
+        )

@@ -1,0 +1,190 @@
+"""Why a job waits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from orchestra.domain import forecast
+from orchestra.domain.explanation.facts import Facts, by_whom
+from orchestra.domain.explanation.history import earlier_attempts
+from orchestra.domain.explanation.nodes import supply
+from orchestra.domain.forecast import Ahead, Rival
+from orchestra.domain.human import about, count, duration, number, relative
+from orchestra.domain.states import Intent, JobState, Queue, TaskState
+from orchestra.domain.supply import Need, obstacle, usable
+
+CLAIM_WITHIN = 30
+"""Seconds after which pilots look for work by themselves, even if nobody wakes them."""
+
+
+def predicate(facts: Facts) -> str:
+    """Give what the job waits for, to stand behind its name."""
+    task, job = facts.task, facts.job
+    if facts.settling:
+        return "is waiting for the database to settle"
+    if task.hold:
+        return "is waiting: its task is held"
+    if task.state is TaskState.KILL:
+        return "is about to be killed with its task"
+    if task.state is TaskState.REGISTERED or task.intent:
+        return "is waiting for its task to begin"
+    if _at_the_gate(facts):
+        return "is waiting for the test of its task"
+    if facts.not_before and facts.not_before > facts.now:
+        return "is waiting to be tried again"
+    if not task.state.may_claim:
+        return f"is {job.state}, and its task is {task.state}"
+    return "is waiting for a GPU" if task.queue is Queue.GPU else "is waiting for a CPU slot"
+
+
+def _at_the_gate(facts: Facts) -> bool:
+    """Whether it waits for the test jobs of its task, being none of them."""
+    waits = facts.job.state is JobState.REGISTERED and not facts.job.is_test
+    return facts.task.state is TaskState.TESTING and waits
+
+
+def sentences(facts: Facts) -> Iterator[str]:
+    """Say why, the most important first."""
+    yield from _stops(facts)
+    if facts.task.state is TaskState.KILL or not facts.task.state.is_live:
+        return
+    if _at_the_gate(facts):
+        yield from _gate(facts)
+    elif facts.job.is_test and facts.task.state is TaskState.TESTING:
+        yield f"It is one of the {count(facts.test.jobs, 'test job')} of its task."
+    if facts.not_before and facts.not_before > facts.now:
+        yield _back_off(facts)
+    elif facts.job.attempts:
+        yield from earlier_attempts(facts)
+    yield from supply(facts)
+    if not (facts.settling or facts.task.hold or _at_the_gate(facts)):
+        yield from _line(facts)
+        yield from _forecast(facts)
+
+
+# What stops it, whatever the nodes could do
+
+
+def _stops(facts: Facts) -> Iterator[str]:
+    task = facts.task
+    if facts.settling:
+        yield f"Nothing starts at present: {facts.settling}."
+    if task.hold:
+        yield f'It was held {facts.ago(task.hold.at)} by {task.hold.by}: "{task.hold.reason}".'
+        yield f"To let it go on: maestro task release {task.id}"
+    if task.state is TaskState.KILL:
+        yield f"The kill was asked for{by_whom(facts.asked, facts)}."
+    elif task.intent in (Intent.RETRY, Intent.RETRY_ALL):
+        yield "A retry of its task is being carried out, some thousand jobs at a time."
+    if not facts.conductor and not facts.settling:
+        yield (
+            "Nobody conducts at present, so tasks do not move along: no pilot is online that could. "
+            "It goes on within seconds of a pilot's start."
+        )
+
+
+def _gate(facts: Facts) -> Iterator[str]:
+    test = facts.test
+    parts = [f"{test.done} of {test.jobs} done"]
+    parts += [f"{test.living} under way"] if test.living else []
+    parts += [f"{test.waiting} waiting"] if test.waiting else []
+    parts += [f"{test.failed} failed"] if test.failed else []
+    yield f"The test: {', '.join(parts)}."
+    if test.failed:
+        yield "So the task breaks as soon as no test job is alive any more."
+    else:
+        yield f"The other jobs follow when {_all(test.jobs)} done."
+
+
+def _all(jobs: int) -> str:
+    return "it is" if jobs == 1 else f"all {number(jobs)} are"
+
+
+def _back_off(facts: Facts) -> str:
+    assert facts.not_before is not None
+    failures = facts.job.failures
+    times = "once" if failures == 1 else f"{failures} times"
+    left = (facts.not_before - facts.now).total_seconds()
+    last = f" (the last time: {facts.job.reason})" if facts.job.reason else ""
+    return (
+        f"It has failed {times}{last} and is tried again {relative(left)} at the earliest, "
+        f"first in line; {count(facts.task.policy.retries, 'retry', 'retries')} are allowed."
+    )
+
+
+# Who is ahead, and for how long
+
+
+def _own(facts: Facts) -> Rival:
+    found = next((rival for rival in facts.rivals if rival.task == facts.task.id), None)
+    return found or Rival(facts.task.id, facts.task.owner, Need.of(facts.task))
+
+
+def _ahead(facts: Facts) -> list[Ahead]:
+    return forecast.ahead(_own(facts), facts.before, facts.rivals, facts.places)
+
+
+def _line(facts: Facts) -> Iterator[str]:
+    line = _ahead(facts)
+    if not line:
+        if obstacle(Need.of(facts.task), facts.places) is None:
+            yield "No job is ahead of it."
+        return
+    more = "More than " if facts.many_before else ""
+    jobs = sum(each.jobs for each in line)
+    verb = "is" if jobs == 1 and not more else "are"
+    parts = [_part(each, facts) for each in _summed(line, facts)]
+    yield f"{more}{count(jobs, 'job')} {verb} ahead: {', '.join(parts)}."
+
+
+def _summed(line: Sequence[Ahead], facts: Facts) -> list[Ahead]:
+    """Put several older tasks of the owner together."""
+    others = [e for e in line if e.owner == facts.task.owner and e.task != facts.task.id]
+    if len(others) < 2:
+        return list(line)
+    kept = [each for each in line if each not in others]
+    jobs, slots = sum(each.jobs for each in others), sum(each.slots for each in others)
+    return [*kept, Ahead(facts.task.owner, jobs, slots, why="other tasks")]
+
+
+def _part(each: Ahead, facts: Facts) -> str:
+    if each.task == facts.task.id:
+        return f"{'over ' if facts.many_before else ''}{number(each.jobs)} of its own task"
+    if each.owner == facts.task.owner:
+        which = f"task {each.task}" if each.task is not None else f"{each.owner}'s other tasks"
+        return f"{number(each.jobs)} of {which}"
+    return f"{number(each.jobs)} of {each.owner} ({each.why})"
+
+
+def starts_in(facts: Facts) -> float | None:
+    """Give the seconds until it starts at the present rate; None where nobody can say.
+
+    With `many_before` it takes longer than that.
+    """
+    stopped = facts.settling or facts.task.hold or _at_the_gate(facts)
+    if stopped or not facts.task.state.may_claim or not facts.conductor or facts.task.intent:
+        return None
+    need = Need.of(facts.task)
+    if obstacle(need, facts.places):
+        return None
+    seconds = forecast.starts_in(need, _ahead(facts), facts.places, facts.busy)
+    if seconds is None or facts.not_before is None:
+        return seconds
+    return max(seconds, (facts.not_before - facts.now).total_seconds())
+
+
+def _forecast(facts: Facts) -> Iterator[str]:
+    seconds = starts_in(facts)
+    waits = facts.not_before is not None and facts.not_before > facts.now
+    if seconds is None:
+        if usable(Need.of(facts.task), facts.places) and facts.conductor and not waits:
+            yield "When it starts cannot be said yet: of what runs there, too little has ended."
+    elif seconds == 0:
+        yield f"A slot is free for it: a pilot takes it at once, at the latest in {CLAIM_WITHIN} s."
+    elif not waits:
+        how = "more than" if facts.many_before else "about"
+        yield f"At the present rate it starts in {how} {_roughly(seconds)}."
+
+
+def _roughly(seconds: float) -> str:
+    return about(seconds) if seconds >= 1 else duration(1)

@@ -1,0 +1,135 @@
+"""Which jobs will start before a job that waits, and when it starts at the present rate. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from orchestra.domain.supply import Need, Place, usable
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """A live task of the queue, as the order of tasks (`order.py`) sees it.
+
+    Args:
+        living: its jobs that use slots. Held tasks have some, too.
+        waiting: its jobs that a pilot may take without anything else happening first.
+        need: what each of its jobs takes.
+    """
+
+    task: int
+    owner: str
+    need: Need
+    priority: int = 0
+    first_in_line: bool = False
+    living: int = 0
+    waiting: int = 0
+
+    @property
+    def place_of_equals(self) -> tuple[bool, int]:
+        """What decides between two tasks of the same priority whose owners use as many slots."""
+        return not self.first_in_line, self.task
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """Jobs of one owner, or of one task where it is named, that will start before. `why` is None within a task."""
+
+    owner: str
+    jobs: int
+    slots: int
+    task: int | None = None
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AtWork:
+    """Jobs of one task on one node: the slots of each, and the seconds that one takes, as far as that is known."""
+
+    node: str
+    task: int
+    jobs: int
+    slots: int
+    typical_seconds: float | None = None
+
+
+def ahead(own: Rival, before: int, rivals: Sequence[Rival], places: Sequence[Place]) -> list[Ahead]:
+    """Give whose jobs will start before a job of `own` that has `before` jobs of its own task ahead of it.
+
+    Priority decides first, then who uses fewer slots: people catch up with one another, then take turns. Rivals that no
+    usable place could run do not count. `rivals` may hold `own` itself.
+    """
+    fit = [
+        rival
+        for rival in rivals
+        if rival.task == own.task
+        or any(
+            place.serves(rival.need.account, rival.need.image) for place in usable(own.need, places)
+        )
+    ]
+    mine = [_of_owner(own, before, rival) for rival in fit if rival.owner == own.owner]
+    found = [each for each in mine if each.jobs]
+    in_line = sum(each.jobs for each in found)
+    for owner in sorted({rival.owner for rival in fit} - {own.owner}):
+        tasks = [rival for rival in fit if rival.owner == owner]
+        found += _of_another(own, _use(own.owner, fit), in_line, tasks)
+    return sorted(
+        found, key=lambda each: (each.owner == own.owner, each.task == own.task, -each.jobs)
+    )
+
+
+def _use(owner: str, rivals: Sequence[Rival]) -> int:
+    return sum(rival.living for rival in rivals if rival.owner == owner)
+
+
+def _of_owner(own: Rival, before: int, rival: Rival) -> Ahead:
+    if rival.task == own.task:
+        return Ahead(own.owner, before, before * own.need.slots, own.task)
+    order = (-rival.priority, rival.place_of_equals) < (-own.priority, own.place_of_equals)
+    jobs = rival.waiting if order else 0
+    return Ahead(own.owner, jobs, jobs * rival.need.slots, rival.task)
+
+
+def _of_another(own: Rival, use: int, in_line: int, tasks: Sequence[Rival]) -> Iterator[Ahead]:
+    """Give what of another owner goes first; `use` are the slots of one's own now, `in_line` those until its turn."""
+    higher = [task for task in tasks if task.priority > own.priority]
+    if jobs := sum(task.waiting for task in higher):
+        yield Ahead(tasks[0].owner, jobs, _slots(higher, jobs), why="higher priority")
+    equal = [task for task in tasks if task.priority == own.priority and task.waiting]
+    if not equal:
+        return
+    theirs = sum(task.living for task in tasks) + jobs
+    wins_ties = min(task.place_of_equals for task in equal) < own.place_of_equals
+    turns = use + in_line - theirs + (1 if wins_ties else 0)
+    jobs = min(max(0, turns), sum(task.waiting for task in equal))
+    if jobs:
+        why = "fewer slots in use" if theirs < use else "taking turns"
+        yield Ahead(tasks[0].owner, jobs, _slots(equal, jobs), why=why)
+
+
+def _slots(tasks: Sequence[Rival], jobs: int) -> int:
+    """Give the slots that so many jobs take, first task first."""
+    slots = 0
+    for task in sorted(tasks, key=lambda each: (-each.priority, each.place_of_equals)):
+        part = min(jobs, task.waiting)
+        slots, jobs = slots + part * task.need.slots, jobs - part
+    return slots
+
+
+def starts_in(
+    need: Need, line: Sequence[Ahead], places: Sequence[Place], busy: Sequence[AtWork]
+) -> float | None:
+    """Give the seconds until a job starts if slots go on coming free as they do now; 0 where one is free for it.
+
+    None where nobody can say: nothing runs where it could, or of something that runs no job has ended yet.
+    """
+    there = {place.node: place for place in usable(need, places)}
+    missing = sum(each.slots for each in line) + need.slots - sum(p.free for p in there.values())
+    if missing <= 0:
+        return 0.0
+    running = [work for work in busy if work.node in there]
+    if not running or any(not work.typical_seconds for work in running):
+        return None
+    per_second = sum(work.jobs * work.slots / (work.typical_seconds or 1.0) for work in running)
+    return missing / per_second

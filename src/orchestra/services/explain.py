@@ -1,0 +1,123 @@
+"""Why a job waits, where it runs, what happened to it: gathers the facts for `domain/explanation`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+
+import psycopg
+
+from orchestra.domain.endings import in_words
+from orchestra.domain.explanation import Culprit, Explanation, Facts
+from orchestra.domain.explanation import explain as in_sentences
+from orchestra.domain.models import Job, JobPaths, Task
+from orchestra.domain.states import JobState, TaskState
+from orchestra.services import jobs, settling
+from orchestra.services.failures import last_line
+from orchestra.store import explain as store
+from orchestra.store import jobs as job_store
+from orchestra.store import moves
+from orchestra.store import tasks as task_store
+
+COUNTED = 50_000
+"""Jobs ahead that are counted; as many of a task are released at a time."""
+CULPRITS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A job with its explanation."""
+
+    facts: Facts
+    explanation: Explanation
+
+
+def explain(conn: psycopg.Connection, text: str) -> Explained:
+    """Explain a job, `TASK/N`. All is read as of one moment.
+
+    Raises:
+        BadInput: that is no address of one job.
+        NotFound: there is no such task or job.
+    """
+    with conn.transaction():
+        conn.execute("set transaction isolation level repeatable read, read only")
+        facts = gather(conn, text)
+    return Explained(facts, in_sentences(facts))
+
+
+def gather(conn: psycopg.Connection, text: str) -> Facts:
+    """Give the facts that an explanation of a job needs; what its state does not need is not read."""
+    report = jobs.show(conn, text)
+    task, job = report.task, report.job
+    facts = Facts(
+        now=task_store.now(conn),
+        task=task,
+        job=job,
+        result=str(JobPaths(PurePosixPath(task.folder), job.ordinal).link),
+        attempts=report.attempts,
+    )
+    match job.state:
+        case JobState.REGISTERED | JobState.ASSIGNED if not job.claimed:
+            return _of_waiting(conn, facts)
+        case JobState.REGISTERED | JobState.ASSIGNED | JobState.RUNNING:
+            return _of_living(conn, facts)
+        case JobState.KILLED:
+            return replace(facts, asked=store.asked(conn, task.id, job.ordinal, job.changed_at))
+        case JobState.BROKEN:
+            return replace(facts, culprits=_culprits(conn, task))
+        case JobState.FAILED:
+            return replace(facts, last_line=_last_line(conn, job))
+        case JobState.DONE:
+            return facts
+
+
+def _of_waiting(conn: psycopg.Connection, facts: Facts) -> Facts:
+    task, job = facts.task, facts.job
+    turn = store.turn(conn, task.id, job.ordinal)
+    limit = COUNTED + 1
+    before = store.before(conn, task.id, job.ordinal, job.state, turn.turn, limit=limit)
+    work = store.at_work(conn, task.queue)
+    settles = settling.state(conn)
+    facts = replace(
+        facts,
+        not_before=turn.not_before,
+        before=min(before, COUNTED),
+        many_before=before > COUNTED,
+        places=store.places(conn, task.queue, work),
+        rivals=store.rivals(conn, task.queue, work),
+        busy=[each.at_work for each in work],
+        conductor=task_store.conductor_alive(conn),
+        settling=str(settles) if settles else None,
+    )
+    if task.state is TaskState.TESTING:
+        facts = replace(facts, test=moves.test_facts(conn, task.id, task.policy.test_for))
+    if task.state is TaskState.KILL:
+        facts = replace(facts, asked=store.asked(conn, task.id, job.ordinal, facts.now))
+    return facts
+
+
+def _of_living(conn: psycopg.Connection, facts: Facts) -> Facts:
+    task, job = facts.task, facts.job
+    keeper = store.turn(conn, task.id, job.ordinal).keeper_id
+    if keeper:
+        facts = replace(facts, custody=store.custody(conn, keeper))
+    if job.kill_requested:
+        facts = replace(facts, asked=store.asked(conn, task.id, job.ordinal, facts.now))
+    return facts
+
+
+def _culprits(conn: psycopg.Connection, task: Task) -> list[Culprit]:
+    return [
+        Culprit(
+            found.ordinal,
+            found.node,
+            found.reason or in_words(found.cause, found.exit_status, found.signal),
+            last_line(found.log_tail),
+        )
+        for found in store.culprits(conn, task.id, limit=CULPRITS)
+    ]
+
+
+def _last_line(conn: psycopg.Connection, job: Job) -> str | None:
+    tail, _ = job_store.log_tail(conn, job.task_id, job.ordinal, job.attempts)
+    return last_line(tail)

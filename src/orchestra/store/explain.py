@@ -1,0 +1,170 @@
+"""What `job explain` reads of the queue, the nodes and the events around a job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import dict_row
+
+from orchestra.domain.explanation import Custody
+from orchestra.domain.forecast import AtWork, Rival
+from orchestra.domain.models import Event, Resources
+from orchestra.domain.states import Cause, JobState, Queue, TaskState
+from orchestra.domain.supply import Need, Place
+from orchestra.store.sql import load
+
+SQL = load("explain")
+BEFORE_EVERYTHING, BEHIND_EVERYTHING = -1, 2
+"""Turns that no job has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A job's place in its task's order, and who holds it."""
+
+    turn: int
+    not_before: datetime | None
+    keeper_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class FailedTest:
+    """A test job by which a task broke."""
+
+    ordinal: int
+    node: str
+    cause: Cause
+    exit_status: int | None
+    signal: int | None
+    reason: str | None
+    log_tail: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one node holds of one task; `unstarted` of these jobs have no process yet."""
+
+    at_work: AtWork
+    unstarted: int
+
+
+def _rows(
+    conn: psycopg.Connection, statement: Any, params: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    with conn.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(statement, params).fetchall()
+
+
+def turn(conn: psycopg.Connection, task: int, ordinal: int) -> Turn:
+    return Turn(**_rows(conn, SQL.turn, {"task": task, "ordinal": ordinal})[0])
+
+
+def before_params(
+    task: int, ordinal: int, state: JobState, turn: int, limit: int
+) -> Mapping[str, Any]:
+    """Give what `before` is run with: everything that can be claimed is before a job that is not released."""
+    released = state is not JobState.REGISTERED
+    return {
+        "task": task,
+        "ordinal": ordinal,
+        "claimable_turn": turn if released else BEHIND_EVERYTHING,
+        "waiting_turn": BEFORE_EVERYTHING if released else turn,
+        "limit": limit,
+    }
+
+
+def before(
+    conn: psycopg.Connection, task: int, ordinal: int, state: JobState, turn: int, *, limit: int
+) -> int:
+    """Count the jobs of its own task that come before one that waits; of each kind at most `limit`."""
+    return int(_rows(conn, SQL.before, before_params(task, ordinal, state, turn, limit))[0]["jobs"])
+
+
+def at_work(conn: psycopg.Connection, queue: Queue) -> list[Work]:
+    """Give what nodes hold of a queue."""
+    return [
+        Work(
+            AtWork(
+                row["node"], row["task"], row["jobs"], _slots(row, queue), row["typical_seconds"]
+            ),
+            row["unstarted"],
+        )
+        for row in _rows(conn, SQL.at_work, {"queue": queue})
+    ]
+
+
+def _slots(row: Mapping[str, Any], queue: Queue) -> int:
+    return _need(row, queue).slots
+
+
+def _need(row: Mapping[str, Any], queue: Queue) -> Need:
+    resources = Resources(row["cores"], row["gpus"])
+    return Need.of_resources(queue, resources, row.get("account") or "", row.get("image"))
+
+
+def places(conn: psycopg.Connection, queue: Queue, work: list[Work]) -> list[Place]:
+    """Give what each node offers to a queue; `work` says how much of it is in use."""
+    in_use: dict[str, int] = {}
+    for each in work:
+        used = each.at_work.jobs * each.at_work.slots
+        in_use[each.at_work.node] = in_use.get(each.at_work.node, 0) + used
+    return [
+        Place(
+            **{**row, "runtimes": tuple(row["runtimes"])},
+            in_use=in_use.get(row["node"], 0),
+        )
+        for row in _rows(conn, SQL.places, {"queue": queue})
+    ]
+
+
+def rivals(conn: psycopg.Connection, queue: Queue, work: list[Work]) -> list[Rival]:
+    """Give the live tasks of a queue. What a pilot has claimed counts as living, not as waiting."""
+    claimed: dict[int, int] = {}
+    for each in work:
+        claimed[each.at_work.task] = claimed.get(each.at_work.task, 0) + each.unstarted
+    return [
+        _rival(row, queue, claimed.get(row["task"], 0))
+        for row in _rows(conn, SQL.rivals, {"queue": queue})
+    ]
+
+
+def _rival(row: Mapping[str, Any], queue: Queue, claimed: int) -> Rival:
+    state = TaskState(row["state"])
+    waiting = row["assigned"] - claimed
+    if state is TaskState.RUNNING:  # these follow without anything else happening first
+        waiting += row["registered"]
+    stopped = row["held"] or row["moving"] or not state.may_claim
+    return Rival(
+        task=row["task"],
+        owner=row["owner"],
+        need=_need(row, queue),
+        priority=row["priority"],
+        first_in_line=row["first_in_line"],
+        living=row["living"] + claimed,
+        waiting=0 if stopped else max(0, waiting),
+    )
+
+
+def asked(conn: psycopg.Connection, task: int, ordinal: int, until: datetime) -> Event | None:
+    """Give the newest request to end a job or its whole task, up to a moment."""
+    rows = _rows(conn, SQL.asked, {"task": task, "ordinal": ordinal, "until": until})
+    return Event(**rows[0]) if rows else None
+
+
+def culprits(conn: psycopg.Connection, task: int, *, limit: int) -> list[FailedTest]:
+    """Give the test jobs by which a task broke, the first one first."""
+    return [
+        FailedTest(**{**row, "cause": Cause(row["cause"]), "node": row["node"] or "a deleted node"})
+        for row in _rows(conn, SQL.culprits, {"task": task, "limit": limit})
+    ]
+
+
+def custody(conn: psycopg.Connection, keeper: UUID) -> Custody | None:
+    """Give how the keeper that holds a job is."""
+    rows = _rows(conn, SQL.custody, {"keeper": keeper})
+    return Custody(**rows[0]) if rows else None

@@ -1,0 +1,105 @@
+-- What `job explain` reads beside the task, the job and its attempts. Each statement touches as much for ten jobs as for
+-- ten million, but for `before`, which stops counting.
+
+-- name: turn
+select turn, not_before, keeper_id from job where task_id = %(task)s and ordinal = %(ordinal)s
+
+-- name: before
+-- How many jobs of its own task a claim takes first: those that can be claimed, and for a job that is not released yet
+-- the unreleased ones before it. Ranges of job_claimable and job_waiting, cut at a limit.
+select count(*) as jobs from (
+    (select from job
+    where task_id = %(task)s and state = 'assigned' and keeper_id is null and not_before is null
+        and (turn, ordinal) < (%(claimable_turn)s, %(ordinal)s)
+    limit %(limit)s)
+    union all
+    (select from job
+    where task_id = %(task)s and state = 'registered' and (turn, ordinal) < (%(waiting_turn)s, %(ordinal)s)
+    limit %(limit)s)
+) as first_ones
+
+-- name: rivals
+-- The live tasks of a queue, as the order of tasks sees them. Walks task_live; at most 16 count rows a task.
+select
+    t.id as task, p.name as owner, t.account, t.image, t.priority, t.first_in_line, t.cores, t.gpus,
+    t.held_at is not null as held, t.state::text as state, t.intent is not null as moving,
+    c.registered, c.assigned, c.living
+from task t
+join person p on p.id = t.owner_id
+cross join lateral (
+    select
+        coalesce(sum(registered), 0)::bigint as registered, coalesce(sum(assigned), 0)::bigint as assigned,
+        coalesce(sum(testing + running + kill), 0)::bigint as living
+    from task_count
+    where task_id = t.id
+) as c
+where t.ended_at is null and t.queue = %(queue)s
+order by t.id
+
+-- name: places
+-- What each node offers to a queue, and what its pilot said last.
+select
+    n.name as node, case when %(queue)s::queue = 'gpu' then n.gpu_enabled else n.cpu_enabled end as enabled,
+    coalesce(p.gone_at is null and p.seen_at > now() - interval '60 seconds', false) as online,
+    n.drained_at, n.drained_by, n.drain_reason, p.account, coalesce(p.is_root or p.serve_all, false) as serves_all,
+    coalesce(p.runtimes, '{}') as runtimes, extract(epoch from now() - p.seen_at)::float8 as silent_for,
+    coalesce(p.leave, false) as leaving, p.message as says
+from node n
+left join pilot p on p.node_id = n.id
+order by n.name
+
+-- name: at_work
+-- What nodes hold of a queue, by task. Walks attempt_open: never more than the nodes have slots and claims ahead.
+select
+    n.name as node, t.id as task, t.cores, t.gpus, t.typical_seconds, count(*) as jobs,
+    count(*) filter (where a.started_at is null) as unstarted
+from attempt a
+join node n on n.id = a.node_id
+join task t on t.id = a.task_id
+where a.ended_at is null and a.lost_at is null and t.queue = %(queue)s
+group by n.name, t.id
+order by n.name, t.id
+
+-- name: asked
+-- By whom a job was ended: the newest request up to a moment, for itself or its whole task. Two ranges of event_of_task,
+-- from their ends. What pilots write of an end carries their node.
+select id, at, kind, task_id, ordinal, attempt, from_state, to_state, who, why, jobs from (
+    (select * from event
+    where task_id = %(task)s and ordinal = %(ordinal)s and to_state in ('kill', 'killed') and node_id is null
+        and at <= %(until)s
+    order by id desc limit 1)
+    union all
+    (select * from event
+    where task_id = %(task)s and ordinal is null and to_state = 'KILL' and from_state <> 'KILL' and at <= %(until)s
+    order by id desc limit 1)
+) as both_kinds
+order by id desc
+limit 1
+
+-- name: culprits
+-- Test jobs that failed in the last run of a task that broke. They were the first ones that were not done, so they stand
+-- at the beginning of a range of job_notable. LATERAL with a limit, so that the attempts are found by their key.
+select a.ordinal, n.name as node, a.cause, a.exit_status, a.signal, a.reason, a.log_tail
+from (
+    select ordinal, attempt from job
+    where task_id = %(task)s and state = 'broken'
+    order by ordinal
+    limit 1000
+) as j
+cross join lateral (
+    select * from attempt
+    where task_id = %(task)s and ordinal = j.ordinal and number = j.attempt
+    limit 1
+) as a
+left join node n on n.id = a.node_id
+where a.is_test and a.run = (select run from task where id = %(task)s) and a.ended_at is not null
+    and a.cause <> 'ended' and not (a.cause = 'exit' and a.exit_status = 0)
+order by a.ended_at, a.ordinal
+limit %(limit)s
+
+-- name: custody
+select
+    extract(epoch from now() - renewed_at)::float8 as silent_for,
+    case when lease_until < 'infinity' then extract(epoch from lease_until - now())::float8 end as lease_left
+from keeper
+where id = %(keeper)s
