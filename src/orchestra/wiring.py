@@ -6,6 +6,7 @@ Nothing is imported before it is used: each command brings in what it needs.
 from __future__ import annotations
 
 import getpass
+import logging
 import os
 import re
 import socket
@@ -14,7 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from orchestra.domain.errors import ConfigurationError, DatabaseUnavailable
 
@@ -248,7 +249,9 @@ def run_pilot(settings: Settings, cluster: str, wish: PilotWish, *, foreground: 
     """
     from orchestra.pilot import agent
 
-    lost: Literal["kill", "keep"] = "keep" if settings.on_lease_lost == "keep" else "kill"
+    # The embedded database is away with its own machine alone, so no other node waits for its jobs.
+    keep = settings.on_lease_lost == "keep" or not uses_server(settings)
+    lost: Literal["kill", "keep"] = "keep" if keep else "kill"
     options = agent.PilotOptions(
         node=wish.node,
         cluster=cluster,
@@ -267,12 +270,26 @@ def run_pilot(settings: Settings, cluster: str, wish: PilotWish, *, foreground: 
 
 
 def _conduct(settings: Settings, wish: PilotWish, stop: threading.Event) -> None:
+    conduct(settings, stop, name=wish.node, preferred=wish.prefers_to_conduct)
+
+
+def conduct(
+    settings: Settings,
+    stop: threading.Event,
+    *,
+    name: str,
+    preferred: bool = False,
+    out: TextIO | None = None,
+) -> None:
+    """Be the conductor, or wait to be, until `stop` is set; what it has to say goes to `out`."""
     from orchestra.conductor import run
 
     def join() -> psycopg.Connection:
-        return reconnect(settings, name=f"maestro conductor {wish.node}")
+        return reconnect(settings, name=f"maestro {name}" if out else f"maestro conductor {name}")
 
-    run.run(join, stop, name=wish.node, preferred=wish.prefers_to_conduct)
+    if out is not None:
+        logging.basicConfig(stream=out, format="%(asctime)s %(message)s", level=logging.INFO)
+    run.run(join, stop, name=name, preferred=preferred)
 
 
 def pilot_folder(settings: Settings, cluster: str, node: str) -> Path:

@@ -165,7 +165,7 @@ def test_a_report_finds_its_jobs_by_their_keys(crowded: World) -> None:
 def test_what_a_pilot_asks_often_walks_open_attempts_alone(
     crowded: World, pilot: Pilot, name: str
 ) -> None:
-    params = {"node": pilot.node, "keeper": pilot.keeper, "request": 3}
+    params = {"node": pilot.node, "keeper": pilot.keeper, "request": 3, "limit": 500}
     found = plan(crowded.conn, getattr(load("attempts"), name), params)
     assert walked(found) == set()
     assert "attempt_open" in indexes(found)
@@ -193,6 +193,36 @@ def test_the_conductors_statements_walk_their_indexes(
     }  # fmt: skip
     crowded.conn.execute("set enable_seqscan = on")
     found = plan(crowded.conn, getattr(load("moves"), name), params)
+    assert walked(found) == set()
+    assert index in indexes(found)
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "index"),
+    [
+        ("attempts", "end_back_off", "job_not_before"),
+        ("attempts", "nodes_of_losses", "attempt_pkey"),
+        ("attempts", "deleted_tasks", "event_of_task"),
+        ("pilots", "silent_keepers", "attempt_open"),
+        ("pilots", "unburied_keepers", "attempt_open"),
+        ("pilots", "jobs_elsewhere", "attempt_open"),
+        ("cluster", "unheard_nodes", "attempt_open"),
+    ],
+)
+def test_who_looks_after_leases_walks_what_is_open(
+    crowded: World, pilot: Pilot, file: str, name: str, index: str
+) -> None:
+    params = {
+        "limit": 100, "task": 500, "ordinal": 5, "tasks": [500], "after": 0, "node": pilot.node, "machine": "m",
+        "boot": "b", "host": "h",
+    }  # fmt: skip
+    with crowded.conn.transaction(force_rollback=True):
+        crowded.conn.execute("update keeper set lease_until = now() - interval '1 s', epoch = 0")
+        crowded.conn.execute(
+            "update keeper set fenced_at = now(), fence_reason = 'x' where %s",
+            [name == "unburied_keepers"],
+        )
+        found = plan(crowded.conn, getattr(load(file), name), params)
     assert walked(found) == set()
     assert index in indexes(found)
 

@@ -7,8 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from orchestra.domain.lifecycle import ASSIGNED_AT_MOST, TaskFacts, TestFacts, decide, refill
 from orchestra.domain.leases import Silence, is_dead
+from orchestra.domain.lifecycle import ASSIGNED_AT_MOST, TaskFacts, TestFacts, decide, refill
 from orchestra.domain.models import AttemptKey, Counts, Limit, Outcome
 from orchestra.domain.order import Contender, rank
 from orchestra.domain.states import Cause, Intent, JobState, Queue, TaskState

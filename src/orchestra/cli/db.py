@@ -31,6 +31,8 @@ class _View:
     version: str | None = None
     size: int | None = None
     connections: int | None = None
+    epoch: int | None = None
+    settling: str | None = None
     log: str | None = None
 
 
@@ -77,14 +79,18 @@ def _server_view(ctx: Context) -> _View:
 
 def _facts(ctx: Context) -> Record:
     from orchestra import wiring
-    from orchestra.services import admin
+    from orchestra.services import admin, settling
     from orchestra.store import migrate
 
     with wiring.connect(ctx.settings) as conn:
+        schema = migrate.current(conn)
+        state = settling.state(conn) if schema else None
         return {
-            "schema": migrate.current(conn),
+            "schema": schema,
             "version": admin.server_version(conn),
             "connections": admin.other_connections(conn),
+            "epoch": settling.epoch(conn) if schema else None,
+            "settling": str(state) if state else None,
         }
 
 
@@ -102,6 +108,9 @@ def _lines(view: _View) -> Iterator[str]:
         yield f"  schema       {view.schema or 'none yet: maestro user init'}"
     if view.connections is not None:
         yield f"  connections  {view.connections} besides this one"
+    if view.settling:
+        yield f"  settles      {view.settling}"
+        yield "               maestro db accept   goes on without them"
     if view.log and (view.running or view.size):
         yield f"  log          {view.log}"
     if not view.running:
@@ -117,6 +126,8 @@ def _record(view: _View) -> Record:
         "version": view.version,
         "bytes": view.size,
         "connections": view.connections,
+        "epoch": view.epoch,
+        "settling": view.settling,
         "log": view.log,
     }
 
@@ -247,6 +258,29 @@ def _keep(ctx: Context) -> Path | None:
     return kept
 
 
+def _accept_arguments(parser: Parser) -> None:
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
+
+
+def _accept(ctx: Context) -> None:
+    from orchestra.services import settling
+
+    with ctx.database() as conn:
+        state = settling.state(conn)
+        if state and state.nodes:
+            question = (
+                f"Go on without a word from {human.listed(state.nodes, most=5)}? "
+                "What runs there may be run once more, at the same time."
+            )
+            if not ctx.out.ask(question, yes=ctx.args.yes):
+                raise Cancelled
+        accepted = settling.accept(conn, by=ctx.me(conn).name)
+    if accepted is None:
+        ctx.out.say("the database is settled; there is nothing to accept")
+    else:
+        ctx.out.say("the database is taken as it is; work goes on")
+
+
 VERBS = (
     Verb(
         "status",
@@ -276,5 +310,14 @@ VERBS = (
         _restore,
         _restore_arguments,
         example="maestro db restore monday.dump",
+    ),
+    Verb(
+        "accept",
+        "go on with a restored database although some nodes have not said what they run",
+        _accept,
+        _accept_arguments,
+        description="A database that was restored or copied starts nothing until every node that it thinks has jobs "
+        "has said what it runs. Where such a node is gone for good: maestro node lost, or this.",
+        example="maestro db accept",
     ),
 )

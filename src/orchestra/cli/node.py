@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from orchestra.cli.output import Column, Record, clean
 from orchestra.cli.registry import Verb
 from orchestra.domain import human
-from orchestra.domain.errors import BadInput
+from orchestra.domain.errors import BadInput, Cancelled
 
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
@@ -130,10 +130,13 @@ def _since(moment: datetime) -> str:
 
 
 def _list(ctx: Context) -> None:
-    from orchestra.services import nodes
+    from orchestra.services import nodes, settling
 
     with ctx.database() as conn:
         found = nodes.everything(conn)
+        state = settling.state(conn)
+    if state:
+        ctx.out.note(f"The database settles: {state}.")
     columns: tuple[Column[Node], ...] = (
         Column("NODE", lambda node: node.name),
         Column("STATE", state_of, state=True),
@@ -242,6 +245,32 @@ def _stop(ctx: Context) -> None:
         ctx.out.say(f"no pilot is online on node {ctx.args.name}")
 
 
+def _lost_arguments(parser: Parser) -> None:
+    _name_argument(parser)
+    parser.add_argument(
+        "-r", "--reason", metavar="WORDS", help="kept with what happened to its jobs"
+    )
+    parser.add_argument("--force", action="store_true", help="also while its pilot is online")
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
+
+
+def _lost(ctx: Context) -> None:
+    from orchestra.services import nodes
+
+    name = ctx.args.name
+    with ctx.database() as conn:
+        stake = nodes.at_stake(conn, name, force=ctx.args.force)
+        question = (
+            f"Give the {human.count(stake, 'job')} of node {name} to other nodes? "
+            "Only if that machine is off for certain: else they run twice."
+        )
+        if stake and not ctx.out.ask(question, yes=ctx.args.yes):
+            raise Cancelled
+        me = ctx.me(conn).name
+        given = nodes.lose(conn, name, by=me, why=ctx.args.reason, force=ctx.args.force)
+    ctx.out.say(f"node {name} is lost; {human.count(given, 'job')} given to others")
+
+
 def _delete(ctx: Context) -> None:
     from orchestra.services import nodes
 
@@ -301,6 +330,13 @@ VERBS = (
         _stop,
         _name_argument,
         example="maestro node stop -n caloba21",
+    ),
+    Verb(
+        "lost",
+        "say that a machine is gone for good; its jobs are given to others at once",
+        _lost,
+        _lost_arguments,
+        example='maestro node lost -n caloba22 --reason "power supply burnt"',
     ),
     Verb(
         "delete",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from uuid import UUID
 
 import psycopg
 
@@ -11,8 +12,10 @@ from orchestra.domain.errors import AlreadyExists, BadInput, NotFound, Refused
 from orchestra.domain.models import Node, Slots
 from orchestra.domain.naming import check_node_name
 from orchestra.domain.nearest import nearest
+from orchestra.services import fencing
 from orchestra.store import moves, notices
 from orchestra.store import nodes as store
+from orchestra.store import pilots as pilot_store
 from orchestra.store.database import in_transaction
 from orchestra.store.nodes import LockedNode, Pilot
 
@@ -178,6 +181,57 @@ def stop(conn: psycopg.Connection, name: str, *, now: bool = False) -> bool:
         return asked
 
     return in_transaction(conn, work)
+
+
+def at_stake(conn: psycopg.Connection, name: str, *, force: bool = False) -> int:
+    """Give how many attempts `lose` would give away.
+
+    Raises:
+        NotFound, Refused: as it does.
+    """
+
+    def work() -> int:
+        jobs, online = store.busy(conn, _locked(conn, name).id)
+        _refuse_online(name, online and not force)
+        return jobs
+
+    return in_transaction(conn, work)
+
+
+def _refuse_online(name: str, online: bool) -> None:
+    if online:
+        raise Refused(
+            f'the pilot of node "{name}" is online.',
+            hint=f"maestro pilot stop -n {name} --now has its jobs ended and given to others.\n"
+            "--force gives them away at once; until it hears of it they run twice.",
+        )
+
+
+def lose(
+    conn: psycopg.Connection, name: str, *, by: str, why: str | None = None, force: bool = False
+) -> int:
+    """Declare a node lost: whatever ran there is given to others at once; gives how many attempts that were.
+
+    To be said of a machine that is known to be off, or a job may run twice at the same time. What its pilot still
+    reports counts as long as no other attempt has begun; it gets a new keeper if it comes back.
+
+    Raises:
+        NotFound: there is none of that name.
+        Refused: its pilot is online, and `force` is not given.
+    """
+
+    def work() -> list[UUID]:
+        node = _locked(conn, name)
+        _refuse_online(name, store.busy(conn, node.id)[1] and not force)
+        reason = f"its node was declared lost by {by}" + (f": {why}" if why else "")
+        keepers = pilot_store.fence_node(conn, node.id, reason)
+        fencing.note(conn, keepers, reason, who=by)
+        store.lose(conn, node.id, by, why)
+        moves.wake(conn, notices.NODE, str(node.id))
+        return keepers
+
+    keepers = in_transaction(conn, work)
+    return sum(fencing.give_away(conn, keeper, who=by) for keeper in keepers)
 
 
 def delete(conn: psycopg.Connection, name: str) -> None:

@@ -37,7 +37,9 @@ class Settling:
     def __str__(self) -> str:
         if not self.nodes:
             return f"{self.reason}; work goes on within half a minute"
-        return f"{self.reason}; nothing starts until {human.listed(self.nodes, most=5)} has said what it runs"
+        names = human.listed(self.nodes, most=5)
+        say = "has said what it runs" if len(self.nodes) == 1 else "have said what they run"
+        return f"{self.reason}; nothing starts until {names} {say}"
 
 
 def look(conn: psycopg.Connection, *, who: str) -> Identity:
@@ -95,6 +97,11 @@ def state(conn: psycopg.Connection) -> Settling | None:
     return Settling(
         found.identity.settling, found.settling_since, tuple(cluster.unheard_nodes(conn))
     )
+
+
+def epoch(conn: psycopg.Connection) -> int:
+    """Give how often this database was replaced, counted from 1."""
+    return cluster.read(conn).identity.epoch
 
 
 def settle(conn: psycopg.Connection, *, patience: float = PATIENCE) -> bool:

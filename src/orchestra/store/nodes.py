@@ -119,6 +119,12 @@ def resume(conn: psycopg.Connection, node: int, by: str) -> None:
     _event(conn, node, "DRAINED", "OPEN", by, None)
 
 
+def lose(conn: psycopg.Connection, node: int, by: str, why: str | None) -> None:
+    """Mark a node as lost until a pilot serves it again."""
+    conn.execute(SQL.lose, {"node": node})
+    _event(conn, node, "OPEN", "LOST", by, why)
+
+
 def ask_to_leave(conn: psycopg.Connection, node: int, *, now: bool) -> bool:
     """Ask a node's pilot to go when its jobs have ended, or to end them now; False where none is there."""
     return conn.execute(SQL.ask_to_leave, {"node": node, "now": now}).rowcount == 1

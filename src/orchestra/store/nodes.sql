@@ -59,6 +59,9 @@ update node set drained_at = now(), drained_by = %(by)s, drain_reason = %(reason
 -- name: resume
 update node set drained_at = null, drained_by = null, drain_reason = null where id = %(node)s
 
+-- name: lose
+update node set lost_at = now() where id = %(node)s
+
 -- name: ask_to_leave
 -- A pilot that is gone has nothing to be asked.
 update pilot set leave = true, leave_now = leave_now or %(now)s

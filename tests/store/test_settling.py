@@ -1,0 +1,337 @@
+"""A database that was restored, copied or exchanged is recognised, and nothing is lost, run twice or killed by it."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+
+from orchestra.conductor.run import Conductor
+from orchestra.domain.errors import Foreign, Replaced, SchemaMismatch
+from orchestra.domain.models import Counts, Identity, Known, Outcome, Standing
+from orchestra.domain.states import Cause, JobState, TaskState
+from orchestra.domain.transitions import TaskInput
+from orchestra.services import admin, lifecycle, nodes, settling, work
+from orchestra.store.database import connect
+from support import backup
+from support.world import Pilot, World
+
+
+@pytest.fixture
+def world(conn: psycopg.Connection) -> World:
+    return World(conn)
+
+
+@pytest.fixture
+def running(world: World) -> int:
+    task = world.task(jobs=5, test_jobs=0)
+    world.conduct(rounds=2)
+    return task
+
+
+def identity(conn: psycopg.Connection) -> Identity:
+    return settling.look(conn, who="test")
+
+
+def known(world: World, **acknowledged: int) -> Known:
+    found = identity(world.conn)
+    return Known(found.cluster, found.epoch, {UUID(k): n for k, n in acknowledged.items()})
+
+
+def attach(world: World, pilot: Pilot, remembered: Known) -> Standing:
+    """The same agent again, after its connection broke."""
+    hello = world.hello(agent=pilot.agent)
+    return work.attach(world.conn, hello, known=remembered)
+
+
+def restored(world: World, pilot: Pilot, remembered: Known) -> Standing:
+    """Put the backup back, and let a pilot come that remembers more."""
+    backup.put_back(world.conn)
+    standing = attach(world, pilot, replace(remembered, acknowledged={pilot.keeper: 1}))
+    assert standing.identity
+    assert standing.identity.settling
+    return standing
+
+
+# Recognised
+
+
+def test_a_database_in_its_place_is_nothing_special(world: World) -> None:
+    assert identity(world.conn).settling is None
+    assert settling.accept(world.conn, by="ana") is None
+    pilot = world.pilot()
+    standing = attach(world, pilot, known(world))
+    assert standing.identity == identity(world.conn)
+
+
+@pytest.mark.parametrize("change", ["system_identifier = '1'", "timeline = 7"])
+def test_another_server_or_line_of_history_is_noticed_by_whoever_comes_first(
+    world: World, change: str
+) -> None:
+    before = identity(world.conn)
+    world.conn.execute(f"update cluster set {change}")
+    after = identity(world.conn)
+    assert (after.cluster, after.epoch) == (before.cluster, before.epoch + 1)
+    assert after.settling == settling.COPIED
+    assert identity(world.conn) == after, "once is enough"
+    world.conn.execute(f"update cluster set {change}")
+    admin.prepare(world.conn)
+    assert identity(world.conn).epoch == before.epoch + 2
+    world.conn.execute(f"update cluster set {change}")
+    world.pilot()
+    assert identity(world.conn).epoch == before.epoch + 3
+
+
+def test_a_conductor_notices_it_and_carries_out_nothing(
+    world: World, database_url: str, running: int
+) -> None:
+    waiting = world.task(jobs=3, name="user.ana.other")
+    world.conn.execute("update cluster set system_identifier = '1'")
+    with connect(database_url) as mine:
+        conductor = Conductor(threading.Event(), name="test", patience=3600)
+        conductor._begin(mine)
+        conductor._tick()
+        assert world.state(waiting) is TaskState.REGISTERED
+        state = settling.state(world.conn)
+        assert state
+        assert str(state).endswith("work goes on within half a minute")
+        conductor._patience = 0
+        conductor._tick()
+        assert world.state(waiting) is TaskState.TESTING
+        assert settling.state(world.conn) is None
+
+
+def test_a_conductor_whose_terms_run_backwards_notices(world: World, database_url: str) -> None:
+    backup.take(world.conn)
+    with connect(database_url) as mine:
+        conductor = Conductor(threading.Event(), name="test", patience=3600)
+        conductor._begin(mine)
+        conductor._tick()
+        assert identity(world.conn).settling is None
+        backup.put_back(world.conn)
+        conductor._term = None  # its renewal fails
+        conductor._tick()
+    assert identity(world.conn).settling == settling.OLDER
+
+
+def test_a_foreign_database_is_refused(world: World) -> None:
+    pilot = world.pilot()
+    with pytest.raises(Foreign, match="another cluster"):
+        attach(world, pilot, replace(known(world), cluster=uuid4()))
+
+
+def test_an_empty_database_is_refused_in_words(world: World) -> None:
+    world.conn.execute("drop schema orchestra cascade; create schema orchestra")
+    with pytest.raises(SchemaMismatch, match="no Orchestra schema yet"):
+        work.attach(world.conn, world.hello())
+
+
+def test_a_database_that_lacks_what_it_acknowledged_is_an_older_one(
+    world: World, running: int
+) -> None:
+    pilot = world.pilot()
+    remembered = known(world)
+    sound = replace(remembered, acknowledged={pilot.keeper: 0})
+    assert attach(world, pilot, sound).identity == identity(world.conn)
+    for known_more in (
+        replace(remembered, acknowledged={pilot.keeper: 9}),
+        replace(remembered, epoch=remembered.epoch + 5),
+    ):
+        standing = attach(world, pilot, known_more)
+        assert standing.identity
+        assert standing.identity.epoch > known_more.epoch
+        assert standing.identity.settling == settling.OLDER
+        again = replace(known_more, epoch=standing.identity.epoch - 1)
+        assert attach(world, pilot, again).identity == standing.identity, "noticed once by all"
+
+
+def test_a_renewal_in_another_epoch_is_refused_and_renews_nothing(world: World) -> None:
+    pilot = world.pilot()
+    epoch = identity(world.conn).epoch
+    work.renew(world.conn, pilot.node, pilot.agent, [pilot.keeper], epoch=epoch)
+    settling.begin(world.conn, "test", who="test")
+    with pytest.raises(Replaced):
+        work.renew(world.conn, pilot.node, pilot.agent, [pilot.keeper], epoch=epoch)
+
+
+# While it settles
+
+
+def test_nothing_is_claimed_or_given_away_until_every_node_has_spoken(
+    world: World, running: int
+) -> None:
+    silent, speaking = world.pilot("silent"), world.pilot("speaking")
+    silent.claim()
+    (grant,) = speaking.claim()
+    settling.begin(world.conn, "it was restored from a dump", who="ana")
+    assert speaking.claim(cpu=3) == ()
+    assert not settling.settle(world.conn, patience=0)
+    state = settling.state(world.conn)
+    assert state
+    assert str(state) == (
+        "it was restored from a dump; nothing starts until silent and speaking have said what they run"
+    )
+    work.reconcile(world.conn, speaking.keeper, speaking.request, {grant.key})
+    assert not settling.settle(world.conn, patience=0)
+    work.reconcile(world.conn, silent.keeper, silent.request, set())
+    assert not settling.settle(world.conn, patience=3600), (
+        "others may come that it does not know of"
+    )
+    assert settling.settle(world.conn, patience=0)
+    assert len(speaking.claim(cpu=9)) == 4
+    events = world.conn.execute(
+        "select from_state, to_state, who, why from event where kind = 'cluster' order by id"
+    )
+    assert events.fetchall() == [
+        ("SETTLED", "SETTLING", "ana", "it was restored from a dump"),
+        ("SETTLING", "SETTLED", "orchestra", "every node has said what it runs"),
+    ]
+
+
+def test_an_admin_can_go_on_without_a_node(world: World, running: int) -> None:
+    pilot, other = world.pilot("gone"), world.pilot()
+    pilot.claim()
+    settling.begin(world.conn, "test", who="test")
+    assert settling.accept(world.conn, by="ana") == ["gone"]
+    assert len(other.claim(cpu=9)) == 4
+    settling.begin(world.conn, "test", who="test")
+    work.reconcile(world.conn, other.keeper, 0, set())
+    assert not settling.settle(world.conn, patience=0)
+    nodes.lose(world.conn, "gone", by="ana", force=True)
+    assert settling.settle(world.conn, patience=0)
+
+
+def test_what_is_no_longer_granted_is_not_ended_while_it_settles(
+    world: World, running: int
+) -> None:
+    pilot = world.pilot()
+    (grant,) = pilot.claim()
+    pilot.start(grant)
+    nodes.lose(world.conn, "gauss", by="ana", force=True)
+    settling.begin(world.conn, "test", who="test")
+    held = {grant.key: 1}
+    assert work.reconcile(world.conn, pilot.keeper, 1, set(held), held).end == ()
+    settling.accept(world.conn, by="ana")
+    assert work.reconcile(world.conn, pilot.keeper, 1, set(held), held).end == (grant.key,)
+
+
+# What the older edition has never heard of
+
+
+def test_a_running_job_that_the_dump_does_not_know_becomes_its_jobs_attempt(
+    world: World, running: int
+) -> None:
+    pilot = world.pilot()
+    remembered = known(world)
+    backup.take(world.conn)
+    ran, ended, waiting = pilot.claim(cpu=3)
+    pilot.start(ran, ended)
+    restored(world, pilot, remembered)
+    unknown = work.report(
+        world.conn,
+        pilot.keeper,
+        [Outcome(ended.key, Cause.EXIT, sequence=2, exit_status=0)],
+    )
+    assert unknown == (ended.key,), "kept until the pilot has said what it holds"
+    assert world._one("select report_sequence from keeper") == 0
+    held = {grant.key for grant in (ran, ended, waiting)}
+    folders = {ran.key: 1, ended.key: 1}
+    found = work.reconcile(world.conn, pilot.keeper, pilot.request, held, folders)
+    assert found.adopted == (ran.key, ended.key)
+    assert (found.end, found.strangers) == ((waiting.key,), ()), "what has not begun never does"
+    assert pilot.start(ran) == ()
+    pilot.end(ended)
+    assert world.counts(running) == Counts(assigned=3, running=1, done=1)
+    assert settling.settle(world.conn, patience=0)
+    pilot.end(ran)
+    assert sorted(g.key.ordinal for g in pilot.claim(cpu=9)) == [2, 3, 4]
+    assert world.counts(running) == world.true_counts(running)
+
+
+def test_it_is_adopted_from_before_its_task_began(world: World) -> None:
+    task = world.task(jobs=12)
+    pilot = world.pilot()
+    remembered = known(world)
+    backup.take(world.conn)
+    world.conduct()
+    (grant,) = pilot.claim()
+    restored(world, pilot, remembered)
+    found = work.reconcile(world.conn, pilot.keeper, 1, {grant.key}, {grant.key: 1})
+    assert found.adopted == (grant.key,)
+    event = world.conn.execute("select from_state, to_state from event where kind = 'job'")
+    assert event.fetchone() == ("registered", "assigned")
+    pilot.end(grant)
+    settling.accept(world.conn, by="ana")
+    world.conduct()
+    assert world.counts(task) == Counts(registered=1, assigned=10, done=1)
+
+
+def test_new_attempts_get_folders_that_the_forgotten_time_cannot_have_used(
+    world: World, running: int
+) -> None:
+    pilot = world.pilot()
+    remembered = known(world)
+    backup.take(world.conn)
+    (before,) = pilot.claim()
+    pilot.end(before)
+    restored(world, pilot, remembered)
+    settling.accept(world.conn, by="ana")
+    pilot.request += 1
+    (after,) = pilot.claim()
+    assert (after.key.ordinal, after.key.number) == (before.key.ordinal, before.key.number)
+    assert (before.folder_number, after.folder_number, after.new_folder) == (1, 1001, True)
+
+
+def test_a_stranger_whose_job_was_given_to_another_runs_on_and_is_shown(
+    world: World, running: int
+) -> None:
+    late, other = world.pilot("late"), world.pilot()
+    remembered = known(world)
+    backup.take(world.conn)
+    (grant,) = late.claim()
+    late.start(grant)
+    restored(world, other, remembered)
+    settling.accept(world.conn, by="ana")
+    (successor,) = other.claim()
+    assert successor.key.ordinal == grant.key.ordinal
+    found = work.reconcile(world.conn, late.keeper, 1, {grant.key}, {grant.key: 1})
+    assert found.strangers == (grant.key,)
+    assert (found.end, found.adopted) == ((), ())
+    outcome = Outcome(grant.key, Cause.EXIT, exit_status=0)
+    assert work.report(world.conn, late.keeper, [outcome]) == (grant.key,)
+    assert world.jobs(running)[grant.key.ordinal] is JobState.ASSIGNED
+
+
+def test_an_attempt_of_a_task_that_was_deleted_is_no_stranger(world: World, running: int) -> None:
+    pilot = world.pilot()
+    (grant,) = pilot.claim()
+    nodes.lose(world.conn, "gauss", by="ana", force=True)
+    lifecycle.apply(world.conn, running, TaskInput.KILL, by="ana")
+    world.conduct(rounds=2)
+    lifecycle.apply(world.conn, running, TaskInput.DELETE, by="ana")
+    from orchestra.store import moves
+
+    while moves.purge_deleted(world.conn, 100):
+        pass
+    found = work.reconcile(world.conn, pilot.keeper, 1, {grant.key}, {grant.key: 1})
+    assert (found.end, found.strangers) == ((grant.key,), ())
+    outcome = Outcome(grant.key, Cause.EXIT, exit_status=0)
+    assert work.report(world.conn, pilot.keeper, [outcome]) == ()
+
+
+def test_what_ended_after_the_dump_was_taken_is_run_again(world: World, running: int) -> None:
+    pilot = world.pilot()
+    remembered = known(world)
+    (grant,) = pilot.claim()
+    pilot.start(grant)
+    backup.take(world.conn)
+    pilot.end(grant)
+    restored(world, pilot, remembered)
+    found = work.reconcile(world.conn, pilot.keeper, pilot.request, set(), {})
+    assert found.released == 1
+    settling.settle(world.conn, patience=0)
+    (again,) = pilot.claim()
+    assert (again.key.ordinal, again.key.number) == (grant.key.ordinal, 2)
