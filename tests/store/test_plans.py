@@ -128,10 +128,20 @@ def test_a_claim_walks_the_index_made_for_it(crowded: World, pilot: Pilot) -> No
 
 
 def test_the_candidates_of_a_claim_come_in_the_order_of_their_index(crowded: World) -> None:
-    params = {"queue": Queue.CPU, "serves_all": True, "account": "ana", "containers": False}
+    params = {
+        "queue": Queue.CPU, "serves_all": True, "account": "ana", "containers": False, "offered": 8,
+    }  # fmt: skip
     found = plan(crowded.conn, load("attempts").candidates, params)
     assert indexes(found) == {"task_rank"}
     assert not any(node["Node Type"] in ("Sort", "Seq Scan") for node in nodes(found))
+    assert buffers(found) < 30
+
+
+def test_whether_a_job_waits_for_slots_is_one_look(crowded: World, pilot: Pilot) -> None:
+    params = {"task": 500, "node": pilot.node}
+    found = plan(crowded.conn, load("attempts").must_wait_here, params)
+    assert walked(found) == set()
+    assert {"job_claimable", "attempt_open"} == indexes(found)
     assert buffers(found) < 30
 
 

@@ -15,7 +15,7 @@ from orchestra.domain.states import Cause, JobState, Queue, TaskState
 from orchestra.domain.transitions import TaskInput
 from orchestra.services import lifecycle, work
 from orchestra.store.database import connect
-from support.world import World
+from support.world import Pilot, World
 
 
 @pytest.fixture
@@ -350,3 +350,57 @@ def test_goodbye_shows_at_once(world: World) -> None:
         "select p.gone_at, k.gone_at from pilot p join keeper k using (node_id)"
     )
     assert all(gone.fetchone() or [None])
+
+
+# Jobs of several slots
+
+
+def test_a_claim_fills_slots_not_jobs(world: World) -> None:
+    task = world.task(jobs=9, test_jobs=0, cores=3)
+    small = world.task(jobs=9, name="user.ana.small", test_jobs=0)
+    world.conduct(rounds=2)
+    grants = world.pilot().claim(cpu=7)
+    assert [grant.key.task_id for grant in grants] == [task, task, small]
+
+
+def test_a_job_that_is_too_big_for_a_node_is_left_to_others(world: World) -> None:
+    big = world.task(jobs=2, queue="gpu", test_jobs=0, gpus=3)
+    small = world.task(jobs=2, name="user.ana.small", queue="gpu", test_jobs=0, gpus=1)
+    world.conduct(rounds=2)
+    pilot = world.pilot()
+    assert {grant.key.task_id for grant in pilot.claim(cpu=0, gpu=2)} == {small}
+    world.conn.execute("update node set gpu_enabled = 4, gpu_max = 4")
+    offered = {Queue.GPU: 2}
+    answer = work.claim(world.conn, pilot.agent, pilot.keeper, 9, {Queue.GPU: 4}, offered=offered)
+    assert answer.grants == ()
+    assert [grant.key.task_id for grant in pilot_again(pilot, 10).claim(cpu=0, gpu=4)] == [big]
+
+
+def pilot_again(pilot: Pilot, request: int) -> Pilot:
+    return replace(pilot, request=request)
+
+
+def test_a_big_job_is_not_kept_waiting_by_small_ones(world: World) -> None:
+    small = world.task(jobs=3, name="user.ana.small", test_jobs=0)
+    pilot = world.pilot()
+    world.conduct(rounds=2)
+    first = pilot.claim(cpu=2)
+    big = world.task(jobs=2, test_jobs=0, cores=3, priority=1)
+    world.conduct(rounds=2)
+    answer = pilot.claim_answer(cpu=2)
+    assert (answer.grants, answer.held_back) == ((), {Queue.CPU: 3})
+    other = world.pilot("other")
+    assert [grant.key.task_id for grant in other.claim(cpu=3)] == [big]
+    pilot.end(*first)
+    (grant,) = pilot.claim(cpu=3)
+    assert grant.key.task_id == big
+    assert [g.key.task_id for g in pilot.claim(cpu=1)] == [small], "nothing big is left"
+
+
+def test_a_node_that_runs_a_big_job_fills_the_rest_with_small_ones(world: World) -> None:
+    world.task(jobs=2, test_jobs=0, cores=3, priority=1)
+    small = world.task(jobs=9, name="user.ana.small", test_jobs=0)
+    world.conduct(rounds=2)
+    pilot = world.pilot()
+    assert len(pilot.claim(cpu=3)) == 1
+    assert [grant.key.task_id for grant in pilot.claim(cpu=2)] == [small, small]

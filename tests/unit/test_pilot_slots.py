@@ -163,6 +163,27 @@ def test_an_answer_with_less_than_was_asked_for_makes_a_queue_dry() -> None:
     assert appetite.dry == {Queue.GPU}
 
 
+def test_slots_are_what_was_asked_for() -> None:
+    appetite = Appetite()
+    appetite.learn({Queue.CPU: 6}, [held(0, slots=3), held(1, slots=3)])
+    assert appetite.dry == set()
+
+
+def test_an_answer_as_long_as_a_claim_may_be_makes_no_queue_dry() -> None:
+    appetite = Appetite()
+    appetite.learn({Queue.CPU: 500}, [held(n) for n in range(AT_MOST)])
+    assert appetite.dry == set()
+
+
+def test_a_big_job_is_asked_for_when_its_slots_are_free_and_nothing_before() -> None:
+    found = state(held(0, Phase.RUNNING, slots=2), cpu=4)
+    appetite = Appetite()
+    appetite.learn({Queue.CPU: 2}, [], {Queue.CPU: 3})
+    assert wanted(found, appetite) == {}
+    found.drop(next(iter(found.held)))
+    assert wanted(found, appetite) == {Queue.CPU: 4}
+
+
 def test_quick_jobs_are_claimed_about_a_second_ahead() -> None:
     running = [held(n, Phase.RUNNING) for n in range(2)]
     found = state(*running, cpu=2)
@@ -173,10 +194,9 @@ def test_quick_jobs_are_claimed_about_a_second_ahead() -> None:
     assert wanted(found, appetite) == {}, "more than half of the stock is there"
 
 
-def test_a_claim_never_asks_for_more_than_its_limit() -> None:
+def test_no_more_is_claimed_ahead_than_a_claim_may_give() -> None:
     appetite = Appetite(typical={0: 0.0}, latest={Queue.CPU: 0})
     assert wanted(state(cpu=2), appetite) == {Queue.CPU: AT_MOST}
-    assert wanted(state(cpu=500), Appetite()) == {Queue.CPU: AT_MOST}
 
 
 def test_slow_jobs_are_not_claimed_ahead() -> None:

@@ -353,11 +353,13 @@ class Grant:
 class Claim:
     """The answer to a claim: the grants in the order in which they should start, and the tasks behind them.
 
-    `tasks` leaves out those that the agent said it knows.
+    `tasks` leaves out those that the agent said it knows. `held_back` says for a queue how many slots the next job
+    needs, which are more than were left.
     """
 
     tasks: Mapping[int, TaskSpec] = field(default_factory=dict)
     grants: tuple[Grant, ...] = ()
+    held_back: Mapping[Queue, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from orchestra.domain.states import Queue
 from orchestra.pilot import slots
@@ -20,28 +22,42 @@ class Appetite:
     """What is known about each queue of the database.
 
     `dry` queues gave less than was asked for: nothing is asked until somebody says that work has come, or it is
-    time to look again. `typical` is how long the jobs of a task take, in seconds; `latest` the task that each queue
-    gave last.
+    time to look again. The next job of a `blocked` queue needs so many slots: nothing is asked before they are free.
+    `typical` is how long the jobs of a task take, in seconds; `latest` the task that each queue gave last.
     """
 
     dry: set[Queue] = field(default_factory=set)
+    blocked: dict[Queue, int] = field(default_factory=dict)
     typical: dict[int, float] = field(default_factory=dict)
     latest: dict[Queue, int] = field(default_factory=dict)
 
     def refresh(self, *queues: Queue) -> None:
         """Say that there may be work again."""
-        self.dry.difference_update(queues or Queue)
+        for queue in queues or Queue:
+            self.dry.discard(queue)
+            self.blocked.pop(queue, None)
 
-    def learn(self, asked: Mapping[Queue, int], granted: Sequence[Held]) -> None:
-        """Take in what a claim gave."""
-        given = dict.fromkeys(asked, 0)
+    def learn(
+        self,
+        asked: Mapping[Queue, int],
+        granted: Sequence[Held],
+        held_back: Mapping[Queue, int] = MappingProxyType({}),
+    ) -> None:
+        """Take in what a claim for so many slots gave."""
+        given, jobs = dict.fromkeys(asked, 0), Counter[Queue]()
         for held in granted:
             queue = held.note.queue
-            given[queue] = given.get(queue, 0) + 1
+            jobs[queue] += 1
+            given[queue] = given.get(queue, 0) + held.note.slots
             self.latest[queue] = held.key.task_id
             if held.task and held.task.typical_seconds is not None:
                 self.typical.setdefault(held.key.task_id, held.task.typical_seconds)
-        self.dry.update(queue for queue, count in asked.items() if given[queue] < count)
+        self.blocked.update(held_back)
+        self.dry.update(
+            queue
+            for queue, slots in asked.items()
+            if given[queue] < slots and jobs[queue] < AT_MOST and queue not in held_back
+        )
 
     def measure(self, task: int, seconds: float) -> None:
         """Take in how long a job took: recent ones count most."""
@@ -53,7 +69,7 @@ class Appetite:
         return task is not None and self.typical.get(task, QUICK_SECONDS) < QUICK_SECONDS
 
     def stock(self, queue: Queue, offered: int) -> int:
-        """Give how many jobs to have waiting, so that quick ones follow each other without a pause."""
+        """Give for how many slots to have jobs waiting, so that quick ones follow each other without a pause."""
         task = self.latest.get(queue)
         if task is None or not self.is_quick(task):
             return 0
@@ -61,7 +77,7 @@ class Appetite:
 
 
 def wanted(state: PilotState, appetite: Appetite) -> dict[Queue, int]:
-    """Give how many jobs of each queue to ask for now; empty if none."""
+    """Give for how many slots of each queue to ask for jobs now; empty if for none."""
     if state.leaving:
         return {}
     counts = {queue: _wanted(state, appetite, queue) for queue in Queue}
@@ -72,12 +88,14 @@ def _wanted(state: PilotState, appetite: Appetite, queue: Queue) -> int:
     offered = slots.offered(state, queue)
     if queue in appetite.dry or offered == 0:
         return 0
-    waiting = state.waiting(queue)
-    to_fill = slots.free(state, queue) - sum(held.note.slots for held in waiting)
+    waiting = sum(held.note.slots for held in state.waiting(queue))
+    to_fill = slots.free(state, queue) - waiting
+    if to_fill < appetite.blocked.get(queue, 0):
+        return 0
     stock = appetite.stock(queue, offered)
     # The stock is filled again when half of it is used up, or every end of a job would be a claim.
-    ahead = stock - len(waiting) if len(waiting) * 2 <= stock else 0
-    return min(AT_MOST, max(to_fill, ahead))
+    ahead = min(AT_MOST, stock - waiting) if waiting * 2 <= stock else 0
+    return max(to_fill, ahead)
 
 
 def surplus(state: PilotState, appetite: Appetite, claimed: Sequence[Held]) -> list[Held]:
@@ -93,5 +111,5 @@ def surplus(state: PilotState, appetite: Appetite, claimed: Sequence[Held]) -> l
         queue = held.note.queue
         if room[queue] <= 0 and not appetite.is_quick(held.key.task_id):
             extra.append(held)
-        room[queue] -= 1
+        room[queue] -= held.note.slots
     return extra

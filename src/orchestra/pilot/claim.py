@@ -9,6 +9,8 @@ from functools import partial
 from time import monotonic
 from uuid import UUID
 
+import psycopg
+
 from orchestra.domain.errors import Fenced, Superseded, UnknownKeeper
 from orchestra.domain.models import Claim, Grant, TaskSpec
 from orchestra.domain.states import Queue
@@ -25,6 +27,8 @@ log = logging.getLogger(__name__)
 POLL_EVERY = 30.0
 JITTER = 0.005
 """Seconds within which pilots that were woken together ask."""
+BLOCKED_POLL = 5.0
+"""While a job waits for more slots than are free: another node may have taken it."""
 FAILED_PAUSE = 5.0
 TASKS_KEPT = 200
 
@@ -80,8 +84,22 @@ class Claimer:
         self._asking = True
         desk, request = self.desk, self.desk.request + 1
         known = frozenset(desk.tasks)
+        offered = {queue: slots.offered(desk.state, queue) for queue in Queue}
+
+        def call(conn: psycopg.Connection) -> Claim:
+            return work.claim(
+                conn,
+                desk.agent,
+                port.id,
+                request,
+                asked,
+                known,
+                offered=offered,
+                at_most=appetite.AT_MOST,
+            )
+
         desk.courier.ask(
-            lambda conn: work.claim(conn, desk.agent, port.id, request, asked, known),
+            call,
             partial(self._granted, port, request, asked),
             partial(self._refused, port),
         )
@@ -95,7 +113,9 @@ class Claimer:
         ]
         for held in granted:
             self.desk.state.add(held)
-        self.desk.appetite.learn(asked, granted)
+        self.desk.appetite.learn(asked, granted, claim.held_back)
+        if claim.held_back:
+            self._poll_at = min(self._poll_at, monotonic() + BLOCKED_POLL)
         if self._woken:  # perhaps for what came just after this answer was made
             self._woken = False
             self.desk.appetite.refresh()

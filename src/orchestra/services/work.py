@@ -8,7 +8,7 @@ counts; so a mass move, which holds its task alone, never meets half a claim or 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import psycopg
@@ -144,8 +144,15 @@ def claim(
     request: int,
     free: Mapping[Queue, int],
     known: Collection[int] = (),
+    *,
+    offered: Mapping[Queue, int] | None = None,
+    at_most: int = 1000,
 ) -> Claim:
-    """Take up to `free[queue]` jobs of each queue for a keeper, best task first.
+    """Take jobs for up to `free[queue]` slots of each queue for a keeper, best task first; `at_most` jobs of each.
+
+    Jobs that need more than `offered[queue]` slots (by default: than the node has enabled) are for other nodes. One
+    that needs more than are free now holds back what comes after it, or small jobs would keep it from ever starting;
+    unless the node runs a job of its task, whose slots it will get. It stays free for other nodes meanwhile.
 
     Repeatable: `request` counts up; a request that was answered before gets the same answer again (less what has ended
     since), so that an answer lost on the way loses no job. `known` names tasks whose TaskSpec (which never changes)
@@ -163,29 +170,48 @@ def claim(
             raise Fenced(f"keeper {keeper_id} has been fenced")
         if pilot is None or pilot.agent != agent:
             raise Superseded("another agent decides for this node now")
+        held_back: dict[Queue, int] = {}
         if request > keeper.last_request and not pilot.drained:
-            _take(conn, keeper, pilot, request, free)
+            attempts.note_request(conn, keeper.id, request)
+            for queue, slots in free.items():
+                most = min(pilot.enabled[queue], (offered or pilot.enabled).get(queue, 0))
+                taking = _Taking(keeper, pilot, request, queue, most, slots, at_most)
+                if needed := taking.take(conn):
+                    held_back[queue] = needed
         grants = attempts.granted(conn, keeper, request)
         tasks = {grant.key.task_id for grant in grants} - set(known)
-        return Claim(attempts.task_specs(conn, tasks), grants)
+        return Claim(attempts.task_specs(conn, tasks), grants, held_back)
 
     return in_transaction(conn, work)
 
 
-def _take(
-    conn: psycopg.Connection,
-    keeper: attempts.LockedKeeper,
-    pilot: attempts.ClaimingPilot,
-    request: int,
-    free: Mapping[Queue, int],
-) -> None:
-    attempts.note_request(conn, keeper.id, request)
-    for queue, wanted in free.items():
-        left = wanted
-        for task in attempts.candidates(conn, queue, pilot) if left > 0 else ():
-            left -= attempts.claim_jobs(conn, task, keeper, request, left)
-            if left <= 0:
-                break
+@dataclass(slots=True)
+class _Taking:
+    """A claim from one queue: `free` slots are left to fill, with `jobs` jobs at most."""
+
+    keeper: attempts.LockedKeeper
+    pilot: attempts.ClaimingPilot
+    request: int
+    queue: Queue
+    offered: int
+    free: int
+    jobs: int
+
+    def take(self, conn: psycopg.Connection) -> int | None:
+        """Claim what fits; gives the slots that the next job needs, where it has to wait for them."""
+        if self.free <= 0:
+            return None
+        for task in attempts.candidates(conn, self.queue, self.pilot, self.offered):
+            limit = min(self.free // task.slots, self.jobs)
+            if limit:
+                taken = attempts.claim_jobs(conn, task.id, self.keeper, self.request, limit)
+                self.free -= taken * task.slots
+                self.jobs -= taken
+            elif attempts.must_wait_here(conn, task.id, self.keeper.node_id):
+                return task.slots
+            if self.free <= 0 or self.jobs <= 0:
+                return None
+        return None
 
 
 def started(

@@ -40,13 +40,22 @@ class LockedKeeper:
 
 @dataclass(frozen=True, slots=True)
 class ClaimingPilot:
-    """Who decides for a node, and which tasks it may serve."""
+    """Who decides for a node, which tasks it may serve, and the node's slots."""
 
     agent: UUID
     account: str
     serves_all: bool
     containers: bool
     drained: bool
+    enabled: Mapping[Queue, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A task to take jobs from; each takes so many slots."""
+
+    id: int
+    slots: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +133,7 @@ def claiming_pilot(conn: psycopg.Connection, node: int) -> ClaimingPilot | None:
         serves_all=row["serves_all"],
         containers=bool(row["runtimes"]),
         drained=row["drained"],
+        enabled={Queue.CPU: row["cpu_enabled"], Queue.GPU: row["gpu_enabled"]},
     )
 
 
@@ -131,15 +141,23 @@ def note_request(conn: psycopg.Connection, keeper: UUID, request: int) -> None:
     conn.execute(SQL.note_request, {"keeper": keeper, "request": request})
 
 
-def candidates(conn: psycopg.Connection, queue: Queue, pilot: ClaimingPilot) -> list[int]:
-    """Give the tasks to take jobs from, best first."""
+def candidates(
+    conn: psycopg.Connection, queue: Queue, pilot: ClaimingPilot, offered: int
+) -> list[Candidate]:
+    """Give the tasks to take jobs from, best first, whose jobs need no more than `offered` slots."""
     params = {
         "queue": queue,
         "serves_all": pilot.serves_all,
         "account": pilot.account,
         "containers": pilot.containers,
+        "offered": offered,
     }
-    return [row["id"] for row in _rows(conn, SQL.candidates, params)]
+    return [Candidate(**row) for row in _rows(conn, SQL.candidates, params)]
+
+
+def must_wait_here(conn: psycopg.Connection, task: int, node: int) -> bool:
+    """Whether a task has jobs to hand out and the node runs none of them."""
+    return bool(_rows(conn, SQL.must_wait_here, {"task": task, "node": node})[0]["waits"])
 
 
 def claim_jobs(

@@ -10,7 +10,8 @@ for update of k
 -- name: claiming_pilot
 -- Who decides for the node, and which tasks it may serve.
 select p.agent, p.account, p.is_root or p.serve_all as serves_all, p.runtimes,
-    n.drained_at is not null or p.leave or exists (select from cluster where settling_since is not null) as drained
+    n.drained_at is not null or p.leave or exists (select from cluster where settling_since is not null) as drained,
+    n.cpu_enabled, n.gpu_enabled
 from pilot p
 join node n on n.id = p.node_id
 where p.node_id = %(node)s
@@ -19,13 +20,26 @@ where p.node_id = %(node)s
 update keeper set last_request = %(request)s where id = %(keeper)s
 
 -- name: candidates
--- The best tasks with jobs to hand out, that this pilot may serve. Walks task_rank.
-select id from task
+-- The best tasks with jobs to hand out, that this pilot may serve and that its node has the slots for. Walks task_rank.
+select id, case when queue = 'cpu' then cores else greatest(gpus, 1) end as slots from task
 where queue = %(queue)s and rank is not null and held_at is null
     and (%(serves_all)s or account = %(account)s)
     and (image is null or %(containers)s)
+    and case when queue = 'cpu' then cores else greatest(gpus, 1) end <= %(offered)s
 order by rank, id
 limit 16
+
+-- name: must_wait_here
+-- Whether a task has jobs to hand out and the node runs none of them. A node that runs one has its slots for the next.
+-- One look at job_claimable, and what the node has in attempt_open.
+select
+    exists (
+        select from job
+        where task_id = %(task)s and state = 'assigned' and keeper_id is null and not_before is null
+    ) and not exists (
+        select from attempt
+        where node_id = %(node)s and task_id = %(task)s and ended_at is null and lost_at is null
+    ) as waits
 
 -- name: share_claimable
 -- In share mode: a kill or a hold waits until this claim is over, and is seen by the next one.
