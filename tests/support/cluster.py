@@ -70,6 +70,20 @@ class Cluster:
             if process.poll() is None:
                 process.kill()
             process.communicate()
+        self._end_keepers()
+        for pid in self.heirs():
+            _kill(pid)
+        self._end_keepers()
+
+    def heirs(self) -> list[int]:
+        """The pilots that keepers have started."""
+        return [
+            pid
+            for pid in _pilots_below(str(self.folder / "pilots"))
+            if pid not in {process.pid for process in self.pilots}
+        ]
+
+    def _end_keepers(self) -> None:
         for spool in self.folder.glob("pilots/*/keepers/*/spool"):
             if link.is_alive(spool.parent):
                 hello = link.read_spool(spool.parent)
@@ -158,6 +172,19 @@ class Cluster:
     def out(self, task: Task, job: int) -> Path:
         """Where people find a job's result."""
         return Path(task.folder) / f"job_configId_{job}"
+
+
+def _pilots_below(folder: str) -> list[int]:
+    """The living pilots whose folder is below this one."""
+    found = []
+    for arguments in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = arguments.read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        if len(words) > 4 and words[1] == pilot_process.__file__ and words[4].startswith(folder):
+            found.append(int(arguments.parent.name))
+    return found
 
 
 def _kill(pid: int) -> None:

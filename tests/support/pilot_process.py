@@ -1,6 +1,7 @@
 """A pilot as a process of its own: `python pilot_process.py URL NODE FOLDER [FLAG...]`.
 
-Flags: --master, --draining, --terminal; --lease=SECONDS; --margin=SECONDS and --patience=SECONDS for the conductor.
+Flags: --master, --draining, --terminal; --lease=SECONDS; --heir-after=SECONDS; --margin=SECONDS and
+--patience=SECONDS for the conductor.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ def main() -> int:
     url, node, folder, *flags = sys.argv[1:]
     open_connection = partial(connect, url, name=f"pilot {node}")
     foreground = "--terminal" in flags
-    relaunch = (sys.executable, __file__, url, node, folder)
+    again = [flag for flag in flags if flag not in ("--draining", "--terminal")]
+    relaunch = (sys.executable, __file__, url, node, folder, *again)
     seconds = {
         name: float(value)
         for name, _, value in (flag.removeprefix("--").partition("=") for flag in flags)
@@ -38,6 +40,7 @@ def main() -> int:
         draining="--draining" in flags,
         foreground=foreground,
         relaunch=relaunch,
+        heir_after=seconds.get("heir-after", 5.0),
         conductor=(
             lambda stop: conduct(open_connection, stop, name=node, margin=margin, patience=patience)
         )

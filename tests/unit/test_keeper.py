@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import contextlib
 import errno
+import fcntl
 import os
 import re
 import resource
@@ -27,6 +28,7 @@ from orchestra.pilot import keeper
 from orchestra.pilot.link import (
     Ended,
     Event,
+    Heir,
     KeeperError,
     KeeperGone,
     KeeperLink,
@@ -617,6 +619,91 @@ def test_where_no_keeper_ran_there_is_no_spool(tmp_path: Path) -> None:
     with pytest.raises(KeeperGone):
         connect(tmp_path, agent="nobody")
     assert not is_alive(tmp_path)
+
+
+# The next agent
+
+
+def heir(tmp_path: Path, script: str, *, after: float = 0.2) -> Heir:
+    """An agent that writes its pid, its parent's and its session's into `born`, then does what the script says."""
+    born = f'set -- $(cat /proc/$$/stat); echo "$1 $4 $6 $SECRET" >> {tmp_path}/born; '
+    env = {"SECRET": "hush", **ENVIRONMENT}
+    return Heir(("/bin/sh", "-c", born + script), env, str(tmp_path / "agent.lock"), after)
+
+
+def births(tmp_path: Path) -> list[list[str]]:
+    path = tmp_path / "born"
+    return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def leave(agent: Agent, heir: Heir | None) -> None:
+    """Name the next agent, and be gone."""
+    agent.link.send_heir(heir)
+    agent.link.flush()
+    agent.link.close()
+
+
+def test_a_keeper_with_a_job_and_no_agent_starts_one(agent: Agent, tmp_path: Path) -> None:
+    agent.started(agent.spawn("sleep 60"))
+    leave(agent, heir(tmp_path, ""))
+    [born] = wait_until(lambda: births(tmp_path))
+    pid, parent, session, secret = born
+    assert secret == "hush"
+    assert session == pid
+    assert int(parent) != agent.link.hello.pid, "what it leaves behind would be taken for a job's"
+    keeper_process = Path(f"/proc/{agent.link.hello.pid}")
+    assert b"hush" not in (keeper_process / "environ").read_bytes()
+    assert b"hush" not in (keeper_process / "cmdline").read_bytes()
+    wait_until(lambda: len(births(tmp_path)) >= 3, describe="it is tried again")
+
+
+def test_what_the_next_agent_leaves_behind_is_left_alone(agent: Agent, tmp_path: Path) -> None:
+    key = agent.spawn("sleep 60", grace=1.0)
+    agent.started(key)
+    script = f"(setsid sleep 61 & echo $! > {tmp_path}/child)"
+    leave(agent, heir(tmp_path, script, after=0.1))
+    wait_until(lambda: (tmp_path / "child").exists() and (tmp_path / "child").read_text())
+    child = int((tmp_path / "child").read_text())
+    heiress = agent.again()
+    heiress.link.send_end(key, grace=1.0, reason="test")
+    heiress.link.flush()
+    assert heiress.ended(key).cause is Cause.ENDED
+    heiress.run("true")
+    try:
+        assert is_running(child)
+    finally:
+        end_by_pid(child)
+
+
+def test_no_agent_is_started_while_one_lives(agent: Agent, tmp_path: Path) -> None:
+    agent.started(agent.spawn("sleep 60"))
+    with (tmp_path / "agent.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        leave(agent, heir(tmp_path, "", after=0.05))
+        patience = agent.again()  # by when it has been due
+        patience.run("sleep 0.3")
+        patience.link.close()
+        wait_until(lambda: not births(tmp_path), 0.5)
+    wait_until(lambda: births(tmp_path))
+
+
+@pytest.mark.parametrize("why", ["nothing to keep", "said not to"])
+def test_no_agent_is_started_without_need(agent: Agent, tmp_path: Path, why: str) -> None:
+    if why == "said not to":
+        agent.started(agent.spawn("sleep 60"))
+        agent.link.send_heir(heir(tmp_path, "", after=0.05))
+        leave(agent, None)
+    else:
+        leave(agent, heir(tmp_path, "", after=0.05))
+    later = time.monotonic() + 0.5
+    wait_until(lambda: time.monotonic() > later)
+    assert births(tmp_path) == []
+
+
+def test_an_outcome_that_nobody_took_starts_an_agent(agent: Agent, tmp_path: Path) -> None:
+    agent.spawn("sleep 0.3")
+    leave(agent, heir(tmp_path, "", after=0.6))
+    wait_until(lambda: births(tmp_path))
 
 
 def test_stop_waits_for_jobs_and_outcomes(agent: Agent) -> None:

@@ -19,7 +19,7 @@ import psycopg
 
 from orchestra.domain.errors import Fenced, OrchestraError
 from orchestra.domain.states import Queue
-from orchestra.pilot import home, slots
+from orchestra.pilot import home, link, slots
 from orchestra.pilot.claim import Claimer
 from orchestra.pilot.courier import Courier, Inbox, Listener
 from orchestra.pilot.desk import Desk, boottime
@@ -55,7 +55,7 @@ def run(options: PilotOptions) -> int:
     """
     folder = options.state_folder or home.pilot_folder(options.cluster, options.node)
     home.make_private(folder)
-    with home.logging_to(folder, terminal=options.foreground):
+    with home.present(folder), home.logging_to(folder, terminal=options.foreground):
         return Agent(options, folder).run()
 
 
@@ -84,6 +84,30 @@ def spawn_detached(command: Sequence[str], folder: Path) -> int:
     )
 
 
+def heir(options: PilotOptions, folder: Path, *, draining: bool) -> link.Heir | None:
+    """Give the agent that keepers start when this one has died; None where nobody said how.
+
+    A shell starts it, so that a keeper waits neither for a program nor for a folder on a file system that hangs.
+    """
+    if not options.relaunch:
+        return None
+    command = (*options.relaunch, *((DRAINING,) if draining else ()))
+    script = 'cd -- "$0" 2> /dev/null; output=$1; shift; exec "$@" < /dev/null >> "$output" 2>&1'
+    return link.Heir(
+        argv=("/bin/sh", "-c", script, _current_folder(), str(folder / "agent.out"), *command),
+        env=dict(os.environ),
+        lock=str(home.presence(folder)),
+        after=options.heir_after,
+    )
+
+
+def _current_folder() -> str:
+    try:
+        return str(Path.cwd())
+    except OSError:  # it was removed
+        return "/"
+
+
 class Agent:
     """One agent, from its first word to the database to its last."""
 
@@ -107,6 +131,7 @@ class Agent:
         )
         listener = Listener(self._connected, self._unwelcome, self._away, self._heard)
         desk.courier = Courier(options.connect, self._greet, inbox, listener)
+        desk.keepers.name_heir(heir(options, folder, draining=options.draining))
         self.supervisor = Supervisor(desk)
         self.reporter = self.supervisor.reporter
         self.steward = Steward(desk, self.supervisor, self.leave)
@@ -258,6 +283,7 @@ class Agent:
         if state.leaving:
             return
         state.leaving = True
+        self.desk.keepers.name_heir(heir(self.options, self.desk.folder, draining=True))
         log.info("taking nothing new%s", "; waiting for jobs to end" if state.busy else "")
         for held in state.waiting():
             self.reporter.give_back(held, "its pilot is leaving")
@@ -305,6 +331,8 @@ class Agent:
         self._conduct_no_more.set()
         desk = self.desk
         stays = self._handed_over or desk.superseded or self._failure is not None
+        if desk.state.leaving and not desk.adopted:
+            desk.keepers.leave_word()
         if desk.node_id and not stays:
             for port in desk.keepers.ports.values():
                 if port.link:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import signal
@@ -61,6 +62,23 @@ def make_private(folder: Path) -> None:
         raise VolumeError(
             f"the pilot's folder {folder} cannot be made or used: {error.strerror}"
         ) from error
+
+
+def presence(folder: Path) -> Path:
+    """Give the file that every agent of a folder holds a lock on as long as it lives."""
+    return folder / "agent.lock"
+
+
+@contextmanager
+def present(folder: Path) -> Iterator[None]:
+    """Be seen as a living agent; any number can be."""
+    descriptor = os.open(presence(folder), os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        # A keeper that looks whether somebody lives holds it for a moment.
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -43,6 +43,11 @@ The agent says
         is started, and with `kill` everything that runs then is ended (cause `lease`, each with its own grace).
   {"type":"ack", "sequences":[N, ...]}
         These outcomes are safe elsewhere: they leave the spool. May be repeated.
+  {"type":"heir", "argv":[...]|null, "env":{...}, "lock":PATH, "after":S}
+        Who is to be started when there are jobs or unacknowledged outcomes and there has been no agent for `after`
+        seconds: argv[0] in a new session, with exactly this environment, which the keeper holds in its memory alone.
+        Not while somebody holds a lock (flock) on PATH, as agents do: one that lives and waits for the database, say.
+        From time to time again, twice as long after each time. Replaces the one before; null: nobody is.
   {"type":"stop"}
         Start nothing more and exit once there are neither jobs nor unacknowledged outcomes.
 
@@ -77,6 +82,7 @@ import fcntl
 import json
 import math
 import os
+import platform
 import re
 import resource
 import selectors
@@ -110,6 +116,9 @@ SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 SECOND_LOOK = 0.02
 KILL_AGAIN = 0.5
 POLL = 10.0
+HEIR_AT_MOST = 300.0
+CLONE_PARENT = 0x8000  # linux/sched.h
+CLONE = {"x86_64": 56, "aarch64": 220, "ppc64le": 120, "riscv64": 220}  # its number, by machine
 
 Message = dict[str, Any]
 
@@ -605,6 +614,76 @@ def launch(spawn: Message, output: int) -> int:
         raise Refusal("invalid", f"argv or env: {error}") from None
 
 
+# The next agent
+
+
+@dataclass(slots=True)
+class Heir:
+    """The agent to start when there is none. `due` is by the monotonic clock."""
+
+    argv: list[str]
+    env: dict[str, str]
+    lock: str
+    after: float
+    due: float = math.inf
+    pause: float = 0.0
+
+    def wait(self) -> None:
+        """Begin to wait: the agent has gone."""
+        self.pause = self.after
+        self.due = monotonic() + self.pause
+
+    def start(self) -> None:
+        """Start it, unless some agent lives; and be due again if that comes to nothing."""
+        self.pause = min(max(self.pause, 0.1) * 2, HEIR_AT_MOST)
+        self.due = monotonic() + self.pause
+        if is_locked(self.lock):
+            return
+        log(f"no agent: starting {' '.join(self.argv)!r}")
+        try:
+            start_apart(self.argv, self.env)
+        except (OSError, TypeError, ValueError) as error:
+            log(f"no agent could be started: {error}")
+
+
+def is_locked(path: str) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def start_apart(argv: list[str], env: dict[str, str]) -> None:
+    """Start a process that is no child of this one, so that neither it nor what it leaves behind is taken for a job's.
+
+    It becomes a child of this process's own parent. A plain double fork would come back to us, the subreaper.
+    """
+    number = CLONE.get(platform.machine())
+    if number is None:
+        raise OSError(f"clone is not known on {platform.machine()}")
+    # PyDLL keeps the interpreter's lock: the copy has this thread alone, and goes on in it.
+    pid = ctypes.PyDLL(None, use_errno=True).syscall(
+        ctypes.c_long(number), ctypes.c_long(CLONE_PARENT | signal.SIGCHLD), *[ctypes.c_long(0)] * 4
+    )
+    if pid < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    if pid == 0:
+        try:
+            os.setsid()
+            for handled in (*IGNORED_SIGNALS, signal.SIGCHLD):
+                signal.signal(handled, signal.SIG_DFL)
+            os.execve(argv[0], argv, env)  # noqa: S606 (there is a shell where one is wanted)
+        finally:
+            os._exit(127)
+
+
 # The keeper
 
 
@@ -617,6 +696,7 @@ class Keeper:
         self.jobs = Jobs(spool, self.announce)
         self.agent: Connection | None = None
         self.alone_since = monotonic()
+        self.heir: Heir | None = None
         self.lease = math.inf  # by CLOCK_BOOTTIME
         self.reckoning = math.inf  # when jobs are ended because the lease is over
         self.stopping = False
@@ -625,6 +705,7 @@ class Keeper:
             "end": self.on_end,
             "deadline": self.on_deadline,
             "ack": self.on_ack,
+            "heir": self.on_heir,
             "stop": self.on_stop,
         }
         self.selector = selectors.DefaultSelector()
@@ -649,19 +730,27 @@ class Keeper:
         self.jobs.attend()
         if self.agent:
             self.flush(self.agent)
+        elif self.heir and monotonic() >= self.heir_due():
+            self.heir.start()
 
     def patience(self) -> float | None:
         """Seconds until something is due; at most POLL, since a poll's clock stands still in a suspended machine."""
         if self.agent and not self.jobs.alive:
             return None
-        due = min(self.jobs.due, self.jobs.look_again, self.leave_at()) - monotonic()
+        due = (
+            min(self.jobs.due, self.jobs.look_again, self.leave_at(), self.heir_due()) - monotonic()
+        )
         return max(0.0, min(due, self.reckoning - boottime(), POLL))
 
     def leave_at(self) -> float:
-        # With jobs or outcomes and no agent for a while, this is where the keeper would start one.
         if self.agent or self.jobs.alive or self.jobs.outcomes:
             return math.inf
         return self.alone_since + float(self.options.linger)
+
+    def heir_due(self) -> float:
+        if self.agent or not self.heir or not (self.jobs.alive or self.jobs.outcomes):
+            return math.inf
+        return self.heir.due
 
     def may_leave(self) -> bool:
         empty = not self.jobs.alive and not self.jobs.outcomes
@@ -733,6 +822,8 @@ class Keeper:
         if connection is self.agent:
             self.agent = None
             self.alone_since = monotonic()
+            if self.heir:
+                self.heir.wait()
 
     # Messages
 
@@ -801,6 +892,15 @@ class Keeper:
     def on_ack(self, message: Message) -> None:
         for sequence in message["sequences"]:
             self.jobs.acknowledge(sequence)
+
+    def on_heir(self, message: Message) -> None:
+        argv, env = message["argv"], message["env"]
+        if argv is None:
+            self.heir = None
+            return
+        if not all(isinstance(text, str) for text in [*argv, *env, *env.values()]):
+            raise ValueError("argv or env")
+        self.heir = Heir(argv, env, str(message["lock"]), float(message["after"]))
 
     def on_stop(self, _message: Message) -> None:
         self.stopping = True

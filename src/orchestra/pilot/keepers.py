@@ -77,6 +77,26 @@ class Keepers:
         self.folder, self._agent = folder, str(agent)
         self.ports: dict[UUID, Port] = {}
         self._silent: dict[Path, float] = {}
+        self._heir: link.Heir | None = None
+
+    def name_heir(self, heir: link.Heir | None) -> None:
+        """Say which agent keepers start when this one has died."""
+        self._heir = heir
+        for port in self.ports.values():
+            if port.link:
+                port.link.send_heir(heir)
+
+    def leave_word(self) -> None:
+        """Tell the keepers that nobody has adopted yet which agent to start."""
+        for folder in self.folder.iterdir() if self.folder.is_dir() else ():
+            if link.is_alive(folder):
+                with suppress(OrchestraError), self._connect(folder) as connection:
+                    connection.flush()
+
+    def _connect(self, folder: Path) -> KeeperLink:
+        connection = link.connect(folder, agent=self._agent)
+        connection.send_heir(self._heir)
+        return connection
 
     @property
     def current(self) -> Port | None:
@@ -108,6 +128,7 @@ class Keepers:
         keeper_id = uuid4()
         folder = self.folder / keeper_id.hex[:8]
         connection = link.start_keeper(folder, keeper_id, agent=self._agent)
+        connection.send_heir(self._heir)
         log.info("keeper %s started, pid %d", keeper_id, connection.hello.pid)
         return self._add(Port(connection.hello, folder, connection))
 
@@ -134,7 +155,7 @@ class Keepers:
     def reconnect(self, port: Port) -> bool:
         """Try to speak with a keeper again, or read what it left; gives whether `hello` is new."""
         try:
-            port.link = link.connect(port.folder, agent=self._agent)
+            port.link = self._connect(port.folder)
             port.hello = port.link.hello
         except OrchestraError as error:
             silent = isinstance(error, link.KeeperSilent)
@@ -159,7 +180,7 @@ class Keepers:
     def _open(self, folder: Path) -> Port | None:
         self._silent.pop(folder, None)
         try:
-            connection = link.connect(folder, agent=self._agent)
+            connection = self._connect(folder)
         except OrchestraError as error:
             if link.is_alive(folder):
                 log.warning("%s", error)

@@ -124,6 +124,19 @@ class Hello:
 Event = Hello | Started | Refused | Ended
 
 
+@dataclass(frozen=True, slots=True)
+class Heir:
+    """An agent that a keeper starts when there has been none for `after` seconds.
+
+    `argv[0]` is an absolute path on a local disk; `lock` is what agents hold a lock on as long as they live.
+    """
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    lock: str
+    after: float
+
+
 def start_keeper(
     folder: Path,
     keeper_id: UUID,
@@ -320,6 +333,13 @@ class KeeperLink:
     def send_ack(self, sequences: Iterable[int]) -> None:
         """Say that these outcomes are safe elsewhere."""
         self._send("ack", sequences=list(sequences))
+
+    def send_heir(self, heir: Heir | None) -> None:
+        """Say what is to be started when there is no agent any more and something is left to look after."""
+        if heir is None:
+            self._send("heir", argv=None, env={}, lock="", after=0.0)
+        else:
+            self._send("heir", argv=heir.argv, env=dict(heir.env), lock=heir.lock, after=heir.after)
 
     def send_stop(self) -> None:
         """Have the keeper exit once it has neither jobs nor unacknowledged outcomes."""

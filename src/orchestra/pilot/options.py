@@ -39,6 +39,7 @@ class PilotOptions:
         foreground: log to stderr; a signal while jobs run leaves them to a pilot in the background.
         patient: wait for a database that is away at the start, instead of failing; one in the background does.
         relaunch: the command that starts this pilot again; with `--draining` after it, it is its own successor.
+        heir_after: seconds after which a keeper with something to look after starts it, if its agent has died.
         conductor: runs in a thread until its event is set.
         state_folder: where the pilot keeps what is its own; by default as `home.pilot_folder` says.
         runtimes: by default the bare one.
@@ -55,6 +56,7 @@ class PilotOptions:
     foreground: bool = True
     patient: bool = False
     relaunch: tuple[str, ...] = ()
+    heir_after: float = 5.0
     conductor: Callable[[threading.Event], None] | None = None
     state_folder: Path | None = None
     runtimes: tuple[Runtime, ...] = ()
