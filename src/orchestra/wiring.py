@@ -233,12 +233,16 @@ class PilotWish:
 
     def command(self) -> tuple[str, ...]:
         """Give the argument list that runs it in the background."""
+        return (*self.plain_command(), "--background")
+
+    def plain_command(self) -> tuple[str, ...]:
+        """Give the argument list that runs it in the foreground, from any folder."""
         # -P: a file called json.py in the current folder is not meant.
         words = [sys.executable, "-P", "-m", "orchestra.cli.main", "pilot", "run", "-n", self.node]
         words += ["-m"] * self.prefers_to_conduct + ["--serve-all"] * self.serve_all
         if self.config:
             words += ["--config", os.path.abspath(self.config)]  # noqa: PTH100 - a link stays one
-        return (*words, "--background")
+        return tuple(words)
 
 
 def run_pilot(settings: Settings, cluster: str, wish: PilotWish, *, foreground: bool) -> int:

@@ -7,6 +7,7 @@ import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from orchestra.cli import pilot_install
 from orchestra.cli.output import Column, Record
 from orchestra.cli.registry import Verb
 from orchestra.domain import human
@@ -183,5 +184,13 @@ VERBS = (
         _stop,
         _stop_arguments,
         example="maestro pilot stop -n caloba21\nmaestro pilot stop -n caloba21 --now",
+    ),
+    Verb(
+        "install",
+        "have a pilot started at each boot",
+        pilot_install.install,
+        pilot_install.arguments,
+        example=pilot_install.EXAMPLE,
+        description=pilot_install.DESCRIPTION,
     ),
 )

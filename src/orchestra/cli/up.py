@@ -34,6 +34,8 @@ def _up(ctx: Context) -> None:
         with ctx.database() as conn:
             live.watch(conn)
         ctx.out.note("The pilot goes on. Look again: maestro task list. The end: maestro down")
+    elif ctx.args.detach:
+        ctx.out.note("To have the pilot back after every reboot: maestro pilot install")
 
 
 def begin(ctx: Context, *, cpus: int | None = None, gpus: int | None = None) -> Node:

@@ -1,0 +1,184 @@
+"""`maestro pilot install`: have a pilot started at each boot, and again whenever it ends."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import pwd
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestra.cli.service_unit import Service, cron_line, unit
+from orchestra.domain.errors import Cancelled, Refused, VolumeError
+
+if TYPE_CHECKING:
+    from orchestra.cli.context import Context
+    from orchestra.cli.parser import Parser
+    from orchestra.config import Settings
+
+SYSTEM_UNITS = Path("/etc/systemd/system")
+BOOTED = Path("/run/systemd/system")
+"""Exists where systemd is the first process, sd_booted(3)."""
+
+DESCRIPTION = (
+    "Have a node's pilot started at each boot, and again whenever it ends: writes a systemd unit whose jobs live on "
+    "when it is stopped, restarted or upgraded. Where there is no systemd, prints a line for crontab."
+)
+EXAMPLE = (
+    "maestro pilot install\nmaestro pilot install -n caloba21 --system\n"
+    "maestro pilot install --print > my.service\nmaestro pilot install --cron"
+)
+
+
+def arguments(parser: Parser) -> None:
+    parser.add_argument("-n", "--node", metavar="NODE", help="the node (default: this machine's)")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
+        "--system", action="store_true", help="for the whole machine (default for root)"
+    )
+    where.add_argument(
+        "--user", action="store_true", help="for your own service manager (default for others)"
+    )
+    where.add_argument(
+        "--cron", action="store_true", help="print a line for crontab, also where there is systemd"
+    )
+    parser.add_argument(
+        "--print", dest="only_print", action="store_true", help="print the unit, write nothing"
+    )
+    parser.add_argument(
+        "-m", "--master", action="store_true", help="prefer this pilot to be the conductor"
+    )
+    parser.add_argument(
+        "--serve-all",
+        action="store_true",
+        help="run everybody's jobs, all of them as your account; otherwise only yours",
+    )
+    parser.add_argument("-y", "--yes", action="store_true", help="replace a unit without asking")
+
+
+def install(ctx: Context) -> None:
+    args = ctx.args
+    system = args.system or (os.geteuid() == 0 and not args.user)
+    service = _service(ctx, system=system)
+    if args.cron or not (BOOTED.is_dir() or args.system or args.user or args.only_print):
+        if not args.cron:
+            ctx.out.note("There is no systemd here. For cron (crontab -e) this is the line:")
+        ctx.out.say(cron_line(service))
+    elif args.only_print:
+        ctx.out.say(unit(service).rstrip("\n"))
+    else:
+        _write(ctx, service, system=system)
+
+
+def _service(ctx: Context, *, system: bool) -> Service:
+    from orchestra import wiring
+    from orchestra.cli import pilots
+
+    with ctx.database() as conn:
+        node = pilots.node_or_this(ctx, conn, ctx.args.node)
+    path = ctx.settings.path
+    wish = wiring.PilotWish(
+        node=node,
+        prefers_to_conduct=ctx.args.master,
+        serve_all=ctx.args.serve_all,
+        config=str(path) if path and path.exists() else None,
+    )
+    environment = kept_environment(ctx.settings, os.environ)
+    account = _account() if system else None
+    return Service(node, wish.plain_command(), environment, account)
+
+
+def _account() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # known by its number alone
+        return str(os.geteuid())
+
+
+def kept_environment(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
+    """Give the variables that a service needs to be what this command is: where programs are, and the settings.
+
+    Raises:
+        Refused: one of them is a secret, which a file that all can read must not hold.
+    """
+    from orchestra.config import SETTINGS
+
+    kept = {name: environ[name] for name in ("PATH", "LANG") if environ.get(name)}
+    for setting in SETTINGS:
+        variable = f"MAESTRO_{setting.name.upper()}"
+        if settings.origin(setting.name) != variable:
+            continue
+        if setting.secret:
+            raise Refused(
+                f"{variable} is set in your environment, and a service's file is no place for it.",
+                hint=f'Set "{setting.name}" in {settings.path or "~/.orchestra.json"} instead, unset {variable}, '
+                "and say this again.",
+            )
+        kept[variable] = environ[variable]
+    return kept
+
+
+def _write(ctx: Context, service: Service, *, system: bool) -> None:
+    if system and os.geteuid():
+        raise Refused(
+            "a service for the whole machine is root's to install.",
+            hint="sudo, or --user for a service of your own.",
+        )
+    path = (SYSTEM_UNITS if system else user_units(os.environ)) / service.unit_name
+    text, old = unit(service), _old(path)
+    if old == text:
+        ctx.out.say(f"{path} is as it should be")
+    else:
+        if old is not None:
+            _ask(ctx, path, old, text)
+        _put(path, text)
+        ctx.out.say(f"{path} {'written' if old is None else 'replaced'}")
+    ctx.out.note("Next:\n" + "\n".join(f"  {line}" for line in next_steps(service)))
+
+
+def user_units(environ: Mapping[str, str]) -> Path:
+    """Give the folder of one's own units, systemd.unit(5)."""
+    base = environ.get("XDG_CONFIG_HOME") or Path(environ.get("HOME") or Path.home(), ".config")
+    return Path(base) / "systemd" / "user"
+
+
+def _old(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise VolumeError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _ask(ctx: Context, path: Path, old: str, new: str) -> None:
+    """Show what would change, and ask.
+
+    Raises:
+        Cancelled: the old unit is to stay.
+    """
+    lines = difflib.unified_diff(old.splitlines(), new.splitlines(), "is", "would be", lineterm="")
+    ctx.out.note("\n".join(lines))
+    if not ctx.out.ask(f"{path} exists and differs. Replace it?", yes=ctx.args.yes):
+        raise Cancelled
+
+
+def _put(path: Path, text: str) -> None:
+    beside = path.with_name(f".{path.name}.new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_text(text, encoding="utf-8")
+        os.replace(beside, path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise VolumeError(f"{path} cannot be written: {error.strerror}.") from None
+
+
+def next_steps(service: Service) -> Iterator[str]:
+    """Give the commands that bring the service to life."""
+    systemctl = "systemctl" if service.account else "systemctl --user"
+    yield f"{systemctl} daemon-reload"
+    yield f"{systemctl} enable --now {service.unit_name}"
+    if not service.account:
+        yield "loginctl enable-linger     # it runs while you are not logged in"
