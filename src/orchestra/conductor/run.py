@@ -85,7 +85,7 @@ class Conductor:
         self._margin, self._patience = margin, patience
         self._holder = str(uuid4())
         self._term: leader.Term | None = None
-        self._latest_term = 0
+        self._beat = 0
         self._renewed_at = 0.0
         self._guard_at = 0.0
         self._notified_at: dict[Queue, float] = {}
@@ -164,16 +164,23 @@ class Conductor:
         return self._term is not None
 
     def _take_up(self, term: leader.Term) -> None:
-        """Look whether this is the database that it was. Terms only grow: one that was there before is of the past."""
-        if term.number <= self._latest_term:
+        """Look whether this is the database that it was."""
+        self._transact(lambda: bool(settling.look(self._conn, who=self._name)))
+        self._note_beat(term.beat)
+
+    def _note_beat(self, beat: int) -> None:
+        """Notice a database that went back in time: this number only grows."""
+        went_back, self._beat = beat <= self._beat, beat
+        if went_back:
             self._transact(lambda: bool(settling.begin(self._conn, settling.OLDER, who=self._name)))
-        else:
-            self._transact(lambda: bool(settling.look(self._conn, who=self._name)))
-        self._latest_term = term.number
 
     def _renew(self) -> bool:
         self._renewed_at = time.monotonic()
-        return self._term is not None and self._term.renew(self._conn, TERM_SECONDS)
+        beat = self._term.renew(self._conn, TERM_SECONDS) if self._term else None
+        if beat is None:
+            return False
+        self._note_beat(beat)
+        return True
 
     def _transact(self, step: Callable[[], bool]) -> bool:
         """Run a step in a transaction of its own that holds the term."""

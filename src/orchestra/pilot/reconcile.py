@@ -23,6 +23,8 @@ from orchestra.services import work
 log = logging.getLogger(__name__)
 
 RENEW_EVERY = 10.0
+RENEWALS_A_LEASE = 4
+"""At least, however short the lease."""
 RECONCILE_EVERY = 60.0
 
 Renewal = tuple[float, Standing]
@@ -69,8 +71,9 @@ class Steward:
     # Renewal
 
     def _renew(self) -> None:
-        self._renewing, self._renew_at = True, monotonic() + RENEW_EVERY
         desk = self.desk
+        self._renewing = True
+        self._renew_at = monotonic() + min(RENEW_EVERY, desk.lease / RENEWALS_A_LEASE)
         keepers = [port.id for port in desk.keepers.ports.values() if not port.dead]
         message, known = desk.message, desk.memory.known
         epoch = known.epoch if known else None

@@ -230,9 +230,9 @@ def started(
         changes = [(key, JobState.ASSIGNED, JobState.RUNNING, None) for key in fresh]
         outcomes.note(conn, keeper, changes)
         granted = {start.key for start in known}
-        return tuple(
-            key for key in keys if key not in granted and not (key in locked and locked[key].ended)
-        )
+        refused = {k for k in keys if k not in granted and not (k in locked and locked[k].ended)}
+        # What an older edition of this database granted is for `reconcile` to look at.
+        return tuple(sorted(refused - set(attempts.never_heard_of(conn, refused - set(locked)))))
 
     return in_transaction(conn, work)
 

@@ -15,18 +15,23 @@ CONDUCTOR = "conductor"
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """The right to act, as long as it is renewed. Every transaction of the duty checks it first."""
+    """The right to act, as long as it is renewed. Every transaction of the duty checks it first.
+
+    `beat` counts the renewals of all terms up to the beginning of this one.
+    """
 
     number: int
     holder: str
+    beat: int = 0
 
     @property
     def _params(self) -> dict[str, object]:
         return {"duty": CONDUCTOR, "term": self.number, "holder": self.holder}
 
-    def renew(self, conn: psycopg.Connection, seconds: float) -> bool:
-        """Prolong it; False when it is over."""
-        return conn.execute(SQL.renew, {**self._params, "seconds": seconds}).rowcount == 1
+    def renew(self, conn: psycopg.Connection, seconds: float) -> int | None:
+        """Prolong it; gives the number of this renewal, which only grows, or None when the term is over."""
+        row = conn.execute(SQL.renew, {**self._params, "seconds": seconds}).fetchone()
+        return int(row[0]) if row else None
 
     def check(self, conn: psycopg.Connection) -> None:
         """Make sure, until the transaction ends, that nobody else has the duty.
@@ -59,7 +64,7 @@ def acquire(
         if conn.closed:
             raise
         return None  # its holder is in the middle of a transaction
-    return Term(row[0], holder) if row else None
+    return Term(row[0], holder, row[1]) if row else None
 
 
 def set_limits(conn: psycopg.Connection) -> None:

@@ -6,16 +6,17 @@
 -- hand-over; pilots miss one renewal in that time, and the margin of every lease is longer. More is a gap.
 update leader set
     term = term + 1, holder = %(holder)s, holder_name = %(name)s, preferred = %(preferred)s,
-    expires = now() + make_interval(secs => %(seconds)s),
+    expires = now() + make_interval(secs => %(seconds)s), beat = beat + 1,
     held_since = case when expires > now() - interval '10 seconds' and expires < now() + interval '1 minute'
         then held_since else now() end
 where duty = %(duty)s
     and (expires < now() or expires > now() + interval '1 minute' or (%(preferred)s and not preferred))
-returning term
+returning term, beat
 
 -- name: renew
-update leader set expires = now() + make_interval(secs => %(seconds)s)
+update leader set expires = now() + make_interval(secs => %(seconds)s), beat = beat + 1
 where duty = %(duty)s and term = %(term)s and holder = %(holder)s and expires > now()
+returning beat
 
 -- name: check_term
 -- In share mode: a successor waits until this transaction is over, and after that this check fails.

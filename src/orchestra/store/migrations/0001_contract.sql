@@ -26,7 +26,8 @@ create table cluster (
     check ((settling_since is null) = (settling_reason is null))
 );
 
--- Who carries out a duty for all. held_since: since when somebody does without a gap, whoever it is.
+-- Who carries out a duty for all. held_since: since when somebody does without a gap, whoever it is. beat: counts
+-- renewals and never goes back, unless the database does.
 create table leader (
     duty        text primary key,
     term        bigint not null default 0,
@@ -34,6 +35,7 @@ create table leader (
     holder_name text,
     preferred   boolean not null default false,
     expires     timestamptz not null default '-infinity',
+    beat        bigint not null default 0,
     held_since  timestamptz not null default now()
 );
 insert into leader (duty) values ('conductor');
