@@ -377,8 +377,10 @@ returns boolean immutable parallel safe language sql as $$
     end
 $$;
 
--- One statement that changes jobs, one pass over what it changed: wrong moves are refused, the counts follow.
-create function job_changed() returns trigger language plpgsql as $$
+-- One statement that changes jobs, one pass over what it changed: wrong moves are refused, the counts follow. Plans of
+-- a trigger are made for the first statement of a connection and kept: with nested loops, one that began with a single
+-- job would take seconds for the 5,000 of a mass move.
+create function job_changed() returns trigger language plpgsql set enable_nestloop = off as $$
 declare
     wrong record;
 begin
