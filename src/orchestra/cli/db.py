@@ -27,6 +27,7 @@ class _View:
     kind: str
     address: str
     running: bool
+    pid: int | None = None
     schema: int | None = None
     version: str | None = None
     size: int | None = None
@@ -64,7 +65,10 @@ def _embedded_view(ctx: Context) -> _View:
             "embedded", place, running=False, size=status.size or None, log=str(status.log)
         )
     facts = _facts(ctx)
-    return _View("embedded", place, running=True, size=status.size, log=str(status.log), **facts)
+    log = str(status.log)
+    return _View(
+        "embedded", place, running=True, pid=status.pid, size=status.size, log=log, **facts
+    )
 
 
 def _server_view(ctx: Context) -> _View:
@@ -100,7 +104,8 @@ def _state(view: _View) -> str:
 
 def _lines(view: _View) -> Iterator[str]:
     version = f" {view.version}" if view.version else ""
-    yield f"{view.kind} PostgreSQL{version}, {_state(view)}"
+    pid = f", process {view.pid}" if view.pid else ""
+    yield f"{view.kind} PostgreSQL{version}, {_state(view)}{pid}"
     yield f"  {'folder' if view.kind == 'embedded' else 'server'}       {view.address}"
     if view.size:
         yield f"  size         {human.size(view.size)}"
@@ -122,6 +127,7 @@ def _record(view: _View) -> Record:
         "kind": view.kind,
         "address": view.address,
         "running": view.running,
+        "pid": view.pid,
         "schema": view.schema,
         "version": view.version,
         "bytes": view.size,

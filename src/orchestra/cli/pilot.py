@@ -136,6 +136,11 @@ def _state(pilot: Pilot) -> str:
 def _note(pilot: Pilot) -> str:
     notes = ["conducts"] if pilot.conducts and pilot.online else []
     notes += ["serves everybody"] if pilot.serve_all else []
+    notes += [
+        f"{human.count(keeper.jobs, 'job')} under version {keeper.version}"
+        for keeper in pilot.keepers
+        if keeper.jobs and keeper.version != pilot.version
+    ]
     return "; ".join([*notes, *([pilot.message] if pilot.message else [])])
 
 
@@ -158,6 +163,18 @@ def _record(pilot: Pilot) -> Record:
         "started_at": pilot.started_at,
         "seen_at": pilot.seen_at,
         "message": pilot.message,
+        "keepers": [
+            {
+                "id": str(keeper.id),
+                "pid": keeper.pid,
+                "host": keeper.host,
+                "version": keeper.version,
+                "jobs": keeper.jobs,
+                "fenced": keeper.fenced,
+                "started_at": keeper.started_at,
+            }
+            for keeper in pilot.keepers
+        ],
     }
 
 

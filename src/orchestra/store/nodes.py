@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import psycopg
 from psycopg.rows import dict_row
@@ -26,8 +27,21 @@ class LockedNode:
 
 
 @dataclass(frozen=True, slots=True)
+class Keeper:
+    """A parent of jobs, as the database knows it. `jobs` counts the attempts that it holds."""
+
+    id: UUID
+    pid: int
+    host: str
+    version: str
+    started_at: datetime
+    fenced: bool
+    jobs: int
+
+
+@dataclass(frozen=True, slots=True)
 class Pilot:
-    """What runs on a node. `jobs` counts the attempts that the node holds."""
+    """What runs on a node. `jobs` counts the attempts that the node holds; `keepers` are oldest first."""
 
     node: str
     host: str
@@ -43,6 +57,7 @@ class Pilot:
     message: str | None
     conducts: bool
     jobs: int
+    keepers: tuple[Keeper, ...] = ()
 
 
 def _rows(
@@ -76,7 +91,13 @@ def everything(conn: psycopg.Connection) -> list[Node]:
 
 def pilots(conn: psycopg.Connection) -> list[Pilot]:
     """Give the last pilot of each node that ever had one."""
-    return [Pilot(**row) for row in _rows(conn, SQL.select_pilots)]
+    keepers: dict[str, list[Keeper]] = {}
+    for row in _rows(conn, SQL.select_keepers):
+        keepers.setdefault(row.pop("node"), []).append(Keeper(**row))
+    return [
+        Pilot(**row, keepers=tuple(keepers.get(row["node"], ())))
+        for row in _rows(conn, SQL.select_pilots)
+    ]
 
 
 def _slot_params(cpu: Slots, gpu: Slots) -> dict[str, int]:

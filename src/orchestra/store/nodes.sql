@@ -38,6 +38,19 @@ join node n on n.id = p.node_id
 left join leader l on l.duty = 'conductor' and l.expires > now()
 order by n.name
 
+-- name: select_keepers
+-- The parents of jobs that have not ended, as far as anybody knows. Walks keeper_of_node and attempt_open.
+select
+    n.name as node, k.id, k.pid, k.host, k.version, k.started_at, k.fenced_at is not null as fenced,
+    (
+        select count(*) from attempt a
+        where a.node_id = k.node_id and a.keeper_id = k.id and a.ended_at is null and a.lost_at is null
+    ) as jobs
+from keeper k
+join node n on n.id = k.node_id
+where k.gone_at is null
+order by n.name, k.started_at
+
 -- name: insert
 insert into node (name, cpu_enabled, cpu_max, gpu_enabled, gpu_max)
 values (%(name)s, %(cpu_enabled)s, %(cpu_max)s, %(gpu_enabled)s, %(gpu_max)s)
