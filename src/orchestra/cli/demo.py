@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from orchestra.cli.registry import Verb
 from orchestra.domain import human
-from orchestra.domain.errors import Refused, VolumeError
+from orchestra.domain.errors import DatabaseUnavailable, Refused, VolumeError
 
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from orchestra.domain.models import Task
 
 PAUSE = 0.3
+PATIENCE = 60.0
+"""Seconds that the demo waits for a database that went away."""
 NEEDS = ("sklearn", "numpy")
 
 
@@ -175,21 +178,32 @@ def _work(ctx: Context, place: _Place) -> Task:
 
 
 def _follow(ctx: Context, name: str) -> Task:
-    """Wait until the task is over, and show on a terminal how far it is."""
+    """Wait until the task is over, and show on a terminal how far it is. The database may be away for a while."""
+    patience = time.monotonic() + PATIENCE
+    with ctx.out.progress("REGISTERED", 36, "jobs") as progress:
+        while True:
+            try:
+                for task in _looks(name):
+                    patience = time.monotonic() + PATIENCE
+                    if not task.state.is_live and task.intent is None:
+                        return task
+                    progress.set(task.counts.ended, task.state.value)
+                    time.sleep(PAUSE)
+            except DatabaseUnavailable:
+                if time.monotonic() > patience:
+                    raise
+                time.sleep(PAUSE)
+
+
+def _looks(name: str) -> Iterator[Task]:
+    """Give a task as it is now, again and again, over one connection."""
     from orchestra import wiring
     from orchestra.config import load
     from orchestra.services import task_views
 
-    with (
-        wiring.open_database(load()) as conn,
-        ctx.out.progress("REGISTERED", 36, "jobs") as progress,
-    ):
+    with wiring.open_database(load()) as conn:
         while True:
-            task = task_views.show(conn, name).task
-            if not task.state.is_live and task.intent is None:
-                return task
-            progress.set(task.counts.ended, task.state.value)
-            time.sleep(PAUSE)
+            yield task_views.show(conn, name).task
 
 
 def _sum_up(ctx: Context, place: _Place, task: Task) -> None:

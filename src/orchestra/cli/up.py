@@ -34,8 +34,6 @@ def _up(ctx: Context) -> None:
         with ctx.database() as conn:
             live.watch(conn)
         ctx.out.note("The pilot goes on. Look again: maestro task list. The end: maestro down")
-    elif ctx.args.detach:
-        ctx.out.note("To have the pilot back after every reboot: maestro pilot install")
 
 
 def begin(ctx: Context, *, cpus: int | None = None, gpus: int | None = None) -> Node:
@@ -254,7 +252,8 @@ VERBS = (
         _up,
         _up_arguments,
         description="Start the database, make this machine a node, and start a pilot that runs jobs on it. "
-        "May be repeated: what is there already stays as it is.",
+        "May be repeated: what is there already stays as it is. `maestro pilot install` has the pilot back after "
+        "every reboot.",
         example="maestro up\nmaestro up --cpus 4 --gpus 0 --detach",
     ),
     Verb(
