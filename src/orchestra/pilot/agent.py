@@ -227,6 +227,8 @@ class Agent:
             if port.id in fenced:
                 self.steward.retire(port)
             port.reconciled = False
+        if renewal[1].identity and renewal[1].identity.settling:
+            self.roster.remind_of_the_dead()
         self.desk.troubles.pop("database", None)
         self.steward.take_standing(renewal)
         self.claimer.wake(*Queue)

@@ -16,19 +16,22 @@ from orchestra.domain.models import Identity, Known
 
 SAVE_EVERY = 1.0
 """Seconds: a report that is forgotten only makes the memory less sharp."""
+BURIED = 200
+"""Keepers that are remembered as dead."""
 
 log = logging.getLogger(__name__)
 
 
 class Memory:
-    """The cluster, its epoch, and the highest report of each keeper that the database has committed.
+    """The cluster, its epoch, and the highest report of each keeper that the database has committed; and which keepers
+    are dead, the latest last: an older edition of the database may believe that they live.
 
     `known` is replaced as a whole: the courier's thread reads it.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.known = _read(path)
+        self.known, self.buried = _read(path)
         self._saved_at = 0.0
         self._dirty = False
 
@@ -47,11 +50,13 @@ class Memory:
         if self.known and sequence > self.known.acknowledged.get(keeper, 0):
             self._acknowledged({**self.known.acknowledged, keeper: sequence})
 
-    def forget(self, keeper: UUID) -> None:
-        """Forget a keeper that has ended."""
-        if self.known and keeper in self.known.acknowledged:
+    def bury(self, keeper: UUID) -> None:
+        """Remember of a keeper only that it is dead; written down when this returns."""
+        self.buried = (*(other for other in self.buried if other != keeper), keeper)[-BURIED:]
+        if self.known:
             rest = {k: n for k, n in self.known.acknowledged.items() if k != keeper}
-            self._acknowledged(rest)
+            self.known = replace(self.known, acknowledged=rest)
+            self._save()
 
     def tick(self, now: float) -> float:
         """Write down what is new, now and then; gives when to be called again."""
@@ -74,6 +79,7 @@ class Memory:
             "cluster": str(self.known.cluster),
             "epoch": self.known.epoch,
             "acknowledged": {str(k): n for k, n in self.known.acknowledged.items()},
+            "buried": [str(keeper) for keeper in self.buried],
         }
         beside = self._path.with_suffix(".new")
         try:
@@ -83,13 +89,14 @@ class Memory:
             log.warning("%s cannot be written: %s", self._path, error.strerror)
 
 
-def _read(path: Path) -> Known | None:
+def _read(path: Path) -> tuple[Known | None, tuple[UUID, ...]]:
     try:
         record: dict[str, Any] = json.loads(path.read_text(encoding="ascii"))
         acknowledged = {UUID(keeper): int(n) for keeper, n in record["acknowledged"].items()}
-        return Known(UUID(record["cluster"]), int(record["epoch"]), acknowledged)
+        known = Known(UUID(record["cluster"]), int(record["epoch"]), acknowledged)
+        return known, tuple(UUID(keeper) for keeper in record.get("buried", ()))
     except FileNotFoundError:
-        return None
+        return None, ()
     except (OSError, ValueError, LookupError, AttributeError, TypeError) as error:
         log.warning("%s cannot be read, and is begun anew: %s", path, error)
-        return None
+        return None, ()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 from orchestra.domain.errors import OrchestraError
 from orchestra.domain.models import KeeperHello
 from orchestra.pilot.desk import Desk
 from orchestra.pilot.supervise import Supervisor
+from orchestra.services import work
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +55,16 @@ class Roster:
             self._supervisor.meet(port)
         self.desk.adopted = True
         self._introduce()
+
+    def remind_of_the_dead(self) -> None:
+        """Tell a database that was replaced by an older edition which keepers cannot say what they run any more."""
+        agent = self.desk.agent
+        for keeper in self.desk.memory.buried:
+            self.desk.courier.ask(
+                lambda conn, keeper=keeper: work.bury(conn, agent, keeper, "its keeper has died"),  # type: ignore[misc]
+                lambda _: None,
+                partial(log.error, "the death of keeper %s could not be told: %s", keeper),
+            )
 
     def _start(self) -> None:
         try:

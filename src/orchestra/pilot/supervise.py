@@ -203,5 +203,5 @@ class Supervisor:
         for port in list(self.desk.keepers.ports.values()):
             nothing_left = not any(self.desk.state.of_keeper(port.id))
             if port.dead and port.buried and nothing_left:
+                self.desk.memory.bury(port.id)  # first: without its folder nobody else knows
                 self.desk.keepers.bury(port)
-                self.desk.memory.forget(port.id)

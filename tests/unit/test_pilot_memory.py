@@ -1,0 +1,58 @@
+"""What a pilot remembers of its database outlives the pilot, also of keepers that are gone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from orchestra.domain.models import Identity
+from orchestra.pilot import memory
+from orchestra.pilot.memory import Memory
+
+
+def test_reports_are_remembered_until_the_next_edition(tmp_path: Path) -> None:
+    path, cluster, keeper = tmp_path / "database.json", uuid4(), uuid4()
+    first = Memory(path)
+    assert first.known is None
+    assert not first.meet(Identity(cluster, 1))
+    first.note(keeper, 7)
+    first.tick(float("inf"))
+    second = Memory(path)
+    assert second.known is not None
+    assert (second.known.cluster, second.known.epoch) == (cluster, 1)
+    assert second.known.acknowledged == {keeper: 7}
+    assert second.meet(Identity(cluster, 2))
+    assert second.known.acknowledged == {}
+
+
+def test_the_dead_are_remembered_at_once_and_by_every_edition(tmp_path: Path) -> None:
+    path, cluster, keepers = tmp_path / "database.json", uuid4(), (uuid4(), uuid4())
+    first = Memory(path)
+    first.meet(Identity(cluster, 1))
+    first.note(keepers[0], 7)
+    for keeper in (*keepers, keepers[0]):
+        first.bury(keeper)
+    second = Memory(path)
+    assert second.buried == keepers[::-1]
+    assert second.known is not None
+    assert second.known.acknowledged == {}
+    second.meet(Identity(cluster, 2))
+    assert Memory(path).buried == keepers[::-1]
+
+
+def test_not_all_the_dead_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "BURIED", 2)
+    first, keepers = Memory(tmp_path / "database.json"), [uuid4() for _ in range(3)]
+    for keeper in keepers:
+        first.bury(keeper)
+    assert first.buried == tuple(keepers[1:])
+
+
+def test_a_memory_without_the_dead_can_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "database.json"
+    path.write_text(f'{{"cluster": "{uuid4()}", "epoch": 3, "acknowledged": {{}}}}')
+    old = Memory(path)
+    assert old.known is not None
+    assert (old.known.epoch, old.buried) == (3, ())
