@@ -41,11 +41,12 @@ class Cluster:
         node: str = "gauss",
         *flags: str,
         env: dict[str, str] | None = None,
+        url: str | None = None,
         **options: Any,
     ) -> subprocess.Popen[str]:
         """Start a pilot, with the conductor in it unless told otherwise."""
         process = subprocess.Popen(
-            [sys.executable, pilot_process.__file__, self.url, node, self.home(node), *(flags or ("--master",))],
+            [sys.executable, pilot_process.__file__, url or self.url, node, self.home(node), *(flags or ("--master",))],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **(env or {})},
             stdin=subprocess.DEVNULL,
             stderr=options.pop("stderr", subprocess.DEVNULL),

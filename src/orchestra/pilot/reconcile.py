@@ -78,7 +78,7 @@ class Steward:
         message, known = desk.message, desk.memory.known
         epoch = known.epoch if known else None
 
-        def call(conn: psycopg.Connection) -> Renewal:
+        def call(conn: psycopg.Connection) -> Renewal | None:
             before = boottime()
             try:
                 return before, work.renew(
@@ -92,13 +92,15 @@ class Steward:
                     epoch=epoch,
                 )
             except Replaced:
-                conn.close()  # so that the courier attaches anew
-                raise
+                conn.close()  # the courier attaches anew, and that renews
+                return None
 
         desk.courier.ask(call, self._renewed, self._not_renewed)
 
-    def _renewed(self, renewal: Renewal) -> None:
+    def _renewed(self, renewal: Renewal | None) -> None:
         self._renewing = False
+        if renewal is None:
+            return
         if renewal[1].superseded:
             self.desk.superseded = True
             return
