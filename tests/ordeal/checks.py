@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -32,8 +33,9 @@ def at_rest(facts: Facts) -> Violations:
     for task in facts.tasks:
         if TaskState(task.state) not in ENDED_TASK_STATES:
             yield f"task {task.name} is still {task.state}"
+    ended = {task.name for task in facts.tasks if TaskState(task.state) in ENDED_TASK_STATES}
     for job in facts.jobs:
-        if JobState(job.state) not in ENDED_JOB_STATES:
+        if job.name[0] in ended and JobState(job.state) not in ENDED_JOB_STATES:
             yield f"job {_name(job.name)} is still {job.state}"
     for row in facts.attempts:
         if not row.ended and not row.lost:
@@ -245,6 +247,20 @@ CHECKS: tuple[Callable[[Facts], Violations], ...] = (
     nothing_left,
     nobody_spins,
 )
+
+
+def evidence(facts: Facts, found: list[str], *, most: int = 5) -> list[str]:
+    """Give all that is known of the first jobs that violations name."""
+    names = dict.fromkeys(re.findall(r"\b(t\d+)/(\d+)\b", "\n".join(found)))
+    lines: list[str] = []
+    for task, ordinal in list(names)[:most]:
+        job = (task, int(ordinal))
+        lines.append(f"{_name(job)}: {[j.state for j in facts.jobs if j.name == job]}")
+        lines += [f"  {life}" for life in facts.lives if life.job == job]
+        lines += [f"  {row}" for row in facts.attempts if row.job == job]
+        lines += [f"  {e}" for e in facts.events if e.task == task and e.ordinal in (None, job[1])]
+        lines += [f"  {a}" for a in facts.acceptances if a.job == job]
+    return [*lines, *(f"keeper {keeper}: {fate}" for keeper, fate in facts.keepers.items())]
 
 
 def _name(job: JobName) -> str:

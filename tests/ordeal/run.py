@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from pprint import pformat
 from time import monotonic, sleep
 
 import psycopg
@@ -20,7 +21,7 @@ import psycopg
 from orchestra.domain.errors import OrchestraError
 from ordeal import collect, processes
 from ordeal.arena import Arena
-from ordeal.checks import violations
+from ordeal.checks import evidence, violations
 from ordeal.facts import Facts
 from ordeal.faults import Faults
 from ordeal.people import People
@@ -51,9 +52,9 @@ class Verdict:
         )
         if not self.violations:
             return f"{head}: all is well"
-        return "\n  ".join(
-            [f"{head}: {len(self.violations)} violations; see {self.folder}", *self.violations]
-        )
+        lines = [f"{head}: {len(self.violations)} violations; see {self.folder}"]
+        lines += [*self.violations, "What is known:", *evidence(self.facts, self.violations)]
+        return "\n  ".join(lines)
 
 
 class Ordeal:
@@ -85,7 +86,9 @@ class Ordeal:
             self.arena.close()
             self._log.close()
         verdict = Verdict(self.schedule, violations(self.facts), self.root, self.facts)
-        if not verdict.violations:
+        if verdict.violations:
+            (self.root / "facts.txt").write_text(pformat(self.facts, width=160))
+        else:
             shutil.rmtree(self.root)
         return verdict
 

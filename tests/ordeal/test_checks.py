@@ -269,3 +269,12 @@ def test_what_a_replaced_database_forgot_is_no_violation() -> None:
     assert not checks.violations(facts)
     facts.restored = LIFE.began - checks.SLACK - 1
     assert checks.violations(facts)
+
+
+def test_the_evidence_names_what_is_known_of_a_job() -> None:
+    facts = good()
+    lost(facts)
+    text = "\n".join(checks.evidence(facts, checks.violations(facts)))
+    assert "Life(job=('t0', 0)" in text
+    assert "lost=True" in text
+    assert "keeper keeper: Keeper(node='gauss'" in text
