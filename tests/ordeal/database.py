@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psycopg
 
+from orchestra.services import settling
 from orchestra.store import dump, embedded, postmaster
 from orchestra.store.database import connect
 from orchestra.store.migrate import migrate
@@ -169,9 +170,15 @@ class Database:
         self.start()
 
     def bring_back(self, *, as_files: bool) -> None:
-        """Put what was kept in the place of what it holds now, whoever is at work."""
+        """Put what was kept in the place of what it holds now.
+
+        A dump is read back as `maestro db restore` does it, but for its question whether pilots are online: the caller
+        keeps them away. Files are put in their place by nobody that Orchestra knows of.
+        """
         if not as_files:
-            dump.restore(self.url, self.folder / "dump")
+            with self.connection() as conn:
+                dump.restore(self.url, self.folder / "dump")
+                settling.begin(conn, "it was restored from a dump", who="ana")
             return
         self._stop_now()
         shutil.rmtree(self._files)

@@ -30,7 +30,7 @@ class Faults:
         self._people = ThreadPoolExecutor(3)
         self._keeper_of_database = ThreadPoolExecutor(1)
         self.miscounts: list[str] = []
-        self._looking = False
+        self._looking = self._barred = False
         self.mistakes: list[str] = []
 
     def carry_out(self, step: Step) -> None:
@@ -166,13 +166,12 @@ class Faults:
         self, mode: str, node: Node | str, seconds: float, after: int = 0, way: str = "up"
     ) -> None:
         chosen = self.arena.nodes if isinstance(node, str) else [node]
-        for one in chosen:
-            self.arena.proxy.set(one.gate, mode, after=after, way=way)
-        self.later(seconds, lambda: self._open(chosen))
+        self._turn(chosen, mode, after=after, way=way)
+        self.later(seconds, lambda: self._turn(chosen, "open"))
 
-    def _open(self, chosen: list[Node]) -> None:
-        for node in chosen:
-            self.arena.proxy.set(node.gate, "open")
+    def _turn(self, chosen: list[Node], mode: str, *, after: int = 0, way: str = "up") -> None:
+        for node in chosen if not self._barred else ():
+            self.arena.proxy.set(node.gate, mode, after=after, way=way)
 
     def _full(self, seconds: float) -> None:
         self.arena.fill()
@@ -201,7 +200,12 @@ class Faults:
 
     def _restore_database(self, as_files: bool) -> None:
         def work() -> None:
+            if not as_files:
+                self._turn(self.arena.nodes, "refuse")
+                self._barred = True
             self.arena.database.bring_back(as_files=as_files)
+            self._barred = False
+            self._turn(self.arena.nodes, "open")
             self.arena.restored = monotonic()
             self.say("         the database is an old one now")
 

@@ -1,245 +1,59 @@
-"""Run ordeals: `python -m ordeal.run [--seconds 300] [--seed N] [--round 40] [--calm] [--restore]`."""
+"""Run ordeals one after the other: `python -m ordeal.run [--seconds 300] [--seed N] [--round 40] [--restore]`."""
 
 from __future__ import annotations
 
 import argparse
-import heapq
-import itertools
 import random
-import shutil
-import signal
 import sys
-import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
-from pprint import pformat
-from time import monotonic, sleep
+from time import monotonic
 
-import psycopg
-
-from orchestra.domain.errors import OrchestraError
-from ordeal import collect, processes
-from ordeal.arena import Arena
-from ordeal.checks import evidence, violations
-from ordeal.facts import Facts
-from ordeal.faults import Faults
-from ordeal.people import People
-from ordeal.schedule import Schedule, plan
-
-ROUND = 40.0
-REST = 120.0
-"""Seconds that the work gets to end once all harm is over."""
-LEAVE = 40.0
-"""Seconds that pilots and keepers get to leave once there is nothing to do."""
-
-
-@dataclass
-class Verdict:
-    """What came of one ordeal; `folder` is there only where something was wrong."""
-
-    schedule: Schedule
-    violations: list[str]
-    folder: Path
-    facts: Facts = field(repr=False)
-
-    def __str__(self) -> str:
-        facts = self.facts
-        lost = sum(row.lost for row in facts.attempts)
-        head = (
-            f"seed {self.schedule.seed}: {len(facts.tasks)} tasks, {len(facts.jobs)} jobs, "
-            f"{len(facts.attempts)} attempts ({lost} lost), {len(facts.keepers)} keepers"
-        )
-        if not self.violations:
-            return f"{head}: all is well"
-        lines = [f"{head}: {len(self.violations)} violations; see {self.folder}"]
-        lines += [*self.violations, "What is known:", *evidence(self.facts, self.violations)]
-        return "\n  ".join(lines)
-
-
-class Ordeal:
-    """One of them, from an empty database to the last process."""
-
-    def __init__(self, schedule: Schedule, *, loud: bool = True) -> None:
-        self.schedule, self._loud = schedule, loud
-        self.root = Path(tempfile.mkdtemp(prefix=f"orchestra-ordeal-{schedule.seed}-", dir="/tmp"))
-        self.root.chmod(0o711)
-        self._log = (self.root / "ordeal.log").open("a", encoding="utf-8")
-        self.arena = Arena(self.root, schedule)
-        self.people = People(self.arena.database, self.root, self.arena.volume, self.arena.truth)
-        self.faults = Faults(self.arena, self.people, self._later, self._say)
-        self.facts = Facts()
-        self._due: list[tuple[float, int, Callable[[], None]]] = []
-        self._order = itertools.count()
-        self._began = monotonic()
-
-    def run(self) -> Verdict:
-        """Do all of it; the folder stays where something was wrong."""
-        try:
-            self.arena.open()
-            self._began = monotonic()
-            self._say(f"# monotonic {self._began:.2f}, nodes {self.schedule.nodes}")
-            self._play()
-            self._let_rest()
-            self._leave()
-        finally:
-            self.arena.close()
-            self._log.close()
-        verdict = Verdict(self.schedule, violations(self.facts), self.root, self.facts)
-        if verdict.violations:
-            (self.root / "facts.txt").write_text(pformat(self.facts, width=160))
-        else:
-            shutil.rmtree(self.root)
-        return verdict
-
-    # The schedule
-
-    def _play(self) -> None:
-        for step in self.schedule.steps:
-            self._later(step.at - (monotonic() - self._began), lambda step=step: self._do(step))  # type: ignore[misc]
-        looked = 0.0
-        while self._due:
-            if monotonic() - looked > 1.5:
-                looked = monotonic()
-                self.faults.look_at_counts()
-            self._step()
-
-    def _do(self, step: object) -> None:
-        self._say(str(step))
-        self.faults.carry_out(step)  # type: ignore[arg-type]
-
-    def _later(self, seconds: float, call: Callable[[], None]) -> None:
-        heapq.heappush(self._due, (monotonic() + seconds, next(self._order), call))
-
-    def _step(self) -> None:
-        while self._due and self._due[0][0] <= monotonic():
-            heapq.heappop(self._due)[2]()
-        self.arena.tend()
-        wait = self._due[0][0] - monotonic() if self._due else 0.1
-        sleep(min(0.1, max(0.0, wait)))
-
-    def _say(self, text: str) -> None:
-        line = f"[{monotonic() - self._began:7.2f}] {text}"
-        self._log.write(line + "\n")
-        self._log.flush()
-        if self._loud:
-            print(line, flush=True)
-
-    # The end
-
-    def _let_rest(self) -> None:
-        self._say("# no more harm")
-        self.faults.start_database()
-        self.arena.make_room()
-        self.faults.finish()
-        for node in self.arena.nodes:
-            self.arena.proxy.set(node.gate, "open")
-        for pid in self.arena.marked():
-            processes.send(pid, signal.SIGCONT)
-        deadline = monotonic() + REST
-        while monotonic() < deadline and (left := self._what_is_left()):
-            self.arena.tend()
-            sleep(0.25)
-        else:
-            left = self._what_is_left()
-        self.facts.unsettled += left
-        self._say(f"# at rest, {len(left)} things left")
-        self.arena.tend()
-        self.arena.measure_idle(3.0)
-        self._collect()
-
-    def _what_is_left(self) -> list[str]:
-        try:
-            self.people.release_all()
-            with self.arena.database.connection() as conn:
-                left = collect.at_rest(conn)
-        except (OrchestraError, psycopg.Error) as error:
-            return [f"the database: {error}"]
-        for node in self.arena.nodes:
-            for hello in (h for folder in node.folders for h in processes.spools(folder)):
-                left += [f"{node.name} runs {s.key}" for s in hello.running]
-                left += [f"{node.name} has not reported {e.key}" for e in hello.outcomes]
-        return left
-
-    def _collect(self) -> None:
-        facts, arena = self.facts, self.arena
-        with arena.database.connection() as conn:
-            facts.tasks, facts.jobs = collect.tasks(conn), collect.jobs(conn)
-            facts.attempts, facts.events = collect.attempts(conn), collect.events(conn)
-            facts.moves, facts.acceptances = collect.moves(conn), collect.acceptances(conn)
-        facts.lives = collect.lives(arena.truth)
-        facts.miscounts = [*self.faults.miscounts, *arena.database.miscounts()]
-        facts.keepers, facts.agentless = arena.keepers, arena.absences()
-        facts.restored = arena.restored
-        facts.killed_jobs, facts.loads = arena.killed_jobs, arena.loads
-        facts.unsettled += [
-            f"a mistake of the ordeal's own: {text}" for text in self.faults.mistakes
-        ]
-        self._note_aside()
-
-    def _note_aside(self) -> None:
-        """What a pilot set aside was refused by the database; what it logged with a traceback is a mistake."""
-        for path in self.arena.state.glob("*/set-aside/*"):
-            self.facts.unsettled.append(f"set aside: {path.read_text()[:300]}")
-        for path in [
-            *self.arena.state.glob("*/agent.log*"),
-            *self.root.glob("*.out"),
-            *self.arena.state.glob("*/keepers/*/keeper.log"),
-        ]:
-            for block in path.read_text(errors="replace").split("Traceback")[1:]:
-                self.facts.unsettled.append(
-                    f"a traceback in {path.name} of {path.parent.name}: {block[:1500]}"
-                )
-
-    def _leave(self) -> None:
-        """Ask every pilot to go, and see whether anything stays."""
-        arena = self.arena
-        jobs = [
-            pid for pid in arena.marked() if "ORCHESTRA_TOKEN" in str(processes.environment(pid))
-        ]
-        self.facts.leftovers += [f"a job's process: {processes.command(pid)}" for pid in jobs]
-        arena.closing = True
-        for node in arena.nodes:
-            for pid in [
-                p
-                for f in node.folders
-                for p in processes.agents(str(Path(__file__).with_name("pilot.py")), f)
-            ]:
-                processes.send(pid, signal.SIGTERM)
-        deadline = monotonic() + LEAVE
-        while monotonic() < deadline and arena.marked():
-            arena.tend()
-            sleep(0.2)
-        self.facts.leftovers += [f"{processes.command(pid)}" for pid in arena.marked()]
-        self._say("# over")
+from ordeal.schedule import ROUND, Schedule, plan
+from ordeal.seeds import KEPT
+from ordeal.trial import Ordeal
 
 
 def main() -> int:
+    options = _options()
+    ends = monotonic() + options.seconds
+    if options.seed is not None:
+        return _hold(options, options.seed, options.round, options.restore)
+    for seed, seconds, restore in KEPT:
+        if monotonic() < ends and _hold(options, seed, seconds, restore):
+            return 1
+    while monotonic() < ends:
+        if _hold(options, random.randrange(1, 1_000_000), options.round, options.restore):
+            return 1
+    return 0
+
+
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--seconds", type=float, default=300.0, help="new rounds are begun for so long"
-    )
-    parser.add_argument(
-        "--seed", type=int, help="of the first round; with it there is one round alone"
-    )
+    parser.add_argument("--seconds", type=float, default=300.0, help="rounds are begun for so long")
+    parser.add_argument("--seed", type=int, help="of one round; else the kept ones, then any")
     parser.add_argument("--round", type=float, default=ROUND, help="seconds of harm in a round")
     parser.add_argument("--calm", action="store_true", help="do no harm at all")
-    parser.add_argument("--restore", action="store_true", help="restore an old dump in the middle")
-    parser.add_argument("--quiet", action="store_true")
-    options = parser.parse_args()
-    seed = random.randrange(1, 1_000_000) if options.seed is None else options.seed
-    ends = monotonic() + options.seconds
-    while True:
-        schedule = plan(seed, options.round, calm=options.calm, restore=options.restore)
-        print(f"# ordeal, SEED={seed} ROUND={options.round:g}", flush=True)
-        verdict = Ordeal(schedule, loud=not options.quiet).run()
-        print(verdict, flush=True)
-        if verdict.violations:
-            print(f"again: make ordeal SEED={seed} ROUND={options.round:g}")
-            return 1
-        if options.seed is not None or monotonic() >= ends:
-            return 0
-        seed += 1
+    parser.add_argument(
+        "--restore",
+        action=argparse.BooleanOptionalAction,
+        help="whether an old database is brought back in the middle; else the seed decides",
+    )
+    parser.add_argument("--quiet", action="store_true", help="do not show every step")
+    return parser.parse_args()
+
+
+def _hold(options: argparse.Namespace, seed: int, seconds: float, restore: bool | None) -> int:
+    schedule = plan(seed, seconds, calm=options.calm, restore=restore)
+    print(f"# {_again(schedule, restore)}", flush=True)
+    verdict = Ordeal(schedule, loud=not options.quiet).run()
+    print(verdict, flush=True)
+    if verdict.violations:
+        print(f"again: {_again(schedule, restore)}")
+    return int(bool(verdict.violations))
+
+
+def _again(schedule: Schedule, restore: bool | None) -> str:
+    words = f"make ordeal SEED={schedule.seed} ROUND={schedule.seconds:g}"
+    return words if restore is None else f"{words} RESTORE={'yes' if restore else 'no'}"
 
 
 if __name__ == "__main__":

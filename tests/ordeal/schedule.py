@@ -13,6 +13,10 @@ LEASE = 5.0
 """Seconds; a stop may last for less or for more."""
 
 
+ROUND = 40.0
+"""Seconds of harm in one ordeal."""
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """Something to do, `at` seconds after the beginning."""
@@ -63,8 +67,15 @@ class Schedule:
     steps: tuple[Step, ...]
 
 
-def plan(seed: int, seconds: float, *, calm: bool = False, restore: bool = False) -> Schedule:
-    """Give what the seed stands for. `calm` leaves everything out that does harm."""
+def plan(
+    seed: int, seconds: float = ROUND, *, calm: bool = False, restore: bool | None = None
+) -> Schedule:
+    """Give what the seed stands for.
+
+    Args:
+        calm: leave everything out that does harm.
+        restore: whether an old database is brought back; None leaves it to the seed.
+    """
     dice = random.Random(seed)
     nodes = dice.choice((1, 2, 2, 3))
     small_disk = dice.random() < 0.5
@@ -77,7 +88,8 @@ def plan(seed: int, seconds: float, *, calm: bool = False, restore: bool = False
             steps += _harm(dice, at, nodes, small_disk)
         for at in _moments(dice, seconds, 1.6, first=2.0):
             steps.append(_wish(dice, at))
-        if restore:
+        chance = dice.random() < 0.3
+        if chance if restore is None else restore:
             steps += _restore(dice, seconds)
     steps.sort(key=lambda step: step.at)
     return Schedule(seed, seconds, nodes, small_disk, tuple(tasks), tuple(steps))

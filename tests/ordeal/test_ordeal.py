@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from ordeal.run import Ordeal
 from ordeal.schedule import plan
-from ordeal.seeds import KEPT
+from ordeal.seeds import SHORT
+from ordeal.trial import Ordeal
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 
-@pytest.mark.parametrize(("seed", "seconds", "restore"), KEPT)
-def test_nothing_is_lost_and_nothing_runs_twice(seed: int, seconds: float, restore: bool) -> None:
+@pytest.mark.parametrize(("seed", "seconds", "restore"), SHORT)
+def test_nothing_is_lost_and_nothing_runs_twice(
+    seed: int, seconds: float, restore: bool | None
+) -> None:
     verdict = Ordeal(plan(seed, seconds, restore=restore)).run()
     assert not verdict.violations, verdict
 
