@@ -185,5 +185,6 @@ def test_pauses_grow_up_to_a_limit_and_differ() -> None:
 def test_what_is_the_servers_trouble_passes() -> None:
     assert is_passing(DatabaseUnavailable())
     assert is_passing(psycopg.errors.SerializationFailure())
+    assert is_passing(psycopg.errors.DiskFull())
     assert not is_passing(psycopg.errors.UniqueViolation())
     assert not is_passing(NotFound())

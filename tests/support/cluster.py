@@ -124,7 +124,7 @@ class Cluster:
             command=command,
             config=config,
             data=data,
-            volume=str(self.folder),
+            volume=str(options.pop("volume", self.folder)),
             account=options.pop("account", "root"),
             host="test",
             queue=options.pop("queue", Queue.CPU),

@@ -1,7 +1,7 @@
 """A pilot as a process of its own: `python pilot_process.py URL NODE FOLDER [FLAG...]`.
 
-Flags: --master, --draining, --terminal; --lease=SECONDS; --heir-after=SECONDS; --margin=SECONDS and
---patience=SECONDS for the conductor.
+Flags: --master, --draining, --terminal; --lease=SECONDS; --heir-after=SECONDS; --stall-after=SECONDS;
+--margin=SECONDS and --patience=SECONDS for the conductor.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ def main() -> int:
         foreground=foreground,
         relaunch=relaunch,
         heir_after=seconds.get("heir-after", 5.0),
+        stall_after=seconds.get("stall-after", 30.0),
         conductor=(
             lambda stop: conduct(open_connection, stop, name=node, margin=margin, patience=patience)
         )

@@ -27,6 +27,7 @@ from orchestra.pilot.keepers import Keepers
 from orchestra.pilot.memory import Memory
 from orchestra.pilot.options import PilotOptions, introduce, make_kit
 from orchestra.pilot.reconcile import Renewal, Steward
+from orchestra.pilot.room import Room
 from orchestra.pilot.roster import Roster
 from orchestra.pilot.start import Starter
 from orchestra.pilot.state import Phase, PilotState
@@ -137,7 +138,8 @@ class Agent:
         self.steward = Steward(desk, self.supervisor, self.leave)
         self.roster = Roster(desk, self.supervisor)
         self.claimer = Claimer(desk, self.reporter, self.steward)
-        self.starter = Starter(desk, self.reporter)
+        self.starter = Starter(desk, self.reporter, self._resume)
+        self.room = Room(desk, self._resume)
         self._signals = 0
         self._go_by = float("inf")
         self._failure: OrchestraError | None = None
@@ -168,11 +170,12 @@ class Agent:
             self.supervisor.tick(now),
             self.reporter.tick(now),
             self.roster.tick(now),
+            self.room.tick(now),
             self.steward.tick(now),
             self.claimer.tick(now),
+            self.starter.tick(now),
             self.desk.memory.tick(now),
         ]
-        self.starter.tick()
         self._flush()
         return min(due)
 
@@ -234,6 +237,9 @@ class Agent:
         self.claimer.wake(*Queue)
         if first:
             self._begin()
+
+    def _resume(self) -> None:
+        self.claimer.wake(*Queue)
 
     def _begin(self) -> None:
         enabled = self.desk.state.enabled

@@ -73,7 +73,8 @@ class Claimer:
             return min(due, self._poll_at)
         self.desk.troubles.pop("claims", None)
         port = self.desk.keepers.current
-        if port and not self._asking and self.desk.keepers.all_heard:
+        may = self.desk.keepers.all_heard and not self.desk.is_full
+        if port and not self._asking and may:
             self._ask(port)
         return self._poll_at
 
@@ -85,6 +86,7 @@ class Claimer:
         desk, request = self.desk, self.desk.request + 1
         known = frozenset(desk.tasks)
         offered = {queue: slots.offered(desk.state, queue) for queue in Queue}
+        avoid = frozenset(desk.stalled.values())
 
         def call(conn: psycopg.Connection) -> Claim:
             return work.claim(
@@ -96,6 +98,7 @@ class Claimer:
                 known,
                 offered=offered,
                 at_most=appetite.AT_MOST,
+                avoid=avoid,
             )
 
         desk.courier.ask(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 from uuid import UUID
 
-from orchestra.domain.models import TaskSpec
+from orchestra.domain.models import AttemptKey, TaskSpec
 from orchestra.pilot.appetite import Appetite
 from orchestra.pilot.courier import Courier, Inbox
 from orchestra.pilot.inputs import InputGuard
@@ -29,13 +29,15 @@ def boottime() -> float:
 class Kit:
     """What it takes to turn a grant into a process: runtimes, the pilot's environment, the guard of inputs.
 
-    `prefix` is the virtual environment that the pilot runs in, if it does.
+    `prefix` is the virtual environment that the pilot runs in, if it does; `stall_after` the seconds after which a
+    start that waits for a file system loses its slots.
     """
 
     runtimes: tuple[Runtime, ...]
     environment: Mapping[str, str]
     prefix: str | None
     inputs: InputGuard
+    stall_after: float = 30.0
 
 
 @dataclass(slots=True)
@@ -49,6 +51,8 @@ class Desk:
         adopted: the keepers of earlier agents were looked for.
         superseded: another agent decides for the node now.
         troubles: what `node list` should say, by whom it concerns.
+        room_doubted: a keeper had no room for an outcome.
+        stalled: attempts whose start a file system has kept waiting for too long, each with its task.
     """
 
     agent: UUID
@@ -72,6 +76,8 @@ class Desk:
     superseded: bool = False
     pause_until: float = 0.0
     troubles: dict[str, str] = field(default_factory=dict)
+    room_doubted: bool = False
+    stalled: dict[AttemptKey, int] = field(default_factory=dict)
 
     @property
     def leases_expire(self) -> bool:
@@ -82,6 +88,11 @@ class Desk:
         """Claim nothing for a while, and say why in `node list`."""
         self.pause_until = max(self.pause_until, time.monotonic() + seconds)
         self.troubles["claims"] = why
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the pilot's own disk has no room."""
+        return "room" in self.troubles
 
     @property
     def message(self) -> str | None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
 
 from orchestra.domain.errors import VolumeError
 from orchestra.domain.models import JobPaths
+
+_FULL = {
+    errno.ENOSPC: "the volume has no room left",
+    errno.EDQUOT: "the quota on the volume is used up",
+}
 
 
 def open_attempt(volume: str, paths: JobPaths, folder_number: int, *, new: bool) -> int:
@@ -96,4 +102,6 @@ def tail(log: Path, limit: int) -> tuple[int | None, bytes | None]:
 
 def _trouble(what: str, path: Path, error: OSError) -> VolumeError:
     words = (error.strerror or str(error)).lower()
+    if error.errno in _FULL:
+        return VolumeError(f"{_FULL[error.errno]}: {what} {path} ({words})")
     return VolumeError(f"{what} {path}: {words}")

@@ -41,6 +41,7 @@ class PilotOptions:
         relaunch: the command that starts this pilot again; with `--draining` after it, it is its own successor.
         heir_after: seconds after which a keeper with something to look after starts it, if its agent has died.
         conductor: runs in a thread until its event is set.
+        stall_after: seconds after which a start that waits for a file system loses its slots.
         state_folder: where the pilot keeps what is its own; by default as `home.pilot_folder` says.
         runtimes: by default the bare one.
     """
@@ -58,6 +59,7 @@ class PilotOptions:
     relaunch: tuple[str, ...] = ()
     heir_after: float = 5.0
     conductor: Callable[[threading.Event], None] | None = None
+    stall_after: float = 30.0
     state_folder: Path | None = None
     runtimes: tuple[Runtime, ...] = ()
 
@@ -97,4 +99,5 @@ def make_kit(options: PilotOptions) -> Kit:
         environment=dict(os.environ),
         prefix=sys.prefix if sys.prefix != sys.base_prefix else None,
         inputs=InputGuard(),
+        stall_after=options.stall_after,
     )

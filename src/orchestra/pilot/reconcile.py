@@ -40,6 +40,7 @@ class Steward:
         self._renewing = False
         self._reconciling: set[UUID] = set()
         self._renew_at = self._reconcile_at = 0.0
+        self._said: str | None = None
 
     def renew_soon(self, delay: float = 0.0) -> None:
         """Renew in `delay` seconds, not only when it is time."""
@@ -52,6 +53,8 @@ class Steward:
         if self._supervisor.renew_wanted:
             self._supervisor.renew_wanted = False
             self._renew_at = now
+        if self.desk.message != self._said:
+            self.renew_soon()  # so that `node list` says it
         if now >= self._renew_at and not self._renewing:
             self._renew()
         everyone = now >= self._reconcile_at
@@ -75,7 +78,8 @@ class Steward:
         self._renewing = True
         self._renew_at = monotonic() + min(RENEW_EVERY, desk.lease / RENEWALS_A_LEASE)
         keepers = [port.id for port in desk.keepers.ports.values() if not port.dead]
-        message, known = desk.message, desk.memory.known
+        self._said = message = desk.message
+        known = desk.memory.known
         epoch = known.epoch if known else None
 
         def call(conn: psycopg.Connection) -> Renewal | None:

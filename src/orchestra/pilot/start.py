@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import PurePosixPath
+from time import monotonic
 
 from orchestra.domain.command import Template, parse
 from orchestra.domain.errors import OrchestraError, VolumeError
-from orchestra.domain.models import Grant, JobPaths, Outcome, TaskSpec
+from orchestra.domain.models import AttemptKey, Grant, JobPaths, Outcome, TaskSpec
 from orchestra.domain.states import Cause, Queue
 from orchestra.pilot import folders, slots
 from orchestra.pilot.desk import Desk, Kit
@@ -116,16 +117,47 @@ def _template(command: str) -> Template:
 class Starter:
     """Gives slots to waiting attempts and hands them to their keeper."""
 
-    def __init__(self, desk: Desk, reporter: Reporter) -> None:
-        self.desk, self._reporter = desk, reporter
+    def __init__(self, desk: Desk, reporter: Reporter, resume: Callable[[], None]) -> None:
+        """`resume` is called when jobs can be claimed again that could not be started."""
+        self.desk, self._reporter, self._resume = desk, reporter, resume
+        self._begun: dict[AttemptKey, tuple[float, Held]] = {}
 
-    def tick(self) -> None:
-        """Start what fits."""
+    def tick(self, now: float) -> float:
+        """Start what fits; gives when to be called again."""
+        self._return_stalled(now)
         self._return_unfit()
         for held, devices in slots.startable(self.desk.state):
             port = self.desk.keepers.ports.get(held.keeper)
             if port and port.link and held.grant and held.task:
                 self._begin(held, held.task, held.grant, devices)
+        first = min((began for began, _ in self._begun.values()), default=float("inf"))
+        return first + self.desk.kit.stall_after
+
+    def _return_stalled(self, now: float) -> None:
+        """Hand back what a file system keeps waiting: its slots are for others, and so is perhaps the job."""
+        for key, (began, held) in list(self._begun.items()):
+            if now < began + self.desk.kit.stall_after:
+                break  # they are in order
+            del self._begun[key]
+            self.desk.stalled[key] = key.task_id
+            volume = held.task.volume if held.task else held.note.task_folder
+            why = f"a file system does not answer, probably the volume {volume}"
+            self.desk.troubles[f"stalled {key.task_id}"] = f"task {key.task_id} cannot start: {why}"
+            self._reporter.give_back(held, f"not started: {why}")
+            for other in self.desk.state.waiting():
+                if other.key.task_id == key.task_id:
+                    self._reporter.give_back(other, f"not started: {why}")
+
+    def _came_back(self, held: Held) -> bool:
+        """Note that the I/O thread of an attempt has ended; False where the attempt was handed back meanwhile."""
+        key = held.key
+        if self._begun.pop(key, None):
+            return True
+        self.desk.stalled.pop(key, None)
+        if key.task_id not in self.desk.stalled.values():
+            self.desk.troubles.pop(f"stalled {key.task_id}", None)
+            self._resume()
+        return False
 
     def _return_unfit(self) -> None:
         state = self.desk.state
@@ -139,19 +171,26 @@ class Starter:
 
     def _begin(self, held: Held, task: TaskSpec, grant: Grant, devices: str | None) -> None:
         held.phase = Phase.PREPARING
+        self._begun[held.key] = monotonic(), held
         held.note = replace(held.note, devices=devices)
         self.desk.workers.submit(
             partial(prepare, self.desk.kit, task, grant, held.note),
             partial(self._prepared, held),
             partial(self._failed, held),
+            lane=task.id,
         )
 
     def _failed(self, held: Held, error: Exception) -> None:
+        if not self._came_back(held):
+            return
         self._reporter.give_back(held, plain_text(f"not started: {error!r}") or "")
         self.desk.pause_claims(FAILED_PAUSE, f"cannot start jobs: {error!r}")
 
     def _prepared(self, held: Held, result: Ready | Unready) -> None:
-        if isinstance(result, Unready):
+        if not self._came_back(held):
+            if isinstance(result, Ready):
+                os.close(result.log)
+        elif isinstance(result, Unready):
             reason = plain_text(result.reason)
             self._reporter.add(held, Outcome(held.key, result.cause, reason=reason))
         elif trouble := self._too_late(held):

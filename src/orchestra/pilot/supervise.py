@@ -147,6 +147,8 @@ class Supervisor:
             return
         outcome = outcome_of_refusal(refused)
         self.reporter.add(held, outcome)
+        if refused.reason == "spool":
+            self.desk.room_doubted = True
         if outcome.cause is Cause.RETURNED:
             self.desk.pause_claims(REFUSED_PAUSE, f"cannot start jobs: {refused.message}")
 
@@ -164,6 +166,7 @@ class Supervisor:
             partial(examine, outcome, held.note),
             lambda examined: self.reporter.add(held, examined, ended_at),
             lambda _: self.reporter.add(held, outcome, ended_at),
+            lane=held.key.task_id,
         )
 
     def _held(self, port: Port, event: link.Started | link.Ended) -> Held:
@@ -189,6 +192,7 @@ class Supervisor:
                 partial(_lay_to_rest, started if same_boot else None, outcome, held.note),
                 partial(self.reporter.add, held),
                 partial(self._not_examined, held, outcome),
+                lane=held.key.task_id,
             )
         there = {started.key for started in running} | ended
         for held in list(self.desk.state.of_keeper(port.id)):

@@ -1,10 +1,13 @@
-"""I/O threads: whatever touches a volume runs here, so that a file system that hangs stalls its own jobs alone."""
+"""I/O threads: whatever touches a volume runs here, so that a file system that hangs stalls its own jobs alone.
+
+Each task has a lane of its own with a few threads, so that one whose files hang uses up its own and no others.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
@@ -15,48 +18,79 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-AT_MOST = 64
+AT_MOST = 16
+"""Threads of one lane."""
+IDLE_SECONDS = 10.0
+"""After which a thread with nothing to do ends."""
 
 _Errand = tuple[Callable[[], Any], Callable[[Any], None], Callable[[Exception], None]]
 
 
 class Workers:
-    """Threads that are made as they are needed, and end with the process even if their file system never answers."""
+    """Threads that are made as they are needed, and end with the process even if their file system never answers.
+
+    A thread serves any lane; a lane that keeps `AT_MOST` of them busy waits.
+    """
 
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
-        self._errands: deque[_Errand] = deque()
+        self._errands: dict[int, deque[_Errand]] = {}
+        self._busy = Counter[int]()
         self._ready = threading.Condition()
         self._idle = 0
-        self._threads = 0
 
     def submit(
         self,
         work: Callable[[], T],
         then: Callable[[T], None],
         otherwise: Callable[[Exception], None],
+        *,
+        lane: int,
     ) -> None:
-        """Have `work` done in some thread.
+        """Have `work` done in some thread of a lane.
 
         In the agent's thread, `then` gets what it gave, or `otherwise` what it raised.
         """
         with self._ready:
-            self._errands.append((work, then, otherwise))
-            if self._idle < len(self._errands) and self._threads < AT_MOST:
-                self._threads += 1
+            self._errands.setdefault(lane, deque()).append((work, then, otherwise))
+            if self._idle < self._waiting():
                 threading.Thread(target=self._run, name="pilot-io", daemon=True).start()
             else:
                 self._ready.notify()
 
+    def _waiting(self) -> int:
+        """Count the errands that a thread may take up now."""
+        return sum(
+            min(len(queue), AT_MOST - self._busy[lane]) for lane, queue in self._errands.items()
+        )
+
     def _run(self) -> None:
-        while True:
-            with self._ready:
-                self._idle += 1
-                while not self._errands:
-                    self._ready.wait()
-                self._idle -= 1
-                errand = self._errands.popleft()
+        while chosen := self._next():
+            lane, errand = chosen
             self._do(*errand)
+            with self._ready:
+                self._busy[lane] -= 1
+                if not self._busy[lane]:
+                    del self._busy[lane]
+
+    def _next(self) -> tuple[int, _Errand] | None:
+        """Give an errand of a lane that may have one more thread; None after a while without any."""
+        with self._ready:
+            while (lane := self._open_lane()) is None:
+                self._idle += 1
+                woken = self._ready.wait(IDLE_SECONDS)
+                self._idle -= 1
+                if not woken and self._open_lane() is None:
+                    return None
+            queue = self._errands.pop(lane)
+            errand = queue.popleft()
+            if queue:
+                self._errands[lane] = queue  # at the end: lanes take turns
+            self._busy[lane] += 1
+            return lane, errand
+
+    def _open_lane(self) -> int | None:
+        return next((lane for lane in self._errands if self._busy[lane] < AT_MOST), None)
 
     def _do(
         self,

@@ -147,12 +147,14 @@ def claim(
     *,
     offered: Mapping[Queue, int] | None = None,
     at_most: int = 1000,
+    avoid: Collection[int] = (),
 ) -> Claim:
     """Take jobs for up to `free[queue]` slots of each queue for a keeper, best task first; `at_most` jobs of each.
 
     Jobs that need more than `offered[queue]` slots (by default: than the node has enabled) are for other nodes. One
     that needs more than are free now holds back what comes after it, or small jobs would keep it from ever starting;
-    unless the node runs a job of its task, whose slots it will get. It stays free for other nodes meanwhile.
+    unless the node runs a job of its task, whose slots it will get. It stays free for other nodes meanwhile. Tasks to
+    `avoid` are for other nodes, too.
 
     Repeatable: `request` counts up; a request that was answered before gets the same answer again (less what has ended
     since), so that an answer lost on the way loses no job. `known` names tasks whose TaskSpec (which never changes)
@@ -175,7 +177,7 @@ def claim(
             attempts.note_request(conn, keeper.id, request)
             for queue, slots in free.items():
                 most = min(pilot.enabled[queue], (offered or pilot.enabled).get(queue, 0))
-                taking = _Taking(keeper, pilot, request, queue, most, slots, at_most)
+                taking = _Taking(keeper, pilot, request, queue, most, slots, at_most, avoid)
                 if needed := taking.take(conn):
                     held_back[queue] = needed
         grants = attempts.granted(conn, keeper, request)
@@ -196,12 +198,13 @@ class _Taking:
     offered: int
     free: int
     jobs: int
+    avoid: Collection[int]
 
     def take(self, conn: psycopg.Connection) -> int | None:
         """Claim what fits; gives the slots that the next job needs, where it has to wait for them."""
         if self.free <= 0:
             return None
-        for task in attempts.candidates(conn, self.queue, self.pilot, self.offered):
+        for task in attempts.candidates(conn, self.queue, self.pilot, self.offered, self.avoid):
             limit = min(self.free // task.slots, self.jobs)
             if limit:
                 taken = attempts.claim_jobs(conn, task.id, self.keeper, self.request, limit)

@@ -142,7 +142,11 @@ def note_request(conn: psycopg.Connection, keeper: UUID, request: int) -> None:
 
 
 def candidates(
-    conn: psycopg.Connection, queue: Queue, pilot: ClaimingPilot, offered: int
+    conn: psycopg.Connection,
+    queue: Queue,
+    pilot: ClaimingPilot,
+    offered: int,
+    avoid: Collection[int] = (),
 ) -> list[Candidate]:
     """Give the tasks to take jobs from, best first, whose jobs need no more than `offered` slots."""
     params = {
@@ -151,6 +155,7 @@ def candidates(
         "account": pilot.account,
         "containers": pilot.containers,
         "offered": offered,
+        "avoid": list(avoid),
     }
     return [Candidate(**row) for row in _rows(conn, SQL.candidates, params)]
 

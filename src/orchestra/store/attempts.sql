@@ -26,6 +26,7 @@ where queue = %(queue)s and rank is not null and held_at is null
     and (%(serves_all)s or account = %(account)s)
     and (image is null or %(containers)s)
     and case when queue = 'cpu' then cores else greatest(gpus, 1) end <= %(offered)s
+    and id <> all(%(avoid)s::int[])
 order by rank, id
 limit 16
 

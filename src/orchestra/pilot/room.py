@@ -1,0 +1,66 @@
+"""Whether there is room on the pilot's disk for what keepers write down; without it nothing is claimed."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from orchestra.pilot.desk import Desk
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY, LOOK_AGAIN = 10.0, 1.0
+"""Seconds: while there is room, and while there is none."""
+ENOUGH = 512 * 1024
+"""Bytes: some hundred outcomes, and a few lines of a log."""
+
+
+class Room:
+    """Stops claims while the disk is full. It is asked by taking the room for a moment: quotas are seen only so."""
+
+    def __init__(self, desk: Desk, resume: Callable[[], None]) -> None:
+        """`resume` is called when there is room again."""
+        self.desk, self._resume = desk, resume
+        self._look_at = 0.0
+
+    def tick(self, now: float) -> float:
+        """Look when it is time; gives when to be called again."""
+        if self.desk.room_doubted:
+            self.desk.room_doubted, self._look_at = False, now
+        if now >= self._look_at:
+            self._look()
+            self._look_at = now + (LOOK_AGAIN if self.desk.is_full else LOOK_EVERY)
+        return self._look_at
+
+    def _look(self) -> None:
+        error = shortage(self.desk.folder)
+        if error and not self.desk.is_full:
+            log.error("%s: %s; nothing is claimed", self.desk.folder, error.strerror)
+            self.desk.troubles["room"] = (
+                f"takes no jobs: no room in {self.desk.folder} ({(error.strerror or '').lower()})"
+            )
+        elif not error and self.desk.is_full:
+            log.info("%s: there is room again", self.desk.folder)
+            del self.desk.troubles["room"]
+            self._resume()
+
+
+def shortage(folder: Path, size: int = ENOUGH) -> OSError | None:
+    """Give what the system says where a file of that size cannot be made."""
+    path = folder / "room"
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        return error
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    except OSError as error:
+        return error
+    finally:
+        os.close(descriptor)
+        with suppress(OSError):
+            path.unlink()
+    return None

@@ -1,0 +1,134 @@
+"""Disks that are full, file systems that hang: what they stop, and what they do not."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from orchestra.domain.states import JobState, TaskState
+from orchestra.domain.transitions import TaskInput
+from orchestra.services import lifecycle, nodes
+from orchestra.store import tasks as task_store
+from support import mounts
+from support.cluster import Cluster
+from support.waiting import wait_until
+
+NEEDS = ": %DATA %IN %OUT; "
+DONE, RUNNING = JobState.DONE, JobState.RUNNING
+
+
+@pytest.fixture
+def cluster(conn: psycopg.Connection, database_url: str, hostile_dir: Path) -> Iterator[Cluster]:
+    found = Cluster(conn, database_url, hostile_dir)
+    yield found
+    found.end()
+
+
+def message(cluster: Cluster, node: str = "gauss") -> str:
+    return nodes.get(cluster.conn, node).message or ""
+
+
+def fill(folder: Path) -> Path:
+    """Leave no byte on the file system of a folder."""
+    path = folder / "filler"
+    with path.open("wb", buffering=0) as file:
+        while True:
+            try:
+                file.write(bytes(1 << 12))
+            except OSError:
+                return path
+
+
+@pytest.mark.root
+def test_a_pilot_whose_own_disk_is_full_takes_nothing_until_there_is_room(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    cluster.node(cpu=1)
+    gate = tmp_path / "gate"
+    wait = f"until [ -e {shlex.quote(str(gate))} ]; do sleep 0.02; done; "
+    with mounts.small(cluster.home(), "size=4m"):
+        first = cluster.task(1, NEEDS + wait + "exit 7", name="first")
+        cluster.pilot()
+        cluster.wait_for_job(first, 0, RUNNING)
+        filler = fill(cluster.home())
+        wait_until(lambda: "takes no jobs: no room in" in message(cluster), 25)
+        gate.touch()
+        cluster.wait_for(first, TaskState.FINALIZED)  # its outcome had its room
+        second = cluster.task(
+            2, NEEDS, name="second", config=cluster.configs(2, "more"), data="user.ana.data"
+        )
+        wait_until(lambda: cluster.state(second) is TaskState.RUNNING)
+        assert cluster.attempts(second) == []
+        filler.unlink()
+        cluster.wait_for(second, TaskState.DONE)
+        wait_until(lambda: message(cluster) == "")
+        assert [attempt[3] for attempt in cluster.attempts(first)] == [7]
+        cluster.end()
+
+
+@pytest.mark.root
+def test_a_volume_without_room_holds_its_task_and_no_other(cluster: Cluster) -> None:
+    cluster.node(cpu=1)
+    volume = cluster.folder / "small"
+    with mounts.small(volume, "size=1m,nr_inodes=3"):
+        full = cluster.task(2, NEEDS, name="full", volume=volume)
+        cluster.pilot()
+
+        def why() -> str | None:
+            found = task_store.by_id(cluster.conn, full.id)
+            return found.hold.reason if found and found.hold else None
+
+        reason = wait_until(why, describe=cluster.log)
+        assert reason
+        assert reason.startswith(f"the volume has no room left: cannot make {full.folder}")
+        other = cluster.task(
+            1, NEEDS, name="other", config=cluster.configs(1, "more"), data="user.ana.data"
+        )
+        cluster.wait_for(other, TaskState.DONE)
+        os.system(f"mount -o remount,nr_inodes=100 {shlex.quote(str(volume))}")
+        lifecycle.apply(cluster.conn, full.id, TaskInput.RELEASE, by="ana")
+        cluster.wait_for(full, TaskState.DONE)
+        causes = {attempt[2] for attempt in cluster.attempts(full)}
+        assert {"volume", "exit"} <= causes <= {"volume", "returned", "exit"}
+
+
+@pytest.mark.root
+def test_a_hung_volume_stalls_its_own_jobs_alone(cluster: Cluster) -> None:
+    cluster.node(cpu=20)
+    volume = cluster.folder / "hung"
+    volume.mkdir()
+    stuck = cluster.task(40, NEEDS, name="stuck", volume=volume)
+    with mounts.hung(volume):
+        cluster.pilot("gauss", "--master", "--stall-after=1")
+        wait_until(lambda: len(cluster.attempts(stuck)) >= 20, describe=cluster.log)
+        other = cluster.task(
+            5, NEEDS, name="other", config=cluster.configs(5, "more"), data="user.ana.data"
+        )
+        cluster.wait_for(other, TaskState.DONE)
+        wait_until(lambda: f"the volume {volume}" in message(cluster), describe=cluster.log)
+        assert set(cluster.jobs(stuck)) == {JobState.ASSIGNED}
+    cluster.wait_for(stuck, TaskState.DONE)
+    wait_until(lambda: message(cluster) == "")
+    causes = [attempt[2] for attempt in cluster.attempts(stuck)]
+    assert set(causes) <= {"returned", "exit"}
+    assert causes.count("exit") == 40
+
+
+@pytest.mark.root
+def test_hung_inputs_of_one_task_leave_the_others_their_threads(cluster: Cluster) -> None:
+    cluster.node(cpu=4)
+    configs = cluster.configs(30, "configs")
+    stuck = cluster.task(30, NEEDS, name="stuck", config=configs)
+    other = cluster.task(
+        9, NEEDS, name="other", config=cluster.configs(9, "more"), data="user.ana.data"
+    )
+    with mounts.hung(cluster.folder / "configs"):
+        cluster.pilot("gauss", "--master", "--stall-after=0.5")
+        cluster.wait_for(other, TaskState.DONE)
+        assert cluster.jobs(stuck).count(DONE) == 0
+    cluster.wait_for(stuck, TaskState.DONE)
