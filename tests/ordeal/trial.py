@@ -44,7 +44,8 @@ class Verdict:
         lost = sum(row.lost for row in facts.attempts)
         head = (
             f"seed {self.schedule.seed}: {len(facts.tasks)} tasks, {len(facts.jobs)} jobs, "
-            f"{len(facts.attempts)} attempts ({lost} lost), {len(facts.keepers)} keepers"
+            f"{len(facts.attempts)} attempts ({lost} lost), {len(facts.keepers)} keepers, "
+            f"at most {max((load.share for load in facts.loads), default=0.0):.0%} of a core"
         )
         if not self.violations:
             return f"{head}: all is well"
