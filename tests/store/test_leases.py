@@ -292,6 +292,9 @@ def test_a_late_success_makes_a_poisonous_job_of_a_finalized_task_done(world: Wo
     assert world.column(task, "state") == "FINALIZED"
     assert world.counts(task) == Counts(done=1) == world.true_counts(task)
     assert world.attempt(last)["accepted"]
+    lifecycle.apply(world.conn, task, TaskInput.RETRY, by="ana")
+    world.conduct()
+    assert world.state(task) is TaskState.DONE
 
 
 @pytest.mark.parametrize("status", [0, 3])
