@@ -1,6 +1,6 @@
 # Needs Python 3.11 or later and make. Everything else goes into .venv, at the versions of constraints.txt.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test ordeal check format constraints clean
+.PHONY: help setup demo test ordeal bench check format constraints clean
 
 BIN := .venv/bin
 WORKERS ?= auto
@@ -22,6 +22,10 @@ ordeal:  ## attack real pilots and PostgreSQL with kill -9 and worse, for SECOND
 	@tools/setup dev
 	@PYTHONPATH=tests $(BIN)/python -m ordeal.run --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) \
 		$(if $(ROUND),--round $(ROUND)) $(if $(filter yes,$(RESTORE)),--restore) $(if $(filter no,$(RESTORE)),--no-restore)
+
+bench:   ## measure speed and scale beside others, about a quarter of an hour; writes docs/performance.md
+	@tools/setup bench
+	@$(BIN)/python -m bench
 
 check:   ## formatter, linter, types and the direction of imports
 	@tools/setup dev

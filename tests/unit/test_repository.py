@@ -23,6 +23,7 @@ def test_every_dependency_is_pinned() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
     wanted += project["optional-dependencies"]["demo"]
+    wanted += project["optional-dependencies"]["bench"]
     names = {re.split(r"[\[<>=]", requirement)[0].lower() for requirement in wanted}
     constraints = (ROOT / "constraints.txt").read_text().splitlines()
     pinned = {line.partition("==")[0].lower() for line in constraints}

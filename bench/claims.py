@@ -1,0 +1,214 @@
+"""Claims and reports with all bookkeeping, by 64 simulated pilots, in a small and in a crowded database.
+
+    python -m bench.claims --tasks 1000 --jobs 10000 --beside 1000000 --seconds 8
+
+The pilots are threads in two processes; each has a connection and calls services/work.py, which is what real pilots do.
+They share the two cores with PostgreSQL, so the figures are below what PostgreSQL alone could do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+
+from bench import crowd, pilots
+from bench.machine import tree_seconds, watching
+from bench.page import DOCS, publish
+from bench.site import Site, site
+from bench.table import Bar, Section, median, number, verdict
+
+PILOTS = 64
+BATCHES = (64, 4)
+RELEASED = 50_000
+"""Jobs of one task that the conductor hands out at a time."""
+LOOKS = 7
+"""Claims whose pages are counted: few enough for 1,000 jobs to suffice."""
+AT_LEAST, GROWTH = 8_000, 1.2
+
+
+@dataclass
+class Findings:
+    """What one database gave: jobs a second and PostgreSQL's milliseconds a job, by batch; buffers, by what had run."""
+
+    queued: int
+    rates: dict[int, list[float]] = field(default_factory=dict)
+    server: dict[int, list[float]] = field(default_factory=dict)
+    fresh: dict[int, float] = field(default_factory=dict)
+    worn: dict[int, float] = field(default_factory=dict)
+    claims: int = 0
+
+
+@contextmanager
+def old_snapshot(place: Site) -> Iterator[None]:
+    """Hold a snapshot open, as a dump or a forgotten session does: no dead row can be cleared away meanwhile."""
+    with place.connect() as conn:
+        conn.execute("begin isolation level repeatable read")
+        conn.execute("select count(*) from node")
+        yield
+        conn.execute("rollback")
+
+
+def buffers(place: Site, batch: int) -> float:
+    """Give the pages that one claim touches, all of its statements and triggers, as a median."""
+    with place.connect() as conn, place.connect() as observer:
+        pilot = pilots.pilot(conn, "bench-reader")
+        pilot.report(pilot.claim(batch))  # catalogue and plans
+        seen = []
+        for _ in range(LOOKS):
+            before = _touched(conn, observer)
+            grants = pilot.claim(batch)
+            seen.append(_touched(conn, observer) - before)
+            pilot.report(grants)
+    return median(seen) - _own_cost(place)
+
+
+def _own_cost(place: Site) -> float:
+    """Give the pages that looking itself touches."""
+    with place.connect() as conn, place.connect() as observer:
+        looks = [_touched(conn, observer) for _ in range(3 + LOOKS)][2:]
+    return median([after - before for before, after in itertools.pairwise(looks)])
+
+
+def _touched(conn: psycopg.Connection, observer: psycopg.Connection) -> int:
+    conn.execute("select pg_stat_force_next_flush()")
+    conn.execute("select 1")
+    row = observer.execute(
+        "select coalesce(sum(hits + reads), 0) from pg_stat_get_backend_io(%s)",
+        [conn.info.backend_pid],
+    ).fetchone()
+    assert row
+    return int(row[0])
+
+
+def run(place: Site, queued: int, *, rounds: int, seconds: float) -> Findings:
+    """Measure in a database that is full already, with a snapshot held open."""
+    found = Findings(queued)
+    with old_snapshot(place):
+        found.fresh = {batch: buffers(place, batch) for batch in BATCHES}
+        if seconds:
+            with pilots.conducting(place.url):
+                time.sleep(1.0)
+                for _ in range(rounds):
+                    for batch in BATCHES:
+                        _rate(place, found, batch, seconds)
+            found.worn = {batch: buffers(place, batch) for batch in BATCHES}
+    return found
+
+
+def _rate(place: Site, found: Findings, batch: int, seconds: float) -> None:
+    before = tree_seconds(place.postmaster)
+    jobs, claims = pilots.rate(place.url, pilots=PILOTS, batch=batch, seconds=seconds)
+    used = tree_seconds(place.postmaster) - before
+    found.rates.setdefault(batch, []).append(jobs)
+    found.server.setdefault(batch, []).append(used * 1000 / max(1.0, jobs * seconds))
+    found.claims += round(claims * seconds)
+    print(f"  {found.queued:,} queued, batches of {batch}: {jobs:.0f} jobs/s", file=sys.stderr)
+
+
+def fill(place: Site, count: int, jobs: int, beside: int) -> int:
+    """Make tasks, and one large one beside them; gives how many jobs wait."""
+    began = time.monotonic()
+    with place.connect() as conn:
+        conn.execute("set synchronous_commit = off")
+        if beside:
+            version = crowd.dataset(conn, "large", beside, "/v/large")
+            crowd.tasks(conn, "large", 1, beside, version, released=RELEASED)
+        version = crowd.dataset(conn, "grid", jobs, "/v/grid")
+        crowd.tasks(conn, "scan", count, jobs, version, released=RELEASED)
+        conn.execute("vacuum analyze")
+        conn.execute("checkpoint")
+    queued = count * min(jobs, RELEASED) + min(beside, RELEASED)
+    print(f"  {queued:,} jobs queued in {time.monotonic() - began:.0f} s", file=sys.stderr)
+    return queued
+
+
+def section(small: Findings, usual: Findings, large: Findings, rounds: int) -> Section:
+    rows = []
+    for batch in BATCHES:
+        for found in (usual, large):
+            rate = median(found.rates[batch])
+            bound = verdict(rate, AT_LEAST, at_least=True) if batch == BATCHES[0] else ""
+            rows.append(
+                (
+                    f"batches of {batch}, {found.queued:,} queued",
+                    number(rate),
+                    number(median(found.server[batch])),
+                    f"at least {AT_LEAST:,}: {bound}" if bound else "",
+                )
+            )
+    pages = []
+    for batch in BATCHES:
+        ratio = large.fresh[batch] / small.fresh[batch]
+        kept = f"at most {GROWTH} x: {verdict(ratio, GROWTH, at_least=False)}"
+        pages.append(
+            (
+                f"claim of {batch}",
+                number(small.fresh[batch]),
+                number(large.fresh[batch]),
+                number(ratio),
+                kept,
+                number(large.worn[batch]),
+            )
+        )
+    intro = (
+        f"{PILOTS} simulated pilots (threads of two processes, a connection each) claim and report through "
+        "services/work.py, with attempts, events, counts and log tails in each transaction, a conductor at work, and a "
+        f"snapshot held open all the time; medians of {rounds} rounds. They use the same processors as PostgreSQL."
+    )
+    head = ("claim and report", "jobs/s", "PostgreSQL, ms a job", "bound")
+    touched = (
+        "pages touched", f"{small.queued:,} queued", f"{large.queued:,} queued", "ratio", "bound",
+        f"after {large.claims:,} more claims",
+    )  # fmt: skip
+    notes = [
+        f"Of each task, large ones too, {RELEASED:,} jobs at most are queued; the conductor hands out more.",
+        "Pages are those of the whole claim, triggers and counts too, as PostgreSQL counts them for its process.",
+        "The last column says what the open snapshot costs: whatever the claims since have left behind is walked past.",
+    ]
+    bars = {
+        f"claim + report, jobs a second, batches of {batch}": [
+            Bar(f"{found.queued:,} queued", median(found.rates[batch]), ours=True)
+            for found in (usual, large)
+        ]
+        for batch in BATCHES
+    }
+    return Section(
+        "claims", "Claims and reports", intro, [(head, rows), (touched, pages)], notes, bars
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--tasks", type=int, default=1000)
+    parser.add_argument("--jobs", type=int, default=10_000, help="of each task")
+    parser.add_argument("--beside", type=int, default=1_000_000, help="jobs of one more task")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=6, help="of each round and batch")
+    parser.add_argument(
+        "--folder", type=Path, help="on a local disk; by default the system's for temporary files"
+    )
+    parser.add_argument("--docs", type=Path, nargs="?", const=DOCS, help="write the page, too")
+    args = parser.parse_args()
+    options = {"rounds": args.rounds, "seconds": args.seconds}
+    with watching() as watch:
+        with site(args.folder) as place:
+            small = run(place, fill(place, 1, 1000, 0), rounds=0, seconds=0)
+        with site(args.folder) as place:
+            usual = run(place, fill(place, 20, 10_000, 0), **options)
+        with site(args.folder) as place:
+            large = run(place, fill(place, args.tasks, args.jobs, args.beside), **options)
+    publish(section(small, usual, large, args.rounds), watch, args.docs)
+
+
+if __name__ == "__main__":
+    main()

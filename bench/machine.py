@@ -1,0 +1,85 @@
+"""On what a figure was measured: the machine, the programs, and who else kept it busy."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass
+class Watch:
+    """Load averages and the share of the processors that others used, from `watching`'s begin to its end."""
+
+    cores: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    began: float = field(default_factory=time.time)
+    load_before: float = field(default_factory=lambda: os.getloadavg()[0])
+    load_after: float = 0.0
+
+    def __str__(self) -> str:
+        day = time.strftime("%F", time.gmtime(self.began))
+        return (
+            f"*{self.cores} cores, {platform.system()} {platform.release().split('-')[0]}, "
+            f"Python {platform.python_version()}, {day}; load average {self.load_before:.1f} before, "
+            f"{self.load_after:.1f} after.*"
+        )
+
+
+@contextmanager
+def watching() -> Iterator[Watch]:
+    """Note the circumstances of what is measured within."""
+    watch = Watch()
+    yield watch
+    watch.load_after = os.getloadavg()[0]
+
+
+def cpu_seconds(pid: int) -> float:
+    """Give what a process has used of the processors, without its children."""
+    return _times(pid)[0]
+
+
+def waited_seconds(pid: int) -> float:
+    """Give what those children of a process have used that have ended, and theirs."""
+    return _times(pid)[1]
+
+
+def _times(pid: int) -> tuple[float, float]:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    user, system, of_users, of_systems = map(int, fields[11:15])
+    return (user + system) / TICKS, (of_users + of_systems) / TICKS
+
+
+def tree_seconds(pid: int) -> float:
+    """Give what a process, its children and those that have ended have used; for one that has no grandchildren."""
+    used = sum(_times(pid))
+    for child in children_of(pid):
+        with suppress(OSError):
+            used += cpu_seconds(child)
+    return used
+
+
+def memory(pid: int) -> tuple[int, int]:
+    """Give a process's share of the memory (PSS) and all that it sees of it (RSS), in bytes."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    kilobytes = {line.split(":")[0]: int(line.split()[1]) for line in lines[1:]}
+    return kilobytes["Pss"] * 1024, kilobytes["Rss"] * 1024
+
+
+def children_of(pid: int) -> list[int]:
+    """Give the processes whose parent a process is."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = (entry / "stat").read_text().rpartition(")")[2].split()[1]
+            except OSError:
+                continue
+            if int(parent) == pid:
+                found.append(int(entry.name))
+    return found

@@ -1,0 +1,180 @@
+"""A small site for a benchmark: a home, a volume, and Orchestra's own PostgreSQL, set as everybody has it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from orchestra.store import embedded
+from orchestra.store.database import connect
+from orchestra.store.migrate import migrate
+
+PROGRAM = (sys.executable, "-m", "orchestra.cli.main")
+
+
+class Failed(Exception):
+    """A command did not do what the benchmark needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Somebody called ana with a home, a volume and a database; all of it lies in `folder`."""
+
+    folder: Path
+    url: str
+
+    @property
+    def volume(self) -> Path:
+        return self.folder / "volume"
+
+    @property
+    def postmaster(self) -> int:
+        """The pid of PostgreSQL's first process."""
+        return embedded.status(self.folder / "data").pid or 0
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What its commands see: nothing of ours but the PATH."""
+        return {"PATH": os.environ["PATH"], "HOME": str(self.folder / "home"), "USER": "ana"}
+
+    def connect(self, **options: Any) -> psycopg.Connection:
+        """Open a connection without the time limits that pilots and people have."""
+        limits = {"statement_timeout": 0, "lock_timeout": 0, "idle_in_transaction_timeout": 0}
+        return connect(self.url, name="bench", **{**limits, **options})
+
+    def maestro(self, *words: object, timeout: float = 600) -> str:
+        """Run a command to its end; gives what it printed.
+
+        Raises:
+            Failed: its exit status was not 0.
+        """
+        done = subprocess.run(
+            [*PROGRAM, *map(str, words)],
+            env=self.environment,
+            cwd=self.volume,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        if done.returncode:
+            raise Failed(f"maestro {' '.join(map(str, words))}: {done.stderr.strip()}")
+        return done.stdout
+
+    @contextmanager
+    def pilot(self, node: str = "bench", slots: int = 2, *flags: str) -> Iterator[int]:
+        """Serve a node with a pilot that conducts, as people start it; gives its pid. Returns once it is online."""
+        if node not in self.maestro("node", "list", "-o", "json"):
+            enabled = ("-ec", slots, "-mc", slots, "-eg", 0, "-mg", 0)
+            self.maestro("node", "create", "-n", node, *enabled)
+        log = (self.folder / f"pilot-{node}.log").open("ab")
+        process = subprocess.Popen(
+            [*PROGRAM, "pilot", "run", "-n", node, "-m", *flags],
+            env=self.environment,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        try:
+            self._wait_for_pilot(node, process)
+            yield process.pid
+        finally:
+            log.close()
+            _end(process)
+
+    def _wait_for_pilot(self, node: str, process: subprocess.Popen[bytes]) -> None:
+        with self.connect() as conn:
+            for _ in range(600):
+                row = conn.execute(
+                    "select count(*) from pilot p join node n on n.id = p.node_id join keeper k on k.node_id = n.id "
+                    "where n.name = %s and p.pid = %s and k.gone_at is null and k.fenced_at is null",
+                    [node, process.pid],
+                ).fetchone()
+                conducts = conn.execute("select expires > now() from leader").fetchone()
+                if row and row[0] and conducts and conducts[0]:
+                    return
+                if process.poll() is not None:
+                    break
+                time.sleep(0.1)
+        said = (self.folder / f"pilot-{node}.log").read_text(errors="replace")
+        raise Failed(f"the pilot of {node} did not come online:\n{said}")
+
+    def keeper(self, agent: int) -> int:
+        """Give the pid of the keeper that a pilot has."""
+        with self.connect() as conn:
+            row = conn.execute(
+                "select k.pid from keeper k join pilot p using (node_id) "
+                "where p.pid = %s and k.gone_at is null order by k.started_at desc limit 1",
+                [agent],
+            ).fetchone()
+        assert row
+        return int(row[0])
+
+    def files(self, name: str, count: int) -> str:
+        """Register a data set of small files; gives its name."""
+        root = self.folder / name
+        root.mkdir()
+        for n in range(count):
+            (root / f"config.{n}.json").write_text(f'{{"n": {n}}}\n')
+        self.maestro("dataset", "create", "-n", f"user.ana.{name}", "-p", root)
+        return f"user.ana.{name}"
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+_NONE: Mapping[str, str] = {}
+
+
+@contextmanager
+def site(below: Path | None = None, settings: Mapping[str, str] = _NONE) -> Iterator[Site]:
+    """Make a site, and remove it afterwards.
+
+    Args:
+        below: where its folder is made; on a local disk.
+        settings: of PostgreSQL, beyond those that Orchestra's own database has.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="orchestra-bench-", dir=below))
+    folder.chmod(0o711)  # root's PostgreSQL runs as another account
+    data = folder / "data"
+    try:
+        for name in ("home", "volume"):
+            (folder / name).mkdir()
+        url = embedded.ensure_running(data, settings=settings)
+        configuration = folder / "home" / ".orchestra.json"
+        own = {
+            "data_dir": str(data),
+            "state_dir": str(folder / "state"),
+            "volume": str(folder / "volume"),
+        }
+        configuration.write_text(json.dumps({"username": "ana", "email": "ana@example.org", **own}))
+        configuration.chmod(0o600)
+        with connect(url, name="bench") as conn:
+            migrate(conn)
+        yield Site(folder, url)
+    finally:
+        if data.exists():
+            embedded.stop(data, mode="immediate")
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,156 @@
+"""No-op jobs through one node of two slots, beside bare posix_spawn, HyperQueue, GNU parallel and Dask.
+
+    python -m bench.throughput --jobs 2000 --rounds 3
+
+Orchestra does all that it does for a real job: inputs checked, a folder, a log and a link each, every state in
+PostgreSQL on the same processors. The contenders take turns; the first one is another one each round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench import peers
+from bench.machine import cpu_seconds, tree_seconds, waited_seconds, watching
+from bench.page import DOCS, publish
+from bench.site import Site, site
+from bench.table import Bar, Section, Table, median, number, spread, verdict
+
+OURS = "Orchestra"
+OF_SPAWN, OF_HYPERQUEUE = 0.5, 1.8
+
+
+def run_task(place: Site, config: str, data: str, name: str, timeout: float = 600) -> float:
+    """Run a task of no-ops to its end; gives jobs a second, from the first start to the last recorded outcome."""
+    command = ("--exec", "true %DATA %IN %OUT", "--test-jobs", 0, "-t", f"user.ana.{name}")
+    place.maestro("task", "create", "-c", config, "-d", data, *command)
+    deadline = time.monotonic() + timeout
+    with place.connect() as conn:
+        while True:
+            row = conn.execute(
+                "select t.id, t.state::text, t.jobs, sum(c.done) from task t join task_count c on c.task_id = t.id "
+                "where t.name = %s group by t.id",
+                [f"user.ana.{name}"],
+            ).fetchone()
+            assert row
+            task, state, jobs, done = row
+            if state == "DONE" and done == jobs:
+                break
+            if time.monotonic() > deadline or state not in ("REGISTERED", "RUNNING"):
+                raise TimeoutError(f"task {task} is {state}: {done} of {jobs} jobs are done")
+            time.sleep(0.2)
+        seconds = conn.execute(
+            "select extract(epoch from (select max(at) from event where task_id = %(task)s and kind = 'job') "
+            "- (select min(started_at) from attempt where task_id = %(task)s))",
+            {"task": task},
+        ).fetchone()
+    assert seconds
+    return float(jobs) / float(seconds[0])
+
+
+@dataclass
+class Shares:
+    """Who uses the processors while a task runs: seconds, summed over the rounds."""
+
+    place: Site
+    agent: int
+    keeper: int
+    used: dict[str, float] = field(default_factory=dict)
+
+    def read(self) -> dict[str, float]:
+        return {
+            "agent": cpu_seconds(self.agent),
+            "keeper": cpu_seconds(self.keeper),
+            "PostgreSQL": tree_seconds(self.place.postmaster),
+            "the jobs themselves": waited_seconds(self.keeper),
+        }
+
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        """Add what is used within."""
+        before = self.read()
+        yield
+        for who, seconds in self.read().items():
+            self.used[who] = self.used.get(who, 0.0) + seconds - before[who]
+
+
+def measure(place: Site, jobs: int, rounds: int) -> tuple[dict[str, list[float]], dict[str, float]]:
+    """Let the contenders take turns.
+
+    Gives the jobs a second of each round, and the milliseconds of a processor that a job of ours took, by process.
+    """
+    names = [OURS, *peers.installed()]
+    figures: dict[str, list[float]] = {name: [] for name in names}
+    data, config = place.files("input", 1), place.files("grid", jobs)
+    with place.pilot(slots=peers.SLOTS) as agent:
+        shares = Shares(place, agent, place.keeper(agent))
+        for turn in range(rounds):
+            for name in names[turn % len(names) :] + names[: turn % len(names)]:
+                if name == OURS:
+                    with shares.counting():
+                        rate = run_task(place, config, data, f"round{turn}")
+                else:
+                    folder = place.folder / "peers" / f"{turn}-{names.index(name)}"
+                    rate = peers.measure(name, jobs, folder)
+                figures[name].append(rate)
+                print(f"  round {turn + 1}, {name}: {rate:.0f} jobs/s", file=sys.stderr)
+    return figures, {who: used * 1000 / jobs / rounds for who, used in shares.used.items()}
+
+
+def section(
+    figures: dict[str, list[float]], shares: dict[str, float], jobs: int, rounds: int
+) -> Section:
+    middle = {name: median(values) for name, values in figures.items()}
+    ours = middle[OURS]
+    rows = []
+    for name, values in figures.items():
+        ratio = "" if name == OURS else number(ours / middle[name])
+        bound = {"posix_spawn": OF_SPAWN, "HyperQueue": OF_HYPERQUEUE}.get(name)
+        kept = (
+            f"at least {bound}: {verdict(ours / middle[name], bound, at_least=True)}"
+            if bound
+            else ""
+        )
+        rows.append((name, number(middle[name]), spread(values), ratio, kept))
+    intro = (
+        f"{jobs:,} jobs that do nothing, through one node of {peers.SLOTS} slots, from the first start to the last "
+        f"recorded outcome; medians of {rounds} rounds. Each contender writes a log for each job, and all but "
+        "HyperQueue (which writes two files a job into one folder) make a folder for it. *posix_spawn* is a bare "
+        "loop; *our shell* the same with the shell and the command line of an Orchestra job. Orchestra alone keeps "
+        "the state of each job in PostgreSQL, on the same processors, and checks its inputs."
+    )
+    head = ("contender", "jobs/s", "lowest to highest", "Orchestra is x times", "bound")
+    bars = {
+        "no-op jobs a second": [Bar(name, value, name == OURS) for name, value in middle.items()]
+    }
+    used = [
+        (who, number(cost)) for who, cost in [*shares.items(), ("together", sum(shares.values()))]
+    ]
+    tables: list[Table] = [(head, rows), (("processor time of an Orchestra job", "ms"), used)]
+    return Section("throughput", "Jobs a second on one node", intro, tables, bars=bars)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--jobs", type=int, default=2000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--folder", type=Path, help="on a local disk; by default the system's for temporary files"
+    )
+    parser.add_argument("--docs", type=Path, nargs="?", const=DOCS, help="write the page, too")
+    args = parser.parse_args()
+    with site(args.folder) as place, watching() as watch:
+        figures, shares = measure(place, args.jobs, args.rounds)
+    publish(section(figures, shares, args.jobs, args.rounds), watch, args.docs)
+
+
+if __name__ == "__main__":
+    main()
