@@ -84,7 +84,8 @@ def plan(
         tasks.append(_task(dice, f"t{number}"))
         steps.append(Step(at, "submit", {"task": number}))
     if not calm:
-        for at in _moments(dice, seconds, 2.5, first=3.0):
+        # Every other thousand of seeds is a storm, in which nothing recovers before the next blow.
+        for at in _moments(dice, seconds, 1.0 if seed // 1000 % 2 else 2.5, first=3.0):
             steps += _harm(dice, at, nodes, small_disk)
         for at in _moments(dice, seconds, 1.6, first=2.0):
             steps.append(_wish(dice, at))

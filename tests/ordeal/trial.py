@@ -42,9 +42,10 @@ class Verdict:
     def __str__(self) -> str:
         facts = self.facts
         lost = sum(row.lost for row in facts.attempts)
+        zombies = sum(bool(life.beside) for life in facts.lives)
         head = (
             f"seed {self.schedule.seed}: {len(facts.tasks)} tasks, {len(facts.jobs)} jobs, "
-            f"{len(facts.attempts)} attempts ({lost} lost), {len(facts.keepers)} keepers, "
+            f"{len(facts.attempts)} attempts ({lost} lost, {zombies} beside a zombie), {len(facts.keepers)} keepers, "
             f"at most {max((load.share for load in facts.loads), default=0.0):.0%} of a core"
         )
         if not self.violations:
