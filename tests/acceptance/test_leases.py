@@ -147,6 +147,29 @@ def test_another_conductor_acts_within_five_seconds(
     wait_until(lambda: (term() or 0) >= 4, 20)
 
 
+def test_a_conductor_that_is_cut_off_is_replaced_and_comes_back_as_a_follower(
+    maestro: Maestro, conn: psycopg.Connection, tcp_database_url: str
+) -> None:
+    def term() -> tuple[int, bool] | None:
+        row = conn.execute("select term, expires > now() from leader").fetchone()
+        return (row[0], row[1]) if row else None
+
+    with cable(tcp_database_url) as wire:
+        maestro.env["MAESTRO_POSTGRES"] = wire.url(tcp_database_url)
+        first = maestro.start("conductor", "run")
+        wait_until(lambda: term() == (1, True), 20)
+        del maestro.env["MAESTRO_POSTGRES"]
+        maestro.start("conductor", "run")
+        clients = "select count(*) from pg_stat_activity where application_name like 'maestro conductor on%'"
+        wait_until(lambda: conn.execute(clients).fetchone() == (2,), 20)
+        wire.unplug()
+        wait_until(lambda: term() == (2, True), 10)
+        wire.plug()
+        wait_until(lambda: conn.execute(clients).fetchone() == (2,), 20)
+        assert first.poll() is None
+        assert term() == (2, True)
+
+
 def test_a_database_restored_under_running_jobs_loses_kills_and_repeats_none_of_them(
     cluster: Cluster, tmp_path: Path
 ) -> None:

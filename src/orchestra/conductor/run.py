@@ -25,6 +25,8 @@ from orchestra.store.database import in_transaction
 TERM_SECONDS = 4.0
 """A term that is not renewed for this long is over: another process acts within 5 s."""
 RENEW_EVERY = 1.0
+AWAY_AT_MOST = 3.0
+"""Between two tries to connect."""
 LEASES_EVERY = 5.0
 BUSY_PAUSE = 0.2
 """Between looks while tasks live: no report wakes the conductor."""
@@ -62,7 +64,7 @@ def run(
         except (DatabaseUnavailable, psycopg.Error) as error:
             log.warning("conductor: %s", error)
             stop.wait(pause * random.uniform(0.5, 1.5))  # noqa: S311 - so that many do not come at once
-            pause = min(pause * 2, 15.0)
+            pause = min(pause * 2, AWAY_AT_MOST)
 
 
 class Conductor:

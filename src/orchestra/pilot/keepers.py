@@ -34,6 +34,7 @@ class Port:
         reconciled: what it holds has been compared with what the database granted to it, at least once.
         buried: the database knows that it is dead; as long as it does not, it is told at `bury_at`.
         retired: it is given no new jobs (it was fenced, or is of another version).
+        fenced: its jobs were given away, so its lease is not prolonged.
         again_at: when to try to connect again, by the monotonic clock.
     """
 
@@ -47,6 +48,7 @@ class Port:
     buried: bool = False
     bury_at: float = 0.0
     retired: bool = False
+    fenced: bool = False
     again_at: float = 0.0
 
     @property

@@ -122,15 +122,14 @@ class Steward:
         before, standing = renewal
         desk = self.desk
         for port in desk.keepers.ports.values():
-            if port.link:
+            if port.id in standing.fenced and not port.fenced:
+                self.retire(port)
+                port.reconciled = False
+            if port.link and not port.fenced:
                 port.link.send_deadline(before + standing.lease, desk.on_lease_lost)
         if any(standing.enabled[queue] > desk.state.enabled[queue] for queue in Queue):
             desk.appetite.refresh()
         desk.state.enabled.update(standing.enabled)
-        for port in desk.keepers.ports.values():
-            if port.id in standing.fenced and not port.retired:
-                self.retire(port)
-                port.reconciled = False
         for key, reason in standing.end:
             self._supervisor.end(key, reason)
         if standing.leave or standing.leave_now:
@@ -172,7 +171,7 @@ class Steward:
         """Give a keeper no new jobs; it ends when it has nothing left to keep."""
         if not port.retired:
             log.warning("keeper %s was fenced; another one takes its place", port.id)
-        port.retired = True
+        port.retired = port.fenced = True
         if port.link:
             port.link.send_stop()
 

@@ -31,7 +31,7 @@ where duty = %(duty)s and term = %(term)s and holder = %(holder)s
 -- name: limits
 -- A holder that was stopped in the middle of a transaction must lose it, and the lock on this row with it, before its
 -- term is over.
-select set_config('idle_in_transaction_session_timeout', '2s', false), set_config('lock_timeout', '1s', false)
+select set_config('idle_in_transaction_session_timeout', '2s', false)
 
 -- name: free_in
 -- Seconds until the duty is free unless its term is renewed.
