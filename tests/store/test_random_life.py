@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Iterator, Sequence
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -12,10 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestra.domain.errors import OrchestraError
-from orchestra.domain.models import Grant
+from orchestra.domain.models import Grant, KeeperHello
 from orchestra.domain.states import Cause, JobState, TaskState
 from orchestra.domain.transitions import TaskInput, job_moves, task_moves
-from orchestra.services import lifecycle, work
+from orchestra.services import lifecycle, nodes, work
 from orchestra.store.database import connect
 from support.server import Server
 from support.world import Pilot, World
@@ -41,6 +42,8 @@ steps = st.one_of(
     st.tuples(st.just("job_retry"), st.integers(0, JOBS - 1)),
     st.tuples(st.just("job_kill"), st.integers(0, JOBS - 1)),
     st.tuples(st.just("reconcile"), st.integers(0, PILOTS - 1)),
+    st.tuples(st.just("lose"), st.integers(0, PILOTS - 1)),
+    st.tuples(st.just("bury"), st.integers(0, PILOTS - 1)),
 )
 
 
@@ -91,6 +94,22 @@ class Life:
         chosen = self.pilots[pilot]
         held = {grant.key for owner, grant in self.grants if owner is chosen}
         work.reconcile(chosen.conn, chosen.keeper, chosen.request, set(list(held)[::2]))
+
+    def _lose(self, pilot: int) -> None:
+        chosen = self.pilots[pilot]
+        nodes.lose(chosen.conn, f"node{pilot}", by="ana", force=True)
+        self._new_keeper(chosen, pilot)
+
+    def _bury(self, pilot: int) -> None:
+        chosen = self.pilots[pilot]
+        work.bury(chosen.conn, chosen.agent, chosen.keeper, "its keeper has died")
+        self._new_keeper(chosen, pilot)
+
+    @staticmethod
+    def _new_keeper(pilot: Pilot, number: int) -> None:
+        keeper = KeeperHello(uuid4(), f"machine-node{number}", "boot-1", 4711, "0", work.PROTOCOL)
+        work.register_keeper(pilot.conn, pilot.node, keeper)
+        pilot.keeper = keeper.id
 
     def check(self) -> None:
         """The invariants that hold after every step."""
