@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -159,6 +161,32 @@ def test_failures_are_told_in_words(cluster: Cluster) -> None:
     ]
     tail = cluster.conn.execute("select log_tail, log_bytes from attempt where ordinal = 0")
     assert tail.fetchone() == (b"no\n", 3)
+
+
+def test_a_job_without_memory_is_told_apart(cluster: Cluster) -> None:
+    cluster.node()
+    take = f"{shlex.quote(sys.executable)} -S -c 'import time; x = bytearray(400 << 20); time.sleep(60)'; exit $?"
+    resources = Resources(memory_bytes=200_000_000)
+    task = cluster.task(1, NEEDS + take, resources=resources, retries=0)
+    cluster.pilot()
+    cluster.wait_for(task, TaskState.FINALIZED)
+    [(_, _, cause, _, _, reason)] = cluster.attempts(task)
+    assert cause == "out_of_memory"
+    assert re.fullmatch(
+        r"ran out of memory: it used \d+ MB of the 200 MB that it may use \(--memory\)", reason
+    )
+
+
+def test_a_gpu_without_memory_is_told_by_the_log(cluster: Cluster) -> None:
+    cluster.node(cpu=0, gpu=1)
+    command = (
+        NEEDS + "echo torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB; exit 1"
+    )
+    task = cluster.task(1, command, queue=Queue.GPU, resources=Resources(gpus=1))
+    cluster.pilot()
+    cluster.wait_for(task, TaskState.FINALIZED)
+    words = "exit status 1: the GPU's memory was full"
+    assert cluster.attempts(task) == [(0, 1, "gpu_out_of_memory", 1, None, words)]
 
 
 def test_a_job_that_lasts_too_long_is_ended(cluster: Cluster) -> None:

@@ -24,7 +24,7 @@ import pytest
 
 from orchestra.domain.models import AttemptKey
 from orchestra.domain.states import Cause
-from orchestra.pilot import keeper
+from orchestra.pilot import keeper, leftovers
 from orchestra.pilot.link import (
     Ended,
     Event,
@@ -305,6 +305,122 @@ def test_time_and_memory_are_measured(agent: Agent) -> None:
     assert 0.5 <= outcome.seconds < 20
     assert 100 << 20 <= outcome.max_rss_bytes < 200 << 20
     assert 0 <= outcome.age < 10
+
+
+# Memory
+
+MB = 1 << 20
+TAKE = "x = bytearray({megabytes} << 20); print('took it', flush=True)\nimport time; time.sleep({seconds})"
+
+
+def take(megabytes: int, seconds: float = 0.0) -> list[str]:
+    return [sys.executable, "-S", "-c", TAKE.format(megabytes=megabytes, seconds=seconds)]
+
+
+@pytest.fixture(params=["cgroup", "watched"])
+def limiting(
+    request: pytest.FixtureRequest, start_agent: StartAgent, monkeypatch: pytest.MonkeyPatch
+) -> Agent:
+    """An agent whose keeper makes cgroups, and one whose keeper can make none."""
+    if request.param == "cgroup":
+        if not keeper.MemoryHome().path:
+            pytest.skip("this account may not make a cgroup of the memory controller here")
+        return start_agent()
+    without = Path(keeper.__file__).read_text().replace("/proc/self/mountinfo", os.devnull)
+    copy = request.getfixturevalue("tmp_path") / "keeper.py"
+    copy.write_text(without)
+    monkeypatch.setattr(keeper, "__file__", str(copy))
+    return start_agent()
+
+
+def test_more_memory_than_the_limit_is_out_of_memory(limiting: Agent) -> None:
+    outcome = limiting.run(take(400, 60), memory=200 * MB)
+    assert outcome.cause is Cause.OUT_OF_MEMORY
+    assert outcome.max_rss_bytes > 190 * MB
+    assert outcome.seconds < 30
+
+
+def test_the_limit_is_that_of_the_whole_tree(limiting: Agent) -> None:
+    some = " ".join(f"'{word}'" if " " in word else word for word in take(90, 60)[:2])
+    script = take(90, 60)[3].replace("'", '"')
+    whole = f"for i in 1 2 3; do {some} -c '{script}' & done; wait"
+    outcome = limiting.run(whole, memory=200 * MB)
+    assert outcome.cause is Cause.OUT_OF_MEMORY
+    assert "took it" in limiting.log(outcome.key).read_text()
+
+
+def test_less_memory_than_the_limit_is_none_of_our_business(limiting: Agent) -> None:
+    outcome = limiting.run(take(50), memory=200 * MB)
+    assert (outcome.cause, outcome.exit_status) == (Cause.EXIT, 0)
+    failed = limiting.run("exit 3", memory=200 * MB)
+    assert (failed.cause, failed.exit_status) == (Cause.EXIT, 3)
+    killed = limiting.run("kill -9 $$", memory=200 * MB)
+    assert killed.cause is Cause.SIGNAL
+
+
+def test_a_limited_job_can_be_ended(limiting: Agent) -> None:
+    key = limiting.spawn("setsid sleep 1000 & sleep 1000", memory=200 * MB)
+    limiting.started(key)
+    limiting.link.send_end(key, grace=0.2, reason="test")
+    limiting.link.flush()
+    assert limiting.ended(key).cause is Cause.ENDED
+
+
+@pytest.mark.skipif(not keeper.MemoryHome().path, reason="no cgroup of the memory controller here")
+def test_cgroups_are_removed(agent: Agent) -> None:
+    key = agent.spawn("cat /proc/self/cgroup; sleep 1000", memory=200 * MB)
+    cgroup = agent.started(key).cgroup
+    assert cgroup
+    assert Path(cgroup).name == f"orchestra-{key.token}"
+    assert str(key.token) in wait_until(lambda: agent.log(key).read_text())
+    agent.link.send_end(key, grace=1.0, reason="test")
+    agent.link.flush()
+    agent.ended(key)
+    wait_until(lambda: not Path(cgroup).exists())
+
+
+@pytest.mark.skipif(not keeper.MemoryHome().path, reason="no cgroup of the memory controller here")
+def test_cgroups_of_dead_keepers_are_removed(agent: Agent) -> None:
+    key = agent.spawn("sleep 1000", memory=200 * MB)
+    started = agent.started(key)
+    assert started.cgroup
+    end_by_pid(agent.link.hello.pid)
+    wait_until(lambda: not is_alive(agent.folder))
+    [known] = read_spool(agent.folder).running
+    leftovers.end(known, grace=1.0)
+    assert not Path(started.cgroup).exists()
+
+
+V2_MOUNTS = "41 31 0:38 / {place} rw,relatime - cgroup2 cgroup2 rw\n"
+
+
+@pytest.mark.parametrize("controllers", ["cpu memory pids\n", "cpu pids\n"])
+def test_version_2_is_used_where_the_cgroup_above_hands_memory_out(
+    tmp_path: Path, controllers: str
+) -> None:
+    place = tmp_path / "cgroup"
+    (place / "slice" / "unit").mkdir(parents=True)
+    (place / "slice" / "cgroup.subtree_control").write_text(controllers)
+    (place / "slice" / "cgroup.procs").write_text("")
+    (tmp_path / "mounts").write_text(V2_MOUNTS.format(place=place))
+    (tmp_path / "own").write_text("0::/slice/unit\n")
+    home = keeper.MemoryHome(str(tmp_path / "mounts"), str(tmp_path / "own"))
+    if "memory" not in controllers:
+        assert home.path is None
+        return
+    assert (home.path, home.version) == (str(place / "slice"), 2)
+    assert keeper.limits(5, 2) == [
+        ("memory.max", "5", True),
+        ("memory.swap.max", "0", False),
+        ("memory.oom.group", "1", False),
+    ]
+
+
+def test_a_kill_by_the_kernel_is_told_from_one_by_hand() -> None:
+    kills = keeper.OomKills()
+    assert not kills.rose()
+    kills.count -= 1
+    assert kills.rose()
 
 
 def test_what_was_left_behind_is_measured_too(agent: Agent) -> None:

@@ -201,7 +201,15 @@ def test_a_job_that_was_given_up_is_changed_by_its_own_doing_alone(cause: Cause)
     own = {
         Cause.EXIT: JobInput.SUCCEED,
         **dict.fromkeys(
-            (Cause.SIGNAL, Cause.TIMEOUT, Cause.NO_START, Cause.NOT_COMPLETE), JobInput.FAIL
+            (
+                Cause.SIGNAL,
+                Cause.OUT_OF_MEMORY,
+                Cause.GPU_OUT_OF_MEMORY,
+                Cause.TIMEOUT,
+                Cause.NO_START,
+                Cause.NOT_COMPLETE,
+            ),
+            JobInput.FAIL,
         ),
     }
     assert given == own.get(cause)

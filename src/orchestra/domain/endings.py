@@ -7,6 +7,7 @@ import signal as signals
 from orchestra.domain.states import Cause
 
 _WORDS: dict[str, str] = {
+    Cause.OUT_OF_MEMORY: "ran out of memory",
     Cause.TIMEOUT: "ran longer than its time-out",
     Cause.ENDED: "ended by a user",
     Cause.LEASE: "ended, the lease of its node was over",
@@ -26,6 +27,9 @@ def in_words(cause: Cause, exit_status: int | None, signal: int | None) -> str:
         return f"exit status {exit_status}"
     if cause is Cause.SIGNAL:
         return f"killed by signal {signal}{_signal_name(signal)}"
+    if cause is Cause.GPU_OUT_OF_MEMORY:
+        how = Cause.EXIT if signal is None else Cause.SIGNAL
+        return f"{in_words(how, exit_status, signal)}: the GPU's memory was full"
     return _WORDS.get(cause, cause.value)
 
 

@@ -69,6 +69,8 @@ def judge(outcome: Outcome, job: JobFacts) -> Verdict:
         case (
             Cause.EXIT
             | Cause.SIGNAL
+            | Cause.OUT_OF_MEMORY
+            | Cause.GPU_OUT_OF_MEMORY
             | Cause.TIMEOUT
             | Cause.ENDED
             | Cause.NO_START
@@ -88,7 +90,15 @@ def judge(outcome: Outcome, job: JobFacts) -> Verdict:
 
 
 _OWN_DOING = frozenset(
-    {Cause.EXIT, Cause.SIGNAL, Cause.TIMEOUT, Cause.NO_START, Cause.NOT_COMPLETE}
+    {
+        Cause.OUT_OF_MEMORY,
+        Cause.GPU_OUT_OF_MEMORY,
+        Cause.EXIT,
+        Cause.SIGNAL,
+        Cause.TIMEOUT,
+        Cause.NO_START,
+        Cause.NOT_COMPLETE,
+    }
 )
 
 

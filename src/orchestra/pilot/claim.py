@@ -44,6 +44,7 @@ def hold(grant: Grant, task: TaskSpec, keeper: UUID) -> Held:
         complete_file=task.complete_file,
         timeout=task.timeout,
         grace=task.grace,
+        memory=task.resources.memory_bytes,
     )
     return Held(grant.key, keeper, note, Phase.WAITING, grant=grant, task=task)
 

@@ -28,13 +28,16 @@ The agent says
   {"type":"hello", "protocol":1, "agent":NAME}
         The first message. This connection decides from now on; one that did so before is told `superseded` and
         closed, and what it had sent and was not yet read never happens. Answered by `hello`. May be repeated.
-  {"type":"spawn", "attempt":"3/17/2", "token":T, "argv":[...], "env":{...}, "timeout":S|null, "grace":S, "note":X}
+  {"type":"spawn", "attempt":"3/17/2", "token":T, "argv":[...], "env":{...}, "timeout":S|null, "grace":S,
+   "memory":BYTES|null, "note":X}
         Start argv[0] in a new session with exactly this environment, plus ORCHESTRA_TOKEN=T; stdin is /dev/null,
         stdout and stderr the descriptor that comes with it (SCM_RIGHTS; the n-th spawn takes the n-th descriptor,
         which may arrive early but not late). Answered by `started` or `refused`, or, for a token that the keeper
         knows, by the `started` or `ended` that it knows: a repeated spawn starts nothing. `attempt` and `token` are
         up to 64 of A-Z a-z 0-9 _ . : / -; `note` is the agent's own (JSON of up to 3000 bytes), given back in
-        `running` and `ended`. After `timeout` seconds (of the machine's waking time) the attempt is ended.
+        `running` and `ended`. After `timeout` seconds (of the machine's waking time) the attempt is ended. `memory` is
+        what its processes may use together: by a cgroup of its own where one can be made, else they are looked at once
+        a second and killed.
   {"type":"end", "token":T, "grace":S, "reason":TEXT}
         TERM to every process of the attempt now, KILL to what is left after `grace` (0: at once). May be repeated,
         and then only shortens the grace. Does nothing to a token that is not running. 50 letters of TEXT are kept.
@@ -54,17 +57,20 @@ The agent says
 The keeper says
   {"type":"hello", "protocol":1, "keeper":ID, "boot_id":ID, "pid":N, "version":TEXT, "running":[...], "outcomes":[...]}
         `running` holds the `started` and `outcomes` the `ended` message of all that is known at this moment.
-  {"type":"started", "attempt":A, "token":T, "pid":N, "start_time":N, "boottime":S, "note":X}
-        It runs since `boottime` (CLOCK_BOOTTIME).
+  {"type":"started", "attempt":A, "token":T, "pid":N, "start_time":N, "boottime":S, "cgroup":PATH|null,
+   "note":X}
+        It runs since `boottime` (CLOCK_BOOTTIME), in a cgroup of its own where there is a limit of its memory.
   {"type":"refused", "attempt":A, "token":T, "reason":R, "errno":N|null, "message":TEXT}
         Nothing was started and the token is forgotten: the same spawn may be tried again. R is `spawn` (errno and
         message say what the system said), `spool` (no room to write its outcome down), `lease`, `stopping`, `invalid`.
   {"type":"ended", "sequence":N, "attempt":A, "token":T, "cause":C, "reason":TEXT|null, "exit_status":N|null,
    "signal":N|null, "seconds":S, "cpu_seconds":S, "max_rss_bytes":N, "boottime":S, "note":X}
-        No process of it is left. C is `exit`, `signal` (not the keeper's), or, where the keeper had to end it,
+        No process of it is left. C is `exit`, `signal` (not the keeper's), `memory` (it has failed, and used more than
+        its limit, or the kernel killed it when the machine had none left), or, where the keeper had to end it,
         `timeout`, `lease` or `ended` (with the reason that the agent gave); status or signal, and `seconds` from
         start to end, are the leader's. CPU time and memory are those of the leader, of the processes it waited for,
-        and of those it left to the keeper; memory is never below the keeper's own (a trait of Linux). It is in
+        and of those it left to the keeper; memory is never below the keeper's own (a trait of Linux), and with
+        `memory` it is the most that all used together. It is in
         the spool before it is sent, is sent in every `hello` until it is acknowledged, and `sequence` grows by one
         with each.
   {"type":"superseded"}   Another agent has taken over; the connection is closed.
@@ -116,6 +122,9 @@ SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 SECOND_LOOK = 0.02
 KILL_AGAIN = 0.5
 POLL = 10.0
+LOOK_AT_MEMORY = 1.0
+COUNT_OOM_KILLS = 5.0
+OLD_CGROUP = 60.0
 HEIR_AT_MOST = 300.0
 CLONE_PARENT = 0x8000  # linux/sched.h
 CLONE = {"x86_64": 56, "aarch64": 220, "ppc64le": 120, "riscv64": 220}  # its number, by machine
@@ -292,6 +301,9 @@ class Job:
     boottime: float = 0.0
     cpu_seconds: float = 0.0
     max_rss_bytes: int = 0
+    memory: int | None = None
+    cgroup: Cgroup | None = None
+    peak_bytes: int = 0
 
     def close(self, status: int) -> None:
         self.status = status
@@ -311,6 +323,7 @@ class Job:
             "pid": self.pid,
             "start_time": self.start_time,
             "boottime": self.began_boottime,
+            "cgroup": self.cgroup.path if self.cgroup else None,
             "note": self.note,
         }
 
@@ -328,10 +341,197 @@ class Job:
             "signal": -code if code < 0 else None,
             "seconds": round(self.seconds, 6),
             "cpu_seconds": round(self.cpu_seconds, 6),
-            "max_rss_bytes": self.max_rss_bytes,
+            "max_rss_bytes": max(self.max_rss_bytes, self.peak_bytes),
             "boottime": self.boottime,
             "note": self.note,
         }
+
+
+# Memory
+
+
+@dataclass(frozen=True, slots=True)
+class Cgroup:
+    """A folder of the memory controller, of version 1 or 2, for one attempt."""
+
+    path: str
+    version: int
+
+    def holds(self, pid: int) -> bool:
+        name = os.path.basename(self.path)  # noqa: PTH119 (the keeper's paths are text)
+        try:
+            return name.encode() in read(f"/proc/{pid}/cgroup")
+        except OSError:
+            return True  # it has ended: nothing is to be watched
+
+    def oom_kills(self) -> int:
+        """How many of its processes the kernel killed because of the limit."""
+        counts = self._read("memory.oom_control" if self.version == 1 else "memory.events")
+        found = re.search(rb"^oom_kill (\d+)$", counts, re.MULTILINE)
+        return int(found[1]) if found else 0
+
+    def peak(self) -> int:
+        peak = self._read("memory.max_usage_in_bytes" if self.version == 1 else "memory.peak")
+        return int(peak or 0)
+
+    def processes(self) -> list[int]:
+        return [int(pid) for pid in self._read("cgroup.procs").split()]
+
+    def remove(self) -> bool:
+        """False while processes are in it."""
+        try:
+            os.rmdir(self.path)  # noqa: PTH106
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        return True
+
+    def _read(self, name: str) -> bytes:
+        try:
+            return read(f"{self.path}/{name}")
+        except OSError:
+            return b""
+
+
+class MemoryHome:
+    """The folder of the memory controller where this process may make cgroups; None where there is none.
+
+    Version 1: the process's own cgroup. Version 2: the one above it, since a cgroup with processes may have no
+    children with controllers.
+    """
+
+    def __init__(
+        self, mounts: str = "/proc/self/mountinfo", own: str = "/proc/self/cgroup"
+    ) -> None:
+        self.path: str | None = None
+        self.version = 0
+        try:
+            self._find(read(mounts).decode(), read(own).decode())
+        except (OSError, ValueError) as error:
+            log(f"no cgroups: {error}")
+
+    def _find(self, mounts: str, own: str) -> None:
+        paths = {line.split(":")[1]: line.split(":", 2)[2] for line in own.splitlines()}
+        for line in mounts.splitlines():
+            before, _, after = line.partition(" - ")
+            root, place = before.split()[3:5]
+            kind, _, options = after.split()[:3]
+            if kind == "cgroup" and "memory" in options.split(",") and "memory" in paths:
+                self._try(place + below(paths["memory"], root), 1)
+            elif kind == "cgroup2" and paths.get("", "/") != "/":
+                parent = os.path.dirname(place + below(paths[""], root))  # noqa: PTH120
+                if b"memory" in read(f"{parent}/cgroup.subtree_control").split():
+                    self._try(parent, 2)
+
+    def _try(self, path: str, version: int) -> None:
+        if (
+            not self.path
+            and os.access(path, os.W_OK)
+            and os.access(f"{path}/cgroup.procs", os.W_OK)
+        ):
+            self.path, self.version = path, version
+
+    def make(self, token: str, limit: int) -> Cgroup | None:
+        """A cgroup with a limit; None where none can be made."""
+        if not self.path or "/" in token:
+            return None
+        made = Cgroup(f"{self.path}/orchestra-{token}", self.version)
+        try:
+            os.mkdir(made.path)  # noqa: PTH102
+            for name, value, needed in limits(limit, self.version):
+                write_word(f"{made.path}/{name}", value, needed=needed)
+        except OSError as error:
+            log(f"no cgroup: {error}")
+            made.remove()
+            self.path = None  # the others' tree is looked at as well
+            return None
+        return made
+
+    def sweep(self) -> None:
+        """Remove what dead keepers have left. One with processes stays."""
+        for entry in os.scandir(self.path) if self.path else ():
+            old = time.time() - entry.stat().st_ctime > OLD_CGROUP
+            if entry.name.startswith("orchestra-") and old:
+                Cgroup(entry.path, self.version).remove()
+
+
+def below(path: str, root: str) -> str:
+    """A path of the hierarchy as seen in a mount of the part below `root`."""
+    return path.removeprefix(root).rstrip("/") if root != "/" else path.rstrip("/")
+
+
+def limits(limit: int, version: int) -> list[tuple[str, str, bool]]:
+    """The files to write: name, value, whether there is no limit without it. Swap is no way out."""
+    if version == 1:
+        return [
+            ("memory.limit_in_bytes", str(limit), True),
+            ("memory.memsw.limit_in_bytes", str(limit), False),
+        ]
+    return [
+        ("memory.max", str(limit), True),
+        ("memory.swap.max", "0", False),
+        ("memory.oom.group", "1", False),
+    ]
+
+
+def write_word(path: str, value: str, *, needed: bool) -> None:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(descriptor, value.encode())
+        finally:
+            os.close(descriptor)
+    except OSError:
+        if needed:
+            raise
+
+
+def memory_of(pids: Iterable[int], enough: int) -> int:
+    """What processes use together: resident pages; where that is more than enough, shared ones are split."""
+    pids = list(pids)
+    resident = sum(resident_bytes(pid) for pid in pids)
+    return resident if resident <= enough else sum(map(proportional_bytes, pids))
+
+
+def resident_bytes(pid: int) -> int:
+    try:
+        return int(read(f"/proc/{pid}/statm").split()[1]) * resource.getpagesize()
+    except (OSError, LookupError):
+        return 0
+
+
+def proportional_bytes(pid: int) -> int:
+    try:
+        found = re.search(rb"^Pss: +(\d+) kB", read(f"/proc/{pid}/smaps_rollup"), re.MULTILINE)
+    except OSError:
+        found = None
+    return int(found[1]) * 1024 if found else resident_bytes(pid)
+
+
+class OomKills:
+    """The kernel's count of processes that it killed for want of memory, anywhere on the machine."""
+
+    def __init__(self) -> None:
+        self.counted_at = 0.0
+        self.count = 0
+        self.look()
+
+    def look(self) -> None:
+        """Count, unless that was done just now."""
+        if monotonic() - self.counted_at >= COUNT_OOM_KILLS:
+            self.counted_at, self.count = monotonic(), self.now()
+
+    def rose(self) -> bool:
+        return self.now() > self.count
+
+    @staticmethod
+    def now() -> int:
+        try:
+            found = re.search(rb"^oom_kill (\d+)$", read("/proc/vmstat"), re.MULTILINE)
+        except OSError:
+            found = None
+        return int(found[1]) if found else 0
 
 
 # The agent's connection
@@ -434,7 +634,11 @@ class Jobs:
         self.outcomes: dict[int, tuple[Message, int]] = {}  # with the slot, by sequence
         self.sequences: dict[str, int] = {}  # by token
         self.sequence = 0
-        self.due = self.look_again = math.inf
+        self.due = self.look_again = self.look_at_memory = math.inf
+        self.memory_home = MemoryHome()
+        self.memory_home.sweep()
+        self.oom_kills = OomKills()
+        self.empty_cgroups: list[Cgroup] = []
 
     def known(self, token: str) -> Message | None:
         """What was last said about an attempt: `started`, `ended`, or nothing."""
@@ -448,16 +652,23 @@ class Jobs:
         """Start a process, and remember it here and in the spool. Raises Refusal."""
         grace = float(spawn["grace"])
         timeout = math.inf if spawn["timeout"] is None else float(spawn["timeout"])
+        memory = None if spawn["memory"] is None else int(spawn["memory"])
         slot = self.reserve()
+        cgroup = None if memory is None else self.memory_home.make(spawn["token"], memory)
         try:
             began, began_boottime = monotonic(), boottime()
-            pid = launch(spawn, output)
+            pid = launch(spawn, output, cgroup)
         except Refusal:
             self.spool.release(slot)
+            if cgroup:
+                cgroup.remove()
             raise
         job = Job(
             spawn["attempt"], spawn["token"], spawn["note"], grace, slot, pid, began, began_boottime
         )
+        job.memory, job.cgroup = memory, cgroup
+        if memory is not None:
+            self.look_at_memory = min(self.look_at_memory, began + LOOK_AT_MEMORY)
         self.alive[job.token] = self.leaders[pid] = job
         job.start_time = int(stat_fields(pid)[19])
         self.set_due(job, began + timeout)
@@ -548,12 +759,56 @@ class Jobs:
     def finish(self, job: Job) -> None:
         """Write the outcome down, then tell."""
         self.sequence += 1
+        self.judge_memory(job)
         outcome = job.ended(self.sequence)
         self.spool.write(job.slot, outcome)
         self.outcomes[self.sequence] = outcome, job.slot
         self.sequences[job.token] = self.sequence
         del self.alive[job.token]
         self.announce(outcome)
+
+    # Memory
+
+    def judge_memory(self, job: Job) -> None:
+        """Say so where it is for want of memory that an attempt has failed."""
+        if job.cgroup:
+            if job.cgroup.oom_kills() and job.status and job.cause in ("exit", "signal"):
+                job.cause = "memory"
+            if job.cause == "memory":
+                job.peak_bytes = job.cgroup.peak()
+            self.empty_cgroups.append(job.cgroup)
+            self.remove_cgroups()
+        elif job.cause == "signal" and job.status == signal.SIGKILL and self.oom_kills.rose():
+            job.cause = "memory"
+
+    def remove_cgroups(self) -> None:
+        self.empty_cgroups = [cgroup for cgroup in self.empty_cgroups if not cgroup.remove()]
+
+    def watch_memory(self, now: float) -> None:
+        """Kill what uses more than its limit and has no cgroup that sees to it."""
+        limited = [job for job in self.alive.values() if job.memory is not None]
+        self.look_at_memory = now + LOOK_AT_MEMORY if limited else math.inf
+        self.remove_cgroups()
+        for job in limited:
+            if job.cgroup and job.status is None and not job.cgroup.holds(job.pid):
+                self.empty_cgroups.append(job.cgroup)
+                job.cgroup = None
+        for job in limited:
+            # Version 1 kills one process and leaves the others; most jobs would wait for it for ever.
+            if job.cgroup and job.kill_at == math.inf and job.cgroup.oom_kills():
+                self.end(job, 0.0, "memory")
+        watched = [job for job in limited if not job.cgroup and job.kill_at == math.inf]
+        children = family_tree() if watched else {}
+        for job in watched:
+            used = memory_of(with_descendants(self.roots(job), children), job.memory or 0)
+            job.peak_bytes = max(job.peak_bytes, used)
+            if job.memory is not None and used > job.memory:
+                self.end(job, 0.0, "memory")
+
+    def roots(self, job: Job) -> list[int]:
+        """The processes of an attempt that are the keeper's own children."""
+        roots = [pid for pid, owner in self.orphans.items() if owner is job]
+        return roots if job.status is not None else [*roots, job.pid]
 
     # Ending
 
@@ -567,8 +822,12 @@ class Jobs:
     def attend(self) -> None:
         """Do what is due: look at orphans again, send TERM or KILL, notice a time-out."""
         now = monotonic()
+        if self.alive:
+            self.oom_kills.look()
         if now >= self.look_again:
             self.settle()
+        if now >= self.look_at_memory:
+            self.watch_memory(now)
         if now >= self.due:
             self.press([job for job in self.alive.values() if job.due <= now], now)
             self.due = min((job.due for job in self.alive.values()), default=math.inf)
@@ -585,9 +844,9 @@ class Jobs:
 
     def signal_all(self, job: Job, children: dict[int, list[int]], now: float) -> None:
         killing = job.kill_at <= now
-        roots = [pid for pid, owner in self.orphans.items() if owner is job]
-        if job.status is None:
-            roots.append(job.pid)
+        roots = self.roots(job)
+        if job.cgroup:
+            roots += job.cgroup.processes()
         for pid in with_descendants(roots, children):
             send_signal(pid, signal.SIGKILL if killing else signal.SIGTERM)
             send_signal(pid, signal.SIGCONT)  # a stopped process cannot heed a TERM
@@ -595,13 +854,18 @@ class Jobs:
         job.due = now + KILL_AGAIN if killing else job.kill_at
 
 
-def launch(spawn: Message, output: int) -> int:
+ENTER = 'echo $$ 2> /dev/null > "$0"; exec "$@"'
+
+
+def launch(spawn: Message, output: int, cgroup: Cgroup | None = None) -> int:
     """The pid of a new process, the leader of its own session. Raises Refusal."""
     argv = spawn["argv"]
     try:
+        # A shell enters the cgroup and then becomes the program: not a byte of it is counted elsewhere.
+        entering = ["/bin/sh", "-c", ENTER, f"{cgroup.path}/cgroup.procs"] if cgroup else []
         return os.posix_spawn(
-            argv[0],
-            argv,
+            (entering or argv)[0],
+            [*entering, *argv],
             {**spawn["env"], TOKEN_VARIABLE: spawn["token"]},
             file_actions=[(os.POSIX_SPAWN_DUP2, output, number) for number in (1, 2)],
             setsid=True,
@@ -737,9 +1001,9 @@ class Keeper:
         """Seconds until something is due; at most POLL, since a poll's clock stands still in a suspended machine."""
         if self.agent and not self.jobs.alive:
             return None
-        due = (
-            min(self.jobs.due, self.jobs.look_again, self.leave_at(), self.heir_due()) - monotonic()
-        )
+        jobs = self.jobs
+        due = min(jobs.due, jobs.look_again, jobs.look_at_memory, self.leave_at(), self.heir_due())
+        due -= monotonic()
         return max(0.0, min(due, self.reckoning - boottime(), POLL))
 
     def leave_at(self) -> float:

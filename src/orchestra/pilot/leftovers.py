@@ -23,6 +23,9 @@ def end(started: Started, *, grace: float) -> None:
         if time.monotonic() >= deadline:
             _signal_all(started, signal.SIGKILL)
         time.sleep(LOOK_AGAIN)
+    if started.cgroup:
+        with suppress(OSError):
+            Path(started.cgroup).rmdir()
 
 
 def processes(started: Started) -> Iterator[int]:

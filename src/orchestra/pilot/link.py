@@ -61,6 +61,7 @@ class Started:
     start_time: int
     boottime: float
     note: Any
+    cgroup: str | None = None
 
     @property
     def age(self) -> float:
@@ -87,7 +88,7 @@ class Ended:
     """No process of the attempt is left, and this is how it ended; sent again until `send_ack([sequence])`.
 
     Status, signal and `seconds` are the leader's. `cause` is EXIT, SIGNAL, TIMEOUT, ENDED (`reason` as it was given) or
-    LEASE. `max_rss_bytes` is never below the keeper's own 15 MB or so.
+    LEASE, or OUT_OF_MEMORY. `max_rss_bytes` is never below the keeper's own 15 MB or so.
     """
 
     key: AttemptKey
@@ -299,6 +300,7 @@ class KeeperLink:
         *,
         timeout: float | None = None,
         grace: float,
+        memory: int | None = None,
         note: Any = None,
     ) -> None:
         """Have an attempt started; answered by Started or Refused. May be repeated.
@@ -307,6 +309,7 @@ class KeeperLink:
             argv: `argv[0]` is an absolute path on a local disk.
             env: the whole environment but for ORCHESTRA_TOKEN.
             log: an open descriptor for stdout and stderr. It is the link's from here on, and closed once sent.
+            memory: bytes that its processes may use together.
             timeout: seconds after which the attempt is ended, with `grace` seconds between TERM and KILL.
             note: JSON of up to NOTE_BYTES that comes back with Started and Ended, also to later agents.
         """
@@ -319,6 +322,7 @@ class KeeperLink:
             env=dict(env),
             timeout=timeout,
             grace=grace,
+            memory=memory,
             note=note,
         )
 
@@ -445,7 +449,12 @@ def _key(message: Mapping[str, Any]) -> AttemptKey:
 
 def _started(message: Mapping[str, Any]) -> Started:
     return Started(
-        _key(message), message["pid"], message["start_time"], message["boottime"], message["note"]
+        _key(message),
+        message["pid"],
+        message["start_time"],
+        message["boottime"],
+        message["note"],
+        message["cgroup"],
     )
 
 
@@ -453,11 +462,14 @@ def _refused(message: Mapping[str, Any]) -> Refused:
     return Refused(_key(message), message["reason"], message["errno"], message["message"])
 
 
+_CAUSES = {"memory": Cause.OUT_OF_MEMORY}
+
+
 def _ended(message: Mapping[str, Any]) -> Ended:
     return Ended(
         key=_key(message),
         sequence=message["sequence"],
-        cause=Cause(message["cause"]),
+        cause=_CAUSES.get(message["cause"]) or Cause(message["cause"]),
         reason=message["reason"],
         exit_status=message["exit_status"],
         signal=message["signal"],

@@ -17,7 +17,7 @@ from uuid import UUID
 import psycopg
 
 from orchestra.domain.errors import Fenced, OrchestraError
-from orchestra.domain.human import duration
+from orchestra.domain.human import duration, size
 from orchestra.domain.models import AttemptKey, Outcome, Started
 from orchestra.domain.states import Cause
 from orchestra.pilot.desk import Desk, boottime
@@ -52,11 +52,22 @@ def in_words(ended: Ended, note: Note, end_reason: str | None = None) -> str | N
         case Cause.TIMEOUT:
             limit = f" of {duration(note.timeout)}" if note.timeout else ""
             return f"ran longer than its time limit{limit}"
+        case Cause.OUT_OF_MEMORY:
+            return _memory_words(ended, note)
         case Cause.LEASE:
             return "ended because its node had not reached the database for as long as the lease"
         case _:
             why = end_reason or ended.reason
             return f"ended because {why}" if why else "ended on request"
+
+
+def _memory_words(ended: Ended, note: Note) -> str:
+    used = size(ended.max_rss_bytes)
+    if note.memory is None:
+        return f"killed by the kernel because the machine ran out of memory; it used {used}"
+    return (
+        f"ran out of memory: it used {used} of the {size(note.memory)} that it may use (--memory)"
+    )
 
 
 def _exit_words(status: int | None) -> str | None:

@@ -216,5 +216,6 @@ class Starter:
             ready.log,
             timeout=held.note.timeout,
             grace=held.note.grace,
+            memory=held.note.memory,
             note=held.note.to_json(),
         )

@@ -43,6 +43,7 @@ class Note:
     timeout: float | None
     grace: float
     devices: str | None = None
+    memory: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Give it as JSON values, under short names: a keeper keeps only 3000 bytes of it."""
@@ -56,6 +57,7 @@ class Note:
             "t": self.timeout,
             "g": self.grace,
             "v": self.devices,
+            "m": self.memory,
         }
 
     @classmethod
@@ -71,6 +73,7 @@ class Note:
             timeout=note["t"],
             grace=note["g"],
             devices=note["v"],
+            memory=note.get("m"),
         )
 
 

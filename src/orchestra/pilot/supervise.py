@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
+from orchestra.domain.endings import in_words
 from orchestra.domain.errors import VolumeError
 from orchestra.domain.models import AttemptKey, JobPaths, Outcome
 from orchestra.domain.states import Cause
@@ -21,6 +23,10 @@ log = logging.getLogger(__name__)
 TAIL_OF_FAILURE = 64 * 1024
 TAIL_OF_SUCCESS = 4 * 1024
 REFUSED_PAUSE = 5.0
+_GPU_WAS_FULL = re.compile(
+    rb"CUDA out of memory|CUDA_ERROR_OUT_OF_MEMORY|cudaErrorMemoryAllocation|HIP out of memory"
+    rb"|RESOURCE_EXHAUSTED[^\n]*allocat|CUBLAS_STATUS_ALLOC_FAILED"
+)
 
 
 def examine(outcome: Outcome, note: Note) -> Outcome:
@@ -37,7 +43,15 @@ def examine(outcome: Outcome, note: Note) -> Outcome:
         _link(paths, note.folder_number)
     limit = TAIL_OF_SUCCESS if success else TAIL_OF_FAILURE
     size, end = folders.tail(Path(paths.log(note.folder_number)), limit)
+    if cause in (Cause.EXIT, Cause.SIGNAL) and not success and says_gpu_was_full(end):
+        cause = Cause.GPU_OUT_OF_MEMORY
+        reason = in_words(cause, outcome.exit_status, outcome.signal)
     return replace(outcome, cause=cause, reason=reason, log_bytes=size, log_tail=end)
+
+
+def says_gpu_was_full(log: bytes | None) -> bool:
+    """Whether the end of a log tells of a GPU without memory, in the words of PyTorch, CUDA, JAX or TensorFlow."""
+    return bool(log and _GPU_WAS_FULL.search(log))
 
 
 def _link(paths: JobPaths, folder_number: int) -> None:
