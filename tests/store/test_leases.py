@@ -1,4 +1,4 @@
-"""When a job is given to another node: its own is dead for certain, or has been silent for long enough without a gap."""
+"""When a job goes to another node: its own is dead for certain, or has been silent for long enough without a gap."""
 
 from __future__ import annotations
 
