@@ -10,15 +10,16 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
+from orchestra.conductor.lifecycle import advance
 from orchestra.conductor.run import TERM_SECONDS, Conductor, run
 from orchestra.domain.errors import DatabaseUnavailable, Refused, Superseded
 from orchestra.domain.lifecycle import ASSIGNED_AT_MOST, CHUNK
-from orchestra.domain.models import Counts
+from orchestra.domain.models import Counts, Grant
 from orchestra.domain.states import Cause, JobState, TaskState
 from orchestra.domain.transitions import TaskInput
 from orchestra.services import lifecycle
 from orchestra.store import leader, moves
-from orchestra.store.database import connect
+from orchestra.store.database import connect, in_transaction
 from support.waiting import wait_until
 from support.world import World
 
@@ -81,6 +82,46 @@ def test_one_failure_in_the_test_breaks_the_task(world: World) -> None:
     assert world.counts(task) == Counts(registered=36)
     world.conduct()
     assert world.counts(task) == Counts(registered=26, assigned=10)
+
+
+def between(world: World, happens: Callable[[], object]) -> None:
+    """Have something happen after the conductor has looked at the tasks, before it acts."""
+
+    def transact(step: Callable[[], bool]) -> bool:
+        happens()
+        return in_transaction(world.conn, step)
+
+    advance(world.conn, transact, moves.live_tasks(world.conn))
+
+
+def test_a_task_does_not_break_while_a_test_job_is_being_claimed(world: World) -> None:
+    task = world.task(jobs=4, test_jobs=2)
+    world.conduct()
+    pilot = world.pilot()
+    pilot.end(*pilot.claim(cpu=1), status=1)
+    claimed: list[Grant] = []
+    between(world, lambda: claimed.extend(pilot.claim(cpu=1)))
+    assert len(claimed) == 1
+    assert world.state(task) is TaskState.TESTING
+    world.conduct()
+    pilot.end(*claimed, cause=Cause.RETURNED)
+    world.conduct(rounds=2)
+    assert world.state(task) is TaskState.BROKEN
+    assert world.jobs(task) == [JobState.BROKEN] * 4
+
+
+def test_a_task_is_not_done_while_a_job_is_being_retried(world: World) -> None:
+    task = world.task(jobs=2, test_jobs=0)
+    world.conduct(rounds=2)
+    pilot = world.pilot()
+    pilot.end(*pilot.claim(cpu=2))
+    between(world, lambda: lifecycle.retry_jobs(world.conn, task, [1], by="ana"))
+    assert world.state(task) is TaskState.RUNNING
+    world.conduct()
+    pilot.end(*pilot.claim(cpu=2))
+    world.conduct()
+    assert world.state(task) is TaskState.DONE
+    assert world.jobs(task) == [JobState.DONE] * 2
 
 
 def test_long_test_jobs_let_the_rest_loose_by_their_age(world: World) -> None:

@@ -54,8 +54,15 @@ def _with_test(conn: psycopg.Connection, task: moves.LiveTask) -> TaskFacts:
 def _apply(
     conn: psycopg.Connection, task: moves.LiveTask, given: TaskInput, facts: TaskFacts
 ) -> bool:
-    """Apply the step that the facts call for, unless the task has changed since they were read."""
+    """Apply the step that the facts call for, unless something has changed since they were read.
+
+    With the task's row locked they are read again: no claim, report or command comes in between any more.
+    """
     try:
+        moves.lock_task(conn, task.id)
+        now = [_with_test(conn, found) for found in moves.live_tasks(conn, task.id)]
+        if [decide(fresh) for fresh in now] != [given]:
+            return False
         lifecycle.apply(conn, task.id, given, by=WHO, why=_why(given, facts))
     except (NotFound, Refused, Superseded):
         return False

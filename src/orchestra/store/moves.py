@@ -204,9 +204,9 @@ def kill_chosen_jobs(conn: psycopg.Connection, task: int, ordinals: Sequence[int
     conn.execute(SQL.kill_waiting_jobs, params)
 
 
-def live_tasks(conn: psycopg.Connection) -> list[LiveTask]:
-    """Give what the conductor decides on, with exact counts, by id."""
-    return [_live_task(row) for row in _rows(conn, SQL.live_tasks)]
+def live_tasks(conn: psycopg.Connection, only: int | None = None) -> list[LiveTask]:
+    """Give what the conductor decides on, with exact counts, by id; of one task, if it is named and lives."""
+    return [_live_task(row) for row in _rows(conn, SQL.live_tasks, {"only": only})]
 
 
 def _live_task(row: Mapping[str, Any]) -> LiveTask:

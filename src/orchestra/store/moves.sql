@@ -154,7 +154,7 @@ cross join lateral (
     from task_count
     where task_id = t.id
 ) as c
-where t.ended_at is null or t.intent is not null
+where (t.ended_at is null or t.intent is not null) and (%(only)s::int is null or t.id = %(only)s)
 order by t.id
 
 -- name: test_facts
