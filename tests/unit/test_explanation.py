@@ -383,10 +383,11 @@ def test_the_test_gate() -> None:
 
 def test_a_test_that_fails() -> None:
     said = told(
-        task={"state": TaskState.TESTING},
+        task={"state": TaskState.TESTING, "intent": Intent.END_TEST},
         job={"state": JobState.REGISTERED},
         test=TestFacts(jobs=2, living=1, failed=1),
     )
+    assert said[0].endswith("is waiting for the test of its task.")
     assert said[1:3] == [
         "The test: 0 of 2 done, 1 under way, 1 failed.",
         "So the task breaks as soon as no test job is alive any more.",

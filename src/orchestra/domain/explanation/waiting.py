@@ -17,6 +17,9 @@ CLAIM_WITHIN = 30
 """Seconds after which pilots look for work by themselves, even if nobody wakes them."""
 
 
+_RETRIES = (Intent.RETRY, Intent.RETRY_ALL)
+
+
 def predicate(facts: Facts) -> str:
     """Give what the job waits for, to stand behind its name."""
     task, job = facts.task, facts.job
@@ -26,7 +29,7 @@ def predicate(facts: Facts) -> str:
         return "is waiting: its task is held"
     if task.state is TaskState.KILL:
         return "is about to be killed with its task"
-    if task.state is TaskState.REGISTERED or task.intent:
+    if task.state is TaskState.REGISTERED or task.intent in _RETRIES:
         return "is waiting for its task to begin"
     if _at_the_gate(facts):
         return "is waiting for the test of its task"
@@ -74,7 +77,7 @@ def _stops(facts: Facts) -> Iterator[str]:
         yield f"To let it go on: maestro task release {task.id}"
     if task.state is TaskState.KILL:
         yield f"The kill was asked for{by_whom(facts.asked, facts)}."
-    elif task.intent in (Intent.RETRY, Intent.RETRY_ALL):
+    elif task.intent in _RETRIES:
         yield "A retry of its task is being carried out, some thousand jobs at a time."
     if not facts.conductor and not facts.settling:
         yield (
