@@ -54,10 +54,10 @@ def test_a_file_in_the_way_is_named(paths: JobPaths) -> None:
 
 
 def test_trouble_says_path_and_reason(paths: JobPaths, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(self: Path, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self))
+    def full(path: str, mode: int = 0o777) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
 
-    monkeypatch.setattr(Path, "mkdir", full)
+    monkeypatch.setattr(os, "mkdir", full)
     with pytest.raises(VolumeError) as caught:
         make(paths, 1)
     assert str(paths.attempt(1)) in str(caught.value)

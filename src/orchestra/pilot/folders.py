@@ -1,5 +1,8 @@
 """The folders of attempts on the volume: made, linked to, looked at. Runs in I/O threads, since a volume can hang."""
 
+# ruff: noqa: PTH102, PTH103, PTH108, PTH112, PTH114, PTH115, PTH116, PTH120, PTH211
+# All of this happens for each job, and pathlib takes longer than the system calls do.
+
 from __future__ import annotations
 
 import errno
@@ -27,14 +30,14 @@ def open_attempt(volume: str, paths: JobPaths, folder_number: int, *, new: bool)
     Raises:
         VolumeError: with one sentence for the user.
     """
-    folder = Path(paths.attempt(folder_number))
-    if not Path(volume).is_dir():
+    folder = str(paths.attempt(folder_number))
+    if not os.path.isdir(volume):
         raise VolumeError(f"the volume {volume} is not there on this node")
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        folder.mkdir(exist_ok=not new)
+        _make_folder(os.path.dirname(folder), new=False)
+        _make_folder(folder, new=new)
     except FileExistsError as error:
-        if error.filename == str(folder):
+        if error.filename == folder:
             raise VolumeError(
                 f"{folder} exists already, though this attempt has never run: "
                 "another task or another cluster writes there"
@@ -42,11 +45,22 @@ def open_attempt(volume: str, paths: JobPaths, folder_number: int, *, new: bool)
         raise VolumeError(f"{error.filename} is in the way: it is no folder") from None
     except OSError as error:
         raise _trouble("cannot make", folder, error) from error
-    log = Path(paths.log(folder_number))
+    log = str(paths.log(folder_number))
     try:
         return os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
         raise _trouble("cannot open", log, error) from error
+
+
+def _make_folder(folder: str, *, new: bool) -> None:
+    """Make a folder and those above it. Raises FileExistsError where it has to be new, or something else is there."""
+    try:
+        os.mkdir(folder)
+    except FileNotFoundError:
+        os.makedirs(folder, exist_ok=not new)
+    except FileExistsError:
+        if new or not os.path.isdir(folder):
+            raise
 
 
 def point_link(paths: JobPaths, folder_number: int) -> None:
@@ -55,33 +69,48 @@ def point_link(paths: JobPaths, folder_number: int) -> None:
     Raises:
         VolumeError: something else stands in its place, or it cannot be written.
     """
-    link = Path(paths.link)
+    link = str(paths.link)
     current = linked_number(paths)
     if current is not None and current >= folder_number:
         return
-    target = Path(paths.attempt(folder_number)).relative_to(paths.task_folder)
-    beside = link.with_name(f".{link.name}.{folder_number}.{os.getpid()}")
+    target = str(paths.attempt(folder_number).relative_to(paths.task_folder))
     try:
-        if current is None and os.path.lexists(link) and not link.is_symlink():
-            raise VolumeError(f"{link} is in the way: it is no link of Orchestra")
-        with suppress(FileNotFoundError):
-            beside.unlink()
-        beside.symlink_to(target)
-        os.replace(beside, link)
+        if current is not None or not _link_where_nothing_is(target, link):
+            _replace_link(target, link, folder_number, is_ours=current is not None)
     except OSError as error:
         raise _trouble("cannot link", link, error) from error
 
 
+def _link_where_nothing_is(target: str, link: str) -> bool:
+    try:
+        os.symlink(target, link)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _replace_link(target: str, link: str, folder_number: int, *, is_ours: bool) -> None:
+    if not is_ours and os.path.lexists(link) and not os.path.islink(link):
+        raise VolumeError(f"{link} is in the way: it is no link of Orchestra")
+    folder, name = os.path.split(link)
+    beside = f"{folder}/.{name}.{folder_number}.{os.getpid()}"
+    with suppress(FileNotFoundError):
+        os.unlink(beside)
+    os.symlink(target, beside)
+    os.replace(beside, link)
+
+
 def linked_number(paths: JobPaths) -> int | None:
     """Give the number of the attempt whose folder the job's link points at; None if there is no such link or folder."""
+    link = str(paths.link)
     try:
-        target = Path(paths.link).readlink()
-        Path(paths.link).stat()
+        parent, _, name = os.readlink(link).rpartition("/")
+        os.stat(link)
     except OSError:
         return None
-    if target.parent != Path(paths.attempts).relative_to(paths.task_folder):
+    if parent != str(paths.attempts.relative_to(paths.task_folder)):
         return None
-    return int(target.name) if target.name.isdecimal() else None
+    return int(name) if name.isdecimal() else None
 
 
 def has_file(folder: Path, name: str) -> bool:
@@ -92,15 +121,19 @@ def has_file(folder: Path, name: str) -> bool:
 def tail(log: Path, limit: int) -> tuple[int | None, bytes | None]:
     """Give the size of a log and its last bytes, at most `limit`; nothing for one that cannot be read."""
     try:
-        with log.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - limit))
-            return size, file.read(limit)
+        descriptor = os.open(log, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None, None
+    try:
+        size = os.fstat(descriptor).st_size
+        return size, os.pread(descriptor, limit, max(0, size - limit))
+    except OSError:
+        return None, None
+    finally:
+        os.close(descriptor)
 
 
-def _trouble(what: str, path: Path, error: OSError) -> VolumeError:
+def _trouble(what: str, path: str, error: OSError) -> VolumeError:
     words = (error.strerror or str(error)).lower()
     if error.errno in _FULL:
         return VolumeError(f"{_FULL[error.errno]}: {what} {path} ({words})")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestra.domain.models import TaskSpec
 from orchestra.domain.states import Queue
-from orchestra.pilot.state import Held, Phase, PilotState
+from orchestra.pilot.state import Held, PilotState
 
 NO_DEVICE = "-1"
 
@@ -56,9 +56,10 @@ def startable(state: PilotState) -> list[tuple[Held, str | None]]:
     """
     chosen: list[tuple[Held, str | None]] = []
     for queue in Queue:
-        room = free(state, queue)
-        idle = _idle_devices(state)
-        for held in state.waiting(queue):
+        waiting = state.waiting(queue)
+        room = free(state, queue) if waiting else 0
+        idle = _idle_devices(state) if room and queue is Queue.GPU else []
+        for held in waiting:
             needed = held.note.slots
             given = idle[:needed] if queue is Queue.GPU else []
             if needed > room or (queue is Queue.GPU and len(given) < needed):
@@ -71,14 +72,10 @@ def startable(state: PilotState) -> list[tuple[Held, str | None]]:
 
 def unfit(state: PilotState) -> list[Held]:
     """Give the waiting attempts that could not start even on the idle node."""
-    return [held for held in state.waiting() if held.note.slots > offered(state, held.note.queue)]
+    most = {queue: offered(state, queue) for queue in Queue}
+    return [held for held in state.waiting() if held.note.slots > most[held.note.queue]]
 
 
 def _idle_devices(state: PilotState) -> list[str]:
-    taken = {
-        device
-        for held in state.held.values()
-        if held.phase in (Phase.PREPARING, Phase.RUNNING)
-        for device in held.devices
-    }
+    taken = {device for held in state.with_slots() for device in held.devices}
     return [device for device in devices(state) if device not in taken]

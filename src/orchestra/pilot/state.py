@@ -100,10 +100,6 @@ class Held:
     stopped: bool = False
 
     @property
-    def takes_slots(self) -> bool:
-        return self.phase in (Phase.PREPARING, Phase.RUNNING)
-
-    @property
     def devices(self) -> tuple[str, ...]:
         given = self.note.devices
         return tuple(given.split(",")) if given and self.note.queue is Queue.GPU else ()
@@ -129,10 +125,11 @@ class PilotState:
 
     def waiting(self, queue: Queue | None = None) -> list[Held]:
         """Give the attempts that wait for slots, first come first."""
+        waiting = Phase.WAITING  # these run again and again: what is looked up once counts
         return [
             held
             for held in self.held.values()
-            if held.phase is Phase.WAITING and queue in (None, held.note.queue)
+            if held.phase is waiting and (queue is None or held.note.queue is queue)
         ]
 
     def of_keeper(self, keeper: UUID) -> Iterator[Held]:
@@ -140,13 +137,16 @@ class PilotState:
 
     def in_use(self, queue: Queue) -> int:
         """Count the slots that are taken, over all keepers."""
-        return sum(
-            held.note.slots
-            for held in self.held.values()
-            if held.takes_slots and held.note.queue is queue
-        )
+        return sum(held.note.slots for held in self.with_slots() if held.note.queue is queue)
+
+    def with_slots(self) -> list[Held]:
+        """Give the attempts that have a process, or are about to have one."""
+        preparing, running = Phase.PREPARING, Phase.RUNNING
+        return [
+            held for held in self.held.values() if held.phase is running or held.phase is preparing
+        ]
 
     @property
     def busy(self) -> bool:
         """Whether something has a process, or is about to have one."""
-        return any(held.takes_slots for held in self.held.values())
+        return bool(self.with_slots())
