@@ -12,7 +12,7 @@ import pytest
 from orchestra.conductor.run import Conductor
 from orchestra.domain.errors import Foreign, Replaced, SchemaMismatch
 from orchestra.domain.models import Counts, Identity, Known, Outcome, Standing
-from orchestra.domain.states import Cause, JobState, TaskState
+from orchestra.domain.states import Cause, JobState, Queue, TaskState
 from orchestra.domain.transitions import TaskInput
 from orchestra.services import admin, lifecycle, nodes, settling, work
 from orchestra.store.database import connect
@@ -256,6 +256,40 @@ def test_a_running_job_that_the_dump_does_not_know_becomes_its_jobs_attempt(
     pilot.end(ran)
     assert sorted(g.key.ordinal for g in pilot.claim(cpu=9)) == [2, 3, 4]
     assert world.counts(running) == world.true_counts(running)
+
+
+def test_it_is_no_attempt_of_another_task_that_got_its_tasks_number(
+    world: World, running: int
+) -> None:
+    pilot = world.pilot()
+    remembered = known(world)
+    backup.take(world.conn)
+    ours, alien = pilot.claim(cpu=2)
+    pilot.start(ours, alien)
+    restored(world, pilot, remembered)
+    folder = world.column(running, "folder")
+    held, numbers = {ours.key, alien.key}, {ours.key: 1, alien.key: 1}
+    folders = {ours.key: str(folder), alien.key: "/data/ana/forgotten"}
+    found = work.reconcile(world.conn, pilot.keeper, pilot.request, held, numbers, folders)
+    assert (found.adopted, found.strangers, found.end) == ((ours.key,), (alien.key,), ())
+
+
+def test_nothing_is_claimed_by_what_was_known_of_another_edition(
+    world: World, running: int
+) -> None:
+    pilot = world.pilot()
+    epoch = known(world).epoch
+    answer = work.claim(
+        world.conn, pilot.agent, pilot.keeper, 1, {Queue.CPU: 1}, known=[running], epoch=epoch
+    )
+    assert len(answer.grants) == 1
+    settling.begin(world.conn, settling.OLDER, who="ana")
+    settling.accept(world.conn, by="ana")
+    with pytest.raises(Replaced):
+        work.claim(
+            world.conn, pilot.agent, pilot.keeper, 2, {Queue.CPU: 1}, known=[running], epoch=epoch
+        )
+    assert len(pilot.claim(cpu=9)) == 4
 
 
 def test_it_is_adopted_from_before_its_task_began(world: World) -> None:

@@ -17,6 +17,7 @@ from time import monotonic
 
 import psycopg
 
+from orchestra.domain import human
 from orchestra.domain.errors import Fenced, OrchestraError
 from orchestra.domain.states import Queue
 from orchestra.pilot import home, link, slots
@@ -46,6 +47,8 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 GOODBYE = 3.0
 """Seconds that an idle pilot which is told to go waits for the database."""
 CONDUCTOR_GOODBYE = 1.0
+SUPERSEDED = 75
+"""The exit status of a supervised pilot that was taken over from (EX_TEMPFAIL of sysexits.h)."""
 
 
 def run(options: PilotOptions) -> int:
@@ -159,7 +162,7 @@ class Agent:
         self.desk.inbox.alarm.close()
         if self._failure:
             raise self._failure
-        return 0
+        return SUPERSEDED if self.desk.superseded and self.options.supervised else 0
 
     def tick(self) -> float:
         """One round; gives when the next one is due, by the monotonic clock."""
@@ -226,6 +229,7 @@ class Agent:
         self.desk.node_id = renewal[1].node_id
         if renewal[1].identity and self.desk.memory.meet(renewal[1].identity):
             log.warning("the database was replaced: %s", renewal[1].identity.settling or "settled")
+            self.desk.tasks.clear()  # it may give their numbers to others
         for port in self.desk.keepers.ports.values():
             if port.id in fenced:
                 self.steward.retire(port)
@@ -309,6 +313,13 @@ class Agent:
         running = sum(held.phase is Phase.RUNNING for held in self.desk.state.held.values())
         if not self.desk.state.busy:
             self._go_by = min(self._go_by, monotonic() + GOODBYE)
+        elif self.options.supervised and self.options.relaunch:
+            # The service manager's next pilot may be on its way: one of ours would race it for the node.
+            log.info(
+                "%s run on; their keepers call a pilot for them if none comes",
+                human.count(running, "job"),
+            )
+            self._handed_over = True
         elif self.options.foreground and self.options.relaunch:
             self._hand_over(running)
 

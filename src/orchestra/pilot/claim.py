@@ -11,7 +11,7 @@ from uuid import UUID
 
 import psycopg
 
-from orchestra.domain.errors import Fenced, Superseded, UnknownKeeper
+from orchestra.domain.errors import Fenced, Replaced, Superseded, UnknownKeeper
 from orchestra.domain.models import Claim, Grant, TaskSpec
 from orchestra.domain.states import Queue
 from orchestra.pilot import appetite, slots
@@ -85,22 +85,28 @@ class Claimer:
             return
         self._asking = True
         desk, request = self.desk, self.desk.request + 1
-        known = frozenset(desk.tasks)
+        known, edition = frozenset(desk.tasks), desk.memory.known
+        epoch = edition.epoch if edition else None
         offered = {queue: slots.offered(desk.state, queue) for queue in Queue}
         avoid = frozenset(desk.stalled.values())
 
-        def call(conn: psycopg.Connection) -> Claim:
-            return work.claim(
-                conn,
-                desk.agent,
-                port.id,
-                request,
-                asked,
-                known,
-                offered=offered,
-                at_most=appetite.AT_MOST,
-                avoid=avoid,
-            )
+        def call(conn: psycopg.Connection) -> Claim | None:
+            try:
+                return work.claim(
+                    conn,
+                    desk.agent,
+                    port.id,
+                    request,
+                    asked,
+                    known,
+                    offered=offered,
+                    at_most=appetite.AT_MOST,
+                    avoid=avoid,
+                    epoch=epoch,
+                )
+            except Replaced:
+                conn.close()  # the courier attaches anew, and then is asked again
+                return None
 
         desk.courier.ask(
             call,
@@ -108,8 +114,12 @@ class Claimer:
             partial(self._refused, port),
         )
 
-    def _granted(self, port: Port, request: int, asked: Mapping[Queue, int], claim: Claim) -> None:
+    def _granted(
+        self, port: Port, request: int, asked: Mapping[Queue, int], claim: Claim | None
+    ) -> None:
         self._asking = False
+        if claim is None:
+            return
         self.desk.request = request
         self.desk.tasks.update(claim.tasks)
         granted = [

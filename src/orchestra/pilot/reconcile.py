@@ -182,14 +182,16 @@ class Steward:
         self._reconciling.add(port.id)
         desk = self.desk
         held = frozenset(held.key for held in desk.state.of_keeper(port.id))
-        folders = {
-            held.key: held.note.folder_number
+        begun = [
+            held
             for held in desk.state.of_keeper(port.id)
             if held.phase not in (Phase.WAITING, Phase.PREPARING)
-        }
+        ]
+        folders = {held.key: held.note.folder_number for held in begun}
+        task_folders = {held.key: held.note.task_folder for held in begun}
         request, keeper = desk.request, port.id
         desk.courier.ask(
-            lambda conn: work.reconcile(conn, keeper, request, held, folders),
+            lambda conn: work.reconcile(conn, keeper, request, held, folders, task_folders),
             partial(self._reconciled, port),
             partial(self._not_reconciled, port),
         )

@@ -148,6 +148,7 @@ def claim(
     offered: Mapping[Queue, int] | None = None,
     at_most: int = 1000,
     avoid: Collection[int] = (),
+    epoch: int | None = None,
 ) -> Claim:
     """Take jobs for up to `free[queue]` slots of each queue for a keeper, best task first; `at_most` jobs of each.
 
@@ -158,9 +159,10 @@ def claim(
 
     Repeatable: `request` counts up; a request that was answered before gets the same answer again (less what has ended
     since), so that an answer lost on the way loses no job. `known` names tasks whose TaskSpec (which never changes)
-    the agent has already.
+    the agent has already: from an edition of the database that has the `epoch`, for another one gives numbers anew.
 
     Raises:
+        Replaced: the database was replaced in the meantime; attach again. Nothing was taken.
         Fenced: the keeper's lease was given away.
         Superseded: another agent decides for the node.
     """
@@ -172,6 +174,8 @@ def claim(
             raise Fenced(f"keeper {keeper_id} has been fenced")
         if pilot is None or pilot.agent != agent:
             raise Superseded("another agent decides for this node now")
+        if epoch is not None and pilot.epoch != epoch:
+            raise Replaced
         held_back: dict[Queue, int] = {}
         if request > keeper.last_request and not pilot.drained:
             attempts.note_request(conn, keeper.id, request)
@@ -342,14 +346,16 @@ def reconcile(
     request: int,
     held: Collection[AttemptKey],
     folders: Mapping[AttemptKey, int] | None = None,
+    task_folders: Mapping[AttemptKey, str] | None = None,
 ) -> Reconciliation:
     """Compare what a keeper holds (claimed, running, or with an unreported outcome) with what was granted to it.
 
     Grants up to claim `request` that it does not hold go back to their jobs, as lost if they had started, else at no
     cost; what it holds and the database no longer grants is to be ended. `folders` names those of `held` that have, or
     had, a process, with the number of the attempt's folder: of these, what the database has never heard of (it was
-    replaced by an older one) becomes the job's attempt where the job is free, and is never to be ended. May be
-    repeated.
+    replaced by an older one) becomes the job's attempt where the job is free, and is never to be ended; not where its
+    task's folder in `task_folders` is not this task's, for such a database may give a task's number to another one. May
+    be repeated.
 
     Raises:
         UnknownKeeper: the database knows no such keeper.
@@ -368,7 +374,7 @@ def reconcile(
         is_settling = pilots.note_reconciled(conn, keeper_id)
         extra = set(held) - set(granted)
         strangers = _strangers(conn, extra, folders or {})
-        adopted = _adopt(conn, keeper, strangers)
+        adopted = _adopt(conn, keeper, _of_our_tasks(conn, strangers, task_folders or {}))
         end = {
             key for key in extra - set(strangers) if not is_settling or key not in (folders or {})
         }
@@ -388,6 +394,21 @@ def _strangers(
     """Give the attempts with a process that the database has never heard of."""
     unknown = set(extra) - attempts.known(conn, extra) if extra else set()
     return {key: folders[key] for key in attempts.never_heard_of(conn, unknown) if key in folders}
+
+
+def _of_our_tasks(
+    conn: psycopg.Connection,
+    strangers: Mapping[AttemptKey, int],
+    task_folders: Mapping[AttemptKey, str],
+) -> dict[AttemptKey, int]:
+    if not strangers:
+        return {}
+    ours = attempts.task_folders(conn, {key.task_id for key in strangers})
+    return {
+        key: folder
+        for key, folder in strangers.items()
+        if task_folders.get(key, ours.get(key.task_id)) == ours.get(key.task_id)
+    }
 
 
 def _adopt(

@@ -40,7 +40,7 @@ class LockedKeeper:
 
 @dataclass(frozen=True, slots=True)
 class ClaimingPilot:
-    """Who decides for a node, which tasks it may serve, and the node's slots."""
+    """Who decides for a node, which tasks it may serve, the node's slots; and the database's epoch."""
 
     agent: UUID
     account: str
@@ -48,6 +48,7 @@ class ClaimingPilot:
     containers: bool
     drained: bool
     enabled: Mapping[Queue, int]
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,7 @@ def claiming_pilot(conn: psycopg.Connection, node: int) -> ClaimingPilot | None:
         containers=bool(row["runtimes"]),
         drained=row["drained"],
         enabled={Queue.CPU: row["cpu_enabled"], Queue.GPU: row["gpu_enabled"]},
+        epoch=row["epoch"],
     )
 
 
@@ -353,6 +355,13 @@ def open_attempts(
 def known(conn: psycopg.Connection, keys: Collection[AttemptKey]) -> set[AttemptKey]:
     """Give those of the keys that this database granted."""
     return {_key(row) for row in _rows(conn, SQL.known, _full_columns(list(keys)))}
+
+
+def task_folders(conn: psycopg.Connection, tasks: Collection[int]) -> dict[int, str]:
+    """Give the folders of tasks."""
+    return {
+        row["id"]: row["folder"] for row in _rows(conn, SQL.task_folders, {"tasks": list(tasks)})
+    }
 
 
 def adopt(

@@ -11,7 +11,7 @@ for update of k
 -- Who decides for the node, and which tasks it may serve.
 select p.agent, p.account, p.is_root or p.serve_all as serves_all, p.runtimes,
     n.drained_at is not null or p.leave or exists (select from cluster where settling_since is not null) as drained,
-    n.cpu_enabled, n.gpu_enabled
+    n.cpu_enabled, n.gpu_enabled, (select epoch from cluster) as epoch
 from pilot p
 join node n on n.id = p.node_id
 where p.node_id = %(node)s
@@ -209,6 +209,9 @@ from unnest(%(tasks)s::int[], %(ordinals)s::int[], %(numbers)s::int[], %(tokens)
     as given (task_id, ordinal, number, token)
 join attempt a on a.task_id = given.task_id and a.ordinal = given.ordinal and a.number = given.number
     and a.token = given.token
+
+-- name: task_folders
+select id, folder from task where id = any(%(tasks)s)
 
 -- name: adopt
 -- Attempts that an older edition of this database granted become their jobs' latest ones, as if claimed just now.
