@@ -245,7 +245,9 @@ class PilotWish:
         return tuple(words)
 
 
-def run_pilot(settings: Settings, cluster: str, wish: PilotWish, *, foreground: bool) -> int:
+def run_pilot(
+    settings: Settings, cluster: str, wish: PilotWish, *, foreground: bool, supervised: bool = False
+) -> int:
     """Serve a node until told to leave; gives the exit status. Its conductor runs in a thread beside it.
 
     Raises:
@@ -266,6 +268,7 @@ def run_pilot(settings: Settings, cluster: str, wish: PilotWish, *, foreground: 
         on_lease_lost=lost,
         draining=wish.draining,
         foreground=foreground,
+        supervised=supervised,
         relaunch=wish.command(),
         conductor=None if wish.draining else lambda stop: _conduct(settings, wish, stop),
         state_folder=pilot_folder(settings, cluster, wish.node),

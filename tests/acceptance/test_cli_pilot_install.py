@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from orchestra.cli.pilot_install import BOOTED
+from orchestra.domain.states import JobState, TaskState
+from orchestra.store.database import connect
+from support.cluster import Cluster
 from support.maestro import Maestro
 from support.terminal import at_terminal
 from support.waiting import wait_until
@@ -99,3 +104,79 @@ def test_mistakes(gauss: Maestro) -> None:
     assert "cannot be" in gauss.refused("pilot", "install", "-n", "gauss", "--user")
     gauss.env["MAESTRO_POSTGRES"] = Path(gauss.home / ".orchestra.json").read_text().split('"')[3]
     assert "no place for it" in gauss.refused("pilot", "install", "-n", "gauss", "--print")
+
+
+# As systemd runs it: started, told to end with SIGTERM, started again
+
+
+@pytest.fixture
+def volume(tcp_database_url: str, gauss: Maestro, tmp_path: Path) -> Iterator[Cluster]:
+    """Somewhere for jobs of node gauss."""
+    folder = tmp_path / "volume"
+    folder.mkdir()
+    with connect(tcp_database_url) as conn:
+        gauss.line("node set -n gauss -ec 2 -mc 2")
+        yield Cluster(conn, tcp_database_url, folder)
+        gauss("pilot", "stop", "-n", "gauss", "--now", "--yes", status=None)
+        wait_until(lambda: _pilot(gauss)["state"] == "offline", 30)
+
+
+def _pilot(maestro: Maestro) -> Any:
+    [pilot] = maestro.line("pilot list -o json").json
+    return pilot
+
+
+def _served_by(maestro: Maestro, pid: int) -> bool:
+    found = maestro.line("pilot list -o json").json
+    return bool(found) and found[0]["pid"] == pid and found[0]["state"] == "online"
+
+
+def _serve(maestro: Maestro) -> subprocess.Popen[str]:
+    pilot = maestro.start(
+        "pilot", "run", "-n", "gauss", "-m", "--service", stderr=subprocess.DEVNULL
+    )
+    wait_until(lambda: _served_by(maestro, pilot.pid), 60)
+    return pilot
+
+
+def test_a_restart_of_the_service_touches_no_job(
+    gauss: Maestro, volume: Cluster, tmp_path: Path
+) -> None:
+    first = _serve(gauss)
+    gate = tmp_path / "gate"
+    wait = f": %DATA %IN %OUT; until test -e {gate}; do sleep 0.05; done; exit 3"
+    task = volume.task(1, wait, name="long")
+    volume.wait_for_job(task, 0, JobState.RUNNING)
+    first.terminate()
+    assert first.wait(timeout=30) == 0
+    second = _serve(gauss)
+    config = volume.configs(1, "more")
+    quick = volume.task(1, ": %DATA %IN %OUT", name="quick", config=config, data="user.ana.data")
+    volume.wait_for(quick, TaskState.DONE)  # it takes new work, beside the old
+    assert volume.jobs(task) == [JobState.RUNNING]
+
+    by_hand = gauss.start("pilot", "run", "-n", "gauss")
+    assert second.wait(timeout=60) == 75, "so that the service manager starts it again"
+    third = _serve(gauss)
+    assert by_hand.wait(timeout=60) == 0
+    gate.touch()
+    volume.wait_for(task, TaskState.FINALIZED)
+    assert [row[1:4] for row in volume.attempts(task)] == [(1, "exit", 3)]
+    third.terminate()
+    assert third.wait(timeout=30) == 0
+
+
+def test_after_a_stop_of_the_service_somebody_looks_after_the_jobs(
+    gauss: Maestro, volume: Cluster, tmp_path: Path
+) -> None:
+    pilot = _serve(gauss)
+    gate = tmp_path / "gate"
+    wait = f": %DATA %IN %OUT; until test -e {gate}; do sleep 0.05; done"
+    task = volume.task(2, wait)
+    wait_until(lambda: volume.jobs(task) == [JobState.RUNNING] * 2, 30)
+    pilot.terminate()
+    assert pilot.wait(timeout=30) == 0
+    gate.touch()  # while nobody listens
+    wait_until(lambda: volume.jobs(task) == [JobState.DONE] * 2, 60, lambda: volume.attempts(task))
+    wait_until(lambda: _pilot(gauss)["state"] == "offline", 30)
+    assert _pilot(gauss)["pid"] != pilot.pid

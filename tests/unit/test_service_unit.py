@@ -37,7 +37,7 @@ def test_a_unit_lets_jobs_live_on(account: str | None) -> None:
     assert service["Restart"] == "always"
     assert service["RestartPreventExitStatus"] == "0"
     assert service["OOMPolicy"] == "continue"
-    assert service["ExecStart"] == " ".join(f'"{word}"' for word in PILOT)
+    assert service["ExecStart"] == " ".join(f'"{word}"' for word in (*PILOT, "--service"))
     assert service["Environment"] == '"PATH=/opt/bin:/usr/bin"'
     assert service.get("User") == account
     assert ("After" in parsed["Unit"]) is (account is not None)
@@ -52,7 +52,7 @@ def test_a_hostile_path_is_data() -> None:
         if line.startswith("ExecStart=")
     ]
     assert line == r'ExecStart="/bin/true" "a' + (
-        r"'; echo $$(x) \xc3\xa9 100%% $$HOME \x22b\x22 \x5cn" + '"'
+        r"'; echo $$(x) \xc3\xa9 100%% $$HOME \x22b\x22 \x5cn" + '" "--service"'
     )
 
 

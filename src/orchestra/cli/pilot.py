@@ -39,6 +39,7 @@ def _run_arguments(parser: Parser) -> None:
         "--detach", action="store_true", help="go to the background once it is online"
     )
     parser.add_argument("--background", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--service", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--draining", action="store_true", help=argparse.SUPPRESS)
 
 
@@ -61,7 +62,9 @@ def _run(ctx: Context) -> int:
             return _detach(ctx, pilots.start(ctx, conn, wish), cluster)
     if args.background:
         os.chdir("/")  # it may live long, and must not keep a file system busy
-    return wiring.run_pilot(ctx.settings, cluster, wish, foreground=not args.background)
+    return wiring.run_pilot(
+        ctx.settings, cluster, wish, foreground=not args.background, supervised=args.service
+    )
 
 
 def _detach(ctx: Context, pilot: Pilot, cluster: str) -> int:

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 
 from orchestra.domain.errors import Refused
 
-RESTART_SECONDS = 10
+RESTART_SECONDS = 3
+"""Sooner than a keeper looks for a pilot itself."""
+SERVICE = "--service"
+"""The option of `pilot run` for one that a service manager looks after."""
 CRON_PAUSE = 60
 
 
@@ -44,7 +47,7 @@ def unit(service: Service) -> str:
         "[Service]",
         *user,
         *(f"Environment={quoted(f'{name}={value}')}" for name, value in variables),
-        f"ExecStart={' '.join(map(_argument, service.command))}",
+        f"ExecStart={' '.join(map(_argument, (*service.command, SERVICE)))}",
         *_MANNERS,
         "",
         "[Install]",

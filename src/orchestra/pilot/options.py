@@ -37,6 +37,9 @@ class PilotOptions:
         on_lease_lost: what becomes of them then.
         draining: take nothing new; look after what an earlier agent started, and end.
         foreground: log to stderr; a signal while jobs run leaves them to a pilot in the background.
+        supervised: a service manager starts it again when it ends, unless it ends well. A signal while jobs run leaves
+            them to their keepers then, which start a draining pilot if no other one comes; and one that another pilot
+            has taken over from ends with SUPERSEDED.
         patient: wait for a database that is away at the start, instead of failing; one in the background does.
         relaunch: the command that starts this pilot again; with `--draining` after it, it is its own successor.
         heir_after: seconds after which a keeper with something to look after starts it, if its agent has died.
@@ -55,6 +58,7 @@ class PilotOptions:
     on_lease_lost: Literal["kill", "keep"] = "kill"
     draining: bool = False
     foreground: bool = True
+    supervised: bool = False
     patient: bool = False
     relaunch: tuple[str, ...] = ()
     heir_after: float = 5.0
