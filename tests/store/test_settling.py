@@ -289,6 +289,7 @@ def test_nothing_is_claimed_by_what_was_known_of_another_edition(
         work.claim(
             world.conn, pilot.agent, pilot.keeper, 2, {Queue.CPU: 1}, known=[running], epoch=epoch
         )
+    pilot.request = 1
     assert len(pilot.claim(cpu=9)) == 4
 
 
