@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from psycopg.rows import dict_row
 
 from orchestra.domain.errors import UnknownKeeper
 from orchestra.domain.models import (
@@ -22,6 +21,7 @@ from orchestra.domain.models import (
     TaskSpec,
 )
 from orchestra.domain.states import JobState, Queue, TaskState
+from orchestra.store.database import fetch
 from orchestra.store.sql import load
 
 SQL = load("attempts")
@@ -103,20 +103,13 @@ class OpenAttempt:
     started: bool
 
 
-def _rows(
-    conn: psycopg.Connection, statement: str, params: Mapping[str, Any]
-) -> list[dict[str, Any]]:
-    with conn.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(statement, params).fetchall()
-
-
 def lock_keeper(conn: psycopg.Connection, keeper: UUID) -> LockedKeeper:
     """Lock a keeper's row: claims and reports of one keeper come one after the other.
 
     Raises:
         UnknownKeeper: there is none.
     """
-    rows = _rows(conn, SQL.lock_keeper, {"keeper": keeper})
+    rows = fetch(conn, SQL.lock_keeper, {"keeper": keeper})
     if not rows:
         raise UnknownKeeper(f"the database knows no keeper {keeper}")
     row = rows[0]
@@ -124,7 +117,7 @@ def lock_keeper(conn: psycopg.Connection, keeper: UUID) -> LockedKeeper:
 
 
 def claiming_pilot(conn: psycopg.Connection, node: int) -> ClaimingPilot | None:
-    rows = _rows(conn, SQL.claiming_pilot, {"node": node})
+    rows = fetch(conn, SQL.claiming_pilot, {"node": node})
     if not rows:
         return None
     row = rows[0]
@@ -159,19 +152,19 @@ def candidates(
         "offered": offered,
         "avoid": list(avoid),
     }
-    return [Candidate(**row) for row in _rows(conn, SQL.candidates, params)]
+    return [Candidate(**row) for row in fetch(conn, SQL.candidates, params)]
 
 
 def must_wait_here(conn: psycopg.Connection, task: int, node: int) -> bool:
     """Whether a task has jobs to hand out and the node runs none of them."""
-    return bool(_rows(conn, SQL.must_wait_here, {"task": task, "node": node})[0]["waits"])
+    return bool(fetch(conn, SQL.must_wait_here, {"task": task, "node": node})[0]["waits"])
 
 
 def claim_jobs(
     conn: psycopg.Connection, task: int, keeper: LockedKeeper, request: int, limit: int
 ) -> int:
     """Claim up to `limit` jobs of a task; 0 when it may not be claimed from any more."""
-    shared = _rows(conn, SQL.share_claimable, {"task": task})
+    shared = fetch(conn, SQL.share_claimable, {"task": task})
     if not shared:
         return 0
     params = {
@@ -188,7 +181,7 @@ def claim_jobs(
 def granted(conn: psycopg.Connection, keeper: LockedKeeper, request: int) -> tuple[Grant, ...]:
     """Give what a request was granted and is still open, in order."""
     params = {"node": keeper.node_id, "keeper": keeper.id, "request": request}
-    return tuple(_grant(row) for row in _rows(conn, SQL.granted, params))
+    return tuple(_grant(row) for row in fetch(conn, SQL.granted, params))
 
 
 def _grant(row: Mapping[str, Any]) -> Grant:
@@ -219,16 +212,16 @@ def task_specs(conn: psycopg.Connection, tasks: Collection[int]) -> dict[int, Ta
     files: dict[int, tuple[InputFile, ...]] = {}
     inputs: dict[int, dict[str, str]] = {task: {} for task in tasks}
     shared: dict[int, list[InputFile]] = {task: [] for task in tasks}
-    for row in _rows(conn, SQL.task_inputs, params):
+    for row in fetch(conn, SQL.task_inputs, params):
         found = files.setdefault(row["version_id"], _version_files(conn, row))
         inputs[row["task_id"]][row["tag"]] = found[0].path if row["files"] == 1 else row["root"]
         shared[row["task_id"]].extend(found)
-    rows = _rows(conn, SQL.task_specs, params)
+    rows = fetch(conn, SQL.task_specs, params)
     return {row["id"]: _task_spec(row, inputs[row["id"]], shared[row["id"]]) for row in rows}
 
 
 def _version_files(conn: psycopg.Connection, version: Mapping[str, Any]) -> tuple[InputFile, ...]:
-    rows = _rows(conn, SQL.input_files, {"version": version["version_id"]})
+    rows = fetch(conn, SQL.input_files, {"version": version["version_id"]})
     return tuple(_input_file(version["root"], version["is_folder"], row) for row in rows)
 
 
@@ -247,7 +240,7 @@ def _task_spec(
 
 
 def share_tasks(conn: psycopg.Connection, tasks: Collection[int]) -> dict[int, SharedTask]:
-    rows = _rows(conn, SQL.share_tasks, {"tasks": sorted(tasks)})
+    rows = fetch(conn, SQL.share_tasks, {"tasks": sorted(tasks)})
     return {
         row["id"]: SharedTask(row["id"], TaskState(row["state"]), row["retries"]) for row in rows
     }
@@ -255,7 +248,7 @@ def share_tasks(conn: psycopg.Connection, tasks: Collection[int]) -> dict[int, S
 
 def lock_attempts(conn: psycopg.Connection, keys: Collection[AttemptKey]) -> list[LockedAttempt]:
     """Lock the jobs behind the keys, in order; a key with a wrong token finds nothing."""
-    rows = _rows(conn, SQL.lock_attempts, _full_columns(list(keys)))
+    rows = fetch(conn, SQL.lock_attempts, _full_columns(list(keys)))
     return [_locked_attempt(row) for row in rows]
 
 
@@ -348,19 +341,19 @@ def open_attempts(
 ) -> list[OpenAttempt]:
     """Give what a keeper was granted and has not ended, in order; at most `limit` of it."""
     params = {"node": keeper.node_id, "keeper": keeper.id, "limit": limit}
-    rows = _rows(conn, SQL.open_attempts, params)
+    rows = fetch(conn, SQL.open_attempts, params)
     return [OpenAttempt(_key(row), row["request"], row["started"]) for row in rows]
 
 
 def known(conn: psycopg.Connection, keys: Collection[AttemptKey]) -> set[AttemptKey]:
     """Give those of the keys that this database granted."""
-    return {_key(row) for row in _rows(conn, SQL.known, _full_columns(list(keys)))}
+    return {_key(row) for row in fetch(conn, SQL.known, _full_columns(list(keys)))}
 
 
 def task_folders(conn: psycopg.Connection, tasks: Collection[int]) -> dict[int, str]:
     """Give the folders of tasks."""
     return {
-        row["id"]: row["folder"] for row in _rows(conn, SQL.task_folders, {"tasks": list(tasks)})
+        row["id"]: row["folder"] for row in fetch(conn, SQL.task_folders, {"tasks": list(tasks)})
     }
 
 
@@ -374,7 +367,7 @@ def adopt(
         "keeper": keeper.id,
         "node": keeper.node_id,
     }
-    return {_key(row): JobState(row["before"]) for row in _rows(conn, SQL.adopt, params)}
+    return {_key(row): JobState(row["before"]) for row in fetch(conn, SQL.adopt, params)}
 
 
 def never_heard_of(conn: psycopg.Connection, keys: Collection[AttemptKey]) -> list[AttemptKey]:
@@ -385,24 +378,24 @@ def never_heard_of(conn: psycopg.Connection, keys: Collection[AttemptKey]) -> li
     if not keys:
         return []
     tasks = sorted({key.task_id for key in keys})
-    deleted = {row["task_id"] for row in _rows(conn, SQL.deleted_tasks, {"tasks": tasks})}
+    deleted = {row["task_id"] for row in fetch(conn, SQL.deleted_tasks, {"tasks": tasks})}
     return [key for key in keys if key.task_id not in deleted]
 
 
 def nodes_of_losses(conn: psycopg.Connection, key: AttemptKey, limit: int) -> list[str]:
     """Give the nodes on which the last attempts of a job were lost, the latest first."""
     params = {"task": key.task_id, "ordinal": key.ordinal, "limit": limit}
-    return [row["node"] for row in _rows(conn, SQL.nodes_of_losses, params)]
+    return [row["node"] for row in fetch(conn, SQL.nodes_of_losses, params)]
 
 
 def end_back_off(conn: psycopg.Connection, limit: int) -> set[Queue]:
     """Let jobs be claimed whose time to be tried again has come; gives their queues."""
-    return {Queue(row["queue"]) for row in _rows(conn, SQL.end_back_off, {"limit": limit})}
+    return {Queue(row["queue"]) for row in fetch(conn, SQL.end_back_off, {"limit": limit})}
 
 
 def attempts_to_end(conn: psycopg.Connection, node: int) -> list[tuple[AttemptKey, str]]:
     """Give the attempts of a node that somebody wants ended, each with the reason in words."""
-    rows = _rows(conn, SQL.attempts_to_end, {"node": node})
+    rows = fetch(conn, SQL.attempts_to_end, {"node": node})
     return [(_key(row), _why_end(row)) for row in rows]
 
 

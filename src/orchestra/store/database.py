@@ -5,14 +5,14 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, LiteralString, TypeVar
 
 import psycopg
 from psycopg import errors, pq
 from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.rows import TupleRow
+from psycopg.rows import TupleRow, dict_row
 
 from orchestra.domain.errors import ConfigurationError, DatabaseUnavailable
 
@@ -193,6 +193,14 @@ def in_transaction(conn: psycopg.Connection, work: Callable[[], T], *, tries: in
                 raise
             time.sleep(random.uniform(0.005, 0.05))  # noqa: S311 - so that the two do not meet again
     raise ValueError("tries must be at least 1")
+
+
+def fetch(
+    conn: psycopg.Connection, statement: LiteralString, params: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    """Run a statement and give its rows, each by the names of its columns."""
+    with conn.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(statement, params).fetchall()
 
 
 def _milliseconds(seconds: float) -> int:

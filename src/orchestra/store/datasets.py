@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import psycopg
-from psycopg.rows import dict_row
 
 from orchestra.domain.models import DataSet, ManifestEntry
 from orchestra.domain.states import TaskState
+from orchestra.store.database import fetch
 from orchestra.store.sql import load
 
 SQL = load("datasets")
@@ -25,44 +24,37 @@ class TaskName:
     state: TaskState
 
 
-def _rows(
-    conn: psycopg.Connection, statement: Any, params: Mapping[str, Any] | None = None
-) -> list[dict[str, Any]]:
-    with conn.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(statement, params).fetchall()
-
-
 def by_name(conn: psycopg.Connection, name: str) -> DataSet | None:
     """Give the data set of that name with its newest version."""
-    rows = _rows(conn, SQL.select_dataset + "\n" + SQL.named, {"name": name})
+    rows = fetch(conn, SQL.select_dataset + "\n" + SQL.named, {"name": name})
     return DataSet(**rows[0]) if rows else None
 
 
 def of_owner(conn: psycopg.Connection, owner: str | None) -> list[DataSet]:
     """Give a person's data sets by name; everybody's for None."""
-    rows = _rows(conn, SQL.select_dataset + "\n" + SQL.of_owner, {"owner": owner})
+    rows = fetch(conn, SQL.select_dataset + "\n" + SQL.of_owner, {"owner": owner})
     return [DataSet(**row) for row in rows]
 
 
 def names(conn: psycopg.Connection) -> list[str]:
     """Give the names of the newest data sets, for a suggestion."""
-    return [row["name"] for row in _rows(conn, SQL.names)]
+    return [row["name"] for row in fetch(conn, SQL.names)]
 
 
 def lock(conn: psycopg.Connection, dataset: int) -> bool:
     """Lock a data set against other changes; False when it is gone."""
-    return bool(_rows(conn, SQL.lock_dataset, {"dataset": dataset}))
+    return bool(fetch(conn, SQL.lock_dataset, {"dataset": dataset}))
 
 
 def share(conn: psycopg.Connection, datasets: Iterable[int]) -> bool:
     """Keep data sets from being deleted until the transaction ends; False when one is gone."""
     wanted = sorted(set(datasets))
-    return len(_rows(conn, SQL.share_datasets, {"datasets": wanted})) == len(wanted)
+    return len(fetch(conn, SQL.share_datasets, {"datasets": wanted})) == len(wanted)
 
 
 def add(conn: psycopg.Connection, name: str, owner_id: int) -> int | None:
     """Make a data set without versions; None when the name is taken."""
-    rows = _rows(conn, SQL.add_dataset, {"name": name, "owner": owner_id})
+    rows = fetch(conn, SQL.add_dataset, {"name": name, "owner": owner_id})
     return int(rows[0]["id"]) if rows else None
 
 
@@ -83,7 +75,7 @@ def add_version(
         "files": len(entries),
         "bytes": sum(entry.size or 0 for entry in entries),
     }
-    version = int(_rows(conn, SQL.add_version, params)[0]["id"])
+    version = int(fetch(conn, SQL.add_version, params)[0]["id"])
     with conn.cursor() as cursor, cursor.copy(SQL.copy_files) as copy:
         copy.set_types(["int4", "int4", "text", "int8", "int8", "bytea"])
         for ordinal, entry in enumerate(entries):
@@ -96,7 +88,7 @@ def files(
 ) -> list[ManifestEntry]:
     """Give a page of a manifest from ordinal `first` on."""
     params = {"version": version, "first": first, "limit": limit}
-    return [ManifestEntry(**row) for row in _rows(conn, SQL.files, params)]
+    return [ManifestEntry(**row) for row in fetch(conn, SQL.files, params)]
 
 
 def all_files(conn: psycopg.Connection, version: int) -> Iterator[ManifestEntry]:
@@ -108,7 +100,7 @@ def all_files(conn: psycopg.Connection, version: int) -> Iterator[ManifestEntry]
 
 def live_users(conn: psycopg.Connection, dataset: int) -> list[TaskName]:
     """Give the tasks that still work with any version of a data set."""
-    rows = _rows(conn, SQL.live_users, {"dataset": dataset})
+    rows = fetch(conn, SQL.live_users, {"dataset": dataset})
     return [TaskName(row["id"], row["name"], TaskState(row["state"])) for row in rows]
 
 
@@ -118,7 +110,7 @@ def remove(conn: psycopg.Connection, dataset: int) -> bool:
     Gives whether it is gone altogether.
     """
     params = {"dataset": dataset}
-    if _rows(conn, SQL.ended_users, params)[0]["used"]:
+    if fetch(conn, SQL.ended_users, params)[0]["used"]:
         conn.execute(SQL.hide_dataset, params)
         return False
     conn.execute(SQL.patience)

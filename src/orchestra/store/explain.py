@@ -9,13 +9,13 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from psycopg.rows import dict_row
 
 from orchestra.domain.explanation import Custody
 from orchestra.domain.forecast import AtWork, Rival
 from orchestra.domain.models import Event, Resources
 from orchestra.domain.states import Cause, JobState, Queue, TaskState
 from orchestra.domain.supply import Need, Place
+from orchestra.store.database import fetch
 from orchestra.store.sql import load
 
 SQL = load("explain")
@@ -53,15 +53,8 @@ class Work:
     unstarted: int
 
 
-def _rows(
-    conn: psycopg.Connection, statement: Any, params: Mapping[str, Any]
-) -> list[dict[str, Any]]:
-    with conn.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(statement, params).fetchall()
-
-
 def turn(conn: psycopg.Connection, task: int, ordinal: int) -> Turn:
-    return Turn(**_rows(conn, SQL.turn, {"task": task, "ordinal": ordinal})[0])
+    return Turn(**fetch(conn, SQL.turn, {"task": task, "ordinal": ordinal})[0])
 
 
 def before_params(
@@ -82,7 +75,7 @@ def before(
     conn: psycopg.Connection, task: int, ordinal: int, state: JobState, turn: int, *, limit: int
 ) -> int:
     """Count the jobs of its own task that come before one that waits; of each kind at most `limit`."""
-    return int(_rows(conn, SQL.before, before_params(task, ordinal, state, turn, limit))[0]["jobs"])
+    return int(fetch(conn, SQL.before, before_params(task, ordinal, state, turn, limit))[0]["jobs"])
 
 
 def at_work(conn: psycopg.Connection, queue: Queue) -> list[Work]:
@@ -94,7 +87,7 @@ def at_work(conn: psycopg.Connection, queue: Queue) -> list[Work]:
             ),
             row["unstarted"],
         )
-        for row in _rows(conn, SQL.at_work, {"queue": queue})
+        for row in fetch(conn, SQL.at_work, {"queue": queue})
     ]
 
 
@@ -118,7 +111,7 @@ def places(conn: psycopg.Connection, queue: Queue, work: list[Work]) -> list[Pla
             **{**row, "runtimes": tuple(row["runtimes"])},
             in_use=in_use.get(row["node"], 0),
         )
-        for row in _rows(conn, SQL.places, {"queue": queue})
+        for row in fetch(conn, SQL.places, {"queue": queue})
     ]
 
 
@@ -129,7 +122,7 @@ def rivals(conn: psycopg.Connection, queue: Queue, work: list[Work]) -> list[Riv
         claimed[each.at_work.task] = claimed.get(each.at_work.task, 0) + each.unstarted
     return [
         _rival(row, queue, claimed.get(row["task"], 0))
-        for row in _rows(conn, SQL.rivals, {"queue": queue})
+        for row in fetch(conn, SQL.rivals, {"queue": queue})
     ]
 
 
@@ -152,7 +145,7 @@ def _rival(row: Mapping[str, Any], queue: Queue, claimed: int) -> Rival:
 
 def asked(conn: psycopg.Connection, task: int, ordinal: int, until: datetime) -> Event | None:
     """Give the newest request to end a job or its whole task, up to a moment."""
-    rows = _rows(conn, SQL.asked, {"task": task, "ordinal": ordinal, "until": until})
+    rows = fetch(conn, SQL.asked, {"task": task, "ordinal": ordinal, "until": until})
     return Event(**rows[0]) if rows else None
 
 
@@ -160,11 +153,11 @@ def culprits(conn: psycopg.Connection, task: int, *, limit: int) -> list[FailedT
     """Give the test jobs by which a task broke, the first one first."""
     return [
         FailedTest(**{**row, "cause": Cause(row["cause"]), "node": row["node"] or "a deleted node"})
-        for row in _rows(conn, SQL.culprits, {"task": task, "limit": limit})
+        for row in fetch(conn, SQL.culprits, {"task": task, "limit": limit})
     ]
 
 
 def custody(conn: psycopg.Connection, keeper: UUID) -> Custody | None:
     """Give how the keeper that holds a job is."""
-    rows = _rows(conn, SQL.custody, {"keeper": keeper})
+    rows = fetch(conn, SQL.custody, {"keeper": keeper})
     return Custody(**rows[0]) if rows else None

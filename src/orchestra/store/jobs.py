@@ -7,10 +7,10 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import psycopg
-from psycopg.rows import dict_row
 
 from orchestra.domain.models import Attempt, Job, JobPaths
 from orchestra.domain.states import Cause, Figure, JobState
+from orchestra.store.database import fetch
 from orchestra.store.sql import load
 
 SQL = load("jobs")
@@ -29,13 +29,6 @@ _CHOICES = {
     Figure.KILLED: SQL.choose_notable,
     Figure.BROKEN: SQL.choose_notable,
 }
-
-
-def _rows(
-    conn: psycopg.Connection, statement: Any, params: Mapping[str, Any]
-) -> list[dict[str, Any]]:
-    with conn.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(statement, params).fetchall()
 
 
 def listing_statement(figure: Figure | None, *, few_done: bool = False) -> Any:
@@ -65,12 +58,12 @@ def listed(
         "state": figure,
     }
     statement = listing_statement(figure, few_done=few_done)
-    return [job_from_row(row) for row in _rows(conn, statement, params)]
+    return [job_from_row(row) for row in fetch(conn, statement, params)]
 
 
 def by_key(conn: psycopg.Connection, task: int, ordinal: int) -> Job | None:
     statement = "with chosen as (\n" + SQL.choose_one + "\n)\n" + SQL.show_chosen
-    rows = _rows(conn, statement, {"task": task, "ordinal": ordinal})
+    rows = fetch(conn, statement, {"task": task, "ordinal": ordinal})
     return job_from_row(rows[0]) if rows else None
 
 
@@ -92,7 +85,7 @@ def attempts(
     """Give all attempts of a job, oldest first, without their logs."""
     paths = JobPaths(PurePosixPath(task_folder), ordinal)
     found = []
-    for row in _rows(conn, SQL.attempts, {"task": task, "ordinal": ordinal}):
+    for row in fetch(conn, SQL.attempts, {"task": task, "ordinal": ordinal}):
         folder = paths.attempt(row.pop("folder_number"))
         row["node"] = row["node"] or "a deleted node"
         row["cause"] = Cause(row["cause"]) if row["cause"] else None
@@ -104,7 +97,7 @@ def log_tail(
     conn: psycopg.Connection, task: int, ordinal: int, number: int
 ) -> tuple[bytes | None, int | None]:
     """Give the end of an attempt's log as it was reported, and how long the whole is in bytes."""
-    rows = _rows(conn, SQL.log_tail, {"task": task, "ordinal": ordinal, "number": number})
+    rows = fetch(conn, SQL.log_tail, {"task": task, "ordinal": ordinal, "number": number})
     return (rows[0]["log_tail"], rows[0]["log_bytes"]) if rows else (None, None)
 
 
@@ -123,5 +116,5 @@ def _pages(
 ) -> Iterator[tuple[int, int]]:
     for first in range(0, jobs, PAGE):
         params = {"task": task, "first": first, "next": first + PAGE}
-        for row in _rows(conn, statement, params):
+        for row in fetch(conn, statement, params):
             yield row["ordinal"], row["folder_number"]

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from psycopg.rows import dict_row
 
 from orchestra.domain.errors import NotFound, Superseded
 from orchestra.domain.lifecycle import TaskFacts, TestFacts
 from orchestra.domain.models import Counts, Limit
 from orchestra.domain.states import Figure, Intent, JobState, Queue, TaskState
 from orchestra.store import notices
+from orchestra.store.database import fetch
 from orchestra.store.sql import load
 
 SQL = load("moves")
@@ -64,20 +64,13 @@ class LockedJob:
     claimed: bool
 
 
-def _rows(
-    conn: psycopg.Connection, statement: str, params: Mapping[str, Any] | None = None
-) -> list[dict[str, Any]]:
-    with conn.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(statement, params).fetchall()
-
-
 def lock_task(conn: psycopg.Connection, task: int) -> LockedTask:
     """Lock a task for a command.
 
     Raises:
         NotFound: there is none (any more).
     """
-    rows = _rows(conn, SQL.lock_task, {"task": task})
+    rows = fetch(conn, SQL.lock_task, {"task": task})
     if not rows:
         raise NotFound(f"there is no task {task}.", hint="maestro task list -a shows all tasks.")
     row = rows[0]
@@ -181,7 +174,7 @@ def retry_jobs(
 
 
 def lock_jobs(conn: psycopg.Connection, task: int, ordinals: Sequence[int]) -> list[LockedJob]:
-    rows = _rows(conn, SQL.lock_jobs, {"task": task, "ordinals": list(ordinals)})
+    rows = fetch(conn, SQL.lock_jobs, {"task": task, "ordinals": list(ordinals)})
     return [
         LockedJob(row["ordinal"], JobState(row["state"]), row["is_test"], row["claimed"])
         for row in rows
@@ -206,7 +199,7 @@ def kill_chosen_jobs(conn: psycopg.Connection, task: int, ordinals: Sequence[int
 
 def live_tasks(conn: psycopg.Connection, only: int | None = None) -> list[LiveTask]:
     """Give what the conductor decides on, with exact counts, by id; of one task, if it is named and lives."""
-    return [_live_task(row) for row in _rows(conn, SQL.live_tasks, {"only": only})]
+    return [_live_task(row) for row in fetch(conn, SQL.live_tasks, {"only": only})]
 
 
 def _live_task(row: Mapping[str, Any]) -> LiveTask:
@@ -238,7 +231,7 @@ def _live_task(row: Mapping[str, Any]) -> LiveTask:
 def test_facts(conn: psycopg.Connection, task: int, test_for: float | None) -> TestFacts:
     """Give how a task's test stands."""
     params = {"task": task, "test_for": test_for}
-    return TestFacts(**_rows(conn, SQL.test_facts, params)[0])
+    return TestFacts(**fetch(conn, SQL.test_facts, params)[0])
 
 
 test_facts.__test__ = False  # type: ignore[attr-defined]
@@ -246,7 +239,7 @@ test_facts.__test__ = False  # type: ignore[attr-defined]
 
 def update_typical_seconds(conn: psycopg.Connection, task: int) -> None:
     """Take the median duration of the first jobs that are done as what a job of this task takes."""
-    seconds = _rows(conn, SQL.typical_seconds, {"task": task})[0]["percentile_cont"]
+    seconds = fetch(conn, SQL.typical_seconds, {"task": task})[0]["percentile_cont"]
     if seconds is not None:
         conn.execute(SQL.set_typical_seconds, {"task": task, "seconds": seconds})
 
@@ -262,11 +255,11 @@ def mark_deleted(conn: psycopg.Connection, task: int) -> None:
 
 def purge_deleted(conn: psycopg.Connection, limit: int) -> bool:
     """Remove up to `limit` rows of one deleted task; False when there is nothing left to remove."""
-    rows = _rows(conn, SQL.deleted_tasks)
+    rows = fetch(conn, SQL.deleted_tasks)
     if not rows:
         return False
     task = rows[0]["id"]
-    versions = [row["id"] for row in _rows(conn, SQL.lonely_versions, {"task": task})]
+    versions = [row["id"] for row in fetch(conn, SQL.lonely_versions, {"task": task})]
     params = {"task": task, "versions": versions, "limit": limit}
     for statement in (SQL.purge_attempts, SQL.purge_jobs, SQL.purge_files):
         if conn.execute(statement, params).rowcount:

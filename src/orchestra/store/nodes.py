@@ -8,9 +8,9 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from psycopg.rows import dict_row
 
 from orchestra.domain.models import Node, Slots
+from orchestra.store.database import fetch
 from orchestra.store.sql import load
 
 SQL = load("nodes")
@@ -60,13 +60,6 @@ class Pilot:
     keepers: tuple[Keeper, ...] = ()
 
 
-def _rows(
-    conn: psycopg.Connection, statement: Any, params: dict[str, Any] | None = None
-) -> list[dict[str, Any]]:
-    with conn.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(statement, params).fetchall()
-
-
 def _slots(row: dict[str, Any]) -> dict[str, Slots]:
     return {
         kind: Slots(row.pop(f"{kind}_enabled"), row.pop(f"{kind}_max")) for kind in ("cpu", "gpu")
@@ -80,23 +73,23 @@ def _node(row: dict[str, Any]) -> Node:
 
 def by_name(conn: psycopg.Connection, name: str) -> Node | None:
     """Give the node of that name."""
-    rows = _rows(conn, SQL.select_nodes + "\n" + SQL.named, {"name": name})
+    rows = fetch(conn, SQL.select_nodes + "\n" + SQL.named, {"name": name})
     return _node(rows[0]) if rows else None
 
 
 def everything(conn: psycopg.Connection) -> list[Node]:
     """Give all nodes by name."""
-    return [_node(row) for row in _rows(conn, SQL.select_nodes + "\n" + SQL.in_order)]
+    return [_node(row) for row in fetch(conn, SQL.select_nodes + "\n" + SQL.in_order)]
 
 
 def pilots(conn: psycopg.Connection) -> list[Pilot]:
     """Give the last pilot of each node that ever had one."""
     keepers: dict[str, list[Keeper]] = {}
-    for row in _rows(conn, SQL.select_keepers):
+    for row in fetch(conn, SQL.select_keepers):
         keepers.setdefault(row.pop("node"), []).append(Keeper(**row))
     return [
         Pilot(**row, keepers=tuple(keepers.get(row["node"], ())))
-        for row in _rows(conn, SQL.select_pilots)
+        for row in fetch(conn, SQL.select_pilots)
     ]
 
 
@@ -111,12 +104,12 @@ def _slot_params(cpu: Slots, gpu: Slots) -> dict[str, int]:
 
 def insert(conn: psycopg.Connection, name: str, cpu: Slots, gpu: Slots) -> bool:
     """Make a node; False where the name is taken."""
-    return bool(_rows(conn, SQL.insert, {"name": name, **_slot_params(cpu, gpu)}))
+    return bool(fetch(conn, SQL.insert, {"name": name, **_slot_params(cpu, gpu)}))
 
 
 def lock(conn: psycopg.Connection, name: str) -> LockedNode | None:
     """Lock the node of that name."""
-    rows = _rows(conn, SQL.lock, {"name": name})
+    rows = fetch(conn, SQL.lock, {"name": name})
     if not rows:
         return None
     slots = _slots(rows[0])
@@ -153,7 +146,7 @@ def ask_to_leave(conn: psycopg.Connection, node: int, *, now: bool) -> bool:
 
 def busy(conn: psycopg.Connection, node: int) -> tuple[int, bool]:
     """Give how many attempts a node holds, and whether its pilot is online."""
-    row = _rows(conn, SQL.busy, {"node": node})[0]
+    row = fetch(conn, SQL.busy, {"node": node})[0]
     return row["jobs"], row["online"]
 
 

@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Any
 
 import psycopg
-from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from orchestra.domain.models import Counts, Event, Hold, Limit, Policy, Resources, Task
 from orchestra.domain.states import Cause, Figure, Intent, Queue, TaskState
+from orchestra.store.database import fetch
 from orchestra.store.datasets import TaskName
 from orchestra.store.sql import load
 
@@ -114,13 +114,6 @@ class QueuedJob:
     started_at: datetime | None = None
 
 
-def _rows(
-    conn: psycopg.Connection, statement: Any, params: Mapping[str, Any] | None = None
-) -> list[dict[str, Any]]:
-    with conn.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(statement, params).fetchall()
-
-
 def task_from_row(row: Mapping[str, Any]) -> Task:
     """The door from a row of `select_task` to a Task."""
     limit = Limit(row["max_fails"], row["max_fails_percent"])
@@ -139,45 +132,45 @@ def task_from_row(row: Mapping[str, Any]) -> Task:
 
 
 def by_id(conn: psycopg.Connection, task: int) -> Task | None:
-    rows = _rows(conn, SQL.select_task + "\n" + SQL.with_id, {"task": task})
+    rows = fetch(conn, SQL.select_task + "\n" + SQL.with_id, {"task": task})
     return task_from_row(rows[0]) if rows else None
 
 
 def by_name(conn: psycopg.Connection, name: str) -> Task | None:
-    rows = _rows(conn, SQL.select_task + "\n" + SQL.with_name, {"name": name})
+    rows = fetch(conn, SQL.select_task + "\n" + SQL.with_name, {"name": name})
     return task_from_row(rows[0]) if rows else None
 
 
 def listed(conn: psycopg.Connection, *, owner: str | None, every: bool) -> list[Task]:
     """Give a person's tasks by id (everybody's for None), without the DONE ones unless `every`."""
     params = {"owner": owner, "all": every}
-    rows = _rows(conn, SQL.select_task + "\n" + SQL.listed, params)
+    rows = fetch(conn, SQL.select_task + "\n" + SQL.listed, params)
     return [task_from_row(row) for row in rows]
 
 
 def id_of_name(conn: psycopg.Connection, name: str) -> int | None:
-    rows = _rows(conn, SQL.id_of_name, {"name": name})
+    rows = fetch(conn, SQL.id_of_name, {"name": name})
     return int(rows[0]["id"]) if rows else None
 
 
 def ids_between(conn: psycopg.Connection, first: int, last: int) -> list[int]:
-    rows = _rows(conn, SQL.ids_between, {"first": first, "last": last})
+    rows = fetch(conn, SQL.ids_between, {"first": first, "last": last})
     return [int(row["id"]) for row in rows]
 
 
 def names(conn: psycopg.Connection) -> list[str]:
     """Give the names of the newest tasks, for a suggestion."""
-    return [row["name"] for row in _rows(conn, SQL.names)]
+    return [row["name"] for row in fetch(conn, SQL.names)]
 
 
 def newest_id(conn: psycopg.Connection) -> int | None:
-    newest: int | None = _rows(conn, SQL.newest_id)[0]["id"]
+    newest: int | None = fetch(conn, SQL.newest_id)[0]["id"]
     return newest
 
 
 def now(conn: psycopg.Connection) -> datetime:
     """Give the database's time, which stamps everything."""
-    at: datetime = _rows(conn, SQL.now)[0]["now"]
+    at: datetime = fetch(conn, SQL.now)[0]["now"]
     return at
 
 
@@ -191,7 +184,7 @@ def add(
         attempts: the number behind which the jobs' attempts are counted on.
     """
     conn.execute(SQL.patience)
-    rows = _rows(conn, SQL.add_task, _task_params(new))
+    rows = fetch(conn, SQL.add_task, _task_params(new))
     if not rows:
         return None
     task = int(rows[0]["id"])
@@ -227,7 +220,7 @@ def _task_params(new: NewTaskRow) -> dict[str, Any]:
 def add_outputs_version(conn: psycopg.Connection, task: Task) -> int:
     """Make a version of the outputs of a task's done jobs, in job order; gives its id."""
     params = {"root": task.folder, "files": task.counts.done}
-    version = int(_rows(conn, SQL.add_outputs_version, params)[0]["id"])
+    version = int(fetch(conn, SQL.add_outputs_version, params)[0]["id"])
     conn.execute(SQL.patience)
     conn.execute(SQL.outputs_version, {"version": version, "task": task.id})
     return version
@@ -235,46 +228,46 @@ def add_outputs_version(conn: psycopg.Connection, task: Task) -> int:
 
 def first_outputs(conn: psycopg.Connection, task: int, limit: int) -> list[str]:
     """Give the folders of a task's first done jobs, below its own."""
-    return [row["path"] for row in _rows(conn, SQL.first_outputs, {"task": task, "limit": limit})]
+    return [row["path"] for row in fetch(conn, SQL.first_outputs, {"task": task, "limit": limit})]
 
 
 def outputs_users(conn: psycopg.Connection, folder: str) -> list[TaskName]:
     """Give the live tasks that read what another task wrote below `folder`."""
-    rows = _rows(conn, SQL.outputs_users, {"folder": folder})
+    rows = fetch(conn, SQL.outputs_users, {"folder": folder})
     return [TaskName(row["id"], row["name"], TaskState(row["state"])) for row in rows]
 
 
 def inputs(conn: psycopg.Connection, task: int) -> list[Source]:
     """Give what stands for each tag of a task but %IN and %OUT."""
-    return [Source(**row) for row in _rows(conn, SQL.inputs, {"task": task})]
+    return [Source(**row) for row in fetch(conn, SQL.inputs, {"task": task})]
 
 
 def config(conn: psycopg.Connection, task: int) -> Source:
     """Give where a task's configs come from."""
-    return Source(**_rows(conn, SQL.config, {"task": task})[0])
+    return Source(**fetch(conn, SQL.config, {"task": task})[0])
 
 
 def failures(conn: psycopg.Connection, task: int) -> list[FailureGroup]:
     """Give a task's failures by kind, most frequent first."""
     return [
         FailureGroup(**{**row, "cause": Cause(row["cause"])})
-        for row in _rows(conn, SQL.failures, {"task": task})
+        for row in fetch(conn, SQL.failures, {"task": task})
     ]
 
 
 def effort(conn: psycopg.Connection, task: int) -> Effort:
-    return Effort(**_rows(conn, SQL.effort, {"task": task, "limit": EFFORT_SAMPLE})[0])
+    return Effort(**fetch(conn, SQL.effort, {"task": task, "limit": EFFORT_SAMPLE})[0])
 
 
 def events(conn: psycopg.Connection, task: int, *, limit: int) -> list[Event]:
     """Give the newest events of a task itself (not of its jobs), oldest first."""
-    rows = _rows(conn, load("events").of_task, {"task": task, "limit": limit})
+    rows = fetch(conn, load("events").of_task, {"task": task, "limit": limit})
     return [Event(**row) for row in reversed(rows)]
 
 
 def any_claimed(conn: psycopg.Connection, task: int) -> bool:
     """Whether a keeper holds a job of a task."""
-    return bool(_rows(conn, SQL.any_claimed, {"task": task})[0]["claimed"])
+    return bool(fetch(conn, SQL.any_claimed, {"task": task})[0]["claimed"])
 
 
 def supply(conn: psycopg.Connection) -> list[Supply]:
@@ -288,22 +281,22 @@ def supply(conn: psycopg.Connection) -> list[Supply]:
                 "runtimes": tuple(row["runtimes"]),
             }
         )
-        for row in _rows(conn, SQL.supply)
+        for row in fetch(conn, SQL.supply)
     ]
 
 
 def conductor_alive(conn: psycopg.Connection) -> bool:
     """Whether somebody carries out the conductor's duties now."""
-    return any(row["alive"] for row in _rows(conn, SQL.conductor))
+    return any(row["alive"] for row in fetch(conn, SQL.conductor))
 
 
 def running_jobs(conn: psycopg.Connection, queue: Queue, *, limit: int = 1000) -> list[QueuedJob]:
     """Give the jobs of a queue that nodes hold, longest running first."""
-    rows = _rows(conn, SQL.running_jobs, {"queue": queue, "limit": limit})
+    rows = fetch(conn, SQL.running_jobs, {"queue": queue, "limit": limit})
     return [QueuedJob(**row) for row in rows]
 
 
 def waiting_jobs(conn: psycopg.Connection, queue: Queue, *, limit: int) -> list[QueuedJob]:
     """Give the next jobs of a queue in the order in which pilots take them."""
-    rows = _rows(conn, SQL.waiting_jobs, {"queue": queue, "limit": limit})
+    rows = fetch(conn, SQL.waiting_jobs, {"queue": queue, "limit": limit})
     return [QueuedJob(**row) for row in rows]
