@@ -63,6 +63,20 @@ def test_a_repeated_claim_gets_the_same_answer(world: World, running: int) -> No
     assert pilot.claim(cpu=2) == first.grants[1:]
 
 
+def test_a_request_below_those_of_another_agent_takes_nothing_and_says_so(
+    world: World, running: int
+) -> None:
+    pilot = world.pilot()
+    pilot.request = 100
+    answer = pilot.claim_answer()
+    assert (len(answer.grants), answer.latest) == (1, 101)
+    pilot.request = 50
+    answer = pilot.claim_answer()
+    assert (answer.grants, answer.latest) == ((), 101)
+    pilot.request = answer.latest
+    assert len(pilot.claim()) == 1
+
+
 def test_known_tasks_are_not_told_again(world: World, running: int) -> None:
     pilot = world.pilot()
     answer = work.claim(world.conn, pilot.agent, pilot.keeper, 1, {Queue.CPU: 1}, known=[running])

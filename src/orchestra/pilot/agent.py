@@ -240,6 +240,7 @@ class Agent:
         self.steward.take_standing(renewal)
         self.claimer.wake(*Queue)
         if first:
+            self.desk.request = int(boottime() * 1_000_000)
             self._begin()
 
     def _resume(self) -> None:

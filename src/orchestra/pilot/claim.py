@@ -120,7 +120,7 @@ class Claimer:
         self._asking = False
         if claim is None:
             return
-        self.desk.request = request
+        self.desk.request = max(request, claim.latest)
         self.desk.tasks.update(claim.tasks)
         granted = [
             hold(grant, self.desk.tasks[grant.key.task_id], port.id) for grant in claim.grants
@@ -130,7 +130,9 @@ class Claimer:
         self.desk.appetite.learn(asked, granted, claim.held_back)
         if claim.held_back:
             self._poll_at = min(self._poll_at, monotonic() + BLOCKED_POLL)
-        if self._woken:  # perhaps for what came just after this answer was made
+        if self._woken or claim.latest > request:
+            # Perhaps for what came just after this answer was made. Or it was no answer, since another agent decided
+            # for this keeper while we were away, with higher numbers.
             self._woken = False
             self.desk.appetite.refresh()
         self._hand_back(granted)

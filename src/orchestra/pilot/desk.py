@@ -46,8 +46,9 @@ class Desk:
 
     Args:
         node_id: 0 until the database has said it.
-        request: the number of the last claim that was answered. Numbers go by CLOCK_BOOTTIME, in microseconds: a
-            keeper lives within one boot, so that an agent's numbers are above those of the agents before it.
+        request: the number of the last claim that was answered. Numbers begin with CLOCK_BOOTTIME, in microseconds, at
+            the moment when the database lets the agent decide: a keeper lives within one boot, so that they are above
+            those of the agents that decided before.
         adopted: the keepers of earlier agents were looked for.
         superseded: another agent decides for the node now.
         troubles: what `node list` should say, by whom it concerns.
@@ -71,7 +72,7 @@ class Desk:
     appetite: Appetite = field(default_factory=Appetite)
     tasks: dict[int, TaskSpec] = field(default_factory=dict)
     node_id: int = 0
-    request: int = field(default_factory=lambda: int(boottime() * 1_000_000))
+    request: int = 0
     adopted: bool = False
     superseded: bool = False
     pause_until: float = 0.0

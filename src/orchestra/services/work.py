@@ -158,8 +158,9 @@ def claim(
     `avoid` are for other nodes, too.
 
     Repeatable: `request` counts up; a request that was answered before gets the same answer again (less what has ended
-    since), so that an answer lost on the way loses no job. `known` names tasks whose TaskSpec (which never changes)
-    the agent has already: from an edition of the database that has the `epoch`, for another one gives numbers anew.
+    since), so that an answer lost on the way loses no job; one below the keeper's `latest` takes nothing. `known` names
+    tasks whose TaskSpec (which never changes) the agent has already, from the edition of the database that has the
+    `epoch`: another one gives numbers anew.
 
     Raises:
         Replaced: the database was replaced in the meantime; attach again. Nothing was taken.
@@ -186,7 +187,8 @@ def claim(
                     held_back[queue] = needed
         grants = attempts.granted(conn, keeper, request)
         tasks = {grant.key.task_id for grant in grants} - set(known)
-        return Claim(attempts.task_specs(conn, tasks), grants, held_back)
+        latest = max(request, keeper.last_request)
+        return Claim(attempts.task_specs(conn, tasks), grants, held_back, latest)
 
     return in_transaction(conn, work)
 
