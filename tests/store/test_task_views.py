@@ -12,7 +12,7 @@ import pytest
 from orchestra.domain.errors import BadInput, NotFound, Refused
 from orchestra.domain.models import Counts, Hold, Outcome, Resources, Task, User
 from orchestra.domain.states import Cause, Queue, TaskState
-from orchestra.services import selection, task_actions, task_views, users, waiting, work
+from orchestra.services import selection, settling, task_actions, task_views, users, waiting, work
 from orchestra.services.estimates import Ends, ends
 from orchestra.services.selection import Selection
 from orchestra.store import tasks as store
@@ -268,6 +268,13 @@ def test_the_step_that_leaves_no_node_is_the_reason(
     wanted = replace(task, image="ana/image", resources=Resources(cores=2))
     (reason,) = waiting.reasons(wanted, nodes, conductor=True)
     assert says in reason
+
+
+def test_a_database_that_settles_is_the_reason(world: World) -> None:
+    task = world.task(jobs=3)
+    settling.begin(world.conn, settling.OLDER, who="test")
+    (reason,) = task_views.waiting_reasons(world.conn, get(world.conn, task))
+    assert reason.startswith("Nothing starts at present: it was replaced by an older one")
 
 
 def test_other_reasons(task: Task) -> None:

@@ -9,7 +9,7 @@ import psycopg
 
 from orchestra.domain.models import Event, Task
 from orchestra.domain.states import Queue
-from orchestra.services import failures, selection, waiting
+from orchestra.services import failures, selection, settling, waiting
 from orchestra.services.estimates import Ends, ends
 from orchestra.store import tasks as store
 
@@ -99,6 +99,8 @@ def waiting_reasons(conn: psycopg.Connection, task: Task) -> tuple[str, ...]:
     """Say in sentences why jobs of a task do not start, if something keeps them."""
     if not task.state.is_live:
         return ()
+    if settles := settling.state(conn):
+        return (f"Nothing starts at present: {settles}.",)
     return waiting.reasons(task, store.supply(conn), conductor=store.conductor_alive(conn))
 
 
