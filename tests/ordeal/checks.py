@@ -19,6 +19,9 @@ SLACK = GRACE + 2.0
 MOST_SHARE, MOST_IDLE_SHARE = 0.7, 0.2
 """Of a core: a loop that waits for nothing takes all that it gets."""
 
+RECOGNISED = 20.0
+"""Seconds within which every pilot has met a database that was exchanged."""
+
 Violations = Iterator[str]
 
 
@@ -141,8 +144,18 @@ def never_twice_at_once(facts: Facts) -> Violations:
         for other in life.beside:
             earlier = min((life.token, other), key=lambda token: numbers.get(token, 0))
             row = rows.get(earlier)
+            if _not_recognised(facts, life.began):
+                continue
             if row is None or not _could_not_run(facts, row.keeper, life.began):
                 yield f"attempt {_life(life)} began at {life.began:.2f} beside {other} ({numbers.get(other)})"
+
+
+def _not_recognised(facts: Facts, at: float) -> bool:
+    """Whether the database may have been an older edition of itself that nobody had recognised yet.
+
+    Where its files were exchanged, only a pilot that remembers more can tell, and it may be backing off or be cut off.
+    """
+    return facts.restored is not None and abs(at - facts.restored) < RECOGNISED
 
 
 def _could_not_run(facts: Facts, keeper_id: str, at: float) -> bool:
@@ -193,7 +206,7 @@ def failed_for_a_reason(facts: Facts) -> Violations:
             last = rows[job.name][-1] if rows[job.name] else None
             yield f"job {_name(job.name)} failed: {last and (last.cause, last.reason)}"
     for task in facts.tasks:
-        for reason in task.holds:
+        for reason in task.holds if facts.restored is None else ():
             yield f"task {task.name} was held: {reason}"
 
 

@@ -161,6 +161,7 @@ class Database:
     def keep(self, *, as_files: bool) -> None:
         """Keep what it holds now: as a copy of its files, or as a dump."""
         if not as_files:
+            self.start()
             (self.folder / "dump").unlink(missing_ok=True)
             dump.dump(self.url, self.folder / "dump")
             return
@@ -176,6 +177,7 @@ class Database:
         keeps them away. Files are put in their place by nobody that Orchestra knows of.
         """
         if not as_files:
+            self.start()
             with self.connection() as conn:
                 dump.restore(self.url, self.folder / "dump")
                 settling.begin(conn, "it was restored from a dump", who="ana")

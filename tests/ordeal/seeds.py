@@ -20,4 +20,19 @@ KEPT: dict[tuple[int, float, bool | None], str] = {
         40.0,
         True,
     ): "a renewal that was repeated with the epoch of a database that was gone, for ever",
+    (
+        300,
+        40.0,
+        None,
+    ): "a forgotten task's attempts and command passed for those of the task that got its number",
+    (
+        305,
+        40.0,
+        None,
+    ): "a test job was claimed between the decision that its task breaks and the breaking",
+    (
+        307,
+        40.0,
+        None,
+    ): "an agent that began first and decided last had claims numbered below the other's, and got none",
 }

@@ -278,3 +278,11 @@ def test_the_evidence_names_what_is_known_of_a_job() -> None:
     assert "Life(job=('t0', 0)" in text
     assert "lost=True" in text
     assert "keeper keeper: Keeper(node='gauss'" in text
+
+
+def test_two_may_run_while_nobody_has_recognised_an_old_database() -> None:
+    def replaced(at: float) -> Callable[[Facts], object]:
+        return lambda facts: setattr(facts, "restored", at)
+
+    assert not overlap(replaced(SECOND.began - 1))
+    assert overlap(replaced(SECOND.began - checks.RECOGNISED - 1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import re
 import shutil
 import signal
 import tempfile
@@ -186,7 +187,12 @@ class Ordeal:
             *self.root.glob("*.out"),
             *self.arena.state.glob("*/keepers/*/keeper.log"),
         ]:
-            for block in path.read_text(errors="replace").split("Traceback")[1:]:
+            said = path.read_text(errors="replace")
+            # Where the log itself could not be written, Python says so, with a traceback of what was to be logged.
+            said = re.sub(
+                r"--- Logging error ---.*?^Arguments: [^\n]*$", "", said, flags=re.M | re.S
+            )
+            for block in said.split("Traceback")[1:]:
                 self.facts.unsettled.append(
                     f"a traceback in {path.name} of {path.parent.name}: {block[:1500]}"
                 )
