@@ -83,6 +83,12 @@ class Settings:
     lease: float = _setting(
         "duration", "how long jobs run on while the database is away", 12 * 3600.0, shown='"12 h"'
     )
+    log_limit: int = _setting(
+        "size",
+        "a longer log is cut to its beginning and its end when its job has ended; 0 keeps all",
+        10_000_000,
+        shown='"10 MB"',
+    )
     on_lease_lost: str = _setting("kill|keep", "what happens to the jobs after that", "kill")
 
     path: Path | None = None
@@ -239,6 +245,17 @@ def _duration(value: object, _kind: str) -> float:
     return seconds
 
 
+def _size(value: object, _kind: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError(f"must be a size, not {config_file.kind_of(value)}.")
+    from orchestra.domain.naming import parse_size
+
+    try:
+        return parse_size(str(value))
+    except BadInput:
+        raise ValueError(f'must be a size like "500 kB" or "10 MB", not "{value}".') from None
+
+
 def _choice(value: object, kind: str) -> str:
     choices = kind.split("|")
     if value not in choices:
@@ -252,6 +269,7 @@ _CONVERTERS: dict[str, Callable[[object, str], object]] = {
     "number": _number,
     "folder": _folder,
     "duration": _duration,
+    "size": _size,
 }
 
 

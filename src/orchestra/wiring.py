@@ -265,6 +265,7 @@ def run_pilot(
         may_conduct=wish.prefers_to_conduct,
         serve_all=wish.serve_all,
         lease=settings.lease,
+        log_limit=settings.log_limit,
         on_lease_lost=lost,
         draining=wish.draining,
         foreground=foreground,

@@ -19,7 +19,7 @@ from orchestra.domain.models import Resources, Task
 from orchestra.domain.states import JobState, Queue, TaskState
 from orchestra.domain.transitions import TaskInput
 from orchestra.pilot import link
-from orchestra.services import lifecycle, nodes
+from orchestra.services import job_logs, jobs, lifecycle, nodes
 from orchestra.store import tasks as task_store
 from support.cluster import Cluster
 from support.waiting import wait_until
@@ -187,6 +187,42 @@ def test_a_gpu_without_memory_is_told_by_the_log(cluster: Cluster) -> None:
     cluster.wait_for(task, TaskState.FINALIZED)
     words = "exit status 1: the GPU's memory was full"
     assert cluster.attempts(task) == [(0, 1, "gpu_out_of_memory", 1, None, words)]
+
+
+def test_a_long_log_is_cut_when_its_job_has_ended(cluster: Cluster) -> None:
+    cluster.node()
+    task = cluster.task(1, NEEDS + "seq 100000; exit 3")
+    cluster.pilot("gauss", "--master", "--log-limit=100000")
+    cluster.wait_for(task, TaskState.FINALIZED)
+    text = (cluster.out(task, 0) / "job.log").read_text()
+    assert text.startswith("1\n2\n3\n")
+    assert text.endswith("99999\n100000\n")
+    assert "\n[orchestra: 489 kB of this log of 589 kB left out here]\n" in text
+    [length] = cluster.conn.execute("select log_bytes from attempt").fetchone() or [0]
+    assert length == 588_895
+
+
+def test_a_running_log_is_followed_by_who_cannot_see_the_volume(
+    cluster: Cluster, gate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.node()
+    task = cluster.task(1, NEEDS + "echo one; " + until(gate) + "echo two; exit 3")
+    cluster.pilot()
+    cluster.wait_for_job(task, 0, RUNNING)
+    monkeypatch.setattr(job_logs, "open_log", lambda _: None)
+    address = f"{task.id}/0"
+    [attempt] = jobs.show(cluster.conn, address).attempts
+    assert job_logs.present_end(cluster.conn, attempt).tail == b"one\n"
+    seen: list[bytes] = []
+
+    def write(block: bytes) -> None:
+        seen.append(block)
+        if b"one\n" in seen:
+            gate.touch()
+
+    last = job_logs.follow(cluster.conn, address, attempt, write=write, turn=lambda _: None)
+    assert b"".join(seen) == b"one\ntwo\n"
+    assert last.exit_status == 3
 
 
 def test_a_job_that_lasts_too_long_is_ended(cluster: Cluster) -> None:

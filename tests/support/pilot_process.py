@@ -1,7 +1,7 @@
 """A pilot as a process of its own: `python pilot_process.py URL NODE FOLDER [FLAG...]`.
 
 Flags: --master, --draining, --terminal; --lease=SECONDS; --heir-after=SECONDS; --stall-after=SECONDS;
---margin=SECONDS and --patience=SECONDS for the conductor.
+--log-limit=BYTES; --margin=SECONDS and --patience=SECONDS for the conductor.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ def main() -> int:
         draining="--draining" in flags,
         foreground=foreground,
         relaunch=relaunch,
+        log_limit=int(seconds.get("log-limit", 10_000_000)),
         heir_after=seconds.get("heir-after", 5.0),
         stall_after=seconds.get("stall-after", 30.0),
         conductor=(

@@ -149,6 +149,8 @@ def test_broken_files_are_explained(home: Path, text: str | bytes, words: str) -
         ({"email": "a\0"}, '"email" holds a NUL character'),
         ({"smtp_tls": "ssl"}, '"smtp_tls" must be one of starttls, tls, none, not "ssl"'),
         ({"lease": "long"}, '"lease" must be a duration like "90 s" or "12 h", not "long"'),
+        ({"log_limit": "much"}, '"log_limit" must be a size like "500 kB" or "10 MB", not "much"'),
+        ({"log_limit": True}, '"log_limit" must be a size, not true or false'),
         ({"lease": 0}, '"lease" must be longer than that'),
         ({"volume": "results"}, '"volume" must be a full path that begins with / or ~'),
         ({"postgress": "x"}, '"postgress" is not a setting. Did you mean "postgres"?'),

@@ -92,14 +92,6 @@ def test_a_folder_in_the_links_place_is_left_alone(paths: JobPaths) -> None:
     assert (Path(paths.link) / "precious").exists()
 
 
-def test_a_tail_is_the_end_of_a_log(tmp_path: Path) -> None:
-    log = tmp_path / "job.log"
-    log.write_bytes(b"0123456789")
-    assert folders.tail(log, 4) == (10, b"6789")
-    assert folders.tail(log, 100) == (10, b"0123456789")
-    assert folders.tail(tmp_path / "missing", 4) == (None, None)
-
-
 # The pilot's own folder
 
 

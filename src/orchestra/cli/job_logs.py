@@ -40,14 +40,15 @@ def logs(ctx: Context) -> None:
         if args.follow:
             _follow(ctx, conn, attempt)
             return
-        end = job_logs.kept_end(conn, attempt)
-    if file := job_logs.open_log(attempt):
+        file = job_logs.open_log(attempt)
+        end = None if file else job_logs.present_end(conn, attempt)
+    if file:
         with file:
             if args.lines is not None:
                 job_logs.seek_last_lines(file, args.lines)
             for block in job_logs.read_blocks(file):
                 _write(block)
-    else:
+    elif end:
         _write_kept(ctx, attempt, end)
 
 

@@ -25,6 +25,7 @@ from orchestra.pilot.claim import Claimer
 from orchestra.pilot.courier import Courier, Inbox, Listener
 from orchestra.pilot.desk import Desk, boottime
 from orchestra.pilot.keepers import Keepers
+from orchestra.pilot.logs import LogSender
 from orchestra.pilot.memory import Memory
 from orchestra.pilot.options import PilotOptions, introduce, make_kit
 from orchestra.pilot.reconcile import Renewal, Steward
@@ -142,6 +143,7 @@ class Agent:
         self.roster = Roster(desk, self.supervisor)
         self.claimer = Claimer(desk, self.reporter, self.steward)
         self.starter = Starter(desk, self.reporter, self._resume)
+        self.log_sender = LogSender(desk)
         self.room = Room(desk, self._resume)
         self._signals = 0
         self._go_by = float("inf")
@@ -285,6 +287,8 @@ class Agent:
                 self.claimer.wake(Queue.CPU)
             case notices.GPU:
                 self.claimer.wake(Queue.GPU)
+            case notices.NODE if payload.startswith(notices.TAIL):
+                self.log_sender.send(payload.removeprefix(notices.TAIL))
             case notices.NODE if payload in ("", str(self.desk.node_id)):
                 self.steward.renew_soon(random.uniform(0, 0.005))  # noqa: S311 - no secret
 

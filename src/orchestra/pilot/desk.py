@@ -30,7 +30,7 @@ class Kit:
     """What it takes to turn a grant into a process: runtimes, the pilot's environment, the guard of inputs.
 
     `prefix` is the virtual environment that the pilot runs in, if it does; `stall_after` the seconds after which a
-    start that waits for a file system loses its slots.
+    start that waits for a file system loses its slots; `log_limit` the bytes beyond which a log is cut (0: never).
     """
 
     runtimes: tuple[Runtime, ...]
@@ -38,6 +38,7 @@ class Kit:
     prefix: str | None
     inputs: InputGuard
     stall_after: float = 30.0
+    log_limit: int = 0
 
 
 @dataclass(slots=True)

@@ -118,21 +118,6 @@ def has_file(folder: Path, name: str) -> bool:
     return (folder / name).exists()
 
 
-def tail(log: Path, limit: int) -> tuple[int | None, bytes | None]:
-    """Give the size of a log and its last bytes, at most `limit`; nothing for one that cannot be read."""
-    try:
-        descriptor = os.open(log, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None, None
-    try:
-        size = os.fstat(descriptor).st_size
-        return size, os.pread(descriptor, limit, max(0, size - limit))
-    except OSError:
-        return None, None
-    finally:
-        os.close(descriptor)
-
-
 def _trouble(what: str, path: str, error: OSError) -> VolumeError:
     words = (error.strerror or str(error)).lower()
     if error.errno in _FULL:

@@ -45,6 +45,7 @@ class PilotOptions:
         heir_after: seconds after which a keeper with something to look after starts it, if its agent has died.
         conductor: runs in a thread until its event is set.
         stall_after: seconds after which a start that waits for a file system loses its slots.
+        log_limit: bytes; a longer log is cut when its job has ended. 0 keeps all.
         state_folder: where the pilot keeps what is its own; by default as `home.pilot_folder` says.
         runtimes: by default the bare one.
     """
@@ -64,6 +65,7 @@ class PilotOptions:
     heir_after: float = 5.0
     conductor: Callable[[threading.Event], None] | None = None
     stall_after: float = 30.0
+    log_limit: int = 10_000_000
     state_folder: Path | None = None
     runtimes: tuple[Runtime, ...] = ()
 
@@ -104,4 +106,5 @@ def make_kit(options: PilotOptions) -> Kit:
         prefix=sys.prefix if sys.prefix != sys.base_prefix else None,
         inputs=InputGuard(),
         stall_after=options.stall_after,
+        log_limit=options.log_limit,
     )

@@ -12,7 +12,7 @@ from orchestra.domain.endings import in_words
 from orchestra.domain.errors import VolumeError
 from orchestra.domain.models import AttemptKey, JobPaths, Outcome
 from orchestra.domain.states import Cause
-from orchestra.pilot import folders, leftovers, link
+from orchestra.pilot import folders, leftovers, link, logs
 from orchestra.pilot.desk import Desk
 from orchestra.pilot.keepers import Port
 from orchestra.pilot.report import Reporter, outcome_of, outcome_of_refusal, plain_text
@@ -20,8 +20,6 @@ from orchestra.pilot.state import Held, Note, Phase
 
 log = logging.getLogger(__name__)
 
-TAIL_OF_FAILURE = 64 * 1024
-TAIL_OF_SUCCESS = 4 * 1024
 REFUSED_PAUSE = 5.0
 _GPU_WAS_FULL = re.compile(
     rb"CUDA out of memory|CUDA_ERROR_OUT_OF_MEMORY|cudaErrorMemoryAllocation|HIP out of memory"
@@ -29,8 +27,11 @@ _GPU_WAS_FULL = re.compile(
 )
 
 
-def examine(outcome: Outcome, note: Note) -> Outcome:
-    """Look at what an attempt left: its "complete" file, its log; have the link point at a success. An I/O thread's."""
+def examine(outcome: Outcome, note: Note, log_limit: int = 0) -> Outcome:
+    """Look at what an attempt left: its "complete" file, its log; have the link point at a success. An I/O thread's.
+
+    A log of more than `log_limit` bytes is cut, unless that is 0.
+    """
     paths = JobPaths(PurePosixPath(note.task_folder), outcome.key.ordinal)
     folder = Path(paths.attempt(note.folder_number))
     cause, reason = outcome.cause, outcome.reason
@@ -41,8 +42,10 @@ def examine(outcome: Outcome, note: Note) -> Outcome:
     success = outcome.succeeded and cause is Cause.EXIT
     if success:
         _link(paths, note.folder_number)
-    limit = TAIL_OF_SUCCESS if success else TAIL_OF_FAILURE
-    size, end = folders.tail(Path(paths.log(note.folder_number)), limit)
+    limit = logs.TAIL_OF_SUCCESS if success else logs.TAIL_OF_FAILURE
+    size, end = logs.tail(Path(paths.log(note.folder_number)), limit)
+    if size and size > log_limit > 0:
+        logs.cut(Path(paths.log(note.folder_number)), log_limit)
     if cause in (Cause.EXIT, Cause.SIGNAL) and not success and says_gpu_was_full(end):
         cause = Cause.GPU_OUT_OF_MEMORY
         reason = in_words(cause, outcome.exit_status, outcome.signal)
@@ -177,7 +180,7 @@ class Supervisor:
         ended_at = ended.boottime if same_boot else None
         outcome = outcome_of(ended, held)
         self.desk.workers.submit(
-            partial(examine, outcome, held.note),
+            partial(examine, outcome, held.note, self.desk.kit.log_limit),
             lambda examined: self.reporter.add(held, examined, ended_at),
             lambda _: self.reporter.add(held, outcome, ended_at),
             lane=held.key.task_id,

@@ -11,12 +11,14 @@ from typing import BinaryIO
 
 import psycopg
 
+from orchestra.domain import human
 from orchestra.domain.errors import NotFound
 from orchestra.domain.models import Attempt
 from orchestra.domain.states import JobState
 from orchestra.services import jobs
 from orchestra.services.jobs import JobReport
 from orchestra.store import jobs as store
+from orchestra.store import moves, notices
 
 _BLOCK = 1 << 16
 _POLL_FILE, _POLL_DATABASE = 0.2, 1.0
@@ -59,6 +61,31 @@ def path_of(attempt: Attempt) -> str:
 def kept_end(conn: psycopg.Connection, attempt: Attempt) -> LogEnd:
     """Give what the database keeps of an attempt's log."""
     return LogEnd(*store.log_tail(conn, attempt.task_id, attempt.ordinal, attempt.number))
+
+
+def ask_for_end(conn: psycopg.Connection, attempt: Attempt) -> None:
+    """Have the pilot that runs an attempt send the end of its log as it is now; it comes within a second or so."""
+    key = f"{attempt.task_id}/{attempt.ordinal}/{attempt.number}"
+    moves.wake(conn, notices.NODE, f"{notices.TAIL}{key}")
+
+
+def present_end(
+    conn: psycopg.Connection,
+    attempt: Attempt,
+    *,
+    patience: float = 2.0,
+    sleep: Callable[[float], None] = time.sleep,
+) -> LogEnd:
+    """Give the end of an attempt's log, as new as its pilot can tell it within `patience` seconds."""
+    before = found = kept_end(conn, attempt)
+    if attempt.ended_at or not attempt.started_at:
+        return before
+    ask_for_end(conn, attempt)
+    deadline = time.monotonic() + patience
+    while found == before and time.monotonic() < deadline:
+        sleep(_POLL_FILE)
+        found = kept_end(conn, attempt)
+    return found
 
 
 def open_log(attempt: Attempt) -> BinaryIO | None:
@@ -146,27 +173,49 @@ def _follow_one(
     sleep: Callable[[float], None],
 ) -> Attempt:
     file: BinaryIO | None = None
-    wrote, asked = False, 0.0
+    asked, told = 0.0, _Told(lines)
     try:
         while True:
             over = attempt.ended_at is not None or attempt.lost_at is not None
-            if file is None and (file := open_log(attempt)) and lines is not None:
+            file_wanted = file is None and not told.length
+            if file_wanted and (file := open_log(attempt)) and lines is not None:
                 seek_last_lines(file, lines)
             for block in read_blocks(file) if file else ():
                 write(block)
-                wrote = True
             if over:
                 break
             sleep(_POLL_FILE)
             if time.monotonic() - asked >= _POLL_DATABASE:
                 asked = time.monotonic()
+                if file is None:
+                    write(told.news(kept_end(conn, attempt)))
+                    ask_for_end(conn, attempt)
                 attempt = _again(conn, address, attempt)
     finally:
         if file:
             file.close()
-    if file is None and not wrote and (tail := kept_end(conn, attempt).tail):
-        write(tail if lines is None else last_lines(tail, lines))
+    if file is None:
+        write(told.news(kept_end(conn, attempt)))
     return attempt
+
+
+@dataclass(slots=True)
+class _Told:
+    """How much of a log has been shown that is seen through the database alone; of the first news only some lines."""
+
+    lines: int | None
+    length: int = 0
+
+    def news(self, end: LogEnd) -> bytes:
+        if end.tail is None or end.length is None or end.length <= self.length:
+            return b""
+        new, first, self.length = end.length - self.length, not self.length, end.length
+        if first and self.lines is not None:
+            return last_lines(end.tail, self.lines)
+        if new <= len(end.tail):
+            return end.tail[-new:]
+        left_out = human.size(new - len(end.tail))
+        return f"\n[orchestra: {left_out} left out here]\n\n".encode() + end.tail
 
 
 def _again(conn: psycopg.Connection, address: str, attempt: Attempt) -> Attempt:

@@ -315,6 +315,11 @@ def report(
     return recorded.unknown
 
 
+def show_log(conn: psycopg.Connection, key: AttemptKey, length: int, tail: bytes) -> None:
+    """Keep the end of a running attempt's log of `length` bytes, for who cannot read the file. May be repeated."""
+    in_transaction(conn, lambda: attempts.show_log(conn, key, length, tail))
+
+
 def _storable(text: str | None) -> str | None:
     """PostgreSQL's text holds no NUL and no lone surrogate; one of them would refuse the whole batch."""
     if text is None:

@@ -332,6 +332,18 @@ def end_attempts(
     conn.execute(SQL.end_attempts, params)
 
 
+def show_log(conn: psycopg.Connection, key: AttemptKey, length: int, tail: bytes) -> None:
+    params = {
+        "task": key.task_id,
+        "ordinal": key.ordinal,
+        "number": key.number,
+        "token": key.token,
+        "length": length,
+        "tail": tail,
+    }
+    conn.execute(SQL.show_log, params)
+
+
 def note_sequence(conn: psycopg.Connection, keeper: UUID, sequence: int) -> None:
     conn.execute(SQL.note_sequence, {"keeper": keeper, "sequence": sequence})
 

@@ -191,6 +191,11 @@ from unnest(
 )
 where a.task_id = given.task_id and a.ordinal = given.ordinal and a.number = given.number and a.ended_at is null
 
+-- name: show_log
+-- The end of a log as it is now, for somebody who looks at it.
+update attempt set log_bytes = %(length)s, log_tail = %(tail)s
+where task_id = %(task)s and ordinal = %(ordinal)s and number = %(number)s and token = %(token)s and ended_at is null
+
 -- name: note_sequence
 update keeper set report_sequence = greatest(report_sequence, %(sequence)s) where id = %(keeper)s
 

@@ -14,6 +14,8 @@ GPU = "orchestra_gpu"
 WORK = {Queue.CPU: CPU, Queue.GPU: GPU}
 NODE = "orchestra_node"
 """The payload is the number of the node that should renew; empty means every node."""
+TAIL = "tail "
+"""So begins a payload that asks for the end of the log of attempt TASK/N/K, from the pilot that runs it."""
 
 Heard = Callable[[str, str], None]
 
