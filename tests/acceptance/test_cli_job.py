@@ -80,6 +80,7 @@ RUN: dict[str, Any] = {
     "max_rss_bytes": int,
     "accepted": bool,
     "log_bytes": int,
+    "config_sha256": str,
 }
 
 

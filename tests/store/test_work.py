@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -13,7 +14,7 @@ from orchestra.domain.errors import Fenced, NotFound, Refused, SchemaMismatch, S
 from orchestra.domain.models import Counts, KeeperHello, Outcome, Started
 from orchestra.domain.states import Cause, JobState, Queue, TaskState
 from orchestra.domain.transitions import TaskInput
-from orchestra.services import lifecycle, work
+from orchestra.services import jobs, lifecycle, work
 from orchestra.store.database import connect
 from support.world import Pilot, World
 
@@ -49,6 +50,13 @@ def test_a_claim_takes_jobs_in_order_and_says_all_that_a_pilot_needs(
     assert (grant.key.number, grant.folder_number, grant.done_attempt) == (1, 1, None)
     assert len(pilot.claim(cpu=9)) == 3
     assert pilot.claim(cpu=9) == ()
+
+
+def test_an_attempt_keeps_the_hash_of_its_config(world: World, running: int) -> None:
+    *_, grant = world.pilot().claim(cpu=3)
+    assert world.attempt(grant)["config_sha256"] == grant.config.entry.sha256
+    [attempt] = jobs.show(world.conn, f"{running}/2").attempts
+    assert attempt.config_sha256 == hashlib.sha256(b"2").digest()
 
 
 def test_a_repeated_claim_gets_the_same_answer(world: World, running: int) -> None:

@@ -167,6 +167,8 @@ def _attempt_lines(attempt: Attempt) -> Iterator[str]:
     if used := _used(attempt):
         yield f"    used    {used}"
     yield f"    folder  {clean(attempt.folder)}"
+    if attempt.config_sha256:
+        yield f"    config  sha256 {attempt.config_sha256.hex()}"
 
 
 def attempt_state(attempt: Attempt) -> str:
@@ -223,4 +225,5 @@ def _attempt_record(attempt: Attempt) -> Record:
         "max_rss_bytes": attempt.max_rss_bytes,
         "accepted": attempt.accepted,
         "log_bytes": attempt.log_bytes,
+        "config_sha256": attempt.config_sha256.hex() if attempt.config_sha256 else None,
     }

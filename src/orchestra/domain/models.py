@@ -218,7 +218,10 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One run of a job on one node. Times by the database; durations in seconds by the keeper."""
+    """One run of a job on one node. Times by the database; durations in seconds by the keeper.
+
+    `config_sha256` is that of its config as it was registered; before each start the file is compared with it.
+    """
 
     task_id: int
     ordinal: int
@@ -242,6 +245,7 @@ class Attempt:
     accepted: bool | None
     log_bytes: int | None
     log_tail: bytes | None = None
+    config_sha256: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,9 +67,9 @@ claimed as (
     returning j.task_id, j.ordinal, j.attempt, j.is_test, j.done_attempt
 )
 insert into attempt
-    (task_id, ordinal, number, token, keeper_id, node_id, request, run, is_test, folder_number)
+    (task_id, ordinal, number, token, keeper_id, node_id, request, run, is_test, config_sha256, folder_number)
 select
-    c.task_id, c.ordinal, c.attempt, gen_random_uuid(), %(keeper)s, %(node)s, %(request)s, %(run)s, c.is_test,
+    c.task_id, c.ordinal, c.attempt, gen_random_uuid(), %(keeper)s, %(node)s, %(request)s, %(run)s, c.is_test, f.sha256,
     coalesce(
         case when t.resume then (
             select last.folder_number from attempt last
@@ -80,6 +80,7 @@ select
     )
 from claimed c
 join task t on t.id = c.task_id
+left join dataset_file f on f.version_id = t.config_version_id and f.ordinal = c.ordinal
 cross join cluster
 
 -- name: granted

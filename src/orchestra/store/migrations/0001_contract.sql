@@ -265,6 +265,7 @@ create table attempt (
     run           integer not null,
     is_test       boolean not null,
     folder_number integer not null,
+    config_sha256 bytea check (length(config_sha256) = 32),
     claimed_at    timestamptz not null default now(),
     started_at    timestamptz,
     ended_at      timestamptz,
