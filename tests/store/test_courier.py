@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -10,8 +12,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from orchestra.domain.errors import DatabaseUnavailable, NotFound, OrchestraError
-from orchestra.pilot.courier import Courier, Inbox, Listener, back_off, is_passing
+from orchestra.domain.errors import DatabaseUnavailable, NotFound, OrchestraError, Poisonous
+from orchestra.pilot import courier
+from orchestra.pilot.courier import POISONOUS_TRIES, Courier, Inbox, Listener, back_off, is_passing
 from orchestra.store.database import connect
 from support.waiting import wait_until
 
@@ -73,6 +76,13 @@ def cut(conn: psycopg.Connection) -> None:
     )
 
 
+def die(conn: psycopg.Connection) -> None:
+    """End a connection as a server does that dies of what it was asked for: without a word."""
+    with socket.socket(fileno=os.dup(conn.pgconn.socket)) as end:
+        end.shutdown(socket.SHUT_RDWR)
+    conn.execute("select 1")
+
+
 def test_requests_are_answered_in_order(agent: Agent) -> None:
     for number in range(20):
         agent.ask(lambda _, n=number: n)  # type: ignore[misc]
@@ -111,6 +121,57 @@ def test_a_request_that_was_cut_is_carried_out_again(
     agent.courier.start()
     agent.heard("answered", ("connected", 2), ("away", DatabaseUnavailable))
     assert len(tries) == 2
+
+
+def test_a_request_that_ends_each_connection_is_set_aside(
+    agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(courier, "back_off", lambda _: 0.01)
+    tries: list[int] = []
+
+    def dies(its: psycopg.Connection) -> None:
+        tries.append(1)
+        die(its)
+
+    agent.ask(dies)
+    agent.ask(lambda _: "next")
+    agent.courier.start()
+    agent.heard(Poisonous, "next")
+    assert len(tries) == POISONOUS_TRIES
+
+
+def test_a_network_that_cuts_everything_makes_no_request_poisonous(
+    agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(courier, "back_off", lambda _: 0.01)
+    tries: list[int] = []
+
+    def unlucky(its: psycopg.Connection) -> str:
+        tries.append(1)
+        if len(tries) <= 2 * POISONOUS_TRIES:
+            die(its)
+        return "answered"
+
+    agent.ask(unlucky)
+    agent.courier.start()
+    agent.heard("answered")
+
+
+def test_a_request_that_others_cut_is_never_set_aside(
+    agent: Agent, conn: psycopg.Connection
+) -> None:
+    tries: list[int] = []
+
+    def unlucky(its: psycopg.Connection) -> str:
+        tries.append(1)
+        if len(tries) <= 2 * POISONOUS_TRIES:
+            cut(conn)
+        its.execute("select 1")
+        return "answered"
+
+    agent.ask(unlucky)
+    agent.courier.start()
+    agent.heard("answered")
 
 
 def test_a_refused_request_is_answered_once_and_holds_nobody_up(agent: Agent) -> None:

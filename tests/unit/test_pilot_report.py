@@ -6,18 +6,20 @@ import errno
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 
-from orchestra.domain.errors import DatabaseUnavailable
+from orchestra.domain.errors import DatabaseUnavailable, Poisonous
 from orchestra.domain.models import AttemptKey, Outcome
 from orchestra.domain.states import Cause, Queue
 from orchestra.pilot import report
 from orchestra.pilot.link import Ended, Refused
 from orchestra.pilot.report import Delivery, Pending, deliver, in_words, outcome_of, set_aside
-from orchestra.pilot.state import Held, Note, Phase
+from orchestra.pilot.state import Held, Note, Phase, PilotState
 
 NOTE = Note(Queue.CPU, 1, "/v/t", 1, None, None, 600.0, 30.0)
 
@@ -37,6 +39,10 @@ def ended(cause: Cause, status: int | None = None, number: int | None = None) ->
         (ended(Cause.SIGNAL, None, 34), "killed by signal 34"),
         (ended(Cause.TIMEOUT, None, 15), "ran longer than its time limit of 10 min"),
         (ended(Cause.ENDED, None, 15), "ended on request"),
+        (
+            ended(Cause.OUT_OF_MEMORY, None, 9),
+            "killed by the kernel because the machine ran out of memory; it used 1 MB",
+        ),
     ],
 )
 def test_reasons_are_words(given: Ended, words: str | None) -> None:
@@ -136,3 +142,38 @@ def test_a_culprit_is_kept_with_all_that_is_known(tmp_path: Path) -> None:
 
 def test_text_that_postgresql_refuses_is_made_plain() -> None:
     assert report.plain_text("a\0b\udcff") == "a\\0b\\udcff"
+
+
+class Desk:
+    """As much of a desk as a reporter needs; its courier knows one outcome of which each connection dies."""
+
+    def __init__(self, folder: Path, poison: int) -> None:
+        self.folder, self.poison = folder, poison
+        self.state, self.keepers = PilotState(), SimpleNamespace(ports={})
+        self.memory = SimpleNamespace(note=lambda *_: None)
+        self.appetite = SimpleNamespace(refresh=lambda: None)
+        self.troubles: dict[str, str] = {}
+        self.courier = self
+
+    def ask(self, call: Any, then: Any, otherwise: Any) -> None:
+        batch = call.args[1]
+        if any(pending.outcome.key.ordinal == self.poison for pending in batch):
+            otherwise(Poisonous())
+        else:
+            then(Delivery())
+
+
+def test_an_outcome_that_ends_each_connection_is_found_and_kept_aside(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, poison=37)
+    reporter = report.Reporter(desk, lambda *_: None)  # type: ignore[arg-type]
+    for pending in batch(*["a"] * 50):
+        key = pending.outcome.key
+        held = Held(key, UUID(int=1), NOTE, Phase.RUNNING)
+        desk.state.add(held)
+        reporter.add(held, pending.outcome)
+    for _ in range(60):
+        reporter.tick(float("inf"))
+    assert desk.state.held == {}
+    [kept] = (tmp_path / "set-aside").iterdir()
+    assert kept.name.startswith("0-37-1-")
+    assert str(kept) in desk.troubles["set aside"]

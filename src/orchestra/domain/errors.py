@@ -64,6 +64,10 @@ class Foreign(OrchestraError):
     """This is another cluster's database."""
 
 
+class Poisonous(OrchestraError):
+    """A request ends the database connection each time that it is made."""
+
+
 class Replaced(DatabaseUnavailable):
     """The database was replaced by another edition of itself; connect to it anew."""
 

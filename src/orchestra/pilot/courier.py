@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import errors
 
-from orchestra.domain.errors import DatabaseUnavailable, OrchestraError
+from orchestra.domain.errors import DatabaseUnavailable, OrchestraError, Poisonous
 from orchestra.store import notices
 
 T = TypeVar("T")
@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 
 BACK_OFF_AT_MOST = 10.0
 """Seconds between two tries to connect."""
+
+POISONOUS_TRIES = 8
+"""Connections, each of them greeted, that one request may end before it is set aside, while others are answered."""
 
 _LOST = "the connection to the database was lost."
 
@@ -85,11 +88,15 @@ class Inbox:
             self._calls.popleft()()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Request:
+    """`fatal` counts the connections that it has ended; `answered` were the requests answered before the first."""
+
     call: Callable[[psycopg.Connection], Any]
     then: Callable[[Any], None]
     otherwise: Callable[[Exception], None]
+    fatal: int = 0
+    answered: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +128,12 @@ def is_passing(error: Exception) -> bool:
     return isinstance(error, (DatabaseUnavailable, psycopg.OperationalError, *victims))
 
 
+def was_ended_by_request(error: Exception) -> bool:
+    """Whether it may be the request that has ended a connection: nobody said why, so no shutdown and no admin did."""
+    said = error.__cause__ if isinstance(error, DatabaseUnavailable) else error
+    return isinstance(said, psycopg.OperationalError) and said.sqlstate is None
+
+
 class Courier(threading.Thread):
     """Owns the connection, from `start` to `stop`."""
 
@@ -143,7 +156,7 @@ class Courier(threading.Thread):
         self._alarm = Alarm()
         self._closing = False
         self._hung_up = threading.Event()
-        self._failures = 0
+        self._failures = self._answered = 0
         self._absent_since: float | None = None
 
     def ask(
@@ -212,11 +225,31 @@ class Courier(threading.Thread):
                     self._pause(error)
                     return
                 if conn.closed or is_passing(error):
+                    self._suspect(request, error)
                     raise
                 self._done(request.otherwise, error)
             else:
                 self._failures = 0
+                self._answered += 1
                 self._done(request.then, answer)
+
+    def _suspect(self, request: _Request, error: Exception) -> None:
+        """Let others go before a request that ended its connection; set it aside where that is all that it ever does.
+
+        That others are answered meanwhile says that it is the request, not the network.
+        """
+        if not was_ended_by_request(error):
+            return
+        if not request.fatal:
+            request.answered = self._answered
+        request.fatal += 1
+        if request.fatal >= POISONOUS_TRIES and self._answered > request.answered:
+            log.error("a request is set aside that ends each connection: %s", error)
+            reason = f"the database connection ended {request.fatal} times in a row: {error}"
+            self._done(request.otherwise, Poisonous(reason))
+        else:
+            self._requests.rotate(-1)
+            self._hung_up.wait(back_off(min(request.fatal, 6)))
 
     def _done(self, reply: Callable[[Any], None], value: Any) -> None:
         self._requests.popleft()

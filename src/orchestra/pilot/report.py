@@ -16,7 +16,7 @@ from uuid import UUID
 
 import psycopg
 
-from orchestra.domain.errors import Fenced, OrchestraError
+from orchestra.domain.errors import Fenced, OrchestraError, Poisonous
 from orchestra.domain.human import duration, size
 from orchestra.domain.models import AttemptKey, Outcome, Started
 from orchestra.domain.states import Cause
@@ -180,6 +180,7 @@ class Reporter:
         self._oldest = 0.0
         self._reporting = self._announcing = False
         self._not_before = self._announce_at = 0.0
+        self._most = BATCH
 
     def add(self, held: Held, outcome: Outcome, ended_at: float | None = None) -> None:
         """Take in how an attempt ended; without `ended_at`, just now."""
@@ -209,7 +210,7 @@ class Reporter:
             return due
         keeper = next(keeper for keeper, queue in self._waiting.items() if queue)
         queue = self._waiting[keeper]
-        batch = [queue.popleft() for _ in range(min(BATCH, len(queue)))]
+        batch = [queue.popleft() for _ in range(min(self._most, len(queue)))]
         self._oldest, self._reporting = now, True
         self.desk.courier.ask(
             partial(deliver, keeper, batch),
@@ -259,6 +260,9 @@ class Reporter:
             port.link.send_ack(sequences)
 
     def _undelivered(self, keeper: UUID, batch: Sequence[Pending], error: Exception) -> None:
+        if isinstance(error, Poisonous):
+            self._take_apart(keeper, batch, error)
+            return
         log.error("a report failed, trying again: %s", error, exc_info=_unless_said(error))
         self._reporting = False
         port = self.desk.keepers.ports.get(keeper)
@@ -266,6 +270,15 @@ class Reporter:
             port.registered, port.register_at = False, 0.0
         self._waiting[keeper].extendleft(reversed(batch))
         self._not_before = monotonic() + AGAIN_AFTER
+
+    def _take_apart(self, keeper: UUID, batch: Sequence[Pending], error: Exception) -> None:
+        """Look for the outcome that ends each connection: in smaller batches, until it stands alone."""
+        if len(batch) == 1:
+            self._most = BATCH
+            self._delivered(keeper, batch, Delivery(((batch[0].outcome, str(error)),)))
+            return
+        self._reporting, self._most = False, len(batch) // 2
+        self._waiting[keeper].extendleft(reversed(batch))
 
     # Starts
 
