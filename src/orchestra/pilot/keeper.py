@@ -12,9 +12,10 @@ The keeper starts processes, waits for them, ends them, and writes down how they
 the volume: it is handed open descriptors, and `argv[0]` should be an absolute path on a local disk (a shell, which
 then changes into the job's folder), because a start lasts until the program is loaded. It ignores TERM, INT, HUP
 and QUIT. Being a child subreaper it becomes the parent of whatever a job leaves behind, so an attempt is over when
-its leader has ended and no child of the keeper is left that belongs to it: by token in the environment, by session
-or by process group. What a leader leaves behind is sent TERM, then KILL after the attempt's grace. What hid all
-three marks and has lost its parents is killed when no job is left.
+its leader has ended and no child of the keeper is left that belongs to it: by token in the environment, by session,
+process group or cgroup, by a working directory or output in the folder ORCHESTRA_OUT of its environment. What a
+leader leaves behind is sent TERM, then KILL after the attempt's grace. What hid all these marks and has lost its
+parents is killed when no job is left.
 
 Protocol 1
 ==========
@@ -109,6 +110,7 @@ from typing import Any
 
 PROTOCOL = 1
 TOKEN_VARIABLE = "ORCHESTRA_TOKEN"  # noqa: S105 (the name of it)
+FOLDER_VARIABLE = "ORCHESTRA_OUT"
 SLOT_BYTES = 4096
 NOTE_BYTES = 3000
 REASON_LETTERS = 50
@@ -243,6 +245,17 @@ def family_tree() -> dict[int, list[int]]:
     return children
 
 
+def places_of(pid: int) -> list[str]:
+    """The working directory of a process, and the files behind its first three descriptors. Asks no file system."""
+    places = []
+    for name in "cwd", "fd/0", "fd/1", "fd/2":
+        try:
+            places.append(os.readlink(f"/proc/{pid}/{name}"))  # noqa: PTH115
+        except OSError:
+            continue
+    return places
+
+
 def own_children() -> set[int]:
     """The children of this process, with those that have ended and wait for it."""
     pid = os.getpid()
@@ -301,6 +314,7 @@ class Job:
     boottime: float = 0.0
     cpu_seconds: float = 0.0
     max_rss_bytes: int = 0
+    folder: str = ""
     memory: int | None = None
     cgroup: Cgroup | None = None
     peak_bytes: int = 0
@@ -310,6 +324,13 @@ class Job:
         self.seconds = monotonic() - self.began
         self.boottime = boottime()
         self.cause = self.cause or ("signal" if os.WIFSIGNALED(status) else "exit")
+
+    def owns(self, pid: int, places: list[str]) -> bool:
+        """Whether a process is in the attempt's cgroup, or one of its places is in the attempt's folder."""
+        if self.cgroup and pid in self.cgroup.processes():
+            return True
+        folder = self.folder
+        return bool(folder) and any(p == folder or p.startswith(f"{folder}/") for p in places)
 
     def charge(self, usage: resource.struct_rusage) -> None:
         self.cpu_seconds += usage.ru_utime + usage.ru_stime
@@ -667,6 +688,7 @@ class Jobs:
             spawn["attempt"], spawn["token"], spawn["note"], grace, slot, pid, began, began_boottime
         )
         job.memory, job.cgroup = memory, cgroup
+        job.folder = spawn["env"].get(FOLDER_VARIABLE, "")
         if memory is not None:
             self.look_at_memory = min(self.look_at_memory, began + LOOK_AT_MEMORY)
         self.alive[job.token] = self.leaders[pid] = job
@@ -739,7 +761,7 @@ class Jobs:
         return any(now - seen < SECOND_LOOK for seen in strays.values())
 
     def owner(self, pid: int) -> Job | None:
-        """The job that a process belongs to, by its token, its session or its process group."""
+        """The job that a process belongs to: by its token, session, process group or cgroup, else by where it works."""
         try:
             environment = set(read(f"/proc/{pid}/environ").split(b"\0"))
             groups = {int(field) for field in stat_fields(pid)[2:4]}
@@ -748,7 +770,8 @@ class Jobs:
         for job in self.alive.values():
             if job.pid in groups or f"{TOKEN_VARIABLE}={job.token}".encode() in environment:
                 return job
-        return None
+        places = places_of(pid)
+        return next((job for job in self.alive.values() if job.owns(pid, places)), None)
 
     def kill_strays(self) -> None:
         """End what hid where it came from, now that every job that it can have come from is over."""
