@@ -19,7 +19,7 @@ from orchestra.store.database import connect
 from orchestra.store.datafolder import Host, this_host
 from ordeal.schedule import LEASE
 
-MARGIN = 4.0
+MARGIN = 3.0
 """Seconds beyond lease and grace: a busy machine's keeper needs some."""
 PATIENCE = 12.0
 """Seconds that a replaced database waits: more than couriers back off."""
@@ -27,7 +27,7 @@ PATIENCE = 12.0
 
 def shorten() -> None:
     """Make seconds of what takes minutes."""
-    reconcile.RENEW_EVERY = 1.0
+    reconcile.RENEW_EVERY = 0.8
     reconcile.RECONCILE_EVERY = 4.0
     conductor.LEASES_EVERY = 1.0
     leases.BURIAL_AFTER = 4.0

@@ -9,7 +9,7 @@ from typing import Any
 
 Harm = Callable[[random.Random, float, int], list["Step"]]
 
-LEASE = 5.0
+LEASE = 4.0
 """Seconds; a stop may last for less or for more."""
 
 
@@ -84,6 +84,10 @@ def plan(
         tasks.append(_task(dice, f"t{number}"))
         steps.append(Step(at, "submit", {"task": number}))
     if not calm:
+        long = random.Random(f"long {seed}")
+        for at in _moments(long, seconds, 6.0, first=1.0):
+            steps.append(Step(at, "submit", {"task": len(tasks)}))
+            tasks.append(_long_task(long, f"t{len(tasks)}"))
         # Every other thousand of seeds is a storm, in which nothing recovers before the next blow.
         for at in _moments(dice, seconds, 1.0 if seed // 1000 % 2 else 2.5, first=3.0):
             steps += _harm(dice, at, nodes, small_disk)
@@ -141,6 +145,12 @@ def _task(dice: random.Random, name: str) -> TaskPlan:
     if kind == "resumed":
         return TaskPlan(name, _jobs(dice, 4, 8), retries=2, resume=True, queue=queue)
     return TaskPlan(name, _jobs(dice, 8, 16), retries=2, queue=queue)
+
+
+def _long_task(dice: random.Random, name: str) -> TaskPlan:
+    """Give a task whose jobs outlast the lease of a keeper that is stopped, and are begun again beside it."""
+    seconds = (LEASE * dice.uniform(2.2, 3.0) for _ in range(dice.randint(1, 2)))
+    return TaskPlan(name, tuple(JobPlan(round(s, 2)) for s in seconds), retries=1)
 
 
 def _jobs(
