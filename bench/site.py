@@ -112,7 +112,7 @@ class Site:
                 if process.poll() is not None:
                     break
                 time.sleep(0.1)
-        said = (self.folder / f"pilot-{node}.log").read_text(errors="replace")
+        said = (self.folder / f"pilot-{node}.log").read_text(errors="replace")[-2000:]
         raise Failed(f"the pilot of {node} did not come online:\n{said}")
 
     def keeper(self, agent: int) -> int:

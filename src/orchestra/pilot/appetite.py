@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from orchestra.domain.models import AttemptKey
 from orchestra.domain.states import Queue
 from orchestra.pilot import slots
 from orchestra.pilot.state import Held, PilotState
@@ -15,6 +16,10 @@ AT_MOST = 64
 """Jobs in one claim."""
 QUICK_SECONDS = 1.0
 """Tasks whose jobs take less are claimed ahead, about this many seconds of work."""
+
+READY_AT_MOST = 16
+READY_SECONDS = 0.1
+"""So many seconds of work are made ready before there are slots for it."""
 
 
 @dataclass(slots=True)
@@ -74,6 +79,24 @@ class Appetite:
         if task is None or not self.is_quick(task):
             return 0
         return min(AT_MOST, round(offered * QUICK_SECONDS / max(self.typical[task], 0.001)))
+
+
+def to_prepare(
+    state: PilotState, appetite: Appetite, under_way: Container[AttemptKey]
+) -> list[Held]:
+    """Give waiting attempts of a quick task that are to be made ready before there are slots for them, some at a time.
+
+    Of the cpu queue alone: what a GPU job is given is known only when devices come free.
+    """
+    waiting = state.waiting(Queue.CPU)
+    if not waiting or not appetite.is_quick(task := waiting[0].key.task_id):
+        return []
+    slots_ahead = (
+        slots.offered(state, Queue.CPU) * READY_SECONDS / max(appetite.typical[task], 0.001)
+    )
+    first = waiting[: min(READY_AT_MOST, max(1, round(slots_ahead)))]
+    missing = [held for held in first if held.ready is None and held.key not in under_way]
+    return missing if len(missing) * 2 >= len(first) else []
 
 
 def wanted(state: PilotState, appetite: Appetite) -> dict[Queue, int]:

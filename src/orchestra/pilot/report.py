@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import os
 import signal
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -28,7 +29,7 @@ from orchestra.services import work
 log = logging.getLogger(__name__)
 
 BATCH = 64
-LINGER = 0.02
+LINGER = 0.1
 """Seconds for which an outcome waits for others while jobs run."""
 ANNOUNCE_AFTER = 0.05
 """Seconds after which a start is reported; jobs that are over sooner are reported once."""
@@ -185,6 +186,8 @@ class Reporter:
     def add(self, held: Held, outcome: Outcome, ended_at: float | None = None) -> None:
         """Take in how an attempt ended; without `ended_at`, just now."""
         held.phase = Phase.REPORTING
+        if ready := held.take_ready():
+            os.close(ready.log)
         if not any(self._waiting.values()):
             self._oldest = monotonic()
         queue = self._waiting.setdefault(held.keeper, deque())
@@ -205,7 +208,7 @@ class Reporter:
         if not count or self._reporting:
             return float("inf")
         due = max(self._oldest + LINGER, self._not_before)
-        hurry = count >= BATCH or not self.desk.state.busy
+        hurry = count >= BATCH or self.desk.state.at_rest
         if now < (self._not_before if hurry else due):
             return due
         keeper = next(keeper for keeper, queue in self._waiting.items() if queue)

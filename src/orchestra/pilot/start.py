@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import PurePosixPath
@@ -14,25 +15,18 @@ from orchestra.domain.command import Template, parse
 from orchestra.domain.errors import OrchestraError, VolumeError
 from orchestra.domain.models import AttemptKey, Grant, JobPaths, Outcome, TaskSpec
 from orchestra.domain.states import Cause, Queue
-from orchestra.pilot import folders, slots
+from orchestra.pilot import appetite, folders, slots
 from orchestra.pilot.desk import Desk, Kit
 from orchestra.pilot.link import NOTE_BYTES
 from orchestra.pilot.report import Reporter, plain_text
-from orchestra.pilot.state import Held, Note, Phase
+from orchestra.pilot.state import Held, Note, Phase, Ready
 from orchestra.runtimes import Bind, RuntimeJob, choose
 from orchestra.runtimes.environment import JobValues, environment
 
+log = logging.getLogger(__name__)
+
 UNFIT_PAUSE = 5.0
 FAILED_PAUSE = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """All that a keeper needs; `log` is an open descriptor."""
-
-    argv: tuple[str, ...]
-    environment: Mapping[str, str]
-    log: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +50,26 @@ def prepare(kit: Kit, task: TaskSpec, grant: Grant, note: Note) -> Ready | Unrea
         return Unready(Cause.VOLUME, str(error))
     except (OrchestraError, ValueError) as error:
         return Unready(Cause.NO_START, f"not started: {error}")
+
+
+Result = Ready | Unready | Exception
+"""What came of making an attempt ready; an exception is a trouble that nobody thought of."""
+
+
+def prepare_all(kit: Kit, batch: Sequence[Held]) -> list[Result]:
+    """Make attempts of one task ready, in order. Runs in an I/O thread; raises nothing."""
+    return [_prepare(kit, held) for held in batch]
+
+
+def _prepare(kit: Kit, held: Held) -> Result:
+    assert held.task
+    assert held.grant
+    try:
+        return prepare(kit, held.task, held.grant, held.note)
+    except Exception as error:
+        # What is known to go wrong has become a value already. The others of the batch may be ready.
+        log.exception("job %s could not be made ready", held.key)
+        return error
 
 
 def _ready(kit: Kit, task: TaskSpec, grant: Grant, note: Note, paths: JobPaths) -> Ready | Unready:
@@ -128,8 +142,9 @@ class Starter:
         self._return_unfit()
         for held, devices in slots.startable(self.desk.state):
             port = self.desk.keepers.ports.get(held.keeper)
-            if port and port.link and held.grant and held.task:
-                self._begin(held, held.task, held.grant, devices)
+            if port and port.link:
+                self._begin(held, devices)
+        self._prepare(appetite.to_prepare(self.desk.state, self.desk.appetite, self._begun))
         first = min((began for began, _ in self._begun.values()), default=float("inf"))
         return first + self.desk.kit.stall_after
 
@@ -140,6 +155,8 @@ class Starter:
                 break  # they are in order
             del self._begun[key]
             self.desk.stalled[key] = key.task_id
+            if held.phase is Phase.REPORTING:
+                continue  # handed back already
             volume = held.task.volume if held.task else held.note.task_folder
             why = f"a file system does not answer, probably the volume {volume}"
             self.desk.troubles[f"stalled {key.task_id}"] = f"task {key.task_id} cannot start: {why}"
@@ -169,27 +186,48 @@ class Starter:
             if slots.offered(state, queue):
                 self.desk.pause_claims(UNFIT_PAUSE, why)
 
-    def _begin(self, held: Held, task: TaskSpec, grant: Grant, devices: str | None) -> None:
+    def _begin(self, held: Held, devices: str | None) -> None:
+        """Give an attempt its slots; it starts as soon as it is ready."""
         held.phase = Phase.PREPARING
-        self._begun[held.key] = monotonic(), held
-        held.note = replace(held.note, devices=devices)
-        self.desk.workers.submit(
-            partial(prepare, self.desk.kit, task, grant, held.note),
-            partial(self._prepared, held),
-            partial(self._failed, held),
-            lane=task.id,
-        )
+        if ready := held.take_ready():
+            self._finish(held, ready)
+        elif held.key not in self._begun:
+            held.note = replace(held.note, devices=devices)
+            self._prepare([held])
 
-    def _failed(self, held: Held, error: Exception) -> None:
-        if not self._came_back(held):
-            return
-        self._reporter.give_back(held, plain_text(f"not started: {error!r}") or "")
-        self.desk.pause_claims(FAILED_PAUSE, f"cannot start jobs: {error!r}")
+    def _prepare(self, batch: Sequence[Held]) -> None:
+        """Have attempts made ready, those of one task by one I/O thread."""
+        now = monotonic()
+        errands: dict[int, list[Held]] = {}
+        for held in batch:
+            self._begun[held.key] = now, held
+            errands.setdefault(held.key.task_id, []).append(held)
+        for task, members in errands.items():
+            self.desk.workers.submit(
+                partial(prepare_all, self.desk.kit, members),
+                partial(self._prepared, members),
+                partial(self._failed, members),
+                lane=task,
+            )
 
-    def _prepared(self, held: Held, result: Ready | Unready) -> None:
-        if not self._came_back(held):
-            if isinstance(result, Ready):
+    def _failed(self, batch: Sequence[Held], error: Exception) -> None:
+        self._prepared(batch, [error] * len(batch))
+
+    def _prepared(self, batch: Sequence[Held], results: Sequence[Result]) -> None:
+        for held, result in zip(batch, results, strict=True):
+            # Meanwhile it may have been handed back: because it stalled, or was to be ended.
+            wanted = self._came_back(held) and held.phase is not Phase.REPORTING
+            if wanted and held.phase is Phase.WAITING and isinstance(result, Ready):
+                held.ready = result
+            elif wanted:
+                self._finish(held, result)
+            elif isinstance(result, Ready):
                 os.close(result.log)
+
+    def _finish(self, held: Held, result: Result) -> None:
+        if isinstance(result, Exception):
+            self._reporter.give_back(held, plain_text(f"not started: {result!r}") or "")
+            self.desk.pause_claims(FAILED_PAUSE, f"cannot start jobs: {result!r}")
         elif isinstance(result, Unready):
             reason = plain_text(result.reason)
             self._reporter.add(held, Outcome(held.key, result.cause, reason=reason))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -77,11 +77,21 @@ class Note:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """All that a keeper needs to start an attempt; `log` is an open descriptor."""
+
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+    log: int
+
+
 @dataclass(slots=True)
 class Held:
     """An attempt that this node holds.
 
     Args:
+        ready: it was made ready before there was a slot for it.
         began: when its process started, by CLOCK_BOOTTIME; None as long as the keeper has not said so.
         announced: the database was told that it started.
         end_reason: why it is to be ended, once that is wanted.
@@ -94,10 +104,16 @@ class Held:
     phase: Phase
     grant: Grant | None = None
     task: TaskSpec | None = None
+    ready: Ready | None = None
     began: float | None = None
     announced: bool = False
     end_reason: str | None = None
     stopped: bool = False
+
+    def take_ready(self) -> Ready | None:
+        """Give what was made ready, once: whoever takes it closes the log."""
+        ready, self.ready = self.ready, None
+        return ready
 
     @property
     def devices(self) -> tuple[str, ...]:
@@ -145,6 +161,11 @@ class PilotState:
         return [
             held for held in self.held.values() if held.phase is running or held.phase is preparing
         ]
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing runs, and nothing waits to run."""
+        return all(held.phase in (Phase.EXAMINING, Phase.REPORTING) for held in self.held.values())
 
     @property
     def busy(self) -> bool:

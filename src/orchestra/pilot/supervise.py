@@ -3,65 +3,20 @@
 from __future__ import annotations
 
 import logging
-import re
-from dataclasses import replace
 from functools import partial
-from pathlib import Path, PurePosixPath
 
-from orchestra.domain.endings import in_words
-from orchestra.domain.errors import VolumeError
-from orchestra.domain.models import AttemptKey, JobPaths, Outcome
+from orchestra.domain.models import AttemptKey, Outcome
 from orchestra.domain.states import Cause
-from orchestra.pilot import folders, leftovers, link, logs
+from orchestra.pilot import leftovers, link
 from orchestra.pilot.desk import Desk
+from orchestra.pilot.examine import Examiner, examine
 from orchestra.pilot.keepers import Port
-from orchestra.pilot.report import Reporter, outcome_of, outcome_of_refusal, plain_text
+from orchestra.pilot.report import Reporter, outcome_of, outcome_of_refusal
 from orchestra.pilot.state import Held, Note, Phase
 
 log = logging.getLogger(__name__)
 
 REFUSED_PAUSE = 5.0
-_GPU_WAS_FULL = re.compile(
-    rb"CUDA out of memory|CUDA_ERROR_OUT_OF_MEMORY|cudaErrorMemoryAllocation|HIP out of memory"
-    rb"|RESOURCE_EXHAUSTED[^\n]*allocat|CUBLAS_STATUS_ALLOC_FAILED"
-)
-
-
-def examine(outcome: Outcome, note: Note, log_limit: int = 0) -> Outcome:
-    """Look at what an attempt left: its "complete" file, its log; have the link point at a success. An I/O thread's.
-
-    A log of more than `log_limit` bytes is cut, unless that is 0.
-    """
-    paths = JobPaths(PurePosixPath(note.task_folder), outcome.key.ordinal)
-    folder = Path(paths.attempt(note.folder_number))
-    cause, reason = outcome.cause, outcome.reason
-    wanted = note.complete_file if outcome.succeeded else None
-    if wanted and not folders.has_file(folder, wanted):
-        cause = Cause.NOT_COMPLETE
-        reason = plain_text(f"exit status 0, but {wanted} is missing in {folder}")
-    success = outcome.succeeded and cause is Cause.EXIT
-    if success:
-        _link(paths, note.folder_number)
-    limit = logs.TAIL_OF_SUCCESS if success else logs.TAIL_OF_FAILURE
-    size, end = logs.tail(Path(paths.log(note.folder_number)), limit)
-    if size and size > log_limit > 0:
-        logs.cut(Path(paths.log(note.folder_number)), log_limit)
-    if cause in (Cause.EXIT, Cause.SIGNAL) and not success and says_gpu_was_full(end):
-        cause = Cause.GPU_OUT_OF_MEMORY
-        reason = in_words(cause, outcome.exit_status, outcome.signal)
-    return replace(outcome, cause=cause, reason=reason, log_bytes=size, log_tail=end)
-
-
-def says_gpu_was_full(log: bytes | None) -> bool:
-    """Whether the end of a log tells of a GPU without memory, in the words of PyTorch, CUDA, JAX or TensorFlow."""
-    return bool(log and _GPU_WAS_FULL.search(log))
-
-
-def _link(paths: JobPaths, folder_number: int) -> None:
-    try:
-        folders.point_link(paths, folder_number)
-    except VolumeError as error:
-        log.warning("%s", error)  # the results are in the attempt's folder all the same
 
 
 def _lay_to_rest(started: link.Started | None, outcome: Outcome, note: Note) -> Outcome:
@@ -77,6 +32,7 @@ class Supervisor:
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
         self.reporter = Reporter(desk, self.end)
+        self._examiner = Examiner(desk, self.reporter)
         self.renew_wanted = False
 
     def tick(self, now: float) -> float:
@@ -87,16 +43,15 @@ class Supervisor:
             elif not port.dead and now >= port.again_at and self.desk.keepers.reconnect(port):
                 self.meet(port)
         self._bury()
-        return min(
-            (p.again_at for p in self.desk.keepers.ports.values() if not p.link and not p.dead),
-            default=float("inf"),
-        )
+        lost = (p.again_at for p in self.desk.keepers.ports.values() if not p.link and not p.dead)
+        return min([self._examiner.tick(now), *lost])
 
     def meet(self, port: Port) -> None:
         """Compare what a keeper says in its hello with what this agent holds."""
         hello, state = port.hello, self.desk.state
         for ended in hello.outcomes:
             self._on_ended(port, ended)
+        self._examiner.flush()
         if port.dead:
             self._on_death(port)
             return
@@ -173,18 +128,11 @@ class Supervisor:
         held = self._held(port, ended)
         if held.phase in (Phase.EXAMINING, Phase.REPORTING):
             return
-        held.phase = Phase.EXAMINING
         if ended.cause is Cause.EXIT and ended.exit_status == 0:
             self.desk.appetite.measure(ended.key.task_id, ended.seconds)
         same_boot = port.hello.boot_id == self.desk.boot_id
         ended_at = ended.boottime if same_boot else None
-        outcome = outcome_of(ended, held)
-        self.desk.workers.submit(
-            partial(examine, outcome, held.note, self.desk.kit.log_limit),
-            lambda examined: self.reporter.add(held, examined, ended_at),
-            lambda _: self.reporter.add(held, outcome, ended_at),
-            lane=held.key.task_id,
-        )
+        self._examiner.add(held, outcome_of(ended, held), ended_at)
 
     def _held(self, port: Port, event: link.Started | link.Ended) -> Held:
         held = self.desk.state.held.get(event.key)

@@ -1,0 +1,137 @@
+"""What attempts left: their logs, their "complete" files; the links that people follow to their results."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path, PurePosixPath
+from time import monotonic
+
+from orchestra.domain.endings import in_words
+from orchestra.domain.errors import VolumeError
+from orchestra.domain.models import JobPaths, Outcome
+from orchestra.domain.states import Cause
+from orchestra.pilot import folders, logs
+from orchestra.pilot.desk import Desk
+from orchestra.pilot.report import Reporter, plain_text
+from orchestra.pilot.state import Held, Note, Phase
+
+log = logging.getLogger(__name__)
+
+AT_MOST = 32
+"""Attempts that one I/O thread looks at."""
+LINGER = 0.02
+"""Seconds for which an attempt that has ended waits for others to be looked at with it."""
+_GPU_WAS_FULL = re.compile(
+    rb"CUDA out of memory|CUDA_ERROR_OUT_OF_MEMORY|cudaErrorMemoryAllocation|HIP out of memory"
+    rb"|RESOURCE_EXHAUSTED[^\n]*allocat|CUBLAS_STATUS_ALLOC_FAILED"
+)
+
+
+def examine(outcome: Outcome, note: Note, log_limit: int = 0) -> Outcome:
+    """Look at what an attempt left: its "complete" file, its log; have the link point at a success. An I/O thread's.
+
+    A log of more than `log_limit` bytes is cut, unless that is 0.
+    """
+    paths = JobPaths(PurePosixPath(note.task_folder), outcome.key.ordinal)
+    folder = Path(paths.attempt(note.folder_number))
+    cause, reason = outcome.cause, outcome.reason
+    wanted = note.complete_file if outcome.succeeded else None
+    if wanted and not folders.has_file(folder, wanted):
+        cause = Cause.NOT_COMPLETE
+        reason = plain_text(f"exit status 0, but {wanted} is missing in {folder}")
+    success = outcome.succeeded and cause is Cause.EXIT
+    if success:
+        _link(paths, note.folder_number)
+    limit = logs.TAIL_OF_SUCCESS if success else logs.TAIL_OF_FAILURE
+    size, end = logs.tail(Path(paths.log(note.folder_number)), limit)
+    if size and size > log_limit > 0:
+        logs.cut(Path(paths.log(note.folder_number)), log_limit)
+    if cause in (Cause.EXIT, Cause.SIGNAL) and not success and says_gpu_was_full(end):
+        cause = Cause.GPU_OUT_OF_MEMORY
+        reason = in_words(cause, outcome.exit_status, outcome.signal)
+    return replace(outcome, cause=cause, reason=reason, log_bytes=size, log_tail=end)
+
+
+def says_gpu_was_full(log: bytes | None) -> bool:
+    """Whether the end of a log tells of a GPU without memory, in the words of PyTorch, CUDA, JAX or TensorFlow."""
+    return bool(log and _GPU_WAS_FULL.search(log))
+
+
+def _link(paths: JobPaths, folder_number: int) -> None:
+    try:
+        folders.point_link(paths, folder_number)
+    except VolumeError as error:
+        log.warning("%s", error)  # the results are in the attempt's folder all the same
+
+
+def examine_all(batch: Sequence[tuple[Outcome, Note]], log_limit: int = 0) -> list[Outcome]:
+    """Look at what attempts of one task left, in order. An I/O thread's; raises nothing."""
+    return [_examine_safely(outcome, note, log_limit) for outcome, note in batch]
+
+
+def _examine_safely(outcome: Outcome, note: Note, log_limit: int) -> Outcome:
+    try:
+        return examine(outcome, note, log_limit)
+    except Exception:
+        # However it left its folder, how it ended is known.
+        log.exception("the folder of job %s could not be looked at", outcome.key)
+        return outcome
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """An attempt whose processes have ended, when (by CLOCK_BOOTTIME, None for just now), and when that was heard."""
+
+    held: Held
+    outcome: Outcome
+    ended_at: float | None
+    heard_at: float
+
+
+class Examiner:
+    """Has attempts looked at that have ended, those that end about the same time together."""
+
+    def __init__(self, desk: Desk, reporter: Reporter) -> None:
+        self.desk, self._reporter = desk, reporter
+        self._ended: list[_Ended] = []
+
+    def add(self, held: Held, outcome: Outcome, ended_at: float | None) -> None:
+        """Take in that an attempt has ended."""
+        held.phase = Phase.EXAMINING
+        self._ended.append(_Ended(held, outcome, ended_at, monotonic()))
+
+    def tick(self, now: float) -> float:
+        """Begin to look at what is due; gives when to be called again."""
+        if not self._ended:
+            return float("inf")
+        due = self._ended[0].heard_at + LINGER
+        if now < due and len(self._ended) < AT_MOST and not self.desk.state.at_rest:
+            return due
+        self.flush()
+        return float("inf")
+
+    def flush(self) -> None:
+        """Begin to look at all of it."""
+        errands: dict[int, list[_Ended]] = {}
+        for ended in self._ended:
+            errands.setdefault(ended.held.key.task_id, []).append(ended)
+        self._ended = []
+        for task, batch in errands.items():
+            pairs = [(ended.outcome, ended.held.note) for ended in batch]
+            self.desk.workers.submit(
+                partial(examine_all, pairs, self.desk.kit.log_limit),
+                partial(self._examined, batch),
+                partial(self._unexamined, batch),
+                lane=task,
+            )
+
+    def _examined(self, batch: Sequence[_Ended], outcomes: Sequence[Outcome]) -> None:
+        for ended, outcome in zip(batch, outcomes, strict=True):
+            self._reporter.add(ended.held, outcome, ended.ended_at)
+
+    def _unexamined(self, batch: Sequence[_Ended], _: Exception) -> None:
+        self._examined(batch, [ended.outcome for ended in batch])

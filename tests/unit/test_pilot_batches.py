@@ -1,0 +1,150 @@
+"""What is made ready ahead of its slots, and what is looked at together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from time import monotonic
+from types import SimpleNamespace
+from typing import Any, cast
+from uuid import UUID, uuid4
+
+import pytest
+
+from orchestra.domain.models import AttemptKey, Outcome
+from orchestra.domain.states import Cause, Queue
+from orchestra.pilot import appetite, examine
+from orchestra.pilot.appetite import Appetite
+from orchestra.pilot.desk import Desk
+from orchestra.pilot.examine import Examiner
+from orchestra.pilot.report import Reporter
+from orchestra.pilot.state import Held, Note, Phase, PilotState, Ready
+
+KEEPER = UUID(int=1)
+
+
+def held(
+    ordinal: int, phase: Phase = Phase.WAITING, *, task: int = 0, queue: Queue = Queue.CPU
+) -> Held:
+    note = Note(queue, 1, "/v/t", 1, None, None, None, 30.0)
+    return Held(AttemptKey(task, ordinal, 1, uuid4()), KEEPER, note, phase)
+
+
+def state(*attempts: Held, cpu: int = 2) -> PilotState:
+    found = PilotState({Queue.CPU: cpu, Queue.GPU: 0})
+    for attempt in attempts:
+        found.add(attempt)
+    return found
+
+
+def some_log() -> int:
+    return os.open(os.devnull, os.O_WRONLY)
+
+
+def ordinals(attempts: Sequence[Held]) -> list[int]:
+    return [attempt.key.ordinal for attempt in attempts]
+
+
+# Ahead
+
+
+@pytest.mark.parametrize(("seconds", "ahead"), [(0.001, 16), (0.05, 4), (0.9, 1), (1.5, 0)])
+def test_about_a_tenth_of_a_second_of_work_is_made_ready(seconds: float, ahead: int) -> None:
+    found = state(*(held(n) for n in range(40)))
+    known = Appetite(typical={0: seconds})
+    assert ordinals(appetite.to_prepare(found, known, ())) == list(range(ahead))
+
+
+def test_nothing_is_made_ready_of_a_task_that_nobody_knows() -> None:
+    assert appetite.to_prepare(state(held(1)), Appetite(), ()) == []
+
+
+def test_gpu_jobs_are_not_made_ready_before_they_have_their_devices() -> None:
+    found = state(held(1, queue=Queue.GPU))
+    assert appetite.to_prepare(found, Appetite(typical={0: 0.001}), ()) == []
+
+
+def test_attempts_are_made_ready_some_at_a_time() -> None:
+    attempts = [held(n) for n in range(16)]
+    found, known = state(*attempts), Appetite(typical={0: 0.001})
+    for attempt in attempts[:8]:
+        attempt.ready = Ready((), {}, some_log())
+    under_way = {attempts[8].key}
+    assert appetite.to_prepare(found, known, under_way) == []
+    os.close(cast(Ready, attempts[0].take_ready()).log)
+    assert ordinals(appetite.to_prepare(found, known, under_way)) == [0, *range(9, 16)]
+    for attempt in attempts[1:8]:
+        os.close(cast(Ready, attempt.take_ready()).log)
+
+
+# Together
+
+
+class Office:
+    """Reports and errands, written down instead of carried out."""
+
+    def __init__(self, *attempts: Held) -> None:
+        self.errands: list[tuple[int, Callable[[], Any], Callable[[Any], None]]] = []
+        self.desk = cast(
+            Desk,
+            SimpleNamespace(state=state(*attempts), workers=self, kit=SimpleNamespace(log_limit=0)),
+        )
+        self.reporter = Reporter(self.desk, lambda *_: None)
+        self.examiner = Examiner(self.desk, self.reporter)
+
+    def submit(
+        self, work: Callable[[], Any], then: Callable[[Any], None], _: object, *, lane: int
+    ) -> None:
+        self.errands.append((lane, work, then))
+
+    def end(self, attempt: Held) -> None:
+        self.examiner.add(attempt, Outcome(attempt.key, Cause.EXIT, exit_status=0), None)
+
+
+def test_what_ends_while_others_run_is_looked_at_together() -> None:
+    attempts = [held(n, Phase.RUNNING) for n in range(3)]
+    office = Office(*attempts)
+    for attempt in attempts[:2]:
+        office.end(attempt)
+    now = monotonic()
+    assert now < office.examiner.tick(now) <= now + examine.LINGER
+    assert office.errands == []
+    assert office.examiner.tick(now + examine.LINGER) == float("inf")
+    assert len(office.errands) == 1
+
+
+def test_what_ends_last_is_looked_at_at_once() -> None:
+    attempts = [held(0, Phase.RUNNING), held(1, task=7)]
+    office = Office(*attempts)
+    office.end(attempts[0])
+    office.end(attempts[1])
+    office.examiner.tick(monotonic())
+    assert [lane for lane, _, _ in office.errands] == [0, 7]
+
+
+def test_how_an_attempt_ended_is_known_whatever_its_folder_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(outcome: Outcome, note: Note, log_limit: int) -> Outcome:
+        raise RuntimeError(outcome.key)
+
+    monkeypatch.setattr(examine, "examine", broken)
+    attempt = held(0, Phase.RUNNING)
+    office = Office(attempt)
+    office.end(attempt)
+    office.examiner.tick(monotonic())
+    (_, work, then), *_ = office.errands
+    then(work())
+    assert attempt.phase is Phase.REPORTING
+
+
+def test_a_log_that_was_opened_ahead_is_closed_when_the_job_is_handed_back(tmp_path: Path) -> None:
+    attempt = held(0)
+    office = Office(attempt)
+    log = some_log()
+    attempt.ready = Ready((), {}, log)
+    office.reporter.give_back(attempt, "its pilot is leaving")
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(log)
+    assert attempt.ready is None
