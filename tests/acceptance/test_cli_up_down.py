@@ -164,6 +164,8 @@ def test_a_database_that_is_killed_comes_back_a_stopped_one_does_not(newcomer: M
     log = next(Path(newcomer.env["MAESTRO_STATE_DIR"]).rglob("agent.log"))
     wait_until(lambda: "the embedded database was stopped" in log.read_text(), 30)
     assert not embedded.status(data).running
+    os.kill(pilot, signal.SIGTERM)
+    wait_until(lambda: not _lives(pilot))
 
 
 def test_up_with_a_server(maestro: Maestro, tcp_database_url: str) -> None:
