@@ -99,6 +99,7 @@ class Database:
     folder: Path
     port: int = field(default_factory=lambda: _free_port())
     url: str = ""
+    _suspended: set[int] = field(default_factory=set)
 
     def start(self) -> None:
         """Start it, however it ended before; wait until it answers."""
@@ -149,9 +150,16 @@ class Database:
         if children:
             self._send(children[int(pick * len(children))], signal.SIGKILL)
 
-    def send_all(self, number: signal.Signals) -> None:
+    def suspend(self) -> None:
         for pid in self.pids():
-            self._send(pid, number)
+            self._suspended.add(pid)
+            self._send(pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let go on what was suspended, also where its postmaster has died meanwhile."""
+        for pid in tuple(self._suspended):  # another thread may add to it
+            self._send(pid, signal.SIGCONT)
+        self._suspended.clear()
 
     @staticmethod
     def _send(pid: int, number: signal.Signals) -> None:
@@ -196,7 +204,7 @@ class Database:
         return self.folder / "kept"
 
     def _stop_now(self) -> None:
-        self.send_all(signal.SIGCONT)
+        self.resume()
         embedded.stop(self.folder / "data", mode="immediate")
 
     def stop(self) -> None:

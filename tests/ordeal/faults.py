@@ -187,8 +187,8 @@ class Faults:
         self.arena.database.kill_backend(pick)
 
     def _stop_database(self, seconds: float) -> None:
-        self.arena.database.send_all(signal.SIGSTOP)
-        self.later(seconds, lambda: self.arena.database.send_all(signal.SIGCONT))
+        self.arena.database.suspend()
+        self.later(seconds, self.arena.database.resume)
 
     def start_database(self) -> None:
         """Start it beside; may be asked for again and again."""
