@@ -204,7 +204,7 @@ def test_one_job_of_an_ended_task_can_start_over(world: World) -> None:
 def test_a_big_task_moves_in_chunks_and_is_released_in_portions(world: World) -> None:
     jobs = ASSIGNED_AT_MOST + 2 * CHUNK
     task = world.task(jobs=jobs, test_jobs=0)
-    world.conduct(rounds=2)
+    world.conduct()
     assert world.counts(task) == Counts(registered=jobs - CHUNK, assigned=CHUNK)
     world.conduct(rounds=ASSIGNED_AT_MOST // CHUNK + 2)
     assert world.counts(task).assigned < ASSIGNED_AT_MOST + CHUNK

@@ -39,8 +39,7 @@ def _advance_task(conn: psycopg.Connection, transact: Transact, task: moves.Live
     facts = _with_test(conn, task)
     given = decide(facts)
     if given is not None:
-        transact(lambda: _apply(conn, task, given, facts))
-        return given is TaskInput.BEGIN_TEST
+        return transact(lambda: _apply_and_release(conn, task, given, facts))
     wanted = min(refill(facts), CHUNK)
     return wanted > 0 and transact(lambda: _release(conn, task.id, wanted))
 
@@ -49,6 +48,17 @@ def _with_test(conn: psycopg.Connection, task: moves.LiveTask) -> TaskFacts:
     if task.facts.state is not TaskState.TESTING:
         return task.facts
     return replace(task.facts, test=moves.test_facts(conn, task.id, task.test_for))
+
+
+def _apply_and_release(
+    conn: psycopg.Connection, task: moves.LiveTask, given: TaskInput, facts: TaskFacts
+) -> bool:
+    """Apply a step; where work begins by it, hand out the first jobs at once. True when jobs were released."""
+    if not _apply(conn, task, given, facts):
+        return False
+    if given in (TaskInput.BEGIN, TaskInput.TEST_PASSED):
+        return _release(conn, task.id, CHUNK)
+    return given is TaskInput.BEGIN_TEST
 
 
 def _apply(

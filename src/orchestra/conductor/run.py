@@ -129,11 +129,12 @@ class Conductor:
         self._guard_leases()
         tasks = moves.live_tasks(self._conn)
         woken = advance(self._conn, self._transact, tasks)
+        told: set[Queue] = set()
         if tasks:
             tasks = moves.live_tasks(self._conn)
-            self._transact(lambda: self._write_down(tasks, woken))
-        self._notify(woken)
-        purged = self._transact(lambda: moves.purge_deleted(self._conn, PURGE_ROWS))
+            self._transact(lambda: self._write_down(tasks, woken, told))
+        self._notify(woken - told)
+        purged = self._transact(self._purge)
         moving = any(task.facts.intent for task in tasks)
         return 0.0 if moving or purged or woken else BUSY_PAUSE if tasks else RENEW_EVERY
 
@@ -145,10 +146,24 @@ class Conductor:
             self._guard_at = time.monotonic() + LEASES_EVERY
             leases.guard(self._conn, self._transact, margin=self._margin)
 
-    def _write_down(self, tasks: list[moves.LiveTask], woken: set[Queue]) -> bool:
+    def _purge(self) -> bool:
+        leader.do_not_wait_for_disk(self._conn)
+        return moves.purge_deleted(self._conn, PURGE_ROWS)
+
+    def _write_down(self, tasks: list[moves.LiveTask], woken: set[Queue], told: set[Queue]) -> bool:
+        """Write what follows from the state of all tasks: their order, above all.
+
+        Pilots are woken with it where that may be now; adds to `woken` where work has appeared, to `told` where they
+        were.
+        """
+        leader.do_not_wait_for_disk(self._conn)
         woken |= order.rerank(self._conn, tasks)
         woken |= attempts.end_back_off(self._conn, CHUNK)
         estimates.learn(self._conn, tasks)
+        for queue in woken - told:
+            if self._silence_left(queue) <= 0:
+                self._wake(queue)
+                told.add(queue)
         return True
 
     def _hold_term(self) -> bool:
@@ -201,11 +216,16 @@ class Conductor:
     def _notify(self, queues: set[Queue]) -> None:
         """Wake the pilots of a queue, at most once in 50 ms."""
         for queue in queues:
-            wait = self._notified_at.get(queue, 0.0) + NOTIFY_EVERY - time.monotonic()
-            if wait > 0:
+            if (wait := self._silence_left(queue)) > 0:
                 self._stop.wait(wait)
-            moves.wake_workers(self._conn, queue)
-            self._notified_at[queue] = time.monotonic()
+            self._wake(queue)
+
+    def _silence_left(self, queue: Queue) -> float:
+        return self._notified_at.get(queue, 0.0) + NOTIFY_EVERY - time.monotonic()
+
+    def _wake(self, queue: Queue) -> None:
+        moves.wake_workers(self._conn, queue)
+        self._notified_at[queue] = time.monotonic()
 
     def _wait(self, seconds: float) -> None:
         """Sleep until a command has changed something, or for so long."""

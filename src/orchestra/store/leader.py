@@ -72,6 +72,11 @@ def set_limits(conn: psycopg.Connection) -> None:
     conn.execute(SQL.limits)
 
 
+def do_not_wait_for_disk(conn: psycopg.Connection) -> None:
+    """Let this transaction's commit return before it is on disk: what a crash takes back is done again."""
+    conn.execute(SQL.do_not_wait)
+
+
 def free_in(conn: psycopg.Connection) -> float:
     """Give the seconds until the duty is free unless it is renewed; 0 when it is."""
     row = conn.execute(SQL.free_in, {"duty": CONDUCTOR}).fetchone()

@@ -33,6 +33,10 @@ where duty = %(duty)s and term = %(term)s and holder = %(holder)s
 -- term is over.
 select set_config('idle_in_transaction_session_timeout', '2s', false)
 
+-- name: do_not_wait
+-- For a transaction whose loss in a crash would only have it done again: its commit does not wait for the disk.
+select set_config('synchronous_commit', 'off', true)
+
 -- name: free_in
 -- Seconds until the duty is free unless its term is renewed.
 select extract(epoch from expires - now())::float8 from leader where duty = %(duty)s and expires > now()
