@@ -124,6 +124,23 @@ def test_a_task_is_not_done_while_a_job_is_being_retried(world: World) -> None:
     assert world.jobs(task) == [JobState.DONE] * 2
 
 
+def test_a_retried_test_job_goes_back_into_the_test_and_both_moves_are_written_down(
+    world: World,
+) -> None:
+    task = world.task(jobs=3, test_jobs=2)
+    world.conduct()
+    lifecycle.retry_jobs(world.conn, task, [1], by="ana")
+    assert world.jobs(task) == [JobState.ASSIGNED, JobState.ASSIGNED, JobState.REGISTERED]
+    rows = world.conn.execute(
+        "select ordinal, from_state, to_state, jobs from event where task_id = %s order by id desc limit 2",
+        [task],
+    )
+    assert rows.fetchall() == [
+        (None, "registered", "assigned", 1),
+        (1, "assigned", "registered", None),
+    ]
+
+
 def test_long_test_jobs_let_the_rest_loose_by_their_age(world: World) -> None:
     task = world.task(jobs=12, test_jobs=2, test_for=60)
     world.conduct()

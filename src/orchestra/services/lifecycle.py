@@ -188,8 +188,20 @@ def retry_jobs(
             moves.begin_run(conn, task, bypass=False)
             moves.move_task(conn, task, locked.state, step.state)
             moves.add_task_event(conn, task, before=locked.state, after=step.state, who=by, why=why)
-        moves.retry_chosen_jobs(conn, task, ordinals, testing=step.state is TaskState.TESTING)
+        testing = step.state is TaskState.TESTING
+        readmitted = moves.retry_chosen_jobs(conn, task, ordinals, testing=testing)
         _note_jobs(conn, locked, jobs, JobInput.RETRY, by, why)
+        if readmitted:
+            moves.add_task_event(
+                conn,
+                task,
+                before=JobState.REGISTERED,
+                after=JobState.ASSIGNED,
+                jobs=readmitted,
+                who=by,
+                why=why,
+                kind="release",
+            )
         moves.wake(conn, CONDUCTOR)
         return len(jobs)
 

@@ -183,11 +183,10 @@ def lock_jobs(conn: psycopg.Connection, task: int, ordinals: Sequence[int]) -> l
 
 def retry_chosen_jobs(
     conn: psycopg.Connection, task: int, ordinals: Sequence[int], *, testing: bool
-) -> None:
-    """Start jobs over, first in line; `testing` says that the task's test is under way."""
+) -> int:
+    """Start jobs over, first in line; gives how many went back into the test, if it is under way (`testing`)."""
     conn.execute(SQL.retry_chosen_jobs, {"task": task, "ordinals": list(ordinals)})
-    if testing:
-        conn.execute(SQL.readmit_test_jobs, {"task": task})
+    return conn.execute(SQL.readmit_test_jobs, {"task": task}).rowcount if testing else 0
 
 
 def kill_chosen_jobs(conn: psycopg.Connection, task: int, ordinals: Sequence[int]) -> None:
