@@ -88,6 +88,7 @@ def plan(
         for at in _moments(long, seconds, 6.0, first=1.0):
             steps.append(Step(at, "submit", {"task": len(tasks)}))
             tasks.append(_long_task(long, f"t{len(tasks)}"))
+        steps += [_zombie(long, at, nodes) for at in _moments(long, seconds, 12.0, first=6.0)]
         # Every other thousand of seeds is a storm, in which nothing recovers before the next blow.
         for at in _moments(dice, seconds, 1.0 if seed // 1000 % 2 else 2.5, first=3.0):
             steps += _harm(dice, at, nodes, small_disk)
@@ -182,6 +183,12 @@ def _harm(dice: random.Random, at: float, nodes: int, small_disk: bool) -> list[
     kind = dice.choices(list(kinds), list(kinds.values()))[0]
     node = dice.randrange(nodes)
     return _HARM[kind](dice, at, node)
+
+
+def _zombie(dice: random.Random, at: float, nodes: int) -> Step:
+    """Stop a whole pilot for so long that its jobs are given to others."""
+    seconds = round(LEASE * dice.uniform(2.6, 3.4), 2)
+    return Step(at, "stop", {"who": "both", "node": dice.randrange(nodes), "seconds": seconds})
 
 
 def _kill(dice: random.Random, at: float, node: int) -> list[Step]:
