@@ -1,6 +1,7 @@
 """What `task list`, `task show` and `job list` read does not grow with the number of jobs.
 
-The database holds one task of 150,000 jobs in all states beside 200 small ones. Plans are read, not timed.
+The database holds 1,000 tasks with 1,000,000 jobs: a large one with jobs in all states, and small ones beside it. Plans
+are read, not timed.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from support.plans import plan
 from support.server import Server
 from support.world import World
 
-JOBS, SMALL_TASKS = 150_000, 200
+SMALL_TASKS = 999
+JOBS = 1_000_000 - 3 * SMALL_TASKS
 TASKS, DATASETS = load("tasks"), load("datasets")
 
 # Done up to 50,000 with a failure here and there; some run, some are assigned, most are registered.
@@ -48,7 +50,8 @@ select 'release', {task}, 'registered', 'assigned', 'orchestra', 5000 from gener
 delete from task_count where task_id = {task};
 insert into task_count (task_id, stripe, done, failed, running, assigned, registered)
 select {task}, s, case when s = 0 then 49950 else 0 end, case when s = 0 then 50 else 0 end,
-    case when s = 0 then 8 else 0 end, case when s = 0 then 29992 else 0 end, case when s = 0 then 70000 else 0 end
+    case when s = 0 then 8 else 0 end, case when s = 0 then 29992 else 0 end,
+    case when s = 0 then {registered} else 0 end
 from generate_series(0, 15) s;
 update task set state = 'RUNNING', rank = id + 1, work_started_at = now();
 """
@@ -56,7 +59,7 @@ update task set state = 'RUNNING', rank = id + 1, work_started_at = now();
 
 @pytest.fixture(scope="module")
 def crowded(database_server: Server) -> Iterator[World]:
-    """One large task, number 0, and 200 small ones; one database for the whole file."""
+    """One large task, number 0, and many small ones; one database for the whole file."""
     name = f"crowded_views_{secrets.token_hex(4)}"  # each of pytest's workers makes its own
     with database_server.clone(name) as url, connect(url, statement_timeout=300) as conn:
         world = World(conn)
@@ -65,7 +68,9 @@ def crowded(database_server: Server) -> Iterator[World]:
         for number in range(SMALL_TASKS):
             world.task(3, name=f"user.ana.small{number}")
         with conn.transaction():
-            fill = _FILL.format(task=task, keeper=pilot.keeper, node=pilot.node)
+            fill = _FILL.format(
+                task=task, keeper=pilot.keeper, node=pilot.node, registered=JOBS - 80_000
+            )
             conn.execute(fill)
         conn.execute("vacuum analyze")
         yield world
