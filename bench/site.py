@@ -156,6 +156,7 @@ def site(below: Path | None = None, settings: Mapping[str, str] = _NONE) -> Iter
         below: where its folder is made; on a local disk.
         settings: of PostgreSQL, beyond those that Orchestra's own database has.
     """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing is left behind
     folder = Path(tempfile.mkdtemp(prefix="orchestra-bench-", dir=below))
     folder.chmod(0o711)  # root's PostgreSQL runs as another account
     data = folder / "data"
