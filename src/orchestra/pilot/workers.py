@@ -38,6 +38,7 @@ class Workers:
         self._busy = Counter[int]()
         self._ready = threading.Condition()
         self._idle = 0
+        self._starting = 0
 
     def submit(
         self,
@@ -53,7 +54,8 @@ class Workers:
         """
         with self._ready:
             self._errands.setdefault(lane, deque()).append((work, then, otherwise))
-            if self._idle < self._waiting():
+            if self._idle + self._starting < self._waiting():
+                self._starting += 1
                 threading.Thread(target=self._run, name="pilot-io", daemon=True).start()
             else:
                 self._ready.notify()
@@ -65,17 +67,19 @@ class Workers:
         )
 
     def _run(self) -> None:
-        while chosen := self._next():
-            lane, errand = chosen
+        done: int | None = None
+        while chosen := self._next(done):
+            done, errand = chosen
             self._do(*errand)
-            with self._ready:
-                self._busy[lane] -= 1
-                if not self._busy[lane]:
-                    del self._busy[lane]
 
-    def _next(self) -> tuple[int, _Errand] | None:
-        """Give an errand of a lane that may have one more thread; None after a while without any."""
+    def _next(self, done: int | None) -> tuple[int, _Errand] | None:
+        """Give an errand of a lane that may have one more thread; None after a while without any.
+
+        `done` is the lane of the thread's last errand. It is given back here, so that at no moment this thread counts
+        neither as busy nor as idle, which would have one more made.
+        """
         with self._ready:
+            self._arrive(done)
             while (lane := self._open_lane()) is None:
                 self._idle += 1
                 woken = self._ready.wait(IDLE_SECONDS)
@@ -88,6 +92,14 @@ class Workers:
                 self._errands[lane] = queue  # at the end: lanes take turns
             self._busy[lane] += 1
             return lane, errand
+
+    def _arrive(self, done: int | None) -> None:
+        if done is None:
+            self._starting -= 1
+            return
+        self._busy[done] -= 1
+        if not self._busy[done]:
+            del self._busy[done]
 
     def _open_lane(self) -> int | None:
         return next((lane for lane in self._errands if self._busy[lane] < AT_MOST), None)
