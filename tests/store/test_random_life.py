@@ -175,8 +175,9 @@ def connections(database_server: Server) -> Iterator[Sequence[psycopg.Connection
         yield found
 
 
+@pytest.mark.timeout(600)
 @settings(
-    max_examples=60,
+    max_examples=40,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
