@@ -6,7 +6,7 @@ import logging
 import shutil
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -165,13 +165,27 @@ class Keepers:
             if link.is_alive(port.folder):
                 log.info("keeper %s: %s", port.id, error)
                 return False
-            if port.retired:
-                log.info("keeper %s has ended", port.id)
-            else:
-                log.error("keeper %s has died", port.id)
-            port.hello, port.dead, port.retired = link.read_spool(port.folder), True, True
-            port.reconciled = False
+            self._read_last_words(port)
         return True
+
+    @staticmethod
+    def _read_last_words(port: Port) -> None:
+        if port.retired:
+            log.info("keeper %s has ended", port.id)
+        else:
+            log.error("keeper %s has died", port.id)
+        port.dead, port.retired, port.reconciled = True, True, False
+        try:
+            port.hello = link.read_spool(port.folder)
+        except link.KeeperError:
+            # Without its folder: another agent of this node, which decided while we were stopped, has told its end.
+            port.hello, port.buried = (
+                replace(port.hello, running=(), outcomes=()),
+                not port.folder.exists(),
+            )
+            log.info(
+                "keeper %s left %s", port.id, "nothing" if port.buried else "an unreadable spool"
+            )
 
     def bury(self, port: Port) -> None:
         """Forget a keeper that has ended, of which nothing is left to report."""

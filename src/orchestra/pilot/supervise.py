@@ -162,7 +162,10 @@ class Supervisor:
         there = {started.key for started in running} | ended
         for held in list(self.desk.state.of_keeper(port.id)):
             if held.key not in there and held.phase in (Phase.WAITING, Phase.RUNNING):
-                self.reporter.give_back(held, "its keeper has died")
+                if port.buried:  # by another agent, which has told what became of it
+                    self.desk.state.drop(held.key)
+                else:
+                    self.reporter.give_back(held, "its keeper has died")
 
     def _not_examined(self, held: Held, outcome: Outcome, _: Exception) -> None:
         self.reporter.add(held, outcome)
