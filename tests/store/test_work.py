@@ -6,15 +6,24 @@ import hashlib
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
+from weakref import WeakValueDictionary
 
 import psycopg
 import pytest
 
 from orchestra.domain.errors import Fenced, NotFound, Refused, SchemaMismatch, Superseded
-from orchestra.domain.models import Counts, KeeperHello, Outcome, Started
+from orchestra.domain.models import (
+    Counts,
+    KeeperHello,
+    Outcome,
+    SharedFiles,
+    Started,
+    TaskSpec,
+)
 from orchestra.domain.states import Cause, JobState, Queue, TaskState
 from orchestra.domain.transitions import TaskInput
 from orchestra.services import jobs, lifecycle, work
+from orchestra.store import attempts
 from orchestra.store.database import connect
 from support.world import Pilot, World
 
@@ -50,6 +59,28 @@ def test_a_claim_takes_jobs_in_order_and_says_all_that_a_pilot_needs(
     assert (grant.key.number, grant.folder_number, grant.done_attempt) == (1, 1, None)
     assert len(pilot.claim(cpu=9)) == 3
     assert pilot.claim(cpu=9) == ()
+
+
+def test_tasks_that_read_the_same_large_data_set_share_its_files(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempts, "FILES_AT_ONCE", 2)
+    first, second = world.task(1, test_jobs=0), world.task(1, "user.ana.second", test_jobs=0)
+    large = world.dataset_version(5, "/data/images")
+    world.conn.execute("update task_input set version_id = %s", [large])
+    world.conduct(rounds=2)
+    pilot, versions = world.pilot(), WeakValueDictionary[int, SharedFiles]()
+    specs: dict[int, TaskSpec] = {}
+    for request in (1, 2):
+        free = {Queue.CPU: 1}
+        specs |= work.claim(
+            world.conn, pilot.agent, pilot.keeper, request, free, specs, versions=versions
+        ).tasks
+    paths = [f"/data/images/config.{n}.json" for n in range(5)]
+    assert [file.path for file in specs[first].shared_files] == paths
+    assert specs[first].shared[0] is specs[second].shared[0]
+    specs.clear()
+    assert not versions
 
 
 def test_an_attempt_keeps_the_hash_of_its_config(world: World, running: int) -> None:

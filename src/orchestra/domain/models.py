@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import PurePosixPath
@@ -311,12 +311,25 @@ class InputFile:
     entry: ManifestEntry
 
 
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class SharedFiles:
+    """The files of one version of a data set, as they were registered. Tasks that read the same one share it."""
+
+    root: str
+    is_folder: bool
+    entries: tuple[ManifestEntry, ...]
+
+    def __iter__(self) -> Iterator[InputFile]:
+        for entry in self.entries:
+            yield InputFile(f"{self.root}/{entry.path}" if self.is_folder else self.root, entry)
+
+
 @dataclass(frozen=True, slots=True)
 class TaskSpec:
     """What the jobs of a task have in common, as a pilot needs it.
 
-    `inputs` gives each tag but %IN and %OUT the path that stands for it; `shared_files` are the files behind
-    them that are checked before a start. `generation` changes when any of it does.
+    `inputs` gives each tag but %IN and %OUT the path that stands for it; `shared` are the files behind them, which are
+    checked before a start.
     """
 
     id: int
@@ -330,12 +343,16 @@ class TaskSpec:
     complete_file: str | None
     env: Mapping[str, str]
     inputs: Mapping[str, str]
-    shared_files: tuple[InputFile, ...]
+    shared: tuple[SharedFiles, ...]
     resources: Resources
     timeout: float | None
     grace: float
     resume: bool
     typical_seconds: float | None
+
+    @property
+    def shared_files(self) -> Iterator[InputFile]:
+        return (file for files in self.shared for file in files)
 
 
 @dataclass(frozen=True, slots=True)

@@ -232,6 +232,7 @@ class Agent:
         if renewal[1].identity and self.desk.memory.meet(renewal[1].identity):
             log.warning("the database was replaced: %s", renewal[1].identity.settling or "settled")
             self.desk.tasks.clear()  # it may give their numbers to others
+            self.desk.versions.clear()
         for port in self.desk.keepers.ports.values():
             if port.id in fenced:
                 self.steward.retire(port)

@@ -103,6 +103,7 @@ class Claimer:
                     at_most=appetite.AT_MOST,
                     avoid=avoid,
                     epoch=epoch,
+                    versions=desk.versions,
                 )
             except Replaced:
                 conn.close()  # the courier attaches anew, and then is asked again

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 from uuid import UUID
+from weakref import WeakValueDictionary
 
-from orchestra.domain.models import AttemptKey, TaskSpec
+from orchestra.domain.models import AttemptKey, SharedFiles, TaskSpec
 from orchestra.pilot.appetite import Appetite
 from orchestra.pilot.courier import Courier, Inbox
 from orchestra.pilot.inputs import InputGuard
@@ -50,6 +51,7 @@ class Desk:
         request: the number of the last claim that was answered. Numbers begin with CLOCK_BOOTTIME, in microseconds, at
             the moment when the database lets the agent decide: a keeper lives within one boot, so that they are above
             those of the agents that decided before.
+        versions: the files of data sets that tasks read, for as long as one of those tasks is known; the courier's.
         adopted: the keepers of earlier agents were looked for.
         superseded: another agent decides for the node now.
         troubles: what `node list` should say, by whom it concerns.
@@ -72,6 +74,7 @@ class Desk:
     courier: Courier = field(init=False)
     appetite: Appetite = field(default_factory=Appetite)
     tasks: dict[int, TaskSpec] = field(default_factory=dict)
+    versions: WeakValueDictionary[int, SharedFiles] = field(default_factory=WeakValueDictionary)
     node_id: int = 0
     request: int = 0
     adopted: bool = False

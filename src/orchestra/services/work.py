@@ -1,13 +1,14 @@
 """The pilot's only door to the database: attach, claim, started, renew, report, reconcile, bury, detach.
 
-Every function is one transaction. Every word about an attempt names job, attempt and token, and each function says
-what is fenced and what may be repeated. Locks are taken in the order keeper, task (shared), jobs by (task, ordinal),
-counts; so a mass move, which holds its task alone, never meets half a claim or half a report.
+Every function is one transaction (after it, a claim reads what never changes). Every word about an attempt names job,
+attempt and token, and each function says what is fenced and what may be repeated. Locks are taken in the order keeper,
+task (shared), jobs by (task, ordinal), counts; so a mass move, which holds its task alone, never meets half a claim or
+half a report.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -26,11 +27,13 @@ from orchestra.domain.errors import (
 from orchestra.domain.models import (
     AttemptKey,
     Claim,
+    Grant,
     KeeperHello,
     Known,
     Outcome,
     PilotHello,
     Reconciliation,
+    SharedFiles,
     Standing,
     Started,
 )
@@ -149,6 +152,7 @@ def claim(
     at_most: int = 1000,
     avoid: Collection[int] = (),
     epoch: int | None = None,
+    versions: MutableMapping[int, SharedFiles] | None = None,
 ) -> Claim:
     """Take jobs for up to `free[queue]` slots of each queue for a keeper, best task first; `at_most` jobs of each.
 
@@ -159,8 +163,9 @@ def claim(
 
     Repeatable: `request` counts up; a request that was answered before gets the same answer again (less what has ended
     since), so that an answer lost on the way loses no job; one below the keeper's `latest` takes nothing. `known` names
-    tasks whose TaskSpec (which never changes) the agent has already, from the edition of the database that has the
-    `epoch`: another one gives numbers anew.
+    tasks whose TaskSpec (which never changes) the agent has already, `versions` holds the files of data sets that it has
+    (those of new tasks are added); both are of the edition of the database that has the `epoch`: another one gives
+    numbers anew.
 
     Raises:
         Replaced: the database was replaced in the meantime; attach again. Nothing was taken.
@@ -168,7 +173,7 @@ def claim(
         Superseded: another agent decides for the node.
     """
 
-    def work() -> Claim:
+    def work() -> tuple[tuple[Grant, ...], dict[Queue, int], int]:
         keeper = attempts.lock_keeper(conn, keeper_id)
         pilot = attempts.claiming_pilot(conn, keeper.node_id)
         if keeper.fenced:
@@ -185,12 +190,19 @@ def claim(
                 taking = _Taking(keeper, pilot, request, queue, most, slots, at_most, avoid)
                 if needed := taking.take(conn):
                     held_back[queue] = needed
-        grants = attempts.granted(conn, keeper, request)
-        tasks = {grant.key.task_id for grant in grants} - set(known)
         latest = max(request, keeper.last_request)
-        return Claim(attempts.task_specs(conn, tasks), grants, held_back, latest)
+        return attempts.granted(conn, keeper, request), held_back, latest
 
-    return in_transaction(conn, work)
+    grants, held_back, latest = in_transaction(conn, work)
+    tasks = {grant.key.task_id for grant in grants} - set(known)
+    if not tasks:
+        return Claim({}, grants, held_back, latest)
+    # Not while rows are locked: a data set may have very many files. None of this ever changes, but a task that was
+    # killed and deleted a moment ago is gone.
+    specs = attempts.task_specs(conn, tasks, {} if versions is None else versions)
+    gone = tasks - specs.keys()
+    grants = tuple(grant for grant in grants if grant.key.task_id not in gone)
+    return Claim(specs, grants, held_back, latest)
 
 
 @dataclass(slots=True)

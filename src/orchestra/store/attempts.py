@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -17,6 +17,7 @@ from orchestra.domain.models import (
     ManifestEntry,
     Outcome,
     Resources,
+    SharedFiles,
     Started,
     TaskSpec,
 )
@@ -25,6 +26,9 @@ from orchestra.store.database import fetch
 from orchestra.store.sql import load
 
 SQL = load("attempts")
+DATASETS = load("datasets")
+FILES_AT_ONCE = 5_000
+"""Rows of a manifest that one statement gives: a slow reader of many would meet the statement's time limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,29 +208,40 @@ def _input_file(root: str, is_folder: bool, row: Mapping[str, Any]) -> InputFile
     return InputFile(f"{root}/{entry.path}" if is_folder else root, entry)
 
 
-def task_specs(conn: psycopg.Connection, tasks: Collection[int]) -> dict[int, TaskSpec]:
-    """Give what the jobs of each task have in common."""
+def task_specs(
+    conn: psycopg.Connection, tasks: Collection[int], versions: MutableMapping[int, SharedFiles]
+) -> dict[int, TaskSpec]:
+    """Give what the jobs of each task have in common; files are read of what is not in `versions` yet."""
     if not tasks:
         return {}
     params = {"tasks": sorted(tasks)}
-    files: dict[int, tuple[InputFile, ...]] = {}
     inputs: dict[int, dict[str, str]] = {task: {} for task in tasks}
-    shared: dict[int, list[InputFile]] = {task: [] for task in tasks}
+    shared: dict[int, list[SharedFiles]] = {task: [] for task in tasks}
     for row in fetch(conn, SQL.task_inputs, params):
-        found = files.setdefault(row["version_id"], _version_files(conn, row))
-        inputs[row["task_id"]][row["tag"]] = found[0].path if row["files"] == 1 else row["root"]
-        shared[row["task_id"]].extend(found)
+        version, task = row["version_id"], row["task_id"]
+        found = versions.get(version) or _version_files(conn, row)
+        versions[version] = found
+        first = next(iter(found), None) if row["files"] == 1 else None
+        inputs[task][row["tag"]] = first.path if first else row["root"]
+        shared[task].append(found)
     rows = fetch(conn, SQL.task_specs, params)
     return {row["id"]: _task_spec(row, inputs[row["id"]], shared[row["id"]]) for row in rows}
 
 
-def _version_files(conn: psycopg.Connection, version: Mapping[str, Any]) -> tuple[InputFile, ...]:
-    rows = fetch(conn, SQL.input_files, {"version": version["version_id"]})
-    return tuple(_input_file(version["root"], version["is_folder"], row) for row in rows)
+def _version_files(conn: psycopg.Connection, version: Mapping[str, Any]) -> SharedFiles:
+    entries: list[ManifestEntry] = []
+    params = {"version": version["version_id"], "limit": FILES_AT_ONCE}
+    with conn.cursor() as cursor:
+        while len(entries) < version["files"]:
+            page = cursor.execute(DATASETS.files, params | {"first": len(entries)}).fetchall()
+            if not page:
+                break
+            entries.extend(ManifestEntry(*row) for row in page)
+    return SharedFiles(version["root"], version["is_folder"], tuple(entries))
 
 
 def _task_spec(
-    row: Mapping[str, Any], inputs: Mapping[str, str], shared: Sequence[InputFile]
+    row: Mapping[str, Any], inputs: Mapping[str, str], shared: Sequence[SharedFiles]
 ) -> TaskSpec:
     plain = ("id", "name", "owner", "command", "image", "volume", "folder", "complete_file", "env")
     times = ("timeout", "grace", "resume", "typical_seconds")
@@ -234,7 +249,7 @@ def _task_spec(
         **{name: row[name] for name in (*plain, *times)},
         queue=Queue(row["queue"]),
         inputs=inputs,
-        shared_files=tuple(shared),
+        shared=tuple(shared),
         resources=Resources(row["cores"], row["gpus"], row["memory_bytes"]),
     )
 

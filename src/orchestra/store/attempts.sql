@@ -117,9 +117,6 @@ join dataset_version v on v.id = i.version_id
 where i.task_id = any(%(tasks)s)
 order by i.task_id, i.tag
 
--- name: input_files
-select path, size, mtime_ns, sha256 from dataset_file where version_id = %(version)s order by ordinal
-
 -- name: share_tasks
 select id, state, retries from task where id = any(%(tasks)s) order by id for share
 
