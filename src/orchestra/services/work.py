@@ -163,8 +163,8 @@ def claim(
 
     Repeatable: `request` counts up; a request that was answered before gets the same answer again (less what has ended
     since), so that an answer lost on the way loses no job; one below the keeper's `latest` takes nothing. `known` names
-    tasks whose TaskSpec (which never changes) the agent has already, `versions` holds the files of data sets that it has
-    (those of new tasks are added); both are of the edition of the database that has the `epoch`: another one gives
+    tasks whose TaskSpec (which never changes) the agent has already, `versions` holds the files of data sets that it
+    has (those of new tasks are added); both are of the edition of the database that has the `epoch`: another one gives
     numbers anew.
 
     Raises:
