@@ -81,6 +81,7 @@ RUN: dict[str, Any] = {
     "accepted": bool,
     "log_bytes": int,
     "config_sha256": str,
+    "image_digest": type(None),
 }
 
 

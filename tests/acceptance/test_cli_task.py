@@ -175,6 +175,27 @@ def test_an_image_waits_for_a_runtime(ana: Maestro, world: World) -> None:
     assert any("container runtime" in reason for reason in shown["waiting"])
 
 
+def test_an_image_and_its_binds_are_checked_before_anything_is_written(ana: Maestro) -> None:
+    create = (*CREATE, "-t", "user.ana.mlp", "--exec", EXEC)
+    assert "names no user" in ana.refused(*create, "--image", "python:3.11")
+    assert "does not exist" in ana.refused(*create, "--image", "none.sif")
+    (ana.folder / "empty.sif").touch()
+    assert f"{ana.folder}/empty.sif is empty" in ana.refused(*create, "--image", "empty.sif")
+    assert "full path" in ana.refused(*create, "--image", "ana/x", "--bind", "data:/data")
+    assert "there is no image" in ana.refused(*create, "--bind", "/data:/data")
+    assert ana.line("task list -a -o json").json == []
+
+
+def test_an_image_of_the_current_folder_is_kept_with_its_path(ana: Maestro) -> None:
+    root = ana.folder / "my root"
+    (root / "bin").mkdir(parents=True)
+    made(ana, "mlp", "--image", "./my root", "--bind", "/tmp:/scratch:ro", "--bind", "/usr")
+    shown = ana.line("task show 0 -o json").json
+    assert shown["image"] == f"{root}/"
+    assert shown["binds"] == ["/tmp:/scratch:ro", "/usr:/usr"]
+    assert "/tmp:/scratch:ro" in ana.line("task show 0").out
+
+
 COUNTS = "registered assigned testing running failed done kill killed broken".split()  # noqa: SIM905
 
 TASK: dict[str, Any] = {
@@ -194,6 +215,7 @@ SHOWN = {
     **TASK,
     "command": str,
     "image": type(None),
+    "binds": list,
     "account": str,
     "volume": str,
     "folder": str,

@@ -129,7 +129,7 @@ def test_a_claim_walks_the_index_made_for_it(crowded: World, pilot: Pilot) -> No
 
 def test_the_candidates_of_a_claim_come_in_the_order_of_their_index(crowded: World) -> None:
     params = {
-        "queue": Queue.CPU, "serves_all": True, "account": "ana", "containers": False, "offered": 8,
+        "queue": Queue.CPU, "serves_all": True, "account": "ana", "images": "^$", "offered": 8,
         "avoid": [3],
     }  # fmt: skip
     found = plan(crowded.conn, load("attempts").candidates, params)

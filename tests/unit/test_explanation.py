@@ -241,7 +241,7 @@ def test_nodes_that_will_not_have_it() -> None:
     assert 'Nodes other and third run no jobs of the Unix account "bob".' in said
     bare = replace(PLACE, node="bare")
     said = told(task={"image": "a.sif"}, places=(replace(PLACE, runtimes=("apptainer",)), bare))
-    assert "It runs in a container, and node bare has no container runtime." in said
+    assert "It runs in a container, and node bare has no container runtime for its image." in said
 
 
 @pytest.mark.parametrize(

@@ -169,6 +169,8 @@ def _attempt_lines(attempt: Attempt) -> Iterator[str]:
     yield f"    folder  {clean(attempt.folder)}"
     if attempt.config_sha256:
         yield f"    config  sha256 {attempt.config_sha256.hex()}"
+    if attempt.image_digest:
+        yield f"    image   {attempt.image_digest}"
 
 
 def attempt_state(attempt: Attempt) -> str:
@@ -226,4 +228,5 @@ def _attempt_record(attempt: Attempt) -> Record:
         "accepted": attempt.accepted,
         "log_bytes": attempt.log_bytes,
         "config_sha256": attempt.config_sha256.hex() if attempt.config_sha256 else None,
+        "image_digest": attempt.image_digest,
     }

@@ -70,8 +70,7 @@ def _say_notes(ctx: Context, conn: psycopg.Connection, planned: Plan, task: Task
     for note in _notes(planned):
         ctx.out.note(note)
     for reason in task_views.waiting_reasons(conn, task):
-        if "container runtime" not in reason:  # that has been said of any image
-            ctx.out.note(f"note: it waits. {reason}")
+        ctx.out.note(f"note: it waits. {reason}")
 
 
 def _say_existing(ctx: Context, task: Task) -> None:
@@ -167,9 +166,10 @@ def _notes(planned: Plan) -> Iterator[str]:
             f'warning: "{clean(word)}" is a file in the current folder; jobs run in folders of their own '
             f"and will not find it. Write {clean(shlex.quote(str(Path.cwd() / word)))}"
         )
-    if planned.new.image:
+    if (image := planned.new.image) and not image.startswith("/") and Path(image).exists():
         yield (
-            f"note: its jobs wait until a node has a container runtime for {clean(planned.new.image)}"
+            f'warning: "{clean(image)}" is taken for an image of a registry; the one in the current folder is '
+            f"./{clean(image)}"
         )
 
 

@@ -105,7 +105,14 @@ def _what(parser: Parser) -> None:
         *("--containerImage", "--image"),
         dest="image",
         metavar="IMAGE",
-        help="run within this image",
+        help="run in this container image: a SIF file, a folder, docker://NAME:TAG or short USER/NAME:TAG",
+    )
+    parser.add_argument(
+        "--bind",
+        action="append",
+        default=[],
+        metavar="SRC:DST[:ro]",
+        help="what else the container sees of its machine; can be repeated",
     )
     parser.add_argument(
         "--env",
@@ -202,7 +209,8 @@ def new_task(ctx: Context, config: str) -> NewTask:
         host=wiring.host_name(),
         secondary=parse_secondary(args.secondary) if args.secondary else {},
         queue=Queue(args.queue),
-        image=args.image,
+        image=_image(args.image) if args.image is not None else None,
+        binds=tuple(args.bind),
         env=dict(args.env),
         policy=_policy_of(args),
         resources=_resources_of(args),
@@ -211,9 +219,25 @@ def new_task(ctx: Context, config: str) -> NewTask:
     )
 
 
+def _image(text: str) -> str:
+    """Give an image with the path of a file or folder here in full; what else it is, is looked at later."""
+    scheme, colon, rest = text.partition(":")
+    if colon and scheme in ("docker-archive", "oci-archive", "oci") and rest[:1] not in ("/", ""):
+        return f"{scheme}:{_absolute(rest)}"
+    is_path = text.startswith(("./", "../", "~")) or text in (".", "..")
+    is_file = text.endswith((".sif", ".simg", ".img")) and "://" not in text
+    if is_path or is_file or ("/" not in text and text and Path(text).exists()):
+        return _absolute(text)
+    return text
+
+
+def _absolute(path: str | Path) -> str:
+    return os.path.abspath(Path(path).expanduser())  # noqa: PTH100 - links stay the paths that people know
+
+
 def _volume(ctx: Context) -> str:
     volume = ctx.args.volume or ctx.settings.volume or "."
-    return os.path.abspath(Path(volume).expanduser())  # noqa: PTH100 - links stay the paths that people know
+    return _absolute(volume)
 
 
 def _account() -> str:

@@ -130,8 +130,7 @@ def _facts(report: TaskReport) -> Iterator[str]:
     for source in report.inputs:
         yield f"  {'%' + source.tag:<9} {_source(source)}"
     yield f"  output    {clean(task.folder)}"
-    if task.image:
-        yield f"  image     {clean(task.image)}"
+    yield from _container(task)
     told = [f"queue {task.queue}"]
     if task.resources.cores > 1:
         told.append(f"{task.resources.cores} cores a job")
@@ -149,6 +148,13 @@ def _facts(report: TaskReport) -> Iterator[str]:
     if policy.priority:
         told.append(f"priority {policy.priority}")
     yield f"  policy    {', '.join(told)}"
+
+
+def _container(task: Task) -> Iterator[str]:
+    if task.image:
+        yield f"  image     {clean(task.image)}"
+    if task.binds:
+        yield f"  binds     {clean(', '.join(task.binds))}"
 
 
 def _source(source: Source) -> str:
@@ -218,6 +224,7 @@ def _record(report: TaskReport) -> Record:
         **task_record(task),
         "command": task.command,
         "image": task.image,
+        "binds": list(task.binds),
         "account": task.account,
         "volume": task.volume,
         "folder": task.folder,

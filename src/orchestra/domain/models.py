@@ -189,6 +189,7 @@ class Task:
     work_started_at: datetime | None = None
     ended_at: datetime | None = None
     typical_seconds: float | None = None
+    binds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +222,7 @@ class Attempt:
     """One run of a job on one node. Times by the database; durations in seconds by the keeper.
 
     `config_sha256` is that of its config as it was registered; before each start the file is compared with it.
+    `image_digest` is that of the container image that it ran in.
     """
 
     task_id: int
@@ -246,6 +248,7 @@ class Attempt:
     log_bytes: int | None
     log_tail: bytes | None = None
     config_sha256: bytes | None = None
+    image_digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,6 +352,7 @@ class TaskSpec:
     grace: float
     resume: bool
     typical_seconds: float | None
+    binds: tuple[str, ...] = ()
 
     @property
     def shared_files(self) -> Iterator[InputFile]:
@@ -391,6 +395,7 @@ class Started:
     key: AttemptKey
     age: float
     devices: str | None = None
+    image_digest: str | None = None
 
 
 _WITHOUT_PROCESS = frozenset(
@@ -422,6 +427,7 @@ class Outcome:
     devices: str | None = None
     log_bytes: int | None = None
     log_tail: bytes | None = None
+    image_digest: str | None = None
 
     @property
     def succeeded(self) -> bool:

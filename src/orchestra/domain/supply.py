@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from orchestra.domain import images
 from orchestra.domain.human import count
 from orchestra.domain.models import Resources, Task
 from orchestra.domain.states import Queue
@@ -46,7 +47,7 @@ class Place:
         enabled, in_use: slots of that queue.
         account: the Unix account of its pilot, None where there never was one.
         serves_all: the pilot takes everybody's tasks, not only those of its account.
-        runtimes: the container runtimes that it found.
+        runtimes: the container runtimes that it found, each with its version.
         silent_for: seconds since the pilot was heard of, None where there never was one.
         leaving: the pilot takes nothing new.
         says: what the pilot has to say of itself.
@@ -72,7 +73,8 @@ class Place:
 
     def serves(self, account: str, image: str | None) -> bool:
         """Whether its pilot takes the tasks of a Unix account, and can run their image."""
-        return (self.serves_all or self.account == account) and (not image or bool(self.runtimes))
+        fits = image is None or any(images.runs(runtime, image) for runtime in self.runtimes)
+        return (self.serves_all or self.account == account) and fits
 
 
 def usable(need: Need, places: Sequence[Place]) -> list[Place]:

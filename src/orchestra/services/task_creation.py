@@ -9,12 +9,13 @@ from pathlib import PurePosixPath
 import psycopg
 
 from orchestra.domain import command
+from orchestra.domain.binds import parse_bind
 from orchestra.domain.errors import AlreadyExists, BadInput, Refused
 from orchestra.domain.human import count
 from orchestra.domain.models import JobPaths, Policy, Resources, Task, User
 from orchestra.domain.naming import parse_name
 from orchestra.domain.states import Queue
-from orchestra.services import volume
+from orchestra.services import image_files, volume
 from orchestra.services.lifecycle import CONDUCTOR
 from orchestra.services.task_sources import Source, find_config, find_input, first_configs
 from orchestra.store import datasets as dataset_store
@@ -31,7 +32,9 @@ class NewTask:
         config: the config data set's name, or `task:NAME` for the outputs of an older task's done jobs.
         secondary: data sets by tag (with or without the %).
         volume: an absolute path.
+        image: the container image; paths of files and folders are absolute.
         complete_file: what a job must leave in its folder to be done.
+        binds: what else the container sees of its machine, each as `domain.binds` reads it.
         account: the Unix account whose pilots may run it.
         host: the machine on which it was asked for.
         reuse: take the task's folder even if something lies in it already.
@@ -51,6 +54,7 @@ class NewTask:
     policy: Policy = field(default_factory=Policy)
     resources: Resources = field(default_factory=Resources)
     complete_file: str | None = None
+    binds: tuple[str, ...] = ()
     reuse: bool = False
 
 
@@ -101,6 +105,7 @@ def plan(conn: psycopg.Connection, new: NewTask, user: User, *, dry: bool = Fals
         BadInput, NotFound, AlreadyExists, Refused, VolumeError: one sentence on what cannot be used.
     """
     parse_name(new.name, username=user.name)
+    new = _with_image(new)
     if taken := store.by_name(conn, new.name):
         raise _taken(new.name, taken)
     template = command.parse(new.command)
@@ -180,6 +185,7 @@ def _row(planned: Plan, version: int) -> store.NewTaskRow:
         env=new.env,
         policy=new.policy,
         resources=_resources(new),
+        binds=new.binds,
         jobs=planned.jobs,
     )
 
@@ -195,6 +201,18 @@ def _announce(conn: psycopg.Connection, planned: Plan, task: int) -> None:
         jobs=planned.jobs,
     )
     moves.wake(conn, CONDUCTOR)
+
+
+def _with_image(new: NewTask) -> NewTask:
+    """Give the request with its image and binds as they are kept."""
+    if new.image is None:
+        if new.binds:
+            raise BadInput(
+                "--bind is for containers, and there is no image.", hint="--image names one."
+            )
+        return new
+    binds = tuple(str(parse_bind(text)) for text in new.binds)
+    return replace(new, image=image_files.check(new.image), binds=binds)
 
 
 def _tags(secondary: Mapping[str, str]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import psycopg
 
+from orchestra.domain import images
 from orchestra.domain.errors import UnknownKeeper
 from orchestra.domain.models import (
     AttemptKey,
@@ -44,12 +45,15 @@ class LockedKeeper:
 
 @dataclass(frozen=True, slots=True)
 class ClaimingPilot:
-    """Who decides for a node, which tasks it may serve, the node's slots; and the database's epoch."""
+    """Who decides for a node, which tasks it may serve, the node's slots; and the database's epoch.
+
+    `images` is the pattern of the images that its container runtimes can run.
+    """
 
     agent: UUID
     account: str
     serves_all: bool
-    containers: bool
+    images: str
     drained: bool
     enabled: Mapping[Queue, int]
     epoch: int
@@ -129,7 +133,7 @@ def claiming_pilot(conn: psycopg.Connection, node: int) -> ClaimingPilot | None:
         agent=row["agent"],
         account=row["account"],
         serves_all=row["serves_all"],
-        containers=bool(row["runtimes"]),
+        images=images.pattern(row["runtimes"]),
         drained=row["drained"],
         enabled={Queue.CPU: row["cpu_enabled"], Queue.GPU: row["gpu_enabled"]},
         epoch=row["epoch"],
@@ -152,7 +156,7 @@ def candidates(
         "queue": queue,
         "serves_all": pilot.serves_all,
         "account": pilot.account,
-        "containers": pilot.containers,
+        "images": pilot.images,
         "offered": offered,
         "avoid": list(avoid),
     }
@@ -248,6 +252,7 @@ def _task_spec(
     return TaskSpec(
         **{name: row[name] for name in (*plain, *times)},
         queue=Queue(row["queue"]),
+        binds=tuple(row["binds"]),
         inputs=inputs,
         shared=tuple(shared),
         resources=Resources(row["cores"], row["gpus"], row["memory_bytes"]),
@@ -301,6 +306,7 @@ def start(conn: psycopg.Connection, starts: Sequence[Started]) -> None:
         **_key_columns([start.key for start in starts]),
         "ages": [start.age for start in starts],
         "devices": [start.devices for start in starts],
+        "image_digests": [start.image_digest for start in starts],
     }
     conn.execute(SQL.start_jobs, params)
     conn.execute(SQL.start_attempts, params)
@@ -343,6 +349,7 @@ def end_attempts(
         "devices": [o.devices for o in outcomes],
         "log_bytes": [o.log_bytes for o in outcomes],
         "log_tails": [o.log_tail for o in outcomes],
+        "image_digests": [o.image_digest for o in outcomes],
     }
     conn.execute(SQL.end_attempts, params)
 

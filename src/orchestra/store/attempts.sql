@@ -24,7 +24,7 @@ update keeper set last_request = %(request)s where id = %(keeper)s
 select id, case when queue = 'cpu' then cores else greatest(gpus, 1) end as slots from task
 where queue = %(queue)s and rank is not null and held_at is null
     and (%(serves_all)s or account = %(account)s)
-    and (image is null or %(containers)s)
+    and (image is null or image ~ %(images)s)
     and case when queue = 'cpu' then cores else greatest(gpus, 1) end <= %(offered)s
     and id <> all(%(avoid)s::int[])
 order by rank, id
@@ -105,7 +105,7 @@ order by a.claimed_at, t.rank, j.turn, a.task_id, a.ordinal
 -- name: task_specs
 select
     t.id, t.name, p.name as owner, t.queue, t.command, t.image, t.volume, t.folder, t.complete_file, t.env, t.cores,
-    t.gpus, t.memory_bytes, t.timeout, t.grace, t.resume, t.typical_seconds
+    t.gpus, t.memory_bytes, t.timeout, t.grace, t.resume, t.typical_seconds, t.binds
 from task t
 join person p on p.id = t.owner_id
 where t.id = any(%(tasks)s)
@@ -140,10 +140,11 @@ where j.task_id = given.task_id and j.ordinal = given.ordinal and j.attempt = gi
 
 -- name: start_attempts
 update attempt a set
-    started_at = now() - make_interval(secs => given.age), devices = given.devices
+    started_at = now() - make_interval(secs => given.age), devices = given.devices, image_digest = given.image_digest
 from unnest(
-    %(tasks)s::int[], %(ordinals)s::int[], %(numbers)s::int[], %(ages)s::float8[], %(devices)s::text[]
-) as given (task_id, ordinal, number, age, devices)
+    %(tasks)s::int[], %(ordinals)s::int[], %(numbers)s::int[], %(ages)s::float8[], %(devices)s::text[],
+    %(image_digests)s::text[]
+) as given (task_id, ordinal, number, age, devices, image_digest)
 where a.task_id = given.task_id and a.ordinal = given.ordinal and a.number = given.number and a.started_at is null
 
 -- name: end_jobs
@@ -177,15 +178,16 @@ update attempt a set
     accepted = case when given.final then given.accepted end,
     sequence = given.sequence, exit_status = given.exit_status, signal = given.signal, reason = given.reason,
     seconds = given.seconds, cpu_seconds = given.cpu_seconds, max_rss_bytes = given.max_rss_bytes,
-    devices = coalesce(given.devices, a.devices), log_bytes = given.log_bytes, log_tail = given.log_tail
+    devices = coalesce(given.devices, a.devices),
+    image_digest = coalesce(given.image_digest, a.image_digest), log_bytes = given.log_bytes, log_tail = given.log_tail
 from unnest(
     %(tasks)s::int[], %(ordinals)s::int[], %(numbers)s::int[], %(causes)s::text[], %(final)s::bool[], %(ages)s::float8[],
     %(started)s::bool[], %(accepted)s::bool[], %(sequences)s::bigint[], %(exit_statuses)s::int[], %(signals)s::int[],
     %(reasons)s::text[], %(seconds)s::float8[], %(cpu_seconds)s::float8[], %(max_rss)s::bigint[],
-    %(devices)s::text[], %(log_bytes)s::bigint[], %(log_tails)s::bytea[]
+    %(devices)s::text[], %(log_bytes)s::bigint[], %(log_tails)s::bytea[], %(image_digests)s::text[]
 ) as given (
     task_id, ordinal, number, cause, final, age, started, accepted, sequence, exit_status, signal, reason, seconds,
-    cpu_seconds, max_rss_bytes, devices, log_bytes, log_tail
+    cpu_seconds, max_rss_bytes, devices, log_bytes, log_tail, image_digest
 )
 where a.task_id = given.task_id and a.ordinal = given.ordinal and a.number = given.number and a.ended_at is null
 

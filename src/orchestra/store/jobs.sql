@@ -95,7 +95,7 @@ order by j.ordinal
 select
     a.task_id, a.ordinal, a.number, n.name as node, a.run, a.is_test, a.claimed_at, a.started_at, a.ended_at, a.lost_at,
     a.folder_number, a.devices, a.cause, a.exit_status, a.signal, a.reason, a.seconds, a.cpu_seconds, a.max_rss_bytes,
-    a.accepted, a.log_bytes, a.config_sha256
+    a.accepted, a.log_bytes, a.config_sha256, a.image_digest
 from attempt a
 left join node n on n.id = a.node_id
 where a.task_id = %(task)s and a.ordinal = %(ordinal)s

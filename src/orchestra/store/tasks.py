@@ -50,6 +50,7 @@ class NewTaskRow:
     policy: Policy
     resources: Resources
     jobs: int
+    binds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,7 @@ def task_from_row(row: Mapping[str, Any]) -> Task:
     limit = Limit(row["max_fails"], row["max_fails_percent"])
     return Task(
         **{key: row[key] for key in _TASK},
+        binds=tuple(row["binds"]),
         queue=Queue(row["queue"]),
         state=TaskState(row["state"]),
         policy=Policy(
@@ -214,6 +216,7 @@ def _task_params(new: NewTaskRow) -> dict[str, Any]:
         "cores": new.resources.cores,
         "gpus": new.resources.gpus,
         "memory_bytes": new.resources.memory_bytes,
+        "binds": list(new.binds),
     }
 
 

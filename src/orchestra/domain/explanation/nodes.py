@@ -109,7 +109,7 @@ def _pickiness(need: Need, places: Sequence[Place]) -> Iterator[str]:
         if place.serves(need.account, None) and not place.serves(need.account, need.image)
     ]
     if bare:
-        yield f"It runs in a container, and {_names(bare)} has no container runtime."
+        yield f"It runs in a container, and {_names(bare)} has no container runtime for its image."
 
 
 def _names(places: Sequence[Place], *, first: bool = False) -> str:

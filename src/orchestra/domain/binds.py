@@ -1,0 +1,54 @@
+"""What a container sees of its machine, as people write it: `SRC:DST[:ro]`. Pure."""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from orchestra.domain.errors import BadInput
+from orchestra.domain.human import one_line
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """A path of the machine that must be seen under the same name, or as `target`, in a container."""
+
+    source: PurePosixPath
+    target: PurePosixPath | None = None
+    read_only: bool = False
+
+    @property
+    def seen_as(self) -> PurePosixPath:
+        """The path inside."""
+        return self.target or self.source
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.seen_as}" + (":ro" if self.read_only else "")
+
+
+def parse_bind(text: str) -> Bind:
+    """Read `SRC`, `SRC:DST`, `SRC:DST:ro` or `SRC:DST:rw`; both are full paths.
+
+    Raises:
+        BadInput: it cannot be that; a path with a colon in it cannot be written so.
+    """
+    shown = one_line(text)
+    source, *rest = text.split(":")
+    mode = rest.pop() if rest and rest[-1] in ("ro", "rw") else "rw"
+    target = rest.pop(0) if rest else source
+    if rest:
+        raise BadInput(f'--bind "{shown}" has too many colons.', hint=_HINT)
+    if any(char < " " or "\ud800" <= char <= "\udfff" for char in text):
+        raise BadInput(f"--bind {text!r} is no valid text.")
+    for path in (source, target):
+        if not path.startswith("/"):
+            raise BadInput(f'"{one_line(path)}" in --bind "{shown}" is no full path.', hint=_HINT)
+    inside = PurePosixPath(posixpath.normpath(target).replace("//", "/"))
+    if str(inside) == "/":
+        raise BadInput(f'--bind "{shown}" would hide the whole image.', hint=_HINT)
+    outside = PurePosixPath(source)
+    return Bind(outside, None if inside == outside else inside, mode == "ro")
+
+
+_HINT = "Write SRC:DST or SRC:DST:ro with full paths, for example /scratch/ana:/scratch:ro."

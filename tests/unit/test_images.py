@@ -1,0 +1,139 @@
+"""Images and binds: what people write, what it means, which runtimes can run it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from orchestra.domain import images
+from orchestra.domain.binds import parse_bind
+from orchestra.domain.errors import BadInput
+from orchestra.domain.images import Kind
+from orchestra.services import image_files
+
+DIGEST = "sha256:" + "ab" * 32
+SIF = b"#!/usr/bin/env run-singularity\n".ljust(32, b"\0") + b"SIF_MAGIC\x0001\x00"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "address"),
+    [
+        ("ana/my_image", Kind.REGISTRY, "docker://ana/my_image"),
+        ("ana/my_image:1.2", Kind.REGISTRY, "docker://ana/my_image:1.2"),
+        (f"ana/x@{DIGEST}", Kind.REGISTRY, f"docker://ana/x@{DIGEST}"),
+        ("localhost:5000/ana/x", Kind.REGISTRY, "docker://localhost:5000/ana/x"),
+        ("docker://python:3.11", Kind.REGISTRY, "docker://python:3.11"),
+        ("docker://127.0.0.1:5000/bb", Kind.REGISTRY, "docker://127.0.0.1:5000/bb"),
+        ("/images/a b: c.sif", Kind.FILE, "/images/a b: c.sif"),
+        ("/images/root/", Kind.FOLDER, "/images/root/"),
+        ("docker-archive:/images/a.tar", Kind.ARCHIVE, "docker-archive:/images/a.tar"),
+        ("oci:/images/layout:1", Kind.ARCHIVE, "oci:/images/layout:1"),
+        ("oras://host/x:1", Kind.OTHER, "oras://host/x:1"),
+        ("library://ana/default/x", Kind.OTHER, "library://ana/default/x"),
+    ],
+)
+def test_an_image_is_what_its_text_says(text: str, kind: Kind, address: str) -> None:
+    checked = images.check(text)
+    assert (images.kind_of(checked), images.address(checked)) == (kind, address)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "no image"),
+        ("python", "names no user"),
+        ("python:3.11", "names no user"),
+        ("Ana/image", "capital letter"),
+        ("docker://ana/im age", "no name"),
+        ("docker://", "no name"),
+        ("ana/x:ta:g", "no name"),
+        ("ana//x", "no name"),
+        ("dokcer://ana/x", "no kind of address"),
+        ("docker-archive:images/a.tar", "needs a full path"),
+        ("ana/x\n", "no image"),
+        ("ana/\udcff", "no valid text"),
+        ("ana/x;rm", "no name"),
+    ],
+)
+def test_what_is_no_image_gets_a_sentence(text: str, said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        images.check(text)
+
+
+def test_hints_say_what_was_meant() -> None:
+    for text, meant in (("dokcer://ana/x", "docker://ana/x"), ("Ana/image", "ana/image")):
+        with pytest.raises(BadInput) as caught:
+            images.check(text)
+        assert meant in (caught.value.hint or "")
+
+
+def test_each_runtime_runs_its_images() -> None:
+    able = {
+        image: {name for name in images.RUNTIMES if images.runs(f"{name} 1.0", image)}
+        for image in ("/a.sif", "/a/", "ana/x", "docker-archive:/a.tar", "oras://h/x")
+    }
+    apptainer = {"apptainer", "singularity"}
+    assert able == {
+        "/a.sif": apptainer,
+        "/a/": {*apptainer, "podman"},
+        "ana/x": set(images.RUNTIMES),
+        "docker-archive:/a.tar": {*apptainer, "podman"},
+        "oras://h/x": apptainer,
+    }
+    for image, runtimes in able.items():
+        for name in images.RUNTIMES:
+            matches = re.match(images.pattern([name]), image) is not None
+            assert matches is (name in runtimes), (image, name)
+    assert not any(re.match(images.pattern([]), image) for image in able)
+
+
+def test_files_and_folders_are_looked_at(tmp_path: Path, hostile_dir: Path) -> None:
+    sif, root = hostile_dir / "a.sif", hostile_dir / "root"
+    sif.write_bytes(SIF)
+    (root / "bin").mkdir(parents=True)
+    assert image_files.check(str(sif)) == str(sif)
+    assert image_files.check(str(root)) == image_files.check(f"{root}/") == f"{root}/"
+    archive = tmp_path / "a.tar"
+    archive.write_bytes(b"tar")
+    assert image_files.check(f"docker-archive:{archive}") == f"docker-archive:{archive}"
+
+
+def test_what_is_no_image_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    (tmp_path / "text.sif").write_text("hello\n" * 100)
+    (tmp_path / "folder").mkdir()
+    for name, said in (
+        ("empty", "is empty"),
+        ("text.sif", "not a SIF file"),
+        ("folder", "no bin folder"),
+        ("none.sif", "does not exist"),
+        ("empty/x", "cannot be read"),
+    ):
+        with pytest.raises(BadInput, match=said):
+            image_files.check(str(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("/data", "/data:/data"),
+        ("/data:/mnt/x", "/data:/mnt/x"),
+        ("/data:/mnt/x:ro", "/data:/mnt/x:ro"),
+        ("/data:/mnt/x/:rw", "/data:/mnt/x"),
+        ("/data:ro", "/data:/data:ro"),
+        ("/a b,c=é:/mnt", "/a b,c=é:/mnt"),
+    ],
+)
+def test_a_bind_is_read(text: str, kept: str) -> None:
+    assert str(parse_bind(text)) == kept
+    assert parse_bind(kept) == parse_bind(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "data", "/a:b", "/a:/b:/c", "/a:/b:xx", "/a:/", "/a\n:/b", "/a:"]
+)
+def test_what_is_no_bind_gets_a_sentence(text: str) -> None:
+    with pytest.raises(BadInput, match=r"bind"):
+        parse_bind(text)
