@@ -29,6 +29,7 @@ from orchestra.pilot.link import (
     Ended,
     Event,
     Heir,
+    Hello,
     KeeperError,
     KeeperGone,
     KeeperLink,
@@ -977,3 +978,140 @@ def test_another_account_may_not_connect(tmp_path: Path, agent: Agent) -> None:
         with contextlib.suppress(BrokenPipeError):
             peer.sendall(HELLO)
         assert everything(peer) == b""
+
+
+# One after the other
+
+
+def begun(agent: Agent, key: AttemptKey) -> bool:
+    """Whether the keeper has said that an attempt began."""
+    agent.pump()
+    return any(isinstance(event, Started) and event.key == key for event in agent.events)
+
+
+def gate(tmp_path: Path) -> tuple[Path, str]:
+    """A file, and a script that ends once it is there."""
+    path = tmp_path / f"gate-{next(_keys)}"
+    return path, f"until test -e {path}; do sleep 0.01; done"
+
+
+def test_an_attempt_in_line_starts_when_the_one_before_is_over(
+    start_agent: StartAgent, tmp_path: Path
+) -> None:
+    agent = start_agent()
+    opened, script = gate(tmp_path)
+    first = agent.spawn(script)
+    second = agent.spawn("true", after=first)
+    third = agent.spawn("exit 3", after=second)
+    agent.started(first)
+    assert not begun(agent, second)
+    opened.touch()
+    assert agent.ended(third).exit_status == 3
+    said = [(type(event), event.key) for event in agent.events if not isinstance(event, Hello)]
+    assert said == [
+        (Started, first), (Ended, first), (Started, second), (Ended, second), (Started, third), (Ended, third),
+    ]  # fmt: skip
+
+
+def test_nothing_in_line_starts_while_a_process_of_the_one_before_is_left(
+    start_agent: StartAgent, tmp_path: Path
+) -> None:
+    agent = start_agent()
+    opened, script = gate(tmp_path)
+    first = agent.spawn(f"(trap '' TERM; {script}) & exit 0", grace=30.0)
+    second = agent.spawn("true", after=first)
+    agent.started(first)
+    for _ in range(10):
+        assert not begun(agent, second)
+    opened.touch()
+    assert agent.ended(second).boottime >= agent.ended(first).boottime
+
+
+def test_an_attempt_after_one_that_is_over_starts_at_once(start_agent: StartAgent) -> None:
+    agent = start_agent()
+    first = agent.run("true").key
+    assert agent.run("true", after=first).exit_status == 0
+    assert agent.run("true", after=new_key()).exit_status == 0
+
+
+@pytest.mark.parametrize("how", ["withdraw", "end"])
+def test_what_is_taken_out_of_the_line_makes_way(
+    start_agent: StartAgent, tmp_path: Path, how: str
+) -> None:
+    agent = start_agent()
+    opened, script = gate(tmp_path)
+    first = agent.spawn(script)
+    second, third = agent.spawn("true", after=first), None
+    third = agent.spawn("true", after=second)
+    if how == "withdraw":
+        agent.link.send_withdraw(second)
+        agent.link.send_withdraw(first)  # it runs, so nothing happens to it
+    else:
+        agent.link.send_end(second, grace=0, reason="a test")
+    assert agent.refused(second).reason == "withdrawn"
+    assert not begun(agent, third)
+    opened.touch()
+    assert agent.ended(third).exit_status == 0
+    assert agent.ended(first).exit_status == 0
+    assert not begun(agent, second)
+
+
+def test_what_cannot_start_makes_way(start_agent: StartAgent, tmp_path: Path) -> None:
+    agent = start_agent()
+    opened, script = gate(tmp_path)
+    first = agent.spawn(script)
+    second = agent.spawn(["/no/such/program"], after=first)
+    third = agent.spawn("true", after=second)
+    opened.touch()
+    assert agent.refused(second).errno == errno.ENOENT
+    assert agent.ended(third).exit_status == 0
+
+
+def test_after_the_lease_nothing_in_line_starts(start_agent: StartAgent, tmp_path: Path) -> None:
+    agent = start_agent()
+    opened, script = gate(tmp_path)
+    first = agent.spawn(script)
+    second = agent.spawn("true", after=first)
+    agent.started(first)
+    agent.link.send_deadline(0.0, "keep")
+    opened.touch()
+    assert agent.refused(second).reason == "lease"
+
+
+def test_what_is_in_line_goes_with_its_agent(start_agent: StartAgent, tmp_path: Path) -> None:
+    agent = start_agent()
+    opened, script = gate(tmp_path)
+    first = agent.spawn(script)
+    agent.started(first)
+    before = descriptors(agent.link.hello.pid)
+    second = agent.spawn("touch never", after=first)
+    agent.pump()
+    wait_until(lambda: descriptors(agent.link.hello.pid) > before)
+    heir = agent.again()
+    assert [started.key for started in heir.link.hello.running] == [first]
+    opened.touch()
+    assert heir.ended(first).exit_status == 0
+    last = heir.run("true")
+    assert [event.key for event in heir.events if isinstance(event, Started)] == [last.key]
+    assert descriptors(agent.link.hello.pid) <= before
+    assert heir.ended(heir.spawn("true", key=second)).exit_status == 0  # the token is free again
+
+
+def test_two_cannot_follow_the_same_one(start_agent: StartAgent, tmp_path: Path) -> None:
+    agent = start_agent()
+    opened, script = gate(tmp_path)
+    first = agent.spawn(script)
+    agent.spawn("true", after=first)
+    agent.spawn("true", after=first)
+    with pytest.raises(KeeperError, match="is followed by another already"):
+        agent.ended(first)
+    opened.touch()
+
+
+def test_environments_are_told_as_changes(start_agent: StartAgent) -> None:
+    agent = start_agent()
+    agent.run("true", env={"A": "1", "B": "2"})
+    key = agent.run('echo "$A-${B-gone}-$C"', env={"A": "x", "C": "3"}).key
+    assert agent.line(key) == "x-gone-3"
+    key = agent.run('echo "$A-$B-${C-gone}"', env={"A": "1", "B": "2"}).key
+    assert agent.line(key) == "1-2-gone"

@@ -12,8 +12,8 @@ import pytest
 
 from orchestra.domain.command import parse
 from orchestra.runtimes import Runtime, RuntimeJob, choose
-from orchestra.runtimes.bare import BareRuntime, find_shell
-from orchestra.runtimes.environment import THREAD_COUNTS, JobValues, environment
+from orchestra.runtimes.bare import BareRuntime, find_shell, plain_program
+from orchestra.runtimes.environment import THREAD_COUNTS, JobValues, environment, inherited
 
 SHELLS = [path for name in ("sh", "bash") if (path := shutil.which(name))]
 HOSTILE = 'a\'; echo $(x) é\n"b" -n'
@@ -34,10 +34,58 @@ def run(shell: str, folder: Path, command: str) -> subprocess.CompletedProcess[s
 
 
 def test_the_argument_list() -> None:
-    argv = BareRuntime("/bin/bash").argv(
-        RuntimeJob("python3 x.py", PurePosixPath("/data/my out/1"))
+    bare = BareRuntime("/bin/bash")
+    folder = PurePosixPath("/data/my out/1")
+    argv = bare.argv(RuntimeJob("python3 x.py | tail", folder))
+    assert argv == ("/bin/bash", "-c", "cd -- '/data/my out/1' || exit 126; python3 x.py | tail")
+    argv = bare.argv(RuntimeJob("python3 x.py", folder))
+    assert argv == ("/bin/sh", "-c", "cd -- '/data/my out/1' || exit 126; exec python3 x.py")
+
+
+@pytest.mark.parametrize(
+    ("command", "program"),
+    [
+        ("python3 /job_tuning.py -d /data/x -c '/a b/1.json' -o /out/1", "python3"),
+        ("  python3 x", None),
+        ("true %IN", "true"),
+        ("g++-12\t-O3 a.cc ", "g++-12"),
+        ("./train.sh", None),
+        ("/opt/train a", None),
+        ("A=1 python3 x", None),
+        ("echo -e a", None),
+        ("time python3 x", None),
+        ("source env", None),
+        ("python3 x > log", None),
+        ("python3 *.py", None),
+        ("python3 ~/x", None),
+        ("python3 {1,2}", None),
+        ("python3 x\npython3 y", None),
+        ("python3 x;", None),
+        ("python3 'a", None),
+        ('python3 "$HOME"', None),
+        ("python3 a#b", None),
+        ("", None),
+    ],
+)
+def test_what_every_shell_reads_alike(command: str, program: str | None) -> None:
+    assert plain_program(command) == program
+
+
+@pytest.mark.parametrize("name", ["BASH_FUNC_module%%", "BASH_ENV", "ENV", "SHELLOPTS", "A-B", "é"])
+def test_an_environment_that_bash_and_sh_take_differently_is_for_bash(name: str) -> None:
+    job = RuntimeJob("python3 x.py", PurePosixPath("/out"), {"HOME": "/", name: "x"})
+    assert BareRuntime("/bin/bash").argv(job)[0] == "/bin/bash"
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="there is no bash")
+def test_all_words_of_the_shells_are_known() -> None:
+    listed = subprocess.run(
+        ["bash", "-c", "compgen -bk"], capture_output=True, text=True, check=True
     )
-    assert argv == ("/bin/bash", "-c", "cd -- '/data/my out/1' || exit 126; python3 x.py")
+    same = {"true", "false"}
+    words = [word for word in listed.stdout.split() if word.isidentifier() and word not in same]
+    assert "source" in words
+    assert [word for word in words if plain_program(word)] == []
 
 
 def test_bare_runs_what_has_no_image() -> None:
@@ -128,7 +176,7 @@ def test_nothing_runs_where_the_folder_cannot_be_entered(shell: str, tmp_path: P
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_line_numbers_are_those_of_the_text(shell: str, tmp_path: Path) -> None:
-    first = run(shell, tmp_path, "no-such-program").stderr.replace("line ", "")
+    first = run(shell, tmp_path, "no-such-program;").stderr.replace("line ", "")
     third = run(shell, tmp_path, "true\ntrue\nno-such-program").stderr.replace("line ", "")
     assert "1: no-such-program" in first
     assert "3: no-such-program" in third
@@ -186,7 +234,7 @@ def test_the_pilots_secrets_and_python_stay_with_the_pilot() -> None:
         "CONDA_PREFIX": "/opt/conda",
         "PATH": "/opt/pilot/bin:/opt/conda/bin:/opt/pilot/bin/:/srv/own/bin:/usr/bin::/bin",
     }
-    kept = environment(base, VALUES, prefix="/srv/own/")
+    kept = environment(inherited(base, prefix="/srv/own/"), VALUES)
     assert "secret" not in str(kept)
     assert kept["PATH"] == "/opt/conda/bin:/usr/bin::/bin"
     assert {name for name in kept if name in base} == {

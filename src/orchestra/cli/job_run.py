@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -73,7 +72,7 @@ def _fresh_folder(job: ByHand) -> tuple[Path, int]:
 def _spawn(job: ByHand, command: str, folder: Path, number: int) -> int:
     from orchestra.runtimes import RuntimeJob
     from orchestra.runtimes.bare import BareRuntime, find_shell
-    from orchestra.runtimes.environment import JobValues, environment
+    from orchestra.runtimes.environment import JobValues, environment, inherited, own_prefix
 
     values = JobValues(
         task=job.task.id,
@@ -87,8 +86,7 @@ def _spawn(job: ByHand, command: str, folder: Path, number: int) -> int:
         cores=job.task.resources.cores,
         given=job.task.env,
     )
-    prefix = sys.prefix if sys.prefix != sys.base_prefix else None
-    variables = environment(os.environ, values, prefix=prefix)
+    variables = environment(inherited(os.environ, prefix=own_prefix()), values)
     argv = BareRuntime(find_shell()).argv(RuntimeJob(command, PurePosixPath(folder), variables))
     # Ctrl-C reaches the command by itself, as it is in the foreground; we wait for what it makes of it.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)

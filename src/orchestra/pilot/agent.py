@@ -9,6 +9,7 @@ import select
 import signal
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -20,7 +21,7 @@ import psycopg
 from orchestra.domain import human
 from orchestra.domain.errors import Fenced, OrchestraError
 from orchestra.domain.states import Queue
-from orchestra.pilot import home, link, slots
+from orchestra.pilot import home, lanes, link, slots
 from orchestra.pilot.claim import Claimer
 from orchestra.pilot.courier import Courier, Inbox, Listener
 from orchestra.pilot.desk import Desk, boottime
@@ -45,6 +46,8 @@ log = logging.getLogger(__name__)
 DRAINING = "--draining"
 """The option with which a pilot takes nothing new and ends when the jobs of the one before it have ended."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+LINGER = 0.005
+"""Seconds for which events are left to gather while the keeper knows what to start next."""
 GOODBYE = 3.0
 """Seconds that an idle pilot which is told to go waits for the database."""
 CONDUCTOR_GOODBYE = 1.0
@@ -193,6 +196,8 @@ class Agent:
             return monotonic() + 1.0
 
     def _wait(self, due: float) -> None:
+        if lanes.are_long(self.desk.state):
+            time.sleep(LINGER)
         poll = select.poll()
         poll.register(self.desk.inbox.alarm, select.POLLIN)
         for port in self.desk.keepers.ports.values():

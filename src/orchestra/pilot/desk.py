@@ -28,15 +28,14 @@ def boottime() -> float:
 
 @dataclass(frozen=True, slots=True)
 class Kit:
-    """What it takes to turn a grant into a process: runtimes, the pilot's environment, the guard of inputs.
+    """What it takes to turn a grant into a process: runtimes, what jobs inherit, the guard of inputs.
 
-    `prefix` is the virtual environment that the pilot runs in, if it does; `stall_after` the seconds after which a
-    start that waits for a file system loses its slots; `log_limit` the bytes beyond which a log is cut (0: never).
+    `stall_after` is the seconds after which a start that waits for a file system loses its slots; `log_limit` the bytes
+    beyond which a log is cut (0: never).
     """
 
     runtimes: tuple[Runtime, ...]
     environment: Mapping[str, str]
-    prefix: str | None
     inputs: InputGuard
     stall_after: float = 30.0
     log_limit: int = 0

@@ -102,6 +102,7 @@ class Examiner:
     def add(self, held: Held, outcome: Outcome, ended_at: float | None) -> None:
         """Take in that an attempt has ended."""
         held.phase = Phase.EXAMINING
+        held.leave_line()
         self._ended.append(_Ended(held, outcome, ended_at, monotonic()))
 
     def tick(self, now: float) -> float:

@@ -29,19 +29,27 @@ The agent says
   {"type":"hello", "protocol":1, "agent":NAME}
         The first message. This connection decides from now on; one that did so before is told `superseded` and
         closed, and what it had sent and was not yet read never happens. Answered by `hello`. May be repeated.
+  {"type":"environment", "env":{...}}
+        What the environments of this connection's spawns from now on are told as changes of; at first it is empty.
   {"type":"spawn", "attempt":"3/17/2", "token":T, "argv":[...], "env":{...}, "timeout":S|null, "grace":S,
-   "memory":BYTES|null, "note":X}
-        Start argv[0] in a new session with exactly this environment, plus ORCHESTRA_TOKEN=T; stdin is /dev/null,
-        stdout and stderr the descriptor that comes with it (SCM_RIGHTS; the n-th spawn takes the n-th descriptor,
-        which may arrive early but not late). Answered by `started` or `refused`, or, for a token that the keeper
-        knows, by the `started` or `ended` that it knows: a repeated spawn starts nothing. `attempt` and `token` are
-        up to 64 of A-Z a-z 0-9 _ . : / -; `note` is the agent's own (JSON of up to 3000 bytes), given back in
-        `running` and `ended`. After `timeout` seconds (of the machine's waking time) the attempt is ended. `memory` is
-        what its processes may use together: by a cgroup of its own where one can be made, else they are looked at once
-        a second and killed.
+   "memory":BYTES|null, "note":X, "after":T|null}
+        Start argv[0] in a new session with exactly this environment (null takes a variable out), plus
+        ORCHESTRA_TOKEN=T; stdin is /dev/null, stdout and stderr the descriptor that comes with it (SCM_RIGHTS; the n-th
+        spawn takes the n-th descriptor, which may arrive early but not late). Answered by `started` or `refused`, or,
+        for a token that the keeper knows, by the `started` or `ended` that it knows: a repeated spawn starts nothing.
+        `attempt` and `token` are up to 64 of A-Z a-z 0-9 _ . : / -; `note` is the agent's own (JSON of up to 3000
+        bytes), given back in `running` and `ended`. After `timeout` seconds (of the machine's waking time) the attempt
+        is ended. `memory` is what its processes may use together: by a cgroup of its own where one can be made, else
+        they are looked at once a second and killed. With `after` it is answered, and started, once nothing is left of
+        that attempt; at once where the keeper knows no such attempt that runs or waits in this way. Each can be
+        followed by one. What waits is in no `hello` and never happens once this connection has ended or has said hello
+        again.
   {"type":"end", "token":T, "grace":S, "reason":TEXT}
         TERM to every process of the attempt now, KILL to what is left after `grace` (0: at once). May be repeated,
-        and then only shortens the grace. Does nothing to a token that is not running. 50 letters of TEXT are kept.
+        and then only shortens the grace. What waits for another attempt is withdrawn. Does nothing to other tokens.
+        50 letters of TEXT are kept.
+  {"type":"withdraw", "token":T}
+        What waits for another attempt is `refused`, and what waits for it takes its place. Does nothing to others.
   {"type":"deadline", "boottime":S, "on_lost":"kill"|"keep"}
         The lease, by CLOCK_BOOTTIME; replaces the one before, and holds without an agent. Once it has passed nothing
         is started, and with `kill` everything that runs then is ended (cause `lease`, each with its own grace).
@@ -63,7 +71,8 @@ The keeper says
         It runs since `boottime` (CLOCK_BOOTTIME), in a cgroup of its own where there is a limit of its memory.
   {"type":"refused", "attempt":A, "token":T, "reason":R, "errno":N|null, "message":TEXT}
         Nothing was started and the token is forgotten: the same spawn may be tried again. R is `spawn` (errno and
-        message say what the system said), `spool` (no room to write its outcome down), `lease`, `stopping`, `invalid`.
+        message say what the system said), `spool` (no room to write its outcome down), `lease`, `stopping`, `invalid`,
+        `withdrawn`.
   {"type":"ended", "sequence":N, "attempt":A, "token":T, "cause":C, "reason":TEXT|null, "exit_status":N|null,
    "signal":N|null, "seconds":S, "cpu_seconds":S, "max_rss_bytes":N, "boottime":S, "note":X}
         No process of it is left. C is `exit`, `signal` (not the keeper's), `memory` (it has failed, and used more than
@@ -290,6 +299,48 @@ def reaped() -> Iterator[tuple[int, int, resource.struct_rusage]]:
         if pid == 0:
             return
         yield pid, status, usage
+
+
+@dataclass(frozen=True, slots=True)
+class Spawn:
+    """What an agent wants started. `argv` and `env` are checked by the start itself."""
+
+    attempt: str
+    token: str
+    argv: Any
+    env: dict[str, Any]
+    timeout: float
+    grace: float
+    memory: int | None
+    note: object
+
+    @classmethod
+    def read(cls, message: Message, environment: Message) -> Spawn:
+        """Raises LookupError, TypeError or ValueError where it is none."""
+        timeout, memory, changes = message["timeout"], message["memory"], message["env"]
+        env = {**environment, **changes}
+        for name in [name for name, value in changes.items() if value is None]:
+            del env[name]
+        return cls(
+            attempt=message["attempt"],
+            token=message["token"],
+            argv=message["argv"],
+            env=env,
+            timeout=math.inf if timeout is None else float(timeout),
+            grace=float(message["grace"]),
+            memory=None if memory is None else int(memory),
+            note=message["note"],
+        )
+
+    def refused(self, reason: str, message: str, errno: int | None = None) -> Message:
+        return {
+            "type": "refused",
+            "attempt": self.attempt,
+            "token": self.token,
+            "reason": reason,
+            "message": message,
+            "errno": errno,
+        }
 
 
 @dataclass(slots=True, eq=False)
@@ -565,6 +616,7 @@ class Connection:
         peer.setblocking(False)
         self.socket = peer
         self.partial = bytearray()
+        self.environment: Message = {}
         self.descriptors: deque[int] = deque()
         self.outgoing = bytearray()
         self.closed = False
@@ -669,13 +721,12 @@ class Jobs:
             return self.outcomes[self.sequences[token]][0]
         return None
 
-    def start(self, spawn: Message, output: int) -> Job:
+    def start(self, spawn: Spawn, output: int) -> Job:
         """Start a process, and remember it here and in the spool. Raises Refusal."""
-        grace = float(spawn["grace"])
-        timeout = math.inf if spawn["timeout"] is None else float(spawn["timeout"])
-        memory = None if spawn["memory"] is None else int(spawn["memory"])
         slot = self.reserve()
-        cgroup = None if memory is None else self.memory_home.make(spawn["token"], memory)
+        cgroup = None
+        if spawn.memory is not None:
+            cgroup = self.memory_home.make(spawn.token, spawn.memory)
         try:
             began, began_boottime = monotonic(), boottime()
             pid = launch(spawn, output, cgroup)
@@ -685,15 +736,15 @@ class Jobs:
                 cgroup.remove()
             raise
         job = Job(
-            spawn["attempt"], spawn["token"], spawn["note"], grace, slot, pid, began, began_boottime
+            spawn.attempt, spawn.token, spawn.note, spawn.grace, slot, pid, began, began_boottime
         )
-        job.memory, job.cgroup = memory, cgroup
-        job.folder = spawn["env"].get(FOLDER_VARIABLE, "")
-        if memory is not None:
+        job.memory, job.cgroup = spawn.memory, cgroup
+        job.folder = spawn.env.get(FOLDER_VARIABLE, "")
+        if spawn.memory is not None:
             self.look_at_memory = min(self.look_at_memory, began + LOOK_AT_MEMORY)
         self.alive[job.token] = self.leaders[pid] = job
         job.start_time = int(stat_fields(pid)[19])
-        self.set_due(job, began + timeout)
+        self.set_due(job, began + spawn.timeout)
         self.spool.write(slot, job.started())
         return job
 
@@ -880,16 +931,16 @@ class Jobs:
 ENTER = 'echo $$ 2> /dev/null > "$0"; exec "$@"'
 
 
-def launch(spawn: Message, output: int, cgroup: Cgroup | None = None) -> int:
+def launch(spawn: Spawn, output: int, cgroup: Cgroup | None = None) -> int:
     """The pid of a new process, the leader of its own session. Raises Refusal."""
-    argv = spawn["argv"]
+    argv = spawn.argv
     try:
         # A shell enters the cgroup and then becomes the program: not a byte of it is counted elsewhere.
         entering = ["/bin/sh", "-c", ENTER, f"{cgroup.path}/cgroup.procs"] if cgroup else []
         return os.posix_spawn(
             (entering or argv)[0],
             [*entering, *argv],
-            {**spawn["env"], TOKEN_VARIABLE: spawn["token"]},
+            {**spawn.env, TOKEN_VARIABLE: spawn.token},
             file_actions=[(os.POSIX_SPAWN_DUP2, output, number) for number in (1, 2)],
             setsid=True,
             setsigmask=(),
@@ -899,6 +950,53 @@ def launch(spawn: Message, output: int, cgroup: Cgroup | None = None) -> int:
         raise Refusal("spawn", f"{argv[0]}: {error.strerror}", error.errno) from None
     except (LookupError, TypeError, ValueError) as error:
         raise Refusal("invalid", f"argv or env: {error}") from None
+
+
+class Line:
+    """What waits for other attempts to end, so that the next one in their slots begins without a word from the agent.
+
+    `following` is by the token of the attempt that is waited for; `ahead` gives that token by one's own.
+    """
+
+    def __init__(self) -> None:
+        self.following: dict[str, tuple[Spawn, int]] = {}
+        self.ahead: dict[str, str] = {}
+
+    def __contains__(self, token: str) -> bool:
+        return token in self.ahead
+
+    def add(self, spawn: Spawn, output: int, after: str) -> None:
+        """Raises ValueError where another waits for that one already. The output is this line's from here on."""
+        if after in self.following:
+            os.close(output)
+            raise ValueError(f"{after} is followed by another already")
+        self.following[after] = spawn, output
+        self.ahead[spawn.token] = after
+
+    def pop(self, after: str) -> tuple[Spawn, int] | None:
+        """Take what waits for an attempt. Its output is the caller's from here on."""
+        found = self.following.pop(after, None)
+        if found:
+            del self.ahead[found[0].token]
+        return found
+
+    def withdraw(self, token: str) -> Spawn | None:
+        """Take something out; what waits for it waits for the one ahead of it from then on."""
+        after = self.ahead.get(token)
+        found = self.pop(after) if after is not None else None
+        if after is None or not found:
+            return None
+        os.close(found[1])
+        behind = self.pop(token)
+        if behind:
+            self.add(*behind, after)
+        return found[0]
+
+    def clear(self) -> None:
+        for _, output in self.following.values():
+            os.close(output)
+        self.following.clear()
+        self.ahead.clear()
 
 
 # The next agent
@@ -980,7 +1078,8 @@ class Keeper:
     def __init__(self, options: argparse.Namespace, spool: Spool, listener: socket.socket) -> None:
         self.options, self.listener = options, listener
         self.boot_id = read("/proc/sys/kernel/random/boot_id").decode().strip()
-        self.jobs = Jobs(spool, self.announce)
+        self.jobs = Jobs(spool, self.on_outcome)
+        self.line = Line()
         self.agent: Connection | None = None
         self.alone_since = monotonic()
         self.heir: Heir | None = None
@@ -988,8 +1087,10 @@ class Keeper:
         self.reckoning = math.inf  # when jobs are ended because the lease is over
         self.stopping = False
         self.handlers = {
+            "environment": self.on_environment,
             "spawn": self.on_spawn,
             "end": self.on_end,
+            "withdraw": self.on_withdraw,
             "deadline": self.on_deadline,
             "ack": self.on_ack,
             "heir": self.on_heir,
@@ -1108,6 +1209,7 @@ class Keeper:
         connection.close()
         if connection is self.agent:
             self.agent = None
+            self.line.clear()
             self.alone_since = monotonic()
             if self.heir:
                 self.heir.wait()
@@ -1120,6 +1222,7 @@ class Keeper:
         if self.agent and self.agent is not connection:
             self.agent.send({"type": "superseded"})
             self.drop(self.agent)
+        self.line.clear()
         self.agent = connection
         log(f"agent {message['agent']!r} decides")
         connection.send(self.hello())
@@ -1136,39 +1239,71 @@ class Keeper:
             "outcomes": [outcome for outcome, _ in self.jobs.outcomes.values()],
         }
 
+    def on_environment(self, message: Message) -> None:
+        assert self.agent
+        self.agent.environment = dict(message["env"])
+
     def on_spawn(self, message: Message) -> None:
         assert self.agent
         output = self.agent.take_descriptor()
         try:
-            answer = self.jobs.known(message["token"]) or self.start(message, output)
-        finally:
+            spawn, after = Spawn.read(message, self.agent.environment), message["after"]
+        except (LookupError, TypeError, ValueError):
             os.close(output)
-        self.announce(answer)
+            raise
+        known = self.jobs.known(spawn.token)
+        if known:
+            self.announce(known)
+        if known or spawn.token in self.line:
+            os.close(output)
+        elif after is not None and (after in self.jobs.alive or after in self.line):
+            self.line.add(spawn, output, after)
+        else:
+            self.start(spawn, output)
 
-    def start(self, spawn: Message, output: int) -> Message:
+    def start(self, spawn: Spawn, output: int) -> bool:
+        """Start it or refuse it, and say so; True where it runs. Closes the output."""
         try:
             self.check(spawn)
-            return self.jobs.start(spawn, output).started()
+            job = self.jobs.start(spawn, output)
         except Refusal as refusal:
-            attempt, token = spawn["attempt"], spawn["token"]
-            answer = {"type": "refused", "attempt": attempt, "token": token, "errno": None}
-            return answer | dict(zip(("reason", "message", "errno"), refusal.args, strict=False))
+            self.announce(spawn.refused(*refusal.args))
+            return False
+        finally:
+            os.close(output)
+        self.announce(job.started())
+        return True
 
-    def check(self, spawn: Message) -> None:
+    def on_outcome(self, outcome: Message) -> None:
+        """Tell, and start what has waited for that one; what is refused makes way for what waits for it."""
+        self.announce(outcome)
+        token = outcome["token"]
+        while following := self.line.pop(token):
+            if self.start(*following):
+                break
+            token = following[0].token
+
+    def check(self, spawn: Spawn) -> None:
         if self.stopping:
             raise Refusal("stopping", "the keeper was told to stop")
         if boottime() >= self.lease:
             raise Refusal("lease", "the lease is over")
-        if not (NAME.fullmatch(spawn["attempt"]) and NAME.fullmatch(spawn["token"])):
+        if not (NAME.fullmatch(spawn.attempt) and NAME.fullmatch(spawn.token)):
             raise Refusal("invalid", "attempt and token are up to 64 letters, digits, _ . : / -")
-        if len(encode(spawn["note"])) > NOTE_BYTES:
+        if len(encode(spawn.note)) > NOTE_BYTES:
             raise Refusal("invalid", f"the note is longer than {NOTE_BYTES} bytes")
 
     def on_end(self, message: Message) -> None:
         self.jobs.collect()  # what has just ended by itself has not been ended
-        job = self.jobs.alive.get(message["token"])
-        if job:
-            self.jobs.end(job, float(message["grace"]), "ended", str(message["reason"]))
+        token, grace, reason = message["token"], float(message["grace"]), str(message["reason"])
+        if job := self.jobs.alive.get(token):
+            self.jobs.end(job, grace, "ended", reason)
+        else:
+            self.on_withdraw(message)
+
+    def on_withdraw(self, message: Message) -> None:
+        if spawn := self.line.withdraw(message["token"]):
+            self.announce(spawn.refused("withdrawn", "it was taken out of the line"))
 
     def on_deadline(self, message: Message) -> None:
         if message["on_lost"] not in ("kill", "keep"):

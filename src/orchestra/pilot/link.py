@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import array
 import fcntl
-import json
 import os
 import socket
 import subprocess
@@ -18,6 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -74,7 +74,7 @@ class Refused:
     """Nothing was started, and the same spawn may be tried again.
 
     `reason` is `spawn` (the system would not: `errno`), `spool` (no room to write its outcome down), `lease`,
-    `stopping` or `invalid`; `message` says it in words.
+    `stopping`, `invalid`, or `withdrawn` (it waited for another one); `message` says it in words.
     """
 
     key: AttemptKey
@@ -267,6 +267,7 @@ class KeeperLink:
         self._batch = b""
         self._descriptors: list[int] = []
         self._partial = bytearray()
+        self._environment: dict[str, str] = {}
         self._end: KeeperError | None = None
         self._send("hello", protocol=keeper.PROTOCOL, agent=agent)
         self.flush()
@@ -302,6 +303,7 @@ class KeeperLink:
         grace: float,
         memory: int | None = None,
         note: Any = None,
+        after: AttemptKey | None = None,
     ) -> None:
         """Have an attempt started; answered by Started or Refused. May be repeated.
 
@@ -312,23 +314,33 @@ class KeeperLink:
             memory: bytes that its processes may use together.
             timeout: seconds after which the attempt is ended, with `grace` seconds between TERM and KILL.
             note: JSON of up to NOTE_BYTES that comes back with Started and Ended, also to later agents.
+            after: start it, and answer, when nothing is left of that attempt, or of what waits for it; forgotten where
+                this connection ends before.
         """
+        if not self._environment:
+            self._environment = dict(env)
+            self._send("environment", env=self._environment)
         self._send(
             "spawn",
             log,
             attempt=str(key),
             token=str(key.token),
             argv=list(argv),
-            env=dict(env),
+            env=_changes(self._environment, env),
             timeout=timeout,
             grace=grace,
             memory=memory,
             note=note,
+            after=after and str(after.token),
         )
 
     def send_end(self, key: AttemptKey, *, grace: float, reason: str) -> None:
         """Have every process of an attempt ended: TERM, after `grace` seconds KILL. Repeated, it shortens the grace."""
         self._send("end", token=str(key.token), grace=grace, reason=reason)
+
+    def send_withdraw(self, key: AttemptKey) -> None:
+        """Have an attempt Refused that waits for another one; one that has begun runs on."""
+        self._send("withdraw", token=str(key.token))
 
     def send_deadline(self, boottime: float, on_lost: OnLost) -> None:
         """Extend the lease to a moment of CLOCK_BOOTTIME; then nothing starts, and with `kill` everything is ended."""
@@ -421,7 +433,7 @@ class KeeperLink:
         self._partial += data
         *lines, self._partial = self._partial.split(b"\n")
         for line in lines:
-            message = json.loads(line)
+            message = keeper.decode(line.decode())
             if message["type"] == "superseded":
                 self._end = KeeperSuperseded()
             elif message["type"] == "error":
@@ -442,9 +454,19 @@ class KeeperLink:
         self._socket.close()
 
 
+def _changes(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, str | None]:
+    """What makes one environment of another; None where a variable goes."""
+    return dict(after.items() - before.items()) | dict.fromkeys(before.keys() - after.keys())
+
+
 def _key(message: Mapping[str, Any]) -> AttemptKey:
-    task, ordinal, number = map(int, message["attempt"].split("/"))
-    return AttemptKey(task, ordinal, number, UUID(message["token"]))
+    return _parsed_key(message["attempt"], message["token"])
+
+
+@lru_cache(maxsize=1024)  # each is heard twice at least
+def _parsed_key(attempt: str, token: str) -> AttemptKey:
+    task, ordinal, number = map(int, attempt.split("/"))
+    return AttemptKey(task, ordinal, number, UUID(token))
 
 
 def _started(message: Mapping[str, Any]) -> Started:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import pwd
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from orchestra.pilot.desk import Kit
 from orchestra.pilot.inputs import InputGuard
 from orchestra.runtimes import Runtime
 from orchestra.runtimes.bare import BareRuntime, find_shell
+from orchestra.runtimes.environment import inherited, own_prefix
 from orchestra.services import work
 from orchestra.store.datafolder import this_host
 
@@ -102,8 +102,7 @@ def make_kit(options: PilotOptions) -> Kit:
     """Give what this pilot starts jobs with."""
     return Kit(
         runtimes=options.runtimes or (BareRuntime(find_shell()),),
-        environment=dict(os.environ),
-        prefix=sys.prefix if sys.prefix != sys.base_prefix else None,
+        environment=inherited(os.environ, prefix=own_prefix()),
         inputs=InputGuard(),
         stall_after=options.stall_after,
         log_limit=options.log_limit,

@@ -186,6 +186,7 @@ class Reporter:
     def add(self, held: Held, outcome: Outcome, ended_at: float | None = None) -> None:
         """Take in how an attempt ended; without `ended_at`, just now."""
         held.phase = Phase.REPORTING
+        held.leave_line()
         if ready := held.take_ready():
             os.close(ready.log)
         if not any(self._waiting.values()):

@@ -15,8 +15,8 @@ from orchestra.domain.command import Template, parse
 from orchestra.domain.errors import OrchestraError, VolumeError
 from orchestra.domain.models import AttemptKey, Grant, JobPaths, Outcome, TaskSpec
 from orchestra.domain.states import Cause, Queue
-from orchestra.pilot import appetite, folders, slots
-from orchestra.pilot.desk import Desk, Kit
+from orchestra.pilot import appetite, folders, lanes, slots
+from orchestra.pilot.desk import Desk, Kit, boottime
 from orchestra.pilot.link import NOTE_BYTES
 from orchestra.pilot.report import Reporter, plain_text
 from orchestra.pilot.state import Held, Note, Phase, Ready
@@ -112,7 +112,7 @@ def runtime_job(kit: Kit, task: TaskSpec, grant: Grant, note: Note, paths: JobPa
     return RuntimeJob(
         command=_template(task.command).render(tags),
         folder=folder,
-        environment=environment(kit.environment, values, prefix=kit.prefix),
+        environment=environment(kit.environment, values),
         binds=(
             Bind(PurePosixPath(task.volume)),
             *(Bind(PurePosixPath(path), read_only=True) for path in reads),
@@ -144,6 +144,10 @@ class Starter:
             port = self.desk.keepers.ports.get(held.keeper)
             if port and port.link:
                 self._begin(held, devices)
+        for held, last in lanes.lengthen(self.desk.state, self.desk.appetite):
+            self._line_up(held, last)
+        for held in lanes.to_recall(self.desk.state, boottime()):
+            self._recall(held)
         self._prepare(appetite.to_prepare(self.desk.state, self.desk.appetite, self._begun))
         first = min((began for began, _ in self._begun.values()), default=float("inf"))
         return first + self.desk.kit.stall_after
@@ -243,10 +247,29 @@ class Starter:
             return f"not started: {held.end_reason}"
         return None if port and port.link else "not started: its keeper has gone"
 
-    def _spawn(self, held: Held, ready: Ready) -> None:
+    def _line_up(self, held: Held, last: Held) -> None:
+        ready = held.take_ready()
+        port = self.desk.keepers.ports.get(held.keeper)
+        assert ready
+        if port and port.link:
+            self._spawn(held, ready, last)
+        else:
+            held.ready = ready
+
+    def _recall(self, held: Held) -> None:
+        """Ask for an attempt that waits in line; it is handed back when the keeper has let go of it."""
+        port = self.desk.keepers.ports.get(held.keeper)
+        if port and port.link:
+            held.recalled = True
+            port.link.send_withdraw(held.key)
+
+    def _spawn(self, held: Held, ready: Ready, last: Held | None = None) -> None:
+        """Hand an attempt to its keeper, which starts it at once or after the `last` in a lane."""
         port = self.desk.keepers.ports[held.keeper]
         assert port.link is not None
         held.phase = Phase.RUNNING
+        if last:
+            held.follow(last)
         port.link.send_spawn(
             held.key,
             ready.argv,
@@ -256,4 +279,5 @@ class Starter:
             grace=held.note.grace,
             memory=held.note.memory,
             note=held.note.to_json(),
+            after=last.key if last else None,
         )

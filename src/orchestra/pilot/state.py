@@ -19,6 +19,9 @@ class Phase(Enum):
     """In: a claim. Out: slots come free; it is handed back."""
     PREPARING = "preparing"
     """Has its slots; an I/O thread makes its folder. Out: the keeper is told to start it; its start failed."""
+    NEXT = "next"
+    """The keeper has it, and starts it when the one ahead of it has ended. In: its task is very quick. Out: that one
+    has ended; it is refused."""
     RUNNING = "running"
     """The keeper was told to start it, or told us that it runs. Out: the keeper says how it ended."""
     EXAMINING = "examining"
@@ -92,6 +95,8 @@ class Held:
 
     Args:
         ready: it was made ready before there was a slot for it.
+        ahead: whose end it waits for in NEXT; `follower` is what waits for this one's end.
+        recalled: the keeper was asked to let go of it while it is in NEXT.
         began: when its process started, by CLOCK_BOOTTIME; None as long as the keeper has not said so.
         announced: the database was told that it started.
         end_reason: why it is to be ended, once that is wanted.
@@ -105,6 +110,9 @@ class Held:
     grant: Grant | None = None
     task: TaskSpec | None = None
     ready: Ready | None = None
+    ahead: Held | None = field(default=None, repr=False, compare=False)
+    follower: Held | None = field(default=None, repr=False, compare=False)
+    recalled: bool = False
     began: float | None = None
     announced: bool = False
     end_reason: str | None = None
@@ -114,6 +122,22 @@ class Held:
         """Give what was made ready, once: whoever takes it closes the log."""
         ready, self.ready = self.ready, None
         return ready
+
+    def follow(self, other: Held) -> None:
+        """Have it start in the place of another one."""
+        self.phase = Phase.NEXT
+        self.ahead, other.follower = other, self
+
+    def leave_line(self) -> None:
+        """Let what waits for this one take its place: next to the one ahead, or in its slots if there is none."""
+        ahead, follower = self.ahead, self.follower
+        self.ahead = self.follower = None
+        if ahead:
+            ahead.follower = follower
+        if follower:
+            follower.ahead = ahead
+            if not ahead:
+                follower.phase = Phase.RUNNING
 
     @property
     def devices(self) -> tuple[str, ...]:

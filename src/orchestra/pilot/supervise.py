@@ -59,7 +59,7 @@ class Supervisor:
             self._on_started(port, started)
         there = {started.key for started in hello.running} | {e.key for e in hello.outcomes}
         for held in list(state.of_keeper(port.id)):
-            if held.phase is Phase.RUNNING and held.key not in there:
+            if held.phase in (Phase.NEXT, Phase.RUNNING) and held.key not in there:
                 self.reporter.give_back(held, "its start got lost on the way to its keeper")
 
     def end(self, key: AttemptKey, reason: str, *, stopped: bool = False) -> None:
@@ -72,7 +72,7 @@ class Supervisor:
         held.stopped = held.stopped or stopped
         if held.phase is Phase.WAITING:
             self.reporter.give_back(held, f"not started: {reason}")
-        elif held.phase is Phase.RUNNING and not again:
+        elif held.phase in (Phase.NEXT, Phase.RUNNING) and not again:
             self._send_end(held, reason)
 
     def _send_end(self, held: Held, reason: str) -> None:
@@ -115,13 +115,13 @@ class Supervisor:
 
     def _on_refused(self, refused: link.Refused) -> None:
         held = self.desk.state.held.get(refused.key)
-        if held is None or held.phase is not Phase.RUNNING:
+        if held is None or held.phase not in (Phase.NEXT, Phase.RUNNING):
             return
         outcome = outcome_of_refusal(refused)
         self.reporter.add(held, outcome)
         if refused.reason == "spool":
             self.desk.room_doubted = True
-        if outcome.cause is Cause.RETURNED:
+        if outcome.cause is Cause.RETURNED and refused.reason != "withdrawn":
             self.desk.pause_claims(REFUSED_PAUSE, f"cannot start jobs: {refused.message}")
 
     def _on_ended(self, port: Port, ended: link.Ended) -> None:
@@ -151,6 +151,7 @@ class Supervisor:
         for started in running:
             held = self._held(port, started)
             held.phase = Phase.EXAMINING
+            held.leave_line()
             reason = "its keeper has died" if same_boot else "its node was started anew"
             outcome = Outcome(started.key, Cause.LOST, reason=reason, devices=held.note.devices)
             self.desk.workers.submit(
@@ -161,7 +162,7 @@ class Supervisor:
             )
         there = {started.key for started in running} | ended
         for held in list(self.desk.state.of_keeper(port.id)):
-            if held.key not in there and held.phase in (Phase.WAITING, Phase.RUNNING):
+            if held.key not in there and held.phase in (Phase.WAITING, Phase.NEXT, Phase.RUNNING):
                 if port.buried:  # by another agent, which has told what became of it
                     self.desk.state.drop(held.key)
                 else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -49,23 +50,31 @@ class JobValues:
     given: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
-def environment(
-    base: Mapping[str, str], job: JobValues, *, prefix: str | None = None
-) -> dict[str, str]:
-    """All variables of a job's process.
+def own_prefix() -> str | None:
+    """The folder of the virtual environment that this program runs in, if it does."""
+    return sys.prefix if sys.prefix != sys.base_prefix else None
 
-    From the weakest: the pilot's own, thread counts where the pilot has none, the other defaults, `--env`, and what
-    names the job and its GPUs.
+
+def inherited(base: Mapping[str, str], *, prefix: str | None = None) -> dict[str, str]:
+    """What jobs have of the pilot's environment `base`.
 
     Args:
-        base: the pilot's environment.
         prefix: the folder of the virtual environment that the pilot runs in, if it does; its programs leave PATH,
             and so do those of VIRTUAL_ENV.
     """
-    result = dict.fromkeys(THREAD_COUNTS, str(job.cores))
-    result |= {name: value for name, value in base.items() if not _LEFT_OUT.fullmatch(name)}
+    result = {name: value for name, value in base.items() if not _LEFT_OUT.fullmatch(name)}
     if "PATH" in base:
         result["PATH"] = _path_without(base["PATH"], base.get("VIRTUAL_ENV"), prefix)
+    return result
+
+
+def environment(base: Mapping[str, str], job: JobValues) -> dict[str, str]:
+    """All variables of a job's process.
+
+    From the weakest: thread counts, what is `inherited` from the pilot (`base`), the other defaults, `--env`, and what
+    names the job and its GPUs.
+    """
+    result = dict.fromkeys(THREAD_COUNTS, str(job.cores)) | dict(base)
     result |= {
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",

@@ -1,0 +1,94 @@
+"""Which waiting attempts the keeper is told ahead of time, to be started one after the other. Pure.
+
+Where jobs take milliseconds, a slot would else be empty for as long as it takes to tell an agent that one has ended and
+a keeper to start the next. A running attempt and those that wait for it in line are a lane.
+"""
+
+from __future__ import annotations
+
+from orchestra.domain.states import Queue
+from orchestra.pilot import slots
+from orchestra.pilot.appetite import Appetite
+from orchestra.pilot.state import Held, Phase, PilotState
+
+SECONDS = 0.1
+"""So much work at most is in a lane: what is in it cannot use another slot that comes free."""
+AT_MOST = 8
+PATIENCE = 1.0
+"""Seconds after which an attempt is taken out of its lane, since the one ahead is not quick after all."""
+
+
+def lengthen(state: PilotState, appetite: Appetite) -> list[tuple[Held, Held]]:
+    """Give attempts that are to be put in line, in order, each with the one that it comes after.
+
+    Of the cpu queue alone: what a GPU job is given is known only when devices come free.
+    """
+    waiting = state.waiting(Queue.CPU)
+    if not waiting or waiting[0].ready is None or state.leaving:
+        return []
+    depth = _depth(appetite, waiting[0].key.task_id)
+    lanes = [_lane(held) for held in state.with_slots() if _may_lead(held, waiting[0], appetite)]
+    if sum(map(len, lanes)) > len(lanes) * (depth // 2 + 1):
+        return []  # they are made long again some at a time
+    pairs: list[tuple[Held, Held]] = []
+    for held in waiting:
+        lane = min(lanes, key=len, default=None)
+        if lane is None or len(lane) > depth or not _may_follow(held, lane[-1], appetite):
+            break
+        pairs.append((held, lane[-1]))
+        lane.append(held)
+    return pairs
+
+
+def are_long(state: PilotState) -> bool:
+    """Whether every busy slot has some attempts in line, so that for a moment nobody has to look after them."""
+    busy = state.with_slots()
+    return bool(busy) and all(held.follower and held.follower.follower for held in busy)
+
+
+def to_recall(state: PilotState, now: float) -> list[Held]:
+    """Give attempts in line that are to be taken out, the last of each lane first.
+
+    Args:
+        now: by CLOCK_BOOTTIME.
+    """
+    overfull = state.in_use(Queue.CPU) > slots.offered(state, Queue.CPU)
+    recalled: list[Held] = []
+    for held in state.with_slots():
+        late = held.began is not None and now > held.began + PATIENCE
+        if held.follower and (late or overfull or state.leaving):
+            recalled += [held for held in reversed(_lane(held)[1:]) if not held.recalled]
+    return recalled
+
+
+def _depth(appetite: Appetite, task: int) -> int:
+    """Count the attempts that may wait in a lane."""
+    typical = appetite.typical.get(task, SECONDS)
+    return min(AT_MOST, int(SECONDS / max(typical, 0.001)) if typical < SECONDS else 0)
+
+
+def _lane(head: Held) -> list[Held]:
+    lane = [head]
+    while follower := lane[-1].follower:
+        lane.append(follower)
+    return lane
+
+
+def _may_lead(held: Held, waiting: Held, appetite: Appetite) -> bool:
+    return (
+        held.phase is Phase.RUNNING
+        and held.note.queue is Queue.CPU
+        and held.note.slots == waiting.note.slots
+        and held.keeper == waiting.keeper
+        and _depth(appetite, held.key.task_id) > 0
+    )
+
+
+def _may_follow(held: Held, last: Held, appetite: Appetite) -> bool:
+    return (
+        held.ready is not None
+        and held.end_reason is None
+        and held.note.slots == last.note.slots
+        and held.keeper == last.keeper
+        and _depth(appetite, held.key.task_id) > 0
+    )

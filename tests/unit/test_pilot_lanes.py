@@ -1,0 +1,128 @@
+"""Which attempts are put in line behind others, and which are taken out again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from uuid import UUID, uuid4
+
+from orchestra.domain.models import AttemptKey
+from orchestra.domain.states import Queue
+from orchestra.pilot import lanes
+from orchestra.pilot.appetite import Appetite
+from orchestra.pilot.state import Held, Note, Phase, PilotState, Ready
+
+QUICK = Appetite(typical={0: 0.001, 1: 0.04, 2: 0.5})
+KEEPER = UUID(int=1)
+
+
+def held(
+    ordinal: int, phase: Phase = Phase.WAITING, *, task: int = 0, ready: bool = True, slots: int = 1
+) -> Held:
+    note = Note(Queue.CPU, slots, "/v/t", 1, None, None, None, 30.0)
+    made = Held(AttemptKey(task, ordinal, 1, uuid4()), KEEPER, note, phase)
+    if phase is Phase.WAITING and ready:
+        made.ready = Ready(("true",), {}, -1)
+    return made
+
+
+def state(*attempts: Held, cpu: int = 2) -> PilotState:
+    found = PilotState({Queue.CPU: cpu, Queue.GPU: 0})
+    for attempt in attempts:
+        found.add(attempt)
+    return found
+
+
+def pairs(found: PilotState, appetite: Appetite = QUICK) -> list[tuple[int, int]]:
+    return [(a.key.ordinal, b.key.ordinal) for a, b in lanes.lengthen(found, appetite)]
+
+
+def lined_up(count: int, began: float | None = None, cpu: int = 2) -> tuple[PilotState, list[Held]]:
+    """One running attempt and others in line behind it."""
+    lane = [held(0, Phase.RUNNING), *(held(n) for n in range(1, count))]
+    lane[0].began = began
+    for before, after in pairwise(lane):
+        after.follow(before)
+    return state(*lane, cpu=cpu), lane
+
+
+def test_very_quick_attempts_are_spread_over_the_running_ones_in_order() -> None:
+    running = [held(n, Phase.RUNNING) for n in (100, 101)]
+    found = state(*running, *(held(n) for n in range(4)))
+    assert pairs(found) == [(0, 100), (1, 101), (2, 0), (3, 1)]
+
+
+def test_no_more_wait_in_line_than_a_tenth_of_a_second_lasts() -> None:
+    for task, longest in ((0, lanes.AT_MOST), (1, 2), (2, 0)):
+        running = held(100, Phase.RUNNING, task=task)
+        found = state(running, *(held(n, task=task) for n in range(20)))
+        assert len(pairs(found)) == longest
+
+
+def test_a_line_is_made_long_again_when_half_of_it_is_over() -> None:
+    found, _ = lined_up(lanes.AT_MOST // 2 + 2)
+    found.add(held(50))
+    assert pairs(found) == []
+    found, lane = lined_up(lanes.AT_MOST // 2 + 1)
+    found.add(held(50))
+    assert pairs(found) == [(50, lane[-1].key.ordinal)]
+
+
+def test_only_what_is_ready_and_alike_and_first_is_put_in_line() -> None:
+    running = held(100, Phase.RUNNING)
+    assert pairs(state(running, held(0, ready=False), held(1))) == []
+    assert pairs(state(running, held(0), held(1, ready=False), held(2))) == [(0, 100)]
+    assert pairs(state(running, held(0, slots=2), held(1))) == []
+    assert pairs(state(running, held(0), held(1, slots=2), held(2))) == [(0, 100)]
+    assert pairs(state(running, held(0), held(1, task=2), held(2))) == [(0, 100)]
+    assert pairs(state(held(100, Phase.PREPARING), held(0))) == []
+    assert pairs(state(running, held(0)), Appetite()) == []
+    other = held(0)
+    other.keeper = UUID(int=2)
+    assert pairs(state(running, other)) == []
+    leaving = state(running, held(0))
+    leaving.leaving = True
+    assert pairs(leaving) == []
+
+
+def test_a_gpu_job_waits_for_its_devices() -> None:
+    running, waiting = held(100, Phase.RUNNING), held(0)
+    for attempt in (running, waiting):
+        attempt.note = replace(attempt.note, queue=Queue.GPU)
+    assert pairs(state(running, waiting)) == []
+
+
+def test_what_follows_takes_the_place_of_the_one_that_leaves() -> None:
+    found, (first, second, third) = lined_up(3)
+    second.leave_line()
+    assert (third.ahead, first.follower, third.phase) == (first, third, Phase.NEXT)
+    first.leave_line()
+    assert (third.ahead, third.phase) == (None, Phase.RUNNING)
+    assert found.in_use(Queue.CPU) == 2  # the first one has not been said to be over
+
+
+def test_what_waits_behind_a_long_one_is_recalled_last_first() -> None:
+    found, lane = lined_up(3, began=10.0)
+    assert lanes.to_recall(found, 10.0 + lanes.PATIENCE) == []
+    assert lanes.to_recall(found, 10.1 + lanes.PATIENCE) == [lane[2], lane[1]]
+    lane[2].recalled = True
+    assert lanes.to_recall(found, 10.1 + lanes.PATIENCE) == [lane[1]]
+
+
+def test_everything_is_recalled_when_slots_are_taken_away_or_the_pilot_leaves() -> None:
+    found, lane = lined_up(2, began=10.0, cpu=1)
+    assert lanes.to_recall(found, 10.0) == []
+    found.enabled[Queue.CPU] = 0
+    assert lanes.to_recall(found, 10.0) == [lane[1]]
+    found, lane = lined_up(2, began=10.0)
+    found.leaving = True
+    assert lanes.to_recall(found, 10.0) == [lane[1]]
+
+
+def test_events_gather_only_while_every_slot_has_some_in_line() -> None:
+    assert not lanes.are_long(state())
+    assert not lanes.are_long(lined_up(2)[0])
+    found, _ = lined_up(3)
+    assert lanes.are_long(found)
+    found.add(held(9, Phase.RUNNING))
+    assert not lanes.are_long(found)
