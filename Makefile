@@ -1,6 +1,6 @@
 # Needs Python 3.11 or later and make. Everything else goes into .venv, at the versions of constraints.txt.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test ordeal bench check format constraints clean
+.PHONY: help setup containers demo test ordeal bench check format constraints clean
 
 BIN := .venv/bin
 WORKERS ?= auto
@@ -41,6 +41,9 @@ format:  ## format the code and repair what the linter can
 
 setup:   ## make .venv, with the tools for development
 	@tools/setup dev
+
+containers: ## install podman and a real Apptainer for the tests of containers (Debian, root)
+	@tools/install-containers
 
 constraints: ## install the newest versions and write constraints.txt
 	@tools/constraints

@@ -14,11 +14,14 @@ import psycopg
 import pytest
 
 from orchestra.store.database import connect
+from support import containers
+from support.containers import Engine, Registry
+from support.needs import missing, need, pytest_runtest_setup, pytest_terminal_summary
 from support.ordinary import Ordinary
 from support.server import Server, new_run, remove, the_server
 from support.waiting import wait_until
 
-__all__ = ["wait_until"]
+__all__ = ["pytest_runtest_setup", "pytest_terminal_summary", "wait_until"]
 
 _RUN = "ORCHESTRA_TEST_RUN"
 
@@ -76,18 +79,74 @@ def conn(database_url: str) -> Iterator[psycopg.Connection]:
 @pytest.fixture
 def ordinary() -> Iterator[Ordinary]:
     """An ordinary user; only root can lend one."""
-    if os.geteuid():
-        pytest.skip("only root can become another user")
+    need("root")
     nobody = pwd.getpwnam("nobody")
     home = Path(tempfile.mkdtemp(prefix="orchestra-home-", dir="/tmp"))
     os.chown(home, nobody.pw_uid, nobody.pw_gid)
     user = Ordinary(nobody.pw_uid, nobody.pw_gid, home)
     try:
         if user.interpreter() is None:
-            pytest.skip("there is no Python of this version that an ordinary user may run")
+            missing("there is no Python of this version that an ordinary user may run")
         yield user
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def apptainer() -> Engine:
+    """Apptainer, to be called with its arguments."""
+    need("apptainer")
+    return containers.apptainer()
+
+
+@pytest.fixture(scope="session")
+def podman() -> Engine:
+    """Podman, with containers.IMAGE in a storage that is the run's alone; a pilot finds that by `podman.env`."""
+    need("podman")
+    return containers.podman(Path(os.environ[_RUN]))
+
+
+@pytest.fixture
+def ordinary_apptainer(ordinary: Ordinary) -> Engine:
+    """Apptainer as an ordinary user."""
+    need("apptainer")
+    return containers.apptainer(ordinary)
+
+
+@pytest.fixture
+def ordinary_podman(ordinary: Ordinary) -> Engine:
+    """Podman as an ordinary user, with containers.IMAGE in that user's storage."""
+    need("podman")
+    return containers.podman(Path(os.environ[_RUN]), ordinary)
+
+
+@pytest.fixture(scope="session")
+def busybox_sandbox() -> Path:
+    """A root file system of busybox in a folder; everybody may read it, no test writes to it."""
+    need("podman")
+    return containers.busybox(Path(os.environ[_RUN]))
+
+
+@pytest.fixture(scope="session")
+def bash_sandbox() -> Path:
+    """The same with a bash in it."""
+    need("podman")
+    return containers.bash(Path(os.environ[_RUN]))
+
+
+@pytest.fixture(scope="session")
+def busybox_sif() -> Path:
+    """A SIF of the same root file system of busybox."""
+    need("apptainer")
+    return containers.busybox_sif(Path(os.environ[_RUN]))
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[Registry]:
+    """An empty registry of images on this machine."""
+    need("registry")
+    with containers.registry(tmp_path) as server:
+        yield server
 
 
 @pytest.fixture

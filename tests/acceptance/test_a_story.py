@@ -14,7 +14,7 @@ import pytest
 from orchestra.store import embedded
 from support.maestro import Maestro
 
-pytest.importorskip("sklearn")
+pytestmark = pytest.mark.needs("sklearn")
 
 STORY = Path(__file__).parents[2] / "docs" / "a-story.md"
 

@@ -14,7 +14,7 @@ from orchestra.store import embedded
 from support.maestro import Maestro
 from support.waiting import wait_until
 
-pytest.importorskip("sklearn")
+pytestmark = pytest.mark.needs("sklearn")
 
 
 @pytest.fixture

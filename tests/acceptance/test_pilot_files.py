@@ -44,7 +44,7 @@ def fill(folder: Path) -> Path:
                 return path
 
 
-@pytest.mark.root
+@pytest.mark.needs("root")
 def test_a_pilot_whose_own_disk_is_full_takes_nothing_until_there_is_room(
     cluster: Cluster, tmp_path: Path
 ) -> None:
@@ -71,7 +71,7 @@ def test_a_pilot_whose_own_disk_is_full_takes_nothing_until_there_is_room(
         cluster.end()
 
 
-@pytest.mark.root
+@pytest.mark.needs("root")
 def test_a_volume_without_room_holds_its_task_and_no_other(cluster: Cluster) -> None:
     cluster.node(cpu=1)
     volume = cluster.folder / "small"
@@ -97,7 +97,7 @@ def test_a_volume_without_room_holds_its_task_and_no_other(cluster: Cluster) -> 
         assert {"volume", "exit"} <= causes <= {"volume", "returned", "exit"}
 
 
-@pytest.mark.root
+@pytest.mark.needs("root")
 def test_a_hung_volume_stalls_its_own_jobs_alone(cluster: Cluster) -> None:
     cluster.node(cpu=20)
     volume = cluster.folder / "hung"
@@ -119,7 +119,7 @@ def test_a_hung_volume_stalls_its_own_jobs_alone(cluster: Cluster) -> None:
     assert causes.count("exit") == 40
 
 
-@pytest.mark.root
+@pytest.mark.needs("root")
 def test_hung_inputs_of_one_task_leave_the_others_their_threads(cluster: Cluster) -> None:
     cluster.node(cpu=4)
     configs = cluster.configs(30, "configs")

@@ -301,15 +301,13 @@ def test_a_server_that_hangs_can_be_ended(data: Path) -> None:
     assert not embedded.stop(data)
 
 
-@pytest.mark.root
+@pytest.mark.needs("root")
 def test_root_s_server_is_not_root(data: Path) -> None:
-    if os.geteuid():
-        pytest.skip("only root has an account for it")
     embedded.ensure_running(data, settings=FAST)
     assert Path(f"/proc/{pid_of(data)}").stat().st_uid != 0
 
 
-@pytest.mark.root
+@pytest.mark.needs("root")
 def test_as_an_ordinary_user(ordinary: Ordinary) -> None:
     script = """
 import sys
@@ -332,7 +330,7 @@ assert embedded.stop()
     assert stat.S_IMODE(usual.stat().st_mode) == 0o700
 
 
-@pytest.mark.root
+@pytest.mark.needs("root")
 def test_an_unwritable_folder_is_one_sentence(ordinary: Ordinary) -> None:
     done = ordinary.python(
         "from pathlib import Path; from orchestra.store import embedded\n"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
+from support.needs import missing, need
 
 _DETACH = 2  # MNT_DETACH of sys/mount.h
 
@@ -16,7 +16,7 @@ _DETACH = 2  # MNT_DETACH of sys/mount.h
 def _mount(kind: str, target: Path, options: str) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.mount(b"test", os.fsencode(target), kind.encode(), 0, options.encode()):
-        pytest.skip(f"cannot mount a {kind}: {os.strerror(ctypes.get_errno())}")
+        missing(f"cannot mount a {kind}: {os.strerror(ctypes.get_errno())}")
 
 
 def _unmount(target: Path) -> None:
@@ -26,8 +26,7 @@ def _unmount(target: Path) -> None:
 @contextmanager
 def small(target: Path, options: str) -> Iterator[None]:
     """A file system in memory over a folder, of the size that tmpfs's options say."""
-    if os.geteuid():
-        pytest.skip("only root can mount a file system")
+    need("root")
     target.mkdir(parents=True, exist_ok=True)
     _mount("tmpfs", target, options)
     try:
@@ -39,12 +38,8 @@ def small(target: Path, options: str) -> Iterator[None]:
 @contextmanager
 def hung(target: Path) -> Iterator[None]:
     """A file system over a folder that answers nothing; at the end all who wait for it get an error."""
-    if os.geteuid():
-        pytest.skip("only root can mount a file system")
-    try:
-        device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
-    except OSError as error:
-        pytest.skip(f"no FUSE here: {error.strerror}")
+    need("root", "fuse")
+    device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
     try:
         _mount("fuse", target, f"fd={device},rootmode=40000,user_id=0,group_id=0")
         yield

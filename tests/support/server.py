@@ -109,9 +109,13 @@ def the_server(run: Path) -> Server:
 
 
 def remove(run: Path) -> None:
-    """Stop the server of a run and remove its folder."""
+    """Stop the server of a run, end the containers that are left of it and remove its folder."""
     if (run / "data").exists():
         embedded.stop(run / "data", mode="immediate")
+    if (run / "images").exists():
+        from support import containers
+
+        containers.remove(run)
     shutil.rmtree(run, ignore_errors=True)
 
 
@@ -128,7 +132,7 @@ def _start(run: Path) -> Server:
 
 
 def _start_postgresql(run: Path, tries: int = 3) -> tuple[str, int]:
-    port = _free_port()
+    port = free_port()
     try:
         settings = {**_SETTINGS, "port": str(port)}
         return embedded.ensure_running(run / "data", settings=settings), port
@@ -154,7 +158,7 @@ def _watch(run: Path) -> None:
     )
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

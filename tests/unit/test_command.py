@@ -143,7 +143,7 @@ def test_a_shell_reads_exactly_the_value_back(shell: str, value: str) -> None:
 
 @settings(max_examples=80, deadline=None, suppress_health_check=SLOW)
 @given(value=values)
-@pytest.mark.skipif(not shutil.which("bash"), reason="there is no bash")
+@pytest.mark.needs("bash")
 def test_bash_reads_exactly_the_value_back_in_its_own_quotes(value: str) -> None:
     script, wanted = commands(BASH_PLACES, value)
     assert output_of("bash", script) == wanted

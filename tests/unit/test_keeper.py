@@ -42,6 +42,7 @@ from orchestra.pilot.link import (
     read_spool,
     start_keeper,
 )
+from support.needs import need
 from support.waiting import wait_until
 
 ENVIRONMENT = {"PATH": os.environ["PATH"]}
@@ -324,8 +325,7 @@ def limiting(
 ) -> Agent:
     """An agent whose keeper makes cgroups, and one whose keeper can make none."""
     if request.param == "cgroup":
-        if not keeper.MemoryHome().path:
-            pytest.skip("this account may not make a cgroup of the memory controller here")
+        need("memory cgroup")
         return start_agent()
     without = Path(keeper.__file__).read_text().replace("/proc/self/mountinfo", os.devnull)
     copy = request.getfixturevalue("tmp_path") / "keeper.py"
@@ -367,7 +367,7 @@ def test_a_limited_job_can_be_ended(limiting: Agent) -> None:
     assert limiting.ended(key).cause is Cause.ENDED
 
 
-@pytest.mark.skipif(not keeper.MemoryHome().path, reason="no cgroup of the memory controller here")
+@pytest.mark.needs("memory cgroup")
 def test_cgroups_are_removed(agent: Agent) -> None:
     key = agent.spawn("cat /proc/self/cgroup; sleep 1000", memory=200 * MB)
     cgroup = agent.started(key).cgroup
@@ -380,7 +380,7 @@ def test_cgroups_are_removed(agent: Agent) -> None:
     wait_until(lambda: not Path(cgroup).exists())
 
 
-@pytest.mark.skipif(not keeper.MemoryHome().path, reason="no cgroup of the memory controller here")
+@pytest.mark.needs("memory cgroup")
 def test_cgroups_of_dead_keepers_are_removed(agent: Agent) -> None:
     key = agent.spawn("sleep 1000", memory=200 * MB)
     started = agent.started(key)
@@ -961,8 +961,7 @@ def test_an_agent_that_dies_within_a_spawn_leaves_no_descriptor(agent: Agent) ->
     )  # the first agent's connection
 
 
-@pytest.mark.root
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.needs("root")
 def test_another_account_may_not_connect(tmp_path: Path, agent: Agent) -> None:
     with socket.socket(socket.AF_UNIX) as peer:
         peer.settimeout(10)

@@ -142,7 +142,7 @@ def test_the_command_runs_as_if_typed_in_the_folder(shell: str, folder: Path, co
     assert (ended.stdout, ended.returncode) == (typed.stdout, typed.returncode)
 
 
-@pytest.mark.skipif(not shutil.which("bash"), reason="there is no bash")
+@pytest.mark.needs("bash")
 def test_bash_commands_run_as_typed(tmp_path: Path) -> None:
     (tmp_path / "setup.sh").write_text("A=(1 2)\n")
     ended = run(find_shell(), tmp_path, "source setup.sh; echo ${A[1]} $LINENO\necho $LINENO")

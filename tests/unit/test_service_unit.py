@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from configparser import RawConfigParser
@@ -56,7 +55,7 @@ def test_a_hostile_path_is_data() -> None:
     )
 
 
-@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd-analyze")
+@pytest.mark.needs("systemd-analyze")
 @pytest.mark.parametrize("account", ["root", None])
 @pytest.mark.parametrize("hostile", [False, True])
 def test_systemd_accepts_it(tmp_path: Path, account: str | None, hostile: bool) -> None:

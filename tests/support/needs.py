@@ -1,0 +1,122 @@
+"""What a test needs of its machine: `@pytest.mark.needs("root", "podman")`.
+
+Where that is missing the test is skipped and says why. With CI=true it fails instead, because there nobody reads why
+something was skipped. One thing is excused there: Apptainer comes from a suite of Debian that moves, and where
+tools/install-containers has noted that it could not be had, its tests are skipped and the end of the run says so.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+BY_HAND = "tools/install-containers installs it"
+APPTAINER_FAILED = Path("/opt/apptainer.failed")
+
+
+def missing(what: str, *, excuse: str | None = None) -> NoReturn:
+    """Skip the test that runs, or fail it where CI=true and there is no excuse."""
+    if os.environ.get("CI") == "true" and excuse is None:
+        pytest.fail(f"{what}; with CI=true that must not be skipped", pytrace=False)
+    pytest.skip(what)
+
+
+def need(*names: str) -> None:
+    """End the test that runs unless the machine has all of these (the keys of PROBES)."""
+    for name in names:
+        reason = PROBES[name]()
+        if reason:
+            missing(reason, excuse=apptainer_excuse() if name == "apptainer" else None)
+
+
+def apptainer_excuse() -> str | None:
+    """Give why Apptainer could not be fetched or unpacked, where it was tried in vain."""
+    if PROBES["apptainer"]() and APPTAINER_FAILED.exists():
+        return APPTAINER_FAILED.read_text()
+    return None
+
+
+def _program(name: str, hint: str = "") -> Callable[[], str | None]:
+    words = f"there is no {name}{f' ({hint})' if hint else ''}"
+    return lambda: None if shutil.which(name) else words
+
+
+def _root() -> str | None:
+    return "only root can do this" if os.geteuid() else None
+
+
+def _fuse() -> str | None:
+    try:
+        os.close(os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC))
+    except OSError as error:
+        return f"no FUSE here: {error.strerror}"
+    return None
+
+
+def _podman() -> str | None:
+    absent = [name for name in ("podman", "runc", "busybox") if not shutil.which(name)]
+    return f"there is no {', no '.join(absent)} ({BY_HAND})" if absent else None
+
+
+def _apptainer() -> str | None:
+    absent = [name for name in ("apptainer", "busybox") if not shutil.which(name)]
+    return f"there is no {', no '.join(absent)} ({BY_HAND})" if absent else None
+
+
+def registry_program() -> str | None:
+    """Give the path of the registry of images that tools/install-containers unpacks, or of an installed one."""
+    return shutil.which(
+        "docker-registry", path=f"{os.environ['PATH']}:/opt/docker-registry/usr/bin"
+    )
+
+
+def _registry() -> str | None:
+    return None if registry_program() else f"there is no docker-registry ({BY_HAND})"
+
+
+def _memory_cgroup() -> str | None:
+    from orchestra.pilot import keeper
+
+    if keeper.MemoryHome().path:
+        return None
+    return "this account may not make a cgroup of the memory controller here"
+
+
+def _module(name: str) -> str | None:
+    return None if importlib.util.find_spec(name) else f"the Python package {name} is not installed"
+
+
+PROBES: dict[str, Callable[[], str | None]] = {
+    "root": _root,
+    "apptainer": functools.cache(_apptainer),
+    "podman": functools.cache(_podman),
+    "registry": _registry,
+    "mmdebstrap": _program("mmdebstrap", BY_HAND),
+    "bash": _program("bash"),
+    "systemd-analyze": _program("systemd-analyze"),
+    "fuse": _fuse,
+    "memory cgroup": functools.cache(_memory_cgroup),
+    "sklearn": functools.partial(_module, "sklearn"),
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Look at what a test needs before anything is set up for it."""
+    for mark in item.iter_markers("needs"):
+        need(*mark.args)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say loudly at the end that Apptainer's tests did not run although they should have."""
+    excuse = apptainer_excuse()
+    if excuse:
+        terminalreporter.section("APPTAINER WAS NOT TESTED", red=True, bold=True)
+        terminalreporter.line(f"tools/install-containers could not get it:\n{excuse}", red=True)
