@@ -219,6 +219,7 @@ SHOWN = {
     "account": str,
     "volume": str,
     "folder": str,
+    "metrics_file": str,
     "complete_file": type(None),
     "env": dict,
     "config": dict,

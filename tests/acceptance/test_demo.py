@@ -38,15 +38,20 @@ def test_the_demo(newcomer: Maestro, demo_folder: Path) -> None:
     assert "exit status 3" in said.out
     assert "signal 9" in said.out
     assert "the embedded database is stopped" in said.out
-    accuracies = [
-        float(number) for number in re.findall(r"^ +\d+ .* (0\.\d{4})$", said.out, re.MULTILINE)
-    ]
+    assert (demo_folder / "accuracy.png").read_bytes().startswith(b"\x89PNG")
+    header, *rows = re.findall(
+        r"^(?:JOB|0/\d+) .*accuracy.*$|^0/\d+ +\d+ .*$", said.out, re.MULTILINE
+    )
+    place = header.split().index("accuracy")
+    accuracies = [float(row.split()[place]) for row in rows]
     assert len(accuracies) == 5
     assert accuracies == sorted(accuracies, reverse=True)
     assert accuracies[0] > 0.9
 
     # What it says at its end works as it stands there.
     newcomer.env = {"MAESTRO_CONFIG": str(demo_folder / "orchestra.json")}
+    assert "accuracy" in newcomer.line("task results 0 --sort -accuracy").out
+    assert newcomer.line("task plot 0 -m seconds").out == "user.ana.mlp.png\n"
     assert "learning rate must be positive" in newcomer("job", "logs", "0/17").out
     newcomer("up", "--detach")
     newcomer("task", "retry", 0)

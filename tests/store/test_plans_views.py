@@ -150,3 +150,10 @@ def test_folders_are_read_in_ranges(crowded: World, name: str) -> None:
     found = plan(crowded.conn, getattr(load("jobs"), name), params)
     assert found.walked == set()
     assert found.buffers < 2_500
+
+
+def test_results_are_read_in_ranges_too(crowded: World) -> None:
+    params = {"task": 0, "version": 2, "first": 20_000, "next": 20_500}
+    found = plan(crowded.conn, load("jobs").results, params)
+    assert found.walked <= {"node"}, found.root
+    assert found.buffers < 10 * 500  # a few pages a job, whatever the task's size

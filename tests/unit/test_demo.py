@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from orchestra import demo
-from orchestra.demo import make_inputs, rank
+from orchestra.demo import make_inputs
 from orchestra.domain.naming import natural_key
 
 
@@ -81,29 +81,3 @@ def test_a_negative_learning_rate_exits_3(inputs: Path, tmp_path: Path) -> None:
 def test_a_config_that_is_killed_dies_of_a_signal(inputs: Path, tmp_path: Path) -> None:
     ended = train(inputs, config_of(inputs, make_inputs.KILLED), tmp_path / "out")
     assert ended.returncode == -signal.SIGKILL
-
-
-def test_the_best_configs_come_first(tmp_path: Path) -> None:
-    for job, accuracy in ((0, 0.9), (10, 0.95), (2, 0.95)):
-        folder = tmp_path / ".attempts" / f"job_configId_{job}" / "1"
-        folder.mkdir(parents=True)
-        metrics = {
-            "hidden": 16,
-            "learning_rate": 0.01,
-            "seed": job,
-            "accuracy": accuracy,
-            "seconds": 1,
-        }
-        (folder / "metrics.json").write_text(json.dumps(metrics))
-        (tmp_path / f"job_configId_{job}").symlink_to(folder)
-    (tmp_path / ".attempts/job_configId_3/1").mkdir(parents=True)
-    (tmp_path / "job_configId_3").symlink_to(tmp_path / ".attempts/job_configId_3/1")
-    assert [result.job for result in rank.results(tmp_path)] == [2, 10, 0]
-    shown = subprocess.run(
-        [sys.executable, demo.RANK, tmp_path, "-n", "2"], capture_output=True, text=True, check=True
-    ).stdout
-    assert shown == (
-        "JOB  HIDDEN  LEARNING RATE  SEED  ACCURACY\n"
-        "  2      16           0.01     2    0.9500\n"
-        " 10      16           0.01    10    0.9500\n"
-    )

@@ -207,13 +207,12 @@ def _looks(name: str) -> Iterator[Task]:
 
 
 def _sum_up(ctx: Context, place: _Place, task: Task) -> None:
-    from orchestra.demo import rank
-
+    """Show what came of it, with the commands that show it."""
     _command("task", "show", str(task.id))
     ctx.out.say("The best configs by accuracy on digits that the networks had not seen:")
-    for line in rank.table(rank.results(place.results / task.name)).splitlines():
-        ctx.out.say(f"  {line}")
-    ctx.out.say()
+    _command("task", "results", str(task.id), "--best", "5")
+    if find_spec("matplotlib"):
+        _command("task", "plot", str(task.id), "--out", str(place.folder / "accuracy.png"))
 
 
 def _look_around(ctx: Context, place: _Place, task: Task) -> None:
@@ -222,6 +221,8 @@ def _look_around(ctx: Context, place: _Place, task: Task) -> None:
     commands = [
         ("task list -a", "all tasks"),
         (f"task show {task.id}", "this one, with its failures"),
+        (f"task results {task.id} --sort -accuracy", "what the networks learned, best first"),
+        (f"task plot {task.id} -m seconds", "another picture"),
         (f"job list {task.id}", "its jobs"),
         (
             f"job logs {task.id}/{NEGATIVE_LEARNING_RATE}",

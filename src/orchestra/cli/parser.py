@@ -34,6 +34,8 @@ class Parser(argparse.ArgumentParser):
     rich is imported when help is shown: argparse itself asks for a formatter at every argument.
     """
 
+    takes_dash: frozenset[str] = frozenset()
+    """Options whose value may begin with a dash; argparse takes that for an option."""
     _typed: Sequence[str] = ()
 
     def format_help(self) -> str:
@@ -69,10 +71,20 @@ class Parser(argparse.ArgumentParser):
             BadInput: one of them cannot be used.
         """
         self._typed = arguments
-        namespace, rest = self.parse_known_args(arguments)
+        namespace, rest = self.parse_known_args(self._joined(arguments))
         if rest:
             raise self._unknown(rest[0])
         return namespace
+
+    def _joined(self, arguments: Sequence[str]) -> list[str]:
+        """Join `--sort -accuracy` to `--sort=-accuracy` for the options of `takes_dash`."""
+        known, joined = self._option_names(), list[str]()
+        for word in arguments:
+            if joined and joined[-1] in self.takes_dash and word[:1] == "-" and word not in known:
+                joined[-1] += f"={word}"
+            else:
+                joined.append(word)
+        return joined
 
     def _option_names(self) -> list[str]:
         return [name for action in self._actions for name in action.option_strings]
@@ -122,7 +134,7 @@ def fill(parser: Parser, verb: Verb) -> None:
         common.add_argument(
             "-o",
             "--output",
-            choices=("table", "json"),
+            choices=verb.forms,
             default="table",
             help="for people (default) or programs",
         )

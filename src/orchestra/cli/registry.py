@@ -23,7 +23,7 @@ def _none(_parser: Parser) -> None:
 class Verb:
     """One command. `run` gives an exit status, None for 0; `example` ends its help, one command a line.
 
-    `aliases` work as typed and are not shown; `output` adds `-o table|json` and `-q`.
+    `aliases` work as typed and are not shown; `output` adds `-o` with the `forms` and `-q`.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Verb:
     example: str = ""
     aliases: tuple[str, ...] = ()
     output: bool = False
+    forms: tuple[str, ...] = ("table", "json")
     description: str | None = None
 
 

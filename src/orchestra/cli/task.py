@@ -7,6 +7,8 @@ from orchestra.cli import (
     task_create,
     task_look,
     task_options,
+    task_plot,
+    task_results,
     task_select,
     task_show,
 )
@@ -46,6 +48,24 @@ VERBS = (
         task_show.show_arguments,
         example="maestro task show 0 --watch",
         output=True,
+    ),
+    Verb(
+        "results",
+        "show what the jobs wrote, beside what their configs say",
+        task_results.show_results,
+        task_results.results_arguments,
+        example=task_results.EXAMPLE,
+        output=True,
+        forms=task_results.FORMS,
+        description=task_results.DESCRIPTION,
+    ),
+    Verb(
+        "plot",
+        "draw a metric against what the configs say",
+        task_plot.plot,
+        task_plot.plot_arguments,
+        example=task_plot.EXAMPLE,
+        description=task_plot.DESCRIPTION,
     ),
     Verb(
         "queue",

@@ -123,6 +123,11 @@ def _what(parser: Parser) -> None:
         help="a variable for the jobs; can be repeated",
     )
     parser.add_argument(
+        "--metrics",
+        metavar="NAME",
+        help="what each job leaves in %%OUT for `task results` (default metrics.json)",
+    )
+    parser.add_argument(
         *("--dry_run", "--dry-run"),
         dest="dry_run",
         action="store_true",
@@ -195,6 +200,7 @@ def new_task(ctx: Context, config: str) -> NewTask:
         BadInput: options that do not go together.
     """
     from orchestra import wiring
+    from orchestra.domain.models import METRICS_FILE
     from orchestra.domain.states import Queue
     from orchestra.services.task_creation import NewTask
 
@@ -216,6 +222,7 @@ def new_task(ctx: Context, config: str) -> NewTask:
         resources=_resources_of(args),
         complete_file=ctx.settings.job_complete_file_name,
         reuse=args.reuse,
+        metrics_file=METRICS_FILE if args.metrics is None else args.metrics,
     )
 
 

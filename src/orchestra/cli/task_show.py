@@ -216,6 +216,7 @@ def _next_steps(task: Task) -> Iterator[tuple[str, str]]:
         yield f"maestro job list {task.id} --state running", "what runs now"
     if task.state is TaskState.DONE:
         yield f"ls {clean(shlex.quote(task.folder))}", "the results"
+        yield f"maestro task results {task.id}", f"what its jobs left in {clean(task.metrics_file)}"
 
 
 def _record(report: TaskReport) -> Record:
@@ -229,6 +230,7 @@ def _record(report: TaskReport) -> Record:
         "volume": task.volume,
         "folder": task.folder,
         "complete_file": task.complete_file,
+        "metrics_file": task.metrics_file,
         "env": dict(task.env),
         "config": _source_record(report.config),
         "inputs": [_source_record(source) for source in report.inputs],

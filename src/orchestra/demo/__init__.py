@@ -6,4 +6,3 @@ from pathlib import Path
 
 TRAIN = Path(__file__).with_name("train.py")
 MAKE_INPUTS = Path(__file__).with_name("make_inputs.py")
-RANK = Path(__file__).with_name("rank.py")

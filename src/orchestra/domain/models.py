@@ -10,6 +10,9 @@ from uuid import UUID
 
 from orchestra.domain.states import Cause, Figure, Intent, JobState, Queue, TaskState
 
+METRICS_FILE = "metrics.json"
+"""What a job leaves in its output folder for `task results`, unless the task names another file."""
+
 
 @dataclass(frozen=True, slots=True)
 class User:
@@ -190,6 +193,7 @@ class Task:
     ended_at: datetime | None = None
     typical_seconds: float | None = None
     binds: tuple[str, ...] = ()
+    metrics_file: str = METRICS_FILE
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,6 +110,21 @@ def check_email(text: str) -> str:
 # Tasks and jobs
 
 
+def check_metrics_file(text: str) -> str:
+    """Give the name of a metrics file back: a path below a job's output folder.
+
+    Raises:
+        BadInput: it leads elsewhere, or is no text.
+    """
+    parts = text.split("/")
+    if not text.isprintable() or text.startswith("/") or {"", ".", ".."} & set(parts):
+        raise BadInput(
+            f"--metrics {text!a} is no path below a job's output folder.",
+            hint="For example metrics.json, or logs/final.json.",
+        )
+    return text
+
+
 def parse_task(text: str) -> int | str:
     """A task as people name it: its number, or its name `user.<username>.<name>`."""
     if re.fullmatch(r"[0-9]+", text):

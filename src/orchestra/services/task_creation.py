@@ -12,8 +12,8 @@ from orchestra.domain import command
 from orchestra.domain.binds import parse_bind
 from orchestra.domain.errors import AlreadyExists, BadInput, Refused
 from orchestra.domain.human import count
-from orchestra.domain.models import JobPaths, Policy, Resources, Task, User
-from orchestra.domain.naming import parse_name
+from orchestra.domain.models import METRICS_FILE, JobPaths, Policy, Resources, Task, User
+from orchestra.domain.naming import check_metrics_file, parse_name
 from orchestra.domain.states import Queue
 from orchestra.services import image_files, volume
 from orchestra.services.lifecycle import CONDUCTOR
@@ -38,6 +38,7 @@ class NewTask:
         account: the Unix account whose pilots may run it.
         host: the machine on which it was asked for.
         reuse: take the task's folder even if something lies in it already.
+        metrics_file: what a job leaves in its folder for `task results`, a path below it.
     """
 
     name: str
@@ -56,6 +57,7 @@ class NewTask:
     complete_file: str | None = None
     binds: tuple[str, ...] = ()
     reuse: bool = False
+    metrics_file: str = METRICS_FILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,7 @@ def plan(conn: psycopg.Connection, new: NewTask, user: User, *, dry: bool = Fals
     sources = {"DATA": find_input(conn, new.data)}
     sources |= {tag: find_input(conn, name) for tag, name in secondary.items()}
     _check_queue(new)
+    check_metrics_file(new.metrics_file)
     volume.check_volume(new.volume, dry=dry)
     folder = f"{new.volume.rstrip('/')}/{new.name}"
     volume.check_task_folder(folder, reuse=new.reuse)
@@ -187,6 +190,7 @@ def _row(planned: Plan, version: int) -> store.NewTaskRow:
         resources=_resources(new),
         binds=new.binds,
         jobs=planned.jobs,
+        metrics_file=new.metrics_file,
     )
 
 

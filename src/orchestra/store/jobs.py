@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -16,6 +17,25 @@ from orchestra.store.sql import load
 SQL = load("jobs")
 PAGE = 10_000
 """Jobs whose folders are read at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The attempt that counts of a job: its folder's number, what it took, and the config that it was given.
+
+    `path` is the config's below its data set's root; `sha256` is None where it is a folder, an older task's output.
+    """
+
+    ordinal: int
+    attempt: int
+    folder_number: int
+    node: str | None
+    seconds: float | None
+    cpu_seconds: float | None
+    max_rss_bytes: int | None
+    path: str | None
+    sha256: bytes | None
+
 
 _CHOICES = {
     None: SQL.choose_all,
@@ -109,6 +129,15 @@ def attempt_folders(conn: psycopg.Connection, task: int, jobs: int) -> Iterator[
 def superseded_folders(conn: psycopg.Connection, task: int, jobs: int) -> Iterator[tuple[int, int]]:
     """Give (ordinal, folder number) of the folders that no result and no attempt under way needs."""
     yield from _pages(conn, SQL.superseded_folders, task, jobs)
+
+
+def results(conn: psycopg.Connection, task: int, version: int, jobs: int) -> list[Result]:
+    """Give the attempt that counts of every job that has one, in job order; `version` is that of the configs."""
+    found = []
+    for first in range(0, jobs, PAGE):
+        params = {"task": task, "version": version, "first": first, "next": first + PAGE}
+        found += [Result(**row) for row in fetch(conn, SQL.results, params)]
+    return found
 
 
 def _pages(

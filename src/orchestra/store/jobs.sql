@@ -125,3 +125,16 @@ where a.task_id = %(task)s and a.ordinal >= %(first)s and a.ordinal < %(next)s
 group by a.ordinal, a.folder_number
 having bool_and(a.ended_at is not null and a.number <> j.attempt and a.number is distinct from j.done_attempt)
 order by a.ordinal, a.folder_number
+
+-- name: results
+-- A page of what came of jobs, as far as the database knows: the attempt that counts, also while a retry is under way.
+-- Ranges of three primary keys.
+select
+    j.ordinal, coalesce(a.number, j.done_attempt) as attempt, coalesce(a.folder_number, j.done_attempt) as folder_number,
+    n.name as node, a.seconds, a.cpu_seconds, a.max_rss_bytes, f.path, f.sha256
+from job j
+left join attempt a on a.task_id = j.task_id and a.ordinal = j.ordinal and a.number = j.done_attempt
+left join node n on n.id = a.node_id
+left join dataset_file f on f.version_id = %(version)s and f.ordinal = j.ordinal
+where j.task_id = %(task)s and j.ordinal >= %(first)s and j.ordinal < %(next)s and j.done_attempt is not null
+order by j.ordinal

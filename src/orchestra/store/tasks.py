@@ -22,13 +22,14 @@ EFFORT_SAMPLE = 10_000
 
 # What is called the same in a row and in a value.
 _TASK = (
-    "id", "name", "owner", "account", "command", "image", "volume", "folder", "complete_file", "config_version_id",
-    "env", "jobs", "run", "created_at", "state_at", "rank", "test_started_at", "work_started_at", "ended_at",
-    "typical_seconds",
+    "id", "name", "owner", "account", "command", "image", "volume", "folder", "complete_file", "metrics_file",
+    "config_version_id", "env", "jobs", "run", "created_at", "state_at", "rank", "test_started_at", "work_started_at",
+    "ended_at", "typical_seconds",
 )  # fmt: skip
 _POLICY = ("test_jobs", "test_for", "retries", "timeout", "grace", "priority", "resume")
 _NEW_TASK = (
-    "name", "owner_id", "account", "command", "image", "config_version_id", "volume", "folder", "complete_file", "jobs",
+    "name", "owner_id", "account", "command", "image", "config_version_id", "volume", "folder", "complete_file",
+    "metrics_file", "jobs",
 )  # fmt: skip
 
 
@@ -50,6 +51,7 @@ class NewTaskRow:
     policy: Policy
     resources: Resources
     jobs: int
+    metrics_file: str
     binds: tuple[str, ...] = ()
 
 

@@ -4,10 +4,10 @@
 -- The head of every query for whole tasks. The figures are sums of at most 16 rows a task, whatever its size.
 select
     t.id, t.name, p.name as owner, t.account, t.queue::text as queue, t.state::text as state, t.command, t.image, t.volume,
-    t.folder, t.complete_file, t.config_version_id, t.env, t.test_jobs, t.test_for, t.retries, t.timeout, t.grace,
-    t.priority, t.max_fails, t.max_fails_percent, t.resume, t.cores, t.gpus, t.memory_bytes, t.jobs, t.run, t.created_at,
-    t.state_at, t.held_at, t.held_by, t.held_reason, t.intent, t.rank, t.test_started_at, t.work_started_at, t.ended_at,
-    t.typical_seconds, t.binds, c.*
+    t.folder, t.complete_file, t.metrics_file, t.config_version_id, t.env, t.test_jobs, t.test_for, t.retries,
+    t.timeout, t.grace, t.priority, t.max_fails, t.max_fails_percent, t.resume, t.cores, t.gpus, t.memory_bytes, t.jobs,
+    t.run, t.created_at, t.state_at, t.held_at, t.held_by, t.held_reason, t.intent, t.rank, t.test_started_at,
+    t.work_started_at, t.ended_at, t.typical_seconds, t.binds, c.*
 from task t
 join person p on p.id = t.owner_id
 cross join lateral (
@@ -57,13 +57,14 @@ set local statement_timeout = '2min'
 
 -- name: add_task
 insert into task (
-    name, owner_id, account, queue, command, image, config_version_id, volume, folder, complete_file, env, test_jobs,
-    test_for, retries, timeout, grace, priority, max_fails, max_fails_percent, resume, cores, gpus, memory_bytes, binds,
-    jobs
+    name, owner_id, account, queue, command, image, config_version_id, volume, folder, complete_file, metrics_file, env,
+    test_jobs, test_for, retries, timeout, grace, priority, max_fails, max_fails_percent, resume, cores, gpus,
+    memory_bytes, binds, jobs
 ) values (
     %(name)s, %(owner_id)s, %(account)s, %(queue)s, %(command)s, %(image)s, %(config_version_id)s, %(volume)s, %(folder)s,
-    %(complete_file)s, %(env)s, %(test_jobs)s, %(test_for)s, %(retries)s, %(timeout)s, %(grace)s, %(priority)s,
-    %(max_fails)s, %(max_fails_percent)s, %(resume)s, %(cores)s, %(gpus)s, %(memory_bytes)s, %(binds)s, %(jobs)s
+    %(complete_file)s, %(metrics_file)s, %(env)s, %(test_jobs)s, %(test_for)s, %(retries)s, %(timeout)s, %(grace)s,
+    %(priority)s, %(max_fails)s, %(max_fails_percent)s, %(resume)s, %(cores)s, %(gpus)s, %(memory_bytes)s, %(binds)s,
+    %(jobs)s
 )
 on conflict (name) where deleted_at is null do nothing
 returning id

@@ -1,0 +1,102 @@
+"""Results as CSV, JSON and Parquet, to stdout or into a file that is there as a whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from orchestra.cli.output import to_json
+from orchestra.domain.errors import BadInput, Refused, VolumeError
+from orchestra.domain.results import Part, Table, as_text
+
+_INT64 = 2**63
+
+
+def write(table: Table, form: str, out: Path | None) -> None:
+    """Write a table in a form to a file, or to stdout.
+
+    Raises:
+        BadInput: Parquet is not for a terminal.
+        Refused: Parquet is wanted, and pyarrow is not there.
+        VolumeError: the file cannot be written.
+    """
+    writer = {"csv": _csv, "json": _json, "parquet": _parquet}[form]
+    if out is not None:
+        write_beside(out, lambda file: writer(table, file))
+        return
+    if form == "parquet" and sys.stdout.isatty():
+        raise BadInput("Parquet is no text for a terminal.", hint="--out results.parquet")
+    sys.stdout.flush()
+    writer(table, sys.stdout.buffer)
+    sys.stdout.buffer.flush()
+
+
+def write_beside(path: Path, work: Any) -> None:
+    """Let `work` write a file beside `path`, and rename it when it is whole.
+
+    Raises:
+        VolumeError: it cannot be written.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        if path.is_dir():
+            raise VolumeError(f"{path} is a folder, not a file.")
+        with beside.open("wb") as file:
+            work(file)
+        os.replace(beside, path)
+    except OSError as error:
+        raise VolumeError(f"{path} cannot be written: {error.strerror}.") from None
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _csv(table: Table, file: BinaryIO) -> None:
+    text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow([column.name for column in table.columns])
+    for row in table.rows:
+        lines.writerow([as_text(column.of(row)) for column in table.columns])
+    text.detach()
+
+
+def _json(table: Table, file: BinaryIO) -> None:
+    from orchestra.cli.task_results import finite
+
+    records = [{name: finite(v) for name, v in record.items()} for record in table.records()]
+    file.write(to_json(records).encode(errors="backslashreplace") + b"\n")
+
+
+def _parquet(table: Table, file: BinaryIO) -> None:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise Refused(
+            "Parquet files are written by pyarrow, which is not installed.",
+            hint="pip install 'orchestra-hpc[parquet]', or -o csv",
+        ) from None
+    columns = {}
+    for column in table.columns:
+        values = [column.of(row) for row in table.rows]
+        columns[column.name] = pa.array(*_typed(pa, values, column.part))
+    pq.write_table(pa.table(columns), file)
+
+
+def _typed(pa: Any, values: Sequence[Any], part: Part) -> tuple[list[Any], Any]:
+    """Give a column one type: truth, whole number, number, else text."""
+    kinds = {type(value) for value in values if value is not None}
+    small = all(not isinstance(v, int) or -_INT64 <= v < _INT64 for v in values)
+    if kinds == {bool}:
+        return list(values), pa.bool_()
+    if kinds == {int} and small:
+        return list(values), pa.int64()
+    if kinds and kinds <= {int, float} and small:
+        return [None if v is None else float(v) for v in values], pa.float64()
+    if not kinds and part is Part.RUN:
+        return list(values), pa.float64()
+    return [None if v is None else as_text(v) for v in values], pa.string()

@@ -1,0 +1,253 @@
+"""`maestro task results`: what the jobs wrote, beside what their configs say."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestra.cli.output import Column as Shown
+from orchestra.cli.task_select import one_task, the_task
+from orchestra.domain import human, results
+from orchestra.domain.errors import BadInput
+from orchestra.domain.results import Column, Part, Row, Table
+
+if TYPE_CHECKING:
+    from orchestra.cli.context import Context
+    from orchestra.cli.parser import Parser
+    from orchestra.domain.models import Task
+    from orchestra.services.results import Sources
+
+FORMS = ("table", "json", "csv", "parquet")
+DESCRIPTION = (
+    "Show a row for each job that is done: the values of its config (JSON, YAML or TOML) and those of the\n"
+    "metrics.json that it left in %OUT. Values within values are called a.b; a list is one value. Where a config\n"
+    "and the metrics say different things under one name, they are config.NAME and metrics.NAME.\n\n"
+    "--best takes the metric whose name tells that its highest (accuracy, auc, f1, score, ...) or its lowest\n"
+    "(loss, error, ...) value is best; --sort names another."
+)
+EXAMPLE = (
+    "maestro task results 0\nmaestro task results 0 --best 5\nmaestro task results 0 --sort -accuracy -o csv\n"
+    "maestro task results 0 --out results.parquet"
+)
+_ON_A_SCREEN = 50
+_CONSTANTS = 6
+
+
+def results_arguments(parser: Parser) -> None:
+    """Add the arguments of `task results`."""
+    one_task(parser)
+    parser.takes_dash = frozenset({"--sort"})
+    parser.add_argument(
+        "--sort", metavar="COLUMN", help="order by this column; -COLUMN has the highest first"
+    )
+    parser.add_argument("--desc", action="store_true", help="with --sort: the highest first")
+    parser.add_argument("--best", type=int, metavar="N", help="the N best rows alone")
+    parser.add_argument("--columns", metavar="A,B", help="these columns alone, in this order")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="into this file; its ending says the form"
+    )
+
+
+def show_results(ctx: Context) -> None:
+    """Show the results of a task as a table, or write them."""
+    from orchestra.cli import result_files
+
+    form = _form(ctx)
+    _check(ctx)
+    sources, table = read(ctx)
+    chosen, by = _arranged(ctx, table)
+    if ctx.args.columns:
+        chosen = Table(chosen.rows, tuple(table.find(n) for n in _names(ctx.args.columns)))
+    if ctx.args.out or form in ("csv", "parquet"):
+        result_files.write(chosen, form, ctx.args.out)
+        if ctx.args.out:
+            ctx.out.note(f"{human.count(len(chosen.rows), 'row')} written to {ctx.args.out}")
+    else:
+        _print(ctx, sources.task, table, chosen, by)
+    _say_what_is_missing(ctx, sources, table)
+
+
+def read(ctx: Context) -> tuple[Sources, Table]:
+    """Read the results of the task that was named, and show how far that is."""
+    from orchestra.services import results as service
+
+    with ctx.database() as conn:
+        sources = service.look_up(conn, the_task(ctx))
+    with ctx.out.progress("reading results", None, "jobs") as line:
+
+        def told(done: int, total: int) -> None:
+            line.total = total
+            line.set(done)
+
+        return sources, service.read(sources, progress=told)
+
+
+def _form(ctx: Context) -> str:
+    """The form that was asked for, or that the file's name asks for."""
+    form, out = str(ctx.args.output), ctx.args.out
+    if out is None or form != "table":
+        return form
+    suffix = out.suffix.lower().removeprefix(".")
+    if suffix not in FORMS[1:]:
+        raise BadInput(
+            f'--out "{out}" does not end with a form that can be written.',
+            hint="For example results.csv; or say -o csv, json or parquet.",
+        )
+    return str(suffix)
+
+
+def _check(ctx: Context) -> None:
+    args = ctx.args
+    if args.desc and not args.sort:
+        raise BadInput("--desc needs a --sort, which says by what.")
+    if args.best is not None and args.best < 1:
+        raise BadInput("--best needs a whole number of at least 1.")
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _arranged(ctx: Context, table: Table) -> tuple[Table, Column | None]:
+    """Give the rows in the order that was asked for, and the column that decided."""
+    args = ctx.args
+    if not table.rows or not (args.sort or args.best):
+        return table, None
+    goal = _goal(ctx, table)
+    if args.best:
+        return results.best(table, goal, args.best), goal.column
+    return results.ordered(table, goal.column, descending=goal.highest), goal.column
+
+
+def _goal(ctx: Context, table: Table) -> results.Goal:
+    args = ctx.args
+    if args.sort:
+        column = table.find(args.sort.removeprefix("-"))
+        highest = args.desc or args.sort.startswith("-")
+        return results.Goal(column, highest or bool(args.best and results.direction(column.key)))
+    goal = results.goal(table)
+    if goal is None:
+        raise BadInput(
+            "no metric has a name that tells which rows are best.",
+            hint="--sort NAME takes the lowest first, --sort -NAME the highest.",
+        )
+    return goal
+
+
+def _print(ctx: Context, task: Task, table: Table, chosen: Table, by: Column | None) -> None:
+    columns = list(chosen.columns) if ctx.args.columns else _telling(table, chosen)
+    rows: Sequence[Row] = chosen.rows
+    if ctx.out.form == "table" and not ctx.out.quiet and sys.stdout.isatty():
+        rows = rows[:_ON_A_SCREEN]
+        columns, dropped = _fitting(columns, rows, by, shutil.get_terminal_size().columns)
+    else:
+        dropped = 0
+    ctx.out.items(
+        chosen.rows if ctx.out.form == "json" or ctx.out.quiet else rows,
+        [_shown(column, task, rows) for column in columns],
+        record=lambda row: {c.name: finite(c.of(row)) for c in chosen.columns},
+        key=lambda row: f"{task.id}/{row.job}",
+        empty=f"No job of task {task.id} ({task.name}) is done yet, so there are no results.",
+    )
+    if ctx.out.form == "table" and not ctx.out.quiet:
+        _say_what_is_left_out(ctx, table, chosen, len(rows), dropped)
+
+
+def finite(value: Any) -> Any:
+    """JSON knows neither NaN nor infinity."""
+    if isinstance(value, list):
+        return [finite(each) for each in value]
+    if isinstance(value, float) and value - value != 0:
+        return None
+    return value
+
+
+def _telling(table: Table, chosen: Table) -> list[Column]:
+    """Leave out what is the same in all rows, what the run took, and the note where there is none."""
+    columns = [
+        column
+        for column in table.of_part(Part.CONFIG, Part.BOTH, Part.METRICS)
+        if len(table.rows) == 1 or _varies(table, column)
+    ]
+    noted = any(row.note for row in chosen.rows)
+    named = [] if table.of_part(Part.CONFIG, Part.BOTH) else [results.CONFIG]
+    return [results.JOB, *named, *columns, *([results.NOTE] if noted else [])]
+
+
+def _varies(table: Table, column: Column) -> bool:
+    values = iter(table.rows)
+    first = column.of(next(values))
+    return any(column.of(row) != first for row in values)
+
+
+def _shown(column: Column, task: Task, rows: Sequence[Row]) -> Shown[Row]:
+    if column == results.JOB:
+        return Shown("JOB", lambda row: f"{task.id}/{row.job}")
+    right = all(isinstance(column.of(row), int | float | None) for row in rows)
+    return Shown(column.name, lambda row: _cell(column.of(row)), right=right)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return human.one_line(results.as_text(value), 60)
+
+
+def _fitting(
+    columns: list[Column], rows: Sequence[Row], by: Column | None, width: int
+) -> tuple[list[Column], int]:
+    """Leave out columns from the end, but not the one that the rows are ordered by, until a line holds the rest."""
+    widths = {
+        column: max(len(column.name), *(len(_cell(column.of(row))) + 2 for row in rows), 4)
+        for column in columns
+    }
+    kept = list(columns)
+    while sum(widths[c] + 2 for c in kept) > width + 2:
+        spare = [c for c in kept if c not in (results.JOB, results.NOTE, by)]
+        if not spare:
+            break
+        kept.remove(spare[-1])
+    return kept, len(columns) - len(kept)
+
+
+def _say_what_is_left_out(
+    ctx: Context, table: Table, chosen: Table, shown: int, dropped: int
+) -> None:
+    if shown < len(chosen.rows):
+        more = human.count(len(chosen.rows) - shown, "more row")
+        ctx.out.note(f"{more}: --best N shows the best, -o csv writes all.")
+    if dropped:
+        ctx.out.note(
+            f"{human.count(dropped, 'column has', 'columns have')} no room here: --columns A,B chooses, "
+            "-o csv has all."
+        )
+    constants = [] if ctx.args.columns or len(table.rows) < 2 else _constants(table)
+    if constants:
+        ctx.out.note(f"the same in all rows: {human.listed(constants, most=_CONSTANTS)}")
+
+
+def _constants(table: Table) -> list[str]:
+    return [
+        f"{column.name} {_cell(column.of(table.rows[0]))}"
+        for column in table.of_part(Part.CONFIG, Part.BOTH, Part.METRICS)
+        if not _varies(table, column)
+    ]
+
+
+def _say_what_is_missing(ctx: Context, sources: Sources, table: Table) -> None:
+    task = sources.task
+    if not table.rows:
+        return
+    if not any(row.metrics for row in table.rows):
+        ctx.out.note(
+            f"no job has left values in {task.metrics_file}; `task create --metrics NAME` names another file."
+        )
+    elif noted := sum(row.note is not None for row in table.rows):
+        ctx.out.note(
+            f"{human.count(noted, 'row has', 'rows have')} a note on what could not be read"
+        )
+    if len(table.rows) < task.jobs:
+        ctx.out.note(f"{len(table.rows):,} of {human.count(task.jobs, 'job')} have results")

@@ -1,0 +1,289 @@
+"""Results as a table: what jobs wrote, beside what their configs say. Pure.
+
+A column is called after its value: `hidden`, `optimizer.name`. Where a config and the metrics say different things
+under one name, the two columns are `config.NAME` and `metrics.NAME`; where they always say the same, they are one.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from orchestra.domain.errors import BadInput
+from orchestra.domain.nearest import nearest
+
+VALUES_AT_MOST = 10_000
+"""Values of one file; a YAML file of a few lines can stand for billions."""
+
+_HIGHEST = frozenset(
+    {
+        "accuracy", "acc", "auc", "auroc", "auprc", "f1", "score", "precision", "recall", "r2", "iou", "dice", "psnr",
+        "ssim", "bleu", "rouge", "reward", "efficiency", "purity", "sensitivity", "specificity", "significance",
+    }
+)  # fmt: skip
+_LOWEST = frozenset(
+    {
+        "loss", "error", "err", "mse", "rmse", "mae", "mape", "nll", "perplexity", "ppl", "wer", "cer", "chi2", "fid",
+        "regret", "residual", "deviance",
+    }
+)  # fmt: skip
+_NO_GOAL = frozenset({"std", "stderr", "var", "variance", "sigma", "uncertainty"})
+_OF_TRAINING = frozenset({"train", "training"})
+
+
+class Part(StrEnum):
+    """Where a column's values come from."""
+
+    FIXED = "fixed"
+    CONFIG = "config"
+    METRICS = "metrics"
+    BOTH = "both"
+    """The config and the metrics, which say the same."""
+    RUN = "run"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What came of one job: its config's values, its metrics, and what its attempt took.
+
+    `config` is the path below the config data set's root. `note` says what could not be read, if anything.
+    """
+
+    job: int
+    config: str
+    attempt: int = 1
+    node: str | None = None
+    seconds: float | None = None
+    cpu_seconds: float | None = None
+    memory_bytes: int | None = None
+    values: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table: its name there, and what to look up in a row."""
+
+    name: str
+    part: Part
+    key: str
+
+    def of(self, row: Row) -> Any:
+        """Give a row's value, None where it has none."""
+        match self.part:
+            case Part.CONFIG:
+                return row.values.get(self.key)
+            case Part.METRICS:
+                return row.metrics.get(self.key)
+            case Part.BOTH:
+                found = row.values.get(self.key)
+                return row.metrics.get(self.key) if found is None else found
+            case Part.FIXED | Part.RUN:
+                return getattr(row, self.key)
+
+
+JOB = Column("job", Part.FIXED, "job")
+CONFIG = Column("config", Part.FIXED, "config")
+NOTE = Column("note", Part.FIXED, "note")
+RUN = tuple(
+    Column(f"run.{key}", Part.RUN, key)
+    for key in ("attempt", "node", "seconds", "cpu_seconds", "memory_bytes")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows with the columns that they have together."""
+
+    rows: tuple[Row, ...]
+    columns: tuple[Column, ...]
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """Give each row as a dictionary with every column's name, None where it has no value."""
+        for row in self.rows:
+            yield {column.name: column.of(row) for column in self.columns}
+
+    def of_part(self, *parts: Part) -> list[Column]:
+        """Give the columns that come from there."""
+        return [column for column in self.columns if column.part in parts]
+
+    def find(self, name: str) -> Column:
+        """Give the column that is meant; `config.NAME` and `metrics.NAME` always work.
+
+        Raises:
+            BadInput: there is none; says what was perhaps meant.
+        """
+        by_name = {column.name: column for column in self.columns}
+        qualified = {f"{part}.{c.key}": c for c in self.columns for part in _parts(c)}
+        bare = {c.key: c for c in self.of_part(Part.CONFIG, Part.METRICS)}  # the metrics win
+        for names in (by_name, qualified, bare):
+            if name in names:
+                return names[name]
+        guess = nearest(name, list(by_name))
+        question = f' Did you mean "{guess}"?' if guess else ""
+        raise BadInput(
+            f'the results have no column "{name}".{question}',
+            hint=None if guess else f"They have: {', '.join(by_name)}.",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """The metric by which one row is better than another, and whether the highest or the lowest is best."""
+
+    column: Column
+    highest: bool
+
+
+def flatten(found: Mapping[Any, Any]) -> dict[str, Any]:
+    """Give nested mappings as one level: `{"a": {"b": 1}}` is `{"a.b": 1}`. A list stays one value.
+
+    Raises:
+        ValueError: there are more than 10,000 values.
+    """
+    flat: dict[str, Any] = {}
+    _flatten(found, "", flat)
+    return flat
+
+
+def _flatten(found: Mapping[Any, Any], before: str, flat: dict[str, Any]) -> None:
+    for key, value in found.items():
+        name = f"{before}{key}"
+        if isinstance(value, Mapping):
+            _flatten(value, f"{name}.", flat)
+        else:
+            flat[name] = _plain(value)
+        if len(flat) > VALUES_AT_MOST:
+            raise ValueError(f"has more than {VALUES_AT_MOST:,} values")
+
+
+def _plain(value: Any) -> Any:
+    """YAML and TOML know times and more; here they are text."""
+    if value is None or isinstance(value, str | int | float | list):
+        return value
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def as_text(value: Any) -> str:
+    """Give a value as text: nothing for none, a list as JSON."""
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=str)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a number that can be compared: no truth value, not NaN."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
+
+
+def table_of(rows: Sequence[Row]) -> Table:
+    """Give rows with their columns: the job, what the configs say, the metrics, what it took, the config, the note."""
+    values = _keys(row.values for row in rows)
+    metrics = _keys(row.metrics for row in rows)
+    same = {key for key in values if key in metrics and _agree(rows, key)}
+    apart = {key for key in values if key in metrics} - same
+    taken = {column.name for column in (JOB, CONFIG, NOTE, *RUN)}
+    columns = [JOB]
+    for key in values:
+        part = Part.BOTH if key in same else Part.CONFIG
+        columns.append(_named(key, part, taken, qualified=key in apart))
+    columns += [
+        _named(key, Part.METRICS, taken, qualified=key in apart)
+        for key in metrics
+        if key not in same
+    ]
+    return Table(tuple(rows), (*columns, *RUN, CONFIG, NOTE))
+
+
+def _keys(mappings: Iterable[Mapping[str, Any]]) -> dict[str, None]:
+    """Give every key once, in the order of their first appearance."""
+    found: dict[str, None] = {}
+    for mapping in mappings:
+        if not mapping.keys() <= found.keys():
+            found.update(dict.fromkeys(mapping))
+    return found
+
+
+def _agree(rows: Sequence[Row], key: str) -> bool:
+    return all(
+        row.values[key] == row.metrics[key]
+        for row in rows
+        if key in row.values and key in row.metrics
+    )
+
+
+def _named(key: str, part: Part, taken: set[str], *, qualified: bool) -> Column:
+    prefix = "metrics" if part is Part.METRICS else "config"
+    name = f"{prefix}.{key}" if qualified else key
+    while name in taken:
+        name = f"{prefix}.{name}"
+    taken.add(name)
+    return Column(name, part, key)
+
+
+def _parts(column: Column) -> tuple[str, ...]:
+    return ("config", "metrics") if column.part is Part.BOTH else (column.part.value,)
+
+
+# Which is better
+
+
+def direction(name: str) -> bool | None:
+    """Whether the highest value of a metric of that name is best (True) or the lowest (False); None: nobody knows."""
+    words = _words(name)
+    if _NO_GOAL & set(words):
+        return None
+    known = [word in _HIGHEST for word in words if word in _HIGHEST | _LOWEST]
+    return known[-1] if known else None
+
+
+def _words(name: str) -> list[str]:
+    apart = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", name)
+    return re.findall(r"[a-z0-9]+", apart.lower())
+
+
+def goal(table: Table) -> Goal | None:
+    """Give the metric that says which row is best, by its name; None where no name tells.
+
+    Scores (accuracy, auc, f1, score, ...) go before losses (loss, error, ...), and what is not of the training before
+    what is; among equals the first one in the files counts.
+    """
+    found = []
+    for place, column in enumerate(table.of_part(Part.METRICS)):
+        highest = direction(column.key)
+        if highest is not None and any(is_number(column.of(row)) for row in table.rows):
+            of_training = bool(_OF_TRAINING & set(_words(column.key)))
+            found.append((not highest, of_training, place, Goal(column, highest)))
+    return min(found)[-1] if found else None
+
+
+def ordered(table: Table, column: Column, *, descending: bool) -> Table:
+    """Give the rows by a column; those without a value come last either way, equals stay in the order they had."""
+    present = [row for row in table.rows if _has(column.of(row))]
+    absent = [row for row in table.rows if not _has(column.of(row))]
+    present.sort(key=lambda row: _sort_key(column.of(row)), reverse=descending)
+    return Table((*present, *absent), table.columns)
+
+
+def best(table: Table, wanted: Goal, limit: int) -> Table:
+    """Give the best rows, the best one first; those without the metric are none of them."""
+    rows = ordered(table, wanted.column, descending=wanted.highest).rows
+    return Table(tuple(r for r in rows[:limit] if _has(wanted.column.of(r))), table.columns)
+
+
+def _has(value: Any) -> bool:
+    return value is not None and not (isinstance(value, float) and math.isnan(value))
+
+
+def _sort_key(value: Any) -> tuple[int, Any]:
+    if isinstance(value, int | float):
+        return 0, value
+    return (1, value) if isinstance(value, str) else (2, as_text(value))

@@ -1,0 +1,195 @@
+"""`maestro task results` and `task plot`, as people type them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from orchestra.store.database import connect
+from support.maestro import Maestro
+from support.world import World
+
+CREATE = [
+    "task",
+    "create",
+    "-c",
+    "user.ana.grid",
+    "-d",
+    "user.ana.data",
+    "--exec",
+    "f %DATA %IN %OUT",
+]
+
+
+@pytest.fixture
+def ana(maestro: Maestro) -> Maestro:
+    """Ana with six configs, in JSON and YAML."""
+    folder = maestro.folder / "configs"
+    folder.mkdir()
+    for number in range(5):
+        config = {"lr": 10.0**-number, "net": {"kind": "ab"[number % 2], "depth": 3}}
+        (folder / f"{number}.json").write_text(json.dumps(config))
+    (folder / "5.yaml").write_text("lr: 7\nnet: {kind: c, depth: 3}\n")
+    (maestro.folder / "data.npz").write_text("data")
+    maestro("dataset", "create", "-n", "user.ana.grid", "-p", folder)
+    maestro("dataset", "create", "-n", "user.ana.data", "-p", "data.npz")
+    return maestro
+
+
+@pytest.fixture
+def world(tcp_database_url: str) -> Iterator[World]:
+    with connect(tcp_database_url) as conn:
+        yield World(conn)
+
+
+def run_all(world: World, *, failing: int = 4) -> None:
+    """Let a pilot without processes run the jobs; one of them fails."""
+    world.people["ana"] = 1
+    pilot = world.pilot(is_root=True)
+    for _ in range(4):
+        world.conduct()
+        grants = pilot.claim(cpu=100)
+        if grants:
+            pilot.start(*grants)
+            pilot.end(*[g for g in grants if g.key.ordinal != failing])
+            pilot.end(*[g for g in grants if g.key.ordinal == failing], status=3)
+    world.conduct(2)
+
+
+def write(folder: Path, job: int, text: str, name: str = "metrics.json") -> None:
+    place = folder / f".attempts/job_configId_{job}/1"
+    place.mkdir(parents=True, exist_ok=True)
+    (place / name).write_text(text)
+
+
+@pytest.fixture
+def over(ana: Maestro, world: World) -> Maestro:
+    """A task of Ana's of which five jobs are done; one left broken metrics."""
+    ana(*CREATE, "-t", "user.ana.mlp", "--bypass")
+    run_all(world)
+    folder = ana.folder / "user.ana.mlp"
+    for job, accuracy in ((0, 0.5), (1, 0.9), (2, 0.7)):
+        text = json.dumps({"val": {"accuracy": accuracy}, "curve": [1, 2], "net": {"depth": 3}})
+        write(folder, job, text)
+    write(folder, 3, '{"val": {"accuracy": NaN}}')
+    write(folder, 5, '{"val": ')
+    return ana
+
+
+def test_a_table_of_what_came_of_the_configs(over: Maestro) -> None:
+    said = over.line("task results 0")
+    rows = [line.split() for line in said.out.splitlines()]
+    assert rows[0] == ["JOB", "lr", "net.kind", "val.accuracy", "curve", "note"]
+    assert [row[0] for row in rows[1:]] == ["0/0", "0/1", "0/2", "0/3", "0/5"]
+    assert rows[2] == ["0/1", "0.1", "b", "0.9", "[1,2]"]
+    assert rows[4][:4] == ["0/3", "0.001", "b", "nan"]
+    assert "metrics.json is no valid JSON (line 1, column 9)" in said.out
+    assert "the same in all rows: net.depth 3" in said.err
+    assert "1 row has a note" in said.err
+    assert "5 of 6 jobs have results" in said.err
+
+
+def test_order_and_the_best(over: Maestro) -> None:
+    def jobs(command: str) -> list[str]:
+        return over.line(f"task results user.ana.mlp -q {command}").out.split()
+
+    assert jobs("--sort val.accuracy") == ["0/0", "0/2", "0/1", "0/3", "0/5"]
+    assert jobs("--sort -val.accuracy") == ["0/1", "0/2", "0/0", "0/3", "0/5"]
+    assert jobs("--sort val.accuracy --desc") == jobs("--sort=-val.accuracy")
+    assert jobs("--best 2") == jobs("--best 2 --sort val.accuracy") == ["0/1", "0/2"]
+    assert jobs("--best 1 --sort lr") == ["0/3"]
+    assert jobs("--best 1 --sort -lr") == ["0/5"]
+
+
+def test_forms_for_programs(over: Maestro) -> None:
+    records = over.line("task results 0 -o json").json
+    assert [record["val.accuracy"] for record in records] == [0.5, 0.9, 0.7, None, None]
+    assert records[0] | {"run.node": "gauss", "curve": [1, 2], "lr": 1.0} == records[0]
+    rows = list(csv.DictReader(io.StringIO(over.line("task results 0 -o csv").out)))
+    assert [row["val.accuracy"] for row in rows] == ["0.5", "0.9", "0.7", "nan", ""]
+    assert rows[0]["curve"] == "[1,2]"
+    assert rows[4]["config"] == "5.yaml"
+    said = over.line("task results 0 --out r.parquet --columns job,lr,net.kind,val.accuracy")
+    assert (said.out, "5 rows written to r.parquet" in said.err) == ("", True)
+    columns = pq.read_table(over.folder / "r.parquet").to_pydict()
+    assert columns["job"] == [0, 1, 2, 3, 5]
+    assert columns["net.kind"] == ["a", "b", "a", "b", "c"]
+    assert columns["val.accuracy"][:3] == [0.5, 0.9, 0.7]
+    assert sorted(path.name for path in over.folder.glob("*r.par*")) == ["r.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("command", "sentence"),
+    [
+        ("--sort val.acuracy", 'no column "val.acuracy". Did you mean "val.accuracy"?'),
+        ("--best 0", "--best needs a whole number of at least 1."),
+        ("--desc", "--desc needs a --sort"),
+        ("--out r.xlsx", "does not end with a form that can be written"),
+        ("--out nowhere/r.csv", "nowhere/r.csv cannot be written: No such file or directory."),
+        ("-o xml", 'cannot be "xml".'),
+        ("--columns lr,nothing", 'no column "nothing"'),
+    ],
+)
+def test_mistakes(over: Maestro, command: str, sentence: str) -> None:
+    assert sentence in over.refused("task", "results", 0, *command.split())
+
+
+def test_a_picture(over: Maestro) -> None:
+    said = over.line("task plot 0")
+    assert said.out == "user.ana.mlp.png\n"
+    assert (over.folder / "user.ana.mlp.png").read_bytes().startswith(b"\x89PNG")
+    assert over.line("task plot 0 -m val.accuracy --out x.svg").out == "x.svg\n"
+    drawn = (over.folder / "x.svg").read_text()
+    assert drawn.startswith("<?xml")
+    assert '"net.kind" holds no numbers' in over.refused("task", "plot", 0, "-m", "net.kind")
+    assert "does not end with .png" in over.refused("task", "plot", 0, "--out", "data.npz")
+    assert (over.folder / "data.npz").read_text() == "data"
+
+
+def test_without_pyarrow_and_matplotlib_a_sentence_says_what_to_install(over: Maestro) -> None:
+    away = over.folder / "away"
+    for name in ("pyarrow", "matplotlib"):
+        (away / name).mkdir(parents=True)
+        (away / name / "__init__.py").write_text("raise ImportError")
+    over.env["PYTHONPATH"] = str(away)
+    said = over.refused("task", "plot", 0)
+    assert "plots are drawn by matplotlib, which is not installed" in said
+    assert "pip install 'orchestra-hpc[plot]'" in said
+    said = over.refused("task", "results", 0, "--out", "r.parquet")
+    assert "pip install 'orchestra-hpc[parquet]'" in said
+    assert not list(over.folder.glob("*r.parquet*"))
+
+
+def test_nothing_is_done_yet(ana: Maestro) -> None:
+    ana(*CREATE, "-t", "user.ana.mlp")
+    said = ana.line("task results 0")
+    assert "No job of task 0 (user.ana.mlp) is done yet" in said.err
+    assert ana.line("task results 0 -o json").json == []
+    assert "nothing to draw" in ana.refused("task", "plot", 0)
+
+
+def test_a_volume_that_is_elsewhere(over: Maestro) -> None:
+    (over.folder / "user.ana.mlp").rename(over.folder / "gone")
+    assert "is not there on this machine" in over.refused("task", "results", 0)
+
+
+def test_another_name_for_the_metrics(ana: Maestro, world: World) -> None:
+    assert "is no path below a job's output folder" in ana.refused(
+        *CREATE, "-t", "user.ana.x", "--metrics", "../m.json"
+    )
+    ana(*CREATE, "-t", "user.ana.mlp", "--bypass", "--metrics", "logs/final.yaml")
+    assert ana.line("task show 0 -o json").json["metrics_file"] == "logs/final.yaml"
+    run_all(world)
+    folder = ana.folder / "user.ana.mlp"
+    assert "is not there" in ana.refused("task", "results", 0)
+    (folder / ".attempts/job_configId_0/1/logs").mkdir(parents=True)
+    said = ana.line("task results 0")
+    assert "no job has left values in logs/final.yaml" in said.err
+    write(folder, 0, "loss: 0.25\n", "logs/final.yaml")
+    assert "0.25" in ana.line("task results 0").out

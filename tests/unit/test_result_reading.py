@@ -1,0 +1,213 @@
+"""Reading metrics and configs: what is broken, missing or strange is a note on its row; a volume that hangs is left."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from orchestra.domain.errors import VolumeError
+from orchestra.domain.models import Task
+from orchestra.services import results, structured
+from orchestra.services.in_threads import in_threads
+from orchestra.store.jobs import Result
+
+
+@dataclass
+class _Task:
+    folder: str
+    metrics_file: str = "metrics.json"
+
+
+@dataclass
+class Volume:
+    """A task's folder with as many jobs as were written."""
+
+    root: Path
+    jobs: list[Result]
+    name: str = "metrics.json"
+
+    def job(self, metrics: str | bytes | None, config: str = "{}", ending: str = "json") -> None:
+        number = len(self.jobs)
+        folder = self.root / f"task/.attempts/job_configId_{number}/1"
+        folder.mkdir(parents=True)
+        configs = self.root / "configs"
+        configs.mkdir(exist_ok=True)
+        path = configs / f"{number}.{ending}"
+        path.write_text(config)
+        if metrics is not None:
+            text = metrics if isinstance(metrics, bytes) else metrics.encode()
+            (folder / self.name).write_bytes(text)
+        digest = hashlib.sha256(config.encode()).digest()
+        self.jobs.append(Result(number, 1, 1, "gauss", 1.5, 1.0, 10**6, path.name, digest))
+
+    @property
+    def sources(self) -> results.Sources:
+        task = cast(Task, _Task(str(self.root / "task"), self.name))
+        return results.Sources(task, str(self.root / "configs"), True, self.jobs)
+
+
+@pytest.fixture
+def volume(hostile_dir: Path) -> Volume:
+    return Volume(hostile_dir, [])
+
+
+def test_a_row_is_a_config_s_values_and_its_metrics(volume: Volume) -> None:
+    volume.job('{"val": {"acc": 0.9}}', '{"lr": 0.1, "net": {"layers": [64, 64]}}')
+    volume.job('{"val": {"acc": 0.7}}', "lr: 0.2\nnet:\n  layers: [8]\nday: 2026-01-02\n", "yaml")
+    volume.job('{"val": {"acc": 0.8}}', "lr = 0.3\n[net]\nlayers = [1]\n", "toml")
+    volume.job('{"val": {"acc": 0.6}}', "lr=7, as only the user's program reads it", "cfg")
+    rows = results.read(volume.sources).rows
+    assert [row.metrics for row in rows] == [{"val.acc": x} for x in (0.9, 0.7, 0.8, 0.6)]
+    assert [dict(row.values) for row in rows] == [
+        {"lr": 0.1, "net.layers": [64, 64]},
+        {"lr": 0.2, "net.layers": [8], "day": "2026-01-02"},
+        {"lr": 0.3, "net.layers": [1]},
+        {},
+    ]
+    assert [row.note for row in rows] == [None] * 4
+
+
+@pytest.mark.parametrize(
+    ("metrics", "note"),
+    [
+        (None, "metrics.json is missing"),
+        ('{"a": 1,\n "b" 2}', "metrics.json is no valid JSON (line 2, column 6)"),
+        ("", "metrics.json is no valid JSON (line 1, column 1)"),
+        ("[1, 2]", "metrics.json holds no names with values"),
+        (b"\xff\xfe\xff", "metrics.json is no"),
+        ("[" * 100_000, "metrics.json is nested too deeply"),
+        ('{"a": ' + "9" * 5000 + "}", "metrics.json is no valid JSON"),
+        ("x" * (structured.LIMIT + 1), "metrics.json has 1 MB; at most 1 MB is read"),
+    ],
+)
+def test_what_cannot_be_read_is_a_note(
+    volume: Volume, metrics: str | bytes | None, note: str
+) -> None:
+    volume.job(metrics, '{"lr": 1}')
+    (row,) = results.read(volume.sources).rows
+    assert row.note is not None
+    assert row.note.startswith(note)
+    assert (row.metrics, row.values) == ({}, {"lr": 1})
+
+
+def test_a_folder_or_a_pipe_in_the_file_s_place(volume: Volume) -> None:
+    volume.job(None)
+    volume.job(None)
+    attempts = volume.root / "task/.attempts"
+    (attempts / "job_configId_0/1/metrics.json").mkdir()
+    os.mkfifo(attempts / "job_configId_1/1/metrics.json")
+    notes = [row.note for row in results.read(volume.sources).rows]
+    assert notes == ["metrics.json is no regular file"] * 2
+
+
+def test_a_config_that_changed_gives_no_values(volume: Volume) -> None:
+    volume.job('{"loss": 1}', '{"lr": 1}')
+    (volume.root / "configs/0.json").write_text('{"lr": 2}')
+    (row,) = results.read(volume.sources).rows
+    assert row.values == {}
+    assert row.note == "the config has changed since it was registered"
+    assert row.metrics == {"loss": 1}
+
+
+def test_broken_yaml_says_where(volume: Volume) -> None:
+    volume.job("{}", "a: [1, 2\nb: 3\n", "yml")
+    (row,) = results.read(volume.sources).rows
+    assert row.note == "the config is no valid YAML (line 2, column 2)"
+
+
+def test_yaml_runs_nothing(volume: Volume) -> None:
+    volume.job("{}", f"!!python/object/apply:os.mkdir ['{volume.root}/made']\n", "yaml")
+    (row,) = results.read(volume.sources).rows
+    assert (row.note or "").startswith("the config is no valid YAML")
+    assert not (volume.root / "made").exists()
+
+
+def test_the_outputs_of_an_older_task_say_what_its_metrics_say(volume: Volume) -> None:
+    volume.job('{"eval": 1}')
+    folder = volume.root / "configs/.attempts/job_configId_0/1"
+    folder.mkdir(parents=True)
+    (folder / "metrics.json").write_text('{"accuracy": 0.5}')
+    volume.jobs[0] = Result(0, 1, 1, None, None, None, None, ".attempts/job_configId_0/1", None)
+    (row,) = results.read(volume.sources).rows
+    assert (row.values, row.metrics, row.note) == ({"accuracy": 0.5}, {"eval": 1}, None)
+
+
+def test_another_name_for_the_metrics(volume: Volume) -> None:
+    volume.name = "final.yaml"
+    volume.job("loss: 0.5\n")
+    (row,) = results.read(volume.sources).rows
+    assert row.metrics == {"loss": 0.5}
+
+
+def test_a_volume_that_is_not_there_is_said(volume: Volume) -> None:
+    volume.job("{}")
+    (volume.root / "task").rename(volume.root / "elsewhere")
+    with pytest.raises(VolumeError, match="is not there on this machine"):
+        results.read(volume.sources)
+    assert results.best(volume.sources) is None
+
+
+def test_the_best_rows_come_with_their_configs_alone(
+    volume: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(200):
+        volume.job(json.dumps({"loss": abs(number - 120)}), json.dumps({"lr": number}))
+    opened: list[str] = []
+    load = structured.load
+
+    def noted(path: str) -> bytes:
+        opened.append(path)
+        return load(path)
+
+    monkeypatch.setattr(structured, "load", noted)
+    best = results.best(volume.sources, limit=3)
+    assert best is not None
+    assert [dict(row.values) for row in best.table.rows] == [{"lr": 120}, {"lr": 119}, {"lr": 121}]
+    assert (best.goal.column.key, best.goal.highest) == ("loss", False)
+    assert len(opened) == 203
+
+
+def test_where_no_name_tells_there_is_no_best(volume: Volume) -> None:
+    volume.job('{"seconds": 1}')
+    assert results.best(volume.sources) is None
+    volume.jobs.clear()
+    assert results.best(volume.sources) is None
+
+
+@pytest.mark.timeout(20)
+def test_a_volume_that_hangs_holds_nobody_up(
+    volume: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volume.job('{"loss": 1}')
+    over = threading.Event()
+    monkeypatch.setattr(structured, "load", lambda _path: over.wait(60) and b"")
+    try:
+        assert results.best(volume.sources, patience=0.2) is None
+        with pytest.raises(VolumeError, match="did not answer in time"):
+            results.read(volume.sources, patience=0.2)
+    finally:
+        over.set()
+
+
+def test_threads_give_results_in_order_and_say_how_far_they_are() -> None:
+    told: list[tuple[int, int]] = []
+    squares = in_threads(range(1000), lambda n: n * n, progress=lambda *now: told.append(now))
+    assert squares == [n * n for n in range(1000)]
+    assert told[-1] == (1000, 1000)
+    assert in_threads([], str) == []
+
+
+def test_what_a_thread_raises_is_raised() -> None:
+    def work(number: int) -> Any:
+        raise KeyError(number)
+
+    with pytest.raises(KeyError):
+        in_threads([1, 2, 3], cast(Callable[[int], Any], work))
