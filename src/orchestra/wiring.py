@@ -100,9 +100,9 @@ def open_database(
 
 
 def connect(
-    settings: Settings, url: str | None = None, *, name: str = "maestro"
+    settings: Settings, url: str | None = None, *, name: str = "maestro", repeats: bool = False
 ) -> psycopg.Connection:
-    """Connect, without looking at the schema and without starting a database.
+    """Connect, without looking at the schema and without starting a database; `repeats` as in `store/database.py`.
 
     Raises:
         ConfigurationError, DatabaseUnavailable: it cannot be reached; the hint names what to look at.
@@ -110,7 +110,7 @@ def connect(
     from orchestra.store import database
 
     try:
-        return database.connect(url or running_url(settings), name=name)
+        return database.connect(url or running_url(settings), name=name, repeats=repeats)
     except (ConfigurationError, DatabaseUnavailable) as error:
         if settings.postgres is None or not error.hint:
             raise
@@ -120,13 +120,14 @@ def connect(
         raise
 
 
-def reconnect(settings: Settings, *, name: str) -> psycopg.Connection:
+def reconnect(settings: Settings, *, name: str, repeats: bool = False) -> psycopg.Connection:
     """Connect for somebody who lives on: an embedded database that was killed is started again, a stopped one is not.
 
     Raises:
         DatabaseUnavailable: it is away.
     """
-    return connect(settings, settings.postgres or _revived_url(settings), name=name)
+    url = settings.postgres or _revived_url(settings)
+    return connect(settings, url, name=name, repeats=repeats)
 
 
 def _revived_url(settings: Settings) -> str:
@@ -261,7 +262,7 @@ def run_pilot(
     options = agent.PilotOptions(
         node=wish.node,
         cluster=cluster,
-        connect=lambda: reconnect(settings, name=f"maestro pilot {wish.node}"),
+        connect=lambda: reconnect(settings, name=f"maestro pilot {wish.node}", repeats=True),
         may_conduct=wish.prefers_to_conduct,
         serve_all=wish.serve_all,
         lease=settings.lease,

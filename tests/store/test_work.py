@@ -83,6 +83,31 @@ def test_tasks_that_read_the_same_large_data_set_share_its_files(
     assert not versions
 
 
+def test_a_plan_made_for_a_small_table_does_for_a_large_one(
+    world: World, running: int, database_url: str
+) -> None:
+    """It is made once, and kept as long as the pilot lives."""
+
+    def walked() -> int:
+        for each in (conn, world.conn):
+            each.execute("select pg_stat_force_next_flush()")
+            each.execute("select")
+        row = world.conn.execute(
+            "select sum(seq_scan) from pg_stat_user_tables where relname in ('job', 'attempt', 'dataset_file', 'event')"
+        ).fetchone()
+        assert row
+        return int(row[0])
+
+    with connect(database_url, repeats=True) as conn:
+        pilot = world.pilot(conn=conn)
+        before = walked()
+        grants = pilot.claim(cpu=3)
+        pilot.start(*grants)
+        pilot.end(*grants)
+        assert pilot.claim(cpu=1)
+        assert walked() == before
+
+
 def test_an_attempt_keeps_the_hash_of_its_config(world: World, running: int) -> None:
     *_, grant = world.pilot().claim(cpu=3)
     assert world.attempt(grant)["config_sha256"] == grant.config.entry.sha256

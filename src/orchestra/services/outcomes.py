@@ -40,7 +40,7 @@ def record(
     """Write down how attempts ended. The keeper's row is locked; `who` gives them up, if it is not their pilot."""
     tasks = attempts.share_tasks(conn, {outcome.key.task_id for outcome in outcomes})
     by_key = {outcome.key: outcome for outcome in outcomes}
-    locked = attempts.lock_attempts(conn, by_key)
+    locked = attempts.lock_attempts(conn, keeper.id, by_key)
     found = [f for f in locked if not f.ended and f.key.task_id in tasks]
     endings = [
         ending

@@ -9,7 +9,7 @@ half a report.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 import psycopg
@@ -173,7 +173,7 @@ def claim(
         Superseded: another agent decides for the node.
     """
 
-    def work() -> tuple[tuple[Grant, ...], dict[Queue, int], int]:
+    def work() -> tuple[list[Grant], dict[Queue, int], int]:
         keeper = attempts.lock_keeper(conn, keeper_id)
         pilot = attempts.claiming_pilot(conn, keeper.node_id)
         if keeper.fenced:
@@ -183,31 +183,34 @@ def claim(
         if epoch is not None and pilot.epoch != epoch:
             raise Replaced
         held_back: dict[Queue, int] = {}
-        if request > keeper.last_request and not pilot.drained:
+        if request <= keeper.last_request:
+            return attempts.granted(conn, keeper, request), held_back, keeper.last_request
+        grants: list[Grant] = []
+        if not pilot.drained:
             attempts.note_request(conn, keeper.id, request)
             for queue, slots in free.items():
                 most = min(pilot.enabled[queue], (offered or pilot.enabled).get(queue, 0))
                 taking = _Taking(keeper, pilot, request, queue, most, slots, at_most, avoid)
                 if needed := taking.take(conn):
                     held_back[queue] = needed
-        latest = max(request, keeper.last_request)
-        return attempts.granted(conn, keeper, request), held_back, latest
+                grants += taking.taken
+        return grants, held_back, request
 
     grants, held_back, latest = in_transaction(conn, work)
     tasks = {grant.key.task_id for grant in grants} - set(known)
     if not tasks:
-        return Claim({}, grants, held_back, latest)
+        return Claim({}, tuple(grants), held_back, latest)
     # Not while rows are locked: a data set may have very many files. None of this ever changes, but a task that was
     # killed and deleted a moment ago is gone.
     specs = attempts.task_specs(conn, tasks, {} if versions is None else versions)
     gone = tasks - specs.keys()
-    grants = tuple(grant for grant in grants if grant.key.task_id not in gone)
-    return Claim(specs, grants, held_back, latest)
+    left = tuple(grant for grant in grants if grant.key.task_id not in gone)
+    return Claim(specs, left, held_back, latest)
 
 
 @dataclass(slots=True)
 class _Taking:
-    """A claim from one queue: `free` slots are left to fill, with `jobs` jobs at most."""
+    """A claim from one queue: `free` slots are left to fill, with `jobs` jobs at most; `taken` is what it got."""
 
     keeper: attempts.LockedKeeper
     pilot: attempts.ClaimingPilot
@@ -217,6 +220,7 @@ class _Taking:
     free: int
     jobs: int
     avoid: Collection[int]
+    taken: list[Grant] = field(default_factory=list)
 
     def take(self, conn: psycopg.Connection) -> int | None:
         """Claim what fits; gives the slots that the next job needs, where it has to wait for them."""
@@ -226,8 +230,9 @@ class _Taking:
             limit = min(self.free // task.slots, self.jobs)
             if limit:
                 taken = attempts.claim_jobs(conn, task.id, self.keeper, self.request, limit)
-                self.free -= taken * task.slots
-                self.jobs -= taken
+                self.taken += taken
+                self.free -= len(taken) * task.slots
+                self.jobs -= len(taken)
             elif attempts.must_wait_here(conn, task.id, self.keeper.node_id):
                 return task.slots
             if self.free <= 0 or self.jobs <= 0:
@@ -244,8 +249,8 @@ def started(
         keeper = attempts.lock_keeper(conn, keeper_id)
         keys = [start.key for start in starts]
         attempts.share_tasks(conn, {key.task_id for key in keys})
-        locked = {found.key: found for found in attempts.lock_attempts(conn, keys)}
-        known = [s for s in starts if s.key in locked and _holds(keeper_id, locked[s.key])]
+        locked = {found.key: found for found in attempts.lock_attempts(conn, keeper_id, keys)}
+        known = [s for s in starts if s.key in locked and _holds(locked[s.key])]
         attempts.start(conn, known)
         fresh = [s.key for s in known if locked[s.key].state is JobState.ASSIGNED]
         changes = [(key, JobState.ASSIGNED, JobState.RUNNING, None) for key in fresh]
@@ -258,8 +263,8 @@ def started(
     return in_transaction(conn, work)
 
 
-def _holds(keeper_id: UUID, found: attempts.LockedAttempt) -> bool:
-    return found.keeper_id == keeper_id and found.latest == found.key.number and not found.ended
+def _holds(found: attempts.LockedAttempt) -> bool:
+    return found.is_of_keeper and found.latest == found.key.number and not found.ended
 
 
 def renew(
@@ -320,7 +325,10 @@ def report(
     Raises:
         UnknownKeeper: the database knows no such keeper.
     """
-    storable = [replace(outcome, reason=_storable(outcome.reason)) for outcome in ends]
+    storable = [
+        replace(outcome, reason=_storable(outcome.reason)) if outcome.reason else outcome
+        for outcome in ends
+    ]
     recorded = in_transaction(conn, lambda: _report(conn, keeper_id, storable))
     for task, reason in sorted(recorded.holds):
         _hold(conn, task, reason)
@@ -332,10 +340,8 @@ def show_log(conn: psycopg.Connection, key: AttemptKey, length: int, tail: bytes
     in_transaction(conn, lambda: attempts.show_log(conn, key, length, tail))
 
 
-def _storable(text: str | None) -> str | None:
+def _storable(text: str) -> str:
     """PostgreSQL's text holds no NUL and no lone surrogate; one of them would refuse the whole batch."""
-    if text is None:
-        return None
     return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode("utf-8")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 import psycopg
@@ -23,6 +23,7 @@ from orchestra.domain.models import (
     TaskSpec,
 )
 from orchestra.domain.states import JobState, Queue, TaskState
+from orchestra.store.columns import BigInts, Blobs, Bools, Floats, Ints, Texts, Uuids
 from orchestra.store.database import fetch
 from orchestra.store.sql import load
 
@@ -87,7 +88,7 @@ class LockedAttempt:
     kill_requested: bool
     failures: int
     losses: int
-    keeper_id: UUID | None
+    is_of_keeper: bool
     ended: bool
     lost: bool
 
@@ -170,46 +171,53 @@ def must_wait_here(conn: psycopg.Connection, task: int, node: int) -> bool:
 
 def claim_jobs(
     conn: psycopg.Connection, task: int, keeper: LockedKeeper, request: int, limit: int
-) -> int:
-    """Claim up to `limit` jobs of a task; 0 when it may not be claimed from any more."""
-    shared = fetch(conn, SQL.share_claimable, {"task": task})
-    if not shared:
-        return 0
+) -> list[Grant]:
+    """Claim up to `limit` jobs of a task, in order; none when it may not be claimed from any more."""
     params = {
         "task": task,
         "limit": limit,
         "keeper": keeper.id,
         "node": keeper.node_id,
         "request": request,
-        "run": shared[0]["run"],
     }
-    return conn.execute(SQL.claim_jobs, params).rowcount
+    return _grants(conn, SQL.claim_jobs, params)
 
 
-def granted(conn: psycopg.Connection, keeper: LockedKeeper, request: int) -> tuple[Grant, ...]:
+def granted(conn: psycopg.Connection, keeper: LockedKeeper, request: int) -> list[Grant]:
     """Give what a request was granted and is still open, in order."""
     params = {"node": keeper.node_id, "keeper": keeper.id, "request": request}
-    return tuple(_grant(row) for row in fetch(conn, SQL.granted, params))
+    return _grants(conn, SQL.granted, params)
 
 
-def _grant(row: Mapping[str, Any]) -> Grant:
-    return Grant(
-        key=_key(row),
-        is_test=row["is_test"],
-        folder_number=row["folder_number"],
-        done_attempt=row["done_attempt"],
-        new_folder=row["new_folder"],
-        config=_input_file(row["root"], row["is_folder"], row),
-    )
+def _grants(
+    conn: psycopg.Connection, statement: LiteralString, params: Mapping[str, Any]
+) -> list[Grant]:
+    with conn.cursor() as cursor:  # plain rows: the longest answer of a claim
+        return [_grant(*row) for row in cursor.execute(statement, params).fetchall()]
+
+
+def _grant(
+    task: int,
+    ordinal: int,
+    number: int,
+    token: UUID,
+    is_test: bool,
+    folder_number: int,
+    done_attempt: int | None,
+    new_folder: bool,
+    root: str,
+    is_folder: bool,
+    *file: Any,
+) -> Grant:
+    """Give a grant from a row, whose last columns are those of the config's ManifestEntry."""
+    entry = ManifestEntry(*file)
+    config = InputFile(f"{root}/{entry.path}" if is_folder else root, entry)
+    key = AttemptKey(task, ordinal, number, token)
+    return Grant(key, is_test, folder_number, done_attempt, config, new_folder)
 
 
 def _key(row: Mapping[str, Any]) -> AttemptKey:
     return AttemptKey(row["task_id"], row["ordinal"], row["number"], row["token"])
-
-
-def _input_file(root: str, is_folder: bool, row: Mapping[str, Any]) -> InputFile:
-    entry = ManifestEntry(row["path"], row["size"], row["mtime_ns"], row["sha256"])
-    return InputFile(f"{root}/{entry.path}" if is_folder else root, entry)
 
 
 def task_specs(
@@ -266,46 +274,35 @@ def share_tasks(conn: psycopg.Connection, tasks: Collection[int]) -> dict[int, S
     }
 
 
-def lock_attempts(conn: psycopg.Connection, keys: Collection[AttemptKey]) -> list[LockedAttempt]:
+def lock_attempts(
+    conn: psycopg.Connection, keeper: UUID, keys: Collection[AttemptKey]
+) -> list[LockedAttempt]:
     """Lock the jobs behind the keys, in order; a key with a wrong token finds nothing."""
-    rows = fetch(conn, SQL.lock_attempts, _full_columns(list(keys)))
-    return [_locked_attempt(row) for row in rows]
-
-
-def _locked_attempt(row: Mapping[str, Any]) -> LockedAttempt:
-    plain = (
-        "latest",
-        "is_test",
-        "kill_requested",
-        "failures",
-        "losses",
-        "keeper_id",
-        "ended",
-        "lost",
-    )
-    return LockedAttempt(
-        key=_key(row), state=JobState(row["state"]), **{name: row[name] for name in plain}
-    )
+    given = list(keys)
+    params = {**_full_columns(given), "keeper": keeper}
+    with conn.cursor() as cursor:  # plain rows: the longest answer of a report
+        rows = cursor.execute(SQL.lock_attempts, params).fetchall()
+    return [LockedAttempt(given[row[0] - 1], JobState(row[1]), *row[2:]) for row in rows]
 
 
 def _key_columns(keys: Sequence[AttemptKey]) -> dict[str, list[Any]]:
     return {
-        "tasks": [key.task_id for key in keys],
-        "ordinals": [key.ordinal for key in keys],
-        "numbers": [key.number for key in keys],
+        "tasks": Ints([key.task_id for key in keys]),
+        "ordinals": Ints([key.ordinal for key in keys]),
+        "numbers": Ints([key.number for key in keys]),
     }
 
 
 def _full_columns(keys: Sequence[AttemptKey]) -> dict[str, list[Any]]:
-    return {**_key_columns(keys), "tokens": [key.token for key in keys]}
+    return {**_key_columns(keys), "tokens": Uuids([key.token for key in keys])}
 
 
 def start(conn: psycopg.Connection, starts: Sequence[Started]) -> None:
     """Write down that attempts have a process: jobs that are assigned run now."""
     params = {
         **_key_columns([start.key for start in starts]),
-        "ages": [start.age for start in starts],
-        "devices": [start.devices for start in starts],
+        "ages": Floats([start.age for start in starts]),
+        "devices": Texts([start.devices for start in starts]),
         "image_digests": [start.image_digest for start in starts],
     }
     conn.execute(SQL.start_jobs, params)
@@ -317,11 +314,11 @@ def end_jobs(conn: psycopg.Connection, ends: Sequence[JobEnd]) -> None:
         return
     params = {
         **_key_columns([end.key for end in ends]),
-        "states": [end.state.value for end in ends],
-        "tests": [end.is_test for end in ends],
-        "failed": [end.failed for end in ends],
-        "lost": [end.lost for end in ends],
-        "delays": [end.delay for end in ends],
+        "states": Texts([end.state.value for end in ends]),
+        "tests": Bools([end.is_test for end in ends]),
+        "failed": Bools([end.failed for end in ends]),
+        "lost": Bools([end.lost for end in ends]),
+        "delays": Floats([end.delay for end in ends]),
     }
     conn.execute(SQL.end_jobs, params)
 
@@ -334,21 +331,21 @@ def end_attempts(
         return
     params = {
         **_key_columns([outcome.key for outcome in outcomes]),
-        "causes": [o.cause.value for o in outcomes],
-        "final": [o.is_final for o in outcomes],
-        "ages": [o.age for o in outcomes],
-        "started": [o.started for o in outcomes],
-        "accepted": [o.key in accepted for o in outcomes],
-        "sequences": [o.sequence for o in outcomes],
-        "exit_statuses": [o.exit_status for o in outcomes],
-        "signals": [o.signal for o in outcomes],
-        "reasons": [o.reason for o in outcomes],
-        "seconds": [o.seconds for o in outcomes],
-        "cpu_seconds": [o.cpu_seconds for o in outcomes],
-        "max_rss": [o.max_rss_bytes for o in outcomes],
-        "devices": [o.devices for o in outcomes],
-        "log_bytes": [o.log_bytes for o in outcomes],
-        "log_tails": [o.log_tail for o in outcomes],
+        "causes": Texts([o.cause.value for o in outcomes]),
+        "final": Bools([o.is_final for o in outcomes]),
+        "ages": Floats([o.age for o in outcomes]),
+        "started": Bools([o.started for o in outcomes]),
+        "accepted": Bools([o.key in accepted for o in outcomes]),
+        "sequences": BigInts([o.sequence for o in outcomes]),
+        "exit_statuses": Ints([o.exit_status for o in outcomes]),
+        "signals": Ints([o.signal for o in outcomes]),
+        "reasons": Texts([o.reason for o in outcomes]),
+        "seconds": Floats([o.seconds for o in outcomes]),
+        "cpu_seconds": Floats([o.cpu_seconds for o in outcomes]),
+        "max_rss": BigInts([o.max_rss_bytes for o in outcomes]),
+        "devices": Texts([o.devices for o in outcomes]),
+        "log_bytes": BigInts([o.log_bytes for o in outcomes]),
+        "log_tails": Blobs([o.log_tail for o in outcomes]),
         "image_digests": [o.image_digest for o in outcomes],
     }
     conn.execute(SQL.end_attempts, params)
@@ -397,7 +394,7 @@ def adopt(
     """Grant attempts after the fact, where their jobs are free; gives what those jobs were. Tasks are shared."""
     params = {
         **_full_columns(list(folders)),
-        "folders": list(folders.values()),
+        "folders": Ints(folders.values()),
         "keeper": keeper.id,
         "node": keeper.node_id,
     }

@@ -42,20 +42,22 @@ select
         where node_id = %(node)s and task_id = %(task)s and ended_at is null and lost_at is null
     ) as waits
 
--- name: share_claimable
--- In share mode: a kill or a hold waits until this claim is over, and is seen by the next one.
-select id, run from task
-where id = %(task)s and state in ('TESTING', 'RUNNING') and held_at is null
-for share
-
 -- name: claim_jobs
--- Walks job_claimable from its beginning, past what others hold. MATERIALIZED, so that the jobs are chosen once.
+-- The task in share mode: a kill or a hold waits until this claim is over, and is seen by the next one. Walks
+-- job_claimable from its beginning, past what others hold. MATERIALIZED, so that the jobs are chosen once. Gives what
+-- `granted` would.
 -- A database that was replaced by an older one counts attempts anew; each epoch has folders of its own, so that none
 -- comes upon what an attempt of the forgotten time has left.
-with picked as materialized (
+with shared as materialized (
+    select id, run, resume, config_version_id from task
+    where id = %(task)s and state in ('TESTING', 'RUNNING') and held_at is null
+    for share
+),
+picked as materialized (
     select task_id, ordinal
     from job
     where task_id = %(task)s and state = 'assigned' and keeper_id is null and not_before is null
+        and exists (select from shared)
     order by turn, ordinal
     limit %(limit)s
     for update skip locked
@@ -64,24 +66,42 @@ claimed as (
     update job j set keeper_id = %(keeper)s, attempt = j.attempt + 1
     from picked p
     where j.task_id = p.task_id and j.ordinal = p.ordinal
-    returning j.task_id, j.ordinal, j.attempt, j.is_test, j.done_attempt
-)
-insert into attempt
-    (task_id, ordinal, number, token, keeper_id, node_id, request, run, is_test, config_sha256, folder_number)
-select
-    c.task_id, c.ordinal, c.attempt, gen_random_uuid(), %(keeper)s, %(node)s, %(request)s, %(run)s, c.is_test, f.sha256,
-    coalesce(
-        case when t.resume then (
+    returning j.task_id, j.ordinal, j.turn, j.attempt, j.is_test, j.done_attempt
+),
+numbered as (
+    select
+        c.*, shared.run, shared.config_version_id, gen_random_uuid() as token,
+        c.attempt + (cluster.epoch - 1) * 1000 as own_folder,
+        case when shared.resume then (
             select last.folder_number from attempt last
             where last.task_id = c.task_id and last.ordinal = c.ordinal and last.number = c.attempt - 1
                 and last.number is distinct from c.done_attempt
-        ) end,
-        c.attempt + (cluster.epoch - 1) * 1000
-    )
-from claimed c
-join task t on t.id = c.task_id
-left join dataset_file f on f.version_id = t.config_version_id and f.ordinal = c.ordinal
-cross join cluster
+        ) end as resumed_folder
+    from claimed c
+    cross join shared
+    cross join cluster
+),
+given as materialized (
+    select
+        n.task_id, n.ordinal, n.turn, n.attempt, n.token, n.run, n.is_test, n.done_attempt,
+        coalesce(n.resumed_folder, n.own_folder) as folder_number, n.resumed_folder is null as new_folder,
+        v.root, v.is_folder, f.path, f.size, f.mtime_ns, f.sha256
+    from numbered n
+    join dataset_version v on v.id = n.config_version_id
+    left join dataset_file f on f.version_id = n.config_version_id and f.ordinal = n.ordinal
+),
+inserted as (
+    insert into attempt
+        (task_id, ordinal, number, token, keeper_id, node_id, request, run, is_test, config_sha256, folder_number)
+    select
+        task_id, ordinal, attempt, token, %(keeper)s, %(node)s, %(request)s, run, is_test, sha256, folder_number
+    from given
+)
+select
+    task_id, ordinal, attempt, token, is_test, folder_number, done_attempt, new_folder, root, is_folder, path, size,
+    mtime_ns, sha256
+from given
+order by turn, ordinal
 
 -- name: granted
 -- What a claim's request was given and has not ended since: the same answer however often it is asked.
@@ -122,11 +142,13 @@ select id, state, retries from task where id = any(%(tasks)s) order by id for sh
 
 -- name: lock_attempts
 -- The jobs behind a batch, locked in order, each with the attempt that the batch names; a wrong token finds nothing.
+-- `place` is the attempt's in the batch, from 1.
 select
-    j.task_id, j.ordinal, j.state, j.attempt as latest, j.is_test, j.kill_requested, j.failures, j.losses,
-    j.keeper_id, a.number, a.token, a.ended_at is not null as ended, a.lost_at is not null as lost
+    given.place, j.state, j.attempt as latest, j.is_test, j.kill_requested, j.failures, j.losses,
+    j.keeper_id is not distinct from %(keeper)s as is_of_keeper, a.ended_at is not null as ended,
+    a.lost_at is not null as lost
 from unnest(%(tasks)s::int[], %(ordinals)s::int[], %(numbers)s::int[], %(tokens)s::uuid[])
-    as given (task_id, ordinal, number, token)
+    with ordinality as given (task_id, ordinal, number, token, place)
 join attempt a on a.task_id = given.task_id and a.ordinal = given.ordinal and a.number = given.number
     and a.token = given.token
 join job j on j.task_id = given.task_id and j.ordinal = given.ordinal

@@ -22,6 +22,9 @@ LOCK_TIMEOUT = 3.0
 IDLE_IN_TRANSACTION_TIMEOUT = 10.0
 CONNECT_TIMEOUT = 5.0
 
+# A plan that is made while tables are small must do when they are large, too.
+_ONE_PLAN = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
+
 T = TypeVar("T")
 
 _CHECK_ADDRESS = 'Check "postgres" in your configuration. Running jobs are not affected.'
@@ -109,11 +112,13 @@ def connect(
     statement_timeout: float = STATEMENT_TIMEOUT,
     lock_timeout: float = LOCK_TIMEOUT,
     idle_in_transaction_timeout: float = IDLE_IN_TRANSACTION_TIMEOUT,
+    repeats: bool = False,
 ) -> Connection:
     """Connect, in autocommit mode: what belongs together stands in `with conn.transaction()`.
 
     Times are in seconds; 0 is no limit. `name` is shown in pg_stat_activity. A server that is silent on an open
-    connection is given up after about 20 s.
+    connection is given up after about 20 s. With `repeats` each statement is planned once, for all values: for who
+    carries out the same few over and over.
 
     Raises:
         ConfigurationError: the address is not one.
@@ -126,11 +131,13 @@ def connect(
         "statement_timeout": _milliseconds(statement_timeout),
         "lock_timeout": _milliseconds(lock_timeout),
         "idle_in_transaction_session_timeout": _milliseconds(idle_in_transaction_timeout),
+        **(_ONE_PLAN if repeats else {}),
     }
     try:
         return Connection.connect(
             url,
             autocommit=True,
+            prepare_threshold=0 if repeats else 5,
             application_name=name,
             client_encoding="UTF8",
             connect_timeout=max(2, round(connect_timeout)),  # libpq takes no less

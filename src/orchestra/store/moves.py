@@ -16,6 +16,7 @@ from orchestra.domain.lifecycle import TaskFacts, TestFacts
 from orchestra.domain.models import Counts, Limit
 from orchestra.domain.states import Figure, Intent, JobState, Queue, TaskState
 from orchestra.store import notices
+from orchestra.store.columns import Ints, Texts
 from orchestra.store.database import fetch
 from orchestra.store.sql import load
 
@@ -301,16 +302,14 @@ def add_job_events(
     """Write one event a change: (task, ordinal, attempt, from, to, why)."""
     if not changes:
         return
-    tasks, ordinals, attempts, before, after, why = (
-        list(column) for column in zip(*changes, strict=True)
-    )
+    tasks, ordinals, attempts, before, after, why = zip(*changes, strict=True)
     params = {
-        "tasks": tasks,
-        "ordinals": ordinals,
-        "attempts": attempts,
-        "from": before,
-        "to": after,
-        "why": why,
+        "tasks": Ints(tasks),
+        "ordinals": Ints(ordinals),
+        "attempts": Ints(attempts),
+        "from": Texts(before),
+        "to": Texts(after),
+        "why": Texts(why),
         "who": who,
         "node": node,
     }
