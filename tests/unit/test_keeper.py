@@ -1017,7 +1017,9 @@ def test_nothing_in_line_starts_while_a_process_of_the_one_before_is_left(
 ) -> None:
     agent = start_agent()
     opened, script = gate(tmp_path)
-    first = agent.spawn(f"(trap '' TERM; {script}) & exit 0", grace=30.0)
+    deaf = tmp_path / "deaf"
+    left = f"(trap '' TERM; touch {deaf}; {script}) &"
+    first = agent.spawn(f"{left} until test -e {deaf}; do sleep 0.01; done", grace=30.0)
     second = agent.spawn("true", after=first)
     agent.started(first)
     for _ in range(10):
