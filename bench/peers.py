@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 SLOTS = 2
 COMMAND = ("/bin/sh", "-c", "true")
@@ -46,10 +46,12 @@ def posix_spawn(jobs: int, folder: Path, command: tuple[str, ...] = COMMAND) -> 
 
 def same_shell(jobs: int, folder: Path) -> float:
     """The same, with the shell and the words that an Orchestra job has."""
-    from orchestra.runtimes.bare import find_shell
+    from orchestra.runtimes import RuntimeJob
+    from orchestra.runtimes.bare import BareRuntime, find_shell
 
-    line = "cd -- %OUT || exit 126; true %OUT/data %OUT/config %OUT"
-    return posix_spawn(jobs, folder, (find_shell(), "-c", line))
+    job = RuntimeJob("true %OUT/data %OUT/config %OUT", PurePosixPath("/%OUT"))
+    shell, option, line = BareRuntime(find_shell()).argv(job)
+    return posix_spawn(jobs, folder, (shell, option, line.replace("/%OUT", "%OUT")))
 
 
 def hyperqueue(jobs: int, folder: Path) -> float:
