@@ -88,6 +88,10 @@ def plan(
         for at in _moments(long, seconds, 6.0, first=1.0):
             steps.append(Step(at, "submit", {"task": len(tasks)}))
             tasks.append(_long_task(long, f"t{len(tasks)}"))
+        rush = random.Random(f"rush {seed}")
+        for at in _moments(rush, seconds, 8.0, first=2.0):
+            steps.append(Step(at, "submit", {"task": len(tasks)}))
+            tasks.append(_rush(rush, f"t{len(tasks)}"))
         steps += [_zombie(long, at, nodes) for at in _moments(long, seconds, 12.0, first=6.0)]
         # Every other thousand of seeds is a storm, in which nothing recovers before the next blow.
         for at in _moments(dice, seconds, 1.0 if seed // 1000 % 2 else 2.5, first=3.0):
@@ -152,6 +156,15 @@ def _long_task(dice: random.Random, name: str) -> TaskPlan:
     """Give a task whose jobs outlast the lease of a keeper that is stopped, and are begun again beside it."""
     seconds = (LEASE * dice.uniform(2.2, 3.0) for _ in range(dice.randint(1, 2)))
     return TaskPlan(name, tuple(JobPlan(round(s, 2)) for s in seconds), retries=1)
+
+
+def _rush(dice: random.Random, name: str) -> TaskPlan:
+    """Give a task whose jobs stand in line at the keeper, some of them behind one that is not quick after all."""
+    jobs = [JobPlan(dice.choice((0.0, 0.01))) for _ in range(dice.randint(40, 80))]
+    for _ in range(3):
+        jobs[dice.randrange(len(jobs))] = JobPlan(0.0, fails=(1,))
+    jobs[dice.randrange(20, len(jobs))] = JobPlan(2.5)
+    return TaskPlan(name, tuple(jobs), retries=1)
 
 
 def _jobs(
