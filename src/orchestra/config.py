@@ -89,6 +89,9 @@ class Settings:
         10_000_000,
         shown='"10 MB"',
     )
+    sweep_limit: int = _setting(
+        "number", "`dataset sweep` asks before it writes more configs than that", 100_000
+    )
     on_lease_lost: str = _setting("kill|keep", "what happens to the jobs after that", "kill")
 
     path: Path | None = None

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestra.cli import dataset_sweep
 from orchestra.cli.output import Column, Record, clean
 from orchestra.cli.registry import Verb
 from orchestra.domain import human
@@ -59,8 +60,8 @@ def _create(ctx: Context) -> None:
             made = datasets.create(conn, user, name, path, progress=progress)
     ctx.out.item(
         made.dataset,
-        lambda dataset: [f"{dataset.name}: {_contents(dataset)}, checksums taken"],
-        record=_record,
+        lambda dataset: [f"{dataset.name}: {contents(dataset)}, checksums taken"],
+        record=record,
         key=lambda dataset: dataset.name,
     )
     _note_hidden(ctx, made.hidden)
@@ -82,7 +83,8 @@ def _checksums(ctx: Context) -> Iterator[Progress]:
         yield told
 
 
-def _contents(dataset: DataSet) -> str:
+def contents(dataset: DataSet) -> str:
+    """Give what a data set holds in words: `36 files, 4.1 kB`."""
     return f"{human.count(dataset.files, 'file')}, {human.size(dataset.bytes)}"
 
 
@@ -113,7 +115,7 @@ def _list(ctx: Context) -> None:
     ctx.out.items(
         found,
         columns,
-        record=_record,
+        record=record,
         key=lambda dataset: dataset.name,
         empty="No data sets yet: maestro dataset create -n user.NAME.WHAT -p PATH"
         if owner is None or not ctx.args.user
@@ -125,7 +127,8 @@ def _ago(then: datetime) -> str:
     return human.relative((then - datetime.now(UTC)).total_seconds())
 
 
-def _record(dataset: DataSet) -> Record:
+def record(dataset: DataSet) -> Record:
+    """Give what lists and `show` say of a data set in JSON alike."""
     return {
         "name": dataset.name,
         "owner": dataset.owner,
@@ -162,7 +165,7 @@ def _show(ctx: Context) -> None:
     ctx.out.item(
         dataset,
         lambda found: _lines(found),
-        record=lambda found: {**_record(found), "manifest": [_file(file) for file in files]},
+        record=lambda found: {**record(found), "manifest": [_file(file) for file in files]},
         key=lambda found: found.name,
     )
     if ctx.out.form == "table" and not ctx.out.quiet:
@@ -174,7 +177,7 @@ def _show(ctx: Context) -> None:
 
 
 def _lines(dataset: DataSet) -> Iterable[str]:
-    yield f"{dataset.name}   {_contents(dataset)}, version {dataset.version}"
+    yield f"{dataset.name}   {contents(dataset)}, version {dataset.version}"
     yield f"  {'folder' if dataset.is_folder else 'file':<11}{clean(dataset.root)}"
     yield f"  registered {dataset.created_at:%Y-%m-%d %H:%M:%S} UTC by {dataset.owner}"
     if dataset.version > 1:
@@ -234,9 +237,9 @@ def _update(ctx: Context) -> None:
         told = f"nothing has changed, version {update.dataset.version} stays"
     ctx.out.item(
         update.dataset,
-        lambda dataset: [f"{dataset.name}: {told}; {_contents(dataset)}"],
+        lambda dataset: [f"{dataset.name}: {told}; {contents(dataset)}"],
         record=lambda dataset: {
-            **_record(dataset),
+            **record(dataset),
             "added": update.added,
             "removed": update.removed,
             "changed": update.changed,
@@ -268,6 +271,15 @@ VERBS = (
         example="maestro dataset create -n user.ana.grid -p configs/",
         aliases=("registry", "register"),
         output=True,
+    ),
+    Verb(
+        "sweep",
+        "write the configs of a grid, a list or a random search, and register them",
+        dataset_sweep.sweep,
+        dataset_sweep.sweep_arguments,
+        example=dataset_sweep.EXAMPLE,
+        output=True,
+        description=dataset_sweep.DESCRIPTION,
     ),
     Verb(
         "list",

@@ -42,6 +42,7 @@ class Parser(argparse.ArgumentParser):
         """Give the help, in colour on a terminal."""
         from rich_argparse import RawDescriptionRichHelpFormatter
 
+        RawDescriptionRichHelpFormatter.text_markup = False  # [a, b] is a list, not a style
         self.formatter_class = RawDescriptionRichHelpFormatter
         return super().format_help()
 

@@ -96,9 +96,7 @@ def create(
         BadInput: the name is no name, or not one of the user's own; the files cannot be registered.
         AlreadyExists: the name is taken.
     """
-    parse_name(name, username=user.name)
-    if store.by_name(conn, name):
-        raise _taken(name)
+    check_new(conn, user, name)
     scanned = manifest.scan(path, progress=progress)
 
     def work() -> Registered:
@@ -109,6 +107,18 @@ def create(
         return Registered(find(conn, name), scanned.hidden)
 
     return in_transaction(conn, work)
+
+
+def check_new(conn: psycopg.Connection, user: User, name: str) -> None:
+    """Refuse a name that a new data set of this user cannot have.
+
+    Raises:
+        BadInput: it is no name, or not one of the user's own.
+        AlreadyExists: it is taken.
+    """
+    parse_name(name, username=user.name)
+    if store.by_name(conn, name):
+        raise _taken(name)
 
 
 def update(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
+from functools import cache
 from typing import Any
 
 from orchestra.domain.human import size
@@ -78,11 +80,24 @@ def parse(name: str, content: bytes) -> Any:
         raise Unusable(f"is no valid {kind} ({error})") from None
 
 
+@cache
+def _loader() -> Any:
+    """A safe loader for which 1e-3 is a number, as people mean it and YAML 1.2 says; to PyYAML's it is a text."""
+    import yaml
+
+    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+        pass
+
+    number = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)[eE][-+]?\d+")
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+.0123456789"))
+    return Loader
+
+
 def _yaml(content: bytes) -> Any:
     import yaml
 
     try:
-        return yaml.load(content, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
+        return yaml.load(content, Loader=_loader())  # noqa: S506 - a safe one
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""

@@ -1,0 +1,154 @@
+"""`maestro dataset sweep`: from a few lines that say what varies to a data set of configs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestra.cli.output import Record, clean
+from orchestra.domain import human
+from orchestra.domain.errors import BadInput, Cancelled
+
+if TYPE_CHECKING:
+    from orchestra.cli.context import Context
+    from orchestra.cli.parser import Parser
+    from orchestra.services.sweeps import Plan
+
+DESCRIPTION = """Write one config for each point of a sweep into a new folder, and register them as a data set.
+The sweep's file is YAML (or JSON, TOML). The sections that vary something are multiplied with each other:
+
+  base:                            # what every config has
+    epochs: 30
+  grid:                            # every combination
+    hidden: [16, 32, 64]
+    optimizer.lr: {geomspace: [0.001, 0.1, 3]}    # a value within optimizer
+    seed: {range: [0, 5]}                         # 0 1 2 3 4
+  list:                            # these points
+    - {model: small, batch: 64}
+    - {model: large, batch: 8}
+  zip:                             # the first of each, the second of each, ...
+    width: [1, 2]
+    depth: [2, 1]
+  random:                          # so many points at random, the same ones each time
+    points: 20
+    seed: 1
+    values:
+      dropout: {uniform: [0, 0.5]}
+      l2: {loguniform: [1.0e-6, 0.01]}
+      layers: {integer: [1, 8]}
+      activation: [relu, tanh]
+  template: train.cfg              # a file of your own with {{hidden}}; else JSON is written
+  format: yaml                     # or --format
+
+docs/sweeps.md explains each."""
+EXAMPLE = (
+    "maestro dataset sweep grid.yaml --dry_run\n"
+    "maestro dataset sweep -n user.ana.grid grid.yaml -p configs"
+)
+_SHOWN = 3
+
+
+def sweep_arguments(parser: Parser) -> None:
+    """Add the arguments of `dataset sweep`."""
+    parser.add_argument("file", type=Path, metavar="FILE", help="what varies: grid.yaml")
+    parser.add_argument("-n", "--name", metavar="NAME", help="user.<username>.<name>")
+    parser.add_argument(
+        "-p", "--path", type=Path, metavar="FOLDER", help="a new folder for the configs"
+    )
+    parser.add_argument("--format", choices=("json", "yaml"), help="what is written (default json)")
+    parser.add_argument(
+        *("--dry_run", "--dry-run"),
+        dest="dry_run",
+        action="store_true",
+        help="say how many there are and show the first three, write nothing",
+    )
+    parser.add_argument(
+        "--yes", action="store_true", help="do not ask, however many configs there are"
+    )
+
+
+def sweep(ctx: Context) -> None:
+    """Write the configs of a sweep and register them."""
+    from orchestra.services import sweeps
+
+    args = ctx.args
+    planned = sweeps.plan(args.file, format=args.format)
+    _note_unused(ctx, planned)
+    if args.dry_run:
+        _say_plan(ctx, planned)
+        return
+    if not args.name or not args.path:
+        missing = "-n/--name" if not args.name else "-p/--path"
+        raise BadInput(f"{missing} is missing.", hint=f"For example: {EXAMPLE.splitlines()[1]}")
+    sweeps.check_folder(args.path.absolute())
+    _ask(ctx, planned)
+    _create(ctx, planned)
+
+
+def _create(ctx: Context, planned: Plan) -> None:
+    from orchestra.cli import dataset
+    from orchestra.services import sweeps
+
+    args = ctx.args
+    with ctx.database() as conn:
+        user = ctx.me(conn)
+        with ctx.out.progress("writing configs", planned.points, "files") as line:
+
+            def checksums(done: int, total: int, _read: int) -> None:
+                line.total = total
+                line.set(done, "taking checksums")
+
+            made = sweeps.create(
+                *(conn, user, args.name, planned, args.path.absolute()),
+                progress=lambda done, _total: line.set(done),
+                checksums=checksums,
+            )
+    ctx.out.item(
+        made.registered.dataset,
+        lambda found: [f"{found.name}: {dataset.contents(found)}, checksums taken"],
+        record=dataset.record,
+        key=lambda found: found.name,
+    )
+    if made.alike:
+        ctx.out.note(
+            f"warning: {human.count(made.alike, 'config is', 'configs are')} the same as an earlier one"
+        )
+    if ctx.out.form == "table" and not ctx.out.quiet:
+        ctx.out.note(f"    a task of it   maestro task create -c {args.name} ...")
+
+
+def _ask(ctx: Context, planned: Plan) -> None:
+    if planned.points > ctx.settings.sweep_limit:
+        question = f"Write {human.count(planned.points, 'config')} into {ctx.args.path}?"
+        if not ctx.out.ask(question, yes=ctx.args.yes):
+            raise Cancelled
+
+
+def _note_unused(ctx: Context, planned: Plan) -> None:
+    if planned.unused:
+        ctx.out.note(
+            f"warning: the template {planned.template_name} does not use {human.listed(planned.unused, most=5)}"
+        )
+
+
+def _say_plan(ctx: Context, planned: Plan) -> None:
+    first = planned.first(_SHOWN)
+
+    def lines(plan: Plan) -> Iterator[str]:
+        yield f"{human.count(plan.points, 'config')}; nothing was written"
+        for config in first:
+            shown = config.content.rstrip("\n").split("\n")
+            if len(shown) == 1:
+                yield f"    {config.name}   {clean(shown[0])}"
+                continue
+            yield f"    {config.name}"
+            yield from (f"        {clean(line)}" for line in shown)
+
+    def record(plan: Plan) -> Record:
+        return {
+            "points": plan.points,
+            "first": [{"file": config.name, "content": config.content} for config in first],
+        }
+
+    ctx.out.item(planned, lines, record=record, key=lambda plan: plan.points)

@@ -1,0 +1,236 @@
+"""Sweeps on disk: one config a point, in a new folder that is there as a whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from orchestra.domain import sweeps as domain
+from orchestra.domain.errors import BadInput, DatabaseUnavailable, Refused, VolumeError
+from orchestra.domain.models import User
+from orchestra.domain.sweeps import Sweep
+from orchestra.services import datasets, manifest, structured
+from orchestra.services.structured import Unusable
+
+_REPORT = 500
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """One config of a sweep: its file's name and what is in it."""
+
+    name: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A sweep that can be written. `template` is the text of the user's own file, `unused` what it does not ask for."""
+
+    sweep: Sweep
+    ending: str
+    template: str | None = None
+    template_name: str = ""
+    unused: tuple[str, ...] = ()
+
+    @property
+    def points(self) -> int:
+        return self.sweep.points
+
+    def configs(self) -> Iterator[Config]:
+        """Give every config, in order.
+
+        Raises:
+            BadInput: the template asks for a value that a point does not have.
+        """
+        short = domain.labels(self.sweep.names())
+        for number, point in enumerate(self.sweep):
+            name = domain.file_name(number, self.points, point, short) + self.ending
+            yield Config(name, self._content(self.sweep.config(point)))
+
+    def first(self, limit: int) -> list[Config]:
+        """Give the first configs."""
+        return list(islice(self.configs(), limit))
+
+    def _content(self, config: dict[str, Any]) -> str:
+        if self.template is not None:
+            return domain.fill(self.template, config, self.template_name)
+        if self.ending == ".json":
+            return json.dumps(config, ensure_ascii=False, default=str) + "\n"
+        import yaml
+
+        text: str = yaml.dump(
+            config, Dumper=_dumper(), sort_keys=False, allow_unicode=True, width=1000
+        )
+        return text
+
+
+def _dumper() -> Any:
+    import yaml
+
+    return getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+def plan(path: Path, *, format: str | None = None) -> Plan:  # noqa: A002 - the word of the file
+    """Read a sweep's file, and its template if it has one. Its first config is made, as a trial.
+
+    Raises:
+        BadInput: it cannot be used; one sentence on what is wrong, and where.
+    """
+    try:
+        sweep = domain.parse(_values(path), path.name)
+    except (ValueError, RecursionError):
+        raise BadInput(f"{path} refers to itself, or has more values than can be meant.") from None
+    if sweep.template is None:
+        planned = Plan(sweep, "." + (format or sweep.format))
+    else:
+        if format:
+            raise BadInput("--format does not go with a template, whose own form is kept.")
+        planned = _with_template(sweep, path.parent / Path(sweep.template).expanduser())
+    _try(planned)
+    return planned
+
+
+def _values(path: Path) -> Any:
+    try:
+        content = structured.load(str(path))
+        known = path.suffix.lower() in structured.SUFFIXES
+        return structured.parse(path.name if known else f"{path}.yaml", content)
+    except Unusable as error:
+        raise BadInput(f"{path} {error}.") from None
+
+
+def _with_template(sweep: Sweep, path: Path) -> Plan:
+    try:
+        text = structured.load(str(path)).decode()
+    except (Unusable, UnicodeDecodeError) as error:
+        why = error if isinstance(error, Unusable) else "is no UTF-8 text"
+        raise BadInput(f"the template {path} {why}.") from None
+    wanted = domain.placeholders(text)
+    if not wanted:
+        raise BadInput(f"the template {path} has no placeholders.", hint="lr = {{lr}}")
+    unused = tuple(
+        name
+        for name in sweep.names()
+        if not any(each == name or each.startswith(f"{name}.") for each in wanted)
+    )
+    return Plan(sweep, path.suffix, text, path.name, unused)
+
+
+def _try(planned: Plan) -> None:
+    (config,) = planned.first(1)
+    if planned.ending in structured.SUFFIXES:
+        try:
+            structured.parse(config.name, config.content.encode())
+        except Unusable as error:
+            raise BadInput(
+                f"the template {planned.template_name} with its first values {error}.",
+                hint='Texts need quotes in JSON: "name": "{{name}}"',
+            ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A data set that was made of a sweep; `alike` counts configs that are the same as an earlier one."""
+
+    registered: datasets.Registered
+    alike: int
+
+
+def create(
+    conn: psycopg.Connection,
+    user: User,
+    name: str,
+    planned: Plan,
+    folder: Path,
+    *,
+    progress: Progress | None = None,
+    checksums: manifest.Progress | None = None,
+) -> Written:
+    """Write the configs into a new folder and register them. Nothing is left where that fails.
+
+    Raises:
+        BadInput, AlreadyExists: the name cannot be used.
+        Refused, VolumeError: the folder cannot be used.
+    """
+    datasets.check_new(conn, user, name)
+    with _new_folder(folder) as beside:
+        alike = _write(planned, beside, progress)
+        _put_into_place(beside, folder)
+    try:
+        registered = datasets.create(conn, user, name, folder, progress=checksums)
+    except DatabaseUnavailable as error:  # perhaps it was registered, and only the answer was lost
+        error.hint = f"The configs are in {folder}: maestro dataset create -n {name} -p {folder}"
+        raise
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return Written(registered, alike)
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder with something in it, and one that cannot be made.
+
+    Raises:
+        Refused, VolumeError: it cannot be used.
+    """
+    try:
+        if not folder.parent.is_dir():
+            raise VolumeError(
+                f"the folder {folder.parent} does not exist, so {folder.name} has no place."
+            )
+        if folder.exists() and not folder.is_dir():
+            raise VolumeError(f"{folder} is not a folder.")
+        if folder.is_dir() and any(folder.iterdir()):
+            raise Refused(
+                f"{folder} has something in it already.", hint="Name a new folder with -p."
+            )
+    except OSError as error:
+        raise VolumeError(f"{folder} cannot be used: {error.strerror}.") from None
+
+
+@contextmanager
+def _new_folder(folder: Path) -> Iterator[Path]:
+    """Give a folder beside, which is removed at the end if it is still there."""
+    check_folder(folder)
+    beside = None
+    try:
+        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        umask = os.umask(0)
+        os.umask(umask)
+        beside.chmod(0o777 & ~umask)
+        yield beside
+    except OSError as error:
+        raise VolumeError(f"{folder} cannot be written: {error.strerror}.") from None
+    finally:
+        if beside is not None:
+            shutil.rmtree(beside, ignore_errors=True)
+
+
+def _write(planned: Plan, folder: Path, progress: Progress | None) -> int:
+    seen: set[int] = set()
+    for number, config in enumerate(planned.configs(), 1):
+        with open(f"{folder}/{config.name}", "w", encoding="utf-8") as file:  # noqa: PTH123 - 100,000 of them
+            file.write(config.content)
+        seen.add(hash(config.content))
+        if progress and number % _REPORT == 0:
+            progress(number, planned.points)
+    return planned.points - len(seen)
+
+
+def _put_into_place(beside: Path, folder: Path) -> None:
+    try:
+        os.rename(beside, folder)  # noqa: PTH104 - replaces an empty folder, and only that
+    except OSError as error:
+        raise VolumeError(f"{folder} cannot be made: {error.strerror}.") from None

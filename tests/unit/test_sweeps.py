@@ -1,0 +1,170 @@
+"""Sweeps: what varies becomes points, names and configs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestra.domain import sweeps
+from orchestra.domain.errors import BadInput
+from orchestra.domain.naming import natural_key
+
+
+def configs(found: Any) -> list[dict[str, Any]]:
+    sweep = sweeps.parse(found, "grid.yaml")
+    made = [sweep.config(point) for point in sweep]
+    assert len(made) == sweep.points
+    return made
+
+
+def test_a_grid_is_every_combination_the_last_varies_fastest() -> None:
+    found = {
+        "base": {"epochs": 3, "net": {"kind": "mlp"}},
+        "grid": {"net.depth": [1, 2], "lr": [0.1, 0.2]},
+    }
+    assert configs(found) == [
+        {"epochs": 3, "net": {"kind": "mlp", "depth": depth}, "lr": lr}
+        for depth in (1, 2)
+        for lr in (0.1, 0.2)
+    ]
+
+
+def test_sections_are_multiplied_in_the_order_of_the_file() -> None:
+    found = {
+        "zip": {"width": [1, 2], "depth": [4, 3]},
+        "list": [{"model": "s"}, {"model": "l", "opt": {"lr": 1}}],
+    }
+    assert configs(found) == [
+        {"width": 1, "depth": 4, "model": "s"},
+        {"width": 1, "depth": 4, "model": "l", "opt": {"lr": 1}},
+        {"width": 2, "depth": 3, "model": "s"},
+        {"width": 2, "depth": 3, "model": "l", "opt": {"lr": 1}},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("spec", "values"),
+    [
+        ({"range": [0, 3]}, [0, 1, 2]),
+        ({"range": 2}, [0, 1]),
+        ({"range": [3, 0, -1]}, [3, 2, 1]),
+        ({"range": [0, 0.4, 0.1]}, [0.0, 0.1, 0.2, 0.3]),
+        ({"linspace": [0, 1, 5]}, [0.0, 0.25, 0.5, 0.75, 1.0]),
+        ({"linspace": [2, 9, 1]}, [2]),
+        ({"geomspace": [0.001, 10, 5]}, [0.001, 0.01, 0.1, 1.0, 10.0]),
+        ([None, [1, 2], {"a": 1}, True], [None, [1, 2], {"a": 1}, True]),
+    ],
+)
+def test_values_of_a_name(spec: Any, values: list[Any]) -> None:
+    assert [config["x"] for config in configs({"grid": {"x": spec}})] == values
+
+
+RANDOM = {
+    "points": 200,
+    "seed": 7,
+    "values": {
+        "u": {"uniform": [-1, 1]},
+        "l": {"loguniform": [1e-5, 0.1]},
+        "i": {"integer": [1, 3]},
+        "n": {"normal": [0, 1]},
+        "c": ["a", "b"],
+    },
+}
+
+
+def test_what_is_random_is_the_same_each_time() -> None:
+    made = configs({"random": RANDOM})
+    assert made == configs({"random": RANDOM})
+    assert made != configs({"random": {**RANDOM, "seed": 8}})
+    assert {config["i"] for config in made} == {1, 2, 3}
+    assert {config["c"] for config in made} == {"a", "b"}
+    assert all(-1 <= config["u"] <= 1 and 1e-5 <= config["l"] <= 0.1 for config in made)
+    assert (
+        60 < sum(config["l"] < 1e-3 for config in made) < 140
+    )  # as many below as above, by the logarithm
+
+
+@pytest.mark.parametrize(
+    ("found", "sentence"),
+    [
+        ([1], "has no sections"),
+        ({}, "varies nothing"),
+        ({"base": {"a": 1}}, "varies nothing"),
+        ({"gird": {"a": [1]}}, 'a section "gird", which sweeps do not know. Did you mean "grid"?'),
+        ({"grid": {"a": 1}}, "grid: a: needs a list, or one of range, linspace, geomspace"),
+        ({"grid": {"a": []}}, "grid: a: the list is empty"),
+        ({"grid": {"a": {"range": ["x"]}}}, "range takes [first, stop]"),
+        ({"grid": {"a": {"range": [1, 2, 3, 4]}}}, "range takes [first, stop]"),
+        ({"grid": {"a": {"range": [0, 3, 0]}}}, "the step cannot be 0"),
+        ({"grid": {"a": {"range": [3, 3]}}}, "that is no value at all"),
+        ({"grid": {"a": {"range": 10**12}}}, "more than 10,000,000 values"),
+        ({"grid": {"a": {"linspace": [0, 1, 2.5]}}}, "that is no value at all"),
+        ({"grid": {"a": {"geomspace": [0, 1, 2]}}}, "both ends must be greater than 0"),
+        ({"grid": {"a": [1]}, "zip": {"a": [1]}}, '"a" varies twice'),
+        ({"zip": {"a": [1], "b": [1, 2]}}, "zip: the lists must be of one length, but a has 1 and b has 2"),
+        ({"list": {"a": 1}}, "list must be a list of points"),
+        ({"list": [3]}, "list: point 1 must have names with values"),
+        ({"random": {"values": {"a": [1]}}}, "random needs points"),
+        ({"random": {"points": 3}}, "random has no values"),
+        ({"random": {"points": 3, "a": [1]}}, 'random has "a", which is not one of points, seed, values'),
+        ({"random": {"points": 3, "seed": "x", "values": {"a": [1]}}}, "seed must be a whole number"),
+        ({"random": {"points": 3, "values": {"a": {"uniform": [2, 1]}}}}, "2 is more than 1"),
+        ({"random": {"points": 3, "values": {"a": {"gauss": [2, 1]}}}}, "needs a list to choose from"),
+        ({"random": {"points": 3, "values": {"a": {"integer": [0, 1.5]}}}}, "two whole numbers"),
+        ({"base": {"a": 1}, "grid": {"a.b": [1]}}, '"a" is a value, so "a.b" cannot stand in it'),
+        ({"grid": {"a": [1]}, "format": "xml"}, "format must be json or yaml, not xml"),
+        ({"grid": {"a": [1]}, "template": 3}, "template must be the name of a file"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_one_sentence(found: Any, sentence: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        sweeps.parse(found, "grid.yaml")
+    assert sentence in str(caught.value)
+
+
+def test_names_tell_the_point_and_sort() -> None:
+    sweep = sweeps.parse(
+        {"grid": {"n": {"range": 12}, "opt.lr": [0.001], "layers": [[64, 32]], "act": ["tan h/x"]}},
+        "x",
+    )
+    short = sweeps.labels(sweep.names())
+    names = [sweeps.file_name(n, sweep.points, p, short) for n, p in enumerate(sweep)]
+    assert names[3] == "03_n=3_lr=0.001_layers=64x32_act=tan-h-x"
+    assert names == sorted(names) == sorted(names, key=natural_key)
+
+
+def test_names_that_end_alike_are_told_apart() -> None:
+    assert sweeps.labels(["a.lr", "b.lr", "c.d"]) == {"a.lr": "a.lr", "b.lr": "b.lr", "c.d": "d"}
+
+
+VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.text())
+
+
+@given(st.dictionaries(st.text(min_size=1), VALUES, min_size=1, max_size=8))
+def test_whatever_the_values_names_are_names_of_files(point: dict[str, Any]) -> None:
+    name = sweeps.file_name(5, 1000, point, sweeps.labels(list(point)))
+    assert name.startswith("005")
+    assert name.isascii()
+    assert len(name) <= 120
+    assert not set(name) & set("/ '\"$\n\0;")
+
+
+def test_a_template_gets_the_values() -> None:
+    text = "lr = {{lr}}\nname = '{{ net.kind }}' # {not} {{{x}}}\n{{flag}} {{none}} {{layers}}\n"
+    config = {
+        "lr": 1e-05,
+        "net": {"kind": "a"},
+        "x": 1,
+        "flag": True,
+        "none": None,
+        "layers": [1, 2],
+    }
+    assert (
+        sweeps.fill(text, config, "t.cfg")
+        == "lr = 1e-05\nname = 'a' # {not} {1}\ntrue null [1,2]\n"
+    )
+    with pytest.raises(BadInput, match=r't\.cfg, line 2: .*\{\{flga\}\}\. Did you mean "flag"'):
+        sweeps.fill("a\n{{flga}}", config, "t.cfg")
