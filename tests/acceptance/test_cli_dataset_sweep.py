@@ -121,8 +121,8 @@ def test_mistakes_leave_nothing(ana: Maestro, text: str, command: str, sentence:
     ana.line("dataset create -n user.ana.taken -p full")
     sweep(ana, text=text)
     before = left_behind(ana)
-    name: list[str] = [] if "-n" in command.split() else ["-n", "user.ana.grid"]
-    assert sentence in ana.refused("dataset", "sweep", "grid.yaml", *name, *command.split())
+    named = [] if "-n" in command.split() else ["-n", "user.ana.grid"]
+    assert sentence in ana.refused("dataset", "sweep", "grid.yaml", *named, *command.split())
     assert left_behind(ana) == before
     assert [found["name"] for found in ana.line("dataset list -o json").json] == ["user.ana.taken"]
 
