@@ -87,7 +87,7 @@ def open_database(
     """
     from orchestra.store import migrate
 
-    conn = connect(settings, database_url(settings, say=say))
+    conn = _connect_if_ready(settings) or connect(settings, database_url(settings, say=say))
     try:
         if need_schema and uses_server(settings):
             migrate.check(conn)
@@ -97,6 +97,19 @@ def open_database(
         conn.close()
         raise
     return conn
+
+
+def _connect_if_ready(settings: Settings) -> psycopg.Connection | None:
+    """Connect to an embedded database that runs, without asking first whether it does."""
+    if uses_server(settings) or settings.server is not None:
+        return None
+    from orchestra.store import database, embedded
+
+    url = embedded.url_if_ready(settings.data_dir)
+    try:
+        return database.connect(url) if url else None
+    except DatabaseUnavailable:
+        return None  # it was killed, or is starting: the long way knows
 
 
 def connect(
@@ -151,12 +164,13 @@ def _postgres_place(settings: Settings) -> str:
 
 def _keep_up(conn: psycopg.Connection, settings: Settings, say: Say) -> None:
     """Make or upgrade the embedded database's schema; a dump is kept before an upgrade."""
-    from orchestra.services import admin
     from orchestra.store import migrate
 
     pending = migrate.pending(conn)
     if not pending:
         return
+    from orchestra.services import admin
+
     before = migrate.current(conn)
     kept = ""
     if before:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from orchestra.domain.errors import DatabaseUnavailable, Refused, VolumeError
-from orchestra.store import datafolder, embedded, postmaster
+from orchestra.store import datafolder, embedded, postmaster, startup
 from orchestra.store.database import connect
 from orchestra.store.postmaster import Place
 from support.ordinary import Ordinary
@@ -173,7 +173,7 @@ def test_a_live_server_without_its_pid_file_is_not_joined_by_a_second(
     pid = pid_of(data)
     hidden = Place(data).cluster / "postmaster.pid"
     moved = hidden.rename(hidden.with_name("hidden"))
-    monkeypatch.setattr(embedded, "START_TIMEOUT", 0.3)
+    monkeypatch.setattr(startup, "START_TIMEOUT", 0.3)
     try:
         with pytest.raises(DatabaseUnavailable, match="is there but has not answered"):
             embedded.ensure_running(data, settings=FAST)

@@ -12,7 +12,16 @@ import pytest
 from orchestra.domain.errors import BadInput, NotFound, Refused
 from orchestra.domain.models import Counts, Hold, Outcome, Resources, Task, User
 from orchestra.domain.states import Cause, Queue, TaskState
-from orchestra.services import selection, settling, task_actions, task_views, users, waiting, work
+from orchestra.services import (
+    selection,
+    settling,
+    task_actions,
+    task_lists,
+    task_views,
+    users,
+    waiting,
+    work,
+)
 from orchestra.services.estimates import Ends, ends
 from orchestra.services.selection import Selection
 from orchestra.store import tasks as store
@@ -64,7 +73,7 @@ def test_lists_are_by_owner_and_leave_done_ones_out(world: World) -> None:
     finish(world, world.pilot(serve_all=True), {})
 
     def listed(**options: Any) -> list[int]:
-        return [line.task.id for line in task_views.list_tasks(world.conn, **options)]
+        return [line.task.id for line in task_lists.list_tasks(world.conn, **options)]
 
     assert listed(owner="ana", every=False) == [mine]
     assert listed(owner="ana", every=True) == [mine, done]
@@ -140,11 +149,11 @@ def test_the_queue_is_in_the_order_of_claims(world: World) -> None:
     world.conduct(2)
     grants = pilot.claim(cpu=2)
     pilot.start(grants[0])
-    report = task_views.show_queue(world.conn, Queue.CPU)
+    report = task_lists.show_queue(world.conn, Queue.CPU)
     assert [(job.task_id, job.ordinal) for job in report.running] == [(1, 0), (1, 1)]
     assert [job.started_at is not None for job in report.running] == [True, False]
     assert [(job.task_id, job.ordinal) for job in report.waiting] == [(1, n) for n in range(2, 12)]
-    assert task_views.show_queue(world.conn, Queue.GPU).waiting == ()
+    assert task_lists.show_queue(world.conn, Queue.GPU).waiting == ()
 
 
 # Which tasks are meant
@@ -175,7 +184,7 @@ def test_a_deleted_task_is_gone_from_every_view(world: World) -> None:
         task_actions.delete(world.conn, task, ana)
     assert task_actions.kill_for_good(world.conn, task, ana, timeout=0)
     task_actions.delete(world.conn, task, ana)
-    assert task_views.list_tasks(world.conn, owner=None, every=True) == []
+    assert task_lists.list_tasks(world.conn, owner=None, every=True) == []
     for word in (str(task), "user.ana.task"):
         with pytest.raises(NotFound):
             selection.find(world.conn, word)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestra.cli import job_explain, job_logs, job_look, job_run
-from orchestra.cli.registry import Verb
+from orchestra.cli.registry import Verb, later
 from orchestra.domain import human
 
 if TYPE_CHECKING:
@@ -46,36 +45,40 @@ def _address(done: JobsDone) -> str:
     return f"{done.task.id}/{done.address.rpartition('/')[2]} of {done.task.name}"
 
 
+_RUN = """Run a job's command on this machine, in a fresh folder below the current one, with the
+variables that a node would give it. The database is only read: the job stays as it is, and nothing is
+recorded. The exit status is the command's."""
+
 VERBS = (
     Verb(
         "list",
         "show the jobs of a task",
-        job_look.list_jobs,
-        job_look.list_arguments,
+        later("orchestra.cli.job_look:list_jobs"),
+        later("orchestra.cli.job_look:list_arguments"),
         example="maestro job list 0\nmaestro job list 0 --state failed -o json",
         output=True,
     ),
     Verb(
         "show",
         "show a job and its attempts",
-        job_look.show,
-        job_look.one_job,
+        later("orchestra.cli.job_look:show"),
+        later("orchestra.cli.job_look:one_job"),
         example="maestro job show 0/17",
         output=True,
     ),
     Verb(
         "explain",
         "say why a job waits, where it runs, what happened to it",
-        job_explain.explain,
-        job_look.one_job,
+        later("orchestra.cli.job_explain:explain"),
+        later("orchestra.cli.job_look:one_job"),
         example="maestro job explain 0/17\nmaestro job explain 0/17 -o json",
         output=True,
     ),
     Verb(
         "logs",
         "print a job's log",
-        job_logs.logs,
-        job_logs.logs_arguments,
+        later("orchestra.cli.job_logs:logs"),
+        later("orchestra.cli.job_logs:logs_arguments"),
         example="maestro job logs 0/17 -n 20\nmaestro job logs 0/17 -f",
         aliases=("log",),
     ),
@@ -96,9 +99,9 @@ VERBS = (
     Verb(
         "run",
         "run a job's command here, by hand; nothing is recorded",
-        job_run.run,
-        job_run.arguments,
+        later("orchestra.cli.job_run:run"),
+        later("orchestra.cli.job_run:arguments"),
         example="maestro job run --here 0/17",
-        description=job_run.DESCRIPTION,
+        description=_RUN,
     ),
 )

@@ -16,10 +16,6 @@ if TYPE_CHECKING:
     from orchestra.cli.parser import Parser
     from orchestra.services.by_hand import ByHand
 
-DESCRIPTION = """Run a job's command on this machine, in a fresh folder below the current one, with the
-variables that a node would give it. The database is only read: the job stays as it is, and nothing is
-recorded. The exit status is the command's."""
-
 
 def arguments(parser: Parser) -> None:
     """Add the arguments of `job run`."""

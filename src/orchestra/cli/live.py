@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from orchestra.cli.output import Column, Output, coloured, cut, paint
 from orchestra.domain import human
-from orchestra.services import nodes, task_views
+from orchestra.services import nodes, task_lists
 
 if TYPE_CHECKING:
     import psycopg
 
     from orchestra.domain.models import Node
-    from orchestra.services.task_views import TaskLine
+    from orchestra.services.task_lists import TaskLine
 
 PAUSE = 1.0
 _MOST_TASKS = 10
@@ -40,7 +40,7 @@ def watch(conn: psycopg.Connection) -> None:
 def _lines(conn: psycopg.Connection) -> list[str]:
     width = shutil.get_terminal_size().columns
     tasks = [
-        line for line in task_views.list_tasks(conn, owner=None, every=False) if _is_live(line)
+        line for line in task_lists.list_tasks(conn, owner=None, every=False) if _is_live(line)
     ]
     lines = [_slots(nodes.everything(conn))]
     if not tasks:

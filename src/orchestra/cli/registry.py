@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchestra.domain.errors import BadInput
 from orchestra.domain.nearest import nearest
@@ -13,6 +13,19 @@ from orchestra.domain.nearest import nearest
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
+
+
+def later(place: str) -> Callable[..., Any]:
+    """Give a function that brings in its module when it is called: "orchestra.cli.task_look:list_tasks".
+
+    For a word with many verbs: each of them needs its own modules alone.
+    """
+    module, _, name = place.partition(":")
+
+    def call(*args: Any) -> Any:
+        return getattr(import_module(module), name)(*args)
+
+    return call
 
 
 def _none(_parser: Parser) -> None:

@@ -29,10 +29,6 @@ _STATUS = {
 _TIMED_OUT = 5
 _STRANGERS_SHOWN = 10
 
-WAIT_DESCRIPTION = """Wait until tasks are over. The exit status says how they ended, the worst of several counts:
-0 all jobs done, 1 ended with some jobs not done (FINALIZED), 3 BROKEN in the test, 4 KILLED,
-5 not over within --timeout; 2 is a mistake on the command line, as everywhere."""
-
 
 def hold_arguments(parser: Parser) -> None:
     """Add the arguments of `task hold`."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
     from orchestra.services.estimates import Ends
-    from orchestra.services.task_views import QueueReport, TaskLine
+    from orchestra.services.task_lists import QueueReport, TaskLine
     from orchestra.store.tasks import QueuedJob
 
 
@@ -29,7 +29,7 @@ def list_arguments(parser: Parser) -> None:
 
 def list_tasks(ctx: Context) -> None:
     """Show tasks with the number of their jobs in each state."""
-    from orchestra.services import task_views, users
+    from orchestra.services import task_lists, users
 
     args = ctx.args
     with ctx.database() as conn:
@@ -40,7 +40,7 @@ def list_tasks(ctx: Context) -> None:
 
         def look() -> list[TaskLine]:
             chosen = None if everybody else owner
-            return task_views.list_tasks(conn, owner=chosen, every=args.all)
+            return task_lists.list_tasks(conn, owner=chosen, every=args.all)
 
         def show(lines: list[TaskLine]) -> None:
             ctx.out.items(
@@ -93,10 +93,10 @@ def queue_arguments(parser: Parser) -> None:
 
 def show_queue(ctx: Context) -> None:
     """Show what runs on a queue, and the next ten jobs that wait."""
-    from orchestra.services import task_views
+    from orchestra.services import task_lists
 
     with ctx.database() as conn:
-        report = task_views.show_queue(conn, Queue(ctx.args.name))
+        report = task_lists.show_queue(conn, Queue(ctx.args.name))
     rows = [(job, "running" if job.started_at else "starting") for job in report.running]
     rows += [(job, "waiting") for job in report.waiting]
     ctx.out.items(

@@ -20,11 +20,6 @@ if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
 
-DESCRIPTION = (
-    "Draw a metric against each value that differs between the configs (numbers as points with their medians, the\n"
-    "rest as boxes), how long the jobs took, and how much memory they used."
-)
-EXAMPLE = "maestro task plot 0\nmaestro task plot 0 -m val.loss --out loss.png"
 _PANELS = 12
 _CATEGORIES = 20
 _TICKS = 8

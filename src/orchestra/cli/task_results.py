@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestra.cli.output import Column as Shown
+from orchestra.cli.task import RESULT_FORMS
 from orchestra.cli.task_select import one_task, the_task
 from orchestra.domain import human, results
 from orchestra.domain.errors import BadInput
@@ -20,18 +21,6 @@ if TYPE_CHECKING:
     from orchestra.domain.models import Task
     from orchestra.services.results import Sources
 
-FORMS = ("table", "json", "csv", "parquet")
-DESCRIPTION = (
-    "Show a row for each job that is done: the values of its config (JSON, YAML or TOML) and those of the\n"
-    "metrics.json that it left in %OUT. Values within values are called a.b; a list is one value. Where a config\n"
-    "and the metrics say different things under one name, they are config.NAME and metrics.NAME.\n\n"
-    "--best takes the metric whose name tells that its highest (accuracy, auc, f1, score, ...) or its lowest\n"
-    "(loss, error, ...) value is best; --sort names another."
-)
-EXAMPLE = (
-    "maestro task results 0\nmaestro task results 0 --best 5\nmaestro task results 0 --sort -accuracy -o csv\n"
-    "maestro task results 0 --out results.parquet"
-)
 _ON_A_SCREEN = 50
 _CONSTANTS = 6
 
@@ -91,7 +80,7 @@ def _form(ctx: Context) -> str:
     if out is None or form != "table":
         return form
     suffix = out.suffix.lower().removeprefix(".")
-    if suffix not in FORMS[1:]:
+    if suffix not in RESULT_FORMS[1:]:
         raise BadInput(
             f'--out "{out}" does not end with a form that can be written.',
             hint="For example results.csv; or say -o csv, json or parquet.",

@@ -75,7 +75,7 @@ def _say(ctx: Context, label: str, words: str) -> None:
 
 
 def _database_in_words(ctx: Context, told: list[str]) -> str:
-    from orchestra.store.pginstall import MAJOR
+    from orchestra.store.postmaster import MAJOR
 
     if ctx.settings.postgres is not None:
         from orchestra.store.database import check_address

@@ -1,4 +1,4 @@
-"""Looking at tasks: the list, one task with all that is known of it, the queues."""
+"""Looking at one task, with all that is known of it."""
 
 from __future__ import annotations
 
@@ -8,21 +8,11 @@ from datetime import datetime
 import psycopg
 
 from orchestra.domain.models import Event, Task
-from orchestra.domain.states import Queue
 from orchestra.services import failures, selection, settling, waiting
 from orchestra.services.estimates import Ends, ends
 from orchestra.store import tasks as store
 
 EVENTS = 20
-NEXT_JOBS = 10
-
-
-@dataclass(frozen=True, slots=True)
-class TaskLine:
-    """A row of `task list`."""
-
-    task: Task
-    ends: Ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,24 +29,6 @@ class TaskReport:
     ends: Ends
     cpu_seconds: float | None
     cpu_is_exact: bool
-
-
-@dataclass(frozen=True, slots=True)
-class QueueReport:
-    """What runs on a queue, and what comes next."""
-
-    queue: Queue
-    running: tuple[store.QueuedJob, ...]
-    waiting: tuple[store.QueuedJob, ...]
-    now: datetime
-
-
-def list_tasks(conn: psycopg.Connection, *, owner: str | None, every: bool) -> list[TaskLine]:
-    """Give a person's tasks by id (everybody's for None), without the DONE ones unless `every`."""
-    now = store.now(conn)
-    return [
-        TaskLine(task, ends(task, now)) for task in store.listed(conn, owner=owner, every=every)
-    ]
 
 
 def show(conn: psycopg.Connection, word: str) -> TaskReport:
@@ -78,16 +50,6 @@ def show(conn: psycopg.Connection, word: str) -> TaskReport:
         ends=ends(task, now),
         cpu_seconds=cpu,
         cpu_is_exact=exact,
-    )
-
-
-def show_queue(conn: psycopg.Connection, queue: Queue) -> QueueReport:
-    """Give what runs on a queue and the next ten jobs that wait."""
-    return QueueReport(
-        queue,
-        tuple(store.running_jobs(conn, queue)),
-        tuple(store.waiting_jobs(conn, queue, limit=NEXT_JOBS)),
-        store.now(conn),
     )
 
 

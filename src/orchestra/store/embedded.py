@@ -8,42 +8,17 @@ also keeps the cleaners of /var/tmp out.
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from orchestra.domain.errors import DatabaseUnavailable, Refused, VolumeError
-from orchestra.store import datafolder, initdb, pginstall, postmaster
-from orchestra.store.database import connect
-from orchestra.store.pginstall import MAJOR, Announce, Programs
-from orchestra.store.postmaster import NAME, Place
-from orchestra.store.sql import load
+from orchestra.domain.errors import Refused, VolumeError
+from orchestra.store import datafolder, postmaster
+from orchestra.store.postmaster import Place
 
-START_TIMEOUT = 60.0
-
-_SQL = load("embedded")
-_LOG_LIMIT = 10_000_000  # bytes
+Announce = Callable[[str], None]
 _NO_SETTINGS: Mapping[str, str] = {}
-
-# For one machine that has other work to do. An administrator's ALTER SYSTEM wins over these.
-_SETTINGS: Mapping[str, str] = {
-    "listen_addresses": "",
-    "port": "5432",
-    "max_connections": "200",
-    "shared_buffers": "128MB",
-    "max_wal_size": "1GB",
-    "checkpoint_timeout": "15min",
-    "random_page_cost": "1.1",
-    "jit": "off",
-    "max_parallel_workers_per_gather": "0",  # small containers have little /dev/shm
-    "autovacuum_naptime": "15s",
-    "log_min_messages": "warning",
-    "log_line_prefix": "%m [%p] %a ",
-    "timezone": "UTC",
-    "log_timezone": "UTC",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +54,22 @@ def ensure_running(
     place = Place(_choose(data_dir, say))
     if url := postmaster.answering(place):
         return url
+    from orchestra.store import startup
+
     # Root's account passes through the folder to its own part of it.
     datafolder.make_private(place.data, mode=0o700 if os.geteuid() else 0o711)
     try:
         with postmaster.one_at_a_time(place):
-            return postmaster.answering(place) or _make_and_start(place, say, settings)
+            return postmaster.answering(place) or startup.make_and_start(place, say, settings)
     except OSError as error:
         raise VolumeError(
             f"{error.filename or place.data} cannot be used for the database: {error.strerror}."
         ) from error
+
+
+def url_if_ready(data_dir: Path | None = None) -> str | None:
+    """Give the address at which the embedded database said that it is ready; connecting shows whether it still is."""
+    return postmaster.url(Place(_choose(data_dir)))
 
 
 def url_if_running(data_dir: Path | None = None) -> str | None:
@@ -122,26 +104,14 @@ def stop(
     place = Place(_choose(data_dir))
     if not place.exists:
         return False
+    from orchestra.store import startup
+
     with postmaster.one_at_a_time(place):
-        if not postmaster.is_alive(place):
-            return False
-        programs = pginstall.of_the_wheel() if os.geteuid() else pginstall.for_root(_say_nothing)
-        done = programs.run(
-            "pg_ctl", ["stop", "-D", place.cluster, "-m", mode, "-w", "-t", str(int(START_TIMEOUT))]
-        )
-        if done.returncode and postmaster.is_alive(place):
-            raise DatabaseUnavailable(
-                f"the embedded database in {place.data} does not stop.",
-                hint=f"Its log is {place.log}; maestro db stop --immediate does not wait for its clients.",
-            )
-    return True
+        return startup.stop(place, mode)
 
 
 def _say_nothing(_line: str) -> None:
     pass
-
-
-# --- where -------------------------------------------------------------------------------------------------------
 
 
 def _choose(data_dir: Path | None, say: Announce | None = None) -> Path:
@@ -157,118 +127,6 @@ def _choose(data_dir: Path | None, say: Announce | None = None) -> Path:
             hint='Leave "data_dir" out of the configuration, or name a folder on a local disk.',
         )
     return folder
-
-
-# --- make and start -----------------------------------------------------------------------------------------------
-
-
-def _make_and_start(place: Place, say: Announce, settings: Mapping[str, str]) -> str:
-    left_running = (place.cluster / "postmaster.pid").exists()
-    datafolder.claim_for(place.data, datafolder.this_host(), left_running=left_running)
-    programs = pginstall.of_the_wheel() if os.geteuid() else pginstall.for_root(say)
-    initdb.make_server_folder(place, programs)
-    if not place.exists:
-        initdb.initialise(place, programs)
-        say(f"embedded PostgreSQL {MAJOR}, new, in {place.data}")
-    return _start(place, programs, {**_SETTINGS, **settings})
-
-
-def _start(place: Place, programs: Programs, settings: Mapping[str, str]) -> str:
-    _check_version(place)
-    deadline = time.monotonic() + START_TIMEOUT
-    log_before: int | None = None
-    while time.monotonic() < deadline:
-        with postmaster.folder_lock(place) as (descriptor, free):
-            if free and log_before is not None:
-                raise DatabaseUnavailable(
-                    f"the embedded database in {place.data} does not start: {_log_since(place, log_before)}",
-                    hint=f"Its log is {place.log}.",
-                )
-            if free:
-                log_before = _launch(place, programs, settings, descriptor)
-        # Not free, and not ours: it is starting, stopping, or its last processes are just ending.
-        if url := _ready(place):
-            return url
-        time.sleep(0.02)
-    raise DatabaseUnavailable(
-        f"the embedded database in {place.data} is there but has not answered for a minute.",
-        hint=f"Its log is {place.log}; maestro db stop --immediate ends it.",
-    )
-
-
-def _launch(place: Place, programs: Programs, settings: Mapping[str, str], descriptor: int) -> int:
-    """Start the server, which inherits the descriptor and with it the lock; give the size of the log before."""
-    socket_folder = initdb.socket_folder(place, programs)
-    _forget_the_dead(place, socket_folder)
-    _write_settings(place, programs, {**settings, "unix_socket_directories": str(socket_folder)})
-    size = place.log.stat().st_size if place.log.exists() else 0
-    if size > _LOG_LIMIT:
-        place.log.rename(place.log.with_suffix(".log.1"))
-        size = 0
-    programs.spawn("postgres", ["-D", place.cluster], log=place.log, keep_open=descriptor)
-    return size
-
-
-def _log_since(place: Place, size: int) -> str:
-    try:
-        return initdb.complaint(place.log.read_bytes()[size:].decode(errors="replace"))
-    except OSError as error:
-        return f"its log cannot be written: {error.strerror}"
-
-
-def _ready(place: Place) -> str | None:
-    """Give the address once the server answers and our database is in it."""
-    url = postmaster.url(place, "postgres")
-    if url is None:
-        return None
-    try:
-        with connect(url, name="maestro: start", statement_timeout=0) as conn:
-            if conn.execute(_SQL.has_database, (NAME,)).fetchone() is None:
-                conn.execute(_SQL.create_database)
-    except DatabaseUnavailable as error:
-        if "password authentication failed" in str(error):
-            raise DatabaseUnavailable(
-                f"the embedded database in {place.data} does not know the password in {place.password}.",
-                hint="Was that file changed or restored? It belongs to the database beside it.",
-            ) from error
-        return None
-    return postmaster.answering(place)
-
-
-def _check_version(place: Place) -> None:
-    version = (place.cluster / "PG_VERSION").read_text(encoding="ascii").strip()
-    if version != str(MAJOR):
-        raise DatabaseUnavailable(
-            f"the database in {place.cluster} was made by PostgreSQL {version}, this program brings {MAJOR}.",
-            hint="Dump it with the program that made it (maestro db dump), and restore it here.",
-        )
-    if not place.password.exists():
-        raise DatabaseUnavailable(
-            f"the password of the database in {place.data} is missing: {place.password}.",
-            hint="Bring that file back, or move the folder away for a new, empty database.",
-        )
-
-
-def _forget_the_dead(place: Place, socket_folder: Path) -> None:
-    """Remove the lock files of a server that is gone, whose process id is a zombie's or some other program's by now.
-
-    PostgreSQL itself clears them when no process of our account has that id. Nobody but us can be starting a server
-    here: the caller holds the folder's lock, which every process of a server would hold.
-    """
-    for path in (place.cluster / "postmaster.pid", *socket_folder.glob(".s.PGSQL.*.lock")):
-        try:
-            pid = int(path.read_text(encoding="utf-8").partition("\n")[0])
-            command = Path(f"/proc/{pid}/cmdline").read_bytes()  # empty for a zombie
-        except (OSError, ValueError):
-            continue
-        if b"postgres" not in command:
-            path.unlink(missing_ok=True)
-
-
-def _write_settings(place: Place, programs: Programs, settings: Mapping[str, str]) -> None:
-    lines = ["# Written by maestro at each start. Use ALTER SYSTEM for settings of your own."]
-    lines += [f"{key} = '{value.replace(chr(39), chr(39) * 2)}'" for key, value in settings.items()]
-    initdb.write_private(place.cluster / "postgresql.conf", "\n".join(lines) + "\n", programs)
 
 
 def _size(folder: Path) -> int:

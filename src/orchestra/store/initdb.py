@@ -11,8 +11,8 @@ from pathlib import Path
 
 from orchestra.domain.errors import DatabaseUnavailable, Refused
 from orchestra.store import pginstall
-from orchestra.store.pginstall import MAJOR, Programs
-from orchestra.store.postmaster import NAME, Place
+from orchestra.store.pginstall import Programs
+from orchestra.store.postmaster import MAJOR, NAME, Place
 
 _SOCKET_PATH_LIMIT = 107  # of the kernel, for <folder>/.s.PGSQL.<port>
 

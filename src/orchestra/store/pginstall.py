@@ -14,8 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from orchestra.domain.errors import DatabaseUnavailable
+from orchestra.store.postmaster import MAJOR
 
-MAJOR = 18
 SHARED = Path("/var/lib/orchestra")  # what root's own database and its account need
 ACCOUNT = "orchestra-db"
 

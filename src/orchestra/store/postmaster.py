@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 from orchestra.domain.errors import DatabaseUnavailable
 from orchestra.store.database import connect
-from orchestra.store.pginstall import MAJOR
 
+MAJOR = 18
 NAME = "orchestra"  # of the database and of its one user
 
 
