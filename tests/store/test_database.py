@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from orchestra.domain.errors import ConfigurationError, DatabaseUnavailable
+from orchestra.store import notices
 from orchestra.store.database import check_address, connect, in_transaction
 
 
@@ -224,3 +225,11 @@ def test_the_last_try_shows_the_deadlock(conn: psycopg.Connection) -> None:
     with conn.transaction(), pytest.raises(psycopg.errors.DeadlockDetected):
         in_transaction(conn, work)
     assert len(calls) == 4
+
+
+def test_who_repeats_statements_hears_notices(database_url: str) -> None:
+    heard: list[tuple[str, str]] = []
+    with connect(database_url, repeats=True) as conn:
+        notices.listen(conn, lambda channel, payload: heard.append((channel, payload)))
+        conn.execute("select pg_notify(%s, %s)", [notices.NODE, "7"])
+        assert heard == [(notices.NODE, "7")]

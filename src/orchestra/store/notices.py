@@ -23,7 +23,7 @@ Heard = Callable[[str, str], None]
 def listen(conn: psycopg.Connection, heard: Heard) -> None:
     """Have `heard(channel, payload)` called for each notice that comes in while `conn` is used or read."""
     conn.add_notify_handler(lambda notice: heard(notice.channel, notice.payload))
-    conn.execute(load("notices").listen)
+    conn.execute(load("notices").listen, prepare=False)  # several statements cannot be prepared
 
 
 def read(conn: psycopg.Connection) -> None:
