@@ -52,10 +52,28 @@ class Settings:
     to_email: str | None = _setting(
         "text", "a further recipient of every mail", shown="the task's owner alone"
     )
-    smtp_host: str | None = _setting("text", "the mail server", shown="no mail is sent")
-    smtp_port: int = _setting("number", "the mail server's port", 587)
+    mail: str | None = _setting(
+        "on|off",
+        "whether mail is written to you; kept in the database",
+        shown="as it was, at first on",
+    )
+    smtp_host: str | None = _setting(
+        "text",
+        "the mail server",
+        shown="smtp.gmail.com with `email` and `password`, else files in a folder",
+    )
+    smtp_port: int | None = _setting(
+        "number", "the mail server's port", shown="587, with `tls` 465, with `none` 25"
+    )
     smtp_tls: str = _setting("starttls|tls|none", "how the connection is encrypted", "starttls")
     smtp_user: str | None = _setting("text", "the login at the mail server", shown="`email`")
+    notify_urls: tuple[str, ...] = _setting(
+        "list",
+        "further channels that every mail is told to (Slack, Teams, ntfy, ...), as apprise writes them",
+        (),
+        shown="none",
+        secret=True,
+    )
     job_complete_file_name: str | None = _setting(
         "text",
         "a file that a job must leave in its output folder to count as done; kept with a task "
@@ -267,12 +285,22 @@ def _choice(value: object, kind: str) -> str:
     return str(value)
 
 
+def _list(value: object, kind: str) -> tuple[str, ...]:
+    """A list of texts; in the environment, words apart."""
+    if isinstance(value, str):
+        return tuple(_text(value, kind).split())
+    if not isinstance(value, list):
+        raise ValueError(f'must be a list like ["...", "..."], not {config_file.kind_of(value)}.')
+    return tuple(_text(each, kind) for each in value)
+
+
 _CONVERTERS: dict[str, Callable[[object, str], object]] = {
     "text": _text,
     "number": _number,
     "folder": _folder,
     "duration": _duration,
     "size": _size,
+    "list": _list,
 }
 
 

@@ -18,14 +18,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO
 
 from orchestra.domain.errors import ConfigurationError, DatabaseUnavailable
+from orchestra.domain.naming import is_real_address
 
 if TYPE_CHECKING:
     import threading
 
     import psycopg
 
+    from orchestra.conductor.notify import Post
     from orchestra.config import Settings
     from orchestra.domain.models import User
+    from orchestra.mail.ways import Way
 
 Say = Callable[[str], None]
 
@@ -220,7 +223,114 @@ def current_user(conn: psycopg.Connection, settings: Settings, *, say: Say = _sa
     user, is_new = users.ensure(conn, name, settings.email or f"{name}@{host_name()}")
     if is_new:
         say(f"made user {user.name} ({user.email})")
-    return user
+    return _as_configured(conn, settings, user)
+
+
+def _as_configured(conn: psycopg.Connection, settings: Settings, user: User) -> User:
+    """Give the user with what their configuration says of mail; an address that was made up gives way to a real one."""
+    from orchestra.services import users
+
+    email, mail = None, None
+    if settings.email and settings.email != user.email and not is_real_address(user.email):
+        email = settings.email
+    if settings.mail and (settings.mail == "on") is not user.mail:
+        mail = settings.mail == "on"
+    if email is None and mail is None:
+        return user
+    return users.change(conn, user.name, user, email=email, mail=mail)
+
+
+# Mail
+
+GMAIL = "smtp.gmail.com"
+MAIL_FOLDER = "mail"
+
+
+def mail_folder(settings: Settings) -> Path:
+    """Give the folder in which mails are written where no mail server is configured; it may not exist yet."""
+    from orchestra.store import datafolder
+
+    return (settings.data_dir or datafolder.default_folder()[0]).absolute() / MAIL_FOLDER
+
+
+def mail_way(settings: Settings) -> Way:
+    """Give the way by which this process would send mail: a server, or a folder of files.
+
+    Its `where` names it, its `check()` tries it without sending anything: what `doctor` needs.
+
+    Raises:
+        ConfigurationError: half of what it takes is configured.
+    """
+    if settings.smtp_host is None and not settings.password:
+        from orchestra.mail.folder import Folder
+
+        return Folder(mail_folder(settings))
+    from orchestra.mail.smtp import PORTS, Smtp
+
+    user = settings.smtp_user or settings.email
+    if settings.password and not user:
+        raise ConfigurationError(
+            f'"password" is set in {settings.origin("password")}, and neither "email" nor "smtp_user" says whose.'
+        )
+    return Smtp(
+        host=settings.smtp_host or GMAIL,
+        port=settings.smtp_port or PORTS[settings.smtp_tls],
+        tls=settings.smtp_tls,
+        user=user,
+        password=settings.password,
+    )
+
+
+def mail_post(settings: Settings) -> Post:
+    """Give all that the conductor needs to send mail.
+
+    Raises:
+        ConfigurationError: half of what it takes is configured.
+    """
+    from orchestra.conductor.notify import Post
+    from orchestra.mail.channels import Channels
+
+    login = settings.smtp_user if settings.smtp_user and "@" in settings.smtp_user else None
+    return Post(
+        way=mail_way(settings),
+        sender=settings.from_email or settings.email or login or f"orchestra@{host_name()}",
+        copy_to=settings.to_email,
+        channels=Channels(settings.notify_urls) if settings.notify_urls else None,
+    )
+
+
+def send_test_mail(post: Post, address: str, user: str) -> list[str]:
+    """Send a mail that says that mail works; gives in sentences what came of it.
+
+    Raises:
+        MailDelayed, MailRefused: it was not sent; the sentence says why, the hint what to do.
+    """
+    from datetime import UTC, datetime
+    from uuid import uuid4
+
+    from orchestra.mail import message, page
+
+    works = page.Page(
+        "mail works", (page.Paragraph(f"This is a test from {host_name()}: mail arrives."),)
+    )
+    envelope = message.Envelope(
+        sender=post.sender,
+        to=address,
+        user=user,
+        message_id=f"<{uuid4()}@orchestra-hpc>",
+        date=datetime.now(UTC),
+        copy_to=post.copy_to,
+    )
+    how = post.way.send(message.build([works], envelope))
+    told = [
+        f"no mail server is configured, so the mail to {address} is a file: {how}"
+        if how.startswith("/")
+        else f"{how} has taken a mail from {post.sender} to {address}"
+    ]
+    if post.channels:
+        post.channels.post("[Orchestra] mail works", page.as_text([works]))
+        told.append(f"told as well: {post.channels.where}")
+    return told
 
 
 def host_name() -> str:
@@ -312,7 +422,12 @@ def conduct(
 
     if out is not None:
         logging.basicConfig(stream=out, format="%(asctime)s %(message)s", level=logging.INFO)
-    run.run(join, stop, name=name, preferred=preferred)
+    try:
+        post = mail_post(settings)
+    except ConfigurationError as error:  # tasks go on all the same
+        logging.getLogger(__name__).warning("no mail is sent: %s", error)
+        post = None
+    run.run(join, stop, name=name, preferred=preferred, post=post)
 
 
 def pilot_folder(settings: Settings, cluster: str, node: str) -> Path:

@@ -34,10 +34,11 @@ def test_an_upgrade_of_the_embedded_database_keeps_a_dump_first(
     database_url: str, conn: psycopg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dumps: list[bytes] = []
+    now = migrate.current(conn)
 
     def upgrade(_conn: psycopg.Connection) -> SchemaChange:
         dumps.extend(path.read_bytes() for path in tmp_path.iterdir())
-        return SchemaChange(1, 2)
+        return SchemaChange(now, now + 1)
 
     monkeypatch.setattr(migrate, "pending", lambda _: [object()])
     monkeypatch.setattr(admin, "prepare", upgrade)
@@ -46,7 +47,8 @@ def test_an_upgrade_of_the_embedded_database_keeps_a_dump_first(
     told: list[str] = []
     wiring._keep_up(conn, Settings(), told.append)
     assert told == [
-        f"database upgraded from schema 1 to 2; what it was is kept in {tmp_path / 'schema-1.dump'}"
+        f"database upgraded from schema {now} to {now + 1}; what it was is kept in "
+        f"{tmp_path / f'schema-{now}.dump'}"
     ]
     assert [dump[:5] for dump in dumps] == [b"PGDMP"]
 

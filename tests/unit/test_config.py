@@ -50,7 +50,7 @@ def test_without_a_file_everything_has_a_default(home: Path) -> None:
     settings = _load(home)
     assert settings.postgres is None
     assert settings.lease == 12 * 3600
-    assert settings.smtp_port == 587
+    assert (settings.smtp_host, settings.smtp_port, settings.smtp_tls) == (None, None, "starttls")
     assert settings.warnings == ()
 
 
@@ -232,8 +232,14 @@ def test_a_home_that_does_not_exist(home: Path) -> None:
 
 def test_secrets_are_not_in_the_representation() -> None:
     secrets = {setting.name for setting in SETTINGS if setting.secret}
-    assert secrets == {"postgres", "password", "token"}
-    shown = repr(Settings(postgres="hidden-1", password="hidden-2", token="hidden-3"))
+    assert secrets == {"postgres", "password", "token", "notify_urls"}
+    settings = Settings(
+        postgres="hidden-1",
+        password="hidden-2",
+        token="hidden-3",
+        notify_urls=("slack://hidden-4",),
+    )
+    shown = repr(settings)
     assert "hidden" not in shown
 
 

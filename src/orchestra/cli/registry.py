@@ -85,6 +85,7 @@ WORDS = (
     Word("dataset", "orchestra.cli.dataset", "register files", aliases=("castor",)),
     Word("node", "orchestra.cli.node", "the machines and their slots"),
     Word("user", "orchestra.cli.user", "the people; `user init` makes the tables"),
+    Word("mail", "orchestra.cli.mail", "what was written to people, and whether it arrived"),
     Word("pilot", "orchestra.cli.pilot", "what runs the jobs on a node"),
     Word("conductor", "orchestra.cli.conductor", "a conductor without a pilot"),
     Word("db", "orchestra.cli.db", "the database: status, start, stop, dump, restore"),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from orchestra.domain.models import Event, Task
     from orchestra.services.failures import FailureGroup
     from orchestra.services.task_views import TaskReport
+    from orchestra.store.outbox import Mail
     from orchestra.store.tasks import Source
 
 _ENDED = {state.value for state in ENDED_TASK_STATES}
@@ -78,6 +79,7 @@ def _lines(report: TaskReport) -> Iterator[str]:
     yield "   ".join([f"{task.name} (task {task.id})", task.state.value, *_header(report)])
     yield from _facts(report)
     yield from (_event_line(event, report.now) for event in report.events)
+    yield from _mail_lines(report)
     yield from _failure_lines(report)
     for reason in report.waiting:
         yield f"  waits     {clean(reason)}"
@@ -189,6 +191,25 @@ def _what_happened(event: Event) -> str:
     return _WORDS.get(to, to.lower())
 
 
+def _mail_lines(report: TaskReport) -> Iterator[str]:
+    """Say of the last mail whether it arrived; that none is wanted where there is nothing else to say."""
+    if report.mails:
+        yield f"  mail      {clean(_mail_words(report.mails[-1]))}"
+    elif not report.owner_wants_mail:
+        yield f"  mail      none: {report.task.owner} has switched it off (maestro user set --mail on)"
+
+
+def _mail_words(mail: Mail) -> str:
+    """Tell what became of a mail: "sent to ana@example.org by smtp.gmail.com:587"."""
+    if mail.sent_at and mail.sent_how and mail.sent_how.startswith("/"):
+        return f"to {mail.email}, as a file; to read it: maestro mail show {mail.id}"
+    if mail.sent_at:
+        return f"sent to {mail.email} by {mail.sent_how}"
+    if mail.refused_at:
+        return f"not sent to {mail.email}: {mail.last_error}"
+    return f"waits to be sent to {mail.email}" + (f": {mail.last_error}" if mail.last_error else "")
+
+
 def _failure_lines(report: TaskReport) -> Iterator[str]:
     if not report.failures:
         return
@@ -258,6 +279,7 @@ def _record(report: TaskReport) -> Record:
         "cpu_is_exact": report.cpu_is_exact,
         "ends_in_seconds": report.ends.seconds,
         "waiting": list(report.waiting),
+        "mails": [_mail_record(mail) for mail in report.mails],
         "events": [_event_record(event) for event in report.events],
         "failures": [_failure_record(group, task) for group in report.failures],
     }
@@ -282,6 +304,18 @@ def _event_record(event: Event) -> Record:
         "jobs": event.jobs,
         "who": event.who,
         "why": event.why,
+    }
+
+
+def _mail_record(mail: Mail) -> Record:
+    return {
+        "id": mail.id,
+        "to": mail.email,
+        "state": mail.state,
+        "created_at": mail.created_at,
+        "sent_at": mail.sent_at,
+        "sent_how": mail.sent_how,
+        "error": mail.last_error,
     }
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from orchestra.cli.output import Column, Record
 from orchestra.cli.registry import Verb
+from orchestra.domain.errors import BadInput
 
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
@@ -56,6 +57,7 @@ def _list(ctx: Context) -> None:
     columns: tuple[Column[User], ...] = (
         Column("USER", lambda user: user.name),
         Column("EMAIL", lambda user: user.email),
+        Column("MAIL", lambda user: "" if user.mail else "off"),
         Column("ADMIN", lambda user: "yes" if user.is_admin else ""),
         Column("SINCE", lambda user: f"{user.created_at:%Y-%m-%d}"),
     )
@@ -72,9 +74,36 @@ def _record(user: User) -> Record:
     return {
         "name": user.name,
         "email": user.email,
+        "mail": user.mail,
         "admin": user.is_admin,
         "created_at": user.created_at,
     }
+
+
+def _set_arguments(parser: Parser) -> None:
+    parser.add_argument("-n", "--name", metavar="NAME", help="the user's name (default: you)")
+    parser.add_argument("-e", "--email", metavar="ADDRESS", help="where mail goes")
+    parser.add_argument("--mail", choices=("on", "off"), help="whether mail is wanted at all")
+
+
+def _set(ctx: Context) -> None:
+    from orchestra.services import users
+
+    args = ctx.args
+    if args.email is None and args.mail is None:
+        raise BadInput(
+            "nothing is to be changed.", hint="Name -e ADDRESS, --mail on or --mail off."
+        )
+    mail = None if args.mail is None else args.mail == "on"
+    with ctx.database() as conn:
+        me = ctx.me(conn)
+        user = users.change(conn, args.name or me.name, me, email=args.email, mail=mail)
+    wanted = "mail goes there" if user.mail else "no mail is written to them"
+    ctx.out.say(f"user {user.name} ({user.email}): {wanted}")
+    if args.mail and user.name == me.name and ctx.settings.mail not in (None, args.mail):
+        ctx.out.note(
+            f'"mail" is {ctx.settings.mail} in {ctx.settings.origin("mail")}, which counts again at your next command.'
+        )
 
 
 def _delete_arguments(parser: Parser) -> None:
@@ -102,6 +131,13 @@ VERBS = (
         _create,
         _create_arguments,
         example="maestro user create -n ana -e ana@example.org",
+    ),
+    Verb(
+        "set",
+        "change a user's address, or whether mail is wanted",
+        _set,
+        _set_arguments,
+        example="maestro user set -e ana@example.org\nmaestro user set -n bob --mail off",
     ),
     Verb(
         "list",

@@ -12,8 +12,9 @@ from uuid import uuid4
 
 import psycopg
 
-from orchestra.conductor import estimates, leases, order
+from orchestra.conductor import estimates, leases, order, silence
 from orchestra.conductor.lifecycle import advance
+from orchestra.conductor.notify import Post, Postman
 from orchestra.domain.errors import DatabaseUnavailable, Superseded
 from orchestra.domain.leases import MARGIN
 from orchestra.domain.lifecycle import CHUNK
@@ -44,6 +45,7 @@ def run(
     preferred: bool = False,
     margin: float = MARGIN,
     patience: float = settling.PATIENCE,
+    post: Post | None = None,
 ) -> None:
     """Be the conductor, or wait to be, until `stop` is set. Survives the database's absence.
 
@@ -53,9 +55,13 @@ def run(
         preferred: takes the duty from one that does not prefer it.
         margin: seconds beyond lease and grace before a silent keeper is given up.
         patience: seconds that a replaced database waits for pilots that it does not know of.
+        post: how it sends mail; without it others have to.
     """
     pause = 0.5
-    conductor = Conductor(stop, name=name, preferred=preferred, margin=margin, patience=patience)
+    postman = Postman(post, connect) if post else None
+    conductor = Conductor(
+        stop, name=name, preferred=preferred, margin=margin, patience=patience, postman=postman
+    )
     while not stop.is_set():
         try:
             with connect() as conn:
@@ -80,8 +86,10 @@ class Conductor:
         preferred: bool = False,
         margin: float = MARGIN,
         patience: float = settling.PATIENCE,
+        postman: Postman | None = None,
     ) -> None:
         self._stop = stop
+        self._postman = postman
         self._name = name
         self._preferred = preferred
         self._margin, self._patience = margin, patience
@@ -100,6 +108,7 @@ class Conductor:
                 self._wait(self._tick())
         finally:
             if self._term and not self._conn.closed:
+                self._send_the_last_mail()
                 self._term.resign(self._conn)
 
     def _begin(self, conn: psycopg.Connection) -> None:
@@ -130,10 +139,12 @@ class Conductor:
         tasks = moves.live_tasks(self._conn)
         woken = advance(self._conn, self._transact, tasks)
         told: set[Queue] = set()
+        before = len(tasks)
         if tasks:
             tasks = moves.live_tasks(self._conn)
             self._transact(lambda: self._write_down(tasks, woken, told))
         self._notify(woken - told)
+        self._send_mail(at_once=len(tasks) < before)
         purged = self._transact(self._purge)
         moving = any(task.facts.intent for task in tasks)
         return 0.0 if moving or purged or woken else BUSY_PAUSE if tasks else RENEW_EVERY
@@ -145,6 +156,20 @@ class Conductor:
         if time.monotonic() >= self._guard_at:
             self._guard_at = time.monotonic() + LEASES_EVERY
             leases.guard(self._conn, self._transact, margin=self._margin)
+            silence.notice(self._conn, self._transact)
+
+    def _send_mail(self, *, at_once: bool) -> None:
+        """Have mail sent that is due; where a task has just ended, some is."""
+        if self._postman and self._term:
+            self._postman.tick(self._conn, self._term.check, at_once=at_once)
+
+    def _send_the_last_mail(self) -> None:
+        """What the last task of a machine comes to is told before everything stops."""
+        postman, term = self._postman, self._term
+        if postman is None or term is None or not self._stop.is_set():
+            return
+        if self._renew() and not cluster.is_settling(self._conn):
+            postman.finish(self._conn, term.check)
 
     def _purge(self) -> bool:
         leader.do_not_wait_for_disk(self._conn)

@@ -76,6 +76,20 @@ class VolumeError(OrchestraError):
     """A folder or file on the volume cannot be used."""
 
 
+class MailRefused(OrchestraError):
+    """The mail server will not take this mail."""
+
+
+class MailDelayed(OrchestraError):
+    """The mail cannot be sent now.
+
+    `perhaps_sent` says that nobody knows whether the server has taken it, `about_server` that others would fare alike.
+    """
+
+    perhaps_sent = False
+    about_server = True
+
+
 class Cancelled(OrchestraError):
     """Stopped at your request; nothing was changed."""
 

@@ -21,6 +21,7 @@ class User:
     email: str
     is_admin: bool
     created_at: datetime
+    mail: bool = True
 
 
 @dataclass(frozen=True, slots=True)

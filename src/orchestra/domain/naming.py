@@ -107,6 +107,12 @@ def check_email(text: str) -> str:
     return text
 
 
+def is_real_address(address: str) -> bool:
+    """Whether an address can be reached from elsewhere: one that was made of a login and a host's name cannot."""
+    domain = address.rpartition("@")[2]
+    return "." in domain.strip(".") or domain == "localhost"
+
+
 # Tasks and jobs
 
 

@@ -50,7 +50,7 @@ LINGER = 0.005
 """Seconds for which events are left to gather while the keeper knows what to start next."""
 GOODBYE = 3.0
 """Seconds that an idle pilot which is told to go waits for the database."""
-CONDUCTOR_GOODBYE = 1.0
+CONDUCTOR_GOODBYE = 4.0
 SUPERSEDED = 75
 """The exit status of a supervised pilot that was taken over from (EX_TEMPFAIL of sysexits.h)."""
 

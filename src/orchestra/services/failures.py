@@ -16,7 +16,8 @@ from orchestra.store import tasks as task_store
 class FailureGroup:
     """Failures of one kind. `jobs` counts those among the first thousand; `example` is the first of them.
 
-    `last_line` is the end of the example's log, `reason` what its keeper said of its end.
+    `last_line` is the end of the example's log, `tail` as many lines of it as were asked for, `reason` what its keeper
+    said of its end.
     """
 
     what: str
@@ -26,14 +27,18 @@ class FailureGroup:
     node: str | None
     reason: str | None
     last_line: str | None
+    tail: tuple[str, ...] = ()
 
 
 def groups(conn: psycopg.Connection, task: int) -> list[FailureGroup]:
     """Give the failures of a task by kind, the most frequent first."""
-    return [_group(conn, task, found) for found in task_store.failures(conn, task)]
+    return [group(conn, task, found) for found in task_store.failures(conn, task)]
 
 
-def _group(conn: psycopg.Connection, task: int, found: task_store.FailureGroup) -> FailureGroup:
+def group(
+    conn: psycopg.Connection, task: int, found: task_store.FailureGroup, *, lines: int = 0
+) -> FailureGroup:
+    """Give a kind of failure with its example, and the last `lines` of the example's log."""
     job = job_store.by_key(conn, task, found.example)
     assert job is not None  # it was just found
     tail, _ = job_store.log_tail(conn, task, found.example, job.attempts)
@@ -45,6 +50,7 @@ def _group(conn: psycopg.Connection, task: int, found: task_store.FailureGroup) 
         node=job.node,
         reason=job.reason,
         last_line=last_line(tail),
+        tail=last_lines(tail, lines),
     )
 
 
@@ -53,3 +59,10 @@ def last_line(tail: bytes | None) -> str | None:
     lines = (tail or b"").decode(errors="replace").splitlines()
     spoken = next((line.strip() for line in reversed(lines) if line.strip()), None)
     return one_line(spoken, 100) if spoken else None
+
+
+def last_lines(tail: bytes | None, count: int) -> tuple[str, ...]:
+    """Give the last lines of a log without empty ones at its end, safe to print; they keep their indent."""
+    lines = (tail or b"").decode(errors="replace").rstrip().splitlines()
+    chosen = lines[-count:] if count else []
+    return tuple(one_line(line.rstrip().expandtabs(4), 160) for line in chosen)

@@ -22,6 +22,7 @@ from orchestra.domain.transitions import (
     step_job,
     step_task,
 )
+from orchestra.services import letters
 from orchestra.store import moves
 from orchestra.store.database import in_transaction
 
@@ -70,6 +71,8 @@ def _apply(
         moves.add_task_event(
             conn, task, before=locked.state, after=step.state, who=by, why=why, jobs=released
         )
+    if step.state is not locked.state and not step.state.is_live:
+        letters.task_ended(conn, task, step.state, by=by, why=why)
     if step.intent is not None:
         carry_out(conn, task)
     moves.wake(conn, CONDUCTOR)
@@ -103,6 +106,7 @@ def _accompany(  # noqa: C901 - one case an input, closed by assert_never
                 moves.add_task_event(
                     conn, task, before=None, after="held", who=by, why=why, kind="hold"
                 )
+                letters.task_held(conn, task, by=by, why=why or "held by hand")
         case TaskInput.RELEASE:
             if moves.release(conn, task):
                 moves.add_task_event(

@@ -17,7 +17,7 @@ import psycopg
 from orchestra.domain import human
 from orchestra.domain.errors import Foreign
 from orchestra.domain.models import Identity, Known
-from orchestra.store import cluster, moves
+from orchestra.store import cluster, moves, outbox
 from orchestra.store.database import in_transaction
 
 PATIENCE = 20.0
@@ -136,4 +136,6 @@ def _go_on(conn: psycopg.Connection, who: str, why: str) -> None:
 
 
 def _note(conn: psycopg.Connection, reason: str, who: str) -> None:
+    # What waits in it may have been sent since it was copied, and is no news any more.
+    outbox.put_all_aside(conn, f"put aside when the database was replaced: {reason}")
     cluster.add_event(conn, "SETTLED", "SETTLING", who, reason)

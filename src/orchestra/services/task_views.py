@@ -8,9 +8,10 @@ from datetime import datetime
 import psycopg
 
 from orchestra.domain.models import Event, Task
-from orchestra.services import failures, selection, settling, waiting
+from orchestra.services import failures, outbox, selection, settling, users, waiting
 from orchestra.services.estimates import Ends, ends
 from orchestra.store import tasks as store
+from orchestra.store.outbox import Mail
 
 EVENTS = 20
 
@@ -29,6 +30,8 @@ class TaskReport:
     ends: Ends
     cpu_seconds: float | None
     cpu_is_exact: bool
+    mails: tuple[Mail, ...] = ()
+    owner_wants_mail: bool = True
 
 
 def show(conn: psycopg.Connection, word: str) -> TaskReport:
@@ -50,6 +53,8 @@ def show(conn: psycopg.Connection, word: str) -> TaskReport:
         ends=ends(task, now),
         cpu_seconds=cpu,
         cpu_is_exact=exact,
+        mails=tuple(outbox.of_task(conn, task.id)),
+        owner_wants_mail=users.get(conn, task.owner).mail,
     )
 
 

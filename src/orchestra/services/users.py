@@ -9,6 +9,7 @@ from orchestra.domain.errors import AlreadyExists, NotFound, Refused
 from orchestra.domain.models import User
 from orchestra.domain.naming import check_email, check_user_name
 from orchestra.domain.nearest import nearest
+from orchestra.services.rights import check_may_change
 from orchestra.store import users as store
 from orchestra.store.database import in_transaction
 
@@ -59,6 +60,28 @@ def get(conn: psycopg.Connection, name: str) -> User:
 def everybody(conn: psycopg.Connection) -> list[User]:
     """Give all people by name."""
     return store.everybody(conn)
+
+
+def change(
+    conn: psycopg.Connection,
+    name: str,
+    by: User,
+    *,
+    email: str | None = None,
+    mail: bool | None = None,
+) -> User:
+    """Change a person's address, and whether they want mail; what is None stays.
+
+    Raises:
+        BadInput: the address is none.
+        NotFound: there is nobody of that name.
+        Refused: it is somebody else, and `by` is no admin.
+    """
+    if email is not None:
+        check_email(email)
+    person = get(conn, name)
+    check_may_change(by, person.name, f'the address of user "{name}"')
+    return in_transaction(conn, lambda: store.change(conn, person.id, email, mail))
 
 
 def delete(conn: psycopg.Connection, name: str) -> None:

@@ -39,7 +39,7 @@ from orchestra.domain.models import (
 )
 from orchestra.domain.states import Cause, JobState, Queue
 from orchestra.domain.transitions import TaskInput
-from orchestra.services import fencing, lifecycle, outcomes, settling
+from orchestra.services import fencing, letters, lifecycle, outcomes, settling
 from orchestra.store import attempts, migrate, pilots
 from orchestra.store.database import in_transaction
 
@@ -490,6 +490,8 @@ def bury(conn: psycopg.Connection, agent: UUID, keeper_id: UUID, reason: str) ->
         ]
         outcomes.record(conn, keeper, left)
         pilots.forget(conn, keeper_id)
+        if left:
+            letters.pilot_died(conn, keeper.node, len(left), keeper.fence_reason or reason)
         return len(left)
 
     return in_transaction(conn, work)

@@ -17,6 +17,17 @@ def by_name(conn: psycopg.Connection, name: str) -> User | None:
     return User(**rows[0]) if rows else None
 
 
+def by_id(conn: psycopg.Connection, number: int) -> User | None:
+    """Give the person of that number."""
+    rows = fetch(conn, SQL.select_people + "\n" + SQL.with_id, {"id": number})
+    return User(**rows[0]) if rows else None
+
+
+def change(conn: psycopg.Connection, person: int, email: str | None, mail: bool | None) -> User:
+    """Change an address, and whether mail is wanted; None leaves it."""
+    return User(**fetch(conn, SQL.set, {"person": person, "email": email, "mail": mail})[0])
+
+
 def everybody(conn: psycopg.Connection) -> list[User]:
     """Give all people by name."""
     return [User(**row) for row in fetch(conn, SQL.select_people + "\n" + SQL.in_order)]

@@ -1,7 +1,7 @@
 -- People.
 
 -- name: select_people
-select id, name, email, is_admin, created_at from person
+select id, name, email, is_admin, created_at, mail from person
 
 -- name: named
 where name = %(name)s
@@ -14,7 +14,16 @@ order by name
 insert into person (name, email, is_admin)
 values (%(name)s, %(email)s, not exists (select from person))
 on conflict (name) do nothing
-returning id, name, email, is_admin, created_at
+returning id, name, email, is_admin, created_at, mail
+
+-- name: with_id
+where id = %(id)s
+
+-- name: set
+-- What is null stays as it is.
+update person set email = coalesce(%(email)s, email), mail = coalesce(%(mail)s, mail)
+where id = %(person)s
+returning id, name, email, is_admin, created_at, mail
 
 -- name: lock
 select id from person where name = %(name)s for update

@@ -1,0 +1,245 @@
+"""`maestro mail`: what was written to people, whether it arrived, and a mail to try it out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from orchestra.cli.output import Column, Record, clean
+from orchestra.cli.registry import Verb
+from orchestra.domain import human
+from orchestra.domain.errors import BadInput
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from orchestra.cli.context import Context
+    from orchestra.cli.parser import Parser
+    from orchestra.domain.letters import BestResults
+    from orchestra.mail.page import Page
+    from orchestra.store.outbox import Mail
+
+_AT_MOST = 50
+
+
+# list
+
+
+def _list_arguments(parser: Parser) -> None:
+    parser.add_argument("-a", "--all", action="store_true", help="everybody's, not mine alone")
+    parser.add_argument(
+        "--state",
+        choices=("waiting", "sent", "refused"),
+        help="those that wait, were sent, or were put aside",
+    )
+    parser.add_argument(
+        *("-l", "--limit"),
+        type=int,
+        default=_AT_MOST,
+        metavar="N",
+        help="the newest N (default: 50)",
+    )
+
+
+def _list(ctx: Context) -> None:
+    from orchestra.services import outbox
+
+    args = ctx.args
+    if args.limit < 1:
+        raise BadInput(f"--limit cannot be {args.limit}.")
+    with ctx.database() as conn:
+        mails = outbox.listed(
+            conn, ctx.me(conn), everybody=args.all, state=args.state, limit=args.limit
+        )
+        waiting = outbox.summary(conn)
+    now = datetime.now(UTC)
+    columns: tuple[Column[Mail], ...] = (
+        Column("ID", lambda mail: mail.id, right=True),
+        Column("TO", lambda mail: mail.email),
+        Column("ABOUT", _subject),
+        Column("WRITTEN", lambda mail: human.relative((mail.created_at - now).total_seconds())),
+        Column("STATE", lambda mail: mail.state),
+        Column("", lambda mail: _what_became(mail, now)),
+    )
+    empty = "No such mails." if args.state else "Nothing was written yet."
+    ctx.out.items(mails, columns, record=_record, key=lambda mail: mail.id, empty=empty)
+    if waiting.error and ctx.out.form == "table" and not ctx.out.quiet:
+        ctx.out.note(f"{human.count(waiting.waiting, 'mail')} wait in all: {clean(waiting.error)}")
+
+
+def _subject(mail: Mail) -> str:
+    from orchestra.domain import letters
+    from orchestra.mail import words
+
+    try:
+        return words.subject(letters.from_payload(mail.kind, mail.payload))
+    except (KeyError, TypeError):
+        return mail.kind
+
+
+def _what_became(mail: Mail, now: datetime) -> str:
+    if mail.sent_at:
+        return mail.sent_how or ""
+    if mail.refused_at or not mail.last_error:
+        return mail.last_error or ""
+    return f"{mail.last_error} Next try {human.relative((mail.next_try - now).total_seconds())}"
+
+
+def _page(mail: Mail, best: BestResults | None = None) -> Page | None:
+    """Give a mail in words; None where another version wrote it."""
+    from orchestra.domain import letters
+    from orchestra.mail import words
+
+    try:
+        return words.page(letters.from_payload(mail.kind, mail.payload), best)
+    except (KeyError, TypeError):
+        return None
+
+
+def _record(mail: Mail) -> Record:
+    return {
+        "id": mail.id,
+        "to": mail.email,
+        "user": mail.person,
+        "about": _subject(mail),
+        "kind": mail.kind,
+        "task": mail.task_id,
+        "state": mail.state,
+        "created_at": mail.created_at,
+        "sent_at": mail.sent_at,
+        "sent_how": mail.sent_how,
+        "next_try": None if mail.sent_at or mail.refused_at else mail.next_try,
+        "tries": mail.tries,
+        "error": mail.last_error,
+        "message_id": mail.message_id,
+    }
+
+
+# show
+
+
+def _show_arguments(parser: Parser) -> None:
+    parser.add_argument("mail", type=int, metavar="ID", help="as `mail list` shows it")
+
+
+def _show(ctx: Context) -> None:
+    from orchestra.services import outbox
+
+    with ctx.database() as conn:
+        mail = outbox.show(conn, ctx.args.mail, ctx.me(conn))
+        best = _best(conn, mail)
+
+    def lines(mail: Mail) -> Iterator[str]:
+        from orchestra.mail.page import as_text
+
+        page = _page(mail, best)
+        yield f"mail {mail.id} to {mail.email}   {mail.state}   {clean(_what_became(mail, datetime.now(UTC)))}"
+        yield ""
+        yield f"Subject: [Orchestra] {clean(_subject(mail))}"
+        yield ""
+        yield as_text([page]).rstrip() if page else "Another version of Orchestra has written it."
+
+    ctx.out.item(mail, lines, record=_record, key=lambda found: found.id)
+
+
+def _best(conn: psycopg.Connection, mail: Mail) -> BestResults | None:
+    from orchestra.services.best import best_results
+
+    return (
+        best_results(conn, mail.task_id)
+        if mail.kind == "task" and mail.task_id is not None
+        else None
+    )
+
+
+# retry
+
+
+def _retry_arguments(parser: Parser) -> None:
+    parser.add_argument("mail", type=int, nargs="*", metavar="ID", help="these mails alone")
+    parser.add_argument("-a", "--all", action="store_true", help="everybody's (admins)")
+
+
+def _retry(ctx: Context) -> None:
+    from orchestra.services import outbox
+    from orchestra.services.rights import check_may_change
+
+    with ctx.database() as conn:
+        me = ctx.me(conn)
+        if ctx.args.all:
+            check_may_change(me, "everybody", "the mail of others")
+        again = outbox.again(conn, ctx.args.mail, me, everybody=ctx.args.all)
+    if not again:
+        ctx.out.say("nothing was put aside")
+        return
+    ctx.out.say(f"{human.count(len(again), 'mail')} will be sent by the conductor within seconds")
+    ctx.out.note("What came of it: maestro mail list")
+
+
+# test
+
+
+def _test_arguments(parser: Parser) -> None:
+    parser.add_argument("address", nargs="?", metavar="ADDRESS", help="where to (default: yours)")
+
+
+def _test(ctx: Context) -> None:
+    from orchestra import wiring
+
+    post = wiring.mail_post(ctx.settings)
+    address = _address(ctx)
+    told = wiring.send_test_mail(post, address, wiring.user_name(ctx.settings))
+    for line in told:
+        ctx.out.say(line)
+
+
+def _address(ctx: Context) -> str:
+    from orchestra.domain.naming import check_email
+
+    if ctx.args.address:
+        return check_email(ctx.args.address)
+    if ctx.settings.email:
+        return check_email(ctx.settings.email)
+    with ctx.database() as conn:
+        return ctx.me(conn).email
+
+
+VERBS = (
+    Verb(
+        "list",
+        "show mails: sent, waiting, put aside, and why",
+        _list,
+        _list_arguments,
+        description="Show your mails, the newest first: what each is about, whether it was sent and by which way, or "
+        "why it waits or was put aside. A mail is put aside when the mail server refuses it for good.",
+        example="maestro mail list\nmaestro mail list -a --state refused",
+        output=True,
+    ),
+    Verb(
+        "show",
+        "show what a mail says",
+        _show,
+        _show_arguments,
+        example="maestro mail show 3",
+        output=True,
+    ),
+    Verb(
+        "retry",
+        "send again what was put aside or waits",
+        _retry,
+        _retry_arguments,
+        description="Have mails sent now: those that were put aside, or the ones that are named. What was sent is not "
+        "sent again.",
+        example="maestro mail retry\nmaestro mail retry 3 4",
+    ),
+    Verb(
+        "test",
+        "send a mail now, and say what came of it",
+        _test,
+        _test_arguments,
+        description="Send one mail at once by this configuration, and say what happened and what would help. The "
+        "conductor sends by the configuration of its own process, which it reads when it starts.",
+        example="maestro mail test\nmaestro mail test ana@example.org",
+    ),
+)

@@ -1,0 +1,1 @@
+"""Mail: letters in words, as text and HTML, and the ways by which they leave. Knows the domain alone."""

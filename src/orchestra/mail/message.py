@@ -1,0 +1,72 @@
+"""Pages as a message: headers, text and HTML. Pure; the same pages give the same message."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime
+
+from orchestra.domain.errors import MailRefused
+from orchestra.domain.human import one_line
+from orchestra.mail.page import Page, as_html, as_text
+
+_SIGNATURE = "Orchestra writes this. No more mail: maestro user set -n {user} --mail off"
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """From whom to whom: addresses, the reader's name in Orchestra, what tells this message from others."""
+
+    sender: str
+    to: str
+    user: str
+    message_id: str
+    date: datetime
+    copy_to: str | None = None
+
+
+def subject_of(pages: Sequence[Page]) -> str:
+    """Give the subject of a letter, or of a digest."""
+    if len(pages) == 1:
+        return f"[Orchestra] {one_line(pages[0].subject, 150)}"
+    return f"[Orchestra] {len(pages)} messages: {one_line(pages[0].subject, 100)}, ..."
+
+
+def build(pages: Sequence[Page], envelope: Envelope) -> EmailMessage:
+    """Give the message with one letter, or with several as a digest.
+
+    Raises:
+        MailRefused: an address cannot be written to.
+    """
+    message = EmailMessage(policy=SMTP)
+    message["Subject"] = subject_of(pages)
+    message["From"] = _address(envelope.sender, "Orchestra")
+    message["To"] = _address(envelope.to)
+    if envelope.copy_to and envelope.copy_to != envelope.to:
+        message["Cc"] = _address(envelope.copy_to)
+    message["Date"] = format_datetime(envelope.date)
+    message["Message-ID"] = envelope.message_id
+    # So that no absence note answers.
+    message["Auto-Submitted"] = "auto-generated"
+    message["X-Auto-Response-Suppress"] = "All"
+    signature = _SIGNATURE.format(user=envelope.user)
+    text = f"{as_text(pages)}\n-- \n{signature}\n"
+    # A line of SMTP has at most 998 characters; what is plain can be read in the file as it is.
+    plain = text.isascii() and max(map(len, text.splitlines())) < 900
+    message.set_content(text, cte="7bit" if plain else "quoted-printable")
+    message.add_alternative(as_html(pages), subtype="html", cte="quoted-printable")
+    return message
+
+
+def _address(text: str, name: str = "") -> Address:
+    local, at, domain = text.strip().rpartition("@")
+    try:
+        if not (local and at and domain):
+            raise ValueError(text)
+        return Address(name, local, domain)
+    except (ValueError, IndexError):
+        raise MailRefused(f'"{one_line(text)}" is no address that mail can be sent to.') from None

@@ -1,0 +1,234 @@
+"""Sending by SMTP; what goes wrong is said in one sentence, with its remedy."""
+
+from __future__ import annotations
+
+import smtplib
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+from email.utils import getaddresses
+
+from orchestra.domain.errors import MailDelayed, MailRefused, OrchestraError
+from orchestra.domain.human import one_line
+
+PORTS: dict[str, int] = {"starttls": 587, "tls": 465, "none": 25}
+TIMEOUT = 20.0
+"""Seconds that the server gets for each answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Smtp:
+    """A mail server, and who we are there. `tls` is starttls, tls or none."""
+
+    host: str
+    port: int
+    tls: str = "starttls"
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    timeout: float = TIMEOUT
+    needs_real_address = True
+
+    @property
+    def where(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    def send(self, message: EmailMessage) -> str:
+        """Hand the message over to the server."""
+        to = [address for _, address in getaddresses([str(message["To"])])]
+        copies = [address for _, address in getaddresses([str(message["Cc"] or "")]) if address]
+        with self._session() as session:
+            try:
+                refused = session.send_message(message, to_addrs=[*to, *copies])
+            except smtplib.SMTPResponseException as error:
+                raise self._answered(error.smtp_code, _words(error.smtp_error)) from None
+            except smtplib.SMTPRecipientsRefused as error:
+                raise self._no_recipient(error.recipients, to[0]) from None
+            except smtplib.SMTPNotSupportedError:
+                raise MailRefused(
+                    f"{self.where} takes no addresses with letters like those of {one_line(to[0])}."
+                ) from None
+            except (OSError, smtplib.SMTPException) as error:
+                # It may have taken the message before it went away.
+                delayed = self._unreachable(error)
+                delayed.perhaps_sent = True
+                raise delayed from None
+        if to[0] in refused:  # though a copy may have gone out
+            raise self._no_recipient(refused, to[0])
+        return self.where
+
+    def check(self) -> str:
+        with self._session():
+            login = f", login as {self.user}" if self.password else ""
+            return f"{self.where} answers{login}"
+
+    @contextmanager
+    def _session(self) -> Iterator[smtplib.SMTP]:
+        """Give a session that is ready for a message."""
+        if self.password and self.tls == "none" and not _is_here(self.host):
+            raise MailDelayed(
+                f'the password would go to {self.where} unencrypted, since "smtp_tls" is "none".',
+                hint='Set "smtp_tls" to "starttls" or "tls", or leave out "password".',
+            )
+        session = self._connect()
+        try:
+            self._log_in(session)
+            yield session
+        except BaseException:
+            session.close()  # a server that has just not answered is not waited for once more
+            raise
+        _part(session)
+
+    def _connect(self) -> smtplib.SMTP:
+        try:
+            if self.tls == "tls":
+                return smtplib.SMTP_SSL(
+                    self.host, self.port, timeout=self.timeout, context=ssl.create_default_context()
+                )
+            session = smtplib.SMTP(self.host, self.port, timeout=self.timeout)
+        except smtplib.SMTPResponseException as error:
+            raise self._busy(error.smtp_code, _words(error.smtp_error)) from None
+        except (OSError, smtplib.SMTPException, UnicodeError) as error:
+            raise self._unreachable(error) from None
+        if self.tls == "starttls":
+            self._start_tls(session)
+        return session
+
+    def _start_tls(self, session: smtplib.SMTP) -> None:
+        try:
+            session.starttls(context=ssl.create_default_context())
+            return
+        except smtplib.SMTPNotSupportedError:
+            failure = MailDelayed(
+                f"{self.where} offers no encryption by STARTTLS.",
+                hint='Try "smtp_tls": "tls" (port 465); "none" only for a server that you trust the way to.',
+            )
+        except smtplib.SMTPResponseException as error:
+            failure = self._busy(error.smtp_code, _words(error.smtp_error))
+        except (OSError, smtplib.SMTPException) as error:
+            failure = self._unreachable(error)
+        session.close()
+        raise failure
+
+    def _log_in(self, session: smtplib.SMTP) -> None:
+        try:
+            session.ehlo_or_helo_if_needed()
+            if self.password:
+                session.login(self.user or "", self.password)
+        except smtplib.SMTPAuthenticationError as error:
+            raise self._wrong_password(error) from None
+        except smtplib.SMTPResponseException as error:
+            raise self._busy(error.smtp_code, _words(error.smtp_error)) from None
+        except smtplib.SMTPServerDisconnected as error:
+            raise self._unreachable(error) from None
+        except smtplib.SMTPException:
+            raise MailDelayed(
+                f"{self.where} takes no login by password.",
+                hint='Leave out "password" if it needs none, or ask its admin for another port.',
+            ) from None
+        except UnicodeError:  # which holds the password
+            raise MailDelayed(
+                f"the login at {self.where} takes no letters beyond ASCII.",
+                hint='Check "email" or "smtp_user", and "password", in the configuration.',
+            ) from None
+        except OSError as error:
+            raise self._unreachable(error) from None
+
+    # What went wrong, in words
+
+    def _wrong_password(self, error: smtplib.SMTPAuthenticationError) -> MailDelayed:
+        said = self._safe(_words(error.smtp_error))
+        hint = 'Check "email" or "smtp_user", and "password", in the configuration.'
+        if self.host.endswith(("gmail.com", "google.com")):
+            hint += (
+                "\nGoogle wants an app password: https://myaccount.google.com/apppasswords (needs 2-step "
+                "verification)."
+            )
+        return MailDelayed(
+            f"{self.where} refused the login of {self.user}: {error.smtp_code} {said}", hint=hint
+        )
+
+    def _no_recipient(
+        self, recipients: dict[str, tuple[int, bytes]], wanted: str
+    ) -> OrchestraError:
+        code, said = recipients.get(wanted) or next(iter(recipients.values()))
+        return self._answered(code, _words(said), f" for {one_line(wanted)}")
+
+    def _answered(self, code: int, said: str, about: str = "") -> OrchestraError:
+        sentence = f"{self.where} said{about}: {code} {self._safe(said)}"
+        if 500 <= code < 600:
+            return MailRefused(sentence, hint="Check the address: maestro user list")
+        delayed = MailDelayed(sentence, hint="It is tried again by itself.")
+        delayed.about_server = False
+        return delayed
+
+    def _busy(self, code: int, said: str) -> MailDelayed:
+        """It is about the server, not about the mail, even with a 5 in front."""
+        return MailDelayed(
+            f"{self.where} takes no mail now: {code} {self._safe(said)}",
+            hint='Check "smtp_host", "smtp_port" and "smtp_tls" if this lasts.',
+        )
+
+    def _unreachable(self, error: Exception) -> MailDelayed:
+        what, hint = _why_unreachable(error, self.tls)
+        return MailDelayed(f"{self.where} cannot be used: {self._safe(what)}", hint=hint)
+
+    def _safe(self, text: str) -> str:
+        """What comes from elsewhere never shows the password."""
+        if self.password:
+            text = text.replace(self.password, "***")
+        return one_line(text, 300)
+
+
+_CHECK_PLACE = 'Check "smtp_host" and "smtp_port" in the configuration.'
+
+
+def _why_unreachable(error: Exception, tls: str) -> tuple[str, str]:
+    if isinstance(error, smtplib.SMTPServerDisconnected) and isinstance(error.__context__, OSError):
+        error = error.__context__  # smtplib hides what happened to the connection
+    match error:
+        case ssl.SSLCertVerificationError():
+            return (
+                f"its certificate is not trusted ({error.verify_message}).",
+                "If it is your lab's own, name its authority: SSL_CERT_FILE=/path/to/ca.pem in the environment.",
+            )
+        case ssl.SSLError():
+            other = "starttls" if tls == "tls" else "tls"
+            return (
+                f"no agreement about encryption ({error.reason or 'TLS'}).",
+                f'Try "smtp_tls": "{other}" with the port that belongs to it (587 for starttls, 465 for tls).',
+            )
+        case socket.gaierror() | UnicodeError():
+            return "no such host.", _CHECK_PLACE
+        case TimeoutError():
+            return "it does not answer.", f"{_CHECK_PLACE} A firewall may be in the way."
+        case ConnectionRefusedError():
+            return "nothing listens there.", _CHECK_PLACE
+        case smtplib.SMTPServerDisconnected():
+            other = "starttls" if tls == "tls" else "tls"
+            return (
+                "it hung up in the middle of the conversation.",
+                f'If this lasts: is "smtp_tls": "{other}" what this port wants?',
+            )
+        case OSError() if error.strerror:
+            return f"{error.strerror[:1].lower()}{error.strerror[1:]}.", _CHECK_PLACE
+        case _:
+            return f"{error}", _CHECK_PLACE
+
+
+def _words(said: bytes | str) -> str:
+    text = said.decode(errors="replace") if isinstance(said, bytes) else said
+    return " ".join(text.split())
+
+
+def _is_here(host: str) -> bool:
+    return host in ("localhost", "127.0.0.1", "::1")
+
+
+def _part(session: smtplib.SMTP) -> None:
+    try:
+        session.quit()
+    except (OSError, smtplib.SMTPException):
+        session.close()

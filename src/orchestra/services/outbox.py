@@ -1,0 +1,196 @@
+"""The outbox, for who sends from it and for who looks into it; each function one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+import psycopg
+
+from orchestra.domain import letters
+from orchestra.domain.errors import NotFound, Refused
+from orchestra.domain.letters import KINDS, Letter, TroubleLetter
+from orchestra.domain.models import User
+from orchestra.services.rights import check_may_change
+from orchestra.store import outbox as store
+from orchestra.store import users as user_store
+from orchestra.store.database import in_transaction
+from orchestra.store.outbox import Mail, Summary
+
+PAUSE = 60.0
+"""Seconds between two mails to the same person: what happens meanwhile goes out as one."""
+AT_MOST = 50
+"""Letters in one mail."""
+SENDING_LEASE = 600.0
+"""Seconds after which a mail is sent again whose sender has not come back. Longer than any server takes."""
+GIVE_UP_AFTER = 4 * 86400.0
+"""Seconds for which a mail is tried."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 30.0, 3600.0
+_SENT_DAYS, _REFUSED_DAYS = 30, 90
+
+T = TypeVar("T")
+Guard = Callable[[], None]
+"""Called at the beginning of a transaction; raises where whoever sends may do so no longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """Letters that go out as one message. `date` is that of the first, `posted` which of them the channels know."""
+
+    ids: tuple[int, ...]
+    message_id: str
+    to: User
+    letters: tuple[Letter, ...]
+    date: datetime
+    tries: int
+    posted: tuple[bool, ...]
+
+
+def is_due(conn: psycopg.Connection, *, hurry: bool = False) -> bool:
+    """Whether anything is to be sent now; in a hurry no one waits for more to go with it."""
+    return store.is_due(conn, KINDS, pause=0 if hurry else PAUSE)
+
+
+def take(conn: psycopg.Connection, guard: Guard, *, hurry: bool = False) -> Parcel | None:
+    """Take what is to be sent next, so that nobody else sends it; None where there is nothing."""
+
+    def work() -> Parcel | None:
+        guard()
+        pause = 0 if hurry else PAUSE
+        taken = store.take(conn, KINDS, pause=pause, lease=SENDING_LEASE, limit=AT_MOST)
+        if taken is None:
+            return None
+        person, rows = taken
+        to = user_store.by_id(conn, person)
+        assert to is not None  # their mails go with a person
+        return _pack(conn, to, rows)
+
+    return in_transaction(conn, work)
+
+
+def _pack(conn: psycopg.Connection, to: User, rows: Sequence[store.Due]) -> Parcel:
+    """Give rows as a parcel; one that cannot be read is put aside, so that it keeps nothing else from going out."""
+    read: list[tuple[store.Due, Letter]] = []
+    for row in rows:
+        try:
+            read.append((row, letters.from_payload(row.kind, row.payload)))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            store.note_refused(conn, [row.id], f"it cannot be read ({error!r})")
+    return Parcel(
+        ids=tuple(row.id for row, _ in read),
+        message_id=rows[0].batch,
+        to=to,
+        letters=tuple(letter for _, letter in read),
+        date=rows[0].created_at,
+        tries=max(row.tries for row in rows),
+        posted=tuple(row.posted for row, _ in read),
+    )
+
+
+def note_sent(conn: psycopg.Connection, parcel: Parcel, how: str) -> None:
+    """Write down that a parcel was sent. Needs no duty: it is so, whoever conducts now."""
+    in_transaction(conn, lambda: store.note_sent(conn, parcel.ids, how))
+
+
+def note_posted(conn: psycopg.Connection, parcel: Parcel) -> None:
+    """Write down that the channels were told of it."""
+    in_transaction(conn, lambda: store.note_posted(conn, parcel.ids))
+
+
+def note_delayed(
+    conn: psycopg.Connection, parcel: Parcel, error: str, *, age: float, perhaps_sent: bool
+) -> None:
+    """Have it tried again later, each time later than the last; after days it is put aside.
+
+    Args:
+        age: seconds since the first of its letters was written.
+        perhaps_sent: it goes out again as it is, under the same Message-ID.
+    """
+    if age > GIVE_UP_AFTER:
+        note_refused(conn, parcel, f"given up after {GIVE_UP_AFTER / 86400:.0f} days: {error}")
+        return
+    seconds = min(_FIRST_PAUSE * 2 ** min(parcel.tries - 1, 10), _LONGEST_PAUSE)
+
+    def work() -> None:
+        store.note_delayed(conn, parcel.ids, error, seconds=seconds, keep=perhaps_sent)
+
+    in_transaction(conn, work)
+
+
+def note_refused(
+    conn: psycopg.Connection, parcel: Parcel, error: str, *, subject: str = "", tell: bool = True
+) -> None:
+    """Put a parcel aside; the other admins are told, unless it is about that itself."""
+
+    def work() -> None:
+        store.note_refused(conn, parcel.ids, error)
+        if tell and not all(isinstance(letter, TroubleLetter) for letter in parcel.letters):
+            trouble = TroubleLetter(parcel.ids[0], parcel.to.email, subject, error)
+            payload = letters.to_payload(trouble)
+            store.add_for_admins(conn, TroubleLetter.KIND, payload, but=parcel.to.id)
+
+    in_transaction(conn, work)
+
+
+def hurry(conn: psycopg.Connection) -> None:
+    """Have everything that waits for its next try sent now: the server works again."""
+    in_transaction(conn, lambda: store.hurry(conn))
+
+
+def tidy(conn: psycopg.Connection) -> None:
+    """Forget what was sent more than a month ago, and what was put aside three months ago."""
+    store.forget(conn, sent_days=_SENT_DAYS, refused_days=_REFUSED_DAYS)
+
+
+# For people
+
+
+def listed(
+    conn: psycopg.Connection, user: User, *, everybody: bool, state: str | None, limit: int
+) -> list[Mail]:
+    """Give a person's mails, or everybody's, the newest first; those in one state where it is named."""
+    return store.listed(conn, person=None if everybody else user.id, state=state, limit=limit)
+
+
+def show(conn: psycopg.Connection, number: int, user: User) -> Mail:
+    """Give one mail.
+
+    Raises:
+        NotFound: there is none of that number.
+        Refused: it is somebody else's, and the user is no admin.
+    """
+    found = store.by_id(conn, number)
+    if found is None:
+        raise NotFound(f"there is no mail {number}.", hint="maestro mail list shows yours.")
+    check_may_change(user, found.person, f"mail {number}")
+    return found
+
+
+def again(
+    conn: psycopg.Connection, numbers: Sequence[int], user: User, *, everybody: bool = False
+) -> list[int]:
+    """Have mails sent now: these, or all of the user's (everybody's) that were put aside; gives which.
+
+    Raises:
+        NotFound, Refused: one of them is not there, is somebody else's, or was sent.
+    """
+
+    def work() -> list[int]:
+        for number in numbers:
+            if (mail := show(conn, number, user)).sent_at:
+                raise Refused(f"mail {number} was sent {mail.sent_at:%d %b at %H:%M} UTC.")
+        return store.again(conn, numbers or None, None if numbers or everybody else user.id)
+
+    return in_transaction(conn, work)
+
+
+def summary(conn: psycopg.Connection) -> Summary:
+    """Give how many mails wait and were put aside, and why the first of them waits."""
+    return store.summary(conn)
+
+
+def of_task(conn: psycopg.Connection, task: int) -> list[Mail]:
+    """Give the newest mails about a task, oldest first."""
+    return store.of_task(conn, task, limit=5)

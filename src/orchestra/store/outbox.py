@@ -1,0 +1,212 @@
+"""The outbox in the database. Every function runs inside its caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from orchestra.store.database import fetch
+from orchestra.store.sql import load
+
+SQL = load("outbox")
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A row that is to be sent now. `tries` counts this one."""
+
+    id: int
+    message_id: str
+    batch: str
+    kind: str
+    task_id: int | None
+    payload: Mapping[str, Any]
+    created_at: datetime
+    tries: int
+    posted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A row as people see it; `last_error` is why it waits or was put aside."""
+
+    id: int
+    kind: str
+    person: str
+    email: str
+    task_id: int | None
+    payload: Mapping[str, Any]
+    created_at: datetime
+    next_try: datetime
+    tries: int
+    sent_at: datetime | None
+    sent_how: str | None
+    refused_at: datetime | None
+    last_error: str | None
+    message_id: str
+
+    @property
+    def state(self) -> str:
+        if self.sent_at:
+            return "sent"
+        return "refused" if self.refused_at else "waiting"
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """How many mails wait and were put aside; since when the oldest waits, and why if that is known."""
+
+    waiting: int
+    refused: int
+    oldest: datetime | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SilentPilot:
+    """A pilot that was not heard of for `silent_for` seconds; its jobs may be given away after `lease_until`."""
+
+    node_id: int
+    node: str
+    silent_for: float
+    lease_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class AtStake:
+    owner_id: int
+    task: int
+    name: str
+    jobs: int
+
+
+def add_for_owner(
+    conn: psycopg.Connection, task: int, kind: str, payload: Mapping[str, Any]
+) -> None:
+    """Write to the owner of a task, unless they want no mail."""
+    conn.execute(SQL.add_for_owner, {"task": task, "kind": kind, "payload": Jsonb(payload)})
+
+
+def add_for_person(
+    conn: psycopg.Connection, person: int, kind: str, payload: Mapping[str, Any]
+) -> None:
+    conn.execute(SQL.add_for_person, {"person": person, "kind": kind, "payload": Jsonb(payload)})
+
+
+def add_for_admins(
+    conn: psycopg.Connection, kind: str, payload: Mapping[str, Any], *, but: int | None = None
+) -> None:
+    """Write to every admin; to all but one, where that one is the trouble."""
+    conn.execute(SQL.add_for_admins, {"but": but, "kind": kind, "payload": Jsonb(payload)})
+
+
+def killer(conn: psycopg.Connection, task: int) -> tuple[str, str | None] | None:
+    """Give who killed a task the last time, and why."""
+    rows = fetch(conn, SQL.killer, {"task": task})
+    return (rows[0]["who"], rows[0]["why"]) if rows else None
+
+
+def is_due(conn: psycopg.Connection, kinds: Sequence[str], *, pause: float) -> bool:
+    return bool(fetch(conn, SQL.due, {"kinds": list(kinds), "pause": pause})[0]["exists"])
+
+
+def take(
+    conn: psycopg.Connection, kinds: Sequence[str], *, pause: float, lease: float, limit: int
+) -> tuple[int, list[Due]] | None:
+    """Take the mails that go out together next, for `lease` seconds: whom they are for, the oldest first."""
+    rows = fetch(conn, SQL.next_due, {"kinds": list(kinds), "pause": pause})
+    if not rows:
+        return None
+    first = rows[0]
+    params = {
+        "first": first["id"],
+        "person": first["person_id"],
+        "batch": first["batch"],
+        "kinds": list(kinds),
+        "lease": lease,
+        "limit": limit,
+    }
+    taken = [Due(**row) for row in fetch(conn, SQL.take, params)]
+    return first["person_id"], sorted(taken, key=lambda due: due.id)
+
+
+def note_sent(conn: psycopg.Connection, ids: Sequence[int], how: str) -> None:
+    conn.execute(SQL.note_sent, {"ids": list(ids), "how": how})
+
+
+def note_posted(conn: psycopg.Connection, ids: Sequence[int]) -> None:
+    conn.execute(SQL.note_posted, {"ids": list(ids)})
+
+
+def note_delayed(
+    conn: psycopg.Connection, ids: Sequence[int], error: str, *, seconds: float, keep: bool
+) -> None:
+    """Try again after so many seconds; `keep` has the same mails go out together, under the same Message-ID."""
+    params = {"ids": list(ids), "error": error, "seconds": seconds, "keep": keep}
+    conn.execute(SQL.note_delayed, params)
+
+
+def hurry(conn: psycopg.Connection) -> None:
+    """Let everything that waits for its next try be tried now."""
+    conn.execute(SQL.hurry)
+
+
+def note_refused(conn: psycopg.Connection, ids: Sequence[int], error: str) -> None:
+    conn.execute(SQL.note_refused, {"ids": list(ids), "error": error})
+
+
+def put_all_aside(conn: psycopg.Connection, error: str) -> int:
+    """Let nothing that waits go out by itself; gives how many that were."""
+    return conn.execute(SQL.put_all_aside, {"error": error}).rowcount
+
+
+def again(conn: psycopg.Connection, ids: Sequence[int] | None, person: int | None) -> list[int]:
+    """Have mails sent now: these, or all that were put aside; one person's alone where given. Gives which."""
+    params = {"ids": None if ids is None else list(ids), "person": person}
+    return [row["id"] for row in fetch(conn, SQL.again, params)]
+
+
+def by_id(conn: psycopg.Connection, number: int) -> Mail | None:
+    rows = fetch(conn, SQL.select_mails + "\n" + SQL.with_id, {"id": number})
+    return Mail(**rows[0]) if rows else None
+
+
+def listed(
+    conn: psycopg.Connection, *, person: int | None, state: str | None, limit: int
+) -> list[Mail]:
+    """Give mails, the newest first."""
+    params = {"person": person, "state": state, "limit": limit}
+    return [Mail(**row) for row in fetch(conn, SQL.select_mails + "\n" + SQL.listed, params)]
+
+
+def of_task(conn: psycopg.Connection, task: int, *, limit: int) -> list[Mail]:
+    """Give the newest mails about a task, oldest first."""
+    rows = fetch(conn, SQL.select_mails + "\n" + SQL.of_task, {"task": task, "limit": limit})
+    return [Mail(**row) for row in reversed(rows)]
+
+
+def summary(conn: psycopg.Connection) -> Summary:
+    return Summary(**fetch(conn, SQL.summary)[0])
+
+
+def forget(conn: psycopg.Connection, *, sent_days: int, refused_days: int) -> None:
+    """Remove what is older than that."""
+    conn.execute(SQL.forget, {"sent_days": sent_days, "refused_days": refused_days})
+
+
+def silent_pilots(conn: psycopg.Connection, after: float) -> list[SilentPilot]:
+    return [SilentPilot(**row) for row in fetch(conn, SQL.silent_pilots, {"after": after})]
+
+
+def note_silence_told(conn: psycopg.Connection, node: int, after: float) -> bool:
+    return conn.execute(SQL.note_silence_told, {"node": node, "after": after}).rowcount == 1
+
+
+def at_stake(conn: psycopg.Connection, node: int) -> list[AtStake]:
+    """Give the jobs that a node holds, by owner and task."""
+    return [AtStake(**row) for row in fetch(conn, SQL.at_stake, {"node": node})]

@@ -1,0 +1,619 @@
+"""Mail from a change to a server: in the change's transaction, at least once, one at a time, many as one."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from orchestra.conductor import notify, silence
+from orchestra.conductor.notify import Post, Postman
+from orchestra.conductor.run import Conductor
+from orchestra.domain.errors import Refused, Superseded
+from orchestra.domain.letters import TaskLetter, from_payload
+from orchestra.domain.models import Outcome
+from orchestra.domain.states import Cause, TaskState
+from orchestra.domain.transitions import TaskInput
+from orchestra.mail.channels import Channels
+from orchestra.mail.smtp import Smtp
+from orchestra.services import lifecycle, nodes, outbox, settling, users, work
+from orchestra.store import leader
+from orchestra.store import outbox as store
+from orchestra.store.database import connect, in_transaction
+from support import backup
+from support.mailserver import MailServer, running
+from support.waiting import wait_until
+from support.world import Pilot, World
+
+
+@pytest.fixture
+def world(conn: psycopg.Connection) -> World:
+    return World(conn)
+
+
+@pytest.fixture
+def server() -> Iterator[MailServer]:
+    with running(MailServer()) as one:
+        yield one
+
+
+def mails(world: World) -> list[store.Mail]:
+    """All mails, oldest first."""
+    return list(reversed(store.listed(world.conn, person=None, state=None, limit=1000)))
+
+
+def letters(world: World) -> list[Any]:
+    return [from_payload(mail.kind, mail.payload) for mail in mails(world)]
+
+
+def end(world: World, name: str = "user.ana.task", jobs: int = 2, failing: int = 0) -> int:
+    """Run a task to its end."""
+    task = world.task(jobs=jobs, name=name, test_jobs=0)
+    world.conduct(rounds=2)
+    pilot = world.pilot()
+    grants = pilot.claim(cpu=jobs)
+    pilot.end(*grants[failing:])
+    pilot.end(*grants[:failing], status=3)
+    world.conduct()
+    return task
+
+
+class Office:
+    """A postman at work for a server, driven by the test."""
+
+    def __init__(self, world: World, url: str, server: MailServer, **post: Any) -> None:
+        self.world = world
+        self.way = Smtp("localhost", server.port, "none", timeout=5)
+        self.post = Post(self.way, "lab@example.org", **post)
+        self.postman = Postman(self.post, lambda: connect(url, name="postman"))
+        term = leader.acquire(world.conn, "test", "test", 600, preferred=True)
+        assert term
+        self.term = term
+
+    def tick(self) -> None:
+        """Let it look, and wait until it has sent what it found."""
+        self.postman._look_at = self.postman._quiet_until = 0
+        self.postman.tick(self.world.conn, self.term.check)
+        wait_until(lambda: not self.postman.at_work, 20)
+
+    def all_may_go(self) -> None:
+        """Let the pause after a mail, and that before a next try, be over."""
+        self.world.conn.execute("update outbox set sent_at = sent_at - interval '1 h'")
+        self.world.conn.execute("update outbox set next_try = now()")
+
+
+@pytest.fixture
+def office(world: World, database_url: str, server: MailServer) -> Office:
+    return Office(world, database_url, server)
+
+
+# What is written, and when
+
+
+def test_each_end_is_told_to_the_owner_once_with_what_failed(world: World) -> None:
+    task = world.task(jobs=6, test_jobs=2)
+    world.conduct()
+    pilot = world.pilot()
+    pilot.end(*pilot.claim(cpu=9))
+    world.conduct(rounds=2)
+    *good, bad = pilot.claim(cpu=9)
+    pilot.end(*good)
+    tail = b"one\nTraceback:\n  line 3\nValueError: \x00 must be positive\n\n"
+    failed = Outcome(bad.key, Cause.EXIT, exit_status=3, seconds=1.0, log_tail=tail)
+    work.report(world.conn, pilot.keeper, [failed])
+    assert mails(world) == []
+    world.conduct(rounds=3)
+    (mail,) = mails(world)
+    assert (mail.person, mail.task_id, mail.state) == ("ana", task, "waiting")
+    (letter,) = letters(world)
+    assert isinstance(letter, TaskLetter)
+    assert (letter.outcome, dict(letter.counts), letter.kinds) == (
+        "FINALIZED",
+        {"done": 5, "failed": 1},
+        1,
+    )
+    assert letter.failures[0].job == f"{task}/5"
+    assert letter.failures[0].tail[-2:] == ("  line 3", "ValueError: \\x00 must be positive")
+    assert letter.seconds is not None
+    lifecycle.apply(world.conn, task, TaskInput.RETRY, by="ana")
+    world.conduct()
+    pilot.end(*pilot.claim())
+    world.conduct()
+    assert [each.outcome for each in letters(world)] == ["FINALIZED", "DONE"]
+
+
+def test_a_task_that_breaks_or_is_killed_says_what_becomes_of_all_its_jobs(world: World) -> None:
+    broken = world.task(jobs=36)
+    world.conduct()
+    pilot = world.pilot()
+    pilot.end(*pilot.claim(cpu=10), status=1)
+    world.conduct(rounds=2)
+    assert world.state(broken) is TaskState.BROKEN
+    killed = world.task(jobs=3, name="user.ana.two")
+    lifecycle.apply(world.conn, killed, TaskInput.KILL, by="bob", why="wrong data")
+    world.conduct()
+    one, two = letters(world)
+    assert (one.outcome, one.counts, one.why) == (
+        "BROKEN", {"broken": 36}, "10 of 10 test jobs failed",
+    )  # fmt: skip
+    assert one.failures[0].jobs == 10
+    assert (two.outcome, two.counts, two.by, two.why) == (
+        "KILLED", {"killed": 3}, "bob", "wrong data",
+    )  # fmt: skip
+
+
+def test_what_orchestra_holds_is_told_and_what_people_hold_is_not(world: World) -> None:
+    task = world.task(jobs=10, test_jobs=0, max_fails=2)
+    world.conduct(rounds=2)
+    pilot = world.pilot()
+    lifecycle.apply(world.conn, task, TaskInput.HOLD, by="ana", why="lunch")
+    lifecycle.apply(world.conn, task, TaskInput.RELEASE, by="ana")
+    assert mails(world) == []
+    world.conduct()
+    pilot.end(*pilot.claim(cpu=2), status=1)
+    world.conduct(rounds=3)
+    lifecycle.apply(world.conn, task, TaskInput.RELEASE, by="ana")
+    world.conduct()
+    changed = [
+        Outcome(grant.key, Cause.INPUT, reason="/data/x.json has changed")
+        for grant in pilot.claim(cpu=2)
+    ]
+    for outcome in changed:
+        work.report(world.conn, pilot.keeper, [outcome])
+    held = [(each.outcome, each.why) for each in letters(world)]
+    assert held == [
+        ("HELD", "2 of 10 jobs failed, as many as --max-fails allows"),
+        ("HELD", "/data/x.json has changed"),
+    ]
+
+
+def test_a_change_that_is_rolled_back_writes_nothing(world: World) -> None:
+    task = world.task(jobs=3)
+    lifecycle.apply(world.conn, task, TaskInput.KILL, by="ana")
+    with world.conn.transaction(force_rollback=True):
+        lifecycle.apply(world.conn, task, TaskInput.ALL_DEAD, by="ana")
+        assert len(mails(world)) == 1
+    assert (world.state(task), mails(world)) == (TaskState.KILL, [])
+
+
+def test_who_wants_none_gets_none(world: World) -> None:
+    world.person()
+    ana = users.get(world.conn, "ana")
+    users.change(world.conn, "ana", ana, mail=False)
+    end(world)
+    assert mails(world) == []
+    bob = users.create(world.conn, "bob", "bob@example.org")
+    with pytest.raises(Refused, match="belongs to user"):
+        users.change(world.conn, "ana", bob, mail=True)
+
+
+# Nodes
+
+
+@pytest.fixture
+def busy(world: World) -> Pilot:
+    """A pilot that runs two jobs of ana's and one of bob's; root is the admin."""
+    users.create(world.conn, "root", "root@example.org")
+    for owner, jobs in (("ana", 2), ("bob", 1)):
+        world.task(jobs=jobs, name=f"user.{owner}.t", owner=owner, test_jobs=0)
+    world.conduct(rounds=2)
+    pilot = world.pilot(serve_all=True)
+    pilot.start(*pilot.claim(cpu=9))
+    return pilot
+
+
+def fall_silent(world: World, minutes: float, *, held: float = 60) -> None:
+    world.conn.execute(
+        "update pilot set seen_at = now() - make_interval(secs => 60 * %s)", [minutes]
+    )
+    world.conn.execute(
+        "update leader set held_since = now() - make_interval(secs => 60 * %s)", [held]
+    )
+
+
+def notice(world: World) -> list[tuple[str, str]]:
+    """Let the conductor look for silent nodes; gives all mails so far: (to, kind)."""
+    silence.notice(world.conn, lambda step: in_transaction(world.conn, step))
+    return [(mail.person, mail.kind) for mail in mails(world)]
+
+
+def test_a_silent_node_is_told_once_until_it_was_back(world: World, busy: Pilot) -> None:
+    fall_silent(world, 9.9)
+    assert notice(world) == []
+    fall_silent(world, 11, held=5)  # nobody conducted, so the database may have been away
+    assert notice(world) == []
+    fall_silent(world, 11)
+    everybody = [("ana", "offline"), ("bob", "offline"), ("root", "pilot")]
+    assert notice(world) == everybody
+    assert [letters(world)[0].jobs, letters(world)[2].jobs] == [2, 3]
+    fall_silent(world, 500)
+    assert notice(world) == everybody
+    # It comes back for a moment.
+    world.conn.execute("update pilot set silence_told_at = now() - interval '1 h'")
+    work.renew(world.conn, busy.node, busy.agent, [busy.keeper])
+    assert notice(world) == everybody
+    fall_silent(world, 11)
+    assert len(notice(world)) == 6
+
+
+def test_a_node_that_said_goodbye_or_is_given_up_is_not_missed(world: World, busy: Pilot) -> None:
+    fall_silent(world, 11)
+    work.detach(world.conn, busy.node, busy.agent, [])
+    assert notice(world) == []
+    world.conn.execute("update pilot set gone_at = null")
+    nodes.lose(world.conn, "gauss", by="root", force=True)
+    assert notice(world) == []
+
+
+def test_admins_are_told_of_a_pilot_that_died_with_jobs(world: World, busy: Pilot) -> None:
+    other = world.pilot("idle")
+    work.bury(world.conn, other.agent, other.keeper, "its keeper has died")
+    assert mails(world) == []
+    work.bury(world.conn, busy.agent, busy.keeper, "its keeper has died")
+    (mail,) = mails(world)
+    (letter,) = letters(world)
+    assert (mail.person, letter.node, letter.jobs) == ("root", "gauss", 3)
+
+
+# Sending
+
+
+def test_a_mail_is_sent_once_and_says_what_happened(
+    world: World, office: Office, server: MailServer
+) -> None:
+    task = end(world, jobs=3, failing=1)
+    office.tick()
+    (message,) = server.messages
+    assert message["Subject"] == "[Orchestra] user.ana.task finalized: 2 done, 1 failed"
+    assert message["To"] == "ana@example.org"
+    text = message.get_body(("plain",))
+    assert text
+    assert f"maestro task retry {task}" in text.get_content()
+    (mail,) = mails(world)
+    assert (mail.state, mail.sent_how) == ("sent", f"localhost:{server.port}")
+    assert message["Message-ID"] == mail.message_id
+    office.all_may_go()
+    office.tick()
+    assert len(server.messages) == 1
+
+
+def test_many_endings_at_once_are_one_mail(
+    world: World, office: Office, server: MailServer
+) -> None:
+    for number in range(5):
+        end(world, f"user.ana.t{number}")
+    bob = world.task(jobs=1, name="user.bob.t", owner="bob")
+    lifecycle.apply(world.conn, bob, TaskInput.KILL, by="bob")
+    world.conduct()
+    office.tick()
+    assert len(server.messages) == 2
+    digest = server.messages[0]
+    assert digest["Subject"].startswith("[Orchestra] 5 messages: user.ana.t0 done")
+    text = digest.get_body(("plain",))
+    assert text
+    assert all(f"user.ana.t{number} done: all 2 jobs" in text.get_content() for number in range(5))
+    # What follows within the minute waits for it to be over.
+    end(world, "user.ana.t5")
+    end(world, "user.ana.t6")
+    office.tick()
+    assert len(server.messages) == 2
+    office.all_may_go()
+    office.tick()
+    assert server.subjects[2].startswith("[Orchestra] 2 messages: user.ana.t5 done")
+
+
+def test_a_server_that_is_down_delays_and_then_all_goes_out_as_one(
+    world: World, database_url: str
+) -> None:
+    server = MailServer()
+    with running(server):
+        pass
+    office = Office(world, database_url, server)
+    end(world, "user.ana.one")
+    office.tick()
+    (mail,) = mails(world)
+    assert mail.state == "waiting"
+    assert "nothing listens there" in (mail.last_error or "")
+    assert mail.next_try > mail.created_at
+    found = outbox.summary(world.conn)
+    assert (found.waiting, found.refused) == (1, 0)
+    assert found.error == mail.last_error
+    end(world, "user.ana.two")
+    office.all_may_go()
+    office.tick()
+    assert [mail.tries for mail in mails(world)] == [2, 1]
+    with running(server):
+        office.all_may_go()
+        office.tick()
+    assert server.subjects == [
+        "[Orchestra] 2 messages: user.ana.one done: all 2 jobs, ...",
+    ]
+    assert [mail.state for mail in mails(world)] == ["sent", "sent"]
+
+
+def test_the_pauses_between_tries_grow_and_end(world: World, office: Office) -> None:
+    task = end(world)
+    pauses = []
+    for _ in range(12):
+        world.conn.execute("update outbox set next_try = now()")
+        parcel = outbox.take(world.conn, lambda: None)
+        assert parcel
+        outbox.note_delayed(world.conn, parcel, "down", age=10, perhaps_sent=False)
+        row = world.conn.execute(
+            "select extract(epoch from next_try - now())::float8 from outbox where task_id = %s",
+            [task],
+        ).fetchone()
+        assert row
+        pauses.append(round(row[0], -1))
+    assert pauses[:4] == [30, 60, 120, 240]
+    assert pauses[-1] == 3600
+    world.conn.execute("update outbox set next_try = now()")
+    parcel = outbox.take(world.conn, lambda: None)
+    assert parcel
+    outbox.note_delayed(world.conn, parcel, "down", age=5 * 86400, perhaps_sent=False)
+    (mail,) = mails(world)
+    assert (mail.state, mail.last_error) == ("refused", "given up after 4 days: down")
+
+
+def test_one_that_is_put_off_does_not_hold_up_the_others(
+    world: World, office: Office, server: MailServer
+) -> None:
+    server.rcpt_answers["ana@example.org"] = "451 greylisted"
+    end(world, "user.ana.one")
+    bob = world.task(jobs=1, name="user.bob.t", owner="bob")
+    lifecycle.apply(world.conn, bob, TaskInput.KILL, by="bob")
+    world.conduct()
+    office.tick()
+    assert [message["To"] for message in server.messages] == ["bob@example.org"]
+    server.rcpt_answers.clear()
+    office.all_may_go()
+    office.tick()
+    assert [mail.state for mail in mails(world)] == ["sent", "sent"]
+
+
+def test_what_is_refused_is_put_aside_told_to_admins_and_can_be_sent_again(
+    world: World, office: Office, server: MailServer
+) -> None:
+    admin = users.create(world.conn, "root", "root@example.org")
+    server.rcpt_answers["ana@example.org"] = "550 no such user"
+    end(world)
+    office.tick()
+    first, trouble = mails(world)
+    assert first.state == "refused"
+    assert "550 no such user" in (first.last_error or "")
+    assert (trouble.person, trouble.kind, trouble.state) == ("root", "trouble", "sent")
+    (message,) = server.messages
+    assert message["Subject"] == "[Orchestra] mail to ana@example.org could not be sent"
+    # A mail about that is not followed by another one.
+    server.rcpt_answers["root@example.org"] = "550 nor this one"
+    world.conn.execute("update outbox set sent_at = null where id = %s", [trouble.id])
+    office.all_may_go()
+    office.tick()
+    assert len(mails(world)) == 2
+    server.rcpt_answers.clear()
+    ana = users.get(world.conn, "ana")
+    with pytest.raises(Refused, match="belongs to user"):
+        outbox.again(world.conn, [trouble.id], ana)
+    assert outbox.again(world.conn, [], ana) == [first.id]
+    office.tick()
+    assert [mail.state for mail in mails(world)] == ["sent", "refused"]
+    with pytest.raises(Refused, match="was sent"):
+        outbox.again(world.conn, [first.id], admin)
+
+
+def test_an_address_that_was_made_up_gets_nothing_and_says_so(
+    world: World, office: Office, server: MailServer
+) -> None:
+    users.create(world.conn, "root", "root@example.org")
+    world.person()
+    world.conn.execute("update person set email = 'ana@gauss' where name = 'ana'")
+    end(world)
+    office.tick()
+    (mail,) = mails(world)
+    assert (mail.state, server.messages) == ("refused", [])
+    assert "user ana has no e-mail address" in (mail.last_error or "")
+
+
+def test_a_slow_server_keeps_the_conductor_from_nothing(
+    world: World, database_url: str, server: MailServer
+) -> None:
+    server.slow = threading.Event()
+    way = Smtp("localhost", server.port, "none", timeout=30)
+    stop = threading.Event()
+    with connect(database_url) as mine:
+        postman = Postman(Post(way, "lab@example.org"), lambda: connect(database_url))
+        conductor = Conductor(stop, name="test", postman=postman)
+        conductor._begin(mine)
+        end(world)
+        conductor._tick()
+        assert server.arrived.wait(10)
+        task = world.task(jobs=3, name="user.ana.next")
+        conductor._tick()
+        assert world.state(task) is TaskState.TESTING
+        assert postman.at_work
+        assert mails(world)[0].state == "waiting"
+        server.slow.set()
+        wait_until(lambda: mails(world)[0].state == "sent", 20)
+    assert len(server.messages) == 1
+
+
+def test_what_was_perhaps_sent_goes_out_again_as_it_was(
+    world: World, office: Office, server: MailServer
+) -> None:
+    server.slow = threading.Event()
+    office.way = Smtp("localhost", server.port, "none", timeout=0.5)
+    office.postman._post = Post(office.way, "lab@example.org")
+    end(world, "user.ana.one")
+    office.tick()
+    assert mails(world)[0].state == "waiting"
+    server.slow.set()
+    end(world, "user.ana.two")
+    office.all_may_go()
+    office.tick()
+    once, again, *rest = server.messages
+    assert once["Message-ID"] == again["Message-ID"] == mails(world)[0].message_id
+    assert once["Subject"] == again["Subject"] == "[Orchestra] user.ana.one done: all 2 jobs"
+    office.all_may_go()
+    office.tick()
+    assert rest + server.messages[2:], "the other one follows"
+    assert [mail.state for mail in mails(world)] == ["sent", "sent"]
+
+
+def test_two_conductors_do_not_send_the_same(world: World, database_url: str) -> None:
+    end(world)
+    with connect(database_url) as other:
+        first = outbox.take(world.conn, lambda: None)
+        assert first
+        assert outbox.take(other, lambda: None) is None
+        assert not outbox.is_due(other, hurry=True)
+        # The first one never comes back.
+        world.conn.execute("update outbox set next_try = now()")
+        second = outbox.take(other, lambda: None)
+    assert second
+    assert second.message_id == first.message_id
+
+
+def test_who_has_lost_the_term_sends_nothing(
+    world: World, office: Office, server: MailServer
+) -> None:
+    end(world)
+    world.conn.execute("update leader set term = term + 1")
+    office.tick()
+    assert server.messages == []
+    with pytest.raises(Superseded):
+        outbox.take(world.conn, lambda: office.term.check(world.conn))
+    assert mails(world)[0].tries == 0
+
+
+def test_a_restored_database_sends_nothing_that_is_old(
+    world: World, office: Office, server: MailServer
+) -> None:
+    end(world)
+    backup.take(world.conn)
+    office.tick()
+    assert len(server.messages) == 1
+    backup.put_back(world.conn)
+    settling.begin(world.conn, settling.OLDER, who="test")
+    office.all_may_go()
+    office.term = leader.acquire(world.conn, "test", "test", 600, preferred=True) or office.term
+    world.conn.execute("update leader set expires = now() - interval '1 s', preferred = false")
+    renewed = leader.acquire(world.conn, "test", "test", 600, preferred=True)
+    assert renewed
+    office.term = renewed
+    office.tick()
+    assert len(server.messages) == 1
+    (mail,) = mails(world)
+    assert mail.state == "refused"
+    assert "put aside when the database was replaced" in (mail.last_error or "")
+
+
+def test_a_letter_of_another_version_waits_and_a_broken_one_is_put_aside(
+    world: World, office: Office, server: MailServer
+) -> None:
+    person = world.person()
+    for kind in ("newfangled", "task"):
+        store.add_for_person(world.conn, person, kind, {"unknown": 1})
+    end(world)
+    office.tick()
+    states = {mail.kind + str(mail.task_id): mail.state for mail in mails(world)}
+    assert states == {"newfangledNone": "waiting", "taskNone": "refused", "task0": "sent"}
+
+
+def test_old_mail_is_forgotten(world: World) -> None:
+    end(world, "user.ana.one")
+    end(world, "user.ana.two")
+    world.conn.execute(
+        "update outbox set sent_at = now() - interval '40 days' where id = (select min(id) from outbox)"
+    )
+    outbox.tidy(world.conn)
+    assert len(mails(world)) == 1
+
+
+def test_the_last_mail_is_sent_when_the_conductor_ends(
+    world: World, database_url: str, server: MailServer
+) -> None:
+    way = Smtp("localhost", server.port, "none", timeout=5)
+    stop = threading.Event()
+    postman = Postman(Post(way, "lab@example.org"), lambda: connect(database_url))
+    with connect(database_url) as mine:
+        conductor = Conductor(stop, name="test", postman=postman)
+        conductor._begin(mine)
+        conductor._tick()
+        end(world)
+        stop.set()
+        conductor.serve(mine)  # nothing but its end
+    assert len(server.messages) == 0, "it held no term"
+    stop.clear()
+    thread = threading.Thread(target=_serve_until, args=(conductor, database_url))
+    thread.start()
+    wait_until(lambda: conductor._term is not None, 10)
+    stop.set()
+    thread.join(20)
+    assert len(server.messages) == 1
+
+
+def _serve_until(conductor: Conductor, url: str) -> None:
+    with connect(url) as conn:
+        conductor.serve(conn)
+
+
+# Channels
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of modules that apprise imports
+def test_channels_are_told_once(
+    world: World, database_url: str, server: MailServer, hook: Callable[[], list[Any]]
+) -> None:
+    url = hook.url  # type: ignore[attr-defined]
+    office = Office(world, database_url, server, channels=Channels((url,)))
+    server.rcpt_answers["ana@example.org"] = "451 later"
+    end(world)
+    office.tick()
+    office.all_may_go()
+    server.rcpt_answers.clear()
+    office.tick()
+    (told,) = hook()
+    assert told["title"] == "[Orchestra] user.ana.task done: all 2 jobs"
+    assert "maestro task show" in told["message"]
+    assert len(server.messages) == 1
+
+
+@pytest.fixture
+def hook() -> Iterator[Any]:
+    """A web hook on this machine, as apprise's json:// wants it."""
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+
+    told: list[Any] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+            """Say nothing."""
+
+    class Hook:
+        def __init__(self, url: str) -> None:
+            self.url = url
+
+        def __call__(self) -> list[Any]:
+            return told
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield Hook(f"json://127.0.0.1:{server.server_port}/")
+    server.shutdown()
+    thread.join(10)
+    server.server_close()
+
+
+def test_the_pause_is_one_of_a_minute() -> None:
+    assert outbox.PAUSE == 60
+    assert notify.GOODBYE < 5

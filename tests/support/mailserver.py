@@ -1,0 +1,133 @@
+"""A real SMTP server on this machine, with TLS and logins, that can be told to misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import trustme
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword
+
+USER, PASSWORD = "orchestra@example.org", "wheel barrow"
+
+
+@dataclass
+class MailServer:
+    """What arrived, and what it answers: to recipients, and to a message's content."""
+
+    rcpt_answers: dict[str, str] = field(default_factory=dict)
+    data_answer: str = "250 OK"
+    received: list[tuple[str, list[str], EmailMessage]] = field(default_factory=list)
+    logins: list[bool] = field(default_factory=list)
+    slow: threading.Event | None = None
+    """While set and not happened, a message is kept without an answer."""
+    arrived: threading.Event = field(default_factory=threading.Event)
+    port: int = 0
+    host: str = "localhost"
+
+    @property
+    def messages(self) -> list[EmailMessage]:
+        return [message for _, _, message in self.received]
+
+    @property
+    def subjects(self) -> list[str]:
+        return [str(message["Subject"]) for message in self.messages]
+
+    # What aiosmtpd calls
+
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
+        self, _server: Any, _session: Any, envelope: Envelope, address: str, _options: list[str]
+    ) -> str:
+        answer = self.rcpt_answers.get(address, "250 OK")
+        if answer.startswith("250"):
+            envelope.rcpt_tos.append(address)
+        return answer
+
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Envelope) -> str:  # noqa: N802
+        self.arrived.set()
+        if self.data_answer.startswith("250"):
+            content = envelope.content
+            assert isinstance(content, bytes)
+            message = message_from_bytes(content, policy=policy.default)
+            assert isinstance(message, EmailMessage)
+            self.received.append((envelope.mail_from or "", list(envelope.rcpt_tos), message))
+        while self.slow and not self.slow.is_set():
+            await asyncio.sleep(0.02)
+        return self.data_answer
+
+    def authenticate(
+        self, _server: Any, _session: Any, _envelope: Envelope, _mechanism: str, data: Any
+    ) -> AuthResult:
+        right = (
+            isinstance(data, LoginPassword)
+            and data.login == USER.encode()
+            and data.password == PASSWORD.encode()
+        )
+        self.logins.append(right)
+        return AuthResult(success=right, handled=False)
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """A lab's own authority: `ca` is its file, `context` what a server on localhost uses."""
+
+    ca: Path
+    context: ssl.SSLContext
+
+
+def certificates(folder: Path) -> Certificates:
+    authority = trustme.CA()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
+    ca = folder / "ca.pem"
+    authority.cert_pem.write_to_path(str(ca))
+    return Certificates(ca, context)
+
+
+@contextmanager
+def running(
+    server: MailServer,
+    *,
+    starttls: ssl.SSLContext | None = None,
+    tls: ssl.SSLContext | None = None,
+    login: bool = False,
+) -> Iterator[MailServer]:
+    """Serve on a free port, or on the one that the server had before."""
+    controller = Controller(
+        server,
+        hostname="127.0.0.1",
+        port=server.port or _free_port(),
+        ready_timeout=20,
+        ssl_context=tls,
+        tls_context=starttls,
+        require_starttls=starttls is not None,
+        auth_required=login,
+        auth_require_tls=starttls is not None,
+        authenticator=server.authenticate if login else None,
+        auth_exclude_mechanism=None if login else ["LOGIN", "PLAIN"],
+    )
+    controller.start()
+    server.port = controller.port
+    try:
+        yield server
+    finally:
+        if server.slow:
+            server.slow.set()
+        controller.stop()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
