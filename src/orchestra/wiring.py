@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from orchestra.conductor.notify import Post
     from orchestra.config import Settings
+    from orchestra.domain.household import Household
     from orchestra.domain.models import User
     from orchestra.mail.ways import Way
 
@@ -438,6 +439,18 @@ def pilot_folder(settings: Settings, cluster: str, node: str) -> Path:
     if settings.state_dir is None:
         return usual
     return settings.state_dir / usual.parent.name / usual.name
+
+
+def households(settings: Settings) -> list[Household]:
+    """Give what pilots of this account have left on this machine, those of other databases as well."""
+    from orchestra.pilot.household import households as look
+
+    return look(pilots_folder(settings))
+
+
+def pilots_folder(settings: Settings) -> Path:
+    """Give the folder in which every pilot of this account has one of its own; it may not exist yet."""
+    return pilot_folder(settings, "cluster", "node").parent.parent
 
 
 def spawn_pilot(settings: Settings, cluster: str, wish: PilotWish) -> int:

@@ -46,9 +46,9 @@ def test_an_upgrade_of_the_embedded_database_keeps_a_dump_first(
     monkeypatch.setattr(wiring, "backup_path", lambda _, label: tmp_path / f"{label}.dump")
     told: list[str] = []
     wiring._keep_up(conn, Settings(), told.append)
+    kept = tmp_path / f"schema-{now}.dump"
     assert told == [
-        f"database upgraded from schema {now} to {now + 1}; what it was is kept in "
-        f"{tmp_path / f'schema-{now}.dump'}"
+        f"database upgraded from schema {now} to {now + 1}; what it was is kept in {kept}"
     ]
     assert [dump[:5] for dump in dumps] == [b"PGDMP"]
 

@@ -237,6 +237,11 @@ def paint(cell: str) -> str:
     return f"\x1b[{colour}m{cell}\x1b[0m" if colour else cell
 
 
+def paint_as(colour: str, text: str) -> str:
+    """Colour text on stdout by the number of an SGR colour, where colour is wanted."""
+    return f"\x1b[{colour}m{text}\x1b[0m" if coloured(sys.stdout) else text
+
+
 def to_json(value: object) -> str:
     """Give JSON for programs: times in UTC by ISO 8601, text as it is."""
     import json

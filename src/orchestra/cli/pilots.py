@@ -34,7 +34,7 @@ def of_node(conn: psycopg.Connection, node: str) -> Pilot | None:
 
 def serves(pilot: Pilot) -> bool:
     """Whether a pilot is at work. Here its process can be looked for; elsewhere a minute's silence decides."""
-    return pilot.online and (not is_here(pilot) or _lives(pilot.pid))
+    return pilot.online and (not is_here(pilot) or lives(pilot.pid))
 
 
 def is_here(pilot: Pilot) -> bool:
@@ -42,7 +42,8 @@ def is_here(pilot: Pilot) -> bool:
     return pilot.host == socket.gethostname()
 
 
-def _lives(pid: int) -> bool:
+def lives(pid: int) -> bool:
+    """Whether a process of this machine lives; a zombie does not."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (OSError, IndexError):
@@ -122,5 +123,5 @@ def wait_until_gone(
     # They have said goodbye; here, their processes still hang up.
     deadline = time.monotonic() + GOODBYE
     leaving = [p.pid for p in nodes.pilots(conn) if p.node in names and is_here(p)]
-    while any(_lives(pid) for pid in leaving) and time.monotonic() < deadline:
+    while any(lives(pid) for pid in leaving) and time.monotonic() < deadline:
         time.sleep(PAUSE)

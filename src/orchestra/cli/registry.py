@@ -75,6 +75,9 @@ WORDS = (
         "demo", "orchestra.cli.demo", "train a real model over a grid, start to end", is_noun=False
     ),
     Word(
+        "doctor", "orchestra.cli.doctor", "say whether all is well, and what helps", is_noun=False
+    ),
+    Word(
         "completion",
         "orchestra.cli.completion",
         "print what a shell needs to complete commands",

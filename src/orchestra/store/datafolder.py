@@ -118,6 +118,13 @@ def claim_for(folder: Path, host: Host, *, left_running: bool) -> None:
         os.replace(beside, path)
 
 
+def another_owner(folder: Path) -> str | None:
+    """Give the name of the machine that a data folder belongs to, None where this one may use it. Changes nothing."""
+    owner, host = _stamped(folder / "host.json"), this_host()
+    # Whether its database was stopped does not matter here: a boot of this machine is another boot.
+    return owner.name if owner and _is_another(owner, host, left_running=False) else None
+
+
 def _is_another(owner: Host, host: Host, left_running: bool) -> bool:
     if owner.machine_id != host.machine_id:
         return True

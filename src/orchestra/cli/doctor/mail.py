@@ -1,0 +1,51 @@
+"""Mail: where it goes from here, whether that would take it, and what waits or was refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from orchestra.cli.doctor.finding import Finding, Trouble, ok, problem, warning
+from orchestra.domain import human
+
+if TYPE_CHECKING:
+    from orchestra.config import Settings
+    from orchestra.store.outbox import Summary
+
+CHECK = "mail"
+
+
+def look(settings: Settings) -> str:
+    """Say where mail goes. A mail server is asked whether it would take some; none is sent.
+
+    Raises:
+        OrchestraError: none can be sent; the sentence says why.
+    """
+    from orchestra import wiring
+
+    way = wiring.mail_way(settings)
+    # A folder's check would make the folder.
+    return way.check() if way.needs_real_address else f"no mail server is configured: {way.where}"
+
+
+def judge(seen: str | Trouble, outbox: Summary | None) -> Iterator[Finding]:
+    """Say where mail goes and how it is; `outbox` is None where the database cannot say."""
+    waits = (
+        f"; {human.count(outbox.waiting, 'message')} to be sent"
+        if outbox and outbox.waiting
+        else ""
+    )
+    if isinstance(seen, Trouble):
+        yield problem(CHECK, f"{seen.says.rstrip('.')}{waits}.", seen.remedy)
+    else:
+        yield ok(CHECK, f"{seen}{waits}")
+    if outbox is None:
+        return
+    why = f": {human.one_line(outbox.error, 300)}" if outbox.error else "."
+    if outbox.refused:
+        says = f"{human.count(outbox.refused, 'message')} put aside{why}"
+        yield warning(
+            CHECK, says, "maestro mail list -a --state refused   then: maestro mail retry"
+        )
+    elif outbox.waiting and outbox.error:
+        yield warning(CHECK, f"the last try failed{why}", "maestro mail test")

@@ -1,0 +1,198 @@
+"""This machine as a node, the other nodes with jobs at stake, and what pilots have left on the disk."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from orchestra.cli.doctor.configuration import short
+from orchestra.cli.doctor.database import Contents
+from orchestra.cli.doctor.finding import Finding, Trouble, of_trouble, ok, problem, warning
+from orchestra.domain import human
+
+if TYPE_CHECKING:
+    from orchestra.domain.household import Household
+    from orchestra.domain.models import Node
+    from orchestra.store.nodes import Pilot
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """This machine: its name as a node, its host name, this program's version, the time."""
+
+    name: str
+    host: str
+    version: str
+    now: datetime
+
+
+def look(name: str) -> Here:
+    """Say which machine this is."""
+    from orchestra import __version__
+
+    return Here(name, socket.gethostname(), __version__, datetime.now(UTC))
+
+
+def this_node(contents: Contents, here: Here) -> Node | None:
+    """Give this machine's node, by its configured name, else by its host name."""
+    names = (here.name, here.host)
+    return next((node for name in names for node in contents.nodes if node.name == name), None)
+
+
+def judge(contents: Contents, here: Here, *, agent_lives: bool | None) -> Iterator[Finding]:
+    """Say how this node and its pilot are. `agent_lives`: as seen on this machine, None where that cannot be seen."""
+    node = this_node(contents, here)
+    if node is None:
+        yield ok("node", f'this machine, "{here.name}", is no node; maestro up makes it one')
+        return
+    pilot = next((one for one in contents.pilots if one.node == node.name), None)
+    yield _judge_node(node, pilot, here, agent_lives)
+    if node.drained_at:
+        why = f': "{node.drain_reason}"' if node.drain_reason else ""
+        yield warning(
+            "node",
+            f"{node.name} was drained {_since(node.drained_at, here)} by {node.drained_by}{why}, so it takes no jobs.",
+            f"maestro node resume -n {node.name}",
+        )
+    if pilot and node.online and pilot.message:
+        yield warning(
+            "pilot", f"the pilot of {node.name} says: {human.one_line(pilot.message, 300)}"
+        )
+    if pilot and node.online and pilot.version != here.version:
+        yield warning(
+            "pilot",
+            f"the pilot of {node.name} is of version {pilot.version}, this program is {here.version}.",
+            f"maestro pilot run -n {node.name} --detach   takes over; running jobs go on",
+        )
+
+
+def _judge_node(node: Node, pilot: Pilot | None, here: Here, agent_lives: bool | None) -> Finding:
+    start = f"maestro pilot run -n {node.name}"
+    if pilot is None:
+        return warning("node", f"{node.name} has had no pilot yet, so it runs nothing.", start)
+    elsewhere = pilot.host != here.host
+    dead = agent_lives is False and not elsewhere
+    if node.online and not dead:
+        where = f" by a pilot on {pilot.host}" if elsewhere else ""
+        return ok("node", f"{node.name} is online{where}, {_slots(node)}")
+    silent = _since(pilot.seen_at, here)
+    if pilot.jobs:
+        held = human.count(pilot.jobs, "job")
+        return problem(
+            "node", f"{node.name} has no pilot (heard of {silent}) and holds {held}.", start
+        )
+    return warning(
+        "node", f"{node.name} has no pilot (heard of {silent}), so it runs nothing.", start
+    )
+
+
+def _slots(node: Node) -> str:
+    words = f"{node.cpu_in_use} of {human.count(node.cpu.enabled, 'CPU slot')}"
+    if node.gpu.enabled:
+        words += f" and {node.gpu_in_use} of {human.count(node.gpu.enabled, 'GPU slot')}"
+    return f"{words} in use"
+
+
+def judge_others(contents: Contents, here: Here) -> Iterator[Finding]:
+    """Say which other nodes are silent with jobs, and whether anybody conducts."""
+    mine = this_node(contents, here)
+    for pilot in contents.pilots:
+        if pilot.jobs and not pilot.online and (mine is None or pilot.node != mine.name):
+            yield warning(
+                "nodes",
+                f"{pilot.node} has been silent since {_since(pilot.seen_at, here)}; "
+                f"{human.count(pilot.jobs, 'job')} wait for it.",
+                f"maestro pilot run -n {pilot.node}   there; or, if that machine is off for good: "
+                f"maestro node lost -n {pilot.node}",
+            )
+    online = [pilot.node for pilot in contents.pilots if pilot.online]
+    if online and contents.conductor is None:
+        yield problem(
+            "conductor",
+            f"nobody conducts, though {human.listed(online, most=3)} {'is' if len(online) == 1 else 'are'} online: "
+            "no task goes on.",
+            "maestro conductor run",
+        )
+    elif contents.conductor:
+        yield ok("conductor", f"{contents.conductor} conducts")
+
+
+def judge_keepers(
+    contents: Contents, households: Sequence[Household] | Trouble
+) -> Iterator[Finding]:
+    """Say which keepers are stale, and what lies on this disk for nobody."""
+    if isinstance(households, Trouble):
+        yield of_trouble("keepers", households)
+        return
+    ours = [one for one in households if contents.cluster.startswith(one.cluster)]
+    stale = list(_stale(contents, ours))
+    yield from stale
+    yield from _foreign([one for one in households if one not in ours])
+    if living := sum(one.keepers for one in ours if not stale):
+        jobs = sum(one.running for one in ours)
+        yield ok(
+            "keepers", f"{human.count(living, 'keeper')} here, with {human.count(jobs, 'job')}"
+        )
+    for one in ours:
+        if one.set_aside:
+            yield warning(
+                "outcomes",
+                f"{human.count(one.set_aside, 'outcome')} of node {one.node} could not be told to the database and "
+                f"{'lies' if one.set_aside == 1 else 'lie'} in {short(one.folder / 'set-aside')}.",
+                "maestro job show TASK/N   tells what became of each; then the files can be removed",
+            )
+
+
+def _stale(contents: Contents, ours: Sequence[Household]) -> Iterator[Finding]:
+    for one in ours:
+        start = f"maestro pilot run -n {one.node}"
+        if one.agent:
+            continue
+        if one.unsent:
+            yield problem(
+                "keepers",
+                f"{human.count(one.unsent, 'outcome')} of node {one.node} "
+                f"{'waits' if one.unsent == 1 else 'wait'} on this disk for a pilot to report "
+                f"{'it' if one.unsent == 1 else 'them'}.",
+                start,
+            )
+        elif one.running:
+            jobs = human.count(one.running, "job")
+            yield warning(
+                "keepers",
+                f"{jobs} of node {one.node} run here, and no pilot looks after them.",
+                start,
+            )
+    for pilot in contents.pilots:
+        for keeper in pilot.keepers:
+            if keeper.fenced and keeper.jobs:
+                yield warning(
+                    "keepers",
+                    f"the keeper {keeper.pid} on {keeper.host} was given up; its "
+                    f"{human.count(keeper.jobs, 'job')} go to other nodes.",
+                )
+
+
+def _foreign(others: Sequence[Household]) -> Iterator[Finding]:
+    for one in others:
+        if one.keepers and one.running:
+            yield warning(
+                "keepers",
+                f"{human.count(one.running, 'job')} of node {one.node} run here for another database "
+                f"({one.cluster}...) than this one.",
+                'Is "postgres" in the configuration right? If it is, leave them: they end by themselves.',
+            )
+        elif one.unsent and not one.agent:
+            yield warning(
+                "keepers",
+                f"{human.count(one.unsent, 'outcome')} of node {one.node} wait here for another database "
+                f"({one.cluster}...).",
+                f"a pilot with that database's configuration reports them; else remove {short(one.folder)}",
+            )
+
+
+def _since(moment: datetime, here: Here) -> str:
+    return human.relative((moment - here.now).total_seconds())

@@ -1,0 +1,354 @@
+"""The verdicts of `maestro doctor`: functions from what was seen to what is said."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from orchestra.cli.doctor import configuration, database, folders, machine, mail, node
+from orchestra.cli.doctor.configuration import Configured
+from orchestra.cli.doctor.database import Contents, Database, Schema
+from orchestra.cli.doctor.finding import Finding, Trouble, Verdict, ok, problem, warning, worst
+from orchestra.cli.doctor.folders import Place
+from orchestra.cli.doctor.machine import Gpus, Program
+from orchestra.cli.doctor.node import Here
+from orchestra.cli.doctor.patience import Look
+from orchestra.domain.errors import NotFound
+from orchestra.domain.household import Household
+from orchestra.domain.models import Node, Slots
+from orchestra.services.health import ServerFacts
+from orchestra.store.nodes import Keeper, Pilot
+from orchestra.store.outbox import Summary
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+CLUSTER = "0123abcd-0000-0000-0000-000000000000"
+OK, WARNING, PROBLEM = Verdict.OK, Verdict.WARNING, Verdict.PROBLEM
+
+
+def only(findings: Iterable[Finding]) -> Finding:
+    [finding] = findings
+    return finding
+
+
+def told(findings: Iterable[Finding]) -> list[tuple[Verdict, str]]:
+    return [(finding.verdict, finding.check) for finding in findings]
+
+
+def test_the_gravest_verdict_counts() -> None:
+    assert worst([]) is OK
+    assert worst([ok("a", ""), warning("b", "")]) is WARNING
+    assert worst([problem("c", ""), ok("a", ""), warning("b", "")]) is PROBLEM
+
+
+# looks
+
+
+def test_a_look_that_hangs_is_given_up() -> None:
+    never = threading.Event()
+    try:
+        seen = Look("The volume /x", never.wait, patience=0.05).result()
+    finally:
+        never.set()
+    assert isinstance(seen, Trouble)
+    assert seen.says.startswith("The volume /x did not answer within")
+
+
+def test_a_look_ends_with_values_or_in_words() -> None:
+    def refused() -> str:
+        raise NotFound("there is none.", hint="make one")
+
+    def broken() -> str:
+        raise ZeroDivisionError("by zero")
+
+    assert Look("x", lambda: "seen", patience=5).result() == "seen"
+    assert Look("x", refused, patience=5).result() == Trouble("there is none.", "make one")
+    seen = Look("The thing", broken, patience=5).result()
+    assert isinstance(seen, Trouble)
+    assert seen.says == "The thing cannot be looked at: ZeroDivisionError: by zero"
+
+
+# configuration
+
+CONFIGURED = Configured("~/.orchestra.json", 0o600, (), (), has_server=False)
+
+
+@pytest.mark.parametrize(
+    ("seen", "verdict", "words"),
+    [
+        (CONFIGURED, OK, "~/.orchestra.json, readable by you alone"),
+        (replace(CONFIGURED, mode=0o644), OK, "readable by others"),
+        (replace(CONFIGURED, path=None), OK, "no file"),
+        (replace(CONFIGURED, variables=("MAESTRO_NODE",)), OK, "MAESTRO_NODE in the environment"),
+        (replace(CONFIGURED, has_server=True), PROBLEM, "cannot use a maestro server"),
+        (replace(CONFIGURED, warnings=('x: "colour" is ignored.',)), WARNING, "colour"),
+        (Trouble("line 2: a quote too many"), PROBLEM, "a quote too many"),
+    ],
+)
+def test_configuration(seen: Configured | Trouble, verdict: Verdict, words: str) -> None:
+    finding = only(configuration.judge(seen))
+    assert finding.verdict is verdict
+    assert words in finding.says
+
+
+def test_a_file_that_others_can_read_has_a_command_as_remedy() -> None:
+    said = "/x holds a password and can be read by others: chmod 600 /x"
+    finding = only(configuration.judge(replace(CONFIGURED, warnings=(said,))))
+    assert (finding.verdict, finding.remedy) == (WARNING, "chmod 600 /x")
+
+
+# database
+
+SERVER = ServerFacts("18.4", 0.0004, 0.001, 10, 100, 20_000_000)
+BASE = Database(False, "db:5432/orchestra", True, SERVER, Schema(4, 4))
+
+
+def test_a_healthy_database() -> None:
+    assert told(database.judge(BASE)) == [(OK, "database"), (OK, "schema"), (OK, "clock")]
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_an_embedded_database_that_does_not_run_is_no_problem(exists: bool) -> None:
+    finding = only(database.judge(Database(True, "~/x", exists)))
+    assert finding.verdict is OK
+    assert ("stopped" if exists else "none yet") in finding.says
+
+
+@pytest.mark.parametrize(
+    ("changes", "check", "verdict"),
+    [
+        ({"connections": 95}, "database", WARNING),
+        ({"latency": 0.3}, "database", WARNING),
+        ({"ahead": -40.0}, "clock", WARNING),
+        ({"ahead": 40.0}, "clock", WARNING),
+    ],
+)
+def test_a_server_in_trouble(changes: dict[str, float], check: str, verdict: Verdict) -> None:
+    found = list(database.judge(replace(BASE, server=replace(SERVER, **changes))))  # type: ignore[arg-type]
+    assert only(f for f in found if f.verdict is not OK).check == check
+    assert worst(found) is verdict
+
+
+@pytest.mark.parametrize(
+    ("schema", "embedded", "verdict", "remedy"),
+    [
+        (Schema(0, 4), False, PROBLEM, "maestro user init"),
+        (Schema(0, 4), True, OK, None),
+        (Schema(3, 4), False, PROBLEM, "maestro user init"),
+        (Schema(3, 4), True, OK, None),
+        (Schema(-1, 4, Trouble("newer", "Upgrade maestro")), False, PROBLEM, "Upgrade maestro"),
+    ],
+)
+def test_schemas(schema: Schema, embedded: bool, verdict: Verdict, remedy: str | None) -> None:
+    found = database.judge(replace(BASE, embedded=embedded, schema=schema))
+    finding = only(f for f in found if f.check == "schema")
+    assert (finding.verdict, finding.remedy) == (verdict, remedy)
+
+
+# folders
+
+PLACE = Place("/data", True, free=10**12, size=10**13, inodes_free=10**6, inodes=10**7)
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict", "words"),
+    [
+        ({}, OK, "on a local disk, 1 TB free"),
+        ({"network": "nfs4"}, OK, "on nfs4"),
+        ({"exists": False}, PROBLEM, "is not there. Is it mounted?"),
+        ({"unwritable": "Permission denied"}, PROBLEM, "cannot be written to: permission denied."),
+        ({"is_folder": False}, PROBLEM, "a file"),
+        ({"free": 5_000_000}, WARNING, "has only 5 MB free"),
+        ({"free": 4096}, PROBLEM, "has no room left"),
+        ({"inodes_free": 0}, PROBLEM, "has no inodes"),
+        ({"inodes_free": 100}, WARNING, "100 of 10,000,000 inodes left"),
+        ({"inodes_free": 0, "inodes": 0}, OK, "free"),
+    ],
+)
+def test_volumes(changes: dict[str, object], verdict: Verdict, words: str) -> None:
+    finding = only(folders.judge_volume(replace(PLACE, **changes), others=()))  # type: ignore[arg-type]
+    assert finding.verdict is verdict
+    assert words in finding.says
+
+
+def test_a_local_volume_is_of_no_use_to_other_nodes() -> None:
+    finding = only(folders.judge_volume(PLACE, others=("euler",)))
+    assert finding.verdict is WARNING
+    assert "euler cannot see" in finding.says
+    shared = replace(PLACE, network="nfs4")
+    assert only(folders.judge_volume(shared, others=("euler",))).verdict is OK
+
+
+def test_a_folder_for_local_disks_alone() -> None:
+    def judged(**changes: object) -> Finding:
+        seen = replace(PLACE, **changes)  # type: ignore[arg-type]
+        return only(folders.judge_own("data folder", seen, setting="data_dir"))
+
+    assert judged().verdict is OK
+    assert judged(exists=False).verdict is OK
+    assert "where it would be destroyed" in judged(network="lustre").says
+    assert "belongs to the machine euler" in judged(belongs_to="euler").says
+    assert judged(exists=False, unwritable="Read-only file system").says == (
+        "/data cannot be made: read-only file system."
+    )
+
+
+def test_looking_at_folders(tmp_path: Path) -> None:
+    assert folders.look(tmp_path).unwritable is None
+    assert list(tmp_path.iterdir()) == []
+    below = folders.look(tmp_path / "a" / "b")
+    assert (below.exists, below.is_folder, below.unwritable) == (False, True, None)
+    (tmp_path / "file").touch()
+    assert not folders.look(tmp_path / "file").is_folder
+
+
+# nodes
+
+HERE = Here("gauss", "gauss.example.org", "1.0", NOW)
+NODE = Node(1, "gauss", Slots(8, 8), Slots(2, 2), NOW, online=True, seen_at=NOW, cpu_in_use=3)
+PILOT = Pilot(
+    "gauss", HERE.host, 4711, "ana", "1.0", True, False, False, NOW, NOW, True, None, True, 3
+)  # fmt: skip
+CONTENTS = Contents(CLUSTER, True, None, "gauss", (NODE,), (PILOT,), Summary(0, 0, None, None))
+
+
+def of_node(
+    *, agent_lives: bool | None = True, pilot: Pilot | None = PILOT, **changes: object
+) -> list[Finding]:
+    changed = replace(NODE, **changes)  # type: ignore[arg-type]
+    contents = replace(CONTENTS, nodes=(changed,), pilots=(pilot,) if pilot else ())
+    return list(node.judge(contents, HERE, agent_lives=agent_lives))
+
+
+def test_a_node_at_work() -> None:
+    finding = only(of_node())
+    assert finding.says == "gauss is online, 3 of 8 CPU slots and 0 of 2 GPU slots in use"
+
+
+def test_a_machine_that_is_no_node() -> None:
+    finding = only(node.judge(replace(CONTENTS, nodes=()), HERE, agent_lives=None))
+    assert finding.verdict is OK
+    assert "maestro up makes it one" in finding.says
+
+
+def test_a_pilot_that_died_a_moment_ago_is_seen_on_its_own_machine() -> None:
+    finding = only(of_node(agent_lives=False))
+    assert finding.verdict is PROBLEM
+    assert "has no pilot" in finding.says
+    assert "holds 3 jobs" in finding.says
+    assert finding.remedy == "maestro pilot run -n gauss"
+    elsewhere = replace(PILOT, host="euler")
+    assert only(of_node(agent_lives=False, pilot=elsewhere)).verdict is OK
+
+
+def test_nodes_that_take_nothing() -> None:
+    assert only(of_node(pilot=None)).verdict is WARNING
+    idle = replace(PILOT, jobs=0, online=False)
+    assert only(of_node(pilot=idle, online=False)).verdict is WARNING
+    drained = of_node(drained_at=NOW, drained_by="bob", drain_reason="new disk")
+    assert drained[-1].remedy == "maestro node resume -n gauss"
+    full = of_node(pilot=replace(PILOT, message="takes no jobs: no room in /x"))
+    assert told(full) == [(OK, "node"), (WARNING, "pilot")]
+    old = of_node(pilot=replace(PILOT, version="0.9"))
+    assert "is of version 0.9, this program is 1.0" in old[-1].says
+
+
+def test_silent_nodes_with_jobs_and_nobody_who_conducts() -> None:
+    away = replace(
+        PILOT, node="euler", host="euler", online=False, seen_at=NOW - timedelta(hours=3)
+    )
+    contents = replace(CONTENTS, pilots=(PILOT, away), conductor=None)
+    silent, headless = node.judge_others(contents, HERE)
+    assert silent.says == "euler has been silent since 3 h ago; 3 jobs wait for it."
+    assert "maestro node lost -n euler" in (silent.remedy or "")
+    assert (headless.check, headless.verdict) == ("conductor", PROBLEM)
+
+
+HOME = Household("0123abcd", "gauss", Path("/state/0123abcd/gauss"), True, 1, 3, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("home", "verdict", "words"),
+    [
+        (HOME, OK, "1 keeper here, with 3 jobs"),
+        (replace(HOME, agent=False), WARNING, "no pilot looks after them"),
+        (replace(HOME, agent=False, keepers=0, unsent=2), PROBLEM, "2 outcomes of node gauss wait"),
+        (replace(HOME, unsent=2), OK, "1 keeper"),
+        (replace(HOME, keepers=0, running=0, set_aside=1), WARNING, "could not be told"),
+        (replace(HOME, cluster="ffffffff"), WARNING, "for another database (ffffffff...)"),
+        (
+            replace(HOME, cluster="ffffffff", keepers=0, agent=False, unsent=1),
+            WARNING,
+            "wait here for another database",
+        ),
+    ],
+)
+def test_what_pilots_left(home: Household, verdict: Verdict, words: str) -> None:
+    finding = only(node.judge_keepers(CONTENTS, [home]))
+    assert finding.verdict is verdict
+    assert words in finding.says
+
+
+def test_a_keeper_that_was_given_up() -> None:
+    keeper = Keeper(UUID(CLUSTER), 5, "euler", "1.0", NOW, True, 2)
+    contents = replace(CONTENTS, pilots=(replace(PILOT, keepers=(keeper,)),))
+    assert "was given up; its 2 jobs" in only(node.judge_keepers(contents, [])).says
+
+
+# machine and mail
+
+
+@pytest.mark.parametrize(
+    ("seen", "enabled", "verdict", "remedy"),
+    [
+        (Gpus(()), None, OK, None),
+        (Gpus(("A", "A"), 2), 2, OK, None),
+        (Gpus(("A", "A"), 2), None, OK, None),
+        (Gpus(("A",), 1), 2, WARNING, "maestro node set -n gauss -eg 1"),
+        (Gpus(("A",), 1), 0, WARNING, "maestro node set -n gauss -eg 1 -mg 1"),
+        (Gpus((), 2), 0, WARNING, None),
+        (Gpus((), 0, "driver mismatch"), 0, WARNING, None),
+    ],
+)
+def test_gpus(seen: Gpus, enabled: int | None, verdict: Verdict, remedy: str | None) -> None:
+    finding = only(machine.judge_gpus(seen, node="gauss", enabled=enabled))
+    assert (finding.verdict, finding.remedy) == (verdict, remedy)
+
+
+def test_runtimes() -> None:
+    good, bad = Program("apptainer", "1.4.5"), Program("docker", trouble="no daemon")
+    assert only(machine.judge_runtimes([])).verdict is OK
+    assert only(machine.judge_runtimes([good])).says == "apptainer 1.4.5"
+    assert told(machine.judge_runtimes([good, bad])) == [(WARNING, "runtimes"), (OK, "runtimes")]
+    assert only(machine.judge_runtimes([bad])).says.endswith("cannot be used: no daemon")
+
+
+SERVER_TAKES, REFUSES = "smtp.example.org:587 takes mail", Trouble("it refused the login.")
+
+
+@pytest.mark.parametrize(
+    ("seen", "outbox", "expected"),
+    [
+        (SERVER_TAKES, None, [OK]),
+        (SERVER_TAKES, Summary(0, 0, None, None), [OK]),
+        (SERVER_TAKES, Summary(2, 0, NOW, None), [OK]),
+        (SERVER_TAKES, Summary(2, 0, NOW, "451 later"), [OK, WARNING]),
+        (SERVER_TAKES, Summary(0, 1, NOW, "550 no such user"), [OK, WARNING]),
+        (REFUSES, None, [PROBLEM]),
+        (REFUSES, Summary(2, 0, NOW, None), [PROBLEM]),
+    ],
+)
+def test_mail(seen: str | Trouble, outbox: Summary | None, expected: list[Verdict]) -> None:
+    assert [finding.verdict for finding in mail.judge(seen, outbox)] == expected
+
+
+def test_mails_that_wait_are_counted() -> None:
+    waiting = Summary(2, 0, NOW, None)
+    assert only(mail.judge(REFUSES, waiting)).says == (
+        "it refused the login; 2 messages to be sent."
+    )
