@@ -110,6 +110,28 @@ class Settings:
     sweep_limit: int = _setting(
         "number", "`dataset sweep` asks before it writes more configs than that", 100_000
     )
+    container_runtime: str | None = _setting(
+        "text",
+        "what runs containers on this node: apptainer, singularity, podman, docker, the full path of one, or none",
+        shown="every one of them that is found, in this order",
+    )
+    container_binds: tuple[str, ...] = _setting(
+        "list",
+        "what every container sees of this node beside its task's data: SRC:DST or SRC:DST:ro, full paths",
+        (),
+        shown="nothing",
+    )
+    image_cache: Path | None = _setting(
+        "folder",
+        "where images that were fetched are kept; several nodes may share it",
+        shown="a folder of the pilot's own, on a local disk",
+    )
+    image_cache_size: int = _setting(
+        "size",
+        "how much they may take; what was not used for the longest time goes first",
+        50_000_000_000,
+        shown='"50 GB"',
+    )
     on_lease_lost: str = _setting("kill|keep", "what happens to the jobs after that", "kill")
 
     path: Path | None = None

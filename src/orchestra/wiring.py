@@ -27,9 +27,11 @@ if TYPE_CHECKING:
 
     from orchestra.conductor.notify import Post
     from orchestra.config import Settings
+    from orchestra.domain.binds import Bind
     from orchestra.domain.household import Household
     from orchestra.domain.models import User
     from orchestra.mail.ways import Way
+    from orchestra.runtimes.found import ContainerRuntime
 
 Say = Callable[[str], None]
 
@@ -384,6 +386,7 @@ def run_pilot(
     # The embedded database is away with its own machine alone, so no other node waits for its jobs.
     keep = settings.on_lease_lost == "keep" or not uses_server(settings)
     lost: Literal["kill", "keep"] = "keep" if keep else "kill"
+    folder = pilot_folder(settings, cluster, wish.node)
     options = agent.PilotOptions(
         node=wish.node,
         cluster=cluster,
@@ -398,9 +401,44 @@ def run_pilot(
         supervised=supervised,
         relaunch=wish.command(),
         conductor=None if wish.draining else lambda stop: _conduct(settings, wish, stop),
-        state_folder=pilot_folder(settings, cluster, wish.node),
+        state_folder=folder,
+        runtimes=container_runtimes(settings),
+        binds=container_binds(settings),
+        image_cache=settings.image_cache,
+        image_cache_size=settings.image_cache_size,
     )
     return agent.run(options)
+
+
+def container_runtimes(settings: Settings) -> tuple[ContainerRuntime, ...]:
+    """Give the container runtimes of this machine, best first.
+
+    Raises:
+        ConfigurationError: the one that is configured cannot be used.
+    """
+    from orchestra.runtimes import found
+
+    origin = settings.origin("container_runtime")
+    return found.find(settings.container_runtime, os.environ, origin=origin)
+
+
+def container_binds(settings: Settings) -> tuple[Bind, ...]:
+    """Give what every container of this node sees of it.
+
+    Raises:
+        ConfigurationError: one of them is none.
+    """
+    from orchestra.domain.binds import parse_bind
+    from orchestra.domain.errors import BadInput
+
+    try:
+        return tuple(map(parse_bind, settings.container_binds))
+    except BadInput as error:
+        origin = settings.origin("container_binds")
+        said = str(error).replace("--bind ", "")
+        raise ConfigurationError(
+            f'"container_binds" in {origin}: {said}', hint=error.hint
+        ) from None
 
 
 def _conduct(settings: Settings, wish: PilotWish, stop: threading.Event) -> None:

@@ -1,11 +1,13 @@
 """A pilot as a process of its own: `python pilot_process.py URL NODE FOLDER [FLAG...]`.
 
 Flags: --master, --draining, --terminal; --lease=SECONDS; --heir-after=SECONDS; --stall-after=SECONDS;
---log-limit=BYTES; --margin=SECONDS and --patience=SECONDS for the conductor.
+--log-limit=BYTES; --margin=SECONDS and --patience=SECONDS for the conductor; --runtime=PROGRAM;
+--image-cache-size=BYTES; --image-pauses=SECONDS,SECONDS.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -14,6 +16,7 @@ from orchestra.conductor.run import run as conduct
 from orchestra.domain.errors import OrchestraError
 from orchestra.domain.leases import MARGIN
 from orchestra.pilot.agent import PilotOptions, run
+from orchestra.runtimes.found import find
 from orchestra.services.settling import PATIENCE
 from orchestra.services.work import LEASE_SECONDS
 from orchestra.store.database import connect
@@ -25,11 +28,13 @@ def main() -> int:
     foreground = "--terminal" in flags
     again = [flag for flag in flags if flag not in ("--draining", "--terminal")]
     relaunch = (sys.executable, __file__, url, node, folder, *again)
-    seconds = {
-        name: float(value)
+    texts = {
+        name: value
         for name, _, value in (flag.removeprefix("--").partition("=") for flag in flags)
         if value
     }
+    runtime, pauses = texts.pop("runtime", "none"), texts.pop("image-pauses", "0.1,0.2")
+    seconds = {name: float(value) for name, value in texts.items()}
     lease = seconds.get("lease", LEASE_SECONDS)
     margin, patience = seconds.get("margin", MARGIN), seconds.get("patience", PATIENCE)
     options = PilotOptions(
@@ -49,6 +54,9 @@ def main() -> int:
         if "--master" in flags
         else None,
         state_folder=Path(folder),
+        runtimes=find(runtime, os.environ),
+        image_cache_size=int(seconds.get("image-cache-size", 10_000_000_000)),
+        image_pauses=tuple(map(float, pauses.split(","))),
     )
     try:
         return run(options)

@@ -88,7 +88,12 @@ class Office:
         self.errands: list[tuple[int, Callable[[], Any], Callable[[Any], None]]] = []
         self.desk = cast(
             Desk,
-            SimpleNamespace(state=state(*attempts), workers=self, kit=SimpleNamespace(log_limit=0)),
+            SimpleNamespace(
+                state=state(*attempts),
+                workers=self,
+                kit=SimpleNamespace(log_limit=0),
+                refusals={},
+            ),
         )
         self.reporter = Reporter(self.desk, lambda *_: None)
         self.examiner = Examiner(self.desk, self.reporter)

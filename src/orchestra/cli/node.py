@@ -169,10 +169,15 @@ def _record(node: Node) -> Record:
         "seen_at": node.seen_at,
         "host": node.host,
         "version": node.version,
-        "runtimes": list(node.runtimes),
+        "runtimes": [_runtime_record(runtime) for runtime in node.runtimes],
         "message": node.message,
         "created_at": node.created_at,
     }
+
+
+def _runtime_record(runtime: str) -> Record:
+    name, _, version = runtime.partition(" ")
+    return {"name": name, "version": version or None}
 
 
 def _show(ctx: Context) -> None:

@@ -12,6 +12,7 @@ _WORDS: dict[str, str] = {
     Cause.ENDED: "ended by a user",
     Cause.LEASE: "ended, the lease of its node was over",
     Cause.NO_START: "could not be started",
+    Cause.NO_CONTAINER: "its container could not be begun",
     Cause.NOT_COMPLETE: "exit status 0, but not complete",
     Cause.INPUT: "an input has changed",
     Cause.VOLUME: "its folder could not be made",

@@ -318,10 +318,14 @@ class AttemptKey:
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """A file that a job reads: its absolute path, and how it looked when it was registered."""
+    """A file that a job reads: its absolute path, how it looked when it was registered, the folder of its data set.
+
+    `root` is None where the data set is that one file.
+    """
 
     path: str
     entry: ManifestEntry
+    root: str | None = None
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -409,7 +413,14 @@ class Started:
 
 
 _WITHOUT_PROCESS = frozenset(
-    {Cause.INPUT, Cause.VOLUME, Cause.RETURNED, Cause.NO_START, Cause.UNHEARD}
+    {
+        Cause.INPUT,
+        Cause.VOLUME,
+        Cause.RETURNED,
+        Cause.NO_START,
+        Cause.NO_CONTAINER,
+        Cause.UNHEARD,
+    }
 )
 
 

@@ -142,6 +142,9 @@ class Cause(StrEnum):
     """Not started: an input is not what was registered. The task is held."""
     VOLUME = "volume"
     """Not started: the attempt's folder or log could not be made. The task is held."""
+    NO_CONTAINER = "no_container"
+    """The command never ran: its image could not be fetched, or its container could not be begun. Fails a test; else it
+    costs nothing, and that node leaves the task alone for a while."""
     RETURNED = "returned"
     """Not started: the pilot gave the job back."""
     LOST = "lost"

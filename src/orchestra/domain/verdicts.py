@@ -34,6 +34,11 @@ class JobFacts:
     retries: int
     given_up: bool = False
 
+    @property
+    def in_test(self) -> bool:
+        """Whether the task's test rests on it."""
+        return self.is_test and self.task_state is TaskState.TESTING
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -64,6 +69,8 @@ def judge(outcome: Outcome, job: JobFacts) -> Verdict:
             return Verdict(JobInput.GIVE_BACK, hold=outcome.reason)
         case Cause.UNHEARD | Cause.LEASE if not ending:
             return Verdict(JobInput.LOSE)
+        case Cause.NO_CONTAINER if not (ending or job.in_test):
+            return Verdict(JobInput.LOSE)
         case Cause.LOST if not ending:
             return _lost(job)
         case (
@@ -74,6 +81,7 @@ def judge(outcome: Outcome, job: JobFacts) -> Verdict:
             | Cause.TIMEOUT
             | Cause.ENDED
             | Cause.NO_START
+            | Cause.NO_CONTAINER
             | Cause.NOT_COMPLETE
             | Cause.RETURNED
             | Cause.INPUT

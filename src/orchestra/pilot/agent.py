@@ -130,7 +130,7 @@ class Agent:
             folder=folder,
             lease=options.lease,
             on_lease_lost=options.on_lease_lost,
-            kit=make_kit(options),
+            kit=make_kit(options, folder),
             state=PilotState(visible=slots.visible_devices(os.environ.get("CUDA_VISIBLE_DEVICES"))),
             keepers=Keepers(folder / "keepers", self.hello.agent),
             memory=Memory(folder / "database.json"),
@@ -360,6 +360,8 @@ class Agent:
     def _say_goodbye(self) -> None:
         self._conduct_no_more.set()
         desk = self.desk
+        if desk.kit.cache:
+            desk.kit.cache.stop()
         stays = self._handed_over or desk.superseded or self._failure is not None
         if desk.state.leaving and not desk.adopted:
             desk.keepers.leave_word()

@@ -88,7 +88,7 @@ class Claimer:
         known, edition = frozenset(desk.tasks), desk.memory.known
         epoch = edition.epoch if edition else None
         offered = {queue: slots.offered(desk.state, queue) for queue in Queue}
-        avoid = frozenset(desk.stalled.values())
+        avoid = frozenset(desk.stalled.values()) | frozenset(desk.avoided)
 
         def call(conn: psycopg.Connection) -> Claim | None:
             try:

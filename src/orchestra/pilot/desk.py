@@ -18,7 +18,12 @@ from orchestra.pilot.keepers import Keepers
 from orchestra.pilot.memory import Memory
 from orchestra.pilot.state import PilotState
 from orchestra.pilot.workers import Workers
-from orchestra.runtimes import Runtime
+from orchestra.runtimes import Bind, Runtime
+from orchestra.runtimes.cache import ImageCache, Prepared
+
+AVOID_FIRST = 30.0
+AVOID_AT_MOST = 600.0
+"""Seconds for which a task is left to other nodes, at first and at most."""
 
 
 def boottime() -> float:
@@ -31,7 +36,8 @@ class Kit:
     """What it takes to turn a grant into a process: runtimes, what jobs inherit, the guard of inputs.
 
     `stall_after` is the seconds after which a start that waits for a file system loses its slots; `log_limit` the bytes
-    beyond which a log is cut (0: never).
+    beyond which a log is cut (0: never). `binds` is what every container of this node sees of it; `prepared` are the
+    images that are ready here.
     """
 
     runtimes: tuple[Runtime, ...]
@@ -39,6 +45,13 @@ class Kit:
     inputs: InputGuard
     stall_after: float = 30.0
     log_limit: int = 0
+    binds: tuple[Bind, ...] = ()
+    cache: ImageCache | None = None
+    prepared: dict[str, Prepared] = field(default_factory=dict)
+
+    def runtime(self, name: str | None) -> Runtime | None:
+        """Give the runtime of that name."""
+        return next((runtime for runtime in self.runtimes if runtime.name == name), None)
 
 
 @dataclass(slots=True)
@@ -56,6 +69,8 @@ class Desk:
         troubles: what `node list` should say, by whom it concerns.
         room_doubted: a keeper had no room for an outcome.
         stalled: attempts whose start a file system has kept waiting for too long, each with its task.
+        avoided: tasks that are left to other nodes for a while, because their containers do not begin here: until when,
+            by the monotonic clock. `refusals` counts how often that was so.
     """
 
     agent: UUID
@@ -82,6 +97,8 @@ class Desk:
     troubles: dict[str, str] = field(default_factory=dict)
     room_doubted: bool = False
     stalled: dict[AttemptKey, int] = field(default_factory=dict)
+    avoided: dict[int, float] = field(default_factory=dict)
+    refusals: dict[int, int] = field(default_factory=dict)
 
     @property
     def leases_expire(self) -> bool:
@@ -92,6 +109,21 @@ class Desk:
         """Claim nothing for a while, and say why in `node list`."""
         self.pause_until = max(self.pause_until, time.monotonic() + seconds)
         self.troubles["claims"] = why
+
+    def leave_alone(self, task: int, why: str) -> None:
+        """Claim no job of a task for a while, longer each time, and say why in `node list`."""
+        times = self.refusals[task] = self.refusals.get(task, 0) + 1
+        pause = min(AVOID_FIRST * 2.0 ** min(times - 1, 30), AVOID_AT_MOST)
+        self.avoided[task] = time.monotonic() + pause
+        self.troubles[f"avoided {task}"] = f"task {task} cannot run here: {why}"
+
+    def take_again(self, now: float) -> bool:
+        """Let tasks be claimed again whose pause is over; whether there were any."""
+        over = [task for task, until in self.avoided.items() if until <= now]
+        for task in over:
+            del self.avoided[task]
+            self.troubles.pop(f"avoided {task}", None)
+        return bool(over)
 
     @property
     def is_full(self) -> bool:

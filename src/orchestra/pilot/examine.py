@@ -14,8 +14,8 @@ from orchestra.domain.endings import in_words
 from orchestra.domain.errors import VolumeError
 from orchestra.domain.models import JobPaths, Outcome
 from orchestra.domain.states import Cause
-from orchestra.pilot import folders, logs
-from orchestra.pilot.desk import Desk
+from orchestra.pilot import containers, folders, logs
+from orchestra.pilot.desk import Desk, Kit
 from orchestra.pilot.report import Reporter, plain_text
 from orchestra.pilot.state import Held, Note, Phase
 
@@ -31,11 +31,15 @@ _GPU_WAS_FULL = re.compile(
 )
 
 
-def examine(outcome: Outcome, note: Note, log_limit: int = 0) -> Outcome:
+def examine(outcome: Outcome, note: Note, kit: Kit | None = None) -> Outcome:
     """Look at what an attempt left: its "complete" file, its log; have the link point at a success. An I/O thread's.
 
-    A log of more than `log_limit` bytes is cut, unless that is 0.
+    A log of more than the kit's `log_limit` bytes is cut, unless that is 0. A container that its runtime did not clean
+    up is ended.
     """
+    if note.runtime and kit and outcome.cause is not Cause.EXIT:
+        containers.sweep(kit, note.runtime, outcome.key)
+    log_limit = kit.log_limit if kit else 0
     paths = JobPaths(PurePosixPath(note.task_folder), outcome.key.ordinal)
     folder = Path(paths.attempt(note.folder_number))
     cause, reason = outcome.cause, outcome.reason
@@ -53,6 +57,8 @@ def examine(outcome: Outcome, note: Note, log_limit: int = 0) -> Outcome:
     if cause in (Cause.EXIT, Cause.SIGNAL) and not success and says_gpu_was_full(end):
         cause = Cause.GPU_OUT_OF_MEMORY
         reason = in_words(cause, outcome.exit_status, outcome.signal)
+    if cause is Cause.EXIT and (why := containers.refusal(note.runtime, outcome.exit_status, end)):
+        cause, reason = Cause.NO_CONTAINER, plain_text(why)
     return replace(outcome, cause=cause, reason=reason, log_bytes=size, log_tail=end)
 
 
@@ -68,14 +74,14 @@ def _link(paths: JobPaths, folder_number: int) -> None:
         log.warning("%s", error)  # the results are in the attempt's folder all the same
 
 
-def examine_all(batch: Sequence[tuple[Outcome, Note]], log_limit: int = 0) -> list[Outcome]:
+def examine_all(batch: Sequence[tuple[Outcome, Note]], kit: Kit | None = None) -> list[Outcome]:
     """Look at what attempts of one task left, in order. An I/O thread's; raises nothing."""
-    return [_examine_safely(outcome, note, log_limit) for outcome, note in batch]
+    return [_examine_safely(outcome, note, kit) for outcome, note in batch]
 
 
-def _examine_safely(outcome: Outcome, note: Note, log_limit: int) -> Outcome:
+def _examine_safely(outcome: Outcome, note: Note, kit: Kit | None) -> Outcome:
     try:
-        return examine(outcome, note, log_limit)
+        return examine(outcome, note, kit)
     except Exception:
         # However it left its folder, how it ended is known.
         log.exception("the folder of job %s could not be looked at", outcome.key)
@@ -124,7 +130,7 @@ class Examiner:
         for task, batch in errands.items():
             pairs = [(ended.outcome, ended.held.note) for ended in batch]
             self.desk.workers.submit(
-                partial(examine_all, pairs, self.desk.kit.log_limit),
+                partial(examine_all, pairs, self.desk.kit),
                 partial(self._examined, batch),
                 partial(self._unexamined, batch),
                 lane=task,
@@ -132,6 +138,11 @@ class Examiner:
 
     def _examined(self, batch: Sequence[_Ended], outcomes: Sequence[Outcome]) -> None:
         for ended, outcome in zip(batch, outcomes, strict=True):
+            task = outcome.key.task_id
+            if outcome.cause is Cause.NO_CONTAINER:
+                self.desk.leave_alone(task, outcome.reason or "")
+            elif outcome.succeeded:
+                self.desk.refusals.pop(task, None)
             self._reporter.add(ended.held, outcome, ended.ended_at)
 
     def _unexamined(self, batch: Sequence[_Ended], _: Exception) -> None:

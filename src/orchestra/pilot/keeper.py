@@ -133,6 +133,10 @@ SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 SECOND_LOOK = 0.02
 KILL_AGAIN = 0.5
 POLL = 10.0
+KILLED = (
+    signal.SIGKILL,
+    128 + signal.SIGKILL << 8,
+)  # wait statuses: of the leader; of what a shell waited for
 LOOK_AT_MEMORY = 1.0
 COUNT_OOM_KILLS = 5.0
 OLD_CGROUP = 60.0
@@ -586,16 +590,17 @@ class OomKills:
 
     def __init__(self) -> None:
         self.counted_at = 0.0
-        self.count = 0
+        self.count = self.before = self.now()
         self.look()
 
     def look(self) -> None:
         """Count, unless that was done just now."""
         if monotonic() - self.counted_at >= COUNT_OOM_KILLS:
-            self.counted_at, self.count = monotonic(), self.now()
+            self.counted_at, self.before, self.count = monotonic(), self.count, self.now()
 
     def rose(self) -> bool:
-        return self.now() > self.count
+        """Whether it grew within the last seconds: a container's end is known some time after its process's."""
+        return self.now() > self.before
 
     @staticmethod
     def now() -> int:
@@ -852,7 +857,7 @@ class Jobs:
                 job.peak_bytes = job.cgroup.peak()
             self.empty_cgroups.append(job.cgroup)
             self.remove_cgroups()
-        elif job.cause == "signal" and job.status == signal.SIGKILL and self.oom_kills.rose():
+        elif job.cause in ("exit", "signal") and job.status in KILLED and self.oom_kills.rose():
             job.cause = "memory"
 
     def remove_cgroups(self) -> None:

@@ -17,8 +17,9 @@ from orchestra.domain.models import PilotHello
 from orchestra.pilot.courier import Connect
 from orchestra.pilot.desk import Kit
 from orchestra.pilot.inputs import InputGuard
-from orchestra.runtimes import Runtime
+from orchestra.runtimes import Bind, Runtime
 from orchestra.runtimes.bare import BareRuntime, find_shell
+from orchestra.runtimes.cache import PAUSES, ImageCache
 from orchestra.runtimes.environment import inherited, own_prefix
 from orchestra.services import work
 from orchestra.store.datafolder import this_host
@@ -47,7 +48,11 @@ class PilotOptions:
         stall_after: seconds after which a start that waits for a file system loses its slots.
         log_limit: bytes; a longer log is cut when its job has ended. 0 keeps all.
         state_folder: where the pilot keeps what is its own; by default as `home.pilot_folder` says.
-        runtimes: by default the bare one.
+        runtimes: for containers, best first; without a container a shell of the machine runs the command.
+        binds: what every container of this node sees of it.
+        image_cache: the folder of fetched images; by default one in the pilot's own.
+        image_cache_size: bytes that they may take.
+        image_pauses: seconds between one try to fetch an image and the next.
     """
 
     node: str
@@ -68,12 +73,15 @@ class PilotOptions:
     log_limit: int = 10_000_000
     state_folder: Path | None = None
     runtimes: tuple[Runtime, ...] = ()
+    binds: tuple[Bind, ...] = ()
+    image_cache: Path | None = None
+    image_cache_size: int = 50_000_000_000
+    image_pauses: tuple[float, ...] = PAUSES
 
 
 def introduce(options: PilotOptions) -> PilotHello:
     """Give what an agent says of itself to the database, with a new identity."""
     host = this_host()
-    names = (runtime.name for runtime in options.runtimes)
     return PilotHello(
         node=options.node,
         agent=uuid4(),
@@ -87,7 +95,7 @@ def introduce(options: PilotOptions) -> PilotHello:
         may_conduct=options.may_conduct,
         version=orchestra.__version__,
         protocol=work.PROTOCOL,
-        runtimes=tuple(name for name in names if name != "bare"),
+        runtimes=tuple(f"{runtime.name} {runtime.version}" for runtime in options.runtimes),
     )
 
 
@@ -98,12 +106,19 @@ def _account() -> str:
         return str(os.geteuid())
 
 
-def make_kit(options: PilotOptions) -> Kit:
-    """Give what this pilot starts jobs with."""
+def make_kit(options: PilotOptions, folder: Path) -> Kit:
+    """Give what this pilot starts jobs with; `folder` is its own."""
     return Kit(
-        runtimes=options.runtimes or (BareRuntime(find_shell()),),
+        runtimes=(BareRuntime(find_shell()), *options.runtimes),
         environment=inherited(os.environ, prefix=own_prefix()),
         inputs=InputGuard(),
         stall_after=options.stall_after,
         log_limit=options.log_limit,
+        binds=options.binds,
+        cache=ImageCache(
+            options.image_cache or folder / "images",
+            inherited(os.environ),
+            limit=options.image_cache_size,
+            pauses=options.image_pauses,
+        ),
     )

@@ -62,7 +62,19 @@ def in_words(ended: Ended, note: Note, end_reason: str | None = None) -> str | N
             return f"ended because {why}" if why else "ended on request"
 
 
+def without_container(ended: Ended) -> Ended:
+    """Give the end of a command as it would be known without its container: that adds 128 to a signal's number."""
+    status = ended.exit_status
+    number = status - 128 if status is not None else 0
+    if number not in signal.valid_signals():
+        return ended
+    cause = Cause.SIGNAL if ended.cause is Cause.EXIT else ended.cause
+    return replace(ended, cause=cause, exit_status=None, signal=int(number))
+
+
 def _memory_words(ended: Ended, note: Note) -> str:
+    if note.memory is not None and note.runtime in ("podman", "docker"):
+        return f"ran out of memory: it needed more than {size(note.memory)} (--memory)"
     used = size(ended.max_rss_bytes)
     if note.memory is None:
         return f"killed by the kernel because the machine ran out of memory; it used {used}"
@@ -97,6 +109,8 @@ def plain_text(text: str | None) -> str | None:
 def outcome_of(ended: Ended, held: Held) -> Outcome:
     """Give the outcome that a keeper's word means, as far as no file needs to be looked at."""
     stopped = held.stopped and ended.cause is Cause.ENDED
+    if held.note.runtime:
+        ended = without_container(ended)
     return Outcome(
         key=ended.key,
         # Stopping a pilot is no fault of the job: like an attempt whose lease was over, it costs no retry.
@@ -109,6 +123,7 @@ def outcome_of(ended: Ended, held: Held) -> Outcome:
         cpu_seconds=ended.cpu_seconds,
         max_rss_bytes=ended.max_rss_bytes,
         devices=held.note.devices,
+        image_digest=held.note.image_digest,
     )
 
 
@@ -313,7 +328,12 @@ class Reporter:
         def call(conn: psycopg.Connection) -> tuple[AttemptKey, ...]:
             now = boottime()
             starts = [
-                Started(held.key, max(0.0, now - (held.began or now)), held.note.devices)
+                Started(
+                    held.key,
+                    max(0.0, now - (held.began or now)),
+                    held.note.devices,
+                    held.note.image_digest,
+                )
                 for held in batch
             ]
             return work.started(conn, keeper, starts)

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from itertools import islice
 from pathlib import PurePosixPath
 from time import monotonic
 
@@ -17,10 +18,11 @@ from orchestra.domain.models import AttemptKey, Grant, JobPaths, Outcome, TaskSp
 from orchestra.domain.states import Cause, Queue
 from orchestra.pilot import appetite, folders, lanes, slots
 from orchestra.pilot.desk import Desk, Kit, boottime
+from orchestra.pilot.imaging import Imaging
 from orchestra.pilot.link import NOTE_BYTES
 from orchestra.pilot.report import Reporter, plain_text
 from orchestra.pilot.state import Held, Note, Phase, Ready
-from orchestra.runtimes import Bind, RuntimeJob, choose
+from orchestra.runtimes import RuntimeJob, choose, surroundings
 from orchestra.runtimes.environment import JobValues, environment
 
 log = logging.getLogger(__name__)
@@ -77,6 +79,20 @@ def _ready(kit: Kit, task: TaskSpec, grant: Grant, note: Note, paths: JobPaths) 
     if runtime is None:
         return Unready(Cause.RETURNED, f"this node cannot run the image {task.image}")
     job = runtime_job(kit, task, grant, note, paths)
+    if task.image is not None:
+        prepared = kit.prepared.get(task.image)
+        if prepared is None or not prepared.is_unchanged():
+            kit.prepared.pop(task.image, None)
+            return Unready(Cause.RETURNED, f"the image {task.image} has changed just now")
+        if prepared.key and kit.cache:
+            kit.cache.touch(prepared.key)
+        files = [grant.config.path, *islice((file.path for file in task.shared_files), 16)]
+        job = replace(
+            job,
+            binds=surroundings.with_linked(job.binds, files),
+            image=prepared.image,
+            memory=task.resources.memory_bytes if runtime.limits_memory else None,
+        )
     argv = runtime.argv(job)
     log = folders.open_attempt(task.volume, paths, grant.folder_number, new=grant.new_folder)
     try:
@@ -85,7 +101,7 @@ def _ready(kit: Kit, task: TaskSpec, grant: Grant, note: Note, paths: JobPaths) 
     except VolumeError:
         os.close(log)
         raise
-    return Ready(argv, job.environment, log)
+    return Ready(argv, runtime.environment(job), log)
 
 
 def runtime_job(kit: Kit, task: TaskSpec, grant: Grant, note: Note, paths: JobPaths) -> RuntimeJob:
@@ -108,19 +124,26 @@ def runtime_job(kit: Kit, task: TaskSpec, grant: Grant, note: Note, paths: JobPa
         given=task.env,
     )
     tags = {**task.inputs, "IN": grant.config.path, "OUT": str(folder)}
-    reads = (grant.config.path, *task.inputs.values())
-    return RuntimeJob(
+    job = RuntimeJob(
         command=_template(task.command).render(tags),
         folder=folder,
-        environment=environment(kit.environment, values),
-        binds=(
-            Bind(PurePosixPath(task.volume)),
-            *(Bind(PurePosixPath(path), read_only=True) for path in reads),
-        ),
         gpus=tuple(note.devices.split(",")) if note.devices and task.queue is Queue.GPU else (),
         image=task.image,
+        host=kit.environment,
         label=str(grant.key),
+        token=str(grant.key.token),
     )
+    if task.image is None:
+        return replace(job, environment=environment(kit.environment, values))
+    binds = surroundings.binds(
+        out=folder,
+        reads=(grant.config.root or grant.config.path, *(files.root for files in task.shared)),
+        node=kit.binds,
+        task=task.binds,
+    )
+    home = surroundings.home(kit.environment, binds, folder)
+    values = replace(values, token=job.token)
+    return replace(job, environment=environment({"HOME": home}, values), binds=binds)
 
 
 @lru_cache(maxsize=64)
@@ -135,11 +158,15 @@ class Starter:
         """`resume` is called when jobs can be claimed again that could not be started."""
         self.desk, self._reporter, self._resume = desk, reporter, resume
         self._begun: dict[AttemptKey, tuple[float, Held]] = {}
+        self.imaging = Imaging(desk, reporter, self._prepare)
 
     def tick(self, now: float) -> float:
         """Start what fits; gives when to be called again."""
         self._return_stalled(now)
         self._return_unfit()
+        self.imaging.tick(now)
+        if self.desk.take_again(now):
+            self._resume()
         for held, devices in slots.startable(self.desk.state):
             port = self.desk.keepers.ports.get(held.keeper)
             if port and port.link:
@@ -148,9 +175,11 @@ class Starter:
             self._line_up(held, last)
         for held in lanes.to_recall(self.desk.state, boottime()):
             self._recall(held)
-        self._prepare(appetite.to_prepare(self.desk.state, self.desk.appetite, self._begun))
+        ahead = appetite.to_prepare(self.desk.state, self.desk.appetite, self._begun)
+        self._prepare([held for held in ahead if self.imaging.is_ready(held)])
         first = min((began for began, _ in self._begun.values()), default=float("inf"))
-        return first + self.desk.kit.stall_after
+        again = min(self.desk.avoided.values(), default=float("inf"))
+        return min(first + self.desk.kit.stall_after, again)
 
     def _return_stalled(self, now: float) -> None:
         """Hand back what a file system keeps waiting: its slots are for others, and so is perhaps the job."""
@@ -197,13 +226,17 @@ class Starter:
             self._finish(held, ready)
         elif held.key not in self._begun:
             held.note = replace(held.note, devices=devices)
-            self._prepare([held])
+            if self.imaging.is_ready(held):
+                self._prepare([held])
+            else:
+                self.imaging.keep(held)
 
     def _prepare(self, batch: Sequence[Held]) -> None:
         """Have attempts made ready, those of one task by one I/O thread."""
         now = monotonic()
         errands: dict[int, list[Held]] = {}
         for held in batch:
+            self.imaging.mark(held)
             self._begun[held.key] = now, held
             errands.setdefault(held.key.task_id, []).append(held)
         for task, members in errands.items():
@@ -270,6 +303,8 @@ class Starter:
         held.phase = Phase.RUNNING
         if last:
             held.follow(last)
+        runtime = self.desk.kit.runtime(held.note.runtime)
+        limits = runtime is not None and runtime.limits_memory
         port.link.send_spawn(
             held.key,
             ready.argv,
@@ -277,7 +312,7 @@ class Starter:
             ready.log,
             timeout=held.note.timeout,
             grace=held.note.grace,
-            memory=held.note.memory,
+            memory=None if limits else held.note.memory,
             note=held.note.to_json(),
             after=last.key if last else None,
         )

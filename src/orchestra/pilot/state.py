@@ -34,7 +34,8 @@ class Phase(Enum):
 class Note:
     """What an agent needs to know of an attempt that an earlier agent started.
 
-    It travels with the attempt through the keeper, as JSON.
+    It travels with the attempt through the keeper, as JSON. `runtime` is the name of the one that it was started with,
+    None for none; `image_key` its image's name in the cache, where that is kept there.
     """
 
     queue: Queue
@@ -47,6 +48,9 @@ class Note:
     grace: float
     devices: str | None = None
     memory: int | None = None
+    runtime: str | None = None
+    image_digest: str | None = None
+    image_key: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Give it as JSON values, under short names: a keeper keeps only 3000 bytes of it."""
@@ -61,6 +65,9 @@ class Note:
             "g": self.grace,
             "v": self.devices,
             "m": self.memory,
+            **({"r": self.runtime} if self.runtime else {}),
+            **({"x": self.image_digest} if self.image_digest else {}),
+            **({"k": self.image_key} if self.image_key else {}),
         }
 
     @classmethod
@@ -77,6 +84,9 @@ class Note:
             grace=note["g"],
             devices=note["v"],
             memory=note.get("m"),
+            runtime=note.get("r"),
+            image_digest=note.get("x"),
+            image_key=note.get("k"),
         )
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from orchestra.domain.models import AttemptKey, Outcome
 from orchestra.domain.states import Cause
 from orchestra.pilot import leftovers, link
-from orchestra.pilot.desk import Desk
+from orchestra.pilot.desk import Desk, Kit
 from orchestra.pilot.examine import Examiner, examine
 from orchestra.pilot.keepers import Port
 from orchestra.pilot.report import Reporter, outcome_of, outcome_of_refusal
@@ -19,11 +19,11 @@ log = logging.getLogger(__name__)
 REFUSED_PAUSE = 5.0
 
 
-def _lay_to_rest(started: link.Started | None, outcome: Outcome, note: Note) -> Outcome:
+def _lay_to_rest(kit: Kit, started: link.Started | None, outcome: Outcome, note: Note) -> Outcome:
     """End what a dead keeper left running (None: nothing can be left), then look at it. An I/O thread's."""
     if started:
         leftovers.end(started, grace=note.grace)
-    return examine(outcome, note)
+    return examine(outcome, note, kit)
 
 
 class Supervisor:
@@ -155,7 +155,13 @@ class Supervisor:
             reason = "its keeper has died" if same_boot else "its node was started anew"
             outcome = Outcome(started.key, Cause.LOST, reason=reason, devices=held.note.devices)
             self.desk.workers.submit(
-                partial(_lay_to_rest, started if same_boot else None, outcome, held.note),
+                partial(
+                    _lay_to_rest,
+                    self.desk.kit,
+                    started if same_boot else None,
+                    outcome,
+                    held.note,
+                ),
                 partial(self.reporter.add, held),
                 partial(self._not_examined, held, outcome),
                 lane=held.key.task_id,

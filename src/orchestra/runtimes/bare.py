@@ -37,6 +37,8 @@ class BareRuntime:
 
     shell: str = "/bin/sh"
     name: str = "bare"
+    version: str = ""
+    limits_memory: bool = False
 
     def supports(self, image: str | None) -> bool:
         return image is None
@@ -56,6 +58,15 @@ class BareRuntime:
             start = "" if program in _SAME_IN_BOTH else "exec "
             return ("/bin/sh", "-c", enter + start + job.command)
         return (self.shell, "-c", enter + job.command)
+
+    def environment(self, job: RuntimeJob) -> dict[str, str]:
+        return dict(job.environment)
+
+    def sweep(self, _token: str) -> None:
+        return None
+
+    def remove(self, containers: tuple[str, ...]) -> tuple[str, ...]:
+        raise ValueError(f"there are no containers: {containers}")
 
 
 def plain_program(command: str) -> str | None:

@@ -211,7 +211,7 @@ def _grant(
 ) -> Grant:
     """Give a grant from a row, whose last columns are those of the config's ManifestEntry."""
     entry = ManifestEntry(*file)
-    config = InputFile(f"{root}/{entry.path}" if is_folder else root, entry)
+    config = InputFile(f"{root}/{entry.path}", entry, root) if is_folder else InputFile(root, entry)
     key = AttemptKey(task, ordinal, number, token)
     return Grant(key, is_test, folder_number, done_attempt, config, new_folder)
 

@@ -1,0 +1,156 @@
+"""Attempts that wait for their image: it is made ready once a node, by an I/O thread, while the agent goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+
+from orchestra.domain.models import Outcome
+from orchestra.domain.states import Cause
+from orchestra.pilot.desk import Desk, Kit
+from orchestra.pilot.report import Reporter, plain_text
+from orchestra.pilot.state import Held, Phase
+from orchestra.runtimes import choose
+from orchestra.runtimes.cache import ImageCache, ImageError, Prepared
+from orchestra.runtimes.found import ContainerRuntime
+
+LANE = -1
+"""The I/O threads' lane for images; those of tasks begin at 0."""
+RELEASE_EVERY = 60.0
+
+Result = Prepared | ImageError
+
+
+def _prepare(
+    cache: ImageCache, runtime: ContainerRuntime, image: str, say: Callable[[str], None]
+) -> Result:
+    """Make an image ready. Runs in an I/O thread."""
+    try:
+        return cache.prepare(runtime, image, say)
+    except ImageError as error:
+        return error
+
+
+class Imaging:
+    """Holds attempts back until their image is ready on this node."""
+
+    def __init__(
+        self, desk: Desk, reporter: Reporter, begin: Callable[[Sequence[Held]], None]
+    ) -> None:
+        """`begin` is given the attempts that have waited, when they need to no more."""
+        self.desk, self._reporter, self._begin = desk, reporter, begin
+        self._waiting: dict[str, list[Held]] = {}
+        self._release_at = 0.0
+
+    def is_ready(self, held: Held) -> bool:
+        """Whether an attempt needs to wait for no image; also where this node has no runtime for it."""
+        image = held.task.image if held.task else None
+        kit = self.desk.kit
+        return image is None or image in kit.prepared or _runtime(kit, image) is None
+
+    def keep(self, held: Held) -> None:
+        """Take in an attempt whose image is not ready yet."""
+        assert held.task
+        assert held.task.image
+        image = held.task.image
+        if image in self._waiting:
+            self._waiting[image].append(held)
+            return
+        self._waiting[image] = [held]
+        kit = self.desk.kit
+        runtime = _runtime(kit, image)
+        assert runtime
+        assert kit.cache
+        self._say(image, "begins")
+        self.desk.workers.submit(
+            partial(_prepare, kit.cache, runtime, image, partial(self._hear, image)),
+            partial(self._ended, image),
+            partial(self._broke, image),
+            lane=LANE,
+        )
+
+    def mark(self, held: Held) -> None:
+        """Note with an attempt what it is going to run in."""
+        image = held.task.image if held.task else None
+        prepared = self.desk.kit.prepared.get(image or "")
+        runtime = _runtime(self.desk.kit, image) if image else None
+        if not prepared or not runtime:
+            return
+        held.note = replace(
+            held.note,
+            runtime=runtime.name,
+            image_digest=prepared.digest,
+            image_key=prepared.key,
+        )
+
+    def tick(self, now: float) -> float:
+        """Hand back what is not to begin any more; gives when to be called again."""
+        for members in self._waiting.values():
+            for held in [held for held in members if self._is_unwanted(held)]:
+                members.remove(held)
+                if held.phase is not Phase.REPORTING:
+                    why = held.end_reason or "its pilot is leaving"
+                    self._reporter.give_back(held, f"not started: {why}")
+        if now >= self._release_at:
+            self._release_at = now + RELEASE_EVERY
+            self._share_images()
+        return float("inf")
+
+    def _is_unwanted(self, held: Held) -> bool:
+        leaving = self.desk.state.leaving
+        return leaving or held.end_reason is not None or held.phase is Phase.REPORTING
+
+    def _share_images(self) -> None:
+        """Keep the images of what runs here from being removed, and no others."""
+        cache = self.desk.kit.cache
+        if cache is None:
+            return
+        needed = {held.note.image_key for held in self.desk.state.held.values()}
+        for key in needed - {None}:
+            cache.use(key or "")
+        for image, prepared in list(self.desk.kit.prepared.items()):
+            if prepared.key in cache.in_use and prepared.key not in needed:
+                del self.desk.kit.prepared[image]  # it may be removed from now on
+        for key in cache.in_use - needed:
+            cache.release(key)
+
+    # What the I/O thread says
+
+    def _hear(self, image: str, text: str) -> None:
+        self.desk.inbox.post(partial(self._say, image, text))
+
+    def _say(self, image: str, text: str) -> None:
+        if image in self._waiting:
+            self.desk.troubles[f"image {image}"] = f"preparing the image {image}: {text}"
+
+    def _broke(self, image: str, error: Exception) -> None:
+        self._ended(image, ImageError(f"it could not be made ready: {error!r}"))
+
+    def _ended(self, image: str, result: Result) -> None:
+        members = [held for held in self._waiting.pop(image, ()) if not self._is_unwanted(held)]
+        self.desk.troubles.pop(f"image {image}", None)
+        if isinstance(result, Prepared):
+            self.desk.kit.prepared[image] = result
+            self._begin(members)
+            return
+        why = plain_text(str(result)) or ""
+        for held in members:
+            self._reporter.add(held, Outcome(held.key, Cause.NO_CONTAINER, reason=why))
+        for held in self._others(image):
+            self._reporter.give_back(held, why)
+        for task in self._tasks(image):
+            self.desk.leave_alone(task, why)
+
+    def _others(self, image: str) -> Iterator[Held]:
+        return (
+            held for held in self.desk.state.waiting() if held.task and held.task.image == image
+        )
+
+    def _tasks(self, image: str) -> list[int]:
+        return [task for task, spec in self.desk.tasks.items() if spec.image == image]
+
+
+def _runtime(kit: Kit, image: str) -> ContainerRuntime | None:
+    runtime = choose(kit.runtimes, image)
+    return runtime if isinstance(runtime, ContainerRuntime) else None

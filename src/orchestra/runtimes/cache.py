@@ -1,0 +1,479 @@
+"""Images made ready: fetched and converted once a node, whoever asks; looked at; kept within a limit.
+
+The folder holds, for each image that Apptainer fetched, `KEY.sif`, `KEY.json` (what it is) and `KEY.lock`. Whoever
+fetches holds the lock alone; whoever runs jobs of the image shares it, so that it is not removed; a folder
+`KEY.<pid>.part` is work under way. The same folder may be that of several pilots, also of several machines.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestra.domain import human, images
+from orchestra.domain.errors import OrchestraError
+from orchestra.domain.images import Kind
+from orchestra.runtimes.apptainer import ApptainerRuntime
+from orchestra.runtimes.engines import EngineRuntime
+
+Say = Callable[[str], None]
+
+PAUSES = (2.0, 10.0, 30.0)
+"""Seconds between one try to fetch an image and the next."""
+SAY_EVERY = 3.0
+LINES_KEPT = 3
+_BLOCK = 1 << 20
+_OLD_PART = 7 * 86400.0
+
+
+class ImageError(OrchestraError):
+    """An image cannot be made ready."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An image that can be run.
+
+    Args:
+        image: what the runtime is given: a path, or an id in its storage.
+        digest: `sha256:...` of what runs, None for a folder, which has none.
+        key: its name in the cache, None where it is not kept there.
+        looks: size, time and inode of its file when it was looked at.
+    """
+
+    image: str
+    digest: str | None = None
+    key: str | None = None
+    looks: tuple[int, int, int] | None = None
+
+    def is_unchanged(self) -> bool:
+        """Whether the file is still the one that was looked at. A folder's answer is whether it is there."""
+        if self.image.startswith("sha256:"):
+            return True
+        try:
+            return self.looks is None or _looks(Path(self.image)) == self.looks
+        except OSError:
+            return False
+
+
+def _looks(path: Path) -> tuple[int, int, int]:
+    facts = path.stat()
+    return facts.st_size, facts.st_mtime_ns, facts.st_ino
+
+
+class ImageCache:
+    """The images of one pilot, or of one command."""
+
+    def __init__(
+        self,
+        folder: Path,
+        environ: Mapping[str, str],
+        *,
+        limit: int,
+        pauses: tuple[float, ...] = PAUSES,
+    ) -> None:
+        """`limit` is how many bytes the folder may hold, as far as they are not in use."""
+        self.folder, self.environ, self.limit, self.pauses = folder, environ, limit, pauses
+        self._stop = threading.Event()
+        self._shares: dict[str, int] = {}
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._lock = threading.Lock()
+
+    # What pilots ask for
+
+    def prepare(
+        self, runtime: ApptainerRuntime | EngineRuntime, image: str, say: Say = lambda _: None
+    ) -> Prepared:
+        """Make an image ready and try it; takes as long as it takes.
+
+        Args:
+            say: is told in a few words what happens, every few seconds.
+
+        Raises:
+            ImageError: it cannot be run here; in the runtime's own words.
+        """
+        kind = images.kind_of(image)
+        if kind is Kind.FOLDER:
+            prepared = self._there(image, None)
+        elif kind is Kind.FILE:
+            prepared = self._there(image, say)
+        elif isinstance(runtime, ApptainerRuntime):
+            prepared = self._cached(runtime, images.address(image), say)
+        else:
+            prepared = self._stored(runtime, images.address(image), say)
+        self._try(runtime, prepared.image)
+        return prepared
+
+    def use(self, key: str) -> bool:
+        """Keep others from removing an image, until `release`; False while it is being fetched. May be repeated."""
+        with self._lock:
+            if key in self._shares:
+                return True
+            try:
+                path = self.folder / f"{key}.lock"
+                self._shares[key] = _locked(path, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                return False
+            return True
+
+    def touch(self, key: str) -> None:
+        """Note that an image is used now."""
+        with suppress(OSError):
+            os.utime(self.folder / f"{key}.json")
+
+    def release(self, key: str) -> None:
+        """Let an image be removed when there is no room."""
+        with self._lock:
+            descriptor = self._shares.pop(key, None)
+        if descriptor is not None:
+            os.close(descriptor)
+
+    @property
+    def in_use(self) -> frozenset[str]:
+        """The images that are kept from being removed for this pilot."""
+        return frozenset(self._shares)
+
+    def stop(self) -> None:
+        """End what fetches images now."""
+        self._stop.set()
+        for process in list(self._running):
+            _kill(process)
+
+    # Files
+
+    def _there(self, image: str, say: Say | None) -> Prepared:
+        path = Path(image)
+        try:
+            if say is None:
+                path.joinpath(".").stat()
+                return Prepared(image)
+            looks = _looks(path)
+            return Prepared(image, self._hash(path, looks, say), looks=looks)
+        except OSError as error:
+            reason = "is not there" if isinstance(error, FileNotFoundError) else error.strerror
+            raise ImageError(f"the image {image} on this node: {reason}") from None
+
+    def _hash(self, path: Path, looks: tuple[int, int, int], say: Say) -> str:
+        """Take the SHA-256 of a file, or remember it."""
+        known = self.folder / f"{_key(str(path))}.file.json"
+        record = _read(known)
+        if record.get("looks") == list(looks):
+            return str(record["digest"])
+        digest, done, said = hashlib.sha256(), 0, time.monotonic()
+        with path.open("rb", buffering=0) as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+                done += len(block)
+                if time.monotonic() - said > SAY_EVERY:
+                    said = time.monotonic()
+                    say(f"reading it, {human.size(done)} of {human.size(looks[0])}")
+                if self._stop.is_set():
+                    raise ImageError("the pilot leaves")
+        text = f"sha256:{digest.hexdigest()}"
+        with suppress(OSError):  # then it is read again
+            self._make_folder()
+            _write(known, {"image": str(path), "digest": text, "looks": looks})
+        return text
+
+    # What Apptainer fetches
+
+    def _cached(self, runtime: ApptainerRuntime, address: str, say: Say) -> Prepared:
+        key = _key(f"{address} {self._state_of_archive(address)}".strip())
+        try:
+            self._make_folder()
+            prepared = self._kept(key) if self.use(key) else None
+            if prepared is None:
+                self.release(key)
+                with self._alone(key, say):
+                    prepared = self._kept(key) or self._fetch_file(runtime, address, key, say)
+                self.use(key)
+        except OSError as error:
+            raise ImageError(f"the image cache {self.folder}: {error.strerror or error}") from None
+        self._make_room()
+        return prepared
+
+    def _state_of_archive(self, address: str) -> str:
+        """What changes when an archive is written anew."""
+        path = images.path_of(address)
+        if path is None:
+            return ""
+        try:
+            return str(_looks(Path(path)))
+        except OSError as error:
+            raise ImageError(f"the image {address} on this node: {error.strerror}") from None
+
+    def _kept(self, key: str) -> Prepared | None:
+        path = self.folder / f"{key}.sif"
+        record = _read(self.folder / f"{key}.json")
+        try:
+            os.utime(self.folder / f"{key}.json")
+            return Prepared(str(path), str(record["digest"]), key, _looks(path))
+        except (OSError, KeyError):
+            return None
+
+    def _fetch_file(self, runtime: ApptainerRuntime, address: str, key: str, say: Say) -> Prepared:
+        for left in self.folder.glob(f"{key}.*.part"):
+            shutil.rmtree(left, ignore_errors=True)
+        part = Path(tempfile.mkdtemp(prefix=f"{key}.", suffix=".part", dir=self.folder))
+        try:
+            # Whatever it keeps for itself is part of the work under way, and goes with it.
+            own = {
+                f"{prefix}_{name}": str(part)
+                for prefix in ("APPTAINER", "SINGULARITY")
+                for name in ("CACHEDIR", "TMPDIR")
+            }
+            made = part / "image.sif"
+            self._fetch(runtime.fetch(address, str(made)), own, address, say, part)
+            digest = self._hash_of_new(made, say)
+            size = made.stat().st_size
+            made.chmod(0o644)
+            made.replace(self.folder / f"{key}.sif")
+            _write(self.folder / f"{key}.json", {"image": address, "digest": digest, "bytes": size})
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+        return Prepared(
+            str(self.folder / f"{key}.sif"), digest, key, _looks(self.folder / f"{key}.sif")
+        )
+
+    def _hash_of_new(self, path: Path, say: Say) -> str:
+        say("reading it")
+        with path.open("rb") as file:
+            return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+    # What engines fetch
+
+    def _stored(self, runtime: EngineRuntime, address: str, say: Say) -> Prepared:
+        key = _key(f"{runtime.name} {address}")
+        try:
+            self._make_folder()
+            with self._alone(key, say):
+                name = address
+                found = self._inspect(runtime, address) if address.startswith("docker://") else None
+                if found is None:
+                    said = self._fetch(runtime.fetch(address), {}, address, say, None)
+                    # Podman's last word is the id, which for an archive is the only name.
+                    if not address.startswith("docker://"):
+                        name = said.split()[-1] if said.split() else address
+                    found = self._inspect(runtime, name)
+        except OSError as error:
+            raise ImageError(f"the image cache {self.folder}: {error.strerror or error}") from None
+        if found is None:
+            raise ImageError(f"{runtime.name} fetched {address} and does not know it")
+        return found
+
+    def _inspect(self, runtime: EngineRuntime, name: str) -> Prepared | None:
+        done = self._run(runtime.look(name), {})
+        if done.returncode:
+            return None
+        ident, digest, *_ = [*done.stdout.decode(errors="replace").splitlines(), "", ""]
+        if not ident:
+            return None
+        ident = ident if ident.startswith("sha256:") else f"sha256:{ident}"
+        found = digest.rpartition("@")[2]
+        return Prepared(ident, found if found.startswith("sha256:") else ident)
+
+    # Fetching
+
+    def _fetch(
+        self,
+        command: tuple[str, ...],
+        own: Mapping[str, str],
+        address: str,
+        say: Say,
+        watched: Path | None,
+    ) -> str:
+        """Run what fetches an image, again after each pause; gives what it printed."""
+        words = ""
+        for pause in (*self.pauses, None):
+            done = self._run(command, own, say=say, watched=watched)
+            if done.returncode == 0:
+                return done.stdout.decode(errors="replace")
+            words = last_words(done.stderr.decode(errors="replace"))
+            if self._stop.is_set():
+                raise ImageError("the pilot leaves")
+            if pause is None:
+                break
+            say(f"trying again in {pause:g} s: {words}")
+            self._stop.wait(pause)
+        raise ImageError(f"the image {address} cannot be fetched: {words}")
+
+    def _run(
+        self,
+        command: tuple[str, ...],
+        own: Mapping[str, str],
+        *,
+        say: Say | None = None,
+        watched: Path | None = None,
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run a program to its end, saying how far it is; it dies with this process."""
+        began = time.monotonic()
+        dying = shutil.which("setpriv")
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            process = subprocess.Popen(
+                [*([dying, "--pdeathsig", "KILL"] if dying else []), *command],
+                env={**self.environ, **own},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
+                cwd="/",
+            )
+            self._running.add(process)
+            try:
+                while not _ended(process, SAY_EVERY):
+                    if self._stop.is_set():
+                        _kill(process)
+                    if say:
+                        say(_progress(watched, time.monotonic() - began))
+            finally:
+                self._running.discard(process)
+            out.seek(0)
+            err.seek(0)
+            return subprocess.CompletedProcess(
+                command, process.returncode, out.read(), err.read()[-100_000:]
+            )
+
+    def _try(self, runtime: ApptainerRuntime | EngineRuntime, image: str) -> None:
+        """Begin a container and end it: an image without a shell is known before a job needs it."""
+        done = self._run(runtime.trial(image), {})
+        if done.returncode:
+            words = last_words(done.stderr.decode(errors="replace"))
+            raise ImageError(f"{runtime.name} cannot run the image: {words}")
+
+    # The folder
+
+    def _make_folder(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o755)
+
+    @contextmanager
+    def _alone(self, key: str, say: Say) -> Iterator[None]:
+        """Hold an image's lock alone; another process may be fetching it."""
+        path = self.folder / f"{key}.lock"
+        while (descriptor := _try_alone(path)) is None:
+            say("another process makes it ready")
+            if self._stop.wait(0.5):
+                raise ImageError("the pilot leaves")
+        try:
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _make_room(self) -> None:
+        """Remove what was not used for the longest time, until the limit is kept. Never what is in use."""
+        kept = []
+        for path in self.folder.glob("*.sif"):
+            with suppress(OSError):
+                used = path.with_suffix(".json").stat().st_mtime
+                kept.append((used, path, path.stat().st_size))
+        total = sum(size for _, _, size in kept)
+        for _, path, size in sorted(kept):
+            if total <= self.limit:
+                break
+            total -= size if self._remove(path) else 0
+        for part in self.folder.glob("*.part"):
+            with suppress(OSError):
+                if time.time() - part.stat().st_mtime > _OLD_PART:
+                    shutil.rmtree(part, ignore_errors=True)
+
+    def _remove(self, path: Path) -> bool:
+        if path.stem in self._shares:
+            return False
+        try:
+            descriptor = _locked(path.with_suffix(".lock"), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        try:
+            path.unlink(missing_ok=True)
+            path.with_suffix(".json").unlink(missing_ok=True)
+        finally:
+            os.close(descriptor)
+        return True
+
+
+def _key(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:24]
+
+
+def _locked(path: Path, how: int) -> int:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, how)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _try_alone(path: Path) -> int | None:
+    try:
+        return _locked(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return None
+
+
+def _read(path: Path) -> dict[str, object]:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _write(path: Path, record: Mapping[str, object]) -> None:
+    beside = path.with_suffix(f".{os.getpid()}.{threading.get_ident()}.new")
+    beside.write_text(json.dumps(record), encoding="utf-8")
+    beside.replace(path)
+
+
+def _ended(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with suppress(OSError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _progress(watched: Path | None, seconds: float) -> str:
+    size = _size(watched) if watched else 0
+    words = f"{human.size(size)} so far, " if size else ""
+    return f"{words}{human.duration(seconds)}"
+
+
+def _size(folder: Path) -> int:
+    total = 0
+    for where, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                total += os.lstat(os.path.join(where, name)).st_blocks * 512  # noqa: PTH118
+    return total
+
+
+_LEVEL = ("FATAL:", "ERROR:", "Error:", "error:")
+
+
+def last_words(text: str) -> str:
+    """Give what a program said last that tells why it failed, in one line."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    telling = [line for line in lines if line.startswith(_LEVEL)]
+    chosen = telling[-1:] or lines[-LINES_KEPT:]
+    words = " ".join(chosen)
+    for level in _LEVEL:
+        words = words.removeprefix(level).strip()
+    return words or "it said nothing"

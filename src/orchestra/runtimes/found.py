@@ -1,0 +1,158 @@
+"""Which container runtimes this machine has: looked for once, when a pilot starts."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from orchestra.domain.errors import ConfigurationError
+from orchestra.domain.images import RUNTIMES
+from orchestra.runtimes.apptainer import ApptainerRuntime
+from orchestra.runtimes.engines import EngineRuntime
+
+ContainerRuntime = ApptainerRuntime | EngineRuntime
+
+PATIENCE = 20.0
+"""Seconds in which a program has to say its version."""
+NONE = "none"
+# Also looked at: services are started with a short PATH.
+_FURTHER = ("/usr/local/bin", "/usr/bin", "/opt/apptainer/bin")
+_MOUNTS_SINCE = {"apptainer": (1, 0), "singularity": (3, 9)}
+
+
+def find(
+    wanted: str | None, environ: Mapping[str, str], *, origin: str = "the configuration"
+) -> tuple[ContainerRuntime, ...]:
+    """Give the runtimes of this machine, best first; where one is `wanted`, by name or full path, that one alone.
+
+    Args:
+        wanted: None for all that are there, `none` for none of them.
+        origin: where `wanted` stands, for people.
+
+    Raises:
+        ConfigurationError: the one that is wanted is not there, or cannot be used.
+    """
+    if wanted == NONE:
+        return ()
+    if wanted is None:
+        found = (_look(name, _path(name, environ), environ) for name in RUNTIMES)
+        return _each_once([runtime for runtime in found if isinstance(runtime, ContainerRuntime)])
+    path = wanted if wanted.startswith("/") else _path(wanted, environ)
+    runtime = _look(_name_of(path or wanted), path, environ)
+    if isinstance(runtime, str):
+        raise ConfigurationError(
+            f'"container_runtime" is "{wanted}" in {origin}, and {runtime}.',
+            hint=f"It is one of {', '.join(RUNTIMES)}, the full path of one, or none.",
+        )
+    return (runtime,)
+
+
+def _path(name: str, environ: Mapping[str, str]) -> str | None:
+    if name not in RUNTIMES:
+        return None
+    return shutil.which(name, path=":".join([environ.get("PATH", ""), *_FURTHER]))
+
+
+def _name_of(path: str) -> str:
+    base = Path(path).name
+    return next((name for name in RUNTIMES if base.startswith(name)), base)
+
+
+def _each_once(found: list[ContainerRuntime]) -> tuple[ContainerRuntime, ...]:
+    """Leave out what is a second name of a program that was found: Apptainer calls itself singularity, too."""
+    by_program: dict[Path, ContainerRuntime] = {}
+    for runtime in found:
+        by_program.setdefault(Path(runtime.program).resolve(), runtime)
+    return tuple(by_program.values())
+
+
+def _look(name: str, path: str | None, environ: Mapping[str, str]) -> ContainerRuntime | str:
+    """Give a runtime, or why it cannot be used."""
+    if path is None or not os.access(path, os.X_OK):
+        return f"there is no {path or f'{name} on the PATH'}"
+    path = str(Path(path).absolute())
+    try:
+        if name == "podman":
+            return _podman(path, environ)
+        if name == "docker":
+            return _docker(path, environ)
+        if name in ("apptainer", "singularity"):
+            return _apptainer(path, environ)
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        return f"{path} cannot be used: {_words(error)}"
+    return f'"{name}" is no runtime that is known'
+
+
+def _apptainer(path: str, environ: Mapping[str, str]) -> ContainerRuntime:
+    said = _said(environ, path, "--version")
+    name = "apptainer" if said.startswith("apptainer") else "singularity"
+    version = _version(said)
+    since = _MOUNTS_SINCE[name]
+    numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+    amd = os.path.exists("/dev/kfd") and not os.path.exists("/dev/nvidiactl")  # noqa: PTH110
+    return ApptainerRuntime(
+        path,
+        name,
+        version,
+        takes_mounts=numbers >= since,
+        gpu_option="--rocm" if amd else "--nv",
+    )
+
+
+def _podman(path: str, environ: Mapping[str, str]) -> ContainerRuntime:
+    # In a pilot this also makes the process that holds a user's name space; one that a job's keeper started would be
+    # taken for the job's.
+    facts: dict[str, Any] = json.loads(_said(environ, path, "info", "--format=json"))
+    host = facts["host"]
+    return EngineRuntime(
+        path,
+        "podman",
+        facts["version"]["Version"],
+        user=(os.geteuid(), os.getegid()),
+        rootless=bool(host["security"]["rootless"]),
+        limits_memory="memory" in (host.get("cgroupControllers") or ()),
+    )
+
+
+def _docker(path: str, environ: Mapping[str, str]) -> ContainerRuntime:
+    version = _said(environ, path, "version", "--format={{.Server.Version}}")
+    return EngineRuntime(path, "docker", _version(version), user=(os.geteuid(), os.getegid()))
+
+
+def _said(environ: Mapping[str, str], *command: str) -> str:
+    done = subprocess.run(
+        command,
+        env=dict(environ),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=PATIENCE,
+        check=False,
+        cwd="/",
+    )
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        raise ValueError(lines[-1] if lines else f"exit status {done.returncode}")
+    return done.stdout.strip()
+
+
+def _version(text: str) -> str:
+    found = re.search(r"\d[\w.+~-]*", text)
+    if not found:
+        raise ValueError(f"it says no version: {text[:80]!r}")
+    return found[0]
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, subprocess.TimeoutExpired):
+        return f"it did not answer within {PATIENCE:g} s"
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return str(error)

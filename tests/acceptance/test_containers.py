@@ -1,0 +1,246 @@
+"""Jobs in containers of real runtimes: what they see, how they end, and that nothing of them is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from orchestra.domain.models import Resources, Task
+from orchestra.domain.states import JobState, TaskState
+from orchestra.pilot import link
+from orchestra.services import lifecycle
+from support.cluster import Cluster
+from support.containers import IMAGE, Engine
+from support.waiting import wait_until
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A real runtime, and an image of busybox that it can run."""
+
+    runtime: Engine
+    image: str
+
+    def left(self, cluster: Cluster) -> list[str]:
+        """The containers of this test's jobs that it still knows."""
+        if self.runtime.program != "podman":
+            return []
+        tokens = [str(row[0]) for row in cluster.conn.execute("select token from attempt")]
+        done = self.runtime("ps", "--all", "--format={{.ID}} {{.Status}} {{.Labels}}")
+        return [line for line in done.stdout.splitlines() if any(map(line.__contains__, tokens))]
+
+
+def processes(text: str) -> list[int]:
+    """The processes of this machine, whatever their name space, with a text in their command lines."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if text in line:
+            found.append(int(path.parent.name))
+    return found
+
+
+@pytest.fixture(params=["apptainer", "podman"])
+def engine(request: pytest.FixtureRequest) -> Place:
+    if request.param == "podman":
+        return Place(request.getfixturevalue("podman"), f"docker://{IMAGE}")
+    apptainer = request.getfixturevalue("apptainer")
+    return Place(apptainer, str(request.getfixturevalue("busybox_sif")))
+
+
+@pytest.fixture
+def cluster(conn: psycopg.Connection, database_url: str, hostile_dir: Path) -> Iterator[Cluster]:
+    found = Cluster(conn, database_url, hostile_dir)
+    yield found
+    found.end()
+
+
+def start(cluster: Cluster, engine: Place, *flags: str, cpu: int = 2) -> None:
+    cluster.node(cpu=cpu)
+    cluster.pilot(
+        "gauss",
+        "--master",
+        f"--runtime={engine.runtime.program}",
+        *flags,
+        env=dict(engine.runtime.env),
+    )
+
+
+def running(cluster: Cluster) -> list[link.Started]:
+    """What the keepers run."""
+    spools = cluster.folder.glob("pilots/*/keepers/*/spool")
+    return [started for spool in spools for started in link.read_spool(spool.parent).running]
+
+
+def ended(cluster: Cluster, task: Task, job: int = 0) -> tuple[object, ...]:
+    """The last attempt of a job: cause, exit status, signal, reason."""
+    return [row[2:] for row in cluster.attempts(task) if row[0] == job][-1]
+
+
+def test_a_job_sees_its_data_its_folder_and_its_variables(
+    cluster: Cluster, engine: Place, tmp_path: Path
+) -> None:
+    scratch = tmp_path / "scratch, with a comma"
+    scratch.mkdir()
+    (scratch / "x").write_text("bound")
+    start(cluster, engine)
+    nasty = "a,b=c 'd' \"e\" $HOME `id` $(id) \\n\n é ü \\"
+    command = (
+        "set -e; test -d %OUT\n"
+        'cp %IN copied; printf %s "$NASTY" > nasty; env -0 > env; id -u > uid; pwd > pwd\n'
+        'touch here; ! touch %DATA 2> /dev/null; ! touch "$(dirname %IN)/x" 2> /dev/null\n'
+        "cat /scratch/x > bound; ! touch /scratch/y 2> /dev/null; test ! -e /bin/bash\n"
+        'echo "line $LINENO" > line; echo said; echo wrong >&2 # é %%'
+    )
+    task = cluster.task(
+        2,
+        command,
+        image=engine.image,
+        env={"NASTY": nasty, "PATH": "/bin:/odd", "LD_LIBRARY_PATH": "/x"},
+        binds=(f"{scratch}:/scratch:ro",),
+    )
+    cluster.wait_for(task, TaskState.DONE, timeout=60)
+    out = cluster.out(task, 1)
+    assert (out / "copied").read_text() == "1\n"
+    assert (out / "nasty").read_text() == nasty
+    assert (out / "bound").read_text() == "bound"
+    assert (out / "uid").read_text().strip() == str(os.geteuid())
+    assert (out / "pwd").read_text().strip() == str(out.resolve())
+    assert (out / "line").read_text() == "line 4\n"  # as busybox counts, from 0
+    assert (out / "job.log").read_text() == "said\nwrong\n"
+    told = dict(part.split("=", 1) for part in (out / "env").read_text().split("\0") if part)
+    assert told["ORCHESTRA_OUT"] == told["HOME"] == str(out.resolve())
+    assert (told["PATH"], told["LD_LIBRARY_PATH"]) == ("/bin:/odd", "/x")
+    assert told["ORCHESTRA_JOB"] == "1"
+    assert told["OMP_NUM_THREADS"] == "1"
+    foreign = {"USER_PATH", "PYTHONPATH", "XDG_RUNTIME_DIR", "CONTAINERS_CONF", "ORCHESTRA_V0"}
+    assert not foreign & set(told)
+    row = cluster.conn.execute("select distinct image_digest from attempt").fetchone()
+    assert row
+    assert row[0].startswith("sha256:")
+
+
+def test_a_folder_is_an_image_and_bash_reads_the_command_where_there_is_one(
+    cluster: Cluster, engine: Place, bash_sandbox: Path
+) -> None:
+    start(cluster, engine)
+    command = ': %DATA %IN %OUT; [[ $0 == */bash ]] &&\necho "line $LINENO" > line; exit 3'
+    task = cluster.task(1, command, image=str(bash_sandbox))
+    cluster.wait_for(task, TaskState.FINALIZED, timeout=60)
+    assert ended(cluster, task)[:2] == ("exit", 3)
+    assert (cluster.out(task, 0) / "line").read_text() == "line 2\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "cause", "status", "number"),
+    [
+        ("exit 7", "exit", 7, None),
+        ("kill -9 $$", "signal", None, 9),
+        ("sh -c 'kill -TERM $$'", "signal", None, 15),
+        ("exit 255", "exit", 255, None),
+        ("echo hi; nosuchprogram", "exit", 127, None),
+    ],
+)
+def test_exit_status_and_signals_come_through(
+    cluster: Cluster, engine: Place, command: str, cause: str, status: int, number: int
+) -> None:
+    start(cluster, engine)
+    task = cluster.task(1, f": %DATA %IN %OUT; {command}", image=engine.image)
+    cluster.wait_for(task, TaskState.FINALIZED, timeout=60)
+    assert ended(cluster, task)[:3] == (cause, status, number)
+    assert engine.left(cluster) == [], cluster.log()
+
+
+def test_a_job_that_is_killed_gets_term_and_leaves_nothing(cluster: Cluster, engine: Place) -> None:
+    start(cluster, engine)
+    command = "trap 'echo got TERM; exit 3' TERM; sh -c 'exec sleep 1234.5' & echo up; wait"
+    task = cluster.task(1, f": %DATA %IN %OUT; {command}", image=engine.image)
+    log = cluster.out(task, 0) / "job.log"
+    wait_until(lambda: log.exists() and "up" in log.read_text(), 30, cluster.log)
+    lifecycle.kill_jobs(cluster.conn, task.id, [0], by="ana")
+    cluster.wait_for(task, TaskState.FINALIZED, timeout=30)
+    # runc may add a word when it is to hand the signal on and the container has just ended.
+    assert log.read_text().startswith("up\ngot TERM\n")
+    assert log.read_text().count("TERM") == 1
+    assert processes("sleep 1234.5") == []
+    assert engine.left(cluster) == [], cluster.log()
+
+
+def test_a_deaf_job_is_killed_after_its_time_with_all_that_hides(
+    cluster: Cluster, engine: Place
+) -> None:
+    start(cluster, engine)
+    deaf = "trap '' TERM INT HUP; setsid sh -c 'trap \"\" TERM; sleep 2345.6; sleep 2345.6' & "
+    task = cluster.task(
+        1,
+        f": %DATA %IN %OUT; {deaf} while :; do sleep 0.2; done",
+        image=engine.image,
+        timeout=3.0,
+        grace=0.5,
+    )
+    cluster.wait_for(task, TaskState.FINALIZED, timeout=60)
+    assert ended(cluster, task)[0] == "timeout"
+    assert processes("sleep 2345.6") == []
+    assert engine.left(cluster) == [], cluster.log()
+
+
+def test_a_job_outlives_its_pilot_and_is_ended_by_the_next(cluster: Cluster, engine: Place) -> None:
+    start(cluster, engine)
+    task = cluster.task(
+        2,
+        ": %DATA %OUT; echo up; if grep 0 %IN; then sleep 3456.7; else sleep 4; fi",
+        image=engine.image,
+        grace=1.0,
+    )
+    logs = [cluster.out(task, job) / "job.log" for job in (0, 1)]
+    wait_until(
+        lambda: all(log.exists() and "up" in log.read_text() for log in logs), 30, cluster.log
+    )
+    cluster.pilots[0].send_signal(signal.SIGKILL)
+    cluster.pilots[0].wait()
+    cluster.pilot(
+        "gauss", "--master", f"--runtime={engine.runtime.program}", env=dict(engine.runtime.env)
+    )
+    cluster.wait_for_job(task, 1, JobState.DONE, timeout=40)
+    lifecycle.kill_jobs(cluster.conn, task.id, [0], by="ana")
+    cluster.wait_for(task, TaskState.FINALIZED, timeout=40)
+    assert processes("sleep 3456.7") == []
+    assert engine.left(cluster) == [], cluster.log()
+
+
+def test_a_job_that_needs_too_much_memory_says_so(cluster: Cluster, engine: Place) -> None:
+    start(cluster, engine)
+    task = cluster.task(
+        1,
+        ": %DATA %IN %OUT; x=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa; while :; do x=$x$x; done",
+        image=engine.image,
+        resources=Resources(memory_bytes=100_000_000),
+    )
+    cluster.wait_for(task, TaskState.FINALIZED, timeout=60)
+    cause, _, _, reason = ended(cluster, task)
+    assert cause == "out_of_memory", (reason, cluster.log())
+    assert "ran out of memory" in str(reason)
+    assert engine.left(cluster) == [], cluster.log()
+
+
+def test_a_container_whose_client_was_killed_is_ended(cluster: Cluster, engine: Place) -> None:
+    start(cluster, engine)
+    task = cluster.task(1, ": %DATA %IN %OUT; echo up; sleep 4567.8", image=engine.image)
+    log = cluster.out(task, 0) / "job.log"
+    wait_until(lambda: log.exists() and "up" in log.read_text(), 30, cluster.log)
+    (leader,) = [hello.pid for hello in running(cluster)]
+    os.kill(leader, signal.SIGKILL)
+    cluster.wait_for(task, TaskState.FINALIZED, timeout=60)
+    # Another test may just have used up its memory: nobody can tell that KILL from this one.
+    assert ended(cluster, task)[0] in ("signal", "out_of_memory")
+    assert processes("sleep 4567.8") == []
+    assert engine.left(cluster) == [], cluster.log()

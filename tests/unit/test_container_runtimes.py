@@ -1,0 +1,324 @@
+"""Argument lists of container runtimes: values in, values out; and the shell text that begins in every container."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from orchestra.domain.binds import Bind, parse_bind
+from orchestra.domain.errors import BadInput, ConfigurationError
+from orchestra.domain.models import AttemptKey
+from orchestra.domain.states import Cause
+from orchestra.pilot.containers import refusal
+from orchestra.pilot.link import Ended
+from orchestra.pilot.report import without_container
+from orchestra.runtimes import Runtime, RuntimeJob, choose, found, inside, surroundings
+from orchestra.runtimes.apptainer import ApptainerRuntime
+from orchestra.runtimes.bare import BareRuntime
+from orchestra.runtimes.cache import last_words
+from orchestra.runtimes.engines import EngineRuntime
+
+APPTAINER = ApptainerRuntime("/opt/apptainer", version="1.4.5")
+PODMAN = EngineRuntime("/usr/bin/podman", version="4.3.1", user=(7, 8))
+DOCKER = EngineRuntime("/usr/bin/docker", "docker", "28.0")
+SECRET = "a secret, with 'quotes'"
+JOB = RuntimeJob(
+    "python3 x.py",
+    PurePosixPath("/data/out/1"),
+    environment={"NAME": SECRET, "ORCHESTRA_TOKEN": "t", "ORCHESTRA_OUT": "/data/out/1"},
+    host={"PATH": "/bin", "HOME": "/home/ana", "SECRET": "x", "CONTAINERS_CONF": "/c"},
+    binds=(Bind(PurePosixPath("/data/in"), read_only=True), Bind(PurePosixPath("/data/out/1"))),
+    image="/images/a b.sif",
+    label="3/17/1",
+    token="t",
+)
+NASTY = {
+    "PLAIN": "x",
+    "EMPTY": "",
+    "NEWLINES": "\na\n\nb\n",
+    "QUOTES": 'it\'s "so" `x` $(date) $HOME ${X} \\ \\n',
+    "COMMAS": "a,b=c, d",
+    "UNICODE": "é ü 漢",
+    "BLANKS": "  x\t ",
+    "LAST": "x\\",
+    "PATH": "/usr/bin:/bin:/odd",
+    "HOME": "/ho me",
+    "UID": "5",
+    "ORCHESTRA_TOKEN": "token",
+}
+
+
+def test_apptainer_is_told_what_to_do() -> None:
+    argv = APPTAINER.argv(JOB)
+    assert argv[:10] == (
+        "/opt/apptainer", "--quiet", "exec", "--pid", "--no-home",
+        "--mount", "type=bind,src=/data/in,dst=/data/in,ro",
+        "--mount", "type=bind,src=/data/out/1,dst=/data/out/1",
+        "/images/a b.sif",
+    )  # fmt: skip
+    assert argv[10:12] == ("/bin/sh", "-c")
+    assert argv[-2:] == ("/data/out/1", "python3 x.py")
+    assert "--nv" in APPTAINER.argv(replace(JOB, gpus=("0",)))
+    assert "--rocm" in replace(APPTAINER, gpu_option="--rocm").argv(replace(JOB, gpus=("0",)))
+
+
+def test_podman_and_docker_are_told_what_to_do() -> None:
+    job = replace(JOB, image="ana/x:1", memory=5000, gpus=("0",))
+    podman, docker = PODMAN.argv(job), DOCKER.argv(job)
+    for argv in (podman, docker):
+        assert {"--rm", "--network=host", "--read-only", "--memory=5000"} <= set(argv)
+        assert {"--label=orchestra=3/17/1", "--label=orchestra-token=t"} <= set(argv)
+        assert "--mount=type=bind,src=/data/in,dst=/data/in,readonly" in argv
+        assert argv[argv.index("ana/x:1") - 1] == "--entrypoint=/bin/sh"
+        assert argv[-2:] == ("/data/out/1", "python3 x.py")
+    assert "--user=7:8" in podman
+    assert "--device=nvidia.com/gpu=all" in podman
+    assert {"--init", "--gpus=all"} <= set(docker)
+    assert "--userns=keep-id" in replace(PODMAN, rootless=True).argv(job)
+    folder = PODMAN.argv(replace(JOB, image="/images/root/"))
+    assert folder[folder.index("--rootfs") + 1] == "/images/root"
+    unlimited = replace(PODMAN, limits_memory=False).argv(job)
+    assert not any(word.startswith("--memory") for word in unlimited)
+
+
+@pytest.mark.parametrize("runtime", [APPTAINER, PODMAN, DOCKER])
+def test_values_of_variables_stand_in_no_argument_list(runtime: Runtime) -> None:
+    job = replace(JOB, image="ana/x:1")
+    assert not any("secret" in word for word in runtime.argv(job))
+    environment = runtime.environment(job)
+    assert SECRET in environment.values()
+    assert "SECRET" not in environment
+    assert environment["PATH"] == "/bin"
+
+
+@pytest.mark.parametrize("runtime", [APPTAINER, PODMAN])
+def test_the_same_values_give_the_same_list_and_wrong_ones_are_refused(runtime: Runtime) -> None:
+    job = replace(JOB, image="ana/x:1")
+    assert runtime.argv(job) == runtime.argv(job)
+    with pytest.raises(ValueError, match="cannot run the image"):
+        runtime.argv(replace(job, image=None))
+    with pytest.raises(ValueError, match="not absolute"):
+        runtime.argv(replace(job, folder=PurePosixPath("out")))
+    with pytest.raises(ValueError, match="cannot run the image"):
+        PODMAN.argv(replace(job, image="/a.sif"))
+
+
+def test_the_first_runtime_that_can_is_chosen() -> None:
+    runtimes: tuple[Runtime, ...] = (BareRuntime(), PODMAN, APPTAINER)
+    assert choose(runtimes, None) is runtimes[0]
+    assert choose(runtimes, "ana/x") is PODMAN
+    assert choose(runtimes, "/a.sif") is APPTAINER
+    assert choose(runtimes[:2], "/a.sif") is None
+
+
+def test_paths_are_quoted_where_they_can_be_and_refused_where_not() -> None:
+    odd = Bind(PurePosixPath('/a b:c,"d"'), PurePosixPath("/x,y"), read_only=True)
+    job = replace(JOB, binds=(odd,))
+    assert 'type=bind,"src=/a b:c,""d""","dst=/x,y",ro' in APPTAINER.argv(job)
+    old = replace(APPTAINER, takes_mounts=False, name="singularity", version="3.7")
+    assert "/data/in:/data/in:ro" in old.argv(JOB)
+    with pytest.raises(BadInput, match=r"cannot bind .*, because of"):
+        old.argv(job)
+
+
+@pytest.mark.parametrize("as_init", [False, True])
+def test_every_variable_arrives_as_it_was_given(tmp_path: Path, as_init: bool) -> None:
+    folder = tmp_path / "a'; echo $(x) é"
+    folder.mkdir()
+    told = environment_inside(NASTY, folder, as_init=as_init)
+    for name, value in NASTY.items():
+        if name != "UID":  # a shell's own
+            assert told[name] == value, name
+    assert not any(name.startswith(inside.PREFIX) for name in told)
+    assert "LEAKED" not in told
+    assert told["PWD"] == str(folder)
+
+
+def environment_inside(
+    variables: Mapping[str, str], folder: Path, *, as_init: bool
+) -> dict[str, str]:
+    """What a command sees, run by the text that runs in containers."""
+    words = inside.arguments(variables, str(folder), "env -0", leaked=["LEAKED"], as_init=as_init)
+    environment = {"LEAKED": "x", **inside.variables(variables)}
+    done = subprocess.run(["/bin/sh", *words], env=environment, capture_output=True, check=True)
+    parts = os.fsdecode(done.stdout).split("\0")
+    return dict(part.split("=", 1) for part in parts if part)
+
+
+@pytest.mark.parametrize("as_init", [False, True])
+def test_a_command_ends_as_it_would_without_a_container(tmp_path: Path, as_init: bool) -> None:
+    def status(command: str, folder: Path = tmp_path) -> int:
+        words = inside.arguments({}, str(folder), command, as_init=as_init)
+        return subprocess.run(["/bin/sh", *words], capture_output=True, check=False).returncode
+
+    assert status("exit 7") == 7
+    assert status("cat <<'E' > x\nhi\nE") == 0
+    assert (tmp_path / "x").read_text() == "hi\n"
+    assert status("kill -9 $$") == (137 if as_init else -9)
+    assert status("true", tmp_path / "none") == 126
+
+
+def _ended(cause: Cause, status: int | None) -> Ended:
+    key = AttemptKey(0, 0, 1, uuid4())
+    return Ended(key, 1, cause, None, status, None, 1.0, 1.0, 0, 0.0, {})
+
+
+@pytest.mark.parametrize(
+    ("cause", "status", "expected"),
+    [
+        (Cause.EXIT, 7, (Cause.EXIT, 7, None)),
+        (Cause.EXIT, 137, (Cause.SIGNAL, None, 9)),
+        (Cause.EXIT, 128, (Cause.EXIT, 128, None)),
+        (Cause.EXIT, 255, (Cause.EXIT, 255, None)),
+        (Cause.TIMEOUT, 143, (Cause.TIMEOUT, None, 15)),
+        (Cause.ENDED, None, (Cause.ENDED, None, None)),
+        (Cause.OUT_OF_MEMORY, 137, (Cause.OUT_OF_MEMORY, None, 9)),
+    ],
+)
+def test_signals_are_told_from_exit_statuses(
+    cause: Cause, status: int | None, expected: tuple[Any, ...]
+) -> None:
+    seen = without_container(_ended(cause, status))
+    assert (seen.cause, seen.exit_status, seen.signal) == expected
+
+
+@pytest.mark.parametrize(
+    ("runtime", "status", "log", "said"),
+    [
+        ("apptainer", 255, b"FATAL:   no such file\n", "no such file"),
+        ("apptainer", 255, b"WARNING: x\nFATAL:   y\n\n", "y"),
+        ("apptainer", 255, b"FATAL:   mine\nmore of mine\n", None),
+        ("apptainer", 1, b"FATAL:   y\n", None),
+        ("podman", 125, b"Error: no such image\n", "no such image"),
+        ("podman", 127, b"sh: x: not found\n", None),
+        (
+            "docker",
+            125,
+            b"docker: Error response from daemon: x\n",
+            "Error response from daemon: x",
+        ),
+        (None, 255, b"FATAL:   y\n", None),
+        ("apptainer", 255, None, None),
+    ],
+)
+def test_a_runtime_that_failed_is_told_from_a_command_that_did(
+    runtime: str | None, status: int, log: bytes | None, said: str | None
+) -> None:
+    why = refusal(runtime, status, log)
+    assert (why is None) is (said is None)
+    assert said is None or str(why).endswith(said)
+
+
+def test_binds_are_given_from_the_outside_in_and_what_is_written_wins() -> None:
+    chosen = surroundings.binds(
+        out=PurePosixPath("/data/ana/task/1"),
+        reads=["/data/ana", "/data", "/configs/one.json"],
+        node=[parse_bind("/scratch"), parse_bind("/data:/data")],
+        task=["/scratch:/scratch:ro", "/x:/mnt/deep/er"],
+    )
+    assert [str(bind) for bind in chosen] == [
+        "/data:/data:ro",
+        "/scratch:/scratch:ro",
+        "/configs/one.json:/configs/one.json:ro",
+        "/data/ana:/data/ana:ro",
+        "/x:/mnt/deep/er",
+        "/data/ana/task/1:/data/ana/task/1",
+    ]
+
+
+def test_links_in_data_sets_lead_somewhere(tmp_path: Path) -> None:
+    real, data = tmp_path / "real", tmp_path / "data"
+    real.mkdir()
+    data.mkdir()
+    (real / "x").touch()
+    (data / "x").symlink_to(real / "x")
+    (data / "y").touch()
+    bound = (Bind(PurePosixPath(data), read_only=True),)
+    files = [str(data / "x"), str(data / "y"), str(data / "x")]
+    assert surroundings.with_linked(bound, files) == (
+        *bound,
+        Bind(PurePosixPath(real / "x"), read_only=True),
+    )
+
+
+def test_home_is_where_it_is_where_that_can_be_seen() -> None:
+    out = PurePosixPath("/data/1")
+    host = {"HOME": "/home/ana"}
+    assert surroundings.home(host, [Bind(out)], out) == "/data/1"
+    assert surroundings.home(host, [parse_bind("/home")], out) == "/home/ana"
+
+
+# Finding them
+
+
+def program(folder: Path, name: str, script: str) -> Path:
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_what_is_there_is_found_once_and_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(found, "_FURTHER", ())
+    environ = {"PATH": str(tmp_path)}
+    assert found.find(None, environ) == ()
+    program(tmp_path, "docker", "echo 'Cannot connect to the daemon' >&2; exit 1")
+    program(tmp_path, "apptainer", "echo apptainer version 1.4.5")
+    (tmp_path / "singularity").symlink_to("apptainer")
+    info = '{"host": {"security": {"rootless": true}, "cgroupControllers": []}, "version": {"Version": "4.9"}}'
+    program(tmp_path, "podman", f"echo '{info}'")
+    apptainer, podman = found.find(None, environ)
+    assert (apptainer.name, apptainer.version) == ("apptainer", "1.4.5")
+    assert isinstance(podman, EngineRuntime)
+    assert (podman.version, podman.rootless, podman.limits_memory) == ("4.9", True, False)
+    assert found.find("none", environ) == ()
+    assert [each.name for each in found.find("podman", environ)] == ["podman"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ("docker", "Cannot connect to the daemon"),
+        ("podman", "no podman on the PATH"),
+        ("/nowhere/apptainer", "no /nowhere/apptainer"),
+        ("rkt", "no rkt on the PATH"),
+        ("apptainer", "it says no version"),
+    ],
+)
+def test_what_is_wanted_and_cannot_be_used_gets_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: str, said: str
+) -> None:
+    monkeypatch.setattr(found, "_FURTHER", ())
+    program(tmp_path, "docker", "echo 'Cannot connect to the daemon' >&2; exit 1")
+    program(tmp_path, "apptainer", "echo hello")
+    with pytest.raises(ConfigurationError, match=said):
+        found.find(wanted, {"PATH": str(tmp_path)})
+
+
+def test_an_old_singularity_takes_no_mounts(tmp_path: Path) -> None:
+    path = program(tmp_path, "singularity", "echo singularity version 3.7.4")
+    (old,) = found.find(str(path), {})
+    assert isinstance(old, ApptainerRuntime)
+    assert (old.name, old.takes_mounts) == ("singularity", False)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("INFO: x\nFATAL:   While pulling: no such thing\n", "While pulling: no such thing"),
+        ("Error: a\nmore\n", "a"),
+        ("one\ntwo\n", "one two"),
+        ("", "it said nothing"),
+    ],
+)
+def test_the_last_words_of_a_program_are_its_own(text: str, words: str) -> None:
+    assert last_words(text) == words
