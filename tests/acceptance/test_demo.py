@@ -48,11 +48,16 @@ def test_the_demo(newcomer: Maestro, demo_folder: Path) -> None:
     assert accuracies == sorted(accuracies, reverse=True)
     assert accuracies[0] > 0.9
 
+    (mail,) = (demo_folder / "database" / "mail").glob("*.eml")
+    assert f"\n  {mail}\n" in said.out
+    assert "Best by accuracy:" in mail.read_text()
+
     # What it says at its end works as it stands there.
     newcomer.env = {"MAESTRO_CONFIG": str(demo_folder / "orchestra.json")}
     assert "accuracy" in newcomer.line("task results 0 --sort -accuracy").out
     assert newcomer.line("task plot 0 -m seconds").out == "user.ana.mlp.png\n"
     assert "learning rate must be positive" in newcomer("job", "logs", "0/17").out
+    assert "learning rate must be positive" in newcomer.line("mail show 1").out
     newcomer("up", "--detach")
     newcomer("task", "retry", 0)
     assert newcomer("task", "wait", 0, status=None, timeout=120).status == 1

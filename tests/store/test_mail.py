@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -21,11 +22,12 @@ from orchestra.domain.transitions import TaskInput
 from orchestra.mail.channels import Channels
 from orchestra.mail.smtp import Smtp
 from orchestra.services import lifecycle, nodes, outbox, settling, users, work
-from orchestra.store import leader
+from orchestra.store import leader, migrate
 from orchestra.store import outbox as store
 from orchestra.store.database import connect, in_transaction
 from support import backup
 from support.mailserver import MailServer, running
+from support.plans import plan
 from support.waiting import wait_until
 from support.world import Pilot, World
 
@@ -249,6 +251,33 @@ def test_a_node_that_said_goodbye_or_is_given_up_is_not_missed(world: World, bus
     assert notice(world) == []
 
 
+def test_an_upgrade_tells_nobody_of_what_was_silent_before(
+    empty_database_url: str, tmp_path: Path
+) -> None:
+    own = [migration for migration in migrate.known() if migration.name != "mail"]
+    number = next(m.number for m in migrate.known() if m.name == "mail")
+    for migration in own[: number - 1]:
+        name = f"{migration.number:04}_{migration.name}.sql"
+        (tmp_path / name).write_text((migrate.FOLDER / name).read_text())
+    with connect(empty_database_url) as conn:
+        migrate.migrate(conn, folder=tmp_path)
+        conn.execute(
+            "insert into person (name, email) values ('root', 'root@example.org');"
+            "insert into node (name, cpu_enabled, cpu_max, gpu_enabled, gpu_max) values ('gauss', 1, 1, 0, 0);"
+            "insert into pilot (node_id, agent, machine_id, boot_id, host, pid, account, is_root, serve_all, "
+            "may_conduct, version, protocol) "
+            "select id, gen_random_uuid(), '', '', '', 1, '', false, false, true, '', 1 from node",
+            prepare=False,
+        )
+        world = World(conn)
+        fall_silent(world, 600)
+        migrate.migrate(conn)
+        conn.execute("update person set is_admin = true")
+        assert notice(world) == []
+        conn.execute("update pilot set silence_told_at = null")
+        assert notice(world) == [("root", "pilot")]
+
+
 def test_admins_are_told_of_a_pilot_that_died_with_jobs(world: World, busy: Pilot) -> None:
     other = world.pilot("idle")
     work.bury(world.conn, other.agent, other.keeper, "its keeper has died")
@@ -279,6 +308,39 @@ def test_a_mail_is_sent_once_and_says_what_happened(
     office.all_may_go()
     office.tick()
     assert len(server.messages) == 1
+
+
+def test_the_best_results_stand_in_the_mail(
+    world: World, office: Office, server: MailServer, tmp_path: Path
+) -> None:
+    task = end(world, jobs=5)
+    world.conn.execute("update task set folder = %s", [str(tmp_path)])
+    for ordinal in range(5):
+        folder = tmp_path / ".attempts" / f"job_configId_{ordinal}" / "1"
+        folder.mkdir(parents=True)
+        (folder / "metrics.json").write_text(json.dumps({"accuracy": 0.5 + ordinal / 10}))
+    office.tick()
+    (message,) = server.messages
+    text = message.get_body(("plain",))
+    assert text
+    assert (
+        f"Best by accuracy:\n  job  accuracy\n  {task}/4  0.9\n  {task}/3  0.8\n  {task}/2  0.7\n"
+        in text.get_content()
+    )
+
+
+def test_looking_for_mail_walks_an_index(world: World, office: Office) -> None:
+    world.conn.execute(
+        "insert into outbox (message_id, kind, person_id, sent_at) "
+        "select n::text, 'task', %s, now() from generate_series(1, 20000) n",
+        [world.person()],
+    )
+    world.conn.execute("analyze outbox")
+    params = {"kinds": ["task"], "pause": 60}
+    for statement in (store.SQL.due, store.SQL.next_due):
+        found = plan(world.conn, statement, params)
+        assert "outbox_waiting" in found.indexes
+        assert found.buffers < 20
 
 
 def test_many_endings_at_once_are_one_mail(

@@ -54,13 +54,13 @@ class MailServer:
         return answer
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Envelope) -> str:  # noqa: N802
-        self.arrived.set()
         if self.data_answer.startswith("250"):
             content = envelope.content
             assert isinstance(content, bytes)
-            message = message_from_bytes(content, policy=policy.default)
+            message = message_from_bytes(content.replace(b"\r\n", b"\n"), policy=policy.default)
             assert isinstance(message, EmailMessage)
             self.received.append((envelope.mail_from or "", list(envelope.rcpt_tos), message))
+        self.arrived.set()
         while self.slow and not self.slow.is_set():
             await asyncio.sleep(0.02)
         return self.data_answer

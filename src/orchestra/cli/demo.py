@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 PAUSE = 0.3
 PATIENCE = 60.0
 """Seconds that the demo waits for a database that went away."""
+MAIL_PATIENCE = 10.0
 NEEDS = ("sklearn", "numpy")
 
 
@@ -213,6 +214,24 @@ def _sum_up(ctx: Context, place: _Place, task: Task) -> None:
     _command("task", "results", str(task.id), "--best", "5")
     if find_spec("matplotlib"):
         _command("task", "plot", str(task.id), "--out", str(place.folder / "accuracy.png"))
+    if file := _mail_of(task):
+        ctx.out.say("The mail that tells of it is a file, since the demo names no mail server:")
+        ctx.out.say(f"  {file}\n")
+
+
+def _mail_of(task: Task) -> str | None:
+    """Give the file with the mail about a task, once the conductor has written it."""
+    from orchestra import wiring
+    from orchestra.config import load
+    from orchestra.services import outbox
+
+    give_up = time.monotonic() + MAIL_PATIENCE
+    with wiring.open_database(load()) as conn:
+        while time.monotonic() < give_up:
+            if sent := [mail.sent_how for mail in outbox.of_task(conn, task.id) if mail.sent_how]:
+                return sent[-1]
+            time.sleep(PAUSE)
+    return None
 
 
 def _look_around(ctx: Context, place: _Place, task: Task) -> None:
@@ -223,6 +242,7 @@ def _look_around(ctx: Context, place: _Place, task: Task) -> None:
         (f"task show {task.id}", "this one, with its failures"),
         (f"task results {task.id} --sort -accuracy", "what the networks learned, best first"),
         (f"task plot {task.id} -m seconds", "another picture"),
+        ("mail show 1", "the mail"),
         (f"job list {task.id}", "its jobs"),
         (
             f"job logs {task.id}/{NEGATIVE_LEARNING_RATE}",

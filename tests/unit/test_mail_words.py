@@ -1,0 +1,194 @@
+"""Letters in words: text and HTML say the same, and what comes from elsewhere is data."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from html import unescape
+
+import pytest
+
+from orchestra.domain import letters
+from orchestra.domain.letters import (
+    HELD,
+    BestResults,
+    BestRow,
+    Failure,
+    Letter,
+    OfflineLetter,
+    PilotLetter,
+    TaskAtStake,
+    TaskLetter,
+    TroubleLetter,
+)
+from orchestra.mail import page, words
+
+FAILURES = (
+    Failure(
+        "exit status 3",
+        1,
+        "0/17",
+        "h16_lr-1.json",
+        "gauss",
+        tail=("Traceback:", "ValueError: learning rate must be positive"),
+    ),
+    Failure("killed by signal 9 (SIGKILL)", 1, "0/22", "h16.json", "gauss", "not by Orchestra"),
+)
+FINALIZED = TaskLetter(
+    task=0,
+    name="user.ana.mlp",
+    outcome="FINALIZED",
+    jobs=36,
+    folder="/data/ana/user.ana.mlp",
+    by="orchestra",
+    counts={"done": 34, "failed": 2},
+    seconds=760.0,
+    failures=FAILURES,
+    kinds=2,
+)
+OFFLINE = OfflineLetter(
+    "caloba22", 610.0, (TaskAtStake(1, "user.bob.scan", 2),), "22 Nov 10:34 UTC"
+)
+SILENT = PilotLetter("caloba22", "The pilot of node caloba22 is silent", 2, silent=True)
+TROUBLE = TroubleLetter(7, "bob@example.org", "user.bob.scan done", "mx:25 said: 550 no such user")
+ALL: tuple[Letter, ...] = (FINALIZED, OFFLINE, SILENT, TROUBLE)
+
+
+@pytest.mark.parametrize("letter", ALL, ids=lambda letter: letter.KIND)
+def test_a_letter_comes_back_from_the_outbox_as_it_was(letter: Letter) -> None:
+    payload = json.loads(json.dumps(letters.to_payload(letter)))
+    assert letters.from_payload(letter.KIND, payload) == letter
+    assert letters.from_payload(letter.KIND, {**payload, "added": "later"}) == letter
+
+
+def test_the_mail_of_the_design() -> None:
+    found = words.page(FINALIZED)
+    assert found.subject == "user.ana.mlp finalized: 34 done, 2 failed"
+    assert page.as_text([found]) == (
+        "Your task user.ana.mlp (task 0) has finished: 34 of 36 jobs are done, 2\n"
+        "failed. It took 12 min 40 s.\n"
+        "\n"
+        "  1 job: exit status 3\n"
+        "     job 0/17, node gauss, config h16_lr-1.json\n"
+        "     | Traceback:\n"
+        "     | ValueError: learning rate must be positive\n"
+        "  1 job: killed by signal 9 (SIGKILL)\n"
+        "     job 0/22, node gauss, config h16.json\n"
+        "     | (not by Orchestra)\n"
+        "\n"
+        "Results: /data/ana/user.ana.mlp\n"
+        "Read a log: maestro job logs 0/17\n"
+        "Run the 2 not done again: maestro task retry 0\n"
+    )
+
+
+def test_the_best_results_stand_in_it() -> None:
+    best = BestResults(
+        ("accuracy", "hidden"), (BestRow("0/3", ("0.97", "64")), BestRow("0/11", ("0.9", "8")))
+    )
+    text = page.as_text([words.page(FINALIZED, best)])
+    assert "Best by accuracy:\n  job   accuracy  hidden\n  0/3   0.97      64\n" in text
+
+
+@pytest.mark.parametrize(
+    ("letter", "subject", "says"),
+    [
+        (
+            replace(FINALIZED, outcome="DONE", counts={"done": 36}, failures=(), kinds=0),
+            "user.ana.mlp done: all 36 jobs",
+            ["is done: all 36 jobs are done", "maestro task show 0"],
+        ),
+        (
+            replace(FINALIZED, outcome="DONE", jobs=1, counts={"done": 1}, failures=(), kinds=0),
+            "user.ana.mlp done: its only job",
+            ["its only job is done"],
+        ),
+        (
+            replace(
+                FINALIZED, outcome="BROKEN", counts={"broken": 36}, why="1 of 10 test jobs failed"
+            ),
+            "user.ana.mlp broken: 36 broken",
+            ["broke in its test: 1 of 10 test jobs failed. No", "maestro task retry 0"],
+        ),
+        (
+            replace(FINALIZED, outcome="KILLED", counts={"killed": 36}, by="bob", why="wrong data"),
+            "user.ana.mlp killed: 36 killed",
+            ["was killed by bob: wrong data.", "maestro task retry 0"],
+        ),
+        (
+            replace(FINALIZED, outcome=HELD, seconds=None, why="/data/x.json has changed"),
+            "user.ana.mlp held: /data/x.json has changed",
+            ["is held: /data/x.json has changed.", "maestro task release 0"],
+        ),
+        (
+            replace(FINALIZED, kinds=4),
+            "user.ana.mlp finalized: 34 done, 2 failed",
+            ["2 further kinds of failures: maestro task show 0"],
+        ),
+        (
+            OFFLINE,
+            "node caloba22 is offline: 2 jobs of yours at stake",
+            ["22 Nov 10:34 UTC", "maestro node lost -n caloba22", "1     user.bob.scan  2"],
+        ),
+        (
+            replace(OFFLINE, until=None),
+            "node caloba22 is offline: 2 jobs of yours at stake",
+            ["They wait for it however long that takes"],
+        ),
+        (SILENT, "the pilot of node caloba22 is silent", ["not be told again"]),
+        (
+            replace(SILENT, silent=False, jobs=1),
+            "the pilot of node caloba22 died",
+            ["1 job ended with it"],
+        ),
+        (
+            TROUBLE,
+            "mail to bob@example.org could not be sent",
+            ["550 no such user", "maestro mail retry 7"],
+        ),
+    ],
+)
+def test_each_says_what_happened_and_what_to_type(
+    letter: Letter, subject: str, says: list[str]
+) -> None:
+    found = words.page(letter)
+    assert found.subject == words.subject(letter) == subject
+    text = page.as_text([found])
+    flat = " ".join(text.split())
+    for words_expected in says:
+        assert " ".join(words_expected.split()) in flat
+
+
+@pytest.mark.parametrize("letter", ALL, ids=lambda letter: letter.KIND)
+def test_html_says_what_the_text_says(letter: Letter) -> None:
+    found = words.page(letter)
+    html = re.sub(r"<title>.*?</title>", "", page.as_html([found]))
+    plain = unescape(re.sub(r"<[^>]+>", " ", html))
+    told = set(re.findall(r"[\w./@-]+", page.as_text([found])))
+    assert told <= set(re.findall(r"[\w./@-]+", plain))
+
+
+def test_a_digest_lists_what_it_holds() -> None:
+    pages = [words.page(letter) for letter in ALL]
+    text = page.as_text(pages)
+    assert text.startswith(
+        "4 things have happened:\n\n  user.ana.mlp finalized: 34 done, 2 failed\n"
+    )
+    assert page.as_html(pages).count("<h2") == 4
+
+
+def test_what_comes_from_elsewhere_is_data() -> None:
+    nasty = "<script>alert('x')</script>\n\x1b[2J\nBcc: all@example.org"
+    failure = replace(
+        FAILURES[0], config=nasty, reason=nasty, tail=(nasty,), node=nasty, what=nasty
+    )
+    letter = replace(FINALIZED, name=nasty, why=nasty, folder=nasty, failures=(failure,))
+    best = BestResults((nasty,), (BestRow("0/1", (nasty,)),))
+    for outcome in ("DONE", "FINALIZED", "BROKEN", "KILLED", HELD):
+        found = words.page(replace(letter, outcome=outcome), best)
+        assert "\n" not in found.subject
+        assert "<script>" not in page.as_html([found])
+        text = page.as_text([found])
+        assert "\x1b" not in text
+        assert not re.search(r"^Bcc:", text, re.MULTILINE)
