@@ -15,7 +15,7 @@ from orchestra.conductor.run import TERM_SECONDS, Conductor, run
 from orchestra.domain.errors import DatabaseUnavailable, Refused, Superseded
 from orchestra.domain.lifecycle import ASSIGNED_AT_MOST, CHUNK
 from orchestra.domain.models import Counts, Grant
-from orchestra.domain.states import Cause, JobState, TaskState
+from orchestra.domain.states import Cause, JobState, Queue, TaskState
 from orchestra.domain.transitions import TaskInput
 from orchestra.services import lifecycle
 from orchestra.store import leader, moves
@@ -359,3 +359,16 @@ def test_a_second_conductor_takes_over_within_five_seconds(world: World, databas
     with _conducting(lambda: connect(database_url), "heir"):
         wait_until(lambda: world.state(task) is TaskState.TESTING, timeout=20)
     assert TERM_SECONDS - 1 <= time.monotonic() - since < 5.5
+
+
+def test_a_task_that_begins_can_be_claimed_from_before_the_order_is_written(world: World) -> None:
+    """Pilots are woken with the step that hands out its first jobs."""
+    first = world.task(3, "user.ana.first", test_jobs=0)
+    world.conduct(rounds=2)
+    second = world.task(3, "user.ana.second", test_jobs=0)
+    told: list[Queue] = []
+    tasks = moves.live_tasks(world.conn)
+    advance(world.conn, lambda step: in_transaction(world.conn, step), tasks, told.append)
+    assert told == [Queue.CPU]
+    assert world.column(second, "rank") == world.column(first, "rank") + 1
+    assert [g.key.task_id for g in world.pilot().claim(cpu=6)] == [first] * 3 + [second] * 3

@@ -12,26 +12,38 @@ from orchestra.domain.lifecycle import CHUNK, TaskFacts, decide, refill
 from orchestra.domain.states import Queue, TaskState
 from orchestra.domain.transitions import TaskInput
 from orchestra.services import lifecycle
-from orchestra.store import moves
+from orchestra.store import leader, moves
 
 WHO = "orchestra"
 
 Transact = Callable[[Callable[[], bool]], bool]
 """Runs one step in a transaction that has checked the conductor's term."""
 
+Tell = Callable[[Queue], None]
+"""Wakes the pilots of a queue with the transaction that is under way, unless they were woken just now."""
+
+
+def _tell_nobody(_queue: Queue) -> None:
+    """For who wakes pilots later."""
+
 
 def advance(
-    conn: psycopg.Connection, transact: Transact, tasks: Sequence[moves.LiveTask]
+    conn: psycopg.Connection,
+    transact: Transact,
+    tasks: Sequence[moves.LiveTask],
+    tell: Tell = _tell_nobody,
 ) -> set[Queue]:
     """Move every live task as far as it goes for now; gives the queues in which work has appeared."""
     woken = set()
     for task in tasks:
-        if _advance_task(conn, transact, task):
+        if _advance_task(conn, transact, task, tell):
             woken.add(task.queue)
     return woken
 
 
-def _advance_task(conn: psycopg.Connection, transact: Transact, task: moves.LiveTask) -> bool:
+def _advance_task(
+    conn: psycopg.Connection, transact: Transact, task: moves.LiveTask, tell: Tell
+) -> bool:
     """Carry out a chunk of a mass move, or one step and what follows from it; True when jobs were released."""
     if task.facts.intent is not None:
         transact(lambda: lifecycle.carry_out(conn, task.id))
@@ -39,7 +51,7 @@ def _advance_task(conn: psycopg.Connection, transact: Transact, task: moves.Live
     facts = _with_test(conn, task)
     given = decide(facts)
     if given is not None:
-        return transact(lambda: _apply_and_release(conn, task, given, facts))
+        return transact(lambda: _apply_and_release(conn, task, given, facts, tell))
     wanted = min(refill(facts), CHUNK)
     return wanted > 0 and transact(lambda: _release(conn, task.id, wanted))
 
@@ -50,15 +62,23 @@ def _with_test(conn: psycopg.Connection, task: moves.LiveTask) -> TaskFacts:
     return replace(task.facts, test=moves.test_facts(conn, task.id, task.test_for))
 
 
+_BEGINNINGS = (TaskInput.BEGIN, TaskInput.BEGIN_TEST, TaskInput.TEST_PASSED)
+
+
 def _apply_and_release(
-    conn: psycopg.Connection, task: moves.LiveTask, given: TaskInput, facts: TaskFacts
+    conn: psycopg.Connection, task: moves.LiveTask, given: TaskInput, facts: TaskFacts, tell: Tell
 ) -> bool:
     """Apply a step; where work begins by it, hand out the first jobs at once. True when jobs were released."""
-    if not _apply(conn, task, given, facts):
+    if given in _BEGINNINGS:
+        # A claim that rests on it waits for the disk, and with its own commit this one's is there, too.
+        leader.do_not_wait_for_disk(conn)
+    if not _apply(conn, task, given, facts) or given not in _BEGINNINGS:
         return False
-    if given in (TaskInput.BEGIN, TaskInput.TEST_PASSED):
-        return _release(conn, task.id, CHUNK)
-    return given is TaskInput.BEGIN_TEST
+    released = given is TaskInput.BEGIN_TEST or _release(conn, task.id, CHUNK)
+    if released:
+        moves.line_up(conn, task.id)
+        tell(task.queue)
+    return released
 
 
 def _apply(

@@ -32,6 +32,8 @@ LEASES_EVERY = 5.0
 BUSY_PAUSE = 0.2
 """Between looks while tasks live: no report wakes the conductor."""
 NOTIFY_EVERY = 0.05
+BREATH = 0.02
+"""After a round that gave others something to do: it is theirs to use the processors now."""
 PURGE_ROWS = 2_000
 
 log = logging.getLogger(__name__)
@@ -137,8 +139,8 @@ class Conductor:
             return RENEW_EVERY
         self._guard_leases()
         tasks = moves.live_tasks(self._conn)
-        woken = advance(self._conn, self._transact, tasks)
         told: set[Queue] = set()
+        woken = advance(self._conn, self._transact, tasks, lambda queue: self._tell(queue, told))
         before = len(tasks)
         if tasks:
             tasks = moves.live_tasks(self._conn)
@@ -147,7 +149,9 @@ class Conductor:
         self._send_mail(at_once=len(tasks) < before)
         purged = self._transact(self._purge)
         moving = any(task.facts.intent for task in tasks)
-        return 0.0 if moving or purged or woken else BUSY_PAUSE if tasks else RENEW_EVERY
+        if moving or purged:
+            return 0.0
+        return BREATH if woken else BUSY_PAUSE if tasks else RENEW_EVERY
 
     def _settle(self) -> bool:
         return self._transact(lambda: settling.settle(self._conn, patience=self._patience))
@@ -186,10 +190,14 @@ class Conductor:
         woken |= attempts.end_back_off(self._conn, CHUNK)
         estimates.learn(self._conn, tasks)
         for queue in woken - told:
-            if self._silence_left(queue) <= 0:
-                self._wake(queue)
-                told.add(queue)
+            self._tell(queue, told)
         return True
+
+    def _tell(self, queue: Queue, told: set[Queue]) -> None:
+        """Wake the pilots of a queue with this transaction, if that may be now; adds to `told` where they were."""
+        if self._silence_left(queue) <= 0:
+            self._wake(queue)
+            told.add(queue)
 
     def _hold_term(self) -> bool:
         now = time.monotonic()
@@ -256,8 +264,10 @@ class Conductor:
         """Sleep until a command has changed something, or for so long."""
         deadline = time.monotonic() + seconds
         while not self._stop.is_set() and (left := deadline - time.monotonic()) > 0:
-            if any(self._conn.notifies(timeout=0, stop_after=1)):
-                return
+            for notice in self._conn.notifies(timeout=0):
+                if notice.pid != self._conn.info.backend_pid:
+                    return
+                deadline = min(deadline, time.monotonic() + BREATH)  # a step of our own
             # Short enough to notice `stop`, which nothing else announces.
             if select.select([self._conn.fileno()], [], [], min(left, 0.5))[0]:
                 continue

@@ -249,6 +249,11 @@ def set_ranks(conn: psycopg.Connection, ranks: Mapping[int, int | None]) -> None
         conn.execute(SQL.set_ranks, {"tasks": list(ranks), "ranks": list(ranks.values())})
 
 
+def line_up(conn: psycopg.Connection, task: int) -> None:
+    """Let a locked task without a rank be claimed from, after all others."""
+    conn.execute(SQL.line_up, {"task": task})
+
+
 def mark_deleted(conn: psycopg.Connection, task: int) -> None:
     conn.execute(SQL.mark_deleted, {"task": task})
 

@@ -192,6 +192,11 @@ where t.id = given.id
         for update skip locked
     )
 
+-- name: line_up
+-- A task whose first jobs were just handed out goes to the end of its queue's line, until the order is written.
+update task t set rank = 1 + coalesce((select max(rank) from task where queue = t.queue and rank is not null), 0)
+where id = %(task)s and rank is null and held_at is null
+
 -- name: deleted_tasks
 select id, jobs from task where deleted_at is not null order by id limit 1
 
