@@ -1,3 +1,25 @@
-"""Orchestra runs one command over many configuration files and looks after the result."""
+"""Orchestra runs one command over many configuration files and looks after the result.
+
+`orchestra.Client` is for notebooks and scripts; docs/client.md shows it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from orchestra.client import Client
 
 __version__ = "0.1.0"
+__all__ = ["Client", "__version__"]
+
+
+if not TYPE_CHECKING:  # a type checker is to find names that are not there
+
+    def __getattr__(name: str) -> object:
+        # Every command imports this module; the client comes with its first use.
+        if name == "Client":
+            from orchestra.client import Client
+
+            return Client
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

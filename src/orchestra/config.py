@@ -172,10 +172,15 @@ SETTINGS = _table()
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 
 
-def load(path: str | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+def load(
+    path: str | None = None,
+    environ: Mapping[str, str] | None = None,
+    given: Mapping[str, object] | None = None,
+) -> Settings:
     """Read the configuration.
 
-    `path` comes from the command line and wins over MAESTRO_CONFIG; a file that was named must exist.
+    `path` comes from the command line and wins over MAESTRO_CONFIG; a file that was named must exist. What a program
+    has `given` wins over all; None means the default.
 
     Raises:
         ConfigurationError: the file or a variable cannot be used; the message names line and column.
@@ -189,7 +194,7 @@ def load(path: str | None = None, environ: Mapping[str, str] | None = None) -> S
     settings = Settings(path=file.path if file else where)
     if file:
         settings = _with_file(settings, file)
-    return _with_environment(settings, environ)
+    return _with_given(_with_environment(settings, environ), given or {})
 
 
 def _default_path(environ: Mapping[str, str]) -> Path | None:
@@ -231,6 +236,19 @@ def _with_environment(settings: Settings, environ: Mapping[str, str]) -> Setting
                 f"{variable} in the environment is not a setting. Did you mean MAESTRO_{guess.upper()}?"
             )
     origins = {**settings.origins, **{key: f"MAESTRO_{key.upper()}" for key in values}}
+    return replace(settings, **values, origins=origins)  # type: ignore[arg-type]
+
+
+def _with_given(settings: Settings, given: Mapping[str, object]) -> Settings:
+    values: dict[str, object] = {}
+    for key, value in given.items():
+        if key not in _BY_NAME:
+            guess = _nearly(key)
+            question = f' Did you mean "{guess}"?' if guess else ""
+            raise ConfigurationError(f'"{key}" is not a setting.{question}')
+        text = os.fspath(value) if isinstance(value, os.PathLike) else value
+        values[key] = _convert(key, text, partial(str, "the program"))
+    origins = {**settings.origins, **dict.fromkeys(values, "the program")}
     return replace(settings, **values, origins=origins)  # type: ignore[arg-type]
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestra.cli.output import clean
@@ -202,6 +199,7 @@ def new_task(ctx: Context, config: str) -> NewTask:
     from orchestra import wiring
     from orchestra.domain.models import METRICS_FILE
     from orchestra.domain.states import Queue
+    from orchestra.services import here
     from orchestra.services.task_creation import NewTask
 
     args = ctx.args
@@ -211,11 +209,11 @@ def new_task(ctx: Context, config: str) -> NewTask:
         config=config,
         data=args.data,
         volume=_volume(ctx),
-        account=_account(),
+        account=here.account(),
         host=wiring.host_name(),
         secondary=parse_secondary(args.secondary) if args.secondary else {},
         queue=Queue(args.queue),
-        image=_image(args.image) if args.image is not None else None,
+        image=here.image(args.image) if args.image is not None else None,
         binds=tuple(args.bind),
         env=dict(args.env),
         policy=_policy_of(args),
@@ -226,32 +224,10 @@ def new_task(ctx: Context, config: str) -> NewTask:
     )
 
 
-def _image(text: str) -> str:
-    """Give an image with the path of a file or folder here in full; what else it is, is looked at later."""
-    scheme, colon, rest = text.partition(":")
-    if colon and scheme in ("docker-archive", "oci-archive", "oci") and rest[:1] not in ("/", ""):
-        return f"{scheme}:{_absolute(rest)}"
-    is_path = text.startswith(("./", "../", "~")) or text in (".", "..")
-    is_file = text.endswith((".sif", ".simg", ".img")) and "://" not in text
-    if is_path or is_file or ("/" not in text and text and Path(text).exists()):
-        return _absolute(text)
-    return text
-
-
-def _absolute(path: str | Path) -> str:
-    return os.path.abspath(Path(path).expanduser())  # noqa: PTH100 - links stay the paths that people know
-
-
 def _volume(ctx: Context) -> str:
-    volume = ctx.args.volume or ctx.settings.volume or "."
-    return _absolute(volume)
+    from orchestra.services import here
 
-
-def _account() -> str:
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:  # an account that only a number knows, as in some containers
-        return str(os.geteuid())
+    return here.full_path(ctx.args.volume or ctx.settings.volume or ".")
 
 
 def _policy_of(args: Any) -> Policy:

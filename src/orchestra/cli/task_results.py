@@ -47,9 +47,11 @@ def show_results(ctx: Context) -> None:
     form = _form(ctx)
     _check(ctx)
     sources, table = read(ctx)
-    chosen, by = _arranged(ctx, table)
+    chosen, by = results.arranged(
+        table, sort=ctx.args.sort, descending=ctx.args.desc, limit=ctx.args.best
+    )
     if ctx.args.columns:
-        chosen = Table(chosen.rows, tuple(table.find(n) for n in _names(ctx.args.columns)))
+        chosen = results.with_columns(chosen, _names(ctx.args.columns))
     if ctx.args.out or form in ("csv", "parquet"):
         result_files.write(chosen, form, ctx.args.out)
         if ctx.args.out:
@@ -98,32 +100,6 @@ def _check(ctx: Context) -> None:
 
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _arranged(ctx: Context, table: Table) -> tuple[Table, Column | None]:
-    """Give the rows in the order that was asked for, and the column that decided."""
-    args = ctx.args
-    if not table.rows or not (args.sort or args.best):
-        return table, None
-    goal = _goal(ctx, table)
-    if args.best:
-        return results.best(table, goal, args.best), goal.column
-    return results.ordered(table, goal.column, descending=goal.highest), goal.column
-
-
-def _goal(ctx: Context, table: Table) -> results.Goal:
-    args = ctx.args
-    if args.sort:
-        column = table.find(args.sort.removeprefix("-"))
-        highest = args.desc or args.sort.startswith("-")
-        return results.Goal(column, highest or bool(args.best and results.direction(column.key)))
-    goal = results.goal(table)
-    if goal is None:
-        raise BadInput(
-            "no metric has a name that tells which rows are best.",
-            hint="--sort NAME takes the lowest first, --sort -NAME the highest.",
-        )
-    return goal
 
 
 def _print(ctx: Context, task: Task, table: Table, chosen: Table, by: Column | None) -> None:

@@ -36,6 +36,14 @@ class Refused(OrchestraError):
     """That is not possible in the present state."""
 
 
+class TimedOut(OrchestraError):
+    """It was not over in the time that was given."""
+
+
+class NotDone(OrchestraError):
+    """The task has ended, and not all of its jobs are done."""
+
+
 class ConfigurationError(OrchestraError):
     """The configuration cannot be used."""
 

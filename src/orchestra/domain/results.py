@@ -279,6 +279,48 @@ def best(table: Table, wanted: Goal, limit: int) -> Table:
     return Table(tuple(r for r in rows[:limit] if _has(wanted.column.of(r))), table.columns)
 
 
+def arranged(
+    table: Table, *, sort: str | None = None, descending: bool = False, limit: int | None = None
+) -> tuple[Table, Column | None]:
+    """Give the rows in the order that was asked for, and the column that decided, None where they stay in job order.
+
+    `sort` names a column, `-NAME` has the highest first, as has `descending`. With a `limit` these are the best rows
+    alone; without a name it is the metric's own that tells which are best.
+
+    Raises:
+        BadInput: there is no such column, or no metric's name tells which rows are best.
+    """
+    if not table.rows or not (sort or limit):
+        return table, None
+    wanted = _wanted(table, sort, descending, limit)
+    if limit:
+        return best(table, wanted, limit), wanted.column
+    return ordered(table, wanted.column, descending=wanted.highest), wanted.column
+
+
+def _wanted(table: Table, sort: str | None, descending: bool, limit: int | None) -> Goal:
+    if sort:
+        column = table.find(sort.removeprefix("-"))
+        highest = descending or sort.startswith("-")
+        return Goal(column, highest or bool(limit and direction(column.key)))
+    by_name = goal(table)
+    if by_name is None:
+        raise BadInput(
+            "no metric has a name that tells which rows are best.",
+            hint="--sort NAME takes the lowest first, --sort -NAME the highest.",
+        )
+    return by_name
+
+
+def with_columns(table: Table, names: Iterable[str]) -> Table:
+    """Give the rows with these columns alone, in this order.
+
+    Raises:
+        BadInput: there is no such column.
+    """
+    return Table(table.rows, tuple(table.find(name) for name in names))
+
+
 def _has(value: Any) -> bool:
     return value is not None and not (isinstance(value, float) and math.isnan(value))
 

@@ -89,17 +89,34 @@ def plan(path: Path, *, format: str | None = None) -> Plan:  # noqa: A002 - the 
         BadInput: it cannot be used; one sentence on what is wrong, and where.
     """
     try:
-        sweep = domain.parse(_values(path), path.name)
+        found = _values(path)
     except (ValueError, RecursionError):
-        raise BadInput(f"{path} refers to itself, or has more values than can be meant.") from None
+        raise _endless(path) from None
+    return plan_of(found, path, format=format)
+
+
+def plan_of(found: Any, where: Path, *, format: str | None = None) -> Plan:  # noqa: A002
+    """Give the plan of what a sweep's file says. `where` names it in errors, and a template lies beside it.
+
+    Raises:
+        BadInput: it cannot be used; one sentence on what is wrong, and where.
+    """
+    try:
+        sweep = domain.parse(found, where.name)
+    except (ValueError, RecursionError):
+        raise _endless(where) from None
     if sweep.template is None:
         planned = Plan(sweep, "." + (format or sweep.format))
     else:
         if format:
             raise BadInput("--format does not go with a template, whose own form is kept.")
-        planned = _with_template(sweep, path.parent / Path(sweep.template).expanduser())
+        planned = _with_template(sweep, where.parent / Path(sweep.template).expanduser())
     _try(planned)
     return planned
+
+
+def _endless(where: Path) -> BadInput:
+    return BadInput(f"{where} refers to itself, or has more values than can be meant.")
 
 
 def _values(path: Path) -> Any:

@@ -185,7 +185,7 @@ def wait(
             if seen.get(task.id) != look:
                 seen[task.id], pause = look, _POLL_FIRST
                 changed(task)
-        if all(_is_over(task) for task in found):
+        if all(is_over(task) for task in found):
             return Waited(tuple(found), timed_out=False)
         left = None if deadline is None else deadline - time.monotonic()
         if left is not None and left <= 0:
@@ -201,6 +201,6 @@ def _present(conn: psycopg.Connection, task: int) -> Task:
     return found
 
 
-def _is_over(task: Task) -> bool:
+def is_over(task: Task) -> bool:
     """Ended, and the mass move that goes with it complete, so that the counts are final."""
     return not task.state.is_live and task.intent in (None, Intent.RETRY, Intent.RETRY_ALL)

@@ -1,0 +1,85 @@
+"""The Python API, for notebooks and scripts: `orchestra.Client`.
+
+It does what the command line does, through the same services and with the same configuration. docs/client.md shows it.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import TYPE_CHECKING
+
+from orchestra.client.datasets import DataSets, SweepPreview
+from orchestra.client.session import Session
+from orchestra.client.task import Job, Task
+from orchestra.client.tasks import Tasks
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from orchestra.domain.models import User
+
+__all__ = ["Client", "DataSets", "Job", "SweepPreview", "Task", "Tasks"]
+
+
+class Client:
+    """Data sets and tasks, as the command line has them.
+
+    The connection is made at first need; one that was lost is made anew by the next call, and an embedded database is
+    started where needed. Threads may share a client: their calls wait for one another, `wait()` and reading results
+    do not.
+
+    Attributes:
+        datasets: registered lists of files.
+        tasks: the work.
+    """
+
+    def __init__(self, config: str | os.PathLike[str] | None = None, **settings: object) -> None:
+        """Read the configuration as the command line does.
+
+        Args:
+            config: another file than `~/.orchestra.json` or that of MAESTRO_CONFIG.
+            settings: settings by name (docs/configuration.md), over the file and the environment: `postgres`,
+                `username`, `volume`, ...; None is a setting's default.
+
+        Raises:
+            ConfigurationError: the file, a variable or a setting cannot be used.
+        """
+        from orchestra.config import load
+
+        found = load(None if config is None else os.fspath(config), given=settings)
+        for text in found.warnings:
+            warnings.warn(text, stacklevel=2)
+        self._session = Session(found)
+        self.datasets = DataSets(self._session)
+        self.tasks = Tasks(self._session)
+
+    def __repr__(self) -> str:
+        from orchestra import wiring
+
+        return f"<orchestra.Client of {wiring.user_name(self._session.settings)}>"
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def user(self) -> User:
+        """Give who you are in Orchestra; your names begin with `user.<username>.`.
+
+        Raises:
+            DatabaseUnavailable, SchemaMismatch, ConfigurationError: the database cannot be used.
+        """
+        with self._session.connection() as conn:
+            return self._session.me(conn)
+
+    def close(self) -> None:
+        """Close the connection; what runs, runs on."""
+        self._session.close()

@@ -1,0 +1,193 @@
+"""Data sets, as `client.datasets` gives them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestra.client.session import Session
+from orchestra.domain.errors import BadInput, Refused
+from orchestra.domain.human import count
+from orchestra.domain.models import DataSet, ManifestEntry
+
+if TYPE_CHECKING:
+    import builtins
+
+    from orchestra.services.sweeps import Plan
+
+Path_ = str | os.PathLike[str]
+Sweep = Path_ | Mapping[str, Any]
+"""The file of a sweep, or what would stand in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SweepPreview:
+    """What a sweep would write: how many configs, and the first ones as name and content."""
+
+    points: int
+    first: tuple[tuple[str, str], ...]
+
+
+class DataSets:
+    """Registered lists of files. Their names are `user.<username>.<name>`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def create(self, name: str, path: Path_) -> DataSet:
+        """Register a file, or the files of a folder; sizes, times and checksums are taken now.
+
+        Raises:
+            BadInput: the name is no name or not one of yours, or the files cannot be registered.
+            AlreadyExists: the name is taken.
+        """
+        from orchestra.services import datasets
+
+        with self._session.connection() as conn:
+            return datasets.create(conn, self._session.me(conn), name, _here(path)).dataset
+
+    def get(self, name: str) -> DataSet:
+        """Give a data set.
+
+        Raises:
+            NotFound: there is none of that name; says what was perhaps meant.
+        """
+        from orchestra.services import datasets
+
+        with self._session.connection() as conn:
+            return datasets.find(conn, name)
+
+    def list(self, *, user: str | None = None, all: bool = False) -> builtins.list[DataSet]:  # noqa: A002
+        """Give your data sets by name, another user's, or everybody's.
+
+        Raises:
+            NotFound: there is no such user.
+        """
+        from orchestra.services import datasets, users
+
+        with self._session.connection() as conn:
+            if all:
+                owner = None
+            else:
+                owner = users.get(conn, user).name if user else self._session.me(conn).name
+            return datasets.list_datasets(conn, owner)
+
+    def files(self, name: str | DataSet) -> builtins.list[ManifestEntry]:
+        """Give the files of a data set's newest version, in the order of the jobs that a task makes of them.
+
+        Raises:
+            NotFound: there is none of that name.
+        """
+        from orchestra.services import datasets
+
+        with self._session.connection() as conn:
+            found = datasets.find(conn, name_of(name))
+            return list(datasets.files(conn, found, first=0, limit=max(1, found.files)))
+
+    def update(self, name: str | DataSet, path: Path_ | None = None) -> DataSet:
+        """Look at the files again, or at another place, and make a new version where something has changed.
+
+        Raises:
+            NotFound, Refused: there is none, or it is somebody else's.
+            BadInput: the files cannot be registered.
+        """
+        from orchestra.services import datasets
+
+        place = None if path is None else _here(path)
+        with self._session.connection() as conn:
+            me = self._session.me(conn)
+            return datasets.update(conn, me, name_of(name), place).dataset
+
+    def remove(self, name: str | DataSet) -> None:
+        """Take a data set off the list; its files stay where they are.
+
+        Raises:
+            NotFound, Refused: there is none, it is somebody else's, or a live task works with it.
+        """
+        from orchestra.services import datasets
+
+        with self._session.connection() as conn:
+            datasets.remove(conn, self._session.me(conn), name_of(name))
+
+    def sweep(
+        self,
+        name: str,
+        sweep: Sweep,
+        path: Path_,
+        *,
+        format: str | None = None,  # noqa: A002 - the word of the command line
+        yes: bool = False,
+    ) -> DataSet:
+        """Write one config for each point of a sweep into a new folder and register them.
+
+        Args:
+            sweep: the file that says what varies (docs/sweeps.md), or the same as a dictionary.
+            path: the folder; it must be new or empty.
+            format: "json" or "yaml" configs.
+            yes: write even more configs than the setting `sweep_limit`.
+
+        Raises:
+            BadInput, AlreadyExists: the sweep or the name cannot be used.
+            Refused, VolumeError: the folder cannot be used, or there are too many configs.
+        """
+        from orchestra.services import sweeps
+
+        planned, folder = _plan(sweep, format), _here(path)
+        if planned.points > self._session.settings.sweep_limit and not yes:
+            raise Refused(
+                f"this sweep has {count(planned.points, 'config')}.", hint="yes=True writes them."
+            )
+        with self._session.connection() as conn:
+            me = self._session.me(conn)
+            return sweeps.create(conn, me, name, planned, folder).registered.dataset
+
+    def preview_sweep(
+        self,
+        sweep: Sweep,
+        *,
+        format: str | None = None,  # noqa: A002
+        limit: int = 3,
+    ) -> SweepPreview:
+        """Give how many configs a sweep has, and the first ones; nothing is written.
+
+        Raises:
+            BadInput: the sweep cannot be used.
+        """
+        planned = _plan(sweep, format)
+        first = tuple((each.name, each.content) for each in planned.first(limit))
+        return SweepPreview(planned.points, first)
+
+
+def name_of(dataset: str | DataSet) -> str:
+    """Give a data set's name."""
+    return dataset.name if isinstance(dataset, DataSet) else dataset
+
+
+def _here(path: Path_) -> Path:
+    from orchestra.services import here
+
+    return Path(here.full_path(path))
+
+
+def _plan(sweep: Sweep, format: str | None) -> Plan:  # noqa: A002
+    from orchestra.services import sweeps
+
+    if format not in (None, "json", "yaml"):
+        raise BadInput(f'format must be "json" or "yaml", not {format!r}.')
+    if isinstance(sweep, Mapping):
+        return sweeps.plan_of(_plain(sweep), Path("the sweep"), format=format)
+    return sweeps.plan(Path(sweep).expanduser(), format=format)
+
+
+def _plain(value: Any) -> Any:
+    """Give values as a file would have them: arrays, ranges and tuples are lists."""
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    if hasattr(value, "tolist"):  # numpy's arrays and numbers, and pandas' columns
+        return value.tolist()
+    if isinstance(value, list | tuple | range):
+        return [_plain(each) for each in value]
+    return str(value) if isinstance(value, os.PathLike) else value

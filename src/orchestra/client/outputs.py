@@ -1,0 +1,95 @@
+"""What came of a task: results, logs; and taking it off the lists."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from orchestra.client import words
+from orchestra.client.session import Session
+from orchestra.domain import results as domain
+from orchestra.domain.errors import NotFound, Refused, TimedOut
+from orchestra.domain.results import Table
+
+if TYPE_CHECKING:
+    import pandas
+
+    from orchestra.domain.models import Attempt
+
+_PATIENCE = 120.0
+
+
+def table(
+    session: Session, task: int, sort: str | None, best: int | None, columns: Sequence[str] | None
+) -> Table:
+    """Give a task's results; the files are read after the connection has been given back."""
+    from orchestra.services import results
+
+    limit = None if best is None else words.whole("best", best, least=1)
+    with session.connection() as conn:
+        sources = results.look_up(conn, str(task))
+    chosen, _ = domain.arranged(results.read(sources), sort=sort, limit=limit)
+    return chosen if columns is None else domain.with_columns(chosen, columns)
+
+
+def frame(
+    session: Session, task: int, sort: str | None, best: int | None, columns: Sequence[str] | None
+) -> pandas.DataFrame:
+    """Give the same as a frame.
+
+    Raises:
+        Refused: pandas is not installed.
+    """
+    try:
+        import pandas
+    except ImportError:
+        raise Refused(
+            "frame() needs pandas, which is not installed; results() gives the same as dictionaries.",
+            hint="pip install 'orchestra-hpc[notebook]'",
+        ) from None
+    found = table(session, task, sort, best, columns)
+    names = [column.name for column in found.columns]
+    return pandas.DataFrame.from_records(list(found.records()), columns=names)
+
+
+def log(session: Session, address: str, attempt: int | None, lines: int | None) -> str:
+    """Give a job's log; bytes that are no UTF-8 are shown as such."""
+    from orchestra.services import job_logs, jobs
+
+    wanted = None if lines is None else words.whole("lines", lines, least=1)
+    with session.connection() as conn:
+        found = job_logs.find_attempt(jobs.show(conn, address), attempt)
+        file = job_logs.open_log(found)
+        end = None if file else job_logs.present_end(conn, found)
+    if file:
+        with file:
+            if wanted is not None:
+                job_logs.seek_last_lines(file, wanted)
+            content = file.read()
+    else:
+        kept = end.tail if end else None
+        if kept is None:
+            raise _nothing(found)
+        content = kept if wanted is None else job_logs.last_lines(kept, wanted)
+    return content.decode(errors="backslashreplace")
+
+
+def _nothing(attempt: Attempt) -> NotFound:
+    from orchestra.services import job_logs
+
+    over = "and the database has kept nothing of it" if attempt.ended_at else "perhaps not yet"
+    return NotFound(f"the log {job_logs.path_of(attempt)} cannot be read from here, {over}.")
+
+
+def delete(session: Session, task: int, *, force: bool) -> None:
+    """Take a task off the lists."""
+    from orchestra.services import task_actions
+
+    with session.connection() as conn:
+        me = session.me(conn)
+        if force and not task_actions.kill_for_good(conn, task, me, timeout=_PATIENCE):
+            raise TimedOut(
+                f"task {task} is being killed, and some of its jobs are still alive.",
+                hint="Delete it when it is KILLED; wait() returns then.",
+            )
+        task_actions.delete(conn, task, me)

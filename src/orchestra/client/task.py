@@ -1,0 +1,364 @@
+"""One task and its jobs, as a program holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from orchestra.client import outputs, waiting, words
+from orchestra.client.session import Session
+from orchestra.domain import models
+from orchestra.domain.human import count
+from orchestra.domain.models import Counts, JobPaths
+from orchestra.domain.states import Figure, TaskState, figure
+
+if TYPE_CHECKING:
+    import pandas
+
+    from orchestra.domain.explanation import Explanation
+    from orchestra.services.jobs import JobReport
+    from orchestra.services.task_views import TaskReport
+
+_PAGE = 5_000
+
+
+class Task:
+    """A task. `state`, `counts` and `info` ask the database each time; `last_seen` is what was seen last."""
+
+    __slots__ = ("_seen", "_session")
+
+    def __init__(self, session: Session, seen: models.Task) -> None:
+        self._session = session
+        self._seen = seen
+
+    def __repr__(self) -> str:
+        seen = self._seen
+        done = f"{seen.counts.done} of {count(seen.jobs, 'job')} done"
+        return f"<task {seen.id} {seen.name}: {seen.state}, {done}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Task) and (self._session, self.id) == (other._session, other.id)
+
+    def __hash__(self) -> int:
+        return hash((id(self._session), self.id))
+
+    @property
+    def id(self) -> int:
+        """The task's number."""
+        return self._seen.id
+
+    @property
+    def name(self) -> str:
+        """The task's name, `user.<username>.<name>`."""
+        return self._seen.name
+
+    @property
+    def folder(self) -> Path:
+        """Where its jobs write; `job_configId_N` in it is the result of job N."""
+        return Path(self._seen.folder)
+
+    @property
+    def last_seen(self) -> models.Task:
+        """Give the task as it was when something was last asked of it."""
+        return self._seen
+
+    @property
+    def info(self) -> models.Task:
+        """Give the task as it is now.
+
+        Raises:
+            NotFound: it was deleted.
+        """
+        return self._look()
+
+    @property
+    def state(self) -> TaskState:
+        """Give its state now: REGISTERED, TESTING, RUNNING, DONE, FINALIZED, BROKEN, KILL or KILLED."""
+        return self.info.state
+
+    @property
+    def counts(self) -> Counts:
+        """Give how many of its jobs are in each state now."""
+        return self.info.counts
+
+    def show(self) -> TaskReport:
+        """Give all that `maestro task show` says: events, failures in groups, why it waits."""
+        from orchestra.services import task_views
+
+        with self._session.connection() as conn:
+            report = task_views.show(conn, str(self.id))
+        self._seen = report.task
+        return report
+
+    def _look(self, *, start: bool = True) -> models.Task:
+        from orchestra.services import selection
+
+        with self._session.connection(start=start) as conn:
+            self._seen = selection.find(conn, str(self.id))
+        return self._seen
+
+    # Its jobs
+
+    def jobs(
+        self, state: str | None = None, *, first: int = 0, limit: int | None = None
+    ) -> list[Job]:
+        """Give its jobs by number, from `first` on and at most `limit`; of one state, or all.
+
+        Raises:
+            BadInput: there is no such state.
+        """
+        from orchestra.services import jobs
+
+        wanted = words.figure(state)
+        found: list[Job] = []
+        left = words.whole("limit", limit, least=1) if limit is not None else None
+        following: int | None = words.whole("first", first, least=0)
+        while following is not None and (left is None or len(found) < left):
+            size = _PAGE if left is None else min(_PAGE, left - len(found))
+            with self._session.connection() as conn:
+                page = jobs.list_jobs(conn, str(self.id), wanted, first=following, limit=size)
+            found += [Job(self, info) for info in page.jobs]
+            following, self._seen = page.following, page.task
+        return found
+
+    def job(self, number: int) -> Job:
+        """Give one of its jobs.
+
+        Raises:
+            NotFound: it has none of that number.
+        """
+        return Job(self, self._report(number).job)
+
+    def _report(self, number: int) -> JobReport:
+        from orchestra.services import jobs
+
+        with self._session.connection() as conn:
+            return jobs.show(conn, self._address(number))
+
+    def _address(self, number: int) -> str:
+        return f"{self.id}/{words.whole('a job', number, least=0)}"
+
+    def logs(self, job: int | Job, *, attempt: int | None = None, lines: int | None = None) -> str:
+        """Give the log of a job's latest attempt, or of another; all of it, or the last `lines`.
+
+        From a machine that does not see the volume it is the end of it, as the database has kept it.
+
+        Raises:
+            NotFound: there is no such job or attempt, or nothing of its log.
+        """
+        return outputs.log(self._session, self._address(_number(job)), attempt, lines)
+
+    def explain(self, job: int | Job) -> Explanation:
+        """Say why a job waits, where it runs, what happened to it: a headline and sentences.
+
+        Raises:
+            NotFound: there is no such job.
+        """
+        from orchestra.services import explain
+
+        with self._session.connection() as conn:
+            return explain.explain(conn, self._address(_number(job))).explanation
+
+    # What came of it
+
+    def results(
+        self,
+        *,
+        sort: str | None = None,
+        best: int | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> list[dict[str, Any]]:
+        """Give a row for each job that is done: its config's values, its metrics, what it took (docs/results.md).
+
+        Args:
+            sort: order by this column; "-NAME" has the highest first.
+            best: the best rows alone, so many; by a metric whose name tells which are best, or by `sort`.
+            columns: these columns alone, in this order.
+
+        Raises:
+            BadInput: there is no such column.
+            VolumeError: the task's folder is not there.
+        """
+        return list(outputs.table(self._session, self.id, sort, best, columns).records())
+
+    def frame(
+        self,
+        *,
+        sort: str | None = None,
+        best: int | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> pandas.DataFrame:
+        """Give the same as `results` as a pandas frame.
+
+        Raises:
+            Refused: pandas is not installed.
+            BadInput, VolumeError: as `results`.
+        """
+        return outputs.frame(self._session, self.id, sort, best, columns)
+
+    def wait(
+        self,
+        timeout: words.Duration | None = None,
+        *,
+        progress: bool = True,
+        check: bool = False,
+    ) -> Task:
+        """Wait until the task is over, and give it. Its jobs run on whatever becomes of who waits.
+
+        A database that goes away meanwhile is waited for, up to ten minutes.
+
+        Args:
+            timeout: seconds, or words like "2h".
+            progress: show how far it is: a line that changes on a terminal and in a notebook, else one a state.
+            check: an end in another state than DONE is an error.
+
+        Raises:
+            TimedOut: it is not over yet.
+            NotDone: `check`, and not all jobs are done.
+            NotFound: it was deleted.
+            DatabaseUnavailable: the database was away for too long.
+        """
+        limit = None if timeout is None else words.seconds("timeout", timeout)
+        waiting.wait(lambda: self._look(start=False), limit, progress=progress)
+        if check:
+            waiting.check(self._seen)
+        return self
+
+    # What can be done to it
+
+    def hold(self, reason: str | None = None) -> Task:
+        """Let no new job of it start; what runs, runs on.
+
+        Raises:
+            Refused: it has ended, or is somebody else's.
+        """
+        from orchestra.services import task_actions
+
+        with self._session.connection() as conn:
+            task_actions.hold(conn, self.id, self._session.me(conn), reason)
+        return self
+
+    def release(self) -> Task:
+        """Let its jobs start again after `hold`.
+
+        Raises:
+            Refused: it has ended, or is somebody else's.
+        """
+        from orchestra.services import task_actions
+
+        with self._session.connection() as conn:
+            task_actions.release(conn, self.id, self._session.me(conn))
+        return self
+
+    def kill(self, reason: str | None = None) -> Task:
+        """End it with all its jobs; one that has ended stays as it is. `wait` returns when they are gone.
+
+        Raises:
+            Refused: it is somebody else's.
+        """
+        from orchestra.services import task_actions
+
+        with self._session.connection() as conn:
+            task_actions.kill(conn, self.id, self._session.me(conn), reason)
+        return self
+
+    def retry(self, *, all: bool = False, bypass: bool = False) -> Task:  # noqa: A002
+        """Run its jobs that are not done again; with `all` every job; with `bypass` without a new test.
+
+        A task that is DONE starts over, as with `maestro task retry`; nothing is asked.
+
+        Raises:
+            Refused: its state does not allow it, or it is somebody else's.
+        """
+        from orchestra.services import task_actions
+
+        with self._session.connection() as conn:
+            me = self._session.me(conn)
+            task_actions.retry(conn, self.id, me, every=all, bypass=bypass)
+        return self
+
+    def delete(self, *, force: bool = False) -> None:
+        """Take it off the lists; its files stay. `force` kills it first, and waits up to two minutes for its jobs.
+
+        Raises:
+            Refused: it is live, or somebody else's.
+            TimedOut: some of its jobs are still alive.
+        """
+        outputs.delete(self._session, self.id, force=force)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Job:
+    """A job as it was when it was asked for; its methods ask anew."""
+
+    task: Task
+    info: models.Job
+
+    def __repr__(self) -> str:
+        return f"<job {self.address}: {self.state}, {self.info.config}>"
+
+    @property
+    def number(self) -> int:
+        """Its number within the task."""
+        return self.info.ordinal
+
+    @property
+    def address(self) -> str:
+        """What people write: TASK/N."""
+        return f"{self.info.task_id}/{self.info.ordinal}"
+
+    @property
+    def state(self) -> Figure:
+        """The column of `task list` in which it was counted."""
+        info = self.info
+        return figure(
+            info.state,
+            is_test=info.is_test,
+            kill_requested=info.kill_requested,
+            claimed=info.claimed,
+        )
+
+    @property
+    def folder(self) -> Path:
+        """Where people find its result: a link to the folder of its last attempt that was done, else the latest."""
+        return Path(JobPaths(PurePosixPath(self.task.last_seen.folder), self.number).link)
+
+    def show(self) -> JobReport:
+        """Give the job as it is now, with all its attempts and its config's path."""
+        return self.task._report(self.number)
+
+    def logs(self, *, attempt: int | None = None, lines: int | None = None) -> str:
+        """Give its log, as `Task.logs`."""
+        return self.task.logs(self, attempt=attempt, lines=lines)
+
+    def explain(self) -> Explanation:
+        """Explain it, as `Task.explain`."""
+        return self.task.explain(self)
+
+    def kill(self, reason: str | None = None) -> None:
+        """End it; one that has ended stays as it is.
+
+        Raises:
+            Refused: its task's state does not allow it, or it is somebody else's.
+        """
+        from orchestra.services import jobs
+
+        with self.task._session.connection() as conn:
+            jobs.kill(conn, [self.address], self.task._session.me(conn), reason)
+
+    def retry(self) -> None:
+        """Run it again, first in line.
+
+        Raises:
+            Refused: it is alive, its task's state does not allow it, or it is somebody else's.
+        """
+        from orchestra.services import jobs
+
+        with self.task._session.connection() as conn:
+            jobs.retry(conn, [self.address], self.task._session.me(conn))
+
+
+def _number(job: int | Job) -> int:
+    return job.number if isinstance(job, Job) else job

@@ -1,0 +1,183 @@
+"""Making and finding tasks, as `client.tasks` does."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from orchestra.client import words
+from orchestra.client.datasets import name_of
+from orchestra.client.session import Session
+from orchestra.client.task import Task
+from orchestra.domain.errors import AlreadyExists
+from orchestra.domain.models import METRICS_FILE, DataSet, Resources
+
+if TYPE_CHECKING:
+    import builtins
+
+    import psycopg
+
+    from orchestra.domain import models
+    from orchestra.services.task_creation import NewTask
+
+
+class Tasks:
+    """Tasks: one command over the files of a config data set."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def create(
+        self,
+        name: str,
+        *,
+        config: str | DataSet | Task,
+        data: str | DataSet,
+        command: str,
+        secondary: Mapping[str, str | DataSet] | None = None,
+        queue: str = "cpu",
+        volume: str | os.PathLike[str] | None = None,
+        image: str | os.PathLike[str] | None = None,
+        bind: Sequence[str] = (),
+        env: Mapping[str, str | int | float] | None = None,
+        metrics: str = METRICS_FILE,
+        reuse: bool = False,
+        bypass: bool = False,
+        test_jobs: int | None = None,
+        test_for: words.Duration | None = None,
+        retries: int = 0,
+        timeout: words.Duration | None = None,
+        grace: words.Duration = 30.0,
+        priority: int = 0,
+        max_fails: int | str | None = None,
+        resume: bool = False,
+        cores: int = 1,
+        gpus: int = 0,
+        memory: int | str | None = None,
+        if_not_exists: bool = False,
+    ) -> Task:
+        """Make a task, as `maestro task create` does; the options have its names and defaults.
+
+        Args:
+            name: `user.<username>.<name>`.
+            config: one job for each of its files, `%IN`. A task, or "task:NAME", takes that task's outputs.
+            data: what all jobs read, `%DATA`.
+            command: what each job runs; `%DATA`, `%IN` and `%OUT` become its paths.
+            secondary: more tags with their data sets, `{"%REF": "user.ana.ref"}`.
+            queue: "cpu" or "gpu".
+            volume: where the results go; else the configured volume, else the current folder.
+            image: a container image.
+            bind: what else the container sees of its machine, `SRC:DST[:ro]`.
+            env: variables for the jobs.
+            metrics: what each job leaves in `%OUT` for `results()`.
+            reuse: write beside what lies in the task's folder already.
+            bypass: no test before the rest.
+            test_jobs: how many jobs are tried first; 10 unless given.
+            test_for: a test job that runs for longer has passed; seconds, or "10m".
+            retries: how often a failed job is repeated.
+            timeout: a job that runs for longer is ended; seconds, or "2h".
+            grace: between TERM and KILL when a job is ended.
+            priority: before your tasks of a lower one.
+            max_fails: hold the task when so many jobs have failed, 3 or "5%".
+            resume: a repeated job gets the folder of the attempt before.
+            cores: CPU slots of a job.
+            gpus: GPU slots of a job; on the gpu queue 1 unless given.
+            memory: of a job; bytes, or "4GB".
+            if_not_exists: a task of that name that exists already is given instead.
+
+        Raises:
+            BadInput, NotFound, AlreadyExists, Refused, VolumeError: one sentence on what cannot be used.
+        """
+        from orchestra import wiring
+        from orchestra.services import here
+        from orchestra.services.task_creation import NewTask
+
+        settings = self._session.settings
+        new = NewTask(
+            name=name,
+            command=command,
+            config=_config(config),
+            data=name_of(data),
+            volume=here.full_path(volume or settings.volume or "."),
+            account=here.account(),
+            host=wiring.host_name(),
+            secondary={tag: name_of(each) for tag, each in (secondary or {}).items()},
+            queue=words.queue(queue),
+            image=None if image is None else here.image(os.fspath(image)),
+            binds=(bind,) if isinstance(bind, str) else tuple(bind),
+            env=words.variables(env),
+            policy=words.policy(
+                bypass=bypass,
+                test_jobs=test_jobs,
+                test_for=test_for,
+                retries=retries,
+                timeout=timeout,
+                grace=grace,
+                priority=priority,
+                max_fails=max_fails,
+                resume=resume,
+            ),
+            resources=Resources(
+                words.whole("cores", cores, least=1),
+                words.whole("gpus", gpus, least=0),
+                words.size("memory", memory),
+            ),
+            complete_file=settings.job_complete_file_name,
+            reuse=reuse,
+            metrics_file=metrics,
+        )
+        with self._session.connection() as conn:
+            made = _make(conn, new, self._session.me(conn), if_not_exists=if_not_exists)
+        return Task(self._session, made)
+
+    def get(self, task: int | str) -> Task:
+        """Give a task by its number or its name.
+
+        Raises:
+            BadInput, NotFound: there is none; says what was perhaps meant.
+        """
+        from orchestra.services import selection
+
+        with self._session.connection() as conn:
+            return Task(self._session, selection.find(conn, str(task)))
+
+    def list(self, *, user: str | None = None, all: bool = False) -> builtins.list[Task]:  # noqa: A002
+        """Give your tasks that are not done, another user's, or with `all` everybody's and the done ones as well.
+
+        Raises:
+            NotFound: there is no such user.
+        """
+        from orchestra.services import task_lists, users
+
+        with self._session.connection() as conn:
+            owner: str | None = None
+            if user:
+                owner = users.get(conn, user).name
+            elif not all:
+                owner = self._session.me(conn).name
+            lines = task_lists.list_tasks(conn, owner=owner, every=all)
+        return [Task(self._session, line.task) for line in lines]
+
+
+def _make(
+    conn: psycopg.Connection, new: NewTask, me: models.User, *, if_not_exists: bool
+) -> models.Task:
+    from orchestra.services import task_creation
+
+    existing = task_creation.find_existing(conn, new.name, me) if if_not_exists else None
+    if existing:
+        return existing
+    try:
+        return task_creation.create(conn, task_creation.plan(conn, new, me))
+    except AlreadyExists:  # made a moment before this one, perhaps
+        existing = task_creation.find_existing(conn, new.name, me) if if_not_exists else None
+        if existing is None:
+            raise
+        return existing
+
+
+def _config(given: str | DataSet | Task) -> str:
+    if isinstance(given, Task):
+        return f"task:{given.id}"
+    return name_of(given)

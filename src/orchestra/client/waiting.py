@@ -1,0 +1,76 @@
+"""Waiting for a task, also while the database is away."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+
+from orchestra.client.progress import display
+from orchestra.domain.errors import DatabaseUnavailable, NotDone, TimedOut
+from orchestra.domain.human import duration
+from orchestra.domain.models import Task
+from orchestra.domain.states import TaskState
+
+PATIENCE = 600.0
+_POLL_FIRST, _POLL_MOST = 0.2, 1.0
+
+
+def wait(
+    look: Callable[[], Task],
+    timeout: float | None,
+    *,
+    progress: bool,
+    sleep: Callable[[float], None] = time.sleep,
+    patience: float = PATIENCE,
+) -> Task:
+    """Look at a task again and again until it is over. Times are in seconds.
+
+    Raises:
+        TimedOut: it is not over yet.
+        DatabaseUnavailable: the database was away for longer than `patience`.
+    """
+    from orchestra.services.task_actions import is_over
+
+    begun = time.monotonic()
+    seen, pause = begun, _POLL_FIRST
+    task: Task | None = None
+    with closing(display(progress)) as shown:
+        while True:
+            try:
+                task, before = look(), task
+                seen = time.monotonic()
+                shown.show(task)
+                if is_over(task):
+                    return task
+                pause = min(_POLL_MOST, pause * 1.2) if _same(task, before) else _POLL_FIRST
+            except DatabaseUnavailable as error:
+                if time.monotonic() - seen > patience:
+                    raise
+                shown.away(str(error))
+            left = None if timeout is None else timeout - (time.monotonic() - begun)
+            if left is not None and left <= 0:
+                raise _timed_out(task, timeout)
+            sleep(pause if left is None else min(pause, left))
+
+
+def _same(task: Task, before: Task | None) -> bool:
+    return before is not None and before.state is task.state
+
+
+def _timed_out(task: Task | None, timeout: float | None) -> TimedOut:
+    what = f"task {task.id} ({task.name}) is {task.state}" if task else "the database is away"
+    return TimedOut(f"{what}, not over within {duration(timeout or 0)}.")
+
+
+def check(task: Task) -> None:
+    """Refuse an end that is not DONE.
+
+    Raises:
+        NotDone: it is another one.
+    """
+    if task.state is not TaskState.DONE:
+        raise NotDone(
+            f"task {task.id} ({task.name}) is {task.state}: {task.counts.done} of {task.jobs} jobs are done.",
+            hint=f"maestro task show {task.id}   says what happened.",
+        )

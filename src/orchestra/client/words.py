@@ -1,0 +1,157 @@
+"""Reading what a program gives for an option: numbers, or the words that the command line takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from orchestra.domain.errors import BadInput
+from orchestra.domain.naming import check_variable, parse_duration, parse_limit, parse_size
+from orchestra.domain.states import Figure, Queue
+
+if TYPE_CHECKING:
+    from orchestra.domain.models import Limit, Policy
+
+Duration = float | str | timedelta
+"""Seconds, or words like "10m", "2h"."""
+
+_MOST = 2**31 - 1
+
+
+def whole(name: str, value: int, *, least: int) -> int:
+    """Give a whole number of at least `least`.
+
+    Raises:
+        BadInput: it is none.
+    """
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise BadInput(f"{name} needs a whole number of at least {least}, not {value!r}.")
+    number = value.__index__()  # numpy's are none of Python's
+    if not least <= number <= _MOST:
+        raise BadInput(f"{name} needs a whole number of at least {least}, not {value!r}.")
+    return number
+
+
+def seconds(name: str, value: Duration) -> float:
+    """Give a duration in seconds.
+
+    Raises:
+        BadInput: it is none.
+    """
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    if isinstance(value, str):
+        return parse_duration(value)
+    if not _is_number(value) or not value >= 0:
+        raise BadInput(f"{name} needs seconds or a text like '10m', not {value!r}.")
+    return parse_duration(f"{value:f}")
+
+
+def _is_number(value: object) -> bool:
+    """Callers without a type checker give anything."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def some_seconds(name: str, value: Duration | None) -> float | None:
+    """Give a duration in seconds, longer than none.
+
+    Raises:
+        BadInput: it is none.
+    """
+    if value is None:
+        return None
+    given = seconds(name, value)
+    if not given:
+        raise BadInput(f"{name} needs more than no time at all.")
+    return given
+
+
+def size(name: str, value: int | str | None) -> int | None:
+    """Give bytes from bytes, or from words like "4GB".
+
+    Raises:
+        BadInput: it is no size.
+    """
+    if value is None or isinstance(value, str):
+        return None if value is None else parse_size(value)
+    if not _is_number(value) or value < 1:
+        raise BadInput(f"{name} needs bytes or a text like '4GB', not {value!r}.")
+    return parse_size(str(int(value)))
+
+
+def queue(value: str) -> Queue:
+    """Give a queue.
+
+    Raises:
+        BadInput: there is none of that name.
+    """
+    try:
+        return Queue(value)
+    except ValueError:
+        raise BadInput(f'queue must be "cpu" or "gpu", not {value!r}.') from None
+
+
+def figure(value: str | None) -> Figure | None:
+    """Give a column of `task list`, None for none.
+
+    Raises:
+        BadInput: there is none of that name.
+    """
+    if value is None:
+        return None
+    try:
+        return Figure(value.lower())
+    except (ValueError, AttributeError):
+        states = ", ".join(Figure)
+        raise BadInput(f"no job is ever {value!r}.", hint=f"Jobs are {states}.") from None
+
+
+def variables(env: Mapping[str, str | int | float] | None) -> dict[str, str]:
+    """Give environment variables as text.
+
+    Raises:
+        BadInput: a name or a value cannot be used.
+    """
+    found = {name: str(value) for name, value in (env or {}).items()}
+    for name, value in found.items():
+        check_variable(name, value)
+    return found
+
+
+def policy(
+    *,
+    bypass: bool,
+    test_jobs: int | None,
+    test_for: Duration | None,
+    retries: int,
+    timeout: Duration | None,
+    grace: Duration,
+    priority: int,
+    max_fails: int | str | None,
+    resume: bool,
+) -> Policy:
+    """Give how a task is tried, repeated and ended.
+
+    Raises:
+        BadInput: a value cannot be used.
+    """
+    from orchestra.domain.models import Policy
+
+    if bypass and test_jobs:
+        raise BadInput("bypass leaves the test out, and test_jobs asks for one.")
+    tests = 0 if bypass else 10 if test_jobs is None else whole("test_jobs", test_jobs, least=0)
+    return Policy(
+        test_jobs=tests,
+        test_for=some_seconds("test_for", test_for),
+        retries=whole("retries", retries, least=0),
+        timeout=some_seconds("timeout", timeout),
+        grace=seconds("grace", grace),
+        priority=whole("priority", priority, least=-_MOST),
+        max_fails=_limit(max_fails),
+        resume=resume,
+    )
+
+
+def _limit(value: int | str | None) -> Limit | None:
+    return None if value is None else parse_limit(str(value))

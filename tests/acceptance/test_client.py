@@ -1,0 +1,294 @@
+"""`orchestra.Client` against a real database, with jobs that a real pilot runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psycopg
+import pytest
+
+import orchestra
+from orchestra.client import Task
+from orchestra.domain.errors import (
+    AlreadyExists,
+    BadInput,
+    DatabaseUnavailable,
+    NotFound,
+    OrchestraError,
+    Refused,
+    TimedOut,
+)
+from orchestra.domain.states import Figure, JobState, TaskState
+from orchestra.store import embedded
+from orchestra.store.database import connect
+from support.cluster import Cluster
+from support.waiting import wait_until
+
+JOB = (
+    'cat %IN && printf \'{"twice": %s, "loss": 0.5}\' $(tr -dc 0-9 < %IN) > %OUT/metrics.json'
+    " && test $(tr -dc 0-9 < %IN) != 2"
+)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Nobody's configuration counts; the current folder has a hostile name."""
+    folder = tmp_path / "a'; echo $(x) é"
+    folder.mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def client(database_url: str, home: Path) -> Iterator[orchestra.Client]:
+    with orchestra.Client(postgres=database_url, username="ana", email="a@example.org") as client:
+        yield client
+
+
+@pytest.fixture
+def cluster(database_url: str, home: Path) -> Iterator[Cluster]:
+    with connect(database_url) as conn:
+        cluster = Cluster(conn, database_url, home)
+        cluster.node()
+        yield cluster
+        cluster.end()
+
+
+@pytest.fixture
+def sets(client: orchestra.Client, home: Path) -> orchestra.Client:
+    """A client with four configs and a data set."""
+    client.datasets.sweep("user.ana.grid", {"grid": {"n": range(4)}}, "configs")
+    (home / "data.txt").write_text("data\n")
+    client.datasets.create("user.ana.data", "data.txt")
+    return client
+
+
+def make(
+    client: orchestra.Client, name: str = "work", command: str = JOB, **options: object
+) -> Task:
+    given = {"config": "user.ana.grid", "data": "user.ana.data", "bypass": True, **options}
+    return client.tasks.create(f"user.ana.{name}", command=f": %DATA %IN %OUT; {command}", **given)  # type: ignore[arg-type]
+
+
+def backends(conn: psycopg.Connection) -> int:
+    """End all other connections to this database, as a restart of PostgreSQL does."""
+    ended = conn.execute(
+        "select pg_terminate_backend(pid) from pg_stat_activity "
+        "where datname = current_database() and pid <> pg_backend_pid() and application_name = 'maestro'"
+    ).fetchall()
+    return len(ended)
+
+
+# Data sets
+
+
+def test_data_sets(sets: orchestra.Client, home: Path) -> None:
+    grid = sets.datasets.get("user.ana.grid")
+    assert (grid.files, grid.root) == (4, str(home / "configs"))
+    names = ["0_n=0.json", "1_n=1.json", "2_n=2.json", "3_n=3.json"]
+    assert [file.path for file in sets.datasets.files(grid)] == names
+    (home / "configs/4.json").write_text("{}")
+    assert sets.datasets.update(grid).version == 2
+    assert [each.name for each in sets.datasets.list()] == ["user.ana.data", "user.ana.grid"]
+    assert sets.datasets.list(user="ana") == sets.datasets.list(all=True) == sets.datasets.list()
+    sets.datasets.remove(grid)
+    with pytest.raises(NotFound, match=r'no data set "user.ana.grid"'):
+        sets.datasets.get("user.ana.grid")
+    with pytest.raises(AlreadyExists):
+        sets.datasets.create("user.ana.data", "data.txt")
+    with pytest.raises(BadInput, match="there is no file or folder"):
+        sets.datasets.create("user.ana.other", "nowhere")
+    with pytest.raises(BadInput, match='belongs to user "bob"'):
+        sets.datasets.create("user.bob.data", "data.txt")
+    with pytest.raises(NotFound, match="bob"):
+        sets.datasets.list(user="bob")
+
+
+# A task, start to end
+
+
+def test_from_configs_to_results(
+    sets: orchestra.Client, cluster: Cluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = make(sets)
+    assert (task.id, task.state, task.counts.total) == (0, TaskState.REGISTERED, 4)
+    cluster.pilot()
+    assert task.wait(timeout=60) is task
+    assert task.last_seen.state is TaskState.FINALIZED
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.splitlines()[-1].endswith("3 of 4 jobs done, 1 failed")
+
+    assert [job.number for job in task.jobs()] == [0, 1, 2, 3]
+    assert [job.number for job in task.jobs(first=1, limit=2)] == [1, 2]
+    (failed,) = task.jobs(state="failed")
+    assert (failed.address, failed.state, failed.info.exit_status) == ("0/2", Figure.FAILED, 1)
+    assert json.loads(failed.logs()) == {"n": 2}
+    assert failed.explain() == task.explain(2)
+    assert "exit status 1" in failed.explain().headline
+    assert failed.show().attempts[0].node == "gauss"
+    assert task.show().failures[0].jobs == 1
+    assert json.loads((task.job(3).folder / "metrics.json").read_text())["twice"] == 3
+
+    rows = task.results(sort="-n", columns=["n", "twice"])
+    assert rows == [{"n": n, "twice": n} for n in (3, 1, 0)]
+    assert task.results(best=1)[0]["job"] == 0
+    frame = task.frame()
+    assert list(frame.loc[:, "twice"]) == [0, 1, 3]
+    assert {"job", "n", "loss", "run.seconds", "note"} <= set(frame.columns)
+    with pytest.raises(BadInput, match='Did you mean "loss"'):
+        task.results(sort="los")
+
+    outputs = make(sets, "later", config=task)
+    assert outputs.counts.total == 3
+    assert outputs.kill("no need").wait(30, progress=False).state is TaskState.KILLED
+    outputs.delete()
+    with pytest.raises(NotFound):
+        _ = outputs.state
+    assert [each.id for each in sets.tasks.list()] == [0]
+    assert sets.tasks.get(0) == sets.tasks.get("user.ana.work") == task
+
+
+def test_what_can_be_done_to_a_task_and_its_jobs(sets: orchestra.Client, cluster: Cluster) -> None:
+    stop = Path.cwd() / "stop"
+    task = make(sets, command="while ! test -e ../../../../stop; do sleep 0.05; done; echo é")
+    assert task.hold("first things first").info.hold is not None
+    cluster.pilot()
+    with pytest.raises(TimedOut, match="is REGISTERED, not over within 1"):
+        task.wait(1, progress=False)
+    task.release()
+    wait_until(lambda: task.counts.running == 2)
+    first = task.jobs(state="running")[0]
+    first.kill("too long")
+    wait_until(lambda: task.job(first.number).info.state is JobState.KILLED)
+    assert make(sets, command="x", if_not_exists=True) == task
+    with pytest.raises(AlreadyExists):
+        make(sets)
+    stop.touch()
+    assert task.wait(60, progress=False).last_seen.state is TaskState.FINALIZED
+    assert task.logs(3) == task.logs(3, lines=1) == "é\n"
+    task.job(first.number).retry()
+    assert task.wait(60, progress=False, check=True).counts.done == 4
+    assert task.retry(all=True, bypass=True).wait(60, progress=False).show().task.run == 3
+    stop.unlink()
+    task.retry(bypass=True)
+    with pytest.raises(Refused, match=r"is (RUNNING|REGISTERED)"):
+        task.delete()
+    task.delete(force=True)
+    assert sets.tasks.list(all=True) == []
+
+
+def test_mistakes_are_sentences_and_leave_nothing(sets: orchestra.Client) -> None:
+    for options, sentence in (
+        ({"config": "user.ana.gird"}, 'Did you mean "user.ana.grid"'),
+        ({"retries": -1}, "retries needs a whole number"),
+        ({"queue": "gpus"}, 'queue must be "cpu" or "gpu"'),
+        ({"volume": "data.txt"}, "data.txt"),
+        ({"bind": "/a:/b"}, "there is no image"),
+        ({"env": {"ORCHESTRA_JOB": 1}}, "is set by Orchestra"),
+        ({"secondary": {"%REF": "user.ana.ref"}}, "user.ana.ref"),
+    ):
+        with pytest.raises(OrchestraError) as caught:
+            make(sets, **options)
+        assert sentence in str(caught.value) + (caught.value.hint or "")
+    task = make(sets, timeout="90s", memory="1GB", priority=3, max_fails=2, env={"A": 1})
+    info = task.info
+    assert (info.policy.timeout, info.resources.memory_bytes) == (90, 10**9)
+    assert (info.policy.priority, dict(info.env)) == (3, {"A": "1"})
+    for call, sentence in (
+        (lambda: sets.tasks.get(7), "there is no task 7"),
+        (lambda: sets.tasks.get("user.ana.wrok"), 'Did you mean "user.ana.work"'),
+        (lambda: task.job(4), "has no job 4"),
+        (lambda: task.job(-1), "needs a whole number of at least 0"),
+        (lambda: task.logs(0), "has not run yet"),
+        (lambda: task.jobs(state="lost"), "no job is ever 'lost'"),
+        (lambda: task.results(best=0), "best needs a whole number"),
+        (lambda: task.delete(), "REGISTERED"),
+    ):
+        with pytest.raises(OrchestraError, match=sentence):
+            call()
+    assert len(sets.tasks.list(all=True)) == 1
+
+
+# The connection
+
+
+def test_a_connection_that_was_lost_is_made_anew(
+    sets: orchestra.Client, conn: psycopg.Connection
+) -> None:
+    task = make(sets)
+    assert backends(conn) == 1
+    assert task.state is TaskState.REGISTERED
+    assert backends(conn) == 1
+    assert sets.user.name == "ana"
+
+
+def test_waiting_survives_lost_connections(
+    sets: orchestra.Client, conn: psycopg.Connection, cluster: Cluster
+) -> None:
+    task = make(sets, command="while ! test -e ../../../../stop; do sleep 0.05; done")
+    cluster.pilot()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(task.wait, 60, progress=False)
+        wait_until(lambda: task.counts.running == 2)
+        for _ in range(3):
+            backends(conn)
+            assert task.state is TaskState.RUNNING  # other calls go on beside
+        (Path.cwd() / "stop").touch()
+        assert waiting.result(60).last_seen.state is TaskState.DONE
+
+
+def test_threads_and_forks_share_a_client(sets: orchestra.Client) -> None:
+    task = make(sets)
+    barrier = threading.Barrier(8)
+
+    def look(number: int) -> int:
+        barrier.wait(20)
+        return [task.counts.total, len(task.jobs()), len(sets.tasks.list())][number % 3]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(look, range(8))) == [4, 4, 1, 4, 4, 1, 4, 4]
+    reading, writing = os.pipe()
+    if not (pid := os.fork()):
+        try:
+            os.write(writing, task.state.encode())
+            sets.close()
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)
+    assert os.read(reading, 100) == b"REGISTERED"
+    os.close(reading)
+    os.close(writing)
+    assert task.state is TaskState.REGISTERED
+
+
+def test_the_embedded_database_is_started_and_found_again(home: Path, tmp_path: Path) -> None:
+    data = tmp_path / "database"
+    try:
+        with orchestra.Client(data_dir=data, username="ana") as client:
+            assert client.user.name == "ana"
+            (home / "data.txt").write_text("data\n")
+            client.datasets.create("user.ana.data", "data.txt")
+            client.datasets.sweep("user.ana.grid", {"grid": {"n": range(4)}}, "configs")
+            task = make(client)
+            embedded.stop(data)
+            with pytest.raises(DatabaseUnavailable):  # who waits does not start what was stopped
+                task._look(start=False)
+            assert task.state is TaskState.REGISTERED
+    finally:
+        embedded.stop(data, mode="immediate")
+
+
+def test_a_database_that_is_not_there_is_a_sentence(home: Path) -> None:
+    with (
+        orchestra.Client(postgres="postgresql://ana:secret@127.0.0.1:9/x") as client,
+        pytest.raises(DatabaseUnavailable, match=r"127.0.0.1:9 cannot be reached") as caught,
+    ):
+        client.tasks.list()
+    assert "secret" not in str(caught.value) + str(caught.value.hint)
