@@ -42,9 +42,15 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def database_server() -> Server:
+def run_folder() -> Path:
+    """Where the things lie that all tests of the run share."""
+    return Path(os.environ[_RUN])
+
+
+@pytest.fixture(scope="session")
+def database_server(run_folder: Path) -> Server:
     """The run's PostgreSQL."""
-    return the_server(Path(os.environ[_RUN]))
+    return the_server(run_folder)
 
 
 @pytest.fixture
@@ -100,10 +106,10 @@ def apptainer() -> Engine:
 
 
 @pytest.fixture(scope="session")
-def podman() -> Engine:
+def podman(run_folder: Path) -> Engine:
     """Podman, with containers.IMAGE in a storage that is the run's alone; a pilot finds that by `podman.env`."""
     need("podman")
-    return containers.podman(Path(os.environ[_RUN]))
+    return containers.podman(run_folder)
 
 
 @pytest.fixture
@@ -114,31 +120,31 @@ def ordinary_apptainer(ordinary: Ordinary) -> Engine:
 
 
 @pytest.fixture
-def ordinary_podman(ordinary: Ordinary) -> Engine:
+def ordinary_podman(run_folder: Path, ordinary: Ordinary) -> Engine:
     """Podman as an ordinary user, with containers.IMAGE in that user's storage."""
     need("podman")
-    return containers.podman(Path(os.environ[_RUN]), ordinary)
+    return containers.podman(run_folder, ordinary)
 
 
 @pytest.fixture(scope="session")
-def busybox_sandbox() -> Path:
+def busybox_sandbox(run_folder: Path) -> Path:
     """A root file system of busybox in a folder; everybody may read it, no test writes to it."""
     need("podman")
-    return containers.busybox(Path(os.environ[_RUN]))
+    return containers.busybox(run_folder)
 
 
 @pytest.fixture(scope="session")
-def bash_sandbox() -> Path:
+def bash_sandbox(run_folder: Path) -> Path:
     """The same with a bash in it."""
     need("podman")
-    return containers.bash(Path(os.environ[_RUN]))
+    return containers.bash(run_folder)
 
 
 @pytest.fixture(scope="session")
-def busybox_sif() -> Path:
+def busybox_sif(run_folder: Path) -> Path:
     """A SIF of the same root file system of busybox."""
     need("apptainer")
-    return containers.busybox_sif(Path(os.environ[_RUN]))
+    return containers.busybox_sif(run_folder)
 
 
 @pytest.fixture

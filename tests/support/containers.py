@@ -85,10 +85,10 @@ def apptainer(user: Ordinary | None = None) -> Engine:
 def podman(run: Path, user: Ordinary | None = None) -> Engine:
     """Podman with runc, in whose storage of this run IMAGE is there for that account."""
     name = f"podman-{user.uid}" if user else "podman"
-    archive = _once(run, "busybox.tar", lambda place: _archive(busybox(run), place))
-    folder = _once(run, name, lambda place: _podman_folder(place, user))
+    archive = once(run, "busybox.tar", lambda place: _archive(busybox(run), place))
+    folder = once(run, name, lambda place: _podman_folder(place, user))
     engine = Engine("podman", _podman_env(folder), user)
-    # Not in _once: podman notes its folders in its own database, so they may not be renamed.
+    # Not in once: podman notes its folders in its own database, so they may not be renamed.
     with _locked(run, f"{name}.lock"):
         if engine("image", "exists", IMAGE, status=None).returncode:
             engine("import", "--quiet", archive, IMAGE)
@@ -97,17 +97,17 @@ def podman(run: Path, user: Ordinary | None = None) -> Engine:
 
 def busybox(run: Path) -> Path:
     """A folder with a root file system of busybox, to be used as a sandbox; not to be written to."""
-    return _once(run, "busybox", _root_file_system)
+    return once(run, "busybox", _root_file_system)
 
 
 def busybox_sif(run: Path) -> Path:
     """The same as a SIF."""
-    return _once(run, "busybox.sif", lambda place: _sif(busybox(run), place))
+    return once(run, "busybox.sif", lambda place: _sif(busybox(run), place))
 
 
 def bash(run: Path) -> Path:
     """The same folder with a bash in it."""
-    return _once(run, "bash", _root_file_system_with_bash)
+    return once(run, "bash", _root_file_system_with_bash)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +195,7 @@ def _locked(run: Path, name: str) -> Iterator[None]:
         yield
 
 
-def _once(run: Path, name: str, build: Callable[[Path], object]) -> Path:
+def once(run: Path, name: str, build: Callable[[Path], object]) -> Path:
     """Give `run/images/NAME`; the first of the run's processes that asks for it builds it."""
     place = run / "images" / name
     with _locked(run, f"{name}.lock"):
