@@ -65,9 +65,13 @@ def release(ctx: Context) -> int:
 
         def one(task: int) -> None:
             before = task_actions.release(conn, task, user).before
-            ctx.out.say(
-                f"{_title(before)} is released" if before.hold else f"{_title(before)} was not held"
-            )
+            if before.hold:
+                ctx.out.say(f"{_title(before)} is released")
+            elif before.after:
+                others = human.listed([f"task {each.id}" for each in before.after])
+                ctx.out.say(f"{_title(before)} begins without waiting for {others}")
+            else:
+                ctx.out.say(f"{_title(before)} was not held")
 
         return for_each(ids, one)
 

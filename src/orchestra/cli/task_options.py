@@ -99,6 +99,13 @@ def _what(parser: Parser) -> None:
         help="where the results go (default: the configured volume, else the current folder)",
     )
     parser.add_argument(
+        "--after",
+        action="append",
+        default=[],
+        metavar="TASK",
+        help="begin when this task is DONE; can be repeated. With -c task:TASK its outputs are taken then",
+    )
+    parser.add_argument(
         *("--containerImage", "--image"),
         dest="image",
         metavar="IMAGE",
@@ -220,6 +227,7 @@ def new_task(ctx: Context, config: str) -> NewTask:
         resources=_resources_of(args),
         complete_file=ctx.settings.job_complete_file_name,
         reuse=args.reuse,
+        after=tuple(args.after),
         metrics_file=METRICS_FILE if args.metrics is None else args.metrics,
     )
 

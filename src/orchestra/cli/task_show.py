@@ -39,6 +39,10 @@ def task_record(task: Task) -> Record:
         "held": None
         if task.hold is None
         else {"at": task.hold.at, "by": task.hold.by, "reason": task.hold.reason},
+        "after": [
+            {"id": each.id, "name": each.name, "state": each.state and each.state.value}
+            for each in task.after
+        ],
         "created_at": task.created_at,
         "state_at": task.state_at,
         "ended_at": task.ended_at,
@@ -183,6 +187,8 @@ def event_words(event: Event) -> str:
 
 
 def _what_happened(event: Event) -> str:
+    if event.kind == "after":
+        return "waits no longer"
     if event.kind == "hold":
         return "held" if event.to_state == "held" else "released"
     if event.from_state in _ENDED and event.to_state not in _ENDED | {"deleted"}:

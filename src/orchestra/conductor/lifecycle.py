@@ -11,7 +11,7 @@ from orchestra.domain.errors import NotFound, Refused, Superseded
 from orchestra.domain.lifecycle import CHUNK, TaskFacts, decide, refill
 from orchestra.domain.states import Queue, TaskState
 from orchestra.domain.transitions import TaskInput
-from orchestra.services import lifecycle
+from orchestra.services import chains, lifecycle
 from orchestra.store import leader, moves
 
 WHO = "orchestra"
@@ -48,12 +48,23 @@ def _advance_task(
     if task.facts.intent is not None:
         transact(lambda: lifecycle.carry_out(conn, task.id))
         return False
+    if task.facts.waits and task.facts.state is TaskState.REGISTERED:
+        return chains.is_due(conn, task.id) and transact(lambda: _meet(conn, task.id))
     facts = _with_test(conn, task)
     given = decide(facts)
     if given is not None:
         return transact(lambda: _apply_and_release(conn, task, given, facts, tell))
     wanted = min(refill(facts), CHUNK)
     return wanted > 0 and transact(lambda: _release(conn, task.id, wanted))
+
+
+def _meet(conn: psycopg.Connection, task: int) -> bool:
+    """End the waits that are over; the task begins at the next look. No job is released by it."""
+    try:
+        chains.meet(conn, task, who=WHO)
+    except NotFound:
+        pass  # it was deleted meanwhile
+    return False
 
 
 def _with_test(conn: psycopg.Connection, task: moves.LiveTask) -> TaskFacts:

@@ -40,7 +40,10 @@ class TestFacts:
 
 @dataclass(frozen=True, slots=True)
 class TaskFacts:
-    """All that a decision about a task rests on. `forgiven` failures do not count towards `max_fails`."""
+    """All that a decision about a task rests on.
+
+    `forgiven` failures do not count towards `max_fails`; `waits` says that another task has to be DONE before.
+    """
 
     state: TaskState
     held: bool
@@ -51,6 +54,7 @@ class TaskFacts:
     test: TestFacts = TestFacts()
     max_fails: Limit | None = None
     forgiven: int = 0
+    waits: bool = False
 
 
 def decide(facts: TaskFacts) -> TaskInput | None:
@@ -76,7 +80,7 @@ def decide(facts: TaskFacts) -> TaskInput | None:
 
 
 def _begin(facts: TaskFacts) -> TaskInput | None:
-    if facts.held:
+    if facts.held or facts.waits:
         return None
     return TaskInput.BEGIN_TEST if facts.test_jobs > 0 else TaskInput.BEGIN
 

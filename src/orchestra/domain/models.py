@@ -133,6 +133,19 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
+class After:
+    """A task that another one waits for; `state` is None when it was deleted.
+
+    `gives_configs` says that its outputs become the configs of the one that waits.
+    """
+
+    id: int
+    name: str
+    state: TaskState | None
+    gives_configs: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
     """How many jobs of a task stand in each column of `task list`."""
 
@@ -195,6 +208,7 @@ class Task:
     typical_seconds: float | None = None
     binds: tuple[str, ...] = ()
     metrics_file: str = METRICS_FILE
+    after: tuple[After, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from orchestra.domain import chains
 from orchestra.domain.models import Task
 from orchestra.domain.states import TaskState
 
@@ -29,6 +30,8 @@ def ends(task: Task, now: datetime) -> Ends:
         return Ends()
     if task.hold:
         return Ends(words="held")
+    if task.after:
+        return Ends(words=chains.short(task.after))
     match task.state:
         case TaskState.REGISTERED:
             return Ends(words="-")

@@ -22,7 +22,7 @@ from orchestra.domain.transitions import (
     step_job,
     step_task,
 )
-from orchestra.services import letters
+from orchestra.services import chains, letters
 from orchestra.store import moves
 from orchestra.store.database import in_transaction
 
@@ -112,6 +112,8 @@ def _accompany(  # noqa: C901 - one case an input, closed by assert_never
                 moves.add_task_event(
                     conn, task, before="held", after=None, who=by, why=why, kind="hold"
                 )
+            else:
+                chains.let_go(conn, locked, by=by)
         case TaskInput.KILL:
             moves.ask_jobs_to_end(conn, task)
             moves.wake(conn, NODES)
@@ -186,6 +188,7 @@ def retry_jobs(
     def work() -> int:
         locked = moves.lock_task(conn, task)
         step = checked_step(locked, TaskInput.JOB_RETRY)
+        chains.refuse_waiting(conn, locked)
         jobs = _chosen(conn, locked, ordinals)
         _refuse_living(locked, jobs)
         if step.new_run:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
@@ -14,12 +14,12 @@ from orchestra.domain.errors import AlreadyExists, BadInput, Refused
 from orchestra.domain.human import count
 from orchestra.domain.models import METRICS_FILE, JobPaths, Policy, Resources, Task, User
 from orchestra.domain.naming import check_metrics_file, parse_name
-from orchestra.domain.states import Queue
-from orchestra.services import image_files, volume
+from orchestra.domain.states import Queue, TaskState
+from orchestra.services import image_files, selection, volume
 from orchestra.services.lifecycle import CONDUCTOR
 from orchestra.services.task_sources import Source, find_config, find_input, first_configs
+from orchestra.store import chains, moves
 from orchestra.store import datasets as dataset_store
-from orchestra.store import moves
 from orchestra.store import tasks as store
 from orchestra.store.database import in_transaction
 
@@ -39,6 +39,7 @@ class NewTask:
         host: the machine on which it was asked for.
         reuse: take the task's folder even if something lies in it already.
         metrics_file: what a job leaves in its folder for `task results`, a path below it.
+        after: numbers or names of tasks that must be DONE before this one begins.
     """
 
     name: str
@@ -58,11 +59,15 @@ class NewTask:
     binds: tuple[str, ...] = ()
     reuse: bool = False
     metrics_file: str = METRICS_FILE
+    after: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A task that could be made: `sources` gives each tag but %IN and %OUT what stands for it."""
+    """A task that could be made: `sources` gives each tag but %IN and %OUT what stands for it.
+
+    `after` are the tasks that it waits for: those that are not DONE yet.
+    """
 
     new: NewTask
     user: User
@@ -70,6 +75,7 @@ class Plan:
     folder: str
     config: Source
     sources: Mapping[str, Source]
+    after: tuple[Task, ...] = ()
 
     @property
     def jobs(self) -> int:
@@ -113,7 +119,8 @@ def plan(conn: psycopg.Connection, new: NewTask, user: User, *, dry: bool = Fals
     template = command.parse(new.command)
     secondary = _tags(new.secondary)
     command.check(template, known=[*command.REQUIRED, *secondary])
-    config = find_config(conn, new.config)
+    after = _unfinished(conn, new.after)
+    config = find_config(conn, new.config, after)
     sources = {"DATA": find_input(conn, new.data)}
     sources |= {tag: find_input(conn, name) for tag, name in secondary.items()}
     _check_queue(new)
@@ -121,7 +128,12 @@ def plan(conn: psycopg.Connection, new: NewTask, user: User, *, dry: bool = Fals
     volume.check_volume(new.volume, dry=dry)
     folder = f"{new.volume.rstrip('/')}/{new.name}"
     volume.check_task_folder(folder, reuse=new.reuse)
-    return Plan(new, user, template, folder, config, sources)
+    return Plan(new, user, template, folder, config, sources, after)
+
+
+def _unfinished(conn: psycopg.Connection, words: Sequence[str]) -> tuple[Task, ...]:
+    found = {task.id: task for task in (selection.find(conn, word) for word in words)}
+    return tuple(task for _, task in sorted(found.items()) if task.state is not TaskState.DONE)
 
 
 def preview(conn: psycopg.Connection, planned: Plan, limit: int) -> list[Preview]:
@@ -142,15 +154,18 @@ def create(conn: psycopg.Connection, planned: Plan) -> Task:
     def work() -> Task:
         _share(conn, planned)
         config = planned.config
-        if config.task is not None:
+        if config.task is not None and config.to_come:
+            version = store.add_version_to_come(conn, config.task)
+        elif config.task is not None:
             version = store.add_outputs_version(conn, config.task)
         else:
             version = config.version_id
         row = _row(planned, version)
         inputs = {tag: source.version_id for tag, source in planned.sources.items()}
-        task = store.add(conn, row, inputs, attempts=attempts)
+        task = store.add(conn, row, inputs, attempts=attempts, configs_to_come=config.to_come)
         if task is None:
             raise _taken(planned.new.name, store.by_name(conn, planned.new.name))
+        _wait(conn, planned, task)
         _announce(conn, planned, task)
         made = store.by_id(conn, task)
         assert made is not None  # it was made in this transaction
@@ -165,11 +180,18 @@ def _share(conn: psycopg.Connection, planned: Plan) -> None:
     if not dataset_store.share(conn, wanted):
         raise Refused("one of the data sets was deleted just now.")
     older = planned.config.task
-    if older is not None:
+    if older is not None and not planned.config.to_come:
         moves.lock_task(conn, older.id)
         again = store.by_id(conn, older.id)
         if again is None or again.counts.done != older.counts.done:
             raise Refused(f"task {older.id} ({older.name}) changes just now.", hint="Try again.")
+
+
+def _wait(conn: psycopg.Connection, planned: Plan, task: int) -> None:
+    source = planned.config.task
+    for older in planned.after:
+        gives = planned.config.to_come and source is not None and source.id == older.id
+        chains.add(conn, task, older.id, older.name, gives_configs=gives)
 
 
 def _row(planned: Plan, version: int) -> store.NewTaskRow:

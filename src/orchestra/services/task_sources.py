@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 import psycopg
 
 from orchestra.domain.errors import BadInput, Refused
-from orchestra.domain.models import DataSet, Task
+from orchestra.domain.models import DataSet, JobPaths, Task
 from orchestra.services import datasets, selection
 from orchestra.store import datasets as store
 from orchestra.store import tasks as task_store
@@ -17,7 +19,10 @@ TASK_PREFIX = "task:"
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A data set or an older task whose outputs are read. `path` is what a tag that stands for it becomes."""
+    """A data set or an older task whose outputs are read. `path` is what a tag that stands for it becomes.
+
+    `to_come` says that the task is not DONE yet, and waited for.
+    """
 
     name: str
     files: int
@@ -25,6 +30,7 @@ class Source:
     is_one_file: bool
     dataset: DataSet | None = None
     task: Task | None = None
+    to_come: bool = False
 
     @property
     def version_id(self) -> int:
@@ -48,8 +54,10 @@ def find_input(conn: psycopg.Connection, name: str) -> Source:
     return Source(name, 1, path, True, dataset=dataset)
 
 
-def find_config(conn: psycopg.Connection, name: str) -> Source:
+def find_config(conn: psycopg.Connection, name: str, after: Sequence[Task] = ()) -> Source:
     """Give what the jobs are made of: the files of a data set, or with `task:NAME` the outputs of a task's done jobs.
+
+    The outputs of a task in `after` are those of all its jobs, since it is waited for.
 
     Raises:
         NotFound: there is no such data set or task.
@@ -57,19 +65,21 @@ def find_config(conn: psycopg.Connection, name: str) -> Source:
         Refused: the task has no done jobs, or works on them at present.
     """
     if name.startswith(TASK_PREFIX):
-        return _outputs(conn, name.removeprefix(TASK_PREFIX))
+        return _outputs(conn, name.removeprefix(TASK_PREFIX), after)
     dataset = datasets.find(conn, name)
     if dataset.files == 0:
         raise BadInput(f"data set {name} is empty; a task needs at least one config file.")
     return Source(name, dataset.files, dataset.root, dataset.files == 1, dataset=dataset)
 
 
-def _outputs(conn: psycopg.Connection, word: str) -> Source:
+def _outputs(conn: psycopg.Connection, word: str, after: Sequence[Task]) -> Source:
     task = selection.find(conn, word)
+    if any(each.id == task.id for each in after):
+        return Source(task.name, task.jobs, task.folder, False, task=task, to_come=True)
     if task.state.is_live:
         raise Refused(
             f"task {task.id} ({task.name}) is {task.state}; its outputs are not complete yet.",
-            hint=f"maestro task wait {task.id}   returns when they are.",
+            hint=f"--after {task.id} lets the new task wait until they are.",
         )
     if task.counts.done == 0:
         raise Refused(f"task {task.id} ({task.name}) has no done job, so there are no outputs.")
@@ -78,6 +88,9 @@ def _outputs(conn: psycopg.Connection, word: str) -> Source:
 
 def first_configs(conn: psycopg.Connection, source: Source, limit: int) -> list[str]:
     """Give the absolute paths of the first configs."""
+    if source.task is not None and source.to_come:
+        folder = PurePosixPath(source.path)
+        return [str(JobPaths(folder, n).link) for n in range(min(limit, source.files))]
     if source.task is not None:
         return [
             f"{source.path}/{path}"

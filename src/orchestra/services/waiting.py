@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from orchestra.domain import chains
 from orchestra.domain.models import Task
 from orchestra.domain.states import Queue, TaskState
 from orchestra.domain.supply import Need, Place, obstacle
@@ -21,6 +22,8 @@ def reasons(task: Task, nodes: Sequence[Supply], *, conductor: bool) -> tuple[st
         return ()
     if task.hold:
         return (f"It is held by {task.hold.by}: {task.hold.reason}",)
+    if task.after:
+        return tuple(chains.sentences(task.id, task.after))
     places = [_place(node, task.queue) for node in nodes]
     if found := obstacle(Need.of(task), places):
         return (found,)

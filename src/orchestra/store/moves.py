@@ -213,6 +213,7 @@ def _live_task(row: Mapping[str, Any]) -> LiveTask:
         intent=Intent(row["intent"]) if row["intent"] else None,
         max_fails=None if limit == Limit() else limit,
         forgiven=row["fails_forgiven"],
+        waits=row["waits"],
     )
     return LiveTask(
         id=row["id"],

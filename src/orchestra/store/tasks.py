@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from orchestra.domain.models import Counts, Event, Hold, Limit, Policy, Resources, Task
+from orchestra.domain.models import After, Counts, Event, Hold, Limit, Policy, Resources, Task
 from orchestra.domain.states import Cause, Figure, Intent, Queue, TaskState
 from orchestra.store.database import fetch
 from orchestra.store.datasets import TaskName
@@ -132,7 +132,13 @@ def task_from_row(row: Mapping[str, Any]) -> Task:
         counts=Counts(**{figure.value: row[figure.value] for figure in Figure}),
         hold=Hold(row["held_at"], row["held_by"], row["held_reason"]) if row["held_at"] else None,
         intent=Intent(row["intent"]) if row["intent"] else None,
+        after=tuple(_after(each) for each in row["after"]),
     )
+
+
+def _after(found: Mapping[str, Any]) -> After:
+    state = TaskState(found["state"]) if found["state"] else None
+    return After(found["id"], found["name"], state, found["gives_configs"])
 
 
 def by_id(conn: psycopg.Connection, task: int) -> Task | None:
@@ -179,13 +185,19 @@ def now(conn: psycopg.Connection) -> datetime:
 
 
 def add(
-    conn: psycopg.Connection, new: NewTaskRow, inputs: Mapping[str, int], *, attempts: int = 0
+    conn: psycopg.Connection,
+    new: NewTaskRow,
+    inputs: Mapping[str, int],
+    *,
+    attempts: int = 0,
+    configs_to_come: bool = False,
 ) -> int | None:
     """Make a task with its jobs, in the caller's transaction; None when the name is taken.
 
     Args:
         inputs: the version of each tag but %IN and %OUT.
         attempts: the number behind which the jobs' attempts are counted on.
+        configs_to_come: the files of the config version are written down later.
     """
     conn.execute(SQL.patience)
     rows = fetch(conn, SQL.add_task, _task_params(new))
@@ -201,7 +213,7 @@ def add(
     conn.execute(
         SQL.add_inputs, {"task": task, "tags": list(inputs), "versions": list(inputs.values())}
     )
-    conn.execute(SQL.add_jobs, params)
+    conn.execute(SQL.add_jobs_to_come if configs_to_come else SQL.add_jobs, params)
     conn.execute(SQL.add_counts, params)
     return task
 
@@ -229,6 +241,12 @@ def add_outputs_version(conn: psycopg.Connection, task: Task) -> int:
     conn.execute(SQL.patience)
     conn.execute(SQL.outputs_version, {"version": version, "task": task.id})
     return version
+
+
+def add_version_to_come(conn: psycopg.Connection, task: Task) -> int:
+    """Make a version of the outputs of all jobs of a task that is not over yet, still without files; gives its id."""
+    params = {"root": task.folder, "files": task.jobs}
+    return int(fetch(conn, SQL.add_outputs_version, params)[0]["id"])
 
 
 def first_outputs(conn: psycopg.Connection, task: int, limit: int) -> list[str]:

@@ -7,7 +7,7 @@ select
     t.folder, t.complete_file, t.metrics_file, t.config_version_id, t.env, t.test_jobs, t.test_for, t.retries,
     t.timeout, t.grace, t.priority, t.max_fails, t.max_fails_percent, t.resume, t.cores, t.gpus, t.memory_bytes, t.jobs,
     t.run, t.created_at, t.state_at, t.held_at, t.held_by, t.held_reason, t.intent, t.rank, t.test_started_at,
-    t.work_started_at, t.ended_at, t.typical_seconds, t.binds, c.*
+    t.work_started_at, t.ended_at, t.typical_seconds, t.binds, w.after, c.*
 from task t
 join person p on p.id = t.owner_id
 cross join lateral (
@@ -20,6 +20,20 @@ cross join lateral (
     from task_count
     where task_id = t.id
 ) as c
+cross join lateral (
+    select coalesce(
+        jsonb_agg(
+            jsonb_build_object(
+                'id', a.after_id, 'name', a.after_name, 'state', o.state, 'gives_configs', a.gives_configs
+            )
+            order by a.after_id
+        ),
+        '[]'
+    ) as after
+    from task_after a
+    left join task o on o.id = a.after_id and o.deleted_at is null
+    where a.task_id = t.id
+) as w
 
 -- name: with_id
 where t.id = %(task)s and t.deleted_at is null
@@ -77,6 +91,11 @@ select %(task)s, tag, version_id from unnest(%(tags)s::text[], %(versions)s::int
 -- One row a config file, in its order. The trigger that keeps the counts watches updates alone.
 insert into job (task_id, ordinal, attempt)
 select %(task)s, ordinal, %(attempts)s from dataset_file where version_id = %(version)s order by ordinal
+
+-- name: add_jobs_to_come
+-- The same where the configs are written down later: the outputs of a task that is not over yet.
+insert into job (task_id, ordinal, attempt)
+select %(task)s, ordinal, %(attempts)s from generate_series(0, %(jobs)s - 1) as ordinal
 
 -- name: add_counts
 insert into task_count (task_id, stripe, registered) values (%(task)s, 0, %(jobs)s)

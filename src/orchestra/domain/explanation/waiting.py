@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from orchestra.domain import forecast
+from orchestra.domain import chains, forecast
 from orchestra.domain.explanation.facts import Facts, by_whom
 from orchestra.domain.explanation.history import earlier_attempts
 from orchestra.domain.explanation.nodes import supply
@@ -29,6 +29,8 @@ def predicate(facts: Facts) -> str:
         return "is waiting: its task is held"
     if task.state is TaskState.KILL:
         return "is about to be killed with its task"
+    if task.after:
+        return "is waiting for another task"
     if task.state is TaskState.REGISTERED or task.intent in _RETRIES:
         return "is waiting for its task to begin"
     if _at_the_gate(facts):
@@ -49,7 +51,7 @@ def _at_the_gate(facts: Facts) -> bool:
 def sentences(facts: Facts) -> Iterator[str]:
     """Say why, the most important first."""
     yield from _stops(facts)
-    if facts.task.state is TaskState.KILL or not facts.task.state.is_live:
+    if facts.task.state is TaskState.KILL or not facts.task.state.is_live or facts.task.after:
         return
     if _at_the_gate(facts):
         yield from _gate(facts)
@@ -75,6 +77,8 @@ def _stops(facts: Facts) -> Iterator[str]:
     if task.hold:
         yield f'It was held {facts.ago(task.hold.at)} by {task.hold.by}: "{task.hold.reason}".'
         yield f"To let it go on: maestro task release {task.id}"
+    if task.after and task.state is not TaskState.KILL:
+        yield from chains.sentences(task.id, task.after)
     if task.state is TaskState.KILL:
         yield f"The kill was asked for{by_whom(facts.asked, facts)}."
     elif task.intent in _RETRIES:

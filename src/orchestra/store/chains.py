@@ -1,0 +1,49 @@
+"""Which tasks wait for which others to be DONE. Every function runs inside its caller's transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import psycopg
+
+from orchestra.store.database import fetch
+from orchestra.store.sql import load
+
+SQL = load("chains")
+CHUNK = 20_000
+"""Configs that are written down in one transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What a task waits for. `met`: it is over; `gives_configs`: its outputs become the waiting task's configs."""
+
+    id: int
+    name: str
+    state: str | None
+    gives_configs: bool
+    met: bool
+
+
+def add(conn: psycopg.Connection, task: int, after: int, name: str, *, gives_configs: bool) -> None:
+    params = {"task": task, "after": after, "name": name, "gives_configs": gives_configs}
+    conn.execute(SQL.add, params)
+
+
+def of_task(conn: psycopg.Connection, task: int) -> list[Wait]:
+    """Give what a task still waits for, by number."""
+    return [Wait(**row) for row in fetch(conn, SQL.of_task, {"task": task})]
+
+
+def remove(conn: psycopg.Connection, task: int, after: int) -> bool:
+    """End a wait; False when it was over already."""
+    return conn.execute(SQL.remove, {"task": task, "after": after}).rowcount == 1
+
+
+def write_configs(conn: psycopg.Connection, task: int, after: int) -> bool:
+    """Write down up to 20,000 outputs of a DONE task as configs of the task that waits for it; True when all are."""
+    found = fetch(conn, SQL.versions_of, {"task": task})[0]
+    first = fetch(conn, SQL.written, found)[0]["first"]
+    params = {"version": found["version"], "after": after, "first": first, "next": first + CHUNK}
+    conn.execute(SQL.write_configs, params)
+    return bool(first + CHUNK >= found["jobs"])

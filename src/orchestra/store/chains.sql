@@ -1,0 +1,37 @@
+-- Which tasks wait for which. Rows are few: they go when the wait is over.
+
+-- name: add
+insert into task_after (task_id, after_id, after_name, gives_configs)
+values (%(task)s, %(after)s, %(name)s, %(gives_configs)s)
+
+-- name: of_task
+-- What a task waits for; `met` says that the wait for it is over. Outputs are taken from a task that is still there.
+select
+    a.after_id as id, a.after_name as name, o.state::text as state, a.gives_configs,
+    o.state is not distinct from 'DONE' and (o.deleted_at is null or not a.gives_configs) as met
+from task_after a
+left join task o on o.id = a.after_id
+where a.task_id = %(task)s
+order by a.after_id
+
+-- name: remove
+delete from task_after where task_id = %(task)s and after_id = %(after)s
+
+-- name: written
+-- The first job whose config is not written down yet: the end of a range of the primary key.
+select coalesce(max(ordinal) + 1, 0) as first from dataset_file where version_id = %(version)s
+
+-- name: write_configs
+-- One entry for each job of a task that is DONE: the folder of the attempt that counts. The numbers of the jobs of both
+-- tasks are the same.
+insert into dataset_file (version_id, ordinal, path)
+select
+    %(version)s, j.ordinal,
+    '.attempts/job_configId_' || j.ordinal || '/' || coalesce(a.folder_number, j.done_attempt)
+from job j
+left join attempt a on a.task_id = j.task_id and a.ordinal = j.ordinal and a.number = j.done_attempt
+where j.task_id = %(after)s and j.ordinal >= %(first)s and j.ordinal < %(next)s and j.state = 'done'
+
+-- name: versions_of
+-- The config version of a task, and how many jobs it has.
+select config_version_id as version, jobs from task where id = %(task)s
