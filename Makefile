@@ -1,6 +1,6 @@
 # Needs Python 3.11 or later and make. Everything else goes into .venv, at the versions of constraints.txt.
 .DEFAULT_GOAL := help
-.PHONY: help setup containers demo test ordeal bench check format constraints clean
+.PHONY: help setup containers demo test docs ordeal bench check format constraints clean
 
 BIN := .venv/bin
 WORKERS ?= auto
@@ -27,6 +27,11 @@ bench:   ## measure speed and scale beside others, about a quarter of an hour; w
 	@tools/setup bench
 	@$(BIN)/python -m bench
 
+docs:    ## build the documentation as a site, in site/; every link is checked
+	@tools/setup docs
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "open site/index.html"
+
 check:   ## formatter, linter, types and the direction of imports
 	@tools/setup dev
 	@$(BIN)/ruff format --check --quiet . || { echo "run: make format" >&2; exit 1; }
@@ -49,5 +54,5 @@ constraints: ## install the newest versions and write constraints.txt
 	@tools/constraints
 
 clean:   ## remove .venv and everything that was made
-	@rm -rf .venv build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf .venv build dist site .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -161,3 +161,9 @@ def hostile_dir(tmp_path: Path) -> Path:
     folder = tmp_path / "a'; echo $(x) é"
     folder.mkdir()
     return folder
+
+
+@pytest.fixture
+def empty_tcp_database_url(database_server: Server, empty_database_url: str) -> str:
+    """The address of a database without a schema at 127.0.0.1, with a password."""
+    return database_server.over_tcp(empty_database_url)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,3 +30,21 @@ def maestro(newcomer: Maestro, tcp_database_url: str) -> Maestro:
     del newcomer.env["MAESTRO_DATA_DIR"]
     newcomer.configure(postgres=tcp_database_url, email="ana@example.org", username="ana")
     return newcomer
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Iterator[Maestro]:
+    """Who follows a page: ana, at gauss, in a new folder, with `maestro` on the PATH."""
+    home = tmp_path / "home"
+    (home / "tour").mkdir(parents=True)
+    user = Maestro(home, home / "tour")
+    user.env = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "MAESTRO_NODE": "gauss",
+        "MAESTRO_DATA_DIR": str(home / ".local/share/orchestra"),
+        "MAESTRO_STATE_DIR": str(tmp_path / "state"),
+        "MAESTRO_EMAIL": "ana@gauss",
+    }
+    yield user
+    user.line("down --kill --yes", status=None)
+    user.end()

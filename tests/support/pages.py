@@ -1,0 +1,130 @@
+"""Pages of documentation as a reader follows them: their shell blocks are typed, in order, and what is shown compared.
+
+- A block ```console holds commands after "$ ", each with what it prints. A line "..." there stands for anything.
+- A block ```bash is a file of commands that prints nothing.
+- A block whose first line is a comment with the name of a file (`# grid.yaml`) is that file.
+- `<!-- not run: REASON -->` above a block leaves it out.
+- `<!-- first: COMMANDS -->` are typed unseen: what a page may take for granted.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from support.maestro import Maestro
+
+_PIECE = re.compile(
+    r"<!-- first:(?P<first>.*?)-->"
+    r"|(?:^<!-- not run: (?P<reason>\S[^>]*) -->\n+)?^(?P<fence>`{3,})(?P<language>\w*)\n(?P<text>.*?)^(?P=fence)$",
+    flags=re.M | re.S,
+)
+_LOOKS_TYPED = re.compile(
+    r"^(\$ |(sudo )?(maestro(\.py)?|pip|systemctl|loginctl|psql|sbatch|hq|make) )", re.M
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A fenced block. `reason` says why it is not run; `hidden` are the commands that no reader sees."""
+
+    language: str
+    text: str
+    reason: str | None = None
+    hidden: bool = False
+
+    @property
+    def is_run(self) -> bool:
+        """Whether it is typed."""
+        return self.hidden or (self.language in ("bash", "console") and self.reason is None)
+
+    @property
+    def file(self) -> str | None:
+        """The name of the file that it is."""
+        named = re.match(r"# ([\w-]+\.\w+)\n", self.text)
+        return named[1] if named and not self.is_run else None
+
+    @property
+    def unmarked(self) -> bool:
+        """Whether it looks like commands that nobody runs, and does not say why."""
+        return self.reason is None and not self.is_run and bool(_LOOKS_TYPED.search(self.text))
+
+
+def blocks(page: str) -> list[Block]:
+    """Give the fenced blocks of a page, and what is to be typed unseen, in order."""
+    found = []
+    for piece in _PIECE.finditer(page):
+        if piece["first"] is not None:
+            found.append(Block("bash", piece["first"], hidden=True))
+        else:
+            found.append(Block(piece["language"], piece["text"], piece["reason"]))
+    return found
+
+
+def commands(block: Block) -> Iterator[tuple[str, str]]:
+    """Give each command of a console block with what it shall print; a command goes on after a backslash."""
+    for part in re.split(r"^\$ ", block.text, flags=re.M)[1:]:
+        command, _, shown = part.partition("\n")
+        while command.endswith("\\"):
+            more, _, shown = shown.partition("\n")
+            command += f"\n{more}"
+        yield command, shown
+
+
+def typed(reader: Maestro, text: str) -> tuple[int, str]:
+    """Type commands into a shell; gives the exit status and what was printed."""
+    done = subprocess.run(
+        ["bash", "-c", text],
+        check=False,
+        cwd=reader.folder,
+        env=reader.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+    )
+    return done.returncode, done.stdout.replace(str(reader.home), "/home/ana").rstrip()
+
+
+def shape(text: str) -> list[str]:
+    """Give what does not depend on the machine and the hour: numbers, units and runs of spaces are all alike."""
+    # How many states `task wait` gets to see depends on the hour, too.
+    text = re.sub(r"^task \d+ \(\S+\) is [A-Z]+$", "", text, flags=re.M)
+    text = re.sub(r"registered by ana from \S+", "registered by ana from gauss", text)
+    text = re.sub(r"\d+(\.\d+)?( (ms|s|min|h)\b)?", "N", text)
+    text = re.sub(r"(N )+N\b", "N", text)
+    return sorted({" ".join(line.split()) for line in text.splitlines() if line.strip()})
+
+
+def follow(reader: Maestro, page: list[Block]) -> int:
+    """Type all that is to be run; gives how many commands of console blocks there were.
+
+    Raises:
+        AssertionError: a command printed something else than the page shows.
+    """
+    compared = 0
+    for block in page:
+        if block.file:
+            (reader.folder / block.file).write_text(block.text)
+        if not block.is_run:
+            continue
+        if block.language == "bash":
+            status, printed = typed(reader, block.text)
+            assert status == 0, f"{block.text}\n{printed}"
+            assert block.hidden or printed == "", f"{block.text}\n{printed}"
+            continue
+        for command, shown in commands(block):
+            _compare(command, typed(reader, command)[1], shown)
+            compared += 1
+    return compared
+
+
+def _compare(command: str, printed: str, shown: str) -> None:
+    there, wanted = shape(printed), shape(shown)
+    if "..." in wanted:
+        wanted.remove("...")
+        there = [line for line in there if line in wanted]
+    assert there == wanted, f"$ {command}\n{printed}\n--- the page shows\n{shown}"
