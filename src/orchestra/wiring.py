@@ -302,8 +302,8 @@ def mail_post(settings: Settings) -> Post:
     )
 
 
-def send_test_mail(post: Post, address: str, user: str) -> list[str]:
-    """Send a mail that says that mail works; gives in sentences what came of it.
+def send_test_mail(post: Post, address: str, user: str, *, say: Say) -> None:
+    """Send a mail that says that mail works, and tell the channels; says in sentences what came of it.
 
     Raises:
         MailDelayed, MailRefused: it was not sent; the sentence says why, the hint what to do.
@@ -325,15 +325,14 @@ def send_test_mail(post: Post, address: str, user: str) -> list[str]:
         copy_to=post.copy_to,
     )
     how = post.way.send(message.build([works], envelope))
-    told = [
+    say(
         f"no mail server is configured, so the mail to {address} is a file: {how}"
         if how.startswith("/")
         else f"{how} has taken a mail from {post.sender} to {address}"
-    ]
+    )
     if post.channels:
         post.channels.post("[Orchestra] mail works", page.as_text([works]))
-        told.append(f"told as well: {post.channels.where}")
-    return told
+        say(f"told as well: {post.channels.where}")
 
 
 def host_name() -> str:
@@ -466,6 +465,8 @@ def conduct(
     except ConfigurationError as error:  # tasks go on all the same
         logging.getLogger(__name__).warning("no mail is sent: %s", error)
         post = None
+    if post and out is not None:
+        logging.getLogger(__name__).info("mail goes out by %s", post.way.where)
     run.run(join, stop, name=name, preferred=preferred, post=post)
 
 

@@ -27,6 +27,7 @@ class MailServer:
 
     rcpt_answers: dict[str, str] = field(default_factory=dict)
     data_answer: str = "250 OK"
+    mail_answer: str = "250 OK"
     received: list[tuple[str, list[str], EmailMessage]] = field(default_factory=list)
     logins: list[bool] = field(default_factory=list)
     slow: threading.Event | None = None
@@ -45,7 +46,14 @@ class MailServer:
 
     # What aiosmtpd calls
 
-    async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
+    async def handle_MAIL(  # noqa: N802 - aiosmtpd's name
+        self, _server: Any, _session: Any, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return self.mail_answer
+
+    async def handle_RCPT(  # noqa: N802
         self, _server: Any, _session: Any, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
         answer = self.rcpt_answers.get(address, "250 OK")

@@ -138,6 +138,14 @@ def test_what_it_says_of_a_recipient_or_a_message(
         plain(server).send(message())
 
 
+def test_a_sender_that_is_refused_is_a_mistake_of_the_configuration(server: MailServer) -> None:
+    server.mail_answer = "530 5.7.0 Authentication required"
+    with pytest.raises(MailDelayed, match=r"no mail from lab@example\.org: 530") as caught:
+        plain(server).send(message())
+    assert caught.value.about_server
+    assert "from_email" in (caught.value.hint or "")
+
+
 def test_a_copy_that_arrives_does_not_hide_that_the_mail_did_not(server: MailServer) -> None:
     server.rcpt_answers["ana@example.org"] = "550 no such user"
     with pytest.raises(MailRefused, match=r"for ana@example\.org: 550"):

@@ -171,7 +171,11 @@ def _retry(ctx: Context) -> None:
             check_may_change(me, "everybody", "the mail of others")
         again = outbox.again(conn, ctx.args.mail, me, everybody=ctx.args.all)
     if not again:
-        ctx.out.say("nothing was put aside")
+        here = (
+            human.count(len(ctx.args.mail), "mail")
+            + " will be sent as soon as a conductor comes to it"
+        )
+        ctx.out.say(here if ctx.args.mail else "nothing was put aside")
         return
     ctx.out.say(f"{human.count(len(again), 'mail')} will be sent by the conductor within seconds")
     ctx.out.note("What came of it: maestro mail list")
@@ -189,9 +193,7 @@ def _test(ctx: Context) -> None:
 
     post = wiring.mail_post(ctx.settings)
     address = _address(ctx)
-    told = wiring.send_test_mail(post, address, wiring.user_name(ctx.settings))
-    for line in told:
-        ctx.out.say(line)
+    wiring.send_test_mail(post, address, wiring.user_name(ctx.settings), say=ctx.out.say)
 
 
 def _address(ctx: Context) -> str:

@@ -42,6 +42,8 @@ class Smtp:
         with self._session() as session:
             try:
                 refused = session.send_message(message, to_addrs=[*to, *copies])
+            except smtplib.SMTPSenderRefused as error:
+                raise self._no_sender(error) from None
             except smtplib.SMTPResponseException as error:
                 raise self._answered(error.smtp_code, _words(error.smtp_error)) from None
             except smtplib.SMTPRecipientsRefused as error:
@@ -148,6 +150,14 @@ class Smtp:
             )
         return MailDelayed(
             f"{self.where} refused the login of {self.user}: {error.smtp_code} {said}", hint=hint
+        )
+
+    def _no_sender(self, error: smtplib.SMTPSenderRefused) -> MailDelayed:
+        """It is about the configuration, so no mail is put aside for it."""
+        said = self._safe(_words(error.smtp_error))
+        return MailDelayed(
+            f"{self.where} takes no mail from {one_line(error.sender)}: {error.smtp_code} {said}",
+            hint='Check "from_email" or "email" in the configuration, and "password" if it wants a login.',
         )
 
     def _no_recipient(

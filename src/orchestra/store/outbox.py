@@ -59,7 +59,7 @@ class Mail:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """How many mails wait and were put aside; since when the oldest waits, and why if that is known."""
+    """How many mails wait, and were put aside within a week; since when the oldest waits, and why if that is known."""
 
     waiting: int
     refused: int

@@ -132,7 +132,7 @@ limit %(limit)s
 -- Walks the whole of the outbox, which holds a month.
 select
     count(*) filter (where sent_at is null and refused_at is null) as waiting,
-    count(*) filter (where sent_at is null and refused_at is not null) as refused,
+    count(*) filter (where sent_at is null and refused_at > now() - interval '7 days') as refused,
     min(created_at) filter (where sent_at is null and refused_at is null) as oldest,
     (
         select last_error from outbox
