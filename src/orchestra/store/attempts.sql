@@ -44,8 +44,8 @@ select
 
 -- name: claim_jobs
 -- The task in share mode: a kill or a hold waits until this claim is over, and is seen by the next one. Walks
--- job_claimable from its beginning, past what others hold. MATERIALIZED, so that the jobs are chosen once. Gives what
--- `granted` would.
+-- job_claimable from its beginning, past what others hold. MATERIALIZED, so that the jobs are chosen once; their rows
+-- are locked, so that they stay in their places. Gives what `granted` would.
 -- A database that was replaced by an older one counts attempts anew; each epoch has folders of its own, so that none
 -- comes upon what an attempt of the forgotten time has left.
 with shared as materialized (
@@ -54,7 +54,7 @@ with shared as materialized (
     for share
 ),
 picked as materialized (
-    select task_id, ordinal
+    select ctid as place
     from job
     where task_id = %(task)s and state = 'assigned' and keeper_id is null and not_before is null
         and exists (select from shared)
@@ -65,7 +65,7 @@ picked as materialized (
 claimed as (
     update job j set keeper_id = %(keeper)s, attempt = j.attempt + 1
     from picked p
-    where j.task_id = p.task_id and j.ordinal = p.ordinal
+    where j.ctid = p.place
     returning j.task_id, j.ordinal, j.turn, j.attempt, j.is_test, j.done_attempt
 ),
 numbered as (
