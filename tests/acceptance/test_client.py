@@ -155,6 +155,19 @@ def test_from_configs_to_results(
     assert sets.tasks.get(0) == sets.tasks.get("user.ana.work") == task
 
 
+def test_a_task_of_the_outputs_of_one_that_is_still_to_come(
+    sets: orchestra.Client, cluster: Cluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = make(sets, command="cp %IN %OUT/metrics.json")
+    second = make(sets, "second", "cat %IN/metrics.json", config=first, after=[first])
+    third = make(sets, "third", "true", after=second.name)
+    assert [each.id for each in third.info.after] == [second.id]
+    cluster.pilot()
+    third.wait(60, check=True)
+    assert "after task 1" in capsys.readouterr().err.splitlines()[0]
+    assert json.loads(second.logs(3)) == {"n": 3}
+
+
 def test_what_can_be_done_to_a_task_and_its_jobs(sets: orchestra.Client, cluster: Cluster) -> None:
     stop = Path.cwd() / "stop"
     task = make(sets, command="while ! test -e ../../../../stop; do sleep 0.05; done; echo é")

@@ -99,6 +99,9 @@ def test_durations_sizes_and_limits_are_numbers_or_words() -> None:
         retries=2, timeout=7200, grace=5, priority=-1, max_fails=Limit(percent=5.0), resume=True
     )
     assert words.variables({"A": 1, "B": "x"}) == {"A": "1", "B": "x"}
+    listed: list[str | Path] = ["python3", Path("/a b/100%DATA's"), "-c", "%IN"]
+    assert words.command(listed) == """python3 '/a b/100%%DATA'"'"'s' -c %IN"""
+    assert words.command("f %IN | g > %OUT/x") == "f %IN | g > %OUT/x"
     assert words.figure("Failed") is Figure.FAILED
 
 
@@ -117,6 +120,8 @@ def test_durations_sizes_and_limits_are_numbers_or_words() -> None:
         (lambda: words.some_seconds("timeout", 0), "timeout needs more than no time at all"),
         (lambda: words.size("memory", 0), "memory needs bytes or a text like '4GB', not 0"),
         (lambda: words.size("memory", "much"), '"much" is no size'),
+        (lambda: words.command(7), "a command is a text, or a list of texts and paths, not 7"),  # type: ignore[arg-type]
+        (lambda: words.command(["a", 7]), "not ['a', 7]"),  # type: ignore[list-item]
         (lambda: words.queue("tpu"), "queue must be \"cpu\" or \"gpu\", not 'tpu'"),
         (lambda: words.figure("dead"), "no job is ever 'dead'"),
         (lambda: words.variables({"A B": "x"}), '"A B" cannot be the name'),

@@ -42,14 +42,16 @@ def line(task: Task) -> str:
     from orchestra.services.estimates import ends
 
     counts = task.counts
-    filled = _BAR * counts.ended // task.jobs if task.jobs else _BAR
+    filled = _BAR * counts.ended // max(1, task.jobs)
     parts = [f"{counts.done} of {human.count(task.jobs, 'job')} done"]
     named = (("running", counts.living), ("failed", counts.failed), ("killed", counts.killed))
     parts += [f"{number} {name}" for name, number in named if number]
     if task.hold and task.state.is_live:
         parts.append(f"held by {task.hold.by}: {human.one_line(task.hold.reason)}")
-    elif (seconds := ends(task, datetime.now(UTC)).seconds) is not None:
-        parts.append(f"ends {human.relative(seconds)}")
+    elif (end := ends(task, datetime.now(UTC))).seconds is not None:
+        parts.append(f"ends {human.relative(end.seconds)}")
+    elif task.after and end.words:
+        parts.append(end.words)
     bar = "#" * filled + "." * (_BAR - filled)
     return f"{task.name} {task.state} [{bar}] {', '.join(parts)}"
 

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from orchestra.services.task_creation import NewTask
 
 
+TaskLike = Task | int | str
+"""A task, its number or its name."""
+
+
 class Tasks:
     """Tasks: one command over the files of a config data set."""
 
@@ -34,10 +38,11 @@ class Tasks:
         *,
         config: str | DataSet | Task,
         data: str | DataSet,
-        command: str,
+        command: words.Command,
         secondary: Mapping[str, str | DataSet] | None = None,
         queue: str = "cpu",
         volume: str | os.PathLike[str] | None = None,
+        after: TaskLike | Sequence[TaskLike] = (),
         image: str | os.PathLike[str] | None = None,
         bind: Sequence[str] = (),
         env: Mapping[str, str | int | float] | None = None,
@@ -61,12 +66,14 @@ class Tasks:
 
         Args:
             name: `user.<username>.<name>`.
-            config: one job for each of its files, `%IN`. A task, or "task:NAME", takes that task's outputs.
+            config: one job for each of its files, `%IN`; a task, or "task:NAME", for each of its done jobs' outputs.
             data: what all jobs read, `%DATA`.
-            command: what each job runs; `%DATA`, `%IN` and `%OUT` become its paths.
+            command: what each job runs; `%DATA`, `%IN` and `%OUT` become its paths. A text as a shell reads it, or
+                a list of words, which need no quotes: `["python3", Path("fit.py").absolute(), "%DATA", "%IN", "%OUT"]`.
             secondary: more tags with their data sets, `{"%REF": "user.ana.ref"}`.
             queue: "cpu" or "gpu".
             volume: where the results go; else the configured volume, else the current folder.
+            after: begin when this task is DONE, or these are. With the same task as `config` it takes its outputs.
             image: a container image.
             bind: what else the container sees of its machine, `SRC:DST[:ro]`.
             env: variables for the jobs.
@@ -96,7 +103,7 @@ class Tasks:
         settings = self._session.settings
         new = NewTask(
             name=name,
-            command=command,
+            command=words.command(command),
             config=_config(config),
             data=name_of(data),
             volume=here.full_path(volume or settings.volume or "."),
@@ -125,6 +132,7 @@ class Tasks:
             ),
             complete_file=settings.job_complete_file_name,
             reuse=reuse,
+            after=_after(after),
             metrics_file=metrics,
         )
         with self._session.connection() as conn:
@@ -175,6 +183,11 @@ def _make(
         if existing is None:
             raise
         return existing
+
+
+def _after(given: TaskLike | Sequence[TaskLike]) -> tuple[str, ...]:
+    found = [given] if isinstance(given, Task | int | str) else given
+    return tuple(str(each.id if isinstance(each, Task) else each) for each in found)
 
 
 def _config(given: str | DataSet | Task) -> str:

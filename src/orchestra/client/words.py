@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import shlex
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
 
 Duration = float | str | timedelta
 """Seconds, or words like "10m", "2h"."""
+
+Command = str | Sequence[str | os.PathLike[str]]
+"""As a shell has it, or its words."""
 
 _MOST = 2**31 - 1
 
@@ -78,6 +83,24 @@ def size(name: str, value: int | str | None) -> int | None:
     if not _is_number(value) or value < 1:
         raise BadInput(f"{name} needs bytes or a text like '4GB', not {value!r}.")
     return parse_size(str(int(value)))
+
+
+def command(value: Command) -> str:
+    """Give a command as text; words of a list become one each, whatever is in them. In paths a % is no tag.
+
+    Raises:
+        BadInput: it is neither.
+    """
+    if isinstance(value, str):
+        return value
+    try:
+        return shlex.join(
+            word if isinstance(word, str) else os.fspath(word).replace("%", "%%") for word in value
+        )
+    except TypeError:
+        raise BadInput(
+            f"a command is a text, or a list of texts and paths, not {value!r}."
+        ) from None
 
 
 def queue(value: str) -> Queue:
