@@ -193,12 +193,14 @@ class ImageCache:
         key = _key(f"{address} {self._state_of_archive(address)}".strip())
         try:
             self._make_folder()
-            prepared = self._kept(key) if self.use(key) else None
-            if prepared is None:
-                self.release(key)
-                with self._alone(key, say):
-                    prepared = self._kept(key) or self._fetch_file(runtime, address, key, say)
-                self.use(key)
+            while (prepared := self._shared(key)) is None:
+                if (descriptor := _try_alone(self.folder / f"{key}.lock")) is None:
+                    self._wait_for_another(say)
+                    continue
+                try:
+                    self._fetch_file(runtime, address, key, say)
+                finally:
+                    os.close(descriptor)
         except OSError as error:
             raise ImageError(f"the image cache {self.folder}: {error.strerror or error}") from None
         self._make_room()
@@ -214,6 +216,13 @@ class ImageCache:
         except OSError as error:
             raise ImageError(f"the image {address} on this node: {error.strerror}") from None
 
+    def _shared(self, key: str) -> Prepared | None:
+        """Give an image that is there, in use from now on."""
+        if self.use(key) and (prepared := self._kept(key)):
+            return prepared
+        self.release(key)
+        return None
+
     def _kept(self, key: str) -> Prepared | None:
         path = self.folder / f"{key}.sif"
         record = _read(self.folder / f"{key}.json")
@@ -223,7 +232,7 @@ class ImageCache:
         except (OSError, KeyError):
             return None
 
-    def _fetch_file(self, runtime: ApptainerRuntime, address: str, key: str, say: Say) -> Prepared:
+    def _fetch_file(self, runtime: ApptainerRuntime, address: str, key: str, say: Say) -> None:
         for left in self.folder.glob(f"{key}.*.part"):
             shutil.rmtree(left, ignore_errors=True)
         part = Path(tempfile.mkdtemp(prefix=f"{key}.", suffix=".part", dir=self.folder))
@@ -243,9 +252,6 @@ class ImageCache:
             _write(self.folder / f"{key}.json", {"image": address, "digest": digest, "bytes": size})
         finally:
             shutil.rmtree(part, ignore_errors=True)
-        return Prepared(
-            str(self.folder / f"{key}.sif"), digest, key, _looks(self.folder / f"{key}.sif")
-        )
 
     def _hash_of_new(self, path: Path, say: Say) -> str:
         say("reading it")
@@ -362,13 +368,16 @@ class ImageCache:
         """Hold an image's lock alone; another process may be fetching it."""
         path = self.folder / f"{key}.lock"
         while (descriptor := _try_alone(path)) is None:
-            say("another process makes it ready")
-            if self._stop.wait(0.5):
-                raise ImageError("the pilot leaves")
+            self._wait_for_another(say)
         try:
             yield
         finally:
             os.close(descriptor)
+
+    def _wait_for_another(self, say: Say) -> None:
+        say("another process makes it ready")
+        if self._stop.wait(0.5):
+            raise ImageError("the pilot leaves")
 
     def _make_room(self) -> None:
         """Remove what was not used for the longest time, until the limit is kept. Never what is in use."""

@@ -1,0 +1,148 @@
+"""The cache of images: fetched once, tried again, kept within its limit, never removed while it is in use."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from orchestra.runtimes.apptainer import ApptainerRuntime
+from orchestra.runtimes.cache import ImageCache, ImageError
+
+# Stands for apptainer: `pull` notes that it was called and makes an image of 1000 bytes, as often as it may fail.
+PROGRAM = """#!/bin/sh
+if [ "$1" = pull ]; then
+  echo "$4" >> "{folder}/pulled"
+  if [ -e "{folder}/fail-$(wc -l < "{folder}/pulled")" ]; then
+    echo "FATAL:   no such image" >&2; exit 255
+  fi
+  head -c 1000 /dev/zero > "$3"
+fi
+[ ! -e "{folder}/broken" ] || {{ echo "FATAL:   no shell in it" >&2; exit 255; }}
+"""
+
+
+@pytest.fixture
+def runtime(tmp_path: Path) -> ApptainerRuntime:
+    program = tmp_path / "apptainer"
+    program.write_text(PROGRAM.format(folder=tmp_path))
+    program.chmod(0o755)
+    return ApptainerRuntime(str(program))
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> ImageCache:
+    return make(tmp_path)
+
+
+def make(folder: Path, limit: int = 10_000) -> ImageCache:
+    return ImageCache(folder / "images", dict(os.environ), limit=limit, pauses=(0.01, 0.02))
+
+
+def pulled(folder: Path) -> list[str]:
+    return (folder / "pulled").read_text().splitlines()
+
+
+def test_an_image_is_fetched_once_whoever_asks(
+    tmp_path: Path, runtime: ApptainerRuntime, cache: ImageCache
+) -> None:
+    with ThreadPoolExecutor() as pool:
+        caches = [cache, make(tmp_path), make(tmp_path)]
+        found = list(pool.map(lambda each: each.prepare(runtime, "ana/x:1"), caches))
+    assert pulled(tmp_path) == ["docker://ana/x:1"]
+    assert len(set(found)) == 1
+    assert found[0].digest == f"sha256:{hashlib.sha256(bytes(1000)).hexdigest()}"
+    assert Path(found[0].image).stat().st_size == 1000
+    assert not list((tmp_path / "images").glob("*.part"))
+
+
+def test_a_fetch_that_fails_is_tried_again(
+    tmp_path: Path, runtime: ApptainerRuntime, cache: ImageCache
+) -> None:
+    (tmp_path / "fail-1").touch()
+    said: list[str] = []
+    cache.prepare(runtime, "ana/x", said.append)
+    assert len(pulled(tmp_path)) == 2
+    assert any("no such image" in text for text in said)
+
+
+def test_what_cannot_be_fetched_is_told_in_the_runtimes_words(
+    tmp_path: Path, runtime: ApptainerRuntime, cache: ImageCache
+) -> None:
+    for number in (1, 2, 3):
+        (tmp_path / f"fail-{number}").touch()
+    with pytest.raises(ImageError, match="docker://ana/x cannot be fetched: no such image"):
+        cache.prepare(runtime, "ana/x")
+    assert len(pulled(tmp_path)) == 3
+    assert cache.prepare(runtime, "ana/x").key  # and the next time it is there
+
+
+def test_an_image_that_cannot_run_is_known_before_a_job_needs_it(
+    tmp_path: Path, runtime: ApptainerRuntime, cache: ImageCache
+) -> None:
+    (tmp_path / "broken").touch()
+    (tmp_path / "a.sif").write_bytes(b"x")
+    with pytest.raises(ImageError, match="cannot run the image: no shell in it"):
+        cache.prepare(runtime, str(tmp_path / "a.sif"))
+
+
+def test_the_oldest_goes_first_and_never_what_is_in_use(
+    tmp_path: Path, runtime: ApptainerRuntime
+) -> None:
+    mine, other = make(tmp_path, limit=2500), make(tmp_path, limit=2500)
+    first, second = (mine.prepare(runtime, f"ana/{name}") for name in ("first", "second"))
+    assert first.key
+    assert second.key
+    mine.release(second.key)  # the first one stays in use here
+    for age, image in ((200, first), (100, second)):
+        os.utime(tmp_path / "images" / f"{image.key}.json", (age, age))
+    third = other.prepare(runtime, "ana/third")
+    kept = {path.stem for path in (tmp_path / "images").glob("*.sif")}
+    assert kept == {first.key, third.key}
+    assert not second.is_unchanged()
+    assert mine.in_use == {first.key}
+
+
+def test_a_file_that_changes_is_read_again(
+    tmp_path: Path, runtime: ApptainerRuntime, cache: ImageCache
+) -> None:
+    image = tmp_path / "a.sif"
+    image.write_bytes(b"one")
+    before = cache.prepare(runtime, str(image))
+    assert before.is_unchanged()
+    image.write_bytes(b"another")
+    assert not before.is_unchanged()
+    after = cache.prepare(runtime, str(image))
+    assert after.digest == f"sha256:{hashlib.sha256(b'another').hexdigest()}" != before.digest
+    image.unlink()
+    with pytest.raises(ImageError, match="is not there"):
+        cache.prepare(runtime, str(image))
+
+
+def test_an_archive_that_changes_is_another_image(
+    tmp_path: Path, runtime: ApptainerRuntime, cache: ImageCache
+) -> None:
+    archive = tmp_path / "a.tar"
+    with pytest.raises(ImageError, match="No such file"):
+        cache.prepare(runtime, f"docker-archive:{archive}")
+    # This stand-in builds nothing, and the one who needs it says so.
+    archive.write_bytes(b"one")
+    with pytest.raises(ImageError, match="No such file"):
+        cache.prepare(runtime, f"docker-archive:{archive}")
+
+
+def test_a_fetch_ends_with_its_pilot(tmp_path: Path) -> None:
+    program = tmp_path / "apptainer"
+    program.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 60\n")
+    program.chmod(0o755)
+    cache = make(tmp_path)
+    threading.Timer(0.5, cache.stop).start()
+    with pytest.raises(ImageError, match="the pilot leaves"):
+        cache.prepare(ApptainerRuntime(str(program)), "ana/x")
+    pid = int((tmp_path / "pid").read_text())
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
