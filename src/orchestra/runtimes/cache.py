@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -36,6 +37,7 @@ SAY_EVERY = 3.0
 LINES_KEPT = 3
 _BLOCK = 1 << 20
 _OLD_PART = 7 * 86400.0
+_PLAIN = re.compile(r"[A-Za-z0-9._/-]+")
 
 
 class ImageError(OrchestraError):
@@ -236,15 +238,18 @@ class ImageCache:
         for left in self.folder.glob(f"{key}.*.part"):
             shutil.rmtree(left, ignore_errors=True)
         part = Path(tempfile.mkdtemp(prefix=f"{key}.", suffix=".part", dir=self.folder))
+        # It fails to convert an image in a folder with quotes or blanks in its name.
+        odd = not _PLAIN.fullmatch(str(part))
+        work = Path(tempfile.mkdtemp(prefix="orchestra-image-", dir="/var/tmp")) if odd else part
         try:
             # Whatever it keeps for itself is part of the work under way, and goes with it.
             own = {
-                f"{prefix}_{name}": str(part)
+                f"{prefix}_{name}": str(work)
                 for prefix in ("APPTAINER", "SINGULARITY")
                 for name in ("CACHEDIR", "TMPDIR")
             }
             made = part / "image.sif"
-            self._fetch(runtime.fetch(address, str(made)), own, address, say, part)
+            self._fetch(runtime.fetch(address, str(made)), own, address, say, work)
             digest = self._hash_of_new(made, say)
             size = made.stat().st_size
             made.chmod(0o644)
@@ -252,6 +257,7 @@ class ImageCache:
             _write(self.folder / f"{key}.json", {"image": address, "digest": digest, "bytes": size})
         finally:
             shutil.rmtree(part, ignore_errors=True)
+            shutil.rmtree(work, ignore_errors=True)
 
     def _hash_of_new(self, path: Path, say: Say) -> str:
         say("reading it")

@@ -1,0 +1,162 @@
+"""Images of registries and archives: fetched once a node, known before the test, no burden for who cannot have them."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from orchestra.domain.models import Task
+from orchestra.domain.states import JobState, TaskState
+from orchestra.domain.transitions import TaskInput
+from orchestra.services import nodes
+from orchestra.services.lifecycle import apply
+from support.cluster import Cluster
+from support.containers import IMAGE, Engine, Registry
+from support.waiting import wait_until
+
+COMMAND = ": %DATA %IN %OUT"
+
+
+@pytest.fixture
+def cluster(conn: psycopg.Connection, database_url: str, hostile_dir: Path) -> Iterator[Cluster]:
+    found = Cluster(conn, database_url, hostile_dir)
+    yield found
+    found.end()
+
+
+@pytest.fixture(params=["apptainer", "podman"])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    found: Engine = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
+def nobody_listens() -> Iterator[str]:
+    """The address of an image at a registry that answers nobody."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        yield f"docker://127.0.0.1:{closed.getsockname()[1]}/ana/x:1"
+
+
+def pilot(cluster: Cluster, engine: Engine, *flags: str, env: dict[str, str] | None = None) -> None:
+    cluster.pilot(
+        "gauss",
+        "--master",
+        f"--runtime={engine.program}",
+        *flags,
+        env={**engine.env, **(env or {})},
+    )
+
+
+def digests(cluster: Cluster, task: Task) -> set[str]:
+    rows = cluster.conn.execute(
+        "select image_digest from attempt where task_id = %s and cause = 'exit'", [task.id]
+    )
+    return {row[0] for row in rows}
+
+
+def message(cluster: Cluster) -> str:
+    return nodes.get(cluster.conn, "gauss").message or ""
+
+
+def test_an_image_of_a_registry_is_fetched_once(
+    cluster: Cluster, engine: Engine, podman: Engine, registry: Registry
+) -> None:
+    address = registry.push(podman, "ana/bb:1")
+    cluster.node(cpu=3)
+    pilot(cluster, engine, env=dict(registry.env))
+    task = cluster.task(5, COMMAND, image=f"docker://{address}")
+    cluster.wait_for(task, TaskState.DONE, timeout=90)
+    (digest,) = digests(cluster, task)
+    files = list(cluster.folder.glob("pilots/gauss/images/*.sif"))
+    if engine.program == "podman":
+        assert files == []
+    else:
+        (file,) = files
+        assert digest == f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}"
+        written = file.stat().st_mtime_ns
+        again = cluster.task(2, COMMAND, name="again", image=address, data=task_data(task))
+        cluster.wait_for(again, TaskState.DONE, timeout=60)
+        assert file.stat().st_mtime_ns == written
+        assert digests(cluster, again) == {digest}
+
+
+def task_data(task: Task) -> str:
+    return "user.ana.data"
+
+
+def test_a_pull_that_fails_breaks_the_test_in_the_runtimes_words(
+    cluster: Cluster, engine: Engine, nobody_listens: str
+) -> None:
+    cluster.node(cpu=2)
+    pilot(cluster, engine)
+    task = cluster.task(20, COMMAND, image=nobody_listens, test_jobs=2, retries=5)
+    cluster.wait_for(task, TaskState.BROKEN, timeout=60)
+    attempts = cluster.attempts(task)
+    assert {row[0] for row in attempts} == {0, 1}
+    causes = {row[2] for row in attempts}
+    assert causes <= {"no_container", "returned"}
+    reason = next(row[5] for row in attempts if row[2] == "no_container")
+    assert "cannot be fetched" in reason
+    assert "refused" in reason
+
+
+def test_a_pull_that_fails_costs_a_running_task_nothing(
+    cluster: Cluster, engine: Engine, nobody_listens: str
+) -> None:
+    cluster.node(cpu=2)
+    pilot(cluster, engine)
+    task = cluster.task(8, COMMAND, image=nobody_listens)
+    wait_until(lambda: "cannot run here" in message(cluster), 60, lambda: message(cluster))
+    assert set(cluster.jobs(task)) == {JobState.ASSIGNED}
+    row = cluster.conn.execute("select sum(failures), sum(losses) from job").fetchone()
+    assert row == (0, 0)
+    other = cluster.task(2, COMMAND, name="other", data="user.ana.data")
+    cluster.wait_for(other, TaskState.DONE, timeout=30)
+    assert cluster.state(task) is TaskState.RUNNING
+
+
+def test_a_pilot_goes_on_while_an_image_is_fetched(cluster: Cluster, engine: Engine) -> None:
+    cluster.node(cpu=2)
+    pilot(cluster, engine)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        task = cluster.task(1, COMMAND, image=f"docker://127.0.0.1:{port}/ana/x")
+        wait_until(lambda: "preparing the image" in message(cluster), 30, lambda: message(cluster))
+        other = cluster.task(3, COMMAND, name="other", data="user.ana.data")
+        cluster.wait_for(other, TaskState.DONE, timeout=30)
+        assert nodes.get(cluster.conn, "gauss").online
+        apply(cluster.conn, task.id, TaskInput.KILL, by="ana")
+        cluster.wait_for(task, TaskState.KILLED, timeout=30)
+    wait_until(lambda: "preparing" not in message(cluster), 60, lambda: message(cluster))
+
+
+def test_an_archive_is_an_image(
+    cluster: Cluster, engine: Engine, podman: Engine, tmp_path: Path
+) -> None:
+    archive = tmp_path / "bb.tar"
+    podman("save", "--quiet", "--format=docker-archive", "--output", archive, IMAGE)
+    cluster.node()
+    pilot(cluster, engine)
+    task = cluster.task(2, f"{COMMAND}; exit 0", image=f"docker-archive:{archive}")
+    cluster.wait_for(task, TaskState.DONE, timeout=90)
+    (digest,) = digests(cluster, task)
+    assert digest.startswith("sha256:")
+
+
+def test_an_image_without_a_shell_is_known_before_a_job_starts(
+    cluster: Cluster, apptainer: Engine, tmp_path: Path
+) -> None:
+    (tmp_path / "root/bin").mkdir(parents=True)
+    cluster.node()
+    pilot(cluster, apptainer)
+    task = cluster.task(3, COMMAND, image=str(tmp_path / "root"), test_jobs=1)
+    cluster.wait_for(task, TaskState.BROKEN, timeout=60)
+    ((*_, reason),) = [row for row in cluster.attempts(task) if row[2] == "no_container"]
+    assert "cannot run the image" in reason
+    assert "/bin/sh" in reason
