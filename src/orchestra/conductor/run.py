@@ -35,6 +35,8 @@ NOTIFY_EVERY = 0.05
 BREATH = 0.02
 """After a round that gave others something to do: it is theirs to use the processors now."""
 PURGE_ROWS = 2_000
+PURGE_EVERY = 5.0
+"""Between looks for deleted tasks, once the last one's rows are gone."""
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +101,7 @@ class Conductor:
         self._term: leader.Term | None = None
         self._beat = 0
         self._renewed_at = 0.0
-        self._guard_at = 0.0
+        self._guard_at = self._purge_at = 0.0
         self._notified_at: dict[Queue, float] = {}
 
     def serve(self, conn: psycopg.Connection) -> None:
@@ -147,7 +149,7 @@ class Conductor:
             self._transact(lambda: self._write_down(tasks, woken, told))
         self._notify(woken - told)
         self._send_mail(at_once=len(tasks) < before)
-        purged = self._transact(self._purge)
+        purged = self._purge_now_and_then()
         moving = any(task.facts.intent for task in tasks)
         if moving or purged:
             return 0.0
@@ -174,6 +176,13 @@ class Conductor:
             return
         if self._renew() and not cluster.is_settling(self._conn):
             postman.finish(self._conn, term.check)
+
+    def _purge_now_and_then(self) -> bool:
+        if time.monotonic() < self._purge_at:
+            return False
+        purged = self._transact(self._purge)
+        self._purge_at = 0.0 if purged else time.monotonic() + PURGE_EVERY
+        return purged
 
     def _purge(self) -> bool:
         leader.do_not_wait_for_disk(self._conn)
