@@ -175,11 +175,32 @@ def align(
     rows: Sequence[Sequence[str]], rights: Sequence[bool], width: int | None = None
 ) -> list[list[str]]:
     """Pad the cells of each column to one width; where `width` is too narrow, cut the widest text columns."""
+    if all(cell.isascii() for row in rows for cell in row):
+        return _align_plain(rows, rights, width)
     widths = [max(_width(row[i]) for row in rows) for i in range(len(rights))]
     if width is not None:
         _shrink(widths, rights, width)
     return [
         [_pad(cut(cell, w), w, right) for cell, w, right in zip(row, widths, rights, strict=True)]
+        for row in rows
+    ]
+
+
+def _align_plain(
+    rows: Sequence[Sequence[str]], rights: Sequence[bool], width: int | None
+) -> list[list[str]]:
+    """The same for letters that are one column wide each: long lists are, and their cells need no measuring."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    if width is not None:
+        _shrink(widths, rights, width)
+    formats = [
+        (w, str.rjust if right else str.ljust) for w, right in zip(widths, rights, strict=True)
+    ]
+    return [
+        [
+            pad(cell if len(cell) <= w else cut(cell, w), w)
+            for cell, (w, pad) in zip(row, formats, strict=True)
+        ]
         for row in rows
     ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from orchestra.domain.models import After, Counts, Event, Hold, Limit, Policy, Resources, Task
-from orchestra.domain.states import Cause, Figure, Intent, Queue, TaskState
+from orchestra.domain.states import Cause, Intent, Queue, TaskState
 from orchestra.store.database import fetch
 from orchestra.store.datasets import TaskName
 from orchestra.store.sql import load
@@ -23,9 +23,11 @@ EFFORT_SAMPLE = 10_000
 # What is called the same in a row and in a value.
 _TASK = (
     "id", "name", "owner", "account", "command", "image", "volume", "folder", "complete_file", "metrics_file",
-    "config_version_id", "env", "jobs", "run", "created_at", "state_at", "rank", "test_started_at", "work_started_at",
+    "config_version_id", "jobs", "run", "created_at", "state_at", "rank", "test_started_at", "work_started_at",
     "ended_at", "typical_seconds",
 )  # fmt: skip
+_FIGURES = tuple(field.name for field in fields(Counts))
+"""As the fields of Counts stand."""
 _POLICY = ("test_jobs", "test_for", "retries", "timeout", "grace", "priority", "resume")
 _NEW_TASK = (
     "name", "owner_id", "account", "command", "image", "config_version_id", "volume", "folder", "complete_file",
@@ -122,6 +124,7 @@ def task_from_row(row: Mapping[str, Any]) -> Task:
     limit = Limit(row["max_fails"], row["max_fails_percent"])
     return Task(
         **{key: row[key] for key in _TASK},
+        env=row["env"] or {},
         binds=tuple(row["binds"]),
         queue=Queue(row["queue"]),
         state=TaskState(row["state"]),
@@ -129,10 +132,10 @@ def task_from_row(row: Mapping[str, Any]) -> Task:
             **{key: row[key] for key in _POLICY}, max_fails=None if limit == Limit() else limit
         ),
         resources=Resources(row["cores"], row["gpus"], row["memory_bytes"]),
-        counts=Counts(**{figure.value: row[figure.value] for figure in Figure}),
+        counts=Counts(*[row[figure] for figure in _FIGURES]),
         hold=Hold(row["held_at"], row["held_by"], row["held_reason"]) if row["held_at"] else None,
         intent=Intent(row["intent"]) if row["intent"] else None,
-        after=tuple(_after(each) for each in row["after"]),
+        after=tuple(_after(each) for each in row["after"] or ()),
     )
 
 
