@@ -69,7 +69,7 @@ class Office:
 
     def __init__(self, world: World, url: str, server: MailServer, **post: Any) -> None:
         self.world = world
-        self.way = Smtp("localhost", server.port, "none", timeout=5)
+        self.way = Smtp("localhost", server.port, "none", timeout=20)
         self.post = Post(self.way, "lab@example.org", **post)
         self.postman = Postman(self.post, lambda: connect(url, name="postman"))
         term = leader.acquire(world.conn, "test", "test", 600, preferred=True)
@@ -507,12 +507,13 @@ def test_what_was_perhaps_sent_goes_out_again_as_it_was(
     world: World, office: Office, server: MailServer
 ) -> None:
     server.slow = threading.Event()
-    office.way = Smtp("localhost", server.port, "none", timeout=0.5)
-    office.postman._post = Post(office.way, "lab@example.org")
+    hasty = Smtp("localhost", server.port, "none", timeout=2)
+    office.postman._post = Post(hasty, "lab@example.org")
     end(world, "user.ana.one")
     office.tick()
     assert mails(world)[0].state == "waiting"
     server.slow.set()
+    office.postman._post = Post(office.way, "lab@example.org")
     end(world, "user.ana.two")
     office.all_may_go()
     office.tick()

@@ -155,7 +155,7 @@ def test_a_copy_that_arrives_does_not_hide_that_the_mail_did_not(server: MailSer
 def test_a_slow_server_is_given_up_and_perhaps_has_the_mail(server: MailServer) -> None:
     server.slow = threading.Event()
     with pytest.raises(MailDelayed, match="does not answer") as caught:
-        plain(server, timeout=0.5).send(message())
+        plain(server, timeout=2).send(message())
     assert caught.value.perhaps_sent
 
 
@@ -179,6 +179,15 @@ def test_nothing_listens_and_nobody_answers() -> None:
 def test_an_address_that_is_none(address: str) -> None:
     with pytest.raises(MailRefused, match="is no address"):
         message(to=address)
+
+
+def test_a_configured_address_that_is_none_puts_no_mail_aside() -> None:
+    page, now = Page("x", (Paragraph("x"),)), datetime.now(UTC)
+    with pytest.raises(MailDelayed, match='"lab" is no e-mail address') as caught:
+        build([page], Envelope("lab", "ana@example.org", "ana", "<1@x>", now))
+    assert '"from_email"' in (caught.value.hint or "")
+    with pytest.raises(MailDelayed, match='"boss" is no e-mail address'):
+        build([page], Envelope("lab@example.org", "ana@example.org", "ana", "<1@x>", now, "boss"))
 
 
 def test_a_subject_holds_no_second_header() -> None:

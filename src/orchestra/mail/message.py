@@ -10,7 +10,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 
-from orchestra.domain.errors import MailRefused
+from orchestra.domain.errors import MailDelayed, MailRefused
 from orchestra.domain.human import one_line
 from orchestra.mail.page import Page, as_html, as_text
 
@@ -40,14 +40,18 @@ def build(pages: Sequence[Page], envelope: Envelope) -> EmailMessage:
     """Give the message with one letter, or with several as a digest.
 
     Raises:
-        MailRefused: an address cannot be written to.
+        MailRefused: the reader's address is none.
+        MailDelayed: the sender's is none, or that of the copy; both stand in the configuration.
     """
     message = EmailMessage(policy=SMTP)
     message["Subject"] = subject_of(pages)
-    message["From"] = _address(envelope.sender, "Orchestra")
-    message["To"] = _address(envelope.to)
+    message["From"] = _configured(envelope.sender, '"from_email" or "email"', "Orchestra")
+    to = _address(envelope.to)
+    if to is None:
+        raise MailRefused(f'"{one_line(envelope.to)}" is no address that mail can be sent to.')
+    message["To"] = to
     if envelope.copy_to and envelope.copy_to != envelope.to:
-        message["Cc"] = _address(envelope.copy_to)
+        message["Cc"] = _configured(envelope.copy_to, '"to_email"')
     message["Date"] = format_datetime(envelope.date)
     message["Message-ID"] = envelope.message_id
     # So that no absence note answers.
@@ -62,11 +66,20 @@ def build(pages: Sequence[Page], envelope: Envelope) -> EmailMessage:
     return message
 
 
-def _address(text: str, name: str = "") -> Address:
+def _configured(text: str, key: str, name: str = "") -> Address:
+    address = _address(text, name)
+    if address is None:
+        raise MailDelayed(
+            f'"{one_line(text)}" is no e-mail address.', hint=f"Check {key} in the configuration."
+        )
+    return address
+
+
+def _address(text: str, name: str = "") -> Address | None:
     local, at, domain = text.strip().rpartition("@")
     try:
         if not (local and at and domain):
             raise ValueError(text)
         return Address(name, local, domain)
     except (ValueError, IndexError):
-        raise MailRefused(f'"{one_line(text)}" is no address that mail can be sent to.') from None
+        return None
