@@ -8,13 +8,13 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 import pytest
 
 from orchestra.domain.errors import VolumeError
-from orchestra.domain.models import Task
+from orchestra.domain.models import JobPaths, Task
 from orchestra.services import results, structured
 from orchestra.services.in_threads import in_threads
 from orchestra.store.jobs import Result
@@ -211,3 +211,8 @@ def test_what_a_thread_raises_is_raised() -> None:
 
     with pytest.raises(KeyError):
         in_threads([1, 2, 3], cast(Callable[[int], Any], work))
+
+
+def test_the_folder_as_text_is_the_folder() -> None:
+    folder = JobPaths(PurePosixPath("/data/a b"), 17).attempt(2)
+    assert JobPaths.folder("/data/a b", 17, 2) == str(folder)

@@ -33,6 +33,7 @@ _LOWEST = frozenset(
     }
 )  # fmt: skip
 _NO_GOAL = frozenset({"std", "stderr", "var", "variance", "sigma", "uncertainty"})
+_AS_THEY_ARE = frozenset({str, int, float, bool, list})
 _OF_TRAINING = frozenset({"train", "training"})
 
 
@@ -165,7 +166,7 @@ def _flatten(found: Mapping[Any, Any], before: str, flat: dict[str, Any]) -> Non
 
 def _plain(value: Any) -> Any:
     """YAML and TOML know times and more; here they are text."""
-    if value is None or isinstance(value, str | int | float | list):
+    if value is None or type(value) in _AS_THEY_ARE:
         return value
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 

@@ -10,7 +10,6 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
 from typing import Any
 
 import psycopg
@@ -40,8 +39,7 @@ class Sources:
 
     def metrics_path(self, job: job_store.Result) -> str:
         """Give the file with a job's metrics."""
-        paths = JobPaths(PurePosixPath(self.task.folder), job.ordinal)
-        return f"{paths.attempt(job.folder_number)}/{self.task.metrics_file}"
+        return f"{JobPaths.folder(self.task.folder, job.ordinal, job.folder_number)}/{self.task.metrics_file}"
 
     def config_path(self, job: job_store.Result) -> str:
         """Give a job's config; that of a task made of an older one's outputs is a folder."""
