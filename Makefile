@@ -1,6 +1,6 @@
 # Needs Python 3.11 or later and make. Everything else goes into .venv, at the versions of constraints.txt.
 .DEFAULT_GOAL := help
-.PHONY: help setup containers demo test docs ordeal bench check format constraints clean
+.PHONY: help setup containers demo demo-container test docs ordeal bench check format constraints clean
 
 BIN := .venv/bin
 WORKERS ?= auto
@@ -8,11 +8,16 @@ SECONDS ?= 300
 export PYTHON
 
 help:    ## show this
-	@sed -n 's/^\([a-z]*\): *## /  make \1	/p' Makefile
+	@sed -n 's/^\([a-z-]*\): *## /  make \1	/p' Makefile
 
 demo:    ## train a real model over a grid of 36 configurations, start to end
 	@tools/setup demo
 	@$(BIN)/maestro demo
+
+demo-container: ## the same inside a container image, which it packs first (Apptainer)
+	@tools/setup demo
+	@$(BIN)/python -m orchestra.demo.pack_image demo-output/digits.sif
+	@$(BIN)/maestro demo --containerImage demo-output/digits.sif
 
 test:    ## run all tests (WORKERS=n sets how many at a time)
 	@tools/setup dev

@@ -62,12 +62,19 @@ def _arguments(parser: Parser) -> None:
     )
     parser.add_argument("--cpus", type=int, metavar="N", help="CPU slots (default: all processors)")
     parser.add_argument(
+        *("--containerImage", "--image"),
+        metavar="FILE",
+        type=Path,
+        help="train inside this image; python -m orchestra.demo.pack_image FILE writes one",
+    )
+    parser.add_argument(
         "--keep", action="store_true", help="leave the database and the pilot running"
     )
 
 
 def _demo(ctx: Context) -> int:
     _check_packages()
+    image = _image(ctx.args.containerImage)
     place = _prepare(ctx.args.folder)
     # The demo's own cluster, whatever this account's configuration says.
     for variable in [name for name in os.environ if name.startswith("MAESTRO_")]:
@@ -76,7 +83,7 @@ def _demo(ctx: Context) -> int:
     os.chdir(place.folder)
     ctx.out.say(f"A grid of 36 small neural networks on handwritten digits, in {place.folder}\n")
     try:
-        task = _work(ctx, place)
+        task = _work(ctx, place, image)
         _sum_up(ctx, place, task)
     except BaseException as error:
         _leave()
@@ -95,6 +102,18 @@ def _check_packages() -> None:
             f"the demo trains with scikit-learn; missing here: {human.listed(missing)}.",
             hint=f"{sys.executable} -m pip install 'orchestra-hpc[demo]'",
         )
+
+
+def _image(wanted: Path | None) -> Path | None:
+    """Give the image's own path, since the demo works in another folder."""
+    if wanted is None:
+        return None
+    if not wanted.exists():
+        raise Refused(
+            f"there is no image {wanted}.",
+            hint=f"{sys.executable} -m orchestra.demo.pack_image {shlex.quote(str(wanted))}   writes one.",
+        )
+    return wanted.absolute()
 
 
 def _prepare(wanted: Path | None) -> _Place:
@@ -157,10 +176,10 @@ def _command(*words: str) -> None:
     print(flush=True)
 
 
-def _work(ctx: Context, place: _Place) -> Task:
+def _work(ctx: Context, place: _Place, image: Path | None) -> Task:
     from orchestra import wiring
     from orchestra.config import load
-    from orchestra.demo import MAKE_INPUTS, TRAIN
+    from orchestra.demo import IN_IMAGE, MAKE_INPUTS, TRAIN
 
     with ctx.out.progress("writing the inputs"):
         subprocess.run([sys.executable, str(MAKE_INPUTS), str(place.folder)], check=True)
@@ -170,10 +189,14 @@ def _work(ctx: Context, place: _Place) -> Task:
     _command("dataset", "create", "-n", f"user.{user}.grid", "-p", "configs")
     _command("dataset", "create", "-n", f"user.{user}.digits", "-p", "digits.npz")
     name = f"user.{user}.mlp"
-    run = f"{shlex.quote(sys.executable)} {shlex.quote(str(TRAIN))} -d %DATA -c %IN -o %OUT"
+    script = f"{shlex.quote(sys.executable)} {shlex.quote(str(TRAIN))}"
+    inside: tuple[str, ...] = ()
+    if image:
+        # Nothing of this machine's Python: the image has its own, and the script.
+        script, inside = f"python3 {IN_IMAGE}", ("--containerImage", str(image))
     _command(
         *("task", "create", "-c", f"user.{user}.grid", "-d", f"user.{user}.digits"),
-        *("-t", name, "--exec", run),
+        *("-t", name, *inside, "--exec", f"{script} -d %DATA -c %IN -o %OUT"),
     )
     return _follow(ctx, name)
 
@@ -281,6 +304,6 @@ VERBS = (
         _arguments,
         description="Train 36 small neural networks on handwritten digits: two of them fail on purpose. "
         "Everything stays in one folder, with a database of its own.",
-        example="maestro demo\nmaestro demo --folder /tmp/my-demo",
+        example="maestro demo\nmaestro demo --folder /tmp/my-demo\nmaestro demo --containerImage digits.sif",
     ),
 )

@@ -6,3 +6,5 @@ from pathlib import Path
 
 TRAIN = Path(__file__).with_name("train.py")
 MAKE_INPUTS = Path(__file__).with_name("make_inputs.py")
+IN_IMAGE = "/train.py"
+"""Where an image for the demo has the training script."""

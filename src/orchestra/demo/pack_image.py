@@ -1,0 +1,179 @@
+"""Packs this very Python, with what the demo trains with, into a container image: offline, and without root.
+
+    python -m orchestra.demo.pack_image IMAGE.sif
+
+The image holds a shell, the interpreter with its standard library, numpy, scikit-learn and what they need, the shared
+libraries of all of these, and the training script as /train.py. It is a demonstration of running in an image, not
+of how to make one: that is docs/containers.md.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from orchestra.demo import IN_IMAGE, TRAIN
+
+BUILDERS = ("apptainer", "singularity")
+FOLDERS = ("bin", "dev", "etc", "home", "lib64", "proc", "root", "sys", "tmp", "var/tmp")
+SHELLS = ("sh", "bash")
+SYSTEM = ("mkdir", "rm", "cat", "ls", "env", "sleep", "kill", "id")
+_NOT_NEEDED = (
+    "__pycache__",
+    "test",
+    "tests",
+    "idlelib",
+    "ensurepip",
+    "site-packages",
+    "dist-packages",
+)
+
+
+class CannotPack(Exception):
+    """No image can be made here; the text says why, a second line what to do."""
+
+
+def pack(image: Path) -> None:
+    """Write the image; it appears under its name when it is whole.
+
+    Raises:
+        CannotPack: there is no Apptainer, a package is missing, or the build failed.
+    """
+    builder = next(filter(None, map(shutil.which, BUILDERS)), None)
+    if builder is None:
+        raise CannotPack(
+            "there is no Apptainer on this machine, so there is nothing to build or run an image with.\n"
+            "On Debian, as root: make containers. Elsewhere: https://apptainer.org/docs/admin/main/installation.html"
+        )
+    image.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="orchestra-image-") as scratch:
+        root = Path(scratch, "root")
+        _fill(root)
+        part = Path(scratch, "image.sif")
+        built = subprocess.run(
+            [builder, "--quiet", "build", *_quickly(builder), str(part), str(root)],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        if built.returncode:
+            raise CannotPack(f"{Path(builder).name} could not build the image:\n{built.stderr}")
+        beside = image.with_name(f".{image.name}.part")
+        shutil.move(part, beside)
+        os.replace(beside, image)
+
+
+def _quickly(builder: str) -> list[str]:
+    """Spare minutes of packing, where the builder knows how."""
+    described = subprocess.run(
+        [builder, "build", "--help"], check=False, capture_output=True
+    ).stdout
+    return (
+        ["--mksquashfs-args", "-Xcompression-level 1"] if b"--mksquashfs-args" in described else []
+    )
+
+
+def _fill(root: Path) -> None:
+    for name in FOLDERS:
+        (root / name).mkdir(parents=True)
+    library = Path(sysconfig.get_paths()["stdlib"])
+    _copy_tree(library, root / "usr/lib" / library.name)
+    site = root / "usr/lib" / library.name / "site-packages"
+    for file, place in _packages(("numpy", "scikit-learn")):
+        (site / place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, site / place)
+    programs = [Path(sys.executable).resolve(), *_found((*SHELLS, *SYSTEM))]
+    for program in programs:
+        shutil.copy(program, root / "bin" / program.name)
+    _link(root, "python3", programs[0].name)
+    for name in (*SHELLS, *SYSTEM):
+        if (found := shutil.which(name)) and Path(found).resolve().name != name:
+            _link(root, name, Path(found).resolve().name)
+    (root / "usr/bin").symlink_to("../bin")
+    shutil.copy(TRAIN, root / IN_IMAGE.lstrip("/"))
+    (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
+    (root / "etc/group").write_text("root:x:0:\n")
+    _copy_libraries(root, [*programs, *root.glob("usr/lib/**/*.so*")])
+
+
+def _link(root: Path, name: str, target: str) -> None:
+    place = root / "bin" / name
+    if not place.exists():
+        place.symlink_to(target)
+
+
+def _found(names: tuple[str, ...]) -> list[Path]:
+    return [Path(path).resolve() for name in names if (path := shutil.which(name))]
+
+
+def _copy_tree(source: Path, target: Path) -> None:
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns(*_NOT_NEEDED), symlinks=True)
+
+
+def _packages(wanted: tuple[str, ...]) -> Iterator[tuple[Path, str]]:
+    """Give each file of these distributions and of all that they need, and where it lies below site-packages."""
+    seen: set[str] = set()
+    queue = list(wanted)
+    while queue:
+        name = queue.pop()
+        key = re.sub(r"[-_.]+", "-", name).lower()
+        if key in seen:
+            continue
+        seen.add(key)
+        try:
+            found = importlib.metadata.distribution(name)
+        except importlib.metadata.PackageNotFoundError:
+            raise CannotPack(
+                f"the demo trains with scikit-learn; missing here: {name}.\n"
+                f"{sys.executable} -m pip install 'orchestra-hpc[demo]'"
+            ) from None
+        queue += [
+            re.split(r"[^\w.-]", line)[0] for line in found.requires or () if "extra" not in line
+        ]
+        for file in found.files or ():
+            if ".." not in file.parts and not {"tests", "__pycache__"} & set(file.parts):
+                yield Path(str(file.locate())), str(file)
+
+
+def _copy_libraries(root: Path, files: list[Path]) -> None:
+    """Copy what the dynamic linker would load for these files, to where it looks without being told."""
+    said = subprocess.run(
+        ["ldd", *map(str, files)], check=False, capture_output=True, text=True
+    ).stdout
+    paths = set(re.findall(r"(?:=> |^\s+)(/\S+) \(0x", said, flags=re.M))
+    usual = next(str(Path(path).parent) for path in paths if path.endswith("/libc.so.6"))
+    for path in sorted(path for path in paths if not path.startswith(str(root))):
+        # A Python from elsewhere brings libraries whose folder a container may hide behind another one, as /root.
+        folder = str(Path(path).parent) if path.startswith(("/lib", "/usr/lib")) else usual
+        place = root / folder.lstrip("/") / Path(path).name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if not place.exists():
+            shutil.copy(path, place)
+
+
+def main() -> int:
+    """Pack the image that the command line names; the exit status is 2 where that cannot be."""
+    if len(sys.argv) != 2:
+        print(__doc__, file=sys.stderr)
+        return 2
+    try:
+        pack(Path(sys.argv[1]))
+    except (CannotPack, OSError) as error:
+        first, _, rest = str(error).partition("\n")
+        print(f"error: {first}", file=sys.stderr)
+        for line in rest.splitlines():
+            print(f"       {line}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
