@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -164,7 +165,7 @@ def test_a_task_of_the_outputs_of_one_that_is_still_to_come(
     assert [each.id for each in third.info.after] == [second.id]
     cluster.pilot()
     third.wait(60, check=True)
-    assert "after task 1" in capsys.readouterr().err.splitlines()[0]
+    assert "It begins when task 1 (user.ana.second) is DONE" in capsys.readouterr().err
     assert json.loads(second.logs(3)) == {"n": 3}
 
 
@@ -240,6 +241,20 @@ def test_a_connection_that_was_lost_is_made_anew(
     assert task.state is TaskState.REGISTERED
     assert backends(conn) == 1
     assert sets.user.name == "ana"
+    with sets._session.connection() as own:  # as a call leaves it that was interrupted
+        own.execute("begin")
+        own.execute("create table halfway ()")
+    assert task.state is TaskState.REGISTERED
+    assert conn.execute("select to_regclass('halfway')").fetchone() == (None,)
+
+
+def test_who_waits_is_told_why_nothing_runs(
+    sets: orchestra.Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(TimedOut):
+        make(sets).wait(0.5)
+    _, why = capsys.readouterr().err.splitlines()
+    assert "maestro" in why
 
 
 def test_waiting_survives_lost_connections(
@@ -268,7 +283,12 @@ def test_threads_and_forks_share_a_client(sets: orchestra.Client) -> None:
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(look, range(8))) == [4, 4, 1, 4, 4, 1, 4, 4]
     reading, writing = os.pipe()
-    if not (pid := os.fork()):
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore"
+        )  # of threads; the child does what a child of multiprocessing does
+        pid = os.fork()
+    if not pid:
         try:
             os.write(writing, task.state.encode())
             sets.close()
@@ -292,7 +312,7 @@ def test_the_embedded_database_is_started_and_found_again(home: Path, tmp_path: 
             task = make(client)
             embedded.stop(data)
             with pytest.raises(DatabaseUnavailable):  # who waits does not start what was stopped
-                task._look(start=False)
+                task._look_on()
             assert task.state is TaskState.REGISTERED
     finally:
         embedded.stop(data, mode="immediate")

@@ -28,7 +28,7 @@ from orchestra.domain.errors import (
     Refused,
     TimedOut,
 )
-from orchestra.domain.models import Counts, Hold, Limit
+from orchestra.domain.models import Counts, Limit
 from orchestra.domain.states import Figure, Intent, Queue, TaskState
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -222,17 +222,18 @@ def test_too_many_configs_are_refused_before_anything_is_asked(
 
 
 class Story:
-    """What a task looks like at each look; an error is raised."""
+    """What a task looks like at each look, and why nothing runs while its reason says so; an error is raised."""
 
-    def __init__(self, *looks: models.Task | OrchestraError) -> None:
+    def __init__(self, *looks: models.Task | OrchestraError, reason: str = "") -> None:
         self.looks = iter(looks)
         self.slept: list[float] = []
+        self.reason = reason
 
-    def look(self) -> models.Task:
+    def look(self) -> tuple[models.Task, str]:
         found = next(self.looks)
         if isinstance(found, OrchestraError):
             raise found
-        return found
+        return found, self.reason if found.state.is_live else ""
 
     def wait(self, timeout: float | None = None, **options: Any) -> models.Task:
         options = {"progress": False, "sleep": self.slept.append, **options}
@@ -253,7 +254,7 @@ def test_a_database_that_goes_away_is_waited_for(capsys: pytest.CaptureFixture[s
     assert story.wait(progress=True).state is TaskState.DONE
     assert capsys.readouterr().err.splitlines() == [
         "user.ana.mlp RUNNING [##########..........] 4 of 8 jobs done",
-        "the database at h:5432 cannot be reached. Waiting for it.",
+        "    the database at h:5432 cannot be reached. Waiting for it.",
         "user.ana.mlp DONE [####################] 8 of 8 jobs done",
     ]
     with pytest.raises(DatabaseUnavailable):
@@ -285,8 +286,16 @@ def test_the_line_says_what_matters() -> None:
     assert progress.line(task) == (
         "user.ana.mlp RUNNING [#######.............] 2 of 8 jobs done, 3 running, 1 failed, ends in 1 min"
     )
-    held = replace(task, hold=Hold(NOW, "bob", "new disk"))
-    assert progress.line(held).endswith("held by bob: new disk")
+
+
+def test_a_reason_why_nothing_runs_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    looks = (a_task(), a_task(), a_task(TaskState.DONE, done=8))
+    Story(*looks, reason="No node has a pilot.").wait(progress=True)
+    assert capsys.readouterr().err.splitlines() == [
+        "user.ana.mlp RUNNING [##########..........] 4 of 8 jobs done",
+        "    No node has a pilot.",
+        "user.ana.mlp DONE [####################] 8 of 8 jobs done",
+    ]
 
 
 def test_on_a_terminal_the_line_is_written_over(
@@ -294,12 +303,14 @@ def test_on_a_terminal_the_line_is_written_over(
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     monkeypatch.setenv("COLUMNS", "30")
-    Story(a_task(), a_task(TaskState.DONE, done=8)).wait(progress=True)
+    looks = (a_task(), a_task(), a_task(TaskState.DONE, done=8))
+    Story(*looks, reason="It is held by bob: the disk is full").wait(progress=True)
     written = capsys.readouterr().err
     assert written.endswith("\n")
     lines = written.rstrip("\n").split("\r\x1b[K")
     assert lines == [
         "",
+        "It is held by bob: the disk is full\nuser.ana.mlp RUNNING [#######",
         "user.ana.mlp RUNNING [#######"[:29],
         "user.ana.mlp DONE [###########"[:29],
     ]
@@ -323,10 +334,14 @@ def test_in_a_notebook_one_output_changes(shell: Any, monkeypatch: pytest.Monkey
         published.append((data["text/plain"], bool(options.get("update"))))
 
     monkeypatch.setattr(shell.display_pub, "publish", publish)
-    Story(a_task(), a_task(), a_task(TaskState.DONE, done=8)).wait(progress=True)
-    assert [(text.split()[1], update) for text, update in published] == [
-        ("RUNNING", False),
-        ("DONE", True),
+    looks = (a_task(), a_task(), a_task(TaskState.DONE, done=8))
+    Story(*looks, reason="No node has a pilot.").wait(progress=True)
+    assert published == [
+        (
+            "user.ana.mlp RUNNING [##########..........] 4 of 8 jobs done\nNo node has a pilot.",
+            False,
+        ),
+        ("user.ana.mlp DONE [####################] 8 of 8 jobs done", True),
     ]
 
 

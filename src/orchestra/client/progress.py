@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from orchestra.domain import human
 from orchestra.domain.models import Task
+from orchestra.domain.states import TaskState
 
 _BAR = 20
 _EVERY = 0.2
@@ -18,8 +19,8 @@ _EVERY = 0.2
 class Display(Protocol):
     """Where it is shown."""
 
-    def show(self, task: Task) -> None:
-        """Show how far a task is."""
+    def show(self, task: Task, why: str) -> None:
+        """Show how far a task is, and why nothing of it runs, if something keeps it."""
 
     def away(self, why: str) -> None:
         """Say that nobody knows at present."""
@@ -46,18 +47,14 @@ def line(task: Task) -> str:
     parts = [f"{counts.done} of {human.count(task.jobs, 'job')} done"]
     named = (("running", counts.living), ("failed", counts.failed), ("killed", counts.killed))
     parts += [f"{number} {name}" for name, number in named if number]
-    if task.hold and task.state.is_live:
-        parts.append(f"held by {task.hold.by}: {human.one_line(task.hold.reason)}")
-    elif (end := ends(task, datetime.now(UTC))).seconds is not None:
-        parts.append(f"ends {human.relative(end.seconds)}")
-    elif task.after and end.words:
-        parts.append(end.words)
+    if (seconds := ends(task, datetime.now(UTC)).seconds) is not None:
+        parts.append(f"ends {human.relative(seconds)}")
     bar = "#" * filled + "." * (_BAR - filled)
     return f"{task.name} {task.state} [{bar}] {', '.join(parts)}"
 
 
 class _Nowhere:
-    def show(self, task: Task) -> None:
+    def show(self, task: Task, why: str) -> None:
         """Nobody wants to know."""
 
     def away(self, why: str) -> None:
@@ -68,66 +65,73 @@ class _Nowhere:
 
 
 class _Lines:
-    """A line for each state or hold, and whenever the database goes away."""
+    """A line for each state and each reason, and whenever the database goes away."""
 
     def __init__(self) -> None:
-        self._last: object = None
+        self._state: TaskState | None = None
+        self._why = ""
 
-    def show(self, task: Task) -> None:
-        self._say((task.state, task.hold), line(task))
+    def show(self, task: Task, why: str) -> None:
+        if task.state is not self._state:
+            self._state = task.state
+            _write(f"{line(task)}\n")
+        self._say(why)
 
     def away(self, why: str) -> None:
-        self._say("away", f"{why} Waiting for it.")
+        self._say(_away(why))
 
-    def _say(self, what: object, text: str) -> None:
-        if what != self._last:
-            self._last = what
-            sys.stderr.write(f"{text}\n")
-            sys.stderr.flush()
+    def _say(self, why: str) -> None:
+        if why and why != self._why:
+            _write(f"    {why}\n")
+        self._why = why
 
     def close(self) -> None:
         """Each line is complete."""
 
 
 class _Terminal:
-    """One line, written over."""
+    """One line, written over; a reason stays above it, since it may be longer than the line has room."""
 
     def __init__(self) -> None:
-        self._written = False
+        self._why = ""
+        self._line = ""
 
-    def show(self, task: Task) -> None:
-        self._write(line(task))
+    def show(self, task: Task, why: str) -> None:
+        self._line = line(task)
+        self._say(why)
 
     def away(self, why: str) -> None:
-        self._write(f"{why} Waiting for it.")
+        self._say(_away(why))
 
-    def _write(self, text: str) -> None:
+    def _say(self, why: str) -> None:
+        above = f"{why}\n" if why and why != self._why else ""
+        self._why = why
         width = shutil.get_terminal_size().columns - 1
-        sys.stderr.write(f"\r\x1b[K{text[:width]}")
-        sys.stderr.flush()
-        self._written = True
+        _write(f"\r\x1b[K{above}{self._line[:width]}")
 
     def close(self) -> None:
-        if self._written:
-            sys.stderr.write("\n")
-            sys.stderr.flush()
+        if self._line:
+            _write("\n")
 
 
 class _Notebook:
-    """One output of the cell, written over. A notebook keeps each version in its file's history, so not too often."""
+    """One output of the cell, written over; not too often, since each version goes over the wire."""
 
     def __init__(self) -> None:
         self._handle: Any = None
         self._next = 0.0
+        self._line = ""
         self._text = ""
 
-    def show(self, task: Task) -> None:
-        self._write(line(task), now=not task.state.is_live)
+    def show(self, task: Task, why: str) -> None:
+        self._line = line(task)
+        self._publish(why, now=not task.state.is_live)
 
     def away(self, why: str) -> None:
-        self._write(f"{why} Waiting for it.")
+        self._publish(_away(why))
 
-    def _write(self, text: str, *, now: bool = False) -> None:
+    def _publish(self, why: str, *, now: bool = False) -> None:
+        text = f"{self._line}\n{why}".strip()
         if text == self._text or (time.monotonic() < self._next and not now):
             return
         from IPython.display import display as show
@@ -141,6 +145,15 @@ class _Notebook:
 
     def close(self) -> None:
         """The output stays."""
+
+
+def _away(why: str) -> str:
+    return f"{why} Waiting for it."
+
+
+def _write(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()
 
 
 def _in_notebook() -> bool:

@@ -86,10 +86,11 @@ class Session:
 
 def _answers(conn: psycopg.Connection) -> bool:
     """Whether it can be used: the server is there, and an interrupted call has left nothing open."""
+    from psycopg import Error
     from psycopg.pq import TransactionStatus
 
     try:
         conn.execute("")
-    except DatabaseUnavailable:
+    except (DatabaseUnavailable, Error):
         return False
     return conn.info.transaction_status == TransactionStatus.IDLE

@@ -92,12 +92,22 @@ class Task:
         self._seen = report.task
         return report
 
-    def _look(self, *, start: bool = True) -> models.Task:
+    def _look(self) -> models.Task:
         from orchestra.services import selection
 
-        with self._session.connection(start=start) as conn:
+        with self._session.connection() as conn:
             self._seen = selection.find(conn, str(self.id))
         return self._seen
+
+    def _look_on(self) -> tuple[models.Task, str]:
+        """For who waits: a database that was stopped stays so. The text says why nothing runs, if something keeps it."""
+        from orchestra.services import selection, task_views
+
+        with self._session.connection(start=False) as conn:
+            self._seen = seen = selection.find(conn, str(self.id))
+            rests = seen.state.is_live and (seen.hold or not seen.counts.living)
+            reasons = task_views.waiting_reasons(conn, seen) if rests else ()
+        return seen, reasons[0] if reasons else ""
 
     # Its jobs
 
@@ -211,7 +221,8 @@ class Task:
 
         Args:
             timeout: seconds, or words like "2h".
-            progress: show how far it is: a line that changes on a terminal and in a notebook, else one a state.
+            progress: show how far it is and why nothing runs: a line that changes on a terminal and in a notebook,
+                else one a state.
             check: an end in another state than DONE is an error.
 
         Raises:
@@ -221,7 +232,7 @@ class Task:
             DatabaseUnavailable: the database was away for too long.
         """
         limit = None if timeout is None else words.seconds("timeout", timeout)
-        waiting.wait(lambda: self._look(start=False), limit, progress=progress)
+        waiting.wait(self._look_on, limit, progress=progress)
         if check:
             waiting.check(self._seen)
         return self

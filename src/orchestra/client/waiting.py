@@ -17,7 +17,7 @@ _POLL_FIRST, _POLL_MOST = 0.2, 1.0
 
 
 def wait(
-    look: Callable[[], Task],
+    look: Callable[[], tuple[Task, str]],
     timeout: float | None,
     *,
     progress: bool,
@@ -25,6 +25,8 @@ def wait(
     patience: float = PATIENCE,
 ) -> Task:
     """Look at a task again and again until it is over. Times are in seconds.
+
+    `look` gives it with the reason why nothing of it runs, if something keeps it.
 
     Raises:
         TimedOut: it is not over yet.
@@ -38,9 +40,10 @@ def wait(
     with closing(display(progress)) as shown:
         while True:
             try:
-                task, before = look(), task
+                before = task
+                task, why = look()
                 seen = time.monotonic()
-                shown.show(task)
+                shown.show(task, why)
                 if is_over(task):
                     return task
                 pause = min(_POLL_MOST, pause * 1.2) if _same(task, before) else _POLL_FIRST

@@ -101,6 +101,9 @@ class Explanation:
     sentences: tuple[str, ...] = ()
     starts_in: float | None = None
 
+    def __str__(self) -> str:
+        return "\n  ".join((self.headline, *self.sentences))
+
 
 _SAID_IN_PART = frozenset({Cause.RETURNED})
 """Ends of which the reason says only why."""
