@@ -132,6 +132,14 @@ class Settings:
         50_000_000_000,
         shown='"50 GB"',
     )
+    dumps_kept: int = _setting(
+        "number",
+        "how many dumps from before upgrades are kept, below `data_dir`; 0 takes none",
+        5,
+    )
+    dump_limit: int = _setting(
+        "size", "a larger database is upgraded without a dump", 2_000_000_000, shown='"2 GB"'
+    )
     on_lease_lost: str = _setting("kill|keep", "what happens to the jobs after that", "kill")
 
     path: Path | None = None

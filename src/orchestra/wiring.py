@@ -11,7 +11,6 @@ import os
 import re
 import socket
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +31,8 @@ if TYPE_CHECKING:
     from orchestra.domain.models import User
     from orchestra.mail.ways import Way
     from orchestra.runtimes.found import ContainerRuntime
+    from orchestra.services.admin import SchemaChange
+    from orchestra.services.upgrade import Shelf
 
 Say = Callable[[str], None]
 
@@ -98,7 +99,7 @@ def open_database(
         if need_schema and uses_server(settings):
             migrate.check(conn)
         elif need_schema:
-            _keep_up(conn, settings, say)
+            upgrade(conn, settings, say=say)
     except BaseException:
         conn.close()
         raise
@@ -168,33 +169,39 @@ def _postgres_place(settings: Settings) -> str:
     return origin if origin.startswith("MAESTRO_") else f'"postgres" in {origin}'
 
 
-def _keep_up(conn: psycopg.Connection, settings: Settings, say: Say) -> None:
-    """Make or upgrade the embedded database's schema; a dump is kept before an upgrade."""
-    from orchestra.store import migrate
+def upgrade(
+    conn: psycopg.Connection, settings: Settings, *, say: Say = _say_nothing
+) -> SchemaChange:
+    """Make or upgrade the schema, of the embedded database or of a server; a dump is kept before an upgrade.
 
-    pending = migrate.pending(conn)
-    if not pending:
-        return
-    from orchestra.services import admin
+    Raises:
+        SchemaMismatch: it is newer than this program, or not ours.
+        DatabaseUnavailable: this user may not make a schema here.
+        VolumeError: there is no room for the dump.
+    """
+    from orchestra.services import upgrade
 
-    before = migrate.current(conn)
-    kept = ""
-    if before:
-        path = backup_path(settings, f"schema-{before}")
-        admin.dump(running_url(settings), path)
-        kept = f"; what it was is kept in {path}"
-    change = admin.prepare(conn)
-    if before:
-        say(f"database upgraded from schema {before} to {change.after}{kept}")
+    return upgrade.to_newest(conn, running_url(settings), dump_shelf(settings), say)
 
 
-def backup_path(settings: Settings, label: str) -> Path:
-    """Give the name of a new dump beside the embedded database."""
-    from orchestra.store import embedded
+def dump_shelf(settings: Settings) -> Shelf:
+    """Give where dumps are kept that nobody asked for: beside the embedded database, or where it would be."""
+    from orchestra.services.upgrade import Shelf
+    from orchestra.store import datafolder
 
-    folder = embedded.status(settings.data_dir).data_dir / "backups"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return folder / f"{label}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.dump"
+    data = settings.data_dir or datafolder.default_folder()[0]
+    return Shelf(data.absolute() / "backups", settings.dumps_kept, settings.dump_limit)
+
+
+def versions() -> str:
+    """Give the versions of the program, of the schema that it needs, and of what it speaks with keepers."""
+    from orchestra import __version__
+    from orchestra.pilot import keeper
+    from orchestra.store import migrations
+
+    return (
+        f"maestro {__version__} (schema {migrations.newest()}, keeper protocol {keeper.PROTOCOL})"
+    )
 
 
 def login_name() -> str:

@@ -7,8 +7,6 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from orchestra import wiring
-from orchestra.config import Settings
 from orchestra.domain.errors import (
     AlreadyExists,
     BadInput,
@@ -28,29 +26,6 @@ def test_prepare_makes_the_schema_once(empty_database_url: str) -> None:
         assert first.before == 0
         assert first.after == len(migrate.known())
         assert admin.prepare(conn) == SchemaChange(first.after, first.after)
-
-
-def test_an_upgrade_of_the_embedded_database_keeps_a_dump_first(
-    database_url: str, conn: psycopg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    dumps: list[bytes] = []
-    now = migrate.current(conn)
-
-    def upgrade(_conn: psycopg.Connection) -> SchemaChange:
-        dumps.extend(path.read_bytes() for path in tmp_path.iterdir())
-        return SchemaChange(now, now + 1)
-
-    monkeypatch.setattr(migrate, "pending", lambda _: [object()])
-    monkeypatch.setattr(admin, "prepare", upgrade)
-    monkeypatch.setattr(wiring, "running_url", lambda _: database_url)
-    monkeypatch.setattr(wiring, "backup_path", lambda _, label: tmp_path / f"{label}.dump")
-    told: list[str] = []
-    wiring._keep_up(conn, Settings(), told.append)
-    kept = tmp_path / f"schema-{now}.dump"
-    assert told == [
-        f"database upgraded from schema {now} to {now + 1}; what it was is kept in {kept}"
-    ]
-    assert [dump[:5] for dump in dumps] == [b"PGDMP"]
 
 
 def test_a_restore_brings_everything_back_and_raises_the_epoch(

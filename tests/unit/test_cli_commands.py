@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -14,6 +15,7 @@ from orchestra.cli.parser import make_parser
 from orchestra.cli.reference import settings_table
 from orchestra.cli.registry import WORDS, Verb, resolve
 from orchestra.domain.errors import BadInput
+from orchestra.store.migrate import FOLDER
 
 DOCS = Path(__file__).parents[2] / "docs"
 PRESENT = [word for word in WORDS if find_spec(word.module)]
@@ -100,7 +102,10 @@ def test_ways_to_ask_for_help(typed: str, shown: str, capsys: pytest.CaptureFixt
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
-    assert capsys.readouterr().out.startswith("maestro ")
+    newest = len(list(FOLDER.glob("*.sql")))
+    assert re.fullmatch(
+        rf"maestro \S+ \(schema {newest}, keeper protocol \d+\)\n", capsys.readouterr().out
+    )
 
 
 def test_config_may_stand_before_the_command(capsys: pytest.CaptureFixture[str]) -> None:

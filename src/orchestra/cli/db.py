@@ -255,12 +255,15 @@ def _keep(ctx: Context) -> Path | None:
 
     if wiring.uses_server(ctx.settings):
         return None
-    kept = wiring.backup_path(ctx.settings, "before-restore")
+    shelf = wiring.dump_shelf(ctx.settings)
     try:
+        kept = shelf.new("before-restore")
         admin.dump(wiring.running_url(ctx.settings), kept)
     except OrchestraError as error:
         ctx.out.note(f"warning: what the database holds now could not be kept: {error}")
         return None
+    if shelf.kept:
+        shelf.tidy("before-restore")
     return kept
 
 

@@ -107,9 +107,9 @@ def _leading(arguments: list[str]) -> tuple[list[str], list[str]]:
 def _without_command(leading: list[str]) -> int:
     known = {"-h", "--help", "-V", "--version"}
     if "--version" in leading or "-V" in leading:
-        from orchestra import __version__
+        from orchestra import wiring
 
-        print(f"maestro {__version__}")
+        print(wiring.versions())
         return 0
     if "--config" in leading:
         raise BadInput("--config needs a file, and behind it a command.")

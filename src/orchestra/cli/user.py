@@ -16,15 +16,12 @@ if TYPE_CHECKING:
 
 def _init(ctx: Context) -> None:
     from orchestra import wiring
-    from orchestra.services import admin
 
     with ctx.database(need_schema=False) as conn:
-        change = admin.prepare(conn)
+        change = wiring.upgrade(conn, ctx.settings, say=ctx.out.say)
         if change.before == change.after:
             ctx.out.say(f"the database is ready, schema {change.after} (current)")
-        elif change.before:
-            ctx.out.say(f"upgraded the database from schema {change.before} to {change.after}")
-        else:
+        elif not change.before:
             ctx.out.say(f"made the tables, schema {change.after}")
         ctx.out.note(
             f"Next: maestro user create -n {wiring.user_name(ctx.settings)} -e YOUR_ADDRESS"
