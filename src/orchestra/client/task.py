@@ -100,7 +100,7 @@ class Task:
         return self._seen
 
     def _look_on(self) -> tuple[models.Task, str]:
-        """For who waits: a database that was stopped stays so. The text says why nothing runs, if something keeps it."""
+        """For who waits: a database that was stopped stays so. The text says why nothing runs, if it is known."""
         from orchestra.services import selection, task_views
 
         with self._session.connection(start=False) as conn:
