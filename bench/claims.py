@@ -173,6 +173,7 @@ def section(small: Findings, usual: Findings, large: Findings, rounds: int) -> S
         "Pages are those of the whole claim, triggers and counts too, as PostgreSQL counts them for its process.",
         "The last column says what the open snapshot costs: whatever the claims since have left behind is walked past.",
     ]
+    notes += _limits(usual, large)
     bars = {
         f"claim + report, jobs a second, batches of {batch}": [
             Bar(f"{found.queued:,} queued", median(found.rates[batch]), ours=True)
@@ -183,6 +184,26 @@ def section(small: Findings, usual: Findings, large: Findings, rounds: int) -> S
     return Section(
         "claims", "Claims and reports", intro, [(head, rows), (touched, pages)], notes, bars
     )
+
+
+def _limits(usual: Findings, large: Findings) -> list[str]:
+    """Say what stands in the way of the bound, where it is missed."""
+    batch = BATCHES[0]
+    slowest = min((usual, large), key=lambda found: median(found.rates[batch]))
+    if median(slowest.rates[batch]) >= AT_LEAST:
+        return []
+    cost = median(slowest.server[batch])
+    limit = (
+        f"What limits it: the two processors. A claim and a report write a job's row twice, its attempt twice and an "
+        f"event, with nine index entries: {number(cost)} ms of PostgreSQL a job. A good half as much again is the "
+        f"Python of the simulated pilots, here on the same processors; alone on both, PostgreSQL would do "
+        f"{number(2000 / cost)} jobs/s."
+    )
+    way = (
+        "What it would take: pilots on machines of their own, as real ones are; or a claim that writes an attempt and "
+        "no job row, for which what is claimable would have to be known in another way."
+    )
+    return [limit, way]
 
 
 def main() -> None:
