@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from orchestra.domain.household import Household
     from orchestra.domain.models import User
     from orchestra.mail.ways import Way
+    from orchestra.runtimes.cache import ImageCache
     from orchestra.runtimes.found import ContainerRuntime
     from orchestra.services.admin import SchemaChange
     from orchestra.services.upgrade import Shelf
@@ -426,6 +427,16 @@ def container_runtimes(settings: Settings) -> tuple[ContainerRuntime, ...]:
 
     origin = settings.origin("container_runtime")
     return found.find(settings.container_runtime, os.environ, origin=origin)
+
+
+def image_cache(settings: Settings) -> ImageCache:
+    """Give the images of somebody who runs a job by hand: where the nodes keep theirs, if that is configured."""
+    from orchestra.runtimes.cache import ImageCache
+    from orchestra.runtimes.environment import inherited
+
+    usual = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "orchestra/images"
+    folder = settings.image_cache or usual
+    return ImageCache(folder, inherited(os.environ), limit=settings.image_cache_size)
 
 
 def container_binds(settings: Settings) -> tuple[Bind, ...]:

@@ -17,6 +17,7 @@ from orchestra.services import nodes
 from orchestra.services.lifecycle import apply
 from support.cluster import Cluster
 from support.containers import IMAGE, Engine, Registry
+from support.maestro import Maestro
 from support.waiting import wait_until
 
 COMMAND = ": %DATA %IN %OUT"
@@ -160,3 +161,20 @@ def test_an_image_without_a_shell_is_known_before_a_job_starts(
     ((*_, reason),) = [row for row in cluster.attempts(task) if row[2] == "no_container"]
     assert "cannot run the image" in reason
     assert "/bin/sh" in reason
+
+
+def test_a_job_is_run_by_hand_in_its_image(
+    maestro: Maestro, cluster: Cluster, engine: Engine, busybox_sandbox: Path
+) -> None:
+    maestro.env |= {**engine.env, "MAESTRO_CONTAINER_RUNTIME": engine.program}
+    command = "cp %IN copy; test -e %DATA; ! test -e /usr/lib; echo $0 $WHAT; pwd; exit 7"
+    cluster.task(
+        3, f"test -d %OUT; {command}", image=str(busybox_sandbox), env={"WHAT": "it's $(x)"}
+    )
+    said = maestro.line("job run --here user.ana.work/2", status=7)
+    folder = maestro.folder / "orchestra-run_0_2_1"
+    assert said.out == f"/bin/sh it's $(x)\n{folder}\n"
+    assert (folder / "copy").read_text() == "2\n"
+    maestro.env["MAESTRO_CONTAINER_RUNTIME"] = "none"
+    refused = maestro.refused("job", "run", "--here", "0/2")
+    assert "no container runtime for the image" in refused

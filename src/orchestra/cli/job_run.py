@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from orchestra.cli.output import clean
 from orchestra.domain.errors import BadInput, VolumeError
@@ -14,6 +16,10 @@ from orchestra.domain.errors import BadInput, VolumeError
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
+    from orchestra.domain.binds import Bind
+    from orchestra.runtimes import RuntimeJob
+    from orchestra.runtimes.environment import JobValues
+    from orchestra.runtimes.found import ContainerRuntime
     from orchestra.services.by_hand import ByHand
 
 
@@ -36,14 +42,12 @@ def run(ctx: Context) -> int:
         )
     with ctx.database() as conn:
         job = by_hand.look(conn, ctx.args.job)
-    if job.task.image:
-        raise BadInput(
-            f"job {ctx.args.job} runs in the image {job.task.image}, which cannot be done by hand yet."
-        )
+    image = job.task.image
+    container = _container(ctx, image) if image else None
     folder, number = _fresh_folder(job)
     command = job.command(str(folder))
     ctx.out.note(f"in {clean(str(folder))}: {clean(command)}")
-    status = _spawn(job, command, folder, number)
+    status = _spawn(_values(job, folder, number), command, job, container)
     complete = job.task.complete_file
     if status == 0 and complete and not (folder / complete).exists():
         ctx.out.note(f'note: there is no file "{complete}", so this attempt would count as failed')
@@ -65,12 +69,43 @@ def _fresh_folder(job: ByHand) -> tuple[Path, int]:
             return folder, number
 
 
-def _spawn(job: ByHand, command: str, folder: Path, number: int) -> int:
-    from orchestra.runtimes import RuntimeJob
-    from orchestra.runtimes.bare import BareRuntime, find_shell
-    from orchestra.runtimes.environment import JobValues, environment, inherited, own_prefix
+@dataclass(frozen=True, slots=True)
+class _Container:
+    """What runs a job's image here: the runtime, the image as it is ready, and what every container sees."""
 
-    values = JobValues(
+    runtime: ContainerRuntime
+    image: str
+    binds: tuple[Bind, ...]
+
+
+def _container(ctx: Context, image: str) -> _Container:
+    """Make a task's image ready.
+
+    Raises:
+        BadInput: no container runtime of this machine can run it.
+        ImageError: it cannot be made ready.
+    """
+    from orchestra import wiring
+    from orchestra.runtimes.found import ContainerRuntime
+
+    runtimes = wiring.container_runtimes(ctx.settings)
+    runtime = next((each for each in runtimes if each.supports(image)), None)
+    if not isinstance(runtime, ContainerRuntime):
+        raise BadInput(
+            f"this machine has no container runtime for the image {clean(image)}.",
+            hint="maestro doctor says which it has. Nodes that have one: maestro node list -o json",
+        )
+    cache = wiring.image_cache(ctx.settings)
+    prepared = cache.prepare(
+        runtime, image, lambda text: ctx.out.note(f"preparing {clean(image)}: {clean(text)}")
+    )
+    return _Container(runtime, prepared.image, wiring.container_binds(ctx.settings))
+
+
+def _values(job: ByHand, folder: Path, number: int) -> JobValues:
+    from orchestra.runtimes.environment import JobValues
+
+    return JobValues(
         task=job.task.id,
         job=job.ordinal,
         attempt=number,
@@ -78,16 +113,78 @@ def _spawn(job: ByHand, command: str, folder: Path, number: int) -> int:
         config=job.inputs["IN"],
         out=str(folder),
         volume=job.task.volume,
+        token=str(uuid4()),
         devices=os.environ.get("CUDA_VISIBLE_DEVICES", "0") if job.task.resources.gpus else "",
         cores=job.task.resources.cores,
         given=job.task.env,
     )
-    variables = environment(inherited(os.environ, prefix=own_prefix()), values)
-    argv = BareRuntime(find_shell()).argv(RuntimeJob(command, PurePosixPath(folder), variables))
+
+
+def _spawn(values: JobValues, command: str, job: ByHand, container: _Container | None) -> int:
+    from orchestra.runtimes import RuntimeJob
+    from orchestra.runtimes.bare import BareRuntime, find_shell
+    from orchestra.runtimes.environment import environment, inherited, own_prefix
+
+    host = inherited(os.environ, prefix=own_prefix())
+    plain = RuntimeJob(
+        command,
+        PurePosixPath(values.out),
+        environment(host, values),
+        host=host,
+        label=f"{job.task.id}/{job.ordinal}/by-hand",
+        token=values.token or "",
+    )
+    if container is None:
+        shell = BareRuntime(find_shell())
+        return _wait(shell.argv(plain), shell.environment(plain))
+    ready = _inside(plain, values, job, container)
+    runtime = container.runtime
+    try:
+        return _wait(
+            runtime.argv(ready), {**runtime.environment(ready), "ORCHESTRA_TOKEN": ready.token}
+        )
+    finally:
+        _sweep(runtime, ready)
+
+
+def _inside(plain: RuntimeJob, values: JobValues, job: ByHand, container: _Container) -> RuntimeJob:
+    """Give a job as it is in its container."""
+    from orchestra.runtimes import surroundings
+    from orchestra.runtimes.environment import environment
+
+    binds = surroundings.binds(
+        out=plain.folder, reads=job.reads, node=container.binds, task=job.task.binds
+    )
+    binds = surroundings.with_linked(binds, list(job.inputs.values()))
+    home = surroundings.home(plain.host, binds, plain.folder)
+    gpus = tuple(values.devices.split(",")) if values.devices else ()
+    return replace(
+        plain,
+        environment=environment({"HOME": home}, values),
+        binds=binds,
+        gpus=gpus,
+        image=container.image,
+    )
+
+
+def _sweep(runtime: ContainerRuntime, job: RuntimeJob) -> None:
+    """End a container that outlived its client, which Ctrl-C may have ended."""
+    look = runtime.sweep(job.token)
+    if not look:
+        return
+    environ = runtime.environment(job)
+    found = subprocess.run(look, env=environ, capture_output=True, text=True, check=False).stdout
+    if found.split():
+        left = runtime.remove(tuple(found.split()))
+        subprocess.run(left, env=environ, capture_output=True, check=False)
+
+
+def _wait(argv: tuple[str, ...], environ: dict[str, str]) -> int:
+    """Run it in the foreground; gives its exit status as shells do."""
     # Ctrl-C reaches the command by itself, as it is in the foreground; we wait for what it makes of it.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        ended = subprocess.Popen(argv, env=variables, preexec_fn=_interruptible).wait()
+        ended = subprocess.Popen(argv, env=environ, cwd="/", preexec_fn=_interruptible).wait()
     finally:
         signal.signal(signal.SIGINT, before)
     return ended if ended >= 0 else 128 - ended

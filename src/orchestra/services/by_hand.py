@@ -15,11 +15,12 @@ from orchestra.store import tasks as store
 
 @dataclass(frozen=True, slots=True)
 class ByHand:
-    """What it takes: `inputs` gives each tag but %OUT its path."""
+    """What it takes: `inputs` gives each tag but %OUT its path; `reads` are its data sets' folders, or single files."""
 
     task: Task
     ordinal: int
     inputs: Mapping[str, str]
+    reads: tuple[str, ...]
 
     def command(self, out: str) -> str:
         """Give the command with all its tags written.
@@ -38,8 +39,10 @@ def look(conn: psycopg.Connection, address: str) -> ByHand:
         NotFound: there is no such job.
     """
     report = jobs.show(conn, address)
-    paths = {source.tag: path_of(source) for source in store.inputs(conn, report.task.id)}
-    return ByHand(report.task, report.job.ordinal, {**paths, "IN": report.config_path})
+    sources = store.inputs(conn, report.task.id)
+    paths = {source.tag: path_of(source) for source in sources}
+    reads = (store.config(conn, report.task.id).root, *(source.root for source in sources))
+    return ByHand(report.task, report.job.ordinal, {**paths, "IN": report.config_path}, reads)
 
 
 def path_of(source: store.Source) -> str:
