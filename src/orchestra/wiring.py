@@ -258,9 +258,14 @@ MAIL_FOLDER = "mail"
 
 
 def mail_folder(settings: Settings) -> Path:
-    """Give the folder in which mails are written where no mail server is configured; it may not exist yet."""
+    """Give the folder in which mails are written where no mail server is configured; it may not exist yet.
+
+    Beside the embedded database; where a server is used, there is none, and it stands with what pilots keep.
+    """
     from orchestra.store import datafolder
 
+    if settings.data_dir is None and uses_server(settings):
+        return pilots_folder(settings).absolute() / MAIL_FOLDER
     return (settings.data_dir or datafolder.default_folder()[0]).absolute() / MAIL_FOLDER
 
 

@@ -144,6 +144,12 @@ def test_without_any_configuration_a_mail_is_a_file(newcomer: Maestro) -> None:
     )
 
 
+def test_with_a_database_server_it_lies_with_what_pilots_keep(maestro: Maestro) -> None:
+    said = maestro("mail", "test").out
+    path = Path(said.strip().rpartition(": ")[2])
+    assert path.parent == Path(maestro.env["MAESTRO_STATE_DIR"]) / "mail"
+
+
 def test_an_address_and_the_wish_for_no_mail(
     lab: Maestro, conn: psycopg.Connection, tcp_database_url: str
 ) -> None:
