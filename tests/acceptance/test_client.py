@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import traceback
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -325,3 +326,6 @@ def test_a_database_that_is_not_there_is_a_sentence(home: Path) -> None:
     ):
         client.tasks.list()
     assert "secret" not in str(caught.value) + str(caught.value.hint)
+    shown = "".join(traceback.format_exception_only(caught.value))
+    assert caught.value.hint
+    assert caught.value.hint in shown  # a notebook shows the traceback alone

@@ -10,7 +10,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from orchestra.client.datasets import DataSets, SweepPreview
-from orchestra.client.session import Session
+from orchestra.client.session import Session, with_hint
 from orchestra.client.task import Job, Task
 from orchestra.client.tasks import Tasks
 
@@ -47,7 +47,8 @@ class Client:
         """
         from orchestra.config import load
 
-        found = load(None if config is None else os.fspath(config), given=settings)
+        with with_hint():
+            found = load(None if config is None else os.fspath(config), given=settings)
         for text in found.warnings:
             warnings.warn(text, stacklevel=2)
         self._session = Session(found)

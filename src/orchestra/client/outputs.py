@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from orchestra.client import words
-from orchestra.client.session import Session
+from orchestra.client.session import Session, with_hint
 from orchestra.domain import results as domain
 from orchestra.domain.errors import NotFound, Refused, TimedOut
 from orchestra.domain.results import Table
@@ -28,8 +28,9 @@ def table(
     limit = None if best is None else words.whole("best", best, least=1)
     with session.connection() as conn:
         sources = results.look_up(conn, str(task))
-    chosen, _ = domain.arranged(results.read(sources), sort=sort, limit=limit)
-    return chosen if columns is None else domain.with_columns(chosen, columns)
+    with with_hint():
+        chosen, _ = domain.arranged(results.read(sources), sort=sort, limit=limit)
+        return chosen if columns is None else domain.with_columns(chosen, columns)
 
 
 def frame(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from orchestra.domain.errors import DatabaseUnavailable, Refused
+from orchestra.domain.errors import DatabaseUnavailable, OrchestraError, Refused
 
 if TYPE_CHECKING:
     import psycopg
@@ -41,7 +41,7 @@ class Session:
             DatabaseUnavailable, SchemaMismatch, ConfigurationError: there is none.
             Refused: the client was closed.
         """
-        with self._lock:
+        with self._lock, with_hint():
             yield self._usable(start)
 
     def me(self, conn: psycopg.Connection) -> User:
@@ -82,6 +82,17 @@ class Session:
         if self._conn is not None:
             self._conn.close()
         self._conn = self._user = None
+
+
+@contextmanager
+def with_hint() -> Iterator[None]:
+    """Have the traceback of an error say what to do as well; on the command line that is printed beside it."""
+    try:
+        yield
+    except OrchestraError as error:
+        if error.hint and error.hint not in getattr(error, "__notes__", ()):
+            error.add_note(error.hint)
+        raise
 
 
 def _answers(conn: psycopg.Connection) -> bool:
