@@ -136,6 +136,13 @@ def test_names_tell_the_point_and_sort() -> None:
     assert names == sorted(names) == sorted(names, key=natural_key)
 
 
+def test_names_keep_the_sign_of_a_number() -> None:
+    names = [
+        sweeps.file_name(n, 3, {"x": x}, {"x": "x"}) for n, x in enumerate((-1, -0.5, "-what?-"))
+    ]
+    assert names == ["0_x=-1", "1_x=-0.5", "2_x=what"]
+
+
 def test_names_that_end_alike_are_told_apart() -> None:
     assert sweeps.labels(["a.lr", "b.lr", "c.d"]) == {"a.lr": "a.lr", "b.lr": "b.lr", "c.d": "d"}
 

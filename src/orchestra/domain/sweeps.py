@@ -394,7 +394,8 @@ def _value_words(value: Any) -> str:
 
 
 def _clean(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9.+-]+", "-", text).strip("-.") or "-"
+    sign = "-" if re.match(r"-[0-9.]", text) else ""
+    return sign + re.sub(r"[^A-Za-z0-9.+-]+", "-", text).strip("-.") or "-"
 
 
 # Templates
