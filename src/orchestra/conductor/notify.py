@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -136,7 +135,7 @@ class Postman:
             outbox.note_refused(conn, parcel, str(error), subject=pages[0].subject, tell=tell)
             return True
         except MailDelayed as error:
-            return self._note_delay(conn, parcel, error)
+            return self._note_delay(conn, parcel, error, pages[0].subject)
         outbox.note_sent(conn, parcel, how)
         if self._failures:
             outbox.hurry(conn)
@@ -160,12 +159,15 @@ class Postman:
         )
         return self._post.way.send(message.build(pages, envelope))
 
-    def _note_delay(self, conn: psycopg.Connection, parcel: Parcel, error: MailDelayed) -> bool:
+    def _note_delay(
+        self, conn: psycopg.Connection, parcel: Parcel, error: MailDelayed, subject: str
+    ) -> bool:
         if str(error) != self._error:  # said once
             log.warning("mail waits: %s", error)
         self._error = str(error)
-        age = (datetime.now(UTC) - parcel.date).total_seconds()
-        outbox.note_delayed(conn, parcel, str(error), age=age, perhaps_sent=error.perhaps_sent)
+        outbox.note_delayed(
+            conn, parcel, str(error), subject=subject, perhaps_sent=error.perhaps_sent
+        )
         if error.about_server:
             pause = min(FIRST_PAUSE * 2 ** min(self._failures, 10), LONGEST_PAUSE)
             self._quiet_until = time.monotonic() + pause

@@ -25,8 +25,8 @@ AT_MOST = 50
 """Letters in one mail."""
 SENDING_LEASE = 600.0
 """Seconds after which a mail is sent again whose sender has not come back. Longer than any server takes."""
-GIVE_UP_AFTER = 4 * 86400.0
-"""Seconds for which a mail is tried."""
+GIVE_UP_AFTER = 100
+"""Tries; with the pauses between them these are four days."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 30.0, 3600.0
 _SENT_DAYS, _REFUSED_DAYS = 30, 90
 
@@ -100,16 +100,16 @@ def note_posted(conn: psycopg.Connection, parcel: Parcel) -> None:
 
 
 def note_delayed(
-    conn: psycopg.Connection, parcel: Parcel, error: str, *, age: float, perhaps_sent: bool
+    conn: psycopg.Connection, parcel: Parcel, error: str, *, subject: str, perhaps_sent: bool
 ) -> None:
     """Have it tried again later, each time later than the last; after days it is put aside.
 
     Args:
-        age: seconds since the first of its letters was written.
+        subject: for the admins, when it is put aside.
         perhaps_sent: it goes out again as it is, under the same Message-ID.
     """
-    if age > GIVE_UP_AFTER:
-        note_refused(conn, parcel, f"given up after {GIVE_UP_AFTER / 86400:.0f} days: {error}")
+    if parcel.tries >= GIVE_UP_AFTER:
+        note_refused(conn, parcel, f"given up after {parcel.tries} tries: {error}", subject=subject)
         return
     seconds = min(_FIRST_PAUSE * 2 ** min(parcel.tries - 1, 10), _LONGEST_PAUSE)
 
@@ -120,7 +120,7 @@ def note_delayed(
 
 
 def note_refused(
-    conn: psycopg.Connection, parcel: Parcel, error: str, *, subject: str = "", tell: bool = True
+    conn: psycopg.Connection, parcel: Parcel, error: str, *, subject: str, tell: bool = True
 ) -> None:
     """Put a parcel aside; the other admins are told, unless it is about that itself."""
 
