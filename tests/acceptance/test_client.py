@@ -202,6 +202,7 @@ def test_what_can_be_done_to_a_task_and_its_jobs(sets: orchestra.Client, cluster
 def test_mistakes_are_sentences_and_leave_nothing(sets: orchestra.Client) -> None:
     for options, sentence in (
         ({"config": "user.ana.gird"}, 'Did you mean "user.ana.grid"'),
+        ({"data": Path("data.txt")}, "a data set, or its name, is needed, not"),
         ({"retries": -1}, "retries needs a whole number"),
         ({"queue": "gpus"}, 'queue must be "cpu" or "gpu"'),
         ({"volume": "data.txt"}, "data.txt"),

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from orchestra.services.sweeps import Plan
 
-Path_ = str | os.PathLike[str]
-Sweep = Path_ | Mapping[str, Any]
+AnyPath = str | os.PathLike[str]
+Sweep = AnyPath | Mapping[str, Any]
 """The file of a sweep, or what would stand in it."""
 
 
@@ -37,7 +37,7 @@ class DataSets:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def create(self, name: str, path: Path_) -> DataSet:
+    def create(self, name: str, path: AnyPath) -> DataSet:
         """Register a file, or the files of a folder; sizes, times and checksums are taken now.
 
         Raises:
@@ -87,7 +87,7 @@ class DataSets:
             found = datasets.find(conn, name_of(name))
             return list(datasets.files(conn, found, first=0, limit=max(1, found.files)))
 
-    def update(self, name: str | DataSet, path: Path_ | None = None) -> DataSet:
+    def update(self, name: str | DataSet, path: AnyPath | None = None) -> DataSet:
         """Look at the files again, or at another place, and make a new version where something has changed.
 
         Raises:
@@ -116,7 +116,7 @@ class DataSets:
         self,
         name: str,
         sweep: Sweep,
-        path: Path_,
+        path: AnyPath,
         *,
         format: str | None = None,  # noqa: A002 - the word of the command line
         yes: bool = False,
@@ -162,11 +162,23 @@ class DataSets:
 
 
 def name_of(dataset: str | DataSet) -> str:
-    """Give a data set's name."""
-    return dataset.name if isinstance(dataset, DataSet) else dataset
+    """Give a data set's name.
+
+    Raises:
+        BadInput: it is something else.
+    """
+    name = dataset.name if isinstance(dataset, DataSet) else dataset
+    if not _is_text(name):
+        raise BadInput(f"a data set, or its name, is needed, not {name!r}.")
+    return name
 
 
-def _here(path: Path_) -> Path:
+def _is_text(value: object) -> bool:
+    """Callers without a type checker give anything."""
+    return isinstance(value, str)
+
+
+def _here(path: AnyPath) -> Path:
     from orchestra.services import here
 
     return Path(here.full_path(path))
