@@ -49,6 +49,23 @@ def test_what_config_and_metrics_say_alike_is_one_column() -> None:
     assert table.find("metrics.seed") == table.find("config.seed") == table.find("seed")
 
 
+def test_nan_is_what_nan_is() -> None:
+    assert names(row(0, {"x": math.nan}, {"x": math.nan, "loss": 1})) == ["x", "loss"]
+
+
+def test_what_varies() -> None:
+    table = results.table_of(
+        [
+            row(0, {"lr": 1, "m": 1}, {"loss": 1, "v": 1}),
+            row(1, {"lr": 1}, {}),
+            row(2, {"lr": 1}, {"loss": 2, "v": 1}),
+        ]
+    )
+    assert [
+        name for name in ("lr", "m", "loss", "v") if results.varies(table, table.find(name))
+    ] == ["m", "loss"]
+
+
 def test_what_they_say_differently_is_two_columns() -> None:
     table = results.table_of([row(0, {"epochs": 10}, {"epochs": 7})])
     assert names(*table.rows) == ["config.epochs", "metrics.epochs"]
@@ -113,6 +130,8 @@ def test_which_metric_decides() -> None:
     assert goal({"auc": 1, "accuracy": 2}) == ("auc", True)
     assert goal({"accuracy": "high", "loss": math.nan, "error": 1}) == ("error", False)
     assert goal({"seconds": 3}) is None
+    # Of a task of another one's outputs, which hands the metrics on.
+    assert goal({"loss": 1, "score": 2}) == ("score", True)
 
 
 def test_order_has_what_is_missing_last_either_way() -> None:

@@ -94,7 +94,7 @@ VERBS = (
     ),
     Verb(
         "release",
-        "let jobs of a held task start again",
+        "let jobs of a held task start again, or one begin that waits for another",
         later("orchestra.cli.task_change:release"),
         later("orchestra.cli.task_select:several_tasks"),
         example="maestro task release 0",

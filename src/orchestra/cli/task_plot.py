@@ -114,7 +114,10 @@ def _panels(table: Table, metric: Column | None) -> tuple[list[Panel], list[str]
     left_out: list[str] = []
     rows = [row for row in table.rows if metric and _number(metric.of(row))]
     for column in table.of_part(Part.CONFIG, Part.BOTH) if metric and rows else ():
-        if column == metric or len({results.as_text(column.of(row)) for row in rows}) < 2:
+        if (
+            column == metric
+            or len({results.as_text(x) for x in map(column.of, rows) if x is not None}) < 2
+        ):
             continue
         panel = _against(rows, column, metric) if metric else None
         if panel is None or len(panels) == _PANELS:
@@ -166,7 +169,9 @@ def _boxes(axes: Any, groups: dict[str, list[float]], x_name: str, y_name: str) 
         axes.scatter(places, values, s=10, alpha=_alpha(len(values)), linewidths=0)
     labels = [human.one_line(label, 18) for label in groups]
     upright = sum(map(len, labels)) > 40
-    axes.set_xticks(range(1, len(groups) + 1), labels, rotation=90 if upright else 0)
+    axes.set_xticks(
+        range(1, len(groups) + 1), labels, rotation=90 if upright else 0, parse_math=False
+    )
     axes.set(xlabel=x_name, ylabel=y_name)
 
 

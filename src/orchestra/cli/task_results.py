@@ -135,17 +135,11 @@ def _telling(table: Table, chosen: Table) -> list[Column]:
     columns = [
         column
         for column in table.of_part(Part.CONFIG, Part.BOTH, Part.METRICS)
-        if len(table.rows) == 1 or _varies(table, column)
+        if results.varies(table, column)
     ]
     noted = any(row.note for row in chosen.rows)
     named = [] if table.of_part(Part.CONFIG, Part.BOTH) else [results.CONFIG]
     return [results.JOB, *named, *columns, *([results.NOTE] if noted else [])]
-
-
-def _varies(table: Table, column: Column) -> bool:
-    values = iter(table.rows)
-    first = column.of(next(values))
-    return any(column.of(row) != first for row in values)
 
 
 def _shown(column: Column, task: Task, rows: Sequence[Row]) -> Shown[Row]:
@@ -158,7 +152,7 @@ def _shown(column: Column, task: Task, rows: Sequence[Row]) -> Shown[Row]:
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
-    return human.one_line(results.as_text(value), 60)
+    return human.one_line(results.as_text(value), 24 if isinstance(value, list) else 60)
 
 
 def _fitting(
@@ -196,9 +190,10 @@ def _say_what_is_left_out(
 
 def _constants(table: Table) -> list[str]:
     return [
-        f"{column.name} {_cell(column.of(table.rows[0]))}"
+        f"{column.name} {_cell(next(v for v in map(column.of, table.rows) if v is not None))}"
         for column in table.of_part(Part.CONFIG, Part.BOTH, Part.METRICS)
-        if not _varies(table, column)
+        if not results.varies(table, column)
+        and any(column.of(row) is not None for row in table.rows)
     ]
 
 

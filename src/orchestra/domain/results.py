@@ -215,10 +215,15 @@ def _keys(mappings: Iterable[Mapping[str, Any]]) -> dict[str, None]:
 
 def _agree(rows: Sequence[Row], key: str) -> bool:
     return all(
-        row.values[key] == row.metrics[key]
+        _same(row.values[key], row.metrics[key])
         for row in rows
         if key in row.values and key in row.metrics
     )
+
+
+def _same(one: Any, other: Any) -> bool:
+    """NaN is what NaN is, here."""
+    return bool(one == other or (one != one and other != other))
 
 
 def _named(key: str, part: Part, taken: set[str], *, qualified: bool) -> Column:
@@ -235,6 +240,16 @@ def _parts(column: Column) -> tuple[str, ...]:
 
 
 # Which is better
+
+
+def varies(table: Table, column: Column) -> bool:
+    """Whether a column tells rows apart, of those of which something could be read; a single one's always does."""
+    seen = [
+        column.of(row)
+        for row in table.rows
+        if (row.metrics if column.part is Part.METRICS else row.values)
+    ]
+    return len(seen) < 2 or any(not _same(value, seen[0]) for value in seen)
 
 
 def direction(name: str) -> bool | None:
@@ -258,7 +273,7 @@ def goal(table: Table) -> Goal | None:
     what is; among equals the first one in the files counts.
     """
     found = []
-    for place, column in enumerate(table.of_part(Part.METRICS)):
+    for place, column in enumerate(table.of_part(Part.METRICS, Part.BOTH)):
         highest = direction(column.key)
         if highest is not None and any(is_number(column.of(row)) for row in table.rows):
             of_training = bool(_OF_TRAINING & set(_words(column.key)))
