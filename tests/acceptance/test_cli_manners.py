@@ -14,6 +14,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from orchestra.store import migrate
 from orchestra.store.database import connect
 from support.maestro import PROGRAM, Maestro
 from support.terminal import at_terminal
@@ -121,6 +122,88 @@ def test_a_closed_pipe_is_no_error(maestro: Maestro, conn: psycopg.Connection) -
     assert (process.returncode, err) == (141, "")
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "--help", "task --help", "task create --help", "completion bash", "task list -a", "job list 0", "job list 0 -q",
+        "task show 0", "task results 0", "dataset list", "node list -o json", "user list", "pilot list", "mail list",
+        "db status", "doctor",
+    ],
+)  # fmt: skip
+def test_who_reads_may_go_before_anything_is_printed(
+    maestro: Maestro, conn: psycopg.Connection, command: str
+) -> None:
+    World(conn).task(30)
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = maestro.start(*command.split(), stdout=writer)
+    os.close(writer)
+    _, err = process.communicate(timeout=60)
+    assert "Traceback" not in err
+    assert "Exception ignored" not in err
+    assert process.returncode in (0, 1, 141)
+
+
+def _completed(maestro: Maestro, *words: str) -> list[str]:
+    """What bash offers behind these words when the tabulator is pressed."""
+    (maestro.home / "maestro.bash").write_text(maestro("completion", "bash").out)
+    (maestro.home / "maestro").write_text(f'#!/bin/sh\nexec {shlex.join(PROGRAM)} "$@"\n')
+    (maestro.home / "maestro").chmod(0o755)
+    script = (
+        'PATH="$HOME:$PATH"; source "$HOME/maestro.bash"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); '
+        '_shtab_maestro; printf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    done = subprocess.run(
+        ["bash", "-c", script, "bash", "maestro", *words],
+        check=False,
+        env=maestro.environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+@pytest.mark.needs("bash")
+def test_the_shell_completes_commands_options_and_names(
+    maestro: Maestro, conn: psycopg.Connection
+) -> None:
+    World(conn).task(3, "user.ana.mlp")
+    World(conn).pilot("gauss")
+    assert "show" in _completed(maestro, "task", "s")
+    assert "--reason" in _completed(maestro, "task", "hold", "--re")
+    assert _completed(maestro, "task", "show", "user.") == ["user.ana.mlp"]
+    assert _completed(maestro, "node", "drain", "-n", "") == ["gauss"]
+    maestro.configure(postgres="postgresql://ana@127.0.0.1:1/x")
+    assert _completed(maestro, "task", "show", "user.") == []
+
+
+def test_names_for_the_shell_start_nothing_and_say_nothing(newcomer: Maestro) -> None:
+    for kind in ("task", "dataset", "node", "user"):
+        said = newcomer("completion", "--names", kind)
+        assert (said.out, said.err) == ("", "")
+    assert not Path(newcomer.env["MAESTRO_DATA_DIR"]).exists()
+    (newcomer.home / ".orchestra.json").write_text("{")
+    assert newcomer("completion", "--names", "task").err == ""
+
+
+def test_what_was_created_is_named_alone(maestro: Maestro) -> None:
+    (maestro.folder / "x").write_text("1")
+    made = [
+        ("bob", "user create -q -n bob -e bob@example.org"),
+        ("gauss", "node create -q -n gauss -ec 1"),
+        ("user.ana.x", "dataset create -q -n user.ana.x -p x"),
+        (
+            "0",
+            "task create -q -t user.ana.t -c user.ana.x -d user.ana.x --exec 'true %IN %OUT %DATA'",
+        ),
+    ]
+    for name, command in made:
+        said = maestro.line(command)
+        assert said.out == f"{name}\n"
+
+
 def test_ctrl_c_while_the_database_does_not_answer(maestro: Maestro) -> None:
     with _silent_server() as port:
         maestro.configure(postgres=f"postgresql://ana@127.0.0.1:{port}/x")
@@ -204,7 +287,8 @@ def test_a_server_is_not_ours_to_stop(maestro: Maestro) -> None:
     for verb in ("start", "stop"):
         assert "whoever runs it starts and stops it" in maestro.refused("db", verb)
     status = maestro("db", "status", "-o", "json").json
-    assert (status["kind"], status["running"], status["schema"]) == ("server", True, 1)
+    newest = len(migrate.known())
+    assert (status["kind"], status["running"], status["schema"]) == ("server", True, newest)
     assert "127.0.0.1" in status["address"]
     assert "@" not in status["address"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestra.cli import completion
 from orchestra.cli.main import main
 from orchestra.cli.parser import make_parser
 from orchestra.cli.reference import settings_table
@@ -39,6 +41,77 @@ def test_every_command_has_help_with_an_example_of_itself(command: str, verb: Ve
 def test_every_option_says_what_it_is(command: str, verb: Verb) -> None:
     silent = [a.dest for a in make_parser(verb, command)._actions if not a.help]
     assert not silent
+
+
+@pytest.mark.parametrize(("command", "verb"), COMMANDS, ids=[command for command, _ in COMMANDS])
+def test_every_example_can_be_typed(command: str, verb: Verb) -> None:
+    """Every line that begins with maestro, up to a pipe or a redirection, is understood."""
+    lines = re.sub(r"\\\n\s*", "", verb.example).splitlines()
+    typed = [shlex.split(line, comments=True) for line in lines if line.startswith("maestro ")]
+    assert typed
+    for words in typed:
+        end = next((i for i, word in enumerate(words) if word in (">", "|", "&&", "&")), None)
+        word, meant, name = resolve(words[1:end])
+        known = f"{word.name} {meant.name}" if word.is_noun else word.name
+        assert known in [known for known, _ in COMMANDS]
+        make_parser(meant, name).parse(words[1 + len(name.split()) : end])
+
+
+@pytest.mark.parametrize(("command", "verb"), COMMANDS, ids=[command for command, _ in COMMANDS])
+def test_every_mistyped_option_is_guessed(command: str, verb: Verb) -> None:
+    parser = make_parser(verb, command)
+    for option in [name for name in parser._option_names() if len(name) > 5]:
+        wrong = f"{option[:3]}{option[4:]}x"
+        with pytest.raises(BadInput, match="Did you mean") as caught:
+            parser.parse([wrong])
+        assert wrong in str(caught.value)
+
+
+@pytest.mark.parametrize(("command", "verb"), COMMANDS, ids=[command for command, _ in COMMANDS])
+def test_every_mistyped_command_is_guessed(command: str, verb: Verb) -> None:
+    with pytest.raises(BadInput, match="Did you mean"):
+        resolve(f"{command}x".split())
+
+
+def test_what_creates_or_lists_prints_names_alone_where_that_is_asked_for() -> None:
+    printing = {"create", "list", "show", "repro", "sweep", "results", "queue", "status"}
+    silent = [name for name, verb in COMMANDS if verb.name in printing and not verb.output]
+    assert silent == []
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "kind"),
+    [
+        ("task show", "words", "task"),
+        ("task create", "after", "task"),
+        ("task create", "name", None),
+        ("task create", "config", "dataset"),
+        ("task list", "user", "user"),
+        ("job logs", "job", "task"),
+        ("dataset show", "word", "dataset"),
+        ("dataset create", "name", None),
+        ("node drain", "name", "node"),
+        ("node create", "name", None),
+        ("user delete", "name", "user"),
+        ("user create", "name", None),
+        ("pilot run", "node", "node"),
+    ],
+)
+def test_which_names_the_shell_completes(command: str, option: str, kind: str | None) -> None:
+    noun, name = command.split()
+    verb = next(verb for known, verb in COMMANDS if known == command)
+    actions = {action.dest: action for action in make_parser(verb, command)._actions}
+    assert option in actions, sorted(actions)
+    assert completion.kind_of(actions[option], noun, name) == kind
+
+
+@pytest.mark.parametrize("shell", completion.SHELLS)
+def test_completion_knows_every_command(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    missing = [name for known, _ in COMMANDS for name in known.split() if name not in script]
+    assert missing == []
+    assert "maestro completion --names dataset" in script
 
 
 @pytest.mark.parametrize(

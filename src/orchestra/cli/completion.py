@@ -1,24 +1,79 @@
-"""`maestro completion`: what a shell needs to complete commands and options."""
+"""`maestro completion`: what a shell needs to complete commands, options, and the names of what there is."""
 
 from __future__ import annotations
 
+import argparse
 from typing import TYPE_CHECKING
 
 from orchestra.cli.registry import WORDS, Verb, Word
+from orchestra.domain import human
+from orchestra.domain.errors import BadInput, OrchestraError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import psycopg
+
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
 
+SHELLS = ("bash", "zsh", "fish", "tcsh")
+KINDS = ("task", "dataset", "node", "user")
+_BY_METAVAR = {"TASK": "task", "TASK/N": "task", "DATASET": "dataset", "NODE": "node"}
+# Verbs whose names are new, so that nothing that exists can be meant.
+_NEW = {"node create", "dataset create", "dataset sweep", "user create"}
+_PATIENCE = 2.0
+"""Seconds that somebody who pressed the tabulator waits for the database."""
+
 
 def _arguments(parser: Parser) -> None:
-    parser.add_argument("shell", choices=("bash", "zsh", "tcsh"), help="which shell")
+    parser.add_argument("shell", nargs="?", choices=SHELLS, help="which shell")
+    parser.add_argument(
+        "--names", choices=KINDS, help="print the names of these: what the shells ask for"
+    )
 
 
 def _print(ctx: Context) -> None:
+    if ctx.args.names:
+        for name in _names(ctx):
+            ctx.out.say(name)
+        return
+    shell = ctx.args.shell
+    if not shell:
+        raise BadInput(f"for which shell? One of {human.listed(SHELLS, last='or')}.")
     import shtab
 
-    ctx.out.say(shtab.complete(_tree(), ctx.args.shell))
+    preamble = "\n".join(_ZSH.format(kind=kind) for kind in KINDS) if shell == "zsh" else ""
+    ctx.out.say(shtab.complete(_tree(), shell, preamble=preamble))
+
+
+_ZSH = """_maestro_{kind}() {{
+  compadd -- ${{(f)"$(command maestro completion --names {kind} 2>/dev/null)"}}
+}}"""
+
+
+def _names(ctx: Context) -> list[str]:
+    """Give the newest names; none where there is no database, or no time. Nothing is started, nothing is said."""
+    from orchestra import wiring
+    from orchestra.config import load
+    from orchestra.store import database, datasets, nodes, tasks, users
+
+    sources: dict[str, Callable[[psycopg.Connection], list[str]]] = {
+        "task": tasks.names,
+        "dataset": datasets.names,
+        "node": lambda conn: [node.name for node in nodes.everything(conn)],
+        "user": lambda conn: [user.name for user in users.everybody(conn)],
+    }
+    import psycopg
+
+    try:
+        url = wiring.running_url(load(ctx.args.configuration))
+        with database.connect(
+            url, name="maestro completion", connect_timeout=_PATIENCE, statement_timeout=_PATIENCE
+        ) as conn:
+            return sources[ctx.args.names](conn)
+    except (OrchestraError, psycopg.Error):  # a shell that completes has no place for a sentence
+        return []
 
 
 def _tree() -> Parser:
@@ -42,16 +97,51 @@ def _add_word(parser: Parser, word: Word) -> None:
     verbs = parser.add_subparsers(parser_class=Parser)
     for verb in word.verbs():
         for name in (verb.name, *verb.aliases):
-            fill(verbs.add_parser(name, help=verb.help), verb)
+            one = verbs.add_parser(name, help=verb.help)
+            fill(one, verb)
+            for action in one._actions:
+                _complete(action, word.name, verb.name)
+
+
+def _complete(action: argparse.Action, noun: str, verb: str) -> None:
+    """Say how the shell finds the values of an argument."""
+    import shtab
+
+    kind = kind_of(action, noun, verb)
+    if kind:
+        command = shtab.cmd(f"command maestro completion --names {kind} 2>/dev/null")
+        action.complete = {**command, "zsh": f"_maestro_{kind}"}  # type: ignore[attr-defined]
+    elif action.metavar in ("FILE", "PATH"):
+        action.complete = shtab.FILE  # type: ignore[attr-defined]
+    elif action.metavar == "FOLDER":
+        action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
+
+
+def kind_of(action: argparse.Action, noun: str, verb: str) -> str | None:
+    """Give what an argument names, of KINDS; None where that is something new, or no name."""
+    names, metavar = action.option_strings, action.metavar
+    if not isinstance(metavar, str) or (f"{noun} {verb}" in _NEW and "--user" not in names):
+        return None
+    if metavar != "NAME":
+        return _BY_METAVAR.get(metavar)
+    if "--user" in names:
+        return "user"
+    if "--task" in names:
+        return None if verb in ("create", "repro") else "task"
+    return noun if noun in KINDS and (not names or "--name" in names) else None
 
 
 VERBS = (
     Verb(
         "completion",
-        "print what bash or zsh needs to complete commands",
+        "print what a shell needs to complete commands, options and names",
         _print,
         _arguments,
+        description="Print what bash, zsh, fish or tcsh needs to complete commands, options, and the names of tasks, "
+        "data sets, nodes and users. Names are asked of the database when the tabulator is pressed; one that is away "
+        "is not waited for.",
         example="maestro completion bash > ~/.local/share/bash-completion/completions/maestro\n"
-        "maestro completion zsh > ~/.zfunc/_maestro",
+        "maestro completion zsh > ~/.zfunc/_maestro\n"
+        "maestro completion fish > ~/.config/fish/completions/maestro.fish",
     ),
 )

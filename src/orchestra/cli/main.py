@@ -42,8 +42,6 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         _give_up_stdout()
         return _BROKEN_PIPE
-    except SystemExit as leaving:
-        return leaving.code if isinstance(leaving.code, int) else 0
     except Exception as error:  # noqa: BLE001 - the last line of defence
         return _unexpected(error, arguments)
 
@@ -125,7 +123,10 @@ def _call(verb: Verb, command: str, arguments: list[str]) -> int:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import make_parser
 
-    args = make_parser(verb, command).parse(arguments)
+    try:
+        args = make_parser(verb, command).parse(arguments)
+    except SystemExit as leaving:  # argparse has printed the help
+        return leaving.code if isinstance(leaving.code, int) else 0
     form, quiet = getattr(args, "output", "table"), getattr(args, "quiet", False)
     out = Output(form=form if verb.output else "table", quiet=bool(quiet) and verb.output)
     return verb.run(Context(args, command, out)) or 0
@@ -137,7 +138,8 @@ def _short_help() -> str:
     return (
         "Orchestra runs one command over many configuration files and looks after the result.\n\n"
         f"{shorts}\n\n{nouns}\n\n"
-        "maestro NOUN shows its commands, maestro NOUN VERB --help the options and an example."
+        "maestro NOUN shows its commands, maestro NOUN VERB --help the options and an example.\n"
+        "Exit status: 0; 1 the answer is no (doctor, task wait); 2 a mistake, nothing was changed; 130 Ctrl-C."
     )
 
 

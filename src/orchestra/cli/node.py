@@ -68,8 +68,14 @@ def _create(ctx: Context) -> None:
     cpu, gpu = _slots_wanted(ctx)
     with ctx.database() as conn:
         node = nodes.create(conn, ctx.args.name, cpu, gpu)
-    ctx.out.say(f"node {node.name}: {_slots_in_words(node)}")
-    ctx.out.note(f"There, start its pilot: maestro pilot run -n {node.name}")
+    ctx.out.item(
+        node,
+        lambda node: [f"node {node.name}: {_slots_in_words(node)}"],
+        record=_record,
+        key=lambda node: node.name,
+    )
+    if ctx.out.for_people:
+        ctx.out.note(f"There, start its pilot: maestro pilot run -n {node.name}")
 
 
 def _set(ctx: Context) -> None:
@@ -292,6 +298,7 @@ VERBS = (
         _slot_arguments,
         example="maestro node create -n caloba21 -ec 0 -mc 0 -eg 2 -mg 2\n"
         "maestro node create -n caloba51 -ec 40",
+        output=True,
     ),
     Verb(
         "list",

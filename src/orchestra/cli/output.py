@@ -42,6 +42,11 @@ class Output:
     form: str = "table"
     quiet: bool = False
 
+    @property
+    def for_people(self) -> bool:
+        """Whether somebody reads it, for whom a hint may stand beside it."""
+        return self.form == "table" and not self.quiet
+
     def say(self, text: str = "") -> None:
         """Print what the command was asked for."""
         print(text)

@@ -33,7 +33,24 @@ def commands_page() -> str:
 
 _INTRODUCTION = """`maestro NOUN VERB --help` says the same at the terminal. Every command takes `--config FILE`;
 where `-o json` is offered, JSON goes to stdout alone, with times in UTC. `maestro.py` is the same program.
-Exit status: 0, 2 for a mistake (one sentence says which), 130 for Ctrl-C; `task wait` has more.
+
+## Exit statuses
+
+| status | meaning |
+| --- | --- |
+| 0 | it was done; what was asked for is on stdout |
+| 1 | it was done, and the answer is no: `doctor` has found a problem, `task wait` a task that is FINALIZED |
+| 2 | a mistake, or something that is not possible now: a sentence on stderr says what and where; nothing was changed |
+| 3, 4, 5 | `task wait` alone; its `--help` says how the tasks ended |
+| 70 | a bug in Orchestra: the sentence names the file with the details |
+| 130 | Ctrl-C, or a question that was answered with no |
+| 141 | whoever read the output went away, as `head` does; no error |
+
+`job run --here` ends with the status of the job's command.
+
+What was asked for goes to stdout, hints, progress and questions to stderr. Colour is for terminals alone, and not where
+`NO_COLOR` is set. `-q` prints names or ids alone, one a line. `maestro completion` has the shell complete commands,
+options and names.
 """
 
 

@@ -39,7 +39,12 @@ def _create(ctx: Context) -> None:
     with ctx.database() as conn:
         user = users.create(conn, ctx.args.name, ctx.args.email)
     admin = ", who looks after this database" if user.is_admin else ""
-    ctx.out.say(f"user {user.name} ({user.email}){admin}")
+    ctx.out.item(
+        user,
+        lambda user: [f"user {user.name} ({user.email}){admin}"],
+        record=_record,
+        key=lambda user: user.name,
+    )
 
 
 def _list_arguments(parser: Parser) -> None:
@@ -128,6 +133,7 @@ VERBS = (
         _create,
         _create_arguments,
         example="maestro user create -n ana -e ana@example.org",
+        output=True,
     ),
     Verb(
         "set",

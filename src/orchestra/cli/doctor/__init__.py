@@ -136,7 +136,7 @@ def _agent_lives(seen: Seen, name: str | None) -> bool | None:
 
 def _run(ctx: Context) -> int:
     findings = list(_findings(ctx))
-    if ctx.out.form == "table" and not ctx.out.quiet:
+    if ctx.out.for_people:
         for finding in findings:
             _print(ctx, finding)
         _print_summary(ctx, findings)
