@@ -217,6 +217,23 @@ def test_a_job_outlives_its_pilot_and_is_ended_by_the_next(cluster: Cluster, eng
     assert engine.left(cluster) == [], cluster.log()
 
 
+def test_what_a_dead_keeper_leaves_is_ended_by_its_agent(cluster: Cluster, engine: Place) -> None:
+    start(cluster, engine)
+    task = cluster.task(1, ": %DATA %IN %OUT; echo up; sleep 6789.1", image=engine.image, grace=0.5)
+    log = cluster.out(task, 0) / "job.log"
+    wait_until(lambda: log.exists() and "up" in log.read_text(), 30, cluster.log)
+    (spool,) = cluster.folder.glob("pilots/*/keepers/*/spool")
+    before = processes("sleep 6789.1")
+    os.kill(link.read_spool(spool.parent).pid, signal.SIGKILL)
+    wait_until(lambda: [row[2] for row in cluster.attempts(task)][:1] == ["lost"], 60, cluster.log)
+    assert before
+    assert not set(before) & set(processes("sleep 6789.1"))
+    lifecycle.kill_jobs(cluster.conn, task.id, [0], by="ana")
+    cluster.wait_for(task, TaskState.FINALIZED, timeout=60)
+    assert processes("sleep 6789.1") == []
+    assert engine.left(cluster) == [], cluster.log()
+
+
 def test_a_job_that_needs_too_much_memory_says_so(cluster: Cluster, engine: Place) -> None:
     start(cluster, engine)
     task = cluster.task(

@@ -31,7 +31,7 @@ _COMMANDS = [
     TaskInput.RELEASE,
 ]
 _CAUSES = [Cause.EXIT, Cause.EXIT, Cause.SIGNAL, Cause.TIMEOUT, Cause.ENDED, Cause.LOST, Cause.LEASE,
-           Cause.NO_START, Cause.RETURNED, Cause.INPUT]  # fmt: skip
+           Cause.NO_START, Cause.NO_CONTAINER, Cause.RETURNED, Cause.INPUT]  # fmt: skip
 
 steps = st.one_of(
     st.tuples(st.just("conduct"), st.integers(1, 3)),

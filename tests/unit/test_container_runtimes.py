@@ -81,7 +81,7 @@ def test_podman_and_docker_are_told_what_to_do() -> None:
     assert "--user=7:8" in podman
     assert "--device=nvidia.com/gpu=all" in podman
     assert {"--init", "--gpus=all"} <= set(docker)
-    assert "--userns=keep-id" in replace(PODMAN, rootless=True).argv(job)
+    assert "--userns=keep-id" in replace(PODMAN, keep_id=True).argv(job)
     folder = PODMAN.argv(replace(JOB, image="/images/root/"))
     assert folder[folder.index("--rootfs") + 1] == "/images/root"
     unlimited = replace(PODMAN, limits_memory=False).argv(job)
@@ -274,12 +274,15 @@ def test_what_is_there_is_found_once_and_in_order(
     program(tmp_path, "docker", "echo 'Cannot connect to the daemon' >&2; exit 1")
     program(tmp_path, "apptainer", "echo apptainer version 1.4.5")
     (tmp_path / "singularity").symlink_to("apptainer")
-    info = '{"host": {"security": {"rootless": true}, "cgroupControllers": []}, "version": {"Version": "4.9"}}'
+    ids = '"idMappings": {"uidmap": [{"size": 1}, {"size": 65536}]}'
+    info = (
+        f'{{"host": {{"security": {{"rootless": true}}, {ids}}}, "version": {{"Version": "4.9"}}}}'
+    )
     program(tmp_path, "podman", f"echo '{info}'")
     apptainer, podman = found.find(None, environ)
     assert (apptainer.name, apptainer.version) == ("apptainer", "1.4.5")
     assert isinstance(podman, EngineRuntime)
-    assert (podman.version, podman.rootless, podman.limits_memory) == ("4.9", True, False)
+    assert (podman.version, podman.keep_id, podman.limits_memory) == ("4.9", True, False)
     assert found.find("none", environ) == ()
     assert [each.name for each in found.find("podman", environ)] == ["podman"]
 

@@ -194,6 +194,14 @@ def test_what_cannot_be_the_jobs_doing_is_no_pattern(cause: Cause) -> None:
     assert verdict == Verdict(JobInput.LOSE)
 
 
+def test_a_container_that_does_not_begin_breaks_a_test_and_costs_a_job_nothing() -> None:
+    outcome = Outcome(KEY, Cause.NO_CONTAINER)
+    assert judge(outcome, replace(JOB, retries=3)) == Verdict(JobInput.LOSE)
+    testing = replace(JOB, is_test=True, task_state=TaskState.TESTING, retries=3)
+    assert judge(outcome, testing) == Verdict(JobInput.FAIL_FOR_GOOD, failed=True)
+    assert judge(outcome, replace(testing, kill_requested=True)) == Verdict(JobInput.KILL)
+
+
 @pytest.mark.parametrize("cause", Cause)
 def test_a_job_that_was_given_up_is_changed_by_its_own_doing_alone(cause: Cause) -> None:
     outcome = Outcome(KEY, cause, exit_status=0 if cause is Cause.EXIT else None)

@@ -28,6 +28,7 @@ class ApptainerRuntime:
         program: absolute path.
         takes_mounts: it knows `--mount`, which takes any path; else `--bind`, which takes none with a colon or comma.
         gpu_option: what lets a job see GPUs.
+        unsquash: a SIF is unpacked for each job, because this account can mount none.
     """
 
     program: str
@@ -35,6 +36,7 @@ class ApptainerRuntime:
     version: str = ""
     takes_mounts: bool = True
     gpu_option: str = "--nv"
+    unsquash: bool = False
     limits_memory: bool = False
 
     def supports(self, image: str | None) -> bool:
@@ -52,6 +54,7 @@ class ApptainerRuntime:
             "--pid",
             "--no-home",
             *([self.gpu_option] if job.gpus else []),
+            *self._how(job.image),
             *(word for bind in job.binds for word in self._bind(bind)),
             job.image.rstrip("/") or "/",
             inside.SHELL,
@@ -102,8 +105,12 @@ class ApptainerRuntime:
     def trial(self, image: str) -> tuple[str, ...]:
         """The argument list that shows whether an image can be run at all."""
         return (
-            self.program, "--quiet", "exec", "--pid", "--no-home", image.rstrip("/"), inside.SHELL, "-c", "exit 0",
+            self.program, "--quiet", "exec", "--pid", "--no-home", *self._how(image), image.rstrip("/"),
+            inside.SHELL, "-c", "exit 0",
         )  # fmt: skip
+
+    def _how(self, image: str) -> tuple[str, ...]:
+        return ("--unsquash",) if self.unsquash and not image.endswith("/") else ()
 
     @property
     def makes_files(self) -> bool:

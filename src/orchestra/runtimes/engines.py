@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Literal
 
 from orchestra.domain import images
@@ -16,7 +17,7 @@ TOKEN_LABEL = "orchestra-token"  # noqa: S105 - the name of it
 # What the programs themselves need; containers see nothing of it.
 _ITS_OWN = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "DBUS_SESSION_BUS_ADDRESS", "REGISTRY_AUTH_FILE")  # fmt: skip
 _ITS_OWN_PREFIXES = ("CONTAINERS_", "CONTAINER_", "PODMAN_", "DOCKER_", "BUILDAH_", "XDG_")
-_TMP = ("/tmp", "/var/tmp")  # noqa: S108 - the machine's, as they are without a container
+_SHARED = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - the machine's, as they are without a container
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +26,8 @@ class EngineRuntime:
 
     Args:
         program: absolute path.
-        user: the uid and gid of the pilot, and of its jobs.
-        rootless: containers are run by an ordinary user's podman.
+        user: the uid and gid of jobs, as they are seen inside.
+        keep_id: the podman of an ordinary user is to show that user inside, and not root.
         limits_memory: it may make cgroups with a limit.
     """
 
@@ -34,7 +35,7 @@ class EngineRuntime:
     name: Literal["podman", "docker"] = "podman"
     version: str = ""
     user: tuple[int, int] = (0, 0)
-    rootless: bool = False
+    keep_id: bool = False
     limits_memory: bool = True
 
     def supports(self, image: str | None) -> bool:
@@ -55,13 +56,13 @@ class EngineRuntime:
             "run",
             *_SAME_EVERYWHERE,
             *(_PODMAN if podman else _DOCKER),
-            *(["--userns=keep-id"] if self.rootless else []),
+            *(["--userns=keep-id"] if self.keep_id else []),
             f"--user={self.user[0]}:{self.user[1]}",
             f"--label={LABEL}={job.label}",
             f"--label={TOKEN_LABEL}={job.token}",
             *self._memory(job),
             *self._gpus(job),
-            *(f"--mount={_mount(bind)}" for bind in (*_binds_of_tmp(job), *job.binds)),
+            *(f"--mount={_mount(bind)}" for bind in (*_shared(job), *job.binds)),
             *(f"--env={name}" for name in sorted(self._inside(job))),
             *self._image(job.image),
             *inside.arguments(job.environment, str(job.folder), job.command, as_init=as_init),
@@ -117,7 +118,7 @@ class EngineRuntime:
         """The argument list that shows whether an image can be run at all."""
         ways = _PODMAN if self.name == "podman" else _DOCKER
         return (
-            self.program, "run", *_SAME_EVERYWHERE, *ways, *(["--userns=keep-id"] if self.rootless else []),
+            self.program, "run", *_SAME_EVERYWHERE, *ways, *(["--userns=keep-id"] if self.keep_id else []),
             f"--user={self.user[0]}:{self.user[1]}", *self._image(image), "-c", "exit 0",
         )  # fmt: skip
 
@@ -140,7 +141,6 @@ _SAME_EVERYWHERE = (
     "--rm",
     "--pull=never",
     "--network=host",
-    "--ipc=host",
     "--read-only",
     "--security-opt=label=disable",
     "--workdir=/",
@@ -155,11 +155,9 @@ def _is_id(image: str) -> bool:
     return image.startswith("sha256:")
 
 
-def _binds_of_tmp(job: RuntimeJob) -> list[Bind]:
-    from pathlib import PurePosixPath
-
+def _shared(job: RuntimeJob) -> list[Bind]:
     seen = {str(bind.seen_as) for bind in job.binds}
-    return [Bind(PurePosixPath(path)) for path in _TMP if path not in seen]
+    return [Bind(PurePosixPath(path)) for path in _SHARED if path not in seen]
 
 
 def _mount(bind: Bind) -> str:

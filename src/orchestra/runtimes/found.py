@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,8 @@ def find(
     if wanted == NONE:
         return ()
     if wanted is None:
-        found = (_look(name, _path(name, environ), environ) for name in RUNTIMES)
+        with ThreadPoolExecutor() as pool:  # each is a program that starts
+            found = pool.map(lambda name: _look(name, _path(name, environ), environ), RUNTIMES)
         return _each_once([runtime for runtime in found if isinstance(runtime, ContainerRuntime)])
     path = wanted if wanted.startswith("/") else _path(wanted, environ)
     runtime = _look(_name_of(path or wanted), path, environ)
@@ -102,7 +104,15 @@ def _apptainer(path: str, environ: Mapping[str, str]) -> ContainerRuntime:
         version,
         takes_mounts=numbers >= since,
         gpu_option="--rocm" if amd else "--nv",
+        unsquash=_cannot_mount(path, environ),
     )
+
+
+def _cannot_mount(path: str, environ: Mapping[str, str]) -> bool:
+    """Whether this account can mount no SIF: neither by FUSE nor because the program is root's."""
+    if os.geteuid() == 0 or os.access("/dev/fuse", os.R_OK | os.W_OK):
+        return False
+    return "SUID_INSTALL=1" not in _said(environ, path, "buildcfg")
 
 
 def _podman(path: str, environ: Mapping[str, str]) -> ContainerRuntime:
@@ -110,12 +120,15 @@ def _podman(path: str, environ: Mapping[str, str]) -> ContainerRuntime:
     # taken for the job's.
     facts: dict[str, Any] = json.loads(_said(environ, path, "info", "--format=json"))
     host = facts["host"]
+    rootless = bool(host["security"]["rootless"])
+    # Without lines in /etc/subuid there is one account inside, which is called root and is the user's.
+    several = sum(each["size"] for each in (host.get("idMappings") or {}).get("uidmap") or ()) > 1
     return EngineRuntime(
         path,
         "podman",
         facts["version"]["Version"],
-        user=(os.geteuid(), os.getegid()),
-        rootless=bool(host["security"]["rootless"]),
+        user=(0, 0) if rootless and not several else (os.geteuid(), os.getegid()),
+        keep_id=rootless and several,
         limits_memory="memory" in (host.get("cgroupControllers") or ()),
     )
 
