@@ -140,23 +140,21 @@ def test_a_folder_is_an_image_and_bash_reads_the_command_where_there_is_one(
     assert (cluster.out(task, 0) / "line").read_text() == "line 2\n"
 
 
-@pytest.mark.parametrize(
-    ("command", "cause", "status", "number"),
-    [
-        ("exit 7", "exit", 7, None),
-        ("kill -9 $$", "signal", None, 9),
-        ("sh -c 'kill -TERM $$'", "signal", None, 15),
-        ("exit 255", "exit", 255, None),
-        ("echo hi; nosuchprogram", "exit", 127, None),
-    ],
-)
-def test_exit_status_and_signals_come_through(
-    cluster: Cluster, engine: Place, command: str, cause: str, status: int, number: int
-) -> None:
+def test_exit_status_and_signals_come_through(cluster: Cluster, engine: Place) -> None:
     start(cluster, engine)
-    task = cluster.task(1, f": %DATA %IN %OUT; {command}", image=engine.image)
+    command = (
+        ": %DATA %OUT; case $(cat %IN) in 0) exit 7;; 1) kill -9 $$;; 2) sh -c 'kill -TERM $$';; 3) exit 255;; "
+        "4) echo hi; nosuchprogram;; esac"
+    )
+    task = cluster.task(5, command, image=engine.image)
     cluster.wait_for(task, TaskState.FINALIZED, timeout=60)
-    assert ended(cluster, task)[:3] == (cause, status, number)
+    assert [ended(cluster, task, job)[:3] for job in range(5)] == [
+        ("exit", 7, None),
+        ("signal", None, 9),
+        ("signal", None, 15),
+        ("exit", 255, None),
+        ("exit", 127, None),
+    ]
     assert engine.left(cluster) == [], cluster.log()
 
 

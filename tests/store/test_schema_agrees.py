@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
+from orchestra.domain import images
 from orchestra.domain.states import Figure, Intent, JobState, Queue, TaskState, figure
 from orchestra.domain.transitions import job_moves, task_moves
 from support.world import World
@@ -42,6 +43,22 @@ def test_the_moves_of_jobs_and_tasks_are_the_same(conn: psycopg.Connection) -> N
     for old, new in itertools.permutations(TaskState, 2):
         row = conn.execute("select task_may_move(%s, %s)", [old, new]).fetchone()
         assert row == ((old, new) in task_moves(),), (old, new)
+
+
+def test_postgresql_reads_the_patterns_of_images_as_python_does(conn: psycopg.Connection) -> None:
+    shown = (
+        "/a b.sif",
+        "/root/",
+        "ana/x:1",
+        "localhost:5000/ana/x",
+        "docker://x",
+        "docker-archive:/a.tar",
+        "oras://h/x",
+    )
+    several = [(), ("podman",), ("apptainer", "docker")]
+    for image, runtimes in itertools.product(shown, several):
+        row = conn.execute("select %s::text ~ %s", [image, images.pattern(runtimes)]).fetchone()
+        assert row == (any(images.runs(name, image) for name in runtimes),), (image, runtimes)
 
 
 def test_every_figure_has_its_column(conn: psycopg.Connection) -> None:

@@ -28,7 +28,8 @@ def about_claimed(facts: Facts) -> Iterator[str]:
     yield from _to_be_ended(facts)
     if facts.latest:
         number = facts.latest.number
-        yield f"It will be attempt {number}; before that its folder is made and its inputs are compared."
+        image = "its image is made ready (see maestro node list), " if facts.task.image else ""
+        yield f"It will be attempt {number}; before that {image}its folder is made and its inputs are compared."
     yield from _custody(facts)
     yield from earlier_attempts(facts, but_last=True)
 
