@@ -13,7 +13,11 @@ def test_user_init_creates_then_says_current(newcomer: Maestro, empty_database_u
     missing = newcomer.refused("user", "list")
     assert "no Orchestra schema" in missing
     assert "maestro user init" in missing
-    assert "made the tables, schema" in newcomer("user", "init").out
+    first = newcomer("user", "init")
+    assert "made the tables, schema" in first.out
+    assert "Next: maestro user create -n ana" in first.err
+    newcomer("user", "create", "-n", "ana", "-e", "ana@example.org")
+    assert newcomer("user", "init").err == "", "what was done is not asked for again"
     assert "current" in newcomer("user", "init").out
 
 
@@ -129,3 +133,8 @@ def test_a_node_offline_has_no_pilot_to_stop(maestro: Maestro, conn: psycopg.Con
     assert "no pilot is online" in maestro("node", "stop", "-n", "gauss").out
     assert maestro("node", "show", "-n", "gauss", "-q").out == "gauss\n"
     assert maestro("node", "list", "-o", "json").json[0]["state"] == "offline"
+
+
+def test_a_node_without_slots_says_so(maestro: Maestro) -> None:
+    assert "takes no jobs before it has slots" in maestro("node", "create", "-n", "euler").err
+    assert "slots" not in maestro("node", "create", "-n", "gauss", "-ec", "1").err

@@ -122,6 +122,10 @@ def test_completion_knows_every_command(shell: str, capsys: pytest.CaptureFixtur
         ("create user", 'there is no command "create user". Did you mean "user create"?'),
         ("list nodes", 'there is no command "list nodes". Did you mean "node list"?'),
         ("dwon", 'there is no command "dwon". Did you mean "down"?'),
+        ("logs 3/17", 'there is no command "logs 3/17". Did you mean "job logs"?'),
+        ("results", 'there is no command "results". Did you mean "task results"?'),
+        ("status", 'there is no command "status". Did you mean "task list"?'),
+        ("submit x", 'there is no command "submit x". Did you mean "task create"?'),
         ("user frobnicate", 'there is no command "user frobnicate".'),
         ("frobnicate", 'there is no command "frobnicate".'),
     ],
@@ -179,6 +183,11 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert re.fullmatch(
         rf"maestro \S+ \(schema {newest}, keeper protocol \d+\)\n", capsys.readouterr().out
     )
+
+
+def test_options_without_a_command_are_guessed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--versoin"]) == 2
+    assert "no option --versoin. Did you mean --version?" in capsys.readouterr().err
 
 
 def test_config_may_stand_before_the_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ import sys
 from orchestra.cli.output import Output, print_error
 from orchestra.cli.registry import WORDS, Verb, Word, find_word, resolve
 from orchestra.domain.errors import BadInput, OrchestraError
+from orchestra.domain.nearest import nearest
 
 _BROKEN_PIPE = 128 + 13
 _INTERRUPTED = 128 + 2
@@ -112,8 +113,10 @@ def _without_command(leading: list[str]) -> int:
     if "--config" in leading:
         raise BadInput("--config needs a file, and behind it a command.")
     if wrong := [word for word in leading if word.startswith("-") and word not in known]:
+        guess = nearest(wrong[0], known | {"--config"})
+        meant = f" Did you mean {guess}?" if guess else ""
         raise BadInput(
-            f"maestro has no option {wrong[0]}.", hint="maestro --help shows the commands."
+            f"maestro has no option {wrong[0]}.{meant}", hint="maestro --help shows the commands."
         )
     print(_short_help())
     return 0

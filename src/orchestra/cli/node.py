@@ -74,6 +74,8 @@ def _create(ctx: Context) -> None:
         record=_record,
         key=lambda node: node.name,
     )
+    if not node.cpu.maximum and not node.gpu.maximum:
+        ctx.out.note(f"It takes no jobs before it has slots: maestro node set -n {node.name} -ec N")
     if ctx.out.for_people:
         ctx.out.note(f"There, start its pilot: maestro pilot run -n {node.name}")
 

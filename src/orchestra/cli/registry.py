@@ -126,7 +126,26 @@ def _unknown(words: list[str]) -> BadInput:
     return BadInput(f'there is no command "{typed}".', hint=f"{known} --help shows what there is.")
 
 
+# What people of other programs type first.
+_ELSEWHERE = {
+    "submit": "task create",
+    "run": "task create",
+    "sbatch": "task create",
+    "ls": "task list",
+    "squeue": "task list",
+    "ps": "task list",
+    "cancel": "task kill",
+    "rm": "task delete",
+    "log": "job logs",
+    "status": "task list",
+    "start": "up",
+    "stop": "down",
+}
+
+
 def _meant(words: list[str]) -> str | None:
+    if named := _swapped(words) or _ELSEWHERE.get(words[0]) or _without_noun(words[0]):
+        return named
     names = [name for word in WORDS for name in (word.name, *word.aliases)]
     first = nearest(words[0], names)
     word = find_word(first) if first else None
@@ -136,6 +155,14 @@ def _meant(words: list[str]) -> str | None:
     if verb is None:
         return _swapped(words) or (first if first != words[0] else None)
     return f"{first} {verb}"
+
+
+def _without_noun(typed: str) -> str | None:
+    """`maestro logs 3/17`: the first noun that has such a verb."""
+    if find_word(typed):
+        return None
+    nouns = (word for word in WORDS if word.is_noun)
+    return next((f"{n.name} {typed}" for n in nouns if typed in [v.name for v in n.verbs()]), None)
 
 
 def _swapped(words: list[str]) -> str | None:

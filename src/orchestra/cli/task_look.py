@@ -48,7 +48,8 @@ def list_tasks(ctx: Context) -> None:
                 _COLUMNS,
                 record=_list_record,
                 key=lambda line: line.task.id,
-                empty="No tasks that are not done: maestro task list -a shows all."
+                empty="No tasks that are not done: maestro task list -a shows all. To make one: "
+                "maestro task create --help"
                 if not args.all
                 else "No tasks yet: maestro task create --help",
             )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 def _init(ctx: Context) -> None:
     from orchestra import wiring
+    from orchestra.services import users
 
     with ctx.database(need_schema=False) as conn:
         change = wiring.upgrade(conn, ctx.settings, say=ctx.out.say)
@@ -23,9 +24,9 @@ def _init(ctx: Context) -> None:
             ctx.out.say(f"the database is ready, schema {change.after} (current)")
         elif not change.before:
             ctx.out.say(f"made the tables, schema {change.after}")
-        ctx.out.note(
-            f"Next: maestro user create -n {wiring.user_name(ctx.settings)} -e YOUR_ADDRESS"
-        )
+        name = wiring.user_name(ctx.settings)
+        if name not in [user.name for user in users.everybody(conn)]:
+            ctx.out.note(f"Next: maestro user create -n {name} -e YOUR_ADDRESS")
 
 
 def _create_arguments(parser: Parser) -> None:

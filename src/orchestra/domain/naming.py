@@ -48,7 +48,9 @@ def parse_name(text: str, *, username: str | None = None) -> OwnedName:
     if not shape:
         raise BadInput(
             f'"{one_line(text)}" is not of the form user.<username>.<name>.',
-            hint="For example user.ana.my_config_files.",
+            hint=f"For example user.ana.{text}, with your own name."
+            if re.fullmatch(r"[\w-]{1,40}", text, re.ASCII)
+            else "For example user.ana.my_config_files.",
         )
     check_user_name(shape[1])
     return OwnedName(shape[1], _checked_part(text, shape[2]))
