@@ -7,7 +7,7 @@ import sys
 
 from bench.page import DOCS
 
-BENCHMARKS = ("throughput", "claims", "latency", "scale", "idle")
+BENCHMARKS = ("throughput", "claims", "latency", "scale", "idle", "containers")
 
 
 def main() -> int:

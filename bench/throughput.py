@@ -26,9 +26,20 @@ OURS = "Orchestra"
 OF_SPAWN, OF_HYPERQUEUE = 0.5, 1.8
 
 
-def run_task(place: Site, config: str, data: str, name: str, timeout: float = 600) -> float:
-    """Run a task of no-ops to its end; gives jobs a second, from the first start to the last recorded outcome."""
-    command = ("--exec", "true %DATA %IN %OUT", "--test-jobs", 0, "-t", f"user.ana.{name}")
+def run_task(
+    place: Site,
+    config: str,
+    data: str,
+    name: str,
+    timeout: float = 600,
+    more: tuple[object, ...] = (),
+) -> float:
+    """Run a task of no-ops to its end; gives jobs a second, from the first start to the last recorded outcome.
+
+    Args:
+        more: options of `task create`.
+    """
+    command = ("--exec", "true %DATA %IN %OUT", "--test-jobs", 0, "-t", f"user.ana.{name}", *more)
     place.maestro("task", "create", "-c", config, "-d", data, *command)
     deadline = time.monotonic() + timeout
     with place.connect() as conn:

@@ -27,7 +27,6 @@ FOLDERS = ("bin", "dev", "etc", "home", "lib64", "proc", "root", "sys", "tmp", "
 SHELLS = ("sh", "bash")
 SYSTEM = ("mkdir", "rm", "cat", "ls", "env", "sleep", "kill", "id")
 _NOT_NEEDED = (
-    "__pycache__",
     "test",
     "tests",
     "idlelib",
@@ -89,7 +88,8 @@ def _fill(root: Path) -> None:
     site = root / "usr/lib" / library.name / "site-packages"
     for file, place in _packages(("numpy", "scikit-learn")):
         (site / place).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(file, site / place)
+        if file.exists():  # what Python compiled is listed, and fits as long as the times stay
+            shutil.copy2(file, site / place)
     programs = [Path(sys.executable).resolve(), *_found((*SHELLS, *SYSTEM))]
     for program in programs:
         shutil.copy(program, root / "bin" / program.name)
@@ -139,7 +139,7 @@ def _packages(wanted: tuple[str, ...]) -> Iterator[tuple[Path, str]]:
             re.split(r"[^\w.-]", line)[0] for line in found.requires or () if "extra" not in line
         ]
         for file in found.files or ():
-            if ".." not in file.parts and not {"tests", "__pycache__"} & set(file.parts):
+            if ".." not in file.parts and "tests" not in file.parts:
                 yield Path(str(file.locate())), str(file)
 
 
