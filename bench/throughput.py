@@ -33,13 +33,15 @@ def run_task(
     name: str,
     timeout: float = 600,
     more: tuple[object, ...] = (),
+    job: str = "true %DATA %IN %OUT",
 ) -> float:
     """Run a task of no-ops to its end; gives jobs a second, from the first start to the last recorded outcome.
 
     Args:
         more: options of `task create`.
+        job: the command of each job.
     """
-    command = ("--exec", "true %DATA %IN %OUT", "--test-jobs", 0, "-t", f"user.ana.{name}", *more)
+    command = ("--exec", job, "--test-jobs", 0, "-t", f"user.ana.{name}", *more)
     place.maestro("task", "create", "-c", config, "-d", data, *command)
     deadline = time.monotonic() + timeout
     with place.connect() as conn:
