@@ -99,6 +99,12 @@ def test_a_server_that_never_answers_and_ctrl_c(maestro: Maestro) -> None:
         assert time.monotonic() - began < 25
 
 
+def test_a_runtime_that_is_configured_and_not_there(maestro: Maestro) -> None:
+    maestro.env["MAESTRO_CONTAINER_RUNTIME"] = "/nowhere/apptainer"
+    finding = found(maestro, "runtimes", status=1)
+    assert "there is no /nowhere/apptainer" in finding["says"]
+
+
 def test_a_volume_that_is_no_folder(maestro: Maestro) -> None:
     file = maestro.home / "file"
     file.touch()

@@ -185,6 +185,11 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
+def test_the_json_of_other_programs_is_guessed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["task", "list", "--json"]) == 2
+    assert "no option --json. Did you mean -o json?" in capsys.readouterr().err
+
+
 def test_options_without_a_command_are_guessed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--versoin"]) == 2
     assert "no option --versoin. Did you mean --version?" in capsys.readouterr().err

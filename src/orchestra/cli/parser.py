@@ -101,8 +101,8 @@ class Parser(argparse.ArgumentParser):
                 f'{self.prog} does not know what to do with "{word}".',
                 hint="A value with spaces needs quotes around it.",
             )
-        option = word.partition("=")[0]
-        guess = nearest(option, self._option_names())
+        option, known = word.partition("=")[0], self._option_names()
+        guess = "-o json" if option == "--json" and "-o" in known else nearest(option, known)
         return BadInput(
             f"{self.prog} has no option {option}." + (f" Did you mean {guess}?" if guess else ""),
             hint=None if guess else f"{self.prog} --help shows them all.",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from orchestra.cli.doctor import configuration, database, folders, machine, mail, node
 from orchestra.cli.doctor.configuration import Configured
 from orchestra.cli.doctor.database import Database
-from orchestra.cli.doctor.finding import Finding, Trouble, Verdict, of_trouble, worst
+from orchestra.cli.doctor.finding import Finding, Trouble, Verdict, of_trouble, warning, worst
 from orchestra.cli.doctor.folders import Place
 from orchestra.cli.doctor.machine import Gpus, Program
 from orchestra.cli.doctor.node import Here
@@ -67,7 +67,9 @@ def look(settings: Settings, *, patience: float = PATIENCE) -> Seen:
     state = begin_place("The pilots' folder", pilots)
     shared = begin_place("The volume", volume)
     left = Look("The pilots' folder", lambda: wiring.households(settings), patience=patience)
-    programs = Look("A container runtime", machine.look_for_runtimes, patience=patience)
+    programs = Look(
+        "A container runtime", lambda: machine.look_for_runtimes(settings), patience=patience
+    )
     gpus = Look("nvidia-smi", machine.look_for_gpus, patience=patience)
     post = Look("The mail server", lambda: mail.look(settings), patience=patience)
     return Seen(
@@ -159,7 +161,7 @@ def _findings(ctx: Context) -> Iterator[Finding]:
         settings = load(ctx.args.configuration)
     except OrchestraError as error:
         yield of_trouble(configuration.CHECK, Trouble(str(error), error.hint))
-        yield from machine.judge_runtimes(machine.look_for_runtimes())
+        yield warning("the rest", "is not looked at before the configuration can be read.")
         return
     with ctx.out.progress("looking"):
         seen = look(settings)

@@ -48,7 +48,7 @@ def look(folder: Path, *, owned: bool = False) -> Place:
     while not nearest.exists() and nearest != nearest.parent:
         nearest = nearest.parent
     facts = os.statvfs(nearest)
-    owner = datafolder.another_owner(folder) if owned else None
+    owner = datafolder.another_owner(folder) if owned and folder.is_dir() else None
     return Place(
         path=short(folder),
         exists=folder.exists(),

@@ -8,9 +8,13 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestra.cli.doctor.finding import Finding, Trouble, of_trouble, ok, warning
 from orchestra.domain import human
+
+if TYPE_CHECKING:
+    from orchestra.config import Settings
 
 PROGRAMS = ("apptainer", "singularity", "podman", "docker")
 _ANSWER_WITHIN = 8.0
@@ -34,13 +38,23 @@ class Gpus:
     complaint: str | None = None
 
 
-def look_for_runtimes() -> tuple[Program, ...]:
-    """Ask each runtime for its version, at the same time."""
-    from concurrent.futures import ThreadPoolExecutor
+def look_for_runtimes(settings: Settings) -> tuple[Program, ...]:
+    """Give the runtimes that a pilot of this configuration would use, then those that are there and cannot be used.
 
-    there = [(name, path) for name in PROGRAMS if (path := shutil.which(name))]
-    with ThreadPoolExecutor(len(PROGRAMS)) as pool:
-        return tuple(pool.map(lambda each: _ask(*each), there))
+    Raises:
+        ConfigurationError: the one that is configured is not there.
+    """
+    from orchestra import wiring
+
+    usable = [Program(one.name, one.version) for one in wiring.container_runtimes(settings)]
+    if settings.container_runtime is not None:
+        return tuple(usable)
+    names = [one.name for one in usable]
+    others = [
+        (name, path) for name in PROGRAMS if name not in names and (path := shutil.which(name))
+    ]
+    asked = [_ask(name, path) for name, path in others]
+    return (*usable, *(one for one in asked if one.trouble))
 
 
 def _ask(name: str, path: str) -> Program:
@@ -82,12 +96,12 @@ def judge_runtimes(seen: Sequence[Program] | Trouble) -> Iterator[Finding]:
         yield of_trouble(check, seen)
         return
     usable = [f"{one.name} {one.version}" for one in seen if not one.trouble]
-    broken = [one for one in seen if one.trouble]
-    for one in broken:
-        yield warning(check, f"{one.name} is installed and cannot be used: {one.trouble}")
+    broken = [f"{one.name} cannot be used: {one.trouble}" for one in seen if one.trouble]
     if usable:
-        yield ok(check, human.listed(usable))
-    elif not broken:
+        yield ok(check, "; ".join([human.listed(usable), *broken]))
+    elif broken:
+        yield warning(check, "; ".join(broken))
+    else:
         yield ok(check, "none: jobs run on the machine itself, tasks with an image wait for others")
 
 
