@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestra.store.pginstall import of_the_wheel
 from support.maestro import Maestro
 
 
@@ -37,13 +38,16 @@ def reader(tmp_path: Path) -> Iterator[Maestro]:
     """Who follows a page: ana, at gauss, in a new folder, with `maestro` on the PATH."""
     home = tmp_path / "home"
     (home / "tour").mkdir(parents=True)
+    (tmp_path / "shell").touch()  # for what a page wants its commands to know
     user = Maestro(home, home / "tour")
     user.env = {
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        # PostgreSQL's own programs last, where the machine has none
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}:{of_the_wheel().folder}",
         "MAESTRO_NODE": "gauss",
         "MAESTRO_DATA_DIR": str(home / ".local/share/orchestra"),
         "MAESTRO_STATE_DIR": str(tmp_path / "state"),
         "MAESTRO_EMAIL": "ana@gauss",
+        "BASH_ENV": str(tmp_path / "shell"),
     }
     yield user
     user.line("down --kill --yes", status=None)

@@ -2,7 +2,7 @@
 
 - A block ```console holds commands after "$ ", each with what it prints. A line "..." there stands for anything.
 - A block ```bash is a file of commands that prints nothing.
-- A block whose first line is a comment with the name of a file (`# grid.yaml`) is that file.
+- A block whose first line is a comment with the name of a file (`# grid.yaml`, `-- roles.sql`) is that file.
 - `<!-- not run: REASON -->` above a block leaves it out.
 - `<!-- first: COMMANDS -->` are typed unseen: what a page may take for granted.
 """
@@ -43,7 +43,7 @@ class Block:
     @property
     def file(self) -> str | None:
         """The name of the file that it is."""
-        named = re.match(r"# ([\w-]+\.\w+)\n", self.text)
+        named = re.match(r"(?:#|--) ([\w-]+\.\w+)\n", self.text)
         return named[1] if named and not self.is_run else None
 
     @property
