@@ -176,6 +176,19 @@ def test_a_lock_is_not_waited_for_without_end(database_url: str) -> None:
             hurried.execute("select * from person")
 
 
+def test_a_missing_right_is_said_in_a_sentence(conn: psycopg.Connection) -> None:
+    role = f"guest_{conn.info.dbname}"
+    conn.execute(f"create role {role}".encode())
+    try:
+        with conn.transaction(force_rollback=True):
+            conn.execute(f"set local role {role}".encode())
+            with pytest.raises(DatabaseUnavailable, match="permission denied for") as caught:
+                conn.execute("select from orchestra.task")
+        assert "Its owner grants" in (caught.value.hint or "")
+    finally:
+        conn.execute(f"drop role {role}".encode())
+
+
 def test_errors_about_a_statement_stay_what_they_are(conn: psycopg.Connection) -> None:
     conn.execute("insert into person (name, email) values ('ana', 'ana@example.org')")
     with pytest.raises(psycopg.errors.UniqueViolation):

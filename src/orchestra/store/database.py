@@ -95,6 +95,11 @@ class Connection(psycopg.Connection[TupleRow]):
         super()._check_connection_ok()
 
     def _failure(self, error: psycopg.Error) -> DatabaseUnavailable | None:
+        if isinstance(error, errors.InsufficientPrivilege):
+            return DatabaseUnavailable(
+                f'the database does not let user "{self.info.user}" do that: {_what_is_denied(error)}.',
+                hint="Its owner grants the rights; docs/lab-with-postgresql.md shows which.",
+            )
         if condition := _CONDITIONS.get(error.sqlstate or ""):
             return DatabaseUnavailable(f"the database {condition}.", hint=_WAIT_AND_SEE)
         if self.pgconn.status != pq.ConnStatus.OK:
@@ -102,6 +107,10 @@ class Connection(psycopg.Connection[TupleRow]):
                 "the connection to the database was lost.", hint=_WAIT_AND_SEE
             )
         return None
+
+
+def _what_is_denied(error: psycopg.Error) -> str:
+    return error.diag.message_primary or "permission denied"
 
 
 def connect(

@@ -118,7 +118,9 @@ def _make_ledger(conn: psycopg.Connection) -> None:
             conn.execute(_SQL.create_schema)
         if not has_ledger:
             conn.execute(_SQL.create_ledger)
-    except psycopg.errors.InsufficientPrivilege as error:
+    except DatabaseUnavailable as error:
+        if not isinstance(error.__cause__, psycopg.errors.InsufficientPrivilege):
+            raise
         user, database = conn.info.user, conn.info.dbname
         raise DatabaseUnavailable(
             f'user "{user}" may not make a schema in database "{database}".',
