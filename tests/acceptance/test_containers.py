@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -55,6 +56,12 @@ def engine(request: pytest.FixtureRequest) -> Place:
         return Place(request.getfixturevalue("podman"), f"docker://{IMAGE}")
     apptainer = request.getfixturevalue("apptainer")
     return Place(apptainer, str(request.getfixturevalue("busybox_sif")))
+
+
+@pytest.fixture
+def nap() -> str:
+    """A program that runs for longer than any test, and that no other test runs."""
+    return f"sleep {100_000 + secrets.randbelow(900_000)}.5"
 
 
 @pytest.fixture
@@ -158,9 +165,11 @@ def test_exit_status_and_signals_come_through(cluster: Cluster, engine: Place) -
     assert engine.left(cluster) == [], cluster.log()
 
 
-def test_a_job_that_is_killed_gets_term_and_leaves_nothing(cluster: Cluster, engine: Place) -> None:
+def test_a_job_that_is_killed_gets_term_and_leaves_nothing(
+    cluster: Cluster, engine: Place, nap: str
+) -> None:
     start(cluster, engine)
-    command = "trap 'echo got TERM; exit 3' TERM; sh -c 'exec sleep 1234.5' & echo up; wait"
+    command = f"trap 'echo got TERM; exit 3' TERM; sh -c 'exec {nap}' & echo up; wait"
     task = cluster.task(1, f": %DATA %IN %OUT; {command}", image=engine.image)
     log = cluster.out(task, 0) / "job.log"
     wait_until(lambda: log.exists() and "up" in log.read_text(), 30, cluster.log)
@@ -169,15 +178,15 @@ def test_a_job_that_is_killed_gets_term_and_leaves_nothing(cluster: Cluster, eng
     # runc may add a word when it is to hand the signal on and the container has just ended.
     assert log.read_text().startswith("up\ngot TERM\n")
     assert log.read_text().count("TERM") == 1
-    assert processes("sleep 1234.5") == []
+    assert processes(nap) == []
     assert engine.left(cluster) == [], cluster.log()
 
 
 def test_a_deaf_job_is_killed_after_its_time_with_all_that_hides(
-    cluster: Cluster, engine: Place
+    cluster: Cluster, engine: Place, nap: str
 ) -> None:
     start(cluster, engine)
-    deaf = "trap '' TERM INT HUP; setsid sh -c 'trap \"\" TERM; sleep 2345.6; sleep 2345.6' & "
+    deaf = f"trap '' TERM INT HUP; setsid sh -c 'trap \"\" TERM; {nap}; {nap}' & "
     task = cluster.task(
         1,
         f": %DATA %IN %OUT; {deaf} while :; do sleep 0.2; done",
@@ -187,15 +196,17 @@ def test_a_deaf_job_is_killed_after_its_time_with_all_that_hides(
     )
     cluster.wait_for(task, TaskState.FINALIZED, timeout=60)
     assert ended(cluster, task)[0] == "timeout"
-    assert processes("sleep 2345.6") == []
+    assert processes(nap) == []
     assert engine.left(cluster) == [], cluster.log()
 
 
-def test_a_job_outlives_its_pilot_and_is_ended_by_the_next(cluster: Cluster, engine: Place) -> None:
+def test_a_job_outlives_its_pilot_and_is_ended_by_the_next(
+    cluster: Cluster, engine: Place, nap: str
+) -> None:
     start(cluster, engine)
     task = cluster.task(
         2,
-        ": %DATA %OUT; echo up; if grep 0 %IN; then sleep 3456.7; else sleep 4; fi",
+        f": %DATA %OUT; echo up; if grep 0 %IN; then {nap}; else sleep 4; fi",
         image=engine.image,
         grace=1.0,
     )
@@ -211,24 +222,26 @@ def test_a_job_outlives_its_pilot_and_is_ended_by_the_next(cluster: Cluster, eng
     cluster.wait_for_job(task, 1, JobState.DONE, timeout=40)
     lifecycle.kill_jobs(cluster.conn, task.id, [0], by="ana")
     cluster.wait_for(task, TaskState.FINALIZED, timeout=40)
-    assert processes("sleep 3456.7") == []
+    assert processes(nap) == []
     assert engine.left(cluster) == [], cluster.log()
 
 
-def test_what_a_dead_keeper_leaves_is_ended_by_its_agent(cluster: Cluster, engine: Place) -> None:
+def test_what_a_dead_keeper_leaves_is_ended_by_its_agent(
+    cluster: Cluster, engine: Place, nap: str
+) -> None:
     start(cluster, engine)
-    task = cluster.task(1, ": %DATA %IN %OUT; echo up; sleep 6789.1", image=engine.image, grace=0.5)
+    task = cluster.task(1, f": %DATA %IN %OUT; echo up; {nap}", image=engine.image, grace=0.5)
     log = cluster.out(task, 0) / "job.log"
     wait_until(lambda: log.exists() and "up" in log.read_text(), 30, cluster.log)
     (spool,) = cluster.folder.glob("pilots/*/keepers/*/spool")
-    before = processes("sleep 6789.1")
+    before = processes(nap)
     os.kill(link.read_spool(spool.parent).pid, signal.SIGKILL)
     wait_until(lambda: [row[2] for row in cluster.attempts(task)][:1] == ["lost"], 60, cluster.log)
     assert before
-    assert not set(before) & set(processes("sleep 6789.1"))
+    assert not set(before) & set(processes(nap))
     lifecycle.kill_jobs(cluster.conn, task.id, [0], by="ana")
     cluster.wait_for(task, TaskState.FINALIZED, timeout=60)
-    assert processes("sleep 6789.1") == []
+    assert processes(nap) == []
     assert engine.left(cluster) == [], cluster.log()
 
 
@@ -247,9 +260,11 @@ def test_a_job_that_needs_too_much_memory_says_so(cluster: Cluster, engine: Plac
     assert engine.left(cluster) == [], cluster.log()
 
 
-def test_a_container_whose_client_was_killed_is_ended(cluster: Cluster, engine: Place) -> None:
+def test_a_container_whose_client_was_killed_is_ended(
+    cluster: Cluster, engine: Place, nap: str
+) -> None:
     start(cluster, engine)
-    task = cluster.task(1, ": %DATA %IN %OUT; echo up; sleep 4567.8", image=engine.image)
+    task = cluster.task(1, f": %DATA %IN %OUT; echo up; {nap}", image=engine.image)
     log = cluster.out(task, 0) / "job.log"
     wait_until(lambda: log.exists() and "up" in log.read_text(), 30, cluster.log)
     (leader,) = [hello.pid for hello in running(cluster)]
@@ -257,5 +272,5 @@ def test_a_container_whose_client_was_killed_is_ended(cluster: Cluster, engine: 
     cluster.wait_for(task, TaskState.FINALIZED, timeout=60)
     # Another test may just have used up its memory: nobody can tell that KILL from this one.
     assert ended(cluster, task)[0] in ("signal", "out_of_memory")
-    assert processes("sleep 4567.8") == []
+    assert processes(nap) == []
     assert engine.left(cluster) == [], cluster.log()
