@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -21,7 +22,7 @@ from bench.machine import watching
 from bench.page import DOCS, publish
 from bench.site import Site, site
 from bench.table import Section, Table, median, number, spread, verdict
-from bench.throughput import run_task
+from bench.throughput import Shares, run_task
 from orchestra.runtimes import Runtime, RuntimeJob
 from orchestra.runtimes.bare import BareRuntime, find_shell
 from orchestra.runtimes.found import find
@@ -186,8 +187,13 @@ def through_pilot(
     return (max(began) - min(began)) / 1e6 / (len(began) - 1)
 
 
-def added(place: Site, sif: Path, jobs: int, rounds: int) -> dict[str, list[float]]:
-    """Give the milliseconds of a job of each contender, all through one slot, one after the other."""
+def added(
+    place: Site, sif: Path, jobs: int, rounds: int
+) -> tuple[dict[str, list[float]], dict[str, float]]:
+    """Let the contenders take turns, all through one slot, one job after the other.
+
+    Gives the milliseconds of a job of each round, and those of a processor that a job of ours took, by process.
+    """
     program = shutil.which("apptainer")
     assert program
     data, config = place.files("input", 1), place.files("grid", jobs)
@@ -201,14 +207,16 @@ def added(place: Site, sif: Path, jobs: int, rounds: int) -> dict[str, list[floa
     }
     figures: dict[str, list[float]] = {name: [] for name in turns}
     more = ("--containerImage", sif)
-    with place.pilot(slots=1):
+    with place.pilot(slots=1) as agent:
+        shares = Shares(place, agent, place.keeper(agent))
         run_task(place, config, data, "warm", more=more)
         for turn in range(rounds):
             names = list(turns)
             for name in names[turn % 3 :] + names[: turn % 3]:
-                figures[name].append(turns[name](f"round{turn}"))
+                with shares.counting() if name == OURS else nullcontext():
+                    figures[name].append(turns[name](f"round{turn}"))
                 print(f"  round {turn + 1}, {name}: {figures[name][-1]:.1f} ms", file=sys.stderr)
-    return figures
+    return figures, {who: used * 1000 / jobs / rounds for who, used in shares.used.items()}
 
 
 OURS = "Orchestra, the same image"
@@ -217,6 +225,7 @@ OURS = "Orchestra, the same image"
 def section(
     times: list[tuple[str, list[float], list[float]]],
     figures: dict[str, list[float]],
+    shares: dict[str, float],
     jobs: int,
     rounds: int,
 ) -> Section:
@@ -241,6 +250,8 @@ def section(
             f"at most {ADDED_MS:g} ms",
         )
         tables.append((job_head, [_job_row(name, figures) for name in figures]))
+        used = [(who, number(cost)) for who, cost in shares.items()]
+        tables.append((("processor time of a job in a SIF", "ms"), used))
     intro = (
         "A busybox image, by what this machine has. *Its own command* is `apptainer exec IMAGE true` or "
         "`podman run --rm IMAGE true`; *as a job* is the command line that a pilot starts, with process numbers of its "
@@ -280,10 +291,11 @@ def main() -> None:
         images, out = Images(place.folder), place.folder / "out"
         out.mkdir()
         times = start_times(ways(images, out), args.starts)
-        figures = {}
+        figures: dict[str, list[float]] = {}
+        shares: dict[str, float] = {}
         if shutil.which("apptainer"):
-            figures = added(place, images.sif(), args.jobs, args.rounds)
-    publish(section(times, figures, args.jobs, args.rounds), watch, args.docs)
+            figures, shares = added(place, images.sif(), args.jobs, args.rounds)
+    publish(section(times, figures, shares, args.jobs, args.rounds), watch, args.docs)
 
 
 if __name__ == "__main__":
