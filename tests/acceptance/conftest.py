@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestra.store import embedded
 from orchestra.store.pginstall import of_the_wheel
 from support.maestro import Maestro
 
@@ -52,3 +53,5 @@ def reader(tmp_path: Path) -> Iterator[Maestro]:
     yield user
     user.line("down --kill --yes", status=None)
     user.end()
+    if (home / "local").exists():  # a second database, of a page that shows one
+        embedded.stop(home / "local", mode="immediate")
