@@ -146,7 +146,28 @@ def section(
         (who, number(cost)) for who, cost in [*shares.items(), ("together", sum(shares.values()))]
     ]
     tables: list[Table] = [(head, rows), (("processor time of an Orchestra job", "ms"), used)]
-    return Section("throughput", "Jobs a second on one node", intro, tables, bars=bars)
+    notes = _limits(middle, shares)
+    return Section("throughput", "Jobs a second on one node", intro, tables, notes, bars)
+
+
+def _limits(middle: dict[str, float], shares: dict[str, float]) -> list[str]:
+    """Say what stands in the way of the bounds, where one is missed."""
+    wanted = {"posix_spawn": OF_SPAWN, "HyperQueue": OF_HYPERQUEUE}
+    needed = max(factor * middle[name] for name, factor in wanted.items() if name in middle)
+    if middle[OURS] >= needed:
+        return []
+    together, jobs = sum(shares.values()), shares["the jobs themselves"]
+    limit = (
+        f"What limits it: the {peers.SLOTS} processors, which a job has for {number(together)} ms, {number(jobs)} ms "
+        "of them for its own process; the rest is two folders, a log, a link, a place in the keeper's spool, the rows of "
+        "PostgreSQL, and the Python between them."
+    )
+    way = (
+        f"What it would take: {number(peers.SLOTS * 1000 / needed)} ms a job together at the most, so an agent and a "
+        f"keeper of {number(peers.SLOTS * 1000 / needed - jobs - shares['PostgreSQL'])} ms instead of "
+        f"{number(shares['agent'] + shares['keeper'])} ms."
+    )
+    return [limit, way]
 
 
 def main() -> None:
