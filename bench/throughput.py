@@ -159,7 +159,7 @@ def _limits(middle: dict[str, float], shares: dict[str, float]) -> list[str]:
     together, jobs = sum(shares.values()), shares["the jobs themselves"]
     limit = (
         f"What limits it: the {peers.SLOTS} processors, which a job has for {number(together)} ms, {number(jobs)} ms "
-        "of them for its own process; the rest is two folders, a log, a link, a place in the keeper's spool, the rows of "
+        "of them for its own process; the rest is two folders, a log, a link, a place in the keeper's spool, rows of "
         "PostgreSQL, and the Python between them."
     )
     way = (
