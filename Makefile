@@ -35,7 +35,7 @@ bench:   ## measure speed and scale beside others, about a quarter of an hour; w
 docs:    ## build the documentation as a site, in site/; every link is checked
 	@tools/setup docs
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
-	@echo "open site/index.html"
+	@echo "open site/index.html; with its search: python3 -m http.server -d site"
 
 check:   ## formatter, linter, types and the direction of imports
 	@tools/setup dev
