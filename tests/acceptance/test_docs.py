@@ -45,7 +45,10 @@ def test_a_page_shows_what_happens(
     elif "$ maestro up" not in text:
         reader.env["MAESTRO_POSTGRES"] = request.getfixturevalue("tcp_database_url")
         reader.line("user create -n ana -e ana@gauss")
-    pages.follow(reader, pages.blocks(text))
+    try:
+        pages.follow(reader, pages.blocks(text))
+    finally:  # before its database goes
+        reader.line("down --kill --yes", status=None)
 
 
 @pytest.mark.parametrize("page", DOCS, ids=_name)
