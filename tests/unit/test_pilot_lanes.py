@@ -33,8 +33,8 @@ def state(*attempts: Held, cpu: int = 2) -> PilotState:
     return found
 
 
-def pairs(found: PilotState, appetite: Appetite = QUICK) -> list[tuple[int, int]]:
-    return [(a.key.ordinal, b.key.ordinal) for a, b in lanes.lengthen(found, appetite)]
+def pairs(found: PilotState, appetite: Appetite = QUICK, now: float = 0.0) -> list[tuple[int, int]]:
+    return [(a.key.ordinal, b.key.ordinal) for a, b in lanes.lengthen(found, appetite, now)]
 
 
 def lined_up(count: int, began: float | None = None, cpu: int = 2) -> tuple[PilotState, list[Held]]:
@@ -126,3 +126,25 @@ def test_events_gather_only_while_every_slot_has_some_in_line() -> None:
     assert lanes.are_long(found)
     found.add(held(9, Phase.RUNNING))
     assert not lanes.are_long(found)
+
+
+def test_nothing_is_put_behind_an_attempt_that_is_late() -> None:
+    slow, quick = held(100, Phase.RUNNING), held(101, Phase.RUNNING)
+    slow.began, quick.began = 1000.0, 1002.0
+    found = state(slow, quick, held(0), held(1))
+    assert pairs(found, now=1000.5) == [(0, 100), (1, 101)]
+    assert pairs(found, now=1002.1) == [(0, 101), (1, 0)]
+
+
+def test_nothing_is_put_in_line_while_more_run_than_there_are_slots() -> None:
+    running = [held(n, Phase.RUNNING) for n in (100, 101)]
+    assert pairs(state(*running, held(0), cpu=2))
+    assert not pairs(state(*running, held(0), cpu=1))
+
+
+def test_a_round_is_due_when_an_attempt_becomes_late_that_others_wait_for() -> None:
+    found, lane = lined_up(2, began=1000.0)
+    assert lanes.until_late(found, 1000.25) == 0.75
+    assert lanes.until_late(found, 1001.5) == float("inf")  # it was recalled then
+    lane[1].leave_line()
+    assert lanes.until_late(found, 1000.25) == float("inf")

@@ -18,16 +18,24 @@ PATIENCE = 1.0
 """Seconds after which an attempt is taken out of its lane, since the one ahead is not quick after all."""
 
 
-def lengthen(state: PilotState, appetite: Appetite) -> list[tuple[Held, Held]]:
+def lengthen(state: PilotState, appetite: Appetite, now: float) -> list[tuple[Held, Held]]:
     """Give attempts that are to be put in line, in order, each with the one that it comes after.
 
-    Of the cpu queue alone: what a GPU job is given is known only when devices come free.
+    Of the cpu queue alone: what a GPU job is given is known only when devices come free. Never one that `to_recall`
+    would take out again: it would be claimed, put in line and handed back without end.
+
+    Args:
+        now: by CLOCK_BOOTTIME.
     """
     waiting = state.waiting(Queue.CPU)
-    if not waiting or waiting[0].ready is None or state.leaving:
+    if not waiting or waiting[0].ready is None or state.leaving or _is_overfull(state):
         return []
     depth = _depth(appetite, waiting[0].key.task_id)
-    lanes = [_lane(held) for held in state.with_slots() if _may_lead(held, waiting[0], appetite)]
+    lanes = [
+        _lane(held)
+        for held in state.with_slots()
+        if not _is_late(held, now) and _may_lead(held, waiting[0], appetite)
+    ]
     if sum(map(len, lanes)) > len(lanes) * (depth // 2 + 1):
         return []  # they are made long again some at a time
     pairs: list[tuple[Held, Held]] = []
@@ -52,13 +60,27 @@ def to_recall(state: PilotState, now: float) -> list[Held]:
     Args:
         now: by CLOCK_BOOTTIME.
     """
-    overfull = state.in_use(Queue.CPU) > slots.offered(state, Queue.CPU)
+    all_of_them = state.leaving or _is_overfull(state)
     recalled: list[Held] = []
     for held in state.with_slots():
-        late = held.began is not None and now > held.began + PATIENCE
-        if held.follower and (late or overfull or state.leaving):
+        if held.follower and (all_of_them or _is_late(held, now)):
             recalled += [held for held in reversed(_lane(held)[1:]) if not held.recalled]
     return recalled
+
+
+def until_late(state: PilotState, now: float) -> float:
+    """Give the seconds until the first attempt with others behind it is late; infinity where there is none."""
+    began = [held.began for held in state.with_slots() if held.follower and held.began is not None]
+    due = (moment + PATIENCE - now for moment in began if moment + PATIENCE >= now)
+    return min(due, default=float("inf"))
+
+
+def _is_late(held: Held, now: float) -> bool:
+    return held.began is not None and now > held.began + PATIENCE
+
+
+def _is_overfull(state: PilotState) -> bool:
+    return state.in_use(Queue.CPU) > slots.offered(state, Queue.CPU)
 
 
 def _depth(appetite: Appetite, task: int) -> int:

@@ -171,7 +171,7 @@ class Starter:
             port = self.desk.keepers.ports.get(held.keeper)
             if port and port.link:
                 self._begin(held, devices)
-        for held, last in lanes.lengthen(self.desk.state, self.desk.appetite):
+        for held, last in lanes.lengthen(self.desk.state, self.desk.appetite, boottime()):
             self._line_up(held, last)
         for held in lanes.to_recall(self.desk.state, boottime()):
             self._recall(held)
@@ -179,7 +179,8 @@ class Starter:
         self._prepare([held for held in ahead if self.imaging.is_ready(held)])
         first = min((began for began, _ in self._begun.values()), default=float("inf"))
         again = min(self.desk.avoided.values(), default=float("inf"))
-        return min(first + self.desk.kit.stall_after, again)
+        late = now + lanes.until_late(self.desk.state, boottime())
+        return min(first + self.desk.kit.stall_after, again, late)
 
     def _return_stalled(self, now: float) -> None:
         """Hand back what a file system keeps waiting: its slots are for others, and so is perhaps the job."""
