@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from orchestra.domain.models import AttemptKey
 from orchestra.domain.states import Queue
-from orchestra.pilot.appetite import AT_MOST, Appetite, surplus, wanted
+from orchestra.pilot.appetite import AT_MOST, STUCK_AFTER, Appetite, hoarded, surplus, wanted
 from orchestra.pilot.slots import free, offered, startable, unfit, visible_devices
 from orchestra.pilot.state import Held, Note, Phase, PilotState
 
@@ -197,6 +197,28 @@ def test_quick_jobs_are_claimed_about_a_second_ahead() -> None:
 def test_no_more_is_claimed_ahead_than_a_claim_may_give() -> None:
     appetite = Appetite(typical={0: 0.0}, latest={Queue.CPU: 0})
     assert wanted(state(cpu=2), appetite) == {Queue.CPU: AT_MOST}
+
+
+def test_nothing_is_claimed_ahead_for_slots_that_one_long_job_of_a_quick_task_has() -> None:
+    running = [held(n, Phase.RUNNING) for n in range(2)]
+    running[0].began = running[1].began = 1000.0
+    found = state(*running, cpu=2)
+    appetite = Appetite(typical={0: 0.1}, latest={Queue.CPU: 0})
+    later = 1000.1 + STUCK_AFTER
+    assert wanted(found, appetite, 1000.1) == {Queue.CPU: 20}
+    assert wanted(found, appetite, later) == {}
+    running[1].began = later
+    assert wanted(found, appetite, later) == {Queue.CPU: 10}
+
+
+def test_what_was_claimed_ahead_is_for_others_once_every_slot_is_taken_for_long() -> None:
+    running = [held(n, Phase.RUNNING) for n in range(2)]
+    running[0].began, running[1].began = 1000.0, 1003.0
+    waiting = [held(n) for n in (10, 11)]
+    found = state(*running, *waiting, cpu=2)
+    assert hoarded(found, 1004.0 + STUCK_AFTER) == waiting
+    assert hoarded(found, 1001.0 + STUCK_AFTER) == []
+    assert hoarded(state(running[0], *waiting, cpu=2), 1004.0 + STUCK_AFTER) == []
 
 
 def test_slow_jobs_are_not_claimed_ahead() -> None:

@@ -16,6 +16,8 @@ AT_MOST = 64
 """Jobs in one claim."""
 QUICK_SECONDS = 1.0
 """Tasks whose jobs take less are claimed ahead, about this many seconds of work."""
+STUCK_AFTER = 5.0
+"""Seconds after which a running attempt is not taken for a quick one: nothing is claimed ahead for its slots."""
 
 READY_AT_MOST = 16
 READY_SECONDS = 0.1
@@ -78,7 +80,7 @@ class Appetite:
         task = self.latest.get(queue)
         if task is None or not self.is_quick(task):
             return 0
-        return min(AT_MOST, round(offered * QUICK_SECONDS / max(self.typical[task], 0.001)))
+        return min(AT_MOST, round(max(offered, 0) * QUICK_SECONDS / max(self.typical[task], 0.001)))
 
 
 def to_prepare(
@@ -99,15 +101,15 @@ def to_prepare(
     return missing if len(missing) * 2 >= len(first) else []
 
 
-def wanted(state: PilotState, appetite: Appetite) -> dict[Queue, int]:
-    """Give for how many slots of each queue to ask for jobs now; empty if for none."""
+def wanted(state: PilotState, appetite: Appetite, now: float = 0.0) -> dict[Queue, int]:
+    """Give for how many slots of each queue to ask for jobs now; empty if for none. `now` is by CLOCK_BOOTTIME."""
     if state.leaving:
         return {}
-    counts = {queue: _wanted(state, appetite, queue) for queue in Queue}
+    counts = {queue: _wanted(state, appetite, queue, now) for queue in Queue}
     return {queue: count for queue, count in counts.items() if count > 0}
 
 
-def _wanted(state: PilotState, appetite: Appetite, queue: Queue) -> int:
+def _wanted(state: PilotState, appetite: Appetite, queue: Queue, now: float) -> int:
     offered = slots.offered(state, queue)
     if queue in appetite.dry or offered == 0:
         return 0
@@ -115,10 +117,34 @@ def _wanted(state: PilotState, appetite: Appetite, queue: Queue) -> int:
     to_fill = slots.free(state, queue) - waiting
     if to_fill < appetite.blocked.get(queue, 0):
         return 0
-    stock = appetite.stock(queue, offered)
+    stock = appetite.stock(queue, offered - _stuck(state, queue, now))
     # The stock is filled again when half of it is used up, or every end of a job would be a claim.
     ahead = min(AT_MOST, stock - waiting) if waiting * 2 <= stock else 0
     return max(to_fill, ahead)
+
+
+def hoarded(state: PilotState, now: float) -> list[Held]:
+    """Give what was claimed ahead where every slot has turned out to be taken for long: others may have room for it.
+
+    Args:
+        now: by CLOCK_BOOTTIME.
+    """
+    return [
+        held
+        for queue in Queue
+        if (waiting := state.waiting(queue))
+        and _stuck(state, queue, now) >= slots.offered(state, queue)
+        for held in waiting
+    ]
+
+
+def _stuck(state: PilotState, queue: Queue, now: float) -> int:
+    """Count the slots whose attempts run for too long to be quick ones."""
+    return sum(
+        held.note.slots
+        for held in state.with_slots()
+        if held.note.queue is queue and held.began is not None and now > held.began + STUCK_AFTER
+    )
 
 
 def surplus(state: PilotState, appetite: Appetite, claimed: Sequence[Held]) -> list[Held]:

@@ -15,7 +15,7 @@ from orchestra.domain.errors import Fenced, Replaced, Superseded, UnknownKeeper
 from orchestra.domain.models import Claim, Grant, TaskSpec
 from orchestra.domain.states import Queue
 from orchestra.pilot import appetite, slots
-from orchestra.pilot.desk import Desk
+from orchestra.pilot.desk import Desk, boottime
 from orchestra.pilot.keepers import Port
 from orchestra.pilot.reconcile import Steward
 from orchestra.pilot.report import Reporter
@@ -80,7 +80,7 @@ class Claimer:
         return self._poll_at
 
     def _ask(self, port: Port) -> None:
-        asked = appetite.wanted(self.desk.state, self.desk.appetite)
+        asked = appetite.wanted(self.desk.state, self.desk.appetite, boottime())
         if not asked:
             return
         self._asking = True

@@ -164,6 +164,7 @@ class Starter:
         """Start what fits; gives when to be called again."""
         self._return_stalled(now)
         self._return_unfit()
+        self._return_hoarded()
         self.imaging.tick(now)
         if self.desk.take_again(now):
             self._resume()
@@ -219,6 +220,10 @@ class Starter:
             self._reporter.give_back(held, why)
             if slots.offered(state, queue):
                 self.desk.pause_claims(UNFIT_PAUSE, why)
+
+    def _return_hoarded(self) -> None:
+        for held in appetite.hoarded(self.desk.state, boottime()):
+            self._reporter.give_back(held, "claimed ahead, and every slot is taken for longer")
 
     def _begin(self, held: Held, devices: str | None) -> None:
         """Give an attempt its slots; it starts as soon as it is ready."""
