@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from types import SimpleNamespace
@@ -142,6 +143,27 @@ def test_how_an_attempt_ended_is_known_whatever_its_folder_does(
     (_, work, then), *_ = office.errands
     then(work())
     assert attempt.phase is Phase.REPORTING
+
+
+def test_an_image_whose_container_did_not_begin_is_looked_at_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(outcome: Outcome, note: Note, kit: object) -> Outcome:
+        return replace(outcome, cause=Cause.NO_CONTAINER, reason="no such image")
+
+    monkeypatch.setattr(examine, "examine", refused)
+    attempt = held(0, Phase.RUNNING)
+    office = Office(attempt)
+    prepared = {"docker://a/x": object(), "docker://a/y": object()}
+    desk = cast(SimpleNamespace, office.desk)
+    desk.kit.prepared = prepared
+    desk.tasks = {0: SimpleNamespace(image="docker://a/x")}
+    desk.leave_alone = lambda *_: None
+    office.end(attempt)
+    office.examiner.tick(monotonic())
+    (_, work, then), *_ = office.errands
+    then(work())
+    assert list(prepared) == ["docker://a/y"]
 
 
 def test_a_log_that_was_opened_ahead_is_closed_when_the_job_is_handed_back(tmp_path: Path) -> None:

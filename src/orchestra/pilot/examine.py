@@ -140,10 +140,17 @@ class Examiner:
         for ended, outcome in zip(batch, outcomes, strict=True):
             task = outcome.key.task_id
             if outcome.cause is Cause.NO_CONTAINER:
+                self._forget_image(ended.held)
                 self.desk.leave_alone(task, outcome.reason or "")
             elif outcome.succeeded:
                 self.desk.refusals.pop(task, None)
             self._reporter.add(ended.held, outcome, ended.ended_at)
+
+    def _forget_image(self, held: Held) -> None:
+        """Have an image looked at anew, and fetched where it is gone: somebody may have removed it from an engine."""
+        task = held.task or self.desk.tasks.get(held.key.task_id)
+        if task and task.image:
+            self.desk.kit.prepared.pop(task.image, None)
 
     def _unexamined(self, batch: Sequence[_Ended], _: Exception) -> None:
         self._examined(batch, [ended.outcome for ended in batch])

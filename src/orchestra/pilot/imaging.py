@@ -131,6 +131,9 @@ class Imaging:
         members = [held for held in self._waiting.pop(image, ()) if not self._is_unwanted(held)]
         self.desk.troubles.pop(f"image {image}", None)
         if isinstance(result, Prepared):
+            if result.key and self.desk.kit.cache:
+                # It was shared while nothing here needed it yet: since it was tried, that may have been taken back.
+                self.desk.kit.cache.use(result.key)
             self.desk.kit.prepared[image] = result
             self._begin(members)
             return
