@@ -12,6 +12,7 @@ import pytest
 
 from orchestra.runtimes.apptainer import ApptainerRuntime
 from orchestra.runtimes.cache import ImageCache, ImageError
+from orchestra.runtimes.engines import EngineRuntime
 
 # Stands for apptainer: `pull` notes that it was called and makes an image of 1000 bytes, as often as it may fail.
 PROGRAM = """#!/bin/sh
@@ -146,3 +147,25 @@ def test_a_fetch_ends_with_its_pilot(tmp_path: Path) -> None:
     pid = int((tmp_path / "pid").read_text())
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+# Stands for docker and an image that was built here: like its templates, it fails to take the first of no digests.
+ENGINE = """#!/bin/sh
+case "$*" in
+  *"
+{{{{index .RepoDigests 0"*) echo "index out of range: 0" >&2; exit 1 ;;
+  "image inspect"*) printf 'sha256:%064d\\n\\n1000\\n' 7 ;;
+  pull*) echo pull >> "{folder}/pulled"; echo "Error: no such image" >&2; exit 1 ;;
+esac
+"""
+
+
+def test_an_image_that_was_built_with_docker_here_is_not_looked_for_in_a_registry(
+    tmp_path: Path, cache: ImageCache
+) -> None:
+    program = tmp_path / "docker"
+    program.write_text(ENGINE.format(folder=tmp_path))
+    program.chmod(0o755)
+    prepared = cache.prepare(EngineRuntime(str(program), "docker", "28.0"), "docker://mine/x:1")
+    assert prepared.image == prepared.digest == f"sha256:{7:064d}"
+    assert not (tmp_path / "pulled").exists()

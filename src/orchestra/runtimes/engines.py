@@ -124,7 +124,9 @@ class EngineRuntime:
 
     def look(self, image: str) -> tuple[str, ...]:
         """The argument list that prints an image's id, its digest and its size in bytes, a line each."""
-        digest = "{{.Digest}}" if self.name == "podman" else "{{index .RepoDigests 0}}"
+        # An image that was built here has none of a registry.
+        of_registry = "{{with .RepoDigests}}{{index . 0}}{{end}}"
+        digest = "{{.Digest}}" if self.name == "podman" else of_registry
         name = image.removeprefix("docker://")
         form = "{{.Id}}\n" + digest + "\n{{.Size}}"
         return (self.program, "image", "inspect", f"--format={form}", name)
