@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from orchestra.cli.output import Column, Output, align, clean, cut, paint, to_json
+from orchestra.cli.output import (
+    Column,
+    Output,
+    _with_room,
+    align,
+    clean,
+    cut,
+    local,
+    paint,
+    to_json,
+)
 from orchestra.domain.errors import BadInput
 
 
@@ -29,6 +40,27 @@ def test_the_widest_text_is_cut_on_a_narrow_terminal_and_numbers_never() -> None
     [_, tight] = align(rows, [True, False, False], width=5)
     assert tight[0] == "123456789012"
     assert tight[2] == "nnnnn..."
+
+
+def test_a_narrow_terminal_leaves_out_spare_columns_of_zeros_and_cuts_no_state() -> None:
+    cells = [["TASK", "KILL", "KILLED", "STATE"], ["user.ana.area", "0", "0", "FINALIZED"]]
+    spare = [(1, "0"), (2, "0")]
+    assert _with_room(cells, spare, 80) == [0, 1, 2, 3]
+    assert _with_room(cells, spare, 32) == [0, 1, 3], "the last spare one first"
+    assert _with_room(cells, spare, 20) == [0, 3]
+    assert _with_room([cells[0], ["user.ana.area", "0", "1", "KILLED"]], spare, 20) == [0, 2, 3]
+    rows = align([["TASK", "STATE"], ["user.ana.area", "FINALIZED"]], [False] * 2, 20, whole=[1])
+    assert rows[1] == ["user.a...", "FINALIZED"]
+
+
+def test_moments_are_told_by_this_machines_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "America/Sao_Paulo")
+    time.tzset()
+    try:
+        assert local(datetime(2026, 11, 22, 1, 2, 3, tzinfo=UTC)) == "2026-11-21 22:02:03 -03"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_wide_and_combining_letters_count_as_they_look() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestra.cli import dataset_sweep
-from orchestra.cli.output import Column, Record, clean
+from orchestra.cli.output import Column, Record, clean, local
 from orchestra.cli.registry import Verb
 from orchestra.domain import human
 from orchestra.domain.errors import BadInput
@@ -179,21 +179,21 @@ def _show(ctx: Context) -> None:
 def _lines(dataset: DataSet) -> Iterable[str]:
     yield f"{dataset.name}   {contents(dataset)}, version {dataset.version}"
     yield f"  {'folder' if dataset.is_folder else 'file':<11}{clean(dataset.root)}"
-    yield f"  registered {dataset.created_at:%Y-%m-%d %H:%M:%S} UTC by {dataset.owner}"
+    yield f"  registered {local(dataset.created_at)} by {dataset.owner}"
     if dataset.version > 1:
-        yield f"  changed    {dataset.updated_at:%Y-%m-%d %H:%M:%S} UTC"
+        yield f"  changed    {local(dataset.updated_at)}"
 
 
 def _modified(file: ManifestEntry) -> str:
     if file.mtime_ns is None:
         return ""
-    return f"{datetime.fromtimestamp(file.mtime_ns / 1e9, UTC):%Y-%m-%d %H:%M:%S}"
+    return local(datetime.fromtimestamp(file.mtime_ns / 1e9, UTC), zone=False)
 
 
 _FILE_COLUMNS: tuple[Column[tuple[int, ManifestEntry]], ...] = (
     Column("#", lambda row: row[0], right=True),
     Column("SIZE", lambda row: human.size(row[1].size or 0), right=True),
-    Column("MODIFIED (UTC)", lambda row: _modified(row[1])),
+    Column("MODIFIED", lambda row: _modified(row[1])),
     Column("SHA-256", lambda row: (row[1].sha256 or b"").hex()[:12]),
     Column("FILE", lambda row: row[1].path),
 )

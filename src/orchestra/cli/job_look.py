@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from orchestra.cli.output import Column, Record, clean
+from orchestra.cli.output import Column, Record, clean, local
 from orchestra.domain import human
 from orchestra.domain.states import Figure, JobState, figure
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
     from orchestra.domain.models import Attempt, Job
@@ -154,15 +156,21 @@ def _lines(report: JobReport) -> Iterator[str]:
     yield f"  by hand   maestro job run --here {address}"
 
 
+def _clock(moment: datetime, before: datetime) -> str:
+    """The time of day; with the date where it is another day than what stands in front of it."""
+    here = moment.astimezone()
+    return f"{here:%H:%M:%S}" if here.date() == before.astimezone().date() else local(moment, False)
+
+
 def _attempt_lines(attempt: Attempt) -> Iterator[str]:
     on = f"on {attempt.node}" + (f", devices {attempt.devices}" if attempt.devices else "")
     test = ", a test" if attempt.is_test else ""
     yield f"  attempt {attempt.number}   {on}{test}   {attempt_state(attempt)}"
-    times = [f"claimed {attempt.claimed_at:%Y-%m-%d %H:%M:%S}"]
+    times = [f"claimed {local(attempt.claimed_at)}"]
     if attempt.started_at:
-        times.append(f"started {attempt.started_at:%H:%M:%S}")
+        times.append(f"started {_clock(attempt.started_at, attempt.claimed_at)}")
     if attempt.ended_at:
-        times.append(f"ended {attempt.ended_at:%H:%M:%S} UTC")
+        times.append(f"ended {_clock(attempt.ended_at, attempt.started_at or attempt.claimed_at)}")
     yield f"    times   {', '.join(times)}"
     if used := _used(attempt):
         yield f"    used    {used}"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from orchestra.cli.output import Column, Record, clean
+from orchestra.cli.output import Column, Record, clean, local
 from orchestra.cli.registry import Verb
 from orchestra.domain import human
 from orchestra.domain.errors import BadInput, Cancelled
@@ -205,19 +205,15 @@ def _lines(node: Node) -> Iterator[str]:
         yield f"  {kind} slots  {used} in use, {slots.enabled} enabled, {slots.maximum} at most"
     if node.drained_at:
         why = f': "{clean(node.drain_reason)}"' if node.drain_reason else ""
-        yield f"  drained    {_exactly(node.drained_at)} by {node.drained_by}{why}"
+        yield f"  drained    {local(node.drained_at)} by {node.drained_by}{why}"
     if node.seen_at:
-        yield f"  pilot      version {node.version} on {node.host}, last seen {_exactly(node.seen_at)}"
+        yield f"  pilot      version {node.version} on {node.host}, last seen {local(node.seen_at)}"
         yield f"  runtimes   {human.listed(node.runtimes) or 'none for containers'}"
     else:
         yield f"  pilot      none yet: maestro pilot run -n {node.name}"
     if node.message:
         yield f"  says       {clean(node.message)}"
-    yield f"  created    {_exactly(node.created_at)}"
-
-
-def _exactly(moment: datetime) -> str:
-    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S %Z}"
+    yield f"  created    {local(node.created_at)}"
 
 
 def _drain_arguments(parser: Parser) -> None:

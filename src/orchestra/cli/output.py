@@ -27,12 +27,16 @@ _LEAST_WIDTH = 8
 
 @dataclass(frozen=True)
 class Column(Generic[T]):
-    """One column of a table. Text is cut on a narrow terminal, numbers (`right`) never are."""
+    """One column of a table. Text is cut on a narrow terminal; numbers (`right`) and states never are.
+
+    `spare`: where the terminal has no room for it, it is left out if each of its rows says this.
+    """
 
     title: str
     value: Callable[[T], object]
     right: bool = False
     state: bool = False
+    spare: str | None = None
 
 
 @dataclass(slots=True)
@@ -98,10 +102,15 @@ class Output:
         cells = [[column.title for column in columns]]
         cells += [[clean(str(column.value(row))) for column in columns] for row in rows]
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        if width is not None:
+            spare = [(i, column.spare) for i, column in enumerate(columns) if column.spare]
+            kept = _with_room(cells, spare, width)
+            columns = [columns[i] for i in kept]
+            cells = [[row[i] for i in kept] for row in cells]
         rights = [column.right for column in columns]
         states = [i for i, column in enumerate(columns) if column.state]
         colour = coloured(sys.stdout)
-        for number, line in enumerate(align(cells, rights, width)):
+        for number, line in enumerate(align(cells, rights, width, states)):
             if number and colour:
                 line = [paint(c) if i in states else c for i, c in enumerate(line)]
             print("  ".join(line).rstrip())
@@ -176,15 +185,35 @@ def _bar(count: int, total: int) -> str:
     return f" [{'#' * filled}{'.' * (20 - filled)}]"
 
 
+def _with_room(
+    cells: Sequence[Sequence[str]], spare: Sequence[tuple[int, str]], width: int
+) -> list[int]:
+    """Say which columns a narrow terminal gets; of the spare ones that say nothing, as many as have room."""
+    widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
+    kept = list(range(len(widths)))
+    for i, nothing in reversed(spare):
+        if sum(widths[k] + 2 for k in kept) - 2 <= width:
+            break
+        if all(row[i] == nothing for row in cells[1:]):
+            kept.remove(i)
+    return kept
+
+
 def align(
-    rows: Sequence[Sequence[str]], rights: Sequence[bool], width: int | None = None
+    rows: Sequence[Sequence[str]],
+    rights: Sequence[bool],
+    width: int | None = None,
+    whole: Sequence[int] = (),
 ) -> list[list[str]]:
-    """Pad the cells of each column to one width; where `width` is too narrow, cut the widest text columns."""
+    """Pad the cells of each column to one width; where `width` is too narrow, cut the widest text columns.
+
+    The columns whose numbers are in `whole` are never cut.
+    """
     if all(cell.isascii() for row in rows for cell in row):
-        return _align_plain(rows, rights, width)
+        return _align_plain(rows, rights, width, whole)
     widths = [max(_width(row[i]) for row in rows) for i in range(len(rights))]
     if width is not None:
-        _shrink(widths, rights, width)
+        _shrink(widths, rights, width, whole)
     return [
         [_pad(cut(cell, w), w, right) for cell, w, right in zip(row, widths, rights, strict=True)]
         for row in rows
@@ -192,12 +221,15 @@ def align(
 
 
 def _align_plain(
-    rows: Sequence[Sequence[str]], rights: Sequence[bool], width: int | None
+    rows: Sequence[Sequence[str]],
+    rights: Sequence[bool],
+    width: int | None,
+    whole: Sequence[int],
 ) -> list[list[str]]:
     """The same for letters that are one column wide each: long lists are, and their cells need no measuring."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     if width is not None:
-        _shrink(widths, rights, width)
+        _shrink(widths, rights, width, whole)
     formats = [
         (w, str.rjust if right else str.ljust) for w, right in zip(widths, rights, strict=True)
     ]
@@ -210,8 +242,8 @@ def _align_plain(
     ]
 
 
-def _shrink(widths: list[int], rights: Sequence[bool], width: int) -> None:
-    texts = [i for i, right in enumerate(rights) if not right]
+def _shrink(widths: list[int], rights: Sequence[bool], width: int, whole: Sequence[int]) -> None:
+    texts = [i for i, right in enumerate(rights) if not right and i not in whole]
     while texts and sum(widths) + 2 * (len(widths) - 1) > width:
         widest = max(texts, key=lambda i: widths[i])
         if widths[widest] <= _LEAST_WIDTH:
@@ -240,6 +272,12 @@ def cut(text: str, width: int) -> str:
     while text and _width(text) > max(width - 3, 0):
         text = text[:-1]
     return text + "..."
+
+
+def local(moment: datetime, zone: bool = True) -> str:
+    """A moment by this machine's clock: `2026-11-22 13:21:38 CET`."""
+    here = moment.astimezone()
+    return f"{here:%Y-%m-%d %H:%M:%S %Z}" if zone else f"{here:%Y-%m-%d %H:%M:%S}"
 
 
 def clean(text: str) -> str:

@@ -61,16 +61,16 @@ def list_tasks(ctx: Context) -> None:
 
 
 def _figure(figure: Figure) -> Column[TaskLine]:
-    return Column(figure.upper(), lambda line: line.task.counts[figure], right=True)
+    return Column(figure.upper(), lambda line: line.task.counts[figure], right=True, spare="0")
 
 
 _COLUMNS: tuple[Column[TaskLine], ...] = (
     Column("ID", lambda line: line.task.id, right=True),
     Column("TASK", lambda line: line.task.name),
-    Column("QUEUE", lambda line: line.task.queue.value),
+    Column("QUEUE", lambda line: line.task.queue.value, spare="cpu"),
     *(_figure(figure) for figure in Figure),
     Column("STATE", lambda line: line.task.state.value, state=True),
-    Column("ENDS", lambda line: _ends_words(line.ends)),
+    Column("ENDS", lambda line: _ends_words(line.ends), spare="-"),
 )
 
 
