@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from orchestra.cli.job_look import attempt_state, one_job
 from orchestra.cli.output import clean
 from orchestra.domain import human
-from orchestra.domain.errors import BadInput, NotFound
+from orchestra.domain.errors import BadInput
 
 if TYPE_CHECKING:
     import psycopg
@@ -75,8 +75,7 @@ def _write_kept(ctx: Context, attempt: Attempt, end: LogEnd) -> None:
 
     path = clean(job_logs.path_of(attempt))
     if end.tail is None:
-        over = "and the database has kept nothing of it" if attempt.ended_at else "perhaps not yet"
-        raise NotFound(f"the log {path} cannot be read from here, {over}.")
+        raise job_logs.no_log(attempt)
     part = ""
     if end.length is not None and end.length > len(end.tail):
         part = f"the last {human.size(len(end.tail))} of {human.size(end.length)} of it"

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from orchestra.cli import watch
-from orchestra.cli.output import Record, align, clean
+from orchestra.cli.output import Record, align, clean, cut
 from orchestra.cli.task_select import one_task, the_task
 from orchestra.domain import human
 from orchestra.domain.states import ENDED_TASK_STATES, Figure, TaskState
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _ENDED = {state.value for state in ENDED_TASK_STATES}
 _WORDS = {"KILL": "being killed"}
+_SAID = 100
+"""Letters of why jobs failed: `job explain` has all of them."""
 
 
 def task_record(task: Task) -> Record:
@@ -87,8 +89,9 @@ def _lines(report: TaskReport) -> Iterator[str]:
     yield from _failure_lines(report)
     for reason in report.waiting:
         yield f"  waits     {clean(reason)}"
-    for what, why in _next_steps(task):
-        yield f"  next      {what:<30} {why}"
+    steps = list(_next_steps(report))
+    for what, why in steps:
+        yield f"  next      {what:<{max(len(step[0]) for step in steps)}}   {why}"
 
 
 def _header(report: TaskReport) -> Iterator[str]:
@@ -171,7 +174,8 @@ def _source(source: Source) -> str:
 
 
 def _event_line(event: Event, now: datetime) -> str:
-    at = f"{event.at:%H:%M:%S}" if event.at.date() == now.date() else f"{event.at:%m-%d %H:%M}"
+    then = event.at.astimezone()
+    at = f"{then:%H:%M:%S}" if then.date() == now.astimezone().date() else f"{then:%m-%d %H:%M}"
     return f"  {at}  {clean(event_words(event))}"
 
 
@@ -223,14 +227,15 @@ def _failure_lines(report: TaskReport) -> Iterator[str]:
     rows = []
     for group in report.failures:
         address = f"{report.task.id}/{group.example}"
-        said = f'"{group.last_line}"' if group.last_line else clean(group.reason or "")
+        said = cut(f'"{group.last_line}"' if group.last_line else clean(group.reason or ""), _SAID)
         what = f"{human.number(group.jobs)} x {group.what}"
         rows.append([what, f"job {address}", said, f"maestro job logs {address}"])
     for row in align(rows, [False] * 4):
         yield "    " + "  ".join(row).rstrip()
 
 
-def _next_steps(task: Task) -> Iterator[tuple[str, str]]:
+def _next_steps(report: TaskReport) -> Iterator[tuple[str, str]]:
+    task = report.task
     undone = task.jobs - task.counts.done
     if task.hold:
         yield f"maestro task release {task.id}", "lets its jobs start again"
@@ -239,8 +244,9 @@ def _next_steps(task: Task) -> Iterator[tuple[str, str]]:
             f"maestro task retry {task.id}",
             f"runs the {human.count(undone, 'job')} not done again",
         )
-    if task.state is TaskState.TESTING or task.state is TaskState.RUNNING:
-        yield f"maestro job list {task.id} --state running", "what runs now"
+    for figure in (Figure.TESTING, Figure.RUNNING):
+        if task.counts[figure]:
+            yield f"maestro job list {task.id} --state {figure}", "what runs now"
     if task.state is TaskState.DONE:
         yield f"ls {clean(shlex.quote(task.folder))}", "the results"
         yield f"maestro task results {task.id}", f"what its jobs left in {clean(task.metrics_file)}"

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 from orchestra.client import words
 from orchestra.client.session import Session, with_hint
 from orchestra.domain import results as domain
-from orchestra.domain.errors import NotFound, Refused, TimedOut
+from orchestra.domain.errors import Refused, TimedOut
 from orchestra.domain.results import Table
 
 if TYPE_CHECKING:
     import pandas
 
-    from orchestra.domain.models import Attempt
 
 _PATIENCE = 120.0
 
@@ -70,16 +69,9 @@ def log(session: Session, address: str, attempt: int | None, lines: int | None) 
     else:
         kept = end.tail if end else None
         if kept is None:
-            raise _nothing(found)
+            raise job_logs.no_log(found)
         content = kept if wanted is None else job_logs.last_lines(kept, wanted)
     return content.decode(errors="backslashreplace")
-
-
-def _nothing(attempt: Attempt) -> NotFound:
-    from orchestra.services import job_logs
-
-    over = "and the database has kept nothing of it" if attempt.ended_at else "perhaps not yet"
-    return NotFound(f"the log {job_logs.path_of(attempt)} cannot be read from here, {over}.")
 
 
 def delete(session: Session, task: int, *, force: bool) -> None:

@@ -96,6 +96,18 @@ def open_log(attempt: Attempt) -> BinaryIO | None:
         return None
 
 
+def no_log(attempt: Attempt) -> NotFound:
+    """Say why an attempt's log can be shown neither from its file nor from the database."""
+    if attempt.ended_at and not attempt.started_at:
+        why = f": {attempt.reason}" if attempt.reason else ""
+        return NotFound(
+            f"attempt {attempt.number} of job {attempt.task_id}/{attempt.ordinal} was never begun, "
+            f"so it has no log{why}."
+        )
+    over = "and the database has kept nothing of it" if attempt.ended_at else "perhaps not yet"
+    return NotFound(f"the log {path_of(attempt)} cannot be read from here, {over}.")
+
+
 def seek_last_lines(file: BinaryIO, lines: int) -> None:
     """Go to where the last `lines` lines of a file begin."""
     end = file.seek(0, os.SEEK_END)
