@@ -363,7 +363,7 @@ def test_ranges_and_unknown_ids(ana: Maestro, world: World) -> None:
     assert "which task?" in ana.refused("task", "kill")
     world.conduct(3)
     said = ana.line("task hold 0 2", status=2)
-    assert "error: task 0 (user.ana.one) takes no hold now" in said.err
+    assert "error: task 0 (user.ana.one) cannot be held now" in said.err
     assert "task 2 (user.ana.three) is held" in said.out
 
 

@@ -87,7 +87,7 @@ def _options(verb: Verb, command: str) -> Iterator[str]:
             or f"`{action.metavar or action.dest}`"
         )
         needed = " (needed)" if action.required and action.option_strings else ""
-        yield f"{names}: {(action.help or '').replace('|', ' or ')}{needed}"
+        yield f"{names}: {(action.help or '').replace('|', ' or ').replace('%%', '%')}{needed}"
 
 
 def main() -> None:

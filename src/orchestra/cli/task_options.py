@@ -67,7 +67,9 @@ def _common_arguments(parser: Parser) -> None:
     resources.add_argument(
         "--gpus", type=_number("--gpus", 0), default=0, metavar="N", help="GPU slots (queue gpu: 1)"
     )
-    resources.add_argument("--memory", type=parse_size, metavar="SIZE", help="for example 4GB")
+    resources.add_argument(
+        "--memory", type=parse_size, metavar="SIZE", help="a job that uses more is ended: 4GB"
+    )
 
 
 def _what(parser: Parser) -> None:

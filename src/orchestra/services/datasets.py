@@ -12,7 +12,7 @@ from orchestra.domain.errors import AlreadyExists, NotFound, Refused
 from orchestra.domain.human import listed
 from orchestra.domain.models import DataSet, ManifestEntry, User
 from orchestra.domain.naming import parse_name
-from orchestra.domain.nearest import nearest
+from orchestra.domain.nearest import nearest_name
 from orchestra.services import manifest
 from orchestra.services.rights import check_may_change
 from orchestra.store import datasets as store
@@ -61,7 +61,7 @@ def find(conn: psycopg.Connection, name: str) -> DataSet:
     parse_name(name)
     dataset = store.by_name(conn, name)
     if dataset is None:
-        guess = nearest(name, store.names(conn))
+        guess = nearest_name(name, store.names(conn))
         question = f' Did you mean "{guess}"?' if guess else ""
         raise NotFound(
             f'there is no data set "{name}".{question}',

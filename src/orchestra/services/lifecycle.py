@@ -79,13 +79,21 @@ def _apply(
     return step
 
 
+_CANNOT = {
+    TaskInput.HOLD: "cannot be held",
+    TaskInput.RELEASE: "cannot be released",
+    TaskInput.KILL: "cannot be killed",
+    TaskInput.RETRY: "cannot be retried",
+}
+
+
 def checked_step(locked: moves.LockedTask, given: TaskInput) -> TaskStep:
     """Give the step of a locked task, or refuse in words."""
     step = step_task(locked.state, given)
     if isinstance(step, Refusal):
-        verb = given.value.replace("_", " ")
+        cannot = _CANNOT.get(given, f"takes no {given.value.replace('_', ' ')}")
         raise Refused(
-            f"task {locked.id} ({locked.name}) takes no {verb} now: {step.reason}.", hint=step.hint
+            f"task {locked.id} ({locked.name}) {cannot} now: {step.reason}.", hint=step.hint
         )
     return step
 

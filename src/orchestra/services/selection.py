@@ -10,7 +10,7 @@ import psycopg
 from orchestra.domain.errors import BadInput, NotFound
 from orchestra.domain.models import Task
 from orchestra.domain.naming import parse_task
-from orchestra.domain.nearest import nearest
+from orchestra.domain.nearest import nearest_name
 from orchestra.store import tasks as store
 
 
@@ -84,7 +84,7 @@ def _between(conn: psycopg.Connection, first: int | None, last: int | None) -> S
 def _unknown(conn: psycopg.Connection, meant: int | str) -> NotFound:
     if isinstance(meant, int):
         return NotFound(f"there is no task {meant}.", hint=_newest(conn))
-    guess = nearest(meant, store.names(conn))
+    guess = nearest_name(meant, store.names(conn))
     question = f' Did you mean "{guess}"?' if guess else ""
     return NotFound(f'there is no task "{meant}".{question}', hint=_newest(conn))
 
