@@ -157,15 +157,15 @@ def _limits(middle: dict[str, float], shares: dict[str, float]) -> list[str]:
     if middle[OURS] >= needed:
         return []
     together, jobs = sum(shares.values()), shares["the jobs themselves"]
+    busy = together * middle[OURS] / 1000 / peers.SLOTS
     limit = (
         f"What limits it: the {peers.SLOTS} processors, which a job has for {number(together)} ms, {number(jobs)} ms "
         "of them for its own process; the rest is two folders, a log, a link, a place in the keeper's spool, rows of "
-        "PostgreSQL, and the Python between them."
+        f"PostgreSQL, and the Python between them. They were busy with that for {busy:.0%} of the time."
     )
     way = (
-        f"What it would take: {number(peers.SLOTS * 1000 / needed)} ms a job together at the most, so an agent and a "
-        f"keeper of {number(peers.SLOTS * 1000 / needed - jobs - shares['PostgreSQL'])} ms instead of "
-        f"{number(shares['agent'] + shares['keeper'])} ms."
+        f"What it would take: {number(peers.SLOTS * 1000 / needed)} ms a job on processors that do nothing else and "
+        "never wait; beyond that, an agent and a keeper that are not written in Python."
     )
     return [limit, way]
 

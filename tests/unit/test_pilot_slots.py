@@ -192,6 +192,8 @@ def test_quick_jobs_are_claimed_about_a_second_ahead() -> None:
     for n in range(11):
         found.add(held(100 + n))
     assert wanted(found, appetite) == {}, "more than half of the stock is there"
+    found.drop(next(key for key, attempt in found.held.items() if attempt.phase is Phase.WAITING))
+    assert wanted(found, appetite) == {Queue.CPU: 10}, "half of it is used up, and all slots are"
 
 
 def test_no_more_is_claimed_ahead_than_a_claim_may_give() -> None:

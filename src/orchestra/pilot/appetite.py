@@ -115,7 +115,7 @@ def _wanted(state: PilotState, appetite: Appetite, queue: Queue, now: float) -> 
         return 0
     waiting = sum(held.note.slots for held in state.waiting(queue))
     to_fill = slots.free(state, queue) - waiting
-    if to_fill < appetite.blocked.get(queue, 0):
+    if queue in appetite.blocked and to_fill < appetite.blocked[queue]:
         return 0
     stock = appetite.stock(queue, offered - _stuck(state, queue, now))
     # The stock is filled again when half of it is used up, or every end of a job would be a claim.
