@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from orchestra.cli.registry import Verb
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from orchestra.cli.parser import Parser
     from orchestra.domain.models import Node
     from orchestra.store.nodes import Pilot
+
+GOODBYE = 8.0
+"""Seconds in which a pilot that has left sends its last mail and closes its connections."""
 
 
 def _up_arguments(parser: Parser) -> None:
@@ -174,8 +178,10 @@ def end(ctx: Context, *, kill: bool = False, yes: bool = False) -> None:
     from orchestra.services import admin
 
     with ctx.database() as conn:
-        _end_pilots(ctx, conn, kill=kill, yes=yes)
-        others = admin.other_connections(conn)
+        ended = _end_pilots(ctx, conn, kill=kill, yes=yes)
+        deadline = monotonic() + (GOODBYE if ended else 0.0)
+        while (others := admin.other_connections(conn)) and monotonic() < deadline:
+            sleep(0.05)
     if wiring.uses_server(ctx.settings):
         return
     if others:
@@ -193,7 +199,8 @@ def _stop_database(ctx: Context) -> None:
         ctx.out.say("the embedded database is stopped; it starts again by itself when it is needed")
 
 
-def _end_pilots(ctx: Context, conn: psycopg.Connection, *, kill: bool, yes: bool) -> None:
+def _end_pilots(ctx: Context, conn: psycopg.Connection, *, kill: bool, yes: bool) -> bool:
+    """Have the pilots of this machine leave; gives whether there were any."""
     from orchestra.services import nodes
 
     mine = _pilots_here(ctx, conn)
@@ -205,7 +212,7 @@ def _end_pilots(ctx: Context, conn: psycopg.Connection, *, kill: bool, yes: bool
     names = [pilot.node for pilot in mine]
     if not names:
         ctx.out.say("no pilot was running here")
-        return
+        return False
     try:
         _wait(ctx, conn, names, jobs)
     except KeyboardInterrupt:
@@ -216,6 +223,7 @@ def _end_pilots(ctx: Context, conn: psycopg.Connection, *, kill: bool, yes: bool
             "stopped waiting; no job was ended.", hint="maestro down goes on with it."
         ) from None
     ctx.out.say(f"the pilot of {human.listed(names)} has left")
+    return True
 
 
 def _wait(ctx: Context, conn: psycopg.Connection, names: list[str], jobs: int) -> None:
