@@ -92,6 +92,7 @@ def test_yaml_and_templates(ana: Maestro) -> None:
         ("grid: [", "-p new", "grid.yaml is no valid YAML (line"),
         ("grdi: {}", "-p new", 'a section "grdi", which sweeps do not know. Did you mean "grid"?'),
         (GRID + "template: no.cfg\n", "-p new", "no.cfg is missing"),
+        (GRID, "-p plain.cfg/new", "plain.cfg is not a folder, so new has no place in it"),
         (GRID + "template: plain.cfg\n", "-p new", "plain.cfg has no placeholders"),
         (
             GRID + "template: odd.json\n",

@@ -283,7 +283,9 @@ def test_a_database_that_settles_is_the_reason(world: World) -> None:
     task = world.task(jobs=3)
     settling.begin(world.conn, settling.OLDER, who="test")
     (reason,) = task_views.waiting_reasons(world.conn, get(world.conn, task))
-    assert reason.startswith("Nothing starts at present: it was replaced by an older one")
+    assert reason.startswith(
+        "Nothing starts at present, for the database settles: it was replaced by an older one"
+    )
 
 
 def test_other_reasons(task: Task) -> None:

@@ -349,7 +349,9 @@ def test_the_database_settles() -> None:
         settling="it was restored from a dump; nothing starts until gauss has said what it runs"
     )
     assert said[0].endswith("is waiting for the database to settle.")
-    assert said[1].startswith("Nothing starts at present: it was restored from a dump;")
+    assert said[1].startswith(
+        "Nothing starts at present, for the database settles: it was restored from a dump;"
+    )
 
 
 def test_a_retry_under_way() -> None:

@@ -134,7 +134,8 @@ def _show(ctx: Context) -> None:
         from orchestra.mail.page import as_text
 
         page = _page(mail, best)
-        yield f"mail {mail.id} to {mail.email}   {mail.state}   {clean(_what_became(mail, datetime.now(UTC)))}"
+        became = clean(_what_became(mail, datetime.now(UTC)))
+        yield f"mail {mail.id} to {mail.email}   {mail.state}   {became}".rstrip()
         yield ""
         yield f"Subject: [Orchestra] {clean(_subject(mail))}"
         yield ""

@@ -203,6 +203,10 @@ def check_folder(folder: Path) -> None:
         Refused, VolumeError: it cannot be used.
     """
     try:
+        if folder.parent.exists() and not folder.parent.is_dir():
+            raise VolumeError(
+                f"{folder.parent} is not a folder, so {folder.name} has no place in it."
+            )
         if not folder.parent.is_dir():
             raise VolumeError(
                 f"the folder {folder.parent} does not exist, so {folder.name} has no place."

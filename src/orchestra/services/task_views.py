@@ -67,7 +67,7 @@ def waiting_reasons(conn: psycopg.Connection, task: Task) -> tuple[str, ...]:
     if not task.state.is_live:
         return ()
     if settles := settling.state(conn):
-        return (f"Nothing starts at present: {settles}.",)
+        return (f"Nothing starts at present, for the database settles: {settles}.",)
     return waiting.reasons(task, store.supply(conn), conductor=store.conductor_alive(conn))
 
 

@@ -73,7 +73,7 @@ def sentences(facts: Facts) -> Iterator[str]:
 def _stops(facts: Facts) -> Iterator[str]:
     task = facts.task
     if facts.settling:
-        yield f"Nothing starts at present: {facts.settling}."
+        yield f"Nothing starts at present, for the database settles: {facts.settling}."
     if task.hold:
         yield f'It was held {facts.ago(task.hold.at)} by {task.hold.by}: "{task.hold.reason}".'
         yield f"To let it go on: maestro task release {task.id}"
