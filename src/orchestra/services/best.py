@@ -33,7 +33,7 @@ def best_results(conn: psycopg.Connection, task: int) -> BestResults | None:
     wanted = found.goal.column
     columns = (
         wanted,
-        *_telling(found.table.rows, found.table.of_part(Part.CONFIG, Part.BOTH), wanted),
+        *telling(found, found.table.of_part(Part.CONFIG, Part.BOTH), wanted),
     )
     return BestResults(
         columns=tuple(column.name for column in columns),
@@ -44,11 +44,16 @@ def best_results(conn: psycopg.Connection, task: int) -> BestResults | None:
     )
 
 
-def _telling(rows: tuple[Row, ...], columns: list[Column], wanted: Column) -> list[Column]:
-    """Give the config values that tell the rows from one another first, as many as fit into a mail."""
+def telling(found: results.Best, columns: list[Column], wanted: Column) -> list[Column]:
+    """Give the config values that tell the best rows from one another, then those that tell them from other rows."""
+    best, all_ = found.table.rows, (*found.table.rows, *found.others)
     others = [column for column in columns if column.key != wanted.key]
-    others.sort(key=lambda column: len({_shown(column.of(row)) for row in rows}) == 1)
+    others.sort(key=lambda column: (_is_same(best, column), _is_same(all_, column)))
     return others[: _COLUMNS - 1]
+
+
+def _is_same(rows: tuple[Row, ...], column: Column) -> bool:
+    return len({_shown(column.of(row)) for row in rows}) == 1
 
 
 def _shown(value: Any) -> str:

@@ -10,6 +10,7 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from random import Random
 from typing import Any
 
 import psycopg
@@ -26,6 +27,7 @@ from orchestra.store import tasks as task_store
 
 BEST = 5
 """Rows that a mail or the last screen of a run shows."""
+_OTHERS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +50,14 @@ class Sources:
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """The best rows of a task, the best one first, and the metric that says so."""
+    """The best rows of a task, the best one first, and the metric that says so.
+
+    `others` are a few rows from all over the task: what varied is seen beside them, though it be one value in the best.
+    """
 
     table: Table
     goal: Goal
+    others: tuple[Row, ...] = ()
 
 
 def look_up(conn: psycopg.Connection, word: str) -> Sources:
@@ -97,15 +103,18 @@ def best(sources: Sources, *, limit: int = BEST, patience: float | None = None) 
             return None
         first = domain.best(table, goal, limit)
         by_ordinal = {job.ordinal: job for job in sources.jobs}
+        # At random: every fifth, say, would be the same seed each time in a grid of five seeds. And the same each time.
+        sample = Random(0).sample(table.rows, min(_OTHERS, len(table.rows)))  # noqa: S311
         rows = in_threads(
-            first.rows,
+            (*first.rows, *sample),
             lambda row: _with_config(sources, by_ordinal[row.job], row),
             patience=patience,
         )
     except VolumeError:
         return None
-    complete = domain.table_of(rows)
-    return Best(complete, Goal(complete.find(f"metrics.{goal.column.key}"), goal.highest))
+    complete = domain.table_of(rows[: len(first.rows)])
+    goal = Goal(complete.find(f"metrics.{goal.column.key}"), goal.highest)
+    return Best(complete, goal, tuple(rows[len(first.rows) :]))
 
 
 def _check_folder(sources: Sources, patience: float | None) -> None:

@@ -1,0 +1,19 @@
+"""Which values of the best jobs stand in a mail."""
+
+from __future__ import annotations
+
+from orchestra.domain.results import Goal, Part, Row, table_of
+from orchestra.services.best import telling
+from orchestra.services.results import Best
+
+
+def test_a_mail_shows_what_the_best_jobs_have_in_common_before_what_all_have() -> None:
+    def of(job: int, hidden: int, seed: int) -> Row:
+        values = {"epochs": 30, "hidden": hidden, "seed": seed}
+        return Row(job, f"{job}.json", values=values, metrics={"accuracy": hidden + seed})
+
+    table = table_of([of(3, 64, 1), of(2, 64, 0)])
+    wanted = table.find("accuracy")
+    found = Best(table, Goal(wanted, highest=True), (of(0, 16, 0), of(1, 16, 1)))
+    shown = telling(found, table.of_part(Part.CONFIG, Part.BOTH), wanted)
+    assert [column.name for column in shown] == ["seed", "hidden", "epochs"]
