@@ -108,6 +108,16 @@ def test_the_oldest_goes_first_and_never_what_is_in_use(
     assert mine.in_use == {first.key}
 
 
+def test_an_image_that_was_cut_short_in_the_cache_is_fetched_again(
+    tmp_path: Path, runtime: ApptainerRuntime, cache: ImageCache
+) -> None:
+    first = cache.prepare(runtime, "ana/x")
+    os.truncate(first.image, 10)
+    again = make(tmp_path).prepare(runtime, "ana/x")
+    assert (again.key, Path(again.image).stat().st_size) == (first.key, 1000)
+    assert len(pulled(tmp_path)) == 2
+
+
 def test_a_file_that_changes_is_read_again(
     tmp_path: Path, runtime: ApptainerRuntime, cache: ImageCache
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from functools import partial
 
 from orchestra.domain.models import AttemptKey, Outcome
@@ -170,6 +171,8 @@ class Supervisor:
         for held in list(self.desk.state.of_keeper(port.id)):
             if held.key not in there and held.phase in (Phase.WAITING, Phase.NEXT, Phase.RUNNING):
                 if port.buried:  # by another agent, which has told what became of it
+                    if ready := held.take_ready():
+                        os.close(ready.log)
                     self.desk.state.drop(held.key)
                 else:
                     self.reporter.give_back(held, "its keeper has died")

@@ -229,6 +229,8 @@ class ImageCache:
         path = self.folder / f"{key}.sif"
         record = _read(self.folder / f"{key}.json")
         try:
+            if path.stat().st_size != record["bytes"]:
+                return None  # cut short by somebody else: it is fetched again
             os.utime(self.folder / f"{key}.json")
             return Prepared(str(path), str(record["digest"]), key, _looks(path))
         except (OSError, KeyError):
