@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -215,8 +215,11 @@ def test_ctrl_c_while_the_database_does_not_answer(maestro: Maestro) -> None:
 
 
 def _is_connected(pid: int) -> bool:
-    links = [str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir()]
-    return any(link.startswith("socket:") for link in links)
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            if str(entry.readlink()).startswith("socket:"):
+                return True
+    return False
 
 
 def test_a_database_that_goes_away_meanwhile(

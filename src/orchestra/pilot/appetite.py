@@ -16,6 +16,8 @@ AT_MOST = 64
 """Jobs in one claim."""
 QUICK_SECONDS = 1.0
 """Tasks whose jobs take less are claimed ahead, about this many seconds of work."""
+STOCK_AT_MOST = 2 * AT_MOST
+"""Jobs claimed ahead, so that half of them last while the other half is asked for."""
 STUCK_AFTER = 5.0
 """Seconds after which a running attempt is not taken for a quick one: nothing is claimed ahead for its slots."""
 
@@ -80,7 +82,9 @@ class Appetite:
         task = self.latest.get(queue)
         if task is None or not self.is_quick(task):
             return 0
-        return min(AT_MOST, round(max(offered, 0) * QUICK_SECONDS / max(self.typical[task], 0.001)))
+        return min(
+            STOCK_AT_MOST, round(max(offered, 0) * QUICK_SECONDS / max(self.typical[task], 0.001))
+        )
 
 
 def to_prepare(
