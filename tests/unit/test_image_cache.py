@@ -112,6 +112,7 @@ def test_an_image_that_was_cut_short_in_the_cache_is_fetched_again(
     tmp_path: Path, runtime: ApptainerRuntime, cache: ImageCache
 ) -> None:
     first = cache.prepare(runtime, "ana/x")
+    assert first.key
     cache.release(first.key)
     os.truncate(first.image, 10)
     again = make(tmp_path).prepare(runtime, "ana/x")
