@@ -1,6 +1,6 @@
 """No-op jobs through one node of two slots, beside bare posix_spawn, HyperQueue, GNU parallel and Dask.
 
-    python -m bench.throughput --jobs 2000 --rounds 3
+    python -m bench.throughput --jobs 5000 --rounds 3
 
 Orchestra does all that it does for a real job: inputs checked, a folder, a log and a link each, every state in
 PostgreSQL on the same processors. The contenders take turns; the first one is another one each round.
@@ -174,7 +174,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--jobs", type=int, default=2000)
+    parser.add_argument("--jobs", type=int, default=5000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
         "--folder", type=Path, help="on a local disk; by default the system's for temporary files"
