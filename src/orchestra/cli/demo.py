@@ -85,15 +85,22 @@ def _demo(ctx: Context) -> int:
     try:
         task = _work(ctx, place, image)
         _sum_up(ctx, place, task)
-    except BaseException as error:
+    except (KeyboardInterrupt, _CommandFailed) as error:
+        # Without the frames: a connection that was just being made in one would keep the database from being stopped.
+        broken_off = error.with_traceback(None)
+        broken_off.__context__ = None
+    except BaseException:
         _leave()
-        if isinstance(error, _CommandFailed):  # which has said why
-            return error.status
         raise
-    if not ctx.args.keep:
-        _command("down")
-    _look_around(ctx, place, task)
-    return 0
+    else:
+        if not ctx.args.keep:
+            _command("down")
+        _look_around(ctx, place, task)
+        return 0
+    _leave()
+    if isinstance(broken_off, _CommandFailed):  # which has said why
+        return broken_off.status
+    raise broken_off
 
 
 def _check_packages() -> None:
