@@ -155,7 +155,7 @@ def test_a_volume_that_is_not_there_is_said(volume: Volume) -> None:
     assert results.best(volume.sources) is None
 
 
-def test_the_best_rows_come_with_their_configs_alone(
+def test_the_best_rows_come_with_their_configs_and_a_few_others_alone(
     volume: Volume, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(200):
@@ -172,7 +172,9 @@ def test_the_best_rows_come_with_their_configs_alone(
     assert best is not None
     assert [dict(row.values) for row in best.table.rows] == [{"lr": 120}, {"lr": 119}, {"lr": 121}]
     assert (best.goal.column.key, best.goal.highest) == ("loss", False)
-    assert len(opened) == 203
+    assert len(best.others) == 20
+    # Each job's metrics, and the configs of the best and of those that tell what varied.
+    assert len(opened) == 200 + 3 + 20
 
 
 def test_where_no_name_tells_there_is_no_best(volume: Volume) -> None:
