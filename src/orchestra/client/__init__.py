@@ -15,8 +15,6 @@ from orchestra.client.task import Job, Task
 from orchestra.client.tasks import Tasks
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from orchestra.domain.models import User
 
 __all__ = ["Client", "DataSets", "Job", "SweepPreview", "Task", "Tasks"]
@@ -63,12 +61,7 @@ class Client:
     def __enter__(self) -> Client:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     @property

@@ -6,8 +6,6 @@ from orchestra.domain.models import TaskSpec
 from orchestra.domain.states import Queue
 from orchestra.pilot.state import Held, PilotState
 
-NO_DEVICE = "-1"
-
 
 def visible_devices(value: str | None) -> tuple[str, ...] | None:
     """Read a CUDA_VISIBLE_DEVICES: indexes or UUIDs, opaque; None if it is not set.

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from orchestra.domain import images
 from orchestra.domain.binds import Bind
 from orchestra.domain.errors import BadInput
-from orchestra.domain.images import Kind
 from orchestra.runtimes import RuntimeJob, inside
 
 # What the program itself needs, and may then be seen by the job unless its shell forgets it.
@@ -111,13 +110,3 @@ class ApptainerRuntime:
 
     def _how(self, image: str) -> tuple[str, ...]:
         return ("--unsquash",) if self.unsquash and not image.endswith("/") else ()
-
-    @property
-    def makes_files(self) -> bool:
-        """Whether what it fetches is a file, which somebody has to keep."""
-        return True
-
-
-def is_file_or_folder(image: str) -> bool:
-    """Whether an image can be run from where it is."""
-    return images.kind_of(image) in (Kind.FILE, Kind.FOLDER)

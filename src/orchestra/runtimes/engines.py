@@ -131,10 +131,6 @@ class EngineRuntime:
         form = "{{.Id}}\n" + digest + "\n{{.Size}}"
         return (self.program, "image", "inspect", f"--format={form}", name)
 
-    @property
-    def makes_files(self) -> bool:
-        return False
-
 
 # By its working directory the keeper knows podman's conmon, the parent of the container's processes, for the job's: it
 # has a session, descriptors and an environment of its own.
