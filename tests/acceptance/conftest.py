@@ -7,10 +7,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from orchestra.store import embedded
 from orchestra.store.pginstall import of_the_wheel
+from support.cluster import Cluster
 from support.maestro import Maestro
 
 
@@ -55,3 +57,11 @@ def reader(tmp_path: Path) -> Iterator[Maestro]:
     user.end()
     if (home / "local").exists():  # a second database, of a page that shows one
         embedded.stop(home / "local", mode="immediate")
+
+
+@pytest.fixture
+def cluster(conn: psycopg.Connection, database_url: str, hostile_dir: Path) -> Iterator[Cluster]:
+    """A database, and a volume whose name breaks careless code."""
+    found = Cluster(conn, database_url, hostile_dir)
+    yield found
+    found.end()

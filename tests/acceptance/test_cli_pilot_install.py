@@ -6,7 +6,6 @@ import shlex
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -118,12 +117,7 @@ def volume(tcp_database_url: str, gauss: Maestro, tmp_path: Path) -> Iterator[Cl
         gauss.line("node set -n gauss -ec 2 -mc 2")
         yield Cluster(conn, tcp_database_url, folder)
         gauss("pilot", "stop", "-n", "gauss", "--now", "--yes", status=None)
-        wait_until(lambda: _pilot(gauss)["state"] == "offline", 30)
-
-
-def _pilot(maestro: Maestro) -> Any:
-    [pilot] = maestro.line("pilot list -o json").json
-    return pilot
+        wait_until(lambda: gauss.pilot()["state"] == "offline", 30)
 
 
 def _served_by(maestro: Maestro, pid: int) -> bool:
@@ -178,5 +172,5 @@ def test_after_a_stop_of_the_service_somebody_looks_after_the_jobs(
     assert pilot.wait(timeout=30) == 0
     gate.touch()  # while nobody listens
     wait_until(lambda: volume.jobs(task) == [JobState.DONE] * 2, 60, lambda: volume.attempts(task))
-    wait_until(lambda: _pilot(gauss)["state"] == "offline", 30)
-    assert _pilot(gauss)["pid"] != pilot.pid
+    wait_until(lambda: gauss.pilot()["state"] == "offline", 30)
+    assert gauss.pilot()["pid"] != pilot.pid

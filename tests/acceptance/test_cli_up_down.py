@@ -6,7 +6,6 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
@@ -14,22 +13,10 @@ import pytest
 from orchestra.cli.machine import cpu_count
 from orchestra.store import embedded
 from support.maestro import Maestro
+from support.processes import lives
 from support.terminal import at_terminal
 from support.waiting import wait_until
 from support.world import World
-
-
-def _pilot(maestro: Maestro) -> Any:
-    [pilot] = maestro("pilot", "list", "-o", "json").json
-    return pilot
-
-
-def _lives(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"  # whoever adopted it has not looked yet
 
 
 def _sleeping_task(maestro: Maestro, seconds: int = 300) -> None:
@@ -50,7 +37,7 @@ def _sleeping_task(maestro: Maestro, seconds: int = 300) -> None:
         ),
         *("--exec", f"sleep {seconds}; : %DATA %IN %OUT", "--bypass", "--grace", "1s"),
     )
-    wait_until(lambda: _pilot(maestro)["jobs"] == 1, 30)
+    wait_until(lambda: maestro.pilot()["jobs"] == 1, 30)
     wait_until(lambda: maestro("task", "list", "-o", "json").json[0]["counts"]["running"] == 1, 30)
 
 
@@ -71,19 +58,19 @@ def test_up_twice_and_down(newcomer: Maestro) -> None:
     assert "database   embedded PostgreSQL 18, new, in " in said
     assert f'": {cpu_count()} CPU slot' in said
     assert "pilot      waiting for work" in said
-    pilot = _pilot(newcomer)
+    pilot = newcomer.pilot()
     assert (pilot["state"], pilot["conducts"]) == ("online", True)
     assert newcomer("user", "list", "-q").out == "ana\n"
 
     again = newcomer("up", "--detach").out
     assert "new" not in again
-    assert _pilot(newcomer)["pid"] == pilot["pid"]
+    assert newcomer.pilot()["pid"] == pilot["pid"]
     assert f'": {cpu_count() + 1} CPU slots' in newcomer("up", "--cpus", cpu_count() + 1).out
 
     down = newcomer("down")
     assert "has left" in down.out
     assert "the embedded database is stopped" in down.out
-    assert not _lives(pilot["pid"])
+    assert not lives(pilot["pid"])
     assert newcomer("db", "status", "-o", "json").json["running"] is False
     assert "nothing runs here" in newcomer("down").out
 
@@ -96,7 +83,7 @@ def test_ctrl_c_leaves_the_view_alone(newcomer: Maestro) -> None:
         )
         terminal.interrupt()
         assert terminal.process.wait(timeout=30) == 0
-    assert _pilot(newcomer)["state"] == "online"
+    assert newcomer.pilot()["state"] == "online"
 
 
 def test_the_view_shows_live_tasks(newcomer: Maestro) -> None:
@@ -118,23 +105,23 @@ def test_down_waits_and_ctrl_c_stops_the_waiting_alone(newcomer: Maestro) -> Non
     _, err = waiting.communicate(timeout=30)
     assert waiting.returncode == 130
     assert "no job was ended" in err
-    pilot = _pilot(newcomer)
+    pilot = newcomer.pilot()
     assert (pilot["state"], pilot["jobs"]) == ("leaving", 1)
     assert "no terminal to ask" in newcomer.refused("down", "--kill")
     assert "has left" in newcomer("down", "--kill", "--yes").out
-    assert not _lives(pilot["pid"])
+    assert not lives(pilot["pid"])
 
 
 def test_a_pilot_that_was_killed_is_replaced(newcomer: Maestro) -> None:
     newcomer("up", "--detach", "--cpus", 1)
-    first = _pilot(newcomer)["pid"]
+    first = newcomer.pilot()["pid"]
     os.kill(first, signal.SIGKILL)
-    wait_until(lambda: not _lives(first))
+    wait_until(lambda: not lives(first))
     newcomer("up", "--detach")
-    second = _pilot(newcomer)
+    second = newcomer.pilot()
     assert second["pid"] != first
     assert second["state"] == "online"
-    assert _lives(second["pid"])
+    assert lives(second["pid"])
 
 
 def test_two_users_do_not_disturb_each_other(newcomer: Maestro, other: Maestro) -> None:
@@ -142,10 +129,10 @@ def test_two_users_do_not_disturb_each_other(newcomer: Maestro, other: Maestro) 
     other("up", "--detach", "--cpus", 1)
     assert newcomer("user", "list", "-q").out == "ana\n"
     assert other("user", "list", "-q").out == "bob\n"
-    assert _pilot(newcomer)["node"] == _pilot(other)["node"]
+    assert newcomer.pilot()["node"] == other.pilot()["node"]
     newcomer("down")
-    assert _pilot(other)["state"] == "online"
-    assert _lives(_pilot(other)["pid"])
+    assert other.pilot()["state"] == "online"
+    assert lives(other.pilot()["pid"])
 
 
 def test_a_database_that_is_killed_comes_back_a_stopped_one_does_not(newcomer: Maestro) -> None:
@@ -155,17 +142,17 @@ def test_a_database_that_is_killed_comes_back_a_stopped_one_does_not(newcomer: M
     assert before
     os.kill(before, signal.SIGKILL)
     wait_until(lambda: (now := embedded.status(data)).running and now.pid != before, 30)
-    wait_until(lambda: _pilot(newcomer)["state"] == "online", 30)
+    wait_until(lambda: newcomer.pilot()["state"] == "online", 30)
 
-    pilot = _pilot(newcomer)["pid"]
+    pilot = newcomer.pilot()["pid"]
     assert "pilot is online" in newcomer.refused("db", "stop")
     newcomer("db", "stop", "--yes")
-    assert _lives(pilot)
+    assert lives(pilot)
     log = next(Path(newcomer.env["MAESTRO_STATE_DIR"]).rglob("agent.log"))
     wait_until(lambda: "the embedded database was stopped" in log.read_text(), 30)
     assert not embedded.status(data).running
     os.kill(pilot, signal.SIGTERM)
-    wait_until(lambda: not _lives(pilot))
+    wait_until(lambda: not lives(pilot))
 
 
 def test_up_with_a_server(maestro: Maestro, tcp_database_url: str) -> None:
@@ -173,12 +160,12 @@ def test_up_with_a_server(maestro: Maestro, tcp_database_url: str) -> None:
         said = maestro("up", "--detach", "--cpus", 1).out
         assert "database   PostgreSQL at 127.0.0.1:" in said
         assert tcp_database_url not in said
-        pilot = _pilot(maestro)
+        pilot = maestro.pilot()
         assert pilot["state"] == "online"
     finally:
         down = maestro("down")
     assert "embedded" not in down.out
-    assert not _lives(pilot["pid"])
+    assert not lives(pilot["pid"])
 
 
 def test_up_refuses_a_node_that_another_machine_serves(
@@ -202,19 +189,19 @@ def test_a_pilot_in_the_foreground_ends_with_ctrl_c(maestro: Maestro) -> None:
     maestro.line("node create -n gauss -ec 1")
     pilot = maestro.start("pilot", "run", "-n", "gauss", "-m")
     maestro.wait_for("pilot", "list", shows="online")
-    assert _pilot(maestro)["prefers_to_conduct"] is True
+    assert maestro.pilot()["prefers_to_conduct"] is True
     pilot.send_signal(signal.SIGINT)
     assert pilot.wait(timeout=30) == 0
-    assert _pilot(maestro)["state"] == "offline"
+    assert maestro.pilot()["state"] == "offline"
 
 
 def test_pilot_detach_and_stop(maestro: Maestro) -> None:
     maestro.line("node create -n gauss -ec 1")
     said = maestro("pilot", "run", "-n", "gauss", "--detach")
     assert "the pilot of node gauss is online" in said.out
-    pid = _pilot(maestro)["pid"]
+    pid = maestro.pilot()["pid"]
     assert "leaves" in maestro("pilot", "stop", "-n", "gauss").out
-    wait_until(lambda: not _lives(pid), 30)
+    wait_until(lambda: not lives(pid), 30)
     assert "no pilot is online" in maestro("pilot", "stop", "-n", "gauss").out
 
 

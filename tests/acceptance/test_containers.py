@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import secrets
 import signal
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from orchestra.domain.models import Resources, Task
@@ -62,13 +60,6 @@ def engine(request: pytest.FixtureRequest) -> Place:
 def nap() -> str:
     """A program that runs for longer than any test, and that no other test runs."""
     return f"sleep {100_000 + secrets.randbelow(900_000)}.5"
-
-
-@pytest.fixture
-def cluster(conn: psycopg.Connection, database_url: str, hostile_dir: Path) -> Iterator[Cluster]:
-    found = Cluster(conn, database_url, hostile_dir)
-    yield found
-    found.end()
 
 
 def start(cluster: Cluster, engine: Place, *flags: str, cpu: int = 2) -> None:

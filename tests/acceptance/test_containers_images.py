@@ -7,7 +7,6 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from orchestra.domain.models import Task
@@ -21,13 +20,6 @@ from support.maestro import Maestro
 from support.waiting import wait_until
 
 COMMAND = ": %DATA %IN %OUT"
-
-
-@pytest.fixture
-def cluster(conn: psycopg.Connection, database_url: str, hostile_dir: Path) -> Iterator[Cluster]:
-    found = Cluster(conn, database_url, hostile_dir)
-    yield found
-    found.end()
 
 
 @pytest.fixture(params=["apptainer", "podman"])

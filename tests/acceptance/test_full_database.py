@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,21 +12,15 @@ import pytest
 from orchestra.store import embedded
 from support import mounts
 from support.maestro import Maestro
+from support.server import free_port
 from support.waiting import wait_until
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class SmallServer:
     """A PostgreSQL whose disk can be filled."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.port = folder, _free_port()
+        self.folder, self.port = folder, free_port()
 
     def start(self) -> str:
         settings = {"listen_addresses": "127.0.0.1", "port": str(self.port), "fsync": "off"}

@@ -8,11 +8,9 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from orchestra.domain.models import Resources, Task
@@ -32,14 +30,6 @@ DONE, FAILED, KILLED, RUNNING = (
 )
 NEEDS = ": %DATA %IN %OUT; "
 """The tags that every command needs, said in a way that does nothing."""
-
-
-@pytest.fixture
-def cluster(conn: psycopg.Connection, database_url: str, hostile_dir: Path) -> Iterator[Cluster]:
-    """A database, and a volume whose name breaks careless code."""
-    found = Cluster(conn, database_url, hostile_dir)
-    yield found
-    found.end()
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from orchestra.domain.models import Task
@@ -63,13 +62,6 @@ if __name__ == "__main__":
         time.sleep(1)
 """
 WAYS = {"leader", "child", "session", "daemon", "bare gone", "far gone", "hopper"}
-
-
-@pytest.fixture
-def cluster(conn: psycopg.Connection, database_url: str, hostile_dir: Path) -> Iterator[Cluster]:
-    found = Cluster(conn, database_url, hostile_dir)
-    yield found
-    found.end()
 
 
 @pytest.fixture

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from orchestra.domain.states import JobState, TaskState
@@ -20,13 +18,6 @@ from support.waiting import wait_until
 
 NEEDS = ": %DATA %IN %OUT; "
 DONE, RUNNING = JobState.DONE, JobState.RUNNING
-
-
-@pytest.fixture
-def cluster(conn: psycopg.Connection, database_url: str, hostile_dir: Path) -> Iterator[Cluster]:
-    found = Cluster(conn, database_url, hostile_dir)
-    yield found
-    found.end()
 
 
 def message(cluster: Cluster, node: str = "gauss") -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,16 +13,10 @@ import pytest
 
 from orchestra.store import embedded, pginstall, postmaster
 from support.maestro import Maestro
+from support.server import free_port
 from support.waiting import wait_until
 
 _SETTINGS = {"listen_addresses": "127.0.0.1", "fsync": "off", "max_connections": "40"}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Pair:
@@ -31,7 +24,7 @@ class Pair:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.ports = {"first": _free_port(), "second": _free_port()}
+        self.ports = {"first": free_port(), "second": free_port()}
         self.programs = pginstall.of_the_wheel() if os.geteuid() else pginstall.for_root(print)
         self._start("first")
         self.password = postmaster.Place(folder / "first").password.read_text().strip()

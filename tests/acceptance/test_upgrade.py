@@ -78,17 +78,12 @@ def cluster(
         cluster.node(cpu=3)
         yield cluster
         maestro("pilot", "stop", "-n", "gauss", "--now", "--yes", status=None)
-        wait_until(lambda: _pilot(maestro)["state"] == "offline", 30)
-
-
-def _pilot(maestro: Maestro) -> Any:
-    [pilot] = maestro("pilot", "list", "-o", "json").json
-    return pilot
+        wait_until(lambda: maestro.pilot()["state"] == "offline", 30)
 
 
 def _start(maestro: Maestro) -> Any:
     maestro("pilot", "run", "-n", "gauss", "-m", "--detach")
-    return _pilot(maestro)
+    return maestro.pilot()
 
 
 def _task(cluster: Cluster, name: str, jobs: int, gate: Path | None) -> Task:
@@ -113,7 +108,7 @@ def test_jobs_run_on_while_the_package_is_replaced(
     old_gate, new_gate = tmp_path / "old", tmp_path / "new"
     old = _task(cluster, "old", 2, old_gate)
     wait_until(lambda: _running(cluster, old) == 2, 30)
-    [keeper] = _pilot(maestro)["keepers"]
+    [keeper] = maestro.pilot()["keepers"]
     assert (keeper["version"], keeper["jobs"]) == ("0.7a", 2)
 
     # The files are new, the processes are old: they go on working, also after a lost connection.
@@ -121,7 +116,7 @@ def test_jobs_run_on_while_the_package_is_replaced(
     _cut_connections(cluster.conn)
     quick = _task(cluster, "quick", 3, None)
     cluster.wait_for(quick, TaskState.DONE, timeout=60)
-    assert (_pilot(maestro)["pid"], _pilot(maestro)["version"]) == (first["pid"], "0.7a")
+    assert (maestro.pilot()["pid"], maestro.pilot()["version"]) == (first["pid"], "0.7a")
     log = next(Path(maestro.env["MAESTRO_STATE_DIR"]).rglob("agent.log"))
     assert "Error" not in log.read_text()
 
@@ -131,7 +126,7 @@ def test_jobs_run_on_while_the_package_is_replaced(
     wait_until(lambda: not lives(first["pid"]), 30)
     new = _task(cluster, "new", 3, new_gate)
     wait_until(lambda: _running(cluster, new) == 1, 30)
-    versions = {k["version"]: (k["pid"], k["jobs"]) for k in _pilot(maestro)["keepers"]}
+    versions = {k["version"]: (k["pid"], k["jobs"]) for k in maestro.pilot()["keepers"]}
     assert versions["0.7a"] == (keeper["pid"], 2)
     assert versions["0.8b"][1] == 1, "slots are counted over both keepers"
     assert "2 jobs under version 0.7a" in maestro("pilot", "list").out
@@ -143,7 +138,7 @@ def test_jobs_run_on_while_the_package_is_replaced(
     cluster.wait_for(old, TaskState.DONE)
     wait_until(lambda: not lives(keeper["pid"]), 30)
     wait_until(lambda: _running(cluster, new) == 2 + 1, 30)
-    wait_until(lambda: [k["version"] for k in _pilot(maestro)["keepers"]] == ["0.8b"], 30)
+    wait_until(lambda: [k["version"] for k in maestro.pilot()["keepers"]] == ["0.8b"], 30)
     new_gate.touch()
     cluster.wait_for(new, TaskState.DONE)
     for task in (old, quick, new):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from orchestra.store import dump, embedded, postmaster
 from orchestra.store.database import connect
 from orchestra.store.migrate import migrate
 from ordeal import processes
+from support.server import free_port
 
 # What was committed must outlive a kill -9 of the server, as it does a crash; a power cut is not tried.
 SETTINGS = {
@@ -97,7 +97,7 @@ class Database:
     """A server in a folder of its own. `url` goes straight to it, over TCP."""
 
     folder: Path
-    port: int = field(default_factory=lambda: _free_port())
+    port: int = field(default_factory=free_port)
     url: str = ""
     _suspended: set[int] = field(default_factory=set)
 
@@ -214,13 +214,6 @@ class Database:
 def _copy(source: Path, target: Path) -> None:
     """Copy a folder with its owners."""
     subprocess.run(["cp", "-a", source, target], check=True)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def make_folder(path: Path) -> Path:

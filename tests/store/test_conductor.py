@@ -24,11 +24,6 @@ from support.waiting import wait_until
 from support.world import World
 
 
-@pytest.fixture
-def world(conn: psycopg.Connection) -> World:
-    return World(conn)
-
-
 def test_ten_are_tried_before_the_rest(world: World) -> None:
     task = world.task(jobs=36)
     world.conduct()

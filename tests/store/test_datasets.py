@@ -16,11 +16,6 @@ HOSTILE = ["job.2", "job.10", "a b", "it's", '"q"', "$(touch x)", "é; rm -rf", 
 
 
 @pytest.fixture
-def ana(conn: psycopg.Connection) -> User:
-    return users.ensure(conn, "ana", "ana@example.org")[0]
-
-
-@pytest.fixture
 def bob(conn: psycopg.Connection, ana: User) -> User:
     return users.ensure(conn, "bob", "bob@example.org")[0]
 

@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Iterator
 from datetime import timedelta
 
-import psycopg
 import pytest
 
 from orchestra.domain.forecast import AtWork
@@ -18,11 +17,6 @@ from orchestra.store.database import connect
 from support.plans import plan
 from support.server import Server
 from support.world import Pilot, World
-
-
-@pytest.fixture
-def world(conn: psycopg.Connection) -> World:
-    return World(conn)
 
 
 @pytest.fixture

@@ -5,25 +5,13 @@ from __future__ import annotations
 from io import BytesIO
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from orchestra.domain.errors import BadInput, NotFound, Refused
 from orchestra.domain.models import User
 from orchestra.domain.states import Cause, Figure, TaskState
-from orchestra.services import by_hand, job_logs, jobs, users
+from orchestra.services import by_hand, job_logs, jobs
 from support.world import Pilot, World
-
-
-@pytest.fixture
-def world(conn: psycopg.Connection) -> World:
-    return World(conn)
-
-
-@pytest.fixture
-def ana(world: World) -> User:
-    world.person("ana")
-    return users.ensure(world.conn, "ana", "ana@example.org")[0]
 
 
 @pytest.fixture

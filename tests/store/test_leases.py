@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 from uuid import uuid4
 
-import psycopg
 import pytest
 
 from orchestra.domain.errors import Fenced, Refused, Superseded
@@ -19,18 +18,6 @@ from support.world import Pilot, World
 LEASE = work.LEASE_SECONDS
 OVER = LEASE + 30 + 121
 """Lease, the usual grace, the margin and a second."""
-
-
-@pytest.fixture
-def world(conn: psycopg.Connection) -> World:
-    return World(conn)
-
-
-@pytest.fixture
-def running(world: World) -> int:
-    task = world.task(jobs=5, test_jobs=0)
-    world.conduct(rounds=2)
-    return task
 
 
 def fence_reason(world: World, pilot: Pilot) -> str | None:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from orchestra.conductor import notify, silence
@@ -30,11 +29,6 @@ from support.mailserver import MailServer, running
 from support.plans import plan
 from support.waiting import wait_until
 from support.world import Pilot, World
-
-
-@pytest.fixture
-def world(conn: psycopg.Connection) -> World:
-    return World(conn)
 
 
 @pytest.fixture

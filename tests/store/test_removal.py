@@ -5,24 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from orchestra.domain.errors import Refused
 from orchestra.domain.models import User
-from orchestra.services import attempt_folders, removal, users
+from orchestra.services import attempt_folders, removal
 from support.world import World
-
-
-@pytest.fixture
-def world(conn: psycopg.Connection) -> World:
-    return World(conn)
-
-
-@pytest.fixture
-def ana(world: World) -> User:
-    world.person("ana")
-    return users.ensure(world.conn, "ana", "ana@example.org")[0]
 
 
 def attempt(folder: Path, ordinal: int, number: int, size: int = 100) -> Path:

@@ -20,18 +20,6 @@ from support import backup
 from support.world import Pilot, World
 
 
-@pytest.fixture
-def world(conn: psycopg.Connection) -> World:
-    return World(conn)
-
-
-@pytest.fixture
-def running(world: World) -> int:
-    task = world.task(jobs=5, test_jobs=0)
-    world.conduct(rounds=2)
-    return task
-
-
 def identity(conn: psycopg.Connection) -> Identity:
     return settling.look(conn, who="test")
 

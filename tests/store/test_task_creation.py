@@ -18,18 +18,13 @@ from orchestra.domain.errors import (
 )
 from orchestra.domain.models import Counts, Limit, Policy, Resources, Task, User
 from orchestra.domain.states import Queue, TaskState
-from orchestra.services import datasets, task_creation, users
+from orchestra.services import datasets, task_creation
 from orchestra.services.task_creation import NewTask
 from orchestra.store import datasets as dataset_store
 from orchestra.store import tasks as store
 from support.world import World
 
 COMMAND = "train -d %DATA -c %IN -o %OUT"
-
-
-@pytest.fixture
-def ana(conn: psycopg.Connection) -> User:
-    return users.ensure(conn, "ana", "ana@example.org")[0]
 
 
 @pytest.fixture

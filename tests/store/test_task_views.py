@@ -31,11 +31,6 @@ from support.world import Pilot, World
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
-@pytest.fixture
-def world(conn: psycopg.Connection) -> World:
-    return World(conn)
-
-
 def get(conn: psycopg.Connection, task: int) -> Task:
     found = store.by_id(conn, task)
     assert found

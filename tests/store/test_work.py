@@ -8,7 +8,6 @@ from typing import Any
 from uuid import uuid4
 from weakref import WeakValueDictionary
 
-import psycopg
 import pytest
 
 from orchestra.domain.errors import Fenced, NotFound, Refused, SchemaMismatch, Superseded
@@ -26,19 +25,6 @@ from orchestra.services import jobs, lifecycle, work
 from orchestra.store import attempts
 from orchestra.store.database import connect
 from support.world import Pilot, World
-
-
-@pytest.fixture
-def world(conn: psycopg.Connection) -> World:
-    return World(conn)
-
-
-@pytest.fixture
-def running(world: World) -> int:
-    """A task of 5 jobs that bypassed its test."""
-    task = world.task(jobs=5, test_jobs=0)
-    world.conduct(rounds=2)
-    return task
 
 
 def test_a_claim_takes_jobs_in_order_and_says_all_that_a_pilot_needs(

@@ -98,6 +98,11 @@ class Maestro:
         assert said.out == "", said
         return said.err[said.err.index("error: ") :]
 
+    def pilot(self) -> Any:
+        """The only pilot there is, as `pilot list` gives it."""
+        [pilot] = self.line("pilot list -o json").json
+        return pilot
+
     def start(self, *arguments: object, **options: Any) -> subprocess.Popen[str]:
         """Start a command that goes on; it is ended with the test."""
         options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, **options}

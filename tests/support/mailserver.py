@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -17,6 +16,8 @@ from typing import Any
 import trustme
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword
+
+from support.server import free_port
 
 USER, PASSWORD = "orchestra@example.org", "wheel barrow"
 
@@ -114,7 +115,7 @@ def running(
     controller = Controller(
         server,
         hostname="127.0.0.1",
-        port=server.port or _free_port(),
+        port=server.port or free_port(),
         ready_timeout=20,
         ssl_context=tls,
         tls_context=starttls,
@@ -132,10 +133,3 @@ def running(
         if server.slow:
             server.slow.set()
         controller.stop()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

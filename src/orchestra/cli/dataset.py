@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestra.cli import dataset_sweep
-from orchestra.cli.output import Column, Record, clean, local
+from orchestra.cli.output import Column, Record, ago, clean, local
 from orchestra.cli.registry import Verb
 from orchestra.domain import human
 from orchestra.domain.errors import BadInput
@@ -109,7 +109,7 @@ def _list(ctx: Context) -> None:
         Column("FILES", lambda dataset: human.number(dataset.files), right=True),
         Column("SIZE", lambda dataset: human.size(dataset.bytes), right=True),
         Column("VERSION", lambda dataset: dataset.version, right=True),
-        Column("CHANGED", lambda dataset: _ago(dataset.updated_at)),
+        Column("CHANGED", lambda dataset: ago(dataset.updated_at)),
         Column("PATH", lambda dataset: dataset.root),
     )
     ctx.out.items(
@@ -121,10 +121,6 @@ def _list(ctx: Context) -> None:
         if owner is None or not ctx.args.user
         else f"{owner} has no data sets.",
     )
-
-
-def _ago(then: datetime) -> str:
-    return human.relative((then - datetime.now(UTC)).total_seconds())
 
 
 def record(dataset: DataSet) -> Record:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from orchestra.cli.output import Column, Record, clean
+from orchestra.cli.output import Column, Record, ago, clean
 from orchestra.cli.registry import Verb
 from orchestra.domain import human
 from orchestra.domain.errors import BadInput
@@ -58,7 +58,7 @@ def _list(ctx: Context) -> None:
         Column("ID", lambda mail: mail.id, right=True),
         Column("TO", lambda mail: mail.email),
         Column("ABOUT", _subject),
-        Column("WRITTEN", lambda mail: human.relative((mail.created_at - now).total_seconds())),
+        Column("WRITTEN", lambda mail: ago(mail.created_at, now)),
         Column("STATE", lambda mail: mail.state),
         Column("", lambda mail: _what_became(mail, now)),
     )
@@ -83,7 +83,7 @@ def _what_became(mail: Mail, now: datetime) -> str:
         return mail.sent_how or ""
     if mail.refused_at or not mail.last_error:
         return mail.last_error or ""
-    return f"{mail.last_error} Next try {human.relative((mail.next_try - now).total_seconds())}"
+    return f"{mail.last_error} Next try {ago(mail.next_try, now)}"
 
 
 def _page(mail: Mail, best: BestResults | None = None) -> Page | None:

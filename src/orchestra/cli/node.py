@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from orchestra.cli.output import Column, Record, clean, local
+from orchestra.cli.output import Column, Record, ago, clean, local
 from orchestra.cli.registry import Verb
 from orchestra.domain import human
 from orchestra.domain.errors import BadInput, Cancelled
@@ -125,16 +124,12 @@ def _note(node: Node) -> str:
     notes = []
     if node.drained_at:
         why = f': "{node.drain_reason}"' if node.drain_reason else ""
-        notes.append(f"drained {_since(node.drained_at)} by {node.drained_by}{why}")
+        notes.append(f"drained {ago(node.drained_at)} by {node.drained_by}{why}")
     if node.message:
         notes.append(node.message)
     if not notes and node.seen_at is None:
         notes.append(f"no pilot yet: maestro pilot run -n {node.name}")
     return "; ".join(notes)
-
-
-def _since(moment: datetime) -> str:
-    return human.relative((moment - datetime.now(UTC)).total_seconds())
 
 
 def _list(ctx: Context) -> None:
@@ -150,7 +145,7 @@ def _list(ctx: Context) -> None:
         Column("STATE", state_of, state=True),
         Column("CPU", lambda node: _slots_column(node.cpu, node.cpu_in_use), right=True),
         Column("GPU", lambda node: _slots_column(node.gpu, node.gpu_in_use), right=True),
-        Column("SEEN", lambda node: _since(node.seen_at) if node.seen_at else "never"),
+        Column("SEEN", lambda node: ago(node.seen_at) if node.seen_at else "never"),
         Column("HOST", lambda node: node.host or ""),
         Column("VERSION", lambda node: node.version or ""),
         Column("NOTE", _note),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Generic, TextIO, TypeVar
 
+from orchestra.domain import human
 from orchestra.domain.errors import BadInput, OrchestraError
 
 T = TypeVar("T")
@@ -272,6 +273,11 @@ def local(moment: datetime, zone: bool = True) -> str:
     """A moment by this machine's clock: `2026-11-22 13:21:38 CET`."""
     here = moment.astimezone()
     return f"{here:%Y-%m-%d %H:%M:%S %Z}" if zone else f"{here:%Y-%m-%d %H:%M:%S}"
+
+
+def ago(moment: datetime, now: datetime | None = None) -> str:
+    """How long ago a moment was: `3 min ago`; one to come: `in 3 min`."""
+    return human.relative((moment - (now or datetime.now(UTC))).total_seconds())
 
 
 def clean(text: str) -> str:

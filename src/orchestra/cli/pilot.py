@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from orchestra.cli import pilot_install
-from orchestra.cli.output import Column, Record
+from orchestra.cli.output import Column, Record, ago
 from orchestra.cli.registry import Verb
 from orchestra.domain import human
 from orchestra.domain.errors import Cancelled
@@ -118,7 +117,7 @@ def _list(ctx: Context) -> None:
         Column("PID", lambda pilot: pilot.pid, right=True),
         Column("ACCOUNT", lambda pilot: pilot.account),
         Column("VERSION", lambda pilot: pilot.version),
-        Column("SEEN", lambda pilot: _since(pilot.seen_at)),
+        Column("SEEN", lambda pilot: ago(pilot.seen_at)),
         Column("NOTE", _note),
     )
     ctx.out.items(
@@ -145,10 +144,6 @@ def _note(pilot: Pilot) -> str:
         if keeper.jobs and keeper.version != pilot.version
     ]
     return "; ".join([*notes, *([pilot.message] if pilot.message else [])])
-
-
-def _since(moment: datetime) -> str:
-    return human.relative((moment - datetime.now(UTC)).total_seconds())
 
 
 def _record(pilot: Pilot) -> Record:

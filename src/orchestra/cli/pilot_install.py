@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import pwd
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,6 +73,7 @@ def install(ctx: Context) -> None:
 def _service(ctx: Context, *, system: bool) -> Service:
     from orchestra import wiring
     from orchestra.cli import pilots
+    from orchestra.services import here
 
     with ctx.database() as conn:
         node = pilots.node_or_this(ctx, conn, ctx.args.node)
@@ -85,15 +85,8 @@ def _service(ctx: Context, *, system: bool) -> Service:
         config=str(path) if path and path.exists() else None,
     )
     environment = kept_environment(ctx.settings, os.environ)
-    account = _account() if system else None
+    account = here.account() if system else None
     return Service(node, wish.plain_command(), environment, account)
-
-
-def _account() -> str:
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:  # known by its number alone
-        return str(os.geteuid())
 
 
 def kept_environment(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:

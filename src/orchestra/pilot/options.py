@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import pwd
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from orchestra.runtimes import Bind, Runtime
 from orchestra.runtimes.bare import BareRuntime, find_shell
 from orchestra.runtimes.cache import PAUSES, ImageCache
 from orchestra.runtimes.environment import inherited, own_prefix
-from orchestra.services import work
+from orchestra.services import here, work
 from orchestra.store.datafolder import this_host
 
 
@@ -89,7 +88,7 @@ def introduce(options: PilotOptions) -> PilotHello:
         boot_id=host.boot_id,
         host=platform.node(),
         pid=os.getpid(),
-        account=_account(),
+        account=here.account(),
         is_root=os.geteuid() == 0,
         serve_all=options.serve_all,
         may_conduct=options.may_conduct,
@@ -97,13 +96,6 @@ def introduce(options: PilotOptions) -> PilotHello:
         protocol=work.PROTOCOL,
         runtimes=tuple(f"{runtime.name} {runtime.version}" for runtime in options.runtimes),
     )
-
-
-def _account() -> str:
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:  # an account of a container, known by its number alone
-        return str(os.geteuid())
 
 
 def make_kit(options: PilotOptions, folder: Path) -> Kit:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from orchestra.cli.doctor.configuration import short
 from orchestra.cli.doctor.database import Contents
 from orchestra.cli.doctor.finding import Finding, Trouble, of_trouble, ok, problem, warning
+from orchestra.cli.output import ago
 from orchestra.domain import human
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def judge(contents: Contents, here: Here, *, agent_lives: bool | None) -> Iterat
         why = f': "{node.drain_reason}"' if node.drain_reason else ""
         yield warning(
             "node",
-            f"{node.name} was drained {_since(node.drained_at, here)} by {node.drained_by}{why}, so it takes no jobs.",
+            f"{node.name} was drained {ago(node.drained_at, here.now)} by {node.drained_by}{why}, so it takes no jobs.",
             f"maestro node resume -n {node.name}",
         )
     if pilot and node.online and pilot.message:
@@ -78,7 +79,7 @@ def _judge_node(node: Node, pilot: Pilot | None, here: Here, agent_lives: bool |
     if node.online and not dead:
         where = f" by a pilot on {pilot.host}" if elsewhere else ""
         return ok("node", f"{node.name} is online{where}, {_slots(node)}")
-    silent = _since(pilot.seen_at, here)
+    silent = ago(pilot.seen_at, here.now)
     if pilot.jobs:
         held = human.count(pilot.jobs, "job")
         return problem(
@@ -103,7 +104,7 @@ def judge_others(contents: Contents, here: Here) -> Iterator[Finding]:
         if pilot.jobs and not pilot.online and (mine is None or pilot.node != mine.name):
             yield warning(
                 "nodes",
-                f"{pilot.node} has been silent since {_since(pilot.seen_at, here)}; "
+                f"{pilot.node} has been silent since {ago(pilot.seen_at, here.now)}; "
                 f"{human.count(pilot.jobs, 'job')} wait for it.",
                 f"maestro pilot run -n {pilot.node}   there; or, if that machine is off for good: "
                 f"maestro node lost -n {pilot.node}",
@@ -192,7 +193,3 @@ def _foreign(others: Sequence[Household]) -> Iterator[Finding]:
                 f"({one.cluster}...).",
                 f"a pilot with that database's configuration reports them; else remove {short(one.folder)}",
             )
-
-
-def _since(moment: datetime, here: Here) -> str:
-    return human.relative((moment - here.now).total_seconds())

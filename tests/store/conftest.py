@@ -1,0 +1,31 @@
+"""A database with somebody's tasks in it, seen from within."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from orchestra.domain.models import User
+from orchestra.services import users
+from support.world import World
+
+
+@pytest.fixture
+def world(conn: psycopg.Connection) -> World:
+    """This test's database."""
+    return World(conn)
+
+
+@pytest.fixture
+def running(world: World) -> int:
+    """A task of 5 jobs that bypassed its test."""
+    task = world.task(jobs=5, test_jobs=0)
+    world.conduct(rounds=2)
+    return task
+
+
+@pytest.fixture
+def ana(world: World) -> User:
+    """A user with an address."""
+    world.person("ana")
+    return users.ensure(world.conn, "ana", "ana@example.org")[0]
