@@ -97,10 +97,11 @@ def open_database(
 
     conn = _connect_if_ready(settings) or connect(settings, database_url(settings, say=say))
     try:
-        if need_schema and uses_server(settings):
-            migrate.check(conn)
-        elif need_schema:
-            upgrade(conn, settings, say=say)
+        if need_schema and not migrate.is_current(conn):
+            if uses_server(settings):
+                migrate.check(conn)
+            else:
+                upgrade(conn, settings, say=say)
     except BaseException:
         conn.close()
         raise

@@ -12,7 +12,7 @@ from psycopg import sql
 
 from orchestra.domain.errors import DatabaseUnavailable, SchemaMismatch
 from orchestra.store.database import connect
-from orchestra.store.migrate import check, current, migrate, pending
+from orchestra.store.migrate import check, current, is_current, migrate, pending
 
 
 @pytest.fixture
@@ -42,6 +42,7 @@ def test_migrations_are_applied_in_order_and_once(
     assert migrate(connection, folder=folder) == []
     assert current(connection) == 2
     check(connection, folder=folder)
+    assert is_current(connection, folder=folder)
     assert connection.execute("select * from orchestra.fruit").fetchall() == [("plum", "blue")]
 
 
@@ -110,6 +111,26 @@ def test_a_schema_that_does_not_fit(
         check(connection, folder=folder)
     assert caught.value.hint is not None
     assert hint in caught.value.hint
+
+
+def test_a_schema_that_waits_for_a_migration_is_not_current(
+    connection: psycopg.Connection, folder: Path
+) -> None:
+    assert not is_current(connection, folder=folder)
+    connection.execute("create schema orchestra")
+    assert not is_current(connection, folder=folder)
+    migrate(connection, folder=folder)
+    older(folder)
+    assert not is_current(connection, folder=folder)
+
+
+def test_a_schema_that_is_newer_is_refused_at_once(
+    connection: psycopg.Connection, folder: Path
+) -> None:
+    migrate(connection, folder=folder)
+    newer(folder)
+    with pytest.raises(SchemaMismatch, match="knows schemas up to 1"):
+        is_current(connection, folder=folder)
 
 
 def test_a_program_one_version_behind_may_go_on(

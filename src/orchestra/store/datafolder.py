@@ -147,9 +147,10 @@ def _mounted_as(path: Path, mounts: str) -> str:
         if len(fields) < 3:
             continue
         # /proc/mounts writes spaces and the like as octal; the last line of a mount point is the one on top
-        point = Path(re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), fields[1]))
-        if path.is_relative_to(point) and len(point.parts) >= depth:
-            kind, depth = fields[2], len(point.parts)
+        point = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), fields[1])
+        inside = f"{path}/".startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= depth:
+            kind, depth = fields[2], len(point)
     return kind
 
 

@@ -62,6 +62,19 @@ def pending(conn: psycopg.Connection, *, folder: Path = FOLDER) -> list[Migratio
     return _pending(known(folder), _ledger(conn), newer_allowed=0)
 
 
+def is_current(conn: psycopg.Connection, *, folder: Path = FOLDER) -> bool:
+    """Whether there is nothing to migrate, told by one statement: every command asks.
+
+    Raises:
+        SchemaMismatch: the schema is newer than this program, or was altered.
+    """
+    try:
+        ledger = _applied(conn)
+    except psycopg.errors.UndefinedTable:
+        return False
+    return bool(ledger) and not _pending(known(folder), ledger, newer_allowed=0)
+
+
 def current(conn: psycopg.Connection) -> int:
     """Give the number of the last migration applied; 0 where there is no schema yet."""
     ledger = _ledger(conn)
@@ -141,8 +154,10 @@ def _ledger(conn: psycopg.Connection) -> list[Migration]:
             f'database "{conn.info.dbname}" has a schema "orchestra" that this program did not make.',
             hint='Use another database, or remove that schema, and point "postgres" at it.',
         )
-    if not has_ledger:
-        return []
+    return _applied(conn) if has_ledger else []
+
+
+def _applied(conn: psycopg.Connection) -> list[Migration]:
     return [Migration(*row) for row in conn.execute(_SQL.applied)]
 
 
