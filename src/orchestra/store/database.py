@@ -55,6 +55,7 @@ _REFUSALS: tuple[tuple[str, str], ...] = (
         r"too many clients|remaining connection slots|too many connections",
         "has no connection left.",
     ),
+    (r"No space left on device", "has no space left on its disk."),
     (r"system is starting up|in recovery mode", "is starting up."),
     (r"system is shutting down", "is shutting down."),
 )
