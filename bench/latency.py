@@ -16,7 +16,7 @@ from bench.machine import watching
 from bench.page import DOCS, publish
 from bench.site import Site, site
 from bench.table import Bar, Section, median, number, percentile, verdict
-from orchestra.domain.models import Policy
+from orchestra.domain.models.tasks import Policy
 from orchestra.services import task_creation, users
 
 MEDIAN_MS, WORST_MS = 20.0, 100.0

@@ -14,7 +14,8 @@ from uuid import UUID, uuid4
 import psycopg
 
 from orchestra.conductor import run as conductor
-from orchestra.domain.models import Grant, KeeperHello, Outcome, PilotHello
+from orchestra.domain.models.pilots import KeeperHello, PilotHello
+from orchestra.domain.models.work import Grant, Outcome
 from orchestra.domain.states import Cause, Queue
 from orchestra.services import work
 from orchestra.store.database import connect

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from orchestra.config import Settings
     from orchestra.domain.binds import Bind
     from orchestra.domain.household import Household
-    from orchestra.domain.models import User
+    from orchestra.domain.models.people import User
     from orchestra.mail.ways import Way
     from orchestra.runtimes.cache import ImageCache
     from orchestra.runtimes.found import ContainerRuntime

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from orchestra.domain.models import Task
+from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import JobState, TaskState
 from orchestra.store.database import connect
 from support.cluster import Cluster

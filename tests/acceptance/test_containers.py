@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestra.domain.models import Resources, Task
+from orchestra.domain.models.tasks import Resources, Task
 from orchestra.domain.states import JobState, TaskState
 from orchestra.pilot import link
 from orchestra.services import lifecycle

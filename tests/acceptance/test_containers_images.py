@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestra.domain.models import Task
+from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import JobState, TaskState
 from orchestra.domain.transitions import TaskInput
 from orchestra.services import nodes

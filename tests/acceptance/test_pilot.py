@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestra.domain.models import Resources, Task
+from orchestra.domain.models.tasks import Resources, Task
 from orchestra.domain.states import JobState, Queue, TaskState
 from orchestra.domain.transitions import TaskInput
 from orchestra.pilot import link

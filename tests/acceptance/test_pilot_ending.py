@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestra.domain.models import Task
+from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import JobState, TaskState
 from orchestra.services import lifecycle, nodes
 from support.cluster import Cluster

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 import orchestra
-from orchestra.domain.models import Task
+from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import JobState, TaskState
 from orchestra.store.database import connect
 from support.cluster import Cluster

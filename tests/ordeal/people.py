@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 
 from orchestra.domain.errors import AlreadyExists, OrchestraError
-from orchestra.domain.models import Policy, Resources
+from orchestra.domain.models.tasks import Policy, Resources
 from orchestra.domain.states import Queue
 from orchestra.domain.transitions import TaskInput
 from orchestra.services import datasets, lifecycle, task_creation, users

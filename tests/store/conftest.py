@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from orchestra.domain.models import User
+from orchestra.domain.models.people import User
 from orchestra.services import users
 from support.world import World
 

@@ -7,7 +7,7 @@ import pytest
 
 from orchestra.conductor import lifecycle as conductor
 from orchestra.domain.errors import NotFound, Refused
-from orchestra.domain.models import User
+from orchestra.domain.models.people import User
 from orchestra.domain.states import JobState, TaskState
 from orchestra.services import (
     explain,

@@ -14,7 +14,8 @@ from orchestra.conductor.lifecycle import advance
 from orchestra.conductor.run import TERM_SECONDS, Conductor, run
 from orchestra.domain.errors import DatabaseUnavailable, Refused, Superseded
 from orchestra.domain.lifecycle import ASSIGNED_AT_MOST, CHUNK
-from orchestra.domain.models import Counts, Grant
+from orchestra.domain.models.tasks import Counts
+from orchestra.domain.models.work import Grant
 from orchestra.domain.states import Cause, JobState, Queue, TaskState
 from orchestra.domain.transitions import TaskInput
 from orchestra.services import lifecycle

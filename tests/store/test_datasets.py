@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from orchestra.domain.errors import AlreadyExists, BadInput, NotFound, Refused
-from orchestra.domain.models import User
+from orchestra.domain.models.people import User
 from orchestra.services import datasets, task_creation, users
 from orchestra.store import datasets as store
 

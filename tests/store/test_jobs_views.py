@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestra.domain.errors import BadInput, NotFound, Refused
-from orchestra.domain.models import User
+from orchestra.domain.models.people import User
 from orchestra.domain.states import Cause, Figure, TaskState
 from orchestra.services import by_hand, job_logs, jobs
 from support.world import Pilot, World
@@ -150,7 +150,7 @@ def test_the_last_lines_of_a_file(size: int, ending: bytes) -> None:
 
 
 def test_a_log_that_cannot_be_read_is_kept_in_part(world: World, pilot: Pilot) -> None:
-    from orchestra.domain.models import Outcome
+    from orchestra.domain.models.work import Outcome
     from orchestra.services import work
 
     world.task(1, test_jobs=0)

@@ -8,7 +8,8 @@ from uuid import uuid4
 import pytest
 
 from orchestra.domain.errors import Fenced, Refused, Superseded
-from orchestra.domain.models import Counts, KeeperHello
+from orchestra.domain.models.pilots import KeeperHello
+from orchestra.domain.models.tasks import Counts
 from orchestra.domain.states import Cause, JobState, Queue, TaskState
 from orchestra.domain.transitions import TaskInput
 from orchestra.services import fencing, lifecycle, nodes, work

@@ -15,7 +15,7 @@ from orchestra.conductor.notify import Post, Postman
 from orchestra.conductor.run import Conductor
 from orchestra.domain.errors import Refused, Superseded
 from orchestra.domain.letters import TaskLetter, from_payload
-from orchestra.domain.models import Outcome
+from orchestra.domain.models.work import Outcome
 from orchestra.domain.states import Cause, TaskState
 from orchestra.domain.transitions import TaskInput
 from orchestra.mail.channels import Channels

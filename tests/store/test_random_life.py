@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestra.domain.errors import OrchestraError
-from orchestra.domain.models import Grant, KeeperHello
+from orchestra.domain.models.pilots import KeeperHello
+from orchestra.domain.models.work import Grant
 from orchestra.domain.states import Cause, JobState, TaskState
 from orchestra.domain.transitions import TaskInput, job_moves, task_moves
 from orchestra.services import lifecycle, nodes, work

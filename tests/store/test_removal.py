@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestra.domain.errors import Refused
-from orchestra.domain.models import User
+from orchestra.domain.models.people import User
 from orchestra.services import attempt_folders, removal
 from support.world import World
 

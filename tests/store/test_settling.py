@@ -11,7 +11,10 @@ import pytest
 
 from orchestra.conductor.run import Conductor
 from orchestra.domain.errors import Foreign, Replaced, SchemaMismatch
-from orchestra.domain.models import Counts, Identity, Known, Outcome, Standing
+from orchestra.domain.models.cluster import Identity, Known
+from orchestra.domain.models.pilots import Standing
+from orchestra.domain.models.tasks import Counts
+from orchestra.domain.models.work import Outcome
 from orchestra.domain.states import Cause, JobState, Queue, TaskState
 from orchestra.domain.transitions import TaskInput
 from orchestra.services import admin, lifecycle, nodes, settling, work

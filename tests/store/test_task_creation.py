@@ -16,7 +16,8 @@ from orchestra.domain.errors import (
     Refused,
     VolumeError,
 )
-from orchestra.domain.models import Counts, Limit, Policy, Resources, Task, User
+from orchestra.domain.models.people import User
+from orchestra.domain.models.tasks import Counts, Limit, Policy, Resources, Task
 from orchestra.domain.states import Queue, TaskState
 from orchestra.services import datasets, task_creation
 from orchestra.services.task_creation import NewTask

@@ -10,7 +10,9 @@ import psycopg
 import pytest
 
 from orchestra.domain.errors import BadInput, NotFound, Refused
-from orchestra.domain.models import Counts, Hold, Outcome, Resources, Task, User
+from orchestra.domain.models.people import User
+from orchestra.domain.models.tasks import Counts, Hold, Resources, Task
+from orchestra.domain.models.work import Outcome
 from orchestra.domain.states import Cause, Queue, TaskState
 from orchestra.services import (
     selection,

@@ -8,7 +8,8 @@ import psycopg
 import pytest
 
 from orchestra.domain.errors import AlreadyExists, BadInput, NotFound, Refused
-from orchestra.domain.models import Slots, Standing
+from orchestra.domain.models.nodes import Slots
+from orchestra.domain.models.pilots import Standing
 from orchestra.services import nodes, users, work
 from orchestra.services.nodes import SlotsWanted
 from orchestra.store.database import connect

@@ -11,14 +11,9 @@ from weakref import WeakValueDictionary
 import pytest
 
 from orchestra.domain.errors import Fenced, NotFound, Refused, SchemaMismatch, Superseded
-from orchestra.domain.models import (
-    Counts,
-    KeeperHello,
-    Outcome,
-    SharedFiles,
-    Started,
-    TaskSpec,
-)
+from orchestra.domain.models.pilots import KeeperHello
+from orchestra.domain.models.tasks import Counts
+from orchestra.domain.models.work import Outcome, SharedFiles, Started, TaskSpec
 from orchestra.domain.states import Cause, JobState, Queue, TaskState
 from orchestra.domain.transitions import TaskInput
 from orchestra.services import jobs, lifecycle, work

@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 
-from orchestra.domain.models import Policy, Task
+from orchestra.domain.models.tasks import Policy, Task
 from orchestra.domain.states import JobState, Queue, TaskState
 from orchestra.pilot import link
 from orchestra.services import datasets, task_creation, users

@@ -10,7 +10,9 @@ from uuid import UUID, uuid4
 import psycopg
 from psycopg.rows import dict_row
 
-from orchestra.domain.models import Claim, Counts, Grant, KeeperHello, Outcome, PilotHello, Started
+from orchestra.domain.models.pilots import KeeperHello, PilotHello
+from orchestra.domain.models.tasks import Counts
+from orchestra.domain.models.work import Claim, Grant, Outcome, Started
 from orchestra.domain.states import Cause, Figure, JobState, Queue, TaskState
 from orchestra.services import work
 from orchestra.store import moves

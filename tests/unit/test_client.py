@@ -18,7 +18,6 @@ from orchestra.client.datasets import DataSets
 from orchestra.client.session import Session
 from orchestra.client.task import Task
 from orchestra.config import load
-from orchestra.domain import models
 from orchestra.domain.errors import (
     BadInput,
     ConfigurationError,
@@ -28,7 +27,8 @@ from orchestra.domain.errors import (
     Refused,
     TimedOut,
 )
-from orchestra.domain.models import Counts, Limit
+from orchestra.domain.models import tasks as models
+from orchestra.domain.models.tasks import Counts, Limit
 from orchestra.domain.states import Figure, Intent, Queue, TaskState
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

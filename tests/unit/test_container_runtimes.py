@@ -14,7 +14,7 @@ import pytest
 
 from orchestra.domain.binds import Bind, parse_bind
 from orchestra.domain.errors import BadInput, ConfigurationError
-from orchestra.domain.models import AttemptKey
+from orchestra.domain.models.work import AttemptKey
 from orchestra.domain.states import Cause
 from orchestra.pilot.containers import refusal
 from orchestra.pilot.link import Ended

@@ -21,7 +21,7 @@ from orchestra.cli.doctor.node import Here
 from orchestra.cli.doctor.patience import Look
 from orchestra.domain.errors import NotFound
 from orchestra.domain.household import Household
-from orchestra.domain.models import Node, Slots
+from orchestra.domain.models.nodes import Node, Slots
 from orchestra.services.health import ServerFacts
 from orchestra.store.nodes import Keeper, Pilot
 from orchestra.store.outbox import Summary

@@ -11,16 +11,9 @@ import pytest
 from orchestra.domain.explanation import Culprit, Custody, Facts, explain
 from orchestra.domain.forecast import AtWork, Rival
 from orchestra.domain.lifecycle import TestFacts
-from orchestra.domain.models import (
-    Attempt,
-    Counts,
-    Event,
-    Hold,
-    Job,
-    Policy,
-    Resources,
-    Task,
-)
+from orchestra.domain.models.events import Event
+from orchestra.domain.models.jobs import Attempt, Job
+from orchestra.domain.models.tasks import Counts, Hold, Policy, Resources, Task
 from orchestra.domain.states import Cause, Intent, JobState, Queue, TaskState
 from orchestra.domain.supply import Need, Place
 

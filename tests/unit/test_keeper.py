@@ -22,7 +22,7 @@ from uuid import uuid4
 
 import pytest
 
-from orchestra.domain.models import AttemptKey
+from orchestra.domain.models.work import AttemptKey
 from orchestra.domain.states import Cause
 from orchestra.pilot import keeper, leftovers
 from orchestra.pilot.link import (

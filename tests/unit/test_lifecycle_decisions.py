@@ -9,7 +9,8 @@ import pytest
 
 from orchestra.domain.leases import Silence, is_dead
 from orchestra.domain.lifecycle import ASSIGNED_AT_MOST, TaskFacts, TestFacts, decide, refill
-from orchestra.domain.models import AttemptKey, Counts, Limit, Outcome
+from orchestra.domain.models.tasks import Counts, Limit
+from orchestra.domain.models.work import AttemptKey, Outcome
 from orchestra.domain.order import Contender, rank
 from orchestra.domain.states import Cause, Intent, JobState, Queue, TaskState
 from orchestra.domain.transitions import JobInput, Refusal, TaskInput, step_job, step_task

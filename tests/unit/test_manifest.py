@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from orchestra.domain.errors import BadInput
-from orchestra.domain.models import ManifestEntry
+from orchestra.domain.models.datasets import ManifestEntry
 from orchestra.services import manifest
 from orchestra.services.manifest import check_file, scan
 

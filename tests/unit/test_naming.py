@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from orchestra.domain import naming
 from orchestra.domain.errors import BadInput
-from orchestra.domain.models import Limit
+from orchestra.domain.models.tasks import Limit
 from orchestra.domain.naming import JobAddress, OwnedName
 
 

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from orchestra.domain.models import AttemptKey, Outcome
+from orchestra.domain.models.work import AttemptKey, Outcome
 from orchestra.domain.states import Cause, Queue
 from orchestra.pilot import appetite, examine
 from orchestra.pilot.appetite import Appetite

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from orchestra.domain.errors import VolumeError
-from orchestra.domain.models import JobPaths
+from orchestra.domain.models.jobs import JobPaths
 from orchestra.pilot import folders
 from orchestra.pilot.home import pilot_folder
 

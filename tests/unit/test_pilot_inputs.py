@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from orchestra.domain.models import InputFile, ManifestEntry
+from orchestra.domain.models.datasets import ManifestEntry
+from orchestra.domain.models.work import InputFile
 from orchestra.pilot.inputs import InputGuard
 from orchestra.services.manifest import check_file
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from uuid import uuid4
 
-from orchestra.domain.models import AttemptKey
+from orchestra.domain.models.work import AttemptKey
 from orchestra.pilot.keepers import Keepers, Port
 from orchestra.pilot.link import Hello, Started
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import pairwise
 from uuid import UUID, uuid4
 
-from orchestra.domain.models import AttemptKey
+from orchestra.domain.models.work import AttemptKey
 from orchestra.domain.states import Queue
 from orchestra.pilot import lanes
 from orchestra.pilot.appetite import Appetite

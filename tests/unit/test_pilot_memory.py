@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from orchestra.domain.models import Identity
+from orchestra.domain.models.cluster import Identity
 from orchestra.pilot import memory
 from orchestra.pilot.memory import Memory
 

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from orchestra.domain.errors import DatabaseUnavailable, Poisonous
-from orchestra.domain.models import AttemptKey, Outcome
+from orchestra.domain.models.work import AttemptKey, Outcome
 from orchestra.domain.states import Cause, Queue
 from orchestra.pilot import report
 from orchestra.pilot.link import Ended, Refused

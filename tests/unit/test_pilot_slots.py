@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestra.domain.models import AttemptKey
+from orchestra.domain.models.work import AttemptKey
 from orchestra.domain.states import Queue
 from orchestra.pilot.appetite import AT_MOST, STUCK_AFTER, Appetite, hoarded, surplus, wanted
 from orchestra.pilot.slots import free, offered, startable, unfit, visible_devices

@@ -14,7 +14,8 @@ from typing import Any, cast
 import pytest
 
 from orchestra.domain.errors import VolumeError
-from orchestra.domain.models import JobPaths, Task
+from orchestra.domain.models.jobs import JobPaths
+from orchestra.domain.models.tasks import Task
 from orchestra.services import results, structured
 from orchestra.services.in_threads import in_threads
 from orchestra.store.jobs import Result

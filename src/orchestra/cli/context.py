@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from orchestra.config import Settings
-    from orchestra.domain.models import User
+    from orchestra.domain.models.people import User
 
 
 @dataclass

@@ -17,7 +17,7 @@ from orchestra.domain.errors import BadInput
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
-    from orchestra.domain.models import DataSet, ManifestEntry
+    from orchestra.domain.models.datasets import DataSet, ManifestEntry
     from orchestra.services.manifest import Progress
 
 SHOWN = 20

@@ -21,7 +21,7 @@ from orchestra.domain.errors import DatabaseUnavailable, Refused, VolumeError
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
-    from orchestra.domain.models import Task
+    from orchestra.domain.models.tasks import Task
 
 PAUSE = 0.3
 PATIENCE = 60.0

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
-    from orchestra.domain.models import Attempt
+    from orchestra.domain.models.jobs import Attempt
     from orchestra.services.job_logs import LogEnd
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
-    from orchestra.domain.models import Attempt, Job
+    from orchestra.domain.models.jobs import Attempt, Job
     from orchestra.services.jobs import JobPage, JobReport
 
 _PAGE = 50

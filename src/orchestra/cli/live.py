@@ -16,7 +16,7 @@ from orchestra.services import nodes, task_lists
 if TYPE_CHECKING:
     import psycopg
 
-    from orchestra.domain.models import Node
+    from orchestra.domain.models.nodes import Node
     from orchestra.services.task_lists import TaskLine
 
 PAUSE = 1.0

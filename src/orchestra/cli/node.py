@@ -13,7 +13,7 @@ from orchestra.domain.errors import BadInput, Cancelled
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
-    from orchestra.domain.models import Node, Slots
+    from orchestra.domain.models.nodes import Node, Slots
     from orchestra.services.nodes import SlotsWanted
 
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
-    from orchestra.domain.models import Task, User
+    from orchestra.domain.models.people import User
+    from orchestra.domain.models.tasks import Task
     from orchestra.services.removal import Removable
 
 _STATUS = {

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import psycopg
 
     from orchestra.cli.context import Context
-    from orchestra.domain.models import Task, User
+    from orchestra.domain.models.people import User
+    from orchestra.domain.models.tasks import Task
     from orchestra.services.task_creation import Plan, Preview
 
 _PREVIEWED = 3

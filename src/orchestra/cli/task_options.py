@@ -12,7 +12,7 @@ from orchestra.domain.naming import parse_duration, parse_limit, parse_size, par
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
-    from orchestra.domain.models import Policy, Resources
+    from orchestra.domain.models.tasks import Policy, Resources
     from orchestra.services.task_creation import NewTask
 
 _EXAMPLE_SD = "{'%REF': 'user.ana.ref'}"
@@ -206,7 +206,7 @@ def new_task(ctx: Context, config: str) -> NewTask:
         BadInput: options that do not go together.
     """
     from orchestra import wiring
-    from orchestra.domain.models import METRICS_FILE
+    from orchestra.domain.models.tasks import METRICS_FILE
     from orchestra.domain.states import Queue
     from orchestra.services import here
     from orchestra.services.task_creation import NewTask
@@ -241,7 +241,7 @@ def _volume(ctx: Context) -> str:
 
 
 def _policy_of(args: Any) -> Policy:
-    from orchestra.domain.models import Policy
+    from orchestra.domain.models.tasks import Policy
 
     if args.bypass and args.test_jobs:
         raise BadInput("--bypass leaves the test out, and --test-jobs asks for one.")
@@ -262,7 +262,7 @@ def _policy_of(args: Any) -> Policy:
 
 
 def _resources_of(args: Any) -> Resources:
-    from orchestra.domain.models import Resources
+    from orchestra.domain.models.tasks import Resources
 
     return Resources(args.cores, args.gpus, args.memory)
 

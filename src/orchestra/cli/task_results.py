@@ -18,7 +18,7 @@ from orchestra.domain.results import Column, Part, Row, Table
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
-    from orchestra.domain.models import Task
+    from orchestra.domain.models.tasks import Task
     from orchestra.services.results import Sources
 
 _ON_A_SCREEN = 50

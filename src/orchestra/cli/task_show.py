@@ -16,7 +16,8 @@ from orchestra.domain.states import ENDED_TASK_STATES, Figure, TaskState
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
-    from orchestra.domain.models import Event, Task
+    from orchestra.domain.models.events import Event
+    from orchestra.domain.models.tasks import Task
     from orchestra.services.failures import FailureGroup
     from orchestra.services.task_views import TaskReport
     from orchestra.store.outbox import Mail

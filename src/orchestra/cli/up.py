@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
-    from orchestra.domain.models import Node
+    from orchestra.domain.models.nodes import Node
     from orchestra.store.nodes import Pilot
 
 GOODBYE = 8.0

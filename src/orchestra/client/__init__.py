@@ -15,7 +15,7 @@ from orchestra.client.task import Job, Task
 from orchestra.client.tasks import Tasks
 
 if TYPE_CHECKING:
-    from orchestra.domain.models import User
+    from orchestra.domain.models.people import User
 
 __all__ = ["Client", "DataSets", "Job", "SweepPreview", "Task", "Tasks"]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from orchestra.client.session import Session
 from orchestra.domain.errors import BadInput, Refused
 from orchestra.domain.human import count
-from orchestra.domain.models import DataSet, ManifestEntry
+from orchestra.domain.models.datasets import DataSet, ManifestEntry
 
 if TYPE_CHECKING:
     import builtins

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from orchestra.domain import human
-from orchestra.domain.models import Task
+from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import TaskState
 
 _BAR = 20

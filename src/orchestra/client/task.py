@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from orchestra.client import outputs, waiting, words
 from orchestra.client.session import Session
-from orchestra.domain import models
 from orchestra.domain.human import count
-from orchestra.domain.models import Counts, JobPaths
+from orchestra.domain.models import jobs as job_values
+from orchestra.domain.models import tasks as task_values
+from orchestra.domain.models.jobs import JobPaths
+from orchestra.domain.models.tasks import Counts
 from orchestra.domain.states import Figure, TaskState, figure
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ class Task:
 
     __slots__ = ("_seen", "_session")
 
-    def __init__(self, session: Session, seen: models.Task) -> None:
+    def __init__(self, session: Session, seen: task_values.Task) -> None:
         self._session = session
         self._seen = seen
 
@@ -60,12 +62,12 @@ class Task:
         return Path(self._seen.folder)
 
     @property
-    def last_seen(self) -> models.Task:
+    def last_seen(self) -> task_values.Task:
         """Give the task as it was when something was last asked of it."""
         return self._seen
 
     @property
-    def info(self) -> models.Task:
+    def info(self) -> task_values.Task:
         """Give the task as it is now.
 
         Raises:
@@ -92,14 +94,14 @@ class Task:
         self._seen = report.task
         return report
 
-    def _look(self) -> models.Task:
+    def _look(self) -> task_values.Task:
         from orchestra.services import selection
 
         with self._session.connection() as conn:
             self._seen = selection.find(conn, str(self.id))
         return self._seen
 
-    def _look_on(self) -> tuple[models.Task, str]:
+    def _look_on(self) -> tuple[task_values.Task, str]:
         """For who waits: a database that was stopped stays so. The text says why nothing runs, if it is known."""
         from orchestra.services import selection, task_views
 
@@ -305,7 +307,7 @@ class Job:
     """A job as it was when it was asked for; its methods ask anew."""
 
     task: Task
-    info: models.Job
+    info: job_values.Job
 
     def __repr__(self) -> str:
         return f"<job {self.address}: {self.state}, {self.info.config}>"

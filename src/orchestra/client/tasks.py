@@ -11,14 +11,16 @@ from orchestra.client.datasets import name_of
 from orchestra.client.session import Session
 from orchestra.client.task import Task
 from orchestra.domain.errors import AlreadyExists
-from orchestra.domain.models import METRICS_FILE, DataSet, Resources
+from orchestra.domain.models.datasets import DataSet
+from orchestra.domain.models.tasks import METRICS_FILE, Resources
 
 if TYPE_CHECKING:
     import builtins
 
     import psycopg
 
-    from orchestra.domain import models
+    from orchestra.domain.models import tasks as task_values
+    from orchestra.domain.models.people import User
     from orchestra.services.task_creation import NewTask
 
 
@@ -169,8 +171,8 @@ class Tasks:
 
 
 def _make(
-    conn: psycopg.Connection, new: NewTask, me: models.User, *, if_not_exists: bool
-) -> models.Task:
+    conn: psycopg.Connection, new: NewTask, me: User, *, if_not_exists: bool
+) -> task_values.Task:
     from orchestra.services import task_creation
 
     existing = task_creation.find_existing(conn, new.name, me) if if_not_exists else None

@@ -9,7 +9,7 @@ from contextlib import closing
 from orchestra.client.progress import display
 from orchestra.domain.errors import DatabaseUnavailable, NotDone, TimedOut
 from orchestra.domain.human import duration
-from orchestra.domain.models import Task
+from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import TaskState
 
 PATIENCE = 600.0

@@ -13,7 +13,7 @@ from orchestra.domain.naming import check_variable, parse_duration, parse_limit,
 from orchestra.domain.states import Figure, Queue
 
 if TYPE_CHECKING:
-    from orchestra.domain.models import Limit, Policy
+    from orchestra.domain.models.tasks import Limit, Policy
 
 Duration = float | str | timedelta
 """Seconds, or words like "10m", "2h"."""
@@ -159,7 +159,7 @@ def policy(
     Raises:
         BadInput: a value cannot be used.
     """
-    from orchestra.domain.models import Policy
+    from orchestra.domain.models.tasks import Policy
 
     if bypass and test_jobs:
         raise BadInput("bypass leaves the test out, and test_jobs asks for one.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from orchestra.domain.models import After
+from orchestra.domain.models.tasks import After
 from orchestra.domain.states import TaskState
 
 

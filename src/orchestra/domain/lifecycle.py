@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import assert_never
 
-from orchestra.domain.models import Counts, Limit
+from orchestra.domain.models.tasks import Counts, Limit
 from orchestra.domain.states import Intent, TaskState
 from orchestra.domain.transitions import TaskInput
 

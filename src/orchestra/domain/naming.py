@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from orchestra.domain.errors import BadInput
 from orchestra.domain.human import one_line
-from orchestra.domain.models import Limit
+from orchestra.domain.models.tasks import Limit
 
 # A name is also a folder on the volume: 255 bytes is what file systems allow, and some room is left.
 MAX_NAME = 200

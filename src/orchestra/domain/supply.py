@@ -8,7 +8,7 @@ from datetime import datetime
 
 from orchestra.domain import images
 from orchestra.domain.human import count
-from orchestra.domain.models import Resources, Task
+from orchestra.domain.models.tasks import Resources, Task
 from orchestra.domain.states import Queue
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import assert_never
 
-from orchestra.domain.models import Outcome
+from orchestra.domain.models.work import Outcome
 from orchestra.domain.states import Cause, JobState, TaskState
 from orchestra.domain.transitions import JobInput
 

@@ -12,7 +12,7 @@ from uuid import UUID
 import psycopg
 
 from orchestra.domain.errors import Fenced, Replaced, Superseded, UnknownKeeper
-from orchestra.domain.models import Claim, Grant, TaskSpec
+from orchestra.domain.models.work import Claim, Grant, TaskSpec
 from orchestra.domain.states import Queue
 from orchestra.pilot import appetite, slots
 from orchestra.pilot.desk import Desk, boottime

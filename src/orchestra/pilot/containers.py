@@ -6,7 +6,7 @@ import logging
 import subprocess
 import time
 
-from orchestra.domain.models import AttemptKey
+from orchestra.domain.models.work import AttemptKey
 from orchestra.pilot.desk import Kit
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from typing import Literal
 from uuid import UUID
 from weakref import WeakValueDictionary
 
-from orchestra.domain.models import AttemptKey, SharedFiles, TaskSpec
+from orchestra.domain.models.work import AttemptKey, SharedFiles, TaskSpec
 from orchestra.pilot.appetite import Appetite
 from orchestra.pilot.courier import Courier, Inbox
 from orchestra.pilot.inputs import InputGuard

@@ -12,7 +12,8 @@ from time import monotonic
 
 from orchestra.domain.endings import in_words
 from orchestra.domain.errors import VolumeError
-from orchestra.domain.models import JobPaths, Outcome
+from orchestra.domain.models.jobs import JobPaths
+from orchestra.domain.models.work import Outcome
 from orchestra.domain.states import Cause
 from orchestra.pilot import containers, folders, logs
 from orchestra.pilot.desk import Desk, Kit

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from orchestra.domain.errors import VolumeError
-from orchestra.domain.models import JobPaths
+from orchestra.domain.models.jobs import JobPaths
 
 _FULL = {
     errno.ENOSPC: "the volume has no room left",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
-from orchestra.domain.models import Outcome
+from orchestra.domain.models.work import Outcome
 from orchestra.domain.states import Cause
 from orchestra.pilot.desk import Desk, Kit
 from orchestra.pilot.report import Reporter, plain_text

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestra.domain.models import InputFile, TaskSpec
+from orchestra.domain.models.work import InputFile, TaskSpec
 from orchestra.services.manifest import check_file
 
 SHARED_EVERY = 5.0

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 import orchestra
 from orchestra.domain.errors import OrchestraError
-from orchestra.domain.models import KeeperHello
+from orchestra.domain.models.pilots import KeeperHello
 from orchestra.pilot import link
 from orchestra.pilot.link import Hello, KeeperLink
 

@@ -24,7 +24,7 @@ from uuid import UUID
 
 import orchestra
 from orchestra.domain.errors import OrchestraError
-from orchestra.domain.models import AttemptKey
+from orchestra.domain.models.work import AttemptKey
 from orchestra.domain.states import Cause
 from orchestra.pilot import keeper
 

@@ -11,7 +11,8 @@ from pathlib import Path, PurePosixPath
 import psycopg
 
 from orchestra.domain.human import size
-from orchestra.domain.models import AttemptKey, JobPaths
+from orchestra.domain.models.jobs import JobPaths
+from orchestra.domain.models.work import AttemptKey
 from orchestra.pilot.desk import Desk
 from orchestra.pilot.state import Held, Note
 from orchestra.services import work

@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Any
 from uuid import UUID
 
-from orchestra.domain.models import Identity, Known
+from orchestra.domain.models.cluster import Identity, Known
 
 SAVE_EVERY = 1.0
 """Seconds: a report that is forgotten only makes the memory less sharp."""

@@ -12,7 +12,7 @@ from typing import Literal
 from uuid import uuid4
 
 import orchestra
-from orchestra.domain.models import PilotHello
+from orchestra.domain.models.pilots import PilotHello
 from orchestra.pilot.courier import Connect
 from orchestra.pilot.desk import Kit
 from orchestra.pilot.inputs import InputGuard

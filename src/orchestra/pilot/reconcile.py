@@ -12,7 +12,7 @@ import psycopg
 
 from orchestra.domain.errors import Fenced, Replaced
 from orchestra.domain.human import count, listed
-from orchestra.domain.models import Reconciliation, Standing
+from orchestra.domain.models.pilots import Reconciliation, Standing
 from orchestra.domain.states import Queue
 from orchestra.pilot.desk import Desk, boottime
 from orchestra.pilot.keepers import Port

@@ -19,7 +19,7 @@ import psycopg
 
 from orchestra.domain.errors import Fenced, OrchestraError, Poisonous
 from orchestra.domain.human import duration, size
-from orchestra.domain.models import AttemptKey, Outcome, Started
+from orchestra.domain.models.work import AttemptKey, Outcome, Started
 from orchestra.domain.states import Cause
 from orchestra.pilot.desk import Desk, boottime
 from orchestra.pilot.link import Ended, Refused

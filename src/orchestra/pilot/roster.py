@@ -6,7 +6,7 @@ import logging
 from functools import partial
 
 from orchestra.domain.errors import OrchestraError
-from orchestra.domain.models import KeeperHello
+from orchestra.domain.models.pilots import KeeperHello
 from orchestra.pilot.desk import Desk
 from orchestra.pilot.supervise import Supervisor
 from orchestra.services import work

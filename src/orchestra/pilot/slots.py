@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestra.domain.models import TaskSpec
+from orchestra.domain.models.work import TaskSpec
 from orchestra.domain.states import Queue
 from orchestra.pilot.state import Held, PilotState
 

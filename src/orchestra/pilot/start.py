@@ -14,7 +14,8 @@ from time import monotonic
 
 from orchestra.domain.command import Template, parse
 from orchestra.domain.errors import OrchestraError, VolumeError
-from orchestra.domain.models import AttemptKey, Grant, JobPaths, Outcome, TaskSpec
+from orchestra.domain.models.jobs import JobPaths
+from orchestra.domain.models.work import AttemptKey, Grant, Outcome, TaskSpec
 from orchestra.domain.states import Cause, Queue
 from orchestra.pilot import appetite, folders, lanes, slots
 from orchestra.pilot.desk import Desk, Kit, boottime

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
-from orchestra.domain.models import AttemptKey, Grant, TaskSpec
+from orchestra.domain.models.work import AttemptKey, Grant, TaskSpec
 from orchestra.domain.states import Queue
 
 

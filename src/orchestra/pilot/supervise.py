@@ -6,7 +6,7 @@ import logging
 import os
 from functools import partial
 
-from orchestra.domain.models import AttemptKey, Outcome
+from orchestra.domain.models.work import AttemptKey, Outcome
 from orchestra.domain.states import Cause
 from orchestra.pilot import leftovers, link
 from orchestra.pilot.desk import Desk, Kit

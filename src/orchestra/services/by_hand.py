@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import psycopg
 
 from orchestra.domain.command import parse
-from orchestra.domain.models import Task
+from orchestra.domain.models.tasks import Task
 from orchestra.services import jobs
 from orchestra.store import tasks as store
 

@@ -10,7 +10,8 @@ import psycopg
 
 from orchestra.domain.errors import AlreadyExists, NotFound, Refused
 from orchestra.domain.human import listed
-from orchestra.domain.models import DataSet, ManifestEntry, User
+from orchestra.domain.models.datasets import DataSet, ManifestEntry
+from orchestra.domain.models.people import User
 from orchestra.domain.naming import parse_name
 from orchestra.domain.nearest import nearest_name
 from orchestra.services import manifest

@@ -10,7 +10,8 @@ import psycopg
 from orchestra.domain.endings import in_words
 from orchestra.domain.explanation import Culprit, Explanation, Facts
 from orchestra.domain.explanation import explain as in_sentences
-from orchestra.domain.models import Job, JobPaths, Task
+from orchestra.domain.models.jobs import Job, JobPaths
+from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import JobState, TaskState
 from orchestra.services import jobs, settling
 from orchestra.services.failures import last_line

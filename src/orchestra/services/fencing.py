@@ -11,7 +11,7 @@ from uuid import UUID
 
 import psycopg
 
-from orchestra.domain.models import Outcome
+from orchestra.domain.models.work import Outcome
 from orchestra.domain.states import Cause
 from orchestra.services import outcomes
 from orchestra.store import attempts, moves, pilots

@@ -13,7 +13,7 @@ import psycopg
 
 from orchestra.domain import human
 from orchestra.domain.errors import NotFound
-from orchestra.domain.models import Attempt
+from orchestra.domain.models.jobs import Attempt
 from orchestra.domain.states import JobState
 from orchestra.services import jobs
 from orchestra.services.jobs import JobReport

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import psycopg
 
 from orchestra.domain.errors import BadInput, NotFound
-from orchestra.domain.models import Attempt, Job, Task, User
+from orchestra.domain.models.jobs import Attempt, Job
+from orchestra.domain.models.people import User
+from orchestra.domain.models.tasks import Task
 from orchestra.domain.naming import JobAddress, parse_job_address, parse_one_job
 from orchestra.domain.states import Figure
 from orchestra.services import lifecycle, selection

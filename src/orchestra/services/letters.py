@@ -7,7 +7,7 @@ import psycopg
 from orchestra.domain import letters
 from orchestra.domain.human import duration, one_line
 from orchestra.domain.letters import HELD, Failure, OfflineLetter, PilotLetter, TaskLetter
-from orchestra.domain.models import Task
+from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import Figure, TaskState
 from orchestra.services import failures
 from orchestra.store import outbox

@@ -18,7 +18,7 @@ from queue import SimpleQueue
 
 from orchestra.domain.errors import BadInput
 from orchestra.domain.human import count, size
-from orchestra.domain.models import ManifestEntry
+from orchestra.domain.models.datasets import ManifestEntry
 from orchestra.domain.naming import natural_key
 
 Progress = Callable[[int, int, int], None]

@@ -9,7 +9,7 @@ import psycopg
 
 from orchestra.domain import human
 from orchestra.domain.errors import AlreadyExists, BadInput, NotFound, Refused
-from orchestra.domain.models import Node, Slots
+from orchestra.domain.models.nodes import Node, Slots
 from orchestra.domain.naming import check_node_name
 from orchestra.domain.nearest import nearest
 from orchestra.services import fencing

@@ -12,7 +12,7 @@ import psycopg
 from orchestra.domain import letters
 from orchestra.domain.errors import NotFound, Refused
 from orchestra.domain.letters import KINDS, Letter, TroubleLetter
-from orchestra.domain.models import User
+from orchestra.domain.models.people import User
 from orchestra.services.rights import check_may_change
 from orchestra.store import outbox as store
 from orchestra.store import users as user_store

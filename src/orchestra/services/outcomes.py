@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import psycopg
 
 from orchestra.domain import human
-from orchestra.domain.models import AttemptKey, Outcome
+from orchestra.domain.models.work import AttemptKey, Outcome
 from orchestra.domain.states import JobState, TaskState
 from orchestra.domain.transitions import JobInput, Refusal, step_job
 from orchestra.domain.verdicts import POISONOUS_LOSSES, JobFacts, Verdict, judge, retry_delay

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import psycopg
 
 from orchestra.domain.errors import Refused, VolumeError
-from orchestra.domain.models import Task, User
+from orchestra.domain.models.people import User
+from orchestra.domain.models.tasks import Task
 from orchestra.services import attempt_folders, task_actions
 from orchestra.services.attempt_folders import Progress, Recorded, Survey
 from orchestra.store import jobs as job_store

@@ -17,7 +17,8 @@ import psycopg
 
 from orchestra.domain import results as domain
 from orchestra.domain.errors import VolumeError
-from orchestra.domain.models import JobPaths, Task
+from orchestra.domain.models.jobs import JobPaths
+from orchestra.domain.models.tasks import Task
 from orchestra.domain.results import Goal, Row, Table
 from orchestra.services import selection, structured
 from orchestra.services.in_threads import Progress, in_threads

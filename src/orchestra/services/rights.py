@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestra.domain.errors import Refused
-from orchestra.domain.models import User
+from orchestra.domain.models.people import User
 
 
 def check_may_change(user: User, owner: str, what: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import psycopg
 
 from orchestra.domain.errors import BadInput, NotFound
-from orchestra.domain.models import Task
+from orchestra.domain.models.tasks import Task
 from orchestra.domain.naming import parse_task
 from orchestra.domain.nearest import nearest_name
 from orchestra.store import tasks as store

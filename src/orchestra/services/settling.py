@@ -16,7 +16,7 @@ import psycopg
 
 from orchestra.domain import human
 from orchestra.domain.errors import Foreign
-from orchestra.domain.models import Identity, Known
+from orchestra.domain.models.cluster import Identity, Known
 from orchestra.store import cluster, moves, outbox
 from orchestra.store.database import in_transaction
 

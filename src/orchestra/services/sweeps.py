@@ -17,7 +17,7 @@ import psycopg
 
 from orchestra.domain import sweeps as domain
 from orchestra.domain.errors import BadInput, DatabaseUnavailable, Refused, VolumeError
-from orchestra.domain.models import User
+from orchestra.domain.models.people import User
 from orchestra.domain.sweeps import Sweep
 from orchestra.services import datasets, manifest, structured
 from orchestra.services.structured import Unusable

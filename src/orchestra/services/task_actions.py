@@ -10,7 +10,8 @@ import psycopg
 
 from orchestra.domain.errors import NotFound, Refused
 from orchestra.domain.human import count
-from orchestra.domain.models import Task, User
+from orchestra.domain.models.people import User
+from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import Intent, TaskState
 from orchestra.domain.transitions import TaskInput, TaskStep
 from orchestra.services import lifecycle

@@ -12,7 +12,9 @@ from orchestra.domain import command
 from orchestra.domain.binds import parse_bind
 from orchestra.domain.errors import AlreadyExists, BadInput, Refused
 from orchestra.domain.human import count
-from orchestra.domain.models import METRICS_FILE, JobPaths, Policy, Resources, Task, User
+from orchestra.domain.models.jobs import JobPaths
+from orchestra.domain.models.people import User
+from orchestra.domain.models.tasks import METRICS_FILE, Policy, Resources, Task
 from orchestra.domain.naming import check_metrics_file, parse_name
 from orchestra.domain.states import Queue, TaskState
 from orchestra.services import image_files, selection, volume

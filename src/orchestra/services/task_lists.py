@@ -7,7 +7,7 @@ from datetime import datetime
 
 import psycopg
 
-from orchestra.domain.models import Task
+from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import Queue
 from orchestra.services.estimates import Ends, ends
 from orchestra.store import tasks as store

@@ -9,7 +9,9 @@ from pathlib import PurePosixPath
 import psycopg
 
 from orchestra.domain.errors import BadInput, Refused
-from orchestra.domain.models import DataSet, JobPaths, Task
+from orchestra.domain.models.datasets import DataSet
+from orchestra.domain.models.jobs import JobPaths
+from orchestra.domain.models.tasks import Task
 from orchestra.services import datasets, selection
 from orchestra.store import datasets as store
 from orchestra.store import tasks as task_store

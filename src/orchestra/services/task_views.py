@@ -7,7 +7,8 @@ from datetime import datetime
 
 import psycopg
 
-from orchestra.domain.models import Event, Task
+from orchestra.domain.models.events import Event
+from orchestra.domain.models.tasks import Task
 from orchestra.services import failures, outbox, selection, settling, users, waiting
 from orchestra.services.estimates import Ends, ends
 from orchestra.store import tasks as store

@@ -6,7 +6,7 @@ import psycopg
 
 from orchestra.domain import human
 from orchestra.domain.errors import AlreadyExists, NotFound, Refused
-from orchestra.domain.models import User
+from orchestra.domain.models.people import User
 from orchestra.domain.naming import check_email, check_user_name
 from orchestra.domain.nearest import nearest
 from orchestra.services.rights import check_may_change

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from orchestra.domain import chains
-from orchestra.domain.models import Task
+from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import Queue, TaskState
 from orchestra.domain.supply import Need, Place, obstacle
 from orchestra.store.tasks import Supply

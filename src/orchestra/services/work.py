@@ -24,19 +24,9 @@ from orchestra.domain.errors import (
     Superseded,
     UnknownKeeper,
 )
-from orchestra.domain.models import (
-    AttemptKey,
-    Claim,
-    Grant,
-    KeeperHello,
-    Known,
-    Outcome,
-    PilotHello,
-    Reconciliation,
-    SharedFiles,
-    Standing,
-    Started,
-)
+from orchestra.domain.models.cluster import Known
+from orchestra.domain.models.pilots import KeeperHello, PilotHello, Reconciliation, Standing
+from orchestra.domain.models.work import AttemptKey, Claim, Grant, Outcome, SharedFiles, Started
 from orchestra.domain.states import Cause, JobState, Queue
 from orchestra.domain.transitions import TaskInput
 from orchestra.services import fencing, letters, lifecycle, outcomes, settling

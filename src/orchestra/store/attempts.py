@@ -11,13 +11,13 @@ import psycopg
 
 from orchestra.domain import images
 from orchestra.domain.errors import UnknownKeeper
-from orchestra.domain.models import (
+from orchestra.domain.models.datasets import ManifestEntry
+from orchestra.domain.models.tasks import Resources
+from orchestra.domain.models.work import (
     AttemptKey,
     Grant,
     InputFile,
-    ManifestEntry,
     Outcome,
-    Resources,
     SharedFiles,
     Started,
     TaskSpec,

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import psycopg
 
-from orchestra.domain.models import Identity
+from orchestra.domain.models.cluster import Identity
 from orchestra.store.sql import load
 
 SQL = load("cluster")

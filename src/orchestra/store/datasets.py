@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import psycopg
 
-from orchestra.domain.models import DataSet, ManifestEntry
+from orchestra.domain.models.datasets import DataSet, ManifestEntry
 from orchestra.domain.states import TaskState
 from orchestra.store.database import fetch
 from orchestra.store.sql import load

@@ -12,7 +12,8 @@ import psycopg
 
 from orchestra.domain.explanation import Custody
 from orchestra.domain.forecast import AtWork, Rival
-from orchestra.domain.models import Event, Resources
+from orchestra.domain.models.events import Event
+from orchestra.domain.models.tasks import Resources
 from orchestra.domain.states import Cause, JobState, Queue, TaskState
 from orchestra.domain.supply import Need, Place
 from orchestra.store.database import fetch

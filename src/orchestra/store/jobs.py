@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from orchestra.domain.models import Attempt, Job, JobPaths
+from orchestra.domain.models.jobs import Attempt, Job, JobPaths
 from orchestra.domain.states import Cause, Figure, JobState
 from orchestra.store.database import fetch
 from orchestra.store.sql import load

@@ -13,7 +13,7 @@ import psycopg
 
 from orchestra.domain.errors import NotFound, Superseded
 from orchestra.domain.lifecycle import TaskFacts, TestFacts
-from orchestra.domain.models import Counts, Limit
+from orchestra.domain.models.tasks import Counts, Limit
 from orchestra.domain.states import Figure, Intent, JobState, Queue, TaskState
 from orchestra.store import notices
 from orchestra.store.columns import Ints, Texts

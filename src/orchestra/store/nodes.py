@@ -9,7 +9,7 @@ from uuid import UUID
 
 import psycopg
 
-from orchestra.domain.models import Node, Slots
+from orchestra.domain.models.nodes import Node, Slots
 from orchestra.store.database import fetch
 from orchestra.store.sql import load
 

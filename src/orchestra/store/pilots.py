@@ -12,7 +12,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from orchestra.domain.leases import Silence
-from orchestra.domain.models import KeeperHello, PilotHello
+from orchestra.domain.models.pilots import KeeperHello, PilotHello
 from orchestra.domain.states import Queue
 from orchestra.store.sql import load
 

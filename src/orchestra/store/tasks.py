@@ -10,7 +10,8 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from orchestra.domain.models import After, Counts, Event, Hold, Limit, Policy, Resources, Task
+from orchestra.domain.models.events import Event
+from orchestra.domain.models.tasks import After, Counts, Hold, Limit, Policy, Resources, Task
 from orchestra.domain.states import Cause, Intent, Queue, TaskState
 from orchestra.store.database import fetch
 from orchestra.store.datasets import TaskName

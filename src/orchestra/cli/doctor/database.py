@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from orchestra.config import Settings
-    from orchestra.domain.models import Node
+    from orchestra.domain.models.nodes import Node
     from orchestra.services.health import ServerFacts
     from orchestra.store.nodes import Pilot
     from orchestra.store.outbox import Summary

@@ -16,7 +16,7 @@ from orchestra.domain import human
 
 if TYPE_CHECKING:
     from orchestra.domain.household import Household
-    from orchestra.domain.models import Node
+    from orchestra.domain.models.nodes import Node
     from orchestra.store.nodes import Pilot
 
 

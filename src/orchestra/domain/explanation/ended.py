@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from orchestra.domain.explanation.facts import Facts, by_whom, ending
 from orchestra.domain.explanation.history import earlier_attempts
 from orchestra.domain.human import count, duration, size
-from orchestra.domain.models import Attempt
+from orchestra.domain.models.jobs import Attempt
 from orchestra.domain.states import TaskState
 
 

@@ -10,7 +10,9 @@ from orchestra.domain.endings import in_words
 from orchestra.domain.forecast import AtWork, Rival
 from orchestra.domain.human import duration, relative
 from orchestra.domain.lifecycle import TestFacts
-from orchestra.domain.models import Attempt, Event, Job, Task
+from orchestra.domain.models.events import Event
+from orchestra.domain.models.jobs import Attempt, Job
+from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import Cause
 from orchestra.domain.supply import Place
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from orchestra.domain.explanation.facts import Facts, ending
 from orchestra.domain.human import count
-from orchestra.domain.models import Attempt
+from orchestra.domain.models.jobs import Attempt
 
 TOLD = 3
 

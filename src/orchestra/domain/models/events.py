@@ -1,0 +1,24 @@
+"""What happened, as it is written down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    id: int
+    at: datetime
+    kind: str
+    task_id: int | None
+    ordinal: int | None
+    attempt: int | None
+    from_state: str | None
+    to_state: str | None
+    who: str
+    why: str | None
+    jobs: int | None

@@ -1,0 +1,100 @@
+"""Jobs, their attempts, and the folders that these write into."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import PurePosixPath
+
+    from orchestra.domain.states import Cause, JobState
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One config of a task. `config` is the file's path below the config data set's root."""
+
+    task_id: int
+    ordinal: int
+    state: JobState
+    config: str
+    is_test: bool
+    kill_requested: bool
+    claimed: bool
+    attempts: int
+    failures: int
+    losses: int
+    done_attempt: int | None
+    changed_at: datetime
+    node: str | None = None
+    cause: Cause | None = None
+    reason: str | None = None
+    exit_status: int | None = None
+    signal: int | None = None
+    started_at: datetime | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One run of a job on one node. Times by the database; durations in seconds by the keeper.
+
+    `config_sha256` is that of its config as it was registered; before each start the file is compared with it.
+    `image_digest` is that of the container image that it ran in.
+    """
+
+    task_id: int
+    ordinal: int
+    number: int
+    node: str
+    run: int
+    is_test: bool
+    claimed_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    lost_at: datetime | None
+    folder: str
+    devices: str | None
+    cause: Cause | None
+    reason: str | None
+    exit_status: int | None
+    signal: int | None
+    seconds: float | None
+    cpu_seconds: float | None
+    max_rss_bytes: int | None
+    accepted: bool | None
+    log_bytes: int | None
+    log_tail: bytes | None = None
+    config_sha256: bytes | None = None
+    image_digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobPaths:
+    """Where a job's attempts write. Every path of it is below the task's folder."""
+
+    task_folder: PurePosixPath
+    ordinal: int
+
+    @property
+    def link(self) -> PurePosixPath:
+        """The name under which people find the result: a link to an attempt's folder."""
+        return self.task_folder / f"job_configId_{self.ordinal}"
+
+    @property
+    def attempts(self) -> PurePosixPath:
+        return self.task_folder / ".attempts" / f"job_configId_{self.ordinal}"
+
+    def attempt(self, number: int) -> PurePosixPath:
+        """The folder of one attempt: its `%OUT` and working directory."""
+        return self.attempts / str(number)
+
+    @staticmethod
+    def folder(task_folder: str, ordinal: int, number: int) -> str:
+        """The same as text, for who needs 100,000 of them."""
+        return f"{task_folder}/.attempts/job_configId_{ordinal}/{number}"
+
+    def log(self, number: int) -> PurePosixPath:
+        return self.attempt(number) / "job.log"

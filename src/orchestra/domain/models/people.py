@@ -1,0 +1,19 @@
+"""Who uses Orchestra."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    id: int
+    name: str
+    email: str
+    is_admin: bool
+    created_at: datetime
+    mail: bool = True

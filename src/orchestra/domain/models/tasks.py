@@ -1,0 +1,145 @@
+"""Tasks, with what their jobs have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from orchestra.domain.states import Figure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from orchestra.domain.states import Intent, Queue, TaskState
+
+
+METRICS_FILE = "metrics.json"
+"""What a job leaves in its output folder for `task results`, unless the task names another file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What one job takes: slots of its queue are counted by `cores` (cpu) or `gpus` (gpu)."""
+
+    cores: int = 1
+    gpus: int = 0
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How many failures are too many: a number of jobs, or a percentage of the task's jobs."""
+
+    count: int | None = None
+    percent: float | None = None
+
+    def reached(self, failures: int, jobs: int) -> bool:
+        """Whether `failures` of `jobs` are too many."""
+        if failures == 0:
+            return False
+        by_count = self.count is not None and failures >= self.count
+        by_percent = self.percent is not None and failures * 100 >= self.percent * jobs
+        return by_count or by_percent
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How a task is tried, repeated and ended. Times are seconds."""
+
+    test_jobs: int = 10
+    test_for: float | None = None
+    retries: int = 0
+    timeout: float | None = None
+    grace: float = 30.0
+    priority: int = 0
+    max_fails: Limit | None = None
+    resume: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Who holds a task, since when, and why."""
+
+    at: datetime
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """A task that another one waits for; `state` is None when it was deleted.
+
+    `gives_configs` says that its outputs become the configs of the one that waits.
+    """
+
+    id: int
+    name: str
+    state: TaskState | None
+    gives_configs: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many jobs of a task stand in each column of `task list`."""
+
+    registered: int = 0
+    assigned: int = 0
+    testing: int = 0
+    running: int = 0
+    failed: int = 0
+    done: int = 0
+    kill: int = 0
+    killed: int = 0
+    broken: int = 0
+
+    @property
+    def total(self) -> int:
+        return sum(self[figure] for figure in Figure)
+
+    @property
+    def ended(self) -> int:
+        return self.done + self.failed + self.killed + self.broken
+
+    @property
+    def living(self) -> int:
+        """Jobs with a process, or about to be ended."""
+        return self.testing + self.running + self.kill
+
+    def __getitem__(self, figure: Figure) -> int:
+        value: int = getattr(self, figure.value)
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    id: int
+    name: str
+    owner: str
+    account: str
+    queue: Queue
+    state: TaskState
+    command: str
+    image: str | None
+    volume: str
+    folder: str
+    complete_file: str | None
+    config_version_id: int
+    env: Mapping[str, str]
+    policy: Policy
+    resources: Resources
+    jobs: int
+    run: int
+    counts: Counts
+    created_at: datetime
+    state_at: datetime
+    hold: Hold | None = None
+    intent: Intent | None = None
+    rank: int | None = None
+    test_started_at: datetime | None = None
+    work_started_at: datetime | None = None
+    ended_at: datetime | None = None
+    typical_seconds: float | None = None
+    binds: tuple[str, ...] = ()
+    metrics_file: str = METRICS_FILE
+    after: tuple[After, ...] = ()
