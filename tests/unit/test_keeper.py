@@ -6,7 +6,9 @@ import array
 import contextlib
 import errno
 import fcntl
+import json
 import os
+import random
 import re
 import resource
 import select
@@ -544,6 +546,18 @@ def test_ending_reaches_the_whole_tree(agent: Agent, way: str) -> None:
     wait_until(lambda: not is_running(pid))
 
 
+def test_what_hides_and_is_deaf_is_ended_with_the_tree_that_it_was_seen_in(agent: Agent) -> None:
+    """No environment, session, folder or output tells whose it is; it was below the leader when that was ended."""
+    other = agent.spawn("sleep 1000")
+    deaf = "echo $$; exec > /dev/null 2>&1; cd /; trap '' TERM; while :; do sleep 0.05; done"
+    key = agent.spawn(f'env -i setsid bash -c "{deaf.replace("$", chr(92) + "$")}" & sleep 1000')
+    pid = int(agent.line(key))
+    agent.link.send_end(key, grace=0.3, reason="kill")
+    assert agent.ended(key).cause is Cause.ENDED
+    assert not is_running(pid)
+    assert is_running(agent.started(other).pid)
+
+
 def test_an_attempt_lasts_until_the_last_of_its_processes_has_ended(agent: Agent) -> None:
     key = agent.spawn(
         "setsid bash -c 'trap \"sleep 0.5; exit\" TERM; echo $$; while :; do sleep 0.05; done' & wait"
@@ -911,6 +925,9 @@ HELLO = b'{"type":"hello","protocol":1,"agent":"raw"}\n'
         (HELLO + b'{"type":"end","token":[],"grace":1,"reason":""}\n', b"cannot understand"),
         (HELLO + b'{"type":"ack","sequences":3}\n', b"cannot understand"),
         (HELLO + b'{"type":"deadline","boottime":0,"on_lost":"?"}\n', b"cannot understand"),
+        (HELLO + b'{"type":"deadline","boottime":NaN,"on_lost":"kill"}\n', b"NaN"),
+        (HELLO + b'{"type":"heir","argv":[],"env":[],"lock":"","after":1}\n', b"cannot understand"),
+        (HELLO + b'{"type":"environment","env":7}\n', b"cannot understand"),
         (HELLO + b'{"type":"spawn","token":"t"}\n', b"without its descriptor"),
         (HELLO + b"x" * (keeper.LINE_BYTES + (1 << 20)), b"longer"),
     ],
@@ -941,6 +958,123 @@ def test_lines_may_come_in_pieces(agent: Agent) -> None:
         for byte in HELLO:
             peer.sendall(bytes([byte]))
         assert peer.recv(1 << 16).startswith(b'{"type":"hello"')
+
+
+def spawn_line(**changes: object) -> bytes:
+    message = {
+        "type": "spawn", "attempt": "3/1/1", "token": str(uuid4()), "argv": ["/bin/true"], "env": {},
+        "timeout": None, "grace": 1, "memory": None, "note": None, "after": None,
+    }  # fmt: skip
+    message.update(changes)
+    return json.dumps(message).encode() + b"\n"
+
+
+NO_SPAWNS = {
+    "nothing but its type": b'{"type":"spawn"}\n',
+    "a token that is a list": spawn_line(token=[]),
+    "a token that is a number": spawn_line(token=5),
+    "an attempt that is none": spawn_line(attempt=None),
+    "after a list": spawn_line(after=[]),
+    "an endless number": spawn_line(timeout=10**400),
+    "not a number": spawn_line(grace=float("nan")),
+    "an environment that is a list": spawn_line(env=[1]),
+    "memory in words": spawn_line(memory="much"),
+}
+
+
+@pytest.mark.parametrize("said", NO_SPAWNS.values(), ids=NO_SPAWNS.keys())
+def test_a_spawn_that_is_none_leaves_no_descriptor(agent: Agent, said: bytes) -> None:
+    pid = agent.started(agent.spawn("sleep 60")).pid
+    reading, writing = os.pipe()
+    with raw(agent.folder) as peer:
+        peer.sendall(HELLO)
+        peer.recv(1 << 16)
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [writing, writing]))]
+        peer.sendmsg([said], rights)
+        assert b'"error"' in everything(peer)
+    os.close(writing)
+    assert select.select([reading], [], [], 10)[0], "the keeper still holds the other end"
+    os.close(reading)
+    assert is_running(pid)
+    assert agent.again().run("true").exit_status == 0
+
+
+def test_descriptors_without_a_spawn_are_not_gathered(agent: Agent) -> None:
+    agent.run("true")
+    keeper_pid = agent.link.hello.pid
+    before = descriptors(keeper_pid)
+    reading, writing = os.pipe()
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [writing] * 250))]
+    with raw(agent.folder) as peer:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            for _ in range(8):
+                peer.sendmsg([b" "], rights)
+        assert b"descriptors" in everything(peer)
+    os.close(writing)
+    assert select.select([reading], [], [], 10)[0], "the keeper still holds the other end"
+    os.close(reading)
+    wait_until(lambda: descriptors(keeper_pid) == before)
+    assert agent.run("true").exit_status == 0
+
+
+def test_a_crowd_at_the_socket_keeps_no_job_from_its_end(agent: Agent) -> None:
+    """Connections that say nothing are turned away when there are many; an agent is let in once they have gone."""
+    key = agent.spawn("sleep 60", timeout=1.0, grace=0.1)
+    agent.started(key)
+    with contextlib.ExitStack() as stack:
+        crowd = [stack.enter_context(raw(agent.folder)) for _ in range(100)]
+        turned_away = wait_until(lambda: select.select(crowd, [], [], 0)[0])
+        assert turned_away[0].recv(10) == b""
+        assert agent.ended(key).cause is Cause.TIMEOUT
+    assert wait_until(lambda: let_in(agent)).run("true").exit_status == 0
+
+
+def let_in(agent: Agent) -> Agent | None:
+    try:
+        return agent.again()
+    except KeeperGone:
+        return None
+
+
+def test_any_noise_leaves_jobs_and_descriptors_as_they_were(agent: Agent) -> None:
+    """Messages with parts taken out, doubled, or replaced by something else, each with some descriptors."""
+    chance = random.Random(5)
+    pid = agent.started(agent.spawn("sleep 60")).pid
+    before = descriptors(agent.link.hello.pid)
+    odd: list[object] = [None, [], {}, "", "x" * 70, -1, 1e308, 10**400, True, {"a": []}, ["a"]]
+    kinds: dict[str, dict[str, object]] = {
+        "spawn": json.loads(spawn_line(argv=["/bin/false"])),
+        "end": {"token": "t", "grace": 1, "reason": "r"},
+        "deadline": {"boottime": 1e12, "on_lost": "keep"},
+        "environment": {"env": {"A": "b"}},
+        "ack": {"sequences": [1, 2]},
+        "withdraw": {"token": "t"},
+        "heir": {"argv": None, "env": {}, "lock": "", "after": 1},
+        "hello": {"protocol": 1, "agent": "noise"},
+    }
+    with Path(os.devnull).open("wb") as null:
+        for _ in range(300):
+            lines = [HELLO]
+            for _ in range(chance.randrange(1, 4)):
+                kind = chance.choice(list(kinds))
+                message = {"type": kind, **kinds[kind]}
+                for name in chance.sample(list(message), chance.randrange(0, 2)):
+                    message[name] = chance.choice(odd)
+                lines.append(json.dumps(message).encode() + b"\n" * chance.randrange(0, 3))
+            count = chance.randrange(0, 4)
+            rights = [
+                (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [null.fileno()] * count))
+            ]
+            with raw(agent.folder) as peer:
+                peer.sendmsg([b"".join(lines)], rights if count else [])
+                peer.shutdown(socket.SHUT_WR)
+                everything(peer)
+    assert is_running(pid)
+    heir = agent.again()
+    heir.link.send_deadline(1e12, "keep")
+    assert heir.run("true").exit_status == 0
+    wait_until(lambda: descriptors(agent.link.hello.pid) == before)
+    assert b"Traceback" not in (agent.folder / "keeper.log").read_bytes()
 
 
 def test_an_agent_that_dies_within_a_spawn_leaves_no_descriptor(agent: Agent) -> None:

@@ -6,6 +6,8 @@ from dataclasses import replace
 from itertools import pairwise
 from uuid import UUID, uuid4
 
+import pytest
+
 from orchestra.domain.models.work import AttemptKey
 from orchestra.domain.states import Queue
 from orchestra.pilot import lanes
@@ -57,6 +59,18 @@ def test_no_more_wait_in_line_than_a_tenth_of_a_second_lasts() -> None:
         running = held(100, Phase.RUNNING, task=task)
         found = state(running, *(held(n, task=task) for n in range(20)))
         assert len(pairs(found)) == longest
+
+
+def test_no_more_wait_in_all_lines_than_a_keeper_may_hold_logs_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lanes, "IN_LINE_AT_MOST", 5)
+    running = [held(n, Phase.RUNNING) for n in (100, 101)]
+    found = state(*running, *(held(n) for n in range(10)))
+    assert len(pairs(found)) == 5
+    for late, ahead in list(lanes.lengthen(found, QUICK, 0.0)):
+        late.follow(ahead)
+    assert pairs(found) == []
 
 
 def test_a_line_is_made_long_again_when_half_of_it_is_over() -> None:

@@ -13,9 +13,9 @@ the volume: it is handed open descriptors, and `argv[0]` should be an absolute p
 then changes into the job's folder), because a start lasts until the program is loaded. It ignores TERM, INT, HUP
 and QUIT. Being a child subreaper it becomes the parent of whatever a job leaves behind, so an attempt is over when
 its leader has ended and no child of the keeper is left that belongs to it: by token in the environment, by session,
-process group or cgroup, by a working directory or output in the folder ORCHESTRA_OUT of its environment. What a
-leader leaves behind is sent TERM, then KILL after the attempt's grace. What hid all these marks and has lost its
-parents is killed when no job is left.
+process group or cgroup, by a working directory or output in the folder ORCHESTRA_OUT of its environment, or because it
+was seen below the leader when the attempt was ended. What a leader leaves behind is sent TERM, then KILL after the
+attempt's grace. What hid all these marks and has lost its parents is killed when no job is left.
 
 Protocol 1
 ==========
@@ -111,7 +111,7 @@ import traceback
 import zlib
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -126,6 +126,10 @@ REASON_LETTERS = 50
 LINE_BYTES = 16 << 20
 LOG_BYTES = 1 << 20
 MAX_DESCRIPTORS = 253  # with one message: SCM_MAX_FD of Linux
+MAX_CONNECTIONS = 32
+MISUNDERSTOOD = (
+    ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
+)  # fmt: skip
 NAME = re.compile(r"[A-Za-z0-9_.:/-]{1,64}")
 IGNORED_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 RESTORED_SIGNALS = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
@@ -140,6 +144,7 @@ KILLED = (
 LOOK_AT_MEMORY = 1.0
 COUNT_OOM_KILLS = 5.0
 OLD_CGROUP = 60.0
+CGROUP_LETTERS = 400  # `started` names it, and has to fit into its slot
 HEIR_AT_MOST = 300.0
 CLONE_PARENT = 0x8000  # linux/sched.h
 CLONE = {"x86_64": 56, "aarch64": 220, "ppc64le": 120, "riscv64": 220}  # its number, by machine
@@ -155,8 +160,15 @@ class Refusal(Exception):
     """A job was not started: the `reason`, `message` and `errno` of `refused`."""
 
 
+def _no_nan(name: str) -> float:
+    """Infinity is a moment that never comes; NaN is none, and would hide all others from min()."""
+    if name == "NaN":
+        raise ValueError("NaN is no number")
+    return float(name)
+
+
 encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
-decode = json.JSONDecoder().decode
+decode = json.JSONDecoder(parse_constant=_no_nan).decode
 
 
 def boottime() -> float:
@@ -247,6 +259,15 @@ def stat_fields(pid: int | str) -> list[bytes]:
     return text[text.rindex(b")") + 2 :].split()
 
 
+def start_time_of(child: int) -> int:
+    """The start time of a child, dead or alive; 0 where the system has no descriptor left to tell it."""
+    try:
+        return int(stat_fields(child)[19])
+    except OSError as error:
+        log(f"the start time of {child} is not known: {error}")
+        return 0
+
+
 def family_tree() -> dict[int, list[int]]:
     """The children of every process of this machine."""
     children = defaultdict(list)
@@ -317,11 +338,15 @@ class Spawn:
     grace: float
     memory: int | None
     note: object
+    after: str | None
 
     @classmethod
     def read(cls, message: Message, environment: Message) -> Spawn:
-        """Raises LookupError, TypeError or ValueError where it is none."""
+        """Raises one of MISUNDERSTOOD where it is none."""
         timeout, memory, changes = message["timeout"], message["memory"], message["env"]
+        names, after = [message["attempt"], message["token"]], message["after"]
+        if not all(isinstance(name, str) for name in [*names, *([] if after is None else [after])]):
+            raise TypeError("attempt, token and after are texts")
         env = {**environment, **changes}
         for name in [name for name, value in changes.items() if value is None]:
             del env[name]
@@ -334,6 +359,7 @@ class Spawn:
             grace=float(message["grace"]),
             memory=None if memory is None else int(memory),
             note=message["note"],
+            after=after,
         )
 
     def refused(self, reason: str, message: str, errno: int | None = None) -> Message:
@@ -370,6 +396,7 @@ class Job:
     cpu_seconds: float = 0.0
     max_rss_bytes: int = 0
     folder: str = ""
+    family: set[int] = field(default_factory=set)
     memory: int | None = None
     cgroup: Cgroup | None = None
     peak_bytes: int = 0
@@ -510,7 +537,7 @@ class MemoryHome:
 
     def make(self, token: str, limit: int) -> Cgroup | None:
         """A cgroup with a limit; None where none can be made."""
-        if not self.path or "/" in token:
+        if not self.path or "/" in token or len(self.path) > CGROUP_LETTERS:
             return None
         made = Cgroup(f"{self.path}/orchestra-{token}", self.version)
         try:
@@ -639,6 +666,8 @@ class Connection:
                 self.descriptors.extend(array.array("i", payload[: len(payload) & ~3]))
         if flags & socket.MSG_CTRUNC:
             raise ProtocolError("descriptors were lost on the way")
+        if len(self.descriptors) > 2 * MAX_DESCRIPTORS:
+            raise ProtocolError("descriptors came without their spawns")
         if not data:
             raise EOFError
         return [self.parse(line) for line in self.lines(data)]
@@ -748,7 +777,7 @@ class Jobs:
         if spawn.memory is not None:
             self.look_at_memory = min(self.look_at_memory, began + LOOK_AT_MEMORY)
         self.alive[job.token] = self.leaders[pid] = job
-        job.start_time = int(stat_fields(pid)[19])
+        job.start_time = start_time_of(pid)
         self.set_due(job, began + spawn.timeout)
         self.spool.write(slot, job.started())
         return job
@@ -786,10 +815,9 @@ class Jobs:
 
     def settle(self) -> None:
         """Finish the attempts of which nothing is left, and end what other leaders left behind."""
-        self.look_again = math.inf
+        self.look_again = monotonic() + SECOND_LOOK  # also where something below goes wrong
         over = [job for job in self.alive.values() if job.status is not None]
         if self.find_orphans() and over:
-            self.look_again = monotonic() + SECOND_LOOK
             return
         unfinished = set(self.orphans.values())
         for job in over:
@@ -799,6 +827,7 @@ class Jobs:
                 self.end(job, job.grace)
         if not self.alive:
             self.kill_strays()
+        self.look_again = math.inf
 
     def find_orphans(self) -> bool:
         """Learn whose processes were left to the keeper; True where it takes a second look to know.
@@ -824,7 +853,8 @@ class Jobs:
         except OSError:
             return None
         for job in self.alive.values():
-            if job.pid in groups or f"{TOKEN_VARIABLE}={job.token}".encode() in environment:
+            mark = f"{TOKEN_VARIABLE}={job.token}".encode()
+            if job.pid in groups or mark in environment or pid in job.family:
                 return job
         places = places_of(pid)
         return next((job for job in self.alive.values() if job.owns(pid, places)), None)
@@ -927,6 +957,7 @@ class Jobs:
         if job.cgroup:
             roots += job.cgroup.processes()
         for pid in with_descendants(roots, children):
+            job.family.add(pid)  # what loses its parents to this signal is told by it
             send_signal(pid, signal.SIGKILL if killing else signal.SIGTERM)
             send_signal(pid, signal.SIGCONT)  # a stopped process cannot heed a TERM
         # Again and again: a process can fork between the look and the KILL.
@@ -1110,17 +1141,22 @@ class Keeper:
     def run(self) -> None:
         log(f"keeper {self.options.id}, version {self.options.version}, pid {os.getpid()}")
         while not self.may_leave():
-            try:
-                self.turn()
-            except Exception:  # noqa: BLE001 (the parent of the jobs must outlive its own faults)
-                log(traceback.format_exc())
-                time.sleep(0.1)
+            self.safely(self.turn)
+
+    @staticmethod
+    def safely(act: Callable[[], None]) -> None:
+        """Do something, whatever goes wrong: the parent of the jobs must outlive its own faults."""
+        try:
+            act()
+        except Exception:  # noqa: BLE001
+            log(traceback.format_exc())
+            time.sleep(0.1)
 
     def turn(self) -> None:
         for key, events in self.selector.select(self.patience()):
-            key.data(events)
-        self.guard_lease()
-        self.jobs.attend()
+            self.safely(partial(key.data, events))  # no connection keeps jobs from their ends
+        self.safely(self.guard_lease)
+        self.safely(self.jobs.attend)
         if self.agent:
             self.flush(self.agent)
         elif self.heir and monotonic() >= self.heir_due():
@@ -1156,17 +1192,17 @@ class Keeper:
     def guard_lease(self) -> None:
         if boottime() < self.reckoning:
             return
-        self.reckoning = math.inf
         self.jobs.collect()
         log(f"the lease is over: ending {len(self.jobs.alive)} jobs")
         for job in self.jobs.alive.values():
             self.jobs.end(job, job.grace, "lease")
+        self.reckoning = math.inf  # last: what went wrong before is tried again
 
     # Connections
 
     def on_connection(self, _events: int) -> None:
         peer, _ = self.listener.accept()
-        if not may_connect(peer):
+        if not may_connect(peer) or len(self.selector.get_map()) > MAX_CONNECTIONS:
             peer.close()
             return
         serve = partial(self.serve, Connection(peer))
@@ -1194,7 +1230,7 @@ class Keeper:
                 raise ProtocolError("the first message must be a hello")
             else:
                 self.handlers[kind](message)
-        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        except MISUNDERSTOOD as error:
             raise ProtocolError(f"cannot understand {kind!r}: {error!r}") from error
 
     def announce(self, message: Message) -> None:
@@ -1252,11 +1288,11 @@ class Keeper:
         assert self.agent
         output = self.agent.take_descriptor()
         try:
-            spawn, after = Spawn.read(message, self.agent.environment), message["after"]
-        except (LookupError, TypeError, ValueError):
+            spawn = Spawn.read(message, self.agent.environment)
+        except MISUNDERSTOOD:
             os.close(output)
             raise
-        known = self.jobs.known(spawn.token)
+        known, after = self.jobs.known(spawn.token), spawn.after
         if known:
             self.announce(known)
         if known or spawn.token in self.line:

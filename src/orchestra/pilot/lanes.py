@@ -14,6 +14,8 @@ from orchestra.pilot.state import Held, Phase, PilotState
 SECONDS = 0.1
 """So much work at most is in a lane: what is in it cannot use another slot that comes free."""
 AT_MOST = 8
+IN_LINE_AT_MOST = 256
+"""Attempts that wait in all lanes together: a keeper holds an open log for each, and may have 1,024 files open."""
 PATIENCE = 1.0
 """Seconds after which an attempt is taken out of its lane, since the one ahead is not quick after all."""
 
@@ -39,7 +41,8 @@ def lengthen(state: PilotState, appetite: Appetite, now: float) -> list[tuple[He
     if sum(map(len, lanes)) > len(lanes) * (depth // 2 + 1):
         return []  # they are made long again some at a time
     pairs: list[tuple[Held, Held]] = []
-    for held in waiting:
+    room = IN_LINE_AT_MOST - sum(len(lane) - 1 for lane in lanes)
+    for held in waiting[: max(0, room)]:
         lane = min(lanes, key=len, default=None)
         if lane is None or len(lane) > depth or not _may_follow(held, lane[-1], appetite):
             break
