@@ -12,6 +12,7 @@ import pytest
 
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import JobState, TaskState
+from orchestra.pilot import link
 from orchestra.services import lifecycle, nodes
 from support.cluster import Cluster
 from support.waiting import wait_until
@@ -38,7 +39,7 @@ if __name__ == "__main__":
             if os.fork() == 0:
                 os.execve(sys.executable, [sys.executable, __file__, PIDS, way], dict(os.environ))
         while True:
-            time.sleep(1)
+            signal.pause()
     if how in ("session", "daemon", "bare", "far", "hopper"):
         os.setsid()
     if how in ("daemon", "bare", "far", "hopper") and os.fork():
@@ -59,7 +60,7 @@ if __name__ == "__main__":
         os.setsid()
         note(how)
     while True:
-        time.sleep(1)
+        signal.pause()
 """
 WAYS = {"leader", "child", "session", "daemon", "bare gone", "far gone", "hopper"}
 
@@ -89,11 +90,11 @@ def alive(pids: Path) -> list[tuple[str, int]]:
 
 
 def attack(cluster: Cluster, pids: Path, **options: object) -> Task:
-    """A task of one job that tries all ways at once."""
+    """A task of one job that tries all ways at once, the first time that it runs."""
     script = cluster.folder / "attack.py"
     script.write_text(ATTACK)
     words = [sys.executable, "-S", str(script), str(pids), "stay"]
-    command = f": %DATA %IN %OUT; exec {shlex.join(words)}"
+    command = f": %DATA %IN %OUT; [ $ORCHESTRA_ATTEMPT = 1 ] || exit 0; exec {shlex.join(words)}"
     options = {"config": cluster.configs(1, "attack"), "grace": 0.3, **options}
     return cluster.task(1, command, name="attack", **options)
 
@@ -137,3 +138,18 @@ def test_a_pilot_that_leaves_now_leaves_nothing(cluster: Cluster, pids: Path) ->
     nodes.stop(cluster.conn, "gauss", now=True)
     assert pilot.wait(30) == 0
     wait_until(lambda: not alive(pids), describe=lambda: alive(pids))
+
+
+def test_what_a_killed_keeper_leaves_is_ended_before_the_job_runs_again(
+    cluster: Cluster, pids: Path
+) -> None:
+    cluster.node(cpu=1)
+    task = attack(cluster, pids)
+    cluster.pilot()
+    all_out(pids)
+    [spool] = cluster.home().glob("keepers/*/spool")
+    os.kill(link.read_spool(spool.parent).pid, 9)
+    cluster.wait_for(task, TaskState.DONE)
+    assert [attempt[2] for attempt in cluster.attempts(task)] == ["lost", "exit"]
+    # What has no mark, and whose parents ended before their keeper did, nobody can know.
+    assert {name for name, _ in alive(pids)} <= {"far gone"}

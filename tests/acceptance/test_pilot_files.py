@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 from pathlib import Path
 
 import pytest
 
 from orchestra.domain.states import JobState, TaskState
 from orchestra.domain.transitions import TaskInput
+from orchestra.pilot import link
 from orchestra.services import lifecycle, nodes
 from orchestra.store import tasks as task_store
 from support import mounts
@@ -123,3 +125,81 @@ def test_hung_inputs_of_one_task_leave_the_others_their_threads(cluster: Cluster
         cluster.wait_for(other, TaskState.DONE)
         assert cluster.jobs(stuck).count(DONE) == 0
     cluster.wait_for(stuck, TaskState.DONE)
+
+
+HARM = {
+    "a pipe for a log": ("rm {out}/job.log; mkfifo {out}/job.log; exit 3", "failed"),
+    "a folder for a log": ("rm {out}/job.log; mkdir {out}/job.log; exit 3", "failed"),
+    "its folder away": ("cd /; rm -rf {out}; exit 3", "failed"),
+    "a link for its folder": (
+        "cd /; mv {out} {out}.real; ln -s {elsewhere} {out}; exit 3",
+        "failed",
+    ),
+    "a file for its folder": ("cd /; rm -rf {out}; : > {out}; exit 3", "failed"),
+    "no descriptor": ("exec 0<&- 1>&- 2>&-; exit 3", "failed"),
+    "its log cut short": (": > {out}/job.log; exit 3", "failed"),
+    "a name with a newline": ("touch {out}/$'a\\nb'; echo $'\\033[2J\\0\\xff'; exit 3", "failed"),
+    "a fork for each second": (
+        "for i in 1 2 3 4 5 6 7 8; do setsid sleep 1000 & done; exit 3",
+        "failed",
+    ),
+    "a log of 300 MB": ("head -c 300M /dev/zero; exit 3", "failed"),
+}
+"""What jobs do to their own folder, by name. {elsewhere} holds somebody else's job.log."""
+
+
+def test_whatever_jobs_do_to_their_own_folder_they_end_and_harm_nobody_else(
+    cluster: Cluster,
+) -> None:
+    cluster.node(cpu=3)
+    elsewhere = cluster.folder / "elsewhere"
+    elsewhere.mkdir()
+    treasure = elsewhere / "job.log"
+    treasure.write_text("not yours\n" * 100)
+    lines = [
+        f"{number}) {script.format(out='%OUT', elsewhere=shlex.quote(str(elsewhere)))};;"
+        for number, (script, _) in enumerate(HARM.values())
+    ]
+    config = cluster.configs(len(HARM), "harm")
+    command = "case $(cat %IN) in " + " ".join(lines) + " esac; : %DATA"
+    task = cluster.task(len(HARM), command, name="harm", config=config)
+    after = cluster.task(3, NEEDS, name="after", data="user.ana.data")
+    cluster.pilot("gauss", "--master", "--log-limit=1000000")
+    cluster.wait_for(task, TaskState.FINALIZED, 60)
+    cluster.wait_for(after, TaskState.DONE)
+    causes = {
+        name: attempt[2:4] for name, attempt in zip(HARM, cluster.attempts(task), strict=True)
+    }
+    assert causes == dict.fromkeys(HARM, ("exit", 3))
+    assert treasure.read_text() == "not yours\n" * 100
+    assert "a round of the agent failed" not in cluster.log()
+    big = Path(task.folder, ".attempts", f"job_configId_{len(HARM) - 1}", "1", "job.log")
+    assert big.stat().st_size < 2_000_000
+
+
+def test_a_stopped_keeper_is_named_and_its_agents_do_not_wait_for_it(cluster: Cluster) -> None:
+    cluster.node(cpu=2)
+    cluster.node("other", cpu=2)
+    task = cluster.task(1, NEEDS + "sleep 1000")
+    first = cluster.pilot()
+    cluster.wait_for_job(task, 0, RUNNING)
+    [spool] = cluster.home().glob("keepers/*/spool")
+    keeper = link.read_spool(spool.parent).pid
+    os.kill(keeper, signal.SIGSTOP)
+    try:
+        stuck = cluster.task(1, NEEDS, name="stuck", data="user.ana.data")
+        wait_until(lambda: f"its keeper (pid {keeper}) does not answer" in message(cluster), 40)
+        assert nodes.get(cluster.conn, "gauss").online
+        second = cluster.pilot()
+        assert first.wait(20) == 0
+        wait_until(
+            lambda: "a keeper of an earlier pilot that does not answer" in message(cluster), 40
+        )
+        assert second.poll() is None
+        assert cluster.jobs(task) == [RUNNING]
+    finally:
+        os.kill(keeper, signal.SIGCONT)
+    cluster.wait_for(stuck, TaskState.DONE)
+    wait_until(lambda: not message(cluster), 30, lambda: message(cluster))
+    assert cluster.jobs(task) == [RUNNING]
+    assert [attempt[1] for attempt in cluster.attempts(task)] == [1]

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -38,6 +39,7 @@ from orchestra.pilot.link import (
     KeeperSilent,
     KeeperSuperseded,
     Refused,
+    SpoolDamaged,
     Started,
     connect,
     is_alive,
@@ -735,6 +737,49 @@ def test_a_dead_keeper_leaves_its_spool(agent: Agent) -> None:
         end_by_pid(running.pid)
 
 
+LEFT_BY_A_DEAD_KEEPER = {
+    **{way: script for way, script in WAYS_TO_LEAVE.items() if way != HIDDEN},
+    "no environment, writes to the log": "env -i setsid bash -c 'echo $$; cd /; exec sleep 1000' &",
+    "the same, and it is deaf": "env -i setsid bash -c 'trap \"\" TERM; echo $$; while :; do sleep 0.05; done' &",
+    "hidden, below the leader": "env -i setsid bash -c 'echo $$; exec sleep 1000 > /dev/null 2>&1' &",
+}
+
+
+@pytest.mark.parametrize("way", LEFT_BY_A_DEAD_KEEPER)
+def test_what_a_dead_keeper_left_is_ended_and_nothing_else(agent: Agent, way: str) -> None:
+    other = agent.started(agent.spawn("sleep 1000"))
+    key = agent.spawn(f"{LEFT_BY_A_DEAD_KEEPER[way]} sleep 1000")
+    pid, log = int(agent.line(key)), agent.log(key)
+    agent.started(key)
+    with subprocess.Popen(["tail", "-f", log], stdout=subprocess.DEVNULL, cwd=log.parent) as reader:
+        end_by_pid(agent.link.hello.pid)
+        try:
+            wait_until(lambda: not is_alive(agent.folder))
+            known = next(s for s in read_spool(agent.folder).running if s.key == key)
+            leftovers.end(known, grace=0.3, log=log)
+            assert not is_running(known.pid)
+            assert not is_running(pid)
+            assert is_running(other.pid)
+            assert reader.poll() is None
+        finally:
+            reader.kill()
+            for process in (other.pid, pid):
+                end_by_pid(process)
+
+
+def test_a_pid_that_is_somebody_elses_by_now_is_left_alone(agent: Agent) -> None:
+    """The leader's number was given out again: another start time, or another boot."""
+    started = agent.started(agent.spawn("true"))
+    with subprocess.Popen(["sleep", "1000"], start_new_session=True) as stranger:
+        try:
+            reused = replace(started, pid=stranger.pid, start_time=started.start_time - 1)
+            assert leftovers.processes(reused) == {}
+            leftovers.end(reused, grace=0.0)
+            assert stranger.poll() is None
+        finally:
+            stranger.kill()
+
+
 def test_a_slot_that_was_not_written_whole_is_no_outcome(agent: Agent) -> None:
     first, second = agent.run("exit 1"), agent.run("exit 2")
     spool = agent.folder / "spool"
@@ -742,6 +787,77 @@ def test_a_slot_that_was_not_written_whole_is_no_outcome(agent: Agent) -> None:
     content[content.index(str(first.key.token).encode())] ^= 1
     spool.write_bytes(content)
     assert read_spool(agent.folder).outcomes == (second,)
+
+
+@pytest.mark.parametrize("lost", ["zeros", "cut short", "noise"])
+def test_whatever_of_a_spool_is_lost_the_rest_is_read(agent: Agent, lost: str) -> None:
+    outcomes = [agent.run(f"exit {status}") for status in (1, 2, 3)]
+    spool = agent.folder / "spool"
+    content = spool.read_bytes()
+    at = content.index(str(outcomes[2].key.token).encode()) // keeper.SLOT_BYTES * keeper.SLOT_BYTES
+    rest = content[at + keeper.SLOT_BYTES :]
+    damaged = {
+        "zeros": content[:at] + bytes(keeper.SLOT_BYTES) + rest,
+        "cut short": content[: at + 50],
+        "noise": content[:at] + os.urandom(keeper.SLOT_BYTES) + rest,
+    }
+    spool.write_bytes(damaged[lost])
+    assert read_spool(agent.folder).outcomes == tuple(outcomes[:2])
+
+
+def test_a_spool_without_its_beginning_is_no_empty_one(agent: Agent) -> None:
+    agent.run("exit 1")
+    spool = agent.folder / "spool"
+    spool.write_bytes(bytes(keeper.SLOT_BYTES) + spool.read_bytes()[keeper.SLOT_BYTES :])
+    with pytest.raises(SpoolDamaged, match="lost its beginning"):
+        read_spool(agent.folder)
+
+
+def test_a_spool_of_another_kind_is_damaged(tmp_path: Path) -> None:
+    (tmp_path / "spool").write_bytes(keeper.seal({"type": "hello", "keeper": "7"}))
+    with pytest.raises(SpoolDamaged, match="cannot be understood"):
+        read_spool(tmp_path)
+
+
+def test_a_file_where_a_keeper_could_be_is_none(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    assert not is_alive(file)
+    with pytest.raises(KeeperGone):
+        connect(file, agent="nobody")
+    with pytest.raises(KeeperError, match="No keeper ever ran"):
+        read_spool(file)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"garbage\n",
+        b"[]\n",
+        b'{"type":"fly"}\n',
+        b'{"type":"started","attempt":"3/1/1"}\n',
+        b"\xff\n",
+    ],
+)
+def test_a_keeper_that_cannot_be_understood_is_left_after_what_it_said_before(
+    agent: Agent, said: bytes
+) -> None:
+    near, far = socket.socketpair()
+    hello = keeper.encode({
+        "type": "hello", "protocol": 1, "keeper": str(uuid4()), "boot_id": "b", "pid": 1, "version": "1",
+        "running": [], "outcomes": [],
+    })  # fmt: skip
+    refused = keeper.encode({
+        "type": "refused", "attempt": "3/1/1", "token": str(uuid4()), "reason": "lease", "errno": None, "message": "",
+    })  # fmt: skip
+    with far:
+        far.sendall(f"{hello}\n".encode())
+        with KeeperLink(near, agent="test") as link:
+            far.sendall(f"{refused}\n".encode() + said)
+            [event] = wait_until(link.receive)
+            assert isinstance(event, Refused)
+            with pytest.raises(KeeperError, match="cannot be understood"):
+                link.receive()
 
 
 def test_where_no_keeper_ran_there_is_no_spool(tmp_path: Path) -> None:
@@ -961,7 +1077,7 @@ def test_lines_may_come_in_pieces(agent: Agent) -> None:
 
 
 def spawn_line(**changes: object) -> bytes:
-    message = {
+    message: dict[str, object] = {
         "type": "spawn", "attempt": "3/1/1", "token": str(uuid4()), "argv": ["/bin/true"], "env": {},
         "timeout": None, "grace": 1, "memory": None, "note": None, "after": None,
     }  # fmt: skip
@@ -1026,7 +1142,9 @@ def test_a_crowd_at_the_socket_keeps_no_job_from_its_end(agent: Agent) -> None:
         turned_away = wait_until(lambda: select.select(crowd, [], [], 0)[0])
         assert turned_away[0].recv(10) == b""
         assert agent.ended(key).cause is Cause.TIMEOUT
-    assert wait_until(lambda: let_in(agent)).run("true").exit_status == 0
+    heir = wait_until(lambda: let_in(agent))
+    assert heir
+    assert heir.run("true").exit_status == 0
 
 
 def let_in(agent: Agent) -> Agent | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -15,7 +16,7 @@ import pytest
 
 from orchestra.domain.models.work import AttemptKey, Outcome
 from orchestra.domain.states import Cause, Queue
-from orchestra.pilot import appetite, examine
+from orchestra.pilot import appetite, examine, folders
 from orchestra.pilot.appetite import Appetite
 from orchestra.pilot.desk import Desk
 from orchestra.pilot.examine import Examiner
@@ -143,6 +144,21 @@ def test_how_an_attempt_ended_is_known_whatever_its_folder_does(
     (_, work, then), *_ = office.errands
     then(work())
     assert attempt.phase is Phase.REPORTING
+
+
+def test_a_complete_file_that_cannot_be_looked_at_is_not_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def hidden(folder: Path, name: str) -> bool:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+
+    monkeypatch.setattr(folders, "has_file", hidden)
+    attempt = held(0)
+    note = replace(attempt.note, complete_file="complete")
+    ended = examine.examine(Outcome(attempt.key, Cause.EXIT, exit_status=0), note)
+    assert ended.cause is Cause.NOT_COMPLETE
+    assert ended.reason
+    assert "cannot be looked at: Permission denied" in ended.reason
 
 
 def test_an_image_whose_container_did_not_begin_is_looked_at_anew(

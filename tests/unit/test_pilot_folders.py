@@ -53,6 +53,20 @@ def test_a_file_in_the_way_is_named(paths: JobPaths) -> None:
         make(paths, 1)
 
 
+def test_a_pipe_that_a_job_left_as_its_log_is_named(paths: JobPaths) -> None:
+    make(paths, 1)
+    Path(paths.log(1)).unlink()
+    os.mkfifo(paths.log(1))
+    with pytest.raises(VolumeError, match=r"cannot open .*job\.log"):
+        make(paths, 1, new=False)
+
+
+def test_a_job_writes_to_its_log_as_to_any_file(paths: JobPaths) -> None:
+    descriptor = folders.open_attempt(str(paths.task_folder.parent), paths, 1, new=True)
+    assert os.get_blocking(descriptor)
+    os.close(descriptor)
+
+
 def test_trouble_says_path_and_reason(paths: JobPaths, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(path: str, mode: int = 0o777) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)

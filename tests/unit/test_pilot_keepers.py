@@ -6,8 +6,25 @@ from pathlib import Path
 from uuid import uuid4
 
 from orchestra.domain.models.work import AttemptKey
+from orchestra.pilot import keeper
 from orchestra.pilot.keepers import Keepers, Port
 from orchestra.pilot.link import Hello, Started
+
+
+def test_nothing_below_the_keepers_folder_stops_an_agent_or_is_thrown_away(tmp_path: Path) -> None:
+    """A stray file, a keeper that never came to life, and a spool whose first page a power cut took."""
+    folder = tmp_path / "keepers"
+    for name in ("empty", "damaged"):
+        (folder / name).mkdir(parents=True)
+    (folder / "stray").write_text("")
+    spool = bytes(keeper.SLOT_BYTES) + keeper.seal({"type": "ended"})
+    (folder / "damaged" / "spool").write_bytes(spool)
+    keepers = Keepers(folder, uuid4())
+    assert keepers.adopt() == []
+    assert keepers.all_heard
+    assert not (folder / "empty").exists()
+    assert not (folder / "damaged").exists()
+    assert (tmp_path / "set-aside" / "keeper-damaged" / "spool").read_bytes() == spool
 
 
 def _lost(folder: Path) -> tuple[Keepers, Port]:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from orchestra.domain.models import Attempt
 from orchestra.pilot import logs
+from orchestra.services import job_logs
 
 
 def test_a_tail_is_the_end_of_a_log(tmp_path: Path) -> None:
@@ -17,6 +21,25 @@ def test_a_tail_is_the_end_of_a_log(tmp_path: Path) -> None:
     assert logs.tail(log, 4) == (10, b"6789")
     assert logs.tail(log, 100) == (10, b"0123456789")
     assert logs.tail(tmp_path / "missing", 4) == (None, None)
+
+
+def test_what_a_job_puts_in_the_place_of_its_log_is_not_waited_for(tmp_path: Path) -> None:
+    pipe, folder, loop = tmp_path / "pipe", tmp_path / "folder", tmp_path / "loop"
+    os.mkfifo(pipe)
+    folder.mkdir()
+    loop.symlink_to(loop)
+    for path in (pipe, folder, loop, Path("/dev/zero")):
+        assert logs.tail(path, 4) == (None, None)
+        logs.cut(path, 1)
+    attempt = cast(Attempt, SimpleNamespace(folder=tmp_path))
+    (tmp_path / "job.log").symlink_to(pipe)
+    assert job_logs.open_log(attempt) is None
+    (tmp_path / "job.log").unlink()
+    (tmp_path / "job.log").write_text("a log")
+    file = job_logs.open_log(attempt)
+    assert file
+    with file:
+        assert file.read() == b"a log"
 
 
 def lines(count: int) -> bytes:

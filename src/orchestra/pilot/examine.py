@@ -45,9 +45,8 @@ def examine(outcome: Outcome, note: Note, kit: Kit | None = None) -> Outcome:
     folder = Path(paths.attempt(note.folder_number))
     cause, reason = outcome.cause, outcome.reason
     wanted = note.complete_file if outcome.succeeded else None
-    if wanted and not folders.has_file(folder, wanted):
-        cause = Cause.NOT_COMPLETE
-        reason = plain_text(f"exit status 0, but {wanted} is missing in {folder}")
+    if wanted and (missing := _missing(folder, wanted)):
+        cause, reason = Cause.NOT_COMPLETE, plain_text(f"exit status 0, but {missing}")
     success = outcome.succeeded and cause is Cause.EXIT
     if success:
         _link(paths, note.folder_number)
@@ -61,6 +60,14 @@ def examine(outcome: Outcome, note: Note, kit: Kit | None = None) -> Outcome:
     if cause is Cause.EXIT and (why := containers.refusal(note.runtime, outcome.exit_status, end)):
         cause, reason = Cause.NO_CONTAINER, plain_text(why)
     return replace(outcome, cause=cause, reason=reason, log_bytes=size, log_tail=end)
+
+
+def _missing(folder: Path, wanted: str) -> str | None:
+    """Say why an attempt's "complete" file is not known to be there, None where it is."""
+    try:
+        return None if folders.has_file(folder, wanted) else f"{wanted} is missing in {folder}"
+    except OSError as error:
+        return f"{folder / wanted} cannot be looked at: {error.strerror}"
 
 
 def says_gpu_was_full(log: bytes | None) -> bool:

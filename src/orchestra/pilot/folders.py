@@ -13,6 +13,7 @@ from pathlib import Path
 from orchestra.domain.errors import VolumeError
 from orchestra.domain.models.jobs import JobPaths
 
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
 _FULL = {
     errno.ENOSPC: "the volume has no room left",
     errno.EDQUOT: "the quota on the volume is used up",
@@ -47,9 +48,12 @@ def open_attempt(volume: str, paths: JobPaths, folder_number: int, *, new: bool)
         raise _trouble("cannot make", folder, error) from error
     log = str(paths.log(folder_number))
     try:
-        return os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        # A pipe in its place, left by an earlier attempt in the same folder, must not be waited for.
+        descriptor = os.open(log, _APPEND | os.O_NONBLOCK, 0o666)
+        os.set_blocking(descriptor, True)
     except OSError as error:
         raise _trouble("cannot open", log, error) from error
+    return descriptor
 
 
 def _make_folder(folder: str, *, new: bool) -> None:

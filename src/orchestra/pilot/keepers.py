@@ -36,6 +36,7 @@ class Port:
         retired: it is given no new jobs (it was fenced, or is of another version).
         fenced: its jobs were given away, so its lease is not prolonged.
         again_at: when to try to connect again, by the monotonic clock.
+        asked_at: when it was asked to start something, and has said nothing since; None where it has.
     """
 
     hello: Hello
@@ -50,6 +51,7 @@ class Port:
     retired: bool = False
     fenced: bool = False
     again_at: float = 0.0
+    asked_at: float | None = None
 
     @property
     def id(self) -> UUID:
@@ -152,6 +154,7 @@ class Keepers:
     def lose(self, port: Port, *, reconnect: bool) -> None:
         """Note that a keeper's connection is gone; `reconnect` says to try at once."""
         port.close()
+        port.asked_at = None
         port.again_at = time.monotonic() if reconnect else float("inf")
 
     def reconnect(self, port: Port) -> bool:
@@ -208,12 +211,25 @@ class Keepers:
     def _open_dead(self, folder: Path) -> Port | None:
         try:
             hello = link.read_spool(folder)
+        except link.SpoolDamaged as error:
+            self._set_aside(folder, error)
+            return None
         except OrchestraError:
             with suppress(OSError):  # one that never came to life
                 shutil.rmtree(folder)
             return None
         # It was made known in its life, or nothing was ever granted to it.
         return self._add(Port(hello, folder, None, dead=True, retired=True, registered=True))
+
+    def _set_aside(self, folder: Path, error: OrchestraError) -> None:
+        """Keep what somebody may still read by hand; its attempts are lost, as the database will find."""
+        kept = self.folder.parent / "set-aside" / f"keeper-{folder.name}"
+        log.error("%s It is kept in %s", error, kept)
+        try:
+            kept.parent.mkdir(mode=0o700, exist_ok=True)
+            folder.rename(kept)
+        except OSError as trouble:
+            log.error("%s cannot be moved: %s", folder, trouble.strerror)
 
     def _judged(self, port: Port) -> Port:
         if port.hello.version != orchestra.__version__:

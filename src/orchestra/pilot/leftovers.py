@@ -5,47 +5,103 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 
-from orchestra.pilot.keeper import TOKEN_VARIABLE
+from orchestra.pilot.keeper import TOKEN_VARIABLE, with_descendants
 from orchestra.pilot.link import Started
 
 LOOK_AGAIN = 0.1
 
 
-def end(started: Started, *, grace: float) -> None:
-    """End every process of an attempt: TERM, after `grace` seconds KILL. Returns when none is left."""
+def end(started: Started, *, grace: float, log: Path | None = None) -> None:
+    """End every process of an attempt: TERM, after `grace` seconds KILL. Returns when none is left.
+
+    Args:
+        log: the attempt's own. Nobody but its processes has it as output; people look at it in other ways.
+    """
     deadline = time.monotonic() + grace
-    _signal_all(started, signal.SIGTERM)
-    while any(True for _ in processes(started)):
-        if time.monotonic() >= deadline:
-            _signal_all(started, signal.SIGKILL)
+    seen = _signal_all(started, log, {}, signal.SIGTERM)
+    while alive := processes(started, log, seen):
+        killing = time.monotonic() >= deadline
+        seen |= _signal_all(started, log, alive, signal.SIGKILL) if killing else alive
         time.sleep(LOOK_AGAIN)
     if started.cgroup:
         with suppress(OSError):
             Path(started.cgroup).rmdir()
 
 
-def processes(started: Started) -> Iterator[int]:
-    """Give the living processes that belong to an attempt: by its token in their environment, or by its session."""
-    mark = f"{TOKEN_VARIABLE}={started.key.token}".encode()
-    leader_is_ours = _start_time(started.pid) in (started.start_time, None)
+def processes(
+    started: Started, log: Path | None = None, seen: Mapping[int, int] = MappingProxyType({})
+) -> dict[int, int]:
+    """Give the living processes of an attempt, each with its start time.
+
+    Those are told by its token in their environment, its session or cgroup, or its log, to which they write; and what
+    is below them, or was `seen` there before.
+    """
+    found: dict[int, list[bytes]] = {}
     for name in filter(str.isdigit, os.listdir("/proc")):
         with suppress(OSError):
             fields = _stat(int(name))
-            if fields[0] in (b"Z", b"X"):
-                continue
-            environment = Path(f"/proc/{name}/environ").read_bytes().split(b"\0")
-            if mark in environment or (leader_is_ours and int(fields[3]) == started.pid):
-                yield int(name)
+            if fields[0] not in (b"Z", b"X"):
+                found[int(name)] = fields
+    children = defaultdict(list)
+    for pid, fields in found.items():
+        children[int(fields[1])].append(pid)
+    judge = _Judge(started, log)
+    roots = [
+        pid
+        for pid, fields in found.items()
+        if seen.get(pid) == int(fields[19]) or judge.owns(pid, fields)
+    ]
+    return {pid: int(found[pid][19]) for pid in with_descendants(roots, children)}
 
 
-def _signal_all(started: Started, number: signal.Signals) -> None:
-    for pid in processes(started):
+class _Judge:
+    """Tells by its own marks whether a process belongs to an attempt."""
+
+    def __init__(self, started: Started, log: Path | None) -> None:
+        self._mark = f"{TOKEN_VARIABLE}={started.key.token}".encode()
+        self._session = started.pid
+        self._leader_is_ours = _start_time(started.pid) in (started.start_time, None)
+        self._log = str(log) if log else None
+        self._cgroup = frozenset[int]()
+        if started.cgroup:
+            with suppress(OSError, ValueError):
+                members = Path(started.cgroup, "cgroup.procs").read_text().split()
+                self._cgroup = frozenset(map(int, members))
+
+    def owns(self, pid: int, fields: list[bytes]) -> bool:
+        if pid in self._cgroup or (self._leader_is_ours and int(fields[3]) == self._session):
+            return True
+        with suppress(OSError):
+            if self._mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                return True
+        return self._log is not None and self._log in map(
+            _written_to, (f"{pid}/fd/1", f"{pid}/fd/2")
+        )
+
+
+def _written_to(descriptor: str) -> str | None:
+    """The file behind a descriptor in /proc, whether or not it still has that name. Asks no file system."""
+    try:
+        return os.readlink(f"/proc/{descriptor}").removesuffix(" (deleted)")  # noqa: PTH115
+    except OSError:
+        return None
+
+
+def _signal_all(
+    started: Started, log: Path | None, seen: Mapping[int, int], number: signal.Signals
+) -> dict[int, int]:
+    """Give what was there, whether or not it heeds the signal."""
+    alive = processes(started, log, seen)
+    for pid in alive:
         with suppress(OSError):
             os.kill(pid, number)
+    return alive
 
 
 def _start_time(pid: int) -> int | None:

@@ -47,6 +47,10 @@ class KeeperSilent(KeeperError):
     """The keeper is alive and does not answer."""
 
 
+class SpoolDamaged(KeeperError):
+    """There is a spool, and what it holds cannot be told."""
+
+
 class KeeperSuperseded(KeeperGone):
     """Another agent has taken over the keeper."""
 
@@ -216,13 +220,16 @@ def _connect_in(folder: Path, peer: socket.socket) -> None:
 
 
 def is_alive(folder: Path) -> bool:
-    """True where a keeper lives in the folder, stopped or not: it holds the lock of its spool."""
+    """True where a keeper lives in the folder, stopped or not: it holds the lock of its spool.
+
+    Also where that cannot be known because the disk or the permissions are broken: what may live is not given up.
+    """
     try:
         with (folder / "spool").open("rb") as spool:
             fcntl.flock(spool, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
-    except BlockingIOError:
+    except OSError:
         return True
     return False
 
@@ -233,19 +240,31 @@ def read_spool(folder: Path) -> Hello:
     `outcomes` are to be reported; of `running` nobody can know how they ended, and their processes may be alive.
 
     Raises:
+        SpoolDamaged: it holds records and does not say whose they are, or they are not of this version's kind.
         KeeperError: no keeper ever ran in that folder.
     """
     try:
         content = (folder / "spool").read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         content = b""
+    except OSError as error:
+        raise SpoolDamaged(f"The spool in {folder} cannot be read: {error.strerror}.") from None
     slots = (
         content[at : at + keeper.SLOT_BYTES] for at in range(0, len(content), keeper.SLOT_BYTES)
     )
     header, *records = [keeper.unseal(slot) for slot in slots] or [None]
     if header is None:
+        if any(records):
+            raise SpoolDamaged(f"The spool in {folder} has lost its beginning.")
         raise KeeperError(f"No keeper ever ran in {folder}.")
-    events = [_event(record) for record in records if record]
+    try:
+        return _left(header, [record for record in records if record])
+    except keeper.MISUNDERSTOOD as error:
+        raise SpoolDamaged(f"The spool in {folder} cannot be understood: {error!r}.") from None
+
+
+def _left(header: keeper.Message, records: Sequence[keeper.Message]) -> Hello:
+    events = [_event(record) for record in records]
     outcomes = sorted(
         (event for event in events if isinstance(event, Ended)), key=lambda ended: ended.sequence
     )
@@ -427,13 +446,18 @@ class KeeperLink:
         self._partial += data
         *lines, self._partial = self._partial.split(b"\n")
         for line in lines:
-            message = keeper.decode(line.decode())
-            if message["type"] == "superseded":
-                self._end = KeeperSuperseded()
-            elif message["type"] == "error":
-                self._end = KeeperError(f"The keeper says: {message['message']}.")
-            else:
-                yield _event(message)
+            try:
+                message = keeper.decode(line.decode())
+                if message["type"] == "superseded":
+                    self._end = KeeperSuperseded()
+                elif message["type"] == "error":
+                    self._end = KeeperError(f"The keeper says: {message['message']}.")
+                else:
+                    yield _event(message)
+            except keeper.MISUNDERSTOOD as error:
+                # Nothing after it counts: the next hello tells all that is known.
+                self._end = KeeperError(f"The keeper cannot be understood: {error!r}.")
+                return
 
     def _first_hello(self) -> Hello:
         while self._end is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import stat
 from contextlib import suppress
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -33,13 +34,19 @@ def path_of(key: AttemptKey, note: Note) -> Path:
 
 
 def tail(path: Path, limit: int) -> tuple[int | None, bytes | None]:
-    """Give the size of a log and its last bytes, at most `limit`; nothing for one that cannot be read."""
+    """Give the size of a log and its last bytes, at most `limit`; nothing for one that cannot be read.
+
+    What a job has put in its place, such as a pipe, is none.
+    """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None, None
     try:
-        whole = os.fstat(descriptor).st_size
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode):
+            return None, None
+        whole = facts.st_size
         return whole, os.pread(descriptor, limit, max(0, whole - limit))
     except OSError:
         return None, None
@@ -53,7 +60,8 @@ def cut(path: Path, limit: int) -> None:
     Nobody may write to it any more. Written beside and renamed; a log that cannot be cut stays as it is.
     """
     try:
-        if limit and path.stat().st_size > limit:
+        facts = path.lstat()
+        if limit and stat.S_ISREG(facts.st_mode) and facts.st_size > limit:
             _cut(path, limit)
     except OSError as error:
         log.warning("%s could not be cut: %s", path, error.strerror)

@@ -37,6 +37,7 @@ class Roster:
             return float("inf")
         if now < self._again_at:
             return self._again_at
+        self._say_silent()
         wanted = keepers.needs_one and not self.desk.state.leaving
         if not (keepers.some_silent or wanted):
             return float("inf")
@@ -46,6 +47,14 @@ class Roster:
         else:
             self._start()
         return self._again_at
+
+    def _say_silent(self) -> None:
+        """Have `node list` say why nothing is claimed while a keeper of an earlier agent does not answer."""
+        self.desk.troubles.pop("unheard", None)
+        if self.desk.keepers.some_silent:
+            self.desk.troubles["unheard"] = (
+                "waits for a keeper of an earlier pilot that does not answer; is it stopped?"
+            )
 
     def adopt(self) -> None:
         """Take over the keepers that an earlier agent left."""

@@ -310,6 +310,8 @@ class Starter:
         held.phase = Phase.RUNNING
         if last:
             held.follow(last)
+        elif port.asked_at is None:
+            port.asked_at = monotonic()
         runtime = self.desk.kit.runtime(held.note.runtime)
         limits = runtime is not None and runtime.limits_memory
         port.link.send_spawn(

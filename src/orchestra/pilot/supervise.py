@@ -8,7 +8,7 @@ from functools import partial
 
 from orchestra.domain.models.work import AttemptKey, Outcome
 from orchestra.domain.states import Cause
-from orchestra.pilot import leftovers, link
+from orchestra.pilot import leftovers, link, logs
 from orchestra.pilot.desk import Desk, Kit
 from orchestra.pilot.examine import Examiner, examine
 from orchestra.pilot.keepers import Port
@@ -18,12 +18,14 @@ from orchestra.pilot.state import Held, Note, Phase
 log = logging.getLogger(__name__)
 
 REFUSED_PAUSE = 5.0
+SILENT_AFTER = 15.0
+"""Seconds after which a keeper that has not answered a start is said to be silent."""
 
 
 def _lay_to_rest(kit: Kit, started: link.Started | None, outcome: Outcome, note: Note) -> Outcome:
     """End what a dead keeper left running (None: nothing can be left), then look at it. An I/O thread's."""
     if started:
-        leftovers.end(started, grace=note.grace)
+        leftovers.end(started, grace=note.grace, log=logs.path_of(started.key, note))
     return examine(outcome, note, kit)
 
 
@@ -45,7 +47,22 @@ class Supervisor:
                 self.meet(port)
         self._bury()
         lost = (p.again_at for p in self.desk.keepers.ports.values() if not p.link and not p.dead)
-        return min([self._examiner.tick(now), *lost])
+        return min([self._examiner.tick(now), self._say_silent(now), *lost])
+
+    def _say_silent(self, now: float) -> float:
+        """Have `node list` name keepers that do not answer, stopped ones say; gives when to look again."""
+        due = float("inf")
+        for port in self.desk.keepers.ports.values():
+            if port.asked_at is not None and now >= port.asked_at + SILENT_AFTER:
+                pid = port.hello.pid
+                self.desk.troubles["silent"] = (
+                    f"its keeper (pid {pid}) does not answer; is it stopped?"
+                )
+                return due
+            if port.asked_at is not None:
+                due = min(due, port.asked_at + SILENT_AFTER)
+        self.desk.troubles.pop("silent", None)
+        return due
 
     def meet(self, port: Port) -> None:
         """Compare what a keeper says in its hello with what this agent holds."""
@@ -87,6 +104,7 @@ class Supervisor:
         assert port.link is not None
         try:
             for event in port.link.receive():
+                port.asked_at = None
                 self._on_event(port, event)
         except link.KeeperSuperseded:
             # Another agent: the database knows which of us decides.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -89,11 +90,20 @@ def present_end(
 
 
 def open_log(attempt: Attempt) -> BinaryIO | None:
-    """Open an attempt's log, None where it cannot be read from here."""
+    """Open an attempt's log; None where it cannot be read from here, or a job has put a pipe in its place."""
     try:
-        return open(path_of(attempt), "rb")  # noqa: PTH123 - the caller closes it
+        file = open(path_of(attempt), "rb", opener=_at_once)  # noqa: SIM115 - the caller closes it
     except OSError:
         return None
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return file
+    file.close()
+    return None
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Open a file, and wait for nobody who would write to it."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def no_log(attempt: Attempt) -> NotFound:
