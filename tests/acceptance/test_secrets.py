@@ -46,15 +46,13 @@ def read(path: Path) -> bytes:
     return b""
 
 
-def keepers(user: Maestro) -> dict[int, bytes]:
-    """The environments of the keepers that this user's pilot has started, by pid."""
+def processes(user: Maestro) -> list[tuple[bytes, bytes]]:
+    """The command line and environment of all that this user has started; tests beside this one have secrets, too."""
     mine = f"HOME={user.home}".encode()
-    found = {}
-    for arguments in Path("/proc").glob("[0-9]*/cmdline"):
-        environment = read(arguments.with_name("environ"))
-        if b"keeper.py" in read(arguments) and mine in environment.split(b"\0"):
-            found[int(arguments.parent.name)] = environment
-    return found
+    found = [
+        (read(place / "cmdline"), read(place / "environ")) for place in Path("/proc").glob("[0-9]*")
+    ]
+    return [(line, environment) for line, environment in found if mine in environment.split(b"\0")]
 
 
 def test_secrets_stay_where_they_are(
@@ -84,12 +82,13 @@ def test_secrets_stay_where_they_are(
     assert environment
     wait_until(lambda: b"ORCHESTRA_JOB" in read(environment))
 
-    lines = {path: read(path) for path in Path("/proc").glob("[0-9]*/cmdline")}
-    assert not [line for line in lines.values() if tells(line)]
+    running = processes(user)
+    assert not [line for line, _ in running if tells(line)]
     assert not tells(read(environment))
     assert b"MAESTRO_" not in read(environment)
-    assert keepers(user)
-    assert not any(map(tells, keepers(user).values()))
+    keepers = [given for line, given in running if b"/keeper.py" in line]
+    assert keepers
+    assert not any(map(tells, keepers))
 
     # The connection is lost while jobs run, so that all that is said then is said.
     with psycopg.connect(tcp_database_url, autocommit=True) as conn:

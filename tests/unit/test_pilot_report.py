@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -177,3 +178,26 @@ def test_an_outcome_that_ends_each_connection_is_found_and_kept_aside(tmp_path: 
     [kept] = (tmp_path / "set-aside").iterdir()
     assert kept.name.startswith("0-37-1-")
     assert str(kept) in desk.troubles["set aside"]
+
+
+def test_a_keeper_may_forget_an_outcome_only_when_the_database_has_it(tmp_path: Path) -> None:
+    desk, asked, forgotten = Desk(tmp_path, poison=-1), list[Any](), list[int]()
+    desk.ask = lambda *request: asked.append(request)  # type: ignore[method-assign]
+    keeper, link = UUID(int=1), SimpleNamespace(send_ack=forgotten.extend)
+    desk.keepers.ports[keeper] = SimpleNamespace(link=link, registered=True, reconciled=True)
+    reporter = report.Reporter(desk, lambda *_: None)  # type: ignore[arg-type]
+    [pending] = batch("a")
+    held = Held(pending.outcome.key, keeper, NOTE, Phase.RUNNING)
+    desk.state.add(held)
+    reporter.add(held, replace(pending.outcome, sequence=5))
+    reporter.tick(float("inf"))
+    [(_, then, otherwise)] = asked
+    assert forgotten == []
+    otherwise(DatabaseUnavailable())
+    assert forgotten == []
+    assert desk.state.held
+    reporter.tick(float("inf"))
+    assert len(asked) == 2, "it is reported again"
+    then(Delivery())
+    assert forgotten == [5]
+    assert not desk.state.held
