@@ -622,7 +622,7 @@ AGENT_THAT_DIES = """
 import os, select, sys
 from pathlib import Path
 from uuid import UUID, uuid4
-from orchestra.domain.models import AttemptKey
+from orchestra.domain.models.work import AttemptKey
 from orchestra.pilot.link import start_keeper
 folder, log, script = sys.argv[1:]
 link = start_keeper(Path(folder), uuid4(), agent="mortal")

@@ -10,7 +10,7 @@ from typing import cast
 
 import pytest
 
-from orchestra.domain.models import Attempt
+from orchestra.domain.models.jobs import Attempt
 from orchestra.pilot import logs
 from orchestra.services import job_logs
 
