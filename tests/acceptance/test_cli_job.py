@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from orchestra.store.database import connect
 from support.cluster import Cluster
 from support.maestro import Maestro
 from support.waiting import wait_until
+from support.world import World
 
 COMMAND = 'test -e %DATA && cat %IN && echo "to $ORCHESTRA_OUT" && printf x > %OUT/result && test "$(cat %IN)" != 1'
 
@@ -153,6 +155,37 @@ def test_follow_goes_on_to_the_next_attempt(maestro: Maestro, cluster: Cluster) 
     assert following.returncode == 0
     assert out == "begin 2\nend\n"
     assert "--- attempt 2, on gauss" in err
+
+
+def test_follow_waits_for_a_job_that_has_not_begun(maestro: Maestro, cluster: Cluster) -> None:
+    task = cluster.task(1, ": %DATA %IN %OUT; echo at last")
+    following = maestro.start("job", "logs", "0/0", "-f")
+    assert following.stderr is not None
+    assert "Job 0 of task 0 (user.ana.work) is waiting" in following.stderr.readline()
+    cluster.pilot()
+    out, err = following.communicate(timeout=60)
+    assert (following.returncode, out) == (0, "at last\n")
+    assert "--- attempt 1: exit status 0" in err
+    cluster.wait_for(task, TaskState.DONE)
+
+
+def test_follow_of_a_job_that_waits_ends_with_ctrl_c_or_with_the_job(
+    maestro: Maestro, cluster: Cluster
+) -> None:
+    cluster.task(1, ": %DATA %IN %OUT; echo never")
+    first, second = (maestro.start("job", "logs", "0/0", "-f") for _ in range(2))
+    for each in (first, second):
+        assert each.stderr is not None
+        assert "is waiting" in each.stderr.readline()
+    first.send_signal(signal.SIGINT)
+    _, err = first.communicate(timeout=30)
+    assert first.returncode == 130
+    assert "Traceback" not in err
+    maestro.line("task kill 0")
+    World(cluster.conn).conduct(3)
+    _, err = second.communicate(timeout=30)
+    assert second.returncode == 2
+    assert "has not run yet" in err
 
 
 def test_kill_ends_a_running_job(maestro: Maestro, cluster: Cluster) -> None:

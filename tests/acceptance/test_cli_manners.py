@@ -174,6 +174,7 @@ def test_the_shell_completes_commands_options_and_names(
     assert "show" in _completed(maestro, "task", "s")
     assert "--reason" in _completed(maestro, "task", "hold", "--re")
     assert _completed(maestro, "task", "show", "user.") == ["user.ana.mlp"]
+    assert _completed(maestro, "task", "show", "ml") == ["mlp"]
     assert _completed(maestro, "node", "drain", "-n", "") == ["gauss"]
     maestro.configure(postgres="postgresql://ana@127.0.0.1:1/x")
     assert _completed(maestro, "task", "show", "user.") == []

@@ -350,6 +350,45 @@ def test_delete_refuses_live_tasks_and_force_kills_first(ana: Maestro) -> None:
     made(ana)  # the name is free again
 
 
+def test_nobody_is_asked_before_a_live_task_is_killed_and_removed(ana: Maestro) -> None:
+    made(ana)
+    assert "no terminal to ask at" in ana.refused("task", "delete", "0", "--remove", "--force")
+    assert ana.line("task show 0 -o json").json["state"] == "REGISTERED"
+    ana.line("task delete 0 --remove --force --yes")
+    assert ana.line("task list -a -o json").json == []
+
+
+def test_nothing_to_lose_is_removed_without_a_question(ana: Maestro, world: World) -> None:
+    made(ana)
+    ana.line("task kill 0")
+    world.conduct(3)
+    ana.line("task delete 0 --remove --force")
+    assert ana.line("task list -a -o json").json == []
+
+
+def test_ones_own_names_may_be_short(ana: Maestro, world: World) -> None:
+    ana("task", "create", "-c", "grid", "-d", "data", "-t", "user.ana.mlp", "--exec", f"{EXEC} %REF", "-q",
+        "--bypass", "--sd", "{'%REF': 'data'}")  # fmt: skip
+    run_all(world, ana, 0, failing=(1,))
+    assert ana.line("task show mlp -q").out == "0\n"
+    assert "task 0 (user.ana.mlp) is FINALIZED" in ana.line("task wait -t mlp", status=1).out
+    assert ana.line("job show mlp/1 -o json").json["ordinal"] == 1
+    assert "failed" in ana.line("job explain mlp/1").out
+    assert len(ana.line("job list mlp -o json").json) == 12
+    assert ana.line("dataset show grid -q").out == "user.ana.grid\n"
+    new = ["-d", "data", "--exec", EXEC, "--dry_run"]
+    for words in (
+        ["repro", "--old_task", "mlp", "--new_task", "user.ana.x"],
+        ["create", "-c", "task:mlp", "-t", "user.ana.x"],
+        ["create", "-c", "task:0", "-t", "user.ana.x"],
+    ):
+        assert "11 jobs" in ana("task", *words, *new).out
+    ana.env["MAESTRO_USERNAME"] = "bob"
+    assert 'Did you mean "user.ana.mlp"?' in ana.refused("task", "show", "mlp")
+    new_set = ana.refused("dataset", "create", "-n", "mlp", "-p", "data.npz")
+    assert "For example user.bob.mlp" in new_set
+
+
 def test_ranges_and_unknown_ids(ana: Maestro, world: World) -> None:
     for name in ("one", "two", "three"):
         made(ana, name)
@@ -389,7 +428,9 @@ def test_remove_takes_what_orchestra_made_and_nothing_else(ana: Maestro, world: 
         (attempt / "link").symlink_to(elsewhere)
         (folder / f"job_configId_{number}").symlink_to(f".attempts/job_configId_{number}/1")
     (folder / "notes $(x).txt").write_text("mine")
-    said = ana.line("task delete 0 --remove")
+    assert "Say --yes if you mean it" in ana("task", "delete", "0", "--remove", status=2).err
+    assert (folder / "job_configId_0" / "result").exists()
+    said = ana.line("task delete 0 --remove --yes")
     assert "12 attempts removed" in said.out
     assert "Not made by Orchestra, and left as it is: notes $(x).txt" in said.err
     assert [path.name for path in folder.iterdir()] == ["notes $(x).txt"]

@@ -115,6 +115,20 @@ def test_data_sets(sets: orchestra.Client, home: Path) -> None:
 # A task, start to end
 
 
+def test_ones_own_names_may_be_short(sets: orchestra.Client) -> None:
+    task = make(sets, config="grid", data="data")
+    assert sets.tasks.get("work") == sets.tasks.get(0) == sets.tasks.get("0") == task
+    assert sets.datasets.get("grid").name == "user.ana.grid"
+    assert sets.datasets.files("grid") == sets.datasets.files("user.ana.grid")
+    after = make(sets, name="user.ana.after", config="task:work", after="work")
+    assert [each.id for each in after.info.after] == [0]
+    with pytest.raises(NotFound, match=r'no data set "user.ana.gird".*Did you mean'):
+        sets.datasets.get("gird")
+    with pytest.raises(BadInput, match="form user") as caught:
+        sets.datasets.create("new", "data.txt")
+    assert caught.value.hint == "For example user.ana.new"
+
+
 def test_from_configs_to_results(
     sets: orchestra.Client, cluster: Cluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -229,6 +243,16 @@ def test_mistakes_are_sentences_and_leave_nothing(sets: orchestra.Client) -> Non
     ):
         with pytest.raises(OrchestraError, match=sentence):
             call()
+    for call, hint in (
+        (lambda: task.delete(), "force=True"),
+        (lambda: sets.tasks.get(7), "client.tasks.list(all=True) shows all"),
+        (lambda: make(sets), "if_not_exists=True"),
+        (lambda: sets.datasets.get("zzz"), "client.datasets.list(all=True) shows all"),
+    ):
+        with pytest.raises(OrchestraError) as caught:
+            call()
+        assert hint in (caught.value.hint or "")
+        assert hint in "".join(traceback.format_exception(caught.value))
     assert len(sets.tasks.list(all=True)) == 1
 
 

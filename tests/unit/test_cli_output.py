@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -11,7 +12,7 @@ import pytest
 from orchestra.cli.output import (
     Column,
     Output,
-    _with_room,
+    _kept,
     align,
     clean,
     cut,
@@ -45,12 +46,34 @@ def test_the_widest_text_is_cut_on_a_narrow_terminal_and_numbers_never() -> None
 def test_a_narrow_terminal_leaves_out_spare_columns_of_zeros_and_cuts_no_state() -> None:
     cells = [["TASK", "KILL", "KILLED", "STATE"], ["user.ana.area", "0", "0", "FINALIZED"]]
     spare = [(1, "0"), (2, "0")]
-    assert _with_room(cells, spare, 80) == [0, 1, 2, 3]
-    assert _with_room(cells, spare, 32) == [0, 1, 3], "the last spare one first"
-    assert _with_room(cells, spare, 20) == [0, 3]
-    assert _with_room([cells[0], ["user.ana.area", "0", "1", "KILLED"]], spare, 20) == [0, 2, 3]
+    assert _kept(cells, spare, 80) == [0, 1, 2, 3]
+    assert _kept(cells, spare, 32) == [0, 1, 3], "the last spare one first"
+    assert _kept(cells, spare, 20) == [0, 3]
+    assert _kept([cells[0], ["user.ana.area", "0", "1", "KILLED"]], spare, 20) == [0, 2, 3]
     rows = align([["TASK", "STATE"], ["user.ana.area", "FINALIZED"]], [False] * 2, 20, whole=[1])
     assert rows[1] == ["user.a...", "FINALIZED"]
+
+
+@pytest.mark.parametrize(("width", "shown"), [(75, "12 running..."), (80, "12 running, 1 done")])
+def test_a_table_without_room_has_other_columns_and_whole_ones_are_not_cut(
+    width: int, shown: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = f"user.ana.{'n' * 51}"
+    wide = [Column[int]("TASK", lambda _: name), Column[int]("COUNTS", lambda _: "c" * 40)]
+    narrow = [
+        Column[int]("TASK", lambda _: name, whole=True),
+        Column[int]("JOBS", lambda _: "12 running, 1 done"),
+        Column[int]("LEFT OUT", lambda _: "-", spare="-"),
+    ]
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", str(width))
+    Output().table([1], wide, narrow)
+    _, line = capsys.readouterr().out.splitlines()
+    assert line == f"{name}  {shown}"
+    monkeypatch.setenv("COLUMNS", "120")
+    Output().table([1], wide, narrow)
+    assert "c" * 40 in capsys.readouterr().out
 
 
 def test_moments_are_told_by_this_machines_clock(monkeypatch: pytest.MonkeyPatch) -> None:

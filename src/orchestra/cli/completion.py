@@ -67,13 +67,17 @@ def _names(ctx: Context) -> list[str]:
     import psycopg
 
     try:
-        url = wiring.running_url(load(ctx.args.configuration))
+        settings = load(ctx.args.configuration)
+        url = wiring.running_url(settings)
         with database.connect(
             url, name="maestro completion", connect_timeout=_PATIENCE, statement_timeout=_PATIENCE
         ) as conn:
-            return sources[ctx.args.names](conn)
+            found = sources[ctx.args.names](conn)
     except (OrchestraError, psycopg.Error):  # a shell that completes has no place for a sentence
         return []
+    mine = f"user.{wiring.user_name(settings)}."
+    short = [name.removeprefix(mine) for name in found if name.startswith(mine)]
+    return [*short, *found]
 
 
 def _tree() -> Parser:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from orchestra.config import Settings
     from orchestra.domain.models.people import User
+    from orchestra.domain.own_names import OwnNames
 
 
 @dataclass
@@ -39,6 +40,14 @@ class Context:
         for warning in settings.warnings:
             self.out.note(f"warning: {warning}")
         return settings
+
+    @cached_property
+    def names(self) -> OwnNames:
+        """What the current user may leave out of the names of what is theirs."""
+        from orchestra import wiring
+        from orchestra.domain.own_names import OwnNames
+
+        return OwnNames(wiring.user_name(self.settings))
 
     @contextmanager
     def database(self, *, need_schema: bool = True) -> Iterator[psycopg.Connection]:

@@ -43,6 +43,11 @@ def _name(ctx: Context) -> str:
     return str(given[0])
 
 
+def _known_name(ctx: Context) -> str:
+    """Give the name of a data set that exists: one's own may be short."""
+    return ctx.names.dataset(_name(ctx))
+
+
 def _create_arguments(parser: Parser) -> None:
     _name_arguments(parser)
     parser.add_argument(
@@ -155,7 +160,7 @@ def _show(ctx: Context) -> None:
     if first < 0 or (limit is not None and limit < 1):
         raise BadInput("files are numbered from 0, and at least one has to be shown.")
     with ctx.database() as conn:
-        dataset = datasets.find(conn, _name(ctx))
+        dataset = datasets.find(conn, _known_name(ctx))
         shown = limit or (dataset.files if ctx.out.form == "json" else SHOWN)
         files = datasets.files(conn, dataset, first=first, limit=shown)
     ctx.out.item(
@@ -212,7 +217,7 @@ def _update_arguments(parser: Parser) -> None:
 def _update(ctx: Context) -> None:
     from orchestra.services import datasets
 
-    name = _name(ctx)
+    name = _known_name(ctx)
     path = Path(ctx.args.path) if ctx.args.path else None
     with ctx.database() as conn:
         user = ctx.me(conn)
@@ -251,7 +256,7 @@ def _delete(ctx: Context) -> None:
     from orchestra.services import datasets
 
     with ctx.database() as conn:
-        removal = datasets.remove(conn, ctx.me(conn), _name(ctx))
+        removal = datasets.remove(conn, ctx.me(conn), _known_name(ctx))
     ctx.out.say(f"{removal.dataset.name} is off the list")
     ctx.out.note(f"Its files stay where they are: {clean(removal.dataset.root)}")
     if not removal.forgotten:

@@ -28,7 +28,7 @@ def _retry(ctx: Context) -> None:
     from orchestra.services import jobs
 
     with ctx.database() as conn:
-        for done in jobs.retry(conn, ctx.args.jobs, ctx.me(conn)):
+        for done in jobs.retry(conn, _named(ctx), ctx.me(conn)):
             ctx.out.say(f"{_address(done)}: {human.count(done.jobs, 'job')} again, first in line")
 
 
@@ -36,9 +36,13 @@ def _kill(ctx: Context) -> None:
     from orchestra.services import jobs
 
     with ctx.database() as conn:
-        for done in jobs.kill(conn, ctx.args.jobs, ctx.me(conn), ctx.args.reason):
+        for done in jobs.kill(conn, _named(ctx), ctx.me(conn), ctx.args.reason):
             what = f"{human.count(done.jobs, 'job')} ended or being ended"
             ctx.out.say(f"{_address(done)}: {what if done.jobs else 'all have ended already'}")
+
+
+def _named(ctx: Context) -> list[str]:
+    return [ctx.names.job(address) for address in ctx.args.jobs]
 
 
 def _address(done: JobsDone) -> str:

@@ -16,7 +16,7 @@ def explain(ctx: Context) -> None:
     from orchestra.services import explain as service
 
     with ctx.database() as conn:
-        found = service.explain(conn, ctx.args.job)
+        found = service.explain(conn, ctx.names.job(ctx.args.job))
     ctx.out.item(found, _lines, record=_record, key=lambda each: each.facts.address)
 
 

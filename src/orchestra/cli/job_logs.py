@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 def logs_arguments(parser: Parser) -> None:
     """Add the arguments of `job logs`."""
     one_job(parser)
-    parser.add_argument("-f", "--follow", action="store_true", help="go on until the job has ended")
+    parser.add_argument(
+        "-f", "--follow", action="store_true", help="wait for the job, and go on until it has ended"
+    )
     parser.add_argument("--attempt", type=int, metavar="K", help="not the latest attempt but this")
     parser.add_argument("-n", "--lines", type=int, metavar="N", help="the last N lines alone")
 
@@ -34,12 +36,12 @@ def logs(ctx: Context) -> None:
     args = ctx.args
     if args.lines is not None and args.lines < 1:
         raise BadInput(f'-n needs a number of lines, not "{args.lines}".')
+    address = ctx.names.job(args.job)
     with ctx.database() as conn:
-        report = jobs.show(conn, args.job)
-        attempt = job_logs.find_attempt(report, args.attempt)
         if args.follow:
-            _follow(ctx, conn, attempt)
+            _follow(ctx, conn, address)
             return
+        attempt = job_logs.find_attempt(jobs.show(conn, address), args.attempt)
         file = job_logs.open_log(attempt)
         end = None if file else job_logs.present_end(conn, attempt)
     if file:
@@ -52,8 +54,13 @@ def logs(ctx: Context) -> None:
         _write_kept(ctx, attempt, end)
 
 
-def _follow(ctx: Context, conn: psycopg.Connection, attempt: Attempt) -> None:
+def _follow(ctx: Context, conn: psycopg.Connection, address: str) -> None:
     from orchestra.services import job_logs
+
+    def waits(why: str) -> None:
+        ctx.out.note(clean(why))
+
+    attempt = job_logs.await_attempt(conn, address, ctx.args.attempt, waits=waits)
 
     def turn(begun: Attempt) -> None:
         if begun.number != attempt.number:
@@ -61,10 +68,11 @@ def _follow(ctx: Context, conn: psycopg.Connection, attempt: Attempt) -> None:
 
     last = job_logs.follow(
         conn,
-        ctx.args.job,
+        address,
         attempt,
         write=_write,
         turn=turn,
+        waits=waits,
         lines=ctx.args.lines,
     )
     ctx.out.note(f"--- attempt {last.number}: {attempt_state(last)}")

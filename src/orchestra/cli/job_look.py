@@ -40,7 +40,9 @@ def list_jobs(ctx: Context) -> None:
     args = ctx.args
     wanted = Figure(args.state) if args.state else None
     with ctx.database() as conn:
-        page = jobs.list_jobs(conn, args.task, wanted, first=args.first, limit=args.limit)
+        page = jobs.list_jobs(
+            conn, ctx.names.task(args.task), wanted, first=args.first, limit=args.limit
+        )
     none = f"no job is {wanted}" if wanted else f"there is no job from number {args.first} on"
     ctx.out.items(
         page.jobs,
@@ -132,7 +134,7 @@ def show(ctx: Context) -> None:
     from orchestra.services import jobs
 
     with ctx.database() as conn:
-        report = jobs.show(conn, ctx.args.job)
+        report = jobs.show(conn, ctx.names.job(ctx.args.job))
     ctx.out.item(
         report,
         _lines,

@@ -41,7 +41,7 @@ def run(ctx: Context) -> int:
             hint=f"maestro job run --here {ctx.args.job}   or maestro job retry {ctx.args.job}",
         )
     with ctx.database() as conn:
-        job = by_hand.look(conn, ctx.args.job)
+        job = by_hand.look(conn, ctx.names.job(ctx.args.job))
     image = job.task.image
     container = _container(ctx, image) if image else None
     folder, number = _fresh_folder(job)

@@ -63,7 +63,14 @@ def _list(ctx: Context) -> None:
         Column("", lambda mail: _what_became(mail, now)),
     )
     empty = "No such mails." if args.state else "Nothing was written yet."
-    ctx.out.items(mails, columns, record=_record, key=lambda mail: mail.id, empty=empty)
+    ctx.out.items(
+        mails,
+        columns,
+        narrow=_narrow(columns, now, everybody=args.all),
+        record=_record,
+        key=lambda mail: mail.id,
+        empty=empty,
+    )
     if waiting.error and ctx.out.form == "table" and not ctx.out.quiet:
         ctx.out.note(f"{human.count(waiting.waiting, 'mail')} wait in all: {clean(waiting.error)}")
 
@@ -84,6 +91,19 @@ def _what_became(mail: Mail, now: datetime) -> str:
     if mail.refused_at or not mail.last_error:
         return mail.last_error or ""
     return f"{mail.last_error} Next try {ago(mail.next_try, now)}"
+
+
+def _narrow(
+    columns: tuple[Column[Mail], ...], now: datetime, *, everybody: bool
+) -> tuple[Column[Mail], ...]:
+    """Where there is no room: my own address goes, and the names of files."""
+    rest = columns[:-1] if everybody else (columns[0], *columns[2:-1])
+    return (*rest, Column("", lambda mail: _in_short(mail, now)))
+
+
+def _in_short(mail: Mail, now: datetime) -> str:
+    became = _what_became(mail, now)
+    return "as a file" if mail.sent_at and became.startswith("/") else became
 
 
 def _page(mail: Mail, best: BestResults | None = None) -> Page | None:

@@ -27,7 +27,7 @@ _LEAST_WIDTH = 8
 
 @dataclass(frozen=True)
 class Column(Generic[T]):
-    """One column of a table. Text is cut on a narrow terminal; numbers (`right`) and states never are.
+    """One column of a table. Text is cut on a narrow terminal; numbers (`right`), states and what is `whole` never are.
 
     `spare`: where the terminal has no room for it, it is left out if each of its rows says this.
     """
@@ -37,6 +37,7 @@ class Column(Generic[T]):
     right: bool = False
     state: bool = False
     spare: str | None = None
+    whole: bool = False
 
 
 @dataclass(slots=True)
@@ -68,15 +69,19 @@ class Output:
         record: Callable[[T], Record],
         key: Callable[[T], object],
         empty: str,
+        narrow: Sequence[Column[T]] | None = None,
     ) -> None:
-        """Print a list. `empty` is noted where a table would have no rows."""
+        """Print a list. `empty` is noted where a table would have no rows.
+
+        `narrow` are the columns for a terminal that has no room for the others.
+        """
         if self.form == "json":
             print(to_json([record(thing) for thing in things]))
         elif self.quiet:
             for thing in things:
                 print(key(thing))
         elif rows := list(things):
-            self.table(rows, columns)
+            self.table(rows, columns, narrow)
         else:
             self.note(empty)
 
@@ -97,20 +102,24 @@ class Output:
             for line in lines(thing):
                 print(line)
 
-    def table(self, rows: Sequence[T], columns: Sequence[Column[T]]) -> None:
-        """Print rows under the columns' titles."""
-        cells = [[column.title for column in columns]]
-        cells += [[clean(str(column.value(row))) for column in columns] for row in rows]
+    def table(
+        self,
+        rows: Sequence[T],
+        columns: Sequence[Column[T]],
+        narrow: Sequence[Column[T]] | None = None,
+    ) -> None:
+        """Print rows under the columns' titles; under those of `narrow` where the terminal has no room for these."""
+        cells = _cells(rows, columns)
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         if width is not None:
-            spare = [(i, column.spare) for i, column in enumerate(columns) if column.spare]
-            kept = _with_room(cells, spare, width)
-            columns = [columns[i] for i in kept]
-            cells = [[row[i] for i in kept] for row in cells]
+            columns, cells = _with_room(columns, cells, width)
+            if narrow and _total(cells) > width:
+                columns, cells = _with_room(narrow, _cells(rows, narrow), width)
         rights = [column.right for column in columns]
         states = [i for i, column in enumerate(columns) if column.state]
         colour = coloured(sys.stdout)
-        for number, line in enumerate(align(cells, rights, width, states)):
+        uncut = [i for i, column in enumerate(columns) if column.state or column.whole]
+        for number, line in enumerate(align(cells, rights, width, uncut)):
             if number and colour:
                 line = [paint(c) if i in states else c for i, c in enumerate(line)]
             print("  ".join(line).rstrip())
@@ -123,13 +132,21 @@ class Output:
         """
         if yes:
             return True
+        self.check_can_ask(question)
+        sys.stdout.flush()
+        print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+    def check_can_ask(self, question: str) -> None:
+        """Refuse before anything is done where an answer will be needed and nobody can give one.
+
+        Raises:
+            BadInput: there is no terminal.
+        """
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise BadInput(
                 f'there is no terminal to ask at: "{question}"', hint="Say --yes if you mean it."
             )
-        sys.stdout.flush()
-        print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
-        return sys.stdin.readline().strip().lower() in ("y", "yes")
 
     def progress(self, label: str, total: int | None = None, unit: str = "") -> Progress:
         """Give a line on stderr that shows how far something is; silent off a terminal."""
@@ -180,10 +197,28 @@ def _bar(count: int, total: int) -> str:
     return f" [{'#' * filled}{'.' * (20 - filled)}]"
 
 
+def _cells(rows: Iterable[T], columns: Sequence[Column[T]]) -> list[list[str]]:
+    titles = [column.title for column in columns]
+    return [titles, *([clean(str(column.value(row))) for column in columns] for row in rows)]
+
+
+def _total(cells: Sequence[Sequence[str]]) -> int:
+    """Give the width of a table of which nothing is cut."""
+    return sum(max(map(_width, column)) + 2 for column in zip(*cells, strict=True)) - 2
+
+
 def _with_room(
+    columns: Sequence[Column[T]], cells: Sequence[Sequence[str]], width: int
+) -> tuple[list[Column[T]], list[list[str]]]:
+    """Give the columns that a narrow terminal gets; of the spare ones that say nothing, as many as have room."""
+    spare = [(i, column.spare) for i, column in enumerate(columns) if column.spare]
+    kept = _kept(cells, spare, width)
+    return [columns[i] for i in kept], [[row[i] for i in kept] for row in cells]
+
+
+def _kept(
     cells: Sequence[Sequence[str]], spare: Sequence[tuple[int, str]], width: int
 ) -> list[int]:
-    """Say which columns a narrow terminal gets; of the spare ones that say nothing, as many as have room."""
     widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
     kept = list(range(len(widths)))
     for i, nothing in reversed(spare):

@@ -179,6 +179,9 @@ def delete(ctx: Context) -> int:
 def _delete_one(ctx: Context, conn: psycopg.Connection, task: int, user: User) -> None:
     from orchestra.services import removal, task_actions
 
+    live = task_actions.own_task(conn, task, user).state.is_live
+    if live and ctx.args.force and ctx.args.remove and not ctx.args.yes:
+        ctx.out.check_can_ask("Kill the task, and delete it with its folders?")
     if ctx.args.force and not task_actions.kill_for_good(
         conn, task, user, timeout=ctx.args.timeout
     ):
@@ -202,11 +205,9 @@ def _delete_one(ctx: Context, conn: psycopg.Connection, task: int, user: User) -
 
 
 def _agreed(ctx: Context, removable: Removable, question: str) -> bool:
-    """Say what there is, then ask on a terminal; where nobody can be asked, what was typed is meant."""
+    """Say what there is, then ask, unless there is nothing to lose."""
     _say_found(ctx, removable)
-    if not removable.survey.folders or not _terminal():
-        return True
-    return ctx.out.ask(question, yes=ctx.args.yes)
+    return not removable.survey.folders or ctx.out.ask(question, yes=ctx.args.yes)
 
 
 def _say_found(ctx: Context, removable: Removable) -> None:

@@ -25,12 +25,12 @@ _PREVIEWED = 3
 
 def create(ctx: Context) -> None:
     """Make a task of a config data set."""
-    _make(ctx, ctx.args.config)
+    _make(ctx, ctx.names.config(ctx.args.config))
 
 
 def repro(ctx: Context) -> None:
     """Make a task of the outputs of an older one."""
-    _make(ctx, f"task:{ctx.args.old_task}")
+    _make(ctx, ctx.names.config(f"task:{ctx.args.old_task}"))
 
 
 def _make(ctx: Context, config: str) -> None:

@@ -46,6 +46,7 @@ def list_tasks(ctx: Context) -> None:
             ctx.out.items(
                 lines,
                 _COLUMNS,
+                narrow=_NARROW_COLUMNS,
                 record=_list_record,
                 key=lambda line: line.task.id,
                 empty="No tasks that are not done: maestro task list -a shows all. To make one: "
@@ -76,6 +77,21 @@ _COLUMNS: tuple[Column[TaskLine], ...] = (
 
 def _ends_words(ends: Ends) -> str:
     return human.relative(ends.seconds) if ends.seconds is not None else ends.words or "-"
+
+
+def _jobs_words(line: TaskLine) -> str:
+    counts = line.task.counts
+    return ", ".join(f"{human.number(counts[each])} {each}" for each in Figure if counts[each])
+
+
+# Where nine columns of counts have no room, those that are none are not told.
+_NARROW_COLUMNS: tuple[Column[TaskLine], ...] = (
+    Column("ID", lambda line: line.task.id, right=True),
+    Column("TASK", lambda line: line.task.name, whole=True),
+    Column("STATE", lambda line: line.task.state.value, state=True),
+    Column("JOBS", _jobs_words),
+    Column("ENDS", lambda line: _ends_words(line.ends), spare="-"),
+)
 
 
 def _list_record(line: TaskLine) -> Record:

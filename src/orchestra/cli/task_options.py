@@ -177,7 +177,11 @@ def _policy(parser: Parser) -> None:
         help="between TERM and KILL when a job is ended (default 30s)",
     )
     policy.add_argument(
-        "--priority", type=int, default=0, metavar="N", help="before my tasks of a lower one"
+        "--priority",
+        type=int,
+        default=0,
+        metavar="N",
+        help="before everybody's tasks of a lower one (default 0; may be negative)",
     )
     policy.add_argument(
         "--max-fails",
@@ -216,11 +220,11 @@ def new_task(ctx: Context, config: str) -> NewTask:
         name=args.name,
         command=args.exec,
         config=config,
-        data=args.data,
+        data=ctx.names.dataset(args.data),
         volume=_volume(ctx),
         account=here.account(),
         host=wiring.host_name(),
-        secondary=parse_secondary(args.secondary) if args.secondary else {},
+        secondary=_secondary(ctx),
         queue=Queue(args.queue),
         image=here.image(args.image) if args.image is not None else None,
         binds=tuple(args.bind),
@@ -229,9 +233,14 @@ def new_task(ctx: Context, config: str) -> NewTask:
         resources=_resources_of(args),
         complete_file=ctx.settings.job_complete_file_name,
         reuse=args.reuse,
-        after=tuple(args.after),
+        after=tuple(map(ctx.names.task, args.after)),
         metrics_file=METRICS_FILE if args.metrics is None else args.metrics,
     )
+
+
+def _secondary(ctx: Context) -> dict[str, str]:
+    given = parse_secondary(ctx.args.secondary) if ctx.args.secondary else {}
+    return {tag: ctx.names.dataset(name) for tag, name in given.items()}
 
 
 def _volume(ctx: Context) -> str:

@@ -61,7 +61,7 @@ def the_task(ctx: Context) -> str:
             "which task?" if not words else f"this takes one task, not {len(words)}.",
             hint=f"For example: maestro {ctx.command} 0",
         )
-    return str(words[0])
+    return ctx.names.task(words[0])
 
 
 def the_ids(ctx: Context, conn: psycopg.Connection) -> list[int]:
@@ -73,7 +73,7 @@ def the_ids(ctx: Context, conn: psycopg.Connection) -> list[int]:
     """
     from orchestra.services.selection import Selection, find_ids
 
-    words = (*ctx.args.words, *ctx.args.ids, *ctx.args.names)
+    words = tuple(map(ctx.names.task, (*ctx.args.words, *ctx.args.ids, *ctx.args.names)))
     return find_ids(conn, Selection(words, ctx.args.id_min, ctx.args.id_max))
 
 

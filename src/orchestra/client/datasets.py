@@ -50,7 +50,7 @@ class DataSets:
             return datasets.create(conn, self._session.me(conn), name, _here(path)).dataset
 
     def get(self, name: str) -> DataSet:
-        """Give a data set.
+        """Give a data set; of one's own the last part of its name is enough, "grid" for "user.ana.grid".
 
         Raises:
             NotFound: there is none of that name; says what was perhaps meant.
@@ -58,7 +58,10 @@ class DataSets:
         from orchestra.services import datasets
 
         with self._session.connection() as conn:
-            return datasets.find(conn, name)
+            return datasets.find(conn, self._name(name))
+
+    def _name(self, dataset: str | DataSet) -> str:
+        return self._session.names.dataset(name_of(dataset))
 
     def list(self, *, user: str | None = None, all: bool = False) -> builtins.list[DataSet]:  # noqa: A002
         """Give your data sets by name, another user's, or everybody's.
@@ -84,7 +87,7 @@ class DataSets:
         from orchestra.services import datasets
 
         with self._session.connection() as conn:
-            found = datasets.find(conn, name_of(name))
+            found = datasets.find(conn, self._name(name))
             return list(datasets.files(conn, found, first=0, limit=max(1, found.files)))
 
     def update(self, name: str | DataSet, path: AnyPath | None = None) -> DataSet:
@@ -99,7 +102,7 @@ class DataSets:
         place = None if path is None else _here(path)
         with self._session.connection() as conn:
             me = self._session.me(conn)
-            return datasets.update(conn, me, name_of(name), place).dataset
+            return datasets.update(conn, me, self._name(name), place).dataset
 
     def remove(self, name: str | DataSet) -> None:
         """Take a data set off the list; its files stay where they are.
@@ -110,7 +113,7 @@ class DataSets:
         from orchestra.services import datasets
 
         with self._session.connection() as conn:
-            datasets.remove(conn, self._session.me(conn), name_of(name))
+            datasets.remove(conn, self._session.me(conn), self._name(name))
 
     def sweep(
         self,

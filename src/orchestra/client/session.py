@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from orchestra.client.python_words import in_python
 from orchestra.domain.errors import DatabaseUnavailable, OrchestraError, Refused
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from orchestra.config import Settings
     from orchestra.domain.models.people import User
+    from orchestra.domain.own_names import OwnNames
 
 _log = logging.getLogger("orchestra.client")
 
@@ -52,6 +54,14 @@ class Session:
             self._user = wiring.current_user(conn, self.settings, say=_log.info)
         return self._user
 
+    @property
+    def names(self) -> OwnNames:
+        """What the current user may leave out of the names of what is theirs."""
+        from orchestra import wiring
+        from orchestra.domain.own_names import OwnNames
+
+        return OwnNames(wiring.user_name(self.settings))
+
     def close(self) -> None:
         """Close the connection for good."""
         with self._lock:
@@ -86,10 +96,12 @@ class Session:
 
 @contextmanager
 def with_hint() -> Iterator[None]:
-    """Have the traceback of an error say what to do as well; on the command line that is printed beside it."""
+    """Have an error speak Python, and its traceback say what to do; on the command line that is printed beside it."""
     try:
         yield
     except OrchestraError as error:
+        error.args = (in_python(str(error)),)
+        error.hint = in_python(error.hint) if error.hint else None
         if error.hint and error.hint not in getattr(error, "__notes__", ()):
             error.add_note(error.hint)
         raise

@@ -67,7 +67,8 @@ class Tasks:
         """Make a task, as `maestro task create` does; the options have its names and defaults.
 
         Args:
-            name: `user.<username>.<name>`.
+            name: `user.<username>.<name>`. Where something that exists is named, the last part is enough for what
+                is one's own: "grid" for "user.ana.grid".
             config: one job for each of its files, `%IN`; a task, or "task:NAME", for each of its done jobs' outputs.
             data: what all jobs read, `%DATA`.
             command: what each job runs; `%DATA`, `%IN` and `%OUT` become its paths. A text as a shell reads it, or
@@ -87,7 +88,7 @@ class Tasks:
             retries: how often a failed job is repeated.
             timeout: a job that runs for longer is ended; seconds, or "2h".
             grace: between TERM and KILL when a job is ended.
-            priority: before your tasks of a lower one.
+            priority: before everybody's tasks of a lower one.
             max_fails: hold the task when so many jobs have failed, 3 or "5%".
             resume: a repeated job gets the folder of the attempt before.
             cores: CPU slots of a job.
@@ -102,16 +103,18 @@ class Tasks:
         from orchestra.services import here
         from orchestra.services.task_creation import NewTask
 
-        settings = self._session.settings
+        settings, names = self._session.settings, self._session.names
         new = NewTask(
             name=name,
             command=words.command(command),
-            config=_config(config),
-            data=name_of(data),
+            config=names.config(_config(config)),
+            data=names.dataset(name_of(data)),
             volume=here.full_path(volume or settings.volume or "."),
             account=here.account(),
             host=wiring.host_name(),
-            secondary={tag: name_of(each) for tag, each in (secondary or {}).items()},
+            secondary={
+                tag: names.dataset(name_of(each)) for tag, each in (secondary or {}).items()
+            },
             queue=words.queue(queue),
             image=None if image is None else here.image(os.fspath(image)),
             binds=(bind,) if isinstance(bind, str) else tuple(bind),
@@ -134,7 +137,7 @@ class Tasks:
             ),
             complete_file=settings.job_complete_file_name,
             reuse=reuse,
-            after=_after(after),
+            after=tuple(map(names.task, _after(after))),
             metrics_file=metrics,
         )
         with self._session.connection() as conn:
@@ -142,7 +145,7 @@ class Tasks:
         return Task(self._session, made)
 
     def get(self, task: int | str) -> Task:
-        """Give a task by its number or its name.
+        """Give a task by its number or its name; of one's own the last part is enough, "fit" for "user.ana.fit".
 
         Raises:
             BadInput, NotFound: there is none; says what was perhaps meant.
@@ -150,7 +153,7 @@ class Tasks:
         from orchestra.services import selection
 
         with self._session.connection() as conn:
-            return Task(self._session, selection.find(conn, str(task)))
+            return Task(self._session, selection.find(conn, self._session.names.task(str(task))))
 
     def list(self, *, user: str | None = None, all: bool = False) -> builtins.list[Task]:  # noqa: A002
         """Give your tasks that are not done, another user's, or with `all` everybody's and the done ones as well.

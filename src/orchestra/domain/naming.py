@@ -56,8 +56,18 @@ def parse_name(text: str, *, username: str | None = None) -> OwnedName:
     return OwnedName(shape[1], _checked_part(text, shape[2]))
 
 
+def is_short(text: str) -> bool:
+    """Whether this can be the last part of a name `user.<username>.<name>`, without what stands before."""
+    return not text.startswith("user.") and bool(_PART.fullmatch(text))
+
+
 def _parse_own(text: str, username: str) -> OwnedName:
     prefix = f"user.{username}."
+    if is_short(text):
+        raise BadInput(
+            f'"{one_line(text)}" is not of the form user.<username>.<name>.',
+            hint=f"For example {prefix}{one_line(text)}",
+        )
     if not text.startswith(prefix):
         other = parse_name(text)
         raise BadInput(

@@ -23,6 +23,8 @@ from orchestra.store import moves, notices
 
 _BLOCK = 1 << 16
 _POLL_FILE, _POLL_DATABASE = 0.2, 1.0
+_EXPLAIN_EVERY = 5.0
+_IN_LINE = (JobState.REGISTERED, JobState.ASSIGNED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,52 @@ def read_blocks(file: BinaryIO) -> Iterator[bytes]:
         yield block
 
 
+def await_attempt(
+    conn: psycopg.Connection,
+    address: str,
+    number: int | None,
+    *,
+    waits: Callable[[str], None],
+    sleep: Callable[[float], None] = time.sleep,
+) -> Attempt:
+    """Give an attempt of a job; where the job has had none yet, wait for its first.
+
+    `waits` is told in a sentence what the job waits for, and again when that is something else.
+
+    Raises:
+        NotFound: there is no such attempt, and none will be.
+    """
+    told = _Waiting(conn, address, waits)
+    while True:
+        report = jobs.show(conn, address)
+        if report.attempts or number not in (None, 1) or report.job.state not in _IN_LINE:
+            return find_attempt(report, number)
+        told.tell()
+        sleep(_POLL_DATABASE)
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Says why a job waits, when that is new."""
+
+    conn: psycopg.Connection
+    address: str
+    say: Callable[[str], None]
+    said: str = ""
+    asked: float = float("-inf")
+
+    def tell(self) -> None:
+        from orchestra.services.explain import explain
+
+        if time.monotonic() - self.asked < _EXPLAIN_EVERY:
+            return
+        self.asked = time.monotonic()
+        why = explain(self.conn, self.address).explanation.headline
+        if why != self.said:
+            self.said = why
+            self.say(why)
+
+
 def follow(
     conn: psycopg.Connection,
     address: str,
@@ -156,26 +204,33 @@ def follow(
     *,
     write: Callable[[bytes], None],
     turn: Callable[[Attempt], None],
+    waits: Callable[[str], None] = lambda _: None,
     lines: int | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Attempt:
     """Write an attempt's log as it grows until the attempt has ended, then the next one's if there is one.
 
-    `turn` is told of each attempt before its log begins. Gives the last attempt.
+    `turn` is told of each attempt before its log begins, `waits` what the job waits for between two. Gives the last
+    attempt.
     """
     while True:
         turn(attempt)
         attempt = _follow_one(conn, address, attempt, write, lines, sleep)
-        following = _next_attempt(conn, address, attempt, sleep)
+        following = _next_attempt(conn, address, attempt, waits, sleep)
         if following is None:
             return attempt
         attempt, lines = following, None
 
 
 def _next_attempt(
-    conn: psycopg.Connection, address: str, attempt: Attempt, sleep: Callable[[float], None]
+    conn: psycopg.Connection,
+    address: str,
+    attempt: Attempt,
+    waits: Callable[[str], None],
+    sleep: Callable[[float], None],
 ) -> Attempt | None:
     """Give the attempt after one that has ended; wait for it as long as the job is in line for one."""
+    told = _Waiting(conn, address, waits)
     while True:
         report = jobs.show(conn, address)
         for later in report.attempts:
@@ -183,6 +238,7 @@ def _next_attempt(
                 return later
         if report.job.state is not JobState.ASSIGNED or not report.task.state.may_claim:
             return None
+        told.tell()
         sleep(_POLL_DATABASE)
 
 

@@ -12,11 +12,10 @@ from orchestra.domain.errors import BadInput, Refused
 from orchestra.domain.models.datasets import DataSet
 from orchestra.domain.models.jobs import JobPaths
 from orchestra.domain.models.tasks import Task
+from orchestra.domain.own_names import TASK_PREFIX
 from orchestra.services import datasets, selection
 from orchestra.store import datasets as store
 from orchestra.store import tasks as task_store
-
-TASK_PREFIX = "task:"
 
 
 @dataclass(frozen=True, slots=True)
