@@ -7,7 +7,7 @@ import os
 import threading
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -243,14 +243,15 @@ def test_mistakes_are_sentences_and_leave_nothing(sets: orchestra.Client) -> Non
     ):
         with pytest.raises(OrchestraError, match=sentence):
             call()
-    for call, hint in (
+    attempts: tuple[tuple[Callable[[], object], str], ...] = (
         (lambda: task.delete(), "force=True"),
         (lambda: sets.tasks.get(7), "client.tasks.list(all=True) shows all"),
         (lambda: make(sets), "if_not_exists=True"),
         (lambda: sets.datasets.get("zzz"), "client.datasets.list(all=True) shows all"),
-    ):
+    )
+    for attempt, hint in attempts:
         with pytest.raises(OrchestraError) as caught:
-            call()
+            attempt()
         assert hint in (caught.value.hint or "")
         assert hint in "".join(traceback.format_exception(caught.value))
     assert len(sets.tasks.list(all=True)) == 1

@@ -38,14 +38,13 @@ def test_options_and_commands_become_arguments_and_calls(said: str, python: str)
 
 
 def _sentences(path: Path) -> list[tuple[int, str]]:
-    """Give what the errors of a file say, with the line; `N` stands where a value goes."""
+    """Give what the errors of a file say, with the line; `7` stands where a value goes."""
     found = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if not (isinstance(node, ast.Call) and _name(node.func) in ERRORS):
             continue
-        for part in [*node.args, *(word.value for word in node.keywords)]:
-            texts = [piece.value for piece in _pieces(part)]
-            found.append((part.lineno, "7".join(texts)))
+        parts = [*node.args, *(word.value for word in node.keywords)]
+        found += [(part.lineno, "7".join(_pieces(part))) for part in parts]
     return found
 
 
@@ -53,8 +52,9 @@ def _name(function: ast.expr) -> str:
     return getattr(function, "id", getattr(function, "attr", ""))
 
 
-def _pieces(part: ast.expr) -> list[ast.Constant]:
-    return [n for n in ast.walk(part) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+def _pieces(part: ast.expr) -> list[str]:
+    values = [n.value for n in ast.walk(part) if isinstance(n, ast.Constant)]
+    return [value for value in values if isinstance(value, str)]
 
 
 def test_no_sentence_of_a_service_leaves_an_option_to_a_program() -> None:
