@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from orchestra.domain.states import JobState, TaskState
-from orchestra.services import nodes, settling
+from orchestra.services import nodes, settling, standstill
 from orchestra.services.nodes import SlotsWanted
 from support import backup
 from support.cluster import Cluster
@@ -186,7 +186,7 @@ def test_a_database_restored_under_running_jobs_loses_kills_and_repeats_none_of_
     wait_until(
         lambda: [cluster.jobs(task)[job] for job in running] == [RUNNING] * 2, 40, cluster.log
     )
-    wait_until(lambda: settling.state(cluster.conn) is None, 20, cluster.log)
+    wait_until(lambda: standstill.state(cluster.conn) is None, 20, cluster.log)
     gate.touch()
     cluster.wait_for(task, TaskState.DONE, timeout=40)
     assert len(running) == 2

@@ -10,7 +10,7 @@ import pytest
 from orchestra.domain.errors import BadInput, NotFound, Refused
 from orchestra.domain.models.people import User
 from orchestra.domain.states import Cause, Figure, TaskState
-from orchestra.services import by_hand, job_logs, jobs
+from orchestra.services import by_hand, job_actions, job_logs, jobs
 from support.world import Pilot, World
 
 
@@ -107,21 +107,21 @@ def test_jobs_of_several_tasks_are_checked_before_any_is_touched(
     world: World, mixed: int, ana: User
 ) -> None:
     with pytest.raises(NotFound):
-        jobs.kill(world.conn, ["0/12", "0/41"], ana)
+        job_actions.kill(world.conn, ["0/12", "0/41"], ana)
     assert 12 in ordinals(world, Figure.ASSIGNED)
     bob = User(77, "bob", "", False, ana.created_at)
     with pytest.raises(Refused, match='belongs to user "ana"'):
-        jobs.kill(world.conn, ["0/12"], bob)
+        job_actions.kill(world.conn, ["0/12"], bob)
     world.conn.execute("update task set jobs = 300000")
     with pytest.raises(BadInput, match="at a time"):
-        jobs.kill(world.conn, ["0/0-200000"], ana)
+        job_actions.kill(world.conn, ["0/0-200000"], ana)
 
 
 def test_retry_and_kill(world: World, mixed: int, ana: User) -> None:
-    (done,) = jobs.retry(world.conn, ["0/5-6"], ana)
+    (done,) = job_actions.retry(world.conn, ["0/5-6"], ana)
     assert done.jobs == 2
     assert ordinals(world, Figure.FAILED) == [7]
-    (killed,) = jobs.kill(world.conn, ["0/20,0"], ana, "enough")
+    (killed,) = job_actions.kill(world.conn, ["0/20,0"], ana, "enough")
     assert killed.jobs == 1  # job 0 is done
     assert ordinals(world, Figure.KILLED) == [20]
     assert world.state(mixed) is TaskState.RUNNING

@@ -20,8 +20,9 @@ from orchestra.domain.states import Cause, TaskState
 from orchestra.domain.transitions import TaskInput
 from orchestra.mail.channels import Channels
 from orchestra.mail.smtp import Smtp
-from orchestra.services import lifecycle, nodes, outbox, settling, users, work
+from orchestra.services import lifecycle, mails, nodes, outbox, settling, users, work
 from orchestra.store import leader, migrate
+from orchestra.store import mails as mail_store
 from orchestra.store import outbox as store
 from orchestra.store.database import connect, in_transaction
 from support import backup
@@ -37,13 +38,13 @@ def server() -> Iterator[MailServer]:
         yield one
 
 
-def mails(world: World) -> list[store.Mail]:
+def all_mails(world: World) -> list[mail_store.Mail]:
     """All mails, oldest first."""
-    return list(reversed(store.listed(world.conn, person=None, state=None, limit=1000)))
+    return list(reversed(mail_store.listed(world.conn, person=None, state=None, limit=1000)))
 
 
 def letters(world: World) -> list[Any]:
-    return [from_payload(mail.kind, mail.payload) for mail in mails(world)]
+    return [from_payload(mail.kind, mail.payload) for mail in all_mails(world)]
 
 
 def end(world: World, name: str = "user.ana.task", jobs: int = 2, failing: int = 0) -> int:
@@ -101,9 +102,9 @@ def test_each_end_is_told_to_the_owner_once_with_what_failed(world: World) -> No
     tail = b"one\nTraceback:\n  line 3\nValueError: \x00 must be positive\n\n"
     failed = Outcome(bad.key, Cause.EXIT, exit_status=3, seconds=1.0, log_tail=tail)
     work.report(world.conn, pilot.keeper, [failed])
-    assert mails(world) == []
+    assert all_mails(world) == []
     world.conduct(rounds=3)
-    (mail,) = mails(world)
+    (mail,) = all_mails(world)
     assert (mail.person, mail.task_id, mail.state) == ("ana", task, "waiting")
     (letter,) = letters(world)
     assert isinstance(letter, TaskLetter)
@@ -148,7 +149,7 @@ def test_what_orchestra_holds_is_told_and_what_people_hold_is_not(world: World) 
     pilot = world.pilot()
     lifecycle.apply(world.conn, task, TaskInput.HOLD, by="ana", why="lunch")
     lifecycle.apply(world.conn, task, TaskInput.RELEASE, by="ana")
-    assert mails(world) == []
+    assert all_mails(world) == []
     world.conduct()
     pilot.end(*pilot.claim(cpu=2), status=1)
     world.conduct(rounds=3)
@@ -172,8 +173,8 @@ def test_a_change_that_is_rolled_back_writes_nothing(world: World) -> None:
     lifecycle.apply(world.conn, task, TaskInput.KILL, by="ana")
     with world.conn.transaction(force_rollback=True):
         lifecycle.apply(world.conn, task, TaskInput.ALL_DEAD, by="ana")
-        assert len(mails(world)) == 1
-    assert (world.state(task), mails(world)) == (TaskState.KILL, [])
+        assert len(all_mails(world)) == 1
+    assert (world.state(task), all_mails(world)) == (TaskState.KILL, [])
 
 
 def test_who_wants_none_gets_none(world: World) -> None:
@@ -181,7 +182,7 @@ def test_who_wants_none_gets_none(world: World) -> None:
     ana = users.get(world.conn, "ana")
     users.change(world.conn, "ana", ana, mail=False)
     end(world)
-    assert mails(world) == []
+    assert all_mails(world) == []
     bob = users.create(world.conn, "bob", "bob@example.org")
     with pytest.raises(Refused, match="belongs to user"):
         users.change(world.conn, "ana", bob, mail=True)
@@ -214,7 +215,7 @@ def fall_silent(world: World, minutes: float, *, held: float = 60) -> None:
 def notice(world: World) -> list[tuple[str, str]]:
     """Let the conductor look for silent nodes; gives all mails so far: (to, kind)."""
     silence.notice(world.conn, lambda step: in_transaction(world.conn, step))
-    return [(mail.person, mail.kind) for mail in mails(world)]
+    return [(mail.person, mail.kind) for mail in all_mails(world)]
 
 
 def test_a_silent_node_is_told_once_until_it_was_back(world: World, busy: Pilot) -> None:
@@ -275,9 +276,9 @@ def test_an_upgrade_tells_nobody_of_what_was_silent_before(
 def test_admins_are_told_of_a_pilot_that_died_with_jobs(world: World, busy: Pilot) -> None:
     other = world.pilot("idle")
     work.bury(world.conn, other.agent, other.keeper, "its keeper has died")
-    assert mails(world) == []
+    assert all_mails(world) == []
     work.bury(world.conn, busy.agent, busy.keeper, "its keeper has died")
-    (mail,) = mails(world)
+    (mail,) = all_mails(world)
     (letter,) = letters(world)
     assert (mail.person, letter.node, letter.jobs) == ("root", "gauss", 3)
 
@@ -296,7 +297,7 @@ def test_a_mail_is_sent_once_and_says_what_happened(
     text = message.get_body(("plain",))
     assert text
     assert f"maestro task retry {task}" in text.get_content()
-    (mail,) = mails(world)
+    (mail,) = all_mails(world)
     assert (mail.state, mail.sent_how) == ("sent", f"localhost:{server.port}")
     assert message["Message-ID"] == mail.message_id
     office.all_may_go()
@@ -371,24 +372,24 @@ def test_a_server_that_is_down_delays_and_then_all_goes_out_as_one(
     office = Office(world, database_url, server)
     end(world, "user.ana.one")
     office.tick()
-    (mail,) = mails(world)
+    (mail,) = all_mails(world)
     assert mail.state == "waiting"
     assert "nothing listens there" in (mail.last_error or "")
     assert mail.next_try > mail.created_at
-    found = outbox.summary(world.conn)
+    found = mails.summary(world.conn)
     assert (found.waiting, found.refused) == (1, 0)
     assert found.error == mail.last_error
     end(world, "user.ana.two")
     office.all_may_go()
     office.tick()
-    assert [mail.tries for mail in mails(world)] == [2, 1]
+    assert [mail.tries for mail in all_mails(world)] == [2, 1]
     with running(server):
         office.all_may_go()
         office.tick()
     assert server.subjects == [
         "[Orchestra] 2 messages: user.ana.one done: all 2 jobs, ...",
     ]
-    assert [mail.state for mail in mails(world)] == ["sent", "sent"]
+    assert [mail.state for mail in all_mails(world)] == ["sent", "sent"]
 
 
 def test_the_pauses_between_tries_grow_and_end(world: World, office: Office) -> None:
@@ -412,7 +413,7 @@ def test_the_pauses_between_tries_grow_and_end(world: World, office: Office) -> 
     parcel = outbox.take(world.conn, lambda: None)
     assert parcel
     outbox.note_delayed(world.conn, parcel, "down", subject="x", perhaps_sent=False)
-    (mail,) = mails(world)
+    (mail,) = all_mails(world)
     assert (mail.state, mail.last_error) == ("refused", "given up after 100 tries: down")
 
 
@@ -429,7 +430,7 @@ def test_one_that_is_put_off_does_not_hold_up_the_others(
     server.rcpt_answers.clear()
     office.all_may_go()
     office.tick()
-    assert [mail.state for mail in mails(world)] == ["sent", "sent"]
+    assert [mail.state for mail in all_mails(world)] == ["sent", "sent"]
 
 
 def test_what_is_refused_is_put_aside_told_to_admins_and_can_be_sent_again(
@@ -439,7 +440,7 @@ def test_what_is_refused_is_put_aside_told_to_admins_and_can_be_sent_again(
     server.rcpt_answers["ana@example.org"] = "550 no such user"
     end(world)
     office.tick()
-    first, trouble = mails(world)
+    first, trouble = all_mails(world)
     assert first.state == "refused"
     assert "550 no such user" in (first.last_error or "")
     assert (trouble.person, trouble.kind, trouble.state) == ("root", "trouble", "sent")
@@ -450,16 +451,16 @@ def test_what_is_refused_is_put_aside_told_to_admins_and_can_be_sent_again(
     world.conn.execute("update outbox set sent_at = null where id = %s", [trouble.id])
     office.all_may_go()
     office.tick()
-    assert len(mails(world)) == 2
+    assert len(all_mails(world)) == 2
     server.rcpt_answers.clear()
     ana = users.get(world.conn, "ana")
     with pytest.raises(Refused, match="belongs to user"):
-        outbox.again(world.conn, [trouble.id], ana)
-    assert outbox.again(world.conn, [], ana) == [first.id]
+        mails.again(world.conn, [trouble.id], ana)
+    assert mails.again(world.conn, [], ana) == [first.id]
     office.tick()
-    assert [mail.state for mail in mails(world)] == ["sent", "refused"]
+    assert [mail.state for mail in all_mails(world)] == ["sent", "refused"]
     with pytest.raises(Refused, match="was sent"):
-        outbox.again(world.conn, [first.id], admin)
+        mails.again(world.conn, [first.id], admin)
 
 
 def test_an_address_that_was_made_up_gets_nothing_and_says_so(
@@ -470,7 +471,7 @@ def test_an_address_that_was_made_up_gets_nothing_and_says_so(
     world.conn.execute("update person set email = 'ana@gauss' where name = 'ana'")
     end(world)
     office.tick()
-    (mail,) = mails(world)
+    (mail,) = all_mails(world)
     assert (mail.state, server.messages) == ("refused", [])
     assert "user ana has no e-mail address" in (mail.last_error or "")
 
@@ -492,9 +493,9 @@ def test_a_slow_server_keeps_the_conductor_from_nothing(
         conductor._tick()
         assert world.state(task) is TaskState.TESTING
         assert postman.at_work
-        assert mails(world)[0].state == "waiting"
+        assert all_mails(world)[0].state == "waiting"
         server.slow.set()
-        wait_until(lambda: mails(world)[0].state == "sent", 20)
+        wait_until(lambda: all_mails(world)[0].state == "sent", 20)
     assert len(server.messages) == 1
 
 
@@ -506,19 +507,19 @@ def test_what_was_perhaps_sent_goes_out_again_as_it_was(
     office.postman._post = Post(hasty, "lab@example.org")
     end(world, "user.ana.one")
     office.tick()
-    assert mails(world)[0].state == "waiting"
+    assert all_mails(world)[0].state == "waiting"
     server.slow.set()
     office.postman._post = Post(office.way, "lab@example.org")
     end(world, "user.ana.two")
     office.all_may_go()
     office.tick()
     once, again, *rest = server.messages
-    assert once["Message-ID"] == again["Message-ID"] == mails(world)[0].message_id
+    assert once["Message-ID"] == again["Message-ID"] == all_mails(world)[0].message_id
     assert once["Subject"] == again["Subject"] == "[Orchestra] user.ana.one done: all 2 jobs"
     office.all_may_go()
     office.tick()
     assert rest + server.messages[2:], "the other one follows"
-    assert [mail.state for mail in mails(world)] == ["sent", "sent"]
+    assert [mail.state for mail in all_mails(world)] == ["sent", "sent"]
 
 
 def test_two_conductors_do_not_send_the_same(world: World, database_url: str) -> None:
@@ -544,7 +545,7 @@ def test_who_has_lost_the_term_sends_nothing(
     assert server.messages == []
     with pytest.raises(Superseded):
         outbox.take(world.conn, lambda: office.term.check(world.conn))
-    assert mails(world)[0].tries == 0
+    assert all_mails(world)[0].tries == 0
 
 
 def test_a_restored_database_sends_nothing_that_is_old(
@@ -564,7 +565,7 @@ def test_a_restored_database_sends_nothing_that_is_old(
     office.term = renewed
     office.tick()
     assert len(server.messages) == 1
-    (mail,) = mails(world)
+    (mail,) = all_mails(world)
     assert mail.state == "refused"
     assert "put aside when the database was replaced" in (mail.last_error or "")
 
@@ -577,7 +578,7 @@ def test_a_letter_of_another_version_waits_and_a_broken_one_is_put_aside(
         store.add_for_person(world.conn, person, kind, {"unknown": 1})
     end(world)
     office.tick()
-    states = {mail.kind + str(mail.task_id): mail.state for mail in mails(world)}
+    states = {mail.kind + str(mail.task_id): mail.state for mail in all_mails(world)}
     assert states == {"newfangledNone": "waiting", "taskNone": "refused", "task0": "sent"}
 
 
@@ -588,7 +589,7 @@ def test_old_mail_is_forgotten(world: World) -> None:
         "update outbox set sent_at = now() - interval '40 days' where id = (select min(id) from outbox)"
     )
     outbox.tidy(world.conn)
-    assert len(mails(world)) == 1
+    assert len(all_mails(world)) == 1
 
 
 def test_the_last_mail_is_sent_when_the_conductor_ends(

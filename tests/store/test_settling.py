@@ -17,7 +17,7 @@ from orchestra.domain.models.tasks import Counts
 from orchestra.domain.models.work import Outcome
 from orchestra.domain.states import Cause, JobState, Queue, TaskState
 from orchestra.domain.transitions import TaskInput
-from orchestra.services import admin, lifecycle, nodes, settling, work
+from orchestra.services import admin, lifecycle, nodes, settling, standstill, work
 from orchestra.store.database import connect
 from support import backup
 from support.world import Pilot, World
@@ -86,13 +86,13 @@ def test_a_conductor_notices_it_and_carries_out_nothing(
         conductor._begin(mine)
         conductor._tick()
         assert world.state(waiting) is TaskState.REGISTERED
-        state = settling.state(world.conn)
+        state = standstill.state(world.conn)
         assert state
         assert str(state).endswith("work goes on within half a minute")
         conductor._patience = 0
         conductor._tick()
         assert world.state(waiting) is TaskState.TESTING
-        assert settling.state(world.conn) is None
+        assert standstill.state(world.conn) is None
 
 
 @pytest.mark.parametrize("ago", ["0 s", "1 h"])
@@ -167,7 +167,7 @@ def test_nothing_is_claimed_or_given_away_until_every_node_has_spoken(
     settling.begin(world.conn, "it was restored from a dump", who="ana")
     assert speaking.claim(cpu=3) == ()
     assert not settling.settle(world.conn, patience=0)
-    state = settling.state(world.conn)
+    state = standstill.state(world.conn)
     assert state
     assert str(state) == (
         "it was restored from a dump; nothing starts until silent and speaking have said what they run"

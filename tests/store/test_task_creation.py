@@ -22,6 +22,7 @@ from orchestra.domain.states import Queue, TaskState
 from orchestra.services import datasets, task_creation
 from orchestra.services.task_creation import NewTask
 from orchestra.store import datasets as dataset_store
+from orchestra.store import sources, task_facts, task_making
 from orchestra.store import tasks as store
 from support.world import World
 
@@ -79,7 +80,7 @@ def test_a_task_with_its_jobs_its_counts_and_its_event(
     assert task.folder == f"{new.volume}/user.ana.mlp"
     assert task.counts == Counts(registered=12) == World(conn).true_counts(0)
     assert rows(conn) == {"task": 1, "job": 12, "task_count": 1, "event": 1, "task_input": 1}
-    (event,) = store.events(conn, 0, limit=5)
+    (event,) = task_facts.events(conn, 0, limit=5)
     assert (event.from_state, event.to_state, event.who, event.why, event.jobs) == (
         None, "REGISTERED", "ana", "from gauss", 12,
     )  # fmt: skip
@@ -128,7 +129,7 @@ def test_several_files_behind_a_tag_are_their_folder(
     assert not planned.sources["DATA"].is_one_file
     assert planned.sources["REF"].path == f"{root}/digits.npz"
     task = task_creation.create(conn, planned)
-    assert {source.tag for source in store.inputs(conn, task.id)} == {"DATA", "REF"}
+    assert {source.tag for source in sources.inputs(conn, task.id)} == {"DATA", "REF"}
 
 
 def test_a_gpu_job_takes_a_gpu(conn: psycopg.Connection, ana: User, new: NewTask) -> None:
@@ -244,5 +245,5 @@ def test_the_outputs_of_an_older_task_become_configs(
         ".attempts/job_configId_2/1",
     ]
     assert all((e.size, e.mtime_ns, e.sha256) == (None, None, None) for e in entries)
-    assert store.config(conn, made.id).root == old.folder
-    assert [t.name for t in store.outputs_users(conn, old.folder)] == ["user.ana.eval"]
+    assert sources.config(conn, made.id).root == old.folder
+    assert [t.name for t in task_making.outputs_users(conn, old.folder)] == ["user.ana.eval"]

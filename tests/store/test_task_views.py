@@ -15,6 +15,7 @@ from orchestra.domain.models.tasks import Counts, Hold, Resources, Task
 from orchestra.domain.models.work import Outcome
 from orchestra.domain.states import Cause, Queue, TaskState
 from orchestra.services import (
+    queues,
     selection,
     settling,
     task_actions,
@@ -27,7 +28,7 @@ from orchestra.services import (
 from orchestra.services.estimates import Ends, ends
 from orchestra.services.selection import Selection
 from orchestra.store import tasks as store
-from orchestra.store.tasks import Supply
+from orchestra.store.queues import Supply
 from support.world import Pilot, World
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -146,11 +147,11 @@ def test_the_queue_is_in_the_order_of_claims(world: World) -> None:
     world.conduct(2)
     grants = pilot.claim(cpu=2)
     pilot.start(grants[0])
-    report = task_lists.show_queue(world.conn, Queue.CPU)
+    report = queues.show_queue(world.conn, Queue.CPU)
     assert [(job.task_id, job.ordinal) for job in report.running] == [(1, 0), (1, 1)]
     assert [job.started_at is not None for job in report.running] == [True, False]
     assert [(job.task_id, job.ordinal) for job in report.waiting] == [(1, n) for n in range(2, 12)]
-    assert task_lists.show_queue(world.conn, Queue.GPU).waiting == ()
+    assert queues.show_queue(world.conn, Queue.GPU).waiting == ()
 
 
 # Which tasks are meant

@@ -23,8 +23,8 @@ from orchestra.domain.errors import NotFound
 from orchestra.domain.household import Household
 from orchestra.domain.models.nodes import Node, Slots
 from orchestra.services.health import ServerFacts
+from orchestra.store.mails import Summary
 from orchestra.store.nodes import Keeper, Pilot
-from orchestra.store.outbox import Summary
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 CLUSTER = "0123abcd-0000-0000-0000-000000000000"

@@ -83,17 +83,17 @@ def _server_view(ctx: Context) -> _View:
 
 def _facts(ctx: Context) -> Record:
     from orchestra import wiring
-    from orchestra.services import admin, settling
+    from orchestra.services import admin, standstill
     from orchestra.store import migrate
 
     with wiring.connect(ctx.settings) as conn:
         schema = migrate.current(conn)
-        state = settling.state(conn) if schema else None
+        state = standstill.state(conn) if schema else None
         return {
             "schema": schema,
             "version": admin.server_version(conn),
             "connections": admin.other_connections(conn),
-            "epoch": settling.epoch(conn) if schema else None,
+            "epoch": standstill.epoch(conn) if schema else None,
             "settling": str(state) if state else None,
         }
 
@@ -272,10 +272,10 @@ def _accept_arguments(parser: Parser) -> None:
 
 
 def _accept(ctx: Context) -> None:
-    from orchestra.services import settling
+    from orchestra.services import settling, standstill
 
     with ctx.database() as conn:
-        state = settling.state(conn)
+        state = standstill.state(conn)
         if state and state.nodes:
             question = (
                 f"Go on without a word from {human.listed(state.nodes, most=5)}? "

@@ -253,12 +253,12 @@ def _mail_of(task: Task) -> str | None:
     """Give the file with the mail about a task, once the conductor has written it."""
     from orchestra import wiring
     from orchestra.config import load
-    from orchestra.services import outbox
+    from orchestra.services import mails
 
     give_up = time.monotonic() + MAIL_PATIENCE
     with wiring.open_database(load()) as conn:
         while time.monotonic() < give_up:
-            if sent := [mail.sent_how for mail in outbox.of_task(conn, task.id) if mail.sent_how]:
+            if sent := [mail.sent_how for mail in mails.of_task(conn, task.id) if mail.sent_how]:
                 return sent[-1]
             time.sleep(PAUSE)
     return None

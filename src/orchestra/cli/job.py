@@ -10,7 +10,7 @@ from orchestra.domain import human
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
-    from orchestra.services.jobs import JobsDone
+    from orchestra.services.job_actions import JobsDone
 
 
 def _some_jobs(parser: Parser) -> None:
@@ -25,18 +25,18 @@ def _kill_arguments(parser: Parser) -> None:
 
 
 def _retry(ctx: Context) -> None:
-    from orchestra.services import jobs
+    from orchestra.services import job_actions
 
     with ctx.database() as conn:
-        for done in jobs.retry(conn, _named(ctx), ctx.me(conn)):
+        for done in job_actions.retry(conn, _named(ctx), ctx.me(conn)):
             ctx.out.say(f"{_address(done)}: {human.count(done.jobs, 'job')} again, first in line")
 
 
 def _kill(ctx: Context) -> None:
-    from orchestra.services import jobs
+    from orchestra.services import job_actions
 
     with ctx.database() as conn:
-        for done in jobs.kill(conn, _named(ctx), ctx.me(conn), ctx.args.reason):
+        for done in job_actions.kill(conn, _named(ctx), ctx.me(conn), ctx.args.reason):
             what = f"{human.count(done.jobs, 'job')} ended or being ended"
             ctx.out.say(f"{_address(done)}: {what if done.jobs else 'all have ended already'}")
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from orchestra.cli.parser import Parser
     from orchestra.domain.letters import BestResults
     from orchestra.mail.page import Page
-    from orchestra.store.outbox import Mail
+    from orchestra.store.mails import Mail
 
 _AT_MOST = 50
 
@@ -43,16 +43,16 @@ def _list_arguments(parser: Parser) -> None:
 
 
 def _list(ctx: Context) -> None:
-    from orchestra.services import outbox
+    from orchestra.services import mails
 
     args = ctx.args
     if args.limit < 1:
         raise BadInput(f"--limit cannot be {args.limit}.")
     with ctx.database() as conn:
-        mails = outbox.listed(
+        found = mails.listed(
             conn, ctx.me(conn), everybody=args.all, state=args.state, limit=args.limit
         )
-        waiting = outbox.summary(conn)
+        waiting = mails.summary(conn)
     now = datetime.now(UTC)
     columns: tuple[Column[Mail], ...] = (
         Column("ID", lambda mail: mail.id, right=True),
@@ -64,7 +64,7 @@ def _list(ctx: Context) -> None:
     )
     empty = "No such mails." if args.state else "Nothing was written yet."
     ctx.out.items(
-        mails,
+        found,
         columns,
         narrow=_narrow(columns, now, everybody=args.all),
         record=_record,
@@ -144,10 +144,10 @@ def _show_arguments(parser: Parser) -> None:
 
 
 def _show(ctx: Context) -> None:
-    from orchestra.services import outbox
+    from orchestra.services import mails
 
     with ctx.database() as conn:
-        mail = outbox.show(conn, ctx.args.mail, ctx.me(conn))
+        mail = mails.show(conn, ctx.args.mail, ctx.me(conn))
         best = _best(conn, mail)
 
     def lines(mail: Mail) -> Iterator[str]:
@@ -183,14 +183,14 @@ def _retry_arguments(parser: Parser) -> None:
 
 
 def _retry(ctx: Context) -> None:
-    from orchestra.services import outbox
+    from orchestra.services import mails
     from orchestra.services.rights import check_may_change
 
     with ctx.database() as conn:
         me = ctx.me(conn)
         if ctx.args.all:
             check_may_change(me, "everybody", "the mail of others")
-        again = outbox.again(conn, ctx.args.mail, me, everybody=ctx.args.all)
+        again = mails.again(conn, ctx.args.mail, me, everybody=ctx.args.all)
     if not again:
         here = (
             human.count(len(ctx.args.mail), "mail")

@@ -133,11 +133,11 @@ def _note(node: Node) -> str:
 
 
 def _list(ctx: Context) -> None:
-    from orchestra.services import nodes, settling
+    from orchestra.services import nodes, standstill
 
     with ctx.database() as conn:
         found = nodes.everything(conn)
-        state = settling.state(conn)
+        state = standstill.state(conn)
     if state:
         ctx.out.note(f"The database settles: {state}.")
     columns: tuple[Column[Node], ...] = (

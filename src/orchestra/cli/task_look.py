@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
     from orchestra.services.estimates import Ends
-    from orchestra.services.task_lists import QueueReport, TaskLine
-    from orchestra.store.tasks import QueuedJob
+    from orchestra.services.queues import QueueReport
+    from orchestra.services.task_lists import TaskLine
+    from orchestra.store.queues import QueuedJob
 
 
 def list_arguments(parser: Parser) -> None:
@@ -110,10 +111,10 @@ def queue_arguments(parser: Parser) -> None:
 
 def show_queue(ctx: Context) -> None:
     """Show what runs on a queue, and the next ten jobs that wait."""
-    from orchestra.services import task_lists
+    from orchestra.services import queues
 
     with ctx.database() as conn:
-        report = task_lists.show_queue(conn, Queue(ctx.args.name))
+        report = queues.show_queue(conn, Queue(ctx.args.name))
     rows = [(job, "running" if job.started_at else "starting") for job in report.running]
     rows += [(job, "waiting") for job in report.waiting]
     ctx.out.items(

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from orchestra.domain.models.tasks import Task
     from orchestra.services.failures import FailureGroup
     from orchestra.services.task_views import TaskReport
-    from orchestra.store.outbox import Mail
-    from orchestra.store.tasks import Source
+    from orchestra.store.mails import Mail
+    from orchestra.store.sources import Source
 
 _ENDED = {state.value for state in ENDED_TASK_STATES}
 _WORDS = {"KILL": "being killed"}

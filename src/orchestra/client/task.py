@@ -356,10 +356,10 @@ class Job:
         Raises:
             Refused: its task's state does not allow it, or it is somebody else's.
         """
-        from orchestra.services import jobs
+        from orchestra.services import job_actions
 
         with self.task._session.connection() as conn:
-            jobs.kill(conn, [self.address], self.task._session.me(conn), reason)
+            job_actions.kill(conn, [self.address], self.task._session.me(conn), reason)
 
     def retry(self) -> None:
         """Run it again, first in line.
@@ -367,10 +367,10 @@ class Job:
         Raises:
             Refused: it is alive, its task's state does not allow it, or it is somebody else's.
         """
-        from orchestra.services import jobs
+        from orchestra.services import job_actions
 
         with self.task._session.connection() as conn:
-            jobs.retry(conn, [self.address], self.task._session.me(conn))
+            job_actions.retry(conn, [self.address], self.task._session.me(conn))
 
 
 def _number(job: int | Job) -> int:

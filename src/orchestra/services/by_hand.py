@@ -10,7 +10,7 @@ import psycopg
 from orchestra.domain.command import parse
 from orchestra.domain.models.tasks import Task
 from orchestra.services import jobs
-from orchestra.store import tasks as store
+from orchestra.store import sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +39,13 @@ def look(conn: psycopg.Connection, address: str) -> ByHand:
         NotFound: there is no such job.
     """
     report = jobs.show(conn, address)
-    sources = store.inputs(conn, report.task.id)
-    paths = {source.tag: path_of(source) for source in sources}
-    reads = (store.config(conn, report.task.id).root, *(source.root for source in sources))
+    read = sources.inputs(conn, report.task.id)
+    paths = {source.tag: path_of(source) for source in read}
+    reads = (sources.config(conn, report.task.id).root, *(source.root for source in read))
     return ByHand(report.task, report.job.ordinal, {**paths, "IN": report.config_path}, reads)
 
 
-def path_of(source: store.Source) -> str:
+def path_of(source: sources.Source) -> str:
     """Give what a tag becomes: the one file, or the folder of several."""
     if source.is_folder and source.only_file is not None:
         return f"{source.root}/{source.only_file}"

@@ -13,11 +13,11 @@ from orchestra.domain.explanation import explain as in_sentences
 from orchestra.domain.models.jobs import Job, JobPaths
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import JobState, TaskState
-from orchestra.services import jobs, settling
+from orchestra.services import jobs, standstill
 from orchestra.services.failures import last_line
 from orchestra.store import explain as store
 from orchestra.store import jobs as job_store
-from orchestra.store import moves
+from orchestra.store import moves, queues
 from orchestra.store import tasks as task_store
 
 COUNTED = 50_000
@@ -78,7 +78,7 @@ def _of_waiting(conn: psycopg.Connection, facts: Facts) -> Facts:
     limit = COUNTED + 1
     before = store.before(conn, task.id, job.ordinal, job.state, turn.turn, limit=limit)
     work = store.at_work(conn, task.queue)
-    settles = settling.state(conn)
+    settles = standstill.state(conn)
     facts = replace(
         facts,
         not_before=turn.not_before,
@@ -87,7 +87,7 @@ def _of_waiting(conn: psycopg.Connection, facts: Facts) -> Facts:
         places=store.places(conn, task.queue, work),
         rivals=store.rivals(conn, task.queue, work),
         busy=[each.at_work for each in work],
-        conductor=task_store.conductor_alive(conn),
+        conductor=queues.conductor_alive(conn),
         settling=str(settles) if settles else None,
     )
     if task.state is TaskState.TESTING:

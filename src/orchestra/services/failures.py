@@ -9,7 +9,7 @@ import psycopg
 from orchestra.domain.endings import in_words as in_words
 from orchestra.domain.human import one_line
 from orchestra.store import jobs as job_store
-from orchestra.store import tasks as task_store
+from orchestra.store import task_facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,11 @@ class FailureGroup:
 
 def groups(conn: psycopg.Connection, task: int) -> list[FailureGroup]:
     """Give the failures of a task by kind, the most frequent first."""
-    return [group(conn, task, found) for found in task_store.failures(conn, task)]
+    return [group(conn, task, found) for found in task_facts.failures(conn, task)]
 
 
 def group(
-    conn: psycopg.Connection, task: int, found: task_store.FailureGroup, *, lines: int = 0
+    conn: psycopg.Connection, task: int, found: task_facts.FailureGroup, *, lines: int = 0
 ) -> FailureGroup:
     """Give a kind of failure with its example, and the last `lines` of the example's log."""
     job = job_store.by_key(conn, task, found.example)

@@ -1,27 +1,22 @@
-"""Looking at jobs, and what people do to single ones."""
+"""Looking at jobs. `job_actions.py` has what people do to single ones."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import psycopg
 
 from orchestra.domain.errors import BadInput, NotFound
 from orchestra.domain.models.jobs import Attempt, Job
-from orchestra.domain.models.people import User
 from orchestra.domain.models.tasks import Task
-from orchestra.domain.naming import JobAddress, parse_job_address, parse_one_job
+from orchestra.domain.naming import parse_one_job
 from orchestra.domain.states import Figure
-from orchestra.services import lifecycle, selection
-from orchestra.services.rights import check_may_change
+from orchestra.services import selection
 from orchestra.store import jobs as store
-from orchestra.store import tasks as task_store
+from orchestra.store import sources
 
 FEW = 20
 """Less than one in so many jobs done is few."""
-AT_A_TIME = 100_000
-"""Jobs that may be named one by one in a command; more are a task's business."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +37,6 @@ class JobReport:
     job: Job
     attempts: tuple[Attempt, ...]
     config_path: str
-
-
-@dataclass(frozen=True, slots=True)
-class JobsDone:
-    """What was done to jobs of one task; `jobs` counts those that it changed."""
-
-    task: Task
-    address: str
-    jobs: int
 
 
 def list_jobs(
@@ -87,59 +73,9 @@ def show(conn: psycopg.Connection, text: str) -> JobReport:
     if job is None:
         raise no_such_job(task, ordinal)
     attempts = store.attempts(conn, task.id, ordinal, task_folder=task.folder)
-    source = task_store.config(conn, task.id)
+    source = sources.config(conn, task.id)
     path = f"{source.root}/{job.config}" if source.is_folder else source.root
     return JobReport(task, job, tuple(attempts), path)
-
-
-def retry(conn: psycopg.Connection, texts: Sequence[str], user: User) -> list[JobsDone]:
-    """Start jobs over, first in line; all jobs of a task that are named, or none of them.
-
-    Raises:
-        BadInput, NotFound: one of them is no job.
-        Refused: a task's state does not allow it, a job is alive, or the task is somebody else's.
-    """
-    return [
-        JobsDone(task, str(address), lifecycle.retry_jobs(conn, task.id, jobs, by=user.name))
-        for task, address, jobs in _chosen(conn, texts, user)
-    ]
-
-
-def kill(
-    conn: psycopg.Connection, texts: Sequence[str], user: User, why: str | None = None
-) -> list[JobsDone]:
-    """End jobs; those that have ended stay as they are.
-
-    Raises:
-        BadInput, NotFound: one of them is no job.
-        Refused: a task's state does not allow it, or the task is somebody else's.
-    """
-    return [
-        JobsDone(
-            task, str(address), lifecycle.kill_jobs(conn, task.id, jobs, by=user.name, why=why)
-        )
-        for task, address, jobs in _chosen(conn, texts, user)
-    ]
-
-
-def _chosen(
-    conn: psycopg.Connection, texts: Sequence[str], user: User
-) -> list[tuple[Task, JobAddress, list[int]]]:
-    """Check all before anything is done to the first."""
-    chosen = []
-    for text in texts:
-        address = parse_job_address(text)
-        task = selection.find(conn, str(address.task))
-        check_may_change(user, task.owner, f"task {task.id} ({task.name})")
-        if (last := address.ordinals[-1].stop - 1) >= task.jobs:
-            raise no_such_job(task, last)
-        if len(address) > AT_A_TIME:
-            raise BadInput(
-                f"{text} names {len(address):,} jobs; up to {AT_A_TIME:,} can be named at a time.",
-                hint=f"maestro task retry {task.id} and task kill {task.id} are for whole tasks.",
-            )
-        chosen.append((task, address, list(address)))
-    return chosen
 
 
 def no_such_job(task: Task, ordinal: int) -> NotFound:

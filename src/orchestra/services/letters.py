@@ -10,7 +10,7 @@ from orchestra.domain.letters import HELD, Failure, OfflineLetter, PilotLetter, 
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import Figure, TaskState
 from orchestra.services import failures
-from orchestra.store import outbox
+from orchestra.store import outbox, task_facts
 from orchestra.store import tasks as task_store
 
 KINDS_SHOWN = 5
@@ -59,7 +59,7 @@ def _write(
     by: str,
     why: str | None,
 ) -> None:
-    kinds = task_store.failures(conn, task.id) if outcome != TaskState.DONE else []
+    kinds = task_facts.failures(conn, task.id) if outcome != TaskState.DONE else []
     began = task.test_started_at or task.work_started_at
     ended = task_store.now(conn)
     letter = TaskLetter(
@@ -78,7 +78,7 @@ def _write(
     outbox.add_for_owner(conn, task.id, TaskLetter.KIND, letters.to_payload(letter))
 
 
-def _failure(conn: psycopg.Connection, task: int, kind: task_store.FailureGroup) -> Failure:
+def _failure(conn: psycopg.Connection, task: int, kind: task_facts.FailureGroup) -> Failure:
     group = failures.group(conn, task, kind, lines=TAIL_LINES)
     return Failure(
         what=group.what,

@@ -1,4 +1,4 @@
-"""The outbox, for who sends from it and for who looks into it; each function one transaction."""
+"""The outbox, for who sends from it; each function one transaction. `mails.py` is for who looks into it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,11 @@ from typing import TypeVar
 import psycopg
 
 from orchestra.domain import letters
-from orchestra.domain.errors import NotFound, Refused
 from orchestra.domain.letters import KINDS, Letter, TroubleLetter
 from orchestra.domain.models.people import User
-from orchestra.services.rights import check_may_change
 from orchestra.store import outbox as store
 from orchestra.store import users as user_store
 from orchestra.store.database import in_transaction
-from orchestra.store.outbox import Mail, Summary
 
 PAUSE = 60.0
 """Seconds between two mails to the same person: what happens meanwhile goes out as one."""
@@ -142,55 +139,3 @@ def hurry(conn: psycopg.Connection) -> None:
 def tidy(conn: psycopg.Connection) -> None:
     """Forget what was sent more than a month ago, and what was put aside three months ago."""
     store.forget(conn, sent_days=_SENT_DAYS, refused_days=_REFUSED_DAYS)
-
-
-# For people
-
-
-def listed(
-    conn: psycopg.Connection, user: User, *, everybody: bool, state: str | None, limit: int
-) -> list[Mail]:
-    """Give a person's mails, or everybody's, the newest first; those in one state where it is named."""
-    return store.listed(conn, person=None if everybody else user.id, state=state, limit=limit)
-
-
-def show(conn: psycopg.Connection, number: int, user: User) -> Mail:
-    """Give one mail.
-
-    Raises:
-        NotFound: there is none of that number.
-        Refused: it is somebody else's, and the user is no admin.
-    """
-    found = store.by_id(conn, number)
-    if found is None:
-        raise NotFound(f"there is no mail {number}.", hint="maestro mail list shows yours.")
-    check_may_change(user, found.person, f"mail {number}")
-    return found
-
-
-def again(
-    conn: psycopg.Connection, numbers: Sequence[int], user: User, *, everybody: bool = False
-) -> list[int]:
-    """Have mails sent now: these, or all of the user's (everybody's) that were put aside; gives which.
-
-    Raises:
-        NotFound, Refused: one of them is not there, is somebody else's, or was sent.
-    """
-
-    def work() -> list[int]:
-        for number in numbers:
-            if (mail := show(conn, number, user)).sent_at:
-                raise Refused(f"mail {number} was sent {mail.sent_at:%d %b at %H:%M} UTC.")
-        return store.again(conn, numbers or None, None if numbers or everybody else user.id)
-
-    return in_transaction(conn, work)
-
-
-def summary(conn: psycopg.Connection) -> Summary:
-    """Give how many mails wait and were put aside, and why the first of them waits."""
-    return store.summary(conn)
-
-
-def of_task(conn: psycopg.Connection, task: int) -> list[Mail]:
-    """Give the newest mails about a task, oldest first."""
-    return store.of_task(conn, task, limit=5)

@@ -12,7 +12,7 @@ from orchestra.domain.models.tasks import Task
 from orchestra.services import attempt_folders, task_actions
 from orchestra.services.attempt_folders import Progress, Recorded, Survey
 from orchestra.store import jobs as job_store
-from orchestra.store import tasks as store
+from orchestra.store import task_making
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def _survey(folder: str, folders: Recorded, progress: Progress | None) -> Survey
 
 
 def _refuse_while_read(conn: psycopg.Connection, task: Task) -> None:
-    readers = store.outputs_users(conn, task.folder)
+    readers = task_making.outputs_users(conn, task.folder)
     if readers:
         reader = readers[0]
         raise Refused(

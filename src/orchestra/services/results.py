@@ -24,7 +24,7 @@ from orchestra.services import selection, structured
 from orchestra.services.in_threads import Progress, in_threads
 from orchestra.services.structured import Unusable
 from orchestra.store import jobs as job_store
-from orchestra.store import tasks as task_store
+from orchestra.store import sources
 
 BEST = 5
 """Rows that a mail or the last screen of a run shows."""
@@ -68,7 +68,7 @@ def look_up(conn: psycopg.Connection, word: str) -> Sources:
         BadInput, NotFound: there is no such task.
     """
     task = selection.find(conn, word)
-    config = task_store.config(conn, task.id)
+    config = sources.config(conn, task.id)
     jobs = job_store.results(conn, task.id, task.config_version_id, task.jobs)
     return Sources(task, config.root, config.is_folder, jobs)
 

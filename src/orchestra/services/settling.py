@@ -9,12 +9,9 @@ conductor, `user init`, `db restore`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 
 import psycopg
 
-from orchestra.domain import human
 from orchestra.domain.errors import Foreign
 from orchestra.domain.models.cluster import Identity, Known
 from orchestra.store import cluster, moves, outbox
@@ -24,22 +21,6 @@ PATIENCE = 20.0
 """Seconds that living pilots get to come back by themselves; their connections back off to 10 s."""
 COPIED = "it was restored, copied or promoted"
 OLDER = "it was replaced by an older one"
-
-
-@dataclass(frozen=True, slots=True)
-class Settling:
-    """Why a database settles and since when; `nodes` are those that have not said what they run."""
-
-    reason: str
-    since: datetime
-    nodes: tuple[str, ...]
-
-    def __str__(self) -> str:
-        if not self.nodes:
-            return f"{self.reason}; work goes on within half a minute"
-        names = human.listed(self.nodes, most=5)
-        say = "has said what it runs" if len(self.nodes) == 1 else "have said what they run"
-        return f"{self.reason}; nothing starts until {names} {say}"
 
 
 def look(conn: psycopg.Connection, *, who: str) -> Identity:
@@ -87,21 +68,6 @@ def begin(conn: psycopg.Connection, reason: str, *, who: str, above: int = 0) ->
         return cluster.read(conn).identity
 
     return in_transaction(conn, work)
-
-
-def state(conn: psycopg.Connection) -> Settling | None:
-    """Give why nothing goes on at present; None when all is well."""
-    found = cluster.read(conn)
-    if found.settling_since is None or found.identity.settling is None:
-        return None
-    return Settling(
-        found.identity.settling, found.settling_since, tuple(cluster.unheard_nodes(conn))
-    )
-
-
-def epoch(conn: psycopg.Connection) -> int:
-    """Give how often this database was replaced, counted from 1."""
-    return cluster.read(conn).identity.epoch
 
 
 def settle(conn: psycopg.Connection, *, patience: float = PATIENCE) -> bool:

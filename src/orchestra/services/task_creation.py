@@ -20,7 +20,7 @@ from orchestra.domain.states import Queue, TaskState
 from orchestra.services import image_files, selection, volume
 from orchestra.services.lifecycle import CONDUCTOR
 from orchestra.services.task_sources import Source, find_config, find_input, first_configs
-from orchestra.store import chains, moves
+from orchestra.store import chains, moves, task_making
 from orchestra.store import datasets as dataset_store
 from orchestra.store import tasks as store
 from orchestra.store.database import in_transaction
@@ -157,14 +157,14 @@ def create(conn: psycopg.Connection, planned: Plan) -> Task:
         _share(conn, planned)
         config = planned.config
         if config.task is not None and config.to_come:
-            version = store.add_version_to_come(conn, config.task)
+            version = task_making.add_version_to_come(conn, config.task)
         elif config.task is not None:
-            version = store.add_outputs_version(conn, config.task)
+            version = task_making.add_outputs_version(conn, config.task)
         else:
             version = config.version_id
         row = _row(planned, version)
         inputs = {tag: source.version_id for tag, source in planned.sources.items()}
-        task = store.add(conn, row, inputs, attempts=attempts, configs_to_come=config.to_come)
+        task = task_making.add(conn, row, inputs, attempts=attempts, configs_to_come=config.to_come)
         if task is None:
             raise _taken(planned.new.name, store.by_name(conn, planned.new.name))
         _wait(conn, planned, task)
@@ -196,9 +196,9 @@ def _wait(conn: psycopg.Connection, planned: Plan, task: int) -> None:
         chains.add(conn, task, older.id, older.name, gives_configs=gives)
 
 
-def _row(planned: Plan, version: int) -> store.NewTaskRow:
+def _row(planned: Plan, version: int) -> task_making.NewTaskRow:
     new = planned.new
-    return store.NewTaskRow(
+    return task_making.NewTaskRow(
         name=new.name,
         owner_id=planned.user.id,
         account=new.account,

@@ -15,7 +15,7 @@ from orchestra.domain.models.tasks import Task
 from orchestra.domain.own_names import TASK_PREFIX
 from orchestra.services import datasets, selection
 from orchestra.store import datasets as store
-from orchestra.store import tasks as task_store
+from orchestra.store import task_making
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def first_configs(conn: psycopg.Connection, source: Source, limit: int) -> list[
     if source.task is not None:
         return [
             f"{source.path}/{path}"
-            for path in task_store.first_outputs(conn, source.task.id, limit)
+            for path in task_making.first_outputs(conn, source.task.id, limit)
         ]
     dataset = source.dataset
     assert dataset is not None

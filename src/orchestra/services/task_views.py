@@ -9,10 +9,11 @@ import psycopg
 
 from orchestra.domain.models.events import Event
 from orchestra.domain.models.tasks import Task
-from orchestra.services import failures, outbox, selection, settling, users, waiting
+from orchestra.services import failures, mails, selection, standstill, users, waiting
 from orchestra.services.estimates import Ends, ends
+from orchestra.store import queues, sources, task_facts
 from orchestra.store import tasks as store
-from orchestra.store.outbox import Mail
+from orchestra.store.mails import Mail
 
 EVENTS = 20
 
@@ -23,8 +24,8 @@ class TaskReport:
 
     task: Task
     now: datetime
-    config: store.Source
-    inputs: tuple[store.Source, ...]
+    config: sources.Source
+    inputs: tuple[sources.Source, ...]
     events: tuple[Event, ...]
     failures: tuple[failures.FailureGroup, ...]
     waiting: tuple[str, ...]
@@ -46,15 +47,15 @@ def show(conn: psycopg.Connection, word: str) -> TaskReport:
     return TaskReport(
         task=task,
         now=now,
-        config=store.config(conn, task.id),
-        inputs=tuple(store.inputs(conn, task.id)),
-        events=tuple(store.events(conn, task.id, limit=EVENTS)),
+        config=sources.config(conn, task.id),
+        inputs=tuple(sources.inputs(conn, task.id)),
+        events=tuple(task_facts.events(conn, task.id, limit=EVENTS)),
         failures=tuple(failures.groups(conn, task.id)) if _has_failures(task) else (),
         waiting=waiting_reasons(conn, task),
         ends=ends(task, now),
         cpu_seconds=cpu,
         cpu_is_exact=exact,
-        mails=tuple(outbox.of_task(conn, task.id)),
+        mails=tuple(mails.of_task(conn, task.id)),
         owner_wants_mail=users.get(conn, task.owner).mail,
     )
 
@@ -67,14 +68,14 @@ def waiting_reasons(conn: psycopg.Connection, task: Task) -> tuple[str, ...]:
     """Say in sentences why jobs of a task do not start, if something keeps them."""
     if not task.state.is_live:
         return ()
-    if settles := settling.state(conn):
+    if settles := standstill.state(conn):
         return (f"Nothing starts at present, for the database settles: {settles}.",)
-    return waiting.reasons(task, store.supply(conn), conductor=store.conductor_alive(conn))
+    return waiting.reasons(task, queues.supply(conn), conductor=queues.conductor_alive(conn))
 
 
 def _cpu_seconds(conn: psycopg.Connection, task: Task) -> tuple[float | None, bool]:
     """Give the CPU time of all attempts; from a sample where reading all would take long."""
-    effort = store.effort(conn, task.id)
-    if effort.cpu_seconds is None or effort.attempts < store.EFFORT_SAMPLE:
+    effort = task_facts.effort(conn, task.id)
+    if effort.cpu_seconds is None or effort.attempts < task_facts.EFFORT_SAMPLE:
         return effort.cpu_seconds, True
     return effort.cpu_seconds / effort.attempts * max(task.counts.ended, effort.attempts), False

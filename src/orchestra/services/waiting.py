@@ -9,7 +9,7 @@ from orchestra.domain import chains
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import Queue, TaskState
 from orchestra.domain.supply import Need, Place, obstacle
-from orchestra.store.tasks import Supply
+from orchestra.store.queues import Supply
 
 
 def reasons(task: Task, nodes: Sequence[Supply], *, conductor: bool) -> tuple[str, ...]:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from orchestra.config import Settings
     from orchestra.domain.models.nodes import Node
     from orchestra.services.health import ServerFacts
+    from orchestra.store.mails import Summary
     from orchestra.store.nodes import Pilot
-    from orchestra.store.outbox import Summary
 
 APART = 2.0
 """Seconds that two clocks may differ without a word."""
@@ -116,10 +116,10 @@ def _schema(conn: psycopg.Connection) -> Schema:
 
 
 def _contents(conn: psycopg.Connection) -> Contents:
-    from orchestra.services import health, nodes, outbox, settling
+    from orchestra.services import health, mails, nodes, standstill
     from orchestra.store import cluster
 
-    found, state = cluster.read(conn), settling.state(conn)
+    found, state = cluster.read(conn), standstill.state(conn)
     return Contents(
         cluster=str(found.identity.cluster),
         in_place=found.in_place,
@@ -127,7 +127,7 @@ def _contents(conn: psycopg.Connection) -> Contents:
         conductor=health.conductor(conn),
         nodes=tuple(nodes.everything(conn)),
         pilots=tuple(nodes.pilots(conn)),
-        outbox=outbox.summary(conn),
+        outbox=mails.summary(conn),
     )
 
 

@@ -10,7 +10,7 @@ from orchestra.domain import human
 
 if TYPE_CHECKING:
     from orchestra.config import Settings
-    from orchestra.store.outbox import Summary
+    from orchestra.store.mails import Summary
 
 CHECK = "mail"
 

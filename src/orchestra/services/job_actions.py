@@ -1,0 +1,78 @@
+"""What people do to single jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import psycopg
+
+from orchestra.domain.errors import BadInput
+from orchestra.domain.models.people import User
+from orchestra.domain.models.tasks import Task
+from orchestra.domain.naming import JobAddress, parse_job_address
+from orchestra.services import lifecycle, selection
+from orchestra.services.jobs import no_such_job
+from orchestra.services.rights import check_may_change
+
+AT_A_TIME = 100_000
+"""Jobs that may be named one by one in a command; more are a task's business."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobsDone:
+    """What was done to jobs of one task; `jobs` counts those that it changed."""
+
+    task: Task
+    address: str
+    jobs: int
+
+
+def retry(conn: psycopg.Connection, texts: Sequence[str], user: User) -> list[JobsDone]:
+    """Start jobs over, first in line; all jobs of a task that are named, or none of them.
+
+    Raises:
+        BadInput, NotFound: one of them is no job.
+        Refused: a task's state does not allow it, a job is alive, or the task is somebody else's.
+    """
+    return [
+        JobsDone(task, str(address), lifecycle.retry_jobs(conn, task.id, jobs, by=user.name))
+        for task, address, jobs in _chosen(conn, texts, user)
+    ]
+
+
+def kill(
+    conn: psycopg.Connection, texts: Sequence[str], user: User, why: str | None = None
+) -> list[JobsDone]:
+    """End jobs; those that have ended stay as they are.
+
+    Raises:
+        BadInput, NotFound: one of them is no job.
+        Refused: a task's state does not allow it, or the task is somebody else's.
+    """
+    return [
+        JobsDone(
+            task, str(address), lifecycle.kill_jobs(conn, task.id, jobs, by=user.name, why=why)
+        )
+        for task, address, jobs in _chosen(conn, texts, user)
+    ]
+
+
+def _chosen(
+    conn: psycopg.Connection, texts: Sequence[str], user: User
+) -> list[tuple[Task, JobAddress, list[int]]]:
+    """Check all before anything is done to the first."""
+    chosen = []
+    for text in texts:
+        address = parse_job_address(text)
+        task = selection.find(conn, str(address.task))
+        check_may_change(user, task.owner, f"task {task.id} ({task.name})")
+        if (last := address.ordinals[-1].stop - 1) >= task.jobs:
+            raise no_such_job(task, last)
+        if len(address) > AT_A_TIME:
+            raise BadInput(
+                f"{text} names {len(address):,} jobs; up to {AT_A_TIME:,} can be named at a time.",
+                hint=f"maestro task retry {task.id} and task kill {task.id} are for whole tasks.",
+            )
+        chosen.append((task, address, list(address)))
+    return chosen

@@ -1,0 +1,75 @@
+"""What waits and runs on a queue, and what the nodes could do for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import psycopg
+
+from orchestra.domain.states import Queue
+from orchestra.store.database import fetch
+from orchestra.store.sql import load
+
+SQL = load("tasks")
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """What one node could do for a job."""
+
+    name: str
+    cpu_enabled: int
+    gpu_enabled: int
+    drained: bool
+    online: bool
+    account: str | None = None
+    is_root: bool = False
+    serve_all: bool = False
+    runtimes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedJob:
+    """A line of `task queue`. `node` and the times stand only with a job that a node holds."""
+
+    task_id: int
+    task: str
+    owner: str
+    ordinal: int
+    is_test: bool
+    node: str | None = None
+    claimed_at: datetime | None = None
+    started_at: datetime | None = None
+
+
+def supply(conn: psycopg.Connection) -> list[Supply]:
+    """Give what each node could do for a job."""
+    return [
+        Supply(
+            **{
+                **row,
+                "is_root": bool(row["is_root"]),
+                "serve_all": bool(row["serve_all"]),
+                "runtimes": tuple(row["runtimes"]),
+            }
+        )
+        for row in fetch(conn, SQL.supply)
+    ]
+
+
+def conductor_alive(conn: psycopg.Connection) -> bool:
+    """Whether somebody carries out the conductor's duties now."""
+    return any(row["alive"] for row in fetch(conn, SQL.conductor))
+
+
+def running_jobs(conn: psycopg.Connection, queue: Queue, *, limit: int = 1000) -> list[QueuedJob]:
+    """Give the jobs of a queue that nodes hold, longest running first."""
+    rows = fetch(conn, SQL.running_jobs, {"queue": queue, "limit": limit})
+    return [QueuedJob(**row) for row in rows]
+
+
+def waiting_jobs(conn: psycopg.Connection, queue: Queue, *, limit: int) -> list[QueuedJob]:
+    """Give the next jobs of a queue in the order in which pilots take them."""
+    rows = fetch(conn, SQL.waiting_jobs, {"queue": queue, "limit": limit})
+    return [QueuedJob(**row) for row in rows]

@@ -1,0 +1,56 @@
+"""What there is to say of one task beyond its row: failures, what it took, its events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import psycopg
+
+from orchestra.domain.models.events import Event
+from orchestra.domain.states import Cause
+from orchestra.store.database import fetch
+from orchestra.store.sql import load
+
+SQL = load("tasks")
+
+
+EFFORT_SAMPLE = 10_000
+"""Attempts that are read to know what a task has taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailureGroup:
+    """Failures of one kind: how many among the first thousand, and the first job of them."""
+
+    cause: Cause
+    exit_status: int | None
+    signal: int | None
+    jobs: int
+    example: int
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """What attempts have taken so far; for large tasks the first 10,000 of them."""
+
+    attempts: int
+    cpu_seconds: float | None
+    seconds: float | None
+
+
+def failures(conn: psycopg.Connection, task: int) -> list[FailureGroup]:
+    """Give a task's failures by kind, most frequent first."""
+    return [
+        FailureGroup(**{**row, "cause": Cause(row["cause"])})
+        for row in fetch(conn, SQL.failures, {"task": task})
+    ]
+
+
+def effort(conn: psycopg.Connection, task: int) -> Effort:
+    return Effort(**fetch(conn, SQL.effort, {"task": task, "limit": EFFORT_SAMPLE})[0])
+
+
+def events(conn: psycopg.Connection, task: int, *, limit: int) -> list[Event]:
+    """Give the newest events of a task itself (not of its jobs), oldest first."""
+    rows = fetch(conn, load("events").of_task, {"task": task, "limit": limit})
+    return [Event(**row) for row in reversed(rows)]
