@@ -15,6 +15,7 @@ import pytest
 
 from orchestra.store.database import connect
 from support import containers
+from support import docker as docker_service
 from support.containers import Engine, Registry
 from support.needs import missing, need, pytest_runtest_setup, pytest_terminal_summary
 from support.ordinary import Ordinary
@@ -110,6 +111,14 @@ def podman(run_folder: Path) -> Engine:
     """Podman, with containers.IMAGE in a storage that is the run's alone; a pilot finds that by `podman.env`."""
     need("podman")
     return containers.podman(run_folder)
+
+
+@pytest.fixture(scope="session")
+def docker(run_folder: Path) -> Iterator[Engine]:
+    """Docker with a service of this process's own and containers.IMAGE; a pilot finds that by `docker.env`."""
+    need("docker")
+    with docker_service.docker(containers.archive(run_folder)) as engine:
+        yield engine
 
 
 @pytest.fixture

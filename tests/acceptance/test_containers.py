@@ -28,7 +28,7 @@ class Place:
 
     def left(self, cluster: Cluster) -> list[str]:
         """The containers of this test's jobs that it still knows."""
-        if self.runtime.program != "podman":
+        if self.runtime.program == "apptainer":
             return []
         tokens = [str(row[0]) for row in cluster.conn.execute("select token from attempt")]
         done = self.runtime("ps", "--all", "--format={{.ID}} {{.Status}} {{.Labels}}")
@@ -48,10 +48,10 @@ def processes(text: str) -> list[int]:
     return found
 
 
-@pytest.fixture(params=["apptainer", "podman"])
+@pytest.fixture(params=["apptainer", "podman", "docker"])
 def engine(request: pytest.FixtureRequest) -> Place:
-    if request.param == "podman":
-        return Place(request.getfixturevalue("podman"), f"docker://{IMAGE}")
+    if request.param != "apptainer":
+        return Place(request.getfixturevalue(request.param), f"docker://{IMAGE}")
     apptainer = request.getfixturevalue("apptainer")
     return Place(apptainer, str(request.getfixturevalue("busybox_sif")))
 
@@ -127,6 +127,7 @@ def test_a_job_sees_its_data_its_folder_and_its_variables(
     assert row[0].startswith("sha256:")
 
 
+@pytest.mark.parametrize("engine", ["apptainer", "podman"], indirect=True)
 def test_a_folder_is_an_image_and_bash_reads_the_command_where_there_is_one(
     cluster: Cluster, engine: Place, bash_sandbox: Path
 ) -> None:

@@ -30,11 +30,20 @@ def cluster(
     found.end()
 
 
-@pytest.fixture(params=["apptainer", "podman"])
+@pytest.fixture
+def ordinary_docker(docker: Engine, ordinary: Ordinary) -> Iterator[Engine]:
+    """Docker, whose socket is that user's for as long."""
+    socket = docker.env["DOCKER_HOST"].removeprefix("unix://")
+    os.chown(socket, ordinary.uid, ordinary.gid)
+    yield docker
+    os.chown(socket, 0, 0)
+
+
+@pytest.fixture(params=["apptainer", "podman", "docker"])
 def engine(request: pytest.FixtureRequest) -> tuple[Engine, str]:
     """A runtime as that user has it, and an image for it."""
     found: Engine = request.getfixturevalue(f"ordinary_{request.param}")
-    if request.param == "podman":
+    if request.param != "apptainer":
         return found, f"docker://{IMAGE}"
     return found, str(request.getfixturevalue("busybox_sif"))
 

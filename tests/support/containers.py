@@ -85,19 +85,23 @@ def apptainer(user: Ordinary | None = None) -> Engine:
 def podman(run: Path, user: Ordinary | None = None) -> Engine:
     """Podman with runc, in whose storage of this run IMAGE is there for that account."""
     name = f"podman-{user.uid}" if user else "podman"
-    archive = once(run, "busybox.tar", lambda place: _archive(busybox(run), place))
     folder = once(run, name, lambda place: _podman_folder(place, user))
     engine = Engine("podman", _podman_env(folder), user)
     # Not in once: podman notes its folders in its own database, so they may not be renamed.
     with _locked(run, f"{name}.lock"):
         if engine("image", "exists", IMAGE, status=None).returncode:
-            engine("import", "--quiet", archive, IMAGE)
+            engine("import", "--quiet", archive(run), IMAGE)
     return engine
 
 
 def busybox(run: Path) -> Path:
     """A folder with a root file system of busybox, to be used as a sandbox; not to be written to."""
     return once(run, "busybox", _root_file_system)
+
+
+def archive(run: Path) -> Path:
+    """The same files in an archive, as engines import them."""
+    return once(run, "busybox.tar", lambda place: _archive(busybox(run), place))
 
 
 def busybox_sif(run: Path) -> Path:
@@ -173,9 +177,14 @@ def remove(run: Path) -> None:
         for note in _runtime_folder(folder).glob("**/pause.pid"):
             with _gone():
                 os.kill(int(note.read_text()), signal.SIGKILL)
+    unmount_below(images)
+
+
+def unmount_below(folder: Path) -> None:
+    """Detach what is mounted in a folder."""
     for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
         place = line.split()[1]
-        if place.startswith(f"{images}/"):
+        if place.startswith(f"{folder}/"):
             ctypes.CDLL(None).umount2(os.fsencode(place), _DETACH)
 
 

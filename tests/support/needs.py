@@ -1,8 +1,9 @@
 """What a test needs of its machine: `@pytest.mark.needs("root", "podman")`.
 
 Where that is missing the test is skipped and says why. With CI=true it fails instead, because there nobody reads why
-something was skipped. One thing is excused there: Apptainer comes from a suite of Debian that moves, and where
-tools/install-containers has noted that it could not be had, its tests are skipped and the end of the run says so.
+something was skipped. Two are excused there, where tools/install-containers has noted that they could not be had:
+Apptainer, which comes from a suite of Debian that moves, and Docker, which is unpacked beside what is installed. Their
+tests are skipped then, and the end of the run says so.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import pytest
 
 BY_HAND = "tools/install-containers installs it"
 APPTAINER_FAILED = Path("/opt/apptainer.failed")
+DOCKER_FAILED = Path("/opt/docker.failed")
+_DOCKER_PARTS = ("dockerd", "containerd", "containerd-shim-runc-v2", "docker-init", "docker")
 
 
 def missing(what: str, *, excuse: str | None = None) -> NoReturn:
@@ -33,13 +36,14 @@ def need(*names: str) -> None:
     for name in names:
         reason = PROBES[name]()
         if reason:
-            missing(reason, excuse=apptainer_excuse() if name == "apptainer" else None)
+            missing(reason, excuse=excuse_for(name))
 
 
-def apptainer_excuse() -> str | None:
-    """Give why Apptainer could not be fetched or unpacked, where it was tried in vain."""
-    if PROBES["apptainer"]() and APPTAINER_FAILED.exists():
-        return APPTAINER_FAILED.read_text()
+def excuse_for(name: str) -> str | None:
+    """Give why Apptainer or Docker could not be fetched or unpacked, where it was tried in vain."""
+    noted = {"apptainer": APPTAINER_FAILED, "docker": DOCKER_FAILED}.get(name)
+    if noted and noted.exists() and PROBES[name]():
+        return noted.read_text()
     return None
 
 
@@ -70,6 +74,22 @@ def _apptainer() -> str | None:
     return f"there is no {', no '.join(absent)} ({BY_HAND})" if absent else None
 
 
+def docker_folder() -> str | None:
+    """Give the folder of Docker's programs: what tools/install-containers unpacks, or what is installed."""
+    for folder in ("/opt/docker/bin", *os.environ["PATH"].split(os.pathsep)):
+        if all(os.access(f"{folder}/{part}", os.X_OK) for part in _DOCKER_PARTS):
+            return folder
+    return None
+
+
+def _docker() -> str | None:
+    absent = [name for name in ("runc", "busybox", "setpriv") if not shutil.which(name)]
+    absent += [] if docker_folder() else ["dockerd"]
+    if absent:
+        return f"there is no {', no '.join(absent)} ({BY_HAND})"
+    return _root()
+
+
 def registry_program() -> str | None:
     """Give the path of the registry of images that tools/install-containers unpacks, or of an installed one."""
     return shutil.which(
@@ -97,6 +117,7 @@ PROBES: dict[str, Callable[[], str | None]] = {
     "root": _root,
     "apptainer": functools.cache(_apptainer),
     "podman": functools.cache(_podman),
+    "docker": functools.cache(_docker),
     "registry": _registry,
     "mmdebstrap": _program("mmdebstrap", BY_HAND),
     "bash": _program("bash"),
@@ -115,8 +136,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say loudly at the end that Apptainer's tests did not run although they should have."""
-    excuse = apptainer_excuse()
-    if excuse:
-        terminalreporter.section("APPTAINER WAS NOT TESTED", red=True, bold=True)
-        terminalreporter.line(f"tools/install-containers could not get it:\n{excuse}", red=True)
+    """Say loudly at the end that tests did not run although they should have."""
+    for name in ("apptainer", "docker"):
+        if excuse := excuse_for(name):
+            terminalreporter.section(f"{name.upper()} WAS NOT TESTED", red=True, bold=True)
+            terminalreporter.line(f"tools/install-containers could not get it:\n{excuse}", red=True)

@@ -81,6 +81,9 @@ def test_podman_and_docker_are_told_what_to_do() -> None:
     assert "--user=7:8" in podman
     assert "--device=nvidia.com/gpu=all" in podman
     assert {"--init", "--gpus=all"} <= set(docker)
+    # Docker alone carries the streams apart.
+    assert sum(word.startswith("exec 2>&1; ") for word in docker) == 1
+    assert not any("2>&1" in word for word in podman)
     assert "--userns=keep-id" in replace(PODMAN, keep_id=True).argv(job)
     folder = PODMAN.argv(replace(JOB, image="/images/root/"))
     assert folder[folder.index("--rootfs") + 1] == "/images/root"

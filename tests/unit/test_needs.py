@@ -18,6 +18,7 @@ from support.needs import pytest_runtest_setup, pytest_terminal_summary
 needs.PROBES.update(podman=lambda: "there is no podman", root=lambda: None,
                     apptainer=lambda: "there is no apptainer")
 needs.APPTAINER_FAILED = Path("apptainer.failed")
+needs.DOCKER_FAILED = Path("docker.failed")
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "needs(*names)")
@@ -91,4 +92,4 @@ def test_an_old_excuse_does_not_count_where_apptainer_is_there(
     monkeypatch.setattr(needs, "APPTAINER_FAILED", tmp_path / "note")
     (tmp_path / "note").write_text("E: No packages found\n")
     monkeypatch.setitem(needs.PROBES, "apptainer", lambda: None)
-    assert needs.apptainer_excuse() is None
+    assert needs.excuse_for("apptainer") is None

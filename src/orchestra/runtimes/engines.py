@@ -65,7 +65,13 @@ class EngineRuntime:
             *(f"--mount={_mount(bind)}" for bind in (*_shared(job), *job.binds)),
             *(f"--env={name}" for name in sorted(self._inside(job))),
             *self._image(job.image),
-            *inside.arguments(job.environment, str(job.folder), job.command, as_init=as_init),
+            *inside.arguments(
+                job.environment,
+                str(job.folder),
+                job.command,
+                as_init=as_init,
+                one_stream=not podman,
+            ),
         )
 
     def environment(self, job: RuntimeJob) -> dict[str, str]:

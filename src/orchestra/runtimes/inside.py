@@ -41,16 +41,18 @@ def arguments(
     *,
     leaked: Iterable[str] = (),
     as_init: bool = False,
+    one_stream: bool = False,
 ) -> tuple[str, ...]:
     """Give the arguments of the container's /bin/sh.
 
     Args:
         leaked: variables that the runtime brings in and the job is not to see.
         as_init: this shell is process 1 and nobody else is: it stays as the parent of the command's shell.
+        one_stream: the runtime carries output and errors apart and so loses their order: errors go with the output.
     """
     names = _names(environment)
     gone = [name for name in leaked if name not in environment]
-    steps = []
+    steps = ["exec 2>&1"] if one_stream else []
     if gone:
         steps.append(f"unset {' '.join(gone)}")
     if names:
