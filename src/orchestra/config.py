@@ -132,6 +132,12 @@ class Settings:
         50_000_000_000,
         shown='"50 GB"',
     )
+    image_fetch_timeout: float = _setting(
+        "duration",
+        "how long nothing may come of an image that is fetched until that try is given up; 0 waits for ever",
+        300.0,
+        shown='"5 min"',
+    )
     dumps_kept: int = _setting(
         "number",
         "how many dumps from before upgrades are kept, below `data_dir`; 0 takes none",

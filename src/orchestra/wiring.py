@@ -419,6 +419,7 @@ def run_pilot(
         binds=container_binds(settings),
         image_cache=settings.image_cache,
         image_cache_size=settings.image_cache_size,
+        image_silence=settings.image_fetch_timeout,
     )
     return agent.run(options)
 
@@ -442,7 +443,12 @@ def image_cache(settings: Settings) -> ImageCache:
 
     usual = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "orchestra/images"
     folder = settings.image_cache or usual
-    return ImageCache(folder, inherited(os.environ), limit=settings.image_cache_size)
+    return ImageCache(
+        folder,
+        inherited(os.environ),
+        limit=settings.image_cache_size,
+        silence=settings.image_fetch_timeout,
+    )
 
 
 def container_binds(settings: Settings) -> tuple[Bind, ...]:

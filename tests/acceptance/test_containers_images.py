@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,7 @@ def message(cluster: Cluster) -> str:
     return nodes.get(cluster.conn, "gauss").message or ""
 
 
+@pytest.mark.parametrize("engine", ["apptainer", "podman", "docker"], indirect=True)
 def test_an_image_of_a_registry_is_fetched_once(
     cluster: Cluster, engine: Engine, podman: Engine, registry: Registry
 ) -> None:
@@ -67,7 +69,7 @@ def test_an_image_of_a_registry_is_fetched_once(
     cluster.wait_for(task, TaskState.DONE, timeout=90)
     (digest,) = digests(cluster, task)
     files = list(cluster.folder.glob("pilots/gauss/images/*.sif"))
-    if engine.program == "podman":
+    if engine.program != "apptainer":
         assert files == []
     else:
         (file,) = files
@@ -84,7 +86,7 @@ def task_data(task: Task) -> str:
 
 
 def test_a_pull_that_fails_breaks_the_test_in_the_runtimes_words(
-    cluster: Cluster, engine: Engine, nobody_listens: str
+    maestro: Maestro, cluster: Cluster, engine: Engine, nobody_listens: str
 ) -> None:
     cluster.node(cpu=2)
     pilot(cluster, engine)
@@ -95,15 +97,21 @@ def test_a_pull_that_fails_breaks_the_test_in_the_runtimes_words(
     causes = {row[2] for row in attempts}
     assert causes <= {"no_container", "returned"}
     reason = next(row[5] for row in attempts if row[2] == "no_container")
-    assert "cannot be fetched" in reason
-    assert "refused" in reason
+    ours, theirs = reason.split(" says: ")
+    assert "cannot be reached from this node" in ours
+    assert "refused" in theirs
+    assert "curl -I https://127.0.0.1:" in theirs
+    for command in ("job explain 0/3", "task show 0"):
+        told = maestro(*command.split()).out
+        assert "cannot be reached from this node" in told, command
+        assert "job logs" not in told, command
 
 
 def test_a_pull_that_fails_costs_a_running_task_nothing(
-    cluster: Cluster, engine: Engine, nobody_listens: str
+    cluster: Cluster, apptainer: Engine, nobody_listens: str
 ) -> None:
     cluster.node(cpu=2)
-    pilot(cluster, engine)
+    pilot(cluster, apptainer)
     task = cluster.task(8, COMMAND, image=nobody_listens)
     wait_until(lambda: "cannot run here" in message(cluster), 60, lambda: message(cluster))
     assert set(cluster.jobs(task)) == {JobState.ASSIGNED}
@@ -114,19 +122,64 @@ def test_a_pull_that_fails_costs_a_running_task_nothing(
     assert cluster.state(task) is TaskState.RUNNING
 
 
-def test_a_pilot_goes_on_while_an_image_is_fetched(cluster: Cluster, engine: Engine) -> None:
+@pytest.fixture
+def silent_registry() -> Iterator[str]:
+    """A server that takes every connection and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+def without_tls(folder: Path, address: str) -> dict[str, str]:
+    """What lets Apptainer and podman talk to a registry in the clear."""
+    insecure = folder / "registries.conf"
+    insecure.write_text(f'[[registry]]\nlocation = "{address}"\ninsecure = true\n')
+    return {"APPTAINER_NOHTTPS": "true", "CONTAINERS_REGISTRIES_CONF": str(insecure)}
+
+
+def test_a_pilot_goes_on_while_an_image_is_fetched_and_ends_that_when_nobody_waits(
+    maestro: Maestro, cluster: Cluster, engine: Engine, silent_registry: str, tmp_path: Path
+) -> None:
     cluster.node(cpu=2)
-    pilot(cluster, engine)
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        port = silent.getsockname()[1]
-        task = cluster.task(1, COMMAND, image=f"docker://127.0.0.1:{port}/ana/x")
-        wait_until(lambda: "preparing the image" in message(cluster), 30, lambda: message(cluster))
-        other = cluster.task(3, COMMAND, name="other", data="user.ana.data")
-        cluster.wait_for(other, TaskState.DONE, timeout=30)
-        assert nodes.get(cluster.conn, "gauss").online
-        apply(cluster.conn, task.id, TaskInput.KILL, by="ana")
-        cluster.wait_for(task, TaskState.KILLED, timeout=30)
+    pilot(cluster, engine, env=without_tls(tmp_path, silent_registry))
+    image = f"docker://{silent_registry}/ana/x"
+    task = cluster.task(1, COMMAND, image=image)
+    wait_until(lambda: "preparing the image" in message(cluster), 30, lambda: message(cluster))
+    wait_until(lambda: fetching(silent_registry), 30, lambda: message(cluster))
+    assert f"preparing the image {image}" in maestro("job", "explain", "0/0").out
+    other = cluster.task(3, COMMAND, name="other", data="user.ana.data")
+    cluster.wait_for(other, TaskState.DONE, timeout=30)
+    assert nodes.get(cluster.conn, "gauss").online
+    apply(cluster.conn, task.id, TaskInput.KILL, by="ana")
+    cluster.wait_for(task, TaskState.KILLED, timeout=30)
+    wait_until(lambda: not fetching(silent_registry), 5, cluster.log)
     wait_until(lambda: "preparing" not in message(cluster), 60, lambda: message(cluster))
+
+
+def fetching(address: str) -> list[str]:
+    """The programs of this machine that fetch an image of a registry."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            words = path.read_bytes().decode(errors="replace").split("\0")
+            if "pull" in words and any(address in word for word in words):
+                found.append(" ".join(words))
+    return found
+
+
+@pytest.mark.parametrize("engine", ["apptainer", "podman", "docker"], indirect=True)
+def test_a_registry_that_says_nothing_breaks_the_test(
+    cluster: Cluster, engine: Engine, silent_registry: str, tmp_path: Path
+) -> None:
+    cluster.node(cpu=2)
+    flags = ("--image-silence=1.5", "--image-pauses=0.1")
+    pilot(cluster, engine, *flags, env=without_tls(tmp_path, silent_registry))
+    image = f"docker://{silent_registry}/ana/x"
+    task = cluster.task(5, COMMAND, image=image, test_jobs=1, retries=5)
+    cluster.wait_for(task, TaskState.BROKEN, timeout=60)
+    (reason,) = [row[5] for row in cluster.attempts(task) if row[2] == "no_container"]
+    assert f"the image {image} cannot be fetched: nothing came from {silent_registry}" in reason
+    assert "image_fetch_timeout" in reason
+    assert not fetching(silent_registry)
 
 
 def test_an_archive_is_an_image(

@@ -2,7 +2,7 @@
 
 Flags: --master, --draining, --terminal; --lease=SECONDS; --heir-after=SECONDS; --stall-after=SECONDS;
 --log-limit=BYTES; --margin=SECONDS and --patience=SECONDS for the conductor; --runtime=PROGRAM;
---image-cache-size=BYTES; --image-pauses=SECONDS,SECONDS.
+--image-cache-size=BYTES; --image-pauses=SECONDS,SECONDS; --image-silence=SECONDS.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from orchestra.conductor.run import run as conduct
 from orchestra.domain.errors import OrchestraError
 from orchestra.domain.leases import MARGIN
 from orchestra.pilot.agent import PilotOptions, run
+from orchestra.runtimes.fetching import SILENCE
 from orchestra.runtimes.found import find
 from orchestra.services.settling import PATIENCE
 from orchestra.services.work import LEASE_SECONDS
@@ -57,6 +58,7 @@ def main() -> int:
         runtimes=find(runtime, os.environ),
         image_cache_size=int(seconds.get("image-cache-size", 10_000_000_000)),
         image_pauses=tuple(map(float, pauses.split(","))),
+        image_silence=seconds.get("image-silence", SILENCE),
     )
     try:
         return run(options)

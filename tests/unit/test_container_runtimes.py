@@ -22,8 +22,8 @@ from orchestra.pilot.report import without_container
 from orchestra.runtimes import Runtime, RuntimeJob, choose, found, inside, surroundings
 from orchestra.runtimes.apptainer import ApptainerRuntime
 from orchestra.runtimes.bare import BareRuntime
-from orchestra.runtimes.cache import last_words
 from orchestra.runtimes.engines import EngineRuntime
+from orchestra.runtimes.fetching import last_words
 
 APPTAINER = ApptainerRuntime("/opt/apptainer", version="1.4.5")
 PODMAN = EngineRuntime("/usr/bin/podman", version="4.3.1", user=(7, 8))

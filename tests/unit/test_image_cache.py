@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from orchestra.runtimes.apptainer import ApptainerRuntime
-from orchestra.runtimes.cache import ImageCache, ImageError
+from orchestra.runtimes.cache import ImageCache
 from orchestra.runtimes.engines import EngineRuntime
+from orchestra.runtimes.fetching import ImageError, Order
+from support.waiting import wait_until
 
 # Stands for apptainer: `pull` notes that it was called and makes an image of 1000 bytes, as often as it may fail.
 PROGRAM = """#!/bin/sh
@@ -40,8 +42,10 @@ def cache(tmp_path: Path) -> ImageCache:
     return make(tmp_path)
 
 
-def make(folder: Path, limit: int = 10_000) -> ImageCache:
-    return ImageCache(folder / "images", dict(os.environ), limit=limit, pauses=(0.01, 0.02))
+def make(folder: Path, limit: int = 10_000, silence: float = 60.0) -> ImageCache:
+    return ImageCache(
+        folder / "images", dict(os.environ), limit=limit, pauses=(0.01, 0.02), silence=silence
+    )
 
 
 def pulled(folder: Path) -> list[str]:
@@ -66,7 +70,7 @@ def test_a_fetch_that_fails_is_tried_again(
 ) -> None:
     (tmp_path / "fail-1").touch()
     said: list[str] = []
-    cache.prepare(runtime, "ana/x", said.append)
+    cache.prepare(runtime, "ana/x", Order(said.append))
     assert len(pulled(tmp_path)) == 2
     assert any("no such image" in text for text in said)
 
@@ -76,7 +80,9 @@ def test_what_cannot_be_fetched_is_told_in_the_runtimes_words(
 ) -> None:
     for number in (1, 2, 3):
         (tmp_path / f"fail-{number}").touch()
-    with pytest.raises(ImageError, match="docker://ana/x cannot be fetched: no such image"):
+    with pytest.raises(
+        ImageError, match=r"docker://ana/x cannot be fetched: .* apptainer says: no such image"
+    ):
         cache.prepare(runtime, "ana/x")
     assert len(pulled(tmp_path)) == 3
     assert cache.prepare(runtime, "ana/x").key  # and the next time it is there
@@ -148,17 +154,76 @@ def test_an_archive_that_changes_is_another_image(
         cache.prepare(runtime, f"docker-archive:{archive}")
 
 
-def test_a_fetch_ends_with_its_pilot(tmp_path: Path) -> None:
-    program = tmp_path / "apptainer"
-    program.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 60\n")
+def fetching(folder: Path, script: str) -> ApptainerRuntime:
+    """A runtime that notes its pid, and fetches so; $3 is the file to write."""
+    program = folder / "apptainer"
+    program.write_text(
+        f"#!/bin/sh\n[ \"$1\" = pull ] || exit 0\necho $$ >> '{folder}/pid'\n{script}\n"
+    )
     program.chmod(0o755)
-    cache = make(tmp_path)
-    threading.Timer(0.5, cache.stop).start()
-    with pytest.raises(ImageError, match="the pilot leaves"):
-        cache.prepare(ApptainerRuntime(str(program)), "ana/x")
+    return ApptainerRuntime(str(program))
+
+
+@pytest.mark.parametrize(
+    ("call_off", "why"),
+    [
+        (lambda cache, _: cache.stop(), "the pilot leaves"),
+        (lambda _, order: order.call_off("nobody waits"), "nobody waits"),
+    ],
+)
+def test_a_fetch_ends_at_once_with_its_pilot_and_when_it_is_called_off(
+    tmp_path: Path, cache: ImageCache, call_off: Callable[[ImageCache, Order], None], why: str
+) -> None:
+    runtime, order = fetching(tmp_path, "exec sleep 60"), Order()
+    with ThreadPoolExecutor() as pool:
+        found = pool.submit(cache.prepare, runtime, "ana/x", order)
+        wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
+        call_off(cache, order)
+        with pytest.raises(ImageError, match=why):
+            found.result(2)
     pid = int((tmp_path / "pid").read_text())
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+    assert not list((tmp_path / "images").glob("*.part"))
+
+
+def test_an_order_that_is_called_off_before_it_begins_fetches_nothing(
+    tmp_path: Path, runtime: ApptainerRuntime, cache: ImageCache
+) -> None:
+    order = Order()
+    order.call_off("nobody waits")
+    with pytest.raises(ImageError, match="nobody waits"):
+        cache.prepare(runtime, "ana/x", order)
+    assert not list((tmp_path / "images").glob("*.sif"))
+
+
+def test_a_fetch_to_which_nothing_comes_is_given_up_and_tried_again(tmp_path: Path) -> None:
+    runtime = fetching(tmp_path, "exec sleep 60")
+    said: list[str] = []
+    with pytest.raises(ImageError, match=r"nothing came from reg\.example\.org for") as caught:
+        make(tmp_path, silence=0.4).prepare(
+            runtime, "docker://reg.example.org/ana/x", Order(said.append)
+        )
+    assert "curl -I https://reg.example.org/v2/" in str(caught.value.hint)
+    assert "image_fetch_timeout" in str(caught.value.hint)
+    assert len((tmp_path / "pid").read_text().split()) == 3
+    assert any("trying again" in text for text in said)
+
+
+@pytest.mark.parametrize(
+    "progress",
+    [
+        'head -c 5000 /dev/zero >> "$3"; sleep 0.1',
+        "head -c 8192 /dev/zero; sleep 0.1",
+    ],
+    ids=["it writes", "it reads"],
+)
+def test_a_fetch_that_gets_on_slowly_is_left_alone(tmp_path: Path, progress: str) -> None:
+    loop = f"i=0; while [ $i -lt 30 ]; do i=$((i+1)); {progress}; done"
+    runtime = fetching(tmp_path, f'{{ {loop}; }} | cat > /dev/null; echo x >> "$3"')
+    prepared = make(tmp_path, silence=1.2).prepare(runtime, "ana/x")
+    assert Path(prepared.image).stat().st_size > 0
+    assert len((tmp_path / "pid").read_text().split()) == 1
 
 
 # Stands for docker and an image that was built here: like its templates, it fails to take the first of no digests.

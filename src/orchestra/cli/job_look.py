@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from orchestra.cli.output import Column, Record, clean, local
 from orchestra.domain import human
+from orchestra.domain.endings import leaves_log
 from orchestra.domain.states import Figure, JobState, figure
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ def _lines(report: JobReport) -> Iterator[str]:
         yield f"  result    {clean(task.folder)}/job_configId_{job.ordinal}   attempt {job.done_attempt}"
     for attempt in report.attempts:
         yield from _attempt_lines(attempt)
-    if report.attempts:
+    if any(a.started_at or leaves_log(a.cause, None) for a in report.attempts):
         yield f"  log       maestro job logs {address}"
     yield f"  by hand   maestro job run --here {address}"
 

@@ -86,6 +86,7 @@ def _container(ctx: Context, image: str) -> _Container:
         ImageError: it cannot be made ready.
     """
     from orchestra import wiring
+    from orchestra.runtimes.fetching import Order
     from orchestra.runtimes.found import ContainerRuntime
 
     runtimes = wiring.container_runtimes(ctx.settings)
@@ -96,9 +97,8 @@ def _container(ctx: Context, image: str) -> _Container:
             hint="maestro doctor says which it has. Nodes that have one: maestro node list -o json",
         )
     cache = wiring.image_cache(ctx.settings)
-    prepared = cache.prepare(
-        runtime, image, lambda text: ctx.out.note(f"preparing {clean(image)}: {clean(text)}")
-    )
+    order = Order(lambda text: ctx.out.note(f"preparing {clean(image)}: {clean(text)}"))
+    prepared = cache.prepare(runtime, image, order)
     return _Container(runtime, prepared.image, wiring.container_binds(ctx.settings))
 
 

@@ -230,9 +230,12 @@ def _failure_lines(report: TaskReport) -> Iterator[str]:
         address = f"{report.task.id}/{group.example}"
         said = cut(f'"{group.last_line}"' if group.last_line else clean(group.reason or ""), _SAID)
         what = f"{human.number(group.jobs)} x {group.what}"
-        rows.append([what, f"job {address}", said, f"maestro job logs {address}"])
-    for row in align(rows, [False] * 4):
+        look = "logs" if group.has_log else "explain"
+        rows.append([what, f"job {address}", said, f"maestro job {look} {address}"])
+    for row, group in zip(align(rows, [False] * 4), report.failures, strict=True):
         yield "    " + "  ".join(row).rstrip()
+        if not group.has_log and group.reason and len(clean(group.reason)) > _SAID:
+            yield f"      {clean(group.reason)}"  # nobody else tells it
 
 
 def _next_steps(report: TaskReport) -> Iterator[tuple[str, str]]:

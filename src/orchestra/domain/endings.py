@@ -22,6 +22,15 @@ _WORDS: dict[str, str] = {
 }
 
 
+# Ends of attempts whose command may never have begun.
+_WITHOUT_LOG = frozenset({Cause.NO_START, Cause.NO_CONTAINER, Cause.INPUT, Cause.VOLUME})
+
+
+def leaves_log(cause: Cause | None, log_tail: bytes | None) -> bool:
+    """Whether there is a log to look at. A container that could not be begun may have told why there."""
+    return bool(log_tail) or cause not in _WITHOUT_LOG
+
+
 def in_words(cause: Cause, exit_status: int | None, signal: int | None) -> str:
     """Say how an attempt ended: "exit status 3", "killed by signal 9 (SIGKILL)"."""
     if cause is Cause.EXIT:

@@ -117,6 +117,11 @@ def listed(words: Sequence[str], *, most: int | None = None, last: str = "and") 
     )
 
 
+def sentence(text: str) -> str:
+    """Give a text with a full stop at its end, unless it ends as a sentence does."""
+    return text if text.endswith((".", "!", "?", '."', ".)", "?)")) else f"{text}."
+
+
 def one_line(text: str, width: int = 80) -> str:
     """Text from elsewhere, safe to print: control characters are spelled out, and it is cut with `...`."""
     clean = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

@@ -15,7 +15,7 @@ HELD = "HELD"
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Failures of one kind: how many jobs, one of them (`TASK/N`), and the last lines of its log."""
+    """Failures of one kind: how many jobs, one of them (`TASK/N`), and the last lines of its log, if it has one."""
 
     what: str
     jobs: int
@@ -24,6 +24,7 @@ class Failure:
     node: str | None = None
     reason: str | None = None
     tail: tuple[str, ...] = ()
+    has_log: bool = True
 
     @classmethod
     def from_payload(cls, payload: Mapping[str, Any]) -> Self:

@@ -158,8 +158,8 @@ def _finding(failure: Failure) -> Finding:
 
 def _next(letter: TaskLetter) -> Iterator[Block]:
     undone = letter.jobs - letter.done
-    if letter.failures:
-        yield Command("Read a log", f"maestro job logs {letter.failures[0].job}")
+    if logged := next((failure for failure in letter.failures if failure.has_log), None):
+        yield Command("Read a log", f"maestro job logs {logged.job}")
     match letter.outcome:
         case "DONE":
             yield Command("Look at it", f"maestro task show {letter.task}")

@@ -10,6 +10,7 @@ from typing import Literal
 from uuid import UUID
 from weakref import WeakValueDictionary
 
+from orchestra.domain import image_troubles
 from orchestra.domain.models.work import AttemptKey, SharedFiles, TaskSpec
 from orchestra.pilot.appetite import Appetite
 from orchestra.pilot.courier import Courier, Inbox
@@ -115,7 +116,7 @@ class Desk:
         times = self.refusals[task] = self.refusals.get(task, 0) + 1
         pause = min(AVOID_FIRST * 2.0 ** min(times - 1, 30), AVOID_AT_MOST)
         self.avoided[task] = time.monotonic() + pause
-        self.troubles[f"avoided {task}"] = f"task {task} cannot run here: {why}"
+        self.troubles[f"avoided {task}"] = image_troubles.cannot_run(task, why)
 
     def take_again(self, now: float) -> bool:
         """Let tasks be claimed again whose pause is over; whether there were any."""

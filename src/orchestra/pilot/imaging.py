@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
+from orchestra.domain import image_troubles
 from orchestra.domain.models.work import Outcome
 from orchestra.domain.states import Cause
 from orchestra.pilot.desk import Desk, Kit
 from orchestra.pilot.report import Reporter, plain_text
 from orchestra.pilot.state import Held, Phase
 from orchestra.runtimes import choose
-from orchestra.runtimes.cache import ImageCache, ImageError, Prepared
+from orchestra.runtimes.cache import ImageCache, Prepared
+from orchestra.runtimes.fetching import ImageError, Order
 from orchestra.runtimes.found import ContainerRuntime
 
 LANE = -1
@@ -22,12 +24,18 @@ RELEASE_EVERY = 60.0
 Result = Prepared | ImageError
 
 
-def _prepare(
-    cache: ImageCache, runtime: ContainerRuntime, image: str, say: Callable[[str], None]
-) -> Result:
+@dataclass(slots=True)
+class _Wish:
+    """An image that is being made ready, and the attempts that wait for it."""
+
+    order: Order
+    members: list[Held]
+
+
+def _prepare(cache: ImageCache, runtime: ContainerRuntime, image: str, order: Order) -> Result:
     """Make an image ready. Runs in an I/O thread."""
     try:
-        return cache.prepare(runtime, image, say)
+        return cache.prepare(runtime, image, order)
     except ImageError as error:
         return error
 
@@ -40,7 +48,7 @@ class Imaging:
     ) -> None:
         """`begin` is given the attempts that have waited, when they need to no more."""
         self.desk, self._reporter, self._begin = desk, reporter, begin
-        self._waiting: dict[str, list[Held]] = {}
+        self._waiting: dict[str, _Wish] = {}
         self._release_at = 0.0
 
     def is_ready(self, held: Held) -> bool:
@@ -55,18 +63,19 @@ class Imaging:
         assert held.task.image
         image = held.task.image
         if image in self._waiting:
-            self._waiting[image].append(held)
+            self._waiting[image].members.append(held)
             return
-        self._waiting[image] = [held]
+        order = Order(partial(self._hear, image))
+        wish = self._waiting[image] = _Wish(order, [held])
         kit = self.desk.kit
         runtime = _runtime(kit, image)
         assert runtime
         assert kit.cache
         self._say(image, "begins")
         self.desk.workers.submit(
-            partial(_prepare, kit.cache, runtime, image, partial(self._hear, image)),
-            partial(self._ended, image),
-            partial(self._broke, image),
+            partial(_prepare, kit.cache, runtime, image, order),
+            partial(self._ended, image, wish),
+            partial(self._broke, image, wish),
             lane=LANE,
         )
 
@@ -86,16 +95,23 @@ class Imaging:
 
     def tick(self, now: float) -> float:
         """Hand back what is not to begin any more; gives when to be called again."""
-        for members in self._waiting.values():
-            for held in [held for held in members if self._is_unwanted(held)]:
-                members.remove(held)
+        for image, wish in list(self._waiting.items()):
+            for held in [held for held in wish.members if self._is_unwanted(held)]:
+                wish.members.remove(held)
                 if held.phase is not Phase.REPORTING:
                     why = held.end_reason or "its pilot is leaving"
                     self._reporter.give_back(held, f"not started: {why}")
+            if not wish.members:
+                self._call_off(image, wish)
         if now >= self._release_at:
             self._release_at = now + RELEASE_EVERY
             self._share_images()
         return float("inf")
+
+    def _call_off(self, image: str, wish: _Wish) -> None:
+        del self._waiting[image]
+        self.desk.troubles.pop(_trouble(image), None)
+        wish.order.call_off("nobody waits for it any more")
 
     def _is_unwanted(self, held: Held) -> bool:
         leaving = self.desk.state.leaving
@@ -122,14 +138,17 @@ class Imaging:
 
     def _say(self, image: str, text: str) -> None:
         if image in self._waiting:
-            self.desk.troubles[f"image {image}"] = f"preparing the image {image}: {text}"
+            self.desk.troubles[_trouble(image)] = image_troubles.preparing(image, text)
 
-    def _broke(self, image: str, error: Exception) -> None:
-        self._ended(image, ImageError(f"it could not be made ready: {error!r}"))
+    def _broke(self, image: str, wish: _Wish, error: Exception) -> None:
+        self._ended(image, wish, ImageError(f"it could not be made ready: {error!r}"))
 
-    def _ended(self, image: str, result: Result) -> None:
-        members = [held for held in self._waiting.pop(image, ()) if not self._is_unwanted(held)]
-        self.desk.troubles.pop(f"image {image}", None)
+    def _ended(self, image: str, wish: _Wish, result: Result) -> None:
+        if self._waiting.get(image) is not wish:
+            return  # it was called off
+        del self._waiting[image]
+        members = [held for held in wish.members if not self._is_unwanted(held)]
+        self.desk.troubles.pop(_trouble(image), None)
         if isinstance(result, Prepared):
             if result.key and self.desk.kit.cache:
                 # It was shared while nothing here needed it yet: since it was tried, that may have been taken back.
@@ -137,7 +156,7 @@ class Imaging:
             self.desk.kit.prepared[image] = result
             self._begin(members)
             return
-        why = plain_text(str(result)) or ""
+        why = plain_text(" ".join(filter(None, (str(result), result.hint)))) or ""
         for held in members:
             self._reporter.add(held, Outcome(held.key, Cause.NO_CONTAINER, reason=why))
         for held in self._others(image):
@@ -152,6 +171,10 @@ class Imaging:
 
     def _tasks(self, image: str) -> list[int]:
         return [task for task, spec in self.desk.tasks.items() if spec.image == image]
+
+
+def _trouble(image: str) -> str:
+    return f"image {image}"
 
 
 def _runtime(kit: Kit, image: str) -> ContainerRuntime | None:

@@ -18,8 +18,9 @@ from orchestra.pilot.desk import Kit
 from orchestra.pilot.inputs import InputGuard
 from orchestra.runtimes import Bind, Runtime
 from orchestra.runtimes.bare import BareRuntime, find_shell
-from orchestra.runtimes.cache import PAUSES, ImageCache
+from orchestra.runtimes.cache import ImageCache
 from orchestra.runtimes.environment import inherited, own_prefix
+from orchestra.runtimes.fetching import PAUSES, SILENCE
 from orchestra.services import here, work
 from orchestra.store.datafolder import this_host
 
@@ -52,6 +53,7 @@ class PilotOptions:
         image_cache: the folder of fetched images; by default one in the pilot's own.
         image_cache_size: bytes that they may take.
         image_pauses: seconds between one try to fetch an image and the next.
+        image_silence: seconds without progress after which a try is given up; 0 waits for ever.
     """
 
     node: str
@@ -76,6 +78,7 @@ class PilotOptions:
     image_cache: Path | None = None
     image_cache_size: int = 50_000_000_000
     image_pauses: tuple[float, ...] = PAUSES
+    image_silence: float = SILENCE
 
 
 def introduce(options: PilotOptions) -> PilotHello:
@@ -112,5 +115,6 @@ def make_kit(options: PilotOptions, folder: Path) -> Kit:
             inherited(os.environ),
             limit=options.image_cache_size,
             pauses=options.image_pauses,
+            silence=options.image_silence,
         ),
     )

@@ -13,35 +13,31 @@ import json
 import os
 import re
 import shutil
-import signal
-import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestra.domain import human, images
-from orchestra.domain.errors import OrchestraError
 from orchestra.domain.images import Kind
 from orchestra.runtimes.apptainer import ApptainerRuntime
 from orchestra.runtimes.engines import EngineRuntime
+from orchestra.runtimes.fetching import (
+    PAUSES,
+    SAY_EVERY,
+    SILENCE,
+    Fetcher,
+    ImageError,
+    Order,
+    last_words,
+)
 
-Say = Callable[[str], None]
-
-PAUSES = (2.0, 10.0, 30.0)
-"""Seconds between one try to fetch an image and the next."""
-SAY_EVERY = 3.0
-LINES_KEPT = 3
 _BLOCK = 1 << 20
 _OLD_PART = 7 * 86400.0
 _PLAIN = re.compile(r"[A-Za-z0-9._/-]+")
-
-
-class ImageError(OrchestraError):
-    """An image cannot be made ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,38 +81,48 @@ class ImageCache:
         *,
         limit: int,
         pauses: tuple[float, ...] = PAUSES,
+        silence: float = SILENCE,
     ) -> None:
         """`limit` is how many bytes the folder may hold, as far as they are not in use."""
-        self.folder, self.environ, self.limit, self.pauses = folder, environ, limit, pauses
-        self._stop = threading.Event()
+        self.folder, self.limit = folder, limit
+        self._fetcher = Fetcher(environ, pauses, silence)
         self._shares: dict[str, int] = {}
-        self._running: set[subprocess.Popen[bytes]] = set()
+        self._orders: set[Order] = set()
         self._lock = threading.Lock()
 
     # What pilots ask for
 
     def prepare(
-        self, runtime: ApptainerRuntime | EngineRuntime, image: str, say: Say = lambda _: None
+        self,
+        runtime: ApptainerRuntime | EngineRuntime,
+        image: str,
+        order: Order | None = None,
     ) -> Prepared:
-        """Make an image ready and try it; takes as long as it takes.
-
-        Args:
-            say: is told in a few words what happens, every few seconds.
+        """Make an image ready and try it; takes as long as it takes, or until the order is called off.
 
         Raises:
-            ImageError: it cannot be run here; in the runtime's own words.
+            ImageError: it cannot be run here; with the runtime's own words.
         """
+        order = order or Order()
+        self._orders.add(order)
+        try:
+            prepared = self._made_ready(runtime, image, order)
+            self._try(runtime, prepared.image, order)
+        finally:
+            self._orders.discard(order)
+        return prepared
+
+    def _made_ready(
+        self, runtime: ApptainerRuntime | EngineRuntime, image: str, order: Order
+    ) -> Prepared:
         kind = images.kind_of(image)
         if kind is Kind.FOLDER:
-            prepared = self._there(image, None)
-        elif kind is Kind.FILE:
-            prepared = self._there(image, say)
-        elif isinstance(runtime, ApptainerRuntime):
-            prepared = self._cached(runtime, images.address(image), say)
-        else:
-            prepared = self._stored(runtime, images.address(image), say)
-        self._try(runtime, prepared.image)
-        return prepared
+            return self._there(image, None)
+        if kind is Kind.FILE:
+            return self._there(image, order)
+        if isinstance(runtime, ApptainerRuntime):
+            return self._cached(runtime, images.address(image), order)
+        return self._stored(runtime, images.address(image), order)
 
     def use(self, key: str) -> bool:
         """Keep others from removing an image, until `release`; False while it is being fetched. May be repeated."""
@@ -149,25 +155,24 @@ class ImageCache:
 
     def stop(self) -> None:
         """End what fetches images now."""
-        self._stop.set()
-        for process in list(self._running):
-            _kill(process)
+        for order in list(self._orders):
+            order.call_off("the pilot leaves")
 
     # Files
 
-    def _there(self, image: str, say: Say | None) -> Prepared:
+    def _there(self, image: str, order: Order | None) -> Prepared:
         path = Path(image)
         try:
-            if say is None:
+            if order is None:
                 path.joinpath(".").stat()
                 return Prepared(image)
             looks = _looks(path)
-            return Prepared(image, self._hash(path, looks, say), looks=looks)
+            return Prepared(image, self._hash(path, looks, order), looks=looks)
         except OSError as error:
             reason = "is not there" if isinstance(error, FileNotFoundError) else error.strerror
             raise ImageError(f"the image {image} on this node: {reason}") from None
 
-    def _hash(self, path: Path, looks: tuple[int, int, int], say: Say) -> str:
+    def _hash(self, path: Path, looks: tuple[int, int, int], order: Order) -> str:
         """Take the SHA-256 of a file, or remember it."""
         known = self.folder / f"{_key(str(path))}.file.json"
         record = _read(known)
@@ -180,9 +185,8 @@ class ImageCache:
                 done += len(block)
                 if time.monotonic() - said > SAY_EVERY:
                     said = time.monotonic()
-                    say(f"reading it, {human.size(done)} of {human.size(looks[0])}")
-                if self._stop.is_set():
-                    raise ImageError("the pilot leaves")
+                    order.say(f"reading it, {human.size(done)} of {human.size(looks[0])}")
+                order.check()
         text = f"sha256:{digest.hexdigest()}"
         with suppress(OSError):  # then it is read again
             self._make_folder()
@@ -191,16 +195,16 @@ class ImageCache:
 
     # What Apptainer fetches
 
-    def _cached(self, runtime: ApptainerRuntime, address: str, say: Say) -> Prepared:
+    def _cached(self, runtime: ApptainerRuntime, address: str, order: Order) -> Prepared:
         key = _key(f"{address} {self._state_of_archive(address)}".strip())
         try:
             self._make_folder()
             while (prepared := self._shared(key)) is None:
                 if (descriptor := _try_alone(self.folder / f"{key}.lock")) is None:
-                    self._wait_for_another(say)
+                    self._wait_for_another(order)
                     continue
                 try:
-                    self._fetch_file(runtime, address, key, say)
+                    self._fetch_file(runtime, address, key, order)
                 finally:
                     os.close(descriptor)
         except OSError as error:
@@ -236,7 +240,7 @@ class ImageCache:
         except (OSError, KeyError):
             return None
 
-    def _fetch_file(self, runtime: ApptainerRuntime, address: str, key: str, say: Say) -> None:
+    def _fetch_file(self, runtime: ApptainerRuntime, address: str, key: str, order: Order) -> None:
         for left in self.folder.glob(f"{key}.*.part"):
             shutil.rmtree(left, ignore_errors=True)
         part = Path(tempfile.mkdtemp(prefix=f"{key}.", suffix=".part", dir=self.folder))
@@ -251,8 +255,8 @@ class ImageCache:
                 for name in ("CACHEDIR", "TMPDIR")
             }
             made = part / "image.sif"
-            self._fetch(runtime.fetch(address, str(made)), own, address, say, work)
-            digest = self._hash_of_new(made, say)
+            self._fetcher.fetch(runtime.fetch(address, str(made)), address, order, own, work)
+            digest = self._hash_of_new(made, order)
             size = made.stat().st_size
             made.chmod(0o644)
             made.replace(self.folder / f"{key}.sif")
@@ -261,34 +265,37 @@ class ImageCache:
             shutil.rmtree(part, ignore_errors=True)
             shutil.rmtree(work, ignore_errors=True)
 
-    def _hash_of_new(self, path: Path, say: Say) -> str:
-        say("reading it")
+    def _hash_of_new(self, path: Path, order: Order) -> str:
+        order.say("reading it")
         with path.open("rb") as file:
             return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
     # What engines fetch
 
-    def _stored(self, runtime: EngineRuntime, address: str, say: Say) -> Prepared:
+    def _stored(self, runtime: EngineRuntime, address: str, order: Order) -> Prepared:
         key = _key(f"{runtime.name} {address}")
         try:
             self._make_folder()
-            with self._alone(key, say):
+            with self._alone(key, order):
                 name = address
-                found = self._inspect(runtime, address) if address.startswith("docker://") else None
+                of_registry = address.startswith("docker://")
+                found = self._inspect(runtime, address, order) if of_registry else None
                 if found is None:
-                    said = self._fetch(runtime.fetch(address), {}, address, say, None)
+                    said = self._fetcher.fetch(runtime.fetch(address), address, order)
                     # Podman's last word is the id, which for an archive is the only name.
-                    if not address.startswith("docker://"):
+                    if not of_registry:
                         name = said.split()[-1] if said.split() else address
-                    found = self._inspect(runtime, name)
+                    found = self._inspect(runtime, name, order)
         except OSError as error:
             raise ImageError(f"the image cache {self.folder}: {error.strerror or error}") from None
         if found is None:
             raise ImageError(f"{runtime.name} fetched {address} and does not know it")
         return found
 
-    def _inspect(self, runtime: EngineRuntime, name: str) -> Prepared | None:
-        done = self._run(runtime.look(name), {})
+    def _inspect(self, runtime: EngineRuntime, name: str, order: Order) -> Prepared | None:
+        done = self._fetcher.run(runtime.look(name), order)
+        if done is None:
+            raise self._unanswered(runtime)
         if done.returncode:
             return None
         ident, digest, *_ = [*done.stdout.decode(errors="replace").splitlines(), "", ""]
@@ -298,73 +305,21 @@ class ImageCache:
         found = digest.rpartition("@")[2]
         return Prepared(ident, found if found.startswith("sha256:") else ident)
 
-    # Fetching
-
-    def _fetch(
-        self,
-        command: tuple[str, ...],
-        own: Mapping[str, str],
-        address: str,
-        say: Say,
-        watched: Path | None,
-    ) -> str:
-        """Run what fetches an image, again after each pause; gives what it printed."""
-        words = ""
-        for pause in (*self.pauses, None):
-            done = self._run(command, own, say=say, watched=watched)
-            if done.returncode == 0:
-                return done.stdout.decode(errors="replace")
-            words = last_words(done.stderr.decode(errors="replace"))
-            if self._stop.is_set():
-                raise ImageError("the pilot leaves")
-            if pause is None:
-                break
-            say(f"trying again in {pause:g} s: {words}")
-            self._stop.wait(pause)
-        raise ImageError(f"the image {address} cannot be fetched: {words}")
-
-    def _run(
-        self,
-        command: tuple[str, ...],
-        own: Mapping[str, str],
-        *,
-        say: Say | None = None,
-        watched: Path | None = None,
-    ) -> subprocess.CompletedProcess[bytes]:
-        """Run a program to its end, saying how far it is; it dies with this process."""
-        began = time.monotonic()
-        dying = shutil.which("setpriv")
-        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-            process = subprocess.Popen(
-                [*([dying, "--pdeathsig", "KILL"] if dying else []), *command],
-                env={**self.environ, **own},
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-                start_new_session=True,
-                cwd="/",
-            )
-            self._running.add(process)
-            try:
-                while not _ended(process, SAY_EVERY):
-                    if self._stop.is_set():
-                        _kill(process)
-                    if say:
-                        say(_progress(watched, time.monotonic() - began))
-            finally:
-                self._running.discard(process)
-            out.seek(0)
-            err.seek(0)
-            return subprocess.CompletedProcess(
-                command, process.returncode, out.read(), err.read()[-100_000:]
-            )
-
-    def _try(self, runtime: ApptainerRuntime | EngineRuntime, image: str) -> None:
+    def _try(self, runtime: ApptainerRuntime | EngineRuntime, image: str, order: Order) -> None:
         """Begin a container and end it: an image without a shell is known before a job needs it."""
-        done = self._run(runtime.trial(image), {})
+        done = self._fetcher.run(runtime.trial(image), order)
+        if done is None:
+            raise self._unanswered(runtime)
         if done.returncode:
             words = last_words(done.stderr.decode(errors="replace"))
             raise ImageError(f"{runtime.name} cannot run the image: {words}")
+
+    def _unanswered(self, runtime: ApptainerRuntime | EngineRuntime) -> ImageError:
+        silence = human.duration(self._fetcher.silence)
+        return ImageError(
+            f"{runtime.name} on this node did not answer for {silence}.",
+            hint=f"See whether {runtime.name} works there by hand.",
+        )
 
     # The folder
 
@@ -372,20 +327,19 @@ class ImageCache:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o755)
 
     @contextmanager
-    def _alone(self, key: str, say: Say) -> Iterator[None]:
+    def _alone(self, key: str, order: Order) -> Iterator[None]:
         """Hold an image's lock alone; another process may be fetching it."""
         path = self.folder / f"{key}.lock"
         while (descriptor := _try_alone(path)) is None:
-            self._wait_for_another(say)
+            self._wait_for_another(order)
         try:
             yield
         finally:
             os.close(descriptor)
 
-    def _wait_for_another(self, say: Say) -> None:
-        say("another process makes it ready")
-        if self._stop.wait(0.5):
-            raise ImageError("the pilot leaves")
+    def _wait_for_another(self, order: Order) -> None:
+        order.say("another process makes it ready")
+        order.wait(0.5)
 
     def _make_room(self) -> None:
         """Remove what was not used for the longest time, until the limit is kept. Never what is in use."""
@@ -452,45 +406,3 @@ def _write(path: Path, record: Mapping[str, object]) -> None:
     beside = path.with_suffix(f".{os.getpid()}.{threading.get_ident()}.new")
     beside.write_text(json.dumps(record), encoding="utf-8")
     beside.replace(path)
-
-
-def _ended(process: subprocess.Popen[bytes], seconds: float) -> bool:
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        return False
-    return True
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    with suppress(OSError):
-        os.killpg(process.pid, signal.SIGKILL)
-
-
-def _progress(watched: Path | None, seconds: float) -> str:
-    size = _size(watched) if watched else 0
-    words = f"{human.size(size)} so far, " if size else ""
-    return f"{words}{human.duration(seconds)}"
-
-
-def _size(folder: Path) -> int:
-    total = 0
-    for where, _, names in os.walk(folder):
-        for name in names:
-            with suppress(OSError):
-                total += os.lstat(os.path.join(where, name)).st_blocks * 512  # noqa: PTH118
-    return total
-
-
-_LEVEL = ("FATAL:", "ERROR:", "Error:", "error:")
-
-
-def last_words(text: str) -> str:
-    """Give what a program said last that tells why it failed, in one line."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    telling = [line for line in lines if line.startswith(_LEVEL)]
-    chosen = telling[-1:] or lines[-LINES_KEPT:]
-    words = " ".join(chosen)
-    for level in _LEVEL:
-        words = words.removeprefix(level).strip()
-    return words or "it said nothing"

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 import psycopg
 
-from orchestra.domain.endings import in_words
+from orchestra.domain.endings import in_words, leaves_log
 from orchestra.domain.explanation import Culprit, Explanation, Facts
 from orchestra.domain.explanation import explain as in_sentences
 from orchestra.domain.models.jobs import Job, JobPaths
@@ -100,6 +100,8 @@ def _of_waiting(conn: psycopg.Connection, facts: Facts) -> Facts:
 def _of_living(conn: psycopg.Connection, facts: Facts) -> Facts:
     task, job = facts.task, facts.job
     keeper = store.turn(conn, task.id, job.ordinal).keeper_id
+    if task.image and not (facts.latest and facts.latest.started_at):
+        facts = replace(facts, places=store.places(conn, task.queue, []))
     if keeper:
         facts = replace(facts, custody=store.custody(conn, keeper))
     if job.kill_requested:
@@ -114,6 +116,7 @@ def _culprits(conn: psycopg.Connection, task: Task) -> list[Culprit]:
             found.node,
             found.reason or in_words(found.cause, found.exit_status, found.signal),
             last_line(found.log_tail),
+            leaves_log(found.cause, found.log_tail),
         )
         for found in store.culprits(conn, task.id, limit=CULPRITS)
     ]

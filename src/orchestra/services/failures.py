@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import psycopg
 
 from orchestra.domain.endings import in_words as in_words
+from orchestra.domain.endings import leaves_log
 from orchestra.domain.human import one_line
 from orchestra.store import jobs as job_store
 from orchestra.store import task_facts
@@ -28,6 +29,7 @@ class FailureGroup:
     reason: str | None
     last_line: str | None
     tail: tuple[str, ...] = ()
+    has_log: bool = True
 
 
 def groups(conn: psycopg.Connection, task: int) -> list[FailureGroup]:
@@ -51,6 +53,7 @@ def group(
         reason=job.reason,
         last_line=last_line(tail),
         tail=last_lines(tail, lines),
+        has_log=leaves_log(found.cause, tail),
     )
 
 

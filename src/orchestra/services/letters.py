@@ -88,6 +88,7 @@ def _failure(conn: psycopg.Connection, task: int, kind: task_facts.FailureGroup)
         node=group.node,
         reason=_clean(group.reason) if group.reason != group.what else None,
         tail=group.tail,
+        has_log=group.has_log,
     )
 
 

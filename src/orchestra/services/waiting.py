@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from orchestra.domain import chains
+from orchestra.domain import chains, image_troubles
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import Queue, TaskState
 from orchestra.domain.supply import Need, Place, obstacle
@@ -29,7 +29,14 @@ def reasons(task: Task, nodes: Sequence[Supply], *, conductor: bool) -> tuple[st
         return (found,)
     if not conductor:
         return ("Nobody conducts at present; it goes on within seconds of a pilot's start.",)
-    return ()
+    return tuple(_of_image(task, nodes))
+
+
+def _of_image(task: Task, nodes: Sequence[Supply]) -> Iterator[str]:
+    """Give what pilots say of the task's image."""
+    for node in nodes:
+        if node.online and (told := image_troubles.told_of(node.says, task.id, task.image)):
+            yield f"The pilot of node {node.name} says: {told}"
 
 
 def _place(node: Supply, queue: Queue) -> Place:

@@ -27,6 +27,7 @@ class Supply:
     is_root: bool = False
     serve_all: bool = False
     runtimes: tuple[str, ...] = ()
+    says: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

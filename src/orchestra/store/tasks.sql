@@ -186,7 +186,7 @@ select exists (select from job where task_id = %(task)s and keeper_id is not nul
 -- What nodes could run a job, for "why does it wait". Nodes are few.
 select
     n.name, n.cpu_enabled, n.gpu_enabled, n.drained_at is not null as drained, p.account, p.is_root, p.serve_all,
-    coalesce(p.runtimes, '{}') as runtimes,
+    coalesce(p.runtimes, '{}') as runtimes, p.message as says,
     coalesce(p.gone_at is null and p.seen_at > now() - interval '60 s', false) as online
 from node n
 left join pilot p on p.node_id = n.id

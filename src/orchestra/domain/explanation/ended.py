@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from orchestra.domain.explanation.facts import Facts, by_whom, ending
 from orchestra.domain.explanation.history import earlier_attempts
-from orchestra.domain.human import count, duration, size
+from orchestra.domain.human import count, duration, sentence, size
 from orchestra.domain.models.jobs import Attempt
 from orchestra.domain.states import TaskState
 
@@ -107,9 +107,12 @@ def about_broken(facts: Facts) -> Iterator[str]:
     for culprit in facts.culprits:
         said = f' ("{culprit.last_line}")' if culprit.last_line else ""
         where = f"{facts.task.id}/{culprit.ordinal}"
-        yield f"Test job {where} failed on {culprit.node}: {culprit.words}{said}."
-    if facts.culprits:
-        yield f"Its log: maestro job logs {facts.task.id}/{facts.culprits[0].ordinal}"
+        yield f"Test job {where} failed on {culprit.node}: {sentence(culprit.words + said)}"
+    logged = next((culprit for culprit in facts.culprits if culprit.has_log), None)
+    if logged:
+        yield f"Its log: maestro job logs {facts.task.id}/{logged.ordinal}"
+    elif facts.culprits:
+        yield "Its command never began, so there is no log."
     if not facts.attempts:
         yield "It had not run yet."
     yield f"When that is mended: maestro task retry {facts.task.id}"

@@ -27,12 +27,13 @@ class Custody:
 
 @dataclass(frozen=True, slots=True)
 class Culprit:
-    """A test job that failed, by which its task broke. `last_line` is the end of its log."""
+    """A test job that failed, by which its task broke. `last_line` is the end of its log, if it has one."""
 
     ordinal: int
     node: str
     words: str
     last_line: str | None = None
+    has_log: bool = True
 
 
 @dataclass(frozen=True, slots=True)

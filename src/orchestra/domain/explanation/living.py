@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from orchestra.domain import image_troubles
 from orchestra.domain.explanation.facts import Facts, by_whom
 from orchestra.domain.explanation.history import earlier_attempts
 from orchestra.domain.human import duration, relative
@@ -28,10 +29,19 @@ def about_claimed(facts: Facts) -> Iterator[str]:
     yield from _to_be_ended(facts)
     if facts.latest:
         number = facts.latest.number
-        image = "its image is made ready (see maestro node list), " if facts.task.image else ""
+        image = "its image is made ready, " if facts.task.image else ""
         yield f"It will be attempt {number}; before that {image}its folder is made and its inputs are compared."
+    yield from _of_image(facts)
     yield from _custody(facts)
     yield from earlier_attempts(facts, but_last=True)
+
+
+def _of_image(facts: Facts) -> Iterator[str]:
+    """Give what the node says of its image."""
+    place = next((p for p in facts.places if facts.latest and p.node == facts.latest.node), None)
+    told = place and image_troubles.told_of(place.says, facts.task.id, facts.task.image)
+    if place and told:
+        yield f"The pilot of node {place.node} says: {told}"
 
 
 def running(facts: Facts) -> str:
