@@ -16,6 +16,7 @@ from orchestra.cli.output import (
     align,
     clean,
     cut,
+    folded,
     local,
     paint,
     to_json,
@@ -74,6 +75,19 @@ def test_a_table_without_room_has_other_columns_and_whole_ones_are_not_cut(
     monkeypatch.setenv("COLUMNS", "120")
     Output().table([1], wide, narrow)
     assert "c" * 40 in capsys.readouterr().out
+
+
+def test_sentences_are_folded_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "a sentence with words and a /path/that-is-long/and/never/broken in it"
+    assert folded(text, indent=25) == [text]
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "65")
+    lines = folded(text, indent=25)
+    assert " ".join(lines) == text
+    assert max(map(len, lines)) <= 40
+    assert folded("", indent=25) == [""]
+    monkeypatch.setenv("COLUMNS", "40")
+    assert folded(text, indent=25) == [text], "too narrow for it"
 
 
 def test_moments_are_told_by_this_machines_clock(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -267,6 +268,32 @@ def test_silent_nodes_with_jobs_and_nobody_who_conducts() -> None:
     assert silent.says == "euler has been silent since 3 h ago; 3 jobs wait for it."
     assert "maestro node lost -n euler" in (silent.remedy or "")
     assert (headless.check, headless.verdict) == ("conductor", PROBLEM)
+
+
+@pytest.mark.parametrize(
+    ("change", "agent_lives", "says"),
+    [
+        ({"settling": "since a minute"}, True, "before the database has settled"),
+        ({"pilots": ()}, None, "no pilot runs"),
+        ({"pilots": (replace(PILOT, online=False),)}, None, "no pilot runs"),
+        ({}, False, "no pilot runs"),  # killed a moment ago, and not yet known to the database
+    ],
+)
+def test_nobody_conducts_where_nothing_runs_or_all_settles(
+    change: dict[str, Any], agent_lives: bool | None, says: str
+) -> None:
+    contents = replace(CONTENTS, conductor=None, **change)
+    last = list(node.judge_others(contents, HERE, agent_lives=agent_lives))[-1]
+    assert (last.check, last.verdict) == ("conductor", OK)
+    assert says in last.says
+
+
+def test_paths_below_the_home_folder_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ana")
+    said = "files in /home/ana/mail, /home/anabel/x, /srv/home/ana/y: chmod 600 /home/ana/.orchestra.json"
+    assert configuration.with_tilde(said) == (
+        "files in ~/mail, /home/anabel/x, /srv/home/ana/y: chmod 600 ~/.orchestra.json"
+    )
 
 
 HOME = Household("0123abcd", "gauss", Path("/state/0123abcd/gauss"), True, 1, 3, 0, 0)

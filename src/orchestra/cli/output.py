@@ -23,6 +23,7 @@ _COLOURS = {
     "ONLINE": "32", "OFFLINE": "31", "DRAINED": "33", "LEAVING": "33",
 }  # fmt: skip
 _LEAST_WIDTH = 8
+_LEAST_FOLDED = 30
 
 
 @dataclass(frozen=True)
@@ -302,6 +303,16 @@ def cut(text: str, width: int) -> str:
     while text and _width(text) > max(width - 3, 0):
         text = text[:-1]
     return text + "..."
+
+
+def folded(text: str, *, indent: int) -> list[str]:
+    """Give a sentence in lines that fit a terminal from column `indent` on; off a terminal it is one line."""
+    room = shutil.get_terminal_size().columns - indent if sys.stdout.isatty() else 0
+    if room < _LEAST_FOLDED:
+        return [text]
+    import textwrap
+
+    return textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def local(moment: datetime, zone: bool = True) -> str:

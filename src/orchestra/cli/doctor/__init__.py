@@ -19,7 +19,7 @@ from orchestra.cli.doctor.folders import Place
 from orchestra.cli.doctor.machine import Gpus, Program
 from orchestra.cli.doctor.node import Here
 from orchestra.cli.doctor.patience import Look
-from orchestra.cli.output import Record, paint_as
+from orchestra.cli.output import Record, folded, paint_as
 from orchestra.cli.registry import Verb
 from orchestra.domain.errors import OrchestraError
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 10.0
 """Seconds for every look; all begin at the same time."""
+_INDENT = 25
 _COLOURS = {Verdict.OK: "32", Verdict.WARNING: "33", Verdict.PROBLEM: "31"}
 
 
@@ -105,11 +106,10 @@ def judge(seen: Seen) -> Iterator[Finding]:
     others = [p.node for p in contents.pilots if p.host != seen.here.host] if contents else []
     yield from folders.judge_volume(seen.volume, others=tuple(others))
     if contents:
-        yield from node.judge(
-            contents, seen.here, agent_lives=_agent_lives(seen, mine.name if mine else None)
-        )
+        agent_lives = _agent_lives(seen, mine.name if mine else None)
+        yield from node.judge(contents, seen.here, agent_lives=agent_lives)
         yield from node.judge_keepers(contents, seen.households)
-        yield from node.judge_others(contents, seen.here)
+        yield from node.judge_others(contents, seen.here, agent_lives=agent_lives)
     yield from machine.judge_runtimes(seen.runtimes)
     yield from machine.judge_gpus(
         seen.gpus,
@@ -170,9 +170,10 @@ def _findings(ctx: Context) -> Iterator[Finding]:
 
 def _print(ctx: Context, finding: Finding) -> None:
     word = f"{finding.verdict.value:<7}"
-    ctx.out.say(f"{paint_as(_COLOURS[finding.verdict], word)}  {finding.check:<14}  {finding.says}")
-    for line in (finding.remedy or "").splitlines():
-        ctx.out.say(f"{'':<25}{line}")
+    first, *others = folded(configuration.with_tilde(finding.says), indent=_INDENT)
+    ctx.out.say(f"{paint_as(_COLOURS[finding.verdict], word)}  {finding.check:<14}  {first}")
+    for line in (*others, *configuration.with_tilde(finding.remedy or "").splitlines()):
+        ctx.out.say(f"{'':<{_INDENT}}{line}")
 
 
 def _print_summary(ctx: Context, findings: list[Finding]) -> None:

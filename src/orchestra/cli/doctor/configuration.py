@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,10 @@ def _in_words(seen: Configured) -> str:
 
 def short(path: Path) -> str:
     """Write the home folder as ~."""
+    return with_tilde(str(path))
+
+
+def with_tilde(text: str) -> str:
+    """Write the home folder as ~ wherever a path in a sentence begins with it."""
     home = os.environ.get("HOME", "").rstrip("/")
-    text = str(path)
-    return f"~{text.removeprefix(home)}" if home and text.startswith(f"{home}/") else text
+    return re.sub(rf"(?<![\w/.-]){re.escape(home)}/", "~/", text) if home else text

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 PROGRAMS = ("apptainer", "singularity", "podman", "docker")
 _ANSWER_WITHIN = 8.0
+_COMPLAINT = 300
+"""Letters of what a program says: a sentence or two, whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,9 @@ def _run(command: Sequence[str]) -> tuple[str, str | None]:
         return "", error.strerror or str(error)
     if done.returncode:
         lines = [line.strip() for line in (done.stderr + done.stdout).splitlines() if line.strip()]
-        return done.stdout, human.one_line(lines[-1] if lines else f"exit status {done.returncode}")
+        return done.stdout, human.one_line(
+            lines[-1] if lines else f"exit status {done.returncode}", _COMPLAINT
+        )
     return done.stdout, None
 
 

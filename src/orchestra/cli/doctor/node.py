@@ -97,8 +97,10 @@ def _slots(node: Node) -> str:
     return f"{words} in use"
 
 
-def judge_others(contents: Contents, here: Here) -> Iterator[Finding]:
-    """Say which other nodes are silent with jobs, and whether anybody conducts."""
+def judge_others(
+    contents: Contents, here: Here, *, agent_lives: bool | None = None
+) -> Iterator[Finding]:
+    """Say which other nodes are silent with jobs, and whether anybody conducts; `agent_lives` as in `judge`."""
     mine = this_node(contents, here)
     for pilot in contents.pilots:
         if pilot.jobs and not pilot.online and (mine is None or pilot.node != mine.name):
@@ -109,16 +111,29 @@ def judge_others(contents: Contents, here: Here) -> Iterator[Finding]:
                 f"maestro pilot run -n {pilot.node}   there; or, if that machine is off for good: "
                 f"maestro node lost -n {pilot.node}",
             )
-    online = [pilot.node for pilot in contents.pilots if pilot.online]
-    if online and contents.conductor is None:
-        yield problem(
+    gone = mine.name if mine and agent_lives is False else None
+    yield _judge_conductor(
+        contents, [p.node for p in contents.pilots if p.online and p.node != gone]
+    )
+
+
+def _judge_conductor(contents: Contents, online: Sequence[str]) -> Finding:
+    if contents.conductor:
+        return ok("conductor", f"{contents.conductor} conducts")
+    if contents.settling:
+        return ok("conductor", "nobody conducts before the database has settled")
+    if not online:
+        return ok(
             "conductor",
-            f"nobody conducts, though {human.listed(online, most=3)} {'is' if len(online) == 1 else 'are'} online: "
-            "no task goes on.",
-            "maestro conductor run",
+            "no pilot runs, so nobody conducts; tasks go on with the next one",
+            "maestro up   or: maestro pilot run",
         )
-    elif contents.conductor:
-        yield ok("conductor", f"{contents.conductor} conducts")
+    return problem(
+        "conductor",
+        f"nobody conducts, though {human.listed(online, most=3)} {'is' if len(online) == 1 else 'are'} online: "
+        "no task goes on.",
+        "maestro conductor run",
+    )
 
 
 def judge_keepers(
