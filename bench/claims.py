@@ -8,20 +8,18 @@ They share the two cores with PostgreSQL, so the figures are below what PostgreS
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import psycopg
 
 from bench import crowd, pilots
 from bench.machine import tree_seconds, watching
-from bench.page import DOCS, publish
+from bench.page import command_line, publish
 from bench.site import Site, site
 from bench.table import Bar, Section, median, number, verdict
 
@@ -207,18 +205,12 @@ def _limits(usual: Findings, large: Findings) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("--tasks", type=int, default=1000)
     parser.add_argument("--jobs", type=int, default=10_000, help="of each task")
     parser.add_argument("--beside", type=int, default=1_000_000, help="jobs of one more task")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=6, help="of each round and batch")
-    parser.add_argument(
-        "--folder", type=Path, help="on a local disk; by default the system's for temporary files"
-    )
-    parser.add_argument("--docs", type=Path, nargs="?", const=DOCS, help="write the page, too")
     args = parser.parse_args()
     options = {"rounds": args.rounds, "seconds": args.seconds}
     with watching() as watch:

@@ -7,7 +7,6 @@ The image is busybox alone, made here. What a machine lacks is left out. The con
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import subprocess
@@ -19,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from bench.machine import watching
-from bench.page import DOCS, publish
+from bench.page import command_line, publish
 from bench.site import Site, site
 from bench.table import Section, Table, median, number, spread, verdict
 from bench.throughput import Shares, run_task
@@ -273,14 +272,10 @@ def _job_row(name: str, figures: dict[str, list[float]]) -> tuple[str, ...]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("--jobs", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--starts", type=int, default=20, help="of each runtime")
-    parser.add_argument("--folder", type=Path, help="on a local disk")
-    parser.add_argument("--docs", type=Path, nargs="?", const=DOCS, help="write the page, too")
     args = parser.parse_args()
     if not shutil.which("busybox"):
         print(

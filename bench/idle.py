@@ -5,18 +5,16 @@ python -m bench.idle --seconds 60
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import psycopg
 
 from bench.machine import cpu_seconds, memory, watching
-from bench.page import DOCS, publish
+from bench.page import command_line, publish
 from bench.site import Site, site
 from bench.table import Section, Table, number, verdict
 
@@ -117,14 +115,8 @@ def section(found: dict[str, Cost], replaced: float, offline: float, seconds: fl
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument(
-        "--folder", type=Path, help="on a local disk; by default the system's for temporary files"
-    )
-    parser.add_argument("--docs", type=Path, nargs="?", const=DOCS, help="write the page, too")
     args = parser.parse_args()
     with site(args.folder) as place, watching() as watch:
         found, replaced, offline = measure(place, args.seconds)

@@ -5,7 +5,6 @@ python -m bench.latency --tasks 50
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import time
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 import psycopg
 
 from bench.machine import watching
-from bench.page import DOCS, publish
+from bench.page import command_line, publish
 from bench.site import Site, site
 from bench.table import Bar, Section, median, number, percentile, verdict
 from orchestra.domain.models.tasks import Policy
@@ -129,14 +128,8 @@ def _limits(called: list[float]) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("--tasks", type=int, default=50)
-    parser.add_argument(
-        "--folder", type=Path, help="on a local disk; by default the system's for temporary files"
-    )
-    parser.add_argument("--docs", type=Path, nargs="?", const=DOCS, help="write the page, too")
     args = parser.parse_args()
     with site(args.folder) as place, watching() as watch:
         called, returned = measure(place, args.tasks)

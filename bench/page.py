@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 from bench.machine import Watch
@@ -14,6 +15,18 @@ What Orchestra costs, measured by `make bench` beside its peers in the same run,
 are medians of several rounds. A ratio carries over to other machines, an absolute figure does not. The bounds are
 those that the project has set itself.
 """
+
+
+def command_line(text: str | None) -> argparse.ArgumentParser:
+    """Give a benchmark's command line with what each of them takes: `--folder` and `--docs`."""
+    parser = argparse.ArgumentParser(
+        description=text, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument(
+        "--folder", type=Path, help="on a local disk; by default the system's for temporary files"
+    )
+    parser.add_argument("--docs", type=Path, nargs="?", const=DOCS, help="write the page, too")
+    return parser
 
 
 def publish(section: Section, watch: Watch, docs: Path | None) -> None:

@@ -5,20 +5,18 @@ python -m bench.scale --jobs 100000 1000000
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import psycopg
 
 from bench import crowd
 from bench.machine import watching
-from bench.page import DOCS, publish
+from bench.page import command_line, publish
 from bench.site import PROGRAM, Failed, Site, site
 from bench.table import Bar, Section, Table, median, number, verdict
 from orchestra.services import jobs as job_views
@@ -174,14 +172,8 @@ def section(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("--jobs", type=int, nargs="+", default=[100_000, 1_000_000])
-    parser.add_argument(
-        "--folder", type=Path, help="on a local disk; by default the system's for temporary files"
-    )
-    parser.add_argument("--docs", type=Path, nargs="?", const=DOCS, help="write the page, too")
     args = parser.parse_args()
     with watching() as watch:
         with site(args.folder) as place:

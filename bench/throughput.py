@@ -8,17 +8,15 @@ PostgreSQL on the same processors. The contenders take turns; the first one is a
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from bench import peers
 from bench.machine import cpu_seconds, tree_seconds, waited_seconds, watching
-from bench.page import DOCS, publish
+from bench.page import command_line, publish
 from bench.site import Site, site
 from bench.table import Bar, Section, Table, median, number, spread, verdict
 
@@ -171,15 +169,9 @@ def _limits(middle: dict[str, float], shares: dict[str, float]) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("--jobs", type=int, default=5000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument(
-        "--folder", type=Path, help="on a local disk; by default the system's for temporary files"
-    )
-    parser.add_argument("--docs", type=Path, nargs="?", const=DOCS, help="write the page, too")
     args = parser.parse_args()
     with site(args.folder) as place, watching() as watch:
         figures, shares = measure(place, args.jobs, args.rounds)

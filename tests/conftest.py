@@ -21,6 +21,7 @@ from support.needs import missing, need, pytest_runtest_setup, pytest_terminal_s
 from support.ordinary import Ordinary
 from support.server import Server, new_run, remove, the_server
 from support.waiting import wait_until
+from support.world import World
 
 __all__ = ["pytest_runtest_setup", "pytest_terminal_summary", "wait_until"]
 
@@ -81,6 +82,12 @@ def conn(database_url: str) -> Iterator[psycopg.Connection]:
     """A connection to this test's database."""
     with connect(database_url, name="test") as connection:
         yield connection
+
+
+@pytest.fixture
+def world(conn: psycopg.Connection) -> World:
+    """What this test's database looks like from within."""
+    return World(conn)
 
 
 @pytest.fixture

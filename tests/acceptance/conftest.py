@@ -65,3 +65,15 @@ def cluster(conn: psycopg.Connection, database_url: str, hostile_dir: Path) -> I
     found = Cluster(conn, database_url, hostile_dir)
     yield found
     found.end()
+
+
+@pytest.fixture
+def demo_folder(request: pytest.FixtureRequest, newcomer: Maestro) -> Iterator[Path]:
+    """Where a demo may go, by a name that a test may give; what runs there afterwards is ended."""
+    folder = newcomer.folder / getattr(request, "param", "my demo")
+    newcomer.env = {}
+    yield folder
+    newcomer.env = {"MAESTRO_CONFIG": str(folder / "orchestra.json")}
+    if (folder / "database").exists():
+        newcomer("down", "--kill", "--yes", status=None)
+        embedded.stop(folder / "database", mode="immediate")

@@ -6,12 +6,10 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from orchestra.store import embedded
 from support.maestro import Maestro
 
 pytestmark = pytest.mark.needs("sklearn")
@@ -25,21 +23,10 @@ def lines() -> list[str]:
     return [line.removeprefix("$ ") for line in block.splitlines() if line.startswith("$ ")]
 
 
-@pytest.fixture
-def story(newcomer: Maestro) -> Iterator[Path]:
-    """The folder of the demo; what is left of it is ended."""
-    folder = newcomer.folder / "story"
-    newcomer.env = {}
-    yield folder
-    newcomer.env = {"MAESTRO_CONFIG": str(folder / "orchestra.json")}
-    if (folder / "database").exists():
-        newcomer("down", "--kill", "--yes", status=None)
-        embedded.stop(folder / "database", mode="immediate")
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(500)
-def test_the_story_is_true(newcomer: Maestro, story: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("demo_folder", ["story"], indirect=True)
+def test_the_story_is_true(newcomer: Maestro, demo_folder: Path, tmp_path: Path) -> None:
     assert len(lines()) == 10
     script = tmp_path / "story.sh"
     script.write_text(
@@ -73,7 +60,7 @@ def test_the_story_is_true(newcomer: Maestro, story: Path, tmp_path: Path) -> No
     assert first[1] != second[1]
 
     # Every result is there, and only what died with its keeper ran twice: at most a job a slot.
-    results = story / "results" / "user.ana.mlp"
+    results = demo_folder / "results" / "user.ana.mlp"
     done = {path.parent.name for path in results.glob("job_configId_*/metrics.json")}
     assert done == {f"job_configId_{n}" for n in range(36)} - {"job_configId_17", "job_configId_22"}
     again = {path.parent.name for path in results.glob(".attempts/*/2")}

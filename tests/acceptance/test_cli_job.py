@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ import pytest
 
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import JobState, TaskState
-from orchestra.store.database import connect
 from support.cluster import Cluster
 from support.maestro import Maestro
 from support.waiting import wait_until
@@ -23,15 +21,10 @@ COMMAND = 'test -e %DATA && cat %IN && echo "to $ORCHESTRA_OUT" && printf x > %O
 
 
 @pytest.fixture
-def cluster(tcp_database_url: str, tmp_path: Path) -> Iterator[Cluster]:
-    """A node of two slots and a volume with a hostile name; the pilot is started by who needs it."""
-    folder = tmp_path / "a'; echo $(x) é"
-    folder.mkdir()
-    with connect(tcp_database_url) as conn:
-        cluster = Cluster(conn, tcp_database_url, folder)
-        cluster.node()
-        yield cluster
-        cluster.end()
+def cluster(cluster: Cluster) -> Cluster:
+    """A node of two slots; the pilot is started by who needs it."""
+    cluster.node()
+    return cluster
 
 
 @pytest.fixture

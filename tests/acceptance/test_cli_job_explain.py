@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from orchestra.domain.states import JobState, TaskState
-from orchestra.store.database import connect
 from support.cluster import Cluster
 from support.maestro import Maestro
 
 
 @pytest.fixture
-def cluster(tcp_database_url: str, tmp_path: Path) -> Iterator[Cluster]:
+def cluster(cluster: Cluster) -> Cluster:
     """A node of one slot; the pilot is started by who needs it."""
-    folder = tmp_path / "a'; echo $(x) é"
-    folder.mkdir()
-    with connect(tcp_database_url) as conn:
-        cluster = Cluster(conn, tcp_database_url, folder)
-        cluster.node(cpu=1)
-        yield cluster
-        cluster.end()
+    cluster.node(cpu=1)
+    return cluster
 
 
 def test_the_whole_life_of_a_job_in_sentences(maestro: Maestro, cluster: Cluster) -> None:

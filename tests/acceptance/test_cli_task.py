@@ -6,7 +6,6 @@ import json
 import os
 import pty
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,31 +34,9 @@ def ana(maestro: Maestro) -> Maestro:
     return maestro
 
 
-@pytest.fixture
-def world(tcp_database_url: str) -> Iterator[World]:
-    """What Ana's database looks like from within."""
-    with connect(tcp_database_url) as conn:
-        world = World(conn)
-        yield world
-
-
 def made(ana: Maestro, name: str = "mlp", *more: str) -> int:
     said = ana(*CREATE, "-t", f"user.ana.{name}", "--exec", EXEC, "-q", *more)
     return int(said.out)
-
-
-def run_all(world: World, ana: Maestro, task: int, *, failing: tuple[int, ...] = ()) -> None:
-    """Let a pilot without processes run the jobs of a task."""
-    world.people["ana"] = world.conn.execute("select id from person").fetchone()[0]  # type: ignore[index]
-    pilot = world.pilot(is_root=True)
-    for _ in range(6):
-        world.conduct()
-        grants = pilot.claim(cpu=100)
-        if grants:
-            pilot.start(*grants)
-            pilot.end(*[g for g in grants if g.key.ordinal not in failing])
-            pilot.end(*[g for g in grants if g.key.ordinal in failing], status=3)
-    world.conduct(3)
 
 
 def test_create_says_what_will_happen(ana: Maestro) -> None:
@@ -287,7 +264,7 @@ def test_hold_and_release(ana: Maestro) -> None:
 
 def test_a_grid_with_failures_from_end_to_end(ana: Maestro, world: World) -> None:
     made(ana, "mlp", "--bypass")
-    run_all(world, ana, 0, failing=(3, 7))
+    world.run_all(failing=(3, 7))
     shown = ana.line("task show 0")
     assert "FINALIZED   10 done, 2 failed" in shown.out
     assert "2 x exit status 3" in shown.out
@@ -300,7 +277,7 @@ def test_a_grid_with_failures_from_end_to_end(ana: Maestro, world: World) -> Non
     waited = ana.line("task wait 0", status=1)
     assert "is FINALIZED: 10 of 12 jobs done" in waited.out
     assert "2 jobs again, it is RUNNING now" in ana.line("task retry --id 0").out
-    run_all(world, ana, 0)
+    world.run_all()
     assert "is DONE: 12 of 12 jobs done" in ana.line("task wait 0").out
     assert ana.line("task list -o json").json == []
     assert len(ana.line("task list -a -o json").json) == 1
@@ -308,7 +285,6 @@ def test_a_grid_with_failures_from_end_to_end(ana: Maestro, world: World) -> Non
 
 def test_kill_says_how_many_were_alive(ana: Maestro, world: World) -> None:
     made(ana, "mlp", "--bypass")
-    world.people["ana"] = 1
     pilot = world.pilot(is_root=True)
     world.conduct(2)
     grants = pilot.claim(cpu=3)
@@ -331,7 +307,7 @@ def test_wait_gives_up(ana: Maestro) -> None:
 
 def test_wait_says_broken(ana: Maestro, world: World) -> None:
     made(ana)
-    run_all(world, ana, 0, failing=(0,))
+    world.run_all(failing=(0,))
     ana.line("task wait 0", status=3)
     shown = ana.line("task show 0").out
     assert "BROKEN" in shown
@@ -369,7 +345,7 @@ def test_nothing_to_lose_is_removed_without_a_question(ana: Maestro, world: Worl
 def test_ones_own_names_may_be_short(ana: Maestro, world: World) -> None:
     ana("task", "create", "-c", "grid", "-d", "data", "-t", "user.ana.mlp", "--exec", f"{EXEC} %REF", "-q",
         "--bypass", "--sd", "{'%REF': 'data'}")  # fmt: skip
-    run_all(world, ana, 0, failing=(1,))
+    world.run_all(failing=(1,))
     assert ana.line("task show mlp -q").out == "0\n"
     assert "task 0 (user.ana.mlp) is FINALIZED" in ana.line("task wait -t mlp", status=1).out
     assert ana.line("job show mlp/1 -o json").json["ordinal"] == 1
@@ -417,7 +393,7 @@ def test_somebody_elses_task_stays_as_it_is(ana: Maestro, world: World) -> None:
 
 def test_remove_takes_what_orchestra_made_and_nothing_else(ana: Maestro, world: World) -> None:
     made(ana, "mlp", "--bypass")
-    run_all(world, ana, 0)
+    world.run_all()
     folder, elsewhere = ana.folder / "user.ana.mlp", ana.folder / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "precious").write_text("x")
@@ -442,7 +418,7 @@ def test_repro_makes_a_job_of_each_output(ana: Maestro, world: World) -> None:
     assert "its outputs are not complete" in ana.refused(
         "task", "repro", "--old_task", "0", "--new_task", "user.ana.eval", "-d", "user.ana.data", "--exec", EXEC
     )  # fmt: skip
-    run_all(world, ana, 0, failing=(1,))
+    world.run_all(failing=(1,))
     said = ana(
         *("task", "repro", "--old_task", "user.ana.mlp", "--new_task", "user.ana.eval"),
         *("-d", "user.ana.data", "--exec", EXEC, "--queue", "cpu"),
@@ -510,7 +486,7 @@ def _ended(ana: Maestro) -> bool:
 
 def test_a_retry_of_a_done_task_asks_on_a_terminal(ana: Maestro, world: World) -> None:
     made(ana, "mlp", "--bypass")
-    run_all(world, ana, 0)
+    world.run_all()
     answers = {b"n\n": "DONE", b"y\n": "REGISTERED"}
     for answer, state in answers.items():
         assert "Run them all again? [y/N]" in _on_terminal(ana, answer, "task", "retry", "0")
@@ -541,9 +517,9 @@ def _on_terminal(ana: Maestro, answer: bytes, *words: str) -> str:
 
 def test_clean_frees_superseded_attempts(ana: Maestro, world: World) -> None:
     made(ana, "mlp", "--bypass")
-    run_all(world, ana, 0, failing=(2,))
+    world.run_all(failing=(2,))
     ana.line("task retry 0")
-    run_all(world, ana, 0)
+    world.run_all()
     for number in (1, 2):
         attempt = ana.folder / "user.ana.mlp" / ".attempts" / "job_configId_2" / str(number)
         attempt.mkdir(parents=True)

@@ -5,13 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from orchestra.store.database import connect
 from support.maestro import Maestro
 from support.world import World
 
@@ -42,26 +40,6 @@ def ana(maestro: Maestro) -> Maestro:
     return maestro
 
 
-@pytest.fixture
-def world(tcp_database_url: str) -> Iterator[World]:
-    with connect(tcp_database_url) as conn:
-        yield World(conn)
-
-
-def run_all(world: World, *, failing: int = 4) -> None:
-    """Let a pilot without processes run the jobs; one of them fails."""
-    world.people["ana"] = 1
-    pilot = world.pilot(is_root=True)
-    for _ in range(4):
-        world.conduct()
-        grants = pilot.claim(cpu=100)
-        if grants:
-            pilot.start(*grants)
-            pilot.end(*[g for g in grants if g.key.ordinal != failing])
-            pilot.end(*[g for g in grants if g.key.ordinal == failing], status=3)
-    world.conduct(2)
-
-
 def write(folder: Path, job: int, text: str, name: str = "metrics.json") -> None:
     place = folder / f".attempts/job_configId_{job}/1"
     place.mkdir(parents=True, exist_ok=True)
@@ -72,7 +50,7 @@ def write(folder: Path, job: int, text: str, name: str = "metrics.json") -> None
 def over(ana: Maestro, world: World) -> Maestro:
     """A task of Ana's of which five jobs are done; one left broken metrics."""
     ana(*CREATE, "-t", "user.ana.mlp", "--bypass")
-    run_all(world)
+    world.run_all(failing=(4,))
     folder = ana.folder / "user.ana.mlp"
     for job, accuracy in ((0, 0.5), (1, 0.9), (2, 0.7)):
         text = json.dumps({"val": {"accuracy": accuracy}, "curve": [1, 2], "net": {"depth": 3}})
@@ -185,7 +163,7 @@ def test_another_name_for_the_metrics(ana: Maestro, world: World) -> None:
     )
     ana(*CREATE, "-t", "user.ana.mlp", "--bypass", "--metrics", "logs/final.yaml")
     assert ana.line("task show 0 -o json").json["metrics_file"] == "logs/final.yaml"
-    run_all(world)
+    world.run_all(failing=(4,))
     folder = ana.folder / "user.ana.mlp"
     assert "is not there" in ana.refused("task", "results", 0)
     (folder / ".attempts/job_configId_0/1/logs").mkdir(parents=True)

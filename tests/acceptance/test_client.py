@@ -27,7 +27,6 @@ from orchestra.domain.errors import (
 )
 from orchestra.domain.states import Figure, JobState, TaskState
 from orchestra.store import embedded
-from orchestra.store.database import connect
 from support.cluster import Cluster
 from support.waiting import wait_until
 
@@ -38,13 +37,11 @@ JOB = (
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(hostile_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Nobody's configuration counts; the current folder has a hostile name."""
-    folder = tmp_path / "a'; echo $(x) é"
-    folder.mkdir()
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.chdir(folder)
-    return folder
+    monkeypatch.setenv("HOME", str(hostile_dir.parent))
+    monkeypatch.chdir(hostile_dir)
+    return hostile_dir
 
 
 @pytest.fixture
@@ -54,12 +51,9 @@ def client(database_url: str, home: Path) -> Iterator[orchestra.Client]:
 
 
 @pytest.fixture
-def cluster(database_url: str, home: Path) -> Iterator[Cluster]:
-    with connect(database_url) as conn:
-        cluster = Cluster(conn, database_url, home)
-        cluster.node()
-        yield cluster
-        cluster.end()
+def cluster(cluster: Cluster) -> Cluster:
+    cluster.node()
+    return cluster
 
 
 @pytest.fixture

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import doctest
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from orchestra.store.database import connect
 from support.cluster import Cluster
 
 PAGE = Path(__file__).parents[2] / "docs/client.md"
@@ -29,8 +27,8 @@ print(f"power {power}: loss {loss}")
 
 @pytest.fixture
 def cluster(
-    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Cluster]:
+    cluster: Cluster, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Cluster:
     """A node with a pilot; the reader is in a folder with a program and what it reads."""
     folder = tmp_path / "work"
     folder.mkdir()
@@ -40,12 +38,9 @@ def cluster(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("MAESTRO_POSTGRES", database_url)
     monkeypatch.setenv("MAESTRO_USERNAME", "ana")
-    with connect(database_url) as conn:
-        cluster = Cluster(conn, database_url, tmp_path)
-        cluster.node()
-        cluster.pilot()
-        yield cluster
-        cluster.end()
+    cluster.node()
+    cluster.pilot()
+    return cluster
 
 
 def test_the_examples_of_the_page(cluster: Cluster) -> None:

@@ -5,28 +5,14 @@ from __future__ import annotations
 import json
 import re
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from orchestra.store import embedded
 from support.maestro import Maestro
 from support.waiting import wait_until
 
 pytestmark = pytest.mark.needs("sklearn")
-
-
-@pytest.fixture
-def demo_folder(newcomer: Maestro) -> Iterator[Path]:
-    """Where a demo may go; what runs there afterwards is ended."""
-    folder = newcomer.folder / "my demo"
-    newcomer.env = {}
-    yield folder
-    newcomer.env = {"MAESTRO_CONFIG": str(folder / "orchestra.json")}
-    if (folder / "database").exists():
-        newcomer("down", "--kill", "--yes", status=None)
-        embedded.stop(folder / "database", mode="immediate")
 
 
 @pytest.mark.slow

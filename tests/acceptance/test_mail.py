@@ -45,9 +45,6 @@ def lab(maestro: Maestro, tcp_database_url: str, server: MailServer) -> Maestro:
 def end_a_task(conn: psycopg.Connection) -> int:
     """Have a task of ana's end as soon as there is a conductor."""
     world = World(conn)
-    row = conn.execute("select id from person where name = 'ana'").fetchone()
-    assert row
-    world.people["ana"] = row[0]
     task = world.task(jobs=3, name="user.ana.t")
     lifecycle.apply(conn, task, TaskInput.KILL, by="ana", why="wrong data")
     return task

@@ -6,13 +6,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from orchestra.store.database import connect
 from support.cluster import Cluster
 
 NOTEBOOK = Path(__file__).parents[2] / "examples/tuning.ipynb"
@@ -35,13 +33,10 @@ def cells(path: Path) -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture
-def cluster(database_url: str, tmp_path: Path) -> Iterator[Cluster]:
-    with connect(database_url) as conn:
-        cluster = Cluster(conn, database_url, tmp_path)
-        cluster.node()
-        cluster.pilot()
-        yield cluster
-        cluster.end()
+def cluster(cluster: Cluster) -> Cluster:
+    cluster.node()
+    cluster.pilot()
+    return cluster
 
 
 @pytest.mark.slow

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import psycopg
 import pytest
 
 from orchestra.domain.models.people import User
 from orchestra.services import users
 from support.world import World
-
-
-@pytest.fixture
-def world(conn: psycopg.Connection) -> World:
-    """This test's database."""
-    return World(conn)
 
 
 @pytest.fixture

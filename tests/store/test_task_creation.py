@@ -216,19 +216,6 @@ def test_a_data_set_that_is_deleted_meanwhile_stops_it(
     assert rows(conn)["task"] == 0
 
 
-def _finish(conn: psycopg.Connection, failing: set[int]) -> None:
-    world = World(conn)
-    pilot = world.pilot(is_root=True)
-    for _ in range(4):
-        world.conduct()
-        grants = pilot.claim(cpu=100)
-        if grants:
-            pilot.start(*grants)
-            pilot.end(*[g for g in grants if g.key.ordinal not in failing])
-            pilot.end(*[g for g in grants if g.key.ordinal in failing], status=1)
-    world.conduct(2)
-
-
 def test_the_outputs_of_an_older_task_become_configs(
     conn: psycopg.Connection, ana: User, new: NewTask
 ) -> None:
@@ -236,7 +223,7 @@ def test_the_outputs_of_an_older_task_become_configs(
     again = replace(new, name="user.ana.eval", config="task:user.ana.mlp")
     with pytest.raises(Refused, match="not complete yet"):
         create(conn, again, ana)
-    _finish(conn, failing={0, 5})
+    World(conn).run_all(failing={0, 5})
     made = create(conn, again, ana)
     assert made.jobs == 10
     entries = dataset_store.files(conn, made.config_version_id)

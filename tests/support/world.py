@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -50,16 +50,17 @@ class World:
     """What a test arranges and looks at."""
 
     conn: psycopg.Connection
-    people: dict[str, int] = field(default_factory=dict)
 
     def person(self, name: str = "ana") -> int:
-        if name not in self.people:
-            self.people[name] = self._one(
-                "insert into person (name, email) values (%s, %s) returning id",
+        """Give somebody's id; who is not there is made."""
+        return int(
+            self._one(
+                "insert into person (name, email) values (%s, %s) "
+                "on conflict (name) do update set name = excluded.name returning id",
                 name,
                 f"{name}@example.org",
             )
-        return self.people[name]
+        )
 
     def pilot(
         self, name: str = "gauss", *, conn: psycopg.Connection | None = None, **hello: Any
@@ -182,6 +183,17 @@ class World:
             advance(self.conn, lambda step: in_transaction(self.conn, step), tasks)
             order.rerank(self.conn, moves.live_tasks(self.conn))
             attempts.end_back_off(self.conn, 100)
+
+    def run_all(self, failing: Collection[int] = ()) -> None:
+        """Let a pilot run the jobs of all tasks, those of the test first; those of `failing` fail."""
+        pilot = self.pilot(is_root=True)
+        for _ in range(6):
+            self.conduct()
+            if grants := pilot.claim(cpu=100):
+                pilot.start(*grants)
+                pilot.end(*[g for g in grants if g.key.ordinal not in failing])
+                pilot.end(*[g for g in grants if g.key.ordinal in failing], status=3)
+        self.conduct(3)
 
     def wait_out_back_off(self) -> None:
         """Let the time pass that failed jobs wait before they are tried again."""

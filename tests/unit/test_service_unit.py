@@ -55,6 +55,18 @@ def test_a_hostile_path_is_data() -> None:
     )
 
 
+def verified(file: Path, account: str | None) -> subprocess.CompletedProcess[str]:
+    """What systemd says of a unit of the machine's, or of a user's."""
+    place = str(file.parent)
+    return subprocess.run(
+        ["systemd-analyze", *([] if account else ["--user"]), "verify", "--man=no", str(file)],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={"PATH": "/usr/bin:/bin:/usr/sbin", "XDG_RUNTIME_DIR": place, "HOME": place},
+    )
+
+
 @pytest.mark.needs("systemd-analyze")
 @pytest.mark.parametrize("account", ["root", None])
 @pytest.mark.parametrize("hostile", [False, True])
@@ -64,33 +76,11 @@ def test_systemd_accepts_it(tmp_path: Path, account: str | None, hostile: bool) 
     service = replace(SERVICE, account=account, command=command, environment=values)
     file = tmp_path / service.unit_name
     file.write_text(unit(service))
-    manager = [] if account else ["--user"]
-    said = subprocess.run(
-        ["systemd-analyze", *manager, "verify", "--man=no", str(file)],
-        check=False,
-        capture_output=True,
-        text=True,
-        env={
-            "PATH": "/usr/bin:/bin:/usr/sbin",
-            "XDG_RUNTIME_DIR": str(tmp_path),
-            "HOME": str(tmp_path),
-        },
-    )
+    said = verified(file, account)
     ours = [line for line in said.stderr.splitlines() if "orchestra-pilot" in line]
     assert (said.returncode, ours) == (0, []), said
     file.write_text(unit(service).replace("KillMode=process", "KillMode=some"))
-    wrong = subprocess.run(
-        ["systemd-analyze", *manager, "verify", "--man=no", str(file)],
-        check=False,
-        capture_output=True,
-        text=True,
-        env={
-            "PATH": "/usr/bin:/bin:/usr/sbin",
-            "XDG_RUNTIME_DIR": str(tmp_path),
-            "HOME": str(tmp_path),
-        },
-    )
-    assert "some" in wrong.stderr, "it does look at the file"
+    assert "some" in verified(file, account).stderr, "it does look at the file"
 
 
 def test_a_shell_reads_the_line_of_cron_as_it_was_meant(tmp_path: Path) -> None:
