@@ -77,6 +77,20 @@ def _broken_chains(facts: Facts) -> Violations:
                 yield f"the events of task {task} go from {first.after} on with {second.before}"
 
 
+def told_once(facts: Facts) -> Violations:
+    """Every end of a task has its letter, and no end has two."""
+    ends = Counter(
+        (move.task, move.after)
+        for move in facts.moves
+        if move.ordinal is None and move.after in {state.value for state in ENDED_TASK_STATES}
+    )
+    letters = Counter((letter.task, letter.outcome) for letter in facts.letters)
+    for task, state in sorted(ends.keys() | letters.keys()):
+        ended, told = ends[task, state], letters[task, state]
+        if ended != told:
+            yield f"task {task} became {state} {ended} times, and {told} letters say so"
+
+
 def counted_exactly(facts: Facts) -> Violations:
     """Lists showed what count(*) gives, at every look."""
     yield from facts.miscounts
@@ -250,6 +264,7 @@ CHECKS: tuple[Callable[[Facts], Violations], ...] = (
     at_rest,
     moved_along_the_table,
     has_its_events,
+    told_once,
     counted_exactly,
     accepted_once,
     agrees_with_the_truth,

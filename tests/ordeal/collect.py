@@ -9,7 +9,8 @@ from typing import Any
 
 import psycopg
 
-from ordeal.facts import Acceptance, Attempt, Event, Job, JobName, Life, Move, Task
+from orchestra.domain.states import ENDED_TASK_STATES
+from ordeal.facts import Acceptance, Attempt, Event, Job, JobName, Letter, Life, Move, Task
 
 _BARE = "replace(t.name, 'user.ana.', '')"
 
@@ -102,6 +103,17 @@ def moves(conn: psycopg.Connection) -> list[Move]:
         "from audit_move t order by t.id"
     )
     return [Move(*row) for row in rows]
+
+
+def letters(conn: psycopg.Connection) -> list[Letter]:
+    """Read what was written to owners about ends; what tells of a hold is left out."""
+    ends = [state.value for state in sorted(ENDED_TASK_STATES)]
+    rows = conn.execute(
+        f"select {_BARE}, o.payload ->> 'outcome' from outbox o join task t on t.id = o.task_id "
+        "where o.kind = 'task' and o.payload ->> 'outcome' = any(%s) order by o.id",
+        [ends],
+    )
+    return [Letter(task, outcome) for task, outcome in rows]
 
 
 def acceptances(conn: psycopg.Connection) -> list[Acceptance]:

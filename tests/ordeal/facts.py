@@ -87,6 +87,14 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Letter:
+    """A row of the outbox about a task's end; `outcome` is the state in which it ended."""
+
+    task: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
 class Acceptance:
     """An outcome that became its job's, as a trigger saw it; `latest` is the job's latest attempt at that moment."""
 
@@ -149,6 +157,7 @@ class Facts:
     moves: list[Move] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     acceptances: list[Acceptance] = field(default_factory=list)
+    letters: list[Letter] = field(default_factory=list)
     keepers: dict[str, Keeper] = field(default_factory=dict)
     agentless: dict[str, list[Span]] = field(default_factory=dict)
     killed_jobs: set[str] = field(default_factory=set)

@@ -15,6 +15,7 @@ from ordeal.facts import (
     Facts,
     Job,
     Keeper,
+    Letter,
     Life,
     Load,
     Move,
@@ -53,6 +54,7 @@ def good() -> Facts:
         moves=list(MOVES),
         events=list(EVENTS),
         acceptances=[Acceptance(JOB, 1, latest=1, success=True)],
+        letters=[Letter("t0", "DONE")],
         keepers={"keeper": Keeper("gauss"), "other": Keeper("euler")},
     )
 
@@ -104,6 +106,9 @@ VIOLATIONS = {
         add("attempts", replace(ROW, number=2, token="b", ended=False, accepted=None, cause=None)),
     ),
     "what did not come to rest": (checks.at_rest, put("unsettled", "gauss runs 0/0/1")),
+    "an end that was not told": (checks.told_once, put("letters")),
+    "an end that was told twice": (checks.told_once, add("letters", Letter("t0", "DONE"))),
+    "a letter about another end": (checks.told_once, put("letters", Letter("t0", "FINALIZED"))),
     "a job's wrong move": (
         checks.moved_along_the_table,
         add("moves", Move(4, "t0", 0, "done", "failed")),
@@ -265,7 +270,8 @@ def test_tasks_that_resume_share_folders() -> None:
 def test_what_a_replaced_database_forgot_is_no_violation() -> None:
     facts = good()
     facts.restored = LIFE.began + 1
-    facts.attempts, facts.jobs, facts.moves, facts.acceptances = [], [], [], []
+    facts.attempts, facts.jobs, facts.moves = [], [], []
+    facts.acceptances, facts.letters = [], []
     assert not checks.violations(facts)
     facts.restored = LIFE.began - checks.SLACK - 1
     assert checks.violations(facts)
