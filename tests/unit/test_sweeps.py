@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestra.domain import sweeps
+from orchestra.domain import sweep_files, sweeps
 from orchestra.domain.errors import BadInput
 from orchestra.domain.naming import natural_key
 
@@ -130,21 +130,26 @@ def test_names_tell_the_point_and_sort() -> None:
         {"grid": {"n": {"range": 12}, "opt.lr": [0.001], "layers": [[64, 32]], "act": ["tan h/x"]}},
         "x",
     )
-    short = sweeps.labels(sweep.names())
-    names = [sweeps.file_name(n, sweep.points, p, short) for n, p in enumerate(sweep)]
+    short = sweep_files.labels(sweep.names())
+    names = [sweep_files.file_name(n, sweep.points, p, short) for n, p in enumerate(sweep)]
     assert names[3] == "03_n=3_lr=0.001_layers=64x32_act=tan-h-x"
     assert names == sorted(names) == sorted(names, key=natural_key)
 
 
 def test_names_keep_the_sign_of_a_number() -> None:
     names = [
-        sweeps.file_name(n, 3, {"x": x}, {"x": "x"}) for n, x in enumerate((-1, -0.5, "-what?-"))
+        sweep_files.file_name(n, 3, {"x": x}, {"x": "x"})
+        for n, x in enumerate((-1, -0.5, "-what?-"))
     ]
     assert names == ["0_x=-1", "1_x=-0.5", "2_x=what"]
 
 
 def test_names_that_end_alike_are_told_apart() -> None:
-    assert sweeps.labels(["a.lr", "b.lr", "c.d"]) == {"a.lr": "a.lr", "b.lr": "b.lr", "c.d": "d"}
+    assert sweep_files.labels(["a.lr", "b.lr", "c.d"]) == {
+        "a.lr": "a.lr",
+        "b.lr": "b.lr",
+        "c.d": "d",
+    }
 
 
 VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.text())
@@ -152,7 +157,7 @@ VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | s
 
 @given(st.dictionaries(st.text(min_size=1), VALUES, min_size=1, max_size=8))
 def test_whatever_the_values_names_are_names_of_files(point: dict[str, Any]) -> None:
-    name = sweeps.file_name(5, 1000, point, sweeps.labels(list(point)))
+    name = sweep_files.file_name(5, 1000, point, sweep_files.labels(list(point)))
     assert name.startswith("005")
     assert name.isascii()
     assert len(name) <= 120
@@ -170,8 +175,8 @@ def test_a_template_gets_the_values() -> None:
         "layers": [1, 2],
     }
     assert (
-        sweeps.fill(text, config, "t.cfg")
+        sweep_files.fill(text, config, "t.cfg")
         == "lr = 1e-05\nname = 'a' # {not} {1}\ntrue null [1,2]\n"
     )
     with pytest.raises(BadInput, match=r't\.cfg, line 2: .*\{\{flga\}\}\. Did you mean "flag"'):
-        sweeps.fill("a\n{{flga}}", config, "t.cfg")
+        sweep_files.fill("a\n{{flga}}", config, "t.cfg")

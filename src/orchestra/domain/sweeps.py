@@ -1,4 +1,4 @@
-"""Sweeps: from a few lines that say what varies to the points, their names and their configs. Pure.
+"""Sweeps: from a few lines that say what varies to the points and their configs. Pure.
 
 A sweep is a product of factors, each a tuple of points; a point gives values to names. `optimizer.lr` is a value within
 `optimizer`.
@@ -9,12 +9,12 @@ from __future__ import annotations
 import copy
 import itertools
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from orchestra.domain import sweep_values
 from orchestra.domain.errors import BadInput
 from orchestra.domain.human import listed
 from orchestra.domain.nearest import nearest
@@ -22,15 +22,7 @@ from orchestra.domain.results import as_text, flatten
 
 Point = Mapping[str, Any]
 FORMATS = ("json", "yaml")
-LONGEST_FACTOR = 10_000_000
-"""Values of one name: more is a slip of the pen."""
-_NAME_LENGTH = 120
-_VALUE_LENGTH = 24
-_DIGITS = 6
-"""Significant digits of what is drawn at random, so that people can read it."""
-
 _SECTIONS = ("base", "grid", "list", "zip", "random", "template", "format")
-_PLACEHOLDER = re.compile(r"\{\{\s*([^{}\s][^{}]*?)\s*\}\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +139,7 @@ def _refuse_twice(factors: Sequence[Sequence[Point]], where: str) -> None:
 
 def _grid(found: Any, where: str) -> Iterator[tuple[Point, ...]]:
     for name, spec in _mapping(found, "grid", where).items():
-        yield tuple({name: value} for value in _values(spec, f"{where}: grid: {name}"))
+        yield tuple({name: value} for value in sweep_values.values(spec, f"{where}: grid: {name}"))
 
 
 def _list(found: Any, where: str) -> Iterator[tuple[Point, ...]]:
@@ -161,7 +153,7 @@ def _list(found: Any, where: str) -> Iterator[tuple[Point, ...]]:
 
 def _zip(found: Any, where: str) -> Iterator[tuple[Point, ...]]:
     columns = {
-        name: _values(spec, f"{where}: zip: {name}")
+        name: sweep_values.values(spec, f"{where}: zip: {name}")
         for name, spec in _mapping(found, "zip", where).items()
     }
     lengths = {name: len(values) for name, values in columns.items()}
@@ -185,12 +177,12 @@ def _random(found: Any, where: str) -> Iterator[tuple[Point, ...]]:
             )
     points: Any = section.get("points")
     seed: Any = section.get("seed", 0)
-    if not _whole(points) or not 1 <= points <= LONGEST_FACTOR:
+    if not sweep_values.is_whole(points) or not 1 <= points <= sweep_values.LONGEST_FACTOR:
         raise BadInput(f"{where}: random needs points, a whole number from 1 on.")
-    if not _whole(seed):
+    if not sweep_values.is_whole(seed):
         raise BadInput(f"{where}: random: seed must be a whole number.")
     draws = {
-        name: _draw(spec, f"{where}: random: {name}")
+        name: sweep_values.draw(spec, f"{where}: random: {name}")
         for name, spec in _mapping(section.get("values") or {}, "random: values", where).items()
     }
     if not draws:
@@ -207,222 +199,3 @@ _READERS: Mapping[str, Callable[[Any, str], Iterator[tuple[Point, ...]]]] = {
     "zip": _zip,
     "random": _random,
 }
-
-
-# Values of one name
-
-
-def _values(spec: Any, where: str) -> list[Any]:
-    """Give the values that a list, or {range: ...}, {linspace: ...}, {geomspace: ...} stands for."""
-    if isinstance(spec, list):
-        if not spec:
-            raise BadInput(f"{where}: the list is empty.")
-        return spec
-    if not isinstance(spec, Mapping) or len(spec) != 1 or next(iter(spec)) not in _SPACES:
-        raise BadInput(
-            f"{where}: needs a list, or one of {', '.join(_SPACES)}.",
-            hint="[1, 2, 3], {range: [0, 10]} or {linspace: [0, 1, 5]}; what stays the same stands under base.",
-        )
-    kind, given = next(iter(spec.items()))
-    numbers = _numbers(given, where, kind)
-    try:
-        made = _SPACES[kind](*numbers)
-    except TypeError:
-        raise BadInput(f"{where}: {kind} takes {_TAKES[kind]}.") from None
-    except ValueError as error:
-        raise BadInput(f"{where}: {kind}: {error}.") from None
-    return made
-
-
-def _numbers(given: Any, where: str, kind: str) -> list[Any]:
-    wanted = given if isinstance(given, list) else [given]
-    if not wanted or not all(_is_number(each) for each in wanted):
-        raise BadInput(f"{where}: {kind} takes {_TAKES[kind]}.")
-    return wanted
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _range(first: Any, stop: Any = None, step: Any = 1) -> list[Any]:
-    if stop is None:
-        first, stop = 0, first
-    if step == 0:
-        raise ValueError("the step cannot be 0")
-    length = max(0, math.ceil((stop - first) / step - 1e-9))
-    _check_length(length)
-    return [_tidy(first + number * step) for number in range(length)]
-
-
-def _linspace(first: Any, last: Any, number: Any) -> list[Any]:
-    _check_length(number)
-    if number == 1:
-        return [first]
-    return [_tidy(first + (last - first) * n / (number - 1)) for n in range(number)]
-
-
-def _geomspace(first: Any, last: Any, number: Any) -> list[Any]:
-    if first <= 0 or last <= 0:
-        raise ValueError("both ends must be greater than 0")
-    _check_length(number)
-    step = math.log(last / first) / max(1, number - 1)
-    return [_significant(first * math.exp(step * n), 10) for n in range(number)]
-
-
-def _check_length(number: Any) -> None:
-    if not _whole(number) or number < 1:
-        raise ValueError("that is no value at all")
-    if number > LONGEST_FACTOR:
-        raise ValueError(f"that is more than {LONGEST_FACTOR:,} values")
-
-
-def _tidy(value: Any) -> Any:
-    """0.30000000000000004 is 0.3."""
-    return value if isinstance(value, int) else _significant(value, 12)
-
-
-def _significant(value: float, digits: int) -> float:
-    return float(f"{value:.{digits}g}")
-
-
-_SPACES: Mapping[str, Callable[..., list[Any]]] = {
-    "range": _range,
-    "linspace": _linspace,
-    "geomspace": _geomspace,
-}
-
-
-# Values at random
-
-
-def _draw(spec: Any, where: str) -> Callable[[Random], Any]:
-    if isinstance(spec, list):
-        spec = {"choice": spec}
-    if (
-        not isinstance(spec, Mapping)
-        or len(spec) != 1
-        or next(iter(spec)) not in (*_DRAWS, "choice")
-    ):
-        raise BadInput(
-            f"{where}: needs a list to choose from, or one of {', '.join(_DRAWS)}.",
-            hint="{uniform: [0, 1]} or {loguniform: [1e-5, 0.1]}",
-        )
-    kind, given = next(iter(spec.items()))
-    if kind == "choice":
-        if not isinstance(given, list) or not given:
-            raise BadInput(f"{where}: choice takes {_TAKES[kind]}.")
-        return lambda dice: dice.choice(given)
-    numbers = _numbers(given, where, kind)
-    if len(numbers) != 2 or (kind == "integer" and not all(map(_whole, numbers))):
-        raise BadInput(f"{where}: {kind} takes {_TAKES[kind]}.")
-    first, second = numbers
-    if kind != "normal" and first > second:
-        raise BadInput(f"{where}: {kind}: {first} is more than {second}.")
-    if kind == "loguniform" and first <= 0:
-        raise BadInput(f"{where}: loguniform: both ends must be greater than 0.")
-    return lambda dice: _DRAWS[kind](dice, first, second)
-
-
-def _uniform(dice: Random, first: float, last: float) -> float:
-    return _significant(dice.uniform(first, last), _DIGITS)
-
-
-def _loguniform(dice: Random, first: float, last: float) -> float:
-    return _significant(math.exp(dice.uniform(math.log(first), math.log(last))), _DIGITS)
-
-
-def _integer(dice: Random, first: int, last: int) -> int:
-    return dice.randint(first, last)
-
-
-def _normal(dice: Random, mean: float, deviation: float) -> float:
-    return _significant(dice.gauss(mean, deviation), _DIGITS)
-
-
-_DRAWS: Mapping[str, Callable[..., Any]] = {
-    "uniform": _uniform,
-    "loguniform": _loguniform,
-    "integer": _integer,
-    "normal": _normal,
-}
-_TAKES = {
-    "range": "[first, stop] or [first, stop, step]; stop is not one of the values",
-    "linspace": "[first, last, how many]",
-    "geomspace": "[first, last, how many]",
-    "uniform": "[lowest, highest]",
-    "loguniform": "[lowest, highest]",
-    "integer": "[lowest, highest], two whole numbers",
-    "normal": "[mean, standard deviation]",
-    "choice": "a list to choose from",
-}
-
-
-# Names of files
-
-
-def labels(names: Sequence[str]) -> dict[str, str]:
-    """Give each name as it stands in the names of files: its last part, where no other ends alike."""
-    last = [name.rpartition(".")[2] for name in names]
-    return {
-        name: _clean(short if last.count(short) == 1 else name)
-        for name, short in zip(names, last, strict=True)
-    }
-
-
-def file_name(number: int, points: int, point: Point, short: Mapping[str, str]) -> str:
-    """Give the name of a point's config without its ending: `07_lr=0.1_depth=3`. Names sort as the points do."""
-    name = f"{number:0{len(str(points - 1))}}"
-    for key, value in point.items():
-        part = f"_{short[key]}={_clean(_value_words(value))[:_VALUE_LENGTH]}"
-        if len(name) + len(part) > _NAME_LENGTH:
-            break
-        name += part
-    return name
-
-
-def _value_words(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:g}"
-    if isinstance(value, list):
-        return "x".join(map(_value_words, value))
-    return "null" if value is None else as_text(value)
-
-
-def _clean(text: str) -> str:
-    sign = "-" if re.match(r"-[0-9.]", text) else ""
-    return sign + re.sub(r"[^A-Za-z0-9.+-]+", "-", text).strip("-.") or "-"
-
-
-# Templates
-
-
-def placeholders(template: str) -> set[str]:
-    """Give the names that stand in {{...}} in a template."""
-    return {match[1] for match in _PLACEHOLDER.finditer(template)}
-
-
-def fill(template: str, config: Mapping[str, Any], where: str) -> str:
-    """Give a template with the config's values in place of {{name}}; a list is written as JSON.
-
-    Raises:
-        BadInput: the config has no such value; says on which line.
-    """
-    values = flatten(config)
-
-    def value_of(match: re.Match[str]) -> str:
-        name = match[1]
-        if name not in values:
-            line = template.count("\n", 0, match.start()) + 1
-            guess = nearest(name, list(values))
-            question = f' Did you mean "{guess}"?' if guess else ""
-            raise BadInput(
-                f"{where}, line {line}: the sweep has no value for {{{{{name}}}}}.{question}"
-            )
-        return "null" if values[name] is None else as_text(values[name])
-
-    return _PLACEHOLDER.sub(value_of, template)

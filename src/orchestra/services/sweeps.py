@@ -15,7 +15,7 @@ from typing import Any
 
 import psycopg
 
-from orchestra.domain import sweeps as domain
+from orchestra.domain import sweep_files, sweeps
 from orchestra.domain.errors import BadInput, DatabaseUnavailable, Refused, VolumeError
 from orchestra.domain.models.people import User
 from orchestra.domain.sweeps import Sweep
@@ -54,9 +54,9 @@ class Plan:
         Raises:
             BadInput: the template asks for a value that a point does not have.
         """
-        short = domain.labels(self.sweep.names())
+        short = sweep_files.labels(self.sweep.names())
         for number, point in enumerate(self.sweep):
-            name = domain.file_name(number, self.points, point, short) + self.ending
+            name = sweep_files.file_name(number, self.points, point, short) + self.ending
             yield Config(name, self._content(self.sweep.config(point)))
 
     def first(self, limit: int) -> list[Config]:
@@ -65,7 +65,7 @@ class Plan:
 
     def _content(self, config: dict[str, Any]) -> str:
         if self.template is not None:
-            return domain.fill(self.template, config, self.template_name)
+            return sweep_files.fill(self.template, config, self.template_name)
         if self.ending == ".json":
             return json.dumps(config, ensure_ascii=False, default=str) + "\n"
         import yaml
@@ -102,7 +102,7 @@ def plan_of(found: Any, where: Path, *, format: str | None = None) -> Plan:  # n
         BadInput: it cannot be used; one sentence on what is wrong, and where.
     """
     try:
-        sweep = domain.parse(found, where.name)
+        sweep = sweeps.parse(found, where.name)
     except (ValueError, RecursionError):
         raise _endless(where) from None
     if sweep.template is None:
@@ -134,7 +134,7 @@ def _with_template(sweep: Sweep, path: Path) -> Plan:
     except (Unusable, UnicodeDecodeError) as error:
         why = error if isinstance(error, Unusable) else "is no UTF-8 text"
         raise BadInput(f"the template {path} {why}.") from None
-    wanted = domain.placeholders(text)
+    wanted = sweep_files.placeholders(text)
     if not wanted:
         raise BadInput(f"the template {path} has no placeholders.", hint="lr = {{lr}}")
     unused = tuple(

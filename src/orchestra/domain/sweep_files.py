@@ -1,0 +1,76 @@
+"""The files of a sweep: what they are called, and what stands in them where they are made from a template. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from orchestra.domain.errors import BadInput
+from orchestra.domain.nearest import nearest
+from orchestra.domain.results import as_text, flatten
+from orchestra.domain.sweeps import Point
+
+_NAME_LENGTH = 120
+_VALUE_LENGTH = 24
+_PLACEHOLDER = re.compile(r"\{\{\s*([^{}\s][^{}]*?)\s*\}\}")
+
+
+def labels(names: Sequence[str]) -> dict[str, str]:
+    """Give each name as it stands in the names of files: its last part, where no other ends alike."""
+    last = [name.rpartition(".")[2] for name in names]
+    return {
+        name: _clean(short if last.count(short) == 1 else name)
+        for name, short in zip(names, last, strict=True)
+    }
+
+
+def file_name(number: int, points: int, point: Point, short: Mapping[str, str]) -> str:
+    """Give the name of a point's config without its ending: `07_lr=0.1_depth=3`. Names sort as the points do."""
+    name = f"{number:0{len(str(points - 1))}}"
+    for key, value in point.items():
+        part = f"_{short[key]}={_clean(_value_words(value))[:_VALUE_LENGTH]}"
+        if len(name) + len(part) > _NAME_LENGTH:
+            break
+        name += part
+    return name
+
+
+def _value_words(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list):
+        return "x".join(map(_value_words, value))
+    return "null" if value is None else as_text(value)
+
+
+def _clean(text: str) -> str:
+    sign = "-" if re.match(r"-[0-9.]", text) else ""
+    return sign + re.sub(r"[^A-Za-z0-9.+-]+", "-", text).strip("-.") or "-"
+
+
+def placeholders(template: str) -> set[str]:
+    """Give the names that stand in {{...}} in a template."""
+    return {match[1] for match in _PLACEHOLDER.finditer(template)}
+
+
+def fill(template: str, config: Mapping[str, Any], where: str) -> str:
+    """Give a template with the config's values in place of {{name}}; a list is written as JSON.
+
+    Raises:
+        BadInput: the config has no such value; says on which line.
+    """
+    values = flatten(config)
+
+    def value_of(match: re.Match[str]) -> str:
+        name = match[1]
+        if name not in values:
+            line = template.count("\n", 0, match.start()) + 1
+            guess = nearest(name, list(values))
+            question = f' Did you mean "{guess}"?' if guess else ""
+            raise BadInput(
+                f"{where}, line {line}: the sweep has no value for {{{{{name}}}}}.{question}"
+            )
+        return "null" if values[name] is None else as_text(values[name])
+
+    return _PLACEHOLDER.sub(value_of, template)
