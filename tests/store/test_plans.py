@@ -115,7 +115,7 @@ def _claim_params(pilot: Pilot, task: int) -> dict[str, Any]:
         "keeper": pilot.keeper,
         "node": pilot.node,
         "request": 10**6,
-        "run": 1,
+        "step": 384,
     }
 
 

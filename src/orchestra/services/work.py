@@ -9,13 +9,16 @@ half a report.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, MutableMapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from orchestra.domain import human
 from orchestra.domain.errors import (
+    DatabaseUnavailable,
     Fenced,
     NotFound,
     Refused,
@@ -163,7 +166,10 @@ def claim(
         Superseded: another agent decides for the node.
     """
 
+    worn: dict[int, int] = {}
+
     def work() -> tuple[list[Grant], dict[Queue, int], int]:
+        worn.clear()
         keeper = attempts.lock_keeper(conn, keeper_id)
         pilot = attempts.claiming_pilot(conn, keeper.node_id)
         if keeper.fenced:
@@ -184,9 +190,11 @@ def claim(
                 if needed := taking.take(conn):
                     held_back[queue] = needed
                 grants += taking.taken
+                worn.update(taking.worn)
         return grants, held_back, request
 
     grants, held_back, latest = in_transaction(conn, work)
+    _raise_floors(conn, worn)
     tasks = {grant.key.task_id for grant in grants} - set(known)
     if not tasks:
         return Claim({}, tuple(grants), held_back, latest)
@@ -211,6 +219,7 @@ class _Taking:
     jobs: int
     avoid: Collection[int]
     taken: list[Grant] = field(default_factory=list)
+    worn: dict[int, int] = field(default_factory=dict)
 
     def take(self, conn: psycopg.Connection) -> int | None:
         """Claim what fits; gives the slots that the next job needs, where it has to wait for them."""
@@ -219,15 +228,36 @@ class _Taking:
         for task in attempts.candidates(conn, self.queue, self.pilot, self.offered, self.avoid):
             limit = min(self.free // task.slots, self.jobs)
             if limit:
-                taken = attempts.claim_jobs(conn, task.id, self.keeper, self.request, limit)
-                self.taken += taken
-                self.free -= len(taken) * task.slots
-                self.jobs -= len(taken)
+                taken = self._take_from(conn, task.id, limit)
+                self.free -= taken * task.slots
+                self.jobs -= taken
             elif attempts.must_wait_here(conn, task.id, self.keeper.node_id):
                 return task.slots
             if self.free <= 0 or self.jobs <= 0:
                 return None
         return None
+
+    def _take_from(self, conn: psycopg.Connection, task: int, limit: int) -> int:
+        """Claim up to `limit` jobs of a task; gives how many."""
+        left, again = limit, True
+        while left and again:
+            got = attempts.claim_jobs(conn, task, self.keeper, self.request, left)
+            self.taken += got.grants
+            left -= len(got.grants)
+            again = got.missed > 0
+            if got.worn:
+                self.worn[task] = limit
+        return limit - left
+
+
+def _raise_floors(conn: psycopg.Connection, worn: Mapping[int, int]) -> None:
+    """Let the next claims from these tasks begin further on; each was asked for so many jobs."""
+    if conn.info.transaction_status != TransactionStatus.IDLE:
+        return  # somebody else's transaction may last
+    for task, limit in worn.items():
+        # What was claimed is claimed, and its answer counts more than what the next claim costs.
+        with suppress(DatabaseUnavailable):
+            attempts.raise_floors(conn, task, limit)
 
 
 def started(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
-from typing import Any, LiteralString
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -31,6 +31,8 @@ SQL = load("attempts")
 DATASETS = load("datasets")
 FILES_AT_ONCE = 5_000
 """Rows of a manifest that one statement gives: a slow reader of many would meet the statement's time limit."""
+FLOOR_STEP, FLOOR_STEP_A_JOB = 256, 16
+"""Jobs that a claim walks past before a task's floors rise, and so many more for each job that it asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,18 @@ class Candidate:
 
     id: int
     slots: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedJobs:
+    """What a claim from one task got. `missed` jobs changed hands while they were chosen: they are to be claimed still.
+
+    `worn` says that it walked past so many jobs which are no longer to be claimed that the floors should rise.
+    """
+
+    grants: list[Grant]
+    missed: int
+    worn: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +185,7 @@ def must_wait_here(conn: psycopg.Connection, task: int, node: int) -> bool:
 
 def claim_jobs(
     conn: psycopg.Connection, task: int, keeper: LockedKeeper, request: int, limit: int
-) -> list[Grant]:
+) -> ClaimedJobs:
     """Claim up to `limit` jobs of a task, in order; none when it may not be claimed from any more."""
     params = {
         "task": task,
@@ -179,21 +193,32 @@ def claim_jobs(
         "keeper": keeper.id,
         "node": keeper.node_id,
         "request": request,
+        "step": _step(limit),
     }
-    return _grants(conn, SQL.claim_jobs, params)
+    with conn.cursor() as cursor:  # plain rows: the longest answer of a claim
+        rows = cursor.execute(SQL.claim_jobs, params).fetchall()
+    grants = [_grant(*row[2:]) for row in rows if row[2] is not None]
+    picked, worn = rows[0][:2]
+    return ClaimedJobs(grants, missed=picked - len(grants), worn=worn)
+
+
+def _step(limit: int) -> int:
+    return FLOOR_STEP + FLOOR_STEP_A_JOB * limit
+
+
+def raise_floors(conn: psycopg.Connection, task: int, limit: int) -> None:
+    """Let claims of `limit` jobs begin where there are jobs to claim, unless somebody else sees to it right now.
+
+    In a transaction of its own: it must not hold what others wait for.
+    """
+    conn.execute(SQL.raise_floors, {"task": task, "step": _step(limit)})
 
 
 def granted(conn: psycopg.Connection, keeper: LockedKeeper, request: int) -> list[Grant]:
     """Give what a request was granted and is still open, in order."""
     params = {"node": keeper.node_id, "keeper": keeper.id, "request": request}
-    return _grants(conn, SQL.granted, params)
-
-
-def _grants(
-    conn: psycopg.Connection, statement: LiteralString, params: Mapping[str, Any]
-) -> list[Grant]:
-    with conn.cursor() as cursor:  # plain rows: the longest answer of a claim
-        return [_grant(*row) for row in cursor.execute(statement, params).fetchall()]
+    with conn.cursor() as cursor:
+        return [_grant(*row) for row in cursor.execute(SQL.granted, params).fetchall()]
 
 
 def _grant(

@@ -32,35 +32,82 @@ limit 16
 
 -- name: must_wait_here
 -- Whether a task has jobs to hand out and the node runs none of them. A node that runs one has its slots for the next.
--- One look at job_claimable, and what the node has in attempt_open.
+-- One look at each turn of job_claimable, from its floor on, and what the node has in attempt_open.
 select
-    exists (
-        select from job
-        where task_id = %(task)s and state = 'assigned' and keeper_id is null and not_before is null
+    (
+        exists (
+            select from job
+            where task_id = %(task)s and turn = 0 and state = 'assigned' and keeper_id is null and not_before is null
+                and ordinal >= coalesce((
+                    select ordinal from job_floor where task_id = %(task)s and turn = 0 order by id desc limit 1
+                ), 0)
+        ) or exists (
+            select from job
+            where task_id = %(task)s and turn = 1 and state = 'assigned' and keeper_id is null and not_before is null
+                and ordinal >= coalesce((
+                    select ordinal from job_floor where task_id = %(task)s and turn = 1 order by id desc limit 1
+                ), 0)
+        )
     ) and not exists (
         select from attempt
         where node_id = %(node)s and task_id = %(task)s and ended_at is null and lost_at is null
     ) as waits
 
 -- name: claim_jobs
--- The task in share mode: a kill or a hold waits until this claim is over, and is seen by the next one. Walks
--- job_claimable from its beginning, past what others hold. MATERIALIZED, so that the jobs are chosen once; their rows
--- are locked, so that they stay in their places. Gives what `granted` would.
+-- The task in share mode: a kill or a hold waits until this claim is over, and is seen by the next one. Walks each turn of
+-- job_claimable from its floor, past what others hold. MATERIALIZED, so that the jobs are chosen once; their rows are
+-- locked, so that they stay in their places. Gives what `granted` would.
 -- A database that was replaced by an older one counts attempts anew; each epoch has folders of its own, so that none
 -- comes upon what an attempt of the forgotten time has left.
+-- Each row begins with the number of jobs that were chosen (one that changed hands a moment before is chosen and not
+-- found in its place: it is for the next claim), and with whether so many were walked past that a floor is to rise; there
+-- is one row without a job where none was claimed.
 with shared as materialized (
-    select id, run, resume, config_version_id from task
+    select id, run, resume, config_version_id, jobs from task
     where id = %(task)s and state in ('TESTING', 'RUNNING') and held_at is null
     for share
 ),
-picked as materialized (
-    select ctid as place
+floors as materialized (
+    select
+        coalesce((
+            select ordinal from job_floor where task_id = %(task)s and turn = 0 order by id desc limit 1
+        ), 0) as again,
+        coalesce((
+            select ordinal from job_floor where task_id = %(task)s and turn = 1 order by id desc limit 1
+        ), 0) as in_order
+),
+first_in_line as materialized (
+    select ctid as place, ordinal
     from job
-    where task_id = %(task)s and state = 'assigned' and keeper_id is null and not_before is null
-        and exists (select from shared)
-    order by turn, ordinal
+    where task_id = %(task)s and turn = 0 and state = 'assigned' and keeper_id is null and not_before is null
+        and ordinal >= (select again from floors) and exists (select from shared)
+    order by ordinal
     limit %(limit)s
     for update skip locked
+),
+in_order as materialized (
+    select ctid as place, ordinal
+    from job
+    where task_id = %(task)s and turn = 1 and state = 'assigned' and keeper_id is null and not_before is null
+        and ordinal >= (select in_order from floors) and exists (select from shared)
+    order by ordinal
+    limit %(limit)s - (select count(*) from first_in_line)
+    for update skip locked
+),
+picked as materialized (
+    select place from first_in_line
+    union all
+    select place from in_order
+),
+walk as materialized (
+    select
+        (select count(*) from picked) as picked,
+        (select jobs from shared) > %(step)s and (
+            coalesce((select min(ordinal) from first_in_line), 2147483647) - again >= %(step)s
+            or (select count(*) from first_in_line) < %(limit)s
+                and coalesce((select min(ordinal) from in_order), 2147483647) - in_order >= %(step)s
+        ) as worn
+    from floors
 ),
 claimed as (
     update job j set keeper_id = %(keeper)s, attempt = j.attempt + 1
@@ -98,10 +145,14 @@ inserted as (
     from given
 )
 select
-    task_id, ordinal, attempt, token, is_test, folder_number, done_attempt, new_folder, root, is_folder, path, size,
-    mtime_ns, sha256
-from given
+    picked, coalesce(worn, false), task_id, ordinal, attempt, token, is_test, folder_number, done_attempt, new_folder,
+    root, is_folder, path, size, mtime_ns, sha256
+from walk
+left join given on true
 order by turn, ordinal
+
+-- name: raise_floors
+select raise_job_floor(%(task)s, %(step)s)
 
 -- name: granted
 -- What a claim's request was given and has not ended since: the same answer however often it is asked.

@@ -234,7 +234,8 @@ delete from dataset_file where (version_id, ordinal) in (
 
 -- name: purge_task
 -- What remains is its events: what happened stays written.
-with counts as (delete from task_count where task_id = %(task)s)
+with counts as (delete from task_count where task_id = %(task)s),
+floors as (delete from job_floor where task_id = %(task)s)
 delete from task where id = %(task)s
 
 -- name: purge_versions

@@ -1,0 +1,326 @@
+"""Claims begin where there are jobs to claim, also while an old snapshot keeps all that was. No job is left behind.
+
+Below the floor of a task nothing can be claimed: what becomes claimable there lowers it in the same transaction, so
+that the very next claim finds it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+import psycopg
+import pytest
+
+from orchestra.domain.models import Grant
+from orchestra.domain.states import Cause, JobState
+from orchestra.domain.transitions import TaskInput
+from orchestra.services import lifecycle
+from orchestra.store import attempts
+from orchestra.store.database import connect
+from support.waiting import wait_until
+from support.world import Pilot, World
+
+JOBS = 2_000
+TOP = 2**31 - 1
+"""The floor of a turn in which there is nothing to claim."""
+
+
+@pytest.fixture
+def pilot_conn(database_url: str) -> Iterator[psycopg.Connection]:
+    """A connection as a pilot has it."""
+    with connect(database_url, repeats=True) as conn:
+        yield conn
+
+
+def released(world: World, jobs: int, **columns: object) -> int:
+    """A running task, all of whose jobs may be claimed; their rows lie in no order, as the releases leave them."""
+    task = world.task(jobs, test_jobs=0, **columns)
+    world.conduct()  # it runs, and has its first jobs
+    with world.conn.transaction():
+        world.conn.execute("alter table job disable trigger job_changed")
+        world.conn.execute("delete from job where task_id = %s", [task])
+        world.conn.execute(
+            "insert into job (task_id, ordinal, state) "
+            "select %s, n, 'assigned' from generate_series(0, %s) n order by sha256(n::text::bytea)",
+            [task, jobs - 1],
+        )
+        world.conn.execute("alter table job enable trigger job_changed")
+        world.conn.execute("delete from task_count where task_id = %s", [task])
+        world.conn.execute(
+            "insert into task_count (task_id, stripe, assigned) values (%s, 0, %s)", [task, jobs]
+        )
+    world.conn.execute("analyze job")
+    world.conduct()
+    return task
+
+
+def claim(pilot: Pilot, jobs: int) -> list[Grant]:
+    """Claim so many jobs, eight at a time."""
+    return [grant for _ in range(jobs // 8) for grant in pilot.claim(8)]
+
+
+def floors(conn: psycopg.Connection, task: int) -> dict[int, int]:
+    rows = conn.execute(
+        "select distinct on (turn) turn, ordinal from job_floor where task_id = %s order by turn, id desc",
+        [task],
+    )
+    return dict(rows.fetchall())
+
+
+def pages(conn: psycopg.Connection, observer: psycopg.Connection, act: Callable[[], object]) -> int:
+    """Give the pages that a connection's process touches for something."""
+
+    def touched() -> int:
+        conn.execute("select pg_stat_force_next_flush()")
+        conn.execute("select 1")
+        row = observer.execute(
+            "select sum(hits + reads)::int from pg_stat_get_backend_io(%s)",
+            [conn.info.backend_pid],
+        ).fetchone()
+        assert row
+        return int(row[0])
+
+    before = touched()
+    act()
+    return touched() - before
+
+
+def test_what_was_claimed_costs_later_claims_little_while_a_snapshot_is_open(
+    conn: psycopg.Connection, pilot_conn: psycopg.Connection, database_url: str
+) -> None:
+    world = World(conn)
+    task = released(world, 8_000)
+    pilot = world.pilot(conn=pilot_conn)
+    with connect(database_url) as old:
+        old.execute("set idle_in_transaction_session_timeout = 0")
+        old.execute("begin isolation level repeatable read")
+        old.execute("select count(*) from node")
+        pilot.end(*pilot.claim(4))
+        fresh = min(pages(pilot_conn, conn, lambda: pilot.claim(4)) for _ in range(3))
+        for _ in range(110):
+            assert len(pilot.claim(64)) == 64
+        worn = min(pages(pilot_conn, conn, lambda: pilot.claim(4)) for _ in range(3))
+        slots = pages(
+            pilot_conn, conn, lambda: attempts.must_wait_here(pilot_conn, task, pilot.node)
+        )
+    assert worn < 5 * fresh
+    assert slots < fresh
+    assert len(pilot.claim(1)) == 1
+
+
+def test_many_small_claims_are_passed_by_as_well(
+    conn: psycopg.Connection, pilot_conn: psycopg.Connection, database_url: str
+) -> None:
+    """A floor is replaced as often as it takes, and its forerunners cost nothing."""
+    world = World(conn)
+    task = released(world, JOBS)
+    pilot = world.pilot(conn=pilot_conn)
+    with connect(database_url) as old:
+        old.execute("begin isolation level repeatable read")
+        old.execute("select count(*) from node")
+        pilot.claim(1)
+        fresh = pages(pilot_conn, conn, lambda: pilot.claim(1))
+        for _ in range(300):
+            conn.execute("select raise_job_floor(%s, 1)", [task])
+            assert floors(conn, task)[1] == 2
+            conn.execute("select lower_job_floor(%s, 1::smallint, 0)", [task])
+        assert pages(pilot_conn, conn, lambda: pilot.claim(1)) < fresh + 20
+
+
+@pytest.fixture
+def worked(conn: psycopg.Connection) -> Iterator[tuple[World, Pilot, int, list[Grant]]]:
+    """A task of which so much was claimed that its floors rose."""
+    world = World(conn)
+    task = released(world, JOBS, retries=2)
+    pilot = world.pilot()
+    grants = claim(pilot, 1_200)
+    assert floors(conn, task)[0] == TOP
+    assert 384 <= floors(conn, task)[1] <= 1_200
+    yield world, pilot, task, grants
+    assert world.counts(task) == world.true_counts(task)
+
+
+Worked = tuple[World, Pilot, int, list[Grant]]
+
+
+def ordinals(grants: list[Grant] | tuple[Grant, ...]) -> list[int]:
+    return [grant.key.ordinal for grant in grants]
+
+
+def test_claims_go_on_where_they_were(worked: Worked) -> None:
+    _, pilot, _, grants = worked
+    assert ordinals(grants) == list(range(1_200))
+    assert ordinals(pilot.claim(3)) == [1_200, 1_201, 1_202]
+
+
+@pytest.mark.parametrize("cause", [Cause.RETURNED, Cause.LOST])
+def test_what_comes_back_is_claimed_next(worked: Worked, cause: Cause) -> None:
+    _, pilot, _, grants = worked
+    back = [grants[7], grants[3], grants[900]]
+    pilot.end(*back, cause=cause)
+    assert ordinals(pilot.claim(4)) == [3, 7, 900, 1_200]
+    pilot.end(grants[5], cause=cause)
+    assert ordinals(pilot.claim(2)) == [5, 1_201]
+
+
+def test_what_failed_is_claimed_as_soon_as_its_time_has_come(worked: Worked) -> None:
+    world, pilot, _, grants = worked
+    pilot.end(grants[3], grants[700], status=1)
+    assert ordinals(pilot.claim(1)) == [1_200]
+    world.wait_out_back_off()
+    assert ordinals(pilot.claim(3)) == [3, 700, 1_201]
+
+
+def test_a_job_of_a_lost_node_is_claimed_next(worked: Worked) -> None:
+    world, _, task, grants = worked
+    world.conn.execute("update keeper set fenced_at = now() - interval '1 h', fence_reason = 'x'")
+    world.guard()
+    other = world.pilot("noether")
+    assert world.counts(task).assigned == JOBS
+    assert ordinals(other.claim(8)) == ordinals(grants[:8])
+    assert ordinals(claim(other, 1_200)) == list(range(8, 1_208))
+
+
+def test_a_retry_of_chosen_jobs_below_the_floor_is_claimed_next(worked: Worked) -> None:
+    world, pilot, task, grants = worked
+    pilot.end(*grants)
+    with world.conn.transaction():
+        lifecycle.kill_jobs(world.conn, task, [1_999], by="ana")
+    lifecycle.retry_jobs(world.conn, task, [4, 1_999], by="ana")
+    world.conduct()
+    assert ordinals(pilot.claim(3)) == [4, 1_999, 1_200]
+
+
+@pytest.mark.parametrize("given", [TaskInput.RETRY, TaskInput.RETRY_ALL])
+def test_a_retried_task_is_claimed_from_its_beginning(worked: Worked, given: TaskInput) -> None:
+    world, pilot, task, grants = worked
+    pilot.end(*grants)
+    lifecycle.apply(world.conn, task, TaskInput.KILL, by="ana")
+    world.conduct(rounds=3)
+    lifecycle.apply(world.conn, task, given, by="ana", bypass=True)
+    world.conduct(rounds=4)
+    first = 0 if given is TaskInput.RETRY_ALL else 1_200
+    assert ordinals(pilot.claim(8)) == list(range(first, first + 8))
+
+
+def test_withdrawn_test_jobs_are_claimed_after_a_retry(conn: psycopg.Connection) -> None:
+    world = World(conn)
+    task = world.task(JOBS, test_jobs=500)
+    world.conduct()
+    pilot = world.pilot()
+    grants = claim(pilot, 400)
+    assert floors(conn, task)[1] >= 384
+    pilot.start(grants[0])
+    pilot.end(grants[0], status=1)
+    world.conduct(rounds=2)  # the other test jobs are withdrawn
+    pilot.end(*grants[1:], cause=Cause.RETURNED)
+    world.conduct(rounds=3)
+    assert world.state(task).value == "BROKEN"
+    lifecycle.apply(conn, task, TaskInput.RETRY, by="ana")
+    world.conduct(rounds=3)
+    again = claim(pilot, 496)
+    assert sorted(ordinals(again)) == list(range(496))
+
+
+def test_jobs_that_are_released_in_chunks_are_claimed_one_chunk_after_the_other(
+    conn: psycopg.Connection,
+) -> None:
+    world = World(conn)
+    task = world.task(12_000, test_jobs=0)
+    world.conduct()
+    pilot = world.pilot()
+    seen: list[int] = []
+    for _ in range(4):
+        while grants := pilot.claim(64):
+            seen += ordinals(grants)
+        attempts.raise_floors(conn, task, 64)
+        assert floors(conn, task) == {0: TOP, 1: TOP}
+        world.conduct()
+    assert seen == list(range(12_000))
+
+
+def test_a_job_that_comes_back_while_the_floors_rise_is_claimed_next(
+    worked: Worked, database_url: str
+) -> None:
+    """Whoever hands it back waits for the floor that rises, and lowers it."""
+    world, pilot, task, grants = worked
+    with connect(database_url) as raiser, connect(database_url, name="hands back") as returner:
+        other = Pilot(returner, pilot.node, pilot.agent, pilot.keeper)
+        with raiser.transaction():
+            raiser.execute("select raise_job_floor(%s, 1)", [task])
+            thread = threading.Thread(
+                target=lambda: other.end(grants[2], cause=Cause.RETURNED), daemon=True
+            )
+            thread.start()
+            waiting = (
+                "select count(*) from pg_stat_activity where application_name = 'hands back' "
+                "and wait_event_type = 'Lock'"
+            )
+            wait_until(lambda: world.conn.execute(waiting).fetchone() == (1,))
+        thread.join(10)
+    assert ordinals(pilot.claim(2)) == [2, 1_200]
+
+
+def test_the_floors_do_not_rise_while_a_job_comes_back(worked: Worked, database_url: str) -> None:
+    _, pilot, task, grants = worked
+    with connect(database_url) as returner, connect(database_url) as raiser:
+        other = Pilot(returner, pilot.node, pilot.agent, pilot.keeper)
+        with returner.transaction():
+            other.end(grants[2], cause=Cause.RETURNED)
+            raiser.execute("select raise_job_floor(%s, 1)", [task])  # and nobody waits
+            assert floors(raiser, task)[1] < 1_200
+        raiser.execute("select raise_job_floor(%s, 1)", [task])
+        assert floors(raiser, task) == {0: 2, 1: 1_200}
+    assert ordinals(pilot.claim(2)) == [2, 1_200]
+
+
+def test_a_claim_that_is_taken_back_leaves_its_jobs_to_the_next_one(
+    worked: Worked, database_url: str
+) -> None:
+    """What somebody is claiming is not below any floor before that is certain."""
+    _, pilot, task, _ = worked
+    with connect(database_url) as dying, connect(database_url) as raiser:
+        other = Pilot(dying, pilot.node, pilot.agent, pilot.keeper, pilot.request)
+        with dying.transaction(force_rollback=True):
+            assert ordinals(other.claim(8)) == list(range(1_200, 1_208))
+            raiser.execute("select raise_job_floor(%s, 1)", [task])
+    assert ordinals(pilot.claim(2)) == [1_200, 1_201]
+
+
+def test_pilots_that_claim_and_hand_back_at_the_same_time_leave_nothing(
+    conn: psycopg.Connection, database_url: str
+) -> None:
+    world = World(conn)
+    task = released(world, 1_200)
+    pilots = []
+    for number in range(4):
+        own = connect(database_url, repeats=True)
+        pilots.append(world.pilot(f"node{number}", conn=own))
+
+    def serve(pilot: Pilot, number: int) -> None:
+        turns = 0
+        while grants := pilot.claim(8):
+            turns += 1
+            back = [grant for grant in grants if (grant.key.ordinal + turns) % 5 == number]
+            done = [grant for grant in grants if grant not in back]
+            pilot.end(*back, cause=Cause.RETURNED)
+            pilot.end(*done)
+            conn_free.execute("select raise_job_floor(%s, 1)", [task])
+
+    with connect(database_url) as conn_free:
+        threads = [
+            threading.Thread(target=serve, args=(pilot, number), daemon=True)
+            for number, pilot in enumerate(pilots)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        # What the last of them handed back after the others had found nothing.
+        while grants := pilots[0].claim(8):
+            pilots[0].end(*grants)
+    for pilot in pilots:
+        pilot.conn.close()
+    assert set(world.jobs(task)) == {JobState.DONE}
+    assert world.counts(task) == world.true_counts(task)
