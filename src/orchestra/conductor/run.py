@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import psycopg
 
-from orchestra.conductor import estimates, leases, order, silence
+from orchestra.conductor import estimates, floors, leases, order, silence
 from orchestra.conductor.lifecycle import advance
 from orchestra.conductor.notify import Post, Postman
 from orchestra.domain.errors import DatabaseUnavailable, Superseded
@@ -103,6 +103,7 @@ class Conductor:
         self._renewed_at = 0.0
         self._guard_at = self._purge_at = 0.0
         self._notified_at: dict[Queue, float] = {}
+        self._lookout = floors.Lookout()
 
     def serve(self, conn: psycopg.Connection) -> None:
         """Hold the term and carry out the duties until asked to stop; the term is given back at the end."""
@@ -147,6 +148,7 @@ class Conductor:
         if tasks:
             tasks = moves.live_tasks(self._conn)
             self._transact(lambda: self._write_down(tasks, woken, told))
+            self._lookout.look(self._conn, self._transact, tasks, time.monotonic())
         self._notify(woken - told)
         self._send_mail(at_once=len(tasks) < before)
         purged = self._purge_now_and_then()

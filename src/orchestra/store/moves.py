@@ -250,6 +250,13 @@ def set_ranks(conn: psycopg.Connection, ranks: Mapping[int, int | None]) -> None
         conn.execute(SQL.set_ranks, {"tasks": list(ranks), "ranks": list(ranks.values())})
 
 
+def drop_floors(conn: psycopg.Connection, tasks: Sequence[int]) -> bool:
+    """Let claims from these tasks look at every job again; True where one began further on."""
+    params = {"tasks": sorted(tasks)}
+    conn.execute(SQL.lock_floors, params)
+    return conn.execute(SQL.drop_floors, params).rowcount > 0
+
+
 def line_up(conn: psycopg.Connection, task: int) -> None:
     """Let a locked task without a rank be claimed from, after all others."""
     conn.execute(SQL.line_up, {"task": task})

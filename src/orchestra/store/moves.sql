@@ -197,6 +197,13 @@ where t.id = given.id
 update task t set rank = 1 + coalesce((select max(rank) from task where queue = t.queue and rank is not null), 0)
 where id = %(task)s and rank is null and held_at is null
 
+-- name: lock_floors
+-- Who replaces floors at this moment is done first.
+select pg_advisory_xact_lock(731057, id) from unnest(%(tasks)s::int[]) as given (id) order by id
+
+-- name: drop_floors
+delete from job_floor where task_id = any(%(tasks)s::int[])
+
 -- name: deleted_tasks
 select id, jobs from task where deleted_at is not null order by id limit 1
 

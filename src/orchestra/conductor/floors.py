@@ -1,0 +1,51 @@
+"""The duty that takes floors away where claims may begin too far on: no job waits for ever, should a floor be wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import psycopg
+
+from orchestra.domain.models.tasks import Counts
+from orchestra.store import moves
+
+STILL_FOR = 30.0
+"""Seconds without any change in a task whose jobs wait, after which its floors are not believed."""
+
+Transact = Callable[[Callable[[], bool]], bool]
+"""Runs one step in a transaction that has checked the conductor's term."""
+
+
+class Lookout:
+    """What a conductor remembers of the tasks that it watches: their counts, since when, and whether it has acted."""
+
+    def __init__(self) -> None:
+        self._seen: dict[int, tuple[Counts, float, bool]] = {}
+
+    def look(
+        self,
+        conn: psycopg.Connection,
+        transact: Transact,
+        tasks: Sequence[moves.LiveTask],
+        now: float,
+    ) -> None:
+        """Take the floors of still tasks away; `now` is by a monotonic clock."""
+        if still := self.still(tasks, now):
+            transact(lambda: moves.drop_floors(conn, still))
+
+    def still(self, tasks: Sequence[moves.LiveTask], now: float) -> list[int]:
+        """Give the tasks in which nothing has changed for a while though jobs wait: each of them once, until it has."""
+        before, self._seen = self._seen, {}
+        still = []
+        for task in tasks:
+            facts = task.facts
+            if facts.held or not facts.state.may_claim or not facts.counts.assigned:
+                continue
+            counts, since, acted = before.get(task.id, (facts.counts, now, False))
+            if counts != facts.counts:
+                since, acted = now, False
+            if now - since >= STILL_FOR and not acted:
+                still.append(task.id)
+                acted = True
+            self._seen[task.id] = facts.counts, since, acted
+        return still
