@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from uuid import uuid4
 from weakref import WeakValueDictionary
 
@@ -16,6 +17,9 @@ from orchestra.domain.models.tasks import Counts
 from orchestra.domain.models.work import Outcome, SharedFiles, Started, TaskSpec
 from orchestra.domain.states import Cause, JobState, Queue, TaskState
 from orchestra.domain.transitions import TaskInput
+from orchestra.pilot.appetite import Appetite, wanted
+from orchestra.pilot.claim import Claimer
+from orchestra.pilot.state import PilotState
 from orchestra.services import jobs, lifecycle, work
 from orchestra.store import attempts
 from orchestra.store.database import connect
@@ -454,6 +458,26 @@ def test_a_big_job_is_not_kept_waiting_by_small_ones(world: World) -> None:
     (grant,) = pilot.claim(cpu=3)
     assert grant.key.task_id == big
     assert [g.key.task_id for g in pilot.claim(cpu=1)] == [small], "nothing big is left"
+
+
+def test_a_repeated_answer_does_not_pass_for_all_that_there_was(world: World) -> None:
+    """What is held back is told once; an agent that never heard it must ask anew, not wait for the next poll."""
+    world.task(jobs=1, name="user.ana.small", test_jobs=0, priority=2)
+    world.task(jobs=2, test_jobs=0, cores=8, priority=1)
+    pilot = world.pilot()
+    world.conduct(rounds=2)
+    lost = pilot.claim_answer(cpu=4)
+    again = replace(pilot, request=pilot.request - 1).claim_answer(cpu=4)
+    assert (lost.repeated, again.repeated) == (False, True)
+    assert again.grants == lost.grants
+    for answer, asks_again in ((lost, False), (again, True)):
+        desk: Any = SimpleNamespace(
+            request=1, tasks=dict(lost.tasks), state=PilotState({Queue.CPU: 4}), appetite=Appetite()
+        )
+        claimer = Claimer(desk, cast(Any, None), cast(Any, None))
+        port: Any = SimpleNamespace(id=pilot.keeper)
+        claimer._granted(port, pilot.request, {Queue.CPU: 4}, answer)
+        assert (wanted(desk.state, desk.appetite) != {}) == asks_again
 
 
 def test_a_node_that_runs_a_big_job_fills_the_rest_with_small_ones(world: World) -> None:

@@ -131,9 +131,10 @@ class Claimer:
         self.desk.appetite.learn(asked, granted, claim.held_back)
         if claim.held_back:
             self._poll_at = min(self._poll_at, monotonic() + BLOCKED_POLL)
-        if self._woken or claim.latest > request:
-            # Perhaps for what came just after this answer was made. Or it was no answer, since another agent decided
-            # for this keeper while we were away, with higher numbers.
+        if self._woken or claim.repeated:
+            # Perhaps for what came just after this answer was made. Or the answer was lost and made again, without what
+            # is held back; or it was none, since another agent decided for this keeper while we were away, with higher
+            # numbers.
             self._woken = False
             self.desk.appetite.refresh()
         self._hand_back(granted)

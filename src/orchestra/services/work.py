@@ -168,7 +168,7 @@ def claim(
 
     worn: dict[int, int] = {}
 
-    def work() -> tuple[list[Grant], dict[Queue, int], int]:
+    def work() -> tuple[list[Grant], dict[Queue, int], int, bool]:
         worn.clear()
         keeper = attempts.lock_keeper(conn, keeper_id)
         pilot = attempts.claiming_pilot(conn, keeper.node_id)
@@ -180,7 +180,7 @@ def claim(
             raise Replaced
         held_back: dict[Queue, int] = {}
         if request <= keeper.last_request:
-            return attempts.granted(conn, keeper, request), held_back, keeper.last_request
+            return attempts.granted(conn, keeper, request), held_back, keeper.last_request, True
         grants: list[Grant] = []
         if not pilot.drained:
             attempts.note_request(conn, keeper.id, request)
@@ -191,19 +191,19 @@ def claim(
                     held_back[queue] = needed
                 grants += taking.taken
                 worn.update(taking.worn)
-        return grants, held_back, request
+        return grants, held_back, request, False
 
-    grants, held_back, latest = in_transaction(conn, work)
+    grants, held_back, latest, repeated = in_transaction(conn, work)
     _raise_floors(conn, worn)
     tasks = {grant.key.task_id for grant in grants} - set(known)
     if not tasks:
-        return Claim({}, tuple(grants), held_back, latest)
+        return Claim({}, tuple(grants), held_back, latest, repeated)
     # Not while rows are locked: a data set may have very many files. None of this ever changes, but a task that was
     # killed and deleted a moment ago is gone.
     specs = attempts.task_specs(conn, tasks, {} if versions is None else versions)
     gone = tasks - specs.keys()
     left = tuple(grant for grant in grants if grant.key.task_id not in gone)
-    return Claim(specs, left, held_back, latest)
+    return Claim(specs, left, held_back, latest, repeated)
 
 
 @dataclass(slots=True)

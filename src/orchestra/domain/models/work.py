@@ -111,13 +111,15 @@ class Claim:
     """The answer to a claim: the grants in the order in which they should start, and the tasks behind them.
 
     `tasks` leaves out those that the agent said it knows. `held_back` says for a queue how many slots the next job
-    needs, which are more than were left. `latest` is the keeper's highest request, perhaps another agent's.
+    needs, which are more than were left. `latest` is the keeper's highest request, perhaps another agent's. An answer
+    that is `repeated` says nothing of what is held back: ask anew.
     """
 
     tasks: Mapping[int, TaskSpec] = field(default_factory=dict)
     grants: tuple[Grant, ...] = ()
     held_back: Mapping[Queue, int] = field(default_factory=dict)
     latest: int = 0
+    repeated: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
