@@ -169,7 +169,7 @@ def section(small: Findings, usual: Findings, large: Findings, rounds: int) -> S
     notes = [
         f"Of each task, large ones too, {RELEASED:,} jobs at most are queued; the conductor hands out more.",
         "Pages are those of the whole claim, triggers and counts too, as PostgreSQL counts them for its process.",
-        "The last column says what the open snapshot costs: whatever the claims since have left behind is walked past.",
+        _what_a_snapshot_costs(large),
     ]
     notes += _limits(usual, large)
     bars = {
@@ -184,6 +184,19 @@ def section(small: Findings, usual: Findings, large: Findings, rounds: int) -> S
     )
 
 
+def _what_a_snapshot_costs(large: Findings) -> str:
+    """Say what the last column means."""
+    much = [
+        f"{number(large.worn[batch] / large.fresh[batch])} x for a claim of {batch}"
+        for batch in BATCHES
+    ]
+    return (
+        "The last column says what the open snapshot costs: nothing that the claims since have left behind can be "
+        "cleared away. A claim begins at its task's floor, so it walks past the last of it alone: "
+        f"{', '.join(much)}."
+    )
+
+
 def _limits(usual: Findings, large: Findings) -> list[str]:
     """Say what stands in the way of the bound, where it is missed."""
     batch = BATCHES[0]
@@ -193,10 +206,15 @@ def _limits(usual: Findings, large: Findings) -> list[str]:
     cost = median(slowest.server[batch])
     limit = (
         f"What limits it: the two processors. A claim and a report write a job's row twice, its attempt twice and an "
-        f"event, with nine index entries: {number(cost)} ms of PostgreSQL a job. A good half as much again is the "
-        f"Python of the simulated pilots, here on the same processors; alone on both, PostgreSQL would do "
-        f"{number(2000 / cost)} jobs/s."
+        f"event, with nine index entries: {number(cost)} ms of PostgreSQL a job. The Python of the simulated pilots "
+        f"takes its share of the same processors; alone on both, PostgreSQL would do {number(2000 / cost)} jobs/s."
     )
+    small = median(usual.server[batch])
+    if cost > small * 1.25:
+        limit += (
+            f" With {usual.queued:,} queued it is {number(small)} ms; with {large.queued:,} the conductor hands out "
+            "jobs of the large task meanwhile, and writes the row of each once more for that."
+        )
     way = (
         "What it would take: pilots on machines of their own, as real ones are; or a claim that writes an attempt and "
         "no job row, for which what is claimable would have to be known in another way."

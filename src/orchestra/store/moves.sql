@@ -65,14 +65,15 @@ where (task_id, ordinal) in (
 )
 
 -- name: release_jobs
--- Walks job_waiting from its beginning.
+-- Walks job_waiting from its beginning. By their places: so the new rows lie in the order of the old ones, and claims find
+-- neighbours on one page. The task's row is held, so nobody else moves these.
 update job set state = 'assigned', changed_at = now()
-where (task_id, ordinal) in (
-    select task_id, ordinal from job
+where state = 'registered' and ctid = any (array(
+    select ctid from job
     where task_id = %(task)s and state = 'registered'
     order by turn, ordinal
     limit %(limit)s
-)
+))
 
 -- name: end_test_marks
 -- After the test its jobs are jobs like the others, with retries. Walks job_test.
