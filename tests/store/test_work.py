@@ -472,7 +472,10 @@ def test_a_repeated_answer_does_not_pass_for_all_that_there_was(world: World) ->
     assert again.grants == lost.grants
     for answer, asks_again in ((lost, False), (again, True)):
         desk: Any = SimpleNamespace(
-            request=1, tasks=dict(lost.tasks), state=PilotState({Queue.CPU: 4}), appetite=Appetite()
+            request=1,
+            tasks=dict(lost.tasks),
+            state=PilotState({Queue.CPU: 4, Queue.GPU: 0}),
+            appetite=Appetite(),
         )
         claimer = Claimer(desk, cast(Any, None), cast(Any, None))
         port: Any = SimpleNamespace(id=pilot.keeper)
