@@ -133,6 +133,42 @@ def test_outputs_become_configs_when_they_are_there(
     assert world.state(second) is TaskState.DONE
 
 
+def test_outputs_that_are_being_taken_are_not_made_anew(
+    world: World, ana: User, tmp_path: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chains, "CHUNK", 1)
+    pilot = world.pilot()
+    first = create(world, ana, tmp_path, "first")
+    second = create(world, ana, tmp_path, "second", first, config=f"task:{first}")
+
+    def written() -> int:
+        version = world.column(second, "config_version_id")
+        rows = "select from dataset_file where version_id = %s"
+        return len(world.conn.execute(rows, [version]).fetchall())
+
+    for _ in range(10):
+        world.conduct()
+        if written():
+            break
+        grants = pilot.claim(cpu=100)
+        pilot.start(*grants)
+        pilot.end(*grants)
+    assert written() == 1
+    for again in (
+        lambda: task_actions.retry(world.conn, first, ana),
+        lambda: lifecycle.retry_jobs(world.conn, first, [0], by="ana"),
+    ):
+        with pytest.raises(
+            Refused, match=rf"task {second} \(user.ana.second\) is taking the outputs"
+        ):
+            again()
+    assert world.state(first) is TaskState.DONE
+    world.conduct(4)
+    assert written() == 4
+    task_actions.retry(world.conn, first, ana)
+    assert world.state(first) is TaskState.REGISTERED
+
+
 def broken(
     world: World, ana: User, tmp_path: object, config: str = "user.ana.grid"
 ) -> tuple[int, int]:

@@ -70,5 +70,19 @@ def refuse_waiting(conn: psycopg.Connection, locked: moves.LockedTask) -> None:
         )
 
 
+def refuse_while_taken(conn: psycopg.Connection, locked: moves.LockedTask) -> None:
+    """Refuse to start a locked task over while another one writes down its outputs, which takes some transactions.
+
+    Raises:
+        Refused: one does.
+    """
+    if taker := store.taker(conn, locked.id):
+        number, name = taker
+        raise Refused(
+            f"task {number} ({name}) is taking the outputs of task {locked.id} ({locked.name}) just now.",
+            hint="Try again in a few seconds.",
+        )
+
+
 def _note(conn: psycopg.Connection, task: int, why: str, who: str) -> None:
     moves.add_task_event(conn, task, before=KIND, after=None, who=who, why=why, kind=KIND)

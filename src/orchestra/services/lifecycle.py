@@ -136,10 +136,10 @@ def _accompany(  # noqa: C901 - one case an input, closed by assert_never
             | TaskInput.ALL_DONE
             | TaskInput.ALL_ENDED
             | TaskInput.ALL_DEAD
-            | TaskInput.RETRY
-            | TaskInput.RETRY_ALL
         ):
             pass
+        case TaskInput.RETRY | TaskInput.RETRY_ALL:
+            chains.refuse_while_taken(conn, locked)
         case TaskInput.JOB_RETRY | TaskInput.JOB_KILL:
             raise AssertionError("retry_jobs and kill_jobs apply these")
         case _:
@@ -197,6 +197,7 @@ def retry_jobs(
         locked = moves.lock_task(conn, task)
         step = checked_step(locked, TaskInput.JOB_RETRY)
         chains.refuse_waiting(conn, locked)
+        chains.refuse_while_taken(conn, locked)
         jobs = _chosen(conn, locked, ordinals)
         _refuse_living(locked, jobs)
         if step.new_run:

@@ -35,6 +35,12 @@ def of_task(conn: psycopg.Connection, task: int) -> list[Wait]:
     return [Wait(**row) for row in fetch(conn, SQL.of_task, {"task": task})]
 
 
+def taker(conn: psycopg.Connection, task: int) -> tuple[int, str] | None:
+    """Give a task that is about to write down this one's outputs as its configs, by number and name."""
+    rows = fetch(conn, SQL.taker, {"task": task})
+    return (rows[0]["id"], rows[0]["name"]) if rows else None
+
+
 def remove(conn: psycopg.Connection, task: int, after: int) -> bool:
     """End a wait; False when it was over already."""
     return conn.execute(SQL.remove, {"task": task, "after": after}).rowcount == 1

@@ -17,6 +17,16 @@ order by a.after_id
 -- name: remove
 delete from task_after where task_id = %(task)s and after_id = %(after)s
 
+-- name: taker
+-- A task that has written down some of this one's outputs as its configs, and not all of them.
+select w.id, w.name
+from task_after a
+join task w on w.id = a.task_id
+where a.after_id = %(task)s and a.gives_configs and w.state = 'REGISTERED' and w.deleted_at is null
+    and exists (select from dataset_file f where f.version_id = w.config_version_id)
+order by w.id
+limit 1
+
 -- name: written
 -- The first job whose config is not written down yet: the end of a range of the primary key.
 select coalesce(max(ordinal) + 1, 0) as first from dataset_file where version_id = %(version)s
