@@ -13,7 +13,7 @@ import pytest
 from orchestra.domain.models.tasks import Resources, Task
 from orchestra.domain.states import JobState, TaskState
 from orchestra.pilot import link
-from orchestra.services import lifecycle
+from orchestra.services import lifecycle, nodes
 from support.cluster import Cluster
 from support.containers import IMAGE, Engine
 from support.waiting import wait_until
@@ -235,6 +235,36 @@ def test_what_a_dead_keeper_leaves_is_ended_by_its_agent(
     cluster.wait_for(task, TaskState.FINALIZED, timeout=60)
     assert processes(nap) == []
     assert engine.left(cluster) == [], cluster.log()
+
+
+def test_an_engine_that_does_not_answer_is_asked_until_it_does(
+    cluster: Cluster, docker: Engine, nap: str
+) -> None:
+    engine = Place(docker, f"docker://{IMAGE}")
+    start(cluster, engine)
+    task = cluster.task(
+        1, f": %DATA %IN %OUT; trap '' TERM; echo up; {nap}; :", image=engine.image, grace=0.5
+    )
+    log = cluster.out(task, 0) / "job.log"
+    wait_until(lambda: log.exists() and "up" in log.read_text(), 30, cluster.log)
+    (spool,) = cluster.folder.glob("pilots/*/keepers/*/spool")
+    socket = Path(docker.env["DOCKER_HOST"].removeprefix("unix://"))
+    away = socket.rename(socket.with_name("away"))
+    try:
+        os.kill(link.read_spool(spool.parent).pid, signal.SIGKILL)
+        wait_until(
+            lambda: "docker does not answer" in str(nodes.get(cluster.conn, "gauss").message),
+            30,
+            cluster.log,
+        )
+        assert [row[2] for row in cluster.attempts(task)] == [None]
+    finally:
+        away.rename(socket)
+    lifecycle.kill_jobs(cluster.conn, task.id, [0], by="ana")
+    cluster.wait_for(task, TaskState.FINALIZED, timeout=60)
+    assert processes(nap) == []
+    assert engine.left(cluster) == [], cluster.log()
+    wait_until(lambda: nodes.get(cluster.conn, "gauss").message is None, 30, cluster.log)
 
 
 def test_a_job_that_needs_too_much_memory_says_so(cluster: Cluster, engine: Place) -> None:

@@ -36,6 +36,7 @@ def boottime() -> float:
 class Kit:
     """What it takes to turn a grant into a process: runtimes, what jobs inherit, the guard of inputs.
 
+    `silent` are the engines that do not answer, each with what is to be said of it; I/O threads write there, too.
     `stall_after` is the seconds after which a start that waits for a file system loses its slots; `log_limit` the bytes
     beyond which a log is cut (0: never). `binds` is what every container of this node sees of it; `prepared` are the
     images that are ready here.
@@ -49,6 +50,7 @@ class Kit:
     binds: tuple[Bind, ...] = ()
     cache: ImageCache | None = None
     prepared: dict[str, Prepared] = field(default_factory=dict)
+    silent: dict[str, str] = field(default_factory=dict)
 
     def runtime(self, name: str | None) -> Runtime | None:
         """Give the runtime of that name."""
@@ -134,4 +136,4 @@ class Desk:
     @property
     def message(self) -> str | None:
         """What `node list` should say of this pilot."""
-        return "; ".join(self.troubles.values()) or None
+        return "; ".join([*self.troubles.values(), *list(self.kit.silent.values())]) or None
