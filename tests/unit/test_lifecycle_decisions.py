@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from uuid import UUID
 
@@ -237,3 +238,37 @@ def test_a_keeper_is_dead_when_lease_grace_and_margin_are_over_without_a_gap() -
     assert not is_dead(replace(silence, held_for=249.9))
     assert not is_dead(replace(silence, silent_for=-3600.0))
     assert is_dead(replace(silence, silent_for=131.0), margin=1.0)
+
+
+def _line(*ranks: int | None) -> list[Contender]:
+    """Tasks 0, 1, 2, ... that are to be served in this order and have these ranks."""
+    return [_contender(task, rank=own) for task, own in enumerate(ranks)]
+
+
+@pytest.mark.parametrize(
+    ("had", "given"),
+    [
+        ((), []),
+        ((None, None), [0, 1]),
+        ((3, 7, 8), [3, 7, 8]),  # those before and between them are over
+        ((3, 7, None, None), [3, 7, 8, 9]),
+        ((None, None, 0, 1), [-2, -1, 0, 1]),
+        ((2, None, 4, 5), [2, 3, 4, 5]),
+        ((2, None, 3, 4), [0, 1, 2, 3]),  # no room
+        ((5, 5, 6), [4, 5, 6]),
+        ((9, 1, 2, 3), [0, 1, 2, 3]),
+        ((2, 3, 1), [2, 3, 4]),
+    ],
+)
+def test_most_tasks_keep_their_ranks(had: tuple[int | None, ...], given: list[int]) -> None:
+    assert list(dict(sorted(rank(_line(*had)).items())).values()) == given
+
+
+def test_ranks_rise_along_the_line_whatever_they_were() -> None:
+    chance = random.Random(7)
+    for _ in range(500):
+        had = [chance.choice([None, *range(-3, 12)]) for _ in range(chance.randrange(9))]
+        ranks = rank(_line(*had))
+        assert list(ranks) == sorted(ranks, key=lambda task: ranks[task])
+        assert sorted(ranks) == list(range(len(had)))
+        assert len(set(ranks.values())) == len(had)

@@ -34,4 +34,5 @@ def _contender(task: moves.LiveTask) -> Contender:
         first_in_line=task.first_in_line,
         in_use=counts.living,
         ready=counts.assigned if claimable else 0,
+        rank=task.rank,
     )
