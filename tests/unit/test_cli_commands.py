@@ -221,6 +221,19 @@ def test_nothing_heavy_is_imported_before_it_is_needed(arguments: str) -> None:
     assert done.stderr.splitlines()[-1] == "[]"
 
 
+def test_an_interrupt_while_a_module_is_made_is_an_exit_status_too(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(
+        "import sys\n"
+        "from orchestra.cli import main as program\n"
+        "program._run = lambda _arguments: exec('raise KeyboardInterrupt')\n"
+        "sys.exit(program.main([]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "program"], check=False, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (130, "\nstopped.\n")
+
+
 def test_every_command_is_documented() -> None:
     page = (DOCS / "commands.md").read_text()
     missing = [command for command, _ in COMMANDS if f"### maestro {command}\n" not in page]

@@ -45,6 +45,10 @@ def main(argv: list[str] | None = None) -> int:
         return _BROKEN_PIPE
     except Exception as error:  # noqa: BLE001 - the last line of defence
         return _unexpected(error, arguments)
+    finally:
+        # CPython before 3.14 remembers an interrupt that came while text was executed, as dataclasses do when they are
+        # made, and ends by the signal whoever has handled it. Executing more text makes it forget.
+        exec("")  # noqa: S102
 
 
 def _make_streams_safe() -> None:
