@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -85,7 +85,7 @@ def _lines(report: TaskReport) -> Iterator[str]:
     task = report.task
     yield "   ".join([f"{task.name} (task {task.id})", task.state.value, *_header(report)])
     yield from _facts(report)
-    yield from (_event_line(event, report.now) for event in report.events)
+    yield from (_event_line(event, report.now) for event in told_once(report.events))
     yield from _mail_lines(report)
     yield from _failure_lines(report)
     for reason in report.waiting:
@@ -172,6 +172,16 @@ def _source(source: Source) -> str:
     if source.dataset is None:
         return f"the outputs of {human.count(source.files, 'job')} in {clean(source.root)}"
     return f"{source.dataset} (version {source.version}, {files})"
+
+
+def told_once(events: Iterable[Event]) -> Iterator[Event]:
+    """Give events without those that say again what the one before has said, as a test with slow failures does."""
+    before = None
+    for event in events:
+        words = event_words(event)
+        if words != before:
+            yield event
+        before = words
 
 
 def _event_line(event: Event, now: datetime) -> str:
