@@ -11,6 +11,7 @@ from itertools import count
 from orchestra.domain.human import one_line
 from orchestra.domain.models.work import AttemptKey
 from orchestra.pilot.desk import Kit
+from orchestra.runtimes.found import ask
 
 log = logging.getLogger(__name__)
 
@@ -66,17 +67,7 @@ class _Silence:
 def _said(kit: Kit, command: tuple[str, ...]) -> str | _Silence:
     """Run a program; gives what it printed."""
     try:
-        done = subprocess.run(
-            command,
-            env=dict(kit.environment),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=PATIENCE,
-            check=False,
-            cwd="/",
-        )
+        done = ask(command, kit.environment, PATIENCE)
     except subprocess.TimeoutExpired:
         return _silence(command, f"no answer within {PATIENCE:g} s")
     except OSError as error:

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -138,18 +138,30 @@ def _docker(path: str, environ: Mapping[str, str]) -> ContainerRuntime:
     return EngineRuntime(path, "docker", _version(version), user=(os.geteuid(), os.getegid()))
 
 
-def _said(environ: Mapping[str, str], *command: str) -> str:
-    done = subprocess.run(
+def ask(
+    command: Sequence[str], environ: Mapping[str, str], patience: float
+) -> subprocess.CompletedProcess[str]:
+    """Run a runtime's program and wait for what it says, `patience` seconds at most.
+
+    Raises:
+        OSError: it cannot be started.
+        subprocess.TimeoutExpired: it went on for longer, and was ended.
+    """
+    return subprocess.run(
         command,
         env=dict(environ),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         errors="replace",
-        timeout=PATIENCE,
+        timeout=patience,
         check=False,
         cwd="/",
     )
+
+
+def _said(environ: Mapping[str, str], *command: str) -> str:
+    done = ask(command, environ, PATIENCE)
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
         raise ValueError(lines[-1] if lines else f"exit status {done.returncode}")
