@@ -1,0 +1,117 @@
+"""What an agent does at the database's word: leases count from the right moment, those of the given up not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from orchestra.domain.models.pilots import Standing
+from orchestra.domain.models.work import AttemptKey
+from orchestra.domain.states import Queue
+from orchestra.pilot import reconcile
+from orchestra.pilot.keepers import Port
+from orchestra.pilot.link import Hello, Started
+from orchestra.pilot.reconcile import Steward
+from orchestra.pilot.state import Note, PilotState
+from orchestra.pilot.supervise import Supervisor
+from orchestra.services import work
+
+LEASE = 60.0
+ENABLED = dict.fromkeys(Queue, 1)
+NOTE = Note(Queue.CPU, 1, "/v/t", 1, None, None, None, 5.0)
+
+
+class Link:
+    """A keeper's connection that remembers what was sent."""
+
+    def __init__(self) -> None:
+        self.deadlines: list[tuple[float, str]] = []
+        self.stopped = False
+
+    def send_deadline(self, boottime: float, on_lost: str) -> None:
+        self.deadlines.append((boottime, on_lost))
+
+    def send_stop(self) -> None:
+        self.stopped = True
+
+    def close(self) -> None:
+        pass
+
+
+class Office:
+    """An agent with one keeper, whose requests to the database are kept in `asked`."""
+
+    def __init__(self, *running: Started, boot: str = "this boot") -> None:
+        self.link = Link()
+        hello = Hello(uuid4(), boot, 1, "1", 1, running=running)
+        self.port = Port(hello, Path("/nowhere"), self.link, registered=True, reconciled=True)  # type: ignore[arg-type]
+        self.asked: list[tuple[Callable[[Any], Any], Callable[[Any], None], Any]] = []
+        self.errands: list[Callable[[], Any]] = []
+        desk: Any = SimpleNamespace(
+            keepers=SimpleNamespace(ports={self.port.id: self.port}),
+            on_lease_lost="kill",
+            lease=LEASE,
+            leases_expire=True,
+            state=PilotState(),
+            appetite=SimpleNamespace(refresh=lambda *_: None),
+            courier=SimpleNamespace(ask=lambda *request: self.asked.append(request)),
+            workers=SimpleNamespace(submit=lambda work, *_, **__: self.errands.append(work)),
+            memory=SimpleNamespace(known=None),
+            message=None,
+            node_id=1,
+            agent=uuid4(),
+            boot_id="this boot",
+            kit=None,
+            request=0,
+        )
+        self.supervisor = Supervisor(desk)
+        self.steward = Steward(desk, self.supervisor, lambda: None)
+
+
+def standing(*fenced: UUID) -> Standing:
+    return Standing(1, LEASE, ENABLED, fenced=frozenset(fenced))
+
+
+def test_a_lease_counts_from_before_it_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database counts from a moment in between: who counts from the answer ends the jobs too late."""
+    office, clock = Office(), [100.0]
+
+    def renew(*_: object, **__: object) -> Standing:
+        clock[0] += 40.0  # the answer is slow
+        return standing()
+
+    monkeypatch.setattr(reconcile, "boottime", lambda: clock[0])
+    monkeypatch.setattr(work, "renew", renew)
+    office.steward.tick(0.0)
+    call, then, _ = office.asked[0]
+    then(call(None))
+    assert office.link.deadlines == [(100.0 + LEASE, "kill")]
+
+
+def test_the_lease_of_a_keeper_whose_jobs_were_given_away_is_not_prolonged() -> None:
+    office = Office()
+    office.steward.take_standing((100.0, standing(office.port.id)))
+    office.steward.take_standing((200.0, standing()))
+    assert office.link.deadlines == []
+    assert office.link.stopped
+    assert not office.port.takes_jobs
+    assert not office.port.reconciled, "what it holds is compared at once, so that it is ended"
+
+
+@pytest.mark.parametrize(("boot", "is_ended"), [("this boot", True), ("another boot", False)])
+def test_processes_are_ended_by_number_in_the_boot_that_gave_the_numbers(
+    boot: str, is_ended: bool
+) -> None:
+    started = Started(AttemptKey(3, 17, 1, uuid4()), 4711, 1, 1.0, NOTE.to_json())
+    office = Office(started, boot=boot)
+    office.port.dead = True
+    office.supervisor.meet(office.port)
+    [errand] = office.errands
+    assert isinstance(errand, partial)
+    assert (started in errand.args) is is_ended
