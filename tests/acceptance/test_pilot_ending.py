@@ -122,7 +122,7 @@ def test_a_kill_leaves_nothing_while_other_jobs_run_on(cluster: Cluster, pids: P
 
 def test_a_time_limit_leaves_nothing(cluster: Cluster, pids: Path) -> None:
     cluster.node(cpu=1)
-    task = attack(cluster, pids, timeout=6.0)
+    task = attack(cluster, pids, timeout=15.0)
     cluster.pilot()
     all_out(pids)
     cluster.wait_for(task, TaskState.FINALIZED)

@@ -13,6 +13,7 @@ from orchestra.domain.states import JobState, TaskState
 from orchestra.domain.transitions import TaskInput
 from orchestra.pilot import link
 from orchestra.services import lifecycle, nodes
+from orchestra.store import moves, notices
 from orchestra.store import tasks as task_store
 from support import mounts
 from support.cluster import Cluster
@@ -24,6 +25,14 @@ DONE, RUNNING = JobState.DONE, JobState.RUNNING
 
 def message(cluster: Cluster, node: str = "gauss") -> str:
     return nodes.get(cluster.conn, node).message or ""
+
+
+def hear_from(cluster: Cluster, node: str = "gauss") -> None:
+    """Ask a pilot for a word, and wait for it."""
+    query = "select seen_at from pilot join node on node.id = node_id where name = %s"
+    before = cluster.conn.execute(query, [node]).fetchone()
+    moves.wake(cluster.conn, notices.NODE)
+    wait_until(lambda: cluster.conn.execute(query, [node]).fetchone() != before)
 
 
 def fill(folder: Path) -> Path:
@@ -56,6 +65,8 @@ def test_a_pilot_whose_own_disk_is_full_takes_nothing_until_there_is_room(
             2, NEEDS, name="second", config=cluster.configs(2, "more"), data="user.ana.data"
         )
         wait_until(lambda: cluster.state(second) is TaskState.RUNNING)
+        for _ in range(2):
+            hear_from(cluster)  # by when it would have claimed
         assert cluster.attempts(second) == []
         filler.unlink()
         cluster.wait_for(second, TaskState.DONE)

@@ -560,6 +560,25 @@ def test_what_hides_and_is_deaf_is_ended_with_the_tree_that_it_was_seen_in(agent
     assert is_running(agent.started(other).pid)
 
 
+HOPPERS = """
+import os, signal
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+os.fork(), os.fork()
+while True:
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+"""
+"""Four processes that are gone when somebody has seen them: each forks another one, and ends."""
+
+
+def test_what_is_somebody_else_all_the_time_is_ended(agent: Agent) -> None:
+    other = agent.spawn("sleep 1000")
+    outcome = agent.run([sys.executable, "-S", "-c", HOPPERS], grace=0.2)
+    assert (outcome.cause, outcome.exit_status) == (Cause.EXIT, 0)
+    assert is_running(agent.started(other).pid)
+
+
 def test_an_attempt_lasts_until_the_last_of_its_processes_has_ended(agent: Agent) -> None:
     key = agent.spawn(
         "setsid bash -c 'trap \"sleep 0.5; exit\" TERM; echo $$; while :; do sleep 0.05; done' & wait"

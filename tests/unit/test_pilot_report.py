@@ -185,6 +185,8 @@ def test_a_keeper_may_forget_an_outcome_only_when_the_database_has_it(tmp_path: 
     desk.ask = lambda *request: asked.append(request)  # type: ignore[method-assign]
     keeper, link = UUID(int=1), SimpleNamespace(send_ack=forgotten.extend)
     desk.keepers.ports[keeper] = SimpleNamespace(link=link, registered=True, reconciled=True)
+    remembered = list[tuple[UUID, int]]()
+    desk.memory = SimpleNamespace(note=lambda *report: remembered.append(report))
     reporter = report.Reporter(desk, lambda *_: None)  # type: ignore[arg-type]
     [pending] = batch("a")
     held = Held(pending.outcome.key, keeper, NOTE, Phase.RUNNING)
@@ -195,9 +197,11 @@ def test_a_keeper_may_forget_an_outcome_only_when_the_database_has_it(tmp_path: 
     assert forgotten == []
     otherwise(DatabaseUnavailable())
     assert forgotten == []
+    assert remembered == []
     assert desk.state.held
     reporter.tick(float("inf"))
     assert len(asked) == 2, "it is reported again"
     then(Delivery())
     assert forgotten == [5]
+    assert remembered == [(keeper, 5)], "by which a database is recognised that lacks it"
     assert not desk.state.held

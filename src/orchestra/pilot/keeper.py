@@ -840,6 +840,8 @@ class Jobs:
             owner = self.owner(pid)
             if owner:
                 self.orphans[pid] = owner
+                if owner.kill_at <= now:
+                    send_signal(pid, signal.SIGKILL)  # before it can fork and be gone once more
             else:
                 strays[pid] = self.strays.get(pid, now)
         self.strays = strays
