@@ -203,9 +203,7 @@ def test_a_stopped_keeper_is_named_and_its_agents_do_not_wait_for_it(cluster: Cl
         assert nodes.get(cluster.conn, "gauss").online
         second = cluster.pilot()
         assert first.wait(20) == 0
-        wait_until(
-            lambda: "a keeper of an earlier pilot that does not answer" in message(cluster), 40
-        )
+        wait_until(lambda: "waits for a keeper of an earlier pilot" in message(cluster), 40)
         assert second.poll() is None
         assert cluster.jobs(task) == [RUNNING]
     finally:

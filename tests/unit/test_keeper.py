@@ -440,6 +440,8 @@ def test_what_was_left_behind_is_measured_too(agent: Agent) -> None:
 def test_sequences_grow(agent: Agent) -> None:
     sequences = [agent.run("true").sequence for _ in range(5)]
     assert sequences == [1, 2, 3, 4, 5]
+    agent.link.send_ack([1, 2, 3])
+    assert agent.run("true").sequence == 6, "no number is given twice, whatever was acknowledged"
 
 
 # Ending

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from uuid import uuid4
 
 from orchestra.domain.models.work import AttemptKey
 from orchestra.pilot import keeper
 from orchestra.pilot.keepers import Keepers, Port
-from orchestra.pilot.link import Hello, Started
+from orchestra.pilot.link import Hello, KeeperError, Started, read_spool
+from support.waiting import wait_until
 
 
 def test_nothing_below_the_keepers_folder_stops_an_agent_or_is_thrown_away(tmp_path: Path) -> None:
@@ -53,3 +58,31 @@ def test_a_keeper_whose_spool_cannot_be_read_is_dead_but_not_buried(tmp_path: Pa
     keepers, port = _lost(folder)
     assert keepers.reconnect(port)
     assert (port.dead, port.buried, port.hello.running) == (True, False, ())
+
+
+def born(folder: Path) -> Hello:
+    """What a keeper has written down first, once it has."""
+    try:
+        return read_spool(folder)
+    except KeeperError as error:
+        raise AssertionError(error) from None
+
+
+def test_a_keeper_of_another_protocol_keeps_its_jobs_and_is_waited_for(tmp_path: Path) -> None:
+    """It can be neither asked nor forgotten: nobody knows which slots its jobs have."""
+    folder = tmp_path / "keepers" / "other"
+    folder.mkdir(parents=True)
+    other = tmp_path / "keeper.py"
+    other.write_text(Path(keeper.__file__).read_text().replace("PROTOCOL = 1", "PROTOCOL = 2"))
+    words = [sys.executable, "-I", "-S", str(other), "--folder", str(folder), "--id", str(uuid4())]
+    subprocess.run(words, check=True, timeout=30)
+    pid = wait_until(lambda: born(folder)).pid
+    try:
+        keepers = Keepers(folder.parent, uuid4())
+        assert keepers.adopt() == []
+        assert not keepers.all_heard
+        assert not keepers.needs_one
+        assert "speaks protocol 2" in str(keepers.some_silent)
+        os.kill(pid, 0)
+    finally:
+        os.kill(pid, signal.SIGKILL)

@@ -80,7 +80,7 @@ class Keepers:
     def __init__(self, folder: Path, agent: UUID) -> None:
         self.folder, self._agent = folder, str(agent)
         self.ports: dict[UUID, Port] = {}
-        self._silent: dict[Path, float] = {}
+        self._silent: dict[Path, tuple[float, OrchestraError]] = {}
         self._heir: link.Heir | None = None
 
     def name_heir(self, heir: link.Heir | None) -> None:
@@ -118,8 +118,8 @@ class Keepers:
         known = {port.folder for port in self.ports.values()}
         found = []
         for folder in sorted(self.folder.iterdir()):
-            due = time.monotonic() >= self._silent.get(folder, 0.0)
-            if folder not in known and due and (port := self._open(folder)):
+            due, _ = self._silent.get(folder, (0.0, None))
+            if folder not in known and time.monotonic() >= due and (port := self._open(folder)):
                 found.append(port)
         return found
 
@@ -137,9 +137,9 @@ class Keepers:
         return self._add(Port(connection.hello, folder, connection))
 
     @property
-    def some_silent(self) -> bool:
-        """Whether a keeper was found that does not answer."""
-        return bool(self._silent)
+    def some_silent(self) -> OrchestraError | None:
+        """Why a keeper that was found cannot be heard; None where all can."""
+        return next((error for _, error in self._silent.values()), None)
 
     @property
     def needs_one(self) -> bool:
@@ -203,7 +203,7 @@ class Keepers:
         except OrchestraError as error:
             if link.is_alive(folder):
                 log.warning("%s", error)
-                self._silent[folder] = time.monotonic() + RETRY_SECONDS
+                self._silent[folder] = time.monotonic() + RETRY_SECONDS, error
                 return None
             return self._open_dead(folder)
         return self._add(self._judged(Port(connection.hello, folder, connection)))

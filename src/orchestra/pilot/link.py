@@ -201,7 +201,7 @@ def connect(folder: Path, *, agent: str, timeout: float = 5.0) -> KeeperLink:
         return KeeperLink(peer, agent=agent)
     except TimeoutError:
         peer.close()
-        raise KeeperSilent(f"The keeper of {folder} does not answer.") from None
+        raise KeeperSilent(f"The keeper of {folder} does not answer; is it stopped?") from None
     except OSError as error:
         peer.close()
         raise KeeperGone(f"No keeper listens in {folder}: {error.strerror}.") from None

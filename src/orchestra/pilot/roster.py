@@ -51,10 +51,8 @@ class Roster:
     def _say_silent(self) -> None:
         """Have `node list` say why nothing is claimed while a keeper of an earlier agent does not answer."""
         self.desk.troubles.pop("unheard", None)
-        if self.desk.keepers.some_silent:
-            self.desk.troubles["unheard"] = (
-                "waits for a keeper of an earlier pilot that does not answer; is it stopped?"
-            )
+        if trouble := self.desk.keepers.some_silent:
+            self.desk.troubles["unheard"] = f"waits for a keeper of an earlier pilot. {trouble}"
 
     def adopt(self) -> None:
         """Take over the keepers that an earlier agent left."""
