@@ -20,7 +20,7 @@ from orchestra.domain.transitions import TaskInput
 from orchestra.pilot.appetite import Appetite, wanted
 from orchestra.pilot.claim import Claimer
 from orchestra.pilot.state import PilotState
-from orchestra.services import jobs, lifecycle, work
+from orchestra.services import jobs, lifecycle, nodes, work
 from orchestra.store import attempts
 from orchestra.store.database import connect
 from support.world import Pilot, World
@@ -257,6 +257,22 @@ def test_a_second_agent_on_the_machine_takes_over_and_another_machine_is_refused
         work.attach(world.conn, world.hello(machine_id="another"))
     world.conn.execute("update pilot set seen_at = now() - interval '2 minutes'")
     work.attach(world.conn, world.hello(machine_id="another"))
+
+
+def test_another_account_on_the_machine_takes_over_only_from_one_that_has_gone(
+    world: World,
+) -> None:
+    first = world.pilot(account="ana")
+    with pytest.raises(Refused, match="is served by a pilot of ana on this machine"):
+        work.attach(world.conn, world.hello(account="bob"))
+    assert not work.renew(world.conn, first.node, first.agent, []).superseded
+    work.detach(world.conn, first.node, first.agent, [first.keeper])
+    work.attach(world.conn, world.hello(account="bob"))
+    assert work.renew(world.conn, first.node, first.agent, []).superseded
+    work.detach(world.conn, first.node, first.agent, [first.keeper])
+    assert nodes.get(world.conn, "gauss").online, (
+        "the goodbye of one that no longer decides is its own"
+    )
 
 
 def test_an_unknown_node_and_an_old_protocol_are_refused(world: World) -> None:

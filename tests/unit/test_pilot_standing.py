@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,6 +16,7 @@ from orchestra.domain.models.pilots import Standing
 from orchestra.domain.models.work import AttemptKey
 from orchestra.domain.states import Queue
 from orchestra.pilot import reconcile
+from orchestra.pilot.agent import Agent
 from orchestra.pilot.keepers import Port
 from orchestra.pilot.link import Hello, Started
 from orchestra.pilot.reconcile import Steward
@@ -102,6 +104,16 @@ def test_the_lease_of_a_keeper_whose_jobs_were_given_away_is_not_prolonged() -> 
     assert office.link.stopped
     assert not office.port.takes_jobs
     assert not office.port.reconciled, "what it holds is compared at once, so that it is ended"
+
+
+def test_a_round_that_fails_leaves_the_jobs_their_agent(caplog: pytest.LogCaptureFixture) -> None:
+    def fail() -> float:
+        raise RuntimeError("a mistake of ours")
+
+    before = monotonic()
+    due = Agent._tick_safely(SimpleNamespace(tick=fail))  # type: ignore[arg-type]
+    assert before < due < monotonic() + 2.0
+    assert "a mistake of ours" in caplog.text
 
 
 @pytest.mark.parametrize(("boot", "is_ended"), [("this boot", True), ("another boot", False)])

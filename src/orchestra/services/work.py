@@ -60,7 +60,7 @@ def attach(
 
     Raises:
         NotFound: there is no node of that name.
-        Refused: another machine's pilot serves this node, or holds jobs on it.
+        Refused: another machine's pilot serves this node, or holds jobs on it, or another account's serves it here.
         SchemaMismatch: the database has no schema, or this pilot is too old for it.
         Foreign: it is another cluster's database.
     """
@@ -86,7 +86,10 @@ def attach(
 
 def _refuse_second_machine(conn: psycopg.Connection, node_id: int, hello: PilotHello) -> None:
     serving = pilots.serving_pilot(conn, node_id)
-    if serving is None or serving.is_on_machine_of(hello):
+    if serving is None:
+        return
+    if serving.is_on_machine_of(hello):
+        _refuse_second_account(serving, hello)
         return
     if serving.alive:
         raise Refused(
@@ -98,6 +101,16 @@ def _refuse_second_machine(conn: psycopg.Connection, node_id: int, hello: PilotH
             f'node "{hello.node}" has {human.count(jobs, "job")} on {serving.host}, which was last heard of '
             f"{human.relative(-serving.silent_for)}.",
             hint=f"If that machine is gone: maestro node lost -n {hello.node}",
+        )
+
+
+def _refuse_second_account(serving: pilots.ServingPilot, hello: PilotHello) -> None:
+    """It cannot adopt what the other's keepers run, and these start an agent of theirs: both would fight for ever."""
+    if serving.alive and serving.account != hello.account:
+        raise Refused(
+            f'node "{hello.node}" is served by a pilot of {serving.account} on this machine.',
+            hint="Two pilots of one machine are two nodes: make one of another name for yours (maestro node create), "
+            f"or have {serving.account} start theirs with --serve-all.",
         )
 
 

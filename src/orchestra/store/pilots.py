@@ -30,6 +30,7 @@ class ServingPilot:
     """The last agent of a node. `silent_for` is the seconds since it was heard of."""
 
     agent: UUID
+    account: str
     machine_id: str
     boot_id: str
     host: str

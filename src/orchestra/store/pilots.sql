@@ -9,7 +9,7 @@ select protocol, oldest_protocol from cluster
 -- name: serving_pilot
 -- Alive: heard of within a minute, and it did not say goodbye.
 select
-    agent, machine_id, boot_id, host, seen_at > now() - interval '60 seconds' and gone_at is null as alive,
+    agent, account, machine_id, boot_id, host, seen_at > now() - interval '60 seconds' and gone_at is null as alive,
     extract(epoch from now() - seen_at)::float8 as silent_for
 from pilot
 where node_id = %(node)s
