@@ -563,10 +563,11 @@ def test_what_hides_and_is_deaf_is_ended_with_the_tree_that_it_was_seen_in(agent
 
 
 HOPPERS = """
-import os, signal
+import os, signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
+end = time.monotonic() + 20
 os.fork(), os.fork()
-while True:
+while time.monotonic() < end:
     if os.fork():
         os._exit(0)
     os.setsid()
@@ -576,7 +577,9 @@ while True:
 
 def test_what_is_somebody_else_all_the_time_is_ended(agent: Agent) -> None:
     other = agent.spawn("sleep 1000")
-    outcome = agent.run([sys.executable, "-S", "-c", HOPPERS], grace=0.2)
+    outcome = agent.run(
+        [sys.executable, "-S", "-c", HOPPERS], grace=0.2
+    )  # they would live for 20 s
     assert (outcome.cause, outcome.exit_status) == (Cause.EXIT, 0)
     assert is_running(agent.started(other).pid)
 
@@ -766,6 +769,13 @@ LEFT_BY_A_DEAD_KEEPER = {
 }
 
 
+def grows_no_more(log: Path) -> bool:
+    """Whether nothing is written to a log for a while."""
+    size, later = log.stat().st_size, time.monotonic() + 0.3
+    wait_until(lambda: time.monotonic() > later)
+    return log.stat().st_size == size
+
+
 @pytest.mark.parametrize("way", LEFT_BY_A_DEAD_KEEPER)
 def test_what_a_dead_keeper_left_is_ended_and_nothing_else(agent: Agent, way: str) -> None:
     other = agent.started(agent.spawn("sleep 1000"))
@@ -780,6 +790,7 @@ def test_what_a_dead_keeper_left_is_ended_and_nothing_else(agent: Agent, way: st
             leftovers.end(known, grace=0.3, log=log)
             assert not is_running(known.pid)
             assert not is_running(pid)
+            assert grows_no_more(log)
             assert is_running(other.pid)
             assert reader.poll() is None
         finally:

@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
@@ -15,6 +15,7 @@ from orchestra.pilot.keeper import TOKEN_VARIABLE, with_descendants
 from orchestra.pilot.link import Started
 
 LOOK_AGAIN = 0.1
+FLITTING = 0.25
 
 
 def end(started: Started, *, grace: float, log: Path | None = None) -> None:
@@ -25,9 +26,12 @@ def end(started: Started, *, grace: float, log: Path | None = None) -> None:
     """
     deadline = time.monotonic() + grace
     seen = _signal_all(started, log, {}, signal.SIGTERM)
-    while alive := processes(started, log, seen):
+    while True:
         killing = time.monotonic() >= deadline
-        seen |= _signal_all(started, log, alive, signal.SIGKILL) if killing else alive
+        alive = processes(started, log, seen)
+        if not alive and not _one_flits(started, log, kill=killing):
+            break
+        seen |= _signal_all(started, log, alive, signal.SIGKILL) if alive and killing else alive
         time.sleep(LOOK_AGAIN)
     if started.cgroup:
         with suppress(OSError):
@@ -58,6 +62,45 @@ def processes(
         if seen.get(pid) == int(fields[19]) or judge.owns(pid, fields)
     ]
     return {pid: int(found[pid][19]) for pid in with_descendants(roots, children)}
+
+
+def _one_flits(started: Started, log: Path | None, *, kill: bool) -> bool:
+    """Whether some process is left that forks and ends so quickly that no look at the whole machine meets it.
+
+    Whoever loses its parent becomes a child of a few processes only, which can be looked at again and again.
+    """
+    judge = _Judge(started, log)
+    parents = [1, *_ancestors()]
+    strangers: set[int] = set()
+    until, found = time.monotonic() + FLITTING, False
+    while time.monotonic() < until:
+        there = {child for parent in parents for child in _children(parent)}
+        for pid in sorted(there - strangers, reverse=True):  # the youngest first
+            strangers.add(pid)
+            with suppress(OSError):
+                if judge.owns(pid, _stat(pid)):
+                    found = True
+                    if not kill:
+                        return True
+                    os.kill(pid, signal.SIGKILL)
+        time.sleep(0.001)
+    return found
+
+
+def _ancestors() -> Iterator[int]:
+    pid = os.getppid()
+    while pid > 1:
+        yield pid
+        try:
+            pid = int(_stat(pid)[1])
+        except OSError:
+            return
+
+
+def _children(pid: int) -> Iterator[int]:
+    """Nothing where the kernel does not list them (CONFIG_PROC_CHILDREN), or the process has ended."""
+    with suppress(OSError):
+        yield from map(int, Path(f"/proc/{pid}/task/{pid}/children").read_bytes().split())
 
 
 class _Judge:
