@@ -77,6 +77,11 @@ def give(cluster: Cluster, user: Ordinary) -> None:
         os.chown(path, user.uid, user.gid)
 
 
+def mounts(user: Ordinary) -> bool:
+    """Whether that user may mount a SIF."""
+    return user.run("sh", "-c", "exec 3<> /dev/fuse").returncode == 0
+
+
 def test_jobs_are_their_users_and_leave_nothing(
     cluster: Cluster, engine: tuple[Engine, str], ordinary: Ordinary
 ) -> None:
@@ -95,6 +100,8 @@ def test_jobs_are_their_users_and_leave_nothing(
     cluster.wait_for(task, TaskState.FINALIZED, timeout=60)
     assert [row[2] for row in cluster.attempts(task)] == ["ended", "exit"]
     out = cluster.out(task, 1)
+    if runtime.program == "apptainer" and not mounts(ordinary):
+        assert [path.is_dir() for path in cluster.home().glob("images/*.sandbox")] == [True]
     # Without lines in /etc/subuid podman calls the one account that it has root.
     inside = "0" if runtime.program == "podman" else str(ordinary.uid)
     assert (out / "uid").read_text().strip() == inside

@@ -142,6 +142,45 @@ def test_a_file_that_changes_is_read_again(
         cache.prepare(runtime, str(image))
 
 
+# Stands for the apptainer of an account that can mount nothing.
+UNPACKER = """#!/bin/sh
+[ "$1" = --quiet ] && shift
+[ "$1" = build ] || exit 0
+echo unpacked >> "{folder}/unpacked"
+[ ! -e "{folder}/full" ] || exit 255
+mkdir -p "$4/bin" && head -c 5000 /dev/zero > "$4/bin/sh" && chmod 555 "$4/bin"
+"""
+
+
+def test_an_account_that_can_mount_nothing_has_a_sif_unpacked_once(tmp_path: Path) -> None:
+    program, image = tmp_path / "apptainer", tmp_path / "a.sif"
+    program.write_text(UNPACKER.format(folder=tmp_path))
+    program.chmod(0o755)
+    image.write_bytes(b"one")
+    runtime = ApptainerRuntime(str(program), unsquash=True)
+    (tmp_path / "full").touch()
+    assert make(tmp_path).prepare(runtime, str(image)).image == str(image)  # as well as it can
+    (tmp_path / "full").unlink()
+    with ThreadPoolExecutor() as pool:
+        caches = [make(tmp_path), make(tmp_path)]
+        found = list(pool.map(lambda each: each.prepare(runtime, str(image)), caches))
+    assert found[0] == found[1]
+    assert (tmp_path / "unpacked").read_text().splitlines() == ["unpacked"] * 2
+    assert found[0].image.endswith(".sandbox/")
+    assert (Path(found[0].image) / "bin/sh").stat().st_size == 5000
+    assert found[0].digest == f"sha256:{hashlib.sha256(b'one').hexdigest()}"
+    assert "--unsquash" not in runtime.trial(found[0].image)
+    image.write_bytes(b"another")
+    assert not found[0].is_unchanged()
+    again = make(tmp_path, limit=1).prepare(runtime, str(image))
+    assert again.image != found[0].image
+    assert Path(found[0].image).is_dir()  # in use: the limit waits
+    for cache, each in zip(caches, found, strict=True):
+        cache.release(str(each.key))
+    make(tmp_path, limit=1).prepare(runtime, str(image))
+    assert not Path(found[0].image).exists()
+
+
 def test_an_archive_that_changes_is_another_image(
     tmp_path: Path, runtime: ApptainerRuntime, cache: ImageCache
 ) -> None:

@@ -27,7 +27,7 @@ class ApptainerRuntime:
         program: absolute path.
         takes_mounts: it knows `--mount`, which takes any path; else `--bind`, which takes none with a colon or comma.
         gpu_option: what lets a job see GPUs.
-        unsquash: a SIF is unpacked for each job, because this account can mount none.
+        unsquash: this account can mount no SIF. One that is not unpacked before (cache.py) is for each job.
     """
 
     program: str
@@ -100,6 +100,10 @@ class ApptainerRuntime:
         if address.partition(":")[0] in _PULLED:
             return (self.program, "pull", "--force", target, address)
         return (self.program, "build", "--force", target, address)
+
+    def unpack(self, image: str, folder: str) -> tuple[str, ...]:
+        """The argument list that makes a folder of a SIF file."""
+        return (self.program, "--quiet", "build", "--force", "--sandbox", folder, image)
 
     def trial(self, image: str) -> tuple[str, ...]:
         """The argument list that shows whether an image can be run at all."""

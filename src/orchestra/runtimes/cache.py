@@ -1,6 +1,7 @@
 """Images made ready: fetched and converted once a node, whoever asks; looked at; kept within a limit.
 
-The folder holds, for each image that Apptainer fetched, `KEY.sif`, `KEY.json` (what it is) and `KEY.lock`. Whoever
+The folder holds, for each image that Apptainer fetched, `KEY.sif`, `KEY.json` (what it is) and `KEY.lock`; where the
+account can mount no SIF, each one unpacked as well, `KEY.sandbox` instead of `KEY.sif`. Whoever
 fetches holds the lock alone; whoever runs jobs of the image shares it, so that it is not removed; a folder
 `KEY.<pid>.part` is work under way. The same folder may be that of several pilots, also of several machines.
 """
@@ -33,6 +34,7 @@ from orchestra.runtimes.fetching import (
     ImageError,
     Order,
     last_words,
+    size_of,
 )
 
 _BLOCK = 1 << 20
@@ -49,19 +51,21 @@ class Prepared:
         digest: `sha256:...` of what runs, None for a folder, which has none.
         key: its name in the cache, None where it is not kept there.
         looks: size, time and inode of its file when it was looked at.
+        source: that file, where it is not the image itself.
     """
 
     image: str
     digest: str | None = None
     key: str | None = None
     looks: tuple[int, int, int] | None = None
+    source: str | None = None
 
     def is_unchanged(self) -> bool:
         """Whether the file is still the one that was looked at. A folder's answer is whether it is there."""
         if self.image.startswith("sha256:"):
             return True
         try:
-            return self.looks is None or _looks(Path(self.image)) == self.looks
+            return self.looks is None or _looks(Path(self.source or self.image)) == self.looks
         except OSError:
             return False
 
@@ -107,6 +111,8 @@ class ImageCache:
         self._orders.add(order)
         try:
             prepared = self._made_ready(runtime, image, order)
+            if isinstance(runtime, ApptainerRuntime) and runtime.unsquash and prepared.digest:
+                prepared = self._unpacked(runtime, prepared, order)
             self._try(runtime, prepared.image, order)
         finally:
             self._orders.discard(order)
@@ -270,6 +276,64 @@ class ImageCache:
         with path.open("rb") as file:
             return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
+    # What is unpacked
+
+    def _unpacked(self, runtime: ApptainerRuntime, packed: Prepared, order: Order) -> Prepared:
+        """Give a SIF as a folder, unpacked once: an account that can mount none would do it for each job.
+
+        Where there is no room for that, it is given as it was.
+        """
+        key = _key(f"unpacked {packed.digest}")
+        lock = self.folder / f"{key}.lock"
+        try:
+            self._make_folder()
+            while (found := self._shared_folder(key, packed)) is None:
+                if (descriptor := _try_alone(lock)) is None:
+                    self._wait_for_another(order)
+                    continue
+                try:
+                    if not self._unpack(runtime, packed, key, order):
+                        return packed
+                finally:
+                    os.close(descriptor)
+        except OSError as error:
+            raise ImageError(f"the image cache {self.folder}: {error.strerror or error}") from None
+        self._make_room()
+        return found
+
+    def _shared_folder(self, key: str, packed: Prepared) -> Prepared | None:
+        """Give a folder that is there, in use from now on."""
+        path = self.folder / f"{key}.sandbox"
+        if self.use(key) and _read(self.folder / f"{key}.json") and path.is_dir():
+            self.touch(key)
+            if packed.key:
+                self.release(packed.key)
+            source = None if packed.key else packed.image
+            looks = None if packed.key else packed.looks
+            return Prepared(f"{path}/", packed.digest, key, looks, source)
+        self.release(key)
+        return None
+
+    def _unpack(self, runtime: ApptainerRuntime, packed: Prepared, key: str, order: Order) -> bool:
+        """Unpack a SIF; False where that fails."""
+        for left in self.folder.glob(f"{key}.*.part"):
+            _remove_tree(left)
+        place = self.folder / f"{key}.sandbox"
+        part = Path(tempfile.mkdtemp(prefix=f"{key}.", suffix=".part", dir=self.folder))
+        try:
+            made = part / "root"
+            done = self._fetcher.run(runtime.unpack(packed.image, str(made)), order, watched=part)
+            if done is None or done.returncode:
+                return False
+            size = size_of(made)
+            _remove_tree(place)
+            made.replace(place)
+            record = {"image": packed.image, "digest": packed.digest, "bytes": size}
+            _write(self.folder / f"{key}.json", record)
+        finally:
+            _remove_tree(part)
+        return True
+
     # What engines fetch
 
     def _stored(self, runtime: EngineRuntime, address: str, order: Order) -> Prepared:
@@ -344,10 +408,10 @@ class ImageCache:
     def _make_room(self) -> None:
         """Remove what was not used for the longest time, until the limit is kept. Never what is in use."""
         kept = []
-        for path in self.folder.glob("*.sif"):
-            with suppress(OSError):
-                used = path.with_suffix(".json").stat().st_mtime
-                kept.append((used, path, path.stat().st_size))
+        for path in (*self.folder.glob("*.sif"), *self.folder.glob("*.sandbox")):
+            with suppress(OSError, KeyError):
+                record = path.with_suffix(".json")
+                kept.append((record.stat().st_mtime, path, int(str(_read(record)["bytes"]))))
         total = sum(size for _, _, size in kept)
         for _, path, size in sorted(kept):
             if total <= self.limit:
@@ -356,7 +420,7 @@ class ImageCache:
         for part in self.folder.glob("*.part"):
             with suppress(OSError):
                 if time.time() - part.stat().st_mtime > _OLD_PART:
-                    shutil.rmtree(part, ignore_errors=True)
+                    _remove_tree(part)
 
     def _remove(self, path: Path) -> bool:
         if path.stem in self._shares:
@@ -366,8 +430,13 @@ class ImageCache:
         except OSError:
             return False
         try:
-            path.unlink(missing_ok=True)
-            path.with_suffix(".json").unlink(missing_ok=True)
+            path.with_suffix(".json").unlink(
+                missing_ok=True
+            )  # first: what is left is then no image
+            if path.suffix == ".sandbox":
+                _remove_tree(path)
+            else:
+                path.unlink(missing_ok=True)
         finally:
             os.close(descriptor)
         return True
@@ -406,3 +475,17 @@ def _write(path: Path, record: Mapping[str, object]) -> None:
     beside = path.with_suffix(f".{os.getpid()}.{threading.get_ident()}.new")
     beside.write_text(json.dumps(record), encoding="utf-8")
     beside.replace(path)
+
+
+def _remove_tree(folder: Path) -> None:
+    """Remove a folder, also one of an image, whose own folders may be closed to everybody."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        for where, _, _ in os.walk(
+            folder
+        ):  # from the top, and through no link: what was closed is read next
+            for path in (Path(where), *Path(where).iterdir()):
+                if path.is_dir() and not path.is_symlink():
+                    with suppress(OSError):
+                        path.chmod(0o700)
+        shutil.rmtree(folder, ignore_errors=True)

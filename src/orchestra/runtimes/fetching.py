@@ -197,7 +197,7 @@ class Progress:
 
     def is_made(self) -> bool:
         """Whether there was some since the last time that there was."""
-        now = (*_work_of(self._session), _size(self._folder) if self._folder else 0)
+        now = (*_work_of(self._session), size_of(self._folder) if self._folder else 0)
         read, worked, size = (new - old for new, old in zip(now, self._seen, strict=True))
         # A process that has ended takes its figures with it.
         moved = read >= _READ_AT_LEAST or worked >= _WORK_AT_LEAST or size != 0 or read < 0
@@ -228,7 +228,8 @@ def _work_of(session: int) -> tuple[int, float]:
     return read, ticks * _TICK
 
 
-def _size(folder: Path) -> int:
+def size_of(folder: Path) -> int:
+    """Give how many bytes of the disk a folder takes."""
     total = 0
     for where, _, names in os.walk(folder):
         for name in names:
