@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
+import shutil
+import subprocess
+from pathlib import Path, PurePosixPath
 
 import pytest
 
+from orchestra.runtimes import RuntimeJob, choose, found
 from support.containers import IMAGE, Engine, Registry
 from support.needs import PROBES
 
@@ -64,3 +68,37 @@ def test_a_registry_without_the_image_says_so(registry: Registry, podman: Engine
     there = Engine(podman.program, {**podman.env, **registry.env})
     said = there("pull", "--quiet", f"{registry.address}/no/such", status=125)
     assert "manifest unknown" in said.stderr
+
+
+def test_what_is_there_is_chosen_in_order_and_singularity_is_a_name_of_apptainer(
+    apptainer: Engine,
+    podman: Engine,
+    docker: Engine,
+    busybox_sif: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(found, "_FURTHER", ())
+    programs = {"singularity": apptainer, "podman": podman, "docker": docker}
+    for name, engine in programs.items():
+        program = shutil.which(engine.program)
+        assert program
+        (tmp_path / name).symlink_to(program)
+    environ = {**os.environ, **podman.env, **docker.env, "PATH": f"{tmp_path}:/usr/sbin:/sbin"}
+    runtimes = found.find(None, environ)
+    assert [runtime.name for runtime in runtimes] == ["apptainer", "podman", "docker"]
+    sif, of_registry = str(busybox_sif), f"docker://{IMAGE}"
+    assert choose(runtimes, sif) is choose(runtimes, of_registry) is runtimes[0]
+    assert choose(runtimes[1:], sif) is None
+    assert choose(runtimes[1:], of_registry) is runtimes[1]
+    folder = PurePosixPath("/tmp")
+    job = RuntimeJob("exit 5", folder, host=environ, image=sif)
+    done = subprocess.run(
+        runtimes[0].argv(job), env=runtimes[0].environment(job), check=False, timeout=60
+    )
+    assert done.returncode == 5
+    for runtime in runtimes[1:]:
+        job = RuntimeJob("exit 5", folder, host=environ, image=of_registry, token="t")
+        environment = {**environ, **runtime.environment(job), "ORCHESTRA_TOKEN": "t"}
+        done = subprocess.run(runtime.argv(job), env=environment, check=False, timeout=60)
+        assert done.returncode == 5, runtime.name

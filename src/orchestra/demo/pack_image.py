@@ -90,6 +90,8 @@ def _fill(root: Path) -> None:
         (site / place).parent.mkdir(parents=True, exist_ok=True)
         if file.exists():  # what Python compiled is listed, and fits as long as the times stay
             shutil.copy2(file, site / place)
+    # Debian's Python looks for packages under a name of its own.
+    (site.parent / "dist-packages").symlink_to(site.name)
     programs = [Path(sys.executable).resolve(), *_found((*SHELLS, *SYSTEM))]
     for program in programs:
         shutil.copy(program, root / "bin" / program.name)
