@@ -5,7 +5,6 @@ Nothing is imported before it is used: each command brings in what it needs.
 
 from __future__ import annotations
 
-import getpass
 import logging
 import os
 import re
@@ -210,6 +209,8 @@ def login_name() -> str:
     """Give the name of the account that runs this: $USER, else what the system knows, else its number."""
     if name := os.environ.get("USER"):
         return name
+    import getpass
+
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # an account of a container

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from orchestra.cli import watch
@@ -63,7 +64,7 @@ def list_tasks(ctx: Context) -> None:
 
 
 def _figure(figure: Figure) -> Column[TaskLine]:
-    return Column(figure.upper(), lambda line: line.task.counts[figure], right=True, spare="0")
+    return Column(figure.upper(), attrgetter(f"task.counts.{figure}"), right=True, spare="0")
 
 
 _COLUMNS: tuple[Column[TaskLine], ...] = (

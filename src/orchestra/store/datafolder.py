@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import re
 import stat
 from dataclasses import asdict, dataclass
@@ -89,9 +88,11 @@ def make_private(folder: Path, *, mode: int) -> None:
 def this_host() -> Host:
     """Read who we are. A machine without an id is known by its name."""
     return Host(
-        machine_id=_read("/etc/machine-id") or _read("/var/lib/dbus/machine-id") or platform.node(),
+        machine_id=_read("/etc/machine-id")
+        or _read("/var/lib/dbus/machine-id")
+        or os.uname().nodename,
         boot_id=_read("/proc/sys/kernel/random/boot_id"),
-        name=platform.node(),
+        name=os.uname().nodename,
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 from datetime import datetime
+from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 import psycopg
@@ -22,26 +24,32 @@ _TASK = (
     "config_version_id", "jobs", "run", "created_at", "state_at", "rank", "test_started_at", "work_started_at",
     "ended_at", "typical_seconds",
 )  # fmt: skip
-_FIGURES = tuple(field.name for field in fields(Counts))
-"""As the fields of Counts stand."""
 POLICY_COLUMNS = ("test_jobs", "test_for", "retries", "timeout", "grace", "priority", "resume")
+
+
+_policy_values = itemgetter(*POLICY_COLUMNS)
+_figures = itemgetter(*(field.name for field in fields(Counts)))
+# Most tasks are alike in these, and a long list is full of them.
+_resources = lru_cache(Resources)
+
+
+@lru_cache
+def _policy(max_fails: int | None, percent: float | None, *values: Any) -> Policy:
+    limit = None if max_fails is None and percent is None else Limit(max_fails, percent)
+    return Policy(**dict(zip(POLICY_COLUMNS, values, strict=True)), max_fails=limit)
 
 
 def task_from_row(row: Mapping[str, Any]) -> Task:
     """The door from a row of `select_task` to a Task."""
-    limit = Limit(row["max_fails"], row["max_fails_percent"])
     return Task(
         **{key: row[key] for key in _TASK},
         env=row["env"] or {},
         binds=tuple(row["binds"]),
         queue=Queue(row["queue"]),
         state=TaskState(row["state"]),
-        policy=Policy(
-            **{key: row[key] for key in POLICY_COLUMNS},
-            max_fails=None if limit == Limit() else limit,
-        ),
-        resources=Resources(row["cores"], row["gpus"], row["memory_bytes"]),
-        counts=Counts(*[row[figure] for figure in _FIGURES]),
+        policy=_policy(row["max_fails"], row["max_fails_percent"], *_policy_values(row)),
+        resources=_resources(row["cores"], row["gpus"], row["memory_bytes"]),
+        counts=Counts(*_figures(row)),
         hold=Hold(row["held_at"], row["held_by"], row["held_reason"]) if row["held_at"] else None,
         intent=Intent(row["intent"]) if row["intent"] else None,
         after=tuple(_after(each) for each in row["after"] or ()),

@@ -1,0 +1,44 @@
+"""What a command that only looks brings in: importing is most of what it costs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+# What changes something, and what is said to pilots and by mail.
+NOT_FOR_LOOKING = {
+    "orchestra.domain.letters",
+    "orchestra.domain.models.pilots",
+    "orchestra.domain.models.work",
+    "orchestra.domain.transitions",
+    "orchestra.services.admin",
+    "orchestra.services.lifecycle",
+    "orchestra.services.settling",
+    "orchestra.services.upgrade",
+    "orchestra.store.moves",
+    "orchestra.store.outbox",
+    "orchestra.store.task_making",
+    "rich",
+}
+
+
+@pytest.mark.parametrize("command", ["task list", "task show 0", "job list 0"])
+def test_looking_brings_in_nothing_that_changes(command: str, database_url: str) -> None:
+    script = (
+        "import sys; from orchestra.cli.main import main; main(sys.argv[1:]); "
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *command.split()],
+        env={**os.environ, "MAESTRO_POSTGRES": database_url, "MAESTRO_USERNAME": "ana"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    found = set(done.stderr.splitlines()[-1].split())
+    assert "orchestra.store.database" in found, done.stderr
+    assert sorted(found & NOT_FOR_LOOKING) == []
