@@ -14,11 +14,11 @@ import pytest
 
 from orchestra.domain.models.pilots import Standing
 from orchestra.domain.models.work import AttemptKey
-from orchestra.domain.states import Queue
+from orchestra.domain.states import Cause, Queue
 from orchestra.pilot import reconcile
 from orchestra.pilot.agent import Agent
 from orchestra.pilot.keepers import Port
-from orchestra.pilot.link import Hello, Started
+from orchestra.pilot.link import Ended, Hello, Started
 from orchestra.pilot.reconcile import Steward
 from orchestra.pilot.state import Note, PilotState
 from orchestra.pilot.supervise import Supervisor
@@ -49,9 +49,11 @@ class Link:
 class Office:
     """An agent with one keeper, whose requests to the database are kept in `asked`."""
 
-    def __init__(self, *running: Started, boot: str = "this boot") -> None:
+    def __init__(
+        self, *running: Started, boot: str = "this boot", outcomes: tuple[Ended, ...] = ()
+    ) -> None:
         self.link = Link()
-        hello = Hello(uuid4(), boot, 1, "1", 1, running=running)
+        hello = Hello(uuid4(), boot, 1, "1", 1, running, outcomes)
         self.port = Port(hello, Path("/nowhere"), self.link, registered=True, reconciled=True)  # type: ignore[arg-type]
         self.asked: list[tuple[Callable[[Any], Any], Callable[[Any], None], Any]] = []
         self.errands: list[Callable[[], Any]] = []
@@ -127,3 +129,17 @@ def test_processes_are_ended_by_number_in_the_boot_that_gave_the_numbers(
     [errand] = office.errands
     assert isinstance(errand, partial)
     assert (started in errand.args) is is_ended
+
+
+@pytest.mark.parametrize(("boot", "moment"), [("this boot", 50.0), ("another boot", None)])
+def test_when_an_attempt_ended_counts_in_the_boot_that_measured_it(
+    monkeypatch: pytest.MonkeyPatch, boot: str, moment: float | None
+) -> None:
+    ended = Ended(
+        AttemptKey(3, 17, 1, uuid4()), 5, Cause.EXIT, None, 3, None, 1.0, 0.5, 1 << 20, 50.0, NOTE.to_json()
+    )  # fmt: skip
+    office, heard = Office(boot=boot, outcomes=(ended,)), list[float | None]()
+    examiner = office.supervisor._examiner
+    monkeypatch.setattr(examiner, "add", lambda _held, _outcome, ended_at: heard.append(ended_at))
+    office.supervisor.meet(office.port)
+    assert heard == [moment]
