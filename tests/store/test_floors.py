@@ -13,10 +13,12 @@ from typing import Any
 import psycopg
 import pytest
 
+from orchestra.conductor import estimates
 from orchestra.conductor import run as conductor
 from orchestra.conductor.floors import STILL_FOR, Lookout
+from orchestra.conductor.lifecycle import advance
 from orchestra.domain.models.work import Grant
-from orchestra.domain.states import Cause, JobState
+from orchestra.domain.states import Cause, JobState, Queue
 from orchestra.domain.transitions import TaskInput
 from orchestra.services import lifecycle
 from orchestra.store import attempts, moves
@@ -241,6 +243,27 @@ def test_jobs_that_are_released_in_chunks_are_claimed_one_chunk_after_the_other(
         assert floors(conn, task) == {0: TOP, 1: TOP}
         world.conduct()
     assert seen == list(range(5_200))
+
+
+def test_jobs_are_released_while_pilots_claim_and_report(
+    conn: psycopg.Connection, database_url: str
+) -> None:
+    """Where pilots hold a task's row in turns, somebody does at every moment."""
+    world = World(conn)
+    task = world.task(12_000, test_jobs=0)
+    world.conduct()
+    before = world.counts(task)
+    assert (before.assigned, before.registered) == (5_000, 7_000)
+    with connect(database_url) as busy:
+        pilot = world.pilot(conn=busy)
+        pilot.end(*pilot.claim(8))
+        with busy.transaction():
+            pilot.end(*pilot.claim(8))
+            tasks = moves.live_tasks(conn)
+            assert advance(conn, lambda step: step(), tasks) == {Queue.CPU}
+            estimates.learn(conn, moves.live_tasks(conn))
+    assert world.counts(task).registered == 2_000
+    assert world.counts(task) == world.true_counts(task)
 
 
 def test_a_job_that_comes_back_while_the_floors_rise_is_claimed_next(

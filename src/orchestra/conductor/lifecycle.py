@@ -128,7 +128,7 @@ def _why(given: TaskInput, facts: TaskFacts) -> str | None:
 
 
 def _release(conn: psycopg.Connection, task: int, limit: int) -> bool:
-    locked = moves.lock_task(conn, task)
+    locked = moves.share_task(conn, task)
     if locked.state is not TaskState.RUNNING or locked.held or locked.intent:
         return False
     released = moves.release_jobs(conn, task, limit)

@@ -71,7 +71,19 @@ def lock_task(conn: psycopg.Connection, task: int) -> LockedTask:
     Raises:
         NotFound: there is none (any more).
     """
-    rows = fetch(conn, SQL.lock_task, {"task": task})
+    return _locked(task, fetch(conn, SQL.lock_task, {"task": task}))
+
+
+def share_task(conn: psycopg.Connection, task: int) -> LockedTask:
+    """Lock a task against commands alone, to release jobs of it.
+
+    Raises:
+        NotFound: there is none (any more).
+    """
+    return _locked(task, fetch(conn, SQL.share_task, {"task": task}))
+
+
+def _locked(task: int, rows: Sequence[Mapping[str, Any]]) -> LockedTask:
     if not rows:
         raise NotFound(f"there is no task {task}.", hint="maestro task list -a shows all tasks.")
     row = rows[0]

@@ -1,5 +1,5 @@
 -- Every statement that changes the state of a task or of many jobs. Whoever runs one of these holds the task's row
--- (`lock_task`); claims and reports hold it in share mode, so none of them is ever half seen.
+-- (`lock_task`); claims and reports hold it in share mode, so none of them is ever half seen. A release shares it, too.
 
 -- name: lock_task
 -- The row that every command locks first.
@@ -9,6 +9,16 @@ select
 from task
 where id = %(task)s and deleted_at is null
 for update
+
+-- name: share_task
+-- The same for a release, which no claim and no report minds: in share mode, or where pilots hold the row in turns it would
+-- never get it.
+select
+    id, name, state, run, queue, jobs, test_jobs, test_for, retries, grace, intent, intent_from, intent_by,
+    held_at is not null as held, folder
+from task
+where id = %(task)s and deleted_at is null
+for share
 
 -- name: move_task
 -- `state = from` makes a wrong move fail here even if Python was wrong; the trigger checks the pair once more.
@@ -66,7 +76,8 @@ where (task_id, ordinal) in (
 
 -- name: release_jobs
 -- Walks job_waiting from its beginning. By their places: so the new rows lie in the order of the old ones, and claims find
--- neighbours on one page. The task's row is held, so nobody else moves these.
+-- neighbours on one page. The task's row is shared, so that no command moves these; what a pilot adopts meanwhile is not
+-- registered any more.
 update job set state = 'assigned', changed_at = now()
 where state = 'registered' and ctid = any (array(
     select ctid from job
@@ -181,7 +192,9 @@ from attempt
 where task_id = %(task)s and ordinal < 200 and cause = 'exit' and exit_status = 0
 
 -- name: set_typical_seconds
-update task set typical_seconds = %(seconds)s where id = %(task)s
+-- Unless somebody holds the row: then the next time.
+update task set typical_seconds = %(seconds)s
+where id in (select id from task where id = %(task)s for update skip locked)
 
 -- name: set_ranks
 -- Ranks of many tasks, those that changed alone; a row that a command holds keeps its old rank until the next time.
