@@ -45,6 +45,7 @@ steps = st.one_of(
     st.tuples(st.just("reconcile"), st.integers(0, PILOTS - 1)),
     st.tuples(st.just("lose"), st.integers(0, PILOTS - 1)),
     st.tuples(st.just("bury"), st.integers(0, PILOTS - 1)),
+    st.tuples(st.just("raise_floors")),
 )
 
 
@@ -106,6 +107,9 @@ class Life:
         work.bury(chosen.conn, chosen.agent, chosen.keeper, "its keeper has died")
         self._new_keeper(chosen, pilot)
 
+    def _raise_floors(self) -> None:
+        self.world.conn.execute("select raise_job_floor(%s, 1)", [self.task])
+
     @staticmethod
     def _new_keeper(pilot: Pilot, number: int) -> None:
         keeper = KeeperHello(uuid4(), f"machine-node{number}", "boot-1", 4711, "0", work.PROTOCOL)
@@ -128,6 +132,7 @@ class Life:
         assert counts.total == JOBS
         if not state.is_live:
             assert counts.living == 0
+        assert self.world.conn.execute(_HIDDEN, [self.task]).fetchall() == []
 
     def finish(self) -> None:
         """However wild it was: with well-behaved pilots the task comes to an end, and no attempt stays open."""
@@ -149,6 +154,16 @@ class Life:
         if self.world.state(self.task) is TaskState.DONE:
             assert self.world.jobs(self.task) == [JobState.DONE] * JOBS
 
+
+# What no claim would find: jobs that could be claimed, below the floor of their turn.
+_HIDDEN = """
+select j.ordinal from job j
+cross join lateral (
+    select ordinal from job_floor f where f.task_id = j.task_id and f.turn = j.turn order by id desc limit 1
+) as floor
+where j.task_id = %s and j.ordinal < floor.ordinal
+    and j.state = 'assigned' and j.keeper_id is null and j.not_before is null
+"""
 
 # Written by the database itself at every single change, so that nothing goes unseen between two looks.
 _AUDIT = """
