@@ -8,6 +8,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
@@ -124,7 +125,12 @@ def podman(run_folder: Path) -> Engine:
 def docker(run_folder: Path) -> Iterator[Engine]:
     """Docker with a service of this process's own and containers.IMAGE; a pilot finds that by `docker.env`."""
     need("docker")
-    with docker_service.docker(containers.archive(run_folder)) as engine:
+    with ExitStack() as stack:
+        try:
+            service = docker_service.docker(containers.archive(run_folder))
+            engine = stack.enter_context(service)
+        except AssertionError as error:
+            missing(f"Docker's service does not run here: {error}")
         yield engine
 
 

@@ -146,7 +146,7 @@ def test_exit_status_and_signals_come_through(cluster: Cluster, engine: Place) -
         "4) echo hi; nosuchprogram;; esac"
     )
     task = cluster.task(5, command, image=engine.image)
-    cluster.wait_for(task, TaskState.FINALIZED, timeout=60)
+    cluster.wait_for(task, TaskState.FINALIZED, timeout=120)
     assert [ended(cluster, task, job)[:3] for job in range(5)] == [
         ("exit", 7, None),
         ("signal", None, 9),
