@@ -20,6 +20,7 @@ from orchestra.cli.doctor.folders import Place
 from orchestra.cli.doctor.machine import Gpus, Program
 from orchestra.cli.doctor.node import Here
 from orchestra.cli.doctor.patience import Look
+from orchestra.cli.output import with_tilde
 from orchestra.domain.errors import NotFound
 from orchestra.domain.household import Household
 from orchestra.domain.models.nodes import Node, Slots
@@ -291,7 +292,7 @@ def test_nobody_conducts_where_nothing_runs_or_all_settles(
 def test_paths_below_the_home_folder_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/ana")
     said = "files in /home/ana/mail, /home/anabel/x, /srv/home/ana/y: chmod 600 /home/ana/.orchestra.json"
-    assert configuration.with_tilde(said) == (
+    assert with_tilde(said) == (
         "files in ~/mail, /home/anabel/x, /srv/home/ana/y: chmod 600 ~/.orchestra.json"
     )
 

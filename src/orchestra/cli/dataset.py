@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestra.cli import dataset_sweep
-from orchestra.cli.output import Column, Record, ago, clean, local
+from orchestra.cli.output import Column, Record, ago, clean, local, with_tilde
 from orchestra.cli.registry import Verb
 from orchestra.domain import human
 from orchestra.domain.errors import BadInput
@@ -113,13 +113,18 @@ def _list(ctx: Context) -> None:
         Column("DATA SET", lambda dataset: dataset.name),
         Column("FILES", lambda dataset: human.number(dataset.files), right=True),
         Column("SIZE", lambda dataset: human.size(dataset.bytes), right=True),
-        Column("VERSION", lambda dataset: dataset.version, right=True),
+        Column("VERSION", lambda dataset: dataset.version, right=True, spare="1"),
         Column("CHANGED", lambda dataset: ago(dataset.updated_at)),
         Column("PATH", lambda dataset: dataset.root),
     )
     ctx.out.items(
         found,
         columns,
+        narrow=(
+            Column("DATA SET", lambda dataset: dataset.name, whole=True),
+            *columns[1:-1],
+            Column("PATH", lambda dataset: with_tilde(dataset.root)),
+        ),
         record=record,
         key=lambda dataset: dataset.name,
         empty="No data sets yet: maestro dataset create -n user.NAME.WHAT -p PATH"

@@ -305,6 +305,14 @@ def cut(text: str, width: int) -> str:
     return text + "..."
 
 
+def with_tilde(text: str) -> str:
+    """Write the home folder as ~ wherever a path in a text begins with it."""
+    import re
+
+    home = os.environ.get("HOME", "").rstrip("/")
+    return re.sub(rf"(?<![\w/.-]){re.escape(home)}/", "~/", text) if home else text
+
+
 def folded(text: str, *, indent: int) -> list[str]:
     """Give a sentence in lines that fit a terminal from column `indent` on; off a terminal it is one line."""
     room = shutil.get_terminal_size().columns - indent if sys.stdout.isatty() else 0

@@ -19,7 +19,7 @@ from orchestra.cli.doctor.folders import Place
 from orchestra.cli.doctor.machine import Gpus, Program
 from orchestra.cli.doctor.node import Here
 from orchestra.cli.doctor.patience import Look
-from orchestra.cli.output import Record, folded, paint_as
+from orchestra.cli.output import Record, folded, paint_as, with_tilde
 from orchestra.cli.registry import Verb
 from orchestra.domain.errors import OrchestraError
 
@@ -170,9 +170,9 @@ def _findings(ctx: Context) -> Iterator[Finding]:
 
 def _print(ctx: Context, finding: Finding) -> None:
     word = f"{finding.verdict.value:<7}"
-    first, *others = folded(configuration.with_tilde(finding.says), indent=_INDENT)
+    first, *others = folded(with_tilde(finding.says), indent=_INDENT)
     ctx.out.say(f"{paint_as(_COLOURS[finding.verdict], word)}  {finding.check:<14}  {first}")
-    for line in (*others, *configuration.with_tilde(finding.remedy or "").splitlines()):
+    for line in (*others, *with_tilde(finding.remedy or "").splitlines()):
         ctx.out.say(f"{'':<{_INDENT}}{line}")
 
 

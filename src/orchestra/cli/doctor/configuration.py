@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestra.cli.doctor.finding import Finding, Trouble, of_trouble, ok, problem, warning
+from orchestra.cli.output import with_tilde
 from orchestra.config import FILE_NAME, Settings
 from orchestra.domain import human
 
@@ -70,9 +69,3 @@ def _in_words(seen: Configured) -> str:
 def short(path: Path) -> str:
     """Write the home folder as ~."""
     return with_tilde(str(path))
-
-
-def with_tilde(text: str) -> str:
-    """Write the home folder as ~ wherever a path in a sentence begins with it."""
-    home = os.environ.get("HOME", "").rstrip("/")
-    return re.sub(rf"(?<![\w/.-]){re.escape(home)}/", "~/", text) if home else text
