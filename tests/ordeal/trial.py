@@ -26,7 +26,9 @@ from ordeal.people import People
 from ordeal.schedule import Schedule
 
 REST = 120.0
-"""Seconds that the work gets to end once all harm is over."""
+"""Seconds that the work gets to end once all harm is over; up to three times as many while it goes on."""
+STANDSTILL = 45.0
+"""Seconds without any change after which it does not go on."""
 LEAVE = 40.0
 """Seconds that pilots and keepers get to leave once there is nothing to do."""
 
@@ -135,8 +137,11 @@ class Ordeal:
             self.arena.proxy.set(node.gate, "open")
         for pid in self.arena.marked():
             processes.send(pid, signal.SIGCONT)
-        deadline = monotonic() + REST
+        deadline, at_last = monotonic() + REST, monotonic() + REST * 3
+        before: list[str] = []
         while monotonic() < deadline and (left := self._what_is_left()):
+            if left != before:  # one node alone may have minutes of work in front of it
+                before, deadline = left, min(at_last, max(deadline, monotonic() + STANDSTILL))
             self.arena.tend()
             sleep(0.25)
         else:
