@@ -37,16 +37,16 @@ select
     (
         exists (
             select from job
-            where task_id = %(task)s and turn = 0 and state = 'assigned' and keeper_id is null and not_before is null
-                and ordinal >= coalesce((
+            where task_id = %(task)s and state = 'assigned' and keeper_id is null and not_before is null
+                and turn <= 0 and (turn, ordinal) >= (0, coalesce((
                     select ordinal from job_floor where task_id = %(task)s and turn = 0 order by id desc limit 1
-                ), 0)
+                ), 0))
         ) or exists (
             select from job
-            where task_id = %(task)s and turn = 1 and state = 'assigned' and keeper_id is null and not_before is null
-                and ordinal >= coalesce((
+            where task_id = %(task)s and state = 'assigned' and keeper_id is null and not_before is null
+                and (turn, ordinal) >= (1, coalesce((
                     select ordinal from job_floor where task_id = %(task)s and turn = 1 order by id desc limit 1
-                ), 0)
+                ), 0))
         )
     ) and not exists (
         select from attempt
@@ -55,7 +55,8 @@ select
 
 -- name: claim_jobs
 -- The task in share mode: a kill or a hold waits until this claim is over, and is seen by the next one. Walks each turn of
--- job_claimable from its floor, past what others hold. MATERIALIZED, so that the jobs are chosen once; their rows are
+-- job_claimable from its floor, past what others hold; the turn is a range, for with `turn = 1` the order would be that of
+-- the primary key as well, which leads past all jobs. MATERIALIZED, so that the jobs are chosen once; their rows are
 -- locked, so that they stay in their places. Gives what `granted` would.
 -- A database that was replaced by an older one counts attempts anew; each epoch has folders of its own, so that none
 -- comes upon what an attempt of the forgotten time has left.
@@ -79,18 +80,18 @@ floors as materialized (
 first_in_line as materialized (
     select ctid as place, ordinal
     from job
-    where task_id = %(task)s and turn = 0 and state = 'assigned' and keeper_id is null and not_before is null
-        and ordinal >= (select again from floors) and exists (select from shared)
-    order by ordinal
+    where task_id = %(task)s and state = 'assigned' and keeper_id is null and not_before is null
+        and turn <= 0 and (turn, ordinal) >= (0, (select again from floors)) and exists (select from shared)
+    order by turn, ordinal
     limit %(limit)s
     for update skip locked
 ),
 in_order as materialized (
     select ctid as place, ordinal
     from job
-    where task_id = %(task)s and turn = 1 and state = 'assigned' and keeper_id is null and not_before is null
-        and ordinal >= (select in_order from floors) and exists (select from shared)
-    order by ordinal
+    where task_id = %(task)s and state = 'assigned' and keeper_id is null and not_before is null
+        and (turn, ordinal) >= (1, (select in_order from floors)) and exists (select from shared)
+    order by turn, ordinal
     limit %(limit)s - (select count(*) from first_in_line)
     for update skip locked
 ),

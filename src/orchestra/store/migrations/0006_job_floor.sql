@@ -55,10 +55,11 @@ begin
             order by id desc limit 1
         ) as newest on true
     loop
+        -- A range of turns: with one turn the order would be that of the primary key, too.
         select ordinal into first from job
-        where task_id = the_task and turn = floor.turn and ordinal >= floor.ordinal
+        where task_id = the_task and turn <= floor.turn and (turn, ordinal) >= (floor.turn, floor.ordinal)
             and state = 'assigned' and keeper_id is null and not_before is null
-        order by ordinal limit 1;
+        order by turn, ordinal limit 1;
         first := coalesce(first, 2147483647);
         if first - floor.ordinal >= step then
             perform replace_job_floor(the_task, floor.turn, floor.id, first);
