@@ -6,6 +6,7 @@ import os
 import pwd
 import secrets
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -37,6 +38,9 @@ def pytest_configure(config: pytest.Config) -> None:
     # The tests' own database is what counts, not that of whoever runs them.
     for key in [key for key in os.environ if key.startswith(("MAESTRO_", "PG"))]:
         del os.environ[key]
+    # A shell's background job begins with Ctrl-C ignored, and so would every command that a test wants to interrupt.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

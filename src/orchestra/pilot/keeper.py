@@ -856,10 +856,13 @@ class Jobs:
             return None
         for job in self.alive.values():
             mark = f"{TOKEN_VARIABLE}={job.token}".encode()
-            if job.pid in groups or mark in environment or pid in job.family:
+            if job.pid in groups or mark in environment:
                 return job
         places = places_of(pid)
-        return next((job for job in self.alive.values() if job.owns(pid, places)), None)
+        owners = (job for job in self.alive.values() if job.owns(pid, places))
+        # What was seen below a leader counts last: a number of a process comes back some day.
+        seen_below = (job for job in self.alive.values() if pid in job.family)
+        return next(owners, None) or next(seen_below, None)
 
     def kill_strays(self) -> None:
         """End what hid where it came from, now that every job that it can have come from is over."""
