@@ -30,6 +30,12 @@ __all__ = ["pytest_runtest_setup", "pytest_terminal_summary", "wait_until"]
 _RUN = "ORCHESTRA_TEST_RUN"
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Two workers a processor, up to eight: the tests wait for processes and deadlines more than they compute."""
+    processors = len(os.sched_getaffinity(0))
+    return max(processors, min(2 * processors, 8))
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Name the run's folder once, in the process that pytest's workers come from."""
     if not hasattr(config, "workerinput"):
