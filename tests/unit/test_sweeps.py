@@ -180,3 +180,144 @@ def test_a_template_gets_the_values() -> None:
     )
     with pytest.raises(BadInput, match=r't\.cfg, line 2: .*\{\{flga\}\}\. Did you mean "flag"'):
         sweep_files.fill("a\n{{flga}}", config, "t.cfg")
+
+
+# What is drawn and what is spaced
+
+NUMBERS = st.integers(-(10**20), 10**20) | st.floats(allow_nan=False, allow_infinity=False)
+POSITIVE = st.integers(1, 10**20) | st.floats(1e-300, 1e300)
+
+
+def drawn(kind: str, low: Any, high: Any, points: int = 20) -> list[Any]:
+    random = {"points": points, "seed": 3, "values": {"x": {kind: [low, high]}}}
+    try:
+        return [config["x"] for config in configs({"random": random})]
+    except BadInput as error:
+        if "no number can be drawn between" not in str(error):
+            raise
+        return []
+
+
+@given(NUMBERS, NUMBERS)
+def test_what_is_drawn_evenly_lies_within_its_bounds(one: Any, other: Any) -> None:
+    low, high = sorted((one, other))
+    assert all(low <= value <= high for value in drawn("uniform", low, high))
+
+
+@given(POSITIVE, POSITIVE)
+def test_what_is_drawn_by_the_logarithm_lies_within_its_bounds(one: Any, other: Any) -> None:
+    low, high = sorted((one, other))
+    assert all(low <= value <= high for value in drawn("loguniform", low, high))
+
+
+@given(st.floats(-1e15, 1e15), st.floats(1, 1e6))
+def test_values_differ_however_far_from_zero_the_interval_is(low: float, width: float) -> None:
+    values = drawn("uniform", low, low + width)
+    assert len(set(values)) > 1
+    assert len(set(drawn("normal", low, width))) > 1
+
+
+@given(st.integers(-(10**17), 10**17), st.integers(1, 10**15), st.integers(1, 50))
+def test_whole_steps_are_whole(first: int, step: int, number: int) -> None:
+    exact = [first + step * n for n in range(number)]
+    spaces = [
+        {"range": [first, first + step * number, step]},
+        {"linspace": [first, exact[-1], number]},
+    ]
+    for space in spaces:
+        values = [config["x"] for config in configs({"grid": {"x": space}})]
+        assert values == exact
+        assert all(type(value) is int for value in values)
+
+
+@given(POSITIVE, POSITIVE, st.integers(1, 20))
+def test_what_is_spaced_begins_and_ends_where_it_was_said(
+    first: Any, last: Any, number: int
+) -> None:
+    for kind in ("linspace", "geomspace"):
+        try:
+            values = [c["x"] for c in configs({"grid": {"x": {kind: [first, last, number]}}})]
+        except BadInput as error:
+            if "too large" not in str(error):
+                raise
+            continue
+        assert values[0] == pytest.approx(first, rel=1e-15)
+        assert number == 1 or values[-1] == pytest.approx(last, rel=1e-15)
+        assert all(float(min(first, last)) <= value <= float(max(first, last)) for value in values)
+
+
+@pytest.mark.parametrize(
+    ("spec", "values"),
+    [
+        ({"geomspace": [16, 256, 5]}, [16, 32, 64, 128, 256]),
+        ({"linspace": [0, 100, 5]}, [0, 25, 50, 75, 100]),
+        ({"linspace": [0.0, 2, 3]}, [0.0, 1.0, 2.0]),
+        ({"range": [0, 1, 0.1]}, [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]),
+        ({"range": [1700000000000.0, 1700000000003.0]}, [1700000000000.0, 1700000000001.0, 1700000000002.0]),
+    ],
+)  # fmt: skip
+def test_spaced_values_have_the_type_that_was_typed(spec: Any, values: list[Any]) -> None:
+    found = [config["x"] for config in configs({"grid": {"x": spec}})]
+    assert found == values
+    assert [type(each) for each in found] == [type(each) for each in values]
+
+
+# Names
+
+NESTED = {"optim": {"kind": "adam", "lr": 0.1}}
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        {"base": {"optim.kind": "adam"}, "grid": {"optim.lr": [0.1]}},
+        {"base": {"optim": {"kind": "adam"}}, "list": [{"optim.lr": 0.1}]},
+        {"list": [{"optim": {"kind": "adam"}, "optim.lr": 0.1}]},
+        {"zip": {"optim.kind": ["adam"], "optim.lr": [0.1]}},
+        {"grid": {"optim": [{"kind": "adam", "lr": 0.1}]}},
+        {"base": {"optim.kind": "adam"}, "random": {"points": 1, "values": {"optim.lr": [0.1]}}},
+    ],
+)
+def test_a_dotted_name_is_a_value_within_in_every_section(found: Any) -> None:
+    assert configs(found) == [NESTED]
+
+
+@pytest.mark.parametrize(
+    ("found", "made"),
+    [
+        ({"list": [{"o": {}}, {"o": {"n": True}, "lr": 2}]}, [{"o": {}}, {"o": {"n": True}, "lr": 2}]),
+        ({"grid": {"o": [{}, {"a": {}}]}}, [{"o": {}}, {"o": {"a": {}}}]),
+        ({"base": {"o": {}, "p": {"q": {}}}, "grid": {"a": [1]}}, [{"o": {}, "p": {"q": {}}, "a": 1}]),
+        ({"grid": {"o": [[], [{}]]}}, [{"o": []}, {"o": [{}]}]),
+    ],
+)  # fmt: skip
+def test_empty_mappings_and_lists_are_values(found: Any, made: Any) -> None:
+    assert configs(found) == made
+
+
+@pytest.mark.parametrize(
+    ("found", "sentence"),
+    [
+        ({"grid": {"a": [{"b": 1}], "a.b": [1]}}, 'both "a" and "a.b" within it vary'),
+        ({"grid": {"a.b": [1]}, "zip": {"a": [1]}}, 'both "a" and "a.b" within it vary'),
+        ({"zip": {"a.b.c": [1], "a": [1]}}, 'both "a" and "a.b.c" within it vary'),
+        ({"list": [{"a": 1, "a.b": 2}]}, 'list: point 1: "a" is a value, so "a.b" cannot stand in it'),
+        ({"list": [{"x": 1}, {"a": {"b": 1}, "a.b": 2}]}, 'list: point 2: "a.b" is given twice'),
+        ({"base": {"a": {"b": 1}}, "grid": {"a": [1]}}, '"a" varies as a whole, and base has "a.b" within it'),
+        ({"base": {"a.b": 1, "a": {"b": 2}}, "grid": {"x": [1]}}, 'base: "a.b" is given twice'),
+        ({"base": {"a.b": 1, "a": 2}, "grid": {"x": [1]}}, 'base: "a" is a value, so "a.b" cannot stand in it'),
+        ({"list": [{"x": 1}, {"a.b": 1}], "base": {"a": 1}}, '"a" is a value, so "a.b" cannot stand in it'),
+        ({"grid": {"a..b": [1]}}, 'grid: "a..b" is not a name'),
+        ({"base": {".a": 1}, "grid": {"x": [1]}}, 'base: ".a" is not a name'),
+        ({"grid": {"a" * 501: [1]}}, "has 501 characters"),
+        ({"grid": {"a": ["\ud800"]}}, "cannot be written as UTF-8"),
+        ({"grid": {"a": [{1, 2}]}}, "a value of type set cannot stand in a config"),
+        ({"base": [], "grid": {"a": [1]}}, "base must have names with values"),
+        ({"random": {"points": 3, "values": {"a": {"normal": [0, -1]}}}}, "the standard deviation -1 is less than 0"),
+        ({"random": {"points": 3, "values": {"a": {"uniform": [-1e308, 1e308]}}}}, "no number can be drawn between"),
+    ],
+)  # fmt: skip
+def test_names_that_are_in_one_anothers_way_are_refused(found: Any, sentence: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        sweeps.parse(found, "grid.yaml")
+    assert sentence in str(caught.value)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from random import Random
 from typing import Any
 
+from orchestra.domain import config_values
 from orchestra.domain.errors import BadInput
 
 LONGEST_FACTOR = 10_000_000
 """Values of one name: more is a slip of the pen."""
 _DIGITS = 6
-"""Significant digits of what is drawn at random, so that people can read it."""
+"""Significant digits of what is drawn at random, so that people can read it; more where the interval is narrow."""
+_SPACED_DIGITS = 10
+_ALL_DIGITS = 17
 
 
 def values(spec: Any, where: str) -> list[Any]:
@@ -24,7 +28,7 @@ def values(spec: Any, where: str) -> list[Any]:
     if isinstance(spec, list):
         if not spec:
             raise BadInput(f"{where}: the list is empty.")
-        return spec
+        return [config_values.plain(value, where) for value in spec]
     if not isinstance(spec, Mapping) or len(spec) != 1 or next(iter(spec)) not in _SPACES:
         raise BadInput(
             f"{where}: needs a list, or one of {', '.join(_SPACES)}.",
@@ -36,6 +40,8 @@ def values(spec: Any, where: str) -> list[Any]:
         made = _SPACES[kind](*numbers)
     except TypeError:
         raise BadInput(f"{where}: {kind} takes {_TAKES[kind]}.") from None
+    except OverflowError:
+        raise BadInput(f"{where}: {kind}: the numbers are too large.") from None
     except ValueError as error:
         raise BadInput(f"{where}: {kind}: {error}.") from None
     return made
@@ -49,7 +55,9 @@ def _numbers(given: Any, where: str, kind: str) -> list[Any]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return is_whole(value)
 
 
 def is_whole(value: Any) -> bool:
@@ -62,24 +70,45 @@ def _range(first: Any, stop: Any = None, step: Any = 1) -> list[Any]:
         first, stop = 0, first
     if step == 0:
         raise ValueError("the step cannot be 0")
-    length = max(0, math.ceil((stop - first) / step - 1e-9))
+    begin, by = _typed(first), _typed(step)
+    length = max(0, math.ceil((_typed(stop) - begin) / by))
     _check_length(length)
-    return [_tidy(first + number * step) for number in range(length)]
+    whole = is_whole(first) and is_whole(step)
+    return [_number(begin + by * number, whole=whole) for number in range(length)]
 
 
 def _linspace(first: Any, last: Any, number: Any) -> list[Any]:
     _check_length(number)
     if number == 1:
         return [first]
-    return [_tidy(first + (last - first) * n / (number - 1)) for n in range(number)]
+    begin, by = _typed(first), (_typed(last) - _typed(first)) / (number - 1)
+    whole = is_whole(first) and is_whole(last) and by.denominator == 1
+    return [_number(begin + by * n, whole=whole) for n in range(number)]
 
 
 def _geomspace(first: Any, last: Any, number: Any) -> list[Any]:
     if first <= 0 or last <= 0:
         raise ValueError("both ends must be greater than 0")
     _check_length(number)
-    step = math.log(last / first) / max(1, number - 1)
-    return [_significant(first * math.exp(step * n), 10) for n in range(number)]
+    if number == 1:
+        return [first]
+    low, high = _interval(first, last)
+    begin, by = math.log(first), (math.log(last) - math.log(first)) / (number - 1)
+    inner = [
+        _within(math.exp(begin + by * n), low, high, _SPACED_DIGITS) for n in range(1, number - 1)
+    ]
+    if is_whole(first) and is_whole(last) and all(each.is_integer() for each in inner):
+        return [first, *map(int, inner), last]
+    return [float(first), *inner, float(last)]
+
+
+def _typed(value: Any) -> Fraction:
+    """The number as it was typed: 0.1 is a tenth, so that ten steps of it are 1."""
+    return Fraction(repr(value))
+
+
+def _number(exact: Fraction, *, whole: bool) -> Any:
+    return int(exact) if whole else float(exact)
 
 
 def _check_length(number: Any) -> None:
@@ -89,9 +118,31 @@ def _check_length(number: Any) -> None:
         raise ValueError(f"that is more than {LONGEST_FACTOR:,} values")
 
 
-def _tidy(value: Any) -> Any:
-    """0.30000000000000004 is 0.3."""
-    return value if isinstance(value, int) else _significant(value, 12)
+def _interval(one: Any, other: Any) -> tuple[float, float]:
+    """Return the smallest and the largest float between two numbers, which may be whole ones that no float equals."""
+    low, high = sorted((one, other))
+    lowest, highest = float(low), float(high)
+    if lowest < low:
+        lowest = math.nextafter(lowest, math.inf)
+    if highest > high:
+        highest = math.nextafter(highest, -math.inf)
+    if lowest > highest or not math.isfinite(highest - lowest):
+        raise OverflowError
+    return lowest, highest
+
+
+def _within(value: float, low: float, high: float, digits: int) -> float:
+    """Round a value to so many significant digits, or as many more as the interval needs, and keep it in there."""
+    return min(max(_significant(value, _digits(high - low, max(-low, high), digits)), low), high)
+
+
+def _digits(width: float, largest: float, digits: int) -> int:
+    """More digits than usual where values that differ by a millionth of `width` would otherwise look the same."""
+    ratio = largest / width if width > 0 else math.inf
+    if not math.isfinite(ratio):
+        return _ALL_DIGITS
+    more = math.floor(math.log10(ratio)) if ratio > 1 else 0
+    return min(digits + more, _ALL_DIGITS)
 
 
 def _significant(value: float, digits: int) -> float:
@@ -126,35 +177,60 @@ def draw(spec: Any, where: str) -> Callable[[Random], Any]:
     if kind == "choice":
         if not isinstance(given, list) or not given:
             raise BadInput(f"{where}: choice takes {_TAKES[kind]}.")
-        return lambda dice: dice.choice(given)
+        choices = [config_values.plain(value, where) for value in given]
+        return lambda dice: dice.choice(choices)
+    first, second = _two_numbers(given, where, kind)
+    try:
+        return _DRAWS[kind](first, second)
+    except ValueError as error:
+        raise BadInput(f"{where}: {kind}: {error}.") from None
+    except OverflowError:
+        raise BadInput(
+            f"{where}: {kind}: no number can be drawn between {first} and {second}."
+        ) from None
+
+
+def _two_numbers(given: Any, where: str, kind: str) -> list[Any]:
     numbers = _numbers(given, where, kind)
     if len(numbers) != 2 or (kind == "integer" and not all(map(is_whole, numbers))):
         raise BadInput(f"{where}: {kind} takes {_TAKES[kind]}.")
-    first, second = numbers
-    if kind != "normal" and first > second:
-        raise BadInput(f"{where}: {kind}: {first} is more than {second}.")
-    if kind == "loguniform" and first <= 0:
-        raise BadInput(f"{where}: loguniform: both ends must be greater than 0.")
-    return lambda dice: _DRAWS[kind](dice, first, second)
+    return numbers
 
 
-def _uniform(dice: Random, first: float, last: float) -> float:
-    return _significant(dice.uniform(first, last), _DIGITS)
+def _check_order(first: Any, last: Any) -> None:
+    if first > last:
+        raise ValueError(f"{first} is more than {last}")
 
 
-def _loguniform(dice: Random, first: float, last: float) -> float:
-    return _significant(math.exp(dice.uniform(math.log(first), math.log(last))), _DIGITS)
+def _uniform(first: Any, last: Any) -> Callable[[Random], float]:
+    _check_order(first, last)
+    low, high = _interval(first, last)
+    return lambda dice: _within(dice.uniform(low, high), low, high, _DIGITS)
 
 
-def _integer(dice: Random, first: int, last: int) -> int:
-    return dice.randint(first, last)
+def _loguniform(first: Any, last: Any) -> Callable[[Random], float]:
+    _check_order(first, last)
+    if first <= 0:
+        raise ValueError("both ends must be greater than 0")
+    low, high = _interval(first, last)
+    least, most = math.log(low), math.log(high)
+    return lambda dice: _within(math.exp(dice.uniform(least, most)), low, high, _DIGITS)
 
 
-def _normal(dice: Random, mean: float, deviation: float) -> float:
-    return _significant(dice.gauss(mean, deviation), _DIGITS)
+def _integer(first: int, last: int) -> Callable[[Random], int]:
+    _check_order(first, last)
+    return lambda dice: dice.randint(first, last)
 
 
-_DRAWS: Mapping[str, Callable[..., Any]] = {
+def _normal(mean: Any, deviation: Any) -> Callable[[Random], float]:
+    if deviation < 0:
+        raise ValueError(f"the standard deviation {deviation} is less than 0")
+    centre, width = float(mean), float(deviation)
+    digits = _digits(width, abs(centre), _DIGITS)
+    return lambda dice: _significant(dice.gauss(centre, width), digits)
+
+
+_DRAWS: Mapping[str, Callable[[Any, Any], Callable[[Random], Any]]] = {
     "uniform": _uniform,
     "loguniform": _loguniform,
     "integer": _integer,

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from orchestra.domain import sweep_values
+from orchestra.domain import config_values, sweep_values
 from orchestra.domain.errors import BadInput
 from orchestra.domain.human import listed
 from orchestra.domain.nearest import nearest
-from orchestra.domain.results import as_text, flatten
+from orchestra.domain.results import as_text
 
 Point = Mapping[str, Any]
 FORMATS = ("json", "yaml")
@@ -48,26 +48,28 @@ class Sweep:
             yield {name: value for part in parts for name, value in part.items()}
 
     def config(self, point: Point) -> dict[str, Any]:
-        """Give the config of a point: the base with the point's values.
-
-        Raises:
-            BadInput: a value would have to stand within something that is no mapping.
-        """
+        """Return the config of a point: the base with the point's values."""
         made = copy.deepcopy(dict(self.base))
         for name, value in point.items():
             _put(made, name, value)
         return made
 
+    def holds_not_finite(self) -> str | None:
+        """Return the name of a value that is infinite or NaN, if there is one."""
+        named = [
+            (name, value) for factor in self.factors for p in factor for name, value in p.items()
+        ]
+        found = (
+            name for name, value in (*self.base.items(), *named) if config_values.not_finite(value)
+        )
+        return next(found, None)
+
 
 def _put(config: dict[str, Any], name: str, value: Any) -> None:
-    place: Any = config
     *folders, last = name.split(".")
-    for depth, folder in enumerate(folders, 1):
+    place = config
+    for folder in folders:
         place = place.setdefault(folder, {})
-        if not isinstance(place, dict):
-            raise BadInput(
-                f'"{".".join(folders[:depth])}" is a value, so "{name}" cannot stand in it.'
-            )
     place[last] = copy.deepcopy(value) if isinstance(value, dict | list) else value
 
 
@@ -90,15 +92,15 @@ def parse(found: Any, where: str) -> Sweep:
         raise BadInput(
             f"{where} varies nothing.", hint="grid, list, zip or random says what varies."
         )
+    base = config_values.nested(_section(found.get("base"), "base", where), f"{where}: base")
     _refuse_twice(factors, where)
-    sweep = Sweep(
+    _refuse_beside_base(factors, base, where)
+    return Sweep(
         tuple(factors),
-        _mapping(found.get("base") or {}, "base", where),
+        base,
         _text(found.get("template"), "template", where),
         _format(found.get("format", "json"), where),
     )
-    sweep.config(next(iter(sweep)))
-    return sweep
 
 
 def _unknown_section(name: str, where: str) -> BadInput:
@@ -113,7 +115,19 @@ def _unknown_section(name: str, where: str) -> BadInput:
 def _mapping(found: Any, section: str, where: str) -> dict[str, Any]:
     if not isinstance(found, Mapping):
         raise BadInput(f"{where}: {section} must have names with values.")
-    return {str(name): value for name, value in found.items()}
+    made: dict[str, Any] = {}
+    for key, value in found.items():
+        name = str(key)
+        config_values.check_name(name, f"{where}: {section}")
+        if name in made:
+            raise BadInput(f'{where}: {section}: "{name}" is given twice.')
+        made[name] = value
+    return made
+
+
+def _section(found: Any, section: str, where: str) -> dict[str, Any]:
+    """A section that may be left out, or left empty."""
+    return {} if found is None else _mapping(found, section, where)
 
 
 def _text(found: Any, section: str, where: str) -> str | None:
@@ -129,16 +143,57 @@ def _format(found: Any, where: str) -> str:
 
 
 def _refuse_twice(factors: Sequence[Sequence[Point]], where: str) -> None:
-    seen: set[str] = set()
-    for factor in factors:
-        names = {name for point in factor for name in point}
-        if twice := sorted(seen & names):
-            raise BadInput(f'{where}: "{twice[0]}" varies twice.', hint="One section may vary it.")
-        seen |= names
+    """Each name varies in one factor, and no value within it varies beside it."""
+    of: dict[str, int] = {}
+    for number, factor in enumerate(factors):
+        for names in {tuple(point) for point in factor}:
+            _refuse_parents(set(names), names, where)
+            for name in names:
+                if of.setdefault(name, number) != number:
+                    raise BadInput(
+                        f'{where}: "{name}" varies twice.', hint="One section may vary it."
+                    )
+    for name, number in of.items():
+        _refuse_parents(
+            {each for each in config_values.parents(name) if of.get(each, number) != number},
+            (name,),
+            where,
+        )
+
+
+def _refuse_parents(of: set[str], names: Sequence[str], where: str) -> None:
+    for name in names:
+        for parent in config_values.parents(name):
+            if parent in of:
+                raise BadInput(
+                    f'{where}: both "{parent}" and "{name}" within it vary.',
+                    hint=f'Vary the values within "{parent}", or "{parent}" as a whole.',
+                )
+
+
+def _refuse_beside_base(
+    factors: Sequence[Sequence[Point]], base: Mapping[str, Any], where: str
+) -> None:
+    """What varies replaces a value of the base; it neither stands within one nor takes others away."""
+    for name in dict.fromkeys(n for factor in factors for point in factor for n in point):
+        place: Any = base
+        *folders, last = name.split(".")
+        for depth, folder in enumerate(folders, 1):
+            place = place.get(folder, {})
+            if not isinstance(place, Mapping):
+                parent = ".".join(folders[:depth])
+                raise BadInput(f'{where}: "{parent}" is a value, so "{name}" cannot stand in it.')
+        lost = place.get(last)
+        if isinstance(lost, Mapping) and lost:
+            within = f"{name}.{next(iter(lost))}"
+            raise BadInput(
+                f'{where}: "{name}" varies as a whole, and base has "{within}" within it.',
+                hint=f'Vary what is within it, as in "{within}": [...]',
+            )
 
 
 def _grid(found: Any, where: str) -> Iterator[tuple[Point, ...]]:
-    for name, spec in _mapping(found, "grid", where).items():
+    for name, spec in _section(found, "grid", where).items():
         yield tuple({name: value} for value in sweep_values.values(spec, f"{where}: grid: {name}"))
 
 
@@ -148,13 +203,16 @@ def _list(found: Any, where: str) -> Iterator[tuple[Point, ...]]:
     for number, point in enumerate(found, 1):
         if not isinstance(point, Mapping) or not point:
             raise BadInput(f"{where}: list: point {number} must have names with values.")
-    yield tuple(flatten(point) for point in found)
+    yield tuple(
+        dict(config_values.leaves(config_values.nested(point, f"{where}: list: point {number}")))
+        for number, point in enumerate(found, 1)
+    )
 
 
 def _zip(found: Any, where: str) -> Iterator[tuple[Point, ...]]:
     columns = {
         name: sweep_values.values(spec, f"{where}: zip: {name}")
-        for name, spec in _mapping(found, "zip", where).items()
+        for name, spec in _section(found, "zip", where).items()
     }
     lengths = {name: len(values) for name, values in columns.items()}
     if len(set(lengths.values())) > 1:
@@ -183,7 +241,7 @@ def _random(found: Any, where: str) -> Iterator[tuple[Point, ...]]:
         raise BadInput(f"{where}: random: seed must be a whole number.")
     draws = {
         name: sweep_values.draw(spec, f"{where}: random: {name}")
-        for name, spec in _mapping(section.get("values") or {}, "random: values", where).items()
+        for name, spec in _section(section.get("values"), "random: values", where).items()
     }
     if not draws:
         raise BadInput(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ from orchestra.domain import sweep_files, sweeps
 from orchestra.domain.errors import BadInput, DatabaseUnavailable, Refused, VolumeError
 from orchestra.domain.models.people import User
 from orchestra.domain.sweeps import Sweep
-from orchestra.services import datasets, manifest, structured
+from orchestra.services import config_text, datasets, manifest, structured, sweep_text
 from orchestra.services.structured import Unusable
 
 _REPORT = 500
@@ -66,20 +66,9 @@ class Plan:
     def _content(self, config: dict[str, Any]) -> str:
         if self.template is not None:
             return sweep_files.fill(self.template, config, self.template_name)
-        if self.ending == ".json":
-            return json.dumps(config, ensure_ascii=False, default=str) + "\n"
-        import yaml
-
-        text: str = yaml.dump(
-            config, Dumper=_dumper(), sort_keys=False, allow_unicode=True, width=1000
+        return (
+            config_text.as_json(config) if self.ending == ".json" else config_text.as_yaml(config)
         )
-        return text
-
-
-def _dumper() -> Any:
-    import yaml
-
-    return getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 def plan(path: Path, *, format: str | None = None) -> Plan:  # noqa: A002 - the word of the file
@@ -107,6 +96,7 @@ def plan_of(found: Any, where: Path, *, format: str | None = None) -> Plan:  # n
         raise _endless(where) from None
     if sweep.template is None:
         planned = Plan(sweep, "." + (format or sweep.format))
+        _refuse_not_finite(planned, where)
     else:
         if format:
             raise BadInput("--format does not go with a template, whose own form is kept.")
@@ -115,15 +105,21 @@ def plan_of(found: Any, where: Path, *, format: str | None = None) -> Plan:  # n
     return planned
 
 
+def _refuse_not_finite(planned: Plan, where: Path) -> None:
+    if planned.ending == ".json" and (name := planned.sweep.holds_not_finite()):
+        raise BadInput(
+            f'{where.name}: "{name}" is infinite or NaN, which JSON cannot hold.',
+            hint='Write YAML (--format yaml), or a string that your program understands: "inf".',
+        )
+
+
 def _endless(where: Path) -> BadInput:
     return BadInput(f"{where} refers to itself, or has more values than can be meant.")
 
 
 def _values(path: Path) -> Any:
     try:
-        content = structured.load(str(path))
-        known = path.suffix.lower() in structured.SUFFIXES
-        return structured.parse(path.name if known else f"{path}.yaml", content)
+        return sweep_text.parse(path.name, structured.load(str(path)))
     except Unusable as error:
         raise BadInput(f"{path} {error}.") from None
 
@@ -230,7 +226,9 @@ def _new_folder(folder: Path) -> Iterator[Path]:
         beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         umask = os.umask(0)
         os.umask(umask)
-        beside.chmod(0o777 & ~umask)
+        # In a folder that a group shares, what is made belongs to the group, too: chmod must not take that bit away.
+        group = beside.stat().st_mode & stat.S_ISGID
+        beside.chmod(0o777 & ~umask | group)
         yield beside
     except OSError as error:
         raise VolumeError(f"{folder} cannot be written: {error.strerror}.") from None

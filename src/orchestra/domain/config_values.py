@@ -1,0 +1,134 @@
+"""What the configs of a sweep may hold, and how their names nest. Pure.
+
+A name with dots is a value within: `{"a.b": 1}` is `{"a": {"b": 1}}`, in every section and at every depth. A config
+holds what JSON has: null, booleans, numbers, strings, lists and mappings of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from orchestra.domain.errors import BadInput
+
+LONGEST_NAME = 500
+"""Characters. YAML reads no more than 1,024 before the colon."""
+
+
+def plain(value: Any, where: str) -> Any:
+    """Return a value as a config holds it: dotted names nested, dates as text.
+
+    Raises:
+        BadInput: no config can hold it; says where.
+    """
+    if isinstance(value, Mapping):
+        return nested(value, where)
+    if isinstance(value, list | tuple):
+        return [plain(each, where) for each in value]
+    if isinstance(value, str):
+        return _text(value, where)
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if hasattr(value, "isoformat"):  # TOML has dates and times; JSON has not
+        return value.isoformat()
+    raise BadInput(
+        f"{where}: a value of type {type(value).__name__} cannot stand in a config.",
+        hint="A config holds null, true and false, numbers, strings, lists and mappings.",
+    )
+
+
+def nested(found: Mapping[Any, Any], where: str) -> dict[str, Any]:
+    """Return a mapping with its dotted names nested.
+
+    Raises:
+        BadInput: a name is given twice, or is that of a value and of a mapping; says where.
+    """
+    made: dict[str, Any] = {}
+    for key, value in found.items():
+        name = str(key)
+        check_name(name, where)
+        *parents, last = name.split(".")
+        _merge(_within(made, parents, name, where), last, plain(value, where), name, where)
+    return made
+
+
+def check_name(name: str, where: str) -> None:
+    """Refuse a name that no config can have.
+
+    Raises:
+        BadInput: says why.
+    """
+    _text(name, where)
+    if not all(name.split(".")):
+        raise BadInput(
+            f'{where}: "{name}" is not a name.',
+            hint="A dot stands between the name of a mapping and the name of a value within it: optimizer.lr",
+        )
+    if len(name) > LONGEST_NAME:
+        raise BadInput(
+            f'{where}: the name "{name[:20]}..." has {len(name)} characters; {LONGEST_NAME} are allowed.'
+        )
+
+
+def leaves(found: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the dotted name and the value of everything in nested mappings; an empty mapping is a value."""
+    for key, value in found.items():
+        if isinstance(value, Mapping) and value:
+            yield from leaves(value, f"{before}{key}.")
+        else:
+            yield f"{before}{key}", value
+
+
+def parents(name: str) -> Iterator[str]:
+    """Yield the names that a dotted name stands within: `a` and `a.b` for `a.b.c`."""
+    for at, letter in enumerate(name):
+        if letter == ".":
+            yield name[:at]
+
+
+def not_finite(value: Any) -> bool:
+    """Whether an infinity or a NaN is among the values: JSON has none."""
+    if isinstance(value, Mapping):
+        return any(map(not_finite, value.values()))
+    if isinstance(value, list):
+        return any(map(not_finite, value))
+    return isinstance(value, float) and not math.isfinite(value)
+
+
+def _within(made: dict[str, Any], names: list[str], name: str, where: str) -> dict[str, Any]:
+    place = made
+    for depth, each in enumerate(names, 1):
+        below = place.setdefault(each, {})
+        if not isinstance(below, dict):
+            raise _is_value(".".join(names[:depth]), name, where)
+        place = below
+    return place
+
+
+def _merge(place: dict[str, Any], key: str, value: Any, name: str, where: str) -> None:
+    if key not in place:
+        place[key] = value
+        return
+    there = place[key]
+    if not isinstance(there, dict):
+        if isinstance(value, dict):
+            raise _is_value(name, f"{name}.{next(iter(value), '...')}", where)
+        raise BadInput(f'{where}: "{name}" is given twice.')
+    if not isinstance(value, dict):
+        raise _is_value(name, f"{name}.{next(iter(there), '...')}", where)
+    for each, below in value.items():
+        _merge(there, each, below, f"{name}.{each}", where)
+
+
+def _is_value(parent: str, name: str, where: str) -> BadInput:
+    return BadInput(f'{where}: "{parent}" is a value, so "{name}" cannot stand in it.')
+
+
+def _text(value: str, where: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        shown = value.encode("ascii", "backslashreplace").decode()
+        raise BadInput(f'{where}: "{shown[:40]}" cannot be written as UTF-8.') from None
+    return value

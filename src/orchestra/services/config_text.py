@@ -1,0 +1,59 @@
+"""Configs as text: JSON and YAML that every reader understands alike.
+
+JSON is read by JSON's readers and by YAML's, of which PyYAML follows YAML 1.1 and ruamel.yaml follows YAML 1.2. Both
+formats are written so that each of them reads back the same values, of the same types.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from typing import Any
+
+# 1e-05 is a number in JSON and a string in YAML 1.1, 1.0e-05 is a number in both.
+_STRING_OR_SHORT_FLOAT = re.compile(r'"(?:[^"\\]|\\.)*"|(?<![\d.])(-?\d+)(?=e)')
+# YAML takes some of these for line breaks, and refuses the others.
+_ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+# Strings that no version of YAML takes for anything else.
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_/-]*(?:[. ][A-Za-z0-9_/-]+)*")
+_WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "y", "n", "null", "inf", "nan"})
+_LONGEST_PLAIN = 80
+
+
+def as_json(config: dict[str, Any]) -> str:
+    """Return a config as one line of JSON."""
+    text = json.dumps(config, ensure_ascii=False, allow_nan=False)
+    if "e" in text:
+        text = _STRING_OR_SHORT_FLOAT.sub(lambda m: f"{m[1]}.0" if m[1] else m[0], text)
+    return _ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n"
+
+
+def as_yaml(config: dict[str, Any]) -> str:
+    """Return a config as YAML, in the order of its values."""
+    import yaml
+
+    text: str = yaml.dump(
+        config, Dumper=_dumper(), sort_keys=False, allow_unicode=True, width=float("inf")
+    )
+    return text
+
+
+@cache
+def _dumper() -> Any:
+    import yaml
+
+    class Dumper(yaml.SafeDumper):  # type: ignore[misc]
+        def ignore_aliases(self, _data: object) -> bool:
+            return True
+
+    def represent(dumper: Any, text: str) -> Any:
+        plain = (
+            len(text) <= _LONGEST_PLAIN
+            and _PLAIN.fullmatch(text) is not None
+            and text.lower() not in _WORDS
+        )
+        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if plain else '"')
+
+    Dumper.add_representer(str, represent)
+    return Dumper

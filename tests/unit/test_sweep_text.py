@@ -1,0 +1,103 @@
+"""A sweep's file means one thing only, or it is refused."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from orchestra.services import sweep_text
+from orchestra.services.structured import Unusable
+
+
+def values(text: str, name: str = "grid.yaml") -> Any:
+    return sweep_text.parse(name, text.encode())
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("12", 12), ("+12", 12), ("-0", 0), ("0x1f", 31), ("'010'", "010"), ("!!str 010", "010"),
+        ("1e-3", 0.001), ("1e3", 1000.0), (".5", 0.5), ("12.", 12.0), ("-.inf", -math.inf), ("!!float 3", 3.0),
+        ("true", True), ("FALSE", False), ("~", None), ("", None), ("y", "y"),
+        ("1:30:00", "1:30:00"), ("2024-01-01", "2024-01-01"), ("2024-01-01T10:00:00Z", "2024-01-01T10:00:00Z"),
+        ("_1", "_1"), ("1.2.3", "1.2.3"), ("=", "="), ("<<", "<<"), ("0755a", "0755a"),
+    ],
+)  # fmt: skip
+def test_values_are_what_people_expect(text: str, value: Any) -> None:
+    (found,) = values(f"a: {text}\n").values()
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("008", 'write 8 or "008"'),
+        ("010", 'write 10 or 8 or "010"'),
+        ("-010", 'write -10 or -8 or "-010"'),
+        ("1_000", 'write 1000 or "1_000"'),
+        ("1_000.5", 'write 1000.5 or "1_000.5"'),
+        ("0b101", 'write 5 or "0b101"'),
+        ("0o17", 'write 15 or "0o17"'),
+        ("+0x1f", 'write 31 or "+0x1f"'),
+        ("0x_1f", 'write 31 or "0x_1f"'),
+        ("yes", 'write true or "yes"'),
+        ("Off", 'write false or "Off"'),
+    ],
+)
+def test_what_readers_of_yaml_understand_differently_is_refused(text: str, advice: str) -> None:
+    with pytest.raises(Unusable, match=f"has {text.replace('+', '[+]')} in line 2") as caught:
+        values(f"grid:\n  a: [1, {text}]\n")
+    assert advice in str(caught.value)
+
+
+def test_names_are_the_text_that_was_typed() -> None:
+    assert values("{on: 1, 010: 2, 10: 3, 2024-01-01: 4, ~: 5, null: 6, 1.0: 7, 'a b': 8}") == {
+        "on": 1, "010": 2, "10": 3, "2024-01-01": 4, "~": 5, "null": 6, "1.0": 7, "a b": 8,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        ("a.yaml", "grid:\n  lr: [1]\n  lr: [2]\n", 'gives "lr" twice (line 3)'),
+        ("a.yaml", "grid: {a: [1]}\ngrid: {b: [1]}\n", 'gives "grid" twice (line 2)'),
+        ("a.yaml", "grid: {1: [1], '1': [2]}\n", 'gives "1" twice'),
+        ("a.json", '{"grid": {"lr": [1], "lr": [2]}}', 'gives "lr" twice'),
+        ("a.toml", "[grid]\nlr = [1]\nlr = [2]\n", "cannot be read"),
+        ("a.yaml", "a: &a [1, *a]\n", "refers to itself"),
+        ("a.yaml", "a: &a {b: *a}\n", "refers to itself"),
+        ("a.yaml", "a: 1e999\n", "too large for a number"),
+        ("a.json", '{"a": -1e999}', "too large for a number"),
+        ("a.yaml", "a: !!binary aGk=\n", "a value of type binary"),
+        ("a.yaml", "a: !!int x\n", "x in line 1, which is not a number"),
+        ("a.yaml", "? [1]\n: 2\n", "a name that is not text"),
+        ("a.yaml", "<<: 3\n", "merges something that is not a mapping"),
+        ("a.yaml", "a: [1\n", "is no valid YAML (line 2"),
+        ("a.json", "{", "is no valid JSON (line 1"),
+        ("a.yaml", "a: 1\n---\nb: 2\n", "is no valid YAML"),
+    ],
+)
+def test_mistakes_are_one_sentence(name: str, text: str, sentence: str) -> None:
+    with pytest.raises(Unusable) as caught:
+        values(text, name)
+    assert sentence in str(caught.value)
+
+
+def test_what_aliases_stand_for_counts() -> None:
+    laughs = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
+    laughs += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
+    with pytest.raises(Unusable, match="more than 500,000 values"):
+        values("\n".join(laughs))
+
+
+def test_merged_mappings_give_way_to_what_is_written() -> None:
+    text = "a: &a {x: 1, y: 1}\nb: &b {y: 2, z: 2}\nc: {<<: [*a, *b], x: 3}\nd: {<<: *a}\n"
+    assert values(text) == {
+        "a": {"x": 1, "y": 1},
+        "b": {"y": 2, "z": 2},
+        "c": {"y": 1, "z": 2, "x": 3},
+        "d": {"x": 1, "y": 1},
+    }
