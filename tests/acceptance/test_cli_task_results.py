@@ -80,7 +80,10 @@ def test_order_and_the_best(over: Maestro) -> None:
     assert jobs("--sort val.accuracy") == ["0/0", "0/2", "0/1", "0/3", "0/5"]
     assert jobs("--sort -val.accuracy") == ["0/1", "0/2", "0/0", "0/3", "0/5"]
     assert jobs("--sort val.accuracy --desc") == jobs("--sort=-val.accuracy")
-    assert jobs("--best 2") == jobs("--best 2 --sort val.accuracy") == ["0/1", "0/2"]
+    assert jobs("--best 2") == jobs("--best 2 --sort -val.accuracy") == ["0/1", "0/2"]
+    assert jobs("--best 2 --sort val.accuracy") == ["0/0", "0/2"]
+    lowest = over.line("task results user.ana.mlp --best 2 --sort val.accuracy")
+    assert "these have the lowest val.accuracy; --sort -val.accuracy has the highest" in lowest.err
     assert jobs("--best 1 --sort lr") == ["0/3"]
     assert jobs("--best 1 --sort -lr") == ["0/5"]
 

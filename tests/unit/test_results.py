@@ -111,6 +111,15 @@ def test_an_unknown_column_is_guessed() -> None:
         ("accuracy_std", None),
         ("epochs", None),
         ("glossary", None),
+        ("loss_dice", False),
+        ("loss_f1", False),
+        ("error.score", False),
+        ("valloss.auc", False),
+        ("ErrorRecall", False),
+        ("losses.accuracy", False),
+        ("recall_errors", False),
+        ("dice_loss_std", None),
+        ("neg_mean_squared_error", None),
     ],
 )
 def test_a_metric_s_name_says_which_value_is_best(name: str, highest: bool | None) -> None:
@@ -152,3 +161,40 @@ def test_the_best_rows_are_those_that_have_the_metric() -> None:
     assert found is not None
     assert [r.job for r in results.best(table, found, 2).rows] == [2, 3]
     assert [r.job for r in results.best(table, found, 9).rows] == [2, 3, 0]
+
+
+@pytest.mark.parametrize("found", [{"a": {"b": 1}, "a.b": 2}, {"a.b": 2, "a": {"b": 1}}])
+def test_names_that_are_one_when_flat_are_refused(found: Mapping[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r'gives "a\.b" twice'):
+        results.flatten(found)
+
+
+NOT_BEST = [math.inf, -math.inf, math.nan, 10**400, -(10**400), None]
+
+
+@pytest.mark.parametrize("name", ["loss", "accuracy"])
+def test_what_is_not_finite_is_never_best(name: str) -> None:
+    values = [*NOT_BEST, 2, 0.5, *NOT_BEST]
+    table = results.table_of([row(n, {}, {name: value}) for n, value in enumerate(values)])
+    found = results.goal(table)
+    assert found is not None
+    order = [7, 6] if name == "loss" else [6, 7]
+    assert [r.job for r in results.best(table, found, 9).rows] == order
+    assert [r.job for r in results.best(table, found, 1).rows] == order[:1]
+
+
+@pytest.mark.parametrize("value", NOT_BEST)
+def test_a_metric_without_a_finite_value_does_not_decide(value: Any) -> None:
+    assert goal({"accuracy": value, "loss": 1}) == ("loss", False)
+
+
+@pytest.mark.parametrize("name", ["loss", "accuracy", "anything"])
+def test_sort_is_obeyed_whatever_the_name(name: str) -> None:
+    table = results.table_of([row(n, {}, {name: value}) for n, value in enumerate((2, 1, 3))])
+
+    def order(sort: str, *, descending: bool = False) -> list[int]:
+        found, _ = results.arranged(table, sort=sort, descending=descending, limit=2)
+        return [r.job for r in found.rows]
+
+    assert order(name) == [1, 0]
+    assert order(f"-{name}") == order(name, descending=True) == [2, 0]

@@ -99,20 +99,16 @@ def _metric(ctx: Context, table: Table) -> Column | None:
         goal = results.goal(table)
         return goal.column if goal else None
     column = table.find(name)
-    if not any(_number(column.of(row)) for row in table.rows):
+    if not any(results.is_finite(column.of(row)) for row in table.rows):
         raise BadInput(f'"{name}" holds no numbers, so there is nothing to draw.')
     return column
-
-
-def _number(value: Any) -> bool:
-    return results.is_number(value) and abs(value) != float("inf")
 
 
 def _panels(table: Table, metric: Column | None) -> tuple[list[Panel], list[str]]:
     """Give what to draw, and the names of the values that cannot be drawn or have no room."""
     panels: list[Panel] = []
     left_out: list[str] = []
-    rows = [row for row in table.rows if metric and _number(metric.of(row))]
+    rows = [row for row in table.rows if metric and results.is_finite(metric.of(row))]
     for column in table.of_part(Part.CONFIG, Part.BOTH) if metric and rows else ():
         if (
             column == metric
@@ -133,8 +129,9 @@ def _panels(table: Table, metric: Column | None) -> tuple[list[Panel], list[str]
 def _against(rows: Sequence[Row], column: Column, metric: Column) -> Panel | None:
     pairs = [(column.of(row), float(metric.of(row))) for row in rows]
     pairs = [(x, y) for x, y in pairs if x is not None]
-    if all(_number(x) for x, _ in pairs):
-        return lambda axes: _scatter(axes, pairs, column.name, metric.name)
+    if all(results.is_finite(x) for x, _ in pairs):
+        points = [(float(x), y) for x, y in pairs]
+        return lambda axes: _scatter(axes, points, column.name, metric.name)
     groups: dict[str, list[float]] = defaultdict(list)
     for x, y in pairs:
         groups[results.as_text(x)].append(y)
@@ -143,11 +140,11 @@ def _against(rows: Sequence[Row], column: Column, metric: Column) -> Panel | Non
     return lambda axes: _boxes(axes, dict(sorted(groups.items())), column.name, metric.name)
 
 
-def _scatter(axes: Any, pairs: Sequence[tuple[Any, float]], x_name: str, y_name: str) -> None:
+def _scatter(axes: Any, pairs: Sequence[tuple[float, float]], x_name: str, y_name: str) -> None:
     axes.scatter(
         [x for x, _ in pairs], [y for _, y in pairs], s=14, alpha=_alpha(len(pairs)), linewidths=0
     )
-    by_x: dict[Any, list[float]] = defaultdict(list)
+    by_x: dict[float, list[float]] = defaultdict(list)
     for x, y in pairs:
         by_x[x].append(y)
     if len(by_x) <= min(_CATEGORIES, len(pairs) / 2):

@@ -58,6 +58,7 @@ def show_results(ctx: Context) -> None:
             ctx.out.note(f"{human.count(len(chosen.rows), 'row')} written to {ctx.args.out}")
     else:
         _print(ctx, sources.task, table, chosen, by)
+    _say_the_other_end(ctx, by)
     _say_what_is_missing(ctx, sources, table)
 
 
@@ -195,6 +196,14 @@ def _constants(table: Table) -> list[str]:
         if not results.varies(table, column)
         and any(column.of(row) is not None for row in table.rows)
     ]
+
+
+def _say_the_other_end(ctx: Context, by: Column | None) -> None:
+    """The lowest first is what --sort says, though of some metrics the highest is best."""
+    sort = ctx.args.sort
+    lowest = sort and not sort.startswith("-") and not ctx.args.desc
+    if by and lowest and ctx.args.best and results.direction(by.key):
+        ctx.out.note(f"these have the lowest {by.name}; --sort -{sort} has the highest")
 
 
 def _say_what_is_missing(ctx: Context, sources: Sources, table: Table) -> None:

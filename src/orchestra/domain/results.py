@@ -32,6 +32,8 @@ _LOWEST = frozenset(
         "regret", "residual", "deviance",
     }
 )  # fmt: skip
+_ALWAYS_LOWEST = re.compile(r".*(loss|losses|error|errors)")
+"""Words that decide wherever they stand: loss_dice is a loss, not a dice score."""
 _NO_GOAL = frozenset({"std", "stderr", "var", "variance", "sigma", "uncertainty"})
 _AS_THEY_ARE = frozenset({str, int, float, bool, list})
 _OF_TRAINING = frozenset({"train", "training"})
@@ -146,7 +148,7 @@ def flatten(found: Mapping[Any, Any]) -> dict[str, Any]:
     """Give nested mappings as one level: `{"a": {"b": 1}}` is `{"a.b": 1}`. A list stays one value.
 
     Raises:
-        ValueError: there are more than 10,000 values.
+        ValueError: there are more than 10,000 values, or two of them would have one name.
     """
     flat: dict[str, Any] = {}
     _flatten(found, "", flat)
@@ -158,6 +160,8 @@ def _flatten(found: Mapping[Any, Any], before: str, flat: dict[str, Any]) -> Non
         name = f"{before}{key}"
         if isinstance(value, Mapping):
             _flatten(value, f"{name}.", flat)
+        elif name in flat:
+            raise ValueError(f'gives "{name}" twice')
         else:
             flat[name] = _plain(value)
         if len(flat) > VALUES_AT_MOST:
@@ -180,9 +184,14 @@ def as_text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def is_number(value: Any) -> bool:
-    """Whether it is a number that can be compared: no truth value, not NaN."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
+def is_finite(value: Any) -> bool:
+    """Whether it is a number that can be best or drawn: no truth value, NaN or infinity, nor too large for a float."""
+    try:
+        return (
+            isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        )
+    except OverflowError:
+        return False
 
 
 def table_of(rows: Sequence[Row]) -> Table:
@@ -253,10 +262,16 @@ def varies(table: Table, column: Column) -> bool:
 
 
 def direction(name: str) -> bool | None:
-    """Whether the highest value of a metric of that name is best (True) or the lowest (False); None: nobody knows."""
+    """Whether the highest value of a metric of that name is best (True) or the lowest (False); None: nobody knows.
+
+    `loss` and `error` mean the lowest wherever they stand in the name; of other words the last one counts. What begins
+    with `neg`, as scikit-learn's neg_mean_squared_error does, has its sign turned and is not judged.
+    """
     words = _words(name)
-    if _NO_GOAL & set(words):
+    if _NO_GOAL & set(words) or words[:1] == ["neg"]:
         return None
+    if any(map(_ALWAYS_LOWEST.fullmatch, words)):
+        return False
     known = [word in _HIGHEST for word in words if word in _HIGHEST | _LOWEST]
     return known[-1] if known else None
 
@@ -275,7 +290,7 @@ def goal(table: Table) -> Goal | None:
     found = []
     for place, column in enumerate(table.of_part(Part.METRICS, Part.BOTH)):
         highest = direction(column.key)
-        if highest is not None and any(is_number(column.of(row)) for row in table.rows):
+        if highest is not None and any(is_finite(column.of(row)) for row in table.rows):
             of_training = bool(_OF_TRAINING & set(_words(column.key)))
             found.append((not highest, of_training, place, Goal(column, highest)))
     return min(found)[-1] if found else None
@@ -290,9 +305,10 @@ def ordered(table: Table, column: Column, *, descending: bool) -> Table:
 
 
 def best(table: Table, wanted: Goal, limit: int) -> Table:
-    """Give the best rows, the best one first; those without the metric are none of them."""
-    rows = ordered(table, wanted.column, descending=wanted.highest).rows
-    return Table(tuple(r for r in rows[:limit] if _has(wanted.column.of(r))), table.columns)
+    """Give the best rows, the best one first; those without the metric, or with a NaN or infinity, are none of them."""
+    judged = [row for row in table.rows if _can_be_best(wanted.column.of(row))]
+    rows = ordered(Table(tuple(judged), ()), wanted.column, descending=wanted.highest).rows
+    return Table(rows[:limit], table.columns)
 
 
 def arranged(
@@ -308,17 +324,16 @@ def arranged(
     """
     if not table.rows or not (sort or limit):
         return table, None
-    wanted = _wanted(table, sort, descending, limit)
+    wanted = _wanted(table, sort, descending)
     if limit:
         return best(table, wanted, limit), wanted.column
     return ordered(table, wanted.column, descending=wanted.highest), wanted.column
 
 
-def _wanted(table: Table, sort: str | None, descending: bool, limit: int | None) -> Goal:
+def _wanted(table: Table, sort: str | None, descending: bool) -> Goal:
     if sort:
         column = table.find(sort.removeprefix("-"))
-        highest = descending or sort.startswith("-")
-        return Goal(column, highest or bool(limit and direction(column.key)))
+        return Goal(column, descending or sort.startswith("-"))
     by_name = goal(table)
     if by_name is None:
         raise BadInput(
@@ -339,6 +354,11 @@ def with_columns(table: Table, names: Iterable[str]) -> Table:
 
 def _has(value: Any) -> bool:
     return value is not None and not (isinstance(value, float) and math.isnan(value))
+
+
+def _can_be_best(value: Any) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_finite(value) if is_number else value is not None
 
 
 def _sort_key(value: Any) -> tuple[int, Any]:
