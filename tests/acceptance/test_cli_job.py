@@ -220,6 +220,14 @@ def test_long_lists_are_shown_in_pages(maestro: Maestro, cluster: Cluster) -> No
     assert len(said.out.splitlines()) == 51
     assert "50 of 60; the next ones: maestro job list 0 --from 50" in said.err
     assert len(json.loads(maestro.line("job list 0 --from 50 -o json").out)) == 10
+    # Lists for programs are complete unless a limit is asked for.
+    every = [f"0/{n}" for n in range(60)]
+    assert maestro.line("job list 0 -q").out.split() == every
+    assert [job["ordinal"] for job in json.loads(maestro.line("job list 0 -o json").out)] == list(
+        range(60)
+    )
+    assert maestro.line("job list 0 -q --limit 7").out.split() == every[:7]
+    assert maestro.line("job list 0 -o json --state done").out == "[]\n"
     few = maestro.line("job list 0 --state registered --limit 7")
     assert (
         "7 of 60; the next ones: maestro job list 0 --state registered --limit 7 --from 7"

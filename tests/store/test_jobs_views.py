@@ -189,3 +189,17 @@ def test_following_reads_what_is_added(world: World, pilot: Pilot, hostile_dir: 
     )
     assert b"".join(written) == b"one\ntwo\n"
     assert last.ended_at is not None
+
+
+@pytest.mark.parametrize("limit", [None, 1, 3, 4, 7, 10, 99])
+def test_pages_give_each_job_once(
+    world: World, monkeypatch: pytest.MonkeyPatch, limit: int | None
+) -> None:
+    world.task(10)
+    monkeypatch.setattr(jobs, "PAGE", 3)
+    found = [
+        job.ordinal
+        for page in jobs.pages(world.conn, "0", None, first=2, limit=limit)
+        for job in page.jobs
+    ]
+    assert found == list(range(2, 10))[:limit]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import shlex
 import subprocess
@@ -243,3 +244,68 @@ def test_every_command_is_documented() -> None:
 def test_every_setting_is_documented() -> None:
     page = (DOCS / "configuration.md").read_text()
     assert settings_table() in page, "python -m orchestra.cli.reference docs writes the table"
+
+
+def parsed(words: list[str]) -> argparse.Namespace:
+    _, verb, command = resolve(words)
+    return make_parser(verb, command).parse(words[len(command.split()) :])
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        ("python3 train.py -d %DATA -c %IN -o %OUT", "python3 train.py -d %DATA -c %IN -o %OUT"),
+        ("python3 train.py -c %IN --queue gpu", "python3 train.py -c %IN"),
+        ("train.py --in=%IN", "train.py --in=%IN"),
+    ],
+)
+def test_a_command_without_quotes_gets_the_right_advice(typed: str, hint: str) -> None:
+    words = f"task create -t user.ana.t -c c -d d --exec {typed}".split()
+    with pytest.raises(BadInput, match="--exec takes the whole command as one word") as caught:
+        parsed(words)
+    assert caught.value.hint == f'--exec "{hint}"'
+
+
+def test_a_command_in_quotes_may_hold_whatever_it_likes() -> None:
+    words = [
+        "task",
+        "create",
+        "-t",
+        "t",
+        "-c",
+        "c",
+        "-d",
+        "d",
+        "--exec",
+        "a -d %DATA -c %IN",
+        "--queue",
+        "gpu",
+    ]
+    assert parsed(words).exec == "a -d %DATA -c %IN"
+
+
+@pytest.mark.parametrize(
+    "command", ["dataset create -n user.ana.x -p", "castor update -n x --path"]
+)
+def test_a_pattern_after_a_path_gets_the_right_advice(tmp_path: Path, command: str) -> None:
+    paths = [str(tmp_path / name) for name in ("a.json", "b.json", "c.json")]
+    for path in paths:
+        Path(path).touch()
+    with pytest.raises(BadInput, match="takes one path, and got 3") as caught:
+        parsed([*command.split(), *paths])
+    assert str(caught.value.hint).endswith(f" {tmp_path}")
+    assert parsed([*command.split(), paths[0]]).path == paths[0]
+
+
+def test_an_amount_without_a_unit_is_noted() -> None:
+    from orchestra.cli.task_options import unit_notes
+
+    task = ["task", "create", "-t", "t", "-c", "c", "-d", "d", "--exec", "x"]
+    args = parsed(
+        [*task, *["--memory", "4096", "--timeout", "2", "--grace", "10s", "--test-for", "0"]]
+    )
+    assert (args.memory, args.timeout, args.grace) == (4096, 2, 10)
+    assert list(unit_notes(args)) == [
+        "note: --memory 4096 is 4,096 bytes; 4096MB and 4096GB would be other units",
+        "note: --timeout 2 is 2 seconds; 2m and 2h would be other units",
+    ]

@@ -192,7 +192,7 @@ def test_a_value_that_would_end_a_here_document_is_refused(value: str) -> None:
         "printf 'a\\nb' | while read -r l; do echo \"$l\" '#'$l $#; done",
         "echo \\' \\\" \\` \"it's\" '\"' $'it\\'s'",
         "trap 'echo \"bye\"' EXIT; set -e\nfalse || true \\\n  && :",
-        "é=1 \t\r\n  %s %5d 100% \\%IN",
+        "é=1 \t\r \n  %s %5d 100% \\%IN",
     ],
 )
 def test_what_is_no_tag_stays_byte_for_byte(text: str) -> None:
@@ -334,3 +334,19 @@ def test_tags_that_users_make_up(text: str) -> None:
 def test_tags_that_nobody_can_make_up(text: str) -> None:
     with pytest.raises(BadInput):
         tag_name(text)
+
+
+def test_line_ends_of_dos_become_those_of_unix() -> None:
+    template = parse("cat %IN > %OUT/a.txt\r\nls %DATA\r\n\r")
+    assert template.text == "cat %IN > %OUT/a.txt\nls %DATA\n"
+    assert parse("printf 'a\rb' %IN").text == "printf 'a\rb' %IN"
+    with pytest.raises(BadInput, match="is empty"):
+        parse("\r\n")
+
+
+@pytest.mark.parametrize("variable", ["$IN", "${IN}"])
+def test_a_shell_variable_is_not_a_tag(variable: str) -> None:
+    error = error_of(f"run -d %DATA -c {variable} -o %OUT")
+    assert str(error) == "the command has no %IN, so all of its jobs would do the same."
+    assert error.hint == f"{variable} is a variable of the shell; the tag is written %IN."
+    assert "variable" not in str(error_of("run -d %DATA -c $INPUT -o %OUT").hint)

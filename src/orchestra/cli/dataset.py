@@ -50,6 +50,7 @@ def _known_name(ctx: Context) -> str:
 
 def _create_arguments(parser: Parser) -> None:
     _name_arguments(parser)
+    parser.takes_path = ("-p", "--path")
     parser.add_argument(
         "-p", "--path", required=True, metavar="PATH", help="a file, or a folder with files"
     )
@@ -216,6 +217,7 @@ def _file(file: ManifestEntry) -> Record:
 
 def _update_arguments(parser: Parser) -> None:
     _name_arguments(parser)
+    parser.takes_path = ("-p", "--path")
     parser.add_argument("-p", "--path", metavar="PATH", help="another place (default: the same)")
 
 

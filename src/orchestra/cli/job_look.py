@@ -30,37 +30,48 @@ def list_arguments(parser: Parser) -> None:
         "--from", dest="first", type=int, default=0, metavar="N", help="begin at job N"
     )
     parser.add_argument(
-        "--limit", type=int, default=_PAGE, metavar="N", help=f"at most N jobs (default {_PAGE})"
+        "--limit",
+        type=int,
+        metavar="N",
+        help=f"at most N jobs (default {_PAGE}; with -q and in JSON all)",
     )
 
 
 def list_jobs(ctx: Context) -> None:
-    """Show a page of a task's jobs."""
+    """Show a page of a task's jobs; for programs, all of them."""
     from orchestra.services import jobs
 
     args = ctx.args
     wanted = Figure(args.state) if args.state else None
+    limit = _PAGE if args.limit is None and ctx.out.for_people else args.limit
     with ctx.database() as conn:
-        page = jobs.list_jobs(
-            conn, ctx.names.task(args.task), wanted, first=args.first, limit=args.limit
+        pages = jobs.pages(conn, ctx.names.task(args.task), wanted, first=args.first, limit=limit)
+        last = next(pages)
+
+        def every() -> Iterator[Job]:
+            nonlocal last
+            yield from last.jobs
+            for last in pages:
+                yield from last.jobs
+
+        none = f"no job is {wanted}" if wanted else f"there is no job from number {args.first} on"
+        ctx.out.items(
+            every(),
+            _COLUMNS,
+            record=_job_record,
+            key=lambda job: f"{job.task_id}/{job.ordinal}",
+            empty=f"In task {last.task.id} ({last.task.name}) {none}.",
         )
-    none = f"no job is {wanted}" if wanted else f"there is no job from number {args.first} on"
-    ctx.out.items(
-        page.jobs,
-        _COLUMNS,
-        record=_job_record,
-        key=lambda job: f"{job.task_id}/{job.ordinal}",
-        empty=f"In task {page.task.id} ({page.task.name}) {none}.",
-    )
-    if page.following is not None and ctx.out.form == "table" and not ctx.out.quiet:
-        ctx.out.note(_more(page, wanted, args.limit))
+    if last.following is not None and ctx.out.for_people:
+        ctx.out.note(_more(last, wanted, limit))
 
 
-def _more(page: JobPage, wanted: Figure | None, limit: int) -> str:
+def _more(page: JobPage, wanted: Figure | None, limit: int | None) -> str:
+    shown = min(limit or page.matching, page.matching)
     state = f" --state {wanted}" if wanted else ""
     size = f" --limit {limit}" if limit != _PAGE else ""
     return (
-        f"{human.number(len(page.jobs))} of {human.number(page.matching)}; the next ones: "
+        f"{human.number(shown)} of {human.number(page.matching)}; the next ones: "
         f"maestro job list {page.task.id}{state}{size} --from {page.following}"
     )
 

@@ -36,9 +36,8 @@ def _list_arguments(parser: Parser) -> None:
     parser.add_argument(
         *("-l", "--limit"),
         type=int,
-        default=_AT_MOST,
         metavar="N",
-        help="the newest N (default: 50)",
+        help=f"the newest N (default {_AT_MOST}; with -q and in JSON all)",
     )
 
 
@@ -46,11 +45,16 @@ def _list(ctx: Context) -> None:
     from orchestra.services import mails
 
     args = ctx.args
-    if args.limit < 1:
+    if args.limit is not None and args.limit < 1:
         raise BadInput(f"--limit cannot be {args.limit}.")
+    limit = _AT_MOST if args.limit is None and ctx.out.for_people else args.limit
     with ctx.database() as conn:
         found = mails.listed(
-            conn, ctx.me(conn), everybody=args.all, state=args.state, limit=args.limit
+            conn,
+            ctx.me(conn),
+            everybody=args.all,
+            state=args.state,
+            limit=None if limit is None else limit + 1,
         )
         waiting = mails.summary(conn)
     now = datetime.now(UTC)
@@ -62,16 +66,19 @@ def _list(ctx: Context) -> None:
         Column("STATE", lambda mail: mail.state),
         Column("", lambda mail: _what_became(mail, now)),
     )
+    more = limit is not None and len(found) > limit
     empty = "No such mails." if args.state else "Nothing was written yet."
     ctx.out.items(
-        found,
+        found[:limit],
         columns,
         narrow=_narrow(columns, now, everybody=args.all),
         record=_record,
         key=lambda mail: mail.id,
         empty=empty,
     )
-    if waiting.error and ctx.out.form == "table" and not ctx.out.quiet:
+    if more and ctx.out.for_people:
+        ctx.out.note(f"the newest {limit}; --limit N shows more, -q and -o json show all")
+    if waiting.error and ctx.out.for_people:
         ctx.out.note(f"{human.count(waiting.waiting, 'mail')} wait in all: {clean(waiting.error)}")
 
 

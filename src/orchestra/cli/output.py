@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -77,7 +78,7 @@ class Output:
         `narrow` are the columns for a terminal that has no room for the others.
         """
         if self.form == "json":
-            print(to_json([record(thing) for thing in things]))
+            _print_list(map(record, things))
         elif self.quiet:
             for thing in things:
                 print(key(thing))
@@ -365,6 +366,15 @@ def to_json(value: object) -> str:
     import json
 
     return json.dumps(value, indent=2, ensure_ascii=False, default=_plain)
+
+
+def _print_list(records: Iterable[Record]) -> None:
+    """Print a JSON list one record after the other: there may be a million."""
+    before = "["
+    for record in records:
+        print(f"{before}\n{textwrap.indent(to_json(record), '  ')}", end="")
+        before = ","
+    print("[]" if before == "[" else "\n]")
 
 
 def _plain(value: object) -> object:

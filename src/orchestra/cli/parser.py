@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import itertools
+import os
 import re
+import shlex
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -28,6 +31,9 @@ _SENTENCES = (
 )
 
 
+_TAG = re.compile(r".*%[A-Z]{2}[A-Z0-9_]*.*", re.DOTALL)
+
+
 class Parser(argparse.ArgumentParser):
     """The parser of one command. Mistakes are raised as `BadInput`, nothing is printed.
 
@@ -36,6 +42,10 @@ class Parser(argparse.ArgumentParser):
 
     takes_dash: frozenset[str] = frozenset()
     """Options whose value may begin with a dash; argparse takes that for an option."""
+    takes_command: str | None = None
+    """The option whose value is a command: it has spaces, dashes and tags such as %IN in it, and needs quotes."""
+    takes_path: tuple[str, ...] = ()
+    """The option whose value is one path, though the shell may have made several of a pattern."""
     _typed: Sequence[str] = ()
 
     def format_help(self) -> str:
@@ -72,10 +82,38 @@ class Parser(argparse.ArgumentParser):
             BadInput: one of them cannot be used.
         """
         self._typed = arguments
+        self._refuse_loose_command(arguments)
+        self._refuse_several_paths(arguments)
         namespace, rest = self.parse_known_args(self._joined(arguments))
         if rest:
             raise self._unknown(rest[0])
         return namespace
+
+    def _refuse_loose_command(self, arguments: Sequence[str]) -> None:
+        """Without quotes a command falls apart, and its -d and -c would be taken for our own."""
+        option = self.takes_command
+        if option not in arguments:
+            return
+        words = arguments[arguments.index(option) + 1 :]
+        last = max((i for i, word in enumerate(words) if _TAG.fullmatch(word)), default=0)
+        if last > 0:
+            raise BadInput(
+                f"{option} takes the whole command as one word, so it needs quotes around it.",
+                hint=f'{option} "{" ".join(words[: last + 1])}"',
+            )
+
+    def _refuse_several_paths(self, arguments: Sequence[str]) -> None:
+        option = next((each for each in self.takes_path if each in arguments), None)
+        if option is None:
+            return
+        words = arguments[arguments.index(option) + 1 :]
+        paths = list(itertools.takewhile(os.path.lexists, words))
+        folders = {os.path.dirname(path) for path in paths}  # noqa: PTH120 - as it was typed
+        if len(paths) > 1 and len(folders) == 1:
+            raise BadInput(
+                f"{option} takes one path, and got {len(paths)}; the shell has probably made them of a pattern.",
+                hint=f"Name the folder: {option} {shlex.quote(folders.pop() or '.')}",
+            )
 
     def _joined(self, arguments: Sequence[str]) -> list[str]:
         """Join `--sort -accuracy` to `--sort=-accuracy` for the options of `takes_dash`."""

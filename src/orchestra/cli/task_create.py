@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestra.cli.output import Record, clean
-from orchestra.cli.task_options import new_task
-from orchestra.domain import human
+from orchestra.cli.task_options import new_task, unit_notes
+from orchestra.domain import command_advice, human
 from orchestra.domain.errors import AlreadyExists
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _existing(ctx: Context, conn: psycopg.Connection, user: User) -> Task | None
 def _say_notes(ctx: Context, conn: psycopg.Connection, planned: Plan, task: Task) -> None:
     from orchestra.services import task_views
 
-    for note in _notes(planned):
+    for note in (*unit_notes(ctx.args), *_notes(planned)):
         ctx.out.note(note)
     for reason in task_views.waiting_reasons(conn, task):
         ctx.out.note(f"note: it waits. {reason}")
@@ -105,7 +105,7 @@ def _say_plan(ctx: Context, planned: Plan, previews: list[Preview]) -> None:
         },
         key=lambda plan: plan.new.name,
     )
-    for note in _notes(planned):
+    for note in (*unit_notes(ctx.args), *_notes(planned)):
         ctx.out.note(note)
 
 
@@ -162,7 +162,9 @@ def _notes(planned: Plan) -> Iterator[str]:
             yield f"note: {source.name} has {files}, so %{tag} is its folder {clean(source.path)}"
         if tag not in planned.template.tags:
             yield f"warning: the command does not use %{tag} ({source.name})"
-    for word in local_files(planned.new.command, Path.cwd()):
+    if (note := command_advice.hidden_failure(planned.template.text)) is not None:
+        yield f"note: {note}"
+    for word in not_found_by_jobs(planned.template.text, Path.cwd()):
         yield (
             f'warning: "{clean(word)}" is a file in the current folder; jobs run in folders of their own '
             f"and will not find it. Write {clean(shlex.quote(str(Path.cwd() / word)))}"
@@ -174,17 +176,14 @@ def _notes(planned: Plan) -> Iterator[str]:
         )
 
 
-def local_files(command: str, folder: Path) -> list[str]:
-    """Give the words of a command that name a file only as long as one stands in `folder`."""
-    try:
-        words = shlex.split(command, comments=False)
-    except ValueError:  # quotes that only the shell understands
-        words = command.split()
-    candidates = [part for word in words for part in (word, word.partition("=")[2]) if part]
+def not_found_by_jobs(command: str, here: Path) -> list[str]:
+    """Return the words that name a file in the folder `here`, and none in the folder where the command reads them."""
     found = [
-        word
-        for word in candidates
-        if not word.startswith(("/", "-", "%", "~", "$")) and _is_file(folder / word)
+        word.text
+        for word in command_advice.relative_words(command)
+        if word.folder != command_advice.UNKNOWN
+        and not (word.folder and _is_file(Path(word.folder, word.text)))
+        and _is_file(here / word.text)
     ]
     return list(dict.fromkeys(found))
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import argparse
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from orchestra.cli.output import clean
+from orchestra.domain import human
 from orchestra.domain.errors import BadInput
 from orchestra.domain.naming import parse_duration, parse_limit, parse_size, parse_variable
 
@@ -68,11 +70,12 @@ def _common_arguments(parser: Parser) -> None:
         "--gpus", type=_number("--gpus", 0), default=0, metavar="N", help="GPU slots (queue gpu: 1)"
     )
     resources.add_argument(
-        "--memory", type=parse_size, metavar="SIZE", help="a job that uses more is ended: 4GB"
+        "--memory", action=_Amount, metavar="SIZE", help="a job that uses more is ended: 4GB"
     )
 
 
 def _what(parser: Parser) -> None:
+    parser.takes_command = "--exec"
     parser.add_argument(
         *("-d", "--dataFile"),
         dest="data",
@@ -155,7 +158,7 @@ def _policy(parser: Parser) -> None:
     )
     policy.add_argument(
         "--test-for",
-        type=parse_duration,
+        action=_Amount,
         metavar="TIME",
         help="a test job that runs for longer has passed: 10m",
     )
@@ -167,11 +170,11 @@ def _policy(parser: Parser) -> None:
         help="how often a failed job is repeated (default 0)",
     )
     policy.add_argument(
-        "--timeout", type=parse_duration, metavar="TIME", help="end a job that runs for longer: 2h"
+        "--timeout", action=_Amount, metavar="TIME", help="end a job that runs for longer: 2h"
     )
     policy.add_argument(
         "--grace",
-        type=parse_duration,
+        action=_Amount,
         default=30.0,
         metavar="TIME",
         help="between TERM and KILL when a job is ended (default 30s)",
@@ -192,6 +195,34 @@ def _policy(parser: Parser) -> None:
     policy.add_argument(
         "--resume", action="store_true", help="a repeated job gets the folder of the attempt before"
     )
+
+
+class _Amount(argparse.Action):
+    """A size or a time, which may have no unit: then it counts in bytes or seconds, and a note says so."""
+
+    def __call__(
+        self,
+        _parser: object,
+        namespace: argparse.Namespace,
+        values: Any,
+        _option: str | None = None,
+    ) -> None:
+        read = parse_size if self.metavar == "SIZE" else parse_duration
+        setattr(namespace, self.dest, read(values))
+        if values.strip().isdecimal() and values.strip("0 "):
+            bare = vars(namespace).setdefault("without_unit", {})
+            bare[self.option_strings[-1]] = values.strip()
+
+
+def unit_notes(args: argparse.Namespace) -> Iterator[str]:
+    """Yield a note for each size and time that was given without a unit."""
+    for option, text in vars(args).get("without_unit", {}).items():
+        unit, others = ("byte", "MB and GB") if option == "--memory" else ("second", "m and h")
+        first, last = others.split(" and ")
+        yield (
+            f"note: {option} {text} is {human.count(int(text), unit)}; "
+            f"{text}{first} and {text}{last} would be other units"
+        )
 
 
 def _number(option: str, least: int) -> Callable[[str], int]:

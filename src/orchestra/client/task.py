@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from orchestra.services.jobs import JobReport
     from orchestra.services.task_views import TaskReport
 
-_PAGE = 5_000
-
 
 class Task:
     """A task. `state`, `counts` and `info` ask the database each time; `last_seen` is what was seen last."""
@@ -124,15 +122,13 @@ class Task:
         from orchestra.services import jobs
 
         wanted = words.figure(state)
+        first = words.whole("first", first, least=0)
+        most = words.whole("limit", limit, least=1) if limit is not None else None
         found: list[Job] = []
-        left = words.whole("limit", limit, least=1) if limit is not None else None
-        following: int | None = words.whole("first", first, least=0)
-        while following is not None and (left is None or len(found) < left):
-            size = _PAGE if left is None else min(_PAGE, left - len(found))
-            with self._session.connection() as conn:
-                page = jobs.list_jobs(conn, str(self.id), wanted, first=following, limit=size)
-            found += [Job(self, info) for info in page.jobs]
-            following, self._seen = page.following, page.task
+        with self._session.connection() as conn:
+            for page in jobs.pages(conn, str(self.id), wanted, first=first, limit=most):
+                found += [Job(self, info) for info in page.jobs]
+                self._seen = page.task
         return found
 
     def job(self, number: int) -> Job:

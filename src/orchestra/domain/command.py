@@ -3,7 +3,7 @@
 A tag is `%` and a word that begins with two upper-case letters (digits and `_` count after the first), the
 longest one: `%IN_DIR` is not `%IN` and `_DIR`. `%F`, `%Y%m` and `%s` are nothing special, so `date +%F` needs no
 care. `%%` is one percent sign. A backslash before the percent sign makes it an ordinary one, as it does for any
-character in a shell. Everything else comes out byte for byte as it was typed.
+character in a shell. Line ends of DOS become those of Unix; everything else comes out byte for byte as it was typed.
 
 A value is written for the quotes that its tag stands in, so that the shell reads exactly the value back:
 unquoted, '...', "...", $'...', in $(...) and `...`, and in here-documents. Comments are text. Where no way of
@@ -74,6 +74,9 @@ def parse(text: str) -> Template:
     Raises:
         BadInput: the command is empty, too long, or has a character that no shell can be given.
     """
+    text = text.replace("\r\n", "\n").rstrip(
+        "\r"
+    )  # pasted from a file that an editor of Windows wrote
     if not text.strip():
         raise BadInput("the command is empty.")
     if "\0" in text:
@@ -165,6 +168,9 @@ def _check_required(template: Template, required: tuple[str, ...]) -> None:
 
 
 def _corrected(text: str, missing: list[str]) -> str:
+    for tag in missing:
+        if variable := re.search(rf"\$(?:{tag}\b|{{{tag}}})", text):
+            return f"{variable[0]} is a variable of the shell; the tag is written %{tag}."
     options = " ".join(f"{_OPTION[tag]} %{tag}" if tag in _OPTION else f"%{tag}" for tag in missing)
     # Behind a command of several parts the options might belong to the wrong one.
     if re.search(r"[;&|<>()`#\n]", text):

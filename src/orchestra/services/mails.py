@@ -15,7 +15,7 @@ from orchestra.store.mails import Mail, Summary
 
 
 def listed(
-    conn: psycopg.Connection, user: User, *, everybody: bool, state: str | None, limit: int
+    conn: psycopg.Connection, user: User, *, everybody: bool, state: str | None, limit: int | None
 ) -> list[Mail]:
     """Give a person's mails, or everybody's, the newest first; those in one state where it is named."""
     return store.listed(conn, person=None if everybody else user.id, state=state, limit=limit)

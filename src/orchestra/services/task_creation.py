@@ -203,7 +203,7 @@ def _row(planned: Plan, version: int) -> task_making.NewTaskRow:
         owner_id=planned.user.id,
         account=new.account,
         queue=new.queue,
-        command=new.command,
+        command=planned.template.text,
         image=new.image,
         config_version_id=version,
         volume=new.volume,

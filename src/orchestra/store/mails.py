@@ -57,7 +57,7 @@ def by_id(conn: psycopg.Connection, number: int) -> Mail | None:
 
 
 def listed(
-    conn: psycopg.Connection, *, person: int | None, state: str | None, limit: int
+    conn: psycopg.Connection, *, person: int | None, state: str | None, limit: int | None
 ) -> list[Mail]:
     """Give mails, the newest first."""
     params = {"person": person, "state": state, "limit": limit}

@@ -1,0 +1,60 @@
+"""Advice about commands: what fails unseen, and which files a command will not find."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orchestra.cli.task_create import not_found_by_jobs
+from orchestra.domain.command_advice import hidden_failure
+
+
+@pytest.mark.parametrize(
+    ("command", "noted"),
+    [
+        ("python3 train.py %IN 2>&1 | tee %OUT/log", True),
+        ("a |& b", True),
+        ("a; (b | c) && d", True),
+        ("set -o pipefail; a | b", False),
+        ("set -euo pipefail\na | b", False),
+        ("a || b", False),
+        ("grep 'a|b' f", False),
+        ('grep "a|b" f', False),
+        ("grep a\\|b f", False),
+        ("a >| b", False),
+        ("bash -c 'a | b'", False),
+        ("cat <<'E'\na|b\nE\n", False),
+        ("echo 'never closed | b", False),
+    ],
+)
+def test_a_pipe_hides_failures(command: str, noted: bool) -> None:
+    assert (hidden_failure(command) is not None) is noted
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("python3 train.py %IN", ["train.py"]),
+        ("python3 'train.py' --table=table.csv", ["train.py", "table.csv"]),
+        ("cd HERE && python3 train.py", []),
+        ("cd HERE; python3 train.py", []),
+        ("cd HERE\npython3 train.py", []),
+        ("pushd HERE && python3 train.py", []),
+        ("cd HERE/sub && python3 train.py", ["train.py"]),
+        ("cd HERE/sub && cd .. && python3 train.py", []),
+        ("cd / && python3 train.py", ["train.py"]),
+        ("(cd HERE; python3 train.py); cat table.csv", ["table.csv"]),
+        ("cd HERE && cd %OUT && python3 train.py", ["train.py"]),
+        ('cd "$HOME/project" && python3 train.py', []),
+        ("cd sub && python3 train.py", []),
+        ("echo cd HERE && python3 train.py", ["train.py"]),
+        ("python3 /abs/train.py $X ~/train.py --train.py", []),
+        ("echo 'never closed train.py", []),
+    ],
+)
+def test_files_that_jobs_will_not_find(tmp_path: Path, command: str, words: list[str]) -> None:
+    for name in ("train.py", "table.csv"):
+        (tmp_path / name).touch()
+    (tmp_path / "sub").mkdir()
+    assert not_found_by_jobs(command.replace("HERE", str(tmp_path)), tmp_path) == words
