@@ -290,7 +290,7 @@ def _text(value: object, _kind: str) -> str:
 
 
 def _number(value: object, _kind: str) -> int:
-    if isinstance(value, str) and value.strip().isdecimal():
+    if isinstance(value, str) and len(value) <= 20 and value.strip().isdecimal():
         return int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         shown = f'"{value}"' if isinstance(value, str) else config_file.kind_of(value)

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
+from orchestra.domain.documents import BOUNDS, Unusable, json_text
 from orchestra.domain.errors import ConfigurationError
 
-MAX_BYTES = 1_000_000
 _TYPOGRAPHIC_QUOTES = "“”„‟«»‘’‚"
 _PYTHON_WORDS = {"True": "true", "False": "false", "None": "null"}
 _MOST_REPAIRS = 20
@@ -62,7 +62,7 @@ def read(path: Path) -> ConfigFile | None:
 def _read_text(path: Path) -> str | None:
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            data = file.read(BOUNDS.bytes + 1)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except IsADirectoryError:
@@ -73,7 +73,7 @@ def _read_text(path: Path) -> str | None:
         ) from None
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}.") from None
-    if len(data) > MAX_BYTES:
+    if len(data) > BOUNDS.bytes:
         raise ConfigurationError(f"{path} is larger than 1 MB, so it is no configuration.")
     return _decode(path, data)
 
@@ -93,11 +93,12 @@ def _decode(path: Path, data: bytes) -> str:
 
 def _parse(path: Path, text: str) -> dict[str, object]:
     try:
+        json_text.check(text, BOUNDS)
         found = _loads(path, text)
+    except Unusable as error:
+        raise ConfigurationError(f"{path} {error}.") from None
     except json.JSONDecodeError:
         raise _explain(path, text) from None
-    except RecursionError:
-        raise ConfigurationError(f"{path} is nested too deeply to be a configuration.") from None
     if not isinstance(found, dict):
         raise ConfigurationError(
             f'{path} holds {kind_of(found)}; expected is {{"key": "value", ...}}.'
@@ -133,12 +134,13 @@ def _faults(text: str) -> list[tuple[int, str]]:
     mended, shift = text, 0
     while len(found) < _MOST_REPAIRS:
         try:
+            json_text.check(mended, BOUNDS)  # with a quote added, another part of it is text
             json.loads(mended)
+            break
+        except Unusable:
             break
         except json.JSONDecodeError as error:
             fault = _fault(error)
-        except RecursionError:
-            break
         found.append((max(0, fault.at - shift), fault.words))
         if not fault.can_be_mended:
             break
@@ -188,7 +190,7 @@ def _no_comma(text: str, at: int) -> _Fault:
 
 
 def _key_before(text: str, end: int) -> str | None:
-    keys = re.findall(r'"((?:[^"\\\n]|\\.)*)"\s*:', text[:end])
+    keys = re.findall(r'"((?:[^"\\\n]|\\.){0,200}+)"\s{0,200}+:', text[:end])
     return keys[-1] if keys else None
 
 

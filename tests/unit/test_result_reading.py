@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import pytest
 
+from orchestra.domain.documents import BOUNDS
 from orchestra.domain.errors import VolumeError
 from orchestra.domain.models.jobs import JobPaths
 from orchestra.domain.models.tasks import Task
@@ -85,8 +86,8 @@ def test_a_row_is_a_config_s_values_and_its_metrics(volume: Volume) -> None:
         ("[1, 2]", "metrics.json holds no names with values"),
         (b"\xff\xfe\xff", "metrics.json is no"),
         ("[" * 100_000, "metrics.json is nested too deeply"),
-        ('{"a": ' + "9" * 5000 + "}", "metrics.json is no valid JSON"),
-        ("x" * (structured.LIMIT + 1), "metrics.json has 1 MB; at most 1 MB is read"),
+        ('{"a": ' + "9" * 5000 + "}", "metrics.json has a number of more than 1,000 digits"),
+        ("x" * (BOUNDS.bytes + 1), "metrics.json has 1 MB; at most 1 MB is read"),
     ],
 )
 def test_what_cannot_be_read_is_a_note(

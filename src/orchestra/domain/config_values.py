@@ -60,14 +60,14 @@ def check_name(name: str, where: str) -> None:
         BadInput: says why.
     """
     _text(name, where)
+    if len(name) > LONGEST_NAME:
+        raise BadInput(
+            f'{where}: the name "{name[:20]}..." has {len(name)} characters; {LONGEST_NAME} are allowed.'
+        )
     if not all(name.split(".")):
         raise BadInput(
             f'{where}: "{name}" is not a name.',
             hint="A dot stands between the name of a mapping and the name of a value within it: optimizer.lr",
-        )
-    if len(name) > LONGEST_NAME:
-        raise BadInput(
-            f'{where}: the name "{name[:20]}..." has {len(name)} characters; {LONGEST_NAME} are allowed.'
         )
 
 

@@ -18,7 +18,9 @@ from orchestra.domain.errors import BadInput
 from orchestra.domain.nearest import nearest
 
 VALUES_AT_MOST = 10_000
-"""Values of one file; a YAML file of a few lines can stand for billions."""
+"""Values of one file in a table."""
+NAME_AT_MOST = 500
+"""Letters of a value's name, which is that of all it stands in, each time anew."""
 
 _HIGHEST = frozenset(
     {
@@ -148,7 +150,7 @@ def flatten(found: Mapping[Any, Any]) -> dict[str, Any]:
     """Give nested mappings as one level: `{"a": {"b": 1}}` is `{"a.b": 1}`. A list stays one value.
 
     Raises:
-        ValueError: there are more than 10,000 values, or two of them would have one name.
+        ValueError: there are more than 10,000 values, a name is too long, or two of them would have one name.
     """
     flat: dict[str, Any] = {}
     _flatten(found, "", flat)
@@ -158,6 +160,8 @@ def flatten(found: Mapping[Any, Any]) -> dict[str, Any]:
 def _flatten(found: Mapping[Any, Any], before: str, flat: dict[str, Any]) -> None:
     for key, value in found.items():
         name = f"{before}{key}"
+        if len(name) > NAME_AT_MOST:
+            raise ValueError(f"has a name of more than {NAME_AT_MOST} letters")
         if isinstance(value, Mapping):
             _flatten(value, f"{name}.", flat)
         elif name in flat:

@@ -13,7 +13,7 @@ from orchestra.domain.sweeps import Point
 
 _NAME_LENGTH = 120
 _VALUE_LENGTH = 24
-_PLACEHOLDER = re.compile(r"\{\{\s*([^{}\s][^{}]*?)\s*\}\}")
+_PLACEHOLDER = re.compile(r"\{\{\s*+([^{}\s][^{}]{0,500}?)\s*\}\}")
 
 
 def labels(names: Sequence[str]) -> dict[str, str]:

@@ -11,8 +11,8 @@ from typing import Any
 from orchestra.domain import config_values
 from orchestra.domain.errors import BadInput
 
-LONGEST_FACTOR = 10_000_000
-"""Values of one name: more is a slip of the pen."""
+LONGEST_FACTOR = 1_000_000
+"""Values of one name, and of all names together: more is a slip of the pen."""
 _DIGITS = 6
 """Significant digits of what is drawn at random, so that people can read it; more where the interval is narrow."""
 _SPACED_DIGITS = 10

@@ -87,7 +87,7 @@ def parse(found: Any, where: str) -> Sweep:
     for name in found:
         if name not in _SECTIONS:
             raise _unknown_section(str(name), where)
-    factors = [f for name in found if name in _READERS for f in _READERS[name](found[name], where)]
+    factors = _factors(found, where)
     if not factors:
         raise BadInput(
             f"{where} varies nothing.", hint="grid, list, zip or random says what varies."
@@ -101,6 +101,18 @@ def parse(found: Any, where: str) -> Sweep:
         _text(found.get("template"), "template", where),
         _format(found.get("format", "json"), where),
     )
+
+
+def _factors(found: Mapping[str, Any], where: str) -> list[tuple[Point, ...]]:
+    """Read what varies; all of it together is no more than one name may have."""
+    factors: list[tuple[Point, ...]] = []
+    for factor in (
+        f for name in found if name in _READERS for f in _READERS[name](found[name], where)
+    ):
+        factors.append(factor)
+        if sum(map(len, factors)) > sweep_values.LONGEST_FACTOR:
+            raise BadInput(f"{where} lists more than {sweep_values.LONGEST_FACTOR:,} values.")
+    return factors
 
 
 def _unknown_section(name: str, where: str) -> BadInput:
@@ -203,10 +215,15 @@ def _list(found: Any, where: str) -> Iterator[tuple[Point, ...]]:
     for number, point in enumerate(found, 1):
         if not isinstance(point, Mapping) or not point:
             raise BadInput(f"{where}: list: point {number} must have names with values.")
-    yield tuple(
-        dict(config_values.leaves(config_values.nested(point, f"{where}: list: point {number}")))
-        for number, point in enumerate(found, 1)
-    )
+    yield tuple(_point(point, f"{where}: list: point {n}") for n, point in enumerate(found, 1))
+
+
+def _point(found: Mapping[str, Any], where: str) -> Point:
+    point = {}
+    for name, value in config_values.leaves(config_values.nested(found, where)):
+        config_values.check_name(name, where)  # it has grown with all that it stands in
+        point[name] = value
+    return point
 
 
 def _zip(found: Any, where: str) -> Iterator[tuple[Point, ...]]:
@@ -235,7 +252,7 @@ def _random(found: Any, where: str) -> Iterator[tuple[Point, ...]]:
             )
     points: Any = section.get("points")
     seed: Any = section.get("seed", 0)
-    if not sweep_values.is_whole(points) or not 1 <= points <= sweep_values.LONGEST_FACTOR:
+    if not sweep_values.is_whole(points) or points < 1:
         raise BadInput(f"{where}: random needs points, a whole number from 1 on.")
     if not sweep_values.is_whole(seed):
         raise BadInput(f"{where}: random: seed must be a whole number.")
@@ -246,6 +263,11 @@ def _random(found: Any, where: str) -> Iterator[tuple[Point, ...]]:
     if not draws:
         raise BadInput(
             f"{where}: random has no values.", hint="values: {lr: {loguniform: [1e-5, 0.1]}}"
+        )
+    if points * len(draws) > sweep_values.LONGEST_FACTOR:
+        raise BadInput(
+            f"{where}: random: {points:,} points of {len(draws)} values each are more than "
+            f"{sweep_values.LONGEST_FACTOR:,} values."
         )
     dice = Random(seed)  # noqa: S311 - the same each time is what is wanted
     yield tuple({name: draw(dice) for name, draw in draws.items()} for _ in range(points))

@@ -15,14 +15,15 @@ from typing import Any
 
 import psycopg
 
+from orchestra.domain import documents
 from orchestra.domain import results as domain
+from orchestra.domain.documents import Unusable
 from orchestra.domain.errors import VolumeError
 from orchestra.domain.models.jobs import JobPaths
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.results import Goal, Row, Table
 from orchestra.services import selection, structured
 from orchestra.services.in_threads import Progress, in_threads
-from orchestra.services.structured import Unusable
 from orchestra.store import jobs as job_store
 from orchestra.store import sources
 
@@ -158,7 +159,7 @@ def _with_config(sources: Sources, job: job_store.Result, row: Row) -> Row:
 def _values(path: str, name: str) -> tuple[Mapping[str, Any], str | None]:
     """Give the values of a metrics file, or none and why."""
     try:
-        return _flat(structured.parse(path, structured.load(path))), None
+        return _flat(documents.parse_last(path, structured.load(path))[0]), None
     except Unusable as error:
         return {}, f"{name} {error}"
 
@@ -168,9 +169,8 @@ def _flat(found: Any) -> dict[str, Any]:
         raise Unusable("holds no names with values")
     try:
         return domain.flatten(found)
-    except (ValueError, RecursionError) as error:
-        text = str(error) if isinstance(error, ValueError) else "is nested too deeply"
-        raise Unusable(text) from None
+    except ValueError as error:
+        raise Unusable(str(error)) from None
 
 
 def _config_values(sources: Sources, job: job_store.Result) -> tuple[Mapping[str, Any], str | None]:
@@ -185,9 +185,9 @@ def _config_values(sources: Sources, job: job_store.Result) -> tuple[Mapping[str
         content = structured.load(path)
         if hashlib.sha256(content).digest() != job.sha256:
             raise Unusable("has changed since it was registered")
-        if not path.lower().endswith(structured.SUFFIXES):
+        if not path.lower().endswith(documents.SUFFIXES):
             return _perhaps(path, content), None
-        return _flat(structured.parse(path, content)), None
+        return _flat(documents.parse(path, content)), None
     except Unusable as error:
         return {}, f"the config {error}"
 
@@ -195,6 +195,6 @@ def _config_values(sources: Sources, job: job_store.Result) -> tuple[Mapping[str
 def _perhaps(path: str, content: bytes) -> Mapping[str, Any]:
     """A config can be anything; one that is no JSON by its name may still be some."""
     try:
-        return _flat(structured.parse(path, content))
+        return _flat(documents.parse(path, content))
     except Unusable:
         return {}

@@ -14,10 +14,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
-from orchestra.services.structured import Unusable
-
-VALUES_AT_MOST = 500_000
-"""Values of one file, each alias counted as what it stands for."""
+from orchestra.domain.documents import BOUNDS, Unusable, json_text, toml_text, yaml_text
 
 _TAG = "tag:yaml.org,2002:"
 # Which implicit tag a plain scalar has; the first pattern that matches counts.
@@ -49,18 +46,18 @@ def parse(name: str, content: bytes) -> Any:
     try:
         text = content.decode("utf-8-sig")
         if name.lower().endswith(".json"):
+            json_text.check(text, BOUNDS)
             return json.loads(text, object_pairs_hook=_once, parse_float=_finite)
         if name.lower().endswith(".toml"):
             import tomllib
 
+            toml_text.check(text, BOUNDS)
             return tomllib.loads(text, parse_float=_finite)
         return _yaml(text)
     except UnicodeDecodeError:
         raise Unusable("is no UTF-8 text") from None
     except json.JSONDecodeError as error:
         raise Unusable(f"is no valid JSON (line {error.lineno}, column {error.colno})") from None
-    except RecursionError:
-        raise Unusable("is nested too deeply") from None
     except ValueError as error:  # TOML, and integers of too many digits
         raise Unusable(f"cannot be read ({error})") from None
 
@@ -100,60 +97,46 @@ def _yaml(text: str) -> Any:
     import yaml
 
     try:
-        return _Values().of(yaml.compose(text, Loader=_loader()))
+        yaml_text.check(text, BOUNDS)
+        return _value(yaml.compose(text, Loader=_loader()))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
         raise Unusable(f"is no valid YAML{where}") from None
 
 
-class _Values:
-    """Turns the nodes of a YAML document into values."""
+def _value(node: Any) -> Any:
+    """Return the value of a node."""
+    if node is None:
+        return None
+    if node.id == "scalar":
+        return _scalar(node)
+    if node.tag not in (_TAG + "map", _TAG + "seq"):
+        raise _unknown_tag(node)
+    return list(map(_value, node.value)) if node.id == "sequence" else _mapping(node)
 
-    def __init__(self) -> None:
-        self._count = 0
-        self._open: set[int] = set()
 
-    def of(self, node: Any) -> Any:
-        """Return the value of a node."""
-        if node is None:
-            return None
-        self._count += 1
-        if self._count > VALUES_AT_MOST:
-            raise Unusable(f"has more than {VALUES_AT_MOST:,} values")
-        if node.id == "scalar":
-            return _scalar(node)
-        if node.tag not in (_TAG + "map", _TAG + "seq"):
-            raise _unknown_tag(node)
-        if id(node) in self._open:
-            raise Unusable(f"refers to itself (line {_line(node)})")
-        self._open.add(id(node))
-        made = (
-            [self.of(each) for each in node.value] if node.id == "sequence" else self._mapping(node)
-        )
-        self._open.discard(id(node))
-        return made
+def _mapping(node: Any) -> dict[str, Any]:
+    own: dict[str, Any] = {}
+    merged: dict[str, Any] = {}
+    for key, value in node.value:
+        if key.tag == _TAG + "merge":
+            merged = {**_merged(value), **merged}
+            continue
+        name = _name(key)
+        if name in own:
+            raise Unusable(f'gives "{name}" twice (line {_line(key)})')
+        own[name] = _value(value)
+    return {**merged, **own}
 
-    def _mapping(self, node: Any) -> dict[str, Any]:
-        own: dict[str, Any] = {}
-        merged: dict[str, Any] = {}
-        for key, value in node.value:
-            if key.tag == _TAG + "merge":
-                merged = {**self._merged(value), **merged}
-                continue
-            name = _name(key)
-            if name in own:
-                raise Unusable(f'gives "{name}" twice (line {_line(key)})')
-            own[name] = self.of(value)
-        return {**merged, **own}
 
-    def _merged(self, node: Any) -> dict[str, Any]:
-        made: dict[str, Any] = {}
-        for each in node.value if node.id == "sequence" else [node]:
-            if each.id != "mapping":
-                raise Unusable(f"merges something that is not a mapping (line {_line(each)})")
-            made = {**self.of(each), **made}
-        return made
+def _merged(node: Any) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for each in node.value if node.id == "sequence" else [node]:
+        if each.id != "mapping":
+            raise Unusable(f"merges something that is not a mapping (line {_line(each)})")
+        made = {**_value(each), **made}
+    return made
 
 
 def _name(key: Any) -> str:

@@ -15,12 +15,12 @@ from typing import Any
 
 import psycopg
 
-from orchestra.domain import sweep_files, sweeps
+from orchestra.domain import documents, sweep_files, sweeps
+from orchestra.domain.documents import Unusable
 from orchestra.domain.errors import BadInput, DatabaseUnavailable, Refused, VolumeError
 from orchestra.domain.models.people import User
 from orchestra.domain.sweeps import Sweep
 from orchestra.services import config_text, datasets, manifest, structured, sweep_text
-from orchestra.services.structured import Unusable
 
 _REPORT = 500
 Progress = Callable[[int, int], None]
@@ -77,11 +77,7 @@ def plan(path: Path, *, format: str | None = None) -> Plan:  # noqa: A002 - the 
     Raises:
         BadInput: it cannot be used; one sentence on what is wrong, and where.
     """
-    try:
-        found = _values(path)
-    except (ValueError, RecursionError):
-        raise _endless(path) from None
-    return plan_of(found, path, format=format)
+    return plan_of(_values(path), path, format=format)
 
 
 def plan_of(found: Any, where: Path, *, format: str | None = None) -> Plan:  # noqa: A002
@@ -92,8 +88,10 @@ def plan_of(found: Any, where: Path, *, format: str | None = None) -> Plan:  # n
     """
     try:
         sweep = sweeps.parse(found, where.name)
-    except (ValueError, RecursionError):
-        raise _endless(where) from None
+    except ValueError as error:  # of what stands for more values than a table of them has
+        raise BadInput(f"{where} {error}.") from None
+    except RecursionError:  # made by a program; no file comes to that
+        raise BadInput(f"{where} refers to itself.") from None
     if sweep.template is None:
         planned = Plan(sweep, "." + (format or sweep.format))
         _refuse_not_finite(planned, where)
@@ -111,10 +109,6 @@ def _refuse_not_finite(planned: Plan, where: Path) -> None:
             f'{where.name}: "{name}" is infinite or NaN, which JSON cannot hold.',
             hint='Write YAML (--format yaml), or a string that your program understands: "inf".',
         )
-
-
-def _endless(where: Path) -> BadInput:
-    return BadInput(f"{where} refers to itself, or has more values than can be meant.")
 
 
 def _values(path: Path) -> Any:
@@ -143,9 +137,9 @@ def _with_template(sweep: Sweep, path: Path) -> Plan:
 
 def _try(planned: Plan) -> None:
     (config,) = planned.first(1)
-    if planned.ending in structured.SUFFIXES:
+    if planned.ending in documents.SUFFIXES:
         try:
-            structured.parse(config.name, config.content.encode())
+            documents.parse(config.name, config.content.encode())
         except Unusable as error:
             raise BadInput(
                 f"the template {planned.template_name} with its first values {error}.",
