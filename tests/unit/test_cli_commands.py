@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from orchestra.cli import completion
+from orchestra.cli.argument_types import whole
 from orchestra.cli.main import main
 from orchestra.cli.parser import make_parser
 from orchestra.cli.reference import settings_table
@@ -298,7 +299,7 @@ def test_a_pattern_after_a_path_gets_the_right_advice(tmp_path: Path, command: s
 
 
 def test_an_amount_without_a_unit_is_noted() -> None:
-    from orchestra.cli.task_options import unit_notes
+    from orchestra.cli.argument_types import unit_notes
 
     task = ["task", "create", "-t", "t", "-c", "c", "-d", "d", "--exec", "x"]
     args = parsed(
@@ -309,3 +310,32 @@ def test_an_amount_without_a_unit_is_noted() -> None:
         "note: --memory 4096 is 4,096 bytes; 4096MB and 4096GB would be other units",
         "note: --timeout 2 is 2 seconds; 2m and 2h would be other units",
     ]
+
+
+NUMBERS = [
+    (command, action.option_strings[-1] if action.option_strings else None)
+    for command, verb in COMMANDS
+    for action in make_parser(verb, command)._actions
+    if action.type is whole
+]
+
+
+@pytest.mark.parametrize("number", ["2147483648", "-4294967295", "9" * 30])
+@pytest.mark.parametrize(("command", "option"), NUMBERS)
+def test_a_number_that_the_database_cannot_hold_is_refused(
+    command: str, option: str | None, number: str
+) -> None:
+    words = [f"{option}={number}"] if option else ["--", number]
+    with pytest.raises(BadInput, match="out of range"):
+        parsed([*command.split(), *words])
+
+
+def test_no_option_takes_any_number() -> None:
+    """Whatever reads an option's number knows what the database holds."""
+    unbounded = [
+        (command, action.dest)
+        for command, verb in COMMANDS
+        for action in make_parser(verb, command)._actions
+        if action.type in (int, float)
+    ]
+    assert unbounded == []

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestra.cli import dataset_sweep
+from orchestra.cli.argument_types import whole
 from orchestra.cli.output import Column, Record, ago, clean, local, with_tilde
 from orchestra.cli.registry import Verb
 from orchestra.domain import human
@@ -152,10 +153,10 @@ def record(dataset: DataSet) -> Record:
 def _show_arguments(parser: Parser) -> None:
     _name_arguments(parser)
     parser.add_argument(
-        "--from", dest="first", type=int, default=0, metavar="N", help="begin at file number N"
+        "--from", dest="first", type=whole, default=0, metavar="N", help="begin at file number N"
     )
     parser.add_argument(
-        "--limit", type=int, metavar="N", help=f"show N files (default {SHOWN}; in JSON all)"
+        "--limit", type=whole, metavar="N", help=f"show N files (default {SHOWN}; in JSON all)"
     )
 
 

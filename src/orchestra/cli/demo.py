@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestra.cli.argument_types import whole
 from orchestra.cli.registry import Verb
 from orchestra.domain import human
 from orchestra.domain.errors import DatabaseUnavailable, Refused, VolumeError
@@ -60,7 +61,9 @@ def _arguments(parser: Parser) -> None:
         metavar="FOLDER",
         help="where everything goes (default: ~/orchestra-demo)",
     )
-    parser.add_argument("--cpus", type=int, metavar="N", help="CPU slots (default: all processors)")
+    parser.add_argument(
+        "--cpus", type=whole, metavar="N", help="CPU slots (default: all processors)"
+    )
     parser.add_argument(
         *("--containerImage", "--image"),
         metavar="FILE",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from orchestra.cli.argument_types import whole
 from orchestra.cli.job_look import attempt_state, one_job
 from orchestra.cli.output import clean
 from orchestra.domain import human
@@ -25,8 +26,10 @@ def logs_arguments(parser: Parser) -> None:
     parser.add_argument(
         "-f", "--follow", action="store_true", help="wait for the job, and go on until it has ended"
     )
-    parser.add_argument("--attempt", type=int, metavar="K", help="not the latest attempt but this")
-    parser.add_argument("-n", "--lines", type=int, metavar="N", help="the last N lines alone")
+    parser.add_argument(
+        "--attempt", type=whole, metavar="K", help="not the latest attempt but this"
+    )
+    parser.add_argument("-n", "--lines", type=whole, metavar="N", help="the last N lines alone")
 
 
 def logs(ctx: Context) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from orchestra.cli.argument_types import whole
 from orchestra.cli.output import Column, Record, clean, local
 from orchestra.domain import human
 from orchestra.domain.endings import leaves_log
@@ -27,11 +28,11 @@ def list_arguments(parser: Parser) -> None:
     parser.add_argument("task", metavar="TASK", help="its number or its name")
     parser.add_argument("--state", choices=_STATES, help="those of one column of task list")
     parser.add_argument(
-        "--from", dest="first", type=int, default=0, metavar="N", help="begin at job N"
+        "--from", dest="first", type=whole, default=0, metavar="N", help="begin at job N"
     )
     parser.add_argument(
         "--limit",
-        type=int,
+        type=whole,
         metavar="N",
         help=f"at most N jobs (default {_PAGE}; with -q and in JSON all)",
     )

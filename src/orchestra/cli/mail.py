@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from orchestra.cli.argument_types import whole
 from orchestra.cli.output import Column, Record, ago, clean
 from orchestra.cli.registry import Verb
 from orchestra.domain import human
@@ -35,7 +36,7 @@ def _list_arguments(parser: Parser) -> None:
     )
     parser.add_argument(
         *("-l", "--limit"),
-        type=int,
+        type=whole,
         metavar="N",
         help=f"the newest N (default {_AT_MOST}; with -q and in JSON all)",
     )
@@ -147,7 +148,7 @@ def _record(mail: Mail) -> Record:
 
 
 def _show_arguments(parser: Parser) -> None:
-    parser.add_argument("mail", type=int, metavar="ID", help="as `mail list` shows it")
+    parser.add_argument("mail", type=whole, metavar="ID", help="as `mail list` shows it")
 
 
 def _show(ctx: Context) -> None:
@@ -185,7 +186,7 @@ def _best(conn: psycopg.Connection, mail: Mail) -> BestResults | None:
 
 
 def _retry_arguments(parser: Parser) -> None:
-    parser.add_argument("mail", type=int, nargs="*", metavar="ID", help="these mails alone")
+    parser.add_argument("mail", type=whole, nargs="*", metavar="ID", help="these mails alone")
     parser.add_argument("-a", "--all", action="store_true", help="everybody's (admins)")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from orchestra.cli.argument_types import whole
 from orchestra.cli.output import Column, Record, ago, clean, local
 from orchestra.cli.registry import Verb
 from orchestra.domain import human
@@ -25,21 +26,21 @@ def _slot_arguments(parser: Parser) -> None:
     _name_argument(parser)
     slots = parser.add_argument_group("slots")
     slots.add_argument(
-        *("-ec", "--enabledCPUSlots"), type=int, metavar="N", help="CPU slots that take jobs"
+        *("-ec", "--enabledCPUSlots"), type=whole, metavar="N", help="CPU slots that take jobs"
     )
     slots.add_argument(
         *("-mc", "--maxNumberOfCPUSlots"),
-        type=int,
+        type=whole,
         action="append",
         metavar="N",
         help="CPU slots at most; given twice, the second is for GPUs (default: what is enabled)",
     )
     slots.add_argument(
-        *("-eg", "--enabledGPUSlots"), type=int, metavar="N", help="GPU slots that take jobs"
+        *("-eg", "--enabledGPUSlots"), type=whole, metavar="N", help="GPU slots that take jobs"
     )
     slots.add_argument(
         *("-mg", "--maxNumberOfGPUSlots"),
-        type=int,
+        type=whole,
         metavar="N",
         help="GPU slots at most (default: what is enabled)",
     )

@@ -22,7 +22,7 @@ _SENTENCES = (
     (r"argument (.+): expected one argument", r"\1 needs a value."),
     (r"argument (.+): expected at least one argument", r"\1 needs at least one value."),
     (r"argument (.+): expected (\d+) arguments", r"\1 needs \2 values."),
-    (r"argument (.+): invalid int value: '(.*)'", r'\1 needs a whole number, not "\2".'),
+    (r"argument (.+): invalid whole value: '(.*)'", r'\1 needs a whole number, not "\2".'),
     (r"argument (.+): invalid float value: '(.*)'", r'\1 needs a number, not "\2".'),
     (r"argument (.+): ignored explicit argument '(.*)'", r'\1 takes no value, but got "\2".'),
     (r"argument (.+): not allowed with argument (.+)", r"\1 and \2 cannot go together."),

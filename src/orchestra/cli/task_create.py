@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestra.cli.argument_types import unit_notes
 from orchestra.cli.output import Record, clean
-from orchestra.cli.task_options import new_task, unit_notes
+from orchestra.cli.task_options import new_task
 from orchestra.domain import command_advice, human
 from orchestra.domain.errors import AlreadyExists
 

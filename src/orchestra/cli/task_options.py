@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from orchestra.cli.argument_types import Amount, at_least, whole
 from orchestra.cli.output import clean
-from orchestra.domain import human
 from orchestra.domain.errors import BadInput
-from orchestra.domain.naming import parse_duration, parse_limit, parse_size, parse_variable
+from orchestra.domain.naming import parse_limit, parse_variable
 
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
@@ -64,13 +62,17 @@ def _common_arguments(parser: Parser) -> None:
     _policy(parser)
     resources = parser.add_argument_group("what one job takes")
     resources.add_argument(
-        "--cores", type=_number("--cores", 1), default=1, metavar="N", help="CPU slots (default 1)"
+        "--cores", type=at_least("--cores", 1), default=1, metavar="N", help="CPU slots (default 1)"
     )
     resources.add_argument(
-        "--gpus", type=_number("--gpus", 0), default=0, metavar="N", help="GPU slots (queue gpu: 1)"
+        "--gpus",
+        type=at_least("--gpus", 0),
+        default=0,
+        metavar="N",
+        help="GPU slots (queue gpu: 1)",
     )
     resources.add_argument(
-        "--memory", action=_Amount, metavar="SIZE", help="a job that uses more is ended: 4GB"
+        "--memory", action=Amount, metavar="SIZE", help="a job that uses more is ended: 4GB"
     )
 
 
@@ -152,36 +154,36 @@ def _policy(parser: Parser) -> None:
     policy.add_argument("--bypass", action="store_true", help="no test before the rest")
     policy.add_argument(
         "--test-jobs",
-        type=_number("--test-jobs", 0),
+        type=at_least("--test-jobs", 0),
         metavar="N",
         help="jobs that are tried first (default 10)",
     )
     policy.add_argument(
         "--test-for",
-        action=_Amount,
+        action=Amount,
         metavar="TIME",
         help="a test job that runs for longer has passed: 10m",
     )
     policy.add_argument(
         "--retries",
-        type=_number("--retries", 0),
+        type=at_least("--retries", 0),
         default=0,
         metavar="N",
         help="how often a failed job is repeated (default 0)",
     )
     policy.add_argument(
-        "--timeout", action=_Amount, metavar="TIME", help="end a job that runs for longer: 2h"
+        "--timeout", action=Amount, metavar="TIME", help="end a job that runs for longer: 2h"
     )
     policy.add_argument(
         "--grace",
-        action=_Amount,
+        action=Amount,
         default=30.0,
         metavar="TIME",
         help="between TERM and KILL when a job is ended (default 30s)",
     )
     policy.add_argument(
         "--priority",
-        type=int,
+        type=whole,
         default=0,
         metavar="N",
         help="before everybody's tasks of a lower one (default 0; may be negative)",
@@ -195,43 +197,6 @@ def _policy(parser: Parser) -> None:
     policy.add_argument(
         "--resume", action="store_true", help="a repeated job gets the folder of the attempt before"
     )
-
-
-class _Amount(argparse.Action):
-    """A size or a time, which may have no unit: then it counts in bytes or seconds, and a note says so."""
-
-    def __call__(
-        self,
-        _parser: object,
-        namespace: argparse.Namespace,
-        values: Any,
-        _option: str | None = None,
-    ) -> None:
-        read = parse_size if self.metavar == "SIZE" else parse_duration
-        setattr(namespace, self.dest, read(values))
-        if values.strip().isdecimal() and values.strip("0 "):
-            bare = vars(namespace).setdefault("without_unit", {})
-            bare[self.option_strings[-1]] = values.strip()
-
-
-def unit_notes(args: argparse.Namespace) -> Iterator[str]:
-    """Yield a note for each size and time that was given without a unit."""
-    for option, text in vars(args).get("without_unit", {}).items():
-        unit, others = ("byte", "MB and GB") if option == "--memory" else ("second", "m and h")
-        first, last = others.split(" and ")
-        yield (
-            f"note: {option} {text} is {human.count(int(text), unit)}; "
-            f"{text}{first} and {text}{last} would be other units"
-        )
-
-
-def _number(option: str, least: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        if not text.isdecimal() or int(text) < least or int(text) > 2**31 - 1:
-            raise BadInput(f'{option} needs a whole number of at least {least}, not "{text}".')
-        return int(text)
-
-    return read
 
 
 def new_task(ctx: Context, config: str) -> NewTask:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestra.cli.argument_types import whole
 from orchestra.cli.output import Column as Shown
 from orchestra.cli.task import RESULT_FORMS
 from orchestra.cli.task_select import one_task, the_task
@@ -33,7 +34,7 @@ def results_arguments(parser: Parser) -> None:
         "--sort", metavar="COLUMN", help="order by this column; -COLUMN has the highest first"
     )
     parser.add_argument("--desc", action="store_true", help="with --sort: the highest first")
-    parser.add_argument("--best", type=int, metavar="N", help="the N best rows alone")
+    parser.add_argument("--best", type=whole, metavar="N", help="the N best rows alone")
     parser.add_argument("--columns", metavar="A,B", help="these columns alone, in this order")
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="into this file; its ending says the form"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from orchestra.cli.argument_types import whole
 from orchestra.cli.output import print_error
 from orchestra.domain.errors import BadInput, OrchestraError
 
@@ -45,8 +46,8 @@ def several_tasks(parser: Parser) -> None:
         metavar="NAME",
         help="the same",
     )
-    parser.add_argument("--id_min", type=int, metavar="N", help="all from number N ...")
-    parser.add_argument("--id_max", type=int, metavar="N", help="... to number N")
+    parser.add_argument("--id_min", type=whole, metavar="N", help="all from number N ...")
+    parser.add_argument("--id_max", type=whole, metavar="N", help="... to number N")
 
 
 def the_task(ctx: Context) -> str:

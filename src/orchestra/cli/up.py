@@ -7,6 +7,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
+from orchestra.cli.argument_types import whole
 from orchestra.cli.registry import Verb
 from orchestra.domain import human
 from orchestra.domain.errors import BadInput, Cancelled, Refused
@@ -24,8 +25,10 @@ GOODBYE = 8.0
 
 
 def _up_arguments(parser: Parser) -> None:
-    parser.add_argument("--cpus", type=int, metavar="N", help="CPU slots (default: all processors)")
-    parser.add_argument("--gpus", type=int, metavar="N", help="GPU slots (default: all GPUs)")
+    parser.add_argument(
+        "--cpus", type=whole, metavar="N", help="CPU slots (default: all processors)"
+    )
+    parser.add_argument("--gpus", type=whole, metavar="N", help="GPU slots (default: all GPUs)")
     parser.add_argument("--detach", action="store_true", help="do not stay and show what runs")
 
 
