@@ -15,6 +15,7 @@ from orchestra.domain.states import JobState, TaskState
 from orchestra.pilot import link
 from orchestra.services import lifecycle, nodes
 from support.cluster import Cluster
+from support.processes import lives
 from support.waiting import wait_until
 
 RUNNING = JobState.RUNNING
@@ -153,3 +154,53 @@ def test_what_a_killed_keeper_leaves_is_ended_before_the_job_runs_again(
     assert [attempt[2] for attempt in cluster.attempts(task)] == ["lost", "exit"]
     # What has no mark, and whose parents ended before their keeper did, nobody can know.
     assert {name for name, _ in alive(pids)} <= {"far gone"}
+
+
+HIDES = "env -i setsid bash -c 'echo $$ >> pids; cd /; exec sleep 1000' & until [ -s pids ]; do sleep 0.02; done; "
+"""It has neither environment nor session nor folder, but writes to the log."""
+BECOMES_A_DAEMON = (
+    "env -i setsid bash -c '(sleep 1000 > /dev/null 2>&1 < /dev/null & echo $! > pids)'; "
+)
+
+
+@pytest.fixture
+def linked(cluster: Cluster) -> Path:
+    """A volume that is a symbolic link."""
+    (cluster.folder / "real").mkdir()
+    volume = cluster.folder / "link"
+    volume.symlink_to("real")
+    return volume
+
+
+def living(cluster: Cluster, task: Task, attempt: int = 1) -> list[int]:
+    noted = Path(task.folder, f".attempts/job_configId_0/{attempt}/pids").read_text().split()
+    return [pid for pid in map(int, noted) if lives(pid)]
+
+
+def test_what_hides_on_a_volume_that_is_a_link_is_ended(cluster: Cluster, linked: Path) -> None:
+    cluster.node(cpu=2)
+    cluster.task(1, ": %DATA %IN %OUT; sleep 1000", name="other")
+    task = cluster.task(1, f": %DATA %IN %OUT; {BECOMES_A_DAEMON}", volume=linked, data="user.ana.data")  # fmt: skip
+    cluster.pilot()
+    cluster.wait_for(task, TaskState.DONE)
+    assert living(cluster, task) == []
+
+
+def test_after_its_keeper_what_hides_on_a_volume_that_is_a_link_is_ended_before_the_job_runs_again(
+    cluster: Cluster, linked: Path
+) -> None:
+    cluster.node(cpu=1)
+    command = f": %DATA %IN %OUT; [ $ORCHESTRA_ATTEMPT = 1 ] || exit 0; ({HIDES}); sleep 1000"
+    task = cluster.task(1, command, volume=linked, grace=0.3)
+    cluster.pilot()
+    cluster.wait_for_job(task, 0, RUNNING)
+    [hidden] = wait_until(lambda: living(cluster, task))
+    [spool] = cluster.home().glob("keepers/*/spool")
+    try:
+        os.kill(link.read_spool(spool.parent).pid, 9)
+        cluster.wait_for(task, TaskState.DONE)
+        assert [attempt[2] for attempt in cluster.attempts(task)] == ["lost", "exit"]
+        assert not lives(hidden)
+    finally:
+        if lives(hidden):
+            os.kill(hidden, 9)

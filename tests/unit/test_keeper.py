@@ -562,6 +562,33 @@ def test_what_hides_and_is_deaf_is_ended_with_the_tree_that_it_was_seen_in(agent
     assert is_running(agent.started(other).pid)
 
 
+WAYS_IN = {
+    "its own name": 'cd "$REAL"; hide',
+    "a link": 'ln -s "$REAL" "$OTHER"; cd "$OTHER"; hide',
+    "another mount": 'mkdir "$OTHER"; export -f hide; export WAY; unshare --mount bash -c "$WAY"',
+    "a folder that it removed": 'mkdir "$REAL/gone"; cd "$REAL/gone"; rmdir "$REAL/gone"; hide 2> /dev/null',
+}
+HIDE = "hide() { echo $(env -i setsid bash -c 'sleep 1000 > /dev/null 2>&1 < /dev/null & echo $!'); }; "
+
+
+@pytest.mark.parametrize(
+    "way", [pytest.param(way, marks=pytest.mark.needs("root") if "mount" in way else ()) for way in WAYS_IN]
+)  # fmt: skip
+def test_what_hides_is_known_by_its_folder_whatever_name_that_has(
+    agent: Agent, tmp_path: Path, way: str
+) -> None:
+    """No environment, session or output tells whose it is, and it was never seen below the leader."""
+    real = tmp_path / "real é, with space"
+    real.mkdir()
+    other = agent.spawn("sleep 1000")
+    bound = 'mount --bind "$REAL" "$OTHER"; cd "$OTHER"; hide'
+    env = {"REAL": str(real), "OTHER": str(tmp_path / "another name"), "WAY": bound}
+    key = agent.spawn(HIDE + WAYS_IN[way], env=env, folder=str(real), grace=0.3)
+    assert agent.ended(key).exit_status == 0
+    assert not is_running(int(agent.line(key)))
+    assert is_running(agent.started(other).pid)
+
+
 HOPPERS = """
 import os, signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -797,6 +824,21 @@ def test_what_a_dead_keeper_left_is_ended_and_nothing_else(agent: Agent, way: st
             reader.kill()
             for process in (other.pid, pid):
                 end_by_pid(process)
+
+
+def test_what_a_dead_keeper_left_is_known_by_its_log_whatever_name_that_has(
+    agent: Agent, tmp_path: Path
+) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    key = agent.spawn("(env -i setsid bash -c 'echo $$; cd /; exec sleep 1000' &); sleep 1000")
+    pid, known = int(agent.line(key)), agent.started(key)
+    end_by_pid(agent.link.hello.pid)
+    try:
+        wait_until(lambda: not is_alive(agent.folder))
+        leftovers.end(known, grace=0.3, log=tmp_path / "link" / agent.log(key).name)
+        assert not is_running(pid)
+    finally:
+        end_by_pid(pid)
 
 
 def test_a_pid_that_is_somebody_elses_by_now_is_left_alone(agent: Agent) -> None:

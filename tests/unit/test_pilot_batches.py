@@ -71,7 +71,7 @@ def test_attempts_are_made_ready_some_at_a_time() -> None:
     attempts = [held(n) for n in range(16)]
     found, known = state(*attempts), Appetite(typical={0: 0.001})
     for attempt in attempts[:8]:
-        attempt.ready = Ready((), {}, some_log())
+        attempt.ready = Ready((), {}, some_log(), "/")
     under_way = {attempts[8].key}
     assert appetite.to_prepare(found, known, under_way) == []
     os.close(cast(Ready, attempts[0].take_ready()).log)
@@ -186,7 +186,7 @@ def test_a_log_that_was_opened_ahead_is_closed_when_the_job_is_handed_back(tmp_p
     attempt = held(0)
     office = Office(attempt)
     log = some_log()
-    attempt.ready = Ready((), {}, log)
+    attempt.ready = Ready((), {}, log, "/")
     office.reporter.give_back(attempt, "its pilot is leaving")
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(log)

@@ -24,7 +24,7 @@ def held(
     note = Note(Queue.CPU, slots, "/v/t", 1, None, None, None, 30.0)
     made = Held(AttemptKey(task, ordinal, 1, uuid4()), KEEPER, note, phase)
     if phase is Phase.WAITING and ready:
-        made.ready = Ready(("true",), {}, -1)
+        made.ready = Ready(("true",), {}, -1, "/")
     return made
 
 

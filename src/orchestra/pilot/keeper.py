@@ -13,8 +13,8 @@ the volume: it is handed open descriptors, and `argv[0]` should be an absolute p
 then changes into the job's folder), because a start lasts until the program is loaded. It ignores TERM, INT, HUP
 and QUIT. Being a child subreaper it becomes the parent of whatever a job leaves behind, so an attempt is over when
 its leader has ended and no child of the keeper is left that belongs to it: by token in the environment, by session,
-process group or cgroup, by a working directory or output in the folder ORCHESTRA_OUT of its environment, or because it
-was seen below the leader when the attempt was ended. What a leader leaves behind is sent TERM, then KILL after the
+process group or cgroup, by a working directory or output in the attempt's folder, or because it was seen below the
+leader when the attempt was ended. What a leader leaves behind is sent TERM, then KILL after the
 attempt's grace. What hid all these marks and has lost its parents is killed when no job is left.
 
 Protocol 1
@@ -32,7 +32,7 @@ The agent says
   {"type":"environment", "env":{...}}
         What the environments of this connection's spawns from now on are told as changes of; at first it is empty.
   {"type":"spawn", "attempt":"3/17/2", "token":T, "argv":[...], "env":{...}, "timeout":S|null, "grace":S,
-   "memory":BYTES|null, "note":X, "after":T|null}
+   "memory":BYTES|null, "note":X, "after":T|null, "folder":PATH}
         Start argv[0] in a new session with exactly this environment (null takes a variable out), plus
         ORCHESTRA_TOKEN=T; stdin is /dev/null, stdout and stderr the descriptor that comes with it (SCM_RIGHTS; the n-th
         spawn takes the n-th descriptor, which may arrive early but not late). Answered by `started` or `refused`, or,
@@ -43,7 +43,8 @@ The agent says
         they are looked at once a second and killed. With `after` it is answered, and started, once nothing is left of
         that attempt; at once where the keeper knows no such attempt that runs or waits in this way. Each can be
         followed by one. What waits is in no `hello` and never happens once this connection has ended or has said hello
-        again.
+        again. `folder` is the attempt's own, with every symbolic link resolved, since the kernel names the places of
+        processes so; left out, it is ORCHESTRA_OUT of the environment.
   {"type":"end", "token":T, "grace":S, "reason":TEXT}
         TERM to every process of the attempt now, KILL to what is left after `grace` (0: at once). May be repeated,
         and then only shortens the grace. What waits for another attempt is withdrawn. Does nothing to other tokens.
@@ -279,15 +280,60 @@ def family_tree() -> dict[int, list[int]]:
     return children
 
 
-def places_of(pid: int) -> list[str]:
-    """The working directory of a process, and the files behind its first three descriptors. Asks no file system."""
-    places = []
-    for name in "cwd", "fd/0", "fd/1", "fd/2":
+PLACES = ("cwd", "fd/0", "fd/1", "fd/2")
+
+
+class Mounts:
+    """What paths name, through whatever mount they are seen: the device, and the path in its file system.
+
+    It reads /proc alone and asks no file system, because that may hang. For one look: mounts come and go.
+    """
+
+    def __init__(self) -> None:
+        self.spaces: dict[str, list[tuple[str, str]]] = {}
+
+    def place(self, path: str, pid: int | str = "self") -> str:
+        """The place of a path that has no symbolic links, as a process sees it."""
+        for point, origin in self.of(pid):
+            if path == point or path.startswith(f"{point}/"):
+                return origin + path[len(point) :]
+        return path
+
+    def places_of(self, pid: int, names: Iterable[str] = PLACES) -> set[str]:
+        """The working directory of a process, and the files behind its first three descriptors.
+
+        A path of a container's process may be one of the container or, where it was opened outside, one of ours.
+        """
+        places = set()
+        for name in names:
+            try:
+                path = os.readlink(f"/proc/{pid}/{name}").removesuffix(" (deleted)")  # noqa: PTH115
+            except OSError:
+                continue
+            places |= {self.place(path), self.place(path, pid)}
+        return places
+
+    def of(self, pid: int | str) -> list[tuple[str, str]]:
+        """Where a process sees what: the last mount first, which covers those before it."""
         try:
-            places.append(os.readlink(f"/proc/{pid}/{name}"))  # noqa: PTH115
+            space = os.readlink(f"/proc/{pid}/ns/mnt")  # noqa: PTH115
+            if space not in self.spaces:
+                lines = read(f"/proc/{pid}/mountinfo").removesuffix(b"\n").split(b"\n")
+                self.spaces[space] = [mount(os.fsdecode(line)) for line in reversed(lines)]
+            return self.spaces[space]
         except OSError:
-            continue
-    return places
+            return []
+
+
+def mount(line: str) -> tuple[str, str]:
+    """A line of /proc/PID/mountinfo: where something is mounted, and its place."""
+    device, root, point = line.split(" ", 5)[2:5]
+    return unescaped(point).rstrip("/"), f"{device} {unescaped(root).rstrip('/')}"
+
+
+def unescaped(path: str) -> str:
+    """A path of mountinfo, which has white space and backslashes as octal numbers."""
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), path)
 
 
 def own_children() -> set[int]:
@@ -339,17 +385,20 @@ class Spawn:
     memory: int | None
     note: object
     after: str | None
+    folder: str
 
     @classmethod
     def read(cls, message: Message, environment: Message) -> Spawn:
         """Raises one of MISUNDERSTOOD where it is none."""
         timeout, memory, changes = message["timeout"], message["memory"], message["env"]
-        names, after = [message["attempt"], message["token"]], message["after"]
-        if not all(isinstance(name, str) for name in [*names, *([] if after is None else [after])]):
-            raise TypeError("attempt, token and after are texts")
+        after = message["after"]
         env = {**environment, **changes}
         for name in [name for name, value in changes.items() if value is None]:
             del env[name]
+        folder = message.get("folder", env.get(FOLDER_VARIABLE, ""))
+        names = [message["attempt"], message["token"], folder, *([] if after is None else [after])]
+        if not all(isinstance(name, str) for name in names):
+            raise TypeError("attempt, token, after and folder are texts")
         return cls(
             attempt=message["attempt"],
             token=message["token"],
@@ -360,6 +409,7 @@ class Spawn:
             memory=None if memory is None else int(memory),
             note=message["note"],
             after=after,
+            folder=folder,
         )
 
     def refused(self, reason: str, message: str, errno: int | None = None) -> Message:
@@ -407,12 +457,14 @@ class Job:
         self.boottime = boottime()
         self.cause = self.cause or ("signal" if os.WIFSIGNALED(status) else "exit")
 
-    def owns(self, pid: int, places: list[str]) -> bool:
+    def owns(self, pid: int, mounts: Mounts) -> bool:
         """Whether a process is in the attempt's cgroup, or one of its places is in the attempt's folder."""
         if self.cgroup and pid in self.cgroup.processes():
             return True
-        folder = self.folder
-        return bool(folder) and any(p == folder or p.startswith(f"{folder}/") for p in places)
+        if not self.folder:
+            return False
+        folder = mounts.place(self.folder)
+        return any(f"{place}/".startswith(f"{folder}/") for place in mounts.places_of(pid))
 
     def charge(self, usage: resource.struct_rusage) -> None:
         self.cpu_seconds += usage.ru_utime + usage.ru_stime
@@ -773,7 +825,7 @@ class Jobs:
             spawn.attempt, spawn.token, spawn.note, spawn.grace, slot, pid, began, began_boottime
         )
         job.memory, job.cgroup = spawn.memory, cgroup
-        job.folder = spawn.env.get(FOLDER_VARIABLE, "")
+        job.folder = spawn.folder
         if spawn.memory is not None:
             self.look_at_memory = min(self.look_at_memory, began + LOOK_AT_MEMORY)
         self.alive[job.token] = self.leaders[pid] = job
@@ -842,6 +894,11 @@ class Jobs:
                 self.orphans[pid] = owner
                 if owner.kill_at <= now:
                     send_signal(pid, signal.SIGKILL)  # before it can fork and be gone once more
+                elif owner.kill_at < math.inf and pid not in owner.family:
+                    owner.family.add(
+                        pid
+                    )  # born between the look and the TERM, which ended its parent
+                    send_signal(pid, signal.SIGTERM)
             else:
                 strays[pid] = self.strays.get(pid, now)
         self.strays = strays
@@ -858,8 +915,8 @@ class Jobs:
             mark = f"{TOKEN_VARIABLE}={job.token}".encode()
             if job.pid in groups or mark in environment:
                 return job
-        places = places_of(pid)
-        owners = (job for job in self.alive.values() if job.owns(pid, places))
+        mounts = Mounts()
+        owners = (job for job in self.alive.values() if job.owns(pid, mounts))
         # What was seen below a leader counts last: a number of a process comes back some day.
         seen_below = (job for job in self.alive.values() if pid in job.family)
         return next(owners, None) or next(seen_below, None)

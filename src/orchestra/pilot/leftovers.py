@@ -11,10 +11,11 @@ from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 
-from orchestra.pilot.keeper import TOKEN_VARIABLE, with_descendants
+from orchestra.pilot.keeper import TOKEN_VARIABLE, Mounts, with_descendants
 from orchestra.pilot.link import Started
 
 LOOK_AGAIN = 0.1
+_OUTPUTS = ("fd/1", "fd/2")
 FLITTING = 0.25
 
 
@@ -110,7 +111,8 @@ class _Judge:
         self._mark = f"{TOKEN_VARIABLE}={started.key.token}".encode()
         self._session = started.pid
         self._leader_is_ours = _start_time(started.pid) in (started.start_time, None)
-        self._log = str(log) if log else None
+        self._mounts = Mounts()
+        self._log = self._mounts.place(os.path.realpath(log)) if log else None
         self._cgroup = frozenset[int]()
         if started.cgroup:
             with suppress(OSError, ValueError):
@@ -123,17 +125,7 @@ class _Judge:
         with suppress(OSError):
             if self._mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
                 return True
-        return self._log is not None and self._log in map(
-            _written_to, (f"{pid}/fd/1", f"{pid}/fd/2")
-        )
-
-
-def _written_to(descriptor: str) -> str | None:
-    """The file behind a descriptor in /proc, whether or not it still has that name. Asks no file system."""
-    try:
-        return os.readlink(f"/proc/{descriptor}").removesuffix(" (deleted)")  # noqa: PTH115
-    except OSError:
-        return None
+        return self._log is not None and self._log in self._mounts.places_of(pid, _OUTPUTS)
 
 
 def _signal_all(

@@ -317,6 +317,7 @@ class KeeperLink:
         memory: int | None = None,
         note: Any = None,
         after: AttemptKey | None = None,
+        folder: str | None = None,
     ) -> None:
         """Have an attempt started; answered by Started or Refused. May be repeated.
 
@@ -329,6 +330,7 @@ class KeeperLink:
             note: JSON of up to NOTE_BYTES that comes back with Started and Ended, also to later agents.
             after: start it, and answer, when nothing is left of that attempt, or of what waits for it; forgotten where
                 this connection ends before.
+            folder: the attempt's own, with every symbolic link resolved; else ORCHESTRA_OUT of its environment.
         """
         if not self._environment:
             self._environment = dict(env)
@@ -345,6 +347,7 @@ class KeeperLink:
             memory=memory,
             note=note,
             after=after and str(after.token),
+            **({} if folder is None else {"folder": folder}),
         )
 
     def send_end(self, key: AttemptKey, *, grace: float, reason: str) -> None:

@@ -102,7 +102,7 @@ def _ready(kit: Kit, task: TaskSpec, grant: Grant, note: Note, paths: JobPaths) 
     except VolumeError:
         os.close(log)
         raise
-    return Ready(argv, runtime.environment(job), log)
+    return Ready(argv, runtime.environment(job), log, os.path.realpath(job.folder))
 
 
 def runtime_job(kit: Kit, task: TaskSpec, grant: Grant, note: Note, paths: JobPaths) -> RuntimeJob:
@@ -324,4 +324,5 @@ class Starter:
             memory=None if limits else held.note.memory,
             note=held.note.to_json(),
             after=last.key if last else None,
+            folder=ready.folder,
         )

@@ -92,11 +92,12 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """All that a keeper needs to start an attempt; `log` is an open descriptor."""
+    """All that a keeper needs to start an attempt; `log` is an open descriptor, `folder` the path without links."""
 
     argv: tuple[str, ...]
     environment: Mapping[str, str]
     log: int
+    folder: str
 
 
 @dataclass(slots=True)
