@@ -243,6 +243,13 @@ def test_the_pilots_secrets_and_python_stay_with_the_pilot() -> None:
     assert "ORCHESTRA_TOKEN" not in kept
 
 
+def test_the_pilots_programs_leave_the_path_under_any_name(tmp_path: Path) -> None:
+    (tmp_path / "own/bin").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("own")
+    path = {"PATH": f"{tmp_path}/link/bin:/usr/bin"}
+    assert inherited(path, prefix=f"{tmp_path}/own")["PATH"] == "/usr/bin"
+
+
 def test_thread_counts_follow_the_pilot_and_the_user() -> None:
     counted = environment({"MKL_NUM_THREADS": "7"}, replace(VALUES, given={"OMP_NUM_THREADS": "2"}))
     assert counted["OMP_NUM_THREADS"] == "2"

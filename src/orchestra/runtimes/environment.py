@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Mapping
@@ -99,5 +100,7 @@ def _told(job: JobValues) -> dict[str, str]:
 
 
 def _path_without(path: str, *virtual: str | None) -> str:
-    gone = {f"{folder.rstrip('/')}/bin" for folder in virtual if folder}
-    return ":".join(part for part in path.split(":") if part.rstrip("/") not in gone)
+    gone = {os.path.realpath(f"{folder}/bin") for folder in virtual if folder}
+    return ":".join(
+        part for part in path.split(":") if not part or os.path.realpath(part) not in gone
+    )

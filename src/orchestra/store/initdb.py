@@ -39,8 +39,8 @@ def make_server_folder(place: Place, programs: Programs) -> None:
     os.chown(folder, account.uid, account.gid)
     if folder != place.link:
         place.link.symlink_to(folder)
-        # Last: what has such a note and no link to it is an orphan.
-        folder.with_suffix(".of").write_bytes(os.fsencode(place.data))
+        # Last: what has such a note and no link to it is an orphan. Resolved: a link to the data folder may move on.
+        folder.with_suffix(".of").write_bytes(os.fsencode(home))
 
 
 def _remove_orphans() -> None:
