@@ -371,6 +371,7 @@ class PilotWish:
     prefers_to_conduct: bool = False
     serve_all: bool = False
     draining: bool = False
+    heir: bool = False
     config: str | None = None
 
     def command(self) -> tuple[str, ...]:
@@ -411,6 +412,7 @@ def run_pilot(
         log_limit=settings.log_limit,
         on_lease_lost=lost,
         draining=wish.draining,
+        heir=wish.heir,
         foreground=foreground,
         supervised=supervised,
         relaunch=wish.command(),

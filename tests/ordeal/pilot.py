@@ -14,7 +14,7 @@ from orchestra.conductor import leases
 from orchestra.conductor import run as conductor
 from orchestra.domain.errors import OrchestraError
 from orchestra.pilot import options, reconcile
-from orchestra.pilot.agent import DRAINING, PilotOptions, run
+from orchestra.pilot.agent import DRAINING, HEIR, PilotOptions, run
 from orchestra.store.database import connect
 from orchestra.store.datafolder import Host, this_host
 from ordeal.schedule import LEASE
@@ -44,15 +44,16 @@ def main() -> int:
     if "--elsewhere" in flags:
         pretend_to_be_elsewhere()
     join = partial(connect, url, name=f"pilot {node}")
-    arguments = [sys.executable, __file__, url, node, folder, *(f for f in flags if f != DRAINING)]
+    again = [flag for flag in flags if flag not in (DRAINING, HEIR)]
     wish = PilotOptions(
         node=node,
         cluster="ordeal",
         connect=join,
         lease=LEASE,
         draining=DRAINING in flags,
+        heir=HEIR in flags,
         foreground=False,
-        relaunch=tuple(arguments),
+        relaunch=(sys.executable, __file__, url, node, folder, *again),
         conductor=lambda stop: conductor.run(
             join, stop, name=node, margin=MARGIN, patience=PATIENCE
         ),

@@ -322,6 +322,20 @@ def test_held_drained_and_leaving_get_nothing(world: World, running: int) -> Non
     assert work.renew(world.conn, pilot.node, pilot.agent, []).leave
 
 
+@pytest.mark.parametrize("who", ["the same agent", "a successor", "a new pilot"])
+def test_a_wish_to_leave_holds_for_who_goes_on_and_not_for_who_is_started_anew(
+    world: World, who: str
+) -> None:
+    first = world.hello()
+    node = world.pilot(agent=first.agent).node
+    assert nodes.stop(world.conn, "gauss", now=True)
+    agent = first.agent if who == "the same agent" else uuid4()
+    again = world.hello(agent=agent, successor=who == "a successor")
+    work.attach(world.conn, again)
+    standing = work.renew(world.conn, node, agent, [])
+    assert (standing.leave, standing.leave_now) == (who != "a new pilot",) * 2
+
+
 def test_a_renewal_tells_what_is_to_end_and_a_killed_job_is_killed(
     world: World, running: int
 ) -> None:
@@ -494,7 +508,7 @@ def test_a_repeated_answer_does_not_pass_for_all_that_there_was(world: World) ->
             appetite=Appetite(),
         )
         claimer = Claimer(desk, cast(Any, None), cast(Any, None))
-        port: Any = SimpleNamespace(id=pilot.keeper)
+        port: Any = SimpleNamespace(id=pilot.keeper, dead=False)
         claimer._granted(port, pilot.request, {Queue.CPU: 4}, answer)
         assert (wanted(desk.state, desk.appetite) != {}) == asks_again
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 
+from orchestra.domain.errors import OrchestraError
 from orchestra.domain.models.tasks import Policy, Task
 from orchestra.domain.states import JobState, Queue, TaskState
 from orchestra.pilot import link
@@ -84,13 +85,21 @@ class Cluster:
             if pid not in {process.pid for process in self.pilots}
         ]
 
+    def keepers(self, node: str = "*") -> list[link.Hello]:
+        """The living keepers of a node, or of all, and what they run."""
+        folders = self.folder.glob(f"pilots/{node}/keepers/*")
+        return [hello for folder in folders if (hello := _born(folder))]
+
+    def keeper(self, node: str = "gauss") -> link.Hello:
+        """The one living keeper of a node, as soon as there is one."""
+        (found,) = wait_until(lambda: self.keepers(node), 20, lambda: self.log(node))
+        return found
+
     def _end_keepers(self) -> None:
-        for spool in self.folder.glob("pilots/*/keepers/*/spool"):
-            if link.is_alive(spool.parent):
-                hello = link.read_spool(spool.parent)
-                for started in hello.running:
-                    _kill(-started.pid)
-                _kill(hello.pid)
+        for hello in self.keepers():
+            for started in hello.running:
+                _kill(-started.pid)
+            _kill(hello.pid)
 
     # Work
 
@@ -173,6 +182,20 @@ class Cluster:
     def out(self, task: Task, job: int) -> Path:
         """Where people find a job's result."""
         return Path(task.folder) / f"job_configId_{job}"
+
+
+def _born(folder: Path) -> link.Hello | None:
+    """What a living keeper has written down, once it has; None where none lives."""
+
+    def said() -> tuple[link.Hello | None]:
+        if not link.is_alive(folder):
+            return (None,)
+        try:
+            return (link.read_spool(folder),)
+        except OrchestraError as error:  # it lives, and is just being made
+            raise AssertionError(error) from None
+
+    return wait_until(said)[0]
 
 
 def _pilots_below(folder: str) -> list[int]:

@@ -1,6 +1,6 @@
 """A pilot as a process of its own: `python pilot_process.py URL NODE FOLDER [FLAG...]`.
 
-Flags: --master, --draining, --terminal; --lease=SECONDS; --heir-after=SECONDS; --stall-after=SECONDS;
+Flags: --master, --draining, --heir, --terminal; --lease=SECONDS; --heir-after=SECONDS; --stall-after=SECONDS;
 --log-limit=BYTES; --margin=SECONDS and --patience=SECONDS for the conductor; --runtime=PROGRAM;
 --image-cache-size=BYTES; --image-pauses=SECONDS,SECONDS; --image-silence=SECONDS.
 """
@@ -27,7 +27,7 @@ def main() -> int:
     url, node, folder, *flags = sys.argv[1:]
     open_connection = partial(connect, url, name=f"pilot {node}")
     foreground = "--terminal" in flags
-    again = [flag for flag in flags if flag not in ("--draining", "--terminal")]
+    again = [flag for flag in flags if flag not in ("--draining", "--heir", "--terminal")]
     relaunch = (sys.executable, __file__, url, node, folder, *again)
     texts = {
         name: value
@@ -44,6 +44,7 @@ def main() -> int:
         connect=open_connection,
         lease=lease,
         draining="--draining" in flags,
+        heir="--heir" in flags,
         foreground=foreground,
         relaunch=relaunch,
         log_limit=int(seconds.get("log-limit", 10_000_000)),

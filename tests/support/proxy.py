@@ -1,22 +1,27 @@
-"""A TCP proxy before PostgreSQL that can be closed and opened again: one pilot's cable."""
+"""A TCP proxy before PostgreSQL that can be slow, and closed and opened again: one pilot's cable."""
 
 from __future__ import annotations
 
 import re
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 
 class Cable:
-    """Passes connections on to a port of this machine, as long as it is plugged in."""
+    """Passes connections on to a port of this machine, as long as it is plugged in.
+
+    `delay` is for how many seconds the server's answers are on their way.
+    """
 
     def __init__(self, target: int) -> None:
         self._target = target
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._ends: set[socket.socket] = set()
         self._plugged = True
+        self.delay = 0.0
         self._lock = threading.Lock()
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -65,17 +70,23 @@ class Cable:
             _close(near)
             _close(far)
             return
-        back = threading.Thread(target=_pass, args=(far, near), daemon=True)
+        back = threading.Thread(target=self._answer, args=(far, near), daemon=True)
         back.start()
         _pass(near, far)
         back.join()
         with self._lock:
             self._ends -= {near, far}
 
+    def _answer(self, far: socket.socket, near: socket.socket) -> None:
+        _pass(far, near, lambda: time.sleep(self.delay))
 
-def _pass(source: socket.socket, sink: socket.socket) -> None:
+
+def _pass(
+    source: socket.socket, sink: socket.socket, travel: Callable[[], None] = lambda: None
+) -> None:
     with suppress(OSError):
         while data := source.recv(1 << 16):
+            travel()
             sink.sendall(data)
     _close(source)
     _close(sink)

@@ -6,8 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
+
+import pytest
 
 from orchestra.domain.models.work import AttemptKey
 from orchestra.pilot import keeper
@@ -30,6 +33,33 @@ def test_nothing_below_the_keepers_folder_stops_an_agent_or_is_thrown_away(tmp_p
     assert not (folder / "empty").exists()
     assert not (folder / "damaged").exists()
     assert (tmp_path / "set-aside" / "keeper-damaged" / "spool").read_bytes() == spool
+
+
+def test_a_keeper_that_another_agent_is_making_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, gate = tmp_path / "python", tmp_path / "gate"
+    slow.write_text(
+        f'#!/bin/sh\nuntil [ -e {gate} ]; do sleep 0.02; done\nexec {sys.executable} "$@"\n'
+    )
+    slow.chmod(0o755)
+    monkeypatch.setattr("orchestra.pilot.link.sys.executable", str(slow))
+    first, second = (Keepers(tmp_path / "keepers", uuid4()) for _ in range(2))
+    with ThreadPoolExecutor(1) as aside:
+        making = aside.submit(first.start)
+        [folder] = wait_until(lambda: list(first.folder.glob("*")))
+        assert second.adopt() == []
+        assert not second.all_heard
+        gate.touch()
+        made = making.result()
+    try:
+        assert folder == made.folder
+        assert [port.id for port in wait_until(second.adopt)] == [made.id]
+        assert second.all_heard
+    finally:
+        os.kill(made.hello.pid, signal.SIGKILL)
+        for port in (*first.ports.values(), *second.ports.values()):
+            port.close()
 
 
 def _lost(folder: Path) -> tuple[Keepers, Port]:

@@ -19,7 +19,15 @@ from orchestra.domain.models.work import AttemptKey, Outcome
 from orchestra.domain.states import Cause, Queue
 from orchestra.pilot import report
 from orchestra.pilot.link import Ended, Refused
-from orchestra.pilot.report import Delivery, Pending, deliver, in_words, outcome_of, set_aside
+from orchestra.pilot.report import (
+    STOPPED,
+    Delivery,
+    Pending,
+    deliver,
+    in_words,
+    outcome_of,
+    set_aside,
+)
 from orchestra.pilot.state import Held, Note, Phase, PilotState
 
 NOTE = Note(Queue.CPU, 1, "/v/t", 1, None, None, 600.0, 30.0)
@@ -60,9 +68,8 @@ def test_who_asked_is_part_of_the_reason() -> None:
 
 def test_a_job_that_is_ended_because_its_pilot_stops_has_not_failed() -> None:
     given = ended(Cause.ENDED, None, 15)
-    held = Held(given.key, UUID(int=1), NOTE, Phase.RUNNING, stopped=True)
-    assert outcome_of(given, held).cause is Cause.LEASE
-    held.stopped = False
+    held = Held(given.key, UUID(int=1), NOTE, Phase.RUNNING)
+    assert outcome_of(replace(given, reason=STOPPED), held).cause is Cause.LEASE
     assert outcome_of(given, held).cause is Cause.ENDED
 
 

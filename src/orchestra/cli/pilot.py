@@ -40,6 +40,7 @@ def _run_arguments(parser: Parser) -> None:
     parser.add_argument("--background", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--service", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--draining", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--heir", action="store_true", help=argparse.SUPPRESS)
 
 
 def _run(ctx: Context) -> int:
@@ -54,6 +55,7 @@ def _run(ctx: Context) -> int:
             prefers_to_conduct=args.master,
             serve_all=args.serve_all,
             draining=args.draining,
+            heir=args.heir,
             config=args.configuration,
         )
         cluster = admin.cluster_id(conn)

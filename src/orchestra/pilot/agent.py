@@ -39,12 +39,14 @@ from orchestra.pilot.workers import Workers
 from orchestra.services import work
 from orchestra.store import notices
 
-__all__ = ["DRAINING", "PilotOptions", "run", "spawn_detached"]
+__all__ = ["DRAINING", "HEIR", "PilotOptions", "run", "spawn_detached"]
 
 log = logging.getLogger(__name__)
 
 DRAINING = "--draining"
 """The option with which a pilot takes nothing new and ends when the jobs of the one before it have ended."""
+HEIR = "--heir"
+"""The option with which keepers start a pilot whose agent has died."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 LINGER = 0.005
 """Seconds for which events are left to gather while the keeper knows what to start next."""
@@ -99,7 +101,7 @@ def heir(options: PilotOptions, folder: Path, *, draining: bool) -> link.Heir | 
     """
     if not options.relaunch:
         return None
-    command = (*options.relaunch, *((DRAINING,) if draining else ()))
+    command = (*options.relaunch, DRAINING if draining else HEIR)
     script = 'cd -- "$0" 2> /dev/null; output=$1; shift; exec "$@" < /dev/null >> "$output" 2>&1'
     return link.Heir(
         argv=("/bin/sh", "-c", script, _current_folder(), str(folder / "agent.out"), *command),

@@ -137,14 +137,15 @@ class Claimer:
             # numbers.
             self._woken = False
             self.desk.appetite.refresh()
-        self._hand_back(granted)
+        self._hand_back(port, granted)
         self._forget_tasks()
 
-    def _hand_back(self, granted: Sequence[Held]) -> None:
+    def _hand_back(self, port: Port, granted: Sequence[Held]) -> None:
         state = self.desk.state
-        if state.leaving:
+        gone = "its pilot is leaving" if state.leaving else "its keeper has died"
+        if state.leaving or port.dead:  # it may have died while the answer was on its way
             for held in granted:
-                self._reporter.give_back(held, "its pilot is leaving")
+                self._reporter.give_back(held, gone)
             return
         for held in appetite.surplus(state, self.desk.appetite, granted):
             self._reporter.give_back(held, "claimed ahead, and its task is not quick")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
+import os
 import shutil
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -131,7 +134,8 @@ class Keepers:
         """
         keeper_id = uuid4()
         folder = self.folder / keeper_id.hex[:8]
-        connection = link.start_keeper(folder, keeper_id, agent=self._agent)
+        with self._lock(fcntl.LOCK_SH):
+            connection = link.start_keeper(folder, keeper_id, agent=self._agent)
         connection.send_heir(self._heir)
         log.info("keeper %s started, pid %d", keeper_id, connection.hello.pid)
         return self._add(Port(connection.hello, folder, connection))
@@ -215,11 +219,34 @@ class Keepers:
             self._set_aside(folder, error)
             return None
         except OrchestraError:
-            with suppress(OSError):  # one that never came to life
-                shutil.rmtree(folder)
+            self._remove_stillborn(folder)
             return None
         # It was made known in its life, or nothing was ever granted to it.
         return self._add(Port(hello, folder, None, dead=True, retired=True, registered=True))
+
+    def _remove_stillborn(self, folder: Path) -> None:
+        """Remove a keeper that never came to life, unless another agent is just making it."""
+        try:
+            with self._lock(fcntl.LOCK_EX | fcntl.LOCK_NB):
+                if not _has_lived(folder):  # nor come to life since we looked
+                    with suppress(OSError):
+                        shutil.rmtree(folder)
+                    return
+        except BlockingIOError:
+            pass
+        error = link.KeeperSilent(f"The keeper of {folder} is just being made.")
+        self._silent[folder] = time.monotonic() + SOON, error
+
+    @contextmanager
+    def _lock(self, how: int) -> Iterator[None]:
+        """Hold the lock on the keepers' folder: shared while one is made, alone while one is removed."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(descriptor, how)
+            yield
+        finally:
+            os.close(descriptor)
 
     def _set_aside(self, folder: Path, error: OrchestraError) -> None:
         """Keep what somebody may still read by hand; its attempts are lost, as the database will find."""
@@ -242,3 +269,14 @@ class Keepers:
     def _add(self, port: Port) -> Port:
         self.ports[port.id] = port
         return port
+
+
+def _has_lived(folder: Path) -> bool:
+    """Whether a keeper of the folder lives, or has left something to read."""
+    try:
+        link.read_spool(folder)
+    except link.SpoolDamaged:
+        return True
+    except OrchestraError:
+        return link.is_alive(folder)
+    return True

@@ -37,12 +37,14 @@ class PilotOptions:
         lease: seconds for which jobs run on without a word from the database.
         on_lease_lost: what becomes of them then.
         draining: take nothing new; look after what an earlier agent started, and end.
+        heir: a keeper has started it, because its agent has died.
         foreground: log to stderr; a signal while jobs run leaves them to a pilot in the background.
         supervised: a service manager starts it again when it ends, unless it ends well. A signal while jobs run leaves
             them to their keepers then, which start a draining pilot if no other one comes; and one that another pilot
             has taken over from ends with SUPERSEDED.
         patient: wait for a database that is away at the start, instead of failing; one in the background does.
-        relaunch: the command that starts this pilot again; with `--draining` after it, it is its own successor.
+        relaunch: the command that starts this pilot again; with `--draining` or `--heir` after it, it is its own
+            successor.
         heir_after: seconds after which a keeper with something to look after starts it, if its agent has died.
         conductor: runs in a thread until its event is set.
         stall_after: seconds after which a start that waits for a file system loses its slots.
@@ -64,6 +66,7 @@ class PilotOptions:
     lease: float = work.LEASE_SECONDS
     on_lease_lost: Literal["kill", "keep"] = "kill"
     draining: bool = False
+    heir: bool = False
     foreground: bool = True
     supervised: bool = False
     patient: bool = False
@@ -98,6 +101,7 @@ def introduce(options: PilotOptions) -> PilotHello:
         version=orchestra.__version__,
         protocol=work.PROTOCOL,
         runtimes=tuple(f"{runtime.name} {runtime.version}" for runtime in options.runtimes),
+        successor=options.draining or options.heir,
     )
 
 

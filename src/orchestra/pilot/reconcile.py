@@ -16,6 +16,7 @@ from orchestra.domain.models.pilots import Reconciliation, Standing
 from orchestra.domain.states import Queue
 from orchestra.pilot.desk import Desk, boottime
 from orchestra.pilot.keepers import Port
+from orchestra.pilot.report import STOPPED
 from orchestra.pilot.state import Phase
 from orchestra.pilot.supervise import Supervisor
 from orchestra.services import work
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 RENEW_EVERY = 10.0
 RENEWALS_A_LEASE = 4
 """At least, however short the lease."""
-RECONCILE_EVERY = 60.0
+RECONCILE_EVERY = 30.0
 
 Renewal = tuple[float, Standing]
 """When the renewal was asked for (CLOCK_BOOTTIME: the lease counts from there), and the answer."""
@@ -136,7 +137,7 @@ class Steward:
             self._leave()
         if standing.leave_now:
             for key in list(desk.state.held):
-                self._supervisor.end(key, "its pilot was stopped", stopped=True)
+                self._supervisor.end(key, STOPPED)
 
     # Keepers and what they hold
 

@@ -28,6 +28,8 @@ from orchestra.services import work
 
 log = logging.getLogger(__name__)
 
+STOPPED = "its pilot was stopped"
+"""The reason with which `pilot stop --now` ends attempts; their jobs run again elsewhere."""
 BATCH = 64
 LINGER = 0.1
 """Seconds for which an outcome waits for others while jobs run."""
@@ -108,7 +110,8 @@ def plain_text(text: str | None) -> str | None:
 
 def outcome_of(ended: Ended, held: Held) -> Outcome:
     """Give the outcome that a keeper's word means, as far as no file needs to be looked at."""
-    stopped = held.stopped and ended.cause is Cause.ENDED
+    # By the word that the keeper was given first: an earlier agent may have given it.
+    stopped = ended.cause is Cause.ENDED and ended.reason == STOPPED
     if held.note.runtime:
         ended = without_container(ended)
     return Outcome(

@@ -111,7 +111,6 @@ class Held:
         began: when its process started, by CLOCK_BOOTTIME; None as long as the keeper has not said so.
         announced: the database was told that it started.
         end_reason: why it is to be ended, once that is wanted.
-        stopped: that is because this pilot is being stopped; the job runs again elsewhere.
     """
 
     key: AttemptKey
@@ -127,7 +126,6 @@ class Held:
     began: float | None = None
     announced: bool = False
     end_reason: str | None = None
-    stopped: bool = False
 
     def take_ready(self) -> Ready | None:
         """Give what was made ready, once: whoever takes it closes the log."""

@@ -80,14 +80,13 @@ class Supervisor:
             if held.phase in (Phase.NEXT, Phase.RUNNING) and held.key not in there:
                 self.reporter.give_back(held, "its start got lost on the way to its keeper")
 
-    def end(self, key: AttemptKey, reason: str, *, stopped: bool = False) -> None:
+    def end(self, key: AttemptKey, reason: str) -> None:
         """Have an attempt ended, wherever it is on its way. May be repeated."""
         held = self.desk.state.held.get(key)
         if held is None or held.phase in (Phase.EXAMINING, Phase.REPORTING):
             return
         again = held.end_reason is not None
         held.end_reason = held.end_reason or reason
-        held.stopped = held.stopped or stopped
         if held.phase is Phase.WAITING:
             self.reporter.give_back(held, f"not started: {reason}")
         elif held.phase in (Phase.NEXT, Phase.RUNNING) and not again:

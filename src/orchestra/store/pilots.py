@@ -113,6 +113,7 @@ def attach(conn: psycopg.Connection, node: int, hello: PilotHello) -> None:
         "version": hello.version,
         "protocol": hello.protocol,
         "runtimes": list(hello.runtimes),
+        "successor": hello.successor,
     }
     conn.execute(SQL.attach, params)
     conn.execute(SQL.found_again, {"node": node})

@@ -86,6 +86,7 @@ returning c.settling_since is not null as is_settling
 select id from keeper where id = any(%(keepers)s) and fenced_at is not null
 
 -- name: attach
+-- Who was asked to leave is still asked when it connects again, and so is who goes on for it.
 insert into pilot
     (node_id, agent, machine_id, boot_id, host, pid, account, is_root, serve_all, may_conduct, version, protocol, runtimes)
 values
@@ -95,8 +96,9 @@ on conflict (node_id) do update set
     agent = excluded.agent, machine_id = excluded.machine_id, boot_id = excluded.boot_id, host = excluded.host,
     pid = excluded.pid, account = excluded.account, is_root = excluded.is_root, serve_all = excluded.serve_all,
     may_conduct = excluded.may_conduct, version = excluded.version, protocol = excluded.protocol,
-    runtimes = excluded.runtimes, message = null, leave = false, leave_now = false, started_at = now(),
-    seen_at = now(), gone_at = null
+    runtimes = excluded.runtimes, message = null, started_at = now(), seen_at = now(), gone_at = null,
+    leave = pilot.leave and (%(successor)s or pilot.agent = excluded.agent),
+    leave_now = pilot.leave_now and (%(successor)s or pilot.agent = excluded.agent)
 
 -- name: found_again
 update node set lost_at = null where id = %(node)s and lost_at is not null

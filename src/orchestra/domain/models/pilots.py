@@ -19,7 +19,8 @@ class PilotHello:
     """An agent that wants to decide for a node.
 
     `runtimes` names the container runtimes that it found, without `bare`. `account` is its Unix account: unless root
-    started it or `serve_all` is set, it is given that account's tasks alone.
+    started it or `serve_all` is set, it is given that account's tasks alone. A `successor` goes on for an agent before
+    it, so what that one was asked for holds for it, too: to leave, above all.
     """
 
     node: str
@@ -35,6 +36,7 @@ class PilotHello:
     version: str
     protocol: int
     runtimes: tuple[str, ...] = ()
+    successor: bool = False
 
 
 @dataclass(frozen=True, slots=True)
