@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestra.cli import completion
+from orchestra.cli import completion, help_text
 from orchestra.cli.argument_types import whole
 from orchestra.cli.main import main
 from orchestra.cli.parser import make_parser
@@ -43,6 +43,43 @@ def test_every_command_has_help_with_an_example_of_itself(command: str, verb: Ve
 def test_every_option_says_what_it_is(command: str, verb: Verb) -> None:
     silent = [a.dest for a in make_parser(verb, command)._actions if not a.help]
     assert not silent
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+@pytest.mark.parametrize(("command", "verb"), COMMANDS, ids=[command for command, _ in COMMANDS])
+def test_help_wraps_between_words(
+    command: str, verb: Verb, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    parser = make_parser(verb, command)
+    helps = [action.help or "" for action in parser._actions]
+    texts = [parser.description or "", *(text.replace("%%", "%") for text in helps)]
+    shown = parser.format_help()
+    if width >= 80:
+        assert max(map(len, shown.splitlines())) <= width
+    words = set(shown.split())
+    for text in texts:
+        if text != argparse.SUPPRESS:
+            assert set(text.split()) <= words
+
+
+@pytest.mark.parametrize("typed", ["--help", *(word.name for word in PRESENT if word.is_noun)])
+def test_lists_of_commands_wrap_between_words(
+    typed: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    main([typed])
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
+    words = next((word.verbs() for word in PRESENT if word.name == typed), PRESENT)
+    assert {part for each in words for part in each.help.split()} <= set(shown.split())
+
+
+def test_a_long_example_can_still_be_copied() -> None:
+    line = "  maestro task create -t user.ana.mlp --exec 'python3 x.py -d %DATA -c %IN  -o %OUT' --queue cpu"
+    shown = help_text.folded(line, 60)
+    assert max(map(len, shown.splitlines())) <= 60
+    assert shlex.split(shown.replace("\\\n", " ")) == shlex.split(line)
 
 
 @pytest.mark.parametrize(("command", "verb"), COMMANDS, ids=[command for command, _ in COMMANDS])

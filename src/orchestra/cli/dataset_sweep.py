@@ -30,7 +30,7 @@ The sweep's file is YAML (or JSON, TOML). The sections that vary something are m
   zip:                             # the first of each, the second of each, ...
     width: [1, 2]
     depth: [2, 1]
-  random:                          # so many points at random, the same ones each time
+  random:                          # so many points, always the same ones
     points: 20
     seed: 1
     values:
@@ -38,8 +38,8 @@ The sweep's file is YAML (or JSON, TOML). The sections that vary something are m
       l2: {loguniform: [1.0e-6, 0.01]}
       layers: {integer: [1, 8]}
       activation: [relu, tanh]
-  template: train.cfg              # a file of your own with {{hidden}}; else JSON is written
-  format: yaml                     # or --format
+  template: train.cfg              # a file of your own with {{hidden}}
+  format: yaml                     # without a template; json unless given
 
 docs/sweeps.md explains each."""
 EXAMPLE = (

@@ -26,7 +26,12 @@ _STATES = tuple(member.value for member in Figure)
 def list_arguments(parser: Parser) -> None:
     """Add the arguments of `job list`."""
     parser.add_argument("task", metavar="TASK", help="its number or its name")
-    parser.add_argument("--state", choices=_STATES, help="those of one column of task list")
+    parser.add_argument(
+        "--state",
+        choices=_STATES,
+        metavar="STATE",
+        help=f"those of one column of task list: {', '.join(_STATES)}",
+    )
     parser.add_argument(
         "--from", dest="first", type=whole, default=0, metavar="N", help="begin at job N"
     )

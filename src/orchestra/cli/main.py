@@ -140,21 +140,49 @@ def _call(verb: Verb, command: str, arguments: list[str]) -> int:
 
 
 def _short_help() -> str:
-    shorts = "\n".join(f"  maestro {w.name:<10}  {w.help}" for w in WORDS if not w.is_noun)
-    nouns = "\n".join(f"  maestro {w.name:<10}  {w.help}" for w in WORDS if w.is_noun)
-    return (
-        "Orchestra runs one command over many configuration files and looks after the result.\n\n"
-        f"{shorts}\n\n{nouns}\n\n"
-        "maestro NOUN shows its commands, maestro NOUN VERB --help the options and an example.\n"
-        "Exit status: 0; 1 the answer is no (doctor, task wait); 2 a mistake, nothing was changed; 130 Ctrl-C."
+    import shutil
+
+    from orchestra.cli import help_text
+
+    width = shutil.get_terminal_size().columns
+    shorts, nouns = (
+        help_text.columns(
+            [(f"maestro {w.name}", w.help) for w in WORDS if w.is_noun is noun], width
+        )
+        for noun in (False, True)
+    )
+    return "\n\n".join(
+        (
+            help_text.folded(
+                "Orchestra runs one command over many configuration files and looks after the result.",
+                width,
+            ),
+            shorts,
+            nouns,
+            help_text.folded(
+                "maestro NOUN shows its commands, maestro NOUN VERB --help the options and an example.\n\n"
+                "Exit status: 0; 1 the answer is no (doctor, task wait); 2 a mistake, nothing was changed; "
+                "130 Ctrl-C.",
+                width,
+            ),
+        )
     )
 
 
 def _noun_help(word: Word, typed: str) -> str:
-    verbs = word.verbs()
-    width = max(len(verb.name) for verb in verbs)
-    lines = "\n".join(f"  maestro {typed} {verb.name:<{width}}  {verb.help}" for verb in verbs)
-    return f"maestro {typed}: {word.help}\n\n{lines}\n\nAdd --help to one of them for its options and an example."
+    import shutil
+
+    from orchestra.cli import help_text
+
+    width = shutil.get_terminal_size().columns
+    verbs = [(f"maestro {typed} {verb.name}", verb.help) for verb in word.verbs()]
+    return "\n\n".join(
+        (
+            help_text.folded(f"maestro {typed}: {word.help}", width),
+            help_text.columns(verbs, width),
+            help_text.folded("Add --help to one of them for its options and an example.", width),
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -50,10 +50,17 @@ class Parser(argparse.ArgumentParser):
 
     def format_help(self) -> str:
         """Give the help, in colour on a terminal."""
+        import shutil
+
         from rich_argparse import RawDescriptionRichHelpFormatter
+
+        from orchestra.cli import help_text
 
         RawDescriptionRichHelpFormatter.text_markup = False  # [a, b] is a list, not a style
         self.formatter_class = RawDescriptionRichHelpFormatter
+        width = shutil.get_terminal_size().columns - 2  # argparse leaves two columns free as well
+        self.description = self.description and help_text.folded(self.description, width)
+        self.epilog = self.epilog and help_text.folded(self.epilog, width)
         return super().format_help()
 
     def error(self, message: str) -> NoReturn:

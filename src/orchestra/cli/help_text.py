@@ -1,0 +1,79 @@
+"""Help texts, folded for the width of a terminal: prose between words, commands so that they can still be copied."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+_LEAST_WIDTH = 40
+_WORD = re.compile(r"""(?:"[^"]*"|'[^']*'|\\.|[^\s"'])+""")
+
+
+def folded(text: str, width: int) -> str:
+    """Fold a text whose indented lines are examples or tables and whose other lines are prose."""
+    width = max(width, _LEAST_WIDTH)
+    lines: list[str] = []
+    for is_prose, block in groupby(text.split("\n"), key=_is_prose):
+        if is_prose:
+            lines += textwrap.wrap(
+                " ".join(block), width, break_on_hyphens=False, break_long_words=False
+            )
+        else:
+            lines += [part for line in block for part in _example(line, width)]
+    return "\n".join(lines)
+
+
+def columns(rows: Sequence[tuple[str, str]], width: int) -> str:
+    """Lay out commands, each with what it does beside it."""
+    first = max(len(name) for name, _ in rows)
+    beside = " " * (first + 4)
+    return "\n".join(
+        textwrap.fill(
+            text,
+            max(width, first + _LEAST_WIDTH),
+            initial_indent=f"  {name:<{first}}  ",
+            subsequent_indent=beside,
+            break_on_hyphens=False,
+            break_long_words=False,
+        )
+        for name, text in rows
+    )
+
+
+def _is_prose(line: str) -> bool:
+    return bool(line) and not line[0].isspace()
+
+
+def _example(line: str, width: int) -> Iterator[str]:
+    """A command that is too long goes on in the next line, as a shell reads it; anything else stays as it is."""
+    if len(line) <= width or not line.lstrip().startswith("maestro ") or line.endswith("\\"):
+        yield line
+        return
+    indent = line[: len(line) - len(line.lstrip())]
+    begun = ""
+    for word in _with_values(_WORD.findall(line)):
+        if begun and len(begun) + len(word) + 3 > width:
+            yield f"{begun} \\"
+            begun = f"{indent}    {word}"
+        else:
+            begun = f"{begun} {word}" if begun else f"{indent}{word}"
+    yield begun
+
+
+def _with_values(words: Sequence[str]) -> Iterator[str]:
+    """Join each option with its value, so that they stay in one line."""
+    option = ""
+    for word in words:
+        if option and not word.startswith("-"):
+            yield f"{option} {word}"
+            option = ""
+            continue
+        if option:
+            yield option
+        option = word if word.startswith("-") else ""
+        if not option:
+            yield word
+    if option:
+        yield option
