@@ -16,12 +16,13 @@ import pytest
 
 from orchestra.domain.models.work import AttemptKey, Outcome
 from orchestra.domain.states import Cause, Queue
-from orchestra.pilot import appetite, examine, folders
+from orchestra.pilot import appetite, examine
 from orchestra.pilot.appetite import Appetite
 from orchestra.pilot.desk import Desk
 from orchestra.pilot.examine import Examiner
 from orchestra.pilot.report import Reporter
 from orchestra.pilot.state import Held, Note, Phase, PilotState, Ready
+from orchestra.services import job_files
 
 KEEPER = UUID(int=1)
 
@@ -149,10 +150,10 @@ def test_how_an_attempt_ended_is_known_whatever_its_folder_does(
 def test_a_complete_file_that_cannot_be_looked_at_is_not_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def hidden(folder: Path, name: str) -> bool:
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+    def hidden(folder: str, name: str) -> bool:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder)
 
-    monkeypatch.setattr(folders, "has_file", hidden)
+    monkeypatch.setattr(job_files, "exists", hidden)
     attempt = held(0)
     note = replace(attempt.note, complete_file="complete")
     ended = examine.examine(Outcome(attempt.key, Cause.EXIT, exit_status=0), note)

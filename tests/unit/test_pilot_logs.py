@@ -31,11 +31,13 @@ def test_what_a_job_puts_in_the_place_of_its_log_is_not_waited_for(tmp_path: Pat
     for path in (pipe, folder, loop, Path("/dev/zero")):
         assert logs.tail(path, 4) == (None, None)
         logs.cut(path, 1)
-    attempt = cast(Attempt, SimpleNamespace(folder=tmp_path))
-    (tmp_path / "job.log").symlink_to(pipe)
+    attempt_folder = tmp_path / "t" / ".attempts" / "job_configId_0" / "1"
+    attempt_folder.mkdir(parents=True)
+    attempt = cast(Attempt, SimpleNamespace(folder=str(attempt_folder)))
+    (attempt_folder / "job.log").symlink_to(pipe)
     assert job_logs.open_log(attempt) is None
-    (tmp_path / "job.log").unlink()
-    (tmp_path / "job.log").write_text("a log")
+    (attempt_folder / "job.log").unlink()
+    (attempt_folder / "job.log").write_text("a log")
     file = job_logs.open_log(attempt)
     assert file
     with file:

@@ -163,13 +163,18 @@ def test_the_best_rows_come_with_their_configs_and_a_few_others_alone(
     for number in range(200):
         volume.job(json.dumps({"loss": abs(number - 120)}), json.dumps({"lr": number}))
     opened: list[str] = []
-    load = structured.load
+    load, load_written = structured.load, structured.load_written
 
     def noted(path: str) -> bytes:
         opened.append(path)
         return load(path)
 
+    def noted_written(folder: str, name: str) -> bytes:
+        opened.append(f"{folder}/{name}")
+        return load_written(folder, name)
+
     monkeypatch.setattr(structured, "load", noted)
+    monkeypatch.setattr(structured, "load_written", noted_written)
     best = results.best(volume.sources, limit=3)
     assert best is not None
     assert [dict(row.values) for row in best.table.rows] == [{"lr": 120}, {"lr": 119}, {"lr": 121}]

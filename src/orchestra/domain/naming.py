@@ -134,13 +134,29 @@ def check_metrics_file(text: str) -> str:
     Raises:
         BadInput: it leads elsewhere, or is no text.
     """
-    parts = text.split("/")
-    if not text.isprintable() or text.startswith("/") or {"", ".", ".."} & set(parts):
+    if not _is_below(text):
         raise BadInput(
             f"--metrics {text!a} is no path below a job's output folder.",
             hint="For example metrics.json, or logs/final.json.",
         )
     return text
+
+
+def check_complete_file(text: str | None) -> None:
+    """Refuse a "complete" file that is no path below a job's output folder.
+
+    Raises:
+        BadInput: it leads elsewhere, or is no text.
+    """
+    if text is not None and not _is_below(text):
+        raise BadInput(
+            f"job_complete_file_name {text!a} is no path below a job's output folder.",
+            hint="For example .complete",
+        )
+
+
+def _is_below(text: str) -> bool:
+    return text.isprintable() and not {"", ".", ".."} & set(text.split("/"))
 
 
 def parse_task(text: str) -> int | str:

@@ -19,6 +19,7 @@ from orchestra.pilot import containers, folders, logs
 from orchestra.pilot.desk import Desk, Kit
 from orchestra.pilot.report import Reporter, plain_text
 from orchestra.pilot.state import Held, Note, Phase
+from orchestra.services import job_files
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,10 @@ def examine(outcome: Outcome, note: Note, kit: Kit | None = None) -> Outcome:
 def _missing(folder: Path, wanted: str) -> str | None:
     """Say why an attempt's "complete" file is not known to be there, None where it is."""
     try:
-        return None if folders.has_file(folder, wanted) else f"{wanted} is missing in {folder}"
+        there = job_files.exists(str(folder), wanted)
+        return None if there else f"{wanted} is missing in {folder}"
+    except job_files.Untrusted as error:
+        return f"{wanted} in {folder} {error.strerror}"
     except OSError as error:
         return f"{folder / wanted} cannot be looked at: {error.strerror}"
 

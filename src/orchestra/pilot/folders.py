@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import suppress
-from pathlib import Path
 
 from orchestra.domain.errors import VolumeError
 from orchestra.domain.models.jobs import JobPaths
@@ -115,11 +114,6 @@ def linked_number(paths: JobPaths) -> int | None:
     if parent != str(paths.attempts.relative_to(paths.task_folder)):
         return None
     return int(name) if name.isdecimal() else None
-
-
-def has_file(folder: Path, name: str) -> bool:
-    """Whether an attempt left the file that says "complete"."""
-    return (folder / name).exists()
 
 
 def _trouble(what: str, path: str, error: OSError) -> VolumeError:

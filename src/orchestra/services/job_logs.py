@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,9 +13,9 @@ import psycopg
 
 from orchestra.domain import human
 from orchestra.domain.errors import NotFound
-from orchestra.domain.models.jobs import Attempt
+from orchestra.domain.models.jobs import LOG, Attempt
 from orchestra.domain.states import JobState
-from orchestra.services import jobs
+from orchestra.services import job_files, jobs
 from orchestra.services.jobs import JobReport
 from orchestra.store import jobs as store
 from orchestra.store import moves, notices
@@ -58,7 +57,7 @@ def find_attempt(report: JobReport, number: int | None) -> Attempt:
 
 def path_of(attempt: Attempt) -> str:
     """Give where an attempt's log is."""
-    return str(PurePosixPath(attempt.folder) / "job.log")
+    return str(PurePosixPath(attempt.folder) / LOG)
 
 
 def kept_end(conn: psycopg.Connection, attempt: Attempt) -> LogEnd:
@@ -92,20 +91,11 @@ def present_end(
 
 
 def open_log(attempt: Attempt) -> BinaryIO | None:
-    """Open an attempt's log; None where it cannot be read from here, or a job has put a pipe in its place."""
+    """Open an attempt's log; None where it cannot be read from here, or a job has put something else in its place."""
     try:
-        file = open(path_of(attempt), "rb", opener=_at_once)  # noqa: SIM115 - the caller closes it
+        return os.fdopen(job_files.open_file(attempt.folder, LOG), "rb")
     except OSError:
         return None
-    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        return file
-    file.close()
-    return None
-
-
-def _at_once(path: str, flags: int) -> int:
-    """Open a file, and wait for nobody who would write to it."""
-    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def no_log(attempt: Attempt) -> NotFound:

@@ -41,9 +41,9 @@ class Sources:
     config_is_folder: bool
     jobs: Sequence[job_store.Result]
 
-    def metrics_path(self, job: job_store.Result) -> str:
-        """Give the file with a job's metrics."""
-        return f"{JobPaths.folder(self.task.folder, job.ordinal, job.folder_number)}/{self.task.metrics_file}"
+    def folder(self, job: job_store.Result) -> str:
+        """Give the folder that a job has written into."""
+        return JobPaths.folder(self.task.folder, job.ordinal, job.folder_number)
 
     def config_path(self, job: job_store.Result) -> str:
         """Give a job's config; that of a task made of an older one's outputs is a folder."""
@@ -136,7 +136,8 @@ def _row(sources: Sources, job: job_store.Result) -> Row:
 
 
 def _with_metrics(sources: Sources, job: job_store.Result) -> Row:
-    metrics, note = _values(sources.metrics_path(job), sources.task.metrics_file)
+    name = sources.task.metrics_file
+    metrics, note = _values(sources.folder(job), name, name)
     return Row(
         job=job.ordinal,
         config=job.path or "",
@@ -156,12 +157,12 @@ def _with_config(sources: Sources, job: job_store.Result, row: Row) -> Row:
     return replace(row, values=values, note="; ".join(notes) or None)
 
 
-def _values(path: str, name: str) -> tuple[Mapping[str, Any], str | None]:
+def _values(folder: str, name: str, shown: str) -> tuple[Mapping[str, Any], str | None]:
     """Give the values of a metrics file, or none and why."""
     try:
-        return _flat(documents.parse_last(path, structured.load(path))[0]), None
+        return _flat(documents.parse_last(name, structured.load_written(folder, name))[0]), None
     except Unusable as error:
-        return {}, f"{name} {error}"
+        return {}, f"{shown} {error}"
 
 
 def _flat(found: Any) -> dict[str, Any]:
@@ -180,7 +181,7 @@ def _config_values(sources: Sources, job: job_store.Result) -> tuple[Mapping[str
     path = sources.config_path(job)
     if job.sha256 is None:
         name = sources.task.metrics_file
-        return _values(f"{path}/{name}", f"the config's {name}")
+        return _values(path, name, f"the config's {name}")
     try:
         content = structured.load(path)
         if hashlib.sha256(content).digest() != job.sha256:

@@ -4,20 +4,37 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 
 from orchestra.domain.documents import BOUNDS, Unusable
+from orchestra.services import job_files
 
 
 def load(path: str) -> bytes:
-    """Give what is in a file.
+    """Give what is in a file of the caller's own choice.
 
     Raises:
         Unusable: it is not there, no regular file, too large, or cannot be read.
     """
+    # Not blocking: a named pipe would never open.
+    return _loaded(lambda: os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
+
+
+def load_written(folder: str, name: str) -> bytes:
+    """Give what is in a file that a job wrote, below an attempt's folder.
+
+    Raises:
+        Unusable: as `load`, or it is reached by a link or may be somebody else's.
+    """
+    return _loaded(lambda: job_files.open_file(folder, name))
+
+
+def _loaded(open_it: Callable[[], int]) -> bytes:
     try:
-        # Not blocking: a named pipe would never open.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except FileNotFoundError:
+        descriptor = open_it()
+    except job_files.Untrusted as error:
+        raise Unusable(error.strerror or "") from None
+    except (FileNotFoundError, NotADirectoryError):
         raise Unusable("is missing") from None
     except (OSError, ValueError) as error:
         raise Unusable(f"cannot be read: {getattr(error, 'strerror', error)}") from None

@@ -15,7 +15,7 @@ from orchestra.domain.human import count
 from orchestra.domain.models.jobs import JobPaths
 from orchestra.domain.models.people import User
 from orchestra.domain.models.tasks import METRICS_FILE, Policy, Resources, Task
-from orchestra.domain.naming import check_metrics_file, parse_name
+from orchestra.domain.naming import check_complete_file, check_metrics_file, parse_name
 from orchestra.domain.states import Queue, TaskState
 from orchestra.services import image_files, selection, volume
 from orchestra.services.lifecycle import CONDUCTOR
@@ -127,6 +127,7 @@ def plan(conn: psycopg.Connection, new: NewTask, user: User, *, dry: bool = Fals
     sources |= {tag: find_input(conn, name) for tag, name in secondary.items()}
     _check_queue(new)
     check_metrics_file(new.metrics_file)
+    check_complete_file(new.complete_file)
     volume.check_volume(new.volume, dry=dry)
     folder = f"{new.volume.rstrip('/')}/{new.name}"
     volume.check_task_folder(folder, reuse=new.reuse)

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from orchestra.domain.states import Cause, JobState
 
 
+LOG = "job.log"
+"""The file in an attempt's folder that has what it printed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """One config of a task. `config` is the file's path below the config data set's root."""
@@ -97,4 +101,4 @@ class JobPaths:
         return f"{task_folder}/.attempts/job_configId_{ordinal}/{number}"
 
     def log(self, number: int) -> PurePosixPath:
-        return self.attempt(number) / "job.log"
+        return self.attempt(number) / LOG

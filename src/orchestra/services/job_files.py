@@ -1,0 +1,145 @@
+"""Opening what a job wrote: a regular file below its attempt's folder, and nothing that it only points to.
+
+A job, or whoever can write in its folder, can put anything in a file's place: a link to a file that its reader may read
+and they may not, a pipe on which the reader waits for ever, a device. So every folder from the task's on is opened
+relative to its parent, without following links; only the volume may be one. A file is looked at before it is opened,
+by a descriptor of it, so that nobody can put another one in its place in between.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+_LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_OWN_PARTS = 4
+"""The last parts of an attempt's folder, below the volume: TASK/.attempts/job_configId_N/K."""
+
+
+class Untrusted(OSError):
+    """What stands in a file's place is not opened. `strerror` says why, to stand behind the file's name."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(errno.ELOOP, why)
+
+
+def open_file(folder: str, name: str) -> int:
+    """Open a file that a job wrote, for reading; gives a descriptor.
+
+    Args:
+        folder: the attempt's.
+        name: the file's path below it.
+
+    Raises:
+        Untrusted: a link is on the way, it is no regular file, or it may be somebody else's.
+        OSError: it is not there, or cannot be read.
+    """
+    with looked_at(folder, name) as (descriptor, facts):
+        if not stat.S_ISREG(facts.st_mode):
+            raise Untrusted("is no regular file")
+        return os.open(f"/proc/self/fd/{descriptor}", _READ)
+
+
+def exists(folder: str, name: str) -> bool:
+    """Whether a job left a file, or a folder, of that name.
+
+    Raises:
+        Untrusted: a link is on the way, it is a pipe or a device, or it may be somebody else's.
+        OSError: it cannot be looked at.
+    """
+    try:
+        with looked_at(folder, name) as (_, facts):
+            if not stat.S_ISREG(facts.st_mode) and not stat.S_ISDIR(facts.st_mode):
+                raise Untrusted("is no regular file")
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+@contextmanager
+def looked_at(folder: str, name: str) -> Iterator[tuple[int, os.stat_result]]:
+    """Give a descriptor of what a job left, by which it can only be looked at, and what it is: perhaps no file.
+
+    Raises:
+        Untrusted: a link is on the way, or it may be somebody else's.
+        OSError: it is not there.
+    """
+    *parents, last = _parts(name)
+    with (
+        attempt_folder(folder) as top,
+        _below(top, parents) as parent,
+        _opened(last, parent) as descriptor,
+    ):
+        facts = os.fstat(descriptor)
+        _check_owner(facts, os.fstat(top))
+        yield descriptor, facts
+
+
+@contextmanager
+def attempt_folder(folder: str) -> Iterator[int]:
+    """Give a descriptor of an attempt's folder, for what is below it.
+
+    Raises:
+        Untrusted: one of the folders from the task's on is a link.
+        OSError: it is not there.
+    """
+    volume, *own = folder.rstrip("/").rsplit("/", _OWN_PARTS)
+    if len(own) < _OWN_PARTS or not set(own).isdisjoint(("", ".", "..")) or not _absolute(folder):
+        raise Untrusted("is in no attempt's folder")
+    top = os.open(volume or "/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with _below(top, own) as found:
+            yield found
+    finally:
+        os.close(top)
+
+
+@contextmanager
+def _below(top: int, names: Sequence[str]) -> Iterator[int]:
+    """Go down folder by folder."""
+    if not names:
+        yield top
+        return
+    with _opened(names[0], top) as child:
+        if not stat.S_ISDIR(os.fstat(child).st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), names[0])
+        with _below(child, names[1:]) as found:
+            yield found
+
+
+@contextmanager
+def _opened(name: str, parent: int) -> Iterator[int]:
+    descriptor = os.open(name, _LOOK, dir_fd=parent)
+    try:
+        if stat.S_ISLNK(os.fstat(descriptor).st_mode):
+            raise Untrusted(f"is reached by a link ({name}), and links are not followed")
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _parts(name: str) -> list[str]:
+    parts = name.split("/")
+    if not set(parts).isdisjoint(("", ".", "..")) or "\0" in name:
+        raise Untrusted("is no path below the job's folder")
+    return parts
+
+
+def _absolute(folder: str) -> bool:
+    return folder.startswith("/") and "\0" not in folder
+
+
+def _check_owner(facts: os.stat_result, top: os.stat_result) -> None:
+    """Refuse what the owner of the attempt's folder may have taken from somebody else.
+
+    A hard link to another account's file has that account as its owner and is a second name of it; where the first
+    name has gone since, it shows by being the reader's own in a folder that is not.
+    """
+    if facts.st_uid == top.st_uid or stat.S_ISDIR(facts.st_mode):
+        return
+    if facts.st_nlink > 1 or facts.st_uid == os.geteuid():
+        raise Untrusted("belongs to another account than its folder and may be somebody's own file")
