@@ -1,13 +1,68 @@
-"""A TCP proxy before PostgreSQL that can be slow, and closed and opened again: one pilot's cable."""
+"""A TCP proxy before PostgreSQL that can be slow, closed and opened again, and mistreat what passes: one's cable."""
 
 from __future__ import annotations
 
 import re
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+
+Treatment = Callable[[bytes], bytes]
+"""What becomes of a piece of an answer."""
+
+
+def doubled_rows(answer: bytes) -> bytes:
+    """Give an answer with each of its rows twice; it must hold whole messages."""
+    given, at = b"", 0
+    while at < len(answer):
+        end = at + 1 + struct.unpack("!I", answer[at + 1 : at + 5])[0]
+        given += answer[at:end] * (2 if answer[at : at + 1] == b"D" else 1)
+        at = end
+    return given
+
+
+def garbled(data: bytes, at: int) -> bytes:
+    """Give data with one byte altered: its highest bit, so that no text or figure becomes another valid one."""
+    return data[:at] + bytes([data[at] ^ 0x80]) + data[at + 1 :]
+
+
+class _Garbler:
+    """Alters one byte of an answer that may come in pieces."""
+
+    def __init__(self, at: int) -> None:
+        self._left = at
+
+    def __call__(self, data: bytes) -> bytes:
+        at, self._left = self._left, self._left - len(data)
+        return garbled(data, at) if 0 <= at < len(data) else data
+
+
+class _Repeater:
+    """Gives the first piece once more, before the second one."""
+
+    def __init__(self) -> None:
+        self._again: bytes | None = None
+
+    def __call__(self, data: bytes) -> bytes:
+        if self._again is None:
+            self._again = data
+            return data
+        again, self._again = self._again, b""
+        return again + data
+
+
+class _Mute:
+    """Lets so many bytes of answers pass, and swallows the rest."""
+
+    def __init__(self, after: int = 0) -> None:
+        self._left = after
+
+    def __call__(self, data: bytes) -> bytes:
+        passed, self._left = data[: self._left], max(0, self._left - len(data))
+        return passed
 
 
 class Cable:
@@ -20,6 +75,7 @@ class Cable:
         self._target = target
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._ends: set[socket.socket] = set()
+        self._treatments: dict[socket.socket, Treatment] = {}
         self._plugged = True
         self.delay = 0.0
         self._lock = threading.Lock()
@@ -46,6 +102,35 @@ class Cable:
         with self._lock:
             self._plugged = True
 
+    def mute(self) -> None:
+        """Swallow all that is sent over the connections there are; new ones work."""
+        self.mute_after(0)
+
+    def mute_after(self, size: int) -> None:
+        """Fall silent once so many more bytes of answers have come."""
+        self._treat(lambda: _Mute(size))
+
+    def repeat(self) -> None:
+        """Give the next answer twice, the second time just before the one after it."""
+        self._treat(_Repeater)
+
+    def double_rows(self) -> None:
+        """Give each row twice."""
+        self._treat(lambda: doubled_rows)
+
+    def garble(self, at: int) -> None:
+        """Alter one byte of the answers to come, the one at this place."""
+        self._treat(lambda: _Garbler(at))
+
+    def behave(self) -> None:
+        """Let the connections there are work again."""
+        self._treat(lambda: lambda data: data)
+
+    def _treat(self, make: Callable[[], Treatment]) -> None:
+        with self._lock:
+            for end in self._ends:
+                self._treatments[end] = make()
+
     def close(self) -> None:
         _close(self._listener)
         self.unplug()
@@ -70,26 +155,25 @@ class Cable:
             _close(near)
             _close(far)
             return
-        back = threading.Thread(target=self._answer, args=(far, near), daemon=True)
+        back = threading.Thread(target=self._pass, args=(far, near, far), daemon=True)
         back.start()
-        _pass(near, far)
+        self._pass(near, far)
         back.join()
         with self._lock:
             self._ends -= {near, far}
+            self._treatments.pop(far, None)
 
-    def _answer(self, far: socket.socket, near: socket.socket) -> None:
-        _pass(far, near, lambda: time.sleep(self.delay))
-
-
-def _pass(
-    source: socket.socket, sink: socket.socket, travel: Callable[[], None] = lambda: None
-) -> None:
-    with suppress(OSError):
-        while data := source.recv(1 << 16):
-            travel()
-            sink.sendall(data)
-    _close(source)
-    _close(sink)
+    def _pass(
+        self, source: socket.socket, sink: socket.socket, answers: socket.socket | None = None
+    ) -> None:
+        with suppress(OSError):
+            while data := source.recv(1 << 16):
+                if answers:
+                    time.sleep(self.delay)
+                    data = self._treatments.get(answers, bytes)(data)
+                sink.sendall(data)
+        _close(source)
+        _close(sink)
 
 
 def _close(end: socket.socket) -> None:

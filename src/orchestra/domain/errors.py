@@ -52,6 +52,18 @@ class DatabaseUnavailable(OrchestraError):
     """The database cannot be reached."""
 
 
+class DatabaseBusy(DatabaseUnavailable):
+    """The database is there, and a statement waited for longer than it may."""
+
+
+class DatabaseSilent(DatabaseUnavailable):
+    """The database does not answer."""
+
+
+class AnswerGarbled(DatabaseUnavailable):
+    """What came from the database cannot be understood."""
+
+
 class SchemaMismatch(OrchestraError):
     """The database's schema and this program do not fit together."""
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import random
 import re
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, LiteralString, TypeVar
 
 import psycopg
 from psycopg import errors, pq
-from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.rows import TupleRow, dict_row
+from psycopg.rows import dict_row
 
-from orchestra.domain.errors import ConfigurationError, DatabaseUnavailable
+from orchestra.domain.errors import ConfigurationError, DatabaseSilent, DatabaseUnavailable
+from orchestra.store.connection import MARGIN, Connection, Cursor
 
 SCHEMA = "orchestra"
 STATEMENT_TIMEOUT = 5.0
@@ -28,19 +29,6 @@ _ONE_PLAN = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
 T = TypeVar("T")
 
 _CHECK_ADDRESS = 'Check "postgres" in your configuration. Running jobs are not affected.'
-_WAIT_AND_SEE = "Running jobs are not affected. Try again when the database is back."
-
-# What is about the server's condition, not about the statement.
-_CONDITIONS: dict[str, str] = {
-    "53100": "has no space left on its disk",
-    "53200": "is out of memory",
-    "53300": "has no connection left: too many are open",
-    "55P03": "is busy: something has kept a needed row locked for too long",
-    "57014": "is busy: a statement took longer than it may",
-    "57P01": "is shutting down",
-    "57P02": "is shutting down after a crash",
-    "57P03": "is starting up or shutting down",
-}
 
 # A refused connection has no SQLSTATE in libpq, only the server's words.
 _REFUSALS: tuple[tuple[str, str], ...] = (
@@ -59,6 +47,7 @@ _REFUSALS: tuple[tuple[str, str], ...] = (
     (r"system is starting up|in recovery mode", "is starting up."),
     (r"system is shutting down", "is shutting down."),
 )
+_SILENT = "it does not answer."
 _UNREACHABLE: tuple[tuple[str, str], ...] = (
     (r"[Cc]onnection refused|No such file or directory", "nothing listens there."),
     (
@@ -66,52 +55,10 @@ _UNREACHABLE: tuple[tuple[str, str], ...] = (
         "no such host.",
     ),
     (r"No route to host|Network is unreachable", "there is no route to it."),
-    (r"timeout expired|timed out|[Tt]imeout", "it does not answer."),
+    (r"timeout expired|timed out|[Tt]imeout", _SILENT),
     (r"Permission denied", "its socket folder belongs to somebody else."),
     (r"SSL", "no agreement about encryption (see sslmode in the address)."),
 )
-
-
-class Connection(psycopg.Connection[TupleRow]):
-    """A psycopg connection whose losses and refusals are DatabaseUnavailable.
-
-    Errors about a statement (a unique key that exists, a check that fails, a deadlock) stay what psycopg calls them.
-    """
-
-    def wait(
-        self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None
-    ) -> T:  # everything that a connection, cursor or transaction does passes here
-        try:
-            return super().wait(gen, interval, timeout)
-        except psycopg.Error as error:
-            if failure := self._failure(error):
-                raise failure from error
-            raise
-
-    def _check_connection_ok(self) -> None:
-        if self.pgconn.status != pq.ConnStatus.OK:
-            raise DatabaseUnavailable(
-                "the connection to the database is closed.", hint=_WAIT_AND_SEE
-            )
-        super()._check_connection_ok()
-
-    def _failure(self, error: psycopg.Error) -> DatabaseUnavailable | None:
-        if isinstance(error, errors.InsufficientPrivilege):
-            return DatabaseUnavailable(
-                f'the database does not let user "{self.info.user}" do that: {_what_is_denied(error)}.',
-                hint="Its owner grants the rights; docs/lab-with-postgresql.md shows which.",
-            )
-        if condition := _CONDITIONS.get(error.sqlstate or ""):
-            return DatabaseUnavailable(f"the database {condition}.", hint=_WAIT_AND_SEE)
-        if self.pgconn.status != pq.ConnStatus.OK:
-            return DatabaseUnavailable(
-                "the connection to the database was lost.", hint=_WAIT_AND_SEE
-            )
-        return None
-
-
-def _what_is_denied(error: psycopg.Error) -> str:
-    return error.diag.message_primary or "permission denied"
 
 
 def connect(
@@ -126,9 +73,9 @@ def connect(
 ) -> Connection:
     """Connect, in autocommit mode: what belongs together stands in `with conn.transaction()`.
 
-    Times are in seconds; 0 is no limit. `name` is shown in pg_stat_activity. A server that is silent on an open
-    connection is given up after about 20 s. With `repeats` each statement is planned once, for all values: for who
-    carries out the same few over and over.
+    Times are in seconds; 0 is no limit. `name` is shown in pg_stat_activity. A server that does not answer is given up
+    MARGIN seconds after a statement's time is over. With `repeats` each statement is planned once, for all values: for
+    who carries out the same few over and over.
 
     Raises:
         ConfigurationError: the address is not one.
@@ -144,8 +91,9 @@ def connect(
         **(_ONE_PLAN if repeats else {}),
     }
     try:
-        return Connection.connect(
+        conn = Connection.connect(
             url,
+            cursor_factory=Cursor,
             autocommit=True,
             prepare_threshold=0 if repeats else 5,
             application_name=name,
@@ -165,6 +113,10 @@ def connect(
         )
     except psycopg.Error as error:
         raise _explain(address, str(error)) from None  # its text may hold the password
+    conn.add_notice_handler(conn.line.note)
+    conn.line.place = _place(address)
+    conn.line.patience = statement_timeout + MARGIN if statement_timeout else None
+    return conn
 
 
 def check_address(url: str) -> dict[str, str]:
@@ -212,6 +164,24 @@ def in_transaction(conn: psycopg.Connection, work: Callable[[], T], *, tries: in
     raise ValueError("tries must be at least 1")
 
 
+def take_time(conn: psycopg.Connection, seconds: float) -> None:
+    """Give the statements of this transaction so many seconds, each."""
+    conn.execute(
+        "select set_config('statement_timeout', %s, true)", [f"{_milliseconds(seconds)}ms"]
+    )
+    if isinstance(conn, Connection):
+        conn.line.patience = seconds + MARGIN
+
+
+def answers(conn: psycopg.Connection) -> bool:
+    """Whether a connection gives an answer, the one to this question."""
+    token = secrets.token_hex(8)
+    try:
+        return conn.execute("select %s", [token]).fetchone() == (token,)
+    except (DatabaseUnavailable, psycopg.Error, ValueError):
+        return False
+
+
 def fetch(
     conn: psycopg.Connection, statement: LiteralString, params: Mapping[str, Any] | None = None
 ) -> list[dict[str, Any]]:
@@ -233,9 +203,8 @@ def _explain(address: dict[str, str], text: str) -> DatabaseUnavailable:
             return DatabaseUnavailable(f"{where} {sentence.format(**facts)}", hint=_CHECK_ADDRESS)
     for pattern, sentence in _UNREACHABLE:
         if re.search(pattern, text):
-            return DatabaseUnavailable(
-                f"{where} cannot be reached: {sentence}", hint=_CHECK_ADDRESS
-            )
+            kind = DatabaseSilent if sentence is _SILENT else DatabaseUnavailable
+            return kind(f"{where} cannot be reached: {sentence}", hint=_CHECK_ADDRESS)
     return DatabaseUnavailable(
         f"{where} cannot be used: {_without_secrets(address, text)}", hint=_CHECK_ADDRESS
     )

@@ -9,8 +9,11 @@ import psycopg
 
 from orchestra.domain.models.datasets import DataSet, ManifestEntry
 from orchestra.domain.states import TaskState
-from orchestra.store.database import fetch
+from orchestra.store.database import fetch, take_time
 from orchestra.store.sql import load
+
+PATIENCE = 600.0
+"""Seconds for a manifest of a million rows."""
 
 SQL = load("datasets")
 
@@ -67,7 +70,7 @@ def add_version(
     entries: Sequence[ManifestEntry],
 ) -> int:
     """Add a version with its manifest, ordinals in the order of `entries`; gives its id."""
-    conn.execute(SQL.patience)
+    take_time(conn, PATIENCE)
     params = {
         "dataset": dataset,
         "root": root,
@@ -113,7 +116,7 @@ def remove(conn: psycopg.Connection, dataset: int) -> bool:
     if fetch(conn, SQL.ended_users, params)[0]["used"]:
         conn.execute(SQL.hide_dataset, params)
         return False
-    conn.execute(SQL.patience)
+    take_time(conn, PATIENCE)
     conn.execute(SQL.remove_files, params)
     conn.execute(SQL.remove_dataset, params)
     return True

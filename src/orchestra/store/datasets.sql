@@ -96,7 +96,3 @@ where version_id in (select id from dataset_version where dataset_id = %(dataset
 
 -- name: remove_dataset
 delete from dataset where id = %(dataset)s
-
--- name: patience
--- A manifest of a million rows takes longer than a statement may usually take.
-set local statement_timeout = '10min'

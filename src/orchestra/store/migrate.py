@@ -12,9 +12,13 @@ import psycopg
 
 from orchestra import __version__
 from orchestra.domain.errors import DatabaseUnavailable, SchemaMismatch
+from orchestra.store.database import take_time
 from orchestra.store.sql import load
 
 FOLDER = Path(__file__).parent / "migrations"
+
+PATIENCE = 3600.0
+"""Seconds for one statement of a migration."""
 
 _SQL = load("migrate")
 _FILE = re.compile(r"(\d{4})_(\w+)\.sql")
@@ -111,6 +115,7 @@ def _read(path: Path) -> Migration:
 
 def _apply_next(conn: psycopg.Connection, migrations: Sequence[Migration]) -> Migration | None:
     with conn.transaction():
+        take_time(conn, PATIENCE)
         conn.execute(_SQL.begin_upgrade)
         conn.execute(_SQL.lock)
         waiting = _pending(migrations, _ledger(conn), newer_allowed=0)

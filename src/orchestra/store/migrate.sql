@@ -3,9 +3,8 @@
 select pg_advisory_xact_lock(7310579622031204463)
 
 -- name: begin_upgrade
--- A migration may take long and may have to wait; it is one of the few things that may.
-select set_config('statement_timeout', '0', true),
-       set_config('lock_timeout', '60s', true),
+-- A migration may have to wait; it is one of the few things that may.
+select set_config('lock_timeout', '60s', true),
        set_config('search_path', 'orchestra', true)
 
 -- name: create_schema

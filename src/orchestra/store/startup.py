@@ -104,7 +104,7 @@ def _ready(place: Place) -> str | None:
     if url is None:
         return None
     try:
-        with connect(url, name="maestro: start", statement_timeout=0) as conn:
+        with connect(url, name="maestro: start", statement_timeout=START_TIMEOUT) as conn:
             if conn.execute(_SQL.has_database, (NAME,)).fetchone() is None:
                 conn.execute(_SQL.create_database)
     except DatabaseUnavailable as error:

@@ -11,10 +11,13 @@ from psycopg.types.json import Jsonb
 
 from orchestra.domain.models.tasks import Limit, Policy, Resources, Task
 from orchestra.domain.states import Queue, TaskState
-from orchestra.store.database import fetch
+from orchestra.store.database import fetch, take_time
 from orchestra.store.datasets import TaskName
 from orchestra.store.sql import load
 from orchestra.store.tasks import POLICY_COLUMNS
+
+PATIENCE = 120.0
+"""Seconds for a statement about a million jobs."""
 
 SQL = load("tasks")
 
@@ -62,7 +65,7 @@ def add(
         attempts: the number behind which the jobs' attempts are counted on.
         configs_to_come: the files of the config version are written down later.
     """
-    conn.execute(SQL.patience)
+    take_time(conn, PATIENCE)
     rows = fetch(conn, SQL.add_task, _task_params(new))
     if not rows:
         return None
@@ -101,7 +104,7 @@ def add_outputs_version(conn: psycopg.Connection, task: Task) -> int:
     """Make a version of the outputs of a task's done jobs, in job order; gives its id."""
     params = {"root": task.folder, "files": task.counts.done}
     version = int(fetch(conn, SQL.add_outputs_version, params)[0]["id"])
-    conn.execute(SQL.patience)
+    take_time(conn, PATIENCE)
     conn.execute(SQL.outputs_version, {"version": version, "task": task.id})
     return version
 

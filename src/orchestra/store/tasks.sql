@@ -63,10 +63,6 @@ select max(id) as id from task where deleted_at is null
 -- name: now
 select now() as now
 
--- name: patience
--- A million jobs take longer than a statement may usually take.
-set local statement_timeout = '2min'
-
 -- name: add_task
 insert into task (
     name, owner_id, account, queue, command, image, config_version_id, volume, folder, complete_file, metrics_file, env,
