@@ -91,6 +91,32 @@ def test_three_pilots_finish_300_jobs_each_once_within_their_slots(
                 assert device == "-1"
 
 
+def test_no_node_holds_jobs_while_another_one_idles(lab: Maestro, tcp_database_url: str) -> None:
+    """The first jobs take no time, so that a pilot takes all for quick; the others wait for a word."""
+    pilots = ("gauss", "euler")
+    for name in pilots:
+        lab("node", "create", "-n", name, "-ec", 2, "-eg", 0)
+        lab.start("pilot", "run", "-n", name)
+    go = lab.folder / "go"
+    job = f"[ $ORCHESTRA_JOB -lt 60 ] || until [ -e {go} ]; do sleep 0.1; done; : %DATA %IN %OUT"
+    lab(
+        "task", "create", "-t", "user.ana.uneven", "-c", "user.ana.configs", "-d", "user.ana.data",
+        "-v", lab.folder, "--exec", job,
+    )  # fmt: skip
+    with psycopg.connect(tcp_database_url, autocommit=True) as conn:
+
+        def held() -> dict[str, int]:
+            rows = conn.execute(
+                "select n.name, count(*) from orchestra.attempt a join orchestra.node n on n.id = a.node_id "
+                "where a.ended_at is null and a.lost_at is null and a.ordinal >= 60 group by n.name"
+            )
+            return dict(rows.fetchall())
+
+        wait_until(lambda: held() == dict.fromkeys(pilots, 2), timeout=30, describe=held)
+    go.touch()
+    lab.line("task wait user.ana.uneven --timeout 120", timeout=150)
+
+
 def test_a_wrong_password_is_one_sentence(lab: Maestro, tcp_database_url: str) -> None:
     lab.configure(postgres=re.sub(r":[^:@/]+@", ":wrong@", tcp_database_url))
     error = lab.refused("task", "list")

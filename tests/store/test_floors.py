@@ -13,8 +13,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from orchestra.conductor import estimates
 from orchestra.conductor import run as conductor
+from orchestra.conductor.estimates import Estimates
 from orchestra.conductor.floors import STILL_FOR, Lookout
 from orchestra.conductor.lifecycle import advance
 from orchestra.domain.models.work import Grant
@@ -110,11 +110,9 @@ def test_what_was_claimed_costs_later_claims_little_while_a_snapshot_is_open(
         for _ in range(110):
             assert len(pilot.claim(64)) == 64
         worn = pages(pilot_conn, conn, lambda: pilot.claim(4))
-        slots = pages(
-            pilot_conn, conn, lambda: attempts.must_wait_here(pilot_conn, task, pilot.node)
-        )
+        look = pages(pilot_conn, conn, lambda: attempts.with_jobs(pilot_conn, [task]))
     assert worn < 5 * fresh
-    assert slots < fresh
+    assert look < fresh
     assert len(pilot.claim(1)) == 1
 
 
@@ -264,7 +262,7 @@ def test_jobs_are_released_while_pilots_claim_and_report(
             pilot.end(*pilot.claim(8))
             tasks = moves.live_tasks(conn)
             assert advance(conn, lambda step: step(), tasks) == {Queue.CPU}
-            estimates.learn(conn, moves.live_tasks(conn))
+            Estimates().learn(conn, moves.live_tasks(conn))
     assert world.counts(task).registered == 2_000
     assert world.counts(task) == world.true_counts(task)
 

@@ -133,7 +133,7 @@ def test_a_claim_walks_the_index_made_for_it(crowded: World, pilot: Pilot) -> No
 def test_the_candidates_of_a_claim_come_in_the_order_of_their_index(crowded: World) -> None:
     params = {
         "queue": Queue.CPU, "serves_all": True, "account": "ana", "images": "^$", "offered": 8,
-        "avoid": [3],
+        "avoid": [3], "rank": 20, "after": 19, "limit": 16,
     }  # fmt: skip
     found = plan(crowded.conn, load("attempts").candidates, params)
     assert indexes(found) == {"task_rank"}
@@ -141,12 +141,25 @@ def test_the_candidates_of_a_claim_come_in_the_order_of_their_index(crowded: Wor
     assert buffers(found) < 30
 
 
-def test_whether_a_job_waits_for_slots_is_one_look(crowded: World, pilot: Pilot) -> None:
-    params = {"task": 500, "node": pilot.node}
-    found = plan(crowded.conn, load("attempts").must_wait_here, params)
-    assert walked(found) == set()
-    assert {"job_claimable", "attempt_open"} == indexes(found)
-    assert buffers(found) < 30
+def test_whether_tasks_have_jobs_is_one_look_each(crowded: World, pilot: Pilot) -> None:
+    crowded.conn.execute("set enable_seqscan = off")  # as a pilot's connection has it
+    for tasks, most in (([500], 30), (list(range(256)), 256 * 12)):
+        found = plan(crowded.conn, load("attempts").with_jobs, {"tasks": tasks})
+        assert walked(found) == set()
+        assert indexes(found) == {"job_claimable", "job_floor_pkey"}
+        assert buffers(found) < most
+    crowded.conn.execute("reset enable_seqscan")
+    found = plan(crowded.conn, load("attempts").runs_here, {"task": 500, "node": pilot.node})
+    assert indexes(found) == {"attempt_open"}
+    assert buffers(found) < 10
+
+
+def test_a_long_line_of_tasks_that_are_for_others_is_read_in_one_go(crowded: World) -> None:
+    params = {
+        "queue": Queue.CPU, "serves_all": False, "account": "bea", "images": "^$", "offered": 8,
+        "avoid": [], "rank": -(2**31), "after": -1, "limit": 16,
+    }  # fmt: skip
+    assert buffers(plan(crowded.conn, load("attempts").candidates, params)) < TASKS
 
 
 def test_a_claim_touches_no_more_in_the_crowd_than_alone(

@@ -17,6 +17,7 @@ import pytest
 from orchestra.domain.models.work import AttemptKey, Outcome
 from orchestra.domain.states import Cause, Queue
 from orchestra.pilot import appetite, examine
+from orchestra.pilot.ahead import Pace
 from orchestra.pilot.appetite import Appetite
 from orchestra.pilot.desk import Desk
 from orchestra.pilot.examine import Examiner
@@ -55,7 +56,7 @@ def ordinals(attempts: Sequence[Held]) -> list[int]:
 @pytest.mark.parametrize(("seconds", "ahead"), [(0.001, 16), (0.05, 4), (0.9, 1), (1.5, 0)])
 def test_about_a_tenth_of_a_second_of_work_is_made_ready(seconds: float, ahead: int) -> None:
     found = state(*(held(n) for n in range(40)))
-    known = Appetite(typical={0: seconds})
+    known = Appetite(paces={0: Pace(seconds, 9)})
     assert ordinals(appetite.to_prepare(found, known, ())) == list(range(ahead))
 
 
@@ -65,12 +66,12 @@ def test_nothing_is_made_ready_of_a_task_that_nobody_knows() -> None:
 
 def test_gpu_jobs_are_not_made_ready_before_they_have_their_devices() -> None:
     found = state(held(1, queue=Queue.GPU))
-    assert appetite.to_prepare(found, Appetite(typical={0: 0.001}), ()) == []
+    assert appetite.to_prepare(found, Appetite(paces={0: Pace(0.001, 9)}), ()) == []
 
 
 def test_attempts_are_made_ready_some_at_a_time() -> None:
     attempts = [held(n) for n in range(16)]
-    found, known = state(*attempts), Appetite(typical={0: 0.001})
+    found, known = state(*attempts), Appetite(paces={0: Pace(0.001, 9)})
     for attempt in attempts[:8]:
         attempt.ready = Ready((), {}, some_log(), "/")
     under_way = {attempts[8].key}

@@ -11,10 +11,11 @@ import pytest
 from orchestra.domain.models.work import AttemptKey
 from orchestra.domain.states import Queue
 from orchestra.pilot import lanes
+from orchestra.pilot.ahead import QUICK_SECONDS, Pace
 from orchestra.pilot.appetite import Appetite
 from orchestra.pilot.state import Held, Note, Phase, PilotState, Ready
 
-QUICK = Appetite(typical={0: 0.001, 1: 0.04, 2: 0.5})
+QUICK = Appetite(paces={0: Pace(0.001, 9), 1: Pace(0.04, 9), 2: Pace(0.5, 9)})
 KEEPER = UUID(int=1)
 
 
@@ -117,10 +118,10 @@ def test_what_follows_takes_the_place_of_the_one_that_leaves() -> None:
 
 def test_what_waits_behind_a_long_one_is_recalled_last_first() -> None:
     found, lane = lined_up(3, began=10.0)
-    assert lanes.to_recall(found, 10.0 + lanes.PATIENCE) == []
-    assert lanes.to_recall(found, 10.1 + lanes.PATIENCE) == [lane[2], lane[1]]
+    assert lanes.to_recall(found, 9.9 + QUICK_SECONDS) == []
+    assert lanes.to_recall(found, 10.1 + QUICK_SECONDS) == [lane[2], lane[1]]
     lane[2].recalled = True
-    assert lanes.to_recall(found, 10.1 + lanes.PATIENCE) == [lane[1]]
+    assert lanes.to_recall(found, 10.1 + QUICK_SECONDS) == [lane[1]]
 
 
 def test_everything_is_recalled_when_slots_are_taken_away_or_the_pilot_leaves() -> None:

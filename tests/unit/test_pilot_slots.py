@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestra.domain.models.work import AttemptKey
+from orchestra.domain.models.work import AttemptKey, Claim
 from orchestra.domain.states import Queue
-from orchestra.pilot.appetite import AT_MOST, STUCK_AFTER, Appetite, hoarded, surplus, wanted
+from orchestra.pilot import ahead
+from orchestra.pilot.ahead import QUICK_SECONDS, Pace
+from orchestra.pilot.appetite import AT_MOST, Appetite, surplus, wanted
 from orchestra.pilot.slots import free, offered, startable, unfit, visible_devices
 from orchestra.pilot.state import Held, Note, Phase, PilotState
 
@@ -159,35 +161,62 @@ def test_a_leaving_pilot_and_a_dry_queue_ask_for_nothing() -> None:
 
 def test_an_answer_with_less_than_was_asked_for_makes_a_queue_dry() -> None:
     appetite = Appetite()
-    appetite.learn({Queue.CPU: 2, Queue.GPU: 1}, [held(0), held(1)])
+    appetite.learn({Queue.CPU: 2, Queue.GPU: 1}, [held(0), held(1)], Claim())
     assert appetite.dry == {Queue.GPU}
+
+
+def test_a_line_that_was_not_looked_at_to_its_end_is_no_dry_one() -> None:
+    found, appetite = state(cpu=4), Appetite()
+    appetite.learn({Queue.CPU: 4}, [], Claim(more={Queue.CPU: (3, 7)}))
+    assert (appetite.dry, appetite.after) == (set(), {Queue.CPU: (3, 7)})
+    assert wanted(found, appetite) == {Queue.CPU: 4}
+    appetite.learn({Queue.CPU: 4}, [], Claim())
+    assert (appetite.dry, appetite.after) == ({Queue.CPU}, {})
+    appetite.learn({Queue.CPU: 4}, [], Claim(more={Queue.CPU: (3, 7)}))
+    appetite.refresh()
+    assert appetite.after == {}, "what has come may be ahead of it"
 
 
 def test_slots_are_what_was_asked_for() -> None:
     appetite = Appetite()
-    appetite.learn({Queue.CPU: 6}, [held(0, slots=3), held(1, slots=3)])
+    appetite.learn({Queue.CPU: 6}, [held(0, slots=3), held(1, slots=3)], Claim())
     assert appetite.dry == set()
 
 
 def test_an_answer_as_long_as_a_claim_may_be_makes_no_queue_dry() -> None:
     appetite = Appetite()
-    appetite.learn({Queue.CPU: 500}, [held(n) for n in range(AT_MOST)])
+    appetite.learn({Queue.CPU: 500}, [held(n) for n in range(AT_MOST)], Claim())
     assert appetite.dry == set()
 
 
 def test_a_big_job_is_asked_for_when_its_slots_are_free_and_nothing_before() -> None:
     found = state(held(0, Phase.RUNNING, slots=2), cpu=4)
     appetite = Appetite()
-    appetite.learn({Queue.CPU: 2}, [], {Queue.CPU: 3})
+    appetite.learn({Queue.CPU: 2}, [], Claim(held_back={Queue.CPU: 3}))
     assert wanted(found, appetite) == {}
     found.drop(next(iter(found.held)))
     assert wanted(found, appetite) == {Queue.CPU: 4}
+    appetite.learn({Queue.CPU: 4}, [held(1, slots=3), held(2)], Claim())
+    assert appetite.blocked == {}
+
+
+def test_a_big_job_that_was_passed_is_remembered_to_the_end_of_the_line() -> None:
+    appetite = Appetite()
+    first = Claim(held_back={Queue.CPU: 3}, more={Queue.CPU: (3, 7)})
+    appetite.learn({Queue.CPU: 2}, [], first)
+    assert wanted(state(cpu=2), appetite) == {Queue.CPU: 2}
+    appetite.learn({Queue.CPU: 2}, [], Claim())
+    assert (appetite.dry, appetite.blocked) == (set(), {Queue.CPU: 3})
+
+
+def quick(seconds: float, in_a_row: int = 1000, width: int = 1) -> Appetite:
+    return Appetite(paces={0: Pace(seconds, in_a_row)}, latest={Queue.CPU: (0, width)})
 
 
 def test_quick_jobs_are_claimed_about_a_second_ahead() -> None:
     running = [held(n, Phase.RUNNING) for n in range(2)]
     found = state(*running, cpu=2)
-    appetite = Appetite(typical={0: 0.1}, latest={Queue.CPU: 0})
+    appetite = quick(0.1)
     assert wanted(found, appetite) == {Queue.CPU: 20}
     for n in range(11):
         found.add(held(100 + n))
@@ -197,53 +226,137 @@ def test_quick_jobs_are_claimed_about_a_second_ahead() -> None:
 
 
 def test_no_more_is_claimed_ahead_than_a_claim_may_give() -> None:
-    appetite = Appetite(typical={0: 0.0}, latest={Queue.CPU: 0})
-    assert wanted(state(cpu=2), appetite) == {Queue.CPU: AT_MOST}
+    assert wanted(state(cpu=2), quick(0.0)) == {Queue.CPU: AT_MOST}
 
 
-def test_nothing_is_claimed_ahead_for_slots_that_one_long_job_of_a_quick_task_has() -> None:
+def test_no_more_is_claimed_ahead_than_were_quick_in_a_row() -> None:
+    found = state(held(0, Phase.RUNNING), held(1, Phase.RUNNING), cpu=2)
+    assert wanted(found, quick(0.001, in_a_row=3)) == {Queue.CPU: 3}
+    assert wanted(found, quick(0.001, in_a_row=0)) == {}
+    assert wanted(found, Appetite(latest={Queue.CPU: (0, 1)})) == {}, "nothing is known"
+
+
+def test_jobs_of_several_slots_are_claimed_ahead_whole() -> None:
+    found = state(held(0, Phase.RUNNING, slots=3), cpu=4)
+    assert wanted(found, quick(0.1, in_a_row=2, width=3)) == {Queue.CPU: 6}
+
+
+def test_nothing_is_held_ahead_for_slots_that_a_long_job_of_a_quick_task_has() -> None:
     running = [held(n, Phase.RUNNING) for n in range(2)]
     running[0].began = running[1].began = 1000.0
-    found = state(*running, cpu=2)
-    appetite = Appetite(typical={0: 0.1}, latest={Queue.CPU: 0})
-    later = 1000.1 + STUCK_AFTER
+    found, appetite = state(*running, cpu=2), quick(0.1)
+    later = 1000.1 + QUICK_SECONDS
     assert wanted(found, appetite, 1000.1) == {Queue.CPU: 20}
     assert wanted(found, appetite, later) == {}
     running[1].began = later
     assert wanted(found, appetite, later) == {Queue.CPU: 10}
 
 
-def test_what_was_claimed_ahead_is_for_others_once_every_slot_is_taken_for_long() -> None:
+def test_what_was_claimed_ahead_goes_back_once_every_slot_is_taken_for_longer() -> None:
     running = [held(n, Phase.RUNNING) for n in range(2)]
-    running[0].began, running[1].began = 1000.0, 1003.0
+    running[0].began, running[1].taken = 1000.0, 1000.5
     waiting = [held(n) for n in (10, 11)]
     found = state(*running, *waiting, cpu=2)
-    assert hoarded(found, 1004.0 + STUCK_AFTER) == waiting
-    assert hoarded(found, 1001.0 + STUCK_AFTER) == []
-    assert hoarded(state(running[0], *waiting, cpu=2), 1004.0 + STUCK_AFTER) == []
+    assert surplus(found, quick(0.1), 1000.4 + QUICK_SECONDS) == []
+    assert surplus(found, quick(0.1), 1000.5 + QUICK_SECONDS) == waiting
+    running[1].began = 1000.6
+    assert surplus(found, quick(0.1), 1000.5 + QUICK_SECONDS) == []
+    found.drop(running[1].key)
+    assert surplus(found, quick(0.1), 1010.0) == [], "one begins now, the other one soon"
+    found.enabled[Queue.CPU] = 1
+    assert surplus(found, quick(0.1), 1010.0) == waiting
 
 
-def test_slow_jobs_are_not_claimed_ahead() -> None:
-    found = state(held(0, Phase.RUNNING), cpu=1)
-    assert wanted(found, Appetite(typical={0: 1.5}, latest={Queue.CPU: 0})) == {}
+def test_jobs_of_a_task_that_is_not_known_to_be_quick_are_held_for_free_slots_alone() -> None:
+    found = state(*(held(n, task=7) for n in range(6)), cpu=2)
+    appetite = quick(0.1)
+    assert [attempt.key.ordinal for attempt in surplus(found, appetite, 0.0)] == [2, 3, 4, 5]
+    for _ in range(4):
+        appetite.measure(7, 0.2)
+    assert surplus(found, appetite, 0.0) == []
+    appetite.measure(7, 4.0)
+    assert [attempt.key.ordinal for attempt in surplus(found, appetite, 0.0)] == [2, 3, 4, 5]
 
 
-def test_jobs_claimed_ahead_from_a_slow_task_are_surplus() -> None:
-    granted = [held(n, task=7) for n in range(6)]
-    found = state(*granted, cpu=2)
-    appetite = Appetite(typical={0: 0.1}, latest={Queue.CPU: 0})
-    assert [attempt.key.ordinal for attempt in surplus(found, appetite, granted)] == [2, 3, 4, 5]
-    appetite.measure(7, 0.2)
-    assert surplus(found, appetite, granted) == []
-
-
-def test_what_was_measured_follows_the_jobs() -> None:
+def test_one_slow_job_counts_at_once() -> None:
     appetite = Appetite()
-    appetite.measure(0, 0.1)
+    for _ in range(50):
+        appetite.measure(0, 0.01)
     assert appetite.is_quick(0)
-    for _ in range(20):
-        appetite.measure(0, 5.0)
+    appetite.measure(0, 4.0)
     assert not appetite.is_quick(0)
+    for _ in range(20):
+        appetite.measure(0, 0.01)
+    assert appetite.is_quick(0)
+
+
+# The rule itself
+
+PACES = st.one_of(
+    st.none(), st.builds(Pace, st.floats(0.0, 10.0, allow_nan=False), st.integers(0, 300))
+)
+WAITING = st.lists(st.tuples(st.integers(0, 2), st.integers(1, 4)), max_size=40)
+KNOWN = st.dictionaries(
+    st.integers(0, 2), st.builds(Pace, st.floats(0.0, 10.0), st.integers(0, 60))
+)
+
+
+@given(pace=PACES, slots=st.integers(0, 64), width=st.integers(1, 8))
+def test_what_is_claimed_ahead_does_not_go_back_before_something_changes(
+    pace: Pace | None, slots: int, width: int
+) -> None:
+    count = ahead.to_hold(pace, slots, width)
+    paces = {0: pace} if pace else {}
+    assert ahead.to_return([(0, width)] * count, 0, slots, paces) == []
+
+
+@given(pace=PACES, slots=st.integers(0, 64), width=st.integers(1, 8))
+def test_only_what_is_known_to_be_quick_is_claimed_ahead_and_a_second_of_it(
+    pace: Pace | None, slots: int, width: int
+) -> None:
+    count = ahead.to_hold(pace, slots, width)
+    assert count == 0 or (pace and pace.seconds < QUICK_SECONDS and slots)
+    assert count <= (pace.in_a_row if pace else 0)
+    lasting = (count - 0.5) * width * (pace.seconds if pace else 0.0)
+    assert lasting <= slots * QUICK_SECONDS + 1e-9
+
+
+@given(waiting=WAITING, free=st.integers(0, 16), slots=st.integers(0, 16), paces=KNOWN)
+def test_what_stays_begins_now_or_within_a_moment(
+    waiting: list[tuple[int, int]], free: int, slots: int, paces: dict[int, Pace]
+) -> None:
+    back = set(ahead.to_return(waiting, free, slots, paces))
+    stays = [job for place, job in enumerate(waiting) if place not in back]
+    while stays and stays[0][1] <= free:
+        free -= stays.pop(0)[1]
+    assert all(task in paces and paces[task].is_quick for task, _ in stays)
+    assert (
+        sum(width * paces[task].seconds for task, width in stays) <= ahead.PATIENCE * slots + 1e-9
+    )
+    assert not stays or slots
+
+
+@given(waiting=WAITING, free=st.integers(0, 16), slots=st.integers(0, 16), paces=KNOWN)
+def test_what_goes_back_goes_at_once(
+    waiting: list[tuple[int, int]], free: int, slots: int, paces: dict[int, Pace]
+) -> None:
+    back = ahead.to_return(waiting, free, slots, paces)
+    rest = [job for place, job in enumerate(waiting) if place not in set(back)]
+    assert ahead.to_return(rest, free, slots, paces) == []
+    assert ahead.to_return(waiting, sum(width for _, width in waiting), slots, paces) == []
+
+
+@given(durations=st.lists(st.floats(0.0, 10.0), min_size=1, max_size=50))
+def test_a_pace_is_never_quicker_than_the_quickest_and_a_row_ends_with_a_slow_one(
+    durations: list[float],
+) -> None:
+    pace: Pace | None = None
+    for seconds in durations:
+        pace = ahead.measured(pace, seconds)
+    assert pace
+    assert min(durations) - 1e-9 <= pace.seconds <= max(durations) + 1e-9
+    row = next((n for n, s in enumerate(reversed(durations)) if s >= QUICK_SECONDS), len(durations))
+    assert pace.in_a_row == row
 
 
 def test_a_note_comes_back_as_it_went() -> None:

@@ -17,6 +17,7 @@ from orchestra.domain.models.work import AttemptKey
 from orchestra.domain.states import Cause, Queue
 from orchestra.pilot import reconcile
 from orchestra.pilot.agent import Agent
+from orchestra.pilot.appetite import Appetite
 from orchestra.pilot.keepers import Port
 from orchestra.pilot.link import Ended, Hello, Started
 from orchestra.pilot.reconcile import Steward
@@ -63,7 +64,7 @@ class Office:
             lease=LEASE,
             leases_expire=True,
             state=PilotState(),
-            appetite=SimpleNamespace(refresh=lambda *_: None),
+            appetite=Appetite(),
             courier=SimpleNamespace(ask=lambda *request: self.asked.append(request)),
             workers=SimpleNamespace(submit=lambda work, *_, **__: self.errands.append(work)),
             memory=SimpleNamespace(known=None),

@@ -12,7 +12,8 @@ from uuid import uuid4
 
 import psycopg
 
-from orchestra.conductor import estimates, floors, leases, order, silence
+from orchestra.conductor import floors, leases, order, silence
+from orchestra.conductor.estimates import Estimates
 from orchestra.conductor.lifecycle import advance
 from orchestra.conductor.notify import Post, Postman
 from orchestra.domain.errors import DatabaseUnavailable, Superseded
@@ -104,6 +105,7 @@ class Conductor:
         self._guard_at = self._purge_at = 0.0
         self._notified_at: dict[Queue, float] = {}
         self._lookout = floors.Lookout()
+        self._estimates = Estimates()
 
     def serve(self, conn: psycopg.Connection) -> None:
         """Hold the term and carry out the duties until asked to stop; the term is given back at the end."""
@@ -199,7 +201,7 @@ class Conductor:
         leader.do_not_wait_for_disk(self._conn)
         woken |= order.rerank(self._conn, tasks)
         woken |= attempts.end_back_off(self._conn, CHUNK)
-        estimates.learn(self._conn, tasks)
+        self._estimates.learn(self._conn, tasks)
         for queue in woken - told:
             self._tell(queue, told)
         return True

@@ -89,6 +89,7 @@ class Claimer:
         epoch = edition.epoch if edition else None
         offered = {queue: slots.offered(desk.state, queue) for queue in Queue}
         avoid = frozenset(desk.stalled.values()) | frozenset(desk.avoided)
+        after = dict(desk.appetite.after)
 
         def call(conn: psycopg.Connection) -> Claim | None:
             try:
@@ -102,6 +103,7 @@ class Claimer:
                     offered=offered,
                     at_most=appetite.AT_MOST,
                     avoid=avoid,
+                    after=after,
                     epoch=epoch,
                     versions=desk.versions,
                 )
@@ -128,7 +130,7 @@ class Claimer:
         ]
         for held in granted:
             self.desk.state.add(held)
-        self.desk.appetite.learn(asked, granted, claim.held_back)
+        self.desk.appetite.learn(asked, granted, claim)
         if claim.held_back:
             self._poll_at = min(self._poll_at, monotonic() + BLOCKED_POLL)
         if self._woken or claim.repeated:
@@ -141,19 +143,19 @@ class Claimer:
         self._forget_tasks()
 
     def _hand_back(self, port: Port, granted: Sequence[Held]) -> None:
-        state = self.desk.state
-        gone = "its pilot is leaving" if state.leaving else "its keeper has died"
-        if state.leaving or port.dead:  # it may have died while the answer was on its way
-            for held in granted:
-                self._reporter.give_back(held, gone)
+        leaving = self.desk.state.leaving
+        if not (leaving or port.dead):  # it may have died while the answer was on its way
             return
-        for held in appetite.surplus(state, self.desk.appetite, granted):
-            self._reporter.give_back(held, "claimed ahead, and its task is not quick")
+        for held in granted:
+            self._reporter.give_back(
+                held, "its pilot is leaving" if leaving else "its keeper has died"
+            )
 
     def _forget_tasks(self) -> None:
         if len(self.desk.tasks) > TASKS_KEPT:
             needed = {held.key.task_id for held in self.desk.state.held.values()}
             self.desk.tasks = {t: spec for t, spec in self.desk.tasks.items() if t in needed}
+            self.desk.appetite.forget(needed)
 
     def _refused(self, port: Port, error: Exception) -> None:
         self._asking = False

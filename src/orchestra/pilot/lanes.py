@@ -6,6 +6,8 @@ a keeper to start the next. A running attempt and those that wait for it in line
 
 from __future__ import annotations
 
+from math import inf
+
 from orchestra.domain.states import Queue
 from orchestra.pilot import slots
 from orchestra.pilot.appetite import Appetite
@@ -16,8 +18,6 @@ SECONDS = 0.1
 AT_MOST = 8
 IN_LINE_AT_MOST = 256
 """Attempts that wait in all lanes together: a keeper holds an open log for each, and may have 1,024 files open."""
-PATIENCE = 1.0
-"""Seconds after which an attempt is taken out of its lane, since the one ahead is not quick after all."""
 
 
 def lengthen(state: PilotState, appetite: Appetite, now: float) -> list[tuple[Held, Held]]:
@@ -36,7 +36,7 @@ def lengthen(state: PilotState, appetite: Appetite, now: float) -> list[tuple[He
     lanes = [
         _lane(held)
         for held in state.with_slots()
-        if not _is_late(held, now) and _may_lead(held, waiting[0], appetite)
+        if not held.is_late(now) and _may_lead(held, waiting[0], appetite)
     ]
     if sum(map(len, lanes)) > len(lanes) * (depth // 2 + 1):
         return []  # they are made long again some at a time
@@ -66,20 +66,16 @@ def to_recall(state: PilotState, now: float) -> list[Held]:
     all_of_them = state.leaving or _is_overfull(state)
     recalled: list[Held] = []
     for held in state.with_slots():
-        if held.follower and (all_of_them or _is_late(held, now)):
+        if held.follower and (all_of_them or held.is_late(now)):
             recalled += [held for held in reversed(_lane(held)[1:]) if not held.recalled]
     return recalled
 
 
 def until_late(state: PilotState, now: float) -> float:
-    """Give the seconds until the first attempt with others behind it is late; infinity where there is none."""
-    began = [held.began for held in state.with_slots() if held.follower and held.began is not None]
-    due = (moment + PATIENCE - now for moment in began if moment + PATIENCE >= now)
-    return min(due, default=float("inf"))
-
-
-def _is_late(held: Held, now: float) -> bool:
-    return held.began is not None and now > held.began + PATIENCE
+    """Give the seconds until the first attempt that others wait for is late; infinity where there is none."""
+    waiting = bool(state.waiting())
+    moments = [held.late_at() for held in state.with_slots() if waiting or held.follower]
+    return min((moment - now for moment in moments if moment > now), default=inf)
 
 
 def _is_overfull(state: PilotState) -> bool:
@@ -88,8 +84,10 @@ def _is_overfull(state: PilotState) -> bool:
 
 def _depth(appetite: Appetite, task: int) -> int:
     """Count the attempts that may wait in a lane."""
-    typical = appetite.typical.get(task, SECONDS)
-    return min(AT_MOST, int(SECONDS / max(typical, 0.001)) if typical < SECONDS else 0)
+    pace = appetite.paces.get(task)
+    if pace is None or not pace.is_quick or pace.seconds >= SECONDS:
+        return 0
+    return min(AT_MOST, int(SECONDS / max(pace.seconds, 0.001)))
 
 
 def _lane(head: Held) -> list[Held]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from math import inf
 from typing import Any
 from uuid import UUID
 
 from orchestra.domain.models.work import AttemptKey, Grant, TaskSpec
 from orchestra.domain.states import Queue
+from orchestra.pilot.ahead import QUICK_SECONDS
 
 
 class Phase(Enum):
@@ -108,6 +110,7 @@ class Held:
         ready: it was made ready before there was a slot for it.
         ahead: whose end it waits for in NEXT; `follower` is what waits for this one's end.
         recalled: the keeper was asked to let go of it while it is in NEXT.
+        taken: when it got its slots, by CLOCK_BOOTTIME; None where it took another one's place.
         began: when its process started, by CLOCK_BOOTTIME; None as long as the keeper has not said so.
         announced: the database was told that it started.
         end_reason: why it is to be ended, once that is wanted.
@@ -123,6 +126,7 @@ class Held:
     ahead: Held | None = field(default=None, repr=False, compare=False)
     follower: Held | None = field(default=None, repr=False, compare=False)
     recalled: bool = False
+    taken: float | None = None
     began: float | None = None
     announced: bool = False
     end_reason: str | None = None
@@ -147,6 +151,15 @@ class Held:
             follower.ahead = ahead
             if not ahead:
                 follower.phase = Phase.RUNNING
+
+    def late_at(self) -> float:
+        """Give the moment from which it is not taken for quick any more; infinity where that is not known."""
+        since = self.taken if self.began is None else self.began
+        return inf if since is None else since + QUICK_SECONDS
+
+    def is_late(self, now: float) -> bool:
+        """Whether it has its slots for so long that it is not quick."""
+        return now >= self.late_at()
 
     @property
     def devices(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from functools import partial
 from orchestra.domain.models.work import AttemptKey, Outcome
 from orchestra.domain.states import Cause
 from orchestra.pilot import leftovers, link, logs
+from orchestra.pilot.ahead import QUICK_SECONDS
 from orchestra.pilot.desk import Desk, Kit
 from orchestra.pilot.examine import Examiner, examine
 from orchestra.pilot.keepers import Port
@@ -146,7 +147,8 @@ class Supervisor:
         held = self._held(port, ended)
         if held.phase in (Phase.EXAMINING, Phase.REPORTING):
             return
-        if ended.cause is Cause.EXIT and ended.exit_status == 0:
+        succeeded = ended.cause is Cause.EXIT and ended.exit_status == 0
+        if succeeded or ended.seconds >= QUICK_SECONDS:  # what fails at once proves nothing
             self.desk.appetite.measure(ended.key.task_id, ended.seconds)
         same_boot = port.hello.boot_id == self.desk.boot_id
         ended_at = ended.boottime if same_boot else None

@@ -14,7 +14,7 @@ import psycopg
 from orchestra.domain.models.work import Outcome
 from orchestra.domain.states import Cause
 from orchestra.services import outcomes
-from orchestra.store import attempts, moves, pilots
+from orchestra.store import attempts, pilots
 from orchestra.store.database import in_transaction
 
 CHUNK = 500
@@ -72,6 +72,4 @@ def give_away_chunk(conn: psycopg.Connection, keeper_id: UUID, *, who: str) -> i
         for held in found
     ]
     outcomes.record(conn, keeper, lost, who=who)
-    if lost:
-        moves.wake_workers(conn)
     return len(lost)

@@ -6,7 +6,7 @@ The one way by which the end of an attempt changes its job, whether its pilot re
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import psycopg
@@ -57,11 +57,25 @@ def record(
         if e.job.state is not e.before
     ]
     note(conn, keeper, changes, who=who)
+    _tell_of_work(conn, tasks, endings)
     strangers = set(by_key) - {f.key for f in locked}
     return Recorded(
         frozenset((e.job.key.task_id, e.hold) for e in endings if e.hold),
         tuple(sorted(attempts.never_heard_of(conn, strangers))),
     )
+
+
+def _tell_of_work(
+    conn: psycopg.Connection,
+    tasks: Mapping[int, attempts.SharedTask],
+    endings: Sequence[_Ending],
+) -> None:
+    """Wake the pilots where jobs went back and can be claimed at once: those that found nothing ask no more."""
+    freed = [
+        e.job.key.task_id for e in endings if e.job.state is JobState.ASSIGNED and not e.job.delay
+    ]
+    if queues := {tasks[task].queue for task in freed}:
+        moves.wake_workers(conn, *queues)
 
 
 def note(

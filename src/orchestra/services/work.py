@@ -8,7 +8,7 @@ half a report.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, MutableMapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from uuid import UUID
@@ -29,7 +29,15 @@ from orchestra.domain.errors import (
 )
 from orchestra.domain.models.cluster import Known
 from orchestra.domain.models.pilots import KeeperHello, PilotHello, Reconciliation, Standing
-from orchestra.domain.models.work import AttemptKey, Claim, Grant, Outcome, SharedFiles, Started
+from orchestra.domain.models.work import (
+    AttemptKey,
+    Claim,
+    Grant,
+    Outcome,
+    Place,
+    SharedFiles,
+    Started,
+)
 from orchestra.domain.states import Cause, JobState, Queue
 from orchestra.domain.transitions import TaskInput
 from orchestra.services import fencing, letters, lifecycle, outcomes, settling
@@ -38,6 +46,11 @@ from orchestra.store.database import in_transaction
 
 PROTOCOL = 1
 LEASE_SECONDS = 12 * 3600.0
+
+FIRST_PAGE, FURTHER_PAGE = 16, 256
+"""Tasks of a line that are read at a time. Mostly the first one has all that a claim wants."""
+TASKS_AT_MOST, LOOKS_AT_MOST = 8192, 64
+"""Tasks that one claim reads, and those that it finds without a job: what is behind them is for the next claim."""
 
 
 def attach(
@@ -157,6 +170,7 @@ def claim(
     offered: Mapping[Queue, int] | None = None,
     at_most: int = 1000,
     avoid: Collection[int] = (),
+    after: Mapping[Queue, Place] | None = None,
     epoch: int | None = None,
     versions: MutableMapping[int, SharedFiles] | None = None,
 ) -> Claim:
@@ -165,7 +179,8 @@ def claim(
     Jobs that need more than `offered[queue]` slots (by default: than the node has enabled) are for other nodes. One
     that needs more than are free now holds back what comes after it, or small jobs would keep it from ever starting;
     unless the node runs a job of its task, whose slots it will get. It stays free for other nodes meanwhile. Tasks to
-    `avoid` are for other nodes, too.
+    `avoid` are for other nodes, too. A queue's line is walked to its end, or as far as one claim may look; then `more`
+    of the answer says where the next one is to go on (`after`).
 
     Repeatable: `request` counts up; a request that was answered before gets the same answer again (less what has ended
     since), so that an answer lost on the way loses no job; one below the keeper's `latest` takes nothing. `known` names
@@ -181,7 +196,7 @@ def claim(
 
     worn: dict[int, int] = {}
 
-    def work() -> tuple[list[Grant], dict[Queue, int], int, bool]:
+    def work() -> Claim:
         worn.clear()
         keeper = attempts.lock_keeper(conn, keeper_id)
         pilot = attempts.claiming_pilot(conn, keeper.node_id)
@@ -191,37 +206,47 @@ def claim(
             raise Superseded("another agent decides for this node now")
         if epoch is not None and pilot.epoch != epoch:
             raise Replaced
-        held_back: dict[Queue, int] = {}
         if request <= keeper.last_request:
-            return attempts.granted(conn, keeper, request), held_back, keeper.last_request, True
-        grants: list[Grant] = []
-        if not pilot.drained:
-            attempts.note_request(conn, keeper.id, request)
-            for queue, slots in free.items():
-                most = min(pilot.enabled[queue], (offered or pilot.enabled).get(queue, 0))
-                taking = _Taking(keeper, pilot, request, queue, most, slots, at_most, avoid)
-                if needed := taking.take(conn):
-                    held_back[queue] = needed
-                grants += taking.taken
-                worn.update(taking.worn)
-        return grants, held_back, request, False
+            grants = tuple(attempts.granted(conn, keeper, request))
+            return Claim(grants=grants, latest=keeper.last_request, repeated=True)
+        if pilot.drained:
+            return Claim(latest=request)
+        attempts.note_request(conn, keeper.id, request)
+        takings = []
+        for queue, slots in free.items():
+            most = min(pilot.enabled[queue], (offered or pilot.enabled).get(queue, 0))
+            place = after.get(queue) if after else None
+            taking = _Taking(keeper, pilot, request, queue, most, slots, at_most, avoid, place)
+            taking.take(conn)
+            takings.append(taking)
+            worn.update(taking.worn)
+        return Claim(
+            grants=tuple(grant for taking in takings for grant in taking.taken),
+            held_back={t.queue: t.needed for t in takings if t.needed and t.free > 0},
+            more={t.queue: t.place for t in takings if t.has_more and t.place},
+            latest=request,
+        )
 
-    grants, held_back, latest, repeated = in_transaction(conn, work)
+    claim = in_transaction(conn, work)
     _raise_floors(conn, worn)
-    tasks = {grant.key.task_id for grant in grants} - set(known)
+    tasks = {grant.key.task_id for grant in claim.grants} - set(known)
     if not tasks:
-        return Claim({}, tuple(grants), held_back, latest, repeated)
+        return claim
     # Not while rows are locked: a data set may have very many files. None of this ever changes, but a task that was
     # killed and deleted a moment ago is gone.
     specs = attempts.task_specs(conn, tasks, {} if versions is None else versions)
     gone = tasks - specs.keys()
-    left = tuple(grant for grant in grants if grant.key.task_id not in gone)
-    return Claim(specs, left, held_back, latest, repeated)
+    left = tuple(grant for grant in claim.grants if grant.key.task_id not in gone)
+    return replace(claim, tasks=specs, grants=left)
 
 
 @dataclass(slots=True)
 class _Taking:
-    """A claim from one queue: `free` slots are left to fill, with `jobs` jobs at most; `taken` is what it got."""
+    """A claim from one queue: `free` slots are left to fill, with `jobs` jobs at most; `taken` is what it got.
+
+    It has looked up to `place` in the queue's line, and `has_more` where it stopped before its end. `needed` is the
+    fewest slots of a job that it has passed because fewer were left.
+    """
 
     keeper: attempts.LockedKeeper
     pilot: attempts.ClaimingPilot
@@ -231,24 +256,56 @@ class _Taking:
     free: int
     jobs: int
     avoid: Collection[int]
+    place: Place | None = None
+    has_more: bool = False
+    needed: int | None = None
     taken: list[Grant] = field(default_factory=list)
     worn: dict[int, int] = field(default_factory=dict)
 
-    def take(self, conn: psycopg.Connection) -> int | None:
-        """Claim what fits; gives the slots that the next job needs, where it has to wait for them."""
+    def take(self, conn: psycopg.Connection) -> None:
+        """Claim what fits, along the queue's line, until slots or tasks are used up or a job has to wait for slots."""
+        fruitless = 0
         if self.free <= 0:
-            return None
-        for task in attempts.candidates(conn, self.queue, self.pilot, self.offered, self.avoid):
+            return
+        for task in self._line(conn):
+            if fruitless >= LOOKS_AT_MOST:
+                self.has_more = True
+                return
+            self.place = task.place
             limit = min(self.free // task.slots, self.jobs)
             if limit:
                 taken = self._take_from(conn, task.id, limit)
                 self.free -= taken * task.slots
                 self.jobs -= taken
-            elif attempts.must_wait_here(conn, task.id, self.keeper.node_id):
-                return task.slots
+                fruitless += not taken
+            elif self._must_wait(conn, task):
+                return
             if self.free <= 0 or self.jobs <= 0:
-                return None
-        return None
+                return
+
+    def _line(self, conn: psycopg.Connection) -> Iterator[attempts.Candidate]:
+        """Give the tasks behind `place`, a page at a time; beyond the first page those alone that have jobs."""
+        size, read, last = FIRST_PAGE, 0, self.place or attempts.BEFORE_ALL
+        while read < TASKS_AT_MOST:
+            page = attempts.candidates(
+                conn, self.queue, self.pilot, self.offered, self.avoid, after=last, limit=size
+            )
+            there = attempts.with_jobs(conn, [task.id for task in page]) if read else None
+            yield from (task for task in page if there is None or task.id in there)
+            if len(page) < size:
+                return
+            last, size, read = page[-1].place, FURTHER_PAGE, read + len(page)
+        self.place, self.has_more = last, True
+
+    def _must_wait(self, conn: psycopg.Connection, task: attempts.Candidate) -> bool:
+        """Whether the node is to keep its slots for the next job of a task, which needs more than are left.
+
+        A node that runs a job of the task will have its slots; it goes on with smaller jobs meanwhile.
+        """
+        if not attempts.with_jobs(conn, [task.id]):
+            return False
+        self.needed = min(task.slots, self.needed or task.slots)
+        return not attempts.runs_here(conn, task.id, self.keeper.node_id)
 
     def _take_from(self, conn: psycopg.Connection, task: int, limit: int) -> int:
         """Claim up to `limit` jobs of a task; gives how many."""

@@ -18,6 +18,7 @@ from orchestra.domain.models.work import (
     Grant,
     InputFile,
     Outcome,
+    Place,
     SharedFiles,
     Started,
     TaskSpec,
@@ -31,6 +32,7 @@ SQL = load("attempts")
 DATASETS = load("datasets")
 FILES_AT_ONCE = 5_000
 """Rows of a manifest that one statement gives: a slow reader of many would meet the statement's time limit."""
+BEFORE_ALL: Place = (-(2**31), -1)
 FLOOR_STEP, FLOOR_STEP_A_JOB = 256, 16
 """Jobs that a claim walks past before a task's floors rise, and so many more for each job that it asks for."""
 
@@ -67,7 +69,12 @@ class Candidate:
     """A task to take jobs from; each takes so many slots."""
 
     id: int
+    rank: int
     slots: int
+
+    @property
+    def place(self) -> Place:
+        return self.rank, self.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +94,7 @@ class SharedTask:
     """A task's row in share mode: it cannot change before this transaction ends."""
 
     id: int
+    queue: Queue
     state: TaskState
     retries: int
 
@@ -165,8 +173,12 @@ def candidates(
     pilot: ClaimingPilot,
     offered: int,
     avoid: Collection[int] = (),
+    *,
+    after: Place = BEFORE_ALL,
+    limit: int,
 ) -> list[Candidate]:
-    """Give the tasks to take jobs from, best first, whose jobs need no more than `offered` slots."""
+    """Give a page of the tasks to take jobs from, best first, whose jobs need no more than `offered` slots."""
+    rank, task = after
     params = {
         "queue": queue,
         "serves_all": pilot.serves_all,
@@ -174,13 +186,21 @@ def candidates(
         "images": pilot.images,
         "offered": offered,
         "avoid": list(avoid),
+        "rank": rank,
+        "after": task,
+        "limit": limit,
     }
     return [Candidate(**row) for row in fetch(conn, SQL.candidates, params)]
 
 
-def must_wait_here(conn: psycopg.Connection, task: int, node: int) -> bool:
-    """Whether a task has jobs to hand out and the node runs none of them."""
-    return bool(fetch(conn, SQL.must_wait_here, {"task": task, "node": node})[0]["waits"])
+def with_jobs(conn: psycopg.Connection, tasks: Collection[int]) -> set[int]:
+    """Give those of the tasks that have a job to hand out now."""
+    return {row["id"] for row in fetch(conn, SQL.with_jobs, {"tasks": list(tasks)})}
+
+
+def runs_here(conn: psycopg.Connection, task: int, node: int) -> bool:
+    """Whether a node runs a job of a task."""
+    return bool(fetch(conn, SQL.runs_here, {"task": task, "node": node})[0]["runs"])
 
 
 def claim_jobs(
@@ -281,7 +301,7 @@ def _task_spec(
     row: Mapping[str, Any], inputs: Mapping[str, str], shared: Sequence[SharedFiles]
 ) -> TaskSpec:
     plain = ("id", "name", "owner", "command", "image", "volume", "folder", "complete_file", "env")
-    times = ("timeout", "grace", "resume", "typical_seconds")
+    times = ("timeout", "grace", "resume")
     return TaskSpec(
         **{name: row[name] for name in (*plain, *times)},
         queue=Queue(row["queue"]),
@@ -295,7 +315,10 @@ def _task_spec(
 def share_tasks(conn: psycopg.Connection, tasks: Collection[int]) -> dict[int, SharedTask]:
     rows = fetch(conn, SQL.share_tasks, {"tasks": sorted(tasks)})
     return {
-        row["id"]: SharedTask(row["id"], TaskState(row["state"]), row["retries"]) for row in rows
+        row["id"]: SharedTask(
+            row["id"], Queue(row["queue"]), TaskState(row["state"]), row["retries"]
+        )
+        for row in rows
     }
 
 

@@ -20,38 +20,42 @@ where p.node_id = %(node)s
 update keeper set last_request = %(request)s where id = %(keeper)s
 
 -- name: candidates
--- The best tasks with jobs to hand out, that this pilot may serve and that its node has the slots for. Walks task_rank.
-select id, case when queue = 'cpu' then cores else greatest(gpus, 1) end as slots from task
+-- A page of the tasks with jobs to hand out, best first, that this pilot may serve and that its node has the slots for:
+-- those after a (rank, id). Walks task_rank. A rank may be that of a moment ago: `with_jobs` looks.
+select id, rank, case when queue = 'cpu' then cores else greatest(gpus, 1) end as slots from task
 where queue = %(queue)s and rank is not null and held_at is null
     and (%(serves_all)s or account = %(account)s)
     and (image is null or image ~ %(images)s)
     and case when queue = 'cpu' then cores else greatest(gpus, 1) end <= %(offered)s
     and id <> all(%(avoid)s::int[])
+    and (rank, id) > (%(rank)s, %(after)s)
 order by rank, id
-limit 16
+limit %(limit)s
 
--- name: must_wait_here
--- Whether a task has jobs to hand out and the node runs none of them. A node that runs one has its slots for the next.
--- One look at each turn of job_claimable, from its floor on, and what the node has in attempt_open.
-select
-    (
-        exists (
-            select from job
-            where task_id = %(task)s and state = 'assigned' and keeper_id is null and not_before is null
-                and turn <= 0 and (turn, ordinal) >= (0, coalesce((
-                    select ordinal from job_floor where task_id = %(task)s and turn = 0 order by id desc limit 1
-                ), 0))
-        ) or exists (
-            select from job
-            where task_id = %(task)s and state = 'assigned' and keeper_id is null and not_before is null
-                and (turn, ordinal) >= (1, coalesce((
-                    select ordinal from job_floor where task_id = %(task)s and turn = 1 order by id desc limit 1
-                ), 0))
-        )
-    ) and not exists (
-        select from attempt
-        where node_id = %(node)s and task_id = %(task)s and ended_at is null and lost_at is null
-    ) as waits
+-- name: with_jobs
+-- Which of these tasks have a job to hand out now. One look at each turn of job_claimable, from its floor on.
+select given.id
+from unnest(%(tasks)s::int[]) as given (id)
+where exists (
+        select from job
+        where task_id = given.id and state = 'assigned' and keeper_id is null and not_before is null
+            and turn <= 0 and (turn, ordinal) >= (0, coalesce((
+                select ordinal from job_floor where task_id = given.id and turn = 0 order by id desc limit 1
+            ), 0))
+    ) or exists (
+        select from job
+        where task_id = given.id and state = 'assigned' and keeper_id is null and not_before is null
+            and (turn, ordinal) >= (1, coalesce((
+                select ordinal from job_floor where task_id = given.id and turn = 1 order by id desc limit 1
+            ), 0))
+    )
+
+-- name: runs_here
+-- Whether a node runs a job of a task. Walks attempt_open.
+select exists (
+    select from attempt
+    where node_id = %(node)s and task_id = %(task)s and ended_at is null and lost_at is null
+) as runs
 
 -- name: claim_jobs
 -- The task in share mode: a kill or a hold waits until this claim is over, and is seen by the next one. Walks each turn of
@@ -177,7 +181,7 @@ order by a.claimed_at, t.rank, j.turn, a.task_id, a.ordinal
 -- name: task_specs
 select
     t.id, t.name, p.name as owner, t.queue, t.command, t.image, t.volume, t.folder, t.complete_file, t.env, t.cores,
-    t.gpus, t.memory_bytes, t.timeout, t.grace, t.resume, t.typical_seconds, t.binds
+    t.gpus, t.memory_bytes, t.timeout, t.grace, t.resume, t.binds
 from task t
 join person p on p.id = t.owner_id
 where t.id = any(%(tasks)s)
@@ -190,7 +194,7 @@ where i.task_id = any(%(tasks)s)
 order by i.task_id, i.tag
 
 -- name: share_tasks
-select id, state, retries from task where id = any(%(tasks)s) order by id for share
+select id, queue, state, retries from task where id = any(%(tasks)s) order by id for share
 
 -- name: lock_attempts
 -- The jobs behind a batch, locked in order, each with the attempt that the batch names; a wrong token finds nothing.

@@ -250,9 +250,10 @@ def test_facts(conn: psycopg.Connection, task: int, test_for: float | None) -> T
 test_facts.__test__ = False  # type: ignore[attr-defined]
 
 
-def update_typical_seconds(conn: psycopg.Connection, task: int) -> None:
-    """Take the median duration of the first jobs that are done as what a job of this task takes."""
-    seconds = fetch(conn, SQL.typical_seconds, {"task": task})[0]["percentile_cont"]
+def update_typical_seconds(conn: psycopg.Connection, task: int, first: int = 0) -> None:
+    """Take the median duration of those of 200 jobs that are done, from the `first` on, as what a job takes."""
+    params = {"task": task, "first": first}
+    seconds = fetch(conn, SQL.typical_seconds, params)[0]["percentile_cont"]
     if seconds is not None:
         conn.execute(SQL.set_typical_seconds, {"task": task, "seconds": seconds})
 

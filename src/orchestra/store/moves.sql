@@ -186,15 +186,19 @@ left join attempt a on a.task_id = j.task_id and a.ordinal = j.ordinal and a.num
 where j.task_id = %(task)s and j.is_test
 
 -- name: typical_seconds
--- The median duration of the first jobs; a range of the primary key, whatever the size of the task.
+-- The median duration of some jobs that are done; a range of the primary key, whatever the size of the task.
 select percentile_cont(0.5) within group (order by seconds)
 from attempt
-where task_id = %(task)s and ordinal < 200 and cause = 'exit' and exit_status = 0
+where task_id = %(task)s and ordinal >= %(first)s and ordinal < %(first)s + 200 and cause = 'exit' and exit_status = 0
 
 -- name: set_typical_seconds
--- Unless somebody holds the row: then the next time.
+-- Unless it is about what is there, or somebody holds the row: then the next time.
 update task set typical_seconds = %(seconds)s
-where id in (select id from task where id = %(task)s for update skip locked)
+where id in (
+    select id from task
+    where id = %(task)s and abs(%(seconds)s - coalesce(typical_seconds, 'infinity')) > 0.1 * %(seconds)s
+    for update skip locked
+)
 
 -- name: set_ranks
 -- Ranks of many tasks, those that changed alone; a row that a command holds keeps its old rank until the next time.

@@ -83,7 +83,6 @@ class TaskSpec:
     timeout: float | None
     grace: float
     resume: bool
-    typical_seconds: float | None
     binds: tuple[str, ...] = ()
 
     @property
@@ -106,18 +105,24 @@ class Grant:
     new_folder: bool = True
 
 
+Place = tuple[int, int]
+"""Where a task stands in the line of its queue: its rank, and its id between those of one rank."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """The answer to a claim: the grants in the order in which they should start, and the tasks behind them.
 
     `tasks` leaves out those that the agent said it knows. `held_back` says for a queue how many slots the next job
-    needs, which are more than were left. `latest` is the keeper's highest request, perhaps another agent's. An answer
-    that is `repeated` says nothing of what is held back: ask anew.
+    needs, which are more than were left; `more` how far this claim has looked along a queue's line, where it has not
+    come to its end. `latest` is the keeper's highest request, perhaps another agent's. An answer that is `repeated`
+    says nothing of what is held back, or of what more there is: ask anew.
     """
 
     tasks: Mapping[int, TaskSpec] = field(default_factory=dict)
     grants: tuple[Grant, ...] = ()
     held_back: Mapping[Queue, int] = field(default_factory=dict)
+    more: Mapping[Queue, Place] = field(default_factory=dict)
     latest: int = 0
     repeated: bool = field(default=False, compare=False)
 

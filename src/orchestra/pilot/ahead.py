@@ -1,0 +1,83 @@
+"""How many jobs to hold before there are slots for them, and which of them go back. Pure.
+
+Where jobs take milliseconds, asking for each of them would take longer than they do; so a pilot holds some ahead. What
+it holds, nobody else can run: so it holds what it knows to be quick, by its own jobs of late, and lets go of the rest
+as soon as it knows better.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+QUICK_SECONDS = 1.0
+"""Jobs that take less are quick; so many seconds of work are held ahead."""
+PATIENCE = 2.0 * QUICK_SECONDS
+"""What would wait for longer, by what is known now, goes back. Twice what is held, so that nothing goes to and fro."""
+AT_MOST = 128
+"""Jobs held ahead, so that half of them last while the other half is asked for."""
+WEIGHT = 0.2
+"""Of the latest job, in how long one takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What this node has seen of a task: how long a job takes, and how many of the last ones in a row were quick."""
+
+    seconds: float
+    in_a_row: int = 0
+
+    @property
+    def is_quick(self) -> bool:
+        return self.seconds < QUICK_SECONDS and self.in_a_row > 0
+
+
+def measured(pace: Pace | None, seconds: float) -> Pace:
+    """Give the pace after one more job. One that was not quick counts at once, however many were."""
+    if seconds >= QUICK_SECONDS:
+        return Pace(seconds)
+    if pace is None:
+        return Pace(seconds, 1)
+    return Pace(pace.seconds + (seconds - pace.seconds) * WEIGHT, pace.in_a_row + 1)
+
+
+def to_hold(pace: Pace | None, slots: int, width: int = 1) -> int:
+    """Give how many jobs of a task to hold ahead: a second of work, and no more than were quick in a row.
+
+    Args:
+        slots: those in which quick jobs follow one another: without those that a job has had for long.
+        width: the slots that each job takes.
+    """
+    if pace is None or not pace.is_quick:
+        return 0
+    lasting = slots / width * QUICK_SECONDS / max(pace.seconds, 0.001)
+    return min(AT_MOST, pace.in_a_row, round(max(lasting, 0)))
+
+
+def to_return(
+    waiting: Sequence[tuple[int, int]], free: int, slots: int, paces: Mapping[int, Pace]
+) -> list[int]:
+    """Give the places of what goes back now, of the jobs that wait (each its task and its width), first come first.
+
+    Args:
+        free: the slots that nobody has: what fits there begins now.
+        slots: as for `to_hold`.
+        paces: by task.
+    """
+    left = PATIENCE * slots
+    ahead: Counter[int] = Counter()
+    back: list[int] = []
+    for place, (task, width) in enumerate(waiting):
+        if width <= free:
+            free -= width
+            continue
+        pace = paces.get(task)
+        is_known = pace is not None and pace.is_quick and ahead[task] < pace.in_a_row
+        if pace is None or not is_known or width * pace.seconds > left:
+            back.append(place)
+            continue
+        left -= width * pace.seconds
+        ahead[task] += 1
+        free = 0  # the next ones wait behind it
+    return back

@@ -1,0 +1,51 @@
+"""How long a job of a task takes, as the conductor learns it while the task runs."""
+
+from __future__ import annotations
+
+from orchestra.conductor.estimates import Estimates
+from orchestra.domain.models.work import Outcome
+from orchestra.domain.states import Cause
+from orchestra.services import work
+from orchestra.store import moves
+from support.world import Pilot, World
+
+
+def _run(world: World, pilot: Pilot, jobs: int, seconds: float) -> None:
+    ends = [Outcome(g.key, Cause.EXIT, exit_status=0, seconds=seconds) for g in pilot.claim(jobs)]
+    assert len(ends) == jobs
+    work.report(world.conn, pilot.keeper, ends)
+
+
+def test_an_estimate_follows_the_jobs_that_were_done_last(world: World) -> None:
+    task = world.task(jobs=1000, test_jobs=0)
+    world.conduct(rounds=2)
+    pilot, estimates = world.pilot(), Estimates()
+
+    def learned() -> float | None:
+        estimates.learn(world.conn, moves.live_tasks(world.conn))
+        seconds = world.column(task, "typical_seconds")
+        return None if seconds is None else float(seconds)
+
+    assert learned() is None
+    _run(world, pilot, 4, 0.01)
+    assert learned() == 0.01
+    _run(world, pilot, 296, 4.0)
+    assert learned() == 4.0
+    _run(world, pilot, 30, 1000.0)
+    assert learned() == 4.0, "not at each job"
+    _run(world, pilot, 170, 4.1)
+    assert learned() == 4.0, "not for so little"
+
+
+def test_a_conductor_that_takes_over_does_not_learn_all_anew(world: World) -> None:
+    task = world.task(jobs=20, test_jobs=0)
+    world.conduct(rounds=2)
+    pilot = world.pilot()
+    _run(world, pilot, 8, 1.0)
+    world.conn.execute("update task set typical_seconds = 9 where id = %s", [task])
+    estimates = Estimates()
+    estimates.learn(world.conn, moves.live_tasks(world.conn))
+    assert world.column(task, "typical_seconds") == 9.0
+    _run(world, pilot, 3, 1.0)
+    estimates.learn(world.conn, moves.live_tasks(world.conn))
+    assert world.column(task, "typical_seconds") == 1.0

@@ -1,0 +1,161 @@
+"""The line of a queue: a claim walks it to its end, whatever stands in it, and says so where it stops before."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from orchestra.domain.models.work import Claim
+from orchestra.domain.states import Cause, Queue
+from orchestra.pilot.appetite import Appetite
+from orchestra.services import work
+from orchestra.store.database import connect
+from support.world import World
+
+CPU = {Queue.CPU: 8}
+
+
+def tasks(world: World, count: int, *, name: str = "small", **columns: Any) -> list[int]:
+    """RUNNING tasks of one job each, ranked in order, all at once."""
+    values = {"account": "ana", "cores": 1, "jobs": 1, **columns}
+    version = world.dataset_version(values["jobs"])
+    rows = world.conn.execute(
+        "insert into task (name, owner_id, account, queue, command, config_version_id, volume, folder, jobs, cores, "
+        "test_jobs, state, work_started_at) "
+        "select 'user.ana.' || %(name)s || n, %(owner)s, %(account)s, 'cpu', 'run %%DATA %%IN %%OUT', %(version)s, "
+        "'/v', '/v/' || n, %(jobs)s, %(cores)s, 0, 'RUNNING', now() from generate_series(1, %(count)s) n returning id",
+        {"name": name, "owner": world.person(), "version": version, "count": count, **values},
+    ).fetchall()
+    ids = sorted(row[0] for row in rows)
+    world.conn.execute(
+        "insert into job (task_id, ordinal, state) "
+        "select t, n, 'assigned' from unnest(%s::int[]) t, generate_series(0, %s) n",
+        [ids, values["jobs"] - 1],
+    )
+    world.conn.execute(
+        "insert into task_count (task_id, stripe, assigned) select t, 0, %s from unnest(%s::int[]) t",
+        [values["jobs"], ids],
+    )
+    world.conn.execute("update task set rank = id where id = any(%s)", [ids])
+    return ids
+
+
+def emptied(world: World, ids: list[int]) -> None:
+    """Their jobs wait for their time to come; their ranks are those of before."""
+    world.conn.execute(
+        "update job set not_before = now() + interval '1 h' where task_id = any(%s)", [ids]
+    )
+
+
+def taken(answer: Claim) -> list[int]:
+    return [grant.key.task_id for grant in answer.grants]
+
+
+def test_a_claim_goes_on_after_a_page_of_tasks(world: World) -> None:
+    ids = tasks(world, 60)
+    pilot = world.pilot()
+    answer = pilot.claim_answer(cpu=32)
+    assert taken(answer) == ids[:32]
+    answer = pilot.claim_answer(cpu=32)
+    assert (taken(answer), answer.more) == (ids[32:], {})
+
+
+def test_tasks_without_jobs_to_hand_out_hide_none_that_has_one(world: World) -> None:
+    emptied(world, tasks(world, 500, name="resting"))
+    tasks(world, 100, name="foreign", account="bea")
+    tasks(world, 100, name="huge", cores=99)
+    wanted = tasks(world, 3)
+    assert taken(world.pilot().claim_answer(cpu=8)) == wanted
+
+
+def test_a_line_of_5000_is_walked_within_a_moment(world: World) -> None:
+    """Less than 1 s also beside other work; about 0.1 s on two processors."""
+    resting = tasks(world, 5_000, name="resting", jobs=1)
+    emptied(world, resting)
+    world.conn.execute("analyze task, job")
+    pilot = world.pilot()
+    pilot.claim_answer(cpu=1)
+    began = time.monotonic()
+    answer = pilot.claim_answer(cpu=8)
+    assert time.monotonic() - began < 1.0
+    assert (answer.grants, answer.more) == ((), {}), "nothing more"
+    (last,) = tasks(world, 1)
+    assert taken(pilot.claim_answer(cpu=8)) == [last]
+
+
+def test_a_claim_that_stops_before_the_end_says_where_to_go_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "TASKS_AT_MOST", 20)
+    monkeypatch.setattr(work, "FURTHER_PAGE", 20)
+    emptied(world, tasks(world, 90, name="resting"))
+    wanted = tasks(world, 2)
+    pilot, appetite, answers = world.pilot(), Appetite(), list[Claim]()
+    while not appetite.dry:
+        pilot.request += 1
+        answers.append(
+            work.claim(
+                world.conn, pilot.agent, pilot.keeper, pilot.request, CPU, after=appetite.after
+            )
+        )
+        appetite.learn(CPU, [], answers[-1])
+    assert [task for answer in answers for task in taken(answer)] == wanted
+    assert [bool(answer.more) for answer in answers] == [True, True, False]
+
+
+def test_a_claim_gives_up_on_tasks_that_others_empty_and_goes_on_behind_them(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "LOOKS_AT_MOST", 5)
+    emptied(world, tasks(world, 12, name="resting"))
+    (wanted,) = tasks(world, 1)
+    pilot = world.pilot()
+    places, after = [], None
+    for _ in range(3):
+        pilot.request += 1
+        answer = work.claim(world.conn, pilot.agent, pilot.keeper, pilot.request, CPU, after=after)
+        after = answer.more
+        places.append(taken(answer))
+    assert places == [[], [], [wanted]]
+    assert after == {}
+
+
+def test_the_first_claim_of_a_queue_asks_for_no_more_than_it_wants(world: World) -> None:
+    ids = tasks(world, 40)
+    pilot = world.pilot()
+    assert taken(pilot.claim_answer(cpu=1)) == ids[:1]
+    again = replace(pilot, request=pilot.request - 1).claim_answer(cpu=1)
+    assert (again.repeated, taken(again), again.more) == (True, ids[:1], {})
+
+
+def test_a_job_that_was_passed_for_its_size_is_asked_for_when_there_are_slots(world: World) -> None:
+    """Not only at the next poll: the end of the node's own job wakes nobody."""
+    (wide,) = tasks(world, 1, name="wide", cores=6, jobs=2)
+    pilot = world.pilot()
+    (first,) = pilot.claim(cpu=8)
+    appetite, asked = Appetite(), {Queue.CPU: 2}
+    answer = pilot.claim_answer(cpu=2)
+    appetite.learn(asked, [], answer)
+    assert (answer.held_back, appetite.dry) == ({Queue.CPU: 6}, set())
+    pilot.end(first)
+    assert taken(pilot.claim_answer(cpu=8)) == [wide]
+
+
+@pytest.mark.parametrize("cause", [Cause.RETURNED, Cause.LOST])
+def test_what_goes_back_wakes_the_pilots_of_its_queue(
+    world: World, database_url: str, cause: Cause
+) -> None:
+    tasks(world, 3)
+    pilot = world.pilot()
+    with connect(database_url) as listener:
+        listener.execute("listen orchestra_cpu")
+        one, two, three = pilot.claim(cpu=3)
+        pilot.start(two)
+        pilot.end(one)
+        world.conn.execute("notify orchestra_cpu, 'so far'")
+        pilot.end(two, three, cause=cause)
+        heard = [n.payload for n in listener.notifies(timeout=5, stop_after=2)]
+    assert heard == ["so far", ""]
