@@ -154,6 +154,79 @@ def test_long_test_jobs_let_the_rest_loose_by_their_age(world: World) -> None:
     assert world.counts(task) == Counts(assigned=10, running=1, done=1)
 
 
+def _time_passes(world: World, task: int, seconds: float) -> None:
+    for table, column in (("attempt", "started_at"), ("event", "at")):
+        world.conn.execute(
+            f"update {table} set {column} = {column} - make_interval(secs => %s) where task_id = %s",
+            [seconds, task],
+        )
+
+
+def test_a_test_does_not_wait_for_those_that_find_no_slot(world: World) -> None:
+    """Ten long trainings on two slots: two run well, and the other eight are jobs like the rest, with retries."""
+    task = world.task(jobs=12, test_for=60, retries=1)
+    world.conduct()
+    pilot = world.pilot()
+    one, two = pilot.claim(cpu=2)
+    pilot.start(one)
+    _time_passes(world, task, 40)
+    pilot.start(two)
+    _time_passes(world, task, 40)
+    world.conduct()
+    assert world.state(task) is TaskState.TESTING, "the second one has started since"
+    _time_passes(world, task, 40)
+    world.conduct(rounds=2)
+    assert world.state(task) is TaskState.RUNNING
+    assert world.counts(task) == Counts(assigned=10, running=2) == world.true_counts(task)
+    (why,) = world.conn.execute(
+        "select why from event where task_id = %s and to_state = 'RUNNING'", [task]
+    ).fetchall()
+    assert why == ("2 of 10 tests running well, 8 had no slot",)
+
+    late = pilot.claim(cpu=1)
+    assert (late[0].key.ordinal, late[0].is_test) == (2, False)
+    pilot.start(*late)
+    pilot.end(*late, status=3)
+    pilot.end(one, status=3)
+    world.conduct(rounds=2)
+    assert world.state(task) is TaskState.RUNNING, "a failure is one of an ordinary job"
+    assert {world.jobs(task)[g.key.ordinal] for g in (*late, one)} == {JobState.ASSIGNED}
+
+
+def test_a_test_of_quick_jobs_is_all_ten_of_them_however_few_the_slots(world: World) -> None:
+    task = world.task(jobs=12, test_for=60)
+    world.conduct()
+    pilot = world.pilot()
+    for _ in range(9):
+        (grant,) = pilot.claim(cpu=1)
+        pilot.start(grant)
+        _time_passes(world, task, 50)
+        pilot.end(grant)
+        _time_passes(world, task, 50)
+        world.conduct()
+        assert world.state(task) is TaskState.TESTING, "none is alive that has passed"
+    pilot.end(*pilot.claim(cpu=1))
+    world.conduct(rounds=2)
+    assert world.state(task) is TaskState.RUNNING
+
+
+def test_a_hold_does_not_make_a_test_pass(world: World) -> None:
+    task = world.task(jobs=12, test_for=60)
+    world.conduct()
+    pilot = world.pilot()
+    pilot.start(*pilot.claim(cpu=2))
+    lifecycle.apply(world.conn, task, TaskInput.HOLD, by="ana", why="a look")
+    _time_passes(world, task, 300)
+    world.conduct()
+    assert world.state(task) is TaskState.TESTING
+    lifecycle.apply(world.conn, task, TaskInput.RELEASE, by="ana")
+    world.conduct()
+    assert world.state(task) is TaskState.TESTING, "the others may start just now"
+    _time_passes(world, task, 61)
+    world.conduct()
+    assert world.state(task) is TaskState.RUNNING
+
+
 def test_failures_after_the_test_finalize_the_task_and_a_retry_runs_them_first(
     world: World,
 ) -> None:

@@ -376,6 +376,25 @@ def test_the_test_gate() -> None:
     assert len(said) == 4
 
 
+@pytest.mark.parametrize(
+    ("jobs", "words"),
+    [
+        (1, "it is done or has run for 10 min."),
+        (
+            10,
+            "all 10 are done or have run for 10 min, or when one has and no other has found a slot for so long.",
+        ),
+    ],
+)
+def test_a_test_of_long_jobs(jobs: int, words: str) -> None:
+    said = told(
+        task={"state": TaskState.TESTING, "policy": Policy(test_for=600.0)},
+        job={"state": JobState.REGISTERED},
+        test=TestFacts(jobs=jobs, waiting=jobs),
+    )
+    assert said[2] == f"The other jobs follow when {words}"
+
+
 def test_a_test_that_fails() -> None:
     said = told(
         task={"state": TaskState.TESTING, "intent": Intent.END_TEST},

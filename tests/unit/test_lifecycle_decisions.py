@@ -43,6 +43,22 @@ def test_a_mass_move_is_finished_first(state: TaskState) -> None:
         (TestFacts(jobs=10, done=9, living=1, unasked=1), None),
         (TestFacts(jobs=10, done=10), TaskInput.TEST_PASSED),
         (TestFacts(jobs=10, done=8, living=2, unasked=2, matured=2), TaskInput.TEST_PASSED),
+        (TestFacts(jobs=10, waiting=8, living=2, unasked=2, matured=2), None),
+        (
+            TestFacts(jobs=10, waiting=8, living=2, unasked=2, matured=2, quiet=True),
+            TaskInput.TEST_PASSED,
+        ),
+        (
+            TestFacts(jobs=10, done=3, waiting=6, living=1, unasked=1, matured=1, quiet=True),
+            TaskInput.TEST_PASSED,
+        ),
+        (TestFacts(jobs=10, waiting=8, living=2, unasked=2, quiet=True), None),
+        (TestFacts(jobs=10, done=5, waiting=5, quiet=True), None),
+        (TestFacts(jobs=10, waiting=8, living=2, unasked=1, matured=1, quiet=True), None),
+        (
+            TestFacts(jobs=10, failed=1, waiting=7, living=2, unasked=2, matured=2, quiet=True),
+            TaskInput.TEST_FAILED,
+        ),
         (TestFacts(jobs=10, failed=1, waiting=4, living=5, unasked=5), TaskInput.TEST_FAILED),
         (TestFacts(jobs=10, failed=1, living=5, unasked=0), None),
         (TestFacts(jobs=10, failed=1, done=9), TaskInput.TEST_OVER),
@@ -51,6 +67,13 @@ def test_a_mass_move_is_finished_first(state: TaskState) -> None:
 )
 def test_the_gate(test: TestFacts, expected: TaskInput | None) -> None:
     assert decide(replace(TESTING, test=test)) is expected
+
+
+def test_a_held_task_does_not_pass_its_test_because_nothing_starts() -> None:
+    stuck = TestFacts(jobs=10, waiting=8, living=2, unasked=2, matured=2, quiet=True)
+    assert decide(replace(TESTING, test=stuck, held=True)) is None
+    all_well = TestFacts(jobs=2, living=2, unasked=2, matured=2)
+    assert decide(replace(TESTING, test=all_well, held=True)) is TaskInput.TEST_PASSED
 
 
 def test_a_running_task_ends_when_every_job_has() -> None:

@@ -162,7 +162,8 @@ def _policy(parser: Parser) -> None:
         "--test-for",
         action=Amount,
         metavar="TIME",
-        help="a test job that runs for longer has passed: 10m",
+        help="a test job that has run for so long has passed, and the test does not wait longer than that for those "
+        "that find no slot: 10m",
     )
     policy.add_argument(
         "--retries",

@@ -84,7 +84,8 @@ class Tasks:
             reuse: write beside what lies in the task's folder already.
             bypass: no test before the rest.
             test_jobs: how many jobs are tried first; 10 unless given.
-            test_for: a test job that runs for longer has passed; seconds, or "10m".
+            test_for: a test job that has run for so long has passed, and the test does not wait longer than that for
+                those that find no slot; seconds, or "10m".
             retries: how often a failed job is repeated.
             timeout: a job that runs for longer is ended; seconds, or "2h".
             grace: between TERM and KILL when a job is ended.

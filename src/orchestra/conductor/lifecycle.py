@@ -8,7 +8,7 @@ from dataclasses import replace
 import psycopg
 
 from orchestra.domain.errors import NotFound, Refused, Superseded
-from orchestra.domain.lifecycle import CHUNK, TaskFacts, decide, refill
+from orchestra.domain.lifecycle import CHUNK, TaskFacts, TestFacts, decide, refill
 from orchestra.domain.states import Queue, TaskState
 from orchestra.domain.transitions import TaskInput
 from orchestra.services import chains, lifecycle
@@ -114,9 +114,7 @@ def _why(given: TaskInput, facts: TaskFacts) -> str | None:
     test, counts = facts.test, facts.counts
     match given:
         case TaskInput.TEST_PASSED:
-            return f"{test.done} of {test.jobs} tests done" + (
-                f", {test.matured} running well" if test.matured else ""
-            )
+            return _how_it_passed(test)
         case TaskInput.TEST_FAILED | TaskInput.TEST_OVER:
             return f"{test.failed} of {test.jobs} test jobs failed"
         case TaskInput.ALL_ENDED:
@@ -125,6 +123,18 @@ def _why(given: TaskInput, facts: TaskFacts) -> str | None:
             return f"{counts.failed} of {facts.jobs} jobs failed, as many as --max-fails allows"
         case _:
             return None
+
+
+def _how_it_passed(test: TestFacts) -> str:
+    """Say of each part of the test jobs why it was enough: "2 of 10 tests running well, 8 had no slot"."""
+    parts = [
+        (test.done, "done"),
+        (test.matured, "running well"),
+        (test.without_slot, "had no slot"),
+    ]
+    (first, what), *others = [(jobs, words) for jobs, words in parts if jobs]
+    rest = "".join(f", {jobs} {words}" for jobs, words in others)
+    return f"{first} of {test.jobs} tests {what}{rest}"
 
 
 def _release(conn: psycopg.Connection, task: int, limit: int) -> bool:

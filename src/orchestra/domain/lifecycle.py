@@ -20,7 +20,8 @@ CHUNK = 5_000
 class TestFacts:
     """How the test jobs of a task stand.
 
-    `matured` are alive for longer than `--test-for`; `unasked` are alive and not yet asked to end.
+    `matured` are alive for longer than `--test-for`, each since its own start; `unasked` are alive and not yet asked to
+    end. It is `quiet` when none has started for `--test-for`, though nobody held the task meanwhile.
     """
 
     __test__ = False
@@ -32,10 +33,18 @@ class TestFacts:
     matured: int = 0
     done: int = 0
     failed: int = 0
+    quiet: bool = False
 
     @property
-    def passed(self) -> bool:
-        return self.failed == 0 and self.done + self.matured == self.jobs
+    def without_slot(self) -> int:
+        """Those that have not started, or not for long, when the test passes without them."""
+        return self.jobs - self.done - self.matured
+
+    def passed(self, *, held: bool) -> bool:
+        """Whether all have passed; or one alive has, and the rest cannot start, though the task is not held."""
+        if self.failed or self.unasked < self.living:
+            return False
+        return self.without_slot == 0 or (self.matured > 0 and self.quiet and not held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +77,7 @@ def decide(facts: TaskFacts) -> TaskInput | None:
         case TaskState.REGISTERED:
             return _begin(facts)
         case TaskState.TESTING:
-            return _test(facts.test)
+            return _test(facts.test, held=facts.held)
         case TaskState.RUNNING:
             return _work(facts)
         case TaskState.KILL:
@@ -85,12 +94,12 @@ def _begin(facts: TaskFacts) -> TaskInput | None:
     return TaskInput.BEGIN_TEST if facts.test_jobs > 0 else TaskInput.BEGIN
 
 
-def _test(test: TestFacts) -> TaskInput | None:
+def _test(test: TestFacts, *, held: bool) -> TaskInput | None:
     if test.failed:
         if test.living == 0:
             return TaskInput.TEST_OVER
         return TaskInput.TEST_FAILED if test.waiting or test.unasked else None
-    return TaskInput.TEST_PASSED if test.passed else None
+    return TaskInput.TEST_PASSED if test.passed(held=held) else None
 
 
 def _work(facts: TaskFacts) -> TaskInput | None:

@@ -170,17 +170,23 @@ where (t.ended_at is null or t.intent is not null) and (%(only)s::int is null or
 order by t.id
 
 -- name: test_facts
--- Walks job_test: the jobs of one task's test.
+-- Walks job_test: the jobs of one task's test. Who holds a task or releases it is in event_of_task.
 select
     count(*) as jobs,
     count(*) filter (where j.keeper_id is null and j.state in ('registered', 'assigned')) as waiting,
     count(*) filter (where j.keeper_id is not null) as living,
     count(*) filter (where j.keeper_id is not null and not j.kill_requested) as unasked,
     count(*) filter (
-        where j.state = 'running' and a.started_at < now() - make_interval(secs => %(test_for)s)
+        where j.state = 'running' and not j.kill_requested
+            and a.started_at < now() - make_interval(secs => %(test_for)s)
     ) as matured,
     count(*) filter (where j.state = 'done') as done,
-    count(*) filter (where j.state in ('failed', 'killed')) as failed
+    count(*) filter (where j.state in ('failed', 'killed')) as failed,
+    coalesce(max(a.started_at) < now() - make_interval(secs => %(test_for)s), false) and not exists (
+        select from event
+        where task_id = %(task)s and ordinal is null and kind = 'hold'
+            and at >= now() - make_interval(secs => %(test_for)s)
+    ) as quiet
 from job j
 left join attempt a on a.task_id = j.task_id and a.ordinal = j.ordinal and a.number = j.attempt
 where j.task_id = %(task)s and j.is_test

@@ -100,11 +100,16 @@ def _gate(facts: Facts) -> Iterator[str]:
     if test.failed:
         yield "So the task breaks as soon as no test job is alive any more."
     else:
-        yield f"The other jobs follow when {_all(test.jobs)} done."
+        yield f"The other jobs follow when {_passes(test.jobs, facts.task.policy.test_for)}."
 
 
-def _all(jobs: int) -> str:
-    return "it is" if jobs == 1 else f"all {number(jobs)} are"
+def _passes(jobs: int, test_for: float | None) -> str:
+    each = "it is" if jobs == 1 else f"all {number(jobs)} are"
+    if test_for is None:
+        return f"{each} done"
+    has = "has" if jobs == 1 else "have"
+    alone = "" if jobs == 1 else ", or when one has and no other has found a slot for so long"
+    return f"{each} done or {has} run for {duration(test_for)}{alone}"
 
 
 def _back_off(facts: Facts) -> str:
