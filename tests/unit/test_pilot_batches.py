@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from types import SimpleNamespace
@@ -14,7 +15,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from orchestra.domain.models.work import AttemptKey, Outcome
+from orchestra.domain.models.datasets import ManifestEntry
+from orchestra.domain.models.work import AttemptKey, Grant, InputFile, Outcome, TaskSpec
 from orchestra.domain.states import Cause, Queue
 from orchestra.pilot import appetite, examine
 from orchestra.pilot.ahead import Pace
@@ -23,16 +25,21 @@ from orchestra.pilot.desk import Desk
 from orchestra.pilot.examine import Examiner
 from orchestra.pilot.report import Reporter
 from orchestra.pilot.state import Held, Note, Phase, PilotState, Ready
+from orchestra.pilot.touches import Touches
 from orchestra.services import job_files
 
 KEEPER = UUID(int=1)
+IMAGE = "docker://a/x"
 
 
 def held(
     ordinal: int, phase: Phase = Phase.WAITING, *, task: int = 0, queue: Queue = Queue.CPU
 ) -> Held:
     note = Note(queue, 1, "/v/t", 1, None, None, None, 30.0)
-    return Held(AttemptKey(task, ordinal, 1, uuid4()), KEEPER, note, phase)
+    key = AttemptKey(task, ordinal, 1, uuid4())
+    grant = Grant(key, False, 1, None, InputFile("/c", ManifestEntry("c", 1, 1, b"")))
+    spec = cast(TaskSpec, SimpleNamespace(volume="/v", shared=(), image=IMAGE))
+    return Held(key, KEEPER, note, phase, grant=grant, task=spec)
 
 
 def state(*attempts: Held, cpu: int = 2) -> PilotState:
@@ -85,30 +92,45 @@ def test_attempts_are_made_ready_some_at_a_time() -> None:
 # Together
 
 
+Errand = tuple[int | str, Callable[[], Any], Callable[[Any], None]]
+
+
 class Office:
     """Reports and errands, written down instead of carried out."""
 
     def __init__(self, *attempts: Held) -> None:
-        self.errands: list[tuple[int, Callable[[], Any], Callable[[Any], None]]] = []
+        self.errands: list[Errand] = []
+        self.looks: list[Errand] = []
         self.desk = cast(
             Desk,
             SimpleNamespace(
                 state=state(*attempts),
                 workers=self,
-                kit=SimpleNamespace(log_limit=0),
+                kit=SimpleNamespace(log_limit=0, patience=10.0, touches=Touches()),
                 refusals={},
+                tasks={},
             ),
         )
         self.reporter = Reporter(self.desk, lambda *_: None)
         self.examiner = Examiner(self.desk, self.reporter)
 
     def submit(
-        self, work: Callable[[], Any], then: Callable[[Any], None], _: object, *, lane: int
+        self, work: Callable[[], Any], then: Callable[[Any], None], _: object, *, lane: int | str
     ) -> None:
-        self.errands.append((lane, work, then))
+        (self.errands if isinstance(lane, int) else self.looks).append((lane, work, then))
 
-    def end(self, attempt: Held) -> None:
-        self.examiner.add(attempt, Outcome(attempt.key, Cause.EXIT, exit_status=0), None)
+    def end(self, attempt: Held, **outcome: Any) -> None:
+        given = {"cause": Cause.EXIT, "exit_status": 0, **outcome}
+        self.examiner.add(attempt, Outcome(attempt.key, **given), None)
+
+    def look(self, note: str | None = None) -> None:
+        """Let the looks at inputs that were begun find this."""
+        looks, self.looks = self.looks, []
+        for _, work, then in looks:
+            then([note] * len(cast(partial[Any], work).args[2]))
+
+    def reported(self) -> list[Outcome]:
+        return [p.outcome for queue in self.reporter._waiting.values() for p in queue]
 
 
 def test_what_ends_while_others_run_is_looked_at_together() -> None:
@@ -119,8 +141,8 @@ def test_what_ends_while_others_run_is_looked_at_together() -> None:
     now = monotonic()
     assert now < office.examiner.tick(now) <= now + examine.LINGER
     assert office.errands == []
-    assert office.examiner.tick(now + examine.LINGER) == float("inf")
-    assert len(office.errands) == 1
+    assert office.examiner.tick(now + examine.LINGER) > now + 1.0
+    assert len(office.errands) == len(office.looks) == 1
 
 
 def test_what_ends_last_is_looked_at_at_once() -> None:
@@ -143,6 +165,7 @@ def test_how_an_attempt_ended_is_known_whatever_its_folder_does(
     office = Office(attempt)
     office.end(attempt)
     office.examiner.tick(monotonic())
+    office.look()
     (_, work, then), *_ = office.errands
     then(work())
     assert attempt.phase is Phase.REPORTING
@@ -175,7 +198,6 @@ def test_an_image_whose_container_did_not_begin_is_looked_at_anew(
     prepared = {"docker://a/x": object(), "docker://a/y": object()}
     desk = cast(SimpleNamespace, office.desk)
     desk.kit.prepared = prepared
-    desk.tasks = {0: SimpleNamespace(image="docker://a/x")}
     desk.leave_alone = lambda *_: None
     office.end(attempt)
     office.examiner.tick(monotonic())
@@ -193,3 +215,97 @@ def test_a_log_that_was_opened_ahead_is_closed_when_the_job_is_handed_back(tmp_p
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(log)
     assert attempt.ready is None
+
+
+# The look at the inputs
+
+
+def test_an_outcome_carries_what_was_found_at_its_inputs() -> None:
+    attempt = held(0, Phase.RUNNING)
+    office = Office(attempt)
+    office.end(attempt)
+    office.examiner.tick(monotonic())
+    office.look("inputs changed")
+    assert attempt.phase is Phase.EXAMINING
+    (_, _, then), *_ = office.errands
+    then([Outcome(attempt.key, Cause.EXIT, exit_status=0, log_tail=b"x")])
+    (outcome,) = office.reported()
+    assert (outcome.inputs_note, outcome.log_tail) == ("inputs changed", b"x")
+
+
+def test_one_look_serves_all_that_ended_before_it_began() -> None:
+    attempts = [held(n, Phase.RUNNING) for n in range(4)]
+    office = Office(*attempts)
+    office.end(attempts[0])
+    office.examiner.flush()
+    for attempt in attempts[1:]:  # too late for the look that is under way
+        office.end(attempt)
+        office.examiner.flush()
+    assert len(office.looks) == 1
+    office.look()
+    office.examiner.tick(monotonic() + 60)
+    ((_, work, _),) = office.looks
+    assert len(cast(partial[Any], work).args[2]) == 3
+
+
+def test_inputs_that_do_not_answer_keep_no_outcome_from_being_reported() -> None:
+    attempt = held(0, Phase.RUNNING)
+    office = Office(attempt)
+    office.end(attempt)
+    office.examiner.tick(monotonic())
+    (_, _, then), *_ = office.errands
+    then([Outcome(attempt.key, Cause.EXIT, exit_status=0)])
+    office.examiner.tick(monotonic() + 9)
+    assert office.reported() == []
+    office.examiner.tick(monotonic() + 11)
+    (outcome,) = office.reported()
+    assert "could not be looked at" in (outcome.inputs_note or "")
+    office.look("too late")
+    assert len(office.reported()) == 1
+
+
+def test_a_look_waits_as_long_as_a_checksum_goes_on() -> None:
+    attempt = held(0, Phase.RUNNING)
+    office = Office(attempt)
+    office.end(attempt)
+    office.examiner.tick(monotonic())
+    (_, _, then), *_ = office.errands
+    then([Outcome(attempt.key, Cause.EXIT, exit_status=0)])
+    touches, now = office.desk.kit.touches, monotonic()
+    touches._last_read[0] = now + 1000
+    with touches.of(0):
+        touches.at("/data")
+        touches.now()[0].moved = now + 1000
+        office.examiner.tick(now + 1009)
+        assert office.reported() == []
+        office.examiner.tick(now + 1011)
+    (outcome,) = office.reported()
+    assert "/data does not answer" in (outcome.inputs_note or "")
+
+
+def test_a_volume_that_does_not_answer_keeps_no_failure_from_being_reported() -> None:
+    attempts = [held(n, Phase.RUNNING) for n in range(3)]
+    office = Office(*attempts)
+    office.end(attempts[0], cause=Cause.ENDED, exit_status=None, reason="ended because")
+    office.end(attempts[1])
+    office.end(attempts[2])
+    attempts[2].end_reason = "it was killed on request"
+    office.examiner.tick(monotonic())
+    office.look()
+    office.examiner.tick(monotonic() + 11)
+    said = "its folder could not be looked at: the volume /v does not answer"
+    assert [(o.key.ordinal, o.reason) for o in office.reported()] == [
+        (0, f"ended because; {said}"),
+        (2, f"exit status 0; {said}"),
+    ]
+    (_, _, then), *_ = office.errands
+    then([Outcome(attempt.key, Cause.EXIT, exit_status=0) for attempt in attempts])
+    assert [outcome.key.ordinal for outcome in office.reported()] == [0, 2, 1]
+
+
+def test_whether_a_killed_job_was_complete_is_not_guessed() -> None:
+    attempt = held(0, Phase.RUNNING)
+    attempt.note = replace(attempt.note, complete_file="complete")
+    outcome = examine.unexamined(Outcome(attempt.key, Cause.EXIT, exit_status=0), attempt)
+    assert outcome.cause is Cause.NOT_COMPLETE
+    assert "whether complete is there is not known" in (outcome.reason or "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from orchestra.domain.models.datasets import ManifestEntry
-from orchestra.domain.models.work import InputFile
+from orchestra.domain.models.work import InputFile, SharedFiles
 from orchestra.pilot.inputs import InputGuard
 from orchestra.services.manifest import check_file
 
@@ -22,8 +23,8 @@ def registered(path: Path) -> InputFile:
     return InputFile(str(path), ManifestEntry(path.name, facts.st_size, facts.st_mtime_ns, digest))
 
 
-def task(*files: InputFile) -> Any:
-    return SimpleNamespace(id=0, shared_files=files)
+def task(*files: InputFile, shared: Sequence[SharedFiles] = ()) -> Any:
+    return SimpleNamespace(id=0, shared_files=files, shared=shared)
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def test_a_file_that_was_only_touched_is_read_once(
     os.utime(data, ns=(1, 1))
     reads: list[str] = []
 
-    def counted(entry: ManifestEntry, path: str) -> str | None:
+    def counted(entry: ManifestEntry, path: str, _report: object = None) -> str | None:
         reads.append(path)
         return check_file(entry, path)
 
@@ -84,3 +85,89 @@ def test_an_older_tasks_output_has_to_be_there(tmp_path: Path) -> None:
     assert InputGuard().trouble(task(), output) == f"{tmp_path / 'out'} is missing"
     (tmp_path / "out").mkdir()
     assert InputGuard().trouble(task(), output) is None
+
+
+# Which looks count
+
+
+@pytest.fixture
+def given(tmp_path: Path, clock: list[float]) -> tuple[InputFile, Path, Any]:
+    """A config, a data file, and a task that reads it."""
+    config, data = tmp_path / "config", tmp_path / "data"
+    config.write_text("c")
+    data.write_text("d")
+    return registered(config), data, task(registered(data))
+
+
+def test_a_look_counts_for_no_job_that_was_let_go_after_it(
+    given: tuple[InputFile, Path, Any],
+) -> None:
+    config, data, work = given
+    guard = InputGuard()
+    assert guard.trouble(work, config, 1) is None
+    data.write_text("other")
+    assert guard.trouble(work, config, 1) is None
+    assert "data has changed" in (guard.trouble(work, config, 2) or "")
+
+
+def test_a_look_is_shared_by_all_jobs_that_were_let_go_before_it(
+    given: tuple[InputFile, Path, Any],
+) -> None:
+    config, data, work = given
+    guard = InputGuard()
+    assert guard.trouble(work, config, 2) is None
+    data.write_text("other")
+    assert guard.trouble(work, config, 1) is None
+    assert guard.trouble(work, config, 2) is None
+
+
+def test_the_look_after_an_end_holds_the_next_start(given: tuple[InputFile, Path, Any]) -> None:
+    config, data, work = given
+    guard = InputGuard()
+    assert guard.trouble(work, config) is None
+    assert guard.notes(work, [config]) == [None]
+    data.write_text("other")
+    changed = f"{data} has changed since it was registered: it had 1 byte, now 5"
+    assert guard.notes(work, [config, config]) == [f"inputs changed while it ran: {changed}"] * 2
+    assert guard.trouble(work, config) == changed
+
+
+def test_a_config_that_changed_marks_its_own_job_alone(
+    given: tuple[InputFile, Path, Any], tmp_path: Path
+) -> None:
+    config, _, work = given
+    other = tmp_path / "other"
+    other.write_text("c")
+    second = registered(other)
+    Path(config.path).unlink()
+    note = f"inputs changed while it ran: {config.path} is missing"
+    assert InputGuard().notes(work, [config, second]) == [note, None]
+
+
+def test_a_file_that_came_into_a_data_folder_is_named(tmp_path: Path, clock: list[float]) -> None:
+    folder = tmp_path / "data"
+    (folder / "__pycache__").mkdir(parents=True)
+    for name in ("a.csv", "b.csv"):
+        (folder / name).write_text(name)
+    (config := tmp_path / "config").write_text("c")
+    entries = tuple(registered(folder / name).entry for name in ("a.csv", "b.csv"))
+    files = SharedFiles(str(folder), True, entries)
+    work = task(*files, shared=[files])
+    (folder / "__pycache__" / "a.pyc").touch()
+    (folder / ".hidden").touch()
+    assert InputGuard().notes(work, [registered(config)]) == [None]
+    (folder / "c.csv").touch()
+    note = f"{folder} has 1 file that was not registered: c.csv"
+    assert InputGuard().notes(work, [registered(config)]) == [note]
+    assert InputGuard().trouble(work, registered(config)) is None
+
+
+def test_tasks_that_are_forgotten_are_looked_at_anew(given: tuple[InputFile, Path, Any]) -> None:
+    config, data, work = given
+    guard = InputGuard()
+    assert guard.trouble(work, config) is None
+    data.write_text("other")
+    guard.keep([work.id])
+    assert guard.trouble(work, config) is None
+    guard.keep([])
+    assert guard.trouble(work, config) is not None

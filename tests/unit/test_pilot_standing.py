@@ -69,6 +69,7 @@ class Office:
             workers=SimpleNamespace(submit=lambda work, *_, **__: self.errands.append(work)),
             memory=SimpleNamespace(known=None),
             message=None,
+            unanswering={},
             node_id=1,
             agent=uuid4(),
             boot_id="this boot",

@@ -92,9 +92,10 @@ def figure_of(job: Job) -> Figure:
 def _how_it_went(job: Job) -> str:
     if job.state in (JobState.REGISTERED, JobState.ASSIGNED) and not job.attempts:
         return ""
-    if job.cause is None or job.state is JobState.DONE:
+    if job.cause is None:
         return ""
-    return job.reason or _end_words(job)
+    told = [job.reason or _end_words(job)] if job.state is not JobState.DONE else []
+    return "; ".join([*told, *([job.inputs_note] if job.inputs_note else [])])
 
 
 def _end_words(ended: Job | Attempt) -> str:
@@ -136,6 +137,7 @@ def _job_record(job: Job) -> Record:
         "exit_status": job.exit_status,
         "signal": job.signal,
         "reason": job.reason,
+        "inputs_note": job.inputs_note,
         "started_at": job.started_at,
         "seconds": job.seconds,
         "changed_at": job.changed_at,
@@ -171,6 +173,8 @@ def _lines(report: JobReport) -> Iterator[str]:
         yield f"  result    {clean(task.folder)}/job_configId_{job.ordinal}   attempt {job.done_attempt}"
     for attempt in report.attempts:
         yield from _attempt_lines(attempt)
+    for words in report.waits:
+        yield f"  waits     {clean(words)}"
     if any(a.started_at or leaves_log(a.cause, None) for a in report.attempts):
         yield f"  log       maestro job logs {address}"
     yield f"  by hand   maestro job run --here {address}"
@@ -197,6 +201,8 @@ def _attempt_lines(attempt: Attempt) -> Iterator[str]:
     yield f"    folder  {clean(attempt.folder)}"
     if attempt.config_sha256:
         yield f"    config  sha256 {attempt.config_sha256.hex()}"
+    if attempt.inputs_note:
+        yield f"    inputs  {clean(attempt.inputs_note)}"
     if attempt.image_digest:
         yield f"    image   {attempt.image_digest}"
 
@@ -231,6 +237,7 @@ def _record(report: JobReport) -> Record:
         "task": report.task.name,
         "config_path": report.config_path,
         "runs": [_attempt_record(attempt) for attempt in report.attempts],
+        "waiting": list(report.waits),
     }
 
 
@@ -257,4 +264,5 @@ def _attempt_record(attempt: Attempt) -> Record:
         "log_bytes": attempt.log_bytes,
         "config_sha256": attempt.config_sha256.hex() if attempt.config_sha256 else None,
         "image_digest": attempt.image_digest,
+        "inputs_note": attempt.inputs_note,
     }

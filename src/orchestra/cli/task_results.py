@@ -217,7 +217,7 @@ def _say_what_is_missing(ctx: Context, sources: Sources, table: Table) -> None:
         )
     elif noted := sum(row.note is not None for row in table.rows):
         ctx.out.note(
-            f"{human.count(noted, 'row has', 'rows have')} a note on what could not be read"
+            f"{human.count(noted, 'row has', 'rows have')} a note: inputs that changed, or what could not be read"
         )
     if len(table.rows) < task.jobs:
         ctx.out.note(f"{len(table.rows):,} of {human.count(task.jobs, 'job')} have results")

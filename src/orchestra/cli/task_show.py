@@ -88,6 +88,11 @@ def _lines(report: TaskReport) -> Iterator[str]:
     yield from (_event_line(event, report.now) for event in told_once(report.events))
     yield from _mail_lines(report)
     yield from _failure_lines(report)
+    if report.doubts:
+        doubts = report.doubts
+        results = "1 result is" if doubts.results == 1 else f"{doubts.counted} results are"
+        example = f"job {report.task.id}/{doubts.example}: {clean(doubts.note or '')}"
+        yield f"  doubt     {results} in doubt; {example}"
     for reason in report.waiting:
         yield f"  waits     {clean(reason)}"
     steps = list(_next_steps(report))
@@ -305,6 +310,8 @@ def _record(report: TaskReport) -> Record:
         "cpu_is_exact": report.cpu_is_exact,
         "ends_in_seconds": report.ends.seconds,
         "waiting": list(report.waiting),
+        "results_in_doubt": report.doubts.results,
+        "doubt": report.doubts.note,
         "mails": [_mail_record(mail) for mail in report.mails],
         "events": [_event_record(event) for event in report.events],
         "failures": [_failure_record(group, task) for group in report.failures],

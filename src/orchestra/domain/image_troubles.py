@@ -26,7 +26,7 @@ _NO_ROOM = re.compile(r"no space left|quota exceeded", re.IGNORECASE)
 
 
 _NEXT_TROUBLE = re.compile(
-    r"; (?=task \d+ cannot |preparing the image |claims fail|cannot start jobs)"
+    r"; (?=task \d+ (?:cannot|waits) |the volume |preparing the image |claims fail|cannot start jobs)"
 )
 
 

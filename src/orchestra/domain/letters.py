@@ -37,7 +37,7 @@ class TaskLetter:
     """A task has ended, or is held. `outcome` says which; `seconds` is how long it took.
 
     `counts` are its jobs by state, those alone that there are. `kinds` counts the kinds of failures, of which
-    `failures` are the most frequent ones.
+    `failures` are the most frequent ones. `doubts` says how many results are in doubt, `doubt` why one of them is.
     """
 
     KIND: ClassVar[str] = "task"
@@ -52,6 +52,8 @@ class TaskLetter:
     why: str | None = None
     failures: tuple[Failure, ...] = ()
     kinds: int = 0
+    doubts: str | None = None
+    doubt: str | None = None
 
     @property
     def done(self) -> int:

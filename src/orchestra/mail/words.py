@@ -98,6 +98,9 @@ def _task(letter: TaskLetter, best: BestResults | None) -> Iterator[Block]:
         rest = letter.kinds - len(letter.failures)
         more = human.count(rest, "further kind of failure", "further kinds of failures")
         yield Paragraph(f"{more}: maestro task show {letter.task}")
+    if letter.doubts:
+        results = "1 result is" if letter.doubts == "1" else f"{letter.doubts} results are"
+        yield Paragraph(f"{results} in doubt: {line(letter.doubt or '')}.")
     if best and best.rows:
         rows = tuple((row.job, *(line(value) for value in row.values)) for row in best.rows)
         columns = ("job", *(line(column) for column in best.columns))

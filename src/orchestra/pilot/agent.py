@@ -35,6 +35,7 @@ from orchestra.pilot.roster import Roster
 from orchestra.pilot.start import Starter
 from orchestra.pilot.state import Phase, PilotState
 from orchestra.pilot.supervise import Supervisor
+from orchestra.pilot.volumes import VolumeWatch
 from orchestra.pilot.workers import Workers
 from orchestra.services import work
 from orchestra.store import notices
@@ -150,6 +151,7 @@ class Agent:
         self.starter = Starter(desk, self.reporter, self._resume)
         self.log_sender = LogSender(desk)
         self.room = Room(desk, self._resume)
+        self.volumes = VolumeWatch(desk)
         self._signals = 0
         self._go_by = float("inf")
         self._failure: OrchestraError | None = None
@@ -178,6 +180,7 @@ class Agent:
         self._heed_signals()
         due = [
             self.supervisor.tick(now),
+            self.volumes.tick(now),
             self.reporter.tick(now),
             self.roster.tick(now),
             self.room.tick(now),
@@ -240,6 +243,7 @@ class Agent:
             log.warning("the database was replaced: %s", renewal[1].identity.settling or "settled")
             self.desk.tasks.clear()  # it may give their numbers to others
             self.desk.versions.clear()
+            self.desk.kit.inputs.keep(())
         for port in self.desk.keepers.ports.values():
             if port.id in fenced:
                 self.steward.retire(port)

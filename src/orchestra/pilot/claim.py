@@ -156,6 +156,7 @@ class Claimer:
             needed = {held.key.task_id for held in self.desk.state.held.values()}
             self.desk.tasks = {t: spec for t, spec in self.desk.tasks.items() if t in needed}
             self.desk.appetite.forget(needed)
+            self.desk.kit.inputs.keep(needed)
 
     def _refused(self, port: Port, error: Exception) -> None:
         self._asking = False

@@ -18,10 +18,13 @@ from orchestra.pilot.inputs import InputGuard
 from orchestra.pilot.keepers import Keepers
 from orchestra.pilot.memory import Memory
 from orchestra.pilot.state import PilotState
+from orchestra.pilot.touches import Touches
 from orchestra.pilot.workers import Workers
 from orchestra.runtimes import Bind, Runtime
 from orchestra.runtimes.cache import ImageCache, Prepared
 
+SILENT_AFTER = 10.0
+"""Seconds after which a file system that has not answered is said not to answer."""
 AVOID_FIRST = 30.0
 AVOID_AT_MOST = 600.0
 """Seconds for which a task is left to other nodes, at first and at most."""
@@ -51,6 +54,12 @@ class Kit:
     cache: ImageCache | None = None
     prepared: dict[str, Prepared] = field(default_factory=dict)
     silent: dict[str, str] = field(default_factory=dict)
+    touches: Touches = field(default_factory=Touches)
+
+    @property
+    def patience(self) -> float:
+        """Seconds after which a file system that has not answered is said not to answer."""
+        return min(SILENT_AFTER, self.stall_after)
 
     def runtime(self, name: str | None) -> Runtime | None:
         """Give the runtime of that name."""
@@ -72,6 +81,7 @@ class Desk:
         troubles: what `node list` should say, by whom it concerns.
         room_doubted: a keeper had no room for an outcome.
         stalled: attempts whose start a file system has kept waiting for too long, each with its task.
+        unanswering: folders that do not answer, each in words.
         avoided: tasks that are left to other nodes for a while, because their containers do not begin here: until when,
             by the monotonic clock. `refusals` counts how often that was so.
     """
@@ -100,6 +110,7 @@ class Desk:
     troubles: dict[str, str] = field(default_factory=dict)
     room_doubted: bool = False
     stalled: dict[AttemptKey, int] = field(default_factory=dict)
+    unanswering: dict[str, str] = field(default_factory=dict)
     avoided: dict[int, float] = field(default_factory=dict)
     refusals: dict[int, int] = field(default_factory=dict)
 

@@ -13,12 +13,14 @@ from time import monotonic
 from orchestra.domain.endings import in_words
 from orchestra.domain.errors import VolumeError
 from orchestra.domain.models.jobs import JobPaths
-from orchestra.domain.models.work import Outcome
+from orchestra.domain.models.work import AttemptKey, Outcome
 from orchestra.domain.states import Cause
 from orchestra.pilot import containers, folders, logs
+from orchestra.pilot.afterlook import AfterLook
 from orchestra.pilot.desk import Desk, Kit
 from orchestra.pilot.report import Reporter, plain_text
 from orchestra.pilot.state import Held, Note, Phase
+from orchestra.pilot.volumes import in_words as of_silence
 from orchestra.services import job_files
 
 log = logging.getLogger(__name__)
@@ -86,12 +88,23 @@ def _link(paths: JobPaths, folder_number: int) -> None:
         log.warning("%s", error)  # the results are in the attempt's folder all the same
 
 
-def examine_all(batch: Sequence[tuple[Outcome, Note]], kit: Kit | None = None) -> list[Outcome]:
+def examine_all(task: int, batch: Sequence[tuple[Outcome, Note]], kit: Kit) -> list[Outcome]:
     """Look at what attempts of one task left, in order. An I/O thread's; raises nothing."""
-    return [_examine_safely(outcome, note, kit) for outcome, note in batch]
+    with kit.touches.of(task):
+        return [_examine_safely(outcome, note, kit) for outcome, note in batch]
 
 
-def _examine_safely(outcome: Outcome, note: Note, kit: Kit | None) -> Outcome:
+def unexamined(outcome: Outcome, held: Held) -> Outcome:
+    """Give the outcome of an attempt whose folder cannot be looked at, because its volume does not answer."""
+    why = f"its folder could not be looked at: {of_silence(held.note.task_folder, held)}"
+    if outcome.succeeded and held.note.complete_file:
+        words = f"exit status 0, but whether {held.note.complete_file} is there is not known"
+        return replace(outcome, cause=Cause.NOT_COMPLETE, reason=plain_text(f"{words}; {why}"))
+    return replace(outcome, reason=plain_text(f"{outcome.reason or 'exit status 0'}; {why}"))
+
+
+def _examine_safely(outcome: Outcome, note: Note, kit: Kit) -> Outcome:
+    kit.touches.at(note.task_folder)
     try:
         return examine(outcome, note, kit)
     except Exception:
@@ -100,14 +113,19 @@ def _examine_safely(outcome: Outcome, note: Note, kit: Kit | None) -> Outcome:
         return outcome
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Ended:
-    """An attempt whose processes have ended, when (by CLOCK_BOOTTIME, None for just now), and when that was heard."""
+    """An attempt whose processes have ended, when (by CLOCK_BOOTTIME, None for just now), and when that was heard.
+
+    It is `examined` when its folder was looked at or is not waited for, `looked` when its inputs were.
+    """
 
     held: Held
     outcome: Outcome
     ended_at: float | None
     heard_at: float
+    examined: bool = False
+    looked: bool = False
 
 
 class Examiner:
@@ -116,6 +134,8 @@ class Examiner:
     def __init__(self, desk: Desk, reporter: Reporter) -> None:
         self.desk, self._reporter = desk, reporter
         self._ended: list[_Ended] = []
+        self._under_way: dict[AttemptKey, _Ended] = {}
+        self._after = AfterLook(desk, self._looked)
 
     def add(self, held: Held, outcome: Outcome, ended_at: float | None) -> None:
         """Take in that an attempt has ended."""
@@ -125,24 +145,26 @@ class Examiner:
 
     def tick(self, now: float) -> float:
         """Begin to look at what is due; gives when to be called again."""
-        if not self._ended:
-            return float("inf")
-        due = self._ended[0].heard_at + LINGER
-        if now < due and len(self._ended) < AT_MOST and not self.desk.state.at_rest:
-            return due
-        self.flush()
-        return float("inf")
+        linger = float("inf")
+        if self._ended:
+            linger = self._ended[0].heard_at + LINGER
+            if now >= linger or len(self._ended) >= AT_MOST or self.desk.state.at_rest:
+                self.flush()
+                linger = float("inf")
+        return min(linger, self._after.tick(now), self._wait_no_longer(now))
 
     def flush(self) -> None:
         """Begin to look at all of it."""
         errands: dict[int, list[_Ended]] = {}
         for ended in self._ended:
             errands.setdefault(ended.held.key.task_id, []).append(ended)
+            self._under_way[ended.held.key] = ended
+        self._after.add([ended.held for ended in self._ended])
         self._ended = []
         for task, batch in errands.items():
             pairs = [(ended.outcome, ended.held.note) for ended in batch]
             self.desk.workers.submit(
-                partial(examine_all, pairs, self.desk.kit),
+                partial(examine_all, task, pairs, self.desk.kit),
                 partial(self._examined, batch),
                 partial(self._unexamined, batch),
                 lane=task,
@@ -150,13 +172,47 @@ class Examiner:
 
     def _examined(self, batch: Sequence[_Ended], outcomes: Sequence[Outcome]) -> None:
         for ended, outcome in zip(batch, outcomes, strict=True):
+            if ended.examined:
+                continue  # it was not waited for
             task = outcome.key.task_id
             if outcome.cause is Cause.NO_CONTAINER:
                 self._forget_image(ended.held)
                 self.desk.leave_alone(task, outcome.reason or "")
             elif outcome.succeeded:
                 self.desk.refusals.pop(task, None)
-            self._reporter.add(ended.held, outcome, ended.ended_at)
+            ended.outcome = replace(outcome, inputs_note=ended.outcome.inputs_note)
+            ended.examined = True
+            self._report(ended)
+
+    def _looked(self, key: AttemptKey, note: str | None) -> None:
+        ended = self._under_way[key]
+        ended.outcome = replace(ended.outcome, inputs_note=plain_text(note))
+        ended.looked = True
+        self._report(ended)
+
+    def _report(self, ended: _Ended) -> None:
+        if ended.examined and ended.looked:
+            del self._under_way[ended.held.key]
+            self._reporter.add(ended.held, ended.outcome, ended.ended_at)
+
+    def _wait_no_longer(self, now: float) -> float:
+        """Report what does not need its volume, where that does not answer; gives when to look again.
+
+        What has succeeded waits: there its results are, and whether they are complete.
+        """
+        due = float("inf")
+        for ended in list(self._under_way.values()):
+            needs_volume = ended.outcome.succeeded and not ended.held.end_reason
+            if ended.examined or needs_volume:
+                continue
+            over = ended.heard_at + self.desk.kit.patience
+            if now < over:
+                due = min(due, over)
+            else:
+                ended.outcome = unexamined(ended.outcome, ended.held)
+                ended.examined = True
+                self._report(ended)
+        return due
 
     def _forget_image(self, held: Held) -> None:
         """Have an image looked at anew, and fetched where it is gone: somebody may have removed it from an engine."""

@@ -16,6 +16,7 @@ from orchestra.domain.models.pilots import PilotHello
 from orchestra.pilot.courier import Connect
 from orchestra.pilot.desk import Kit
 from orchestra.pilot.inputs import InputGuard
+from orchestra.pilot.touches import Touches
 from orchestra.runtimes import Bind, Runtime
 from orchestra.runtimes.bare import BareRuntime, find_shell
 from orchestra.runtimes.cache import ImageCache
@@ -107,10 +108,12 @@ def introduce(options: PilotOptions) -> PilotHello:
 
 def make_kit(options: PilotOptions, folder: Path) -> Kit:
     """Give what this pilot starts jobs with; `folder` is its own."""
+    touches = Touches()
     return Kit(
         runtimes=(BareRuntime(find_shell()), *options.runtimes),
         environment=inherited(os.environ, prefix=own_prefix()),
-        inputs=InputGuard(),
+        inputs=InputGuard(touches),
+        touches=touches,
         stall_after=options.stall_after,
         log_limit=options.log_limit,
         binds=options.binds,

@@ -80,6 +80,7 @@ class Steward:
         self._renew_at = monotonic() + min(RENEW_EVERY, desk.lease / RENEWALS_A_LEASE)
         keepers = [port.id for port in desk.keepers.ports.values() if not port.dead]
         self._said = message = desk.message
+        silent = sorted(desk.unanswering)
         known = desk.memory.known
         epoch = known.epoch if known else None
 
@@ -94,6 +95,7 @@ class Steward:
                     lease=desk.lease,
                     expires=desk.leases_expire,
                     message=message,
+                    silent=silent,
                     epoch=epoch,
                 )
             except Replaced:

@@ -17,12 +17,14 @@ from orchestra.domain.errors import OrchestraError, VolumeError
 from orchestra.domain.models.jobs import JobPaths
 from orchestra.domain.models.work import AttemptKey, Grant, Outcome, TaskSpec
 from orchestra.domain.states import Cause, Queue
+from orchestra.domain.volume_words import cannot_start
 from orchestra.pilot import appetite, folders, lanes, slots
 from orchestra.pilot.desk import Desk, Kit, boottime
 from orchestra.pilot.imaging import Imaging
 from orchestra.pilot.link import NOTE_BYTES
 from orchestra.pilot.report import Reporter, plain_text
 from orchestra.pilot.state import Held, Note, Phase, Ready
+from orchestra.pilot.volumes import in_words, volume_of
 from orchestra.runtimes import RuntimeJob, choose, surroundings
 from orchestra.runtimes.environment import JobValues, environment
 
@@ -44,8 +46,9 @@ class Unready:
 
 def prepare(kit: Kit, task: TaskSpec, grant: Grant, note: Note) -> Ready | Unready:
     """Make ready what one attempt needs. Runs in an I/O thread."""
-    if trouble := kit.inputs.trouble(task, grant.config):
+    if trouble := kit.inputs.trouble(task, grant.config, grant.let_go):
         return Unready(Cause.INPUT, trouble)
+    kit.touches.at(task.volume)
     paths = JobPaths(PurePosixPath(task.folder), grant.key.ordinal)
     if len(json.dumps(note.to_json())) > NOTE_BYTES:
         return Unready(Cause.VOLUME, f"the path of the task's folder is too long: {task.folder}")
@@ -63,7 +66,8 @@ Result = Ready | Unready | Exception
 
 def prepare_all(kit: Kit, batch: Sequence[Held]) -> list[Result]:
     """Make attempts of one task ready, in order. Runs in an I/O thread; raises nothing."""
-    return [_prepare(kit, held) for held in batch]
+    with kit.touches.of(batch[0].key.task_id):
+        return [_prepare(kit, held) for held in batch]
 
 
 def _prepare(kit: Kit, held: Held) -> Result:
@@ -182,23 +186,29 @@ class Starter:
             self._recall(held)
         ahead = appetite.to_prepare(self.desk.state, self.desk.appetite, self._begun)
         self._prepare([held for held in ahead if self.imaging.is_ready(held)])
-        first = min((began for began, _ in self._begun.values()), default=float("inf"))
+        stall = min(
+            (self._stalls_at(*begun) for begun in self._begun.values()), default=float("inf")
+        )
         again = min(self.desk.avoided.values(), default=float("inf"))
         late = now + lanes.until_late(self.desk.state, boottime())
-        return min(first + self.desk.kit.stall_after, again, late, revised)
+        return min(stall, again, late, revised)
+
+    def _stalls_at(self, began: float, held: Held) -> float:
+        """Give when the start of an attempt is given up: a checksum that goes on is waited for."""
+        kit = self.desk.kit
+        return max(began, kit.touches.last_read(held.key.task_id)) + kit.stall_after
 
     def _return_stalled(self, now: float) -> None:
         """Hand back what a file system keeps waiting: its slots are for others, and so is perhaps the job."""
         for key, (began, held) in list(self._begun.items()):
-            if now < began + self.desk.kit.stall_after:
-                break  # they are in order
+            if now < self._stalls_at(began, held):
+                continue
             del self._begun[key]
             self.desk.stalled[key] = key.task_id
             if held.phase is Phase.REPORTING:
                 continue  # handed back already
-            volume = held.task.volume if held.task else held.note.task_folder
-            why = f"a file system does not answer, probably the volume {volume}"
-            self.desk.troubles[f"stalled {key.task_id}"] = f"task {key.task_id} cannot start: {why}"
+            why = in_words(self.desk.kit.touches.stuck(key.task_id) or volume_of(held), held)
+            self.desk.troubles[f"stalled {key.task_id}"] = cannot_start(key.task_id, why)
             self._reporter.give_back(held, f"not started: {why}")
             for other in self.desk.state.waiting():
                 if other.key.task_id == key.task_id:

@@ -84,7 +84,7 @@ class Supervisor:
     def end(self, key: AttemptKey, reason: str) -> None:
         """Have an attempt ended, wherever it is on its way. May be repeated."""
         held = self.desk.state.held.get(key)
-        if held is None or held.phase in (Phase.EXAMINING, Phase.REPORTING):
+        if held is None or held.phase is Phase.REPORTING:
             return
         again = held.end_reason is not None
         held.end_reason = held.end_reason or reason

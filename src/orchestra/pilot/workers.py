@@ -1,6 +1,7 @@
 """I/O threads: whatever touches a volume runs here, so that a file system that hangs stalls its own jobs alone.
 
-Each task has a lane of its own with a few threads, so that one whose files hang uses up its own and no others.
+Each task has a lane of its own with a few threads, so that one whose files hang uses up its own and no others; so have
+the looks at its inputs after the end, and each folder that is asked whether it answers.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ AT_MOST = 16
 IDLE_SECONDS = 10.0
 """After which a thread with nothing to do ends."""
 
+Lane = int | str
+"""A task's number, or the name of what is done for one."""
 _Errand = tuple[Callable[[], Any], Callable[[Any], None], Callable[[Exception], None]]
 
 
@@ -34,8 +37,8 @@ class Workers:
 
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
-        self._errands: dict[int, deque[_Errand]] = {}
-        self._busy = Counter[int]()
+        self._errands: dict[Lane, deque[_Errand]] = {}
+        self._busy = Counter[Lane]()
         self._ready = threading.Condition()
         self._idle = 0
         self._starting = 0
@@ -46,7 +49,7 @@ class Workers:
         then: Callable[[T], None],
         otherwise: Callable[[Exception], None],
         *,
-        lane: int,
+        lane: Lane,
     ) -> None:
         """Have `work` done in some thread of a lane.
 
@@ -67,12 +70,12 @@ class Workers:
         )
 
     def _run(self) -> None:
-        done: int | None = None
+        done: Lane | None = None
         while chosen := self._next(done):
             done, errand = chosen
             self._do(*errand)
 
-    def _next(self, done: int | None) -> tuple[int, _Errand] | None:
+    def _next(self, done: Lane | None) -> tuple[Lane, _Errand] | None:
         """Give an errand of a lane that may have one more thread; None after a while without any.
 
         `done` is the lane of the thread's last errand. It is given back here, so that at no moment this thread counts
@@ -93,7 +96,7 @@ class Workers:
             self._busy[lane] += 1
             return lane, errand
 
-    def _arrive(self, done: int | None) -> None:
+    def _arrive(self, done: Lane | None) -> None:
         if done is None:
             self._starting -= 1
             return
@@ -101,7 +104,7 @@ class Workers:
         if not self._busy[done]:
             del self._busy[done]
 
-    def _open_lane(self) -> int | None:
+    def _open_lane(self) -> Lane | None:
         return next((lane for lane in self._errands if self._busy[lane] < AT_MOST), None)
 
     def _do(

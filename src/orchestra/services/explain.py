@@ -56,6 +56,7 @@ def gather(conn: psycopg.Connection, text: str) -> Facts:
         job=job,
         result=str(JobPaths(PurePosixPath(task.folder), job.ordinal).link),
         attempts=report.attempts,
+        held_up=report.waits,
     )
     match job.state:
         case JobState.REGISTERED | JobState.ASSIGNED if not job.claimed:

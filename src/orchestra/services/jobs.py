@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 import psycopg
 
+from orchestra.domain import volume_words
 from orchestra.domain.errors import BadInput, NotFound
 from orchestra.domain.models.jobs import Attempt, Job
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.naming import parse_one_job
-from orchestra.domain.states import Figure
+from orchestra.domain.states import Figure, JobState
 from orchestra.services import selection
+from orchestra.store import explain, sources
 from orchestra.store import jobs as store
-from orchestra.store import sources
 
 PAGE = 5_000
 """Jobs that one statement gives at most, so that none takes long."""
@@ -34,12 +35,13 @@ class JobPage:
 
 @dataclass(frozen=True, slots=True)
 class JobReport:
-    """All that `job show` says."""
+    """All that `job show` says. `waits` says for which files a job waits that a pilot has."""
 
     task: Task
     job: Job
     attempts: tuple[Attempt, ...]
     config_path: str
+    waits: tuple[str, ...] = ()
 
 
 def list_jobs(
@@ -103,7 +105,15 @@ def show(conn: psycopg.Connection, text: str) -> JobReport:
     attempts = store.attempts(conn, task.id, ordinal, task_folder=task.folder)
     source = sources.config(conn, task.id)
     path = f"{source.root}/{job.config}" if source.is_folder else source.root
-    return JobReport(task, job, tuple(attempts), path)
+    return JobReport(task, job, tuple(attempts), path, _waits(conn, job))
+
+
+def _waits(conn: psycopg.Connection, job: Job) -> tuple[str, ...]:
+    held_up = explain.held_up(conn, job.task_id, job.ordinal) if job.claimed else None
+    if held_up is None:
+        return ()
+    started = job.state is JobState.RUNNING
+    return tuple(volume_words.sentences(held_up, started=started, ends=job.kill_requested))
 
 
 def no_such_job(task: Task, ordinal: int) -> NotFound:

@@ -62,6 +62,7 @@ def _write(
     kinds = task_facts.failures(conn, task.id) if outcome != TaskState.DONE else []
     began = task.test_started_at or task.work_started_at
     ended = task_store.now(conn)
+    doubts = task_facts.doubts(conn, task.id)
     letter = TaskLetter(
         task=task.id,
         name=task.name,
@@ -74,6 +75,8 @@ def _write(
         why=_clean(why),
         failures=tuple(_failure(conn, task.id, kind) for kind in kinds[:KINDS_SHOWN]),
         kinds=len(kinds),
+        doubts=doubts.counted if doubts else None,
+        doubt=_clean(doubts.note),
     )
     outbox.add_for_owner(conn, task.id, TaskLetter.KIND, letters.to_payload(letter))
 

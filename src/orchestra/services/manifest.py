@@ -11,7 +11,7 @@ import hashlib
 import os
 import stat
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
@@ -27,9 +27,10 @@ Progress = Callable[[int, int, int], None]
 # More than cores: on a network file system it is the waiting that takes the time.
 THREADS = 8
 _FILES_AT_A_TIME = 64
+_CACHE = "__pycache__"
 _BLOCK = 1 << 20
 # After so many bytes of one file a thread says how far it is.
-_REPORT = 32 * _BLOCK
+_REPORT = 8 * _BLOCK
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +83,13 @@ def scan(path: str | os.PathLike[str], progress: Progress | None = None) -> Mani
     return Manifest(root, True, _hash_all(root, listing.names, progress), listing.hidden)
 
 
-def check_file(expected: ManifestEntry, path: str) -> str | None:
+def check_file(
+    expected: ManifestEntry, path: str, report: Callable[[int], None] = lambda _: None
+) -> str | None:
     """Whether a file is what was registered: None if so, else the reason in one sentence without a full stop.
 
     Size and time are compared; only where the time alone differs, the checksum is taken. An entry without a size is
-    a folder (an older task's output) and has to be there.
+    a folder (an older task's output) and has to be there. `report` hears of every few bytes of a checksum.
     """
     try:
         found = Path(path).stat()
@@ -101,7 +104,7 @@ def check_file(expected: ManifestEntry, path: str) -> str | None:
             )
         if found.st_mtime_ns == expected.mtime_ns:
             return None
-        same = _read(path, threading.Event(), lambda _: None).sha256 == expected.sha256
+        same = _read(path, threading.Event(), report).sha256 == expected.sha256
         return None if same else f"{path} has changed since it was registered: the checksum differs"
     except FileNotFoundError:
         return f"{path} is missing"
@@ -109,6 +112,21 @@ def check_file(expected: ManifestEntry, path: str) -> str | None:
         return f"{path} cannot be read: {error.strerror}"
     except BadInput as changing:
         return str(changing).rstrip(".")
+
+
+def unregistered(root: str, entries: Iterable[ManifestEntry]) -> list[str]:
+    """Give the files below a folder that are not among `entries`, in natural order; none where it cannot be read.
+
+    What Python puts beside a program (`__pycache__`) says nothing.
+    """
+    listing = _Listing(root)
+    try:
+        listing.walk("", ())
+    except BadInput:
+        return []
+    strangers = set(listing.names).difference(entry.path for entry in entries)
+    found = (name for name in strangers if _CACHE not in name.split("/"))
+    return sorted(found, key=natural_key)
 
 
 # Names

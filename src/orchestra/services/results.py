@@ -147,7 +147,7 @@ def _with_metrics(sources: Sources, job: job_store.Result) -> Row:
         cpu_seconds=job.cpu_seconds,
         memory_bytes=job.max_rss_bytes,
         metrics=metrics,
-        note=note,
+        note="; ".join(filter(None, (job.inputs_note, note))) or None,
     )
 
 

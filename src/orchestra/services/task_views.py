@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import psycopg
@@ -34,6 +34,7 @@ class TaskReport:
     cpu_is_exact: bool
     mails: tuple[Mail, ...] = ()
     owner_wants_mail: bool = True
+    doubts: task_facts.Doubts = field(default_factory=task_facts.Doubts)
 
 
 def show(conn: psycopg.Connection, word: str) -> TaskReport:
@@ -57,6 +58,7 @@ def show(conn: psycopg.Connection, word: str) -> TaskReport:
         cpu_is_exact=exact,
         mails=tuple(mails.of_task(conn, task.id)),
         owner_wants_mail=users.get(conn, task.owner).mail,
+        doubts=task_facts.doubts(conn, task.id),
     )
 
 

@@ -33,10 +33,12 @@ from orchestra.domain.models.work import (
     AttemptKey,
     Claim,
     Grant,
+    InputFile,
     Outcome,
     Place,
     SharedFiles,
     Started,
+    TaskSpec,
 )
 from orchestra.domain.states import Cause, JobState, Queue
 from orchestra.domain.transitions import TaskInput
@@ -366,6 +368,7 @@ def renew(
     lease: float = LEASE_SECONDS,
     expires: bool = True,
     message: str | None = None,
+    silent: Sequence[str] = (),
     epoch: int | None = None,
 ) -> Standing:
     """Renew the leases of an agent's keepers and learn what the node's users want. May be repeated.
@@ -373,6 +376,7 @@ def renew(
     Args:
         expires: as for `register_keeper`.
         message: shown in `node list`; None clears it.
+        silent: the folders and files that do not answer on its machine.
         epoch: the one that `attach` told.
 
     Raises:
@@ -382,7 +386,7 @@ def renew(
     def work() -> Standing:
         if epoch is not None and pilots.epoch(conn) != epoch:
             raise Replaced
-        wishes = pilots.renew_pilot(conn, node_id, agent, message)
+        wishes = pilots.renew_pilot(conn, node_id, agent, message, silent)
         if wishes is None:
             return Standing(node_id, lease, {Queue.CPU: 0, Queue.GPU: 0}, superseded=True)
         pilots.renew_keepers(conn, node_id, keepers, lease, expires=expires)
@@ -423,6 +427,23 @@ def report(
     for task, reason in sorted(recorded.holds):
         _hold(conn, task, reason)
     return recorded.unknown
+
+
+def inputs(
+    conn: psycopg.Connection,
+    keys: Collection[AttemptKey],
+    known: Collection[int] = (),
+    *,
+    versions: MutableMapping[int, SharedFiles] | None = None,
+) -> tuple[Mapping[int, TaskSpec], Mapping[AttemptKey, InputFile]]:
+    """Give what attempts read that an earlier agent started: their tasks, but for those `known`, and their configs."""
+
+    def work() -> tuple[Mapping[int, TaskSpec], Mapping[AttemptKey, InputFile]]:
+        configs = attempts.configs(conn, keys)
+        tasks = {key.task_id for key in configs} - set(known)
+        return attempts.task_specs(conn, tasks, {} if versions is None else versions), configs
+
+    return in_transaction(conn, work)
 
 
 def show_log(conn: psycopg.Connection, key: AttemptKey, length: int, tail: bytes) -> None:

@@ -250,15 +250,28 @@ def _grant(
     folder_number: int,
     done_attempt: int | None,
     new_folder: bool,
+    let_go: int,
     root: str,
     is_folder: bool,
     *file: Any,
 ) -> Grant:
     """Give a grant from a row, whose last columns are those of the config's ManifestEntry."""
-    entry = ManifestEntry(*file)
-    config = InputFile(f"{root}/{entry.path}", entry, root) if is_folder else InputFile(root, entry)
+    config = _config(root, is_folder, *file)
     key = AttemptKey(task, ordinal, number, token)
-    return Grant(key, is_test, folder_number, done_attempt, config, new_folder)
+    return Grant(key, is_test, folder_number, done_attempt, config, new_folder, let_go)
+
+
+def _config(root: str, is_folder: bool, *file: Any) -> InputFile:
+    entry = ManifestEntry(*file)
+    return InputFile(f"{root}/{entry.path}", entry, root) if is_folder else InputFile(root, entry)
+
+
+def configs(conn: psycopg.Connection, keys: Collection[AttemptKey]) -> dict[AttemptKey, InputFile]:
+    """Give the configs of attempts; of those that the database does not know none."""
+    given = list(keys)
+    with conn.cursor() as cursor:
+        rows = cursor.execute(SQL.configs, _full_columns(given)).fetchall()
+    return {given[row[0] - 1]: _config(*row[1:]) for row in rows}
 
 
 def _key(row: Mapping[str, Any]) -> AttemptKey:
@@ -395,6 +408,7 @@ def end_attempts(
         "log_bytes": BigInts([o.log_bytes for o in outcomes]),
         "log_tails": Blobs([o.log_tail for o in outcomes]),
         "image_digests": [o.image_digest for o in outcomes],
+        "inputs_notes": [o.inputs_note for o in outcomes],
     }
     conn.execute(SQL.end_attempts, params)
 

@@ -68,7 +68,7 @@ select exists (
 -- found in its place: it is for the next claim), and with whether so many were walked past that a floor is to rise; there
 -- is one row without a job where none was claimed.
 with shared as materialized (
-    select id, run, resume, config_version_id, jobs from task
+    select id, run, resume, config_version_id, jobs, let_go from task
     where id = %(task)s and state in ('TESTING', 'RUNNING') and held_at is null
     for share
 ),
@@ -122,7 +122,7 @@ claimed as (
 ),
 numbered as (
     select
-        c.*, shared.run, shared.config_version_id, gen_random_uuid() as token,
+        c.*, shared.run, shared.config_version_id, shared.let_go, gen_random_uuid() as token,
         c.attempt + (cluster.epoch - 1) * 1000 as own_folder,
         case when shared.resume then (
             select last.folder_number from attempt last
@@ -135,7 +135,7 @@ numbered as (
 ),
 given as materialized (
     select
-        n.task_id, n.ordinal, n.turn, n.attempt, n.token, n.run, n.is_test, n.done_attempt,
+        n.task_id, n.ordinal, n.turn, n.attempt, n.token, n.run, n.is_test, n.done_attempt, n.let_go,
         coalesce(n.resumed_folder, n.own_folder) as folder_number, n.resumed_folder is null as new_folder,
         v.root, v.is_folder, f.path, f.size, f.mtime_ns, f.sha256
     from numbered n
@@ -151,7 +151,7 @@ inserted as (
 )
 select
     picked, coalesce(worn, false), task_id, ordinal, attempt, token, is_test, folder_number, done_attempt, new_folder,
-    root, is_folder, path, size, mtime_ns, sha256
+    let_go, root, is_folder, path, size, mtime_ns, sha256
 from walk
 left join given on true
 order by turn, ordinal
@@ -168,7 +168,7 @@ select
         where earlier.task_id = a.task_id and earlier.ordinal = a.ordinal and earlier.number < a.number
             and earlier.folder_number = a.folder_number
     ) as new_folder,
-    v.root, v.is_folder, f.path, f.size, f.mtime_ns, f.sha256
+    t.let_go, v.root, v.is_folder, f.path, f.size, f.mtime_ns, f.sha256
 from attempt a
 join job j on j.task_id = a.task_id and j.ordinal = a.ordinal
 join task t on t.id = a.task_id
@@ -192,6 +192,17 @@ from task_input i
 join dataset_version v on v.id = i.version_id
 where i.task_id = any(%(tasks)s)
 order by i.task_id, i.tag
+
+-- name: configs
+-- The configs of attempts, as they were registered.
+select given.place, v.root, v.is_folder, f.path, f.size, f.mtime_ns, f.sha256
+from unnest(%(tasks)s::int[], %(ordinals)s::int[], %(numbers)s::int[], %(tokens)s::uuid[])
+    with ordinality as given (task_id, ordinal, number, token, place)
+join attempt a on a.task_id = given.task_id and a.ordinal = given.ordinal and a.number = given.number
+    and a.token = given.token
+join task t on t.id = given.task_id
+join dataset_version v on v.id = t.config_version_id
+join dataset_file f on f.version_id = t.config_version_id and f.ordinal = given.ordinal
 
 -- name: share_tasks
 select id, queue, state, retries from task where id = any(%(tasks)s) order by id for share
@@ -257,15 +268,17 @@ update attempt a set
     sequence = given.sequence, exit_status = given.exit_status, signal = given.signal, reason = given.reason,
     seconds = given.seconds, cpu_seconds = given.cpu_seconds, max_rss_bytes = given.max_rss_bytes,
     devices = coalesce(given.devices, a.devices),
-    image_digest = coalesce(given.image_digest, a.image_digest), log_bytes = given.log_bytes, log_tail = given.log_tail
+    image_digest = coalesce(given.image_digest, a.image_digest), log_bytes = given.log_bytes, log_tail = given.log_tail,
+    inputs_note = given.inputs_note
 from unnest(
     %(tasks)s::int[], %(ordinals)s::int[], %(numbers)s::int[], %(causes)s::text[], %(final)s::bool[], %(ages)s::float8[],
     %(started)s::bool[], %(accepted)s::bool[], %(sequences)s::bigint[], %(exit_statuses)s::int[], %(signals)s::int[],
     %(reasons)s::text[], %(seconds)s::float8[], %(cpu_seconds)s::float8[], %(max_rss)s::bigint[],
-    %(devices)s::text[], %(log_bytes)s::bigint[], %(log_tails)s::bytea[], %(image_digests)s::text[]
+    %(devices)s::text[], %(log_bytes)s::bigint[], %(log_tails)s::bytea[], %(image_digests)s::text[],
+    %(inputs_notes)s::text[]
 ) as given (
     task_id, ordinal, number, cause, final, age, started, accepted, sequence, exit_status, signal, reason, seconds,
-    cpu_seconds, max_rss_bytes, devices, log_bytes, log_tail, image_digest
+    cpu_seconds, max_rss_bytes, devices, log_bytes, log_tail, image_digest, inputs_note
 )
 where a.task_id = given.task_id and a.ordinal = given.ordinal and a.number = given.number and a.ended_at is null
 

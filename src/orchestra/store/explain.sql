@@ -103,3 +103,19 @@ select
     case when lease_until < 'infinity' then extract(epoch from lease_until - now())::float8 end as lease_left
 from keeper
 where id = %(keeper)s
+
+-- name: held_up
+-- What the pilot that has a job says of files, and the folders that the job needs.
+select
+    n.name as node, p.message as says, p.silent, t.volume,
+    array(
+        select root from dataset_version where id = t.config_version_id
+        union
+        select v.root from task_input i join dataset_version v on v.id = i.version_id where i.task_id = t.id
+    ) as needs
+from job j
+join keeper k on k.id = j.keeper_id
+join node n on n.id = k.node_id
+join pilot p on p.node_id = n.id
+join task t on t.id = j.task_id
+where j.task_id = %(task)s and j.ordinal = %(ordinal)s

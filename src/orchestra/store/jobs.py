@@ -35,6 +35,7 @@ class Result:
     max_rss_bytes: int | None
     path: str | None
     sha256: bytes | None
+    inputs_note: str | None = None
 
 
 _CHOICES = {

@@ -82,7 +82,7 @@ select
     j.task_id, j.ordinal, j.state::text as state, f.path as config, j.is_test, j.kill_requested,
     j.keeper_id is not null as claimed, j.attempt as attempts, j.failures, j.losses, j.done_attempt, j.changed_at,
     n.name as node, coalesce(a.cause, case when a.lost_at is not null then 'lost' end) as cause, a.reason,
-    a.exit_status, a.signal, a.started_at, a.seconds
+    a.exit_status, a.signal, a.started_at, a.seconds, a.inputs_note
 from chosen j
 join task t on t.id = j.task_id
 left join dataset_file f on f.version_id = t.config_version_id and f.ordinal = j.ordinal
@@ -95,7 +95,7 @@ order by j.ordinal
 select
     a.task_id, a.ordinal, a.number, n.name as node, a.run, a.is_test, a.claimed_at, a.started_at, a.ended_at, a.lost_at,
     a.folder_number, a.devices, a.cause, a.exit_status, a.signal, a.reason, a.seconds, a.cpu_seconds, a.max_rss_bytes,
-    a.accepted, a.log_bytes, a.config_sha256, a.image_digest
+    a.accepted, a.log_bytes, a.config_sha256, a.image_digest, a.inputs_note
 from attempt a
 left join node n on n.id = a.node_id
 where a.task_id = %(task)s and a.ordinal = %(ordinal)s
@@ -131,7 +131,7 @@ order by a.ordinal, a.folder_number
 -- Ranges of three primary keys.
 select
     j.ordinal, coalesce(a.number, j.done_attempt) as attempt, coalesce(a.folder_number, j.done_attempt) as folder_number,
-    n.name as node, a.seconds, a.cpu_seconds, a.max_rss_bytes, f.path, f.sha256
+    n.name as node, a.seconds, a.cpu_seconds, a.max_rss_bytes, f.path, f.sha256, a.inputs_note
 from job j
 left join attempt a on a.task_id = j.task_id and a.ordinal = j.ordinal and a.number = j.done_attempt
 left join node n on n.id = a.node_id

@@ -31,6 +31,7 @@ update task set
     held_by = case when %(ends)s then null else held_by end,
     held_reason = case when %(ends)s then null else held_reason end,
     first_in_line = first_in_line and not %(ends)s,
+    let_go = let_go + %(claimable)s::int,
     test_started_at = case when %(to)s::task_state = 'TESTING' then now() else test_started_at end,
     work_started_at = case when %(to)s::task_state = 'RUNNING' then coalesce(work_started_at, now()) else work_started_at end
 where id = %(task)s and state = %(from)s
@@ -38,7 +39,7 @@ where id = %(task)s and state = %(from)s
 -- name: begin_run
 -- A retry: the counters of the task start over, and it goes before tasks of the same priority.
 update task set
-    run = run + 1, fails_forgiven = 0, first_in_line = true,
+    run = run + 1, let_go = let_go + 1, fails_forgiven = 0, first_in_line = true,
     test_started_at = null, work_started_at = null,
     test_jobs = case when %(bypass)s then 0 else test_jobs end
 where id = %(task)s
@@ -50,7 +51,7 @@ where id = %(task)s and held_at is null
 -- name: release_task
 -- Failures that led to the hold are forgiven: the next ones count from here.
 update task set
-    held_at = null, held_by = null, held_reason = null,
+    held_at = null, held_by = null, held_reason = null, let_go = let_go + 1,
     fails_forgiven = coalesce((select sum(failed) from task_count where task_id = %(task)s), 0)
 where id = %(task)s and held_at is not null
 
@@ -131,6 +132,7 @@ for update
 
 -- name: retry_chosen_jobs
 -- First in line.
+with again as (update task set let_go = let_go + 1 where id = %(task)s)
 update job set
     state = 'registered', turn = 0, kill_requested = false, failures = 0, losses = 0, not_before = null, changed_at = now()
 where task_id = %(task)s and ordinal = any(%(ordinals)s) and keeper_id is null

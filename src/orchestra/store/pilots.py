@@ -196,10 +196,15 @@ def fenced_keepers(conn: psycopg.Connection, keepers: Sequence[UUID]) -> frozens
 
 
 def renew_pilot(
-    conn: psycopg.Connection, node: int, agent: UUID, message: str | None
+    conn: psycopg.Connection,
+    node: int,
+    agent: UUID,
+    message: str | None,
+    silent: Sequence[str] = (),
 ) -> Wishes | None:
     """Say that an agent is alive; None when another one decides for the node."""
-    row = _row(conn, SQL.renew_pilot, {"node": node, "agent": agent, "message": message})
+    params = {"node": node, "agent": agent, "message": message, "silent": list(silent)}
+    row = _row(conn, SQL.renew_pilot, params)
     return Wishes(_enabled(row), row["leave"], row["leave_now"]) if row else None
 
 

@@ -14,6 +14,7 @@ from orchestra.store.sql import load
 SQL = load("tasks")
 
 
+DOUBTS_COUNTED = 10_000
 EFFORT_SAMPLE = 10_000
 """Attempts that are read to know what a task has taken."""
 
@@ -36,6 +37,27 @@ class Effort:
     attempts: int
     cpu_seconds: float | None
     seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Doubts:
+    """Results whose inputs were no longer as registered: how many, up to 10,000, and the note on one of them."""
+
+    results: int = 0
+    example: int | None = None
+    note: str | None = None
+
+    def __bool__(self) -> bool:
+        return self.results > 0
+
+    @property
+    def counted(self) -> str:
+        more = " or more" if self.results >= DOUBTS_COUNTED else ""
+        return f"{self.results:,}{more}"
+
+
+def doubts(conn: psycopg.Connection, task: int) -> Doubts:
+    return Doubts(**fetch(conn, SQL.doubts, {"task": task, "limit": DOUBTS_COUNTED})[0])
 
 
 def failures(conn: psycopg.Connection, task: int) -> list[FailureGroup]:

@@ -174,6 +174,16 @@ from (
     order by ordinal limit %(limit)s
 ) as first_ones
 
+-- name: doubts
+-- Results with a note on their inputs, up to a limit, and the first of them. Walks attempt_inputs_note.
+select count(*) as results, min(ordinal) as example, (array_agg(inputs_note order by ordinal))[1] as note
+from (
+    select a.ordinal, a.inputs_note from attempt a
+    join job j on j.task_id = a.task_id and j.ordinal = a.ordinal and j.done_attempt = a.number
+    where a.task_id = %(task)s and a.inputs_note is not null
+    order by a.ordinal limit %(limit)s
+) as noted
+
 -- name: any_claimed
 -- Whether a keeper holds a job of a task. Walks job_claimed.
 select exists (select from job where task_id = %(task)s and keeper_id is not null) as claimed

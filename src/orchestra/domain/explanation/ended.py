@@ -26,6 +26,8 @@ def about_done(facts: Facts) -> Iterator[str]:
     good = _good(facts)
     which = f" (attempt {good.number})" if good and len(facts.attempts) > 1 else ""
     yield f"Its result{which}: {facts.result}"
+    if good and good.inputs_note:
+        yield f"It is in doubt: {good.inputs_note}."
     others = [attempt for attempt in facts.attempts if attempt is not good]
     for attempt in others[-3:]:
         yield f"Attempt {attempt.number} on {attempt.node}: {ending(attempt)}."

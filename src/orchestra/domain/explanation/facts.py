@@ -50,6 +50,7 @@ class Facts:
         rivals: every live task of that queue, its own among them.
         busy: what runs on that queue.
         asked: the event by which somebody ended the job, or its whole task.
+        held_up: for which files it waits where a pilot has it, in sentences.
         last_line: the end of the latest attempt's log.
         conductor: somebody carries out the conductor's duties.
         settling: why nothing goes on at present, where the database was replaced.
@@ -70,6 +71,7 @@ class Facts:
     asked: Event | None = None
     culprits: Sequence[Culprit] = ()
     custody: Custody | None = None
+    held_up: Sequence[str] = ()
     last_line: str | None = None
     conductor: bool = True
     settling: str | None = None

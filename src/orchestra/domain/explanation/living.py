@@ -32,6 +32,7 @@ def about_claimed(facts: Facts) -> Iterator[str]:
         image = "its image is made ready, " if facts.task.image else ""
         yield f"It will be attempt {number}; before that {image}its folder is made and its inputs are compared."
     yield from _of_image(facts)
+    yield from facts.held_up
     yield from _custody(facts)
     yield from earlier_attempts(facts, but_last=True)
 
@@ -64,6 +65,7 @@ def about_running(facts: Facts) -> Iterator[str]:
     test = ", as a test job" if latest.is_test else ""
     started = f", started {latest.started_at:%Y-%m-%d %H:%M:%S} UTC" if latest.started_at else ""
     yield f"This is attempt {latest.number}{devices}{test}{started}."
+    yield from facts.held_up
     yield from _durations(facts)
     yield from _custody(facts)
     yield f"Its folder: {latest.folder}"

@@ -39,6 +39,7 @@ class Job:
     signal: int | None = None
     started_at: datetime | None = None
     seconds: float | None = None
+    inputs_note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,8 @@ class Attempt:
     """One run of a job on one node. Times by the database; durations in seconds by the keeper.
 
     `config_sha256` is that of its config as it was registered; before each start the file is compared with it.
-    `image_digest` is that of the container image that it ran in.
+    `image_digest` is that of the container image that it ran in. `inputs_note` says what was found at its inputs after
+    it had ended, where they were no longer as registered.
     """
 
     task_id: int
@@ -73,6 +75,7 @@ class Attempt:
     log_tail: bytes | None = None
     config_sha256: bytes | None = None
     image_digest: str | None = None
+    inputs_note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

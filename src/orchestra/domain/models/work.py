@@ -54,6 +54,11 @@ class SharedFiles:
     is_folder: bool
     entries: tuple[ManifestEntry, ...]
 
+    @property
+    def are_files(self) -> bool:
+        """Whether they are files, not the folders that an older task has written."""
+        return all(entry.size is not None for entry in self.entries[:1])
+
     def __iter__(self) -> Iterator[InputFile]:
         for entry in self.entries:
             yield InputFile(f"{self.root}/{entry.path}" if self.is_folder else self.root, entry)
@@ -94,7 +99,8 @@ class TaskSpec:
 class Grant:
     """A job that a keeper may start now.
 
-    `folder_number` names the attempt's folder, which is an older attempt's with --resume, else a `new_folder`.
+    `folder_number` names the attempt's folder, which is an older attempt's with --resume, else a `new_folder`. `let_go`
+    is the number of what let the job go: it counts up with each beginning, release and retry of its task.
     """
 
     key: AttemptKey
@@ -103,6 +109,7 @@ class Grant:
     done_attempt: int | None
     config: InputFile
     new_folder: bool = True
+    let_go: int = 0
 
 
 Place = tuple[int, int]
@@ -158,6 +165,7 @@ class Outcome:
         age: seconds since the end. `seconds` is the duration, 0 for an attempt that never started.
         reason: in words, for people.
         log_tail: the end of the log, bytes.
+        inputs_note: what was found at its inputs after the end, in a sentence; None where they were as registered.
     """
 
     key: AttemptKey
@@ -174,6 +182,7 @@ class Outcome:
     log_bytes: int | None = None
     log_tail: bytes | None = None
     image_digest: str | None = None
+    inputs_note: str | None = None
 
     @property
     def succeeded(self) -> bool:

@@ -1,0 +1,167 @@
+"""The look at the inputs of attempts that have ended: whether what they read was still what was registered.
+
+One look at a time for each task, which serves all that ended before it began. An outcome waits for it, but not for a
+file system that does not answer: then the note says so.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from time import monotonic
+
+from orchestra.domain.models.work import AttemptKey, Grant, InputFile, TaskSpec
+from orchestra.pilot.desk import Desk, Kit
+from orchestra.pilot.state import Held
+from orchestra.pilot.volumes import in_words
+from orchestra.services import work
+
+log = logging.getLogger(__name__)
+
+PAUSE_OF_TIME = 10
+PAUSE_AT_MOST = 2.0
+"""A look that took long is repeated after this many times as long, at most so many seconds later."""
+AT_LONGEST = 60.0
+"""Seconds for which an outcome waits for a look that finds its way; while a checksum is taken, longer."""
+
+Then = Callable[[AttemptKey, str | None], None]
+
+
+def look(kit: Kit, task: TaskSpec, configs: Sequence[InputFile]) -> list[str | None]:
+    """Give the notes on jobs that have ended, by their configs. An I/O thread's; raises nothing."""
+    try:
+        with kit.touches.of(task.id):
+            return kit.inputs.notes(task, configs)
+    except Exception as error:
+        log.exception("the inputs of task %s could not be looked at", task.id)
+        return [_unseen(repr(error))] * len(configs)
+
+
+def _unseen(why: str) -> str:
+    return f"its inputs could not be looked at after it had ended: {why}"
+
+
+@dataclass(slots=True)
+class _Lane:
+    """The looks at the inputs of one task: what waits for the next one, what one under way serves, each since when."""
+
+    waiting: dict[AttemptKey, tuple[float, Held]] = field(default_factory=dict)
+    served: dict[AttemptKey, tuple[float, Held]] = field(default_factory=dict)
+    not_before: float = 0.0
+    is_busy: bool = False
+
+
+class AfterLook:
+    """Has the inputs of ended attempts looked at."""
+
+    def __init__(self, desk: Desk, then: Then) -> None:
+        """`then` gets the note on each attempt that was added, None where its inputs are as they were."""
+        self.desk, self._then = desk, then
+        self._tasks: dict[int, _Lane] = {}
+
+    def add(self, batch: Sequence[Held]) -> None:
+        """Take in attempts that have ended just now."""
+        known = [held for held in batch if held.task and held.grant]
+        strangers = [held for held in batch if not (held.task and held.grant)]
+        now = monotonic()
+        for held in known:
+            lane = self._tasks.setdefault(held.key.task_id, _Lane())
+            lane.waiting[held.key] = now, held
+        for task in {held.key.task_id for held in known}:
+            self._begin(task, now)
+        if strangers:
+            self._ask(strangers)
+
+    def tick(self, now: float) -> float:
+        """Begin what is due, give up what takes too long; gives when to be called again."""
+        due = float("inf")
+        for task in list(self._tasks):
+            self._begin(task, now)
+            due = min(due, self._give_up(task, now))
+        return due
+
+    def _begin(self, task: int, now: float) -> None:
+        lane = self._tasks[task]
+        if lane.is_busy or not lane.waiting or now < lane.not_before:
+            return
+        lane.served, lane.waiting, lane.is_busy = lane.waiting, {}, True
+        members = [held for _, held in lane.served.values()]
+        spec = members[0].task
+        assert spec
+        configs = [held.grant.config for held in members if held.grant]
+        keys = [held.key for held in members]
+        self.desk.workers.submit(
+            partial(look, self.desk.kit, spec, configs),
+            partial(self._looked, task, keys, now),
+            lambda _: None,
+            lane=f"inputs of {task}",
+        )
+
+    def _looked(
+        self, task: int, keys: Sequence[AttemptKey], began: float, notes: Sequence[str | None]
+    ) -> None:
+        lane, now = self._tasks[task], monotonic()
+        lane.is_busy = False
+        lane.not_before = now + min(PAUSE_OF_TIME * (now - began), PAUSE_AT_MOST)
+        served, lane.served = lane.served, {}
+        for key, note in zip(keys, notes, strict=True):
+            if key in served:
+                self._then(key, note)
+        if not lane.waiting:
+            del self._tasks[task]
+
+    def _give_up(self, task: int, now: float) -> float:
+        """Let go of attempts that have waited long enough; gives when to look again."""
+        kit, due = self.desk.kit, float("inf")
+        lane = self._tasks.get(task)
+        if lane is None:
+            return due
+        moved, read = kit.touches.last_moved(task), kit.touches.last_read(task)
+        for attempts in (lane.served, lane.waiting):
+            for key, (since, held) in list(attempts.items()):
+                over = min(max(since, moved) + kit.patience, max(since, read) + AT_LONGEST)
+                if now < over:
+                    due = min(due, over)
+                    continue
+                del attempts[key]
+                stuck = kit.touches.stuck(task)
+                why = in_words(stuck, held) if stuck else "it takes too long"
+                self._then(key, _unseen(why))
+        if lane.waiting and not lane.is_busy:
+            due = min(due, lane.not_before)
+        return due
+
+    # Attempts that an earlier agent started
+
+    def _ask(self, strangers: Sequence[Held]) -> None:
+        """Ask the database what they read; their outcomes wait for it anyway."""
+        keys = [held.key for held in strangers]
+        known = frozenset(self.desk.tasks)
+        self.desk.courier.ask(
+            lambda conn: work.inputs(conn, keys, known, versions=self.desk.versions),
+            partial(self._told, strangers),
+            partial(self._untold, strangers),
+        )
+
+    def _told(
+        self,
+        strangers: Sequence[Held],
+        answer: tuple[Mapping[int, TaskSpec], Mapping[AttemptKey, InputFile]],
+    ) -> None:
+        tasks, configs = answer
+        self.desk.tasks.update(tasks)
+        for held in strangers:
+            task, config = self.desk.tasks.get(held.key.task_id), configs.get(held.key)
+            if task and config:
+                note = held.note
+                held.task = task
+                held.grant = Grant(held.key, False, note.folder_number, note.done_attempt, config)
+                self.add([held])
+            else:  # its task was deleted
+                self._then(held.key, None)
+
+    def _untold(self, strangers: Sequence[Held], error: Exception) -> None:
+        for held in strangers:
+            self._then(held.key, _unseen(str(error)))

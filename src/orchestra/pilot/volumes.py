@@ -1,0 +1,111 @@
+"""Do the folders that jobs need answer? Each is asked again and again, in a thread of its own, while there are jobs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import PurePosixPath
+
+from orchestra.domain import volume_words
+from orchestra.pilot.desk import Desk
+from orchestra.pilot.state import Held
+from orchestra.pilot.touches import Touch
+
+ASK_EVERY = 5.0
+LONG = 2.0
+"""Seconds after which it is told that a checksum is being taken."""
+
+
+def volume_of(held: Held) -> str:
+    """Give the folder in which an attempt's task has its own."""
+    return held.task.volume if held.task else str(PurePosixPath(held.note.task_folder).parent)
+
+
+def folders_of(held: Held) -> list[str]:
+    """Give the folders and files that an attempt needs, its volume first."""
+    roots = [files.root for files in held.task.shared] if held.task else []
+    config = held.grant.config if held.grant else None
+    return [volume_of(held), *([config.root or config.path] if config else []), *roots]
+
+
+def in_words(path: str, held: Held | None) -> str:
+    """Say of a file that it does not answer, by the name of the folder that an attempt needs it for."""
+    for folder in folders_of(held) if held else []:
+        if path == folder or path.startswith(f"{folder}/"):
+            return volume_words.silent(folder, volume_of(held) if held else None)
+    return volume_words.silent(path)
+
+
+def _ask(folder: str) -> None:
+    """The server has to answer this; what is known of a file may come from a cache."""
+    try:
+        os.statvfs(folder)
+    except OSError:
+        return  # an answer, too
+
+
+class VolumeWatch:
+    """Notes which folders do not answer, and which checksums take long, for `node list` and `job explain`."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self._asked: dict[str, float] = {}
+        self._ask_at = 0.0
+        self._said: set[str] = set()
+
+    def tick(self, now: float) -> float:
+        """Ask what is due; gives when to be called again."""
+        held = list(self.desk.state.held.values())
+        if not held and not self._asked and not self._said:
+            return float("inf")
+        if now >= self._ask_at:
+            self._ask_at = now + min(ASK_EVERY, self.desk.kit.patience / 2)
+            for folder in {folder for each in held for folder in folders_of(each)}:
+                self._ask(folder, now)
+        self._note(held, now)
+        return self._ask_at
+
+    def _ask(self, folder: str, now: float) -> None:
+        if folder in self._asked:
+            return
+        self._asked[folder] = now
+        answered: Callable[[object], None] = partial(self._answered, folder)
+        self.desk.workers.submit(partial(_ask, folder), answered, answered, lane=folder)
+
+    def _answered(self, folder: str, _: object) -> None:
+        del self._asked[folder]
+
+    def _note(self, held: list[Held], now: float) -> None:
+        patience, touches = self.desk.kit.patience, self.desk.kit.touches.now()
+        by_task = {each.key.task_id: each for each in held}
+        volumes = {volume_of(each) for each in held}
+        unanswering = {
+            folder: volume_words.silent(folder, folder if folder in volumes else None)
+            for folder, asked in self._asked.items()
+            if now - asked >= patience
+        }
+        stuck = [touch for touch in touches if now - touch.moved >= patience]
+        for touch in stuck:
+            words = in_words(touch.path, by_task.get(touch.task))
+            if words not in unanswering.values():
+                unanswering[touch.path] = words
+        self.desk.unanswering = unanswering
+        self._say(
+            {*unanswering.values(), *(_checksum(t) for t in touches if _is_long(t, now, patience))}
+        )
+
+    def _say(self, words: set[str]) -> None:
+        for gone in self._said - words:
+            self.desk.troubles.pop(f"volume {gone}", None)
+        for new in sorted(words):
+            self.desk.troubles[f"volume {new}"] = new
+        self._said = words
+
+
+def _checksum(touch: Touch) -> str:
+    return volume_words.checksum(touch.task, touch.path)
+
+
+def _is_long(touch: Touch, now: float, patience: float) -> bool:
+    return touch.reads and now - touch.began >= LONG and now - touch.moved < patience
