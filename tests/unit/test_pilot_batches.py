@@ -157,7 +157,7 @@ def test_what_ends_last_is_looked_at_at_once() -> None:
 def test_how_an_attempt_ended_is_known_whatever_its_folder_does(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def broken(outcome: Outcome, note: Note, log_limit: int) -> Outcome:
+    def broken(outcome: Outcome, *_: object) -> Outcome:
         raise RuntimeError(outcome.key)
 
     monkeypatch.setattr(examine, "examine", broken)
@@ -189,7 +189,7 @@ def test_a_complete_file_that_cannot_be_looked_at_is_not_there(
 def test_an_image_whose_container_did_not_begin_is_looked_at_anew(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def refused(outcome: Outcome, note: Note, kit: object) -> Outcome:
+    def refused(outcome: Outcome, *_: object) -> Outcome:
         return replace(outcome, cause=Cause.NO_CONTAINER, reason="no such image")
 
     monkeypatch.setattr(examine, "examine", refused)

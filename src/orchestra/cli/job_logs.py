@@ -45,16 +45,15 @@ def logs(ctx: Context) -> None:
             _follow(ctx, conn, address)
             return
         attempt = job_logs.find_attempt(jobs.show(conn, address), args.attempt)
-        file = job_logs.open_log(attempt)
-        end = None if file else job_logs.present_end(conn, attempt)
-    if file:
-        with file:
+        found = job_logs.find(conn, attempt)
+    if found.file:
+        with found.file as file:
             if args.lines is not None:
                 job_logs.seek_last_lines(file, args.lines)
             for block in job_logs.read_blocks(file):
                 _write(block)
-    elif end:
-        _write_kept(ctx, attempt, end)
+    elif found.end:
+        _write_kept(ctx, attempt, found.end, found.why)
 
 
 def _follow(ctx: Context, conn: psycopg.Connection, address: str) -> None:
@@ -81,7 +80,7 @@ def _follow(ctx: Context, conn: psycopg.Connection, address: str) -> None:
     ctx.out.note(f"--- attempt {last.number}: {attempt_state(last)}")
 
 
-def _write_kept(ctx: Context, attempt: Attempt, end: LogEnd) -> None:
+def _write_kept(ctx: Context, attempt: Attempt, end: LogEnd, why: str) -> None:
     from orchestra.services import job_logs
 
     path = clean(job_logs.path_of(attempt))
@@ -90,7 +89,7 @@ def _write_kept(ctx: Context, attempt: Attempt, end: LogEnd) -> None:
     part = ""
     if end.length is not None and end.length > len(end.tail):
         part = f"the last {human.size(len(end.tail))} of {human.size(end.length)} of it"
-    ctx.out.note(f"{path} cannot be read from here; this is {part or 'what'} the database has kept")
+    ctx.out.note(f"{path} {why}; this is {part or 'what'} the database has kept")
     lines = ctx.args.lines
     _write(end.tail if lines is None else job_logs.last_lines(end.tail, lines))
 

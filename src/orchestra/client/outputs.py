@@ -59,15 +59,14 @@ def log(session: Session, address: str, attempt: int | None, lines: int | None) 
     wanted = None if lines is None else words.whole("lines", lines, least=1)
     with session.connection() as conn:
         found = job_logs.find_attempt(jobs.show(conn, address), attempt)
-        file = job_logs.open_log(found)
-        end = None if file else job_logs.present_end(conn, found)
-    if file:
-        with file:
+        log = job_logs.find(conn, found)
+    if log.file:
+        with log.file as file:
             if wanted is not None:
                 job_logs.seek_last_lines(file, wanted)
             content = file.read()
     else:
-        kept = end.tail if end else None
+        kept = log.end.tail if log.end else None
         if kept is None:
             raise job_logs.no_log(found)
         content = kept if wanted is None else job_logs.last_lines(kept, wanted)

@@ -18,6 +18,7 @@ from orchestra.domain.states import Cause
 from orchestra.pilot import containers, folders, logs
 from orchestra.pilot.afterlook import AfterLook
 from orchestra.pilot.desk import Desk, Kit
+from orchestra.pilot.open_log import OpenLog
 from orchestra.pilot.report import Reporter, plain_text
 from orchestra.pilot.state import Held, Note, Phase
 from orchestra.pilot.volumes import in_words as of_silence
@@ -35,8 +36,12 @@ _GPU_WAS_FULL = re.compile(
 )
 
 
-def examine(outcome: Outcome, note: Note, kit: Kit | None = None) -> Outcome:
+def examine(
+    outcome: Outcome, note: Note, kit: Kit | None = None, own_log: OpenLog | None = None
+) -> Outcome:
     """Look at what an attempt left: its "complete" file, its log; have the link point at a success. An I/O thread's.
+
+    `own_log` has what the job printed also where it has removed or replaced the file.
 
     A log of more than the kit's `log_limit` bytes is cut, unless that is 0. A container that its runtime did not clean
     up is ended.
@@ -54,9 +59,9 @@ def examine(outcome: Outcome, note: Note, kit: Kit | None = None) -> Outcome:
     if success:
         _link(paths, note.folder_number)
     limit = logs.TAIL_OF_SUCCESS if success else logs.TAIL_OF_FAILURE
-    size, end = logs.tail(Path(paths.log(note.folder_number)), limit)
+    size, end = logs.tail(str(folder), limit, own_log)
     if size and size > log_limit > 0:
-        logs.cut(Path(paths.log(note.folder_number)), log_limit)
+        logs.cut(str(folder), log_limit, own_log)
     if cause in (Cause.EXIT, Cause.SIGNAL) and not success and says_gpu_was_full(end):
         cause = Cause.GPU_OUT_OF_MEMORY
         reason = in_words(cause, outcome.exit_status, outcome.signal)
@@ -88,10 +93,12 @@ def _link(paths: JobPaths, folder_number: int) -> None:
         log.warning("%s", error)  # the results are in the attempt's folder all the same
 
 
-def examine_all(task: int, batch: Sequence[tuple[Outcome, Note]], kit: Kit) -> list[Outcome]:
+def examine_all(
+    task: int, batch: Sequence[tuple[Outcome, Note, OpenLog | None]], kit: Kit
+) -> list[Outcome]:
     """Look at what attempts of one task left, in order. An I/O thread's; raises nothing."""
     with kit.touches.of(task):
-        return [_examine_safely(outcome, note, kit) for outcome, note in batch]
+        return [_examine_safely(outcome, note, kit, own_log) for outcome, note, own_log in batch]
 
 
 def unexamined(outcome: Outcome, held: Held) -> Outcome:
@@ -103,14 +110,17 @@ def unexamined(outcome: Outcome, held: Held) -> Outcome:
     return replace(outcome, reason=plain_text(f"{outcome.reason or 'exit status 0'}; {why}"))
 
 
-def _examine_safely(outcome: Outcome, note: Note, kit: Kit) -> Outcome:
+def _examine_safely(outcome: Outcome, note: Note, kit: Kit, own_log: OpenLog | None) -> Outcome:
     kit.touches.at(note.task_folder)
     try:
-        return examine(outcome, note, kit)
+        return examine(outcome, note, kit, own_log)
     except Exception:
         # However it left its folder, how it ended is known.
         log.exception("the folder of job %s could not be looked at", outcome.key)
         return outcome
+    finally:
+        if own_log:
+            own_log.close()
 
 
 @dataclass(slots=True)
@@ -162,9 +172,9 @@ class Examiner:
         self._after.add([ended.held for ended in self._ended])
         self._ended = []
         for task, batch in errands.items():
-            pairs = [(ended.outcome, ended.held.note) for ended in batch]
+            left = [(each.outcome, each.held.note, each.held.take_log()) for each in batch]
             self.desk.workers.submit(
-                partial(examine_all, task, pairs, self.desk.kit),
+                partial(examine_all, task, left, self.desk.kit),
                 partial(self._examined, batch),
                 partial(self._unexamined, batch),
                 lane=task,

@@ -1,18 +1,21 @@
 """The folders of attempts on the volume: made, linked to, looked at. Runs in I/O threads, since a volume can hang."""
 
-# ruff: noqa: PTH102, PTH103, PTH108, PTH112, PTH114, PTH115, PTH116, PTH120, PTH211
+# ruff: noqa: PTH102, PTH103, PTH104, PTH108, PTH112, PTH114, PTH115, PTH116, PTH120, PTH211
 # All of this happens for each job, and pathlib takes longer than the system calls do.
 
 from __future__ import annotations
 
 import errno
 import os
+import stat
 from contextlib import suppress
+from uuid import uuid4
 
 from orchestra.domain.errors import VolumeError
 from orchestra.domain.models.jobs import JobPaths
 
-_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+# Not blocking: nobody waits for a pipe's other end, should one be put there just now.
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _FULL = {
     errno.ENOSPC: "the volume has no room left",
     errno.EDQUOT: "the quota on the volume is used up",
@@ -47,11 +50,18 @@ def open_attempt(volume: str, paths: JobPaths, folder_number: int, *, new: bool)
         raise _trouble("cannot make", folder, error) from error
     log = str(paths.log(folder_number))
     try:
-        # A pipe in its place, left by an earlier attempt in the same folder, must not be waited for.
-        descriptor = os.open(log, _APPEND | os.O_NONBLOCK, 0o666)
-        os.set_blocking(descriptor, True)
+        return _open_log(log)
     except OSError as error:
         raise _trouble("cannot open", log, error) from error
+
+
+def _open_log(log: str) -> int:
+    """Open a log. What an earlier attempt in the same folder has put in its place, a link or a pipe, is moved aside."""
+    with suppress(FileNotFoundError):
+        if not stat.S_ISREG(os.lstat(log).st_mode):
+            os.rename(log, f"{log}.{uuid4().hex[:8]}")
+    descriptor = os.open(log, _APPEND, 0o666)
+    os.set_blocking(descriptor, True)
     return descriptor
 
 

@@ -110,7 +110,7 @@ class _Judge:
     def __init__(self, started: Started, log: Path | None) -> None:
         self._mark = f"{TOKEN_VARIABLE}={started.key.token}".encode()
         self._session = started.pid
-        self._leader_is_ours = _start_time(started.pid) in (started.start_time, None)
+        self._leader_is_ours = start_time(started.pid) in (started.start_time, None)
         self._mounts = Mounts()
         self._log = self._mounts.place(os.path.realpath(log)) if log else None
         self._cgroup = frozenset[int]()
@@ -139,7 +139,8 @@ def _signal_all(
     return alive
 
 
-def _start_time(pid: int) -> int | None:
+def start_time(pid: int) -> int | None:
+    """Give when a process was started, by the kernel's clock; None where there is none."""
     try:
         return int(_stat(pid)[19])
     except OSError:

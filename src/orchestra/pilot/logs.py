@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import logging
 import os
-import stat
 from contextlib import suppress
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 import psycopg
 
 from orchestra.domain.human import size
-from orchestra.domain.models.jobs import JobPaths
+from orchestra.domain.models.jobs import LOG, JobPaths
 from orchestra.domain.models.work import AttemptKey
 from orchestra.pilot.desk import Desk
+from orchestra.pilot.open_log import OpenLog
 from orchestra.pilot.state import Held, Note
-from orchestra.services import work
+from orchestra.services import job_files, work
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +25,7 @@ TAIL_OF_FAILURE = 64 * 1024
 TAIL_OF_SUCCESS = 4 * 1024
 HEAD_PART = 4
 """A log that is cut keeps one part in so many of its beginning, the others of its end."""
+_BESIDE = f".{LOG}.cut"
 _BLOCK = 1 << 20
 _LINE = 4096
 
@@ -33,47 +35,67 @@ def path_of(key: AttemptKey, note: Note) -> Path:
     return Path(JobPaths(PurePosixPath(note.task_folder), key.ordinal).log(note.folder_number))
 
 
-def tail(path: Path, limit: int) -> tuple[int | None, bytes | None]:
-    """Give the size of a log and its last bytes, at most `limit`; nothing for one that cannot be read.
+def tail(folder: str, limit: int, own: OpenLog | None = None) -> tuple[int | None, bytes | None]:
+    """Give the size of an attempt's log and its last bytes, at most `limit`; nothing where it cannot be read.
 
-    What a job has put in its place, such as a pipe, is none.
+    That is what the attempt printed into `own`, the log as it was opened for it; where that is not there, or empty,
+    what the file of that name holds. What a job has put in the file's place, such as a pipe, is none.
     """
+    printed = _end(own.descriptor, limit) if own else (None, None)
+    if printed[0]:
+        return printed
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = job_files.open_file(folder, LOG)
     except OSError:
-        return None, None
+        return printed
     try:
-        facts = os.fstat(descriptor)
-        if not stat.S_ISREG(facts.st_mode):
-            return None, None
-        whole = facts.st_size
-        return whole, os.pread(descriptor, limit, max(0, whole - limit))
-    except OSError:
-        return None, None
+        return _end(descriptor, limit)
     finally:
         os.close(descriptor)
 
 
-def cut(path: Path, limit: int) -> None:
+def _tail_and_close(
+    folder: str, limit: int, own: OpenLog | None
+) -> tuple[int | None, bytes | None]:
+    try:
+        return tail(folder, limit, own)
+    finally:
+        if own:
+            own.close()
+
+
+def _end(descriptor: int, limit: int) -> tuple[int | None, bytes | None]:
+    try:
+        whole = os.fstat(descriptor).st_size
+        return whole, os.pread(descriptor, limit, max(0, whole - limit))
+    except OSError:
+        return None, None
+
+
+def cut(folder: str, limit: int, own: OpenLog | None = None) -> None:
     """Cut a log of more than `limit` bytes to its beginning and its end, with a line in between that says so.
 
-    Nobody may write to it any more. Written beside and renamed; a log that cannot be cut stays as it is.
+    Nobody may write to it any more. Written beside and renamed; a log that cannot be cut stays as it is, and so does a
+    file that the job has put in the place of its `own`.
     """
     try:
-        facts = path.lstat()
-        if limit and stat.S_ISREG(facts.st_mode) and facts.st_size > limit:
-            _cut(path, limit)
-    except OSError as error:
-        log.warning("%s could not be cut: %s", path, error.strerror)
-
-
-def _cut(path: Path, limit: int) -> None:
-    beside = path.with_name(f".{path.name}.cut")
-    with suppress(FileNotFoundError):
-        beside.unlink()
-    try:
-        with path.open("rb") as source, beside.open("xb") as target:
+        with (
+            job_files.attempt_folder(folder) as top,
+            os.fdopen(job_files.open_file(folder, LOG), "rb") as source,
+        ):
             facts = os.fstat(source.fileno())
+            is_own = own is None or os.path.samestat(facts, os.fstat(own.descriptor))
+            if limit and facts.st_size > limit and is_own:
+                _cut(top, source, facts, limit)
+    except OSError as error:
+        log.warning("%s in %s could not be cut: %s", LOG, folder, error.strerror)
+
+
+def _cut(top: int, source: BinaryIO, facts: os.stat_result, limit: int) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(_BESIDE, dir_fd=top)
+    try:
+        with open(_BESIDE, "xb", opener=partial(os.open, dir_fd=top)) as target:
             os.fchmod(target.fileno(), facts.st_mode & 0o7777)
             if os.geteuid() == 0:
                 os.fchown(target.fileno(), facts.st_uid, facts.st_gid)
@@ -87,10 +109,10 @@ def _cut(path: Path, limit: int) -> None:
             target.write(head + _words(left_out, facts.st_size))
             while block := source.read(_BLOCK):
                 target.write(block)
-        os.replace(beside, path)
+        os.replace(_BESIDE, LOG, src_dir_fd=top, dst_dir_fd=top)
     except OSError:
         with suppress(OSError):
-            beside.unlink()
+            os.unlink(_BESIDE, dir_fd=top)
         raise
 
 
@@ -112,8 +134,10 @@ class LogSender:
         if held is None or held.began is None or held.key in self._sending:
             return
         self._sending.add(held.key)
+        own = held.log.copy() if held.log else None
+        folder = str(path_of(held.key, held.note).parent)
         self.desk.workers.submit(
-            partial(tail, path_of(held.key, held.note), TAIL_OF_FAILURE),
+            partial(_tail_and_close, folder, TAIL_OF_FAILURE, own),
             partial(self._read, held),
             partial(self._done, held.key),
             lane=held.key.task_id,

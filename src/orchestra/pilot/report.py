@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import logging
-import os
 import signal
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -206,7 +205,9 @@ class Reporter:
         held.phase = Phase.REPORTING
         held.leave_line()
         if ready := held.take_ready():
-            os.close(ready.log)
+            ready.close()
+        if own_log := held.take_log():
+            own_log.close()
         if not any(self._waiting.values()):
             self._oldest = monotonic()
         queue = self._waiting.setdefault(held.keeper, deque())

@@ -18,7 +18,7 @@ from orchestra.domain.models.jobs import JobPaths
 from orchestra.domain.models.work import AttemptKey, Grant, Outcome, TaskSpec
 from orchestra.domain.states import Cause, Queue
 from orchestra.domain.volume_words import cannot_start
-from orchestra.pilot import appetite, folders, lanes, slots
+from orchestra.pilot import appetite, folders, lanes, open_log, slots
 from orchestra.pilot.desk import Desk, Kit, boottime
 from orchestra.pilot.imaging import Imaging
 from orchestra.pilot.link import NOTE_BYTES
@@ -108,7 +108,8 @@ def _ready(kit: Kit, task: TaskSpec, grant: Grant, note: Note, paths: JobPaths) 
     except VolumeError:
         os.close(log)
         raise
-    return Ready(argv, runtime.environment(job), log, os.path.realpath(job.folder))
+    real = os.path.realpath(job.folder)
+    return Ready(argv, runtime.environment(job), log, real, open_log.of_descriptor(log))
 
 
 def runtime_job(kit: Kit, task: TaskSpec, grant: Grant, note: Note, paths: JobPaths) -> RuntimeJob:
@@ -286,7 +287,7 @@ class Starter:
             elif wanted:
                 self._finish(held, result)
             elif isinstance(result, Ready):
-                os.close(result.log)
+                result.close()
 
     def _finish(self, held: Held, result: Result) -> None:
         if isinstance(result, Exception):
@@ -296,7 +297,7 @@ class Starter:
             reason = plain_text(result.reason)
             self._reporter.add(held, Outcome(held.key, result.cause, reason=reason))
         elif trouble := self._too_late(held):
-            os.close(result.log)
+            result.close()
             self._reporter.give_back(held, trouble)
         else:
             self._spawn(held, result)
@@ -327,7 +328,7 @@ class Starter:
         """Hand an attempt to its keeper, which starts it at once or after the `last` in a lane."""
         port = self.desk.keepers.ports[held.keeper]
         assert port.link is not None
-        held.phase = Phase.RUNNING
+        held.phase, held.log = Phase.RUNNING, ready.own_log
         if last:
             held.follow(last)
         elif port.asked_at is None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from math import inf
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from orchestra.domain.models.work import AttemptKey, Grant, TaskSpec
 from orchestra.domain.states import Queue
 from orchestra.pilot.ahead import QUICK_SECONDS
+
+if TYPE_CHECKING:
+    from orchestra.pilot.open_log import OpenLog
 
 
 class Phase(Enum):
@@ -94,12 +98,22 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """All that a keeper needs to start an attempt; `log` is an open descriptor, `folder` the path without links."""
+    """All that a keeper needs to start an attempt; `log` is an open descriptor, `folder` the path without links.
+
+    `own_log` is the same file, open for reading; None where that cannot be had.
+    """
 
     argv: tuple[str, ...]
     environment: Mapping[str, str]
     log: int
     folder: str
+    own_log: OpenLog | None = None
+
+    def close(self) -> None:
+        """Close the log, which nobody takes."""
+        os.close(self.log)
+        if self.own_log:
+            self.own_log.close()
 
 
 @dataclass(slots=True)
@@ -114,6 +128,7 @@ class Held:
         began: when its process started, by CLOCK_BOOTTIME; None as long as the keeper has not said so.
         announced: the database was told that it started.
         end_reason: why it is to be ended, once that is wanted.
+        log: its log as it was opened for it; None where that cannot be had.
     """
 
     key: AttemptKey
@@ -130,6 +145,12 @@ class Held:
     began: float | None = None
     announced: bool = False
     end_reason: str | None = None
+    log: OpenLog | None = field(default=None, repr=False, compare=False)
+
+    def take_log(self) -> OpenLog | None:
+        """Give its log, once: whoever takes it closes it."""
+        log, self.log = self.log, None
+        return log
 
     def take_ready(self) -> Ready | None:
         """Give what was made ready, once: whoever takes it closes the log."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-import os
 from functools import partial
 
 from orchestra.domain.models.work import AttemptKey, Outcome
 from orchestra.domain.states import Cause
-from orchestra.pilot import leftovers, link, logs
+from orchestra.pilot import leftovers, link, logs, open_log
 from orchestra.pilot.ahead import QUICK_SECONDS
 from orchestra.pilot.desk import Desk, Kit
 from orchestra.pilot.examine import Examiner, examine
 from orchestra.pilot.keepers import Port
+from orchestra.pilot.open_log import OpenLog
 from orchestra.pilot.report import Reporter, outcome_of, outcome_of_refusal
 from orchestra.pilot.state import Held, Note, Phase
 
@@ -23,11 +23,22 @@ SILENT_AFTER = 15.0
 """Seconds after which a keeper that has not answered a start is said to be silent."""
 
 
-def _lay_to_rest(kit: Kit, started: link.Started | None, outcome: Outcome, note: Note) -> Outcome:
+def _lay_to_rest(
+    kit: Kit,
+    started: link.Started | None,
+    outcome: Outcome,
+    note: Note,
+    own_log: OpenLog | None,
+) -> Outcome:
     """End what a dead keeper left running (None: nothing can be left), then look at it. An I/O thread's."""
     if started:
+        own_log = own_log or open_log.of_process(started)
         leftovers.end(started, grace=note.grace, log=logs.path_of(started.key, note))
-    return examine(outcome, note, kit)
+    try:
+        return examine(outcome, note, kit, own_log)
+    finally:
+        if own_log:
+            own_log.close()
 
 
 class Supervisor:
@@ -159,7 +170,20 @@ class Supervisor:
         if held is None:  # an earlier agent started it
             held = Held(event.key, port.id, Note.from_json(event.note), Phase.RUNNING)
             self.desk.state.add(held)
+            if isinstance(event, link.Started) and not port.dead:
+                self._adopt_log(held, event)
         return held
+
+    def _adopt_log(self, held: Held, started: link.Started) -> None:
+        """Have the log of an earlier agent's attempt open, too, before its job removes it."""
+
+        def then(found: OpenLog | None) -> None:
+            if held.phase is Phase.RUNNING:
+                held.log = found
+
+        self.desk.workers.submit(
+            partial(open_log.of_process, started), then, lambda _: None, lane=held.key.task_id
+        )
 
     # Keepers that died
 
@@ -181,6 +205,7 @@ class Supervisor:
                     started if same_boot else None,
                     outcome,
                     held.note,
+                    held.take_log(),
                 ),
                 partial(self.reporter.add, held),
                 partial(self._not_examined, held, outcome),
@@ -191,7 +216,7 @@ class Supervisor:
             if held.key not in there and held.phase in (Phase.WAITING, Phase.NEXT, Phase.RUNNING):
                 if port.buried:  # by another agent, which has told what became of it
                     if ready := held.take_ready():
-                        os.close(ready.log)
+                        ready.close()
                     self.desk.state.drop(held.key)
                 else:
                     self.reporter.give_back(held, "its keeper has died")

@@ -23,6 +23,7 @@ from orchestra.store import moves, notices
 _BLOCK = 1 << 16
 _POLL_FILE, _POLL_DATABASE = 0.2, 1.0
 _EXPLAIN_EVERY = 5.0
+_COMPARED = 256
 _IN_LINE = (JobState.REGISTERED, JobState.ASSIGNED)
 
 
@@ -88,6 +89,53 @@ def present_end(
         sleep(_POLL_FILE)
         found = kept_end(conn, attempt)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A log as it can be shown: its file, to be closed by the caller, else what the database keeps, and why."""
+
+    file: BinaryIO | None
+    end: LogEnd | None = None
+    why: str = ""
+
+
+def find(conn: psycopg.Connection, attempt: Attempt) -> Found:
+    """Find what an attempt has printed: in its file, unless that is something else by now."""
+    file = open_log(attempt)
+    if attempt.ended_at is None or attempt.lost_at is not None:
+        return Found(file) if file else Found(None, present_end(conn, attempt), _why(attempt))
+    end = kept_end(conn, attempt)
+    if file and not _holds(file, end):
+        file.close()
+        why = "is not what the job printed: the job replaced it, or it was changed since"
+        return Found(None, end, why)
+    return Found(file) if file else Found(None, end, _why(attempt))
+
+
+def _holds(file: BinaryIO, end: LogEnd) -> bool:
+    """Whether a file is the log whose end was kept: it may have been cut in the middle, and ends as that does."""
+    if not end.tail or end.length is None:
+        return True  # nothing is known of it, or the job has printed nothing into it
+    size = os.fstat(file.fileno()).st_size
+    compared = min(len(end.tail), size, _COMPARED)
+    last = os.pread(file.fileno(), compared, size - compared)
+    return size > 0 and end.tail.endswith(last)
+
+
+def _why(attempt: Attempt) -> str:
+    """Say why a log's file cannot be shown."""
+    try:
+        os.close(job_files.open_file(attempt.folder, LOG))
+    except job_files.Untrusted as error:
+        return error.strerror or ""
+    except FileNotFoundError:
+        task_folder = PurePosixPath(attempt.folder).parents[2]
+        if os.path.isdir(task_folder):  # noqa: PTH112 - raises nothing
+            return "is not there any more"
+    except OSError:
+        pass
+    return "cannot be read from here"
 
 
 def open_log(attempt: Attempt) -> BinaryIO | None:
@@ -248,8 +296,8 @@ def _follow_one(
             file_wanted = file is None and not told.length
             if file_wanted and (file := open_log(attempt)) and lines is not None:
                 seek_last_lines(file, lines)
-            for block in read_blocks(file) if file else ():
-                write(block)
+            if file:
+                _show_new(file, write)
             if over:
                 break
             sleep(_POLL_FILE)
@@ -259,12 +307,29 @@ def _follow_one(
                     write(told.news(kept_end(conn, attempt)))
                     ask_for_end(conn, attempt)
                 attempt = _again(conn, address, attempt)
+        write(_replaced(conn, attempt, file) if file else b"")
     finally:
         if file:
             file.close()
     if file is None:
         write(told.news(kept_end(conn, attempt)))
     return attempt
+
+
+def _show_new(file: BinaryIO, write: Callable[[bytes], None]) -> None:
+    """Write what a file has more; from its beginning where it was emptied meanwhile."""
+    if os.fstat(file.fileno()).st_size < file.tell():
+        file.seek(0)
+    for block in read_blocks(file):
+        write(block)
+
+
+def _replaced(conn: psycopg.Connection, attempt: Attempt, file: BinaryIO) -> bytes:
+    """Give the end of what an attempt printed where the file that was shown is another one."""
+    end = kept_end(conn, attempt) if attempt.ended_at and not attempt.lost_at else None
+    if end is None or end.tail is None or _holds(file, end):
+        return b""
+    return b"\n[orchestra: the job replaced its log; the end of what it printed:]\n\n" + end.tail
 
 
 @dataclass(slots=True)

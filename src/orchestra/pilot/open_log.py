@@ -1,0 +1,68 @@
+"""A job's log as it was opened for it: what the job printed is read from there, whatever became of the file's name."""
+
+from __future__ import annotations
+
+import os
+import resource
+import stat
+from pathlib import Path
+
+from orchestra.pilot.leftovers import start_time
+from orchestra.pilot.link import Started
+
+_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+
+class OpenLog:
+    """A descriptor for reading. Who has it last closes it, in an I/O thread where that is possible."""
+
+    __slots__ = ("descriptor",)
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    def copy(self) -> OpenLog | None:
+        """Give one of its own to somebody else; None where no more can be open."""
+        try:
+            return OpenLog(os.dup(self.descriptor))
+        except OSError:
+            return None
+
+    def close(self) -> None:
+        """Close it. May be repeated."""
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    __del__ = close
+
+
+def of_descriptor(descriptor: int) -> OpenLog | None:
+    """Open the file behind a descriptor once more, for reading. An I/O thread's, as the file may be on a volume."""
+    return _open(f"/proc/self/fd/{descriptor}")
+
+
+def of_process(started: Started) -> OpenLog | None:
+    """Open the log of an attempt that an earlier agent started, as its first process has it. An I/O thread's.
+
+    Where that process has gone, or prints elsewhere by now, nothing but the file's name is left.
+    """
+    where = f"/proc/{started.pid}/fd"
+    try:
+        out, err = Path(f"{where}/1").stat(), Path(f"{where}/2").stat()
+    except OSError:
+        return None
+    if not stat.S_ISREG(out.st_mode) or not os.path.samestat(out, err):
+        return None
+    log = _open(f"{where}/1")
+    return log if start_time(started.pid) == started.start_time else None
+
+
+def _open(path: str) -> OpenLog | None:
+    try:
+        log = OpenLog(os.open(path, _READ))
+    except OSError:
+        return None
+    # Half of what may be open is for the agent's other work: rather no log than no database.
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return log if limit == resource.RLIM_INFINITY or log.descriptor < limit // 2 else None
