@@ -13,6 +13,7 @@ import pytest
 
 from orchestra.domain.states import Cause
 from orchestra.store.database import connect
+from support import mounts
 from support.maestro import PROGRAM, Maestro
 from support.waiting import wait_until
 from support.world import World
@@ -411,6 +412,32 @@ def test_remove_takes_what_orchestra_made_and_nothing_else(ana: Maestro, world: 
     assert "Not made by Orchestra, and left as it is: notes $(x).txt" in said.err
     assert [path.name for path in folder.iterdir()] == ["notes $(x).txt"]
     assert (elsewhere / "precious").exists()
+
+
+@pytest.mark.needs("root")
+def test_a_task_whose_folders_cannot_all_go_stays_until_they_have_gone(
+    ana: Maestro, world: World
+) -> None:
+    made(ana, "mlp", "--bypass")
+    world.run_all()
+    folder = ana.folder / "user.ana.mlp" / ".attempts"
+    for number in range(3):
+        (folder / f"job_configId_{number}" / "1" / "busy").mkdir(parents=True)
+        (folder / f"job_configId_{number}" / "1" / "result").write_text("12345")
+    with mounts.small(folder / "job_configId_1" / "1" / "busy", "size=1m"):
+        said = ana.line("task delete 0 --remove --yes", status=1)
+        assert "2 attempts removed, 15 B freed" in said.out
+        assert (
+            "task 0 (user.ana.mlp): 0 B in 0 files and 2 folders of 1 attempt could not be"
+            in said.err
+        )
+        assert "it is on another file system, for example" in said.err
+        assert "the task stays on the list until then" in said.err
+        assert ana.line("task list -a -q").out.split() == ["0"]
+    said = ana.line("task delete 0 --remove --yes")
+    assert "1 attempt removed" in said.out
+    assert ana.line("task list -a -q").out == ""
+    assert not folder.parent.exists()
 
 
 def test_repro_makes_a_job_of_each_output(ana: Maestro, world: World) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from contextlib import suppress
 from pathlib import Path
@@ -84,7 +83,7 @@ def opened_logs(pid: int) -> list[str]:
     found = []
     for descriptor in Path(f"/proc/{pid}/fd").iterdir():
         with suppress(OSError):
-            found.append(os.readlink(descriptor))
+            found.append(str(descriptor.readlink()))
     return [path for path in found if path.endswith("/job.log")]
 
 

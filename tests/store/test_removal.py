@@ -51,7 +51,7 @@ def test_strangers_stay(hostile_dir: Path) -> None:
     for ordinal, number in RECORDED:
         attempt(hostile_dir, ordinal, number)
     stranger = attempt(hostile_dir, 1, 7)
-    assert attempt_folders.remove_attempts(str(hostile_dir), sorted(RECORDED)) == 3
+    assert attempt_folders.remove_attempts(str(hostile_dir), sorted(RECORDED)).folders == 3
     attempt_folders.remove_links(str(hostile_dir))
     assert (stranger / "job.log").exists()
     assert sorted(os.listdir(hostile_dir)) == [".attempts", "job_configId_1"]
@@ -80,7 +80,7 @@ def test_no_link_is_followed(tmp_path: Path, place: str) -> None:
     before = sorted(str(path) for path in precious.rglob("*"))
     recorded = frozenset({(0, 1)})
     assert attempt_folders.survey(str(folder), recorded).folders == 0
-    assert attempt_folders.remove_attempts(str(folder), recorded) == 0
+    assert attempt_folders.remove_attempts(str(folder), recorded).folders == 0
     attempt_folders.remove_links(str(folder))
     assert sorted(str(path) for path in precious.rglob("*")) == before
     assert link.is_symlink()
@@ -103,7 +103,7 @@ def test_links_within_an_attempt_are_removed_and_not_followed(
 
 def test_a_folder_that_is_not_there_is_empty(tmp_path: Path) -> None:
     assert attempt_folders.survey(str(tmp_path / "none"), RECORDED).nothing
-    assert attempt_folders.remove_attempts(str(tmp_path / "none"), RECORDED) == 0
+    assert attempt_folders.remove_attempts(str(tmp_path / "none"), RECORDED).complete
 
 
 def _run(world: World, *rounds: set[int]) -> None:
@@ -130,7 +130,7 @@ def test_superseded_attempts_are_those_that_no_result_needs(
     found = removal.look_at_superseded(world.conn, task, ana)
     assert sorted(found.folders) == [(1, 1), (2, 1), (2, 2)]
     assert found.survey.bytes == 600
-    assert removal.remove(found) == 3
+    assert removal.remove(found).folders == 3
     assert (hostile_dir / "job_configId_1" / "job.log").exists()
     assert (hostile_dir / "job_configId_2" / "job.log").exists()
     everything = removal.look_at_task(world.conn, task, ana)

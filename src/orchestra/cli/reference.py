@@ -39,7 +39,8 @@ where `-o json` is offered, JSON goes to stdout alone, with times in UTC. `maest
 | status | meaning |
 | --- | --- |
 | 0 | it was done; what was asked for is on stdout |
-| 1 | it was done, and the answer is no: `doctor` has found a problem, `task wait` a task that is FINALIZED |
+| 1 | it was done, and the answer is no: `doctor` has found a problem, `task wait` a task that is FINALIZED; \
+`task clean` or `task delete --remove` could not remove all, and goes on with the rest when it is said again |
 | 2 | a mistake, or something that is not possible now: a sentence on stderr says what and where; nothing was changed |
 | 3, 4, 5 | `task wait` alone; its `--help` says how the tasks ended |
 | 70 | a bug in Orchestra: the sentence names the file with the details |

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from orchestra.cli.output import clean
 from orchestra.cli.task_select import for_each, several_tasks, the_ids
 from orchestra.domain import human
-from orchestra.domain.errors import Refused
+from orchestra.domain.errors import Incomplete, Refused
 from orchestra.domain.naming import parse_duration
 from orchestra.domain.states import TaskState
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from orchestra.cli.parser import Parser
     from orchestra.domain.models.people import User
     from orchestra.domain.models.tasks import Task
+    from orchestra.services.attempt_folders import Removed
     from orchestra.services.removal import Removable
 
 _STATUS = {
@@ -29,6 +30,7 @@ _STATUS = {
 }
 _TIMED_OUT = 5
 _STRANGERS_SHOWN = 10
+_REASONS_SHOWN = 3
 
 
 def hold_arguments(parser: Parser) -> None:
@@ -196,12 +198,15 @@ def _delete_one(ctx: Context, conn: psycopg.Connection, task: int, user: User) -
         if not _agreed(ctx, removable, "Delete task and folders?"):
             ctx.out.note("nothing was deleted")
             return
+    if removable is not None:
+        # First: a task that has left the list could not be said this of again.
+        _remove(
+            ctx, removable, "Mend that and say it again; the task stays on the list until then."
+        )
     before = task_actions.delete(conn, task, user).before
     ctx.out.say(f"{_title(before)} is deleted")
     if removable is None:
         ctx.out.note(f"Its files stay: {clean(before.folder)}")
-        return
-    _remove(ctx, removable)
 
 
 def _agreed(ctx: Context, removable: Removable, question: str) -> bool:
@@ -223,13 +228,30 @@ def _say_found(ctx: Context, removable: Removable) -> None:
         )
 
 
-def _remove(ctx: Context, removable: Removable) -> None:
+def _remove(ctx: Context, removable: Removable, hint: str) -> None:
+    """Remove folders, and say what came of it.
+
+    Raises:
+        Incomplete: something is left.
+    """
     from orchestra.services import removal
 
     with ctx.out.progress("removing", len(removable.folders), "attempts") as line:
         removed = removal.remove(removable, progress=line.advance)
     ctx.out.say(
-        f"{human.count(removed, 'attempt')} removed, {human.size(removable.survey.bytes)} freed"
+        f"{human.count(removed.folders, 'attempt')} removed, {human.size(removed.bytes)} freed"
+    )
+    if not removed.complete:
+        raise Incomplete(f"{_title(removable.task)}: {_left(removed)}.", hint=hint)
+
+
+def _left(removed: Removed) -> str:
+    size, files = human.size(removed.left_bytes), human.count(removed.left_files, "file")
+    folders = human.count(removed.left_folders, "folder")
+    reasons = [f"{why}, for example {clean(path)}" for why, path in removed.reasons.items()]
+    return (
+        f"{size} in {files} and {folders} of {human.count(removed.left_attempts, 'attempt')} could not be removed "
+        f"({'; '.join(reasons[:_REASONS_SHOWN])})"
     )
 
 
@@ -259,7 +281,7 @@ def _clean_one(ctx: Context, conn: psycopg.Connection, task: int, user: User) ->
     if not ctx.out.ask(f"{title}: remove {told}?", yes=ctx.args.yes):
         ctx.out.note("nothing was removed")
         return
-    _remove(ctx, removable)
+    _remove(ctx, removable, "Mend that and say it again.")
 
 
 def wait_arguments(parser: Parser) -> None:

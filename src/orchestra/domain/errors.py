@@ -96,6 +96,12 @@ class VolumeError(OrchestraError):
     """A folder or file on the volume cannot be used."""
 
 
+class Incomplete(OrchestraError):
+    """It was done in part; saying it again goes on with the rest."""
+
+    exit_status = 1
+
+
 class MailRefused(OrchestraError):
     """The mail server will not take this mail."""
 

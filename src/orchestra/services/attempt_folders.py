@@ -9,10 +9,13 @@ from __future__ import annotations
 import errno
 import os
 import re
-import shutil
+import stat
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+
+from orchestra.services import tree_removal
+from orchestra.services.tree_removal import Removal
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _ATTEMPTS = ".attempts"
@@ -81,32 +84,47 @@ def _survey_job(attempts: int, name: str, recorded: Recorded, found: Survey) -> 
                 found.strangers.append(f"{_ATTEMPTS}/{name}/{number}")
 
 
+@dataclass(slots=True)
+class Removed(Removal):
+    """What came of removing attempts: how many have gone, and how many are left, in whole or in part."""
+
+    folders: int = 0
+    left_attempts: int = 0
+
+
 def remove_attempts(
     folder: str, recorded: Iterable[tuple[int, int]], *, progress: Progress | None = None
-) -> int:
-    """Remove the folders of attempts, and their parents where they are empty then; gives how many there were.
+) -> Removed:
+    """Remove the folders of attempts, and their parents where they are empty then; goes on past what cannot go.
 
     Raises:
-        OSError: one cannot be removed.
+        OSError: the task's folder cannot be looked into.
     """
-    removed = 0
+    found = Removed()
     with _opened(folder) as top, _opened(_ATTEMPTS, top) as attempts:
-        if attempts is None:
-            return 0
-        for ordinal, number in recorded:
-            removed += _remove_one(attempts, _job_name(ordinal), str(number))
+        for ordinal, number in recorded if attempts is not None else ():
+            path = f"{folder}/{_ATTEMPTS}/{_job_name(ordinal)}"
+            try:
+                _remove_one(attempts, _job_name(ordinal), str(number), path, found)
+            except OSError as error:
+                found.left_attempts += 1
+                found.note(path, error)
             if progress:
                 progress(1)
-    return removed
+    return found
 
 
-def _remove_one(attempts: int, job_name: str, number: str) -> bool:
+def _remove_one(
+    attempts: int | None, job_name: str, number: str, path: str, found: Removed
+) -> None:
     with _opened(job_name, attempts) as job:
         if job is None or not _is_folder(job, number):
-            return False
-        shutil.rmtree(number, dir_fd=job)
+            return
+        if tree_removal.remove(number, job, f"{path}/{number}", found):
+            found.folders += 1
+        else:
+            found.left_attempts += 1
     _remove_if_empty(job_name, attempts)
-    return True
 
 
 def remove_links(folder: str) -> int:
@@ -144,12 +162,12 @@ def _opened(name: str, parent: int | None = None) -> Iterator[int | None]:
 
 
 def _sizes(parent: int, name: str) -> Iterator[int]:
-    for _path, _folders, files, at in os.fwalk(name, dir_fd=parent, follow_symlinks=False):
-        for file in files:
-            try:
-                yield os.stat(file, dir_fd=at, follow_symlinks=False).st_size
-            except FileNotFoundError:
-                continue
+    """What cannot be looked into, or is too deep, is not counted."""
+    with suppress(OSError, RecursionError):
+        for _path, _folders, files, at in os.fwalk(name, dir_fd=parent, follow_symlinks=False):
+            for file in files:
+                with suppress(OSError):
+                    yield os.stat(file, dir_fd=at, follow_symlinks=False).st_size
 
 
 def _is_our_link(top: int, name: str) -> bool:
@@ -171,8 +189,10 @@ def _leads_somewhere(top: int, name: str) -> bool:
 
 
 def _is_folder(parent: int, name: str) -> bool:
-    with _opened(name, parent) as folder:
-        return folder is not None
+    try:
+        return stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
+    except FileNotFoundError:
+        return False
 
 
 def _exists(parent: int, name: str) -> bool:

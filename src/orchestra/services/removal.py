@@ -10,7 +10,7 @@ from orchestra.domain.errors import Refused, VolumeError
 from orchestra.domain.models.people import User
 from orchestra.domain.models.tasks import Task
 from orchestra.services import attempt_folders, task_actions
-from orchestra.services.attempt_folders import Progress, Recorded, Survey
+from orchestra.services.attempt_folders import Progress, Recorded, Removed, Survey
 from orchestra.store import jobs as job_store
 from orchestra.store import task_making
 
@@ -53,11 +53,11 @@ def look_at_superseded(
     return Removable(found, folders, _survey(found.folder, folders, progress))
 
 
-def remove(removable: Removable, *, progress: Progress | None = None) -> int:
-    """Remove the folders, and the links that lead nowhere then; gives how many folders there were.
+def remove(removable: Removable, *, progress: Progress | None = None) -> Removed:
+    """Remove the folders, and the links that lead nowhere then. What cannot go is left; to be repeated then.
 
     Raises:
-        VolumeError: one cannot be removed; what was removed before is gone.
+        VolumeError: the task's folder cannot be looked into.
     """
     folder = removable.task.folder
     try:
@@ -69,7 +69,7 @@ def remove(removable: Removable, *, progress: Progress | None = None) -> int:
         raise VolumeError(
             f"not all of {folder} could be removed: {error.strerror or error}"
             + (f" ({error.filename})." if error.filename else "."),
-            hint="What is left there can be removed by hand.",
+            hint="Say it again when that is mended: it goes on with what is left.",
         ) from None
     return removed
 
