@@ -342,11 +342,60 @@ def test_a_full_disk_under_stdout(maestro: Maestro) -> None:
     assert done.stderr == "error: this machine cannot go on: No space left on device.\n"
 
 
-@pytest.mark.parametrize("stream", [">&-", "2>&-", ">&- 2>&-"])
+@pytest.mark.parametrize(
+    "stream", [">&-", "2>&-", ">&- 2>&-", "<&-", "<&- >&- 2>&-", "2> /dev/full", "<&- 2> /dev/full"]
+)
 def test_closed_streams(maestro: Maestro, stream: str) -> None:
     done = _shell(maestro, f"maestro user create -n bob -e b@b.org {stream}")
     assert done.returncode == 0
     assert maestro("user", "list", "-q").out == "bob\n"
+    noted = _shell(maestro, f"maestro task list {stream}")  # which says something on stderr alone
+    assert noted.returncode == 0
+    mistake = _shell(maestro, f"maestro task show 7 {stream}")
+    assert mistake.returncode == 2
+
+
+def test_a_folder_that_is_gone(maestro: Maestro, tmp_path: Path) -> None:
+    config = tmp_path / "a.json"
+    config.write_text("{}")
+    maestro("user", "create", "-n", "bob", "-e", "b@b.org")
+    maestro.env["MAESTRO_USERNAME"] = "bob"
+    gone = f"mkdir {tmp_path}/gone && cd {tmp_path}/gone && rmdir {tmp_path}/gone"
+    made = _shell(maestro, f"{gone} && maestro dataset create -n user.bob.a -p {config} -q")
+    assert (made.returncode, made.stdout) == (0, "user.bob.a\n")
+    task = "-c user.bob.a -d user.bob.a --exec 'x %DATA %IN %OUT'"
+    done = _shell(maestro, f"{gone} && maestro task create -t user.bob.t {task} -v {tmp_path} -q")
+    assert (done.returncode, done.stdout) == (0, "0\n")
+    for command in ("dataset create -n user.bob.b -p a.json", f"task create -t user.bob.u {task}"):
+        refused = _shell(maestro, f"{gone} && maestro {command}")
+        assert refused.returncode == 2
+        assert "error: the current folder does not exist any more." in refused.stderr
+
+
+def test_a_locale_of_another_encoding_misreads_no_name(maestro: Maestro, tmp_path: Path) -> None:
+    folder = tmp_path / "größe"
+    folder.mkdir()
+    (folder / "ä.json").write_text("{}")
+    maestro("user", "create", "-n", "bob", "-e", "b@b.org")
+    maestro.env |= {
+        "MAESTRO_USERNAME": "bob", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0",
+    }  # fmt: skip
+    maestro("dataset", "create", "-n", "user.bob.a", "-p", folder)
+    shown = maestro("dataset", "show", "user.bob.a", "-o", "json").json
+    assert shown["path"] == str(folder)
+    assert [file["path"] for file in shown["manifest"]] == ["ä.json"]
+
+
+def test_a_dumb_terminal_gets_no_codes(maestro: Maestro, conn: psycopg.Connection) -> None:
+    World(conn).pilot("gauss")
+    maestro.env["TERM"] = "dumb"
+    for words in (["node", "list"], ["doctor"], ["task", "show", "7"]):
+        assert "\x1b" not in _answered(maestro, *words, typed="")[1]
+    with at_terminal(maestro, "task", "list", "--watch") as watched:
+        wait_until(lambda: "No tasks" in watched.screen, describe=lambda: watched.screen)
+        watched.interrupt()
+        watched.process.wait(10)
+        assert "\x1b" not in watched.screen
 
 
 def test_letters_that_the_terminal_does_not_know(

@@ -48,7 +48,7 @@ def at_terminal(maestro: Maestro, *arguments: object) -> Iterator[Terminal]:
     process = subprocess.Popen(
         [*PROGRAM, *map(str, arguments)],
         cwd=maestro.folder,
-        env=maestro.environment() | {"TERM": "xterm"},
+        env={"TERM": "xterm"} | maestro.environment(),
         stdin=far,
         stdout=far,
         stderr=far,

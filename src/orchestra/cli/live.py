@@ -9,7 +9,7 @@ from contextlib import redirect_stdout
 from io import StringIO
 from typing import TYPE_CHECKING
 
-from orchestra.cli.output import Column, Output, coloured, cut, paint
+from orchestra.cli.output import Column, Output, can_draw, coloured, cut, paint
 from orchestra.domain import human
 from orchestra.services import nodes, task_lists
 
@@ -26,12 +26,17 @@ _MOST_TASKS = 10
 def watch(conn: psycopg.Connection) -> None:
     """Show slots and live tasks once a second, until Ctrl-C."""
     drawn = 0
+    before: list[str] = []
     try:
         while True:
             lines = _lines(conn)
-            up = f"\x1b[{drawn}A" if drawn else ""
-            print(f"{up}\x1b[J" + "\n".join(lines), flush=True)
-            drawn = len(lines)
+            if can_draw(sys.stdout):
+                up = f"\x1b[{drawn}A" if drawn else ""
+                print(f"{up}\x1b[J" + "\n".join(lines), flush=True)
+                drawn = len(lines)
+            elif lines != before:
+                print("\n".join(lines), flush=True)
+            before = lines
             time.sleep(PAUSE)
     except KeyboardInterrupt:
         print(flush=True)

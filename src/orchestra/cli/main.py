@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import errno
-import io
 import os
 import sys
 
+from orchestra.cli import surroundings
 from orchestra.cli.output import Output, print_error
 from orchestra.cli.registry import WORDS, Verb, Word, find_word, resolve
 from orchestra.domain.errors import BadInput, OrchestraError
@@ -28,7 +28,7 @@ _BUG = 70  # EX_SOFTWARE of sysexits.h
 def main(argv: list[str] | None = None) -> int:
     """Run one command line and give its exit status: 0, 2 for a mistake, 130 for Ctrl-C."""
     arguments = sys.argv[1:] if argv is None else argv
-    _make_streams_safe()
+    surroundings.prepare()
     try:
         status = _run(arguments)
         sys.stdout.flush()
@@ -51,21 +51,15 @@ def main(argv: list[str] | None = None) -> int:
         exec("")  # noqa: S102
 
 
-def _make_streams_safe() -> None:
-    """Let no file name and no closed stream keep a command from its work."""
-    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115 - closed by the shell: >&-
-    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-
-
 def _unexpected(error: Exception, arguments: list[str]) -> int:
     if isinstance(error, OSError) and error.errno in _MACHINE_TROUBLES:
         _give_up_stdout()
         where = f" ({error.filename})" if error.filename else ""
         print_error(OrchestraError(f"this machine cannot go on{where}: {error.strerror}."))
         return OrchestraError.exit_status
+    if gone := surroundings.folder_is_gone(error):
+        print_error(gone)
+        return gone.exit_status
     from orchestra.cli.crash import report
 
     report(error, arguments)

@@ -162,7 +162,7 @@ class Progress:
         self.label, self.total, self.unit = label, total, unit
         self.count = 0
         self._shown = 0.0
-        self._live = sys.stderr.isatty()
+        self._live = can_draw(sys.stderr)
 
     def __enter__(self) -> Progress:
         self._show(force=True)
@@ -344,9 +344,14 @@ def clean(text: str) -> str:
     )
 
 
+def can_draw(stream: TextIO) -> bool:
+    """Whether a stream is a terminal that can be drawn on; a dumb one would show the codes themselves."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
 def coloured(stream: TextIO) -> bool:
     """Whether colour is wanted on a stream (https://no-color.org)."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return can_draw(stream) and not os.environ.get("NO_COLOR")
 
 
 def paint(cell: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from orchestra.cli.argument_types import unit_notes
 from orchestra.cli.output import Record, clean
+from orchestra.cli.surroundings import current_folder
 from orchestra.cli.task_options import new_task
 from orchestra.domain import command_advice, human
 from orchestra.domain.errors import AlreadyExists
@@ -165,15 +166,21 @@ def _notes(planned: Plan) -> Iterator[str]:
             yield f"warning: the command does not use %{tag} ({source.name})"
     if (note := command_advice.hidden_failure(planned.template.text)) is not None:
         yield f"note: {note}"
-    for word in not_found_by_jobs(planned.template.text, Path.cwd()):
-        yield (
-            f'warning: "{clean(word)}" is a file in the current folder; jobs run in folders of their own '
-            f"and will not find it. Write {clean(shlex.quote(str(Path.cwd() / word)))}"
-        )
+    yield from _not_found(planned.template.text, current_folder())
     if (image := planned.new.image) and not image.startswith("/") and Path(image).exists():
         yield (
             f'warning: "{clean(image)}" is taken for an image of a registry; the one in the current folder is '
             f"./{clean(image)}"
+        )
+
+
+def _not_found(command: str, here: Path | None) -> Iterator[str]:
+    if here is None:
+        return
+    for word in not_found_by_jobs(command, here):
+        yield (
+            f'warning: "{clean(word)}" is a file in the current folder; jobs run in folders of their own '
+            f"and will not find it. Write {clean(shlex.quote(str(here / word)))}"
         )
 
 

@@ -9,6 +9,8 @@ from contextlib import redirect_stdout
 from io import StringIO
 from typing import TypeVar
 
+from orchestra.cli.output import can_draw
+
 T = TypeVar("T")
 
 PAUSE = 2.0
@@ -19,7 +21,7 @@ def watch(
     look: Callable[[], T], show: Callable[[T], None], *, over: Callable[[T], bool] = lambda _: False
 ) -> None:
     """Call `look` every two seconds and `show` what it gave, until it is `over` or somebody presses Ctrl-C."""
-    live = sys.stdout.isatty()
+    live = can_draw(sys.stdout)
     last = ""
     try:
         while True:

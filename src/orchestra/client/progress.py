@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import time
@@ -35,7 +36,8 @@ def display(wanted: bool) -> Display:
         return _Nowhere()
     if _in_notebook():
         return _Notebook()
-    return _Terminal() if sys.stderr.isatty() else _Lines()
+    can_draw = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    return _Terminal() if can_draw else _Lines()
 
 
 def line(task: Task) -> str:

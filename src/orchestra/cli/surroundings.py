@@ -1,0 +1,69 @@
+"""What a command is started in: streams that may be closed, a locale, a folder that may be gone."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from pathlib import Path
+from typing import Any, TextIO, cast
+
+from orchestra.domain.errors import BadInput
+
+
+def prepare() -> None:
+    """Let no closed stream, full disk or locale keep a command from its work."""
+    _use_utf8()
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115 - closed by the shell: >&-
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
+    sys.stdin = sys.stdin or open(os.devnull)  # noqa: PTH123, SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    sys.stderr = cast(TextIO, _Lenient(sys.stderr))
+
+
+def _use_utf8() -> None:
+    """Begin anew in Python's UTF-8 mode where the locale has another encoding: it would misread the names of files."""
+    if sys.getfilesystemencoding() != "utf-8" and not sys.flags.utf8_mode and sys.orig_argv:
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606
+
+
+class _Lenient:
+    """A stream for hints and progress: where they cannot be written, they are lost, and the work goes on."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError:
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError:
+            pass  # the same
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def current_folder() -> Path | None:
+    """Return the current folder; None where somebody has removed it."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return None
+
+
+def folder_is_gone(error: Exception) -> BadInput | None:
+    """Return the sentence for an error whose cause is that the current folder is gone."""
+    if not isinstance(error, FileNotFoundError) or current_folder() is not None:
+        return None
+    return BadInput(
+        "the current folder does not exist any more.",
+        hint="Change to another one, or give absolute paths.",
+    )
