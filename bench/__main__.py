@@ -7,7 +7,7 @@ import sys
 
 from bench.page import DOCS
 
-BENCHMARKS = ("throughput", "claims", "latency", "scale", "idle", "containers")
+BENCHMARKS = ("throughput", "claims", "latency", "small_tasks", "scale", "idle", "containers")
 
 
 def main() -> int:

@@ -121,11 +121,14 @@ def test_a_task_is_not_done_while_a_job_is_being_retried(world: World) -> None:
 
 
 def test_a_retried_test_job_goes_back_into_the_test_and_both_moves_are_written_down(
-    world: World,
+    world: World, database_url: str
 ) -> None:
     task = world.task(jobs=3, test_jobs=2)
     world.conduct()
-    lifecycle.retry_jobs(world.conn, task, [1], by="ana")
+    with connect(database_url) as listener:
+        listener.execute("listen orchestra_cpu")
+        lifecycle.retry_jobs(world.conn, task, [1], by="ana")
+        assert len(list(listener.notifies(timeout=5, stop_after=1))) == 1
     assert world.jobs(task) == [JobState.ASSIGNED, JobState.ASSIGNED, JobState.REGISTERED]
     rows = world.conn.execute(
         "select ordinal, from_state, to_state, jobs from event where task_id = %s order by id desc limit 2",

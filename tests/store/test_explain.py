@@ -107,6 +107,19 @@ def test_what_nodes_are_is_told(world: World, pilot: Pilot) -> None:
     )
 
 
+def test_a_node_that_keeps_its_slots_for_a_wide_job_is_named(world: World, pilot: Pilot) -> None:
+    world.task(20, test_jobs=0)
+    world.conduct(2)
+    assert len(pilot.claim(cpu=6)) == 6
+    world.task(1, name="user.ana.wide", test_jobs=0, cores=4, priority=1)
+    world.conduct(2)
+    assert pilot.claim(cpu=2) == ()
+    keeps = "Node gauss keeps its free slots for the next job of {}, which needs more of them."
+    assert keeps.format("its task") in lines(world, "1/0")
+    assert keeps.format("task 1") in lines(world, "0/10")
+    assert not any("A slot is free" in line for line in lines(world, "1/0"))
+
+
 def test_a_job_behind_the_test(world: World, pilot: Pilot) -> None:
     world.task(30)
     world.conduct(2)
@@ -271,7 +284,7 @@ def _cases() -> dict[str, dict[str, object]]:
     return {
         "turn": job,
         "rivals": {"queue": Queue.CPU},
-        "places": {"queue": Queue.CPU},
+        "places": {"queue": Queue.CPU, "patience": 15},
         "at_work": {"queue": Queue.CPU},
         "asked": {**job, "until": None},
         "culprits": {"task": 0, "limit": 3},

@@ -149,9 +149,16 @@ def test_whether_tasks_have_jobs_is_one_look_each(crowded: World, pilot: Pilot) 
         assert indexes(found) == {"job_claimable", "job_floor_pkey"}
         assert buffers(found) < most
     crowded.conn.execute("reset enable_seqscan")
-    found = plan(crowded.conn, load("attempts").runs_here, {"task": 500, "node": pilot.node})
-    assert indexes(found) == {"attempt_open"}
-    assert buffers(found) < 10
+
+
+@pytest.mark.parametrize("name", ["busy_here", "reservation", "end_reservation"])
+def test_what_a_job_waits_for_that_needs_many_slots_is_found_by_keys(
+    crowded: World, pilot: Pilot, name: str
+) -> None:
+    params = {"task": 500, "node": pilot.node, "queue": Queue.CPU, "patience": 15}
+    found = plan(crowded.conn, getattr(load("attempts"), name), params)
+    assert walked(found) == set()
+    assert buffers(found) < 20
 
 
 def test_a_long_line_of_tasks_that_are_for_others_is_read_in_one_go(crowded: World) -> None:

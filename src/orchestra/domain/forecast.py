@@ -125,7 +125,9 @@ def starts_in(
     None where nobody can say: nothing runs where it could, or of something that runs no job has ended yet.
     """
     there = {place.node: place for place in usable(need, places)}
-    missing = sum(each.slots for each in line) + need.slots - sum(p.free for p in there.values())
+    free = [place.free for place in there.values()]
+    missing = sum(each.slots for each in line) + need.slots - sum(free)
+    missing = max(missing, need.slots - max(free, default=0))  # all on one node
     if missing <= 0:
         return 0.0
     running = [work for work in busy if work.node in there]

@@ -51,6 +51,7 @@ class Place:
         silent_for: seconds since the pilot was heard of, None where there never was one.
         leaving: the pilot takes nothing new.
         says: what the pilot has to say of itself.
+        keeps_for: the task for whose next job it keeps its slots free, since that needs more than it has left.
     """
 
     node: str
@@ -66,6 +67,7 @@ class Place:
     silent_for: float | None = None
     leaving: bool = False
     says: str | None = None
+    keeps_for: int | None = None
 
     @property
     def free(self) -> int:

@@ -23,7 +23,7 @@ from orchestra.domain.transitions import (
     step_task,
 )
 from orchestra.services import chains, letters
-from orchestra.store import moves
+from orchestra.store import attempts, moves
 from orchestra.store.database import in_transaction
 
 CONDUCTOR = "orchestra_conductor"
@@ -65,6 +65,8 @@ def _apply(
     if step.state is not locked.state:
         moves.move_task(conn, task, locked.state, step.state)
     released = _accompany(conn, locked, given, by, why)
+    if given in _STOPS_CLAIMS and attempts.end_reservation(conn, task):
+        moves.wake_workers(conn, locked.queue)  # the node that kept its slots for it
     if step.intent is not None:
         moves.set_intent(conn, task, step.intent, by=by, why=why)
     if step.state is not locked.state or step.intent is not None:
@@ -78,6 +80,8 @@ def _apply(
     moves.wake(conn, CONDUCTOR)
     return step
 
+
+_STOPS_CLAIMS = (TaskInput.HOLD, TaskInput.FAILS_REACHED, TaskInput.KILL)
 
 _CANNOT = {
     TaskInput.HOLD: "cannot be held",
@@ -218,6 +222,7 @@ def retry_jobs(
                 why=why,
                 kind="release",
             )
+            moves.wake_workers(conn, locked.queue)
         moves.wake(conn, CONDUCTOR)
         return len(jobs)
 

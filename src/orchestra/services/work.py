@@ -40,10 +40,11 @@ from orchestra.domain.models.work import (
     Started,
     TaskSpec,
 )
+from orchestra.domain.reservation import ready_in, takes_over
 from orchestra.domain.states import Cause, JobState, Queue
 from orchestra.domain.transitions import TaskInput
 from orchestra.services import fencing, letters, lifecycle, outcomes, settling
-from orchestra.store import attempts, migrate, pilots
+from orchestra.store import attempts, migrate, moves, pilots
 from orchestra.store.database import in_transaction
 
 PROTOCOL = 1
@@ -179,8 +180,8 @@ def claim(
     """Take jobs for up to `free[queue]` slots of each queue for a keeper, best task first; `at_most` jobs of each.
 
     Jobs that need more than `offered[queue]` slots (by default: than the node has enabled) are for other nodes. One
-    that needs more than are free now holds back what comes after it, or small jobs would keep it from ever starting;
-    unless the node runs a job of its task, whose slots it will get. It stays free for other nodes meanwhile. Tasks to
+    that needs more than are free now has one node keep its slots free for it, or small jobs would keep it from ever
+    starting: what comes after it is held back there, and goes on elsewhere. Any node may take it meanwhile. Tasks to
     `avoid` are for other nodes, too. A queue's line is walked to its end, or as far as one claim may look; then `more`
     of the answer says where the next one is to go on (`after`).
 
@@ -280,8 +281,12 @@ class _Taking:
                 self.free -= taken * task.slots
                 self.jobs -= taken
                 fruitless += not taken
+                if taken and task.slots > 1:
+                    self._end_reservation(conn, task.id)
             elif self._must_wait(conn, task):
                 return
+            else:
+                fruitless += 1
             if self.free <= 0 or self.jobs <= 0:
                 return
 
@@ -302,12 +307,37 @@ class _Taking:
     def _must_wait(self, conn: psycopg.Connection, task: attempts.Candidate) -> bool:
         """Whether the node is to keep its slots for the next job of a task, which needs more than are left.
 
-        A node that runs a job of the task will have its slots; it goes on with smaller jobs meanwhile.
+        One node does (see `domain/reservation.py`). A node that runs a job of the task will have its slots; it goes on
+        with smaller jobs meanwhile.
         """
         if not attempts.with_jobs(conn, [task.id]):
             return False
         self.needed = min(task.slots, self.needed or task.slots)
-        return not attempts.runs_here(conn, task.id, self.keeper.node_id)
+        node = self.keeper.node_id
+        busy = attempts.busy_here(conn, node, self.queue)
+        if any(of == task.id for of, _ in busy):
+            return False
+        taken = sum(job.slots for _, job in busy)
+        expected = ready_in(task.slots - self.offered + taken, [job for _, job in busy])
+        held = attempts.reservation(conn, task.id)
+        if held is None or held.node_id == node:
+            passed_on = held.passed_on if held else 0
+        elif takes_over(expected, held.ready_in, held.passed_on):
+            passed_on = held.passed_on + 1
+        else:
+            return False
+        return attempts.reserve(conn, task.id, attempts.Reservation(node, expected, passed_on))
+
+    def _end_reservation(self, conn: psycopg.Connection, task: int) -> None:
+        """Let go of slots that were kept for a task: this node has a job of it now, or there is none left."""
+        held = attempts.reservation(conn, task)
+        if held is None:
+            return
+        elsewhere = held.node_id != self.keeper.node_id
+        if elsewhere and attempts.with_jobs(conn, [task]):
+            return
+        if attempts.end_reservation(conn, task) and elsewhere:
+            moves.wake_workers(conn, self.queue)
 
     def _take_from(self, conn: psycopg.Connection, task: int, limit: int) -> int:
         """Claim up to `limit` jobs of a task; gives how many."""

@@ -23,6 +23,7 @@ from orchestra.domain.models.work import (
     Started,
     TaskSpec,
 )
+from orchestra.domain.reservation import PATIENCE, Busy
 from orchestra.domain.states import JobState, Queue, TaskState
 from orchestra.store.columns import BigInts, Blobs, Bools, Floats, Ints, Texts, Uuids
 from orchestra.store.database import fetch
@@ -75,6 +76,15 @@ class Candidate:
     @property
     def place(self) -> Place:
         return self.rank, self.id
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """A node keeps its slots free for the next job of a task; see `domain/reservation.py`."""
+
+    node_id: int
+    ready_in: float
+    passed_on: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,9 +208,42 @@ def with_jobs(conn: psycopg.Connection, tasks: Collection[int]) -> set[int]:
     return {row["id"] for row in fetch(conn, SQL.with_jobs, {"tasks": list(tasks)})}
 
 
-def runs_here(conn: psycopg.Connection, task: int, node: int) -> bool:
-    """Whether a node runs a job of a task."""
-    return bool(fetch(conn, SQL.runs_here, {"task": task, "node": node})[0]["runs"])
+def busy_here(conn: psycopg.Connection, node: int, queue: Queue) -> list[tuple[int, Busy]]:
+    """Give the jobs that have slots of a node, each with its task."""
+    rows = fetch(conn, SQL.busy_here, {"node": node, "queue": queue})
+    return [(row["task"], Busy(row["slots"], row["age"], row["typical_seconds"])) for row in rows]
+
+
+def reservation(conn: psycopg.Connection, task: int) -> Reservation | None:
+    """Give which node keeps slots free for the next job of a task; None where none does (any more)."""
+    rows = fetch(conn, SQL.reservation, {"task": task, "patience": PATIENCE})
+    fresh = [row for row in rows if row["is_fresh"]]
+    return (
+        Reservation(fresh[0]["node_id"], fresh[0]["ready_in"], fresh[0]["passed_on"])
+        if fresh
+        else None
+    )
+
+
+def reserve(conn: psycopg.Connection, task: int, held: Reservation) -> bool:
+    """Have a node keep its slots free for the next job of a task; False where somebody changes that just now."""
+    if not _lock_reservation(conn, task):
+        return False
+    params = {"task": task, "node": held.node_id, "ready_in": held.ready_in}
+    conn.execute(SQL.reserve, {**params, "passed_on": held.passed_on})
+    return True
+
+
+def end_reservation(conn: psycopg.Connection, task: int) -> bool:
+    """Have no node keep slots free for a task; True where one did. One that is made just now stays until it is over."""
+    return (
+        _lock_reservation(conn, task)
+        and conn.execute(SQL.end_reservation, {"task": task}).rowcount > 0
+    )
+
+
+def _lock_reservation(conn: psycopg.Connection, task: int) -> bool:
+    return bool(fetch(conn, SQL.lock_reservation, {"task": task})[0]["locked"])
 
 
 def claim_jobs(

@@ -50,12 +50,33 @@ where exists (
             ), 0))
     )
 
--- name: runs_here
--- Whether a node runs a job of a task. Walks attempt_open.
-select exists (
-    select from attempt
-    where node_id = %(node)s and task_id = %(task)s and ended_at is null and lost_at is null
-) as runs
+-- name: busy_here
+-- What the jobs on a node have of a queue's slots, and since when. Walks attempt_open.
+select
+    t.id as task, case when t.queue = 'cpu' then t.cores else greatest(t.gpus, 1) end as slots, t.typical_seconds,
+    greatest(extract(epoch from now() - coalesce(a.started_at, a.claimed_at)), 0)::float8 as age
+from attempt a
+join task t on t.id = a.task_id
+where a.node_id = %(node)s and a.ended_at is null and a.lost_at is null and t.queue = %(queue)s
+
+-- name: reservation
+-- Who keeps slots free for a task's next job. It is over where its node has not asked again for a while.
+select node_id, ready_in, passed_on, renewed_at between now() - make_interval(secs => %(patience)s) and now() as is_fresh
+from slot_reservation
+where task_id = %(task)s
+
+-- name: lock_reservation
+-- Claims and commands that change a reservation never wait for one another: who comes second leaves it as it is.
+select pg_try_advisory_xact_lock(731058, %(task)s) as locked
+
+-- name: reserve
+insert into slot_reservation (task_id, node_id, ready_in, passed_on)
+values (%(task)s, %(node)s, %(ready_in)s, %(passed_on)s)
+on conflict (task_id) do update set
+    node_id = excluded.node_id, ready_in = excluded.ready_in, passed_on = excluded.passed_on, renewed_at = now()
+
+-- name: end_reservation
+delete from slot_reservation where task_id = %(task)s
 
 -- name: claim_jobs
 -- The task in share mode: a kill or a hold waits until this claim is over, and is seen by the next one. Walks each turn of

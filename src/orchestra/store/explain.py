@@ -14,6 +14,7 @@ from orchestra.domain.explanation import Custody
 from orchestra.domain.forecast import AtWork, Rival
 from orchestra.domain.models.events import Event
 from orchestra.domain.models.tasks import Resources
+from orchestra.domain.reservation import PATIENCE
 from orchestra.domain.states import Cause, JobState, Queue, TaskState
 from orchestra.domain.supply import Need, Place
 from orchestra.domain.volume_words import HeldUp
@@ -113,7 +114,7 @@ def places(conn: psycopg.Connection, queue: Queue, work: list[Work]) -> list[Pla
             **{**row, "runtimes": tuple(row["runtimes"])},
             in_use=in_use.get(row["node"], 0),
         )
-        for row in fetch(conn, SQL.places, {"queue": queue})
+        for row in fetch(conn, SQL.places, {"queue": queue, "patience": PATIENCE})
     ]
 
 

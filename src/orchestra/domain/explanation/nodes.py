@@ -24,6 +24,7 @@ def supply(facts: Facts) -> Iterator[str]:
     yield from _named([p for p in offering if not p.online], _offline)
     yield from _named([p for p in offering if p.online and p.leaving], _leaving)
     yield from _named([p for p in offering if p.online and p.says], _says)
+    yield from _named([p for p in offering if p.keeps_for is not None], lambda p: _keeps(p, facts))
     if not blocked:
         yield from _pickiness(need, offering)
 
@@ -92,6 +93,11 @@ def _leaving(place: Place) -> str:
 
 def _says(place: Place) -> str:
     return f"The pilot of node {place.node} says: {place.says}"
+
+
+def _keeps(place: Place, facts: Facts) -> str:
+    whose = "its task" if place.keeps_for == facts.task.id else f"task {place.keeps_for}"
+    return f"Node {place.node} keeps its free slots for the next job of {whose}, which needs more of them."
 
 
 def _pickiness(need: Need, places: Sequence[Place]) -> Iterator[str]:

@@ -1,0 +1,102 @@
+"""Many tasks of one short job each on a node with many slots: how long until all are done.
+
+python -m bench.small_tasks --tasks 60 --slots 32
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from bench.machine import watching
+from bench.page import command_line, publish
+from bench.site import Site, site
+from bench.table import Section, median, number, spread, verdict
+from orchestra.domain.models.tasks import Policy
+from orchestra.services import task_creation, users
+
+JOB_SECONDS = 2.0
+FACTOR = 3.0
+"""Times the time that the slots need at least: starts and tests take some, and the processors are few."""
+
+
+def once(place: Site, tasks: int, turn: int) -> float:
+    """Make the tasks, held until all are there; gives the seconds from their release to the last one's end."""
+    with place.connect() as conn:
+        user, _ = users.ensure(conn, "ana", "ana@example.org")
+        conn.execute("update node set drained_at = now(), drained_by = 'bench'")
+        for n in range(tasks):
+            new = task_creation.NewTask(
+                name=f"user.ana.small{turn}-{n}",
+                command=f"sleep {JOB_SECONDS:.0f}; : %DATA %IN %OUT",
+                config="user.ana.grid",
+                data="user.ana.input",
+                volume=str(place.volume),
+                account="root",
+                host="bench",
+                policy=Policy(),
+            )
+            task_creation.create(conn, task_creation.plan(conn, new, user))
+        _wait(place, "state <> 'REGISTERED'")  # the conductor has handed out all of them
+        began = time.monotonic()
+        conn.execute("update node set drained_at = null, drained_by = null")
+        conn.execute("select pg_notify('orchestra_node', ''), pg_notify('orchestra_cpu', '')")
+        _wait(place, "state = 'DONE'")
+        return time.monotonic() - began
+
+
+def _wait(place: Site, condition: str, patience: float = 300.0) -> None:
+    deadline = time.monotonic() + patience
+    with place.connect() as conn:
+        while time.monotonic() < deadline:
+            left = conn.execute(f"select count(*) from task where not ({condition})").fetchone()
+            if left == (0,):
+                return
+            time.sleep(0.05)
+    raise TimeoutError(f"after {patience:.0f} s not every task has {condition}")
+
+
+def measure(place: Site, tasks: int, slots: int, rounds: int) -> list[float]:
+    place.files("input", 1)
+    place.files("grid", 1)
+    found = []
+    with place.pilot(slots=slots):
+        for turn in range(rounds):
+            found.append(once(place, tasks, turn))
+            print(f"  round {turn + 1}: {found[-1]:.1f} s", file=sys.stderr)
+    return found
+
+
+def section(seconds: list[float], tasks: int, slots: int) -> Section:
+    least = -(-tasks // slots) * JOB_SECONDS
+    limit = least * FACTOR
+    middle = median(seconds)
+    row = (
+        f"{tasks} tasks of one job of {JOB_SECONDS:.0f} s, {slots} slots",
+        number(middle),
+        spread(seconds),
+        f"{least:.0f}",
+        f"at most {limit:.0f} s: {verdict(middle, limit, at_least=False)}",
+    )
+    head = ("", "s", "lowest to highest", "least possible", "bound")
+    intro = (
+        f"{tasks} tasks of one job each, all of them waiting when the node begins; from then to the last one's end, "
+        f"medians of {len(seconds)} rounds. A node that looked at the first 16 tasks only, and then at nothing until "
+        "its next look in 30 s, took 94 s."
+    )
+    return Section("small-tasks", "Many small tasks", intro, [(head, [row])])
+
+
+def main() -> None:
+    parser = command_line(__doc__)
+    parser.add_argument("--tasks", type=int, default=60)
+    parser.add_argument("--slots", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=3)
+    args = parser.parse_args()
+    with site(args.folder) as place, watching() as watch:
+        seconds = measure(place, args.tasks, args.slots, args.rounds)
+    publish(section(seconds, args.tasks, args.slots), watch, args.docs)
+
+
+if __name__ == "__main__":
+    main()
