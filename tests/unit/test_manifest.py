@@ -16,7 +16,7 @@ import pytest
 from orchestra.domain.errors import BadInput
 from orchestra.domain.models.datasets import ManifestEntry
 from orchestra.services import manifest
-from orchestra.services.manifest import check_file, scan
+from orchestra.services.manifest import check_file, scan, unregistered
 
 HOSTILE = "a'; echo $(x) é"
 
@@ -295,3 +295,29 @@ def test_a_folder_has_to_be_there(folder: Path) -> None:
     output = ManifestEntry("job_configId_0", None, None, None)
     assert check_file(output, str(folder)) is None
     assert check_file(output, str(folder / "gone")) == f"{folder}/gone is missing"
+
+
+def test_what_tasks_have_written_is_left_out(folder: Path) -> None:
+    (folder / "a.json").write_text("1")
+    for task in ("user.ana.t", "below/user.ana.u"):
+        attempt = folder / task / ".attempts/job_configId_0/1"
+        attempt.mkdir(parents=True)
+        (attempt / "job.log").touch()
+        (folder / task / "job_configId_0").symlink_to(attempt)
+    found = scan(folder)
+    assert [entry.path for entry in found.entries] == ["a.json"]
+    assert found.outputs == ("below/user.ana.u", "user.ana.t")
+    assert unregistered(str(folder), found.entries) == []
+    # Named, it is what is meant.
+    assert [entry.path for entry in scan(folder / "user.ana.t").entries] == [
+        "job_configId_0/job.log"
+    ]
+
+
+def test_a_folder_of_outputs_alone_says_so(folder: Path) -> None:
+    (folder / "user.ana.t/.attempts").mkdir(parents=True)
+    with pytest.raises(BadInput, match="has no files") as caught:
+        scan(folder)
+    assert caught.value.hint == (
+        "What tasks have written is left out: user.ana.t. To register it, name that folder."
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -71,10 +71,14 @@ def _create(ctx: Context) -> None:
         record=record,
         key=lambda dataset: dataset.name,
     )
-    _note_hidden(ctx, made.hidden)
+    _note_left_out(ctx, made.hidden, made.outputs)
 
 
-def _note_hidden(ctx: Context, hidden: int) -> None:
+def _note_left_out(ctx: Context, hidden: int, outputs: Sequence[str]) -> None:
+    if outputs:
+        ctx.out.note(
+            f"the outputs of tasks are left out: {clean(human.listed(list(outputs), most=3))}"
+        )
     if hidden:
         ctx.out.note(f"{human.count(hidden, 'hidden file or folder', 'hidden ones')} left out")
 
@@ -255,7 +259,7 @@ def _update(ctx: Context) -> None:
         },
         key=lambda dataset: dataset.name,
     )
-    _note_hidden(ctx, update.hidden)
+    _note_left_out(ctx, update.hidden, update.outputs)
     if update.changed_at_all:
         ctx.out.note("Tasks that exist keep the version that they were made with.")
 

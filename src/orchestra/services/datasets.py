@@ -22,10 +22,11 @@ from orchestra.store.database import in_transaction
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """A new data set; `hidden` counts the files and folders with a dot in front, which were left out."""
+    """A new data set. Left out were `hidden` files and folders with a dot in front, and `outputs`, folders of tasks."""
 
     dataset: DataSet
     hidden: int
+    outputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Update:
     changed: int
     moved: bool = False
     hidden: int = 0
+    outputs: tuple[str, ...] = ()
 
     @property
     def changed_at_all(self) -> bool:
@@ -105,7 +107,7 @@ def create(
         if dataset is None:
             raise _taken(name)
         _add_version(conn, dataset, scanned)
-        return Registered(find(conn, name), scanned.hidden)
+        return Registered(find(conn, name), scanned.hidden, scanned.outputs)
 
     return in_transaction(conn, work)
 
@@ -208,6 +210,7 @@ def _compare(before: DataSet, entries: Sequence[ManifestEntry], now: manifest.Ma
         changed=sum(old[path] != new[path] for path in both),
         moved=(before.root, before.is_folder) != (now.root, now.is_folder),
         hidden=now.hidden,
+        outputs=now.outputs,
     )
 
 

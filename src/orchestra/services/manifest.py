@@ -2,7 +2,8 @@
 
 A folder gives its regular files, those of its subfolders too, in natural order (`job.2` before `job.10`). Links are
 followed, to files and to folders. Hidden files and folders (a dot in front: editors, version control and NFS put them
-there) are left out and counted; anything else that cannot be registered is refused by name.
+there) are left out and counted, and so are the folders below in which tasks have written their outputs; anything else
+that cannot be registered is refused by name.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from queue import SimpleQueue
 from orchestra.domain.errors import BadInput
 from orchestra.domain.human import count, size
 from orchestra.domain.models.datasets import ManifestEntry
+from orchestra.domain.models.jobs import ATTEMPTS
 from orchestra.domain.naming import natural_key
 
 Progress = Callable[[int, int, int], None]
@@ -41,12 +43,14 @@ class Manifest:
         root: absolute path of the folder, or of the one file where `is_folder` is false.
         entries: paths below the folder (the file's name for one file), in natural order; never empty.
         hidden: how many hidden files and folders were left out.
+        outputs: the folders below with what tasks have written, which were left out.
     """
 
     root: str
     is_folder: bool
     entries: tuple[ManifestEntry, ...]
     hidden: int = 0
+    outputs: tuple[str, ...] = ()
 
     @property
     def bytes(self) -> int:
@@ -75,12 +79,10 @@ def scan(path: str | os.PathLike[str], progress: Progress | None = None) -> Mani
     listing = _Listing(root)
     listing.walk("", ())
     if not listing.names:
-        hint = (
-            f"It has {count(listing.hidden, 'hidden one')}, left out." if listing.hidden else None
-        )
-        raise BadInput(f"the folder {root} has no files.", hint=hint)
+        raise BadInput(f"the folder {root} has no files.", hint=listing.left_out())
     listing.names.sort(key=natural_key)
-    return Manifest(root, True, _hash_all(root, listing.names, progress), listing.hidden)
+    entries = _hash_all(root, listing.names, progress)
+    return Manifest(root, True, entries, listing.hidden, tuple(sorted(listing.outputs)))
 
 
 def check_file(
@@ -139,6 +141,7 @@ class _Listing:
         self.root = root
         self.names: list[str] = []
         self.hidden = 0
+        self.outputs: list[str] = []
 
     def walk(self, below: str, above: tuple[tuple[int, int], ...]) -> None:
         """Add the files of the folder `below`; `above` names the folders that it is in."""
@@ -151,11 +154,20 @@ class _Listing:
         me = (itself.st_dev, itself.st_ino)
         if me in above:
             raise BadInput(f"{folder} is a link to a folder that it is in itself.")
+        if below and any(entry.name == ATTEMPTS for entry in found):
+            self.outputs.append(below)
+            return
         for entry in found:
             if entry.name.startswith("."):
                 self.hidden += 1
             else:
                 self._add(entry, f"{below}/{entry.name}" if below else entry.name, (*above, me))
+
+    def left_out(self) -> str | None:
+        """Say what was left out, if anything."""
+        if self.outputs:
+            return f"What tasks have written is left out: {self.outputs[0]}. To register it, name that folder."
+        return f"It has {count(self.hidden, 'hidden one')}, left out." if self.hidden else None
 
     def _add(self, entry: os.DirEntry[str], name: str, above: tuple[tuple[int, int], ...]) -> None:
         _check_text(entry.path)

@@ -78,6 +78,10 @@ class Attempt:
     inputs_note: str | None = None
 
 
+ATTEMPTS = ".attempts"
+"""The folder in a task's folder in which its attempts write; a folder that has one is a task's."""
+
+
 @dataclass(frozen=True, slots=True)
 class JobPaths:
     """Where a job's attempts write. Every path of it is below the task's folder."""
@@ -92,7 +96,7 @@ class JobPaths:
 
     @property
     def attempts(self) -> PurePosixPath:
-        return self.task_folder / ".attempts" / f"job_configId_{self.ordinal}"
+        return self.task_folder / ATTEMPTS / f"job_configId_{self.ordinal}"
 
     def attempt(self, number: int) -> PurePosixPath:
         """The folder of one attempt: its `%OUT` and working directory."""
@@ -101,7 +105,7 @@ class JobPaths:
     @staticmethod
     def folder(task_folder: str, ordinal: int, number: int) -> str:
         """The same as text, for who needs 100,000 of them."""
-        return f"{task_folder}/.attempts/job_configId_{ordinal}/{number}"
+        return f"{task_folder}/{ATTEMPTS}/job_configId_{ordinal}/{number}"
 
     def log(self, number: int) -> PurePosixPath:
         return self.attempt(number) / LOG
