@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import psycopg
 import pytest
 
 from orchestra.domain.states import JobState, TaskState
-from orchestra.services import nodes
+from orchestra.services import nodes, standstill
 from support.cluster import Cluster
 from support.proxy import cable
 from support.waiting import wait_until
@@ -83,3 +84,22 @@ def test_a_stop_in_the_middle_of_a_hand_over_is_not_forgotten(cluster: Cluster) 
         wait_until(lambda: not cluster.keepers("gauss"), 30, cluster.log)
     assert cluster.jobs(task) == [JobState.ASSIGNED]
     assert [attempt[2] for attempt in cluster.attempts(task)] == ["lease"]
+
+
+def test_a_node_that_is_deleted_and_made_again_works_at_once(cluster: Cluster) -> None:
+    cluster.node("gauss", cpu=1)
+    cluster.node("euler", cpu=0)
+    cluster.pilot("euler", "--master")
+    cluster.pilot("gauss", "--lease=600")
+    cluster.wait_for(cluster.task(2, NEEDS), TaskState.DONE)
+    keeper, remembered = str(cluster.keeper().keeper), cluster.home() / "database.json"
+    wait_until(lambda: keeper in json.loads(remembered.read_text())["acknowledged"])
+    nodes.stop(cluster.conn, "gauss")
+    assert cluster.pilots[-1].wait(30) == 0
+    nodes.delete(cluster.conn, "gauss")
+    cluster.node("gauss", cpu=1)
+    config = cluster.configs(2, "more")
+    again = cluster.task(2, NEEDS, name="again", config=config, data="user.ana.data")
+    cluster.pilot("gauss", "--lease=600")
+    cluster.wait_for(again, TaskState.DONE, timeout=20)
+    assert standstill.state(cluster.conn) is None

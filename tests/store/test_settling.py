@@ -146,6 +146,33 @@ def test_a_database_that_lacks_what_it_acknowledged_is_an_older_one(
         assert attach(world, pilot, again).identity == standing.identity, "noticed once by all"
 
 
+def test_a_database_whose_conductor_has_renewed_less_often_is_an_older_one(world: World) -> None:
+    """It was restored to a time before its pilots' keepers: nothing that they have reported is there."""
+    pilot = world.pilot()
+    world.conn.execute("update leader set beat = 5000")
+    heard = work.renew(world.conn, pilot.node, pilot.agent, []).beat
+    assert heard == 5000
+    remembered = replace(known(world), beat=heard)
+    for beat, older in ((5000, False), (5000 - settling.BEATS_IN_A_CRASH, False), (4000, True)):
+        world.conn.execute("update leader set beat = %s", [beat])
+        found = attach(world, pilot, remembered).identity
+        assert found
+        assert (found.settling == settling.OLDER) == older
+
+
+def test_a_node_that_was_deleted_and_made_again_is_no_sign_of_an_older_database(
+    world: World,
+) -> None:
+    """What is missing proves nothing: here the keeper whose reports its pilot remembers."""
+    pilot = world.pilot()
+    remembered = replace(known(world), acknowledged={pilot.keeper: 9})
+    work.detach(world.conn, pilot.node, pilot.agent, [pilot.keeper])
+    nodes.delete(world.conn, "gauss")
+    again = world.pilot()
+    assert attach(world, again, remembered).identity == identity(world.conn)
+    assert standstill.state(world.conn) is None
+
+
 def test_a_renewal_in_another_epoch_is_refused_and_renews_nothing(world: World) -> None:
     pilot = world.pilot()
     epoch = identity(world.conn).epoch

@@ -18,13 +18,15 @@ def test_reports_are_remembered_until_the_next_edition(tmp_path: Path) -> None:
     assert first.known is None
     assert not first.meet(Identity(cluster, 1))
     first.note(keeper, 7)
+    first.hear(1000)
+    first.hear(1000 + memory.BEATS - 1)
     first.tick(float("inf"))
     second = Memory(path)
     assert second.known is not None
     assert (second.known.cluster, second.known.epoch) == (cluster, 1)
-    assert second.known.acknowledged == {keeper: 7}
+    assert (second.known.acknowledged, second.known.beat) == ({keeper: 7}, 1000)
     assert second.meet(Identity(cluster, 2))
-    assert second.known.acknowledged == {}
+    assert (second.known.acknowledged, second.known.beat) == ({}, 0)
 
 
 def test_the_dead_are_remembered_at_once_and_by_every_edition(tmp_path: Path) -> None:

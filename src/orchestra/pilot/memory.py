@@ -14,6 +14,8 @@ from uuid import UUID
 
 from orchestra.domain.models.cluster import Identity, Known
 
+BEATS = 60
+"""Beats of the conductor that are not worth writing down."""
 SAVE_EVERY = 1.0
 """Seconds: a report that is forgotten only makes the memory less sharp."""
 BURIED = 200
@@ -23,8 +25,9 @@ log = logging.getLogger(__name__)
 
 
 class Memory:
-    """The cluster, its epoch, and the highest report of each keeper that the database has committed; and which keepers
-    are dead, the latest last: an older edition of the database may believe that they live.
+    """The cluster, its epoch, the highest report of each keeper that the database has committed, and how often the
+    conductor had renewed its term; and which keepers are dead, the latest last: an older edition of the database may
+    believe that they live.
 
     `known` is replaced as a whole: the courier's thread reads it.
     """
@@ -49,6 +52,12 @@ class Memory:
         """Take in that the database has committed a keeper's reports up to this one."""
         if self.known and sequence > self.known.acknowledged.get(keeper, 0):
             self._acknowledged({**self.known.acknowledged, keeper: sequence})
+
+    def hear(self, beat: int) -> None:
+        """Take in how often the conductor has renewed its term."""
+        if self.known and beat >= self.known.beat + BEATS:
+            self.known = replace(self.known, beat=beat)
+            self._dirty = True
 
     def bury(self, keeper: UUID) -> None:
         """Remember of a keeper only that it is dead; written down when this returns."""
@@ -79,6 +88,7 @@ class Memory:
             "cluster": str(self.known.cluster),
             "epoch": self.known.epoch,
             "acknowledged": {str(k): n for k, n in self.known.acknowledged.items()},
+            "beat": self.known.beat,
             "buried": [str(keeper) for keeper in self.buried],
         }
         beside = self._path.with_suffix(".new")
@@ -93,7 +103,8 @@ def _read(path: Path) -> tuple[Known | None, tuple[UUID, ...]]:
     try:
         record: dict[str, Any] = json.loads(path.read_text(encoding="ascii"))
         acknowledged = {UUID(keeper): int(n) for keeper, n in record["acknowledged"].items()}
-        known = Known(UUID(record["cluster"]), int(record["epoch"]), acknowledged)
+        beat = int(record.get("beat", 0))
+        known = Known(UUID(record["cluster"]), int(record["epoch"]), acknowledged, beat)
         return known, tuple(UUID(keeper) for keeper in record.get("buried", ()))
     except FileNotFoundError:
         return None, ()

@@ -111,6 +111,7 @@ class Steward:
         if renewal[1].superseded:
             self.desk.superseded = True
             return
+        self.desk.memory.hear(renewal[1].beat)
         self.take_standing(renewal)
         for port in self.desk.keepers.ports.values():
             if not port.link and not port.dead:

@@ -19,6 +19,8 @@ from orchestra.store.database import in_transaction
 
 PATIENCE = 20.0
 """Seconds that living pilots get to come back by themselves; their connections back off to 10 s."""
+BEATS_IN_A_CRASH = 60
+"""Renewals of the conductor's term, one a second, that a crash of PostgreSQL may take back, and more."""
 COPIED = "it was restored, copied or promoted"
 OLDER = "it was replaced by an older one"
 
@@ -53,10 +55,11 @@ def recognise(conn: psycopg.Connection, known: Known | None, *, who: str) -> Ide
 
 
 def _is_older(conn: psycopg.Connection, identity: Identity, known: Known) -> bool:
-    if identity.epoch < known.epoch:
+    """Whether a number is lower than it was. One that is missing says nothing: its node may have been deleted."""
+    if identity.epoch < known.epoch or cluster.beat(conn) < known.beat - BEATS_IN_A_CRASH:
         return True
     written = cluster.report_sequences(conn, list(known.acknowledged))
-    return any(written.get(keeper, 0) < number for keeper, number in known.acknowledged.items())
+    return any(number < known.acknowledged[keeper] for keeper, number in written.items())
 
 
 def begin(conn: psycopg.Connection, reason: str, *, who: str, above: int = 0) -> Identity:

@@ -428,6 +428,7 @@ def renew(
             leave_now=wishes.leave_now,
             end=tuple(attempts.attempts_to_end(conn, node_id)),
             fenced=pilots.fenced_keepers(conn, keepers),
+            beat=wishes.beat,
         )
 
     return in_transaction(conn, work)

@@ -60,8 +60,14 @@ def unheard_nodes(conn: psycopg.Connection) -> list[str]:
     return [row[0] for row in conn.execute(SQL.unheard_nodes)]
 
 
+def beat(conn: psycopg.Connection) -> int:
+    """Give how often conductors have renewed their terms, which only grows."""
+    row = conn.execute(SQL.beat).fetchone()
+    return int(row[0]) if row else 0
+
+
 def report_sequences(conn: psycopg.Connection, keepers: Sequence[UUID]) -> dict[UUID, int]:
-    """Give the highest report of each keeper that this database has committed."""
+    """Give the highest report of each keeper that this database has committed, and that it still knows."""
     rows = conn.execute(SQL.report_sequences, {"keepers": list(keepers)})
     return {row[0]: row[1] for row in rows}
 

@@ -45,6 +45,9 @@ where k.gone_at is null and k.fenced_at is null
     )
 order by n.name
 
+-- name: beat
+select beat from leader where duty = 'conductor'
+
 -- name: report_sequences
 select id, report_sequence from keeper where id = any(%(keepers)s)
 

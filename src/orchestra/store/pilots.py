@@ -58,11 +58,12 @@ class SilentKeeper:
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What users want of a node's pilot."""
+    """What users want of a node's pilot. `beat` is the number of the conductor's last renewal."""
 
     enabled: dict[Queue, int]
     leave: bool
     leave_now: bool
+    beat: int
 
 
 def _row(conn: psycopg.Connection, statement: str, params: dict[str, Any]) -> dict[str, Any] | None:
@@ -205,7 +206,7 @@ def renew_pilot(
     """Say that an agent is alive; None when another one decides for the node."""
     params = {"node": node, "agent": agent, "message": message, "silent": list(silent)}
     row = _row(conn, SQL.renew_pilot, params)
-    return Wishes(_enabled(row), row["leave"], row["leave_now"]) if row else None
+    return Wishes(_enabled(row), row["leave"], row["leave_now"], row["beat"]) if row else None
 
 
 def renew_keepers(

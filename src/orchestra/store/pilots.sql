@@ -107,7 +107,8 @@ update node set lost_at = null where id = %(node)s and lost_at is not null
 update pilot p set seen_at = now(), gone_at = null, message = %(message)s, silent = %(silent)s
 from node n
 where p.node_id = %(node)s and p.agent = %(agent)s and n.id = p.node_id
-returning p.leave, p.leave_now, n.drained_at is not null as drained, n.cpu_enabled, n.gpu_enabled
+returning p.leave, p.leave_now, n.drained_at is not null as drained, n.cpu_enabled, n.gpu_enabled,
+    (select beat from leader where duty = 'conductor') as beat
 
 -- name: renew_keepers
 update keeper set

@@ -24,8 +24,10 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a pilot remembers of its database: who it is, and the highest report of each keeper that it committed."""
+    """What a pilot remembers of its database: who it is, the highest report of each keeper that it committed, and how
+    often conductors had renewed their terms."""
 
     cluster: UUID
     epoch: int
     acknowledged: Mapping[UUID, int] = field(default_factory=dict)
+    beat: int = 0

@@ -64,6 +64,7 @@ class Standing:
         superseded: another agent decides for this node now; this one stops at once (its jobs run on).
         fenced: keepers that get nothing more; what they run and is not theirs any more is to be ended.
         identity: which database this is; at an attach.
+        beat: how often conductors have renewed their terms; at a renewal.
     """
 
     node_id: int
@@ -75,6 +76,7 @@ class Standing:
     superseded: bool = False
     fenced: frozenset[UUID] = frozenset()
     identity: Identity | None = None
+    beat: int = 0
 
 
 @dataclass(frozen=True, slots=True)
