@@ -13,6 +13,7 @@ import pytest
 from orchestra.domain.models.tasks import Resources, Task
 from orchestra.domain.states import JobState, TaskState
 from orchestra.pilot import link
+from orchestra.runtimes.engines import TOKEN_LABEL
 from orchestra.services import lifecycle, nodes
 from support.cluster import Cluster
 from support.containers import IMAGE, Engine
@@ -75,8 +76,7 @@ def start(cluster: Cluster, engine: Place, *flags: str, cpu: int = 2) -> None:
 
 def running(cluster: Cluster) -> list[link.Started]:
     """What the keepers run."""
-    spools = cluster.folder.glob("pilots/*/keepers/*/spool")
-    return [started for spool in spools for started in link.read_spool(spool.parent).running]
+    return [started for keeper in cluster.keepers() for started in keeper.running]
 
 
 def ended(cluster: Cluster, task: Task, job: int = 0) -> tuple[object, ...]:
@@ -225,16 +225,32 @@ def test_what_a_dead_keeper_leaves_is_ended_by_its_agent(
     task = cluster.task(1, f": %DATA %IN %OUT; echo up; {nap}", image=engine.image, grace=0.5)
     log = cluster.out(task, 0) / "job.log"
     wait_until(lambda: log.exists() and "up" in log.read_text(), 30, cluster.log)
-    (spool,) = cluster.folder.glob("pilots/*/keepers/*/spool")
-    before = processes(nap)
-    os.kill(link.read_spool(spool.parent).pid, signal.SIGKILL)
+    before = wait_until(lambda: processes(nap), describe=cluster.log)
+    os.kill(cluster.keeper().pid, signal.SIGKILL)
     wait_until(lambda: [row[2] for row in cluster.attempts(task)][:1] == ["lost"], 60, cluster.log)
-    assert before
     assert not set(before) & set(processes(nap))
     lifecycle.kill_jobs(cluster.conn, task.id, [0], by="ana")
     cluster.wait_for(task, TaskState.FINALIZED, timeout=60)
     assert processes(nap) == []
-    assert engine.left(cluster) == [], cluster.log()
+    # Its second container may have been in the making when the job was killed: that one never runs, and goes.
+    wait_until(lambda: engine.left(cluster) == [], 60, cluster.log)
+
+
+@pytest.mark.parametrize("engine", ["podman", "docker"], indirect=True)
+def test_a_container_that_appears_after_the_end_of_its_job_is_removed(
+    cluster: Cluster, engine: Place, nap: str
+) -> None:
+    """Docker's service goes on making one whose client was killed meanwhile, and never starts it."""
+    start(cluster, engine)
+    task = cluster.task(1, f": %DATA %IN %OUT; echo up; {nap}", image=engine.image, grace=0.5)
+    log = cluster.out(task, 0) / "job.log"
+    wait_until(lambda: log.exists() and "up" in log.read_text(), 30, cluster.log)
+    lifecycle.kill_jobs(cluster.conn, task.id, [0], by="ana")
+    cluster.wait_for(task, TaskState.FINALIZED, timeout=60)
+    [(token,)] = cluster.conn.execute("select token from attempt").fetchall()
+    engine.runtime("create", f"--label={TOKEN_LABEL}={token}", "--network=host", IMAGE, "true")
+    assert len(engine.left(cluster)) == 1
+    wait_until(lambda: engine.left(cluster) == [], 40, cluster.log)
 
 
 def test_an_engine_that_does_not_answer_is_asked_until_it_does(
@@ -247,11 +263,11 @@ def test_an_engine_that_does_not_answer_is_asked_until_it_does(
     )
     log = cluster.out(task, 0) / "job.log"
     wait_until(lambda: log.exists() and "up" in log.read_text(), 30, cluster.log)
-    (spool,) = cluster.folder.glob("pilots/*/keepers/*/spool")
+    keeper = cluster.keeper()
     socket = Path(docker.env["DOCKER_HOST"].removeprefix("unix://"))
     away = socket.rename(socket.with_name("away"))
     try:
-        os.kill(link.read_spool(spool.parent).pid, signal.SIGKILL)
+        os.kill(keeper.pid, signal.SIGKILL)
         wait_until(
             lambda: "docker does not answer" in str(nodes.get(cluster.conn, "gauss").message),
             30,
@@ -263,7 +279,7 @@ def test_an_engine_that_does_not_answer_is_asked_until_it_does(
     lifecycle.kill_jobs(cluster.conn, task.id, [0], by="ana")
     cluster.wait_for(task, TaskState.FINALIZED, timeout=60)
     assert processes(nap) == []
-    assert engine.left(cluster) == [], cluster.log()
+    wait_until(lambda: engine.left(cluster) == [], 60, cluster.log)
     wait_until(lambda: nodes.get(cluster.conn, "gauss").message is None, 30, cluster.log)
 
 

@@ -12,7 +12,6 @@ import pytest
 
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import JobState, TaskState
-from orchestra.pilot import link
 from orchestra.services import lifecycle, nodes
 from support.cluster import Cluster
 from support.processes import lives
@@ -148,8 +147,7 @@ def test_what_a_killed_keeper_leaves_is_ended_before_the_job_runs_again(
     task = attack(cluster, pids)
     cluster.pilot()
     all_out(pids)
-    [spool] = cluster.home().glob("keepers/*/spool")
-    os.kill(link.read_spool(spool.parent).pid, 9)
+    os.kill(cluster.keeper().pid, 9)
     cluster.wait_for(task, TaskState.DONE)
     assert [attempt[2] for attempt in cluster.attempts(task)] == ["lost", "exit"]
     # What has no mark, and whose parents ended before their keeper did, nobody can know.
@@ -195,9 +193,8 @@ def test_after_its_keeper_what_hides_on_a_volume_that_is_a_link_is_ended_before_
     cluster.pilot()
     cluster.wait_for_job(task, 0, RUNNING)
     [hidden] = wait_until(lambda: living(cluster, task))
-    [spool] = cluster.home().glob("keepers/*/spool")
     try:
-        os.kill(link.read_spool(spool.parent).pid, 9)
+        os.kill(cluster.keeper().pid, 9)
         cluster.wait_for(task, TaskState.DONE)
         assert [attempt[2] for attempt in cluster.attempts(task)] == ["lost", "exit"]
         assert not lives(hidden)

@@ -23,6 +23,7 @@ from orchestra.domain.errors import Fenced, OrchestraError
 from orchestra.domain.states import Queue
 from orchestra.pilot import home, lanes, link, slots
 from orchestra.pilot.claim import Claimer
+from orchestra.pilot.containers import Reaper
 from orchestra.pilot.courier import Courier, Inbox, Listener
 from orchestra.pilot.desk import Desk, boottime
 from orchestra.pilot.keepers import Keepers
@@ -151,6 +152,7 @@ class Agent:
         self.starter = Starter(desk, self.reporter, self._resume)
         self.log_sender = LogSender(desk)
         self.room = Room(desk, self._resume)
+        self.reaper = Reaper(desk)
         self.volumes = VolumeWatch(desk)
         self._signals = 0
         self._go_by = float("inf")
@@ -184,6 +186,7 @@ class Agent:
             self.reporter.tick(now),
             self.roster.tick(now),
             self.room.tick(now),
+            self.reaper.tick(now),
             self.steward.tick(now),
             self.claimer.tick(now),
             self.starter.tick(now),

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 
 from orchestra.domain.human import one_line
 from orchestra.domain.models.work import AttemptKey
-from orchestra.pilot.desk import Kit
+from orchestra.pilot.desk import Desk, Kit
 from orchestra.runtimes.found import ask
 
 log = logging.getLogger(__name__)
@@ -19,6 +21,8 @@ PATIENCE = 60.0
 """Seconds in which an engine has to answer."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
 """Seconds between one look for containers and the next."""
+LATER = (1.0, 5.0, 30.0, 120.0)
+"""Seconds after a sweep at which to look for containers that have appeared since."""
 SAY_AFTER = 3
 """Tries in vain until people are told."""
 _OF_RUNTIME = {
@@ -33,7 +37,7 @@ def sweep(kit: Kit, name: str | None, key: AttemptKey) -> None:
     """End the containers of an attempt, whoever started them. An I/O thread's; returns when none is left.
 
     An engine that does not answer is asked until it does, since what it runs may be the attempt itself: only then may
-    anybody take that for ended.
+    anybody take that for ended. What an engine has only begun to make then never runs; it is for the `Reaper`.
     """
     runtime = kit.runtime(name)
     look = runtime.sweep(str(key.token)) if runtime else None
@@ -44,6 +48,7 @@ def sweep(kit: Kit, name: str | None, key: AttemptKey) -> None:
         found = _said(kit, look)
         if isinstance(found, str) and not found:
             kit.silent.pop(runtime.name, None)
+            kit.suspects.append((runtime.name, key))
             return
         words = found.words if isinstance(found, _Silence) else f"container {found} is still there"
         if isinstance(found, str):
@@ -55,6 +60,55 @@ def sweep(kit: Kit, name: str | None, key: AttemptKey) -> None:
             )
         time.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def sweep_again(kit: Kit, suspects: Sequence[tuple[str, AttemptKey]]) -> None:
+    """Remove containers of attempts that have appeared since they were swept. An I/O thread's."""
+    for name, key in suspects:
+        runtime = kit.runtime(name)
+        look = runtime.sweep(str(key.token)) if runtime else None
+        found = _said(kit, look) if look else None
+        if runtime and found and isinstance(found, str):
+            log.warning("removing what appeared after the end of job %s: container %s", key, found)
+            _said(kit, runtime.remove(tuple(found.split())))
+
+
+class Reaper:
+    """Looks again and again for a while after the containers of attempts that were ended.
+
+    An engine with a service goes on making a container whose client was killed in between: it appears afterwards, is
+    never started, and stays.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self._due: list[tuple[float, str, AttemptKey]] = []
+        self._looking = False
+
+    def tick(self, now: float) -> float:
+        """Look when it is time; gives when to be called again."""
+        suspects = self.desk.kit.suspects
+        while suspects:
+            name, key = suspects.popleft()
+            self._due += [(now + pause, name, key) for pause in LATER]
+        if self._looking or not self._due:
+            return float("inf")
+        self._due.sort()
+        due = [(name, key) for moment, name, key in self._due if moment <= now]
+        del self._due[: len(due)]
+        if due:
+            self._looking = True
+            self.desk.workers.submit(
+                partial(sweep_again, self.desk.kit, due), self._looked, self._looked, lane=_LANE
+            )
+        return self._due[0][0] if self._due else float("inf")
+
+    def _looked(self, _: object) -> None:
+        self._looking = False
+
+
+_LANE = -1
+"""No task's."""
 
 
 @dataclass(frozen=True, slots=True)

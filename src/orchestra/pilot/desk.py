@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,7 +43,8 @@ class Kit:
     `silent` are the engines that do not answer, each with what is to be said of it; I/O threads write there, too.
     `stall_after` is the seconds after which a start that waits for a file system loses its slots; `log_limit` the bytes
     beyond which a log is cut (0: never). `binds` is what every container of this node sees of it; `prepared` are the
-    images that are ready here.
+    images that are ready here. `suspects` are attempts of whose containers one may still appear, each with its runtime;
+    I/O threads add to them.
     """
 
     runtimes: tuple[Runtime, ...]
@@ -54,6 +56,7 @@ class Kit:
     cache: ImageCache | None = None
     prepared: dict[str, Prepared] = field(default_factory=dict)
     silent: dict[str, str] = field(default_factory=dict)
+    suspects: deque[tuple[str, AttemptKey]] = field(default_factory=deque)
     touches: Touches = field(default_factory=Touches)
 
     @property
