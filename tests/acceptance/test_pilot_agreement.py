@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 
+import orchestra
+from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import JobState, TaskState
-from orchestra.services import nodes, standstill
+from orchestra.pilot import link
+from orchestra.services import lifecycle, nodes, standstill
 from support.cluster import Cluster
 from support.proxy import cable
 from support.waiting import wait_until
@@ -103,3 +108,115 @@ def test_a_node_that_is_deleted_and_made_again_works_at_once(cluster: Cluster) -
     cluster.pilot("gauss", "--lease=600")
     cluster.wait_for(again, TaskState.DONE, timeout=20)
     assert standstill.state(cluster.conn) is None
+
+
+# A keeper that speaks another protocol
+
+PACKAGE = Path(orchestra.__file__).parent
+
+
+@pytest.fixture
+def other_version(tmp_path: Path) -> dict[str, str]:
+    """The environment of a pilot of a version that speaks protocol 2 alone."""
+    site = tmp_path / "other version"
+    shutil.copytree(PACKAGE, site / "orchestra", ignore=shutil.ignore_patterns("__pycache__"))
+    (site / "orchestra/__init__.py").write_text('__version__ = "99"\n')
+    keeper = site / "orchestra/pilot/keeper.py"
+    keeper.write_text(keeper.read_text().replace("PROTOCOL = 1", "PROTOCOL = 2"))
+    return {"PYTHONPATH": os.pathsep.join([str(site), *sys.path])}
+
+
+@pytest.fixture
+def gates(tmp_path: Path) -> Path:
+    folder = tmp_path / "gates"
+    folder.mkdir()
+    return folder
+
+
+def waiting(gates: Path) -> str:
+    """A command that notes that it is alive every 50 ms, until there is a gate of its task and job."""
+    name = f"{gates}/$ORCHESTRA_TASK.$ORCHESTRA_JOB"
+    beat = f'echo "$ORCHESTRA_ATTEMPT $(date +%%s.%%N)" >> {name}.beats'
+    return NEEDS + f"until [ -e {name} ]; do {beat}; sleep 0.05; done; {beat}; "
+
+
+def beats(gates: Path, task: Task, job: int) -> dict[int, list[float]]:
+    """When each attempt of a job was alive."""
+    found: dict[int, list[float]] = {}
+    path = gates / f"{task.id}.{job}.beats"
+    for line in path.read_text().splitlines() if path.exists() else []:
+        number, moment = line.split()
+        found.setdefault(int(number), []).append(float(moment))
+    return found
+
+
+def upgrade(cluster: Cluster, other: dict[str, str], task: Task, *flags: str) -> link.Hello:
+    """Have a job run by a pilot of the other version, and one of this version take over; gives the other's keeper."""
+    before = cluster.pilot("gauss", "--master", *flags, env=other)
+    cluster.wait_for_job(task, 0, JobState.RUNNING)
+    keeper = cluster.keeper()
+    assert keeper.protocol == 2
+    cluster.pilot("gauss", "--master", *flags)
+    assert before.wait(30) == 0
+    return keeper
+
+
+def test_a_keeper_of_another_protocol_keeps_its_jobs_and_the_node_works_on(
+    cluster: Cluster, other_version: dict[str, str], gates: Path
+) -> None:
+    cluster.node("gauss", cpu=3)
+    old = cluster.task(2, waiting(gates) + "exit 7", name="old", grace=1.0)
+    keeper = upgrade(cluster, other_version, old)
+    wait_until(lambda: cluster.jobs(old) == [JobState.RUNNING] * 2)
+    config = cluster.configs(3, "more")
+    new = cluster.task(3, waiting(gates), name="new", config=config, data="user.ana.data")
+    cluster.wait_for_job(new, 0, JobState.RUNNING)  # somebody conducts, and there is one slot
+    message = "speaks another protocol and keeps 2 jobs"
+    wait_until(lambda: message in str(nodes.get(cluster.conn, "gauss").message))
+    assert cluster.jobs(new).count(JobState.RUNNING) == 1
+    (gates / f"{old.id}.0").touch()
+    cluster.wait_for_job(old, 0, JobState.FAILED)
+    lifecycle.kill_jobs(cluster.conn, old.id, [1], by="ana")
+    cluster.wait_for_job(old, 1, JobState.KILLED)
+    assert [row[1:5] for row in cluster.attempts(old)] == [
+        (1, "exit", 7, None),
+        (1, "ended", None, 15),
+    ]
+    for job in range(3):
+        (gates / f"{new.id}.{job}").touch()
+    cluster.wait_for(new, TaskState.DONE)
+    wait_until(lambda: keeper.keeper not in {one.keeper for one in cluster.keepers()}, 20)
+    wait_until(lambda: len(list(cluster.home().glob("keepers/*"))) == 1, 20, cluster.log)
+    wait_until(lambda: nodes.get(cluster.conn, "gauss").message is None, 20)
+    gone = "select gone_at is not null from keeper where id = %s"
+    assert cluster.conn.execute(gone, [keeper.keeper]).fetchone() == (True,)
+
+
+def test_a_keeper_of_another_protocol_ends_its_jobs_with_its_lease_and_they_run_again(
+    cluster: Cluster, other_version: dict[str, str], gates: Path
+) -> None:
+    cluster.node("gauss", cpu=1)
+    task = cluster.task(1, waiting(gates), grace=0.5)
+    upgrade(cluster, other_version, task, "--lease=4", "--margin=1")
+    wait_until(lambda: beats(gates, task, 0).get(2), 40, cluster.log)
+    (gates / f"{task.id}.0").touch()
+    cluster.wait_for(task, TaskState.DONE)
+    alive = beats(gates, task, 0)
+    assert max(alive[1]) < min(alive[2])
+    assert [row[1:3] for row in cluster.attempts(task)] == [(1, "lease"), (2, "exit")]
+
+
+def test_a_keeper_of_another_protocol_that_dies_loses_its_jobs(
+    cluster: Cluster, other_version: dict[str, str], gates: Path
+) -> None:
+    cluster.node("gauss", cpu=1)
+    task = cluster.task(1, waiting(gates), grace=0.5)
+    keeper = upgrade(cluster, other_version, task)
+    wait_until(lambda: len(cluster.keepers()) == 2, 20, cluster.log)
+    os.kill(keeper.pid, signal.SIGKILL)
+    wait_until(lambda: beats(gates, task, 0).get(2), 20, cluster.log)
+    (gates / f"{task.id}.0").touch()
+    cluster.wait_for(task, TaskState.DONE)
+    alive = beats(gates, task, 0)
+    assert max(alive[1]) < min(alive[2])
+    assert [row[1:3] for row in cluster.attempts(task)] == [(1, "lost"), (2, "exit")]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,7 +17,15 @@ import pytest
 from orchestra.domain.models.work import AttemptKey
 from orchestra.pilot import keeper
 from orchestra.pilot.keepers import Keepers, Port
-from orchestra.pilot.link import Hello, KeeperError, Started, read_spool
+from orchestra.pilot.link import (
+    Hello,
+    KeeperError,
+    Started,
+    end_keeper,
+    has_agent,
+    is_alive,
+    read_spool,
+)
 from support.waiting import wait_until
 
 
@@ -98,21 +108,50 @@ def born(folder: Path) -> Hello:
         raise AssertionError(error) from None
 
 
-def test_a_keeper_of_another_protocol_keeps_its_jobs_and_is_waited_for(tmp_path: Path) -> None:
-    """It can be neither asked nor forgotten: nobody knows which slots its jobs have."""
-    folder = tmp_path / "keepers" / "other"
+def start_other(folder: Path, protocol: int) -> int:
+    """Start a keeper that speaks another protocol; gives its pid."""
     folder.mkdir(parents=True)
-    other = tmp_path / "keeper.py"
-    other.write_text(Path(keeper.__file__).read_text().replace("PROTOCOL = 1", "PROTOCOL = 2"))
+    other = folder.parent.parent / f"keeper{protocol}.py"
+    text = Path(keeper.__file__).read_text()
+    other.write_text(text.replace("PROTOCOL = 1", f"PROTOCOL = {protocol}"))
     words = [sys.executable, "-I", "-S", str(other), "--folder", str(folder), "--id", str(uuid4())]
     subprocess.run(words, check=True, timeout=30)
-    pid = wait_until(lambda: born(folder)).pid
+    return wait_until(lambda: born(folder)).pid
+
+
+def test_a_keeper_of_another_protocol_is_known_by_its_spool(tmp_path: Path) -> None:
+    pid = start_other(tmp_path / "keepers" / "other", 2)
     try:
-        keepers = Keepers(folder.parent, uuid4())
-        assert keepers.adopt() == []
-        assert not keepers.all_heard
-        assert not keepers.needs_one
-        assert "speaks protocol 2" in str(keepers.some_silent)
-        os.kill(pid, 0)
+        keepers = Keepers(tmp_path / "keepers", uuid4())
+        [port] = keepers.adopt()
+        assert (port.foreign, port.link, port.takes_jobs, port.hello.protocol) == (True, None, False, 2)  # fmt: skip
+        assert keepers.all_heard
+        assert keepers.needs_one
+        assert not has_agent(port.hello)
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.connect(str(port.folder / "socket"))
+            wait_until(lambda: has_agent(port.hello))
+        wait_until(lambda: not has_agent(port.hello))
+        end_keeper(port.hello)
+        wait_until(lambda: not is_alive(port.folder))
+        assert keepers.look(port)
+        assert port.dead
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_the_protocol_before_ones_own_is_spoken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert max(1, keeper.PROTOCOL - 1) >= keeper.OLDEST_PROTOCOL
+    monkeypatch.setattr(keeper, "OLDEST_PROTOCOL", 0)
+    pid = start_other(tmp_path / "keepers" / "older", 0)
+    try:
+        keepers = Keepers(tmp_path / "keepers", uuid4())
+        [port] = keepers.adopt()
+        assert port.link
+        assert (port.foreign, port.link.hello.protocol) == (False, 0)
+        port.close()
     finally:
         os.kill(pid, signal.SIGKILL)

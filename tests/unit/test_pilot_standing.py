@@ -67,7 +67,7 @@ class Office:
             appetite=Appetite(),
             courier=SimpleNamespace(ask=lambda *request: self.asked.append(request)),
             workers=SimpleNamespace(submit=lambda work, *_, **__: self.errands.append(work)),
-            memory=SimpleNamespace(known=None),
+            memory=SimpleNamespace(known=None, hear=lambda _beat: None),
             message=None,
             unanswering={},
             node_id=1,

@@ -26,6 +26,7 @@ from orchestra.pilot.claim import Claimer
 from orchestra.pilot.containers import Reaper
 from orchestra.pilot.courier import Courier, Inbox, Listener
 from orchestra.pilot.desk import Desk, boottime
+from orchestra.pilot.foreign import Foreigners
 from orchestra.pilot.keepers import Keepers
 from orchestra.pilot.logs import LogSender
 from orchestra.pilot.memory import Memory
@@ -148,6 +149,7 @@ class Agent:
         self.reporter = self.supervisor.reporter
         self.steward = Steward(desk, self.supervisor, self.leave)
         self.roster = Roster(desk, self.supervisor)
+        self.foreigners = Foreigners(desk, self.supervisor)
         self.claimer = Claimer(desk, self.reporter, self.steward)
         self.starter = Starter(desk, self.reporter, self._resume)
         self.log_sender = LogSender(desk)
@@ -182,6 +184,7 @@ class Agent:
         self._heed_signals()
         due = [
             self.supervisor.tick(now),
+            self.foreigners.tick(now),
             self.volumes.tick(now),
             self.reporter.tick(now),
             self.roster.tick(now),

@@ -27,8 +27,9 @@ next `hello` tells.
 
 The agent says
   {"type":"hello", "protocol":1, "agent":NAME}
-        The first message. This connection decides from now on; one that did so before is told `superseded` and
-        closed, and what it had sent and was not yet read never happens. Answered by `hello`. May be repeated.
+        The first message, in a protocol that both speak; the keeper's own is in its spool. This connection decides from
+        now on; one that did so before is told `superseded` and closed, and what it had sent and was not yet read never
+        happens. Answered by `hello`. May be repeated.
   {"type":"environment", "env":{...}}
         What the environments of this connection's spawns from now on are told as changes of; at first it is empty.
   {"type":"spawn", "attempt":"3/17/2", "token":T, "argv":[...], "env":{...}, "timeout":S|null, "grace":S,
@@ -119,6 +120,7 @@ from time import monotonic
 from typing import Any
 
 PROTOCOL = 1
+OLDEST_PROTOCOL = 1  # that is still spoken: at least the one before, on both sides
 TOKEN_VARIABLE = "ORCHESTRA_TOKEN"  # noqa: S105 (the name of it)
 FOLDER_VARIABLE = "ORCHESTRA_OUT"
 SLOT_BYTES = 4096
@@ -1320,7 +1322,7 @@ class Keeper:
     # Messages
 
     def on_hello(self, connection: Connection, message: Message) -> None:
-        if message["protocol"] != PROTOCOL:
+        if not OLDEST_PROTOCOL <= message["protocol"] <= PROTOCOL:
             raise ProtocolError(f"this keeper speaks protocol {PROTOCOL}")
         if self.agent and self.agent is not connection:
             self.agent.send({"type": "superseded"})

@@ -9,13 +9,14 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import orchestra
 from orchestra.domain.errors import OrchestraError
 from orchestra.domain.models.pilots import KeeperHello
+from orchestra.domain.models.work import AttemptKey
 from orchestra.pilot import link
 from orchestra.pilot.link import Hello, KeeperLink
 
@@ -38,6 +39,8 @@ class Port:
         buried: the database knows that it is dead; as long as it does not, it is told at `bury_at`.
         retired: it is given no new jobs (it was fenced, or is of another version).
         fenced: its jobs were given away, so its lease is not prolonged.
+        foreign: it speaks another protocol: it has no link, and `hello` is what its spool says. `taken` are the
+            outcomes that were read there, `missing` what ran and was not there at the last look.
         again_at: when to try to connect again, by the monotonic clock.
         asked_at: when it was asked to start something, and has said nothing since; None where it has.
     """
@@ -55,6 +58,9 @@ class Port:
     fenced: bool = False
     again_at: float = 0.0
     asked_at: float | None = None
+    foreign: bool = False
+    taken: set[AttemptKey] = field(default_factory=set)
+    missing: set[AttemptKey] = field(default_factory=set)
 
     @property
     def id(self) -> UUID:
@@ -113,7 +119,8 @@ class Keepers:
     @property
     def all_heard(self) -> bool:
         """Whether every keeper has said what it runs; before that nobody knows which slots are free."""
-        return not self._silent and all(port.link or port.dead for port in self.ports.values())
+        ports = self.ports.values()
+        return not self._silent and all(port.link or port.dead or port.foreign for port in ports)
 
     def adopt(self) -> list[Port]:
         """Take over the keepers that an earlier agent left and read what dead ones left; gives the new ones."""
@@ -175,6 +182,18 @@ class Keepers:
             self._read_last_words(port)
         return True
 
+    def look(self, port: Port) -> bool:
+        """Read what a keeper that cannot be spoken with has written down; gives whether it could be read."""
+        if not link.is_alive(port.folder):
+            self._read_last_words(port)
+            return True
+        try:
+            port.hello = link.read_spool(port.folder)
+        except OrchestraError as error:
+            log.warning("%s", error)
+            return False
+        return True
+
     @staticmethod
     def _read_last_words(port: Port) -> None:
         if port.retired:
@@ -207,6 +226,11 @@ class Keepers:
         except OrchestraError as error:
             if link.is_alive(folder):
                 log.warning("%s", error)
+                if isinstance(error, link.KeeperForeign):
+                    hello = link.read_spool(folder)
+                    return self._add(
+                        Port(hello, folder, None, registered=True, retired=True, foreign=True)
+                    )
                 self._silent[folder] = time.monotonic() + RETRY_SECONDS, error
                 return None
             return self._open_dead(folder)

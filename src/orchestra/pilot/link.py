@@ -10,12 +10,14 @@ from __future__ import annotations
 import array
 import fcntl
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -45,6 +47,10 @@ class KeeperGone(KeeperError):
 
 class KeeperSilent(KeeperError):
     """The keeper is alive and does not answer."""
+
+
+class KeeperForeign(KeeperError):
+    """The keeper speaks a protocol that this agent does not: of it only the spool can be read."""
 
 
 class SpoolDamaged(KeeperError):
@@ -193,12 +199,18 @@ def start_keeper(
 
 
 def connect(folder: Path, *, agent: str, timeout: float = 5.0) -> KeeperLink:
-    """Take over the keeper of a folder. Raises KeeperGone where none listens, KeeperSilent where it does not answer."""
+    """Take over the keeper of a folder.
+
+    Raises:
+        KeeperGone: none listens.
+        KeeperSilent: it does not answer.
+        KeeperForeign: it speaks another protocol.
+    """
     peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         peer.settimeout(timeout)
         _connect_in(folder, peer)
-        return KeeperLink(peer, agent=agent)
+        return KeeperLink(peer, agent=agent, protocol=_protocol_of(folder))
     except TimeoutError:
         peer.close()
         raise KeeperSilent(f"The keeper of {folder} does not answer; is it stopped?") from None
@@ -208,6 +220,44 @@ def connect(folder: Path, *, agent: str, timeout: float = 5.0) -> KeeperLink:
     except BaseException:
         peer.close()
         raise
+
+
+def _protocol_of(folder: Path) -> int:
+    """The protocol that the keeper of a folder speaks best.
+
+    Raises:
+        KeeperForeign: this agent does not speak it.
+    """
+    try:
+        theirs = read_spool(folder).protocol
+    except KeeperError:
+        return keeper.PROTOCOL  # it is just being made, so by this version; or its answer tells
+    if keeper.OLDEST_PROTOCOL <= theirs <= keeper.PROTOCOL:
+        return theirs
+    raise KeeperForeign(
+        f"The keeper of {folder} speaks protocol {theirs}, this pilot {keeper.PROTOCOL}."
+    )
+
+
+def has_agent(hello: Hello) -> bool:
+    """Whether somebody is connected to a living keeper of this machine; true where that cannot be known.
+
+    By its descriptors: those sockets of a name that are connected (03 in /proc/net/unix) are the ones it has accepted.
+    """
+    try:
+        found = [os.readlink(path) for path in Path(f"/proc/{hello.pid}/fd").iterdir()]  # noqa: PTH115
+        lines = Path("/proc/net/unix").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return Path(f"/proc/{hello.pid}").exists()
+    connected = {words[6] for words in map(str.split, lines[1:]) if words[5] == "03"}
+    return any(name.removeprefix("socket:[").removesuffix("]") in connected for name in found)
+
+
+def end_keeper(hello: Hello) -> None:
+    """Kill a living keeper of this machine, which has nothing left to keep and cannot be told so."""
+    with suppress(OSError):
+        if str(hello.keeper).encode() in Path(f"/proc/{hello.pid}/cmdline").read_bytes():
+            os.kill(hello.pid, signal.SIGKILL)
 
 
 def _connect_in(folder: Path, peer: socket.socket) -> None:
@@ -278,7 +328,7 @@ class KeeperLink:
     The `send_...` methods queue; `flush` sends what there is room for, and `wants_write` says that some is left.
     """
 
-    def __init__(self, peer: socket.socket, *, agent: str) -> None:
+    def __init__(self, peer: socket.socket, *, agent: str, protocol: int = keeper.PROTOCOL) -> None:
         """Say hello on a connected socket with a time-out, and wait for the answer."""
         self._socket = peer
         self._queue: deque[tuple[bytes, int | None]] = deque()
@@ -287,7 +337,7 @@ class KeeperLink:
         self._partial = bytearray()
         self._environment: dict[str, str] = {}
         self._end: KeeperError | None = None
-        self._send("hello", protocol=keeper.PROTOCOL, agent=agent)
+        self._send("hello", protocol=protocol, agent=agent)
         self.flush()
         self.hello = self._first_hello()
         peer.setblocking(False)

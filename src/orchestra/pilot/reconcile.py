@@ -10,10 +10,11 @@ from uuid import UUID
 
 import psycopg
 
-from orchestra.domain.errors import Fenced, Replaced
+from orchestra.domain.errors import Fenced, Replaced, UnknownKeeper
 from orchestra.domain.human import count, listed
 from orchestra.domain.models.pilots import Reconciliation, Standing
 from orchestra.domain.states import Queue
+from orchestra.pilot import link
 from orchestra.pilot.desk import Desk, boottime
 from orchestra.pilot.keepers import Port
 from orchestra.pilot.report import STOPPED
@@ -78,7 +79,9 @@ class Steward:
         desk = self.desk
         self._renewing = True
         self._renew_at = monotonic() + min(RENEW_EVERY, desk.lease / RENEWALS_A_LEASE)
-        keepers = [port.id for port in desk.keepers.ports.values() if not port.dead]
+        ports = desk.keepers.ports.values()
+        # One that cannot be told of its lease keeps the one that it has.
+        keepers = [port.id for port in ports if not port.dead and not port.foreign]
         self._said = message = desk.message
         silent = sorted(desk.unanswering)
         known = desk.memory.known
@@ -183,6 +186,9 @@ class Steward:
         """Compare what a keeper holds with what was granted to it, up to the last claim that was answered."""
         if port.id in self._reconciling:
             return
+        if port.foreign and not port.dead and link.has_agent(port.hello):
+            port.reconciled = True  # it may yet be told to start what was granted: later
+            return
         self._reconciling.add(port.id)
         desk = self.desk
         held = frozenset(held.key for held in desk.state.of_keeper(port.id))
@@ -203,6 +209,8 @@ class Steward:
     def _not_reconciled(self, port: Port, error: Exception) -> None:
         self._reconciling.discard(port.id)
         port.reconciled = True  # not at once again, but when it is time
+        if port.foreign and isinstance(error, UnknownKeeper):
+            port.registered, port.register_at = False, 0.0
         if not isinstance(error, Fenced):  # else the database knows nothing of it
             log.error("keeper %s could not be reconciled: %s", port.id, error)
 

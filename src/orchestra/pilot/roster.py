@@ -86,4 +86,5 @@ class Roster:
     def _introduce(self) -> None:
         machine = self.desk.machine_id
         ports = self.desk.keepers.ports.values()
-        self.introductions = tuple(port.introduction(machine) for port in ports)
+        # That prolongs their leases, of which a foreign one hears nothing.
+        self.introductions = tuple(port.introduction(machine) for port in ports if not port.foreign)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from functools import partial
 
 from orchestra.domain.models.work import AttemptKey, Outcome
@@ -41,6 +42,18 @@ def _lay_to_rest(
             own_log.close()
 
 
+def _is_lost(port: Port) -> bool:
+    """Whether a keeper is to be connected to again."""
+    return not (port.link or port.dead or port.foreign)
+
+
+def _as_asked(ended: link.Ended, held: Held) -> link.Ended:
+    """Give the end of an attempt that was ended from outside as its keeper would have told it, had it been asked."""
+    if held.end_reason is None or ended.cause not in (Cause.EXIT, Cause.SIGNAL):
+        return ended
+    return replace(ended, cause=Cause.ENDED, reason=held.end_reason)
+
+
 class Supervisor:
     """Takes in what keepers say."""
 
@@ -55,10 +68,10 @@ class Supervisor:
         for port in list(self.desk.keepers.ports.values()):
             if port.link:
                 self._hear(port)
-            elif not port.dead and now >= port.again_at and self.desk.keepers.reconnect(port):
+            elif _is_lost(port) and now >= port.again_at and self.desk.keepers.reconnect(port):
                 self.meet(port)
         self._bury()
-        lost = (p.again_at for p in self.desk.keepers.ports.values() if not p.link and not p.dead)
+        lost = (port.again_at for port in self.desk.keepers.ports.values() if _is_lost(port))
         return min([self._examiner.tick(now), self._say_silent(now), *lost])
 
     def _say_silent(self, now: float) -> float:
@@ -88,9 +101,25 @@ class Supervisor:
         for started in hello.running:
             self._on_started(port, started)
         there = {started.key for started in hello.running} | {e.key for e in hello.outcomes}
-        for held in list(state.of_keeper(port.id)):
-            if held.phase in (Phase.NEXT, Phase.RUNNING) and held.key not in there:
-                self.reporter.give_back(held, "its start got lost on the way to its keeper")
+        lost = [
+            held
+            for held in state.of_keeper(port.id)
+            if held.phase in (Phase.NEXT, Phase.RUNNING) and held.key not in there
+        ]
+        if port.foreign:
+            self._forget(port, {held.key for held in lost})
+            return
+        for held in lost:
+            self.reporter.give_back(held, "its start got lost on the way to its keeper")
+
+    def _forget(self, port: Port, missing: set[AttemptKey]) -> None:
+        """Forget what is not in a living keeper's spool any more: the agent that it speaks with has reported its end.
+
+        Not at the first look, which may have met the keeper in the middle of writing.
+        """
+        for key in missing & port.missing:
+            self.desk.state.drop(key)
+        port.missing = missing
 
     def end(self, key: AttemptKey, reason: str) -> None:
         """Have an attempt ended, wherever it is on its way. May be repeated."""
@@ -108,6 +137,20 @@ class Supervisor:
         port = self.desk.keepers.ports.get(held.keeper)
         if port and port.link:
             port.link.send_end(held.key, grace=held.note.grace, reason=reason)
+        elif port and port.foreign and not port.dead:
+            self._end_from_outside(port, held)
+
+    def _end_from_outside(self, port: Port, held: Held) -> None:
+        """End an attempt whose keeper cannot be told to; it will see how the attempt ends."""
+        for started in port.hello.running:
+            if started.key == held.key:
+                where = logs.path_of(held.key, held.note)
+                self.desk.workers.submit(
+                    partial(leftovers.end, started, grace=held.note.grace, log=where),
+                    lambda _: None,
+                    partial(log.error, "job %s could not be ended: %s", held.key),
+                    lane=held.key.task_id,
+                )
 
     # What keepers say
 
@@ -155,7 +198,12 @@ class Supervisor:
             self.desk.pause_claims(REFUSED_PAUSE, f"cannot start jobs: {refused.message}")
 
     def _on_ended(self, port: Port, ended: link.Ended) -> None:
+        if ended.key in port.taken:
+            return
         held = self._held(port, ended)
+        if port.foreign:
+            port.taken.add(ended.key)
+            ended = _as_asked(ended, held)
         if held.phase in (Phase.EXAMINING, Phase.REPORTING):
             return
         succeeded = ended.cause is Cause.EXIT and ended.exit_status == 0
