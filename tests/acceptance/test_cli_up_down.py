@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -176,6 +178,26 @@ def test_up_refuses_a_node_that_another_machine_serves(
     said = maestro("up", "--detach", status=2)
     assert 'node "gauss" is served by a pilot on elsewhere already' in said.err
     assert '"node" in the configuration' in said.err
+
+
+def test_a_pilot_of_another_account_is_not_taken_for_ones_own(
+    maestro: Maestro, conn: psycopg.Connection
+) -> None:
+    maestro.env["MAESTRO_NODE"] = "gauss"
+    here: dict[str, Any] = {"host": socket.gethostname(), "pid": os.getpid()}
+    World(conn).pilot("gauss", account="ben", **here)
+    refused = maestro("up", "--detach", status=2)
+    assert 'node "gauss" is served by a pilot of ben on this machine' in refused.err
+    assert 'Name yours: "node" in the configuration.' in refused.err
+    assert "waiting for work" not in refused.out
+    # Nor does `down` end it.
+    assert "no pilot was running here" in maestro("down").out
+    assert conn.execute("select leave from pilot").fetchall() == [(False,)]
+    World(conn).pilot("gauss", account="ben", serve_all=True, **here)
+    assert (
+        "pilot      that of ben, which runs everybody's jobs: waiting for work."
+        in maestro("up", "--detach").out
+    )
 
 
 def test_pilot_run_needs_a_node(maestro: Maestro) -> None:

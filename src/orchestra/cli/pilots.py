@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from orchestra import wiring
 from orchestra.domain.errors import DatabaseUnavailable, NotFound, OrchestraError
-from orchestra.services import admin, nodes
+from orchestra.services import admin, here, nodes
 from orchestra.wiring import PilotWish
 
 if TYPE_CHECKING:
@@ -40,6 +40,16 @@ def serves(pilot: Pilot) -> bool:
 def is_here(pilot: Pilot) -> bool:
     """Whether a pilot runs on this machine."""
     return pilot.host == socket.gethostname()
+
+
+def is_mine(pilot: Pilot) -> bool:
+    """Whether a pilot was started by this account."""
+    return pilot.account == here.account()
+
+
+def takes_mine(pilot: Pilot) -> bool:
+    """Whether a pilot runs the tasks that this account makes."""
+    return is_mine(pilot) or pilot.serve_all or pilot.account == "root"
 
 
 def lives(pid: int) -> bool:

@@ -63,6 +63,12 @@ def begin(ctx: Context, *, cpus: int | None = None, gpus: int | None = None) -> 
                 f'node "{node.name}" is served by a pilot on {pilot.host} already.',
                 hint='Give this machine a name of its own: "node" in the configuration.',
             )
+        if pilot and not pilots.takes_mine(pilot):
+            raise Refused(
+                f'node "{node.name}" is served by a pilot of {pilot.account} on this machine, which runs that '
+                "account's tasks alone.",
+                hint='Two pilots of one machine are two nodes. Name yours: "node" in the configuration.',
+            )
         if pilot is None or pilot.leave:
             wish = PilotWish(node.name, prefers_to_conduct=True, config=ctx.args.configuration)
             pilot = pilots.start(ctx, conn, wish)
@@ -148,7 +154,11 @@ def _node_in_words(node: Node, gpu_names: list[str]) -> str:
 
 
 def _pilot_in_words(ctx: Context, pilot: Pilot) -> str:
+    from orchestra.cli import pilots
+
     work = f"looks after {human.count(pilot.jobs, 'job')}" if pilot.jobs else "waiting for work"
+    if not pilots.is_mine(pilot):
+        return f"that of {pilot.account}, which runs everybody's jobs: {work}."
     stays = sys.stdout.isatty() and not getattr(ctx.args, "detach", False)
     leave = " Ctrl-C leaves this view;" if stays else ""
     no_job = "no job is ever ended by it" if stays else "To end it"
@@ -243,17 +253,19 @@ def _wait(ctx: Context, conn: psycopg.Connection, names: list[str], jobs: int) -
 
 
 def _pilots_here(ctx: Context, conn: psycopg.Connection) -> list[Pilot]:
-    """Give the pilots of this machine; one that was killed is replaced by one that looks after its jobs' end."""
+    """Give this account's pilots here; one that was killed is replaced by one that looks after its jobs' end."""
     from orchestra.cli import pilots
     from orchestra.services import nodes
     from orchestra.wiring import PilotWish
 
-    found = [pilot for pilot in nodes.pilots(conn) if pilots.is_here(pilot)]
-    for pilot in found:
+    def found() -> list[Pilot]:
+        return [p for p in nodes.pilots(conn) if pilots.is_here(p) and pilots.is_mine(p)]
+
+    for pilot in found():
         if pilot.jobs and not pilots.serves(pilot):
             wish = PilotWish(pilot.node, draining=True, config=ctx.args.configuration)
             pilots.start(ctx, conn, wish)
-    return [pilot for pilot in nodes.pilots(conn) if pilots.is_here(pilot) and pilots.serves(pilot)]
+    return [pilot for pilot in found() if pilots.serves(pilot)]
 
 
 VERBS = (
