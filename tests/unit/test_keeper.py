@@ -428,6 +428,37 @@ def test_a_kill_by_the_kernel_is_told_from_one_by_hand() -> None:
     assert kills.rose()
 
 
+KERNEL_SAYS = """\
+4,1,1,-;python invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0
+6,2,1,-;oom-kill:constraint=CONSTRAINT_{kind},nodemask=(null),cpuset=/,oom_memcg={memcg},task_memcg={memcg},task=x,pid=9
+3,3,1,-;{whose} of memory: Killed process 9 (x) total-vm:1kB, anon-rss:1kB
+3,4,1,-;{whose} of memory: Killed process 10 (x) total-vm:1kB, anon-rss:1kB
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "memcg", "whose", "counts"),
+    [
+        ("MEMCG", "/a/orchestra-0f1e", "Memory cgroup out", False),
+        ("MEMCG", "/docker/abc", "Memory cgroup out", True),
+        ("NONE", "/a/orchestra-0f1e", "Out", True),
+    ],
+    ids=["in another attempt's cgroup", "in a container", "of the machine's memory"],
+)
+def test_a_kill_in_the_cgroup_of_another_attempt_is_no_sign(
+    tmp_path: Path, kind: str, memcg: str, whose: str, counts: bool
+) -> None:
+    vmstat, kernel_log = tmp_path / "vmstat", tmp_path / "kmsg"
+    vmstat.write_text("oom_kill 7\n")
+    before = KERNEL_SAYS.format(kind="MEMCG", memcg="/a/orchestra-0", whose="Memory cgroup out")
+    kernel_log.write_text(before)
+    kills = keeper.OomKills(str(vmstat), str(kernel_log))
+    with kernel_log.open("a") as file:
+        file.write(KERNEL_SAYS.format(kind=kind, memcg=memcg, whose=whose))
+    vmstat.write_text("oom_kill 9\n")
+    assert kills.rose() == counts
+
+
 def test_what_was_left_behind_is_measured_too(agent: Agent) -> None:
     burn = "import time\nwhile time.process_time() < 0.3: pass\nprint(flush=True)\ntime.sleep(60)"
     outcome = agent.run(

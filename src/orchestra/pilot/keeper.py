@@ -147,6 +147,7 @@ KILLED = (
 LOOK_AT_MEMORY = 1.0
 COUNT_OOM_KILLS = 5.0
 OLD_CGROUP = 60.0
+CGROUP_NAME = "orchestra-"  # and the token
 CGROUP_LETTERS = 400  # `started` names it, and has to fit into its slot
 HEIR_AT_MOST = 300.0
 CLONE_PARENT = 0x8000  # linux/sched.h
@@ -593,7 +594,7 @@ class MemoryHome:
         """A cgroup with a limit; None where none can be made."""
         if not self.path or "/" in token or len(self.path) > CGROUP_LETTERS:
             return None
-        made = Cgroup(f"{self.path}/orchestra-{token}", self.version)
+        made = Cgroup(f"{self.path}/{CGROUP_NAME}{token}", self.version)
         try:
             os.mkdir(made.path)  # noqa: PTH102
             for name, value, needed in limits(limit, self.version):
@@ -609,7 +610,7 @@ class MemoryHome:
         """Remove what dead keepers have left. One with processes stays."""
         for entry in os.scandir(self.path) if self.path else ():
             old = time.time() - entry.stat().st_ctime > OLD_CGROUP
-            if entry.name.startswith("orchestra-") and old:
+            if entry.name.startswith(CGROUP_NAME) and old:
                 Cgroup(entry.path, self.version).remove()
 
 
@@ -667,9 +668,22 @@ def proportional_bytes(pid: int) -> int:
 
 
 class OomKills:
-    """The kernel's count of processes that it killed for want of memory, anywhere on the machine."""
+    """The kernel's count of processes that it killed for want of memory, on the whole machine.
 
-    def __init__(self) -> None:
+    Less those in the cgroups of attempts: each of these has its own count, and says nothing of others. They are told by
+    the kernel's log; where that may not be read, they count.
+    """
+
+    def __init__(self, counts: str = "/proc/vmstat", kernel_log: str = "/dev/kmsg") -> None:
+        self.counts = counts
+        self.log: int | None = None
+        self.in_attempt = False
+        self.of_attempts = 0
+        try:
+            self.log = os.open(kernel_log, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            os.lseek(self.log, 0, os.SEEK_END)
+        except OSError as error:
+            log(f"{kernel_log}: {error.strerror}")
         self.counted_at = 0.0
         self.count = self.before = self.now()
         self.look()
@@ -683,13 +697,30 @@ class OomKills:
         """Whether it grew within the last seconds: a container's end is known some time after its process's."""
         return self.now() > self.before
 
-    @staticmethod
-    def now() -> int:
+    def now(self) -> int:
         try:
-            found = re.search(rb"^oom_kill (\d+)$", read("/proc/vmstat"), re.MULTILINE)
+            found = re.search(rb"^oom_kill (\d+)$", read(self.counts), re.MULTILINE)
         except OSError:
             found = None
-        return int(found[1]) if found else 0
+        self.read_log()  # after that: the kernel writes first and then counts
+        return (int(found[1]) if found else 0) - self.of_attempts
+
+    def read_log(self) -> None:
+        """Count what the kernel has said since the last time of kills in cgroups of attempts."""
+        while self.log is not None:
+            try:
+                said = os.read(self.log, 1 << 16)
+            except BrokenPipeError:
+                continue  # it has said more than it keeps
+            except OSError:
+                return
+            if not said:
+                return
+            for line in said.split(b"\n"):
+                if b"oom-kill:" in line:
+                    self.in_attempt = b"/" + CGROUP_NAME.encode() in line
+                elif b"Memory cgroup out of memory: Killed process" in line:
+                    self.of_attempts += self.in_attempt
 
 
 # The agent's connection

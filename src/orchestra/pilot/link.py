@@ -254,9 +254,13 @@ def has_agent(hello: Hello) -> bool:
 
 
 def end_keeper(hello: Hello) -> None:
-    """Kill a living keeper of this machine, which has nothing left to keep and cannot be told so."""
+    """Kill a living keeper of this machine, which has nothing left to keep and cannot be told so.
+
+    Not while it has a child, whatever its spool says: that may have been read in the middle of a write.
+    """
     with suppress(OSError):
-        if str(hello.keeper).encode() in Path(f"/proc/{hello.pid}/cmdline").read_bytes():
+        is_it = str(hello.keeper).encode() in Path(f"/proc/{hello.pid}/cmdline").read_bytes()
+        if is_it and not keeper.family_tree().get(hello.pid):
             os.kill(hello.pid, signal.SIGKILL)
 
 
