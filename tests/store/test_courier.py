@@ -12,10 +12,27 @@ from typing import Any
 import psycopg
 import pytest
 
-from orchestra.domain.errors import DatabaseUnavailable, NotFound, OrchestraError, Poisonous
+from orchestra.domain.errors import (
+    DatabaseBusy,
+    DatabaseSilent,
+    DatabaseUnavailable,
+    NotFound,
+    OrchestraError,
+    Poisonous,
+)
 from orchestra.pilot import courier
-from orchestra.pilot.courier import POISONOUS_TRIES, Courier, Inbox, Listener, back_off, is_passing
+from orchestra.pilot.courier import (
+    BUSY_TRIES,
+    POISONOUS_TRIES,
+    STRANGE_TRIES,
+    Courier,
+    Inbox,
+    Listener,
+    back_off,
+    is_passing,
+)
 from orchestra.store.database import connect
+from support.proxy import cable
 from support.waiting import wait_until
 
 
@@ -33,6 +50,7 @@ class Agent:
             refused=lambda error: self.said.append(("refused", str(error))),
             away=lambda error: self.said.append(("away", type(error))),
             heard=lambda channel, payload: self.said.append((channel, payload)),
+            hindered=lambda what: self.said.append(("hindered", what)),
         )
         self.courier = Courier(self._connect, self._greet, self.inbox, listener)
 
@@ -45,8 +63,10 @@ class Agent:
         self.greetings += 1
         return self.greetings
 
-    def ask(self, call: Callable[[psycopg.Connection], Any]) -> None:
-        self.courier.ask(call, self.said.append, lambda error: self.said.append(type(error)))
+    def ask(self, call: Callable[[psycopg.Connection], Any], *, urgent: bool = False) -> None:
+        self.courier.ask(
+            call, self.said.append, lambda error: self.said.append(type(error)), urgent=urgent
+        )
 
     def end(self) -> None:
         self.courier.stop(1)
@@ -72,7 +92,8 @@ def agent(database_url: str) -> Iterator[Agent]:
 
 def cut(conn: psycopg.Connection) -> None:
     conn.execute(
-        "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'courier'"
+        "select pg_terminate_backend(pid) from pg_stat_activity "
+        "where application_name = 'courier' and datname = current_database()"
     )
 
 
@@ -179,6 +200,91 @@ def test_a_refused_request_is_answered_once_and_holds_nobody_up(agent: Agent) ->
     agent.ask(lambda _: "next")
     agent.courier.start()
     agent.heard(psycopg.errors.DivisionByZero, "next")
+    assert agent.said.count(psycopg.errors.DivisionByZero) == 1
+    assert agent.greetings >= STRANGE_TRIES, "what was sent may have been altered on the way"
+
+
+def test_what_nobody_expects_ends_the_connection_and_not_the_courier(agent: Agent) -> None:
+    troubles = [KeyError("x"), psycopg.ProgrammingError("command status: BEGIN")]
+
+    def call(_: psycopg.Connection) -> str:
+        if troubles:
+            raise troubles.pop()
+        return "answered"
+
+    agent.ask(call)
+    agent.courier.start()
+    agent.heard("answered", ("connected", 3))
+    assert not [item for item in agent.said if item[0] == "away"]
+
+
+def test_a_word_of_ours_is_an_answer_and_ends_nothing(agent: Agent) -> None:
+    def call(_: psycopg.Connection) -> None:
+        raise NotFound
+
+    agent.ask(call)
+    agent.ask(lambda _: "next")
+    agent.courier.start()
+    agent.heard(NotFound, "next")
+    assert agent.greetings == 1
+
+
+def times_out(conn: psycopg.Connection) -> None:
+    conn.execute("set statement_timeout = 50")
+    conn.execute("select pg_sleep(10)")
+
+
+def test_a_request_that_times_out_each_time_keeps_nobody_waiting(agent: Agent) -> None:
+    agent.ask(times_out)
+    for number in range(3):
+        agent.ask(lambda _, n=number: n)  # type: ignore[misc]
+    agent.courier.start()
+    agent.heard(0, 1, 2, DatabaseBusy, ("hindered", None))
+    said = [item for item in agent.said if item in (0, 1, 2, DatabaseBusy)]
+    assert said == [0, 1, 2, DatabaseBusy]
+    told = [item[1] for item in agent.said if isinstance(item, tuple) and item[0] == "hindered"]
+    assert told[0].startswith("a request to the database came to nothing 2 times in a row: ")
+    assert agent.greetings == 1
+
+
+def test_what_is_urgent_goes_first_and_is_never_given_back(agent: Agent) -> None:
+    order: list[str] = []
+
+    def busy_at_first(_: psycopg.Connection) -> str:
+        order.append("urgent")
+        if order.count("urgent") <= BUSY_TRIES + 1:
+            raise DatabaseBusy
+        return "renewed"
+
+    def usual(_: psycopg.Connection) -> None:
+        order.append("usual")
+
+    agent.ask(usual)
+    agent.ask(usual)
+    agent.ask(busy_at_first, urgent=True)
+    agent.courier.start()
+    agent.heard("renewed")
+    assert order[:3] == ["urgent", "usual", "usual"]
+    assert DatabaseBusy not in agent.said
+
+
+@pytest.mark.parametrize("at_work", [False, True])
+def test_a_connection_that_falls_silent_is_replaced(
+    tcp_database_url: str, monkeypatch: pytest.MonkeyPatch, at_work: bool
+) -> None:
+    monkeypatch.setattr("orchestra.store.database.MARGIN", 0.2)
+    monkeypatch.setattr(courier, "QUIET_AT_MOST", 0.2)
+    with cable(tcp_database_url) as line:
+        url = line.url(tcp_database_url)
+        agent = Agent(partial(connect, url, name="courier", statement_timeout=0.5))
+        agent.courier.start()
+        agent.heard(("connected", 1))
+        line.mute()
+        if at_work:
+            agent.ask(lambda conn: conn.execute("select 7").fetchone())
+            agent.heard((7,))
+        agent.heard(("away", DatabaseSilent), ("connected", 2))
+        agent.end()
 
 
 def test_a_deadlocks_victim_is_tried_again(agent: Agent) -> None:

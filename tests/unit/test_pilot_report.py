@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
@@ -14,7 +15,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from orchestra.domain.errors import DatabaseUnavailable, Poisonous
+from orchestra.domain.errors import DatabaseBusy, DatabaseUnavailable, Poisonous
 from orchestra.domain.models.work import AttemptKey, Outcome
 from orchestra.domain.states import Cause, Queue
 from orchestra.pilot import report
@@ -163,7 +164,10 @@ class Desk:
         self.troubles: dict[str, str] = {}
         self.courier = self
 
-    def ask(self, call: Any, then: Any, otherwise: Any) -> None:
+    def connect_anew(self) -> None:
+        """There is no connection here."""
+
+    def ask(self, call: Any, then: Any, otherwise: Any, **_: Any) -> None:
         batch = call.args[1]
         if any(pending.outcome.key.ordinal == self.poison for pending in batch):
             otherwise(Poisonous())
@@ -189,7 +193,7 @@ def test_an_outcome_that_ends_each_connection_is_found_and_kept_aside(tmp_path: 
 
 def test_a_keeper_may_forget_an_outcome_only_when_the_database_has_it(tmp_path: Path) -> None:
     desk, asked, forgotten = Desk(tmp_path, poison=-1), list[Any](), list[int]()
-    desk.ask = lambda *request: asked.append(request)  # type: ignore[method-assign]
+    desk.ask = lambda *request, **_: asked.append(request)  # type: ignore[method-assign]
     keeper, link = UUID(int=1), SimpleNamespace(send_ack=forgotten.extend)
     desk.keepers.ports[keeper] = SimpleNamespace(link=link, registered=True, reconciled=True)
     remembered = list[tuple[UUID, int]]()
@@ -212,3 +216,72 @@ def test_a_keeper_may_forget_an_outcome_only_when_the_database_has_it(tmp_path: 
     assert forgotten == [5]
     assert remembered == [(keeper, 5)], "by which a database is recognised that lacks it"
     assert not desk.state.held
+
+
+class Waiting:
+    """A reporter with outcomes of some tasks, whose requests are answered by hand."""
+
+    def __init__(self, folder: Path, tasks: Sequence[int]) -> None:
+        self.desk = Desk(folder, poison=-1)
+        self.asked: list[tuple[list[int], Any, Any]] = []
+        self.desk.ask = self._ask  # type: ignore[method-assign]
+        self.reporter = report.Reporter(self.desk, lambda *_: None)  # type: ignore[arg-type]
+        for ordinal, task in enumerate(tasks):
+            key = AttemptKey(task, ordinal, 1, uuid4())
+            held = Held(key, UUID(int=1), NOTE, Phase.RUNNING)
+            self.desk.state.add(held)
+            self.reporter.add(held, Outcome(key, Cause.EXIT, exit_status=0, sequence=ordinal))
+
+    def _ask(self, call: Any, then: Any, otherwise: Any, **_: Any) -> None:
+        tasks = [pending.outcome.key.task_id for pending in call.args[1]]
+        self.asked.append((tasks, then, otherwise))
+
+    def turn(self, now: float = float("inf")) -> tuple[list[int], Any, Any]:
+        self.reporter.tick(now)
+        assert self.asked, "nothing is reported"
+        return self.asked.pop()
+
+
+def test_outcomes_of_a_task_that_is_locked_let_the_others_go_first(tmp_path: Path) -> None:
+    world = Waiting(tmp_path, [1, 2, 1, 3])
+    tasks, _, otherwise = world.turn()
+    assert tasks == [1, 2, 1, 3]
+    otherwise(DatabaseBusy("a row is locked."))
+    answered = []
+    for _ in range(3):
+        tasks, then, otherwise = world.turn(monotonic() + 1)
+        if 1 in tasks:
+            assert tasks == [1, 1], "alone, so that it holds nobody up"
+            otherwise(DatabaseBusy("a row is locked."))
+        else:
+            then(Delivery())
+            answered += tasks
+    assert sorted(answered) == [2, 3]
+    world.reporter.tick(monotonic() + 1)
+    assert not world.asked, "it waits for a while"
+    _, _, otherwise = world.turn()
+    otherwise(DatabaseBusy("a row is locked."))
+    assert world.desk.troubles == {"reports of 1": "outcomes of task 1 wait: a row is locked."}
+    tasks, then, _ = world.turn()
+    then(Delivery())
+    assert tasks == [1, 1]
+    assert not world.desk.state.held, "nothing was given up"
+    assert not world.desk.troubles
+    assert not (tmp_path / "set-aside").exists()
+
+
+def test_a_refusal_is_believed_when_it_is_said_over_two_connections(tmp_path: Path) -> None:
+    world = Waiting(tmp_path, [1, 2])
+    renewed: list[int] = []
+    world.desk.connect_anew = lambda: renewed.append(1)  # type: ignore[method-assign]
+    [strange] = [held.key for held in world.desk.state.held.values() if held.key.task_id == 2]
+    refused = Delivery(((Outcome(strange, Cause.EXIT), "invalid byte sequence"),))
+    _, then, _ = world.turn()
+    then(refused)
+    assert list(world.desk.state.held) == [strange]
+    assert renewed == [1]
+    tasks, then, _ = world.turn()
+    assert tasks == [2]
+    then(refused)
+    assert not world.desk.state.held
+    assert len(list((tmp_path / "set-aside").iterdir())) == 1

@@ -142,7 +142,9 @@ class Agent:
             inbox=inbox,
             workers=Workers(inbox),
         )
-        listener = Listener(self._connected, self._unwelcome, self._away, self._heard)
+        listener = Listener(
+            self._connected, self._unwelcome, self._away, self._heard, self._hindered
+        )
         desk.courier = Courier(options.connect, self._greet, inbox, listener)
         desk.keepers.name_heir(heir(options, folder, draining=options.draining))
         self.supervisor = Supervisor(desk)
@@ -298,6 +300,13 @@ class Agent:
         patient = options.patient or options.draining or not options.foreground
         if not self.desk.node_id and not patient and not self.desk.keepers.has_any:
             self._failure = error
+
+    def _hindered(self, what: str | None) -> None:
+        if what:
+            log.warning("%s", what)
+            self.desk.troubles["requests"] = what
+        else:
+            self.desk.troubles.pop("requests", None)
 
     def _heard(self, channel: str, payload: str) -> None:
         match channel:

@@ -18,7 +18,7 @@ from orchestra.pilot import appetite, slots
 from orchestra.pilot.desk import Desk, boottime
 from orchestra.pilot.keepers import Port
 from orchestra.pilot.reconcile import Steward
-from orchestra.pilot.report import Reporter
+from orchestra.pilot.report import Reporter, unless_said
 from orchestra.pilot.state import Held, Note, Phase
 from orchestra.services import work
 
@@ -170,5 +170,5 @@ class Claimer:
         elif isinstance(error, Fenced):
             self._steward.retire(port)
         else:
-            log.error("a claim failed: %s", error, exc_info=error)
+            log.error("a claim failed: %s", error, exc_info=unless_said(error))
             self.desk.pause_claims(FAILED_PAUSE, f"claims fail: {error}")

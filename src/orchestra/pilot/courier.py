@@ -1,8 +1,11 @@
 """The courier: the thread that owns an agent's one database connection.
 
-The agent puts requests into its queue; the courier carries them out in order, each again after a reconnect until it
-has been answered, and posts the answers into the agent's inbox. So the agent never waits for the database. Requests
+The agent puts requests into its queue; the courier carries them out in order, the urgent ones first, each again until
+it has been answered, and posts the answers into the agent's inbox. So the agent never waits for the database. Requests
 must be repeatable: one whose answer was lost on the way happens twice.
+
+A request that comes to nothing lets the others go first, for longer each time. Whatever else is raised than a word of
+ours ends the connection, since nobody knows what its next answer would be to, and never the courier.
 """
 
 from __future__ import annotations
@@ -22,8 +25,15 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import errors
 
-from orchestra.domain.errors import DatabaseUnavailable, OrchestraError, Poisonous
-from orchestra.store import notices
+from orchestra.domain.errors import (
+    AnswerGarbled,
+    DatabaseBusy,
+    DatabaseSilent,
+    DatabaseUnavailable,
+    OrchestraError,
+    Poisonous,
+)
+from orchestra.store import database, notices
 
 T = TypeVar("T")
 
@@ -32,9 +42,19 @@ log = logging.getLogger(__name__)
 BACK_OFF_AT_MOST = 10.0
 """Seconds between two tries to connect."""
 
+QUIET_AT_MOST = 5.0
+"""Seconds at rest after which the database is asked whether it is still there."""
+
+BUSY_TRIES = 3
+"""Time-outs after which a request goes back to whoever made it."""
+
+STRANGE_TRIES = 3
+"""Connections on which what a request raises must be the same trouble before that is believed."""
+
 POISONOUS_TRIES = 8
 """Connections, each of them greeted, that one request may end before it is set aside, while others are answered."""
 
+_NEVER = float("inf")
 _LOST = "the connection to the database was lost."
 
 Connect = Callable[[], psycopg.Connection]
@@ -88,13 +108,25 @@ class Inbox:
             self._calls.popleft()()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Request:
-    """`fatal` counts the connections that it has ended; `answered` were the requests answered before the first."""
+    """What is asked, and what became of it so far.
+
+    Args:
+        not_before: when it may be tried again, by the monotonic clock.
+        tries: how often it came to nothing; `busy` by a time-out, `strange` in a way that nobody expects, `fatal` with
+            the end of the connection. `answered` were the requests answered before the first of those.
+    """
 
     call: Callable[[psycopg.Connection], Any]
     then: Callable[[Any], None]
     otherwise: Callable[[Exception], None]
+    urgent: bool
+    busy_tries: int
+    not_before: float = 0.0
+    tries: int = 0
+    busy: int = 0
+    strange: int = 0
     fatal: int = 0
     answered: int = 0
 
@@ -108,12 +140,14 @@ class Listener:
         refused: the database answers and does not want us; tried again later.
         away: the database cannot be reached; said once for each absence.
         heard: a notice came: channel and payload.
+        hindered: what keeps requests waiting although the database answers; None when nothing does any more.
     """
 
     connected: Callable[[Any], None]
     refused: Callable[[OrchestraError], None]
     away: Callable[[OrchestraError], None]
     heard: Callable[[str, str], None]
+    hindered: Callable[[str | None], None] = lambda _: None
 
 
 def back_off(failures: int) -> float:
@@ -130,6 +164,8 @@ def is_passing(error: Exception) -> bool:
 
 def was_ended_by_request(error: Exception) -> bool:
     """Whether it may be the request that has ended a connection: nobody said why, so no shutdown and no admin did."""
+    if isinstance(error, DatabaseSilent | AnswerGarbled):
+        return True
     said = error.__cause__ if isinstance(error, DatabaseUnavailable) else error
     return isinstance(said, psycopg.OperationalError) and said.sqlstate is None
 
@@ -152,21 +188,36 @@ class Courier(threading.Thread):
         super().__init__(name="courier", daemon=True)
         self._connect, self._greet = connect, greet
         self._inbox, self._listener = inbox, listener
-        self._requests: deque[_Request] = deque()
+        self._requests: list[_Request] = []
         self._alarm = Alarm()
         self._closing = False
         self._hung_up = threading.Event()
         self._failures = self._answered = 0
         self._absent_since: float | None = None
+        self._heard_at = 0.0
+        self._spoilt = False
+        self._hindrance: str | None = None
 
     def ask(
         self,
         call: Callable[[psycopg.Connection], T],
         then: Callable[[T], None],
         otherwise: Callable[[Exception], None],
+        *,
+        urgent: bool = False,
+        busy_tries: int = BUSY_TRIES,
     ) -> None:
-        """Queue a request. `then` gets its answer, `otherwise` why it was refused; both in the agent's thread."""
-        self._requests.append(_Request(call, then, otherwise))
+        """Queue a request. `then` gets its answer, `otherwise` why it was refused; both in the agent's thread.
+
+        An urgent one goes before all that wait, and is never given back because the database is busy: leases hang on
+        it. Others are after so many time-outs.
+        """
+        self._requests.append(_Request(call, then, otherwise, urgent, busy_tries))
+        self._alarm.ring()
+
+    def connect_anew(self) -> None:
+        """Go on over a new connection: what was said over this one is doubted."""
+        self._spoilt = True
         self._alarm.ring()
 
     def stop(self, timeout: float) -> None:
@@ -200,38 +251,87 @@ class Courier(threading.Thread):
             greeting = self._greet(conn)
             self._present()
             self._inbox.post(lambda: self._listener.connected(greeting))
-            while not self._over():
+            while not (self._over() or self._spoilt):
                 self._wait(conn)
                 self._carry_out(conn)
         finally:
+            self._spoilt = False
             with suppress(psycopg.Error):
                 conn.close()
 
     def _wait(self, conn: psycopg.Connection) -> None:
-        if self._requests or self._closing:
+        """Rest until there is something to do; whether the database is still there is asked now and then."""
+        now = time.monotonic()
+        due = min((r.not_before for r in tuple(self._requests)), default=_NEVER)
+        if due <= now or (self._closing and not self._requests):
             return
         notices.read(conn)
-        select.select([self._alarm.fileno(), conn.fileno()], [], [])
+        patience = min(due, self._heard_at + QUIET_AT_MOST) - now
+        select.select([self._alarm.fileno(), conn.fileno()], [], [], max(0.0, patience))
         self._alarm.hush()
         notices.read(conn)
+        if not self._next() and time.monotonic() >= self._heard_at + QUIET_AT_MOST:
+            database.probe(conn)
+            self._heard_at = time.monotonic()
+
+    def _next(self) -> _Request | None:
+        """Give the request whose turn it is: the first that is urgent, else the first."""
+        now = time.monotonic()
+        ready = [r for r in tuple(self._requests) if r.not_before <= now]
+        return next((r for r in ready if r.urgent), ready[0] if ready else None)
 
     def _carry_out(self, conn: psycopg.Connection) -> None:
-        while self._requests and not self._hung_up.is_set():
-            request = self._requests[0]
+        while not (self._hung_up.is_set() or self._spoilt) and (request := self._next()):
             try:
                 answer = request.call(conn)
             except Exception as error:
-                if is_passing(error) and not conn.closed:
-                    self._pause(error)
-                    return
-                if conn.closed or is_passing(error):
+                if conn.closed and is_passing(error):
                     self._suspect(request, error)
                     raise
-                self._done(request.otherwise, error)
+                self._come_to_nothing(request, error)
+                self._spoilt |= conn.closed
             else:
                 self._failures = 0
                 self._answered += 1
-                self._done(request.then, answer)
+                self._done(request, request.then, answer)
+            self._heard_at = time.monotonic()
+
+    def _come_to_nothing(self, request: _Request, error: Exception) -> None:
+        """Decide what becomes of a request that failed while its connection stands."""
+        if isinstance(error, DatabaseBusy):
+            request.busy += 1
+            if request.busy >= request.busy_tries and not request.urgent:
+                self._done(request, request.otherwise, error)
+                return
+        elif isinstance(error, OrchestraError) and not is_passing(error):
+            self._done(request, request.otherwise, error)
+            return
+        elif not is_passing(error):
+            self._spoilt = True
+            request.strange += 1
+            if request.strange >= STRANGE_TRIES:
+                self._done(request, request.otherwise, error)
+                return
+        log.info("a request to the database is put off: %s: %s", type(error).__name__, error)
+        self._put_off(request)
+        self._say_hindered(request, error)
+
+    def _put_off(self, request: _Request) -> None:
+        """Let others go first, for longer each time."""
+        request.tries += 1
+        request.not_before = time.monotonic() + back_off(request.tries)
+        self._requests.remove(request)
+        self._requests.append(request)
+
+    def _say_hindered(self, request: _Request, error: Exception) -> None:
+        if request.tries > 1:
+            times = f"{request.tries} times in a row"
+            self._tell_hindrance(f"a request to the database came to nothing {times}: {error}")
+
+    def _tell_hindrance(self, what: str | None) -> None:
+        if what != self._hindrance:
+            self._hindrance = what
+            self._inbox.post(lambda: self._listener.hindered(what))
 
     def _suspect(self, request: _Request, error: Exception) -> None:
         """Let others go before a request that ended its connection; set it aside where that is all that it ever does.
@@ -246,19 +346,15 @@ class Courier(threading.Thread):
         if request.fatal >= POISONOUS_TRIES and self._answered > request.answered:
             log.error("a request is set aside that ends each connection: %s", error)
             reason = f"the database connection ended {request.fatal} times in a row: {error}"
-            self._done(request.otherwise, Poisonous(reason))
+            self._done(request, request.otherwise, Poisonous(reason))
         else:
-            self._requests.rotate(-1)
-            self._hung_up.wait(back_off(min(request.fatal, 6)))
+            self._put_off(request)
 
-    def _done(self, reply: Callable[[Any], None], value: Any) -> None:
-        self._requests.popleft()
+    def _done(self, request: _Request, reply: Callable[[Any], None], value: Any) -> None:
+        self._requests.remove(request)
+        if not any(r.tries > 1 for r in tuple(self._requests)):
+            self._tell_hindrance(None)
         self._inbox.post(lambda: reply(value))
-
-    def _pause(self, error: Exception) -> None:
-        self._failures += 1
-        log.info("the database is busy, trying again: %s", error)
-        self._hung_up.wait(back_off(self._failures))
 
     def _heard(self, channel: str, payload: str) -> None:
         self._inbox.post(lambda: self._listener.heard(channel, payload))
@@ -267,6 +363,7 @@ class Courier(threading.Thread):
         if self._absent_since is not None:
             log.info("the database is back after %.0f s", time.monotonic() - self._absent_since)
         self._failures, self._absent_since = 0, None
+        self._heard_at = time.monotonic()
 
     def _explain(self, error: Exception) -> None:
         """Say why there is no connection: once for each absence, to the agent and to the log."""
@@ -279,5 +376,5 @@ class Courier(threading.Thread):
             if is_passing(error):
                 log.warning("%s Jobs run on; outcomes wait.", away)
             else:
-                log.error("the database connection failed", exc_info=error)
+                log.error("the database connection failed: %s: %s", type(error).__name__, error)
             self._inbox.post(lambda: self._listener.away(away))

@@ -105,7 +105,7 @@ class Steward:
                 conn.close()  # the courier attaches anew, and that renews
                 return None
 
-        desk.courier.ask(call, self._renewed, self._not_renewed)
+        desk.courier.ask(call, self._renewed, self._not_renewed, urgent=True)
 
     def _renewed(self, renewal: Renewal | None) -> None:
         self._renewing = False
@@ -159,6 +159,7 @@ class Steward:
             ),
             lambda _: self._registered(port),
             partial(self._not_registered, port),
+            urgent=True,
         )
         return port.register_at
 

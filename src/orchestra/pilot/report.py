@@ -16,8 +16,8 @@ from uuid import UUID
 
 import psycopg
 
-from orchestra.domain.errors import Fenced, OrchestraError, Poisonous
-from orchestra.domain.human import duration, size
+from orchestra.domain.errors import DatabaseBusy, Fenced, OrchestraError, Poisonous
+from orchestra.domain.human import duration, listed, size
 from orchestra.domain.models.work import AttemptKey, Outcome, Started
 from orchestra.domain.states import Cause
 from orchestra.pilot.desk import Desk, boottime
@@ -35,6 +35,8 @@ LINGER = 0.1
 ANNOUNCE_AFTER = 0.05
 """Seconds after which a start is reported; jobs that are over sooner are reported once."""
 AGAIN_AFTER = 5.0
+HELD_UP_AT_MOST = 60.0
+"""Seconds between two tries to report the outcomes of a task that a lock keeps from being reported."""
 
 # Trouble of the node, not of the command.
 _PASSING = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE}
@@ -189,6 +191,29 @@ def set_aside(folder: Path, outcome: Outcome, error: str) -> Path:
     return path
 
 
+@dataclass(slots=True)
+class _HeldUp:
+    """A task whose outcomes could not be reported in time: `until` when they wait, by the monotonic clock."""
+
+    until: float = 0.0
+    times: int = 0
+
+    def again(self) -> None:
+        self.times += 1
+        self.until = monotonic() + min(AGAIN_AFTER * 2**self.times, HELD_UP_AT_MOST)
+
+
+def _take(queue: deque[Pending], most: int, wanted: Callable[[int], bool]) -> list[Pending]:
+    """Take the first outcomes out of a queue whose tasks are wanted."""
+    batch: list[Pending] = []
+    left: list[Pending] = []
+    while queue and len(batch) < most:
+        pending = queue.popleft()
+        (batch if wanted(pending.outcome.key.task_id) else left).append(pending)
+    queue.extendleft(reversed(left))
+    return batch
+
+
 class Reporter:
     """Sends what has begun and what has ended; tells the keeper when an outcome is safe."""
 
@@ -199,6 +224,8 @@ class Reporter:
         self._reporting = self._announcing = False
         self._not_before = self._announce_at = 0.0
         self._most = BATCH
+        self._held_up: dict[int, _HeldUp] = {}
+        self._doubted: set[AttemptKey] = set()
 
     def add(self, held: Held, outcome: Outcome, ended_at: float | None = None) -> None:
         """Take in how an attempt ended; without `ended_at`, just now."""
@@ -231,19 +258,38 @@ class Reporter:
         hurry = count >= BATCH or self.desk.state.at_rest
         if now < (self._not_before if hurry else due):
             return due
-        keeper = next(keeper for keeper, queue in self._waiting.items() if queue)
-        queue = self._waiting[keeper]
-        batch = [queue.popleft() for _ in range(min(self._most, len(queue)))]
+        keeper, batch = self._take(now)
+        if not batch:
+            return min(each.until for each in self._held_up.values())
         self._oldest, self._reporting = now, True
         self.desk.courier.ask(
             partial(deliver, keeper, batch),
             partial(self._delivered, keeper, batch),
             partial(self._undelivered, keeper, batch),
+            busy_tries=1,  # others are not kept waiting for one task
         )
         return float("inf")
 
+    def _take(self, now: float) -> tuple[UUID, list[Pending]]:
+        """Take the next batch out of a queue; outcomes of tasks that held others up go after them, a task at a time."""
+        for keeper, queue in self._waiting.items():
+            if batch := _take(queue, self._most, lambda task: task not in self._held_up):
+                return keeper, batch
+        for task, held_up in self._held_up.items():
+            for keeper, queue in self._waiting.items() if held_up.until <= now else ():
+                if batch := _take(queue, self._most, task.__eq__):
+                    return keeper, batch
+        return keeper, []
+
     def _delivered(self, keeper: UUID, batch: Sequence[Pending], delivery: Delivery) -> None:
         self._reporting = False
+        for pending in batch:
+            task = pending.outcome.key.task_id
+            if self._held_up.pop(task, None):
+                self.desk.troubles.pop(_held_up_trouble(task), None)
+        batch = self._without_doubted(keeper, batch, {o.key for o, _ in delivery.refused})
+        left = {pending.outcome.key for pending in batch}
+        delivery = replace(delivery, refused=tuple(r for r in delivery.refused if r[0].key in left))
         for outcome, error in delivery.refused:
             self._set_aside(outcome, error)
         batch = self._without_unknown(keeper, batch, set(delivery.unknown))
@@ -258,6 +304,21 @@ class Reporter:
         path = set_aside(self.desk.folder / "set-aside", outcome, error)
         log.error("the database does not take the outcome of job %s: %s", outcome.key, path)
         self.desk.troubles["set aside"] = f"an outcome could not be reported: see {path}"
+
+    def _without_doubted(
+        self, keeper: UUID, batch: Sequence[Pending], refused: set[AttemptKey]
+    ) -> Sequence[Pending]:
+        """Keep what is to be believed: that an outcome cannot be taken only if it is said over two connections.
+
+        What was sent may have been altered on its way.
+        """
+        doubted = [p for p in batch if p.outcome.key in refused - self._doubted]
+        self._doubted -= {pending.outcome.key for pending in batch}
+        if doubted:
+            self._doubted |= {pending.outcome.key for pending in doubted}
+            self._waiting[keeper].extendleft(reversed(doubted))
+            self.desk.courier.connect_anew()
+        return [pending for pending in batch if pending not in doubted]
 
     def _without_unknown(
         self, keeper: UUID, batch: Sequence[Pending], unknown: Collection[AttemptKey]
@@ -286,7 +347,10 @@ class Reporter:
         if isinstance(error, Poisonous):
             self._take_apart(keeper, batch, error)
             return
-        log.error("a report failed, trying again: %s", error, exc_info=_unless_said(error))
+        if isinstance(error, DatabaseBusy):
+            self._hold_up(keeper, batch, error)
+            return
+        log.error("a report failed, trying again: %s", error, exc_info=unless_said(error))
         self._reporting = False
         port = self.desk.keepers.ports.get(keeper)
         if port and isinstance(error, Fenced):  # a database that has never heard of it
@@ -298,10 +362,26 @@ class Reporter:
         """Look for the outcome that ends each connection: in smaller batches, until it stands alone."""
         if len(batch) == 1:
             self._most = BATCH
+            self._doubted.add(batch[0].outcome.key)  # not any more: it was tried over and over
             self._delivered(keeper, batch, Delivery(((batch[0].outcome, str(error)),)))
             return
         self._reporting, self._most = False, len(batch) // 2
         self._waiting[keeper].extendleft(reversed(batch))
+
+    def _hold_up(self, keeper: UUID, batch: Sequence[Pending], error: Exception) -> None:
+        """Let the outcomes of other tasks go before those that wait for a locked row. None is ever given up."""
+        self._reporting = False
+        self._waiting[keeper].extend(batch)
+        tasks = {pending.outcome.key.task_id for pending in batch}
+        for task in tasks:
+            held_up = self._held_up.setdefault(task, _HeldUp())
+            if len(tasks) == 1:
+                held_up.again()
+            if held_up.times > 1:
+                self.desk.troubles[_held_up_trouble(task)] = (
+                    f"outcomes of task {task} wait: {error}"
+                )
+        log.warning("outcomes of %s wait: %s", listed([f"task {t}" for t in sorted(tasks)]), error)
 
     # Starts
 
@@ -350,12 +430,17 @@ class Reporter:
             self._end(key, "its job was given to another attempt")
 
     def _unannounced(self, batch: list[Held], error: Exception) -> None:
-        log.error("reporting starts failed: %s", error, exc_info=_unless_said(error))
+        log.error("reporting starts failed: %s", error, exc_info=unless_said(error))
         self._announcing = False
         self._announce_at = monotonic() + AGAIN_AFTER
         for held in batch:
             held.announced = False
 
 
-def _unless_said(error: Exception) -> Exception | None:
+def _held_up_trouble(task: int) -> str:
+    return f"reports of {task}"
+
+
+def unless_said(error: Exception) -> Exception | None:
+    """Give an error whose traceback belongs into the log; a sentence of ours says all that there is."""
     return None if isinstance(error, OrchestraError) else error

@@ -18,6 +18,7 @@ from psycopg import errors
 from psycopg.abc import Params, Query, QueryNoTemplate
 from psycopg.copy import Writer
 from psycopg.pq import ConnStatus, TransactionStatus
+from psycopg.pq.abc import PGconn
 from psycopg.rows import TupleRow
 
 from orchestra.domain.errors import (
@@ -129,7 +130,7 @@ class Connection(psycopg.Connection[TupleRow]):
     @cached_property
     def line(self) -> Line:
         """What is known of the way to the server."""
-        return Line(self)
+        return Line(self.pgconn)
 
     def cursor(self, *args: Any, **kwargs: Any) -> Any:
         """Give a new cursor; `execute` makes one, too."""
@@ -197,15 +198,27 @@ class Line:
         patience: seconds for one answer; None is no limit.
     """
 
-    def __init__(self, conn: Connection) -> None:
-        self._conn = conn
-        self._deadline = Deadline(conn.pgconn.socket)
+    def __init__(self, pgconn: PGconn) -> None:
+        self._pgconn = pgconn
+        self._deadline = Deadline(pgconn.socket)
         self._stray = False
         self.place = "the database"
         self.patience: float | None = None
-        self.answer = _Answer(self)
-        self.commit_answer = _Answer(self, hint=_PERHAPS_DONE)
-        self.last_answer = _Answer(self, must_be_open=False)
+
+    @property
+    def answer(self) -> _Answer:
+        """A block in which one answer is waited for."""
+        return _Answer(self)
+
+    @property
+    def commit_answer(self) -> _Answer:
+        """The same for an answer that may be lost although what it answers was done."""
+        return _Answer(self, hint=_PERHAPS_DONE)
+
+    @property
+    def last_answer(self) -> _Answer:
+        """The same after an error, which may have been the end of the connection."""
+        return _Answer(self, must_be_open=False)
 
     def begin(self) -> None:
         """An answer is waited for from now on."""
@@ -220,7 +233,7 @@ class Line:
 
     @property
     def is_open(self) -> bool:
-        return self._conn.pgconn.status == ConnStatus.OK
+        return self._pgconn.status == ConnStatus.OK
 
     def check_open(self) -> None:
         """Refuse a connection that is over.
@@ -239,7 +252,7 @@ class Line:
         Raises:
             AnswerGarbled: the server is in another state than it must be; the connection is closed.
         """
-        if self.is_open and self._conn.pgconn.transaction_status != wanted:
+        if self.is_open and self._pgconn.transaction_status != wanted:
             self.fail_garbled(error)
 
     def check_left(self, wanted: TransactionStatus, error: BaseException) -> None:
@@ -257,14 +270,14 @@ class Line:
         """Close the connection, whose answers cannot be trusted any more, or say what became of it before."""
         if isinstance(error, psycopg.Error | UnicodeDecodeError):
             self.fail(error)
-        self._conn.close()
+        self._pgconn.finish()
         raise self._garbled() from error
 
     def fail(self, error: psycopg.Error | UnicodeDecodeError, hint: str = WAIT_AND_SEE) -> None:
         """Raise what a failure means; return where it is about a statement alone."""
         if failure := self._failure(error, hint):
             if isinstance(failure, AnswerGarbled):
-                self._conn.close()
+                self._pgconn.finish()
             raise failure from error
 
     def _failure(
@@ -272,8 +285,9 @@ class Line:
     ) -> DatabaseUnavailable | None:
         state = error.sqlstate or "" if isinstance(error, psycopg.Error) else ""
         if isinstance(error, errors.InsufficientPrivilege):
+            user = self._pgconn.user.decode(errors="replace")
             return DatabaseUnavailable(
-                f'the database does not let user "{self._conn.info.user}" do that: {_what_is_denied(error)}.',
+                f'the database does not let user "{user}" do that: {_what_is_denied(error)}.',
                 hint="Its owner grants the rights; docs/lab-with-postgresql.md shows which.",
             )
         if condition := _CONDITIONS.get(state):

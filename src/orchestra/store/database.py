@@ -14,7 +14,12 @@ from psycopg import errors, pq
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 
-from orchestra.domain.errors import ConfigurationError, DatabaseSilent, DatabaseUnavailable
+from orchestra.domain.errors import (
+    AnswerGarbled,
+    ConfigurationError,
+    DatabaseSilent,
+    DatabaseUnavailable,
+)
 from orchestra.store.connection import MARGIN, Connection, Cursor
 
 SCHEMA = "orchestra"
@@ -173,13 +178,16 @@ def take_time(conn: psycopg.Connection, seconds: float) -> None:
         conn.line.patience = seconds + MARGIN
 
 
-def answers(conn: psycopg.Connection) -> bool:
-    """Whether a connection gives an answer, the one to this question."""
+def probe(conn: psycopg.Connection) -> None:
+    """Make sure that the server answers, and that its answer is the one to this question.
+
+    Raises:
+        DatabaseUnavailable: it does not, or it is not; the connection is closed.
+    """
     token = secrets.token_hex(8)
-    try:
-        return conn.execute("select %s", [token]).fetchone() == (token,)
-    except (DatabaseUnavailable, psycopg.Error, ValueError):
-        return False
+    if conn.execute("select %s", [token]).fetchone() != (token,):
+        conn.close()
+        raise AnswerGarbled("the database gave the answer to another question.")
 
 
 def fetch(
