@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO
 
-from orchestra.domain.errors import ConfigurationError, DatabaseUnavailable
+from orchestra.domain.errors import ConfigurationError, DatabaseSilent, DatabaseUnavailable
 from orchestra.domain.naming import is_real_address
 
 if TYPE_CHECKING:
@@ -116,6 +116,8 @@ def _connect_if_ready(settings: Settings) -> psycopg.Connection | None:
     url = embedded.url_if_ready(settings.data_dir)
     try:
         return database.connect(url) if url else None
+    except DatabaseSilent:
+        raise  # it is there: nobody else's start would help
     except DatabaseUnavailable:
         return None  # it was killed, or is starting: the long way knows
 

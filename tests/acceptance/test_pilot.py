@@ -18,6 +18,7 @@ from orchestra.domain.states import JobState, Queue, TaskState
 from orchestra.domain.transitions import TaskInput
 from orchestra.pilot import link
 from orchestra.services import job_logs, jobs, lifecycle, nodes
+from orchestra.services.asking import over
 from orchestra.store import tasks as task_store
 from support.cluster import Cluster
 from support.waiting import wait_until
@@ -210,7 +211,7 @@ def test_a_running_log_is_followed_by_who_cannot_see_the_volume(
         if b"one\n" in seen:
             gate.touch()
 
-    last = job_logs.follow(cluster.conn, address, attempt, write=write, turn=lambda _: None)
+    last = job_logs.follow(over(cluster.conn), address, attempt, write=write, turn=lambda _: None)
     assert b"".join(seen) == b"one\ntwo\n"
     assert last.exit_status == 3
 

@@ -11,6 +11,7 @@ from orchestra.domain.errors import BadInput, NotFound, Refused
 from orchestra.domain.models.people import User
 from orchestra.domain.states import Cause, Figure, TaskState
 from orchestra.services import by_hand, job_actions, job_logs, jobs
+from orchestra.services.asking import over
 from support.world import Pilot, World
 
 
@@ -185,7 +186,7 @@ def test_following_reads_what_is_added(world: World, pilot: Pilot, hostile_dir: 
 
     attempt = job_logs.find_attempt(jobs.show(world.conn, "0/0"), None)
     last = job_logs.follow(
-        world.conn, "0/0", attempt, write=written.append, turn=lambda _: None, sleep=sleeps
+        over(world.conn), "0/0", attempt, write=written.append, turn=lambda _: None, sleep=sleeps
     )
     assert b"".join(written) == b"one\ntwo\n"
     assert last.ended_at is not None

@@ -25,6 +25,7 @@ from orchestra.services import (
     waiting,
     work,
 )
+from orchestra.services.asking import over
 from orchestra.services.estimates import Ends, ends
 from orchestra.services.selection import Selection
 from orchestra.store import tasks as store
@@ -206,7 +207,7 @@ def test_waiting_ends_with_the_tasks_and_tells_of_changes(world: World) -> None:
     steps = [lambda: world.conduct(2), lambda: finish(world, pilot, {})]
     told: list[TaskState] = []
     waited = task_actions.wait(
-        world.conn,
+        over(world.conn),
         [task],
         changed=lambda found: told.append(found.state),
         sleep=lambda _: steps.pop(0)(),
@@ -217,7 +218,7 @@ def test_waiting_ends_with_the_tasks_and_tells_of_changes(world: World) -> None:
 
 
 def test_waiting_gives_up(world: World) -> None:
-    waited = task_actions.wait(world.conn, [world.task(1)], timeout=0)
+    waited = task_actions.wait(over(world.conn), [world.task(1)], timeout=0)
     assert waited.timed_out
 
 

@@ -76,6 +76,7 @@ class Cable:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._ends: set[socket.socket] = set()
         self._treatments: dict[socket.socket, Treatment] = {}
+        self._mute_new: int | None = None
         self._plugged = True
         self.delay = 0.0
         self._lock = threading.Lock()
@@ -106,6 +107,11 @@ class Cable:
         """Swallow all that is sent over the connections there are; new ones work."""
         self.mute_after(0)
 
+    def mute_everybody(self, *, after: int = 0) -> None:
+        """Swallow all that is sent over connections to come as well, once so many bytes of answers have come."""
+        self._mute_new = after
+        self.mute()
+
     def mute_after(self, size: int) -> None:
         """Fall silent once so many more bytes of answers have come."""
         self._treat(lambda: _Mute(size))
@@ -123,7 +129,8 @@ class Cable:
         self._treat(lambda: _Garbler(at))
 
     def behave(self) -> None:
-        """Let the connections there are work again."""
+        """Let everything work again."""
+        self._mute_new = None
         self._treat(lambda: lambda data: data)
 
     def _treat(self, make: Callable[[], Treatment]) -> None:
@@ -151,6 +158,8 @@ class Cable:
             plugged = self._plugged
             if plugged:
                 self._ends |= {near, far}
+                if self._mute_new is not None:
+                    self._treatments[far] = _Mute(self._mute_new)
         if not plugged:
             _close(near)
             _close(far)

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from orchestra.cli.output import Output
+from orchestra.domain.errors import OrchestraError
 
 if TYPE_CHECKING:
     import psycopg
@@ -58,10 +59,17 @@ class Context:
             SchemaMismatch: its schema and this program do not fit.
         """
         from orchestra import wiring
+        from orchestra.store.database import probe
 
         conn = wiring.open_database(self.settings, need_schema=need_schema, say=self.out.note)
         try:
             yield conn
+        except OrchestraError:
+            raise
+        except Exception:
+            # Perhaps it follows from an answer that came twice: then it is not we who are wrong.
+            probe(conn)
+            raise
         finally:
             conn.close()
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 from orchestra.cli.argument_types import whole
 from orchestra.cli.job_look import attempt_state, one_job
 from orchestra.cli.output import clean
+from orchestra.cli.standing import standing
 from orchestra.domain import human
 from orchestra.domain.errors import BadInput
 
 if TYPE_CHECKING:
-    import psycopg
-
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
     from orchestra.domain.models.jobs import Attempt
+    from orchestra.services.asking import Ask
     from orchestra.services.job_logs import LogEnd
 
 
@@ -40,10 +40,11 @@ def logs(ctx: Context) -> None:
     if args.lines is not None and args.lines < 1:
         raise BadInput(f'-n needs a number of lines, not "{args.lines}".')
     address = ctx.names.job(args.job)
+    if args.follow:
+        with standing(ctx) as ask:
+            _follow(ctx, ask, address)
+        return
     with ctx.database() as conn:
-        if args.follow:
-            _follow(ctx, conn, address)
-            return
         attempt = job_logs.find_attempt(jobs.show(conn, address), args.attempt)
         found = job_logs.find(conn, attempt)
     if found.file:
@@ -56,20 +57,20 @@ def logs(ctx: Context) -> None:
         _write_kept(ctx, attempt, found.end, found.why)
 
 
-def _follow(ctx: Context, conn: psycopg.Connection, address: str) -> None:
+def _follow(ctx: Context, ask: Ask, address: str) -> None:
     from orchestra.services import job_logs
 
     def waits(why: str) -> None:
         ctx.out.note(clean(why))
 
-    attempt = job_logs.await_attempt(conn, address, ctx.args.attempt, waits=waits)
+    attempt = job_logs.await_attempt(ask, address, ctx.args.attempt, waits=waits)
 
     def turn(begun: Attempt) -> None:
         if begun.number != attempt.number:
             ctx.out.note(f"--- attempt {begun.number}, on {begun.node}")
 
     last = job_logs.follow(
-        conn,
+        ask,
         address,
         attempt,
         write=_write,

@@ -10,36 +10,44 @@ from io import StringIO
 from typing import TYPE_CHECKING
 
 from orchestra.cli.output import Column, Output, can_draw, coloured, cut, paint
+from orchestra.cli.standing import standing
 from orchestra.domain import human
 from orchestra.services import nodes, task_lists
 
 if TYPE_CHECKING:
     import psycopg
 
+    from orchestra.cli.context import Context
     from orchestra.domain.models.nodes import Node
+    from orchestra.services.asking import Ask
     from orchestra.services.task_lists import TaskLine
 
 PAUSE = 1.0
 _MOST_TASKS = 10
 
 
-def watch(conn: psycopg.Connection) -> None:
-    """Show slots and live tasks once a second, until Ctrl-C."""
-    drawn = 0
-    before: list[str] = []
+def watch(ctx: Context) -> None:
+    """Show slots and live tasks once a second, until Ctrl-C. A database that goes away meanwhile is waited for."""
     try:
-        while True:
-            lines = _lines(conn)
-            if can_draw(sys.stdout):
-                up = f"\x1b[{drawn}A" if drawn else ""
-                print(f"{up}\x1b[J" + "\n".join(lines), flush=True)
-                drawn = len(lines)
-            elif lines != before:
-                print("\n".join(lines), flush=True)
-            before = lines
-            time.sleep(PAUSE)
+        with standing(ctx) as ask:
+            _draw_again_and_again(ask)
     except KeyboardInterrupt:
         print(flush=True)
+
+
+def _draw_again_and_again(ask: Ask) -> None:
+    drawn = 0
+    before: list[str] = []
+    while True:
+        lines = ask(_lines)
+        if can_draw(sys.stdout):
+            up = f"\x1b[{drawn}A" if drawn else ""
+            print(f"{up}\x1b[J" + "\n".join(lines), flush=True)
+            drawn = len(lines)
+        elif lines != before:
+            print("\n".join(lines), flush=True)
+        before = lines
+        time.sleep(PAUSE)
 
 
 def _lines(conn: psycopg.Connection) -> list[str]:

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from orchestra.cli.output import clean
+from orchestra.cli.standing import standing
 from orchestra.cli.task_select import for_each, several_tasks, the_ids
 from orchestra.domain import human
 from orchestra.domain.errors import Incomplete, Refused
@@ -296,10 +297,10 @@ def wait(ctx: Context) -> int:
     """Wait until tasks are over; the exit status says how they ended."""
     from orchestra.services import task_actions
 
-    with ctx.database() as conn:
-        ids = the_ids(ctx, conn)
+    with standing(ctx) as ask:
+        ids = ask(lambda conn: the_ids(ctx, conn))
         waited = task_actions.wait(
-            conn, ids, timeout=ctx.args.timeout, changed=lambda task: ctx.out.note(_told(task))
+            ask, ids, timeout=ctx.args.timeout, changed=lambda task: ctx.out.note(_told(task))
         )
     for task in waited.tasks:
         done = f"{human.number(task.counts.done)} of {human.count(task.jobs, 'job')} done"

@@ -12,6 +12,8 @@ from orchestra.domain import human
 from orchestra.domain.states import Figure, Queue
 
 if TYPE_CHECKING:
+    import psycopg
+
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
     from orchestra.services.estimates import Ends
@@ -34,33 +36,34 @@ def list_tasks(ctx: Context) -> None:
     from orchestra.services import task_lists, users
 
     args = ctx.args
-    with ctx.database() as conn:
+    everybody = args.all and not args.user
+
+    def look(conn: psycopg.Connection) -> list[TaskLine]:
         owner = ctx.me(conn).name
         if args.user:
             owner = users.get(conn, args.user).name
-        everybody = args.all and not args.user
+        chosen = None if everybody else owner
+        return task_lists.list_tasks(conn, owner=chosen, every=args.all)
 
-        def look() -> list[TaskLine]:
-            chosen = None if everybody else owner
-            return task_lists.list_tasks(conn, owner=chosen, every=args.all)
+    def show(lines: list[TaskLine]) -> None:
+        ctx.out.items(
+            lines,
+            _COLUMNS,
+            narrow=_NARROW_COLUMNS,
+            record=_list_record,
+            key=lambda line: line.task.id,
+            empty="No tasks that are not done: maestro task list -a shows all. To make one: "
+            "maestro task create --help"
+            if not args.all
+            else "No tasks yet: maestro task create --help",
+        )
 
-        def show(lines: list[TaskLine]) -> None:
-            ctx.out.items(
-                lines,
-                _COLUMNS,
-                narrow=_NARROW_COLUMNS,
-                record=_list_record,
-                key=lambda line: line.task.id,
-                empty="No tasks that are not done: maestro task list -a shows all. To make one: "
-                "maestro task create --help"
-                if not args.all
-                else "No tasks yet: maestro task create --help",
-            )
-
-        if args.watch:
-            watch.watch(look, show)
-        else:
-            show(look())
+    if args.watch:
+        watch.watch(ctx, look, show)
+        return
+    with ctx.database() as conn:
+        found = look(conn)
+    show(found)
 
 
 def _figure(figure: Figure) -> Column[TaskLine]:

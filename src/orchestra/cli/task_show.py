@@ -69,16 +69,17 @@ def show_task(ctx: Context) -> None:
     def show(report: TaskReport) -> None:
         ctx.out.item(report, _lines, record=_record, key=lambda found: found.task.id)
 
+    if ctx.args.watch:
+        watch.watch(
+            ctx,
+            lambda conn: task_views.show(conn, word),
+            show,
+            over=lambda report: not report.task.state.is_live and report.task.intent is None,
+        )
+        return
     with ctx.database() as conn:
-        if ctx.args.watch:
-            watch.watch(
-                lambda: task_views.show(conn, word),
-                show,
-                over=lambda report: not report.task.state.is_live and report.task.intent is None,
-            )
-        else:
-            report = task_views.show(conn, word)
-            show(report)
+        report = task_views.show(conn, word)
+    show(report)
 
 
 def _lines(report: TaskReport) -> Iterator[str]:

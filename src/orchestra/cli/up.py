@@ -38,8 +38,7 @@ def _up(ctx: Context) -> None:
     begin(ctx, cpus=ctx.args.cpus, gpus=ctx.args.gpus)
     if sys.stdout.isatty() and not ctx.args.detach:
         ctx.out.say()
-        with ctx.database() as conn:
-            live.watch(conn)
+        live.watch(ctx)
         ctx.out.note("The pilot goes on. Look again: maestro task list. The end: maestro down")
 
 

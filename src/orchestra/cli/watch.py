@@ -7,9 +7,16 @@ import time
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from io import StringIO
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from orchestra.cli.output import can_draw
+from orchestra.cli.standing import standing
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from orchestra.cli.context import Context
+    from orchestra.services.asking import Ask
 
 T = TypeVar("T")
 
@@ -18,25 +25,42 @@ _CLEAR = "\x1b[H\x1b[2J\x1b[3J"
 
 
 def watch(
-    look: Callable[[], T], show: Callable[[T], None], *, over: Callable[[T], bool] = lambda _: False
+    ctx: Context,
+    look: Callable[[psycopg.Connection], T],
+    show: Callable[[T], None],
+    *,
+    over: Callable[[T], bool] = lambda _: False,
 ) -> None:
-    """Call `look` every two seconds and `show` what it gave, until it is `over` or somebody presses Ctrl-C."""
-    live = can_draw(sys.stdout)
-    last = ""
+    """Call `look` every two seconds and `show` what it gave, until it is `over` or somebody presses Ctrl-C.
+
+    A database that goes away meanwhile is waited for.
+    """
     try:
-        while True:
-            found = look()
-            if live:
-                print(_CLEAR, end="")
-                show(found)
-                sys.stdout.flush()
-            else:
-                last = _show_changed(lambda found=found: show(found), last)  # type: ignore[misc]
-            if over(found):
-                return
-            time.sleep(PAUSE)
+        with standing(ctx) as ask:
+            _watch(ask, look, show, over)
     except KeyboardInterrupt:
         print(file=sys.stderr)
+
+
+def _watch(
+    ask: Ask,
+    look: Callable[[psycopg.Connection], T],
+    show: Callable[[T], None],
+    over: Callable[[T], bool],
+) -> None:
+    live = can_draw(sys.stdout)
+    last = ""
+    while True:
+        found = ask(look)
+        if live:
+            print(_CLEAR, end="")
+            show(found)
+            sys.stdout.flush()
+        else:
+            last = _show_changed(lambda found=found: show(found), last)  # type: ignore[misc]
+        if over(found):
+            return
+        time.sleep(PAUSE)
 
 
 def _show_changed(show: Callable[[], None], last: str) -> str:

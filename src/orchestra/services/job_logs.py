@@ -16,6 +16,7 @@ from orchestra.domain.errors import NotFound
 from orchestra.domain.models.jobs import LOG, Attempt
 from orchestra.domain.states import JobState
 from orchestra.services import job_files, jobs
+from orchestra.services.asking import Ask
 from orchestra.services.jobs import JobReport
 from orchestra.store import jobs as store
 from orchestra.store import moves, notices
@@ -190,7 +191,7 @@ def read_blocks(file: BinaryIO) -> Iterator[bytes]:
 
 
 def await_attempt(
-    conn: psycopg.Connection,
+    ask: Ask,
     address: str,
     number: int | None,
     *,
@@ -204,9 +205,9 @@ def await_attempt(
     Raises:
         NotFound: there is no such attempt, and none will be.
     """
-    told = _Waiting(conn, address, waits)
+    told = _Waiting(ask, address, waits)
     while True:
-        report = jobs.show(conn, address)
+        report = ask(lambda conn: jobs.show(conn, address))
         if report.attempts or number not in (None, 1) or report.job.state not in _IN_LINE:
             return find_attempt(report, number)
         told.tell()
@@ -217,7 +218,7 @@ def await_attempt(
 class _Waiting:
     """Says why a job waits, when that is new."""
 
-    conn: psycopg.Connection
+    ask: Ask
     address: str
     say: Callable[[str], None]
     said: str = ""
@@ -229,14 +230,14 @@ class _Waiting:
         if time.monotonic() - self.asked < _EXPLAIN_EVERY:
             return
         self.asked = time.monotonic()
-        why = explain(self.conn, self.address).explanation.headline
+        why = self.ask(lambda conn: explain(conn, self.address)).explanation.headline
         if why != self.said:
             self.said = why
             self.say(why)
 
 
 def follow(
-    conn: psycopg.Connection,
+    ask: Ask,
     address: str,
     attempt: Attempt,
     *,
@@ -253,24 +254,24 @@ def follow(
     """
     while True:
         turn(attempt)
-        attempt = _follow_one(conn, address, attempt, write, lines, sleep)
-        following = _next_attempt(conn, address, attempt, waits, sleep)
+        attempt = _follow_one(ask, address, attempt, write, lines, sleep)
+        following = _next_attempt(ask, address, attempt, waits, sleep)
         if following is None:
             return attempt
         attempt, lines = following, None
 
 
 def _next_attempt(
-    conn: psycopg.Connection,
+    ask: Ask,
     address: str,
     attempt: Attempt,
     waits: Callable[[str], None],
     sleep: Callable[[float], None],
 ) -> Attempt | None:
     """Give the attempt after one that has ended; wait for it as long as the job is in line for one."""
-    told = _Waiting(conn, address, waits)
+    told = _Waiting(ask, address, waits)
     while True:
-        report = jobs.show(conn, address)
+        report = ask(lambda conn: jobs.show(conn, address))
         for later in report.attempts:
             if later.number > attempt.number:
                 return later
@@ -281,7 +282,7 @@ def _next_attempt(
 
 
 def _follow_one(
-    conn: psycopg.Connection,
+    ask: Ask,
     address: str,
     attempt: Attempt,
     write: Callable[[bytes], None],
@@ -304,16 +305,22 @@ def _follow_one(
             if time.monotonic() - asked >= _POLL_DATABASE:
                 asked = time.monotonic()
                 if file is None:
-                    write(told.news(kept_end(conn, attempt)))
-                    ask_for_end(conn, attempt)
-                attempt = _again(conn, address, attempt)
-        write(_replaced(conn, attempt, file) if file else b"")
+                    write(told.news(_end_so_far(ask, attempt)))
+                attempt = _again(ask, address, attempt)
+        write(_replaced(ask, attempt, file) if file else b"")
     finally:
         if file:
             file.close()
     if file is None:
-        write(told.news(kept_end(conn, attempt)))
+        write(told.news(ask(lambda conn: kept_end(conn, attempt))))
     return attempt
+
+
+def _end_so_far(ask: Ask, attempt: Attempt) -> LogEnd:
+    """Give what is kept of a log whose attempt goes on, and have it told anew."""
+    end = ask(lambda conn: kept_end(conn, attempt))
+    ask(lambda conn: ask_for_end(conn, attempt))
+    return end
 
 
 def _show_new(file: BinaryIO, write: Callable[[bytes], None]) -> None:
@@ -324,9 +331,13 @@ def _show_new(file: BinaryIO, write: Callable[[bytes], None]) -> None:
         write(block)
 
 
-def _replaced(conn: psycopg.Connection, attempt: Attempt, file: BinaryIO) -> bytes:
+def _replaced(ask: Ask, attempt: Attempt, file: BinaryIO) -> bytes:
     """Give the end of what an attempt printed where the file that was shown is another one."""
-    end = kept_end(conn, attempt) if attempt.ended_at and not attempt.lost_at else None
+    end = (
+        ask(lambda conn: kept_end(conn, attempt))
+        if attempt.ended_at and not attempt.lost_at
+        else None
+    )
     if end is None or end.tail is None or _holds(file, end):
         return b""
     return b"\n[orchestra: the job replaced its log; the end of what it printed:]\n\n" + end.tail
@@ -351,5 +362,5 @@ class _Told:
         return f"\n[orchestra: {left_out} left out here]\n\n".encode() + end.tail
 
 
-def _again(conn: psycopg.Connection, address: str, attempt: Attempt) -> Attempt:
-    return find_attempt(jobs.show(conn, address), attempt.number)
+def _again(ask: Ask, address: str, attempt: Attempt) -> Attempt:
+    return find_attempt(ask(lambda conn: jobs.show(conn, address)), attempt.number)

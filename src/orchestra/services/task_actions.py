@@ -15,6 +15,7 @@ from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import Intent, TaskState
 from orchestra.domain.transitions import TaskInput, TaskStep
 from orchestra.services import lifecycle
+from orchestra.services.asking import Ask
 from orchestra.services.rights import check_may_change
 from orchestra.store import tasks as store
 from orchestra.store.database import in_transaction
@@ -164,7 +165,7 @@ class Waited:
 
 
 def wait(
-    conn: psycopg.Connection,
+    ask: Ask,
     tasks: Sequence[int],
     *,
     timeout: float | None = None,
@@ -180,7 +181,7 @@ def wait(
     seen: dict[int, tuple[TaskState, bool]] = {}
     pause = _POLL_FIRST
     while True:
-        found = [_present(conn, task) for task in tasks]
+        found = ask(lambda conn: [_present(conn, task) for task in tasks])
         for task in found:
             look = (task.state, task.hold is not None)
             if seen.get(task.id) != look:
