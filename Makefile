@@ -26,7 +26,7 @@ test:    ## run all tests (WORKERS=n sets how many at a time)
 ordeal:  ## attack real pilots and PostgreSQL with kill -9 and worse, for SECONDS (300); SEED=n does one again
 	@tools/setup dev
 	@PYTHONPATH=tests $(BIN)/python -m ordeal.run --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) \
-		$(if $(ROUND),--round $(ROUND)) $(if $(filter yes,$(RESTORE)),--restore) $(if $(filter no,$(RESTORE)),--no-restore)
+		$(if $(ROUND),--round $(ROUND)) $(if $(MISHAPS),--mishaps $(MISHAPS)) $(if $(filter yes,$(RESTORE)),--restore) $(if $(filter no,$(RESTORE)),--no-restore)
 
 bench:   ## measure speed and scale beside others, about a quarter of an hour; writes docs/performance.md
 	@tools/setup bench

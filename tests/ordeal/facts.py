@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 JobName = tuple[str, int]
@@ -145,6 +146,7 @@ class Facts:
         agentless: by node, when no agent could act: none lived, or it was stopped.
         killed_jobs: tokens of the attempts that had a process killed by the ordeal itself.
         restored: when the database was replaced by an older edition of itself.
+        mishaps: how often each mishap of the network has happened.
         miscounts: lists' figures that differed from count(*), in words.
         leftovers: processes that were there at the end, in words.
         unsettled: what did not come to rest in time, in words.
@@ -163,6 +165,7 @@ class Facts:
     killed_jobs: set[str] = field(default_factory=set)
     loads: list[Load] = field(default_factory=list)
     restored: float | None = None
+    mishaps: Counter[str] = field(default_factory=Counter)
     miscounts: list[str] = field(default_factory=list)
     leftovers: list[str] = field(default_factory=list)
     unsettled: list[str] = field(default_factory=list)

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from time import monotonic, sleep
+from typing import Any
 
 import psycopg
 
@@ -16,6 +17,7 @@ from orchestra.services import nodes
 from ordeal import processes
 from ordeal.arena import Arena, Node
 from ordeal.people import People
+from ordeal.proxy import Mishap
 from ordeal.schedule import Step
 
 Later = Callable[[float, Callable[[], None]], None]
@@ -172,6 +174,9 @@ class Faults:
     def _turn(self, chosen: list[Node], mode: str, *, after: int = 0, way: str = "up") -> None:
         for node in chosen if not self._barred else ():
             self.arena.proxy.set(node.gate, mode, after=after, way=way)
+
+    def _mishap(self, node: Node, **what: Any) -> None:
+        self.arena.proxy.befall(node.gate, Mishap(**what))
 
     def _full(self, seconds: float) -> None:
         self.arena.fill()

@@ -13,9 +13,9 @@ from pathlib import Path
 from orchestra.conductor import leases
 from orchestra.conductor import run as conductor
 from orchestra.domain.errors import OrchestraError
-from orchestra.pilot import options, reconcile
+from orchestra.pilot import courier, options, reconcile
 from orchestra.pilot.agent import DRAINING, HEIR, PilotOptions, run
-from orchestra.store.database import connect
+from orchestra.store import database
 from orchestra.store.datafolder import Host, this_host
 from ordeal.schedule import LEASE
 
@@ -31,6 +31,8 @@ def shorten() -> None:
     reconcile.RECONCILE_EVERY = 4.0
     conductor.LEASES_EVERY = 1.0
     leases.BURIAL_AFTER = 4.0
+    database.MARGIN = 0.6
+    courier.QUIET_AT_MOST = 1.0
 
 
 def pretend_to_be_elsewhere() -> None:
@@ -43,7 +45,14 @@ def main() -> int:
     shorten()
     if "--elsewhere" in flags:
         pretend_to_be_elsewhere()
-    join = partial(connect, url, name=f"pilot {node}")
+    join = partial(
+        database.connect,
+        url,
+        name=f"pilot {node}",
+        statement_timeout=2.0,
+        lock_timeout=1.5,
+        connect_timeout=2.0,
+    )
     again = [flag for flag in flags if flag not in (DRAINING, HEIR)]
     wish = PilotOptions(
         node=node,

@@ -8,7 +8,7 @@ import sys
 from time import monotonic
 
 from ordeal.schedule import ROUND, Schedule, plan
-from ordeal.seeds import KEPT
+from ordeal.seeds import KEPT, MISHAPS
 from ordeal.trial import Ordeal
 
 
@@ -16,12 +16,14 @@ def main() -> int:
     options = _options()
     ends = monotonic() + options.seconds
     if options.seed is not None:
-        return _hold(options, options.seed, options.round, options.restore)
-    for seed, seconds, restore in KEPT:
+        return _hold(options, options.seed, options.round, options.restore, options.mishaps)
+    for seed, seconds, restore in KEPT if options.mishaps is None else ():
         if monotonic() < ends and _hold(options, seed, seconds, restore):
             return 1
     while monotonic() < ends:
-        if _hold(options, random.randrange(1, 1_000_000), options.round, options.restore):
+        seed = random.randrange(1, 1_000_000)
+        lies = MISHAPS if options.mishaps is None and seed % 4 == 0 else options.mishaps
+        if _hold(options, seed, options.round, options.restore, lies):
             return 1
     return 0
 
@@ -37,12 +39,23 @@ def _options() -> argparse.Namespace:
         action=argparse.BooleanOptionalAction,
         help="whether an old database is brought back in the middle; else the seed decides",
     )
+    parser.add_argument(
+        "--mishaps",
+        type=float,
+        help="a second, of the network: it cuts, lies and falls silent; no other harm",
+    )
     parser.add_argument("--quiet", action="store_true", help="do not show every step")
     return parser.parse_args()
 
 
-def _hold(options: argparse.Namespace, seed: int, seconds: float, restore: bool | None) -> int:
-    schedule = plan(seed, seconds, calm=options.calm, restore=restore)
+def _hold(
+    options: argparse.Namespace,
+    seed: int,
+    seconds: float,
+    restore: bool | None,
+    mishaps: float | None = None,
+) -> int:
+    schedule = plan(seed, seconds, calm=options.calm, restore=restore, mishaps=mishaps or 0.0)
     print(f"# {_again(schedule, restore)}", flush=True)
     verdict = Ordeal(schedule, loud=not options.quiet).run()
     print(verdict, flush=True)
@@ -53,6 +66,8 @@ def _hold(options: argparse.Namespace, seed: int, seconds: float, restore: bool 
 
 def _again(schedule: Schedule, restore: bool | None) -> str:
     words = f"make ordeal SEED={schedule.seed} ROUND={schedule.seconds:g}"
+    if schedule.mishaps:
+        words += f" MISHAPS={schedule.mishaps:g}"
     return words if restore is None else f"{words} RESTORE={'yes' if restore else 'no'}"
 
 

@@ -65,16 +65,24 @@ class Schedule:
     small_disk: bool
     tasks: tuple[TaskPlan, ...]
     steps: tuple[Step, ...]
+    mishaps: float = 0.0
 
 
 def plan(
-    seed: int, seconds: float = ROUND, *, calm: bool = False, restore: bool | None = None
+    seed: int,
+    seconds: float = ROUND,
+    *,
+    calm: bool = False,
+    restore: bool | None = None,
+    mishaps: float = 0.0,
 ) -> Schedule:
     """Give what the seed stands for.
 
     Args:
         calm: leave everything out that does harm.
         restore: whether an old database is brought back; None leaves it to the seed.
+        mishaps: how often a second something happens to what passes between pilots and the database; there is no other
+            harm then.
     """
     dice = random.Random(seed)
     nodes = dice.choice((1, 2, 2, 3))
@@ -83,7 +91,9 @@ def plan(
     for number, at in enumerate(_moments(dice, seconds, 1.8)):
         tasks.append(_task(dice, f"t{number}"))
         steps.append(Step(at, "submit", {"task": number}))
-    if not calm:
+    if mishaps:
+        steps += _lies(random.Random(f"network {seed}"), seconds, mishaps, nodes)
+    elif not calm:
         long = random.Random(f"long {seed}")
         for at in _moments(long, seconds, 6.0, first=1.0):
             steps.append(Step(at, "submit", {"task": len(tasks)}))
@@ -102,7 +112,7 @@ def plan(
         if chance if restore is None else restore:
             steps += _restore(dice, seconds)
     steps.sort(key=lambda step: step.at)
-    return Schedule(seed, seconds, nodes, small_disk, tuple(tasks), tuple(steps))
+    return Schedule(seed, seconds, nodes, small_disk, tuple(tasks), tuple(steps), mishaps)
 
 
 def _moments(
@@ -111,7 +121,8 @@ def _moments(
     moments, at = [], first
     while at < seconds:
         moments.append(round(at, 2))
-        at += dice.uniform(0.2, 2 * mean - 0.2)
+        least = min(0.2, mean / 2)
+        at += dice.uniform(least, 2 * mean - least)
     return moments
 
 
@@ -225,6 +236,29 @@ def _net(dice: random.Random, at: float, node: int) -> list[Step]:
         args |= {"after": int(10 ** dice.uniform(0.5, 4.3)), "way": dice.choice(("up", "down"))}
         args["seconds"] = round(dice.uniform(0.5, 5.0), 2)
     return [Step(at, "net", args)]
+
+
+def _lies(dice: random.Random, seconds: float, mishaps: float, nodes: int) -> list[Step]:
+    """Give what a network does that lies, and what people ask for meanwhile."""
+    moments = _moments(dice, seconds, 1 / mishaps, first=2.0)
+    wishes = _moments(dice, seconds, 1.6, first=2.0)
+    return [_mishap(dice, at, nodes) for at in moments] + [_wish(dice, at) for at in wishes]
+
+
+def _mishap(dice: random.Random, at: float, nodes: int) -> Step:
+    what = dice.choice(
+        ("cut", "silence", "delay", "truncate", "repeat", "repeat", "garble", "garble")
+    )
+    args = {
+        "node": dice.randrange(nodes),
+        "what": what,
+        "way": dice.choice(("up", "down")),
+        "after": int(10 ** dice.uniform(0.0, 3.7)),
+        "pick": round(dice.random(), 4),
+    }
+    if what == "delay":
+        args["seconds"] = round(dice.choice((0.05, 0.5, 3.0)) * dice.uniform(0.5, 1.5), 2)
+    return Step(at, "mishap", args)
 
 
 def _database(dice: random.Random, at: float, node: int) -> list[Step]:

@@ -8,6 +8,12 @@ SHORT: dict[tuple[int, float, bool | None], str] = {
 }
 """Those that `make test` goes through, too."""
 
+MISHAPS = 4.0
+"""A second, of a network that lies."""
+
+LIES = (77, 10.0)
+"""The seed and the seconds of harm of the network that `make test` goes through, too."""
+
 KEPT: dict[tuple[int, float, bool | None], str] = {
     **SHORT,
     (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ordeal.schedule import plan
-from ordeal.seeds import SHORT
+from ordeal.seeds import LIES, MISHAPS, SHORT
 from ordeal.trial import Ordeal
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -17,6 +17,13 @@ def test_nothing_is_lost_and_nothing_runs_twice(
 ) -> None:
     verdict = Ordeal(plan(seed, seconds, restore=restore)).run()
     assert not verdict.violations, verdict
+
+
+def test_a_network_that_lies_breaks_nothing() -> None:
+    seed, seconds = LIES
+    verdict = Ordeal(plan(seed, seconds, mishaps=MISHAPS)).run()
+    assert not verdict.violations, verdict
+    assert verdict.facts.mishaps.total() > 20
 
 
 def test_without_harm_every_job_runs_as_planned() -> None:

@@ -13,12 +13,23 @@ def test_a_seed_gives_the_same_schedule_again() -> None:
 
 def test_every_harm_occurs_and_can_be_done() -> None:
     steps = [step for seed in range(40) for step in plan(seed, 40.0, restore=True).steps]
+    steps += plan(7, 40.0, mishaps=6.0).steps
     kinds = {step.what for step in steps}
     assert kinds == {name[1:] for name in vars(Faults) if name[1:] in kinds}
     assert kinds >= {
         "submit", "wish", "kill", "stop", "net", "kill_database", "kill_backend", "stop_database", "fight", "full",
         "kill_job", "kill_conductor", "leave", "keep_database", "restore_database",
+        "mishap",
     }  # fmt: skip
+
+
+def test_a_network_that_lies_does_so_in_every_way() -> None:
+    steps = [step.args for step in plan(7, 40.0, mishaps=6.0).steps if step.what == "mishap"]
+    assert {(step["what"], step["way"]) for step in steps} == {
+        (what, way)
+        for what in ("cut", "silence", "delay", "truncate", "repeat", "garble")
+        for way in ("up", "down")
+    }
 
 
 def test_a_calm_one_only_submits() -> None:

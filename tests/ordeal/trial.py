@@ -49,7 +49,8 @@ class Verdict:
         head = (
             f"seed {self.schedule.seed}: {len(facts.tasks)} tasks, {len(facts.jobs)} jobs, "
             f"{len(facts.attempts)} attempts ({lost} lost, {zombies} beside a zombie), {len(facts.keepers)} keepers, "
-            f"at most {max((load.share for load in facts.loads), default=0.0):.0%} of a core"
+            f"{facts.mishaps.total()} mishaps of the network, at most "
+            f"{max((load.share for load in facts.loads), default=0.0):.0%} of a core"
         )
         if not self.violations:
             return f"{head}: all is well"
@@ -176,6 +177,7 @@ class Ordeal:
         facts.miscounts = [*self.faults.miscounts, *arena.database.miscounts()]
         facts.keepers, facts.agentless = arena.keepers, arena.absences()
         facts.restored = arena.restored
+        facts.mishaps = arena.proxy.happened()
         facts.killed_jobs, facts.loads = arena.killed_jobs, arena.loads
         facts.unsettled += [
             f"a mistake of the ordeal's own: {text}" for text in self.faults.mistakes

@@ -65,7 +65,7 @@ class Office:
             leases_expire=True,
             state=PilotState(),
             appetite=Appetite(),
-            courier=SimpleNamespace(ask=lambda *request: self.asked.append(request)),
+            courier=SimpleNamespace(ask=lambda *request, **_: self.asked.append(request)),
             workers=SimpleNamespace(submit=lambda work, *_, **__: self.errands.append(work)),
             memory=SimpleNamespace(known=None, hear=lambda _beat: None),
             message=None,

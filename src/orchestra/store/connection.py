@@ -29,9 +29,6 @@ from orchestra.domain.errors import (
 )
 from orchestra.store.deadlines import Deadline
 
-MARGIN = 3.0
-"""Seconds that an answer may be on its way, beyond the time that the server gives a statement."""
-
 WAIT_AND_SEE = "Running jobs are not affected. Try again when the database is back."
 _PERHAPS_DONE = (
     "Running jobs are not affected. Look whether it was done before you try again: only the "

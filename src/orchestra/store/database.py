@@ -20,13 +20,15 @@ from orchestra.domain.errors import (
     DatabaseSilent,
     DatabaseUnavailable,
 )
-from orchestra.store.connection import MARGIN, Connection, Cursor
+from orchestra.store.connection import Connection, Cursor
 
 SCHEMA = "orchestra"
 STATEMENT_TIMEOUT = 5.0
 LOCK_TIMEOUT = 3.0
 IDLE_IN_TRANSACTION_TIMEOUT = 10.0
 CONNECT_TIMEOUT = 5.0
+MARGIN = 3.0
+"""Seconds that an answer may be on its way, beyond the time that the server gives a statement."""
 
 # A plan that is made while tables are small must do when they are large, too.
 _ONE_PLAN = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
