@@ -1,6 +1,6 @@
 # Needs Python 3.11 or later and make. Everything else goes into .venv, at the versions of constraints.txt.
 .DEFAULT_GOAL := help
-.PHONY: help setup containers demo demo-container test docs ordeal bench check format constraints clean
+.PHONY: help setup containers postgresql demo demo-container test docs ordeal bench check format constraints clean
 
 BIN := .venv/bin
 WORKERS ?= auto
@@ -19,9 +19,9 @@ demo-container: ## the same inside a container image, which it packs first (Appt
 	@$(BIN)/python -m orchestra.demo.pack_image demo-output/digits.sif
 	@$(BIN)/maestro demo --containerImage demo-output/digits.sif
 
-test:    ## run all tests (WORKERS=n sets how many at a time)
+test:    ## run all tests (WORKERS=n at a time; SERVER=debian15 or embedded: with that PostgreSQL alone)
 	@tools/setup dev
-	@$(BIN)/python -m pytest -n $(WORKERS) $(TESTS)
+	@$(BIN)/python -m pytest -n $(WORKERS) $(if $(SERVER),--server $(SERVER)) $(TESTS)
 
 ordeal:  ## attack real pilots and PostgreSQL with kill -9 and worse, for SECONDS (300); SEED=n does one again
 	@tools/setup dev
@@ -54,6 +54,9 @@ setup:   ## make .venv, with the tools for development
 
 containers: ## install podman and a real Apptainer for the tests of containers (Debian, root)
 	@tools/install-containers
+
+postgresql: ## install the PostgreSQL 15 of Debian 12 for the tests (Debian, root); starts no server
+	@tools/install-postgresql
 
 constraints: ## install the newest versions and write constraints.txt
 	@tools/constraints

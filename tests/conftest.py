@@ -21,7 +21,7 @@ from support import docker as docker_service
 from support.containers import Engine, Registry
 from support.needs import missing, need, pytest_runtest_setup, pytest_terminal_summary
 from support.ordinary import Ordinary
-from support.server import Server, new_run, remove, the_server
+from support.server import KINDS, Server, kinds_for, new_run, remove, the_server
 from support.waiting import wait_until
 from support.world import World
 
@@ -34,6 +34,17 @@ def pytest_xdist_auto_num_workers() -> int:
     """Two workers a processor, up to eight: the tests wait for processes and deadlines more than they compute."""
     processors = len(os.sched_getaffinity(0))
     return max(processors, min(2 * processors, 8))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--server", choices=KINDS, help="the kind of PostgreSQL that tests run on")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test once for each kind of server that it is about."""
+    if "database_server" in metafunc.fixturenames:
+        kinds = kinds_for(metafunc)
+        metafunc.parametrize("database_server", kinds, indirect=True, scope="session")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -61,9 +72,9 @@ def run_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
-def database_server(run_folder: Path) -> Server:
-    """The run's PostgreSQL."""
-    return the_server(run_folder)
+def database_server(request: pytest.FixtureRequest, run_folder: Path) -> Server:
+    """The run's PostgreSQL, of the kind that `kinds_for` has chosen."""
+    return the_server(run_folder, request.param)
 
 
 @pytest.fixture

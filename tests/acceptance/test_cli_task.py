@@ -18,6 +18,8 @@ from support.maestro import PROGRAM, Maestro
 from support.waiting import wait_until
 from support.world import World
 
+pytestmark = pytest.mark.servers("embedded", "debian15")
+
 EXEC = "train -d %DATA -c %IN -o %OUT"
 CREATE = ["task", "create", "-c", "user.ana.grid", "-d", "user.ana.data"]
 

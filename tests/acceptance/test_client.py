@@ -35,6 +35,8 @@ JOB = (
     " && test $(tr -dc 0-9 < %IN) != 2"
 )
 
+pytestmark = pytest.mark.servers("embedded", "debian15")
+
 
 @pytest.fixture
 def home(hostile_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -20,6 +20,8 @@ from support.maestro import Maestro
 from support.proxy import cable
 from support.waiting import wait_until
 
+pytestmark = pytest.mark.servers("embedded", "debian15")
+
 DONE, RUNNING = JobState.DONE, JobState.RUNNING
 NEEDS = ": %DATA %IN %OUT; "
 

@@ -29,6 +29,8 @@ DONE, FAILED, KILLED, RUNNING = (
     JobState.KILLED,
     JobState.RUNNING,
 )
+
+pytestmark = pytest.mark.servers("embedded", "debian15")
 NEEDS = ": %DATA %IN %OUT; "
 """The tags that every command needs, said in a way that does nothing."""
 

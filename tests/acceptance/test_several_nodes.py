@@ -21,6 +21,8 @@ JOB = (
     "read -r up _ </proc/uptime; echo end $up; } >>%%OUT/truth; cat %%IN %%DATA >/dev/null"
 )
 
+pytestmark = pytest.mark.servers("embedded", "debian15")
+
 
 @pytest.fixture
 def lab(tmp_path: Path, tcp_database_url: str) -> Iterator[Maestro]:

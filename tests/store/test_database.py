@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 import psycopg
@@ -11,7 +12,7 @@ import pytest
 
 from orchestra.domain.errors import ConfigurationError, DatabaseUnavailable
 from orchestra.store import notices
-from orchestra.store.database import check_address, connect, in_transaction
+from orchestra.store.database import check_address, check_version, connect, in_transaction
 
 
 def parts_of(url: str) -> tuple[str, str, str]:
@@ -39,6 +40,59 @@ def test_a_connection_has_the_agreed_settings(database_url: str) -> None:
         found = [conn.execute(f"show {key}".encode()).fetchone() for key in wanted]
         assert found == [("a name",), ("orchestra",), ("UTC",), ("7s",), ("3s",)]
         assert conn.autocommit
+
+
+WILFUL = {
+    "jit": "on",
+    "jit_above_cost": "0",
+    "max_parallel_workers_per_gather": "4",
+    "random_page_cost": "40",
+    "default_transaction_isolation": "serializable",
+    "synchronous_commit": "off",
+    "idle_session_timeout": "1ms",
+    "statement_timeout": "1ms",
+    "lock_timeout": "1ms",
+    "idle_in_transaction_session_timeout": "1ms",
+    "timezone": "Asia/Kolkata",
+    "search_path": "public",
+    "datestyle": "German",
+    "intervalstyle": "iso_8601",
+    "standard_conforming_strings": "off",
+}
+
+
+def test_what_the_work_relies_on_is_the_connection_s_whatever_a_server_has_set(
+    database_url: str,
+) -> None:
+    with connect(database_url) as conn:
+        usual = {key: conn.execute(f"show {key}".encode()).fetchone() for key in WILFUL}
+        for key, value in WILFUL.items():
+            conn.execute(f"alter database {conn.info.dbname} set {key} = '{value}'".encode())
+    with connect(database_url) as conn:
+        assert {key: conn.execute(f"show {key}".encode()).fetchone() for key in WILFUL} == {
+            **usual,
+            "jit_above_cost": ("0",),
+        }
+        span = conn.execute("select interval '1 day 2 s', '2026-11-25 15:00+00'::timestamptz")
+        assert span.fetchone() == (
+            timedelta(days=1, seconds=2),
+            datetime(2026, 11, 25, 15, tzinfo=UTC),
+        )
+    assert usual["jit"] == ("off",)
+    assert usual["synchronous_commit"] == ("on",)
+    assert usual["default_transaction_isolation"] == ("read committed",)
+
+
+def test_a_server_that_is_too_old_is_refused(database_url: str) -> None:
+    address = check_address("postgresql://db.example.org/lab")
+    check_version(address, 150000)
+    with pytest.raises(DatabaseUnavailable) as caught:
+        check_version(address, 140013)
+    assert str(caught.value) == (
+        "the database at db.example.org:5432 is PostgreSQL 14, and 15 is the oldest that Orchestra works with."
+    )
+    assert caught.value.exit_status == 2
+    assert str(caught.value.hint).startswith("Upgrade that server, or use another")
 
 
 def test_both_spellings_of_the_scheme_work(tcp_database_url: str) -> None:

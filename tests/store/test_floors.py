@@ -75,14 +75,13 @@ def floors(conn: psycopg.Connection, task: int) -> dict[int, int]:
 
 
 def pages(conn: psycopg.Connection, observer: psycopg.Connection, act: Callable[[], object]) -> int:
-    """Give the pages that a connection's process touches for something, at best: now and then it plans anew."""
+    """Give the pages of tables and indexes that a connection touches for something, at best: vacuum does, too."""
 
     def touched() -> int:
         conn.execute("select pg_stat_force_next_flush()")
         conn.execute("select 1")
         row = observer.execute(
-            "select sum(hits + reads)::int from pg_stat_get_backend_io(%s)",
-            [conn.info.backend_pid],
+            "select sum(heap_blks_hit + heap_blks_read + idx_blks_hit + idx_blks_read)::int from pg_statio_user_tables"
         ).fetchone()
         assert row
         return int(row[0])

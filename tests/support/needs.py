@@ -101,6 +101,14 @@ def _registry() -> str | None:
     return None if registry_program() else f"there is no docker-registry ({BY_HAND})"
 
 
+def _postgresql_15() -> str | None:
+    from support import debian15
+
+    if (debian15.FOLDER / "postgres").exists():
+        return None
+    return "there is no PostgreSQL 15 of Debian (tools/install-postgresql installs it)"
+
+
 def _memory_cgroup() -> str | None:
     from orchestra.pilot import keeper
 
@@ -119,6 +127,7 @@ PROBES: dict[str, Callable[[], str | None]] = {
     "podman": functools.cache(_podman),
     "docker": functools.cache(_docker),
     "registry": _registry,
+    "postgresql 15": _postgresql_15,
     "mmdebstrap": _program("mmdebstrap", BY_HAND),
     "bash": _program("bash"),
     "systemd-analyze": _program("systemd-analyze"),

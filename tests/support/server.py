@@ -1,6 +1,6 @@
-"""One PostgreSQL for a whole run of tests, shared by all of pytest's workers.
+"""The PostgreSQL servers of a whole run of tests, one of each kind, shared by all of pytest's workers.
 
-The first test that needs it starts it. It ends with the run: the run's end stops it, and where a run is killed, a
+The first test that needs one starts it. They end with the run: the run's end stops them, and where a run is killed, a
 watcher does.
 """
 
@@ -18,14 +18,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import psycopg
+import pytest
 from psycopg import sql
 
 from orchestra.domain.errors import DatabaseUnavailable
 from orchestra.store import embedded
 from orchestra.store.database import connect
 from orchestra.store.migrate import migrate
+from support import debian15
+
+KINDS = ("embedded", "debian15")
+"""What Orchestra brings, and what labs have: the newest and the oldest PostgreSQL that are supported."""
 
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -96,22 +102,42 @@ def new_run() -> Path:
     return folder
 
 
-def the_server(run: Path) -> Server:
-    """Give the server of a run; start it and make the template database where nobody has yet."""
-    note = run / "server.json"
-    with (run / "lock").open("w") as file:
+def kinds_for(metafunc: pytest.Metafunc) -> list[object]:
+    """Give the kinds of server that a test runs on, as parameters.
+
+    That is what its mark `servers` says; without one, both for the tests of the store and the embedded one for others.
+    The option --server chooses one for every test whose mark does not rule it out.
+    """
+    mark = metafunc.definition.get_closest_marker("servers")
+    chosen = metafunc.config.getoption("--server")
+    usual = KINDS if metafunc.definition.path.parent.name == "store" else KINDS[:1]
+    kinds = mark.args if mark else (chosen,) if chosen else usual
+    if chosen and chosen not in kinds:
+        skip = pytest.mark.skip(reason=f"this is about {kinds[0]} alone")
+        return [pytest.param(chosen, marks=skip)]
+    return [
+        pytest.param(kind, marks=pytest.mark.needs("postgresql 15") if kind == "debian15" else ())
+        for kind in ([chosen] if chosen else kinds)
+    ]
+
+
+def the_server(run: Path, kind: str) -> Server:
+    """Give a server of a run; start it and make the template database where nobody has yet."""
+    note = run / f"{kind}.json"
+    with (run / f"{kind}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         if not note.exists():
             _watch(run)
-            server = _start(run)
+            server = _start(run, kind)
             note.write_text(json.dumps([server.socket_url, server.tcp_url]))
     return Server(*json.loads(note.read_text()))
 
 
 def remove(run: Path) -> None:
-    """Stop the server of a run, end the containers that are left of it and remove its folder."""
+    """Stop the servers of a run, end the containers that are left of it and remove its folder."""
     if (run / "data").exists():
         embedded.stop(run / "data", mode="immediate")
+    debian15.stop(run / "debian15")
     if (run / "images").exists():
         from support import containers
 
@@ -119,27 +145,45 @@ def remove(run: Path) -> None:
     shutil.rmtree(run, ignore_errors=True)
 
 
-def _start(run: Path) -> Server:
-    url, port = _start_postgresql(run)
-    socket_url = url.replace("/orchestra?", "/postgres?")
-    password = url.partition("//orchestra:")[2].partition("@")[0]
-    server = Server(socket_url, f"postgresql://orchestra:{password}@127.0.0.1:{port}/postgres")
+def _start(run: Path, kind: str) -> Server:
+    server = _start_debian15(run) if kind == "debian15" else _start_embedded(run)
     with server._admin() as conn:
         conn.execute(sql.SQL("create database {}").format(sql.Identifier(server.template)))
-    with connect(socket_url.replace("/postgres?", f"/{server.template}?")) as conn:
+    with connect(server.socket_url.replace("/postgres?", f"/{server.template}?")) as conn:
         migrate(conn)
     return server
 
 
-def _start_postgresql(run: Path, tries: int = 3) -> tuple[str, int]:
+def _start_embedded(run: Path, tries: int = 3) -> Server:
     port = free_port()
     try:
         settings = {**_SETTINGS, "port": str(port)}
-        return embedded.ensure_running(run / "data", settings=settings), port
+        url = embedded.ensure_running(run / "data", settings=settings)
     except DatabaseUnavailable:
         if tries == 1:  # somebody else may take the port just then, but not every time
             raise
-    return _start_postgresql(run, tries - 1)
+        return _start_embedded(run, tries - 1)
+    password = url.partition("//orchestra:")[2].partition("@")[0]
+    return Server(url.replace("/orchestra?", "/postgres?"), _over_tcp(password, port))
+
+
+def _start_debian15(run: Path, tries: int = 3) -> Server:
+    port, home = free_port(), run / "debian15"
+    try:
+        password = debian15.start(home, port)
+    except subprocess.CalledProcessError:
+        if tries == 1:
+            raise
+        shutil.rmtree(home)
+        return _start_debian15(run, tries - 1)
+    url = (
+        f"postgresql://orchestra:{password}@/postgres?host={quote(str(home), safe='')}&port={port}"
+    )
+    return Server(url, _over_tcp(password, port))
+
+
+def _over_tcp(password: str, port: int) -> str:
+    return f"postgresql://orchestra:{password}@127.0.0.1:{port}/postgres"
 
 
 def _watch(run: Path) -> None:

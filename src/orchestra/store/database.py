@@ -23,6 +23,8 @@ from orchestra.domain.errors import (
 from orchestra.store.connection import Connection, Cursor
 
 SCHEMA = "orchestra"
+OLDEST = 15
+"""The oldest major version of PostgreSQL that is supported, and tested."""
 STATEMENT_TIMEOUT = 5.0
 LOCK_TIMEOUT = 3.0
 IDLE_IN_TRANSACTION_TIMEOUT = 10.0
@@ -30,12 +32,28 @@ CONNECT_TIMEOUT = 5.0
 MARGIN = 3.0
 """Seconds that an answer may be on its way, beyond the time that the server gives a statement."""
 
+# What the work relies on, whatever the server, the database or the role has set; the last three are about plans.
+_RELIED_ON = {
+    "search_path": SCHEMA,
+    "timezone": "UTC",
+    "datestyle": "ISO",  # and the next: what psycopg can read
+    "intervalstyle": "postgres",
+    "standard_conforming_strings": "on",
+    "default_transaction_isolation": "read committed",
+    "synchronous_commit": "on",  # an outcome leaves its spool once it is committed
+    "idle_session_timeout": "0",  # a pilot without work is silent
+    "jit": "off",  # it takes seconds for a statement of milliseconds where plans look dear, and ours do
+    "max_parallel_workers_per_gather": "0",
+    "random_page_cost": "1.1",
+}
 # A plan that is made while tables are small must do when they are large, too.
 _ONE_PLAN = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
 
 T = TypeVar("T")
 
 _CHECK_ADDRESS = 'Check "postgres" in your configuration. Running jobs are not affected.'
+_NEEDED = "the oldest that Orchestra works with"
+_UPGRADE_IT = 'Upgrade that server, or use another: "postgres" in your configuration.'
 
 # A refused connection has no SQLSTATE in libpq, only the server's words.
 _REFUSALS: tuple[tuple[str, str], ...] = (
@@ -53,6 +71,7 @@ _REFUSALS: tuple[tuple[str, str], ...] = (
     (r"No space left on device", "has no space left on its disk."),
     (r"system is starting up|in recovery mode", "is starting up."),
     (r"system is shutting down", "is shutting down."),
+    (r'parameter "idle_session_timeout"', f"is older than PostgreSQL {OLDEST}, {_NEEDED}."),
 )
 _SILENT = "it does not answer."
 _UNREACHABLE: tuple[tuple[str, str], ...] = (
@@ -86,12 +105,11 @@ def connect(
 
     Raises:
         ConfigurationError: the address is not one.
-        DatabaseUnavailable: nothing answers there, or it refuses; the sentence says which.
+        DatabaseUnavailable: nothing answers there, it refuses, or is too old; the sentence says which.
     """
     address = check_address(url)
     options = {
-        "search_path": SCHEMA,
-        "timezone": "UTC",
+        **_RELIED_ON,
         "statement_timeout": _milliseconds(statement_timeout),
         "lock_timeout": _milliseconds(lock_timeout),
         "idle_in_transaction_session_timeout": _milliseconds(idle_in_transaction_timeout),
@@ -111,19 +129,32 @@ def connect(
             keepalives_interval=3,
             keepalives_count=3,
             tcp_user_timeout=20_000,
-            options=" ".join(
-                [
-                    address.get("options", ""),
-                    *(f"-c {key}={value}" for key, value in options.items()),
-                ]
-            ),
+            options=" ".join([address.get("options", ""), *map(_option, options.items())]),
         )
     except psycopg.Error as error:
         raise _explain(address, str(error)) from None  # its text may hold the password
+    try:
+        check_version(address, conn.info.server_version)
+    except DatabaseUnavailable:
+        conn.close()
+        raise
     conn.add_notice_handler(conn.line.note)
     conn.line.place = _place(address)
     conn.line.patience = statement_timeout + MARGIN if statement_timeout else None
     return conn
+
+
+def check_version(address: dict[str, str], number: int) -> None:
+    """Make sure that a server, whose version is written like 150018, is not too old.
+
+    Raises:
+        DatabaseUnavailable: it is.
+    """
+    if number < OLDEST * 10_000:
+        raise DatabaseUnavailable(
+            f"{_place(address)} is PostgreSQL {number // 10_000}, and {OLDEST} is {_NEEDED}.",
+            hint=_UPGRADE_IT,
+        )
 
 
 def check_address(url: str) -> dict[str, str]:
@@ -200,6 +231,11 @@ def fetch(
         return cursor.execute(statement, params).fetchall()
 
 
+def _option(setting: tuple[str, object]) -> str:
+    text = "{}={}".format(*setting)
+    return "-c " + re.sub(r"([\\\s])", r"\\\1", text)
+
+
 def _milliseconds(seconds: float) -> int:
     return max(1, round(seconds * 1000)) if seconds else 0
 
@@ -210,7 +246,8 @@ def _explain(address: dict[str, str], text: str) -> DatabaseUnavailable:
     facts["dbname"] = facts["dbname"] or facts["user"]
     for pattern, sentence in _REFUSALS:
         if re.search(pattern, text):
-            return DatabaseUnavailable(f"{where} {sentence.format(**facts)}", hint=_CHECK_ADDRESS)
+            hint = _UPGRADE_IT if _NEEDED in sentence else _CHECK_ADDRESS
+            return DatabaseUnavailable(f"{where} {sentence.format(**facts)}", hint=hint)
     for pattern, sentence in _UNREACHABLE:
         if re.search(pattern, text):
             kind = DatabaseSilent if sentence is _SILENT else DatabaseUnavailable

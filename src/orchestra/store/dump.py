@@ -12,7 +12,7 @@ from psycopg.conninfo import make_conninfo
 
 from orchestra.domain.errors import AlreadyExists, BadInput, DatabaseUnavailable, VolumeError
 from orchestra.store import pginstall
-from orchestra.store.database import SCHEMA, check_address
+from orchestra.store.database import SCHEMA, check_address, connect
 from orchestra.store.sql import load
 
 LOCK_TIMEOUT = "10s"
@@ -68,6 +68,7 @@ def restore(url: str, path: Path) -> None:
         # As a whole first: psql would commit what it has when pg_restore breaks off in the middle of a pipe.
         script = Path(scratch, "restore.sql")
         _run("pg_restore", None, "--no-owner", f"--file={script}", str(path.absolute()))
+        _leave_out_unknown_settings(script, _settings_known_to(url))
         _run(
             *(
                 "psql",
@@ -79,6 +80,22 @@ def restore(url: str, path: Path) -> None:
             ),
             *(f"--command={_SQL.make_room}", f"--file={script}"),
         )
+
+
+def _settings_known_to(url: str) -> set[str]:
+    with connect(url, name="maestro db restore") as conn:
+        return {row[0] for row in conn.execute(_SQL.settings)}
+
+
+def _leave_out_unknown_settings(script: Path, known: set[str]) -> None:
+    """Make comments of the lines at a script's beginning that set what an older server does not have."""
+    with script.open("r+b") as file:
+        while (line := file.readline()) and re.match(rb"SET |--|\\|\s*$", line):
+            setting = re.match(rb"SET (\w+) = ", line)
+            if setting and setting[1].decode() not in known:
+                file.seek(-len(line), os.SEEK_CUR)
+                file.write(b"-- ")  # in the place of SET
+                file.readline()
 
 
 def check_is_dump(path: Path) -> None:
