@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -52,6 +53,31 @@ def test_a_grant_for_a_keeper_that_has_died_meanwhile_goes_back(cluster: Cluster
         os.kill(keeper.pid, signal.SIGKILL)
         slow.delay = 0.0  # for what is not on its way yet
         cluster.wait_for(task, TaskState.DONE, timeout=25)
+
+
+def test_of_two_pilots_that_start_at_once_one_works_and_every_keeper_keeps_its_folder(
+    cluster: Cluster,
+) -> None:
+    cluster.node("gauss", cpu=1)
+    task = cluster.task(2, NEEDS)
+    pilots = [cluster.pilot(), cluster.pilot()]
+    cluster.wait_for(task, TaskState.DONE, timeout=60)
+    wait_until(lambda: [pilot.poll() for pilot in pilots].count(0) == 1, 30, cluster.log)
+    folders = folders_of_keepers(cluster.home() / "keepers")
+    assert folders
+    assert all((folder / "socket").exists() for folder in folders)
+
+
+def folders_of_keepers(below: Path) -> list[Path]:
+    """Where the living keepers were told to be, whether or not that is still there."""
+    found = []
+    for arguments in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            words = arguments.read_bytes().split(b"\0")
+            found += [
+                Path(os.fsdecode(word)) for word in words if word.startswith(os.fsencode(below))
+            ]
+    return found
 
 
 def test_a_stop_that_its_agent_never_heard_of_holds_for_the_one_that_its_keeper_starts(

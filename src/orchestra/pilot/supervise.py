@@ -183,7 +183,7 @@ class Supervisor:
     def _on_started(self, port: Port, started: link.Started) -> None:
         held = self._held(port, started)
         held.began = started.boottime
-        if held.end_reason is not None and held.phase is Phase.RUNNING:
+        if held.end_reason is not None and held.phase is Phase.RUNNING and not port.foreign:
             self._send_end(held, held.end_reason)
 
     def _on_refused(self, refused: link.Refused) -> None:
