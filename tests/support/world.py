@@ -12,7 +12,7 @@ from psycopg.rows import dict_row
 
 from orchestra.domain.models.pilots import KeeperHello, PilotHello
 from orchestra.domain.models.tasks import Counts
-from orchestra.domain.models.work import Claim, Grant, Outcome, Started
+from orchestra.domain.models.work import Claim, Grant, Outcome, Place, Started
 from orchestra.domain.states import Cause, Figure, JobState, Queue, TaskState
 from orchestra.services import work
 from orchestra.store import moves
@@ -31,10 +31,12 @@ class Pilot:
     def claim(self, cpu: int = 1, gpu: int = 0) -> tuple[Grant, ...]:
         return self.claim_answer(cpu, gpu).grants
 
-    def claim_answer(self, cpu: int = 1, gpu: int = 0) -> Claim:
+    def claim_answer(
+        self, cpu: int = 1, gpu: int = 0, *, after: Mapping[Queue, Place] | None = None
+    ) -> Claim:
         self.request += 1
         free = {Queue.CPU: cpu, Queue.GPU: gpu}
-        return work.claim(self.conn, self.agent, self.keeper, self.request, free)
+        return work.claim(self.conn, self.agent, self.keeper, self.request, free, after=after)
 
     def start(self, *grants: Grant) -> tuple[Any, ...]:
         return work.started(self.conn, self.keeper, [Started(g.key, 0.1) for g in grants])

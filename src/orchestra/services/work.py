@@ -44,7 +44,7 @@ from orchestra.domain.reservation import ready_in, takes_over
 from orchestra.domain.states import Cause, JobState, Queue
 from orchestra.domain.transitions import TaskInput
 from orchestra.services import fencing, letters, lifecycle, outcomes, settling
-from orchestra.store import attempts, migrate, moves, pilots
+from orchestra.store import attempts, locks, migrate, moves, pilots
 from orchestra.store.database import in_transaction
 
 PROTOCOL = 1
@@ -215,11 +215,14 @@ def claim(
         if pilot.drained:
             return Claim(latest=request)
         attempts.note_request(conn, keeper.id, request)
-        takings = []
+        takings: list[_Taking] = []
+        shared = locks.ClaimLocks()
         for queue, slots in free.items():
             most = min(pilot.enabled[queue], (offered or pilot.enabled).get(queue, 0))
             place = after.get(queue) if after else None
-            taking = _Taking(keeper, pilot, request, queue, most, slots, at_most, avoid, place)
+            taking = _Taking(
+                keeper, pilot, request, queue, most, slots, at_most, avoid, shared, place
+            )
             taking.take(conn)
             takings.append(taking)
             worn.update(taking.worn)
@@ -248,7 +251,8 @@ class _Taking:
     """A claim from one queue: `free` slots are left to fill, with `jobs` jobs at most; `taken` is what it got.
 
     It has looked up to `place` in the queue's line, and `has_more` where it stopped before its end. `needed` is the
-    fewest slots of a job that it has passed because fewer were left.
+    fewest slots of a job that it has passed because fewer were left. It is `cut_short` at a task for which it may not
+    wait (see `ClaimLocks`): the next claim begins there.
     """
 
     keeper: attempts.LockedKeeper
@@ -259,7 +263,9 @@ class _Taking:
     free: int
     jobs: int
     avoid: Collection[int]
+    shared: locks.ClaimLocks
     place: Place | None = None
+    cut_short: bool = False
     has_more: bool = False
     needed: int | None = None
     taken: list[Grant] = field(default_factory=list)
@@ -278,6 +284,9 @@ class _Taking:
             limit = min(self.free // task.slots, self.jobs)
             if limit:
                 taken = self._take_from(conn, task.id, limit)
+                if self.cut_short:
+                    self.place, self.has_more = task.before, True
+                    return
                 self.free -= taken * task.slots
                 self.jobs -= taken
                 fruitless += not taken
@@ -341,7 +350,9 @@ class _Taking:
 
     def _take_from(self, conn: psycopg.Connection, task: int, limit: int) -> int:
         """Claim up to `limit` jobs of a task; gives how many."""
-        left, again = limit, True
+        shared = self.shared.share(conn, task)
+        self.cut_short = shared is False
+        left, again = limit, bool(shared)
         while left and again:
             got = attempts.claim_jobs(conn, task, self.keeper, self.request, left)
             self.taken += got.grants
@@ -536,10 +547,12 @@ def reconcile(
             for key, found in granted.items()
             if key not in held and found.request <= request
         ]
+        extra = set(held) - set(granted)
+        # All at once, since locks of tasks are asked for in order.
+        locks.share(conn, {found.key.task_id for found in missing} | {key.task_id for key in extra})
         if missing:
             outcomes.record(conn, keeper, missing)
         is_settling = pilots.note_reconciled(conn, keeper_id)
-        extra = set(held) - set(granted)
         strangers = _strangers(conn, extra, folders or {})
         adopted = _adopt(conn, keeper, _of_our_tasks(conn, strangers, task_folders or {}))
         end = {

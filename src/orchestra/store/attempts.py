@@ -25,6 +25,7 @@ from orchestra.domain.models.work import (
 )
 from orchestra.domain.reservation import PATIENCE, Busy
 from orchestra.domain.states import JobState, Queue, TaskState
+from orchestra.store import locks
 from orchestra.store.columns import BigInts, Blobs, Bools, Floats, Ints, Texts, Uuids
 from orchestra.store.database import fetch
 from orchestra.store.sql import load
@@ -77,6 +78,11 @@ class Candidate:
     def place(self) -> Place:
         return self.rank, self.id
 
+    @property
+    def before(self) -> Place:
+        """The place of a line that goes on with this task."""
+        return self.rank, self.id - 1
+
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
@@ -101,7 +107,7 @@ class ClaimedJobs:
 
 @dataclass(frozen=True, slots=True)
 class SharedTask:
-    """A task's row in share mode: it cannot change before this transaction ends."""
+    """A task that is shared: no command changes it before this transaction ends."""
 
     id: int
     queue: Queue
@@ -249,7 +255,7 @@ def _lock_reservation(conn: psycopg.Connection, task: int) -> bool:
 def claim_jobs(
     conn: psycopg.Connection, task: int, keeper: LockedKeeper, request: int, limit: int
 ) -> ClaimedJobs:
-    """Claim up to `limit` jobs of a task, in order; none when it may not be claimed from any more."""
+    """Claim up to `limit` jobs of a shared task, in order; none when it may not be claimed from any more."""
     params = {
         "task": task,
         "limit": limit,
@@ -369,7 +375,9 @@ def _task_spec(
 
 
 def share_tasks(conn: psycopg.Connection, tasks: Collection[int]) -> dict[int, SharedTask]:
-    rows = fetch(conn, SQL.share_tasks, {"tasks": sorted(tasks)})
+    """Share tasks, and give what they are."""
+    locks.share(conn, tasks)
+    rows = fetch(conn, SQL.shared_tasks, {"tasks": list(tasks)})
     return {
         row["id"]: SharedTask(
             row["id"], Queue(row["queue"]), TaskState(row["state"]), row["retries"]

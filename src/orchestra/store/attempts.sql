@@ -1,4 +1,5 @@
--- Attempts: what pilots claim, start and report. Locks: keeper, task (shared), jobs by (task, ordinal), counts.
+-- Attempts: what pilots claim, start and report. Locks: keeper, tasks (shared, see locks.sql), jobs by (task, ordinal),
+-- counts.
 
 -- name: lock_keeper
 select k.node_id, n.name as node, k.last_request, k.report_sequence, k.fenced_at is not null as fenced, k.fence_reason
@@ -79,8 +80,8 @@ on conflict (task_id) do update set
 delete from slot_reservation where task_id = %(task)s
 
 -- name: claim_jobs
--- The task in share mode: a kill or a hold waits until this claim is over, and is seen by the next one. Walks each turn of
--- job_claimable from its floor, past what others hold; the turn is a range, for with `turn = 1` the order would be that of
+-- The task is shared: a kill or a hold waits until this claim is over, and one that was waited for is seen here. Walks each
+-- turn of job_claimable from its floor, past what others hold; the turn is a range, for with `turn = 1` the order would be that of
 -- the primary key as well, which leads past all jobs. MATERIALIZED, so that the jobs are chosen once; their rows are
 -- locked, so that they stay in their places. Gives what `granted` would.
 -- A database that was replaced by an older one counts attempts anew; each epoch has folders of its own, so that none
@@ -91,7 +92,6 @@ delete from slot_reservation where task_id = %(task)s
 with shared as materialized (
     select id, run, resume, config_version_id, jobs, let_go from task
     where id = %(task)s and state in ('TESTING', 'RUNNING') and held_at is null
-    for share
 ),
 floors as materialized (
     select
@@ -225,8 +225,8 @@ join task t on t.id = given.task_id
 join dataset_version v on v.id = t.config_version_id
 join dataset_file f on f.version_id = t.config_version_id and f.ordinal = given.ordinal
 
--- name: share_tasks
-select id, queue, state, retries from task where id = any(%(tasks)s) order by id for share
+-- name: shared_tasks
+select id, queue, state, retries from task where id = any(%(tasks)s)
 
 -- name: lock_attempts
 -- The jobs behind a batch, locked in order, each with the attempt that the batch names; a wrong token finds nothing.
@@ -389,8 +389,10 @@ freed as (
 select distinct t.queue from freed join task t on t.id = freed.task_id
 
 -- name: attempts_to_end
+-- A kill asks every job that is claimed. One that was claimed beside a kill by a program of the version before, which
+-- knows nothing of locks.sql, is known by its task's state.
 select a.task_id, a.ordinal, a.number, a.token, t.state = 'KILL' as whole_task, j.is_test
 from attempt a
 join job j on j.task_id = a.task_id and j.ordinal = a.ordinal and j.attempt = a.number
 join task t on t.id = a.task_id
-where a.node_id = %(node)s and a.ended_at is null and a.lost_at is null and j.kill_requested
+where a.node_id = %(node)s and a.ended_at is null and a.lost_at is null and (j.kill_requested or t.state = 'KILL')

@@ -30,6 +30,7 @@ from orchestra.domain.errors import (
 from orchestra.store.deadlines import Deadline
 
 WAIT_AND_SEE = "Running jobs are not affected. Try again when the database is back."
+AGAIN = "Running jobs are not affected. Try again."
 _PERHAPS_DONE = (
     "Running jobs are not affected. Look whether it was done before you try again: only the "
     "answer may have been lost."
@@ -40,7 +41,7 @@ _CONDITIONS: dict[str, str] = {
     "53100": "has no space left on its disk",
     "53200": "is out of memory",
     "53300": "has no connection left: too many are open",
-    "55P03": "is busy: something has kept a needed row locked for too long",
+    "55P03": "is busy: a lock that this needs was held by others for too long",
     "57014": "is busy: a statement took longer than it may",
     "57P01": "is shutting down",
     "57P02": "is shutting down after a crash",
@@ -288,8 +289,9 @@ class Line:
                 hint="Its owner grants the rights; docs/lab-with-postgresql.md shows which.",
             )
         if condition := _CONDITIONS.get(state):
-            kind = DatabaseBusy if state in _BUSY else DatabaseUnavailable
-            return kind(f"the database {condition}.", hint=WAIT_AND_SEE)
+            if state in _BUSY:
+                return DatabaseBusy(f"the database {condition}.", hint=AGAIN)
+            return DatabaseUnavailable(f"the database {condition}.", hint=WAIT_AND_SEE)
         if not self.is_open:
             return self._lost(hint)
         if state.startswith("08") or not (state or isinstance(error, _OF_A_QUESTION)):

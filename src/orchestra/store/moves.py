@@ -1,6 +1,6 @@
 """The changes of state of tasks and of many jobs at a time. Nobody else writes a state, but reports of attempts.
 
-Every function runs inside its caller's transaction; those that change something want the task's row locked before.
+Every function runs inside its caller's transaction; those that change something want the task locked before.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from orchestra.domain.errors import NotFound, Superseded
 from orchestra.domain.lifecycle import TaskFacts, TestFacts
 from orchestra.domain.models.tasks import Counts, Limit
 from orchestra.domain.states import Figure, Intent, JobState, Queue, TaskState
-from orchestra.store import notices
+from orchestra.store import locks, notices
 from orchestra.store.columns import Ints, Texts
 from orchestra.store.database import fetch
 from orchestra.store.sql import load
@@ -26,7 +26,7 @@ EVENTS = load("events")
 
 @dataclass(frozen=True, slots=True)
 class LockedTask:
-    """A task's row, held until the transaction ends."""
+    """A task that cannot change before the transaction ends, but by it."""
 
     id: int
     name: str
@@ -71,6 +71,7 @@ def lock_task(conn: psycopg.Connection, task: int) -> LockedTask:
     Raises:
         NotFound: there is none (any more).
     """
+    locks.exclude(conn, task)
     return _locked(task, fetch(conn, SQL.lock_task, {"task": task}))
 
 
@@ -80,7 +81,8 @@ def share_task(conn: psycopg.Connection, task: int) -> LockedTask:
     Raises:
         NotFound: there is none (any more).
     """
-    return _locked(task, fetch(conn, SQL.share_task, {"task": task}))
+    locks.share(conn, [task])
+    return _locked(task, fetch(conn, SQL.shared_task, {"task": task}))
 
 
 def _locked(task: int, rows: Sequence[Mapping[str, Any]]) -> LockedTask:

@@ -1,8 +1,8 @@
--- Every statement that changes the state of a task or of many jobs. Whoever runs one of these holds the task's row
--- (`lock_task`); claims and reports hold it in share mode, so none of them is ever half seen. A release shares it, too.
+-- Every statement that changes the state of a task or of many jobs. Whoever runs one of these has the task's lock (see
+-- locks.sql); claims and reports share it, so none of them is ever half seen. A release shares it, too.
 
 -- name: lock_task
--- The row that every command locks first.
+-- For a command that has the task's lock. The row is locked as well: pilots of the version before share that.
 select
     id, name, state, run, queue, jobs, test_jobs, test_for, retries, grace, intent, intent_from, intent_by,
     held_at is not null as held, folder
@@ -10,15 +10,13 @@ from task
 where id = %(task)s and deleted_at is null
 for update
 
--- name: share_task
--- The same for a release, which no claim and no report minds: in share mode, or where pilots hold the row in turns it would
--- never get it.
+-- name: shared_task
+-- For a release, which no claim and no report minds.
 select
     id, name, state, run, queue, jobs, test_jobs, test_for, retries, grace, intent, intent_from, intent_by,
     held_at is not null as held, folder
 from task
 where id = %(task)s and deleted_at is null
-for share
 
 -- name: move_task
 -- `state = from` makes a wrong move fail here even if Python was wrong; the trigger checks the pair once more.
@@ -77,7 +75,7 @@ where (task_id, ordinal) in (
 
 -- name: release_jobs
 -- Walks job_waiting from its beginning. By their places: so the new rows lie in the order of the old ones, and claims find
--- neighbours on one page. The task's row is shared, so that no command moves these; what a pilot adopts meanwhile is not
+-- neighbours on one page. The task is shared, so that no command moves these; what a pilot adopts meanwhile is not
 -- registered any more.
 update job set state = 'assigned', changed_at = now()
 where state = 'registered' and ctid = any (array(

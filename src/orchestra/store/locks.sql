@@ -1,0 +1,41 @@
+-- The locks of tasks: shared by who takes, starts, ends or releases jobs, exclusive to who changes what the task is.
+-- They are PostgreSQL's advisory locks, since those are given in the order in which they were asked for, while new sharers
+-- of a row pass who waits to change it. Held until the transaction ends; 1869767528 ("orch") sets them apart from those
+-- of other users of the database.
+--
+-- A lock reads nothing. What a transaction wants to know of the task is read by a statement after the one that locks, or
+-- it would see the task as it was before a command that was waited for. And locks are asked for in the order of their
+-- numbers, or two claims and two commands could wait for each other in a ring.
+
+-- name: exclude
+select pg_advisory_xact_lock(1869767528, %(task)s)
+
+-- name: share
+-- The tasks in ascending order, which unnest keeps.
+select pg_advisory_xact_lock_shared(1869767528, id) from unnest(%(tasks)s::int[]) as given (id)
+
+-- name: share_to_claim
+-- Of a task that has jobs to hand out alone. One look at each turn of job_claimable, from its floor on. `shared` is false
+-- where a command has the lock, or waits for it, and this must not wait.
+with waiting as materialized (
+    select
+        exists (
+            select from job
+            where task_id = %(task)s and state = 'assigned' and keeper_id is null and not_before is null
+                and turn <= 0 and (turn, ordinal) >= (0, coalesce((
+                    select ordinal from job_floor where task_id = %(task)s and turn = 0 order by id desc limit 1
+                ), 0))
+        ) or exists (
+            select from job
+            where task_id = %(task)s and state = 'assigned' and keeper_id is null and not_before is null
+                and (turn, ordinal) >= (1, coalesce((
+                    select ordinal from job_floor where task_id = %(task)s and turn = 1 order by id desc limit 1
+                ), 0))
+        ) as has_jobs
+)
+select has_jobs, case
+    when not has_jobs then false
+    when %(wait)s then (select true from pg_advisory_xact_lock_shared(1869767528, %(task)s))
+    else pg_try_advisory_xact_lock_shared(1869767528, %(task)s)
+end as shared
+from waiting
