@@ -21,6 +21,7 @@ from orchestra.cli.output import (
     paint,
     to_json,
 )
+from orchestra.cli.terminal import guarded
 from orchestra.domain.errors import BadInput
 
 
@@ -127,8 +128,8 @@ def test_json_has_times_in_utc_and_text_as_it_is() -> None:
 
 
 def test_only_known_states_are_coloured() -> None:
-    assert paint("FAILED  ") == "\x1b[31mFAILED  \x1b[0m"
-    assert paint("online") == "\x1b[32monline\x1b[0m"
+    assert guarded(paint("FAILED  ")) == "\x1b[31mFAILED  \x1b[0m"
+    assert guarded(paint("online")) == "\x1b[32monline\x1b[0m"
     assert paint("something") == "something"
     assert paint("   ") == "   "
 

@@ -192,3 +192,18 @@ def test_what_comes_from_elsewhere_is_data() -> None:
         text = page.as_text([found])
         assert "\x1b" not in text
         assert not re.search(r"^Bcc:", text, re.MULTILINE)
+
+
+def test_no_control_character_reaches_a_mail() -> None:
+    nasty = "a\x1b]0;title\x07\x9b31m\x7f\u202e\r\nBcc: all@example.org"
+    blocks = (
+        page.Paragraph(nasty),
+        page.Finding(nasty, nasty, (nasty,)),
+        page.Table(nasty, (nasty,), ((nasty,),)),
+        page.Place(nasty, nasty),
+        page.Command(nasty, nasty),
+    )
+    pages = [page.Page(nasty, blocks)]
+    for text in (page.as_text(pages), page.as_html(pages), page.as_text(pages * 2)):
+        assert text.replace("\n", "").isprintable()
+        assert not re.search(r"^Bcc:", text, re.MULTILINE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import TYPE_CHECKING
 
 from orchestra.cli.registry import WORDS, Verb, Word
@@ -44,7 +45,8 @@ def _print(ctx: Context) -> None:
     import shtab
 
     preamble = "\n".join(_ZSH.format(kind=kind) for kind in KINDS) if shell == "zsh" else ""
-    ctx.out.say(shtab.complete(_tree(), shell, preamble=preamble))
+    sys.stdout.flush()
+    sys.stdout.buffer.write(f"{shtab.complete(_tree(), shell, preamble=preamble)}\n".encode())
 
 
 _ZSH = """_maestro_{kind}() {{

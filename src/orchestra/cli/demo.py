@@ -84,7 +84,7 @@ def _demo(ctx: Context) -> int:
         del os.environ[variable]
     os.environ["MAESTRO_CONFIG"] = str(place.configuration)
     os.chdir(place.folder)
-    ctx.out.say(f"A grid of 36 small neural networks on handwritten digits, in {place.folder}\n")
+    ctx.out.say(f"A grid of 36 small neural networks on handwritten digits, in {place.folder}", "")
     try:
         task = _work(ctx, place, image)
         _sum_up(ctx, place, task)
@@ -249,7 +249,7 @@ def _sum_up(ctx: Context, place: _Place, task: Task) -> None:
         _command("task", "plot", str(task.id), "--out", str(place.folder / "accuracy.png"))
     if file := _mail_of(task):
         ctx.out.say("The mail that tells of it is a file, since the demo names no mail server:")
-        ctx.out.say(f"  {file}\n")
+        ctx.out.say(f"  {file}", "")
 
 
 def _mail_of(task: Task) -> str | None:

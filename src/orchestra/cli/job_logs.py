@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import sys
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from orchestra.cli.argument_types import whole
 from orchestra.cli.job_look import attempt_state, one_job
 from orchestra.cli.output import clean
 from orchestra.cli.standing import standing
+from orchestra.cli.terminal import LogPrinter
 from orchestra.domain import human
 from orchestra.domain.errors import BadInput
 
@@ -48,11 +49,11 @@ def logs(ctx: Context) -> None:
         attempt = job_logs.find_attempt(jobs.show(conn, address), args.attempt)
         found = job_logs.find(conn, attempt)
     if found.file:
-        with found.file as file:
+        with found.file as file, closing(LogPrinter()) as printer:
             if args.lines is not None:
                 job_logs.seek_last_lines(file, args.lines)
             for block in job_logs.read_blocks(file):
-                _write(block)
+                printer.write(block)
     elif found.end:
         _write_kept(ctx, attempt, found.end, found.why)
 
@@ -69,15 +70,16 @@ def _follow(ctx: Context, ask: Ask, address: str) -> None:
         if begun.number != attempt.number:
             ctx.out.note(f"--- attempt {begun.number}, on {begun.node}")
 
-    last = job_logs.follow(
-        ask,
-        address,
-        attempt,
-        write=_write,
-        turn=turn,
-        waits=waits,
-        lines=ctx.args.lines,
-    )
+    with closing(LogPrinter()) as printer:
+        last = job_logs.follow(
+            ask,
+            address,
+            attempt,
+            write=printer.write,
+            turn=turn,
+            waits=waits,
+            lines=ctx.args.lines,
+        )
     ctx.out.note(f"--- attempt {last.number}: {attempt_state(last)}")
 
 
@@ -92,9 +94,5 @@ def _write_kept(ctx: Context, attempt: Attempt, end: LogEnd, why: str) -> None:
         part = f"the last {human.size(len(end.tail))} of {human.size(end.length)} of it"
     ctx.out.note(f"{path} {why}; this is {part or 'what'} the database has kept")
     lines = ctx.args.lines
-    _write(end.tail if lines is None else job_logs.last_lines(end.tail, lines))
-
-
-def _write(block: bytes) -> None:
-    sys.stdout.buffer.write(block)
-    sys.stdout.buffer.flush()
+    with closing(LogPrinter()) as printer:
+        printer.write(end.tail if lines is None else job_logs.last_lines(end.tail, lines))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from orchestra.cli.output import Column, Output, can_draw, coloured, cut, paint
 from orchestra.cli.standing import standing
+from orchestra.cli.terminal import ESC
 from orchestra.domain import human
 from orchestra.services import nodes, task_lists
 
@@ -41,8 +42,8 @@ def _draw_again_and_again(ask: Ask) -> None:
     while True:
         lines = ask(_lines)
         if can_draw(sys.stdout):
-            up = f"\x1b[{drawn}A" if drawn else ""
-            print(f"{up}\x1b[J" + "\n".join(lines), flush=True)
+            up = f"{ESC}[{drawn}A" if drawn else ""
+            print(f"{up}{ESC}[J" + "\n".join(lines), flush=True)
             drawn = len(lines)
         elif lines != before:
             print("\n".join(lines), flush=True)

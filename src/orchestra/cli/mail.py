@@ -167,7 +167,8 @@ def _show(ctx: Context) -> None:
         yield ""
         yield f"Subject: [Orchestra] {clean(_subject(mail))}"
         yield ""
-        yield as_text([page]).rstrip() if page else "Another version of Orchestra has written it."
+        text = as_text([page]) if page else "Another version of Orchestra has written it."
+        yield from text.rstrip().split("\n")
 
     ctx.out.item(mail, lines, record=_record, key=lambda found: found.id)
 

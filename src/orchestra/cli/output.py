@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Generic, TextIO, TypeVar
 
+from orchestra.cli.terminal import CLEAR_LINE, ESC, one_line
 from orchestra.domain import human
 from orchestra.domain.errors import BadInput, OrchestraError
+from orchestra.domain.foreign import escaped
 
 T = TypeVar("T")
 Record = dict[str, Any]
@@ -54,14 +56,14 @@ class Output:
         """Whether somebody reads it, for whom a hint may stand beside it."""
         return self.form == "table" and not self.quiet
 
-    def say(self, text: str = "") -> None:
-        """Print what the command was asked for."""
-        print(text)
+    def say(self, *lines: str) -> None:
+        """Print what the command was asked for: a line each, an empty one if there is none."""
+        print("\n".join(map(one_line, lines)))
 
-    def note(self, text: str) -> None:
-        """Print a hint or a word about progress: on stderr, so that stdout can be piped."""
+    def note(self, *lines: str) -> None:
+        """Print hints or words about progress: on stderr, so that stdout can be piped."""
         sys.stdout.flush()
-        print(text, file=sys.stderr, flush=True)
+        print("\n".join(map(one_line, lines)), file=sys.stderr, flush=True)
 
     def items(
         self,
@@ -81,7 +83,7 @@ class Output:
             _print_list(map(record, things))
         elif self.quiet:
             for thing in things:
-                print(key(thing))
+                print(one_line(str(key(thing))))
         elif rows := list(things):
             self.table(rows, columns, narrow)
         else:
@@ -99,10 +101,10 @@ class Output:
         if self.form == "json":
             print(to_json(record(thing)))
         elif self.quiet:
-            print(key(thing))
+            print(one_line(str(key(thing))))
         else:
             for line in lines(thing):
-                print(line)
+                print(one_line(line))
 
     def table(
         self,
@@ -136,7 +138,7 @@ class Output:
             return True
         self.check_can_ask(question)
         sys.stdout.flush()
-        print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+        print(f"{one_line(question)} [y/N] ", end="", file=sys.stderr, flush=True)
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
     def check_can_ask(self, question: str) -> None:
@@ -170,7 +172,7 @@ class Progress:
 
     def __exit__(self, *_: object) -> None:
         if self._live:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            print(CLEAR_LINE, end="", file=sys.stderr, flush=True)
 
     def advance(self, by: int = 1) -> None:
         """Say that `by` more are done."""
@@ -190,8 +192,9 @@ class Progress:
         of = f" of {self.total}" if self.total is not None else ""
         bar = _bar(self.count, self.total) if self.total else ""
         counts = f" {self.count}{of} {self.unit}".rstrip() if self.count or self.total else ""
-        line = cut(f"{self.label}{bar}{counts}", shutil.get_terminal_size().columns - 1)
-        print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
+        label = clean(self.label)
+        line = cut(f"{label}{bar}{counts}", shutil.get_terminal_size().columns - 1)
+        print(f"{CLEAR_LINE}{line}", end="", file=sys.stderr, flush=True)
 
 
 def _bar(count: int, total: int) -> str:
@@ -200,7 +203,7 @@ def _bar(count: int, total: int) -> str:
 
 
 def _cells(rows: Iterable[T], columns: Sequence[Column[T]]) -> list[list[str]]:
-    titles = [column.title for column in columns]
+    titles = [clean(column.title) for column in columns]
     return [titles, *([clean(str(column.value(row))) for column in columns] for row in rows)]
 
 
@@ -335,13 +338,8 @@ def ago(moment: datetime, now: datetime | None = None) -> str:
     return human.relative((moment - (now or datetime.now(UTC))).total_seconds())
 
 
-def clean(text: str) -> str:
-    """Show control characters as escapes: a file's name may hold a newline, or commands to a terminal."""
-    if text.isprintable():
-        return text
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
-    )
+clean = escaped
+"""What is cut or aligned is cleaned before; the rest when it is printed."""
 
 
 def can_draw(stream: TextIO) -> bool:
@@ -358,19 +356,22 @@ def paint(cell: str) -> str:
     """Colour a state by its first word."""
     words = cell.split()
     colour = _COLOURS.get(words[0].strip(",").upper()) if words else None
-    return f"\x1b[{colour}m{cell}\x1b[0m" if colour else cell
+    return f"{ESC}[{colour}m{cell}{ESC}[0m" if colour else cell
 
 
 def paint_as(colour: str, text: str) -> str:
     """Colour text on stdout by the number of an SGR colour, where colour is wanted."""
-    return f"\x1b[{colour}m{text}\x1b[0m" if coloured(sys.stdout) else text
+    return f"{ESC}[{colour}m{text}{ESC}[0m" if coloured(sys.stdout) else text
 
 
 def to_json(value: object) -> str:
     """Give JSON for programs: times in UTC by ISO 8601, text as it is."""
     import json
 
-    return json.dumps(value, indent=2, ensure_ascii=False, default=_plain)
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=_plain)
+    if text.replace("\n", "").isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 
 def _print_list(records: Iterable[Record]) -> None:
@@ -394,7 +395,9 @@ def print_error(error: OrchestraError) -> None:
     """Print what is wrong, and below it what to do."""
     prefix = "error: "
     if coloured(sys.stderr):
-        prefix = "\x1b[31merror:\x1b[0m "
-    print(f"{prefix}{error}", file=sys.stderr)
+        prefix = f"{ESC}[31merror:{ESC}[0m "
+    # A driver's words may have several lines; what a name holds must not look like one.
+    words = " ".join(line.strip() for line in str(error).splitlines())
+    print(f"{prefix}{one_line(words)}", file=sys.stderr)
     for line in (error.hint or "").splitlines():
-        print(f"       {line}", file=sys.stderr)
+        print(f"       {one_line(line)}", file=sys.stderr)

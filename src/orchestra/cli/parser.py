@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from orchestra.cli.registry import Verb
+from orchestra.cli.terminal import ESC
 from orchestra.domain.errors import BadInput
 from orchestra.domain.nearest import nearest
 
@@ -61,7 +62,7 @@ class Parser(argparse.ArgumentParser):
         width = shutil.get_terminal_size().columns - 2  # argparse leaves two columns free as well
         self.description = self.description and help_text.folded(self.description, width)
         self.epilog = self.epilog and help_text.folded(self.epilog, width)
-        return super().format_help()
+        return super().format_help().replace("\x1b", ESC)  # rich's colours
 
     def error(self, message: str) -> NoReturn:
         """Raise what argparse has to say as one sentence; a mistyped option explains a missing one."""

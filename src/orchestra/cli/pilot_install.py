@@ -65,7 +65,7 @@ def install(ctx: Context) -> None:
             ctx.out.note("There is no systemd here. For cron (crontab -e) this is the line:")
         ctx.out.say(cron_line(service))
     elif args.only_print:
-        ctx.out.say(unit(service).rstrip("\n"))
+        ctx.out.say(*unit(service).rstrip("\n").split("\n"))
     else:
         _write(ctx, service, system=system)
 
@@ -127,7 +127,7 @@ def _write(ctx: Context, service: Service, *, system: bool) -> None:
             _ask(ctx, path, old, text)
         _put(path, text)
         ctx.out.say(f"{path} {'written' if old is None else 'replaced'}")
-    ctx.out.note("Next:\n" + "\n".join(f"  {line}" for line in next_steps(service)))
+    ctx.out.note("Next:", *(f"  {line}" for line in next_steps(service)))
 
 
 def user_units(environ: Mapping[str, str]) -> Path:
@@ -152,7 +152,7 @@ def _ask(ctx: Context, path: Path, old: str, new: str) -> None:
         Cancelled: the old unit is to stay.
     """
     lines = difflib.unified_diff(old.splitlines(), new.splitlines(), "is", "would be", lineterm="")
-    ctx.out.note("\n".join(lines))
+    ctx.out.note(*lines)
     if not ctx.out.ask(f"{path} exists and differs. Replace it?", yes=ctx.args.yes):
         raise Cancelled
 

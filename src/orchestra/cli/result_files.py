@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 
 from orchestra.cli.output import to_json
 from orchestra.domain.errors import BadInput, Refused, VolumeError
+from orchestra.domain.foreign import escaped
 from orchestra.domain.results import Part, Table, as_text
 
 _INT64 = 2**63
@@ -58,10 +59,15 @@ def write_beside(path: Path, work: Any) -> None:
 def _csv(table: Table, file: BinaryIO) -> None:
     text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
     lines = csv.writer(text, lineterminator="\n")
-    lines.writerow([column.name for column in table.columns])
+    lines.writerow([_shown(column.name) for column in table.columns])
     for row in table.rows:
-        lines.writerow([as_text(column.of(row)) for column in table.columns])
+        lines.writerow([_shown(as_text(column.of(row))) for column in table.columns])
     text.detach()
+
+
+def _shown(text: str) -> str:
+    """A table may be looked at with cat; a newline and a tabulator are at home in a cell."""
+    return escaped(text, keep="\n\t")
 
 
 def _json(table: Table, file: BinaryIO) -> None:

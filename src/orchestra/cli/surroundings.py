@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any, TextIO, cast
 
+from orchestra.cli.terminal import guard
 from orchestra.domain.errors import BadInput
 
 
@@ -20,7 +21,7 @@ def prepare() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    sys.stderr = cast(TextIO, _Lenient(sys.stderr))
+    sys.stdout, sys.stderr = guard(sys.stdout), guard(cast(TextIO, _Lenient(sys.stderr)))
 
 
 def _use_utf8() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestra.cli import task_results
+from orchestra.cli.output import clean
 from orchestra.cli.result_files import write_beside
 from orchestra.cli.task_select import one_task
 from orchestra.domain import human, results
@@ -61,9 +62,7 @@ def plot(ctx: Context) -> None:
     panels, left_out = _panels(table, metric)
     if not panels:
         raise Refused(f"the results of task {task.id} ({task.name}) have no numbers to draw.")
-    title = (
-        f"{task.name} (task {task.id}), {human.count(len(table.rows), 'job')}; lines are medians"
-    )
+    title = f"{clean(task.name)} (task {task.id}), {human.count(len(table.rows), 'job')}; lines are medians"
     figure = _draw(figure_type, title, panels)
     out = out or Path(f"{task.name}.png")
     write_beside(out, lambda file: figure.savefig(file, format=out.suffix.lower()[1:], dpi=120))
@@ -155,7 +154,7 @@ def _scatter(axes: Any, pairs: Sequence[tuple[float, float]], x_name: str, y_nam
         axes.set_xscale("log")
     elif len(by_x) <= _TICKS:
         axes.set_xticks(sorted(by_x))
-    axes.set(xlabel=x_name, ylabel=y_name)
+    axes.set(xlabel=clean(x_name), ylabel=clean(y_name))
 
 
 def _boxes(axes: Any, groups: dict[str, list[float]], x_name: str, y_name: str) -> None:
@@ -169,7 +168,7 @@ def _boxes(axes: Any, groups: dict[str, list[float]], x_name: str, y_name: str) 
     axes.set_xticks(
         range(1, len(groups) + 1), labels, rotation=90 if upright else 0, parse_math=False
     )
-    axes.set(xlabel=x_name, ylabel=y_name)
+    axes.set(xlabel=clean(x_name), ylabel=clean(y_name))
 
 
 def _alpha(points: int) -> float:
@@ -190,7 +189,7 @@ def _of_the_runs(rows: Sequence[Row]) -> Iterator[Panel]:
 def _histogram(name: str, values: Sequence[float]) -> Panel:
     def draw(axes: Any) -> None:
         axes.hist(values, bins=min(40, max(5, round(len(values) ** 0.5))), color="C2")
-        axes.set(xlabel=name, ylabel="jobs")
+        axes.set(xlabel=clean(name), ylabel="jobs")
 
     return draw
 

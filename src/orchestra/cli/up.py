@@ -229,7 +229,8 @@ def _end_pilots(ctx: Context, conn: psycopg.Connection, *, kill: bool, yes: bool
         _wait(ctx, conn, names, jobs)
     except KeyboardInterrupt:
         ctx.out.note(
-            f"\nNot waiting any more: the pilot of {human.listed(names)} leaves by itself when its jobs have ended."
+            "",
+            f"Not waiting any more: the pilot of {human.listed(names)} leaves by itself when its jobs have ended.",
         )
         raise Cancelled(
             "stopped waiting; no job was ended.", hint="maestro down goes on with it."

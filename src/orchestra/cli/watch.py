@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from orchestra.cli.output import can_draw
 from orchestra.cli.standing import standing
+from orchestra.cli.terminal import ESC
 
 if TYPE_CHECKING:
     import psycopg
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PAUSE = 2.0
-_CLEAR = "\x1b[H\x1b[2J\x1b[3J"
+_CLEAR = f"{ESC}[H{ESC}[2J{ESC}[3J"
 
 
 def watch(

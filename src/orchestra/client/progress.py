@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from orchestra.domain import human
+from orchestra.domain.foreign import escaped
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import TaskState
 
@@ -52,7 +53,7 @@ def line(task: Task) -> str:
     if (seconds := ends(task, datetime.now(UTC)).seconds) is not None:
         parts.append(f"ends {human.relative(seconds)}")
     bar = "#" * filled + "." * (_BAR - filled)
-    return f"{task.name} {task.state} [{bar}] {', '.join(parts)}"
+    return f"{escaped(task.name)} {task.state} [{bar}] {', '.join(parts)}"
 
 
 class _Nowhere:
@@ -150,7 +151,7 @@ class _Notebook:
 
 
 def _away(why: str) -> str:
-    return f"{why} Waiting for it."
+    return f"{escaped(why)} Waiting for it."
 
 
 def _write(text: str) -> None:

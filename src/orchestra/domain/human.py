@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
+from orchestra.domain.foreign import escaped
+
 _UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 _SIZES = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 
@@ -124,5 +126,5 @@ def sentence(text: str) -> str:
 
 def one_line(text: str, width: int = 80) -> str:
     """Text from elsewhere, safe to print: control characters are spelled out, and it is cut with `...`."""
-    clean = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+    clean = escaped(text)
     return clean if len(clean) <= width else clean[: max(0, width - 3)] + "..."

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from html import escape
 from textwrap import wrap
-from typing import assert_never
+from typing import Any, assert_never
 
+from orchestra.domain.foreign import escaped
 from orchestra.domain.human import one_line
 
 WIDTH = 160
@@ -64,6 +65,7 @@ class Page:
 
 def as_text(pages: Sequence[Page]) -> str:
     """Give the plain text of one letter, or of several below one another, each under its subject."""
+    pages = [_safe(page) for page in pages]
     if len(pages) == 1:
         return _text_of(pages[0])
     parts = [
@@ -71,6 +73,20 @@ def as_text(pages: Sequence[Page]) -> str:
     ]
     listing = "".join(f"  {page.subject}\n" for page in pages)
     return f"{len(pages)} things have happened:\n\n{listing}\n\n" + "\n\n".join(parts)
+
+
+def _safe(page: Page) -> Page:
+    """Spell out control characters wherever text from elsewhere may stand: the one place for all mail."""
+    return Page(escaped(page.subject), tuple(map(_safe_block, page.blocks)))
+
+
+def _safe_block(block: Block) -> Block:
+    values = {each.name: _safe_value(getattr(block, each.name)) for each in fields(block)}
+    return replace(block, **values)
+
+
+def _safe_value(value: str | tuple[Any, ...]) -> Any:
+    return escaped(value) if isinstance(value, str) else tuple(map(_safe_value, value))
 
 
 def _text_of(page: Page) -> str:
@@ -123,6 +139,7 @@ _CELL = "padding:2px 14px 2px 0;text-align:left"
 
 def as_html(pages: Sequence[Page]) -> str:
     """Give the same as HTML: no script, no picture, nothing from elsewhere."""
+    pages = [_safe(page) for page in pages]
     titled = len(pages) > 1
     parts = [_html_of(page, titled=titled) for page in pages]
     title = escape(pages[0].subject if not titled else f"{len(pages)} things have happened")

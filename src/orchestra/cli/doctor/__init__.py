@@ -184,10 +184,10 @@ def _print_summary(ctx: Context, findings: list[Finding]) -> None:
 
         counts = [human.count(problems, "problem")] if problems else []
         counts += [human.count(warnings, "warning")] if warnings else []
-        ctx.out.note(f"\n{human.listed(counts)}; what helps stands below each.")
+        ctx.out.note("", f"{human.listed(counts)}; what helps stands below each.")
         return
     nothing_yet = not any(finding.check == "schema" for finding in findings)
-    ctx.out.note("\nAll is well. To begin: maestro up" if nothing_yet else "\nAll is well.")
+    ctx.out.note("", "All is well. To begin: maestro up" if nothing_yet else "All is well.")
 
 
 def _record(finding: Finding) -> Record:
