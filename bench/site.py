@@ -48,7 +48,9 @@ class Site:
     @property
     def environment(self) -> dict[str, str]:
         """What its commands see: nothing of ours but the PATH."""
-        return {"PATH": os.environ["PATH"], "HOME": str(self.folder / "home"), "USER": "ana"}
+        mine = {"PATH": os.environ["PATH"], "HOME": str(self.folder / "home"), "USER": "ana"}
+        # Its pilots run nobody's jobs but its own.
+        return {**mine, "MAESTRO_ALLOW_ROOT": "1"} if os.geteuid() == 0 else mine
 
     def connect(self, **options: Any) -> psycopg.Connection:
         """Open a connection without the time limits that pilots and people have."""

@@ -8,6 +8,7 @@ Standard library only, since every command reads it.
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -146,6 +147,13 @@ class Settings:
     dump_limit: int = _setting(
         "size", "a larger database is upgraded without a dump", 2_000_000_000, shown='"2 GB"'
     )
+    allow_root: bool = _setting(
+        "flag",
+        "whether a pilot that root starts may run everybody's jobs as root, where others share the database: "
+        "everybody who may create tasks may be root on its machine then; on, true or 1",
+        False,
+        shown="off",
+    )
     on_lease_lost: str = _setting("kill|keep", "what happens to the jobs after that", "kill")
 
     path: Path | None = None
@@ -276,9 +284,19 @@ def _convert(key: str, value: object, place: Callable[[], str]) -> object:
         return next(each.default for each in fields(Settings) if each.name == key)
     kind = _BY_NAME[key].kind
     try:
+        if not _BY_NAME[key].secret and isinstance(value, str):
+            _refuse_login(value)
         return _CONVERTERS.get(kind, _choice)(value, kind)
     except ValueError as error:
         raise ConfigurationError(f'{place()}: "{key}" {error}') from None
+
+
+def _refuse_login(value: str) -> None:
+    """Refuse an address with a login where no secret is expected: what is no secret is shown in lists and errors."""
+    if re.search(r"://[^/]*:[^/]*@", value):
+        raise ValueError(
+            "holds an address with a password, which nothing but a secret setting may hold."
+        )
 
 
 def _text(value: object, _kind: str) -> str:
@@ -293,8 +311,7 @@ def _number(value: object, _kind: str) -> int:
     if isinstance(value, str) and len(value) <= 20 and value.strip().isdecimal():
         return int(value)
     if isinstance(value, bool) or not isinstance(value, int):
-        shown = f'"{value}"' if isinstance(value, str) else config_file.kind_of(value)
-        raise ValueError(f"must be a whole number, not {shown}.")
+        raise ValueError(f"must be a whole number, not {_described(value)}.")
     return value
 
 
@@ -302,7 +319,7 @@ def _folder(value: object, kind: str) -> Path:
     text = _text(value, kind)
     path = Path(text).expanduser()
     if not path.is_absolute():
-        raise ValueError(f'must be a full path that begins with / or ~, not "{text}".')
+        raise ValueError("must be a full path that begins with / or ~.")
     return path
 
 
@@ -314,7 +331,7 @@ def _duration(value: object, _kind: str) -> float:
     try:
         seconds = parse_duration(str(value))
     except BadInput:
-        raise ValueError(f'must be a duration like "90 s" or "12 h", not "{value}".') from None
+        raise ValueError('must be a duration like "90 s" or "12 h".') from None
     if not seconds:
         raise ValueError("must be longer than that.")
     return seconds
@@ -328,15 +345,19 @@ def _size(value: object, _kind: str) -> int:
     try:
         return parse_size(str(value))
     except BadInput:
-        raise ValueError(f'must be a size like "500 kB" or "10 MB", not "{value}".') from None
+        raise ValueError('must be a size like "500 kB" or "10 MB".') from None
 
 
 def _choice(value: object, kind: str) -> str:
     choices = kind.split("|")
     if value not in choices:
-        shown = f'"{value}"' if isinstance(value, str) else config_file.kind_of(value)
-        raise ValueError(f"must be one of {', '.join(choices)}, not {shown}.")
+        raise ValueError(f"must be one of {', '.join(choices)}, not {_described(value)}.")
     return str(value)
+
+
+def _described(value: object) -> str:
+    """Say of what kind a value is that cannot be used. The value is not repeated: it may be a password, misplaced."""
+    return "other text" if isinstance(value, str) else config_file.kind_of(value)
 
 
 def _list(value: object, kind: str) -> tuple[str, ...]:
@@ -348,6 +369,17 @@ def _list(value: object, kind: str) -> tuple[str, ...]:
     return tuple(_text(each, kind) for each in value)
 
 
+_FLAGS = {"on": True, "true": True, "1": True, "off": False, "false": False, "0": False}
+
+
+def _flag(value: object, _kind: str) -> bool:
+    """On or off, as JSON, people and shells write it."""
+    word = str(value).lower() if isinstance(value, bool | int | str) else ""
+    if word not in _FLAGS:
+        raise ValueError(f"must be on or off, not {_described(value)}.")
+    return _FLAGS[word]
+
+
 _CONVERTERS: dict[str, Callable[[object, str], object]] = {
     "text": _text,
     "number": _number,
@@ -355,6 +387,7 @@ _CONVERTERS: dict[str, Callable[[object, str], object]] = {
     "duration": _duration,
     "size": _size,
     "list": _list,
+    "flag": _flag,
 }
 
 

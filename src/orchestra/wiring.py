@@ -375,6 +375,7 @@ class PilotWish:
     draining: bool = False
     heir: bool = False
     config: str | None = None
+    allow_root: bool = False
 
     def command(self) -> tuple[str, ...]:
         """Give the argument list that runs it in the background."""
@@ -385,9 +386,32 @@ class PilotWish:
         # -P: a file called json.py in the current folder is not meant.
         words = [sys.executable, "-P", "-m", "orchestra.cli.main", "pilot", "run", "-n", self.node]
         words += ["-m"] * self.prefers_to_conduct + ["--serve-all"] * self.serve_all
+        words += ["--allow-root"] * self.allow_root
         if self.config:
             words += ["--config", os.path.abspath(self.config)]  # noqa: PTH100 - a link stays one
         return tuple(words)
+
+
+def check_root(settings: Settings, conn: psycopg.Connection, *, allowed: bool) -> None:
+    """Refuse a pilot of root where somebody else may create tasks, unless that is `allowed`, here or by the settings.
+
+    Raises:
+        Refused: it would run everybody's jobs as root.
+    """
+    from orchestra.domain.errors import Refused
+    from orchestra.services import admin
+
+    if os.geteuid() != 0 or allowed or settings.allow_root:
+        return
+    if not uses_server(settings) and admin.is_private(conn):
+        return
+    raise Refused(
+        "this is root, and a pilot of root runs everybody's jobs as root: whoever may create tasks in this database "
+        "could do anything on this machine.",
+        hint="Start it as an ordinary account, which runs its own tasks.\n"
+        'Or, where everybody who may create tasks may be root here: --allow-root ("allow_root": true in the '
+        "configuration, MAESTRO_ALLOW_ROOT=1)",
+    )
 
 
 def run_pilot(

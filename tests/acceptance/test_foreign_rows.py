@@ -27,8 +27,8 @@ job list 0 | job list 0 -q | job list 0 -o json | job show 0/0 | job show 0/1 | 
 job explain 1/0 | job explain 0/1 -o json | job logs 0/1 | job logs 0/1 -f | job logs 1/0 | job retry 0/1 | job kill 1/0
 dataset list -a | dataset list -a -q | dataset list -a -o json | dataset show DATASET | dataset show DATASET -o json
 dataset update DATASET | dataset delete -n DATASET --yes
-node list | node list -q | node list -o json | node show -n NODE | node show -n NODE -o json | node drain -n NODE | node resume -n NODE
-node stop -n NODE | node set -n NODE -ec 1 | node lost -n NODE --yes | node delete -n NODE --yes
+node list | node list -q | node list -o json | node show -n NODE | node show -n NODE -o json | node drain -n NODE
+node resume -n NODE | node stop -n NODE | node set -n NODE -ec 1 | node lost -n NODE --yes | node delete -n NODE --yes
 user list | user list -q | user list -o json | user delete -n USER | user set -n USER
 mail list -a | mail list -a -q | mail list -a -o json | mail show MAIL | mail show MAIL -o json | mail retry -a
 pilot list | pilot list -q | pilot list -o json | pilot stop -n NODE --yes
@@ -74,7 +74,9 @@ def poisoned(maestro: Maestro, conn: psycopg.Connection) -> Maestro:
     maestro.line("user list")
     conn.execute("update person set is_admin = true")
     world.person("bob")
-    first = world.task(3, name="user.bob.one", owner="bob", test_jobs=0, folder=str(maestro.folder / "one"))
+    first = world.task(
+        3, name="user.bob.one", owner="bob", test_jobs=0, folder=str(maestro.folder / "one")
+    )
     pilot = world.pilot(serve_all=True)
     world.conduct(3)
     grants = pilot.claim(cpu=8)
@@ -85,10 +87,15 @@ def poisoned(maestro: Maestro, conn: psycopg.Connection) -> Maestro:
     world.conduct(5)
     conn.execute("update attempt set reason = 'exit status 3' where cause is not null")
     world.task(3, name="user.bob.two", owner="bob", folder=str(maestro.folder / "two"))
-    conn.execute("update task set held_at = now(), held_by = 'bob', held_reason = 'why' where id <> %s", [first])
+    conn.execute(
+        "update task set held_at = now(), held_by = 'bob', held_reason = 'why' where id <> %s",
+        [first],
+    )
     conn.execute("update node set drained_at = now(), drained_by = 'bob', drain_reason = 'why'")
     conn.execute("update pilot set message = 'trouble'")
-    conn.execute("insert into dataset (name, owner_id) select 'user.bob.d', id from person where name = 'bob'")
+    conn.execute(
+        "insert into dataset (name, owner_id) select 'user.bob.d', id from person where name = 'bob'"
+    )
     assert poison(conn) > 30
     return maestro
 

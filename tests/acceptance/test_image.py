@@ -59,7 +59,8 @@ def settle(empty_database_url: str, database_server: Server) -> Settle:
     url = database_server.over_tcp(empty_database_url)
 
     def fill(home: Path) -> None:
-        (home / ".orchestra.json").write_text(json.dumps({"postgres": url, "username": "ana"}))
+        settings = {"postgres": url, "username": "ana", "allow_root": os.geteuid() == 0}
+        (home / ".orchestra.json").write_text(json.dumps(settings))
         (home / ".orchestra.json").chmod(0o600)
         (home / "configs").mkdir()
         for name in ("a", "b"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -55,8 +56,24 @@ def processes(user: Maestro) -> list[tuple[bytes, bytes]]:
     return [(line, environment) for line, environment in found if mine in environment.split(b"\0")]
 
 
+TOOLS = ("podman", "docker", "apptainer", "singularity", "nvidia-smi")
+
+
+@pytest.fixture
+def environments(user: Maestro, tmp_path: Path) -> Path:
+    """Where programs that a pilot or a command may start write down with which environment that was."""
+    folder, programs = tmp_path / "environments", tmp_path / "programs"
+    folder.mkdir()
+    programs.mkdir()
+    for tool in TOOLS:
+        (programs / tool).write_text(f"#!/bin/sh\nenv > '{folder}'/{tool}.$$; exit 1\n")
+        (programs / tool).chmod(0o755)
+    user.env["PATH"] = f"{programs}:{os.environ['PATH']}"
+    return folder
+
+
 def test_secrets_stay_where_they_are(
-    user: Maestro, tcp_database_url: str, password: str, tmp_path: Path
+    user: Maestro, tcp_database_url: str, password: str, tmp_path: Path, environments: Path
 ) -> None:
     secrets = (password.encode(), MAIL.encode())
 
@@ -103,6 +120,10 @@ def test_secrets_stay_where_they_are(
     )  # fmt: skip
     said += [user.line(line, status=None) for line in lines_typed]
     assert not [answer for answer in said if tells(answer.out + answer.err)]
+
+    given = {path.name.partition(".")[0]: read(path) for path in environments.iterdir()}
+    assert given.keys() == set(TOOLS)
+    assert not [name for name, text in given.items() if tells(text) or b"MAESTRO_" in text]
 
     logs = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert any(path.name == "agent.log" for path in logs)

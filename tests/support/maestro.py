@@ -55,9 +55,17 @@ class Maestro:
     def environment(self) -> dict[str, str]:
         """What the commands see."""
         base = {"PATH": os.environ["PATH"], "HOME": str(self.home), "USER": "ana"}
+        if os.geteuid() == 0 and self._has_address():  # nobody but the test makes tasks there
+            base["MAESTRO_ALLOW_ROOT"] = "1"
         if path := os.environ.get("PYTHONPATH"):  # of who tests another copy of the source
             base["PYTHONPATH"] = path
         return {key: value for key, value in {**base, **self.env}.items() if value != "<unset>"}
+
+    def _has_address(self) -> bool:
+        configured = self.home / ".orchestra.json"
+        return "MAESTRO_POSTGRES" in self.env or (
+            configured.exists() and '"postgres"' in configured.read_text()
+        )
 
     def __call__(
         self,

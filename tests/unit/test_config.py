@@ -141,17 +141,19 @@ def test_broken_files_are_explained(home: Path, text: str | bytes, words: str) -
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"smtp_port": "many"}, '"smtp_port" must be a whole number, not "many"'),
+        ({"smtp_port": "many"}, '"smtp_port" must be a whole number, not other text'),
         ({"smtp_port": True}, '"smtp_port" must be a whole number, not true or false'),
         ({"smtp_port": 2.5}, '"smtp_port" must be a whole number, not a number'),
         ({"email": 7}, '"email" must be text in double quotes, not a number'),
         ({"email": ["a"]}, '"email" must be text in double quotes, not a list'),
         ({"email": "a\0"}, '"email" holds a NUL character'),
-        ({"smtp_tls": "ssl"}, '"smtp_tls" must be one of starttls, tls, none, not "ssl"'),
-        ({"lease": "long"}, '"lease" must be a duration like "90 s" or "12 h", not "long"'),
-        ({"log_limit": "much"}, '"log_limit" must be a size like "500 kB" or "10 MB", not "much"'),
+        ({"smtp_tls": "ssl"}, '"smtp_tls" must be one of starttls, tls, none, not other text'),
+        ({"lease": "long"}, '"lease" must be a duration like "90 s" or "12 h".'),
+        ({"log_limit": "much"}, '"log_limit" must be a size like "500 kB" or "10 MB".'),
         ({"log_limit": True}, '"log_limit" must be a size, not true or false'),
         ({"lease": 0}, '"lease" must be longer than that'),
+        ({"allow_root": "perhaps"}, '"allow_root" must be on or off, not other text'),
+        ({"allow_root": 2}, '"allow_root" must be on or off, not a number'),
         ({"volume": "results"}, '"volume" must be a full path that begins with / or ~'),
         ({"postgress": "x"}, '"postgress" is not a setting. Did you mean "postgres"?'),
         ({"Email": "x"}, '"Email" is not a setting. Did you mean "email"?'),
@@ -247,3 +249,33 @@ def test_the_table_describes_each_setting() -> None:
     names = [setting.name for setting in SETTINGS]
     assert len(names) == len(set(names)) >= 15
     assert all(setting.meaning and setting.kind and setting.default for setting in SETTINGS)
+
+
+def _said(home: Path, environ: dict[str, str]) -> str:
+    try:
+        _load(home, **environ)
+    except ConfigurationError as error:
+        return f"{error} {error.hint}"
+    return ""
+
+
+SECRET = "smtp://ana:correct-horse@mail.example.org"
+
+
+@pytest.mark.parametrize("name", [setting.name for setting in SETTINGS if not setting.secret])
+@pytest.mark.parametrize("secret", [SECRET, "correct-horse", "9correct-horse", "/correct-horse:x"])
+def test_no_error_repeats_a_value_that_may_be_a_secret(home: Path, name: str, secret: str) -> None:
+    """Somebody has put their password into the wrong line, or the wrong variable."""
+    _write(home, json.dumps({name: secret}))
+    for environ in ({}, {f"MAESTRO_{name.upper()}": secret}):
+        said = _said(home, environ)
+        assert "correct-horse" not in said
+        assert said or secret is not SECRET
+
+
+@pytest.mark.parametrize("word", ["on", "true", "1", "True", True, 1])
+def test_root_is_allowed_by_on_true_or_1(home: Path, word: object) -> None:
+    _write(home, json.dumps({"allow_root": word}))
+    assert _load(home).allow_root is True
+    assert _load(home, MAESTRO_ALLOW_ROOT="off").allow_root is False
+    assert _load(home / "nowhere", MAESTRO_ALLOW_ROOT=str(word)).allow_root is True

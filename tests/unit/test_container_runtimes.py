@@ -296,7 +296,7 @@ def test_what_is_there_is_found_once_and_in_order(
         ("docker", "Cannot connect to the daemon"),
         ("podman", "no podman on the PATH"),
         ("/nowhere/apptainer", "no /nowhere/apptainer"),
-        ("rkt", "no rkt on the PATH"),
+        ("rkt", "no runtime that is known"),
         ("apptainer", "it says no version"),
     ],
 )

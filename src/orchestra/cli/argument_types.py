@@ -63,3 +63,12 @@ def unit_notes(args: argparse.Namespace) -> Iterator[str]:
             f"note: {option} {text} is {human.count(int(text), unit)}; "
             f"{text}{first} and {text}{last} would be other units"
         )
+
+
+def allow_root_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the option that lets root start a pilot where others share the database."""
+    parser.add_argument(
+        "--allow-root",
+        action="store_true",
+        help="as root: run everybody's jobs as root, so that whoever may create tasks may be root here",
+    )

@@ -18,6 +18,7 @@ from orchestra.cli.argument_types import whole
 from orchestra.cli.registry import Verb
 from orchestra.domain import human
 from orchestra.domain.errors import DatabaseUnavailable, Refused, VolumeError
+from orchestra.domain.secrets import without_secrets
 
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
@@ -192,7 +193,8 @@ def _work(ctx: Context, place: _Place, image: Path | None) -> Task:
     from orchestra.demo import IN_IMAGE, MAKE_INPUTS, TRAIN
 
     with ctx.out.progress("writing the inputs"):
-        subprocess.run([sys.executable, str(MAKE_INPUTS), str(place.folder)], check=True)
+        make = [sys.executable, str(MAKE_INPUTS), str(place.folder)]
+        subprocess.run(make, check=True, env=without_secrets(os.environ))
     user = wiring.user_name(load())
     cpus = ["--cpus", str(ctx.args.cpus)] if ctx.args.cpus is not None else []
     _command("up", "--detach", *cpus)

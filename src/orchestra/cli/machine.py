@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from orchestra.domain.secrets import without_secrets
+
 _NVIDIA = Path("/proc/driver/nvidia/gpus")
 
 
@@ -48,7 +50,12 @@ def gpu_names() -> list[str]:
 def _by_program() -> list[str]:
     try:
         done = subprocess.run(
-            ["nvidia-smi", "-L"], check=False, capture_output=True, text=True, timeout=20
+            ["nvidia-smi", "-L"],
+            check=False,
+            env=without_secrets(os.environ),
+            capture_output=True,
+            text=True,
+            timeout=20,
         )
     except (OSError, subprocess.TimeoutExpired):
         return []

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from orchestra.cli import pilot_install
+from orchestra.cli.argument_types import allow_root_argument
 from orchestra.cli.output import Column, Record, ago
 from orchestra.cli.registry import Verb
 from orchestra.domain import human
-from orchestra.domain.errors import Cancelled
+from orchestra.domain.errors import Cancelled, Refused
 
 if TYPE_CHECKING:
+    import psycopg
+
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
     from orchestra.store.nodes import Pilot
+    from orchestra.wiring import PilotWish
 
 
 def _node_argument(parser: Parser) -> None:
@@ -34,6 +39,7 @@ def _run_arguments(parser: Parser) -> None:
         action="store_true",
         help="run everybody's jobs, all of them as your account; otherwise only yours",
     )
+    allow_root_argument(parser)
     parser.add_argument(
         "--detach", action="store_true", help="go to the background once it is online"
     )
@@ -57,7 +63,9 @@ def _run(ctx: Context) -> int:
             draining=args.draining,
             heir=args.heir,
             config=args.configuration,
+            allow_root=args.allow_root,
         )
+        wish = _with_leave(ctx, conn, wish)
         cluster = admin.cluster_id(conn)
         if args.detach:
             return _detach(ctx, pilots.start(ctx, conn, wish), cluster)
@@ -66,6 +74,25 @@ def _run(ctx: Context) -> int:
     return wiring.run_pilot(
         ctx.settings, cluster, wish, foreground=not args.background, supervised=args.service
     )
+
+
+def _with_leave(ctx: Context, conn: psycopg.Connection, wish: PilotWish) -> PilotWish:
+    """Give the pilot that may be started: one that may not run what is new looks after what runs already.
+
+    Raises:
+        Refused: it is root's, and others share the database.
+    """
+    from orchestra import wiring
+
+    if wish.draining:
+        return wish
+    try:
+        wiring.check_root(ctx.settings, conn, allowed=wish.allow_root)
+    except Refused:
+        if not wish.heir:
+            raise
+        return replace(wish, draining=True, heir=False)
+    return wish
 
 
 def _detach(ctx: Context, pilot: Pilot, cluster: str) -> int:

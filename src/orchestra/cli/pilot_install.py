@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestra.cli.argument_types import allow_root_argument
 from orchestra.cli.service_unit import Service, cron_line, unit
 from orchestra.domain.errors import Cancelled, Refused, VolumeError
 
@@ -53,6 +54,7 @@ def arguments(parser: Parser) -> None:
         action="store_true",
         help="run everybody's jobs, all of them as your account; otherwise only yours",
     )
+    allow_root_argument(parser)
     parser.add_argument("-y", "--yes", action="store_true", help="replace a unit without asking")
 
 
@@ -77,12 +79,14 @@ def _service(ctx: Context, *, system: bool) -> Service:
 
     with ctx.database() as conn:
         node = pilots.node_or_this(ctx, conn, ctx.args.node)
+        wiring.check_root(ctx.settings, conn, allowed=ctx.args.allow_root)
     path = ctx.settings.path
     wish = wiring.PilotWish(
         node=node,
         prefers_to_conduct=ctx.args.master,
         serve_all=ctx.args.serve_all,
         config=str(path) if path and path.exists() else None,
+        allow_root=ctx.args.allow_root,
     )
     environment = kept_environment(ctx.settings, os.environ)
     account = here.account() if system else None

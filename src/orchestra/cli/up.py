@@ -7,7 +7,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
-from orchestra.cli.argument_types import whole
+from orchestra.cli.argument_types import allow_root_argument, whole
 from orchestra.cli.registry import Verb
 from orchestra.domain import human
 from orchestra.domain.errors import BadInput, Cancelled, Refused
@@ -29,21 +29,29 @@ def _up_arguments(parser: Parser) -> None:
         "--cpus", type=whole, metavar="N", help="CPU slots (default: all processors)"
     )
     parser.add_argument("--gpus", type=whole, metavar="N", help="GPU slots (default: all GPUs)")
+    allow_root_argument(parser)
     parser.add_argument("--detach", action="store_true", help="do not stay and show what runs")
 
 
 def _up(ctx: Context) -> None:
     from orchestra.cli import live
 
-    begin(ctx, cpus=ctx.args.cpus, gpus=ctx.args.gpus)
+    begin(ctx, cpus=ctx.args.cpus, gpus=ctx.args.gpus, allow_root=ctx.args.allow_root)
     if sys.stdout.isatty() and not ctx.args.detach:
         ctx.out.say()
         live.watch(ctx)
         ctx.out.note("The pilot goes on. Look again: maestro task list. The end: maestro down")
 
 
-def begin(ctx: Context, *, cpus: int | None = None, gpus: int | None = None) -> Node:
+def begin(
+    ctx: Context,
+    *,
+    cpus: int | None = None,
+    gpus: int | None = None,
+    allow_root: bool = False,
+) -> Node:
     """Have the database, the user, this machine's node and its pilot, and say what there is."""
+    from orchestra import wiring
     from orchestra.cli import pilots
     from orchestra.wiring import PilotWish
 
@@ -52,6 +60,7 @@ def begin(ctx: Context, *, cpus: int | None = None, gpus: int | None = None) -> 
             raise BadInput(f"{option} cannot be {number}.")
     told: list[str] = []
     with _opened(ctx, told) as conn:
+        wiring.check_root(ctx.settings, conn, allowed=allow_root)
         _say(ctx, "database", _database_in_words(ctx, told))
         ctx.me(conn)
         node, names = _this_node(ctx, conn, cpus, gpus)
@@ -69,7 +78,12 @@ def begin(ctx: Context, *, cpus: int | None = None, gpus: int | None = None) -> 
                 hint='Two pilots of one machine are two nodes. Name yours: "node" in the configuration.',
             )
         if pilot is None or pilot.leave:
-            wish = PilotWish(node.name, prefers_to_conduct=True, config=ctx.args.configuration)
+            wish = PilotWish(
+                node.name,
+                prefers_to_conduct=True,
+                config=ctx.args.configuration,
+                allow_root=allow_root,
+            )
             pilot = pilots.start(ctx, conn, wish)
         _say(ctx, "pilot", _pilot_in_words(ctx, pilot))
     return node

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from orchestra.demo import IN_IMAGE, TRAIN
+from orchestra.domain.secrets import without_secrets
 
 BUILDERS = ("apptainer", "singularity")
 FOLDERS = ("bin", "dev", "etc", "home", "lib64", "proc", "root", "sys", "tmp", "var/tmp")
@@ -60,6 +61,7 @@ def pack(image: Path) -> None:
         built = subprocess.run(
             [builder, "--quiet", "build", *_quickly(builder), str(part), str(root)],
             check=False,
+            env=without_secrets(os.environ),
             capture_output=True,
             text=True,
         )
@@ -73,7 +75,10 @@ def pack(image: Path) -> None:
 def _quickly(builder: str) -> list[str]:
     """Spare minutes of packing, where the builder knows how."""
     described = subprocess.run(
-        [builder, "build", "--help"], check=False, capture_output=True
+        [builder, "build", "--help"],
+        check=False,
+        env=without_secrets(os.environ),
+        capture_output=True,
     ).stdout
     return (
         ["--mksquashfs-args", "-Xcompression-level 1"] if b"--mksquashfs-args" in described else []
@@ -148,7 +153,11 @@ def _packages(wanted: tuple[str, ...]) -> Iterator[tuple[Path, str]]:
 def _copy_libraries(root: Path, files: list[Path]) -> None:
     """Copy what the dynamic linker would load for these files, to where it looks without being told."""
     said = subprocess.run(
-        ["ldd", *map(str, files)], check=False, capture_output=True, text=True
+        ["ldd", *map(str, files)],
+        check=False,
+        env=without_secrets(os.environ),
+        capture_output=True,
+        text=True,
     ).stdout
     paths = set(re.findall(r"(?:=> |^\s+)(/\S+) \(0x", said, flags=re.M))
     usual = next(str(Path(path).parent) for path in paths if path.endswith("/libc.so.6"))

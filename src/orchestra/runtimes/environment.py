@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from orchestra.domain.secrets import VARIABLES
+
 THREAD_COUNTS = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -17,10 +19,10 @@ THREAD_COUNTS = (
     "VECLIB_MAXIMUM_THREADS",
 )
 
-# The pilot's secrets (its configuration, libpq's variables; PGI is a compiler's), the words that belong to one job,
+# The pilot's secrets, the words that belong to one job,
 # and what points Python at the pilot's virtual environment.
 _LEFT_OUT = re.compile(
-    r"MAESTRO_.*|PG(?!I(_.*)?$).*|ORCHESTRA_.*|VIRTUAL_ENV(_PROMPT)?|PYTHONHOME|__PYVENV_LAUNCHER__",
+    VARIABLES + r"|ORCHESTRA_.*|VIRTUAL_ENV(_PROMPT)?|PYTHONHOME|__PYVENV_LAUNCHER__",
     re.DOTALL,
 )
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from orchestra.domain.errors import ConfigurationError
 from orchestra.domain.images import RUNTIMES
+from orchestra.domain.secrets import without_secrets
 from orchestra.runtimes.apptainer import ApptainerRuntime
 from orchestra.runtimes.engines import EngineRuntime
 
@@ -22,6 +23,7 @@ ContainerRuntime = ApptainerRuntime | EngineRuntime
 PATIENCE = 20.0
 """Seconds in which a program has to say its version."""
 NONE = "none"
+_UNKNOWN = "that is no runtime that is known"
 # Also looked at: services are started with a short PATH.
 _FURTHER = ("/usr/local/bin", "/usr/bin", "/opt/apptainer/bin")
 _MOUNTS_SINCE = {"apptainer": (1, 0), "singularity": (3, 9)}
@@ -48,8 +50,9 @@ def find(
     path = wanted if wanted.startswith("/") else _path(wanted, environ)
     runtime = _look(_name_of(path or wanted), path, environ)
     if isinstance(runtime, str):
+        shown = f' is "{wanted}"' if wanted in RUNTIMES or wanted.startswith("/") else ""
         raise ConfigurationError(
-            f'"container_runtime" is "{wanted}" in {origin}, and {runtime}.',
+            f'"container_runtime"{shown} in {origin}{", and" if shown else ":"} {runtime}.',
             hint=f"It is one of {', '.join(RUNTIMES)}, the full path of one, or none.",
         )
     return (runtime,)
@@ -77,7 +80,9 @@ def _each_once(found: list[ContainerRuntime]) -> tuple[ContainerRuntime, ...]:
 def _look(name: str, path: str | None, environ: Mapping[str, str]) -> ContainerRuntime | str:
     """Give a runtime, or why it cannot be used."""
     if path is None or not os.access(path, os.X_OK):
-        return f"there is no {path or f'{name} on the PATH'}"
+        return (
+            f"there is no {path or f'{name} on the PATH'}" if path or name in RUNTIMES else _UNKNOWN
+        )
     path = str(Path(path).absolute())
     try:
         if name == "podman":
@@ -88,7 +93,7 @@ def _look(name: str, path: str | None, environ: Mapping[str, str]) -> ContainerR
             return _apptainer(path, environ)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         return f"{path} cannot be used: {_words(error)}"
-    return f'"{name}" is no runtime that is known'
+    return _UNKNOWN
 
 
 def _apptainer(path: str, environ: Mapping[str, str]) -> ContainerRuntime:
@@ -149,7 +154,7 @@ def ask(
     """
     return subprocess.run(
         command,
-        env=dict(environ),
+        env=without_secrets(environ),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

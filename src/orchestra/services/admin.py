@@ -25,6 +25,12 @@ class SchemaChange:
     after: int
 
 
+def is_private(conn: psycopg.Connection) -> bool:
+    """Whether nobody but the account of this database's folder can use it: no address, and one login."""
+    row = conn.execute(SQL.is_private).fetchone()
+    return bool(row and row[0])
+
+
 def prepare(conn: psycopg.Connection) -> SchemaChange:
     """Make the schema, or bring it to what this program needs; loses nothing.
 

@@ -3,6 +3,11 @@
 -- name: version
 select current_setting('server_version')
 
+-- name: is_private
+-- As the embedded database is made: a socket in a folder of its account's, and one login, whose password lies there too.
+select
+    current_setting('listen_addresses') = '' and (select count(*) from pg_roles where rolcanlogin) = 1 as private
+
 -- name: read
 -- Whether it is where it was written: on this server (a restored or copied one has another identifier) and on its line
 -- of history (recovery to a point in time and a promoted standby begin a new one).

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from orchestra.domain.errors import DatabaseUnavailable
+from orchestra.domain.secrets import without_secrets
 from orchestra.store.postmaster import MAJOR
 
 SHARED = Path("/var/lib/orchestra")  # what root's own database and its account need
@@ -151,6 +152,7 @@ def _make_account() -> pwd.struct_passwd:
         done = subprocess.run(
             [useradd, *arguments, "--shell", "/usr/sbin/nologin", ACCOUNT],
             check=False,
+            env=without_secrets(os.environ),
             capture_output=True,
             encoding="utf-8",
             errors="replace",

@@ -16,7 +16,7 @@ from orchestra.cli.doctor.configuration import Configured
 from orchestra.cli.doctor.database import Database
 from orchestra.cli.doctor.finding import Finding, Trouble, Verdict, of_trouble, warning, worst
 from orchestra.cli.doctor.folders import Place
-from orchestra.cli.doctor.machine import Gpus, Program
+from orchestra.cli.doctor.machine import Gpus, Program, Root
 from orchestra.cli.doctor.node import Here
 from orchestra.cli.doctor.patience import Look
 from orchestra.cli.output import Record, folded, paint_as, with_tilde
@@ -48,6 +48,7 @@ class Seen:
     runtimes: tuple[Program, ...] | Trouble
     gpus: Gpus | Trouble
     mail: str | Trouble
+    root: Root | None = None
 
 
 def look(settings: Settings, *, patience: float = PATIENCE) -> Seen:
@@ -84,6 +85,7 @@ def look(settings: Settings, *, patience: float = PATIENCE) -> Seen:
         runtimes=programs.result(),
         gpus=gpus.result(),
         mail=post.result(),
+        root=machine.look_for_root(settings),
     )
 
 
@@ -97,6 +99,7 @@ def _current_folder() -> Path:
 def judge(seen: Seen) -> Iterator[Finding]:
     """Say how everything is."""
     yield from configuration.judge(seen.configured)
+    yield from machine.judge_root(seen.root)
     yield from database.judge(seen.database)
     if seen.data_folder is not None:
         yield from folders.judge_own("data folder", seen.data_folder, setting="data_dir")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from orchestra.cli.doctor.finding import Finding, Trouble, of_trouble, ok, warning
 from orchestra.domain import human
+from orchestra.domain.secrets import without_secrets
 
 if TYPE_CHECKING:
     from orchestra.config import Settings
@@ -75,6 +77,7 @@ def _run(command: Sequence[str]) -> tuple[str, str | None]:
         done = subprocess.run(
             command,
             check=False,
+            env=without_secrets(os.environ),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -149,3 +152,34 @@ def _named(seen: Gpus) -> str:
     from orchestra.cli.machine import in_words
 
     return in_words(seen.names) if seen.names else "no GPU"
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """That this is root, and others share the database. `allowed_in` is where that is said to be right."""
+
+    allowed_in: str | None
+
+
+def look_for_root(settings: Settings) -> Root | None:
+    """Say whether a pilot that is started here would run the jobs of others as root."""
+    from orchestra import wiring
+
+    if os.geteuid() != 0 or not wiring.uses_server(settings):
+        return None
+    return Root(settings.origin("allow_root") if settings.allow_root else None)
+
+
+def judge_root(root: Root | None) -> Iterator[Finding]:
+    """Say what root's pilots do."""
+    if root and root.allowed_in:
+        yield ok(
+            "root",
+            f"a pilot of root runs everybody's jobs as root, as allow_root in {root.allowed_in} allows",
+        )
+    elif root:
+        yield warning(
+            "root",
+            "this is root, so no pilot starts here: it would run everybody's jobs as root.",
+            "Start pilots as an ordinary account; or with --allow-root, if all who may create tasks may be root",
+        )
