@@ -253,7 +253,7 @@ def _mishap(dice: random.Random, at: float, nodes: int) -> Step:
         "node": dice.randrange(nodes),
         "what": what,
         "way": dice.choice(("up", "down")),
-        "after": int(10 ** dice.uniform(0.0, 3.7)),
+        "after": int(10 ** dice.uniform(0.0, 3.0)),
         "pick": round(dice.random(), 4),
     }
     if what == "delay":

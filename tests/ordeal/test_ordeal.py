@@ -23,7 +23,7 @@ def test_a_network_that_lies_breaks_nothing() -> None:
     seed, seconds = LIES
     verdict = Ordeal(plan(seed, seconds, mishaps=MISHAPS)).run()
     assert not verdict.violations, verdict
-    assert verdict.facts.mishaps.total() > 20
+    assert verdict.facts.mishaps.total() > 8
 
 
 def test_without_harm_every_job_runs_as_planned() -> None:

@@ -226,7 +226,7 @@ def test_a_lock_is_not_waited_for_without_end(database_url: str) -> None:
     hurried = connect(database_url, lock_timeout=0.05)
     with connect(database_url) as conn, hurried, conn.transaction():
         conn.execute("lock table person")
-        with pytest.raises(DatabaseUnavailable, match="locked for too long"):
+        with pytest.raises(DatabaseUnavailable, match="a lock that this needs"):
             hurried.execute("select * from person")
 
 

@@ -46,6 +46,16 @@ _RELIED_ON = {
     "max_parallel_workers_per_gather": "0",
     "random_page_cost": "1.1",
 }
+
+WIRE: Mapping[str, Any] = {
+    "keepalives": "1",
+    "keepalives_idle": "10",
+    "keepalives_interval": "3",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "20000",
+}
+"""What every connection says to the operating system: a machine that is gone is noticed within about 20 s."""
+
 # A plan that is made while tables are small must do when they are large, too.
 _ONE_PLAN = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
 
@@ -124,11 +134,7 @@ def connect(
             application_name=name,
             client_encoding="UTF8",
             connect_timeout=max(2, round(connect_timeout)),  # libpq takes no less
-            keepalives=1,
-            keepalives_idle=10,
-            keepalives_interval=3,
-            keepalives_count=3,
-            tcp_user_timeout=20_000,
+            **WIRE,
             options=" ".join([address.get("options", ""), *map(_option, options.items())]),
         )
     except psycopg.Error as error:

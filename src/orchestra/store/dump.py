@@ -12,7 +12,7 @@ from psycopg.conninfo import make_conninfo
 
 from orchestra.domain.errors import AlreadyExists, BadInput, DatabaseUnavailable, VolumeError
 from orchestra.store import pginstall
-from orchestra.store.database import SCHEMA, check_address, connect
+from orchestra.store.database import SCHEMA, WIRE, check_address, connect
 from orchestra.store.sql import load
 
 LOCK_TIMEOUT = "10s"
@@ -121,8 +121,10 @@ def _run(program: str, url: str | None, *arguments: str) -> None:
         if password := address.pop("password", None):
             environment["PGPASSWORD"] = password
         environment["PGOPTIONS"] = f"-c lock_timeout={LOCK_TIMEOUT}"
-        environment["PGCONNECT_TIMEOUT"] = "5"
-        arguments = (f"--dbname={make_conninfo(**address)}", *arguments)
+        arguments = (
+            f"--dbname={make_conninfo(**{**WIRE, 'connect_timeout': '5', **address})}",
+            *arguments,
+        )
     done = pginstall.of_the_wheel().run(program, arguments, environment=environment)
     if done.returncode:
         raise DatabaseUnavailable(_explain(program, done.stderr))
