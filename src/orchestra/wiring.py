@@ -442,7 +442,7 @@ def run_pilot(
         foreground=foreground,
         supervised=supervised,
         relaunch=wish.command(),
-        conductor=None if wish.draining else lambda stop: _conduct(settings, wish, stop),
+        conductor=None if wish.draining else lambda stop, say: _conduct(settings, wish, stop, say),
         state_folder=folder,
         runtimes=container_runtimes(settings),
         binds=container_binds(settings),
@@ -499,8 +499,10 @@ def container_binds(settings: Settings) -> tuple[Bind, ...]:
         ) from None
 
 
-def _conduct(settings: Settings, wish: PilotWish, stop: threading.Event) -> None:
-    conduct(settings, stop, name=wish.node, preferred=wish.prefers_to_conduct)
+def _conduct(
+    settings: Settings, wish: PilotWish, stop: threading.Event, say: Callable[[str | None], None]
+) -> None:
+    conduct(settings, stop, name=wish.node, preferred=wish.prefers_to_conduct, say=say)
 
 
 def conduct(
@@ -510,6 +512,7 @@ def conduct(
     name: str,
     preferred: bool = False,
     out: TextIO | None = None,
+    say: Callable[[str | None], None] = lambda _: None,
 ) -> None:
     """Be the conductor, or wait to be, until `stop` is set; what it has to say goes to `out`."""
     from orchestra.conductor import run
@@ -526,7 +529,7 @@ def conduct(
         post = None
     if post and out is not None:
         logging.getLogger(__name__).info("mail goes out by %s", post.way.where)
-    run.run(join, stop, name=name, preferred=preferred, post=post)
+    run.run(join, stop, name=name, preferred=preferred, post=post, say=say)
 
 
 def pilot_folder(settings: Settings, cluster: str, node: str) -> Path:

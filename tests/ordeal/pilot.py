@@ -63,8 +63,8 @@ def main() -> int:
         heir=HEIR in flags,
         foreground=False,
         relaunch=(sys.executable, __file__, url, node, folder, *again),
-        conductor=lambda stop: conductor.run(
-            join, stop, name=node, margin=MARGIN, patience=PATIENCE
+        conductor=lambda stop, say: conductor.run(
+            join, stop, name=node, margin=MARGIN, patience=PATIENCE, say=say
         ),
         state_folder=Path(folder),
     )

@@ -51,7 +51,9 @@ def main() -> int:
         heir_after=seconds.get("heir-after", 5.0),
         stall_after=seconds.get("stall-after", 30.0),
         conductor=(
-            lambda stop: conduct(open_connection, stop, name=node, margin=margin, patience=patience)
+            lambda stop, say: conduct(
+                open_connection, stop, name=node, margin=margin, patience=patience, say=say
+            )
         )
         if "--master" in flags
         else None,

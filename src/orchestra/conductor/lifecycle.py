@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import psycopg
 
+from orchestra.conductor.isolation import Isolation, name_of
 from orchestra.domain.errors import NotFound, Refused, Superseded
 from orchestra.domain.lifecycle import CHUNK, TaskFacts, TestFacts, decide, refill
 from orchestra.domain.states import Queue, TaskState
@@ -32,11 +34,17 @@ def advance(
     transact: Transact,
     tasks: Sequence[moves.LiveTask],
     tell: Tell = _tell_nobody,
+    isolation: Isolation | None = None,
 ) -> set[Queue]:
-    """Move every live task as far as it goes for now; gives the queues in which work has appeared."""
+    """Move every live task as far as it goes for now; gives the queues in which work has appeared.
+
+    What goes wrong in one task keeps the others from nothing.
+    """
+    isolation = isolation or Isolation()
     woken = set()
     for task in tasks:
-        if _advance_task(conn, transact, task, tell):
+        step = partial(_advance_task, conn, transact, task, tell)
+        if isolation.attempt(conn, name_of(task.id), step):
             woken.add(task.queue)
     return woken
 

@@ -8,12 +8,14 @@ import select
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from uuid import uuid4
 
 import psycopg
 
 from orchestra.conductor import floors, leases, order, silence
 from orchestra.conductor.estimates import Estimates
+from orchestra.conductor.isolation import Isolation
 from orchestra.conductor.lifecycle import advance
 from orchestra.conductor.notify import Post, Postman
 from orchestra.domain.errors import DatabaseUnavailable, Superseded
@@ -21,7 +23,7 @@ from orchestra.domain.leases import MARGIN
 from orchestra.domain.lifecycle import CHUNK
 from orchestra.domain.states import Queue
 from orchestra.services import lifecycle, settling
-from orchestra.store import attempts, cluster, leader, moves
+from orchestra.store import attempts, clock, cluster, leader, moves
 from orchestra.store.database import in_transaction
 
 TERM_SECONDS = 4.0
@@ -51,6 +53,7 @@ def run(
     margin: float = MARGIN,
     patience: float = settling.PATIENCE,
     post: Post | None = None,
+    say: Callable[[str | None], None] = lambda _: None,
 ) -> None:
     """Be the conductor, or wait to be, until `stop` is set. Survives the database's absence.
 
@@ -61,11 +64,18 @@ def run(
         margin: seconds beyond lease and grace before a silent keeper is given up.
         patience: seconds that a replaced database waits for pilots that it does not know of.
         post: how it sends mail; without it others have to.
+        say: told what does not go on, in words, and None when all does again.
     """
     pause = 0.5
     postman = Postman(post, connect) if post else None
     conductor = Conductor(
-        stop, name=name, preferred=preferred, margin=margin, patience=patience, postman=postman
+        stop,
+        name=name,
+        preferred=preferred,
+        margin=margin,
+        patience=patience,
+        postman=postman,
+        say=say,
     )
     while not stop.is_set():
         try:
@@ -74,8 +84,14 @@ def run(
                 conductor.serve(conn)
         except (DatabaseUnavailable, psycopg.Error) as error:
             log.warning("conductor: %s", error)
-            stop.wait(pause * random.uniform(0.5, 1.5))  # noqa: S311 - so that many do not come at once
-            pause = min(pause * 2, AWAY_AT_MOST)
+        except Exception as error:
+            # A mistake of ours, or something of a newer version: no reason for a cluster to be without a conductor.
+            log.exception("conductor: it failed, and begins anew")
+            say(f"its conductor failed: {error}")
+        else:
+            continue
+        stop.wait(pause * random.uniform(0.5, 1.5))  # noqa: S311 - so that many do not come at once
+        pause = min(pause * 2, AWAY_AT_MOST)
 
 
 class Conductor:
@@ -92,8 +108,12 @@ class Conductor:
         margin: float = MARGIN,
         patience: float = settling.PATIENCE,
         postman: Postman | None = None,
+        say: Callable[[str | None], None] = lambda _: None,
     ) -> None:
         self._stop = stop
+        self._say = say
+        self._said: str | None = ""
+        self._isolation = Isolation()
         self._postman = postman
         self._name = name
         self._preferred = preferred
@@ -143,21 +163,59 @@ class Conductor:
         if cluster.is_settling(self._conn) and not self._settle():
             return RENEW_EVERY
         self._guard_leases()
-        tasks = moves.live_tasks(self._conn)
+        tasks = self._live_tasks()
         told: set[Queue] = set()
-        woken = advance(self._conn, self._transact, tasks, lambda queue: self._tell(queue, told))
+        woken = advance(
+            self._conn,
+            self._transact,
+            tasks,
+            lambda queue: self._tell(queue, told),
+            self._isolation,
+        )
         before = len(tasks)
         if tasks:
-            tasks = moves.live_tasks(self._conn)
-            self._transact(lambda: self._write_down(tasks, woken, told))
-            self._lookout.look(self._conn, self._transact, tasks, time.monotonic())
+            tasks = self._live_tasks()
+            self._alone("the order of tasks", lambda: self._write_order(tasks, woken, told))
+            self._alone("jobs to be tried again", lambda: self._end_back_off(woken, told))
+            self._alone("what jobs take", lambda: self._learn(tasks))
+            look = partial(self._lookout.look, self._conn, self._transact, tasks, time.monotonic())
+            self._isolation.attempt(self._conn, "floors", look)
         self._notify(woken - told)
-        self._send_mail(at_once=len(tasks) < before)
-        purged = self._purge_now_and_then()
+        at_once = len(tasks) < before
+        self._isolation.attempt(self._conn, "mail", lambda: self._send_mail(at_once=at_once))
+        purged = self._isolation.attempt(
+            self._conn, "what is left of deleted tasks", self._purge_now_and_then
+        )
+        self._tell_troubles()
         moving = any(task.facts.intent for task in tasks)
         if moving or purged:
             return 0.0
         return BREATH if woken else BUSY_PAUSE if tasks else RENEW_EVERY
+
+    def _live_tasks(self) -> list[moves.LiveTask]:
+        """Give the live tasks that can be understood."""
+        return moves.live_tasks(self._conn, unreadable=self._cannot_read)
+
+    def _cannot_read(self, task: int, error: Exception) -> None:
+        def fail() -> None:
+            raise error
+
+        self._isolation.attempt(self._conn, f"task {task}", fail)
+
+    def _alone(self, duty: str, step: Callable[[], bool]) -> None:
+        """Carry out a duty in a transaction of its own that need not reach the disk; it keeps no other."""
+
+        def quickly() -> bool:
+            leader.do_not_wait_for_disk(self._conn)
+            return step()
+
+        self._isolation.attempt(self._conn, duty, lambda: self._transact(quickly))
+
+    def _tell_troubles(self) -> None:
+        words = self._isolation.words
+        if words != self._said:
+            self._said = words
+            self._say(words)
 
     def _settle(self) -> bool:
         return self._transact(lambda: settling.settle(self._conn, patience=self._patience))
@@ -165,8 +223,11 @@ class Conductor:
     def _guard_leases(self) -> None:
         if time.monotonic() >= self._guard_at:
             self._guard_at = time.monotonic() + LEASES_EVERY
-            leases.guard(self._conn, self._transact, margin=self._margin)
-            silence.notice(self._conn, self._transact)
+            transact, attempt = self._transact, self._isolation.attempt
+            attempt(self._conn, "the clock", lambda: transact(lambda: clock.bring_back(self._conn)))
+            guard = partial(leases.guard, self._conn, transact, margin=self._margin)
+            attempt(self._conn, "leases", guard)
+            attempt(self._conn, "silent nodes", lambda: silence.notice(self._conn, transact))
 
     def _send_mail(self, *, at_once: bool) -> None:
         """Have mail sent that is due; where a task has just ended, some is."""
@@ -192,18 +253,29 @@ class Conductor:
         leader.do_not_wait_for_disk(self._conn)
         return moves.purge_deleted(self._conn, PURGE_ROWS)
 
-    def _write_down(self, tasks: list[moves.LiveTask], woken: set[Queue], told: set[Queue]) -> bool:
-        """Write what follows from the state of all tasks: their order, above all.
+    def _write_order(
+        self, tasks: list[moves.LiveTask], woken: set[Queue], told: set[Queue]
+    ) -> bool:
+        """Write the order of tasks.
 
         Pilots are woken with it where that may be now; adds to `woken` where work has appeared, to `told` where they
         were.
         """
-        leader.do_not_wait_for_disk(self._conn)
         woken |= order.rerank(self._conn, tasks)
-        woken |= attempts.end_back_off(self._conn, CHUNK)
-        self._estimates.learn(self._conn, tasks)
         for queue in woken - told:
             self._tell(queue, told)
+        return True
+
+    def _end_back_off(self, woken: set[Queue], told: set[Queue]) -> bool:
+        """Let jobs be claimed whose time to be tried again has come; wakes pilots as `_write_order` does."""
+        fresh = attempts.end_back_off(self._conn, CHUNK)
+        woken |= fresh
+        for queue in fresh - told:
+            self._tell(queue, told)
+        return True
+
+    def _learn(self, tasks: list[moves.LiveTask]) -> bool:
+        self._estimates.learn(self._conn, tasks)
         return True
 
     def _tell(self, queue: Queue, told: set[Queue]) -> None:

@@ -25,6 +25,8 @@ from orchestra.runtimes.fetching import PAUSES, SILENCE
 from orchestra.services import here, work
 from orchestra.store.datafolder import this_host
 
+Conductor = Callable[[threading.Event, Callable[[str | None], None]], None]
+
 
 @dataclass(frozen=True, slots=True)
 class PilotOptions:
@@ -47,7 +49,7 @@ class PilotOptions:
         relaunch: the command that starts this pilot again; with `--draining` or `--heir` after it, it is its own
             successor.
         heir_after: seconds after which a keeper with something to look after starts it, if its agent has died.
-        conductor: runs in a thread until its event is set.
+        conductor: runs in a thread until its event is set; it says what does not go on, None when all does.
         stall_after: seconds after which a start that waits for a file system loses its slots.
         log_limit: bytes; a longer log is cut when its job has ended. 0 keeps all.
         state_folder: where the pilot keeps what is its own; by default as `home.pilot_folder` says.
@@ -73,7 +75,7 @@ class PilotOptions:
     patient: bool = False
     relaunch: tuple[str, ...] = ()
     heir_after: float = 5.0
-    conductor: Callable[[threading.Event], None] | None = None
+    conductor: Conductor | None = None
     stall_after: float = 30.0
     log_limit: int = 10_000_000
     state_folder: Path | None = None

@@ -33,7 +33,10 @@ update cluster c set
 from pg_control_system() s
 
 -- name: lock_settling
-select true from cluster where settling_since <= now() - make_interval(secs => %(patience)s) for update
+-- Also where the clock was set back since.
+select true from cluster
+where settling_since <= now() - make_interval(secs => %(patience)s) or settling_since > now() + interval '1 minute'
+for update
 
 -- name: end_settling
 update cluster set settling_since = null, settling_reason = null

@@ -14,7 +14,9 @@ where duty = %(duty)s
 returning term, beat
 
 -- name: renew
-update leader set expires = now() + make_interval(secs => %(seconds)s), beat = beat + 1
+-- held_since lies in the future where the clock was set back: what waits for a term to have lasted counts from here.
+update leader set
+    expires = now() + make_interval(secs => %(seconds)s), beat = beat + 1, held_since = least(held_since, now())
 where duty = %(duty)s and term = %(term)s and holder = %(holder)s and expires > now()
 returning beat
 

@@ -15,21 +15,21 @@ select pg_advisory_xact_lock(1869767528, %(task)s)
 select pg_advisory_xact_lock_shared(1869767528, id) from unnest(%(tasks)s::int[]) as given (id)
 
 -- name: share_to_claim
--- Of a task that has jobs to hand out alone. One look at each turn of job_claimable, from its floor on. `shared` is false
--- where a command has the lock, or waits for it, and this must not wait.
+-- Of a task that has jobs to hand out alone. One look at job_claimable from the floor of the usual turn on, and at the
+-- other turn where that has none. `shared` is false where a command has the lock, or waits for it, and this must not wait.
 with waiting as materialized (
     select
         exists (
             select from job
             where task_id = %(task)s and state = 'assigned' and keeper_id is null and not_before is null
-                and turn <= 0 and (turn, ordinal) >= (0, coalesce((
-                    select ordinal from job_floor where task_id = %(task)s and turn = 0 order by id desc limit 1
+                and (turn, ordinal) >= (1, coalesce((
+                    select ordinal from job_floor where task_id = %(task)s and turn = 1 order by id desc limit 1
                 ), 0))
         ) or exists (
             select from job
             where task_id = %(task)s and state = 'assigned' and keeper_id is null and not_before is null
-                and (turn, ordinal) >= (1, coalesce((
-                    select ordinal from job_floor where task_id = %(task)s and turn = 1 order by id desc limit 1
+                and turn <= 0 and (turn, ordinal) >= (0, coalesce((
+                    select ordinal from job_floor where task_id = %(task)s and turn = 0 order by id desc limit 1
                 ), 0))
         ) as has_jobs
 )

@@ -5,7 +5,7 @@ Every function runs inside its caller's transaction; those that change something
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -211,9 +211,25 @@ def kill_chosen_jobs(conn: psycopg.Connection, task: int, ordinals: Sequence[int
     conn.execute(SQL.kill_waiting_jobs, params)
 
 
-def live_tasks(conn: psycopg.Connection, only: int | None = None) -> list[LiveTask]:
-    """Give what the conductor decides on, with exact counts, by id; of one task, if it is named and lives."""
-    return [_live_task(row) for row in fetch(conn, SQL.live_tasks, {"only": only})]
+def live_tasks(
+    conn: psycopg.Connection,
+    only: int | None = None,
+    *,
+    unreadable: Callable[[int, Exception], None] | None = None,
+) -> list[LiveTask]:
+    """Give what the conductor decides on, with exact counts, by id; of one task, if it is named and lives.
+
+    A task that holds a value which is not known here, a newer version's, is left out where `unreadable` takes it.
+    """
+    tasks = []
+    for row in fetch(conn, SQL.live_tasks, {"only": only}):
+        try:
+            tasks.append(_live_task(row))
+        except ValueError as error:
+            if unreadable is None:
+                raise
+            unreadable(row["id"], error)
+    return tasks
 
 
 def _live_task(row: Mapping[str, Any]) -> LiveTask:

@@ -1,0 +1,121 @@
+"""What is wrong with one task keeps the conductor from no other, and is told."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import pytest
+
+from orchestra.conductor import run as conductor
+from orchestra.conductor.isolation import Isolation
+from orchestra.domain.errors import DatabaseBusy, DatabaseUnavailable
+from orchestra.domain.states import TaskState
+from orchestra.store import moves
+from orchestra.store.database import connect
+from support.waiting import wait_until
+from support.world import World
+
+
+@contextmanager
+def conducting(database_url: str, said: list[str | None]) -> Iterator[None]:
+    stop = threading.Event()
+
+    def run() -> None:
+        conductor.run(
+            lambda: connect(database_url, name="conductor", lock_timeout=0.3),
+            stop,
+            name="one",
+            say=said.append,
+        )
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(15)
+        assert not thread.is_alive()
+
+
+def test_a_locked_task_keeps_those_behind_it_from_nothing(world: World, database_url: str) -> None:
+    locked = world.task(jobs=2, name="user.ana.locked", test_jobs=0)
+    behind = world.task(jobs=2, name="user.ana.behind", test_jobs=0)
+    said: list[str | None] = []
+    with connect(database_url) as other, conducting(database_url, said):
+        with other.transaction():
+            other.execute("select from task where id = %s for update", [locked])
+            wait_until(lambda: world.state(behind) is TaskState.RUNNING)
+            wait_until(
+                lambda: any(f"task {locked}: the database is busy" in (s or "") for s in said)
+            )
+            assert world.state(locked) is TaskState.REGISTERED
+        wait_until(lambda: world.state(locked) is TaskState.RUNNING)
+        wait_until(lambda: said[-1] is None)
+
+
+def test_a_value_of_a_newer_schema_concerns_its_task_alone(world: World, database_url: str) -> None:
+    strange = world.task(jobs=2, name="user.ana.strange", test_jobs=0)
+    world.conn.execute("alter table task drop constraint task_intent_check")
+    world.conn.execute(
+        "update task set intent = 'shuffle', intent_by = 'ana' where id = %s", [strange]
+    )
+    behind = world.task(jobs=2, name="user.ana.behind", test_jobs=0)
+    said: list[str | None] = []
+    with conducting(database_url, said):
+        wait_until(lambda: world.state(behind) is TaskState.RUNNING)
+        wait_until(lambda: any(f"task {strange}: 'shuffle'" in (s or "") for s in said))
+
+
+def test_a_conductor_that_fails_begins_anew(
+    world: World, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = world.task(jobs=2, test_jobs=0)
+    usual, failures = moves.live_tasks, iter(range(2))
+
+    def failing(*args: Any, **options: Any) -> object:
+        if next(failures, None) is not None:
+            raise RuntimeError("a mistake")
+        return usual(*args, **options)
+
+    monkeypatch.setattr(moves, "live_tasks", failing)
+    said: list[str | None] = []
+    with conducting(database_url, said):
+        wait_until(lambda: world.state(task) is TaskState.RUNNING)
+        wait_until(lambda: said[-1] is None)
+    assert said[0] == "its conductor failed: a mistake"
+
+
+def test_what_fails_is_left_alone_longer_each_time(conn: psycopg.Connection) -> None:
+    now = 0.0
+    tried = []
+    isolation = Isolation(lambda: now)
+
+    def fail() -> None:
+        tried.append(now)
+        raise DatabaseBusy("the database is busy.")
+
+    for second in range(200):
+        now = float(second)
+        isolation.attempt(conn, "task 7", fail)
+        if second == 0:
+            assert isolation.words is None, "a lock that was met once is no news"
+    assert tried == [0, 1, 3, 7, 15, 31, 63, 123, 183]
+    assert isolation.words == "its conductor cannot go on with task 7: the database is busy"
+    now = 1000
+    assert isolation.attempt(conn, "task 7", lambda: 3) == 3
+    assert isolation.words is None
+
+
+def test_a_server_that_is_in_no_state_for_anything_is_nobodys_trouble(
+    conn: psycopg.Connection,
+) -> None:
+    def fail() -> None:
+        raise DatabaseUnavailable("the database has no space left on its disk.")
+
+    with pytest.raises(DatabaseUnavailable):
+        Isolation().attempt(conn, "task 7", fail)
