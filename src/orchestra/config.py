@@ -108,6 +108,12 @@ class Settings:
         10_000_000,
         shown='"10 MB"',
     )
+    keep_metrics: float = _setting(
+        "duration",
+        "how long the database keeps what jobs wrote into their metrics files; that of whoever conducts counts",
+        365 * 86400.0,
+        shown='"365 d"',
+    )
     sweep_limit: int = _setting(
         "number", "`dataset sweep` asks before it writes more configs than that", 100_000
     )

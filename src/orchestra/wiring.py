@@ -529,7 +529,15 @@ def conduct(
         post = None
     if post and out is not None:
         logging.getLogger(__name__).info("mail goes out by %s", post.way.where)
-    run.run(join, stop, name=name, preferred=preferred, post=post, say=say)
+    run.run(
+        join,
+        stop,
+        name=name,
+        preferred=preferred,
+        post=post,
+        keep_metrics=settings.keep_metrics,
+        say=say,
+    )
 
 
 def pilot_folder(settings: Settings, cluster: str, node: str) -> Path:

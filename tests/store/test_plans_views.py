@@ -43,6 +43,10 @@ select {task}, n, 1, gen_random_uuid(), '{keeper}', {node}, 0, 1, false, 1, now(
     case when n < 50000 then case when n % 1000 = 7 then 3 else 0 end end, case when n < 50000 then true end, 1, 1,
     'last words'::bytea
 from generate_series(0, 50007) n;
+insert into attempt_metrics (task_id, ordinal, number, text, numbers)
+select {task}, n, 1, '{{"loss": 1}}', '{{"loss": 1}}' from generate_series(0, 49999) n where n % 1000 <> 7;
+insert into dataset_text (version_id, ordinal, text)
+select 2, n, '{{"lr": 1}}' from generate_series(0, 99999) n;
 insert into event (kind, task_id, ordinal, attempt, from_state, to_state, who)
 select 'job', {task}, n, 1, 'running', 'done', 'pilot gauss' from generate_series(0, 49999) n;
 insert into event (kind, task_id, from_state, to_state, who, jobs)
@@ -156,4 +160,4 @@ def test_results_are_read_in_ranges_too(crowded: World) -> None:
     params = {"task": 0, "version": 2, "first": 20_000, "next": 20_500}
     found = plan(crowded.conn, load("jobs").results, params)
     assert found.walked <= {"node"}, found.root
-    assert found.buffers < 10 * 500  # a few pages a job, whatever the task's size
+    assert found.buffers < 15 * 500  # a few pages a job, whatever the task's size

@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-BIG = {"job", "attempt", "event", "dataset_file"}
+BIG = {"job", "attempt", "event", "dataset_file", "attempt_metrics", "dataset_text"}
 """The tables that grow with the number of jobs."""
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from orchestra.domain.results import Goal, Part, Row, table_of
+from orchestra.domain.results import Row, table_of
 from orchestra.services.best import telling
-from orchestra.services.results import Best
 
 
 def test_a_mail_shows_what_the_best_jobs_have_in_common_before_what_all_have() -> None:
@@ -14,6 +13,5 @@ def test_a_mail_shows_what_the_best_jobs_have_in_common_before_what_all_have() -
 
     table = table_of([of(3, 64, 1), of(2, 64, 0)])
     wanted = table.find("accuracy")
-    found = Best(table, Goal(wanted, highest=True), (of(0, 16, 0), of(1, 16, 1)))
-    shown = telling(found, table.of_part(Part.CONFIG, Part.BOTH), wanted)
+    shown = telling(table, [of(0, 16, 0), of(1, 16, 1)], wanted)
     assert [column.name for column in shown] == ["seed", "hidden", "epochs"]

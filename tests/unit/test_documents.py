@@ -207,7 +207,7 @@ def test_what_is_within_the_bounds(name: str, text: str, value: Any) -> None:
 def test_of_json_lines_the_last_one_counts() -> None:
     lines = '{"epoch": 1}\n{"epoch": 2}\n\n'
     assert documents.parse_last("m.json", lines) == ({"epoch": 2}, '{"epoch": 2}')
-    assert documents.parse_last("m.json", '{"a":\n1}\n') == ({"a": 1}, None)
+    assert documents.parse_last("m.json", '{"a":\n1}\n') == ({"a": 1}, '{"a":\n1}\n')
     with pytest.raises(Unusable, match=r"no valid JSON \(line 2, column 1\)"):
         documents.parse_last("m.json", '{"epoch": 1}\n{"epoch": 2')
 

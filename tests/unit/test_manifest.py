@@ -175,7 +175,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(
     path.write_text("first")
     digest = manifest._digest
 
-    def and_grow(*arguments: Any) -> tuple[bytes, int]:
+    def and_grow(*arguments: Any) -> tuple[bytes, int, bytes | None]:
         result = digest(*arguments)
         path.write_text("first and more")
         return result

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
@@ -17,7 +16,7 @@ from orchestra.domain.documents import BOUNDS
 from orchestra.domain.errors import VolumeError
 from orchestra.domain.models.jobs import JobPaths
 from orchestra.domain.models.tasks import Task
-from orchestra.services import results, structured
+from orchestra.services import job_files, results
 from orchestra.services.in_threads import in_threads
 from orchestra.store.jobs import Result
 
@@ -154,41 +153,23 @@ def test_a_volume_that_is_not_there_is_said(volume: Volume) -> None:
     (volume.root / "task").rename(volume.root / "elsewhere")
     with pytest.raises(VolumeError, match="is not there on this machine"):
         results.read(volume.sources)
-    assert results.best(volume.sources) is None
 
 
-def test_the_best_rows_come_with_their_configs_and_a_few_others_alone(
-    volume: Volume, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for number in range(200):
-        volume.job(json.dumps({"loss": abs(number - 120)}), json.dumps({"lr": number}))
-    opened: list[str] = []
-    load, load_written = structured.load, structured.load_written
-
-    def noted(path: str) -> bytes:
-        opened.append(path)
-        return load(path)
-
-    def noted_written(folder: str, name: str) -> bytes:
-        opened.append(f"{folder}/{name}")
-        return load_written(folder, name)
-
-    monkeypatch.setattr(structured, "load", noted)
-    monkeypatch.setattr(structured, "load_written", noted_written)
-    best = results.best(volume.sources, limit=3)
-    assert best is not None
-    assert [dict(row.values) for row in best.table.rows] == [{"lr": 120}, {"lr": 119}, {"lr": 121}]
-    assert (best.goal.column.key, best.goal.highest) == ("loss", False)
-    assert len(best.others) == 20
-    # Each job's metrics, and the configs of the best and of those that tell what varied.
-    assert len(opened) == 200 + 3 + 20
+def test_what_the_database_knows_is_not_looked_for(volume: Volume) -> None:
+    volume.job(None, '{"lr": 1}')
+    volume.jobs[0] = replace(volume.jobs[0], metrics='{"loss": 2}', config='{"lr": 3}')
+    (volume.root / "task").rename(volume.root / "elsewhere")
+    (row,) = results.read(volume.sources).rows
+    assert (row.metrics, row.values, row.note) == ({"loss": 2}, {"lr": 3}, None)
 
 
-def test_where_no_name_tells_there_is_no_best(volume: Volume) -> None:
-    volume.job('{"seconds": 1}')
-    assert results.best(volume.sources) is None
-    volume.jobs.clear()
-    assert results.best(volume.sources) is None
+def test_of_json_lines_the_last_one_counts_however_long_they_are(volume: Volume) -> None:
+    volume.job('{"epoch": 1}\n' * 100_000 + '{"epoch": 2}\n')
+    volume.job('{"a": ["' + "x" * BOUNDS.bytes + '",\n1]}')
+    volume.name = "metrics.json"
+    first, second = results.read(volume.sources).rows
+    assert (first.metrics, first.note) == ({"epoch": 2}, None)
+    assert second.note == "metrics.json has 1 MB; at most 1 MB is read"
 
 
 @pytest.mark.timeout(20)
@@ -197,9 +178,8 @@ def test_a_volume_that_hangs_holds_nobody_up(
 ) -> None:
     volume.job('{"loss": 1}')
     over = threading.Event()
-    monkeypatch.setattr(structured, "load", lambda _path: over.wait(60) and b"")
+    monkeypatch.setattr(job_files, "open_file", lambda *_: over.wait(60) and 0)
     try:
-        assert results.best(volume.sources, patience=0.2) is None
         with pytest.raises(VolumeError, match="did not answer in time"):
             results.read(volume.sources, patience=0.2)
     finally:

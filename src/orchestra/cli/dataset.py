@@ -72,6 +72,7 @@ def _create(ctx: Context) -> None:
         key=lambda dataset: dataset.name,
     )
     _note_left_out(ctx, made.hidden, made.outputs)
+    note_texts(ctx, made.texts)
 
 
 def _note_left_out(ctx: Context, hidden: int, outputs: Sequence[str]) -> None:
@@ -81,6 +82,15 @@ def _note_left_out(ctx: Context, hidden: int, outputs: Sequence[str]) -> None:
         )
     if hidden:
         ctx.out.note(f"{human.count(hidden, 'hidden file or folder', 'hidden ones')} left out")
+
+
+def note_texts(ctx: Context, texts: int | None) -> None:
+    """Say where the database does not keep what all small files say."""
+    if texts is not None:
+        ctx.out.note(
+            f"The values of the first {human.count(texts, 'file')} are kept in the database, those of the others are "
+            "not: a mail about the best jobs does not show them."
+        )
 
 
 @contextmanager
@@ -260,6 +270,7 @@ def _update(ctx: Context) -> None:
         key=lambda dataset: dataset.name,
     )
     _note_left_out(ctx, update.hidden, update.outputs)
+    note_texts(ctx, update.texts)
     if update.changed_at_all:
         ctx.out.note("Tasks that exist keep the version that they were made with.")
 

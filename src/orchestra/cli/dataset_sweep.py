@@ -110,6 +110,7 @@ def _create(ctx: Context, planned: Plan) -> None:
         record=dataset.record,
         key=lambda found: found.name,
     )
+    dataset.note_texts(ctx, made.registered.texts)
     if made.alike:
         ctx.out.note(
             f"warning: {human.count(made.alike, 'config is', 'configs are')} the same as an earlier one"

@@ -156,7 +156,7 @@ def check_complete_file(text: str | None) -> None:
 
 
 def _is_below(text: str) -> bool:
-    return text.isprintable() and not {"", ".", ".."} & set(text.split("/"))
+    return len(text) <= 255 and text.isprintable() and not {"", ".", ".."} & set(text.split("/"))
 
 
 def parse_task(text: str) -> int | str:

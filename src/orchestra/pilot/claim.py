@@ -45,6 +45,7 @@ def hold(grant: Grant, task: TaskSpec, keeper: UUID) -> Held:
         timeout=task.timeout,
         grace=task.grace,
         memory=task.resources.memory_bytes,
+        metrics_file=task.metrics_file,
     )
     return Held(grant.key, keeper, note, Phase.WAITING, grant=grant, task=task)
 

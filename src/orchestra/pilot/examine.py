@@ -1,4 +1,4 @@
-"""What attempts left: their logs, their "complete" files; the links that people follow to their results."""
+"""What attempts left: logs, metrics, "complete" files; the links that people follow to their results."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from time import monotonic
 
+from orchestra.domain import metrics
+from orchestra.domain.documents import Unusable
 from orchestra.domain.endings import in_words
 from orchestra.domain.errors import VolumeError
+from orchestra.domain.metrics import Metrics
 from orchestra.domain.models.jobs import JobPaths
 from orchestra.domain.models.work import AttemptKey, Outcome
 from orchestra.domain.states import Cause
@@ -22,7 +25,7 @@ from orchestra.pilot.open_log import OpenLog
 from orchestra.pilot.report import Reporter, plain_text
 from orchestra.pilot.state import Held, Note, Phase
 from orchestra.pilot.volumes import in_words as of_silence
-from orchestra.services import job_files
+from orchestra.services import job_files, structured
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +42,7 @@ _GPU_WAS_FULL = re.compile(
 def examine(
     outcome: Outcome, note: Note, kit: Kit | None = None, own_log: OpenLog | None = None
 ) -> Outcome:
-    """Look at what an attempt left: its "complete" file, its log; have the link point at a success. An I/O thread's.
+    """Look at what an attempt left, and have the link point at a success. An I/O thread's.
 
     `own_log` has what the job printed also where it has removed or replaced the file.
 
@@ -67,7 +70,21 @@ def examine(
         reason = in_words(cause, outcome.exit_status, outcome.signal)
     if cause is Cause.EXIT and (why := containers.refusal(note.runtime, outcome.exit_status, end)):
         cause, reason = Cause.NO_CONTAINER, plain_text(why)
-    return replace(outcome, cause=cause, reason=reason, log_bytes=size, log_tail=end)
+    found = _metrics(note, outcome.key.ordinal) if success else None
+    return replace(outcome, cause=cause, reason=reason, log_bytes=size, log_tail=end, metrics=found)
+
+
+def _metrics(note: Note, ordinal: int) -> Metrics | None:
+    """Read what a job says of its result; None where it says nothing, or nothing that can be read."""
+    if not note.metrics_file:
+        return None
+    folder = JobPaths.folder(note.task_folder, ordinal, note.folder_number)
+    try:
+        # One byte more than is kept: it shows that there is more.
+        end, size = structured.load_written(folder, note.metrics_file, metrics.TEXT_AT_MOST + 1)
+    except Unusable:
+        return None
+    return metrics.to_keep(note.metrics_file, end, size)
 
 
 def _missing(folder: Path, wanted: str) -> str | None:

@@ -41,7 +41,8 @@ class Note:
     """What an agent needs to know of an attempt that an earlier agent started.
 
     It travels with the attempt through the keeper, as JSON. `runtime` is the name of the one that it was started with,
-    None for none; `image_key` its image's name in the cache, where that is kept there.
+    None for none; `image_key` its image's name in the cache, where that is kept there. `metrics_file` is None for an
+    attempt that an agent started which did not read it.
     """
 
     queue: Queue
@@ -57,6 +58,7 @@ class Note:
     runtime: str | None = None
     image_digest: str | None = None
     image_key: str | None = None
+    metrics_file: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Give it as JSON values, under short names: a keeper keeps only 3000 bytes of it."""
@@ -74,6 +76,7 @@ class Note:
             **({"r": self.runtime} if self.runtime else {}),
             **({"x": self.image_digest} if self.image_digest else {}),
             **({"k": self.image_key} if self.image_key else {}),
+            **({"e": self.metrics_file} if self.metrics_file else {}),
         }
 
     @classmethod
@@ -93,6 +96,7 @@ class Note:
             runtime=note.get("r"),
             image_digest=note.get("x"),
             image_key=note.get("k"),
+            metrics_file=note.get("e"),
         )
 
 

@@ -22,11 +22,15 @@ from orchestra.store.database import in_transaction
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """A new data set. Left out were `hidden` files and folders with a dot in front, and `outputs`, folders of tasks."""
+    """A new data set. Left out were `hidden` files and folders with a dot in front, and `outputs`, folders of tasks.
+
+    `texts` is how many of the files have their text in the database, where not all of the small ones have.
+    """
 
     dataset: DataSet
     hidden: int
     outputs: tuple[str, ...] = ()
+    texts: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,7 @@ class Update:
     moved: bool = False
     hidden: int = 0
     outputs: tuple[str, ...] = ()
+    texts: int | None = None
 
     @property
     def changed_at_all(self) -> bool:
@@ -107,7 +112,7 @@ def create(
         if dataset is None:
             raise _taken(name)
         _add_version(conn, dataset, scanned)
-        return Registered(find(conn, name), scanned.hidden, scanned.outputs)
+        return Registered(find(conn, name), scanned.hidden, scanned.outputs, _texts(scanned))
 
     return in_transaction(conn, work)
 
@@ -196,6 +201,7 @@ def _add_version(conn: psycopg.Connection, dataset: int, scanned: manifest.Manif
         root=scanned.root,
         is_folder=scanned.is_folder,
         entries=scanned.entries,
+        texts=scanned.texts,
     )
 
 
@@ -211,7 +217,12 @@ def _compare(before: DataSet, entries: Sequence[ManifestEntry], now: manifest.Ma
         moved=(before.root, before.is_folder) != (now.root, now.is_folder),
         hidden=now.hidden,
         outputs=now.outputs,
+        texts=_texts(now),
     )
+
+
+def _texts(scanned: manifest.Manifest) -> int | None:
+    return len(scanned.texts) if scanned.texts_cut else None
 
 
 def _taken(name: str) -> AlreadyExists:

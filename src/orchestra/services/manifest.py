@@ -12,7 +12,7 @@ import hashlib
 import os
 import stat
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
@@ -22,6 +22,7 @@ from orchestra.domain.human import count, size
 from orchestra.domain.models.datasets import ManifestEntry
 from orchestra.domain.models.jobs import ATTEMPTS
 from orchestra.domain.naming import natural_key
+from orchestra.services.config_texts import TEXT_AT_MOST, Texts
 
 Progress = Callable[[int, int, int], None]
 """Called in the caller's thread with files done, files in all, bytes read."""
@@ -44,6 +45,8 @@ class Manifest:
         entries: paths below the folder (the file's name for one file), in natural order; never empty.
         hidden: how many hidden files and folders were left out.
         outputs: the folders below with what tasks have written, which were left out.
+        texts: what small files with values in them say, by their place among the entries.
+        texts_cut: these came to more than a data set may have, so that only those of the first files are kept.
     """
 
     root: str
@@ -51,6 +54,8 @@ class Manifest:
     entries: tuple[ManifestEntry, ...]
     hidden: int = 0
     outputs: tuple[str, ...] = ()
+    texts: Mapping[int, str] = field(default_factory=dict)
+    texts_cut: bool = False
 
     @property
     def bytes(self) -> int:
@@ -74,15 +79,16 @@ def scan(path: str | os.PathLike[str], progress: Progress | None = None) -> Mani
         raise _unreadable(root, error) from error
     if not stat.S_ISDIR(mode):
         _check_regular(root, mode)
-        entries = _hash_all(str(Path(root).parent), [Path(root).name], progress)
-        return Manifest(root, False, entries)
+        work = _hash_all(str(Path(root).parent), [Path(root).name], progress)
+        return Manifest(root, False, work.entries, 0, (), *work.texts.kept())
     listing = _Listing(root)
     listing.walk("", ())
     if not listing.names:
         raise BadInput(f"the folder {root} has no files.", hint=listing.left_out())
     listing.names.sort(key=natural_key)
-    entries = _hash_all(root, listing.names, progress)
-    return Manifest(root, True, entries, listing.hidden, tuple(sorted(listing.outputs)))
+    work = _hash_all(root, listing.names, progress)
+    outputs = tuple(sorted(listing.outputs))
+    return Manifest(root, True, work.entries, listing.hidden, outputs, *work.texts.kept())
 
 
 def check_file(
@@ -229,10 +235,15 @@ class _Work:
     slices: Iterator[slice]
     names: Sequence[str]
     results: list[ManifestEntry | None]
+    texts: Texts = field(default_factory=Texts)
     stop: threading.Event = field(default_factory=threading.Event)
     # Files done and bytes read since the last word; an exception is the last one.
     news: SimpleQueue[tuple[int, int] | BaseException] = field(default_factory=SimpleQueue)
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def entries(self) -> tuple[ManifestEntry, ...]:
+        return tuple(entry for entry in self.results if entry is not None)
 
     def run(self) -> None:
         try:
@@ -250,15 +261,14 @@ class _Work:
         for index, name in enumerate(self.names[part], part.start):
             if self.stop.is_set():
                 return
-            entry = _hashed(self.root, name, self.stop, lambda read: self.news.put((0, read)))
-            self.results[index] = entry
-            total += (entry.size or 0) % _REPORT
+            content = _content(self.root, name, self.stop, lambda read: self.news.put((0, read)))
+            self.results[index] = content.entry(name)
+            self.texts.add(index, name, content.head)
+            total += content.size % _REPORT
         self.news.put((len(self.names[part]), total))
 
 
-def _hash_all(
-    root: str, names: Sequence[str], progress: Progress | None
-) -> tuple[ManifestEntry, ...]:
+def _hash_all(root: str, names: Sequence[str], progress: Progress | None) -> _Work:
     starts = range(0, len(names), _FILES_AT_A_TIME)
     slices = (slice(start, min(start + _FILES_AT_A_TIME, len(names))) for start in starts)
     work = _Work(root, slices, names, [None] * len(names))
@@ -276,25 +286,30 @@ def _hash_all(
                 progress(done, len(names), read)
     finally:
         work.stop.set()
-    return tuple(entry for entry in work.results if entry is not None)
+    return work
 
 
-def _hashed(
+def _content(
     root: str, name: str, stop: threading.Event, report: Callable[[int], None]
-) -> ManifestEntry:
+) -> _Content:
     path = f"{root.rstrip('/')}/{name}"
     try:
-        content = _read(path, stop, report)
+        return _read(path, stop, report)
     except OSError as error:
         raise _unreadable(path, error) from error
-    return ManifestEntry(name, content.size, content.mtime_ns, content.sha256)
 
 
 @dataclass(frozen=True, slots=True)
 class _Content:
+    """What a file is; `head` is all of it where it is small."""
+
     size: int
     mtime_ns: int
     sha256: bytes
+    head: bytes | None
+
+    def entry(self, name: str) -> ManifestEntry:
+        return ManifestEntry(name, self.size, self.mtime_ns, self.sha256)
 
 
 def _read(path: str, stop: threading.Event, report: Callable[[int], None]) -> _Content:
@@ -304,7 +319,7 @@ def _read(path: str, stop: threading.Event, report: Callable[[int], None]) -> _C
     try:
         before = os.fstat(descriptor)
         _check_regular(path, before.st_mode)
-        digest, read = _digest(descriptor, stop, report)
+        digest, read, head = _digest(descriptor, stop, report)
         after = os.fstat(descriptor)
     finally:
         os.close(descriptor)
@@ -314,19 +329,20 @@ def _read(path: str, stop: threading.Event, report: Callable[[int], None]) -> _C
             f"{path} changed while it was read: {size(before.st_size)} before, {size(after.st_size)} after.",
             hint="Try again when nothing writes to it any more.",
         )
-    return _Content(after.st_size, after.st_mtime_ns, digest)
+    return _Content(after.st_size, after.st_mtime_ns, digest, head)
 
 
 def _digest(
     descriptor: int, stop: threading.Event, report: Callable[[int], None]
-) -> tuple[bytes, int]:
+) -> tuple[bytes, int, bytes | None]:
     digest = hashlib.sha256()
-    read = 0
+    read, head = 0, b""
     while block := os.read(descriptor, _BLOCK):
         digest.update(block)
+        head = block if not read else b""
         read += len(block)
         if stop.is_set():
             break
         if read % _REPORT == 0:
             report(_REPORT)
-    return digest.digest(), read
+    return digest.digest(), read, head if read == len(head) <= TEXT_AT_MOST else None

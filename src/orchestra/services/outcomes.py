@@ -16,7 +16,7 @@ from orchestra.domain.models.work import AttemptKey, Outcome
 from orchestra.domain.states import JobState, TaskState
 from orchestra.domain.transitions import JobInput, Refusal, step_job
 from orchestra.domain.verdicts import POISONOUS_LOSSES, JobFacts, Verdict, judge, retry_delay
-from orchestra.store import attempts, moves
+from orchestra.store import attempts, metrics, moves
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,7 @@ def record(
     ends = by_key | {e.job.key: e.outcome for e in endings}
     accepted = {ending.job.key for ending in endings}
     attempts.end_attempts(conn, [ends[f.key] for f in found], accepted)
+    metrics.keep(conn, [ends[f.key] for f in found])
     changes = [
         (e.job.key, e.before, e.job.state, e.outcome.reason)
         for e in endings

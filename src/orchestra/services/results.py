@@ -1,7 +1,8 @@
 """What the jobs of a task have written, as rows with what their configs say.
 
-Two steps, so that no connection waits for a volume: `look_up` asks the database, `read` and `best` read files, in
-threads, and within `patience` seconds where that is given: a volume that hangs holds nobody up.
+Two steps, so that no connection waits for a volume: `look_up` asks the database, `read` reads the files of which the
+database does not know what they say, as whoever asks: they are of an older version's pilots, or large. In threads, and
+within `patience` seconds where that is given: a volume that hangs holds nobody up.
 """
 
 from __future__ import annotations
@@ -9,57 +10,36 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from random import Random
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 
-from orchestra.domain import documents
+from orchestra.domain import metrics
 from orchestra.domain import results as domain
-from orchestra.domain.documents import Unusable
+from orchestra.domain.documents import BOUNDS, Unusable
 from orchestra.domain.errors import VolumeError
 from orchestra.domain.models.jobs import JobPaths
 from orchestra.domain.models.tasks import Task
-from orchestra.domain.results import Goal, Row, Table
+from orchestra.domain.results import Row, Table
 from orchestra.services import selection, structured
 from orchestra.services.in_threads import Progress, in_threads
 from orchestra.store import jobs as job_store
 from orchestra.store import sources
 
-BEST = 5
-"""Rows that a mail or the last screen of a run shows."""
-_OTHERS = 20
-
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where the results of a task lie: one entry a job that has been done, in job order."""
+    """What is known of a task's results, and where the rest lies: one entry a job that has been done, in job order."""
 
     task: Task
     config_root: str
     config_is_folder: bool
     jobs: Sequence[job_store.Result]
 
-    def folder(self, job: job_store.Result) -> str:
-        """Give the folder that a job has written into."""
-        return JobPaths.folder(self.task.folder, job.ordinal, job.folder_number)
-
     def config_path(self, job: job_store.Result) -> str:
         """Give a job's config; that of a task made of an older one's outputs is a folder."""
         return f"{self.config_root}/{job.path}" if self.config_is_folder else self.config_root
-
-
-@dataclass(frozen=True, slots=True)
-class Best:
-    """The best rows of a task, the best one first, and the metric that says so.
-
-    `others` are a few rows from all over the task: what varied is seen beside them, though it be one value in the best.
-    """
-
-    table: Table
-    goal: Goal
-    others: tuple[Row, ...] = ()
 
 
 def look_up(conn: psycopg.Connection, word: str) -> Sources:
@@ -89,39 +69,9 @@ def read(
     return domain.table_of(rows)
 
 
-def best(sources: Sources, *, limit: int = BEST, patience: float | None = None) -> Best | None:
-    """Give the best rows, or nothing where no metric's name says which are best or no file can be read in time.
-
-    Each metrics file is read once, and only the configs of the rows that are given; so this takes about half of `read`.
-    """
-    if not sources.jobs:
-        return None
-    try:
-        _check_folder(sources, patience)
-        rows = in_threads(sources.jobs, lambda job: _with_metrics(sources, job), patience=patience)
-        table = domain.table_of(rows)
-        goal = domain.goal(table)
-        if goal is None:
-            return None
-        first = domain.best(table, goal, limit)
-        by_ordinal = {job.ordinal: job for job in sources.jobs}
-        # At random: every fifth, say, would be the same seed each time in a grid of five seeds. And the same each time.
-        sample = Random(0).sample(table.rows, min(_OTHERS, len(table.rows)))  # noqa: S311
-        rows = in_threads(
-            (*first.rows, *sample),
-            lambda row: _with_config(sources, by_ordinal[row.job], row),
-            patience=patience,
-        )
-    except VolumeError:
-        return None
-    complete = domain.table_of(rows[: len(first.rows)])
-    goal = Goal(complete.find(f"metrics.{goal.column.key}"), goal.highest)
-    return Best(complete, goal, tuple(rows[len(first.rows) :]))
-
-
 def _check_folder(sources: Sources, patience: float | None) -> None:
     """In a thread as well: looking for a folder of a volume that hangs takes for ever."""
-    if not sources.jobs:
+    if not sources.jobs or any(job.metrics is not None for job in sources.jobs):
         return
     folder = sources.task.folder
     if not in_threads([folder], os.path.isdir, patience=patience)[0]:
@@ -132,12 +82,8 @@ def _check_folder(sources: Sources, patience: float | None) -> None:
 
 
 def _row(sources: Sources, job: job_store.Result) -> Row:
-    return _with_config(sources, job, _with_metrics(sources, job))
-
-
-def _with_metrics(sources: Sources, job: job_store.Result) -> Row:
-    name = sources.task.metrics_file
-    metrics, note = _values(sources.folder(job), name, name)
+    metrics, of_metrics = _metrics(sources, job)
+    values, of_config = _config(sources, job)
     return Row(
         job=job.ordinal,
         config=job.path or "",
@@ -146,56 +92,54 @@ def _with_metrics(sources: Sources, job: job_store.Result) -> Row:
         seconds=job.seconds,
         cpu_seconds=job.cpu_seconds,
         memory_bytes=job.max_rss_bytes,
+        values=values,
         metrics=metrics,
-        note="; ".join(filter(None, (job.inputs_note, note))) or None,
+        note="; ".join(filter(None, (job.inputs_note, of_metrics, of_config))) or None,
     )
 
 
-def _with_config(sources: Sources, job: job_store.Result, row: Row) -> Row:
-    values, note = _config_values(sources, job)
-    notes = [each for each in (row.note, note) if each]
-    return replace(row, values=values, note="; ".join(notes) or None)
-
-
-def _values(folder: str, name: str, shown: str) -> tuple[Mapping[str, Any], str | None]:
-    """Give the values of a metrics file, or none and why."""
+def _metrics(sources: Sources, job: job_store.Result) -> tuple[Mapping[str, Any], str | None]:
+    """Give a job's metrics, or none and why."""
+    name = sources.task.metrics_file
     try:
-        return _flat(documents.parse_last(name, structured.load_written(folder, name))[0]), None
+        if job.metrics is not None:
+            return metrics.of_text(name, job.metrics), None
+        folder = JobPaths.folder(sources.task.folder, job.ordinal, job.folder_number)
+        return _written(folder, name), None
     except Unusable as error:
-        return {}, f"{shown} {error}"
+        return {}, f"{name} {error}"
 
 
-def _flat(found: Any) -> dict[str, Any]:
-    if not isinstance(found, Mapping):
-        raise Unusable("holds no names with values")
-    try:
-        return domain.flatten(found)
-    except ValueError as error:
-        raise Unusable(str(error)) from None
+def _written(folder: str, name: str) -> Mapping[str, Any]:
+    """Read the metrics that a job wrote."""
+    return metrics.of_file(name, *structured.load_written(folder, name, BOUNDS.bytes))
 
 
-def _config_values(sources: Sources, job: job_store.Result) -> tuple[Mapping[str, Any], str | None]:
+def _config(sources: Sources, job: job_store.Result) -> tuple[Mapping[str, Any], str | None]:
     """Give what a job's config says; of an older task's output, what its metrics say."""
     if job.path is None:
         return {}, None
-    path = sources.config_path(job)
     if job.sha256 is None:
-        name = sources.task.metrics_file
-        return _values(path, name, f"the config's {name}")
+        return _output(sources, job)
     try:
-        content = structured.load(path)
-        if hashlib.sha256(content).digest() != job.sha256:
-            raise Unusable("has changed since it was registered")
-        if not path.lower().endswith(documents.SUFFIXES):
-            return _perhaps(path, content), None
-        return _flat(documents.parse(path, content)), None
+        content = _registered(sources, job) if job.config is None else job.config
+        return metrics.of_config(job.path, content), None
     except Unusable as error:
         return {}, f"the config {error}"
 
 
-def _perhaps(path: str, content: bytes) -> Mapping[str, Any]:
-    """A config can be anything; one that is no JSON by its name may still be some."""
+def _output(sources: Sources, job: job_store.Result) -> tuple[Mapping[str, Any], str | None]:
+    name = job.config_name or sources.task.metrics_file
     try:
-        return _flat(documents.parse(path, content))
-    except Unusable:
-        return {}
+        if job.config is not None:
+            return metrics.of_text(name, job.config), None
+        return _written(sources.config_path(job), name), None
+    except Unusable as error:
+        return {}, f"the config's {name} {error}"
+
+
+def _registered(sources: Sources, job: job_store.Result) -> bytes:
+    content = structured.load(sources.config_path(job))
+    if hashlib.sha256(content).digest() != job.sha256:
+        raise Unusable("has changed since it was registered")
+    return content

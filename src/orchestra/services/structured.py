@@ -17,40 +17,40 @@ def load(path: str) -> bytes:
         Unusable: it is not there, no regular file, too large, or cannot be read.
     """
     # Not blocking: a named pipe would never open.
-    return _loaded(lambda: os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
+    end, size = _end(
+        lambda: os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), BOUNDS.bytes
+    )
+    BOUNDS.check_size(size)
+    return end
 
 
-def load_written(folder: str, name: str) -> bytes:
-    """Give what is in a file that a job wrote, below an attempt's folder.
+def load_written(folder: str, name: str, most: int) -> tuple[bytes, int]:
+    """Give the last bytes of a file that a job wrote below an attempt's folder, at most so many, and its size.
 
     Raises:
-        Unusable: as `load`, or it is reached by a link or may be somebody else's.
+        Unusable: it is not there, no regular file, reached by a link, perhaps somebody else's, or cannot be read.
     """
-    return _loaded(lambda: job_files.open_file(folder, name))
+    return _end(lambda: job_files.open_file(folder, name), most)
 
 
-def _loaded(open_it: Callable[[], int]) -> bytes:
+def _end(open_it: Callable[[], int], most: int) -> tuple[bytes, int]:
     try:
         descriptor = open_it()
+        try:
+            return _end_of(descriptor, most)
+        finally:
+            os.close(descriptor)
     except job_files.Untrusted as error:
         raise Unusable(error.strerror or "") from None
     except (FileNotFoundError, NotADirectoryError):
         raise Unusable("is missing") from None
     except (OSError, ValueError) as error:
         raise Unusable(f"cannot be read: {getattr(error, 'strerror', error)}") from None
-    try:
-        content = _all_of(descriptor)
-    except OSError as error:
-        raise Unusable(f"cannot be read: {error.strerror}") from None
-    finally:
-        os.close(descriptor)
-    return content
 
 
-def _all_of(descriptor: int) -> bytes:
+def _end_of(descriptor: int, most: int) -> tuple[bytes, int]:
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):
         raise Unusable("is no regular file")
-    BOUNDS.check_size(found.st_size)
-    # One byte more than there is: less than what was asked for is the end, without a second look.
-    return os.read(descriptor, found.st_size + 1)
+    start = max(0, found.st_size - most)
+    return os.pread(descriptor, found.st_size - start, start), found.st_size

@@ -363,9 +363,9 @@ def _task_spec(
     row: Mapping[str, Any], inputs: Mapping[str, str], shared: Sequence[SharedFiles]
 ) -> TaskSpec:
     plain = ("id", "name", "owner", "command", "image", "volume", "folder", "complete_file", "env")
-    times = ("timeout", "grace", "resume")
+    others = ("timeout", "grace", "resume", "metrics_file")
     return TaskSpec(
-        **{name: row[name] for name in (*plain, *times)},
+        **{name: row[name] for name in (*plain, *others)},
         queue=Queue(row["queue"]),
         binds=tuple(row["binds"]),
         inputs=inputs,

@@ -202,7 +202,7 @@ order by a.claimed_at, t.rank, j.turn, a.task_id, a.ordinal
 -- name: task_specs
 select
     t.id, t.name, p.name as owner, t.queue, t.command, t.image, t.volume, t.folder, t.complete_file, t.env, t.cores,
-    t.gpus, t.memory_bytes, t.timeout, t.grace, t.resume, t.binds
+    t.gpus, t.memory_bytes, t.timeout, t.grace, t.resume, t.binds, t.metrics_file
 from task t
 join person p on p.id = t.owner_id
 where t.id = any(%(tasks)s)

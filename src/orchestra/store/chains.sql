@@ -33,14 +33,24 @@ select coalesce(max(ordinal) + 1, 0) as first from dataset_file where version_id
 
 -- name: write_configs
 -- One entry for each job of a task that is DONE: the folder of the attempt that counts. The numbers of the jobs of both
--- tasks are the same.
+-- tasks are the same. What its metrics say is what the config says.
+with output as materialized (
+    select j.ordinal, coalesce(a.folder_number, j.done_attempt) as folder_number, m.text
+    from job j
+    left join attempt a on a.task_id = j.task_id and a.ordinal = j.ordinal and a.number = j.done_attempt
+    left join attempt_metrics m on m.task_id = j.task_id and m.ordinal = j.ordinal and m.number = j.done_attempt
+    where j.task_id = %(after)s and j.ordinal >= %(first)s and j.ordinal < %(next)s and j.state = 'done'
+),
+texts as (
+    insert into dataset_text (version_id, ordinal, name, text)
+    select %(version)s, o.ordinal, t.metrics_file, o.text
+    from output o
+    join task t on t.id = %(after)s
+    where octet_length(o.text) <= 4000
+)
 insert into dataset_file (version_id, ordinal, path)
-select
-    %(version)s, j.ordinal,
-    '.attempts/job_configId_' || j.ordinal || '/' || coalesce(a.folder_number, j.done_attempt)
-from job j
-left join attempt a on a.task_id = j.task_id and a.ordinal = j.ordinal and a.number = j.done_attempt
-where j.task_id = %(after)s and j.ordinal >= %(first)s and j.ordinal < %(next)s and j.state = 'done'
+select %(version)s, ordinal, '.attempts/job_configId_' || ordinal || '/' || folder_number
+from output
 
 -- name: versions_of
 -- The config version of a task, and how many jobs it has.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import psycopg
@@ -68,8 +68,9 @@ def add_version(
     root: str,
     is_folder: bool,
     entries: Sequence[ManifestEntry],
+    texts: Mapping[int, str],
 ) -> int:
-    """Add a version with its manifest, ordinals in the order of `entries`; gives its id."""
+    """Add a version with its manifest, ordinals in the order of `entries`, and what some say; gives its id."""
     take_time(conn, PATIENCE)
     params = {
         "dataset": dataset,
@@ -83,6 +84,10 @@ def add_version(
         copy.set_types(["int4", "int4", "text", "int8", "int8", "bytea"])
         for ordinal, entry in enumerate(entries):
             copy.write_row((version, ordinal, entry.path, entry.size, entry.mtime_ns, entry.sha256))
+    with conn.cursor() as cursor, cursor.copy(SQL.copy_texts) as copy:
+        copy.set_types(["int4", "int4", "text"])
+        for ordinal, text in texts.items():
+            copy.write_row((version, ordinal, text))
     return version
 
 

@@ -49,6 +49,9 @@ returning id
 -- name: copy_files
 copy dataset_file (version_id, ordinal, path, size, mtime_ns, sha256) from stdin (format binary)
 
+-- name: copy_texts
+copy dataset_text (version_id, ordinal, text) from stdin (format binary)
+
 -- name: files
 -- A page of a manifest, in order. A range of the primary key.
 select path, size, mtime_ns, sha256
@@ -91,6 +94,10 @@ select exists (
 update dataset set deleted_at = now() where id = %(dataset)s
 
 -- name: remove_files
+with texts as (
+    delete from dataset_text
+    where version_id in (select id from dataset_version where dataset_id = %(dataset)s)
+)
 delete from dataset_file
 where version_id in (select id from dataset_version where dataset_id = %(dataset)s)
 

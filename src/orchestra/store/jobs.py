@@ -24,6 +24,8 @@ class Result:
     """The attempt that counts of a job: its folder's number, what it took, and the config that it was given.
 
     `path` is the config's below its data set's root; `sha256` is None where it is a folder, an older task's output.
+    `metrics` is what the job said and `config` what its config says, None where the database does not know; an output's
+    is what the older job said in a file called `config_name`.
     """
 
     ordinal: int
@@ -36,6 +38,9 @@ class Result:
     path: str | None
     sha256: bytes | None
     inputs_note: str | None = None
+    metrics: str | None = None
+    config: str | None = None
+    config_name: str | None = None
 
 
 _CHOICES = {

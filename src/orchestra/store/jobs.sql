@@ -128,13 +128,16 @@ order by a.ordinal, a.folder_number
 
 -- name: results
 -- A page of what came of jobs, as far as the database knows: the attempt that counts, also while a retry is under way.
--- Ranges of three primary keys.
+-- Ranges of primary keys.
 select
     j.ordinal, coalesce(a.number, j.done_attempt) as attempt, coalesce(a.folder_number, j.done_attempt) as folder_number,
-    n.name as node, a.seconds, a.cpu_seconds, a.max_rss_bytes, f.path, f.sha256, a.inputs_note
+    n.name as node, a.seconds, a.cpu_seconds, a.max_rss_bytes, f.path, f.sha256, a.inputs_note, m.text as metrics,
+    t.text as config, t.name as config_name
 from job j
 left join attempt a on a.task_id = j.task_id and a.ordinal = j.ordinal and a.number = j.done_attempt
 left join node n on n.id = a.node_id
 left join dataset_file f on f.version_id = %(version)s and f.ordinal = j.ordinal
+left join attempt_metrics m on m.task_id = j.task_id and m.ordinal = j.ordinal and m.number = j.done_attempt
+left join dataset_text t on t.version_id = %(version)s and t.ordinal = j.ordinal
 where j.task_id = %(task)s and j.ordinal >= %(first)s and j.ordinal < %(next)s and j.done_attempt is not null
 order by j.ordinal

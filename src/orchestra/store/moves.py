@@ -305,7 +305,14 @@ def purge_deleted(conn: psycopg.Connection, limit: int) -> bool:
     task = rows[0]["id"]
     versions = [row["id"] for row in fetch(conn, SQL.lonely_versions, {"task": task})]
     params = {"task": task, "versions": versions, "limit": limit}
-    for statement in (SQL.purge_attempts, SQL.purge_jobs, SQL.purge_files):
+    rows_of_it = (
+        SQL.purge_attempts,
+        SQL.purge_metrics,  # after the attempts: what is not there has no outcome any more
+        SQL.purge_jobs,
+        SQL.purge_files,
+        SQL.purge_texts,
+    )
+    for statement in rows_of_it:
         if conn.execute(statement, params).rowcount:
             return True
     for statement in (SQL.purge_task, SQL.purge_versions, SQL.purge_datasets):

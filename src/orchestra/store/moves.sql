@@ -263,6 +263,16 @@ delete from dataset_file where (version_id, ordinal) in (
     select version_id, ordinal from dataset_file where version_id = any(%(versions)s) limit %(limit)s
 )
 
+-- name: purge_metrics
+delete from attempt_metrics where (task_id, ordinal, number) in (
+    select task_id, ordinal, number from attempt_metrics where task_id = %(task)s limit %(limit)s
+)
+
+-- name: purge_texts
+delete from dataset_text where (version_id, ordinal) in (
+    select version_id, ordinal from dataset_text where version_id = any(%(versions)s) limit %(limit)s
+)
+
 -- name: purge_task
 -- What remains is its events: what happened stays written.
 with counts as (delete from task_count where task_id = %(task)s),

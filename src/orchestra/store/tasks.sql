@@ -115,14 +115,27 @@ left join dataset d on d.id = v.dataset_id
 where t.id = %(task)s
 
 -- name: outputs_version
--- One entry for each done job of a task: the folder of the attempt that counts, in job order.
+-- One entry for each done job of a task: the folder of the attempt that counts, in job order. What its metrics say is
+-- what the config says.
+with output as materialized (
+    select
+        row_number() over (order by j.ordinal) - 1 as place, j.ordinal,
+        coalesce(a.folder_number, j.done_attempt) as folder_number, m.text
+    from job j
+    left join attempt a on a.task_id = j.task_id and a.ordinal = j.ordinal and a.number = j.done_attempt
+    left join attempt_metrics m on m.task_id = j.task_id and m.ordinal = j.ordinal and m.number = j.done_attempt
+    where j.task_id = %(task)s and j.state = 'done'
+),
+texts as (
+    insert into dataset_text (version_id, ordinal, name, text)
+    select %(version)s, o.place, t.metrics_file, o.text
+    from output o
+    join task t on t.id = %(task)s
+    where octet_length(o.text) <= 4000
+)
 insert into dataset_file (version_id, ordinal, path)
-select
-    %(version)s, row_number() over (order by j.ordinal) - 1,
-    '.attempts/job_configId_' || j.ordinal || '/' || coalesce(a.folder_number, j.done_attempt)
-from job j
-left join attempt a on a.task_id = j.task_id and a.ordinal = j.ordinal and a.number = j.done_attempt
-where j.task_id = %(task)s and j.state = 'done'
+select %(version)s, place, '.attempts/job_configId_' || ordinal || '/' || folder_number
+from output
 
 -- name: first_outputs
 -- The beginning of the same list.

@@ -27,31 +27,31 @@ def parse(name: str, content: bytes | str, bounds: Bounds = BOUNDS) -> Any:
         Unusable: it is not what its name says, or beyond the bounds; the text stands behind the file's name.
     """
     bounds.check_size(len(content))
-    suffix = suffix_of(name)
-    if suffix in (".yaml", ".yml"):
-        from orchestra.domain.documents import (
-            yaml_text,
-        )  # every command reads settings, few read these
+    text = _text(content)
+    match PurePath(name).suffix.lower():  # every command reads JSON, few read the others
+        case ".yaml" | ".yml":
+            from orchestra.domain.documents import yaml_text
 
-        return yaml_text.parse(content, bounds)
-    text = content if isinstance(content, str) else _decoded(content, suffix)
-    if suffix == ".toml":
-        from orchestra.domain.documents import toml_text
+            return yaml_text.parse(text, bounds)
+        case ".toml":
+            from orchestra.domain.documents import toml_text
 
-        return toml_text.parse(text, bounds)
-    return json_text.parse(text, bounds)
+            return toml_text.parse(text, bounds)
+        case _:
+            return json_text.parse(text, bounds)
 
 
-def parse_last(name: str, content: bytes | str, bounds: Bounds = BOUNDS) -> tuple[Any, str | None]:
-    """Give the values of a file, of JSON lines those of the last line; and that line, None where it is one document.
+def parse_last(name: str, content: bytes | str, bounds: Bounds = BOUNDS) -> tuple[Any, str]:
+    """Give the values of a file, of JSON lines those of the last line, and the text of what was read.
 
     Raises:
         Unusable: as `parse`.
     """
+    bounds.check_size(len(content))
+    text = _text(content)
     try:
-        return parse(name, content, bounds), None
+        return parse(name, text, bounds), text
     except json_text.SeveralValues as error:
-        text = content if isinstance(content, str) else _decoded(content, suffix_of(name))
         line = text.rstrip().rpartition("\n")[2].strip()
         try:
             return json_text.parse(line, bounds), line
@@ -59,13 +59,10 @@ def parse_last(name: str, content: bytes | str, bounds: Bounds = BOUNDS) -> tupl
             raise error from None
 
 
-def suffix_of(name: str) -> str:
-    """Give the ending of a file's name by which it is read."""
-    return PurePath(name).suffix.lower()
-
-
-def _decoded(content: bytes, suffix: str) -> str:
+def _text(content: bytes | str) -> str:
+    if isinstance(content, str):
+        return content
     try:
-        return content.decode("utf-8" if suffix == ".toml" else json.detect_encoding(content))
+        return content.decode(json.detect_encoding(content))
     except UnicodeDecodeError:
         raise Unusable("is no UTF-8 text") from None

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from uuid import UUID
 
+    from orchestra.domain.metrics import Metrics
     from orchestra.domain.models.datasets import ManifestEntry
     from orchestra.domain.models.tasks import Resources
     from orchestra.domain.states import Queue
@@ -89,6 +90,7 @@ class TaskSpec:
     grace: float
     resume: bool
     binds: tuple[str, ...] = ()
+    metrics_file: str | None = None
 
     @property
     def shared_files(self) -> Iterator[InputFile]:
@@ -166,6 +168,7 @@ class Outcome:
         reason: in words, for people.
         log_tail: the end of the log, bytes.
         inputs_note: what was found at its inputs after the end, in a sentence; None where they were as registered.
+        metrics: what the job says of its result.
     """
 
     key: AttemptKey
@@ -183,6 +186,7 @@ class Outcome:
     log_tail: bytes | None = None
     image_digest: str | None = None
     inputs_note: str | None = None
+    metrics: Metrics | None = None
 
     @property
     def succeeded(self) -> bool:

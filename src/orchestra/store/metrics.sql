@@ -1,0 +1,61 @@
+-- What jobs said of their results. Written with their outcomes, read by who shows or compares them.
+
+-- name: keep
+insert into attempt_metrics (task_id, ordinal, number, text, numbers)
+select task_id, ordinal, number, text, numbers::jsonb
+from unnest(%(tasks)s::int[], %(ordinals)s::int[], %(numbers)s::int[], %(texts)s::text[], %(values)s::text[])
+    as given (task_id, ordinal, number, text, numbers)
+on conflict do nothing
+
+-- name: forget
+-- Walks attempt_metrics_by_age.
+delete from attempt_metrics where (task_id, ordinal, number) in (
+    select task_id, ordinal, number from attempt_metrics
+    where kept_at < now() - make_interval(secs => %(seconds)s)
+    order by kept_at limit %(limit)s
+)
+
+-- name: first
+-- The first results of a task that say something.
+select m.ordinal, m.numbers
+from job j
+join attempt_metrics m on m.task_id = j.task_id and m.ordinal = j.ordinal and m.number = j.done_attempt
+where j.task_id = %(task)s
+order by j.ordinal
+limit %(limit)s
+
+-- name: lowest
+-- The jobs with the lowest number of a name. Walks all results of a task: two ranges of primary keys.
+select j.ordinal
+from job j
+join attempt_metrics m on m.task_id = j.task_id and m.ordinal = j.ordinal and m.number = j.done_attempt
+where j.task_id = %(task)s and m.task_id = %(task)s and m.numbers ? %(name)s
+order by (m.numbers ->> %(name)s)::float8, j.ordinal
+limit %(limit)s
+
+-- name: highest
+-- The same with the highest.
+select j.ordinal
+from job j
+join attempt_metrics m on m.task_id = j.task_id and m.ordinal = j.ordinal and m.number = j.done_attempt
+where j.task_id = %(task)s and m.task_id = %(task)s and m.numbers ? %(name)s
+order by (m.numbers ->> %(name)s)::float8 desc, j.ordinal
+limit %(limit)s
+
+-- name: anywhere
+-- Some results from all over a task, the same each time.
+select j.ordinal
+from job j
+join attempt_metrics m on m.task_id = j.task_id and m.ordinal = j.ordinal and m.number = j.done_attempt
+where j.task_id = %(task)s and m.task_id = %(task)s
+order by hashint4(j.ordinal)
+limit %(limit)s
+
+-- name: said
+-- What some jobs said, and their configs.
+select j.ordinal, m.text as metrics, f.path, f.sha256 is null as is_output, t.text as config, t.name as config_name
+from job j
+join attempt_metrics m on m.task_id = j.task_id and m.ordinal = j.ordinal and m.number = j.done_attempt
+left join dataset_file f on f.version_id = %(version)s and f.ordinal = j.ordinal
+left join dataset_text t on t.version_id = %(version)s and t.ordinal = j.ordinal
+where j.task_id = %(task)s and j.ordinal = any(%(ordinals)s::int[])

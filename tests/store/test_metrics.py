@@ -1,0 +1,221 @@
+"""What jobs said of their results: kept with their outcomes, compared in the database, forgotten with their task."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sized
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from orchestra.domain.metrics import Metrics, to_keep
+from orchestra.domain.models.people import User
+from orchestra.domain.models.work import Outcome
+from orchestra.domain.states import Cause
+from orchestra.services import datasets, results, task_actions, users, work
+from orchestra.services.best import best_results
+from orchestra.store import metrics, moves
+from support.plans import plan
+from support.world import Pilot, World
+
+
+@pytest.fixture
+def world(conn: psycopg.Connection) -> World:
+    return World(conn)
+
+
+@pytest.fixture
+def ana(world: World) -> User:
+    world.person()
+    return users.get(world.conn, "ana")
+
+
+def run(world: World, pilot: Pilot, said: list[str | None], task: int) -> None:
+    """Let the jobs of a task end, each with what it says."""
+    for _ in range(4):
+        world.conduct()
+        grants = pilot.claim(cpu=100)
+        for grant in grants:
+            text = said[grant.key.ordinal] if grant.key.task_id == task else None
+            kept = to_keep("metrics.json", text.encode(), len(text)) if text else None
+            outcome = Outcome(grant.key, Cause.EXIT, exit_status=0, seconds=1.0, metrics=kept)
+            work.report(world.conn, pilot.keeper, [outcome])
+    world.conduct(3)
+
+
+def count(world: World, table: str) -> int:
+    return int(world._one(f"select count(*) from {table}"))
+
+
+def test_what_a_job_said_comes_with_its_outcome(world: World) -> None:
+    task = world.task(jobs=3, folder="/nowhere")
+    text = '{"accuracy": 0.5, "loss": NaN, "note": "\\u0000"}'
+    run(world, world.pilot(), [text, None, '{"accuracy": 1}'], task)
+    rows = world.conn.execute("select ordinal, number, text, numbers from attempt_metrics")
+    assert rows.fetchall() == [
+        (0, 1, text, {"accuracy": 0.5}),
+        (2, 1, '{"accuracy": 1}', {"accuracy": 1}),
+    ]
+    table = results.read(results.look_up(world.conn, str(task)))
+    assert [row.metrics.get("accuracy") for row in table.rows] == [0.5, None, 1]
+    assert table.rows[1].note == "metrics.json is missing; the config is missing"
+
+
+def test_an_outcome_that_comes_again_says_nothing_new(world: World) -> None:
+    world.task(jobs=1)
+    world.conduct()
+    pilot = world.pilot()
+    (grant,) = pilot.claim()
+    for number in (1, 2):
+        said = Metrics(f'{{"a": {number}}}', f'{{"a": {number}}}')
+        outcome = Outcome(grant.key, Cause.EXIT, exit_status=0, metrics=said)
+        work.report(world.conn, pilot.keeper, [outcome])
+    assert world.conn.execute("select text from attempt_metrics").fetchall() == [('{"a": 1}',)]
+
+
+def test_the_best_jobs_with_their_configs(world: World) -> None:
+    task = world.task(jobs=200)
+    run(
+        world,
+        world.pilot(),
+        [json.dumps({"loss": abs(number - 120), "seconds": 1}) for number in range(200)],
+        task,
+    )
+    version = world.column(task, "config_version_id")
+    world.conn.execute(
+        "insert into dataset_text (version_id, ordinal, text) "
+        "select %s, n, '{\"lr\": ' || n || ', \"epochs\": 3}' from generate_series(0, 199) n",
+        [version],
+    )
+    found = best_results(world.conn, task)
+    assert found
+    assert found.columns == ("loss", "lr", "epochs")
+    assert [(row.job, row.values) for row in found.rows] == [
+        (f"{task}/120", ("0", "120", "3")),
+        (f"{task}/119", ("1", "119", "3")),
+        (f"{task}/121", ("1", "121", "3")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted"),
+    [
+        (['{"val_loss": 1, "loss": 2}', '{"val_loss": 2, "loss": 1}'], ("val_loss", 0)),
+        (['{"loss": 1, "val_loss": 2}', '{"loss": 2, "val_loss": 1}'], ("loss", 0)),
+        (['{"loss": 1, "auc": 0.5}', '{"loss": 2, "auc": 0.75}'], ("auc", 1)),
+        (['{"loss": NaN}', '{"loss": 2}'], ("loss", 1)),
+        (['{"loss": -Infinity}', '{"loss": 2e300}'], ("loss", 1)),
+    ],
+)
+def test_which_is_best_is_as_ever(world: World, said: list[str | None], wanted: object) -> None:
+    task = world.task(jobs=2)
+    run(world, world.pilot(), said, task)
+    found = best_results(world.conn, task)
+    assert found
+    assert (found.columns[0], int(found.rows[0].job.rpartition("/")[2])) == wanted
+
+
+def test_where_nobody_says_which_is_best_there_is_none(world: World) -> None:
+    first = world.task(jobs=1)
+    run(world, world.pilot(), ['{"seconds": 1}'], first)
+    second = world.task(jobs=1, name="user.ana.other")
+    run(world, world.pilot(), [None], second)
+    assert [best_results(world.conn, task) for task in (first, second, 99)] == [None] * 3
+
+
+def test_what_is_read_for_a_mail_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The texts of 24 jobs at most, whatever the number of jobs, and the first hundred's numbers."""
+    task = world.task(jobs=300)
+    run(world, world.pilot(), [f'{{"loss": {n}}}' for n in range(300)], task)
+    read: list[int] = []
+
+    def noted(function: Callable[..., Sized]) -> Callable[..., Sized]:
+        def call(*given: Any) -> Sized:
+            found = function(*given)
+            read.append(len(found))
+            return found
+
+        return call
+
+    for name in ("first", "said"):
+        monkeypatch.setattr(metrics, name, noted(getattr(metrics, name)))
+    assert best_results(world.conn, task)
+    assert read == [100, 1, len({*range(3), *metrics.anywhere(world.conn, task, 20)})]
+
+
+def test_results_walk_primary_keys_alone(world: World) -> None:
+    task = world.task(jobs=100)
+    world.task(jobs=100, name="user.ana.other")
+    world.conn.execute(
+        "insert into attempt_metrics (task_id, ordinal, number, text, numbers) "
+        "select t.id, n, 1, '{\"loss\": 1}', '{\"loss\": 1}' from task t, generate_series(0, 5000) n"
+    )
+    world.conn.execute("analyze")
+    found = plan(world.conn, metrics.SQL.first, {"task": task, "limit": 100})
+    assert "attempt_metrics" not in found.walked
+    found = plan(world.conn, metrics.SQL.forget, {"seconds": 1e6, "limit": 100})
+    assert "attempt_metrics_by_age" in found.indexes
+
+
+def test_old_ones_are_forgotten(world: World) -> None:
+    task = world.task(jobs=5)
+    run(world, world.pilot(), ['{"loss": 1}'] * 5, task)
+    world.conn.execute(
+        "update attempt_metrics set kept_at = now() - interval '400 d' where ordinal < 3"
+    )
+    year = 365 * 86400
+    assert metrics.forget(world.conn, year, 2)
+    assert count(world, "attempt_metrics") == 3
+    assert metrics.forget(world.conn, year, 2)
+    assert not metrics.forget(world.conn, year, 2)
+    assert count(world, "attempt_metrics") == 2
+
+
+def test_they_go_with_their_task_and_the_data_set(world: World, ana: User, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("{}")
+    made = datasets.create(world.conn, ana, "user.ana.grid", tmp_path).dataset
+    task = world.task(jobs=1, config_version_id=made.version_id)
+    run(world, world.pilot(), ['{"loss": 1}'], task)
+    task_actions.delete(world.conn, task, ana)
+    datasets.remove(world.conn, ana, "user.ana.grid")
+    while moves.purge_deleted(world.conn, 1):
+        pass
+    assert (count(world, "attempt_metrics"), count(world, "dataset_text")) == (0, 0)
+    datasets.create(world.conn, ana, "user.ana.grid", tmp_path)
+    assert count(world, "dataset_text") == 1
+    datasets.remove(world.conn, ana, "user.ana.grid")
+    assert count(world, "dataset_text") == 0
+
+
+# Configs
+
+
+def test_what_configs_say_is_kept_when_they_are_registered(
+    world: World, ana: User, tmp_path: Path
+) -> None:
+    (tmp_path / "a.json").write_text('{"lr": 1}')
+    (tmp_path / "b.json").write_text('{"lr": "' + "x" * 4_000 + '"}')
+    (tmp_path / "c.dat").write_text("1 2 3")
+    made = datasets.create(world.conn, ana, "user.ana.grid", tmp_path)
+    assert made.texts is None
+    texts = "select ordinal, name, text from dataset_text where version_id = %s order by ordinal"
+    rows = world.conn.execute(texts, [made.dataset.version_id])
+    assert rows.fetchall() == [(0, None, '{"lr": 1}')]
+    (tmp_path / "a.json").write_text('{"lr": 2}')
+    update = datasets.update(world.conn, ana, "user.ana.grid")
+    rows = world.conn.execute(texts, [update.dataset.version_id])
+    assert rows.fetchall() == [(0, None, '{"lr": 2}')]
+
+
+def test_results_show_configs_as_they_were_registered(
+    world: World, ana: User, tmp_path: Path
+) -> None:
+    (tmp_path / "a.json").write_text('{"lr": 1}')
+    made = datasets.create(world.conn, ana, "user.ana.grid", tmp_path).dataset
+    task = world.task(jobs=1, config_version_id=made.version_id)
+    run(world, world.pilot(), ['{"loss": 1}'], task)
+    (tmp_path / "a.json").unlink()
+    (row,) = results.read(results.look_up(world.conn, str(task))).rows
+    assert (row.values, row.metrics, row.note) == ({"lr": 1}, {"loss": 1}, None)
