@@ -7,7 +7,16 @@ import sys
 
 from bench.page import DOCS
 
-BENCHMARKS = ("throughput", "claims", "latency", "small_tasks", "scale", "idle", "containers")
+BENCHMARKS = (
+    "throughput",
+    "claims",
+    "commands",
+    "latency",
+    "small_tasks",
+    "scale",
+    "idle",
+    "containers",
+)
 
 
 def main() -> int:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import multiprocessing
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing.synchronize import Barrier
+from multiprocessing.synchronize import Barrier, Event
 from uuid import UUID, uuid4
 
 import psycopg
 
 from orchestra.conductor import run as conductor
+from orchestra.domain.errors import DatabaseUnavailable
 from orchestra.domain.models.pilots import KeeperHello, PilotHello
 from orchestra.domain.models.work import Grant, Outcome
 from orchestra.domain.states import Cause, Queue
@@ -43,16 +45,16 @@ class Pilot:
         self.known |= claim.tasks.keys()
         return claim.grants
 
-    def report(self, grants: tuple[Grant, ...]) -> None:
-        work.report(self.conn, self.keeper, [self._outcome(grant) for grant in grants])
+    def report(self, grants: tuple[Grant, ...], *, status: int = 0) -> None:
+        work.report(self.conn, self.keeper, [self._outcome(grant, status) for grant in grants])
 
-    def _outcome(self, grant: Grant) -> Outcome:
+    def _outcome(self, grant: Grant, status: int) -> Outcome:
         self.sequence += 1
         return Outcome(
             grant.key,
             Cause.EXIT,
             sequence=self.sequence,
-            exit_status=0,
+            exit_status=status,
             seconds=0.5,
             cpu_seconds=0.4,
             max_rss_bytes=50 << 20,
@@ -123,6 +125,64 @@ def rate(
     jobs, claims = sum(f[0] for f in figures), sum(f[1] for f in figures)
     elapsed = max(f[2] for f in figures)
     return jobs / elapsed, claims / elapsed
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """Pilots that are at work."""
+
+    fail: Event
+
+    @contextmanager
+    def failing(self) -> Iterator[None]:
+        """Have every job fail."""
+        self.fail.set()
+        try:
+            yield
+        finally:
+            self.fail.clear()
+
+
+@contextmanager
+def busy(url: str, *, pilots: int, batch: int, processes: int = 2) -> Iterator[Crew]:
+    """Let pilots claim and report batches all the time."""
+    context = multiprocessing.get_context("spawn")
+    stop, fail = context.Event(), context.Event()
+    running = [
+        context.Process(
+            target=_work, args=(url, n, pilots // processes, batch, stop, fail), daemon=True
+        )
+        for n in range(processes)
+    ]
+    for process in running:
+        process.start()
+    try:
+        yield Crew(fail)
+    finally:
+        stop.set()
+        for process in running:
+            process.join(20)
+            process.kill()
+
+
+def _work(url: str, number: int, pilots: int, batch: int, stop: Event, fail: Event) -> None:
+    crew = [pilot(connect(url, repeats=True), f"busy-{number}-{n}") for n in range(pilots)]
+
+    def work(one: Pilot) -> None:
+        while not stop.is_set():
+            try:
+                grants = one.claim(batch)
+                one.report(grants, status=int(fail.is_set()))
+            except DatabaseUnavailable as error:
+                print(f"a pilot: {error}", file=sys.stderr)
+            else:
+                time.sleep(0 if grants else 0.02)
+
+    threads = [threading.Thread(target=work, args=(one,)) for one in crew]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def _serve(

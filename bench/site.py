@@ -150,6 +150,48 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 _NONE: Mapping[str, str] = {}
 
 
+DEBIAN = Path("/usr/lib/postgresql/15/bin")
+"""Debian's PostgreSQL, made there by tools/install-postgresql."""
+
+
+@contextmanager
+def debian_site(below: Path | None = None) -> Iterator[Site]:
+    """Make a site whose database is Debian's PostgreSQL with its default settings, and remove it afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="orchestra-bench-", dir=below))
+    folder.chmod(0o711)
+    home = folder / "server"
+    home.mkdir()
+    root = os.geteuid() == 0
+    if root:
+        shutil.chown(home, "postgres", "postgres")
+    account: dict[str, Any] = {"user": "postgres", "group": "postgres", "extra_groups": []}
+
+    def run(program: str, *words: str | Path) -> None:
+        subprocess.run(
+            [DEBIAN / program, *words],
+            check=True,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+            **(account if root else {}),
+        )
+
+    try:
+        run("initdb", "-D", home / "data", "-U", "ana", "--auth=trust", "--encoding=UTF8")
+        options = f"-c listen_addresses= -c unix_socket_directories={home}"
+        log = home / "postgres.log"
+        run("pg_ctl", "start", "-w", "-D", home / "data", "-l", log, "-o", options)
+        url = f"postgresql://ana@/postgres?host={home}"
+        with connect(url, name="bench") as conn:
+            migrate(conn)
+        yield Site(folder, url)
+    finally:
+        if (home / "data" / "postmaster.pid").exists():
+            run("pg_ctl", "stop", "-D", home / "data", "-m", "immediate")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 @contextmanager
 def site(below: Path | None = None, settings: Mapping[str, str] = _NONE) -> Iterator[Site]:
     """Make a site, and remove it afterwards.
