@@ -37,12 +37,15 @@ def small(target: Path, options: str) -> Iterator[None]:
 
 @contextmanager
 def hung(target: Path) -> Iterator[None]:
-    """A file system over a folder that answers nothing; at the end all who wait for it get an error."""
+    """A file system over a folder that answers nothing; at the end all who wait for it get an error.
+
+    It is out of the way before, so that whoever comes then finds the folder as it was.
+    """
     need("root", "fuse")
     device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
     try:
         _mount("fuse", target, f"fd={device},rootmode=40000,user_id=0,group_id=0")
         yield
     finally:
-        os.close(device)
         _unmount(target)
+        os.close(device)

@@ -33,7 +33,7 @@ def arguments(parser: Parser) -> None:
 
 def run(ctx: Context) -> int:
     """Run a job's command here."""
-    from orchestra.services import by_hand
+    from orchestra.services import by_hand, silence
 
     if not ctx.args.here:
         raise BadInput(
@@ -42,6 +42,7 @@ def run(ctx: Context) -> int:
         )
     with ctx.database() as conn:
         job = by_hand.look(conn, ctx.names.job(ctx.args.job))
+    silence.check(".", *job.reads)
     image = job.task.image
     container = _container(ctx, image) if image else None
     folder, number = _fresh_folder(job)

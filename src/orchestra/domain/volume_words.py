@@ -48,11 +48,21 @@ def _waits(task: int) -> str:
     return f"task {task} waits for "
 
 
+def _needed(silent: Sequence[str], volume: str, needs: Sequence[str]) -> list[str]:
+    """Name those of the silent folders that somebody needs."""
+    found = [path for path in silent if any(_is_below(path, each) for each in (volume, *needs))]
+    return list(dict.fromkeys(_name(path, volume) for path in found))
+
+
+def of_node(node: str, silent: Sequence[str], volume: str, needs: Sequence[str]) -> Iterator[str]:
+    """Say which folders that a task needs do not answer on a node."""
+    for name in _needed(silent, volume, needs):
+        yield f"{name[:1].upper()}{name[1:]} does not answer on node {node}."
+
+
 def sentences(held_up: HeldUp, *, started: bool, ends: bool) -> Iterator[str]:
     """Say for what a job waits; `ends` says that it is to be ended."""
-    needs = (held_up.volume, *held_up.needs)
-    found = [path for path in held_up.silent if any(_is_below(path, each) for each in needs)]
-    for name in dict.fromkeys(_name(path, held_up.volume) for path in found):
+    for name in _needed(held_up.silent, held_up.volume, held_up.needs):
         if started and not ends:
             yield f"{name[:1].upper()}{name[1:]} does not answer on node {held_up.node}; the job may wait for it."
         else:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
 
+from orchestra.domain.errors import VolumeError
 from orchestra.domain.models.work import AttemptKey, Grant, InputFile, TaskSpec
 from orchestra.pilot.desk import Desk, Kit
 from orchestra.pilot.state import Held
@@ -34,6 +35,8 @@ def look(kit: Kit, task: TaskSpec, configs: Sequence[InputFile]) -> list[str | N
     try:
         with kit.touches.of(task.id):
             return kit.inputs.notes(task, configs)
+    except VolumeError as error:
+        return [_unseen(str(error))] * len(configs)
     except Exception as error:
         log.exception("the inputs of task %s could not be looked at", task.id)
         return [_unseen(repr(error))] * len(configs)

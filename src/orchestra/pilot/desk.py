@@ -11,7 +11,7 @@ from typing import Literal
 from uuid import UUID
 from weakref import WeakValueDictionary
 
-from orchestra.domain import image_troubles
+from orchestra.domain import image_troubles, volume_words
 from orchestra.domain.models.work import AttemptKey, SharedFiles, TaskSpec
 from orchestra.pilot.appetite import Appetite
 from orchestra.pilot.courier import Courier, Inbox
@@ -133,6 +133,11 @@ class Desk:
         pause = min(AVOID_FIRST * 2.0 ** min(times - 1, 30), AVOID_AT_MOST)
         self.avoided[task] = time.monotonic() + pause
         self.troubles[f"avoided {task}"] = image_troubles.cannot_run(task, why)
+
+    def leave_for(self, seconds: float, task: int, why: str) -> None:
+        """Claim no job of a task for some seconds, and say why in `node list`."""
+        self.avoided[task] = time.monotonic() + seconds
+        self.troubles[f"avoided {task}"] = volume_words.cannot_start(task, why)
 
     def take_again(self, now: float) -> bool:
         """Let tasks be claimed again whose pause is over; whether there were any."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-from orchestra.services import tree_removal
+from orchestra.services import silence, tree_removal
 from orchestra.services.tree_removal import Removal
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
@@ -45,6 +45,7 @@ def survey(folder: str, recorded: Recorded, *, progress: Progress | None = None)
     Raises:
         OSError: a folder cannot be read.
     """
+    silence.check(folder)
     found = Survey()
     with _opened(folder) as top:
         if top is not None:

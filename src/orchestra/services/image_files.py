@@ -7,6 +7,7 @@ from pathlib import Path
 from orchestra.domain import images
 from orchestra.domain.errors import BadInput
 from orchestra.domain.images import Kind
+from orchestra.services import silence
 
 SIF_MAGIC = b"SIF_MAGIC"
 _MAGIC_AT = (
@@ -26,6 +27,7 @@ def check(text: str) -> str:
     where = images.path_of(image)
     if where is None:
         return image
+    silence.check(where)
     path = Path(where)
     try:
         is_folder = path.is_dir()

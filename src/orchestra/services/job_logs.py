@@ -15,7 +15,7 @@ from orchestra.domain import human
 from orchestra.domain.errors import NotFound
 from orchestra.domain.models.jobs import LOG, Attempt
 from orchestra.domain.states import JobState
-from orchestra.services import job_files, jobs
+from orchestra.services import job_files, jobs, silence
 from orchestra.services.asking import Ask
 from orchestra.services.jobs import JobReport
 from orchestra.store import jobs as store
@@ -26,6 +26,10 @@ _POLL_FILE, _POLL_DATABASE = 0.2, 1.0
 _EXPLAIN_EVERY = 5.0
 _COMPARED = 256
 _IN_LINE = (JobState.REGISTERED, JobState.ASSIGNED)
+
+
+_UNREADABLE = "cannot be read from here"
+_HUNG = f"{_UNREADABLE}, for its volume does not answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +130,8 @@ def _holds(file: BinaryIO, end: LogEnd) -> bool:
 
 def _why(attempt: Attempt) -> str:
     """Say why a log's file cannot be shown."""
+    if is_silent(attempt):
+        return _HUNG
     try:
         os.close(job_files.open_file(attempt.folder, LOG))
     except job_files.Untrusted as error:
@@ -136,15 +142,27 @@ def _why(attempt: Attempt) -> str:
             return "is not there any more"
     except OSError:
         pass
-    return "cannot be read from here"
+    return _UNREADABLE
 
 
 def open_log(attempt: Attempt) -> BinaryIO | None:
     """Open an attempt's log; None where it cannot be read from here, or a job has put something else in its place."""
+    if is_silent(attempt):
+        return None
     try:
         return os.fdopen(job_files.open_file(attempt.folder, LOG), "rb")
     except OSError:
         return None
+
+
+def is_silent(attempt: Attempt) -> bool:
+    """Whether the volume of an attempt's folder does not answer."""
+    return silence.first_silent([attempt.folder]) is not None
+
+
+def unreadable(attempt: Attempt) -> str:
+    """Say that an attempt's log cannot be read from here, to go on after a comma or a semicolon."""
+    return f"{path_of(attempt)} {_HUNG if is_silent(attempt) else _UNREADABLE}"
 
 
 def no_log(attempt: Attempt) -> NotFound:
@@ -156,7 +174,7 @@ def no_log(attempt: Attempt) -> NotFound:
             f"so it has no log{why}."
         )
     over = "and the database has kept nothing of it" if attempt.ended_at else "perhaps not yet"
-    return NotFound(f"the log {path_of(attempt)} cannot be read from here, {over}.")
+    return NotFound(f"the log {unreadable(attempt)}, {over}.")
 
 
 def seek_last_lines(file: BinaryIO, lines: int) -> None:
@@ -254,7 +272,7 @@ def follow(
     """
     while True:
         turn(attempt)
-        attempt = _follow_one(ask, address, attempt, write, lines, sleep)
+        attempt = _follow_one(ask, address, attempt, write, waits, lines, sleep)
         following = _next_attempt(ask, address, attempt, waits, sleep)
         if following is None:
             return attempt
@@ -286,18 +304,23 @@ def _follow_one(
     address: str,
     attempt: Attempt,
     write: Callable[[bytes], None],
+    waits: Callable[[str], None],
     lines: int | None,
     sleep: Callable[[float], None],
 ) -> Attempt:
     file: BinaryIO | None = None
-    asked, told = 0.0, _Told(lines)
+    asked, told, said = 0.0, _Told(lines), False
     try:
         while True:
             over = attempt.ended_at is not None or attempt.lost_at is not None
-            file_wanted = file is None and not told.length
+            silent = is_silent(attempt)
+            if silent and not said:
+                waits(f"the log {unreadable(attempt)}")
+            said = silent
+            file_wanted = file is None and not told.length and not silent
             if file_wanted and (file := open_log(attempt)) and lines is not None:
                 seek_last_lines(file, lines)
-            if file:
+            if file and not silent:
                 _show_new(file, write)
             if over:
                 break

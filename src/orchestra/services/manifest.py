@@ -8,6 +8,7 @@ that cannot be registered is refused by name.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -17,11 +18,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 
-from orchestra.domain.errors import BadInput
+from orchestra.domain.errors import BadInput, VolumeError
 from orchestra.domain.human import count, size
 from orchestra.domain.models.datasets import ManifestEntry
 from orchestra.domain.models.jobs import ATTEMPTS
 from orchestra.domain.naming import natural_key
+from orchestra.services import silence
 from orchestra.services.config_texts import TEXT_AT_MOST, Texts
 
 Progress = Callable[[int, int, int], None]
@@ -31,6 +33,15 @@ Progress = Callable[[int, int, int], None]
 THREADS = 8
 _FILES_AT_A_TIME = 64
 _CACHE = "__pycache__"
+# Trouble of the file system, which says nothing of the file.
+_PASSING = {
+    errno.EIO,
+    errno.ESTALE,
+    errno.ENOTCONN,
+    errno.ETIMEDOUT,
+    errno.EHOSTDOWN,
+    errno.EHOSTUNREACH,
+}
 _BLOCK = 1 << 20
 # After so many bytes of one file a thread says how far it is.
 _REPORT = 8 * _BLOCK
@@ -71,6 +82,7 @@ def scan(path: str | os.PathLike[str], progress: Progress | None = None) -> Mani
         BadInput: there is nothing there, or no file in the folder; a name is no valid text; something is no regular
             file, cannot be read, or changed while it was read.
     """
+    silence.check(path)
     root = _absolute(os.fspath(path))
     _check_text(root)
     try:
@@ -98,6 +110,9 @@ def check_file(
 
     Size and time are compared; only where the time alone differs, the checksum is taken. An entry without a size is
     a folder (an older task's output) and has to be there. `report` hears of every few bytes of a checksum.
+
+    Raises:
+        VolumeError: its file system is in trouble, so that nothing is known of the file.
     """
     try:
         found = Path(path).stat()
@@ -117,7 +132,10 @@ def check_file(
     except FileNotFoundError:
         return f"{path} is missing"
     except OSError as error:
-        return f"{path} cannot be read: {error.strerror}"
+        words = f"{path} cannot be read: {error.strerror}"
+        if error.errno in _PASSING:
+            raise VolumeError(words) from None
+        return words
     except BadInput as changing:
         return str(changing).rstrip(".")
 

@@ -22,7 +22,7 @@ from orchestra.domain.errors import VolumeError
 from orchestra.domain.models.jobs import JobPaths
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.results import Row, Table
-from orchestra.services import selection, structured
+from orchestra.services import selection, silence, structured
 from orchestra.services.in_threads import Progress, in_threads
 from orchestra.store import jobs as job_store
 from orchestra.store import sources
@@ -74,6 +74,7 @@ def _check_folder(sources: Sources, patience: float | None) -> None:
     if not sources.jobs or any(job.metrics is not None for job in sources.jobs):
         return
     folder = sources.task.folder
+    silence.check(folder, sources.config_root, patience=patience)
     if not in_threads([folder], os.path.isdir, patience=patience)[0]:
         raise VolumeError(
             f"{folder} is not there on this machine, so the results cannot be read.",

@@ -20,7 +20,7 @@ from orchestra.domain.documents import Unusable
 from orchestra.domain.errors import BadInput, DatabaseUnavailable, Refused, VolumeError
 from orchestra.domain.models.people import User
 from orchestra.domain.sweeps import Sweep
-from orchestra.services import config_text, datasets, manifest, structured, sweep_text
+from orchestra.services import config_text, datasets, manifest, silence, structured, sweep_text
 
 _REPORT = 500
 Progress = Callable[[int, int], None]
@@ -192,6 +192,7 @@ def check_folder(folder: Path) -> None:
     Raises:
         Refused, VolumeError: it cannot be used.
     """
+    silence.check(folder.parent)
     try:
         if folder.parent.exists() and not folder.parent.is_dir():
             raise VolumeError(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import psycopg
 
+from orchestra.domain import volume_words
 from orchestra.domain.models.events import Event
 from orchestra.domain.models.tasks import Task
 from orchestra.services import failures, mails, selection, standstill, users, waiting
 from orchestra.services.estimates import Ends, ends
-from orchestra.store import queues, sources, task_facts
+from orchestra.store import explain, queues, sources, task_facts
 from orchestra.store import tasks as store
 from orchestra.store.mails import Mail
 
@@ -72,7 +74,18 @@ def waiting_reasons(conn: psycopg.Connection, task: Task) -> tuple[str, ...]:
         return ()
     if settles := standstill.state(conn):
         return (f"Nothing starts at present, for the database settles: {settles}.",)
-    return waiting.reasons(task, queues.supply(conn), conductor=queues.conductor_alive(conn))
+    reasons = waiting.reasons(task, queues.supply(conn), conductor=queues.conductor_alive(conn))
+    return (*_silent_folders(conn, task), *reasons)
+
+
+def _silent_folders(conn: psycopg.Connection, task: Task) -> Iterator[str]:
+    """Say on which nodes folders do not answer that a task needs."""
+    if not (found := explain.silent_nodes(conn)):
+        return
+    config, read = sources.config(conn, task.id), sources.inputs(conn, task.id)
+    needs = [config.root, *(source.root for source in read)]
+    for node, silent in found:
+        yield from volume_words.of_node(node, silent, task.volume, needs)
 
 
 def _cpu_seconds(conn: psycopg.Connection, task: Task) -> tuple[float | None, bool]:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from orchestra.domain.errors import BadInput, VolumeError
+from orchestra.services import silence
 
 
 def check_volume(volume: str, *, dry: bool = False) -> None:
@@ -19,6 +20,7 @@ def check_volume(volume: str, *, dry: bool = False) -> None:
     """
     if not volume.startswith("/") or "\0" in volume or not _is_text(volume):
         raise BadInput(f"the volume {volume!r} is no path that can be used.")
+    silence.check(volume)
     path = Path(volume)
     if not path.is_dir():
         what = "is not a folder" if path.exists() else "does not exist"

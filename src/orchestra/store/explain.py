@@ -166,6 +166,11 @@ def held_up(conn: psycopg.Connection, task: int, ordinal: int) -> HeldUp | None:
     return HeldUp(task, **rows[0]) if rows else None
 
 
+def silent_nodes(conn: psycopg.Connection) -> list[tuple[str, list[str]]]:
+    """Give the nodes on which folders do not answer, each with these folders."""
+    return [(row["node"], row["silent"]) for row in fetch(conn, SQL.silent_nodes)]
+
+
 def custody(conn: psycopg.Connection, keeper: UUID) -> Custody | None:
     """Give how the keeper that holds a job is."""
     rows = fetch(conn, SQL.custody, {"keeper": keeper})

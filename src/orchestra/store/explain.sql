@@ -124,3 +124,9 @@ join node n on n.id = k.node_id
 join pilot p on p.node_id = n.id
 join task t on t.id = j.task_id
 where j.task_id = %(task)s and j.ordinal = %(ordinal)s
+
+-- name: silent_nodes
+-- The nodes on which folders do not answer: next to none.
+select n.name as node, p.silent from pilot p join node n on n.id = p.node_id
+where p.silent <> '{}' and p.gone_at is null
+order by n.name

@@ -41,7 +41,10 @@ class Keeper:
 
 @dataclass(frozen=True, slots=True)
 class Pilot:
-    """What runs on a node. `jobs` counts the attempts that the node holds; `keepers` are oldest first."""
+    """What runs on a node. `jobs` counts the attempts that the node holds; `keepers` are oldest first.
+
+    `silent` are the folders that do not answer there.
+    """
 
     node: str
     host: str
@@ -58,6 +61,7 @@ class Pilot:
     conducts: bool
     jobs: int
     keepers: tuple[Keeper, ...] = ()
+    silent: tuple[str, ...] = ()
 
 
 def _slots(row: dict[str, Any]) -> dict[str, Slots]:
@@ -88,7 +92,10 @@ def pilots(conn: psycopg.Connection) -> list[Pilot]:
     for row in fetch(conn, SQL.select_keepers):
         keepers.setdefault(row.pop("node"), []).append(Keeper(**row))
     return [
-        Pilot(**row, keepers=tuple(keepers.get(row["node"], ())))
+        Pilot(
+            **{**row, "silent": tuple(row["silent"])},
+            keepers=tuple(keepers.get(row["node"], ())),
+        )
         for row in fetch(conn, SQL.select_pilots)
     ]
 

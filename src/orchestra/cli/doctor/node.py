@@ -111,6 +111,15 @@ def judge_others(
                 f"maestro pilot run -n {pilot.node}   there; or, if that machine is off for good: "
                 f"maestro node lost -n {pilot.node}",
             )
+    for pilot in contents.pilots:
+        if pilot.online and pilot.silent:
+            folders = human.listed(pilot.silent, most=3)
+            do = "does" if len(pilot.silent) == 1 else "do"
+            yield problem(
+                "folders",
+                f"{folders} {do} not answer on {pilot.node}; jobs that need it wait.",
+                f"see on {pilot.node} whether the server of that file system can be reached",
+            )
     gone = mine.name if mine and agent_lives is False else None
     yield _judge_conductor(
         contents, [p.node for p in contents.pilots if p.online and p.node != gone]
