@@ -54,6 +54,7 @@ JOB: dict[str, Any] = {
     "started_at": str,
     "seconds": float,
     "changed_at": str,
+    "inputs_note": type(None),
 }
 RUN: dict[str, Any] = {
     "attempt": int,
@@ -77,6 +78,7 @@ RUN: dict[str, Any] = {
     "log_bytes": int,
     "config_sha256": str,
     "image_digest": type(None),
+    "inputs_note": type(None),
 }
 
 
@@ -111,7 +113,7 @@ def test_jobs_that_have_ended_are_listed_shown_and_their_logs_read(
     shutil.rmtree(folder)
     kept = maestro.line("job logs 0/2")
     assert kept.out == said.out
-    assert "cannot be read from here; this is what the database has kept" in kept.err
+    assert "is not there any more; this is what the database has kept" in kept.err
     assert "no attempt 2; its attempts are numbered only 1" in maestro.refused(
         "job", "logs", "0/2", "--attempt", 2
     )

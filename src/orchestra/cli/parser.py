@@ -114,7 +114,10 @@ class Parser(argparse.ArgumentParser):
         option = next((each for each in self.takes_path if each in arguments), None)
         if option is None:
             return
-        words = arguments[arguments.index(option) + 1 :]
+        behind = arguments[arguments.index(option) + 1 :]
+        words = list(itertools.takewhile(lambda word: not word.startswith("-"), behind))
+        if len(words) < 2:
+            return  # nothing is looked at: its file system may hang
         paths = list(itertools.takewhile(os.path.lexists, words))
         folders = {os.path.dirname(path) for path in paths}  # noqa: PTH120 - as it was typed
         if len(paths) > 1 and len(folders) == 1:
