@@ -15,6 +15,7 @@ import pytest
 
 from orchestra.domain.states import Queue
 from orchestra.services import work
+from orchestra.store import moves
 from orchestra.store.database import connect
 from orchestra.store.sql import load
 from support.server import Server
@@ -208,6 +209,20 @@ def test_what_a_pilot_asks_often_walks_open_attempts_alone(
     found = plan(crowded.conn, getattr(load("attempts"), name), params)
     assert walked(found) == set()
     assert "attempt_open" in indexes(found)
+    assert buffers(found) < 50
+
+
+@pytest.mark.parametrize(
+    ("file", "name"), [("attempts", "attempts_to_recall"), ("tasks", "nodes_yet_to_answer")]
+)
+def test_what_is_claimed_of_a_held_task_is_found_among_what_keepers_hold(
+    crowded: World, pilot: Pilot, file: str, name: str
+) -> None:
+    params = {"node": pilot.node, "tasks": [500]}
+    with crowded.conn.transaction(force_rollback=True):
+        assert moves.hold(crowded.conn, 500, by="ana", why="later")
+        found = plan(crowded.conn, getattr(load(file), name), params)
+    assert walked(found) == set()
     assert buffers(found) < 50
 
 

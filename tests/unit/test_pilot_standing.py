@@ -18,10 +18,10 @@ from orchestra.domain.states import Cause, Queue
 from orchestra.pilot import reconcile
 from orchestra.pilot.agent import Agent
 from orchestra.pilot.appetite import Appetite
-from orchestra.pilot.keepers import Port
+from orchestra.pilot.keepers import Keepers, Port
 from orchestra.pilot.link import Ended, Hello, Started
 from orchestra.pilot.reconcile import Steward
-from orchestra.pilot.state import Note, PilotState
+from orchestra.pilot.state import Held, Note, Phase, PilotState
 from orchestra.pilot.supervise import Supervisor
 from orchestra.services import work
 
@@ -36,9 +36,13 @@ class Link:
     def __init__(self) -> None:
         self.deadlines: list[tuple[float, str]] = []
         self.stopped = False
+        self.withdrawn: list[AttemptKey] = []
 
     def send_deadline(self, boottime: float, on_lost: str) -> None:
         self.deadlines.append((boottime, on_lost))
+
+    def send_withdraw(self, key: AttemptKey) -> None:
+        self.withdrawn.append(key)
 
     def send_stop(self) -> None:
         self.stopped = True
@@ -58,8 +62,10 @@ class Office:
         self.port = Port(hello, Path("/nowhere"), self.link, registered=True, reconciled=True)  # type: ignore[arg-type]
         self.asked: list[tuple[Callable[[Any], Any], Callable[[Any], None], Any]] = []
         self.errands: list[Callable[[], Any]] = []
+        keepers = Keepers(Path("/nowhere"), uuid4())
+        keepers.ports[self.port.id] = self.port
         desk: Any = SimpleNamespace(
-            keepers=SimpleNamespace(ports={self.port.id: self.port}),
+            keepers=keepers,
             on_lease_lost="kill",
             lease=LEASE,
             leases_expire=True,
@@ -108,6 +114,28 @@ def test_the_lease_of_a_keeper_whose_jobs_were_given_away_is_not_prolonged() -> 
     assert office.link.stopped
     assert not office.port.takes_jobs
     assert not office.port.reconciled, "what it holds is compared at once, so that it is ended"
+
+
+@pytest.mark.parametrize(
+    ("phase", "after", "withdrawn"),
+    [
+        (Phase.WAITING, Phase.REPORTING, False),
+        (Phase.PREPARING, Phase.PREPARING, False),
+        (Phase.NEXT, Phase.NEXT, True),
+        (Phase.RUNNING, Phase.RUNNING, False),
+    ],
+)
+def test_what_has_not_begun_of_a_held_task_goes_back(
+    phase: Phase, after: Phase, withdrawn: bool
+) -> None:
+    office = Office()
+    held = Held(AttemptKey(3, 17, 1, uuid4()), office.port.id, NOTE, phase)
+    office.supervisor.desk.state.add(held)
+    for _ in range(2):  # at each renewal, for as long as the database thinks so
+        office.steward.take_standing((100.0, Standing(1, LEASE, ENABLED, recall=(held.key,))))
+    assert held.phase is after
+    assert office.link.withdrawn == [held.key] * withdrawn
+    assert (held.end_reason is not None) == (phase in (Phase.WAITING, Phase.PREPARING))
 
 
 def test_a_round_that_fails_leaves_the_jobs_their_agent(caplog: pytest.LogCaptureFixture) -> None:

@@ -32,6 +32,7 @@ _STATUS = {
 _TIMED_OUT = 5
 _STRANGERS_SHOWN = 10
 _REASONS_SHOWN = 3
+_NODES_SHOWN = 5
 
 
 def hold_arguments(parser: Parser) -> None:
@@ -46,9 +47,11 @@ def hold(ctx: Context) -> int:
 
     with ctx.database() as conn:
         user, ids = ctx.me(conn), the_ids(ctx, conn)
+        held = []
 
         def one(task: int) -> None:
             before = task_actions.hold(conn, task, user, ctx.args.reason).before
+            held.append(task)
             if before.hold:
                 ctx.out.say(
                     f"{_title(before)} is held already by {before.hold.by}: {before.hold.reason}"
@@ -57,7 +60,13 @@ def hold(ctx: Context) -> int:
             ctx.out.say(f"{_title(before)} is held; {_alive(before)}")
             ctx.out.note(f"maestro task release {task}   lets its jobs start again")
 
-        return for_each(ids, one)
+        status = for_each(ids, one)
+        for task, nodes in task_actions.wait_for_pilots(conn, held).items():
+            ctx.out.note(
+                f"{human.listed(nodes, most=_NODES_SHOWN)} did not answer, and may still start a job of task {task} "
+                "that was claimed before"
+            )
+        return status
 
 
 def release(ctx: Context) -> int:

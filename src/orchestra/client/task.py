@@ -240,6 +240,8 @@ class Task:
     def hold(self, reason: str | None = None) -> Task:
         """Let no new job of it start; what runs, runs on.
 
+        Returns when pilots have handed back what they had claimed ahead, at the latest after 5 s.
+
         Raises:
             Refused: it has ended, or is somebody else's.
         """
@@ -247,6 +249,7 @@ class Task:
 
         with self._session.connection() as conn:
             task_actions.hold(conn, self.id, self._session.me(conn), reason)
+            task_actions.wait_for_pilots(conn, [self.id])
         return self
 
     def release(self) -> Task:

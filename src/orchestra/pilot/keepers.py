@@ -19,6 +19,7 @@ from orchestra.domain.models.pilots import KeeperHello
 from orchestra.domain.models.work import AttemptKey
 from orchestra.pilot import link
 from orchestra.pilot.link import Hello, KeeperLink
+from orchestra.pilot.state import Held
 
 log = logging.getLogger(__name__)
 
@@ -110,6 +111,13 @@ class Keepers:
         connection = link.connect(folder, agent=self._agent)
         connection.send_heir(self._heir)
         return connection
+
+    def withdraw(self, held: Held) -> None:
+        """Ask for an attempt that waits in line; it is handed back when its keeper has let go of it."""
+        port = self.ports.get(held.keeper)
+        if port and port.link:
+            held.recalled = True
+            port.link.send_withdraw(held.key)
 
     @property
     def current(self) -> Port | None:

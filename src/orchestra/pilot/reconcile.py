@@ -139,6 +139,8 @@ class Steward:
         desk.state.enabled.update(standing.enabled)
         for key, reason in standing.end:
             self._supervisor.end(key, reason)
+        for key in standing.recall:
+            self._supervisor.recall(key)
         if standing.leave or standing.leave_now:
             self._leave()
         if standing.leave_now:

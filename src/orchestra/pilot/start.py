@@ -190,7 +190,7 @@ class Starter:
         for held, last in lanes.lengthen(self.desk.state, self.desk.appetite, boottime()):
             self._line_up(held, last)
         for held in lanes.to_recall(self.desk.state, boottime()):
-            self._recall(held)
+            self.desk.keepers.withdraw(held)
         ahead = appetite.to_prepare(self.desk.state, self.desk.appetite, self._begun)
         self._prepare([held for held in ahead if self.imaging.is_ready(held)])
         stall = min(
@@ -325,13 +325,6 @@ class Starter:
             self._spawn(held, ready, last)
         else:
             held.ready = ready
-
-    def _recall(self, held: Held) -> None:
-        """Ask for an attempt that waits in line; it is handed back when the keeper has let go of it."""
-        port = self.desk.keepers.ports.get(held.keeper)
-        if port and port.link:
-            held.recalled = True
-            port.link.send_withdraw(held.key)
 
     def _spawn(self, held: Held, ready: Ready, last: Held | None = None) -> None:
         """Hand an attempt to its keeper, which starts it at once or after the `last` in a lane."""

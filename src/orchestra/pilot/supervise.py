@@ -133,6 +133,16 @@ class Supervisor:
         elif held.phase in (Phase.NEXT, Phase.RUNNING) and not again:
             self._send_end(held, reason)
 
+    def recall(self, key: AttemptKey) -> None:
+        """Have an attempt handed back whose task is held; one that has begun runs on. May be repeated."""
+        held = self.desk.state.held.get(key)
+        if held is None:
+            return
+        if held.phase in (Phase.WAITING, Phase.PREPARING):
+            self.end(key, "its task is held")
+        elif held.phase is Phase.NEXT and not held.recalled:
+            self.desk.keepers.withdraw(held)
+
     def _send_end(self, held: Held, reason: str) -> None:
         port = self.desk.keepers.ports.get(held.keeper)
         if port and port.link:

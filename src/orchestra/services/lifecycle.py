@@ -119,6 +119,7 @@ def _accompany(  # noqa: C901 - one case an input, closed by assert_never
                     conn, task, before=None, after="held", who=by, why=why, kind="hold"
                 )
                 letters.task_held(conn, task, by=by, why=why or "held by hand")
+            moves.wake(conn, NODES)  # what they have claimed ahead goes back
         case TaskInput.RELEASE:
             if moves.release(conn, task):
                 moves.add_task_event(

@@ -21,6 +21,8 @@ from orchestra.store import tasks as store
 from orchestra.store.database import in_transaction
 
 _POLL_FIRST, _POLL_MOST = 0.2, 1.0
+_PILOTS_POLL = 0.02
+PILOTS_ANSWER_WITHIN = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +52,31 @@ def own_task(conn: psycopg.Connection, task: int, user: User) -> Task:
 
 
 def hold(conn: psycopg.Connection, task: int, user: User, reason: str | None) -> Done:
-    """Let no new job of a task start; what runs, runs on.
+    """Let no new job of a task start; what runs, runs on. `wait_for_pilots` waits until they know.
 
     Raises:
         NotFound, Refused: it cannot be held.
     """
     why = reason or "held by hand"
     return _apply(conn, task, user, TaskInput.HOLD, why=why)
+
+
+def wait_for_pilots(
+    conn: psycopg.Connection, tasks: Sequence[int], *, timeout: float = PILOTS_ANSWER_WITHIN
+) -> dict[int, list[str]]:
+    """Wait until pilots have handed back or started what they had claimed ahead of held tasks.
+
+    Gives the nodes that may still start a job, by task: they are offline, or did not answer within `timeout` seconds.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        left = store.nodes_yet_to_answer(conn, tasks)
+        if time.monotonic() > deadline or not any(online for _, _, online in left):
+            nodes: dict[int, list[str]] = {}
+            for task, node, _ in left:
+                nodes.setdefault(task, []).append(node)
+            return nodes
+        time.sleep(_PILOTS_POLL)
 
 
 def release(conn: psycopg.Connection, task: int, user: User) -> Done:

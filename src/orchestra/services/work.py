@@ -438,6 +438,7 @@ def renew(
             leave=wishes.leave or wishes.leave_now,
             leave_now=wishes.leave_now,
             end=tuple(attempts.attempts_to_end(conn, node_id)),
+            recall=tuple(attempts.attempts_to_recall(conn, node_id)),
             fenced=pilots.fenced_keepers(conn, keepers),
             beat=wishes.beat,
         )

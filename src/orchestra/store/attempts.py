@@ -543,6 +543,11 @@ def attempts_to_end(conn: psycopg.Connection, node: int) -> list[tuple[AttemptKe
     return [(_key(row), _why_end(row)) for row in rows]
 
 
+def attempts_to_recall(conn: psycopg.Connection, node: int) -> list[AttemptKey]:
+    """Give the attempts of held tasks that a node has claimed and not started, as far as it has said."""
+    return [_key(row) for row in fetch(conn, SQL.attempts_to_recall, {"node": node})]
+
+
 def _why_end(row: Mapping[str, Any]) -> str:
     if row["whole_task"]:
         return "its task was killed"

@@ -396,3 +396,15 @@ from attempt a
 join job j on j.task_id = a.task_id and j.ordinal = a.ordinal and j.attempt = a.number
 join task t on t.id = a.task_id
 where a.node_id = %(node)s and a.ended_at is null and a.lost_at is null and (j.kill_requested or t.state = 'KILL')
+
+-- name: attempts_to_recall
+-- Of held tasks, as far as nobody has said that they have started. Mostly there is no such task; else its job_claimed.
+with held as materialized (
+    select id from task where ended_at is null and held_at is not null
+)
+select a.task_id, a.ordinal, a.number, a.token
+from held h
+join job j on j.task_id = h.id
+join attempt a on a.task_id = j.task_id and a.ordinal = j.ordinal and a.number = j.attempt
+where j.keeper_id is not null and j.state = 'assigned'
+    and a.node_id = %(node)s and a.ended_at is null and a.lost_at is null

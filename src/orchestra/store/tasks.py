@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 from datetime import datetime
 from functools import lru_cache
@@ -102,6 +102,14 @@ def now(conn: psycopg.Connection) -> datetime:
     """Give the database's time, which stamps everything."""
     at: datetime = fetch(conn, SQL.now)[0]["now"]
     return at
+
+
+def nodes_yet_to_answer(
+    conn: psycopg.Connection, tasks: Collection[int]
+) -> list[tuple[int, str, bool]]:
+    """Give who may still start a job of held tasks: the task, the node, and whether its pilot is online."""
+    rows = fetch(conn, SQL.nodes_yet_to_answer, {"tasks": list(tasks)})
+    return [(row["task"], row["node"], row["online"]) for row in rows]
 
 
 def any_claimed(conn: psycopg.Connection, task: int) -> bool:

@@ -201,6 +201,20 @@ from (
 -- Whether a keeper holds a job of a task. Walks job_claimed.
 select exists (select from job where task_id = %(task)s and keeper_id is not null) as claimed
 
+-- name: nodes_yet_to_answer
+-- Where jobs of held tasks are claimed that have not started, as far as anybody has said. Walks job_claimed.
+select
+    t.id as task, n.name as node,
+    coalesce(bool_or(p.gone_at is null and p.seen_at > now() - interval '60 s'), false) as online
+from task t
+join job j on j.task_id = t.id
+join keeper k on k.id = j.keeper_id
+join node n on n.id = k.node_id
+left join pilot p on p.node_id = n.id
+where t.id = any(%(tasks)s) and t.held_at is not null and j.state = 'assigned'
+group by t.id, n.name
+order by t.id, n.name
+
 -- name: supply
 -- What nodes could run a job, for "why does it wait". Nodes are few.
 select

@@ -61,6 +61,7 @@ class Standing:
         leave: the pilot is asked to take nothing new and go when its jobs have ended.
         leave_now: the same, and its jobs are to be ended.
         end: attempts that a user wants ended, each with the reason.
+        recall: attempts of held tasks that have not started, as far as the database knows: those go back.
         superseded: another agent decides for this node now; this one stops at once (its jobs run on).
         fenced: keepers that get nothing more; what they run and is not theirs any more is to be ended.
         identity: which database this is; at an attach.
@@ -73,6 +74,7 @@ class Standing:
     leave: bool = False
     leave_now: bool = False
     end: tuple[tuple[AttemptKey, str], ...] = ()
+    recall: tuple[AttemptKey, ...] = ()
     superseded: bool = False
     fenced: frozenset[UUID] = frozenset()
     identity: Identity | None = None
