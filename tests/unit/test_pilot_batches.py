@@ -309,3 +309,18 @@ def test_whether_a_killed_job_was_complete_is_not_guessed() -> None:
     outcome = examine.unexamined(Outcome(attempt.key, Cause.EXIT, exit_status=0), attempt)
     assert outcome.cause is Cause.NOT_COMPLETE
     assert "whether complete is there is not known" in (outcome.reason or "")
+
+
+def test_what_may_have_left_a_container_is_reported_when_it_is_known_to_have_left_none() -> None:
+    attempt = held(0, Phase.RUNNING)
+    attempt.note = replace(attempt.note, runtime="podman")
+    office = Office(attempt)
+    office.end(attempt, cause=Cause.ENDED, exit_status=None, reason="ended because")
+    office.examiner.tick(monotonic())
+    office.look()
+    office.examiner.tick(monotonic() + 1000)
+    assert office.reported() == []
+    office.examiner._swept.add(attempt.key)  # as the I/O thread does
+    office.examiner.tick(monotonic() + 1000)
+    assert len(office.reported()) == 1
+    assert not office.examiner._swept

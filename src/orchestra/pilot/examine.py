@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -46,11 +46,8 @@ def examine(
 
     `own_log` has what the job printed also where it has removed or replaced the file.
 
-    A log of more than the kit's `log_limit` bytes is cut, unless that is 0. A container that its runtime did not clean
-    up is ended.
+    A log of more than the kit's `log_limit` bytes is cut, unless that is 0.
     """
-    if note.runtime and kit and outcome.cause is not Cause.EXIT:
-        containers.sweep(kit, note.runtime, outcome.key)
     log_limit = kit.log_limit if kit else 0
     paths = JobPaths(PurePosixPath(note.task_folder), outcome.key.ordinal)
     folder = Path(paths.attempt(note.folder_number))
@@ -110,10 +107,33 @@ def _link(paths: JobPaths, folder_number: int) -> None:
         log.warning("%s", error)  # the results are in the attempt's folder all the same
 
 
+def needs_sweep(outcome: Outcome, note: Note) -> bool:
+    """Whether an attempt may have left a container that its runtime did not clean up."""
+    return note.runtime is not None and outcome.cause is not Cause.EXIT
+
+
+def sweep(outcome: Outcome, note: Note, kit: Kit) -> None:
+    """End the container that an attempt may have left. An I/O thread's; returns when none is left."""
+    if needs_sweep(outcome, note):
+        containers.sweep(kit, note.runtime, outcome.key)
+
+
 def examine_all(
-    task: int, batch: Sequence[tuple[Outcome, Note, OpenLog | None]], kit: Kit
+    task: int,
+    batch: Sequence[tuple[Outcome, Note, OpenLog | None]],
+    kit: Kit,
+    swept: Callable[[AttemptKey], None],
 ) -> list[Outcome]:
-    """Look at what attempts of one task left, in order. An I/O thread's; raises nothing."""
+    """Look at what attempts of one task left, in order. An I/O thread's; raises nothing.
+
+    First their containers are ended, and `swept` is told: that is waited for also where a volume is not.
+    """
+    for outcome, note, _ in batch:
+        try:
+            sweep(outcome, note, kit)
+        except Exception:
+            log.exception("the containers of job %s could not be looked for", outcome.key)
+        swept(outcome.key)
     with kit.touches.of(task):
         return [_examine_safely(outcome, note, kit, own_log) for outcome, note, own_log in batch]
 
@@ -162,6 +182,7 @@ class Examiner:
         self.desk, self._reporter = desk, reporter
         self._ended: list[_Ended] = []
         self._under_way: dict[AttemptKey, _Ended] = {}
+        self._swept: set[AttemptKey] = set()
         self._after = AfterLook(desk, self._looked)
 
     def add(self, held: Held, outcome: Outcome, ended_at: float | None) -> None:
@@ -191,7 +212,7 @@ class Examiner:
         for task, batch in errands.items():
             left = [(each.outcome, each.held.note, each.held.take_log()) for each in batch]
             self.desk.workers.submit(
-                partial(examine_all, task, left, self.desk.kit),
+                partial(examine_all, task, left, self.desk.kit, self._swept.add),
                 partial(self._examined, batch),
                 partial(self._unexamined, batch),
                 lane=task,
@@ -220,19 +241,24 @@ class Examiner:
     def _report(self, ended: _Ended) -> None:
         if ended.examined and ended.looked:
             del self._under_way[ended.held.key]
+            self._swept.discard(ended.held.key)
             self._reporter.add(ended.held, ended.outcome, ended.ended_at)
 
     def _wait_no_longer(self, now: float) -> float:
         """Report what does not need its volume, where that does not answer; gives when to look again.
 
-        What has succeeded waits: there its results are, and whether they are complete.
+        What has succeeded waits: there its results are, and whether they are complete. So does what may have left a
+        container, until it is known to have left none.
         """
-        due = float("inf")
+        kit, due = self.desk.kit, float("inf")
         for ended in list(self._under_way.values()):
             needs_volume = ended.outcome.succeeded and not ended.held.end_reason
-            if ended.examined or needs_volume:
+            unswept = needs_sweep(ended.outcome, ended.held.note)
+            unswept = unswept and ended.held.key not in self._swept
+            if ended.examined or needs_volume or unswept:
                 continue
-            over = ended.heard_at + self.desk.kit.patience
+            moved = kit.touches.last_moved(ended.held.key.task_id)
+            over = max(ended.heard_at, moved) + kit.patience
             if now < over:
                 due = min(due, over)
             else:

@@ -11,7 +11,7 @@ from orchestra.domain.states import Cause
 from orchestra.pilot import leftovers, link, logs, open_log
 from orchestra.pilot.ahead import QUICK_SECONDS
 from orchestra.pilot.desk import Desk, Kit
-from orchestra.pilot.examine import Examiner, examine
+from orchestra.pilot.examine import Examiner, examine, sweep
 from orchestra.pilot.keepers import Port
 from orchestra.pilot.open_log import OpenLog
 from orchestra.pilot.report import Reporter, outcome_of, outcome_of_refusal
@@ -35,6 +35,7 @@ def _lay_to_rest(
     if started:
         own_log = own_log or open_log.of_process(started)
         leftovers.end(started, grace=note.grace, log=logs.path_of(started.key, note))
+    sweep(outcome, note, kit)
     try:
         return examine(outcome, note, kit, own_log)
     finally:

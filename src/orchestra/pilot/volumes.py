@@ -50,7 +50,7 @@ class VolumeWatch:
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
-        self._asked: dict[str, float] = {}
+        self._asked: dict[str, tuple[float, str]] = {}
         self._ask_at = 0.0
         self._said: set[str] = set()
 
@@ -61,15 +61,23 @@ class VolumeWatch:
             return float("inf")
         if now >= self._ask_at:
             self._ask_at = now + min(ASK_EVERY, self.desk.kit.patience / 2)
-            for folder in {folder for each in held for folder in folders_of(each)}:
-                self._ask(folder, now)
+            needed = {folder: volume_of(each) for each in held for folder in folders_of(each)}
+            for folder, volume in needed.items():
+                self._ask(folder, volume, now)
         self._note(held, now)
-        return self._ask_at
+        return min(self._ask_at, self._silent_at(now))
 
-    def _ask(self, folder: str, now: float) -> None:
+    def _silent_at(self, now: float) -> float:
+        """Give when the next folder or file that was touched does not answer."""
+        touched = [asked for asked, _ in self._asked.values()]
+        touched += [touch.moved for touch in self.desk.kit.touches.now()]
+        over = (when + self.desk.kit.patience for when in touched)
+        return min((when for when in over if when > now), default=float("inf"))
+
+    def _ask(self, folder: str, volume: str, now: float) -> None:
         if folder in self._asked:
             return
-        self._asked[folder] = now
+        self._asked[folder] = now, volume_words.silent(folder, volume)
         answered: Callable[[object], None] = partial(self._answered, folder)
         self.desk.workers.submit(partial(_ask, folder), answered, answered, lane=folder)
 
@@ -79,10 +87,9 @@ class VolumeWatch:
     def _note(self, held: list[Held], now: float) -> None:
         patience, touches = self.desk.kit.patience, self.desk.kit.touches.now()
         by_task = {each.key.task_id: each for each in held}
-        volumes = {volume_of(each) for each in held}
         unanswering = {
-            folder: volume_words.silent(folder, folder if folder in volumes else None)
-            for folder, asked in self._asked.items()
+            folder: words
+            for folder, (asked, words) in self._asked.items()
             if now - asked >= patience
         }
         stuck = [touch for touch in touches if now - touch.moved >= patience]
