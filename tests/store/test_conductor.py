@@ -277,6 +277,22 @@ def test_too_many_failures_hold_the_task_until_it_is_released(world: World) -> N
     assert world.column(task, "held_by") == "orchestra"
 
 
+def test_what_is_due_in_one_task_comes_before_the_mass_move_of_another(world: World) -> None:
+    big, due = world.task(jobs=3), world.task(jobs=3, name="user.ana.due")
+    world.conn.execute(
+        "update task set state = 'KILL', intent = 'kill', intent_by = 'ana' where id = %s", [big]
+    )
+    seen = []
+
+    def transact(step: Callable[[], bool]) -> bool:
+        done = in_transaction(world.conn, step)
+        seen.append((world.column(big, "intent"), world.state(due)))
+        return done
+
+    advance(world.conn, transact, moves.live_tasks(world.conn))
+    assert seen == [("kill", TaskState.TESTING), (None, TaskState.TESTING)]
+
+
 def test_one_job_of_an_ended_task_can_start_over(world: World) -> None:
     task = world.task(jobs=3, test_jobs=0)
     world.conduct(rounds=2)

@@ -38,11 +38,12 @@ def advance(
 ) -> set[Queue]:
     """Move every live task as far as it goes for now; gives the queues in which work has appeared.
 
-    What goes wrong in one task keeps the others from nothing.
+    What goes wrong in one task keeps the others from nothing. Mass moves come last: a chunk of one takes long, and
+    meanwhile another task may have as many failures as it is allowed.
     """
     isolation = isolation or Isolation()
     woken = set()
-    for task in tasks:
+    for task in sorted(tasks, key=lambda task: task.facts.intent is not None):
         step = partial(_advance_task, conn, transact, task, tell)
         if isolation.attempt(conn, name_of(task.id), step):
             woken.add(task.queue)

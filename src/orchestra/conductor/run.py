@@ -132,6 +132,7 @@ class Conductor:
         self._notified_at: dict[Queue, float] = {}
         self._lookout = floors.Lookout()
         self._estimates = Estimates()
+        self._failed = 0
 
     def serve(self, conn: psycopg.Connection) -> None:
         """Hold the term and carry out the duties until asked to stop; the term is given back at the end."""
@@ -196,7 +197,15 @@ class Conductor:
         moving = any(task.facts.intent for task in tasks)
         if moving or purged:
             return 0.0
-        return BREATH if woken else BUSY_PAUSE if tasks else RENEW_EVERY
+        if woken or self._more_fail(tasks):
+            return BREATH
+        return BUSY_PAUSE if tasks else RENEW_EVERY
+
+    def _more_fail(self, tasks: list[moves.LiveTask]) -> bool:
+        """Whether more jobs have failed of late of tasks that too many failures hold: the next look is soon."""
+        limited = [task.facts for task in tasks if task.facts.max_fails and not task.facts.held]
+        before, self._failed = self._failed, sum(facts.counts.failed for facts in limited)
+        return self._failed > before
 
     def _live_tasks(self) -> list[moves.LiveTask]:
         """Give the live tasks that can be understood."""
