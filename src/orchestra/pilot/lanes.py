@@ -72,9 +72,8 @@ def to_recall(state: PilotState, now: float) -> list[Held]:
 
 
 def until_late(state: PilotState, now: float) -> float:
-    """Give the seconds until the first attempt that others wait for is late; infinity where there is none."""
-    waiting = bool(state.waiting())
-    moments = [held.late_at() for held in state.with_slots() if waiting or held.follower]
+    """Give the seconds until the next attempt is late, and others do not wait for it; infinity where there is none."""
+    moments = [held.late_at() for held in state.with_slots()]
     return min((moment - now for moment in moments if moment > now), default=inf)
 
 

@@ -1,0 +1,90 @@
+"""Several nodes share the jobs of one task: time in small steps, the rule of `ahead.py`, and no processes."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestra.pilot import ahead
+from orchestra.pilot.ahead import PATIENCE, QUICK_SECONDS, Pace
+
+STEP = 0.05
+AT_ONCE = 64
+"""Jobs in one claim."""
+
+
+@dataclass
+class Node:
+    """Slots, the jobs that run (when they began, what they take) and those that are held ahead."""
+
+    slots: int
+    running: list[tuple[float, float]] = field(default_factory=list)
+    waiting: deque[float] = field(default_factory=deque)
+    pace: Pace | None = None
+
+    @property
+    def free(self) -> int:
+        return self.slots - len(self.running)
+
+    def quick(self, now: float) -> int:
+        return self.slots - sum(now >= began + QUICK_SECONDS for began, _ in self.running)
+
+    def step(self, now: float, queue: deque[float]) -> None:
+        """What an agent does in a round: take in what has ended, hand back, ask, start."""
+        for began, seconds in [job for job in self.running if sum(job) <= now]:
+            self.running.remove((began, seconds))
+            self.pace = ahead.measured(self.pace, seconds)
+        paces = {0: self.pace} if self.pace else {}
+        line = [(0, 1)] * len(self.waiting)
+        for place in reversed(ahead.to_return(line, self.free, self.quick(now), paces)):
+            queue.appendleft(self.waiting[place])
+            del self.waiting[place]
+        stock = ahead.to_hold(self.pace, self.quick(now))
+        more = stock - len(self.waiting) if len(self.waiting) * 2 <= stock else 0
+        wanted = min(AT_ONCE, max(self.free - len(self.waiting), more), len(queue))
+        self.waiting.extend(queue.popleft() for _ in range(wanted))
+        while self.waiting and self.free:
+            self.running.append((now, self.waiting.popleft()))
+
+
+def share(durations: list[float], nodes: list[Node]) -> tuple[float, float]:
+    """Run all jobs; gives the seconds that takes, and for how long at a time a node idled while another held jobs."""
+    queue, now, idle, longest = deque(durations), 0.0, 0.0, 0.0
+    while queue or any(node.running or node.waiting for node in nodes):
+        for node in nodes:
+            node.step(now, queue)
+        hoards = any(node.free and not node.waiting for node in nodes) and any(
+            node.waiting for node in nodes
+        )
+        idle = idle + STEP if hoards else 0.0
+        longest = max(longest, idle)
+        now += STEP
+    return now, longest
+
+
+DURATIONS = st.lists(
+    st.one_of(st.floats(0.0, 0.1), st.floats(0.0, 2.0), st.floats(3.0, 20.0)),
+    min_size=1,
+    max_size=60,
+)
+
+
+@given(durations=DURATIONS, nodes=st.lists(st.integers(1, 4), min_size=2, max_size=4))
+@settings(max_examples=200, deadline=None)
+def test_no_node_idles_for_long_while_another_one_holds_jobs(
+    durations: list[float], nodes: list[int]
+) -> None:
+    _, idle = share(durations, [Node(slots) for slots in nodes])
+    assert idle <= PATIENCE + QUICK_SECONDS
+
+
+@pytest.mark.parametrize("instant", [2, 12, 100])
+def test_long_jobs_behind_instant_ones_are_shared_within_a_moment(instant: int) -> None:
+    nodes = [Node(2), Node(2)]
+    seconds, idle = share([0.0] * instant + [4.0] * 19, nodes)
+    assert idle <= QUICK_SECONDS + STEP
+    assert seconds < 19 * 4.0 / 4 + 4.0 + 2 * QUICK_SECONDS
