@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from orchestra.domain.models.work import AttemptKey, Claim
 from orchestra.domain.states import Queue
 from orchestra.pilot import ahead
-from orchestra.pilot.ahead import QUICK_SECONDS, Pace
+from orchestra.pilot.ahead import PATIENCE, QUICK_SECONDS, Pace, Waiting
 from orchestra.pilot.appetite import AT_MOST, Appetite, surplus, wanted
 from orchestra.pilot.slots import free, offered, startable, unfit, visible_devices
 from orchestra.pilot.state import Held, Note, Phase, PilotState
@@ -278,6 +278,23 @@ def test_jobs_of_a_task_that_is_not_known_to_be_quick_are_held_for_free_slots_al
     assert [attempt.key.ordinal for attempt in surplus(found, appetite, 0.0)] == [2, 3, 4, 5]
 
 
+def test_what_went_back_is_not_claimed_again_before_others_were_quick() -> None:
+    running = [held(n, Phase.RUNNING) for n in range(2)]
+    found, appetite = state(*running, cpu=2), quick(0.1)
+    waiting = [held(n) for n in range(10, 20)]
+    for n, attempt in enumerate(waiting):
+        attempt.granted = 1000.0 + (n > 6)
+        found.add(attempt)
+    back = surplus(found, appetite, 1000.1 + PATIENCE)
+    assert back == waiting[:7], "they have waited for too long"
+    for attempt in back:
+        found.drop(attempt.key)
+    appetite.doubt(back, found.waiting())
+    assert wanted(found, appetite) == {}
+    appetite.measure(0, 0.1)
+    assert appetite.stock(Queue.CPU, 2) == 4
+
+
 def test_one_slow_job_counts_at_once() -> None:
     appetite = Appetite()
     for _ in range(50):
@@ -295,7 +312,9 @@ def test_one_slow_job_counts_at_once() -> None:
 PACES = st.one_of(
     st.none(), st.builds(Pace, st.floats(0.0, 10.0, allow_nan=False), st.integers(0, 300))
 )
-WAITING = st.lists(st.tuples(st.integers(0, 2), st.integers(1, 4)), max_size=40)
+WAITING = st.lists(
+    st.builds(Waiting, st.integers(0, 2), st.integers(1, 4), st.floats(0.0, 3.0)), max_size=40
+)
 KNOWN = st.dictionaries(
     st.integers(0, 2), st.builds(Pace, st.floats(0.0, 10.0), st.integers(0, 60))
 )
@@ -307,7 +326,7 @@ def test_what_is_claimed_ahead_does_not_go_back_before_something_changes(
 ) -> None:
     count = ahead.to_hold(pace, slots, width)
     paces = {0: pace} if pace else {}
-    assert ahead.to_return([(0, width)] * count, 0, slots, paces) == []
+    assert ahead.to_return([Waiting(0, width)] * count, 0, slots, paces) == []
 
 
 @given(pace=PACES, slots=st.integers(0, 64), width=st.integers(1, 8))
@@ -323,27 +342,26 @@ def test_only_what_is_known_to_be_quick_is_claimed_ahead_and_a_second_of_it(
 
 @given(waiting=WAITING, free=st.integers(0, 16), slots=st.integers(0, 16), paces=KNOWN)
 def test_what_stays_begins_now_or_within_a_moment(
-    waiting: list[tuple[int, int]], free: int, slots: int, paces: dict[int, Pace]
+    waiting: list[Waiting], free: int, slots: int, paces: dict[int, Pace]
 ) -> None:
     back = set(ahead.to_return(waiting, free, slots, paces))
     stays = [job for place, job in enumerate(waiting) if place not in back]
-    while stays and stays[0][1] <= free:
-        free -= stays.pop(0)[1]
-    assert all(task in paces and paces[task].is_quick for task, _ in stays)
-    assert (
-        sum(width * paces[task].seconds for task, width in stays) <= ahead.PATIENCE * slots + 1e-9
-    )
+    while stays and stays[0].width <= free:
+        free -= stays.pop(0).width
+    assert all(job.task in paces and paces[job.task].is_quick for job in stays)
+    assert all(job.waited <= PATIENCE for job in stays)
+    assert sum(job.width * paces[job.task].seconds for job in stays) <= PATIENCE * slots + 1e-9
     assert not stays or slots
 
 
 @given(waiting=WAITING, free=st.integers(0, 16), slots=st.integers(0, 16), paces=KNOWN)
 def test_what_goes_back_goes_at_once(
-    waiting: list[tuple[int, int]], free: int, slots: int, paces: dict[int, Pace]
+    waiting: list[Waiting], free: int, slots: int, paces: dict[int, Pace]
 ) -> None:
     back = ahead.to_return(waiting, free, slots, paces)
     rest = [job for place, job in enumerate(waiting) if place not in set(back)]
     assert ahead.to_return(rest, free, slots, paces) == []
-    assert ahead.to_return(waiting, sum(width for _, width in waiting), slots, paces) == []
+    assert ahead.to_return(waiting, sum(job.width for job in waiting), slots, paces) == []
 
 
 @given(durations=st.lists(st.floats(0.0, 10.0), min_size=1, max_size=50))

@@ -10,13 +10,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 QUICK_SECONDS = 1.0
 """Jobs that take less are quick; so many seconds of work are held ahead."""
 PATIENCE = 2.0 * QUICK_SECONDS
-"""What would wait for longer, by what is known now, goes back. Twice what is held, so that nothing goes to and fro."""
+"""What has waited for so long goes back, and what would, by what is known now. Twice the work that is held, so that
+nothing goes to and fro."""
 AT_MOST = 128
 """Jobs held ahead, so that half of them last while the other half is asked for."""
+LEAST = 0.001
+"""Seconds that a job is taken to need at least."""
 WEIGHT = 0.2
 """Of the latest job, in how long one takes."""
 
@@ -27,6 +31,11 @@ class Pace:
 
     seconds: float
     in_a_row: int = 0
+
+    @property
+    def cost(self) -> float:
+        """The seconds to reckon with."""
+        return max(self.seconds, LEAST)
 
     @property
     def is_quick(self) -> bool:
@@ -42,6 +51,11 @@ def measured(pace: Pace | None, seconds: float) -> Pace:
     return Pace(pace.seconds + (seconds - pace.seconds) * WEIGHT, pace.in_a_row + 1)
 
 
+def doubted(pace: Pace, kept: int) -> Pace:
+    """Give the pace after jobs of the task went back: no more than were kept are held before others were quick."""
+    return Pace(pace.seconds, min(pace.in_a_row, kept))
+
+
 def to_hold(pace: Pace | None, slots: int, width: int = 1) -> int:
     """Give how many jobs of a task to hold ahead: a second of work, and no more than were quick in a row.
 
@@ -51,14 +65,22 @@ def to_hold(pace: Pace | None, slots: int, width: int = 1) -> int:
     """
     if pace is None or not pace.is_quick:
         return 0
-    lasting = slots / width * QUICK_SECONDS / max(pace.seconds, 0.001)
+    lasting = slots / width * QUICK_SECONDS / pace.cost
     return min(AT_MOST, pace.in_a_row, round(max(lasting, 0)))
 
 
+class Waiting(NamedTuple):
+    """A job that is held: its task, the slots that it takes, and the seconds for which it has waited."""
+
+    task: int
+    width: int
+    waited: float = 0.0
+
+
 def to_return(
-    waiting: Sequence[tuple[int, int]], free: int, slots: int, paces: Mapping[int, Pace]
+    waiting: Sequence[Waiting], free: int, slots: int, paces: Mapping[int, Pace]
 ) -> list[int]:
-    """Give the places of what goes back now, of the jobs that wait (each its task and its width), first come first.
+    """Give the places of what goes back now, of the jobs that wait, first come first.
 
     Args:
         free: the slots that nobody has: what fits there begins now.
@@ -68,16 +90,16 @@ def to_return(
     left = PATIENCE * slots
     ahead: Counter[int] = Counter()
     back: list[int] = []
-    for place, (task, width) in enumerate(waiting):
+    for place, (task, width, waited) in enumerate(waiting):
         if width <= free:
             free -= width
             continue
         pace = paces.get(task)
         is_known = pace is not None and pace.is_quick and ahead[task] < pace.in_a_row
-        if pace is None or not is_known or width * pace.seconds > left:
+        if pace is None or not is_known or width * pace.cost > left or waited > PATIENCE:
             back.append(place)
             continue
-        left -= width * pace.seconds
+        left -= width * pace.cost
         ahead[task] += 1
         free = 0  # the next ones wait behind it
     return back

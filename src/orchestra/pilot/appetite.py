@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from orchestra.domain.models.work import AttemptKey, Claim, Place
 from orchestra.domain.states import Queue
 from orchestra.pilot import ahead, slots
-from orchestra.pilot.ahead import Pace
+from orchestra.pilot.ahead import Pace, Waiting
 from orchestra.pilot.state import Held, PilotState
 
 AT_MOST = 64
@@ -68,6 +68,12 @@ class Appetite:
         """Take in how long a job took."""
         self.paces[task] = ahead.measured(self.paces.get(task), seconds)
 
+    def doubt(self, returned: Iterable[Held], waiting: Iterable[Held]) -> None:
+        """Take in that jobs went back and others were kept: not that the same are claimed again before others can."""
+        kept = Counter(held.key.task_id for held in waiting)
+        for task in {held.key.task_id for held in returned} & self.paces.keys():
+            self.paces[task] = ahead.doubted(self.paces[task], kept[task])
+
     def forget(self, needed: Container[int]) -> None:
         """Forget the paces of all other tasks."""
         self.paces = {task: pace for task, pace in self.paces.items() if task in needed}
@@ -96,8 +102,7 @@ def to_prepare(
     waiting = state.waiting(Queue.CPU)
     if not waiting or not appetite.is_quick(task := waiting[0].key.task_id):
         return []
-    seconds = max(appetite.paces[task].seconds, 0.001)
-    slots_ahead = slots.offered(state, Queue.CPU) * READY_SECONDS / seconds
+    slots_ahead = slots.offered(state, Queue.CPU) * READY_SECONDS / appetite.paces[task].cost
     first = waiting[: min(READY_AT_MOST, max(1, round(slots_ahead)))]
     missing = [held for held in first if held.ready is None and held.key not in under_way]
     return missing if len(missing) * 2 >= len(first) else []
@@ -135,7 +140,7 @@ def surplus(state: PilotState, appetite: Appetite, now: float) -> list[Held]:
     extra: list[Held] = []
     for queue in Queue:
         if waiting := state.waiting(queue):
-            line = [(held.key.task_id, held.note.slots) for held in waiting]
+            line = [Waiting(h.key.task_id, h.note.slots, now - (h.granted or now)) for h in waiting]
             free, quick = slots.free(state, queue), _quick(state, queue, now)
             extra += [waiting[n] for n in ahead.to_return(line, free, quick, appetite.paces)]
     return extra

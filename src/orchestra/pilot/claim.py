@@ -47,7 +47,7 @@ def hold(grant: Grant, task: TaskSpec, keeper: UUID) -> Held:
         memory=task.resources.memory_bytes,
         metrics_file=task.metrics_file,
     )
-    return Held(grant.key, keeper, note, Phase.WAITING, grant=grant, task=task)
+    return Held(grant.key, keeper, note, Phase.WAITING, grant=grant, task=task, granted=boottime())
 
 
 class Claimer:

@@ -86,7 +86,7 @@ def _depth(appetite: Appetite, task: int) -> int:
     pace = appetite.paces.get(task)
     if pace is None or not pace.is_quick or pace.seconds >= SECONDS:
         return 0
-    return min(AT_MOST, int(SECONDS / max(pace.seconds, 0.001)))
+    return min(AT_MOST, int(SECONDS / pace.cost))
 
 
 def _lane(head: Held) -> list[Held]:

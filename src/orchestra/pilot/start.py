@@ -247,10 +247,13 @@ class Starter:
         if now < self._revised_at + REVISED_EVERY:
             return self._revised_at + REVISED_EVERY
         self._revised_at = now
-        for held in appetite.surplus(self.desk.state, self.desk.appetite, boottime()):
+        state = self.desk.state
+        for held in (surplus := appetite.surplus(state, self.desk.appetite, boottime())):
             self._reporter.give_back(
                 held, "claimed ahead, and it would wait here for longer than a moment"
             )
+        if surplus:
+            self.desk.appetite.doubt(surplus, state.waiting())
         return float("inf")
 
     def _begin(self, held: Held, devices: str | None) -> None:

@@ -128,6 +128,7 @@ class Held:
         ready: it was made ready before there was a slot for it.
         ahead: whose end it waits for in NEXT; `follower` is what waits for this one's end.
         recalled: the keeper was asked to let go of it while it is in NEXT.
+        granted: when it came, by CLOCK_BOOTTIME; None where an earlier agent had claimed it.
         taken: when it got its slots, by CLOCK_BOOTTIME; None where it took another one's place.
         began: when its process started, by CLOCK_BOOTTIME; None as long as the keeper has not said so.
         announced: the database was told that it started.
@@ -145,6 +146,7 @@ class Held:
     ahead: Held | None = field(default=None, repr=False, compare=False)
     follower: Held | None = field(default=None, repr=False, compare=False)
     recalled: bool = False
+    granted: float | None = None
     taken: float | None = None
     began: float | None = None
     announced: bool = False
