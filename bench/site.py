@@ -183,13 +183,24 @@ def debian_site(below: Path | None = None) -> Iterator[Site]:
         log = home / "postgres.log"
         run("pg_ctl", "start", "-w", "-D", home / "data", "-l", log, "-o", options)
         url = f"postgresql://ana@/postgres?host={home}"
-        with connect(url, name="bench") as conn:
-            migrate(conn)
+        _settle(folder, url, {"postgres": url, "allow_root": True})
         yield Site(folder, url)
     finally:
         if (home / "data" / "postmaster.pid").exists():
             run("pg_ctl", "stop", "-D", home / "data", "-m", "immediate")
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _settle(folder: Path, url: str, database: Mapping[str, object]) -> None:
+    """Make a site's schema, its home with a configuration that names the database, and its volume."""
+    for name in ("home", "volume"):
+        (folder / name).mkdir()
+    configuration = folder / "home" / ".orchestra.json"
+    own = {"state_dir": str(folder / "state"), "volume": str(folder / "volume"), **database}
+    configuration.write_text(json.dumps({"username": "ana", "email": "ana@example.org", **own}))
+    configuration.chmod(0o600)
+    with connect(url, name="bench") as conn:
+        migrate(conn)
 
 
 @contextmanager
@@ -205,19 +216,8 @@ def site(below: Path | None = None, settings: Mapping[str, str] = _NONE) -> Iter
     folder.chmod(0o711)  # root's PostgreSQL runs as another account
     data = folder / "data"
     try:
-        for name in ("home", "volume"):
-            (folder / name).mkdir()
         url = embedded.ensure_running(data, settings=settings)
-        configuration = folder / "home" / ".orchestra.json"
-        own = {
-            "data_dir": str(data),
-            "state_dir": str(folder / "state"),
-            "volume": str(folder / "volume"),
-        }
-        configuration.write_text(json.dumps({"username": "ana", "email": "ana@example.org", **own}))
-        configuration.chmod(0o600)
-        with connect(url, name="bench") as conn:
-            migrate(conn)
+        _settle(folder, url, {"data_dir": str(data)})
         yield Site(folder, url)
     finally:
         if data.exists():

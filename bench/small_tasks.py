@@ -1,16 +1,19 @@
 """Many tasks of one short job each on a node with many slots: how long until all are done.
 
-python -m bench.small_tasks --tasks 60 --slots 32
+    python -m bench.small_tasks --tasks 60 --slots 32
+
+On Orchestra's own PostgreSQL, and on Debian's with its default settings where that is installed.
 """
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 
 from bench.machine import watching
 from bench.page import command_line, publish
-from bench.site import Site, site
+from bench.site import DEBIAN, Site, debian_site, site
 from bench.table import Section, median, number, spread, verdict
 from orchestra.domain.models.tasks import Policy
 from orchestra.services import task_creation, users
@@ -67,24 +70,26 @@ def measure(place: Site, tasks: int, slots: int, rounds: int) -> list[float]:
     return found
 
 
-def section(seconds: list[float], tasks: int, slots: int) -> Section:
+def section(found: Mapping[str, list[float]], tasks: int, slots: int, rounds: int) -> Section:
     least = -(-tasks // slots) * JOB_SECONDS
     limit = least * FACTOR
-    middle = median(seconds)
-    row = (
-        f"{tasks} tasks of one job of {JOB_SECONDS:.0f} s, {slots} slots",
-        number(middle),
-        spread(seconds),
-        f"{least:.0f}",
-        f"at most {limit:.0f} s: {verdict(middle, limit, at_least=False)}",
-    )
+    rows = [
+        (
+            server,
+            number(median(seconds)),
+            spread(seconds),
+            f"{least:.0f}",
+            f"at most {limit:.0f} s: {verdict(median(seconds), limit, at_least=False)}",
+        )
+        for server, seconds in found.items()
+    ]
     head = ("", "s", "lowest to highest", "least possible", "bound")
     intro = (
-        f"{tasks} tasks of one job each, all of them waiting when the node begins; from then to the last one's end, "
-        f"medians of {len(seconds)} rounds. A node that looked at the first 16 tasks only, and then at nothing until "
-        "its next look in 30 s, took 94 s."
+        f"{tasks} tasks of one job of {JOB_SECONDS:.0f} s each on {slots} slots, all of them waiting when the node "
+        f"begins; from then to the last one's end, medians of {rounds} rounds. A node that looked at the first 16 "
+        "tasks only, and then at nothing until its next look in 30 s, took 90 s."
     )
-    return Section("small-tasks", "Many small tasks", intro, [(head, [row])])
+    return Section("small-tasks", "Many small tasks", intro, [(head, rows)])
 
 
 def main() -> None:
@@ -93,9 +98,16 @@ def main() -> None:
     parser.add_argument("--slots", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
-    with site(args.folder) as place, watching() as watch:
-        seconds = measure(place, args.tasks, args.slots, args.rounds)
-    publish(section(seconds, args.tasks, args.slots), watch, args.docs)
+    found: dict[str, list[float]] = {}
+    with watching() as watch:
+        for server, make in (("PostgreSQL 18", site), ("PostgreSQL 15", debian_site)):
+            if make is debian_site and not DEBIAN.is_dir():
+                print(f"  no {DEBIAN}: tools/install-postgresql", file=sys.stderr)
+                continue
+            with make(args.folder) as place:
+                print(f"  {server}", file=sys.stderr)
+                found[server] = measure(place, args.tasks, args.slots, args.rounds)
+    publish(section(found, args.tasks, args.slots, args.rounds), watch, args.docs)
 
 
 if __name__ == "__main__":
