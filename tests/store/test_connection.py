@@ -258,6 +258,18 @@ def test_a_byte_that_is_altered_ends_the_connection_at_most(
     assert ended > 50
 
 
+def test_a_notice_that_is_altered_ends_the_connection(
+    bad: Cable, conn: psycopg.Connection, tcp_database_url: str
+) -> None:
+    conn.execute("listen orchestra_cpu")
+    bad.garble(12)  # within the channel's name
+    with connect(tcp_database_url) as other:
+        other.execute("notify orchestra_cpu")
+    with pytest.raises(AnswerGarbled):
+        list(conn.notifies(timeout=5))
+    assert conn.closed
+
+
 def test_a_probe_knows_an_answer_to_another_question(bad: Cable, conn: psycopg.Connection) -> None:
     probe(conn)
     bad.repeat()

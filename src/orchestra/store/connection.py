@@ -173,7 +173,7 @@ class Connection(psycopg.Connection[TupleRow]):
         """Give the notices that come in."""
         try:
             yield from super().notifies(timeout=timeout, stop_after=stop_after)
-        except psycopg.Error as error:
+        except (psycopg.Error, UnicodeDecodeError) as error:
             self.line.fail(error)
             raise
 
