@@ -218,6 +218,8 @@ SHOWN = {
     "waiting": list,
     "events": list,
     "failures": list,
+    "results_in_doubt": int,
+    "doubt": type(None),
 }
 
 

@@ -158,6 +158,7 @@ HIDES = "env -i setsid bash -c 'echo $$ >> pids; cd /; exec sleep 1000' & until 
 """It has neither environment nor session nor folder, but writes to the log."""
 BECOMES_A_DAEMON = (
     "env -i setsid bash -c '(sleep 1000 > /dev/null 2>&1 < /dev/null & echo $! > pids)'; "
+    "until [ -s pids ]; do sleep 0.02; done; "
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -87,7 +88,7 @@ def test_the_embedded_database_is_root_s_own_until_somebody_else_has_a_login(
 ) -> None:
     newcomer.line("up --cpus 1 --detach")
     newcomer.line("pilot stop --now --yes")
-    url = embedded.url_if_running(newcomer.env["MAESTRO_DATA_DIR"])  # type: ignore[arg-type]
+    url = embedded.url_if_running(Path(newcomer.env["MAESTRO_DATA_DIR"]))
     assert url
     with psycopg.connect(url, autocommit=True) as conn:
         conn.execute(sql.SQL("create role bob login"))

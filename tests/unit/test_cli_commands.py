@@ -305,20 +305,8 @@ def test_a_command_without_quotes_gets_the_right_advice(typed: str, hint: str) -
 
 
 def test_a_command_in_quotes_may_hold_whatever_it_likes() -> None:
-    words = [
-        "task",
-        "create",
-        "-t",
-        "t",
-        "-c",
-        "c",
-        "-d",
-        "d",
-        "--exec",
-        "a -d %DATA -c %IN",
-        "--queue",
-        "gpu",
-    ]
+    task = ["task", "create", "-t", "t", "-c", "c", "-d", "d"]
+    words = [*task, "--exec", "a -d %DATA -c %IN", "--sd", "{'%REF': 'r'}", "--queue", "gpu"]
     assert parsed(words).exec == "a -d %DATA -c %IN"
 
 

@@ -32,7 +32,7 @@ _SENTENCES = (
 )
 
 
-_TAG = re.compile(r".*%[A-Z]{2}[A-Z0-9_]*.*", re.DOTALL)
+_TAG = re.compile(r"(?:-[\w-]+=)?%[A-Z]{2}[A-Z0-9_]*")
 
 
 class Parser(argparse.ArgumentParser):

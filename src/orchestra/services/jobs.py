@@ -14,8 +14,8 @@ from orchestra.domain.models.tasks import Task
 from orchestra.domain.naming import parse_one_job
 from orchestra.domain.states import Figure, JobState
 from orchestra.services import selection
-from orchestra.store import explain, sources
 from orchestra.store import jobs as store
+from orchestra.store import silent_folders, sources
 
 PAGE = 5_000
 """Jobs that one statement gives at most, so that none takes long."""
@@ -109,7 +109,7 @@ def show(conn: psycopg.Connection, text: str) -> JobReport:
 
 
 def _waits(conn: psycopg.Connection, job: Job) -> tuple[str, ...]:
-    held_up = explain.held_up(conn, job.task_id, job.ordinal) if job.claimed else None
+    held_up = silent_folders.held_up(conn, job.task_id, job.ordinal) if job.claimed else None
     if held_up is None:
         return ()
     started = job.state is JobState.RUNNING

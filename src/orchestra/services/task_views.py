@@ -13,7 +13,7 @@ from orchestra.domain.models.events import Event
 from orchestra.domain.models.tasks import Task
 from orchestra.services import failures, mails, selection, standstill, users, waiting
 from orchestra.services.estimates import Ends, ends
-from orchestra.store import explain, queues, sources, task_facts
+from orchestra.store import queues, silent_folders, sources, task_facts
 from orchestra.store import tasks as store
 from orchestra.store.mails import Mail
 
@@ -80,7 +80,7 @@ def waiting_reasons(conn: psycopg.Connection, task: Task) -> tuple[str, ...]:
 
 def _silent_folders(conn: psycopg.Connection, task: Task) -> Iterator[str]:
     """Say on which nodes folders do not answer that a task needs."""
-    if not (found := explain.silent_nodes(conn)):
+    if not (found := silent_folders.silent_nodes(conn)):
         return
     config, read = sources.config(conn, task.id), sources.inputs(conn, task.id)
     needs = [config.root, *(source.root for source in read)]

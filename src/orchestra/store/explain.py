@@ -17,7 +17,6 @@ from orchestra.domain.models.tasks import Resources
 from orchestra.domain.reservation import PATIENCE
 from orchestra.domain.states import Cause, JobState, Queue, TaskState
 from orchestra.domain.supply import Need, Place
-from orchestra.domain.volume_words import HeldUp
 from orchestra.store.database import fetch
 from orchestra.store.sql import load
 
@@ -158,17 +157,6 @@ def culprits(conn: psycopg.Connection, task: int, *, limit: int) -> list[FailedT
         FailedTest(**{**row, "cause": Cause(row["cause"]), "node": row["node"] or "a deleted node"})
         for row in fetch(conn, SQL.culprits, {"task": task, "limit": limit})
     ]
-
-
-def held_up(conn: psycopg.Connection, task: int, ordinal: int) -> HeldUp | None:
-    """Give what the pilot that has a job says of files, and which files the job needs; None where no pilot has it."""
-    rows = fetch(conn, SQL.held_up, {"task": task, "ordinal": ordinal})
-    return HeldUp(task, **rows[0]) if rows else None
-
-
-def silent_nodes(conn: psycopg.Connection) -> list[tuple[str, list[str]]]:
-    """Give the nodes on which folders do not answer, each with these folders."""
-    return [(row["node"], row["silent"]) for row in fetch(conn, SQL.silent_nodes)]
 
 
 def custody(conn: psycopg.Connection, keeper: UUID) -> Custody | None:

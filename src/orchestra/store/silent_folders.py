@@ -1,0 +1,22 @@
+"""The folders that do not answer, as pilots say. Apart from `explain.py`, whose imports every look would pay for."""
+
+from __future__ import annotations
+
+import psycopg
+
+from orchestra.domain.volume_words import HeldUp
+from orchestra.store.database import fetch
+from orchestra.store.sql import load
+
+SQL = load("explain")
+
+
+def held_up(conn: psycopg.Connection, task: int, ordinal: int) -> HeldUp | None:
+    """Give what the pilot that has a job says of files, and which files the job needs; None where no pilot has it."""
+    rows = fetch(conn, SQL.held_up, {"task": task, "ordinal": ordinal})
+    return HeldUp(task, **rows[0]) if rows else None
+
+
+def silent_nodes(conn: psycopg.Connection) -> list[tuple[str, list[str]]]:
+    """Give the nodes on which folders do not answer, each with these folders."""
+    return [(row["node"], row["silent"]) for row in fetch(conn, SQL.silent_nodes)]
