@@ -83,6 +83,19 @@ def test_what_the_work_relies_on_is_the_connection_s_whatever_a_server_has_set(
     assert usual["default_transaction_isolation"] == ("read committed",)
 
 
+def test_variables_of_libpq_do_not_change_what_is_read(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGTZ", "Asia/Kolkata")
+    monkeypatch.setenv("PGDATESTYLE", "German")
+    monkeypatch.setenv("PGOPTIONS", "-c search_path=public")
+    with connect(database_url) as conn:
+        moment = conn.execute(
+            "select '2026-11-25 15:00+00'::timestamptz, current_schemas(false)::text"
+        )
+        assert moment.fetchone() == (datetime(2026, 11, 25, 15, tzinfo=UTC), "{orchestra}")
+
+
 def test_a_server_that_is_too_old_is_refused(database_url: str) -> None:
     address = check_address("postgresql://db.example.org/lab")
     check_version(address, 150000)

@@ -10,13 +10,15 @@ import shutil
 import signal
 import stat
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from psycopg import pq
 
-from orchestra.domain.errors import DatabaseUnavailable, Refused, VolumeError
+from orchestra.domain.errors import DatabaseUnavailable, NoConnectionLeft, Refused, VolumeError
 from orchestra.store import datafolder, embedded, postmaster, startup
 from orchestra.store.database import connect
 from orchestra.store.postmaster import Place
@@ -289,6 +291,60 @@ def test_a_folder_that_others_can_write_to_is_refused(tmp_path: Path) -> None:
         embedded.ensure_running(tmp_path / "file")
     with pytest.raises(VolumeError, match="cannot be made or used"):
         embedded.ensure_running(tmp_path / "file" / "data")
+
+
+# Words that each variable of libpq takes, and that no connection to the embedded database could use.
+WORDS = {
+    "PGPORT": "1",
+    "PGSSLMODE": "verify-full",
+    "PGGSSENCMODE": "require",
+    "PGCHANNELBINDING": "require",
+    "PGTARGETSESSIONATTRS": "standby",
+    "PGREQUIREAUTH": "none",
+    "PGHOSTADDR": "192.0.2.1",
+    "PGOPTIONS": "-c no_such_setting=1",
+    "PGMINPROTOCOLVERSION": "3.2",
+    "PGSSLMINPROTOCOLVERSION": "TLSv1.3",
+    "PGSSLMAXPROTOCOLVERSION": "TLSv1.1",
+    "PGCLIENTENCODING": "LATIN1",
+    "PGTZ": "Asia/Kolkata",
+    "PGDATESTYLE": "German",
+}
+
+
+def test_variables_of_libpq_are_about_other_databases(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedded.ensure_running(data, settings=FAST)
+    options = {
+        option.envvar.decode(): option for option in pq.Conninfo.get_defaults() if option.envvar
+    }
+    service = tmp_path / "services"
+    service.write_text("[other]\nhost=192.0.2.1\nsslmode=require\nhostaddr=192.0.2.1\n")
+    monkeypatch.setattr(startup, "START_TIMEOUT", 5)
+    for name in {*options, *WORDS} - {"PGSERVICE", "PGSERVICEFILE"}:
+        monkeypatch.setenv(name, WORDS.get(name, "nonsense"))
+        with connect(embedded.ensure_running(data), connect_timeout=2) as conn:
+            assert conn.execute("select now()").fetchone() is not None, name
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PGSERVICEFILE", str(service))
+    monkeypatch.setenv("PGSERVICE", "other")
+    connect(embedded.ensure_running(data), connect_timeout=2).close()
+    monkeypatch.setenv("PGSERVICE", "none")
+    with pytest.raises(DatabaseUnavailable, match="PGSERVICE"):
+        embedded.ensure_running(data)
+
+
+def test_when_no_connection_is_left_that_is_said_at_once(data: Path) -> None:
+    url = embedded.ensure_running(data, settings={**FAST, "max_connections": "8"})
+    before = time.monotonic()
+    with ExitStack() as stack:
+        with suppress(NoConnectionLeft):
+            for _ in range(8):
+                stack.enter_context(connect(url))
+        with pytest.raises(NoConnectionLeft, match="all of them are in use"):
+            embedded.ensure_running(data)
+    assert time.monotonic() - before < 10
 
 
 def test_a_server_that_hangs_can_be_ended(data: Path) -> None:

@@ -64,6 +64,10 @@ class AnswerGarbled(DatabaseUnavailable):
     """What came from the database cannot be understood."""
 
 
+class NoConnectionLeft(DatabaseUnavailable):
+    """The database has as many connections as it may have."""
+
+
 class SchemaMismatch(OrchestraError):
     """The database's schema and this program do not fit together."""
 

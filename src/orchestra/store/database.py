@@ -19,6 +19,7 @@ from orchestra.domain.errors import (
     ConfigurationError,
     DatabaseSilent,
     DatabaseUnavailable,
+    NoConnectionLeft,
 )
 from orchestra.store.connection import Connection, Cursor
 
@@ -62,6 +63,7 @@ _ONE_PLAN = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
 T = TypeVar("T")
 
 _CHECK_ADDRESS = 'Check "postgres" in your configuration. Running jobs are not affected.'
+_FULL = "has no connection left"
 _NEEDED = "the oldest that Orchestra works with"
 _UPGRADE_IT = 'Upgrade that server, or use another: "postgres" in your configuration.'
 
@@ -76,11 +78,15 @@ _REFUSALS: tuple[tuple[str, str], ...] = (
     (r"is not permitted to log in", 'has a user "{user}" who may not log in.'),
     (
         r"too many clients|remaining connection slots|too many connections",
-        "has no connection left.",
+        f"{_FULL}.",
     ),
     (r"No space left on device", "has no space left on its disk."),
     (r"system is starting up|in recovery mode", "is starting up."),
     (r"system is shutting down", "is shutting down."),
+    (
+        r"definition of service|service file",
+        "cannot be used while PGSERVICE names no service that is defined.",
+    ),
     (r'parameter "idle_session_timeout"', f"is older than PostgreSQL {OLDEST}, {_NEEDED}."),
 )
 _SILENT = "it does not answer."
@@ -144,10 +150,19 @@ def connect(
     except DatabaseUnavailable:
         conn.close()
         raise
+    if not _reads_right(conn):  # PGTZ and PGDATESTYLE win over `options`
+        conn.execute(
+            "select set_config('timezone', 'UTC', false), set_config('datestyle', 'ISO', false)"
+        )
     conn.add_notice_handler(conn.line.note)
     conn.line.place = _place(address)
     conn.line.patience = statement_timeout + MARGIN if statement_timeout else None
     return conn
+
+
+def _reads_right(conn: psycopg.Connection) -> bool:
+    style = conn.info.parameter_status("DateStyle") or ""
+    return style.startswith("ISO") and conn.info.parameter_status("TimeZone") == "UTC"
 
 
 def check_version(address: dict[str, str], number: int) -> None:
@@ -252,8 +267,11 @@ def _explain(address: dict[str, str], text: str) -> DatabaseUnavailable:
     facts["dbname"] = facts["dbname"] or facts["user"]
     for pattern, sentence in _REFUSALS:
         if re.search(pattern, text):
+            said = f"{where} {sentence.format(**facts)}"
+            if _FULL in sentence:
+                return NoConnectionLeft(said, hint=_CHECK_ADDRESS)
             hint = _UPGRADE_IT if _NEEDED in sentence else _CHECK_ADDRESS
-            return DatabaseUnavailable(f"{where} {sentence.format(**facts)}", hint=hint)
+            return DatabaseUnavailable(said, hint=hint)
     for pattern, sentence in _UNREACHABLE:
         if re.search(pattern, text):
             kind = DatabaseSilent if sentence is _SILENT else DatabaseUnavailable

@@ -8,13 +8,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
+
+from psycopg import pq
 
 from orchestra.domain.errors import DatabaseUnavailable
 from orchestra.store.database import connect
 
 MAJOR = 18
 NAME = "orchestra"  # of the database and of its one user
+
+# Said by the address or by `connect`; a service cannot be unsaid, but what it sets can.
+_OURS = {
+    *(b"service", b"servicefile", b"user", b"password", b"dbname", b"host", b"port"),
+    *(b"options", b"application_name", b"client_encoding", b"connect_timeout"),
+}
+# What libpq has no word for as long as nobody sets it, and does not take as an empty one.
+_USUAL = {
+    b"require_auth": b"scram-sha-256",
+    b"sslcertmode": b"allow",
+    b"min_protocol_version": b"3.0",
+    b"max_protocol_version": b"3.0",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +85,20 @@ def url(place: Place, database: str = NAME) -> str | None:
         password = place.password.read_text(encoding="ascii").strip()
     except OSError:
         return None
-    host = quote(facts[4], safe="")
-    return f"postgresql://{NAME}:{password}@/{database}?host={host}&port={facts[3]}"
+    query = {"host": facts[4], "port": facts[3], **_against_the_environment()}
+    return f"postgresql://{NAME}:{password}@/{database}?{urlencode(query, quote_via=quote)}"
+
+
+def _against_the_environment() -> dict[str, str]:
+    """Give libpq's own defaults for what variables such as PGSSLMODE set: those are meant for another database."""
+    service = "PGSERVICE" in os.environ  # whose file may set anything
+    return {
+        option.keyword.decode(): (option.compiled or _USUAL.get(option.keyword, b"")).decode()
+        for option in pq.Conninfo.get_defaults()
+        if option.envvar
+        and option.keyword not in _OURS
+        and (service or option.envvar.decode() in os.environ)
+    }
 
 
 def postmaster(place: Place) -> list[str]:

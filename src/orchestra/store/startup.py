@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from orchestra.domain.errors import DatabaseUnavailable
+from orchestra.domain.errors import DatabaseUnavailable, NoConnectionLeft
 from orchestra.store import datafolder, initdb, pginstall, postmaster
 from orchestra.store.database import connect
 from orchestra.store.pginstall import Announce, Programs
@@ -107,7 +107,14 @@ def _ready(place: Place) -> str | None:
         with connect(url, name="maestro: start", statement_timeout=START_TIMEOUT) as conn:
             if conn.execute(_SQL.has_database, (NAME,)).fetchone() is None:
                 conn.execute(_SQL.create_database)
+    except NoConnectionLeft as error:
+        raise NoConnectionLeft(
+            f"the embedded database in {place.data} has no connection left: all of them are in use.",
+            hint="Close what you do not need of notebooks, scripts and commands that wait, and try again.",
+        ) from error
     except DatabaseUnavailable as error:
+        if "PGSERVICE" in str(error):
+            raise
         if "password authentication failed" in str(error):
             raise DatabaseUnavailable(
                 f"the embedded database in {place.data} does not know the password in {place.password}.",
