@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import stat
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import pytest
 
 from orchestra.domain.errors import AlreadyExists, BadInput, DatabaseUnavailable, VolumeError
 from orchestra.store import dump as dumps
+from orchestra.store import dump_check
 from orchestra.store.database import connect
 from orchestra.store.dump import dump, restore
 from orchestra.store.migrate import check
+from support.server import the_server
 
 
 def people(url: str) -> list[str]:
@@ -90,3 +93,94 @@ def test_a_database_in_use_is_left_as_it_is(
         with pytest.raises(DatabaseUnavailable, match="the database is in use"):
             restore(database_url, tmp_path / "lab.dump")
     assert people(database_url) == ["ana"]
+
+
+def read_back(url: str, path: Path) -> list[str]:
+    said: list[str] = []
+    assert dump_check.dump_and_check(url, path, said.append) == path.stat().st_size
+    return said
+
+
+@pytest.fixture
+def scratch(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of the database that a dump is read back into."""
+    token = secrets.token_hex(4)
+    monkeypatch.setattr(dump_check, "token_hex", lambda _bytes: token)
+    return f"orchestra_check_{token}"
+
+
+def is_there(url: str, database: str) -> bool:
+    with connect(url) as conn:
+        row = conn.execute("select exists (select from pg_database where datname = %s)", [database])
+        return bool(row.fetchone() == (True,))
+
+
+def test_a_dump_is_read_back_and_compared(database_url: str, tmp_path: Path, scratch: str) -> None:
+    add(database_url, "ana", "zoë; drop")
+    assert read_back(database_url, tmp_path / "lab.dump")
+    restore(database_url, tmp_path / "lab.dump")
+    assert people(database_url) == ["ana", "zoë; drop"]
+    assert not is_there(database_url, scratch)
+
+
+def test_a_dump_that_came_back_otherwise_is_found(
+    database_url: str, tmp_path: Path, scratch: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(database_url, "ana")
+
+    def restored(url: str, path: Path) -> None:
+        assert is_there(database_url, scratch)
+        restore(url, path)
+        with connect(url) as conn:
+            conn.execute("update orchestra.person set email = 'another'")
+
+    monkeypatch.setattr(dumps, "restore", restored)
+    with pytest.raises(dump_check.DumpDiffers, match="its table person is not what was dumped"):
+        read_back(database_url, tmp_path / "lab.dump")
+    assert not is_there(database_url, scratch)
+
+
+def test_what_changes_meanwhile_is_not_compared(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = dumps.dump
+
+    def slow(url: str, path: Path, *, snapshot: str | None = None) -> int:
+        add(database_url, "late")
+        return original(url, path, snapshot=snapshot)
+
+    monkeypatch.setattr(dumps, "dump", slow)
+    read_back(database_url, tmp_path / "lab.dump")
+    restore(database_url, tmp_path / "lab.dump")
+    assert people(database_url) == []
+
+
+def test_who_may_make_no_database_reads_back_on_a_server_of_our_own(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(database_url, "ana")
+    monkeypatch.setattr(dump_check, "_make", lambda _conn, _name: False)
+    before = set(Path("/var/tmp").glob("orchestra-check-*"))
+    read_back(database_url, tmp_path / "lab.dump")
+    assert set(Path("/var/tmp").glob("orchestra-check-*")) == before
+
+
+@pytest.mark.needs("postgresql 15")
+@pytest.mark.parametrize(("one", "other"), [("embedded", "debian15"), ("debian15", "embedded")])
+def test_a_dump_of_one_version_comes_back_on_another(
+    run_folder: Path, one: str, other: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "lab.dump"
+    name = f"test_{secrets.token_hex(6)}"
+    with the_server(run_folder, one).clone(name) as url:
+        add(url, "ana", "zoë")
+        dump(url, path)
+        with connect(url) as conn:
+            wanted = dump_check.contents(conn)
+    with the_server(run_folder, other).clone(name) as url:
+        add(url, "gone")
+        restore(url, path)
+        assert people(url) == ["ana", "zoë"]
+        with connect(url) as conn:
+            check(conn)
+            assert dump_check.contents(conn) == wanted

@@ -189,6 +189,15 @@ def _file_argument(parser: Parser) -> None:
     )
 
 
+def _dump_arguments(parser: Parser) -> None:
+    _file_argument(parser)
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="read the dump back into a database of its own, which is removed then, and compare",
+    )
+
+
 def _dump(ctx: Context) -> None:
     from orchestra import wiring
     from orchestra.services import admin
@@ -196,8 +205,15 @@ def _dump(ctx: Context) -> None:
     path: Path = ctx.args.file
     if path.exists():
         raise AlreadyExists(f"{path} exists already.", hint="Name another file.")
-    with ctx.database(), _watched(ctx, "writing", path):
-        size = admin.dump(wiring.running_url(ctx.settings), path)
+    with ctx.database():
+        url = wiring.running_url(ctx.settings)
+    if ctx.args.verify:
+        with ctx.out.progress("writing") as progress:
+            size = admin.dump_and_check(url, path, lambda words: progress.set(0, words))
+        ctx.out.say(f"{path}: {human.size(size)}, read back and found the same")
+        return
+    with _watched(ctx, "writing", path):
+        size = admin.dump(url, path)
     ctx.out.say(f"{path}: {human.size(size)}")
 
 
@@ -310,8 +326,11 @@ VERBS = (
         "dump",
         "write all that the database holds to a file",
         _dump,
-        _file_argument,
-        example="maestro db dump monday.dump",
+        _dump_arguments,
+        description="Write all that the database holds to a new file, as of one moment, while work goes on. "
+        "A dump that was never restored is no backup: --verify restores it at once into a database of its own, and "
+        "compares every row.",
+        example="maestro db dump monday.dump\nmaestro db dump --verify monday.dump",
     ),
     Verb(
         "restore",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +48,17 @@ def prepare(conn: psycopg.Connection) -> SchemaChange:
 def dump(url: str, path: Path) -> int:
     """Write the database to a new file and give its size in bytes."""
     return files.dump(url, path)
+
+
+def dump_and_check(url: str, path: Path, say: Callable[[str], None]) -> int:
+    """Write the database to a new file, read that back and compare; gives its size in bytes.
+
+    Raises:
+        DumpDiffers: what came back is not what was dumped.
+    """
+    from orchestra.store import dump_check
+
+    return dump_check.dump_and_check(url, path, say)
 
 
 def restore(conn: psycopg.Connection, url: str, path: Path) -> SchemaChange:

@@ -21,10 +21,11 @@ _SQL = load("dump")
 _OURS = f" TABLE DATA {SCHEMA} schema_migration "
 
 
-def dump(url: str, path: Path) -> int:
+def dump(url: str, path: Path, *, snapshot: str | None = None) -> int:
     """Write everything that Orchestra keeps in a database to a new file and give its size in bytes.
 
-    It shows one moment; work goes on meanwhile. The file is whole, or it is not there.
+    It shows one moment (that of `snapshot`, an exported one, if given); work goes on meanwhile. The file is whole, or
+    it is not there.
 
     Raises:
         AlreadyExists: there is such a file.
@@ -44,6 +45,7 @@ def dump(url: str, path: Path) -> int:
             f"--schema={SCHEMA}",
             "--no-owner",
             f"--file={beside.absolute()}",
+            *([f"--snapshot={snapshot}"] if snapshot else []),
         )
         size = beside.stat().st_size
         with beside.open("rb") as file:
