@@ -127,7 +127,7 @@ class Office:
         """Let the looks at inputs that were begun find this."""
         looks, self.looks = self.looks, []
         for _, work, then in looks:
-            then([note] * len(cast(partial[Any], work).args[2]))
+            then(([note] * len(cast(partial[Any], work).args[2]), 0.0))
 
     def reported(self) -> list[Outcome]:
         return [p.outcome for queue in self.reporter._waiting.values() for p in queue]
@@ -321,6 +321,6 @@ def test_what_may_have_left_a_container_is_reported_when_it_is_known_to_have_lef
     office.examiner.tick(monotonic() + 1000)
     assert office.reported() == []
     office.examiner._swept.add(attempt.key)  # as the I/O thread does
-    office.examiner.tick(monotonic() + 1000)
+    office.examiner.tick(monotonic() + 1001)
     assert len(office.reported()) == 1
     assert not office.examiner._swept

@@ -85,7 +85,7 @@ def test_a_folder_that_does_not_answer_is_named_after_ten_seconds() -> None:
     assert office.said() == [DATA, VOLUME]
     assert set(office.desk.unanswering) == {"/v", "/data"}
     office.answer("/v", "/data")
-    office.watch.tick(111.0)
+    assert office.watch.tick(110.5) == 115.0
     assert office.said() == []
 
 
@@ -98,7 +98,7 @@ def test_it_keeps_its_name_when_no_job_needs_it_any_more() -> None:
     office.watch.tick(110.0)
     assert office.said() == [VOLUME]
     office.answer("/v")
-    office.watch.tick(111.0)
+    office.watch.tick(110.5)
     assert office.said() == []
     assert office.watch.tick(112.0) == float("inf")
 

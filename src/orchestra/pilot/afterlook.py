@@ -30,16 +30,24 @@ AT_LONGEST = 60.0
 Then = Callable[[AttemptKey, str | None], None]
 
 
-def look(kit: Kit, task: TaskSpec, configs: Sequence[InputFile]) -> list[str | None]:
-    """Give the notes on jobs that have ended, by their configs. An I/O thread's; raises nothing."""
+def look(
+    kit: Kit, task: TaskSpec, configs: Sequence[InputFile]
+) -> tuple[Sequence[str | None], float]:
+    """Give the notes on jobs that have ended, by their configs, and the seconds that it took.
+
+    An I/O thread's; raises nothing.
+    """
+    began = monotonic()
+    notes: Sequence[str | None]
     try:
         with kit.touches.of(task.id):
-            return kit.inputs.notes(task, configs)
+            notes = kit.inputs.notes(task, configs)
     except VolumeError as error:
-        return [_unseen(str(error))] * len(configs)
+        notes = [_unseen(str(error))] * len(configs)
     except Exception as error:
         log.exception("the inputs of task %s could not be looked at", task.id)
-        return [_unseen(repr(error))] * len(configs)
+        notes = [_unseen(repr(error))] * len(configs)
+    return notes, monotonic() - began
 
 
 def _unseen(why: str) -> str:
@@ -55,6 +63,15 @@ class _Lane:
     not_before: float = 0.0
     is_busy: bool = False
 
+    @property
+    def is_idle(self) -> bool:
+        return not (self.is_busy or self.waiting or self.served)
+
+    def next_due(self, otherwise: float) -> float:
+        """Give when the next look may begin, or `otherwise` if that is sooner or none is wanted."""
+        wanted = self.waiting and not self.is_busy
+        return min(self.not_before, otherwise) if wanted else otherwise
+
 
 class AfterLook:
     """Has the inputs of ended attempts looked at."""
@@ -63,6 +80,7 @@ class AfterLook:
         """`then` gets the note on each attempt that was added, None where its inputs are as they were."""
         self.desk, self._then = desk, then
         self._tasks: dict[int, _Lane] = {}
+        self._due = float("inf")
 
     def add(self, batch: Sequence[Held]) -> None:
         """Take in attempts that have ended just now."""
@@ -74,16 +92,20 @@ class AfterLook:
             lane.waiting[held.key] = now, held
         for task in {held.key.task_id for held in known}:
             self._begin(task, now)
+            self._due = min(self._due, self._tasks[task].next_due(now + self.desk.kit.patience))
         if strangers:
             self._ask(strangers)
 
     def tick(self, now: float) -> float:
         """Begin what is due, give up what takes too long; gives when to be called again."""
-        due = float("inf")
-        for task in list(self._tasks):
-            self._begin(task, now)
-            due = min(due, self._give_up(task, now))
-        return due
+        if now >= self._due:
+            self._due = float("inf")
+            for task, lane in list(self._tasks.items()):
+                self._begin(task, now)
+                self._due = min(self._due, lane.next_due(self._give_up(task, now)))
+                if lane.is_idle and now >= lane.not_before:
+                    del self._tasks[task]
+        return self._due
 
     def _begin(self, task: int, now: float) -> None:
         lane = self._tasks[task]
@@ -97,30 +119,27 @@ class AfterLook:
         keys = [held.key for held in members]
         self.desk.workers.submit(
             partial(look, self.desk.kit, spec, configs),
-            partial(self._looked, task, keys, now),
+            partial(self._looked, task, keys),
             lambda _: None,
             lane=f"inputs of {task}",
         )
 
     def _looked(
-        self, task: int, keys: Sequence[AttemptKey], began: float, notes: Sequence[str | None]
+        self, task: int, keys: Sequence[AttemptKey], found: tuple[Sequence[str | None], float]
     ) -> None:
-        lane, now = self._tasks[task], monotonic()
+        notes, seconds = found
+        lane = self._tasks[task]
         lane.is_busy = False
-        lane.not_before = now + min(PAUSE_OF_TIME * (now - began), PAUSE_AT_MOST)
+        lane.not_before = monotonic() + min(PAUSE_OF_TIME * seconds, PAUSE_AT_MOST)
+        self._due = min(self._due, lane.next_due(float("inf")))
         served, lane.served = lane.served, {}
         for key, note in zip(keys, notes, strict=True):
             if key in served:
                 self._then(key, note)
-        if not lane.waiting:
-            del self._tasks[task]
 
     def _give_up(self, task: int, now: float) -> float:
         """Let go of attempts that have waited long enough; gives when to look again."""
-        kit, due = self.desk.kit, float("inf")
-        lane = self._tasks.get(task)
-        if lane is None:
-            return due
+        kit, due, lane = self.desk.kit, float("inf"), self._tasks[task]
         moved, read = kit.touches.last_moved(task), kit.touches.last_read(task)
         for attempts in (lane.served, lane.waiting):
             for key, (since, held) in list(attempts.items()):
@@ -132,8 +151,6 @@ class AfterLook:
                 stuck = kit.touches.stuck(task)
                 why = in_words(stuck, held) if stuck else "it takes too long"
                 self._then(key, _unseen(why))
-        if lane.waiting and not lane.is_busy:
-            due = min(due, lane.not_before)
         return due
 
     # Attempts that an earlier agent started

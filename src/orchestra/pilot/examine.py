@@ -33,6 +33,8 @@ AT_MOST = 32
 """Attempts that one I/O thread looks at."""
 LINGER = 0.02
 """Seconds for which an attempt that has ended waits for others to be looked at with it."""
+LOOK_AGAIN = 0.5
+"""Seconds after which it is looked again whether an attempt needs its volume no longer, or has left no container."""
 _GPU_WAS_FULL = re.compile(
     rb"CUDA out of memory|CUDA_ERROR_OUT_OF_MEMORY|cudaErrorMemoryAllocation|HIP out of memory"
     rb"|RESOURCE_EXHAUSTED[^\n]*allocat|CUBLAS_STATUS_ALLOC_FAILED"
@@ -183,6 +185,7 @@ class Examiner:
         self._ended: list[_Ended] = []
         self._under_way: dict[AttemptKey, _Ended] = {}
         self._swept: set[AttemptKey] = set()
+        self._wait_until = float("inf")
         self._after = AfterLook(desk, self._looked)
 
     def add(self, held: Held, outcome: Outcome, ended_at: float | None) -> None:
@@ -199,7 +202,9 @@ class Examiner:
             if now >= linger or len(self._ended) >= AT_MOST or self.desk.state.at_rest:
                 self.flush()
                 linger = float("inf")
-        return min(linger, self._after.tick(now), self._wait_no_longer(now))
+        if now >= self._wait_until:
+            self._wait_until = self._wait_no_longer(now)
+        return min(linger, self._after.tick(now), self._wait_until)
 
     def flush(self) -> None:
         """Begin to look at all of it."""
@@ -207,6 +212,8 @@ class Examiner:
         for ended in self._ended:
             errands.setdefault(ended.held.key.task_id, []).append(ended)
             self._under_way[ended.held.key] = ended
+        if self._ended:
+            self._wait_until = min(self._wait_until, monotonic() + self.desk.kit.patience)
         self._after.add([ended.held for ended in self._ended])
         self._ended = []
         for task, batch in errands.items():
@@ -228,13 +235,15 @@ class Examiner:
                 self.desk.leave_alone(task, outcome.reason or "")
             elif outcome.succeeded:
                 self.desk.refusals.pop(task, None)
-            ended.outcome = replace(outcome, inputs_note=ended.outcome.inputs_note)
+            note = ended.outcome.inputs_note
+            ended.outcome = replace(outcome, inputs_note=note) if note else outcome
             ended.examined = True
             self._report(ended)
 
     def _looked(self, key: AttemptKey, note: str | None) -> None:
         ended = self._under_way[key]
-        ended.outcome = replace(ended.outcome, inputs_note=plain_text(note))
+        if note:
+            ended.outcome = replace(ended.outcome, inputs_note=plain_text(note))
         ended.looked = True
         self._report(ended)
 
@@ -255,12 +264,14 @@ class Examiner:
             needs_volume = ended.outcome.succeeded and not ended.held.end_reason
             unswept = needs_sweep(ended.outcome, ended.held.note)
             unswept = unswept and ended.held.key not in self._swept
-            if ended.examined or needs_volume or unswept:
+            if ended.examined:
                 continue
             moved = kit.touches.last_moved(ended.held.key.task_id)
             over = max(ended.heard_at, moved) + kit.patience
             if now < over:
                 due = min(due, over)
+            elif needs_volume or unswept:
+                due = min(due, now + LOOK_AGAIN)
             else:
                 ended.outcome = unexamined(ended.outcome, ended.held)
                 ended.examined = True

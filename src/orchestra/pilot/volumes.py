@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import PurePosixPath
+from time import monotonic
 
 from orchestra.domain import volume_words
 from orchestra.pilot.desk import Desk
@@ -13,6 +14,8 @@ from orchestra.pilot.state import Held
 from orchestra.pilot.touches import Touch
 
 ASK_EVERY = 5.0
+LOOK_AGAIN = 0.5
+"""Seconds after which what was said is looked at again."""
 LONG = 2.0
 """Seconds after which it is told that a checksum is being taken."""
 
@@ -51,21 +54,26 @@ class VolumeWatch:
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
         self._asked: dict[str, tuple[float, str]] = {}
-        self._ask_at = 0.0
+        self._ask_at = self._due = 0.0
         self._said: set[str] = set()
 
     def tick(self, now: float) -> float:
         """Ask what is due; gives when to be called again."""
-        held = list(self.desk.state.held.values())
-        if not held and not self._asked and not self._said:
+        if not self.desk.state.held and not self._asked and not self._said:
+            self._due = 0.0
             return float("inf")
+        if now < self._due:
+            return self._due
+        held = list(self.desk.state.held.values())
         if now >= self._ask_at:
             self._ask_at = now + min(ASK_EVERY, self.desk.kit.patience / 2)
             needed = {folder: volume_of(each) for each in held for folder in folders_of(each)}
             for folder, volume in needed.items():
                 self._ask(folder, volume, now)
         self._note(held, now)
-        return min(self._ask_at, self._silent_at(now))
+        again = now + LOOK_AGAIN if self._said else float("inf")
+        self._due = min(self._ask_at, self._silent_at(now), again)
+        return self._due
 
     def _silent_at(self, now: float) -> float:
         """Give when the next folder or file that was touched does not answer."""
@@ -82,7 +90,9 @@ class VolumeWatch:
         self.desk.workers.submit(partial(_ask, folder), answered, answered, lane=folder)
 
     def _answered(self, folder: str, _: object) -> None:
-        del self._asked[folder]
+        asked, _ = self._asked.pop(folder)
+        if monotonic() - asked >= self.desk.kit.patience:
+            self._due = 0.0
 
     def _note(self, held: list[Held], now: float) -> None:
         patience, touches = self.desk.kit.patience, self.desk.kit.touches.now()
