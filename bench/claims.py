@@ -14,13 +14,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import psycopg
 
 from bench import crowd, pilots
 from bench.machine import tree_seconds, watching
 from bench.page import command_line, publish
-from bench.site import Site, site
+from bench.site import DEBIAN, Site, debian_site, site
 from bench.table import Bar, Section, median, number, verdict
 
 PILOTS = 64
@@ -37,11 +38,16 @@ class Findings:
     """What one database gave: jobs a second and PostgreSQL's milliseconds a job, by batch; buffers, by what had run."""
 
     queued: int
+    server_name: str = "PostgreSQL 18"
     rates: dict[int, list[float]] = field(default_factory=dict)
     server: dict[int, list[float]] = field(default_factory=dict)
     fresh: dict[int, float] = field(default_factory=dict)
     worn: dict[int, float] = field(default_factory=dict)
     claims: int = 0
+
+    @property
+    def name(self) -> str:
+        return f"{self.queued:,} queued, {self.server_name}"
 
 
 @contextmanager
@@ -86,9 +92,11 @@ def _touched(conn: psycopg.Connection, observer: psycopg.Connection) -> int:
     return int(row[0])
 
 
-def run(place: Site, queued: int, *, rounds: int, seconds: float) -> Findings:
+def run(
+    place: Site, queued: int, *, rounds: int, seconds: float, server_name: str = "PostgreSQL 18"
+) -> Findings:
     """Measure in a database that is full already, with a snapshot held open."""
-    found = Findings(queued)
+    found = Findings(queued, server_name)
     with old_snapshot(place):
         found.fresh = {batch: buffers(place, batch) for batch in BATCHES}
         if seconds:
@@ -108,7 +116,7 @@ def _rate(place: Site, found: Findings, batch: int, seconds: float) -> None:
     found.rates.setdefault(batch, []).append(jobs)
     found.server.setdefault(batch, []).append(used * 1000 / max(1.0, jobs * seconds))
     found.claims += round(claims * seconds)
-    print(f"  {found.queued:,} queued, batches of {batch}: {jobs:.0f} jobs/s", file=sys.stderr)
+    print(f"  {found.name}, batches of {batch}: {jobs:.0f} jobs/s", file=sys.stderr)
 
 
 def fill(place: Site, count: int, jobs: int, beside: int) -> int:
@@ -128,15 +136,20 @@ def fill(place: Site, count: int, jobs: int, beside: int) -> int:
     return queued
 
 
-def section(small: Findings, usual: Findings, large: Findings, rounds: int) -> Section:
+def section(
+    small: Findings, usual: Findings, large: Findings, labs: Findings | None, rounds: int
+) -> Section:
+    """Put it into words; `labs` is what PostgreSQL 15 with its default settings gave, where that is installed."""
+    every = [found for found in (usual, labs, large) if found]
     rows = []
     for batch in BATCHES:
-        for found in (usual, large):
+        for found in every:
             rate = median(found.rates[batch])
-            bound = verdict(rate, AT_LEAST, at_least=True) if batch == BATCHES[0] else ""
+            bounded = batch == BATCHES[0] and found is not labs
+            bound = verdict(rate, AT_LEAST, at_least=True) if bounded else ""
             rows.append(
                 (
-                    f"batches of {batch}, {found.queued:,} queued",
+                    f"batches of {batch}, {found.name}",
                     number(rate),
                     number(median(found.server[batch])),
                     f"at least {AT_LEAST:,}: {bound}" if bound else "",
@@ -170,12 +183,12 @@ def section(small: Findings, usual: Findings, large: Findings, rounds: int) -> S
         f"Of each task, large ones too, {RELEASED:,} jobs at most are queued; the conductor hands out more.",
         "Pages are those of the whole claim, triggers and counts too, as PostgreSQL counts them for its process.",
         _what_a_snapshot_costs(large),
+        "PostgreSQL 15 is Debian's with its default settings, JIT included; 18 is the embedded one.",
     ]
     notes += _limits(usual, large)
     bars = {
         f"claim + report, jobs a second, batches of {batch}": [
-            Bar(f"{found.queued:,} queued", median(found.rates[batch]), ours=True)
-            for found in (usual, large)
+            Bar(found.name, median(found.rates[batch]), ours=True) for found in every
         ]
         for batch in BATCHES
     }
@@ -230,15 +243,20 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=6, help="of each round and batch")
     args = parser.parse_args()
-    options = {"rounds": args.rounds, "seconds": args.seconds}
+    options: dict[str, Any] = {"rounds": args.rounds, "seconds": args.seconds}
     with watching() as watch:
         with site(args.folder) as place:
             small = run(place, fill(place, 1, 1000, 0), rounds=0, seconds=0)
         with site(args.folder) as place:
             usual = run(place, fill(place, 20, 10_000, 0), **options)
+        labs = None
+        if DEBIAN.is_dir():
+            with debian_site(args.folder) as place:
+                queued = fill(place, 20, 10_000, 0)
+                labs = run(place, queued, server_name="PostgreSQL 15", **options)
         with site(args.folder) as place:
             large = run(place, fill(place, args.tasks, args.jobs, args.beside), **options)
-    publish(section(small, usual, large, args.rounds), watch, args.docs)
+    publish(section(small, usual, large, labs, args.rounds), watch, args.docs)
 
 
 if __name__ == "__main__":
