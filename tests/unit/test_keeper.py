@@ -875,6 +875,7 @@ def test_what_a_dead_keeper_left_is_known_by_its_log_whatever_name_that_has(
 def test_a_pid_that_is_somebody_elses_by_now_is_left_alone(agent: Agent) -> None:
     """The leader's number was given out again: another start time, or another boot."""
     started = agent.started(agent.spawn("true"))
+    wait_until(lambda: leftovers.processes(started) == {})
     with subprocess.Popen(["sleep", "1000"], start_new_session=True) as stranger:
         try:
             reused = replace(started, pid=stranger.pid, start_time=started.start_time - 1)
