@@ -927,11 +927,6 @@ class Jobs:
                 self.orphans[pid] = owner
                 if owner.kill_at <= now:
                     send_signal(pid, signal.SIGKILL)  # before it can fork and be gone once more
-                elif owner.kill_at < math.inf and pid not in owner.family:
-                    owner.family.add(
-                        pid
-                    )  # born between the look and the TERM, which ended its parent
-                    send_signal(pid, signal.SIGTERM)
             else:
                 strays[pid] = self.strays.get(pid, now)
         self.strays = strays
