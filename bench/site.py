@@ -43,6 +43,9 @@ class Site:
     @property
     def postmaster(self) -> int:
         """The pid of PostgreSQL's first process."""
+        own = self.folder / "server" / "data" / "postmaster.pid"  # of `debian_site`
+        if own.exists():
+            return int(own.read_text().partition("\n")[0])
         return embedded.status(self.folder / "data").pid or 0
 
     @property
