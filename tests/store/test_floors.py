@@ -39,6 +39,16 @@ def pilot_conn(database_url: str) -> Iterator[psycopg.Connection]:
         yield conn
 
 
+def connect_apart(conn: psycopg.Connection, url: str) -> psycopg.Connection:
+    """Connect so that the two count jobs in different rows: a server process has one of 16 by its number."""
+    tried: list[psycopg.Connection] = []
+    while not tried or tried[-1].info.backend_pid % 16 == conn.info.backend_pid % 16:
+        tried.append(connect(url))
+    for other in tried[:-1]:
+        other.close()
+    return tried[-1]
+
+
 def released(world: World, jobs: int, **columns: Any) -> int:
     """A running task, all of whose jobs may be claimed; their rows lie in no order, as the releases leave them."""
     task = world.task(jobs, test_jobs=0, **columns)
@@ -254,7 +264,7 @@ def test_jobs_are_released_while_pilots_claim_and_report(
     world.conduct()
     before = world.counts(task)
     assert (before.assigned, before.registered) == (5_000, 7_000)
-    with connect(database_url) as busy:
+    with connect_apart(conn, database_url) as busy:
         pilot = world.pilot(conn=busy)
         pilot.end(*pilot.claim(8))
         with busy.transaction():
