@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from uuid import UUID, uuid4
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestra.domain.gpus import visible_devices
 from orchestra.domain.models.work import AttemptKey, Claim
 from orchestra.domain.states import Queue
 from orchestra.pilot import ahead
 from orchestra.pilot.ahead import PATIENCE, QUICK_SECONDS, Pace, Waiting
 from orchestra.pilot.appetite import AT_MOST, Appetite, surplus, wanted
-from orchestra.pilot.slots import free, offered, startable, unfit, visible_devices
+from orchestra.pilot.slots import free, offered, startable, unfit
 from orchestra.pilot.state import Held, Note, Phase, PilotState
 
 KEEPER = UUID(int=1)
@@ -52,25 +52,6 @@ def state(*attempts: Held, cpu: int = 0, gpu: int = 0, visible: str | None = Non
 
 def started(found: PilotState) -> list[tuple[int, str | None]]:
     return [(attempt.key.ordinal, devices) for attempt, devices in startable(found)]
-
-
-@pytest.mark.parametrize(
-    ("value", "devices"),
-    [
-        (None, None),
-        ("", ()),
-        ("-1", ()),
-        ("0,1", ("0", "1")),
-        (" GPU-8932f937 , 3 ", ("GPU-8932f937", "3")),
-        ("2,-1,3", ("2",)),
-        ("1,1,0", ("1", "0")),
-        ("MIG-a/b", ("MIG-a/b",)),
-    ],
-)
-def test_visible_devices_are_read_as_cuda_reads_them(
-    value: str | None, devices: tuple[str, ...] | None
-) -> None:
-    assert visible_devices(value) == devices
 
 
 def test_slots_are_given_in_order_of_the_claim() -> None:

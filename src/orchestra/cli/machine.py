@@ -6,48 +6,43 @@ import os
 import subprocess
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from orchestra.domain import gpus, processors
+from orchestra.domain.gpus import Gpu
 from orchestra.domain.secrets import without_secrets
 
 _NVIDIA = Path("/proc/driver/nvidia/gpus")
+_SELF = Path("/proc/self")
 
 
-def cpu_count() -> int:
-    """Give how many processors this process may use: by its affinity, and by the limit of its container."""
+def cpu_count(process: Path = _SELF) -> int:
+    """Give how many processors this process may use: by its affinity, and by the quotas of its control groups."""
     mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    limit = _quota(Path("/sys/fs/cgroup"))
-    return max(1, min(mine, int(limit) if limit else mine))
+    own, mounts = _read(process / "cgroup"), _read(process / "mountinfo")
+    return processors.usable(mine, map(_quota, processors.control_groups(own, mounts)))
 
 
-def _quota(root: Path) -> float | None:
-    """Give the processors that the control group allows, None for all."""
+def _quota(group: PurePosixPath) -> float | None:
+    return processors.quota(_read(Path(group, "cpu.max"))) or processors.quota(
+        f"{_read(Path(group, 'cpu.cfs_quota_us'))} {_read(Path(group, 'cpu.cfs_period_us'))}"
+    )
+
+
+def _read(path: Path) -> str:
     try:
-        quota, period = (root / "cpu.max").read_text().split()
-    except (OSError, ValueError):
-        try:
-            quota = (root / "cpu/cpu.cfs_quota_us").read_text()
-            period = (root / "cpu/cpu.cfs_period_us").read_text()
-        except OSError:
-            return None
-    try:
-        allowed = int(quota) / int(period)
-    except (ValueError, ZeroDivisionError):  # "max"
-        return None
-    return allowed if allowed > 0 else None
+        return path.read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return ""
 
 
 def gpu_names() -> list[str]:
-    """Give the name of each NVIDIA GPU that jobs could use; [] where there is none."""
-    names = _by_program() or _by_driver()
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is None:
-        return names
-    chosen = [part for part in visible.split(",") if part.strip() not in ("", "-1")]
-    return names[: len(chosen)]
+    """Give the name of each NVIDIA GPU, or part of a divided one, that jobs could use; [] where there is none."""
+    found = _by_program() or _by_driver()
+    return gpus.visible_names(found, os.environ.get("CUDA_VISIBLE_DEVICES"))
 
 
-def _by_program() -> list[str]:
+def _by_program() -> Sequence[Gpu]:
     try:
         done = subprocess.run(
             ["nvidia-smi", "-L"],
@@ -55,24 +50,22 @@ def _by_program() -> list[str]:
             env=without_secrets(os.environ),
             capture_output=True,
             text=True,
+            errors="replace",
             timeout=20,
         )
     except (OSError, subprocess.TimeoutExpired):
-        return []
-    lines = done.stdout.splitlines() if done.returncode == 0 else []
-    # GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-5a...)
-    return [
-        line.partition(": ")[2].partition(" (UUID")[0] for line in lines if line.startswith("GPU ")
-    ]
+        return ()
+    return gpus.listed(done.stdout) if done.returncode == 0 else ()
 
 
-def _by_driver() -> list[str]:
-    names = []
+def _by_driver() -> Sequence[Gpu]:
+    """Give the boards that the driver knows, which says nothing of their parts."""
+    found = []
     for path in sorted(_NVIDIA.glob("*/information")):
-        lines = path.read_text(errors="replace").splitlines()
-        models = [line.partition(":")[2].strip() for line in lines if line.startswith("Model")]
-        names.append(models[0] if models else "NVIDIA GPU")
-    return names
+        lines = [line.partition(":") for line in _read(path).splitlines()]
+        facts = {key.strip(): value.strip() for key, _, value in lines}
+        found.append(Gpu(facts.get("Model") or "NVIDIA GPU", facts.get("GPU UUID", ""), None))
+    return found
 
 
 def in_words(names: Sequence[str]) -> str:

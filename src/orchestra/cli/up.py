@@ -26,9 +26,17 @@ GOODBYE = 8.0
 
 def _up_arguments(parser: Parser) -> None:
     parser.add_argument(
-        "--cpus", type=whole, metavar="N", help="CPU slots (default: all processors)"
+        "--cpus",
+        type=whole,
+        metavar="N",
+        help="CPU slots (default: all processors that you may use)",
     )
-    parser.add_argument("--gpus", type=whole, metavar="N", help="GPU slots (default: all GPUs)")
+    parser.add_argument(
+        "--gpus",
+        type=whole,
+        metavar="N",
+        help="GPU slots (default: all GPUs, or what CUDA_VISIBLE_DEVICES names)",
+    )
     allow_root_argument(parser)
     parser.add_argument("--detach", action="store_true", help="do not stay and show what runs")
 

@@ -20,8 +20,9 @@ import psycopg
 
 from orchestra.domain import human
 from orchestra.domain.errors import Fenced, OrchestraError
+from orchestra.domain.gpus import visible_devices
 from orchestra.domain.states import Queue
-from orchestra.pilot import home, lanes, link, slots
+from orchestra.pilot import home, lanes, link
 from orchestra.pilot.claim import Claimer
 from orchestra.pilot.containers import Reaper
 from orchestra.pilot.courier import Courier, Inbox, Listener
@@ -138,7 +139,7 @@ class Agent:
             lease=options.lease,
             on_lease_lost=options.on_lease_lost,
             kit=make_kit(options, folder),
-            state=PilotState(visible=slots.visible_devices(os.environ.get("CUDA_VISIBLE_DEVICES"))),
+            state=PilotState(visible=visible_devices(os.environ.get("CUDA_VISIBLE_DEVICES"))),
             keepers=Keepers(folder / "keepers", self.hello.agent),
             memory=Memory(folder / "database.json"),
             inbox=inbox,

@@ -7,22 +7,6 @@ from orchestra.domain.states import Queue
 from orchestra.pilot.state import Held, PilotState
 
 
-def visible_devices(value: str | None) -> tuple[str, ...] | None:
-    """Read a CUDA_VISIBLE_DEVICES: indexes or UUIDs, opaque; None if it is not set.
-
-    The first entry that names no device ends the list (CUDA C++ Programming Guide, "CUDA Environment Variables").
-    """
-    if value is None:
-        return None
-    devices: list[str] = []
-    for entry in (part.strip() for part in value.split(",")):
-        if not entry or entry.startswith("-"):
-            break
-        if entry not in devices:
-            devices.append(entry)
-    return tuple(devices)
-
-
 def slots_of(task: TaskSpec) -> int:
     """Count the slots that each job of a task takes."""
     return max(1, task.resources.cores if task.queue is Queue.CPU else task.resources.gpus)

@@ -1,0 +1,97 @@
+"""NVIDIA GPUs as `nvidia-smi -L` lists them, and which of them CUDA_VISIBLE_DEVICES leaves visible. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+# GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-5a...)
+#   MIG 3g.20gb     Device  0: (UUID: MIG-c6...)
+_PART = re.compile(r"\s+(?P<name>MIG \S+)\s.*\(UUID: (?P<uuid>[^)\s]+)\)")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a divided GPU (MIG)."""
+
+    name: str
+    uuid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """A board. `parts` is None where nobody could be asked whether it is divided."""
+
+    name: str
+    uuid: str = ""
+    parts: tuple[Part, ...] | None = ()
+
+
+def listed(text: str) -> tuple[Gpu, ...]:
+    """Read what `nvidia-smi -L` prints."""
+    gpus: list[Gpu] = []
+    for line in text.splitlines():
+        if line.startswith("GPU "):
+            name, _, uuid = line.partition(": ")[2].partition(" (UUID: ")
+            gpus.append(Gpu(name, uuid.rstrip(") ")))
+        elif gpus and (part := _PART.match(line)):
+            last = gpus[-1]
+            found = Part(f"{last.name} {part['name']}", part["uuid"])
+            gpus[-1] = Gpu(last.name, last.uuid, (*(last.parts or ()), found))
+    return tuple(gpus)
+
+
+def visible_devices(value: str | None) -> tuple[str, ...] | None:
+    """Read a CUDA_VISIBLE_DEVICES: indexes or UUIDs, opaque; None if it is not set.
+
+    The first entry that names no device ends the list (CUDA C++ Programming Guide, "CUDA Environment Variables").
+    """
+    if value is None:
+        return None
+    devices: list[str] = []
+    for entry in (part.strip() for part in value.split(",")):
+        if not entry or entry.startswith("-"):
+            break
+        if entry not in devices:
+            devices.append(entry)
+    return tuple(devices)
+
+
+def visible_names(gpus: Sequence[Gpu], value: str | None) -> list[str]:
+    """Give the name of each device that CUDA_VISIBLE_DEVICES leaves visible: a board, or a part of one.
+
+    As many as the first entries of `visible_devices` can be given to jobs: an entry that names no device ends the
+    list, and so does one that names a device a second time in another way.
+    """
+    entries = visible_devices(value)
+    if entries is None:
+        return [gpu.name for gpu in gpus]
+    found: list[Gpu | Part] = []
+    for entry in entries:
+        device = _find(gpus, entry)
+        if device is None or device in found:
+            break
+        found.append(device)
+    return [device.name for device in found]
+
+
+def _find(gpus: Sequence[Gpu], entry: str) -> Gpu | Part | None:
+    """Give the device that an entry names: by index, or by the beginning of a UUID that no other device shares."""
+    if entry.isascii() and entry.isdecimal():
+        index = int(entry)
+        return gpus[index] if index < len(gpus) else None
+    if not entry.startswith("MIG-"):
+        boards = [gpu for gpu in gpus if entry.startswith("GPU-") and gpu.uuid.startswith(entry)]
+        return boards[0] if len(boards) == 1 else None
+    if any(gpu.parts is None for gpu in gpus):
+        return Part("MIG device", entry)
+    parts = [part for gpu in gpus for part in gpu.parts or () if part.uuid.startswith(entry)]
+    return parts[0] if len(parts) == 1 else _by_older_name(gpus, entry)
+
+
+def _by_older_name(gpus: Sequence[Gpu], entry: str) -> Part | None:
+    """Give the part that is named as drivers before R470 did: MIG-<UUID of the board>/<GPU instance>/<its part>."""
+    board = re.fullmatch(r"MIG-(GPU-[^/]+)/\d+/\d+", entry)
+    gpu = next((gpu for gpu in gpus if board and gpu.parts and gpu.uuid == board[1]), None)
+    return Part(f"{gpu.name} MIG", entry) if gpu else None
