@@ -125,6 +125,26 @@ def test_what_was_claimed_costs_later_claims_little_while_a_snapshot_is_open(
     assert len(pilot.claim(1)) == 1
 
 
+def test_what_has_ended_costs_later_claims_and_reports_nothing(
+    conn: psycopg.Connection, pilot_conn: psycopg.Connection
+) -> None:
+    """Although their plans were made when nothing had been claimed yet."""
+    world = World(conn)
+    released(world, 4_000)
+    pilot = world.pilot(conn=pilot_conn)
+    conn.execute("vacuum analyze attempt")
+    grants: list[Grant] = []
+    pilot.end(*pilot.claim(4))
+    claims = [pages(pilot_conn, conn, lambda: grants.extend(pilot.claim(4)))]
+    reports = [pages(pilot_conn, conn, lambda: pilot.end(*[grants.pop() for _ in range(4)]))]
+    for _ in range(40):
+        pilot.end(*pilot.claim(64))
+    claims.append(pages(pilot_conn, conn, lambda: grants.extend(pilot.claim(4))))
+    reports.append(pages(pilot_conn, conn, lambda: pilot.end(*[grants.pop() for _ in range(4)])))
+    assert claims[1] < 1.2 * claims[0] + 20
+    assert reports[1] < 1.2 * reports[0] + 20
+
+
 def test_many_small_claims_are_passed_by_as_well(
     conn: psycopg.Connection, pilot_conn: psycopg.Connection, database_url: str
 ) -> None:

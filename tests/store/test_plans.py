@@ -112,11 +112,12 @@ def buffers(found: dict[str, Any]) -> int:
 def _claim_params(pilot: Pilot, task: int) -> dict[str, Any]:
     return {
         "task": task,
+        "again": None,
+        "in_order": 0,
         "limit": 8,
         "keeper": pilot.keeper,
         "node": pilot.node,
         "request": 10**6,
-        "step": 384,
     }
 
 
@@ -195,7 +196,7 @@ def _some_attempts(crowded: World) -> dict[str, list[Any]]:
 
 
 def test_a_report_finds_its_jobs_by_their_keys(crowded: World) -> None:
-    params = {**_some_attempts(crowded), "keeper": None}
+    params = {**_some_attempts(crowded), "count": 64, "keeper": None}
     found = plan(crowded.conn, load("attempts").lock_attempts, params)
     assert walked(found) == set()
     assert {"job_pkey", "attempt_pkey"} <= indexes(found)

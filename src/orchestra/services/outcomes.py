@@ -6,17 +6,17 @@ The one way by which the end of an attempt changes its job, whether its pilot re
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import psycopg
 
 from orchestra.domain import human
 from orchestra.domain.models.work import AttemptKey, Outcome
-from orchestra.domain.states import JobState, TaskState
+from orchestra.domain.states import JobState, Queue, TaskState
 from orchestra.domain.transitions import JobInput, Refusal, step_job
 from orchestra.domain.verdicts import POISONOUS_LOSSES, JobFacts, Verdict, judge, retry_delay
-from orchestra.store import attempts, metrics, moves
+from orchestra.store import attempts, locks, metrics, moves
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,44 +38,32 @@ def record(
     who: str | None = None,
 ) -> Recorded:
     """Write down how attempts ended. The keeper's row is locked; `who` gives them up, if it is not their pilot."""
-    tasks = attempts.share_tasks(conn, {outcome.key.task_id for outcome in outcomes})
+    locks.share(conn, {outcome.key.task_id for outcome in outcomes})
     by_key = {outcome.key: outcome for outcome in outcomes}
     locked = attempts.lock_attempts(conn, keeper.id, by_key)
-    found = [f for f in locked if not f.ended and f.key.task_id in tasks]
-    endings = [
-        ending
-        for f in found
-        if (ending := _ending(conn, keeper, by_key[f.key], f, tasks[f.key.task_id]))
-    ]
-    attempts.end_jobs(conn, [ending.job for ending in endings])
-    ends = by_key | {e.job.key: e.outcome for e in endings}
-    accepted = {ending.job.key for ending in endings}
-    attempts.end_attempts(conn, [ends[f.key] for f in found], accepted)
-    metrics.keep(conn, [ends[f.key] for f in found])
-    changes = [
-        (e.job.key, e.before, e.job.state, e.outcome.reason)
-        for e in endings
-        if e.job.state is not e.before
-    ]
-    note(conn, keeper, changes, who=who)
-    _tell_of_work(conn, tasks, endings)
     strangers = set(by_key) - {f.key for f in locked}
+    unknown = attempts.never_heard_of(conn, strangers)
+    known = [o.sequence for o in outcomes if o.sequence is not None and o.key not in unknown]
+    endings = [_ending(conn, keeper, by_key[f.key], f) for f in locked if not f.ended]
+    attempts.end_attempts(
+        conn,
+        keeper,
+        [(ending.outcome, ending.job) for ending in endings],
+        who=who or _name(keeper),
+        sequence=max(known, default=None),
+    )
+    metrics.keep(conn, [ending.outcome for ending in endings])
+    _tell_of_work(conn, endings)
     return Recorded(
-        frozenset((e.job.key.task_id, e.hold) for e in endings if e.hold),
-        tuple(sorted(attempts.never_heard_of(conn, strangers))),
+        frozenset((e.outcome.key.task_id, e.hold) for e in endings if e.hold),
+        tuple(sorted(unknown)),
     )
 
 
-def _tell_of_work(
-    conn: psycopg.Connection,
-    tasks: Mapping[int, attempts.SharedTask],
-    endings: Sequence[_Ending],
-) -> None:
+def _tell_of_work(conn: psycopg.Connection, endings: Sequence[_Ending]) -> None:
     """Wake the pilots where jobs went back and can be claimed at once: those that found nothing ask no more."""
-    freed = [
-        e.job.key.task_id for e in endings if e.job.state is JobState.ASSIGNED and not e.job.delay
-    ]
-    if queues := {tasks[task].queue for task in freed}:
+    freed = (e.job and e.job.state is JobState.ASSIGNED and not e.job.delay for e in endings)
+    if queues := {e.queue for e, is_free in zip(endings, freed, strict=True) if is_free}:
         moves.wake_workers(conn, *queues)
 
 
@@ -83,25 +71,27 @@ def note(
     conn: psycopg.Connection,
     keeper: attempts.LockedKeeper,
     changes: Sequence[Change],
-    *,
-    who: str | None = None,
 ) -> None:
     """Write the events of what an attempt did to its job: (attempt, from, to, why)."""
     rows = [
         (key.task_id, key.ordinal, key.number, before.value, after.value, why)
         for key, before, after, why in changes
     ]
-    moves.add_job_events(conn, rows, who=who or f"pilot {keeper.node}", node=keeper.node_id)
+    moves.add_job_events(conn, rows, who=_name(keeper), node=keeper.node_id)
+
+
+def _name(keeper: attempts.LockedKeeper) -> str:
+    return f"pilot {keeper.node}"
 
 
 @dataclass(frozen=True, slots=True)
 class _Ending:
-    """An accepted outcome: what the job was, what it becomes, and why its task is held, if it is."""
+    """An outcome, what it makes of its job (None: it is only recorded), and why its task is held, if it is."""
 
     outcome: Outcome
-    job: attempts.JobEnd
-    before: JobState
-    hold: str | None
+    queue: Queue
+    job: attempts.JobEnd | None = None
+    hold: str | None = None
 
 
 def _ending(
@@ -109,34 +99,33 @@ def _ending(
     keeper: attempts.LockedKeeper,
     outcome: Outcome,
     found: attempts.LockedAttempt,
-    task: attempts.SharedTask,
-) -> _Ending | None:
-    """Give what an outcome does to its job, or None when it is only recorded."""
+) -> _Ending:
+    """Give what an outcome does to its job."""
     if found.latest != found.key.number:
-        return None
-    verdict = judge(outcome, _facts(found, task))
+        return _Ending(outcome, found.queue)
+    verdict = judge(outcome, _facts(found))
     after = _walk(found.state, outcome, verdict)
     if after is None:
-        return None
+        return _Ending(outcome, found.queue)
     if verdict.given is JobInput.POISON:
         outcome = replace(outcome, reason=_poisonous(conn, keeper, found.key))
-    in_test = found.is_test and task.state is TaskState.TESTING
+    in_test = found.is_test and found.task_state is TaskState.TESTING
     delay = None
     if verdict.given is JobInput.FAIL:
         delay = retry_delay(found.failures + 1, random.random())  # noqa: S311 - spreads, hides nothing
-    job = attempts.JobEnd(found.key, after, in_test, verdict.failed, verdict.lost, delay)
-    return _Ending(outcome, job, found.state, verdict.hold)
+    job = attempts.JobEnd(found.state, after, in_test, verdict.failed, verdict.lost, delay)
+    return _Ending(outcome, found.queue, job, verdict.hold)
 
 
-def _facts(found: attempts.LockedAttempt, task: attempts.SharedTask) -> JobFacts:
+def _facts(found: attempts.LockedAttempt) -> JobFacts:
     return JobFacts(
         state=found.state,
-        task_state=task.state,
+        task_state=found.task_state,
         is_test=found.is_test,
         kill_requested=found.kill_requested,
         failures=found.failures,
         losses=found.losses,
-        retries=task.retries,
+        retries=found.retries,
         given_up=found.lost,
     )
 

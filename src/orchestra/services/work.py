@@ -202,7 +202,7 @@ def claim(
     def work() -> Claim:
         worn.clear()
         keeper = attempts.lock_keeper(conn, keeper_id)
-        pilot = attempts.claiming_pilot(conn, keeper.node_id)
+        pilot = attempts.claiming_pilot(conn, keeper, request)
         if keeper.fenced:
             raise Fenced(f"keeper {keeper_id} has been fenced")
         if pilot is None or pilot.agent != agent:
@@ -214,7 +214,6 @@ def claim(
             return Claim(grants=grants, latest=keeper.last_request, repeated=True)
         if pilot.drained:
             return Claim(latest=request)
-        attempts.note_request(conn, keeper.id, request)
         takings: list[_Taking] = []
         shared = locks.ClaimLocks()
         for queue, slots in free.items():
@@ -350,11 +349,11 @@ class _Taking:
 
     def _take_from(self, conn: psycopg.Connection, task: int, limit: int) -> int:
         """Claim up to `limit` jobs of a task; gives how many."""
-        shared = self.shared.share(conn, task)
-        self.cut_short = shared is False
-        left, again = limit, bool(shared)
+        front, shared = self.shared.share(conn, task)
+        self.cut_short = front.has_jobs and not shared
+        left, again = limit, shared
         while left and again:
-            got = attempts.claim_jobs(conn, task, self.keeper, self.request, left)
+            got = attempts.claim_jobs(conn, task, front, self.keeper, self.request, left)
             self.taken += got.grants
             left -= len(got.grants)
             again = got.missed > 0
@@ -381,7 +380,7 @@ def started(
     def work() -> tuple[AttemptKey, ...]:
         keeper = attempts.lock_keeper(conn, keeper_id)
         keys = [start.key for start in starts]
-        attempts.share_tasks(conn, {key.task_id for key in keys})
+        locks.share(conn, {key.task_id for key in keys})
         locked = {found.key: found for found in attempts.lock_attempts(conn, keeper_id, keys)}
         known = [s for s in starts if s.key in locked and _holds(locked[s.key])]
         attempts.start(conn, known)
@@ -466,7 +465,11 @@ def report(
         replace(outcome, reason=_storable(outcome.reason)) if outcome.reason else outcome
         for outcome in ends
     ]
-    recorded = in_transaction(conn, lambda: _report(conn, keeper_id, storable))
+
+    def work() -> outcomes.Recorded:
+        return outcomes.record(conn, attempts.lock_keeper(conn, keeper_id), storable)
+
+    recorded = in_transaction(conn, work)
     for task, reason in sorted(recorded.holds):
         _hold(conn, task, reason)
     return recorded.unknown
@@ -497,19 +500,6 @@ def show_log(conn: psycopg.Connection, key: AttemptKey, length: int, tail: bytes
 def _storable(text: str) -> str:
     """PostgreSQL's text holds no NUL and no lone surrogate; one of them would refuse the whole batch."""
     return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _report(
-    conn: psycopg.Connection, keeper_id: UUID, storable: Sequence[Outcome]
-) -> outcomes.Recorded:
-    keeper = attempts.lock_keeper(conn, keeper_id)
-    recorded = outcomes.record(conn, keeper, storable)
-    sequences = [
-        o.sequence for o in storable if o.sequence is not None and o.key not in recorded.unknown
-    ]
-    if sequences:
-        attempts.note_sequence(conn, keeper_id, max(sequences))
-    return recorded
 
 
 def _hold(conn: psycopg.Connection, task: int, reason: str) -> None:
@@ -598,7 +588,7 @@ def _adopt(
     """Make attempts their jobs' latest ones, where the jobs are free; gives which."""
     if not strangers or keeper.fenced:
         return ()
-    attempts.share_tasks(conn, {key.task_id for key in strangers})
+    locks.share(conn, {key.task_id for key in strangers})
     latest = {(key.task_id, key.ordinal): key for key in sorted(strangers)}
     adopted = attempts.adopt(conn, keeper, {key: strangers[key] for key in latest.values()})
     why = "its keeper runs it; the database had been replaced by an older one"
@@ -636,7 +626,7 @@ def bury(conn: psycopg.Connection, agent: UUID, keeper_id: UUID, reason: str) ->
             keeper = attempts.lock_keeper(conn, keeper_id)
         except UnknownKeeper:
             return 0  # this database never knew it
-        pilot = attempts.claiming_pilot(conn, keeper.node_id)
+        pilot = attempts.claiming_pilot(conn, keeper)
         if pilot is None or pilot.agent != agent:
             raise Superseded("another agent decides for this node now")
         fencing.fence(conn, keeper_id, reason, who=f"pilot {keeper.node}")

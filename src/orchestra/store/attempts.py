@@ -25,9 +25,9 @@ from orchestra.domain.models.work import (
 )
 from orchestra.domain.reservation import PATIENCE, Busy
 from orchestra.domain.states import JobState, Queue, TaskState
-from orchestra.store import locks
 from orchestra.store.columns import BigInts, Blobs, Bools, Floats, Ints, Texts, Uuids
 from orchestra.store.database import fetch
+from orchestra.store.locks import Front
 from orchestra.store.sql import load
 
 SQL = load("attempts")
@@ -106,21 +106,13 @@ class ClaimedJobs:
 
 
 @dataclass(frozen=True, slots=True)
-class SharedTask:
-    """A task that is shared: no command changes it before this transaction ends."""
-
-    id: int
-    queue: Queue
-    state: TaskState
-    retries: int
-
-
-@dataclass(frozen=True, slots=True)
 class LockedAttempt:
-    """A job's row, locked, with one of its attempts."""
+    """A job's row, locked, with one of its attempts and what its task is."""
 
     key: AttemptKey
     state: JobState
+    task_state: TaskState
+    queue: Queue
     latest: int
     is_test: bool
     kill_requested: bool
@@ -129,13 +121,14 @@ class LockedAttempt:
     is_of_keeper: bool
     ended: bool
     lost: bool
+    retries: int
 
 
 @dataclass(frozen=True, slots=True)
 class JobEnd:
     """What an accepted outcome makes of its job; `delay` is the seconds before it may be tried again."""
 
-    key: AttemptKey
+    was: JobState
     state: JobState
     is_test: bool
     failed: bool
@@ -163,8 +156,12 @@ def lock_keeper(conn: psycopg.Connection, keeper: UUID) -> LockedKeeper:
     return LockedKeeper(keeper, **row)
 
 
-def claiming_pilot(conn: psycopg.Connection, node: int) -> ClaimingPilot | None:
-    rows = fetch(conn, SQL.claiming_pilot, {"node": node})
+def claiming_pilot(
+    conn: psycopg.Connection, keeper: LockedKeeper, request: int | None = None
+) -> ClaimingPilot | None:
+    """Give who decides for a keeper's node; the `request` of a claim is noted, so that it is not answered twice."""
+    params = {"node": keeper.node_id, "keeper": keeper.id, "request": request}
+    rows = fetch(conn, SQL.claiming_pilot, params)
     if not rows:
         return None
     row = rows[0]
@@ -177,10 +174,6 @@ def claiming_pilot(conn: psycopg.Connection, node: int) -> ClaimingPilot | None:
         enabled={Queue.CPU: row["cpu_enabled"], Queue.GPU: row["gpu_enabled"]},
         epoch=row["epoch"],
     )
-
-
-def note_request(conn: psycopg.Connection, keeper: UUID, request: int) -> None:
-    conn.execute(SQL.note_request, {"keeper": keeper, "request": request})
 
 
 def candidates(
@@ -253,21 +246,29 @@ def _lock_reservation(conn: psycopg.Connection, task: int) -> bool:
 
 
 def claim_jobs(
-    conn: psycopg.Connection, task: int, keeper: LockedKeeper, request: int, limit: int
+    conn: psycopg.Connection,
+    task: int,
+    front: Front,
+    keeper: LockedKeeper,
+    request: int,
+    limit: int,
 ) -> ClaimedJobs:
     """Claim up to `limit` jobs of a shared task, in order; none when it may not be claimed from any more."""
     params = {
         "task": task,
+        "again": front.again,
+        "in_order": front.in_order,
         "limit": limit,
         "keeper": keeper.id,
         "node": keeper.node_id,
         "request": request,
-        "step": _step(limit),
     }
     with conn.cursor() as cursor:  # plain rows: the longest answer of a claim
         rows = cursor.execute(SQL.claim_jobs, params).fetchall()
     grants = [_grant(*row[2:]) for row in rows if row[2] is not None]
-    picked, worn = rows[0][:2]
+    picked, jobs = rows[0][:2]
+    # Small tasks need no floors.
+    worn = (jobs or 0) > _step(limit) <= front.passed
     return ClaimedJobs(grants, missed=picked - len(grants), worn=worn)
 
 
@@ -374,38 +375,30 @@ def _task_spec(
     )
 
 
-def share_tasks(conn: psycopg.Connection, tasks: Collection[int]) -> dict[int, SharedTask]:
-    """Share tasks, and give what they are."""
-    locks.share(conn, tasks)
-    rows = fetch(conn, SQL.shared_tasks, {"tasks": list(tasks)})
-    return {
-        row["id"]: SharedTask(
-            row["id"], Queue(row["queue"]), TaskState(row["state"]), row["retries"]
-        )
-        for row in rows
-    }
-
-
 def lock_attempts(
     conn: psycopg.Connection, keeper: UUID, keys: Collection[AttemptKey]
 ) -> list[LockedAttempt]:
-    """Lock the jobs behind the keys, in order; a key with a wrong token finds nothing."""
+    """Lock the jobs behind the keys, in order; a key with a wrong token finds nothing. Their tasks are shared."""
     given = list(keys)
     params = {**_full_columns(given), "keeper": keeper}
     with conn.cursor() as cursor:  # plain rows: the longest answer of a report
         rows = cursor.execute(SQL.lock_attempts, params).fetchall()
-    return [LockedAttempt(given[row[0] - 1], JobState(row[1]), *row[2:]) for row in rows]
+    return [
+        LockedAttempt(given[place - 1], JobState(state), TaskState(of), Queue(queue), *facts)
+        for place, state, of, queue, *facts in rows
+    ]
 
 
-def _key_columns(keys: Sequence[AttemptKey]) -> dict[str, list[Any]]:
+def _key_columns(keys: Sequence[AttemptKey]) -> dict[str, Any]:
     return {
         "tasks": Ints([key.task_id for key in keys]),
         "ordinals": Ints([key.ordinal for key in keys]),
         "numbers": Ints([key.number for key in keys]),
+        "count": len(keys),
     }
 
 
-def _full_columns(keys: Sequence[AttemptKey]) -> dict[str, list[Any]]:
+def _full_columns(keys: Sequence[AttemptKey]) -> dict[str, Any]:
     return {**_key_columns(keys), "tokens": Uuids([key.token for key in keys])}
 
 
@@ -415,39 +408,41 @@ def start(conn: psycopg.Connection, starts: Sequence[Started]) -> None:
         **_key_columns([start.key for start in starts]),
         "ages": Floats([start.age for start in starts]),
         "devices": Texts([start.devices for start in starts]),
-        "image_digests": [start.image_digest for start in starts],
+        "image_digests": Texts([start.image_digest for start in starts]),
     }
     conn.execute(SQL.start_jobs, params)
     conn.execute(SQL.start_attempts, params)
 
 
-def end_jobs(conn: psycopg.Connection, ends: Sequence[JobEnd]) -> None:
-    if not ends:
-        return
-    params = {
-        **_key_columns([end.key for end in ends]),
-        "states": Texts([end.state.value for end in ends]),
-        "tests": Bools([end.is_test for end in ends]),
-        "failed": Bools([end.failed for end in ends]),
-        "lost": Bools([end.lost for end in ends]),
-        "delays": Floats([end.delay for end in ends]),
-    }
-    conn.execute(SQL.end_jobs, params)
-
-
 def end_attempts(
-    conn: psycopg.Connection, outcomes: Sequence[Outcome], accepted: Collection[AttemptKey]
+    conn: psycopg.Connection,
+    keeper: LockedKeeper,
+    ends: Sequence[tuple[Outcome, JobEnd | None]],
+    *,
+    who: str,
+    sequence: int | None,
 ) -> None:
-    """Write outcomes to their attempts, accepted or not."""
-    if not outcomes:
+    """Write outcomes to their attempts, and to the jobs of those that are accepted, with events.
+
+    Args:
+        who: does it.
+        sequence: the highest number of the keeper's outcomes.
+    """
+    if not ends and sequence is None:
         return
+    outcomes, jobs = [outcome for outcome, _ in ends], [job for _, job in ends]
     params = {
         **_key_columns([outcome.key for outcome in outcomes]),
-        "causes": Texts([o.cause.value for o in outcomes]),
+        "was": Texts([job and job.was for job in jobs]),
+        "states": Texts([job and job.state for job in jobs]),
+        "tests": Bools([job and job.is_test for job in jobs]),
+        "failed": Bools([job and job.failed for job in jobs]),
+        "given_up": Bools([job and job.lost for job in jobs]),
+        "delays": Floats([job and job.delay for job in jobs]),
+        "causes": Texts([o.cause for o in outcomes]),
         "final": Bools([o.is_final for o in outcomes]),
         "ages": Floats([o.age for o in outcomes]),
         "started": Bools([o.started for o in outcomes]),
-        "accepted": Bools([o.key in accepted for o in outcomes]),
         "sequences": BigInts([o.sequence for o in outcomes]),
         "exit_statuses": Ints([o.exit_status for o in outcomes]),
         "signals": Ints([o.signal for o in outcomes]),
@@ -458,8 +453,12 @@ def end_attempts(
         "devices": Texts([o.devices for o in outcomes]),
         "log_bytes": BigInts([o.log_bytes for o in outcomes]),
         "log_tails": Blobs([o.log_tail for o in outcomes]),
-        "image_digests": [o.image_digest for o in outcomes],
-        "inputs_notes": [o.inputs_note for o in outcomes],
+        "image_digests": Texts([o.image_digest for o in outcomes]),
+        "inputs_notes": Texts([o.inputs_note for o in outcomes]),
+        "keeper": keeper.id,
+        "node": keeper.node_id,
+        "who": who,
+        "sequence": sequence,
     }
     conn.execute(SQL.end_attempts, params)
 
@@ -474,10 +473,6 @@ def show_log(conn: psycopg.Connection, key: AttemptKey, length: int, tail: bytes
         "tail": tail,
     }
     conn.execute(SQL.show_log, params)
-
-
-def note_sequence(conn: psycopg.Connection, keeper: UUID, sequence: int) -> None:
-    conn.execute(SQL.note_sequence, {"keeper": keeper, "sequence": sequence})
 
 
 def open_attempts(

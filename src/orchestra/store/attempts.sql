@@ -1,5 +1,9 @@
 -- Attempts: what pilots claim, start and report. Locks: keeper, tasks (shared, see locks.sql), jobs by (task, ordinal),
 -- counts.
+--
+-- A batch is `given`, with its length as a limit. That changes nothing but the plan: what has a limit that is not known yet
+-- counts as few rows, so each is looked up by its key, also where the plan was made while the tables were nearly empty and
+-- walking all of them looked as cheap.
 
 -- name: lock_keeper
 select k.node_id, n.name as node, k.last_request, k.report_sequence, k.fenced_at is not null as fenced, k.fence_reason
@@ -9,16 +13,16 @@ where k.id = %(keeper)s
 for update of k
 
 -- name: claiming_pilot
--- Who decides for the node, and which tasks it may serve.
+-- Who decides for the node, and which tasks it may serve. A claim's request is noted by the way.
+with noted as (
+    update keeper set last_request = %(request)s where id = %(keeper)s and last_request < %(request)s
+)
 select p.agent, p.account, p.is_root or p.serve_all as serves_all, p.runtimes,
     n.drained_at is not null or p.leave or exists (select from cluster where settling_since is not null) as drained,
     n.cpu_enabled, n.gpu_enabled, (select epoch from cluster) as epoch
 from pilot p
 join node n on n.id = p.node_id
 where p.node_id = %(node)s
-
--- name: note_request
-update keeper set last_request = %(request)s where id = %(keeper)s
 
 -- name: candidates
 -- A page of the tasks with jobs to hand out, best first, that this pilot may serve and that its node has the slots for:
@@ -81,32 +85,24 @@ delete from slot_reservation where task_id = %(task)s
 
 -- name: claim_jobs
 -- The task is shared: a kill or a hold waits until this claim is over, and one that was waited for is seen here. Walks each
--- turn of job_claimable from its floor, past what others hold; the turn is a range, for with `turn = 1` the order would be that of
--- the primary key as well, which leads past all jobs. MATERIALIZED, so that the jobs are chosen once; their rows are
--- locked, so that they stay in their places. Gives what `granted` would.
+-- turn of job_claimable from where share_to_claim has found its first job (nowhere, where that is null), past what others
+-- hold; the turn is a range, for with `turn = 1` the order would be that of the primary key as well, which leads past all
+-- jobs. MATERIALIZED, so that the jobs are chosen once; their rows are locked, so that they stay in their places. Gives
+-- what `granted` would.
 -- A database that was replaced by an older one counts attempts anew; each epoch has folders of its own, so that none
 -- comes upon what an attempt of the forgotten time has left.
 -- Each row begins with the number of jobs that were chosen (one that changed hands a moment before is chosen and not
--- found in its place: it is for the next claim), and with whether so many were walked past that a floor is to rise; there
--- is one row without a job where none was claimed.
+-- found in its place: it is for the next claim), and with how many jobs the task has; there is one row without a job where
+-- none was claimed.
 with shared as materialized (
     select id, run, resume, config_version_id, jobs, let_go from task
     where id = %(task)s and state in ('TESTING', 'RUNNING') and held_at is null
-),
-floors as materialized (
-    select
-        coalesce((
-            select ordinal from job_floor where task_id = %(task)s and turn = 0 order by id desc limit 1
-        ), 0) as again,
-        coalesce((
-            select ordinal from job_floor where task_id = %(task)s and turn = 1 order by id desc limit 1
-        ), 0) as in_order
 ),
 first_in_line as materialized (
     select ctid as place, ordinal
     from job
     where task_id = %(task)s and state = 'assigned' and keeper_id is null and not_before is null
-        and turn <= 0 and (turn, ordinal) >= (0, (select again from floors)) and exists (select from shared)
+        and turn <= 0 and (turn, ordinal) >= (0, %(again)s::int) and exists (select from shared)
     order by turn, ordinal
     limit %(limit)s
     for update skip locked
@@ -115,7 +111,7 @@ in_order as materialized (
     select ctid as place, ordinal
     from job
     where task_id = %(task)s and state = 'assigned' and keeper_id is null and not_before is null
-        and (turn, ordinal) >= (1, (select in_order from floors)) and exists (select from shared)
+        and (turn, ordinal) >= (1, %(in_order)s::int) and exists (select from shared)
     order by turn, ordinal
     limit %(limit)s - (select count(*) from first_in_line)
     for update skip locked
@@ -124,16 +120,6 @@ picked as materialized (
     select place from first_in_line
     union all
     select place from in_order
-),
-walk as materialized (
-    select
-        (select count(*) from picked) as picked,
-        (select jobs from shared) > %(step)s and (
-            coalesce((select min(ordinal) from first_in_line), 2147483647) - again >= %(step)s
-            or (select count(*) from first_in_line) < %(limit)s
-                and coalesce((select min(ordinal) from in_order), 2147483647) - in_order >= %(step)s
-        ) as worn
-    from floors
 ),
 claimed as (
     update job j set keeper_id = %(keeper)s, attempt = j.attempt + 1
@@ -171,9 +157,9 @@ inserted as (
     from given
 )
 select
-    picked, coalesce(worn, false), task_id, ordinal, attempt, token, is_test, folder_number, done_attempt, new_folder,
-    let_go, root, is_folder, path, size, mtime_ns, sha256
-from walk
+    (select count(*) from picked), (select jobs from shared), task_id, ordinal, attempt, token, is_test, folder_number,
+    done_attempt, new_folder, let_go, root, is_folder, path, size, mtime_ns, sha256
+from (values (true)) as always
 left join given on true
 order by turn, ordinal
 
@@ -225,91 +211,111 @@ join task t on t.id = given.task_id
 join dataset_version v on v.id = t.config_version_id
 join dataset_file f on f.version_id = t.config_version_id and f.ordinal = given.ordinal
 
--- name: shared_tasks
-select id, queue, state, retries from task where id = any(%(tasks)s)
-
 -- name: lock_attempts
--- The jobs behind a batch, locked in order, each with the attempt that the batch names; a wrong token finds nothing.
--- `place` is the attempt's in the batch, from 1.
+-- The jobs behind a batch, locked in order, each with the attempt that the batch names and with what its task is, which is
+-- shared; a wrong token finds nothing. `place` is the attempt's in the batch, from 1.
 select
-    given.place, j.state, j.attempt as latest, j.is_test, j.kill_requested, j.failures, j.losses,
+    given.place, j.state, t.state, t.queue, j.attempt as latest, j.is_test, j.kill_requested, j.failures, j.losses,
     j.keeper_id is not distinct from %(keeper)s as is_of_keeper, a.ended_at is not null as ended,
-    a.lost_at is not null as lost
-from unnest(%(tasks)s::int[], %(ordinals)s::int[], %(numbers)s::int[], %(tokens)s::uuid[])
-    with ordinality as given (task_id, ordinal, number, token, place)
+    a.lost_at is not null as lost, t.retries
+from (
+    select * from unnest(%(tasks)s::int[], %(ordinals)s::int[], %(numbers)s::int[], %(tokens)s::uuid[]) with ordinality
+    limit %(count)s
+) as given (task_id, ordinal, number, token, place)
 join attempt a on a.task_id = given.task_id and a.ordinal = given.ordinal and a.number = given.number
     and a.token = given.token
 join job j on j.task_id = given.task_id and j.ordinal = given.ordinal
+join task t on t.id = given.task_id
 order by j.task_id, j.ordinal
 for update of j
 
 -- name: start_jobs
 update job j set state = 'running', changed_at = now()
-from unnest(%(tasks)s::int[], %(ordinals)s::int[], %(numbers)s::int[]) as given (task_id, ordinal, number)
+from (
+    select * from unnest(%(tasks)s::int[], %(ordinals)s::int[], %(numbers)s::int[]) limit %(count)s
+) as given (task_id, ordinal, number)
 where j.task_id = given.task_id and j.ordinal = given.ordinal and j.attempt = given.number and j.state = 'assigned'
 
 -- name: start_attempts
 update attempt a set
     started_at = now() - make_interval(secs => given.age), devices = given.devices, image_digest = given.image_digest
-from unnest(
-    %(tasks)s::int[], %(ordinals)s::int[], %(numbers)s::int[], %(ages)s::float8[], %(devices)s::text[],
-    %(image_digests)s::text[]
+from (
+    select * from unnest(
+        %(tasks)s::int[], %(ordinals)s::int[], %(numbers)s::int[], %(ages)s::float8[], %(devices)s::text[],
+        %(image_digests)s::text[]
+    )
+    limit %(count)s
 ) as given (task_id, ordinal, number, age, devices, image_digest)
 where a.task_id = given.task_id and a.ordinal = given.ordinal and a.number = given.number and a.started_at is null
 
--- name: end_jobs
--- Retried and lost jobs go first, the retried ones after a while. A job in a test keeps its mark until the test is over.
-update job j set
-    state = given.state::job_state,
-    keeper_id = null,
-    kill_requested = false,
-    is_test = given.is_test,
-    failures = case when given.failed then j.failures + 1 else j.failures end,
-    losses = case when given.lost then j.losses + 1 when given.state = 'assigned' and not given.failed then j.losses
-        else 0 end,
-    turn = case when given.state = 'assigned' then 0 else j.turn end,
-    done_attempt = case when given.state = 'done' then given.number else j.done_attempt end,
-    not_before = now() + make_interval(secs => given.delay),
-    changed_at = now()
-from unnest(
-    %(tasks)s::int[], %(ordinals)s::int[], %(numbers)s::int[], %(states)s::text[], %(tests)s::bool[],
-    %(failed)s::bool[], %(lost)s::bool[], %(delays)s::float8[]
-) as given (task_id, ordinal, number, state, is_test, failed, lost, delay)
-where j.task_id = given.task_id and j.ordinal = given.ordinal and j.attempt = given.number
-
 -- name: end_attempts
--- A lost attempt has no end: nobody saw it. Its outcome may still come, then it has one.
+-- Outcomes, in one statement: with their attempts, their jobs, an event for each job that changes, and the keeper's number.
+-- A job that its outcome does not change has no state here; `was` is what the others were.
+-- Retried and lost jobs go first, the retried ones after a while. A job in a test keeps its mark until the test is over.
+-- A lost attempt has no end: nobody saw it. Its outcome may still come, then it has one. Few attempts are open, and the case
+-- hides it from the planner: going through all attempts for the open ones would look cheap.
+with given as materialized (
+    select * from unnest(
+        %(tasks)s::int[], %(ordinals)s::int[], %(numbers)s::int[],
+        %(was)s::text[], %(states)s::text[], %(tests)s::bool[], %(failed)s::bool[], %(given_up)s::bool[],
+        %(delays)s::float8[],
+        %(causes)s::text[], %(final)s::bool[], %(ages)s::float8[], %(started)s::bool[], %(sequences)s::bigint[],
+        %(exit_statuses)s::int[], %(signals)s::int[], %(reasons)s::text[], %(seconds)s::float8[],
+        %(cpu_seconds)s::float8[], %(max_rss)s::bigint[], %(devices)s::text[], %(log_bytes)s::bigint[],
+        %(log_tails)s::bytea[], %(image_digests)s::text[], %(inputs_notes)s::text[]
+    ) as row (
+        task_id, ordinal, number, was, state, is_test, failed, lost, delay, cause, final, age, started, sequence,
+        exit_status, signal, reason, seconds, cpu_seconds, max_rss_bytes, devices, log_bytes, log_tail, image_digest,
+        inputs_note
+    )
+    limit %(count)s
+),
+noted as (
+    update keeper set report_sequence = %(sequence)s where id = %(keeper)s and report_sequence < %(sequence)s
+),
+ended_jobs as (
+    update job j set
+        state = given.state::job_state,
+        keeper_id = null,
+        kill_requested = false,
+        is_test = given.is_test,
+        failures = case when given.failed then j.failures + 1 else j.failures end,
+        losses = case when given.lost then j.losses + 1
+            when given.state = 'assigned' and not given.failed then j.losses else 0 end,
+        turn = case when given.state = 'assigned' then 0 else j.turn end,
+        done_attempt = case when given.state = 'done' then given.number else j.done_attempt end,
+        not_before = now() + make_interval(secs => given.delay),
+        changed_at = now()
+    from given
+    where j.task_id = given.task_id and j.ordinal = given.ordinal and j.attempt = given.number
+        and given.state is not null
+),
+told as (
+    insert into event (kind, task_id, ordinal, attempt, node_id, from_state, to_state, who, why)
+    select 'job', task_id, ordinal, number, %(node)s, was, state, %(who)s, reason
+    from given
+    where was <> state
+)
 update attempt a set
     ended_at = case when given.final then now() - make_interval(secs => given.age) end,
     lost_at = case when given.final then a.lost_at else coalesce(a.lost_at, now()) end,
     started_at = case when given.started
         then coalesce(a.started_at, now() - make_interval(secs => given.age + given.seconds)) else a.started_at end,
     cause = case when given.final then given.cause end,
-    accepted = case when given.final then given.accepted end,
+    accepted = case when given.final then given.state is not null end,
     sequence = given.sequence, exit_status = given.exit_status, signal = given.signal, reason = given.reason,
     seconds = given.seconds, cpu_seconds = given.cpu_seconds, max_rss_bytes = given.max_rss_bytes,
     devices = coalesce(given.devices, a.devices),
     image_digest = coalesce(given.image_digest, a.image_digest), log_bytes = given.log_bytes, log_tail = given.log_tail,
     inputs_note = given.inputs_note
-from unnest(
-    %(tasks)s::int[], %(ordinals)s::int[], %(numbers)s::int[], %(causes)s::text[], %(final)s::bool[], %(ages)s::float8[],
-    %(started)s::bool[], %(accepted)s::bool[], %(sequences)s::bigint[], %(exit_statuses)s::int[], %(signals)s::int[],
-    %(reasons)s::text[], %(seconds)s::float8[], %(cpu_seconds)s::float8[], %(max_rss)s::bigint[],
-    %(devices)s::text[], %(log_bytes)s::bigint[], %(log_tails)s::bytea[], %(image_digests)s::text[],
-    %(inputs_notes)s::text[]
-) as given (
-    task_id, ordinal, number, cause, final, age, started, accepted, sequence, exit_status, signal, reason, seconds,
-    cpu_seconds, max_rss_bytes, devices, log_bytes, log_tail, image_digest, inputs_note
-)
-where a.task_id = given.task_id and a.ordinal = given.ordinal and a.number = given.number and a.ended_at is null
+from given
+where a.task_id = given.task_id and a.ordinal = given.ordinal and a.number = given.number
+    and case when a.ended_at is null then true else false end
 
 -- name: show_log
 -- The end of a log as it is now, for somebody who looks at it.
 update attempt set log_bytes = %(length)s, log_tail = %(tail)s
 where task_id = %(task)s and ordinal = %(ordinal)s and number = %(number)s and token = %(token)s and ended_at is null
-
--- name: note_sequence
-update keeper set report_sequence = greatest(report_sequence, %(sequence)s) where id = %(keeper)s
 
 -- name: open_attempts
 -- What the database granted to a keeper. Walks attempt_open.

@@ -57,8 +57,14 @@ WIRE: Mapping[str, Any] = {
 }
 """What every connection says to the operating system: a machine that is gone is noticed within about 20 s."""
 
-# A plan that is made while tables are small must do when they are large, too.
-_ONE_PLAN = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
+# A plan that is made while tables are small must do when they are large, too. So each row is looked up by its key:
+# other joins walk a whole table, which is cheap only as long as it is small.
+_ONE_PLAN = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
 
 T = TypeVar("T")
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import psycopg
 
-from orchestra.store.database import fetch
 from orchestra.store.sql import load
 
 SQL = load("locks")
@@ -26,6 +25,23 @@ def share(conn: psycopg.Connection, tasks: Collection[int]) -> None:
     conn.execute(SQL.share, {"tasks": sorted(set(tasks))})
 
 
+@dataclass(frozen=True, slots=True)
+class Front:
+    """Where the jobs of a task that can be claimed begin, in each turn: None where it has none.
+
+    A claim from there on misses what has come back since: that is for the next one. `passed` says how many places were
+    walked past, from a floor on.
+    """
+
+    again: int | None
+    in_order: int | None
+    passed: int
+
+    @property
+    def has_jobs(self) -> bool:
+        return self.again is not None or self.in_order is not None
+
+
 @dataclass(slots=True)
 class ClaimLocks:
     """The tasks that one claim shares, up to the `highest`.
@@ -36,12 +52,13 @@ class ClaimLocks:
 
     highest: int = -1
 
-    def share(self, conn: psycopg.Connection, task: int) -> bool | None:
-        """Share a task that has jobs to hand out; None where it has none, False where this would have to wait."""
+    def share(self, conn: psycopg.Connection, task: int) -> tuple[Front, bool]:
+        """Share a task that has jobs to hand out; False where it has none, or where this would have to wait."""
         params = {"task": task, "wait": task >= self.highest}
-        row = fetch(conn, SQL.share_to_claim, params)[0]
-        if not row["has_jobs"]:
-            return None
-        if row["shared"]:
+        with conn.cursor() as cursor:
+            row = cursor.execute(SQL.share_to_claim, params).fetchone()
+        assert row
+        *front, shared = row
+        if shared:
             self.highest = max(self.highest, task)
-        return bool(row["shared"])
+        return Front(*front), shared
