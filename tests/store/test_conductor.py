@@ -12,6 +12,7 @@ import pytest
 
 from orchestra.conductor.lifecycle import advance
 from orchestra.conductor.run import TERM_SECONDS, Conductor, run
+from orchestra.conductor.wakeups import Wakeups
 from orchestra.domain.errors import DatabaseUnavailable, Refused, Superseded
 from orchestra.domain.lifecycle import ASSIGNED_AT_MOST, CHUNK
 from orchestra.domain.models.tasks import Counts
@@ -456,7 +457,22 @@ def test_a_task_that_begins_can_be_claimed_from_before_the_order_is_written(worl
     second = world.task(3, "user.ana.second", test_jobs=0)
     told: list[Queue] = []
     tasks = moves.live_tasks(world.conn)
-    advance(world.conn, lambda step: in_transaction(world.conn, step), tasks, told.append)
+    advance(world.conn, lambda step: in_transaction(world.conn, step), tasks, Wakeups(told.append))
     assert told == [Queue.CPU]
     assert world.column(second, "rank") == world.column(first, "rank") + 1
     assert [g.key.task_id for g in world.pilot().claim(cpu=6)] == [first] * 3 + [second] * 3
+
+
+def test_of_all_that_appears_in_a_round_pilots_hear_afterwards(
+    world: World, database_url: str
+) -> None:
+    """They may have looked between the first task's beginning and the second's, and look again when they are woken."""
+    with connect(database_url) as mine, connect(database_url) as listener:
+        listener.execute("listen orchestra_cpu")
+        conductor = Conductor(threading.Event(), name="test")
+        conductor._begin(mine)
+        conductor._tick()
+        tasks = [world.task(3, f"user.ana.{n}", test_jobs=0) for n in range(3)]
+        conductor._tick()
+        assert [world.state(task) for task in tasks] == [TaskState.RUNNING] * 3
+        assert len(list(listener.notifies(timeout=5, stop_after=2))) >= 2

@@ -9,6 +9,7 @@ from functools import partial
 import psycopg
 
 from orchestra.conductor.isolation import Isolation, name_of
+from orchestra.conductor.wakeups import Wakeups
 from orchestra.domain.errors import NotFound, Refused, Superseded
 from orchestra.domain.lifecycle import CHUNK, TaskFacts, TestFacts, decide, refill
 from orchestra.domain.states import Queue, TaskState
@@ -21,19 +22,12 @@ WHO = "orchestra"
 Transact = Callable[[Callable[[], bool]], bool]
 """Runs one step in a transaction that has checked the conductor's term."""
 
-Tell = Callable[[Queue], None]
-"""Wakes the pilots of a queue with the transaction that is under way, unless they were woken just now."""
-
-
-def _tell_nobody(_queue: Queue) -> None:
-    """For who wakes pilots later."""
-
 
 def advance(
     conn: psycopg.Connection,
     transact: Transact,
     tasks: Sequence[moves.LiveTask],
-    tell: Tell = _tell_nobody,
+    wakeups: Wakeups | None = None,
     isolation: Isolation | None = None,
 ) -> set[Queue]:
     """Move every live task as far as it goes for now; gives the queues in which work has appeared.
@@ -41,17 +35,17 @@ def advance(
     What goes wrong in one task keeps the others from nothing. Mass moves come last: a chunk of one takes long, and
     meanwhile another task may have as many failures as it is allowed.
     """
-    isolation = isolation or Isolation()
+    wakeups, isolation = wakeups or Wakeups(lambda _: None), isolation or Isolation()
     woken = set()
     for task in sorted(tasks, key=lambda task: task.facts.intent is not None):
-        step = partial(_advance_task, conn, transact, task, tell)
+        step = partial(_advance_task, conn, transact, task, wakeups)
         if isolation.attempt(conn, name_of(task.id), step):
             woken.add(task.queue)
     return woken
 
 
 def _advance_task(
-    conn: psycopg.Connection, transact: Transact, task: moves.LiveTask, tell: Tell
+    conn: psycopg.Connection, transact: Transact, task: moves.LiveTask, wakeups: Wakeups
 ) -> bool:
     """Carry out a chunk of a mass move, or one step and what follows from it; True when jobs were released."""
     if task.facts.intent is not None:
@@ -62,9 +56,14 @@ def _advance_task(
     facts = _with_test(conn, task)
     given = decide(facts)
     if given is not None:
-        return transact(lambda: _apply_and_release(conn, task, given, facts, tell))
+        return transact(lambda: _apply_and_release(conn, task, given, facts, wakeups))
     wanted = min(refill(facts), CHUNK)
-    return wanted > 0 and transact(lambda: _release(conn, task.id, wanted))
+    if wanted <= 0 or not transact(lambda: _release(conn, task.id, wanted)):
+        return False
+    wakeups.appeared(
+        task.queue
+    )  # it has jobs to claim already: pilots need not hear of more at once
+    return True
 
 
 def _meet(conn: psycopg.Connection, task: int) -> bool:
@@ -86,7 +85,11 @@ _BEGINNINGS = (TaskInput.BEGIN, TaskInput.BEGIN_TEST, TaskInput.TEST_PASSED)
 
 
 def _apply_and_release(
-    conn: psycopg.Connection, task: moves.LiveTask, given: TaskInput, facts: TaskFacts, tell: Tell
+    conn: psycopg.Connection,
+    task: moves.LiveTask,
+    given: TaskInput,
+    facts: TaskFacts,
+    wakeups: Wakeups,
 ) -> bool:
     """Apply a step; where work begins by it, hand out the first jobs at once. True when jobs were released."""
     if given in _BEGINNINGS:
@@ -97,7 +100,7 @@ def _apply_and_release(
     released = given is TaskInput.BEGIN_TEST or _release(conn, task.id, CHUNK)
     if released:
         moves.line_up(conn, task.id)
-        tell(task.queue)
+        wakeups.appear(task.queue)
     return released
 
 

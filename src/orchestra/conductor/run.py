@@ -18,6 +18,7 @@ from orchestra.conductor.estimates import Estimates
 from orchestra.conductor.isolation import Isolation
 from orchestra.conductor.lifecycle import advance
 from orchestra.conductor.notify import Post, Postman
+from orchestra.conductor.wakeups import Wakeups
 from orchestra.domain.errors import DatabaseUnavailable, Superseded
 from orchestra.domain.leases import MARGIN
 from orchestra.domain.lifecycle import CHUNK
@@ -34,7 +35,6 @@ AWAY_AT_MOST = 3.0
 LEASES_EVERY = 5.0
 BUSY_PAUSE = 0.2
 """Between looks while tasks live: no report wakes the conductor."""
-NOTIFY_EVERY = 0.05
 BREATH = 0.02
 """After a round that gave others something to do: it is theirs to use the processors now."""
 PURGE_ROWS = 2_000
@@ -129,7 +129,7 @@ class Conductor:
         self._beat = 0
         self._renewed_at = 0.0
         self._guard_at = self._purge_at = 0.0
-        self._notified_at: dict[Queue, float] = {}
+        self._wakeups = Wakeups(lambda queue: moves.wake_workers(self._conn, queue))
         self._lookout = floors.Lookout()
         self._estimates = Estimates()
         self._failed = 0
@@ -171,23 +171,16 @@ class Conductor:
             return RENEW_EVERY
         self._guard_leases()
         tasks = self._live_tasks()
-        told: set[Queue] = set()
-        woken = advance(
-            self._conn,
-            self._transact,
-            tasks,
-            lambda queue: self._tell(queue, told),
-            self._isolation,
-        )
+        woken = advance(self._conn, self._transact, tasks, self._wakeups, self._isolation)
         before = len(tasks)
         if tasks:
             tasks = self._live_tasks()
-            self._alone("the order of tasks", lambda: self._write_order(tasks, woken, told))
-            self._alone("jobs to be tried again", lambda: self._end_back_off(woken, told))
+            self._alone("the order of tasks", lambda: self._write_order(tasks, woken))
+            self._alone("jobs to be tried again", lambda: self._end_back_off(woken))
             self._alone("what jobs take", lambda: self._learn(tasks))
             look = partial(self._lookout.look, self._conn, self._transact, tasks, time.monotonic())
             self._isolation.attempt(self._conn, "floors", look)
-        self._notify(woken - told)
+        self._wakeups.flush(self._stop.wait)
         at_once = len(tasks) < before
         self._isolation.attempt(self._conn, "mail", lambda: self._send_mail(at_once=at_once))
         purged = self._isolation.attempt(
@@ -270,36 +263,26 @@ class Conductor:
             self._conn, self._keep_metrics, PURGE_ROWS
         )
 
-    def _write_order(
-        self, tasks: list[moves.LiveTask], woken: set[Queue], told: set[Queue]
-    ) -> bool:
-        """Write the order of tasks.
+    def _write_order(self, tasks: list[moves.LiveTask], woken: set[Queue]) -> bool:
+        """Write the order of tasks; adds to `woken` where work has appeared.
 
-        Pilots are woken with it where that may be now; adds to `woken` where work has appeared, to `told` where they
-        were.
+        Pilots that are to hear of new work find it in this order.
         """
-        woken |= order.rerank(self._conn, tasks)
-        for queue in woken - told:
-            self._tell(queue, told)
+        fresh = order.rerank(self._conn, tasks)
+        woken |= fresh
+        self._wakeups.appear(*fresh | self._wakeups.due)
         return True
 
-    def _end_back_off(self, woken: set[Queue], told: set[Queue]) -> bool:
-        """Let jobs be claimed whose time to be tried again has come; wakes pilots as `_write_order` does."""
+    def _end_back_off(self, woken: set[Queue]) -> bool:
+        """Let jobs be claimed whose time to be tried again has come; adds to `woken` as `_write_order` does."""
         fresh = attempts.end_back_off(self._conn, CHUNK)
         woken |= fresh
-        for queue in fresh - told:
-            self._tell(queue, told)
+        self._wakeups.appear(*fresh)
         return True
 
     def _learn(self, tasks: list[moves.LiveTask]) -> bool:
         self._estimates.learn(self._conn, tasks)
         return True
-
-    def _tell(self, queue: Queue, told: set[Queue]) -> None:
-        """Wake the pilots of a queue with this transaction, if that may be now; adds to `told` where they were."""
-        if self._silence_left(queue) <= 0:
-            self._wake(queue)
-            told.add(queue)
 
     def _hold_term(self) -> bool:
         now = time.monotonic()
@@ -341,26 +324,15 @@ class Conductor:
             raise Superseded
 
         def guarded() -> bool:
+            self._wakeups.begin()
             term.check(self._conn)
             return step()
 
         if time.monotonic() - self._renewed_at >= RENEW_EVERY and not self._renew():
             raise Superseded
-        return in_transaction(self._conn, guarded)
-
-    def _notify(self, queues: set[Queue]) -> None:
-        """Wake the pilots of a queue, at most once in 50 ms."""
-        for queue in queues:
-            if (wait := self._silence_left(queue)) > 0:
-                self._stop.wait(wait)
-            self._wake(queue)
-
-    def _silence_left(self, queue: Queue) -> float:
-        return self._notified_at.get(queue, 0.0) + NOTIFY_EVERY - time.monotonic()
-
-    def _wake(self, queue: Queue) -> None:
-        moves.wake_workers(self._conn, queue)
-        self._notified_at[queue] = time.monotonic()
+        result = in_transaction(self._conn, guarded)
+        self._wakeups.committed()
+        return result
 
     def _wait(self, seconds: float) -> None:
         """Sleep until a command has changed something, or for so long."""
