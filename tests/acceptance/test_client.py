@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import threading
 import traceback
-import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -295,7 +296,7 @@ def test_waiting_survives_lost_connections(
         assert waiting.result(60).last_seen.state is TaskState.DONE
 
 
-def test_threads_and_forks_share_a_client(sets: orchestra.Client) -> None:
+def test_threads_share_a_client(sets: orchestra.Client) -> None:
     task = make(sets)
     barrier = threading.Barrier(8)
 
@@ -305,23 +306,82 @@ def test_threads_and_forks_share_a_client(sets: orchestra.Client) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(look, range(8))) == [4, 4, 1, 4, 4, 1, 4, 4]
-    reading, writing = os.pipe()
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # of threads; the child does what a child of multiprocessing does
-        pid = os.fork()
-    if not pid:
-        try:
-            os.write(writing, task.state.encode())
-            sets.close()
-        finally:
-            os._exit(0)
-    os.waitpid(pid, 0)
-    assert os.read(reading, 100) == b"REGISTERED"
-    os.close(reading)
-    os.close(writing)
-    assert task.state is TaskState.REGISTERED
+
+
+OTHER_PROCESSES = """
+import concurrent.futures, copy, multiprocessing, os, pickle, threading
+import orchestra
+
+def look(job):
+    assert isinstance(job.task._session.settings.postgres, str)
+    return job.task.counts.total, job.show().job.ordinal, len(orchestra.client.session._handed_over)
+
+def work(client):
+    os._exit(len(client.tasks.list()))
+
+def hold(client, holding):
+    with client._session.connection():
+        holding.set()
+        threading.Event().wait()
+
+if __name__ == "__main__":
+    client = orchestra.Client()
+    task = client.tasks.get("work")
+    jobs = task.jobs()
+    spawn = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, spawn) as pool:
+        print("spawn", *pool.map(look, jobs))
+    for how in ("forkserver", "fork"):
+        with multiprocessing.get_context(how).Pool(1) as pool:
+            print(how, *pool.map(look, jobs, chunksize=1))
+
+    for given in (client, task, jobs[0], task.show(), jobs[0].show(), jobs[0].explain(), task.counts,
+                  client.datasets.get("grid"), client.user):
+        pickled = pickle.dumps(given)
+        assert client._session.settings.password.encode() not in pickled
+        assert b"test-password" not in pickled, given
+        assert repr(pickle.loads(pickled)) == repr(copy.deepcopy(given)) == repr(given)
+    assert pickle.loads(pickle.dumps(task)) == copy.deepcopy(task) == task
+
+    holding = threading.Event()
+    threading.Thread(target=hold, args=(client, holding), daemon=True).start()
+    holding.wait()
+    child = multiprocessing.get_context("fork").Process(target=work, args=(client,))
+    child.start()
+    child.join(60)
+    print("forked", child.exitcode)
+"""
+
+
+@pytest.mark.servers("embedded")
+def test_other_processes_make_a_connection_of_their_own(
+    sets: orchestra.Client, tcp_database_url: str, home: Path
+) -> None:
+    make(sets)
+    script = home.parent / "processes.py"
+    script.write_text(
+        OTHER_PROCESSES.replace("test-password", tcp_database_url.split(":")[2].split("@")[0])
+    )
+    own = {
+        "MAESTRO_POSTGRES": tcp_database_url,
+        "MAESTRO_USERNAME": "ana",
+        "MAESTRO_PASSWORD": "of the mail",
+    }
+    done = subprocess.run(
+        [sys.executable, script],
+        env={**os.environ, **own},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    same = " ".join(f"(4, {n}, 1)" for n in range(4))
+    assert done.stdout.splitlines() == [
+        f"spawn {same}",
+        f"forkserver {same}",
+        f"fork {same.replace('1)', '0)')}",  # the parent's client, with a connection of the child's
+        "forked 1",
+    ]
 
 
 def test_the_embedded_database_is_started_and_found_again(home: Path, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,9 +17,11 @@ import pytest
 import orchestra
 from orchestra.client import progress, waiting, words
 from orchestra.client.datasets import DataSets
+from orchestra.client.handover import pack
 from orchestra.client.session import Session
 from orchestra.client.task import Task
-from orchestra.config import load
+from orchestra.config import SETTINGS, load
+from orchestra.domain import errors
 from orchestra.domain.errors import (
     BadInput,
     ConfigurationError,
@@ -367,3 +371,49 @@ def test_a_closed_client_says_so() -> None:
         pass
     with pytest.raises(Refused, match="this client is closed"):
         _ = client.user
+
+
+def test_no_password_is_pickled_and_what_lacks_one_says_so_at_its_first_call() -> None:
+    given = "postgresql://ana:secret@db:5433/lab?sslpassword=secret&sslmode=require"
+    client = orchestra.Client(postgres=given, username="ana", password="secret", token="secret")
+    assert copy.deepcopy(client)._session is copy.copy(client)._session is client._session
+    assert pickle.loads(pickle.dumps(client))._session is client._session
+    pickled = pickle.dumps(client)
+    assert b"secret" not in pickled
+    del client
+    elsewhere = pickle.loads(pickled)
+    with pytest.raises(
+        ConfigurationError, match="the password for the database at db:5433 is not handed"
+    ):
+        _ = elsewhere.user
+
+
+def test_what_is_handed_over_is_what_the_client_had(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "own.json"
+    file.write_text('{"postgres": "postgresql://ana:secret@db/lab", "lease": "2 h"}')
+    file.chmod(0o600)
+    found = load(str(file), given={"volume": "/data", "username": "ana"})
+    handed = pickle.loads(pickle.dumps(pack(found)))
+    assert handed == pack(found)
+    monkeypatch.setenv("MAESTRO_VOLUME", "/elsewhere")
+    again = handed.unpacked()
+    assert {each.name: getattr(again, each.name) for each in SETTINGS} == {
+        each.name: getattr(found, each.name) for each in SETTINGS
+    }
+    file.write_text('{"postgres": "postgresql://ana:secret@other/lab"}')
+    with pytest.raises(ConfigurationError, match="has none for it"):
+        handed.unpacked()
+    assert (
+        pack(load(given={"postgres": "postgresql:///lab"})).unpacked().postgres
+        == "postgresql:///lab"
+    )
+
+
+def test_errors_come_back_whole_from_another_process() -> None:
+    kinds: list[Any] = [each for each in vars(errors).values() if isinstance(each, type)]
+    assert OrchestraError in kinds
+    for kind in kinds:
+        back = pickle.loads(pickle.dumps(kind("no.", hint="do.")))
+        assert (type(back), str(back), back.hint) == (kind, "no.", "do.")

@@ -1,4 +1,7 @@
-"""A client's connection: made at first need, made anew when it was lost, used by one call at a time."""
+"""A client's connection: made at first need, made anew when it was lost, used by one call at a time.
+
+It belongs to one process. A forked child and a process that is handed a client, a task or a job make their own.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,11 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
+from uuid import uuid4
+from weakref import WeakValueDictionary
 
+from orchestra.client.handover import Handover, pack
 from orchestra.client.python_words import in_python
 from orchestra.domain.errors import DatabaseUnavailable, OrchestraError, Refused
 
@@ -25,13 +31,40 @@ _log = logging.getLogger("orchestra.client")
 class Session:
     """What all parts of a client share."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, settings: Settings | Handover, key: str = "") -> None:
+        self._settings = settings
+        self._key = key or uuid4().hex
+        self._closed = False
+        self._begin()
+        _sessions[self._key] = self
+
+    def _begin(self) -> None:
+        """Begin anew: a forked process has neither its parent's connection nor the threads that hold its lock."""
         self._lock = threading.RLock()
         self._conn: psycopg.Connection | None = None
         self._user: User | None = None
-        self._owner = os.getpid()
-        self._closed = False
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        return self
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        given = self._settings
+        return _received, (self._key, given if isinstance(given, Handover) else pack(given))
+
+    @property
+    def settings(self) -> Settings:
+        """The configuration.
+
+        Raises:
+            ConfigurationError: it came from another process, and cannot be used here.
+        """
+        if isinstance(self._settings, Handover):
+            with with_hint():
+                self._settings = self._settings.unpacked()
+        return self._settings
 
     @contextmanager
     def connection(self, *, start: bool = True) -> Iterator[psycopg.Connection]:
@@ -71,9 +104,6 @@ class Session:
     def _usable(self, start: bool) -> psycopg.Connection:
         if self._closed:
             raise Refused("this client is closed.", hint="orchestra.Client() makes another.")
-        if self._owner != os.getpid():
-            # A forked process: the connection is its parent's.
-            self._conn, self._owner = None, os.getpid()
         if self._conn is not None and not _answers(self._conn):
             self._drop()
         if self._conn is None:
@@ -92,6 +122,29 @@ class Session:
         if self._conn is not None:
             self._conn.close()
         self._conn = self._user = None
+
+
+_sessions: WeakValueDictionary[str, Session] = WeakValueDictionary()
+"""Those of this process, and of the one that it was forked from."""
+_handed_over: dict[Handover, Session] = {}
+
+
+def _begin_in_child() -> None:
+    for session in list(_sessions.values()):
+        session._begin()
+
+
+os.register_at_fork(after_in_child=_begin_in_child)
+
+
+def _received(key: str, handover: Handover) -> Session:
+    """Give the session that was pickled, if this process has it; else one for all that came with the same settings."""
+    known = _sessions.get(key)
+    if known is not None and not known._closed:
+        return known
+    if handover not in _handed_over:
+        _handed_over[handover] = Session(handover, key)
+    return _handed_over[handover]
 
 
 @contextmanager

@@ -211,6 +211,22 @@ def check_address(url: str) -> dict[str, str]:
     return address
 
 
+def parts_of(url: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Give the parts of an address that anybody may see, and those that are secret, by libpq's own list.
+
+    Raises:
+        ConfigurationError: it is no address.
+    """
+    check_address(url)
+    public: dict[str, str] = {}
+    secret: dict[str, str] = {}
+    for each in pq.Conninfo.parse(url.encode()):
+        if each.val is not None:
+            kind = secret if each.dispchar == b"*" else public
+            kind[each.keyword.decode()] = each.val.decode()
+    return public, secret
+
+
 def in_transaction(conn: psycopg.Connection, work: Callable[[], T], *, tries: int = 5) -> T:
     """Run `work` in a transaction, again when PostgreSQL chose it as a deadlock's or a serialization's victim.
 
