@@ -46,12 +46,15 @@ class Settings:
     )
     username: str | None = _setting("text", "who you are in Orchestra", shown="your login name")
     email: str | None = _setting(
-        "text", "your e-mail address; also the account that mail is sent from", shown="user@host"
+        "address", "your e-mail address; also the account that mail is sent from", shown="user@host"
     )
     password: str | None = _setting("text", "the password of the mail account", secret=True)
-    from_email: str | None = _setting("text", "the sender of mails", shown="`email`")
-    to_email: str | None = _setting(
-        "text", "a further recipient of every mail", shown="the task's owner alone"
+    from_email: str | None = _setting("address", "the sender of mails", shown="`email`")
+    to_email: tuple[str, ...] = _setting(
+        "addresses",
+        "further recipients of every mail: one address, several with commas between them, or a list",
+        (),
+        shown="the task's owner alone",
     )
     mail: str | None = _setting(
         "on|off",
@@ -313,6 +316,30 @@ def _text(value: object, _kind: str) -> str:
     return value
 
 
+def _address(value: object, kind: str) -> str:
+    from orchestra.domain.naming import check_email
+
+    try:
+        return check_email(_text(value, kind).strip())
+    except BadInput:
+        raise ValueError("must be one e-mail address like ana@example.org.") from None
+
+
+def _addresses(value: object, kind: str) -> tuple[str, ...]:
+    """Give each address once; mail programs put commas or semicolons between them."""
+    from orchestra.domain.naming import check_email
+
+    texts = (
+        re.split(r"[,;\s]+", value.strip(" ,;")) if isinstance(value, str) else _list(value, kind)
+    )
+    try:
+        return tuple(dict.fromkeys(check_email(text.strip()) for text in texts))
+    except BadInput:
+        raise ValueError(
+            'must be e-mail addresses like "ana@example.org, ben@example.org".'
+        ) from None
+
+
 def _number(value: object, _kind: str) -> int:
     if isinstance(value, str) and len(value) <= 20 and value.strip().isdecimal():
         return int(value)
@@ -388,6 +415,8 @@ def _flag(value: object, _kind: str) -> bool:
 
 _CONVERTERS: dict[str, Callable[[object, str], object]] = {
     "text": _text,
+    "address": _address,
+    "addresses": _addresses,
     "number": _number,
     "folder": _folder,
     "duration": _duration,

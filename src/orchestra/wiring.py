@@ -15,7 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO
 
-from orchestra.domain.errors import ConfigurationError, DatabaseSilent, DatabaseUnavailable
+from orchestra.domain.errors import (
+    ConfigurationError,
+    DatabaseSilent,
+    DatabaseUnavailable,
+    MailRefused,
+)
 from orchestra.domain.naming import is_real_address
 
 if TYPE_CHECKING:
@@ -323,11 +328,12 @@ def send_test_mail(post: Post, address: str, user: str, *, say: Say) -> None:
     """Send a mail that says that mail works, and tell the channels; says in sentences what came of it.
 
     Raises:
-        MailDelayed, MailRefused: it was not sent; the sentence says why, the hint what to do.
+        MailDelayed, MailRefused: it was not sent, or not to all; the sentence says why, the hint what to do.
     """
     from datetime import UTC, datetime
     from uuid import uuid4
 
+    from orchestra.domain.human import listed
     from orchestra.mail import message, page
 
     works = page.Page(
@@ -342,11 +348,17 @@ def send_test_mail(post: Post, address: str, user: str, *, say: Say) -> None:
         copy_to=post.copy_to,
     )
     how = post.way.send(message.build([works], envelope))
-    say(
-        f"no mail server is configured, so the mail to {address} is a file: {how}"
-        if how.startswith("/")
-        else f"{how} has taken a mail from {post.sender} to {address}"
-    )
+    where = post.way.where
+    if how.startswith("/"):
+        say(f"no mail server is configured, so the mail to {address} is a file: {how}")
+    elif how == where:
+        readers = listed(list(dict.fromkeys([address, *post.copy_to])))
+        say(f"{where} has taken a mail from {post.sender} to {readers}")
+    else:
+        raise MailRefused(
+            f"a mail from {post.sender} to {address} was taken by {how}",
+            hint='Check "to_email" in the configuration.',
+        )
     if post.channels:
         post.channels.post("[Orchestra] mail works", page.as_text([works]))
         say(f"told as well: {post.channels.where}")

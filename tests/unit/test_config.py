@@ -279,3 +279,32 @@ def test_root_is_allowed_by_on_true_or_1(home: Path, word: object) -> None:
     assert _load(home).allow_root is True
     assert _load(home, MAESTRO_ALLOW_ROOT="off").allow_root is False
     assert _load(home / "nowhere", MAESTRO_ALLOW_ROOT=str(word)).allow_root is True
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("ben@x.org", ("ben@x.org",)),
+        ("ben@x.org, cleo@x.org", ("ben@x.org", "cleo@x.org")),
+        (" ben@x.org;cleo@x.org; ", ("ben@x.org", "cleo@x.org")),
+        (["ben@x.org", " cleo@x.org", "ben@x.org"], ("ben@x.org", "cleo@x.org")),
+        ("", ()),
+        (None, ()),
+        ([], ()),
+    ],
+)
+def test_mail_may_go_to_several_more(home: Path, written: object, expected: object) -> None:
+    _write(home, json.dumps({"to_email": written}))
+    assert _load(home).to_email == expected
+    if isinstance(written, str):
+        assert _load(home, MAESTRO_TO_EMAIL=written).to_email == expected
+
+
+@pytest.mark.parametrize("key", ["email", "from_email", "to_email"])
+@pytest.mark.parametrize("value", ["ben", "ben@x.org, cleo", "Ben <ben@x.org>", "@", ["a"], 7])
+def test_what_is_no_address_is_refused_without_repeating_it(
+    home: Path, key: str, value: object
+) -> None:
+    message, _ = _refused(home, json.dumps({key: value}))
+    assert f'"{key}" must be ' in message
+    assert "ben" not in message.replace("ben@example.org", "")

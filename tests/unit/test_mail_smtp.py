@@ -41,7 +41,7 @@ def plain(server: MailServer, timeout: float = 5) -> Smtp:
     return Smtp("localhost", server.port, "none", timeout=timeout)
 
 
-def message(to: str = "ana@example.org", copy_to: str | None = None) -> EmailMessage:
+def message(to: str = "ana@example.org", *copy_to: str) -> EmailMessage:
     page = Page("dönner: done", (Paragraph("All 36 jobs are done."),))
     now = datetime.now(UTC)
     return build([page], Envelope("lab@example.org", to, "ana", "<1@orchestra-hpc>", now, copy_to))
@@ -52,7 +52,9 @@ def test_a_message_arrives_by_starttls_with_a_login(trusted: Certificates) -> No
     with running(server, starttls=trusted.context, login=True):
         way = Smtp("localhost", server.port, "starttls", USER, PASSWORD, timeout=5)
         assert way.check() == f"localhost:{server.port} answers, login as {USER}"
-        assert way.send(message(copy_to="boss@example.org")) == f"localhost:{server.port}"
+        assert (
+            way.send(message("ana@example.org", "boss@example.org")) == f"localhost:{server.port}"
+        )
     ((sender, to, found),) = server.received
     assert (sender, to) == ("lab@example.org", ["ana@example.org", "boss@example.org"])
     assert found["Subject"] == "[Orchestra] dönner: done"
@@ -149,7 +151,24 @@ def test_a_sender_that_is_refused_is_a_mistake_of_the_configuration(server: Mail
 def test_a_copy_that_arrives_does_not_hide_that_the_mail_did_not(server: MailServer) -> None:
     server.rcpt_answers["ana@example.org"] = "550 no such user"
     with pytest.raises(MailRefused, match=r"for ana@example\.org: 550"):
-        plain(server).send(message(copy_to="boss@example.org"))
+        plain(server).send(message("ana@example.org", "boss@example.org"))
+
+
+def test_copies_go_to_several_and_who_does_not_get_one_is_named(server: MailServer) -> None:
+    way, readers = plain(server), ("ana@example.org", "ben@example.org", "cleo@example.org")
+    assert way.send(message(*readers)) == way.where
+    assert server.received[0][1] == list(readers)
+    assert way.check("lab@example.org", readers[1:]) == f"{way.where} answers"
+    server.rcpt_answers["cleo@example.org"] = "501 bad address"
+    said = f"{way.where}, but not to cleo@example.org: 501 bad address"
+    assert way.send(message(*readers)) == said
+    assert server.received[1][1] == list(readers[:2])
+    with pytest.raises(MailDelayed, match=f"^mail can be sent by {said}$"):
+        way.check("lab@example.org", readers[1:])
+    server.mail_answer = "530 5.7.0 Authentication required"
+    with pytest.raises(MailDelayed, match="takes no mail from"):
+        way.check("lab@example.org", readers[1:])
+    assert len(server.received) == 2
 
 
 def test_a_slow_server_is_given_up_and_perhaps_has_the_mail(server: MailServer) -> None:
@@ -187,7 +206,9 @@ def test_a_configured_address_that_is_none_puts_no_mail_aside() -> None:
         build([page], Envelope("lab", "ana@example.org", "ana", "<1@x>", now))
     assert '"from_email"' in (caught.value.hint or "")
     with pytest.raises(MailDelayed, match='"boss" is no e-mail address'):
-        build([page], Envelope("lab@example.org", "ana@example.org", "ana", "<1@x>", now, "boss"))
+        build(
+            [page], Envelope("lab@example.org", "ana@example.org", "ana", "<1@x>", now, ("boss",))
+        )
 
 
 def test_a_subject_holds_no_second_header() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from email.headerregistry import Address
 
 import pytest
 from hypothesis import given
@@ -86,11 +87,21 @@ def test_addresses(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "ana", "@x.org", "ana@", "a b@x.org", "a@x\n", "<a@x.org>", "a@b, c@d", "a@.x"]
-)
+    "text", ["", "ana", "@x.org", "ana@", "a b@x.org", "a@x\n", "<a@x.org>", "a@b, c@d", "a@.x", "a@x..org",
+     "a..b@x.org", ".a@x.org", "a.@x.org", "a@b@x.org", "a\\b@x.org", "ana <a@x.org>"]
+)  # fmt: skip
 def test_what_is_no_address(text: str) -> None:
     with pytest.raises(BadInput, match=r"is no e-mail address\.$"):
         naming.check_email(text)
+
+
+@given(st.text("ab.@\"\\ ,;:<>()[]é!'-", max_size=12))
+def test_an_address_is_told_to_a_mail_server_as_it_was_written(text: str) -> None:
+    try:
+        local, _, domain = naming.check_email(text).partition("@")
+    except BadInput:
+        return
+    assert Address("", local, domain).addr_spec == text
 
 
 @pytest.mark.parametrize(

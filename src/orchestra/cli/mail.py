@@ -10,7 +10,7 @@ from orchestra.cli.argument_types import whole
 from orchestra.cli.output import Column, Record, ago, clean
 from orchestra.cli.registry import Verb
 from orchestra.domain import human
-from orchestra.domain.errors import BadInput
+from orchestra.domain.errors import BadInput, DatabaseUnavailable
 
 if TYPE_CHECKING:
     import psycopg
@@ -220,9 +220,15 @@ def _test_arguments(parser: Parser) -> None:
 
 def _test(ctx: Context) -> None:
     from orchestra import wiring
+    from orchestra.domain.naming import is_real_address
 
     post = wiring.mail_post(ctx.settings)
     address = _address(ctx)
+    if post.way.needs_real_address and not is_real_address(address):
+        raise BadInput(
+            f"no mail server can deliver to {address}, an address made of a login and a host's name.",
+            hint="maestro user set -e ADDRESS",
+        )
     wiring.send_test_mail(post, address, wiring.user_name(ctx.settings), say=ctx.out.say)
 
 
@@ -231,10 +237,16 @@ def _address(ctx: Context) -> str:
 
     if ctx.args.address:
         return check_email(ctx.args.address)
-    if ctx.settings.email:
-        return check_email(ctx.settings.email)
-    with ctx.database() as conn:
-        return ctx.me(conn).email
+    try:
+        with ctx.database() as conn:
+            me = ctx.me(conn)
+    except DatabaseUnavailable:
+        if ctx.settings.email is None:
+            raise
+        return ctx.settings.email
+    if not me.mail:
+        ctx.out.note("Other mail to you is switched off: maestro user set --mail on")
+    return me.email
 
 
 VERBS = (

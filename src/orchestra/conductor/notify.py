@@ -51,7 +51,7 @@ class Post:
 
     way: Way
     sender: str
-    copy_to: str | None = None
+    copy_to: tuple[str, ...] = ()
     channels: Channels | None = None
 
 
@@ -136,6 +136,8 @@ class Postman:
             return True
         except MailDelayed as error:
             return self._note_delay(conn, parcel, error, pages[0].subject)
+        if how.startswith(f"{self._post.way.where}, "):
+            log.warning("mail to %s was sent by %s", parcel.to.email, how)
         outbox.note_sent(conn, parcel, how)
         if self._failures:
             outbox.hurry(conn)

@@ -110,11 +110,16 @@ def _check_simple(text: str, pattern: re.Pattern[str], what: str, longest: int) 
 
 def check_email(text: str) -> str:
     """An address that mail can be sent to; whether it exists, only the mail can tell."""
-    local, at, domain = text.rpartition("@")
-    strange = any(char.isspace() or not char.isprintable() or char in '<>,;:"()' for char in text)
-    if not (local and at and domain) or strange or domain.startswith(".") or len(text) > 254:
+    local, _, domain = text.rpartition("@")
+    strange = any(
+        char.isspace() or not char.isprintable() or char in r'<>,;:"()[]\@'
+        for char in local + domain
+    )
+    # Between dots something has to stand; else the name would be sent in quotes, which no server knows.
+    whole = all([*local.split("."), *domain.split(".")])
+    if strange or not whole or len(text) > 254:
         raise BadInput(
-            f'"{one_line(text)}" is no e-mail address.', hint="For example ana@example.org."
+            f'"{one_line(text)}" is no e-mail address.', hint="One, for example ana@example.org."
         )
     return text
 

@@ -26,7 +26,7 @@ class Envelope:
     user: str
     message_id: str
     date: datetime
-    copy_to: str | None = None
+    copy_to: tuple[str, ...] = ()
 
 
 def subject_of(pages: Sequence[Page]) -> str:
@@ -50,8 +50,8 @@ def build(pages: Sequence[Page], envelope: Envelope) -> EmailMessage:
     if to is None:
         raise MailRefused(f'"{one_line(envelope.to)}" is no address that mail can be sent to.')
     message["To"] = to
-    if envelope.copy_to and envelope.copy_to != envelope.to:
-        message["Cc"] = _configured(envelope.copy_to, '"to_email"')
+    if copies := [address for address in envelope.copy_to if address != envelope.to]:
+        message["Cc"] = [_configured(address, '"to_email"') for address in copies]
     message["Date"] = format_datetime(envelope.date)
     message["Message-ID"] = envelope.message_id
     # So that no absence note answers.

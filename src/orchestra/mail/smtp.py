@@ -5,7 +5,7 @@ from __future__ import annotations
 import smtplib
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.message import EmailMessage
@@ -17,6 +17,8 @@ from orchestra.domain.human import one_line
 PORTS: dict[str, int] = {"starttls": 587, "tls": 465, "none": 25}
 TIMEOUT = 20.0
 """Seconds that the server gets for each answer."""
+_OK, _TAKEN = 250, (250, 251)
+"""Answers: yes; yes, to a recipient."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class Smtp:
         return f"{self.host}:{self.port}"
 
     def send(self, message: EmailMessage) -> str:
-        """Hand the message over to the server."""
+        """Hand the message over to the server; says whom else than its reader it was not taken for."""
         to = [address for _, address in getaddresses([str(message["To"])])]
         copies = [address for _, address in getaddresses([str(message["Cc"] or "")]) if address]
         with self._session() as session:
@@ -59,12 +61,37 @@ class Smtp:
                 raise delayed from None
         if to[0] in refused:  # though a copy may have gone out
             raise self._no_recipient(refused, to[0])
-        return self.where
+        return self._but_not(refused)
 
-    def check(self) -> str:
-        with self._session():
+    def _but_not(self, refused: Mapping[str, tuple[int, bytes]]) -> str:
+        missed = [
+            f"not to {one_line(address)}: {code} {self._safe(_words(said))}"
+            for address, (code, said) in refused.items()
+        ]
+        return self.where + (f", but {'; '.join(missed)}" if missed else "")
+
+    def check(self, sender: str = "", copies: Sequence[str] = ()) -> str:
+        with self._session() as session:
+            if copies:
+                self._ask_of(session, sender, copies)
             login = f", login as {self.user}" if self.password else ""
             return f"{self.where} answers{login}"
+
+    def _ask_of(self, session: smtplib.SMTP, sender: str, copies: Sequence[str]) -> None:
+        """Find out whether these get copies, as far as a server says it before it has a message."""
+        try:
+            code, said = session.mail(sender)
+            if code != _OK:
+                raise self._no_sender(smtplib.SMTPSenderRefused(code, said, sender))
+            answers = [(address, *session.rcpt(address)) for address in copies]
+            session.rset()
+        except (OSError, smtplib.SMTPException, UnicodeError) as error:
+            raise self._unreachable(error) from None
+        if refused := {a: (code, said) for a, code, said in answers if code not in _TAKEN}:
+            raise MailDelayed(
+                f"mail can be sent by {self._but_not(refused)}",
+                hint='Check "to_email" in the configuration.',
+            )
 
     @contextmanager
     def _session(self) -> Iterator[smtplib.SMTP]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from email.message import EmailMessage
 from typing import Protocol
 
@@ -15,15 +16,15 @@ class Way(Protocol):
     def where(self) -> str: ...
 
     def send(self, message: EmailMessage) -> str:
-        """Send a message to everybody in To and Cc; gives how it was sent, in words.
+        """Send a message to everybody in To and Cc; gives how it was sent, in words: `where`, and who does not get it.
 
         Raises:
             MailDelayed: not now, perhaps later.
             MailRefused: this one not at all.
         """
 
-    def check(self) -> str:
-        """Find out whether mail could be sent, without sending any; gives what was found, in words.
+    def check(self, sender: str = "", copies: Sequence[str] = ()) -> str:
+        """Find out whether mail could be sent, and copies to whom, without sending any; gives what was found, in words.
 
         Raises:
             MailDelayed, MailRefused: it could not.

@@ -23,9 +23,10 @@ def look(settings: Settings) -> str:
     """
     from orchestra import wiring
 
-    way = wiring.mail_way(settings)
-    # A folder's check would make the folder.
-    return way.check() if way.needs_real_address else f"no mail server is configured: {way.where}"
+    post = wiring.mail_post(settings)
+    if not post.way.needs_real_address:  # a folder's check would make the folder
+        return f"no mail server is configured: {post.way.where}"
+    return post.way.check(post.sender, post.copy_to)
 
 
 def judge(seen: str | Trouble, outbox: Summary | None) -> Iterator[Finding]:
