@@ -476,3 +476,23 @@ def test_of_all_that_appears_in_a_round_pilots_hear_afterwards(
         conductor._tick()
         assert [world.state(task) for task in tasks] == [TaskState.RUNNING] * 3
         assert len(list(listener.notifies(timeout=5, stop_after=2))) >= 2
+
+
+def test_who_uses_more_slots_waits_though_others_have_more_jobs(world: World) -> None:
+    """Fair share is about slots: one job of eight weighs more than three of one."""
+    wide = world.task(jobs=4, name="user.ana.wide", test_jobs=0, cores=8)
+    narrow = world.task(jobs=9, name="user.bea.narrow", owner="bea", test_jobs=0)
+    world.conduct(rounds=2)
+    big, small = world.pilot("big"), world.pilot("small", account="bea")
+    big.start(*big.claim(cpu=8))
+    small.start(*small.claim(cpu=3))
+    assert (world.counts(wide).running, world.counts(narrow).running) == (1, 3)
+    world.conduct()
+    assert world.column(narrow, "rank") < world.column(wide, "rank")
+    gpus = world.task(jobs=4, name="user.ana.gpus", test_jobs=0, queue="gpu", gpus=2, cores=1)
+    one = world.task(jobs=4, name="user.bea.gpu", owner="bea", test_jobs=0, queue="gpu", gpus=0)
+    world.conduct(rounds=2)
+    big.start(*big.claim(cpu=0, gpu=2))
+    small.start(*small.claim(cpu=0, gpu=1))
+    world.conduct()
+    assert world.column(one, "rank") < world.column(gpus, "rank")

@@ -351,13 +351,12 @@ def test_a_floor_that_is_wrong_is_taken_away_where_nothing_moves(worked: Worked)
     assert pilot.claim(2) == ()
     lookout = Lookout()
 
-    def look(now: float) -> None:
-        lookout.look(world.conn, lambda step: step(), moves.live_tasks(world.conn), now)
+    def look(now: float) -> set[Queue]:
+        return lookout.look(world.conn, lambda step: step(), moves.live_tasks(world.conn), now)
 
-    look(0.0)
-    look(STILL_FOR - 1)
+    assert (look(0.0), look(STILL_FOR - 1)) == (set(), set())
     assert floors(world.conn, task) == {0: TOP, 1: TOP}
-    look(STILL_FOR)
+    assert look(STILL_FOR) == {Queue.CPU}, "pilots that found nothing are told"
     assert ordinals(pilot.claim(2)) == [CLAIMED, CLAIMED + 1]
     assert floors(world.conn, task)[0] == TOP, "they rise again"
     look(STILL_FOR + 1)

@@ -142,7 +142,22 @@ def test_what_is_read_for_a_mail_is_bounded(world: World, monkeypatch: pytest.Mo
     for name in ("first", "said"):
         monkeypatch.setattr(metrics, name, noted(getattr(metrics, name)))
     assert best_results(world.conn, task)
-    assert read == [100, 1, len({*range(3), *metrics.anywhere(world.conn, task, 20)})]
+    assert read == [100, 1, len({*range(3), *metrics.anywhere(world.conn, task, 300, 20)})]
+
+
+@pytest.mark.parametrize("page", [1, 3, 50_000])
+def test_the_best_are_the_same_however_many_are_compared_at_a_time(
+    world: World, monkeypatch: pytest.MonkeyPatch, page: int
+) -> None:
+    task = world.task(jobs=7)
+    said = [f'{{"loss": {loss}}}' for loss in (3, 1, 2, 1, 9, 9)]
+    run(world, world.pilot(), [*said, None], task)
+    whole = metrics.anywhere(world.conn, task, 7, 4)
+    monkeypatch.setattr(metrics, "PAGE", page)
+    assert metrics.best(world.conn, task, 7, "loss", 3, highest=False) == [1, 3, 2]
+    assert metrics.best(world.conn, task, 7, "loss", 3, highest=True) == [4, 5, 0]
+    assert metrics.anywhere(world.conn, task, 7, 4) == whole
+    assert [each.ordinal for each in metrics.first(world.conn, task, 3)] == [0, 1, 2]
 
 
 def test_results_walk_primary_keys_alone(world: World) -> None:
@@ -155,6 +170,9 @@ def test_results_walk_primary_keys_alone(world: World) -> None:
     world.conn.execute("analyze")
     found = plan(world.conn, metrics.SQL.first, {"task": task, "limit": 100})
     assert "attempt_metrics" not in found.walked
+    page = {"task": task, "name": "loss", "limit": 3, "first": 0, "next": 50}
+    for statement in (metrics.SQL.lowest, metrics.SQL.highest, metrics.SQL.anywhere):
+        assert plan(world.conn, statement, page).walked & {"attempt_metrics"} == set()
     found = plan(world.conn, metrics.SQL.forget, {"seconds": 1e6, "limit": 100})
     assert "attempt_metrics_by_age" in found.indexes
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import psycopg
 
 from orchestra.domain.models.tasks import Counts
+from orchestra.domain.states import Queue
 from orchestra.store import moves
 
 STILL_FOR = 30.0
@@ -28,10 +29,15 @@ class Lookout:
         transact: Transact,
         tasks: Sequence[moves.LiveTask],
         now: float,
-    ) -> None:
-        """Take the floors of still tasks away; `now` is by a monotonic clock."""
-        if still := self.still(tasks, now):
-            transact(lambda: moves.drop_floors(conn, still))
+    ) -> set[Queue]:
+        """Take the floors of still tasks away; `now` is by a monotonic clock.
+
+        Gives the queues in which jobs may be found by it: pilots that found nothing are to be told.
+        """
+        still = set(self.still(tasks, now))
+        if still and transact(lambda: moves.drop_floors(conn, sorted(still))):
+            return {task.queue for task in tasks if task.id in still}
+        return set()
 
     def still(self, tasks: Sequence[moves.LiveTask], now: float) -> list[int]:
         """Give the tasks in which nothing has changed for a while though jobs wait: each of them once, until it has."""

@@ -179,7 +179,8 @@ class Conductor:
             self._alone("jobs to be tried again", lambda: self._end_back_off(woken))
             self._alone("what jobs take", lambda: self._learn(tasks))
             look = partial(self._lookout.look, self._conn, self._transact, tasks, time.monotonic())
-            self._isolation.attempt(self._conn, "floors", look)
+            dropped = self._isolation.attempt(self._conn, "floors", look)
+            self._wakeups.appeared(*(dropped or ()))
         self._wakeups.flush(self._stop.wait)
         at_once = len(tasks) < before
         self._isolation.attempt(self._conn, "mail", lambda: self._send_mail(at_once=at_once))

@@ -11,9 +11,9 @@ from orchestra.domain.states import Queue
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A task as the order sees it. `in_use` counts its living jobs, `ready` those that a pilot may claim.
+    """A task as the order sees it. `in_use` counts the slots of its living jobs.
 
-    `rank` is the one that it has.
+    `ready` counts the jobs that a pilot may claim; `rank` is the one that it has.
     """
 
     task: int

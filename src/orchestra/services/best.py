@@ -38,8 +38,8 @@ def best_results(conn: psycopg.Connection, task: int) -> BestResults | None:
     if not found or not goal:  # deleted in the meantime, perhaps
         return None
     key = goal.column.key
-    ordinals = store.best(conn, task, key, ROWS, highest=goal.highest)
-    others = store.anywhere(conn, task, _OTHERS)
+    ordinals = store.best(conn, task, found.jobs, key, ROWS, highest=goal.highest)
+    others = store.anywhere(conn, task, found.jobs, _OTHERS)
     said = store.said(conn, task, found.config_version_id, [*ordinals, *others])
     rows = [_row(found, said[ordinal]) for ordinal in ordinals if ordinal in said]
     table = domain.table_of(rows)

@@ -16,39 +16,48 @@ delete from attempt_metrics where (task_id, ordinal, number) in (
 )
 
 -- name: first
--- The first results of a task that say something.
+-- The first results of a task that say something. Walks what was said, not the jobs: LATERAL with a limit sees to it.
 select m.ordinal, m.numbers
-from job j
-join attempt_metrics m on m.task_id = j.task_id and m.ordinal = j.ordinal and m.number = j.done_attempt
-where j.task_id = %(task)s
-order by j.ordinal
+from attempt_metrics m
+cross join lateral (
+    select from job j
+    where j.task_id = m.task_id and j.ordinal = m.ordinal and j.done_attempt = m.number
+    limit 1
+) as counts
+where m.task_id = %(task)s
+order by m.ordinal
 limit %(limit)s
 
 -- name: lowest
--- The jobs with the lowest number of a name. Walks all results of a task: two ranges of primary keys.
-select j.ordinal
+-- The jobs with the lowest number of a name, of a page of a task: two ranges of primary keys.
+select j.ordinal, (m.numbers ->> %(name)s)::float8 as place
 from job j
 join attempt_metrics m on m.task_id = j.task_id and m.ordinal = j.ordinal and m.number = j.done_attempt
-where j.task_id = %(task)s and m.task_id = %(task)s and m.numbers ? %(name)s
-order by (m.numbers ->> %(name)s)::float8, j.ordinal
+where j.task_id = %(task)s and j.ordinal >= %(first)s and j.ordinal < %(next)s
+    and m.task_id = %(task)s and m.ordinal >= %(first)s and m.ordinal < %(next)s
+    and m.numbers ? %(name)s
+order by place, j.ordinal
 limit %(limit)s
 
 -- name: highest
 -- The same with the highest.
-select j.ordinal
+select j.ordinal, -(m.numbers ->> %(name)s)::float8 as place
 from job j
 join attempt_metrics m on m.task_id = j.task_id and m.ordinal = j.ordinal and m.number = j.done_attempt
-where j.task_id = %(task)s and m.task_id = %(task)s and m.numbers ? %(name)s
-order by (m.numbers ->> %(name)s)::float8 desc, j.ordinal
+where j.task_id = %(task)s and j.ordinal >= %(first)s and j.ordinal < %(next)s
+    and m.task_id = %(task)s and m.ordinal >= %(first)s and m.ordinal < %(next)s
+    and m.numbers ? %(name)s
+order by place, j.ordinal
 limit %(limit)s
 
 -- name: anywhere
--- Some results from all over a task, the same each time.
-select j.ordinal
+-- Some results of a page of a task, the same each time.
+select j.ordinal, hashint4(j.ordinal) as place
 from job j
 join attempt_metrics m on m.task_id = j.task_id and m.ordinal = j.ordinal and m.number = j.done_attempt
-where j.task_id = %(task)s and m.task_id = %(task)s
-order by hashint4(j.ordinal)
+where j.task_id = %(task)s and j.ordinal >= %(first)s and j.ordinal < %(next)s
+    and m.task_id = %(task)s and m.ordinal >= %(first)s and m.ordinal < %(next)s
+order by place, j.ordinal
 limit %(limit)s
 
 -- name: said

@@ -43,7 +43,7 @@ class LockedTask:
 
 @dataclass(frozen=True, slots=True)
 class LiveTask:
-    """A task as the conductor sees it; `running` counts the slots that its owner uses through it."""
+    """A task as the conductor sees it; `slots` are those of its queue that one job takes."""
 
     id: int
     name: str
@@ -52,6 +52,7 @@ class LiveTask:
     priority: int
     first_in_line: bool
     rank: int | None
+    slots: int
     test_for: float | None
     typical_seconds: float | None
     facts: TaskFacts
@@ -253,6 +254,7 @@ def _live_task(row: Mapping[str, Any]) -> LiveTask:
         priority=row["priority"],
         first_in_line=row["first_in_line"],
         rank=row["rank"],
+        slots=row["slots"],
         test_for=row["test_for"],
         typical_seconds=row["typical_seconds"],
         facts=facts,

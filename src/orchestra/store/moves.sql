@@ -154,6 +154,7 @@ where task_id = %(task)s and ordinal = any(%(ordinals)s) and keeper_id is not nu
 select
     t.id, t.name, t.state, t.queue, t.owner_id, t.priority, t.first_in_line, t.rank, t.held_at is not null as held,
     t.intent, t.jobs, t.test_jobs, t.test_for, t.max_fails, t.max_fails_percent, t.fails_forgiven, t.typical_seconds,
+    case when t.queue = 'cpu' then t.cores else greatest(t.gpus, 1) end as slots,
     exists (select from task_after a where a.task_id = t.id) as waits, c.registered, c.assigned, c.testing, c.running, c.failed, c.done, c.kill, c.killed, c.broken
 from task t
 cross join lateral (
