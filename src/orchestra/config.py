@@ -20,6 +20,7 @@ from orchestra import config_file
 from orchestra.config_file import ConfigFile
 from orchestra.domain.errors import BadInput, ConfigurationError
 from orchestra.domain.nearest import nearest
+from orchestra.homefolder import expanded, home_folder
 
 CONFIG_VARIABLE = "MAESTRO_CONFIG"
 FILE_NAME = ".orchestra.json"
@@ -218,7 +219,7 @@ def load(
     """
     environ = os.environ if environ is None else environ
     named = path or environ.get(CONFIG_VARIABLE)
-    where = Path(named).expanduser() if named else _default_path(environ)
+    where = expanded(named) if named else _default_path(environ)
     file = config_file.read(where) if where else None
     if named and file is None:
         raise ConfigurationError(f"there is no configuration {where}.")
@@ -229,12 +230,8 @@ def load(
 
 
 def _default_path(environ: Mapping[str, str]) -> Path | None:
-    if home := environ.get("HOME"):
-        return Path(home) / FILE_NAME
-    try:
-        return Path.home() / FILE_NAME
-    except RuntimeError:  # no HOME, and an account without an entry
-        return None
+    home = environ.get("HOME") or home_folder(environ)
+    return Path(home) / FILE_NAME if home else None
 
 
 def _with_file(settings: Settings, file: ConfigFile) -> Settings:
@@ -350,7 +347,10 @@ def _number(value: object, _kind: str) -> int:
 
 def _folder(value: object, kind: str) -> Path:
     text = _text(value, kind)
-    path = Path(text).expanduser()
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError:
+        raise ValueError("begins with ~, and no home folder is known.") from None
     if not path.is_absolute():
         raise ValueError("must be a full path that begins with / or ~.")
     return path

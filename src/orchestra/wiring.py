@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import socket
 import sys
 from collections.abc import Callable
@@ -21,7 +20,8 @@ from orchestra.domain.errors import (
     DatabaseUnavailable,
     MailRefused,
 )
-from orchestra.domain.naming import is_real_address
+from orchestra.domain.naming import as_name, is_real_address
+from orchestra.homefolder import home_folder
 
 if TYPE_CHECKING:
     import threading
@@ -228,7 +228,7 @@ def user_name(settings: Settings) -> str:
     """Give the current user's name in Orchestra; what a login name has that ours may not becomes "_"."""
     if settings.username:
         return settings.username
-    return re.sub(r"[^A-Za-z0-9._-]", "_", login_name()).lstrip(".-") or "_"
+    return as_name(login_name()) or "_"
 
 
 def current_user(conn: psycopg.Connection, settings: Settings, *, say: Say = _say_nothing) -> User:
@@ -365,8 +365,8 @@ def send_test_mail(post: Post, address: str, user: str, *, say: Say) -> None:
 
 
 def host_name() -> str:
-    """Give this host's name without its domain, as a node's name."""
-    return socket.gethostname().partition(".")[0] or "localhost"
+    """Give this host's name without its domain, as nodes and made-up addresses can have it."""
+    return as_name(socket.gethostname().partition(".")[0]) or "localhost"
 
 
 def node_name(settings: Settings) -> str:
@@ -482,7 +482,8 @@ def image_cache(settings: Settings) -> ImageCache:
     from orchestra.runtimes.cache import ImageCache
     from orchestra.runtimes.environment import inherited
 
-    usual = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "orchestra/images"
+    home = home_folder() or Path(f"/var/tmp/orchestra-{os.geteuid()}")  # noqa: S108 - made private, or refused
+    usual = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "orchestra/images"
     folder = settings.image_cache or usual
     return ImageCache(
         folder,

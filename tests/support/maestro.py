@@ -44,6 +44,8 @@ class Maestro:
     folder: Path
     env: dict[str, str] = field(default_factory=dict)
     started: list[subprocess.Popen[str]] = field(default_factory=list)
+    within: tuple[str, ...] = ()
+    """A command that the commands are run by, such as unshare."""
 
     def configure(self, **settings: object) -> Path:
         """Write the configuration file."""
@@ -77,7 +79,7 @@ class Maestro:
         """Run a command to its end. `status` is what it must end with, None for anything; `typed` is its stdin."""
         words = [str(argument) for argument in arguments]
         done = subprocess.run(
-            [*PROGRAM, *words],
+            [*self.within, *PROGRAM, *words],
             check=False,
             cwd=self.folder,
             env=self.environment(),

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestra.domain.errors import Refused, VolumeError
+from orchestra.config import load
+from orchestra.domain.errors import BadInput, ConfigurationError, Refused, VolumeError
+from orchestra.homefolder import expanded
 from orchestra.store.datafolder import (
     Host,
     claim_for,
@@ -57,6 +59,31 @@ def test_a_home_on_nfs_gives_a_folder_on_local_disk(monkeypatch: pytest.MonkeyPa
     folder, why = default_folder(mounts=f"{LOCAL}server:/ / nfs4 rw 0 0\n")
     assert folder == Path("/var/tmp/orchestra-1004")
     assert why == "/data/ana/orchestra is on nfs4, which no database may use"
+
+
+@pytest.mark.parametrize("home", [None, "", "/"])
+def test_without_a_home_there_is_a_folder_all_the_same(
+    home: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 2_000_000_001)
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.delenv("HOME", raising=False)
+    if home is not None:
+        monkeypatch.setenv("HOME", home)
+    folder, why = default_folder(mounts=LOCAL)
+    assert folder == Path("/var/tmp/orchestra-2000000001")
+    assert "no entry of uid 2000000001 in passwd" in why
+
+
+def test_a_path_below_a_home_that_is_not_known_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("geteuid", "getuid"):
+        monkeypatch.setattr(os, name, lambda: 2_000_000_001)
+    monkeypatch.delenv("HOME", raising=False)
+    assert load(environ={}).path is None
+    with pytest.raises(BadInput, match="the home folder that ~ stands for is not known"):
+        expanded("~/x")
+    with pytest.raises(ConfigurationError, match="begins with ~, and no home folder is known"):
+        load(environ={"MAESTRO_VOLUME": "~/x"})
 
 
 def test_root_has_a_folder_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import pytest
 
-from orchestra.cli.doctor import configuration, database, folders, machine, mail, node
+from orchestra.cli.doctor import configuration, database, folders, machine, mail, node, surroundings
 from orchestra.cli.doctor.configuration import Configured
 from orchestra.cli.doctor.database import Contents, Database, Schema
 from orchestra.cli.doctor.finding import Finding, Trouble, Verdict, ok, problem, warning, worst
@@ -20,6 +20,7 @@ from orchestra.cli.doctor.folders import Place
 from orchestra.cli.doctor.machine import Gpus, Program
 from orchestra.cli.doctor.node import Here
 from orchestra.cli.doctor.patience import Look
+from orchestra.cli.doctor.surroundings import Surroundings
 from orchestra.cli.output import with_tilde
 from orchestra.domain.errors import NotFound
 from orchestra.domain.household import Household
@@ -207,6 +208,60 @@ def test_looking_at_folders(tmp_path: Path) -> None:
     assert (below.exists, below.is_folder, below.unwritable) == (False, True, None)
     (tmp_path / "file").touch()
     assert not folders.look(tmp_path / "file", owned=True).is_folder
+
+
+# surroundings
+
+USUAL = Surroundings(None, None, None, Place("/dev/shm", True, free=10**9), "gauss.lab", "gauss")
+
+
+@pytest.mark.parametrize(
+    ("seen", "verdict", "check", "says"),
+    [
+        (
+            replace(USUAL, nameless=1234),
+            WARNING,
+            "account",
+            "uid 1234 has no entry in passwd",
+        ),
+        (replace(USUAL, nameless=1234, no_initdb="It cannot."), PROBLEM, "account", "It cannot."),
+        (replace(USUAL, homeless="no home"), WARNING, "home", "no home: what would be there is in"),
+        (
+            replace(USUAL, host="a b.lab", node="a_b"),
+            WARNING,
+            "host name",
+            '"a b.lab" cannot be a node\'s name, so this machine is "a_b"',
+        ),
+    ],
+)
+def test_surroundings_that_are_in_the_way_are_told(
+    seen: Surroundings, verdict: Verdict, check: str, says: str
+) -> None:
+    finding = only(surroundings.judge(seen))
+    assert (finding.verdict, finding.check) == (verdict, check)
+    assert says in finding.says
+    assert finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"exists": False}, "/dev/shm is not there."),
+        ({"unwritable": "Read-only file system"}, "cannot be written to: read-only file system."),
+        ({"free": 1_000_000}, "has only 1 MB free."),
+    ],
+)
+def test_shared_memory_that_jobs_cannot_use_is_told(change: dict[str, Any], says: str) -> None:
+    finding = only(
+        surroundings.judge(replace(USUAL, shared_memory=replace(USUAL.shared_memory, **change)))
+    )
+    assert (finding.verdict, finding.check) == (WARNING, "shared memory")
+    assert says in finding.says
+
+
+def test_usual_surroundings_are_not_told() -> None:
+    assert list(surroundings.judge(USUAL)) == []
+    assert list(surroundings.judge(replace(USUAL, node="named"))) == []
 
 
 # nodes

@@ -11,7 +11,7 @@ import pytest
 from orchestra.domain.errors import VolumeError
 from orchestra.domain.models.jobs import JobPaths
 from orchestra.pilot import folders
-from orchestra.pilot.home import pilot_folder
+from orchestra.pilot.home import make_private, pilot_folder
 
 
 @pytest.fixture
@@ -119,6 +119,24 @@ def test_pilots_of_nodes_and_clusters_keep_apart(tmp_path: Path) -> None:
     assert len(found) == len(names) + 1
     assert tmp_path / "orchestra" / "pilots" / "01234567" / "gauss" in found
     assert {path.parent.parent for path in found} == {tmp_path / "orchestra" / "pilots"}
+
+
+def test_without_a_home_a_pilot_has_a_folder_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 2_000_000_001)
+    found = pilot_folder("0123456789", "gauss", env={})
+    assert found == Path("/var/tmp/orchestra-pilots-2000000001/01234567/gauss")
+
+
+def test_nobody_else_can_write_to_what_a_pilot_makes(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        (tmp_path / "old").mkdir()  # by an earlier version
+        for base in ("old", "new/state"):
+            make_private(tmp_path / base / "01234567/gauss")
+    finally:
+        os.umask(before)
+    open_to_others = [path for path in tmp_path.rglob("*") if path.stat().st_mode & 0o022]
+    assert open_to_others == []
 
 
 def test_root_has_a_folder_of_the_machine() -> None:

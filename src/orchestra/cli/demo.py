@@ -19,6 +19,7 @@ from orchestra.cli.registry import Verb
 from orchestra.domain import human
 from orchestra.domain.errors import DatabaseUnavailable, Refused, VolumeError
 from orchestra.domain.secrets import without_secrets
+from orchestra.homefolder import expanded, home_folder
 
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
@@ -129,7 +130,7 @@ def _image(wanted: Path | None) -> Path | None:
 
 def _prepare(wanted: Path | None) -> _Place:
     """Make the folder with its own configuration."""
-    folder = (wanted or _free_folder()).expanduser().absolute()
+    folder = expanded(wanted or _free_folder()).absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
@@ -149,10 +150,7 @@ def _prepare(wanted: Path | None) -> _Place:
 
 def _free_folder() -> Path:
     """Give ~/orchestra-demo, or the next one that does not exist yet."""
-    try:
-        base = Path.home() / "orchestra-demo"
-    except RuntimeError:
-        base = Path.cwd() / "orchestra-demo"
+    base = (home_folder() or Path.cwd()) / "orchestra-demo"
     number, folder = 1, base
     while folder.exists():
         number += 1

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from orchestra.cli.argument_types import allow_root_argument
 from orchestra.cli.service_unit import Service, cron_line, unit
-from orchestra.domain.errors import Cancelled, Refused, VolumeError
+from orchestra.domain.errors import BadInput, Cancelled, Refused, VolumeError
+from orchestra.homefolder import home_folder, make_own, why_none
 
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
@@ -136,7 +137,10 @@ def _write(ctx: Context, service: Service, *, system: bool) -> None:
 
 def user_units(environ: Mapping[str, str]) -> Path:
     """Give the folder of one's own units, systemd.unit(5)."""
-    base = environ.get("XDG_CONFIG_HOME") or Path(environ.get("HOME") or Path.home(), ".config")
+    home = home_folder(environ)
+    base = environ.get("XDG_CONFIG_HOME") or (home and home / ".config")
+    if not base:
+        raise BadInput(f"{why_none()}, so there is no place for a unit of one's own.")
     return Path(base) / "systemd" / "user"
 
 
@@ -164,7 +168,7 @@ def _ask(ctx: Context, path: Path, old: str, new: str) -> None:
 def _put(path: Path, text: str) -> None:
     beside = path.with_name(f".{path.name}.new")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_own(path.parent, 0o755)
         beside.write_text(text, encoding="utf-8")
         os.replace(beside, path)
     except OSError as error:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import os
-import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestra import wiring
 from orchestra.domain.errors import DatabaseUnavailable, NotFound, OrchestraError
 from orchestra.services import admin, here, nodes
+from orchestra.store import datafolder
 from orchestra.wiring import PilotWish
 
 if TYPE_CHECKING:
     import psycopg
 
     from orchestra.cli.context import Context
+    from orchestra.config import Settings
     from orchestra.store.nodes import Pilot
 
 PAUSE = 0.1
@@ -38,8 +39,37 @@ def serves(pilot: Pilot) -> bool:
 
 
 def is_here(pilot: Pilot) -> bool:
-    """Whether a pilot runs on this machine."""
-    return pilot.host == socket.gethostname()
+    """Whether a pilot runs on this machine, whose host name may have changed since it began."""
+    return pilot.host == here.host() or _runs_here(pilot)
+
+
+def _runs_here(pilot: Pilot) -> bool:
+    """Whether this boot has its process. Containers on one machine share the boot and see their own processes alone."""
+    if pilot.boot_id != datafolder.this_host().boot_id:
+        return False
+    try:
+        return b"pilot" in Path(f"/proc/{pilot.pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+
+
+def _under_other_names(found: Sequence[Pilot], settings: Settings) -> list[Pilot]:
+    """Give the pilots of this machine whose nodes are not called as it is: those that run first, of these one's own.
+
+    Machines that were copied from one image may share an id; an embedded database has one machine alone.
+    """
+    names = (wiring.node_name(settings), here.host())
+    others = [pilot for pilot in found if pilot.node not in names]
+    running = sorted(filter(_runs_here, others), key=is_mine, reverse=True)
+    if wiring.uses_server(settings):
+        return running
+    machine = datafolder.this_host().machine_id
+    return running + [p for p in others if p.machine_id == machine and p not in running]
+
+
+def other_names_here(found: Sequence[Pilot], settings: Settings) -> list[str]:
+    """Give the nodes that this machine may be, where it is not the one of its name."""
+    return [] if settings.node else [p.node for p in _under_other_names(found, settings)]
 
 
 def is_mine(pilot: Pilot) -> bool:
@@ -80,14 +110,31 @@ def node_or_this(ctx: Context, conn: psycopg.Connection, name: str | None) -> st
     """
     if name:
         return nodes.get(conn, name).name
-    for candidate in (wiring.node_name(ctx.settings), socket.gethostname()):
-        if nodes.find(conn, candidate):
-            return candidate
+    candidate = this_node(ctx, conn)
+    if nodes.find(conn, candidate):
+        return candidate
     raise NotFound(
         f'this machine, "{wiring.node_name(ctx.settings)}", is no node yet.',
         hint="maestro up makes it one; or name another with -n.\n"
         f"maestro node create -n {wiring.node_name(ctx.settings)} -ec CPU_SLOTS -eg GPU_SLOTS",
     )
+
+
+def this_node(ctx: Context, conn: psycopg.Connection) -> str:
+    """Give the name of this machine as a node, which there may not be yet.
+
+    It is the configured one. Else a machine stays the node that it is when its host name changes.
+    """
+    own = wiring.node_name(ctx.settings)
+    if ctx.settings.node:
+        return own
+    found, names = nodes.pilots(conn), (own, here.host())
+    known = [name for name in names if nodes.find(conn, name)]
+    if any(p.node in names and is_here(p) and serves(p) for p in found):
+        return known[0]
+    others = _under_other_names(found, ctx.settings)
+    renamed = [p.node for p in others if serves(p) and p.host != here.host()]
+    return next(iter([*renamed, *known, *(pilot.node for pilot in others)]), own)
 
 
 def start(ctx: Context, conn: psycopg.Connection, wish: PilotWish) -> Pilot:

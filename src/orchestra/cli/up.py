@@ -11,6 +11,7 @@ from orchestra.cli.argument_types import allow_root_argument, whole
 from orchestra.cli.registry import Verb
 from orchestra.domain import human
 from orchestra.domain.errors import BadInput, Cancelled, Refused
+from orchestra.homefolder import home_folder
 
 if TYPE_CHECKING:
     import psycopg
@@ -129,23 +130,19 @@ def _data_dir(ctx: Context) -> Path:
 
 def _short(text: str) -> str:
     """Write the home folder as ~."""
-    try:
-        home = str(Path.home())
-    except RuntimeError:
-        return text
-    return text.replace(f"{home}/", "~/") if home != "/" else text
+    home = home_folder()
+    return text.replace(f"{home}/", "~/") if home else text
 
 
 def _this_node(
     ctx: Context, conn: psycopg.Connection, cpus: int | None, gpus: int | None
 ) -> tuple[Node, list[str]]:
     """Give this machine's node: what an old one has stays unless something else is asked for."""
-    from orchestra import wiring
-    from orchestra.cli import machine
+    from orchestra.cli import machine, pilots
     from orchestra.services import nodes
     from orchestra.services.nodes import SlotsWanted
 
-    name = wiring.node_name(ctx.settings)
+    name = pilots.this_node(ctx, conn)
     names = machine.gpu_names()
     old = nodes.find(conn, name)
     if old is None:

@@ -12,6 +12,7 @@ from orchestra.client.session import Session
 from orchestra.domain.errors import BadInput, Refused
 from orchestra.domain.human import count
 from orchestra.domain.models.datasets import DataSet, ManifestEntry
+from orchestra.homefolder import expanded
 
 if TYPE_CHECKING:
     import builtins
@@ -194,7 +195,7 @@ def _plan(sweep: Sweep, format: str | None) -> Plan:  # noqa: A002
         raise BadInput(f'format must be "json" or "yaml", not {format!r}.')
     if isinstance(sweep, Mapping):
         return sweeps.plan_of(_plain(sweep), Path("the sweep"), format=format)
-    return sweeps.plan(Path(sweep).expanduser(), format=format)
+    return sweeps.plan(expanded(sweep), format=format)
 
 
 def _plain(value: Any) -> Any:

@@ -99,6 +99,11 @@ def check_node_name(text: str) -> str:
     return _check_simple(text, _NODE, "a node name", 253)
 
 
+def as_name(text: str) -> str:
+    """Give a login or a host name as the name of a user or a node; "_" is what these may not have. May be empty."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", text).lstrip(".-")
+
+
 def _check_simple(text: str, pattern: re.Pattern[str], what: str, longest: int) -> str:
     if not pattern.fullmatch(text) or len(text) > longest:
         raise BadInput(

@@ -11,6 +11,7 @@ from email.message import EmailMessage
 from pathlib import Path
 
 from orchestra.domain.errors import MailDelayed
+from orchestra.homefolder import make_own
 
 KEPT = 1_000
 """Files; older ones are removed."""
@@ -47,7 +48,7 @@ class Folder:
             ) from None
 
     def _make(self) -> None:
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_own(self.path, 0o700)
         if not os.access(self.path, os.W_OK | os.X_OK):
             raise PermissionError(13, "Permission denied")
 

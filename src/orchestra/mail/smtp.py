@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import smtplib
 import socket
 import ssl
@@ -114,9 +115,13 @@ class Smtp:
         try:
             if self.tls == "tls":
                 return smtplib.SMTP_SSL(
-                    self.host, self.port, timeout=self.timeout, context=ssl.create_default_context()
+                    self.host,
+                    self.port,
+                    _own_name(),
+                    timeout=self.timeout,
+                    context=ssl.create_default_context(),
                 )
-            session = smtplib.SMTP(self.host, self.port, timeout=self.timeout)
+            session = smtplib.SMTP(self.host, self.port, _own_name(), timeout=self.timeout)
         except smtplib.SMTPResponseException as error:
             raise self._busy(error.smtp_code, _words(error.smtp_error)) from None
         except (OSError, smtplib.SMTPException, UnicodeError) as error:
@@ -258,6 +263,12 @@ def _why_unreachable(error: Exception, tls: str) -> tuple[str, str]:
 def _words(said: bytes | str) -> str:
     text = said.decode(errors="replace") if isinstance(said, bytes) else said
     return " ".join(text.split())
+
+
+def _own_name() -> str | None:
+    """Give what to greet servers with; None for the usual, this host's name, which has to be one that SMTP can say."""
+    usable = re.fullmatch(r"[A-Za-z0-9.-]+", socket.gethostname())
+    return None if usable else "[127.0.0.1]"
 
 
 def _is_here(host: str) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from orchestra.domain.errors import VolumeError
+from orchestra.homefolder import home_folder, make_own
 from orchestra.store.datafolder import network_file_system
 
 LOG_BYTES = 4 << 20
@@ -29,14 +30,17 @@ def pilot_folder(
 
 
 def _base(env: Mapping[str, str], uid: int) -> Path:
-    if uid == 0:
-        usual = Path("/var/lib/orchestra-pilots")
-    else:
-        state = env.get("XDG_STATE_HOME") or Path(env.get("HOME") or Path.home(), ".local/state")
-        usual = Path(state) / "orchestra" / "pilots"
-    if network_file_system(usual):
+    usual = Path("/var/lib/orchestra-pilots") if uid == 0 else _usual(env)
+    if usual is None or network_file_system(usual):
         return Path(f"/var/tmp/orchestra-pilots-{uid}")  # noqa: S108 - made private, or refused
     return usual
+
+
+def _usual(env: Mapping[str, str]) -> Path | None:
+    if state := env.get("XDG_STATE_HOME"):
+        return Path(state, "orchestra/pilots")
+    home = home_folder(env)
+    return home / ".local/state/orchestra/pilots" if home else None
 
 
 def _as_name(text: str) -> str:
@@ -52,11 +56,17 @@ def make_private(folder: Path) -> None:
         VolumeError: it cannot be made, or somebody else can write to it.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_own(folder, 0o700)
         for place in (folder, folder.parent, folder.parent.parent):
             facts = place.stat(follow_symlinks=False)
             if facts.st_uid not in (os.geteuid(), 0) or not stat.S_ISDIR(facts.st_mode):
                 raise VolumeError(f"{place} belongs to another account; a pilot does not use it")
+            if (
+                facts.st_uid == os.geteuid()
+                and facts.st_mode & 0o022
+                and not facts.st_mode & stat.S_ISVTX
+            ):
+                place.chmod(stat.S_IMODE(facts.st_mode) & ~0o022)  # made under a umask of 000
         folder.chmod(0o700)
     except OSError as error:
         raise VolumeError(

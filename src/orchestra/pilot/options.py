@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -95,7 +94,7 @@ def introduce(options: PilotOptions) -> PilotHello:
         agent=uuid4(),
         machine_id=host.machine_id,
         boot_id=host.boot_id,
-        host=platform.node(),
+        host=here.host(),
         pid=os.getpid(),
         account=here.account(),
         is_root=os.geteuid() == 0,

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from orchestra.domain import human, images
 from orchestra.domain.images import Kind
+from orchestra.homefolder import make_own
 from orchestra.runtimes.apptainer import ApptainerRuntime
 from orchestra.runtimes.engines import EngineRuntime
 from orchestra.runtimes.fetching import (
@@ -388,7 +389,7 @@ class ImageCache:
     # The folder
 
     def _make_folder(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o755)
+        make_own(self.folder, 0o755)
 
     @contextmanager
     def _alone(self, key: str, order: Order) -> Iterator[None]:

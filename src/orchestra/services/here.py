@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import pwd
+import socket
 from pathlib import Path
+
+from orchestra.homefolder import expanded
 
 
 def full_path(path: str | os.PathLike[str]) -> str:
     """Give a path in full, with ~ read as the home folder; links stay the paths that people know."""
-    return os.path.abspath(Path(path).expanduser())  # noqa: PTH100
+    return os.path.abspath(expanded(path))  # noqa: PTH100
 
 
 def image(text: str) -> str:
@@ -30,3 +33,8 @@ def account() -> str:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:  # an account that only a number knows, as in some containers
         return str(os.geteuid())
+
+
+def host() -> str:
+    """Give this machine's host name as a database can hold it: the kernel takes any bytes for one."""
+    return os.fsencode(socket.gethostname()).decode(errors="replace")

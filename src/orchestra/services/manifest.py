@@ -12,6 +12,7 @@ import errno
 import hashlib
 import os
 import stat
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -217,11 +218,24 @@ def _check_text(path: str) -> None:
     if path.isprintable():
         return
     if any("\ud800" <= char <= "\udfff" for char in path):
+        _check_encoding(os.fsencode(path))
         raise BadInput(f"the name {os.fsencode(path)!r} is no valid UTF-8 text.", hint="Rename it.")
     if any(_breaks(char) for char in path):
         raise BadInput(
             f"the name {path!r} has a line break or another control character.", hint="Rename it."
         )
+
+
+def _check_encoding(name: bytes) -> None:
+    """Refuse a name that is UTF-8 and was not read as such; `maestro` sees to that, other programs may not."""
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        return
+    raise BadInput(
+        f"the name {name!r} is UTF-8, and this Python reads names as {sys.getfilesystemencoding()}.",
+        hint="Start it with PYTHONUTF8=1, or in a locale such as C.UTF-8.",
+    )
 
 
 def _breaks(char: str) -> bool:

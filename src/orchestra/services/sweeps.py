@@ -20,6 +20,7 @@ from orchestra.domain.documents import Unusable
 from orchestra.domain.errors import BadInput, DatabaseUnavailable, Refused, VolumeError
 from orchestra.domain.models.people import User
 from orchestra.domain.sweeps import Sweep
+from orchestra.homefolder import expanded
 from orchestra.services import config_text, datasets, manifest, silence, structured, sweep_text
 
 _REPORT = 500
@@ -98,7 +99,7 @@ def plan_of(found: Any, where: Path, *, format: str | None = None) -> Plan:  # n
     else:
         if format:
             raise BadInput("--format does not go with a template, whose own form is kept.")
-        planned = _with_template(sweep, where.parent / Path(sweep.template).expanduser())
+        planned = _with_template(sweep, where.parent / expanded(sweep.template))
     _try(planned)
     return planned
 

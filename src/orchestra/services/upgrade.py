@@ -13,6 +13,7 @@ import psycopg
 
 from orchestra.domain import human
 from orchestra.domain.errors import DatabaseUnavailable, VolumeError
+from orchestra.homefolder import make_own
 from orchestra.services import admin, health
 from orchestra.services.admin import SchemaChange
 from orchestra.store import migrate
@@ -35,7 +36,7 @@ class Shelf:
             VolumeError: it cannot be made.
         """
         try:
-            self.folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+            make_own(self.folder, 0o700)
         except OSError as error:
             raise VolumeError(
                 f"the folder {self.folder} for dumps cannot be made: {error.strerror}."

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from orchestra.domain.errors import Refused, VolumeError
+from orchestra.homefolder import home_folder, make_own, why_none
 
 _NAME_ANOTHER = 'Name another folder: "data_dir" in the configuration.'
 # fmt: off
@@ -34,13 +35,17 @@ class Host:
 def default_folder(*, mounts: str | None = None) -> tuple[Path, str]:
     """Give the data folder for who asked for none, and why it is not the usual one ("" where it is)."""
     uid = os.geteuid()
+    without_home = Path(f"/var/tmp/orchestra-{uid}")  # noqa: S108 - made private, or refused
     if uid == 0:
         usual = Path("/var/lib/orchestra")
     else:
-        share = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-        usual = share / "orchestra"
+        home = home_folder()
+        share = os.environ.get("XDG_DATA_HOME") or (home and home / ".local" / "share")
+        if share is None:
+            return without_home, why_none()
+        usual = Path(share) / "orchestra"
     if kind := network_file_system(usual, mounts=mounts):
-        return Path(f"/var/tmp/orchestra-{uid}"), f"{usual} is on {kind}, which no database may use"  # noqa: S108
+        return without_home, f"{usual} is on {kind}, which no database may use"
     return usual, ""
 
 
@@ -62,7 +67,7 @@ def make_private(folder: Path, *, mode: int) -> None:
         VolumeError: it cannot be made, is a link in a folder of everybody, or others can write to it.
     """
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        make_own(folder.parent, 0o755)
         try:
             folder.mkdir()
             folder.chmod(mode)  # whatever the umask says
@@ -115,6 +120,7 @@ def claim_for(folder: Path, host: Host, *, left_running: bool) -> None:
         )
     if owner != host:
         beside = path.with_suffix(".new")
+        beside.touch(mode=0o644)
         beside.write_text(json.dumps(asdict(host)) + "\n", encoding="utf-8")
         os.replace(beside, path)
 

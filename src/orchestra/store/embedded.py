@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from orchestra.domain.errors import Refused, VolumeError
+from orchestra.homefolder import expanded
 from orchestra.store import datafolder, postmaster
 from orchestra.store.postmaster import Place
 
@@ -120,7 +121,7 @@ def _choose(data_dir: Path | None, say: Announce | None = None) -> Path:
         if why and say and not folder.exists():
             say(why)
         return folder
-    folder = data_dir.expanduser().absolute()
+    folder = expanded(data_dir).absolute()
     if kind := datafolder.network_file_system(folder):
         raise Refused(
             f"{folder} is on a network file system ({kind}), and a database there would be destroyed sooner or later.",

@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 
 from orchestra.domain.errors import DatabaseUnavailable, Refused
-from orchestra.store import pginstall
+from orchestra.store import initdb_user, pginstall
 from orchestra.store.pginstall import Programs
 from orchestra.store.postmaster import MAJOR, NAME, Place
 
@@ -93,11 +93,12 @@ def initialise(place: Place, programs: Programs) -> None:
     password_file = place.server / "password.new"
     write_private(password_file, place.password.read_text(encoding="ascii"), programs)
     try:
-        done = programs.run(
-            "initdb",
+        done = initdb_user.run(
+            programs,
             [
                 *("-D", str(beside), "-U", NAME, f"--pwfile={password_file}"),
                 *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"),
+                "--set=dynamic_shared_memory_type=mmap",  # as startup.py has it; for what initdb itself runs
             ],
         )
     finally:

@@ -60,6 +60,8 @@ class Pilot:
     message: str | None
     conducts: bool
     jobs: int
+    machine_id: str = ""
+    boot_id: str = ""
     keepers: tuple[Keeper, ...] = ()
     silent: tuple[str, ...] = ()
 

@@ -26,7 +26,8 @@ order by n.name
 
 -- name: select_pilots
 select
-    n.name as node, p.host, p.pid, p.account, p.version, p.may_conduct, p.serve_all, p.leave, p.started_at, p.seen_at,
+    n.name as node, p.machine_id, p.boot_id, p.host, p.pid, p.account, p.version, p.may_conduct, p.serve_all, p.leave,
+    p.started_at, p.seen_at,
     p.gone_at is null and p.seen_at > now() - interval '60 seconds' as online, p.message, p.silent,
     coalesce(l.holder_name = n.name, false) as conducts,
     (

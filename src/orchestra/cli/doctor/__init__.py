@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestra.cli.doctor import configuration, database, folders, machine, mail, node
+from orchestra.cli.doctor import configuration, database, folders, machine, mail, node, surroundings
 from orchestra.cli.doctor.configuration import Configured
 from orchestra.cli.doctor.database import Database
 from orchestra.cli.doctor.finding import Finding, Trouble, Verdict, of_trouble, warning, worst
@@ -19,6 +19,7 @@ from orchestra.cli.doctor.folders import Place
 from orchestra.cli.doctor.machine import Gpus, Program, Root
 from orchestra.cli.doctor.node import Here
 from orchestra.cli.doctor.patience import Look
+from orchestra.cli.doctor.surroundings import Surroundings
 from orchestra.cli.output import Record, folded, paint_as, with_tilde
 from orchestra.cli.registry import Verb
 from orchestra.domain.errors import OrchestraError
@@ -49,6 +50,7 @@ class Seen:
     gpus: Gpus | Trouble
     mail: str | Trouble
     root: Root | None = None
+    surroundings: Surroundings | Trouble | None = None
 
 
 def look(settings: Settings, *, patience: float = PATIENCE) -> Seen:
@@ -73,6 +75,7 @@ def look(settings: Settings, *, patience: float = PATIENCE) -> Seen:
         "A container runtime", lambda: machine.look_for_runtimes(settings), patience=patience
     )
     gpus = Look("nvidia-smi", machine.look_for_gpus, patience=patience)
+    around = Look("The surroundings", lambda: surroundings.look(settings), patience=patience)
     post = Look("The mail server", lambda: mail.look(settings), patience=patience)
     return Seen(
         configured=configuration.look(settings),
@@ -86,6 +89,7 @@ def look(settings: Settings, *, patience: float = PATIENCE) -> Seen:
         gpus=gpus.result(),
         mail=post.result(),
         root=machine.look_for_root(settings),
+        surroundings=around.result(),
     )
 
 
@@ -100,13 +104,16 @@ def judge(seen: Seen) -> Iterator[Finding]:
     """Say how everything is."""
     yield from configuration.judge(seen.configured)
     yield from machine.judge_root(seen.root)
+    if seen.surroundings:
+        yield from surroundings.judge(seen.surroundings)
     yield from database.judge(seen.database)
     if seen.data_folder is not None:
         yield from folders.judge_own("data folder", seen.data_folder, setting="data_dir")
     yield from folders.judge_own("pilots' folder", seen.pilots_folder, setting="state_dir")
     contents = None if isinstance(seen.database, Trouble) else seen.database.contents
     mine = node.this_node(contents, seen.here) if contents else None
-    others = [p.node for p in contents.pilots if p.host != seen.here.host] if contents else []
+    pilots = contents.pilots if contents else ()
+    others = [p.node for p in pilots if contents and not node.is_here(contents, seen.here, p)]
     yield from folders.judge_volume(seen.volume, others=tuple(others))
     if contents:
         agent_lives = _agent_lives(seen, mine.name if mine else None)

@@ -47,6 +47,8 @@ class Contents:
     nodes: tuple[Node, ...]
     pilots: tuple[Pilot, ...]
     outbox: Summary
+    renamed: tuple[str, ...] = ()
+    """Nodes that this machine serves, or did, under another name than its host name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ def look(settings: Settings) -> Database:
     place = parts.get("host") or parts.get("hostaddr") or "localhost"
     address = f"{place}:{parts.get('port', '5432')}/{parts.get('dbname', '')}"
     with wiring.connect(settings, name="maestro doctor") as conn:
-        return _ask(conn, embedded=False, address=address)
+        return _ask(conn, settings, address)
 
 
 def _look_at_embedded(settings: Settings) -> Database:
@@ -90,17 +92,17 @@ def _look_at_embedded(settings: Settings) -> Database:
         pginstall.of_the_wheel()  # or it says that there are no programs
         return Database(embedded=True, address=address, exists=status.exists)
     with wiring.connect(settings, status.url, name="maestro doctor") as conn:
-        return _ask(conn, embedded=True, address=address)
+        return _ask(conn, settings, address)
 
 
-def _ask(conn: psycopg.Connection, *, embedded: bool, address: str) -> Database:
+def _ask(conn: psycopg.Connection, settings: Settings, address: str) -> Database:
     from orchestra.services import health
 
     facts = health.server(conn)
     schema = _schema(conn)
     fits = not schema.trouble and schema.number == schema.needed
-    contents = _contents(conn) if fits else None
-    return Database(embedded, address, True, facts, schema, contents)
+    contents = _contents(conn, settings) if fits else None
+    return Database(settings.postgres is None, address, True, facts, schema, contents)
 
 
 def _schema(conn: psycopg.Connection) -> Schema:
@@ -115,19 +117,22 @@ def _schema(conn: psycopg.Connection) -> Schema:
     return Schema(number, needed)
 
 
-def _contents(conn: psycopg.Connection) -> Contents:
+def _contents(conn: psycopg.Connection, settings: Settings) -> Contents:
+    from orchestra.cli.pilots import other_names_here
     from orchestra.services import health, mails, nodes, standstill
     from orchestra.store import cluster
 
     found, state = cluster.read(conn), standstill.state(conn)
+    pilots = nodes.pilots(conn)
     return Contents(
         cluster=str(found.identity.cluster),
         in_place=found.in_place,
         settling=str(state) if state else None,
         conductor=health.conductor(conn),
         nodes=tuple(nodes.everything(conn)),
-        pilots=tuple(nodes.pilots(conn)),
+        pilots=tuple(pilots),
         outbox=mails.summary(conn),
+        renamed=tuple(other_names_here(pilots, settings)),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from orchestra.cli.doctor.database import Contents
 from orchestra.cli.doctor.finding import Finding, Trouble, of_trouble, ok, problem, warning
 from orchestra.cli.output import ago
 from orchestra.domain import human
+from orchestra.services.here import host
 
 if TYPE_CHECKING:
     from orchestra.domain.household import Household
@@ -34,12 +34,12 @@ def look(name: str) -> Here:
     """Say which machine this is."""
     from orchestra import __version__
 
-    return Here(name, socket.gethostname(), __version__, datetime.now(UTC))
+    return Here(name, host(), __version__, datetime.now(UTC))
 
 
 def this_node(contents: Contents, here: Here) -> Node | None:
-    """Give this machine's node, by its configured name, else by its host name."""
-    names = (here.name, here.host)
+    """Give this machine's node, by its configured name, its host name or an earlier one."""
+    names = (here.name, here.host, *contents.renamed)
     return next((node for name in names for node in contents.nodes if node.name == name), None)
 
 
@@ -50,7 +50,8 @@ def judge(contents: Contents, here: Here, *, agent_lives: bool | None) -> Iterat
         yield ok("node", f'this machine, "{here.name}", is no node; maestro up makes it one')
         return
     pilot = next((one for one in contents.pilots if one.node == node.name), None)
-    yield _judge_node(node, pilot, here, agent_lives)
+    elsewhere = pilot is not None and not is_here(contents, here, pilot)
+    yield _judge_node(node, pilot, here, agent_lives, elsewhere=elsewhere)
     if node.drained_at:
         why = f': "{node.drain_reason}"' if node.drain_reason else ""
         yield warning(
@@ -70,11 +71,17 @@ def judge(contents: Contents, here: Here, *, agent_lives: bool | None) -> Iterat
         )
 
 
-def _judge_node(node: Node, pilot: Pilot | None, here: Here, agent_lives: bool | None) -> Finding:
+def is_here(contents: Contents, here: Here, pilot: Pilot) -> bool:
+    """Whether a pilot is, or was, on this machine."""
+    return pilot.host == here.host or pilot.node in contents.renamed
+
+
+def _judge_node(
+    node: Node, pilot: Pilot | None, here: Here, agent_lives: bool | None, *, elsewhere: bool
+) -> Finding:
     start = f"maestro pilot run -n {node.name}"
     if pilot is None:
         return warning("node", f"{node.name} has had no pilot yet, so it runs nothing.", start)
-    elsewhere = pilot.host != here.host
     dead = agent_lives is False and not elsewhere
     if node.online and not dead:
         where = f" by a pilot on {pilot.host}" if elsewhere else ""
