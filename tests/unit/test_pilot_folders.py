@@ -69,6 +69,20 @@ def test_a_job_writes_to_its_log_as_to_any_file(paths: JobPaths) -> None:
     os.close(descriptor)
 
 
+def test_a_folder_is_resolved_by_its_log_as_long_as_that_is_there(
+    paths: JobPaths, tmp_path: Path
+) -> None:
+    volume = tmp_path / "volume"
+    volume.symlink_to(paths.task_folder.parent)
+    linked = JobPaths(PurePosixPath(volume) / paths.task_folder.name, paths.ordinal)
+    descriptor = folders.open_attempt(str(volume), linked, 1, new=True)
+    wanted = os.path.realpath(paths.attempt(1))
+    assert folders.resolved(str(linked.attempt(1)), descriptor) == wanted
+    Path(linked.log(1)).unlink()
+    assert folders.resolved(str(linked.attempt(1)), descriptor) == wanted
+    os.close(descriptor)
+
+
 def test_trouble_says_path_and_reason(paths: JobPaths, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(path: str, mode: int = 0o777) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)

@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def own(folder: Path) -> OpenLog:
     """The log as it was opened for its job, with what that printed: 0123456789."""
-    descriptor = folders._open_log(str(folder / "job.log"))
+    descriptor = folders._open_log(str(folder / "job.log"), new=False)
     found = open_log.of_descriptor(descriptor)
     os.write(descriptor, b"0123456789")
     os.close(descriptor)
@@ -130,7 +130,7 @@ def test_what_an_earlier_attempt_put_in_the_place_of_its_log_is_moved_aside(fold
         log = folder / "job.log"
         log.touch()
         put(log)
-        os.close(folders._open_log(str(log)))
+        os.close(folders._open_log(str(log), new=False))
         assert stat.S_ISREG(log.lstat().st_mode)
         log.unlink()
     assert len(list(folder.glob("job.log.*"))) == 3

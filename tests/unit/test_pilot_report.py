@@ -19,7 +19,7 @@ from orchestra.domain.errors import DatabaseBusy, DatabaseUnavailable, Poisonous
 from orchestra.domain.models.work import AttemptKey, Outcome
 from orchestra.domain.states import Cause, Queue
 from orchestra.pilot import report
-from orchestra.pilot.link import Ended, Refused
+from orchestra.pilot.link import NOTE_BYTES, Ended, Refused
 from orchestra.pilot.report import (
     STOPPED,
     Delivery,
@@ -29,7 +29,7 @@ from orchestra.pilot.report import (
     outcome_of,
     set_aside,
 )
-from orchestra.pilot.state import Held, Note, Phase, PilotState
+from orchestra.pilot.state import LONG, Held, Note, Phase, PilotState
 
 NOTE = Note(Queue.CPU, 1, "/v/t", 1, None, None, 600.0, 30.0)
 
@@ -285,3 +285,20 @@ def test_a_refusal_is_believed_when_it_is_said_over_two_connections(tmp_path: Pa
     then(refused)
     assert not world.desk.state.held
     assert len(list((tmp_path / "set-aside").iterdir())) == 1
+
+
+def test_a_note_that_is_not_called_long_is_short_enough_for_a_keeper() -> None:
+    longest = Note(
+        Queue.CPU,
+        2**31,
+        "\U0001f600" * LONG,
+        2**31,
+        2**31,
+        None,
+        1e300 / 3,
+        1e300 / 3,
+        memory=2**63,
+    )
+    assert not longest.is_long
+    assert len(json.dumps(longest.to_json())) < NOTE_BYTES
+    assert replace(longest, metrics_file="m").is_long

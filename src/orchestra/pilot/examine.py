@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from time import monotonic
 
 from orchestra.domain import metrics
@@ -52,7 +53,7 @@ def examine(
     """
     log_limit = kit.log_limit if kit else 0
     paths = JobPaths(PurePosixPath(note.task_folder), outcome.key.ordinal)
-    folder = Path(paths.attempt(note.folder_number))
+    folder = JobPaths.folder(note.task_folder, outcome.key.ordinal, note.folder_number)
     cause, reason = outcome.cause, outcome.reason
     wanted = note.complete_file if outcome.succeeded else None
     if wanted and (missing := _missing(folder, wanted)):
@@ -61,40 +62,39 @@ def examine(
     if success:
         _link(paths, note.folder_number)
     limit = logs.TAIL_OF_SUCCESS if success else logs.TAIL_OF_FAILURE
-    size, end = logs.tail(str(folder), limit, own_log)
+    size, end = logs.tail(folder, limit, own_log)
     if size and size > log_limit > 0:
-        logs.cut(str(folder), log_limit, own_log)
+        logs.cut(folder, log_limit, own_log)
     if cause in (Cause.EXIT, Cause.SIGNAL) and not success and says_gpu_was_full(end):
         cause = Cause.GPU_OUT_OF_MEMORY
         reason = in_words(cause, outcome.exit_status, outcome.signal)
     if cause is Cause.EXIT and (why := containers.refusal(note.runtime, outcome.exit_status, end)):
         cause, reason = Cause.NO_CONTAINER, plain_text(why)
-    found = _metrics(note, outcome.key.ordinal) if success else None
+    found = _metrics(folder, note.metrics_file) if success and note.metrics_file else None
     return replace(outcome, cause=cause, reason=reason, log_bytes=size, log_tail=end, metrics=found)
 
 
-def _metrics(note: Note, ordinal: int) -> Metrics | None:
+def _metrics(folder: str, name: str) -> Metrics | None:
     """Read what a job says of its result; None where it says nothing, or nothing that can be read."""
-    if not note.metrics_file:
-        return None
-    folder = JobPaths.folder(note.task_folder, ordinal, note.folder_number)
+    if not os.path.lexists(f"{folder}/{name}"):
+        return None  # a glance: most jobs leave none, and to look with care takes longer than all else here
     try:
         # One byte more than is kept: it shows that there is more.
-        end, size = structured.load_written(folder, note.metrics_file, metrics.TEXT_AT_MOST + 1)
+        end, size = structured.load_written(folder, name, metrics.TEXT_AT_MOST + 1)
     except Unusable:
         return None
-    return metrics.to_keep(note.metrics_file, end, size)
+    return metrics.to_keep(name, end, size)
 
 
-def _missing(folder: Path, wanted: str) -> str | None:
+def _missing(folder: str, wanted: str) -> str | None:
     """Say why an attempt's "complete" file is not known to be there, None where it is."""
     try:
-        there = job_files.exists(str(folder), wanted)
+        there = job_files.exists(folder, wanted)
         return None if there else f"{wanted} is missing in {folder}"
     except job_files.Untrusted as error:
         return f"{wanted} in {folder} {error.strerror}"
     except OSError as error:
-        return f"{folder / wanted} cannot be looked at: {error.strerror}"
+        return f"{folder}/{wanted} cannot be looked at: {error.strerror}"
 
 
 def says_gpu_was_full(log: bytes | None) -> bool:

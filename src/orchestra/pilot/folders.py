@@ -12,7 +12,7 @@ from contextlib import suppress
 from uuid import uuid4
 
 from orchestra.domain.errors import VolumeError
-from orchestra.domain.models.jobs import JobPaths
+from orchestra.domain.models.jobs import LOG, JobPaths
 
 # Not blocking: nobody waits for a pipe's other end, should one be put there just now.
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -50,16 +50,17 @@ def open_attempt(volume: str, paths: JobPaths, folder_number: int, *, new: bool)
         raise _trouble("cannot make", folder, error) from error
     log = str(paths.log(folder_number))
     try:
-        return _open_log(log)
+        return _open_log(log, new=new)
     except OSError as error:
         raise _trouble("cannot open", log, error) from error
 
 
-def _open_log(log: str) -> int:
+def _open_log(log: str, *, new: bool) -> int:
     """Open a log. What an earlier attempt in the same folder has put in its place, a link or a pipe, is moved aside."""
-    with suppress(FileNotFoundError):
-        if not stat.S_ISREG(os.lstat(log).st_mode):
-            os.rename(log, f"{log}.{uuid4().hex[:8]}")
+    if not new:
+        with suppress(FileNotFoundError):
+            if not stat.S_ISREG(os.lstat(log).st_mode):
+                os.rename(log, f"{log}.{uuid4().hex[:8]}")
     descriptor = os.open(log, _APPEND, 0o666)
     os.set_blocking(descriptor, True)
     return descriptor
@@ -76,6 +77,14 @@ def _make_folder(folder: str, *, new: bool) -> None:
             raise
 
 
+def resolved(folder: str, log: int) -> str:
+    """Give an attempt's folder with every link resolved, by the open log in it: the kernel knows where that is."""
+    found = os.readlink(f"/proc/self/fd/{log}")
+    real, name = os.path.split(found)
+    own_name = name == LOG and real.endswith(folder[folder.rindex("/") :])
+    return real if own_name and real.startswith("/") else os.path.realpath(folder)
+
+
 def point_link(paths: JobPaths, folder_number: int) -> None:
     """Have the job's link point at an attempt's folder, unless it points at a later one. Never a moment without it.
 
@@ -86,7 +95,7 @@ def point_link(paths: JobPaths, folder_number: int) -> None:
     current = linked_number(paths)
     if current is not None and current >= folder_number:
         return
-    target = str(paths.attempt(folder_number).relative_to(paths.task_folder))
+    target = f"{paths.attempts}/{folder_number}"
     try:
         if current is not None or not _link_where_nothing_is(target, link):
             _replace_link(target, link, folder_number, is_ours=current is not None)
@@ -121,7 +130,7 @@ def linked_number(paths: JobPaths) -> int | None:
         os.stat(link)
     except OSError:
         return None
-    if parent != str(paths.attempts.relative_to(paths.task_folder)):
+    if parent != paths.attempts:
         return None
     return int(name) if name.isdecimal() else None
 

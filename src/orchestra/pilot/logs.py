@@ -42,7 +42,7 @@ def tail(folder: str, limit: int, own: OpenLog | None = None) -> tuple[int | Non
     what the file of that name holds. What a job has put in the file's place, such as a pipe, is none.
     """
     printed = _end(own.descriptor, limit) if own else (None, None)
-    if printed[0]:
+    if printed[0] or (own and own.is_at(f"{folder}/{LOG}")):
         return printed
     try:
         descriptor = job_files.open_file(folder, LOG)

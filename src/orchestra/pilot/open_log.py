@@ -28,6 +28,13 @@ class OpenLog:
         except OSError:
             return None
 
+    def is_at(self, path: str) -> bool:
+        """Whether a path leads to this very file."""
+        try:
+            return os.path.samestat(os.fstat(self.descriptor), os.stat(path))  # noqa: PTH116 - for each job
+        except OSError:
+            return False
+
     def close(self) -> None:
         """Close it. May be repeated."""
         descriptor, self.descriptor = self.descriptor, -1

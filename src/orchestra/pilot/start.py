@@ -56,7 +56,7 @@ def prepare(kit: Kit, task: TaskSpec, grant: Grant, note: Note) -> Ready | Unrea
         return Unready(Cause.RETURNED, f"{NOT_STARTED}{error}", pause=True)
     kit.touches.at(task.volume)
     paths = JobPaths(PurePosixPath(task.folder), grant.key.ordinal)
-    if len(json.dumps(note.to_json())) > NOTE_BYTES:
+    if note.is_long and len(json.dumps(note.to_json())) > NOTE_BYTES:
         return Unready(Cause.VOLUME, f"the path of the task's folder is too long: {task.folder}")
     try:
         return _ready(kit, task, grant, note, paths)
@@ -114,7 +114,7 @@ def _ready(kit: Kit, task: TaskSpec, grant: Grant, note: Note, paths: JobPaths) 
     except VolumeError:
         os.close(log)
         raise
-    real = os.path.realpath(job.folder)
+    real = folders.resolved(str(job.folder), log)
     return Ready(argv, runtime.environment(job), log, real, open_log.of_descriptor(log))
 
 

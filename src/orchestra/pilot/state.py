@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from orchestra.pilot.open_log import OpenLog
 
 
+LONG = 200
+"""Characters in a note up to which a keeper can keep it in any case: as JSON each takes twelve bytes at most."""
+
+
 class Phase(Enum):
     """How far an attempt is on this node."""
 
@@ -59,6 +63,13 @@ class Note:
     image_digest: str | None = None
     image_key: str | None = None
     metrics_file: str | None = None
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it may be too long for a keeper. To write it as JSON to find that out takes longer."""
+        texts = (self.task_folder, self.complete_file, self.metrics_file, self.devices)
+        others = (self.runtime, self.image_digest, self.image_key)
+        return sum(len(text) for text in (*texts, *others) if text) > LONG
 
     def to_json(self) -> dict[str, Any]:
         """Give it as JSON values, under short names: a keeper keeps only 3000 bytes of it."""

@@ -95,12 +95,13 @@ class JobPaths:
         return self.task_folder / f"job_configId_{self.ordinal}"
 
     @property
-    def attempts(self) -> PurePosixPath:
-        return self.task_folder / ATTEMPTS / f"job_configId_{self.ordinal}"
+    def attempts(self) -> str:
+        """The folder of all attempts, as the link names it: below the task's folder."""
+        return f"{ATTEMPTS}/job_configId_{self.ordinal}"
 
     def attempt(self, number: int) -> PurePosixPath:
         """The folder of one attempt: its `%OUT` and working directory."""
-        return self.attempts / str(number)
+        return self.task_folder / f"{self.attempts}/{number}"
 
     @staticmethod
     def folder(task_folder: str, ordinal: int, number: int) -> str:
@@ -108,4 +109,4 @@ class JobPaths:
         return f"{task_folder}/{ATTEMPTS}/job_configId_{ordinal}/{number}"
 
     def log(self, number: int) -> PurePosixPath:
-        return self.attempt(number) / LOG
+        return self.task_folder / f"{self.attempts}/{number}/{LOG}"
