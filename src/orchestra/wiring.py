@@ -465,8 +465,10 @@ def run_pilot(
     return agent.run(options)
 
 
-def container_runtimes(settings: Settings) -> tuple[ContainerRuntime, ...]:
-    """Give the container runtimes of this machine, best first.
+def container_runtimes(
+    settings: Settings, *, traceless: bool = False
+) -> tuple[ContainerRuntime, ...]:
+    """Give the container runtimes of this machine, best first; `traceless` leaves nothing behind of the look.
 
     Raises:
         ConfigurationError: the one that is configured cannot be used.
@@ -474,7 +476,7 @@ def container_runtimes(settings: Settings) -> tuple[ContainerRuntime, ...]:
     from orchestra.runtimes import found
 
     origin = settings.origin("container_runtime")
-    return found.find(settings.container_runtime, os.environ, origin=origin)
+    return found.find(settings.container_runtime, os.environ, origin=origin, traceless=traceless)
 
 
 def image_cache(settings: Settings) -> ImageCache:

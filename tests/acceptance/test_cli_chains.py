@@ -71,6 +71,8 @@ def test_a_task_after_one_that_breaks(ana: Maestro) -> None:
     shown = ana.line("task show 1").out
     assert "but that is BROKEN: maestro task retry 0 runs what is not done" in shown
     assert "To let it begin without waiting: maestro task release 1" in shown
+    waiting = ana("task", "wait", 1, "--timeout", "1s", status=5)
+    assert "but that is BROKEN: maestro task retry 0 runs what is not done" in waiting.err
     said = ana.line("task release 1")
     assert "task 1 (user.ana.second) begins without waiting for task 0" in said.out
     ana("task", "wait", 1, timeout=60)

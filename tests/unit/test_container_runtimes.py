@@ -24,6 +24,8 @@ from orchestra.runtimes.apptainer import ApptainerRuntime
 from orchestra.runtimes.bare import BareRuntime
 from orchestra.runtimes.engines import EngineRuntime
 from orchestra.runtimes.fetching import last_words
+from support.processes import lives
+from support.waiting import wait_until
 
 APPTAINER = ApptainerRuntime("/opt/apptainer", version="1.4.5")
 PODMAN = EngineRuntime("/usr/bin/podman", version="4.3.1", user=(7, 8))
@@ -288,6 +290,31 @@ def test_what_is_there_is_found_once_and_in_order(
     assert (podman.version, podman.keep_id, podman.limits_memory) == ("4.9", True, False)
     assert found.find("none", environ) == ()
     assert [each.name for each in found.find("podman", environ)] == ["podman"]
+
+
+def test_a_look_at_podman_leaves_neither_folders_nor_its_process_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)  # root's folders are the machine's
+    info = '{"host": {"security": {"rootless": true}}, "version": {"Version": "4.9"}}'
+    program(
+        tmp_path,
+        "podman",
+        f"""for word; do case $word in --tmpdir=*) folder=${{word#*=}};; esac; done
+if [ "$folder" ]; then
+    mkdir -p $folder && echo $folder > {tmp_path}/folder
+    sleep 100 > /dev/null 2>&1 & echo $! | tee {tmp_path}/pid > $folder/pause.pid
+fi
+echo '{info}'""",
+    )
+    environ = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    assert found.find("podman", environ, traceless=True)
+    (made, pid) = ((tmp_path / name).read_text().strip() for name in ("folder", "pid"))
+    assert not Path(made).parent.exists()
+    wait_until(lambda: not lives(int(pid)), 10)
+    (tmp_path / "folder").unlink()
+    assert found.find("podman", environ)
+    assert not (tmp_path / "folder").exists()
 
 
 @pytest.mark.parametrize(

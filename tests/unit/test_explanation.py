@@ -581,7 +581,7 @@ def test_killed() -> None:
     assert whole[0].endswith("was killed 3 h ago by ana.")
     assert whole[1:3] == [
         "The whole task was killed.",
-        "Attempt 1 ended 3 h ago on caloba21: ended by a user.",
+        "Attempt 1 ended 3 h ago on caloba21: ended on request.",
     ]
     assert told(job={"state": JobState.KILLED})[0].endswith("was killed.")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from orchestra.cli.argument_types import whole
 from orchestra.cli.output import Column, Record, clean, local
 from orchestra.domain import human
-from orchestra.domain.endings import leaves_log
+from orchestra.domain.endings import TOLD_BY_REASON, leaves_log
 from orchestra.domain.states import Figure, JobState, figure
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def _seconds(job: Job) -> str:
 _COLUMNS: tuple[Column[Job], ...] = (
     Column("JOB", lambda job: f"{job.task_id}/{job.ordinal}"),
     Column("STATE", lambda job: figure_of(job).value, state=True),
-    Column("ATTEMPTS", lambda job: job.attempts, right=True),
+    Column("ATTEMPTS", lambda job: job.attempts - job.handed_back, right=True),
     Column("NODE", lambda job: job.node or ""),
     Column("TIME", _seconds, right=True),
     Column("END", _how_it_went),
@@ -129,6 +129,7 @@ def _job_record(job: Job) -> Record:
         "config": job.config,
         "is_test": job.is_test,
         "attempts": job.attempts,
+        "handed_back": job.handed_back,
         "failures": job.failures,
         "losses": job.losses,
         "done_attempt": job.done_attempt,
@@ -167,6 +168,8 @@ def _lines(report: JobReport) -> Iterator[str]:
     task, job = report.task, report.job
     address = f"{task.id}/{job.ordinal}"
     attempts = human.count(len(report.attempts), "attempt")
+    if job.handed_back:
+        attempts += f", {job.handed_back} of them handed back without a start"
     yield f"job {address} of {task.name}   {figure_of(job).upper()}   {attempts}"
     yield f"  config    {clean(report.config_path)}"
     if job.done_attempt is not None:
@@ -216,7 +219,8 @@ def attempt_state(attempt: Attempt) -> str:
     words = _end_words(attempt)
     if attempt.reason:
         reason = clean(attempt.reason)
-        words = reason if reason.startswith(words) else f"{words}: {reason}"
+        whole = attempt.cause in TOLD_BY_REASON or reason.startswith(words)
+        words = reason if whole else f"{words}: {reason}"
     return words if attempt.accepted else f"{words}; too late, another attempt had begun"
 
 

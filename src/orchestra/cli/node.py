@@ -116,9 +116,20 @@ def state_of(node: Node) -> str:
 
 
 def _slots_column(slots: Slots, used: int) -> str:
-    return f"{used}/{slots.enabled}" + (
-        f" ({slots.maximum})" if slots.maximum != slots.enabled else ""
-    )
+    most = f" ({slots.maximum})" if slots.maximum != slots.enabled else ""
+    over = f" +{used - slots.enabled}" if used > slots.enabled else ""
+    return f"{min(used, slots.enabled)}/{slots.enabled}{over}{most}"
+
+
+def _over(node: Node) -> Iterator[str]:
+    """Say what is still in use of slots that are offered no more."""
+    for kind, slots, used in (
+        ("CPU", node.cpu, node.cpu_in_use),
+        ("GPU", node.gpu, node.gpu_in_use),
+    ):
+        if used > slots.enabled:
+            jobs = human.count(used - slots.enabled, f"{kind} slot")
+            yield f"{jobs} more than enabled in use, until jobs there end"
 
 
 def _note(node: Node) -> str:
@@ -126,6 +137,7 @@ def _note(node: Node) -> str:
     if node.drained_at:
         why = f': "{node.drain_reason}"' if node.drain_reason else ""
         notes.append(f"drained {ago(node.drained_at)} by {node.drained_by}{why}")
+    notes += _over(node)
     if node.message:
         notes.append(node.message)
     if not notes and node.seen_at is None:
@@ -207,6 +219,8 @@ def _lines(node: Node) -> Iterator[str]:
         yield f"  runtimes   {human.listed(node.runtimes) or 'none for containers'}"
     else:
         yield f"  pilot      none yet: maestro pilot run -n {node.name}"
+    for words in _over(node):
+        yield f"  slots      {words}"
     if node.message:
         yield f"  says       {clean(node.message)}"
     yield f"  created    {local(node.created_at)}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from orchestra.cli.output import clean
 from orchestra.cli.standing import standing
 from orchestra.cli.task_select import for_each, several_tasks, the_ids
-from orchestra.domain import human
+from orchestra.domain import chains, human
 from orchestra.domain.errors import Incomplete, Refused
 from orchestra.domain.naming import parse_duration
 from orchestra.domain.states import TaskState
@@ -32,7 +32,6 @@ _STATUS = {
 _TIMED_OUT = 5
 _STRANGERS_SHOWN = 10
 _REASONS_SHOWN = 3
-_NODES_SHOWN = 5
 
 
 def hold_arguments(parser: Parser) -> None:
@@ -62,10 +61,7 @@ def hold(ctx: Context) -> int:
 
         status = for_each(ids, one)
         for task, nodes in task_actions.wait_for_pilots(conn, held).items():
-            ctx.out.note(
-                f"{human.listed(nodes, most=_NODES_SHOWN)} did not answer, and may still start a job of task {task} "
-                "that was claimed before"
-            )
+            ctx.out.note(task_actions.not_answered(task, nodes))
         return status
 
 
@@ -328,7 +324,8 @@ def _severity(status: int) -> int:
 def _told(task: Task) -> str:
     if task.hold and task.state.is_live:
         return f"{_title(task)} is {task.state}, held by {task.hold.by}: {task.hold.reason}"
-    return f"{_title(task)} is {task.state}"
+    waits = chains.sentences(task.id, task.after) if task.state is TaskState.REGISTERED else ()
+    return "\n".join([f"{_title(task)} is {task.state}", *(f"  {each}" for each in waits)])
 
 
 def _title(task: Task) -> str:

@@ -258,7 +258,8 @@ def _next_steps(report: TaskReport) -> Iterator[tuple[str, str]]:
     task = report.task
     undone = task.jobs - task.counts.done
     if task.hold:
-        yield f"maestro task release {task.id}", "lets its jobs start again"
+        when = ", when that is mended; before, it is held again" if task.hold.lasts else ""
+        yield f"maestro task release {task.id}", f"lets its jobs start again{when}"
     if task.state in (TaskState.FINALIZED, TaskState.BROKEN, TaskState.KILLED) and undone:
         yield (
             f"maestro task retry {task.id}",

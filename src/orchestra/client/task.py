@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -240,7 +241,8 @@ class Task:
     def hold(self, reason: str | None = None) -> Task:
         """Let no new job of it start; what runs, runs on.
 
-        Returns when pilots have handed back what they had claimed ahead, at the latest after 5 s.
+        Returns when pilots have handed back what they had claimed ahead, at the latest after 5 s. Warns of nodes that
+        have not answered by then (UserWarning): they may still start a job that they had claimed before.
 
         Raises:
             Refused: it has ended, or is somebody else's.
@@ -249,7 +251,9 @@ class Task:
 
         with self._session.connection() as conn:
             task_actions.hold(conn, self.id, self._session.me(conn), reason)
-            task_actions.wait_for_pilots(conn, [self.id])
+            left = task_actions.wait_for_pilots(conn, [self.id])
+        for nodes in left.values():
+            warnings.warn(task_actions.not_answered(self.id, nodes), stacklevel=2)
         return self
 
     def release(self) -> Task:

@@ -128,7 +128,7 @@ def _why(given: TaskInput, facts: TaskFacts) -> str | None:
         case TaskInput.TEST_PASSED:
             return _how_it_passed(test)
         case TaskInput.TEST_FAILED | TaskInput.TEST_OVER:
-            return f"{test.failed} of {test.jobs} test jobs failed"
+            return test.why_failed
         case TaskInput.ALL_ENDED:
             return f"{counts.done} done, {facts.jobs - counts.done} not"
         case TaskInput.FAILS_REACHED:

@@ -9,8 +9,8 @@ from orchestra.domain.states import Cause
 _WORDS: dict[str, str] = {
     Cause.OUT_OF_MEMORY: "ran out of memory",
     Cause.TIMEOUT: "ran longer than its time-out",
-    Cause.ENDED: "ended by a user",
-    Cause.LEASE: "ended, the lease of its node was over",
+    Cause.ENDED: "ended on request",
+    Cause.LEASE: "ended with its lease or its pilot",
     Cause.NO_START: "could not be started",
     Cause.NO_CONTAINER: "its container could not be begun",
     Cause.NOT_COMPLETE: "exit status 0, but not complete",
@@ -21,6 +21,8 @@ _WORDS: dict[str, str] = {
     "unheard": "lost before it was heard of",
 }
 
+TOLD_BY_REASON = frozenset({Cause.ENDED, Cause.LEASE})
+"""Ends of which the reason says all: who or what ended the attempt, and why."""
 
 # Ends of attempts whose command may never have begun.
 _WITHOUT_LOG = frozenset({Cause.NO_START, Cause.NO_CONTAINER, Cause.INPUT, Cause.VOLUME})

@@ -21,7 +21,8 @@ class TestFacts:
     """How the test jobs of a task stand.
 
     `matured` are alive for longer than `--test-for`, each since its own start; `unasked` are alive and not yet asked to
-    end. It is `quiet` when none has started for `--test-for`, though nobody held the task meanwhile.
+    end. It is `quiet` when none has started for `--test-for`, though nobody held the task meanwhile. Of those that have
+    `failed` people `killed` some, and others were `swept`: ended because one had failed.
     """
 
     __test__ = False
@@ -33,7 +34,20 @@ class TestFacts:
     matured: int = 0
     done: int = 0
     failed: int = 0
+    killed: int = 0
+    swept: int = 0
     quiet: bool = False
+
+    @property
+    def why_failed(self) -> str:
+        """Say what the test failed by: "2 of 10 test jobs failed"."""
+        failed = self.failed - self.killed - self.swept
+        of_all = f" of {self.jobs} test jobs"
+        parts = [f"{failed}{of_all} failed"] if failed else []
+        if self.killed:
+            verb = "was" if self.killed == 1 else "were"
+            parts.append(f"{self.killed}{'' if failed else of_all} {verb} killed")
+        return ", ".join(parts) or f"{self.failed}{of_all} did not pass"
 
     @property
     def without_slot(self) -> int:

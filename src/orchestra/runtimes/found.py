@@ -6,9 +6,12 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +33,18 @@ _MOUNTS_SINCE = {"apptainer": (1, 0), "singularity": (3, 9)}
 
 
 def find(
-    wanted: str | None, environ: Mapping[str, str], *, origin: str = "the configuration"
+    wanted: str | None,
+    environ: Mapping[str, str],
+    *,
+    origin: str = "the configuration",
+    traceless: bool = False,
 ) -> tuple[ContainerRuntime, ...]:
     """Give the runtimes of this machine, best first; where one is `wanted`, by name or full path, that one alone.
 
     Args:
         wanted: None for all that are there, `none` for none of them.
         origin: where `wanted` stands, for people.
+        traceless: leave nothing behind of what a program makes when it is asked.
 
     Raises:
         ConfigurationError: the one that is wanted is not there, or cannot be used.
@@ -45,10 +53,12 @@ def find(
         return ()
     if wanted is None:
         with ThreadPoolExecutor() as pool:  # each is a program that starts
-            found = pool.map(lambda name: _look(name, _path(name, environ), environ), RUNTIMES)
+            found = pool.map(
+                lambda name: _look(name, _path(name, environ), environ, traceless), RUNTIMES
+            )
         return _each_once([runtime for runtime in found if isinstance(runtime, ContainerRuntime)])
     path = wanted if wanted.startswith("/") else _path(wanted, environ)
-    runtime = _look(_name_of(path or wanted), path, environ)
+    runtime = _look(_name_of(path or wanted), path, environ, traceless)
     if isinstance(runtime, str):
         shown = f' is "{wanted}"' if wanted in RUNTIMES or wanted.startswith("/") else ""
         raise ConfigurationError(
@@ -77,7 +87,9 @@ def _each_once(found: list[ContainerRuntime]) -> tuple[ContainerRuntime, ...]:
     return tuple(by_program.values())
 
 
-def _look(name: str, path: str | None, environ: Mapping[str, str]) -> ContainerRuntime | str:
+def _look(
+    name: str, path: str | None, environ: Mapping[str, str], traceless: bool
+) -> ContainerRuntime | str:
     """Give a runtime, or why it cannot be used."""
     if path is None or not os.access(path, os.X_OK):
         return (
@@ -86,7 +98,7 @@ def _look(name: str, path: str | None, environ: Mapping[str, str]) -> ContainerR
     path = str(Path(path).absolute())
     try:
         if name == "podman":
-            return _podman(path, environ)
+            return _podman(path, environ, traceless)
         if name == "docker":
             return _docker(path, environ)
         if name in ("apptainer", "singularity"):
@@ -120,10 +132,11 @@ def _cannot_mount(path: str, environ: Mapping[str, str]) -> bool:
     return "SUID_INSTALL=1" not in _said(environ, path, "buildcfg")
 
 
-def _podman(path: str, environ: Mapping[str, str]) -> ContainerRuntime:
+def _podman(path: str, environ: Mapping[str, str], traceless: bool) -> ContainerRuntime:
     # In a pilot this also makes the process that holds a user's name space; one that a job's keeper started would be
     # taken for the job's.
-    facts: dict[str, Any] = json.loads(_said(environ, path, "info", "--format=json"))
+    with _elsewhere(traceless) as options:
+        facts: dict[str, Any] = json.loads(_said(environ, path, *options, "info", "--format=json"))
     host = facts["host"]
     rootless = bool(host["security"]["rootless"])
     # Without lines in /etc/subuid there is one account inside, which is called root and is the user's.
@@ -136,6 +149,25 @@ def _podman(path: str, environ: Mapping[str, str]) -> ContainerRuntime:
         keep_id=rootless and several,
         limits_memory="memory" in (host.get("cgroupControllers") or ()),
     )
+
+
+@contextmanager
+def _elsewhere(traceless: bool) -> Iterator[Sequence[str]]:
+    """Give options by which a user's podman makes folders that go again afterwards, with the process that it leaves."""
+    if not traceless or os.geteuid() == 0:  # root's folders are the machine's
+        yield ()
+        return
+    with tempfile.TemporaryDirectory(
+        prefix="orchestra-podman-", ignore_cleanup_errors=True
+    ) as folder:
+        try:
+            yield [
+                f"--{each}={folder}/{each}"
+                for each in ("root", "runroot", "tmpdir", "network-config-dir")
+            ]
+        finally:
+            with suppress(OSError, ValueError):
+                os.kill(int(Path(folder, "tmpdir", "pause.pid").read_text()), signal.SIGKILL)
 
 
 def _docker(path: str, environ: Mapping[str, str]) -> ContainerRuntime:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import psycopg
 
 from orchestra.domain.errors import NotFound, Refused
-from orchestra.domain.human import count
+from orchestra.domain.human import count, listed
 from orchestra.domain.models.people import User
 from orchestra.domain.models.tasks import Task
-from orchestra.domain.states import Intent, TaskState
+from orchestra.domain.states import Intent
 from orchestra.domain.transitions import TaskInput, TaskStep
 from orchestra.services import lifecycle
 from orchestra.services.asking import Ask
@@ -23,6 +23,7 @@ from orchestra.store.database import in_transaction
 _POLL_FIRST, _POLL_MOST = 0.2, 1.0
 _PILOTS_POLL = 0.02
 PILOTS_ANSWER_WITHIN = 5.0
+NODES_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,14 @@ def wait_for_pilots(
                 nodes.setdefault(task, []).append(node)
             return nodes
         time.sleep(_PILOTS_POLL)
+
+
+def not_answered(task: int, nodes: Sequence[str]) -> str:
+    """Say of nodes that may still start a job of a held task."""
+    return (
+        f"{listed(nodes, most=NODES_NAMED)} did not answer, and may still start a job of task {task} that was claimed "
+        "before"
+    )
 
 
 def release(conn: psycopg.Connection, task: int, user: User) -> Done:
@@ -192,18 +201,19 @@ def wait(
     changed: Callable[[Task], None] = lambda _task: None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Waited:
-    """Wait until all tasks are over. `changed` is told of each task at first and whenever its state or hold changes.
+    """Wait until all tasks are over. `changed` is told of each task at first and whenever its state or hold changes,
+    or the state of a task that it waits for.
 
     Raises:
         NotFound: one of them was deleted.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
-    seen: dict[int, tuple[TaskState, bool]] = {}
+    seen: dict[int, tuple[object, ...]] = {}
     pause = _POLL_FIRST
     while True:
         found = ask(lambda conn: [_present(conn, task) for task in tasks])
         for task in found:
-            look = (task.state, task.hold is not None)
+            look = (task.state, task.hold is not None, *(each.state for each in task.after))
             if seen.get(task.id) != look:
                 seen[task.id], pause = look, _POLL_FIRST
                 changed(task)

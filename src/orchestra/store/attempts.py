@@ -546,4 +546,4 @@ def attempts_to_recall(conn: psycopg.Connection, node: int) -> list[AttemptKey]:
 def _why_end(row: Mapping[str, Any]) -> str:
     if row["whole_task"]:
         return "its task was killed"
-    return "another test job failed" if row["is_test"] else "it was killed on request"
+    return "another test job failed" if row["for_test"] else "it was killed on request"

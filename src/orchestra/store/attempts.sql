@@ -396,8 +396,14 @@ select distinct t.queue from freed join task t on t.id = freed.task_id
 
 -- name: attempts_to_end
 -- A kill asks every job that is claimed. One that was claimed beside a kill by a program of the version before, which
--- knows nothing of locks.sql, is known by its task's state.
-select a.task_id, a.ordinal, a.number, a.token, t.state = 'KILL' as whole_task, j.is_test
+-- knows nothing of locks.sql, is known by its task's state. What nobody asked for is for a test that has failed.
+select
+    a.task_id, a.ordinal, a.number, a.token, t.state = 'KILL' as whole_task,
+    j.is_test and not exists (
+        select from event e
+        where e.task_id = a.task_id and e.ordinal = a.ordinal and e.to_state = 'kill' and e.node_id is null
+            and e.at >= a.claimed_at
+    ) as for_test
 from attempt a
 join job j on j.task_id = a.task_id and j.ordinal = a.ordinal and j.attempt = a.number
 join task t on t.id = a.task_id

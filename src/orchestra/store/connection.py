@@ -30,6 +30,7 @@ from orchestra.domain.errors import (
 from orchestra.store.deadlines import Deadline
 
 WAIT_AND_SEE = "Running jobs are not affected. Try again when the database is back."
+MENDED = "Running jobs are not affected. Try again when that is mended."
 AGAIN = "Running jobs are not affected. Try again."
 _PERHAPS_DONE = (
     "Running jobs are not affected. Look whether it was done before you try again: only the "
@@ -48,6 +49,7 @@ _CONDITIONS: dict[str, str] = {
     "57P03": "is starting up or shutting down",
 }
 _BUSY = ("55P03", "57014")
+_FULL = ("53100", "53200", "53300")
 
 # It warns on stderr of what is told here as an error.
 logging.getLogger("psycopg").addHandler(logging.NullHandler())
@@ -291,6 +293,8 @@ class Line:
         if condition := _CONDITIONS.get(state):
             if state in _BUSY:
                 return DatabaseBusy(f"the database {condition}.", hint=AGAIN)
+            if state in _FULL:
+                return DatabaseUnavailable(f"the database {condition}.", hint=MENDED)
             return DatabaseUnavailable(f"the database {condition}.", hint=WAIT_AND_SEE)
         if not self.is_open:
             return self._lost(hint)

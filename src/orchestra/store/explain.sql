@@ -98,7 +98,8 @@ cross join lateral (
 ) as a
 left join node n on n.id = a.node_id
 where a.is_test and a.run = (select run from task where id = %(task)s) and a.ended_at is not null
-    and a.cause <> 'ended' and not (a.cause = 'exit' and a.exit_status = 0)
+    and a.cause not in ('ended', 'returned', 'input', 'volume', 'lease')
+    and not (a.cause = 'exit' and a.exit_status = 0)
 order by a.ended_at, a.ordinal
 limit %(limit)s
 

@@ -80,7 +80,10 @@ select * from job where task_id = %(task)s and ordinal = %(ordinal)s
 -- name: show_chosen
 select
     j.task_id, j.ordinal, j.state::text as state, f.path as config, j.is_test, j.kill_requested,
-    j.keeper_id is not null as claimed, j.attempt as attempts, j.failures, j.losses, j.done_attempt, j.changed_at,
+    j.keeper_id is not null as claimed, j.attempt as attempts,
+    case when j.attempt > 1 or a.cause = 'returned' then (
+        select count(*) from attempt r where r.task_id = j.task_id and r.ordinal = j.ordinal and r.cause = 'returned'
+    ) else 0 end as handed_back, j.failures, j.losses, j.done_attempt, j.changed_at,
     n.name as node, coalesce(a.cause, case when a.lost_at is not null then 'lost' end) as cause, a.reason,
     a.exit_status, a.signal, a.started_at, a.seconds, a.inputs_note
 from chosen j
@@ -115,15 +118,18 @@ from (
 order by ordinal, folder_number
 
 -- name: superseded_folders
--- A page of folders that no result and no attempt under way needs: not the done attempt's, not the latest one's, none of
--- an attempt whose end nobody has reported.
+-- A page of folders that no result and no attempt under way needs: not the done attempt's, not the latest one's. What was
+-- lost counts as over: there is a later attempt because its machine, its keeper or its lease was.
 select a.ordinal, a.folder_number
 from attempt a
 join job j on j.task_id = a.task_id and j.ordinal = a.ordinal
 where a.task_id = %(task)s and a.ordinal >= %(first)s and a.ordinal < %(next)s
     and j.task_id = %(task)s and j.ordinal >= %(first)s and j.ordinal < %(next)s
 group by a.ordinal, a.folder_number
-having bool_and(a.ended_at is not null and a.number <> j.attempt and a.number is distinct from j.done_attempt)
+having bool_and(
+    (a.ended_at is not null or a.lost_at is not null) and a.number <> j.attempt
+    and a.number is distinct from j.done_attempt
+)
 order by a.ordinal, a.folder_number
 
 -- name: results

@@ -171,7 +171,8 @@ where (t.ended_at is null or t.intent is not null) and (%(only)s::int is null or
 order by t.id
 
 -- name: test_facts
--- Walks job_test: the jobs of one task's test. Who holds a task or releases it is in event_of_task.
+-- Walks job_test: the jobs of one task's test. Who holds a task or releases it is in event_of_task, and who killed one of
+-- its jobs; nobody has, where the conductor ended it because others had failed.
 select
     count(*) as jobs,
     count(*) filter (where j.keeper_id is null and j.state in ('registered', 'assigned')) as waiting,
@@ -183,6 +184,8 @@ select
     ) as matured,
     count(*) filter (where j.state = 'done') as done,
     count(*) filter (where j.state in ('failed', 'killed')) as failed,
+    count(*) filter (where j.state = 'killed' and k.asked) as killed,
+    count(*) filter (where j.state = 'killed' and not k.asked) as swept,
     coalesce(max(a.started_at) < now() - make_interval(secs => %(test_for)s), false) and not exists (
         select from event
         where task_id = %(task)s and ordinal is null and kind = 'hold'
@@ -190,6 +193,15 @@ select
     ) as quiet
 from job j
 left join attempt a on a.task_id = j.task_id and a.ordinal = j.ordinal and a.number = j.attempt
+left join lateral (
+    select exists (
+        select from event e
+        where e.task_id = j.task_id and e.ordinal = j.ordinal and e.to_state in ('kill', 'killed')
+            and e.node_id is null
+            and e.at >= greatest(a.claimed_at, (select test_started_at from task where id = %(task)s))
+    ) as asked
+    where j.state = 'killed'
+) as k on true
 where j.task_id = %(task)s and j.is_test
 
 -- name: typical_seconds

@@ -158,13 +158,14 @@ where t.ended_at is null and v.dataset_id is null and v.root = %(folder)s
 order by t.id
 
 -- name: failures
--- The failures of a task by kind, among the first thousand: a range of job_notable, then one attempt each.
+-- The failures of a task by kind, among the first thousand: a range of job_notable, then one attempt each. Of a task that
+-- broke those of its last test; what was ended, handed back or lost then is no failure.
 with failed as (
-    select ordinal, attempt from job
+    select ordinal, attempt, false as broken from job
     where task_id = %(task)s and state = 'failed'
     order by ordinal limit 1000
 ), broken as (
-    select ordinal, attempt from job
+    select ordinal, attempt, true as broken from job
     where task_id = %(task)s and state = 'broken'
     order by ordinal limit 1000
 ), chosen as (
@@ -175,6 +176,11 @@ from chosen j
 join attempt a on a.task_id = %(task)s and a.ordinal = j.ordinal and a.number = j.attempt
 where (a.ended_at is not null or a.lost_at is not null)
     and not coalesce(a.cause = 'exit' and a.exit_status = 0, false) and a.cause is distinct from 'ended'
+    and (
+        not j.broken
+        or a.run = (select run from task where id = %(task)s)
+            and a.cause not in ('returned', 'input', 'volume', 'lease', 'lost', 'unheard')
+    )
 group by a.cause, a.exit_status, a.signal
 order by jobs desc, example
 

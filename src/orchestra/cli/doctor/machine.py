@@ -50,7 +50,8 @@ def look_for_runtimes(settings: Settings) -> tuple[Program, ...]:
     """
     from orchestra import wiring
 
-    usable = [Program(one.name, one.version) for one in wiring.container_runtimes(settings)]
+    found = wiring.container_runtimes(settings, traceless=True)
+    usable = [Program(one.name, one.version) for one in found]
     if settings.container_runtime is not None:
         return tuple(usable)
     names = [one.name for one in usable]

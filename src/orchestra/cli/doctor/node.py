@@ -101,7 +101,8 @@ def _slots(node: Node) -> str:
     words = f"{node.cpu_in_use} of {human.count(node.cpu.enabled, 'CPU slot')}"
     if node.gpu.enabled:
         words += f" and {node.gpu_in_use} of {human.count(node.gpu.enabled, 'GPU slot')}"
-    return f"{words} in use"
+    over = max(node.cpu_in_use - node.cpu.enabled, node.gpu_in_use - node.gpu.enabled)
+    return f"{words} in use" + (": more than are enabled, until jobs there end" if over > 0 else "")
 
 
 def judge_others(

@@ -76,7 +76,8 @@ def _stops(facts: Facts) -> Iterator[str]:
         yield f"Nothing starts at present, for the database settles: {facts.settling}."
     if task.hold:
         yield f'It was held {facts.ago(task.hold.at)} by {task.hold.by}: "{task.hold.reason}".'
-        yield f"To let it go on: maestro task release {task.id}"
+        when = ", when that is mended; before, it is held again" if task.hold.lasts else ""
+        yield f"To let it go on{when}: maestro task release {task.id}"
     if task.after and task.state is not TaskState.KILL:
         yield from chains.sentences(task.id, task.after)
     if task.state is TaskState.KILL:
@@ -95,7 +96,10 @@ def _gate(facts: Facts) -> Iterator[str]:
     parts = [f"{test.done} of {test.jobs} done"]
     parts += [f"{test.living} under way"] if test.living else []
     parts += [f"{test.waiting} waiting"] if test.waiting else []
-    parts += [f"{test.failed} failed"] if test.failed else []
+    failed = test.failed - test.killed - test.swept
+    parts += [f"{failed} failed"] if failed else []
+    parts += [f"{test.killed} killed"] if test.killed else []
+    parts += [f"{test.swept} ended because of that"] if test.swept else []
     yield f"The test: {', '.join(parts)}."
     if test.failed:
         yield "So the task breaks as soon as no test job is alive any more."

@@ -18,7 +18,10 @@ LOG = "job.log"
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One config of a task. `config` is the file's path below the config data set's root."""
+    """One config of a task. `config` is the file's path below the config data set's root.
+
+    `attempts` is the number of the latest one; pilots have `handed_back` so many without a start.
+    """
 
     task_id: int
     ordinal: int
@@ -40,6 +43,7 @@ class Job:
     started_at: datetime | None = None
     seconds: float | None = None
     inputs_note: str | None = None
+    handed_back: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,14 @@ class Hold:
     by: str
     reason: str
 
+    @property
+    def lasts(self) -> bool:
+        """Whether Orchestra holds the task again at once as long as the cause is there (an input that has changed).
+
+        Failures are no such cause: those up to the release are forgiven.
+        """
+        return self.by == "orchestra" and "--max-fails" not in self.reason
+
 
 @dataclass(frozen=True, slots=True)
 class After:

@@ -1,0 +1,76 @@
+"""What lists and commands say of causes and counts, and whether what they advise can be done."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from orchestra.cli import node as nodes
+from orchestra.cli.job_look import attempt_state
+from orchestra.domain.lifecycle import TestFacts
+from orchestra.domain.models.jobs import Attempt
+from orchestra.domain.models.nodes import Node, Slots
+from orchestra.domain.models.tasks import Hold
+from orchestra.domain.states import Cause
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("cause", "reason", "said"),
+    [
+        (Cause.ENDED, "ended because another test job failed", None),
+        (Cause.ENDED, "ended because its task was killed", None),
+        (Cause.LEASE, "ended because its pilot was stopped", None),
+        (Cause.ENDED, None, "ended on request"),
+        (Cause.TIMEOUT, "ran longer than its time limit of 2 s", None),
+        (Cause.RETURNED, "its task is held", "given back by its pilot: its task is held"),
+        (Cause.EXIT, "exit status 127 (command not found)", None),
+    ],
+)
+def test_an_end_has_one_cause(cause: Cause, reason: str | None, said: str | None) -> None:
+    attempt = Attempt(
+        0, 0, 1, "gauss", 1, True, NOW, NOW, NOW, None, "/data/x", None, cause, reason,
+        127 if cause is Cause.EXIT else None, None, 1.0, None, None, True, None,
+    )  # fmt: skip
+    words = attempt_state(attempt)
+    if cause is Cause.TIMEOUT:
+        assert words.endswith(str(reason))
+    else:
+        assert words == (said or reason)
+
+
+@pytest.mark.parametrize(
+    ("failed", "killed", "swept", "said"),
+    [
+        (2, 0, 0, "2 of 10 test jobs failed"),
+        (5, 0, 3, "2 of 10 test jobs failed"),
+        (6, 1, 3, "2 of 10 test jobs failed, 1 was killed"),
+        (5, 2, 3, "2 of 10 test jobs were killed"),
+        (3, 0, 3, "3 of 10 test jobs did not pass"),
+    ],
+)
+def test_who_was_ended_with_a_test_did_not_fail_it(
+    failed: int, killed: int, swept: int, said: str
+) -> None:
+    assert TestFacts(jobs=10, failed=failed, killed=killed, swept=swept).why_failed == said
+
+
+@pytest.mark.parametrize(
+    ("by", "reason", "lasts"),
+    [
+        ("orchestra", "/data/x.npz has changed since it was registered", True),
+        ("orchestra", "7 of 600 jobs failed, as many as --max-fails allows", False),
+        ("ana", "held by hand", False),
+    ],
+)
+def test_a_release_helps_only_where_the_cause_has_gone(by: str, reason: str, lasts: bool) -> None:
+    assert Hold(NOW, by, reason).lasts is lasts
+
+
+def test_slots_that_are_offered_no_more_and_still_in_use() -> None:
+    node = Node(1, "gauss", Slots(2, 4), Slots(0, 0), NOW, seen_at=NOW, cpu_in_use=3)
+    assert nodes._slots_column(node.cpu, node.cpu_in_use) == "2/2 +1 (4)"
+    assert nodes._note(node) == "1 CPU slot more than enabled in use, until jobs there end"
+    assert nodes._slots_column(Slots(4, 4), 3) == "3/4"
