@@ -33,7 +33,7 @@ def open_attempt(volume: str, paths: JobPaths, folder_number: int, *, new: bool)
     Raises:
         VolumeError: with one sentence for the user.
     """
-    folder = str(paths.attempt(folder_number))
+    folder = JobPaths.folder(str(paths.task_folder), paths.ordinal, folder_number)
     if not os.path.isdir(volume):
         raise VolumeError(f"the volume {volume} is not there on this node")
     try:
@@ -48,7 +48,7 @@ def open_attempt(volume: str, paths: JobPaths, folder_number: int, *, new: bool)
         raise VolumeError(f"{error.filename} is in the way: it is no folder") from None
     except OSError as error:
         raise _trouble("cannot make", folder, error) from error
-    log = str(paths.log(folder_number))
+    log = f"{folder}/{LOG}"
     try:
         return _open_log(log, new=new)
     except OSError as error:

@@ -6,8 +6,8 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from orchestra.runtimes import RuntimeJob
 
@@ -53,7 +53,7 @@ class BareRuntime:
         # comment or a backslash at its end must end where the text ends.
         enter = f"cd -- {shlex.quote(str(job.folder))} || exit 126; "
         program = plain_program(job.command)
-        if program and _is_plain(job.environment):
+        if program and _is_plain(tuple(job.environment)):
             # Without the exec some shells stay, and wait for it.
             start = "" if program in _SAME_IN_BOTH else "exec "
             return ("/bin/sh", "-c", enter + start + job.command)
@@ -80,7 +80,8 @@ def plain_program(command: str) -> str | None:
     return program if program and not _OF_THE_SHELL.fullmatch(program) else None
 
 
-def _is_plain(names: Iterable[str]) -> bool:
+@lru_cache(maxsize=64)  # the same for all jobs of a task
+def _is_plain(names: tuple[str, ...]) -> bool:
     """Whether bash would take nothing from its environment, and sh would leave nothing of it out.
 
     BASH_ENV and SHELLOPTS change bash, BASH_FUNC_x%% is a function; dash drops names that are no identifiers.
