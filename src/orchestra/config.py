@@ -20,6 +20,7 @@ from orchestra import config_file
 from orchestra.config_file import ConfigFile
 from orchestra.domain.errors import BadInput, ConfigurationError
 from orchestra.domain.nearest import nearest
+from orchestra.domain.storable import trouble_with
 from orchestra.homefolder import expanded, home_folder
 
 CONFIG_VARIABLE = "MAESTRO_CONFIG"
@@ -305,11 +306,13 @@ def _refuse_login(value: str) -> None:
         )
 
 
-def _text(value: object, _kind: str) -> str:
+def _text(value: object, kind: str) -> str:
     if not isinstance(value, str):
         raise ValueError(f"must be text in double quotes, not {config_file.kind_of(value)}.")
-    if "\0" in value:
-        raise ValueError("holds a NUL character.")
+    trouble = trouble_with(value)
+    # Paths of this machine may be any bytes; the one that tasks keep, the volume, is looked at when they are made.
+    if trouble and (kind != "folder" or "\0" in value):
+        raise ValueError(f"{trouble}.")
     return value
 
 

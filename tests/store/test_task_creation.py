@@ -150,7 +150,7 @@ def test_a_gpu_job_takes_a_gpu(conn: psycopg.Connection, ana: User, new: NewTask
         ({"config": "user.ana.gird"}, NotFound, 'mean "user.ana.grid"'),
         ({"data": "user.ana.digts"}, NotFound, 'mean "user.ana.digits"'),
         ({"volume": "/nowhere/at/all"}, VolumeError, "does not exist"),
-        ({"volume": "relative"}, BadInput, "no path"),
+        ({"volume": "relative"}, BadInput, "no full path"),
         ({"resources": Resources(gpus=1)}, BadInput, "no GPU"),
         ({"config": "task:7"}, NotFound, "no task 7"),
     ],

@@ -119,10 +119,16 @@ def test_durations_sizes_and_limits_are_numbers_or_words() -> None:
         (lambda: words.seconds("timeout", -3), "timeout needs seconds or a text like '10m', not -3"),
         (lambda: words.seconds("timeout", float("nan")), "not nan"),
         (lambda: words.seconds("timeout", [1]), "not [1]"),  # type: ignore[arg-type]
-        (lambda: words.seconds("timeout", float("inf")), "is no duration"),
+        (lambda: words.seconds("timeout", float("inf")), "is longer than 100 years"),
         (lambda: words.seconds("timeout", "soon"), '"soon" is no duration'),
         (lambda: words.some_seconds("timeout", 0), "timeout needs more than no time at all"),
         (lambda: words.size("memory", 0), "memory needs bytes or a text like '4GB', not 0"),
+        (lambda: words.seconds("timeout", 10**5000), "is longer than 100 years"),
+        (lambda: words.size("memory", float("inf")), "memory is more than any machine has"),  # type: ignore[arg-type]
+        (lambda: words.size("memory", float("nan")), "not nan"),  # type: ignore[arg-type]
+        (lambda: words.size("memory", -(10**5000)), "not a number below that"),
+        (lambda: words.whole("cores", 10**5000, least=1), "cores is at most 2,147,483,647"),
+        (lambda: words.whole("cores", -(10**5000), least=1), "of at least 1, not a number below that"),
         (lambda: words.size("memory", "much"), '"much" is no size'),
         (lambda: words.command(7), "a command is a text, or a list of texts and paths, not 7"),  # type: ignore[arg-type]
         (lambda: words.command(["a", 7]), "not ['a', 7]"),  # type: ignore[list-item]

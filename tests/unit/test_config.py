@@ -146,7 +146,7 @@ def test_broken_files_are_explained(home: Path, text: str | bytes, words: str) -
         ({"smtp_port": 2.5}, '"smtp_port" must be a whole number, not a number'),
         ({"email": 7}, '"email" must be text in double quotes, not a number'),
         ({"email": ["a"]}, '"email" must be text in double quotes, not a list'),
-        ({"email": "a\0"}, '"email" holds a NUL character'),
+        ({"email": "a\0"}, '"email" has a NUL character'),
         ({"smtp_tls": "ssl"}, '"smtp_tls" must be one of starttls, tls, none, not other text'),
         ({"lease": "long"}, '"lease" must be a duration like "90 s" or "12 h".'),
         ({"log_limit": "much"}, '"log_limit" must be a size like "500 kB" or "10 MB".'),

@@ -53,7 +53,7 @@ def test_an_image_is_what_its_text_says(text: str, kind: Kind, address: str) -> 
         ("dokcer://ana/x", "no kind of address"),
         ("docker-archive:images/a.tar", "needs a full path"),
         ("ana/x\n", "no image"),
-        ("ana/\udcff", "no valid text"),
+        ("ana/\udcff", "no valid UTF-8 text"),
         ("ana/x;rm", "no name"),
     ],
 )

@@ -256,8 +256,8 @@ def test_variables() -> None:
         ("É=1", "cannot be the name"),
         ("ORCHESTRA_JOB=1", "is set by Orchestra"),
         ("CUDA_VISIBLE_DEVICES=0", "is set by Orchestra"),
-        ("A=\0", "no valid text"),
-        ("A=\udce9", "no valid text"),
+        ("A=\0", "the value of A has a NUL character"),
+        ("A=\udce9", "is no valid UTF-8 text"),
     ],
 )
 def test_what_is_no_variable(text: str, message: str) -> None:

@@ -10,9 +10,7 @@ from typing import Any
 from orchestra.domain import human
 from orchestra.domain.errors import BadInput
 from orchestra.domain.naming import parse_duration, parse_size
-
-LARGEST = 2**31 - 1
-"""What PostgreSQL's integer holds."""
+from orchestra.domain.storable import LARGEST
 
 
 def whole(text: str) -> int:

@@ -9,8 +9,15 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from orchestra.domain.errors import BadInput
-from orchestra.domain.naming import check_variable, parse_duration, parse_limit, parse_size
+from orchestra.domain.naming import (
+    LARGEST_SIZE,
+    check_variable,
+    parse_duration,
+    parse_limit,
+    parse_size,
+)
 from orchestra.domain.states import Figure, Queue
+from orchestra.domain.storable import LARGEST
 
 if TYPE_CHECKING:
     from orchestra.domain.models.tasks import Limit, Policy
@@ -20,8 +27,6 @@ Duration = float | str | timedelta
 
 Command = str | Sequence[str | os.PathLike[str]]
 """As a shell has it, or its words."""
-
-_MOST = 2**31 - 1
 
 
 def whole(name: str, value: int, *, least: int) -> int:
@@ -33,8 +38,10 @@ def whole(name: str, value: int, *, least: int) -> int:
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise BadInput(f"{name} needs a whole number of at least {least}, not {value!r}.")
     number = value.__index__()  # numpy's are none of Python's
-    if not least <= number <= _MOST:
-        raise BadInput(f"{name} needs a whole number of at least {least}, not {value!r}.")
+    if number > LARGEST:
+        raise BadInput(f"{name} is at most {LARGEST:,}.")
+    if number < least:
+        raise BadInput(f"{name} needs a whole number of at least {least}, not {_shown(value)}.")
     return number
 
 
@@ -49,13 +56,18 @@ def seconds(name: str, value: Duration) -> float:
     if isinstance(value, str):
         return parse_duration(value)
     if not _is_number(value) or not value >= 0:
-        raise BadInput(f"{name} needs seconds or a text like '10m', not {value!r}.")
-    return parse_duration(f"{value:f}")
+        raise BadInput(f"{name} needs seconds or a text like '10m', not {_shown(value)}.")
+    return parse_duration(f"{min(value, 1e18):f}")
 
 
 def _is_number(value: object) -> bool:
     """Callers without a type checker give anything."""
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _shown(value: object) -> str:
+    """Python writes no number of thousands of digits."""
+    return "a number below that" if isinstance(value, int) and value < -LARGEST else repr(value)
 
 
 def some_seconds(name: str, value: Duration | None) -> float | None:
@@ -80,8 +92,10 @@ def size(name: str, value: int | str | None) -> int | None:
     """
     if value is None or isinstance(value, str):
         return None if value is None else parse_size(value)
-    if not _is_number(value) or value < 1:
-        raise BadInput(f"{name} needs bytes or a text like '4GB', not {value!r}.")
+    if not _is_number(value) or not value >= 1:
+        raise BadInput(f"{name} needs bytes or a text like '4GB', not {_shown(value)}.")
+    if value > LARGEST_SIZE:
+        raise BadInput(f"{name} is more than any machine has.")
     return parse_size(str(int(value)))
 
 
@@ -170,11 +184,15 @@ def policy(
         retries=whole("retries", retries, least=0),
         timeout=some_seconds("timeout", timeout),
         grace=seconds("grace", grace),
-        priority=whole("priority", priority, least=-_MOST),
+        priority=whole("priority", priority, least=-LARGEST),
         max_fails=_limit(max_fails),
-        resume=resume,
+        resume=bool(resume),  # numpy's is none of Python's
     )
 
 
 def _limit(value: int | str | None) -> Limit | None:
-    return None if value is None else parse_limit(str(value))
+    if value is None or isinstance(value, str | bool):
+        return None if value is None else parse_limit(str(value))
+    from orchestra.domain.models.tasks import Limit
+
+    return Limit(count=whole("max_fails", value, least=1))

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 from orchestra.domain.errors import BadInput
 from orchestra.domain.human import one_line
+from orchestra.domain.storable import LONGEST_PATH, check_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,9 @@ def parse_bind(text: str) -> Bind:
     target = rest.pop(0) if rest else source
     if rest:
         raise BadInput(f'--bind "{shown}" has too many colons.', hint=_HINT)
-    if any(char < " " or "\ud800" <= char <= "\udfff" for char in text):
-        raise BadInput(f"--bind {text!r} is no valid text.")
+    if any(char < " " for char in text):
+        raise BadInput(f'--bind "{shown}" has a control character.', hint=_HINT)
+    check_text(f'--bind "{shown}"', text, most=2 * LONGEST_PATH)
     for path in (source, target):
         if not path.startswith("/"):
             raise BadInput(f'"{one_line(path)}" in --bind "{shown}" is no full path.', hint=_HINT)

@@ -25,7 +25,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestra.domain.errors import BadInput
+from orchestra.domain.human import one_line
 from orchestra.domain.shell import Quoting, Tag, scan
+from orchestra.domain.storable import LONGEST_VALUE, trouble_with
 
 if TYPE_CHECKING:
     from orchestra.domain.shell import Misplaced, Scan
@@ -33,7 +35,9 @@ if TYPE_CHECKING:
 REQUIRED = ("DATA", "IN", "OUT")
 
 # Linux hands a program no argument of 128 KiB or more (MAX_ARG_STRLEN); this leaves room for the paths.
-MAX_BYTES = 64 * 1024
+MAX_BYTES = LONGEST_VALUE
+# A tag is part of a key, and keys are short.
+LONGEST_TAG = 64
 
 # What a task's creator most likely forgot: the original's option for the tag, and what comes of leaving it out.
 _OPTION = {"DATA": "-d", "IN": "-c", "OUT": "-o"}
@@ -79,14 +83,11 @@ def parse(text: str) -> Template:
     )  # pasted from a file that an editor of Windows wrote
     if not text.strip():
         raise BadInput("the command is empty.")
-    if "\0" in text:
-        raise BadInput("the command has a NUL character, which no shell can be given.")
-    if any("\ud800" <= char <= "\udfff" for char in text):
-        raise BadInput("the command is no valid UTF-8 text.")
-    if len(text.encode()) > MAX_BYTES:
+    if trouble := trouble_with(text, most=MAX_BYTES):
+        is_long = "longer" in trouble
         raise BadInput(
-            f"the command is longer than {MAX_BYTES // 1024} KiB.",
-            hint="Put it into a script and call that.",
+            f"the command {trouble}.",
+            hint="Put it into a script and call that." if is_long else None,
         )
     return Template(text, scan(text))
 
@@ -119,10 +120,10 @@ def tag_name(text: str) -> str:
         BadInput: it is no upper-case word of two letters or more, or it is taken.
     """
     name = text.removeprefix("%")
-    if not re.fullmatch(r"[A-Z][A-Z0-9_]+", name):
+    if not re.fullmatch(r"[A-Z][A-Z0-9_]+", name) or len(name) > LONGEST_TAG:
         raise BadInput(
-            f'"{text}" cannot be a tag.',
-            hint="A tag is % and at least two upper-case letters, digits or _, for example %REF.",
+            f'"{one_line(text)}" cannot be a tag.',
+            hint=f"A tag is % and 2 to {LONGEST_TAG} upper-case letters, digits or _, for example %REF.",
         )
     if name in REQUIRED:
         raise BadInput(f"%{name} has its meaning already.", hint="Take another word, such as %REF.")

@@ -9,6 +9,7 @@ from enum import StrEnum
 from orchestra.domain.errors import BadInput
 from orchestra.domain.human import one_line
 from orchestra.domain.nearest import nearest
+from orchestra.domain.storable import LONGEST_PATH, check_text
 
 RUNTIMES = ("apptainer", "singularity", "podman", "docker")
 """In the order in which a node looks for them."""
@@ -68,8 +69,7 @@ def check(text: str) -> str:
     shown = one_line(text)
     if not text or any(char < " " or char == "\x7f" for char in text):
         raise BadInput(f'"{shown}" is no image.', hint=_HINT)
-    if any("\ud800" <= char <= "\udfff" for char in text):
-        raise BadInput(f"the image {text!r} is no valid text.")
+    check_text(f'the image "{shown}"', text, most=LONGEST_PATH)
     if text.startswith("/"):
         return text
     scheme, colon, rest = text.partition(":")

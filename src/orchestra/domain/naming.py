@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from orchestra.domain.errors import BadInput
 from orchestra.domain.human import one_line
 from orchestra.domain.models.tasks import Limit
+from orchestra.domain.storable import LARGEST, LONGEST_VALUE, check_text
 
 # A name is also a folder on the volume: 255 bytes is what file systems allow, and some room is left.
 MAX_NAME = 200
-MAX_ORDINAL = 2**31 - 1
+MAX_ORDINAL = LARGEST
+LARGEST_SIZE = 2**60
 
 _ALLOWED = "letters a-z and A-Z, digits, '.', '_', '-' and '+'"
 _PART = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]*")
@@ -342,7 +344,7 @@ def parse_size(text: str) -> int:
         raise BadInput(f'"{one_line(text)}" is no size.', hint="For example 500M, 4 GB or 2GiB.")
     factor = _BINARY_BYTES[found[2]] if found[3] else _BYTES[found[2]]
     size = math.ceil(float(found[1]) * factor)
-    if size > 2**60:
+    if size > LARGEST_SIZE:
         raise BadInput(f'"{one_line(text)}" is more than any machine has.')
     return size
 
@@ -368,5 +370,4 @@ def check_variable(name: str, value: str) -> None:
         raise BadInput(f'"{one_line(name)}" cannot be the name of an environment variable.')
     if _OURS.fullmatch(name):
         raise BadInput(f"{name} is set by Orchestra for each job and cannot be given.")
-    if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
-        raise BadInput(f"the value of {name} is no valid text.")
+    check_text(f"the value of {name}", value, most=LONGEST_VALUE)

@@ -20,6 +20,7 @@ from orchestra.domain.errors import DatabaseBusy, Fenced, OrchestraError, Poison
 from orchestra.domain.human import duration, listed, size
 from orchestra.domain.models.work import AttemptKey, Outcome, Started
 from orchestra.domain.states import Cause
+from orchestra.domain.storable import storable
 from orchestra.pilot.desk import Desk, boottime
 from orchestra.pilot.link import Ended, Refused
 from orchestra.pilot.state import Held, Note, Phase
@@ -103,7 +104,7 @@ def plain_text(text: str | None) -> str | None:
     """Give text that PostgreSQL takes: without NUL and without half characters of file names."""
     if text is None:
         return None
-    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode("utf-8")
+    return storable(text)
 
 
 # Outcomes

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pwd
 import socket
-from pathlib import Path
 
 from orchestra.homefolder import expanded
 
@@ -22,7 +21,8 @@ def image(text: str) -> str:
         return f"{scheme}:{full_path(rest)}"
     is_path = text.startswith(("./", "../", "~")) or text in (".", "..")
     is_file = text.endswith((".sif", ".simg", ".img")) and "://" not in text
-    if is_path or is_file or ("/" not in text and text and Path(text).exists()):
+    # Not pathlib's, which raises where a name is too long.
+    if is_path or is_file or ("/" not in text and os.path.exists(text)):  # noqa: PTH110
         return full_path(text)
     return text
 

@@ -11,6 +11,7 @@ from orchestra.domain.errors import BadInput
 from orchestra.domain.models.people import User
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.naming import JobAddress, parse_job_address
+from orchestra.domain.storable import check_reason
 from orchestra.services import lifecycle, selection
 from orchestra.services.jobs import no_such_job
 from orchestra.services.rights import check_may_change
@@ -50,6 +51,7 @@ def kill(
         BadInput, NotFound: one of them is no job.
         Refused: a task's state does not allow it, or the task is somebody else's.
     """
+    why = check_reason(why)
     return [
         JobsDone(
             task, str(address), lifecycle.kill_jobs(conn, task.id, jobs, by=user.name, why=why)

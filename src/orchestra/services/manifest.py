@@ -24,6 +24,7 @@ from orchestra.domain.human import count, size
 from orchestra.domain.models.datasets import ManifestEntry
 from orchestra.domain.models.jobs import ATTEMPTS
 from orchestra.domain.naming import natural_key
+from orchestra.domain.storable import within_64_bits
 from orchestra.services import silence
 from orchestra.services.config_texts import TEXT_AT_MOST, Texts
 
@@ -83,9 +84,9 @@ def scan(path: str | os.PathLike[str], progress: Progress | None = None) -> Mani
         BadInput: there is nothing there, or no file in the folder; a name is no valid text; something is no regular
             file, cannot be read, or changed while it was read.
     """
-    silence.check(path)
     root = _absolute(os.fspath(path))
     _check_text(root)
+    silence.check(path)
     try:
         mode = Path(root).stat().st_mode
     except OSError as error:
@@ -126,7 +127,7 @@ def check_file(
                 f"{path} has changed since it was registered: "
                 f"it had {count(expected.size, 'byte')}, now {found.st_size:,}"
             )
-        if found.st_mtime_ns == expected.mtime_ns:
+        if within_64_bits(found.st_mtime_ns) == expected.mtime_ns:
             return None
         same = _read(path, threading.Event(), report).sha256 == expected.sha256
         return None if same else f"{path} has changed since it was registered: the checksum differs"
@@ -218,8 +219,9 @@ def _check_text(path: str) -> None:
     if path.isprintable():
         return
     if any("\ud800" <= char <= "\udfff" for char in path):
-        _check_encoding(os.fsencode(path))
-        raise BadInput(f"the name {os.fsencode(path)!r} is no valid UTF-8 text.", hint="Rename it.")
+        name = _bytes_of(path)
+        _check_encoding(name)
+        raise BadInput(f"the name {name!r} is no valid UTF-8 text.", hint="Rename it.")
     if any(_breaks(char) for char in path):
         raise BadInput(
             f"the name {path!r} has a line break or another control character.", hint="Rename it."
@@ -236,6 +238,13 @@ def _check_encoding(name: bytes) -> None:
         f"the name {name!r} is UTF-8, and this Python reads names as {sys.getfilesystemencoding()}.",
         hint="Start it with PYTHONUTF8=1, or in a locale such as C.UTF-8.",
     )
+
+
+def _bytes_of(path: str) -> bytes:
+    try:
+        return os.fsencode(path)
+    except UnicodeEncodeError:  # half a character that came from no file name
+        return path.encode("utf-8", "surrogatepass")
 
 
 def _breaks(char: str) -> bool:
@@ -341,7 +350,7 @@ class _Content:
     head: bytes | None
 
     def entry(self, name: str) -> ManifestEntry:
-        return ManifestEntry(name, self.size, self.mtime_ns, self.sha256)
+        return ManifestEntry(name, self.size, within_64_bits(self.mtime_ns), self.sha256)
 
 
 def _read(path: str, stop: threading.Event, report: Callable[[int], None]) -> _Content:

@@ -12,6 +12,7 @@ from orchestra.domain.errors import AlreadyExists, BadInput, NotFound, Refused
 from orchestra.domain.models.nodes import Node, Slots
 from orchestra.domain.naming import check_node_name
 from orchestra.domain.nearest import nearest
+from orchestra.domain.storable import check_reason, check_text
 from orchestra.services import fencing
 from orchestra.store import moves, notices
 from orchestra.store import nodes as store
@@ -94,7 +95,7 @@ def get(conn: psycopg.Connection, name: str) -> Node:
     Raises:
         NotFound: there is none.
     """
-    node = store.by_name(conn, name)
+    node = find(conn, name)
     if node is None:
         raise _missing(conn, name)
     return node
@@ -102,7 +103,7 @@ def get(conn: psycopg.Connection, name: str) -> Node:
 
 def find(conn: psycopg.Connection, name: str) -> Node | None:
     """Give the node of that name, None where there is none."""
-    return store.by_name(conn, name)
+    return store.by_name(conn, _typed(name))
 
 
 def everything(conn: psycopg.Connection) -> list[Node]:
@@ -136,8 +137,11 @@ def drain(conn: psycopg.Connection, name: str, *, by: str, reason: str | None) -
     """Let no new job start on a node; the running ones go on. May be repeated, with another reason.
 
     Raises:
+        BadInput: the reason cannot be kept.
         NotFound: there is none of that name.
     """
+
+    check_reason(reason)
 
     def work() -> None:
         node = _locked(conn, name)
@@ -216,9 +220,11 @@ def lose(
     reports counts as long as no other attempt has begun; it gets a new keeper if it comes back.
 
     Raises:
+        BadInput: the reason cannot be kept.
         NotFound: there is none of that name.
         Refused: its pilot is online, and `force` is not given.
     """
+    check_reason(why)
 
     def work() -> list[UUID]:
         node = _locked(conn, name)
@@ -260,10 +266,14 @@ def delete(conn: psycopg.Connection, name: str) -> None:
 
 
 def _locked(conn: psycopg.Connection, name: str) -> LockedNode:
-    node = store.lock(conn, name)
+    node = store.lock(conn, _typed(name))
     if node is None:
         raise _missing(conn, name)
     return node
+
+
+def _typed(name: str) -> str:
+    return check_text(f'the node name "{human.one_line(name)}"', name)
 
 
 def _missing(conn: psycopg.Connection, name: str) -> NotFound:

@@ -13,6 +13,7 @@ from orchestra.domain.human import count, listed
 from orchestra.domain.models.people import User
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import Intent
+from orchestra.domain.storable import check_reason
 from orchestra.domain.transitions import TaskInput, TaskStep
 from orchestra.services import lifecycle
 from orchestra.services.asking import Ask
@@ -58,7 +59,7 @@ def hold(conn: psycopg.Connection, task: int, user: User, reason: str | None) ->
     Raises:
         NotFound, Refused: it cannot be held.
     """
-    why = reason or "held by hand"
+    why = check_reason(reason) or "held by hand"
     return _apply(conn, task, user, TaskInput.HOLD, why=why)
 
 
@@ -103,7 +104,7 @@ def kill(conn: psycopg.Connection, task: int, user: User, reason: str | None = N
     Raises:
         NotFound, Refused: it is not there, or somebody else's.
     """
-    return _apply(conn, task, user, TaskInput.KILL, why=reason)
+    return _apply(conn, task, user, TaskInput.KILL, why=check_reason(reason))
 
 
 def retry(

@@ -15,8 +15,21 @@ from orchestra.domain.human import count
 from orchestra.domain.models.jobs import JobPaths
 from orchestra.domain.models.people import User
 from orchestra.domain.models.tasks import METRICS_FILE, Policy, Resources, Task
-from orchestra.domain.naming import check_complete_file, check_metrics_file, parse_name
+from orchestra.domain.naming import (
+    check_complete_file,
+    check_metrics_file,
+    check_variable,
+    parse_name,
+)
 from orchestra.domain.states import Queue, TaskState
+from orchestra.domain.storable import (
+    LARGEST,
+    MOST_RETRIES,
+    check_binds,
+    check_environment,
+    check_whole,
+    storable,
+)
 from orchestra.services import image_files, selection, volume
 from orchestra.services.lifecycle import CONDUCTOR
 from orchestra.services.task_sources import Source, find_config, find_input, first_configs
@@ -128,6 +141,10 @@ def plan(conn: psycopg.Connection, new: NewTask, user: User, *, dry: bool = Fals
     _check_queue(new)
     check_metrics_file(new.metrics_file)
     check_complete_file(new.complete_file)
+    for variable, value in new.env.items():
+        check_variable(variable, value)
+    check_environment(new.env)
+    _check_numbers(new)
     volume.check_volume(new.volume, dry=dry)
     folder = f"{new.volume.rstrip('/')}/{new.name}"
     volume.check_task_folder(folder, reuse=new.reuse)
@@ -202,7 +219,7 @@ def _row(planned: Plan, version: int) -> task_making.NewTaskRow:
     return task_making.NewTaskRow(
         name=new.name,
         owner_id=planned.user.id,
-        account=new.account,
+        account=storable(new.account),
         queue=new.queue,
         command=planned.template.text,
         image=new.image,
@@ -226,7 +243,7 @@ def _announce(conn: psycopg.Connection, planned: Plan, task: int) -> None:
         before=None,
         after="REGISTERED",
         who=planned.user.name,
-        why=f"from {planned.new.host}",
+        why=f"from {storable(planned.new.host)}",
         jobs=planned.jobs,
     )
     moves.wake(conn, CONDUCTOR)
@@ -241,6 +258,7 @@ def _with_image(new: NewTask) -> NewTask:
             )
         return new
     binds = tuple(str(parse_bind(text)) for text in new.binds)
+    check_binds(binds)
     return replace(new, image=image_files.check(new.image), binds=binds)
 
 
@@ -259,6 +277,15 @@ def _check_queue(new: NewTask) -> None:
         raise BadInput(
             "jobs on the cpu queue get no GPU.", hint="--queue gpu gives each of them one or more."
         )
+
+
+def _check_numbers(new: NewTask) -> None:
+    policy, resources = new.policy, new.resources
+    check_whole("--test-jobs", policy.test_jobs, least=0)
+    check_whole("--retries", policy.retries, least=0, most=MOST_RETRIES)
+    check_whole("--priority", policy.priority, least=-LARGEST)
+    check_whole("--cores", resources.cores, least=1)
+    check_whole("--gpus", resources.gpus, least=0)
 
 
 def _resources(new: NewTask) -> Resources:

@@ -9,6 +9,7 @@ from orchestra.domain.errors import AlreadyExists, NotFound, Refused
 from orchestra.domain.models.people import User
 from orchestra.domain.naming import check_email, check_user_name
 from orchestra.domain.nearest import nearest
+from orchestra.domain.storable import check_text
 from orchestra.services.rights import check_may_change
 from orchestra.store import users as store
 from orchestra.store.database import in_transaction
@@ -37,7 +38,7 @@ def ensure(conn: psycopg.Connection, name: str, email: str) -> tuple[User, bool]
     Raises:
         BadInput: the name or the address is none.
     """
-    if user := store.by_name(conn, name):
+    if user := store.by_name(conn, _typed(name)):
         return user, False
     check_user_name(name)
     check_email(email)
@@ -51,7 +52,7 @@ def get(conn: psycopg.Connection, name: str) -> User:
     Raises:
         NotFound: there is none.
     """
-    user = store.by_name(conn, name)
+    user = store.by_name(conn, _typed(name))
     if user is None:
         raise _missing(conn, name)
     return user
@@ -95,7 +96,7 @@ def delete(conn: psycopg.Connection, name: str) -> None:
 
 
 def _delete(conn: psycopg.Connection, name: str) -> None:
-    person = store.lock(conn, name)
+    person = store.lock(conn, _typed(name))
     if person is None:
         raise _missing(conn, name)
     tasks, datasets = store.possessions(conn, person)
@@ -112,6 +113,10 @@ def _delete(conn: psycopg.Connection, name: str) -> None:
         raise Refused(
             f'files that user "{name}" registered are inputs of other people\'s tasks.'
         ) from None
+
+
+def _typed(name: str) -> str:
+    return check_text(f'the user name "{human.one_line(name)}"', name)
 
 
 def _missing(conn: psycopg.Connection, name: str) -> NotFound:

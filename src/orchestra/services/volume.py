@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from orchestra.domain.errors import BadInput, VolumeError
+from orchestra.domain.human import one_line
+from orchestra.domain.storable import LONGEST_PATH, check_text
 from orchestra.services import silence
 
 
@@ -18,12 +20,13 @@ def check_volume(volume: str, *, dry: bool = False) -> None:
         BadInput: it is no absolute path of valid text.
         VolumeError: it is no folder, or nothing can be written there.
     """
-    if not volume.startswith("/") or "\0" in volume or not _is_text(volume):
-        raise BadInput(f"the volume {volume!r} is no path that can be used.")
+    check_text(f'the volume "{one_line(volume)}"', volume, most=LONGEST_PATH)
+    if not volume.startswith("/"):
+        raise BadInput(f"the volume {volume!r} is no full path.")
     silence.check(volume)
     path = Path(volume)
-    if not path.is_dir():
-        what = "is not a folder" if path.exists() else "does not exist"
+    if not os.path.isdir(volume):  # noqa: PTH112 - pathlib raises where a name is too long
+        what = "is not a folder" if os.path.lexists(volume) else "does not exist"
         raise VolumeError(f"the volume {volume} {what}.", hint="-v names another one.")
     try:
         if dry:
@@ -71,7 +74,3 @@ def highest_attempt(folder: str) -> int:
                 numbers = (int(name) for name in os.listdir(job.path) if name.isdecimal())
                 highest = max(highest, *numbers, 0)
     return highest
-
-
-def _is_text(path: str) -> bool:
-    return not any("\ud800" <= char <= "\udfff" for char in path)

@@ -42,6 +42,8 @@ from orchestra.domain.models.work import (
 )
 from orchestra.domain.reservation import ready_in, takes_over
 from orchestra.domain.states import Cause, JobState, Queue
+from orchestra.domain.storable import storable as made_storable
+from orchestra.domain.storable import with_storable_texts
 from orchestra.domain.transitions import TaskInput
 from orchestra.services import fencing, letters, lifecycle, outcomes, settling
 from orchestra.store import attempts, locks, migrate, moves, pilots
@@ -80,6 +82,8 @@ def attach(
         SchemaMismatch: the database has no schema, or this pilot is too old for it.
         Foreign: it is another cluster's database.
     """
+
+    hello = with_storable_texts(hello)
 
     def work() -> Standing:
         migrate.check(conn, newer_allowed=1)
@@ -156,7 +160,9 @@ def register_keeper(
     """
 
     def work() -> bool:
-        return pilots.register_keeper(conn, node_id, keeper, lease, expires=expires)
+        return pilots.register_keeper(
+            conn, node_id, with_storable_texts(keeper), lease, expires=expires
+        )
 
     if not in_transaction(conn, work):
         raise Fenced(f"keeper {keeper.id} has been fenced")
@@ -383,7 +389,7 @@ def started(
         locks.share(conn, {key.task_id for key in keys})
         locked = {found.key: found for found in attempts.lock_attempts(conn, keeper_id, keys)}
         known = [s for s in starts if s.key in locked and _holds(locked[s.key])]
-        attempts.start(conn, known)
+        attempts.start(conn, [with_storable_texts(start) for start in known])
         fresh = [s.key for s in known if locked[s.key].state is JobState.ASSIGNED]
         changes = [(key, JobState.ASSIGNED, JobState.RUNNING, None) for key in fresh]
         outcomes.note(conn, keeper, changes)
@@ -423,10 +429,13 @@ def renew(
         Replaced: the database was replaced in the meantime; attach again. Nothing was renewed.
     """
 
+    said = None if message is None else made_storable(message)
+    dead = [made_storable(path) for path in silent]
+
     def work() -> Standing:
         if epoch is not None and pilots.epoch(conn) != epoch:
             raise Replaced
-        wishes = pilots.renew_pilot(conn, node_id, agent, message, silent)
+        wishes = pilots.renew_pilot(conn, node_id, agent, said, dead)
         if wishes is None:
             return Standing(node_id, lease, {Queue.CPU: 0, Queue.GPU: 0}, superseded=True)
         pilots.renew_keepers(conn, node_id, keepers, lease, expires=expires)
@@ -461,10 +470,7 @@ def report(
     Raises:
         UnknownKeeper: the database knows no such keeper.
     """
-    storable = [
-        replace(outcome, reason=_storable(outcome.reason)) if outcome.reason else outcome
-        for outcome in ends
-    ]
+    storable = [with_storable_texts(outcome) for outcome in ends]
 
     def work() -> outcomes.Recorded:
         return outcomes.record(conn, attempts.lock_keeper(conn, keeper_id), storable)
@@ -495,11 +501,6 @@ def inputs(
 def show_log(conn: psycopg.Connection, key: AttemptKey, length: int, tail: bytes) -> None:
     """Keep the end of a running attempt's log of `length` bytes, for who cannot read the file. May be repeated."""
     in_transaction(conn, lambda: attempts.show_log(conn, key, length, tail))
-
-
-def _storable(text: str) -> str:
-    """PostgreSQL's text holds no NUL and no lone surrogate; one of them would refuse the whole batch."""
-    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _hold(conn: psycopg.Connection, task: int, reason: str) -> None:

@@ -1,0 +1,232 @@
+"""Whatever text or number is given, PostgreSQL is never the one that refuses it: a sentence does, before that."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from orchestra.client import words
+from orchestra.config import load
+from orchestra.domain.errors import ConfigurationError, OrchestraError
+from orchestra.domain.models.people import User
+from orchestra.domain.models.tasks import Limit, Policy, Resources
+from orchestra.domain.models.work import Outcome, Started
+from orchestra.domain.states import Cause
+from orchestra.services import (
+    datasets,
+    job_actions,
+    jobs,
+    nodes,
+    selection,
+    task_actions,
+    task_creation,
+    users,
+    work,
+)
+from orchestra.services.nodes import SlotsWanted
+from orchestra.services.task_creation import NewTask
+from support.world import World
+
+INCOMPRESSIBLE = "".join(chr(0x100 + (n * 7919) % 0x4000) for n in range(3000))
+NASTY = [
+    "\0", "\udcff", "a\ud800", "\x1b[31m", "a\nb", "", " ", "a" * 300, "A" + "".join(f"{n:X}" for n in range(2000)),
+    INCOMPRESSIBLE, "x" * 70_000, "%IN", "user.ana.\udcff", "docker://a/\udcff", "/\0", "/\udcff", "/x/" + "y" * 5000,
+    "5/0", "A=\0", "task:\0", "a@b.\0", "a@b.\udcff", str(10**30), "nan", "inf", "-1", "9" * 5000,
+]  # fmt: skip
+texts = st.one_of(
+    st.sampled_from(NASTY), st.text(st.characters(exclude_categories=()), max_size=40)
+)
+numbers = st.one_of(
+    st.sampled_from(
+        [0, 1, -1, 2**15, 2**31 - 1, 2**31, -(2**31), 2**63, -(2**63), 10**30, 10**5000]
+    ),
+    st.floats(),
+    st.sampled_from(["", "1e400", "999999999999999999999 TB", "9" * 5000]),
+)
+pytestmark = pytest.mark.servers("embedded")
+NO_SLOTS = SlotsWanted("CPU"), SlotsWanted("GPU")
+
+
+@pytest.fixture
+def new(conn: psycopg.Connection, ana: User, tmp_path: Path) -> NewTask:
+    (tmp_path / "volume").mkdir()
+    (tmp_path / "digits.npz").write_text("data")
+    datasets.create(conn, ana, "user.ana.digits", tmp_path / "digits.npz")
+    command = "train -d %DATA -c %IN -o %OUT"
+    name = "user.ana.digits"
+    return NewTask("user.ana.mlp", command, name, name, str(tmp_path / "volume"), "ana", "gauss")
+
+
+def said(what: Callable[[], Any]) -> str | None:
+    """Give the sentence with which it is refused."""
+    try:
+        what()
+    except OrchestraError as error:
+        str(error).encode("utf-8", "backslashreplace")
+        return str(error)
+    return None
+
+
+def create(conn: psycopg.Connection, new: NewTask, ana: User) -> None:
+    """Make it as a trial and in truth: both refuse with the same words, and what the trial accepts is made."""
+    with conn.transaction(force_rollback=True):
+        trial = said(lambda: task_creation.plan(conn, new, ana, dry=True))
+        truth = said(lambda: task_creation.create(conn, task_creation.plan(conn, new, ana)))
+    assert trial == truth
+
+
+quick = settings(
+    max_examples=int(os.environ.get("EXAMPLES", "12")),
+    deadline=None,
+    derandomize="EXAMPLES" not in os.environ,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@quick
+@given(text=texts)
+@example("A" * 3000)
+def test_no_text_of_a_new_task(
+    conn: psycopg.Connection, new: NewTask, ana: User, text: str
+) -> None:
+    for changes in (
+        {"name": f"user.ana.{text}"},
+        {"command": f"{new.command} {text}"},
+        {"config": text},
+        {"data": text},
+        {"volume": text},
+        {"volume": f"{new.volume}/{text}"},
+        {"account": text, "host": text},
+        {"secondary": {text: new.data}},
+        {"secondary": {"A" + text: new.data}},
+        {"secondary": {"REF": text}},
+        {"image": text},
+        {"image": f"docker://{text}"},
+        {"image": "docker://a/b", "binds": (text,)},
+        {"image": "docker://a/b", "binds": (f"/{text}:/b",)},
+        {"env": {"A": text}},
+        {"env": {text: "1"}},
+        {"complete_file": text},
+        {"metrics_file": text},
+        {"after": (text,)},
+    ):
+        create(conn, replace(new, **changes), ana)
+
+
+@quick
+@given(number=numbers, other=numbers)
+def test_no_number_of_a_new_task(
+    conn: psycopg.Connection, new: NewTask, ana: User, number: Any, other: Any
+) -> None:
+    given = {
+        "bypass": False, "test_jobs": None, "test_for": None, "retries": 0, "timeout": None, "grace": 30.0,
+        "priority": 0, "max_fails": None, "resume": False,
+    }  # fmt: skip
+    for name in given:
+        with suppress(OrchestraError):
+            policy = words.policy(**{**given, name: number})
+            create(conn, replace(new, policy=policy), ana)
+    with suppress(OrchestraError):
+        size = words.size("memory", other)
+        create(conn, replace(new, resources=Resources(memory_bytes=size)), ana)
+    if isinstance(number, int):
+        create(conn, replace(new, policy=Policy(retries=number)), ana)
+        create(conn, replace(new, policy=Policy(priority=number)), ana)
+        create(conn, replace(new, resources=Resources(cores=number)), ana)
+        create(conn, replace(new, resources=Resources(gpus=number), queue=words.queue("gpu")), ana)
+    create(conn, replace(new, policy=Policy(max_fails=Limit(count=3))), ana)
+
+
+@quick
+@given(text=texts)
+def test_no_word_that_people_type(
+    conn: psycopg.Connection, new: NewTask, ana: User, tmp_path: Path, text: str
+) -> None:
+    task = task_creation.create(conn, task_creation.plan(conn, replace(new, reuse=True), ana)).id
+    nodes.create(conn, "gauss", *NO_SLOTS)
+    calls: list[Callable[[], Any]] = [
+        lambda: users.create(conn, text, "a@example.org"),
+        lambda: users.create(conn, "bob", text),
+        lambda: users.create(conn, "bob", f"{text}@example.org"),
+        lambda: users.ensure(conn, text, text),
+        lambda: users.get(conn, text),
+        lambda: users.change(conn, "ana", ana, email=text),
+        lambda: users.delete(conn, text),
+        lambda: nodes.create(conn, text, *NO_SLOTS),
+        lambda: nodes.ensure(conn, text, *NO_SLOTS),
+        lambda: nodes.get(conn, text),
+        lambda: nodes.find(conn, text),
+        lambda: nodes.change(conn, text, *NO_SLOTS),
+        lambda: nodes.drain(conn, text, by="ana", reason=None),
+        lambda: nodes.drain(conn, "gauss", by="ana", reason=text),
+        lambda: nodes.lose(conn, "gauss", by="ana", why=text),
+        lambda: nodes.stop(conn, text),
+        lambda: nodes.delete(conn, text),
+        lambda: datasets.find(conn, text),
+        lambda: datasets.create(conn, ana, f"user.ana.{text}", tmp_path),
+        lambda: datasets.create(conn, ana, "user.ana.x", tmp_path / text),
+        lambda: datasets.update(conn, ana, "user.ana.digits", tmp_path / text),
+        lambda: datasets.remove(conn, ana, text),
+        lambda: selection.find(conn, text),
+        lambda: jobs.show(conn, f"{task}/{text}"),
+        lambda: jobs.show(conn, f"{text}/0"),
+        lambda: job_actions.kill(conn, [f"{task}/0"], ana, text),
+        lambda: job_actions.retry(conn, [text], ana),
+        lambda: task_actions.hold(conn, task, ana, text),
+        lambda: task_actions.kill(conn, task, ana, text),
+    ]
+    try:
+        for call in calls:
+            with conn.transaction(force_rollback=True):
+                said(call)
+    finally:
+        nodes.delete(conn, "gauss")
+        conn.execute("truncate task, job, task_count cascade")
+
+
+@quick
+@given(text=texts)
+def test_no_word_of_a_machine_or_a_job(world: World, text: str) -> None:
+    with world.conn.transaction(force_rollback=True):
+        world.task(jobs=2, test_jobs=0)
+        world.conduct(2)
+        pilot = world.pilot(host=text, account="ana", version=text, runtimes=(text,))
+        work.renew(world.conn, pilot.node, pilot.agent, [pilot.keeper], message=text, silent=[text])
+        grants = pilot.claim(cpu=2)
+        work.started(world.conn, pilot.keeper, [Started(g.key, 0.1, text, text) for g in grants])
+        ends = [
+            Outcome(
+                g.key, Cause.EXIT, exit_status=1, reason=text, devices=text, log_tail=b"\0\xff", image_digest=text,
+                inputs_note=text,
+            )
+            for g in grants
+        ]  # fmt: skip
+        assert not work.report(world.conn, pilot.keeper, ends)
+        world.conduct(3)
+
+
+def test_a_file_of_the_far_future_is_registered(
+    conn: psycopg.Connection, ana: User, tmp_path: Path
+) -> None:
+    file = tmp_path / "a.json"
+    file.write_text("{}")
+    os.utime(file, (10_000_000_000, 10_000_000_000))  # 2286, where the file system has such times
+    assert datasets.create(conn, ana, "user.ana.far", tmp_path).dataset.files == 1
+    assert not datasets.update(conn, ana, "user.ana.far").changed_at_all
+
+
+@pytest.mark.parametrize("key", ["username", "email", "node", "job_complete_file_name"])
+def test_a_setting_is_text(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    monkeypatch.setenv("HOME", "/nowhere")
+    for wrong in ("a\udcff", "a\0"):
+        with pytest.raises(ConfigurationError, match=f'"{key}" '):
+            load(given={key: wrong})
