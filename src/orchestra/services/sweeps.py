@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import psycopg
@@ -217,20 +217,29 @@ def check_folder(folder: Path) -> None:
 def _new_folder(folder: Path) -> Iterator[Path]:
     """Give a folder beside, which is removed at the end if it is still there."""
     check_folder(folder)
-    beside = None
+    beside = folder.parent / f".orchestra-sweep-{token_hex(8)}"
     try:
-        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        umask = os.umask(0)
-        os.umask(umask)
-        # In a folder that a group shares, what is made belongs to the group, too: chmod must not take that bit away.
-        group = beside.stat().st_mode & stat.S_ISGID
-        beside.chmod(0o777 & ~umask | group)
+        beside.mkdir()
+        if folder.exists():
+            _make_alike(beside, folder)
         yield beside
     except OSError as error:
         raise VolumeError(f"{folder} cannot be written: {error.strerror}.") from None
     finally:
-        if beside is not None:
-            shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _make_alike(beside: Path, folder: Path) -> None:
+    """Give a new folder the group and the mode of the empty one whose place it takes.
+
+    What is alike is left alone: who is not in a folder's group takes its set-group-ID bit away by any chmod.
+    """
+    wanted, found = folder.stat(), beside.stat()
+    if wanted.st_gid != found.st_gid:
+        with suppress(PermissionError):  # it is another's, and this account not in its group
+            os.chown(beside, -1, wanted.st_gid)
+    if wanted.st_mode != beside.stat().st_mode:
+        beside.chmod(stat.S_IMODE(wanted.st_mode))
 
 
 def _write(planned: Plan, folder: Path, progress: Progress | None) -> int:
