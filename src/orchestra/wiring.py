@@ -435,6 +435,7 @@ def run_pilot(
         OrchestraError: it could not begin.
     """
     from orchestra.pilot import agent
+    from orchestra.runtimes import podman_pause
 
     # The embedded database is away with its own machine alone, so no other node waits for its jobs.
     keep = settings.on_lease_lost == "keep" or not uses_server(settings)
@@ -462,7 +463,10 @@ def run_pilot(
         image_cache_size=settings.image_cache_size,
         image_silence=settings.image_fetch_timeout,
     )
-    return agent.run(options)
+    try:
+        return agent.run(options)
+    finally:
+        podman_pause.clean_up(os.environ)
 
 
 def container_runtimes(

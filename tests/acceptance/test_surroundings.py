@@ -74,6 +74,7 @@ def test_an_account_without_an_entry_and_a_home(nameless: Ordinary) -> None:
         assert "no home folder is known" in doctor
     finally:
         assert "is stopped" in _says(nameless, "down --kill --yes")
+    assert list(Path("/tmp").glob(f"*-{nameless.uid}*")) == []
 
 
 STRANGE = """

@@ -366,7 +366,7 @@ def test_root_s_server_is_not_root(data: Path) -> None:
 @pytest.mark.needs("root")
 def test_as_an_ordinary_user(ordinary: Ordinary) -> None:
     script = """
-import sys
+from pathlib import Path
 from orchestra.store import embedded
 from orchestra.store.database import connect
 from orchestra.store.migrate import migrate, check
@@ -374,10 +374,16 @@ url = embedded.ensure_running(None, print)
 with connect(url) as conn:
     migrate(conn)
     check(conn)
-print(embedded.status().data_dir)
+usual = embedded.status().data_dir
+print(usual)
 assert embedded.stop()
-connect(embedded.ensure_running()).close()
-assert embedded.stop()
+odd = usual.rename(usual.with_name("a comma, and"))
+with connect(embedded.ensure_running(odd)) as conn:
+    sockets = Path(conn.info.host)
+assert sockets.parent == Path("/tmp"), sockets
+assert embedded.stop(odd)
+assert not sockets.exists()
+odd.rename(usual)
 """
     done = ordinary.python(script)
     assert done.returncode == 0, done.stderr

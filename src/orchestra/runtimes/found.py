@@ -18,6 +18,7 @@ from typing import Any
 from orchestra.domain.errors import ConfigurationError
 from orchestra.domain.images import RUNTIMES
 from orchestra.domain.secrets import without_secrets
+from orchestra.runtimes import podman_pause
 from orchestra.runtimes.apptainer import ApptainerRuntime
 from orchestra.runtimes.engines import EngineRuntime
 
@@ -135,8 +136,9 @@ def _cannot_mount(path: str, environ: Mapping[str, str]) -> bool:
 def _podman(path: str, environ: Mapping[str, str], traceless: bool) -> ContainerRuntime:
     # In a pilot this also makes the process that holds a user's name space; one that a job's keeper started would be
     # taken for the job's.
+    marked = {**environ, podman_pause.MARK: "1"}
     with _elsewhere(traceless) as options:
-        facts: dict[str, Any] = json.loads(_said(environ, path, *options, "info", "--format=json"))
+        facts: dict[str, Any] = json.loads(_said(marked, path, *options, "info", "--format=json"))
     host = facts["host"]
     rootless = bool(host["security"]["rootless"])
     # Without lines in /etc/subuid there is one account inside, which is called root and is the user's.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -171,6 +172,7 @@ def stop(place: Place, mode: Literal["smart", "fast", "immediate"]) -> bool:
     if not postmaster.is_alive(place):
         return False
     programs = pginstall.of_the_wheel() if os.geteuid() else pginstall.for_root(_say_nothing)
+    facts = postmaster.postmaster(place)
     done = programs.run(
         "pg_ctl", ["stop", "-D", place.cluster, "-m", mode, "-w", "-t", str(int(START_TIMEOUT))]
     )
@@ -179,6 +181,9 @@ def stop(place: Place, mode: Literal["smart", "fast", "immediate"]) -> bool:
             f"the embedded database in {place.data} does not stop.",
             hint=f"Its log is {place.log}; maestro db stop --immediate does not wait for its clients.",
         )
+    if len(facts) > 4:
+        with suppress(OSError):  # somebody has put something there
+            Path(facts[4]).rmdir()
     return True
 
 

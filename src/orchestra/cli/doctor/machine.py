@@ -49,8 +49,10 @@ def look_for_runtimes(settings: Settings) -> tuple[Program, ...]:
         ConfigurationError: the one that is configured is not there.
     """
     from orchestra import wiring
+    from orchestra.runtimes import podman_pause
 
     found = wiring.container_runtimes(settings, traceless=True)
+    podman_pause.clean_up(os.environ)
     usable = [Program(one.name, one.version) for one in found]
     if settings.container_runtime is not None:
         return tuple(usable)

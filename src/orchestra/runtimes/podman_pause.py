@@ -1,0 +1,83 @@
+"""What an ordinary user's podman leaves behind when it is asked for its version.
+
+That is a process that holds the user's name space and, where nobody has signed in, folders in /tmp. Made by a job's
+podman, that process would be taken for the job's: so a pilot asks when it begins, and cleans up when it leaves.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+MARK = "ORCHESTRA_ASKS"
+"""In the environment of the question, and so of the process that it makes; one that was there before has it not."""
+_PROC = Path("/proc")
+
+
+def clean_up(environ: Mapping[str, str]) -> None:
+    """End the process that a question of ours made, if no container and no other pilot of this account needs it."""
+    ended = False
+    for folder in _runtime_folders(environ):
+        note = folder / "libpod/tmp/pause.pid"
+        try:
+            pid = int(note.read_text(encoding="ascii"))
+            marked = f"{MARK}=1".encode() in (_PROC / f"{pid}/environ").read_bytes().split(b"\0")
+            space = (_PROC / f"{pid}/ns/user").readlink()
+        except (OSError, ValueError):
+            continue
+        if not marked or any(_needs(other, space) for other in _others(pid)):
+            return
+        os.kill(pid, signal.SIGKILL)
+        note.unlink(missing_ok=True)
+        ended = True
+    for folder in filter(_is_ours, _in_tmp()):
+        if ended:  # all of it would go with the user's session, if there were one
+            shutil.rmtree(folder, ignore_errors=True)
+        else:
+            _remove_empty(folder)
+
+
+def _runtime_folders(environ: Mapping[str, str]) -> list[Path]:
+    named = environ.get("XDG_RUNTIME_DIR")
+    return [*([Path(named)] if named else []), Path(f"/run/user/{os.geteuid()}"), *_in_tmp()]
+
+
+def _in_tmp() -> list[Path]:
+    kinds = ("podman-run", "storage-run", "containers-user")
+    return [Path(f"/tmp/{kind}-{os.geteuid()}") for kind in kinds]  # noqa: S108 - podman's own
+
+
+def _others(pid: int) -> Iterator[Path]:
+    for entry in _PROC.iterdir():
+        if entry.name.isdecimal() and int(entry.name) not in (pid, os.getpid()):
+            yield entry
+
+
+def _needs(process: Path, space: Path) -> bool:
+    """Whether a process is in the name space, or is another pilot of this account."""
+    try:
+        if (process / "ns/user").readlink() == space:
+            return True
+        if process.stat().st_uid != os.geteuid():
+            return False
+        words = (process / "cmdline").read_bytes().split(b"\0")
+        return b"orchestra.cli.main" in words and b"pilot" in words and b"run" in words
+    except OSError:  # it has ended, or is somebody else's
+        return False
+
+
+def _remove_empty(folder: Path) -> None:
+    for each, _, _ in os.walk(folder, topdown=False):
+        with suppress(OSError):  # it holds something
+            Path(each).rmdir()
+
+
+def _is_ours(folder: Path) -> bool:
+    try:
+        return not folder.is_symlink() and folder.stat().st_uid == os.geteuid()
+    except OSError:
+        return False
