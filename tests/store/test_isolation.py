@@ -11,13 +11,16 @@ import psycopg
 import pytest
 
 from orchestra.conductor import run as conductor
-from orchestra.conductor.isolation import Isolation
+from orchestra.conductor.isolation import WHY_AT_MOST, Isolation
 from orchestra.domain.errors import DatabaseBusy, DatabaseUnavailable
 from orchestra.domain.states import TaskState
-from orchestra.store import moves
+from orchestra.services import explain, task_views
+from orchestra.store import leader, moves
 from orchestra.store.database import connect
 from support.waiting import wait_until
 from support.world import World
+
+BUSY = "the database is busy: a lock that this needs was held by others for too long"
 
 
 @contextmanager
@@ -54,8 +57,32 @@ def test_a_locked_task_keeps_those_behind_it_from_nothing(world: World, database
                 lambda: any(f"task {locked}: the database is busy" in (s or "") for s in said)
             )
             assert world.state(locked) is TaskState.REGISTERED
+            assert len(leader.troubles(world.conn).why) == 1
+            stuck = f"The conductor (one) cannot go on with this task, and tries again: {BUSY}."
+            assert stuck in task_views.show(world.conn, str(locked)).waiting
+            assert stuck in explain.explain(world.conn, f"{locked}/0").explanation.sentences
+            assert stuck not in task_views.show(world.conn, str(behind)).waiting
+            assert stuck not in explain.explain(world.conn, f"{behind}/0").explanation.sentences
         wait_until(lambda: world.state(locked) is TaskState.RUNNING)
         wait_until(lambda: said[-1] is None)
+        wait_until(lambda: not leader.troubles(world.conn).why)
+
+
+def test_troubles_of_an_earlier_term_are_nobodys(conn: psycopg.Connection) -> None:
+    first = leader.acquire(conn, "a", "one", 60, preferred=False)
+    assert first
+    first.note_troubles(conn, {"task 3": "busy"})
+    assert leader.troubles(conn).of_task(3)
+    assert leader.troubles(conn).of_task(33) is None
+    second = leader.acquire(conn, "b", "two", 60, preferred=True)
+    assert second
+    assert leader.troubles(conn).why == {}
+    first.note_troubles(conn, {"task 3": "too late"})
+    assert leader.troubles(conn).why == {}
+    second.note_troubles(conn, {"mail": "no"})
+    assert leader.troubles(conn).why == {"mail": "no"}
+    second.resign(conn)
+    assert leader.troubles(conn).why == {}
 
 
 def test_a_value_of_a_newer_schema_concerns_its_task_alone(world: World, database_url: str) -> None:
@@ -109,6 +136,15 @@ def test_what_fails_is_left_alone_longer_each_time(conn: psycopg.Connection) -> 
     now = 1000
     assert isolation.attempt(conn, "task 7", lambda: 3) == 3
     assert isolation.words is None
+
+
+def test_an_error_with_any_characters_can_be_told(conn: psycopg.Connection) -> None:
+    isolation, term = Isolation(lambda: 0.0), leader.acquire(conn, "a", "one", 60, preferred=False)
+    assert term
+    for _ in range(2):
+        isolation.note("task 3", DatabaseBusy("no \0 and \udc80 \x1b[31m " + "x" * 10_000))
+    term.note_troubles(conn, isolation.lasting)
+    assert len(leader.troubles(conn).why["task 3"]) <= WHY_AT_MOST
 
 
 def test_a_server_that_is_in_no_state_for_anything_is_nobodys_trouble(

@@ -315,6 +315,15 @@ def test_nodes_that_take_nothing() -> None:
     assert "is of version 0.9, this program is 1.0" in old[-1].says
 
 
+def test_what_the_conductor_cannot_go_on_with() -> None:
+    contents = replace(CONTENTS, troubles={"task 3": "the database is busy", "mail": "no"})
+    finding = only(node.judge_others(contents, HERE))
+    assert (finding.check, finding.verdict) == ("conductor", WARNING)
+    assert finding.says == (
+        "gauss conducts, and cannot go on with task 3: the database is busy and mail: no."
+    )
+
+
 def test_silent_nodes_with_jobs_and_nobody_who_conducts() -> None:
     away = replace(
         PILOT, node="euler", host="euler", online=False, seen_at=NOW - timedelta(hours=3)

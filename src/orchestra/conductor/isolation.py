@@ -10,11 +10,12 @@ from typing import TypeVar
 
 import psycopg
 
+from orchestra.domain import human
 from orchestra.domain.errors import DatabaseBusy, DatabaseUnavailable, Superseded
 
 PAUSE_FIRST, PAUSE_AT_MOST = 1.0, 60.0
 """Seconds for which something is left alone that has failed."""
-NAMED_AT_MOST = 3
+NAMED_AT_MOST, WHY_AT_MOST = 3, 500
 
 T = TypeVar("T")
 
@@ -75,12 +76,16 @@ class Isolation:
             del self._troubles[what]
 
     @property
+    def lasting(self) -> dict[str, str]:
+        """Give what does not go on, by task or duty, and why; what failed once is tried again before it is told."""
+        return {what: t.why for what, t in self._troubles.items() if t.times > 1}
+
+    @property
     def words(self) -> str | None:
-        """Say what does not go on; what failed once is tried again before it is told."""
-        lasting = {what: t for what, t in self._troubles.items() if t.times > 1}
-        if not lasting:
+        """Say what does not go on."""
+        if not (lasting := self.lasting):
             return None
-        said = [f"{what}: {trouble.why}" for what, trouble in list(lasting.items())[:NAMED_AT_MOST]]
+        said = [f"{what}: {why}" for what, why in list(lasting.items())[:NAMED_AT_MOST]]
         more = len(lasting) - len(said)
         return f"its conductor cannot go on with {'; '.join(said)}" + (
             f"; and with {more} more" if more else ""
@@ -93,7 +98,8 @@ def _is_about_server(error: Exception) -> bool:
 
 
 def _in_words(error: Exception) -> str:
-    return (str(error).strip().partition("\n")[0] or type(error).__name__).rstrip(".")
+    first = str(error).strip().partition("\n")[0] or type(error).__name__
+    return human.one_line(first, WHY_AT_MOST).rstrip(".")
 
 
 def name_of(task: int) -> str:

@@ -41,6 +41,7 @@ PURGE_ROWS = 2_000
 PURGE_EVERY = 5.0
 """Between looks for deleted tasks and old metrics, once the last ones' rows are gone."""
 KEEP_METRICS = 365 * 86400.0
+TROUBLES_KEPT = 100
 
 log = logging.getLogger(__name__)
 
@@ -118,6 +119,7 @@ class Conductor:
         self._stop = stop
         self._say = say
         self._said: str | None = ""
+        self._noted: dict[str, str] = {}
         self._isolation = Isolation()
         self._postman = postman
         self._name = name
@@ -225,6 +227,10 @@ class Conductor:
         if words != self._said:
             self._said = words
             self._say(words)
+        troubles = dict(list(self._isolation.lasting.items())[:TROUBLES_KEPT])
+        if self._term and troubles != self._noted:
+            self._term.note_troubles(self._conn, troubles)
+            self._noted = troubles
 
     def _settle(self) -> bool:
         return self._transact(lambda: settling.settle(self._conn, patience=self._patience))
@@ -301,6 +307,7 @@ class Conductor:
 
     def _take_up(self, term: leader.Term) -> None:
         """Look whether this is the database that it was."""
+        self._noted = {}
         self._transact(lambda: bool(settling.look(self._conn, who=self._name)))
         self._note_beat(term.beat)
 

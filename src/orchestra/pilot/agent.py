@@ -24,6 +24,7 @@ from orchestra.domain.gpus import visible_devices
 from orchestra.domain.states import Queue
 from orchestra.pilot import home, lanes, link
 from orchestra.pilot.claim import Claimer
+from orchestra.pilot.conducting import conduct
 from orchestra.pilot.containers import Reaper
 from orchestra.pilot.courier import Courier, Inbox, Listener
 from orchestra.pilot.desk import Desk, boottime
@@ -31,7 +32,7 @@ from orchestra.pilot.foreign import Foreigners
 from orchestra.pilot.keepers import Keepers
 from orchestra.pilot.logs import LogSender
 from orchestra.pilot.memory import Memory
-from orchestra.pilot.options import Conductor, PilotOptions, introduce, make_kit
+from orchestra.pilot.options import PilotOptions, introduce, make_kit
 from orchestra.pilot.reconcile import Renewal, Steward
 from orchestra.pilot.room import Room
 from orchestra.pilot.roster import Roster
@@ -57,7 +58,6 @@ LINGER = 0.005
 GOODBYE = 3.0
 """Seconds that an idle pilot which is told to go waits for the database."""
 CONDUCTOR_GOODBYE = 4.0
-CONDUCT_AGAIN_AFTER, CONDUCT_AGAIN_AT_MOST = 1.0, 60.0
 """Seconds after which a conductor that has ended is started again."""
 SUPERSEDED = 75
 """The exit status of a supervised pilot that was taken over from (EX_TEMPFAIL of sysexits.h)."""
@@ -282,24 +282,12 @@ class Agent:
             self.leave()
         if self.options.conductor:
             self._conducting = threading.Thread(
-                target=self._conduct, args=(self.options.conductor,), name="conductor", daemon=True
+                target=conduct,
+                args=(self.options.conductor, self._conduct_no_more, self._conductor_says),
+                name="conductor",
+                daemon=True,
             )
             self._conducting.start()
-
-    def _conduct(self, conductor: Conductor) -> None:
-        """Conduct until the end. One that ends before is started again, after a while: nobody else may be there."""
-        stop, pause = self._conduct_no_more, CONDUCT_AGAIN_AFTER
-        while not stop.is_set():
-            try:
-                conductor(stop, self._conductor_says)
-                why = "it ended by itself"
-            except BaseException as error:
-                log.exception("the conductor failed")
-                why = str(error) or type(error).__name__
-            if not stop.is_set():
-                self._conductor_says(f"its conductor failed and starts again: {why}")
-            stop.wait(pause)
-            pause = min(pause * 2, CONDUCT_AGAIN_AT_MOST)
 
     def _conductor_says(self, words: str | None) -> None:
         """Have `node list` say it. Called in the conductor's thread."""

@@ -17,7 +17,7 @@ from orchestra.services import jobs, standstill
 from orchestra.services.failures import last_line
 from orchestra.store import explain as store
 from orchestra.store import jobs as job_store
-from orchestra.store import moves, queues
+from orchestra.store import leader, moves, queues
 from orchestra.store import tasks as task_store
 
 COUNTED = 50_000
@@ -57,6 +57,7 @@ def gather(conn: psycopg.Connection, text: str) -> Facts:
         result=str(JobPaths(PurePosixPath(task.folder), job.ordinal).link),
         attempts=report.attempts,
         held_up=report.waits,
+        stuck=leader.troubles(conn).of_task(task.id),
     )
     match job.state:
         case JobState.REGISTERED | JobState.ASSIGNED if not job.claimed:

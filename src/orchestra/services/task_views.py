@@ -13,7 +13,7 @@ from orchestra.domain.models.events import Event
 from orchestra.domain.models.tasks import Task
 from orchestra.services import failures, mails, selection, standstill, users, waiting
 from orchestra.services.estimates import Ends, ends
-from orchestra.store import queues, silent_folders, sources, task_facts
+from orchestra.store import leader, queues, silent_folders, sources, task_facts
 from orchestra.store import tasks as store
 from orchestra.store.mails import Mail
 
@@ -69,13 +69,17 @@ def _has_failures(task: Task) -> bool:
 
 
 def waiting_reasons(conn: psycopg.Connection, task: Task) -> tuple[str, ...]:
-    """Say in sentences why jobs of a task do not start, if something keeps them."""
-    if not task.state.is_live:
+    """Say in sentences why a task does not move along and its jobs do not start, if something keeps them."""
+    if not task.state.is_live and task.intent is None:
         return ()
+    stuck = leader.troubles(conn).of_task(task.id)
+    told = (stuck,) if stuck else ()
+    if not task.state.is_live:
+        return told
     if settles := standstill.state(conn):
         return (f"Nothing starts at present, for the database settles: {settles}.",)
     reasons = waiting.reasons(task, queues.supply(conn), conductor=queues.conductor_alive(conn))
-    return (*_silent_folders(conn, task), *reasons)
+    return (*told, *_silent_folders(conn, task), *reasons)
 
 
 def _silent_folders(conn: psycopg.Connection, task: Task) -> Iterator[str]:

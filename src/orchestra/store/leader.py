@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import psycopg
+from psycopg.types.json import Jsonb
 
 from orchestra.domain.errors import DatabaseUnavailable, Superseded
 from orchestra.store.sql import load
 
 SQL = load("leader")
 CONDUCTOR = "conductor"
+
+
+@dataclass(frozen=True, slots=True)
+class Troubles:
+    """What a conductor cannot go on with, by task or duty, and why."""
+
+    conductor: str
+    why: Mapping[str, str]
+
+    def of_task(self, task: int) -> str | None:
+        """Say what keeps a task from moving along, if something does."""
+        if why := self.why.get(f"task {task}"):
+            return f"The conductor ({self.conductor}) cannot go on with this task, and tries again: {why}."
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +58,10 @@ class Term:
         if conn.execute(SQL.check_term, self._params).fetchone() is None:
             raise Superseded("another process is the conductor now")
 
+    def note_troubles(self, conn: psycopg.Connection, troubles: Mapping[str, str]) -> None:
+        """Let everybody know what does not go on, and why."""
+        conn.execute(SQL.note_troubles, {**self._params, "troubles": Jsonb(dict(troubles))})
+
     def resign(self, conn: psycopg.Connection) -> None:
         """Let the next one in at once."""
         conn.execute(SQL.resign, self._params)
@@ -65,6 +85,12 @@ def acquire(
             raise
         return None  # its holder is in the middle of a transaction
     return Term(row[0], holder, row[1]) if row else None
+
+
+def troubles(conn: psycopg.Connection) -> Troubles:
+    """Give what whoever conducts at present cannot go on with."""
+    row = conn.execute(SQL.troubles, {"duty": CONDUCTOR}).fetchone()
+    return Troubles(row[0], row[1]) if row else Troubles("", {})
 
 
 def set_limits(conn: psycopg.Connection) -> None:

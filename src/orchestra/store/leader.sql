@@ -30,6 +30,15 @@ for share
 update leader set expires = now() - interval '1 second'
 where duty = %(duty)s and term = %(term)s and holder = %(holder)s
 
+-- name: note_troubles
+update leader set troubles = %(troubles)s, troubles_term = term
+where duty = %(duty)s and term = %(term)s and holder = %(holder)s
+
+-- name: troubles
+-- Those of the present term alone: who came before may have had others.
+select coalesce(holder_name, holder), troubles from leader
+where duty = %(duty)s and expires > now() and troubles_term = term and troubles <> '{}'
+
 -- name: limits
 -- A holder that was stopped in the middle of a transaction must lose it, and the lock on this row with it, before its
 -- term is over.

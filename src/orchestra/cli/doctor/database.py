@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from orchestra.cli.doctor.configuration import short
@@ -47,6 +47,8 @@ class Contents:
     nodes: tuple[Node, ...]
     pilots: tuple[Pilot, ...]
     outbox: Summary
+    troubles: Mapping[str, str] = field(default_factory=dict)
+    """What the conductor cannot go on with, by task or duty, and why."""
     renamed: tuple[str, ...] = ()
     """Nodes that this machine serves, or did, under another name than its host name."""
 
@@ -120,7 +122,7 @@ def _schema(conn: psycopg.Connection) -> Schema:
 def _contents(conn: psycopg.Connection, settings: Settings) -> Contents:
     from orchestra.cli.pilots import other_names_here
     from orchestra.services import health, mails, nodes, standstill
-    from orchestra.store import cluster
+    from orchestra.store import cluster, leader
 
     found, state = cluster.read(conn), standstill.state(conn)
     pilots = nodes.pilots(conn)
@@ -132,6 +134,7 @@ def _contents(conn: psycopg.Connection, settings: Settings) -> Contents:
         nodes=tuple(nodes.everything(conn)),
         pilots=tuple(pilots),
         outbox=mails.summary(conn),
+        troubles=leader.troubles(conn).why,
         renamed=tuple(other_names_here(pilots, settings)),
     )
 

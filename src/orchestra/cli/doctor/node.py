@@ -135,6 +135,13 @@ def judge_others(
 
 
 def _judge_conductor(contents: Contents, online: Sequence[str]) -> Finding:
+    if contents.conductor and contents.troubles:
+        parts = [f"{what}: {why}" for what, why in contents.troubles.items()]
+        return warning(
+            "conductor",
+            f"{contents.conductor} conducts, and cannot go on with {human.listed(parts, most=3)}.",
+            "it is tried again, less and less often; its log has more",
+        )
     if contents.conductor:
         return ok("conductor", f"{contents.conductor} conducts")
     if contents.settling:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import assert_never
 
 from orchestra.domain.explanation import ended, living, waiting
@@ -32,5 +33,7 @@ def explain(facts: Facts) -> Explanation:
             predicate, told = ended.broken(facts), ended.about_broken(facts)
         case _:
             assert_never(facts.job.state)
+    if facts.stuck:
+        told = chain([facts.stuck], told)
     subject = f"Job {facts.job.ordinal} of task {facts.task.id} ({facts.task.name})"
     return Explanation(f"{subject} {predicate}.", tuple(told), seconds)

@@ -54,6 +54,7 @@ class Facts:
         last_line: the end of the latest attempt's log.
         conductor: somebody carries out the conductor's duties.
         settling: why nothing goes on at present, where the database was replaced.
+        stuck: why the conductor cannot go on with the task, in a sentence, where it cannot.
     """
 
     now: datetime
@@ -75,6 +76,7 @@ class Facts:
     last_line: str | None = None
     conductor: bool = True
     settling: str | None = None
+    stuck: str | None = None
 
     @property
     def address(self) -> str:

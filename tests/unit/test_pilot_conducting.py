@@ -1,0 +1,34 @@
+"""A pilot's conductor that fails begins again."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from orchestra.pilot.conducting import conduct
+
+
+def test_a_conductor_that_fails_or_ends_begins_again_until_it_is_to_stop() -> None:
+    stop, said, begun = threading.Event(), list[str | None](), list[int]()
+
+    def conductor(event: threading.Event, say: Callable[[str | None], None]) -> None:
+        assert event is stop
+        begun.append(1)
+        match len(begun):
+            case 1:
+                raise RuntimeError("a mistake")
+            case 2:
+                raise SystemExit
+            case 3:
+                return
+        say(None)
+        stop.set()
+
+    conduct(conductor, stop, said.append, pause=0.001)
+    assert len(begun) == 4
+    assert said == [
+        "its conductor failed and starts again: a mistake",
+        "its conductor failed and starts again: SystemExit",
+        "its conductor failed and starts again: it ended by itself",
+        None,
+    ]
