@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import NamedTuple
 
 QUICK_SECONDS = 1.0
@@ -88,18 +89,18 @@ def to_return(
         paces: by task.
     """
     left = PATIENCE * slots
+    costs = {task: pace.cost for task, pace in paces.items() if pace.is_quick}
     ahead: Counter[int] = Counter()
     back: list[int] = []
     for place, (task, width, waited) in enumerate(waiting):
         if width <= free:
             free -= width
             continue
-        pace = paces.get(task)
-        is_known = pace is not None and pace.is_quick and ahead[task] < pace.in_a_row
-        if pace is None or not is_known or width * pace.cost > left or waited > PATIENCE:
+        cost = costs.get(task, inf)
+        if waited > PATIENCE or width * cost > left or ahead[task] >= paces[task].in_a_row:
             back.append(place)
             continue
-        left -= width * pace.cost
+        left -= width * cost
         ahead[task] += 1
         free = 0  # the next ones wait behind it
     return back

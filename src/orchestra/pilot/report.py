@@ -288,12 +288,15 @@ class Reporter:
             task = pending.outcome.key.task_id
             if self._held_up.pop(task, None):
                 self.desk.troubles.pop(_held_up_trouble(task), None)
-        batch = self._without_doubted(keeper, batch, {o.key for o, _ in delivery.refused})
-        left = {pending.outcome.key for pending in batch}
-        delivery = replace(delivery, refused=tuple(r for r in delivery.refused if r[0].key in left))
-        for outcome, error in delivery.refused:
-            self._set_aside(outcome, error)
-        batch = self._without_unknown(keeper, batch, set(delivery.unknown))
+        if delivery.refused or self._doubted:
+            batch = self._without_doubted(keeper, batch, {o.key for o, _ in delivery.refused})
+            left = {pending.outcome.key for pending in batch}
+            kept = tuple(r for r in delivery.refused if r[0].key in left)
+            delivery = replace(delivery, refused=kept)
+            for outcome, error in delivery.refused:
+                self._set_aside(outcome, error)
+        if delivery.unknown:
+            batch = self._without_unknown(keeper, batch, set(delivery.unknown))
         self._acknowledge(keeper, [pending.outcome for pending in batch])
         refused = {outcome.key for outcome, _ in delivery.refused} | set(delivery.unknown)
         committed = [p.outcome.sequence or 0 for p in batch if p.outcome.key not in refused]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from itertools import islice
+from math import inf
 from pathlib import PurePosixPath
 from time import monotonic
 
@@ -177,7 +178,8 @@ class Starter:
 
     def tick(self, now: float) -> float:
         """Start what fits; gives when to be called again."""
-        self._return_stalled(now)
+        if now >= self._stall_due(now):
+            self._return_stalled(now)
         self._return_unfit()
         revised = self._return_surplus(now)
         self.imaging.tick(now)
@@ -193,12 +195,15 @@ class Starter:
             self.desk.keepers.withdraw(held)
         ahead = appetite.to_prepare(self.desk.state, self.desk.appetite, self._begun)
         self._prepare([held for held in ahead if self.imaging.is_ready(held)])
-        stall = min(
-            (self._stalls_at(*begun) for begun in self._begun.values()), default=float("inf")
-        )
-        again = min(self.desk.avoided.values(), default=float("inf"))
+        again = min(self.desk.avoided.values(), default=inf)
         late = now + lanes.until_late(self.desk.state, boottime())
-        return min(stall, again, late, revised)
+        return min(self._stall_due(now), again, late, revised)
+
+    def _stall_due(self, now: float) -> float:
+        """Give when to look next which starts are to be given up; they are kept in the order in which they began."""
+        first = next(iter(self._begun.values()), None)
+        due = inf if first is None else first[0] + self.desk.kit.stall_after
+        return due if now < due else min(self._stalls_at(*begun) for begun in self._begun.values())
 
     def _stalls_at(self, began: float, held: Held) -> float:
         """Give when the start of an attempt is given up: a checksum that goes on is waited for."""
@@ -254,7 +259,7 @@ class Starter:
             )
         if surplus:
             self.desk.appetite.doubt(surplus, state.waiting())
-        return float("inf")
+        return inf
 
     def _begin(self, held: Held, devices: str | None) -> None:
         """Give an attempt its slots; it starts as soon as it is ready."""
