@@ -217,7 +217,7 @@ def check_folder(folder: Path) -> None:
 def _new_folder(folder: Path) -> Iterator[Path]:
     """Give a folder beside, which is removed at the end if it is still there."""
     check_folder(folder)
-    beside = folder.parent / f".orchestra-sweep-{token_hex(8)}"
+    beside = folder.parent / f".{folder.name}.{token_hex(4)}"
     try:
         beside.mkdir()
         if folder.exists():
