@@ -32,6 +32,9 @@ def test_without_a_user_namespace_a_sentence_says_what_helps(
     assert "uid 2000000001 has no entry in passwd" in str(caught.value)
     assert "unshare: not permitted" in str(caught.value)
     assert '"postgres" in the configuration' in str(caught.value.hint)
+    monkeypatch.setattr(initdb_user, "_as_another", lambda: ["false"])
+    with pytest.raises(DatabaseUnavailable, match="can be made instead: unshare ended with 1"):
+        initdb_user.run(programs, ["-D", "x"])
     monkeypatch.setattr(initdb_user, "_as_another", list)
     with pytest.raises(DatabaseUnavailable, match="there is no unshare, or no other account"):
         initdb_user.run(programs, ["-D", "x"])

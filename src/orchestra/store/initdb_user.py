@@ -64,7 +64,9 @@ def why_not() -> str | None:
         else:
             if done.returncode == 0:
                 return None
-            said = done.stderr.strip().rpartition("\n")[2]
+            said = (
+                done.stderr.strip().rpartition("\n")[2] or f"unshare ended with {done.returncode}"
+            )
     return (
         f"uid {os.geteuid()} has no entry in passwd, which PostgreSQL's initdb needs, and no user namespace "
         f"can be made instead: {said}."
