@@ -27,6 +27,7 @@ from orchestra.domain.errors import (
     TimedOut,
 )
 from orchestra.domain.states import Figure, JobState, TaskState
+from orchestra.services import task_actions
 from orchestra.store import embedded
 from support.cluster import Cluster
 from support.waiting import wait_until
@@ -181,13 +182,20 @@ def test_a_task_of_the_outputs_of_one_that_is_still_to_come(
     assert json.loads(second.logs(3)) == {"n": 3}
 
 
-def test_what_can_be_done_to_a_task_and_its_jobs(sets: orchestra.Client, cluster: Cluster) -> None:
+def test_what_can_be_done_to_a_task_and_its_jobs(
+    sets: orchestra.Client, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stop = Path.cwd() / "stop"
     task = make(sets, command="while ! test -e ../../../../stop; do sleep 0.05; done; echo é")
     assert task.hold("first things first").info.hold is not None
     cluster.pilot()
     with pytest.raises(TimedOut, match="is REGISTERED, not over within 1"):
         task.wait(1, progress=False)
+    task.release()
+    with monkeypatch.context() as patched:
+        patched.setattr(task_actions, "wait_for_pilots", lambda *_: {task.id: ["gauss"]})
+        with pytest.warns(UserWarning, match=f"^gauss did not answer, and may still .* {task.id}"):
+            task.hold()
     task.release()
     wait_until(lambda: task.counts.running == 2)
     first = task.jobs(state="running")[0]

@@ -107,8 +107,9 @@ def test_failures_of_a_run_before_are_not_those_of_this_one(world: World, ana: U
 def test_attempts_that_were_handed_back_are_not_counted_as_tries(world: World) -> None:
     task, pilot = world.task(1, test_jobs=0), world.pilot()
     world.conduct()
-    for _ in range(2):
-        pilot.end(*pilot.claim(), cause=Cause.RETURNED)
+    for cause in (Cause.RETURNED, Cause.INPUT):
+        pilot.end(*pilot.claim(), cause=cause)
+        world.conn.execute("update task set held_at = null, held_by = null, held_reason = null")
     grants = pilot.claim()
     pilot.start(*grants)
     pilot.end(*grants)

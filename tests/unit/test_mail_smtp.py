@@ -232,3 +232,22 @@ def test_without_a_server_a_mail_is_a_file(hostile_dir: Path) -> None:
     (hostile_dir / "file").write_text("")
     with pytest.raises(MailDelayed, match="cannot be written to"):
         Folder(hostile_dir / "file").send(message())
+
+
+def test_a_trial_mail_fails_where_a_copy_is_not_taken(server: MailServer) -> None:
+    from orchestra.conductor.notify import Post
+    from orchestra.wiring import send_test_mail
+
+    said: list[str] = []
+    way, copies = plain(server), ("ben@example.org", "cleo@example.org")
+    post = Post(way, "lab@example.org", copies)
+    send_test_mail(post, "ana@example.org", "ana", say=said.append)
+    assert said == [
+        f"{way.where} has taken a mail from lab@example.org to ana@example.org, ben@example.org and cleo@example.org"
+    ]
+    server.rcpt_answers["cleo@example.org"] = "501 bad address"
+    with pytest.raises(
+        MailRefused, match=r"but not to cleo@example\.org: 501 bad address"
+    ) as caught:
+        send_test_mail(post, "ana@example.org", "ana", say=said.append)
+    assert "to_email" in (caught.value.hint or "")

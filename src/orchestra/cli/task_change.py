@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from orchestra.cli.output import clean
@@ -305,7 +306,7 @@ def wait(ctx: Context) -> int:
     with standing(ctx) as ask:
         ids = ask(lambda conn: the_ids(ctx, conn))
         waited = task_actions.wait(
-            ask, ids, timeout=ctx.args.timeout, changed=lambda task: ctx.out.note(_told(task))
+            ask, ids, timeout=ctx.args.timeout, changed=lambda task: ctx.out.note(*_told(task))
         )
     for task in waited.tasks:
         done = f"{human.number(task.counts.done)} of {human.count(task.jobs, 'job')} done"
@@ -321,11 +322,13 @@ def _severity(status: int) -> int:
     return (0, 1, 4, 3).index(status)
 
 
-def _told(task: Task) -> str:
+def _told(task: Task) -> Iterator[str]:
     if task.hold and task.state.is_live:
-        return f"{_title(task)} is {task.state}, held by {task.hold.by}: {task.hold.reason}"
-    waits = chains.sentences(task.id, task.after) if task.state is TaskState.REGISTERED else ()
-    return "\n".join([f"{_title(task)} is {task.state}", *(f"  {each}" for each in waits)])
+        yield f"{_title(task)} is {task.state}, held by {task.hold.by}: {task.hold.reason}"
+        return
+    yield f"{_title(task)} is {task.state}"
+    if task.state is TaskState.REGISTERED:
+        yield from (f"  {each}" for each in chains.sentences(task.id, task.after))
 
 
 def _title(task: Task) -> str:

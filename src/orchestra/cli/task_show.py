@@ -258,8 +258,11 @@ def _next_steps(report: TaskReport) -> Iterator[tuple[str, str]]:
     task = report.task
     undone = task.jobs - task.counts.done
     if task.hold:
-        when = ", when that is mended; before, it is held again" if task.hold.lasts else ""
-        yield f"maestro task release {task.id}", f"lets its jobs start again{when}"
+        how = "when that is mended: before, it is held again"
+        yield (
+            f"maestro task release {task.id}",
+            how if task.hold.lasts else "lets its jobs start again",
+        )
     if task.state in (TaskState.FINALIZED, TaskState.BROKEN, TaskState.KILLED) and undone:
         yield (
             f"maestro task retry {task.id}",

@@ -81,8 +81,9 @@ select * from job where task_id = %(task)s and ordinal = %(ordinal)s
 select
     j.task_id, j.ordinal, j.state::text as state, f.path as config, j.is_test, j.kill_requested,
     j.keeper_id is not null as claimed, j.attempt as attempts,
-    case when j.attempt > 1 or a.cause = 'returned' then (
-        select count(*) from attempt r where r.task_id = j.task_id and r.ordinal = j.ordinal and r.cause = 'returned'
+    case when j.attempt > 1 or a.cause in ('returned', 'input', 'volume') then (
+        select count(*) from attempt r
+        where r.task_id = j.task_id and r.ordinal = j.ordinal and r.cause in ('returned', 'input', 'volume')
     ) else 0 end as handed_back, j.failures, j.losses, j.done_attempt, j.changed_at,
     n.name as node, coalesce(a.cause, case when a.lost_at is not null then 'lost' end) as cause, a.reason,
     a.exit_status, a.signal, a.started_at, a.seconds, a.inputs_note

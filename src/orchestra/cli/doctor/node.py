@@ -98,11 +98,16 @@ def _judge_node(
 
 
 def _slots(node: Node) -> str:
-    words = f"{node.cpu_in_use} of {human.count(node.cpu.enabled, 'CPU slot')}"
+    words = (
+        f"{min(node.cpu_in_use, node.cpu.enabled)} of {human.count(node.cpu.enabled, 'CPU slot')}"
+    )
     if node.gpu.enabled:
-        words += f" and {node.gpu_in_use} of {human.count(node.gpu.enabled, 'GPU slot')}"
-    over = max(node.cpu_in_use - node.cpu.enabled, node.gpu_in_use - node.gpu.enabled)
-    return f"{words} in use" + (": more than are enabled, until jobs there end" if over > 0 else "")
+        words += f" and {min(node.gpu_in_use, node.gpu.enabled)} of {human.count(node.gpu.enabled, 'GPU slot')}"
+    over = sum(
+        max(0, used - slots.enabled)
+        for used, slots in ((node.cpu_in_use, node.cpu), (node.gpu_in_use, node.gpu))
+    )
+    return f"{words} in use" + (f", {over} more until jobs there end" if over else "")
 
 
 def judge_others(

@@ -76,8 +76,12 @@ def _stops(facts: Facts) -> Iterator[str]:
         yield f"Nothing starts at present, for the database settles: {facts.settling}."
     if task.hold:
         yield f'It was held {facts.ago(task.hold.at)} by {task.hold.by}: "{task.hold.reason}".'
-        when = ", when that is mended; before, it is held again" if task.hold.lasts else ""
-        yield f"To let it go on{when}: maestro task release {task.id}"
+        how = (
+            "When that is mended (before, it is held again)"
+            if task.hold.lasts
+            else "To let it go on"
+        )
+        yield f"{how}: maestro task release {task.id}"
     if task.after and task.state is not TaskState.KILL:
         yield from chains.sentences(task.id, task.after)
     if task.state is TaskState.KILL:
