@@ -53,6 +53,30 @@ def test_what_readers_of_yaml_understand_differently_is_refused(text: str, advic
     assert advice in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "looks"),
+    [
+        ("\u201ca\u201d", '"a"'), ("\u2018a b\u2019", '"a b"'), ("\u22120.5", "-0.5"), ("\u201310", "-10"),
+        ("1\u00a0", "1"), ("a\u00a0", "a"), ("\u200b0.1", "0.1"), ("1\ufeff", "1"), ("\uff11\uff12", "12"),
+        ("\u0663", "3"), ("1e\u22123", "1e-3"), ("tru\u200be", "true"),
+    ],
+)  # fmt: skip
+def test_text_without_quotes_that_looks_like_something_else_is_refused(
+    text: str, looks: str
+) -> None:
+    with pytest.raises(Unusable, match="in line 2, which only looks like") as caught:
+        values(f"grid:\n  a: [1, {text}]\n")
+    assert f"write {looks} or" in str(caught.value)
+    assert values(f"a: '{text}'\n") == {"a": text}
+
+
+@pytest.mark.parametrize(
+    "text", ["\u00e9t\u00e9", "e\u0301", "10\u00a0km", "don\u2019t", "\u2212", "\U0001f600"]
+)
+def test_other_text_is_text_in_any_language(text: str) -> None:
+    assert values(f"a: {text}\n") == {"a": text}
+
+
 def test_names_are_the_text_that_was_typed() -> None:
     assert values("{on: 1, 010: 2, 10: 3, 2024-01-01: 4, ~: 5, null: 6, 1.0: 7, 'a b': 8}") == {
         "on": 1, "010": 2, "10": 3, "2024-01-01": 4, "~": 5, "null": 6, "1.0": 7, "a b": 8,
@@ -72,12 +96,21 @@ def test_names_are_the_text_that_was_typed() -> None:
         ("a.yaml", "a: 1e999\n", "too large for a number"),
         ("a.json", '{"a": -1e999}', "too large for a number"),
         ("a.yaml", "a: !!binary aGk=\n", "a value of type binary"),
-        ("a.yaml", "a: !!int x\n", "x in line 1, which is not a number"),
+        ("a.yaml", "a: !!int x\n", "x in line 1, which is not a whole number"),
         ("a.yaml", "? [1]\n: 2\n", "a name that is not text"),
         ("a.yaml", "<<: 3\n", "merges something that is not a mapping"),
         ("a.yaml", "a: [1\n", "is no valid YAML (line 2"),
         ("a.json", "{", "is no valid JSON (line 1"),
-        ("a.yaml", "a: 1\n---\nb: 2\n", "is no valid YAML"),
+        ("a.yaml", "a: 1\n---\nb: 2\n", "a second document begins in line 2"),
+        ("a.yaml", "a: *b\n", "undefined alias"),
+        ("a.yaml", "a: !!bool yes\n", "yes in line 1, which is not true or false"),
+        ("a.yaml", "a: !!null x\n", "x in line 1, which is not null"),
+        ("a.yaml", "a: !!float 1_0.5\n", "1_0.5 in line 1, which is not a number"),
+        ("a.yaml", "a:\n  <<: {b: 1}\n  <<: {b: 2}\n", 'gives "<<" twice (line 3)'),
+        ("a.yaml", "a: 1\nb: \0\n", "a character in line 2 that YAML does not allow: U+0000"),
+        ("a.yaml", "a: 1e-400\n", "too small for a number"),
+        ("a.json", '{"a": 1e-400}', "too small for a number"),
+        ("a.json5", "{a: Infinity}", "is not read"),
     ],
 )
 def test_mistakes_are_one_sentence(name: str, text: str, sentence: str) -> None:

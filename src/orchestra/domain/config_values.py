@@ -7,6 +7,7 @@ holds what JSON has: null, booleans, numbers, strings, lists and mappings of the
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -63,6 +64,12 @@ def check_name(name: str, where: str) -> None:
     if len(name) > LONGEST_NAME:
         raise BadInput(
             f'{where}: the name "{name[:20]}..." has {len(name)} characters; {LONGEST_NAME} are allowed.'
+        )
+    if not unicodedata.is_normalized("NFC", name):  # it may look like another one and be none
+        shown = name.encode("ascii", "backslashreplace").decode()
+        raise BadInput(
+            f'{where}: the name "{shown[:40]}" has accents as characters of their own.',
+            hint=f"Type it anew: {unicodedata.normalize('NFC', name)[:40]}",
         )
     if not all(name.split(".")):
         raise BadInput(

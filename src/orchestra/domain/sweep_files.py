@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from orchestra.domain.errors import BadInput
@@ -54,8 +54,18 @@ def placeholders(template: str) -> set[str]:
     return {match[1] for match in _PLACEHOLDER.finditer(template)}
 
 
-def fill(template: str, config: Mapping[str, Any], where: str) -> str:
-    """Give a template with the config's values in place of {{name}}; a list is written as JSON.
+def value_text(value: Any) -> str:
+    """Give a value as it is filled in: a list as JSON, nothing as null."""
+    return "null" if value is None else as_text(value)
+
+
+def fill(
+    template: str,
+    config: Mapping[str, Any],
+    where: str,
+    write: Callable[[Any], str] = value_text,
+) -> str:
+    """Give a template with the config's values in place of {{name}}.
 
     Raises:
         BadInput: the config has no such value; says on which line.
@@ -71,6 +81,6 @@ def fill(template: str, config: Mapping[str, Any], where: str) -> str:
             raise BadInput(
                 f"{where}, line {line}: the sweep has no value for {{{{{name}}}}}.{question}"
             )
-        return "null" if values[name] is None else as_text(values[name])
+        return write(values[name])
 
     return _PLACEHOLDER.sub(value_of, template)

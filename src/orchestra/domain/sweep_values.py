@@ -17,6 +17,8 @@ _DIGITS = 6
 """Significant digits of what is drawn at random, so that people can read it; more where the interval is narrow."""
 _SPACED_DIGITS = 10
 _ALL_DIGITS = 17
+_FARTHEST = 40
+"""Standard deviations from the mean: no draw is farther."""
 
 
 def values(spec: Any, where: str) -> list[Any]:
@@ -32,7 +34,7 @@ def values(spec: Any, where: str) -> list[Any]:
     if not isinstance(spec, Mapping) or len(spec) != 1 or next(iter(spec)) not in _SPACES:
         raise BadInput(
             f"{where}: needs a list, or one of {', '.join(_SPACES)}.",
-            hint="[1, 2, 3], {range: [0, 10]} or {linspace: [0, 1, 5]}; what stays the same stands under base.",
+            hint=_meant(spec, where),
         )
     kind, given = next(iter(spec.items()))
     numbers = _numbers(given, where, kind)
@@ -45,6 +47,13 @@ def values(spec: Any, where: str) -> list[Any]:
     except ValueError as error:
         raise BadInput(f"{where}: {kind}: {error}.") from None
     return made
+
+
+def _meant(spec: Any, where: str) -> str:
+    if isinstance(spec, Mapping) and spec:
+        name, within = where.rpartition(": ")[2], next(iter(spec))
+        return f'A value within it is written with a dot: "{name}.{within}": [1, 2, 3]'
+    return "[1, 2, 3], {range: [0, 10]} or {linspace: [0, 1, 5]}; what stays the same stands under base."
 
 
 def _numbers(given: Any, where: str, kind: str) -> list[Any]:
@@ -112,7 +121,9 @@ def _number(exact: Fraction, *, whole: bool) -> Any:
 
 
 def _check_length(number: Any) -> None:
-    if not is_whole(number) or number < 1:
+    if not is_whole(number):
+        raise TypeError
+    if number < 1:
         raise ValueError("that is no value at all")
     if number > LONGEST_FACTOR:
         raise ValueError(f"that is more than {LONGEST_FACTOR:,} values")
@@ -226,6 +237,8 @@ def _normal(mean: Any, deviation: Any) -> Callable[[Random], float]:
     if deviation < 0:
         raise ValueError(f"the standard deviation {deviation} is less than 0")
     centre, width = float(mean), float(deviation)
+    if not math.isfinite(abs(centre) + _FARTHEST * width):
+        raise ValueError("the numbers are too large")
     digits = _digits(width, abs(centre), _DIGITS)
     return lambda dice: _significant(dice.gauss(centre, width), digits)
 
@@ -238,8 +251,8 @@ _DRAWS: Mapping[str, Callable[[Any, Any], Callable[[Random], Any]]] = {
 }
 _TAKES = {
     "range": "[first, stop] or [first, stop, step]; stop is not one of the values",
-    "linspace": "[first, last, how many]",
-    "geomspace": "[first, last, how many]",
+    "linspace": "[first, last, how many], of which the third is a whole number",
+    "geomspace": "[first, last, how many], of which the third is a whole number",
     "uniform": "[lowest, highest]",
     "loguniform": "[lowest, highest]",
     "integer": "[lowest, highest], two whole numbers",

@@ -7,9 +7,14 @@ formats are written so that each of them reads back the same values, of the same
 from __future__ import annotations
 
 import json
+import math
 import re
+from collections.abc import Callable
 from functools import cache
 from typing import Any
+
+from orchestra.domain import documents
+from orchestra.domain.sweep_files import value_text
 
 # 1e-05 is a number in JSON and a string in YAML 1.1, 1.0e-05 is a number in both.
 _STRING_OR_SHORT_FLOAT = re.compile(r'"(?:[^"\\]|\\.)*"|(?<![\d.])(-?\d+)(?=e)')
@@ -23,10 +28,21 @@ _LONGEST_PLAIN = 80
 
 def as_json(config: dict[str, Any]) -> str:
     """Return a config as one line of JSON."""
-    text = json.dumps(config, ensure_ascii=False, allow_nan=False)
-    if "e" in text:
-        text = _STRING_OR_SHORT_FLOAT.sub(lambda m: f"{m[1]}.0" if m[1] else m[0], text)
-    return _ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n"
+    return _json(config, allow_nan=False) + "\n"
+
+
+def in_template(ending: str) -> Callable[[Any], str]:
+    """Return what writes a value into a template: numbers so that the readers of such files take them for numbers."""
+
+    def write(value: Any) -> str:
+        if isinstance(value, float) and not math.isfinite(value):
+            return (
+                f"{value}".replace("inf", ".inf").replace("nan", ".nan") if is_yaml else f"{value}"
+            )
+        return _json(value) if isinstance(value, float | list) else value_text(value)
+
+    is_yaml = ending in (".yaml", ".yml")
+    return write if ending in documents.SUFFIXES else value_text
 
 
 def as_yaml(config: dict[str, Any]) -> str:
@@ -37,6 +53,13 @@ def as_yaml(config: dict[str, Any]) -> str:
         config, Dumper=_dumper(), sort_keys=False, allow_unicode=True, width=float("inf")
     )
     return text
+
+
+def _json(value: Any, *, allow_nan: bool = True) -> str:
+    text = json.dumps(value, ensure_ascii=False, allow_nan=allow_nan)
+    if "e" in text:
+        text = _STRING_OR_SHORT_FLOAT.sub(lambda m: f"{m[1]}.0" if m[1] else m[0], text)
+    return _ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 @cache

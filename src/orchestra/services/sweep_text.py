@@ -1,8 +1,9 @@
 """Reading a sweep's file: what stands there must mean one thing only, or it is refused.
 
 JSON and TOML are read as they are, YAML by the rules of YAML 1.2, which most people expect. What YAML 1.1 reads
-differently, as PyYAML does (010 is 8, 1_000 is 1000, yes is true), is refused where it is a value. A name is the text
-that was typed, whatever it looks like. A name that is given twice is refused in every format.
+differently, as PyYAML does (010 is 8, 1_000 is 1000, yes is true), is refused where it is a value, and so is what only
+looks like a number or a quoted text. A name is the text that was typed, whatever it looks like. A name that is given
+twice is refused in every format.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
@@ -35,6 +37,12 @@ _RESOLVERS = {
     "float": r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
     r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
 }
+_TYPES = {"null": "null", "bool": "true or false", "int": "a whole number", "float": "a number"}
+_QUOTATION_MARKS = frozenset(
+    "\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u00ab\u00bb\u2039\u203a"
+)
+_MINUS_SIGNS = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2212"), "-")
+_NOT_READ = (".json5", ".jsonc")
 
 
 def parse(name: str, content: bytes) -> Any:
@@ -43,6 +51,8 @@ def parse(name: str, content: bytes) -> Any:
     Raises:
         Unusable: it cannot be read, or something in it has more than one meaning; says which and where.
     """
+    if name.lower().endswith(_NOT_READ):  # much of it is YAML, too, but with other values
+        raise Unusable("is not read: a sweep's file is YAML, or JSON or TOML by its ending")
     try:
         text = content.decode("utf-8-sig")
         if name.lower().endswith(".json"):
@@ -75,6 +85,8 @@ def _finite(text: str) -> float:
     value = float(text)
     if math.isinf(value) and "inf" not in text.lower():
         raise Unusable(f"holds {text[:40]}, which is too large for a number")
+    if value == 0 and re.search("[1-9]", re.split("[eE]", text)[0]):
+        raise Unusable(f"holds {text[:40]}, which is too small for a number")
     return value
 
 
@@ -96,13 +108,27 @@ def _loader() -> Any:
 def _yaml(text: str) -> Any:
     import yaml
 
+    if sign := yaml.reader.Reader.NON_PRINTABLE.search(text):
+        line = text.count("\n", 0, sign.start()) + 1
+        raise Unusable(
+            f"has a character in line {line} that YAML does not allow: U+{ord(sign[0]):04X}"
+        )
     try:
         yaml_text.check(text, BOUNDS)
         return _value(yaml.compose(text, Loader=_loader()))
+    except yaml.composer.ComposerError as error:
+        raise Unusable(f"cannot be read: {_composed(error)}") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
         raise Unusable(f"is no valid YAML{where}") from None
+
+
+def _composed(error: Any) -> str:
+    line = error.problem_mark.line + 1
+    if "another document" in error.problem:
+        return f"a second document begins in line {line}, and a sweep is one"
+    return f"{error.problem} in line {line}"
 
 
 def _value(node: Any) -> Any:
@@ -118,16 +144,18 @@ def _value(node: Any) -> Any:
 
 def _mapping(node: Any) -> dict[str, Any]:
     own: dict[str, Any] = {}
-    merged: dict[str, Any] = {}
+    merged: dict[str, Any] | None = None
     for key, value in node.value:
         if key.tag == _TAG + "merge":
-            merged = {**_merged(value), **merged}
+            if merged is not None:  # readers differ on which of the two counts
+                raise Unusable(f'gives "<<" twice (line {_line(key)}): write <<: [*one, *other]')
+            merged = _merged(value)
             continue
         name = _name(key)
         if name in own:
             raise Unusable(f'gives "{name}" twice (line {_line(key)})')
         own[name] = _value(value)
-    return {**merged, **own}
+    return {**(merged or {}), **own}
 
 
 def _merged(node: Any) -> dict[str, Any]:
@@ -142,13 +170,18 @@ def _merged(node: Any) -> dict[str, Any]:
 def _name(key: Any) -> str:
     if key.id != "scalar":
         raise Unusable(f"has a name that is not text (line {_line(key)})")
+    _refuse_lookalike(key)
     return str(key.value)
 
 
 def _scalar(node: Any) -> Any:
     text: str = node.value
-    match node.tag.removeprefix(_TAG):
+    kind = node.tag.removeprefix(_TAG)
+    if kind in _TYPES and not _is(kind, text):
+        raise Unusable(f"has {text[:40]} in line {_line(node)}, which is not {_TYPES[kind]}")
+    match kind:
         case "str" | "timestamp" | "merge" | "value":
+            _refuse_lookalike(node)
             return text
         case "null":
             return None
@@ -164,13 +197,53 @@ def _scalar(node: Any) -> Any:
             raise _unknown_tag(node)
 
 
+def _is(kind: str, text: str) -> bool:
+    """Whether a text is what its tag, perhaps a written one, says: !!bool yes is not."""
+    if re.fullmatch(_RESOLVERS[kind], text):
+        return True
+    return kind == "float" and re.fullmatch(_RESOLVERS["int"], text) is not None
+
+
 def _number(node: Any, read: Callable[[str], Any]) -> Any:
     try:
         return read(node.value)
-    except ValueError:  # it says !!int and is none, or it has too many digits
+    except ValueError:  # it has more digits than this machine takes
         raise Unusable(
             f"has {node.value[:40]} in line {_line(node)}, which is not a number"
         ) from None
+
+
+def _refuse_lookalike(node: Any) -> None:
+    """Refuse text without quotes that people take for something else: a word processor's quotes, a no-break space.
+
+    Raises:
+        Unusable: it is such a text; says what it looks like.
+    """
+    text: str = node.value
+    if node.style or text.isascii():
+        return
+    seen = _as_seen(text)
+    if text[0] in _QUOTATION_MARKS and text[-1] in _QUOTATION_MARKS:
+        looks = f'"{text[1:-1]}"'
+    elif {unicodedata.category(text[0]), unicodedata.category(text[-1])} & {"Zs", "Cf"} or any(
+        re.fullmatch(_RESOLVERS[kind], seen) for kind in (*_TYPES, "in-doubt")
+    ):
+        looks = seen
+    else:
+        return
+    raise Unusable(
+        f"has {text[:40]} in line {_line(node)}, which only looks like {looks[:40]}: write {looks[:40]} "
+        "or put quotes around it"
+    )
+
+
+def _as_seen(text: str) -> str:
+    """Return a text with ASCII's digits, signs and spaces for what looks like them, and without what is invisible."""
+    shown = "".join(
+        c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) != "Cf"
+    )
+    digits = (str(unicodedata.decimal(c)) if c.isdecimal() else c for c in shown)
+    return "".join(digits).translate(_MINUS_SIGNS).strip()
 
 
 def _float(text: str) -> float:

@@ -21,7 +21,15 @@ from orchestra.domain.errors import BadInput, DatabaseUnavailable, Refused, Volu
 from orchestra.domain.models.people import User
 from orchestra.domain.sweeps import Sweep
 from orchestra.homefolder import expanded
-from orchestra.services import config_text, datasets, manifest, silence, structured, sweep_text
+from orchestra.services import (
+    config_text,
+    datasets,
+    manifest,
+    silence,
+    structured,
+    sweep_text,
+    sweep_trial,
+)
 
 _REPORT = 500
 Progress = Callable[[int, int], None]
@@ -66,14 +74,16 @@ class Plan:
 
     def _content(self, config: dict[str, Any]) -> str:
         if self.template is not None:
-            return sweep_files.fill(self.template, config, self.template_name)
+            return sweep_files.fill(
+                *(self.template, config, self.template_name), config_text.in_template(self.ending)
+            )
         return (
             config_text.as_json(config) if self.ending == ".json" else config_text.as_yaml(config)
         )
 
 
 def plan(path: Path, *, format: str | None = None) -> Plan:  # noqa: A002 - the word of the file
-    """Read a sweep's file, and its template if it has one. Its first config is made, as a trial.
+    """Read a sweep's file, and its template if it has one. Its first config, or what a template may misread, is tried.
 
     Raises:
         BadInput: it cannot be used; one sentence on what is wrong, and where.
@@ -96,11 +106,12 @@ def plan_of(found: Any, where: Path, *, format: str | None = None) -> Plan:  # n
     if sweep.template is None:
         planned = Plan(sweep, "." + (format or sweep.format))
         _refuse_not_finite(planned, where)
+        _try(planned, where)
     else:
         if format:
             raise BadInput("--format does not go with a template, whose own form is kept.")
         planned = _with_template(sweep, where.parent / expanded(sweep.template))
-    _try(planned)
+        sweep_trial.template(sweep, planned.template or "", planned.template_name, planned.ending)
     return planned
 
 
@@ -136,16 +147,12 @@ def _with_template(sweep: Sweep, path: Path) -> Plan:
     return Plan(sweep, path.suffix, text, path.name, unused)
 
 
-def _try(planned: Plan) -> None:
+def _try(planned: Plan, where: Path) -> None:
     (config,) = planned.first(1)
-    if planned.ending in documents.SUFFIXES:
-        try:
-            documents.parse(config.name, config.content.encode())
-        except Unusable as error:
-            raise BadInput(
-                f"the template {planned.template_name} with its first values {error}.",
-                hint='Texts need quotes in JSON: "name": "{{name}}"',
-            ) from None
+    try:
+        documents.parse(config.name, config.content.encode())
+    except Unusable as error:
+        raise BadInput(f"{where.name}: its first config {error}.") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,148 @@
+"""Trying a sweep's configs before any is written: that each can be read back, and as what was meant.
+
+Numbers are alike to every template, so one config for each text, and for each set of names, tells of all.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orchestra.domain import documents, sweep_files
+from orchestra.domain.documents import Unusable
+from orchestra.domain.errors import BadInput
+from orchestra.domain.results import flatten
+from orchestra.domain.sweeps import Point, Sweep
+from orchestra.services import config_text, sweep_text
+
+_FIRST_MARK = 7_310_000_000
+"""A number that no template has: put in place of a value, it shows where the value is read back."""
+_NO_SYNTAX = re.compile(r"[\w./~][\w ./+=@%();~-]*")
+"""On other characters the readers of YAML differ among themselves."""
+_QUOTES = 'Texts need quotes in the template: "name": "{{name}}"'
+Path = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a template has nothing but one value. `quoted`: as a text, whatever it is."""
+
+    name: str
+    quoted: bool
+
+
+def template(sweep: Sweep, text: str, name: str, ending: str) -> None:
+    """Fill in the values that may be misread, one after the other.
+
+    Raises:
+        BadInput: one of them makes no such file, or would be read as something else; says which.
+    """
+    write = config_text.in_template(ending)
+    reads = ending in documents.SUFFIXES
+    places = _places(text, name, ending) if reads else {}
+    for number, point in enumerate(_telling(sweep)):
+        config = sweep.config(point)
+        filled = sweep_files.fill(text, config, name, write)
+        if not reads:
+            continue
+        try:
+            found = documents.parse(f"config{ending}", filled)
+        except Unusable as error:
+            which = "its first values" if number == 0 else _shown(point)
+            raise BadInput(f"the template {name} with {which} {error}.", hint=_QUOTES) from None
+        _compare(places, flatten(config), found, name, ending)
+
+
+def _telling(sweep: Sweep) -> Iterator[Point]:
+    """Yield the first point, and one for each text and other value that a file may take for something else."""
+    first = [factor[0] for factor in sweep.factors]
+    yield _joined(first)
+    seen = set()
+    for number, factor in enumerate(sweep.factors):
+        for point in factor:
+            key = tuple((name, None if _is_alike(v) else repr(v)) for name, v in point.items())
+            if key not in seen:
+                seen.add(key)
+                yield _joined([*first[:number], point, *first[number + 1 :]])
+
+
+def _joined(points: Sequence[Point]) -> Point:
+    return dict(itertools.chain.from_iterable(point.items() for point in points))
+
+
+def _is_alike(value: Any) -> bool:
+    return isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _shown(point: Point) -> str:
+    name, value = next(iter(point.items()))
+    return (
+        ", ".join(f"{n} {v!r}" for n, v in point.items() if not _is_alike(v)) or f"{name} {value}"
+    )
+
+
+def _places(text: str, name: str, ending: str) -> dict[Path, _Place]:
+    """Find where a template has nothing but one value; none in one that takes only certain values."""
+    names = sorted(sweep_files.placeholders(text))
+    marks = {each: _FIRST_MARK + number for number, each in enumerate(names)}
+    try:
+        marked = sweep_files.fill(text, marks, name)
+        found = dict(_leaves(documents.parse(f"config{ending}", marked)))
+    except Unusable:
+        return {}
+    of = {str(mark): each for each, mark in marks.items()}
+    return {
+        path: _Place(of[str(value)], isinstance(value, str))
+        for path, value in found.items()
+        if str(value) in of
+    }
+
+
+def _leaves(found: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    if isinstance(found, Mapping | list):
+        pairs = found.items() if isinstance(found, Mapping) else enumerate(found)
+        for key, value in pairs:
+            yield from _leaves(value, (*path, key))
+    else:
+        yield path, found
+
+
+def _compare(
+    places: Mapping[Path, _Place], values: Mapping[str, Any], found: Any, name: str, ending: str
+) -> None:
+    write = config_text.in_template(ending)
+    for path, place in places.items():
+        value = values[place.name]
+        wanted = write(value) if place.quoted else value
+        read = _at(found, path)
+        is_alike = type(read) is type(wanted) and (read == wanted or read != read)
+        if not is_alike or not (place.quoted or ending == ".toml" or _is_text_to_all(value)):
+            raise BadInput(
+                f"the template {name}: {place.name} {value!r} would not be read as that.",
+                hint=_QUOTES,
+            )
+
+
+def _is_text_to_all(value: Any) -> bool:
+    """Whether a text without quotes is one to all readers of YAML; of other values that is not the question."""
+    if not isinstance(value, str):
+        return True
+    if not _NO_SYNTAX.fullmatch(value):
+        return False
+    try:
+        return bool(sweep_text.parse("text.yaml", value.encode()) == value)
+    except Unusable:
+        return False
+
+
+def _at(found: Any, path: Path) -> Any:
+    for key in path:
+        try:
+            found = found[key]
+        except (LookupError, TypeError):
+            return None
+    return found
