@@ -535,6 +535,7 @@ def conduct(
 ) -> None:
     """Be the conductor, or wait to be, until `stop` is set; what it has to say goes to `out`."""
     from orchestra.conductor import run
+    from orchestra.domain.retention import Keep
 
     def join() -> psycopg.Connection:
         return reconnect(settings, name=f"maestro {name}" if out else f"maestro conductor {name}")
@@ -554,7 +555,7 @@ def conduct(
         name=name,
         preferred=preferred,
         post=post,
-        keep_metrics=settings.keep_metrics,
+        keep=Keep(settings.keep_events, settings.keep_logs, settings.keep_metrics),
         say=say,
     )
 

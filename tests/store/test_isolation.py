@@ -155,3 +155,22 @@ def test_a_server_that_is_in_no_state_for_anything_is_nobodys_trouble(
 
     with pytest.raises(DatabaseUnavailable):
         Isolation().attempt(conn, "task 7", fail)
+
+
+def test_what_nobody_tries_again_is_forgotten(conn: psycopg.Connection) -> None:
+    """A task that is gone is named no longer, and a year of troubles takes no memory."""
+    now = [0.0]
+    isolation = Isolation(clock=lambda: now[0])
+
+    def fails() -> None:
+        raise ValueError("odd")
+
+    for task in range(50):
+        for _ in range(2):
+            now[0] += 1000
+            isolation.attempt(conn, f"task {task}", fails)
+    assert len(isolation._troubles) == 50
+    assert (isolation.words or "").count("task ") == 3
+    assert len(isolation._troubles) < 6
+    now[0] += 10_000
+    assert isolation.words is None

@@ -171,3 +171,18 @@ def test_tasks_that_are_forgotten_are_looked_at_anew(given: tuple[InputFile, Pat
     assert guard.trouble(work, config) is None
     guard.keep([])
     assert guard.trouble(work, config) is not None
+
+
+def test_what_is_remembered_of_files_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only files whose times differ from what was registered are remembered; the oldest are read again."""
+    monkeypatch.setattr("orchestra.pilot.inputs.VERIFIED_AT_MOST", 3)
+    guard = InputGuard()
+    for n in range(20):
+        config = tmp_path / f"config{n}"
+        config.write_text("c")
+        file = registered(config)
+        os.utime(config, (1, 1))
+        assert guard.trouble(task(), file) is None
+    assert len(guard._verified) == 3

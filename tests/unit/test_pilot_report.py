@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -147,6 +148,17 @@ def test_a_culprit_is_kept_with_all_that_is_known(tmp_path: Path) -> None:
     assert record["error"] == "no"
     assert record["outcome"]["log_tail"] == repr(b"\xff\0")
     assert str(outcome.key.token) in json.dumps(record)
+
+
+def test_of_what_was_set_aside_the_newest_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestra.pilot.report.SET_ASIDE_AT_MOST", 3)
+    for number in range(1, 8):
+        key = AttemptKey(0, 1, number, UUID(int=number))
+        path = set_aside(tmp_path, Outcome(key, Cause.LOST), "no")
+        os.utime(path, (number, number))
+    assert {path.name.split("-")[2] for path in tmp_path.iterdir()} == {"5", "6", "7"}
 
 
 def test_text_that_postgresql_refuses_is_made_plain() -> None:

@@ -15,6 +15,8 @@ from orchestra.domain.errors import DatabaseBusy, DatabaseUnavailable, Supersede
 
 PAUSE_FIRST, PAUSE_AT_MOST = 1.0, 60.0
 """Seconds for which something is left alone that has failed."""
+FORGOTTEN_AFTER = 7200.0
+"""What is not tried again for so long is not there any more: the slowest of duties come once in an hour."""
 NAMED_AT_MOST, WHY_AT_MOST = 3, 500
 
 T = TypeVar("T")
@@ -70,14 +72,10 @@ class Isolation:
         unexpected = not isinstance(error, DatabaseUnavailable) and trouble.times == 1
         log.error("conductor: %s: %s", what, trouble.why, exc_info=error if unexpected else None)
 
-    def forget_all_but(self, tasks: set[str]) -> None:
-        """Forget tasks that are not there any more."""
-        for what in [w for w in self._troubles if w.startswith("task ") and w not in tasks]:
-            del self._troubles[what]
-
     @property
     def lasting(self) -> dict[str, str]:
         """Give what does not go on, by task or duty, and why; what failed once is tried again before it is told."""
+        self._forget()
         return {what: t.why for what, t in self._troubles.items() if t.times > 1}
 
     @property
@@ -90,6 +88,12 @@ class Isolation:
         return f"its conductor cannot go on with {'; '.join(said)}" + (
             f"; and with {more} more" if more else ""
         )
+
+    def _forget(self) -> None:
+        """Forget what nobody has tried again: it is not there any more."""
+        oldest = self._clock() - FORGOTTEN_AFTER
+        for what in [w for w, trouble in self._troubles.items() if trouble.again_at < oldest]:
+            del self._troubles[what]
 
 
 def _is_about_server(error: Exception) -> bool:

@@ -18,13 +18,15 @@ from orchestra.conductor.estimates import Estimates
 from orchestra.conductor.isolation import Isolation
 from orchestra.conductor.lifecycle import advance
 from orchestra.conductor.notify import Post, Postman
+from orchestra.conductor.retention import Retention
 from orchestra.conductor.wakeups import Wakeups
 from orchestra.domain.errors import DatabaseUnavailable, Superseded
 from orchestra.domain.leases import MARGIN
 from orchestra.domain.lifecycle import CHUNK
+from orchestra.domain.retention import KEEP, Keep
 from orchestra.domain.states import Queue
 from orchestra.services import lifecycle, settling
-from orchestra.store import attempts, clock, cluster, leader, metrics, moves
+from orchestra.store import attempts, clock, cluster, leader, moves
 from orchestra.store.database import in_transaction
 
 TERM_SECONDS = 4.0
@@ -39,8 +41,7 @@ BREATH = 0.02
 """After a round that gave others something to do: it is theirs to use the processors now."""
 PURGE_ROWS = 2_000
 PURGE_EVERY = 5.0
-"""Between looks for deleted tasks and old metrics, once the last ones' rows are gone."""
-KEEP_METRICS = 365 * 86400.0
+"""Between looks for deleted tasks, once the last ones' rows are gone."""
 TROUBLES_KEPT = 100
 
 log = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ def run(
     margin: float = MARGIN,
     patience: float = settling.PATIENCE,
     post: Post | None = None,
-    keep_metrics: float = KEEP_METRICS,
+    keep: Keep = KEEP,
     say: Callable[[str | None], None] = lambda _: None,
 ) -> None:
     """Be the conductor, or wait to be, until `stop` is set. Survives the database's absence.
@@ -67,7 +68,7 @@ def run(
         margin: seconds beyond lease and grace before a silent keeper is given up.
         patience: seconds that a replaced database waits for pilots that it does not know of.
         post: how it sends mail; without it others have to.
-        keep_metrics: seconds for which what jobs said of their results is kept.
+        keep: for how long what is over is kept.
         say: told what does not go on, in words, and None when all does again.
     """
     pause = 0.5
@@ -79,7 +80,7 @@ def run(
         margin=margin,
         patience=patience,
         postman=postman,
-        keep_metrics=keep_metrics,
+        keep=keep,
         say=say,
     )
     while not stop.is_set():
@@ -113,7 +114,7 @@ class Conductor:
         margin: float = MARGIN,
         patience: float = settling.PATIENCE,
         postman: Postman | None = None,
-        keep_metrics: float = KEEP_METRICS,
+        keep: Keep = KEEP,
         say: Callable[[str | None], None] = lambda _: None,
     ) -> None:
         self._stop = stop
@@ -125,7 +126,7 @@ class Conductor:
         self._name = name
         self._preferred = preferred
         self._margin, self._patience = margin, patience
-        self._keep_metrics = keep_metrics
+        self._retention = Retention(keep)
         self._holder = str(uuid4())
         self._term: leader.Term | None = None
         self._beat = 0
@@ -189,6 +190,7 @@ class Conductor:
         purged = self._isolation.attempt(
             self._conn, "what is left of deleted tasks", self._purge_now_and_then
         )
+        self._retention.tick(self._conn, self._transact, self._isolation)
         self._tell_troubles()
         moving = any(task.facts.intent for task in tasks)
         if moving or purged:
@@ -266,9 +268,7 @@ class Conductor:
 
     def _purge(self) -> bool:
         leader.do_not_wait_for_disk(self._conn)
-        return moves.purge_deleted(self._conn, PURGE_ROWS) or metrics.forget(
-            self._conn, self._keep_metrics, PURGE_ROWS
-        )
+        return moves.purge_deleted(self._conn, PURGE_ROWS)
 
     def _write_order(self, tasks: list[moves.LiveTask], woken: set[Queue]) -> bool:
         """Write the order of tasks; adds to `woken` where work has appeared.

@@ -85,6 +85,9 @@ def spawn_detached(command: Sequence[str], folder: Path) -> int:
     home.make_private(folder)
     output = str(folder / "agent.out")
     append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    with suppress(OSError):
+        if Path(output).stat().st_size > home.LOG_BYTES:
+            os.truncate(output, 0)
     return os.posix_spawnp(
         command[0],
         tuple(command),

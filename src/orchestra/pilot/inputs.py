@@ -18,6 +18,8 @@ SHARED_EVERY = 5.0
 """Seconds for which the files that all jobs of a task read are taken to be as they were."""
 SHARE_OF_TIME = 50
 """A look that took long is repeated after this many times as long."""
+VERIFIED_AT_MOST = 10_000
+"""Files whose checksums are remembered: what was touched or copied, and is the same all the same."""
 NAMED = 3
 """Files that a sentence names."""
 
@@ -122,8 +124,16 @@ class InputGuard:
             self._touches.read(0)
         trouble = check_file(file.entry, file.path, self._touches.read)
         if trouble is None:
-            self._verified[file.path] = looks
+            self._note(file.path, looks)
         return trouble
+
+    def _note(self, path: str, looks: tuple[InputFile, int, int, int]) -> None:
+        """Remember a file that was found right; what was noted first is forgotten first."""
+        with self._lock:
+            self._verified.pop(path, None)
+            while len(self._verified) >= VERIFIED_AT_MOST:
+                del self._verified[next(iter(self._verified))]
+            self._verified[path] = looks
 
 
 def _changed(trouble: str) -> str:

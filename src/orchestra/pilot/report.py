@@ -189,7 +189,14 @@ def set_aside(folder: Path, outcome: Outcome, error: str) -> Path:
     path = folder / f"{str(outcome.key).replace('/', '-')}-{outcome.key.token}.json"
     record = {"error": error, "outcome": asdict(outcome)}
     path.write_text(json.dumps(record, default=repr, indent=1), encoding="utf-8")
+    records = sorted(folder.glob("*.json"), key=lambda each: each.stat().st_mtime)
+    for old in records[:-SET_ASIDE_AT_MOST]:
+        old.unlink(missing_ok=True)
     return path
+
+
+SET_ASIDE_AT_MOST = 1_000
+"""Records of outcomes that PostgreSQL did not take; older ones are removed."""
 
 
 @dataclass(slots=True)

@@ -322,6 +322,17 @@ def purge_deleted(conn: psycopg.Connection, limit: int) -> bool:
     return True
 
 
+def purge_versions(conn: psycopg.Connection, versions: Sequence[int], limit: int) -> bool:
+    """Remove up to `limit` rows of lists of files, at last the lists themselves; True as there was something."""
+    params = {"versions": list(versions), "limit": limit}
+    for statement in (SQL.purge_files, SQL.purge_texts):
+        if conn.execute(statement, params).rowcount:
+            return True
+    for statement in (SQL.purge_versions, SQL.purge_datasets):
+        conn.execute(statement, params)
+    return True
+
+
 def add_task_event(
     conn: psycopg.Connection,
     task: int,

@@ -1,0 +1,105 @@
+-- What is old enough to go, a small portion at a time. Tasks that live lose nothing, and no reason of a failure goes.
+
+-- name: forget_events
+-- A page of the primary key, which is in the order of time. What goes: events of single jobs and releases of tasks that
+-- have been over for so long, and all events of what is not there any more. That a task was deleted is known for a
+-- month at least, to pilots that come back with a job of it. `last` is where the next page begins, null after the last.
+with page as materialized (
+    select id, at, kind, task_id, ordinal, to_state from event
+    where id > %(after)s
+    order by id
+    limit %(limit)s
+),
+old as (
+    select p.id
+    from page p
+    left join task t on t.id = p.task_id
+    where p.at < now() - make_interval(secs => %(seconds)s)
+        and case
+            when t.id is not null then
+                t.ended_at < now() - make_interval(secs => %(seconds)s) and (p.ordinal is not null or p.kind = 'release')
+            else p.to_state is distinct from 'deleted' or p.at < now() - interval '30 days'
+        end
+),
+gone as (
+    delete from event where id = any (array(select id from old))
+)
+select case when count(*) = %(limit)s and max(at) < now() - make_interval(secs => %(seconds)s) then max(id) end as last
+from page
+
+-- name: task_to_forget
+-- Walks task_to_forget.
+select id, jobs from task
+where ended_at < now() - make_interval(secs => %(seconds)s) and ended_at is not null and forgotten_at is null
+    and deleted_at is null
+order by ended_at
+limit 1
+
+-- name: last_failures
+-- Of some failed jobs of a task, and of its test jobs that broke it, the latest attempts. Two ranges of job_notable.
+select j.ordinal, a.number
+from (
+    (select ordinal, attempt from job
+    where task_id = %(task)s and state = 'failed'
+    order by ordinal
+    limit %(limit)s)
+    union all
+    (select ordinal, attempt from job
+    where task_id = %(task)s and state = 'broken'
+    order by ordinal
+    limit 1000)
+) as j
+cross join lateral (
+    select * from attempt
+    where task_id = %(task)s and ordinal = j.ordinal and number = j.attempt
+    limit 1
+) as a
+where a.log_tail is not null and not (a.cause = 'exit' and a.exit_status = 0)
+limit %(limit)s
+
+-- name: forget_logs
+-- A range of the attempts' primary key.
+update attempt set log_tail = null
+where task_id = %(task)s and ordinal >= %(first)s and ordinal < %(next)s and log_tail is not null
+    and (ordinal, number) not in (select * from unnest(%(ordinals)s::int[], %(numbers)s::int[]))
+
+-- name: note_forgotten
+-- Unless it goes on meanwhile, or somebody holds the row: then the next time.
+update task set forgotten_at = now()
+where id in (
+    select id from task where id = %(task)s and ended_at is not null and forgotten_at is null for update skip locked
+)
+
+-- name: forget_keepers
+-- Keepers that have gone, or that were given up and never came back; few, so that all are looked at. What a task's
+-- attempts say of them stays there.
+delete from keeper where id in (
+    select k.id from keeper k
+    where least(k.gone_at, k.fenced_at) < now() - make_interval(secs => %(seconds)s)
+        and k.renewed_at < now() - make_interval(secs => %(seconds)s)
+        and not exists (
+            select from attempt a
+            where a.node_id = k.node_id and a.keeper_id = k.id and a.ended_at is null and a.lost_at is null
+        )
+    limit %(limit)s
+    for update skip locked
+)
+
+-- name: versions_to_forget
+-- Lists of files that a newer one replaced long ago, or whose data set was deleted, and that no task knows. Walks
+-- task_config_version and task_input_version.
+select v.id
+from dataset_version v
+join dataset d on d.id = v.dataset_id
+where not exists (select from task where config_version_id = v.id)
+    and not exists (select from task_input where version_id = v.id)
+    and (
+        d.deleted_at < now() - make_interval(secs => %(seconds)s)
+        or exists (
+            select from dataset_version n
+            where n.dataset_id = v.dataset_id and n.number > v.number
+                and n.created_at < now() - make_interval(secs => %(seconds)s)
+        )
+    )
+order by v.id
+limit 1

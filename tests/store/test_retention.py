@@ -1,0 +1,272 @@
+"""What is old goes, in small portions; what somebody still needs stays. A year passes in the rows, not on the clock."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+import pytest
+
+from orchestra.conductor import retention as duty
+from orchestra.conductor.isolation import Isolation
+from orchestra.conductor.retention import Retention
+from orchestra.domain.metrics import to_keep
+from orchestra.domain.models.people import User
+from orchestra.domain.models.work import Outcome
+from orchestra.domain.retention import DAY, Keep
+from orchestra.domain.states import Cause, TaskState
+from orchestra.domain.transitions import TaskInput
+from orchestra.services import explain, failures, lifecycle, outbox, task_actions, users, work
+from orchestra.store import moves, retention
+from orchestra.store.database import in_transaction
+from support.plans import plan
+from support.world import Pilot, World
+
+TIMES = {
+    "event": ["at"],
+    "task": ["created_at", "ended_at"],
+    "attempt": ["claimed_at", "started_at", "ended_at"],
+    "attempt_metrics": ["kept_at"],
+    "keeper": ["renewed_at", "lease_until", "fenced_at", "gone_at"],
+    "dataset": ["deleted_at"],
+    "dataset_version": ["created_at"],
+    "outbox": ["created_at", "sent_at"],
+}
+GROWING = (
+    "event",
+    "attempt",
+    "job",
+    "task_count",
+    "attempt_metrics",
+    "keeper",
+    "dataset_file",
+    "dataset_version",
+    "outbox",
+)
+
+
+@pytest.fixture
+def world(conn: psycopg.Connection) -> World:
+    return World(conn)
+
+
+@pytest.fixture
+def ana(world: World) -> User:
+    world.person()
+    return users.get(world.conn, "ana")
+
+
+def days_pass(world: World, days: float) -> None:
+    """Move the time in all rows back."""
+    for table, columns in TIMES.items():
+        moved = ", ".join(f"{name} = {name} - make_interval(days => %(days)s)" for name in columns)
+        world.conn.execute(f"update {table} set {moved}", {"days": int(days)})
+
+
+def tidied(world: World, keep: Keep | None = None, *, portions: int = 200) -> Retention:
+    """Let the duty carry out whole passes."""
+    now = [0.0]
+    kept = Retention(keep or Keep(), clock=lambda: now[0])
+    isolation = Isolation()
+    for _ in range(portions):
+        now[0] += duty.PACE
+        kept.tick(world.conn, lambda step: in_transaction(world.conn, step), isolation)
+    assert isolation.words is None
+    return kept
+
+
+def count(world: World, table: str, where: str = "true") -> int:
+    return int(world._one(f"select count(*) from {table} where {where}"))
+
+
+def run(world: World, pilot: Pilot, task: int, *, failing: tuple[int, ...] = ()) -> None:
+    """Let the jobs of a task run to their ends, with logs and metrics."""
+    for _ in range(8):
+        world.conduct()
+        grants = pilot.claim(cpu=100)
+        pilot.start(*grants)
+        for grant in grants:
+            bad = grant.key.task_id == task and grant.key.ordinal in failing
+            outcome = Outcome(
+                grant.key,
+                Cause.EXIT,
+                exit_status=int(bad),
+                seconds=1.0,
+                log_tail=b"it broke\n" if bad else b"fine\n",
+                metrics=None if bad else to_keep("metrics.json", b'{"loss": 1}', 11),
+            )
+            work.report(world.conn, pilot.keeper, [outcome])
+    world.conduct(3)
+
+
+def purge(world: World) -> None:
+    while moves.purge_deleted(world.conn, 1_000):
+        pass
+
+
+def test_a_year_and_a_half_levels_off(world: World, ana: User) -> None:
+    """Each month: a task that stays for two months, one that is deleted at once, a pilot, a version of a data set."""
+    dataset = world._one(
+        "insert into dataset (name, owner_id) values ('user.ana.grid', %s) returning id", ana.id
+    )
+    sizes: list[dict[str, int]] = []
+    kept: list[int] = []
+    for month in range(18):
+        pilot = world.pilot(boot_id=f"boot-{month}")
+        version = world.dataset_version(5)
+        world.conn.execute(
+            "update dataset_version set dataset_id = %s, number = %s where id = %s",
+            [dataset, month + 1, version],
+        )
+        kept.append(world.task(6, f"user.ana.kept{month}", test_jobs=0))
+        run(world, pilot, kept[-1], failing=(2,))
+        gone = world.task(6, f"user.ana.gone{month}", test_jobs=0)
+        run(world, pilot, gone)
+        leaving = [gone, *([kept.pop(0)] if len(kept) > 2 else [])]
+        for task in leaving:
+            task_actions.delete(world.conn, task, ana)
+        purge(world)
+        world.conn.execute("update outbox set sent_at = coalesce(sent_at, now())")
+        work.detach(world.conn, pilot.node, pilot.agent, [pilot.keeper])
+        days_pass(world, 30)
+        outbox.tidy(world.conn)
+        tidied(world)
+        sizes.append({table: count(world, table) for table in GROWING})
+        sizes[-1]["ends of logs"] = count(world, "attempt", "log_tail is not null")
+    assert sizes[-1] == sizes[-2] == sizes[-6], "nothing grows any more"
+    assert sizes[3] != sizes[-1], "something did"
+
+
+def test_what_is_needed_stays_however_old_it_is(world: World, ana: User) -> None:
+    pilot = world.pilot()
+    over = world.task(3, "user.ana.over", test_jobs=0)
+    run(world, pilot, over, failing=(1,))
+    broken = world.task(3, "user.ana.broken", test_jobs=1)
+    run(world, pilot, broken, failing=(0,))
+    live = world.task(3, "user.ana.live", test_jobs=0)
+    run(world, pilot, live, failing=(0,))
+    assert [world.state(t) for t in (over, broken)] == [TaskState.FINALIZED, TaskState.BROKEN]
+    lifecycle.apply(world.conn, live, TaskInput.RETRY, by="ana")  # it lives again
+    days_pass(world, 1000)
+    tidied(world)
+    of = "task_id = {} and log_tail is not null"
+    assert count(world, "attempt", of.format(live)) == 3, "a live task loses nothing"
+    assert count(world, "event", f"task_id = {live} and ordinal is not null") > 0
+    tails = world.conn.execute(
+        "select task_id, ordinal, log_tail from attempt where task_id <> %s and log_tail is not null order by 1, 2",
+        [live],
+    ).fetchall()
+    assert tails == [(over, 1, b"it broke\n"), (broken, 0, b"it broke\n")], "the last failures"
+    assert [group.last_line for group in failures.groups(world.conn, over)] == ["it broke"]
+    events = world.conn.execute(
+        "select distinct kind, ordinal is null from event where task_id = any(%s)", [[over, broken]]
+    ).fetchall()
+    assert events == [("task", True)], "what became of the task"
+    explain.explain(world.conn, f"{over}/1")  # without what has gone
+
+
+def test_a_task_that_goes_on_is_looked_at_anew_when_it_is_over(world: World) -> None:
+    pilot = world.pilot()
+    task = world.task(2, test_jobs=0)
+    run(world, pilot, task, failing=(1,))
+    days_pass(world, 100)
+    tidied(world)
+    assert world.column(task, "forgotten_at")
+    lifecycle.apply(world.conn, task, TaskInput.RETRY, by="ana")
+    assert world.column(task, "forgotten_at") is None
+    run(world, pilot, task)
+    assert count(world, "attempt", "log_tail = 'fine'") == 0
+    assert count(world, "attempt", "log_tail is not null") == 2
+    days_pass(world, 100)
+    tidied(world)
+    assert count(world, "attempt", "log_tail is not null") == 0
+
+
+def test_that_a_task_was_deleted_is_known_for_a_month(world: World, ana: User) -> None:
+    task = world.task(2, test_jobs=0)
+    run(world, world.pilot(), task)
+    task_actions.delete(world.conn, task, ana)
+    purge(world)
+    days_pass(world, 10)
+    tidied(world, Keep(events=DAY))
+    assert count(world, "event", f"task_id = {task}") == 1
+    days_pass(world, 30)
+    tidied(world, Keep(events=DAY))
+    assert count(world, "event", f"task_id = {task}") == 0
+
+
+def test_keepers_that_live_or_hold_something_stay(world: World) -> None:
+    task = world.task(3, test_jobs=0)
+    world.conduct(rounds=2)
+    holding, gone, living = (world.pilot(name) for name in ("holding", "gone", "living"))
+    holding.claim(cpu=1)
+    days_pass(world, 400)
+    for pilot in (holding, gone):
+        world.conn.execute(
+            "update keeper set gone_at = now() - interval '400 d' where id = %s", [pilot.keeper]
+        )
+    tidied(world)
+    rows = world.conn.execute("select id from keeper").fetchall()
+    assert {row[0] for row in rows} == {holding.keeper, living.keeper}
+    assert world.state(task) is TaskState.RUNNING
+
+
+def test_a_step_takes_a_small_portion_and_the_next_goes_on_there(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "ROWS", 10)
+    world.conn.execute(
+        "insert into event (at, kind, who) select now() - interval '1 y', 'node', 'ana' from generate_series(1, 35)"
+    )
+    first = retention.forget_events(world.conn, DAY, 0)
+    assert (first, count(world, "event")) == (10, 25)
+    assert retention.forget_events(world.conn, DAY, first or 0) == 20
+    tidied(world)
+    assert count(world, "event") == 0
+
+
+def test_a_failure_of_one_kind_keeps_no_other(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> int:
+        raise ValueError("odd")
+
+    monkeypatch.setattr(retention, "forget_events", fails)
+    world.conn.execute(
+        "update keeper set gone_at = now() where id = %s", [world.pilot("gone").keeper]
+    )
+    days_pass(world, 400)
+    now = [0.0]
+    kept, isolation = Retention(Keep(), clock=lambda: now[0]), Isolation()
+    for _ in range(20):
+        now[0] += 1
+        kept.tick(world.conn, lambda step: in_transaction(world.conn, step), isolation)
+    assert count(world, "keeper") == 0
+
+
+def test_no_pass_walks_a_big_table(world: World) -> None:
+    task = world.task(20_000)
+    world.conn.execute(
+        "insert into event (at, kind, task_id, ordinal, who) "
+        "select now() - interval '1 y', 'job', %s, n, 'ana' from generate_series(1, 20000) n",
+        [task],
+    )
+    world.conn.execute(
+        "insert into attempt (task_id, ordinal, number, token, keeper_id, node_id, request, run, is_test, "
+        "folder_number, ended_at, cause, accepted, log_tail) select %s, n, 1, gen_random_uuid(), gen_random_uuid(), 1, "
+        "0, 1, false, 1, now(), 'exit', true, 'x' from generate_series(1, 20000) n",
+        [task],
+    )
+    world.conn.execute("analyze")
+    sql = retention.SQL
+    page = {"task": task, "first": 0, "next": 100, "ordinals": [1], "numbers": [1], "limit": 100}
+    for statement in (
+        sql.forget_events,
+        sql.task_to_forget,
+        sql.last_failures,
+        sql.forget_logs,
+        sql.forget_keepers,
+        sql.versions_to_forget,
+    ):
+        found = plan(world.conn, statement, {"seconds": DAY, "after": 0, **page})
+        assert found.walked == set(), statement
