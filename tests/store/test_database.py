@@ -58,6 +58,8 @@ WILFUL = {
     "datestyle": "German",
     "intervalstyle": "iso_8601",
     "standard_conforming_strings": "off",
+    "array_nulls": "off",
+    "extra_float_digits": "-15",
 }
 
 
@@ -78,6 +80,7 @@ def test_what_the_work_relies_on_is_the_connection_s_whatever_a_server_has_set(
             timedelta(days=1, seconds=2),
             datetime(2026, 11, 25, 15, tzinfo=UTC),
         )
+        assert conn.execute("select 1764083412.3456789::float8").fetchone() == (1764083412.3456789,)
     assert usual["jit"] == ("off",)
     assert usual["synchronous_commit"] == ("on",)
     assert usual["default_transaction_isolation"] == ("read committed",)

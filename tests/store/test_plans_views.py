@@ -27,15 +27,19 @@ TASKS, DATASETS = load("tasks"), load("datasets")
 # Done up to 50,000 with a failure here and there; some run, some are assigned, most are registered.
 _FILL = """
 set local statement_timeout = 0;
-alter table job disable trigger job_changed;
-update job set
-    state = case when ordinal < 50000 and ordinal % 1000 = 7 then 'failed' when ordinal < 50000 then 'done'
-        when ordinal < 50008 then 'running' when ordinal < 80000 then 'assigned' else state end::job_state,
-    attempt = case when ordinal < 50008 then 1 else 0 end,
-    done_attempt = case when ordinal < 50000 and ordinal % 1000 <> 7 then 1 end,
-    keeper_id = case when ordinal between 50000 and 50007 then '{keeper}'::uuid end
-where task_id = {task};
-alter table job enable trigger job_changed;
+insert into dataset_file (version_id, ordinal, path, size, mtime_ns, sha256)
+select 2, n, 'config.' || n || '.json', 10, 0, sha256(n::text::bytea) from generate_series(1, {jobs} - 1) n;
+update dataset_version set files = {jobs} where id = 2;
+update task set jobs = {jobs} where id = {task};
+delete from job where task_id = {task};
+insert into job (task_id, ordinal, state, attempt, done_attempt, keeper_id)
+select {task}, n,
+    case when n < 50000 and n % 1000 = 7 then 'failed' when n < 50000 then 'done'
+        when n < 50008 then 'running' when n < 80000 then 'assigned' else 'registered' end::job_state,
+    case when n < 50008 then 1 else 0 end,
+    case when n < 50000 and n % 1000 <> 7 then 1 end,
+    case when n between 50000 and 50007 then '{keeper}'::uuid end
+from generate_series(0, {jobs} - 1) n;
 insert into attempt (task_id, ordinal, number, token, keeper_id, node_id, request, run, is_test, folder_number,
     started_at, ended_at, cause, exit_status, accepted, seconds, cpu_seconds, log_tail)
 select {task}, n, 1, gen_random_uuid(), '{keeper}', {node}, 0, 1, false, 1, now(),
@@ -55,7 +59,7 @@ delete from task_count where task_id = {task};
 insert into task_count (task_id, stripe, done, failed, running, assigned, registered)
 select {task}, s, case when s = 0 then 49950 else 0 end, case when s = 0 then 50 else 0 end,
     case when s = 0 then 8 else 0 end, case when s = 0 then 29992 else 0 end,
-    case when s = 0 then {registered} else 0 end
+    case when s = 0 then {jobs} - 80000 else 0 end
 from generate_series(0, 15) s;
 update task set state = 'RUNNING', rank = id + 1, work_started_at = now();
 """
@@ -68,13 +72,11 @@ def crowded(database_server: Server) -> Iterator[World]:
     with database_server.clone(name) as url, connect(url, statement_timeout=300) as conn:
         world = World(conn)
         pilot = world.pilot()
-        task = world.task(JOBS, name="user.ana.large")
+        task = world.task(1, name="user.ana.large")
         for number in range(SMALL_TASKS):
             world.task(3, name=f"user.ana.small{number}")
         with conn.transaction():
-            fill = _FILL.format(
-                task=task, keeper=pilot.keeper, node=pilot.node, registered=JOBS - 80_000
-            )
+            fill = _FILL.format(task=task, jobs=JOBS, keeper=pilot.keeper, node=pilot.node)
             conn.execute(fill)
         conn.execute("vacuum analyze")
         yield world

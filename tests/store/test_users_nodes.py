@@ -114,6 +114,22 @@ def test_draining_and_slots_reach_the_pilot_at_its_next_word(conn: psycopg.Conne
     assert standing() != before
 
 
+def test_what_is_claimed_ahead_takes_no_slot(conn: psycopg.Connection) -> None:
+    world = World(conn)
+    pilot = world.pilot("gauss")  # 8 slots
+    world.task(20, test_jobs=0)
+    world.conduct(2)
+    grants = pilot.claim(cpu=12)
+    assert len(grants) == 12
+    assert nodes.get(conn, "gauss").cpu_in_use == 8
+    pilot.start(*grants[:5])
+    assert nodes.get(conn, "gauss").cpu_in_use == 8
+    nodes.change(conn, "gauss", SlotsWanted("CPU", 3), SlotsWanted("GPU", 0))
+    assert nodes.get(conn, "gauss").cpu_in_use == 5  # they run on
+    pilot.end(*grants)
+    assert nodes.get(conn, "gauss").cpu_in_use == 0
+
+
 def test_a_node_is_missed_by_name(conn: psycopg.Connection) -> None:
     nodes.create(conn, "caloba21", CPU, GPU)
     with pytest.raises(NotFound, match='Did you mean "caloba21"'):

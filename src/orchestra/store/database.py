@@ -40,6 +40,8 @@ _RELIED_ON = {
     "datestyle": "ISO",  # and the next: what psycopg can read
     "intervalstyle": "postgres",
     "standard_conforming_strings": "on",
+    "array_nulls": "on",
+    "extra_float_digits": "1",  # moments and results to their last digit
     "default_transaction_isolation": "read committed",
     "synchronous_commit": "on",  # an outcome leaves its spool once it is committed
     "idle_session_timeout": "0",  # a pilot without work is silent

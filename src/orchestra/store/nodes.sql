@@ -1,19 +1,23 @@
 -- Machines, and what their pilots last said.
 
 -- name: select_nodes
--- Slots in use are counted from the open attempts (index attempt_open), which are few: one a slot.
+-- Slots in use are counted from the open attempts (index attempt_open), which are few. What a pilot has claimed ahead
+-- waits for a slot and takes none.
 select
     n.id, n.name, n.cpu_enabled, n.cpu_max, n.gpu_enabled, n.gpu_max, n.created_at,
     n.drained_at, n.drained_by, n.drain_reason,
     p.seen_at, coalesce(p.gone_at is null and p.seen_at > now() - interval '60 seconds', false) as online,
     p.host, p.version, coalesce(p.runtimes, '{}') as runtimes, p.message,
-    coalesce(u.cpu_in_use, 0) as cpu_in_use, coalesce(u.gpu_in_use, 0) as gpu_in_use
+    least(coalesce(u.cpu_held, 0), greatest(n.cpu_enabled, u.cpu_started)) as cpu_in_use,
+    least(coalesce(u.gpu_held, 0), greatest(n.gpu_enabled, u.gpu_started)) as gpu_in_use
 from node n
 left join pilot p on p.node_id = n.id
 left join lateral (
     select
-        sum(t.cores) filter (where t.queue = 'cpu') as cpu_in_use,
-        sum(greatest(t.gpus, 1)) filter (where t.queue = 'gpu') as gpu_in_use
+        sum(t.cores) filter (where t.queue = 'cpu') as cpu_held,
+        sum(t.cores) filter (where t.queue = 'cpu' and a.started_at is not null) as cpu_started,
+        sum(greatest(t.gpus, 1)) filter (where t.queue = 'gpu') as gpu_held,
+        sum(greatest(t.gpus, 1)) filter (where t.queue = 'gpu' and a.started_at is not null) as gpu_started
     from attempt a join task t on t.id = a.task_id
     where a.node_id = n.id and a.ended_at is null and a.lost_at is null
 ) u on true
