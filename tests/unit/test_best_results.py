@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestra.domain.results import Row, table_of
+from orchestra.domain.results import Row, arranged, table_of
 from orchestra.services.best import telling
 
 
@@ -15,3 +15,12 @@ def test_a_mail_shows_what_the_best_jobs_have_in_common_before_what_all_have() -
     wanted = table.find("accuracy")
     shown = telling(table, [of(0, 16, 0), of(1, 16, 1)], wanted)
     assert [column.name for column in shown] == ["seed", "hidden", "epochs"]
+
+
+def test_a_text_or_a_truth_value_is_not_best_beside_numbers() -> None:
+    found = ["diverged", True, 0.5, 0.9]
+    table = table_of(
+        [Row(job=n, config="", metrics={"acc": value}) for n, value in enumerate(found)]
+    )
+    chosen, _ = arranged(table, limit=3)
+    assert [row.job for row in chosen.rows] == [3, 2]

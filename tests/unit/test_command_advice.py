@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestra.cli.task_create import not_found_by_jobs
-from orchestra.domain.command_advice import hidden_failure
+from orchestra.domain.command_advice import hidden_failure, left_behind, typographic
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,40 @@ from orchestra.domain.command_advice import hidden_failure
 )
 def test_a_pipe_hides_failures(command: str, noted: bool) -> None:
     assert (hidden_failure(command) is not None) is noted
+
+
+@pytest.mark.parametrize(
+    ("command", "noted"),
+    [
+        ("nohup a %IN &", True),
+        ("a & \n", True),
+        ("a & wait", False),
+        ("a &&", False),
+        ("a \\&", False),
+        ("a", False),
+    ],
+)
+def test_what_runs_behind_ends_with_the_job(command: str, noted: bool) -> None:
+    assert (left_behind(command) is not None) is noted
+
+
+@pytest.mark.parametrize(
+    ("command", "sign"),
+    [
+        ("echo \u201c%IN\u201d", "U+201C"),
+        ("echo \u2018%IN\u2019", "U+2018"),
+        ("ls\u00a0%IN", "U+00A0"),
+        ("a \u2013\u2013lr 1", "U+2013"),
+        ("a %IN\u200b", "U+200B"),
+        ("echo '\u201cx\u201d' \"\u00a0\"", None),
+        ("a caf\u00e9\u2013bar", None),
+    ],
+)
+def test_signs_of_word_processors_are_noted_outside_of_quotes(
+    command: str, sign: str | None
+) -> None:
+    note = typographic(command)
+    assert (note is None) if sign is None else (note is not None and sign in note)
 
 
 @pytest.mark.parametrize(

@@ -208,8 +208,11 @@ def test_of_json_lines_the_last_one_counts() -> None:
     lines = '{"epoch": 1}\n{"epoch": 2}\n\n'
     assert documents.parse_last("m.json", lines) == ({"epoch": 2}, '{"epoch": 2}')
     assert documents.parse_last("m.json", '{"a":\n1}\n') == ({"a": 1}, '{"a":\n1}\n')
-    with pytest.raises(Unusable, match=r"no valid JSON \(line 2, column 1\)"):
-        documents.parse_last("m.json", '{"epoch": 1}\n{"epoch": 2')
+    for end in ('{"epoch": 2', '{\n"epoch": 2\n}', "done"):
+        with pytest.raises(
+            Unusable, match=r"\(line 2, column 1\): more than one value, and the last line is none"
+        ):
+            documents.parse_last("m.json", '{"epoch": 1}\n' + end)
 
 
 def test_names_do_not_grow_with_what_they_stand_in() -> None:

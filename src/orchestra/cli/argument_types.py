@@ -28,7 +28,7 @@ def at_least(option: str, least: int) -> Callable[[str], int]:
     """Return what reads a whole number that is not below `least`."""
 
     def read(text: str) -> int:
-        if not text.isdecimal() or len(text) > 10 or not least <= int(text) <= LARGEST:
+        if not re.fullmatch("[0-9]+", text) or len(text) > 10 or not least <= int(text) <= LARGEST:
             raise BadInput(f'{option} needs a whole number of at least {least}, not "{text}".')
         return int(text)
 
@@ -47,7 +47,7 @@ class Amount(argparse.Action):
     ) -> None:
         read = parse_size if self.metavar == "SIZE" else parse_duration
         setattr(namespace, self.dest, read(values))
-        if values.strip().isdecimal() and values.strip("0 "):
+        if re.fullmatch(r"[0-9]+(\.[0-9]+)?", values.strip()) and values.strip("0. "):
             bare = vars(namespace).setdefault("without_unit", {})
             bare[self.option_strings[-1]] = values.strip()
 
@@ -58,9 +58,13 @@ def unit_notes(args: argparse.Namespace) -> Iterator[str]:
         unit, others = ("byte", "MB and GB") if option == "--memory" else ("second", "m and h")
         first, last = others.split(" and ")
         yield (
-            f"note: {option} {text} is {human.count(int(text), unit)}; "
+            f"note: {option} {text} is {_counted(text, unit)}; "
             f"{text}{first} and {text}{last} would be other units"
         )
+
+
+def _counted(text: str, unit: str) -> str:
+    return human.count(int(text), unit) if text.isdecimal() else f"{text} {unit}s"
 
 
 def allow_root_argument(parser: argparse.ArgumentParser) -> None:

@@ -89,7 +89,7 @@ def _parquet(table: Table, file: BinaryIO) -> None:
     columns = {}
     for column in table.columns:
         values = [column.of(row) for row in table.rows]
-        columns[column.name] = pa.array(*_typed(pa, values, column.part))
+        columns[_utf8(column.name)] = pa.array(*_typed(pa, values, column.part))
     pq.write_table(pa.table(columns), file)
 
 
@@ -105,4 +105,9 @@ def _typed(pa: Any, values: Sequence[Any], part: Part) -> tuple[list[Any], Any]:
         return [None if v is None else float(v) for v in values], pa.float64()
     if not kinds and part is Part.RUN:
         return list(values), pa.float64()
-    return [None if v is None else as_text(v) for v in values], pa.string()
+    return [None if v is None else _utf8(as_text(v)) for v in values], pa.string()
+
+
+def _utf8(text: str) -> str:
+    """Spell out halves of characters, which JSON can name and Parquet cannot hold."""
+    return text.encode(errors="backslashreplace").decode()

@@ -164,8 +164,13 @@ def _notes(planned: Plan) -> Iterator[str]:
             yield f"note: {source.name} has {files}, so %{tag} is its folder {clean(source.path)}"
         if tag not in planned.template.tags:
             yield f"warning: the command does not use %{tag} ({source.name})"
-    if (note := command_advice.hidden_failure(planned.template.text)) is not None:
-        yield f"note: {note}"
+    for advice in (
+        command_advice.hidden_failure,
+        command_advice.left_behind,
+        command_advice.typographic,
+    ):
+        if (note := advice(planned.template.text)) is not None:
+            yield f"note: {note}"
     yield from _not_found(planned.template.text, current_folder())
     if (image := planned.new.image) and not image.startswith("/") and Path(image).exists():
         yield (

@@ -98,6 +98,8 @@ def _check(ctx: Context) -> None:
         raise BadInput("--desc needs a --sort, which says by what.")
     if args.best is not None and args.best < 1:
         raise BadInput("--best needs a whole number of at least 1.")
+    if args.columns and not _names(args.columns):
+        raise BadInput(f'--columns "{args.columns}" names no column.', hint="--columns job,loss")
 
 
 def _names(text: str) -> list[str]:

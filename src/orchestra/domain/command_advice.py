@@ -8,6 +8,7 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -35,6 +36,32 @@ def hidden_failure(command: str) -> str | None:
     return (
         "of a pipe, the exit status of the last program counts, so a failure before it is not seen. "
         'With "set -o pipefail;" at the beginning of the command it is.'
+    )
+
+
+def left_behind(command: str) -> str | None:
+    """Return a note where the command ends before its program does: what still runs then is ended with the job."""
+    if not re.search(r"(?<![&>|<\\])&\s*\Z", command) or "#" in command:
+        return None
+    return (
+        "the command ends with &, so the job ends at once, and what still runs behind is ended with it. "
+        "Without the & the job lasts as long as the program."
+    )
+
+
+def typographic(command: str) -> str | None:
+    """Return a note on characters outside of quotes that word processors and web pages put in the place of ASCII's."""
+    outside = re.sub(r"\\.|'[^']*'|\"(?:[^\"\\]|\\.)*\"", "", command, flags=re.DOTALL)
+    found = re.search(
+        "[\u201c\u201d\u201e\u2018\u201a\u00a0\u2000-\u200b\u202f\u2060\ufeff]|(?<!\\S)[\u2010-\u2015\u2212]",
+        outside,
+    )
+    if not found or "<<" in command:
+        return None
+    kind = unicodedata.name(found[0], "an invisible character").lower()
+    return (
+        f"the command has a character that only looks like one of the shell's: {kind} (U+{ord(found[0]):04X}). "
+        "Word processors and web pages make them; to the shell it is a letter like others."
     )
 
 

@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Any
 
 from orchestra.domain.errors import BadInput
+from orchestra.domain.human import listed
 from orchestra.domain.nearest import nearest
 
 VALUES_AT_MOST = 10_000
@@ -134,7 +135,7 @@ class Table:
         question = f' Did you mean "{guess}"?' if guess else ""
         raise BadInput(
             f'the results have no column "{name}".{question}',
-            hint=None if guess else f"They have: {', '.join(by_name)}.",
+            hint=None if guess else f"They have: {listed(list(by_name), most=20)}.",
         )
 
 
@@ -176,6 +177,8 @@ def _plain(value: Any) -> Any:
     """YAML and TOML know times and more; here they are text."""
     if value is None or type(value) in _AS_THEY_ARE:
         return value
+    if isinstance(value, set):  # whose order is another one in each process
+        return sorted(map(str, value))
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
@@ -309,8 +312,10 @@ def ordered(table: Table, column: Column, *, descending: bool) -> Table:
 
 
 def best(table: Table, wanted: Goal, limit: int) -> Table:
-    """Give the best rows, the best one first; those without the metric, or with a NaN or infinity, are none of them."""
-    judged = [row for row in table.rows if _can_be_best(wanted.column.of(row))]
+    """Give the best rows, the best one first; those without a number are none of them where others have one."""
+    found = [row for row in table.rows if _can_be_best(wanted.column.of(row))]
+    # Beside numbers, a text ("diverged") and a truth value are no better or worse than they are.
+    judged = [row for row in found if is_finite(wanted.column.of(row))] or found
     rows = ordered(Table(tuple(judged), ()), wanted.column, descending=wanted.highest).rows
     return Table(rows[:limit], table.columns)
 
@@ -336,6 +341,11 @@ def arranged(
 
 def _wanted(table: Table, sort: str | None, descending: bool) -> Goal:
     if sort:
+        if sort.startswith("-") and sort in {column.name for column in table.columns}:
+            raise BadInput(
+                f'"{sort}" is a column, and could mean "{sort[1:]}" with the highest first.',
+                hint=f"--sort metrics.{sort} or --sort -metrics.{sort}",
+            )
         column = table.find(sort.removeprefix("-"))
         return Goal(column, descending or sort.startswith("-"))
     by_name = goal(table)

@@ -56,7 +56,7 @@ def parse_last(name: str, content: bytes | str, bounds: Bounds = BOUNDS) -> tupl
         try:
             return json_text.parse(line, bounds), line
         except Unusable:
-            raise error from None
+            raise Unusable(f"{error}: more than one value, and the last line is none") from None
 
 
 def _text(content: bytes | str) -> str:
