@@ -160,7 +160,7 @@ class Settings:
         shown='"50 GB"',
     )
     image_fetch_timeout: float = _setting(
-        "duration",
+        "duration or 0",
         "how long nothing may come of an image that is fetched until that try is given up; 0 waits for ever",
         300.0,
         shown='"5 min"',
@@ -374,7 +374,7 @@ def _folder(value: object, kind: str) -> Path:
     return path
 
 
-def _duration(value: object, _kind: str) -> float:
+def _duration(value: object, kind: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError(f"must be a duration, not {config_file.kind_of(value)}.")
     from orchestra.domain.naming import parse_duration
@@ -383,7 +383,7 @@ def _duration(value: object, _kind: str) -> float:
         seconds = parse_duration(str(value))
     except BadInput:
         raise ValueError('must be a duration like "90 s" or "12 h".') from None
-    if not seconds:
+    if not seconds and kind == "duration":
         raise ValueError("must be longer than that.")
     return seconds
 
@@ -438,6 +438,7 @@ _CONVERTERS: dict[str, Callable[[object, str], object]] = {
     "number": _number,
     "folder": _folder,
     "duration": _duration,
+    "duration or 0": _duration,
     "size": _size,
     "list": _list,
     "flag": _flag,

@@ -173,6 +173,14 @@ def test_numbers_and_durations_may_be_written_as_text(home: Path) -> None:
     assert (settings.email, settings.node) == (None, None)
 
 
+def test_a_wait_may_have_no_end_where_that_is_of_use(home: Path) -> None:
+    _write(home, '{"image_fetch_timeout": 0}')
+    assert _load(home).image_fetch_timeout == 0
+    _write(home, '{"lease": 0}')
+    with pytest.raises(ConfigurationError, match="longer than that"):
+        _load(home)
+
+
 def test_a_byte_order_mark_is_fine(home: Path) -> None:
     _write(home, b'\xef\xbb\xbf{"email": "a@b.org"}')
     assert _load(home).email == "a@b.org"
