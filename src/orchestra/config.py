@@ -100,6 +100,11 @@ class Settings:
         "where the embedded database lies; on a local disk",
         shown="~/.local/share/orchestra, as root /var/lib/orchestra",
     )
+    postgres_bin: Path | None = _setting(
+        "folder",
+        "where the programs of the PostgreSQL (15 or newer) are that serves as the embedded database and makes dumps",
+        shown="those that came with pip; else those on the PATH, or those of the distribution",
+    )
     state_dir: Path | None = _setting(
         "folder",
         "where pilots keep what must outlive them, and their logs; on a local disk",

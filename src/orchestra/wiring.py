@@ -51,6 +51,14 @@ def uses_server(settings: Settings) -> bool:
     return settings.postgres is not None
 
 
+def use_programs(settings: Settings) -> None:
+    """Have this process use the programs of PostgreSQL that the configuration names."""
+    if settings.postgres_bin is not None:
+        from orchestra.store import pgsearch
+
+        pgsearch.use(settings.postgres_bin)
+
+
 def database_url(settings: Settings, *, say: Say = _say_nothing) -> str:
     """Give the database's address; the embedded one is made and started where needed. It holds the password.
 
@@ -99,6 +107,7 @@ def open_database(
     """
     from orchestra.store import migrate
 
+    use_programs(settings)
     conn = _connect_if_ready(settings) or connect(settings, database_url(settings, say=say))
     try:
         if need_schema and not migrate.is_current(conn):

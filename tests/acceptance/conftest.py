@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from orchestra.store import embedded
-from orchestra.store.pginstall import of_the_wheel
+from orchestra.store.pgsearch import find
 from support.cluster import Cluster
 from support.maestro import Maestro
 
@@ -45,7 +45,7 @@ def reader(tmp_path: Path) -> Iterator[Maestro]:
     user = Maestro(home, home / "tour")
     user.env = {
         # PostgreSQL's own programs last, where the machine has none
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}:{of_the_wheel().folder}",
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}:{find().folder}",
         "MAESTRO_NODE": "gauss",
         "MAESTRO_DATA_DIR": str(home / ".local/share/orchestra"),
         "MAESTRO_STATE_DIR": str(tmp_path / "state"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from orchestra.store import embedded, pginstall, postmaster
+from orchestra.store import embedded, pginstall, pgsearch, postmaster
 from support.maestro import Maestro
 from support.server import free_port
 from support.waiting import wait_until
@@ -25,7 +24,7 @@ class Pair:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.ports = {"first": free_port(), "second": free_port()}
-        self.programs = pginstall.of_the_wheel() if os.geteuid() else pginstall.for_root(print)
+        self.programs = pginstall.for_server(pgsearch.find(), print)
         self._start("first")
         self.password = postmaster.Place(folder / "first").password.read_text().strip()
 

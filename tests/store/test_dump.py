@@ -14,6 +14,7 @@ from orchestra.store import dump_check
 from orchestra.store.database import connect
 from orchestra.store.dump import dump, restore
 from orchestra.store.migrate import check
+from support.proxy import cable
 from support.server import the_server
 
 
@@ -68,6 +69,18 @@ def test_a_database_that_is_not_there(database_url: str, tmp_path: Path) -> None
     url = database_url.replace("/test_", "/no_test_")
     with pytest.raises(DatabaseUnavailable, match=r"pg_dump: .* does not exist\."):
         dump(url, tmp_path / "lab.dump")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("after", [0, 20_000])
+def test_a_server_that_falls_silent_is_given_up(
+    tcp_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    monkeypatch.setitem(dumps.PATIENCE, "pg_dump", 1.0)
+    with cable(tcp_database_url) as way:
+        way.mute_everybody(after=after)
+        with pytest.raises(DatabaseUnavailable, match=r"does not answer|timeout expired"):
+            dump(way.url(tcp_database_url), tmp_path / "lab.dump")
     assert list(tmp_path.iterdir()) == []
 
 

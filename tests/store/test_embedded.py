@@ -19,8 +19,9 @@ import pytest
 from psycopg import pq
 
 from orchestra.domain.errors import DatabaseUnavailable, NoConnectionLeft, Refused, VolumeError
-from orchestra.store import datafolder, embedded, postmaster, startup
+from orchestra.store import datafolder, embedded, initdb, pginstall, postmaster, startup
 from orchestra.store.database import connect
+from orchestra.store.pginstall import Programs
 from orchestra.store.postmaster import Place
 from support.ordinary import Ordinary
 from support.waiting import wait_until
@@ -267,7 +268,7 @@ def test_another_major_version_is_one_sentence(data: Path) -> None:
     embedded.stop(data)
     (Place(data).cluster / "PG_VERSION").write_text("17\n")
     with pytest.raises(
-        DatabaseUnavailable, match="was made by PostgreSQL 17, this program brings 18"
+        DatabaseUnavailable, match="was made by PostgreSQL 17; what would start it is PostgreSQL 18"
     ):
         embedded.ensure_running(data, settings=FAST)
     (Place(data).cluster / "PG_VERSION").write_text("18\n")
@@ -361,6 +362,39 @@ def test_a_server_that_hangs_can_be_ended(data: Path) -> None:
 def test_root_s_server_is_not_root(data: Path) -> None:
     embedded.ensure_running(data, settings=FAST)
     assert Path(f"/proc/{pid_of(data)}").stat().st_uid != 0
+
+
+@pytest.mark.needs("root")
+def test_files_outlive_their_data_folder_only_as_long_as_it_may_come_back(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of root lie elsewhere, with a link to them in the data folder. It may be moved, or not mounted."""
+    monkeypatch.setattr(pginstall, "SHARED", tmp_path / "shared")
+    programs = Programs(Path("/bin"), 18, account=pginstall.Account("root", 0, 0))
+
+    def make(name: str) -> Place:
+        place = Place(tmp_path / name)
+        place.data.mkdir(mode=0o700, exist_ok=True)
+        initdb.make_server_folder(place, programs)
+        return place
+
+    (tmp_path / "shared").mkdir()
+    first, moved, earlier = make("first"), make("moved"), make("earlier")
+    files = [place.server for place in (first, moved, earlier)]
+    moved.data.rename(tmp_path / "elsewhere")
+    initdb.forget(files[2])
+    files[2].with_suffix(".of").write_text(str(earlier.data))
+    shutil.rmtree(earlier.data)
+    make("second")
+    assert [folder.exists() for folder in files] == [True, True, True]
+
+    shutil.rmtree(first.data)
+    (files[1] / "pg18").mkdir()
+    shutil.rmtree(tmp_path / "elsewhere")
+    (files[1] / "pg18/postmaster.pid").touch()  # it runs
+    make("third")
+    assert [folder.exists() for folder in files] == [False, True, True]
+    assert not files[0].with_suffix(".note").exists()
 
 
 @pytest.mark.needs("root")

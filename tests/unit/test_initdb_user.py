@@ -17,7 +17,7 @@ def programs(tmp_path: Path) -> Programs:
     """An initdb that says what it sees."""
     (tmp_path / "initdb").write_text('#!/bin/sh\necho "$@"; echo "$NSS_WRAPPER_PASSWD"; env')
     (tmp_path / "initdb").chmod(0o755)
-    return Programs(tmp_path)
+    return Programs(tmp_path, 18)
 
 
 def test_without_a_user_namespace_a_sentence_says_what_helps(

@@ -35,9 +35,11 @@ class Context:
         Raises:
             ConfigurationError: the file cannot be used.
         """
+        from orchestra import wiring
         from orchestra.config import load
 
         settings = load(getattr(self.args, "configuration", None))
+        wiring.use_programs(settings)
         for warning in settings.warnings:
             self.out.note(f"warning: {warning}")
         return settings

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
     from orchestra.domain.models.nodes import Node
+    from orchestra.store.embedded import Status
     from orchestra.store.nodes import Pilot
 
 GOODBYE = 8.0
@@ -110,8 +110,6 @@ def _say(ctx: Context, label: str, words: str) -> None:
 
 
 def _database_in_words(ctx: Context, told: list[str]) -> str:
-    from orchestra.store.postmaster import MAJOR
-
     if ctx.settings.postgres is not None:
         from orchestra.store.database import check_address
 
@@ -119,13 +117,14 @@ def _database_in_words(ctx: Context, told: list[str]) -> str:
         return f"PostgreSQL at {parts.get('host', 'localhost')}:{parts.get('port', '5432')}"
     if told:
         return "; ".join(_short(line) for line in told)
-    return f"embedded PostgreSQL {MAJOR}, in {_short(str(_data_dir(ctx)))}"
+    status = _embedded(ctx)
+    return f"embedded PostgreSQL {status.major}, in {_short(str(status.data_dir))}"
 
 
-def _data_dir(ctx: Context) -> Path:
+def _embedded(ctx: Context) -> Status:
     from orchestra.store import embedded
 
-    return embedded.status(ctx.settings.data_dir).data_dir
+    return embedded.status(ctx.settings.data_dir)
 
 
 def _short(text: str) -> str:

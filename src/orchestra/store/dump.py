@@ -11,11 +11,13 @@ from pathlib import Path
 from psycopg.conninfo import make_conninfo
 
 from orchestra.domain.errors import AlreadyExists, BadInput, DatabaseUnavailable, VolumeError
-from orchestra.store import pginstall
 from orchestra.store.database import SCHEMA, WIRE, check_address, connect
+from orchestra.store.pgsearch import find
 from orchestra.store.sql import load
 
 LOCK_TIMEOUT = "10s"
+PATIENCE = {"pg_dump": 60.0, "psql": 600.0}
+"""Seconds for which a program may stand still: rows come at once, an index of a large table takes its time."""
 
 _SQL = load("dump")
 _OURS = f" TABLE DATA {SCHEMA} schema_migration "
@@ -108,7 +110,7 @@ def check_is_dump(path: Path) -> None:
     """
     if not path.is_file():
         raise BadInput(f"{path} is not there, or is not a file.")
-    done = pginstall.of_the_wheel().run("pg_restore", ["--list", path.absolute()])
+    done = find().run("pg_restore", ["--list", path.absolute()])
     if done.returncode or _OURS not in done.stdout:
         raise BadInput(
             f"{path} is no dump of Orchestra's database.", hint="maestro db dump FILE makes one."
@@ -127,7 +129,7 @@ def _run(program: str, url: str | None, *arguments: str) -> None:
             f"--dbname={make_conninfo(**{**WIRE, 'connect_timeout': '5', **address})}",
             *arguments,
         )
-    done = pginstall.of_the_wheel().run(program, arguments, environment=environment)
+    done = find().run(program, arguments, environment=environment, patience=PATIENCE.get(program))
     if done.returncode:
         raise DatabaseUnavailable(_explain(program, done.stderr))
 

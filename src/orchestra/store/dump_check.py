@@ -15,7 +15,7 @@ from psycopg import errors, sql
 
 from orchestra.domain.errors import DatabaseUnavailable, OrchestraError
 from orchestra.store import dump as dumps
-from orchestra.store import embedded
+from orchestra.store import embedded, initdb
 from orchestra.store.database import SCHEMA, check_address, connect
 from orchestra.store.postmaster import Place
 from orchestra.store.sql import load
@@ -134,5 +134,5 @@ def _scratch_server() -> Iterator[str]:
             embedded.stop(place.data, mode="immediate")
         server = place.server
         shutil.rmtree(server, ignore_errors=True)
-        server.with_suffix(".of").unlink(missing_ok=True)
+        initdb.forget(server)
         shutil.rmtree(folder, ignore_errors=True)

@@ -24,10 +24,14 @@ _NO_SETTINGS: Mapping[str, str] = {}
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What there is to say about the embedded database. `size` is in bytes on disk, `url` holds the password."""
+    """What there is to say about the embedded database. `size` is in bytes on disk, `url` holds the password.
+
+    `major` is the version of PostgreSQL that made it, None where it does not exist.
+    """
 
     data_dir: Path
     exists: bool
+    major: int | None
     running: bool
     pid: int | None
     url: str | None
@@ -86,6 +90,7 @@ def status(data_dir: Path | None = None) -> Status:
     return Status(
         data_dir=place.data,
         exists=place.exists,
+        major=place.major,
         running=url is not None,
         pid=int(facts[0]) if url and facts else None,
         url=url,

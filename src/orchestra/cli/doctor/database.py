@@ -55,7 +55,10 @@ class Contents:
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """A database; `server` is None where the embedded one is stopped, `contents` where the schema does not fit."""
+    """A database; `server` is None where the embedded one is stopped, `contents` where the schema does not fit.
+
+    `programs` are those that would start it.
+    """
 
     embedded: bool
     address: str
@@ -63,6 +66,7 @@ class Database:
     server: ServerFacts | None = None
     schema: Schema | None = None
     contents: Contents | None = None
+    programs: str = ""
 
 
 def look(settings: Settings) -> Database:
@@ -86,13 +90,14 @@ def look(settings: Settings) -> Database:
 
 def _look_at_embedded(settings: Settings) -> Database:
     from orchestra import wiring
-    from orchestra.store import embedded, pginstall
+    from orchestra.store import embedded, pgsearch, startup
 
     status = embedded.status(settings.data_dir)
     address = short(status.data_dir)
     if status.url is None:
-        pginstall.of_the_wheel()  # or it says that there are no programs
-        return Database(embedded=True, address=address, exists=status.exists)
+        programs = pgsearch.find(status.major)
+        startup.check_version(status.data_dir, status.major, programs)
+        return Database(True, address, status.exists, programs=str(programs))
     with wiring.connect(settings, status.url, name="maestro doctor") as conn:
         return _ask(conn, settings, address)
 
@@ -147,9 +152,9 @@ def judge(seen: Database | Trouble) -> Iterator[Finding]:
     if seen.server is None:
         yield ok(
             "database",
-            f"embedded PostgreSQL in {seen.address}, stopped; it starts when it is needed"
+            f"embedded {seen.programs} in {seen.address}, stopped; it starts when it is needed"
             if seen.exists
-            else f"none yet; an embedded PostgreSQL will be made in {seen.address}",
+            else f"none yet; an embedded {seen.programs} will be made in {seen.address}",
         )
         return
     yield _reached(seen, seen.server)
