@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
+from orchestra.conductor import live_tasks
 from orchestra.conductor.lifecycle import advance
 from orchestra.conductor.run import TERM_SECONDS, Conductor, run
 from orchestra.conductor.wakeups import Wakeups
@@ -496,3 +497,31 @@ def test_who_uses_more_slots_waits_though_others_have_more_jobs(world: World) ->
     small.start(*small.claim(cpu=0, gpu=1))
     world.conduct()
     assert world.column(one, "rank") < world.column(gpus, "rank")
+
+
+def test_what_stands_still_is_not_looked_at_until_it_may_have_changed(
+    world: World, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task that is held and one that waits for another go on at once all the same."""
+    monkeypatch.setattr(live_tasks, "ALL_EVERY", 3600.0)
+    parent = world.task(1, "user.ana.parent", test_jobs=0)
+    child = world.task(1, "user.ana.child", test_jobs=0)
+    world.conn.execute(
+        "insert into task_after (task_id, after_id, after_name) values (%s, %s, 'user.ana.parent')",
+        [child, parent],
+    )
+    held = world.task(1, "user.ana.held", test_jobs=0)
+    lifecycle.apply(world.conn, held, TaskInput.HOLD, by="ana")
+    with connect(database_url) as mine:
+        conductor = Conductor(threading.Event(), name="test")
+        conductor._begin(mine)
+        conductor._tick()
+        conductor._tick()
+        assert conductor._live._still == {child, held}
+    with _conducting(lambda: connect(database_url), "one"):
+        wait_until(lambda: world.column(parent, "rank") is not None, 10)
+        lifecycle.apply(world.conn, held, TaskInput.RELEASE, by="ana")
+        wait_until(lambda: world.state(held) is TaskState.RUNNING, 10)
+        pilot = world.pilot()
+        pilot.end(*[g for g in pilot.claim(2) if g.key.task_id == parent])
+        wait_until(lambda: world.state(child) is TaskState.RUNNING, 10)

@@ -9,7 +9,14 @@ from uuid import UUID
 import pytest
 
 from orchestra.domain.leases import Silence, is_dead
-from orchestra.domain.lifecycle import ASSIGNED_AT_MOST, TaskFacts, TestFacts, decide, refill
+from orchestra.domain.lifecycle import (
+    ASSIGNED_AT_MOST,
+    TaskFacts,
+    TestFacts,
+    decide,
+    refill,
+    stands_still,
+)
 from orchestra.domain.models.tasks import Counts, Limit
 from orchestra.domain.models.work import AttemptKey, Outcome
 from orchestra.domain.order import Contender, rank
@@ -126,6 +133,23 @@ def test_a_refill_keeps_a_bounded_number_released() -> None:
     assert refill(replace(many, counts=Counts(registered=10**6, assigned=ASSIGNED_AT_MOST))) == 0
     assert refill(replace(many, held=True)) == 0
     assert refill(replace(many, state=TaskState.TESTING)) == 0
+
+
+@pytest.mark.parametrize("state", TaskState)
+def test_what_stands_still_has_nothing_to_be_decided(state: TaskState) -> None:
+    """While it is held, or waits, and nothing of it is under way."""
+    counts, test = Counts(registered=30, assigned=6), TestFacts(jobs=6, waiting=6)
+    held = replace(NEW, state=state, held=True, counts=counts, test=test)
+    may = state in (TaskState.REGISTERED, TaskState.TESTING, TaskState.RUNNING)
+    assert stands_still(held) is may
+    assert decide(held) is None
+    assert refill(held) == 0
+    assert stands_still(replace(held, held=False, waits=True)) is (state is TaskState.REGISTERED)
+    for living in ("testing", "running", "kill"):
+        assert not stands_still(replace(held, counts=Counts(registered=35, **{living: 1})))
+    for intent in Intent:
+        assert not stands_still(replace(held, intent=intent))
+    assert not stands_still(replace(held, held=False))
 
 
 def _contender(task: int, **changes: object) -> Contender:

@@ -17,6 +17,7 @@ from orchestra.conductor import floors, leases, order, silence
 from orchestra.conductor.estimates import Estimates
 from orchestra.conductor.isolation import Isolation
 from orchestra.conductor.lifecycle import advance
+from orchestra.conductor.live_tasks import LiveTasks
 from orchestra.conductor.notify import Post, Postman
 from orchestra.conductor.retention import Retention
 from orchestra.conductor.wakeups import Wakeups
@@ -133,6 +134,7 @@ class Conductor:
         self._renewed_at = 0.0
         self._guard_at = self._purge_at = 0.0
         self._wakeups = Wakeups(lambda queue: moves.wake_workers(self._conn, queue))
+        self._live = LiveTasks()
         self._lookout = floors.Lookout()
         self._estimates = Estimates()
         self._failed = 0
@@ -150,6 +152,7 @@ class Conductor:
 
     def _begin(self, conn: psycopg.Connection) -> None:
         self._conn, self._term = conn, None
+        self._live.look_at_all()
         leader.set_limits(conn)
         conn.execute(f"listen {lifecycle.CONDUCTOR}")
 
@@ -173,11 +176,11 @@ class Conductor:
         if cluster.is_settling(self._conn) and not self._settle():
             return RENEW_EVERY
         self._guard_leases()
-        tasks = self._live_tasks()
+        before = tasks = self._live.read(self._conn, self._cannot_read)
         woken = advance(self._conn, self._transact, tasks, self._wakeups, self._isolation)
-        before = len(tasks)
         if tasks:
-            tasks = self._live_tasks()
+            tasks = self._live.read(self._conn, self._cannot_read)
+            self._live.compare(before, tasks)
             self._alone("the order of tasks", lambda: self._write_order(tasks, woken))
             self._alone("jobs to be tried again", lambda: self._end_back_off(woken))
             self._alone("what jobs take", lambda: self._learn(tasks))
@@ -185,7 +188,7 @@ class Conductor:
             dropped = self._isolation.attempt(self._conn, "floors", look)
             self._wakeups.appeared(*(dropped or ()))
         self._wakeups.flush(self._stop.wait)
-        at_once = len(tasks) < before
+        at_once = not {task.id for task in before} <= {task.id for task in tasks}
         self._isolation.attempt(self._conn, "mail", lambda: self._send_mail(at_once=at_once))
         purged = self._isolation.attempt(
             self._conn, "what is left of deleted tasks", self._purge_now_and_then
@@ -204,10 +207,6 @@ class Conductor:
         limited = [task.facts for task in tasks if task.facts.max_fails and not task.facts.held]
         before, self._failed = self._failed, sum(facts.counts.failed for facts in limited)
         return self._failed > before
-
-    def _live_tasks(self) -> list[moves.LiveTask]:
-        """Give the live tasks that can be understood."""
-        return moves.live_tasks(self._conn, unreadable=self._cannot_read)
 
     def _cannot_read(self, task: int, error: Exception) -> None:
         def fail() -> None:
@@ -345,11 +344,14 @@ class Conductor:
     def _wait(self, seconds: float) -> None:
         """Sleep until a command has changed something, or for so long."""
         deadline = time.monotonic() + seconds
-        while not self._stop.is_set() and (left := deadline - time.monotonic()) > 0:
+        while not self._stop.is_set():
             for notice in self._conn.notifies(timeout=0):
                 if notice.pid != self._conn.info.backend_pid:
+                    self._live.look_at_all()
                     return
                 deadline = min(deadline, time.monotonic() + BREATH)  # a step of our own
+            if (left := deadline - time.monotonic()) <= 0:
+                return
             # Short enough to notice `stop`, which nothing else announces.
             if select.select([self._conn.fileno()], [], [], min(left, 0.5))[0]:
                 continue

@@ -128,6 +128,15 @@ def _work(facts: TaskFacts) -> TaskInput | None:
     return None
 
 
+def stands_still(facts: TaskFacts) -> bool:
+    """Whether a task changes by a command or another task's end alone: nothing of it is under way or comes due."""
+    if facts.intent is not None or facts.counts.living:
+        return False
+    if facts.state is TaskState.REGISTERED:
+        return facts.held or facts.waits
+    return facts.held and facts.state in (TaskState.TESTING, TaskState.RUNNING)
+
+
 def refill(facts: TaskFacts) -> int:
     """Give how many more jobs of a running task to release now."""
     wanted = facts.state is TaskState.RUNNING and not facts.held and facts.intent is None

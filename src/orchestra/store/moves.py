@@ -216,14 +216,15 @@ def live_tasks(
     conn: psycopg.Connection,
     only: int | None = None,
     *,
+    but: Sequence[int] = (),
     unreadable: Callable[[int, Exception], None] | None = None,
 ) -> list[LiveTask]:
-    """Give what the conductor decides on, with exact counts, by id; of one task, if it is named and lives.
+    """Give what the conductor decides on, with exact counts, by id; `only` one task, if it lives, or all `but` some.
 
     A task that holds a value which is not known here, a newer version's, is left out where `unreadable` takes it.
     """
     tasks = []
-    for row in fetch(conn, SQL.live_tasks, {"only": only}):
+    for row in fetch(conn, SQL.live_tasks, {"only": only, "but": list(but)}):
         try:
             tasks.append(_live_task(row))
         except ValueError as error:

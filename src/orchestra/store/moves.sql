@@ -168,6 +168,7 @@ cross join lateral (
     where task_id = t.id
 ) as c
 where (t.ended_at is null or t.intent is not null) and (%(only)s::int is null or t.id = %(only)s)
+    and not exists (select from unnest(%(but)s::int[]) as but (id) where but.id = t.id)
 order by t.id
 
 -- name: test_facts
