@@ -1,6 +1,6 @@
 # Needs Python 3.11 or later and make. Everything else goes into .venv, at the versions of constraints.txt.
 .DEFAULT_GOAL := help
-.PHONY: help setup containers postgresql demo demo-container test docs ordeal bench check format constraints clean
+.PHONY: help setup containers postgresql demo demo-container test docs versions ordeal bench check format constraints clean
 
 BIN := .venv/bin
 WORKERS ?= auto
@@ -22,6 +22,10 @@ demo-container: ## the same inside a container image, which it packs first (Appt
 test:    ## run all tests (WORKERS=n at a time; SERVER=debian15 or embedded: with that PostgreSQL alone)
 	@tools/setup dev
 	@$(BIN)/python -m pytest -n $(WORKERS) $(if $(SERVER),--server $(SERVER)) $(TESTS)
+
+versions: ## try the lowest and highest versions that are allowed, and other Pythons (PYTHONS="PATH ...")
+	@tools/setup dev
+	@$(BIN)/python tools/check_versions.py $(PYTHONS)
 
 ordeal:  ## attack real pilots and PostgreSQL with kill -9 and worse, for SECONDS (300); SEED=n does one again
 	@tools/setup dev

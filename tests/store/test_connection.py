@@ -157,6 +157,7 @@ def test_many_connections_have_deadlines_of_their_own(
     assert sorted(map(str, found)) == ["answered", "silent"]
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 def test_a_forked_process_minds_its_own_connections(tcp_database_url: str) -> None:
     with connect(tcp_database_url) as conn:
         conn.execute("select 1")

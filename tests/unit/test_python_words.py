@@ -17,7 +17,7 @@ ERRORS = {name for name in vars(errors) if name[0].isupper()} | {"Refusal"}
 # Of nodes, pilots and the database there is nothing in Python: these are typed in a shell.
 SHELL = re.compile(r"maestro (up|down|node|pilot|db|user|mail)\b|`apptainer")
 COMMANDS_ONLY = ("nodes.py", "admin.py", "work.py", "by_hand.py", "users.py")
-OPTION = re.compile(r"(?<![\w-])--?[a-z][a-z_-]*")
+OPTION = re.compile(r"""(?<![\w-])(?<!=")--?[a-z][a-z_-]*""")
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,7 @@ OPTION = re.compile(r"(?<![\w-])--?[a-z][a-z_-]*")
         ("Kill it first, or use --force to do both.", "Kill it first, or use force=True to do both."),
         ("--reuse writes beside; another name or -v.", "reuse=True writes beside; another name or volume."),
         ("--sort NAME, or --sort -NAME", 'sort="NAME", or sort="-NAME"'),
+        ("--sort metrics.-a or --sort -metrics.-a", 'sort="metrics.-a" or sort="-metrics.-a"'),
         ('--bind "a:b:c:d" has too many colons.', 'bind "a:b:c:d" has too many colons.'),
         ("maestro task retry 3 lets it wait again", "client.tasks.get(3).retry() lets it wait again"),
         ("maestro task list -a shows all tasks.", "client.tasks.list(all=True) shows all tasks."),

@@ -23,7 +23,7 @@ _SAID = tuple(
         (r"maestro job list (\d+)", r"client.tasks.get(\1).jobs()"),
         (r"--(force|reuse)\b", r"\1=True"),
         (r"--if-not-exists\b", "if_not_exists=True"),
-        (r"--sort (-?)NAME", r'sort="\1NAME"'),
+        (r"--sort (-?)(NAME|metrics\.\S*)", r'sort="\1\2"'),
         (r"--queue (cpu|gpu)\b", r'queue="\1"'),
         (r"--after (\d+)", r"after=\1"),
         (r"--sd\b", "secondary"),
