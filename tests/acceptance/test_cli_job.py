@@ -43,6 +43,7 @@ JOB: dict[str, Any] = {
     "config": str,
     "is_test": bool,
     "attempts": int,
+    "handed_back": int,
     "failures": int,
     "losses": int,
     "done_attempt": int,
