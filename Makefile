@@ -21,7 +21,7 @@ demo-container: ## the same inside a container image, which it packs first (Appt
 
 test:    ## run all tests (WORKERS=n at a time; SERVER=debian15 or embedded: with that PostgreSQL alone)
 	@tools/setup dev
-	@$(BIN)/python -m pytest -n $(WORKERS) $(if $(SERVER),--server $(SERVER)) $(TESTS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(if $(SERVER),--server $(SERVER)) $(TESTS)
 
 versions: ## try the lowest and highest versions that are allowed, and other Pythons (PYTHONS="PATH ...")
 	@tools/setup dev

@@ -31,9 +31,9 @@ _RUN = "ORCHESTRA_TEST_RUN"
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Three workers a processor, up to eight: the tests wait for processes and deadlines more than they compute."""
+    """Two workers a processor, up to eight: the tests wait for processes and deadlines more than they compute."""
     processors = len(os.sched_getaffinity(0))
-    return max(processors, min(3 * processors, 8))
+    return max(processors, min(2 * processors, 8))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
