@@ -7,7 +7,6 @@ from collections.abc import Callable, Sized
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from orchestra.domain.metrics import Metrics, to_keep
@@ -19,11 +18,6 @@ from orchestra.services.best import best_results
 from orchestra.store import metrics, moves
 from support.plans import plan
 from support.world import Pilot, World
-
-
-@pytest.fixture
-def world(conn: psycopg.Connection) -> World:
-    return World(conn)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import psycopg
 import pytest
 
 from orchestra.conductor import retention as duty
@@ -43,11 +42,6 @@ GROWING = (
     "dataset_version",
     "outbox",
 )
-
-
-@pytest.fixture
-def world(conn: psycopg.Connection) -> World:
-    return World(conn)
 
 
 @pytest.fixture
