@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from orchestra.conductor.notify import Post
     from orchestra.config import Settings
     from orchestra.domain.binds import Bind
+    from orchestra.domain.caller import Caller
     from orchestra.domain.household import Household
     from orchestra.domain.models.people import User
+    from orchestra.interface.local import Local
     from orchestra.mail.ways import Way
     from orchestra.runtimes.cache import ImageCache
     from orchestra.runtimes.found import ContainerRuntime
@@ -253,6 +255,24 @@ def current_user(conn: psycopg.Connection, settings: Settings, *, say: Say = _sa
     if is_new:
         say(f"made user {user.name} ({user.email})")
     return _as_configured(conn, settings, user)
+
+
+def interface(settings: Settings, *, say: Say = _say_nothing) -> Local:
+    """Return what carries out the current user's requests; the embedded database is started where needed.
+
+    Raises:
+        ConfigurationError, DatabaseUnavailable, SchemaMismatch: as `open_database`.
+    """
+    from orchestra.interface.local import Local
+
+    return Local(open_database(settings, say=say), lambda conn: current_caller(conn, settings, say))
+
+
+def current_caller(conn: psycopg.Connection, settings: Settings, say: Say) -> Caller:
+    """Return the current user, made on first need, with all the rights that they have."""
+    from orchestra.domain.caller import Caller
+
+    return Caller.of(current_user(conn, settings, say=say))
 
 
 def _as_configured(conn: psycopg.Connection, settings: Settings, user: User) -> User:

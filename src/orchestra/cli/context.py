@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from orchestra.config import Settings
     from orchestra.domain.models.people import User
     from orchestra.domain.own_names import OwnNames
+    from orchestra.interface.operation import Interface
 
 
 @dataclass
@@ -51,6 +52,19 @@ class Context:
         from orchestra.domain.own_names import OwnNames
 
         return OwnNames(wiring.user_name(self.settings))
+
+    @contextmanager
+    def interface(self) -> Iterator[Interface]:
+        """Give what carries out the user's requests, for the length of the block.
+
+        Raises:
+            DatabaseUnavailable: the database cannot be reached, or went away meanwhile.
+            SchemaMismatch: its schema and this program do not fit.
+        """
+        from orchestra import wiring
+
+        with closing(wiring.interface(self.settings, say=self.out.note)) as found:
+            yield found
 
     @contextmanager
     def database(self, *, need_schema: bool = True) -> Iterator[psycopg.Connection]:

@@ -197,10 +197,10 @@ def _runtime_record(runtime: str) -> Record:
 
 
 def _show(ctx: Context) -> None:
-    from orchestra.services import nodes
+    from orchestra.interface.nodes import GetNode
 
-    with ctx.database() as conn:
-        node = nodes.get(conn, ctx.args.name)
+    with ctx.interface() as ask:
+        node = ask(GetNode(ctx.args.name))
     ctx.out.item(node, _lines, record=_record, key=lambda node: node.name)
 
 

@@ -53,10 +53,10 @@ def _list_arguments(parser: Parser) -> None:
 
 
 def _list(ctx: Context) -> None:
-    from orchestra.services import users
+    from orchestra.interface.users import GetUser, ListUsers
 
-    with ctx.database() as conn:
-        people = [users.get(conn, ctx.args.user)] if ctx.args.user else users.everybody(conn)
+    with ctx.interface() as ask:
+        people = [ask(GetUser(ctx.args.user))] if ctx.args.user else ask(ListUsers())
     columns: tuple[Column[User], ...] = (
         Column("USER", lambda user: user.name),
         Column("EMAIL", lambda user: user.email),

@@ -1,0 +1,79 @@
+"""Carries requests out by the services, over one connection to the database.
+
+A request `HoldTask` of `interface/tasks.py` is carried out by `hold_task(scope, asked)` in `interface/local/tasks.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from importlib import import_module
+from re import sub
+from typing import Any, TypeVar
+
+import psycopg
+
+from orchestra.domain.caller import Caller
+from orchestra.domain.errors import OrchestraError
+from orchestra.interface.operation import Request
+from orchestra.store.database import probe
+
+T = TypeVar("T")
+
+
+class Scope:
+    """What carrying a request out takes: a connection, and on whose behalf it is done."""
+
+    def __init__(
+        self, conn: psycopg.Connection, find_caller: Callable[[psycopg.Connection], Caller]
+    ) -> None:
+        self.conn = conn
+        self._find_caller = find_caller
+
+    @cached_property
+    def caller(self) -> Caller:
+        """The caller, looked up when somebody first asks; many questions do not."""
+        return self._find_caller(self.conn)
+
+
+class Local:
+    """An `Interface` over a connection of its own. To be used by one thread at a time."""
+
+    def __init__(
+        self, conn: psycopg.Connection, find_caller: Callable[[psycopg.Connection], Caller]
+    ) -> None:
+        self._scope = Scope(conn, find_caller)
+
+    def __call__(self, asked: Request[T], /) -> T:
+        """Carry a request out and return its answer."""
+        try:
+            answer: T = handler(type(asked))(self._scope, asked)
+        except OrchestraError:
+            raise
+        except Exception:
+            # Perhaps it follows from an answer that came twice: then it is not we who are wrong.
+            probe(self._scope.conn)
+            raise
+        return answer
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connection was closed, or lost."""
+        return self._scope.conn.closed
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._scope.conn.close()
+
+
+def handler(request: type[Request[Any]]) -> Callable[[Scope, Any], Any]:
+    """Return what carries requests of a class out."""
+    place = request.__module__.rpartition(".")[2]
+    module = import_module(f"{__name__}.{place}")
+    found: Callable[[Scope, Any], Any] = getattr(module, name_of_handler(request))
+    return found
+
+
+def name_of_handler(request: type[Request[Any]]) -> str:
+    """`HoldTask` is carried out by `hold_task`."""
+    return sub(r"(?<=[a-z])(?=[A-Z])", "_", request.__name__).lower()

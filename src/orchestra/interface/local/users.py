@@ -1,0 +1,20 @@
+"""Carries out what is asked about users."""
+
+from __future__ import annotations
+
+from orchestra.domain.models.people import User
+from orchestra.interface import users as ask
+from orchestra.interface.local import Scope
+from orchestra.services import users
+
+
+def me(scope: Scope, _asked: ask.Me) -> User:
+    return scope.caller.user
+
+
+def list_users(scope: Scope, _asked: ask.ListUsers) -> tuple[User, ...]:
+    return tuple(users.everybody(scope.conn))
+
+
+def get_user(scope: Scope, asked: ask.GetUser) -> User:
+    return users.get(scope.conn, asked.name)

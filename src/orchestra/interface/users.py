@@ -1,0 +1,29 @@
+"""What can be asked about users."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestra.domain.models.people import User
+from orchestra.interface.operation import Question
+
+
+@dataclass(frozen=True, slots=True)
+class Me(Question[User]):
+    """The caller, made on first need."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListUsers(Question[tuple[User, ...]]):
+    """All users by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class GetUser(Question[User]):
+    """The user of that name.
+
+    Raises:
+        NotFound: there is none.
+    """
+
+    name: str
