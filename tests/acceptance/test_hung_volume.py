@@ -13,7 +13,8 @@ import orchestra
 from orchestra.domain.errors import VolumeError
 from orchestra.domain.states import JobState, TaskState
 from orchestra.domain.transitions import TaskInput
-from orchestra.services import jobs, lifecycle, nodes, silence
+from orchestra.files import silence
+from orchestra.services import jobs, lifecycle, nodes
 from support import mounts
 from support.cluster import Cluster
 from support.maestro import Maestro

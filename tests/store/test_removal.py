@@ -9,7 +9,8 @@ import pytest
 
 from orchestra.domain.errors import Refused
 from orchestra.domain.models.people import User
-from orchestra.services import attempt_folders, removal
+from orchestra.files import attempt_folders
+from orchestra.services import removal
 from support.world import World
 
 

@@ -11,7 +11,7 @@ from orchestra.domain import images
 from orchestra.domain.binds import parse_bind
 from orchestra.domain.errors import BadInput
 from orchestra.domain.images import Kind
-from orchestra.services import image_files
+from orchestra.files import image_files
 
 DIGEST = "sha256:" + "ab" * 32
 SIF = b"#!/usr/bin/env run-singularity\n".ljust(32, b"\0") + b"SIF_MAGIC\x0001\x00"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from orchestra.domain.documents import Unusable
-from orchestra.services import job_files, structured
+from orchestra.files import job_files, structured
 from support.ordinary import Ordinary
 
 NAME = "metrics.json"

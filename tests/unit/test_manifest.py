@@ -10,8 +10,8 @@ import pytest
 
 from orchestra.domain.errors import BadInput
 from orchestra.domain.models.datasets import ManifestEntry
-from orchestra.services import manifest
-from orchestra.services.manifest import scan
+from orchestra.files import manifest
+from orchestra.files.manifest import scan
 
 HOSTILE = "a'; echo $(x) é"
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from orchestra.domain import metrics
 from orchestra.domain.documents import Unusable
 from orchestra.domain.metrics import TEXT_AT_MOST
-from orchestra.services.config_texts import TEXT_AT_MOST as CONFIG_AT_MOST
-from orchestra.services.config_texts import Texts
+from orchestra.files.config_texts import TEXT_AT_MOST as CONFIG_AT_MOST
+from orchestra.files.config_texts import Texts
 
 
 def keep(content: str | bytes, name: str = "metrics.json") -> tuple[str, dict[str, Any]] | None:

@@ -18,6 +18,7 @@ import pytest
 from orchestra.domain.models.datasets import ManifestEntry
 from orchestra.domain.models.work import AttemptKey, Grant, InputFile, Outcome, TaskSpec
 from orchestra.domain.states import Cause, Queue
+from orchestra.files import job_files
 from orchestra.pilot import appetite, examine
 from orchestra.pilot.ahead import Pace
 from orchestra.pilot.appetite import Appetite
@@ -26,7 +27,6 @@ from orchestra.pilot.examine import Examiner
 from orchestra.pilot.report import Reporter
 from orchestra.pilot.state import Held, Note, Phase, PilotState, Ready
 from orchestra.pilot.touches import Touches
-from orchestra.services import job_files
 
 KEEPER = UUID(int=1)
 IMAGE = "docker://a/x"

@@ -13,8 +13,8 @@ import pytest
 
 from orchestra.domain.models.datasets import ManifestEntry
 from orchestra.domain.models.work import InputFile, SharedFiles
+from orchestra.files.manifest import check_file
 from orchestra.pilot.inputs import InputGuard
-from orchestra.services.manifest import check_file
 
 
 def registered(path: Path) -> InputFile:

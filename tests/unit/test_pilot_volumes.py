@@ -17,6 +17,7 @@ from orchestra.domain.errors import VolumeError
 from orchestra.domain.models.datasets import ManifestEntry
 from orchestra.domain.models.work import AttemptKey, Grant, InputFile, SharedFiles, TaskSpec
 from orchestra.domain.states import Cause, Queue
+from orchestra.files.manifest import check_file
 from orchestra.pilot import start
 from orchestra.pilot.desk import Desk, Kit
 from orchestra.pilot.inputs import InputGuard
@@ -24,7 +25,6 @@ from orchestra.pilot.start import Starter, Unready
 from orchestra.pilot.state import Held, Note, Phase, PilotState
 from orchestra.pilot.touches import Touch, Touches
 from orchestra.pilot.volumes import VolumeWatch
-from orchestra.services.manifest import check_file
 
 ENTRY = ManifestEntry("c", 1, 1, b"")
 VOLUME, DATA = "the volume /v does not answer", "/data does not answer"

@@ -16,8 +16,9 @@ from orchestra.domain.documents import BOUNDS
 from orchestra.domain.errors import VolumeError
 from orchestra.domain.models.jobs import JobPaths
 from orchestra.domain.models.tasks import Task
-from orchestra.services import job_files, results
-from orchestra.services.in_threads import in_threads
+from orchestra.files import job_files
+from orchestra.files.in_threads import in_threads
+from orchestra.services import results
 from orchestra.store.jobs import Result
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestra.domain.errors import VolumeError
-from orchestra.services import silence
+from orchestra.files import silence
 from support.waiting import wait_until
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from orchestra.domain.documents import Unusable
-from orchestra.services import sweep_text
+from orchestra.files import sweep_text
 
 
 def values(text: str, name: str = "grid.yaml") -> Any:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestra.services import tree_removal
-from orchestra.services.tree_removal import Removal
+from orchestra.files import tree_removal
+from orchestra.files.tree_removal import Removal
 from support import mounts
 from support.ordinary import Ordinary
 
@@ -71,7 +71,7 @@ def test_folders_however_deep_go_with_few_descriptors(tmp_path: Path) -> None:
 _SCRIPT = """
 import dataclasses, json, os
 from pathlib import Path
-from orchestra.services import tree_removal
+from orchestra.files import tree_removal
 tree = Path({tree!r})
 for mode, name in ((0o555, "a/b"), (0o000, "a/c"), (0o111, "a")):
     if (tree / name).exists():

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
     from orchestra.domain.models.datasets import DataSet, ManifestEntry
-    from orchestra.services.manifest import Progress
+    from orchestra.files.manifest import Progress
 
 SHOWN = 20
 

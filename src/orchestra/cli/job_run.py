@@ -33,7 +33,8 @@ def arguments(parser: Parser) -> None:
 
 def run(ctx: Context) -> int:
     """Run a job's command here."""
-    from orchestra.services import by_hand, silence
+    from orchestra.files import silence
+    from orchestra.services import by_hand
 
     if not ctx.args.here:
         raise BadInput(

@@ -76,7 +76,7 @@ def install(ctx: Context) -> None:
 def _service(ctx: Context, *, system: bool) -> Service:
     from orchestra import wiring
     from orchestra.cli import pilots
-    from orchestra.services import here
+    from orchestra.files import here
 
     with ctx.database() as conn:
         node = pilots.node_or_this(ctx, conn, ctx.args.node)

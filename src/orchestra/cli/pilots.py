@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from orchestra import wiring
 from orchestra.domain.errors import DatabaseUnavailable, NotFound, OrchestraError
-from orchestra.services import admin, here, nodes
+from orchestra.files import here
+from orchestra.services import admin, nodes
 from orchestra.store import datafolder
 from orchestra.wiring import PilotWish
 

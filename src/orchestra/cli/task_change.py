@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from orchestra.cli.parser import Parser
     from orchestra.domain.models.people import User
     from orchestra.domain.models.tasks import Task
-    from orchestra.services.attempt_folders import Removed
+    from orchestra.files.attempt_folders import Removed
     from orchestra.services.removal import Removable
 
 _STATUS = {

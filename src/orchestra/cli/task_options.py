@@ -209,7 +209,7 @@ def new_task(ctx: Context, config: str) -> NewTask:
     from orchestra import wiring
     from orchestra.domain.models.tasks import METRICS_FILE
     from orchestra.domain.states import Queue
-    from orchestra.services import here
+    from orchestra.files import here
     from orchestra.services.task_creation import NewTask
 
     args = ctx.args
@@ -241,7 +241,7 @@ def _secondary(ctx: Context) -> dict[str, str]:
 
 
 def _volume(ctx: Context) -> str:
-    from orchestra.services import here
+    from orchestra.files import here
 
     return here.full_path(ctx.args.volume or ctx.settings.volume or ".")
 

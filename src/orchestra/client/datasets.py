@@ -183,7 +183,7 @@ def _is_text(value: object) -> bool:
 
 
 def _here(path: AnyPath) -> Path:
-    from orchestra.services import here
+    from orchestra.files import here
 
     return Path(here.full_path(path))
 

@@ -101,7 +101,7 @@ class Tasks:
             BadInput, NotFound, AlreadyExists, Refused, VolumeError: one sentence on what cannot be used.
         """
         from orchestra import wiring
-        from orchestra.services import here
+        from orchestra.files import here
         from orchestra.services.task_creation import NewTask
 
         settings, names = self._session.settings, self._session.names

@@ -19,6 +19,7 @@ from orchestra.domain.metrics import Metrics
 from orchestra.domain.models.jobs import JobPaths
 from orchestra.domain.models.work import AttemptKey, Outcome
 from orchestra.domain.states import Cause
+from orchestra.files import job_files, structured
 from orchestra.pilot import containers, folders, logs
 from orchestra.pilot.afterlook import AfterLook
 from orchestra.pilot.desk import Desk, Kit
@@ -26,7 +27,6 @@ from orchestra.pilot.open_log import OpenLog
 from orchestra.pilot.report import Reporter, plain_text
 from orchestra.pilot.state import Held, Note, Phase
 from orchestra.pilot.volumes import in_words as of_silence
-from orchestra.services import job_files, structured
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from orchestra.domain.human import count, listed
 from orchestra.domain.models.work import InputFile, SharedFiles, TaskSpec
+from orchestra.files.manifest import check_file, unregistered
 from orchestra.pilot.touches import Touches
-from orchestra.services.manifest import check_file, unregistered
 
 SHARED_EVERY = 5.0
 """Seconds for which the files that all jobs of a task read are taken to be as they were."""

@@ -14,10 +14,11 @@ import psycopg
 from orchestra.domain.human import size
 from orchestra.domain.models.jobs import LOG, JobPaths
 from orchestra.domain.models.work import AttemptKey
+from orchestra.files import job_files
 from orchestra.pilot.desk import Desk
 from orchestra.pilot.open_log import OpenLog
 from orchestra.pilot.state import Held, Note
-from orchestra.services import job_files, work
+from orchestra.services import work
 
 log = logging.getLogger(__name__)
 

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import orchestra
 from orchestra.domain.models.pilots import PilotHello
+from orchestra.files import here
 from orchestra.pilot.courier import Connect
 from orchestra.pilot.desk import Kit
 from orchestra.pilot.inputs import InputGuard
@@ -21,7 +22,7 @@ from orchestra.runtimes.bare import BareRuntime, find_shell
 from orchestra.runtimes.cache import ImageCache
 from orchestra.runtimes.environment import inherited, own_prefix
 from orchestra.runtimes.fetching import PAUSES, SILENCE
-from orchestra.services import here, work
+from orchestra.services import work
 from orchestra.store.datafolder import this_host
 
 Conductor = Callable[[threading.Event, Callable[[str | None], None]], None]

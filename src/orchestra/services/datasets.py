@@ -14,7 +14,7 @@ from orchestra.domain.models.datasets import DataSet, ManifestEntry
 from orchestra.domain.models.people import User
 from orchestra.domain.naming import parse_name
 from orchestra.domain.nearest import nearest_name
-from orchestra.services import manifest
+from orchestra.files import manifest
 from orchestra.services.rights import check_may_change
 from orchestra.store import datasets as store
 from orchestra.store.database import in_transaction

@@ -15,7 +15,8 @@ from orchestra.domain import human
 from orchestra.domain.errors import NotFound
 from orchestra.domain.models.jobs import LOG, Attempt
 from orchestra.domain.states import JobState
-from orchestra.services import job_files, jobs, silence
+from orchestra.files import job_files, silence
+from orchestra.services import jobs
 from orchestra.services.asking import Ask
 from orchestra.services.jobs import JobReport
 from orchestra.store import jobs as store

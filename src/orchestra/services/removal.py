@@ -9,8 +9,9 @@ import psycopg
 from orchestra.domain.errors import Refused, VolumeError
 from orchestra.domain.models.people import User
 from orchestra.domain.models.tasks import Task
-from orchestra.services import attempt_folders, task_actions
-from orchestra.services.attempt_folders import Progress, Recorded, Removed, Survey
+from orchestra.files import attempt_folders
+from orchestra.files.attempt_folders import Progress, Recorded, Removed, Survey
+from orchestra.services import task_actions
 from orchestra.store import jobs as job_store
 from orchestra.store import task_making
 

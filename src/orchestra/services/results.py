@@ -22,8 +22,9 @@ from orchestra.domain.errors import VolumeError
 from orchestra.domain.models.jobs import JobPaths
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.results import Row, Table
-from orchestra.services import selection, silence, structured
-from orchestra.services.in_threads import Progress, in_threads
+from orchestra.files import silence, structured
+from orchestra.files.in_threads import Progress, in_threads
+from orchestra.services import selection
 from orchestra.store import jobs as job_store
 from orchestra.store import sources
 

@@ -20,16 +20,9 @@ from orchestra.domain.documents import Unusable
 from orchestra.domain.errors import BadInput, DatabaseUnavailable, Refused, VolumeError
 from orchestra.domain.models.people import User
 from orchestra.domain.sweeps import Sweep
+from orchestra.files import config_text, manifest, silence, structured, sweep_text, sweep_trial
 from orchestra.homefolder import expanded
-from orchestra.services import (
-    config_text,
-    datasets,
-    manifest,
-    silence,
-    structured,
-    sweep_text,
-    sweep_trial,
-)
+from orchestra.services import datasets
 
 _REPORT = 500
 Progress = Callable[[int, int], None]

@@ -30,7 +30,8 @@ from orchestra.domain.storable import (
     check_whole,
     storable,
 )
-from orchestra.services import image_files, selection, volume
+from orchestra.files import image_files, volume
+from orchestra.services import selection
 from orchestra.services.lifecycle import CONDUCTOR
 from orchestra.services.task_sources import Source, find_config, find_input, first_configs
 from orchestra.store import chains, moves, task_making

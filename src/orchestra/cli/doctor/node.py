@@ -12,7 +12,7 @@ from orchestra.cli.doctor.database import Contents
 from orchestra.cli.doctor.finding import Finding, Trouble, of_trouble, ok, problem, warning
 from orchestra.cli.output import ago
 from orchestra.domain import human
-from orchestra.services.here import host
+from orchestra.files.here import host
 
 if TYPE_CHECKING:
     from orchestra.domain.household import Household

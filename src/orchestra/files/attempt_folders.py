@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-from orchestra.services import silence, tree_removal
-from orchestra.services.tree_removal import Removal
+from orchestra.files import silence, tree_removal
+from orchestra.files.tree_removal import Removal
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _ATTEMPTS = ".attempts"

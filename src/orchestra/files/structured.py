@@ -7,7 +7,7 @@ import stat
 from collections.abc import Callable
 
 from orchestra.domain.documents import BOUNDS, Unusable
-from orchestra.services import job_files
+from orchestra.files import job_files
 
 
 def load(path: str) -> bytes:

@@ -7,7 +7,7 @@ from pathlib import Path
 from orchestra.domain import images
 from orchestra.domain.errors import BadInput
 from orchestra.domain.images import Kind
-from orchestra.services import silence
+from orchestra.files import silence
 
 SIF_MAGIC = b"SIF_MAGIC"
 _MAGIC_AT = (

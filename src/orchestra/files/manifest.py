@@ -25,8 +25,8 @@ from orchestra.domain.models.datasets import ManifestEntry
 from orchestra.domain.models.jobs import ATTEMPTS
 from orchestra.domain.naming import natural_key
 from orchestra.domain.storable import within_64_bits
-from orchestra.services import silence
-from orchestra.services.config_texts import TEXT_AT_MOST, Texts
+from orchestra.files import silence
+from orchestra.files.config_texts import TEXT_AT_MOST, Texts
 
 Progress = Callable[[int, int, int], None]
 """Called in the caller's thread with files done, files in all, bytes read."""

@@ -17,7 +17,7 @@ from orchestra.domain.documents import Unusable
 from orchestra.domain.errors import BadInput
 from orchestra.domain.results import flatten
 from orchestra.domain.sweeps import Point, Sweep
-from orchestra.services import config_text, sweep_text
+from orchestra.files import config_text, sweep_text
 
 _FIRST_MARK = 7_310_000_000
 """A number that no template has: put in place of a value, it shows where the value is read back."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from orchestra.domain.errors import BadInput, VolumeError
 from orchestra.domain.human import one_line
 from orchestra.domain.storable import LONGEST_PATH, check_text
-from orchestra.services import silence
+from orchestra.files import silence
 
 
 def check_volume(volume: str, *, dry: bool = False) -> None:
