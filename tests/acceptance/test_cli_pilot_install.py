@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestra.cli.pilot_install import BOOTED
+from orchestra.cli.local.pilot_install import BOOTED
 from orchestra.domain.states import JobState, TaskState
 from orchestra.store.database import connect
 from support.cluster import Cluster

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from orchestra.cli.machine import cpu_count
+from orchestra.cli.local.machine import cpu_count
 from orchestra.store import embedded
 from support.maestro import Maestro
 from support.processes import lives

@@ -10,8 +10,8 @@ import pytest
 from psycopg import sql
 
 from orchestra import config, wiring
-from orchestra.cli import pilot as pilot_command
 from orchestra.cli.context import Context
+from orchestra.cli.local import pilot as pilot_command
 from orchestra.domain.errors import Refused
 from orchestra.store import embedded
 from support.maestro import Maestro

@@ -12,15 +12,31 @@ from uuid import UUID
 
 import pytest
 
-from orchestra.cli.doctor import configuration, database, folders, machine, mail, node, surroundings
-from orchestra.cli.doctor.configuration import Configured
-from orchestra.cli.doctor.database import Contents, Database, Schema
-from orchestra.cli.doctor.finding import Finding, Trouble, Verdict, ok, problem, warning, worst
-from orchestra.cli.doctor.folders import Place
-from orchestra.cli.doctor.machine import Gpus, Program
-from orchestra.cli.doctor.node import Here
-from orchestra.cli.doctor.patience import Look
-from orchestra.cli.doctor.surroundings import Surroundings
+from orchestra.cli.local.doctor import (
+    configuration,
+    database,
+    folders,
+    machine,
+    mail,
+    node,
+    surroundings,
+)
+from orchestra.cli.local.doctor.configuration import Configured
+from orchestra.cli.local.doctor.database import Contents, Database, Schema
+from orchestra.cli.local.doctor.finding import (
+    Finding,
+    Trouble,
+    Verdict,
+    ok,
+    problem,
+    warning,
+    worst,
+)
+from orchestra.cli.local.doctor.folders import Place
+from orchestra.cli.local.doctor.machine import Gpus, Program
+from orchestra.cli.local.doctor.node import Here
+from orchestra.cli.local.doctor.patience import Look
+from orchestra.cli.local.doctor.surroundings import Surroundings
 from orchestra.cli.output import with_tilde
 from orchestra.domain.errors import NotFound
 from orchestra.domain.household import Household

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestra.cli.machine import cpu_count
+from orchestra.cli.local.machine import cpu_count
 from orchestra.domain import gpus, processors
 from orchestra.domain.gpus import visible_devices, visible_names
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestra.cli.pilot_install import kept_environment, next_steps, user_units
-from orchestra.cli.service_unit import Service, cron_line, quoted, unit
+from orchestra.cli.local.pilot_install import kept_environment, next_steps, user_units
+from orchestra.cli.local.service_unit import Service, cron_line, quoted, unit
 from orchestra.config import load
 from orchestra.domain.errors import Refused
 

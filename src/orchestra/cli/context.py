@@ -10,7 +10,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from orchestra.cli.output import Output
-from orchestra.domain.errors import OrchestraError
 
 if TYPE_CHECKING:
     import psycopg
@@ -74,20 +73,10 @@ class Context:
             DatabaseUnavailable: it cannot be reached, or went away meanwhile.
             SchemaMismatch: its schema and this program do not fit.
         """
-        from orchestra import wiring
-        from orchestra.store.database import probe
+        from orchestra.cli.local import connection
 
-        conn = wiring.open_database(self.settings, need_schema=need_schema, say=self.out.note)
-        try:
+        with connection.database(self, need_schema=need_schema) as conn:
             yield conn
-        except OrchestraError:
-            raise
-        except Exception:
-            # Perhaps it follows from an answer that came twice: then it is not we who are wrong.
-            probe(conn)
-            raise
-        finally:
-            conn.close()
 
     def me(self, conn: psycopg.Connection) -> User:
         """Give the current user, made on first need."""

@@ -103,8 +103,8 @@ VERBS = (
     Verb(
         "run",
         "run a job's command here, by hand; nothing is recorded",
-        later("orchestra.cli.job_run:run"),
-        later("orchestra.cli.job_run:arguments"),
+        later("orchestra.cli.local.job_run:run"),
+        later("orchestra.cli.local.job_run:arguments"),
         example="maestro job run --here 0/17",
         description=_RUN,
     ),

@@ -67,15 +67,24 @@ class Word:
 
 
 WORDS = (
-    Word("up", "orchestra.cli.up", "start everything on this machine", is_noun=False),
+    Word("up", "orchestra.cli.local.up", "start everything on this machine", is_noun=False),
     Word(
-        "down", "orchestra.cli.up", "stop what `up` started; running jobs end first", is_noun=False
+        "down",
+        "orchestra.cli.local.up",
+        "stop what `up` started; running jobs end first",
+        is_noun=False,
     ),
     Word(
-        "demo", "orchestra.cli.demo", "train a real model over a grid, start to end", is_noun=False
+        "demo",
+        "orchestra.cli.local.demo",
+        "train a real model over a grid, start to end",
+        is_noun=False,
     ),
     Word(
-        "doctor", "orchestra.cli.doctor", "say whether all is well, and what helps", is_noun=False
+        "doctor",
+        "orchestra.cli.local.doctor",
+        "say whether all is well, and what helps",
+        is_noun=False,
     ),
     Word(
         "completion",
@@ -89,9 +98,9 @@ WORDS = (
     Word("node", "orchestra.cli.node", "the machines and their slots"),
     Word("user", "orchestra.cli.user", "the people; `user init` makes the tables"),
     Word("mail", "orchestra.cli.mail", "what was written to people, and whether it arrived"),
-    Word("pilot", "orchestra.cli.pilot", "what runs the jobs on a node"),
-    Word("conductor", "orchestra.cli.conductor", "a conductor without a pilot"),
-    Word("db", "orchestra.cli.db", "the database: status, start, stop, dump, restore"),
+    Word("pilot", "orchestra.cli.local.pilot", "what runs the jobs on a node"),
+    Word("conductor", "orchestra.cli.local.conductor", "a conductor without a pilot"),
+    Word("db", "orchestra.cli.local.db", "the database: status, start, stop, dump, restore"),
 )
 
 

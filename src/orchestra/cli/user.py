@@ -5,28 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orchestra.cli.output import Column, Record
-from orchestra.cli.registry import Verb
+from orchestra.cli.registry import Verb, later
 from orchestra.domain.errors import BadInput
 
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
     from orchestra.domain.models.people import User
-
-
-def _init(ctx: Context) -> None:
-    from orchestra import wiring
-    from orchestra.services import users
-
-    with ctx.database(need_schema=False) as conn:
-        change = wiring.upgrade(conn, ctx.settings, say=ctx.out.say)
-        if change.before == change.after:
-            ctx.out.say(f"the database is ready, schema {change.after} (current)")
-        elif not change.before:
-            ctx.out.say(f"made the tables, schema {change.after}")
-        name = wiring.user_name(ctx.settings)
-        if name not in [user.name for user in users.everybody(conn)]:
-            ctx.out.note(f"Next: maestro user create -n {name} -e YOUR_ADDRESS")
 
 
 def _create_arguments(parser: Parser) -> None:
@@ -125,7 +110,7 @@ VERBS = (
     Verb(
         "init",
         "make or upgrade the tables in the database",
-        _init,
+        later("orchestra.cli.local.user_init:run"),
         example="maestro user init",
     ),
     Verb(

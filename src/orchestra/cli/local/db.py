@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestra.cli.local.connection import caller, database
 from orchestra.cli.output import Record
 from orchestra.cli.registry import Verb
 from orchestra.domain import human
@@ -140,7 +141,7 @@ def _record(view: _View) -> Record:
 
 def _start(ctx: Context) -> None:
     _own(ctx.settings)
-    with ctx.database():
+    with database(ctx):
         pass
     ctx.out.say("the embedded database runs")
 
@@ -205,7 +206,7 @@ def _dump(ctx: Context) -> None:
     path: Path = ctx.args.file
     if path.exists():
         raise AlreadyExists(f"{path} exists already.", hint="Name another file.")
-    with ctx.database():
+    with database(ctx):
         url = wiring.running_url(ctx.settings)
     if ctx.args.verify:
         with ctx.out.progress("writing") as progress:
@@ -249,7 +250,7 @@ def _restore(ctx: Context) -> None:
 
     path: Path = ctx.args.file
     dump.check_is_dump(path)
-    with ctx.database(need_schema=False) as conn:
+    with database(ctx, need_schema=False) as conn:
         kept = None
         if migrate.current(conn):
             question = "This replaces everything that the database holds now. Go on?"
@@ -290,7 +291,7 @@ def _accept_arguments(parser: Parser) -> None:
 def _accept(ctx: Context) -> None:
     from orchestra.services import settling, standstill
 
-    with ctx.database() as conn:
+    with database(ctx) as conn:
         state = standstill.state(conn)
         if state and state.nodes:
             question = (
@@ -299,7 +300,7 @@ def _accept(ctx: Context) -> None:
             )
             if not ctx.out.ask(question, yes=ctx.args.yes):
                 raise Cancelled
-        accepted = settling.accept(conn, by=ctx.me(conn).name)
+        accepted = settling.accept(conn, by=caller(ctx, conn).name)
     if accepted is None:
         ctx.out.say("the database is settled; there is nothing to accept")
     else:

@@ -7,8 +7,9 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from orchestra.cli import pilot_install
 from orchestra.cli.argument_types import allow_root_argument
+from orchestra.cli.local import pilot_install
+from orchestra.cli.local.connection import database
 from orchestra.cli.output import Column, Record, ago
 from orchestra.cli.registry import Verb
 from orchestra.domain import human
@@ -51,11 +52,11 @@ def _run_arguments(parser: Parser) -> None:
 
 def _run(ctx: Context) -> int:
     from orchestra import wiring
-    from orchestra.cli import pilots
+    from orchestra.cli.local import pilots
     from orchestra.services import admin
 
     args = ctx.args
-    with ctx.database() as conn:
+    with database(ctx) as conn:
         wish = wiring.PilotWish(
             node=pilots.node_or_this(ctx, conn, args.node),
             prefers_to_conduct=args.master,
@@ -113,10 +114,10 @@ def _stop_arguments(parser: Parser) -> None:
 
 
 def _stop(ctx: Context) -> None:
-    from orchestra.cli import pilots
+    from orchestra.cli.local import pilots
     from orchestra.services import nodes
 
-    with ctx.database() as conn:
+    with database(ctx) as conn:
         name = pilots.node_or_this(ctx, conn, ctx.args.node)
         pilot = pilots.of_node(conn, name)
         if ctx.args.now and pilot and pilot.jobs:
@@ -136,7 +137,7 @@ def _stop(ctx: Context) -> None:
 def _list(ctx: Context) -> None:
     from orchestra.services import nodes
 
-    with ctx.database() as conn:
+    with database(ctx) as conn:
         found = nodes.pilots(conn)
     columns: tuple[Column[Pilot], ...] = (
         Column("NODE", lambda pilot: pilot.node),

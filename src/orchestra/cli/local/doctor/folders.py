@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestra.cli.doctor.configuration import short
-from orchestra.cli.doctor.finding import Finding, Trouble, of_trouble, ok, problem, warning
+from orchestra.cli.local.doctor.configuration import short
+from orchestra.cli.local.doctor.finding import Finding, Trouble, of_trouble, ok, problem, warning
 from orchestra.domain import human
 
 LITTLE, NONE_LEFT = 1_000_000_000, 4_000_000

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestra.cli.argument_types import allow_root_argument
-from orchestra.cli.service_unit import Service, cron_line, unit
+from orchestra.cli.local.connection import database
+from orchestra.cli.local.service_unit import Service, cron_line, unit
 from orchestra.domain.errors import BadInput, Cancelled, Refused, VolumeError
 from orchestra.homefolder import home_folder, make_own, why_none
 
@@ -75,10 +76,10 @@ def install(ctx: Context) -> None:
 
 def _service(ctx: Context, *, system: bool) -> Service:
     from orchestra import wiring
-    from orchestra.cli import pilots
+    from orchestra.cli.local import pilots
     from orchestra.files import here
 
-    with ctx.database() as conn:
+    with database(ctx) as conn:
         node = pilots.node_or_this(ctx, conn, ctx.args.node)
         wiring.check_root(ctx.settings, conn, allowed=ctx.args.allow_root)
     path = ctx.settings.path

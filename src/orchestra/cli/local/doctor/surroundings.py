@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestra.cli.doctor import folders
-from orchestra.cli.doctor.finding import Finding, Trouble, of_trouble, problem, warning
-from orchestra.cli.doctor.folders import Place
+from orchestra.cli.local.doctor import folders
+from orchestra.cli.local.doctor.finding import Finding, Trouble, of_trouble, problem, warning
+from orchestra.cli.local.doctor.folders import Place
 from orchestra.domain import human
 from orchestra.domain.naming import as_name
 from orchestra.homefolder import home_folder, why_none

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from orchestra.cli.doctor.configuration import short
-from orchestra.cli.doctor.database import Contents
-from orchestra.cli.doctor.finding import Finding, Trouble, of_trouble, ok, problem, warning
+from orchestra.cli.local.doctor.configuration import short
+from orchestra.cli.local.doctor.database import Contents
+from orchestra.cli.local.doctor.finding import Finding, Trouble, of_trouble, ok, problem, warning
 from orchestra.cli.output import ago
 from orchestra.domain import human
 from orchestra.files.here import host

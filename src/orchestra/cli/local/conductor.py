@@ -7,6 +7,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
+from orchestra.cli.local.connection import database
 from orchestra.cli.registry import Verb
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def _run(ctx: Context) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
-    with ctx.database():
+    with database(ctx):
         pass  # so that what is wrong with it is said here and now
     name = NAMED.format(host=wiring.host_name())
     ctx.out.note(f"{name}: ready to conduct. Ctrl-C ends it; another one takes over.")

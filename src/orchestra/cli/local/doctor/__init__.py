@@ -11,15 +11,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestra.cli.doctor import configuration, database, folders, machine, mail, node, surroundings
-from orchestra.cli.doctor.configuration import Configured
-from orchestra.cli.doctor.database import Database
-from orchestra.cli.doctor.finding import Finding, Trouble, Verdict, of_trouble, warning, worst
-from orchestra.cli.doctor.folders import Place
-from orchestra.cli.doctor.machine import Gpus, Program, Root
-from orchestra.cli.doctor.node import Here
-from orchestra.cli.doctor.patience import Look
-from orchestra.cli.doctor.surroundings import Surroundings
+from orchestra.cli.local.doctor import (
+    configuration,
+    database,
+    folders,
+    machine,
+    mail,
+    node,
+    surroundings,
+)
+from orchestra.cli.local.doctor.configuration import Configured
+from orchestra.cli.local.doctor.database import Database
+from orchestra.cli.local.doctor.finding import Finding, Trouble, Verdict, of_trouble, warning, worst
+from orchestra.cli.local.doctor.folders import Place
+from orchestra.cli.local.doctor.machine import Gpus, Program, Root
+from orchestra.cli.local.doctor.node import Here
+from orchestra.cli.local.doctor.patience import Look
+from orchestra.cli.local.doctor.surroundings import Surroundings
 from orchestra.cli.output import Record, folded, paint_as, with_tilde
 from orchestra.cli.registry import Verb
 from orchestra.domain.errors import OrchestraError

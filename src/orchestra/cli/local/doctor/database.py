@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from orchestra.cli.doctor.configuration import short
-from orchestra.cli.doctor.finding import Finding, Trouble, of_trouble, ok, problem, warning
+from orchestra.cli.local.doctor.configuration import short
+from orchestra.cli.local.doctor.finding import Finding, Trouble, of_trouble, ok, problem, warning
 from orchestra.domain import human
 from orchestra.domain.errors import SchemaMismatch
 
@@ -125,7 +125,7 @@ def _schema(conn: psycopg.Connection) -> Schema:
 
 
 def _contents(conn: psycopg.Connection, settings: Settings) -> Contents:
-    from orchestra.cli.pilots import other_names_here
+    from orchestra.cli.local.pilots import other_names_here
     from orchestra.services import health, mails, nodes, standstill
     from orchestra.store import cluster, leader
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from orchestra.cli.doctor.finding import Finding, Trouble, ok, problem, warning
+from orchestra.cli.local.doctor.finding import Finding, Trouble, ok, problem, warning
 from orchestra.domain import human
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestra.cli.doctor.finding import Finding, Trouble, of_trouble, ok, problem, warning
+from orchestra.cli.local.doctor.finding import Finding, Trouble, of_trouble, ok, problem, warning
 from orchestra.cli.output import with_tilde
 from orchestra.config import FILE_NAME, Settings
 from orchestra.domain import human

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from orchestra.cli.local.connection import database
 from orchestra.cli.output import clean
 from orchestra.domain.errors import BadInput, VolumeError
 
@@ -41,7 +42,7 @@ def run(ctx: Context) -> int:
             "job run works on this machine alone so far.",
             hint=f"maestro job run --here {ctx.args.job}   or maestro job retry {ctx.args.job}",
         )
-    with ctx.database() as conn:
+    with database(ctx) as conn:
         job = by_hand.look(conn, ctx.names.job(ctx.args.job))
     silence.check(".", *job.reads)
     image = job.task.image

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from orchestra.cli.doctor.finding import Trouble
+from orchestra.cli.local.doctor.finding import Trouble
 from orchestra.domain import human
 from orchestra.domain.errors import OrchestraError
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestra.cli.doctor.finding import Finding, Trouble, of_trouble, ok, warning
+from orchestra.cli.local.doctor.finding import Finding, Trouble, of_trouble, ok, warning
 from orchestra.domain import human
 from orchestra.domain.secrets import without_secrets
 
@@ -117,7 +117,7 @@ def judge_runtimes(seen: Sequence[Program] | Trouble) -> Iterator[Finding]:
 
 def look_for_gpus() -> Gpus:
     """Look for NVIDIA's GPUs and for what keeps them from being used."""
-    from orchestra.cli import machine
+    from orchestra.cli.local import machine
 
     names = machine.gpu_names()
     devices = sum(path.name[6:].isdecimal() for path in Path("/dev").glob("nvidia*"))
@@ -152,7 +152,7 @@ def judge_gpus(seen: Gpus | Trouble, *, node: str, enabled: int | None) -> Itera
 
 
 def _named(seen: Gpus) -> str:
-    from orchestra.cli.machine import in_words
+    from orchestra.cli.local.machine import in_words
 
     return in_words(seen.names) if seen.names else "no GPU"
 

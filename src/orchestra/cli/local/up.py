@@ -7,6 +7,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from orchestra.cli.argument_types import allow_root_argument, whole
+from orchestra.cli.local.connection import caller, database
 from orchestra.cli.registry import Verb
 from orchestra.domain import human
 from orchestra.domain.errors import BadInput, Cancelled, Refused
@@ -61,7 +62,7 @@ def begin(
 ) -> Node:
     """Have the database, the user, this machine's node and its pilot, and say what there is."""
     from orchestra import wiring
-    from orchestra.cli import pilots
+    from orchestra.cli.local import pilots
     from orchestra.wiring import PilotWish
 
     for number, option in ((cpus, "--cpus"), (gpus, "--gpus")):
@@ -71,7 +72,7 @@ def begin(
     with _opened(ctx, told) as conn:
         wiring.check_root(ctx.settings, conn, allowed=allow_root)
         _say(ctx, "database", _database_in_words(ctx, told))
-        ctx.me(conn)
+        caller(ctx, conn)
         node, names = _this_node(ctx, conn, cpus, gpus)
         _say(ctx, "node", _node_in_words(node, names))
         pilot = pilots.of_node(conn, node.name)
@@ -137,7 +138,7 @@ def _this_node(
     ctx: Context, conn: psycopg.Connection, cpus: int | None, gpus: int | None
 ) -> tuple[Node, list[str]]:
     """Give this machine's node: what an old one has stays unless something else is asked for."""
-    from orchestra.cli import machine, pilots
+    from orchestra.cli.local import machine, pilots
     from orchestra.services import nodes
     from orchestra.services.nodes import SlotsWanted
 
@@ -160,7 +161,7 @@ def _raised(wanted: int | None, maximum: int) -> int:
 
 
 def _node_in_words(node: Node, gpu_names: list[str]) -> str:
-    from orchestra.cli import machine
+    from orchestra.cli.local import machine
 
     gpus = human.count(node.gpu.enabled, "GPU slot")
     if node.gpu.enabled and gpu_names:
@@ -171,7 +172,7 @@ def _node_in_words(node: Node, gpu_names: list[str]) -> str:
 
 
 def _pilot_in_words(ctx: Context, pilot: Pilot) -> str:
-    from orchestra.cli import pilots
+    from orchestra.cli.local import pilots
 
     work = f"looks after {human.count(pilot.jobs, 'job')}" if pilot.jobs else "waiting for work"
     if not pilots.is_mine(pilot):
@@ -207,7 +208,7 @@ def end(ctx: Context, *, kill: bool = False, yes: bool = False) -> None:
     from orchestra import wiring
     from orchestra.services import admin
 
-    with ctx.database() as conn:
+    with database(ctx) as conn:
         ended = _end_pilots(ctx, conn, kill=kill, yes=yes)
         deadline = monotonic() + (GOODBYE if ended else 0.0)
         while (others := admin.other_connections(conn)) and monotonic() < deadline:
@@ -258,7 +259,7 @@ def _end_pilots(ctx: Context, conn: psycopg.Connection, *, kill: bool, yes: bool
 
 
 def _wait(ctx: Context, conn: psycopg.Connection, names: list[str], jobs: int) -> None:
-    from orchestra.cli import pilots
+    from orchestra.cli.local import pilots
 
     if jobs:
         ctx.out.note(
@@ -272,7 +273,7 @@ def _wait(ctx: Context, conn: psycopg.Connection, names: list[str], jobs: int) -
 
 def _pilots_here(ctx: Context, conn: psycopg.Connection) -> list[Pilot]:
     """Give this account's pilots here; one that was killed is replaced by one that looks after its jobs' end."""
-    from orchestra.cli import pilots
+    from orchestra.cli.local import pilots
     from orchestra.services import nodes
     from orchestra.wiring import PilotWish
 
