@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from orchestra.domain.states import TaskState
-from orchestra.services import datasets, sweeps, users
+from orchestra.files import sweeps
+from orchestra.services import datasets, users
 from support.cluster import Cluster
 from support.ordinary import Ordinary
 
@@ -34,11 +35,18 @@ def check(top: Path) -> list[str]:
     return [str(path.relative_to(top)) for path in found]
 
 
-def test_what_jobs_and_sweeps_write_is_the_group_s(cluster: Cluster) -> None:
-    volume = shared(cluster.folder / "volume")
+def sweep(cluster: Cluster, folder: Path) -> None:
     user, _ = users.ensure(cluster.conn, "ana", "ana@example.org")
     planned = sweeps.plan_of({"grid": {"n": [1, 2]}}, Path("the sweep"))
-    sweeps.create(cluster.conn, user, "user.ana.grid", planned, volume / "configs")
+    sweeps.create(
+        *("user.ana.grid", planned, folder),
+        lambda manifest: datasets.register(cluster.conn, user, "user.ana.grid", manifest),
+    )
+
+
+def test_what_jobs_and_sweeps_write_is_the_group_s(cluster: Cluster) -> None:
+    volume = shared(cluster.folder / "volume")
+    sweep(cluster, volume / "configs")
     cluster.node(cpu=2)
     command = ": %DATA %IN %OUT; mkdir -p a/b; echo x > a/b/c; [ $ORCHESTRA_ATTEMPT = 2 ]"
     task = cluster.task(2, command, config="user.ana.grid", retries=1, volume=volume)
@@ -52,10 +60,8 @@ def test_what_jobs_and_sweeps_write_is_the_group_s(cluster: Cluster) -> None:
 def test_a_folder_that_was_given_for_a_sweep_keeps_its_group(
     cluster: Cluster, ordinary: Ordinary
 ) -> None:
-    user, _ = users.ensure(cluster.conn, "ana", "ana@example.org")
-    planned = sweeps.plan_of({"grid": {"n": [1, 2]}}, Path("the sweep"))
     given = shared(cluster.folder / "given", 0o2750)
-    sweeps.create(cluster.conn, user, "user.ana.grid", planned, given)
+    sweep(cluster, given)
     assert len(check(given)) == 2
     assert stat.S_IMODE(given.stat().st_mode) == 0o2750
     assert datasets.find(cluster.conn, "user.ana.grid").files == 2
@@ -63,7 +69,7 @@ def test_a_folder_that_was_given_for_a_sweep_keeps_its_group(
     everybody = shared(ordinary.home / "shared", 0o2777)
     done = ordinary.python(
         "from pathlib import Path\n"
-        "from orchestra.services.sweeps import _new_folder, _put_into_place\n"
+        "from orchestra.files.sweeps import _new_folder, _put_into_place\n"
         f"folder = Path({str(everybody)!r}, 'configs')\n"
         "with _new_folder(folder) as beside:\n"
         "    (beside / 'sub').mkdir()\n"

@@ -17,10 +17,11 @@ from orchestra.domain.errors import AlreadyExists, OrchestraError
 from orchestra.domain.models.tasks import Policy, Resources
 from orchestra.domain.states import Queue
 from orchestra.domain.transitions import TaskInput
-from orchestra.services import datasets, lifecycle, task_creation, users
+from orchestra.services import lifecycle, task_creation, users
 from ordeal.checks import GRACE
 from ordeal.database import Database
 from ordeal.schedule import TaskPlan
+from support.registering import register
 
 JOB = Path(__file__).with_name("job.py")
 # `exec`: the job is the leader, so that its exit status is its own.
@@ -65,7 +66,7 @@ class People:
             user, _ = users.ensure(conn, "ana", "ana@example.org")
             for name, path in (("user.ana.data", data), (new.config, folder)):
                 try:
-                    datasets.create(conn, user, name, path)
+                    register(conn, user, name, path)
                 except AlreadyExists:
                     pass
             try:

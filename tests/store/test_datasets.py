@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from orchestra.domain.errors import AlreadyExists, BadInput, NotFound, Refused
+from orchestra.domain.manifests import Changes
 from orchestra.domain.models.people import User
+from orchestra.files.manifest import scan
 from orchestra.services import datasets, task_creation, users
 from orchestra.store import datasets as store
+from support.registering import register, update
 
 HOSTILE = ["job.2", "job.10", "a b", "it's", '"q"', "$(touch x)", "é; rm -rf", "%IN", "100%"]
 
@@ -33,7 +37,7 @@ def manifest(conn: psycopg.Connection, name: str) -> list[str]:
 
 
 def test_a_manifest_comes_back_as_it_was(conn: psycopg.Connection, ana: User, folder: Path) -> None:
-    made = datasets.create(conn, ana, "user.ana.grid", folder).dataset
+    made = register(conn, ana, "user.ana.grid", folder)
     assert (made.files, made.version, made.root, made.is_folder) == (9, 1, str(folder), True)
     assert made.bytes == sum(len(name.encode()) for name in HOSTILE)
     paths = manifest(conn, "user.ana.grid")
@@ -44,26 +48,18 @@ def test_a_manifest_comes_back_as_it_was(conn: psycopg.Connection, ana: User, fo
 
 
 def test_one_file_is_a_data_set_too(conn: psycopg.Connection, ana: User, folder: Path) -> None:
-    made = datasets.create(conn, ana, "user.ana.one", folder / "it's").dataset
+    made = register(conn, ana, "user.ana.one", folder / "it's")
     assert (made.files, made.is_folder, made.root) == (1, False, str(folder / "it's"))
-
-
-def test_progress_counts_files(conn: psycopg.Connection, ana: User, folder: Path) -> None:
-    told: list[tuple[int, int, int]] = []
-    datasets.create(
-        conn, ana, "user.ana.grid", folder, progress=lambda *figures: told.append(figures)
-    )
-    assert told[-1][:2] == (9, 9)
 
 
 def test_a_name_is_ones_own_and_taken_once(
     conn: psycopg.Connection, ana: User, bob: User, folder: Path
 ) -> None:
-    datasets.create(conn, ana, "user.ana.grid", folder)
+    register(conn, ana, "user.ana.grid", folder)
     with pytest.raises(AlreadyExists, match="already"):
-        datasets.create(conn, ana, "user.ana.grid", folder)
+        register(conn, ana, "user.ana.grid", folder)
     with pytest.raises(BadInput, match='belongs to user "ana"'):
-        datasets.create(conn, bob, "user.ana.other", folder)
+        register(conn, bob, "user.ana.other", folder)
     assert store.add(conn, "user.ana.grid", ana.id) is None
 
 
@@ -75,20 +71,20 @@ def test_nothing_is_half_written(
 
     monkeypatch.setattr(store, "add_version", stops)
     with pytest.raises(KeyboardInterrupt):
-        datasets.create(conn, ana, "user.ana.grid", folder)
+        register(conn, ana, "user.ana.grid", folder)
     assert datasets.list_datasets(conn, None) == []
 
 
 def test_an_update_counts_what_changed(conn: psycopg.Connection, ana: User, folder: Path) -> None:
-    datasets.create(conn, ana, "user.ana.grid", folder)
-    same = datasets.update(conn, ana, "user.ana.grid")
-    assert not same.changed_at_all
+    register(conn, ana, "user.ana.grid", folder)
+    same = update(conn, ana, "user.ana.grid")
+    assert not same.changes
     assert same.dataset.version == 1
     (folder / "a b").write_text("other")
     (folder / "it's").unlink()
     (folder / "new").write_text("new")
-    told = datasets.update(conn, ana, "user.ana.grid")
-    assert (told.added, told.removed, told.changed) == (1, 1, 1)
+    told = update(conn, ana, "user.ana.grid")
+    assert told.changes == Changes(1, 1, 1, moved=False)
     assert (told.dataset.version, told.dataset.files) == (2, 9)
     assert "new" in manifest(conn, "user.ana.grid")
     assert len(list(store.all_files(conn, told.dataset.version_id))) == 9
@@ -97,22 +93,45 @@ def test_an_update_counts_what_changed(conn: psycopg.Connection, ana: User, fold
 def test_the_same_files_at_another_place_are_a_new_version(
     conn: psycopg.Connection, ana: User, folder: Path, tmp_path: Path
 ) -> None:
-    datasets.create(conn, ana, "user.ana.grid", folder)
+    register(conn, ana, "user.ana.grid", folder)
     moved = folder.rename(tmp_path / "moved")
-    told = datasets.update(conn, ana, "user.ana.grid", moved)
-    assert told.moved
-    assert (told.added, told.removed, told.changed) == (0, 0, 0)
+    told = update(conn, ana, "user.ana.grid", moved)
+    assert told.changes == Changes(0, 0, 0, moved=True)
     assert (told.dataset.version, told.dataset.root) == (2, str(moved))
+
+
+def test_an_update_of_what_was_not_looked_at_is_refused(
+    conn: psycopg.Connection, ana: User, folder: Path
+) -> None:
+    before = register(conn, ana, "user.ana.grid", folder)
+    looked_at = scan(folder)
+    (folder / "new").write_text("new")
+    update(conn, ana, "user.ana.grid")
+    with pytest.raises(Refused, match="updated by somebody else"):
+        datasets.update(conn, ana, "user.ana.grid", looked_at, seen=before.version_id)
+    assert datasets.find(conn, "user.ana.grid").version == 2
+
+
+def test_what_is_no_manifest_changes_nothing(
+    conn: psycopg.Connection, ana: User, folder: Path
+) -> None:
+    wrong = replace(scan(folder), root="data")
+    with pytest.raises(BadInput, match="no full path"):
+        datasets.register(conn, ana, "user.ana.grid", wrong)
+    before = register(conn, ana, "user.ana.grid", folder)
+    with pytest.raises(BadInput, match="no full path"):
+        datasets.update(conn, ana, "user.ana.grid", wrong, seen=before.version_id)
+    assert datasets.list_datasets(conn, None) == [before]
 
 
 def test_somebody_elses_data_set_stays_as_it_is(
     conn: psycopg.Connection, ana: User, bob: User, folder: Path
 ) -> None:
-    datasets.create(conn, ana, "user.ana.grid", folder)
+    register(conn, ana, "user.ana.grid", folder)
     with pytest.raises(Refused, match='belongs to user "ana"'):
         datasets.remove(conn, bob, "user.ana.grid")
     with pytest.raises(Refused, match='belongs to user "ana"'):
-        datasets.update(conn, bob, "user.ana.grid")
+        update(conn, bob, "user.ana.grid")
     admin = User(99, "root", "", True, ana.created_at)
     assert datasets.remove(conn, admin, "user.ana.grid").forgotten
 
@@ -121,8 +140,8 @@ def test_lists_are_by_owner_and_name(
     conn: psycopg.Connection, ana: User, bob: User, folder: Path
 ) -> None:
     for name in ("user.ana.b", "user.ana.a"):
-        datasets.create(conn, ana, name, folder)
-    datasets.create(conn, bob, "user.bob.c", folder)
+        register(conn, ana, name, folder)
+    register(conn, bob, "user.bob.c", folder)
     assert [d.name for d in datasets.list_datasets(conn, "ana")] == ["user.ana.a", "user.ana.b"]
     assert len(datasets.list_datasets(conn, None)) == 3
 
@@ -130,7 +149,7 @@ def test_lists_are_by_owner_and_name(
 def test_what_is_not_there_is_perhaps_misspelt(
     conn: psycopg.Connection, ana: User, folder: Path
 ) -> None:
-    datasets.create(conn, ana, "user.ana.grid", folder)
+    register(conn, ana, "user.ana.grid", folder)
     with pytest.raises(NotFound, match=r'Did you mean "user\.ana\.grid"\?'):
         datasets.find(conn, "user.ana.gird")
 
@@ -145,10 +164,10 @@ def _task(conn: psycopg.Connection, ana: User, folder: Path) -> int:
 def test_a_live_task_keeps_its_data_set_and_an_ended_one_its_manifest(
     conn: psycopg.Connection, ana: User, folder: Path
 ) -> None:
-    made = datasets.create(conn, ana, "user.ana.grid", folder).dataset
+    made = register(conn, ana, "user.ana.grid", folder)
     task = _task(conn, ana, folder)
     (folder / "new").write_text("new")
-    datasets.update(conn, ana, "user.ana.grid")
+    update(conn, ana, "user.ana.grid")
     with pytest.raises(Refused, match="still works with"):  # an older version counts as well
         datasets.remove(conn, ana, "user.ana.grid")
     conn.execute("update task set state = 'KILL' where id = %s", [task])
@@ -156,15 +175,15 @@ def test_a_live_task_keeps_its_data_set_and_an_ended_one_its_manifest(
     assert not datasets.remove(conn, ana, "user.ana.grid").forgotten
     assert datasets.list_datasets(conn, None) == []
     assert len(list(store.all_files(conn, made.version_id))) == 9
-    datasets.create(conn, ana, "user.ana.grid", folder)  # the name is free again
+    register(conn, ana, "user.ana.grid", folder)  # the name is free again
 
 
 def test_an_unused_data_set_leaves_nothing_behind(
     conn: psycopg.Connection, ana: User, folder: Path
 ) -> None:
-    datasets.create(conn, ana, "user.ana.grid", folder)
+    register(conn, ana, "user.ana.grid", folder)
     (folder / "new").write_text("new")
-    datasets.update(conn, ana, "user.ana.grid")
+    update(conn, ana, "user.ana.grid")
     assert datasets.remove(conn, ana, "user.ana.grid").forgotten
     for table in ("dataset", "dataset_version", "dataset_file"):
         assert conn.execute(f"select count(*) from {table}").fetchone() == (0,)

@@ -17,6 +17,7 @@ from orchestra.services import datasets, results, task_actions, users, work
 from orchestra.services.best import best_results
 from orchestra.store import metrics, moves
 from support.plans import plan
+from support.registering import register, update
 from support.world import Pilot, World
 
 
@@ -187,7 +188,7 @@ def test_old_ones_are_forgotten(world: World) -> None:
 
 def test_they_go_with_their_task_and_the_data_set(world: World, ana: User, tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("{}")
-    made = datasets.create(world.conn, ana, "user.ana.grid", tmp_path).dataset
+    made = register(world.conn, ana, "user.ana.grid", tmp_path)
     task = world.task(jobs=1, config_version_id=made.version_id)
     run(world, world.pilot(), ['{"loss": 1}'], task)
     task_actions.delete(world.conn, task, ana)
@@ -195,7 +196,7 @@ def test_they_go_with_their_task_and_the_data_set(world: World, ana: User, tmp_p
     while moves.purge_deleted(world.conn, 1):
         pass
     assert (count(world, "attempt_metrics"), count(world, "dataset_text")) == (0, 0)
-    datasets.create(world.conn, ana, "user.ana.grid", tmp_path)
+    register(world.conn, ana, "user.ana.grid", tmp_path)
     assert count(world, "dataset_text") == 1
     datasets.remove(world.conn, ana, "user.ana.grid")
     assert count(world, "dataset_text") == 0
@@ -210,14 +211,13 @@ def test_what_configs_say_is_kept_when_they_are_registered(
     (tmp_path / "a.json").write_text('{"lr": 1}')
     (tmp_path / "b.json").write_text('{"lr": "' + "x" * 4_000 + '"}')
     (tmp_path / "c.dat").write_text("1 2 3")
-    made = datasets.create(world.conn, ana, "user.ana.grid", tmp_path)
-    assert made.texts is None
+    made = register(world.conn, ana, "user.ana.grid", tmp_path)
     texts = "select ordinal, name, text from dataset_text where version_id = %s order by ordinal"
-    rows = world.conn.execute(texts, [made.dataset.version_id])
+    rows = world.conn.execute(texts, [made.version_id])
     assert rows.fetchall() == [(0, None, '{"lr": 1}')]
     (tmp_path / "a.json").write_text('{"lr": 2}')
-    update = datasets.update(world.conn, ana, "user.ana.grid")
-    rows = world.conn.execute(texts, [update.dataset.version_id])
+    updated = update(world.conn, ana, "user.ana.grid")
+    rows = world.conn.execute(texts, [updated.dataset.version_id])
     assert rows.fetchall() == [(0, None, '{"lr": 2}')]
 
 
@@ -225,7 +225,7 @@ def test_results_show_configs_as_they_were_registered(
     world: World, ana: User, tmp_path: Path
 ) -> None:
     (tmp_path / "a.json").write_text('{"lr": 1}')
-    made = datasets.create(world.conn, ana, "user.ana.grid", tmp_path).dataset
+    made = register(world.conn, ana, "user.ana.grid", tmp_path)
     task = world.task(jobs=1, config_version_id=made.version_id)
     run(world, world.pilot(), ['{"loss": 1}'], task)
     (tmp_path / "a.json").unlink()

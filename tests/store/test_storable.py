@@ -34,6 +34,7 @@ from orchestra.services import (
 )
 from orchestra.services.nodes import SlotsWanted
 from orchestra.services.task_creation import NewTask
+from support.registering import register, update
 from support.world import World
 
 INCOMPRESSIBLE = "".join(chr(0x100 + (n * 7919) % 0x4000) for n in range(3000))
@@ -60,7 +61,7 @@ NO_SLOTS = SlotsWanted("CPU"), SlotsWanted("GPU")
 def new(conn: psycopg.Connection, ana: User, tmp_path: Path) -> NewTask:
     (tmp_path / "volume").mkdir()
     (tmp_path / "digits.npz").write_text("data")
-    datasets.create(conn, ana, "user.ana.digits", tmp_path / "digits.npz")
+    register(conn, ana, "user.ana.digits", tmp_path / "digits.npz")
     command = "train -d %DATA -c %IN -o %OUT"
     name = "user.ana.digits"
     return NewTask("user.ana.mlp", command, name, name, str(tmp_path / "volume"), "ana", "gauss")
@@ -172,9 +173,9 @@ def test_no_word_that_people_type(
         lambda: nodes.stop(conn, text),
         lambda: nodes.delete(conn, text),
         lambda: datasets.find(conn, text),
-        lambda: datasets.create(conn, ana, f"user.ana.{text}", tmp_path),
-        lambda: datasets.create(conn, ana, "user.ana.x", tmp_path / text),
-        lambda: datasets.update(conn, ana, "user.ana.digits", tmp_path / text),
+        lambda: register(conn, ana, f"user.ana.{text}", tmp_path),
+        lambda: register(conn, ana, "user.ana.x", tmp_path / text),
+        lambda: update(conn, ana, "user.ana.digits", tmp_path / text),
         lambda: datasets.remove(conn, ana, text),
         lambda: selection.find(conn, text),
         lambda: jobs.show(conn, f"{task}/{text}"),
@@ -220,8 +221,8 @@ def test_a_file_of_the_far_future_is_registered(
     file = tmp_path / "a.json"
     file.write_text("{}")
     os.utime(file, (10_000_000_000, 10_000_000_000))  # 2286, where the file system has such times
-    assert datasets.create(conn, ana, "user.ana.far", tmp_path).dataset.files == 1
-    assert not datasets.update(conn, ana, "user.ana.far").changed_at_all
+    assert register(conn, ana, "user.ana.far", tmp_path).files == 1
+    assert not update(conn, ana, "user.ana.far").changes
 
 
 @pytest.mark.parametrize("key", ["username", "email", "node", "job_complete_file_name"])

@@ -24,6 +24,7 @@ from orchestra.services.task_creation import NewTask
 from orchestra.store import datasets as dataset_store
 from orchestra.store import sources, task_facts, task_making
 from orchestra.store import tasks as store
+from support.registering import register
 from support.world import World
 
 COMMAND = "train -d %DATA -c %IN -o %OUT"
@@ -38,8 +39,8 @@ def new(conn: psycopg.Connection, ana: User, hostile_dir: Path) -> NewTask:
     for number in range(12):
         (configs / f"it's job.{number} $(x)").write_text("{}")
     (hostile_dir / "digits.npz").write_text("data")
-    datasets.create(conn, ana, "user.ana.grid", configs)
-    datasets.create(conn, ana, "user.ana.digits", hostile_dir / "digits.npz")
+    register(conn, ana, "user.ana.grid", configs)
+    register(conn, ana, "user.ana.digits", hostile_dir / "digits.npz")
     return NewTask(
         "user.ana.mlp", COMMAND, "user.ana.grid", "user.ana.digits", str(volume), "ana", "gauss"
     )

@@ -16,9 +16,10 @@ from orchestra.domain.errors import OrchestraError
 from orchestra.domain.models.tasks import Policy, Task
 from orchestra.domain.states import JobState, Queue, TaskState
 from orchestra.pilot import link
-from orchestra.services import datasets, task_creation, users
+from orchestra.services import task_creation, users
 from orchestra.store import tasks as task_store
 from support import pilot_process
+from support.registering import register
 from support.waiting import wait_until
 
 
@@ -114,7 +115,7 @@ class Cluster:
     def dataset(self, name: str, path: Path) -> str:
         user, _ = users.ensure(self.conn, "ana", "ana@example.org")
         full = f"user.ana.{name}"
-        datasets.create(self.conn, user, full, path)
+        register(self.conn, user, full, path)
         return full
 
     def data(self) -> str:

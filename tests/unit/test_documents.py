@@ -103,7 +103,7 @@ def test_no_text_takes_more_than_a_moment_or_400_mb() -> None:
     "attack", [name for name, (_, _, words) in ATTACKS.items() if words != "is no valid YAML"]
 )
 def test_a_sweep_says_so_in_one_sentence(tmp_path: Path, attack: str) -> None:
-    from orchestra.services import sweeps
+    from orchestra.files import sweeps
 
     name, text, words = ATTACKS[attack]
     path = tmp_path / name

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from orchestra.domain import metrics
 from orchestra.domain.documents import Unusable
+from orchestra.domain.manifests import TEXT_AT_MOST as CONFIG_AT_MOST
 from orchestra.domain.metrics import TEXT_AT_MOST
-from orchestra.files.config_texts import TEXT_AT_MOST as CONFIG_AT_MOST
 from orchestra.files.config_texts import Texts
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from orchestra.domain.errors import BadInput
-from orchestra.services import sweeps
+from orchestra.files import sweeps
 
 ODD = [
     "yes",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from orchestra.domain.errors import BadInput
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
-    from orchestra.domain.models.datasets import DataSet, ManifestEntry
+    from orchestra.domain.models.datasets import DataSet, Manifest, ManifestEntry
     from orchestra.files.manifest import Progress
 
 SHOWN = 20
@@ -58,37 +58,41 @@ def _create_arguments(parser: Parser) -> None:
 
 
 def _create(ctx: Context) -> None:
+    from orchestra.files import manifest
     from orchestra.services import datasets
 
     name, path = _name(ctx), Path(ctx.args.path)
     with ctx.database() as conn:
         user = ctx.me(conn)
+        datasets.check_new(conn, user, name)
         with _checksums(ctx) as progress:
-            made = datasets.create(conn, user, name, path, progress=progress)
+            found = manifest.scan(path, progress)
+        made = datasets.register(conn, user, name, found)
     ctx.out.item(
-        made.dataset,
+        made,
         lambda dataset: [f"{dataset.name}: {contents(dataset)}, checksums taken"],
         record=record,
         key=lambda dataset: dataset.name,
     )
-    _note_left_out(ctx, made.hidden, made.outputs)
-    note_texts(ctx, made.texts)
+    _note_left_out(ctx, found)
 
 
-def _note_left_out(ctx: Context, hidden: int, outputs: Sequence[str]) -> None:
-    if outputs:
+def _note_left_out(ctx: Context, manifest: Manifest) -> None:
+    if manifest.outputs:
         ctx.out.note(
-            f"the outputs of tasks are left out: {clean(human.listed(list(outputs), most=3))}"
+            f"the outputs of tasks are left out: {clean(human.listed(list(manifest.outputs), most=3))}"
         )
-    if hidden:
+    if hidden := manifest.hidden:
         ctx.out.note(f"{human.count(hidden, 'hidden file or folder', 'hidden ones')} left out")
+    note_texts(ctx, manifest)
 
 
-def note_texts(ctx: Context, texts: int | None) -> None:
+def note_texts(ctx: Context, manifest: Manifest) -> None:
     """Say where the database does not keep what all small files say."""
-    if texts is not None:
+    if manifest.texts_cut:
+        first = human.count(len(manifest.texts), "file")
         ctx.out.note(
-            f"The values of the first {human.count(texts, 'file')} are kept in the database, those of the others are "
+            f"The values of the first {first} are kept in the database, those of the others are "
             "not: a mail about the best jobs does not show them."
         )
 
@@ -237,41 +241,43 @@ def _update_arguments(parser: Parser) -> None:
 
 
 def _update(ctx: Context) -> None:
+    from orchestra.files import manifest
     from orchestra.services import datasets
 
     name = _known_name(ctx)
-    path = Path(ctx.args.path) if ctx.args.path else None
     with ctx.database() as conn:
         user = ctx.me(conn)
+        before = datasets.find_own(conn, user, name)
         with _checksums(ctx) as progress:
-            update = datasets.update(conn, user, name, path, progress=progress)
-    if update.changed_at_all:
-        changes = [
+            found = manifest.scan(ctx.args.path or before.root, progress)
+        update = datasets.update(conn, user, name, found, seen=before.version_id)
+    changes = update.changes
+    if changes:
+        told = [
             f"{human.number(number)} {what}"
             for number, what in (
-                (update.added, "added"),
-                (update.removed, "removed"),
-                (update.changed, "changed"),
+                (changes.added, "added"),
+                (changes.removed, "removed"),
+                (changes.changed, "changed"),
             )
             if number
         ]
-        told = f"version {update.dataset.version}: {', '.join(changes) or 'the same files, moved'}"
+        what = f"version {update.dataset.version}: {', '.join(told) or 'the same files, moved'}"
     else:
-        told = f"nothing has changed, version {update.dataset.version} stays"
+        what = f"nothing has changed, version {update.dataset.version} stays"
     ctx.out.item(
         update.dataset,
-        lambda dataset: [f"{dataset.name}: {told}; {contents(dataset)}"],
+        lambda dataset: [f"{dataset.name}: {what}; {contents(dataset)}"],
         record=lambda dataset: {
             **record(dataset),
-            "added": update.added,
-            "removed": update.removed,
-            "changed": update.changed,
+            "added": changes.added,
+            "removed": changes.removed,
+            "changed": changes.changed,
         },
         key=lambda dataset: dataset.name,
     )
-    _note_left_out(ctx, update.hidden, update.outputs)
-    note_texts(ctx, update.texts)
-    if update.changed_at_all:
+    _note_left_out(ctx, found)
+    if changes:
         ctx.out.note("Tasks that exist keep the version that they were made with.")
 
 

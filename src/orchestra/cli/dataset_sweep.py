@@ -13,7 +13,7 @@ from orchestra.domain.errors import BadInput, Cancelled
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
-    from orchestra.services.sweeps import Plan
+    from orchestra.files.sweeps import Plan
 
 DESCRIPTION = """Write one config for each point of a sweep into a new folder, and register them as a data set.
 The sweep's file is YAML (or JSON, TOML). The sections that vary something are multiplied with each other:
@@ -70,7 +70,7 @@ def sweep_arguments(parser: Parser) -> None:
 
 def sweep(ctx: Context) -> None:
     """Write the configs of a sweep and register them."""
-    from orchestra.services import sweeps
+    from orchestra.files import sweeps
 
     args = ctx.args
     planned = sweeps.plan(args.file, format=args.format)
@@ -88,11 +88,13 @@ def sweep(ctx: Context) -> None:
 
 def _create(ctx: Context, planned: Plan) -> None:
     from orchestra.cli import dataset
-    from orchestra.services import sweeps
+    from orchestra.files import sweeps
+    from orchestra.services import datasets
 
     args = ctx.args
     with ctx.database() as conn:
         user = ctx.me(conn)
+        datasets.check_new(conn, user, args.name)
         with ctx.out.progress("writing configs", planned.points, "files") as line:
 
             def checksums(done: int, total: int, _read: int) -> None:
@@ -100,17 +102,18 @@ def _create(ctx: Context, planned: Plan) -> None:
                 line.set(done, "taking checksums")
 
             made = sweeps.create(
-                *(conn, user, args.name, planned, args.path.absolute()),
+                *(args.name, planned, args.path.absolute()),
+                lambda manifest: datasets.register(conn, user, args.name, manifest),
                 progress=lambda done, _total: line.set(done),
                 checksums=checksums,
             )
     ctx.out.item(
-        made.registered.dataset,
+        made.dataset,
         lambda found: [f"{found.name}: {dataset.contents(found)}, checksums taken"],
         record=dataset.record,
         key=lambda found: found.name,
     )
-    dataset.note_texts(ctx, made.registered.texts)
+    dataset.note_texts(ctx, made.manifest)
     if made.alike:
         ctx.out.note(
             f"warning: {human.count(made.alike, 'config is', 'configs are')} the same as an earlier one"

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestra.client.session import Session
+from orchestra.client.session import Session, with_hint
 from orchestra.domain.errors import BadInput, Refused
 from orchestra.domain.human import count
-from orchestra.domain.models.datasets import DataSet, ManifestEntry
+from orchestra.domain.models.datasets import DataSet, Manifest, ManifestEntry
 from orchestra.homefolder import expanded
 
 if TYPE_CHECKING:
     import builtins
 
-    from orchestra.services.sweeps import Plan
+    from orchestra.files.sweeps import Plan
 
 AnyPath = str | os.PathLike[str]
 Sweep = AnyPath | Mapping[str, Any]
@@ -45,10 +45,15 @@ class DataSets:
             BadInput: the name is no name or not one of yours, or the files cannot be registered.
             AlreadyExists: the name is taken.
         """
+        from orchestra.files import manifest
         from orchestra.services import datasets
 
         with self._session.connection() as conn:
-            return datasets.create(conn, self._session.me(conn), name, _here(path)).dataset
+            datasets.check_new(conn, self._session.me(conn), name)
+        with with_hint():
+            found = manifest.scan(_here(path))
+        with self._session.connection() as conn:
+            return datasets.register(conn, self._session.me(conn), name, found)
 
     def get(self, name: str) -> DataSet:
         """Give a data set; of one's own the last part of its name is enough, "grid" for "user.ana.grid".
@@ -98,12 +103,17 @@ class DataSets:
             NotFound, Refused: there is none, or it is somebody else's.
             BadInput: the files cannot be registered.
         """
+        from orchestra.files import manifest
         from orchestra.services import datasets
 
-        place = None if path is None else _here(path)
+        known = self._name(name)
+        with self._session.connection() as conn:
+            before = datasets.find_own(conn, self._session.me(conn), known)
+        with with_hint():
+            found = manifest.scan(before.root if path is None else _here(path))
         with self._session.connection() as conn:
             me = self._session.me(conn)
-            return datasets.update(conn, me, self._name(name), place).dataset
+            return datasets.update(conn, me, known, found, seen=before.version_id).dataset
 
     def remove(self, name: str | DataSet) -> None:
         """Take a data set off the list; its files stay where they are.
@@ -137,7 +147,8 @@ class DataSets:
             BadInput, AlreadyExists: the sweep or the name cannot be used.
             Refused, VolumeError: the folder cannot be used, or there are too many configs.
         """
-        from orchestra.services import sweeps
+        from orchestra.files import sweeps
+        from orchestra.services import datasets
 
         planned, folder = _plan(sweep, format), _here(path)
         if planned.points > self._session.settings.sweep_limit and not yes:
@@ -145,8 +156,14 @@ class DataSets:
                 f"this sweep has {count(planned.points, 'config')}.", hint="yes=True writes them."
             )
         with self._session.connection() as conn:
-            me = self._session.me(conn)
-            return sweeps.create(conn, me, name, planned, folder).registered.dataset
+            datasets.check_new(conn, self._session.me(conn), name)
+
+        def register(manifest: Manifest) -> DataSet:
+            with self._session.connection() as conn:
+                return datasets.register(conn, self._session.me(conn), name, manifest)
+
+        with with_hint():
+            return sweeps.create(name, planned, folder, register).dataset
 
     def preview_sweep(
         self,
@@ -189,7 +206,7 @@ def _here(path: AnyPath) -> Path:
 
 
 def _plan(sweep: Sweep, format: str | None) -> Plan:  # noqa: A002
-    from orchestra.services import sweeps
+    from orchestra.files import sweeps
 
     if format not in (None, "json", "yaml"):
         raise BadInput(f'format must be "json" or "yaml", not {format!r}.')

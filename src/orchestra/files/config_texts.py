@@ -9,17 +9,13 @@ from __future__ import annotations
 import threading
 
 from orchestra.domain import documents
-
-TEXT_AT_MOST = 4_000
-"""Bytes of one file."""
-ALL_AT_MOST = 64_000_000
-"""Characters of all files of a version together; those of its first files are kept."""
+from orchestra.domain.manifests import ALL_TEXTS_AT_MOST
 
 
 class Texts:
     """The texts of files that are read in some order, by several threads."""
 
-    def __init__(self, most: int = ALL_AT_MOST) -> None:
+    def __init__(self, most: int = ALL_TEXTS_AT_MOST) -> None:
         self._texts: dict[int, str] = {}
         self._left = most
         self._lock = threading.Lock()

@@ -14,19 +14,20 @@ import os
 import stat
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 
 from orchestra.domain.errors import BadInput, VolumeError
 from orchestra.domain.human import count, size
-from orchestra.domain.models.datasets import ManifestEntry
+from orchestra.domain.manifests import TEXT_AT_MOST
+from orchestra.domain.models.datasets import Manifest, ManifestEntry
 from orchestra.domain.models.jobs import ATTEMPTS
 from orchestra.domain.naming import natural_key
 from orchestra.domain.storable import within_64_bits
 from orchestra.files import silence
-from orchestra.files.config_texts import TEXT_AT_MOST, Texts
+from orchestra.files.config_texts import Texts
 
 Progress = Callable[[int, int, int], None]
 """Called in the caller's thread with files done, files in all, bytes read."""
@@ -47,32 +48,6 @@ _PASSING = {
 _BLOCK = 1 << 20
 # After so many bytes of one file a thread says how far it is.
 _REPORT = 8 * _BLOCK
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """Files as they are now.
-
-    Args:
-        root: absolute path of the folder, or of the one file where `is_folder` is false.
-        entries: paths below the folder (the file's name for one file), in natural order; never empty.
-        hidden: how many hidden files and folders were left out.
-        outputs: the folders below with what tasks have written, which were left out.
-        texts: what small files with values in them say, by their place among the entries.
-        texts_cut: these came to more than a data set may have, so that only those of the first files are kept.
-    """
-
-    root: str
-    is_folder: bool
-    entries: tuple[ManifestEntry, ...]
-    hidden: int = 0
-    outputs: tuple[str, ...] = ()
-    texts: Mapping[int, str] = field(default_factory=dict)
-    texts_cut: bool = False
-
-    @property
-    def bytes(self) -> int:
-        return sum(entry.size or 0 for entry in self.entries)
 
 
 def scan(path: str | os.PathLike[str], progress: Progress | None = None) -> Manifest:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import psycopg
 
-from orchestra.domain.models.datasets import DataSet, ManifestEntry
+from orchestra.domain.models.datasets import DataSet, Manifest, ManifestEntry
 from orchestra.domain.states import TaskState
 from orchestra.store.database import fetch, take_time
 from orchestra.store.sql import load
@@ -61,32 +61,24 @@ def add(conn: psycopg.Connection, name: str, owner_id: int) -> int | None:
     return int(rows[0]["id"]) if rows else None
 
 
-def add_version(
-    conn: psycopg.Connection,
-    dataset: int | None,
-    *,
-    root: str,
-    is_folder: bool,
-    entries: Sequence[ManifestEntry],
-    texts: Mapping[int, str],
-) -> int:
-    """Add a version with its manifest, ordinals in the order of `entries`, and what some say; gives its id."""
+def add_version(conn: psycopg.Connection, dataset: int | None, manifest: Manifest) -> int:
+    """Add a version with its files, ordinals in their order, and what some say; gives its id."""
     take_time(conn, PATIENCE)
     params = {
         "dataset": dataset,
-        "root": root,
-        "is_folder": is_folder,
-        "files": len(entries),
-        "bytes": sum(entry.size or 0 for entry in entries),
+        "root": manifest.root,
+        "is_folder": manifest.is_folder,
+        "files": len(manifest.entries),
+        "bytes": manifest.bytes,
     }
     version = int(fetch(conn, SQL.add_version, params)[0]["id"])
     with conn.cursor() as cursor, cursor.copy(SQL.copy_files) as copy:
         copy.set_types(["int4", "int4", "text", "int8", "int8", "bytea"])
-        for ordinal, entry in enumerate(entries):
+        for ordinal, entry in enumerate(manifest.entries):
             copy.write_row((version, ordinal, entry.path, entry.size, entry.mtime_ns, entry.sha256))
     with conn.cursor() as cursor, cursor.copy(SQL.copy_texts) as copy:
         copy.set_types(["int4", "int4", "text"])
-        for ordinal, text in texts.items():
+        for ordinal, text in manifest.texts.items():
             copy.write_row((version, ordinal, text))
     return version
 

@@ -13,16 +13,13 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
-import psycopg
-
 from orchestra.domain import documents, sweep_files, sweeps
 from orchestra.domain.documents import Unusable
 from orchestra.domain.errors import BadInput, DatabaseUnavailable, Refused, VolumeError
-from orchestra.domain.models.people import User
+from orchestra.domain.models.datasets import DataSet, Manifest
 from orchestra.domain.sweeps import Sweep
 from orchestra.files import config_text, manifest, silence, structured, sweep_text, sweep_trial
 from orchestra.homefolder import expanded
-from orchestra.services import datasets
 
 _REPORT = 500
 Progress = Callable[[int, int], None]
@@ -152,39 +149,41 @@ def _try(planned: Plan, where: Path) -> None:
 class Written:
     """A data set that was made of a sweep; `alike` counts configs that are the same as an earlier one."""
 
-    registered: datasets.Registered
+    dataset: DataSet
+    manifest: Manifest
     alike: int
 
 
 def create(
-    conn: psycopg.Connection,
-    user: User,
     name: str,
     planned: Plan,
     folder: Path,
+    register: Callable[[Manifest], DataSet],
     *,
     progress: Progress | None = None,
     checksums: manifest.Progress | None = None,
 ) -> Written:
-    """Write the configs into a new folder and register them. Nothing is left where that fails.
+    """Write the configs into a new folder and have them registered. Nothing is left where that fails.
+
+    Args:
+        register: registers them under `name`, which can be used.
 
     Raises:
-        BadInput, AlreadyExists: the name cannot be used.
         Refused, VolumeError: the folder cannot be used.
     """
-    datasets.check_new(conn, user, name)
     with _new_folder(folder) as beside:
         alike = _write(planned, beside, progress)
         _put_into_place(beside, folder)
     try:
-        registered = datasets.create(conn, user, name, folder, progress=checksums)
+        found = manifest.scan(folder, checksums)
+        registered = register(found)
     except DatabaseUnavailable as error:  # perhaps it was registered, and only the answer was lost
         error.hint = f"The configs are in {folder}: maestro dataset create -n {name} -p {folder}"
         raise
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    return Written(registered, alike)
+    return Written(registered, found, alike)
 
 
 def check_folder(folder: Path) -> None:
