@@ -13,6 +13,7 @@ import pytest
 
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import TaskState
+from orchestra.files.results import read
 from orchestra.services import results
 from support import audited
 from support.cluster import Cluster
@@ -120,9 +121,9 @@ def test_what_a_job_points_at_comes_neither_into_the_database_nor_into_a_mail(
     for table in ("attempt_metrics", "dataset_text", "event", "attempt"):
         assert SECRET not in str(cluster.conn.execute(f"table {table}").fetchall())
     # Who asks reads with their own eyes, and follows no link either.
-    rows = results.read(results.look_up(cluster.conn, str(first.id))).rows
+    rows = read(results.look_up(cluster.conn, str(first.id))).rows
     assert [row.metrics for row in rows] == [VALUES.get(number, {}) for number in JOBS]
-    rows = results.read(results.look_up(cluster.conn, str(after.id))).rows
+    rows = read(results.look_up(cluster.conn, str(after.id))).rows
     assert [row.values for row in rows] == [VALUES.get(number, {}) for number in JOBS]
     assert [row.metrics for row in rows] == [{"accuracy": 0.75}] * len(JOBS)
 

@@ -13,6 +13,7 @@ from orchestra.domain.metrics import Metrics, to_keep
 from orchestra.domain.models.people import User
 from orchestra.domain.models.work import Outcome
 from orchestra.domain.states import Cause
+from orchestra.files.results import read
 from orchestra.services import datasets, results, task_actions, users, work
 from orchestra.services.best import best_results
 from orchestra.store import metrics, moves
@@ -53,7 +54,7 @@ def test_what_a_job_said_comes_with_its_outcome(world: World) -> None:
         (0, 1, text, {"accuracy": 0.5}),
         (2, 1, '{"accuracy": 1}', {"accuracy": 1}),
     ]
-    table = results.read(results.look_up(world.conn, str(task)))
+    table = read(results.look_up(world.conn, str(task)))
     assert [row.metrics.get("accuracy") for row in table.rows] == [0.5, None, 1]
     assert table.rows[1].note == "metrics.json is missing; the config is missing"
 
@@ -229,5 +230,5 @@ def test_results_show_configs_as_they_were_registered(
     task = world.task(jobs=1, config_version_id=made.version_id)
     run(world, world.pilot(), ['{"loss": 1}'], task)
     (tmp_path / "a.json").unlink()
-    (row,) = results.read(results.look_up(world.conn, str(task))).rows
+    (row,) = read(results.look_up(world.conn, str(task))).rows
     assert (row.values, row.metrics, row.note) == ({"lr": 1}, {"loss": 1}, None)

@@ -130,12 +130,12 @@ def test_superseded_attempts_are_those_that_no_result_needs(
             attempt(hostile_dir, ordinal, number)
     found = removal.look_at_superseded(world.conn, task, ana)
     assert sorted(found.folders) == [(1, 1), (2, 1), (2, 2)]
-    assert found.survey.bytes == 600
-    assert removal.remove(found).folders == 3
+    assert attempt_folders.survey(found.task.folder, found.folders).bytes == 600
+    assert attempt_folders.remove(found.task.folder, found.folders).folders == 3
     assert (hostile_dir / "job_configId_1" / "job.log").exists()
     assert (hostile_dir / "job_configId_2" / "job.log").exists()
     everything = removal.look_at_task(world.conn, task, ana)
-    assert everything.survey.folders == 4
+    assert attempt_folders.survey(everything.task.folder, everything.folders).folders == 4
 
 
 def test_a_resumed_folder_is_needed_as_long_as_one_of_its_attempts_is(

@@ -15,11 +15,10 @@ import pytest
 from orchestra.domain.documents import BOUNDS
 from orchestra.domain.errors import VolumeError
 from orchestra.domain.models.jobs import JobPaths
+from orchestra.domain.models.results import Result, Sources
 from orchestra.domain.models.tasks import Task
-from orchestra.files import job_files
+from orchestra.files import job_files, results
 from orchestra.files.in_threads import in_threads
-from orchestra.services import results
-from orchestra.store.jobs import Result
 
 
 @dataclass
@@ -51,9 +50,9 @@ class Volume:
         self.jobs.append(Result(number, 1, 1, "gauss", 1.5, 1.0, 10**6, path.name, digest))
 
     @property
-    def sources(self) -> results.Sources:
+    def sources(self) -> Sources:
         task = cast(Task, _Task(str(self.root / "task"), self.name))
-        return results.Sources(task, str(self.root / "configs"), True, self.jobs)
+        return Sources(task, str(self.root / "configs"), True, self.jobs)
 
 
 @pytest.fixture

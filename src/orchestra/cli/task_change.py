@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from orchestra.cli.parser import Parser
     from orchestra.domain.models.people import User
     from orchestra.domain.models.tasks import Task
-    from orchestra.files.attempt_folders import Removed
+    from orchestra.files.attempt_folders import Removed, Survey
     from orchestra.services.removal import Removable
 
 _STATUS = {
@@ -200,8 +200,7 @@ def _delete_one(ctx: Context, conn: psycopg.Connection, task: int, user: User) -
         )
     removable = None
     if ctx.args.remove and not task_actions.own_task(conn, task, user).state.is_live:
-        with ctx.out.progress("looking at folders", None, "jobs") as line:
-            removable = removal.look_at_task(conn, task, user, progress=line.advance)
+        removable = removal.look_at_task(conn, task, user)
         if not _agreed(ctx, removable, "Delete task and folders?"):
             ctx.out.note("nothing was deleted")
             return
@@ -218,14 +217,22 @@ def _delete_one(ctx: Context, conn: psycopg.Connection, task: int, user: User) -
 
 def _agreed(ctx: Context, removable: Removable, question: str) -> bool:
     """Say what there is, then ask, unless there is nothing to lose."""
-    _say_found(ctx, removable)
-    return not removable.survey.folders or ctx.out.ask(question, yes=ctx.args.yes)
+    found = _survey(ctx, removable)
+    _say_found(ctx, removable.task, found)
+    return not found.folders or ctx.out.ask(question, yes=ctx.args.yes)
 
 
-def _say_found(ctx: Context, removable: Removable) -> None:
-    found = removable.survey
+def _survey(ctx: Context, removable: Removable) -> Survey:
+    from orchestra.files import attempt_folders
+
+    folder = removable.task.folder
+    with ctx.out.progress("looking at folders", None, "jobs") as line:
+        return attempt_folders.survey(folder, removable.folders, progress=line.advance)
+
+
+def _say_found(ctx: Context, task: Task, found: Survey) -> None:
     ctx.out.note(
-        f"{clean(removable.task.folder)}: {human.size(found.bytes)} in {human.count(found.files, 'file')} of "
+        f"{clean(task.folder)}: {human.size(found.bytes)} in {human.count(found.files, 'file')} of "
         f"{human.count(found.folders, 'attempt')}"
     )
     if found.strangers:
@@ -241,10 +248,12 @@ def _remove(ctx: Context, removable: Removable, hint: str) -> None:
     Raises:
         Incomplete: something is left.
     """
-    from orchestra.services import removal
+    from orchestra.files import attempt_folders
 
     with ctx.out.progress("removing", len(removable.folders), "attempts") as line:
-        removed = removal.remove(removable, progress=line.advance)
+        removed = attempt_folders.remove(
+            removable.task.folder, removable.folders, progress=line.advance
+        )
     ctx.out.say(
         f"{human.count(removed.folders, 'attempt')} removed, {human.size(removed.bytes)} freed"
     )
@@ -278,9 +287,8 @@ def clean_tasks(ctx: Context) -> int:
 def _clean_one(ctx: Context, conn: psycopg.Connection, task: int, user: User) -> None:
     from orchestra.services import removal
 
-    with ctx.out.progress("looking at folders", None, "jobs") as line:
-        removable = removal.look_at_superseded(conn, task, user, progress=line.advance)
-    title, found = _title(removable.task), removable.survey
+    removable = removal.look_at_superseded(conn, task, user)
+    title, found = _title(removable.task), _survey(ctx, removable)
     if not found.folders:
         ctx.out.say(f"{title} has no superseded attempts")
         return

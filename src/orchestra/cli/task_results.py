@@ -19,8 +19,8 @@ from orchestra.domain.results import Column, Part, Row, Table
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
+    from orchestra.domain.models.results import Sources
     from orchestra.domain.models.tasks import Task
-    from orchestra.services.results import Sources
 
 _ON_A_SCREEN = 50
 _CONSTANTS = 6
@@ -65,17 +65,18 @@ def show_results(ctx: Context) -> None:
 
 def read(ctx: Context) -> tuple[Sources, Table]:
     """Read the results of the task that was named, and show how far that is."""
-    from orchestra.services import results as service
+    from orchestra.files.results import read as read_files
+    from orchestra.services.results import look_up
 
     with ctx.database() as conn:
-        sources = service.look_up(conn, the_task(ctx))
+        sources = look_up(conn, the_task(ctx))
     with ctx.out.progress("reading results", None, "jobs") as line:
 
         def told(done: int, total: int) -> None:
             line.total = total
             line.set(done)
 
-        return sources, service.read(sources, progress=told)
+        return sources, read_files(sources, progress=told)
 
 
 def _form(ctx: Context) -> str:

@@ -22,13 +22,14 @@ def table(
     session: Session, task: int, sort: str | None, best: int | None, columns: Sequence[str] | None
 ) -> Table:
     """Give a task's results; the files are read after the connection has been given back."""
-    from orchestra.services import results
+    from orchestra.files.results import read
+    from orchestra.services.results import look_up
 
     limit = None if best is None else words.whole("best", best, least=1)
     with session.connection() as conn:
-        sources = results.look_up(conn, str(task))
+        sources = look_up(conn, str(task))
     with with_hint():
-        chosen, _ = domain.arranged(results.read(sources), sort=sort, limit=limit)
+        chosen, _ = domain.arranged(read(sources), sort=sort, limit=limit)
         return chosen if columns is None else domain.with_columns(chosen, columns)
 
 

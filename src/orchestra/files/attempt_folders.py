@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
+from orchestra.domain.errors import VolumeError
 from orchestra.files import silence, tree_removal
 from orchestra.files.tree_removal import Removal
 
@@ -43,13 +44,16 @@ def survey(folder: str, recorded: Recorded, *, progress: Progress | None = None)
     """Look at a task's folder before something in it is removed. A folder that is not there is empty.
 
     Raises:
-        OSError: a folder cannot be read.
+        VolumeError: a folder cannot be read.
     """
     silence.check(folder)
     found = Survey()
-    with _opened(folder) as top:
-        if top is not None:
-            _survey_top(top, recorded, found, progress)
+    try:
+        with _opened(folder) as top:
+            if top is not None:
+                _survey_top(top, recorded, found, progress)
+    except OSError as error:
+        raise VolumeError(f"{folder} cannot be read: {error.strerror or error}.") from None
     return found
 
 
@@ -91,6 +95,26 @@ class Removed(Removal):
 
     folders: int = 0
     left_attempts: int = 0
+
+
+def remove(
+    folder: str, recorded: Iterable[tuple[int, int]], *, progress: Progress | None = None
+) -> Removed:
+    """Remove the folders of attempts, and the links that lead nowhere then. What cannot go is left.
+
+    Raises:
+        VolumeError: the task's folder cannot be looked into.
+    """
+    try:
+        removed = remove_attempts(folder, sorted(recorded), progress=progress)
+        remove_links(folder)
+    except OSError as error:
+        raise VolumeError(
+            f"not all of {folder} could be removed: {error.strerror or error}"
+            + (f" ({error.filename})." if error.filename else "."),
+            hint="Say it again when that is mended: it goes on with what is left.",
+        ) from None
+    return removed
 
 
 def remove_attempts(

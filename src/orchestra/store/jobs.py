@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 import psycopg
 
 from orchestra.domain.models.jobs import Attempt, Job, JobPaths
+from orchestra.domain.models.results import Result
 from orchestra.domain.states import Cause, Figure, JobState
 from orchestra.store.database import fetch
 from orchestra.store.sql import load
@@ -17,30 +17,6 @@ from orchestra.store.sql import load
 SQL = load("jobs")
 PAGE = 10_000
 """Jobs whose folders are read at a time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """The attempt that counts of a job: its folder's number, what it took, and the config that it was given.
-
-    `path` is the config's below its data set's root; `sha256` is None where it is a folder, an older task's output.
-    `metrics` is what the job said and `config` what its config says, None where the database does not know; an output's
-    is what the older job said in a file called `config_name`.
-    """
-
-    ordinal: int
-    attempt: int
-    folder_number: int
-    node: str | None
-    seconds: float | None
-    cpu_seconds: float | None
-    max_rss_bytes: int | None
-    path: str | None
-    sha256: bytes | None
-    inputs_note: str | None = None
-    metrics: str | None = None
-    config: str | None = None
-    config_name: str | None = None
 
 
 _CHOICES = {
