@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from orchestra.domain.caller import Caller
     from orchestra.domain.household import Household
     from orchestra.domain.models.people import User
+    from orchestra.domain.troubles import Trouble
     from orchestra.interface.local import Local
     from orchestra.mail.ways import Way
     from orchestra.runtimes.cache import ImageCache
@@ -548,7 +549,10 @@ def container_binds(settings: Settings) -> tuple[Bind, ...]:
 
 
 def _conduct(
-    settings: Settings, wish: PilotWish, stop: threading.Event, say: Callable[[str | None], None]
+    settings: Settings,
+    wish: PilotWish,
+    stop: threading.Event,
+    say: Callable[[Trouble | None], None],
 ) -> None:
     conduct(settings, stop, name=wish.node, preferred=wish.prefers_to_conduct, say=say)
 
@@ -560,7 +564,7 @@ def conduct(
     name: str,
     preferred: bool = False,
     out: TextIO | None = None,
-    say: Callable[[str | None], None] = lambda _: None,
+    say: Callable[[Trouble | None], None] = lambda _: None,
 ) -> None:
     """Be the conductor, or wait to be, until `stop` is set; what it has to say goes to `out`."""
     from orchestra.conductor import run

@@ -11,6 +11,7 @@ import pytest
 from orchestra.domain.models.work import AttemptKey, Grant, Outcome
 from orchestra.domain.states import Cause, TaskState
 from orchestra.domain.transitions import TaskInput
+from orchestra.domain.troubles import Kind, Trouble, checksum
 from orchestra.services import explain, jobs, lifecycle, results, task_views, work
 from support.world import Pilot, World
 
@@ -136,15 +137,14 @@ def test_explain_and_show_name_the_volume_that_a_job_waits_for(world: World, cas
 def test_explain_says_that_a_checksum_is_being_taken(world: World) -> None:
     task, pilot = begun(world)
     pilot.claim()
-    says = (
-        f"task {task} waits for the checksum of /lab/big.h5, whose time is not the registered one"
-    )
+    other = Trouble(Kind.OTHER, f"a; task {task} waits for nothing")
     work.renew(
         world.conn,
         pilot.node,
         pilot.agent,
         [pilot.keeper],
-        message=f"a; {says}; the volume /x does not answer",
+        troubles=[other, checksum(task, "/lab/big.h5"), checksum(task + 1, "/lab/small.h5")],
     )
     sentence = "It waits for the checksum of /lab/big.h5, whose time is not the registered one."
     assert sentence in explain.explain(world.conn, f"{task}/0").explanation.sentences
+    assert jobs.show(world.conn, f"{task}/0").waits == (sentence,)

@@ -12,8 +12,10 @@ import pytest
 
 from orchestra.conductor import run as conductor
 from orchestra.conductor.isolation import WHY_AT_MOST, Isolation
+from orchestra.domain import troubles
 from orchestra.domain.errors import DatabaseBusy, DatabaseUnavailable
 from orchestra.domain.states import TaskState
+from orchestra.domain.troubles import Stuck, Trouble
 from orchestra.services import explain, task_views
 from orchestra.store import leader, moves
 from orchestra.store.database import connect
@@ -24,7 +26,7 @@ BUSY = "the database is busy: a lock that this needs was held by others for too 
 
 
 @contextmanager
-def conducting(database_url: str, said: list[str | None]) -> Iterator[None]:
+def conducting(database_url: str, said: list[Trouble | None]) -> Iterator[None]:
     stop = threading.Event()
 
     def run() -> None:
@@ -48,16 +50,16 @@ def conducting(database_url: str, said: list[str | None]) -> Iterator[None]:
 def test_a_locked_task_keeps_those_behind_it_from_nothing(world: World, database_url: str) -> None:
     locked = world.task(jobs=2, name="user.ana.locked", test_jobs=0)
     behind = world.task(jobs=2, name="user.ana.behind", test_jobs=0)
-    said: list[str | None] = []
+    said: list[Trouble | None] = []
     with connect(database_url) as other, conducting(database_url, said):
         with other.transaction():
             other.execute("select from task where id = %s for update", [locked])
             wait_until(lambda: world.state(behind) is TaskState.RUNNING)
             wait_until(
-                lambda: any(f"task {locked}: the database is busy" in (s or "") for s in said)
+                lambda: any(s and f"task {locked}: the database is busy" in s.text for s in said)
             )
             assert world.state(locked) is TaskState.REGISTERED
-            assert len(leader.troubles(world.conn).why) == 1
+            assert [each.what for each in leader.troubles(world.conn).stuck] == [locked]
             stuck = f"The conductor (one) cannot go on with this task, and tries again: {BUSY}."
             assert stuck in task_views.show(world.conn, str(locked)).waiting
             assert stuck in explain.explain(world.conn, f"{locked}/0").explanation.sentences
@@ -65,24 +67,24 @@ def test_a_locked_task_keeps_those_behind_it_from_nothing(world: World, database
             assert stuck not in explain.explain(world.conn, f"{behind}/0").explanation.sentences
         wait_until(lambda: world.state(locked) is TaskState.RUNNING)
         wait_until(lambda: said[-1] is None)
-        wait_until(lambda: not leader.troubles(world.conn).why)
+        wait_until(lambda: not leader.troubles(world.conn).stuck)
 
 
 def test_troubles_of_an_earlier_term_are_nobodys(conn: psycopg.Connection) -> None:
     first = leader.acquire(conn, "a", "one", 60, preferred=False)
     assert first
-    first.note_troubles(conn, {"task 3": "busy"})
+    first.note_stuck(conn, [Stuck(3, "busy")])
     assert leader.troubles(conn).of_task(3)
     assert leader.troubles(conn).of_task(33) is None
     second = leader.acquire(conn, "b", "two", 60, preferred=True)
     assert second
-    assert leader.troubles(conn).why == {}
-    first.note_troubles(conn, {"task 3": "too late"})
-    assert leader.troubles(conn).why == {}
-    second.note_troubles(conn, {"mail": "no"})
-    assert leader.troubles(conn).why == {"mail": "no"}
+    assert leader.troubles(conn).stuck == ()
+    first.note_stuck(conn, [Stuck(3, "too late")])
+    assert leader.troubles(conn).stuck == ()
+    second.note_stuck(conn, [Stuck("mail", "no")])
+    assert leader.troubles(conn).stuck == (Stuck("mail", "no"),)
     second.resign(conn)
-    assert leader.troubles(conn).why == {}
+    assert leader.troubles(conn).stuck == ()
 
 
 def test_a_value_of_a_newer_schema_concerns_its_task_alone(world: World, database_url: str) -> None:
@@ -92,29 +94,29 @@ def test_a_value_of_a_newer_schema_concerns_its_task_alone(world: World, databas
         "update task set intent = 'shuffle', intent_by = 'ana' where id = %s", [strange]
     )
     behind = world.task(jobs=2, name="user.ana.behind", test_jobs=0)
-    said: list[str | None] = []
+    said: list[Trouble | None] = []
     with conducting(database_url, said):
         wait_until(lambda: world.state(behind) is TaskState.RUNNING)
-        wait_until(lambda: any(f"task {strange}: 'shuffle'" in (s or "") for s in said))
+        wait_until(lambda: any(s and f"task {strange}: 'shuffle'" in s.text for s in said))
 
 
 def test_a_conductor_that_fails_begins_anew(
     world: World, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = world.task(jobs=2, test_jobs=0)
-    usual, failures = moves.live_tasks, iter(range(2))
+    usual, failed = moves.live_tasks, troubles.conductor_failed("a mistake")
+    said: list[Trouble | None] = []
 
     def failing(*args: Any, **options: Any) -> object:
-        if next(failures, None) is not None:
+        if said in ([], [failed, None]):
             raise RuntimeError("a mistake")
         return usual(*args, **options)
 
     monkeypatch.setattr(moves, "live_tasks", failing)
-    said: list[str | None] = []
     with conducting(database_url, said):
         wait_until(lambda: world.state(task) is TaskState.RUNNING)
-        wait_until(lambda: said[-1] is None)
-    assert said[0] == "its conductor failed: a mistake"
+        wait_until(lambda: len(said) >= 4)
+    assert said == [failed, None, failed, None]
 
 
 def test_what_fails_is_left_alone_longer_each_time(conn: psycopg.Connection) -> None:
@@ -128,23 +130,23 @@ def test_what_fails_is_left_alone_longer_each_time(conn: psycopg.Connection) -> 
 
     for second in range(200):
         now = float(second)
-        isolation.attempt(conn, "task 7", fail)
+        isolation.attempt(conn, 7, fail)
         if second == 0:
-            assert isolation.words is None, "a lock that was met once is no news"
+            assert not isolation.lasting, "a lock that was met once is no news"
     assert tried == [0, 1, 3, 7, 15, 31, 63, 123, 183]
-    assert isolation.words == "its conductor cannot go on with task 7: the database is busy"
+    assert isolation.lasting == (Stuck(7, "the database is busy"),)
     now = 1000
-    assert isolation.attempt(conn, "task 7", lambda: 3) == 3
-    assert isolation.words is None
+    assert isolation.attempt(conn, 7, lambda: 3) == 3
+    assert not isolation.lasting
 
 
 def test_an_error_with_any_characters_can_be_told(conn: psycopg.Connection) -> None:
     isolation, term = Isolation(lambda: 0.0), leader.acquire(conn, "a", "one", 60, preferred=False)
     assert term
     for _ in range(2):
-        isolation.note("task 3", DatabaseBusy("no \0 and \udc80 \x1b[31m " + "x" * 10_000))
-    term.note_troubles(conn, isolation.lasting)
-    assert len(leader.troubles(conn).why["task 3"]) <= WHY_AT_MOST
+        isolation.note(3, DatabaseBusy("no \0 and \udc80 \x1b[31m " + "x" * 10_000))
+    term.note_stuck(conn, isolation.lasting)
+    assert len(leader.troubles(conn).stuck[0].why) <= WHY_AT_MOST
 
 
 def test_a_server_that_is_in_no_state_for_anything_is_nobodys_trouble(
@@ -154,7 +156,7 @@ def test_a_server_that_is_in_no_state_for_anything_is_nobodys_trouble(
         raise DatabaseUnavailable("the database has no space left on its disk.")
 
     with pytest.raises(DatabaseUnavailable):
-        Isolation().attempt(conn, "task 7", fail)
+        Isolation().attempt(conn, 7, fail)
 
 
 def test_what_nobody_tries_again_is_forgotten(conn: psycopg.Connection) -> None:
@@ -168,9 +170,9 @@ def test_what_nobody_tries_again_is_forgotten(conn: psycopg.Connection) -> None:
     for task in range(50):
         for _ in range(2):
             now[0] += 1000
-            isolation.attempt(conn, f"task {task}", fails)
+            isolation.attempt(conn, task, fails)
     assert len(isolation._troubles) == 50
-    assert (isolation.words or "").count("task ") == 3
+    assert len(isolation.lasting) < 6
     assert len(isolation._troubles) < 6
     now[0] += 10_000
-    assert isolation.words is None
+    assert not isolation.lasting

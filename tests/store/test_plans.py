@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from orchestra.domain.states import Queue
+from orchestra.domain.states import HoldCause, Queue
 from orchestra.services import work
 from orchestra.store import moves
 from orchestra.store.database import connect
@@ -221,7 +221,7 @@ def test_what_is_claimed_of_a_held_task_is_found_among_what_keepers_hold(
 ) -> None:
     params = {"node": pilot.node, "tasks": [500]}
     with crowded.conn.transaction(force_rollback=True):
-        assert moves.hold(crowded.conn, 500, by="ana", why="later")
+        assert moves.hold(crowded.conn, 500, by="ana", why="later", cause=HoldCause.PERSON)
         found = plan(crowded.conn, getattr(load(file), name), params)
     assert walked(found) == set()
     assert buffers(found) < 50

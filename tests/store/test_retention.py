@@ -65,7 +65,7 @@ def tidied(world: World, keep: Keep | None = None, *, portions: int = 200) -> Re
     for _ in range(portions):
         now[0] += duty.PACE
         kept.tick(world.conn, lambda step: in_transaction(world.conn, step), isolation)
-    assert isolation.words is None
+    assert isolation.lasting == ()
     return kept
 
 

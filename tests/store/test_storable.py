@@ -21,6 +21,7 @@ from orchestra.domain.models.people import User
 from orchestra.domain.models.tasks import Limit, Policy, Resources
 from orchestra.domain.models.work import Outcome, Started
 from orchestra.domain.states import Cause
+from orchestra.domain.troubles import Kind, Trouble
 from orchestra.services import (
     datasets,
     job_actions,
@@ -201,7 +202,14 @@ def test_no_word_of_a_machine_or_a_job(world: World, text: str) -> None:
         world.task(jobs=2, test_jobs=0)
         world.conduct(2)
         pilot = world.pilot(host=text, account="ana", version=text, runtimes=(text,))
-        work.renew(world.conn, pilot.node, pilot.agent, [pilot.keeper], message=text, silent=[text])
+        work.renew(
+            world.conn,
+            pilot.node,
+            pilot.agent,
+            [pilot.keeper],
+            troubles=[Trouble(Kind.OTHER, text, image=text, path=text)],
+            silent=[text],
+        )
         grants = pilot.claim(cpu=2)
         work.started(world.conn, pilot.keeper, [Started(g.key, 0.1, text, text) for g in grants])
         ends = [

@@ -11,8 +11,8 @@ from orchestra.cli.job_look import attempt_state
 from orchestra.domain.lifecycle import TestFacts
 from orchestra.domain.models.jobs import Attempt
 from orchestra.domain.models.nodes import Node, Slots
-from orchestra.domain.models.tasks import Hold
-from orchestra.domain.states import Cause
+from orchestra.domain.models.tasks import Hold, hold_cause
+from orchestra.domain.states import Cause, HoldCause
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -58,15 +58,18 @@ def test_who_was_ended_with_a_test_did_not_fail_it(
 
 
 @pytest.mark.parametrize(
-    ("by", "reason", "lasts"),
-    [
-        ("orchestra", "/data/x.npz has changed since it was registered", True),
-        ("orchestra", "7 of 600 jobs failed, as many as --max-fails allows", False),
-        ("ana", "held by hand", False),
-    ],
+    ("cause", "lasts"),
+    [(HoldCause.FILES, True), (HoldCause.FAILURES, False), (HoldCause.PERSON, False)],
 )
-def test_a_release_helps_only_where_the_cause_has_gone(by: str, reason: str, lasts: bool) -> None:
-    assert Hold(NOW, by, reason).lasts is lasts
+def test_a_release_helps_only_where_the_cause_has_gone(cause: HoldCause, lasts: bool) -> None:
+    """Whatever the words are in which it is told."""
+    assert Hold(NOW, "orchestra", "see --max-fails", cause).lasts is lasts
+
+
+def test_a_hold_of_a_program_that_notes_no_cause() -> None:
+    assert hold_cause("failures", "orchestra") is HoldCause.FAILURES
+    assert hold_cause(None, "orchestra") is HoldCause.FILES
+    assert hold_cause(None, "ana") is HoldCause.PERSON
 
 
 def test_slots_that_are_offered_no_more_and_still_in_use() -> None:

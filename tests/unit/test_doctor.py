@@ -38,9 +38,11 @@ from orchestra.cli.local.doctor.node import Here
 from orchestra.cli.local.doctor.patience import Look
 from orchestra.cli.local.doctor.surroundings import Surroundings
 from orchestra.cli.output import with_tilde
+from orchestra.domain import troubles
 from orchestra.domain.errors import NotFound
 from orchestra.domain.household import Household
 from orchestra.domain.models.nodes import Node, Slots
+from orchestra.domain.troubles import Stuck
 from orchestra.services.health import ServerFacts
 from orchestra.store.mails import Summary
 from orchestra.store.nodes import Keeper, Pilot
@@ -285,7 +287,7 @@ def test_usual_surroundings_are_not_told() -> None:
 HERE = Here("gauss", "gauss.example.org", "1.0", NOW)
 NODE = Node(1, "gauss", Slots(8, 8), Slots(2, 2), NOW, online=True, seen_at=NOW, cpu_in_use=3)
 PILOT = Pilot(
-    "gauss", HERE.host, 4711, "ana", "1.0", True, False, False, NOW, NOW, True, None, True, 3
+    "gauss", HERE.host, 4711, "ana", "1.0", True, False, False, NOW, NOW, True, True, 3
 )  # fmt: skip
 CONTENTS = Contents(CLUSTER, True, None, "gauss", (NODE,), (PILOT,), Summary(0, 0, None, None))
 
@@ -325,14 +327,14 @@ def test_nodes_that_take_nothing() -> None:
     assert only(of_node(pilot=idle, online=False)).verdict is WARNING
     drained = of_node(drained_at=NOW, drained_by="bob", drain_reason="new disk")
     assert drained[-1].remedy == "maestro node resume -n gauss"
-    full = of_node(pilot=replace(PILOT, message="takes no jobs: no room in /x"))
+    full = of_node(pilot=replace(PILOT, troubles=(troubles.no_room("/x", "disk full"),)))
     assert told(full) == [(OK, "node"), (WARNING, "pilot")]
     old = of_node(pilot=replace(PILOT, version="0.9"))
     assert "is of version 0.9, this program is 1.0" in old[-1].says
 
 
 def test_what_the_conductor_cannot_go_on_with() -> None:
-    contents = replace(CONTENTS, troubles={"task 3": "the database is busy", "mail": "no"})
+    contents = replace(CONTENTS, stuck=(Stuck(3, "the database is busy"), Stuck("mail", "no")))
     finding = only(node.judge_others(contents, HERE))
     assert (finding.check, finding.verdict) == ("conductor", WARNING)
     assert finding.says == (

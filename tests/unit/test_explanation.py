@@ -16,6 +16,7 @@ from orchestra.domain.models.jobs import Attempt, Job
 from orchestra.domain.models.tasks import Counts, Hold, Policy, Resources, Task
 from orchestra.domain.states import Cause, Intent, JobState, Queue, TaskState
 from orchestra.domain.supply import Need, Place
+from orchestra.domain.troubles import Kind, Trouble
 
 NOW = datetime(2026, 11, 2, 12, 0, 0, tzinfo=UTC)
 
@@ -198,7 +199,7 @@ def test_nodes_that_are_away() -> None:
         replace(PLACE, node="c", in_use=0, online=False, silent_for=None, account=None),
         replace(PLACE, node="d", in_use=0, leaving=True),
         replace(PLACE, node="e", in_use=0, enabled=0, drained_at=ago(hours=3), drained_by="x"),
-        replace(PLACE, node="f", in_use=0, says="no room in its spool"),
+        replace(PLACE, node="f", in_use=0, troubles=(Trouble(Kind.OTHER, "no room in its spool"),)),
         replace(PLACE, node="g", in_use=0, drained_at=ago(hours=3), drained_by="x"),
     )
     assert told(places=places)[1:7] == [

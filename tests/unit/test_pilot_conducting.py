@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from orchestra.domain.troubles import Trouble
 from orchestra.pilot.conducting import conduct
 
 
 def test_a_conductor_that_fails_or_ends_begins_again_until_it_is_to_stop() -> None:
-    stop, said, begun = threading.Event(), list[str | None](), list[int]()
+    stop, said, begun = threading.Event(), list[Trouble | None](), list[int]()
 
-    def conductor(event: threading.Event, say: Callable[[str | None], None]) -> None:
+    def conductor(event: threading.Event, say: Callable[[Trouble | None], None]) -> None:
         assert event is stop
         begun.append(1)
         match len(begun):
@@ -26,7 +27,7 @@ def test_a_conductor_that_fails_or_ends_begins_again_until_it_is_to_stop() -> No
 
     conduct(conductor, stop, said.append, pause=0.001)
     assert len(begun) == 4
-    assert said == [
+    assert [trouble and trouble.text for trouble in said] == [
         "its conductor failed and starts again: a mistake",
         "its conductor failed and starts again: SystemExit",
         "its conductor failed and starts again: it ended by itself",

@@ -19,6 +19,7 @@ import pytest
 from orchestra.domain.errors import DatabaseBusy, DatabaseUnavailable, Poisonous
 from orchestra.domain.models.work import AttemptKey, Outcome
 from orchestra.domain.states import Cause, Queue
+from orchestra.domain.troubles import Trouble, reports_wait
 from orchestra.pilot import report
 from orchestra.pilot.link import NOTE_BYTES, Ended, Refused
 from orchestra.pilot.report import (
@@ -173,7 +174,7 @@ class Desk:
         self.state, self.keepers = PilotState(), SimpleNamespace(ports={})
         self.memory = SimpleNamespace(note=lambda *_: None)
         self.appetite = SimpleNamespace(refresh=lambda: None)
-        self.troubles: dict[str, str] = {}
+        self.troubles: dict[str, Trouble] = {}
         self.courier = self
 
     def connect_anew(self) -> None:
@@ -200,7 +201,7 @@ def test_an_outcome_that_ends_each_connection_is_found_and_kept_aside(tmp_path: 
     assert desk.state.held == {}
     [kept] = (tmp_path / "set-aside").iterdir()
     assert kept.name.startswith("0-37-1-")
-    assert str(kept) in desk.troubles["set aside"]
+    assert str(kept) == desk.troubles["set aside"].path
 
 
 def test_a_keeper_may_forget_an_outcome_only_when_the_database_has_it(tmp_path: Path) -> None:
@@ -273,7 +274,7 @@ def test_outcomes_of_a_task_that_is_locked_let_the_others_go_first(tmp_path: Pat
     assert not world.asked, "it waits for a while"
     _, _, otherwise = world.turn()
     otherwise(DatabaseBusy("a row is locked."))
-    assert world.desk.troubles == {"reports of 1": "outcomes of task 1 wait: a row is locked."}
+    assert world.desk.troubles == {"reports of 1": reports_wait(1, "a row is locked.")}
     tasks, then, _ = world.turn()
     then(Delivery())
     assert tasks == [1, 1]

@@ -74,7 +74,7 @@ class Office:
             courier=SimpleNamespace(ask=lambda *request, **_: self.asked.append(request)),
             workers=SimpleNamespace(submit=lambda work, *_, **__: self.errands.append(work)),
             memory=SimpleNamespace(known=None, hear=lambda _beat: None),
-            message=None,
+            told=(),
             unanswering={},
             node_id=1,
             agent=uuid4(),

@@ -70,7 +70,7 @@ class Office:
         self.kit.touches._by_thread[1] = Touch(3, path, began, moved, reads)
 
     def said(self) -> list[str]:
-        return list(self.desk.troubles.values())
+        return [trouble.text for trouble in self.desk.troubles.values()]
 
 
 def test_a_folder_that_does_not_answer_is_named_after_ten_seconds() -> None:

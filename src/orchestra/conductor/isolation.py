@@ -12,12 +12,13 @@ import psycopg
 
 from orchestra.domain import human
 from orchestra.domain.errors import DatabaseBusy, DatabaseUnavailable, Superseded
+from orchestra.domain.troubles import Stuck, named
 
 PAUSE_FIRST, PAUSE_AT_MOST = 1.0, 60.0
 """Seconds for which something is left alone that has failed."""
 FORGOTTEN_AFTER = 7200.0
 """What is not tried again for so long is not there any more: the slowest of duties come once in an hour."""
-NAMED_AT_MOST, WHY_AT_MOST = 3, 500
+WHY_AT_MOST = 500
 
 T = TypeVar("T")
 
@@ -38,10 +39,12 @@ class Isolation:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._troubles: dict[str, Trouble] = {}
+        self._troubles: dict[int | str, Trouble] = {}
 
-    def attempt(self, conn: psycopg.Connection, what: str, call: Callable[[], T]) -> T | None:
+    def attempt(self, conn: psycopg.Connection, what: int | str, call: Callable[[], T]) -> T | None:
         """Do something, unless it has failed just now; gives None where it was not done, or failed.
+
+        `what` is the number of the task that it is for, or the name of a duty.
 
         Raises:
             Superseded: somebody else conducts.
@@ -59,10 +62,10 @@ class Isolation:
                 raise
             return None
         if self._troubles.pop(what, None):
-            log.info("conductor: %s goes on", what)
+            log.info("conductor: %s goes on", named(what))
         return result
 
-    def note(self, what: str, error: Exception) -> None:
+    def note(self, what: int | str, error: Exception) -> None:
         """Remember that something has failed."""
         trouble = self._troubles.setdefault(what, Trouble(""))
         trouble.why = _in_words(error)
@@ -70,24 +73,15 @@ class Isolation:
         pause = min(PAUSE_FIRST * 2.0 ** min(trouble.times - 1, 30), PAUSE_AT_MOST)
         trouble.again_at = self._clock() + pause
         unexpected = not isinstance(error, DatabaseUnavailable) and trouble.times == 1
-        log.error("conductor: %s: %s", what, trouble.why, exc_info=error if unexpected else None)
-
-    @property
-    def lasting(self) -> dict[str, str]:
-        """Give what does not go on, by task or duty, and why; what failed once is tried again before it is told."""
-        self._forget()
-        return {what: t.why for what, t in self._troubles.items() if t.times > 1}
-
-    @property
-    def words(self) -> str | None:
-        """Say what does not go on."""
-        if not (lasting := self.lasting):
-            return None
-        said = [f"{what}: {why}" for what, why in list(lasting.items())[:NAMED_AT_MOST]]
-        more = len(lasting) - len(said)
-        return f"its conductor cannot go on with {'; '.join(said)}" + (
-            f"; and with {more} more" if more else ""
+        log.error(
+            "conductor: %s: %s", named(what), trouble.why, exc_info=error if unexpected else None
         )
+
+    @property
+    def lasting(self) -> tuple[Stuck, ...]:
+        """Give what does not go on, and why; what failed once is tried again before it is told."""
+        self._forget()
+        return tuple(Stuck(what, t.why) for what, t in self._troubles.items() if t.times > 1)
 
     def _forget(self) -> None:
         """Forget what nobody has tried again: it is not there any more."""
@@ -104,8 +98,3 @@ def _is_about_server(error: Exception) -> bool:
 def _in_words(error: Exception) -> str:
     first = str(error).strip().partition("\n")[0] or type(error).__name__
     return human.one_line(first, WHY_AT_MOST).rstrip(".")
-
-
-def name_of(task: int) -> str:
-    """Give the name under which a task's troubles are remembered."""
-    return f"task {task}"

@@ -8,7 +8,7 @@ from functools import partial
 
 import psycopg
 
-from orchestra.conductor.isolation import Isolation, name_of
+from orchestra.conductor.isolation import Isolation
 from orchestra.conductor.wakeups import Wakeups
 from orchestra.domain.errors import NotFound, Refused, Superseded
 from orchestra.domain.lifecycle import CHUNK, TaskFacts, TestFacts, decide, refill
@@ -39,7 +39,7 @@ def advance(
     woken = set()
     for task in sorted(tasks, key=lambda task: task.facts.intent is not None):
         step = partial(_advance_task, conn, transact, task, wakeups)
-        if isolation.attempt(conn, name_of(task.id), step):
+        if isolation.attempt(conn, task.id, step):
             woken.add(task.queue)
     return woken
 

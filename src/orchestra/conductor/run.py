@@ -21,11 +21,13 @@ from orchestra.conductor.live_tasks import LiveTasks
 from orchestra.conductor.notify import Post, Postman
 from orchestra.conductor.retention import Retention
 from orchestra.conductor.wakeups import Wakeups
+from orchestra.domain import troubles
 from orchestra.domain.errors import DatabaseUnavailable, Superseded
 from orchestra.domain.leases import MARGIN
 from orchestra.domain.lifecycle import CHUNK
 from orchestra.domain.retention import KEEP, Keep
 from orchestra.domain.states import Queue
+from orchestra.domain.troubles import Stuck, Trouble
 from orchestra.services import lifecycle, settling
 from orchestra.store import attempts, clock, cluster, leader, moves
 from orchestra.store.database import in_transaction
@@ -58,7 +60,7 @@ def run(
     patience: float = settling.PATIENCE,
     post: Post | None = None,
     keep: Keep = KEEP,
-    say: Callable[[str | None], None] = lambda _: None,
+    say: Callable[[Trouble | None], None] = lambda _: None,
 ) -> None:
     """Be the conductor, or wait to be, until `stop` is set. Survives the database's absence.
 
@@ -70,7 +72,7 @@ def run(
         patience: seconds that a replaced database waits for pilots that it does not know of.
         post: how it sends mail; without it others have to.
         keep: for how long what is over is kept.
-        say: told what does not go on, in words, and None when all does again.
+        say: told what does not go on, and None when all does again.
     """
     pause = 0.5
     postman = Postman(post, connect) if post else None
@@ -94,7 +96,7 @@ def run(
         except Exception as error:
             # A mistake of ours, or something of a newer version: no reason for a cluster to be without a conductor.
             log.exception("conductor: it failed, and begins anew")
-            say(f"its conductor failed: {error}")
+            say(troubles.conductor_failed(str(error)))
         else:
             continue
         stop.wait(pause * random.uniform(0.5, 1.5))  # noqa: S311 - so that many do not come at once
@@ -116,12 +118,12 @@ class Conductor:
         patience: float = settling.PATIENCE,
         postman: Postman | None = None,
         keep: Keep = KEEP,
-        say: Callable[[str | None], None] = lambda _: None,
+        say: Callable[[Trouble | None], None] = lambda _: None,
     ) -> None:
         self._stop = stop
         self._say = say
-        self._said: str | None = ""
-        self._noted: dict[str, str] = {}
+        self._said: tuple[Stuck, ...] | None = None
+        self._noted: tuple[Stuck, ...] = ()
         self._isolation = Isolation()
         self._postman = postman
         self._name = name
@@ -151,7 +153,7 @@ class Conductor:
                 self._term.resign(self._conn)
 
     def _begin(self, conn: psycopg.Connection) -> None:
-        self._conn, self._term = conn, None
+        self._conn, self._term, self._said = conn, None, None
         self._live.look_at_all()
         leader.set_limits(conn)
         conn.execute(f"listen {lifecycle.CONDUCTOR}")
@@ -212,7 +214,7 @@ class Conductor:
         def fail() -> None:
             raise error
 
-        self._isolation.attempt(self._conn, f"task {task}", fail)
+        self._isolation.attempt(self._conn, task, fail)
 
     def _alone(self, duty: str, step: Callable[[], bool]) -> None:
         """Carry out a duty in a transaction of its own that need not reach the disk; it keeps no other."""
@@ -224,14 +226,14 @@ class Conductor:
         self._isolation.attempt(self._conn, duty, lambda: self._transact(quickly))
 
     def _tell_troubles(self) -> None:
-        words = self._isolation.words
-        if words != self._said:
-            self._said = words
-            self._say(words)
-        troubles = dict(list(self._isolation.lasting.items())[:TROUBLES_KEPT])
-        if self._term and troubles != self._noted:
-            self._term.note_troubles(self._conn, troubles)
-            self._noted = troubles
+        stuck = self._isolation.lasting
+        if stuck != self._said:
+            self._said = stuck
+            self._say(troubles.conductor_stuck(stuck))
+        kept = stuck[:TROUBLES_KEPT]
+        if self._term and kept != self._noted:
+            self._term.note_stuck(self._conn, kept)
+            self._noted = kept
 
     def _settle(self) -> bool:
         return self._transact(lambda: settling.settle(self._conn, patience=self._patience))
@@ -306,7 +308,7 @@ class Conductor:
 
     def _take_up(self, term: leader.Term) -> None:
         """Look whether this is the database that it was."""
-        self._noted = {}
+        self._noted = ()
         self._transact(lambda: bool(settling.look(self._conn, who=self._name)))
         self._note_beat(term.beat)
 

@@ -25,11 +25,6 @@ _UNKNOWN = re.compile(
 _NO_ROOM = re.compile(r"no space left|quota exceeded", re.IGNORECASE)
 
 
-_NEXT_TROUBLE = re.compile(
-    r"; (?=task \d+ (?:cannot|waits) |the volume |preparing the image |claims fail|cannot start jobs)"
-)
-
-
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """What is wrong with an image, with the runtime's own words last, and what to do about it."""
@@ -56,23 +51,6 @@ def of_fetch(address: str, words: str | None, *, runtime: str, silence: float = 
     what, advice = _what(words, where, host)
     said = f"{beginning}{f': {what}' if what else ''}. {runtime} says: {words}"
     return Trouble(human.sentence(said), advice)
-
-
-def preparing(image: str, text: str) -> str:
-    """Give what a pilot says while it makes an image ready."""
-    return f"preparing the image {image}: {text}"
-
-
-def cannot_run(task: int, why: str) -> str:
-    """Give what a pilot says of a task that it leaves to others."""
-    return f"task {task} cannot run here: {why}"
-
-
-def told_of(says: str | None, task: int, image: str | None) -> str | None:
-    """Give what a pilot says of one task or its image, of all that it says; None for nothing."""
-    begins = (cannot_run(task, ""), *([preparing(image, "")] if image else []))
-    parts = _NEXT_TROUBLE.split(says or "")
-    return next((part for part in parts if part.startswith(begins)), None)
 
 
 def registry_of(address: str) -> str | None:

@@ -117,6 +117,17 @@ class Intent(StrEnum):
     """Every job starts over."""
 
 
+class HoldCause(StrEnum):
+    """What a task is held for."""
+
+    PERSON = "person"
+    """Somebody wanted it."""
+    FAILURES = "failures"
+    """As many jobs failed as --max-fails allows; those up to a release are forgiven."""
+    FILES = "files"
+    """Inputs that have changed, or a folder that cannot be used: as long as that is so, it is held again at once."""
+
+
 class Cause(StrEnum):
     """Why an attempt ended."""
 

@@ -10,6 +10,7 @@ from orchestra.domain import images
 from orchestra.domain.human import count
 from orchestra.domain.models.tasks import Resources, Task
 from orchestra.domain.states import Queue
+from orchestra.domain.troubles import Trouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Place:
         runtimes: the container runtimes that it found, each with its version.
         silent_for: seconds since the pilot was heard of, None where there never was one.
         leaving: the pilot takes nothing new.
-        says: what the pilot has to say of itself.
+        troubles: what the pilot has to say of itself.
         keeps_for: the task for whose next job it keeps its slots free, since that needs more than it has left.
     """
 
@@ -66,7 +67,7 @@ class Place:
     runtimes: tuple[str, ...] = ()
     silent_for: float | None = None
     leaving: bool = False
-    says: str | None = None
+    troubles: tuple[Trouble, ...] = ()
     keeps_for: int | None = None
 
     @property

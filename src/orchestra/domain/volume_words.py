@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-_PARTS = re.compile(r"; (?=task \d+ |the volume )")
+from orchestra.domain.troubles import Kind, Trouble, checksum_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +14,7 @@ class HeldUp:
 
     task: int
     node: str
-    says: str | None
+    troubles: Sequence[Trouble]
     silent: Sequence[str]
     volume: str
     needs: Sequence[str]
@@ -32,20 +31,6 @@ def _name(path: str, volume: str | None) -> str:
 
 def _is_below(path: str, folder: str) -> bool:
     return path == folder or path.startswith(f"{folder.rstrip('/')}/")
-
-
-def cannot_start(task: int, why: str) -> str:
-    """Give what a pilot says of a task that it cannot start."""
-    return f"task {task} cannot start: {why}"
-
-
-def checksum(task: int, path: str) -> str:
-    """Give what a pilot says while it takes a checksum."""
-    return f"{_waits(task)}the checksum of {path}, whose time is not the registered one"
-
-
-def _waits(task: int) -> str:
-    return f"task {task} waits for "
 
 
 def _needed(silent: Sequence[str], volume: str, needs: Sequence[str]) -> list[str]:
@@ -68,6 +53,6 @@ def sentences(held_up: HeldUp, *, started: bool, ends: bool) -> Iterator[str]:
         else:
             what = "Its end waits" if ends else "It waits"
             yield f"{what} for {name}, which does not answer on node {held_up.node}."
-    for part in _PARTS.split(held_up.says or ""):
-        if part.startswith(_waits(held_up.task)):
-            yield f"It waits for {part.removeprefix(_waits(held_up.task))}."
+    for trouble in held_up.troubles:
+        if trouble.kind is Kind.CHECKSUM and trouble.task == held_up.task and trouble.path:
+            yield f"It waits for the {checksum_of(trouble.path)}."

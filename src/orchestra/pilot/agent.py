@@ -18,10 +18,11 @@ from time import monotonic
 
 import psycopg
 
-from orchestra.domain import human
+from orchestra.domain import human, troubles
 from orchestra.domain.errors import Fenced, OrchestraError
 from orchestra.domain.gpus import visible_devices
 from orchestra.domain.states import Queue
+from orchestra.domain.troubles import Trouble
 from orchestra.pilot import home, lanes, link
 from orchestra.pilot.claim import Claimer
 from orchestra.pilot.conducting import conduct
@@ -292,24 +293,25 @@ class Agent:
             )
             self._conducting.start()
 
-    def _conductor_says(self, words: str | None) -> None:
+    def _conductor_says(self, trouble: Trouble | None) -> None:
         """Have `node list` say it. Called in the conductor's thread."""
 
         def take_in() -> None:
             self.desk.troubles.pop("conductor", None)
-            if words:
-                self.desk.troubles["conductor"] = words
+            if trouble:
+                self.desk.troubles["conductor"] = trouble
 
         self.desk.inbox.post(take_in)
 
     # What the courier says
 
     def _unwelcome(self, error: OrchestraError) -> None:
+        trouble = troubles.database(str(error))
         if not self.desk.node_id:
             self._failure = error
-        elif self.desk.troubles.get("database") != str(error):
+        elif self.desk.troubles.get("database") != trouble:
             log.error("%s Jobs run on.", error)
-            self.desk.troubles["database"] = str(error)
+            self.desk.troubles["database"] = trouble
 
     def _away(self, error: OrchestraError) -> None:
         options = self.options
@@ -320,7 +322,7 @@ class Agent:
     def _hindered(self, what: str | None) -> None:
         if what:
             log.warning("%s", what)
-            self.desk.troubles["requests"] = what
+            self.desk.troubles["requests"] = troubles.database(what)
         else:
             self.desk.troubles.pop("requests", None)
 

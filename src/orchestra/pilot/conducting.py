@@ -6,6 +6,8 @@ import logging
 import threading
 from collections.abc import Callable
 
+from orchestra.domain import troubles
+from orchestra.domain.troubles import Trouble
 from orchestra.pilot.options import Conductor
 
 AGAIN_AFTER, AGAIN_AT_MOST = 1.0, 60.0
@@ -17,7 +19,7 @@ log = logging.getLogger(__name__)
 def conduct(
     conductor: Conductor,
     stop: threading.Event,
-    say: Callable[[str | None], None],
+    say: Callable[[Trouble | None], None],
     *,
     pause: float = AGAIN_AFTER,
 ) -> None:
@@ -30,6 +32,6 @@ def conduct(
             log.exception("the conductor failed")
             why = str(error) or type(error).__name__
         if not stop.is_set():
-            say(f"its conductor failed and starts again: {why}")
+            say(troubles.conductor_failed(why, again=True))
         stop.wait(pause)
         pause = min(pause * 2, AGAIN_AT_MOST)

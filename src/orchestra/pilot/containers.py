@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import count
 
+from orchestra.domain import troubles
 from orchestra.domain.human import one_line
 from orchestra.domain.models.work import AttemptKey
 from orchestra.pilot.desk import Desk, Kit
@@ -55,9 +56,7 @@ def sweep(kit: Kit, name: str | None, key: AttemptKey) -> None:
             log.warning("ending what is left of job %s: container %s", key, found)
             _said(kit, runtime.remove(tuple(found.split())))
         if tries >= SAY_AFTER:
-            kit.silent[runtime.name] = (
-                f"{runtime.name} does not answer as it should, so that some jobs cannot be told to have ended: {words}"
-            )
+            kit.silent[runtime.name] = troubles.runtime_silent(runtime.name, words)
         time.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
 

@@ -11,8 +11,9 @@ from typing import Literal
 from uuid import UUID
 from weakref import WeakValueDictionary
 
-from orchestra.domain import image_troubles, volume_words
+from orchestra.domain import troubles
 from orchestra.domain.models.work import AttemptKey, SharedFiles, TaskSpec
+from orchestra.domain.troubles import Trouble
 from orchestra.pilot.appetite import Appetite
 from orchestra.pilot.courier import Courier, Inbox
 from orchestra.pilot.inputs import InputGuard
@@ -40,7 +41,7 @@ def boottime() -> float:
 class Kit:
     """What it takes to turn a grant into a process: runtimes, what jobs inherit, the guard of inputs.
 
-    `silent` are the engines that do not answer, each with what is to be said of it; I/O threads write there, too.
+    `silent` are the engines that do not answer, by name; I/O threads write there, too.
     `stall_after` is the seconds after which a start that waits for a file system loses its slots; `log_limit` the bytes
     beyond which a log is cut (0: never). `binds` is what every container of this node sees of it; `prepared` are the
     images that are ready here. `suspects` are attempts of whose containers one may still appear, each with its runtime;
@@ -55,7 +56,7 @@ class Kit:
     binds: tuple[Bind, ...] = ()
     cache: ImageCache | None = None
     prepared: dict[str, Prepared] = field(default_factory=dict)
-    silent: dict[str, str] = field(default_factory=dict)
+    silent: dict[str, Trouble] = field(default_factory=dict)
     suspects: deque[tuple[str, AttemptKey]] = field(default_factory=deque)
     touches: Touches = field(default_factory=Touches)
 
@@ -81,7 +82,7 @@ class Desk:
         versions: the files of data sets that tasks read, for as long as one of those tasks is known; the courier's.
         adopted: the keepers of earlier agents were looked for.
         superseded: another agent decides for the node now.
-        troubles: what `node list` should say, by whom it concerns.
+        troubles: what `node list` should say, by the duty that says it and what it concerns.
         room_doubted: a keeper had no room for an outcome.
         stalled: attempts whose start a file system has kept waiting for too long, each with its task.
         unanswering: folders that do not answer, each in words.
@@ -110,7 +111,7 @@ class Desk:
     adopted: bool = False
     superseded: bool = False
     pause_until: float = 0.0
-    troubles: dict[str, str] = field(default_factory=dict)
+    troubles: dict[str, Trouble] = field(default_factory=dict)
     room_doubted: bool = False
     stalled: dict[AttemptKey, int] = field(default_factory=dict)
     unanswering: dict[str, str] = field(default_factory=dict)
@@ -125,19 +126,19 @@ class Desk:
     def pause_claims(self, seconds: float, why: str) -> None:
         """Claim nothing for a while, and say why in `node list`."""
         self.pause_until = max(self.pause_until, time.monotonic() + seconds)
-        self.troubles["claims"] = why
+        self.troubles["claims"] = troubles.no_claims(why)
 
     def leave_alone(self, task: int, why: str) -> None:
         """Claim no job of a task for a while, longer each time, and say why in `node list`."""
         times = self.refusals[task] = self.refusals.get(task, 0) + 1
         pause = min(AVOID_FIRST * 2.0 ** min(times - 1, 30), AVOID_AT_MOST)
         self.avoided[task] = time.monotonic() + pause
-        self.troubles[f"avoided {task}"] = image_troubles.cannot_run(task, why)
+        self.troubles[f"avoided {task}"] = troubles.cannot_run(task, why)
 
     def leave_for(self, seconds: float, task: int, why: str) -> None:
         """Claim no job of a task for some seconds, and say why in `node list`."""
         self.avoided[task] = time.monotonic() + seconds
-        self.troubles[f"avoided {task}"] = volume_words.cannot_start(task, why)
+        self.troubles[f"avoided {task}"] = troubles.cannot_start(task, why)
 
     def take_again(self, now: float) -> bool:
         """Let tasks be claimed again whose pause is over; whether there were any."""
@@ -153,6 +154,6 @@ class Desk:
         return "room" in self.troubles
 
     @property
-    def message(self) -> str | None:
+    def told(self) -> tuple[Trouble, ...]:
         """What `node list` should say of this pilot."""
-        return "; ".join([*self.troubles.values(), *list(self.kit.silent.values())]) or None
+        return (*self.troubles.values(), *list(self.kit.silent.values()))

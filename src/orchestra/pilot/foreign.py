@@ -7,7 +7,7 @@ nothing left to keep, it is killed: it would wait for an acknowledgement for eve
 
 from __future__ import annotations
 
-from orchestra.domain.human import count
+from orchestra.domain import troubles
 from orchestra.pilot import link
 from orchestra.pilot.desk import Desk
 from orchestra.pilot.keepers import Port
@@ -49,8 +49,7 @@ class Foreigners:
         """Have `node list` say whose jobs run on."""
         self.desk.troubles.pop("foreign", None)
         for port in self._ports():
-            jobs = count(len(port.hello.running), "job")
-            self.desk.troubles["foreign"] = (
-                f"its keeper of version {port.hello.version} (pid {port.hello.pid}) speaks another protocol and keeps "
-                f"{jobs} until they end or their lease is over"
+            hello = port.hello
+            self.desk.troubles["foreign"] = troubles.keeper_foreign(
+                hello.version, hello.pid, len(hello.running)
             )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from orchestra.domain import image_troubles
+from orchestra.domain import troubles
 from orchestra.domain.models.work import Outcome
 from orchestra.domain.states import Cause
 from orchestra.pilot.desk import Desk, Kit
@@ -138,7 +138,7 @@ class Imaging:
 
     def _say(self, image: str, text: str) -> None:
         if image in self._waiting:
-            self.desk.troubles[_trouble(image)] = image_troubles.preparing(image, text)
+            self.desk.troubles[_trouble(image)] = troubles.preparing(image, text)
 
     def _broke(self, image: str, wish: _Wish, error: Exception) -> None:
         self._ended(image, wish, ImageError(f"it could not be made ready: {error!r}"))

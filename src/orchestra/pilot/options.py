@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import orchestra
 from orchestra.domain.models.pilots import PilotHello
+from orchestra.domain.troubles import Trouble
 from orchestra.files import here
 from orchestra.pilot.courier import Connect
 from orchestra.pilot.desk import Kit
@@ -25,7 +26,7 @@ from orchestra.runtimes.fetching import PAUSES, SILENCE
 from orchestra.services import work
 from orchestra.store.datafolder import this_host
 
-Conductor = Callable[[threading.Event, Callable[[str | None], None]], None]
+Conductor = Callable[[threading.Event, Callable[[Trouble | None], None]], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,11 @@ from uuid import UUID
 
 import psycopg
 
+from orchestra.domain import troubles
 from orchestra.domain.errors import Fenced, Replaced, UnknownKeeper
-from orchestra.domain.human import count, listed
 from orchestra.domain.models.pilots import Reconciliation, Standing
 from orchestra.domain.states import Queue
+from orchestra.domain.troubles import Trouble
 from orchestra.pilot import link
 from orchestra.pilot.desk import Desk, boottime
 from orchestra.pilot.keepers import Port
@@ -42,7 +43,7 @@ class Steward:
         self._renewing = False
         self._reconciling: set[UUID] = set()
         self._renew_at = self._reconcile_at = 0.0
-        self._said: str | None = None
+        self._said: tuple[Trouble, ...] = ()
 
     def renew_soon(self, delay: float = 0.0) -> None:
         """Renew in `delay` seconds, not only when it is time."""
@@ -55,7 +56,7 @@ class Steward:
         if self._supervisor.renew_wanted:
             self._supervisor.renew_wanted = False
             self._renew_at = now
-        if self.desk.message != self._said:
+        if self.desk.told != self._said:
             self.renew_soon()  # so that `node list` says it
         if now >= self._renew_at and not self._renewing:
             self._renew()
@@ -82,7 +83,7 @@ class Steward:
         ports = desk.keepers.ports.values()
         # One that cannot be told of its lease keeps the one that it has.
         keepers = [port.id for port in ports if not port.dead and not port.foreign]
-        self._said = message = desk.message
+        self._said = told = desk.told
         silent = sorted(desk.unanswering)
         known = desk.memory.known
         epoch = known.epoch if known else None
@@ -97,7 +98,7 @@ class Steward:
                     keepers,
                     lease=desk.lease,
                     expires=desk.leases_expire,
-                    message=message,
+                    troubles=told,
                     silent=silent,
                     epoch=epoch,
                 )
@@ -234,11 +235,8 @@ class Steward:
         said = f"strangers of {port.id}"
         self.desk.troubles.pop(said, None)
         if found.strangers:
-            names = listed([f"{key.task_id}/{key.ordinal}" for key in found.strangers], most=5)
-            self.desk.troubles[said] = (
-                f"runs {count(len(found.strangers), 'job')} that the database, which was replaced by an older one, "
-                f"does not know: {names}"
-            )
+            names = [f"{key.task_id}/{key.ordinal}" for key in found.strangers]
+            self.desk.troubles[said] = troubles.strangers(names)
 
     def _bury(self, port: Port, now: float) -> float:
         """Tell the database that a keeper is dead, once nothing of it is left to report; gives when to try again."""

@@ -16,6 +16,7 @@ from uuid import UUID
 
 import psycopg
 
+from orchestra.domain import troubles
 from orchestra.domain.errors import DatabaseBusy, Fenced, OrchestraError, Poisonous
 from orchestra.domain.human import duration, listed, size
 from orchestra.domain.models.work import AttemptKey, Outcome, Started
@@ -314,7 +315,7 @@ class Reporter:
     def _set_aside(self, outcome: Outcome, error: str) -> None:
         path = set_aside(self.desk.folder / "set-aside", outcome, error)
         log.error("the database does not take the outcome of job %s: %s", outcome.key, path)
-        self.desk.troubles["set aside"] = f"an outcome could not be reported: see {path}"
+        self.desk.troubles["set aside"] = troubles.set_aside(str(path))
 
     def _without_doubted(
         self, keeper: UUID, batch: Sequence[Pending], refused: set[AttemptKey]
@@ -389,9 +390,7 @@ class Reporter:
             if len(tasks) == 1:
                 held_up.again()
             if held_up.times > 1:
-                self.desk.troubles[_held_up_trouble(task)] = (
-                    f"outcomes of task {task} wait: {error}"
-                )
+                self.desk.troubles[_held_up_trouble(task)] = troubles.reports_wait(task, str(error))
         log.warning("outcomes of %s wait: %s", listed([f"task {t}" for t in sorted(tasks)]), error)
 
     # Starts

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from orchestra.domain import troubles
 from orchestra.pilot.desk import Desk
 
 log = logging.getLogger(__name__)
@@ -39,9 +40,8 @@ class Room:
         error = shortage(self.desk.folder)
         if error and not self.desk.is_full:
             log.error("%s: %s; nothing is claimed", self.desk.folder, error.strerror)
-            self.desk.troubles["room"] = (
-                f"takes no jobs: no room in {self.desk.folder} ({(error.strerror or '').lower()})"
-            )
+            why = (error.strerror or "").lower()
+            self.desk.troubles["room"] = troubles.no_room(str(self.desk.folder), why)
         elif not error and self.desk.is_full:
             log.info("%s: there is room again", self.desk.folder)
             del self.desk.troubles["room"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from functools import partial
 
+from orchestra.domain import troubles
 from orchestra.domain.errors import OrchestraError
 from orchestra.domain.models.pilots import KeeperHello
 from orchestra.pilot.desk import Desk
@@ -51,8 +52,8 @@ class Roster:
     def _say_silent(self) -> None:
         """Have `node list` say why nothing is claimed while a keeper of an earlier agent does not answer."""
         self.desk.troubles.pop("unheard", None)
-        if trouble := self.desk.keepers.some_silent:
-            self.desk.troubles["unheard"] = f"waits for a keeper of an earlier pilot. {trouble}"
+        if error := self.desk.keepers.some_silent:
+            self.desk.troubles["unheard"] = troubles.keeper_unheard(str(error))
 
     def adopt(self) -> None:
         """Take over the keepers that an earlier agent left."""
@@ -78,7 +79,7 @@ class Roster:
             self.desk.keepers.start()
         except OrchestraError as error:
             log.error("%s", error)
-            self.desk.troubles["keeper"] = str(error)
+            self.desk.troubles["keeper"] = troubles.no_keeper(str(error))
             return
         self.desk.troubles.pop("keeper", None)
         self._introduce()

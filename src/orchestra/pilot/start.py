@@ -13,12 +13,12 @@ from math import inf
 from pathlib import PurePosixPath
 from time import monotonic
 
+from orchestra.domain import troubles
 from orchestra.domain.command import Template, parse
 from orchestra.domain.errors import OrchestraError, VolumeError
 from orchestra.domain.models.jobs import JobPaths
 from orchestra.domain.models.work import AttemptKey, Grant, Outcome, TaskSpec
 from orchestra.domain.states import Cause, Queue
-from orchestra.domain.volume_words import cannot_start
 from orchestra.pilot import appetite, folders, lanes, open_log, slots
 from orchestra.pilot.desk import Desk, Kit, boottime
 from orchestra.pilot.imaging import Imaging
@@ -220,7 +220,7 @@ class Starter:
             if held.phase is Phase.REPORTING:
                 continue  # handed back already
             why = in_words(self.desk.kit.touches.stuck(key.task_id) or volume_of(held), held)
-            self.desk.troubles[f"stalled {key.task_id}"] = cannot_start(key.task_id, why)
+            self.desk.troubles[f"stalled {key.task_id}"] = troubles.cannot_start(key.task_id, why)
             self._reporter.give_back(held, f"not started: {why}")
             for other in self.desk.state.waiting():
                 if other.key.task_id == key.task_id:

@@ -6,6 +6,7 @@ import logging
 from dataclasses import replace
 from functools import partial
 
+from orchestra.domain import troubles
 from orchestra.domain.models.work import AttemptKey, Outcome
 from orchestra.domain.states import Cause
 from orchestra.pilot import leftovers, link, logs, open_log
@@ -80,10 +81,7 @@ class Supervisor:
         due = float("inf")
         for port in self.desk.keepers.ports.values():
             if port.asked_at is not None and now >= port.asked_at + SILENT_AFTER:
-                pid = port.hello.pid
-                self.desk.troubles["silent"] = (
-                    f"its keeper (pid {pid}) does not answer; is it stopped?"
-                )
+                self.desk.troubles["silent"] = troubles.keeper_silent(port.hello.pid)
                 return due
             if port.asked_at is not None:
                 due = min(due, port.asked_at + SILENT_AFTER)

@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import PurePosixPath
 from time import monotonic
 
-from orchestra.domain import volume_words
+from orchestra.domain import troubles, volume_words
+from orchestra.domain.troubles import Kind, Trouble
 from orchestra.pilot.desk import Desk
 from orchestra.pilot.state import Held
 from orchestra.pilot.touches import Touch
@@ -108,20 +109,15 @@ class VolumeWatch:
             if words not in unanswering.values():
                 unanswering[touch.path] = words
         self.desk.unanswering = unanswering
-        self._say(
-            {*unanswering.values(), *(_checksum(t) for t in touches if _is_long(t, now, patience))}
-        )
+        silent = [Trouble(Kind.SILENT, words, path=path) for path, words in unanswering.items()]
+        long = [troubles.checksum(t.task, t.path) for t in touches if _is_long(t, now, patience)]
+        self._say({f"volume {trouble.text}": trouble for trouble in (*silent, *long)})
 
-    def _say(self, words: set[str]) -> None:
-        for gone in self._said - words:
-            self.desk.troubles.pop(f"volume {gone}", None)
-        for new in sorted(words):
-            self.desk.troubles[f"volume {new}"] = new
-        self._said = words
-
-
-def _checksum(touch: Touch) -> str:
-    return volume_words.checksum(touch.task, touch.path)
+    def _say(self, told: dict[str, Trouble]) -> None:
+        for gone in self._said - told.keys():
+            self.desk.troubles.pop(gone, None)
+        self.desk.troubles.update(sorted(told.items()))
+        self._said = set(told)
 
 
 def _is_long(touch: Touch, now: float, patience: float) -> bool:

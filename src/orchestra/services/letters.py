@@ -8,7 +8,7 @@ from orchestra.domain import letters
 from orchestra.domain.human import duration, one_line
 from orchestra.domain.letters import HELD, Failure, OfflineLetter, PilotLetter, TaskLetter
 from orchestra.domain.models.tasks import Task
-from orchestra.domain.states import Figure, TaskState
+from orchestra.domain.states import Figure, HoldCause, TaskState
 from orchestra.services import failures
 from orchestra.store import outbox, task_facts
 from orchestra.store import tasks as task_store
@@ -34,9 +34,9 @@ def task_ended(
     _write(conn, found, state.value, counts, by=by, why=why)
 
 
-def task_held(conn: psycopg.Connection, task: int, *, by: str, why: str) -> None:
+def task_held(conn: psycopg.Connection, task: int, *, by: str, why: str, cause: HoldCause) -> None:
     """Tell the owner of a locked task that Orchestra holds it; what people hold by hand they know."""
-    found = task_store.by_id(conn, task) if by == ORCHESTRA else None
+    found = None if cause is HoldCause.PERSON else task_store.by_id(conn, task)
     if found is None:
         return
     counts = {figure.value: found.counts[figure] for figure in Figure if found.counts[figure]}

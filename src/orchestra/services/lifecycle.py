@@ -13,7 +13,7 @@ import psycopg
 
 from orchestra.domain.errors import BadInput, Refused
 from orchestra.domain.lifecycle import CHUNK
-from orchestra.domain.states import Intent, JobState, TaskState
+from orchestra.domain.states import HoldCause, Intent, JobState, TaskState
 from orchestra.domain.transitions import (
     JobInput,
     Refusal,
@@ -38,6 +38,7 @@ def apply(
     by: str,
     why: str | None = None,
     bypass: bool = False,
+    cause: HoldCause = HoldCause.PERSON,
 ) -> TaskStep:
     """Apply an input to a task; gives the step that was made.
 
@@ -45,16 +46,23 @@ def apply(
         by: who does it, for the event.
         why: the reason in words; a hold needs one.
         bypass: for a retry, no new test.
+        cause: what a hold is for.
 
     Raises:
         NotFound: there is no such task.
         Refused: the table of states has no such step; says why and what to do.
     """
-    return in_transaction(conn, lambda: _apply(conn, task, given, by, why, bypass))
+    return in_transaction(conn, lambda: _apply(conn, task, given, by, why, bypass, cause))
 
 
 def _apply(
-    conn: psycopg.Connection, task: int, given: TaskInput, by: str, why: str | None, bypass: bool
+    conn: psycopg.Connection,
+    task: int,
+    given: TaskInput,
+    by: str,
+    why: str | None,
+    bypass: bool,
+    cause: HoldCause,
 ) -> TaskStep:
     locked = moves.lock_task(conn, task)
     step = checked_step(locked, given)
@@ -64,7 +72,7 @@ def _apply(
         moves.begin_run(conn, task, bypass=bypass)
     if step.state is not locked.state:
         moves.move_task(conn, task, locked.state, step.state)
-    released = _accompany(conn, locked, given, by, why)
+    released = _accompany(conn, locked, given, by, why, cause)
     if given in _STOPS_CLAIMS and attempts.end_reservation(conn, task):
         moves.wake_workers(conn, locked.queue)  # the node that kept its slots for it
     if step.intent is not None:
@@ -103,7 +111,12 @@ def checked_step(locked: moves.LockedTask, given: TaskInput) -> TaskStep:
 
 
 def _accompany(  # noqa: C901 - one case an input, closed by assert_never
-    conn: psycopg.Connection, locked: moves.LockedTask, given: TaskInput, by: str, why: str | None
+    conn: psycopg.Connection,
+    locked: moves.LockedTask,
+    given: TaskInput,
+    by: str,
+    why: str | None,
+    cause: HoldCause,
 ) -> int | None:
     """Do what goes with an input beside state and mass move; gives the number of jobs released, if any."""
     task = locked.id
@@ -114,11 +127,12 @@ def _accompany(  # noqa: C901 - one case an input, closed by assert_never
             moves.end_test_marks(conn, task)
             moves.update_typical_seconds(conn, task)
         case TaskInput.HOLD | TaskInput.FAILS_REACHED:
-            if moves.hold(conn, task, by=by, why=why or "held by hand"):
+            cause = HoldCause.FAILURES if given is TaskInput.FAILS_REACHED else cause
+            if moves.hold(conn, task, by=by, why=why or "held by hand", cause=cause):
                 moves.add_task_event(
                     conn, task, before=None, after="held", who=by, why=why, kind="hold"
                 )
-                letters.task_held(conn, task, by=by, why=why or "held by hand")
+                letters.task_held(conn, task, by=by, why=why or "held by hand", cause=cause)
             moves.wake(conn, NODES)  # what they have claimed ahead goes back
         case TaskInput.RELEASE:
             if moves.release(conn, task):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from orchestra.domain import chains, image_troubles
+from orchestra.domain import chains, troubles
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import Queue, TaskState
 from orchestra.domain.supply import Need, Place, obstacle
@@ -35,8 +35,8 @@ def reasons(task: Task, nodes: Sequence[Supply], *, conductor: bool) -> tuple[st
 def _of_image(task: Task, nodes: Sequence[Supply]) -> Iterator[str]:
     """Give what pilots say of the task's image."""
     for node in nodes:
-        if node.online and (told := image_troubles.told_of(node.says, task.id, task.image)):
-            yield f"The pilot of node {node.name} says: {told}"
+        if node.online and (told := troubles.of_image(node.troubles, task.id, task.image)):
+            yield f"The pilot of node {node.name} says: {told.text}"
 
 
 def _place(node: Supply, queue: Queue) -> Place:

@@ -41,10 +41,11 @@ from orchestra.domain.models.work import (
     TaskSpec,
 )
 from orchestra.domain.reservation import ready_in, takes_over
-from orchestra.domain.states import Cause, JobState, Queue
+from orchestra.domain.states import Cause, HoldCause, JobState, Queue
 from orchestra.domain.storable import storable as made_storable
 from orchestra.domain.storable import with_storable_texts
 from orchestra.domain.transitions import TaskInput
+from orchestra.domain.troubles import Trouble
 from orchestra.services import fencing, letters, lifecycle, outcomes, settling
 from orchestra.store import attempts, locks, migrate, moves, pilots
 from orchestra.store.database import in_transaction
@@ -413,7 +414,7 @@ def renew(
     *,
     lease: float = LEASE_SECONDS,
     expires: bool = True,
-    message: str | None = None,
+    troubles: Sequence[Trouble] = (),
     silent: Sequence[str] = (),
     epoch: int | None = None,
 ) -> Standing:
@@ -421,7 +422,7 @@ def renew(
 
     Args:
         expires: as for `register_keeper`.
-        message: shown in `node list`; None clears it.
+        troubles: what the pilot has to say of itself, for `node list`.
         silent: the folders and files that do not answer on its machine.
         epoch: the one that `attach` told.
 
@@ -429,7 +430,7 @@ def renew(
         Replaced: the database was replaced in the meantime; attach again. Nothing was renewed.
     """
 
-    said = None if message is None else made_storable(message)
+    said = [with_storable_texts(trouble) for trouble in troubles]
     dead = [made_storable(path) for path in silent]
 
     def work() -> Standing:
@@ -505,7 +506,9 @@ def show_log(conn: psycopg.Connection, key: AttemptKey, length: int, tail: bytes
 
 def _hold(conn: psycopg.Connection, task: int, reason: str) -> None:
     try:
-        lifecycle.apply(conn, task, TaskInput.HOLD, by="orchestra", why=reason)
+        lifecycle.apply(
+            conn, task, TaskInput.HOLD, by="orchestra", why=reason, cause=HoldCause.FILES
+        )
     except (NotFound, Refused):
         return  # it has ended in the meantime: there is nothing to hold
 

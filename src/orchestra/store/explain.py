@@ -19,6 +19,7 @@ from orchestra.domain.states import Cause, JobState, Queue, TaskState
 from orchestra.domain.supply import Need, Place
 from orchestra.store.database import fetch
 from orchestra.store.sql import load
+from orchestra.store.told import with_troubles
 
 SQL = load("explain")
 BEFORE_EVERYTHING, BEHIND_EVERYTHING = -1, 2
@@ -110,7 +111,7 @@ def places(conn: psycopg.Connection, queue: Queue, work: list[Work]) -> list[Pla
         in_use[each.at_work.node] = in_use.get(each.at_work.node, 0) + used
     return [
         Place(
-            **{**row, "runtimes": tuple(row["runtimes"])},
+            **with_troubles(row) | {"runtimes": tuple(row["runtimes"])},
             in_use=in_use.get(row["node"], 0),
         )
         for row in fetch(conn, SQL.places, {"queue": queue, "patience": PATIENCE})

@@ -43,7 +43,8 @@ select
     coalesce(p.gone_at is null and p.seen_at > now() - interval '60 seconds', false) as online,
     n.drained_at, n.drained_by, n.drain_reason, p.account, coalesce(p.is_root or p.serve_all, false) as serves_all,
     coalesce(p.runtimes, '{}') as runtimes, extract(epoch from now() - p.seen_at)::float8 as silent_for,
-    coalesce(p.leave, false) as leaving, p.message as says,
+    coalesce(p.leave, false) as leaving,
+    p.message, case when p.troubles_agent = p.agent then p.troubles end as troubles,
     (
         select min(r.task_id) from slot_reservation r join task t on t.id = r.task_id
         where r.node_id = n.id and t.queue = %(queue)s
@@ -113,7 +114,8 @@ where id = %(keeper)s
 -- name: held_up
 -- What the pilot that has a job says of files, and the folders that the job needs.
 select
-    n.name as node, p.message as says, p.silent, t.volume,
+    n.name as node, p.message, case when p.troubles_agent = p.agent then p.troubles end as troubles, p.silent,
+    t.volume,
     array(
         select root from dataset_version where id = t.config_version_id
         union

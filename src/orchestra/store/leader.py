@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 import psycopg
 from psycopg.types.json import Jsonb
 
 from orchestra.domain.errors import DatabaseUnavailable, Superseded
+from orchestra.domain.troubles import Stuck, named
 from orchestra.store.sql import load
 
 SQL = load("leader")
@@ -17,14 +18,15 @@ CONDUCTOR = "conductor"
 
 @dataclass(frozen=True, slots=True)
 class Troubles:
-    """What a conductor cannot go on with, by task or duty, and why."""
+    """What a conductor cannot go on with."""
 
-    conductor: str
-    why: Mapping[str, str]
+    conductor: str = ""
+    stuck: tuple[Stuck, ...] = ()
 
     def of_task(self, task: int) -> str | None:
         """Say what keeps a task from moving along, if something does."""
-        if why := self.why.get(f"task {task}"):
+        why = next((each.why for each in self.stuck if each.what == task), None)
+        if why:
             return f"The conductor ({self.conductor}) cannot go on with this task, and tries again: {why}."
         return None
 
@@ -58,9 +60,14 @@ class Term:
         if conn.execute(SQL.check_term, self._params).fetchone() is None:
             raise Superseded("another process is the conductor now")
 
-    def note_troubles(self, conn: psycopg.Connection, troubles: Mapping[str, str]) -> None:
+    def note_stuck(self, conn: psycopg.Connection, stuck: Sequence[Stuck]) -> None:
         """Let everybody know what does not go on, and why."""
-        conn.execute(SQL.note_troubles, {**self._params, "troubles": Jsonb(dict(troubles))})
+        params = {
+            **self._params,
+            "troubles": Jsonb({named(each.what): each.why for each in stuck}),
+            "stuck": Jsonb([asdict(each) for each in stuck]),
+        }
+        conn.execute(SQL.note_stuck, params)
 
     def resign(self, conn: psycopg.Connection) -> None:
         """Let the next one in at once."""
@@ -90,7 +97,12 @@ def acquire(
 def troubles(conn: psycopg.Connection) -> Troubles:
     """Give what whoever conducts at present cannot go on with."""
     row = conn.execute(SQL.troubles, {"duty": CONDUCTOR}).fetchone()
-    return Troubles(row[0], row[1]) if row else Troubles("", {})
+    if row is None:
+        return Troubles()
+    conductor, stuck, by_name = row
+    if stuck is None:  # a conductor of an older version
+        return Troubles(conductor, tuple(Stuck(name, why) for name, why in by_name.items()))
+    return Troubles(conductor, tuple(Stuck(**each) for each in stuck))
 
 
 def set_limits(conn: psycopg.Connection) -> None:

@@ -30,13 +30,14 @@ for share
 update leader set expires = now() - interval '1 second'
 where duty = %(duty)s and term = %(term)s and holder = %(holder)s
 
--- name: note_troubles
-update leader set troubles = %(troubles)s, troubles_term = term
+-- name: note_stuck
+-- A program of the version before this reads the troubles.
+update leader set stuck = %(stuck)s, stuck_term = term, troubles = %(troubles)s, troubles_term = term
 where duty = %(duty)s and term = %(term)s and holder = %(holder)s
 
 -- name: troubles
 -- Those of the present term alone: who came before may have had others.
-select coalesce(holder_name, holder), troubles from leader
+select coalesce(holder_name, holder), case when stuck_term = term then stuck end, troubles from leader
 where duty = %(duty)s and expires > now() and troubles_term = term and troubles <> '{}'
 
 -- name: limits

@@ -14,7 +14,7 @@ import psycopg
 from orchestra.domain.errors import NotFound, Superseded
 from orchestra.domain.lifecycle import TaskFacts, TestFacts
 from orchestra.domain.models.tasks import Counts, Limit
-from orchestra.domain.states import Figure, Intent, JobState, Queue, TaskState
+from orchestra.domain.states import Figure, HoldCause, Intent, JobState, Queue, TaskState
 from orchestra.store import locks, notices
 from orchestra.store.columns import Ints, Texts
 from orchestra.store.database import fetch
@@ -126,9 +126,10 @@ def begin_run(conn: psycopg.Connection, task: int, *, bypass: bool) -> None:
     conn.execute(SQL.begin_run, {"task": task, "bypass": bypass})
 
 
-def hold(conn: psycopg.Connection, task: int, *, by: str, why: str) -> bool:
+def hold(conn: psycopg.Connection, task: int, *, by: str, why: str, cause: HoldCause) -> bool:
     """Hold a task; False when it is held already."""
-    return conn.execute(SQL.hold_task, {"task": task, "by": by, "why": why}).rowcount == 1
+    params = {"task": task, "by": by, "why": why, "cause": cause}
+    return conn.execute(SQL.hold_task, params).rowcount == 1
 
 
 def release(conn: psycopg.Connection, task: int) -> bool:

@@ -43,7 +43,8 @@ update task set
 where id = %(task)s
 
 -- name: hold_task
-update task set held_at = now(), held_by = %(by)s, held_reason = %(why)s, rank = null
+update task set
+    held_at = now(), held_by = %(by)s, held_reason = %(why)s, held_cause = %(cause)s, held_cause_at = now(), rank = null
 where id = %(task)s and held_at is null
 
 -- name: release_task

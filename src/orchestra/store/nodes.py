@@ -9,9 +9,12 @@ from uuid import UUID
 
 import psycopg
 
+from orchestra.domain import troubles
 from orchestra.domain.models.nodes import Node, Slots
+from orchestra.domain.troubles import Trouble
 from orchestra.store.database import fetch
 from orchestra.store.sql import load
+from orchestra.store.told import with_troubles
 
 SQL = load("nodes")
 
@@ -57,13 +60,18 @@ class Pilot:
     started_at: datetime
     seen_at: datetime
     online: bool
-    message: str | None
     conducts: bool
     jobs: int
     machine_id: str = ""
     boot_id: str = ""
     keepers: tuple[Keeper, ...] = ()
     silent: tuple[str, ...] = ()
+    troubles: tuple[Trouble, ...] = ()
+
+    @property
+    def message(self) -> str | None:
+        """What it has to say of itself, in one line."""
+        return troubles.message(self.troubles)
 
 
 def _slots(row: dict[str, Any]) -> dict[str, Slots]:
@@ -74,7 +82,11 @@ def _slots(row: dict[str, Any]) -> dict[str, Slots]:
 
 def _node(row: dict[str, Any]) -> Node:
     slots = _slots(row)
-    return Node(cpu=slots["cpu"], gpu=slots["gpu"], **row | {"runtimes": tuple(row["runtimes"])})
+    return Node(
+        cpu=slots["cpu"],
+        gpu=slots["gpu"],
+        **with_troubles(row) | {"runtimes": tuple(row["runtimes"])},
+    )
 
 
 def by_name(conn: psycopg.Connection, name: str) -> Node | None:
@@ -95,7 +107,7 @@ def pilots(conn: psycopg.Connection) -> list[Pilot]:
         keepers.setdefault(row.pop("node"), []).append(Keeper(**row))
     return [
         Pilot(
-            **{**row, "silent": tuple(row["silent"])},
+            **with_troubles(row) | {"silent": tuple(row["silent"])},
             keepers=tuple(keepers.get(row["node"], ())),
         )
         for row in fetch(conn, SQL.select_pilots)

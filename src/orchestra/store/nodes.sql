@@ -7,7 +7,8 @@ select
     n.id, n.name, n.cpu_enabled, n.cpu_max, n.gpu_enabled, n.gpu_max, n.created_at,
     n.drained_at, n.drained_by, n.drain_reason,
     p.seen_at, coalesce(p.gone_at is null and p.seen_at > now() - interval '60 seconds', false) as online,
-    p.host, p.version, coalesce(p.runtimes, '{}') as runtimes, p.message,
+    p.host, p.version, coalesce(p.runtimes, '{}') as runtimes,
+    p.message, case when p.troubles_agent = p.agent then p.troubles end as troubles,
     least(coalesce(u.cpu_held, 0), greatest(n.cpu_enabled, u.cpu_started)) as cpu_in_use,
     least(coalesce(u.gpu_held, 0), greatest(n.gpu_enabled, u.gpu_started)) as gpu_in_use
 from node n
@@ -32,7 +33,8 @@ order by n.name
 select
     n.name as node, p.machine_id, p.boot_id, p.host, p.pid, p.account, p.version, p.may_conduct, p.serve_all, p.leave,
     p.started_at, p.seen_at,
-    p.gone_at is null and p.seen_at > now() - interval '60 seconds' as online, p.message, p.silent,
+    p.gone_at is null and p.seen_at > now() - interval '60 seconds' as online, p.silent,
+    p.message, case when p.troubles_agent = p.agent then p.troubles end as troubles,
     coalesce(l.holder_name = n.name, false) as conducts,
     (
         select count(*) from attempt a

@@ -10,10 +10,13 @@ from uuid import UUID
 
 import psycopg
 from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
 
+from orchestra.domain import troubles
 from orchestra.domain.leases import Silence
 from orchestra.domain.models.pilots import KeeperHello, PilotHello
 from orchestra.domain.states import Queue
+from orchestra.domain.troubles import Trouble
 from orchestra.store.sql import load
 
 SQL = load("pilots")
@@ -200,11 +203,17 @@ def renew_pilot(
     conn: psycopg.Connection,
     node: int,
     agent: UUID,
-    message: str | None,
+    said: Sequence[Trouble],
     silent: Sequence[str] = (),
 ) -> Wishes | None:
-    """Say that an agent is alive; None when another one decides for the node."""
-    params = {"node": node, "agent": agent, "message": message, "silent": list(silent)}
+    """Say that an agent is alive, and what it has to say; None when another one decides for the node."""
+    params = {
+        "node": node,
+        "agent": agent,
+        "message": troubles.message(said),
+        "troubles": Jsonb([troubles.to_record(trouble) for trouble in said]),
+        "silent": list(silent),
+    }
     row = _row(conn, SQL.renew_pilot, params)
     return Wishes(_enabled(row), row["leave"], row["leave_now"], row["beat"]) if row else None
 

@@ -96,7 +96,7 @@ on conflict (node_id) do update set
     agent = excluded.agent, machine_id = excluded.machine_id, boot_id = excluded.boot_id, host = excluded.host,
     pid = excluded.pid, account = excluded.account, is_root = excluded.is_root, serve_all = excluded.serve_all,
     may_conduct = excluded.may_conduct, version = excluded.version, protocol = excluded.protocol,
-    runtimes = excluded.runtimes, message = null, silent = '{}', started_at = now(), seen_at = now(), gone_at = null,
+    runtimes = excluded.runtimes, message = null, troubles = null, silent = '{}', started_at = now(), seen_at = now(), gone_at = null,
     leave = pilot.leave and (%(successor)s or pilot.agent = excluded.agent),
     leave_now = pilot.leave_now and (%(successor)s or pilot.agent = excluded.agent)
 
@@ -104,7 +104,10 @@ on conflict (node_id) do update set
 update node set lost_at = null where id = %(node)s and lost_at is not null
 
 -- name: renew_pilot
-update pilot p set seen_at = now(), gone_at = null, message = %(message)s, silent = %(silent)s
+-- A program of the version before this reads the message; it has the words of the troubles.
+update pilot p set
+    seen_at = now(), gone_at = null, silent = %(silent)s,
+    message = %(message)s, troubles = %(troubles)s, troubles_agent = agent
 from node n
 where p.node_id = %(node)s and p.agent = %(agent)s and n.id = p.node_id
 returning p.leave, p.leave_now, n.drained_at is not null as drained, n.cpu_enabled, n.gpu_enabled,
@@ -127,7 +130,7 @@ on conflict (id) do update set
 where keeper.fenced_at is null
 
 -- name: detach
-update pilot set gone_at = now(), message = null, silent = '{}' where node_id = %(node)s and agent = %(agent)s
+update pilot set gone_at = now(), message = null, troubles = null, silent = '{}' where node_id = %(node)s and agent = %(agent)s
 
 -- name: forget_keepers
 -- Those that hold nothing any more.

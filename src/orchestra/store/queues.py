@@ -8,8 +8,10 @@ from datetime import datetime
 import psycopg
 
 from orchestra.domain.states import Queue
+from orchestra.domain.troubles import Trouble
 from orchestra.store.database import fetch
 from orchestra.store.sql import load
+from orchestra.store.told import with_troubles
 
 SQL = load("tasks")
 
@@ -27,7 +29,7 @@ class Supply:
     is_root: bool = False
     serve_all: bool = False
     runtimes: tuple[str, ...] = ()
-    says: str | None = None
+    troubles: tuple[Trouble, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ def supply(conn: psycopg.Connection) -> list[Supply]:
     return [
         Supply(
             **{
-                **row,
+                **with_troubles(row),
                 "is_root": bool(row["is_root"]),
                 "serve_all": bool(row["serve_all"]),
                 "runtimes": tuple(row["runtimes"]),

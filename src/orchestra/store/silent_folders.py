@@ -7,6 +7,7 @@ import psycopg
 from orchestra.domain.volume_words import HeldUp
 from orchestra.store.database import fetch
 from orchestra.store.sql import load
+from orchestra.store.told import with_troubles
 
 SQL = load("explain")
 
@@ -14,7 +15,7 @@ SQL = load("explain")
 def held_up(conn: psycopg.Connection, task: int, ordinal: int) -> HeldUp | None:
     """Give what the pilot that has a job says of files, and which files the job needs; None where no pilot has it."""
     rows = fetch(conn, SQL.held_up, {"task": task, "ordinal": ordinal})
-    return HeldUp(task, **rows[0]) if rows else None
+    return HeldUp(task, **with_troubles(rows[0])) if rows else None
 
 
 def silent_nodes(conn: psycopg.Connection) -> list[tuple[str, list[str]]]:

@@ -11,7 +11,16 @@ from typing import Any
 
 import psycopg
 
-from orchestra.domain.models.tasks import After, Counts, Hold, Limit, Policy, Resources, Task
+from orchestra.domain.models.tasks import (
+    After,
+    Counts,
+    Hold,
+    Limit,
+    Policy,
+    Resources,
+    Task,
+    hold_cause,
+)
 from orchestra.domain.states import Intent, Queue, TaskState
 from orchestra.store.database import fetch
 from orchestra.store.sql import load
@@ -50,10 +59,15 @@ def task_from_row(row: Mapping[str, Any]) -> Task:
         policy=_policy(row["max_fails"], row["max_fails_percent"], *_policy_values(row)),
         resources=_resources(row["cores"], row["gpus"], row["memory_bytes"]),
         counts=Counts(*_figures(row)),
-        hold=Hold(row["held_at"], row["held_by"], row["held_reason"]) if row["held_at"] else None,
+        hold=_hold(row) if row["held_at"] else None,
         intent=Intent(row["intent"]) if row["intent"] else None,
         after=tuple(_after(each) for each in row["after"] or ()),
     )
+
+
+def _hold(row: Mapping[str, Any]) -> Hold:
+    cause = hold_cause(row["held_cause"], row["held_by"])
+    return Hold(row["held_at"], row["held_by"], row["held_reason"], cause)
 
 
 def _after(found: Mapping[str, Any]) -> After:

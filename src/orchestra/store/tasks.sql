@@ -7,7 +7,8 @@ select
     t.id, t.name, p.name as owner, t.account, t.queue::text as queue, t.state::text as state, t.command, t.image, t.volume,
     t.folder, t.complete_file, t.metrics_file, t.config_version_id, nullif(t.env, '{}') as env, t.test_jobs, t.test_for, t.retries,
     t.timeout, t.grace, t.priority, t.max_fails, t.max_fails_percent, t.resume, t.cores, t.gpus, t.memory_bytes, t.jobs,
-    t.run, t.created_at, t.state_at, t.held_at, t.held_by, t.held_reason, t.intent, t.rank, t.test_started_at,
+    t.run, t.created_at, t.state_at, t.held_at, t.held_by, t.held_reason,
+    case when t.held_cause_at = t.held_at then t.held_cause end as held_cause, t.intent, t.rank, t.test_started_at,
     t.work_started_at, t.ended_at, t.typical_seconds, t.binds, w.after, c.*
 from task t
 join person p on p.id = t.owner_id
@@ -225,7 +226,8 @@ order by t.id, n.name
 -- What nodes could run a job, for "why does it wait". Nodes are few.
 select
     n.name, n.cpu_enabled, n.gpu_enabled, n.drained_at is not null as drained, p.account, p.is_root, p.serve_all,
-    coalesce(p.runtimes, '{}') as runtimes, p.message as says,
+    coalesce(p.runtimes, '{}') as runtimes,
+    p.message, case when p.troubles_agent = p.agent then p.troubles end as troubles,
     coalesce(p.gone_at is null and p.seen_at > now() - interval '60 s', false) as online
 from node n
 left join pilot p on p.node_id = n.id

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from orchestra.domain import image_troubles
+from orchestra.domain import troubles
 from orchestra.domain.explanation.facts import Facts, by_whom
 from orchestra.domain.explanation.history import earlier_attempts
 from orchestra.domain.human import duration, relative
@@ -40,9 +40,8 @@ def about_claimed(facts: Facts) -> Iterator[str]:
 def _of_image(facts: Facts) -> Iterator[str]:
     """Give what the node says of its image."""
     place = next((p for p in facts.places if facts.latest and p.node == facts.latest.node), None)
-    told = place and image_troubles.told_of(place.says, facts.task.id, facts.task.image)
-    if place and told:
-        yield f"The pilot of node {place.node} says: {told}"
+    if place and (told := troubles.of_image(place.troubles, facts.task.id, facts.task.image)):
+        yield f"The pilot of node {place.node} says: {told.text}"
 
 
 def running(facts: Facts) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from orchestra.domain.explanation.facts import Facts
 from orchestra.domain.human import count, listed, relative
 from orchestra.domain.supply import Need, Place, obstacle
+from orchestra.domain.troubles import message
 
 NODES_NAMED = 4
 
@@ -23,7 +24,7 @@ def supply(facts: Facts) -> Iterator[str]:
     yield from _named([p for p in offering if p.drained_at], lambda place: _drained(place, facts))
     yield from _named([p for p in offering if not p.online], _offline)
     yield from _named([p for p in offering if p.online and p.leaving], _leaving)
-    yield from _named([p for p in offering if p.online and p.says], _says)
+    yield from _named([p for p in offering if p.online and p.troubles], _says)
     yield from _named([p for p in offering if p.keeps_for is not None], lambda p: _keeps(p, facts))
     if not blocked:
         yield from _pickiness(need, offering)
@@ -92,7 +93,7 @@ def _leaving(place: Place) -> str:
 
 
 def _says(place: Place) -> str:
-    return f"The pilot of node {place.node} says: {place.says}"
+    return f"The pilot of node {place.node} says: {message(place.troubles)}"
 
 
 def _keeps(place: Place, facts: Facts) -> str:

@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from orchestra.domain import troubles
+
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from orchestra.domain.troubles import Trouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,11 @@ class Node:
     host: str | None = None
     version: str | None = None
     runtimes: tuple[str, ...] = ()
-    message: str | None = None
+    troubles: tuple[Trouble, ...] = ()
     cpu_in_use: int = 0
     gpu_in_use: int = 0
+
+    @property
+    def message(self) -> str | None:
+        """What its pilot has to say of itself, in one line."""
+        return troubles.message(self.troubles)

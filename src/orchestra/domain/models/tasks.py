@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orchestra.domain.states import Figure
+from orchestra.domain.states import Figure, HoldCause
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,14 +64,19 @@ class Hold:
     at: datetime
     by: str
     reason: str
+    cause: HoldCause = HoldCause.PERSON
 
     @property
     def lasts(self) -> bool:
-        """Whether Orchestra holds the task again at once as long as the cause is there (an input that has changed).
+        """Whether the task is held again at once as long as the cause is there (an input that has changed)."""
+        return self.cause is HoldCause.FILES
 
-        Failures are no such cause: those up to the release are forgiven.
-        """
-        return self.by == "orchestra" and "--max-fails" not in self.reason
+
+def hold_cause(noted: str | None, by: str) -> HoldCause:
+    """Give what a hold is for; a program of the version before does not note it."""
+    if noted is not None:
+        return HoldCause(noted)
+    return HoldCause.FILES if by == "orchestra" else HoldCause.PERSON
 
 
 @dataclass(frozen=True, slots=True)

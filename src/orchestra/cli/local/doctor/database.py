@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestra.cli.local.doctor.configuration import short
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from orchestra.config import Settings
     from orchestra.domain.models.nodes import Node
+    from orchestra.domain.troubles import Stuck
     from orchestra.services.health import ServerFacts
     from orchestra.store.mails import Summary
     from orchestra.store.nodes import Pilot
@@ -47,8 +48,8 @@ class Contents:
     nodes: tuple[Node, ...]
     pilots: tuple[Pilot, ...]
     outbox: Summary
-    troubles: Mapping[str, str] = field(default_factory=dict)
-    """What the conductor cannot go on with, by task or duty, and why."""
+    stuck: tuple[Stuck, ...] = ()
+    """What the conductor cannot go on with, and why."""
     renamed: tuple[str, ...] = ()
     """Nodes that this machine serves, or did, under another name than its host name."""
 
@@ -139,7 +140,7 @@ def _contents(conn: psycopg.Connection, settings: Settings) -> Contents:
         nodes=tuple(nodes.everything(conn)),
         pilots=tuple(pilots),
         outbox=mails.summary(conn),
-        troubles=leader.troubles(conn).why,
+        stuck=leader.troubles(conn).stuck,
         renamed=tuple(other_names_here(pilots, settings)),
     )
 

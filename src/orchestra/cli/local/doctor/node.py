@@ -140,8 +140,8 @@ def judge_others(
 
 
 def _judge_conductor(contents: Contents, online: Sequence[str]) -> Finding:
-    if contents.conductor and contents.troubles:
-        parts = [f"{what}: {why}" for what, why in contents.troubles.items()]
+    if contents.conductor and contents.stuck:
+        parts = list(map(str, contents.stuck))
         return warning(
             "conductor",
             f"{contents.conductor} conducts, and cannot go on with {human.listed(parts, most=3)}.",

@@ -1,0 +1,212 @@
+"""What keeps a pilot or a conductor from something: values that name what they concern, and their words. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from orchestra.domain.human import count, listed
+
+NAMED_AT_MOST = 3
+"""Things that a conductor cannot go on with which its pilot names."""
+
+
+class Kind(StrEnum):
+    """What a trouble is about. The names stand in the database; one that is not known there is OTHER."""
+
+    CANNOT_RUN = "cannot_run"
+    """Jobs of a task cannot run on this node."""
+    CANNOT_START = "cannot_start"
+    """Jobs of a task cannot start on this node now."""
+    IMAGE = "image"
+    """An image is being made ready."""
+    SILENT = "silent"
+    """A folder or file does not answer."""
+    CHECKSUM = "checksum"
+    """A task waits for a checksum of a file."""
+    CLAIMS = "claims"
+    """No jobs are claimed for a while."""
+    ROOM = "room"
+    """No jobs are claimed, because the disk is full."""
+    KEEPER = "keeper"
+    """A keeper does not answer, cannot be started, or is of another version."""
+    REPORTS = "reports"
+    """Outcomes cannot be reported, or have to wait."""
+    STRANGERS = "strangers"
+    """Jobs run that the database does not know."""
+    RUNTIME = "runtime"
+    """A container engine does not answer."""
+    DATABASE = "database"
+    """The database does not let the pilot in, or keeps its requests waiting."""
+    CONDUCTOR = "conductor"
+    """The conductor in this pilot cannot go on with something."""
+    OTHER = "other"
+    """All that is known is its text: a pilot of another version wrote it."""
+
+    @classmethod
+    def _missing_(cls, _value: object) -> Kind:
+        return cls.OTHER
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something that a pilot has to say of itself: in words, and which task, image or file it concerns."""
+
+    kind: Kind
+    text: str
+    task: int | None = None
+    image: str | None = None
+    path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """What a conductor cannot go on with, a task by its number or one of its duties by its name, and why."""
+
+    what: int | str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{named(self.what)}: {self.why}"
+
+
+def named(what: int | str) -> str:
+    """Name what a conductor goes on with for people: "task 3", "mail"."""
+    return f"task {what}" if isinstance(what, int) else what
+
+
+def message(troubles: Iterable[Trouble]) -> str | None:
+    """Give all that a pilot says in one line; None for nothing."""
+    return "; ".join(trouble.text for trouble in troubles) or None
+
+
+def of_image(troubles: Iterable[Trouble], task: int, image: str | None) -> Trouble | None:
+    """Give what a pilot says of running a task here or of its image, if it says anything."""
+    for trouble in troubles:
+        of_task = trouble.kind is Kind.CANNOT_RUN and trouble.task == task
+        if of_task or (trouble.kind is Kind.IMAGE and image and trouble.image == image):
+            return trouble
+    return None
+
+
+# As they are kept
+
+
+def to_record(trouble: Trouble) -> dict[str, Any]:
+    """Give a trouble as the database keeps it."""
+    params = {"task": trouble.task, "image": trouble.image, "path": trouble.path}
+    given = {name: value for name, value in params.items() if value is not None}
+    return {"kind": trouble.kind.value, "text": trouble.text, **given}
+
+
+def of_record(record: Mapping[str, Any]) -> Trouble:
+    """Read a trouble, perhaps one of a newer version."""
+    params = {name: record.get(name) for name in ("task", "image", "path")}
+    return Trouble(Kind(record["kind"]), record["text"], **params)
+
+
+def of_pilot(records: Sequence[Mapping[str, Any]] | None, text: str | None) -> tuple[Trouble, ...]:
+    """Read what a pilot says; a pilot of an older version writes a text and no records."""
+    if records is not None:
+        return tuple(map(of_record, records))
+    return (Trouble(Kind.OTHER, text),) if text else ()
+
+
+# In words
+
+
+def cannot_run(task: int, why: str) -> Trouble:
+    return Trouble(Kind.CANNOT_RUN, f"task {task} cannot run here: {why}", task=task)
+
+
+def cannot_start(task: int, why: str) -> Trouble:
+    return Trouble(Kind.CANNOT_START, f"task {task} cannot start: {why}", task=task)
+
+
+def preparing(image: str, stage: str) -> Trouble:
+    """`stage` says how far an image is."""
+    return Trouble(Kind.IMAGE, f"preparing the image {image}: {stage}", image=image)
+
+
+def checksum(task: int, path: str) -> Trouble:
+    text = f"task {task} waits for the {checksum_of(path)}"
+    return Trouble(Kind.CHECKSUM, text, task=task, path=path)
+
+
+def checksum_of(path: str) -> str:
+    """Name what is waited for while a checksum is taken."""
+    return f"checksum of {path}, whose time is not the registered one"
+
+
+def no_claims(why: str) -> Trouble:
+    return Trouble(Kind.CLAIMS, why)
+
+
+def no_room(folder: str, why: str) -> Trouble:
+    return Trouble(Kind.ROOM, f"takes no jobs: no room in {folder} ({why})", path=folder)
+
+
+def no_keeper(why: str) -> Trouble:
+    return Trouble(Kind.KEEPER, why)
+
+
+def keeper_silent(pid: int) -> Trouble:
+    return Trouble(Kind.KEEPER, f"its keeper (pid {pid}) does not answer; is it stopped?")
+
+
+def keeper_unheard(why: str) -> Trouble:
+    return Trouble(Kind.KEEPER, f"waits for a keeper of an earlier pilot. {why}")
+
+
+def keeper_foreign(version: str, pid: int, jobs: int) -> Trouble:
+    return Trouble(
+        Kind.KEEPER,
+        f"its keeper of version {version} (pid {pid}) speaks another protocol and keeps {count(jobs, 'job')} until "
+        "they end or their lease is over",
+    )
+
+
+def reports_wait(task: int, why: str) -> Trouble:
+    return Trouble(Kind.REPORTS, f"outcomes of task {task} wait: {why}", task=task)
+
+
+def set_aside(path: str) -> Trouble:
+    """A file has an outcome that the database does not take."""
+    return Trouble(Kind.REPORTS, f"an outcome could not be reported: see {path}", path=path)
+
+
+def strangers(jobs: Sequence[str]) -> Trouble:
+    return Trouble(
+        Kind.STRANGERS,
+        f"runs {count(len(jobs), 'job')} that the database, which was replaced by an older one, does not know: "
+        f"{listed(jobs, most=5)}",
+    )
+
+
+def runtime_silent(runtime: str, why: str) -> Trouble:
+    return Trouble(
+        Kind.RUNTIME,
+        f"{runtime} does not answer as it should, so that some jobs cannot be told to have ended: {why}",
+    )
+
+
+def database(why: str) -> Trouble:
+    return Trouble(Kind.DATABASE, why)
+
+
+def conductor_failed(why: str, *, again: bool = False) -> Trouble:
+    """`again` says that it is started again."""
+    failed = "failed and starts again" if again else "failed"
+    return Trouble(Kind.CONDUCTOR, f"its conductor {failed}: {why}")
+
+
+def conductor_stuck(stuck: Sequence[Stuck]) -> Trouble | None:
+    """Give what a pilot says of its conductor; None where that goes on with everything."""
+    if not stuck:
+        return None
+    said = "; ".join(map(str, stuck[:NAMED_AT_MOST]))
+    more = len(stuck) - NAMED_AT_MOST
+    others = f"; and with {more} more" if more > 0 else ""
+    return Trouble(Kind.CONDUCTOR, f"its conductor cannot go on with {said}{others}")
