@@ -96,6 +96,18 @@ def running_url(settings: Settings) -> str:
     return url
 
 
+def public_address(url: str) -> dict[str, str]:
+    """Give the parts of a database's address that anybody may see; none where nothing in it is secret.
+
+    Raises:
+        ConfigurationError: it is no address.
+    """
+    from orchestra.store.database import parts_of
+
+    public, secret = parts_of(url)
+    return public if secret else {}
+
+
 def open_database(
     settings: Settings, *, need_schema: bool = True, say: Say = _say_nothing
 ) -> psycopg.Connection:
@@ -267,6 +279,38 @@ def interface(settings: Settings, *, say: Say = _say_nothing) -> Local:
     from orchestra.interface.local import Local
 
     return Local(open_database(settings, say=say), lambda conn: current_caller(conn, settings, say))
+
+
+def interface_again(settings: Settings, *, name: str) -> Local:
+    """Return the same for somebody who lives on while the database comes and goes, as `reconnect` connects.
+
+    Raises:
+        DatabaseUnavailable: it is away.
+    """
+    from orchestra.interface.local import Local
+
+    conn = reconnect(settings, name=name)
+    return Local(conn, lambda conn: current_caller(conn, settings, _say_nothing))
+
+
+def quick_interface(settings: Settings, *, patience: float) -> Local:
+    """Return what carries out a question of somebody who cannot wait: nothing is started, no schema is looked at.
+
+    Connecting takes at most `patience` seconds, and so does an answer.
+
+    Raises:
+        ConfigurationError, DatabaseUnavailable: the database cannot be reached at once.
+    """
+    from orchestra.interface.local import Local
+    from orchestra.store import database
+
+    conn = database.connect(
+        running_url(settings),
+        name="maestro completion",
+        connect_timeout=patience,
+        statement_timeout=patience,
+    )
+    return Local(conn, lambda conn: current_caller(conn, settings, _say_nothing))
 
 
 def current_caller(conn: psycopg.Connection, settings: Settings, say: Say) -> Caller:

@@ -8,13 +8,9 @@ from typing import TYPE_CHECKING
 
 from orchestra.cli.registry import WORDS, Verb, Word
 from orchestra.domain import human
-from orchestra.domain.errors import BadInput, OrchestraError
+from orchestra.domain.errors import BadInput
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import psycopg
-
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
 
@@ -56,26 +52,17 @@ _ZSH = """_maestro_{kind}() {{
 
 def _names(ctx: Context) -> list[str]:
     """Give the newest names; none where there is no database, or no time. Nothing is started, nothing is said."""
+    from contextlib import closing
+
     from orchestra import wiring
     from orchestra.config import load
-    from orchestra.store import database, datasets, nodes, tasks, users
-
-    sources: dict[str, Callable[[psycopg.Connection], list[str]]] = {
-        "task": tasks.names,
-        "dataset": datasets.names,
-        "node": lambda conn: [node.name for node in nodes.everything(conn)],
-        "user": lambda conn: [user.name for user in users.everybody(conn)],
-    }
-    import psycopg
+    from orchestra.interface.names import ListNames
 
     try:
         settings = load(ctx.args.configuration)
-        url = wiring.running_url(settings)
-        with database.connect(
-            url, name="maestro completion", connect_timeout=_PATIENCE, statement_timeout=_PATIENCE
-        ) as conn:
-            found = sources[ctx.args.names](conn)
-    except (OrchestraError, psycopg.Error):  # a shell that completes has no place for a sentence
+        with closing(wiring.quick_interface(settings, patience=_PATIENCE)) as ask:
+            found = ask(ListNames(ctx.args.names))
+    except Exception:  # noqa: BLE001 - a shell that completes has no place for a sentence
         return []
     mine = f"user.{wiring.user_name(settings)}."
     short = [name.removeprefix(mine) for name in found if name.startswith(mine)]

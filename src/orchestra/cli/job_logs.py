@@ -43,7 +43,7 @@ def logs(ctx: Context) -> None:
     address = ctx.names.job(args.job)
     if args.follow:
         with standing(ctx) as ask:
-            _follow(ctx, ask, address)
+            _follow(ctx, ask.work, address)
         return
     with ctx.database() as conn:
         attempt = job_logs.find_attempt(jobs.show(conn, address), args.attempt)

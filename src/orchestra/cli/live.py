@@ -31,7 +31,7 @@ def watch(ctx: Context) -> None:
     """Show slots and live tasks once a second, until Ctrl-C. A database that goes away meanwhile is waited for."""
     try:
         with standing(ctx) as ask:
-            _draw_again_and_again(ask)
+            _draw_again_and_again(ask.work)
     except KeyboardInterrupt:
         print(flush=True)
 

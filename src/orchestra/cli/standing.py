@@ -1,17 +1,16 @@
-"""What commands that go on for long ask through: they outlive the absence of the database, and say that they wait."""
+"""What commands that go on for long ask: it outlives the absence of the database, and says that it waits."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from orchestra.domain.errors import DatabaseUnavailable
+from orchestra.interface.operation import Change, Connected, Request
 
 if TYPE_CHECKING:
-    import psycopg
-
     from orchestra.cli.context import Context
 
 T = TypeVar("T")
@@ -21,64 +20,80 @@ PAUSE = 1.0
 
 
 class Standing:
-    """Carries out work that only reads, again over a new connection where one was lost."""
+    """An `Interface` that asks a question again, over a new connection, where the answer was lost with the old one.
 
-    def __init__(self, ctx: Context, conn: psycopg.Connection) -> None:
-        self._ctx = ctx
-        self._conn: psycopg.Connection | None = conn
+    What changes something is asked once: whether it was carried out is not known then.
+    """
+
+    def __init__(
+        self,
+        connected: Connected,
+        connect: Callable[[], Connected],
+        note: Callable[[str], None],
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._connected: Connected | None = connected
+        self._connect, self._note, self._sleep = connect, note, sleep
         self._answered = self._away = False
 
-    def __call__(self, work: Callable[[psycopg.Connection], T], /) -> T:
-        """Give what the work gives, however long that takes.
+    def __call__(self, asked: Request[T], /) -> T:
+        """Return the answer to a question, however long that takes.
 
         Raises:
-            DatabaseUnavailable: the very first time; who begins wants to know.
+            DatabaseUnavailable: the very first time, since who begins wants to know; and to a change.
         """
+        return self._until_answered(lambda ask: ask(asked), once=isinstance(asked, Change))
+
+    def _until_answered(self, work: Callable[[Connected], T], *, once: bool) -> T:
         while True:
             try:
                 answer = work(self._connection())
             except DatabaseUnavailable as error:
-                if not self._answered:
+                if once or not self._answered:
                     raise
                 self._wait(error)
             else:
                 self._note_presence()
                 return answer
 
+    def work(self, work: Callable[[Any], T], /) -> T:
+        """Carry out what reads over a bare connection, for commands that have no request for it yet."""
+        return self._until_answered(lambda ask: work(ask.conn), once=False)  # type: ignore[attr-defined]
+
     def close(self) -> None:
-        if self._conn:
-            self._conn.close()
+        """Close the connection."""
+        if self._connected:
+            self._connected.close()
 
-    def _connection(self) -> psycopg.Connection:
-        from orchestra import wiring
-
-        if self._conn is None or self._conn.closed:
-            self._conn = None
-            self._conn = wiring.reconnect(self._ctx.settings, name="maestro")
-        return self._conn
+    def _connection(self) -> Connected:
+        if self._connected is None or self._connected.closed:
+            self._connected = None
+            self._connected = self._connect()
+        return self._connected
 
     def _wait(self, error: DatabaseUnavailable) -> None:
         if not self._away:
-            self._ctx.out.note(f"{error} Waiting for it.")
+            self._note(f"{error} Waiting for it.")
         self._away = True
-        time.sleep(PAUSE)
+        self._sleep(PAUSE)
 
     def _note_presence(self) -> None:
         if self._away:
-            self._ctx.out.note("The database is back.")
+            self._note("The database is back.")
         self._answered, self._away = True, False
 
 
 @contextmanager
 def standing(ctx: Context) -> Iterator[Standing]:
-    """Give such a connection for the length of the block.
+    """Give such an interface for the length of the block.
 
     Raises:
-        DatabaseUnavailable, SchemaMismatch: there is none to begin with.
+        DatabaseUnavailable, SchemaMismatch: there is no database to begin with.
     """
-    with ctx.database() as conn:
-        found = Standing(ctx, conn)
-        try:
-            yield found
-        finally:
-            found.close()
+    from orchestra import wiring
+
+    connected = wiring.interface(ctx.settings, say=ctx.out.note)
+    connect = lambda: wiring.interface_again(ctx.settings, name="maestro")  # noqa: E731
+    with closing(Standing(connected, connect, ctx.out.note)) as found:
+        yield found

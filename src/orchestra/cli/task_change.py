@@ -312,9 +312,9 @@ def wait(ctx: Context) -> int:
     from orchestra.services import task_actions
 
     with standing(ctx) as ask:
-        ids = ask(lambda conn: the_ids(ctx, conn))
+        ids = ask.work(lambda conn: the_ids(ctx, conn))
         waited = task_actions.wait(
-            ask, ids, timeout=ctx.args.timeout, changed=lambda task: ctx.out.note(*_told(task))
+            ask.work, ids, timeout=ctx.args.timeout, changed=lambda task: ctx.out.note(*_told(task))
         )
     for task in waited.tasks:
         done = f"{human.number(task.counts.done)} of {human.count(task.jobs, 'job')} done"

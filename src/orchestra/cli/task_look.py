@@ -59,7 +59,7 @@ def list_tasks(ctx: Context) -> None:
         )
 
     if args.watch:
-        watch.watch(ctx, look, show)
+        watch.watch(ctx, lambda ask: ask.work(look), show)
         return
     with ctx.database() as conn:
         found = look(conn)

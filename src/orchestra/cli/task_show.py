@@ -72,7 +72,7 @@ def show_task(ctx: Context) -> None:
     if ctx.args.watch:
         watch.watch(
             ctx,
-            lambda conn: task_views.show(conn, word),
+            lambda ask: ask.work(lambda conn: task_views.show(conn, word)),
             show,
             over=lambda report: not report.task.state.is_live and report.task.intent is None,
         )

@@ -10,14 +10,11 @@ from io import StringIO
 from typing import TYPE_CHECKING, TypeVar
 
 from orchestra.cli.output import can_draw
-from orchestra.cli.standing import standing
+from orchestra.cli.standing import Standing, standing
 from orchestra.cli.terminal import ESC
 
 if TYPE_CHECKING:
-    import psycopg
-
     from orchestra.cli.context import Context
-    from orchestra.services.asking import Ask
 
 T = TypeVar("T")
 
@@ -27,7 +24,7 @@ _CLEAR = f"{ESC}[H{ESC}[2J{ESC}[3J"
 
 def watch(
     ctx: Context,
-    look: Callable[[psycopg.Connection], T],
+    look: Callable[[Standing], T],
     show: Callable[[T], None],
     *,
     over: Callable[[T], bool] = lambda _: False,
@@ -44,15 +41,15 @@ def watch(
 
 
 def _watch(
-    ask: Ask,
-    look: Callable[[psycopg.Connection], T],
+    ask: Standing,
+    look: Callable[[Standing], T],
     show: Callable[[T], None],
     over: Callable[[T], bool],
 ) -> None:
     live = can_draw(sys.stdout)
     last = ""
     while True:
-        found = ask(look)
+        found = look(ask)
         if live:
             print(_CLEAR, end="")
             show(found)

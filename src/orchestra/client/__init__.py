@@ -71,8 +71,9 @@ class Client:
         Raises:
             DatabaseUnavailable, SchemaMismatch, ConfigurationError: the database cannot be used.
         """
-        with self._session.connection() as conn:
-            return self._session.me(conn)
+        from orchestra.interface.users import Me
+
+        return self._session(Me())
 
     def close(self) -> None:
         """Close the connection; what runs, runs on."""

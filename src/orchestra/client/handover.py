@@ -57,10 +57,9 @@ def pack(settings: Settings) -> Handover:
 
 def _public(url: str) -> tuple[tuple[str, str], ...]:
     """Give the parts of an address that are no secret; none where nothing in it is secret."""
-    from orchestra.store.database import parts_of
+    from orchestra import wiring
 
-    public, secret = parts_of(url)
-    return tuple(sorted(public.items())) if secret else ()
+    return tuple(sorted(wiring.public_address(url).items()))
 
 
 def _no_password(address: Mapping[str, str]) -> ConfigurationError:

@@ -1,4 +1,4 @@
-"""A client's connection: made at first need, made anew when it was lost, used by one call at a time.
+"""What a client asks: made at first need, made anew when its connection was lost, used by one call at a time.
 
 It belongs to one process. A forked child and a process that is handed a client, a task or a job make their own.
 """
@@ -10,13 +10,13 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import uuid4
 from weakref import WeakValueDictionary
 
 from orchestra.client.handover import Handover, pack
 from orchestra.client.python_words import in_python
-from orchestra.domain.errors import DatabaseUnavailable, OrchestraError, Refused
+from orchestra.domain.errors import OrchestraError, Refused
 
 if TYPE_CHECKING:
     import psycopg
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from orchestra.config import Settings
     from orchestra.domain.models.people import User
     from orchestra.domain.own_names import OwnNames
+    from orchestra.interface.operation import Connected, Interface, Request
+
+T = TypeVar("T")
 
 _log = logging.getLogger("orchestra.client")
 
@@ -41,8 +44,7 @@ class Session:
     def _begin(self) -> None:
         """Begin anew: a forked process has neither its parent's connection nor the threads that hold its lock."""
         self._lock = threading.RLock()
-        self._conn: psycopg.Connection | None = None
-        self._user: User | None = None
+        self._connected: Connected | None = None
 
     def __deepcopy__(self, _memo: object) -> Self:
         return self
@@ -66,9 +68,19 @@ class Session:
                 self._settings = self._settings.unpacked()
         return self._settings
 
+    def __call__(self, asked: Request[T], /) -> T:
+        """Carry a request out and return its answer; other threads wait for its end.
+
+        Raises:
+            OrchestraError: it was refused, or the database cannot be used; one sentence says why.
+            Refused: the client was closed.
+        """
+        with self.interface() as ask:
+            return ask(asked)
+
     @contextmanager
-    def connection(self, *, start: bool = True) -> Iterator[psycopg.Connection]:
-        """Give the connection for the length of the block; other threads wait for its end.
+    def interface(self, *, start: bool = True) -> Iterator[Interface]:
+        """Give what carries requests out for the length of the block; other threads wait for its end.
 
         `start` says whether an embedded database that was stopped is started.
 
@@ -79,13 +91,17 @@ class Session:
         with self._lock, with_hint():
             yield self._usable(start)
 
-    def me(self, conn: psycopg.Connection) -> User:
-        """Give the current user, made on first need."""
-        from orchestra import wiring
+    @contextmanager
+    def connection(self, *, start: bool = True) -> Iterator[psycopg.Connection]:
+        """Give the bare connection, for calls that have no request yet."""
+        with self.interface(start=start) as ask:
+            yield ask.conn  # type: ignore[attr-defined]
 
-        if self._user is None:
-            self._user = wiring.current_user(conn, self.settings, say=_log.info)
-        return self._user
+    def me(self, _conn: psycopg.Connection) -> User:
+        """Give the current user, made on first need."""
+        from orchestra.interface.users import Me
+
+        return self(Me())
 
     @property
     def names(self) -> OwnNames:
@@ -101,27 +117,26 @@ class Session:
             self._closed = True
             self._drop()
 
-    def _usable(self, start: bool) -> psycopg.Connection:
+    def _usable(self, start: bool) -> Connected:
         if self._closed:
             raise Refused("this client is closed.", hint="orchestra.Client() makes another.")
-        if self._conn is not None and not _answers(self._conn):
+        if self._connected is not None and not self._connected.works():
             self._drop()
-        if self._conn is None:
-            self._conn = self._open(start)
-        return self._conn
+        if self._connected is None:
+            self._connected = self._connect(start)
+        return self._connected
 
-    def _open(self, start: bool) -> psycopg.Connection:
+    def _connect(self, start: bool) -> Connected:
         from orchestra import wiring
 
         if start:
-            return wiring.open_database(self.settings, say=_log.info)
-        return wiring.reconnect(self.settings, name="maestro client")
+            return wiring.interface(self.settings, say=_log.info)
+        return wiring.interface_again(self.settings, name="maestro client")
 
     def _drop(self) -> None:
-        """The user goes as well: a database that was exchanged knows others."""
-        if self._conn is not None:
-            self._conn.close()
-        self._conn = self._user = None
+        if self._connected is not None:
+            self._connected.close()
+        self._connected = None
 
 
 _sessions: WeakValueDictionary[str, Session] = WeakValueDictionary()
@@ -158,15 +173,3 @@ def with_hint() -> Iterator[None]:
         if error.hint and error.hint not in getattr(error, "__notes__", ()):
             error.add_note(error.hint)
         raise
-
-
-def _answers(conn: psycopg.Connection) -> bool:
-    """Whether it can be used: the server is there, and an interrupted call has left nothing open."""
-    from psycopg import Error
-    from psycopg.pq import TransactionStatus
-
-    try:
-        conn.execute("")
-    except (DatabaseUnavailable, Error):
-        return False
-    return conn.info.transaction_status == TransactionStatus.IDLE

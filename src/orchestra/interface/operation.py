@@ -40,6 +40,23 @@ class Interface(Protocol):
         ...
 
 
+class Connected(Interface, Protocol):
+    """An interface over a connection, which can be lost. Whoever made it closes it; one thread uses it at a time."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connection was closed, or lost."""
+        ...
+
+    def works(self) -> bool:
+        """Whether it answers, and an interrupted call has left nothing open. Asks the database, which takes no time."""
+        ...
+
+    def close(self) -> None:
+        """Close the connection."""
+        ...
+
+
 class Who(Enum):
     """Who may make a request. The services enforce it; the table says it, and a test compares the two."""
 

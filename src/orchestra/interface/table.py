@@ -6,7 +6,7 @@ from outside. A name stays as it is once it was released.
 
 from __future__ import annotations
 
-from orchestra.interface import nodes, users
+from orchestra.interface import names, nodes, users
 from orchestra.interface.operation import Operation
 
 OPERATIONS = (
@@ -17,4 +17,6 @@ OPERATIONS = (
     # Nodes
     Operation("node.list", nodes.ListNodes),
     Operation("node.get", nodes.GetNode),
+    # What somebody may type next
+    Operation("name.list", names.ListNames),
 )

@@ -12,9 +12,10 @@ from re import sub
 from typing import Any, TypeVar
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from orchestra.domain.caller import Caller
-from orchestra.domain.errors import OrchestraError
+from orchestra.domain.errors import DatabaseUnavailable, OrchestraError
 from orchestra.interface.operation import Request
 from orchestra.store.database import probe
 
@@ -42,28 +43,37 @@ class Local:
     def __init__(
         self, conn: psycopg.Connection, find_caller: Callable[[psycopg.Connection], Caller]
     ) -> None:
-        self._scope = Scope(conn, find_caller)
+        self.conn = conn
+        self._find_caller = find_caller
 
     def __call__(self, asked: Request[T], /) -> T:
-        """Carry a request out and return its answer."""
+        """Carry a request out and return its answer. Who the caller is, and what they may do, is looked up anew."""
         try:
-            answer: T = handler(type(asked))(self._scope, asked)
+            answer: T = handler(type(asked))(Scope(self.conn, self._find_caller), asked)
         except OrchestraError:
             raise
         except Exception:
             # Perhaps it follows from an answer that came twice: then it is not we who are wrong.
-            probe(self._scope.conn)
+            probe(self.conn)
             raise
         return answer
 
     @property
     def closed(self) -> bool:
         """Whether the connection was closed, or lost."""
-        return self._scope.conn.closed
+        return self.conn.closed
+
+    def works(self) -> bool:
+        """Whether the server is there, and an interrupted call has left nothing open."""
+        try:
+            self.conn.execute("")
+        except (DatabaseUnavailable, psycopg.Error):
+            return False
+        return self.conn.info.transaction_status == TransactionStatus.IDLE
 
     def close(self) -> None:
         """Close the connection."""
-        self._scope.conn.close()
+        self.conn.close()
 
 
 def handler(request: type[Request[Any]]) -> Callable[[Scope, Any], Any]:
