@@ -9,8 +9,10 @@ import pytest
 from orchestra.conductor import retention as duty
 from orchestra.conductor.isolation import Isolation
 from orchestra.conductor.retention import Retention
+from orchestra.domain.errors import Fenced, UnknownKeeper
 from orchestra.domain.metrics import to_keep
 from orchestra.domain.models.people import User
+from orchestra.domain.models.pilots import KeeperHello
 from orchestra.domain.models.work import Outcome
 from orchestra.domain.retention import DAY, Keep
 from orchestra.domain.states import Cause, TaskState
@@ -203,6 +205,53 @@ def test_keepers_that_live_or_hold_something_stay(world: World) -> None:
     rows = world.conn.execute("select id from keeper").fetchall()
     assert {row[0] for row in rows} == {holding.keeper, living.keeper}
     assert world.state(task) is TaskState.RUNNING
+
+
+def test_a_keeper_that_was_given_up_and_comes_back_is_known_for_a_month_and_harmless_after_it(
+    world: World,
+) -> None:
+    task = world.task(3, test_jobs=0)
+    world.conduct(rounds=2)
+    pilot, keep = world.pilot(), Keep(events=1.0)
+    late, returned = pilot.claim(cpu=2)
+    pilot.start(late, returned)
+    work.bury(world.conn, pilot.agent, pilot.keeper, "its node was lost")
+    days_pass(world, 29)
+    tidied(world, keep)
+    again = KeeperHello(pilot.keeper, "machine-gauss", "boot-1", 4711, "0", work.PROTOCOL)
+    with pytest.raises(Fenced, match="has been fenced"):
+        work.register_keeper(world.conn, pilot.node, again)
+    days_pass(world, 2)
+    tidied(world, keep)
+    with pytest.raises(UnknownKeeper):
+        pilot.end(late)
+    held = {late.key, returned.key}
+    with pytest.raises(UnknownKeeper):
+        work.reconcile(world.conn, pilot.keeper, pilot.request, held)
+    work.register_keeper(world.conn, pilot.node, again)
+    found = work.reconcile(world.conn, pilot.keeper, pilot.request, held)
+    assert found.end == tuple(sorted(held)), "its jobs were given away"
+    pilot.end(late)
+    assert world.attempt(late)["accepted"], "nobody had it since"
+    assert world.counts(task).done == 1
+
+
+def test_a_version_that_was_just_replaced_stays_for_who_is_making_a_task_from_it(
+    world: World, ana: User
+) -> None:
+    dataset = world._one(
+        "insert into dataset (name, owner_id) values ('user.ana.grid', %s) returning id", ana.id
+    )
+    for number in (1, 2):
+        world.conn.execute(
+            "update dataset_version set dataset_id = %s, number = %s where id = %s",
+            [dataset, number, world.dataset_version(5)],
+        )
+    tidied(world, Keep(events=0.0))
+    assert count(world, "dataset_file") == 10
+    days_pass(world, 2)
+    tidied(world, Keep(events=0.0))
+    assert count(world, "dataset_file") == 5
 
 
 def test_a_step_takes_a_small_portion_and_the_next_goes_on_there(

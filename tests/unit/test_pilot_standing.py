@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from orchestra.domain.errors import UnknownKeeper
 from orchestra.domain.models.pilots import Standing
 from orchestra.domain.models.work import AttemptKey
 from orchestra.domain.states import Cause, Queue
@@ -114,6 +115,15 @@ def test_the_lease_of_a_keeper_whose_jobs_were_given_away_is_not_prolonged() -> 
     assert office.link.stopped
     assert not office.port.takes_jobs
     assert not office.port.reconciled, "what it holds is compared at once, so that it is ended"
+
+
+def test_a_keeper_that_the_database_has_forgotten_is_made_known_to_it_again() -> None:
+    office = Office()
+    office.steward.reconcile(office.port)
+    *_, failed = office.asked.pop()
+    failed(UnknownKeeper())
+    assert not office.port.registered
+    assert not office.port.reconciled, "what it runs is compared at once, so that it is ended"
 
 
 @pytest.mark.parametrize(

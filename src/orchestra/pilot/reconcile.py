@@ -213,9 +213,11 @@ class Steward:
     def _not_reconciled(self, port: Port, error: Exception) -> None:
         self._reconciling.discard(port.id)
         port.reconciled = True  # not at once again, but when it is time
-        if port.foreign and isinstance(error, UnknownKeeper):
-            port.registered, port.register_at = False, 0.0
-        if not isinstance(error, Fenced):  # else the database knows nothing of it
+        if isinstance(
+            error, UnknownKeeper
+        ):  # it was given up long ago: what it runs is to be ended
+            port.registered, port.register_at, port.reconciled = False, 0.0, False
+        elif not isinstance(error, Fenced):
             log.error("keeper %s could not be reconciled: %s", port.id, error)
 
     def _reconciled(self, port: Port, found: Reconciliation) -> None:

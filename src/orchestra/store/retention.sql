@@ -71,12 +71,12 @@ where id in (
 )
 
 -- name: forget_keepers
--- Keepers that have gone, or that were given up and never came back; few, so that all are looked at. What a task's
--- attempts say of them stays there.
+-- Keepers that have gone, or that were given up and never came back; few, so that all are looked at. That one was given up
+-- is known for a month at least, to one that comes back. What a task's attempts say of them stays there.
 delete from keeper where id in (
     select k.id from keeper k
-    where least(k.gone_at, k.fenced_at) < now() - make_interval(secs => %(seconds)s)
-        and k.renewed_at < now() - make_interval(secs => %(seconds)s)
+    where least(k.gone_at, k.fenced_at) < now() - greatest(make_interval(secs => %(seconds)s), interval '30 days')
+        and k.renewed_at < now() - greatest(make_interval(secs => %(seconds)s), interval '30 days')
         and not exists (
             select from attempt a
             where a.node_id = k.node_id and a.keeper_id = k.id and a.ended_at is null and a.lost_at is null
@@ -87,18 +87,19 @@ delete from keeper where id in (
 
 -- name: versions_to_forget
 -- Lists of files that a newer one replaced long ago, or whose data set was deleted, and that no task knows. Walks
--- task_config_version and task_input_version.
+-- task_config_version and task_input_version. A day at least after they were replaced: somebody may just be making a task
+-- from one.
 select v.id
 from dataset_version v
 join dataset d on d.id = v.dataset_id
 where not exists (select from task where config_version_id = v.id)
     and not exists (select from task_input where version_id = v.id)
     and (
-        d.deleted_at < now() - make_interval(secs => %(seconds)s)
+        d.deleted_at < now() - greatest(make_interval(secs => %(seconds)s), interval '1 day')
         or exists (
             select from dataset_version n
             where n.dataset_id = v.dataset_id and n.number > v.number
-                and n.created_at < now() - make_interval(secs => %(seconds)s)
+                and n.created_at < now() - greatest(make_interval(secs => %(seconds)s), interval '1 day')
         )
     )
 order by v.id
