@@ -15,6 +15,7 @@ from bench.machine import watching
 from bench.page import command_line, publish
 from bench.site import Site, site
 from bench.table import Bar, Section, median, number, percentile, verdict
+from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.models.tasks import Policy
 from orchestra.services import task_creation, users
 
@@ -27,7 +28,7 @@ PLAIN = "date +%%s.%%N > %OUT/began; : %DATA %IN"
 def once(place: Site, conn: psycopg.Connection, name: str, command: str) -> tuple[float, float]:
     """Submit a task; gives the milliseconds from the call, and from its return, to the start of the process."""
     user, _ = users.ensure(conn, "ana", "ana@example.org")
-    new = task_creation.NewTask(
+    new = NewTask(
         name=f"user.ana.{name}",
         command=command,
         config="user.ana.grid",

@@ -15,6 +15,7 @@ from bench.machine import watching
 from bench.page import command_line, publish
 from bench.site import DEBIAN, Site, debian_site, site
 from bench.table import Section, median, number, spread, verdict
+from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.models.tasks import Policy
 from orchestra.services import task_creation, users
 
@@ -29,7 +30,7 @@ def once(place: Site, tasks: int, turn: int) -> float:
         user, _ = users.ensure(conn, "ana", "ana@example.org")
         conn.execute("update node set drained_at = now(), drained_by = 'bench'")
         for n in range(tasks):
-            new = task_creation.NewTask(
+            new = NewTask(
                 name=f"user.ana.small{turn}-{n}",
                 command=f"sleep {JOB_SECONDS:.0f}; : %DATA %IN %OUT",
                 config="user.ana.grid",

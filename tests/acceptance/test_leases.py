@@ -11,9 +11,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from orchestra.domain.models.nodes import SlotsWanted
 from orchestra.domain.states import JobState, TaskState
 from orchestra.services import nodes, settling, standstill
-from orchestra.services.nodes import SlotsWanted
 from support import backup
 from support.cluster import Cluster
 from support.maestro import Maestro

@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 
 from orchestra.domain.errors import AlreadyExists, OrchestraError
+from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.models.tasks import Policy, Resources
 from orchestra.domain.states import Queue
 from orchestra.domain.transitions import TaskInput
@@ -43,7 +44,7 @@ class People:
         if not data.exists():
             data.write_text("data\n")
         queue = Queue(task.queue)
-        new = task_creation.NewTask(
+        new = NewTask(
             name=f"user.ana.{task.name}",
             command=COMMAND.format(python=sys.executable, job=JOB, truth=self.truth),
             config=f"user.ana.{task.name}-configs",

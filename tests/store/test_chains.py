@@ -7,6 +7,7 @@ import pytest
 
 from orchestra.conductor import lifecycle as conductor
 from orchestra.domain.errors import NotFound, Refused
+from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.models.people import User
 from orchestra.domain.states import JobState, TaskState
 from orchestra.services import (
@@ -19,7 +20,6 @@ from orchestra.services import (
     task_views,
     users,
 )
-from orchestra.services.task_creation import NewTask
 from orchestra.store import chains, moves
 from support.world import Pilot, World
 

@@ -10,6 +10,7 @@ import pytest
 
 from orchestra.domain.errors import AlreadyExists, BadInput, NotFound, Refused
 from orchestra.domain.manifests import Changes
+from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.models.people import User
 from orchestra.files.manifest import scan
 from orchestra.services import datasets, task_creation, users
@@ -155,7 +156,7 @@ def test_what_is_not_there_is_perhaps_misspelt(
 
 
 def _task(conn: psycopg.Connection, ana: User, folder: Path) -> int:
-    new = task_creation.NewTask(
+    new = NewTask(
         "user.ana.t", "x %DATA %IN %OUT", "user.ana.grid", "user.ana.grid", str(folder), "ana", "h"
     )
     return task_creation.create(conn, task_creation.plan(conn, new, ana)).id

@@ -40,7 +40,7 @@ def test_a_job_that_waits_for_a_slot(world: World, pilot: Pilot) -> None:
     assert (facts.before, facts.many_before) == (7, False)
     (rival,) = facts.rivals
     assert (rival.task, rival.owner, rival.living, rival.waiting) == (0, "ana", 8, 12)
-    assert facts.busy == [AtWork("gauss", 0, 8, 1)]
+    assert facts.busy == (AtWork("gauss", 0, 8, 1),)
     assert facts.conductor
     assert lines(world, "0/15")[0] == "Job 15 of task 0 (user.ana.task) is waiting for a CPU slot."
     assert "7 jobs are ahead: 7 of its own task." in lines(world, "0/15")

@@ -10,6 +10,7 @@ import pytest
 from orchestra.domain.errors import BadInput, NotFound, Refused
 from orchestra.domain.models.people import User
 from orchestra.domain.states import Cause, Figure, TaskState
+from orchestra.interface.answers.jobs import LogEnd
 from orchestra.services import by_hand, job_actions, job_logs, jobs
 from orchestra.services.asking import over
 from support.world import Pilot, World
@@ -164,7 +165,7 @@ def test_a_log_that_cannot_be_read_is_kept_in_part(world: World, pilot: Pilot) -
     work.report(world.conn, pilot.keeper, [told])
     attempt = job_logs.find_attempt(jobs.show(world.conn, "0/0"), None)
     assert job_logs.open_log(attempt) is None
-    assert job_logs.kept_end(world.conn, attempt) == job_logs.LogEnd(b"the end\n\xff", 10_000)
+    assert job_logs.kept_end(world.conn, attempt) == LogEnd(b"the end\n\xff", 10_000)
 
 
 def test_following_reads_what_is_added(world: World, pilot: Pilot, hostile_dir: Path) -> None:

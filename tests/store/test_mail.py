@@ -15,6 +15,7 @@ from orchestra.conductor.notify import Post, Postman
 from orchestra.conductor.run import Conductor
 from orchestra.domain.errors import Refused, Superseded
 from orchestra.domain.letters import TaskLetter, from_payload
+from orchestra.domain.models.mails import Mail
 from orchestra.domain.models.work import Outcome
 from orchestra.domain.states import Cause, TaskState
 from orchestra.domain.transitions import TaskInput
@@ -38,7 +39,7 @@ def server() -> Iterator[MailServer]:
         yield one
 
 
-def all_mails(world: World) -> list[mail_store.Mail]:
+def all_mails(world: World) -> list[Mail]:
     """All mails, oldest first."""
     return list(reversed(mail_store.listed(world.conn, person=None, state=None, limit=1000)))
 

@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from orchestra.client import words
 from orchestra.config import load
 from orchestra.domain.errors import ConfigurationError, OrchestraError
+from orchestra.domain.models.new_tasks import NewTask
+from orchestra.domain.models.nodes import SlotsWanted
 from orchestra.domain.models.people import User
 from orchestra.domain.models.tasks import Limit, Policy, Resources
 from orchestra.domain.models.work import Outcome, Started
@@ -33,8 +35,6 @@ from orchestra.services import (
     users,
     work,
 )
-from orchestra.services.nodes import SlotsWanted
-from orchestra.services.task_creation import NewTask
 from support.registering import register, update
 from support.world import World
 

@@ -16,11 +16,11 @@ from orchestra.domain.errors import (
     Refused,
     VolumeError,
 )
+from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.models.people import User
 from orchestra.domain.models.tasks import Counts, Limit, Policy, Resources, Task
 from orchestra.domain.states import Queue, TaskState
 from orchestra.services import datasets, task_creation
-from orchestra.services.task_creation import NewTask
 from orchestra.store import datasets as dataset_store
 from orchestra.store import sources, task_facts, task_making
 from orchestra.store import tasks as store

@@ -8,10 +8,9 @@ import psycopg
 import pytest
 
 from orchestra.domain.errors import AlreadyExists, BadInput, NotFound, Refused
-from orchestra.domain.models.nodes import Slots
+from orchestra.domain.models.nodes import Slots, SlotsWanted
 from orchestra.domain.models.pilots import Standing
 from orchestra.services import nodes, users, work
-from orchestra.services.nodes import SlotsWanted
 from orchestra.store.database import connect
 from support.world import World
 

@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 
 from orchestra.domain.errors import OrchestraError
+from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.models.tasks import Policy, Task
 from orchestra.domain.states import JobState, Queue, TaskState
 from orchestra.pilot import link
@@ -129,7 +130,7 @@ class Cluster:
         data = options.pop("data", None) or self.data()
         names = Policy.__dataclass_fields__.keys() & options.keys()
         policy = Policy(**{"test_jobs": 0, **{key: options.pop(key) for key in names}})
-        new = task_creation.NewTask(
+        new = NewTask(
             name=f"user.ana.{name}",
             command=command,
             config=config,

@@ -9,8 +9,8 @@ import psycopg
 from orchestra.domain.models.datasets import DataSet
 from orchestra.domain.models.people import User
 from orchestra.files import manifest
+from orchestra.interface.answers.datasets import Update
 from orchestra.services import datasets
-from orchestra.services.datasets import Update
 
 
 def register(conn: psycopg.Connection, user: User, name: str, path: Path) -> DataSet:

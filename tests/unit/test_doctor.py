@@ -41,11 +41,10 @@ from orchestra.cli.output import with_tilde
 from orchestra.domain import troubles
 from orchestra.domain.errors import NotFound
 from orchestra.domain.household import Household
-from orchestra.domain.models.nodes import Node, Slots
+from orchestra.domain.models.cluster import ServerFacts
+from orchestra.domain.models.mails import Summary
+from orchestra.domain.models.nodes import Keeper, Node, Pilot, Slots
 from orchestra.domain.troubles import Stuck
-from orchestra.services.health import ServerFacts
-from orchestra.store.mails import Summary
-from orchestra.store.nodes import Keeper, Pilot
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 CLUSTER = "0123abcd-0000-0000-0000-000000000000"

@@ -52,7 +52,7 @@ class Volume:
     @property
     def sources(self) -> Sources:
         task = cast(Task, _Task(str(self.root / "task"), self.name))
-        return Sources(task, str(self.root / "configs"), True, self.jobs)
+        return Sources(task, str(self.root / "configs"), True, tuple(self.jobs))
 
 
 @pytest.fixture

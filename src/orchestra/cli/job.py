@@ -10,7 +10,7 @@ from orchestra.domain import human
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
-    from orchestra.services.job_actions import JobsDone
+    from orchestra.interface.answers.jobs import JobsDone
 
 
 def _some_jobs(parser: Parser) -> None:

@@ -9,7 +9,7 @@ from orchestra.cli.output import Record, clean
 
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
-    from orchestra.services.explain import Explained
+    from orchestra.interface.answers.explanations import Explained
 
 
 def explain(ctx: Context) -> None:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
     from orchestra.domain.models.jobs import Attempt
+    from orchestra.interface.answers.jobs import LogEnd
     from orchestra.services.asking import Ask
-    from orchestra.services.job_logs import LogEnd
 
 
 def logs_arguments(parser: Parser) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
     from orchestra.domain.models.jobs import Attempt, Job
-    from orchestra.services.jobs import JobPage, JobReport
+    from orchestra.interface.answers.jobs import JobPage, JobReport
 
 _PAGE = 50
 _STATES = tuple(member.value for member in Figure)

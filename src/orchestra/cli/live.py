@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from orchestra.cli.context import Context
     from orchestra.domain.models.nodes import Node
+    from orchestra.interface.answers.tasks import TaskLine
     from orchestra.services.asking import Ask
-    from orchestra.services.task_lists import TaskLine
 
 PAUSE = 1.0
 _MOST_TASKS = 10

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
     from orchestra.domain.letters import BestResults
+    from orchestra.domain.models.mails import Mail
     from orchestra.mail.page import Page
-    from orchestra.store.mails import Mail
 
 _AT_MOST = 50
 

@@ -14,8 +14,7 @@ from orchestra.domain.errors import BadInput, Cancelled
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
-    from orchestra.domain.models.nodes import Node, Slots
-    from orchestra.services.nodes import SlotsWanted
+    from orchestra.domain.models.nodes import Node, Slots, SlotsWanted
 
 
 def _name_argument(parser: Parser) -> None:
@@ -47,7 +46,7 @@ def _slot_arguments(parser: Parser) -> None:
 
 
 def _slots_wanted(ctx: Context) -> tuple[SlotsWanted, SlotsWanted]:
-    from orchestra.services.nodes import SlotsWanted
+    from orchestra.domain.models.nodes import SlotsWanted
 
     args = ctx.args
     maxima: list[int] = args.maxNumberOfCPUSlots or []

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.domain.models.people import User
     from orchestra.domain.models.tasks import Task
-    from orchestra.services.task_creation import Plan, Preview
+    from orchestra.interface.answers.new_tasks import Preview
+    from orchestra.services.task_creation import Plan
 
 _PREVIEWED = 3
 

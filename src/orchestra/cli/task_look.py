@@ -16,10 +16,9 @@ if TYPE_CHECKING:
 
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
-    from orchestra.services.estimates import Ends
-    from orchestra.services.queues import QueueReport
-    from orchestra.services.task_lists import TaskLine
-    from orchestra.store.queues import QueuedJob
+    from orchestra.domain.models.queues import QueuedJob
+    from orchestra.interface.answers.queues import QueueReport
+    from orchestra.interface.answers.tasks import Ends, TaskLine
 
 
 def list_arguments(parser: Parser) -> None:

@@ -12,8 +12,8 @@ from orchestra.domain.naming import parse_limit, parse_variable
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
+    from orchestra.domain.models.new_tasks import NewTask
     from orchestra.domain.models.tasks import Policy, Resources
-    from orchestra.services.task_creation import NewTask
 
 _EXAMPLE_SD = "{'%REF': 'user.ana.ref'}"
 
@@ -207,10 +207,10 @@ def new_task(ctx: Context, config: str) -> NewTask:
         BadInput: options that do not go together.
     """
     from orchestra import wiring
+    from orchestra.domain.models.new_tasks import NewTask
     from orchestra.domain.models.tasks import METRICS_FILE
     from orchestra.domain.states import Queue
     from orchestra.files import here
-    from orchestra.services.task_creation import NewTask
 
     args = ctx.args
     return NewTask(

@@ -72,7 +72,8 @@ def the_ids(ctx: Context, conn: psycopg.Connection) -> list[int]:
         BadInput: none was.
         NotFound: one of them is no task.
     """
-    from orchestra.services.selection import Selection, find_ids
+    from orchestra.domain.models.selection import Selection
+    from orchestra.services.selection import find_ids
 
     words = tuple(map(ctx.names.task, (*ctx.args.words, *ctx.args.ids, *ctx.args.names)))
     return find_ids(conn, Selection(words, ctx.args.id_min, ctx.args.id_max))

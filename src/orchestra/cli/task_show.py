@@ -17,11 +17,10 @@ if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
     from orchestra.domain.models.events import Event
+    from orchestra.domain.models.mails import Mail
+    from orchestra.domain.models.sources import Source
     from orchestra.domain.models.tasks import Task
-    from orchestra.services.failures import FailureGroup
-    from orchestra.services.task_views import TaskReport
-    from orchestra.store.mails import Mail
-    from orchestra.store.sources import Source
+    from orchestra.interface.answers.task_reports import FailureGroup, TaskReport
 
 _ENDED = {state.value for state in ENDED_TASK_STATES}
 _WORDS = {"KILL": "being killed"}

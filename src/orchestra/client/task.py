@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import pandas
 
     from orchestra.domain.explanation import Explanation
-    from orchestra.services.jobs import JobReport
-    from orchestra.services.task_views import TaskReport
+    from orchestra.interface.answers.jobs import JobReport
+    from orchestra.interface.answers.task_reports import TaskReport
 
 
 class Task:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import psycopg
 
     from orchestra.domain.models import tasks as task_values
+    from orchestra.domain.models.new_tasks import NewTask
     from orchestra.domain.models.people import User
-    from orchestra.services.task_creation import NewTask
 
 
 TaskLike = Task | int | str
@@ -101,8 +101,8 @@ class Tasks:
             BadInput, NotFound, AlreadyExists, Refused, VolumeError: one sentence on what cannot be used.
         """
         from orchestra import wiring
+        from orchestra.domain.models.new_tasks import NewTask
         from orchestra.files import here
-        from orchestra.services.task_creation import NewTask
 
         settings, names = self._session.settings, self._session.names
         new = NewTask(

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from orchestra.domain.models.people import User
+from orchestra.domain.models.people import User
 
 
 @dataclass(frozen=True, slots=True)

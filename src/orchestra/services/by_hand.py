@@ -2,33 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 import psycopg
 
-from orchestra.domain.command import parse
-from orchestra.domain.models.tasks import Task
+from orchestra.domain.models.sources import Source
+from orchestra.interface.answers.by_hand import ByHand
 from orchestra.services import jobs
 from orchestra.store import sources
-
-
-@dataclass(frozen=True, slots=True)
-class ByHand:
-    """What it takes: `inputs` gives each tag but %OUT its path; `reads` are its data sets' folders, or single files."""
-
-    task: Task
-    ordinal: int
-    inputs: Mapping[str, str]
-    reads: tuple[str, ...]
-
-    def command(self, out: str) -> str:
-        """Give the command with all its tags written.
-
-        Raises:
-            BadInput: a path cannot be written where its tag stands.
-        """
-        return parse(self.task.command).render({**self.inputs, "OUT": out})
 
 
 def look(conn: psycopg.Connection, address: str) -> ByHand:
@@ -45,7 +24,7 @@ def look(conn: psycopg.Connection, address: str) -> ByHand:
     return ByHand(report.task, report.job.ordinal, {**paths, "IN": report.config_path}, reads)
 
 
-def path_of(source: sources.Source) -> str:
+def path_of(source: Source) -> str:
     """Give what a tag becomes: the one file, or the folder of several."""
     if source.is_folder and source.only_file is not None:
         return f"{source.root}/{source.only_file}"

@@ -6,37 +6,20 @@ The files were looked at where they are (`files/manifest.py`); here are their na
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import psycopg
 
 from orchestra.domain import manifests
 from orchestra.domain.errors import AlreadyExists, NotFound, Refused
 from orchestra.domain.human import listed
-from orchestra.domain.manifests import Changes
 from orchestra.domain.models.datasets import DataSet, Manifest, ManifestEntry
 from orchestra.domain.models.people import User
 from orchestra.domain.naming import parse_name
 from orchestra.domain.nearest import nearest_name
+from orchestra.interface.answers.datasets import Removal, Update
 from orchestra.services.rights import check_may_change
 from orchestra.store import datasets as store
 from orchestra.store.database import in_transaction
-
-
-@dataclass(frozen=True, slots=True)
-class Update:
-    """A data set after an update, and what has changed; no version was made where nothing has."""
-
-    dataset: DataSet
-    changes: Changes
-
-
-@dataclass(frozen=True, slots=True)
-class Removal:
-    """What became of a data set: `forgotten` altogether, or kept for the tasks that refer to it."""
-
-    dataset: DataSet
-    forgotten: bool
 
 
 def find(conn: psycopg.Connection, name: str) -> DataSet:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 import psycopg
 
 from orchestra.domain.endings import in_words, leaves_log
-from orchestra.domain.explanation import Culprit, Explanation, Facts
+from orchestra.domain.explanation import Culprit, Facts
 from orchestra.domain.explanation import explain as in_sentences
 from orchestra.domain.models.jobs import Job, JobPaths
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import JobState, TaskState
+from orchestra.interface.answers.explanations import Explained
 from orchestra.services import jobs, standstill
 from orchestra.services.failures import last_line
 from orchestra.store import explain as store
@@ -23,14 +24,6 @@ from orchestra.store import tasks as task_store
 COUNTED = 50_000
 """Jobs ahead that are counted; as many of a task are released at a time."""
 CULPRITS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Explained:
-    """A job with its explanation."""
-
-    facts: Facts
-    explanation: Explanation
 
 
 def explain(conn: psycopg.Connection, text: str) -> Explained:
@@ -67,7 +60,7 @@ def gather(conn: psycopg.Connection, text: str) -> Facts:
         case JobState.KILLED:
             return replace(facts, asked=store.asked(conn, task.id, job.ordinal, job.changed_at))
         case JobState.BROKEN:
-            return replace(facts, culprits=_culprits(conn, task))
+            return replace(facts, culprits=tuple(_culprits(conn, task)))
         case JobState.FAILED:
             return replace(facts, last_line=_last_line(conn, job))
         case JobState.DONE:
@@ -86,9 +79,9 @@ def _of_waiting(conn: psycopg.Connection, facts: Facts) -> Facts:
         not_before=turn.not_before,
         before=min(before, COUNTED),
         many_before=before > COUNTED,
-        places=store.places(conn, task.queue, work),
-        rivals=store.rivals(conn, task.queue, work),
-        busy=[each.at_work for each in work],
+        places=tuple(store.places(conn, task.queue, work)),
+        rivals=tuple(store.rivals(conn, task.queue, work)),
+        busy=tuple(each.at_work for each in work),
         conductor=queues.conductor_alive(conn),
         settling=str(settles) if settles else None,
     )
@@ -103,7 +96,7 @@ def _of_living(conn: psycopg.Connection, facts: Facts) -> Facts:
     task, job = facts.task, facts.job
     keeper = store.turn(conn, task.id, job.ordinal).keeper_id
     if task.image and not (facts.latest and facts.latest.started_at):
-        facts = replace(facts, places=store.places(conn, task.queue, []))
+        facts = replace(facts, places=tuple(store.places(conn, task.queue, [])))
     if keeper:
         facts = replace(facts, custody=store.custody(conn, keeper))
     if job.kill_requested:

@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import psycopg
 
 from orchestra.domain.endings import in_words as in_words
 from orchestra.domain.endings import leaves_log
 from orchestra.domain.human import one_line
+from orchestra.interface.answers.task_reports import FailureGroup
 from orchestra.store import jobs as job_store
 from orchestra.store import task_facts
-
-
-@dataclass(frozen=True, slots=True)
-class FailureGroup:
-    """Failures of one kind. `jobs` counts those among the first thousand; `example` is the first of them.
-
-    `last_line` is the end of the example's log, `tail` as many lines of it as were asked for, `reason` what its keeper
-    said of its end.
-    """
-
-    what: str
-    jobs: int
-    example: int
-    config: str
-    node: str | None
-    reason: str | None
-    last_line: str | None
-    tail: tuple[str, ...] = ()
-    has_log: bool = True
 
 
 def groups(conn: psycopg.Connection, task: int) -> list[FailureGroup]:

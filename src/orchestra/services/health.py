@@ -4,32 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import psycopg
 
+from orchestra.domain.models.cluster import ServerFacts
 from orchestra.store.sql import load
 
 SQL = load("health")
 _ASKED = 3
-
-
-@dataclass(frozen=True, slots=True)
-class ServerFacts:
-    """The server. Times in seconds, sizes in bytes.
-
-    Args:
-        latency: the quickest of a few round trips.
-        ahead: by how much its clock is ahead of this machine's, as far as the latency lets one see.
-        connections: those that are open, of all programs and databases.
-    """
-
-    version: str
-    latency: float
-    ahead: float
-    connections: int
-    max_connections: int
-    size: int
 
 
 def server(conn: psycopg.Connection, *, now: Callable[[], float] = time.time) -> ServerFacts:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import psycopg
 
@@ -12,21 +11,13 @@ from orchestra.domain.models.people import User
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.naming import JobAddress, parse_job_address
 from orchestra.domain.storable import check_reason
+from orchestra.interface.answers.jobs import JobsDone
 from orchestra.services import lifecycle, selection
 from orchestra.services.jobs import no_such_job
 from orchestra.services.rights import check_may_change
 
 AT_A_TIME = 100_000
 """Jobs that may be named one by one in a command; more are a task's business."""
-
-
-@dataclass(frozen=True, slots=True)
-class JobsDone:
-    """What was done to jobs of one task; `jobs` counts those that it changed."""
-
-    task: Task
-    address: str
-    jobs: int
 
 
 def retry(conn: psycopg.Connection, texts: Sequence[str], user: User) -> list[JobsDone]:

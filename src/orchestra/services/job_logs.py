@@ -16,9 +16,9 @@ from orchestra.domain.errors import NotFound
 from orchestra.domain.models.jobs import LOG, Attempt
 from orchestra.domain.states import JobState
 from orchestra.files import job_files, silence
+from orchestra.interface.answers.jobs import JobReport, LogEnd
 from orchestra.services import jobs
 from orchestra.services.asking import Ask
-from orchestra.services.jobs import JobReport
 from orchestra.store import jobs as store
 from orchestra.store import moves, notices
 
@@ -31,14 +31,6 @@ _IN_LINE = (JobState.REGISTERED, JobState.ASSIGNED)
 
 _UNREADABLE = "cannot be read from here"
 _HUNG = f"{_UNREADABLE}, for its volume does not answer"
-
-
-@dataclass(frozen=True, slots=True)
-class LogEnd:
-    """What the database keeps: the last bytes of a log of `length` bytes; None where nothing was kept."""
-
-    tail: bytes | None
-    length: int | None
 
 
 def find_attempt(report: JobReport, number: int | None) -> Attempt:

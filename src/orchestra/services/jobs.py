@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import psycopg
 
 from orchestra.domain import volume_words
 from orchestra.domain.errors import BadInput, NotFound
-from orchestra.domain.models.jobs import Attempt, Job
+from orchestra.domain.models.jobs import Job
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.naming import parse_one_job
 from orchestra.domain.states import Figure, JobState
+from orchestra.interface.answers.jobs import JobPage, JobReport
 from orchestra.services import selection
 from orchestra.store import jobs as store
 from orchestra.store import silent_folders, sources
@@ -21,27 +21,6 @@ PAGE = 5_000
 """Jobs that one statement gives at most, so that none takes long."""
 FEW = 20
 """Less than one in so many jobs done is few."""
-
-
-@dataclass(frozen=True, slots=True)
-class JobPage:
-    """A page of a task's jobs; `following` is the number to go on with, None at the end."""
-
-    task: Task
-    jobs: tuple[Job, ...]
-    matching: int
-    following: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class JobReport:
-    """All that `job show` says. `waits` says for which files a job waits that a pilot has."""
-
-    task: Task
-    job: Job
-    attempts: tuple[Attempt, ...]
-    config_path: str
-    waits: tuple[str, ...] = ()
 
 
 def list_jobs(

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import psycopg
 
 from orchestra.domain.errors import NotFound, Refused
+from orchestra.domain.models.mails import Mail, Summary
 from orchestra.domain.models.people import User
 from orchestra.services.rights import check_may_change
 from orchestra.store import mails as store
 from orchestra.store.database import in_transaction
-from orchestra.store.mails import Mail, Summary
 
 
 def listed(

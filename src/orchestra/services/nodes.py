@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from uuid import UUID
 
 import psycopg
 
 from orchestra.domain import human
-from orchestra.domain.errors import AlreadyExists, BadInput, NotFound, Refused
-from orchestra.domain.models.nodes import Node, Slots
+from orchestra.domain.errors import AlreadyExists, NotFound, Refused
+from orchestra.domain.models.nodes import Node, Pilot, SlotsWanted
 from orchestra.domain.naming import check_node_name
 from orchestra.domain.nearest import nearest
 from orchestra.domain.storable import check_reason, check_text
@@ -18,48 +17,7 @@ from orchestra.store import moves, notices
 from orchestra.store import nodes as store
 from orchestra.store import pilots as pilot_store
 from orchestra.store.database import in_transaction
-from orchestra.store.nodes import LockedNode, Pilot
-
-MAX_SLOTS = 100_000
-
-
-@dataclass(frozen=True, slots=True)
-class SlotsWanted:
-    """Slots of one kind as somebody typed them; None is what was left out."""
-
-    kind: str
-    enabled: int | None = None
-    maximum: int | None = None
-
-    def over(self, now: Slots) -> Slots:
-        """Give the slots that these make of the present ones.
-
-        Raises:
-            BadInput: they are negative, or more are enabled than there can be.
-        """
-        enabled = now.enabled if self.enabled is None else self.enabled
-        maximum = now.maximum if self.maximum is None else self.maximum
-        self._check(enabled, maximum)
-        return Slots(enabled, maximum)
-
-    def new(self) -> Slots:
-        """Give the slots of a new node: none are enabled unless said, and the maximum is what is enabled."""
-        enabled = self.enabled or 0
-        maximum = enabled if self.maximum is None else self.maximum
-        self._check(enabled, maximum)
-        return Slots(enabled, maximum)
-
-    def _check(self, enabled: int, maximum: int) -> None:
-        for number in (enabled, maximum):
-            if not 0 <= number <= MAX_SLOTS:
-                raise BadInput(f"a node cannot have {number} {self.kind} slots.")
-        if enabled > maximum:
-            letter = self.kind[0].lower()
-            raise BadInput(
-                f"{human.count(enabled, f'{self.kind} slot')} cannot be enabled (-e{letter}) of at most {maximum} "
-                f"(-m{letter}).",
-                hint=f"-m{letter} {enabled} would allow it.",
-            )
+from orchestra.store.nodes import LockedNode
 
 
 def create(conn: psycopg.Connection, name: str, cpu: SlotsWanted, gpu: SlotsWanted) -> Node:

@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
-
 import psycopg
 
 from orchestra.domain.states import Queue
+from orchestra.interface.answers.queues import QueueReport
 from orchestra.store import queues
 from orchestra.store import tasks as store
 
 NEXT_JOBS = 10
-
-
-@dataclass(frozen=True, slots=True)
-class QueueReport:
-    """What runs on a queue, and what comes next."""
-
-    queue: Queue
-    running: tuple[queues.QueuedJob, ...]
-    waiting: tuple[queues.QueuedJob, ...]
-    now: datetime
 
 
 def show_queue(conn: psycopg.Connection, queue: Queue) -> QueueReport:

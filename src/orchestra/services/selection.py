@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import psycopg
 
 from orchestra.domain.errors import BadInput, NotFound
+from orchestra.domain.models.selection import Selection
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.naming import parse_task
 from orchestra.domain.nearest import nearest_name
 from orchestra.store import tasks as store
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """What was typed: words (numbers or names), and a range of numbers with both ends included."""
-
-    words: tuple[str, ...] = ()
-    first: int | None = None
-    last: int | None = None
 
 
 def find(conn: psycopg.Connection, word: str) -> Task:

@@ -2,29 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
-
 import psycopg
 
-from orchestra.domain import human
+from orchestra.domain.models.cluster import Settling
 from orchestra.store import cluster
-
-
-@dataclass(frozen=True, slots=True)
-class Settling:
-    """Why a database settles and since when; `nodes` are those that have not said what they run."""
-
-    reason: str
-    since: datetime
-    nodes: tuple[str, ...]
-
-    def __str__(self) -> str:
-        if not self.nodes:
-            return f"{self.reason}; work goes on within half a minute"
-        names = human.listed(self.nodes, most=5)
-        say = "has said what it runs" if len(self.nodes) == 1 else "have said what they run"
-        return f"{self.reason}; nothing starts until {names} {say}"
 
 
 def state(conn: psycopg.Connection) -> Settling | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import psycopg
 
@@ -14,7 +13,9 @@ from orchestra.domain.models.people import User
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import Intent
 from orchestra.domain.storable import check_reason
-from orchestra.domain.transitions import TaskInput, TaskStep
+from orchestra.domain.transitions import TaskInput
+from orchestra.interface.answers.task_actions import Done
+from orchestra.interface.answers.tasks import Waited
 from orchestra.services import lifecycle
 from orchestra.services.asking import Ask
 from orchestra.services.rights import check_may_change
@@ -25,18 +26,6 @@ _POLL_FIRST, _POLL_MOST = 0.2, 1.0
 _PILOTS_POLL = 0.02
 PILOTS_ANSWER_WITHIN = 5.0
 NODES_NAMED = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What was done to a task: how it was before, the step, and the jobs that were alive then."""
-
-    before: Task
-    step: TaskStep
-
-    @property
-    def alive(self) -> int:
-        return self.before.counts.living
 
 
 def own_task(conn: psycopg.Connection, task: int, user: User) -> Task:
@@ -184,14 +173,6 @@ def _apply(
 ) -> Done:
     before = own_task(conn, task, user)
     return Done(before, lifecycle.apply(conn, task, given, by=user.name, why=why, bypass=bypass))
-
-
-@dataclass(frozen=True, slots=True)
-class Waited:
-    """How the tasks stood when the waiting was over; `timed_out` says that some were not over."""
-
-    tasks: tuple[Task, ...]
-    timed_out: bool
 
 
 def wait(

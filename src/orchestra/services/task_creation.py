@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 import psycopg
@@ -13,8 +13,9 @@ from orchestra.domain.binds import parse_bind
 from orchestra.domain.errors import AlreadyExists, BadInput, Refused
 from orchestra.domain.human import count
 from orchestra.domain.models.jobs import JobPaths
+from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.models.people import User
-from orchestra.domain.models.tasks import METRICS_FILE, Policy, Resources, Task
+from orchestra.domain.models.tasks import Resources, Task
 from orchestra.domain.naming import (
     check_complete_file,
     check_metrics_file,
@@ -31,6 +32,7 @@ from orchestra.domain.storable import (
     storable,
 )
 from orchestra.files import image_files, volume
+from orchestra.interface.answers.new_tasks import Preview
 from orchestra.services import selection
 from orchestra.services.lifecycle import CONDUCTOR
 from orchestra.services.task_sources import Source, find_config, find_input, first_configs
@@ -38,44 +40,6 @@ from orchestra.store import chains, moves, task_making
 from orchestra.store import datasets as dataset_store
 from orchestra.store import tasks as store
 from orchestra.store.database import in_transaction
-
-
-@dataclass(frozen=True, slots=True)
-class NewTask:
-    """What a user asks for.
-
-    Args:
-        config: the config data set's name, or `task:NAME` for the outputs of an older task's done jobs.
-        secondary: data sets by tag (with or without the %).
-        volume: an absolute path.
-        image: the container image; paths of files and folders are absolute.
-        complete_file: what a job must leave in its folder to be done.
-        binds: what else the container sees of its machine, each as `domain.binds` reads it.
-        account: the Unix account whose pilots may run it.
-        host: the machine on which it was asked for.
-        reuse: take the task's folder even if something lies in it already.
-        metrics_file: what a job leaves in its folder for `task results`, a path below it.
-        after: numbers or names of tasks that must be DONE before this one begins.
-    """
-
-    name: str
-    command: str
-    config: str
-    data: str
-    volume: str
-    account: str
-    host: str
-    secondary: Mapping[str, str] = field(default_factory=dict)
-    queue: Queue = Queue.CPU
-    image: str | None = None
-    env: Mapping[str, str] = field(default_factory=dict)
-    policy: Policy = field(default_factory=Policy)
-    resources: Resources = field(default_factory=Resources)
-    complete_file: str | None = None
-    binds: tuple[str, ...] = ()
-    reuse: bool = False
-    metrics_file: str = METRICS_FILE
-    after: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +66,6 @@ class Plan:
         paths = JobPaths(PurePosixPath(self.folder), ordinal)
         values = {tag: source.path for tag, source in self.sources.items()}
         return self.template.render({**values, "IN": config, "OUT": str(paths.attempt(1))})
-
-
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """A job's command as it would run."""
-
-    ordinal: int
-    command: str
 
 
 def find_existing(conn: psycopg.Connection, name: str, user: User) -> Task | None:

@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import psycopg
 
-from orchestra.domain.models.tasks import Task
-from orchestra.services.estimates import Ends, ends
+from orchestra.interface.answers.tasks import TaskLine
+from orchestra.services.estimates import ends
 from orchestra.store import tasks as store
-
-
-@dataclass(frozen=True, slots=True)
-class TaskLine:
-    """A row of `task list`."""
-
-    task: Task
-    ends: Ends
 
 
 def list_tasks(conn: psycopg.Connection, *, owner: str | None, every: bool) -> list[TaskLine]:

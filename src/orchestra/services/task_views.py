@@ -3,40 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import datetime
 
 import psycopg
 
 from orchestra.domain import volume_words
-from orchestra.domain.models.events import Event
 from orchestra.domain.models.tasks import Task
+from orchestra.interface.answers.task_reports import TaskReport
 from orchestra.services import failures, mails, selection, standstill, users, waiting
-from orchestra.services.estimates import Ends, ends
+from orchestra.services.estimates import ends
 from orchestra.store import leader, queues, silent_folders, sources, task_facts
 from orchestra.store import tasks as store
-from orchestra.store.mails import Mail
 
 EVENTS = 20
-
-
-@dataclass(frozen=True, slots=True)
-class TaskReport:
-    """All that `task show` says. `cpu_seconds` is about right for tasks of more than 10,000 attempts."""
-
-    task: Task
-    now: datetime
-    config: sources.Source
-    inputs: tuple[sources.Source, ...]
-    events: tuple[Event, ...]
-    failures: tuple[failures.FailureGroup, ...]
-    waiting: tuple[str, ...]
-    ends: Ends
-    cpu_seconds: float | None
-    cpu_is_exact: bool
-    mails: tuple[Mail, ...] = ()
-    owner_wants_mail: bool = True
-    doubts: task_facts.Doubts = field(default_factory=task_facts.Doubts)
 
 
 def show(conn: psycopg.Connection, word: str) -> TaskReport:

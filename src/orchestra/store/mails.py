@@ -2,53 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from collections.abc import Sequence
 
 import psycopg
 
+from orchestra.domain.models.mails import Mail, Summary
 from orchestra.store.database import fetch
 from orchestra.store.sql import load
 
 SQL = load("outbox")
-
-
-@dataclass(frozen=True, slots=True)
-class Mail:
-    """A row as people see it; `last_error` is why it waits or was put aside."""
-
-    id: int
-    kind: str
-    person: str
-    email: str
-    task_id: int | None
-    payload: Mapping[str, Any]
-    created_at: datetime
-    next_try: datetime
-    tries: int
-    sent_at: datetime | None
-    sent_how: str | None
-    refused_at: datetime | None
-    last_error: str | None
-    message_id: str
-
-    @property
-    def state(self) -> str:
-        if self.sent_at:
-            return "sent"
-        return "refused" if self.refused_at else "waiting"
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """How many mails wait, and were put aside within a week; since when the oldest waits, and why if that is known."""
-
-    waiting: int
-    refused: int
-    oldest: datetime | None
-    error: str | None
 
 
 def by_id(conn: psycopg.Connection, number: int) -> Mail | None:

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 import psycopg
 
-from orchestra.domain import troubles
-from orchestra.domain.models.nodes import Node, Slots
-from orchestra.domain.troubles import Trouble
+from orchestra.domain.models.nodes import Keeper, Node, Pilot, Slots
 from orchestra.store.database import fetch
 from orchestra.store.sql import load
 from orchestra.store.told import with_troubles
@@ -27,51 +23,6 @@ class LockedNode:
     cpu: Slots
     gpu: Slots
     drained: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Keeper:
-    """A parent of jobs, as the database knows it. `jobs` counts the attempts that it holds."""
-
-    id: UUID
-    pid: int
-    host: str
-    version: str
-    started_at: datetime
-    fenced: bool
-    jobs: int
-
-
-@dataclass(frozen=True, slots=True)
-class Pilot:
-    """What runs on a node. `jobs` counts the attempts that the node holds; `keepers` are oldest first.
-
-    `silent` are the folders that do not answer there.
-    """
-
-    node: str
-    host: str
-    pid: int
-    account: str
-    version: str
-    may_conduct: bool
-    serve_all: bool
-    leave: bool
-    started_at: datetime
-    seen_at: datetime
-    online: bool
-    conducts: bool
-    jobs: int
-    machine_id: str = ""
-    boot_id: str = ""
-    keepers: tuple[Keeper, ...] = ()
-    silent: tuple[str, ...] = ()
-    troubles: tuple[Trouble, ...] = ()
-
-    @property
-    def message(self) -> str | None:
-        """What it has to say of itself, in one line."""
-        return troubles.message(self.troubles)
 
 
 def _slots(row: dict[str, Any]) -> dict[str, Slots]:

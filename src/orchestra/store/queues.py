@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 
 import psycopg
 
+from orchestra.domain.models.queues import QueuedJob
 from orchestra.domain.states import Queue
 from orchestra.domain.troubles import Trouble
 from orchestra.store.database import fetch
@@ -30,20 +30,6 @@ class Supply:
     serve_all: bool = False
     runtimes: tuple[str, ...] = ()
     troubles: tuple[Trouble, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class QueuedJob:
-    """A line of `task queue`. `node` and the times stand only with a job that a node holds."""
-
-    task_id: int
-    task: str
-    owner: str
-    ordinal: int
-    is_test: bool
-    node: str | None = None
-    claimed_at: datetime | None = None
-    started_at: datetime | None = None
 
 
 def supply(conn: psycopg.Connection) -> list[Supply]:

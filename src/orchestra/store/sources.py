@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import psycopg
 
+from orchestra.domain.models.sources import Source
 from orchestra.store.database import fetch
 from orchestra.store.sql import load
 
 SQL = load("tasks")
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """The version that a task takes files from; `dataset` is None for an older task's outputs."""
-
-    dataset: str | None
-    version: int
-    root: str
-    is_folder: bool
-    files: int
-    tag: str = "IN"
-    only_file: str | None = None
 
 
 def inputs(conn: psycopg.Connection, task: int) -> list[Source]:

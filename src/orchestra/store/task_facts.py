@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import psycopg
 
+from orchestra.domain.models.doubts import DOUBTS_COUNTED, Doubts
 from orchestra.domain.models.events import Event
 from orchestra.domain.states import Cause
 from orchestra.store.database import fetch
@@ -14,7 +15,6 @@ from orchestra.store.sql import load
 SQL = load("tasks")
 
 
-DOUBTS_COUNTED = 10_000
 EFFORT_SAMPLE = 10_000
 """Attempts that are read to know what a task has taken."""
 
@@ -37,23 +37,6 @@ class Effort:
     attempts: int
     cpu_seconds: float | None
     seconds: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Doubts:
-    """Results whose inputs were no longer as registered: how many, up to 10,000, and the note on one of them."""
-
-    results: int = 0
-    example: int | None = None
-    note: str | None = None
-
-    def __bool__(self) -> bool:
-        return self.results > 0
-
-    @property
-    def counted(self) -> str:
-        more = " or more" if self.results >= DOUBTS_COUNTED else ""
-        return f"{self.results:,}{more}"
 
 
 def doubts(conn: psycopg.Connection, task: int) -> Doubts:

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
     from orchestra.domain.binds import Bind
+    from orchestra.interface.answers.by_hand import ByHand
     from orchestra.runtimes import RuntimeJob
     from orchestra.runtimes.environment import JobValues
     from orchestra.runtimes.found import ContainerRuntime
-    from orchestra.services.by_hand import ByHand
 
 
 def arguments(parser: Parser) -> None:

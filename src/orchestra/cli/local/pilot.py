@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
-    from orchestra.store.nodes import Pilot
+    from orchestra.domain.models.nodes import Pilot
     from orchestra.wiring import PilotWish
 
 

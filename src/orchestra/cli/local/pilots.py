@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from orchestra.cli.context import Context
     from orchestra.config import Settings
-    from orchestra.store.nodes import Pilot
+    from orchestra.domain.models.nodes import Pilot
 
 PAUSE = 0.1
 ONLINE_WITHIN = 30.0

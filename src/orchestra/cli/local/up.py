@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
-    from orchestra.domain.models.nodes import Node
+    from orchestra.domain.models.nodes import Node, Pilot
     from orchestra.store.embedded import Status
-    from orchestra.store.nodes import Pilot
 
 GOODBYE = 8.0
 """Seconds in which a pilot that has left sends its last mail and closes its connections."""
@@ -139,8 +138,8 @@ def _this_node(
 ) -> tuple[Node, list[str]]:
     """Give this machine's node: what an old one has stays unless something else is asked for."""
     from orchestra.cli.local import machine, pilots
+    from orchestra.domain.models.nodes import SlotsWanted
     from orchestra.services import nodes
-    from orchestra.services.nodes import SlotsWanted
 
     name = pilots.this_node(ctx, conn)
     names = machine.gpu_names()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -61,18 +60,18 @@ class Facts:
     task: Task
     job: Job
     result: str
-    attempts: Sequence[Attempt] = ()
+    attempts: tuple[Attempt, ...] = ()
     not_before: datetime | None = None
     before: int = 0
     many_before: bool = False
-    places: Sequence[Place] = ()
-    rivals: Sequence[Rival] = ()
-    busy: Sequence[AtWork] = ()
+    places: tuple[Place, ...] = ()
+    rivals: tuple[Rival, ...] = ()
+    busy: tuple[AtWork, ...] = ()
     test: TestFacts = field(default_factory=TestFacts)
     asked: Event | None = None
-    culprits: Sequence[Culprit] = ()
+    culprits: tuple[Culprit, ...] = ()
     custody: Custody | None = None
-    held_up: Sequence[str] = ()
+    held_up: tuple[str, ...] = ()
     last_line: str | None = None
     conductor: bool = True
     settling: str | None = None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from datetime import datetime
+from uuid import UUID
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from uuid import UUID
+from orchestra.domain import human
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +31,37 @@ class Known:
     epoch: int
     acknowledged: Mapping[UUID, int] = field(default_factory=dict)
     beat: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """Why a database settles and since when; `nodes` are those that have not said what they run."""
+
+    reason: str
+    since: datetime
+    nodes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        if not self.nodes:
+            return f"{self.reason}; work goes on within half a minute"
+        names = human.listed(self.nodes, most=5)
+        say = "has said what it runs" if len(self.nodes) == 1 else "have said what they run"
+        return f"{self.reason}; nothing starts until {names} {say}"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFacts:
+    """The server. Times in seconds, sizes in bytes.
+
+    Args:
+        latency: the quickest of a few round trips.
+        ahead: by how much its clock is ahead of this machine's, as far as the latency lets one see.
+        connections: those that are open, of all programs and databases.
+    """
+
+    version: str
+    latency: float
+    ahead: float
+    connections: int
+    max_connections: int
+    size: int

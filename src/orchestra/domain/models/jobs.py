@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
+from pathlib import PurePosixPath
 
-if TYPE_CHECKING:
-    from datetime import datetime
-    from pathlib import PurePosixPath
-
-    from orchestra.domain.states import Cause, JobState
-
+from orchestra.domain.states import Cause, JobState
 
 LOG = "job.log"
 """The file in an attempt's folder that has what it printed."""

@@ -1,16 +1,16 @@
-"""Machines and their slots."""
+"""Machines, their slots, and what runs on them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
+from uuid import UUID
 
-from orchestra.domain import troubles
+from orchestra.domain import human, troubles
+from orchestra.domain.errors import BadInput
+from orchestra.domain.troubles import Trouble
 
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from orchestra.domain.troubles import Trouble
+MAX_SLOTS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,45 @@ class Slots:
 
     enabled: int
     maximum: int
+
+
+@dataclass(frozen=True, slots=True)
+class SlotsWanted:
+    """Slots of one kind as somebody typed them; None is what was left out."""
+
+    kind: str
+    enabled: int | None = None
+    maximum: int | None = None
+
+    def over(self, now: Slots) -> Slots:
+        """Give the slots that these make of the present ones.
+
+        Raises:
+            BadInput: they are negative, or more are enabled than there can be.
+        """
+        enabled = now.enabled if self.enabled is None else self.enabled
+        maximum = now.maximum if self.maximum is None else self.maximum
+        self._check(enabled, maximum)
+        return Slots(enabled, maximum)
+
+    def new(self) -> Slots:
+        """Give the slots of a new node: none are enabled unless said, and the maximum is what is enabled."""
+        enabled = self.enabled or 0
+        maximum = enabled if self.maximum is None else self.maximum
+        self._check(enabled, maximum)
+        return Slots(enabled, maximum)
+
+    def _check(self, enabled: int, maximum: int) -> None:
+        for number in (enabled, maximum):
+            if not 0 <= number <= MAX_SLOTS:
+                raise BadInput(f"a node cannot have {number} {self.kind} slots.")
+        if enabled > maximum:
+            letter = self.kind[0].lower()
+            raise BadInput(
+                f"{human.count(enabled, f'{self.kind} slot')} cannot be enabled (-e{letter}) of at most {maximum} "
+                f"(-m{letter}).",
+                hint=f"-m{letter} {enabled} would allow it.",
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,4 +84,49 @@ class Node:
     @property
     def message(self) -> str | None:
         """What its pilot has to say of itself, in one line."""
+        return troubles.message(self.troubles)
+
+
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    """A parent of jobs, as the database knows it. `jobs` counts the attempts that it holds."""
+
+    id: UUID
+    pid: int
+    host: str
+    version: str
+    started_at: datetime
+    fenced: bool
+    jobs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pilot:
+    """What runs on a node. `jobs` counts the attempts that the node holds; `keepers` are oldest first.
+
+    `silent` are the folders that do not answer there.
+    """
+
+    node: str
+    host: str
+    pid: int
+    account: str
+    version: str
+    may_conduct: bool
+    serve_all: bool
+    leave: bool
+    started_at: datetime
+    seen_at: datetime
+    online: bool
+    conducts: bool
+    jobs: int
+    machine_id: str = ""
+    boot_id: str = ""
+    keepers: tuple[Keeper, ...] = ()
+    silent: tuple[str, ...] = ()
+    troubles: tuple[Trouble, ...] = ()
+
+    @property
+    def message(self) -> str | None:
+        """What it has to say of itself, in one line."""
         return troubles.message(self.troubles)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestra.domain.models.tasks import Task
@@ -39,7 +38,7 @@ class Sources:
     task: Task
     config_root: str
     config_is_folder: bool
-    jobs: Sequence[Result]
+    jobs: tuple[Result, ...]
 
     def config_path(self, job: Result) -> str:
         """Give a job's config; that of a task made of an older one's outputs is a folder."""

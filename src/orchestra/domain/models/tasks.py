@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
 
-from orchestra.domain.states import Figure, HoldCause
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
-    from orchestra.domain.states import Intent, Queue, TaskState
-
+from orchestra.domain.states import Figure, HoldCause, Intent, Queue, TaskState
 
 METRICS_FILE = "metrics.json"
 """What a job leaves in its output folder for `task results`, unless the task names another file."""

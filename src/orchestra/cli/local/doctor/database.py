@@ -15,11 +15,10 @@ if TYPE_CHECKING:
     import psycopg
 
     from orchestra.config import Settings
-    from orchestra.domain.models.nodes import Node
+    from orchestra.domain.models.cluster import ServerFacts
+    from orchestra.domain.models.mails import Summary
+    from orchestra.domain.models.nodes import Node, Pilot
     from orchestra.domain.troubles import Stuck
-    from orchestra.services.health import ServerFacts
-    from orchestra.store.mails import Summary
-    from orchestra.store.nodes import Pilot
 
 APART = 2.0
 """Seconds that two clocks may differ without a word."""

@@ -10,7 +10,7 @@ from orchestra.domain import human
 
 if TYPE_CHECKING:
     from orchestra.config import Settings
-    from orchestra.store.mails import Summary
+    from orchestra.domain.models.mails import Summary
 
 CHECK = "mail"
 

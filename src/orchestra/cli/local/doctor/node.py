@@ -16,8 +16,7 @@ from orchestra.files.here import host
 
 if TYPE_CHECKING:
     from orchestra.domain.household import Household
-    from orchestra.domain.models.nodes import Node
-    from orchestra.store.nodes import Pilot
+    from orchestra.domain.models.nodes import Node, Pilot
 
 
 @dataclass(frozen=True, slots=True)

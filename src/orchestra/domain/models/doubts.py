@@ -1,0 +1,24 @@
+"""Results that may not come from the inputs that were registered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DOUBTS_COUNTED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Doubts:
+    """Results whose inputs were no longer as registered: how many, up to 10,000, and the note on one of them."""
+
+    results: int = 0
+    example: int | None = None
+    note: str | None = None
+
+    def __bool__(self) -> bool:
+        return self.results > 0
+
+    @property
+    def counted(self) -> str:
+        more = " or more" if self.results >= DOUBTS_COUNTED else ""
+        return f"{self.results:,}{more}"

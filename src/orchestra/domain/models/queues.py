@@ -1,0 +1,20 @@
+"""What waits and runs on a queue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedJob:
+    """A line of `task queue`. `node` and the times stand only with a job that a node holds."""
+
+    task_id: int
+    task: str
+    owner: str
+    ordinal: int
+    is_test: bool
+    node: str | None = None
+    claimed_at: datetime | None = None
+    started_at: datetime | None = None

@@ -1,0 +1,24 @@
+"""What was done to a data set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestra.domain.manifests import Changes
+from orchestra.domain.models.datasets import DataSet
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """A data set after an update, and what has changed; no version was made where nothing has."""
+
+    dataset: DataSet
+    changes: Changes
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What became of a data set: `forgotten` altogether, or kept for the tasks that refer to it."""
+
+    dataset: DataSet
+    forgotten: bool

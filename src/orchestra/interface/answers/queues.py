@@ -1,0 +1,19 @@
+"""A queue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from orchestra.domain.models.queues import QueuedJob
+from orchestra.domain.states import Queue
+
+
+@dataclass(frozen=True, slots=True)
+class QueueReport:
+    """What runs on a queue, and what comes next."""
+
+    queue: Queue
+    running: tuple[QueuedJob, ...]
+    waiting: tuple[QueuedJob, ...]
+    now: datetime

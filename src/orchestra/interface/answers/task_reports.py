@@ -1,0 +1,51 @@
+"""One task, with all that is known of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from orchestra.domain.models.doubts import Doubts
+from orchestra.domain.models.events import Event
+from orchestra.domain.models.mails import Mail
+from orchestra.domain.models.sources import Source
+from orchestra.domain.models.tasks import Task
+from orchestra.interface.answers.tasks import Ends
+
+
+@dataclass(frozen=True, slots=True)
+class FailureGroup:
+    """Failures of one kind. `jobs` counts those among the first thousand; `example` is the first of them.
+
+    `last_line` is the end of the example's log, `tail` as many lines of it as were asked for, `reason` what its keeper
+    said of its end.
+    """
+
+    what: str
+    jobs: int
+    example: int
+    config: str
+    node: str | None
+    reason: str | None
+    last_line: str | None
+    tail: tuple[str, ...] = ()
+    has_log: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TaskReport:
+    """All that `task show` says. `cpu_seconds` is about right for tasks of more than 10,000 attempts."""
+
+    task: Task
+    now: datetime
+    config: Source
+    inputs: tuple[Source, ...]
+    events: tuple[Event, ...]
+    failures: tuple[FailureGroup, ...]
+    waiting: tuple[str, ...]
+    ends: Ends
+    cpu_seconds: float | None
+    cpu_is_exact: bool
+    mails: tuple[Mail, ...] = ()
+    owner_wants_mail: bool = True
+    doubts: Doubts = field(default_factory=Doubts)
