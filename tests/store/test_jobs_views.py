@@ -10,6 +10,7 @@ import pytest
 from orchestra.domain.errors import BadInput, NotFound, Refused
 from orchestra.domain.models.people import User
 from orchestra.domain.states import Cause, Figure, TaskState
+from orchestra.interface import paging
 from orchestra.interface.answers.jobs import LogEnd
 from orchestra.services import by_hand, job_actions, job_logs, jobs
 from orchestra.services.asking import over
@@ -198,10 +199,10 @@ def test_pages_give_each_job_once(
     world: World, monkeypatch: pytest.MonkeyPatch, limit: int | None
 ) -> None:
     world.task(10)
-    monkeypatch.setattr(jobs, "PAGE", 3)
+    monkeypatch.setattr(paging, "PAGE", 3)
     found = [
         job.ordinal
-        for page in jobs.pages(world.conn, "0", None, first=2, limit=limit)
+        for page in paging.job_pages(world.interface(), "0", first=2, limit=limit)
         for job in page.jobs
     ]
     assert found == list(range(2, 10))[:limit]

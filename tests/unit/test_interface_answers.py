@@ -10,7 +10,7 @@ from enum import Enum
 from importlib import import_module
 from inspect import isclass
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 import pytest
@@ -55,6 +55,8 @@ def troubles(kind: Any, at: str, seen: set[type] | None = None) -> Iterator[str]
 def _parts(kind: Any) -> tuple[Any, ...] | None:
     """What a union, tuple or mapping consists of; None where it is something else."""
     origin, parts = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return tuple(map(type, parts))
     if origin in (Union, UnionType, tuple):
         return tuple(part for part in parts if part is not ...)
     if origin is Mapping and parts[0] in (str, int):

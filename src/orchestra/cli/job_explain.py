@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def explain(ctx: Context) -> None:
-    from orchestra.services import explain as service
+    from orchestra.interface.explanations import ExplainJob
 
-    with ctx.database() as conn:
-        found = service.explain(conn, ctx.names.job(ctx.args.job))
+    with ctx.interface() as ask:
+        found = ask(ExplainJob(ctx.names.job(ctx.args.job)))
     ctx.out.item(found, _lines, record=_record, key=lambda each: each.facts.address)
 
 

@@ -45,13 +45,13 @@ def list_arguments(parser: Parser) -> None:
 
 def list_jobs(ctx: Context) -> None:
     """Show a page of a task's jobs; for programs, all of them."""
-    from orchestra.services import jobs
+    from orchestra.interface.paging import job_pages
 
     args = ctx.args
     wanted = Figure(args.state) if args.state else None
     limit = _PAGE if args.limit is None and ctx.out.for_people else args.limit
-    with ctx.database() as conn:
-        pages = jobs.pages(conn, ctx.names.task(args.task), wanted, first=args.first, limit=limit)
+    with ctx.interface() as ask:
+        pages = job_pages(ask, ctx.names.task(args.task), wanted, first=args.first, limit=limit)
         last = next(pages)
 
         def every() -> Iterator[Job]:
@@ -99,7 +99,7 @@ def _how_it_went(job: Job) -> str:
 
 
 def _end_words(ended: Job | Attempt) -> str:
-    from orchestra.services.failures import in_words
+    from orchestra.domain.endings import in_words
 
     if ended.cause is None:
         return ""
@@ -152,10 +152,10 @@ def one_job(parser: Parser) -> None:
 
 def show(ctx: Context) -> None:
     """Show a job with its attempts."""
-    from orchestra.services import jobs
+    from orchestra.interface.jobs import ShowJob
 
-    with ctx.database() as conn:
-        report = jobs.show(conn, ctx.names.job(ctx.args.job))
+    with ctx.interface() as ask:
+        report = ask(ShowJob(ctx.names.job(ctx.args.job)))
     ctx.out.item(
         report,
         _lines,

@@ -13,15 +13,14 @@ from orchestra.cli.output import Column, Output, can_draw, coloured, cut, paint
 from orchestra.cli.standing import standing
 from orchestra.cli.terminal import ESC
 from orchestra.domain import human
-from orchestra.services import nodes, task_lists
+from orchestra.interface.nodes import ListNodes
+from orchestra.interface.tasks import ListTasks
 
 if TYPE_CHECKING:
-    import psycopg
-
     from orchestra.cli.context import Context
     from orchestra.domain.models.nodes import Node
     from orchestra.interface.answers.tasks import TaskLine
-    from orchestra.services.asking import Ask
+    from orchestra.interface.operation import Interface
 
 PAUSE = 1.0
 _MOST_TASKS = 10
@@ -31,16 +30,16 @@ def watch(ctx: Context) -> None:
     """Show slots and live tasks once a second, until Ctrl-C. A database that goes away meanwhile is waited for."""
     try:
         with standing(ctx) as ask:
-            _draw_again_and_again(ask.work)
+            _draw_again_and_again(ask)
     except KeyboardInterrupt:
         print(flush=True)
 
 
-def _draw_again_and_again(ask: Ask) -> None:
+def _draw_again_and_again(ask: Interface) -> None:
     drawn = 0
     before: list[str] = []
     while True:
-        lines = ask(_lines)
+        lines = _lines(ask)
         if can_draw(sys.stdout):
             up = f"{ESC}[{drawn}A" if drawn else ""
             print(f"{up}{ESC}[J" + "\n".join(lines), flush=True)
@@ -51,12 +50,10 @@ def _draw_again_and_again(ask: Ask) -> None:
         time.sleep(PAUSE)
 
 
-def _lines(conn: psycopg.Connection) -> list[str]:
+def _lines(ask: Interface) -> list[str]:
     width = shutil.get_terminal_size().columns
-    tasks = [
-        line for line in task_lists.list_tasks(conn, owner=None, every=False) if _is_live(line)
-    ]
-    lines = [_slots(nodes.everything(conn))]
+    tasks = [line for line in ask(ListTasks()) if _is_live(line)]
+    lines = [_slots(ask(ListNodes()))]
     if not tasks:
         lines.append("no task is at work; maestro task create --help shows how to make one")
         return [cut(line, width - 1) for line in lines]
@@ -70,7 +67,7 @@ def _is_live(line: TaskLine) -> bool:
     return line.task.state.is_live
 
 
-def _slots(found: list[Node]) -> str:
+def _slots(found: tuple[Node, ...]) -> str:
     online = [node for node in found if node.online]
     cpu = f"{sum(n.cpu_in_use for n in online)} of {sum(n.cpu.enabled for n in online)} CPU slots"
     gpu = f"{sum(n.gpu_in_use for n in online)} of {sum(n.gpu.enabled for n in online)} GPU slots"

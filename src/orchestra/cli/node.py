@@ -145,11 +145,11 @@ def _note(node: Node) -> str:
 
 
 def _list(ctx: Context) -> None:
-    from orchestra.services import nodes, standstill
+    from orchestra.interface.cluster import WhySettling
+    from orchestra.interface.nodes import ListNodes
 
-    with ctx.database() as conn:
-        found = nodes.everything(conn)
-        state = standstill.state(conn)
+    with ctx.interface() as ask:
+        found, state = ask(ListNodes()), ask(WhySettling())
     if state:
         ctx.out.note(f"The database settles: {state}.")
     columns: tuple[Column[Node], ...] = (

@@ -12,13 +12,12 @@ from orchestra.domain import human
 from orchestra.domain.states import Figure, Queue
 
 if TYPE_CHECKING:
-    import psycopg
-
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
     from orchestra.domain.models.queues import QueuedJob
     from orchestra.interface.answers.queues import QueueReport
     from orchestra.interface.answers.tasks import Ends, TaskLine
+    from orchestra.interface.operation import Interface
 
 
 def list_arguments(parser: Parser) -> None:
@@ -32,19 +31,16 @@ def list_arguments(parser: Parser) -> None:
 
 def list_tasks(ctx: Context) -> None:
     """Show tasks with the number of their jobs in each state."""
-    from orchestra.services import task_lists, users
+    from orchestra.interface.tasks import ListTasks
+    from orchestra.interface.users import Me
 
     args = ctx.args
-    everybody = args.all and not args.user
 
-    def look(conn: psycopg.Connection) -> list[TaskLine]:
-        owner = ctx.me(conn).name
-        if args.user:
-            owner = users.get(conn, args.user).name
-        chosen = None if everybody else owner
-        return task_lists.list_tasks(conn, owner=chosen, every=args.all)
+    def look(ask: Interface) -> tuple[TaskLine, ...]:
+        me = ask(Me()).name
+        return ask(ListTasks(args.user or (None if args.all else me), every=args.all))
 
-    def show(lines: list[TaskLine]) -> None:
+    def show(lines: tuple[TaskLine, ...]) -> None:
         ctx.out.items(
             lines,
             _COLUMNS,
@@ -58,10 +54,10 @@ def list_tasks(ctx: Context) -> None:
         )
 
     if args.watch:
-        watch.watch(ctx, lambda ask: ask.work(look), show)
+        watch.watch(ctx, look, show)
         return
-    with ctx.database() as conn:
-        found = look(conn)
+    with ctx.interface() as ask:
+        found = look(ask)
     show(found)
 
 
@@ -114,10 +110,10 @@ def queue_arguments(parser: Parser) -> None:
 
 def show_queue(ctx: Context) -> None:
     """Show what runs on a queue, and the next ten jobs that wait."""
-    from orchestra.services import queues
+    from orchestra.interface.queues import ShowQueue
 
-    with ctx.database() as conn:
-        report = queues.show_queue(conn, Queue(ctx.args.name))
+    with ctx.interface() as ask:
+        report = ask(ShowQueue(Queue(ctx.args.name)))
     rows = [(job, "running" if job.started_at else "starting") for job in report.running]
     rows += [(job, "waiting") for job in report.waiting]
     ctx.out.items(

@@ -61,9 +61,9 @@ def show_arguments(parser: Parser) -> None:
 
 def show_task(ctx: Context) -> None:
     """Show all that is known of a task."""
-    from orchestra.services import task_views
+    from orchestra.interface.task_reports import ShowTask
 
-    word = the_task(ctx)
+    asked = ShowTask(the_task(ctx))
 
     def show(report: TaskReport) -> None:
         ctx.out.item(report, _lines, record=_record, key=lambda found: found.task.id)
@@ -71,13 +71,13 @@ def show_task(ctx: Context) -> None:
     if ctx.args.watch:
         watch.watch(
             ctx,
-            lambda ask: ask.work(lambda conn: task_views.show(conn, word)),
+            lambda ask: ask(asked),
             show,
             over=lambda report: not report.task.state.is_live and report.task.intent is None,
         )
         return
-    with ctx.database() as conn:
-        report = task_views.show(conn, word)
+    with ctx.interface() as ask:
+        report = ask(asked)
     show(report)
 
 

@@ -10,11 +10,12 @@ from io import StringIO
 from typing import TYPE_CHECKING, TypeVar
 
 from orchestra.cli.output import can_draw
-from orchestra.cli.standing import Standing, standing
+from orchestra.cli.standing import standing
 from orchestra.cli.terminal import ESC
 
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
+    from orchestra.interface.operation import Interface
 
 T = TypeVar("T")
 
@@ -24,7 +25,7 @@ _CLEAR = f"{ESC}[H{ESC}[2J{ESC}[3J"
 
 def watch(
     ctx: Context,
-    look: Callable[[Standing], T],
+    look: Callable[[Interface], T],
     show: Callable[[T], None],
     *,
     over: Callable[[T], bool] = lambda _: False,
@@ -41,8 +42,8 @@ def watch(
 
 
 def _watch(
-    ask: Standing,
-    look: Callable[[Standing], T],
+    ask: Interface,
+    look: Callable[[Interface], T],
     show: Callable[[T], None],
     over: Callable[[T], bool],
 ) -> None:

@@ -16,6 +16,7 @@ from orchestra.domain.models import tasks as task_values
 from orchestra.domain.models.jobs import JobPaths
 from orchestra.domain.models.tasks import Counts
 from orchestra.domain.states import Figure, TaskState, figure
+from orchestra.interface.tasks import FindTask
 
 if TYPE_CHECKING:
     import pandas
@@ -86,28 +87,24 @@ class Task:
 
     def show(self) -> TaskReport:
         """Give all that `maestro task show` says: events, failures in groups, why it waits."""
-        from orchestra.services import task_views
+        from orchestra.interface.task_reports import ShowTask
 
-        with self._session.connection() as conn:
-            report = task_views.show(conn, str(self.id))
+        report = self._session(ShowTask(str(self.id)))
         self._seen = report.task
         return report
 
     def _look(self) -> task_values.Task:
-        from orchestra.services import selection
-
-        with self._session.connection() as conn:
-            self._seen = selection.find(conn, str(self.id))
+        self._seen = self._session(FindTask(str(self.id)))
         return self._seen
 
     def _look_on(self) -> tuple[task_values.Task, str]:
         """For who waits: a database that was stopped stays so. The text says why nothing runs, if it is known."""
-        from orchestra.services import selection, task_views
+        from orchestra.interface.task_reports import WhyTaskWaits
 
-        with self._session.connection(start=False) as conn:
-            self._seen = seen = selection.find(conn, str(self.id))
+        with self._session.interface(start=False) as ask:
+            self._seen = seen = ask(FindTask(str(self.id)))
             rests = seen.state.is_live and (seen.hold or not seen.counts.living)
-            reasons = task_views.waiting_reasons(conn, seen) if rests else ()
+            reasons = ask(WhyTaskWaits(self.id)) if rests else ()
         return seen, reasons[0] if reasons else ""
 
     # Its jobs
@@ -120,16 +117,15 @@ class Task:
         Raises:
             BadInput: there is no such state.
         """
-        from orchestra.services import jobs
+        from orchestra.interface.paging import job_pages
 
         wanted = words.figure(state)
         first = words.whole("first", first, least=0)
         most = words.whole("limit", limit, least=1) if limit is not None else None
         found: list[Job] = []
-        with self._session.connection() as conn:
-            for page in jobs.pages(conn, str(self.id), wanted, first=first, limit=most):
-                found += [Job(self, info) for info in page.jobs]
-                self._seen = page.task
+        for page in job_pages(self._session, str(self.id), wanted, first=first, limit=most):
+            found += [Job(self, info) for info in page.jobs]
+            self._seen = page.task
         return found
 
     def job(self, number: int) -> Job:
@@ -141,10 +137,9 @@ class Task:
         return Job(self, self._report(number).job)
 
     def _report(self, number: int) -> JobReport:
-        from orchestra.services import jobs
+        from orchestra.interface.jobs import ShowJob
 
-        with self._session.connection() as conn:
-            return jobs.show(conn, self._address(number))
+        return self._session(ShowJob(self._address(number)))
 
     def _address(self, number: int) -> str:
         return f"{self.id}/{words.whole('a job', number, least=0)}"
@@ -165,10 +160,9 @@ class Task:
         Raises:
             NotFound: there is no such job.
         """
-        from orchestra.services import explain
+        from orchestra.interface.explanations import ExplainJob
 
-        with self._session.connection() as conn:
-            return explain.explain(conn, self._address(_number(job))).explanation
+        return self._session(ExplainJob(self._address(_number(job)))).explanation
 
     # What came of it
 

@@ -13,6 +13,8 @@ from orchestra.client.task import Task
 from orchestra.domain.errors import AlreadyExists
 from orchestra.domain.models.datasets import DataSet
 from orchestra.domain.models.tasks import METRICS_FILE, Resources
+from orchestra.interface.tasks import FindTask, ListTasks
+from orchestra.interface.users import Me
 
 if TYPE_CHECKING:
     import builtins
@@ -151,10 +153,7 @@ class Tasks:
         Raises:
             BadInput, NotFound: there is none; says what was perhaps meant.
         """
-        from orchestra.services import selection
-
-        with self._session.connection() as conn:
-            return Task(self._session, selection.find(conn, self._session.names.task(str(task))))
+        return Task(self._session, self._session(FindTask(self._session.names.task(str(task)))))
 
     def list(self, *, user: str | None = None, all: bool = False) -> builtins.list[Task]:  # noqa: A002
         """Give your tasks that are not done, another user's, or with `all` everybody's and the done ones as well.
@@ -162,16 +161,8 @@ class Tasks:
         Raises:
             NotFound: there is no such user.
         """
-        from orchestra.services import task_lists, users
-
-        with self._session.connection() as conn:
-            owner: str | None = None
-            if user:
-                owner = users.get(conn, user).name
-            elif not all:
-                owner = self._session.me(conn).name
-            lines = task_lists.list_tasks(conn, owner=owner, every=all)
-        return [Task(self._session, line.task) for line in lines]
+        owner = user or (None if all else self._session(Me()).name)
+        return [Task(self._session, line.task) for line in self._session(ListTasks(owner, all))]
 
 
 def _make(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import psycopg
 
 from orchestra.domain import volume_words
@@ -17,8 +15,6 @@ from orchestra.services import selection
 from orchestra.store import jobs as store
 from orchestra.store import silent_folders, sources
 
-PAGE = 5_000
-"""Jobs that one statement gives at most, so that none takes long."""
 FEW = 20
 """Less than one in so many jobs done is few."""
 
@@ -40,31 +36,6 @@ def list_jobs(
     following = found[limit].ordinal if len(found) > limit else None
     matching = task.jobs if figure is None else task.counts[figure]
     return JobPage(task, tuple(found[:limit]), matching, following)
-
-
-def pages(
-    conn: psycopg.Connection,
-    word: str,
-    figure: Figure | None,
-    *,
-    first: int = 0,
-    limit: int | None = None,
-) -> Iterator[JobPage]:
-    """Yield the pages of all jobs from number `first` on, or of the first `limit` of them.
-
-    Raises:
-        NotFound: there is no such task.
-        BadInput: there is no such page.
-    """
-    left, following = limit, first
-    while True:
-        size = PAGE if left is None else min(PAGE, left)
-        page = list_jobs(conn, word, figure, first=following, limit=size)
-        yield page
-        left = None if left is None else left - len(page.jobs)
-        if page.following is None or left == 0:
-            return
-        following = page.following
 
 
 def show(conn: psycopg.Connection, text: str) -> JobReport:

@@ -1,0 +1,13 @@
+"""What can be asked about the database as a whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestra.domain.models.cluster import Settling
+from orchestra.interface.operation import Question
+
+
+@dataclass(frozen=True, slots=True)
+class WhySettling(Question[Settling | None]):
+    """Why nothing starts at present, where the database settles; None where all is well."""

@@ -1,0 +1,12 @@
+"""Carries out what is asked about the database as a whole."""
+
+from __future__ import annotations
+
+from orchestra.domain.models.cluster import Settling
+from orchestra.interface import cluster as ask
+from orchestra.interface.local import Scope
+from orchestra.services import standstill
+
+
+def why_settling(scope: Scope, _asked: ask.WhySettling) -> Settling | None:
+    return standstill.state(scope.conn)

@@ -1,0 +1,12 @@
+"""Carries out what is asked about why a job waits, runs or failed."""
+
+from __future__ import annotations
+
+from orchestra.interface import explanations as ask
+from orchestra.interface.answers.explanations import Explained
+from orchestra.interface.local import Scope
+from orchestra.services import explain
+
+
+def explain_job(scope: Scope, asked: ask.ExplainJob) -> Explained:
+    return explain.explain(scope.conn, asked.address)

@@ -1,0 +1,18 @@
+"""Carries out what is asked about jobs."""
+
+from __future__ import annotations
+
+from orchestra.interface import jobs as ask
+from orchestra.interface.answers.jobs import JobPage, JobReport
+from orchestra.interface.local import Scope
+from orchestra.services import jobs
+
+
+def list_jobs(scope: Scope, asked: ask.ListJobs) -> JobPage:
+    return jobs.list_jobs(
+        scope.conn, asked.word, asked.figure, first=asked.first, limit=asked.limit
+    )
+
+
+def show_job(scope: Scope, asked: ask.ShowJob) -> JobReport:
+    return jobs.show(scope.conn, asked.address)

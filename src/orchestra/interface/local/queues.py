@@ -1,0 +1,12 @@
+"""Carries out what is asked about queues."""
+
+from __future__ import annotations
+
+from orchestra.interface import queues as ask
+from orchestra.interface.answers.queues import QueueReport
+from orchestra.interface.local import Scope
+from orchestra.services import queues
+
+
+def show_queue(scope: Scope, asked: ask.ShowQueue) -> QueueReport:
+    return queues.show_queue(scope.conn, asked.queue)

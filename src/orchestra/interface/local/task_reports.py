@@ -1,0 +1,16 @@
+"""Carries out what is asked about one task."""
+
+from __future__ import annotations
+
+from orchestra.interface import task_reports as ask
+from orchestra.interface.answers.task_reports import TaskReport
+from orchestra.interface.local import Scope
+from orchestra.services import selection, task_views
+
+
+def show_task(scope: Scope, asked: ask.ShowTask) -> TaskReport:
+    return task_views.show(scope.conn, asked.word)
+
+
+def why_task_waits(scope: Scope, asked: ask.WhyTaskWaits) -> tuple[str, ...]:
+    return task_views.waiting_reasons(scope.conn, selection.find(scope.conn, str(asked.task)))

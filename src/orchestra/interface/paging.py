@@ -1,0 +1,35 @@
+"""Asking for more than one answer holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from orchestra.domain.states import Figure
+from orchestra.interface.answers.jobs import JobPage
+from orchestra.interface.jobs import PAGE, ListJobs
+from orchestra.interface.operation import Interface
+
+
+def job_pages(
+    ask: Interface,
+    task: str,
+    figure: Figure | None = None,
+    *,
+    first: int = 0,
+    limit: int | None = None,
+) -> Iterator[JobPage]:
+    """Yield the pages of all jobs of a task from number `first` on, or of the first `limit` of them.
+
+    Raises:
+        NotFound: there is no such task.
+        BadInput: there is no such page.
+    """
+    left, following = limit, first
+    while True:
+        size = PAGE if left is None else min(PAGE, left)
+        page = ask(ListJobs(task, figure, following, size))
+        yield page
+        left = None if left is None else left - len(page.jobs)
+        if page.following is None or left == 0:
+            return
+        following = page.following
