@@ -12,8 +12,8 @@ import pytest
 
 from orchestra import interface
 from orchestra.interface import local
-from orchestra.interface.operation import Change, Operation, Question, Request
-from orchestra.interface.table import OPERATIONS
+from orchestra.interface.operation import Change, Question, Request
+from orchestra.interface.table import OPERATIONS, Operation
 
 _BASES = (Request, Question, Change)
 

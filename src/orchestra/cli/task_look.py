@@ -31,8 +31,8 @@ def list_arguments(parser: Parser) -> None:
 
 def list_tasks(ctx: Context) -> None:
     """Show tasks with the number of their jobs in each state."""
+    from orchestra.interface.me import Me
     from orchestra.interface.tasks import ListTasks
-    from orchestra.interface.users import Me
 
     args = ctx.args
 

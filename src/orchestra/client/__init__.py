@@ -71,7 +71,7 @@ class Client:
         Raises:
             DatabaseUnavailable, SchemaMismatch, ConfigurationError: the database cannot be used.
         """
-        from orchestra.interface.users import Me
+        from orchestra.interface.me import Me
 
         return self._session(Me())
 

@@ -99,7 +99,7 @@ class Session:
 
     def me(self, _conn: psycopg.Connection) -> User:
         """Give the current user, made on first need."""
-        from orchestra.interface.users import Me
+        from orchestra.interface.me import Me
 
         return self(Me())
 

@@ -16,7 +16,7 @@ from orchestra.domain.models import tasks as task_values
 from orchestra.domain.models.jobs import JobPaths
 from orchestra.domain.models.tasks import Counts
 from orchestra.domain.states import Figure, TaskState, figure
-from orchestra.interface.tasks import FindTask
+from orchestra.interface.selection import FindTask
 
 if TYPE_CHECKING:
     import pandas

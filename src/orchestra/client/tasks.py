@@ -13,8 +13,9 @@ from orchestra.client.task import Task
 from orchestra.domain.errors import AlreadyExists
 from orchestra.domain.models.datasets import DataSet
 from orchestra.domain.models.tasks import METRICS_FILE, Resources
-from orchestra.interface.tasks import FindTask, ListTasks
-from orchestra.interface.users import Me
+from orchestra.interface.me import Me
+from orchestra.interface.selection import FindTask
+from orchestra.interface.tasks import ListTasks
 
 if TYPE_CHECKING:
     import builtins

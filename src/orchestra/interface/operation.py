@@ -1,10 +1,8 @@
-"""What a request is, who may make it, and what carries it out."""
+"""What a request is, and what carries it out; `table.py` says who may make it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum
-from typing import Any, Generic, Protocol, TypeVar, get_args
+from typing import Generic, Protocol, TypeVar
 
 Answer = TypeVar("Answer")
 T = TypeVar("T")
@@ -55,32 +53,3 @@ class Connected(Interface, Protocol):
     def close(self) -> None:
         """Close the connection."""
         ...
-
-
-class Who(Enum):
-    """Who may make a request. The services enforce it; the table says it, and a test compares the two."""
-
-    ANYBODY = "any user"
-    OWNER = "the owner of what is changed, and admins"
-    SELF = "the user who is meant, and admins"
-    ADMIN = "admins"
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One line of the table: a name that stays as it is, what is asked, and who may ask it."""
-
-    name: str
-    request: type[Request[Any]]
-    who: Who = Who.ANYBODY
-
-    @property
-    def changes(self) -> bool:
-        """Whether it changes something."""
-        return issubclass(self.request, Change)
-
-    @property
-    def answer(self) -> Any:
-        """The type of the answer, as the request declares it: `Question[Node]` is answered by a Node."""
-        (answer,) = get_args(self.request.__orig_bases__[0])  # type: ignore[attr-defined]
-        return answer

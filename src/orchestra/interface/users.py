@@ -9,11 +9,6 @@ from orchestra.interface.operation import Question
 
 
 @dataclass(frozen=True, slots=True)
-class Me(Question[User]):
-    """The caller, made on first need."""
-
-
-@dataclass(frozen=True, slots=True)
 class ListUsers(Question[tuple[User, ...]]):
     """All users by name."""
 

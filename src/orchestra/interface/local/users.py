@@ -8,10 +8,6 @@ from orchestra.interface.local import Scope
 from orchestra.services import users
 
 
-def me(scope: Scope, _asked: ask.Me) -> User:
-    return scope.caller.user
-
-
 def list_users(scope: Scope, _asked: ask.ListUsers) -> tuple[User, ...]:
     return tuple(users.everybody(scope.conn))
 

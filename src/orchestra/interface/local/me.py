@@ -1,0 +1,11 @@
+"""Says who asks."""
+
+from __future__ import annotations
+
+from orchestra.domain.models.people import User
+from orchestra.interface import me as ask
+from orchestra.interface.local import Scope
+
+
+def me(scope: Scope, _asked: ask.Me) -> User:
+    return scope.caller.user

@@ -1,0 +1,13 @@
+"""Who asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestra.domain.models.people import User
+from orchestra.interface.operation import Question
+
+
+@dataclass(frozen=True, slots=True)
+class Me(Question[User]):
+    """The caller, made on first need."""
