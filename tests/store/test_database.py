@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from orchestra.domain.errors import ConfigurationError, DatabaseUnavailable
-from orchestra.store import notices
+from orchestra.store import notices, sqlstate
 from orchestra.store.database import check_address, check_version, connect, in_transaction
 
 
@@ -144,6 +144,36 @@ def test_an_unknown_database(tcp_database_url: str) -> None:
     _, place, database = parts_of(tcp_database_url)
     error = refusal(tcp_database_url.replace(database, "nowhere"))
     assert str(error) == f'the database at {place} has no database "nowhere".'
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ("wrong password", ("28P01", "auth_failed")),
+        ("unknown database", ("3D000", "InitPostgres")),
+        ("unknown setting", ("42704", None)),
+    ],
+)
+def test_a_refusal_has_a_code_whatever_language_the_server_speaks(
+    tcp_database_url: str, change: str, code: tuple[str, str | None]
+) -> None:
+    password, _, database = parts_of(tcp_database_url)
+    url = {
+        "wrong password": tcp_database_url.replace(password, "hunter2"),
+        "unknown database": tcp_database_url.replace(database, "nowhere"),
+        "unknown setting": f"{tcp_database_url}?options=-c%20no_such_setting%3D1",
+    }[change]
+    found = sqlstate.of_refusal(url, 5)
+    assert found
+    assert found[0] == code[0]
+    assert code[1] in (None, found[1])
+
+
+def test_who_is_let_in_and_who_is_not_answered_learn_no_code(tcp_database_url: str) -> None:
+    assert sqlstate.of_refusal(tcp_database_url, 5) is None
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        assert sqlstate.of_refusal(f"postgresql://ana@127.0.0.1:{port}/lab", 0.1) is None
 
 
 def test_nothing_listens() -> None:

@@ -68,6 +68,14 @@ class NoConnectionLeft(DatabaseUnavailable):
     """The database has as many connections as it may have."""
 
 
+class PasswordRefused(DatabaseUnavailable):
+    """The database does not take the password."""
+
+
+class NoSuchService(DatabaseUnavailable):
+    """The variable PGSERVICE names no service that is defined."""
+
+
 class SchemaMismatch(OrchestraError):
     """The database's schema and this program do not fit together."""
 

@@ -11,21 +11,15 @@ from typing import Any, LiteralString, TypeVar
 
 import psycopg
 from psycopg import errors, pq
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import dict_row
 
-from orchestra.domain.errors import (
-    AnswerGarbled,
-    ConfigurationError,
-    DatabaseSilent,
-    DatabaseUnavailable,
-    NoConnectionLeft,
-)
+from orchestra.domain.errors import AnswerGarbled, ConfigurationError, DatabaseUnavailable
+from orchestra.store import refusals
 from orchestra.store.connection import Connection, Cursor
+from orchestra.store.refusals import OLDEST
 
 SCHEMA = "orchestra"
-OLDEST = 15
-"""The oldest major version of PostgreSQL that is supported, and tested."""
 STATEMENT_TIMEOUT = 5.0
 LOCK_TIMEOUT = 3.0
 IDLE_IN_TRANSACTION_TIMEOUT = 10.0
@@ -70,46 +64,6 @@ _ONE_PLAN = {
 
 T = TypeVar("T")
 
-_CHECK_ADDRESS = 'Check "postgres" in your configuration. Running jobs are not affected.'
-_FULL = "has no connection left"
-_NEEDED = "the oldest that Orchestra works with"
-_UPGRADE_IT = 'Upgrade that server, or use another: "postgres" in your configuration.'
-
-# A refused connection has no SQLSTATE in libpq, only the server's words.
-_REFUSALS: tuple[tuple[str, str], ...] = (
-    (r"password authentication failed", 'refused user "{user}": password authentication failed.'),
-    (r"no password supplied", 'asks user "{user}" for a password, and the address holds none.'),
-    (r'role ".*" does not exist', 'has no user "{user}".'),
-    (r'database ".*" does not exist', 'has no database "{dbname}".'),
-    (r"no pg_hba\.conf entry", 'does not let user "{user}" in from this machine (pg_hba.conf).'),
-    (r"permission denied for database", 'does not let user "{user}" use database "{dbname}".'),
-    (r"is not permitted to log in", 'has a user "{user}" who may not log in.'),
-    (
-        r"too many clients|remaining connection slots|too many connections",
-        f"{_FULL}.",
-    ),
-    (r"No space left on device", "has no space left on its disk."),
-    (r"system is starting up|in recovery mode", "is starting up."),
-    (r"system is shutting down", "is shutting down."),
-    (
-        r"definition of service|service file",
-        "cannot be used while PGSERVICE names no service that is defined.",
-    ),
-    (r'parameter "idle_session_timeout"', f"is older than PostgreSQL {OLDEST}, {_NEEDED}."),
-)
-_SILENT = "it does not answer."
-_UNREACHABLE: tuple[tuple[str, str], ...] = (
-    (r"[Cc]onnection refused|No such file or directory", "nothing listens there."),
-    (
-        r"translate host name|Name or service not known|failed to resolve|getaddrinfo",
-        "no such host.",
-    ),
-    (r"No route to host|Network is unreachable", "there is no route to it."),
-    (r"timeout expired|timed out|[Tt]imeout", _SILENT),
-    (r"Permission denied", "its socket folder belongs to somebody else."),
-    (r"SSL", "no agreement about encryption (see sslmode in the address)."),
-)
-
 
 def connect(
     url: str,
@@ -139,20 +93,29 @@ def connect(
         "idle_in_transaction_session_timeout": _milliseconds(idle_in_transaction_timeout),
         **(_ONE_PLAN if repeats else {}),
     }
+    wanted = {
+        "application_name": name,
+        "client_encoding": "UTF8",
+        "connect_timeout": max(2, round(connect_timeout)),  # libpq takes no less
+        **WIRE,
+        "options": " ".join([address.get("options", ""), *map(_option, options.items())]),
+    }
     try:
         conn = Connection.connect(
             url,
             cursor_factory=Cursor,
             autocommit=True,
             prepare_threshold=0 if repeats else 5,
-            application_name=name,
-            client_encoding="UTF8",
-            connect_timeout=max(2, round(connect_timeout)),  # libpq takes no less
-            **WIRE,
-            options=" ".join([address.get("options", ""), *map(_option, options.items())]),
+            **wanted,
         )
     except psycopg.Error as error:
-        raise _explain(address, str(error)) from None  # its text may hold the password
+
+        def ask() -> refusals.Code | None:
+            from orchestra.store import sqlstate
+
+            return sqlstate.of_refusal(make_conninfo(url, **wanted), connect_timeout)
+
+        raise refusals.explain(address, str(error), ask) from None  # its text may hold the password
     try:
         check_version(address, conn.info.server_version)
     except DatabaseUnavailable:
@@ -163,7 +126,7 @@ def connect(
             "select set_config('timezone', 'UTC', false), set_config('datestyle', 'ISO', false)"
         )
     conn.add_notice_handler(conn.line.note)
-    conn.line.place = _place(address)
+    conn.line.place = refusals.place(address)
     conn.line.patience = statement_timeout + MARGIN if statement_timeout else None
     return conn
 
@@ -181,8 +144,8 @@ def check_version(address: dict[str, str], number: int) -> None:
     """
     if number < OLDEST * 10_000:
         raise DatabaseUnavailable(
-            f"{_place(address)} is PostgreSQL {number // 10_000}, and {OLDEST} is {_NEEDED}.",
-            hint=_UPGRADE_IT,
+            f"{refusals.place(address)} is PostgreSQL {number // 10_000}, and {OLDEST} is {refusals.NEEDED}.",
+            hint=refusals.UPGRADE_IT,
         )
 
 
@@ -283,44 +246,3 @@ def _option(setting: tuple[str, object]) -> str:
 
 def _milliseconds(seconds: float) -> int:
     return max(1, round(seconds * 1000)) if seconds else 0
-
-
-def _explain(address: dict[str, str], text: str) -> DatabaseUnavailable:
-    where = _place(address)
-    facts = {"user": address.get("user", "of this account"), "dbname": address.get("dbname", "")}
-    facts["dbname"] = facts["dbname"] or facts["user"]
-    for pattern, sentence in _REFUSALS:
-        if re.search(pattern, text):
-            said = f"{where} {sentence.format(**facts)}"
-            if _FULL in sentence:
-                return NoConnectionLeft(said, hint=_CHECK_ADDRESS)
-            hint = _UPGRADE_IT if _NEEDED in sentence else _CHECK_ADDRESS
-            return DatabaseUnavailable(said, hint=hint)
-    for pattern, sentence in _UNREACHABLE:
-        if re.search(pattern, text):
-            kind = DatabaseSilent if sentence is _SILENT else DatabaseUnavailable
-            return kind(f"{where} cannot be reached: {sentence}", hint=_CHECK_ADDRESS)
-    return DatabaseUnavailable(
-        f"{where} cannot be used: {_without_secrets(address, text)}", hint=_CHECK_ADDRESS
-    )
-
-
-def _place(address: dict[str, str]) -> str:
-    hosts = address.get("host", address.get("hostaddr", "")).split(",")
-    ports = address.get("port", "5432").split(",")
-    ports += ports[:1] * (len(hosts) - len(ports))
-    places = [
-        f"the database in {host}"
-        if host.startswith("/")
-        else f"the database at {host or 'localhost'}:{port}"
-        for host, port in zip(hosts, ports, strict=False)
-    ]
-    return " or ".join(places)
-
-
-def _without_secrets(address: dict[str, str], text: str) -> str:
-    last_line = text.strip().rpartition("\n")[2].rpartition("FATAL:")[2].strip()
-    for key in ("password", "sslpassword"):
-        if secret := address.get(key):
-            last_line = last_line.replace(secret, "***")
-    return last_line

@@ -20,6 +20,9 @@ PATIENCE = {"pg_dump": 60.0, "psql": 600.0}
 """Seconds for which a program may stand still: rows come at once, an index of a large table takes its time."""
 
 _SQL = load("dump")
+# psql tells the code of what a server says, which may be in any language.
+_LOCKED = ":  55P03: "
+_TELLING = re.compile(r":  [0-9A-Z]{5}: |(?:error|ERROR|FATAL): *")
 _OURS = f" TABLE DATA {SCHEMA} schema_migration "
 
 
@@ -81,6 +84,7 @@ def restore(url: str, path: Path) -> None:
                 "--quiet",
                 "--single-transaction",
                 "--set=ON_ERROR_STOP=1",
+                "--set=VERBOSITY=verbose",
             ),
             *(f"--command={_SQL.make_room}", f"--file={script}"),
         )
@@ -135,11 +139,11 @@ def _run(program: str, url: str | None, *arguments: str) -> None:
 
 
 def _explain(program: str, said: str) -> str:
-    if "lock timeout" in said:
+    if _LOCKED in said:
         return (
             "the database is in use, so it was left as it is: stop the pilots first (maestro down)."
         )
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    telling = [line for line in lines if re.search(r"error|ERROR|FATAL", line)]
+    telling = [line for line in lines if _TELLING.search(line)]
     chosen = (telling or lines or ["it said nothing"])[0]
-    return f"{program}: {re.sub(r'^.*?(error|ERROR|FATAL): *', '', chosen)}."
+    return f"{program}: {re.sub(f'^.*?(?:{_TELLING.pattern})', '', chosen)}."

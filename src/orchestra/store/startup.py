@@ -8,7 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-from orchestra.domain.errors import DatabaseUnavailable, NoConnectionLeft
+from orchestra.domain.errors import (
+    DatabaseUnavailable,
+    NoConnectionLeft,
+    NoSuchService,
+    PasswordRefused,
+)
 from orchestra.store import datafolder, initdb, pginstall, postmaster
 from orchestra.store.database import connect
 from orchestra.store.pginstall import Announce, Programs
@@ -117,14 +122,14 @@ def _ready(place: Place) -> str | None:
             f"the embedded database in {place.data} has no connection left: all of them are in use.",
             hint="Close what you do not need of notebooks, scripts and commands that wait, and try again.",
         ) from error
-    except DatabaseUnavailable as error:
-        if "PGSERVICE" in str(error):
-            raise
-        if "password authentication failed" in str(error):
-            raise DatabaseUnavailable(
-                f"the embedded database in {place.data} does not know the password in {place.password}.",
-                hint="Was that file changed or restored? It belongs to the database beside it.",
-            ) from error
+    except PasswordRefused as error:
+        raise PasswordRefused(
+            f"the embedded database in {place.data} does not know the password in {place.password}.",
+            hint="Was that file changed or restored? It belongs to the database beside it.",
+        ) from error
+    except NoSuchService:
+        raise
+    except DatabaseUnavailable:
         return None
     return postmaster.answering(place)
 
