@@ -10,12 +10,12 @@ import psycopg
 import pytest
 
 from orchestra.domain.errors import BadInput, NotFound, Refused
+from orchestra.domain.estimates import Ends, ends
 from orchestra.domain.models.people import User
 from orchestra.domain.models.selection import Selection
 from orchestra.domain.models.tasks import Counts, Hold, Resources, Task
 from orchestra.domain.models.work import Outcome
 from orchestra.domain.states import Cause, Queue, TaskState
-from orchestra.interface.answers.tasks import Ends
 from orchestra.services import (
     queues,
     selection,
@@ -28,7 +28,6 @@ from orchestra.services import (
     work,
 )
 from orchestra.services.asking import over
-from orchestra.services.estimates import ends
 from orchestra.store import tasks as store
 from orchestra.store.queues import Supply
 from support.world import Pilot, World

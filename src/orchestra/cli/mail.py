@@ -13,8 +13,6 @@ from orchestra.domain import human
 from orchestra.domain.errors import BadInput, DatabaseUnavailable
 
 if TYPE_CHECKING:
-    import psycopg
-
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
     from orchestra.domain.letters import BestResults
@@ -43,21 +41,15 @@ def _list_arguments(parser: Parser) -> None:
 
 
 def _list(ctx: Context) -> None:
-    from orchestra.services import mails
+    from orchestra.interface.mails import ListMails
 
     args = ctx.args
     if args.limit is not None and args.limit < 1:
         raise BadInput(f"--limit cannot be {args.limit}.")
     limit = _AT_MOST if args.limit is None and ctx.out.for_people else args.limit
-    with ctx.database() as conn:
-        found = mails.listed(
-            conn,
-            ctx.me(conn),
-            everybody=args.all,
-            state=args.state,
-            limit=None if limit is None else limit + 1,
-        )
-        waiting = mails.summary(conn)
+    with ctx.interface() as ask:
+        outbox = ask(ListMails(args.all, args.state, None if limit is None else limit + 1))
+    found, waiting = outbox.mails, outbox.summary
     now = datetime.now(UTC)
     columns: tuple[Column[Mail], ...] = (
         Column("ID", lambda mail: mail.id, right=True),
@@ -152,16 +144,15 @@ def _show_arguments(parser: Parser) -> None:
 
 
 def _show(ctx: Context) -> None:
-    from orchestra.services import mails
+    from orchestra.interface.mails import ShowMail
 
-    with ctx.database() as conn:
-        mail = mails.show(conn, ctx.args.mail, ctx.me(conn))
-        best = _best(conn, mail)
+    with ctx.interface() as ask:
+        opened = ask(ShowMail(ctx.args.mail))
 
     def lines(mail: Mail) -> Iterator[str]:
         from orchestra.mail.page import as_text
 
-        page = _page(mail, best)
+        page = _page(mail, opened.best)
         became = clean(_what_became(mail, datetime.now(UTC)))
         yield f"mail {mail.id} to {mail.email}   {mail.state}   {became}".rstrip()
         yield ""
@@ -170,17 +161,7 @@ def _show(ctx: Context) -> None:
         text = as_text([page]) if page else "Another version of Orchestra has written it."
         yield from text.rstrip().split("\n")
 
-    ctx.out.item(mail, lines, record=_record, key=lambda found: found.id)
-
-
-def _best(conn: psycopg.Connection, mail: Mail) -> BestResults | None:
-    from orchestra.services.best import best_results
-
-    return (
-        best_results(conn, mail.task_id)
-        if mail.kind == "task" and mail.task_id is not None
-        else None
-    )
+    ctx.out.item(opened.mail, lines, record=_record, key=lambda found: found.id)
 
 
 # retry
@@ -192,14 +173,10 @@ def _retry_arguments(parser: Parser) -> None:
 
 
 def _retry(ctx: Context) -> None:
-    from orchestra.services import mails
-    from orchestra.services.rights import check_may_change
+    from orchestra.interface.mails import RetryMails
 
-    with ctx.database() as conn:
-        me = ctx.me(conn)
-        if ctx.args.all:
-            check_may_change(me, "everybody", "the mail of others")
-        again = mails.again(conn, ctx.args.mail, me, everybody=ctx.args.all)
+    with ctx.interface() as ask:
+        again = ask(RetryMails(tuple(ctx.args.mail), everybody=ctx.args.all))
     if not again:
         here = (
             human.count(len(ctx.args.mail), "mail")
@@ -234,12 +211,13 @@ def _test(ctx: Context) -> None:
 
 def _address(ctx: Context) -> str:
     from orchestra.domain.naming import check_email
+    from orchestra.interface.me import Me
 
     if ctx.args.address:
         return check_email(ctx.args.address)
     try:
-        with ctx.database() as conn:
-            me = ctx.me(conn)
+        with ctx.interface() as ask:
+            me = ask(Me())
     except DatabaseUnavailable:
         if ctx.settings.email is None:
             raise

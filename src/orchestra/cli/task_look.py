@@ -14,9 +14,10 @@ from orchestra.domain.states import Figure, Queue
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
+    from orchestra.domain.estimates import Ends
     from orchestra.domain.models.queues import QueuedJob
     from orchestra.interface.answers.queues import QueueReport
-    from orchestra.interface.answers.tasks import Ends, TaskLine
+    from orchestra.interface.answers.tasks import TaskLine
     from orchestra.interface.operation import Interface
 
 

@@ -66,10 +66,10 @@ def show_results(ctx: Context) -> None:
 def read(ctx: Context) -> tuple[Sources, Table]:
     """Read the results of the task that was named, and show how far that is."""
     from orchestra.files.results import read as read_files
-    from orchestra.services.results import look_up
+    from orchestra.interface.results import FindResults
 
-    with ctx.database() as conn:
-        sources = look_up(conn, the_task(ctx))
+    with ctx.interface() as ask:
+        sources = ask(FindResults(the_task(ctx)))
     with ctx.out.progress("reading results", None, "jobs") as line:
 
         def told(done: int, total: int) -> None:

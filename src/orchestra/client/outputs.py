@@ -23,11 +23,10 @@ def table(
 ) -> Table:
     """Give a task's results; the files are read after the connection has been given back."""
     from orchestra.files.results import read
-    from orchestra.services.results import look_up
+    from orchestra.interface.results import FindResults
 
     limit = None if best is None else words.whole("best", best, least=1)
-    with session.connection() as conn:
-        sources = look_up(conn, str(task))
+    sources = session(FindResults(str(task)))
     with with_hint():
         chosen, _ = domain.arranged(read(sources), sort=sort, limit=limit)
         return chosen if columns is None else domain.with_columns(chosen, columns)

@@ -43,7 +43,7 @@ def display(wanted: bool) -> Display:
 
 def line(task: Task) -> str:
     """Say how far a task is."""
-    from orchestra.services.estimates import ends
+    from orchestra.domain.estimates import ends
 
     counts = task.counts
     filled = _BAR * counts.ended // max(1, task.jobs)

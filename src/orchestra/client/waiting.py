@@ -32,8 +32,6 @@ def wait(
         TimedOut: it is not over yet.
         DatabaseUnavailable: the database was away for longer than `patience`.
     """
-    from orchestra.services.task_actions import is_over
-
     begun = time.monotonic()
     seen, pause = begun, _POLL_FIRST
     task: Task | None = None
@@ -44,7 +42,7 @@ def wait(
                 task, why = look()
                 seen = time.monotonic()
                 shown.show(task, why)
-                if is_over(task):
+                if task.is_over:
                     return task
                 pause = min(_POLL_MOST, pause * 1.2) if _same(task, before) else _POLL_FIRST
             except DatabaseUnavailable as error:

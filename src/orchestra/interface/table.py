@@ -14,10 +14,12 @@ from orchestra.interface import (
     cluster,
     explanations,
     jobs,
+    mails,
     me,
     names,
     nodes,
     queues,
+    results,
     selection,
     task_reports,
     tasks,
@@ -74,6 +76,12 @@ OPERATIONS = (
     # Nodes
     Operation("node.list", nodes.ListNodes),
     Operation("node.get", nodes.GetNode),
+    # Results
+    Operation("task.results", results.FindResults),
+    # Mails
+    Operation("mail.list", mails.ListMails),
+    Operation("mail.show", mails.ShowMail),
+    Operation("mail.retry", mails.RetryMails, Who.SELF),
     # What there is
     Operation("cluster.settling", cluster.WhySettling),
     Operation("name.list", names.ListNames),

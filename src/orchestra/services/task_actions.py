@@ -11,7 +11,6 @@ from orchestra.domain.errors import NotFound, Refused
 from orchestra.domain.human import count, listed
 from orchestra.domain.models.people import User
 from orchestra.domain.models.tasks import Task
-from orchestra.domain.states import Intent
 from orchestra.domain.storable import check_reason
 from orchestra.domain.transitions import TaskInput
 from orchestra.interface.answers.task_actions import Done
@@ -199,7 +198,7 @@ def wait(
             if seen.get(task.id) != look:
                 seen[task.id], pause = look, _POLL_FIRST
                 changed(task)
-        if all(is_over(task) for task in found):
+        if all(task.is_over for task in found):
             return Waited(tuple(found), timed_out=False)
         left = None if deadline is None else deadline - time.monotonic()
         if left is not None and left <= 0:
@@ -213,8 +212,3 @@ def _present(conn: psycopg.Connection, task: int) -> Task:
     if found is None:
         raise NotFound(f"task {task} was deleted.")
     return found
-
-
-def is_over(task: Task) -> bool:
-    """Ended, and the mass move that goes with it complete, so that the counts are final."""
-    return not task.state.is_live and task.intent in (None, Intent.RETRY, Intent.RETRY_ALL)

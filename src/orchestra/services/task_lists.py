@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import psycopg
 
+from orchestra.domain.estimates import ends
 from orchestra.interface.answers.tasks import TaskLine
-from orchestra.services.estimates import ends
 from orchestra.store import tasks as store
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import psycopg
 
 from orchestra.domain import volume_words
+from orchestra.domain.estimates import ends
 from orchestra.domain.models.tasks import Task
 from orchestra.interface.answers.task_reports import TaskReport
 from orchestra.services import failures, mails, selection, standstill, users, waiting
-from orchestra.services.estimates import ends
 from orchestra.store import leader, queues, silent_folders, sources, task_facts
 from orchestra.store import tasks as store
 

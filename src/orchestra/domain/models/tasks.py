@@ -150,3 +150,8 @@ class Task:
     binds: tuple[str, ...] = ()
     metrics_file: str = METRICS_FILE
     after: tuple[After, ...] = ()
+
+    @property
+    def is_over(self) -> bool:
+        """Ended, and the mass move that goes with it complete, so that the counts are final."""
+        return not self.state.is_live and self.intent in (None, Intent.RETRY, Intent.RETRY_ALL)

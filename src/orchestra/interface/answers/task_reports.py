@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from orchestra.domain.estimates import Ends
 from orchestra.domain.models.doubts import Doubts
 from orchestra.domain.models.events import Event
 from orchestra.domain.models.mails import Mail
 from orchestra.domain.models.sources import Source
 from orchestra.domain.models.tasks import Task
-from orchestra.interface.answers.tasks import Ends
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from orchestra.domain.estimates import Ends
 from orchestra.domain.models.tasks import Task
-
-
-@dataclass(frozen=True, slots=True)
-class Ends:
-    """The seconds until a task is over, or in a few words why nobody knows; both None: it is over."""
-
-    seconds: float | None = None
-    words: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

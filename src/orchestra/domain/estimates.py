@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from orchestra.domain import chains
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import TaskState
-from orchestra.interface.answers.tasks import Ends
 
 ENOUGH_DONE = 3
 """Jobs that must be done before their rate says anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """The seconds until a task is over, or in a few words why nobody knows; both None: it is over."""
+
+    seconds: float | None = None
+    words: str | None = None
 
 
 def ends(task: Task, now: datetime) -> Ends:

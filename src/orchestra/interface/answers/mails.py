@@ -1,0 +1,24 @@
+"""Mails, and what is known beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestra.domain.letters import BestResults
+from orchestra.domain.models.mails import Mail, Summary
+
+
+@dataclass(frozen=True, slots=True)
+class Outbox:
+    """Mails, the newest first, and how all of the outbox stands."""
+
+    mails: tuple[Mail, ...]
+    summary: Summary
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedMail:
+    """A mail, and the best results of the task that it tells about, which are looked up when it is sent."""
+
+    mail: Mail
+    best: BestResults | None = None

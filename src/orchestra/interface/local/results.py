@@ -1,0 +1,12 @@
+"""Carries out what is asked about results."""
+
+from __future__ import annotations
+
+from orchestra.domain.models.results import Sources
+from orchestra.interface import results as ask
+from orchestra.interface.local import Scope
+from orchestra.services import results
+
+
+def find_results(scope: Scope, asked: ask.FindResults) -> Sources:
+    return results.look_up(scope.conn, asked.word)
