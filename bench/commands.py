@@ -22,10 +22,11 @@ from bench.machine import watching
 from bench.page import command_line, publish
 from bench.site import DEBIAN, Site, debian_site, site
 from bench.table import Section, median, number, verdict
+from orchestra.domain.caller import Caller
 from orchestra.domain.errors import DatabaseUnavailable
-from orchestra.domain.models.people import User
-from orchestra.services import task_actions, users
+from orchestra.services import task_actions
 from orchestra.store.database import connect
+from support.people import caller
 
 PILOTS, BATCH, JOBS = 8, 64, 30_000
 MAX_FAILS = 600
@@ -55,7 +56,7 @@ class Trial:
         found: Findings,
     ) -> None:
         self._conn, self._maker, self._crew, self._found = conn, maker, crew, found
-        self._ana: User = users.ensure(conn, crowd.OWNER, "ana@example.org")[0]
+        self._ana: Caller = caller(conn, crowd.OWNER)
         self._version = crowd.dataset(maker, "grid", JOBS, "/v/grid")
         self._tasks = 0
 
@@ -66,10 +67,10 @@ class Trial:
             self._fail(self._busy_task())
 
     def _hold_and_kill(self, task: int) -> None:
-        self._time("hold", lambda: task_actions.hold(self._conn, task, self._ana, None))
-        self._time("release", lambda: task_actions.release(self._conn, task, self._ana))
+        self._time("hold", lambda: task_actions.hold(self._conn, self._ana, task, None))
+        self._time("release", lambda: task_actions.release(self._conn, self._ana, task))
         self._until_busy(task)
-        self._time("kill", lambda: task_actions.kill(self._conn, task, self._ana))
+        self._time("kill", lambda: task_actions.kill(self._conn, self._ana, task))
 
     def _busy_task(self) -> int:
         """Make a task and wait until the pilots work on it."""
@@ -96,7 +97,7 @@ class Trial:
         with self._crew.failing():
             _wait(lambda: self._one(failed, MAX_FAILS, task))
             self._time(COMMANDS[3], lambda: _wait(lambda: self._one(held, task)))
-        task_actions.kill(self._conn, task, self._ana)
+        task_actions.kill(self._conn, self._ana, task)
 
     def _time(self, name: str, call: Callable[[], object]) -> None:
         began = time.monotonic()

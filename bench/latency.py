@@ -17,7 +17,8 @@ from bench.site import Site, site
 from bench.table import Bar, Section, median, number, percentile, verdict
 from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.models.tasks import Policy
-from orchestra.services import task_creation, users
+from orchestra.services import task_creation
+from support.people import caller
 
 MEDIAN_MS, WORST_MS = 20.0, 100.0
 BASH = 'echo "$EPOCHREALTIME" > %OUT/began; : %DATA %IN'
@@ -27,7 +28,7 @@ PLAIN = "date +%%s.%%N > %OUT/began; : %DATA %IN"
 
 def once(place: Site, conn: psycopg.Connection, name: str, command: str) -> tuple[float, float]:
     """Submit a task; gives the milliseconds from the call, and from its return, to the start of the process."""
-    user, _ = users.ensure(conn, "ana", "ana@example.org")
+    ana = caller(conn)
     new = NewTask(
         name=f"user.ana.{name}",
         command=command,
@@ -39,7 +40,7 @@ def once(place: Site, conn: psycopg.Connection, name: str, command: str) -> tupl
         policy=Policy(test_jobs=0),
     )
     called = time.time()
-    task = task_creation.create(conn, task_creation.plan(conn, new, user))
+    task = task_creation.create(conn, task_creation.plan(conn, ana, new))
     returned = time.time()
     began = _read(Path(task.folder) / "job_configId_0" / "began")
     return (began - called) * 1000, (began - returned) * 1000

@@ -17,7 +17,8 @@ from bench.site import DEBIAN, Site, debian_site, site
 from bench.table import Section, median, number, spread, verdict
 from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.models.tasks import Policy
-from orchestra.services import task_creation, users
+from orchestra.services import task_creation
+from support.people import caller
 
 JOB_SECONDS = 2.0
 FACTOR = 3.0
@@ -27,7 +28,7 @@ FACTOR = 3.0
 def once(place: Site, tasks: int, turn: int) -> float:
     """Make the tasks, held until all are there; gives the seconds from their release to the last one's end."""
     with place.connect() as conn:
-        user, _ = users.ensure(conn, "ana", "ana@example.org")
+        ana = caller(conn)
         conn.execute("update node set drained_at = now(), drained_by = 'bench'")
         for n in range(tasks):
             new = NewTask(
@@ -40,7 +41,7 @@ def once(place: Site, tasks: int, turn: int) -> float:
                 host="bench",
                 policy=Policy(),
             )
-            task_creation.create(conn, task_creation.plan(conn, new, user))
+            task_creation.create(conn, task_creation.plan(conn, ana, new))
         _wait(place, "state <> 'REGISTERED'")  # the conductor has handed out all of them
         began = time.monotonic()
         conn.execute("update node set drained_at = null, drained_by = null")

@@ -322,6 +322,7 @@ def current_caller(conn: psycopg.Connection, settings: Settings, say: Say) -> Ca
 
 def _as_configured(conn: psycopg.Connection, settings: Settings, user: User) -> User:
     """Give the user with what their configuration says of mail; an address that was made up gives way to a real one."""
+    from orchestra.domain.caller import Caller
     from orchestra.services import users
 
     email, mail = None, None
@@ -331,7 +332,7 @@ def _as_configured(conn: psycopg.Connection, settings: Settings, user: User) -> 
         mail = settings.mail == "on"
     if email is None and mail is None:
         return user
-    return users.change(conn, user.name, user, email=email, mail=mail)
+    return users.change(conn, Caller.of(user), user.name, email=email, mail=mail)
 
 
 # Mail

@@ -106,7 +106,7 @@ def test_a_home_that_is_missing_or_cannot_be_written(
 ) -> None:
     maestro.env |= {"HOME": home, "MAESTRO_POSTGRES": tcp_database_url}
     maestro.line("user create -n bob -e bob@example.org")
-    assert maestro("user", "list", "-q").out == "bob\n"
+    assert maestro("user", "list", "-q").out == "ana\nbob\n"
 
 
 def test_a_closed_pipe_is_no_error(maestro: Maestro, conn: psycopg.Connection) -> None:
@@ -256,10 +256,10 @@ def test_a_restore_asks_and_no_is_the_default(maestro: Maestro, tmp_path: Path) 
     status, screen = _answered(maestro, "db", "restore", dump, typed="\n")
     assert status == 130
     assert "[y/N]" in screen
-    assert maestro("user", "list", "-q").out == "bob\ncarla\n"
+    assert maestro("user", "list", "-q").out == "ana\nbob\ncarla\n"
     status, _ = _answered(maestro, "db", "restore", dump, typed="y\n")
     assert status == 0
-    assert maestro("user", "list", "-q").out == "bob\n"
+    assert maestro("user", "list", "-q").out == "ana\nbob\n"
 
 
 def test_colour_on_a_terminal_alone(maestro: Maestro, conn: psycopg.Connection) -> None:
@@ -348,7 +348,7 @@ def test_a_full_disk_under_stdout(maestro: Maestro) -> None:
 def test_closed_streams(maestro: Maestro, stream: str) -> None:
     done = _shell(maestro, f"maestro user create -n bob -e b@b.org {stream}")
     assert done.returncode == 0
-    assert maestro("user", "list", "-q").out == "bob\n"
+    assert maestro("user", "list", "-q").out == "ana\nbob\n"
     noted = _shell(maestro, f"maestro task list {stream}")  # which says something on stderr alone
     assert noted.returncode == 0
     mistake = _shell(maestro, f"maestro task show 7 {stream}")

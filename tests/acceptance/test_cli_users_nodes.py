@@ -5,6 +5,7 @@ from __future__ import annotations
 import psycopg
 
 from support.maestro import Maestro
+from support.people import caller
 from support.world import World
 
 
@@ -22,16 +23,33 @@ def test_user_init_creates_then_says_current(newcomer: Maestro, empty_database_u
 
 
 def test_user_create_list_delete(maestro: Maestro) -> None:
-    maestro.line("user create -n bob -e bob@example.org")
+    made = maestro("user", "create", "-n", "ana", "-e", "ana@example.org")
+    assert made.out == "user ana (ana@example.org), an admin\n"
+    assert (
+        maestro.line("user create -n bob -e bob@example.org").out == "user bob (bob@example.org)\n"
+    )
     assert 'there is a user "bob" already' in maestro.refused(
         "user", "create", "-n", "bob", "-e", "bob@example.org"
     )
     listed = maestro("user", "list", "-o", "json").json
-    assert [(user["name"], user["email"]) for user in listed] == [("bob", "bob@example.org")]
-    assert maestro("user", "list", "-q").out == "bob\n"
+    assert [(user["name"], user["email"]) for user in listed] == [
+        ("ana", "ana@example.org"),
+        ("bob", "bob@example.org"),
+    ]
+    assert maestro("user", "list", "-q").out == "ana\nbob\n"
     assert maestro("user", "list", "-u", "bob").out.splitlines()[1].startswith("bob ")
     maestro.line("user delete -n bob")
+    maestro.line("user delete -n ana")
     assert maestro("user", "list", "-o", "json").json == []
+
+
+def test_who_makes_others_is_a_user_and_the_first_an_admin(maestro: Maestro) -> None:
+    said = maestro("user", "create", "-n", "bob", "-e", "bob@example.org")
+    assert (said.out, said.err) == (
+        "user bob (bob@example.org)\n",
+        "made user ana (ana@example.org)\n",
+    )
+    assert [user["admin"] for user in maestro.line("user list -o json").json] == [True, False]
 
 
 def test_mistakes_with_users(maestro: Maestro) -> None:
@@ -103,6 +121,7 @@ def test_drain_shows_who_and_why_until_resume(maestro: Maestro, conn: psycopg.Co
 
 
 def test_slots_in_use_and_a_busy_node_stays(maestro: Maestro, conn: psycopg.Connection) -> None:
+    caller(conn, "ana")  # the first user, so an admin
     world = World(conn)
     pilot = world.pilot("gauss")
     world.task(5)

@@ -12,9 +12,10 @@ import pytest
 
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.transitions import TaskInput
-from orchestra.services import lifecycle, task_actions, users
+from orchestra.services import lifecycle, task_actions
 from support.cluster import Cluster
 from support.maestro import Maestro
+from support.people import caller
 from support.waiting import wait_until
 
 pytestmark = pytest.mark.servers("embedded", "debian15")
@@ -68,13 +69,13 @@ def until_none_is_claimed(cluster: Cluster, task: Task) -> None:
 
 
 def test_no_job_starts_after_its_tasks_hold_has_returned(cluster: Cluster, trace: Path) -> None:
-    ana, _ = users.ensure(cluster.conn, "ana", "ana@example.org")
+    ana = caller(cluster.conn)
     task = quick_jobs(cluster, trace)
     for node, flags in (("gauss", ("--master",)), ("euler", ("--no-conductor",))):
         cluster.node(node)
         cluster.pilot(node, *flags)
     until_ahead(cluster, task, 40)
-    task_actions.hold(cluster.conn, task.id, ana, None)
+    task_actions.hold(cluster.conn, ana, task.id, None)
     left = task_actions.wait_for_pilots(cluster.conn, [task.id], timeout=30)
     returned = time.clock_gettime(time.CLOCK_BOOTTIME) * TICKS
     assert left == {}
@@ -82,7 +83,7 @@ def test_no_job_starts_after_its_tasks_hold_has_returned(cluster: Cluster, trace
     begun = starts(trace)
     assert [start for start in begun if start > returned] == []
     assert len(begun) < JOBS
-    task_actions.release(cluster.conn, task.id, ana)
+    task_actions.release(cluster.conn, ana, task.id)
     wait_until(lambda: len(starts(trace)) == JOBS, 60, cluster.log)
 
 

@@ -17,6 +17,7 @@ from orchestra.services import nodes, settling, standstill
 from support import backup
 from support.cluster import Cluster
 from support.maestro import Maestro
+from support.people import as_admin
 from support.proxy import cable
 from support.waiting import wait_until
 
@@ -64,7 +65,9 @@ def test_a_node_that_is_cut_off_ends_its_job_before_another_gets_it(
         until = time.monotonic() + 5
         wait_until(lambda: time.monotonic() > until, 10)
         assert cluster.jobs(task) == [RUNNING]
-        nodes.change(cluster.conn, "euler", SlotsWanted("CPU", 1), SlotsWanted("GPU"))
+        nodes.change(
+            cluster.conn, as_admin(cluster.conn), "euler", SlotsWanted("CPU", 1), SlotsWanted("GPU")
+        )
         gauss.unplug()
         wait_until(lambda: beats(trace, 0).get(2), 30, lambda: cluster.log("euler"))
         lives = beats(trace, 0)

@@ -21,6 +21,7 @@ from orchestra.services import job_logs, jobs, lifecycle, nodes
 from orchestra.services.asking import over
 from orchestra.store import tasks as task_store
 from support.cluster import Cluster
+from support.people import as_admin
 from support.waiting import wait_until
 
 DONE, FAILED, KILLED, RUNNING = (
@@ -430,7 +431,7 @@ def test_a_pilot_asked_to_leave_ends_with_its_last_job(cluster: Cluster, gate: P
     task = cluster.task(2, NEEDS + until(gate))
     pilot = cluster.pilot()
     cluster.wait_for_job(task, 0, RUNNING)
-    assert nodes.stop(cluster.conn, "gauss")
+    assert nodes.stop(cluster.conn, as_admin(cluster.conn), "gauss")
     wait_until(lambda: "taking nothing new" in cluster.log())
     assert pilot.poll() is None
     gate.touch()
@@ -445,7 +446,7 @@ def test_a_pilot_told_to_leave_now_gives_its_jobs_back(cluster: Cluster, gate: P
     task = cluster.task(1, NEEDS + until(gate), grace=1.0)
     pilot = cluster.pilot()
     cluster.wait_for_job(task, 0, RUNNING)
-    nodes.stop(cluster.conn, "gauss", now=True)
+    nodes.stop(cluster.conn, as_admin(cluster.conn), "gauss", now=True)
     assert pilot.wait(15) == 0
     assert cluster.jobs(task) == [JobState.ASSIGNED]
     gate.touch()
@@ -486,11 +487,11 @@ def test_a_drained_node_takes_nothing_and_a_resumed_one_does(cluster: Cluster) -
     cluster.node()
     cluster.pilot()
     wait_until(lambda: keepers(cluster), describe=cluster.log)
-    nodes.drain(cluster.conn, "gauss", by="ana", reason="new disk")
+    nodes.drain(cluster.conn, as_admin(cluster.conn), "gauss", reason="new disk")
     task = cluster.task(1, NEEDS)
     wait_until(lambda: cluster.state(task) is TaskState.RUNNING)
     assert cluster.attempts(task) == []
-    nodes.resume(cluster.conn, "gauss", by="ana")
+    nodes.resume(cluster.conn, as_admin(cluster.conn), "gauss")
     cluster.wait_for(task, TaskState.DONE)
 
 

@@ -20,6 +20,7 @@ from orchestra.domain.states import JobState, TaskState
 from orchestra.pilot import link
 from orchestra.services import lifecycle, nodes, standstill
 from support.cluster import Cluster
+from support.people import as_admin
 from support.proxy import cable
 from support.waiting import wait_until
 
@@ -91,7 +92,7 @@ def test_a_stop_that_its_agent_never_heard_of_holds_for_the_one_that_its_keeper_
     cluster.wait_for_job(task, 0, JobState.RUNNING)
     pilot.kill()
     pilot.wait()
-    assert nodes.stop(cluster.conn, "gauss", now=True)
+    assert nodes.stop(cluster.conn, as_admin(cluster.conn), "gauss", now=True)
     wait_until(lambda: not cluster.keepers("gauss"), 30, cluster.log)
     wait_until(lambda: cluster.heirs() == [])
     assert cluster.jobs(task) == [JobState.ASSIGNED] * 2
@@ -110,7 +111,7 @@ def test_a_stop_in_the_middle_of_a_hand_over_is_not_forgotten(cluster: Cluster) 
         wire.unplug()
         pilot.send_signal(signal.SIGINT)
         assert pilot.wait(20) == 0
-        assert nodes.stop(cluster.conn, "gauss", now=True)
+        assert nodes.stop(cluster.conn, as_admin(cluster.conn), "gauss", now=True)
         wire.plug()
         wait_until(lambda: not cluster.keepers("gauss"), 30, cluster.log)
     assert cluster.jobs(task) == [JobState.ASSIGNED]
@@ -125,9 +126,9 @@ def test_a_node_that_is_deleted_and_made_again_works_at_once(cluster: Cluster) -
     cluster.wait_for(cluster.task(2, NEEDS), TaskState.DONE)
     keeper, remembered = str(cluster.keeper().keeper), cluster.home() / "database.json"
     wait_until(lambda: keeper in json.loads(remembered.read_text())["acknowledged"])
-    nodes.stop(cluster.conn, "gauss")
+    nodes.stop(cluster.conn, as_admin(cluster.conn), "gauss")
     assert cluster.pilots[-1].wait(30) == 0
-    nodes.delete(cluster.conn, "gauss")
+    nodes.delete(cluster.conn, as_admin(cluster.conn), "gauss")
     cluster.node("gauss", cpu=1)
     config = cluster.configs(2, "more")
     again = cluster.task(2, NEEDS, name="again", config=config, data="user.ana.data")

@@ -14,6 +14,7 @@ from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import JobState, TaskState
 from orchestra.services import lifecycle, nodes
 from support.cluster import Cluster
+from support.people import as_admin
 from support.processes import lives
 from support.waiting import wait_until
 
@@ -135,7 +136,7 @@ def test_a_pilot_that_leaves_now_leaves_nothing(cluster: Cluster, pids: Path) ->
     attack(cluster, pids)
     pilot = cluster.pilot()
     all_out(pids)
-    nodes.stop(cluster.conn, "gauss", now=True)
+    nodes.stop(cluster.conn, as_admin(cluster.conn), "gauss", now=True)
     assert pilot.wait(30) == 0
     wait_until(lambda: not alive(pids), describe=lambda: alive(pids))
 

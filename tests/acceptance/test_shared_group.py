@@ -10,9 +10,10 @@ import pytest
 
 from orchestra.domain.states import TaskState
 from orchestra.files import sweeps
-from orchestra.services import datasets, users
+from orchestra.services import datasets
 from support.cluster import Cluster
 from support.ordinary import Ordinary
+from support.people import caller
 
 GROUP = 47110
 pytestmark = pytest.mark.needs("root")
@@ -36,11 +37,11 @@ def check(top: Path) -> list[str]:
 
 
 def sweep(cluster: Cluster, folder: Path) -> None:
-    user, _ = users.ensure(cluster.conn, "ana", "ana@example.org")
+    ana = caller(cluster.conn)
     planned = sweeps.plan_of({"grid": {"n": [1, 2]}}, Path("the sweep"))
     sweeps.create(
         *("user.ana.grid", planned, folder),
-        lambda manifest: datasets.register(cluster.conn, user, "user.ana.grid", manifest),
+        lambda manifest: datasets.register(cluster.conn, ana, "user.ana.grid", manifest),
     )
 
 

@@ -19,6 +19,7 @@ from ordeal.arena import Arena, Node
 from ordeal.people import People
 from ordeal.proxy import Mishap
 from ordeal.schedule import Step
+from support.people import as_admin
 
 Later = Callable[[float, Callable[[], None]], None]
 Say = Callable[[str], None]
@@ -142,13 +143,13 @@ class Faults:
         def ask() -> None:
             with self.arena.database.connection() as conn:
                 if how == "drain":
-                    nodes.drain(conn, node.name, by="ana", reason="new disk")
+                    nodes.drain(conn, as_admin(conn), node.name, reason="new disk")
                 else:
-                    nodes.stop(conn, node.name, now=how == "now")
+                    nodes.stop(conn, as_admin(conn), node.name, now=how == "now")
 
         def resume() -> None:
             with self.arena.database.connection() as conn:
-                nodes.resume(conn, node.name, by="ana")
+                nodes.resume(conn, as_admin(conn), node.name)
 
         self._beside(ask)
         if how == "drain":

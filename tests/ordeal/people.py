@@ -18,10 +18,11 @@ from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.models.tasks import Policy, Resources
 from orchestra.domain.states import Queue
 from orchestra.domain.transitions import TaskInput
-from orchestra.services import lifecycle, task_creation, users
+from orchestra.services import lifecycle, task_creation
 from ordeal.checks import GRACE
 from ordeal.database import Database
 from ordeal.schedule import TaskPlan
+from support.people import caller
 from support.registering import register
 
 JOB = Path(__file__).with_name("job.py")
@@ -64,14 +65,14 @@ class People:
             ),
         )
         with self.database.connection() as conn:
-            user, _ = users.ensure(conn, "ana", "ana@example.org")
+            me = caller(conn)
             for name, path in (("user.ana.data", data), (new.config, folder)):
                 try:
-                    register(conn, user, name, path)
+                    register(conn, me, name, path)
                 except AlreadyExists:
                     pass
             try:
-                task_creation.create(conn, task_creation.plan(conn, new, user))
+                task_creation.create(conn, task_creation.plan(conn, me, new))
             except AlreadyExists:
                 pass
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from orchestra.domain.models.people import User
-from orchestra.services import users
+from orchestra.domain.caller import Caller
+from support.people import caller
 from support.world import World
 
 
@@ -18,7 +18,7 @@ def running(world: World) -> int:
 
 
 @pytest.fixture
-def ana(world: World) -> User:
+def ana(world: World) -> Caller:
     """A user with an address."""
     world.person("ana")
-    return users.ensure(world.conn, "ana", "ana@example.org")[0]
+    return caller(world.conn)

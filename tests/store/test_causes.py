@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from orchestra.domain.models.people import User
+from orchestra.domain.caller import Caller
 from orchestra.domain.states import Cause, JobState, TaskState
-from orchestra.services import explain, failures, job_actions, jobs, removal, task_actions, users
+from orchestra.services import explain, failures, job_actions, jobs, removal, task_actions
 from orchestra.store import attempts, moves
+from support.people import caller
 from support.world import World
 
 
 @pytest.fixture
-def ana(world: World) -> User:
-    return users.ensure(world.conn, "ana", "ana@example.org")[0]
+def ana(world: World) -> Caller:
+    return caller(world.conn)
 
 
 def why_broken(world: World, task: int) -> str:
@@ -25,14 +26,14 @@ def why_broken(world: World, task: int) -> str:
 
 
 def test_what_orchestra_ended_in_a_test_is_no_failure_and_no_users_doing(
-    world: World, ana: User
+    world: World, ana: Caller
 ) -> None:
     task, pilot = world.task(6, test_jobs=5), world.pilot()
     world.conduct()
     grants = pilot.claim(cpu=5)
     pilot.start(*grants)
     pilot.end(*grants[:2], status=3)
-    job_actions.kill(world.conn, [f"{task}/2"], ana)
+    job_actions.kill(world.conn, ana, [f"{task}/2"])
     world.conduct(2)
     test = moves.test_facts(world.conn, task, None)
     assert (test.failed, test.killed, test.swept, test.living) == (2, 0, 0, 3)
@@ -55,11 +56,11 @@ def test_what_orchestra_ended_in_a_test_is_no_failure_and_no_users_doing(
 
 
 @pytest.mark.parametrize("waiting", [True, False])
-def test_a_test_that_a_user_ended_did_not_fail(world: World, ana: User, waiting: bool) -> None:
+def test_a_test_that_a_user_ended_did_not_fail(world: World, ana: Caller, waiting: bool) -> None:
     task, pilot = world.task(3, test_jobs=2), world.pilot()
     world.conduct()
     grants = pilot.claim(cpu=1)
-    job_actions.kill(world.conn, [f"{task}/{int(waiting)}"], ana)
+    job_actions.kill(world.conn, ana, [f"{task}/{int(waiting)}"])
     pilot.start(*grants)
     world.conduct(2)
     pilot.end(*grants, cause=Cause.ENDED)
@@ -88,10 +89,10 @@ def test_what_was_handed_back_in_a_test_that_broke_is_no_failure(
     assert "it failed as a test job" not in said.headline
 
 
-def test_failures_of_a_run_before_are_not_those_of_this_one(world: World, ana: User) -> None:
+def test_failures_of_a_run_before_are_not_those_of_this_one(world: World, ana: Caller) -> None:
     task = world.task(3, test_jobs=3)
     world.run_all(failing={1, 2})
-    task_actions.retry(world.conn, task, ana)
+    task_actions.retry(world.conn, ana, task)
     pilot = world.pilot(is_root=True)
     world.conduct()
     (first,) = pilot.claim(cpu=1)
@@ -119,7 +120,7 @@ def test_attempts_that_were_handed_back_are_not_counted_as_tries(world: World) -
 
 @pytest.mark.parametrize("reported", [True, False])
 def test_folders_of_lost_attempts_are_freed_once_there_is_a_later_one(
-    world: World, ana: User, reported: bool
+    world: World, ana: Caller, reported: bool
 ) -> None:
     task, pilot = world.task(1, test_jobs=0, folder="/nowhere"), world.pilot()
     world.conduct()
@@ -127,7 +128,7 @@ def test_folders_of_lost_attempts_are_freed_once_there_is_a_later_one(
     pilot.start(*grants)
 
     def superseded() -> list[tuple[int, int]]:
-        return sorted(removal.look_at_superseded(world.conn, task, ana).folders)
+        return sorted(removal.look_at_superseded(world.conn, ana, task).folders)
 
     assert superseded() == []
     if reported:

@@ -6,9 +6,9 @@ import psycopg
 import pytest
 
 from orchestra.conductor import lifecycle as conductor
+from orchestra.domain.caller import Caller
 from orchestra.domain.errors import NotFound, Refused
 from orchestra.domain.models.new_tasks import NewTask
-from orchestra.domain.models.people import User
 from orchestra.domain.states import JobState, TaskState
 from orchestra.services import (
     explain,
@@ -18,9 +18,9 @@ from orchestra.services import (
     task_creation,
     task_lists,
     task_views,
-    users,
 )
 from orchestra.store import chains, moves
+from support.people import caller
 from support.world import Pilot, World
 
 
@@ -38,12 +38,12 @@ def world(conn: psycopg.Connection) -> World:
 
 
 @pytest.fixture
-def ana(world: World) -> User:
-    return users.get(world.conn, "ana")
+def ana(world: World) -> Caller:
+    return caller(world.conn)
 
 
 def create(
-    world: World, ana: User, tmp: object, name: str, *after: object, config: str = "user.ana.grid"
+    world: World, ana: Caller, tmp: object, name: str, *after: object, config: str = "user.ana.grid"
 ) -> int:
     new = NewTask(
         name=f"user.ana.{name}",
@@ -55,7 +55,7 @@ def create(
         host="gauss",
         after=tuple(map(str, after)),
     )
-    return task_creation.create(world.conn, task_creation.plan(world.conn, new, ana)).id
+    return task_creation.create(world.conn, task_creation.plan(world.conn, ana, new)).id
 
 
 def run(world: World, pilot: Pilot, *, failing: bool = False) -> None:
@@ -69,7 +69,7 @@ def run(world: World, pilot: Pilot, *, failing: bool = False) -> None:
 
 
 def test_a_task_begins_when_the_other_one_is_done(
-    world: World, ana: User, tmp_path: object
+    world: World, ana: Caller, tmp_path: object
 ) -> None:
     pilot = world.pilot()
     first = create(world, ana, tmp_path, "first")
@@ -86,22 +86,22 @@ def test_a_task_begins_when_the_other_one_is_done(
     assert f"task {first} (user.ana.first) is DONE" in words
 
 
-def test_a_task_waits_for_all_of_them(world: World, ana: User, tmp_path: object) -> None:
+def test_a_task_waits_for_all_of_them(world: World, ana: Caller, tmp_path: object) -> None:
     pilot = world.pilot()
     first = create(world, ana, tmp_path, "first")
     held = create(world, ana, tmp_path, "held")
     third = create(world, ana, tmp_path, "third", first, held, first)
-    task_actions.hold(world.conn, held, ana, "later")
+    task_actions.hold(world.conn, ana, held, "later")
     run(world, pilot)
     assert [wait.id for wait in chains.of_task(world.conn, third)] == [held]
     assert world.state(third) is TaskState.REGISTERED
-    task_actions.release(world.conn, held, ana)
+    task_actions.release(world.conn, ana, held)
     run(world, pilot)
     assert world.state(third) is TaskState.DONE
 
 
 def test_one_that_is_done_already_is_not_waited_for(
-    world: World, ana: User, tmp_path: object
+    world: World, ana: Caller, tmp_path: object
 ) -> None:
     pilot = world.pilot()
     first = create(world, ana, tmp_path, "first")
@@ -113,7 +113,7 @@ def test_one_that_is_done_already_is_not_waited_for(
 
 
 def test_outputs_become_configs_when_they_are_there(
-    world: World, ana: User, tmp_path: object, monkeypatch: pytest.MonkeyPatch
+    world: World, ana: Caller, tmp_path: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(chains, "CHUNK", 3)  # four jobs take two looks
     pilot = world.pilot()
@@ -134,7 +134,7 @@ def test_outputs_become_configs_when_they_are_there(
 
 
 def test_outputs_that_are_being_taken_are_not_made_anew(
-    world: World, ana: User, tmp_path: object, monkeypatch: pytest.MonkeyPatch
+    world: World, ana: Caller, tmp_path: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(chains, "CHUNK", 1)
     pilot = world.pilot()
@@ -155,7 +155,7 @@ def test_outputs_that_are_being_taken_are_not_made_anew(
         pilot.end(*grants)
     assert written() == 1
     for again in (
-        lambda: task_actions.retry(world.conn, first, ana),
+        lambda: task_actions.retry(world.conn, ana, first),
         lambda: lifecycle.retry_jobs(world.conn, first, [0], by="ana"),
     ):
         with pytest.raises(
@@ -165,12 +165,12 @@ def test_outputs_that_are_being_taken_are_not_made_anew(
     assert world.state(first) is TaskState.DONE
     world.conduct(4)
     assert written() == 4
-    task_actions.retry(world.conn, first, ana)
+    task_actions.retry(world.conn, ana, first)
     assert world.state(first) is TaskState.REGISTERED
 
 
 def broken(
-    world: World, ana: User, tmp_path: object, config: str = "user.ana.grid"
+    world: World, ana: Caller, tmp_path: object, config: str = "user.ana.grid"
 ) -> tuple[int, int]:
     """A task whose test failed, and one that waits for it."""
     pilot = world.pilot()
@@ -184,7 +184,7 @@ def broken(
     return first, second
 
 
-def test_what_is_said_while_it_waits(world: World, ana: User, tmp_path: object) -> None:
+def test_what_is_said_while_it_waits(world: World, ana: Caller, tmp_path: object) -> None:
     first, second = broken(world, ana, tmp_path)
     wait = f"It begins when task {first} (user.ana.first) is DONE, but that is BROKEN: maestro task retry {first} runs"
     shown = task_views.show(world.conn, str(second))
@@ -202,36 +202,36 @@ def test_what_is_said_while_it_waits(world: World, ana: User, tmp_path: object) 
 
 
 def test_it_goes_on_when_the_other_one_is_retried(
-    world: World, ana: User, tmp_path: object
+    world: World, ana: Caller, tmp_path: object
 ) -> None:
     first, second = broken(world, ana, tmp_path)
-    task_actions.retry(world.conn, first, ana)
+    task_actions.retry(world.conn, ana, first)
     pilot = world.pilot()
     run(world, pilot)
     run(world, pilot)
     assert (world.state(first), world.state(second)) == (TaskState.DONE, TaskState.DONE)
 
 
-def test_it_may_be_let_go(world: World, ana: User, tmp_path: object) -> None:
+def test_it_may_be_let_go(world: World, ana: Caller, tmp_path: object) -> None:
     _, second = broken(world, ana, tmp_path)
-    task_actions.hold(world.conn, second, ana, "lunch")
-    task_actions.release(world.conn, second, ana)  # ends the hold alone
+    task_actions.hold(world.conn, ana, second, "lunch")
+    task_actions.release(world.conn, ana, second)  # ends the hold alone
     assert len(chains.of_task(world.conn, second)) == 1
-    assert task_actions.release(world.conn, second, ana).before.after
+    assert task_actions.release(world.conn, ana, second).before.after
     world.conduct(2)
     assert world.state(second) is TaskState.TESTING
 
 
-def test_without_its_configs_it_is_not_let_go(world: World, ana: User, tmp_path: object) -> None:
+def test_without_its_configs_it_is_not_let_go(world: World, ana: Caller, tmp_path: object) -> None:
     first, second = broken(world, ana, tmp_path, "task:")
     with pytest.raises(Refused, match=f"are the outputs of task {first}"):
-        task_actions.release(world.conn, second, ana)
+        task_actions.release(world.conn, ana, second)
     assert len(chains.of_task(world.conn, second)) == 1
 
 
-def test_one_that_was_deleted_is_said(world: World, ana: User, tmp_path: object) -> None:
+def test_one_that_was_deleted_is_said(world: World, ana: Caller, tmp_path: object) -> None:
     first, second = broken(world, ana, tmp_path)
-    task_actions.delete(world.conn, first, ana)
+    task_actions.delete(world.conn, ana, first)
     for gone in (False, True):
         if gone:  # its rows as well
             world.conn.execute("delete from task_input where task_id = %s", [first])
@@ -241,13 +241,13 @@ def test_one_that_was_deleted_is_said(world: World, ana: User, tmp_path: object)
         assert [(each.name, each.state) for each in task.after] == [("user.ana.first", None)]
         said = task_views.waiting_reasons(world.conn, task)
         assert "but that was deleted" in said[0]
-    task_actions.release(world.conn, second, ana)
+    task_actions.release(world.conn, ana, second)
     world.conduct(2)
     assert world.state(second) is TaskState.TESTING
 
 
 def test_done_and_deleted_before_anybody_looked_is_done(
-    world: World, ana: User, tmp_path: object
+    world: World, ana: Caller, tmp_path: object
 ) -> None:
     first = create(world, ana, tmp_path, "first")
     second = create(world, ana, tmp_path, "second", first)
@@ -262,22 +262,22 @@ def test_done_and_deleted_before_anybody_looked_is_done(
 
 
 def test_kill_retry_and_single_jobs_of_one_that_waits(
-    world: World, ana: User, tmp_path: object
+    world: World, ana: Caller, tmp_path: object
 ) -> None:
     first, second = broken(world, ana, tmp_path)
-    task_actions.kill(world.conn, second, ana)
+    task_actions.kill(world.conn, ana, second)
     world.conduct(2)
     assert world.state(second) is TaskState.KILLED
     with pytest.raises(Refused, match=f"waits for task {first}"):
         lifecycle.retry_jobs(world.conn, second, [0], by="ana")
-    task_actions.retry(world.conn, second, ana)
+    task_actions.retry(world.conn, ana, second)
     world.conduct(3)
     assert world.state(second) is TaskState.REGISTERED
     assert len(chains.of_task(world.conn, second)) == 1
 
 
 def test_the_database_lets_no_task_begin_that_waits(
-    world: World, ana: User, tmp_path: object
+    world: World, ana: Caller, tmp_path: object
 ) -> None:
     _, second = broken(world, ana, tmp_path)
     # As a conductor would that has not heard of waiting: it finds that nothing was changed, and goes on.
@@ -288,7 +288,7 @@ def test_the_database_lets_no_task_begin_that_waits(
         world.conn.execute("insert into task_after values (%s, %s, 'itself')", [second, second])
 
 
-def test_the_wait_costs_no_transaction(world: World, ana: User, tmp_path: object) -> None:
+def test_the_wait_costs_no_transaction(world: World, ana: Caller, tmp_path: object) -> None:
     broken(world, ana, tmp_path)
 
     def transact(step: object) -> bool:

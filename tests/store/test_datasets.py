@@ -8,21 +8,22 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from orchestra.domain.caller import Caller
 from orchestra.domain.errors import AlreadyExists, BadInput, NotFound, Refused
 from orchestra.domain.manifests import Changes
 from orchestra.domain.models.new_tasks import NewTask
-from orchestra.domain.models.people import User
 from orchestra.files.manifest import scan
-from orchestra.services import datasets, task_creation, users
+from orchestra.services import datasets, task_creation
 from orchestra.store import datasets as store
+from support.people import as_admin, caller
 from support.registering import register, update
 
 HOSTILE = ["job.2", "job.10", "a b", "it's", '"q"', "$(touch x)", "é; rm -rf", "%IN", "100%"]
 
 
 @pytest.fixture
-def bob(conn: psycopg.Connection, ana: User) -> User:
-    return users.ensure(conn, "bob", "bob@example.org")[0]
+def bob(conn: psycopg.Connection, ana: Caller) -> Caller:
+    return caller(conn, "bob")
 
 
 @pytest.fixture
@@ -37,7 +38,9 @@ def manifest(conn: psycopg.Connection, name: str) -> list[str]:
     return [entry.path for entry in datasets.files(conn, dataset, first=0, limit=100)]
 
 
-def test_a_manifest_comes_back_as_it_was(conn: psycopg.Connection, ana: User, folder: Path) -> None:
+def test_a_manifest_comes_back_as_it_was(
+    conn: psycopg.Connection, ana: Caller, folder: Path
+) -> None:
     made = register(conn, ana, "user.ana.grid", folder)
     assert (made.files, made.version, made.root, made.is_folder) == (9, 1, str(folder), True)
     assert made.bytes == sum(len(name.encode()) for name in HOSTILE)
@@ -48,24 +51,24 @@ def test_a_manifest_comes_back_as_it_was(conn: psycopg.Connection, ana: User, fo
     assert [entry.path for entry in second] == paths[1:2]
 
 
-def test_one_file_is_a_data_set_too(conn: psycopg.Connection, ana: User, folder: Path) -> None:
+def test_one_file_is_a_data_set_too(conn: psycopg.Connection, ana: Caller, folder: Path) -> None:
     made = register(conn, ana, "user.ana.one", folder / "it's")
     assert (made.files, made.is_folder, made.root) == (1, False, str(folder / "it's"))
 
 
 def test_a_name_is_ones_own_and_taken_once(
-    conn: psycopg.Connection, ana: User, bob: User, folder: Path
+    conn: psycopg.Connection, ana: Caller, bob: Caller, folder: Path
 ) -> None:
     register(conn, ana, "user.ana.grid", folder)
     with pytest.raises(AlreadyExists, match="already"):
         register(conn, ana, "user.ana.grid", folder)
     with pytest.raises(BadInput, match='belongs to user "ana"'):
         register(conn, bob, "user.ana.other", folder)
-    assert store.add(conn, "user.ana.grid", ana.id) is None
+    assert store.add(conn, "user.ana.grid", ana.user.id) is None
 
 
 def test_nothing_is_half_written(
-    conn: psycopg.Connection, ana: User, folder: Path, monkeypatch: pytest.MonkeyPatch
+    conn: psycopg.Connection, ana: Caller, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stops(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -76,7 +79,7 @@ def test_nothing_is_half_written(
     assert datasets.list_datasets(conn, None) == []
 
 
-def test_an_update_counts_what_changed(conn: psycopg.Connection, ana: User, folder: Path) -> None:
+def test_an_update_counts_what_changed(conn: psycopg.Connection, ana: Caller, folder: Path) -> None:
     register(conn, ana, "user.ana.grid", folder)
     same = update(conn, ana, "user.ana.grid")
     assert not same.changes
@@ -92,7 +95,7 @@ def test_an_update_counts_what_changed(conn: psycopg.Connection, ana: User, fold
 
 
 def test_the_same_files_at_another_place_are_a_new_version(
-    conn: psycopg.Connection, ana: User, folder: Path, tmp_path: Path
+    conn: psycopg.Connection, ana: Caller, folder: Path, tmp_path: Path
 ) -> None:
     register(conn, ana, "user.ana.grid", folder)
     moved = folder.rename(tmp_path / "moved")
@@ -102,7 +105,7 @@ def test_the_same_files_at_another_place_are_a_new_version(
 
 
 def test_an_update_of_what_was_not_looked_at_is_refused(
-    conn: psycopg.Connection, ana: User, folder: Path
+    conn: psycopg.Connection, ana: Caller, folder: Path
 ) -> None:
     before = register(conn, ana, "user.ana.grid", folder)
     looked_at = scan(folder)
@@ -114,7 +117,7 @@ def test_an_update_of_what_was_not_looked_at_is_refused(
 
 
 def test_what_is_no_manifest_changes_nothing(
-    conn: psycopg.Connection, ana: User, folder: Path
+    conn: psycopg.Connection, ana: Caller, folder: Path
 ) -> None:
     wrong = replace(scan(folder), root="data")
     with pytest.raises(BadInput, match="no full path"):
@@ -126,19 +129,18 @@ def test_what_is_no_manifest_changes_nothing(
 
 
 def test_somebody_elses_data_set_stays_as_it_is(
-    conn: psycopg.Connection, ana: User, bob: User, folder: Path
+    conn: psycopg.Connection, ana: Caller, bob: Caller, folder: Path
 ) -> None:
     register(conn, ana, "user.ana.grid", folder)
     with pytest.raises(Refused, match='belongs to user "ana"'):
         datasets.remove(conn, bob, "user.ana.grid")
     with pytest.raises(Refused, match='belongs to user "ana"'):
         update(conn, bob, "user.ana.grid")
-    admin = User(99, "root", "", True, ana.created_at)
-    assert datasets.remove(conn, admin, "user.ana.grid").forgotten
+    assert datasets.remove(conn, as_admin(conn, "root"), "user.ana.grid").forgotten
 
 
 def test_lists_are_by_owner_and_name(
-    conn: psycopg.Connection, ana: User, bob: User, folder: Path
+    conn: psycopg.Connection, ana: Caller, bob: Caller, folder: Path
 ) -> None:
     for name in ("user.ana.b", "user.ana.a"):
         register(conn, ana, name, folder)
@@ -148,22 +150,22 @@ def test_lists_are_by_owner_and_name(
 
 
 def test_what_is_not_there_is_perhaps_misspelt(
-    conn: psycopg.Connection, ana: User, folder: Path
+    conn: psycopg.Connection, ana: Caller, folder: Path
 ) -> None:
     register(conn, ana, "user.ana.grid", folder)
     with pytest.raises(NotFound, match=r'Did you mean "user\.ana\.grid"\?'):
         datasets.find(conn, "user.ana.gird")
 
 
-def _task(conn: psycopg.Connection, ana: User, folder: Path) -> int:
+def _task(conn: psycopg.Connection, ana: Caller, folder: Path) -> int:
     new = NewTask(
         "user.ana.t", "x %DATA %IN %OUT", "user.ana.grid", "user.ana.grid", str(folder), "ana", "h"
     )
-    return task_creation.create(conn, task_creation.plan(conn, new, ana)).id
+    return task_creation.create(conn, task_creation.plan(conn, ana, new)).id
 
 
 def test_a_live_task_keeps_its_data_set_and_an_ended_one_its_manifest(
-    conn: psycopg.Connection, ana: User, folder: Path
+    conn: psycopg.Connection, ana: Caller, folder: Path
 ) -> None:
     made = register(conn, ana, "user.ana.grid", folder)
     task = _task(conn, ana, folder)
@@ -180,7 +182,7 @@ def test_a_live_task_keeps_its_data_set_and_an_ended_one_its_manifest(
 
 
 def test_an_unused_data_set_leaves_nothing_behind(
-    conn: psycopg.Connection, ana: User, folder: Path
+    conn: psycopg.Connection, ana: Caller, folder: Path
 ) -> None:
     register(conn, ana, "user.ana.grid", folder)
     (folder / "new").write_text("new")

@@ -14,6 +14,7 @@ from orchestra.domain.transitions import TaskInput
 from orchestra.services import explain, lifecycle, nodes
 from orchestra.store import explain as store
 from orchestra.store.database import connect
+from support.people import as_admin
 from support.plans import plan
 from support.server import Server
 from support.world import Pilot, World
@@ -84,7 +85,7 @@ def test_a_rival_counts_what_can_start_by_itself(world: World, pilot: Pilot) -> 
 def test_what_nodes_are_is_told(world: World, pilot: Pilot) -> None:
     world.pilot("euler", account="bob")
     world.pilot("noether")
-    nodes.drain(world.conn, "euler", by="admin", reason="new disk")
+    nodes.drain(world.conn, as_admin(world.conn, "admin"), "euler", reason="new disk")
     world.conn.execute(
         "update pilot set seen_at = now() - interval '5 minutes' "
         "where node_id = (select id from node where name = 'noether')"

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from orchestra.domain.caller import Caller
 from orchestra.domain.errors import BadInput, NotFound, Refused
-from orchestra.domain.models.people import User
 from orchestra.domain.states import Cause, Figure, TaskState
 from orchestra.interface import paging
 from orchestra.interface.answers.jobs import LogEnd
 from orchestra.services import by_hand, job_actions, job_logs, jobs
 from orchestra.services.asking import over
+from support.people import caller
 from support.world import Pilot, World
 
 
@@ -79,7 +80,7 @@ def test_few_done_jobs_are_found_as_well(world: World, pilot: Pilot) -> None:
     assert ordinals(world, Figure.DONE) == [0, 1]
 
 
-def test_registered_jobs_of_both_turns_come_in_order(world: World, ana: User) -> None:
+def test_registered_jobs_of_both_turns_come_in_order(world: World, ana: Caller) -> None:
     world.task(6)
     world.conn.execute("update job set turn = 0 where ordinal in (1, 4)")
     assert ordinals(world, Figure.REGISTERED) == [0, 1, 2, 3, 4, 5]
@@ -107,24 +108,24 @@ def test_what_is_not_there(world: World, mixed: int) -> None:
 
 
 def test_jobs_of_several_tasks_are_checked_before_any_is_touched(
-    world: World, mixed: int, ana: User
+    world: World, mixed: int, ana: Caller
 ) -> None:
     with pytest.raises(NotFound):
-        job_actions.kill(world.conn, ["0/12", "0/41"], ana)
+        job_actions.kill(world.conn, ana, ["0/12", "0/41"])
     assert 12 in ordinals(world, Figure.ASSIGNED)
-    bob = User(77, "bob", "", False, ana.created_at)
+    bob = caller(world.conn, "bob")
     with pytest.raises(Refused, match='belongs to user "ana"'):
-        job_actions.kill(world.conn, ["0/12"], bob)
+        job_actions.kill(world.conn, bob, ["0/12"])
     world.conn.execute("update task set jobs = 300000")
     with pytest.raises(BadInput, match="at a time"):
-        job_actions.kill(world.conn, ["0/0-200000"], ana)
+        job_actions.kill(world.conn, ana, ["0/0-200000"])
 
 
-def test_retry_and_kill(world: World, mixed: int, ana: User) -> None:
-    (done,) = job_actions.retry(world.conn, ["0/5-6"], ana)
+def test_retry_and_kill(world: World, mixed: int, ana: Caller) -> None:
+    (done,) = job_actions.retry(world.conn, ana, ["0/5-6"])
     assert done.jobs == 2
     assert ordinals(world, Figure.FAILED) == [7]
-    (killed,) = job_actions.kill(world.conn, ["0/20,0"], ana, "enough")
+    (killed,) = job_actions.kill(world.conn, ana, ["0/20,0"], "enough")
     assert killed.jobs == 1  # job 0 is done
     assert ordinals(world, Figure.KILLED) == [20]
     assert world.state(mixed) is TaskState.RUNNING

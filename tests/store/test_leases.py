@@ -14,6 +14,7 @@ from orchestra.domain.states import Cause, JobState, Queue, TaskState
 from orchestra.domain.transitions import TaskInput
 from orchestra.services import fencing, lifecycle, nodes, work
 from orchestra.store import attempts, leader, pilots
+from support.people import as_admin
 from support.world import Pilot, World
 
 LEASE = work.LEASE_SECONDS
@@ -200,7 +201,7 @@ def test_another_machine_waits_until_the_old_one_is_given_up(world: World, runni
     with pytest.raises(Refused, match="has 1 job on gauss, which was last heard of") as error:
         work.attach(world.conn, hello)
     assert error.value.hint == "If that machine is gone: maestro node lost -n gauss"
-    assert nodes.lose(world.conn, "gauss", by="ana") == 1
+    assert nodes.lose(world.conn, as_admin(world.conn), "gauss") == 1
     work.attach(world.conn, hello)
 
 
@@ -214,9 +215,9 @@ def test_a_lost_node_gives_its_jobs_away_and_its_pilot_learns_it(
     grants = pilot.claim(cpu=3)
     pilot.start(*grants[:2])
     with pytest.raises(Refused, match="is online"):
-        nodes.lose(world.conn, "gauss", by="ana")
-    assert nodes.lose(world.conn, "gauss", by="ana", why="it burns", force=True) == 3
-    assert nodes.lose(world.conn, "gauss", by="ana", force=True) == 0
+        nodes.lose(world.conn, as_admin(world.conn), "gauss")
+    assert nodes.lose(world.conn, as_admin(world.conn), "gauss", why="it burns", force=True) == 3
+    assert nodes.lose(world.conn, as_admin(world.conn), "gauss", force=True) == 0
     assert fence_reason(world, pilot) == "its node was declared lost by ana: it burns"
     standing = work.renew(world.conn, pilot.node, pilot.agent, [pilot.keeper])
     assert standing.fenced == {pilot.keeper}
@@ -237,7 +238,7 @@ def test_what_is_ended_because_its_node_was_given_up_is_no_failure(
     pilot = world.pilot()
     ended, failed, done = pilot.claim(cpu=3)
     pilot.start(ended, failed, done)
-    nodes.lose(world.conn, "gauss", by="ana", force=True)
+    nodes.lose(world.conn, as_admin(world.conn), "gauss", force=True)
     pilot.end(ended, cause=Cause.ENDED)
     pilot.end(failed, status=7)
     pilot.end(done)
@@ -251,7 +252,7 @@ def test_what_is_ended_because_its_node_was_given_up_is_no_failure(
 
 
 def lose_all(world: World, pilot: Pilot) -> None:
-    nodes.lose(world.conn, "gauss", by="ana", force=True)
+    nodes.lose(world.conn, as_admin(world.conn), "gauss", force=True)
     keeper = KeeperHello(uuid4(), "machine-gauss", "boot-1", 1, "0", work.PROTOCOL)
     work.register_keeper(world.conn, pilot.node, keeper)
     pilot.keeper = keeper.id
@@ -266,7 +267,7 @@ def test_a_late_success_makes_a_poisonous_job_of_a_finalized_task_done(world: Wo
         (grant,) = pilot.claim()
         pilot.start(grant)
         lost.append((pilot, grant))
-        nodes.lose(world.conn, name, by="ana", force=True)
+        nodes.lose(world.conn, as_admin(world.conn), name, force=True)
     world.conduct()
     assert (world.state(task), world.jobs(task)) == (TaskState.FINALIZED, [JobState.FAILED])
     why = "poisonous: lost 5 times in a row, on a, b, c and gauss; it may be what ends them"
@@ -291,7 +292,7 @@ def test_late_outcomes_of_a_killed_task(world: World, running: int, status: int)
     (grant,) = pilot.claim()
     pilot.start(grant)
     lifecycle.apply(world.conn, running, TaskInput.KILL, by="bob")
-    nodes.lose(world.conn, "gauss", by="ana", force=True)
+    nodes.lose(world.conn, as_admin(world.conn), "gauss", force=True)
     world.conduct(rounds=2)
     assert (world.state(running), world.counts(running)) == (TaskState.KILLED, Counts(killed=5))
     pilot.end(grant, status=status)

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
+from orchestra.domain.caller import Caller
 from orchestra.domain.errors import DatabaseUnavailable
-from orchestra.domain.models.people import User
 from orchestra.domain.states import TaskState
 from orchestra.services import task_actions
 from orchestra.store import locks
@@ -72,10 +72,10 @@ def shared_tasks(world: World) -> set[int]:
 
 
 def test_a_command_is_passed_by_no_newcomer_and_the_claim_behind_it_takes_nothing(
-    world: World, running: int, ana: User, database_url: str
+    world: World, running: int, ana: Caller, database_url: str
 ) -> None:
     with sharing(database_url, running):
-        hold = Aside(database_url, lambda conn: task_actions.hold(conn, running, ana, None))
+        hold = Aside(database_url, lambda conn: task_actions.hold(conn, ana, running, None))
         wait_until(lambda: waits(world, 1))
         claim = Aside(database_url, lambda conn: world.pilot(conn=conn).claim(cpu=4))
         wait_until(lambda: waits(world, 2))
@@ -85,13 +85,13 @@ def test_a_command_is_passed_by_no_newcomer_and_the_claim_behind_it_takes_nothin
 
 
 def test_a_report_that_waited_for_a_command_sees_what_it_did(
-    world: World, running: int, ana: User, database_url: str
+    world: World, running: int, ana: Caller, database_url: str
 ) -> None:
     pilot = world.pilot()
     grants = pilot.claim(cpu=1)
     pilot.start(*grants)
     with sharing(database_url, running):
-        kill = Aside(database_url, lambda conn: task_actions.kill(conn, running, ana))
+        kill = Aside(database_url, lambda conn: task_actions.kill(conn, ana, running))
         wait_until(lambda: waits(world, 1))
 
         def report(conn: psycopg.Connection) -> None:
@@ -106,12 +106,12 @@ def test_a_report_that_waited_for_a_command_sees_what_it_did(
 
 
 def test_pilots_of_the_version_before_share_the_row_and_are_excluded_too(
-    world: World, running: int, ana: User, database_url: str
+    world: World, running: int, ana: Caller, database_url: str
 ) -> None:
     with connect(database_url) as old:
         with old.transaction():
             old.execute("select from task where id = %s for share", [running])
-            hold = Aside(database_url, lambda conn: task_actions.hold(conn, running, ana, None))
+            hold = Aside(database_url, lambda conn: task_actions.hold(conn, ana, running, None))
             wait_until(lambda: world.conn.execute(
                 "select from pg_stat_activity where datname = current_database() and application_name = 'aside' "
                 "and wait_event_type = 'Lock'").fetchone() is not None)  # fmt: skip
@@ -171,7 +171,7 @@ def test_a_claim_waits_for_a_task_above_those_that_it_shares(
 
 
 def test_a_command_that_could_not_have_a_lock_says_so(
-    world: World, running: int, ana: User, database_url: str
+    world: World, running: int, ana: Caller, database_url: str
 ) -> None:
     with (
         sharing(database_url, running),
@@ -180,7 +180,7 @@ def test_a_command_that_could_not_have_a_lock_says_so(
             DatabaseUnavailable, match="a lock that this needs was held by others"
         ) as told,
     ):
-        task_actions.hold(conn, running, ana, None)
+        task_actions.hold(conn, ana, running, None)
     assert told.value.hint == "Running jobs are not affected. Try again."
     assert world.state(running) is TaskState.RUNNING
 

@@ -28,6 +28,7 @@ from orchestra.store import outbox as store
 from orchestra.store.database import connect, in_transaction
 from support import backup
 from support.mailserver import MailServer, running
+from support.people import as_admin, caller
 from support.plans import plan
 from support.waiting import wait_until
 from support.world import Pilot, World
@@ -179,14 +180,13 @@ def test_a_change_that_is_rolled_back_writes_nothing(world: World) -> None:
 
 
 def test_who_wants_none_gets_none(world: World) -> None:
-    world.person()
-    ana = users.get(world.conn, "ana")
-    users.change(world.conn, "ana", ana, mail=False)
+    ana = caller(world.conn)
+    users.change(world.conn, ana, "ana", mail=False)
     end(world)
     assert all_mails(world) == []
-    bob = users.create(world.conn, "bob", "bob@example.org")
+    bob = caller(world.conn, "bob")
     with pytest.raises(Refused, match="belongs to user"):
-        users.change(world.conn, "ana", bob, mail=True)
+        users.change(world.conn, bob, "ana", mail=True)
 
 
 # Nodes
@@ -195,7 +195,7 @@ def test_who_wants_none_gets_none(world: World) -> None:
 @pytest.fixture
 def busy(world: World) -> Pilot:
     """A pilot that runs two jobs of ana's and one of bob's; root is the admin."""
-    users.create(world.conn, "root", "root@example.org")
+    caller(world.conn, "root")
     for owner, jobs in (("ana", 2), ("bob", 1)):
         world.task(jobs=jobs, name=f"user.{owner}.t", owner=owner, test_jobs=0)
     world.conduct(rounds=2)
@@ -243,7 +243,7 @@ def test_a_node_that_said_goodbye_or_is_given_up_is_not_missed(world: World, bus
     work.detach(world.conn, busy.node, busy.agent, [])
     assert notice(world) == []
     world.conn.execute("update pilot set gone_at = null")
-    nodes.lose(world.conn, "gauss", by="root", force=True)
+    nodes.lose(world.conn, as_admin(world.conn), "gauss", force=True)
     assert notice(world) == []
 
 
@@ -438,7 +438,7 @@ def test_one_that_is_put_off_does_not_hold_up_the_others(
 def test_what_is_refused_is_put_aside_told_to_admins_and_can_be_sent_again(
     world: World, office: Office, server: MailServer
 ) -> None:
-    admin = users.create(world.conn, "root", "root@example.org")
+    root = caller(world.conn, "root")
     server.rcpt_answers["ana@example.org"] = "550 no such user"
     end(world)
     office.tick()
@@ -455,20 +455,20 @@ def test_what_is_refused_is_put_aside_told_to_admins_and_can_be_sent_again(
     office.tick()
     assert len(all_mails(world)) == 2
     server.rcpt_answers.clear()
-    ana = users.get(world.conn, "ana")
+    ana = caller(world.conn)
     with pytest.raises(Refused, match="belongs to user"):
-        mails.again(world.conn, [trouble.id], ana)
-    assert mails.again(world.conn, [], ana) == [first.id]
+        mails.again(world.conn, ana, [trouble.id])
+    assert mails.again(world.conn, ana, []) == [first.id]
     office.tick()
     assert [mail.state for mail in all_mails(world)] == ["sent", "refused"]
     with pytest.raises(Refused, match="was sent"):
-        mails.again(world.conn, [first.id], admin)
+        mails.again(world.conn, root, [first.id])
 
 
 def test_an_address_that_was_made_up_gets_nothing_and_says_so(
     world: World, office: Office, server: MailServer
 ) -> None:
-    users.create(world.conn, "root", "root@example.org")
+    caller(world.conn, "root")
     world.person()
     world.conn.execute("update person set email = 'ana@gauss' where name = 'ana'")
     end(world)

@@ -9,23 +9,24 @@ from typing import Any
 
 import pytest
 
+from orchestra.domain.caller import Caller
 from orchestra.domain.metrics import Metrics, to_keep
-from orchestra.domain.models.people import User
 from orchestra.domain.models.work import Outcome
 from orchestra.domain.states import Cause
 from orchestra.files.results import read
-from orchestra.services import datasets, results, task_actions, users, work
+from orchestra.services import datasets, results, task_actions, work
 from orchestra.services.best import best_results
 from orchestra.store import metrics, moves
+from support.people import caller
 from support.plans import plan
 from support.registering import register, update
 from support.world import Pilot, World
 
 
 @pytest.fixture
-def ana(world: World) -> User:
+def ana(world: World) -> Caller:
     world.person()
-    return users.get(world.conn, "ana")
+    return caller(world.conn)
 
 
 def run(world: World, pilot: Pilot, said: list[str | None], task: int) -> None:
@@ -187,12 +188,14 @@ def test_old_ones_are_forgotten(world: World) -> None:
     assert count(world, "attempt_metrics") == 2
 
 
-def test_they_go_with_their_task_and_the_data_set(world: World, ana: User, tmp_path: Path) -> None:
+def test_they_go_with_their_task_and_the_data_set(
+    world: World, ana: Caller, tmp_path: Path
+) -> None:
     (tmp_path / "a.json").write_text("{}")
     made = register(world.conn, ana, "user.ana.grid", tmp_path)
     task = world.task(jobs=1, config_version_id=made.version_id)
     run(world, world.pilot(), ['{"loss": 1}'], task)
-    task_actions.delete(world.conn, task, ana)
+    task_actions.delete(world.conn, ana, task)
     datasets.remove(world.conn, ana, "user.ana.grid")
     while moves.purge_deleted(world.conn, 1):
         pass
@@ -207,7 +210,7 @@ def test_they_go_with_their_task_and_the_data_set(world: World, ana: User, tmp_p
 
 
 def test_what_configs_say_is_kept_when_they_are_registered(
-    world: World, ana: User, tmp_path: Path
+    world: World, ana: Caller, tmp_path: Path
 ) -> None:
     (tmp_path / "a.json").write_text('{"lr": 1}')
     (tmp_path / "b.json").write_text('{"lr": "' + "x" * 4_000 + '"}')
@@ -223,7 +226,7 @@ def test_what_configs_say_is_kept_when_they_are_registered(
 
 
 def test_results_show_configs_as_they_were_registered(
-    world: World, ana: User, tmp_path: Path
+    world: World, ana: Caller, tmp_path: Path
 ) -> None:
     (tmp_path / "a.json").write_text('{"lr": 1}')
     made = register(world.conn, ana, "user.ana.grid", tmp_path)

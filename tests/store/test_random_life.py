@@ -19,6 +19,7 @@ from orchestra.domain.states import Cause, JobState, TaskState
 from orchestra.domain.transitions import TaskInput, job_moves, task_moves
 from orchestra.services import lifecycle, nodes, work
 from orchestra.store.database import connect
+from support.people import as_admin
 from support.server import Server
 from support.world import Pilot, World
 
@@ -99,7 +100,7 @@ class Life:
 
     def _lose(self, pilot: int) -> None:
         chosen = self.pilots[pilot]
-        nodes.lose(chosen.conn, f"node{pilot}", by="ana", force=True)
+        nodes.lose(chosen.conn, as_admin(chosen.conn), f"node{pilot}", force=True)
         self._new_keeper(chosen, pilot)
 
     def _bury(self, pilot: int) -> None:

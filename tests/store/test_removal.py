@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestra.domain.caller import Caller
 from orchestra.domain.errors import Refused
-from orchestra.domain.models.people import User
 from orchestra.files import attempt_folders
 from orchestra.services import removal
 from support.world import World
@@ -121,35 +121,35 @@ def _run(world: World, *rounds: set[int]) -> None:
 
 
 def test_superseded_attempts_are_those_that_no_result_needs(
-    world: World, ana: User, hostile_dir: Path
+    world: World, ana: Caller, hostile_dir: Path
 ) -> None:
     task = world.task(4, test_jobs=0, retries=2, folder=str(hostile_dir))
     _run(world, {1, 2}, {2}, {2})
     for ordinal, numbers in {0: 1, 1: 2, 2: 3, 3: 1}.items():
         for number in range(1, numbers + 1):
             attempt(hostile_dir, ordinal, number)
-    found = removal.look_at_superseded(world.conn, task, ana)
+    found = removal.look_at_superseded(world.conn, ana, task)
     assert sorted(found.folders) == [(1, 1), (2, 1), (2, 2)]
     assert attempt_folders.survey(found.task.folder, found.folders).bytes == 600
     assert attempt_folders.remove(found.task.folder, found.folders).folders == 3
     assert (hostile_dir / "job_configId_1" / "job.log").exists()
     assert (hostile_dir / "job_configId_2" / "job.log").exists()
-    everything = removal.look_at_task(world.conn, task, ana)
+    everything = removal.look_at_task(world.conn, ana, task)
     assert attempt_folders.survey(everything.task.folder, everything.folders).folders == 4
 
 
 def test_a_resumed_folder_is_needed_as_long_as_one_of_its_attempts_is(
-    world: World, ana: User, hostile_dir: Path
+    world: World, ana: Caller, hostile_dir: Path
 ) -> None:
     task = world.task(1, test_jobs=0, retries=2, folder=str(hostile_dir))
     _run(world, {0}, set())
     world.conn.execute("update attempt set folder_number = 1")
-    assert removal.look_at_superseded(world.conn, task, ana).folders == frozenset()
+    assert removal.look_at_superseded(world.conn, ana, task).folders == frozenset()
 
 
-def test_outputs_that_a_live_task_reads_stay(world: World, ana: User, hostile_dir: Path) -> None:
+def test_outputs_that_a_live_task_reads_stay(world: World, ana: Caller, hostile_dir: Path) -> None:
     task = world.task(1, folder=str(hostile_dir))
     version = world.dataset_version(1, str(hostile_dir))
     world.task(1, name="user.ana.eval", config_version_id=version)
     with pytest.raises(Refused, match=r"task 1 .* reads the outputs of task 0"):
-        removal.look_at_task(world.conn, task, ana)
+        removal.look_at_task(world.conn, ana, task)

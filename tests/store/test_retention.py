@@ -9,17 +9,18 @@ import pytest
 from orchestra.conductor import retention as duty
 from orchestra.conductor.isolation import Isolation
 from orchestra.conductor.retention import Retention
+from orchestra.domain.caller import Caller
 from orchestra.domain.errors import Fenced, UnknownKeeper
 from orchestra.domain.metrics import to_keep
-from orchestra.domain.models.people import User
 from orchestra.domain.models.pilots import KeeperHello
 from orchestra.domain.models.work import Outcome
 from orchestra.domain.retention import DAY, Keep
 from orchestra.domain.states import Cause, TaskState
 from orchestra.domain.transitions import TaskInput
-from orchestra.services import explain, failures, lifecycle, outbox, task_actions, users, work
+from orchestra.services import explain, failures, lifecycle, outbox, task_actions, work
 from orchestra.store import moves, retention
 from orchestra.store.database import in_transaction
+from support.people import caller
 from support.plans import plan
 from support.world import Pilot, World
 
@@ -47,9 +48,9 @@ GROWING = (
 
 
 @pytest.fixture
-def ana(world: World) -> User:
+def ana(world: World) -> Caller:
     world.person()
-    return users.get(world.conn, "ana")
+    return caller(world.conn)
 
 
 def days_pass(world: World, days: float) -> None:
@@ -100,10 +101,11 @@ def purge(world: World) -> None:
         pass
 
 
-def test_a_year_and_a_half_levels_off(world: World, ana: User) -> None:
+def test_a_year_and_a_half_levels_off(world: World, ana: Caller) -> None:
     """Each month: a task that stays for two months, one that is deleted at once, a pilot, a version of a data set."""
     dataset = world._one(
-        "insert into dataset (name, owner_id) values ('user.ana.grid', %s) returning id", ana.id
+        "insert into dataset (name, owner_id) values ('user.ana.grid', %s) returning id",
+        ana.user.id,
     )
     sizes: list[dict[str, int]] = []
     kept: list[int] = []
@@ -120,7 +122,7 @@ def test_a_year_and_a_half_levels_off(world: World, ana: User) -> None:
         run(world, pilot, gone)
         leaving = [gone, *([kept.pop(0)] if len(kept) > 2 else [])]
         for task in leaving:
-            task_actions.delete(world.conn, task, ana)
+            task_actions.delete(world.conn, ana, task)
         purge(world)
         world.conn.execute("update outbox set sent_at = coalesce(sent_at, now())")
         work.detach(world.conn, pilot.node, pilot.agent, [pilot.keeper])
@@ -133,7 +135,7 @@ def test_a_year_and_a_half_levels_off(world: World, ana: User) -> None:
     assert sizes[3] != sizes[-1], "something did"
 
 
-def test_what_is_needed_stays_however_old_it_is(world: World, ana: User) -> None:
+def test_what_is_needed_stays_however_old_it_is(world: World, ana: Caller) -> None:
     pilot = world.pilot()
     over = world.task(3, "user.ana.over", test_jobs=0)
     run(world, pilot, over, failing=(1,))
@@ -178,10 +180,10 @@ def test_a_task_that_goes_on_is_looked_at_anew_when_it_is_over(world: World) -> 
     assert count(world, "attempt", "log_tail is not null") == 0
 
 
-def test_that_a_task_was_deleted_is_known_for_a_month(world: World, ana: User) -> None:
+def test_that_a_task_was_deleted_is_known_for_a_month(world: World, ana: Caller) -> None:
     task = world.task(2, test_jobs=0)
     run(world, world.pilot(), task)
-    task_actions.delete(world.conn, task, ana)
+    task_actions.delete(world.conn, ana, task)
     purge(world)
     days_pass(world, 10)
     tidied(world, Keep(events=DAY))
@@ -237,10 +239,11 @@ def test_a_keeper_that_was_given_up_and_comes_back_is_known_for_a_month_and_harm
 
 
 def test_a_version_that_was_just_replaced_stays_for_who_is_making_a_task_from_it(
-    world: World, ana: User
+    world: World, ana: Caller
 ) -> None:
     dataset = world._one(
-        "insert into dataset (name, owner_id) values ('user.ana.grid', %s) returning id", ana.id
+        "insert into dataset (name, owner_id) values ('user.ana.grid', %s) returning id",
+        ana.user.id,
     )
     for number in (1, 2):
         world.conn.execute(

@@ -20,6 +20,7 @@ from orchestra.domain.transitions import TaskInput
 from orchestra.services import admin, lifecycle, nodes, settling, standstill, work
 from orchestra.store.database import connect
 from support import backup
+from support.people import as_admin
 from support.world import Pilot, World
 
 
@@ -52,7 +53,7 @@ def restored(world: World, pilot: Pilot, remembered: Known) -> Standing:
 
 def test_a_database_in_its_place_is_nothing_special(world: World) -> None:
     assert identity(world.conn).settling is None
-    assert settling.accept(world.conn, by="ana") is None
+    assert settling.accept(world.conn, as_admin(world.conn)) is None
     pilot = world.pilot()
     standing = attach(world, pilot, known(world))
     assert standing.identity == identity(world.conn)
@@ -167,7 +168,7 @@ def test_a_node_that_was_deleted_and_made_again_is_no_sign_of_an_older_database(
     pilot = world.pilot()
     remembered = replace(known(world), acknowledged={pilot.keeper: 9})
     work.detach(world.conn, pilot.node, pilot.agent, [pilot.keeper])
-    nodes.delete(world.conn, "gauss")
+    nodes.delete(world.conn, as_admin(world.conn), "gauss")
     again = world.pilot()
     assert attach(world, again, remembered).identity == identity(world.conn)
     assert standstill.state(world.conn) is None
@@ -220,12 +221,12 @@ def test_an_admin_can_go_on_without_a_node(world: World, running: int) -> None:
     pilot, other = world.pilot("gone"), world.pilot()
     pilot.claim()
     settling.begin(world.conn, "test", who="test")
-    assert settling.accept(world.conn, by="ana") == ["gone"]
+    assert settling.accept(world.conn, as_admin(world.conn)) == ["gone"]
     assert len(other.claim(cpu=9)) == 4
     settling.begin(world.conn, "test", who="test")
     work.reconcile(world.conn, other.keeper, 0, set())
     assert not settling.settle(world.conn, patience=0)
-    nodes.lose(world.conn, "gone", by="ana", force=True)
+    nodes.lose(world.conn, as_admin(world.conn), "gone", force=True)
     assert settling.settle(world.conn, patience=0)
 
 
@@ -235,11 +236,11 @@ def test_what_is_no_longer_granted_is_not_ended_while_it_settles(
     pilot = world.pilot()
     (grant,) = pilot.claim()
     pilot.start(grant)
-    nodes.lose(world.conn, "gauss", by="ana", force=True)
+    nodes.lose(world.conn, as_admin(world.conn), "gauss", force=True)
     settling.begin(world.conn, "test", who="test")
     held = {grant.key: 1}
     assert work.reconcile(world.conn, pilot.keeper, 1, set(held), held).end == ()
-    settling.accept(world.conn, by="ana")
+    settling.accept(world.conn, as_admin(world.conn))
     assert work.reconcile(world.conn, pilot.keeper, 1, set(held), held).end == (grant.key,)
 
 
@@ -302,7 +303,7 @@ def test_nothing_is_claimed_by_what_was_known_of_another_edition(
     )
     assert len(answer.grants) == 1
     settling.begin(world.conn, settling.OLDER, who="ana")
-    settling.accept(world.conn, by="ana")
+    settling.accept(world.conn, as_admin(world.conn))
     with pytest.raises(Replaced):
         work.claim(
             world.conn, pilot.agent, pilot.keeper, 2, {Queue.CPU: 1}, known=[running], epoch=epoch
@@ -324,7 +325,7 @@ def test_it_is_adopted_from_before_its_task_began(world: World) -> None:
     event = world.conn.execute("select from_state, to_state from event where kind = 'job'")
     assert event.fetchone() == ("registered", "assigned")
     pilot.end(grant)
-    settling.accept(world.conn, by="ana")
+    settling.accept(world.conn, as_admin(world.conn))
     world.conduct()
     assert world.counts(task) == Counts(registered=1, assigned=10, done=1)
 
@@ -338,7 +339,7 @@ def test_new_attempts_get_folders_that_the_forgotten_time_cannot_have_used(
     (before,) = pilot.claim()
     pilot.end(before)
     restored(world, pilot, remembered)
-    settling.accept(world.conn, by="ana")
+    settling.accept(world.conn, as_admin(world.conn))
     pilot.request += 1
     (after,) = pilot.claim()
     assert (after.key.ordinal, after.key.number) == (before.key.ordinal, before.key.number)
@@ -354,7 +355,7 @@ def test_a_stranger_whose_job_was_given_to_another_runs_on_and_is_shown(
     (grant,) = late.claim()
     late.start(grant)
     restored(world, other, remembered)
-    settling.accept(world.conn, by="ana")
+    settling.accept(world.conn, as_admin(world.conn))
     (successor,) = other.claim()
     assert successor.key.ordinal == grant.key.ordinal
     found = work.reconcile(world.conn, late.keeper, 1, {grant.key}, {grant.key: 1})
@@ -368,7 +369,7 @@ def test_a_stranger_whose_job_was_given_to_another_runs_on_and_is_shown(
 def test_an_attempt_of_a_task_that_was_deleted_is_no_stranger(world: World, running: int) -> None:
     pilot = world.pilot()
     (grant,) = pilot.claim()
-    nodes.lose(world.conn, "gauss", by="ana", force=True)
+    nodes.lose(world.conn, as_admin(world.conn), "gauss", force=True)
     lifecycle.apply(world.conn, running, TaskInput.KILL, by="ana")
     world.conduct(rounds=2)
     lifecycle.apply(world.conn, running, TaskInput.DELETE, by="ana")

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from orchestra.client import words
 from orchestra.config import load
+from orchestra.domain.caller import Caller
 from orchestra.domain.errors import ConfigurationError, OrchestraError
 from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.models.nodes import SlotsWanted
-from orchestra.domain.models.people import User
 from orchestra.domain.models.tasks import Limit, Policy, Resources
 from orchestra.domain.models.work import Outcome, Started
 from orchestra.domain.states import Cause
@@ -35,6 +35,7 @@ from orchestra.services import (
     users,
     work,
 )
+from support.people import as_admin
 from support.registering import register, update
 from support.world import World
 
@@ -59,7 +60,7 @@ NO_SLOTS = SlotsWanted("CPU"), SlotsWanted("GPU")
 
 
 @pytest.fixture
-def new(conn: psycopg.Connection, ana: User, tmp_path: Path) -> NewTask:
+def new(conn: psycopg.Connection, ana: Caller, tmp_path: Path) -> NewTask:
     (tmp_path / "volume").mkdir()
     (tmp_path / "digits.npz").write_text("data")
     register(conn, ana, "user.ana.digits", tmp_path / "digits.npz")
@@ -78,11 +79,11 @@ def said(what: Callable[[], Any]) -> str | None:
     return None
 
 
-def create(conn: psycopg.Connection, new: NewTask, ana: User) -> None:
+def create(conn: psycopg.Connection, new: NewTask, ana: Caller) -> None:
     """Make it as a trial and in truth: both refuse with the same words, and what the trial accepts is made."""
     with conn.transaction(force_rollback=True):
-        trial = said(lambda: task_creation.plan(conn, new, ana, dry=True))
-        truth = said(lambda: task_creation.create(conn, task_creation.plan(conn, new, ana)))
+        trial = said(lambda: task_creation.plan(conn, ana, new, dry=True))
+        truth = said(lambda: task_creation.create(conn, task_creation.plan(conn, ana, new)))
     assert trial == truth
 
 
@@ -98,7 +99,7 @@ quick = settings(
 @given(text=texts)
 @example("A" * 3000)
 def test_no_text_of_a_new_task(
-    conn: psycopg.Connection, new: NewTask, ana: User, text: str
+    conn: psycopg.Connection, new: NewTask, ana: Caller, text: str
 ) -> None:
     for changes in (
         {"name": f"user.ana.{text}"},
@@ -127,7 +128,7 @@ def test_no_text_of_a_new_task(
 @quick
 @given(number=numbers, other=numbers)
 def test_no_number_of_a_new_task(
-    conn: psycopg.Connection, new: NewTask, ana: User, number: Any, other: Any
+    conn: psycopg.Connection, new: NewTask, ana: Caller, number: Any, other: Any
 ) -> None:
     given = {
         "bypass": False, "test_jobs": None, "test_for": None, "retries": 0, "timeout": None, "grace": 30.0,
@@ -151,28 +152,28 @@ def test_no_number_of_a_new_task(
 @quick
 @given(text=texts)
 def test_no_word_that_people_type(
-    conn: psycopg.Connection, new: NewTask, ana: User, tmp_path: Path, text: str
+    conn: psycopg.Connection, new: NewTask, ana: Caller, tmp_path: Path, text: str
 ) -> None:
-    task = task_creation.create(conn, task_creation.plan(conn, replace(new, reuse=True), ana)).id
-    nodes.create(conn, "gauss", *NO_SLOTS)
+    task = task_creation.create(conn, task_creation.plan(conn, ana, replace(new, reuse=True))).id
+    nodes.create(conn, as_admin(conn), "gauss", *NO_SLOTS)
     calls: list[Callable[[], Any]] = [
-        lambda: users.create(conn, text, "a@example.org"),
-        lambda: users.create(conn, "bob", text),
-        lambda: users.create(conn, "bob", f"{text}@example.org"),
+        lambda: users.create(conn, as_admin(conn), text, "a@example.org"),
+        lambda: users.create(conn, as_admin(conn), "bob", text),
+        lambda: users.create(conn, as_admin(conn), "bob", f"{text}@example.org"),
+        lambda: users.create_own(conn, text, text),
         lambda: users.ensure(conn, text, text),
         lambda: users.get(conn, text),
-        lambda: users.change(conn, "ana", ana, email=text),
-        lambda: users.delete(conn, text),
-        lambda: nodes.create(conn, text, *NO_SLOTS),
-        lambda: nodes.ensure(conn, text, *NO_SLOTS),
+        lambda: users.change(conn, ana, "ana", email=text),
+        lambda: users.delete(conn, as_admin(conn), text),
+        lambda: nodes.create(conn, as_admin(conn), text, *NO_SLOTS),
         lambda: nodes.get(conn, text),
         lambda: nodes.find(conn, text),
-        lambda: nodes.change(conn, text, *NO_SLOTS),
-        lambda: nodes.drain(conn, text, by="ana", reason=None),
-        lambda: nodes.drain(conn, "gauss", by="ana", reason=text),
-        lambda: nodes.lose(conn, "gauss", by="ana", why=text),
-        lambda: nodes.stop(conn, text),
-        lambda: nodes.delete(conn, text),
+        lambda: nodes.change(conn, as_admin(conn), text, *NO_SLOTS),
+        lambda: nodes.drain(conn, as_admin(conn), text, reason=None),
+        lambda: nodes.drain(conn, as_admin(conn), "gauss", reason=text),
+        lambda: nodes.lose(conn, as_admin(conn), "gauss", why=text),
+        lambda: nodes.stop(conn, as_admin(conn), text),
+        lambda: nodes.delete(conn, as_admin(conn), text),
         lambda: datasets.find(conn, text),
         lambda: register(conn, ana, f"user.ana.{text}", tmp_path),
         lambda: register(conn, ana, "user.ana.x", tmp_path / text),
@@ -181,17 +182,17 @@ def test_no_word_that_people_type(
         lambda: selection.find(conn, text),
         lambda: jobs.show(conn, f"{task}/{text}"),
         lambda: jobs.show(conn, f"{text}/0"),
-        lambda: job_actions.kill(conn, [f"{task}/0"], ana, text),
-        lambda: job_actions.retry(conn, [text], ana),
-        lambda: task_actions.hold(conn, task, ana, text),
-        lambda: task_actions.kill(conn, task, ana, text),
+        lambda: job_actions.kill(conn, ana, [f"{task}/0"], text),
+        lambda: job_actions.retry(conn, ana, [text]),
+        lambda: task_actions.hold(conn, ana, task, text),
+        lambda: task_actions.kill(conn, ana, task, text),
     ]
     try:
         for call in calls:
             with conn.transaction(force_rollback=True):
                 said(call)
     finally:
-        nodes.delete(conn, "gauss")
+        nodes.delete(conn, as_admin(conn), "gauss")
         conn.execute("truncate task, job, task_count cascade")
 
 
@@ -224,7 +225,7 @@ def test_no_word_of_a_machine_or_a_job(world: World, text: str) -> None:
 
 
 def test_a_file_of_the_far_future_is_registered(
-    conn: psycopg.Connection, ana: User, tmp_path: Path
+    conn: psycopg.Connection, ana: Caller, tmp_path: Path
 ) -> None:
     file = tmp_path / "a.json"
     file.write_text("{}")

@@ -8,6 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from orchestra.domain.caller import Caller
 from orchestra.domain.errors import (
     AlreadyExists,
     BadInput,
@@ -17,7 +18,6 @@ from orchestra.domain.errors import (
     VolumeError,
 )
 from orchestra.domain.models.new_tasks import NewTask
-from orchestra.domain.models.people import User
 from orchestra.domain.models.tasks import Counts, Limit, Policy, Resources, Task
 from orchestra.domain.states import Queue, TaskState
 from orchestra.services import datasets, task_creation
@@ -31,7 +31,7 @@ COMMAND = "train -d %DATA -c %IN -o %OUT"
 
 
 @pytest.fixture
-def new(conn: psycopg.Connection, ana: User, hostile_dir: Path) -> NewTask:
+def new(conn: psycopg.Connection, ana: Caller, hostile_dir: Path) -> NewTask:
     """A task of twelve configs and one data file, all in a folder with a hostile name."""
     configs, volume = hostile_dir / "grid", hostile_dir / "volume"
     configs.mkdir()
@@ -46,8 +46,8 @@ def new(conn: psycopg.Connection, ana: User, hostile_dir: Path) -> NewTask:
     )
 
 
-def create(conn: psycopg.Connection, new: NewTask, ana: User) -> Task:
-    return task_creation.create(conn, task_creation.plan(conn, new, ana))
+def create(conn: psycopg.Connection, new: NewTask, ana: Caller) -> Task:
+    return task_creation.create(conn, task_creation.plan(conn, ana, new))
 
 
 def rows(conn: psycopg.Connection) -> dict[str, int]:
@@ -61,7 +61,7 @@ def rows(conn: psycopg.Connection) -> dict[str, int]:
 
 
 def test_a_task_with_its_jobs_its_counts_and_its_event(
-    conn: psycopg.Connection, ana: User, new: NewTask
+    conn: psycopg.Connection, ana: Caller, new: NewTask
 ) -> None:
     policy = Policy(3, 60.0, 2, 600.0, 5.0, -4, Limit(percent=5.0), True)
     resources = Resources(2, 0, 10**9)
@@ -88,7 +88,7 @@ def test_a_task_with_its_jobs_its_counts_and_its_event(
 
 
 def test_the_conductor_is_woken(
-    conn: psycopg.Connection, ana: User, new: NewTask, database_url: str
+    conn: psycopg.Connection, ana: Caller, new: NewTask, database_url: str
 ) -> None:
     with psycopg.connect(database_url, autocommit=True) as listener:
         listener.execute("listen orchestra_conductor")
@@ -98,8 +98,8 @@ def test_the_conductor_is_woken(
         ]
 
 
-def test_the_preview_is_what_would_run(conn: psycopg.Connection, ana: User, new: NewTask) -> None:
-    planned = task_creation.plan(conn, new, ana, dry=True)
+def test_the_preview_is_what_would_run(conn: psycopg.Connection, ana: Caller, new: NewTask) -> None:
+    planned = task_creation.plan(conn, ana, new, dry=True)
     first, second = task_creation.preview(conn, planned, 2)
     assert (first.ordinal, second.ordinal) == (0, 1)
     words = _split(first.command)
@@ -119,12 +119,12 @@ def _split(command: str) -> list[str]:
 
 
 def test_several_files_behind_a_tag_are_their_folder(
-    conn: psycopg.Connection, ana: User, new: NewTask
+    conn: psycopg.Connection, ana: Caller, new: NewTask
 ) -> None:
     wanted = replace(
         new, command=COMMAND + " %REF", data="user.ana.grid", secondary={"%REF": "user.ana.digits"}
     )
-    planned = task_creation.plan(conn, wanted, ana)
+    planned = task_creation.plan(conn, ana, wanted)
     root = Path(new.volume).parent
     assert planned.sources["DATA"].path == f"{root}/grid"
     assert not planned.sources["DATA"].is_one_file
@@ -133,7 +133,7 @@ def test_several_files_behind_a_tag_are_their_folder(
     assert {source.tag for source in sources.inputs(conn, task.id)} == {"DATA", "REF"}
 
 
-def test_a_gpu_job_takes_a_gpu(conn: psycopg.Connection, ana: User, new: NewTask) -> None:
+def test_a_gpu_job_takes_a_gpu(conn: psycopg.Connection, ana: Caller, new: NewTask) -> None:
     assert create(conn, replace(new, queue=Queue.GPU), ana).resources.gpus == 1
     more = replace(new, name="user.ana.more", queue=Queue.GPU, resources=Resources(4, 2))
     assert create(conn, more, ana).resources == Resources(4, 2)
@@ -158,7 +158,7 @@ def test_a_gpu_job_takes_a_gpu(conn: psycopg.Connection, ana: User, new: NewTask
 )
 def test_a_mistake_changes_nothing(
     conn: psycopg.Connection,
-    ana: User,
+    ana: Caller,
     new: NewTask,
     change: dict[str, object],
     error: type[OrchestraError],
@@ -171,7 +171,7 @@ def test_a_mistake_changes_nothing(
 
 
 def test_a_volume_that_is_not_writable_is_refused(
-    conn: psycopg.Connection, ana: User, new: NewTask, monkeypatch: pytest.MonkeyPatch
+    conn: psycopg.Connection, ana: Caller, new: NewTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # /proc refuses files even from root.
     with pytest.raises(VolumeError, match="nothing can be written on the volume /proc"):
@@ -180,7 +180,7 @@ def test_a_volume_that_is_not_writable_is_refused(
 
 
 def test_a_task_folder_in_use_needs_reuse_and_attempts_count_on(
-    conn: psycopg.Connection, ana: User, new: NewTask
+    conn: psycopg.Connection, ana: Caller, new: NewTask
 ) -> None:
     old = Path(new.volume) / new.name / ".attempts" / "job_configId_3" / "4"
     old.mkdir(parents=True)
@@ -191,26 +191,26 @@ def test_a_task_folder_in_use_needs_reuse_and_attempts_count_on(
     assert old.exists()
 
 
-def test_an_empty_task_folder_is_fine(conn: psycopg.Connection, ana: User, new: NewTask) -> None:
+def test_an_empty_task_folder_is_fine(conn: psycopg.Connection, ana: Caller, new: NewTask) -> None:
     (Path(new.volume) / new.name).mkdir()
     create(conn, new, ana)
 
 
 def test_a_name_is_taken_once_even_when_two_come_at_the_same_time(
-    conn: psycopg.Connection, ana: User, new: NewTask
+    conn: psycopg.Connection, ana: Caller, new: NewTask
 ) -> None:
-    planned = task_creation.plan(conn, new, ana)
+    planned = task_creation.plan(conn, ana, new)
     task_creation.create(conn, planned)
     with pytest.raises(AlreadyExists, match="already"):
         task_creation.create(conn, planned)
     assert rows(conn)["job"] == 12
-    assert task_creation.find_existing(conn, new.name, ana) is not None
+    assert task_creation.find_existing(conn, ana, new.name) is not None
 
 
 def test_a_data_set_that_is_deleted_meanwhile_stops_it(
-    conn: psycopg.Connection, ana: User, new: NewTask
+    conn: psycopg.Connection, ana: Caller, new: NewTask
 ) -> None:
-    planned = task_creation.plan(conn, new, ana)
+    planned = task_creation.plan(conn, ana, new)
     datasets.remove(conn, ana, "user.ana.digits")
     with pytest.raises(Refused, match="deleted just now"):
         task_creation.create(conn, planned)
@@ -218,7 +218,7 @@ def test_a_data_set_that_is_deleted_meanwhile_stops_it(
 
 
 def test_the_outputs_of_an_older_task_become_configs(
-    conn: psycopg.Connection, ana: User, new: NewTask
+    conn: psycopg.Connection, ana: Caller, new: NewTask
 ) -> None:
     old = create(conn, replace(new, policy=Policy(test_jobs=0)), ana)
     again = replace(new, name="user.ana.eval", config="task:user.ana.mlp")

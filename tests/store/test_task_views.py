@@ -9,9 +9,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from orchestra.domain.caller import Caller
 from orchestra.domain.errors import BadInput, NotFound, Refused
 from orchestra.domain.estimates import Ends, ends
-from orchestra.domain.models.people import User
 from orchestra.domain.models.selection import Selection
 from orchestra.domain.models.tasks import Counts, Hold, Resources, Task
 from orchestra.domain.models.work import Outcome
@@ -23,13 +23,13 @@ from orchestra.services import (
     task_actions,
     task_lists,
     task_views,
-    users,
     waiting,
     work,
 )
 from orchestra.services.asking import over
 from orchestra.store import tasks as store
 from orchestra.store.queues import Supply
+from support.people import caller
 from support.world import Pilot, World
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -41,8 +41,8 @@ def get(conn: psycopg.Connection, task: int) -> Task:
     return found
 
 
-def person(conn: psycopg.Connection, name: str = "ana") -> User:
-    return users.ensure(conn, name, f"{name}@example.org")[0]
+def person(conn: psycopg.Connection, name: str = "ana") -> Caller:
+    return caller(conn, name)
 
 
 def finish(world: World, pilot: Pilot, outcomes: dict[int, Outcome | int]) -> None:
@@ -143,7 +143,7 @@ def test_the_queue_is_in_the_order_of_claims(world: World) -> None:
     world.task(3, test_jobs=0)
     world.task(20, name="user.ana.urgent", test_jobs=0, priority=5)
     world.task(2, name="user.ana.held", test_jobs=0)
-    task_actions.hold(world.conn, 2, person(world.conn), "later")
+    task_actions.hold(world.conn, person(world.conn), 2, "later")
     pilot = world.pilot(serve_all=True)
     world.conduct(2)
     grants = pilot.claim(cpu=2)
@@ -180,9 +180,9 @@ def test_a_deleted_task_is_gone_from_every_view(world: World) -> None:
     task = world.task(1)
     ana = person(world.conn)
     with pytest.raises(Refused, match="is REGISTERED"):
-        task_actions.delete(world.conn, task, ana)
-    assert task_actions.kill_for_good(world.conn, task, ana, timeout=0)
-    task_actions.delete(world.conn, task, ana)
+        task_actions.delete(world.conn, ana, task)
+    assert task_actions.kill_for_good(world.conn, ana, task, timeout=0)
+    task_actions.delete(world.conn, ana, task)
     assert task_lists.list_tasks(world.conn, owner=None, every=True) == []
     for word in (str(task), "user.ana.task"):
         with pytest.raises(NotFound):
@@ -194,7 +194,7 @@ def test_force_waits_for_what_is_alive(world: World) -> None:
     pilot = world.pilot(serve_all=True)
     world.conduct(2)
     pilot.start(*pilot.claim(cpu=1))
-    assert not task_actions.kill_for_good(world.conn, task, person(world.conn), timeout=0)
+    assert not task_actions.kill_for_good(world.conn, person(world.conn), task, timeout=0)
     assert get(world.conn, task).state is TaskState.KILL
 
 

@@ -12,16 +12,17 @@ from orchestra.domain.models.nodes import Slots, SlotsWanted
 from orchestra.domain.models.pilots import Standing
 from orchestra.services import nodes, users, work
 from orchestra.store.database import connect
+from support.people import as_admin, caller
 from support.world import World
 
 CPU, GPU = SlotsWanted("CPU", 2), SlotsWanted("GPU")
 
 
 def test_the_first_person_is_the_administrator(conn: psycopg.Connection) -> None:
-    assert users.create(conn, "ana", "a@b.org").is_admin
-    assert not users.create(conn, "bob", "b@b.org").is_admin
+    assert users.create_own(conn, "ana", "a@b.org").is_admin
+    assert not users.create_own(conn, "bob", "b@b.org").is_admin
     with pytest.raises(AlreadyExists):
-        users.create(conn, "bob", "b@b.org")
+        users.create_own(conn, "bob", "b@b.org")
 
 
 def test_two_commands_that_need_a_person_at_once(database_url: str) -> None:
@@ -43,12 +44,12 @@ def test_somebody_with_data_sets_is_not_deleted(conn: psycopg.Connection) -> Non
     ana = World(conn).person("ana")
     conn.execute("insert into dataset (name, owner_id) values ('user.ana.x', %s)", [ana])
     with pytest.raises(Refused, match="still has 1 data set"):
-        users.delete(conn, "ana")
+        users.delete(conn, caller(conn, "ana"), "ana")
     conn.execute("update dataset set deleted_at = now()")
-    users.delete(conn, "ana")
+    users.delete(conn, caller(conn, "ana"), "ana")
     assert users.everybody(conn) == []
     with pytest.raises(NotFound):
-        users.delete(conn, "ana")
+        users.delete(conn, as_admin(conn, "root"), "ana")
 
 
 def test_somebody_whose_deleted_files_others_use_is_not_deleted(conn: psycopg.Connection) -> None:
@@ -63,7 +64,7 @@ def test_somebody_whose_deleted_files_others_use_is_not_deleted(conn: psycopg.Co
     )
     world.task(3, config_version_id=version)
     with pytest.raises(Refused, match="inputs of other people's tasks"):
-        users.delete(conn, "bob")
+        users.delete(conn, as_admin(conn), "bob")
     files = conn.execute("select count(*) from dataset_file where version_id = %s", [version])
     assert files.fetchone() == (3,), "a refusal takes nothing away"
 
@@ -88,11 +89,13 @@ def test_slots_that_cannot_be(enabled: int, maximum: int | None) -> None:
 
 
 def test_change_keeps_what_was_not_said(conn: psycopg.Connection) -> None:
-    nodes.create(conn, "gauss", SlotsWanted("CPU", 4, 8), SlotsWanted("GPU", 1, 2))
-    node = nodes.change(conn, "gauss", SlotsWanted("CPU", 6), SlotsWanted("GPU"))
+    nodes.create(conn, as_admin(conn), "gauss", SlotsWanted("CPU", 4, 8), SlotsWanted("GPU", 1, 2))
+    node = nodes.change(conn, as_admin(conn), "gauss", SlotsWanted("CPU", 6), SlotsWanted("GPU"))
     assert (node.cpu, node.gpu) == (Slots(6, 8), Slots(1, 2))
     with pytest.raises(BadInput):
-        nodes.change(conn, "gauss", SlotsWanted("CPU", maximum=5), SlotsWanted("GPU"))
+        nodes.change(
+            conn, as_admin(conn), "gauss", SlotsWanted("CPU", maximum=5), SlotsWanted("GPU")
+        )
 
 
 def test_draining_and_slots_reach_the_pilot_at_its_next_word(conn: psycopg.Connection) -> None:
@@ -101,15 +104,15 @@ def test_draining_and_slots_reach_the_pilot_at_its_next_word(conn: psycopg.Conne
     def standing() -> Standing:
         return work.renew(conn, pilot.node, pilot.agent, [pilot.keeper])
 
-    nodes.change(conn, "gauss", SlotsWanted("CPU", 3), SlotsWanted("GPU", 0))
+    nodes.change(conn, as_admin(conn), "gauss", SlotsWanted("CPU", 3), SlotsWanted("GPU", 0))
     before = standing()
-    nodes.drain(conn, "gauss", by="ana", reason=None)
+    nodes.drain(conn, as_admin(conn), "gauss", reason=None)
     drained = standing()
     assert drained != before
-    assert nodes.resume(conn, "gauss", by="ana")
-    assert not nodes.resume(conn, "gauss", by="ana")
+    assert nodes.resume(conn, as_admin(conn), "gauss")
+    assert not nodes.resume(conn, as_admin(conn), "gauss")
     assert standing() == before
-    assert nodes.stop(conn, "gauss")
+    assert nodes.stop(conn, as_admin(conn), "gauss")
     assert standing() != before
 
 
@@ -123,14 +126,14 @@ def test_what_is_claimed_ahead_takes_no_slot(conn: psycopg.Connection) -> None:
     assert nodes.get(conn, "gauss").cpu_in_use == 8
     pilot.start(*grants[:5])
     assert nodes.get(conn, "gauss").cpu_in_use == 8
-    nodes.change(conn, "gauss", SlotsWanted("CPU", 3), SlotsWanted("GPU", 0))
+    nodes.change(conn, as_admin(conn), "gauss", SlotsWanted("CPU", 3), SlotsWanted("GPU", 0))
     assert nodes.get(conn, "gauss").cpu_in_use == 5  # they run on
     pilot.end(*grants)
     assert nodes.get(conn, "gauss").cpu_in_use == 0
 
 
 def test_a_node_is_missed_by_name(conn: psycopg.Connection) -> None:
-    nodes.create(conn, "caloba21", CPU, GPU)
+    nodes.create(conn, as_admin(conn), "caloba21", CPU, GPU)
     with pytest.raises(NotFound, match='Did you mean "caloba21"'):
         nodes.get(conn, "caloba2")
     assert nodes.find(conn, "caloba2") is None

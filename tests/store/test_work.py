@@ -23,6 +23,7 @@ from orchestra.pilot.state import PilotState
 from orchestra.services import jobs, lifecycle, nodes, work
 from orchestra.store import attempts
 from orchestra.store.database import connect
+from support.people import as_admin
 from support.world import Pilot, World
 
 
@@ -328,7 +329,7 @@ def test_a_wish_to_leave_holds_for_who_goes_on_and_not_for_who_is_started_anew(
 ) -> None:
     first = world.hello()
     node = world.pilot(agent=first.agent).node
-    assert nodes.stop(world.conn, "gauss", now=True)
+    assert nodes.stop(world.conn, as_admin(world.conn), "gauss", now=True)
     agent = first.agent if who == "the same agent" else uuid4()
     again = world.hello(agent=agent, successor=who == "a successor")
     work.attach(world.conn, again)

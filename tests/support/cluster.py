@@ -17,9 +17,10 @@ from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.models.tasks import Policy, Task
 from orchestra.domain.states import JobState, Queue, TaskState
 from orchestra.pilot import link
-from orchestra.services import task_creation, users
+from orchestra.services import task_creation
 from orchestra.store import tasks as task_store
 from support import pilot_process
+from support.people import caller
 from support.registering import register
 from support.waiting import wait_until
 
@@ -114,9 +115,9 @@ class Cluster:
         return self.dataset(name, root)
 
     def dataset(self, name: str, path: Path) -> str:
-        user, _ = users.ensure(self.conn, "ana", "ana@example.org")
+        ana = caller(self.conn)
         full = f"user.ana.{name}"
-        register(self.conn, user, full, path)
+        register(self.conn, ana, full, path)
         return full
 
     def data(self) -> str:
@@ -142,8 +143,8 @@ class Cluster:
             policy=policy,
             **options,
         )
-        user, _ = users.ensure(self.conn, "ana", "ana@example.org")
-        return task_creation.create(self.conn, task_creation.plan(self.conn, new, user))
+        ana = caller(self.conn)
+        return task_creation.create(self.conn, task_creation.plan(self.conn, ana, new))
 
     # Looking
 

@@ -6,21 +6,21 @@ from pathlib import Path
 
 import psycopg
 
+from orchestra.domain.caller import Caller
 from orchestra.domain.models.datasets import DataSet
-from orchestra.domain.models.people import User
 from orchestra.files import manifest
 from orchestra.interface.answers.datasets import Update
 from orchestra.services import datasets
 
 
-def register(conn: psycopg.Connection, user: User, name: str, path: Path) -> DataSet:
+def register(conn: psycopg.Connection, caller: Caller, name: str, path: Path) -> DataSet:
     """Register a file, or the files of a folder."""
-    datasets.check_new(conn, user, name)
-    return datasets.register(conn, user, name, manifest.scan(path))
+    datasets.check_new(conn, caller, name)
+    return datasets.register(conn, caller, name, manifest.scan(path))
 
 
-def update(conn: psycopg.Connection, user: User, name: str, path: Path | None = None) -> Update:
+def update(conn: psycopg.Connection, caller: Caller, name: str, path: Path | None = None) -> Update:
     """Look at the files of a data set again, or at another place."""
-    before = datasets.find_own(conn, user, name)
+    before = datasets.find_own(conn, caller, name)
     found = manifest.scan(path or before.root)
-    return datasets.update(conn, user, name, found, seen=before.version_id)
+    return datasets.update(conn, caller, name, found, seen=before.version_id)

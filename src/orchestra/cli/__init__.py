@@ -10,7 +10,7 @@ How a noun registers itself
 
         def _create(ctx: Context) -> int | None:
             with ctx.database() as conn:                    # opened, checked, errors in plain words
-                user = users.create(conn, ctx.args.name)    # a service: one transaction of its own
+                user = users.create(conn, ctx.caller(conn), ctx.args.name)  # a service: one transaction of its own
             ctx.out.say(f"user {user.name} created")        # stdout: what the command was asked for
             return None                                     # or an exit status
 
@@ -21,7 +21,8 @@ How a noun registers itself
 
 How it opens the database
     `with ctx.database() as conn:` gives an autocommit psycopg connection by the settings (embedded or a
-    server, schema checked). `ctx.me(conn)` gives the current user's `User`, made when there is none yet.
+    server, schema checked). `ctx.caller(conn)` gives on whose behalf services act: the current user,
+    made when there is none yet.
     `ctx.settings` is the configuration, read at first use. `ctx.args` is argparse's namespace.
 
 How it prints

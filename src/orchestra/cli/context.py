@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from orchestra.config import Settings
-    from orchestra.domain.models.people import User
+    from orchestra.domain.caller import Caller
     from orchestra.domain.own_names import OwnNames
     from orchestra.interface.operation import Interface
 
@@ -78,8 +78,8 @@ class Context:
         with connection.database(self, need_schema=need_schema) as conn:
             yield conn
 
-    def me(self, conn: psycopg.Connection) -> User:
-        """Give the current user, made on first need."""
+    def caller(self, conn: psycopg.Connection) -> Caller:
+        """Give the current user, made on first need, with the rights that they have."""
         from orchestra import wiring
 
-        return wiring.current_user(conn, self.settings, say=self.out.note)
+        return wiring.current_caller(conn, self.settings, self.out.note)

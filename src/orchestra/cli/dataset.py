@@ -63,11 +63,11 @@ def _create(ctx: Context) -> None:
 
     name, path = _name(ctx), Path(ctx.args.path)
     with ctx.database() as conn:
-        user = ctx.me(conn)
-        datasets.check_new(conn, user, name)
+        caller = ctx.caller(conn)
+        datasets.check_new(conn, caller, name)
         with _checksums(ctx) as progress:
             found = manifest.scan(path, progress)
-        made = datasets.register(conn, user, name, found)
+        made = datasets.register(conn, caller, name, found)
     ctx.out.item(
         made,
         lambda dataset: [f"{dataset.name}: {contents(dataset)}, checksums taken"],
@@ -127,7 +127,7 @@ def _list(ctx: Context) -> None:
         elif ctx.args.user:
             owner = users.get(conn, ctx.args.user).name
         else:
-            owner = ctx.me(conn).name
+            owner = ctx.caller(conn).name
         found = datasets.list_datasets(conn, owner)
     columns: tuple[Column[DataSet], ...] = (
         Column("DATA SET", lambda dataset: dataset.name),
@@ -246,11 +246,11 @@ def _update(ctx: Context) -> None:
 
     name = _known_name(ctx)
     with ctx.database() as conn:
-        user = ctx.me(conn)
-        before = datasets.find_own(conn, user, name)
+        caller = ctx.caller(conn)
+        before = datasets.find_own(conn, caller, name)
         with _checksums(ctx) as progress:
             found = manifest.scan(ctx.args.path or before.root, progress)
-        update = datasets.update(conn, user, name, found, seen=before.version_id)
+        update = datasets.update(conn, caller, name, found, seen=before.version_id)
     changes = update.changes
     if changes:
         told = [
@@ -285,7 +285,7 @@ def _delete(ctx: Context) -> None:
     from orchestra.services import datasets
 
     with ctx.database() as conn:
-        removal = datasets.remove(conn, ctx.me(conn), _known_name(ctx))
+        removal = datasets.remove(conn, ctx.caller(conn), _known_name(ctx))
     ctx.out.say(f"{removal.dataset.name} is off the list")
     ctx.out.note(f"Its files stay where they are: {clean(removal.dataset.root)}")
     if not removal.forgotten:

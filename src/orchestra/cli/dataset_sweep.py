@@ -93,8 +93,8 @@ def _create(ctx: Context, planned: Plan) -> None:
 
     args = ctx.args
     with ctx.database() as conn:
-        user = ctx.me(conn)
-        datasets.check_new(conn, user, args.name)
+        caller = ctx.caller(conn)
+        datasets.check_new(conn, caller, args.name)
         with ctx.out.progress("writing configs", planned.points, "files") as line:
 
             def checksums(done: int, total: int, _read: int) -> None:
@@ -103,7 +103,7 @@ def _create(ctx: Context, planned: Plan) -> None:
 
             made = sweeps.create(
                 *(args.name, planned, args.path.absolute()),
-                lambda manifest: datasets.register(conn, user, args.name, manifest),
+                lambda manifest: datasets.register(conn, caller, args.name, manifest),
                 progress=lambda done, _total: line.set(done),
                 checksums=checksums,
             )

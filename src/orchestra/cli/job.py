@@ -28,7 +28,7 @@ def _retry(ctx: Context) -> None:
     from orchestra.services import job_actions
 
     with ctx.database() as conn:
-        for done in job_actions.retry(conn, _named(ctx), ctx.me(conn)):
+        for done in job_actions.retry(conn, ctx.caller(conn), _named(ctx)):
             ctx.out.say(f"{_address(done)}: {human.count(done.jobs, 'job')} again, first in line")
 
 
@@ -36,7 +36,7 @@ def _kill(ctx: Context) -> None:
     from orchestra.services import job_actions
 
     with ctx.database() as conn:
-        for done in job_actions.kill(conn, _named(ctx), ctx.me(conn), ctx.args.reason):
+        for done in job_actions.kill(conn, ctx.caller(conn), _named(ctx), ctx.args.reason):
             what = f"{human.count(done.jobs, 'job')} ended or being ended"
             ctx.out.say(f"{_address(done)}: {what if done.jobs else 'all have ended already'}")
 

@@ -66,7 +66,7 @@ def _create(ctx: Context) -> None:
 
     cpu, gpu = _slots_wanted(ctx)
     with ctx.database() as conn:
-        node = nodes.create(conn, ctx.args.name, cpu, gpu)
+        node = nodes.create(conn, ctx.caller(conn), ctx.args.name, cpu, gpu)
     ctx.out.item(
         node,
         lambda node: [f"node {node.name}: {_slots_in_words(node)}"],
@@ -88,7 +88,7 @@ def _set(ctx: Context) -> None:
             "nothing to change was given.", hint="Give at least one of -ec, -mc, -eg, -mg."
         )
     with ctx.database() as conn:
-        node = nodes.change(conn, ctx.args.name, cpu, gpu)
+        node = nodes.change(conn, ctx.caller(conn), ctx.args.name, cpu, gpu)
     ctx.out.say(f"node {node.name}: {_slots_in_words(node)}")
     for kind, slots, used in (
         ("CPU", node.cpu, node.cpu_in_use),
@@ -234,7 +234,7 @@ def _drain(ctx: Context) -> None:
     from orchestra.services import nodes
 
     with ctx.database() as conn:
-        nodes.drain(conn, ctx.args.name, by=ctx.me(conn).name, reason=ctx.args.reason)
+        nodes.drain(conn, ctx.caller(conn), ctx.args.name, reason=ctx.args.reason)
         node = nodes.get(conn, ctx.args.name)
     used = node.cpu_in_use + node.gpu_in_use
     rest = f"; {human.count(used, 'slot')} in use until the jobs there end" if used else ""
@@ -246,7 +246,7 @@ def _resume(ctx: Context) -> None:
     from orchestra.services import nodes
 
     with ctx.database() as conn:
-        resumed = nodes.resume(conn, ctx.args.name, by=ctx.me(conn).name)
+        resumed = nodes.resume(conn, ctx.caller(conn), ctx.args.name)
     ctx.out.say(f"node {ctx.args.name} {'takes jobs again' if resumed else 'was not drained'}")
 
 
@@ -254,7 +254,7 @@ def _stop(ctx: Context) -> None:
     from orchestra.services import nodes
 
     with ctx.database() as conn:
-        asked = nodes.stop(conn, ctx.args.name)
+        asked = nodes.stop(conn, ctx.caller(conn), ctx.args.name)
     if asked:
         ctx.out.say(
             f"node {ctx.args.name} takes nothing new; its pilot leaves when the running jobs have ended"
@@ -277,15 +277,15 @@ def _lost(ctx: Context) -> None:
 
     name = ctx.args.name
     with ctx.database() as conn:
-        stake = nodes.at_stake(conn, name, force=ctx.args.force)
+        caller = ctx.caller(conn)
+        stake = nodes.at_stake(conn, caller, name, force=ctx.args.force)
         question = (
             f"Give the {human.count(stake, 'job')} of node {name} to other nodes? "
             "Only if that machine is off for certain: else they run twice."
         )
         if stake and not ctx.out.ask(question, yes=ctx.args.yes):
             raise Cancelled
-        me = ctx.me(conn).name
-        given = nodes.lose(conn, name, by=me, why=ctx.args.reason, force=ctx.args.force)
+        given = nodes.lose(conn, caller, name, why=ctx.args.reason, force=ctx.args.force)
     ctx.out.say(f"node {name} is lost; {human.count(given, 'job')} given to others")
 
 
@@ -293,7 +293,7 @@ def _delete(ctx: Context) -> None:
     from orchestra.services import nodes
 
     with ctx.database() as conn:
-        nodes.delete(conn, ctx.args.name)
+        nodes.delete(conn, ctx.caller(conn), ctx.args.name)
     ctx.out.say(f"node {ctx.args.name} deleted")
 
 

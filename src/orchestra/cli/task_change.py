@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
-    from orchestra.domain.models.people import User
+    from orchestra.domain.caller import Caller
     from orchestra.domain.models.tasks import Task
     from orchestra.files.attempt_folders import Removed, Survey
     from orchestra.services.removal import Removable
@@ -46,11 +46,11 @@ def hold(ctx: Context) -> int:
     from orchestra.services import task_actions
 
     with ctx.database() as conn:
-        user, ids = ctx.me(conn), the_ids(ctx, conn)
+        caller, ids = ctx.caller(conn), the_ids(ctx, conn)
         held = []
 
         def one(task: int) -> None:
-            before = task_actions.hold(conn, task, user, ctx.args.reason).before
+            before = task_actions.hold(conn, caller, task, ctx.args.reason).before
             held.append(task)
             if before.hold:
                 ctx.out.say(
@@ -71,10 +71,10 @@ def release(ctx: Context) -> int:
     from orchestra.services import task_actions
 
     with ctx.database() as conn:
-        user, ids = ctx.me(conn), the_ids(ctx, conn)
+        caller, ids = ctx.caller(conn), the_ids(ctx, conn)
 
         def one(task: int) -> None:
-            before = task_actions.release(conn, task, user).before
+            before = task_actions.release(conn, caller, task).before
             if before.hold:
                 ctx.out.say(f"{_title(before)} is released")
             elif before.after:
@@ -100,14 +100,14 @@ def retry(ctx: Context) -> int:
 
     args = ctx.args
     with ctx.database() as conn:
-        user, ids = ctx.me(conn), the_ids(ctx, conn)
+        caller, ids = ctx.caller(conn), the_ids(ctx, conn)
 
         def one(task: int) -> None:
-            before = task_actions.own_task(conn, task, user)
+            before = task_actions.own_task(conn, caller, task)
             if not _may_start_over(ctx, before):
                 ctx.out.note(f"{_title(before)} stays as it is")
                 return
-            done = task_actions.retry(conn, task, user, every=args.all, bypass=args.bypass)
+            done = task_actions.retry(conn, caller, task, every=args.all, bypass=args.bypass)
             everything = args.all or before.state is TaskState.DONE
             jobs = before.jobs if everything else before.jobs - before.counts.done
             ctx.out.say(
@@ -143,10 +143,10 @@ def kill(ctx: Context) -> int:
     from orchestra.services import task_actions
 
     with ctx.database() as conn:
-        user, ids = ctx.me(conn), the_ids(ctx, conn)
+        caller, ids = ctx.caller(conn), the_ids(ctx, conn)
 
         def one(task: int) -> None:
-            done = task_actions.kill(conn, task, user, ctx.args.reason)
+            done = task_actions.kill(conn, caller, task, ctx.args.reason)
             before = done.before
             if done.step.again:
                 how = "is being killed" if before.state.is_live else f"is {before.state}"
@@ -181,26 +181,26 @@ def delete_arguments(parser: Parser) -> None:
 def delete(ctx: Context) -> int:
     """Take tasks off the lists."""
     with ctx.database() as conn:
-        user, ids = ctx.me(conn), the_ids(ctx, conn)
-        return for_each(ids, lambda task: _delete_one(ctx, conn, task, user))
+        caller, ids = ctx.caller(conn), the_ids(ctx, conn)
+        return for_each(ids, lambda task: _delete_one(ctx, conn, caller, task))
 
 
-def _delete_one(ctx: Context, conn: psycopg.Connection, task: int, user: User) -> None:
+def _delete_one(ctx: Context, conn: psycopg.Connection, caller: Caller, task: int) -> None:
     from orchestra.services import removal, task_actions
 
-    live = task_actions.own_task(conn, task, user).state.is_live
+    live = task_actions.own_task(conn, caller, task).state.is_live
     if live and ctx.args.force and ctx.args.remove and not ctx.args.yes:
         ctx.out.check_can_ask("Kill the task, and delete it with its folders?")
     if ctx.args.force and not task_actions.kill_for_good(
-        conn, task, user, timeout=ctx.args.timeout
+        conn, caller, task, timeout=ctx.args.timeout
     ):
         raise Refused(
             f"task {task} is being killed, and some of its jobs are still alive.",
             hint=f"Delete it when it is KILLED: maestro task wait {task}",
         )
     removable = None
-    if ctx.args.remove and not task_actions.own_task(conn, task, user).state.is_live:
-        removable = removal.look_at_task(conn, task, user)
+    if ctx.args.remove and not task_actions.own_task(conn, caller, task).state.is_live:
+        removable = removal.look_at_task(conn, caller, task)
         if not _agreed(ctx, removable, "Delete task and folders?"):
             ctx.out.note("nothing was deleted")
             return
@@ -209,7 +209,7 @@ def _delete_one(ctx: Context, conn: psycopg.Connection, task: int, user: User) -
         _remove(
             ctx, removable, "Mend that and say it again; the task stays on the list until then."
         )
-    before = task_actions.delete(conn, task, user).before
+    before = task_actions.delete(conn, caller, task).before
     ctx.out.say(f"{_title(before)} is deleted")
     if removable is None:
         ctx.out.note(f"Its files stay: {clean(before.folder)}")
@@ -280,14 +280,14 @@ def clean_arguments(parser: Parser) -> None:
 def clean_tasks(ctx: Context) -> int:
     """Free the space of attempts that a later one has taken the place of."""
     with ctx.database() as conn:
-        user, ids = ctx.me(conn), the_ids(ctx, conn)
-        return for_each(ids, lambda task: _clean_one(ctx, conn, task, user))
+        caller, ids = ctx.caller(conn), the_ids(ctx, conn)
+        return for_each(ids, lambda task: _clean_one(ctx, conn, caller, task))
 
 
-def _clean_one(ctx: Context, conn: psycopg.Connection, task: int, user: User) -> None:
+def _clean_one(ctx: Context, conn: psycopg.Connection, caller: Caller, task: int) -> None:
     from orchestra.services import removal
 
-    removable = removal.look_at_superseded(conn, task, user)
+    removable = removal.look_at_superseded(conn, caller, task)
     title, found = _title(removable.task), _survey(ctx, removable)
     if not found.folders:
         ctx.out.say(f"{title} has no superseded attempts")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from orchestra.cli.context import Context
-    from orchestra.domain.models.people import User
+    from orchestra.domain.caller import Caller
     from orchestra.domain.models.tasks import Task
     from orchestra.interface.answers.new_tasks import Preview
     from orchestra.services.task_creation import Plan
@@ -40,19 +40,19 @@ def _make(ctx: Context, config: str) -> None:
     from orchestra.services import task_creation
 
     with ctx.database() as conn:
-        user = ctx.me(conn)
-        if existing := _existing(ctx, conn, user):
+        caller = ctx.caller(conn)
+        if existing := _existing(ctx, conn, caller):
             _say_existing(ctx, existing)
             return
         try:
-            planned = task_creation.plan(conn, new_task(ctx, config), user, dry=ctx.args.dry_run)
+            planned = task_creation.plan(conn, caller, new_task(ctx, config), dry=ctx.args.dry_run)
             previews = task_creation.preview(conn, planned, _PREVIEWED if ctx.args.dry_run else 1)
             if ctx.args.dry_run:
                 _say_plan(ctx, planned, previews)
                 return
             task = task_creation.create(conn, planned)
         except AlreadyExists:
-            if not (existing := _existing(ctx, conn, user)):
+            if not (existing := _existing(ctx, conn, caller)):
                 raise
             _say_existing(ctx, existing)  # the same command, a moment before this one
             return
@@ -60,12 +60,12 @@ def _make(ctx: Context, config: str) -> None:
         _say_notes(ctx, conn, planned, task)
 
 
-def _existing(ctx: Context, conn: psycopg.Connection, user: User) -> Task | None:
+def _existing(ctx: Context, conn: psycopg.Connection, caller: Caller) -> Task | None:
     from orchestra.services import task_creation
 
     if not getattr(ctx.args, "if_not_exists", False):
         return None
-    return task_creation.find_existing(conn, ctx.args.name, user)
+    return task_creation.find_existing(conn, caller, ctx.args.name)
 
 
 def _say_notes(ctx: Context, conn: psycopg.Connection, planned: Plan, task: Task) -> None:

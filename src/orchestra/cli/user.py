@@ -20,11 +20,16 @@ def _create_arguments(parser: Parser) -> None:
 
 
 def _create(ctx: Context) -> None:
+    from orchestra import wiring
     from orchestra.services import users
 
+    name, email = ctx.args.name, ctx.args.email
     with ctx.database() as conn:
-        user = users.create(conn, ctx.args.name, ctx.args.email)
-    admin = ", who looks after this database" if user.is_admin else ""
+        if name == wiring.user_name(ctx.settings):
+            user = users.create_own(conn, name, email)
+        else:
+            user = users.create(conn, ctx.caller(conn), name, email)
+    admin = ", an admin" if user.is_admin else ""
     ctx.out.item(
         user,
         lambda user: [f"user {user.name} ({user.email}){admin}"],
@@ -84,8 +89,8 @@ def _set(ctx: Context) -> None:
         )
     mail = None if args.mail is None else args.mail == "on"
     with ctx.database() as conn:
-        me = ctx.me(conn)
-        user = users.change(conn, args.name or me.name, me, email=args.email, mail=mail)
+        me = ctx.caller(conn)
+        user = users.change(conn, me, args.name or me.name, email=args.email, mail=mail)
     wanted = "mail goes there" if user.mail else "no mail is written to them"
     ctx.out.say(f"user {user.name} ({user.email}): {wanted}")
     if args.mail and user.name == me.name and ctx.settings.mail not in (None, args.mail):
@@ -102,7 +107,7 @@ def _delete(ctx: Context) -> None:
     from orchestra.services import users
 
     with ctx.database() as conn:
-        users.delete(conn, ctx.args.name)
+        users.delete(conn, ctx.caller(conn), ctx.args.name)
     ctx.out.say(f"user {ctx.args.name} deleted")
 
 

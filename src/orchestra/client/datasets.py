@@ -49,11 +49,11 @@ class DataSets:
         from orchestra.services import datasets
 
         with self._session.connection() as conn:
-            datasets.check_new(conn, self._session.me(conn), name)
+            datasets.check_new(conn, self._session.caller(conn), name)
         with with_hint():
             found = manifest.scan(_here(path))
         with self._session.connection() as conn:
-            return datasets.register(conn, self._session.me(conn), name, found)
+            return datasets.register(conn, self._session.caller(conn), name, found)
 
     def get(self, name: str) -> DataSet:
         """Give a data set; of one's own the last part of its name is enough, "grid" for "user.ana.grid".
@@ -81,7 +81,7 @@ class DataSets:
             if all:
                 owner = None
             else:
-                owner = users.get(conn, user).name if user else self._session.me(conn).name
+                owner = users.get(conn, user).name if user else self._session.caller(conn).name
             return datasets.list_datasets(conn, owner)
 
     def files(self, name: str | DataSet) -> builtins.list[ManifestEntry]:
@@ -108,11 +108,11 @@ class DataSets:
 
         known = self._name(name)
         with self._session.connection() as conn:
-            before = datasets.find_own(conn, self._session.me(conn), known)
+            before = datasets.find_own(conn, self._session.caller(conn), known)
         with with_hint():
             found = manifest.scan(before.root if path is None else _here(path))
         with self._session.connection() as conn:
-            me = self._session.me(conn)
+            me = self._session.caller(conn)
             return datasets.update(conn, me, known, found, seen=before.version_id).dataset
 
     def remove(self, name: str | DataSet) -> None:
@@ -124,7 +124,7 @@ class DataSets:
         from orchestra.services import datasets
 
         with self._session.connection() as conn:
-            datasets.remove(conn, self._session.me(conn), self._name(name))
+            datasets.remove(conn, self._session.caller(conn), self._name(name))
 
     def sweep(
         self,
@@ -156,11 +156,11 @@ class DataSets:
                 f"this sweep has {count(planned.points, 'config')}.", hint="yes=True writes them."
             )
         with self._session.connection() as conn:
-            datasets.check_new(conn, self._session.me(conn), name)
+            datasets.check_new(conn, self._session.caller(conn), name)
 
         def register(manifest: Manifest) -> DataSet:
             with self._session.connection() as conn:
-                return datasets.register(conn, self._session.me(conn), name, manifest)
+                return datasets.register(conn, self._session.caller(conn), name, manifest)
 
         with with_hint():
             return sweeps.create(name, planned, folder, register).dataset

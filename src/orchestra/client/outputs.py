@@ -78,10 +78,10 @@ def delete(session: Session, task: int, *, force: bool) -> None:
     from orchestra.services import task_actions
 
     with session.connection() as conn:
-        me = session.me(conn)
-        if force and not task_actions.kill_for_good(conn, task, me, timeout=_PATIENCE):
+        me = session.caller(conn)
+        if force and not task_actions.kill_for_good(conn, me, task, timeout=_PATIENCE):
             raise TimedOut(
                 f"task {task} is being killed, and some of its jobs are still alive.",
                 hint="Delete it when it is KILLED; wait() returns then.",
             )
-        task_actions.delete(conn, task, me)
+        task_actions.delete(conn, me, task)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from orchestra.config import Settings
-    from orchestra.domain.models.people import User
+    from orchestra.domain.caller import Caller
     from orchestra.domain.own_names import OwnNames
     from orchestra.interface.operation import Connected, Interface, Request
 
@@ -97,11 +97,11 @@ class Session:
         with self.interface(start=start) as ask:
             yield ask.conn  # type: ignore[attr-defined]
 
-    def me(self, _conn: psycopg.Connection) -> User:
-        """Give the current user, made on first need."""
-        from orchestra.interface.me import Me
+    def caller(self, conn: psycopg.Connection) -> Caller:
+        """Give the current user, made on first need, for calls that have no request yet."""
+        from orchestra import wiring
 
-        return self(Me())
+        return wiring.current_caller(conn, self.settings, _log.info)
 
     @property
     def names(self) -> OwnNames:

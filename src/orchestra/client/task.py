@@ -244,7 +244,7 @@ class Task:
         from orchestra.services import task_actions
 
         with self._session.connection() as conn:
-            task_actions.hold(conn, self.id, self._session.me(conn), reason)
+            task_actions.hold(conn, self._session.caller(conn), self.id, reason)
             left = task_actions.wait_for_pilots(conn, [self.id])
         for nodes in left.values():
             warnings.warn(task_actions.not_answered(self.id, nodes), stacklevel=2)
@@ -259,7 +259,7 @@ class Task:
         from orchestra.services import task_actions
 
         with self._session.connection() as conn:
-            task_actions.release(conn, self.id, self._session.me(conn))
+            task_actions.release(conn, self._session.caller(conn), self.id)
         return self
 
     def kill(self, reason: str | None = None) -> Task:
@@ -271,7 +271,7 @@ class Task:
         from orchestra.services import task_actions
 
         with self._session.connection() as conn:
-            task_actions.kill(conn, self.id, self._session.me(conn), reason)
+            task_actions.kill(conn, self._session.caller(conn), self.id, reason)
         return self
 
     def retry(self, *, all: bool = False, bypass: bool = False) -> Task:  # noqa: A002
@@ -285,8 +285,8 @@ class Task:
         from orchestra.services import task_actions
 
         with self._session.connection() as conn:
-            me = self._session.me(conn)
-            task_actions.retry(conn, self.id, me, every=all, bypass=bypass)
+            me = self._session.caller(conn)
+            task_actions.retry(conn, me, self.id, every=all, bypass=bypass)
         return self
 
     def delete(self, *, force: bool = False) -> None:
@@ -356,7 +356,7 @@ class Job:
         from orchestra.services import job_actions
 
         with self.task._session.connection() as conn:
-            job_actions.kill(conn, [self.address], self.task._session.me(conn), reason)
+            job_actions.kill(conn, self.task._session.caller(conn), [self.address], reason)
 
     def retry(self) -> None:
         """Run it again, first in line.
@@ -367,7 +367,7 @@ class Job:
         from orchestra.services import job_actions
 
         with self.task._session.connection() as conn:
-            job_actions.retry(conn, [self.address], self.task._session.me(conn))
+            job_actions.retry(conn, self.task._session.caller(conn), [self.address])
 
 
 def _number(job: int | Job) -> int:

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     import psycopg
 
+    from orchestra.domain.caller import Caller
     from orchestra.domain.models import tasks as task_values
     from orchestra.domain.models.new_tasks import NewTask
-    from orchestra.domain.models.people import User
 
 
 TaskLike = Task | int | str
@@ -145,7 +145,7 @@ class Tasks:
             metrics_file=metrics,
         )
         with self._session.connection() as conn:
-            made = _make(conn, new, self._session.me(conn), if_not_exists=if_not_exists)
+            made = _make(conn, new, self._session.caller(conn), if_not_exists=if_not_exists)
         return Task(self._session, made)
 
     def get(self, task: int | str) -> Task:
@@ -167,17 +167,17 @@ class Tasks:
 
 
 def _make(
-    conn: psycopg.Connection, new: NewTask, me: User, *, if_not_exists: bool
+    conn: psycopg.Connection, new: NewTask, me: Caller, *, if_not_exists: bool
 ) -> task_values.Task:
     from orchestra.services import task_creation
 
-    existing = task_creation.find_existing(conn, new.name, me) if if_not_exists else None
+    existing = task_creation.find_existing(conn, me, new.name) if if_not_exists else None
     if existing:
         return existing
     try:
-        return task_creation.create(conn, task_creation.plan(conn, new, me))
+        return task_creation.create(conn, task_creation.plan(conn, me, new))
     except AlreadyExists:  # made a moment before this one, perhaps
-        existing = task_creation.find_existing(conn, new.name, me) if if_not_exists else None
+        existing = task_creation.find_existing(conn, me, new.name) if if_not_exists else None
         if existing is None:
             raise
         return existing

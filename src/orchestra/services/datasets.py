@@ -10,10 +10,10 @@ from collections.abc import Sequence
 import psycopg
 
 from orchestra.domain import manifests
+from orchestra.domain.caller import Caller
 from orchestra.domain.errors import AlreadyExists, NotFound, Refused
 from orchestra.domain.human import listed
 from orchestra.domain.models.datasets import DataSet, Manifest, ManifestEntry
-from orchestra.domain.models.people import User
 from orchestra.domain.naming import parse_name
 from orchestra.domain.nearest import nearest_name
 from orchestra.interface.answers.datasets import Removal, Update
@@ -53,30 +53,30 @@ def files(
     return store.files(conn, dataset.version_id, first=first, limit=limit)
 
 
-def check_new(conn: psycopg.Connection, user: User, name: str) -> None:
+def check_new(conn: psycopg.Connection, caller: Caller, name: str) -> None:
     """Refuse a name that a new data set of this user cannot have: asked before its files are looked at.
 
     Raises:
-        BadInput: it is no name, or not one of the user's own.
+        BadInput: it is no name, or not one of the caller's own.
         AlreadyExists: it is taken.
     """
-    parse_name(name, username=user.name)
+    parse_name(name, username=caller.name)
     if store.by_name(conn, name):
         raise _taken(name)
 
 
-def register(conn: psycopg.Connection, user: User, name: str, manifest: Manifest) -> DataSet:
+def register(conn: psycopg.Connection, caller: Caller, name: str, manifest: Manifest) -> DataSet:
     """Register files under a name.
 
     Raises:
         BadInput: the name is no name, or not one of the user's own; the manifest is none.
         AlreadyExists: the name is taken.
     """
-    check_new(conn, user, name)
+    check_new(conn, caller, name)
     manifests.check(manifest)
 
     def work() -> DataSet:
-        dataset = store.add(conn, name, user.id)
+        dataset = store.add(conn, name, caller.user.id)
         if dataset is None:
             raise _taken(name)
         store.add_version(conn, dataset, manifest)
@@ -85,7 +85,7 @@ def register(conn: psycopg.Connection, user: User, name: str, manifest: Manifest
     return in_transaction(conn, work)
 
 
-def find_own(conn: psycopg.Connection, user: User, name: str) -> DataSet:
+def find_own(conn: psycopg.Connection, caller: Caller, name: str) -> DataSet:
     """Give a data set that this user may change: asked before its files are looked at again.
 
     Raises:
@@ -93,12 +93,12 @@ def find_own(conn: psycopg.Connection, user: User, name: str) -> DataSet:
         Refused: it belongs to somebody else.
     """
     found = find(conn, name)
-    check_may_change(user, found.owner, f"data set {name}")
+    check_may_change(caller, found.owner, f"data set {name}")
     return found
 
 
 def update(
-    conn: psycopg.Connection, user: User, name: str, manifest: Manifest, *, seen: int
+    conn: psycopg.Connection, caller: Caller, name: str, manifest: Manifest, *, seen: int
 ) -> Update:
     """Make a version of what a data set's files are now; where nothing has changed, nothing is made.
 
@@ -112,7 +112,7 @@ def update(
         Refused: it belongs to somebody else, or somebody else updated it meanwhile.
         BadInput: the manifest is none.
     """
-    before = find_own(conn, user, name)
+    before = find_own(conn, caller, name)
     manifests.check(manifest)
     # Before the transaction: it takes seconds for a million files, and a transaction must not rest for so long.
     entries = store.all_files(conn, before.version_id)
@@ -130,14 +130,14 @@ def update(
     return in_transaction(conn, work)
 
 
-def remove(conn: psycopg.Connection, user: User, name: str) -> Removal:
+def remove(conn: psycopg.Connection, caller: Caller, name: str) -> Removal:
     """Take a data set off the list; its files stay where they are.
 
     Raises:
         NotFound: there is no such data set.
         Refused: it belongs to somebody else, or a live task works with it.
     """
-    dataset = find_own(conn, user, name)
+    dataset = find_own(conn, caller, name)
 
     def work() -> Removal:
         if not store.lock(conn, dataset.id):

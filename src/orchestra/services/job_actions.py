@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import psycopg
 
+from orchestra.domain.caller import Caller
 from orchestra.domain.errors import BadInput
-from orchestra.domain.models.people import User
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.naming import JobAddress, parse_job_address
 from orchestra.domain.storable import check_reason
@@ -20,7 +20,7 @@ AT_A_TIME = 100_000
 """Jobs that may be named one by one in a command; more are a task's business."""
 
 
-def retry(conn: psycopg.Connection, texts: Sequence[str], user: User) -> list[JobsDone]:
+def retry(conn: psycopg.Connection, caller: Caller, texts: Sequence[str]) -> list[JobsDone]:
     """Start jobs over, first in line; all jobs of a task that are named, or none of them.
 
     Raises:
@@ -28,13 +28,13 @@ def retry(conn: psycopg.Connection, texts: Sequence[str], user: User) -> list[Jo
         Refused: a task's state does not allow it, a job is alive, or the task is somebody else's.
     """
     return [
-        JobsDone(task, str(address), lifecycle.retry_jobs(conn, task.id, jobs, by=user.name))
-        for task, address, jobs in _chosen(conn, texts, user)
+        JobsDone(task, str(address), lifecycle.retry_jobs(conn, task.id, jobs, by=caller.name))
+        for task, address, jobs in _chosen(conn, caller, texts)
     ]
 
 
 def kill(
-    conn: psycopg.Connection, texts: Sequence[str], user: User, why: str | None = None
+    conn: psycopg.Connection, caller: Caller, texts: Sequence[str], why: str | None = None
 ) -> list[JobsDone]:
     """End jobs; those that have ended stay as they are.
 
@@ -45,21 +45,21 @@ def kill(
     why = check_reason(why)
     return [
         JobsDone(
-            task, str(address), lifecycle.kill_jobs(conn, task.id, jobs, by=user.name, why=why)
+            task, str(address), lifecycle.kill_jobs(conn, task.id, jobs, by=caller.name, why=why)
         )
-        for task, address, jobs in _chosen(conn, texts, user)
+        for task, address, jobs in _chosen(conn, caller, texts)
     ]
 
 
 def _chosen(
-    conn: psycopg.Connection, texts: Sequence[str], user: User
+    conn: psycopg.Connection, caller: Caller, texts: Sequence[str]
 ) -> list[tuple[Task, JobAddress, list[int]]]:
     """Check all before anything is done to the first."""
     chosen = []
     for text in texts:
         address = parse_job_address(text)
         task = selection.find(conn, str(address.task))
-        check_may_change(user, task.owner, f"task {task.id} ({task.name})")
+        check_may_change(caller, task.owner, f"task {task.id} ({task.name})")
         if (last := address.ordinals[-1].stop - 1) >= task.jobs:
             raise no_such_job(task, last)
         if len(address) > AT_A_TIME:

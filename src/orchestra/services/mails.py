@@ -6,49 +6,59 @@ from collections.abc import Sequence
 
 import psycopg
 
+from orchestra.domain.caller import Caller
 from orchestra.domain.errors import NotFound, Refused
 from orchestra.domain.models.mails import Mail, Summary
-from orchestra.domain.models.people import User
-from orchestra.services.rights import check_may_change
+from orchestra.services.rights import check_admin, check_may_change
 from orchestra.store import mails as store
 from orchestra.store.database import in_transaction
 
 
 def listed(
-    conn: psycopg.Connection, user: User, *, everybody: bool, state: str | None, limit: int | None
+    conn: psycopg.Connection,
+    caller: Caller,
+    *,
+    everybody: bool,
+    state: str | None,
+    limit: int | None,
 ) -> list[Mail]:
     """Give a person's mails, or everybody's, the newest first; those in one state where it is named."""
-    return store.listed(conn, person=None if everybody else user.id, state=state, limit=limit)
+    return store.listed(
+        conn, person=None if everybody else caller.user.id, state=state, limit=limit
+    )
 
 
-def show(conn: psycopg.Connection, number: int, user: User) -> Mail:
+def show(conn: psycopg.Connection, caller: Caller, number: int) -> Mail:
     """Give one mail.
 
     Raises:
         NotFound: there is none of that number.
-        Refused: it is somebody else's, and the user is no admin.
+        Refused: it is somebody else's, and the caller is no admin.
     """
     found = store.by_id(conn, number)
     if found is None:
         raise NotFound(f"there is no mail {number}.", hint="maestro mail list shows yours.")
-    check_may_change(user, found.person, f"mail {number}")
+    check_may_change(caller, found.person, f"mail {number}")
     return found
 
 
 def again(
-    conn: psycopg.Connection, numbers: Sequence[int], user: User, *, everybody: bool = False
+    conn: psycopg.Connection, caller: Caller, numbers: Sequence[int], *, everybody: bool = False
 ) -> list[int]:
-    """Have mails sent now: these, or all of the user's (everybody's) that were put aside; gives which.
+    """Have mails sent now: these, or all of the caller's (everybody's) that were put aside; gives which.
 
     Raises:
-        NotFound, Refused: one of them is not there, is somebody else's, or was sent.
+        NotFound, Refused: one of them is not there, is somebody else's, or was sent; or `everybody` takes an admin.
     """
+
+    if everybody:
+        check_admin(caller, "have everybody's mail sent again")
 
     def work() -> list[int]:
         for number in numbers:
-            if (mail := show(conn, number, user)).sent_at:
+            if (mail := show(conn, caller, number)).sent_at:
                 raise Refused(f"mail {number} was sent {mail.sent_at:%d %b at %H:%M} UTC.")
-        return store.again(conn, numbers or None, None if numbers or everybody else user.id)
+        return store.again(conn, numbers or None, None if numbers or everybody else caller.user.id)
 
     return in_transaction(conn, work)
 

@@ -7,12 +7,14 @@ from uuid import UUID
 import psycopg
 
 from orchestra.domain import human
+from orchestra.domain.caller import Caller
 from orchestra.domain.errors import AlreadyExists, NotFound, Refused
 from orchestra.domain.models.nodes import Node, Pilot, SlotsWanted
 from orchestra.domain.naming import check_node_name
 from orchestra.domain.nearest import nearest
 from orchestra.domain.storable import check_reason, check_text
 from orchestra.services import fencing
+from orchestra.services.rights import check_may_change
 from orchestra.store import moves, notices
 from orchestra.store import nodes as store
 from orchestra.store import pilots as pilot_store
@@ -20,8 +22,10 @@ from orchestra.store.database import in_transaction
 from orchestra.store.nodes import LockedNode
 
 
-def create(conn: psycopg.Connection, name: str, cpu: SlotsWanted, gpu: SlotsWanted) -> Node:
-    """Make a node.
+def create(
+    conn: psycopg.Connection, caller: Caller, name: str, cpu: SlotsWanted, gpu: SlotsWanted
+) -> Node:
+    """Make a node, which belongs to the caller.
 
     Raises:
         BadInput: the name or the slots cannot be.
@@ -29,22 +33,13 @@ def create(conn: psycopg.Connection, name: str, cpu: SlotsWanted, gpu: SlotsWant
     """
     check_node_name(name)
     cpu_slots, gpu_slots = cpu.new(), gpu.new()
-    if not in_transaction(conn, lambda: store.insert(conn, name, cpu_slots, gpu_slots)):
+    owner = caller.user.id
+    if not in_transaction(conn, lambda: store.insert(conn, name, owner, cpu_slots, gpu_slots)):
         raise AlreadyExists(
             f'there is a node "{name}" already.',
             hint=f"maestro node set -n {name} changes its slots.",
         )
     return get(conn, name)
-
-
-def ensure(
-    conn: psycopg.Connection, name: str, cpu: SlotsWanted, gpu: SlotsWanted
-) -> tuple[Node, bool]:
-    """Give the node of that name with these slots, made or changed where needed; and whether it was made now."""
-    check_node_name(name)
-    cpu_slots, gpu_slots = cpu.new(), gpu.new()
-    made = in_transaction(conn, lambda: store.insert(conn, name, cpu_slots, gpu_slots))
-    return get(conn, name) if made else change(conn, name, cpu, gpu), made
 
 
 def get(conn: psycopg.Connection, name: str) -> Node:
@@ -74,16 +69,19 @@ def pilots(conn: psycopg.Connection) -> list[Pilot]:
     return store.pilots(conn)
 
 
-def change(conn: psycopg.Connection, name: str, cpu: SlotsWanted, gpu: SlotsWanted) -> Node:
+def change(
+    conn: psycopg.Connection, caller: Caller, name: str, cpu: SlotsWanted, gpu: SlotsWanted
+) -> Node:
     """Change how many slots a node has; running jobs stay, its pilot learns it at once.
 
     Raises:
         NotFound: there is none of that name.
+        Refused: it is somebody else's.
         BadInput: the slots cannot be.
     """
 
     def work() -> None:
-        node = _locked(conn, name)
+        node = _locked(conn, caller, name)
         store.set_slots(conn, node.id, cpu.over(node.cpu), gpu.over(node.gpu))
         moves.wake(conn, notices.NODE, str(node.id))
 
@@ -91,52 +89,55 @@ def change(conn: psycopg.Connection, name: str, cpu: SlotsWanted, gpu: SlotsWant
     return get(conn, name)
 
 
-def drain(conn: psycopg.Connection, name: str, *, by: str, reason: str | None) -> None:
+def drain(conn: psycopg.Connection, caller: Caller, name: str, *, reason: str | None) -> None:
     """Let no new job start on a node; the running ones go on. May be repeated, with another reason.
 
     Raises:
         BadInput: the reason cannot be kept.
         NotFound: there is none of that name.
+        Refused: it is somebody else's.
     """
 
     check_reason(reason)
 
     def work() -> None:
-        node = _locked(conn, name)
-        store.drain(conn, node.id, by, reason)
+        node = _locked(conn, caller, name)
+        store.drain(conn, node.id, caller.name, reason)
         moves.wake(conn, notices.NODE, str(node.id))
 
     in_transaction(conn, work)
 
 
-def resume(conn: psycopg.Connection, name: str, *, by: str) -> bool:
+def resume(conn: psycopg.Connection, caller: Caller, name: str) -> bool:
     """Let jobs start on a node again; False where it was not drained.
 
     Raises:
         NotFound: there is none of that name.
+        Refused: it is somebody else's.
     """
 
     def work() -> bool:
-        node = _locked(conn, name)
+        node = _locked(conn, caller, name)
         if node.drained:
-            store.resume(conn, node.id, by)
+            store.resume(conn, node.id, caller.name)
             moves.wake(conn, notices.NODE, str(node.id))
         return node.drained
 
     return in_transaction(conn, work)
 
 
-def stop(conn: psycopg.Connection, name: str, *, now: bool = False) -> bool:
+def stop(conn: psycopg.Connection, caller: Caller, name: str, *, now: bool = False) -> bool:
     """Ask a node's pilot to take nothing new and to leave when its jobs have ended; `now` has them ended.
 
     Gives False where no pilot is there.
 
     Raises:
         NotFound: there is none of that name.
+        Refused: it is somebody else's.
     """
 
     def work() -> bool:
-        node = _locked(conn, name)
+        node = _locked(conn, caller, name)
         asked = store.ask_to_leave(conn, node.id, now=now)
         if asked:
             moves.wake(conn, notices.NODE, str(node.id))
@@ -145,7 +146,7 @@ def stop(conn: psycopg.Connection, name: str, *, now: bool = False) -> bool:
     return in_transaction(conn, work)
 
 
-def at_stake(conn: psycopg.Connection, name: str, *, force: bool = False) -> int:
+def at_stake(conn: psycopg.Connection, caller: Caller, name: str, *, force: bool = False) -> int:
     """Give how many attempts `lose` would give away.
 
     Raises:
@@ -153,7 +154,7 @@ def at_stake(conn: psycopg.Connection, name: str, *, force: bool = False) -> int
     """
 
     def work() -> int:
-        jobs, online = store.busy(conn, _locked(conn, name).id)
+        jobs, online = store.busy(conn, _locked(conn, caller, name).id)
         _refuse_online(name, online and not force)
         return jobs
 
@@ -170,7 +171,12 @@ def _refuse_online(name: str, online: bool) -> None:
 
 
 def lose(
-    conn: psycopg.Connection, name: str, *, by: str, why: str | None = None, force: bool = False
+    conn: psycopg.Connection,
+    caller: Caller,
+    name: str,
+    *,
+    why: str | None = None,
+    force: bool = False,
 ) -> int:
     """Declare a node lost: whatever ran there is given to others at once; gives how many attempts that were.
 
@@ -180,12 +186,13 @@ def lose(
     Raises:
         BadInput: the reason cannot be kept.
         NotFound: there is none of that name.
-        Refused: its pilot is online, and `force` is not given.
+        Refused: it is somebody else's; or its pilot is online, and `force` is not given.
     """
     check_reason(why)
+    by = caller.name
 
     def work() -> list[UUID]:
-        node = _locked(conn, name)
+        node = _locked(conn, caller, name)
         _refuse_online(name, store.busy(conn, node.id)[1] and not force)
         reason = f"its node was declared lost by {by}" + (f": {why}" if why else "")
         keepers = pilot_store.fence_node(conn, node.id, reason)
@@ -198,16 +205,16 @@ def lose(
     return sum(fencing.give_away(conn, keeper, who=by) for keeper in keepers)
 
 
-def delete(conn: psycopg.Connection, name: str) -> None:
+def delete(conn: psycopg.Connection, caller: Caller, name: str) -> None:
     """Delete a node that holds no job and whose pilot is gone.
 
     Raises:
         NotFound: there is none of that name.
-        Refused: it is in use.
+        Refused: it is somebody else's, or in use.
     """
 
     def work() -> None:
-        node = _locked(conn, name)
+        node = _locked(conn, caller, name)
         jobs, online = store.busy(conn, node.id)
         if jobs:
             raise Refused(
@@ -223,10 +230,11 @@ def delete(conn: psycopg.Connection, name: str) -> None:
     in_transaction(conn, work)
 
 
-def _locked(conn: psycopg.Connection, name: str) -> LockedNode:
+def _locked(conn: psycopg.Connection, caller: Caller, name: str) -> LockedNode:
     node = store.lock(conn, _typed(name))
     if node is None:
         raise _missing(conn, name)
+    check_may_change(caller, node.owner, f'node "{name}"')
     return node
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import psycopg
 
+from orchestra.domain.caller import Caller
 from orchestra.domain.errors import Refused
-from orchestra.domain.models.people import User
 from orchestra.domain.models.tasks import Task
 from orchestra.services import task_actions
 from orchestra.store import jobs as job_store
@@ -25,25 +25,25 @@ class Removable:
     folders: frozenset[tuple[int, int]]
 
 
-def look_at_task(conn: psycopg.Connection, task: int, user: User) -> Removable:
+def look_at_task(conn: psycopg.Connection, caller: Caller, task: int) -> Removable:
     """Give all folders of a task that attempts have made.
 
     Raises:
         NotFound, Refused: the task is not there, is somebody else's, or a live task reads its outputs.
     """
-    found = task_actions.own_task(conn, task, user)
+    found = task_actions.own_task(conn, caller, task)
     _refuse_while_read(conn, found)
     folders = frozenset(job_store.attempt_folders(conn, task, found.jobs))
     return Removable(found, folders)
 
 
-def look_at_superseded(conn: psycopg.Connection, task: int, user: User) -> Removable:
+def look_at_superseded(conn: psycopg.Connection, caller: Caller, task: int) -> Removable:
     """Give the folders of a task that no result and no attempt under way needs.
 
     Raises:
         NotFound, Refused: as `look_at_task`.
     """
-    found = task_actions.own_task(conn, task, user)
+    found = task_actions.own_task(conn, caller, task)
     _refuse_while_read(conn, found)
     folders = frozenset(job_store.superseded_folders(conn, task, found.jobs))
     return Removable(found, folders)

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+from orchestra.domain.caller import Caller
 from orchestra.domain.errors import Refused
-from orchestra.domain.models.people import User
 
 
-def check_may_change(user: User, owner: str, what: str) -> None:
-    """Let a user change what is theirs.
+def check_may_change(caller: Caller, owner: str | None, what: str) -> None:
+    """Let a caller change what is theirs; what belongs to nobody is the admins'.
 
     Raises:
-        Refused: it is somebody else's, and the user is no admin.
+        Refused: it is somebody else's, and the caller is no admin.
     """
-    if user.name != owner and not user.is_admin:
+    if caller.admin or caller.name == owner:
+        return
+    whose = f'user "{owner}"' if owner else "the admins"
+    raise Refused(
+        f'{what} belongs to {whose}, and you are "{caller.name}".',
+        hint="Only its owner or an admin may change it."
+        if owner
+        else "maestro user list shows who is one.",
+    )
+
+
+def check_admin(caller: Caller, what: str) -> None:
+    """Let an admin do what others may not: "make other users".
+
+    Raises:
+        Refused: the caller is no admin.
+    """
+    if not caller.admin:
         raise Refused(
-            f'{what} belongs to user "{owner}", and you are "{user.name}".',
-            hint="Only its owner or an admin may change it.",
+            f'only an admin may {what}, and you are "{caller.name}".',
+            hint="maestro user list shows who is one.",
         )

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import psycopg
 
+from orchestra.domain.caller import Caller
 from orchestra.domain.errors import Foreign
 from orchestra.domain.models.cluster import Identity, Known
 from orchestra.store import cluster, moves, outbox
@@ -85,14 +86,14 @@ def settle(conn: psycopg.Connection, *, patience: float = PATIENCE) -> bool:
     return in_transaction(conn, work)
 
 
-def accept(conn: psycopg.Connection, *, by: str) -> Sequence[str] | None:
+def accept(conn: psycopg.Connection, caller: Caller) -> Sequence[str] | None:
     """Go on at once; gives the nodes that have not said what they run, None where nothing was to settle."""
 
     def work() -> Sequence[str] | None:
         if not cluster.lock_settling(conn, 0):
             return None
         nodes = cluster.unheard_nodes(conn)
-        _go_on(conn, by, "accepted as it is")
+        _go_on(conn, caller.name, "accepted as it is")
         return nodes
 
     return in_transaction(conn, work)

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 
 import psycopg
 
+from orchestra.domain.caller import Caller
 from orchestra.domain.errors import NotFound, Refused
 from orchestra.domain.human import count, listed
-from orchestra.domain.models.people import User
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.storable import check_reason
 from orchestra.domain.transitions import TaskInput
@@ -27,8 +27,8 @@ PILOTS_ANSWER_WITHIN = 5.0
 NODES_NAMED = 5
 
 
-def own_task(conn: psycopg.Connection, task: int, user: User) -> Task:
-    """Give a task that the user may change.
+def own_task(conn: psycopg.Connection, caller: Caller, task: int) -> Task:
+    """Give a task that the caller may change.
 
     Raises:
         NotFound: there is none (any more).
@@ -37,18 +37,18 @@ def own_task(conn: psycopg.Connection, task: int, user: User) -> Task:
     found = store.by_id(conn, task)
     if found is None:
         raise NotFound(f"there is no task {task}.", hint="maestro task list -a shows all tasks.")
-    check_may_change(user, found.owner, f"task {task} ({found.name})")
+    check_may_change(caller, found.owner, f"task {task} ({found.name})")
     return found
 
 
-def hold(conn: psycopg.Connection, task: int, user: User, reason: str | None) -> Done:
+def hold(conn: psycopg.Connection, caller: Caller, task: int, reason: str | None) -> Done:
     """Let no new job of a task start; what runs, runs on. `wait_for_pilots` waits until they know.
 
     Raises:
         NotFound, Refused: it cannot be held.
     """
     why = check_reason(reason) or "held by hand"
-    return _apply(conn, task, user, TaskInput.HOLD, why=why)
+    return _apply(conn, caller, task, TaskInput.HOLD, why=why)
 
 
 def wait_for_pilots(
@@ -77,28 +77,28 @@ def not_answered(task: int, nodes: Sequence[str]) -> str:
     )
 
 
-def release(conn: psycopg.Connection, task: int, user: User) -> Done:
+def release(conn: psycopg.Connection, caller: Caller, task: int) -> Done:
     """Let jobs of a held task start again.
 
     Raises:
         NotFound, Refused: it cannot be released.
     """
-    return _apply(conn, task, user, TaskInput.RELEASE)
+    return _apply(conn, caller, task, TaskInput.RELEASE)
 
 
-def kill(conn: psycopg.Connection, task: int, user: User, reason: str | None = None) -> Done:
+def kill(conn: psycopg.Connection, caller: Caller, task: int, reason: str | None = None) -> Done:
     """End a task. One that has ended already stays as it is; the step says `again`.
 
     Raises:
         NotFound, Refused: it is not there, or somebody else's.
     """
-    return _apply(conn, task, user, TaskInput.KILL, why=check_reason(reason))
+    return _apply(conn, caller, task, TaskInput.KILL, why=check_reason(reason))
 
 
 def retry(
     conn: psycopg.Connection,
+    caller: Caller,
     task: int,
-    user: User,
     *,
     every: bool = False,
     bypass: bool = False,
@@ -109,40 +109,40 @@ def retry(
         NotFound, Refused: it cannot be retried.
     """
     given = TaskInput.RETRY_ALL if every else TaskInput.RETRY
-    return _apply(conn, task, user, given, bypass=bypass)
+    return _apply(conn, caller, task, given, bypass=bypass)
 
 
-def delete(conn: psycopg.Connection, task: int, user: User) -> Done:
+def delete(conn: psycopg.Connection, caller: Caller, task: int) -> Done:
     """Take an ended task off the lists; the conductor removes its rows bit by bit.
 
     Raises:
         NotFound: it is not there.
         Refused: it is live, or somebody else's.
     """
-    before = own_task(conn, task, user)
+    before = own_task(conn, caller, task)
     if before.state.is_live:
         alive = f", {count(before.counts.living, 'job')} alive" if before.counts.living else ""
         raise Refused(
             f"task {task} ({before.name}) is {before.state}{alive}.",
             hint="Kill it first, or use --force to do both.",
         )
-    return Done(before, lifecycle.apply(conn, task, TaskInput.DELETE, by=user.name))
+    return Done(before, lifecycle.apply(conn, task, TaskInput.DELETE, by=caller.name))
 
 
-def kill_for_good(conn: psycopg.Connection, task: int, user: User, *, timeout: float) -> bool:
+def kill_for_good(conn: psycopg.Connection, caller: Caller, task: int, *, timeout: float) -> bool:
     """Kill a task and wait until it has ended; False when something of it is still alive after `timeout` seconds.
 
     Where nothing of it is alive nobody needs to be waited for, so this works without any conductor as well.
     """
-    if kill(conn, task, user, "to be deleted").before.state.is_live:
+    if kill(conn, caller, task, "to be deleted").before.state.is_live:
         _finish_moves(conn, task)
     deadline = time.monotonic() + timeout
     while True:
-        found = own_task(conn, task, user)
+        found = own_task(conn, caller, task)
         if not found.state.is_live:
             return True
         if not store.any_claimed(conn, task) and found.intent is None:
-            _end(conn, task, user)
+            _end(conn, caller, task)
             continue
         if time.monotonic() > deadline:
             return False
@@ -154,24 +154,24 @@ def _finish_moves(conn: psycopg.Connection, task: int) -> None:
         pass
 
 
-def _end(conn: psycopg.Connection, task: int, user: User) -> None:
+def _end(conn: psycopg.Connection, caller: Caller, task: int) -> None:
     try:
-        lifecycle.apply(conn, task, TaskInput.ALL_DEAD, by=user.name)
+        lifecycle.apply(conn, task, TaskInput.ALL_DEAD, by=caller.name)
     except Refused:
         pass  # the conductor was faster
 
 
 def _apply(
     conn: psycopg.Connection,
+    caller: Caller,
     task: int,
-    user: User,
     given: TaskInput,
     *,
     why: str | None = None,
     bypass: bool = False,
 ) -> Done:
-    before = own_task(conn, task, user)
-    return Done(before, lifecycle.apply(conn, task, given, by=user.name, why=why, bypass=bypass))
+    before = own_task(conn, caller, task)
+    return Done(before, lifecycle.apply(conn, task, given, by=caller.name, why=why, bypass=bypass))
 
 
 def wait(

@@ -10,11 +10,11 @@ import psycopg
 
 from orchestra.domain import command
 from orchestra.domain.binds import parse_bind
+from orchestra.domain.caller import Caller
 from orchestra.domain.errors import AlreadyExists, BadInput, Refused
 from orchestra.domain.human import count
 from orchestra.domain.models.jobs import JobPaths
 from orchestra.domain.models.new_tasks import NewTask
-from orchestra.domain.models.people import User
 from orchestra.domain.models.tasks import Resources, Task
 from orchestra.domain.naming import (
     check_complete_file,
@@ -50,7 +50,7 @@ class Plan:
     """
 
     new: NewTask
-    user: User
+    caller: Caller
     template: command.Template
     folder: str
     config: Source
@@ -68,23 +68,23 @@ class Plan:
         return self.template.render({**values, "IN": config, "OUT": str(paths.attempt(1))})
 
 
-def find_existing(conn: psycopg.Connection, name: str, user: User) -> Task | None:
+def find_existing(conn: psycopg.Connection, caller: Caller, name: str) -> Task | None:
     """Give the task of that name, for `--if-not-exists`.
 
     Raises:
-        BadInput: no task of the user can be called that.
+        BadInput: no task of the caller's can be called that.
     """
-    parse_name(name, username=user.name)
+    parse_name(name, username=caller.name)
     return store.by_name(conn, name)
 
 
-def plan(conn: psycopg.Connection, new: NewTask, user: User, *, dry: bool = False) -> Plan:
+def plan(conn: psycopg.Connection, caller: Caller, new: NewTask, *, dry: bool = False) -> Plan:
     """Check all that was asked for. Nothing is written; `dry` leaves out even the trial file on the volume.
 
     Raises:
         BadInput, NotFound, AlreadyExists, Refused, VolumeError: one sentence on what cannot be used.
     """
-    parse_name(new.name, username=user.name)
+    parse_name(new.name, username=caller.name)
     new = _with_image(new)
     if taken := store.by_name(conn, new.name):
         raise _taken(new.name, taken)
@@ -105,7 +105,7 @@ def plan(conn: psycopg.Connection, new: NewTask, user: User, *, dry: bool = Fals
     volume.check_volume(new.volume, dry=dry)
     folder = f"{new.volume.rstrip('/')}/{new.name}"
     volume.check_task_folder(folder, reuse=new.reuse)
-    return Plan(new, user, template, folder, config, sources, after)
+    return Plan(new, caller, template, folder, config, sources, after)
 
 
 def _unfinished(conn: psycopg.Connection, words: Sequence[str]) -> tuple[Task, ...]:
@@ -175,7 +175,7 @@ def _row(planned: Plan, version: int) -> task_making.NewTaskRow:
     new = planned.new
     return task_making.NewTaskRow(
         name=new.name,
-        owner_id=planned.user.id,
+        owner_id=planned.caller.user.id,
         account=storable(new.account),
         queue=new.queue,
         command=planned.template.text,
@@ -199,7 +199,7 @@ def _announce(conn: psycopg.Connection, planned: Plan, task: int) -> None:
         task,
         before=None,
         after="REGISTERED",
-        who=planned.user.name,
+        who=planned.caller.name,
         why=f"from {storable(planned.new.host)}",
         jobs=planned.jobs,
     )

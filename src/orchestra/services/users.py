@@ -5,26 +5,37 @@ from __future__ import annotations
 import psycopg
 
 from orchestra.domain import human
+from orchestra.domain.caller import Caller
 from orchestra.domain.errors import AlreadyExists, NotFound, Refused
 from orchestra.domain.models.people import User
 from orchestra.domain.naming import check_email, check_user_name
 from orchestra.domain.nearest import nearest
 from orchestra.domain.storable import check_text
-from orchestra.services.rights import check_may_change
+from orchestra.services.rights import check_admin, check_may_change
 from orchestra.store import users as store
 from orchestra.store.database import in_transaction
 
 
-def create(conn: psycopg.Connection, name: str, email: str) -> User:
-    """Make a person.
+def create(conn: psycopg.Connection, caller: Caller, name: str, email: str) -> User:
+    """Make somebody else a user.
+
+    Raises:
+        BadInput: the name or the address is none.
+        AlreadyExists: the name is taken.
+        Refused: the caller is no admin.
+    """
+    check_admin(caller, "make other users")
+    return create_own(conn, name, email)
+
+
+def create_own(conn: psycopg.Connection, name: str, email: str) -> User:
+    """Make the user of the account that asks, which takes no right; the first user of all is an admin.
 
     Raises:
         BadInput: the name or the address is none.
         AlreadyExists: the name is taken.
     """
-    check_user_name(name)
-    check_email(email)
-    user = in_transaction(conn, lambda: store.insert(conn, name, email))
+    user = _make(conn, name, email)
     if user is None:
         raise AlreadyExists(
             f'there is a user "{name}" already.', hint="maestro user list shows all."
@@ -40,10 +51,19 @@ def ensure(conn: psycopg.Connection, name: str, email: str) -> tuple[User, bool]
     """
     if user := store.by_name(conn, _typed(name)):
         return user, False
+    made = _make(conn, name, email)
+    return made or get(conn, name), made is not None
+
+
+def _make(conn: psycopg.Connection, name: str, email: str) -> User | None:
     check_user_name(name)
     check_email(email)
-    made = in_transaction(conn, lambda: store.insert(conn, name, email))
-    return made or get(conn, name), made is not None
+
+    def work() -> User | None:
+        store.lock_admins(conn)
+        return store.insert(conn, name, email)
+
+    return in_transaction(conn, work)
 
 
 def get(conn: psycopg.Connection, name: str) -> User:
@@ -65,41 +85,55 @@ def everybody(conn: psycopg.Connection) -> list[User]:
 
 def change(
     conn: psycopg.Connection,
+    caller: Caller,
     name: str,
-    by: User,
     *,
     email: str | None = None,
     mail: bool | None = None,
+    admin: bool | None = None,
 ) -> User:
-    """Change a person's address, and whether they want mail; what is None stays.
+    """Change a person's address, whether they want mail, and whether they are an admin; what is None stays.
 
     Raises:
         BadInput: the address is none.
         NotFound: there is nobody of that name.
-        Refused: it is somebody else, and `by` is no admin.
+        Refused: it is somebody else, or `admin` is given, and the caller is no admin; or no admin would be left.
     """
     if email is not None:
         check_email(email)
-    person = get(conn, name)
-    check_may_change(by, person.name, f'the address of user "{name}"')
-    return in_transaction(conn, lambda: store.change(conn, person.id, email, mail))
+    if admin is not None:
+        check_admin(caller, "say who is an admin")
+
+    def work() -> User:
+        store.lock_admins(conn)
+        person = get(conn, name)
+        check_may_change(caller, person.name, f'user "{name}"')
+        if admin is False:
+            _check_not_last(conn, person)
+        return store.change(conn, person.id, email, mail, admin)
+
+    return in_transaction(conn, work)
 
 
-def delete(conn: psycopg.Connection, name: str) -> None:
-    """Delete a person who has no tasks and no data sets.
+def delete(conn: psycopg.Connection, caller: Caller, name: str) -> None:
+    """Delete a person who has no tasks and no data sets; their nodes become the admins'.
 
     Raises:
         NotFound: there is none of that name.
-        Refused: they have tasks or data sets.
+        Refused: it is somebody else, and the caller is no admin; they have tasks or data sets; or users would be left
+            without an admin.
     """
-    in_transaction(conn, lambda: _delete(conn, name))
+    in_transaction(conn, lambda: _delete(conn, caller, name))
 
 
-def _delete(conn: psycopg.Connection, name: str) -> None:
-    person = store.lock(conn, _typed(name))
-    if person is None:
+def _delete(conn: psycopg.Connection, caller: Caller, name: str) -> None:
+    store.lock_admins(conn)
+    if not store.lock(conn, _typed(name)):
         raise _missing(conn, name)
-    tasks, datasets = store.possessions(conn, person)
+    person = get(conn, name)
+    check_may_change(caller, person.name, f'user "{name}"')
+    _check_not_last(conn, person)
+    tasks, datasets = store.possessions(conn, person.id)
     if tasks or datasets:
         has = [human.count(n, noun) for n, noun in ((tasks, "task"), (datasets, "data set")) if n]
         raise Refused(
@@ -108,11 +142,21 @@ def _delete(conn: psycopg.Connection, name: str) -> None:
         )
     try:
         with conn.transaction():
-            store.delete(conn, person)
+            store.delete(conn, person.id)
     except psycopg.errors.ForeignKeyViolation:
         raise Refused(
             f'files that user "{name}" registered are inputs of other people\'s tasks.'
         ) from None
+
+
+def _check_not_last(conn: psycopg.Connection, person: User) -> None:
+    """Refuse to leave users without an admin. Who is alone may go: the next user is the first one again."""
+    others = [user for user in store.everybody(conn) if user.id != person.id]
+    if person.is_admin and others and not any(user.is_admin for user in others):
+        raise Refused(
+            f'user "{person.name}" is the only admin.',
+            hint=f"Make somebody else one first: maestro user set -n {others[0].name} --admin on",
+        )
 
 
 def _typed(name: str) -> str:

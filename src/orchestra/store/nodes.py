@@ -23,6 +23,7 @@ class LockedNode:
     cpu: Slots
     gpu: Slots
     drained: bool
+    owner: str | None
 
 
 def _slots(row: dict[str, Any]) -> dict[str, Slots]:
@@ -74,9 +75,10 @@ def _slot_params(cpu: Slots, gpu: Slots) -> dict[str, int]:
     }
 
 
-def insert(conn: psycopg.Connection, name: str, cpu: Slots, gpu: Slots) -> bool:
+def insert(conn: psycopg.Connection, name: str, owner: int, cpu: Slots, gpu: Slots) -> bool:
     """Make a node; False where the name is taken."""
-    return bool(fetch(conn, SQL.insert, {"name": name, **_slot_params(cpu, gpu)}))
+    params = {"name": name, "owner": owner, **_slot_params(cpu, gpu)}
+    return bool(fetch(conn, SQL.insert, params))
 
 
 def lock(conn: psycopg.Connection, name: str) -> LockedNode | None:
@@ -85,7 +87,7 @@ def lock(conn: psycopg.Connection, name: str) -> LockedNode | None:
     if not rows:
         return None
     slots = _slots(rows[0])
-    return LockedNode(rows[0]["id"], slots["cpu"], slots["gpu"], rows[0]["drained_at"] is not None)
+    return LockedNode(cpu=slots["cpu"], gpu=slots["gpu"], **rows[0])
 
 
 def set_slots(conn: psycopg.Connection, node: int, cpu: Slots, gpu: Slots) -> None:

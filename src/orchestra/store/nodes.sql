@@ -5,13 +5,14 @@
 -- waits for a slot and takes none.
 select
     n.id, n.name, n.cpu_enabled, n.cpu_max, n.gpu_enabled, n.gpu_max, n.created_at,
-    n.drained_at, n.drained_by, n.drain_reason,
+    n.drained_at, n.drained_by, n.drain_reason, o.name as owner,
     p.seen_at, coalesce(p.gone_at is null and p.seen_at > now() - interval '60 seconds', false) as online,
     p.host, p.version, coalesce(p.runtimes, '{}') as runtimes,
     p.message, case when p.troubles_agent = p.agent then p.troubles end as troubles,
     least(coalesce(u.cpu_held, 0), greatest(n.cpu_enabled, u.cpu_started)) as cpu_in_use,
     least(coalesce(u.gpu_held, 0), greatest(n.gpu_enabled, u.gpu_started)) as gpu_in_use
 from node n
+left join person o on o.id = n.owner_id
 left join pilot p on p.node_id = n.id
 left join lateral (
     select
@@ -59,14 +60,16 @@ where k.gone_at is null
 order by n.name, k.started_at
 
 -- name: insert
-insert into node (name, cpu_enabled, cpu_max, gpu_enabled, gpu_max)
-values (%(name)s, %(cpu_enabled)s, %(cpu_max)s, %(gpu_enabled)s, %(gpu_max)s)
+insert into node (name, owner_id, cpu_enabled, cpu_max, gpu_enabled, gpu_max)
+values (%(name)s, %(owner)s, %(cpu_enabled)s, %(cpu_max)s, %(gpu_enabled)s, %(gpu_max)s)
 on conflict (name) do nothing
 returning id
 
 -- name: lock
-select id, cpu_enabled, cpu_max, gpu_enabled, gpu_max, drained_at, drained_by, drain_reason
-from node where name = %(name)s for update
+select
+    n.id, n.cpu_enabled, n.cpu_max, n.gpu_enabled, n.gpu_max, n.drained_at is not null as drained, o.name as owner
+from node n left join person o on o.id = n.owner_id
+where n.name = %(name)s for update of n
 
 -- name: set_slots
 update node set

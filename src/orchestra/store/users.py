@@ -23,14 +23,22 @@ def by_id(conn: psycopg.Connection, number: int) -> User | None:
     return User(**rows[0]) if rows else None
 
 
-def change(conn: psycopg.Connection, person: int, email: str | None, mail: bool | None) -> User:
-    """Change an address, and whether mail is wanted; None leaves it."""
-    return User(**fetch(conn, SQL.set, {"person": person, "email": email, "mail": mail})[0])
+def change(
+    conn: psycopg.Connection, person: int, email: str | None, mail: bool | None, admin: bool | None
+) -> User:
+    """Change an address, whether mail is wanted, and whether somebody is an admin; None leaves it."""
+    params = {"person": person, "email": email, "mail": mail, "admin": admin}
+    return User(**fetch(conn, SQL.set, params)[0])
 
 
 def everybody(conn: psycopg.Connection) -> list[User]:
     """Give all people by name."""
     return [User(**row) for row in fetch(conn, SQL.select_people + "\n" + SQL.in_order)]
+
+
+def lock_admins(conn: psycopg.Connection) -> None:
+    """Let nobody else make, change or delete people before the transaction ends."""
+    conn.execute(SQL.lock_admins)
 
 
 def insert(conn: psycopg.Connection, name: str, email: str) -> User | None:
@@ -39,10 +47,9 @@ def insert(conn: psycopg.Connection, name: str, email: str) -> User | None:
     return User(**rows[0]) if rows else None
 
 
-def lock(conn: psycopg.Connection, name: str) -> int | None:
-    """Lock a person against other changes and give the number, None where there is nobody of that name."""
-    rows = fetch(conn, SQL.lock, {"name": name})
-    return rows[0]["id"] if rows else None
+def lock(conn: psycopg.Connection, name: str) -> bool:
+    """Lock a person against what would come to be theirs meanwhile; False where there is nobody of that name."""
+    return bool(fetch(conn, SQL.lock, {"name": name}))
 
 
 def possessions(conn: psycopg.Connection, person: int) -> tuple[int, int]:

@@ -9,8 +9,13 @@ where name = %(name)s
 -- name: in_order
 order by name
 
+-- name: lock_admins
+-- Who is the first person, and who the last admin, is asked of all rows: two who ask at once would both be. Readers and
+-- who refers to a person are not held up. Taken before anything else, since a lock that grows later could meet another.
+lock table person in share row exclusive mode
+
 -- name: insert
--- The first person of a database looks after it.
+-- The first person of a database looks after it; under lock_admins.
 insert into person (name, email, is_admin)
 values (%(name)s, %(email)s, not exists (select from person))
 on conflict (name) do nothing
@@ -21,12 +26,13 @@ where id = %(id)s
 
 -- name: set
 -- What is null stays as it is.
-update person set email = coalesce(%(email)s, email), mail = coalesce(%(mail)s, mail)
+update person set
+    email = coalesce(%(email)s, email), mail = coalesce(%(mail)s, mail), is_admin = coalesce(%(admin)s, is_admin)
 where id = %(person)s
 returning id, name, email, is_admin, created_at, mail
 
 -- name: lock
-select id from person where name = %(name)s for update
+select from person where name = %(name)s for update
 
 -- name: possessions
 -- Tasks that are being deleted still need their owner.

@@ -300,7 +300,7 @@ def _accept(ctx: Context) -> None:
             )
             if not ctx.out.ask(question, yes=ctx.args.yes):
                 raise Cancelled
-        accepted = settling.accept(conn, by=caller(ctx, conn).name)
+        accepted = settling.accept(conn, caller(ctx, conn))
     if accepted is None:
         ctx.out.say("the database is settled; there is nothing to accept")
     else:

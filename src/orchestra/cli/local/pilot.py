@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from orchestra.cli.argument_types import allow_root_argument
 from orchestra.cli.local import pilot_install
-from orchestra.cli.local.connection import database
+from orchestra.cli.local.connection import caller, database
 from orchestra.cli.output import Column, Record, ago
 from orchestra.cli.registry import Verb
 from orchestra.domain import human
@@ -124,7 +124,7 @@ def _stop(ctx: Context) -> None:
             question = f"End the {human.count(pilot.jobs, 'job')} on node {name}?"
             if not ctx.out.ask(question, yes=ctx.args.yes):
                 raise Cancelled
-        asked = nodes.stop(conn, name, now=ctx.args.now) if pilot else False
+        asked = nodes.stop(conn, caller(ctx, conn), name, now=ctx.args.now) if pilot else False
     if not asked or pilot is None:
         ctx.out.say(f"no pilot is online on node {name}")
     elif ctx.args.now or not pilot.jobs:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
+    from orchestra.domain.caller import Caller
     from orchestra.domain.models.nodes import Node, Pilot
     from orchestra.store.embedded import Status
 
@@ -71,8 +72,8 @@ def begin(
     with _opened(ctx, told) as conn:
         wiring.check_root(ctx.settings, conn, allowed=allow_root)
         _say(ctx, "database", _database_in_words(ctx, told))
-        caller(ctx, conn)
-        node, names = _this_node(ctx, conn, cpus, gpus)
+        me = caller(ctx, conn)
+        node, names = _this_node(ctx, conn, me, cpus, gpus)
         _say(ctx, "node", _node_in_words(node, names))
         pilot = pilots.of_node(conn, node.name)
         if pilot and not pilots.is_here(pilot):
@@ -134,7 +135,7 @@ def _short(text: str) -> str:
 
 
 def _this_node(
-    ctx: Context, conn: psycopg.Connection, cpus: int | None, gpus: int | None
+    ctx: Context, conn: psycopg.Connection, me: Caller, cpus: int | None, gpus: int | None
 ) -> tuple[Node, list[str]]:
     """Give this machine's node: what an old one has stays unless something else is asked for."""
     from orchestra.cli.local import machine, pilots
@@ -147,11 +148,12 @@ def _this_node(
     if old is None:
         cpu = SlotsWanted("CPU", machine.cpu_count() if cpus is None else cpus)
         gpu = SlotsWanted("GPU", len(names) if gpus is None else gpus)
-        return nodes.create(conn, name, cpu, gpu), names
+        return nodes.create(conn, me, name, cpu, gpu), names
     if cpus is not None or gpus is not None:
         cpu = SlotsWanted("CPU", cpus, _raised(cpus, old.cpu.maximum))
         gpu = SlotsWanted("GPU", gpus, _raised(gpus, old.gpu.maximum))
-        return nodes.change(conn, name, cpu, gpu), names
+        if (cpu.over(old.cpu), gpu.over(old.gpu)) != (old.cpu, old.gpu):
+            return nodes.change(conn, me, name, cpu, gpu), names
     return old, names
 
 
@@ -238,7 +240,7 @@ def _end_pilots(ctx: Context, conn: psycopg.Connection, *, kill: bool, yes: bool
     if kill and jobs and not ctx.out.ask(f"End {human.count(jobs, 'running job')}?", yes=yes):
         raise Cancelled
     for pilot in mine:
-        nodes.stop(conn, pilot.node, now=kill)
+        nodes.stop(conn, caller(ctx, conn), pilot.node, now=kill)
     names = [pilot.node for pilot in mine]
     if not names:
         ctx.out.say("no pilot was running here")

@@ -80,6 +80,7 @@ class Node:
     troubles: tuple[Trouble, ...] = ()
     cpu_in_use: int = 0
     gpu_in_use: int = 0
+    owner: str | None = None
 
     @property
     def message(self) -> str | None:

@@ -1,0 +1,20 @@
+"""On whose behalf a test acts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import psycopg
+
+from orchestra.domain.caller import Caller
+from orchestra.services import users
+
+
+def caller(conn: psycopg.Connection, name: str = "ana") -> Caller:
+    """Somebody, made where they are not there yet, with the rights that they have."""
+    return Caller.of(users.ensure(conn, name, f"{name}@example.org")[0])
+
+
+def as_admin(conn: psycopg.Connection, name: str = "ana") -> Caller:
+    """The same, with the rights of an admin."""
+    return replace(caller(conn, name), admin=True)
