@@ -37,6 +37,17 @@ def _setting(
     return field(default=default, metadata=about, repr=not secret)
 
 
+@dataclass(frozen=True, slots=True)
+class Caution:
+    """What is odd about a configuration that can be used, and the command that mends it, if there is one."""
+
+    text: str
+    remedy: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.text}: {self.remedy}" if self.remedy else f"{self.text}."
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Every setting, with its default. `origins` says where each given value came from."""
@@ -189,7 +200,7 @@ class Settings:
 
     path: Path | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Caution, ...] = ()
 
     def origin(self, key: str) -> str:
         """Say where a value came from: the file, or the environment's variable."""
@@ -257,7 +268,7 @@ def _default_path(environ: Mapping[str, str]) -> Path | None:
 
 def _with_file(settings: Settings, file: ConfigFile) -> Settings:
     values: dict[str, object] = {}
-    warnings: list[str] = []
+    warnings: list[Caution] = []
     for key, value in file.values.items():
         if key in _BY_NAME:
             values[key] = _convert(key, value, partial(file.place, key))
@@ -266,7 +277,8 @@ def _with_file(settings: Settings, file: ConfigFile) -> Settings:
                 f'{file.place(key)}: "{key}" is not a setting. Did you mean "{guess}"?'
             )
         else:
-            warnings.append(f'{file.path}: "{key}" is not a setting of Orchestra and is ignored.')
+            caution = f'{file.path}: "{key}" is not a setting of Orchestra and is ignored'
+            warnings.append(Caution(caution))
     warnings += _too_open(file.path, values)
     origins = {key: str(file.path) for key in values}
     return replace(settings, **values, origins=origins, warnings=tuple(warnings))  # type: ignore[arg-type]
@@ -450,7 +462,7 @@ _CONVERTERS: dict[str, Callable[[object, str], object]] = {
 }
 
 
-def _too_open(path: Path, values: Mapping[str, object]) -> list[str]:
+def _too_open(path: Path, values: Mapping[str, object]) -> list[Caution]:
     """A file with a secret is its owner's alone."""
     secrets = [key for key in values if values[key] and _holds_secret(key, str(values[key]))]
     if not secrets:
@@ -458,7 +470,7 @@ def _too_open(path: Path, values: Mapping[str, object]) -> list[str]:
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode) or not mode & (stat.S_IRGRP | stat.S_IROTH):
         return []
-    return [f"{path} holds a password and can be read by others: chmod 600 {path}"]
+    return [Caution(f"{path} holds a password and can be read by others", f"chmod 600 {path}")]
 
 
 def _holds_secret(key: str, value: str) -> bool:

@@ -122,10 +122,9 @@ def _loads(path: Path, text: str) -> object:
 
 
 def _explain(path: Path, text: str) -> ConfigurationError:
-    faults = [_place(path, text, at) + f": {words}" for at, words in _faults(text)]
-    others = [fault.removeprefix(f"{path}, ") for fault in faults[1:]]
+    first, *others = [f"{_spot(text, at)}: {words}" for at, words in _faults(text)]
     hint = "Then also: " + "\n           ".join(others) if others else None
-    return ConfigurationError(faults[0], hint=hint)
+    return ConfigurationError(f"{path}, {first}", hint=hint)
 
 
 def _faults(text: str) -> list[tuple[int, str]]:
@@ -248,9 +247,13 @@ def _foreign(text: str, at: int) -> _Fault | None:
 
 
 def _place(path: Path, text: str, at: int) -> str:
+    return f"{path}, {_spot(text, at)}"
+
+
+def _spot(text: str, at: int) -> str:
     line = text.count("\n", 0, at) + 1
     column = at - (text.rfind("\n", 0, at) + 1) + 1
-    return f"{path}, line {line}, column {column}"
+    return f"line {line}, column {column}"
 
 
 def kind_of(value: object) -> str:

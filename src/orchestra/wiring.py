@@ -422,18 +422,17 @@ def send_test_mail(post: Post, address: str, user: str, *, say: Say) -> None:
         date=datetime.now(UTC),
         copy_to=post.copy_to,
     )
-    how = post.way.send(message.build([works], envelope))
-    where = post.way.where
-    if how.startswith("/"):
-        say(f"no mail server is configured, so the mail to {address} is a file: {how}")
-    elif how == where:
-        readers = listed(list(dict.fromkeys([address, *post.copy_to])))
-        say(f"{where} has taken a mail from {post.sender} to {readers}")
-    else:
+    sent = post.way.send(message.build([works], envelope))
+    if sent.missed:
         raise MailRefused(
-            f"a mail from {post.sender} to {address} was taken by {how}",
+            f"a mail from {post.sender} to {address} was taken by {sent}",
             hint='Check "to_email" in the configuration.',
         )
+    if sent.is_file:
+        say(f"no mail server is configured, so the mail to {address} is a file: {sent}")
+    else:
+        readers = listed(list(dict.fromkeys([address, *post.copy_to])))
+        say(f"{sent} has taken a mail from {post.sender} to {readers}")
     if post.channels:
         post.channels.post("[Orchestra] mail works", page.as_text([works]))
         say(f"told as well: {post.channels.where}")

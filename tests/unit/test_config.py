@@ -190,7 +190,7 @@ def test_another_unknown_key_is_a_warning(home: Path) -> None:
     _write(home, '{"colour": "blue", "node": "x"}')
     settings = _load(home)
     assert settings.node == "x"
-    assert [w for w in settings.warnings if '"colour" is not a setting' in w]
+    assert [w for w in settings.warnings if '"colour" is not a setting' in w.text]
 
 
 def test_a_variable_that_is_nearly_one_is_an_error(home: Path) -> None:
@@ -213,7 +213,8 @@ def test_a_variable_that_is_nearly_one_is_an_error(home: Path) -> None:
 def test_a_secret_that_others_can_read_is_a_warning(home: Path, secret: dict[str, str]) -> None:
     path = _write(home, json.dumps(secret), mode=0o640)
     [warning] = _load(home).warnings
-    assert f"chmod 600 {path}" in warning
+    assert warning.remedy == f"chmod 600 {path}"
+    assert str(warning).endswith(f" can be read by others: chmod 600 {path}")
     path.chmod(0o600)
     assert _load(home).warnings == ()
 

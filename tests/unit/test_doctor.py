@@ -38,6 +38,7 @@ from orchestra.cli.local.doctor.node import Here
 from orchestra.cli.local.doctor.patience import Look
 from orchestra.cli.local.doctor.surroundings import Surroundings
 from orchestra.cli.output import with_tilde
+from orchestra.config import Caution
 from orchestra.domain import troubles
 from orchestra.domain.errors import NotFound
 from orchestra.domain.household import Household
@@ -106,7 +107,7 @@ CONFIGURED = Configured("~/.orchestra.json", 0o600, (), (), has_server=False)
         (replace(CONFIGURED, path=None), OK, "no file"),
         (replace(CONFIGURED, variables=("MAESTRO_NODE",)), OK, "MAESTRO_NODE in the environment"),
         (replace(CONFIGURED, has_server=True), PROBLEM, "cannot use a maestro server"),
-        (replace(CONFIGURED, warnings=('x: "colour" is ignored.',)), WARNING, "colour"),
+        (replace(CONFIGURED, warnings=(Caution('x: "colour" is ignored'),)), WARNING, "colour"),
         (Trouble("line 2: a quote too many"), PROBLEM, "a quote too many"),
     ],
 )
@@ -117,9 +118,10 @@ def test_configuration(seen: Configured | Trouble, verdict: Verdict, words: str)
 
 
 def test_a_file_that_others_can_read_has_a_command_as_remedy() -> None:
-    said = "/x holds a password and can be read by others: chmod 600 /x"
-    finding = only(configuration.judge(replace(CONFIGURED, warnings=(said,))))
+    caution = Caution("/x: y holds a password and can be read by others", "chmod 600 /x")
+    finding = only(configuration.judge(replace(CONFIGURED, warnings=(caution,))))
     assert (finding.verdict, finding.remedy) == (WARNING, "chmod 600 /x")
+    assert finding.says == "/x: y holds a password and can be read by others."
 
 
 # database

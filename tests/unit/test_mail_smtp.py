@@ -15,6 +15,7 @@ from orchestra.domain.errors import MailDelayed, MailRefused
 from orchestra.mail.message import Envelope, build
 from orchestra.mail.page import Page, Paragraph
 from orchestra.mail.smtp import Smtp
+from orchestra.mail.ways import Sent
 from support import mailserver
 from support.mailserver import PASSWORD, USER, Certificates, MailServer, running
 
@@ -52,9 +53,8 @@ def test_a_message_arrives_by_starttls_with_a_login(trusted: Certificates) -> No
     with running(server, starttls=trusted.context, login=True):
         way = Smtp("localhost", server.port, "starttls", USER, PASSWORD, timeout=5)
         assert way.check() == f"localhost:{server.port} answers, login as {USER}"
-        assert (
-            way.send(message("ana@example.org", "boss@example.org")) == f"localhost:{server.port}"
-        )
+        sent = way.send(message("ana@example.org", "boss@example.org"))
+        assert str(sent) == f"localhost:{server.port}"
     ((sender, to, found),) = server.received
     assert (sender, to) == ("lab@example.org", ["ana@example.org", "boss@example.org"])
     assert found["Subject"] == "[Orchestra] dönner: done"
@@ -156,12 +156,12 @@ def test_a_copy_that_arrives_does_not_hide_that_the_mail_did_not(server: MailSer
 
 def test_copies_go_to_several_and_who_does_not_get_one_is_named(server: MailServer) -> None:
     way, readers = plain(server), ("ana@example.org", "ben@example.org", "cleo@example.org")
-    assert way.send(message(*readers)) == way.where
+    assert way.send(message(*readers)) == Sent(way.where)
     assert server.received[0][1] == list(readers)
     assert way.check("lab@example.org", readers[1:]) == f"{way.where} answers"
     server.rcpt_answers["cleo@example.org"] = "501 bad address"
     said = f"{way.where}, but not to cleo@example.org: 501 bad address"
-    assert way.send(message(*readers)) == said
+    assert str(way.send(message(*readers))) == said
     assert server.received[1][1] == list(readers[:2])
     with pytest.raises(MailDelayed, match=f"^mail can be sent by {said}$"):
         way.check("lab@example.org", readers[1:])
@@ -224,8 +224,11 @@ def test_without_a_server_a_mail_is_a_file(hostile_dir: Path) -> None:
 
     way = Folder(hostile_dir / "mail")
     assert str(hostile_dir) in way.check()
-    path = Path(way.send(message()))
-    assert way.send(message()).startswith(str(hostile_dir))
+    sent = way.send(message())
+    assert sent.is_file
+    path = Path(sent.where)
+    assert way.send(message()) == sent
+    assert path.is_relative_to(hostile_dir)
     assert path.parent.stat().st_mode & 0o077 == 0
     assert path.stat().st_mode & 0o077 == 0
     assert "All 36 jobs are done." in path.read_text()

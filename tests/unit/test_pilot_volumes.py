@@ -171,4 +171,4 @@ def test_trouble_of_a_file_system_says_nothing_of_the_file(
     grant = replace(attempt.grant, config=InputFile("/data/c", ENTRY))
     kit = replace(Office().kit, touches=Touches())
     result = start.prepare(kit, attempt.task, grant, attempt.note)
-    assert result == Unready(Cause.RETURNED, f"not started: {words}", pause=True)
+    assert result == Unready(Cause.RETURNED, f"not started: {words}", leave_alone=words)

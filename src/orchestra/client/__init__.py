@@ -47,8 +47,8 @@ class Client:
 
         with with_hint():
             found = load(None if config is None else os.fspath(config), given=settings)
-        for text in found.warnings:
-            warnings.warn(text, stacklevel=2)
+        for caution in found.warnings:
+            warnings.warn(str(caution), stacklevel=2)
         self._session = Session(found)
         self.datasets = DataSets(self._session)
         self.tasks = Tasks(self._session)

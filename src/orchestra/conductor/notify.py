@@ -26,7 +26,7 @@ from orchestra.domain.letters import BestResults, Letter, TaskLetter
 from orchestra.domain.naming import is_real_address
 from orchestra.mail import message, words
 from orchestra.mail.page import Page, as_text
-from orchestra.mail.ways import Way
+from orchestra.mail.ways import Sent, Way
 from orchestra.services import outbox
 from orchestra.services.best import best_results
 from orchestra.services.outbox import Parcel
@@ -128,7 +128,7 @@ class Postman:
         pages = [self._page(conn, letter) for letter in parcel.letters]
         self._tell_channels(conn, parcel, pages)
         try:
-            how = self._send(parcel, pages)
+            sent = self._send(parcel, pages)
         except MailRefused as error:
             log.warning("mail to %s was put aside: %s", parcel.to.email, error)
             tell = not isinstance(error, _NoAddress)
@@ -136,15 +136,15 @@ class Postman:
             return True
         except MailDelayed as error:
             return self._note_delay(conn, parcel, error, pages[0].subject)
-        if how.startswith(f"{self._post.way.where}, "):
-            log.warning("mail to %s was sent by %s", parcel.to.email, how)
-        outbox.note_sent(conn, parcel, how)
+        if sent.missed:
+            log.warning("mail to %s was sent by %s", parcel.to.email, sent)
+        outbox.note_sent(conn, parcel, str(sent))
         if self._failures:
             outbox.hurry(conn)
         self._failures, self._error = 0, ""
         return True
 
-    def _send(self, parcel: Parcel, pages: list[Page]) -> str:
+    def _send(self, parcel: Parcel, pages: list[Page]) -> Sent:
         to = parcel.to
         if self._post.way.needs_real_address and not is_real_address(to.email):
             raise _NoAddress(

@@ -84,7 +84,7 @@ def parse(text: str) -> Template:
     if not text.strip():
         raise BadInput("the command is empty.")
     if trouble := trouble_with(text, most=MAX_BYTES):
-        is_long = "longer" in trouble
+        is_long = trouble_with(text) is None
         raise BadInput(
             f"the command {trouble}.",
             hint="Put it into a script and call that." if is_long else None,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from orchestra.domain.errors import MailDelayed
 from orchestra.homefolder import make_own
+from orchestra.mail.ways import Sent
 
 KEPT = 1_000
 """Files; older ones are removed."""
@@ -28,11 +29,11 @@ class Folder:
     def where(self) -> str:
         return f"files in {self.path}"
 
-    def send(self, message: EmailMessage) -> str:
+    def send(self, message: EmailMessage) -> Sent:
         """Write the message into a file; a second time replaces the first."""
         file = self.path / _name(message)
         self._do(lambda: self._write(file, bytes(message)))
-        return str(file)
+        return Sent(str(file), is_file=True)
 
     def check(self, _sender: str = "", _copies: Sequence[str] = ()) -> str:
         self._do(self._make)

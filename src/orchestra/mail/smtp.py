@@ -14,6 +14,7 @@ from email.utils import getaddresses
 
 from orchestra.domain.errors import MailDelayed, MailRefused, OrchestraError
 from orchestra.domain.human import one_line
+from orchestra.mail.ways import Sent
 
 PORTS: dict[str, int] = {"starttls": 587, "tls": 465, "none": 25}
 TIMEOUT = 20.0
@@ -38,7 +39,7 @@ class Smtp:
     def where(self) -> str:
         return f"{self.host}:{self.port}"
 
-    def send(self, message: EmailMessage) -> str:
+    def send(self, message: EmailMessage) -> Sent:
         """Hand the message over to the server; says whom else than its reader it was not taken for."""
         to = [address for _, address in getaddresses([str(message["To"])])]
         copies = [address for _, address in getaddresses([str(message["Cc"] or "")]) if address]
@@ -62,14 +63,14 @@ class Smtp:
                 raise delayed from None
         if to[0] in refused:  # though a copy may have gone out
             raise self._no_recipient(refused, to[0])
-        return self._but_not(refused)
+        return self._sent(refused)
 
-    def _but_not(self, refused: Mapping[str, tuple[int, bytes]]) -> str:
-        missed = [
+    def _sent(self, refused: Mapping[str, tuple[int, bytes]]) -> Sent:
+        missed = (
             f"not to {one_line(address)}: {code} {self._safe(_words(said))}"
             for address, (code, said) in refused.items()
-        ]
-        return self.where + (f", but {'; '.join(missed)}" if missed else "")
+        )
+        return Sent(self.where, missed=tuple(missed))
 
     def check(self, sender: str = "", copies: Sequence[str] = ()) -> str:
         with self._session() as session:
@@ -90,7 +91,7 @@ class Smtp:
             raise self._unreachable(error) from None
         if refused := {a: (code, said) for a, code, said in answers if code not in _TAKEN}:
             raise MailDelayed(
-                f"mail can be sent by {self._but_not(refused)}",
+                f"mail can be sent by {self._sent(refused)}",
                 hint='Check "to_email" in the configuration.',
             )
 

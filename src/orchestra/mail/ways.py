@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from email.message import EmailMessage
 from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What became of a message: the server that took it, or the file that it is, and whom it was not taken for."""
+
+    where: str
+    is_file: bool = False
+    missed: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return self.where + (f", but {'; '.join(self.missed)}" if self.missed else "")
 
 
 class Way(Protocol):
@@ -15,8 +28,8 @@ class Way(Protocol):
     @property
     def where(self) -> str: ...
 
-    def send(self, message: EmailMessage) -> str:
-        """Send a message to everybody in To and Cc; gives how it was sent, in words: `where`, and who does not get it.
+    def send(self, message: EmailMessage) -> Sent:
+        """Send a message to everybody in To and Cc.
 
         Raises:
             MailDelayed: not now, perhaps later.

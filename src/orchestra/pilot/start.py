@@ -33,7 +33,6 @@ log = logging.getLogger(__name__)
 
 UNFIT_PAUSE = 5.0
 UNREACHABLE_PAUSE = 5.0
-NOT_STARTED = "not started: "
 FAILED_PAUSE = 30.0
 REVISED_EVERY = 0.05
 """Between two looks at what is held ahead: of quick jobs hundreds end in a second."""
@@ -41,11 +40,11 @@ REVISED_EVERY = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Unready:
-    """Why an attempt cannot start, in one sentence. `pause` says that its task is better left alone for a while."""
+    """Why an attempt cannot start, in one sentence; and why its task is better left alone for a while, if it is."""
 
     cause: Cause
     reason: str
-    pause: bool = False
+    leave_alone: str | None = None
 
 
 def prepare(kit: Kit, task: TaskSpec, grant: Grant, note: Note) -> Ready | Unready:
@@ -54,7 +53,7 @@ def prepare(kit: Kit, task: TaskSpec, grant: Grant, note: Note) -> Ready | Unrea
         if trouble := kit.inputs.trouble(task, grant.config, grant.let_go):
             return Unready(Cause.INPUT, trouble)
     except VolumeError as error:
-        return Unready(Cause.RETURNED, f"{NOT_STARTED}{error}", pause=True)
+        return Unready(Cause.RETURNED, f"not started: {error}", leave_alone=str(error))
     kit.touches.at(task.volume)
     paths = JobPaths(PurePosixPath(task.folder), grant.key.ordinal)
     if note.is_long and len(json.dumps(note.to_json())) > NOTE_BYTES:
@@ -309,9 +308,8 @@ class Starter:
             self.desk.pause_claims(FAILED_PAUSE, f"cannot start jobs: {result!r}")
         elif isinstance(result, Unready):
             reason = plain_text(result.reason)
-            if result.pause:
-                why = result.reason.removeprefix(NOT_STARTED)
-                self.desk.leave_for(UNREACHABLE_PAUSE, held.key.task_id, why)
+            if result.leave_alone:
+                self.desk.leave_for(UNREACHABLE_PAUSE, held.key.task_id, result.leave_alone)
             self._reporter.add(held, Outcome(held.key, result.cause, reason=reason))
         elif trouble := self._too_late(held):
             result.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from orchestra.cli.local.doctor.finding import Finding, Trouble, of_trouble, ok, problem, warning
 from orchestra.cli.output import with_tilde
-from orchestra.config import FILE_NAME, Settings
+from orchestra.config import FILE_NAME, Caution, Settings
 from orchestra.domain import human
 
 CHECK = "configuration"
@@ -20,7 +20,7 @@ class Configured:
 
     path: str | None
     mode: int
-    warnings: tuple[str, ...]
+    warnings: tuple[Caution, ...]
     variables: tuple[str, ...]
     has_server: bool
 
@@ -44,10 +44,8 @@ def judge(seen: Configured | Trouble) -> Iterator[Finding]:
     if isinstance(seen, Trouble):
         yield of_trouble(CHECK, seen)
         return
-    for said in seen.warnings:
-        text, colon, command = said.rpartition(": ")
-        remedy = command if colon and command.startswith("chmod ") else None
-        yield warning(CHECK, f"{text}." if remedy else said, remedy)
+    for caution in seen.warnings:
+        yield warning(CHECK, f"{caution.text}.", caution.remedy)
     if seen.has_server:
         yield problem(
             CHECK,
