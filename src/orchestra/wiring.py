@@ -278,7 +278,11 @@ def interface(settings: Settings, *, say: Say = _say_nothing) -> Local:
     """
     from orchestra.interface.local import Local
 
-    return Local(open_database(settings, say=say), lambda conn: current_caller(conn, settings, say))
+    return Local(
+        open_database(settings, say=say),
+        user_name(settings),
+        lambda conn: current_caller(conn, settings, say),
+    )
 
 
 def interface_again(settings: Settings, *, name: str) -> Local:
@@ -290,7 +294,9 @@ def interface_again(settings: Settings, *, name: str) -> Local:
     from orchestra.interface.local import Local
 
     conn = reconnect(settings, name=name)
-    return Local(conn, lambda conn: current_caller(conn, settings, _say_nothing))
+    return Local(
+        conn, user_name(settings), lambda conn: current_caller(conn, settings, _say_nothing)
+    )
 
 
 def quick_interface(settings: Settings, *, patience: float) -> Local:
@@ -310,7 +316,9 @@ def quick_interface(settings: Settings, *, patience: float) -> Local:
         connect_timeout=patience,
         statement_timeout=patience,
     )
-    return Local(conn, lambda conn: current_caller(conn, settings, _say_nothing))
+    return Local(
+        conn, user_name(settings), lambda conn: current_caller(conn, settings, _say_nothing)
+    )
 
 
 def current_caller(conn: psycopg.Connection, settings: Settings, say: Say) -> Caller:

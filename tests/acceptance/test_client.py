@@ -27,7 +27,7 @@ from orchestra.domain.errors import (
     TimedOut,
 )
 from orchestra.domain.states import Figure, JobState, TaskState
-from orchestra.services import task_actions
+from orchestra.interface import waiting
 from orchestra.store import embedded
 from support.cluster import Cluster
 from support.waiting import wait_until
@@ -193,7 +193,7 @@ def test_what_can_be_done_to_a_task_and_its_jobs(
         task.wait(1, progress=False)
     task.release()
     with monkeypatch.context() as patched:
-        patched.setattr(task_actions, "wait_for_pilots", lambda *_: {task.id: ["gauss"]})
+        patched.setattr(waiting, "wait_for_pilots", lambda *_: {task.id: ["gauss"]})
         with pytest.warns(UserWarning, match=f"^gauss did not answer, and may still .* {task.id}"):
             task.hold()
     task.release()

@@ -12,6 +12,7 @@ import pytest
 
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.transitions import TaskInput
+from orchestra.interface.waiting import wait_for_pilots
 from orchestra.services import lifecycle, task_actions
 from support.cluster import Cluster
 from support.maestro import Maestro
@@ -76,7 +77,7 @@ def test_no_job_starts_after_its_tasks_hold_has_returned(cluster: Cluster, trace
         cluster.pilot(node, *flags)
     until_ahead(cluster, task, 40)
     task_actions.hold(cluster.conn, ana, task.id, None)
-    left = task_actions.wait_for_pilots(cluster.conn, [task.id], timeout=30)
+    left = wait_for_pilots(cluster.interface(), [task.id], timeout=30)
     returned = time.clock_gettime(time.CLOCK_BOOTTIME) * TICKS
     assert left == {}
     until_none_is_claimed(cluster, task)

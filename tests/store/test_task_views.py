@@ -16,6 +16,7 @@ from orchestra.domain.models.selection import Selection
 from orchestra.domain.models.tasks import Counts, Hold, Resources, Task
 from orchestra.domain.models.work import Outcome
 from orchestra.domain.states import Cause, Queue, TaskState
+from orchestra.interface.waiting import kill_for_good, wait_for_tasks
 from orchestra.services import (
     queues,
     selection,
@@ -26,7 +27,6 @@ from orchestra.services import (
     waiting,
     work,
 )
-from orchestra.services.asking import over
 from orchestra.store import tasks as store
 from orchestra.store.queues import Supply
 from support.people import caller
@@ -181,7 +181,7 @@ def test_a_deleted_task_is_gone_from_every_view(world: World) -> None:
     ana = person(world.conn)
     with pytest.raises(Refused, match="is REGISTERED"):
         task_actions.delete(world.conn, ana, task)
-    assert task_actions.kill_for_good(world.conn, ana, task, timeout=0)
+    assert kill_for_good(world.interface(), task, timeout=0)
     task_actions.delete(world.conn, ana, task)
     assert task_lists.list_tasks(world.conn, owner=None, every=True) == []
     for word in (str(task), "user.ana.task"):
@@ -194,7 +194,7 @@ def test_force_waits_for_what_is_alive(world: World) -> None:
     pilot = world.pilot(serve_all=True)
     world.conduct(2)
     pilot.start(*pilot.claim(cpu=1))
-    assert not task_actions.kill_for_good(world.conn, person(world.conn), task, timeout=0)
+    assert not kill_for_good(world.interface(), task, timeout=0)
     assert get(world.conn, task).state is TaskState.KILL
 
 
@@ -206,8 +206,8 @@ def test_waiting_ends_with_the_tasks_and_tells_of_changes(world: World) -> None:
     pilot = world.pilot(serve_all=True)
     steps = [lambda: world.conduct(2), lambda: finish(world, pilot, {})]
     told: list[TaskState] = []
-    waited = task_actions.wait(
-        over(world.conn),
+    waited = wait_for_tasks(
+        world.interface(),
         [task],
         changed=lambda found: told.append(found.state),
         sleep=lambda _: steps.pop(0)(),
@@ -218,7 +218,7 @@ def test_waiting_ends_with_the_tasks_and_tells_of_changes(world: World) -> None:
 
 
 def test_waiting_gives_up(world: World) -> None:
-    waited = task_actions.wait(over(world.conn), [world.task(1)], timeout=0)
+    waited = wait_for_tasks(world.interface(), [world.task(1)], timeout=0)
     assert waited.timed_out
 
 

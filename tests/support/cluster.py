@@ -16,11 +16,12 @@ from orchestra.domain.errors import OrchestraError
 from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.models.tasks import Policy, Task
 from orchestra.domain.states import JobState, Queue, TaskState
+from orchestra.interface.local import Local
 from orchestra.pilot import link
 from orchestra.services import task_creation
 from orchestra.store import tasks as task_store
 from support import pilot_process
-from support.people import caller
+from support.people import caller, interface
 from support.registering import register
 from support.waiting import wait_until
 
@@ -39,6 +40,10 @@ class Cluster:
             "insert into node (name, cpu_enabled, cpu_max, gpu_enabled, gpu_max) values (%s, %s, 64, %s, 64)",
             [name, cpu, gpu],
         )
+
+    def interface(self, name: str = "ana") -> Local:
+        """What carries out somebody's requests."""
+        return interface(self.conn, name)
 
     def pilot(
         self,

@@ -7,6 +7,7 @@ from dataclasses import replace
 import psycopg
 
 from orchestra.domain.caller import Caller
+from orchestra.interface.local import Local
 from orchestra.services import users
 
 
@@ -18,3 +19,8 @@ def caller(conn: psycopg.Connection, name: str = "ana") -> Caller:
 def as_admin(conn: psycopg.Connection, name: str = "ana") -> Caller:
     """The same, with the rights of an admin."""
     return replace(caller(conn, name), admin=True)
+
+
+def interface(conn: psycopg.Connection, name: str = "ana") -> Local:
+    """What carries out somebody's requests; they are made on first need."""
+    return Local(conn, name, lambda conn: caller(conn, name))

@@ -10,14 +10,14 @@ from uuid import UUID, uuid4
 import psycopg
 from psycopg.rows import dict_row
 
-from orchestra.domain.caller import Caller
 from orchestra.domain.models.pilots import KeeperHello, PilotHello
 from orchestra.domain.models.tasks import Counts
 from orchestra.domain.models.work import Claim, Grant, Outcome, Place, Started
 from orchestra.domain.states import Cause, Figure, JobState, Queue, TaskState
 from orchestra.interface.local import Local
-from orchestra.services import users, work
+from orchestra.services import work
 from orchestra.store import moves
+from support.people import interface
 
 
 @dataclass
@@ -68,8 +68,7 @@ class World:
 
     def interface(self, name: str = "ana") -> Local:
         """What carries out somebody's requests; who is not there is made."""
-        self.person(name)
-        return Local(self.conn, lambda conn: Caller.of(users.get(conn, name)))
+        return interface(self.conn, name)
 
     def pilot(
         self, name: str = "gauss", *, conn: psycopg.Connection | None = None, **hello: Any

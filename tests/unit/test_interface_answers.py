@@ -57,7 +57,7 @@ def _parts(kind: Any) -> tuple[Any, ...] | None:
     origin, parts = get_origin(kind), get_args(kind)
     if origin is Literal:
         return tuple(map(type, parts))
-    if origin in (Union, UnionType, tuple):
+    if origin in (Union, UnionType, tuple, frozenset):
         return tuple(part for part in parts if part is not ...)
     if origin is Mapping and parts[0] in (str, int):
         return () if parts[1] is Any else parts[1:]  # Any: an object of JSON

@@ -59,15 +59,14 @@ def _create_arguments(parser: Parser) -> None:
 
 def _create(ctx: Context) -> None:
     from orchestra.files import manifest
-    from orchestra.services import datasets
+    from orchestra.interface.dataset_changes import CheckNewDataSet, RegisterDataSet
 
     name, path = _name(ctx), Path(ctx.args.path)
-    with ctx.database() as conn:
-        caller = ctx.caller(conn)
-        datasets.check_new(conn, caller, name)
+    with ctx.interface() as ask:
+        ask(CheckNewDataSet(name))
         with _checksums(ctx) as progress:
             found = manifest.scan(path, progress)
-        made = datasets.register(conn, caller, name, found)
+        made = ask(RegisterDataSet(name, found))
     ctx.out.item(
         made,
         lambda dataset: [f"{dataset.name}: {contents(dataset)}, checksums taken"],
@@ -119,16 +118,12 @@ def _list_arguments(parser: Parser) -> None:
 
 
 def _list(ctx: Context) -> None:
-    from orchestra.services import datasets, users
+    from orchestra.interface.datasets import ListDataSets
+    from orchestra.interface.me import Me
 
-    with ctx.database() as conn:
-        if ctx.args.all:
-            owner = None
-        elif ctx.args.user:
-            owner = users.get(conn, ctx.args.user).name
-        else:
-            owner = ctx.caller(conn).name
-        found = datasets.list_datasets(conn, owner)
+    with ctx.interface() as ask:
+        owner = None if ctx.args.all else ctx.args.user or ask(Me()).name
+        found = ask(ListDataSets(owner))
     columns: tuple[Column[DataSet], ...] = (
         Column("DATA SET", lambda dataset: dataset.name),
         Column("FILES", lambda dataset: human.number(dataset.files), right=True),
@@ -179,15 +174,15 @@ def _show_arguments(parser: Parser) -> None:
 
 
 def _show(ctx: Context) -> None:
-    from orchestra.services import datasets
+    from orchestra.interface.datasets import GetDataSet, ListFiles
 
     first, limit = ctx.args.first, ctx.args.limit
     if first < 0 or (limit is not None and limit < 1):
         raise BadInput("files are numbered from 0, and at least one has to be shown.")
-    with ctx.database() as conn:
-        dataset = datasets.find(conn, _known_name(ctx))
+    with ctx.interface() as ask:
+        dataset = ask(GetDataSet(_known_name(ctx)))
         shown = limit or (dataset.files if ctx.out.form == "json" else SHOWN)
-        files = datasets.files(conn, dataset, first=first, limit=shown)
+        files = ask(ListFiles(dataset.name, first, shown))
     ctx.out.item(
         dataset,
         lambda found: _lines(found),
@@ -242,15 +237,14 @@ def _update_arguments(parser: Parser) -> None:
 
 def _update(ctx: Context) -> None:
     from orchestra.files import manifest
-    from orchestra.services import datasets
+    from orchestra.interface.dataset_changes import OwnDataSet, UpdateDataSet
 
     name = _known_name(ctx)
-    with ctx.database() as conn:
-        caller = ctx.caller(conn)
-        before = datasets.find_own(conn, caller, name)
+    with ctx.interface() as ask:
+        before = ask(OwnDataSet(name))
         with _checksums(ctx) as progress:
             found = manifest.scan(ctx.args.path or before.root, progress)
-        update = datasets.update(conn, caller, name, found, seen=before.version_id)
+        update = ask(UpdateDataSet(name, found, before.version_id))
     changes = update.changes
     if changes:
         told = [
@@ -282,10 +276,10 @@ def _update(ctx: Context) -> None:
 
 
 def _delete(ctx: Context) -> None:
-    from orchestra.services import datasets
+    from orchestra.interface.dataset_changes import DeleteDataSet
 
-    with ctx.database() as conn:
-        removal = datasets.remove(conn, ctx.caller(conn), _known_name(ctx))
+    with ctx.interface() as ask:
+        removal = ask(DeleteDataSet(_known_name(ctx)))
     ctx.out.say(f"{removal.dataset.name} is off the list")
     ctx.out.note(f"Its files stay where they are: {clean(removal.dataset.root)}")
     if not removal.forgotten:

@@ -89,12 +89,11 @@ def sweep(ctx: Context) -> None:
 def _create(ctx: Context, planned: Plan) -> None:
     from orchestra.cli import dataset
     from orchestra.files import sweeps
-    from orchestra.services import datasets
+    from orchestra.interface.dataset_changes import CheckNewDataSet, RegisterDataSet
 
     args = ctx.args
-    with ctx.database() as conn:
-        caller = ctx.caller(conn)
-        datasets.check_new(conn, caller, args.name)
+    with ctx.interface() as ask:
+        ask(CheckNewDataSet(args.name))
         with ctx.out.progress("writing configs", planned.points, "files") as line:
 
             def checksums(done: int, total: int, _read: int) -> None:
@@ -103,7 +102,7 @@ def _create(ctx: Context, planned: Plan) -> None:
 
             made = sweeps.create(
                 *(args.name, planned, args.path.absolute()),
-                lambda manifest: datasets.register(conn, caller, args.name, manifest),
+                lambda manifest: ask(RegisterDataSet(args.name, manifest)),
                 progress=lambda done, _total: line.set(done),
                 checksums=checksums,
             )

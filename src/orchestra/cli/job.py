@@ -25,24 +25,24 @@ def _kill_arguments(parser: Parser) -> None:
 
 
 def _retry(ctx: Context) -> None:
-    from orchestra.services import job_actions
+    from orchestra.interface.job_changes import RetryJobs
 
-    with ctx.database() as conn:
-        for done in job_actions.retry(conn, ctx.caller(conn), _named(ctx)):
+    with ctx.interface() as ask:
+        for done in ask(RetryJobs(_named(ctx))):
             ctx.out.say(f"{_address(done)}: {human.count(done.jobs, 'job')} again, first in line")
 
 
 def _kill(ctx: Context) -> None:
-    from orchestra.services import job_actions
+    from orchestra.interface.job_changes import KillJobs
 
-    with ctx.database() as conn:
-        for done in job_actions.kill(conn, ctx.caller(conn), _named(ctx), ctx.args.reason):
+    with ctx.interface() as ask:
+        for done in ask(KillJobs(_named(ctx), ctx.args.reason)):
             what = f"{human.count(done.jobs, 'job')} ended or being ended"
             ctx.out.say(f"{_address(done)}: {what if done.jobs else 'all have ended already'}")
 
 
-def _named(ctx: Context) -> list[str]:
-    return [ctx.names.job(address) for address in ctx.args.jobs]
+def _named(ctx: Context) -> tuple[str, ...]:
+    return tuple(map(ctx.names.job, ctx.args.jobs))
 
 
 def _address(done: JobsDone) -> str:

@@ -62,11 +62,11 @@ def _slots_wanted(ctx: Context) -> tuple[SlotsWanted, SlotsWanted]:
 
 
 def _create(ctx: Context) -> None:
-    from orchestra.services import nodes
+    from orchestra.interface.node_changes import CreateNode
 
     cpu, gpu = _slots_wanted(ctx)
-    with ctx.database() as conn:
-        node = nodes.create(conn, ctx.caller(conn), ctx.args.name, cpu, gpu)
+    with ctx.interface() as ask:
+        node = ask(CreateNode(ctx.args.name, cpu, gpu))
     ctx.out.item(
         node,
         lambda node: [f"node {node.name}: {_slots_in_words(node)}"],
@@ -80,15 +80,15 @@ def _create(ctx: Context) -> None:
 
 
 def _set(ctx: Context) -> None:
-    from orchestra.services import nodes
+    from orchestra.interface.node_changes import SetNode
 
     cpu, gpu = _slots_wanted(ctx)
     if all(n is None for wanted in (cpu, gpu) for n in (wanted.enabled, wanted.maximum)):
         raise BadInput(
             "nothing to change was given.", hint="Give at least one of -ec, -mc, -eg, -mg."
         )
-    with ctx.database() as conn:
-        node = nodes.change(conn, ctx.caller(conn), ctx.args.name, cpu, gpu)
+    with ctx.interface() as ask:
+        node = ask(SetNode(ctx.args.name, cpu, gpu))
     ctx.out.say(f"node {node.name}: {_slots_in_words(node)}")
     for kind, slots, used in (
         ("CPU", node.cpu, node.cpu_in_use),
@@ -231,11 +231,10 @@ def _drain_arguments(parser: Parser) -> None:
 
 
 def _drain(ctx: Context) -> None:
-    from orchestra.services import nodes
+    from orchestra.interface.node_changes import DrainNode
 
-    with ctx.database() as conn:
-        nodes.drain(conn, ctx.caller(conn), ctx.args.name, reason=ctx.args.reason)
-        node = nodes.get(conn, ctx.args.name)
+    with ctx.interface() as ask:
+        node = ask(DrainNode(ctx.args.name, ctx.args.reason))
     used = node.cpu_in_use + node.gpu_in_use
     rest = f"; {human.count(used, 'slot')} in use until the jobs there end" if used else ""
     ctx.out.say(f"node {node.name} takes no new jobs{rest}")
@@ -243,18 +242,18 @@ def _drain(ctx: Context) -> None:
 
 
 def _resume(ctx: Context) -> None:
-    from orchestra.services import nodes
+    from orchestra.interface.node_changes import ResumeNode
 
-    with ctx.database() as conn:
-        resumed = nodes.resume(conn, ctx.caller(conn), ctx.args.name)
+    with ctx.interface() as ask:
+        resumed = ask(ResumeNode(ctx.args.name))
     ctx.out.say(f"node {ctx.args.name} {'takes jobs again' if resumed else 'was not drained'}")
 
 
 def _stop(ctx: Context) -> None:
-    from orchestra.services import nodes
+    from orchestra.interface.node_changes import StopNode
 
-    with ctx.database() as conn:
-        asked = nodes.stop(conn, ctx.caller(conn), ctx.args.name)
+    with ctx.interface() as ask:
+        asked = ask(StopNode(ctx.args.name))
     if asked:
         ctx.out.say(
             f"node {ctx.args.name} takes nothing new; its pilot leaves when the running jobs have ended"
@@ -273,27 +272,26 @@ def _lost_arguments(parser: Parser) -> None:
 
 
 def _lost(ctx: Context) -> None:
-    from orchestra.services import nodes
+    from orchestra.interface.node_changes import AttemptsAtStake, LoseNode
 
     name = ctx.args.name
-    with ctx.database() as conn:
-        caller = ctx.caller(conn)
-        stake = nodes.at_stake(conn, caller, name, force=ctx.args.force)
+    with ctx.interface() as ask:
+        stake = ask(AttemptsAtStake(name, ctx.args.force))
         question = (
             f"Give the {human.count(stake, 'job')} of node {name} to other nodes? "
             "Only if that machine is off for certain: else they run twice."
         )
         if stake and not ctx.out.ask(question, yes=ctx.args.yes):
             raise Cancelled
-        given = nodes.lose(conn, caller, name, why=ctx.args.reason, force=ctx.args.force)
+        given = ask(LoseNode(name, ctx.args.reason, ctx.args.force))
     ctx.out.say(f"node {name} is lost; {human.count(given, 'job')} given to others")
 
 
 def _delete(ctx: Context) -> None:
-    from orchestra.services import nodes
+    from orchestra.interface.node_changes import DeleteNode
 
-    with ctx.database() as conn:
-        nodes.delete(conn, ctx.caller(conn), ctx.args.name)
+    with ctx.interface() as ask:
+        ask(DeleteNode(ctx.args.name))
     ctx.out.say(f"node {ctx.args.name} deleted")
 
 

@@ -15,14 +15,12 @@ from orchestra.domain.naming import parse_duration
 from orchestra.domain.states import TaskState
 
 if TYPE_CHECKING:
-    import psycopg
-
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
-    from orchestra.domain.caller import Caller
     from orchestra.domain.models.tasks import Task
     from orchestra.files.attempt_folders import Removed, Survey
-    from orchestra.services.removal import Removable
+    from orchestra.interface.answers.task_actions import Removable
+    from orchestra.interface.operation import Interface
 
 _STATUS = {
     TaskState.DONE: 0,
@@ -43,14 +41,15 @@ def hold_arguments(parser: Parser) -> None:
 
 def hold(ctx: Context) -> int:
     """Let no new job of tasks start."""
-    from orchestra.services import task_actions
+    from orchestra.interface import waiting
+    from orchestra.interface.task_changes import HoldTask
 
-    with ctx.database() as conn:
-        caller, ids = ctx.caller(conn), the_ids(ctx, conn)
+    with ctx.interface() as ask:
+        ids = the_ids(ctx, ask)
         held = []
 
         def one(task: int) -> None:
-            before = task_actions.hold(conn, caller, task, ctx.args.reason).before
+            before = ask(HoldTask(task, ctx.args.reason)).before
             held.append(task)
             if before.hold:
                 ctx.out.say(
@@ -61,20 +60,20 @@ def hold(ctx: Context) -> int:
             ctx.out.note(f"maestro task release {task}   lets its jobs start again")
 
         status = for_each(ids, one)
-        for task, nodes in task_actions.wait_for_pilots(conn, held).items():
-            ctx.out.note(task_actions.not_answered(task, nodes))
+        for task, nodes in waiting.wait_for_pilots(ask, held).items():
+            ctx.out.note(waiting.not_answered(task, nodes))
         return status
 
 
 def release(ctx: Context) -> int:
     """Let jobs of held tasks start again."""
-    from orchestra.services import task_actions
+    from orchestra.interface.task_changes import ReleaseTask
 
-    with ctx.database() as conn:
-        caller, ids = ctx.caller(conn), the_ids(ctx, conn)
+    with ctx.interface() as ask:
+        ids = the_ids(ctx, ask)
 
         def one(task: int) -> None:
-            before = task_actions.release(conn, caller, task).before
+            before = ask(ReleaseTask(task)).before
             if before.hold:
                 ctx.out.say(f"{_title(before)} is released")
             elif before.after:
@@ -96,18 +95,18 @@ def retry_arguments(parser: Parser) -> None:
 
 def retry(ctx: Context) -> int:
     """Run the jobs of tasks that are not done again."""
-    from orchestra.services import task_actions
+    from orchestra.interface.task_changes import OwnTask, RetryTask
 
     args = ctx.args
-    with ctx.database() as conn:
-        caller, ids = ctx.caller(conn), the_ids(ctx, conn)
+    with ctx.interface() as ask:
+        ids = the_ids(ctx, ask)
 
         def one(task: int) -> None:
-            before = task_actions.own_task(conn, caller, task)
+            before = ask(OwnTask(task))
             if not _may_start_over(ctx, before):
                 ctx.out.note(f"{_title(before)} stays as it is")
                 return
-            done = task_actions.retry(conn, caller, task, every=args.all, bypass=args.bypass)
+            done = ask(RetryTask(task, every=args.all, bypass=args.bypass))
             everything = args.all or before.state is TaskState.DONE
             jobs = before.jobs if everything else before.jobs - before.counts.done
             ctx.out.say(
@@ -140,13 +139,13 @@ def kill_arguments(parser: Parser) -> None:
 
 def kill(ctx: Context) -> int:
     """End tasks."""
-    from orchestra.services import task_actions
+    from orchestra.interface.task_changes import KillTask
 
-    with ctx.database() as conn:
-        caller, ids = ctx.caller(conn), the_ids(ctx, conn)
+    with ctx.interface() as ask:
+        ids = the_ids(ctx, ask)
 
         def one(task: int) -> None:
-            done = task_actions.kill(conn, caller, task, ctx.args.reason)
+            done = ask(KillTask(task, ctx.args.reason))
             before = done.before
             if done.step.again:
                 how = "is being killed" if before.state.is_live else f"is {before.state}"
@@ -180,27 +179,26 @@ def delete_arguments(parser: Parser) -> None:
 
 def delete(ctx: Context) -> int:
     """Take tasks off the lists."""
-    with ctx.database() as conn:
-        caller, ids = ctx.caller(conn), the_ids(ctx, conn)
-        return for_each(ids, lambda task: _delete_one(ctx, conn, caller, task))
+    with ctx.interface() as ask:
+        ids = the_ids(ctx, ask)
+        return for_each(ids, lambda task: _delete_one(ctx, ask, task))
 
 
-def _delete_one(ctx: Context, conn: psycopg.Connection, caller: Caller, task: int) -> None:
-    from orchestra.services import removal, task_actions
+def _delete_one(ctx: Context, ask: Interface, task: int) -> None:
+    from orchestra.interface.task_changes import DeleteTask, OwnTask, RemovableFolders
+    from orchestra.interface.waiting import kill_for_good
 
-    live = task_actions.own_task(conn, caller, task).state.is_live
+    live = ask(OwnTask(task)).state.is_live
     if live and ctx.args.force and ctx.args.remove and not ctx.args.yes:
         ctx.out.check_can_ask("Kill the task, and delete it with its folders?")
-    if ctx.args.force and not task_actions.kill_for_good(
-        conn, caller, task, timeout=ctx.args.timeout
-    ):
+    if ctx.args.force and not kill_for_good(ask, task, timeout=ctx.args.timeout):
         raise Refused(
             f"task {task} is being killed, and some of its jobs are still alive.",
             hint=f"Delete it when it is KILLED: maestro task wait {task}",
         )
     removable = None
-    if ctx.args.remove and not task_actions.own_task(conn, caller, task).state.is_live:
-        removable = removal.look_at_task(conn, caller, task)
+    if ctx.args.remove and not ask(OwnTask(task)).state.is_live:
+        removable = ask(RemovableFolders(task))
         if not _agreed(ctx, removable, "Delete task and folders?"):
             ctx.out.note("nothing was deleted")
             return
@@ -209,7 +207,7 @@ def _delete_one(ctx: Context, conn: psycopg.Connection, caller: Caller, task: in
         _remove(
             ctx, removable, "Mend that and say it again; the task stays on the list until then."
         )
-    before = task_actions.delete(conn, caller, task).before
+    before = ask(DeleteTask(task)).before
     ctx.out.say(f"{_title(before)} is deleted")
     if removable is None:
         ctx.out.note(f"Its files stay: {clean(before.folder)}")
@@ -279,15 +277,15 @@ def clean_arguments(parser: Parser) -> None:
 
 def clean_tasks(ctx: Context) -> int:
     """Free the space of attempts that a later one has taken the place of."""
-    with ctx.database() as conn:
-        caller, ids = ctx.caller(conn), the_ids(ctx, conn)
-        return for_each(ids, lambda task: _clean_one(ctx, conn, caller, task))
+    with ctx.interface() as ask:
+        ids = the_ids(ctx, ask)
+        return for_each(ids, lambda task: _clean_one(ctx, ask, task))
 
 
-def _clean_one(ctx: Context, conn: psycopg.Connection, caller: Caller, task: int) -> None:
-    from orchestra.services import removal
+def _clean_one(ctx: Context, ask: Interface, task: int) -> None:
+    from orchestra.interface.task_changes import RemovableFolders
 
-    removable = removal.look_at_superseded(conn, caller, task)
+    removable = ask(RemovableFolders(task, superseded=True))
     title, found = _title(removable.task), _survey(ctx, removable)
     if not found.folders:
         ctx.out.say(f"{title} has no superseded attempts")
@@ -309,12 +307,12 @@ def wait_arguments(parser: Parser) -> None:
 
 def wait(ctx: Context) -> int:
     """Wait until tasks are over; the exit status says how they ended."""
-    from orchestra.services import task_actions
+    from orchestra.interface.waiting import wait_for_tasks
 
     with standing(ctx) as ask:
-        ids = ask.work(lambda conn: the_ids(ctx, conn))
-        waited = task_actions.wait(
-            ask.work, ids, timeout=ctx.args.timeout, changed=lambda task: ctx.out.note(*_told(task))
+        ids = the_ids(ctx, ask)
+        waited = wait_for_tasks(
+            ask, ids, timeout=ctx.args.timeout, changed=lambda task: ctx.out.note(*_told(task))
         )
     for task in waited.tasks:
         done = f"{human.number(task.counts.done)} of {human.count(task.jobs, 'job')} done"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from orchestra.cli.argument_types import whole
@@ -10,10 +10,9 @@ from orchestra.cli.output import print_error
 from orchestra.domain.errors import BadInput, OrchestraError
 
 if TYPE_CHECKING:
-    import psycopg
-
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
+    from orchestra.interface.operation import Interface
 
 
 def one_task(parser: Parser) -> None:
@@ -65,7 +64,7 @@ def the_task(ctx: Context) -> str:
     return ctx.names.task(words[0])
 
 
-def the_ids(ctx: Context, conn: psycopg.Connection) -> list[int]:
+def the_ids(ctx: Context, ask: Interface) -> tuple[int, ...]:
     """Give the numbers of the tasks that were named.
 
     Raises:
@@ -73,13 +72,13 @@ def the_ids(ctx: Context, conn: psycopg.Connection) -> list[int]:
         NotFound: one of them is no task.
     """
     from orchestra.domain.models.selection import Selection
-    from orchestra.services.selection import find_ids
+    from orchestra.interface.selection import FindTasks
 
     words = tuple(map(ctx.names.task, (*ctx.args.words, *ctx.args.ids, *ctx.args.names)))
-    return find_ids(conn, Selection(words, ctx.args.id_min, ctx.args.id_max))
+    return ask(FindTasks(Selection(words, ctx.args.id_min, ctx.args.id_max)))
 
 
-def for_each(ids: list[int], work: Callable[[int], None]) -> int:
+def for_each(ids: Sequence[int], work: Callable[[int], None]) -> int:
     """Do something to each task; one that refuses is said and does not stop the others. Gives the exit status."""
     status = 0
     for task in ids:

@@ -20,15 +20,10 @@ def _create_arguments(parser: Parser) -> None:
 
 
 def _create(ctx: Context) -> None:
-    from orchestra import wiring
-    from orchestra.services import users
+    from orchestra.interface.user_changes import CreateUser
 
-    name, email = ctx.args.name, ctx.args.email
-    with ctx.database() as conn:
-        if name == wiring.user_name(ctx.settings):
-            user = users.create_own(conn, name, email)
-        else:
-            user = users.create(conn, ctx.caller(conn), name, email)
+    with ctx.interface() as ask:
+        user = ask(CreateUser(ctx.args.name, ctx.args.email))
     admin = ", an admin" if user.is_admin else ""
     ctx.out.item(
         user,
@@ -80,7 +75,8 @@ def _set_arguments(parser: Parser) -> None:
 
 
 def _set(ctx: Context) -> None:
-    from orchestra.services import users
+    from orchestra.interface.me import Me
+    from orchestra.interface.user_changes import SetUser
 
     args = ctx.args
     if args.email is None and args.mail is None:
@@ -88,9 +84,9 @@ def _set(ctx: Context) -> None:
             "nothing is to be changed.", hint="Name -e ADDRESS, --mail on or --mail off."
         )
     mail = None if args.mail is None else args.mail == "on"
-    with ctx.database() as conn:
-        me = ctx.caller(conn)
-        user = users.change(conn, me, args.name or me.name, email=args.email, mail=mail)
+    with ctx.interface() as ask:
+        me = ask(Me())
+        user = ask(SetUser(args.name or me.name, email=args.email, mail=mail))
     wanted = "mail goes there" if user.mail else "no mail is written to them"
     ctx.out.say(f"user {user.name} ({user.email}): {wanted}")
     if args.mail and user.name == me.name and ctx.settings.mail not in (None, args.mail):
@@ -104,10 +100,10 @@ def _delete_arguments(parser: Parser) -> None:
 
 
 def _delete(ctx: Context) -> None:
-    from orchestra.services import users
+    from orchestra.interface.user_changes import DeleteUser
 
-    with ctx.database() as conn:
-        users.delete(conn, ctx.caller(conn), ctx.args.name)
+    with ctx.interface() as ask:
+        ask(DeleteUser(ctx.args.name))
     ctx.out.say(f"user {ctx.args.name} deleted")
 
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from orchestra.client.session import Session, with_hint
 from orchestra.domain.errors import BadInput, Refused
 from orchestra.domain.human import count
-from orchestra.domain.models.datasets import DataSet, Manifest, ManifestEntry
+from orchestra.domain.models.datasets import DataSet, ManifestEntry
 from orchestra.homefolder import expanded
+from orchestra.interface.me import Me
 
 if TYPE_CHECKING:
     import builtins
@@ -46,14 +47,12 @@ class DataSets:
             AlreadyExists: the name is taken.
         """
         from orchestra.files import manifest
-        from orchestra.services import datasets
+        from orchestra.interface.dataset_changes import CheckNewDataSet, RegisterDataSet
 
-        with self._session.connection() as conn:
-            datasets.check_new(conn, self._session.caller(conn), name)
+        self._session(CheckNewDataSet(name))
         with with_hint():
             found = manifest.scan(_here(path))
-        with self._session.connection() as conn:
-            return datasets.register(conn, self._session.caller(conn), name, found)
+        return self._session(RegisterDataSet(name, found))
 
     def get(self, name: str) -> DataSet:
         """Give a data set; of one's own the last part of its name is enough, "grid" for "user.ana.grid".
@@ -61,10 +60,9 @@ class DataSets:
         Raises:
             NotFound: there is none of that name; says what was perhaps meant.
         """
-        from orchestra.services import datasets
+        from orchestra.interface.datasets import GetDataSet
 
-        with self._session.connection() as conn:
-            return datasets.find(conn, self._name(name))
+        return self._session(GetDataSet(self._name(name)))
 
     def _name(self, dataset: str | DataSet) -> str:
         return self._session.names.dataset(name_of(dataset))
@@ -75,14 +73,10 @@ class DataSets:
         Raises:
             NotFound: there is no such user.
         """
-        from orchestra.services import datasets, users
+        from orchestra.interface.datasets import ListDataSets
 
-        with self._session.connection() as conn:
-            if all:
-                owner = None
-            else:
-                owner = users.get(conn, user).name if user else self._session.caller(conn).name
-            return datasets.list_datasets(conn, owner)
+        owner = None if all else user or self._session(Me()).name
+        return [*self._session(ListDataSets(owner))]
 
     def files(self, name: str | DataSet) -> builtins.list[ManifestEntry]:
         """Give the files of a data set's newest version, in the order of the jobs that a task makes of them.
@@ -90,11 +84,10 @@ class DataSets:
         Raises:
             NotFound: there is none of that name.
         """
-        from orchestra.services import datasets
+        from orchestra.interface.datasets import GetDataSet, ListFiles
 
-        with self._session.connection() as conn:
-            found = datasets.find(conn, self._name(name))
-            return list(datasets.files(conn, found, first=0, limit=max(1, found.files)))
+        found = self._session(GetDataSet(self._name(name)))
+        return [*self._session(ListFiles(found.name, limit=max(1, found.files)))]
 
     def update(self, name: str | DataSet, path: AnyPath | None = None) -> DataSet:
         """Look at the files again, or at another place, and make a new version where something has changed.
@@ -104,16 +97,13 @@ class DataSets:
             BadInput: the files cannot be registered.
         """
         from orchestra.files import manifest
-        from orchestra.services import datasets
+        from orchestra.interface.dataset_changes import OwnDataSet, UpdateDataSet
 
         known = self._name(name)
-        with self._session.connection() as conn:
-            before = datasets.find_own(conn, self._session.caller(conn), known)
+        before = self._session(OwnDataSet(known))
         with with_hint():
             found = manifest.scan(before.root if path is None else _here(path))
-        with self._session.connection() as conn:
-            me = self._session.caller(conn)
-            return datasets.update(conn, me, known, found, seen=before.version_id).dataset
+        return self._session(UpdateDataSet(known, found, before.version_id)).dataset
 
     def remove(self, name: str | DataSet) -> None:
         """Take a data set off the list; its files stay where they are.
@@ -121,10 +111,9 @@ class DataSets:
         Raises:
             NotFound, Refused: there is none, it is somebody else's, or a live task works with it.
         """
-        from orchestra.services import datasets
+        from orchestra.interface.dataset_changes import DeleteDataSet
 
-        with self._session.connection() as conn:
-            datasets.remove(conn, self._session.caller(conn), self._name(name))
+        self._session(DeleteDataSet(self._name(name)))
 
     def sweep(
         self,
@@ -148,22 +137,19 @@ class DataSets:
             Refused, VolumeError: the folder cannot be used, or there are too many configs.
         """
         from orchestra.files import sweeps
-        from orchestra.services import datasets
+        from orchestra.interface.dataset_changes import CheckNewDataSet, RegisterDataSet
 
         planned, folder = _plan(sweep, format), _here(path)
         if planned.points > self._session.settings.sweep_limit and not yes:
             raise Refused(
                 f"this sweep has {count(planned.points, 'config')}.", hint="yes=True writes them."
             )
-        with self._session.connection() as conn:
-            datasets.check_new(conn, self._session.caller(conn), name)
-
-        def register(manifest: Manifest) -> DataSet:
-            with self._session.connection() as conn:
-                return datasets.register(conn, self._session.caller(conn), name, manifest)
-
+        self._session(CheckNewDataSet(name))
         with with_hint():
-            return sweeps.create(name, planned, folder, register).dataset
+            return sweeps.create(
+                *(name, planned, folder),
+                lambda manifest: self._session(RegisterDataSet(name, manifest)),
+            ).dataset
 
     def preview_sweep(
         self,

@@ -75,13 +75,13 @@ def log(session: Session, address: str, attempt: int | None, lines: int | None) 
 
 def delete(session: Session, task: int, *, force: bool) -> None:
     """Take a task off the lists."""
-    from orchestra.services import task_actions
+    from orchestra.interface.task_changes import DeleteTask
+    from orchestra.interface.waiting import kill_for_good
 
-    with session.connection() as conn:
-        me = session.caller(conn)
-        if force and not task_actions.kill_for_good(conn, me, task, timeout=_PATIENCE):
+    if force and not kill_for_good(session, task, timeout=_PATIENCE):
+        with with_hint():
             raise TimedOut(
                 f"task {task} is being killed, and some of its jobs are still alive.",
                 hint="Delete it when it is KILLED; wait() returns then.",
             )
-        task_actions.delete(conn, me, task)
+    session(DeleteTask(task))

@@ -241,13 +241,12 @@ class Task:
         Raises:
             Refused: it has ended, or is somebody else's.
         """
-        from orchestra.services import task_actions
+        from orchestra.interface.task_changes import HoldTask
+        from orchestra.interface.waiting import not_answered, wait_for_pilots
 
-        with self._session.connection() as conn:
-            task_actions.hold(conn, self._session.caller(conn), self.id, reason)
-            left = task_actions.wait_for_pilots(conn, [self.id])
-        for nodes in left.values():
-            warnings.warn(task_actions.not_answered(self.id, nodes), stacklevel=2)
+        self._session(HoldTask(self.id, reason))
+        for nodes in wait_for_pilots(self._session, [self.id]).values():
+            warnings.warn(not_answered(self.id, nodes), stacklevel=2)
         return self
 
     def release(self) -> Task:
@@ -256,10 +255,9 @@ class Task:
         Raises:
             Refused: it has ended, or is somebody else's.
         """
-        from orchestra.services import task_actions
+        from orchestra.interface.task_changes import ReleaseTask
 
-        with self._session.connection() as conn:
-            task_actions.release(conn, self._session.caller(conn), self.id)
+        self._session(ReleaseTask(self.id))
         return self
 
     def kill(self, reason: str | None = None) -> Task:
@@ -268,10 +266,9 @@ class Task:
         Raises:
             Refused: it is somebody else's.
         """
-        from orchestra.services import task_actions
+        from orchestra.interface.task_changes import KillTask
 
-        with self._session.connection() as conn:
-            task_actions.kill(conn, self._session.caller(conn), self.id, reason)
+        self._session(KillTask(self.id, reason))
         return self
 
     def retry(self, *, all: bool = False, bypass: bool = False) -> Task:  # noqa: A002
@@ -282,11 +279,9 @@ class Task:
         Raises:
             Refused: its state does not allow it, or it is somebody else's.
         """
-        from orchestra.services import task_actions
+        from orchestra.interface.task_changes import RetryTask
 
-        with self._session.connection() as conn:
-            me = self._session.caller(conn)
-            task_actions.retry(conn, me, self.id, every=all, bypass=bypass)
+        self._session(RetryTask(self.id, every=all, bypass=bypass))
         return self
 
     def delete(self, *, force: bool = False) -> None:
@@ -353,10 +348,9 @@ class Job:
         Raises:
             Refused: its task's state does not allow it, or it is somebody else's.
         """
-        from orchestra.services import job_actions
+        from orchestra.interface.job_changes import KillJobs
 
-        with self.task._session.connection() as conn:
-            job_actions.kill(conn, self.task._session.caller(conn), [self.address], reason)
+        self.task._session(KillJobs((self.address,), reason))
 
     def retry(self) -> None:
         """Run it again, first in line.
@@ -364,10 +358,9 @@ class Job:
         Raises:
             Refused: it is alive, its task's state does not allow it, or it is somebody else's.
         """
-        from orchestra.services import job_actions
+        from orchestra.interface.job_changes import RetryJobs
 
-        with self.task._session.connection() as conn:
-            job_actions.retry(conn, self.task._session.caller(conn), [self.address])
+        self.task._session(RetryJobs((self.address,)))
 
 
 def _number(job: int | Job) -> int:

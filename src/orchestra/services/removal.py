@@ -5,24 +5,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import psycopg
 
 from orchestra.domain.caller import Caller
 from orchestra.domain.errors import Refused
 from orchestra.domain.models.tasks import Task
+from orchestra.interface.answers.task_actions import Removable
 from orchestra.services import task_actions
 from orchestra.store import jobs as job_store
 from orchestra.store import task_making
-
-
-@dataclass(frozen=True, slots=True)
-class Removable:
-    """Folders of attempts that may go, as (ordinal, number of the folder)."""
-
-    task: Task
-    folders: frozenset[tuple[int, int]]
 
 
 def look_at_task(conn: psycopg.Connection, caller: Caller, task: int) -> Removable:

@@ -14,11 +14,3 @@ class TaskLine:
 
     task: Task
     ends: Ends
-
-
-@dataclass(frozen=True, slots=True)
-class Waited:
-    """How the tasks stood when the waiting was over; `timed_out` says that some were not over."""
-
-    tasks: tuple[Task, ...]
-    timed_out: bool

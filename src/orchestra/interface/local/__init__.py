@@ -26,9 +26,13 @@ class Scope:
     """What carrying a request out takes: a connection, and on whose behalf it is done."""
 
     def __init__(
-        self, conn: psycopg.Connection, find_caller: Callable[[psycopg.Connection], Caller]
+        self,
+        conn: psycopg.Connection,
+        account: str,
+        find_caller: Callable[[psycopg.Connection], Caller],
     ) -> None:
         self.conn = conn
+        self.account = account
         self._find_caller = find_caller
 
     @cached_property
@@ -38,18 +42,27 @@ class Scope:
 
 
 class Local:
-    """An `Interface` over a connection of its own. To be used by one thread at a time."""
+    """An `Interface` over a connection of its own. To be used by one thread at a time.
+
+    `account` is the caller's name; whether there is such a user is known when `find_caller` has looked.
+    """
 
     def __init__(
-        self, conn: psycopg.Connection, find_caller: Callable[[psycopg.Connection], Caller]
+        self,
+        conn: psycopg.Connection,
+        account: str,
+        find_caller: Callable[[psycopg.Connection], Caller],
     ) -> None:
         self.conn = conn
+        self._account = account
         self._find_caller = find_caller
 
     def __call__(self, asked: Request[T], /) -> T:
         """Carry a request out and return its answer. Who the caller is, and what they may do, is looked up anew."""
         try:
-            answer: T = handler(type(asked))(Scope(self.conn, self._find_caller), asked)
+            answer: T = handler(type(asked))(
+                Scope(self.conn, self._account, self._find_caller), asked
+            )
         except OrchestraError:
             raise
         except Exception:

@@ -1,0 +1,44 @@
+"""What can be asked about data sets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestra.domain.models.datasets import DataSet, ManifestEntry
+from orchestra.interface.operation import Question
+
+
+@dataclass(frozen=True, slots=True)
+class ListDataSets(Question[tuple[DataSet, ...]]):
+    """The data sets of a user by name, everybody's where `owner` is None.
+
+    Raises:
+        NotFound: there is no such user.
+    """
+
+    owner: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GetDataSet(Question[DataSet]):
+    """The data set of that name.
+
+    Raises:
+        BadInput: no data set can be called that.
+        NotFound: there is none.
+    """
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListFiles(Question[tuple[ManifestEntry, ...]]):
+    """A page of the files of a data set's newest version.
+
+    Raises:
+        BadInput, NotFound: there is no such data set.
+    """
+
+    name: str
+    first: int = 0
+    limit: int = 5_000

@@ -1,0 +1,23 @@
+"""Carries out what is asked about data sets."""
+
+from __future__ import annotations
+
+from orchestra.domain.models.datasets import DataSet, ManifestEntry
+from orchestra.interface import datasets as ask
+from orchestra.interface.local import Scope
+from orchestra.services import datasets, users
+
+
+def list_data_sets(scope: Scope, asked: ask.ListDataSets) -> tuple[DataSet, ...]:
+    if asked.owner is not None:
+        users.get(scope.conn, asked.owner)  # or a name with a typo would have no data sets
+    return tuple(datasets.list_datasets(scope.conn, asked.owner))
+
+
+def get_data_set(scope: Scope, asked: ask.GetDataSet) -> DataSet:
+    return datasets.find(scope.conn, asked.name)
+
+
+def list_files(scope: Scope, asked: ask.ListFiles) -> tuple[ManifestEntry, ...]:
+    found = datasets.find(scope.conn, asked.name)
+    return tuple(datasets.files(scope.conn, found, first=asked.first, limit=asked.limit))

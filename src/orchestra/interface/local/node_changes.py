@@ -1,0 +1,41 @@
+"""Carries out what is done to nodes."""
+
+from __future__ import annotations
+
+from orchestra.domain.models.nodes import Node
+from orchestra.interface import node_changes as ask
+from orchestra.interface.local import Scope
+from orchestra.services import nodes
+
+
+def create_node(scope: Scope, asked: ask.CreateNode) -> Node:
+    return nodes.create(scope.conn, scope.caller, asked.name, asked.cpu, asked.gpu)
+
+
+def set_node(scope: Scope, asked: ask.SetNode) -> Node:
+    return nodes.change(scope.conn, scope.caller, asked.name, asked.cpu, asked.gpu)
+
+
+def drain_node(scope: Scope, asked: ask.DrainNode) -> Node:
+    nodes.drain(scope.conn, scope.caller, asked.name, reason=asked.reason)
+    return nodes.get(scope.conn, asked.name)
+
+
+def resume_node(scope: Scope, asked: ask.ResumeNode) -> bool:
+    return nodes.resume(scope.conn, scope.caller, asked.name)
+
+
+def stop_node(scope: Scope, asked: ask.StopNode) -> bool:
+    return nodes.stop(scope.conn, scope.caller, asked.name, now=asked.now)
+
+
+def attempts_at_stake(scope: Scope, asked: ask.AttemptsAtStake) -> int:
+    return nodes.at_stake(scope.conn, scope.caller, asked.name, force=asked.force)
+
+
+def lose_node(scope: Scope, asked: ask.LoseNode) -> int:
+    return nodes.lose(scope.conn, scope.caller, asked.name, why=asked.reason, force=asked.force)
+
+
+def delete_node(scope: Scope, asked: ask.DeleteNode) -> None:
+    nodes.delete(scope.conn, scope.caller, asked.name)

@@ -1,0 +1,24 @@
+"""Carries out what is done to users."""
+
+from __future__ import annotations
+
+from orchestra.domain.models.people import User
+from orchestra.interface import user_changes as ask
+from orchestra.interface.local import Scope
+from orchestra.services import users
+
+
+def create_user(scope: Scope, asked: ask.CreateUser) -> User:
+    if asked.name == scope.account:  # not the caller, who would be made by being looked up
+        return users.create_own(scope.conn, asked.name, asked.email)
+    return users.create(scope.conn, scope.caller, asked.name, asked.email)
+
+
+def set_user(scope: Scope, asked: ask.SetUser) -> User:
+    return users.change(
+        scope.conn, scope.caller, asked.name, email=asked.email, mail=asked.mail, admin=asked.admin
+    )
+
+
+def delete_user(scope: Scope, asked: ask.DeleteUser) -> None:
+    users.delete(scope.conn, scope.caller, asked.name)

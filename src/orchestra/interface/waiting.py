@@ -1,0 +1,112 @@
+"""Waiting for what others do, by asking again and again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from orchestra.domain.errors import NotFound
+from orchestra.domain.human import listed
+from orchestra.domain.models.tasks import Task
+from orchestra.interface.operation import Interface
+from orchestra.interface.selection import FindTask
+from orchestra.interface.task_changes import FinishKill, KillTask, PilotsToAnswer
+
+PILOTS_ANSWER_WITHIN = 5.0
+NODES_NAMED = 5
+_POLL_FIRST, _POLL_MOST = 0.2, 1.0
+_PILOTS_POLL = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Waited:
+    """How the tasks stood when the waiting was over; `timed_out` says that some were not over."""
+
+    tasks: tuple[Task, ...]
+    timed_out: bool
+
+
+def wait_for_tasks(
+    ask: Interface,
+    tasks: Sequence[int],
+    *,
+    timeout: float | None = None,
+    changed: Callable[[Task], None] = lambda _task: None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Waited:
+    """Wait until all tasks are over, for at most `timeout` seconds.
+
+    `changed` is told of each task at first and whenever its state or hold changes, or the state of a task that it
+    waits for.
+
+    Raises:
+        NotFound: one of them was deleted.
+    """
+    deadline = None if timeout is None else time.monotonic() + timeout
+    seen: dict[int, tuple[object, ...]] = {}
+    pause = _POLL_FIRST
+    while True:
+        found = tuple(_present(ask, task) for task in tasks)
+        for task in found:
+            look = (task.state, task.hold is not None, *(each.state for each in task.after))
+            if seen.get(task.id) != look:
+                seen[task.id], pause = look, _POLL_FIRST
+                changed(task)
+        if all(task.is_over for task in found):
+            return Waited(found, timed_out=False)
+        left = None if deadline is None else deadline - time.monotonic()
+        if left is not None and left <= 0:
+            return Waited(found, timed_out=True)
+        sleep(pause if left is None else min(pause, left))
+        pause = min(_POLL_MOST, pause * 1.2)
+
+
+def _present(ask: Interface, task: int) -> Task:
+    try:
+        return ask(FindTask(str(task)))
+    except NotFound:
+        raise NotFound(f"task {task} was deleted.") from None
+
+
+def kill_for_good(
+    ask: Interface, task: int, *, timeout: float, sleep: Callable[[float], None] = time.sleep
+) -> bool:
+    """Kill a task and wait until it has ended; False where something of it is still alive after `timeout` seconds.
+
+    Raises:
+        NotFound, Refused: it is not there, or somebody else's.
+    """
+    ask(KillTask(task, "to be deleted"))
+    deadline = time.monotonic() + timeout
+    while ask(FinishKill(task)).state.is_live:
+        if time.monotonic() > deadline:
+            return False
+        sleep(_POLL_FIRST)
+    return True
+
+
+def wait_for_pilots(
+    ask: Interface, tasks: Sequence[int], *, timeout: float = PILOTS_ANSWER_WITHIN
+) -> dict[int, list[str]]:
+    """Wait until pilots have handed back or started what they had claimed ahead of held tasks.
+
+    Returns the nodes that may still start a job, by task: they are offline, or did not answer within `timeout` seconds.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        left = ask(PilotsToAnswer(tuple(tasks)))
+        if time.monotonic() > deadline or not any(each.online for each in left):
+            nodes: dict[int, list[str]] = {}
+            for each in left:
+                nodes.setdefault(each.task, []).append(each.node)
+            return nodes
+        time.sleep(_PILOTS_POLL)
+
+
+def not_answered(task: int, nodes: Sequence[str]) -> str:
+    """Say of nodes that may still start a job of a held task."""
+    return (
+        f"{listed(nodes, most=NODES_NAMED)} did not answer, and may still start a job of task {task} that was claimed "
+        "before"
+    )
