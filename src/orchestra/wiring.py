@@ -21,6 +21,7 @@ from orchestra.domain.errors import (
     MailRefused,
 )
 from orchestra.domain.naming import as_name, is_real_address
+from orchestra.domain.wording import Action, Setting, words
 from orchestra.homefolder import home_folder
 
 if TYPE_CHECKING:
@@ -92,7 +93,9 @@ def running_url(settings: Settings) -> str:
 
     url = embedded.url_if_running(settings.data_dir)
     if url is None:
-        raise DatabaseUnavailable("the embedded database does not run.", hint="maestro db start")
+        raise DatabaseUnavailable(
+            "the embedded database does not run.", hint=words(Action.START_DATABASE)
+        )
     return url
 
 
@@ -164,11 +167,9 @@ def connect(
     try:
         return database.connect(url or running_url(settings), name=name, repeats=repeats)
     except (ConfigurationError, DatabaseUnavailable) as error:
-        if settings.postgres is None or not error.hint:
-            raise
-        error.hint = error.hint.replace(
-            '"postgres" in your configuration', _postgres_place(settings)
-        )
+        if settings.postgres is not None:
+            place = _postgres_place(settings)
+            error.reword(lambda term: place if term is Setting.POSTGRES else term)
         raise
 
 
@@ -192,7 +193,9 @@ def _revived_url(settings: Settings) -> str:
         # PostgreSQL removes this file when it stops in good order.
         was_killed = (place.cluster / "postmaster.pid").exists()
     if not was_killed:
-        raise DatabaseUnavailable("the embedded database was stopped.", hint="maestro db start")
+        raise DatabaseUnavailable(
+            "the embedded database was stopped.", hint=words(Action.START_DATABASE)
+        )
     return embedded.ensure_running(settings.data_dir)
 
 
@@ -591,12 +594,11 @@ def container_binds(settings: Settings) -> tuple[Bind, ...]:
     from orchestra.domain.errors import BadInput
 
     try:
-        return tuple(map(parse_bind, settings.container_binds))
+        return tuple(parse_bind(text, field=None) for text in settings.container_binds)
     except BadInput as error:
         origin = settings.origin("container_binds")
-        said = str(error).replace("--bind ", "")
         raise ConfigurationError(
-            f'"container_binds" in {origin}: {said}', hint=error.hint
+            words(f'"container_binds" in {origin}: ', error.message), hint=error.remedy
         ) from None
 
 

@@ -10,6 +10,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from orchestra.cli.exit_statuses import status_of
 from orchestra.conductor import leases
 from orchestra.conductor import run as conductor
 from orchestra.domain.errors import OrchestraError
@@ -72,7 +73,7 @@ def main() -> int:
         return run(wish)
     except OrchestraError as error:
         print(f"error: {error}", file=sys.stderr)
-        return error.exit_status
+        return status_of(error)
 
 
 if __name__ == "__main__":

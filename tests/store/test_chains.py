@@ -5,6 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
+from orchestra import command_words
 from orchestra.conductor import lifecycle as conductor
 from orchestra.domain.caller import Caller
 from orchestra.domain.errors import NotFound, Refused
@@ -120,7 +121,10 @@ def test_outputs_become_configs_when_they_are_there(
     first = create(world, ana, tmp_path, "first")
     with pytest.raises(Refused) as caught:
         create(world, ana, tmp_path, "second", config=f"task:{first}")
-    assert caught.value.hint == f"--after {first} lets the new task wait until they are."
+    assert (
+        command_words.hint_of(caught.value)
+        == f"--after {first} lets the new task wait until they are."
+    )
     second = create(world, ana, tmp_path, "second", first, config="task:user.ana.first")
     assert world.jobs(second) == [JobState.REGISTERED] * 4
     run(world, pilot)
@@ -188,8 +192,9 @@ def test_what_is_said_while_it_waits(world: World, ana: Caller, tmp_path: object
     first, second = broken(world, ana, tmp_path)
     wait = f"It begins when task {first} (user.ana.first) is DONE, but that is BROKEN: maestro task retry {first} runs"
     shown = task_views.show(world.conn, str(second))
-    assert shown.waiting[0].startswith(wait)
-    assert shown.waiting[1] == f"To let it begin without waiting: maestro task release {second}"
+    begins, way_out = map(command_words.worded, shown.waiting)
+    assert begins.startswith(wait)
+    assert way_out == f"To let it begin without waiting: maestro task release {second}"
     (line,) = [
         line
         for line in task_lists.list_tasks(world.conn, owner=None, every=True)
@@ -198,7 +203,7 @@ def test_what_is_said_while_it_waits(world: World, ana: Caller, tmp_path: object
     assert line.ends.words == f"after task {first} (BROKEN)"
     told = explain.explain(world.conn, f"{second}/0").explanation
     assert told.headline == f"Job 0 of task {second} (user.ana.second) is waiting for another task."
-    assert told.sentences[0].startswith(wait)
+    assert command_words.worded(told.told[0]).startswith(wait)
 
 
 def test_it_goes_on_when_the_other_one_is_retried(
@@ -240,7 +245,7 @@ def test_one_that_was_deleted_is_said(world: World, ana: Caller, tmp_path: objec
         task = selection.find(world.conn, str(second))
         assert [(each.name, each.state) for each in task.after] == [("user.ana.first", None)]
         said = task_views.waiting_reasons(world.conn, task)
-        assert "but that was deleted" in said[0]
+        assert "but that was deleted" in str(said[0])
     task_actions.release(world.conn, ana, second)
     world.conduct(2)
     assert world.state(second) is TaskState.TESTING

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
+from orchestra.cli.exit_statuses import status_of
 from orchestra.domain.errors import ConfigurationError, DatabaseUnavailable
 from orchestra.store import notices, sqlstate
 from orchestra.store.database import check_address, check_version, connect, in_transaction
@@ -107,7 +108,7 @@ def test_a_server_that_is_too_old_is_refused(database_url: str) -> None:
     assert str(caught.value) == (
         "the database at db.example.org:5432 is PostgreSQL 14, and 15 is the oldest that Orchestra works with."
     )
-    assert caught.value.exit_status == 2
+    assert status_of(caught.value) == 2
     assert str(caught.value.hint).startswith("Upgrade that server, or use another")
 
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from orchestra import command_words
 from orchestra.domain.forecast import AtWork
 from orchestra.domain.states import Cause, JobState, Queue, TaskState
 from orchestra.domain.transitions import TaskInput
@@ -27,7 +28,7 @@ def pilot(world: World) -> Pilot:
 
 def lines(world: World, address: str) -> list[str]:
     found = explain.explain(world.conn, address).explanation
-    return [found.headline, *found.sentences]
+    return [found.headline, *map(command_words.worded, found.told)]
 
 
 def test_a_job_that_waits_for_a_slot(world: World, pilot: Pilot) -> None:

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 
+from orchestra import command_words
 from orchestra.domain.errors import Fenced, Refused, Superseded
 from orchestra.domain.models.pilots import KeeperHello
 from orchestra.domain.models.tasks import Counts
@@ -200,7 +201,9 @@ def test_another_machine_waits_until_the_old_one_is_given_up(world: World, runni
     hello = world.hello(machine_id="another", host="another")
     with pytest.raises(Refused, match="has 1 job on gauss, which was last heard of") as error:
         work.attach(world.conn, hello)
-    assert error.value.hint == "If that machine is gone: maestro node lost -n gauss"
+    assert (
+        command_words.hint_of(error.value) == "If that machine is gone: maestro node lost -n gauss"
+    )
     assert nodes.lose(world.conn, as_admin(world.conn), "gauss") == 1
     work.attach(world.conn, hello)
 

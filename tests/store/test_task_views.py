@@ -275,14 +275,14 @@ def test_the_step_that_leaves_no_node_is_the_reason(
 ) -> None:
     wanted = replace(task, image="ana/image", resources=Resources(cores=2))
     (reason,) = waiting.reasons(wanted, nodes, conductor=True)
-    assert says in reason
+    assert says in str(reason)
 
 
 def test_a_database_that_settles_is_the_reason(world: World) -> None:
     task = world.task(jobs=3)
     settling.begin(world.conn, settling.OLDER, who="test")
     (reason,) = task_views.waiting_reasons(world.conn, get(world.conn, task))
-    assert reason.startswith(
+    assert str(reason).startswith(
         "Nothing starts at present, for the database settles: it was replaced by an older one"
     )
 
@@ -290,9 +290,9 @@ def test_a_database_that_settles_is_the_reason(world: World) -> None:
 def test_other_reasons(task: Task) -> None:
     container = replace(GOOD, runtimes=("apptainer",), account="bob", serve_all=True)
     assert waiting.reasons(replace(task, image="x"), [container], conductor=True) == ()
-    assert "Nobody conducts" in waiting.reasons(task, [GOOD], conductor=False)[0]
+    assert "Nobody conducts" in str(waiting.reasons(task, [GOOD], conductor=False)[0])
     held = replace(task, hold=Hold(NOW, "bob", "new data"))
     assert waiting.reasons(held, [], conductor=True) == ("It is held by bob: new data",)
     assert waiting.reasons(replace(task, counts=Counts(done=100)), [], conductor=True) == ()
     gpu = replace(task, queue=Queue.GPU, resources=Resources(gpus=1))
-    assert "enabled GPU slot" in waiting.reasons(gpu, [GOOD], conductor=True)[0]
+    assert "enabled GPU slot" in str(waiting.reasons(gpu, [GOOD], conductor=True)[0])

@@ -12,6 +12,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from orchestra.cli.exit_statuses import status_of
 from orchestra.conductor.run import run as conduct
 from orchestra.domain.errors import OrchestraError
 from orchestra.domain.leases import MARGIN
@@ -67,7 +68,7 @@ def main() -> int:
         return run(options)
     except OrchestraError as error:
         print(f"error: {error}", file=sys.stderr)
-        return error.exit_status
+        return status_of(error)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from orchestra import command_words
 from orchestra.domain.explanation import Culprit, Custody, Facts, explain
 from orchestra.domain.forecast import AtWork, Rival
 from orchestra.domain.lifecycle import TestFacts
@@ -134,7 +135,7 @@ def told(facts: Facts = FACTS, *, job: Any = None, task: Any = None, **changes: 
             facts, job=replace(JOB, **(job or {})), task=replace(TASK, **(task or {})), **changes
         )
     )
-    return [found.headline, *found.sentences]
+    return [found.headline, *map(command_words.worded, found.told)]
 
 
 # Waiting for a slot
@@ -564,7 +565,7 @@ def test_failed_without_a_start_in_a_task_that_is_killed() -> None:
         attempts=(unstarted,),
     )
     assert said[0].endswith("failed 3 h ago on node caloba21: not started: no such image.")
-    assert said[1:] == ["It can run again once its task is killed: maestro task retry"]
+    assert said[1:] == ["It can run again once its task is killed: maestro task retry 1"]
 
 
 def test_killed() -> None:

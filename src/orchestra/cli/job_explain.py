@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from orchestra import command_words
 from orchestra.cli.output import Record, clean
 
 if TYPE_CHECKING:
@@ -22,8 +23,12 @@ def explain(ctx: Context) -> None:
 
 def _lines(found: Explained) -> Iterator[str]:
     yield clean(found.explanation.headline)
-    for sentence in found.explanation.sentences:
+    for sentence in _told(found):
         yield f"  {clean(sentence)}"
+
+
+def _told(found: Explained) -> list[str]:
+    return [command_words.worded(each) for each in found.explanation.told]
 
 
 def _record(found: Explained) -> Record:
@@ -35,7 +40,7 @@ def _record(found: Explained) -> Record:
         "state": facts.job.state.value,
         "claimed": facts.job.claimed,
         "headline": found.explanation.headline,
-        "sentences": list(found.explanation.sentences),
+        "sentences": _told(found),
         "starts_in_seconds": found.explanation.starts_in,
         "not_before": facts.not_before,
     }

@@ -7,6 +7,7 @@ import os
 import sys
 
 from orchestra.cli import surroundings
+from orchestra.cli.exit_statuses import MISTAKE, status_of
 from orchestra.cli.output import Output, print_error
 from orchestra.cli.registry import WORDS, Verb, Word, find_word, resolve
 from orchestra.domain.errors import BadInput, OrchestraError
@@ -36,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     except OrchestraError as error:
         _flush_stdout()
         print_error(error)
-        return error.exit_status
+        return status_of(error)
     except KeyboardInterrupt:
         print("\nstopped.", file=sys.stderr)
         return _INTERRUPTED
@@ -56,10 +57,10 @@ def _unexpected(error: Exception, arguments: list[str]) -> int:
         _give_up_stdout()
         where = f" ({error.filename})" if error.filename else ""
         print_error(OrchestraError(f"this machine cannot go on{where}: {error.strerror}."))
-        return OrchestraError.exit_status
+        return MISTAKE
     if gone := surroundings.folder_is_gone(error):
         print_error(gone)
-        return gone.exit_status
+        return status_of(gone)
     from orchestra.cli.crash import report
 
     report(error, arguments)

@@ -393,11 +393,13 @@ def _plain(value: object) -> object:
 
 def print_error(error: OrchestraError) -> None:
     """Print what is wrong, and below it what to do."""
+    from orchestra import command_words
+
     prefix = "error: "
     if coloured(sys.stderr):
         prefix = f"{ESC}[31merror:{ESC}[0m "
     # A driver's words may have several lines; what a name holds must not look like one.
-    words = " ".join(line.strip() for line in str(error).splitlines())
+    words = " ".join(line.strip() for line in command_words.message_of(error).splitlines())
     print(f"{prefix}{one_line(words)}", file=sys.stderr)
-    for line in (error.hint or "").splitlines():
+    for line in (command_words.hint_of(error) or "").splitlines():
         print(f"       {one_line(line)}", file=sys.stderr)

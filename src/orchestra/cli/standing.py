@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from orchestra import command_words
 from orchestra.domain.errors import DatabaseUnavailable
 from orchestra.interface.operation import Change, Connected, Request
 
@@ -74,7 +75,7 @@ class Standing:
 
     def _wait(self, error: DatabaseUnavailable) -> None:
         if not self._away:
-            self._note(f"{error} Waiting for it.")
+            self._note(f"{command_words.message_of(error)} Waiting for it.")
         self._away = True
         self._sleep(PAUSE)
 

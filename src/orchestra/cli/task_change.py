@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from orchestra import command_words
 from orchestra.cli.output import clean
 from orchestra.cli.standing import standing
 from orchestra.cli.task_select import for_each, several_tasks, the_ids
@@ -334,7 +335,9 @@ def _told(task: Task) -> Iterator[str]:
         return
     yield f"{_title(task)} is {task.state}"
     if task.state is TaskState.REGISTERED:
-        yield from (f"  {each}" for each in chains.sentences(task.id, task.after))
+        yield from (
+            f"  {command_words.worded(each)}" for each in chains.sentences(task.id, task.after)
+        )
 
 
 def _title(task: Task) -> str:

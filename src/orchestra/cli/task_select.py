@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from orchestra.cli.argument_types import whole
+from orchestra.cli.exit_statuses import status_of
 from orchestra.cli.output import print_error
 from orchestra.domain.errors import BadInput, OrchestraError
 
@@ -88,5 +89,5 @@ def for_each(ids: Sequence[int], work: Callable[[int], None]) -> int:
             if len(ids) == 1:
                 raise
             print_error(error)
-            status = error.exit_status
+            status = status_of(error)
     return status

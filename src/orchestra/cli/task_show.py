@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from orchestra import command_words
 from orchestra.cli import watch
 from orchestra.cli.output import Record, align, clean, cut
 from orchestra.cli.task_select import one_task, the_task
@@ -94,7 +95,7 @@ def _lines(report: TaskReport) -> Iterator[str]:
         example = f"job {report.task.id}/{doubts.example}: {clean(doubts.note or '')}"
         yield f"  doubt     {results} in doubt; {example}"
     for reason in report.waiting:
-        yield f"  waits     {clean(reason)}"
+        yield f"  waits     {clean(command_words.worded(reason))}"
     steps = list(_next_steps(report))
     for what, why in steps:
         yield f"  next      {what:<{max(len(step[0]) for step in steps)}}   {why}"
@@ -313,7 +314,7 @@ def _record(report: TaskReport) -> Record:
         "cpu_seconds": report.cpu_seconds,
         "cpu_is_exact": report.cpu_is_exact,
         "ends_in_seconds": report.ends.seconds,
-        "waiting": list(report.waiting),
+        "waiting": [command_words.worded(each) for each in report.waiting],
         "results_in_doubt": report.doubts.results,
         "doubt": report.doubts.note,
         "mails": [_mail_record(mail) for mail in report.mails],

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import uuid4
 from weakref import WeakValueDictionary
 
+from orchestra.client import call_words
 from orchestra.client.handover import Handover, pack
-from orchestra.client.python_words import in_python
 from orchestra.domain.errors import OrchestraError, Refused
 
 if TYPE_CHECKING:
@@ -168,8 +168,7 @@ def with_hint() -> Iterator[None]:
     try:
         yield
     except OrchestraError as error:
-        error.args = (in_python(str(error)),)
-        error.hint = in_python(error.hint) if error.hint else None
+        error.reword(call_words.term)
         if error.hint and error.hint not in getattr(error, "__notes__", ()):
             error.add_note(error.hint)
         raise

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from orchestra.client import outputs, waiting, words
-from orchestra.client.session import Session
+from orchestra.client import call_words, outputs, waiting, words
+from orchestra.client.session import Session, with_hint
 from orchestra.domain.human import count
 from orchestra.domain.models import jobs as job_values
 from orchestra.domain.models import tasks as task_values
@@ -91,7 +91,7 @@ class Task:
 
         report = self._session(ShowTask(str(self.id)))
         self._seen = report.task
-        return report
+        return replace(report, waiting=tuple(map(call_words.worded, report.waiting)))
 
     def _look(self) -> task_values.Task:
         self._seen = self._session(FindTask(str(self.id)))
@@ -105,7 +105,7 @@ class Task:
             self._seen = seen = ask(FindTask(str(self.id)))
             rests = seen.state.is_live and (seen.hold or not seen.counts.living)
             reasons = ask(WhyTaskWaits(self.id)) if rests else ()
-        return seen, reasons[0] if reasons else ""
+        return seen, call_words.worded(reasons[0]) if reasons else ""
 
     # Its jobs
 
@@ -162,7 +162,8 @@ class Task:
         """
         from orchestra.interface.explanations import ExplainJob
 
-        return self._session(ExplainJob(self._address(_number(job)))).explanation
+        found = self._session(ExplainJob(self._address(_number(job)))).explanation
+        return replace(found, told=tuple(map(call_words.worded, found.told)))
 
     # What came of it
 
@@ -227,7 +228,8 @@ class Task:
         limit = None if timeout is None else words.seconds("timeout", timeout)
         waiting.wait(self._look_on, limit, progress=progress)
         if check:
-            waiting.check(self._seen)
+            with with_hint():
+                waiting.check(self._seen)
         return self
 
     # What can be done to it

@@ -11,6 +11,7 @@ from orchestra.domain.errors import DatabaseUnavailable, NotDone, TimedOut
 from orchestra.domain.human import duration
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import TaskState
+from orchestra.domain.wording import Action, words
 
 PATIENCE = 600.0
 _POLL_FIRST, _POLL_MOST = 0.2, 1.0
@@ -73,5 +74,5 @@ def check(task: Task) -> None:
     if task.state is not TaskState.DONE:
         raise NotDone(
             f"task {task.id} ({task.name}) is {task.state}: {task.counts.done} of {task.jobs} jobs are done.",
-            hint=f"maestro task show {task.id}   says what happened.",
+            hint=words(Action.SHOW_TASK(task=task.id), " says what happened."),
         )

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from orchestra.domain.errors import BadInput
 from orchestra.domain.human import one_line
 from orchestra.domain.storable import LONGEST_PATH, check_text
+from orchestra.domain.wording import Field, words
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,27 +29,27 @@ class Bind:
         return f"{self.source}:{self.seen_as}" + (":ro" if self.read_only else "")
 
 
-def parse_bind(text: str) -> Bind:
-    """Read `SRC`, `SRC:DST`, `SRC:DST:ro` or `SRC:DST:rw`; both are full paths.
+def parse_bind(text: str, *, field: Field | None = Field.BIND) -> Bind:
+    """Read `SRC`, `SRC:DST`, `SRC:DST:ro` or `SRC:DST:rw`; both are full paths. `field` is what gives it, for errors.
 
     Raises:
         BadInput: it cannot be that; a path with a colon in it cannot be written so.
     """
-    shown = one_line(text)
+    shown = words(field or "", " " if field else "", f'"{one_line(text)}"')
     source, *rest = text.split(":")
     mode = rest.pop() if rest and rest[-1] in ("ro", "rw") else "rw"
     target = rest.pop(0) if rest else source
     if rest:
-        raise BadInput(f'--bind "{shown}" has too many colons.', hint=_HINT)
+        raise BadInput(words(shown, " has too many colons."), hint=_HINT)
     if any(char < " " for char in text):
-        raise BadInput(f'--bind "{shown}" has a control character.', hint=_HINT)
-    check_text(f'--bind "{shown}"', text, most=2 * LONGEST_PATH)
+        raise BadInput(words(shown, " has a control character."), hint=_HINT)
+    check_text(shown, text, most=2 * LONGEST_PATH)
     for path in (source, target):
         if not path.startswith("/"):
-            raise BadInput(f'"{one_line(path)}" in --bind "{shown}" is no full path.', hint=_HINT)
+            raise BadInput(words(f'"{one_line(path)}" in ', shown, " is no full path."), hint=_HINT)
     inside = PurePosixPath(posixpath.normpath(target).replace("//", "/"))
     if str(inside) == "/":
-        raise BadInput(f'--bind "{shown}" would hide the whole image.', hint=_HINT)
+        raise BadInput(words(shown, " would hide the whole image."), hint=_HINT)
     outside = PurePosixPath(source)
     return Bind(outside, None if inside == outside else inside, mode == "ro")
 

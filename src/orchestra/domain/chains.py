@@ -6,12 +6,15 @@ from collections.abc import Iterator, Sequence
 
 from orchestra.domain.models.tasks import After
 from orchestra.domain.states import TaskState
+from orchestra.domain.wording import Action, Said, words
 
 
-def sentences(task: int, after: Sequence[After]) -> Iterator[str]:
+def sentences(task: int, after: Sequence[After]) -> Iterator[Said]:
     """Say what a task waits for, and what to do where that does not come by itself."""
     for each in after:
-        yield f"It begins when task {each.id} ({each.name}) is DONE{_how_it_stands(each)}."
+        yield words(
+            f"It begins when task {each.id} ({each.name}) is DONE", _how_it_stands(each), "."
+        )
     if any(_stuck(each) for each in after):
         yield _way_out(task, after)
 
@@ -29,23 +32,27 @@ def _stuck(after: After) -> bool:
     return after.state is None or not (after.state.is_live or after.state is TaskState.DONE)
 
 
-def _how_it_stands(after: After) -> str:
+def _how_it_stands(after: After) -> Said:
     if after.state is None:
         return ", but that was deleted"
     if _stuck(after):
-        return f", but that is {after.state}: maestro task retry {after.id} runs what is not done"
+        return words(
+            f", but that is {after.state}: ",
+            Action.RETRY_TASK(task=after.id),
+            " runs what is not done",
+        )
     return "" if after.state is TaskState.DONE else f"; that is {after.state} now"
 
 
-def _way_out(task: int, after: Sequence[After]) -> str:
+def _way_out(task: int, after: Sequence[After]) -> Said:
     giver = next((each for each in after if each.gives_configs), None)
     if giver is None:
-        return f"To let it begin without waiting: maestro task release {task}"
+        return words("To let it begin without waiting: ", Action.RELEASE_TASK(task=task))
     if giver.state is None:
         return (
             f"Its configs were to be the outputs of task {giver.id}, so it cannot begin any more."
         )
-    return (
-        f"Its configs are all outputs of task {giver.id}; a new task of those that are there: "
-        f"maestro task create -c task:{giver.id}"
+    return words(
+        f"Its configs are all outputs of task {giver.id}; a new task of those that are there: ",
+        Action.CREATE_TASK_FROM(task=giver.id),
     )

@@ -14,6 +14,7 @@ from orchestra.domain.errors import BadInput
 from orchestra.domain.human import one_line
 from orchestra.domain.models.tasks import Limit
 from orchestra.domain.storable import LARGEST, LONGEST_VALUE, check_text
+from orchestra.domain.wording import Field, words
 
 # A name is also a folder on the volume: 255 bytes is what file systems allow, and some room is left.
 MAX_NAME = 200
@@ -148,7 +149,7 @@ def check_metrics_file(text: str) -> str:
     """
     if not _is_below(text):
         raise BadInput(
-            f"--metrics {text!a} is no path below a job's output folder.",
+            words(Field.METRICS, f" {text!a} is no path below a job's output folder."),
             hint="For example metrics.json, or logs/final.json.",
         )
     return text
@@ -359,7 +360,9 @@ def parse_variable(text: str) -> tuple[str, str]:
     """Read `NAME=VALUE` of `--env`; the value may be empty and hold anything but a NUL."""
     name, equals, value = text.partition("=")
     if not equals:
-        raise BadInput(f'--env "{one_line(text)}" has no "=".', hint="Write NAME=VALUE.")
+        raise BadInput(
+            words(Field.ENV, f' "{one_line(text)}" has no "=".'), hint="Write NAME=VALUE."
+        )
     check_variable(name, value)
     return name, value
 

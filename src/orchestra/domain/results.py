@@ -17,6 +17,7 @@ from typing import Any
 from orchestra.domain.errors import BadInput
 from orchestra.domain.human import listed
 from orchestra.domain.nearest import nearest
+from orchestra.domain.wording import Field, words
 
 VALUES_AT_MOST = 10_000
 """Values of one file in a table."""
@@ -344,7 +345,7 @@ def _wanted(table: Table, sort: str | None, descending: bool) -> Goal:
         if sort.startswith("-") and sort in {column.name for column in table.columns}:
             raise BadInput(
                 f'"{sort}" is a column, and could mean "{sort[1:]}" with the highest first.',
-                hint=f"--sort metrics.{sort} or --sort -metrics.{sort}",
+                hint=words(Field.SORT(f"metrics.{sort}"), " or ", Field.SORT(f"-metrics.{sort}")),
             )
         column = table.find(sort.removeprefix("-"))
         return Goal(column, descending or sort.startswith("-"))
@@ -352,7 +353,12 @@ def _wanted(table: Table, sort: str | None, descending: bool) -> Goal:
     if by_name is None:
         raise BadInput(
             "no metric has a name that tells which rows are best.",
-            hint="--sort NAME takes the lowest first, --sort -NAME the highest.",
+            hint=words(
+                Field.SORT("NAME"),
+                " takes the lowest first, ",
+                Field.SORT("-NAME"),
+                " the highest.",
+            ),
         )
     return by_name
 

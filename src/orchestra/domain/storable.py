@@ -13,6 +13,7 @@ from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 from orchestra.domain.errors import BadInput
+from orchestra.domain.wording import Field, Said, words
 
 LARGEST = 2**31 - 1
 """What an integer column holds."""
@@ -42,18 +43,18 @@ def trouble_with(text: str, *, most: int | None = None) -> str | None:
     return None
 
 
-def check_text(what: str, text: str, *, most: int | None = None) -> str:
+def check_text(what: Said, text: str, *, most: int | None = None) -> str:
     """Give a text back that the database can hold; `what` it is begins the sentence, and shows it or does not.
 
     Raises:
         BadInput: the database cannot hold it.
     """
     if trouble := trouble_with(text, most=most):
-        raise BadInput(f"{what} {trouble}.")
+        raise BadInput(words(what, f" {trouble}."))
     return text
 
 
-def check_whole(what: str, number: int, *, least: int, most: int = LARGEST) -> None:
+def check_whole(what: str | Field, number: int, *, least: int, most: int = LARGEST) -> None:
     """Refuse a number that is too small, or that its column cannot hold.
 
     Raises:
@@ -61,7 +62,7 @@ def check_whole(what: str, number: int, *, least: int, most: int = LARGEST) -> N
     """
     if not least <= number <= most:
         bound = f"at least {least:,}" if number < least else f"at most {most:,}"
-        raise BadInput(f"{what} is {bound}.")
+        raise BadInput(words(what, f" is {bound}."))
 
 
 def check_reason(text: str | None) -> str | None:
@@ -89,7 +90,11 @@ def check_environment(env: Mapping[str, str]) -> None:
     length = sum(len(f"{name}={value}".encode()) for name, value in env.items())
     if length > LONGEST_VALUE:
         raise BadInput(
-            f"the variables of --env are longer than {LONGEST_VALUE // 1024} KiB together.",
+            words(
+                "the variables of ",
+                Field.ENV,
+                f" are longer than {LONGEST_VALUE // 1024} KiB together.",
+            ),
             hint="Put what is long into a file, and give its path.",
         )
 
@@ -101,7 +106,13 @@ def check_binds(binds: Iterable[str]) -> None:
         BadInput: they are too long together.
     """
     if sum(len(each.encode()) for each in binds) > LONGEST_VALUE:
-        raise BadInput(f"the paths of --bind are longer than {LONGEST_VALUE // 1024} KiB together.")
+        raise BadInput(
+            words(
+                "the paths of ",
+                Field.BIND,
+                f" are longer than {LONGEST_VALUE // 1024} KiB together.",
+            )
+        )
 
 
 def within_64_bits(number: int) -> int:

@@ -11,6 +11,7 @@ from orchestra.domain.human import count
 from orchestra.domain.models.tasks import Resources, Task
 from orchestra.domain.states import Queue
 from orchestra.domain.troubles import Trouble
+from orchestra.domain.wording import Action, Field, Said, words
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +94,21 @@ def usable(need: Need, places: Sequence[Place]) -> list[Place]:
     ]
 
 
-def obstacle(need: Need, places: Sequence[Place]) -> str | None:
+def obstacle(need: Need, places: Sequence[Place]) -> Said | None:
     """Say in a sentence why no node at all can run such a job; None where one can.
 
     The places are narrowed down, and the step that leaves none is the reason.
     """
     if not places:
-        return "There is no node yet: maestro up, or maestro node create and maestro pilot run."
+        return words(
+            "There is no node yet: ",
+            Action.START_ALL,
+            ", or ",
+            Action.CREATE_NODE,
+            " and ",
+            Action.RUN_PILOT,
+            ".",
+        )
     left = list(places)
     for keep, reason in _steps(need):
         kept = [place for place in left if keep(place)]
@@ -109,7 +118,7 @@ def obstacle(need: Need, places: Sequence[Place]) -> str | None:
     return None
 
 
-_Step = tuple[Callable[[Place], bool], Callable[[Sequence[Place]], str]]
+_Step = tuple[Callable[[Place], bool], Callable[[Sequence[Place]], Said]]
 
 
 def _steps(need: Need) -> Iterator[_Step]:
@@ -124,21 +133,26 @@ def _steps(need: Need) -> Iterator[_Step]:
     )
     yield (
         lambda p: p.online,
-        lambda _: f"No pilot is online on a node with enough {kind} slots: maestro pilot run.",
+        lambda _: words(
+            f"No pilot is online on a node with enough {kind} slots: ", Action.RUN_PILOT, "."
+        ),
     )
     yield (
         lambda p: p.drained_at is None,
-        lambda _: f"Every node with {kind} slots is drained: maestro node list.",
+        lambda _: words(f"Every node with {kind} slots is drained: ", Action.LIST_NODES, "."),
     )
     yield (
         lambda p: not p.leaving,
-        lambda _: f"Every pilot of a node with {kind} slots is leaving: maestro pilot list.",
+        lambda _: words(
+            f"Every pilot of a node with {kind} slots is leaving: ", Action.LIST_PILOTS, "."
+        ),
     )
     yield (
         lambda p: p.serves(need.account, None),
-        lambda _: (
-            f'No pilot serves tasks of the Unix account "{need.account}": it starts its own, '
-            "or another one with --serve-all."
+        lambda _: words(
+            f'No pilot serves tasks of the Unix account "{need.account}": it starts its own, or another one with ',
+            Field.SERVE_ALL(True),
+            ".",
         ),
     )
     yield (

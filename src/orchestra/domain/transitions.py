@@ -11,6 +11,9 @@ from enum import StrEnum
 from typing import assert_never
 
 from orchestra.domain.states import ENDED_TASK_STATES, Intent, JobState, TaskState
+from orchestra.domain.wording import Field, Said, words
+
+KILL_FIRST = words("Kill it first, or use ", Field.FORCE(True), " to do both.")
 
 
 class TaskInput(StrEnum):
@@ -56,7 +59,7 @@ class Refusal:
     """Why an input is not possible in a state, and what to do instead."""
 
     reason: str
-    hint: str | None = None
+    hint: Said | None = None
 
 
 _T, _I = TaskState, TaskInput
@@ -116,7 +119,7 @@ def _refuse_task(state: TaskState, given: TaskInput) -> Refusal:
         case _I.HOLD | _I.RELEASE:
             return Refusal(f"it is {state}; nothing of it waits to start")
         case _I.DELETE:
-            return Refusal(f"it is {state}", "Kill it first, or use --force to do both.")
+            return Refusal(f"it is {state}", KILL_FIRST)
         case _I.KILL:
             raise AssertionError("every state takes a kill")
         case (

@@ -18,6 +18,7 @@ from orchestra.domain.documents import Unusable
 from orchestra.domain.errors import BadInput, DatabaseUnavailable, Refused, VolumeError
 from orchestra.domain.models.datasets import DataSet, Manifest
 from orchestra.domain.sweeps import Sweep
+from orchestra.domain.wording import Action, Field, words
 from orchestra.files import config_text, manifest, silence, structured, sweep_text, sweep_trial
 from orchestra.homefolder import expanded
 
@@ -99,7 +100,9 @@ def plan_of(found: Any, where: Path, *, format: str | None = None) -> Plan:  # n
         _try(planned, where)
     else:
         if format:
-            raise BadInput("--format does not go with a template, whose own form is kept.")
+            raise BadInput(
+                words(Field.FORMAT, " does not go with a template, whose own form is kept.")
+            )
         planned = _with_template(sweep, where.parent / expanded(sweep.template))
         sweep_trial.template(sweep, planned.template or "", planned.template_name, planned.ending)
     return planned
@@ -178,7 +181,9 @@ def create(
         found = manifest.scan(folder, checksums)
         registered = register(found)
     except DatabaseUnavailable as error:  # perhaps it was registered, and only the answer was lost
-        error.hint = f"The configs are in {folder}: maestro dataset create -n {name} -p {folder}"
+        error.remedy = words(
+            f"The configs are in {folder}: ", Action.CREATE_DATASET(name=name, path=str(folder))
+        )
         raise
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -206,7 +211,8 @@ def check_folder(folder: Path) -> None:
             raise VolumeError(f"{folder} is not a folder.")
         if folder.is_dir() and any(folder.iterdir()):
             raise Refused(
-                f"{folder} has something in it already.", hint="Name a new folder with -p."
+                f"{folder} has something in it already.",
+                hint=words("Name a new folder with ", Field.PATH, "."),
             )
     except OSError as error:
         raise VolumeError(f"{folder} cannot be used: {error.strerror}.") from None

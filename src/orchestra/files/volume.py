@@ -10,7 +10,10 @@ from pathlib import Path
 from orchestra.domain.errors import BadInput, VolumeError
 from orchestra.domain.human import one_line
 from orchestra.domain.storable import LONGEST_PATH, check_text
+from orchestra.domain.wording import Field, words
 from orchestra.files import silence
+
+_ANOTHER = words(Field.VOLUME, " names another one.")
 
 
 def check_volume(volume: str, *, dry: bool = False) -> None:
@@ -27,7 +30,7 @@ def check_volume(volume: str, *, dry: bool = False) -> None:
     path = Path(volume)
     if not os.path.isdir(volume):  # noqa: PTH112 - pathlib raises where a name is too long
         what = "is not a folder" if os.path.lexists(volume) else "does not exist"
-        raise VolumeError(f"the volume {volume} {what}.", hint="-v names another one.")
+        raise VolumeError(f"the volume {volume} {what}.", hint=_ANOTHER)
     try:
         if dry:
             if not os.access(path, os.W_OK | os.X_OK):
@@ -38,7 +41,7 @@ def check_volume(volume: str, *, dry: bool = False) -> None:
     except OSError as error:
         raise VolumeError(
             f"nothing can be written on the volume {volume}: {error.strerror or error}.",
-            hint="-v names another one.",
+            hint=_ANOTHER,
         ) from None
 
 
@@ -58,7 +61,12 @@ def check_task_folder(folder: str, *, reuse: bool) -> None:
     if occupied and not reuse:
         raise VolumeError(
             f"{folder} exists already and is not empty.",
-            hint="--reuse writes beside what is there and deletes nothing; another name or -v avoids it.",
+            hint=words(
+                Field.REUSE(True),
+                " writes beside what is there and deletes nothing; another name or ",
+                Field.VOLUME,
+                " avoids it.",
+            ),
         )
 
 

@@ -40,25 +40,37 @@ OnLost = Literal["kill", "keep"]
 class KeeperError(OrchestraError):
     """The keeper cannot be used."""
 
+    code = "keeper_error"
+
 
 class KeeperGone(KeeperError):
     """The keeper has closed the connection."""
+
+    code = "keeper_gone"
 
 
 class KeeperSilent(KeeperError):
     """The keeper is alive and does not answer."""
 
+    code = "keeper_silent"
+
 
 class KeeperForeign(KeeperError):
     """The keeper speaks a protocol that this agent does not: of it only the spool can be read."""
+
+    code = "keeper_foreign"
 
 
 class SpoolDamaged(KeeperError):
     """There is a spool, and what it holds cannot be told."""
 
+    code = "spool_damaged"
+
 
 class KeeperSuperseded(KeeperGone):
     """Another agent has taken over the keeper."""
+
+    code = "keeper_superseded"
 
 
 @dataclass(frozen=True, slots=True)

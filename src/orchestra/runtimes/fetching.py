@@ -33,6 +33,8 @@ _TICK = 1.0 / os.sysconf("SC_CLK_TCK")
 class ImageError(OrchestraError):
     """An image cannot be made ready."""
 
+    code = "image_error"
+
 
 class Order:
     """Somebody's wish for an image. It can be called off by any thread, at any time."""

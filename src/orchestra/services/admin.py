@@ -10,6 +10,7 @@ import psycopg
 
 from orchestra.domain import human
 from orchestra.domain.errors import Refused
+from orchestra.domain.wording import Action, words
 from orchestra.services import settling
 from orchestra.store import dump as files
 from orchestra.store import migrate
@@ -82,7 +83,9 @@ def _nobody_works(conn: psycopg.Connection) -> None:
     if nodes:
         raise Refused(
             f"pilots are online on {human.listed(nodes, most=3)}.",
-            hint="maestro down, or maestro pilot stop -n NODE, before the database is replaced.",
+            hint=words(
+                Action.STOP_ALL, ", or ", Action.STOP_PILOT, ", before the database is replaced."
+            ),
         )
 
 

@@ -6,6 +6,7 @@ import psycopg
 
 from orchestra.domain.errors import Refused
 from orchestra.domain.states import TaskState
+from orchestra.domain.wording import Action, words
 from orchestra.store import chains as store
 from orchestra.store import moves
 
@@ -50,7 +51,10 @@ def let_go(conn: psycopg.Connection, locked: moves.LockedTask, *, by: str) -> No
             raise Refused(
                 f"the configs of task {locked.id} ({locked.name}) are the outputs of task {wait.id} "
                 f"({wait.name}), so it cannot begin before that is DONE.",
-                hint=f"maestro task create -c task:{wait.id} takes the outputs that are there, once it is over.",
+                hint=words(
+                    Action.CREATE_TASK_FROM(task=wait.id),
+                    " takes the outputs that are there, once it is over.",
+                ),
             )
     for wait in waits:
         store.remove(conn, locked.id, wait.id)
@@ -66,7 +70,10 @@ def refuse_waiting(conn: psycopg.Connection, locked: moves.LockedTask) -> None:
     if waits := store.of_task(conn, locked.id):
         raise Refused(
             f"task {locked.id} ({locked.name}) waits for task {waits[0].id} ({waits[0].name}).",
-            hint=f"maestro task retry {locked.id} lets it wait again; its jobs follow when that is DONE.",
+            hint=words(
+                Action.RETRY_TASK(task=locked.id),
+                " lets it wait again; its jobs follow when that is DONE.",
+            ),
         )
 
 

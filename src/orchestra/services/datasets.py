@@ -16,6 +16,7 @@ from orchestra.domain.human import listed
 from orchestra.domain.models.datasets import DataSet, Manifest, ManifestEntry
 from orchestra.domain.naming import parse_name
 from orchestra.domain.nearest import nearest_name
+from orchestra.domain.wording import Action, words
 from orchestra.interface.answers.datasets import Removal, Update
 from orchestra.services.rights import check_may_change
 from orchestra.store import datasets as store
@@ -36,7 +37,7 @@ def find(conn: psycopg.Connection, name: str) -> DataSet:
         question = f' Did you mean "{guess}"?' if guess else ""
         raise NotFound(
             f'there is no data set "{name}".{question}',
-            hint=None if guess else "maestro dataset list -a shows all.",
+            hint=None if guess else words(Action.LIST_ALL_DATASETS, " shows all."),
         )
     return dataset
 
@@ -162,5 +163,7 @@ def _refuse_while_used(conn: psycopg.Connection, dataset: DataSet) -> None:
 def _taken(name: str) -> AlreadyExists:
     return AlreadyExists(
         f'there is a data set "{name}" already.',
-        hint=f"maestro dataset update -n {name}   registers its files anew; or take another name.",
+        hint=words(
+            Action.UPDATE_DATASET(name=name), "   registers its files anew; or take another name."
+        ),
     )

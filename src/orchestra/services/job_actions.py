@@ -11,6 +11,7 @@ from orchestra.domain.errors import BadInput
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.naming import JobAddress, parse_job_address
 from orchestra.domain.storable import check_reason
+from orchestra.domain.wording import Action, words
 from orchestra.interface.answers.jobs import JobsDone
 from orchestra.services import lifecycle, selection
 from orchestra.services.jobs import no_such_job
@@ -65,7 +66,7 @@ def _chosen(
         if len(address) > AT_A_TIME:
             raise BadInput(
                 f"{text} names {len(address):,} jobs; up to {AT_A_TIME:,} can be named at a time.",
-                hint=f"maestro task retry {task.id} and task kill {task.id} are for whole tasks.",
+                hint=words(Action.RETRY_OR_KILL_TASK(task=task.id), " are for whole tasks."),
             )
         chosen.append((task, address, list(address)))
     return chosen

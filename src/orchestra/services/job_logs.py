@@ -15,6 +15,7 @@ from orchestra.domain import human
 from orchestra.domain.errors import NotFound
 from orchestra.domain.models.jobs import LOG, Attempt
 from orchestra.domain.states import JobState
+from orchestra.domain.wording import Action, words
 from orchestra.files import job_files, silence
 from orchestra.interface.answers.jobs import JobReport, LogEnd
 from orchestra.services import jobs
@@ -42,7 +43,8 @@ def find_attempt(report: JobReport, number: int | None) -> Attempt:
     address = f"{report.task.id}/{report.job.ordinal}"
     if not report.attempts:
         raise NotFound(
-            f"job {address} has not run yet, so it has no log.", hint=f"maestro job show {address}"
+            f"job {address} has not run yet, so it has no log.",
+            hint=words(Action.SHOW_JOB(task=report.task.id, job=report.job.ordinal)),
         )
     if number is None:
         return report.attempts[-1]

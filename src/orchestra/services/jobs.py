@@ -10,6 +10,7 @@ from orchestra.domain.models.jobs import Job
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.naming import parse_one_job
 from orchestra.domain.states import Figure, JobState
+from orchestra.domain.wording import Action, words
 from orchestra.interface.answers.jobs import JobPage, JobReport
 from orchestra.services import selection
 from orchestra.store import jobs as store
@@ -71,5 +72,5 @@ def no_such_job(task: Task, ordinal: int) -> NotFound:
     has = "only 0" if task.jobs == 1 else f"0 to {task.jobs - 1}"
     return NotFound(
         f"task {task.id} ({task.name}) has no job {ordinal}; its jobs are numbered {has}.",
-        hint=f"maestro job list {task.id}",
+        hint=words(Action.LIST_JOBS(task=task.id)),
     )

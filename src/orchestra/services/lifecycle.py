@@ -22,6 +22,7 @@ from orchestra.domain.transitions import (
     step_job,
     step_task,
 )
+from orchestra.domain.wording import Action, words
 from orchestra.services import chains, letters
 from orchestra.store import attempts, moves
 from orchestra.store.database import in_transaction
@@ -291,7 +292,7 @@ def _refuse_living(task: moves.LockedTask, jobs: Sequence[moves.LockedJob]) -> N
         if job.claimed:
             raise Refused(
                 f"job {task.id}/{job.ordinal} is {job.state}; a job that is alive cannot start over.",
-                hint=f"maestro job kill {task.id}/{job.ordinal}   ends it first.",
+                hint=words(Action.KILL_JOB(task=task.id, job=job.ordinal), "   ends it first."),
             )
 
 

@@ -9,6 +9,7 @@ import psycopg
 from orchestra.domain.caller import Caller
 from orchestra.domain.errors import NotFound, Refused
 from orchestra.domain.models.mails import Mail, Summary
+from orchestra.domain.wording import Action, words
 from orchestra.services.rights import check_admin, check_may_change
 from orchestra.store import mails as store
 from orchestra.store.database import in_transaction
@@ -37,7 +38,9 @@ def show(conn: psycopg.Connection, caller: Caller, number: int) -> Mail:
     """
     found = store.by_id(conn, number)
     if found is None:
-        raise NotFound(f"there is no mail {number}.", hint="maestro mail list shows yours.")
+        raise NotFound(
+            f"there is no mail {number}.", hint=words(Action.LIST_MAILS, " shows yours.")
+        )
     check_may_change(caller, found.person, f"mail {number}")
     return found
 

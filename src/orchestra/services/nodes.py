@@ -13,6 +13,7 @@ from orchestra.domain.models.nodes import Node, Pilot, SlotsWanted
 from orchestra.domain.naming import check_node_name
 from orchestra.domain.nearest import nearest
 from orchestra.domain.storable import check_reason, check_text
+from orchestra.domain.wording import Action, Field, words
 from orchestra.services import fencing
 from orchestra.services.rights import check_may_change
 from orchestra.store import moves, notices
@@ -37,7 +38,7 @@ def create(
     if not in_transaction(conn, lambda: store.insert(conn, name, owner, cpu_slots, gpu_slots)):
         raise AlreadyExists(
             f'there is a node "{name}" already.',
-            hint=f"maestro node set -n {name} changes its slots.",
+            hint=words(Action.SET_NODE(name=name), " changes its slots."),
         )
     return get(conn, name)
 
@@ -165,8 +166,12 @@ def _refuse_online(name: str, online: bool) -> None:
     if online:
         raise Refused(
             f'the pilot of node "{name}" is online.',
-            hint=f"maestro pilot stop -n {name} --now has its jobs ended and given to others.\n"
-            "--force gives them away at once; until it hears of it they run twice.",
+            hint=words(
+                Action.STOP_PILOT_NOW(name=name),
+                " has its jobs ended and given to others.\n",
+                Field.FORCE(True),
+                " gives them away at once; until it hears of it they run twice.",
+            ),
         )
 
 
@@ -219,11 +224,12 @@ def delete(conn: psycopg.Connection, caller: Caller, name: str) -> None:
         if jobs:
             raise Refused(
                 f'node "{name}" still holds {human.count(jobs, "job")}.',
-                hint=f"maestro node stop -n {name} lets them end and takes no more.",
+                hint=words(Action.STOP_NODE(name=name), " lets them end and takes no more."),
             )
         if online:
             raise Refused(
-                f'the pilot of node "{name}" is online.', hint=f"maestro node stop -n {name} first."
+                f'the pilot of node "{name}" is online.',
+                hint=words(Action.STOP_NODE(name=name), " first."),
             )
         store.delete(conn, node.id)
 
@@ -247,5 +253,5 @@ def _missing(conn: psycopg.Connection, name: str) -> NotFound:
     guess = nearest(name, names)
     return NotFound(
         f'there is no node "{name}".' + (f' Did you mean "{guess}"?' if guess else ""),
-        hint=f"maestro node create -n {name} -ec CPU_SLOTS -eg GPU_SLOTS makes one.",
+        hint=words(Action.CREATE_NODE_NAMED(name=name), " makes one."),
     )

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from orchestra.domain.caller import Caller
 from orchestra.domain.errors import Refused
+from orchestra.domain.wording import Action, words
+
+_WHO = words(Action.LIST_USERS, " shows who is one.")
 
 
 def check_may_change(caller: Caller, owner: str | None, what: str) -> None:
@@ -17,9 +20,7 @@ def check_may_change(caller: Caller, owner: str | None, what: str) -> None:
     whose = f'user "{owner}"' if owner else "the admins"
     raise Refused(
         f'{what} belongs to {whose}, and you are "{caller.name}".',
-        hint="Only its owner or an admin may change it."
-        if owner
-        else "maestro user list shows who is one.",
+        hint="Only its owner or an admin may change it." if owner else _WHO,
     )
 
 
@@ -32,5 +33,5 @@ def check_admin(caller: Caller, what: str) -> None:
     if not caller.admin:
         raise Refused(
             f'only an admin may {what}, and you are "{caller.name}".',
-            hint="maestro user list shows who is one.",
+            hint=_WHO,
         )

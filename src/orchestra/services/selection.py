@@ -11,6 +11,7 @@ from orchestra.domain.models.selection import Selection
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.naming import parse_task
 from orchestra.domain.nearest import nearest_name
+from orchestra.domain.wording import Action, Field, Said, words
 from orchestra.store import tasks as store
 
 
@@ -42,7 +43,8 @@ def find_ids(conn: psycopg.Connection, selection: Selection) -> list[int]:
     ids += _between(conn, selection.first, selection.last)
     if not ids:
         raise BadInput(
-            "which task?", hint="Give its number or its name; maestro task list shows both."
+            "which task?",
+            hint=words("Give its number or its name; ", Action.LIST_TASKS, " shows both."),
         )
     return list(dict.fromkeys(ids))
 
@@ -63,9 +65,11 @@ def _between(conn: psycopg.Connection, first: int | None, last: int | None) -> S
     if first is None and last is None:
         return ()
     if first is None or last is None:
-        raise BadInput("--id_min and --id_max belong together; one of them is missing.")
+        raise BadInput(
+            words(Field.FIRST, " and ", Field.LAST, " belong together; one of them is missing.")
+        )
     if first > last:
-        raise BadInput(f"--id_min {first} is greater than --id_max {last}.")
+        raise BadInput(words(Field.FIRST(first), " is greater than ", Field.LAST(last), "."))
     found = store.ids_between(conn, first, last)
     if not found:
         raise NotFound(f"there is no task from {first} to {last}.", hint=_newest(conn))
@@ -80,8 +84,8 @@ def _unknown(conn: psycopg.Connection, meant: int | str) -> NotFound:
     return NotFound(f'there is no task "{meant}".{question}', hint=_newest(conn))
 
 
-def _newest(conn: psycopg.Connection) -> str:
+def _newest(conn: psycopg.Connection) -> Said:
     newest = store.newest_id(conn)
     if newest is None:
-        return "There are no tasks yet: maestro task create --help"
-    return f"The newest one is task {newest}; maestro task list -a shows all."
+        return words("There are no tasks yet: ", Action.CREATE_TASK)
+    return words(f"The newest one is task {newest}; ", Action.LIST_ALL_TASKS, " shows all.")

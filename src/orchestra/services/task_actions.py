@@ -12,7 +12,8 @@ from orchestra.domain.human import count
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import TaskState
 from orchestra.domain.storable import check_reason
-from orchestra.domain.transitions import TaskInput
+from orchestra.domain.transitions import KILL_FIRST, TaskInput
+from orchestra.domain.wording import Action, words
 from orchestra.interface.answers.task_actions import Done, NodeToAnswer
 from orchestra.services import lifecycle
 from orchestra.services.rights import check_may_change
@@ -29,7 +30,9 @@ def own_task(conn: psycopg.Connection, caller: Caller, task: int) -> Task:
     """
     found = store.by_id(conn, task)
     if found is None:
-        raise NotFound(f"there is no task {task}.", hint="maestro task list -a shows all tasks.")
+        raise NotFound(
+            f"there is no task {task}.", hint=words(Action.LIST_ALL_TASKS, " shows all tasks.")
+        )
     check_may_change(caller, found.owner, f"task {task} ({found.name})")
     return found
 
@@ -96,7 +99,7 @@ def delete(conn: psycopg.Connection, caller: Caller, task: int) -> Done:
         alive = f", {count(before.counts.living, 'job')} alive" if before.counts.living else ""
         raise Refused(
             f"task {task} ({before.name}) is {before.state}{alive}.",
-            hint="Kill it first, or use --force to do both.",
+            hint=KILL_FIRST,
         )
     return Done(before, lifecycle.apply(conn, task, TaskInput.DELETE, by=caller.name))
 

@@ -31,6 +31,7 @@ from orchestra.domain.storable import (
     check_whole,
     storable,
 )
+from orchestra.domain.wording import Field, words
 from orchestra.files import image_files, volume
 from orchestra.interface.answers.new_tasks import Preview
 from orchestra.services import selection
@@ -211,7 +212,8 @@ def _with_image(new: NewTask) -> NewTask:
     if new.image is None:
         if new.binds:
             raise BadInput(
-                "--bind is for containers, and there is no image.", hint="--image names one."
+                words(Field.BIND, " is for containers, and there is no image."),
+                hint=words(Field.IMAGE, " names one."),
             )
         return new
     binds = tuple(str(parse_bind(text)) for text in new.binds)
@@ -224,7 +226,7 @@ def _tags(secondary: Mapping[str, str]) -> dict[str, str]:
     for text, dataset in secondary.items():
         tag = command.tag_name(text)
         if tag in tags:
-            raise BadInput(f"--sd names %{tag} twice.")
+            raise BadInput(words(Field.SECONDARY, f" names %{tag} twice."))
         tags[tag] = dataset
     return tags
 
@@ -232,17 +234,18 @@ def _tags(secondary: Mapping[str, str]) -> dict[str, str]:
 def _check_queue(new: NewTask) -> None:
     if new.queue is Queue.CPU and new.resources.gpus:
         raise BadInput(
-            "jobs on the cpu queue get no GPU.", hint="--queue gpu gives each of them one or more."
+            "jobs on the cpu queue get no GPU.",
+            hint=words(Field.QUEUE("gpu"), " gives each of them one or more."),
         )
 
 
 def _check_numbers(new: NewTask) -> None:
     policy, resources = new.policy, new.resources
-    check_whole("--test-jobs", policy.test_jobs, least=0)
-    check_whole("--retries", policy.retries, least=0, most=MOST_RETRIES)
-    check_whole("--priority", policy.priority, least=-LARGEST)
-    check_whole("--cores", resources.cores, least=1)
-    check_whole("--gpus", resources.gpus, least=0)
+    check_whole(Field.TEST_JOBS, policy.test_jobs, least=0)
+    check_whole(Field.RETRIES, policy.retries, least=0, most=MOST_RETRIES)
+    check_whole(Field.PRIORITY, policy.priority, least=-LARGEST)
+    check_whole(Field.CORES, resources.cores, least=1)
+    check_whole(Field.GPUS, resources.gpus, least=0)
 
 
 def _resources(new: NewTask) -> Resources:
@@ -256,5 +259,5 @@ def _taken(name: str, task: Task | None) -> AlreadyExists:
     which = f" (task {task.id}, {task.state}, {count(task.jobs, 'job')})" if task else ""
     return AlreadyExists(
         f'there is a task "{name}" already{which}.',
-        hint="Take another name, or say --if-not-exists where that is fine.",
+        hint=words("Take another name, or say ", Field.IF_NOT_EXISTS(True), " where that is fine."),
     )

@@ -13,6 +13,7 @@ from orchestra.domain.models.datasets import DataSet
 from orchestra.domain.models.jobs import JobPaths
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.own_names import TASK_PREFIX
+from orchestra.domain.wording import Field, words
 from orchestra.services import datasets, selection
 from orchestra.store import datasets as store
 from orchestra.store import task_making
@@ -80,7 +81,7 @@ def _outputs(conn: psycopg.Connection, word: str, after: Sequence[Task]) -> Sour
     if task.state.is_live:
         raise Refused(
             f"task {task.id} ({task.name}) is {task.state}; its outputs are not complete yet.",
-            hint=f"--after {task.id} lets the new task wait until they are.",
+            hint=words(Field.AFTER(task.id), " lets the new task wait until they are."),
         )
     if task.counts.done == 0:
         raise Refused(f"task {task.id} ({task.name}) has no done job, so there are no outputs.")

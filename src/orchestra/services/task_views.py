@@ -9,6 +9,7 @@ import psycopg
 from orchestra.domain import volume_words
 from orchestra.domain.estimates import ends
 from orchestra.domain.models.tasks import Task
+from orchestra.domain.wording import Said
 from orchestra.interface.answers.task_reports import TaskReport
 from orchestra.services import failures, mails, selection, standstill, users, waiting
 from orchestra.store import leader, queues, silent_folders, sources, task_facts
@@ -46,7 +47,7 @@ def _has_failures(task: Task) -> bool:
     return bool(task.counts.failed or task.counts.broken)
 
 
-def waiting_reasons(conn: psycopg.Connection, task: Task) -> tuple[str, ...]:
+def waiting_reasons(conn: psycopg.Connection, task: Task) -> tuple[Said, ...]:
     """Say in sentences why a task does not move along and its jobs do not start, if something keeps them."""
     if not task.state.is_live and task.intent is None:
         return ()

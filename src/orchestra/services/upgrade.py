@@ -92,7 +92,7 @@ def _keep(
         say(f"no dump is taken before the upgrade: {str(error).rstrip('.')}")
         return None
     except VolumeError as error:
-        error.hint = (
+        error.remedy = (
             'Nothing was upgraded. "dumps_kept": 0 in the configuration upgrades without a dump.'
         )
         raise

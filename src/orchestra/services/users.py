@@ -11,6 +11,7 @@ from orchestra.domain.models.people import User
 from orchestra.domain.naming import check_email, check_user_name
 from orchestra.domain.nearest import nearest
 from orchestra.domain.storable import check_text
+from orchestra.domain.wording import Action, words
 from orchestra.services.rights import check_admin, check_may_change
 from orchestra.store import users as store
 from orchestra.store.database import in_transaction
@@ -38,7 +39,7 @@ def create_own(conn: psycopg.Connection, name: str, email: str) -> User:
     user = _make(conn, name, email)
     if user is None:
         raise AlreadyExists(
-            f'there is a user "{name}" already.', hint="maestro user list shows all."
+            f'there is a user "{name}" already.', hint=words(Action.LIST_USERS, " shows all.")
         )
     return user
 
@@ -136,9 +137,10 @@ def _delete(conn: psycopg.Connection, caller: Caller, name: str) -> None:
     tasks, datasets = store.possessions(conn, person.id)
     if tasks or datasets:
         has = [human.count(n, noun) for n, noun in ((tasks, "task"), (datasets, "data set")) if n]
+        shown = Action.LIST_TASKS_OF(user=name) if tasks else Action.LIST_DATASETS_OF(user=name)
         raise Refused(
             f'user "{name}" still has {human.listed(has)}.',
-            hint=f"maestro {'task' if tasks else 'dataset'} list -u {name} shows them; delete them first.",
+            hint=words(shown, " shows them; delete them first."),
         )
     try:
         with conn.transaction():
@@ -155,7 +157,7 @@ def _check_not_last(conn: psycopg.Connection, person: User) -> None:
     if person.is_admin and others and not any(user.is_admin for user in others):
         raise Refused(
             f'user "{person.name}" is the only admin.',
-            hint=f"Make somebody else one first: maestro user set -n {others[0].name} --admin on",
+            hint=words("Make somebody else one first: ", Action.MAKE_ADMIN(name=others[0].name)),
         )
 
 
@@ -168,5 +170,5 @@ def _missing(conn: psycopg.Connection, name: str) -> NotFound:
     guess = nearest(name, names)
     return NotFound(
         f'there is no user "{name}".' + (f' Did you mean "{guess}"?' if guess else ""),
-        hint=None if guess else f"maestro user create -n {name} -e ADDRESS makes one.",
+        hint=None if guess else words(Action.CREATE_USER(name=name), " makes one."),
     )

@@ -9,10 +9,11 @@ from orchestra.domain import chains, troubles
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import Queue, TaskState
 from orchestra.domain.supply import Need, Place, obstacle
+from orchestra.domain.wording import Said
 from orchestra.store.queues import Supply
 
 
-def reasons(task: Task, nodes: Sequence[Supply], *, conductor: bool) -> tuple[str, ...]:
+def reasons(task: Task, nodes: Sequence[Supply], *, conductor: bool) -> tuple[Said, ...]:
     """Give the reasons in sentences, the first one the most important; none where nothing waits without need.
 
     `conductor` says whether somebody carries out the conductor's duties.

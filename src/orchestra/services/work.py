@@ -46,6 +46,7 @@ from orchestra.domain.storable import storable as made_storable
 from orchestra.domain.storable import with_storable_texts
 from orchestra.domain.transitions import TaskInput
 from orchestra.domain.troubles import Trouble
+from orchestra.domain.wording import Action, Field, words
 from orchestra.services import fencing, letters, lifecycle, outcomes, settling
 from orchestra.store import attempts, locks, migrate, moves, pilots
 from orchestra.store.database import in_transaction
@@ -93,7 +94,8 @@ def attach(
         node = pilots.lock_node(conn, hello.node)
         if node is None:
             raise NotFound(
-                f'there is no node "{hello.node}".', hint="maestro node create -n NAME ..."
+                f'there is no node "{hello.node}".',
+                hint=words(Action.CREATE_NODE_NAMED(name=hello.node)),
             )
         _refuse_second_machine(conn, node.id, hello)
         pilots.attach(conn, node.id, hello)
@@ -121,7 +123,7 @@ def _refuse_second_machine(conn: psycopg.Connection, node_id: int, hello: PilotH
         raise Refused(
             f'node "{hello.node}" has {human.count(jobs, "job")} on {serving.host}, which was last heard of '
             f"{human.relative(-serving.silent_for)}.",
-            hint=f"If that machine is gone: maestro node lost -n {hello.node}",
+            hint=words("If that machine is gone: ", Action.LOSE_NODE(name=hello.node)),
         )
 
 
@@ -130,8 +132,13 @@ def _refuse_second_account(serving: pilots.ServingPilot, hello: PilotHello) -> N
     if serving.alive and serving.account != hello.account:
         raise Refused(
             f'node "{hello.node}" is served by a pilot of {serving.account} on this machine.',
-            hint="Two pilots of one machine are two nodes: make one of another name for yours (maestro node create), "
-            f"or have {serving.account} start theirs with --serve-all.",
+            hint=words(
+                "Two pilots of one machine are two nodes: make one of another name for yours (",
+                Action.CREATE_NODE,
+                f"), or have {serving.account} start theirs with ",
+                Field.SERVE_ALL(True),
+                ".",
+            ),
         )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from psycopg.conninfo import make_conninfo
 
 from orchestra.domain.errors import AlreadyExists, BadInput, DatabaseUnavailable, VolumeError
+from orchestra.domain.wording import Action, Said, words
 from orchestra.store.database import SCHEMA, WIRE, check_address, connect
 from orchestra.store.pgsearch import find
 from orchestra.store.sql import load
@@ -117,7 +118,8 @@ def check_is_dump(path: Path) -> None:
     done = find().run("pg_restore", ["--list", path.absolute()])
     if done.returncode or _OURS not in done.stdout:
         raise BadInput(
-            f"{path} is no dump of Orchestra's database.", hint="maestro db dump FILE makes one."
+            f"{path} is no dump of Orchestra's database.",
+            hint=words(Action.DUMP_DATABASE, " makes one."),
         )
 
 
@@ -138,10 +140,12 @@ def _run(program: str, url: str | None, *arguments: str) -> None:
         raise DatabaseUnavailable(_explain(program, done.stderr))
 
 
-def _explain(program: str, said: str) -> str:
+def _explain(program: str, said: str) -> Said:
     if _LOCKED in said:
-        return (
-            "the database is in use, so it was left as it is: stop the pilots first (maestro down)."
+        return words(
+            "the database is in use, so it was left as it is: stop the pilots first (",
+            Action.STOP_ALL,
+            ").",
         )
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     telling = [line for line in lines if _TELLING.search(line)]

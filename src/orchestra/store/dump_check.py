@@ -30,6 +30,8 @@ _SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "o
 class DumpDiffers(OrchestraError):
     """A dump that was read back does not hold what was dumped."""
 
+    code = "dump_differs"
+
 
 def dump_and_check(url: str, path: Path, say: Callable[[str], None]) -> int:
     """Write a dump, read it back, compare, and give its size in bytes. `say` hears what is being done.

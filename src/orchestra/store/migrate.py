@@ -12,6 +12,7 @@ import psycopg
 
 from orchestra import __version__
 from orchestra.domain.errors import DatabaseUnavailable, SchemaMismatch
+from orchestra.domain.wording import Action, words
 from orchestra.store.database import take_time
 from orchestra.store.sql import load
 
@@ -96,12 +97,13 @@ def check(conn: psycopg.Connection, *, newer_allowed: int = 0, folder: Path = FO
     ledger = _ledger(conn)
     if not ledger:
         raise SchemaMismatch(
-            "the database has no Orchestra schema yet.", hint="maestro user init makes it."
+            "the database has no Orchestra schema yet.",
+            hint=words(Action.MAKE_SCHEMA, " makes it."),
         )
     if waiting := _pending(known(folder), ledger, newer_allowed=newer_allowed):
         raise SchemaMismatch(
             f"the database has schema {ledger[-1].number}, this program needs {waiting[-1].number}.",
-            hint="maestro user init upgrades it and loses nothing.",
+            hint=words(Action.MAKE_SCHEMA, " upgrades it and loses nothing."),
         )
 
 

@@ -15,6 +15,7 @@ from orchestra.domain.errors import NotFound, Superseded
 from orchestra.domain.lifecycle import TaskFacts, TestFacts
 from orchestra.domain.models.tasks import Counts, Limit
 from orchestra.domain.states import Figure, HoldCause, Intent, JobState, Queue, TaskState
+from orchestra.domain.wording import Action, words
 from orchestra.store import locks, notices
 from orchestra.store.columns import Ints, Texts
 from orchestra.store.database import fetch
@@ -88,7 +89,9 @@ def share_task(conn: psycopg.Connection, task: int) -> LockedTask:
 
 def _locked(task: int, rows: Sequence[Mapping[str, Any]]) -> LockedTask:
     if not rows:
-        raise NotFound(f"there is no task {task}.", hint="maestro task list -a shows all tasks.")
+        raise NotFound(
+            f"there is no task {task}.", hint=words(Action.LIST_ALL_TASKS, " shows all tasks.")
+        )
     row = rows[0]
     return LockedTask(
         id=row["id"],

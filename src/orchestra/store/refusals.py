@@ -18,12 +18,13 @@ from orchestra.domain.errors import (
     NoSuchService,
     PasswordRefused,
 )
+from orchestra.domain.wording import Said, Setting, words
 
 OLDEST = 15
 """The oldest major version of PostgreSQL that is supported, and tested."""
 NEEDED = "the oldest that Orchestra works with"
-CHECK_ADDRESS = 'Check "postgres" in your configuration. Running jobs are not affected.'
-UPGRADE_IT = 'Upgrade that server, or use another: "postgres" in your configuration.'
+CHECK_ADDRESS = words("Check ", Setting.POSTGRES, ". Running jobs are not affected.")
+UPGRADE_IT = words("Upgrade that server, or use another: ", Setting.POSTGRES, ".")
 
 Code = tuple[str, str]
 """An SQLSTATE, and the routine of PostgreSQL that has raised it."""
@@ -33,7 +34,7 @@ Code = tuple[str, str]
 class _Refusal:
     sentence: str
     kind: type[DatabaseUnavailable] = DatabaseUnavailable
-    hint: str = CHECK_ADDRESS
+    hint: Said = CHECK_ADDRESS
 
 
 _PASSWORD = _Refusal('refused user "{user}": password authentication failed.', kind=PasswordRefused)
@@ -113,7 +114,7 @@ def explain(
 
 
 def _by_words(text: str) -> _Refusal | None:
-    return next((found for words, found in _BY_WORDS.items() if re.search(words, text)), None)
+    return next((found for pattern, found in _BY_WORDS.items() if re.search(pattern, text)), None)
 
 
 def _by_code(code: Code) -> _Refusal | None:
@@ -127,8 +128,8 @@ def _refused(address: Mapping[str, str], refusal: _Refusal) -> DatabaseUnavailab
 
 
 def _unreachable(text: str) -> str | None:
-    for numbers, words, reason in _UNREACHABLE:
-        if re.search(words, text) or any(os.strerror(number) in text for number in numbers):
+    for numbers, pattern, reason in _UNREACHABLE:
+        if re.search(pattern, text) or any(os.strerror(number) in text for number in numbers):
             return reason
     return None
 

@@ -14,6 +14,7 @@ from orchestra.domain.errors import (
     NoSuchService,
     PasswordRefused,
 )
+from orchestra.domain.wording import Action, words
 from orchestra.store import datafolder, initdb, pginstall, postmaster
 from orchestra.store.database import connect
 from orchestra.store.pginstall import Announce, Programs
@@ -84,7 +85,7 @@ def _start(place: Place, programs: Programs, settings: Mapping[str, str]) -> str
         time.sleep(0.02)
     raise DatabaseUnavailable(
         f"the embedded database in {place.data} is there but has not answered for a minute.",
-        hint=f"Its log is {place.log}; maestro db stop --immediate ends it.",
+        hint=words(f"Its log is {place.log}; ", Action.STOP_DATABASE_AT_ONCE, " ends it."),
     )
 
 
@@ -144,9 +145,14 @@ def check_version(data_dir: Path, major: int | None, programs: Programs) -> None
         return
     raise DatabaseUnavailable(
         f"the database in {data_dir} was made by PostgreSQL {major}; what would start it is {programs}.",
-        hint=f'"postgres_bin" in the configuration can name a folder with the programs of PostgreSQL {major}. '
-        "To change over: maestro db dump FILE with these, move the data folder away, remove that setting, "
-        "and maestro db restore FILE.",
+        hint=words(
+            f'"postgres_bin" in the configuration can name a folder with the programs of PostgreSQL {major}. '
+            "To change over: ",
+            Action.DUMP_DATABASE,
+            " with these, move the data folder away, remove that setting, and ",
+            Action.RESTORE_DATABASE,
+            ".",
+        ),
     )
 
 
@@ -196,7 +202,11 @@ def stop(place: Place, mode: Literal["smart", "fast", "immediate"]) -> bool:
     if done.returncode and postmaster.is_alive(place):
         raise DatabaseUnavailable(
             f"the embedded database in {place.data} does not stop.",
-            hint=f"Its log is {place.log}; maestro db stop --immediate does not wait for its clients.",
+            hint=words(
+                f"Its log is {place.log}; ",
+                Action.STOP_DATABASE_AT_ONCE,
+                " does not wait for its clients.",
+            ),
         )
     if len(facts) > 4:
         with suppress(OSError):  # somebody has put something there

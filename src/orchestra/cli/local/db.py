@@ -267,7 +267,7 @@ def _restore(ctx: Context) -> None:
 
 def _keep(ctx: Context) -> Path | None:
     """Dump what is about to be replaced; a server's owner has backups of their own."""
-    from orchestra import wiring
+    from orchestra import command_words, wiring
     from orchestra.services import admin
 
     if wiring.uses_server(ctx.settings):
@@ -277,7 +277,9 @@ def _keep(ctx: Context) -> Path | None:
         kept = shelf.new("before-restore")
         admin.dump(wiring.running_url(ctx.settings), kept)
     except OrchestraError as error:
-        ctx.out.note(f"warning: what the database holds now could not be kept: {error}")
+        ctx.out.note(
+            f"warning: what the database holds now could not be kept: {command_words.message_of(error)}"
+        )
         return None
     if shelf.kept:
         shelf.tidy("before-restore")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import chain
 from typing import assert_never
 
 from orchestra.domain.explanation import ended, living, waiting
 from orchestra.domain.explanation.facts import Culprit, Custody, Explanation, Facts
 from orchestra.domain.states import JobState
+from orchestra.domain.wording import Said
 
 __all__ = ["Culprit", "Custody", "Explanation", "Facts", "explain"]
 
@@ -15,6 +17,7 @@ __all__ = ["Culprit", "Custody", "Explanation", "Facts", "explain"]
 def explain(facts: Facts) -> Explanation:
     """Explain a job in sentences, the most important first."""
     seconds = None
+    told: Iterable[Said]
     match facts.job.state:
         case JobState.REGISTERED | JobState.ASSIGNED if not facts.job.claimed:
             seconds = None if facts.many_before else waiting.starts_in(facts)

@@ -9,6 +9,7 @@ from orchestra.domain.explanation.history import earlier_attempts
 from orchestra.domain.human import count, duration, sentence, size
 from orchestra.domain.models.jobs import Attempt
 from orchestra.domain.states import TaskState
+from orchestra.domain.wording import Action, Said, words
 
 
 def done(facts: Facts) -> str:
@@ -47,7 +48,7 @@ def failed(facts: Facts) -> str:
     return f"failed{when} on node {latest.node}: {ending(latest)}"
 
 
-def about_failed(facts: Facts) -> Iterator[str]:
+def about_failed(facts: Facts) -> Iterator[Said]:
     """Say what is known of its end."""
     yield from _effort(facts)
     yield from _last_words(facts)
@@ -68,17 +69,19 @@ def _effort(facts: Facts) -> Iterator[str]:
     yield f"It ran for {duration(latest.seconds)}{memory}."
 
 
-def _last_words(facts: Facts) -> Iterator[str]:
+def _last_words(facts: Facts) -> Iterator[Said]:
     if facts.last_line:
         yield f'The last line of its log: "{facts.last_line}"'
     if facts.latest and facts.latest.started_at:
-        yield f"Its log: maestro job logs {facts.address}"
+        yield words("Its log: ", Action.READ_LOG(task=facts.task.id, job=facts.job.ordinal))
 
 
-def _again(facts: Facts) -> str:
+def _again(facts: Facts) -> Said:
     if facts.task.state is TaskState.KILL:
-        return "It can run again once its task is killed: maestro task retry"
-    return f"To run it again: maestro job retry {facts.address}"
+        return words(
+            "It can run again once its task is killed: ", Action.RETRY_TASK(task=facts.task.id)
+        )
+    return words("To run it again: ", Action.RETRY_JOB(task=facts.task.id, job=facts.job.ordinal))
 
 
 def killed(facts: Facts) -> str:
@@ -86,7 +89,7 @@ def killed(facts: Facts) -> str:
     return f"was killed{by_whom(facts.asked, facts)}"
 
 
-def about_killed(facts: Facts) -> Iterator[str]:
+def about_killed(facts: Facts) -> Iterator[Said]:
     """Say what it had come to."""
     if facts.asked and facts.asked.ordinal is None:
         yield "The whole task was killed."
@@ -104,7 +107,7 @@ def broken(facts: Facts) -> str:
     return "is broken: its task broke in its test"
 
 
-def about_broken(facts: Facts) -> Iterator[str]:
+def about_broken(facts: Facts) -> Iterator[Said]:
     """Say which test jobs failed."""
     for culprit in facts.culprits:
         said = f' ("{culprit.last_line}")' if culprit.last_line else ""
@@ -112,9 +115,9 @@ def about_broken(facts: Facts) -> Iterator[str]:
         yield f"Test job {where} failed on {culprit.node}: {sentence(culprit.words + said)}"
     logged = next((culprit for culprit in facts.culprits if culprit.has_log), None)
     if logged:
-        yield f"Its log: maestro job logs {facts.task.id}/{logged.ordinal}"
+        yield words("Its log: ", Action.READ_LOG(task=facts.task.id, job=logged.ordinal))
     elif facts.culprits:
         yield "Its command never began, so there is no log."
     if not facts.attempts:
         yield "It had not run yet."
-    yield f"When that is mended: maestro task retry {facts.task.id}"
+    yield words("When that is mended: ", Action.RETRY_TASK(task=facts.task.id))

@@ -14,6 +14,7 @@ from orchestra.domain.models.jobs import Attempt, Job
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import Cause
 from orchestra.domain.supply import Place
+from orchestra.domain.wording import Said
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +105,13 @@ class Explanation:
     """One sentence that says how things are, and those that say why. `starts_in` is in seconds, where it is known."""
 
     headline: str
-    sentences: tuple[str, ...] = ()
+    told: tuple[Said, ...] = ()
     starts_in: float | None = None
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """Those that say why, as last worded."""
+        return tuple(map(str, self.told))
 
     def __str__(self) -> str:
         return "\n  ".join((self.headline, *self.sentences))

@@ -7,18 +7,22 @@ from collections.abc import Iterator
 from orchestra.domain.explanation.facts import Facts, ending
 from orchestra.domain.human import count
 from orchestra.domain.models.jobs import Attempt
+from orchestra.domain.wording import Action, Said, words
 
 TOLD = 3
 
 
-def earlier_attempts(facts: Facts, *, but_last: bool = False) -> Iterator[str]:
+def earlier_attempts(facts: Facts, *, but_last: bool = False) -> Iterator[Said]:
     """Say how its attempts ended, the latest first; without the last one where it is told elsewhere."""
     over = list(facts.attempts[:-1] if but_last else facts.attempts)
     for attempt in reversed(over[-TOLD:]):
         yield f"Attempt {attempt.number}{_when(attempt, facts)} on {attempt.node}: {ending(attempt)}."
     if len(over) > TOLD:
         before = count(len(over) - TOLD, "attempt")
-        yield f"Before that, {before} more: maestro job show {facts.address}"
+        yield words(
+            f"Before that, {before} more: ",
+            Action.SHOW_JOB(task=facts.task.id, job=facts.job.ordinal),
+        )
 
 
 def _when(attempt: Attempt, facts: Facts) -> str:

@@ -9,6 +9,7 @@ from orchestra.domain.explanation.facts import Facts, by_whom
 from orchestra.domain.explanation.history import earlier_attempts
 from orchestra.domain.human import duration, relative
 from orchestra.domain.states import TaskState
+from orchestra.domain.wording import Action, Said, words
 
 SILENT = 60.0
 """Seconds after which a keeper is thought to be cut off."""
@@ -24,7 +25,7 @@ def claimed(facts: Facts) -> str:
     )
 
 
-def about_claimed(facts: Facts) -> Iterator[str]:
+def about_claimed(facts: Facts) -> Iterator[Said]:
     """Say what it still waits for."""
     yield from _to_be_ended(facts)
     if facts.latest:
@@ -53,7 +54,7 @@ def running(facts: Facts) -> str:
     return f"has been running on node {latest.node}{for_}"
 
 
-def about_running(facts: Facts) -> Iterator[str]:
+def about_running(facts: Facts) -> Iterator[Said]:
     """Say all that is known of the attempt under way."""
     yield from _to_be_ended(facts)
     latest = facts.latest
@@ -68,7 +69,7 @@ def about_running(facts: Facts) -> Iterator[str]:
     yield from _durations(facts)
     yield from _custody(facts)
     yield f"Its folder: {latest.folder}"
-    yield f"Its log: maestro job logs {facts.address} -f"
+    yield words("Its log: ", Action.FOLLOW_LOG(task=facts.task.id, job=facts.job.ordinal))
     yield from earlier_attempts(facts, but_last=True)
 
 
@@ -92,17 +93,18 @@ def _to_be_ended(facts: Facts) -> Iterator[str]:
         yield f"It is being ended; that was asked for{by_whom(facts.asked, facts)}."
 
 
-def _custody(facts: Facts) -> Iterator[str]:
+def _custody(facts: Facts) -> Iterator[Said]:
     """Say what becomes of it where its node is silent."""
     custody, latest = facts.custody, facts.latest
     if custody is None or latest is None or custody.silent_for < SILENT:
         return
     yield f"Its node was last heard of {relative(-custody.silent_for)}; the job may well go on there."
+    lose = Action.LOSE_NODE(name=latest.node)
     if custody.lease_left is None:
-        yield f"It is given to no other node before an admin says: maestro node lost -n {latest.node}"
+        yield words("It is given to no other node before an admin says: ", lose)
     else:
         when = relative(custody.lease_left) if custody.lease_left > 0 else "soon"
-        yield (
-            f"It is given to another node some minutes after its lease is over ({when}); "
-            f"at once with: maestro node lost -n {latest.node}"
+        yield words(
+            f"It is given to another node some minutes after its lease is over ({when}); at once with: ",
+            lose,
         )

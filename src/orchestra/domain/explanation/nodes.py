@@ -8,11 +8,12 @@ from orchestra.domain.explanation.facts import Facts
 from orchestra.domain.human import count, listed, relative
 from orchestra.domain.supply import Need, Place, obstacle
 from orchestra.domain.troubles import message
+from orchestra.domain.wording import Action, Said, words
 
 NODES_NAMED = 4
 
 
-def supply(facts: Facts) -> Iterator[str]:
+def supply(facts: Facts) -> Iterator[Said]:
     """Say how many slots there are, and what keeps the job from which of them."""
     need = Need.of(facts.task)
     offering = [place for place in facts.places if place.enabled]
@@ -66,10 +67,10 @@ def _where(condition: str, nodes: int) -> str:
     return f"on {article} {condition} node" if nodes == 1 else f"on {condition} nodes"
 
 
-def _named(places: Sequence[Place], sentence: Callable[[Place], str]) -> Iterator[str]:
+def _named(places: Sequence[Place], sentence: Callable[[Place], Said]) -> Iterator[Said]:
     yield from map(sentence, places[:NODES_NAMED])
     if len(places) > NODES_NAMED:
-        yield f"The same goes for {len(places) - NODES_NAMED} more: maestro node list."
+        yield words(f"The same goes for {len(places) - NODES_NAMED} more: ", Action.LIST_NODES, ".")
 
 
 def _drained(place: Place, facts: Facts) -> str:
@@ -80,9 +81,11 @@ def _drained(place: Place, facts: Facts) -> str:
     )
 
 
-def _offline(place: Place) -> str:
+def _offline(place: Place) -> Said:
     if place.silent_for is None:
-        return f"Node {place.node} has had no pilot yet: maestro pilot run -n {place.node}"
+        return words(
+            f"Node {place.node} has had no pilot yet: ", Action.RUN_PILOT_OF(name=place.node)
+        )
     return (
         f"Node {place.node} is offline: its pilot was last heard of {relative(-place.silent_for)}."
     )

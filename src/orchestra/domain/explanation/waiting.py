@@ -12,6 +12,7 @@ from orchestra.domain.forecast import Ahead, Rival
 from orchestra.domain.human import about, count, duration, number, relative
 from orchestra.domain.states import Intent, JobState, Queue, TaskState
 from orchestra.domain.supply import Need, obstacle, usable
+from orchestra.domain.wording import Action, Said, words
 
 CLAIM_WITHIN = 30
 """Seconds after which pilots look for work by themselves, even if nobody wakes them."""
@@ -48,7 +49,7 @@ def _at_the_gate(facts: Facts) -> bool:
     return facts.task.state is TaskState.TESTING and waits
 
 
-def sentences(facts: Facts) -> Iterator[str]:
+def sentences(facts: Facts) -> Iterator[Said]:
     """Say why, the most important first."""
     yield from _stops(facts)
     if facts.task.state is TaskState.KILL or not facts.task.state.is_live or facts.task.after:
@@ -70,7 +71,7 @@ def sentences(facts: Facts) -> Iterator[str]:
 # What stops it, whatever the nodes could do
 
 
-def _stops(facts: Facts) -> Iterator[str]:
+def _stops(facts: Facts) -> Iterator[Said]:
     task = facts.task
     if facts.settling:
         yield f"Nothing starts at present, for the database settles: {facts.settling}."
@@ -81,7 +82,7 @@ def _stops(facts: Facts) -> Iterator[str]:
             if task.hold.lasts
             else "To let it go on"
         )
-        yield f"{how}: maestro task release {task.id}"
+        yield words(f"{how}: ", Action.RELEASE_TASK(task=task.id))
     if task.after and task.state is not TaskState.KILL:
         yield from chains.sentences(task.id, task.after)
     if task.state is TaskState.KILL:

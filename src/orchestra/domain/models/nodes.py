@@ -9,6 +9,7 @@ from uuid import UUID
 from orchestra.domain import human, troubles
 from orchestra.domain.errors import BadInput
 from orchestra.domain.troubles import Trouble
+from orchestra.domain.wording import Field, words
 
 MAX_SLOTS = 100_000
 
@@ -52,12 +53,23 @@ class SlotsWanted:
             if not 0 <= number <= MAX_SLOTS:
                 raise BadInput(f"a node cannot have {number} {self.kind} slots.")
         if enabled > maximum:
-            letter = self.kind[0].lower()
+            wanted, most = _FIELDS[self.kind]
             raise BadInput(
-                f"{human.count(enabled, f'{self.kind} slot')} cannot be enabled (-e{letter}) of at most {maximum} "
-                f"(-m{letter}).",
-                hint=f"-m{letter} {enabled} would allow it.",
+                words(
+                    f"{human.count(enabled, f'{self.kind} slot')} cannot be enabled (",
+                    wanted,
+                    f") of at most {maximum} (",
+                    most,
+                    ").",
+                ),
+                hint=words(most(enabled), " would allow it."),
             )
+
+
+_FIELDS = {
+    "CPU": (Field.CPU, Field.CPU_MAXIMUM),
+    "GPU": (Field.GPU, Field.GPU_MAXIMUM),
+}
 
 
 @dataclass(frozen=True, slots=True)

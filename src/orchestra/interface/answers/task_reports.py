@@ -11,6 +11,7 @@ from orchestra.domain.models.events import Event
 from orchestra.domain.models.mails import Mail
 from orchestra.domain.models.sources import Source
 from orchestra.domain.models.tasks import Task
+from orchestra.domain.wording import Said
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class TaskReport:
     inputs: tuple[Source, ...]
     events: tuple[Event, ...]
     failures: tuple[FailureGroup, ...]
-    waiting: tuple[str, ...]
+    waiting: tuple[Said, ...]
     ends: Ends
     cpu_seconds: float | None
     cpu_is_exact: bool

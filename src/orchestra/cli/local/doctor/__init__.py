@@ -22,7 +22,15 @@ from orchestra.cli.local.doctor import (
 )
 from orchestra.cli.local.doctor.configuration import Configured
 from orchestra.cli.local.doctor.database import Database
-from orchestra.cli.local.doctor.finding import Finding, Trouble, Verdict, of_trouble, warning, worst
+from orchestra.cli.local.doctor.finding import (
+    Finding,
+    Trouble,
+    Verdict,
+    of_trouble,
+    trouble_of,
+    warning,
+    worst,
+)
 from orchestra.cli.local.doctor.folders import Place
 from orchestra.cli.local.doctor.machine import Gpus, Program, Root
 from orchestra.cli.local.doctor.node import Here
@@ -179,7 +187,7 @@ def _findings(ctx: Context) -> Iterator[Finding]:
     try:
         settings = load(ctx.args.configuration)
     except OrchestraError as error:
-        yield of_trouble(configuration.CHECK, Trouble(str(error), error.hint))
+        yield of_trouble(configuration.CHECK, trouble_of(error))
         yield warning("the rest", "is not looked at before the configuration can be read.")
         return
     wiring.use_programs(settings)

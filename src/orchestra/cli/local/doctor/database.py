@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestra.cli.local.doctor.configuration import short
-from orchestra.cli.local.doctor.finding import Finding, Trouble, of_trouble, ok, problem, warning
+from orchestra.cli.local.doctor.finding import (
+    Finding,
+    Trouble,
+    of_trouble,
+    ok,
+    problem,
+    trouble_of,
+    warning,
+)
 from orchestra.domain import human
 from orchestra.domain.errors import SchemaMismatch
 
@@ -120,7 +128,7 @@ def _schema(conn: psycopg.Connection) -> Schema:
         number = migrate.current(conn)
         migrate.pending(conn)
     except SchemaMismatch as error:
-        return Schema(-1, needed, Trouble(str(error), error.hint))
+        return Schema(-1, needed, trouble_of(error))
     return Schema(number, needed)
 
 

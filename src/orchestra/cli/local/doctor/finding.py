@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from orchestra.domain.errors import OrchestraError
 
 
 class Verdict(Enum):
@@ -31,6 +35,13 @@ class Trouble:
 
     says: str
     remedy: str | None = None
+
+
+def trouble_of(error: OrchestraError) -> Trouble:
+    """Say why values could not be had."""
+    from orchestra import command_words
+
+    return Trouble(command_words.message_of(error), command_words.hint_of(error))
 
 
 def ok(check: str, says: str, remedy: str | None = None) -> Finding:

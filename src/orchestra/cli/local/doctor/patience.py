@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from orchestra.cli.local.doctor.finding import Trouble
+from orchestra.cli.local.doctor.finding import Trouble, trouble_of
 from orchestra.domain import human
 from orchestra.domain.errors import OrchestraError
 
@@ -41,7 +41,7 @@ class Look(Generic[T]):
         try:
             self._seen = self._work()
         except OrchestraError as error:
-            self._seen = Trouble(str(error), error.hint)
+            self._seen = trouble_of(error)
         except Exception as error:  # noqa: BLE001 - a doctor that dies of what it finds is of no use
             self._seen = Trouble(
                 f"{self._what} cannot be looked at: {type(error).__name__}: {error}"

@@ -1,0 +1,53 @@
+"""Python's words for what a sentence leaves to its edge: `client.tasks.get(3).retry()`, `queue="gpu"`."""
+
+from __future__ import annotations
+
+import json
+
+from orchestra import command_words
+from orchestra.domain.wording import Action, Given, Remedy, Said, Term, reworded
+
+CALLS = {
+    Action.LIST_TASKS: "client.tasks.list()",
+    Action.LIST_ALL_TASKS: "client.tasks.list(all=True)",
+    Action.LIST_TASKS_OF: "client.tasks.list(user={user})",
+    Action.SHOW_TASK: "client.tasks.get({task}).show()",
+    Action.CREATE_TASK: "help(client.tasks.create)",
+    Action.CREATE_TASK_FROM: 'client.tasks.create(..., config="task:{task}")',
+    Action.RELEASE_TASK: "client.tasks.get({task}).release()",
+    Action.RETRY_TASK: "client.tasks.get({task}).retry()",
+    Action.RETRY_OR_KILL_TASK: "client.tasks.get({task}).retry() and .kill()",
+    Action.LIST_JOBS: "client.tasks.get({task}).jobs()",
+    Action.SHOW_JOB: "client.tasks.get({task}).job({job}).show()",
+    Action.READ_LOG: "client.tasks.get({task}).job({job}).logs()",
+    Action.FOLLOW_LOG: "client.tasks.get({task}).job({job}).logs()",
+    Action.RETRY_JOB: "client.tasks.get({task}).job({job}).retry()",
+    Action.KILL_JOB: "client.tasks.get({task}).job({job}).kill()",
+    Action.LIST_ALL_DATASETS: "client.datasets.list(all=True)",
+    Action.LIST_DATASETS_OF: "client.datasets.list(user={user})",
+    Action.CREATE_DATASET: "client.datasets.create({name}, {path})",
+    Action.UPDATE_DATASET: "client.datasets.update({name})",
+}
+"""What has none is typed in a shell."""
+
+
+def worded(said: Said) -> str:
+    """Give a sentence as a program has it."""
+    return str(reworded(said, term))
+
+
+def term(part: Term) -> str:
+    """Give one term as a program has it."""
+    match part:
+        case Remedy(action, values) if action in CALLS:
+            return CALLS[action].format(**{name: _literal(value) for name, value in values})
+        case Given(field, None):
+            return field.value
+        case Given(field, value):
+            return f"{field.value}={_literal(value)}"
+        case _:
+            return command_words.term(part)
+
+
+def _literal(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)

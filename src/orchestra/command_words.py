@@ -1,0 +1,121 @@
+"""The command line's words for what a sentence leaves to its edge: `maestro task retry 3`, `--queue gpu`.
+
+For whoever reads at a shell: of the command line itself, of what Python has no counterpart for, of letters and logs.
+"""
+
+from __future__ import annotations
+
+import shlex
+
+from orchestra.domain.errors import OrchestraError
+from orchestra.domain.wording import (
+    Action,
+    Field,
+    Given,
+    Remedy,
+    Said,
+    Setting,
+    Term,
+    reworded,
+    words,
+)
+
+COMMANDS = {
+    Action.START_ALL: "maestro up",
+    Action.STOP_ALL: "maestro down",
+    Action.LIST_TASKS: "maestro task list",
+    Action.LIST_ALL_TASKS: "maestro task list -a",
+    Action.LIST_TASKS_OF: "maestro task list -u {user}",
+    Action.SHOW_TASK: "maestro task show {task}",
+    Action.CREATE_TASK: "maestro task create --help",
+    Action.CREATE_TASK_FROM: "maestro task create -c task:{task}",
+    Action.RELEASE_TASK: "maestro task release {task}",
+    Action.RETRY_TASK: "maestro task retry {task}",
+    Action.RETRY_OR_KILL_TASK: "maestro task retry {task} and task kill {task}",
+    Action.LIST_JOBS: "maestro job list {task}",
+    Action.SHOW_JOB: "maestro job show {task}/{job}",
+    Action.READ_LOG: "maestro job logs {task}/{job}",
+    Action.FOLLOW_LOG: "maestro job logs {task}/{job} -f",
+    Action.RETRY_JOB: "maestro job retry {task}/{job}",
+    Action.KILL_JOB: "maestro job kill {task}/{job}",
+    Action.LIST_ALL_DATASETS: "maestro dataset list -a",
+    Action.LIST_DATASETS_OF: "maestro dataset list -u {user}",
+    Action.CREATE_DATASET: "maestro dataset create -n {name} -p {path}",
+    Action.UPDATE_DATASET: "maestro dataset update -n {name}",
+    Action.LIST_NODES: "maestro node list",
+    Action.CREATE_NODE: "maestro node create",
+    Action.CREATE_NODE_NAMED: "maestro node create -n {name} -ec CPU_SLOTS -eg GPU_SLOTS",
+    Action.SET_NODE: "maestro node set -n {name}",
+    Action.STOP_NODE: "maestro node stop -n {name}",
+    Action.LOSE_NODE: "maestro node lost -n {name}",
+    Action.LIST_PILOTS: "maestro pilot list",
+    Action.RUN_PILOT: "maestro pilot run",
+    Action.RUN_PILOT_OF: "maestro pilot run -n {name}",
+    Action.STOP_PILOT: "maestro pilot stop -n NODE",
+    Action.STOP_PILOT_NOW: "maestro pilot stop -n {name} --now",
+    Action.LIST_USERS: "maestro user list",
+    Action.CREATE_USER: "maestro user create -n {name} -e ADDRESS",
+    Action.MAKE_ADMIN: "maestro user set -n {name} --admin on",
+    Action.LIST_MAILS: "maestro mail list",
+    Action.MAKE_SCHEMA: "maestro user init",
+    Action.START_DATABASE: "maestro db start",
+    Action.STOP_DATABASE_AT_ONCE: "maestro db stop --immediate",
+    Action.DUMP_DATABASE: "maestro db dump FILE",
+    Action.RESTORE_DATABASE: "maestro db restore FILE",
+}
+OPTIONS = {
+    Field.AFTER: "--after",
+    Field.BIND: "--bind",
+    Field.CORES: "--cores",
+    Field.CPU: "-ec",
+    Field.CPU_MAXIMUM: "-mc",
+    Field.ENV: "--env",
+    Field.FIRST: "--id_min",
+    Field.FORCE: "--force",
+    Field.FORMAT: "--format",
+    Field.GPU: "-eg",
+    Field.GPU_MAXIMUM: "-mg",
+    Field.GPUS: "--gpus",
+    Field.IF_NOT_EXISTS: "--if-not-exists",
+    Field.IMAGE: "--image",
+    Field.LAST: "--id_max",
+    Field.METRICS: "--metrics",
+    Field.PATH: "-p",
+    Field.PRIORITY: "--priority",
+    Field.QUEUE: "--queue",
+    Field.RETRIES: "--retries",
+    Field.REUSE: "--reuse",
+    Field.SECONDARY: "--sd",
+    Field.SERVE_ALL: "--serve-all",
+    Field.SORT: "--sort",
+    Field.TEST_JOBS: "--test-jobs",
+    Field.VOLUME: "-v",
+}
+
+
+def worded(said: Said) -> str:
+    """Give a sentence as the command line says it."""
+    return str(reworded(said, term))
+
+
+def message_of(error: OrchestraError) -> str:
+    """Give what is wrong."""
+    return worded(error.message)
+
+
+def hint_of(error: OrchestraError) -> str | None:
+    """Give what to do, if the error knows."""
+    return None if error.remedy is None else worded(error.remedy)
+
+
+def term(part: Term) -> str:
+    """Give one term as it is typed."""
+    match part:
+        case Remedy(action, values):
+            return COMMANDS[action].format(**{name: shlex.quote(str(v)) for name, v in values})
+        case Given(field, None | True):
+            return OPTIONS[field]
+        case Given(field, value):
+            return f"{OPTIONS[field]} {value}"
+        case Setting():
+            return str(words(part))

@@ -1,0 +1,198 @@
+"""Sentences that name what to do, and with which words of a request, for each edge to say in its own terms. Pure.
+
+`words("Kill it first, or use ", Field.FORCE(True), " to do both.")` says "use --force" at the command line and "use
+force=True" in Python. A sentence that names nothing of the kind is a str. Nothing is ever looked for in a sentence: its
+parts are kept apart from the beginning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+Value = str | int
+
+
+class Action(Enum):
+    """What a sentence can advise to do, and the values that this takes."""
+
+    takes: tuple[str, ...]
+
+    def __new__(cls, code: str, *takes: str) -> Action:
+        member = object.__new__(cls)
+        member._value_ = code
+        member.takes = takes
+        return member
+
+    START_ALL = ("start_all",)
+    STOP_ALL = ("stop_all",)
+
+    LIST_TASKS = ("list_tasks",)
+    LIST_ALL_TASKS = ("list_all_tasks",)
+    LIST_TASKS_OF = "list_tasks_of", "user"
+    SHOW_TASK = "show_task", "task"
+    CREATE_TASK = ("create_task",)
+    CREATE_TASK_FROM = "create_task_from", "task"
+    RELEASE_TASK = "release_task", "task"
+    RETRY_TASK = "retry_task", "task"
+    RETRY_OR_KILL_TASK = "retry_or_kill_task", "task"
+
+    LIST_JOBS = "list_jobs", "task"
+    SHOW_JOB = "show_job", "task", "job"
+    READ_LOG = "read_log", "task", "job"
+    FOLLOW_LOG = "follow_log", "task", "job"
+    RETRY_JOB = "retry_job", "task", "job"
+    KILL_JOB = "kill_job", "task", "job"
+
+    LIST_ALL_DATASETS = ("list_all_datasets",)
+    LIST_DATASETS_OF = "list_datasets_of", "user"
+    CREATE_DATASET = "create_dataset", "name", "path"
+    UPDATE_DATASET = "update_dataset", "name"
+
+    LIST_NODES = ("list_nodes",)
+    CREATE_NODE = ("create_node",)
+    CREATE_NODE_NAMED = "create_node_named", "name"
+    SET_NODE = "set_node", "name"
+    STOP_NODE = "stop_node", "name"
+    LOSE_NODE = "lose_node", "name"
+
+    LIST_PILOTS = ("list_pilots",)
+    RUN_PILOT = ("run_pilot",)
+    RUN_PILOT_OF = "run_pilot_of", "name"
+    STOP_PILOT = ("stop_pilot",)
+    STOP_PILOT_NOW = "stop_pilot_now", "name"
+
+    LIST_USERS = ("list_users",)
+    CREATE_USER = "create_user", "name"
+    MAKE_ADMIN = "make_admin", "name"
+
+    LIST_MAILS = ("list_mails",)
+
+    MAKE_SCHEMA = ("make_schema",)
+    START_DATABASE = ("start_database",)
+    STOP_DATABASE_AT_ONCE = ("stop_database_at_once",)
+    DUMP_DATABASE = ("dump_database",)
+    RESTORE_DATABASE = ("restore_database",)
+
+    def __call__(self, **values: Value) -> Remedy:
+        """Give the action with its values, to stand in a sentence."""
+        if tuple(values) != self.takes:
+            raise TypeError(f"{self.name} takes {self.takes}, not {tuple(values)}")
+        return Remedy(self, tuple(values.items()))
+
+
+class Field(Enum):
+    """What a request says that a sentence can speak of, by its name in Python."""
+
+    AFTER = "after"
+    BIND = "bind"
+    CORES = "cores"
+    CPU = "cpu"
+    CPU_MAXIMUM = "cpu_maximum"
+    ENV = "env"
+    FIRST = "first"
+    FORCE = "force"
+    FORMAT = "format"
+    GPU = "gpu"
+    GPU_MAXIMUM = "gpu_maximum"
+    GPUS = "gpus"
+    IF_NOT_EXISTS = "if_not_exists"
+    IMAGE = "image"
+    LAST = "last"
+    METRICS = "metrics"
+    PATH = "path"
+    PRIORITY = "priority"
+    QUEUE = "queue"
+    RETRIES = "retries"
+    REUSE = "reuse"
+    SECONDARY = "secondary"
+    SERVE_ALL = "serve_all"
+    SORT = "sort"
+    TEST_JOBS = "test_jobs"
+    VOLUME = "volume"
+
+    def __call__(self, value: Value) -> Given:
+        """Give the field with a value, to stand in a sentence."""
+        return Given(self, value)
+
+
+class Setting(Enum):
+    """What of the configuration a sentence speaks of; whoever knows its file or variable can name that."""
+
+    POSTGRES = "postgres"
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """What can be done: an action, and on what."""
+
+    action: Action
+    values: tuple[tuple[str, Value], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A field of a request, alone or with a value; True is that of a switch."""
+
+    field: Field
+    value: Value | None = None
+
+
+Term = Remedy | Given | Setting
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A sentence with terms in it, made by `words`. As a str it reads well enough where no edge has worded it."""
+
+    parts: tuple[str | Term, ...]
+
+    def __str__(self) -> str:
+        return "".join(map(_plainly, self.parts))
+
+
+Said = str | Words
+"""A sentence; a str where nothing in it is an edge's to word."""
+
+
+def words(*parts: Said | Term | Action | Field) -> Said:
+    """Give the sentence of these parts; sentences among them become parts of it."""
+    flat: list[str | Term] = []
+    for part in parts:
+        for each in part.parts if isinstance(part, Words) else (_term(part),):
+            if isinstance(each, str) and flat and isinstance(flat[-1], str):
+                flat[-1] += each
+            else:
+                flat.append(each)
+    if len(flat) == 1 and isinstance(flat[0], str):
+        return flat[0]
+    return Words(tuple(flat))
+
+
+def _term(part: str | Term | Action | Field) -> str | Term:
+    if isinstance(part, Action):
+        return part()
+    return Given(part) if isinstance(part, Field) else part
+
+
+def reworded(said: Said, voice: Callable[[Term], str | Term]) -> Said:
+    """Give a sentence with its terms as `voice` has them; it may leave some to others."""
+    if isinstance(said, str):
+        return said
+    return words(*(part if isinstance(part, str) else voice(part) for part in said.parts))
+
+
+def _plainly(part: str | Term) -> str:
+    """Give a part for whoever has no terms of their own: `retry task 3`, `queue=gpu`."""
+    match part:
+        case Remedy(action, values):
+            return " ".join([action.value.replace("_", " "), *(str(value) for _, value in values)])
+        case Given(field, None):
+            return field.value
+        case Given(field, value):
+            return f"{field.value}={value}"
+        case Setting():
+            return f'"{part.value}" in your configuration'
+        case _:
+            return part
