@@ -32,6 +32,12 @@ def test_a_grid_is_every_combination_the_last_varies_fastest() -> None:
     ]
 
 
+def test_a_name_within_a_name_is_shown_as_it_is_written() -> None:
+    with pytest.raises(BadInput) as caught:
+        configs({"grid": {"note: net": {"depth": [1, 2]}}})
+    assert '"note: net.depth": [1, 2, 3]' in (caught.value.hint or "")
+
+
 def test_sections_are_multiplied_in_the_order_of_the_file() -> None:
     found = {
         "zip": {"width": [1, 2], "depth": [4, 3]},

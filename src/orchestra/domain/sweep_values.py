@@ -21,12 +21,13 @@ _FARTHEST = 40
 """Standard deviations from the mean: no draw is farther."""
 
 
-def values(spec: Any, where: str) -> list[Any]:
-    """Give the values that a list, or {range: ...}, {linspace: ...}, {geomspace: ...} stands for.
+def values(name: str, spec: Any, section: str) -> list[Any]:
+    """Give the values of a name that a list, or {range: ...}, {linspace: ...}, {geomspace: ...} stands for.
 
     Raises:
         BadInput: it is none of these; says where.
     """
+    where = f"{section}: {name}"
     if isinstance(spec, list):
         if not spec:
             raise BadInput(f"{where}: the list is empty.")
@@ -34,7 +35,7 @@ def values(spec: Any, where: str) -> list[Any]:
     if not isinstance(spec, Mapping) or len(spec) != 1 or next(iter(spec)) not in _SPACES:
         raise BadInput(
             f"{where}: needs a list, or one of {', '.join(_SPACES)}.",
-            hint=_meant(spec, where),
+            hint=_meant(name, spec),
         )
     kind, given = next(iter(spec.items()))
     numbers = _numbers(given, where, kind)
@@ -49,10 +50,9 @@ def values(spec: Any, where: str) -> list[Any]:
     return made
 
 
-def _meant(spec: Any, where: str) -> str:
+def _meant(name: str, spec: Any) -> str:
     if isinstance(spec, Mapping) and spec:
-        name, within = where.rpartition(": ")[2], next(iter(spec))
-        return f'A value within it is written with a dot: "{name}.{within}": [1, 2, 3]'
+        return f'A value within it is written with a dot: "{name}.{next(iter(spec))}": [1, 2, 3]'
     return "[1, 2, 3], {range: [0, 10]} or {linspace: [0, 1, 5]}; what stays the same stands under base."
 
 

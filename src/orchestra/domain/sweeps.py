@@ -206,7 +206,7 @@ def _refuse_beside_base(
 
 def _grid(found: Any, where: str) -> Iterator[tuple[Point, ...]]:
     for name, spec in _section(found, "grid", where).items():
-        yield tuple({name: value} for value in sweep_values.values(spec, f"{where}: grid: {name}"))
+        yield tuple({name: value} for value in sweep_values.values(name, spec, f"{where}: grid"))
 
 
 def _list(found: Any, where: str) -> Iterator[tuple[Point, ...]]:
@@ -228,7 +228,7 @@ def _point(found: Mapping[str, Any], where: str) -> Point:
 
 def _zip(found: Any, where: str) -> Iterator[tuple[Point, ...]]:
     columns = {
-        name: sweep_values.values(spec, f"{where}: zip: {name}")
+        name: sweep_values.values(name, spec, f"{where}: zip")
         for name, spec in _section(found, "zip", where).items()
     }
     lengths = {name: len(values) for name, values in columns.items()}
