@@ -2,15 +2,17 @@
 
 How a noun registers itself
     Its module is named in `registry.py` (word, module, one line of help) and exposes `VERBS`, a tuple of
-    `Verb`. The module is imported only when its noun is used, so it may import its services at the top, but
-    psycopg and rich still inside functions where a verb can do without.
+    `Verb`. The module is imported only when its noun is used; requests and rich are still imported inside functions,
+    since each costs time that other verbs can do without.
 
         def _create_arguments(parser: Parser) -> None:
             parser.add_argument("-n", "--name", required=True, help="the user's name")
 
         def _create(ctx: Context) -> int | None:
-            with ctx.database() as conn:                    # opened, checked, errors in plain words
-                user = users.create(conn, ctx.caller(conn), ctx.args.name)  # a service: one transaction of its own
+            from orchestra.interface.user_changes import CreateUser
+
+            with ctx.interface() as ask:                    # opened, checked, errors in plain words
+                user = ask(CreateUser(ctx.args.name, ctx.args.email))
             ctx.out.say(f"user {user.name} created")        # stdout: what the command was asked for
             return None                                     # or an exit status
 
@@ -19,11 +21,11 @@ How a noun registers itself
             Verb("list", "show all users", _list, output=True, example="maestro user list -o json"),
         )
 
-How it opens the database
-    `with ctx.database() as conn:` gives an autocommit psycopg connection by the settings (embedded or a
-    server, schema checked). `ctx.caller(conn)` gives on whose behalf services act: the current user,
-    made when there is none yet.
-    `ctx.settings` is the configuration, read at first use. `ctx.args` is argparse's namespace.
+How it asks
+    `with ctx.interface() as ask:` gives what carries requests out (`orchestra/interface`) on behalf of the current
+    user. Nothing here holds a connection or calls a service; commands that cannot do without live in `cli/local`,
+    where `connection.py` gives one. `ctx.settings` is the configuration, read at first use; `ctx.args` is argparse's
+    namespace.
 
 How it prints
     `Verb(..., output=True)` adds `-o table|json` and `-q`. Then
@@ -36,5 +38,6 @@ How it prints
     Durations, sizes and counts are worded by `orchestra.domain.human`.
 
 How it fails
-    It raises a child of `OrchestraError(message, hint=...)`; `main.py` is the one place that prints it.
+    It raises a child of `OrchestraError`. What it advises names actions and fields (`domain/wording.py`), which the
+    command line and `orchestra.Client` word each in its own terms; `main.py` is the one place that prints it.
 """
