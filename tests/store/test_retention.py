@@ -17,8 +17,8 @@ from orchestra.domain.models.work import Outcome
 from orchestra.domain.retention import DAY, Keep
 from orchestra.domain.states import Cause, TaskState
 from orchestra.domain.transitions import TaskInput
-from orchestra.services import explain, failures, lifecycle, outbox, task_actions, work
-from orchestra.store import moves, retention
+from orchestra.services import explain, lifecycle, outbox, task_actions, work
+from orchestra.store import moves, retention, task_facts
 from orchestra.store.database import in_transaction
 from support.people import caller
 from support.plans import plan
@@ -155,7 +155,9 @@ def test_what_is_needed_stays_however_old_it_is(world: World, ana: Caller) -> No
         [live],
     ).fetchall()
     assert tails == [(over, 1, b"it broke\n"), (broken, 0, b"it broke\n")], "the last failures"
-    assert [group.last_line for group in failures.groups(world.conn, over)] == ["it broke"]
+    assert [group.example.last_line for group in task_facts.failures(world.conn, over)] == [
+        "it broke"
+    ]
     events = world.conn.execute(
         "select distinct kind, ordinal is null from event where task_id = any(%s)", [[over, broken]]
     ).fetchall()

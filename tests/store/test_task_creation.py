@@ -100,9 +100,8 @@ def test_the_conductor_is_woken(
 
 def test_the_preview_is_what_would_run(conn: psycopg.Connection, ana: Caller, new: NewTask) -> None:
     planned = task_creation.plan(conn, ana, new, dry=True)
-    first, second = task_creation.preview(conn, planned, 2)
-    assert (first.ordinal, second.ordinal) == (0, 1)
-    words = _split(first.command)
+    first, _second = task_creation.preview(conn, planned, 2).commands
+    words = _split(first)
     root = Path(new.volume).parent
     assert words == [
         "train", "-d", f"{root}/digits.npz", "-c", f"{root}/grid/it's job.0 $(x)", "-o",
@@ -126,11 +125,11 @@ def test_several_files_behind_a_tag_are_their_folder(
     )
     planned = task_creation.plan(conn, ana, wanted)
     root = Path(new.volume).parent
-    assert planned.sources["DATA"].path == f"{root}/grid"
-    assert not planned.sources["DATA"].is_one_file
-    assert planned.sources["REF"].path == f"{root}/digits.npz"
+    found = {source.tag: source for source in task_creation.preview(conn, planned, 1).sources}
+    assert (found["DATA"].path, found["DATA"].files) == (f"{root}/grid", 12)
+    assert (found["REF"].path, found["REF"].files) == (f"{root}/digits.npz", 1)
     task = task_creation.create(conn, planned)
-    assert {source.tag for source in sources.inputs(conn, task.id)} == {"DATA", "REF"}
+    assert {source.tag: source for source in sources.inputs(conn, task.id)} == found
 
 
 def test_a_gpu_job_takes_a_gpu(conn: psycopg.Connection, ana: Caller, new: NewTask) -> None:

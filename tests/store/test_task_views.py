@@ -16,6 +16,7 @@ from orchestra.domain.models.selection import Selection
 from orchestra.domain.models.tasks import Counts, Hold, Resources, Task
 from orchestra.domain.models.work import Outcome
 from orchestra.domain.states import Cause, Queue, TaskState
+from orchestra.domain.supply import Place
 from orchestra.interface.waiting import kill_for_good, wait_for_tasks
 from orchestra.services import (
     queues,
@@ -28,7 +29,6 @@ from orchestra.services import (
     work,
 )
 from orchestra.store import tasks as store
-from orchestra.store.queues import Supply
 from support.people import caller
 from support.world import Pilot, World
 
@@ -98,19 +98,19 @@ def test_failures_are_grouped_by_how_they_ended(world: World) -> None:
     )
     report = task_views.show(world.conn, str(task))
     assert report.task.state is TaskState.FINALIZED
-    found = {group.what: group for group in report.failures}
-    assert report.failures[0].what == "exit status 3"
-    assert {what: (group.jobs, group.example) for what, group in found.items()} == {
+    found = {group.example.what: group for group in report.failures}
+    assert report.failures[0].example.what == "exit status 3"
+    assert {what: (group.jobs, group.example.ordinal) for what, group in found.items()} == {
         "exit status 3": (2, 1),
         "killed by signal 9 (SIGKILL)": (1, 5),
         "ran longer than its time-out": (1, 6),
         "exit status 0, but not complete": (1, 7),
     }
-    line = found["exit status 3"].last_line
+    line = found["exit status 3"].example.last_line
     assert line is not None
     assert line.startswith("ValueError: ")
     assert line.isprintable()
-    assert found["killed by signal 9 (SIGKILL)"].reason == "212 MB of memory at its end"
+    assert found["killed by signal 9 (SIGKILL)"].example.reason == "212 MB of memory at its end"
     assert found["exit status 3"].config == "config.1.json"
 
 
@@ -122,7 +122,9 @@ def test_what_broke_a_test_is_shown(world: World) -> None:
     report = task_views.show(world.conn, "user.ana.task")
     assert report.task.id == task
     assert report.task.state is TaskState.BROKEN
-    assert [(g.what, g.jobs, g.example) for g in report.failures] == [("exit status 1", 1, 0)]
+    assert [(g.example.what, g.jobs, g.example.ordinal) for g in report.failures] == [
+        ("exit status 1", 1, 0)
+    ]
     assert [event.to_state for event in report.events][-1] == "BROKEN"
     assert report.events[0].id < report.events[-1].id
 
@@ -255,23 +257,23 @@ def test_or_nobody_knows(task: Task) -> None:
     assert ends(replace(task, state=TaskState.DONE), NOW) == Ends()
 
 
-GOOD = Supply("gauss", 8, 0, drained=False, online=True, account="ana")
+GOOD = Place("gauss", 8, online=True, account="ana")
 
 
 @pytest.mark.parametrize(
     ("nodes", "says"),
     [
         ([], "There is no node yet"),
-        ([replace(GOOD, cpu_enabled=0)], "No node has an enabled CPU slot"),
-        ([replace(GOOD, cpu_enabled=1)], "A job needs 2 CPU slots; no node has more than 1"),
+        ([replace(GOOD, enabled=0)], "No node has an enabled CPU slot"),
+        ([replace(GOOD, enabled=1)], "A job needs 2 CPU slots; no node has more than 1"),
         ([replace(GOOD, online=False)], "No pilot is online"),
-        ([replace(GOOD, drained=True)], "is drained"),
+        ([replace(GOOD, drained_at=NOW)], "is drained"),
         ([replace(GOOD, account="bob")], 'Unix account "ana"'),
         ([GOOD], "container runtime for the image ana/image"),
     ],
 )
 def test_the_step_that_leaves_no_node_is_the_reason(
-    task: Task, nodes: list[Supply], says: str
+    task: Task, nodes: list[Place], says: str
 ) -> None:
     wanted = replace(task, image="ana/image", resources=Resources(cores=2))
     (reason,) = waiting.reasons(wanted, nodes, conductor=True)
@@ -288,11 +290,13 @@ def test_a_database_that_settles_is_the_reason(world: World) -> None:
 
 
 def test_other_reasons(task: Task) -> None:
-    container = replace(GOOD, runtimes=("apptainer",), account="bob", serve_all=True)
+    container = replace(GOOD, runtimes=("apptainer",), account="bob", serves_all=True)
     assert waiting.reasons(replace(task, image="x"), [container], conductor=True) == ()
     assert "Nobody conducts" in str(waiting.reasons(task, [GOOD], conductor=False)[0])
     held = replace(task, hold=Hold(NOW, "bob", "new data"))
     assert waiting.reasons(held, [], conductor=True) == ("It is held by bob: new data",)
     assert waiting.reasons(replace(task, counts=Counts(done=100)), [], conductor=True) == ()
     gpu = replace(task, queue=Queue.GPU, resources=Resources(gpus=1))
-    assert "enabled GPU slot" in str(waiting.reasons(gpu, [GOOD], conductor=True)[0])
+    assert "enabled GPU slot" in str(
+        waiting.reasons(gpu, [replace(GOOD, enabled=0)], conductor=True)[0]
+    )

@@ -8,9 +8,10 @@ from uuid import uuid4
 import psycopg
 
 from orchestra.domain import troubles
+from orchestra.domain.states import Queue
 from orchestra.domain.troubles import Kind, Stuck, Trouble
 from orchestra.services import task_views, work
-from orchestra.store import leader, nodes, queues
+from orchestra.store import explain, leader, nodes
 from support.world import Pilot, World
 
 IMAGE = "docker://registry.example.org/lab/tool:1"
@@ -33,8 +34,9 @@ def says(pilot: Pilot, world: World, *said: Trouble) -> None:
 
 def told(conn: psycopg.Connection) -> tuple[Trouble, ...]:
     """Give what every reader reads; all read the same."""
-    (node,), (pilot,), (supply,) = nodes.everything(conn), nodes.pilots(conn), queues.supply(conn)
-    assert node.troubles == pilot.troubles == supply.troubles
+    (node,), (pilot,) = nodes.everything(conn), nodes.pilots(conn)
+    (place,) = explain.places(conn, Queue.CPU)
+    assert node.troubles == pilot.troubles == place.troubles
     assert node.message == pilot.message == troubles.message(node.troubles)
     return node.troubles
 

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from orchestra import command_words
-from orchestra.domain.explanation import Culprit, Custody, Facts, explain
+from orchestra.domain.explanation import Custody, Facts, explain
 from orchestra.domain.forecast import AtWork, Rival
 from orchestra.domain.lifecycle import TestFacts
 from orchestra.domain.models.events import Event
+from orchestra.domain.models.failures import FailedAttempt
 from orchestra.domain.models.jobs import Attempt, Job
 from orchestra.domain.models.tasks import Counts, Hold, Policy, Resources, Task
 from orchestra.domain.states import Cause, Intent, JobState, Queue, TaskState
@@ -589,7 +590,7 @@ def test_killed() -> None:
 
 
 def test_broken() -> None:
-    culprit = Culprit(3, "caloba21", "exit status 3", "no such file")
+    culprit = FailedAttempt(3, "caloba21", Cause.EXIT, 3, None, log_tail=b"no such file\n")
     said = told(
         job={"state": JobState.BROKEN}, task={"state": TaskState.BROKEN}, culprits=(culprit,)
     )

@@ -12,6 +12,7 @@ from orchestra.cli.output import Record, clean
 from orchestra.cli.surroundings import current_folder
 from orchestra.cli.task_options import new_task
 from orchestra.domain import command_advice, human
+from orchestra.domain.command import parse
 from orchestra.domain.errors import AlreadyExists
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from orchestra.domain.caller import Caller
     from orchestra.domain.models.tasks import Task
     from orchestra.interface.answers.new_tasks import Preview
-    from orchestra.services.task_creation import Plan
 
 _PREVIEWED = 3
 
@@ -46,9 +46,9 @@ def _make(ctx: Context, config: str) -> None:
             return
         try:
             planned = task_creation.plan(conn, caller, new_task(ctx, config), dry=ctx.args.dry_run)
-            previews = task_creation.preview(conn, planned, _PREVIEWED if ctx.args.dry_run else 1)
+            preview = task_creation.preview(conn, planned, _PREVIEWED if ctx.args.dry_run else 1)
             if ctx.args.dry_run:
-                _say_plan(ctx, planned, previews)
+                _say_preview(ctx, preview)
                 return
             task = task_creation.create(conn, planned)
         except AlreadyExists:
@@ -56,8 +56,8 @@ def _make(ctx: Context, config: str) -> None:
                 raise
             _say_existing(ctx, existing)  # the same command, a moment before this one
             return
-        _say_task(ctx, task, previews[0])
-        _say_notes(ctx, conn, planned, task)
+        _say_task(ctx, task, preview.commands[0])
+        _say_notes(ctx, conn, preview, task)
 
 
 def _existing(ctx: Context, conn: psycopg.Connection, caller: Caller) -> Task | None:
@@ -68,10 +68,10 @@ def _existing(ctx: Context, conn: psycopg.Connection, caller: Caller) -> Task | 
     return task_creation.find_existing(conn, caller, ctx.args.name)
 
 
-def _say_notes(ctx: Context, conn: psycopg.Connection, planned: Plan, task: Task) -> None:
+def _say_notes(ctx: Context, conn: psycopg.Connection, preview: Preview, task: Task) -> None:
     from orchestra.services import task_views
 
-    for note in (*unit_notes(ctx.args), *_notes(planned)):
+    for note in (*unit_notes(ctx.args), *_notes(preview)):
         ctx.out.note(note)
     for reason in task_views.waiting_reasons(conn, task):
         ctx.out.note(f"note: it waits. {reason}")
@@ -88,31 +88,32 @@ def _say_existing(ctx: Context, task: Task) -> None:
     )
 
 
-def _say_plan(ctx: Context, planned: Plan, previews: list[Preview]) -> None:
-    def lines(plan: Plan) -> Iterator[str]:
+def _say_preview(ctx: Context, preview: Preview) -> None:
+    def lines(preview: Preview) -> Iterator[str]:
         yield (
-            f"{plan.new.name} would have {human.count(plan.jobs, 'job')} on queue {plan.new.queue}; "
+            f"{preview.name} would have {human.count(preview.jobs, 'job')} on queue {preview.queue}; "
             "nothing was written"
         )
-        yield from (f"    job {each.ordinal:<6} {clean(each.command)}" for each in previews)
+        for ordinal, command in enumerate(preview.commands):
+            yield f"    job {ordinal:<6} {clean(command)}"
 
     ctx.out.item(
-        planned,
+        preview,
         lines,
-        record=lambda plan: {
-            "name": plan.new.name,
-            "queue": plan.new.queue.value,
-            "jobs": plan.jobs,
-            "folder": plan.folder,
-            "commands": [each.command for each in previews],
+        record=lambda preview: {
+            "name": preview.name,
+            "queue": preview.queue.value,
+            "jobs": preview.jobs,
+            "folder": preview.folder,
+            "commands": list(preview.commands),
         },
-        key=lambda plan: plan.new.name,
+        key=lambda preview: preview.name,
     )
-    for note in (*unit_notes(ctx.args), *_notes(planned)):
+    for note in (*unit_notes(ctx.args), *_notes(preview)):
         ctx.out.note(note)
 
 
-def _say_task(ctx: Context, task: Task, first: Preview) -> None:
+def _say_task(ctx: Context, task: Task, first: str) -> None:
     ctx.out.item(
         task,
         lambda made: _task_lines(made, first),
@@ -123,12 +124,12 @@ def _say_task(ctx: Context, task: Task, first: Preview) -> None:
         ctx.out.note(f"    watch it   maestro task show {task.id} --watch")
 
 
-def _task_lines(task: Task, first: Preview) -> Iterator[str]:
+def _task_lines(task: Task, first: str) -> Iterator[str]:
     yield f"task {task.id}: {task.name}, {human.count(task.jobs, 'job')} on queue {task.queue}"
     yield f"    first      {_test_words(task)}"
     last = f" ... job_configId_{task.jobs - 1}" if task.jobs > 1 else ""
     yield f"    output     {clean(task.folder)}/job_configId_0{last}"
-    yield f"    job {f'{task.id}/0':<6} {clean(first.command)}"
+    yield f"    job {f'{task.id}/0':<6} {clean(first)}"
 
 
 def _test_words(task: Task) -> str:
@@ -157,23 +158,24 @@ def _record(task: Task, *, created: bool) -> Record:
     }
 
 
-def _notes(planned: Plan) -> Iterator[str]:
+def _notes(preview: Preview) -> Iterator[str]:
     """What is no mistake, and yet may not be what was meant."""
-    for tag, source in planned.sources.items():
-        if not source.is_one_file:
+    tags = parse(preview.command).tags
+    for source in preview.sources:
+        if source.files > 1:
             files = human.count(source.files, "file")
-            yield f"note: {source.name} has {files}, so %{tag} is its folder {clean(source.path)}"
-        if tag not in planned.template.tags:
-            yield f"warning: the command does not use %{tag} ({source.name})"
+            yield f"note: {source.dataset} has {files}, so %{source.tag} is its folder {clean(source.path)}"
+        if source.tag not in tags:
+            yield f"warning: the command does not use %{source.tag} ({source.dataset})"
     for advice in (
         command_advice.hidden_failure,
         command_advice.left_behind,
         command_advice.typographic,
     ):
-        if (note := advice(planned.template.text)) is not None:
+        if (note := advice(preview.command)) is not None:
             yield f"note: {note}"
-    yield from _not_found(planned.template.text, current_folder())
-    if (image := planned.new.image) and not image.startswith("/") and Path(image).exists():
+    yield from _not_found(preview.command, current_folder())
+    if (image := preview.image) and not image.startswith("/") and Path(image).exists():
         yield (
             f'warning: "{clean(image)}" is taken for an image of a registry; the one in the current folder is '
             f"./{clean(image)}"

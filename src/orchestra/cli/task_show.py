@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
     from orchestra.domain.models.events import Event
+    from orchestra.domain.models.failures import FailureGroup
     from orchestra.domain.models.mails import Mail
     from orchestra.domain.models.sources import Source
     from orchestra.domain.models.tasks import Task
-    from orchestra.interface.answers.task_reports import FailureGroup, TaskReport
+    from orchestra.interface.answers.task_reports import TaskReport
 
 _ENDED = {state.value for state in ENDED_TASK_STATES}
 _WORDS = {"KILL": "being killed"}
@@ -243,15 +244,18 @@ def _failure_lines(report: TaskReport) -> Iterator[str]:
     yield "  failures"
     rows = []
     for group in report.failures:
-        address = f"{report.task.id}/{group.example}"
-        said = cut(f'"{group.last_line}"' if group.last_line else clean(group.reason or ""), _SAID)
-        what = f"{human.number(group.jobs)} x {group.what}"
-        look = "logs" if group.has_log else "explain"
+        example = group.example
+        address = f"{report.task.id}/{example.ordinal}"
+        last_line = example.last_line
+        said = cut(f'"{last_line}"' if last_line else clean(example.reason or ""), _SAID)
+        what = f"{human.number(group.jobs)} x {example.what}"
+        look = "logs" if example.has_log else "explain"
         rows.append([what, f"job {address}", said, f"maestro job {look} {address}"])
     for row, group in zip(align(rows, [False] * 4), report.failures, strict=True):
         yield "    " + "  ".join(row).rstrip()
-        if not group.has_log and group.reason and len(clean(group.reason)) > _SAID:
-            yield f"      {clean(group.reason)}"  # nobody else tells it
+        reason = clean(group.example.reason or "")
+        if not group.example.has_log and len(reason) > _SAID:
+            yield f"      {reason}"  # nobody else tells it
 
 
 def _next_steps(report: TaskReport) -> Iterator[tuple[str, str]]:
@@ -358,12 +362,13 @@ def _mail_record(mail: Mail) -> Record:
 
 
 def _failure_record(group: FailureGroup, task: Task) -> Record:
+    example = group.example
     return {
-        "what": group.what,
+        "what": example.what,
         "jobs": group.jobs,
-        "example": f"{task.id}/{group.example}",
+        "example": f"{task.id}/{example.ordinal}",
         "config": group.config,
-        "node": group.node,
-        "reason": group.reason,
-        "last_line": group.last_line,
+        "node": example.node,
+        "reason": example.reason,
+        "last_line": example.last_line,
     }

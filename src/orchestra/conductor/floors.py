@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import psycopg
 
+from orchestra.conductor.term import Transact
 from orchestra.domain.models.tasks import Counts
 from orchestra.domain.states import Queue
 from orchestra.store import moves
 
 STILL_FOR = 30.0
 """Seconds without any change in a task whose jobs wait, after which its floors are not believed."""
-
-Transact = Callable[[Callable[[], bool]], bool]
-"""Runs one step in a transaction that has checked the conductor's term."""
 
 
 class Lookout:

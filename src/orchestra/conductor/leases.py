@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from uuid import UUID
 
 import psycopg
 
+from orchestra.conductor.term import Transact
 from orchestra.domain.human import duration
 from orchestra.domain.leases import is_dead
 from orchestra.services import fencing
@@ -16,9 +16,6 @@ from orchestra.store import pilots
 WHO = "orchestra"
 BURIAL_AFTER = 10.0
 """Seconds that the agent of a fenced keeper gets to report what the keeper left, before its jobs are given away."""
-
-Transact = Callable[[Callable[[], bool]], bool]
-"""Runs one step in a transaction that has checked the conductor's term."""
 
 log = logging.getLogger(__name__)
 

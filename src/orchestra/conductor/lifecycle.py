@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
 import psycopg
 
 from orchestra.conductor.isolation import Isolation
+from orchestra.conductor.term import Transact
 from orchestra.conductor.wakeups import Wakeups
 from orchestra.domain.errors import NotFound, Refused, Superseded
 from orchestra.domain.lifecycle import CHUNK, TaskFacts, TestFacts, decide, refill
@@ -18,9 +19,6 @@ from orchestra.services import chains, lifecycle
 from orchestra.store import leader, moves
 
 WHO = "orchestra"
-
-Transact = Callable[[Callable[[], bool]], bool]
-"""Runs one step in a transaction that has checked the conductor's term."""
 
 
 def advance(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import psycopg
 
 from orchestra.conductor.isolation import Isolation
+from orchestra.conductor.term import Transact
 from orchestra.domain.retention import Keep
 from orchestra.store import leader, metrics, retention
 
@@ -16,9 +17,6 @@ PACE = 0.5
 """Seconds between two portions of 2,000 rows."""
 AGAIN_EVERY = 3600.0
 """Seconds from one pass to the next, once nothing is left to remove."""
-
-Transact = Callable[[Callable[[], bool]], bool]
-"""Runs one step in a transaction that has checked the conductor's term."""
 
 
 @dataclass(slots=True)

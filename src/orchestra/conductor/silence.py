@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import psycopg
 
+from orchestra.conductor.term import Transact
 from orchestra.services import letters
 from orchestra.store import outbox
 
 SILENT_AFTER = 600.0
 """Seconds without a word after which people are told."""
-
-Transact = Callable[[Callable[[], bool]], bool]
-"""Runs one step in a transaction that has checked the conductor's term."""
 
 
 def notice(conn: psycopg.Connection, transact: Transact, *, after: float = SILENT_AFTER) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal as signals
 
+from orchestra.domain.human import one_line
 from orchestra.domain.states import Cause
 
 _WORDS: dict[str, str] = {
@@ -50,3 +51,17 @@ def _signal_name(number: int | None) -> str:
         return f" ({signals.Signals(number or 0).name})"
     except ValueError:  # a real-time signal has no name of its own
         return ""
+
+
+def last_line(tail: bytes | None) -> str | None:
+    """Give the last line of a log that says something, safe to print."""
+    lines = (tail or b"").decode(errors="replace").splitlines()
+    spoken = next((line.strip() for line in reversed(lines) if line.strip()), None)
+    return one_line(spoken, 100) if spoken else None
+
+
+def last_lines(tail: bytes | None, count: int) -> tuple[str, ...]:
+    """Give the last lines of a log without empty ones at its end, safe to print; they keep their indent."""
+    lines = (tail or b"").decode(errors="replace").rstrip().splitlines()
+    chosen = lines[-count:] if count else []
+    return tuple(one_line(line.rstrip().expandtabs(4), 160) for line in chosen)

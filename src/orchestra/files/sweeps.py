@@ -20,10 +20,10 @@ from orchestra.domain.models.datasets import DataSet, Manifest
 from orchestra.domain.sweeps import Sweep
 from orchestra.domain.wording import Action, Field, words
 from orchestra.files import config_text, manifest, silence, structured, sweep_text, sweep_trial
+from orchestra.files.in_threads import Progress
 from orchestra.homefolder import expanded
 
 _REPORT = 500
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)

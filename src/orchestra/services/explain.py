@@ -7,15 +7,13 @@ from pathlib import PurePosixPath
 
 import psycopg
 
-from orchestra.domain.endings import in_words, leaves_log
-from orchestra.domain.explanation import Culprit, Facts
+from orchestra.domain.endings import last_line
+from orchestra.domain.explanation import Facts
 from orchestra.domain.explanation import explain as in_sentences
 from orchestra.domain.models.jobs import Job, JobPaths
-from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import JobState, TaskState
 from orchestra.interface.answers.explanations import Explained
 from orchestra.services import jobs, standstill
-from orchestra.services.failures import last_line
 from orchestra.store import explain as store
 from orchestra.store import jobs as job_store
 from orchestra.store import leader, moves, queues
@@ -60,7 +58,7 @@ def gather(conn: psycopg.Connection, text: str) -> Facts:
         case JobState.KILLED:
             return replace(facts, asked=store.asked(conn, task.id, job.ordinal, job.changed_at))
         case JobState.BROKEN:
-            return replace(facts, culprits=tuple(_culprits(conn, task)))
+            return replace(facts, culprits=tuple(store.culprits(conn, task.id, limit=CULPRITS)))
         case JobState.FAILED:
             return replace(facts, last_line=_last_line(conn, job))
         case JobState.DONE:
@@ -96,25 +94,12 @@ def _of_living(conn: psycopg.Connection, facts: Facts) -> Facts:
     task, job = facts.task, facts.job
     keeper = store.turn(conn, task.id, job.ordinal).keeper_id
     if task.image and not (facts.latest and facts.latest.started_at):
-        facts = replace(facts, places=tuple(store.places(conn, task.queue, [])))
+        facts = replace(facts, places=tuple(store.places(conn, task.queue)))
     if keeper:
         facts = replace(facts, custody=store.custody(conn, keeper))
     if job.kill_requested:
         facts = replace(facts, asked=store.asked(conn, task.id, job.ordinal, facts.now))
     return facts
-
-
-def _culprits(conn: psycopg.Connection, task: Task) -> list[Culprit]:
-    return [
-        Culprit(
-            found.ordinal,
-            found.node,
-            found.reason or in_words(found.cause, found.exit_status, found.signal),
-            last_line(found.log_tail),
-            leaves_log(found.cause, found.log_tail),
-        )
-        for found in store.culprits(conn, task.id, limit=CULPRITS)
-    ]
 
 
 def _last_line(conn: psycopg.Connection, job: Job) -> str | None:

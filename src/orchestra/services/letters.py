@@ -5,11 +5,12 @@ from __future__ import annotations
 import psycopg
 
 from orchestra.domain import letters
+from orchestra.domain.endings import last_lines
 from orchestra.domain.human import duration, one_line
 from orchestra.domain.letters import HELD, Failure, OfflineLetter, PilotLetter, TaskLetter
+from orchestra.domain.models.failures import FailureGroup
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import Figure, HoldCause, TaskState
-from orchestra.services import failures
 from orchestra.store import outbox, task_facts
 from orchestra.store import tasks as task_store
 
@@ -73,7 +74,7 @@ def _write(
         counts=counts,
         seconds=(ended - began).total_seconds() if began and outcome != HELD else None,
         why=_clean(why),
-        failures=tuple(_failure(conn, task.id, kind) for kind in kinds[:KINDS_SHOWN]),
+        failures=tuple(_failure(task.id, kind) for kind in kinds[:KINDS_SHOWN]),
         kinds=len(kinds),
         doubts=doubts.counted if doubts else None,
         doubt=_clean(doubts.note),
@@ -81,17 +82,17 @@ def _write(
     outbox.add_for_owner(conn, task.id, TaskLetter.KIND, letters.to_payload(letter))
 
 
-def _failure(conn: psycopg.Connection, task: int, kind: task_facts.FailureGroup) -> Failure:
-    group = failures.group(conn, task, kind, lines=TAIL_LINES)
+def _failure(task: int, group: FailureGroup) -> Failure:
+    example = group.example
     return Failure(
-        what=group.what,
+        what=example.what,
         jobs=group.jobs,
-        job=f"{task}/{group.example}",
+        job=f"{task}/{example.ordinal}",
         config=_clean(group.config) or "",
-        node=group.node,
-        reason=_clean(group.reason) if group.reason != group.what else None,
-        tail=group.tail,
-        has_log=group.has_log,
+        node=example.node,
+        reason=_clean(example.reason) if example.reason != example.what else None,
+        tail=last_lines(example.log_tail, TAIL_LINES),
+        has_log=example.has_log,
     )
 
 
@@ -107,19 +108,15 @@ def node_silent(conn: psycopg.Connection, pilot: outbox.SilentPilot) -> None:
     """Tell the owners of the jobs that a silent node holds, and the admins."""
     held = outbox.at_stake(conn, pilot.node_id)
     until = f"{pilot.lease_until:%d %b %H:%M} UTC" if pilot.lease_until else None
-    for owner in dict.fromkeys(stake.owner_id for stake in held):
-        theirs = tuple(
-            letters.TaskAtStake(stake.task, stake.name, stake.jobs)
-            for stake in held
-            if stake.owner_id == owner
-        )
+    for owner in dict.fromkeys(owner for owner, _ in held):
+        theirs = tuple(stake for who, stake in held if who == owner)
         letter = OfflineLetter(pilot.node, pilot.silent_for, theirs, until)
         outbox.add_for_person(conn, owner, OfflineLetter.KIND, letters.to_payload(letter))
     what = (
         f"The pilot of node {pilot.node} has not been heard of for {duration(pilot.silent_for)}, and it did not say "
         "goodbye: the machine is off or cut off, or the pilot died"
     )
-    told = PilotLetter(pilot.node, what, sum(stake.jobs for stake in held), silent=True)
+    told = PilotLetter(pilot.node, what, sum(stake.jobs for _, stake in held), silent=True)
     outbox.add_for_admins(conn, PilotLetter.KIND, letters.to_payload(told))
 
 

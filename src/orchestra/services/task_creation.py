@@ -13,9 +13,10 @@ from orchestra.domain.binds import parse_bind
 from orchestra.domain.caller import Caller
 from orchestra.domain.errors import AlreadyExists, BadInput, Refused
 from orchestra.domain.human import count
+from orchestra.domain.models.datasets import DataSet
 from orchestra.domain.models.jobs import JobPaths
 from orchestra.domain.models.new_tasks import NewTask
-from orchestra.domain.models.tasks import Resources, Task
+from orchestra.domain.models.tasks import Task
 from orchestra.domain.naming import (
     check_complete_file,
     check_metrics_file,
@@ -36,7 +37,7 @@ from orchestra.files import image_files, volume
 from orchestra.interface.answers.new_tasks import Preview
 from orchestra.services import selection
 from orchestra.services.lifecycle import CONDUCTOR
-from orchestra.services.task_sources import Source, find_config, find_input, first_configs
+from orchestra.services.task_sources import find_config, find_input, first_configs, source
 from orchestra.store import chains, moves, task_making
 from orchestra.store import datasets as dataset_store
 from orchestra.store import tasks as store
@@ -45,28 +46,35 @@ from orchestra.store.database import in_transaction
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A task that could be made: `sources` gives each tag but %IN and %OUT what stands for it.
+    """A task that can be made: what was asked for, as it is kept, and what it refers to.
 
-    `after` are the tasks that it waits for: those that are not DONE yet.
+    `config` is the data set or the older task that the jobs are made of, `inputs` are the data sets by tag. `after` are
+    the tasks that it waits for: those that are not DONE yet.
     """
 
     new: NewTask
     caller: Caller
     template: command.Template
     folder: str
-    config: Source
-    sources: Mapping[str, Source]
+    config: DataSet | Task
+    inputs: Mapping[str, DataSet]
     after: tuple[Task, ...] = ()
 
     @property
-    def jobs(self) -> int:
-        return self.config.files
+    def to_come(self) -> bool:
+        """Whether its configs are the outputs of a task that it waits for."""
+        return self.gives_configs in [task.id for task in self.after]
 
-    def render(self, ordinal: int, config: str) -> str:
-        """Give a job's command as its first attempt would run it."""
-        paths = JobPaths(PurePosixPath(self.folder), ordinal)
-        values = {tag: source.path for tag, source in self.sources.items()}
-        return self.template.render({**values, "IN": config, "OUT": str(paths.attempt(1))})
+    @property
+    def gives_configs(self) -> int | None:
+        """The older task whose outputs are its configs."""
+        return self.config.id if isinstance(self.config, Task) else None
+
+    @property
+    def jobs(self) -> int:
+        if isinstance(self.config, DataSet):
+            return self.config.files
+        return self.config.jobs if self.to_come else self.config.counts.done
 
 
 def find_existing(conn: psycopg.Connection, caller: Caller, name: str) -> Task | None:
@@ -94,8 +102,8 @@ def plan(conn: psycopg.Connection, caller: Caller, new: NewTask, *, dry: bool = 
     command.check(template, known=[*command.REQUIRED, *secondary])
     after = _unfinished(conn, new.after)
     config = find_config(conn, new.config, after)
-    sources = {"DATA": find_input(conn, new.data)}
-    sources |= {tag: find_input(conn, name) for tag, name in secondary.items()}
+    inputs = {"DATA": find_input(conn, new.data)}
+    inputs |= {tag: find_input(conn, name) for tag, name in secondary.items()}
     _check_queue(new)
     check_metrics_file(new.metrics_file)
     check_complete_file(new.complete_file)
@@ -106,7 +114,7 @@ def plan(conn: psycopg.Connection, caller: Caller, new: NewTask, *, dry: bool = 
     volume.check_volume(new.volume, dry=dry)
     folder = f"{new.volume.rstrip('/')}/{new.name}"
     volume.check_task_folder(folder, reuse=new.reuse)
-    return Plan(new, caller, template, folder, config, sources, after)
+    return Plan(_as_kept(new, template), caller, template, folder, config, inputs, after)
 
 
 def _unfinished(conn: psycopg.Connection, words: Sequence[str]) -> tuple[Task, ...]:
@@ -114,10 +122,28 @@ def _unfinished(conn: psycopg.Connection, words: Sequence[str]) -> tuple[Task, .
     return tuple(task for _, task in sorted(found.items()) if task.state is not TaskState.DONE)
 
 
-def preview(conn: psycopg.Connection, planned: Plan, limit: int) -> list[Preview]:
-    """Give the first commands as they would run."""
-    configs = first_configs(conn, planned.config, limit)
-    return [Preview(n, planned.render(n, path)) for n, path in enumerate(configs)]
+def preview(conn: psycopg.Connection, planned: Plan, limit: int) -> Preview:
+    """Give what a task would be, with its first commands as they would run."""
+    sources = tuple(source(conn, tag, dataset) for tag, dataset in planned.inputs.items())
+    configs = first_configs(conn, planned.config, limit, to_come=planned.to_come)
+    values = {each.tag: each.path for each in sources}
+    return Preview(
+        name=planned.new.name,
+        queue=planned.new.queue,
+        image=planned.new.image,
+        folder=planned.folder,
+        jobs=planned.jobs,
+        command=planned.new.command,
+        commands=tuple(
+            planned.template.render({**values, "IN": path, "OUT": _out(planned.folder, ordinal)})
+            for ordinal, path in enumerate(configs)
+        ),
+        sources=sources,
+    )
+
+
+def _out(folder: str, ordinal: int) -> str:
+    return str(JobPaths(PurePosixPath(folder), ordinal).attempt(1))
 
 
 def create(conn: psycopg.Connection, planned: Plan) -> Task:
@@ -131,16 +157,17 @@ def create(conn: psycopg.Connection, planned: Plan) -> Task:
 
     def work() -> Task:
         _share(conn, planned)
-        config = planned.config
-        if config.task is not None and config.to_come:
-            version = task_making.add_version_to_come(conn, config.task)
-        elif config.task is not None:
-            version = task_making.add_outputs_version(conn, config.task)
-        else:
-            version = config.version_id
-        row = _row(planned, version)
-        inputs = {tag: source.version_id for tag, source in planned.sources.items()}
-        task = task_making.add(conn, row, inputs, attempts=attempts, configs_to_come=config.to_come)
+        task = task_making.add(
+            conn,
+            planned.new,
+            owner=planned.caller.user.id,
+            folder=planned.folder,
+            config=_config_version(conn, planned),
+            inputs={tag: dataset.version_id for tag, dataset in planned.inputs.items()},
+            jobs=planned.jobs,
+            attempts=attempts,
+            configs_to_come=planned.to_come,
+        )
         if task is None:
             raise _taken(planned.new.name, store.by_name(conn, planned.new.name))
         _wait(conn, planned, task)
@@ -153,45 +180,30 @@ def create(conn: psycopg.Connection, planned: Plan) -> Task:
 
 
 def _share(conn: psycopg.Connection, planned: Plan) -> None:
-    every = [planned.config, *planned.sources.values()]
-    wanted = [source.dataset.id for source in every if source.dataset]
+    every = [planned.config, *planned.inputs.values()]
+    wanted = [each.id for each in every if isinstance(each, DataSet)]
     if not dataset_store.share(conn, wanted):
         raise Refused("one of the data sets was deleted just now.")
-    older = planned.config.task
-    if older is not None and not planned.config.to_come:
+    older = planned.config
+    if isinstance(older, Task) and not planned.to_come:
         moves.lock_task(conn, older.id)
         again = store.by_id(conn, older.id)
         if again is None or again.counts.done != older.counts.done:
             raise Refused(f"task {older.id} ({older.name}) changes just now.", hint="Try again.")
 
 
+def _config_version(conn: psycopg.Connection, planned: Plan) -> int:
+    if isinstance(planned.config, DataSet):
+        return planned.config.version_id
+    if planned.to_come:
+        return task_making.add_version_to_come(conn, planned.config)
+    return task_making.add_outputs_version(conn, planned.config)
+
+
 def _wait(conn: psycopg.Connection, planned: Plan, task: int) -> None:
-    source = planned.config.task
     for older in planned.after:
-        gives = planned.config.to_come and source is not None and source.id == older.id
+        gives = older.id == planned.gives_configs
         chains.add(conn, task, older.id, older.name, gives_configs=gives)
-
-
-def _row(planned: Plan, version: int) -> task_making.NewTaskRow:
-    new = planned.new
-    return task_making.NewTaskRow(
-        name=new.name,
-        owner_id=planned.caller.user.id,
-        account=storable(new.account),
-        queue=new.queue,
-        command=planned.template.text,
-        image=new.image,
-        config_version_id=version,
-        volume=new.volume,
-        folder=planned.folder,
-        complete_file=new.complete_file,
-        env=new.env,
-        policy=new.policy,
-        resources=_resources(new),
-        binds=new.binds,
-        jobs=planned.jobs,
-        metrics_file=new.metrics_file,
-    )
 
 
 def _announce(conn: psycopg.Connection, planned: Plan, task: int) -> None:
@@ -248,11 +260,12 @@ def _check_numbers(new: NewTask) -> None:
     check_whole(Field.GPUS, resources.gpus, least=0)
 
 
-def _resources(new: NewTask) -> Resources:
-    """A job of the gpu queue takes one GPU unless it asks for more."""
+def _as_kept(new: NewTask, template: command.Template) -> NewTask:
+    """Give what is stored of a request. A job of the gpu queue takes one GPU unless it asks for more."""
+    resources = new.resources
     if new.queue is Queue.GPU:
-        return replace(new.resources, gpus=max(1, new.resources.gpus))
-    return new.resources
+        resources = replace(resources, gpus=max(1, resources.gpus))
+    return replace(new, account=storable(new.account), command=template.text, resources=resources)
 
 
 def _taken(name: str, task: Task | None) -> AlreadyExists:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import psycopg
@@ -11,6 +10,7 @@ import psycopg
 from orchestra.domain.errors import BadInput, Refused
 from orchestra.domain.models.datasets import DataSet
 from orchestra.domain.models.jobs import JobPaths
+from orchestra.domain.models.sources import Source
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.own_names import TASK_PREFIX
 from orchestra.domain.wording import Field, words
@@ -19,29 +19,8 @@ from orchestra.store import datasets as store
 from orchestra.store import task_making
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A data set or an older task whose outputs are read. `path` is what a tag that stands for it becomes.
-
-    `to_come` says that the task is not DONE yet, and waited for.
-    """
-
-    name: str
-    files: int
-    path: str
-    is_one_file: bool
-    dataset: DataSet | None = None
-    task: Task | None = None
-    to_come: bool = False
-
-    @property
-    def version_id(self) -> int:
-        assert self.dataset is not None  # the outputs of a task have no version before it is made
-        return self.dataset.version_id
-
-
-def find_input(conn: psycopg.Connection, name: str) -> Source:
-    """Give the data set that a tag stands for: its file where it has one, else its folder.
+def find_input(conn: psycopg.Connection, name: str) -> DataSet:
+    """Give the data set that a tag stands for.
 
     Raises:
         NotFound: there is no such data set.
@@ -50,13 +29,24 @@ def find_input(conn: psycopg.Connection, name: str) -> Source:
     dataset = datasets.find(conn, name)
     if dataset.files == 0:
         raise BadInput(f"data set {name} is empty.")
-    if dataset.files > 1:
-        return Source(name, dataset.files, dataset.root, False, dataset=dataset)
-    path = file_path(dataset, store.files(conn, dataset.version_id, limit=1)[0].path)
-    return Source(name, 1, path, True, dataset=dataset)
+    return dataset
 
 
-def find_config(conn: psycopg.Connection, name: str, after: Sequence[Task] = ()) -> Source:
+def source(conn: psycopg.Connection, tag: str, dataset: DataSet) -> Source:
+    """Give what stands for a tag: the data set's file where it has one, else its folder."""
+    first = store.files(conn, dataset.version_id, limit=1) if dataset.files == 1 else ()
+    return Source(
+        dataset=dataset.name,
+        version=dataset.version,
+        root=dataset.root,
+        is_folder=dataset.is_folder,
+        files=dataset.files,
+        tag=tag,
+        only_file=first[0].path if first else None,
+    )
+
+
+def find_config(conn: psycopg.Connection, name: str, after: Sequence[Task] = ()) -> DataSet | Task:
     """Give what the jobs are made of: the files of a data set, or with `task:NAME` the outputs of a task's done jobs.
 
     The outputs of a task in `after` are those of all its jobs, since it is waited for.
@@ -71,13 +61,13 @@ def find_config(conn: psycopg.Connection, name: str, after: Sequence[Task] = ())
     dataset = datasets.find(conn, name)
     if dataset.files == 0:
         raise BadInput(f"data set {name} is empty; a task needs at least one config file.")
-    return Source(name, dataset.files, dataset.root, dataset.files == 1, dataset=dataset)
+    return dataset
 
 
-def _outputs(conn: psycopg.Connection, word: str, after: Sequence[Task]) -> Source:
+def _outputs(conn: psycopg.Connection, word: str, after: Sequence[Task]) -> Task:
     task = selection.find(conn, word)
     if any(each.id == task.id for each in after):
-        return Source(task.name, task.jobs, task.folder, False, task=task, to_come=True)
+        return task
     if task.state.is_live:
         raise Refused(
             f"task {task.id} ({task.name}) is {task.state}; its outputs are not complete yet.",
@@ -85,23 +75,21 @@ def _outputs(conn: psycopg.Connection, word: str, after: Sequence[Task]) -> Sour
         )
     if task.counts.done == 0:
         raise Refused(f"task {task.id} ({task.name}) has no done job, so there are no outputs.")
-    return Source(task.name, task.counts.done, task.folder, False, task=task)
+    return task
 
 
-def first_configs(conn: psycopg.Connection, source: Source, limit: int) -> list[str]:
-    """Give the absolute paths of the first configs."""
-    if source.task is not None and source.to_come:
-        folder = PurePosixPath(source.path)
-        return [str(JobPaths(folder, n).link) for n in range(min(limit, source.files))]
-    if source.task is not None:
-        return [
-            f"{source.path}/{path}"
-            for path in task_making.first_outputs(conn, source.task.id, limit)
-        ]
-    dataset = source.dataset
-    assert dataset is not None
-    entries = store.files(conn, dataset.version_id, limit=limit)
-    return [file_path(dataset, entry.path) for entry in entries]
+def first_configs(
+    conn: psycopg.Connection, config: DataSet | Task, limit: int, *, to_come: bool
+) -> list[str]:
+    """Give the absolute paths of the first configs. `to_come` says that the task which gives them is waited for."""
+    if isinstance(config, DataSet):
+        entries = store.files(conn, config.version_id, limit=limit)
+        return [file_path(config, entry.path) for entry in entries]
+    if to_come:
+        folder = PurePosixPath(config.folder)
+        return [str(JobPaths(folder, n).link) for n in range(min(limit, config.jobs))]
+    outputs = task_making.first_outputs(conn, config.id, limit)
+    return [f"{config.folder}/{path}" for path in outputs]
 
 
 def file_path(dataset: DataSet, path: str) -> str:

@@ -11,8 +11,8 @@ from orchestra.domain.estimates import ends
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.wording import Said
 from orchestra.interface.answers.task_reports import TaskReport
-from orchestra.services import failures, mails, selection, standstill, users, waiting
-from orchestra.store import leader, queues, silent_folders, sources, task_facts
+from orchestra.services import mails, selection, standstill, users, waiting
+from orchestra.store import explain, leader, queues, silent_folders, sources, task_facts
 from orchestra.store import tasks as store
 
 EVENTS = 20
@@ -32,7 +32,7 @@ def show(conn: psycopg.Connection, word: str) -> TaskReport:
         config=sources.config(conn, task.id),
         inputs=tuple(sources.inputs(conn, task.id)),
         events=tuple(task_facts.events(conn, task.id, limit=EVENTS)),
-        failures=tuple(failures.groups(conn, task.id)) if _has_failures(task) else (),
+        failures=tuple(task_facts.failures(conn, task.id)) if _has_failures(task) else (),
         waiting=waiting_reasons(conn, task),
         ends=ends(task, now),
         cpu_seconds=cpu,
@@ -57,7 +57,9 @@ def waiting_reasons(conn: psycopg.Connection, task: Task) -> tuple[Said, ...]:
         return told
     if settles := standstill.state(conn):
         return (f"Nothing starts at present, for the database settles: {settles}.",)
-    reasons = waiting.reasons(task, queues.supply(conn), conductor=queues.conductor_alive(conn))
+    reasons = waiting.reasons(
+        task, explain.places(conn, task.queue), conductor=queues.conductor_alive(conn)
+    )
     return (*told, *_silent_folders(conn, task), *reasons)
 
 

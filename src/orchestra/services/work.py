@@ -48,7 +48,7 @@ from orchestra.domain.transitions import TaskInput
 from orchestra.domain.troubles import Trouble
 from orchestra.domain.wording import Action, Field, words
 from orchestra.services import fencing, letters, lifecycle, outcomes, settling
-from orchestra.store import attempts, locks, migrate, moves, pilots
+from orchestra.store import attempts, locks, migrate, moves, nodes, pilots
 from orchestra.store.database import in_transaction
 
 PROTOCOL = 1
@@ -91,7 +91,7 @@ def attach(
         migrate.check(conn, newer_allowed=1)
         identity = settling.recognise(conn, known, who=f"pilot {hello.node}")
         _check_protocol(conn, hello)
-        node = pilots.lock_node(conn, hello.node)
+        node = nodes.lock(conn, hello.node)
         if node is None:
             raise NotFound(
                 f'there is no node "{hello.node}".',

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import psycopg
 
+from orchestra.domain.models.tasks import After
+from orchestra.domain.states import TaskState
 from orchestra.store.database import fetch
 from orchestra.store.sql import load
 
@@ -14,25 +14,17 @@ CHUNK = 20_000
 """Configs that are written down in one transaction."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """What a task waits for. `met`: it is over; `gives_configs`: its outputs become the waiting task's configs."""
-
-    id: int
-    name: str
-    state: str | None
-    gives_configs: bool
-    met: bool
-
-
 def add(conn: psycopg.Connection, task: int, after: int, name: str, *, gives_configs: bool) -> None:
     params = {"task": task, "after": after, "name": name, "gives_configs": gives_configs}
     conn.execute(SQL.add, params)
 
 
-def of_task(conn: psycopg.Connection, task: int) -> list[Wait]:
+def of_task(conn: psycopg.Connection, task: int) -> list[After]:
     """Give what a task still waits for, by number."""
-    return [Wait(**row) for row in fetch(conn, SQL.of_task, {"task": task})]
+    return [
+        After(**{**row, "state": TaskState(row["state"]) if row["state"] else None})
+        for row in fetch(conn, SQL.of_task, {"task": task})
+    ]
 
 
 def taker(conn: psycopg.Connection, task: int) -> tuple[int, str] | None:

@@ -5,12 +5,11 @@ insert into task_after (task_id, after_id, after_name, gives_configs)
 values (%(task)s, %(after)s, %(name)s, %(gives_configs)s)
 
 -- name: of_task
--- What a task waits for; `met` says that the wait for it is over. Outputs are taken from a task that is still there.
-select
-    a.after_id as id, a.after_name as name, o.state::text as state, a.gives_configs,
-    o.state is not distinct from 'DONE' and (o.deleted_at is null or not a.gives_configs) as met
+-- What a task waits for. One that was deleted has no state, unless it was DONE and nothing else is wanted of it: outputs
+-- are taken from a task that is still there.
+select a.after_id as id, a.after_name as name, o.state::text as state, a.gives_configs
 from task_after a
-left join task o on o.id = a.after_id
+left join task o on o.id = a.after_id and (o.deleted_at is null or o.state = 'DONE' and not a.gives_configs)
 where a.task_id = %(task)s
 order by a.after_id
 

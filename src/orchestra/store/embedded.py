@@ -8,7 +8,7 @@ also keeps the cleaners of /var/tmp out.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,9 +16,9 @@ from typing import Literal
 from orchestra.domain.errors import Refused, VolumeError
 from orchestra.homefolder import expanded
 from orchestra.store import datafolder, postmaster
+from orchestra.store.pginstall import Announce
 from orchestra.store.postmaster import Place
 
-Announce = Callable[[str], None]
 _NO_SETTINGS: Mapping[str, str] = {}
 
 

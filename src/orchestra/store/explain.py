@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,12 +13,14 @@ import psycopg
 from orchestra.domain.explanation import Custody
 from orchestra.domain.forecast import AtWork, Rival
 from orchestra.domain.models.events import Event
+from orchestra.domain.models.failures import FailedAttempt
 from orchestra.domain.models.tasks import Resources
 from orchestra.domain.reservation import PATIENCE
-from orchestra.domain.states import Cause, JobState, Queue, TaskState
+from orchestra.domain.states import JobState, Queue, TaskState
 from orchestra.domain.supply import Need, Place
 from orchestra.store.database import fetch
 from orchestra.store.sql import load
+from orchestra.store.task_facts import failed_attempt
 from orchestra.store.told import with_troubles
 
 SQL = load("explain")
@@ -33,19 +35,6 @@ class Turn:
     turn: int
     not_before: datetime | None
     keeper_id: UUID | None
-
-
-@dataclass(frozen=True, slots=True)
-class FailedTest:
-    """A test job by which a task broke."""
-
-    ordinal: int
-    node: str
-    cause: Cause
-    exit_status: int | None
-    signal: int | None
-    reason: str | None
-    log_tail: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +92,8 @@ def _need(row: Mapping[str, Any], queue: Queue) -> Need:
     return Need.of_resources(queue, resources, row.get("account") or "", row.get("image"))
 
 
-def places(conn: psycopg.Connection, queue: Queue, work: list[Work]) -> list[Place]:
-    """Give what each node offers to a queue; `work` says how much of it is in use."""
+def places(conn: psycopg.Connection, queue: Queue, work: Sequence[Work] = ()) -> list[Place]:
+    """Give what each node offers to a queue; `work` says how much of it is in use, where that matters."""
     in_use: dict[str, int] = {}
     for each in work:
         used = each.at_work.jobs * each.at_work.slots
@@ -152,11 +141,10 @@ def asked(conn: psycopg.Connection, task: int, ordinal: int, until: datetime) ->
     return Event(**rows[0]) if rows else None
 
 
-def culprits(conn: psycopg.Connection, task: int, *, limit: int) -> list[FailedTest]:
+def culprits(conn: psycopg.Connection, task: int, *, limit: int) -> list[FailedAttempt]:
     """Give the test jobs by which a task broke, the first one first."""
     return [
-        FailedTest(**{**row, "cause": Cause(row["cause"]), "node": row["node"] or "a deleted node"})
-        for row in fetch(conn, SQL.culprits, {"task": task, "limit": limit})
+        failed_attempt(row) for row in fetch(conn, SQL.culprits, {"task": task, "limit": limit})
     ]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 
 from orchestra.domain.models.nodes import Keeper, Node, Pilot, Slots
+from orchestra.domain.states import Queue
 from orchestra.store.database import fetch
 from orchestra.store.sql import load
 from orchestra.store.told import with_troubles
@@ -24,6 +25,13 @@ class LockedNode:
     gpu: Slots
     drained: bool
     owner: str | None
+
+    @property
+    def enabled(self) -> dict[Queue, int]:
+        """The slots that its pilot may use, by queue."""
+        if self.drained:
+            return dict.fromkeys(Queue, 0)
+        return {Queue.CPU: self.cpu.enabled, Queue.GPU: self.gpu.enabled}
 
 
 def _slots(row: dict[str, Any]) -> dict[str, Slots]:

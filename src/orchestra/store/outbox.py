@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
+from orchestra.domain.letters import TaskAtStake
 from orchestra.store.database import fetch
 from orchestra.store.sql import load
 
@@ -39,14 +40,6 @@ class SilentPilot:
     node: str
     silent_for: float
     lease_until: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class AtStake:
-    owner_id: int
-    task: int
-    name: str
-    jobs: int
 
 
 def add_for_owner(
@@ -142,6 +135,7 @@ def note_silence_told(conn: psycopg.Connection, node: int, after: float) -> bool
     return conn.execute(SQL.note_silence_told, {"node": node, "after": after}).rowcount == 1
 
 
-def at_stake(conn: psycopg.Connection, node: int) -> list[AtStake]:
+def at_stake(conn: psycopg.Connection, node: int) -> list[tuple[int, TaskAtStake]]:
     """Give the jobs that a node holds, by owner and task."""
-    return [AtStake(**row) for row in fetch(conn, SQL.at_stake, {"node": node})]
+    rows = fetch(conn, SQL.at_stake, {"node": node})
+    return [(row.pop("owner_id"), TaskAtStake(**row)) for row in rows]

@@ -23,12 +23,6 @@ SQL = load("pilots")
 
 
 @dataclass(frozen=True, slots=True)
-class LockedNode:
-    id: int
-    enabled: dict[Queue, int]
-
-
-@dataclass(frozen=True, slots=True)
 class ServingPilot:
     """The last agent of a node. `silent_for` is the seconds since it was heard of."""
 
@@ -82,11 +76,6 @@ def _enabled(row: dict[str, Any]) -> dict[Queue, int]:
     if row["drained"]:
         return {Queue.CPU: 0, Queue.GPU: 0}
     return {Queue.CPU: row["cpu_enabled"], Queue.GPU: row["gpu_enabled"]}
-
-
-def lock_node(conn: psycopg.Connection, name: str) -> LockedNode | None:
-    row = _row(conn, SQL.lock_node, {"node": name})
-    return LockedNode(row["id"], _enabled(row)) if row else None
 
 
 def protocols(conn: psycopg.Connection) -> tuple[int, int]:

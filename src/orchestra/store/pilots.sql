@@ -1,8 +1,5 @@
 -- Agents and keepers: who decides for a node, and what attempts belong to.
 
--- name: lock_node
-select id, drained_at is not null as drained, cpu_enabled, gpu_enabled from node where name = %(node)s for update
-
 -- name: protocols
 select protocol, oldest_protocol from cluster
 

@@ -2,49 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import psycopg
 
 from orchestra.domain.models.queues import QueuedJob
 from orchestra.domain.states import Queue
-from orchestra.domain.troubles import Trouble
 from orchestra.store.database import fetch
 from orchestra.store.sql import load
-from orchestra.store.told import with_troubles
 
 SQL = load("tasks")
-
-
-@dataclass(frozen=True, slots=True)
-class Supply:
-    """What one node could do for a job."""
-
-    name: str
-    cpu_enabled: int
-    gpu_enabled: int
-    drained: bool
-    online: bool
-    account: str | None = None
-    is_root: bool = False
-    serve_all: bool = False
-    runtimes: tuple[str, ...] = ()
-    troubles: tuple[Trouble, ...] = ()
-
-
-def supply(conn: psycopg.Connection) -> list[Supply]:
-    """Give what each node could do for a job."""
-    return [
-        Supply(
-            **{
-                **with_troubles(row),
-                "is_root": bool(row["is_root"]),
-                "serve_all": bool(row["serve_all"]),
-                "runtimes": tuple(row["runtimes"]),
-            }
-        )
-        for row in fetch(conn, SQL.supply)
-    ]
 
 
 def conductor_alive(conn: psycopg.Connection) -> bool:

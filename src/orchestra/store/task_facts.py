@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 
 from orchestra.domain.models.doubts import DOUBTS_COUNTED, Doubts
 from orchestra.domain.models.events import Event
+from orchestra.domain.models.failures import FailedAttempt, FailureGroup
 from orchestra.domain.states import Cause
 from orchestra.store.database import fetch
 from orchestra.store.sql import load
@@ -17,17 +19,6 @@ SQL = load("tasks")
 
 EFFORT_SAMPLE = 10_000
 """Attempts that are read to know what a task has taken."""
-
-
-@dataclass(frozen=True, slots=True)
-class FailureGroup:
-    """Failures of one kind: how many among the first thousand, and the first job of them."""
-
-    cause: Cause
-    exit_status: int | None
-    signal: int | None
-    jobs: int
-    example: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +37,14 @@ def doubts(conn: psycopg.Connection, task: int) -> Doubts:
 def failures(conn: psycopg.Connection, task: int) -> list[FailureGroup]:
     """Give a task's failures by kind, most frequent first."""
     return [
-        FailureGroup(**{**row, "cause": Cause(row["cause"])})
+        FailureGroup(row.pop("jobs"), config=row.pop("config") or "", example=failed_attempt(row))
         for row in fetch(conn, SQL.failures, {"task": task})
     ]
+
+
+def failed_attempt(row: dict[str, Any]) -> FailedAttempt:
+    """The door from a row to a FailedAttempt."""
+    return FailedAttempt(**row | {"cause": Cause(row["cause"])})
 
 
 def effort(conn: psycopg.Connection, task: int) -> Effort:

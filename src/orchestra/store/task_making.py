@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 from psycopg.types.json import Jsonb
 
-from orchestra.domain.models.tasks import Limit, Policy, Resources, Task
-from orchestra.domain.states import Queue, TaskState
+from orchestra.domain.models.new_tasks import NewTask
+from orchestra.domain.models.tasks import Limit, Task
+from orchestra.domain.states import TaskState
 from orchestra.store.database import fetch, take_time
 from orchestra.store.datasets import TaskName
 from orchestra.store.sql import load
@@ -22,58 +22,39 @@ PATIENCE = 120.0
 SQL = load("tasks")
 
 
-_NEW_TASK = (
-    "name", "owner_id", "account", "command", "image", "config_version_id", "volume", "folder", "complete_file",
-    "metrics_file", "jobs",
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class NewTaskRow:
-    """What is stored of a task that is made."""
-
-    name: str
-    owner_id: int
-    account: str
-    queue: Queue
-    command: str
-    image: str | None
-    config_version_id: int
-    volume: str
-    folder: str
-    complete_file: str | None
-    env: Mapping[str, str]
-    policy: Policy
-    resources: Resources
-    jobs: int
-    metrics_file: str
-    binds: tuple[str, ...] = ()
+_NEW_TASK = ("name", "account", "command", "image", "volume", "complete_file", "metrics_file")
 
 
 def add(
     conn: psycopg.Connection,
-    new: NewTaskRow,
-    inputs: Mapping[str, int],
+    new: NewTask,
     *,
+    owner: int,
+    folder: str,
+    config: int,
+    inputs: Mapping[str, int],
+    jobs: int,
     attempts: int = 0,
     configs_to_come: bool = False,
 ) -> int | None:
     """Make a task with its jobs, in the caller's transaction; None when the name is taken.
 
     Args:
+        config: the version of a data set whose files are the configs of so many `jobs`.
         inputs: the version of each tag but %IN and %OUT.
         attempts: the number behind which the jobs' attempts are counted on.
         configs_to_come: the files of the config version are written down later.
     """
     take_time(conn, PATIENCE)
-    rows = fetch(conn, SQL.add_task, _task_params(new))
+    made = {"owner_id": owner, "folder": folder, "config_version_id": config, "jobs": jobs}
+    rows = fetch(conn, SQL.add_task, _task_params(new) | made)
     if not rows:
         return None
     task = int(rows[0]["id"])
     params = {
         "task": task,
-        "version": new.config_version_id,
-        "jobs": new.jobs,
+        "version": config,
+        "jobs": jobs,
         "attempts": attempts,
     }
     conn.execute(
@@ -84,7 +65,7 @@ def add(
     return task
 
 
-def _task_params(new: NewTaskRow) -> dict[str, Any]:
+def _task_params(new: NewTask) -> dict[str, Any]:
     limit = new.policy.max_fails or Limit()
     return {
         **{key: getattr(new, key) for key in _NEW_TASK},

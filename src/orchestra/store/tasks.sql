@@ -30,7 +30,7 @@ cross join lateral (
         order by a.after_id
     ) as after
     from task_after a
-    left join task o on o.id = a.after_id and o.deleted_at is null
+    left join task o on o.id = a.after_id and (o.deleted_at is null or o.state = 'DONE' and not a.gives_configs)
     where a.task_id = t.id
 ) as w
 
@@ -160,7 +160,8 @@ order by t.id
 
 -- name: failures
 -- The failures of a task by kind, among the first thousand: a range of job_notable, then one attempt each. Of a task that
--- broke those of its last test; what was ended, handed back or lost then is no failure.
+-- broke those of its last test; what was ended, handed back or lost then is no failure. LATERAL with a limit, so that what
+-- is shown of the examples is found by its key.
 with failed as (
     select ordinal, attempt, false as broken from job
     where task_id = %(task)s and state = 'failed'
@@ -171,19 +172,34 @@ with failed as (
     order by ordinal limit 1000
 ), chosen as (
     select * from failed union all select * from broken where attempt > 0
+), kinds as (
+    select count(*) as jobs, min(array[a.ordinal, a.number]) as example
+    from chosen j
+    join attempt a on a.task_id = %(task)s and a.ordinal = j.ordinal and a.number = j.attempt
+    where (a.ended_at is not null or a.lost_at is not null)
+        and not coalesce(a.cause = 'exit' and a.exit_status = 0, false) and a.cause is distinct from 'ended'
+        and (
+            not j.broken
+            or a.run = (select run from task where id = %(task)s)
+                and a.cause not in ('returned', 'input', 'volume', 'lease', 'lost', 'unheard')
+        )
+    group by a.cause, a.exit_status, a.signal
 )
-select coalesce(a.cause, 'lost') as cause, a.exit_status, a.signal, count(*) as jobs, min(a.ordinal) as example
-from chosen j
-join attempt a on a.task_id = %(task)s and a.ordinal = j.ordinal and a.number = j.attempt
-where (a.ended_at is not null or a.lost_at is not null)
-    and not coalesce(a.cause = 'exit' and a.exit_status = 0, false) and a.cause is distinct from 'ended'
-    and (
-        not j.broken
-        or a.run = (select run from task where id = %(task)s)
-            and a.cause not in ('returned', 'input', 'volume', 'lease', 'lost', 'unheard')
-    )
-group by a.cause, a.exit_status, a.signal
-order by jobs desc, example
+select k.jobs, a.*, f.path as config
+from kinds k
+cross join lateral (
+    select e.ordinal, n.name as node, coalesce(e.cause, 'lost') as cause, e.exit_status, e.signal, e.reason, e.log_tail
+    from attempt e
+    left join node n on n.id = e.node_id
+    where e.task_id = %(task)s and e.ordinal = k.example[1] and e.number = k.example[2]
+    limit 1
+) as a
+left join lateral (
+    select path from dataset_file
+    where version_id = (select config_version_id from task where id = %(task)s) and ordinal = a.ordinal
+    limit 1
+) as f on true
+order by k.jobs desc, a.ordinal
 
 -- name: effort
 -- CPU time of the first attempts that have ended: exact for most tasks, a sample for the largest.
@@ -221,17 +237,6 @@ left join pilot p on p.node_id = n.id
 where t.id = any(%(tasks)s) and t.held_at is not null and j.state = 'assigned'
 group by t.id, n.name
 order by t.id, n.name
-
--- name: supply
--- What nodes could run a job, for "why does it wait". Nodes are few.
-select
-    n.name, n.cpu_enabled, n.gpu_enabled, n.drained_at is not null as drained, p.account, p.is_root, p.serve_all,
-    coalesce(p.runtimes, '{}') as runtimes,
-    p.message, case when p.troubles_agent = p.agent then p.troubles end as troubles,
-    coalesce(p.gone_at is null and p.seen_at > now() - interval '60 s', false) as online
-from node n
-left join pilot p on p.node_id = n.id
-order by n.name
 
 -- name: conductor
 -- Whether somebody carries out the conductor's duties.

@@ -7,11 +7,11 @@ from itertools import chain
 from typing import assert_never
 
 from orchestra.domain.explanation import ended, living, waiting
-from orchestra.domain.explanation.facts import Culprit, Custody, Explanation, Facts
+from orchestra.domain.explanation.facts import Custody, Explanation, Facts
 from orchestra.domain.states import JobState
 from orchestra.domain.wording import Said
 
-__all__ = ["Culprit", "Custody", "Explanation", "Facts", "explain"]
+__all__ = ["Custody", "Explanation", "Facts", "explain"]
 
 
 def explain(facts: Facts) -> Explanation:

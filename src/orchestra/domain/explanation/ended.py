@@ -112,7 +112,8 @@ def about_broken(facts: Facts) -> Iterator[Said]:
     for culprit in facts.culprits:
         said = f' ("{culprit.last_line}")' if culprit.last_line else ""
         where = f"{facts.task.id}/{culprit.ordinal}"
-        yield f"Test job {where} failed on {culprit.node}: {sentence(culprit.words + said)}"
+        node = culprit.node or "a deleted node"
+        yield f"Test job {where} failed on {node}: {sentence((culprit.reason or culprit.what) + said)}"
     logged = next((culprit for culprit in facts.culprits if culprit.has_log), None)
     if logged:
         yield words("Its log: ", Action.READ_LOG(task=facts.task.id, job=logged.ordinal))

@@ -10,6 +10,7 @@ from orchestra.domain.forecast import AtWork, Rival
 from orchestra.domain.human import duration, relative
 from orchestra.domain.lifecycle import TestFacts
 from orchestra.domain.models.events import Event
+from orchestra.domain.models.failures import FailedAttempt
 from orchestra.domain.models.jobs import Attempt, Job
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import Cause
@@ -26,17 +27,6 @@ class Custody:
 
 
 @dataclass(frozen=True, slots=True)
-class Culprit:
-    """A test job that failed, by which its task broke. `last_line` is the end of its log, if it has one."""
-
-    ordinal: int
-    node: str
-    words: str
-    last_line: str | None = None
-    has_log: bool = True
-
-
-@dataclass(frozen=True, slots=True)
 class Facts:
     """All that is known of a job and of what it waits for; what its state does not need may be left out.
 
@@ -49,6 +39,7 @@ class Facts:
         places: every node, with its slots of the task's queue.
         rivals: every live task of that queue, its own among them.
         busy: what runs on that queue.
+        culprits: the test jobs that failed, by which its task broke.
         asked: the event by which somebody ended the job, or its whole task.
         held_up: for which files it waits where a pilot has it, in sentences.
         last_line: the end of the latest attempt's log.
@@ -70,7 +61,7 @@ class Facts:
     busy: tuple[AtWork, ...] = ()
     test: TestFacts = field(default_factory=TestFacts)
     asked: Event | None = None
-    culprits: tuple[Culprit, ...] = ()
+    culprits: tuple[FailedAttempt, ...] = ()
     custody: Custody | None = None
     held_up: tuple[str, ...] = ()
     last_line: str | None = None

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The version that a task takes files from; `dataset` is None for an older task's outputs."""
+    """The version of a data set that a tag of a task stands for; `dataset` is None for an older task's outputs.
+
+    `only_file` is the path below its root where the data set has no other.
+    """
 
     dataset: str | None
     version: int
@@ -16,3 +19,10 @@ class Source:
     files: int
     tag: str = "IN"
     only_file: str | None = None
+
+    @property
+    def path(self) -> str:
+        """What the tag becomes: the one file, or the folder of several."""
+        if self.is_folder and self.only_file is not None:
+            return f"{self.root}/{self.only_file}"
+        return self.root

@@ -75,7 +75,7 @@ def hold_cause(noted: str | None, by: str) -> HoldCause:
 
 @dataclass(frozen=True, slots=True)
 class After:
-    """A task that another one waits for; `state` is None when it was deleted.
+    """A task that another one waits for; `state` is None when it was deleted before it gave what is waited for.
 
     `gives_configs` says that its outputs become the configs of the one that waits.
     """
@@ -84,6 +84,11 @@ class After:
     name: str
     state: TaskState | None
     gives_configs: bool = False
+
+    @property
+    def met(self) -> bool:
+        """Whether the wait for it is over."""
+        return self.state is TaskState.DONE
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from orchestra.domain.models.sources import Source
+from orchestra.domain.states import Queue
+
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """A job's command as it would run."""
+    """A task that could be made.
 
-    ordinal: int
+    Args:
+        command: the template; `commands` are those of its first jobs, as their first attempts would run them.
+        sources: what stands for each tag but %IN and %OUT.
+    """
+
+    name: str
+    queue: Queue
+    image: str | None
+    folder: str
+    jobs: int
     command: str
+    commands: tuple[str, ...]
+    sources: tuple[Source, ...]

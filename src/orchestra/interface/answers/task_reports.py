@@ -8,29 +8,11 @@ from datetime import datetime
 from orchestra.domain.estimates import Ends
 from orchestra.domain.models.doubts import Doubts
 from orchestra.domain.models.events import Event
+from orchestra.domain.models.failures import FailureGroup
 from orchestra.domain.models.mails import Mail
 from orchestra.domain.models.sources import Source
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.wording import Said
-
-
-@dataclass(frozen=True, slots=True)
-class FailureGroup:
-    """Failures of one kind. `jobs` counts those among the first thousand; `example` is the first of them.
-
-    `last_line` is the end of the example's log, `tail` as many lines of it as were asked for, `reason` what its keeper
-    said of its end.
-    """
-
-    what: str
-    jobs: int
-    example: int
-    config: str
-    node: str | None
-    reason: str | None
-    last_line: str | None
-    tail: tuple[str, ...] = ()
-    has_log: bool = True
 
 
 @dataclass(frozen=True, slots=True)
