@@ -18,10 +18,11 @@ from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.models.tasks import Policy, Resources
 from orchestra.domain.states import Queue
 from orchestra.domain.transitions import TaskInput
-from orchestra.services import lifecycle, task_creation
+from orchestra.services import lifecycle
 from ordeal.checks import GRACE
 from ordeal.database import Database
 from ordeal.schedule import TaskPlan
+from support.making import make
 from support.people import caller
 from support.registering import register
 
@@ -72,7 +73,7 @@ class People:
                 except AlreadyExists:
                     pass
             try:
-                task_creation.create(conn, task_creation.plan(conn, me, new))
+                make(conn, me, new)
             except AlreadyExists:
                 pass
 

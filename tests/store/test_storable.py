@@ -24,6 +24,7 @@ from orchestra.domain.models.tasks import Limit, Policy, Resources
 from orchestra.domain.models.work import Outcome, Started
 from orchestra.domain.states import Cause
 from orchestra.domain.troubles import Kind, Trouble
+from orchestra.files import new_tasks
 from orchestra.services import (
     datasets,
     job_actions,
@@ -35,6 +36,7 @@ from orchestra.services import (
     users,
     work,
 )
+from support.making import make
 from support.people import as_admin
 from support.registering import register, update
 from support.world import World
@@ -79,11 +81,16 @@ def said(what: Callable[[], Any]) -> str | None:
     return None
 
 
+def try_out(conn: psycopg.Connection, new: NewTask, ana: Caller) -> None:
+    """Do what `--dry_run` does."""
+    new_tasks.look(new, task_creation.plan(conn, ana, new).folder, dry=True)
+
+
 def create(conn: psycopg.Connection, new: NewTask, ana: Caller) -> None:
     """Make it as a trial and in truth: both refuse with the same words, and what the trial accepts is made."""
     with conn.transaction(force_rollback=True):
-        trial = said(lambda: task_creation.plan(conn, ana, new, dry=True))
-        truth = said(lambda: task_creation.create(conn, task_creation.plan(conn, ana, new)))
+        trial = said(lambda: try_out(conn, new, ana))
+        truth = said(lambda: make(conn, ana, new))
     assert trial == truth
 
 
@@ -154,7 +161,7 @@ def test_no_number_of_a_new_task(
 def test_no_word_that_people_type(
     conn: psycopg.Connection, new: NewTask, ana: Caller, tmp_path: Path, text: str
 ) -> None:
-    task = task_creation.create(conn, task_creation.plan(conn, ana, replace(new, reuse=True))).id
+    task = make(conn, ana, replace(new, reuse=True)).id
     nodes.create(conn, as_admin(conn), "gauss", *NO_SLOTS)
     calls: list[Callable[[], Any]] = [
         lambda: users.create(conn, as_admin(conn), text, "a@example.org"),

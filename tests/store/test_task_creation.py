@@ -24,6 +24,7 @@ from orchestra.services import datasets, task_creation
 from orchestra.store import datasets as dataset_store
 from orchestra.store import sources, task_facts, task_making
 from orchestra.store import tasks as store
+from support.making import make
 from support.registering import register
 from support.world import World
 
@@ -47,7 +48,7 @@ def new(conn: psycopg.Connection, ana: Caller, hostile_dir: Path) -> NewTask:
 
 
 def create(conn: psycopg.Connection, new: NewTask, ana: Caller) -> Task:
-    return task_creation.create(conn, task_creation.plan(conn, ana, new))
+    return make(conn, ana, new)
 
 
 def rows(conn: psycopg.Connection) -> dict[str, int]:
@@ -99,7 +100,7 @@ def test_the_conductor_is_woken(
 
 
 def test_the_preview_is_what_would_run(conn: psycopg.Connection, ana: Caller, new: NewTask) -> None:
-    planned = task_creation.plan(conn, ana, new, dry=True)
+    planned = task_creation.plan(conn, ana, new)
     first, _second = task_creation.preview(conn, planned, 2).commands
     words = _split(first)
     root = Path(new.volume).parent

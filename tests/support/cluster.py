@@ -18,9 +18,9 @@ from orchestra.domain.models.tasks import Policy, Task
 from orchestra.domain.states import JobState, Queue, TaskState
 from orchestra.interface.local import Local
 from orchestra.pilot import link
-from orchestra.services import task_creation
 from orchestra.store import tasks as task_store
 from support import pilot_process
+from support.making import make
 from support.people import caller, interface
 from support.registering import register
 from support.waiting import wait_until
@@ -149,7 +149,7 @@ class Cluster:
             **options,
         )
         ana = caller(self.conn)
-        return task_creation.create(self.conn, task_creation.plan(self.conn, ana, new))
+        return make(self.conn, ana, new)
 
     # Looking
 

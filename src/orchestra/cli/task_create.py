@@ -16,12 +16,10 @@ from orchestra.domain.command import parse
 from orchestra.domain.errors import AlreadyExists
 
 if TYPE_CHECKING:
-    import psycopg
-
     from orchestra.cli.context import Context
-    from orchestra.domain.caller import Caller
     from orchestra.domain.models.tasks import Task
     from orchestra.interface.answers.new_tasks import Preview
+    from orchestra.interface.operation import Interface
 
 _PREVIEWED = 3
 
@@ -37,43 +35,45 @@ def repro(ctx: Context) -> None:
 
 
 def _make(ctx: Context, config: str) -> None:
-    from orchestra.services import task_creation
+    from orchestra.files import new_tasks
+    from orchestra.interface.new_tasks import CreateTask, PlanTask
 
-    with ctx.database() as conn:
-        caller = ctx.caller(conn)
-        if existing := _existing(ctx, conn, caller):
+    dry = ctx.args.dry_run
+    with ctx.interface() as ask:
+        if existing := _existing(ctx, ask):
             _say_existing(ctx, existing)
             return
         try:
-            planned = task_creation.plan(conn, caller, new_task(ctx, config), dry=ctx.args.dry_run)
-            preview = task_creation.preview(conn, planned, _PREVIEWED if ctx.args.dry_run else 1)
-            if ctx.args.dry_run:
+            new = new_task(ctx, config)
+            preview = ask(PlanTask(new, _PREVIEWED if dry else 1))
+            seen = new_tasks.look(new, preview.folder, dry=dry)
+            if dry:
                 _say_preview(ctx, preview)
                 return
-            task = task_creation.create(conn, planned)
+            task = ask(CreateTask(seen))
         except AlreadyExists:
-            if not (existing := _existing(ctx, conn, caller)):
+            if not (existing := _existing(ctx, ask)):
                 raise
             _say_existing(ctx, existing)  # the same command, a moment before this one
             return
         _say_task(ctx, task, preview.commands[0])
-        _say_notes(ctx, conn, preview, task)
+        _say_notes(ctx, ask, preview, task)
 
 
-def _existing(ctx: Context, conn: psycopg.Connection, caller: Caller) -> Task | None:
-    from orchestra.services import task_creation
+def _existing(ctx: Context, ask: Interface) -> Task | None:
+    from orchestra.interface.new_tasks import FindOwnTask
 
     if not getattr(ctx.args, "if_not_exists", False):
         return None
-    return task_creation.find_existing(conn, caller, ctx.args.name)
+    return ask(FindOwnTask(ctx.args.name))
 
 
-def _say_notes(ctx: Context, conn: psycopg.Connection, preview: Preview, task: Task) -> None:
-    from orchestra.services import task_views
+def _say_notes(ctx: Context, ask: Interface, preview: Preview, task: Task) -> None:
+    from orchestra.interface.task_reports import WhyTaskWaits
 
     for note in (*unit_notes(ctx.args), *_notes(preview)):
         ctx.out.note(note)
-    for reason in task_views.waiting_reasons(conn, task):
+    for reason in ask(WhyTaskWaits(task.id)):
         ctx.out.note(f"note: it waits. {reason}")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from orchestra.client import words
 from orchestra.client.datasets import name_of
-from orchestra.client.session import Session
+from orchestra.client.session import Session, with_hint
 from orchestra.client.task import Task
 from orchestra.domain.errors import AlreadyExists
 from orchestra.domain.models.datasets import DataSet
@@ -20,9 +20,6 @@ from orchestra.interface.tasks import ListTasks
 if TYPE_CHECKING:
     import builtins
 
-    import psycopg
-
-    from orchestra.domain.caller import Caller
     from orchestra.domain.models import tasks as task_values
     from orchestra.domain.models.new_tasks import NewTask
 
@@ -144,9 +141,7 @@ class Tasks:
             after=tuple(map(names.task, _after(after))),
             metrics_file=metrics,
         )
-        with self._session.connection() as conn:
-            made = _make(conn, new, self._session.caller(conn), if_not_exists=if_not_exists)
-        return Task(self._session, made)
+        return Task(self._session, _make(self._session, new, if_not_exists=if_not_exists))
 
     def get(self, task: int | str) -> Task:
         """Give a task by its number or its name; of one's own the last part is enough, "fit" for "user.ana.fit".
@@ -166,18 +161,20 @@ class Tasks:
         return [Task(self._session, line.task) for line in self._session(ListTasks(owner, all))]
 
 
-def _make(
-    conn: psycopg.Connection, new: NewTask, me: Caller, *, if_not_exists: bool
-) -> task_values.Task:
-    from orchestra.services import task_creation
+def _make(session: Session, new: NewTask, *, if_not_exists: bool) -> task_values.Task:
+    from orchestra.files import new_tasks
+    from orchestra.interface.new_tasks import CreateTask, FindOwnTask, PlanTask
 
-    existing = task_creation.find_existing(conn, me, new.name) if if_not_exists else None
+    existing = session(FindOwnTask(new.name)) if if_not_exists else None
     if existing:
         return existing
     try:
-        return task_creation.create(conn, task_creation.plan(conn, me, new))
+        planned = session(PlanTask(new))
+        with with_hint():
+            new = new_tasks.look(new, planned.folder)
+        return session(CreateTask(new))
     except AlreadyExists:  # made a moment before this one, perhaps
-        existing = task_creation.find_existing(conn, me, new.name) if if_not_exists else None
+        existing = session(FindOwnTask(new.name)) if if_not_exists else None
         if existing is None:
             raise
         return existing

@@ -13,6 +13,7 @@ from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 from orchestra.domain.errors import BadInput
+from orchestra.domain.human import one_line
 from orchestra.domain.wording import Field, Said, words
 
 LARGEST = 2**31 - 1
@@ -52,6 +53,17 @@ def check_text(what: Said, text: str, *, most: int | None = None) -> str:
     if trouble := trouble_with(text, most=most):
         raise BadInput(words(what, f" {trouble}."))
     return text
+
+
+def check_volume(volume: str) -> None:
+    """Refuse what cannot be the path of a volume, wherever it is.
+
+    Raises:
+        BadInput: it is no full path, or the database cannot hold it.
+    """
+    check_text(f'the volume "{one_line(volume)}"', volume, most=LONGEST_PATH)
+    if not volume.startswith("/"):
+        raise BadInput(f"the volume {volume!r} is no full path.")
 
 
 def check_whole(what: str | Field, number: int, *, least: int, most: int = LARGEST) -> None:

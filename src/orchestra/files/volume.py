@@ -7,9 +7,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from orchestra.domain.errors import BadInput, VolumeError
-from orchestra.domain.human import one_line
-from orchestra.domain.storable import LONGEST_PATH, check_text
+from orchestra.domain.errors import VolumeError
 from orchestra.domain.wording import Field, words
 from orchestra.files import silence
 
@@ -20,12 +18,8 @@ def check_volume(volume: str, *, dry: bool = False) -> None:
     """Refuse a volume in which no task can write. A file is made and removed again, unless `dry`.
 
     Raises:
-        BadInput: it is no absolute path of valid text.
         VolumeError: it is no folder, or nothing can be written there.
     """
-    check_text(f'the volume "{one_line(volume)}"', volume, most=LONGEST_PATH)
-    if not volume.startswith("/"):
-        raise BadInput(f"the volume {volume!r} is no full path.")
     silence.check(volume)
     path = Path(volume)
     if not os.path.isdir(volume):  # noqa: PTH112 - pathlib raises where a name is too long

@@ -1,4 +1,7 @@
-"""Making a task: everything is checked before anything is written, and then written in one transaction."""
+"""Making a task: everything is checked before anything is written, and then written in one transaction.
+
+What there is to be seen of its files, `files/new_tasks.py` has looked at, on the machine of whoever makes it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from pathlib import PurePosixPath
 
 import psycopg
 
-from orchestra.domain import command
+from orchestra.domain import command, images
 from orchestra.domain.binds import parse_bind
 from orchestra.domain.caller import Caller
 from orchestra.domain.errors import AlreadyExists, BadInput, Refused
@@ -29,11 +32,11 @@ from orchestra.domain.storable import (
     MOST_RETRIES,
     check_binds,
     check_environment,
+    check_volume,
     check_whole,
     storable,
 )
 from orchestra.domain.wording import Field, words
-from orchestra.files import image_files, volume
 from orchestra.interface.answers.new_tasks import Preview
 from orchestra.services import selection
 from orchestra.services.lifecycle import CONDUCTOR
@@ -42,6 +45,9 @@ from orchestra.store import chains, moves, task_making
 from orchestra.store import datasets as dataset_store
 from orchestra.store import tasks as store
 from orchestra.store.database import in_transaction
+
+_MOST = LARGEST // 2
+"""Attempts that a folder may have had; there is room for as many again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +93,11 @@ def find_existing(conn: psycopg.Connection, caller: Caller, name: str) -> Task |
     return store.by_name(conn, name)
 
 
-def plan(conn: psycopg.Connection, caller: Caller, new: NewTask, *, dry: bool = False) -> Plan:
-    """Check all that was asked for. Nothing is written; `dry` leaves out even the trial file on the volume.
+def plan(conn: psycopg.Connection, caller: Caller, new: NewTask) -> Plan:
+    """Check all that was asked for, but for its files. Nothing is written.
 
     Raises:
-        BadInput, NotFound, AlreadyExists, Refused, VolumeError: one sentence on what cannot be used.
+        BadInput, NotFound, AlreadyExists, Refused: one sentence on what cannot be used.
     """
     parse_name(new.name, username=caller.name)
     new = _with_image(new)
@@ -111,9 +117,8 @@ def plan(conn: psycopg.Connection, caller: Caller, new: NewTask, *, dry: bool = 
         check_variable(variable, value)
     check_environment(new.env)
     _check_numbers(new)
-    volume.check_volume(new.volume, dry=dry)
+    check_volume(new.volume)
     folder = f"{new.volume.rstrip('/')}/{new.name}"
-    volume.check_task_folder(folder, reuse=new.reuse)
     return Plan(_as_kept(new, template), caller, template, folder, config, inputs, after)
 
 
@@ -153,7 +158,7 @@ def create(conn: psycopg.Connection, planned: Plan) -> Task:
         AlreadyExists: the name was taken meanwhile.
         Refused: a data set was deleted meanwhile.
     """
-    attempts = volume.highest_attempt(planned.folder) if planned.new.reuse else 0
+    attempts = planned.new.attempts if planned.new.reuse else 0
 
     def work() -> Task:
         _share(conn, planned)
@@ -230,7 +235,7 @@ def _with_image(new: NewTask) -> NewTask:
         return new
     binds = tuple(str(parse_bind(text)) for text in new.binds)
     check_binds(binds)
-    return replace(new, image=image_files.check(new.image), binds=binds)
+    return replace(new, image=images.check(new.image), binds=binds)
 
 
 def _tags(secondary: Mapping[str, str]) -> dict[str, str]:
@@ -258,6 +263,7 @@ def _check_numbers(new: NewTask) -> None:
     check_whole(Field.PRIORITY, policy.priority, least=-LARGEST)
     check_whole(Field.CORES, resources.cores, least=1)
     check_whole(Field.GPUS, resources.gpus, least=0)
+    check_whole("the number of an attempt in the task's folder", new.attempts, least=0, most=_MOST)
 
 
 def _as_kept(new: NewTask, template: command.Template) -> NewTask:

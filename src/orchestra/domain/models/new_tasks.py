@@ -25,6 +25,7 @@ class NewTask:
         reuse: take the task's folder even if something lies in it already.
         metrics_file: what a job leaves in its folder for `task results`, a path below it.
         after: numbers or names of tasks that must be DONE before this one begins.
+        attempts: where the folder is used again, the highest number of an attempt in it; new ones count on.
     """
 
     name: str
@@ -45,3 +46,4 @@ class NewTask:
     reuse: bool = False
     metrics_file: str = METRICS_FILE
     after: tuple[str, ...] = ()
+    attempts: int = 0

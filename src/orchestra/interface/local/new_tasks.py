@@ -1,0 +1,23 @@
+"""Carries out the making of tasks."""
+
+from __future__ import annotations
+
+from orchestra.domain.models.tasks import Task
+from orchestra.interface import new_tasks as ask
+from orchestra.interface.answers.new_tasks import Preview
+from orchestra.interface.local import Scope
+from orchestra.services import task_creation
+
+
+def find_own_task(scope: Scope, asked: ask.FindOwnTask) -> Task | None:
+    return task_creation.find_existing(scope.conn, scope.caller, asked.name)
+
+
+def plan_task(scope: Scope, asked: ask.PlanTask) -> Preview:
+    planned = task_creation.plan(scope.conn, scope.caller, asked.new)
+    return task_creation.preview(scope.conn, planned, asked.commands)
+
+
+def create_task(scope: Scope, asked: ask.CreateTask) -> Task:
+    planned = task_creation.plan(scope.conn, scope.caller, asked.new)
+    return task_creation.create(scope.conn, planned)
