@@ -100,6 +100,10 @@ def test_conductors_of_both_versions_read_each_other(conn: psycopg.Connection) -
     term.note_stuck(conn, [Stuck(3, "busy"), Stuck("mail", "no")])
     assert leader.troubles(conn).stuck == (Stuck(3, "busy"), Stuck("mail", "no"))
     assert conn.execute(OLDER_READ).fetchone() == ({"task 3": "busy", "mail": "no"},)
+    conn.execute(
+        "update leader set stuck = stuck || %s", ['[{"what": 5, "why": "odd", "since": 7}]']
+    )
+    assert leader.troubles(conn).stuck[2] == Stuck(5, "odd"), "of a newer version"
     assert leader.acquire(conn, "b", "two", 60, preferred=True)
     conn.execute(OLDER_NOTE, {"why": '{"task 4": "odd"}'})
     found = leader.troubles(conn)

@@ -70,6 +70,7 @@ def test_a_hold_of_a_program_that_notes_no_cause() -> None:
     assert hold_cause("failures", "orchestra") is HoldCause.FAILURES
     assert hold_cause(None, "orchestra") is HoldCause.FILES
     assert hold_cause(None, "ana") is HoldCause.PERSON
+    assert hold_cause("weather", "orchestra") is HoldCause.FILES
 
 
 def test_slots_that_are_offered_no_more_and_still_in_use() -> None:

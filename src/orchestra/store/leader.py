@@ -102,7 +102,7 @@ def troubles(conn: psycopg.Connection) -> Troubles:
     conductor, stuck, by_name = row
     if stuck is None:  # a conductor of an older version
         return Troubles(conductor, tuple(Stuck(name, why) for name, why in by_name.items()))
-    return Troubles(conductor, tuple(Stuck(**each) for each in stuck))
+    return Troubles(conductor, tuple(Stuck(each["what"], each["why"]) for each in stuck))
 
 
 def set_limits(conn: psycopg.Connection) -> None:

@@ -67,8 +67,8 @@ class Hold:
 
 
 def hold_cause(noted: str | None, by: str) -> HoldCause:
-    """Give what a hold is for; a program of the version before does not note it."""
-    if noted is not None:
+    """Give what a hold is for; a program of another version does not note it, or notes what is not known here."""
+    if noted in set(HoldCause):
         return HoldCause(noted)
     return HoldCause.FILES if by == "orchestra" else HoldCause.PERSON
 
