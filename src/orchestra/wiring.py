@@ -528,6 +528,7 @@ def run_pilot(
     folder = pilot_folder(settings, cluster, wish.node)
     options = agent.PilotOptions(
         node=wish.node,
+        user=user_name(settings),
         cluster=cluster,
         connect=lambda: reconnect(settings, name=f"maestro pilot {wish.node}", repeats=True),
         may_conduct=wish.prefers_to_conduct,

@@ -45,6 +45,11 @@ def _slot_arguments(parser: Parser) -> None:
     )
 
 
+def _set_arguments(parser: Parser) -> None:
+    _slot_arguments(parser)
+    parser.add_argument("--owner", metavar="USER", help="give the node to this user")
+
+
 def _slots_wanted(ctx: Context) -> tuple[SlotsWanted, SlotsWanted]:
     from orchestra.domain.models.nodes import SlotsWanted
 
@@ -83,13 +88,16 @@ def _set(ctx: Context) -> None:
     from orchestra.interface.node_changes import SetNode
 
     cpu, gpu = _slots_wanted(ctx)
-    if all(n is None for wanted in (cpu, gpu) for n in (wanted.enabled, wanted.maximum)):
+    owner = ctx.args.owner
+    given = (owner, cpu.enabled, cpu.maximum, gpu.enabled, gpu.maximum)
+    if all(each is None for each in given):
         raise BadInput(
-            "nothing to change was given.", hint="Give at least one of -ec, -mc, -eg, -mg."
+            "nothing to change was given.", hint="Give at least one of -ec, -mc, -eg, -mg, --owner."
         )
     with ctx.interface() as ask:
-        node = ask(SetNode(ctx.args.name, cpu, gpu))
-    ctx.out.say(f"node {node.name}: {_slots_in_words(node)}")
+        node = ask(SetNode(ctx.args.name, cpu, gpu, owner))
+    whose = f"; it belongs to user {node.owner}" if owner else ""
+    ctx.out.say(f"node {node.name}: {_slots_in_words(node)}{whose}")
     for kind, slots, used in (
         ("CPU", node.cpu, node.cpu_in_use),
         ("GPU", node.gpu, node.gpu_in_use),
@@ -162,9 +170,13 @@ def _list(ctx: Context) -> None:
         Column("VERSION", lambda node: node.version or ""),
         Column("NOTE", _note),
     )
+    name, *rest = columns
+    owner: Column[Node] = Column("OWNER", lambda node: node.owner or "")
+    several = len({node.owner for node in found}) > 1
     ctx.out.items(
         found,
-        columns,
+        (name, owner, *rest) if several else columns,
+        narrow=columns,
         record=_record,
         key=lambda node: node.name,
         empty="No nodes yet: maestro up makes this machine one, maestro node create another.",
@@ -174,6 +186,7 @@ def _list(ctx: Context) -> None:
 def _record(node: Node) -> Record:
     return {
         "name": node.name,
+        "owner": node.owner,
         "state": state_of(node),
         "online": node.online,
         "cpu": {"in_use": node.cpu_in_use, "enabled": node.cpu.enabled, "max": node.cpu.maximum},
@@ -205,6 +218,7 @@ def _show(ctx: Context) -> None:
 
 def _lines(node: Node) -> Iterator[str]:
     yield f"{node.name}   {state_of(node)}"
+    yield f"  owner      {node.owner or 'the admins'}"
     for kind, slots, used in (
         ("CPU", node.cpu, node.cpu_in_use),
         ("GPU", node.gpu, node.gpu_in_use),
@@ -322,10 +336,10 @@ VERBS = (
     ),
     Verb(
         "set",
-        "change a node's slots; running jobs stay",
+        "change a node's slots, or whose it is; running jobs stay",
         _set,
-        _slot_arguments,
-        example="maestro node set -n caloba51 -ec 20",
+        _set_arguments,
+        example="maestro node set -n caloba51 -ec 20\nmaestro node set -n caloba51 --owner bob",
     ),
     Verb(
         "drain",

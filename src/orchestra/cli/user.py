@@ -72,6 +72,11 @@ def _set_arguments(parser: Parser) -> None:
     parser.add_argument("-n", "--name", metavar="NAME", help="the user's name (default: you)")
     parser.add_argument("-e", "--email", metavar="ADDRESS", help="where mail goes")
     parser.add_argument("--mail", choices=("on", "off"), help="whether mail is wanted at all")
+    parser.add_argument(
+        "--admin",
+        choices=("on", "off"),
+        help="whether the user is an admin (only admins may say so)",
+    )
 
 
 def _set(ctx: Context) -> None:
@@ -79,20 +84,26 @@ def _set(ctx: Context) -> None:
     from orchestra.interface.user_changes import SetUser
 
     args = ctx.args
-    if args.email is None and args.mail is None:
+    if args.email is None and args.mail is None and args.admin is None:
         raise BadInput(
-            "nothing is to be changed.", hint="Name -e ADDRESS, --mail on or --mail off."
+            "nothing is to be changed.",
+            hint="Name -e ADDRESS, --mail on or --mail off, --admin on or --admin off.",
         )
-    mail = None if args.mail is None else args.mail == "on"
+    mail, admin = _switch(args.mail), _switch(args.admin)
     with ctx.interface() as ask:
         me = ask(Me())
-        user = ask(SetUser(args.name or me.name, email=args.email, mail=mail))
+        user = ask(SetUser(args.name or me.name, email=args.email, mail=mail, admin=admin))
+    rights = {None: "", True: "an admin; ", False: "no admin; "}[admin]
     wanted = "mail goes there" if user.mail else "no mail is written to them"
-    ctx.out.say(f"user {user.name} ({user.email}): {wanted}")
+    ctx.out.say(f"user {user.name} ({user.email}): {rights}{wanted}")
     if args.mail and user.name == me.name and ctx.settings.mail not in (None, args.mail):
         ctx.out.note(
             f'"mail" is {ctx.settings.mail} in {ctx.settings.origin("mail")}, which counts again at your next command.'
         )
+
+
+def _switch(word: str | None) -> bool | None:
+    return None if word is None else word == "on"
 
 
 def _delete_arguments(parser: Parser) -> None:
@@ -124,10 +135,11 @@ VERBS = (
     ),
     Verb(
         "set",
-        "change a user's address, or whether mail is wanted",
+        "change a user's address, whether mail is wanted, or who is an admin",
         _set,
         _set_arguments,
-        example="maestro user set -e ana@example.org\nmaestro user set -n bob --mail off",
+        example="maestro user set -e ana@example.org\nmaestro user set -n bob --mail off\n"
+        "maestro user set -n bob --admin on",
     ),
     Verb(
         "list",

@@ -24,15 +24,17 @@ class CreateNode(Change[Node]):
 
 @dataclass(frozen=True, slots=True)
 class SetNode(Change[Node]):
-    """Change how many slots a node has; running jobs stay.
+    """Change how many slots a node has, or give it to another user; running jobs stay.
 
     Raises:
-        NotFound, BadInput, Refused: there is none, the slots cannot be, or it is somebody else's.
+        NotFound: there is no such node, or no such user.
+        BadInput, Refused: the slots cannot be, or it is somebody else's.
     """
 
     name: str
     cpu: SlotsWanted
     gpu: SlotsWanted
+    owner: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class ResumeNode(Change[bool]):
 class StopNode(Change[bool]):
     """Ask a node's pilot to take nothing new and to leave when its jobs have ended; `now` has them ended.
 
-    The answer is False where no pilot is there.
+    The answer is False where no pilot is there. Who started the pilot may end it, whoever owns the node.
 
     Raises:
         NotFound, Refused: there is none, or it is somebody else's.

@@ -35,6 +35,7 @@ class PilotOptions:
 
     Args:
         node: whose slots it serves.
+        user: who starts it, and so may end it, whoever owns the node.
         cluster: the database's cluster id; pilots of different clusters keep apart what is theirs on this machine.
         connect: makes a connection to the database, in autocommit mode.
         may_conduct: as `pilot run -m`.
@@ -65,6 +66,7 @@ class PilotOptions:
     node: str
     cluster: str
     connect: Connect
+    user: str = ""
     may_conduct: bool = False
     serve_all: bool = False
     lease: float = work.LEASE_SECONDS
@@ -106,6 +108,7 @@ def introduce(options: PilotOptions) -> PilotHello:
         protocol=work.PROTOCOL,
         runtimes=tuple(f"{runtime.name} {runtime.version}" for runtime in options.runtimes),
         successor=options.draining or options.heir,
+        user=options.user,
     )
 
 

@@ -14,8 +14,8 @@ from orchestra.domain.naming import check_node_name
 from orchestra.domain.nearest import nearest
 from orchestra.domain.storable import check_reason, check_text
 from orchestra.domain.wording import Action, Field, words
-from orchestra.services import fencing
-from orchestra.services.rights import check_may_change
+from orchestra.services import fencing, users
+from orchestra.services.rights import check_may_change, may_change
 from orchestra.store import moves, notices
 from orchestra.store import nodes as store
 from orchestra.store import pilots as pilot_store
@@ -71,12 +71,18 @@ def pilots(conn: psycopg.Connection) -> list[Pilot]:
 
 
 def change(
-    conn: psycopg.Connection, caller: Caller, name: str, cpu: SlotsWanted, gpu: SlotsWanted
+    conn: psycopg.Connection,
+    caller: Caller,
+    name: str,
+    cpu: SlotsWanted,
+    gpu: SlotsWanted,
+    *,
+    owner: str | None = None,
 ) -> Node:
-    """Change how many slots a node has; running jobs stay, its pilot learns it at once.
+    """Change how many slots a node has, or whose it is; running jobs stay, its pilot learns it at once.
 
     Raises:
-        NotFound: there is none of that name.
+        NotFound: there is no node, or no user, of that name.
         Refused: it is somebody else's.
         BadInput: the slots cannot be.
     """
@@ -84,6 +90,8 @@ def change(
     def work() -> None:
         node = _locked(conn, caller, name)
         store.set_slots(conn, node.id, cpu.over(node.cpu), gpu.over(node.gpu))
+        if owner is not None:
+            store.give(conn, node.id, users.get(conn, owner).id)
         moves.wake(conn, notices.NODE, str(node.id))
 
     in_transaction(conn, work)
@@ -132,19 +140,38 @@ def stop(conn: psycopg.Connection, caller: Caller, name: str, *, now: bool = Fal
 
     Gives False where no pilot is there.
 
+    Who started the pilot may ask it as well as the node's owner.
+
     Raises:
         NotFound: there is none of that name.
-        Refused: it is somebody else's.
+        Refused: both are somebody else's.
     """
 
     def work() -> bool:
-        node = _locked(conn, caller, name)
+        node = _found(conn, name)
+        if caller.name != node.started_by:
+            check_may_change(caller, node.owner, f'node "{name}"')
         asked = store.ask_to_leave(conn, node.id, now=now)
         if asked:
             moves.wake(conn, notices.NODE, str(node.id))
         return asked
 
     return in_transaction(conn, work)
+
+
+def may_stop(caller: Caller, pilot: Pilot) -> bool:
+    """Whether `stop` lets a caller end a pilot: who started it may, and who may change its node."""
+    return caller.name == pilot.started_by or may_change(caller, pilot.owner)
+
+
+def check_may_stop(caller: Caller, pilot: Pilot) -> None:
+    """Refuse to end a pilot before anybody is asked whether to.
+
+    Raises:
+        Refused: it and its node are somebody else's, and the caller is no admin.
+    """
+    if not may_stop(caller, pilot):
+        check_may_change(caller, pilot.owner, f'node "{pilot.node}"')
 
 
 def at_stake(conn: psycopg.Connection, caller: Caller, name: str, *, force: bool = False) -> int:
@@ -237,10 +264,15 @@ def delete(conn: psycopg.Connection, caller: Caller, name: str) -> None:
 
 
 def _locked(conn: psycopg.Connection, caller: Caller, name: str) -> LockedNode:
+    node = _found(conn, name)
+    check_may_change(caller, node.owner, f'node "{name}"')
+    return node
+
+
+def _found(conn: psycopg.Connection, name: str) -> LockedNode:
     node = store.lock(conn, _typed(name))
     if node is None:
         raise _missing(conn, name)
-    check_may_change(caller, node.owner, f'node "{name}"')
     return node
 
 

@@ -9,13 +9,18 @@ from orchestra.domain.wording import Action, words
 _WHO = words(Action.LIST_USERS, " shows who is one.")
 
 
+def may_change(caller: Caller, owner: str | None) -> bool:
+    """Whether a caller may change what belongs to somebody; what belongs to nobody is the admins'."""
+    return caller.admin or caller.name == owner
+
+
 def check_may_change(caller: Caller, owner: str | None, what: str) -> None:
-    """Let a caller change what is theirs; what belongs to nobody is the admins'.
+    """Let a caller change what is theirs.
 
     Raises:
         Refused: it is somebody else's, and the caller is no admin.
     """
-    if caller.admin or caller.name == owner:
+    if may_change(caller, owner):
         return
     whose = f'user "{owner}"' if owner else "the admins"
     raise Refused(

@@ -12,7 +12,7 @@ from orchestra.domain.naming import check_email, check_user_name
 from orchestra.domain.nearest import nearest
 from orchestra.domain.storable import check_text
 from orchestra.domain.wording import Action, words
-from orchestra.services.rights import check_admin, check_may_change
+from orchestra.services.rights import check_admin
 from orchestra.store import users as store
 from orchestra.store.database import in_transaction
 
@@ -108,7 +108,7 @@ def change(
     def work() -> User:
         store.lock_admins(conn)
         person = get(conn, name)
-        check_may_change(caller, person.name, f'user "{name}"')
+        _check_self(caller, person, "change")
         if admin is False:
             _check_not_last(conn, person)
         return store.change(conn, person.id, email, mail, admin)
@@ -132,7 +132,7 @@ def _delete(conn: psycopg.Connection, caller: Caller, name: str) -> None:
     if not store.lock(conn, _typed(name)):
         raise _missing(conn, name)
     person = get(conn, name)
-    check_may_change(caller, person.name, f'user "{name}"')
+    _check_self(caller, person, "delete")
     _check_not_last(conn, person)
     tasks, datasets = store.possessions(conn, person.id)
     if tasks or datasets:
@@ -149,6 +149,11 @@ def _delete(conn: psycopg.Connection, caller: Caller, name: str) -> None:
         raise Refused(
             f'files that user "{name}" registered are inputs of other people\'s tasks.'
         ) from None
+
+
+def _check_self(caller: Caller, person: User, to_do: str) -> None:
+    if caller.name != person.name:
+        check_admin(caller, f'{to_do} user "{person.name}"')
 
 
 def _check_not_last(conn: psycopg.Connection, person: User) -> None:

@@ -25,6 +25,7 @@ class LockedNode:
     gpu: Slots
     drained: bool
     owner: str | None
+    started_by: str | None
 
     @property
     def enabled(self) -> dict[Queue, int]:
@@ -101,6 +102,11 @@ def lock(conn: psycopg.Connection, name: str) -> LockedNode | None:
 def set_slots(conn: psycopg.Connection, node: int, cpu: Slots, gpu: Slots) -> None:
     """Change how many slots a node has."""
     conn.execute(SQL.set_slots, {"node": node, **_slot_params(cpu, gpu)})
+
+
+def give(conn: psycopg.Connection, node: int, owner: int) -> None:
+    """Make a node somebody's."""
+    conn.execute(SQL.give, {"node": node, "owner": owner})
 
 
 def drain(conn: psycopg.Connection, node: int, by: str, reason: str | None) -> None:

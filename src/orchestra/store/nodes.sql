@@ -33,7 +33,7 @@ order by n.name
 -- name: select_pilots
 select
     n.name as node, p.machine_id, p.boot_id, p.host, p.pid, p.account, p.version, p.may_conduct, p.serve_all, p.leave,
-    p.started_at, p.seen_at,
+    p.started_at, p.seen_at, o.name as owner, s.name as started_by,
     p.gone_at is null and p.seen_at > now() - interval '60 seconds' as online, p.silent,
     p.message, case when p.troubles_agent = p.agent then p.troubles end as troubles,
     coalesce(l.holder_name = n.name, false) as conducts,
@@ -43,6 +43,8 @@ select
     ) as jobs
 from pilot p
 join node n on n.id = p.node_id
+left join person o on o.id = n.owner_id
+left join person s on s.id = p.person_id
 left join leader l on l.duty = 'conductor' and l.expires > now()
 order by n.name
 
@@ -67,14 +69,21 @@ returning id
 
 -- name: lock
 select
-    n.id, n.cpu_enabled, n.cpu_max, n.gpu_enabled, n.gpu_max, n.drained_at is not null as drained, o.name as owner
-from node n left join person o on o.id = n.owner_id
+    n.id, n.cpu_enabled, n.cpu_max, n.gpu_enabled, n.gpu_max, n.drained_at is not null as drained, o.name as owner,
+    s.name as started_by
+from node n
+left join person o on o.id = n.owner_id
+left join pilot p on p.node_id = n.id
+left join person s on s.id = p.person_id
 where n.name = %(name)s for update of n
 
 -- name: set_slots
 update node set
     cpu_enabled = %(cpu_enabled)s, cpu_max = %(cpu_max)s, gpu_enabled = %(gpu_enabled)s, gpu_max = %(gpu_max)s
 where id = %(node)s
+
+-- name: give
+update node set owner_id = %(owner)s where id = %(node)s
 
 -- name: drain
 update node set drained_at = now(), drained_by = %(by)s, drain_reason = %(reason)s where id = %(node)s

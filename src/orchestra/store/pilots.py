@@ -107,6 +107,7 @@ def attach(conn: psycopg.Connection, node: int, hello: PilotHello) -> None:
         "protocol": hello.protocol,
         "runtimes": list(hello.runtimes),
         "successor": hello.successor,
+        "user": hello.user,
     }
     conn.execute(SQL.attach, params)
     conn.execute(SQL.found_again, {"node": node})

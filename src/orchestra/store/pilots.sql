@@ -83,17 +83,25 @@ returning c.settling_since is not null as is_settling
 select id from keeper where id = any(%(keepers)s) and fenced_at is not null
 
 -- name: attach
--- Who was asked to leave is still asked when it connects again, and so is who goes on for it.
+-- Who was asked to leave is still asked when it connects again, and so is who goes on for it. Who takes over from one that
+-- lives becomes no owner of it: that is who started the first.
 insert into pilot
-    (node_id, agent, machine_id, boot_id, host, pid, account, is_root, serve_all, may_conduct, version, protocol, runtimes)
+    (node_id, agent, machine_id, boot_id, host, pid, account, is_root, serve_all, may_conduct, version, protocol,
+    runtimes, person_id)
 values
     (%(node)s, %(agent)s, %(machine)s, %(boot)s, %(host)s, %(pid)s, %(account)s, %(is_root)s, %(serve_all)s,
-    %(may_conduct)s, %(version)s, %(protocol)s, %(runtimes)s)
+    %(may_conduct)s, %(version)s, %(protocol)s, %(runtimes)s,
+    (select id from person where name = %(user)s))
 on conflict (node_id) do update set
     agent = excluded.agent, machine_id = excluded.machine_id, boot_id = excluded.boot_id, host = excluded.host,
     pid = excluded.pid, account = excluded.account, is_root = excluded.is_root, serve_all = excluded.serve_all,
     may_conduct = excluded.may_conduct, version = excluded.version, protocol = excluded.protocol,
-    runtimes = excluded.runtimes, message = null, troubles = null, silent = '{}', started_at = now(), seen_at = now(), gone_at = null,
+    runtimes = excluded.runtimes,
+    person_id = case
+        when pilot.gone_at is null and pilot.seen_at > now() - interval '60 seconds'
+        then coalesce(pilot.person_id, excluded.person_id) else excluded.person_id
+    end,
+    message = null, troubles = null, silent = '{}', started_at = now(), seen_at = now(), gone_at = null,
     leave = pilot.leave and (%(successor)s or pilot.agent = excluded.agent),
     leave_now = pilot.leave_now and (%(successor)s or pilot.agent = excluded.agent)
 

@@ -120,11 +120,14 @@ def _stop(ctx: Context) -> None:
     with database(ctx) as conn:
         name = pilots.node_or_this(ctx, conn, ctx.args.node)
         pilot = pilots.of_node(conn, name)
+        me = caller(ctx, conn)
+        if pilot:
+            nodes.check_may_stop(me, pilot)
         if ctx.args.now and pilot and pilot.jobs:
             question = f"End the {human.count(pilot.jobs, 'job')} on node {name}?"
             if not ctx.out.ask(question, yes=ctx.args.yes):
                 raise Cancelled
-        asked = nodes.stop(conn, caller(ctx, conn), name, now=ctx.args.now) if pilot else False
+        asked = nodes.stop(conn, me, name, now=ctx.args.now) if pilot else False
     if not asked or pilot is None:
         ctx.out.say(f"no pilot is online on node {name}")
     elif ctx.args.now or not pilot.jobs:
@@ -184,6 +187,7 @@ def _record(pilot: Pilot) -> Record:
         "host": pilot.host,
         "pid": pilot.pid,
         "account": pilot.account,
+        "user": pilot.started_by,
         "version": pilot.version,
         "conducts": pilot.conducts and pilot.online,
         "prefers_to_conduct": pilot.may_conduct,

@@ -235,12 +235,13 @@ def _end_pilots(ctx: Context, conn: psycopg.Connection, *, kill: bool, yes: bool
     """Have the pilots of this machine leave; gives whether there were any."""
     from orchestra.services import nodes
 
-    mine = _pilots_here(ctx, conn)
+    me = caller(ctx, conn)
+    mine = _pilots_here(ctx, conn, me)
     jobs = sum(pilot.jobs for pilot in mine)
     if kill and jobs and not ctx.out.ask(f"End {human.count(jobs, 'running job')}?", yes=yes):
         raise Cancelled
     for pilot in mine:
-        nodes.stop(conn, caller(ctx, conn), pilot.node, now=kill)
+        nodes.stop(conn, me, pilot.node, now=kill)
     names = [pilot.node for pilot in mine]
     if not names:
         ctx.out.say("no pilot was running here")
@@ -272,8 +273,14 @@ def _wait(ctx: Context, conn: psycopg.Connection, names: list[str], jobs: int) -
         )
 
 
-def _pilots_here(ctx: Context, conn: psycopg.Connection) -> list[Pilot]:
-    """Give this account's pilots here; one that was killed is replaced by one that looks after its jobs' end."""
+def _pilots_here(ctx: Context, conn: psycopg.Connection, me: Caller) -> list[Pilot]:
+    """Give this account's pilots here that the user may end, and name the others.
+
+    One that was killed is replaced by one that looks after its jobs' end.
+
+    Raises:
+        Refused: there are others alone.
+    """
     from orchestra.cli.local import pilots
     from orchestra.services import nodes
     from orchestra.wiring import PilotWish
@@ -282,10 +289,17 @@ def _pilots_here(ctx: Context, conn: psycopg.Connection) -> list[Pilot]:
         return [p for p in nodes.pilots(conn) if pilots.is_here(p) and pilots.is_mine(p)]
 
     for pilot in found():
-        if pilot.jobs and not pilots.serves(pilot):
+        if pilot.jobs and not pilots.serves(pilot) and nodes.may_stop(me, pilot):
             wish = PilotWish(pilot.node, draining=True, config=ctx.args.configuration)
             pilots.start(ctx, conn, wish)
-    return [pilot for pilot in found() if pilots.serves(pilot)]
+    serving = [pilot for pilot in found() if pilots.serves(pilot)]
+    mine = [pilot for pilot in serving if nodes.may_stop(me, pilot)]
+    if not mine and serving:
+        nodes.check_may_stop(me, serving[0])
+    for pilot in serving:
+        if pilot not in mine:
+            ctx.out.note(f"the pilot of node {pilot.node} stays: it is not yours")
+    return mine
 
 
 VERBS = (

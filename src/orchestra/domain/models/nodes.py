@@ -117,7 +117,8 @@ class Keeper:
 class Pilot:
     """What runs on a node. `jobs` counts the attempts that the node holds; `keepers` are oldest first.
 
-    `silent` are the folders that do not answer there.
+    `silent` are the folders that do not answer there. `owner` is the node's; `started_by` is the user
+    who started the pilot, None where an older version did.
     """
 
     node: str
@@ -138,6 +139,8 @@ class Pilot:
     keepers: tuple[Keeper, ...] = ()
     silent: tuple[str, ...] = ()
     troubles: tuple[Trouble, ...] = ()
+    owner: str | None = None
+    started_by: str | None = None
 
     @property
     def message(self) -> str | None:

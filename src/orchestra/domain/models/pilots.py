@@ -20,7 +20,7 @@ class PilotHello:
 
     `runtimes` names the container runtimes that it found, without `bare`. `account` is its Unix account: unless root
     started it or `serve_all` is set, it is given that account's tasks alone. A `successor` goes on for an agent before
-    it, so what that one was asked for holds for it, too: to leave, above all.
+    it, so what that one was asked for holds for it, too: to leave, above all. `user` is who started it.
     """
 
     node: str
@@ -37,6 +37,7 @@ class PilotHello:
     protocol: int
     runtimes: tuple[str, ...] = ()
     successor: bool = False
+    user: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,9 @@ def create_node(scope: Scope, asked: ask.CreateNode) -> Node:
 
 
 def set_node(scope: Scope, asked: ask.SetNode) -> Node:
-    return nodes.change(scope.conn, scope.caller, asked.name, asked.cpu, asked.gpu)
+    return nodes.change(
+        scope.conn, scope.caller, asked.name, asked.cpu, asked.gpu, owner=asked.owner
+    )
 
 
 def drain_node(scope: Scope, asked: ask.DrainNode) -> Node:
