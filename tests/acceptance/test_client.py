@@ -28,6 +28,7 @@ from orchestra.domain.errors import (
 )
 from orchestra.domain.states import Figure, JobState, TaskState
 from orchestra.interface import waiting
+from orchestra.interface.local import Local
 from orchestra.store import embedded
 from support.cluster import Cluster
 from support.waiting import wait_until
@@ -273,9 +274,10 @@ def test_a_connection_that_was_lost_is_made_anew(
     assert task.state is TaskState.REGISTERED
     assert backends(conn) == 1
     assert sets.user.name == "ana"
-    with sets._session.connection() as own:  # as a call leaves it that was interrupted
-        own.execute("begin")
-        own.execute("create table halfway ()")
+    with sets._session.interface() as own:  # as a call leaves it that was interrupted
+        assert isinstance(own, Local)
+        own.conn.execute("begin")
+        own.conn.execute("create table halfway ()")
     assert task.state is TaskState.REGISTERED
     assert conn.execute("select to_regclass('halfway')").fetchone() == (None,)
 

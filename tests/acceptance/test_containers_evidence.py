@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from orchestra.domain.states import JobState, TaskState
-from orchestra.services import job_logs, jobs, lifecycle
+from orchestra.interface import following
+from orchestra.services import jobs, lifecycle
 from support.cluster import Cluster
 from support.containers import IMAGE
 from support.waiting import wait_until
@@ -22,12 +23,12 @@ MISDEEDS = (
 
 def shown(cluster: Cluster, task: int, job: int) -> bytes:
     [attempt] = jobs.show(cluster.conn, f"{task}/{job}").attempts
-    found = job_logs.find(cluster.conn, attempt)
+    found = following.find(cluster.interface(), attempt)
     if found.file:
         with found.file as file:
             return file.read()
     assert found.end
-    return found.end.tail or b""
+    return found.end.data
 
 
 @pytest.mark.parametrize("program", ["apptainer", "podman"])

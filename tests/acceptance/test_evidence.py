@@ -10,7 +10,8 @@ import pytest
 
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import JobState, TaskState
-from orchestra.services import job_logs, jobs
+from orchestra.interface import following
+from orchestra.services import jobs
 from support.cluster import Cluster
 from support.waiting import wait_until
 
@@ -41,12 +42,12 @@ def until(path: Path) -> str:
 def shown(cluster: Cluster, task: Task, job: int) -> tuple[bytes, str]:
     """What `job logs` shows, and what it says of the file."""
     [attempt] = jobs.show(cluster.conn, f"{task.id}/{job}").attempts
-    found = job_logs.find(cluster.conn, attempt)
+    found = following.find(cluster.interface(), attempt)
     if found.file:
         with found.file as file:
             return file.read(), found.why
     assert found.end
-    return found.end.tail or b"", found.why
+    return found.end.data, found.why
 
 
 def test_the_reason_of_a_failure_is_kept_whatever_a_job_does_to_its_log(cluster: Cluster) -> None:

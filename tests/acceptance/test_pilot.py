@@ -16,9 +16,10 @@ import pytest
 from orchestra.domain.models.tasks import Resources, Task
 from orchestra.domain.states import JobState, Queue, TaskState
 from orchestra.domain.transitions import TaskInput
+from orchestra.files import job_logs
+from orchestra.interface import following
 from orchestra.pilot import link
-from orchestra.services import job_logs, jobs, lifecycle, nodes
-from orchestra.services.asking import over
+from orchestra.services import jobs, lifecycle, nodes
 from orchestra.store import tasks as task_store
 from support.cluster import Cluster
 from support.people import as_admin
@@ -206,7 +207,7 @@ def test_a_running_log_is_followed_by_who_cannot_see_the_volume(
     monkeypatch.setattr(job_logs, "open_log", lambda _: None)
     address = f"{task.id}/0"
     [attempt] = jobs.show(cluster.conn, address).attempts
-    assert job_logs.present_end(cluster.conn, attempt).tail == b"one\n"
+    assert following.present_end(cluster.interface(), attempt).data == b"one\n"
     seen: list[bytes] = []
 
     def write(block: bytes) -> None:
@@ -214,7 +215,7 @@ def test_a_running_log_is_followed_by_who_cannot_see_the_volume(
         if b"one\n" in seen:
             gate.touch()
 
-    last = job_logs.follow(over(cluster.conn), address, attempt, write=write, turn=lambda _: None)
+    last = following.follow(cluster.interface(), address, attempt, write=write, turn=lambda _: None)
     assert b"".join(seen) == b"one\ntwo\n"
     assert last.exit_status == 3
 

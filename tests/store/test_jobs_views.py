@@ -5,15 +5,17 @@ from __future__ import annotations
 from io import BytesIO
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from orchestra.domain.caller import Caller
 from orchestra.domain.errors import BadInput, NotFound, Refused
 from orchestra.domain.states import Cause, Figure, TaskState
-from orchestra.interface import paging
-from orchestra.interface.answers.jobs import LogEnd
+from orchestra.files import job_logs as log_files
+from orchestra.interface import following, paging
+from orchestra.interface.answers.jobs import LogChunk
 from orchestra.services import by_hand, job_actions, job_logs, jobs
-from orchestra.services.asking import over
+from orchestra.store import notices
 from support.people import caller
 from support.world import Pilot, World
 
@@ -93,7 +95,7 @@ def test_a_job_with_its_attempts(world: World, mixed: int) -> None:
     assert report.config_path == "/data/configs/config.6.json"
     (attempt,) = report.attempts
     assert attempt.folder == "/data/ana/user.ana.task/.attempts/job_configId_6/1"
-    assert job_logs.path_of(attempt) == f"{attempt.folder}/job.log"
+    assert log_files.path_of(attempt) == f"{attempt.folder}/job.log"
 
 
 def test_what_is_not_there(world: World, mixed: int) -> None:
@@ -102,9 +104,9 @@ def test_what_is_not_there(world: World, mixed: int) -> None:
     with pytest.raises(BadInput, match="names 2 jobs"):
         jobs.show(world.conn, "0/1-2")
     with pytest.raises(NotFound, match="has not run yet"):
-        job_logs.find_attempt(jobs.show(world.conn, "0/30"), None)
+        following.find_attempt(jobs.show(world.conn, "0/30"), None)
     with pytest.raises(NotFound, match="numbered only 1"):
-        job_logs.find_attempt(jobs.show(world.conn, "0/1"), 2)
+        following.find_attempt(jobs.show(world.conn, "0/1"), 2)
 
 
 def test_jobs_of_several_tasks_are_checked_before_any_is_touched(
@@ -149,8 +151,8 @@ def test_the_last_lines_of_a_file(size: int, ending: bytes) -> None:
     text = b"\n".join(b"%d" % number for number in range(size // 5 + 1)) + ending
     for lines in (1, 2, 5, 10**6):
         file = BytesIO(text)
-        job_logs.seek_last_lines(file, lines)
-        assert file.read() == job_logs.last_lines(text, lines)
+        log_files.seek_last_lines(file, lines)
+        assert file.read() == log_files.last_lines(text, lines)
 
 
 def test_a_log_that_cannot_be_read_is_kept_in_part(world: World, pilot: Pilot) -> None:
@@ -165,9 +167,49 @@ def test_a_log_that_cannot_be_read_is_kept_in_part(world: World, pilot: Pilot) -
         grant.key, Cause.EXIT, exit_status=1, log_bytes=10_000, log_tail=b"the end\n\xff"
     )
     work.report(world.conn, pilot.keeper, [told])
-    attempt = job_logs.find_attempt(jobs.show(world.conn, "0/0"), None)
-    assert job_logs.open_log(attempt) is None
-    assert job_logs.kept_end(world.conn, attempt) == LogEnd(b"the end\n\xff", 10_000)
+    attempt = following.find_attempt(jobs.show(world.conn, "0/0"), None)
+    assert log_files.open_log(attempt) is None
+    first = 10_000 - len(b"the end\n\xff")
+    for offset, start, data in (
+        (0, first, b"the end\n\xff"),
+        (first, first, b"the end\n\xff"),
+        (first + 4, first + 4, b"end\n\xff"),
+        (10_000, 10_000, b""),
+        (2**40, 10_000, b""),
+    ):
+        chunk = following.read_kept(world.interface(), attempt, offset, refresh=True)
+        assert chunk == LogChunk(start, data, 10_000, over=True)
+
+
+def test_a_log_of_which_nothing_is_kept(world: World, pilot: Pilot) -> None:
+    world.task(1, test_jobs=0)
+    world.conduct(2)
+    (grant,) = pilot.claim()
+    pilot.start(grant)
+    key = (grant.key.task_id, grant.key.ordinal, grant.key.number)
+    assert job_logs.log_chunk(world.conn, *key) == LogChunk(0, b"", None, over=False)
+    pilot.end(grant)
+    assert job_logs.log_chunk(world.conn, *key).over
+    with pytest.raises(NotFound, match="no attempt 2 of job 0/0"):
+        job_logs.log_chunk(world.conn, 0, 0, 2)
+    with pytest.raises(BadInput, match="at least 0"):
+        job_logs.log_chunk(world.conn, *key, offset=-1)
+
+
+@pytest.mark.parametrize(("refresh", "words"), [(True, ["tail 0/0/1"]), (False, [])])
+def test_a_pilot_is_asked_for_more_where_that_is_wanted(
+    world: World, pilot: Pilot, database_url: str, refresh: bool, words: list[str]
+) -> None:
+    world.task(1, test_jobs=0)
+    world.conduct(2)
+    (grant,) = pilot.claim()
+    pilot.start(grant)
+    with psycopg.connect(database_url, autocommit=True) as listener:
+        listener.execute(f"listen {notices.NODE}")
+        job_logs.log_chunk(world.conn, 0, 0, 1, refresh=refresh)
+        world.conn.execute("select pg_notify(%s, 'last')", [notices.NODE])
+        told = [n.payload for n in listener.notifies(timeout=10, stop_after=len(words) + 1)]
+    assert told == [*words, "last"]
 
 
 def test_following_reads_what_is_added(world: World, pilot: Pilot, hostile_dir: Path) -> None:
@@ -187,9 +229,9 @@ def test_following_reads_what_is_added(world: World, pilot: Pilot, hostile_dir: 
         else:
             pilot.end(grant)
 
-    attempt = job_logs.find_attempt(jobs.show(world.conn, "0/0"), None)
-    last = job_logs.follow(
-        over(world.conn), "0/0", attempt, write=written.append, turn=lambda _: None, sleep=sleeps
+    attempt = following.find_attempt(jobs.show(world.conn, "0/0"), None)
+    last = following.follow(
+        world.interface(), "0/0", attempt, write=written.append, turn=lambda _: None, sleep=sleeps
     )
     assert b"".join(written) == b"one\ntwo\n"
     assert last.ended_at is not None

@@ -15,9 +15,9 @@ from typing import cast
 import pytest
 
 from orchestra.domain.models.jobs import Attempt
+from orchestra.files import job_logs
 from orchestra.pilot import folders, logs, open_log
 from orchestra.pilot.open_log import OpenLog
-from orchestra.services import job_logs
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
     from orchestra.domain.models.jobs import Attempt
-    from orchestra.interface.answers.jobs import LogEnd
-    from orchestra.services.asking import Ask
+    from orchestra.interface.answers.jobs import LogChunk
+    from orchestra.interface.operation import Interface
 
 
 def logs_arguments(parser: Parser) -> None:
@@ -35,7 +35,9 @@ def logs_arguments(parser: Parser) -> None:
 
 def logs(ctx: Context) -> None:
     """Print a job's log."""
-    from orchestra.services import job_logs, jobs
+    from orchestra.files import job_logs
+    from orchestra.interface import following
+    from orchestra.interface.jobs import ShowJob
 
     args = ctx.args
     if args.lines is not None and args.lines < 1:
@@ -43,11 +45,11 @@ def logs(ctx: Context) -> None:
     address = ctx.names.job(args.job)
     if args.follow:
         with standing(ctx) as ask:
-            _follow(ctx, ask.work, address)
+            _follow(ctx, ask, address)
         return
-    with ctx.database() as conn:
-        attempt = job_logs.find_attempt(jobs.show(conn, address), args.attempt)
-        found = job_logs.find(conn, attempt)
+    with ctx.interface() as ask:
+        attempt = following.find_attempt(ask(ShowJob(address)), args.attempt)
+        found = following.find(ask, attempt)
     if found.file:
         with found.file as file, closing(LogPrinter()) as printer:
             if args.lines is not None:
@@ -58,20 +60,20 @@ def logs(ctx: Context) -> None:
         _write_kept(ctx, attempt, found.end, found.why)
 
 
-def _follow(ctx: Context, ask: Ask, address: str) -> None:
-    from orchestra.services import job_logs
+def _follow(ctx: Context, ask: Interface, address: str) -> None:
+    from orchestra.interface import following
 
     def waits(why: str) -> None:
         ctx.out.note(clean(why))
 
-    attempt = job_logs.await_attempt(ask, address, ctx.args.attempt, waits=waits)
+    attempt = following.await_attempt(ask, address, ctx.args.attempt, waits=waits)
 
     def turn(begun: Attempt) -> None:
         if begun.number != attempt.number:
             ctx.out.note(f"--- attempt {begun.number}, on {begun.node}")
 
     with closing(LogPrinter()) as printer:
-        last = job_logs.follow(
+        last = following.follow(
             ask,
             address,
             attempt,
@@ -83,16 +85,16 @@ def _follow(ctx: Context, ask: Ask, address: str) -> None:
     ctx.out.note(f"--- attempt {last.number}: {attempt_state(last)}")
 
 
-def _write_kept(ctx: Context, attempt: Attempt, end: LogEnd, why: str) -> None:
-    from orchestra.services import job_logs
+def _write_kept(ctx: Context, attempt: Attempt, end: LogChunk, why: str) -> None:
+    from orchestra.files import job_logs
 
     path = clean(job_logs.path_of(attempt))
-    if end.tail is None:
+    if end.length is None:
         raise job_logs.no_log(attempt)
     part = ""
-    if end.length is not None and end.length > len(end.tail):
-        part = f"the last {human.size(len(end.tail))} of {human.size(end.length)} of it"
+    if end.offset:
+        part = f"the last {human.size(len(end.data))} of {human.size(end.length)} of it"
     ctx.out.note(f"{path} {why}; this is {part or 'what'} the database has kept")
     lines = ctx.args.lines
     with closing(LogPrinter()) as printer:
-        printer.write(end.tail if lines is None else job_logs.last_lines(end.tail, lines))
+        printer.write(end.data if lines is None else job_logs.last_lines(end.data, lines))

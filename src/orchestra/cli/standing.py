@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from orchestra import command_words
 from orchestra.domain.errors import DatabaseUnavailable
@@ -44,12 +44,10 @@ class Standing:
         Raises:
             DatabaseUnavailable: the very first time, since who begins wants to know; and to a change.
         """
-        return self._until_answered(lambda ask: ask(asked), once=isinstance(asked, Change))
-
-    def _until_answered(self, work: Callable[[Connected], T], *, once: bool) -> T:
+        once = isinstance(asked, Change)
         while True:
             try:
-                answer = work(self._connection())
+                answer = self._connection()(asked)
             except DatabaseUnavailable as error:
                 if once or not self._answered:
                     raise
@@ -57,10 +55,6 @@ class Standing:
             else:
                 self._note_presence()
                 return answer
-
-    def work(self, work: Callable[[Any], T], /) -> T:
-        """Carry out what reads over a bare connection, for commands that have no request for it yet."""
-        return self._until_answered(lambda ask: work(ask.conn), once=False)  # type: ignore[attr-defined]
 
     def close(self) -> None:
         """Close the connection."""

@@ -54,21 +54,24 @@ def frame(
 
 def log(session: Session, address: str, attempt: int | None, lines: int | None) -> str:
     """Give a job's log; bytes that are no UTF-8 are shown as such."""
-    from orchestra.services import job_logs, jobs
+    from orchestra.files import job_logs
+    from orchestra.interface import following
+    from orchestra.interface.jobs import ShowJob
 
     wanted = None if lines is None else words.whole("lines", lines, least=1)
-    with session.connection() as conn:
-        found = job_logs.find_attempt(jobs.show(conn, address), attempt)
-        log = job_logs.find(conn, found)
+    with with_hint():
+        found = following.find_attempt(session(ShowJob(address)), attempt)
+        log = following.find(session, found)
     if log.file:
         with log.file as file:
             if wanted is not None:
                 job_logs.seek_last_lines(file, wanted)
             content = file.read()
     else:
-        kept = log.end.tail if log.end else None
-        if kept is None:
-            raise job_logs.no_log(found)
+        if log.end is None or log.end.length is None:
+            with with_hint():
+                raise job_logs.no_log(found)
+        kept = log.end.data
         content = kept if wanted is None else job_logs.last_lines(kept, wanted)
     return content.decode(errors="backslashreplace")
 

@@ -19,10 +19,7 @@ from orchestra.client.handover import Handover, pack
 from orchestra.domain.errors import OrchestraError, Refused
 
 if TYPE_CHECKING:
-    import psycopg
-
     from orchestra.config import Settings
-    from orchestra.domain.caller import Caller
     from orchestra.domain.own_names import OwnNames
     from orchestra.interface.operation import Connected, Interface, Request
 
@@ -90,18 +87,6 @@ class Session:
         """
         with self._lock, with_hint():
             yield self._usable(start)
-
-    @contextmanager
-    def connection(self, *, start: bool = True) -> Iterator[psycopg.Connection]:
-        """Give the bare connection, for calls that have no request yet."""
-        with self.interface(start=start) as ask:
-            yield ask.conn  # type: ignore[attr-defined]
-
-    def caller(self, conn: psycopg.Connection) -> Caller:
-        """Give the current user, made on first need, for calls that have no request yet."""
-        from orchestra import wiring
-
-        return wiring.current_caller(conn, self.settings, _log.info)
 
     @property
     def names(self) -> OwnNames:

@@ -17,6 +17,7 @@ from orchestra.interface import (
     explanations,
     job_changes,
     jobs,
+    logs,
     mails,
     me,
     names,
@@ -104,6 +105,7 @@ OPERATIONS = (
     # Jobs
     Operation("job.list", jobs.ListJobs),
     Operation("job.show", jobs.ShowJob),
+    Operation("job.log", logs.ReadLog),
     Operation("job.explain", explanations.ExplainJob),
     Operation("job.retry", job_changes.RetryJobs, Who.OWNER),
     Operation("job.kill", job_changes.KillJobs, Who.OWNER),

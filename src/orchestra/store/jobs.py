@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -101,6 +102,26 @@ def log_tail(
     """Give the end of an attempt's log as it was reported, and how long the whole is in bytes."""
     rows = fetch(conn, SQL.log_tail, {"task": task, "ordinal": ordinal, "number": number})
     return (rows[0]["log_tail"], rows[0]["log_bytes"]) if rows else (None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """The kept end of a log from a byte on; None stands for what is not kept. `grows`: a pilot can tell more."""
+
+    offset: int | None
+    data: bytes | None
+    length: int | None
+    over: bool
+    grows: bool
+
+
+def log_chunk(
+    conn: psycopg.Connection, task: int, ordinal: int, number: int, offset: int
+) -> Chunk | None:
+    """Give what is kept of an attempt's log from byte `offset` on."""
+    params = {"task": task, "ordinal": ordinal, "number": number, "offset": offset}
+    rows = fetch(conn, SQL.log_chunk, params)
+    return Chunk(**rows[0]) if rows else None
 
 
 def attempt_folders(conn: psycopg.Connection, task: int, jobs: int) -> Iterator[tuple[int, int]]:

@@ -109,6 +109,17 @@ order by a.number
 select log_tail, log_bytes from attempt
 where task_id = %(task)s and ordinal = %(ordinal)s and number = %(number)s
 
+-- name: log_chunk
+-- The kept end of a log from a byte on, and whether more can come: in one look, so that nobody takes for all what is not.
+select
+    start as "offset", substring(log_tail from (start - first + 1)::integer) as data,
+    case when log_tail is not null then log_bytes end as length,
+    ended_at is not null or lost_at is not null as over, ended_at is null and started_at is not null as grows
+from attempt
+cross join lateral (select log_bytes - octet_length(log_tail) as first) as kept
+cross join lateral (select least(greatest(%(offset)s::bigint, first), log_bytes) as start) as wanted
+where task_id = %(task)s and ordinal = %(ordinal)s and number = %(number)s
+
 -- name: attempt_folders
 -- A page of the folders that attempts of a task were given, each once. A range of the primary key.
 select distinct ordinal, folder_number

@@ -39,8 +39,16 @@ class JobsDone:
 
 
 @dataclass(frozen=True, slots=True)
-class LogEnd:
-    """What the database keeps: the last bytes of a log of `length` bytes; None where nothing was kept."""
+class LogChunk:
+    """What the database keeps of a log from a byte on, which is the end of it.
 
-    tail: bytes | None
+    Args:
+        offset: where `data` begins: later than was asked for where what is before is not kept.
+        length: bytes of the whole log, as far as is known; None where nothing of it is kept.
+        over: no more will come.
+    """
+
+    offset: int
+    data: bytes
     length: int | None
+    over: bool

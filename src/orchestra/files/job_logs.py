@@ -1,0 +1,112 @@
+"""A job's log in its file: whether that can be read here and is what the job printed, and its last lines."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import BinaryIO
+
+from orchestra.domain.errors import NotFound
+from orchestra.domain.models.jobs import LOG, Attempt
+from orchestra.files import job_files, silence
+
+_BLOCK = 1 << 16
+_COMPARED = 256
+_UNREADABLE = "cannot be read from here"
+_HUNG = f"{_UNREADABLE}, for its volume does not answer"
+
+
+def path_of(attempt: Attempt) -> str:
+    """Give where an attempt's log is."""
+    return str(PurePosixPath(attempt.folder) / LOG)
+
+
+def open_log(attempt: Attempt) -> BinaryIO | None:
+    """Open an attempt's log; None where it cannot be read from here, or a job has put something else in its place."""
+    if is_silent(attempt):
+        return None
+    try:
+        return os.fdopen(job_files.open_file(attempt.folder, LOG), "rb")
+    except OSError:
+        return None
+
+
+def is_silent(attempt: Attempt) -> bool:
+    """Whether the volume of an attempt's folder does not answer."""
+    return silence.first_silent([attempt.folder]) is not None
+
+
+def unreadable(attempt: Attempt) -> str:
+    """Say that an attempt's log cannot be read from here, to go on after a comma or a semicolon."""
+    return f"{path_of(attempt)} {_HUNG if is_silent(attempt) else _UNREADABLE}"
+
+
+def holds(file: BinaryIO, end: bytes) -> bool:
+    """Whether a file is the log whose end was kept: it may have been cut in the middle, and ends as that does."""
+    if not end:
+        return True  # nothing is known of it, or the job has printed nothing into it
+    size = os.fstat(file.fileno()).st_size
+    compared = min(len(end), size, _COMPARED)
+    last = os.pread(file.fileno(), compared, size - compared)
+    return size > 0 and end.endswith(last)
+
+
+def why(attempt: Attempt) -> str:
+    """Say why a log's file cannot be shown."""
+    if is_silent(attempt):
+        return _HUNG
+    try:
+        os.close(job_files.open_file(attempt.folder, LOG))
+    except job_files.Untrusted as error:
+        return error.strerror or ""
+    except FileNotFoundError:
+        task_folder = PurePosixPath(attempt.folder).parents[2]
+        if os.path.isdir(task_folder):  # noqa: PTH112 - raises nothing
+            return "is not there any more"
+    except OSError:
+        pass
+    return _UNREADABLE
+
+
+def no_log(attempt: Attempt) -> NotFound:
+    """Say why an attempt's log can be shown neither from its file nor from the database."""
+    if attempt.ended_at and not attempt.started_at:
+        why = f": {attempt.reason}" if attempt.reason else ""
+        return NotFound(
+            f"attempt {attempt.number} of job {attempt.task_id}/{attempt.ordinal} was never begun, "
+            f"so it has no log{why}."
+        )
+    over = "and the database has kept nothing of it" if attempt.ended_at else "perhaps not yet"
+    return NotFound(f"the log {unreadable(attempt)}, {over}.")
+
+
+def seek_last_lines(file: BinaryIO, lines: int) -> None:
+    """Go to where the last `lines` lines of a file begin."""
+    end = file.seek(0, os.SEEK_END)
+    found, at = 0, end
+    while at > 0:
+        start = max(0, at - _BLOCK)
+        file.seek(start)
+        block = file.read(at - start)
+        if at == end and block.endswith(b"\n"):
+            block = block[:-1]  # the last line's own end begins no other line
+        while (index := block.rfind(b"\n")) >= 0:
+            found += 1
+            if found == lines:
+                file.seek(start + index + 1)
+                return
+            block = block[:index]
+        at = start
+    file.seek(0)
+
+
+def last_lines(text: bytes, lines: int) -> bytes:
+    """Give the last lines of a text."""
+    return b"".join(text.splitlines(keepends=True)[-lines:]) if lines else b""
+
+
+def read_blocks(file: BinaryIO) -> Iterator[bytes]:
+    """Give what is left of a file."""
+    while block := file.read(_BLOCK):
+        yield block

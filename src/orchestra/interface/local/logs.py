@@ -1,0 +1,16 @@
+"""Carries out what is asked of jobs' logs."""
+
+from __future__ import annotations
+
+from orchestra.interface import logs as ask
+from orchestra.interface.answers.jobs import LogChunk
+from orchestra.interface.local import Scope
+from orchestra.services import job_logs
+
+
+def read_log(scope: Scope, asked: ask.ReadLog) -> LogChunk:
+    return job_logs.log_chunk(
+        *(scope.conn, asked.task, asked.ordinal, asked.attempt),
+        offset=asked.offset,
+        refresh=asked.refresh,
+    )
