@@ -16,7 +16,7 @@ from orchestra.cli import completion, help_text
 from orchestra.cli.argument_types import whole
 from orchestra.cli.main import main
 from orchestra.cli.parser import make_parser
-from orchestra.cli.reference import settings_table
+from orchestra.cli.reference import errors_table, settings_table
 from orchestra.cli.registry import WORDS, Verb, resolve
 from orchestra.domain.errors import BadInput
 from orchestra.store.migrate import FOLDER
@@ -282,6 +282,11 @@ def test_every_command_is_documented() -> None:
 def test_every_setting_is_documented() -> None:
     page = (DOCS / "configuration.md").read_text()
     assert settings_table() in page, "python -m orchestra.cli.reference docs writes the table"
+
+
+def test_every_error_is_documented() -> None:
+    page = (DOCS / "client.md").read_text()
+    assert errors_table() in page, "python -m orchestra.cli.reference docs writes the table"
 
 
 def parsed(words: list[str]) -> argparse.Namespace:

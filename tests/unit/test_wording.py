@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import inspect
 import pickle
+import re
 import shlex
 import string
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from orchestra import command_words
 from orchestra.cli.parser import make_parser
 from orchestra.cli.registry import find_word, resolve
 from orchestra.client import Client, Job, Task, Tasks, call_words
-from orchestra.domain.errors import BadInput
+from orchestra.domain.errors import BadInput, OrchestraError
 from orchestra.domain.wording import Action, Field, Given, Said, Setting, Words, reworded, words
 
 SOURCE = Path(orchestra.__file__).parent
@@ -112,7 +114,6 @@ NAMED_ALONE = (
     Action.CREATE_NODE,
     Action.CREATE_TASK,
     Action.CREATE_TASK_FROM,
-    Action.MAKE_ADMIN,
     Action.RUN_PILOT,
 )
 """The command alone, of which the reader knows or looks up the rest."""
@@ -213,6 +214,59 @@ def test_fields_are_arguments(said: Said, python: str) -> None:
 
 
 # Their use
+
+SPOKEN = re.compile(r"\bmaestro [a-z]|(?<![\w=-])--[a-z]")
+ALLOWED = {
+    "files/image_files.py": "apptainer's own option",
+    "store/dump.py": "options of PostgreSQL's programs, and the name of a connection",
+    "store/dump_check.py": "names of connections",
+    "store/initdb.py": "options of PostgreSQL's programs",
+    "store/initdb_user.py": "options of unshare",
+    "store/migrate.py": "maestro is the program, not a command",
+    "store/pginstall.py": "options of useradd",
+    "store/pgsearch.py": "an option of PostgreSQL's programs",
+    "store/startup.py": "maestro is the program, in a file that it writes",
+}
+"""Files that may have what looks like a command or an option in a string, and why."""
+
+
+def _spoken(path: Path) -> Iterator[str]:
+    """Give the strings of a file, its docstrings apart, that name a command or an option."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    alone = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    constants = [node for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    for node in constants:
+        if isinstance(node.value, str) and id(node) not in alone and SPOKEN.search(node.value):
+            yield f"{path.name}:{node.lineno}: {node.value!r}"
+
+
+def test_what_every_edge_uses_names_no_command_and_no_option() -> None:
+    found = {
+        str(path.relative_to(SOURCE)): list(_spoken(path))
+        for room in ("domain", "files", "interface", "services", "store")
+        for path in sorted((SOURCE / room).rglob("*.py"))
+    }
+    spoken = {file: texts for file, texts in found.items() if texts}
+    left = [text for file, texts in spoken.items() if file not in ALLOWED for text in texts]
+    assert not left, "\n".join(left)
+    assert ALLOWED.keys() <= spoken.keys(), "the list allows what is not there"
+
+
+def test_each_kind_of_error_has_a_code_of_its_own() -> None:
+    for module in ("pilot.link", "runtimes.fetching", "store.dump_check"):
+        import_module(f"orchestra.{module}")
+    kinds = list(_kinds(OrchestraError))
+    assert all("code" in vars(kind) for kind in kinds)
+    codes = [kind.code for kind in kinds]
+    assert len(set(codes)) == len(codes)
+    assert all(re.fullmatch("[a-z]+(_[a-z]+)*", code) for code in codes)
+
+
+def _kinds(kind: type[OrchestraError]) -> Iterator[type[OrchestraError]]:
+    yield kind
+    for each in kind.__subclasses__():
+        if each.__module__.startswith("orchestra."):
+            yield from _kinds(each)
 
 
 def _uses() -> Iterator[tuple[str, str, tuple[str | None, ...]]]:

@@ -1,6 +1,6 @@
 """The reference pages, written from what the program itself says: python -m orchestra.cli.reference docs
 
-Writes commands.md and the table in configuration.md.
+Writes commands.md, and the tables in configuration.md and client.md.
 """
 
 from __future__ import annotations
@@ -10,11 +10,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from orchestra.cli.exit_statuses import status_of
 from orchestra.cli.parser import make_parser
 from orchestra.cli.registry import WORDS, Verb, Word
 from orchestra.config import SETTINGS
+from orchestra.domain import errors
+from orchestra.domain.errors import OrchestraError
 
 TABLE = re.compile(r"(?<=<!-- settings -->\n).*(?=<!-- end of settings -->)", re.DOTALL)
+ERRORS = re.compile(r"(?<=<!-- errors -->\n).*(?=<!-- end of errors -->)", re.DOTALL)
 
 
 def settings_table() -> str:
@@ -24,6 +28,16 @@ def settings_table() -> str:
         for one in SETTINGS
     ]
     return "| key | type | meaning | default |\n| --- | --- | --- | --- |\n" + "".join(rows)
+
+
+def errors_table() -> str:
+    """Give the errors with their codes as a Markdown table; their docstrings say what they mean."""
+    rows = [
+        f"| `{kind.code}` | `{kind.__name__}` | {status_of(kind())} | {kind()} |\n"
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, OrchestraError)
+    ]
+    return "| code | class | exit status | meaning |\n| --- | --- | --- | --- |\n" + "".join(rows)
 
 
 def commands_page() -> str:
@@ -97,6 +111,9 @@ def main() -> None:
     (docs / "commands.md").write_text(commands_page(), encoding="utf-8")
     page = docs / "configuration.md"
     text = TABLE.sub(lambda _: settings_table(), page.read_text(encoding="utf-8"))
+    page.write_text(text, encoding="utf-8")
+    page = docs / "client.md"
+    text = ERRORS.sub(lambda _: errors_table(), page.read_text(encoding="utf-8"))
     page.write_text(text, encoding="utf-8")
 
 

@@ -71,6 +71,12 @@ class Refused(OrchestraError):
     code = "refused"
 
 
+class NotAllowed(Refused):
+    """That takes a right that you do not have."""
+
+    code = "not_allowed"
+
+
 class TimedOut(OrchestraError):
     """It was not over in the time that was given."""
 

@@ -75,10 +75,18 @@ def no_log(attempt: Attempt) -> NotFound:
         why = f": {attempt.reason}" if attempt.reason else ""
         return NotFound(
             f"attempt {attempt.number} of job {attempt.task_id}/{attempt.ordinal} was never begun, "
-            f"so it has no log{why}."
+            f"so it has no log{why}.",
+            kind="log",
+            task=attempt.task_id,
+            job=attempt.ordinal,
         )
     over = "and the database has kept nothing of it" if attempt.ended_at else "perhaps not yet"
-    return NotFound(f"the log {unreadable(attempt)}, {over}.")
+    return NotFound(
+        f"the log {unreadable(attempt)}, {over}.",
+        kind="log",
+        task=attempt.task_id,
+        job=attempt.ordinal,
+    )
 
 
 def seek_last_lines(file: BinaryIO, lines: int) -> None:

@@ -112,7 +112,11 @@ def _refuse_not_finite(planned: Plan, where: Path) -> None:
     if planned.ending == ".json" and (name := planned.sweep.holds_not_finite()):
         raise BadInput(
             f'{where.name}: "{name}" is infinite or NaN, which JSON cannot hold.',
-            hint='Write YAML (--format yaml), or a string that your program understands: "inf".',
+            hint=words(
+                "Write YAML (",
+                Field.FORMAT("yaml"),
+                '), or a string that your program understands: "inf".',
+            ),
         )
 
 

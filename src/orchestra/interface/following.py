@@ -35,6 +35,9 @@ def find_attempt(report: JobReport, number: int | None) -> Attempt:
         raise NotFound(
             f"job {address} has not run yet, so it has no log.",
             hint=words(Action.SHOW_JOB(task=report.task.id, job=report.job.ordinal)),
+            kind="log",
+            task=report.task.id,
+            job=report.job.ordinal,
         )
     if number is None:
         return report.attempts[-1]
@@ -43,7 +46,13 @@ def find_attempt(report: JobReport, number: int | None) -> Attempt:
             return attempt
     first, last = report.attempts[0].number, report.attempts[-1].number
     has = f"only {first}" if first == last else f"{first} to {last}"
-    raise NotFound(f"job {address} has no attempt {number}; its attempts are numbered {has}.")
+    raise NotFound(
+        f"job {address} has no attempt {number}; its attempts are numbered {has}.",
+        kind="attempt",
+        task=report.task.id,
+        job=report.job.ordinal,
+        attempt=number,
+    )
 
 
 def read_kept(

@@ -66,7 +66,7 @@ def _present(ask: Interface, task: int) -> Task:
     try:
         return ask(FindTask(str(task)))
     except NotFound:
-        raise NotFound(f"task {task} was deleted.") from None
+        raise NotFound(f"task {task} was deleted.", kind="task", task=task) from None
 
 
 def kill_for_good(

@@ -38,6 +38,8 @@ def find(conn: psycopg.Connection, name: str) -> DataSet:
         raise NotFound(
             f'there is no data set "{name}".{question}',
             hint=None if guess else words(Action.LIST_ALL_DATASETS, " shows all."),
+            kind="dataset",
+            name=name,
         )
     return dataset
 
@@ -121,7 +123,7 @@ def update(
 
     def work() -> Update:
         if not store.lock(conn, before.id):
-            raise NotFound(f'there is no data set "{name}" any more.')
+            raise NotFound(f'there is no data set "{name}" any more.', kind="dataset", name=name)
         if not seen == before.version_id == find(conn, name).version_id:
             raise Refused(f"{name} was updated by somebody else just now.", hint="Try again.")
         if changes:
@@ -142,7 +144,7 @@ def remove(conn: psycopg.Connection, caller: Caller, name: str) -> Removal:
 
     def work() -> Removal:
         if not store.lock(conn, dataset.id):
-            raise NotFound(f'there is no data set "{name}" any more.')
+            raise NotFound(f'there is no data set "{name}" any more.', kind="dataset", name=name)
         _refuse_while_used(conn, dataset)
         return Removal(dataset, store.remove(conn, dataset.id))
 
@@ -166,4 +168,6 @@ def _taken(name: str) -> AlreadyExists:
         hint=words(
             Action.UPDATE_DATASET(name=name), "   registers its files anew; or take another name."
         ),
+        kind="dataset",
+        name=name,
     )

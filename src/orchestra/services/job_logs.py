@@ -33,7 +33,13 @@ def log_chunk(
     check_whole("an offset", offset, least=0, most=_MOST)
     chunk = store.log_chunk(conn, task, ordinal, number, offset)
     if chunk is None:
-        raise NotFound(f"there is no attempt {number} of job {task}/{ordinal}.")
+        raise NotFound(
+            f"there is no attempt {number} of job {task}/{ordinal}.",
+            kind="attempt",
+            task=task,
+            job=ordinal,
+            attempt=number,
+        )
     if refresh and chunk.grows:
         moves.wake(conn, notices.NODE, f"{notices.TAIL}{task}/{ordinal}/{number}")
     return LogChunk(chunk.offset or 0, chunk.data or b"", chunk.length, chunk.over)

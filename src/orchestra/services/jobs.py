@@ -73,4 +73,7 @@ def no_such_job(task: Task, ordinal: int) -> NotFound:
     return NotFound(
         f"task {task.id} ({task.name}) has no job {ordinal}; its jobs are numbered {has}.",
         hint=words(Action.LIST_JOBS(task=task.id)),
+        kind="job",
+        task=task.id,
+        job=ordinal,
     )

@@ -39,7 +39,10 @@ def show(conn: psycopg.Connection, caller: Caller, number: int) -> Mail:
     found = store.by_id(conn, number)
     if found is None:
         raise NotFound(
-            f"there is no mail {number}.", hint=words(Action.LIST_MAILS, " shows yours.")
+            f"there is no mail {number}.",
+            hint=words(Action.LIST_MAILS, " shows yours."),
+            kind="mail",
+            mail=number,
         )
     check_may_change(caller, found.person, f"mail {number}")
     return found

@@ -39,6 +39,8 @@ def create(
         raise AlreadyExists(
             f'there is a node "{name}" already.',
             hint=words(Action.SET_NODE(name=name), " changes its slots."),
+            kind="node",
+            name=name,
         )
     return get(conn, name)
 
@@ -286,4 +288,6 @@ def _missing(conn: psycopg.Connection, name: str) -> NotFound:
     return NotFound(
         f'there is no node "{name}".' + (f' Did you mean "{guess}"?' if guess else ""),
         hint=words(Action.CREATE_NODE_NAMED(name=name), " makes one."),
+        kind="node",
+        name=name,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestra.domain.caller import Caller
-from orchestra.domain.errors import Refused
+from orchestra.domain.errors import NotAllowed
 from orchestra.domain.wording import Action, words
 
 _WHO = words(Action.LIST_USERS, " shows who is one.")
@@ -18,12 +18,12 @@ def check_may_change(caller: Caller, owner: str | None, what: str) -> None:
     """Let a caller change what is theirs.
 
     Raises:
-        Refused: it is somebody else's, and the caller is no admin.
+        NotAllowed: it is somebody else's, and the caller is no admin.
     """
     if may_change(caller, owner):
         return
     whose = f'user "{owner}"' if owner else "the admins"
-    raise Refused(
+    raise NotAllowed(
         f'{what} belongs to {whose}, and you are "{caller.name}".',
         hint="Only its owner or an admin may change it." if owner else _WHO,
     )
@@ -33,10 +33,10 @@ def check_admin(caller: Caller, what: str) -> None:
     """Let an admin do what others may not: "make other users".
 
     Raises:
-        Refused: the caller is no admin.
+        NotAllowed: the caller is no admin.
     """
     if not caller.admin:
-        raise Refused(
+        raise NotAllowed(
             f'only an admin may {what}, and you are "{caller.name}".',
             hint=_WHO,
         )

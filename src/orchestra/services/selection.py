@@ -72,16 +72,18 @@ def _between(conn: psycopg.Connection, first: int | None, last: int | None) -> S
         raise BadInput(words(Field.FIRST(first), " is greater than ", Field.LAST(last), "."))
     found = store.ids_between(conn, first, last)
     if not found:
-        raise NotFound(f"there is no task from {first} to {last}.", hint=_newest(conn))
+        raise NotFound(f"there is no task from {first} to {last}.", hint=_newest(conn), kind="task")
     return found
 
 
 def _unknown(conn: psycopg.Connection, meant: int | str) -> NotFound:
     if isinstance(meant, int):
-        return NotFound(f"there is no task {meant}.", hint=_newest(conn))
+        return NotFound(f"there is no task {meant}.", hint=_newest(conn), kind="task", task=meant)
     guess = nearest_name(meant, store.names(conn))
     question = f' Did you mean "{guess}"?' if guess else ""
-    return NotFound(f'there is no task "{meant}".{question}', hint=_newest(conn))
+    return NotFound(
+        f'there is no task "{meant}".{question}', hint=_newest(conn), kind="task", name=meant
+    )
 
 
 def _newest(conn: psycopg.Connection) -> Said:

@@ -31,7 +31,10 @@ def own_task(conn: psycopg.Connection, caller: Caller, task: int) -> Task:
     found = store.by_id(conn, task)
     if found is None:
         raise NotFound(
-            f"there is no task {task}.", hint=words(Action.LIST_ALL_TASKS, " shows all tasks.")
+            f"there is no task {task}.",
+            hint=words(Action.LIST_ALL_TASKS, " shows all tasks."),
+            kind="task",
+            task=task,
         )
     check_may_change(caller, found.owner, f"task {task} ({found.name})")
     return found

@@ -279,4 +279,6 @@ def _taken(name: str, task: Task | None) -> AlreadyExists:
     return AlreadyExists(
         f'there is a task "{name}" already{which}.',
         hint=words("Take another name, or say ", Field.IF_NOT_EXISTS(True), " where that is fine."),
+        kind="task",
+        name=name,
     )

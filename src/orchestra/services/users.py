@@ -39,7 +39,10 @@ def create_own(conn: psycopg.Connection, name: str, email: str) -> User:
     user = _make(conn, name, email)
     if user is None:
         raise AlreadyExists(
-            f'there is a user "{name}" already.', hint=words(Action.LIST_USERS, " shows all.")
+            f'there is a user "{name}" already.',
+            hint=words(Action.LIST_USERS, " shows all."),
+            kind="user",
+            name=name,
         )
     return user
 
@@ -176,4 +179,6 @@ def _missing(conn: psycopg.Connection, name: str) -> NotFound:
     return NotFound(
         f'there is no user "{name}".' + (f' Did you mean "{guess}"?' if guess else ""),
         hint=None if guess else words(Action.CREATE_USER(name=name), " makes one."),
+        kind="user",
+        name=name,
     )

@@ -96,6 +96,8 @@ def attach(
             raise NotFound(
                 f'there is no node "{hello.node}".',
                 hint=words(Action.CREATE_NODE_NAMED(name=hello.node)),
+                kind="node",
+                name=hello.node,
             )
         _refuse_second_machine(conn, node.id, hello)
         pilots.attach(conn, node.id, hello)

@@ -90,7 +90,10 @@ def share_task(conn: psycopg.Connection, task: int) -> LockedTask:
 def _locked(task: int, rows: Sequence[Mapping[str, Any]]) -> LockedTask:
     if not rows:
         raise NotFound(
-            f"there is no task {task}.", hint=words(Action.LIST_ALL_TASKS, " shows all tasks.")
+            f"there is no task {task}.",
+            hint=words(Action.LIST_ALL_TASKS, " shows all tasks."),
+            kind="task",
+            task=task,
         )
     row = rows[0]
     return LockedTask(
