@@ -1,0 +1,183 @@
+"""Who may ask for what, as data: for each operation that takes a right, requests and who may make them.
+
+Three people try each request, whatever carries it out: the owner, who is `ana` unless said, `bob`, who is nobody
+special, and `root`, an admin. `scene` makes what they try it on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from orchestra.domain.models.datasets import Manifest, ManifestEntry
+from orchestra.domain.models.new_tasks import NewTask
+from orchestra.domain.models.nodes import SlotsWanted
+from orchestra.domain.transitions import TaskInput
+from orchestra.interface.dataset_changes import (
+    DeleteDataSet,
+    OwnDataSet,
+    RegisterDataSet,
+    UpdateDataSet,
+)
+from orchestra.interface.job_changes import KillJobs, RetryJobs
+from orchestra.interface.mails import RetryMails, ShowMail
+from orchestra.interface.new_tasks import CreateTask
+from orchestra.interface.node_changes import (
+    AttemptsAtStake,
+    CreateNode,
+    DeleteNode,
+    DrainNode,
+    LoseNode,
+    ResumeNode,
+    SetNode,
+    StopNode,
+)
+from orchestra.interface.operation import Request
+from orchestra.interface.task_changes import (
+    DeleteTask,
+    FinishKill,
+    HoldTask,
+    KillTask,
+    OwnTask,
+    ReleaseTask,
+    RemovableFolders,
+    RetryTask,
+)
+from orchestra.interface.user_changes import CreateUser, DeleteUser, SetUser
+from orchestra.services import datasets, lifecycle, nodes
+from support.people import caller
+from support.world import World
+
+OWNER, OTHER, ADMIN = "ana", "bob", "root"
+CPU, GPU = SlotsWanted("CPU", 2), SlotsWanted("GPU")
+FILES = Manifest("/data/grid", True, (ManifestEntry("a.json", 1, 0, bytes(32)),))
+MORE_FILES = Manifest(
+    "/data/grid", True, (*FILES.entries, ManifestEntry("b.json", 1, 0, bytes(32)))
+)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What there is: tasks of ana's in several states, and the numbers of other things that are hers.
+
+    `me` is who asks.
+    """
+
+    running: int
+    held: int
+    being_killed: int
+    killed: int
+    mail: int
+    version: int
+    me: str = OWNER
+
+
+@dataclass(frozen=True)
+class Case:
+    """A request, and who may make it. `owner` is whose it is; others are told `refusal`."""
+
+    ask: Callable[[Scene], Request[Any]]
+    may: frozenset[str]
+    owner: str = OWNER
+    refusal: str = 'and you are "{me}"'
+
+
+def anybody(ask: Callable[[Scene], Request[Any]]) -> Case:
+    return Case(ask, frozenset({OWNER, OTHER, ADMIN}))
+
+
+def owned(ask: Callable[[Scene], Request[Any]], *, owner: str = OWNER) -> Case:
+    return Case(ask, frozenset({owner, ADMIN}), owner)
+
+
+def admins(ask: Callable[[Scene], Request[Any]]) -> Case:
+    return Case(ask, frozenset({ADMIN}))
+
+
+def owner_alone(ask: Callable[[Scene], Request[Any]]) -> Case:
+    """What is in somebody's name: an admin does it in their own."""
+    return Case(ask, frozenset({OWNER}), refusal=f'belongs to user "{OWNER}"')
+
+
+def _new_task(name: str) -> NewTask:
+    command = "run %DATA %IN %OUT"
+    return NewTask(name, command, "user.ana.grid", "user.ana.grid", "/data", "ana", "gauss")
+
+
+CASES: dict[str, tuple[Case, ...]] = {
+    "user.create": (
+        owned(lambda _: CreateUser("eva", "eva@example.org"), owner="eva"),
+        admins(lambda _: CreateUser("dora", "dora@example.org")),
+    ),
+    "user.set": (
+        owned(lambda _: SetUser("ana", email="ana@lab.org")),
+        owned(lambda _: SetUser("ana", mail=False)),
+        admins(lambda _: SetUser("ana", admin=True)),
+        admins(lambda it: SetUser(it.me, admin=True, email="me@lab.org")),
+    ),
+    "user.delete": (owned(lambda _: DeleteUser("carl"), owner="carl"),),
+    "dataset.register": (
+        anybody(lambda it: RegisterDataSet(f"user.{it.me}.new", FILES)),
+        owner_alone(lambda _: RegisterDataSet("user.ana.new", FILES)),
+    ),
+    "dataset.own": (owned(lambda _: OwnDataSet("user.ana.grid")),),
+    "dataset.update": (owned(lambda it: UpdateDataSet("user.ana.grid", MORE_FILES, it.version)),),
+    "dataset.delete": (owned(lambda _: DeleteDataSet("user.ana.grid")),),
+    "task.create": (
+        anybody(lambda it: CreateTask(_new_task(f"user.{it.me}.new"))),
+        owner_alone(lambda _: CreateTask(_new_task("user.ana.new"))),
+    ),
+    "task.own": (owned(lambda it: OwnTask(it.running)),),
+    "task.hold": (owned(lambda it: HoldTask(it.running)),),
+    "task.release": (owned(lambda it: ReleaseTask(it.held)),),
+    "task.retry": (owned(lambda it: RetryTask(it.killed)),),
+    "task.kill": (owned(lambda it: KillTask(it.running)),),
+    "task.finish_kill": (owned(lambda it: FinishKill(it.being_killed)),),
+    "task.removable": (owned(lambda it: RemovableFolders(it.killed)),),
+    "task.delete": (owned(lambda it: DeleteTask(it.killed)),),
+    "job.retry": (owned(lambda it: RetryJobs((f"{it.killed}/0",))),),
+    "job.kill": (owned(lambda it: KillJobs((f"{it.running}/0",))),),
+    "node.create": (anybody(lambda _: CreateNode("new", CPU, GPU)),),
+    "node.set": (
+        owned(lambda _: SetNode("gauss", SlotsWanted("CPU", 1), GPU)),
+        owned(lambda _: SetNode("gauss", SlotsWanted("CPU"), GPU, owner="carl")),
+    ),
+    "node.drain": (owned(lambda _: DrainNode("gauss")),),
+    "node.resume": (owned(lambda _: ResumeNode("drained")),),
+    "node.stop": (
+        owned(lambda _: StopNode("gauss")),
+        owned(lambda _: StopNode("gauss", now=True)),
+    ),
+    "node.at_stake": (owned(lambda _: AttemptsAtStake("gauss", force=True)),),
+    "node.lose": (owned(lambda _: LoseNode("gauss", force=True)),),
+    "node.delete": (owned(lambda _: DeleteNode("drained")),),
+    "mail.show": (owned(lambda it: ShowMail(it.mail)),),
+    "mail.retry": (
+        owned(lambda it: RetryMails((it.mail,))),
+        admins(lambda _: RetryMails(everybody=True)),
+    ),
+}
+
+
+def scene(world: World) -> Scene:
+    """Make what there is."""
+    conn = world.conn
+    caller(conn, ADMIN)  # the first user
+    ana, _, _ = (caller(conn, name) for name in (OWNER, OTHER, "carl"))
+    grid = datasets.register(conn, ana, "user.ana.grid", FILES)
+    tasks = [world.task(jobs=3, name=f"user.ana.{n}", test_jobs=0) for n in range(4)]
+    running, held, being_killed, killed = tasks
+    world.conduct(2)
+    lifecycle.apply(conn, killed, TaskInput.KILL, by="ana")
+    world.conduct(3)  # and writes a mail
+    lifecycle.apply(conn, held, TaskInput.HOLD, by="ana")
+    lifecycle.apply(conn, being_killed, TaskInput.KILL, by="ana")
+    conn.execute("update outbox set refused_at = now()")
+    for name in ("gauss", "drained"):
+        nodes.create(conn, ana, name, CPU, GPU)
+    nodes.drain(conn, ana, "drained", reason=None)
+    pilot = world.pilot("gauss")
+    pilot.start(*pilot.claim())
+    (mail,) = (row[0] for row in conn.execute("select id from outbox"))
+    return Scene(running, held, being_killed, killed, mail, grid.version_id)
