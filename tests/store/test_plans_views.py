@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from orchestra.domain.reservation import PATIENCE
 from orchestra.domain.states import Figure, Queue
 from orchestra.store import jobs
 from orchestra.store.database import connect
@@ -129,7 +130,7 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "waiting": (TASKS.waiting_jobs, {"queue": Queue.CPU, "limit": 10}),
     "first outputs": (TASKS.first_outputs, {"task": 0, "limit": 3}),
     "readers": (TASKS.outputs_users, {"folder": "/data/ana/user.ana.large"}),
-    "supply": (TASKS.supply, {}),
+    "places": (TASKS.places, {"queue": Queue.CPU, "patience": PATIENCE}),
     "one job": (
         "with chosen as (" + load("jobs").choose_one + ") " + load("jobs").show_chosen,
         {"task": 0, "ordinal": 120_000},

@@ -11,7 +11,7 @@ from orchestra.domain import troubles
 from orchestra.domain.states import Queue
 from orchestra.domain.troubles import Kind, Stuck, Trouble
 from orchestra.services import task_views, work
-from orchestra.store import explain, leader, nodes
+from orchestra.store import leader, nodes, queues
 from support.world import Pilot, World
 
 IMAGE = "docker://registry.example.org/lab/tool:1"
@@ -35,7 +35,7 @@ def says(pilot: Pilot, world: World, *said: Trouble) -> None:
 def told(conn: psycopg.Connection) -> tuple[Trouble, ...]:
     """Give what every reader reads; all read the same."""
     (node,), (pilot,) = nodes.everything(conn), nodes.pilots(conn)
-    (place,) = explain.places(conn, Queue.CPU)
+    (place,) = queues.places(conn, Queue.CPU)
     assert node.troubles == pilot.troubles == place.troubles
     assert node.message == pilot.message == troubles.message(node.troubles)
     return node.troubles

@@ -32,7 +32,7 @@ def _none(_parser: Parser) -> None:
     """Most short commands take no arguments of their own."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Verb:
     """One command. `run` gives an exit status, None for 0; `example` ends its help, one command a line.
 
@@ -50,7 +50,7 @@ class Verb:
     description: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Word:
     """A first word: a noun with verbs, or a short command of its own."""
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from orchestra.cli import watch
 from orchestra.cli.output import Column, Record
-from orchestra.cli.task_show import task_record
+from orchestra.cli.task_record import task_record
 from orchestra.domain import human
 from orchestra.domain.states import Figure, Queue
 
@@ -55,6 +54,8 @@ def list_tasks(ctx: Context) -> None:
         )
 
     if args.watch:
+        from orchestra.cli import watch
+
         watch.watch(ctx, look, show)
         return
     with ctx.interface() as ask:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from orchestra import command_words
 from orchestra.cli import watch
 from orchestra.cli.output import Record, align, clean, cut
+from orchestra.cli.task_record import task_record
 from orchestra.cli.task_select import one_task, the_task
 from orchestra.domain import human
 from orchestra.domain.states import ENDED_TASK_STATES, Figure, TaskState
@@ -28,29 +29,6 @@ _ENDED = {state.value for state in ENDED_TASK_STATES}
 _WORDS = {"KILL": "being killed"}
 _SAID = 100
 """Letters of why jobs failed: `job explain` has all of them."""
-
-
-def task_record(task: Task) -> Record:
-    """Give what lists and `show` say of a task in JSON alike."""
-    return {
-        "id": task.id,
-        "name": task.name,
-        "owner": task.owner,
-        "queue": task.queue.value,
-        "state": task.state.value,
-        "jobs": task.jobs,
-        "counts": {figure.value: task.counts[figure] for figure in Figure},
-        "held": None
-        if task.hold is None
-        else {"at": task.hold.at, "by": task.hold.by, "reason": task.hold.reason},
-        "after": [
-            {"id": each.id, "name": each.name, "state": each.state and each.state.value}
-            for each in task.after
-        ],
-        "created_at": task.created_at,
-        "state_at": task.state_at,
-        "ended_at": task.ended_at,
-    }
 
 
 def show_arguments(parser: Parser) -> None:

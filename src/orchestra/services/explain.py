@@ -77,7 +77,7 @@ def _of_waiting(conn: psycopg.Connection, facts: Facts) -> Facts:
         not_before=turn.not_before,
         before=min(before, COUNTED),
         many_before=before > COUNTED,
-        places=tuple(store.places(conn, task.queue, work)),
+        places=tuple(queues.places(conn, task.queue, store.in_use(work))),
         rivals=tuple(store.rivals(conn, task.queue, work)),
         busy=tuple(each.at_work for each in work),
         conductor=queues.conductor_alive(conn),
@@ -94,7 +94,7 @@ def _of_living(conn: psycopg.Connection, facts: Facts) -> Facts:
     task, job = facts.task, facts.job
     keeper = store.turn(conn, task.id, job.ordinal).keeper_id
     if task.image and not (facts.latest and facts.latest.started_at):
-        facts = replace(facts, places=tuple(store.places(conn, task.queue)))
+        facts = replace(facts, places=tuple(queues.places(conn, task.queue)))
     if keeper:
         facts = replace(facts, custody=store.custody(conn, keeper))
     if job.kill_requested:

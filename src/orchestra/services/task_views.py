@@ -12,7 +12,7 @@ from orchestra.domain.models.tasks import Task
 from orchestra.domain.wording import Said
 from orchestra.interface.answers.task_reports import TaskReport
 from orchestra.services import mails, selection, standstill, users, waiting
-from orchestra.store import explain, leader, queues, silent_folders, sources, task_facts
+from orchestra.store import leader, queues, silent_folders, sources, task_facts
 from orchestra.store import tasks as store
 
 EVENTS = 20
@@ -58,7 +58,7 @@ def waiting_reasons(conn: psycopg.Connection, task: Task) -> tuple[Said, ...]:
     if settles := standstill.state(conn):
         return (f"Nothing starts at present, for the database settles: {settles}.",)
     reasons = waiting.reasons(
-        task, explain.places(conn, task.queue), conductor=queues.conductor_alive(conn)
+        task, queues.places(conn, task.queue), conductor=queues.conductor_alive(conn)
     )
     return (*told, *_silent_folders(conn, task), *reasons)
 

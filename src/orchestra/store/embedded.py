@@ -11,13 +11,15 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from orchestra.domain.errors import Refused, VolumeError
 from orchestra.homefolder import expanded
 from orchestra.store import datafolder, postmaster
-from orchestra.store.pginstall import Announce
 from orchestra.store.postmaster import Place
+
+if TYPE_CHECKING:
+    from orchestra.store.pginstall import Announce
 
 _NO_SETTINGS: Mapping[str, str] = {}
 

@@ -15,13 +15,11 @@ from orchestra.domain.forecast import AtWork, Rival
 from orchestra.domain.models.events import Event
 from orchestra.domain.models.failures import FailedAttempt
 from orchestra.domain.models.tasks import Resources
-from orchestra.domain.reservation import PATIENCE
 from orchestra.domain.states import JobState, Queue, TaskState
-from orchestra.domain.supply import Need, Place
+from orchestra.domain.supply import Need
 from orchestra.store.database import fetch
 from orchestra.store.sql import load
 from orchestra.store.task_facts import failed_attempt
-from orchestra.store.told import with_troubles
 
 SQL = load("explain")
 BEFORE_EVERYTHING, BEHIND_EVERYTHING = -1, 2
@@ -83,6 +81,15 @@ def at_work(conn: psycopg.Connection, queue: Queue) -> list[Work]:
     ]
 
 
+def in_use(work: Sequence[Work]) -> dict[str, int]:
+    """Return how many slots that work takes, by node."""
+    slots: dict[str, int] = {}
+    for each in work:
+        node = each.at_work.node
+        slots[node] = slots.get(node, 0) + each.at_work.jobs * each.at_work.slots
+    return slots
+
+
 def _slots(row: Mapping[str, Any], queue: Queue) -> int:
     return _need(row, queue).slots
 
@@ -90,21 +97,6 @@ def _slots(row: Mapping[str, Any], queue: Queue) -> int:
 def _need(row: Mapping[str, Any], queue: Queue) -> Need:
     resources = Resources(row["cores"], row["gpus"])
     return Need.of_resources(queue, resources, row.get("account") or "", row.get("image"))
-
-
-def places(conn: psycopg.Connection, queue: Queue, work: Sequence[Work] = ()) -> list[Place]:
-    """Give what each node offers to a queue; `work` says how much of it is in use, where that matters."""
-    in_use: dict[str, int] = {}
-    for each in work:
-        used = each.at_work.jobs * each.at_work.slots
-        in_use[each.at_work.node] = in_use.get(each.at_work.node, 0) + used
-    return [
-        Place(
-            **with_troubles(row) | {"runtimes": tuple(row["runtimes"])},
-            in_use=in_use.get(row["node"], 0),
-        )
-        for row in fetch(conn, SQL.places, {"queue": queue, "patience": PATIENCE})
-    ]
 
 
 def rivals(conn: psycopg.Connection, queue: Queue, work: list[Work]) -> list[Rival]:

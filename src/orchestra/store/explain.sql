@@ -36,24 +36,6 @@ cross join lateral (
 where t.ended_at is null and t.queue = %(queue)s
 order by t.id
 
--- name: places
--- What each node offers to a queue, and what its pilot said last.
-select
-    n.name as node, case when %(queue)s::queue = 'gpu' then n.gpu_enabled else n.cpu_enabled end as enabled,
-    coalesce(p.gone_at is null and p.seen_at > now() - interval '60 seconds', false) as online,
-    n.drained_at, n.drained_by, n.drain_reason, p.account, coalesce(p.is_root or p.serve_all, false) as serves_all,
-    coalesce(p.runtimes, '{}') as runtimes, extract(epoch from now() - p.seen_at)::float8 as silent_for,
-    coalesce(p.leave, false) as leaving,
-    p.message, case when p.troubles_agent = p.agent then p.troubles end as troubles,
-    (
-        select min(r.task_id) from slot_reservation r join task t on t.id = r.task_id
-        where r.node_id = n.id and t.queue = %(queue)s
-            and r.renewed_at between now() - make_interval(secs => %(patience)s) and now()
-    ) as keeps_for
-from node n
-left join pilot p on p.node_id = n.id
-order by n.name
-
 -- name: at_work
 -- What nodes hold of a queue, by task. Walks attempt_open: never more than the nodes have slots and claims ahead.
 select

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import psycopg
 
 from orchestra.domain.models.queues import QueuedJob
+from orchestra.domain.reservation import PATIENCE
 from orchestra.domain.states import Queue
+from orchestra.domain.supply import Place
 from orchestra.store.database import fetch
 from orchestra.store.sql import load
+from orchestra.store.told import with_troubles
 
 SQL = load("tasks")
 
@@ -27,3 +32,16 @@ def waiting_jobs(conn: psycopg.Connection, queue: Queue, *, limit: int) -> list[
     """Give the next jobs of a queue in the order in which pilots take them."""
     rows = fetch(conn, SQL.waiting_jobs, {"queue": queue, "limit": limit})
     return [QueuedJob(**row) for row in rows]
+
+
+def places(
+    conn: psycopg.Connection, queue: Queue, in_use: Mapping[str, int] | None = None
+) -> list[Place]:
+    """Return what each node offers to a queue; `in_use` says how many of its slots are, by node, where that matters."""
+    return [
+        Place(
+            **with_troubles(row) | {"runtimes": tuple(row["runtimes"])},
+            in_use=(in_use or {}).get(row["node"], 0),
+        )
+        for row in fetch(conn, SQL.places, {"queue": queue, "patience": PATIENCE})
+    ]

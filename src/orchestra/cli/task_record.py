@@ -1,0 +1,34 @@
+"""A task in JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchestra.domain.states import Figure
+
+if TYPE_CHECKING:
+    from orchestra.cli.output import Record
+    from orchestra.domain.models.tasks import Task
+
+
+def task_record(task: Task) -> Record:
+    """Give what lists and `show` say of a task in JSON alike."""
+    return {
+        "id": task.id,
+        "name": task.name,
+        "owner": task.owner,
+        "queue": task.queue.value,
+        "state": task.state.value,
+        "jobs": task.jobs,
+        "counts": {figure.value: task.counts[figure] for figure in Figure},
+        "held": None
+        if task.hold is None
+        else {"at": task.hold.at, "by": task.hold.by, "reason": task.hold.reason},
+        "after": [
+            {"id": each.id, "name": each.name, "state": each.state and each.state.value}
+            for each in task.after
+        ],
+        "created_at": task.created_at,
+        "state_at": task.state_at,
+        "ended_at": task.ended_at,
+    }
