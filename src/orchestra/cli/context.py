@@ -12,10 +12,7 @@ from typing import TYPE_CHECKING
 from orchestra.cli.output import Output
 
 if TYPE_CHECKING:
-    import psycopg
-
     from orchestra.config import Settings
-    from orchestra.domain.caller import Caller
     from orchestra.domain.own_names import OwnNames
     from orchestra.interface.operation import Interface
 
@@ -64,22 +61,3 @@ class Context:
 
         with closing(wiring.interface(self.settings, say=self.out.note)) as found:
             yield found
-
-    @contextmanager
-    def database(self, *, need_schema: bool = True) -> Iterator[psycopg.Connection]:
-        """Give an autocommit connection for the length of the block.
-
-        Raises:
-            DatabaseUnavailable: it cannot be reached, or went away meanwhile.
-            SchemaMismatch: its schema and this program do not fit.
-        """
-        from orchestra.cli.local import connection
-
-        with connection.database(self, need_schema=need_schema) as conn:
-            yield conn
-
-    def caller(self, conn: psycopg.Connection) -> Caller:
-        """Give the current user, made on first need, with the rights that they have."""
-        from orchestra import wiring
-
-        return wiring.current_caller(conn, self.settings, self.out.note)
