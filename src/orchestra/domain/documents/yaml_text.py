@@ -31,6 +31,10 @@ def parse(content: bytes | str, bounds: Bounds) -> Any:
         check(content, bounds)
         return yaml.load(content, Loader=_loader())  # noqa: S506 - a safe one
     except yaml.YAMLError as error:
+        if "maximum nesting depth" in str(
+            error
+        ):  # libyaml's own bound, which its look ahead may meet first
+            bounds.check_depth(bounds.depth + 1)
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
         raise Unusable(f"is no valid YAML{where}") from None
@@ -49,7 +53,12 @@ def check(content: bytes | str, bounds: Bounds) -> None:
     import yaml
 
     bounds.check_size(len(content))
-    _Measure(bounds).take(yaml.parse(content, Loader=_loader()))
+    try:
+        _Measure(bounds).take(yaml.parse(content, Loader=_loader()))
+    except yaml.YAMLError as error:
+        if "maximum nesting depth" in str(error):  # libyaml's own, which it meets as it looks ahead
+            bounds.check_depth(bounds.depth + 1)
+        raise
 
 
 @cache
