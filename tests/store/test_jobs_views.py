@@ -237,6 +237,34 @@ def test_following_reads_what_is_added(world: World, pilot: Pilot, hostile_dir: 
     assert last.ended_at is not None
 
 
+def test_what_the_database_did_not_keep_is_said_to_be_left_out(
+    world: World, pilot: Pilot, hostile_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "_POLL_DATABASE", 0)
+    world.task(1, test_jobs=0, folder=str(hostile_dir))
+    world.conduct(2)
+    (grant,) = pilot.claim()
+    pilot.start(grant)
+    told = [(b"one\n", 4), (b"ne\ntwo\n", 8), (b"end\n", 5_012), (None, 6_000)]
+
+    def sleeps(_: float) -> None:
+        if told:
+            world.conn.execute("update attempt set log_tail = %s, log_bytes = %s", told.pop(0))
+        else:
+            world.conn.execute("update attempt set lost_at = now()")
+
+    written: list[bytes] = []
+    attempt = following.find_attempt(jobs.show(world.conn, "0/0"), None)
+    following.follow(
+        world.interface(), "0/0", attempt, write=written.append, turn=lambda _: None, sleep=sleeps
+    )
+    assert [block for block in written if block] == [
+        b"one\n",
+        b"two\n",
+        b"\n[orchestra: 5 kB left out here]\n\nend\n",
+    ]
+
+
 @pytest.mark.parametrize("limit", [None, 1, 3, 4, 7, 10, 99])
 def test_pages_give_each_job_once(
     world: World, monkeypatch: pytest.MonkeyPatch, limit: int | None
