@@ -121,6 +121,7 @@ def test_the_list_of_tasks_reads_stripes_not_jobs(crowded: World) -> None:
 CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "one task": (TASKS.select_task + "\n" + TASKS.with_id, {"task": 0}),
     "events": (load("events").of_task, {"task": 0, "limit": 20}),
+    "changes": (load("events").changed_since, {"cursor": "900000000:900000000:", "tasks": [0]}),
     "failures": (TASKS.failures, {"task": 0}),
     "inputs": (TASKS.inputs, {"task": 0}),
     "config": (TASKS.config, {"task": 0}),

@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Any, get_args
 
 from orchestra.interface import (
+    changes,
     cluster,
     dataset_changes,
     datasets,
@@ -91,6 +92,7 @@ OPERATIONS = (
     Operation("task.existing", new_tasks.FindOwnTask),
     Operation("task.plan", new_tasks.PlanTask),
     Operation("task.create", new_tasks.CreateTask),
+    Operation("task.changes", changes.ChangesSince),
     Operation("task.own", task_changes.OwnTask, Who.OWNER),
     Operation("task.hold", task_changes.HoldTask, Who.OWNER),
     Operation("task.pilots_to_answer", task_changes.PilotsToAnswer),

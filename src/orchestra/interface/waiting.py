@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from orchestra.domain.errors import NotFound
 from orchestra.domain.human import listed
 from orchestra.domain.models.tasks import Task
+from orchestra.interface.changes import ChangesSince
 from orchestra.interface.operation import Interface
 from orchestra.interface.selection import FindTask
 from orchestra.interface.task_changes import FinishKill, KillTask, PilotsToAnswer
@@ -17,6 +18,8 @@ PILOTS_ANSWER_WITHIN = 5.0
 NODES_NAMED = 5
 _POLL_FIRST, _POLL_MOST = 0.2, 1.0
 _PILOTS_POLL = 0.02
+_LOOK_ANYWAY = 30.0
+"""Seconds after which tasks are looked at anew even if nothing tells of a change: the database may be another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +47,11 @@ def wait_for_tasks(
         NotFound: one of them was deleted.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
+    watched = _Watched(ask, tasks)
     seen: dict[int, tuple[object, ...]] = {}
     pause = _POLL_FIRST
     while True:
-        found = tuple(_present(ask, task) for task in tasks)
+        found = watched.look()
         for task in found:
             look = (task.state, task.hold is not None, *(each.state for each in task.after))
             if seen.get(task.id) != look:
@@ -60,6 +64,39 @@ def wait_for_tasks(
             return Waited(found, timed_out=True)
         sleep(pause if left is None else min(pause, left))
         pause = min(_POLL_MOST, pause * 1.2)
+
+
+@dataclass(slots=True)
+class _Watched:
+    """Tasks of which only those are looked at anew that have changed."""
+
+    ask: Interface
+    tasks: Sequence[int]
+    found: dict[int, Task] = field(default_factory=dict)
+    cursor: str | None = None
+    complete: float = float("-inf")
+
+    def look(self) -> tuple[Task, ...]:
+        """Return all of them as they are now."""
+        now = time.monotonic()
+        if now - self.complete >= _LOOK_ANYWAY:
+            self.cursor, self.complete = None, now
+        others = {each.id for task in self.found.values() for each in task.after}
+        changes = self.ask(ChangesSince(self.cursor, tuple({*self.tasks, *others})))
+        self.cursor = changes.cursor
+        changed = set(changes.tasks)
+        for task in self.tasks:
+            if self._may_differ(task, changed):
+                self.found[task] = _present(self.ask, task)
+        return tuple(self.found[task] for task in self.tasks)
+
+    def _may_differ(self, task: int, changed: set[int]) -> bool:
+        known = self.found.get(task)
+        if known is None or task in changed:
+            return True
+        if not known.state.is_live and not known.is_over:
+            return True  # a mass move goes with its end, and tells nobody that it is complete
+        return not changed.isdisjoint(each.id for each in known.after)
 
 
 def _present(ask: Interface, task: int) -> Task:

@@ -22,3 +22,22 @@ from event
 where task_id = %(task)s and ordinal is null and kind <> 'release'
 order by id desc
 limit %(limit)s
+
+-- name: now
+select pg_current_snapshot()::text as cursor, true as strange, array[]::integer[] as tasks
+
+-- name: changed_since
+-- Which of some tasks have events that a former look did not see. The cursor is the snapshot of that look: what began
+-- before it and ended after it is found as well, and nobody waits for a transaction that goes on. Walks
+-- event_by_transaction from the oldest transaction that was under way then. `strange`: the cursor is of another
+-- database, or of one that has gone back in time since.
+select
+    pg_current_snapshot()::text as cursor,
+    pg_snapshot_xmax(%(cursor)s::pg_snapshot) > pg_snapshot_xmax(pg_current_snapshot()) as strange,
+    array(
+        select distinct task_id from event
+        where xid >= pg_snapshot_xmin(%(cursor)s::pg_snapshot)
+            and xid < pg_snapshot_xmax(pg_current_snapshot())
+            and not pg_visible_in_snapshot(xid, %(cursor)s::pg_snapshot)
+            and task_id = any (%(tasks)s::integer[])
+    ) as tasks
