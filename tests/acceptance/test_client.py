@@ -330,7 +330,7 @@ def work(client):
     os._exit(len(client.tasks.list()))
 
 def hold(client, holding):
-    with client._session.connection():
+    with client._session.interface():
         holding.set()
         threading.Event().wait()
 

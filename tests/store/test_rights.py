@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from orchestra.domain.caller import Caller
-from orchestra.domain.errors import NotFound, Refused
+from orchestra.domain.errors import NotAllowed, NotFound, Refused
 from orchestra.domain.models.nodes import SlotsWanted
 from orchestra.services import mails, nodes, users
 from orchestra.store import migrate
@@ -105,12 +105,14 @@ def test_a_node_of_nobody_is_the_admins(
 
 def test_a_node_is_given_away(conn: psycopg.Connection, bob: Caller, carl: Caller) -> None:
     nodes.create(conn, bob, "gauss", CPU, GPU)
-    with pytest.raises(NotFound, match='no user "dora"'):
+    with pytest.raises(NotFound, match='no user "dora"') as missing:
         nodes.change(conn, bob, "gauss", SlotsWanted("CPU"), GPU, owner="dora")
+    assert missing.value.params == {"kind": "user", "name": "dora"}
     given = nodes.change(conn, bob, "gauss", SlotsWanted("CPU"), GPU, owner="carl")
     assert (given.owner, given.cpu.enabled) == ("carl", 2)
-    with pytest.raises(Refused):
+    with pytest.raises(NotAllowed) as refused:
         nodes.delete(conn, bob, "gauss")
+    assert refused.value.params == {"owner": "carl", "user": "bob"}
     nodes.delete(conn, carl, "gauss")
 
 

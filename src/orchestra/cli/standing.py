@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from orchestra import command_words
 from orchestra.domain.errors import DatabaseUnavailable
 from orchestra.interface.operation import Change, Connected, Request
 
@@ -68,6 +67,8 @@ class Standing:
         return self._connected
 
     def _wait(self, error: DatabaseUnavailable) -> None:
+        from orchestra import command_words
+
         if not self._away:
             self._note(f"{command_words.message_of(error)} Waiting for it.")
         self._away = True

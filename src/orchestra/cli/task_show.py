@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from orchestra import command_words
 from orchestra.cli import watch
 from orchestra.cli.output import Record, align, clean, cut
 from orchestra.cli.task_record import task_record
@@ -73,11 +72,18 @@ def _lines(report: TaskReport) -> Iterator[str]:
         results = "1 result is" if doubts.results == 1 else f"{doubts.counted} results are"
         example = f"job {report.task.id}/{doubts.example}: {clean(doubts.note or '')}"
         yield f"  doubt     {results} in doubt; {example}"
-    for reason in report.waiting:
-        yield f"  waits     {clean(command_words.worded(reason))}"
+    for reason in _waiting(report):
+        yield f"  waits     {clean(reason)}"
     steps = list(_next_steps(report))
     for what, why in steps:
         yield f"  next      {what:<{max(len(step[0]) for step in steps)}}   {why}"
+
+
+def _waiting(report: TaskReport) -> Iterator[str]:
+    if report.waiting:
+        from orchestra import command_words
+
+        yield from map(command_words.worded, report.waiting)
 
 
 def _header(report: TaskReport) -> Iterator[str]:
@@ -296,7 +302,7 @@ def _record(report: TaskReport) -> Record:
         "cpu_seconds": report.cpu_seconds,
         "cpu_is_exact": report.cpu_is_exact,
         "ends_in_seconds": report.ends.seconds,
-        "waiting": [command_words.worded(each) for each in report.waiting],
+        "waiting": list(_waiting(report)),
         "results_in_doubt": report.doubts.results,
         "doubt": report.doubts.note,
         "mails": [_mail_record(mail) for mail in report.mails],

@@ -194,6 +194,8 @@ class Postman:
 class _NoAddress(MailRefused):
     """There is no address to send to."""
 
+    code = "no_address"
+
 
 def _best(conn: psycopg.Connection, letter: Letter) -> BestResults | None:
     if not isinstance(letter, TaskLetter) or letter.outcome not in ("DONE", "FINALIZED"):

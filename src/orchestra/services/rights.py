@@ -26,6 +26,8 @@ def check_may_change(caller: Caller, owner: str | None, what: str) -> None:
     raise NotAllowed(
         f'{what} belongs to {whose}, and you are "{caller.name}".',
         hint="Only its owner or an admin may change it." if owner else _WHO,
+        owner=owner,
+        user=caller.name,
     )
 
 
@@ -39,4 +41,5 @@ def check_admin(caller: Caller, what: str) -> None:
         raise NotAllowed(
             f'only an admin may {what}, and you are "{caller.name}".',
             hint=_WHO,
+            user=caller.name,
         )
