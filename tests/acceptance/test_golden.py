@@ -59,6 +59,8 @@ def test_an_old_database_is_upgraded_and_works_on(
         make.lab(newcomer.folder)
         put_in_place(conn, newcomer.folder)
 
+    assert sum(user["admin"] for user in newcomer("user", "list", "-o", "json").json) == 1
+    assert {node["owner"] for node in newcomer("node", "list", "-o", "json").json} == {"ana"}
     newcomer("db", "accept", "--yes")  # the dump is on another server now
     before = {
         "user.ana.done": "DONE",

@@ -7,7 +7,7 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from orchestra.domain.errors import BadInput, OrchestraError, Refused
+from orchestra.domain.errors import BadInput, NotAllowed, OrchestraError
 from orchestra.interface.table import OPERATIONS, Operation, Who
 from support.rights import ADMIN, CASES, OTHER, Case, scene
 from support.world import World
@@ -42,7 +42,7 @@ def test_who_may_and_who_is_refused(world: World, operation: Operation) -> None:
             with world.conn.transaction(force_rollback=True):
                 try:
                     world.interface(me)(asked)
-                except (Refused, BadInput) as error:
+                except (NotAllowed, BadInput) as error:
                     refusal = error
                 changed = rows(world.conn) != before
             check(case, me, refusal)

@@ -15,6 +15,7 @@ import psycopg
 from orchestra.domain.caller import Caller
 from orchestra.domain.errors import Foreign
 from orchestra.domain.models.cluster import Identity, Known
+from orchestra.services.rights import check_admin
 from orchestra.store import cluster, moves, outbox
 from orchestra.store.database import in_transaction
 
@@ -87,7 +88,12 @@ def settle(conn: psycopg.Connection, *, patience: float = PATIENCE) -> bool:
 
 
 def accept(conn: psycopg.Connection, caller: Caller) -> Sequence[str] | None:
-    """Go on at once; gives the nodes that have not said what they run, None where nothing was to settle."""
+    """Go on at once; gives the nodes that have not said what they run, None where nothing was to settle.
+
+    Raises:
+        NotAllowed: the caller is no admin: what runs on any node may be run once more.
+    """
+    check_admin(caller, "take a database as it is")
 
     def work() -> Sequence[str] | None:
         if not cluster.lock_settling(conn, 0):
