@@ -56,8 +56,8 @@ def uses_server(settings: Settings) -> bool:
 
 
 def use_programs(settings: Settings) -> None:
-    """Have this process use the programs of PostgreSQL that the configuration names."""
-    if settings.postgres_bin is not None:
+    """Have this process use the programs of PostgreSQL that the configuration names, or look for them anew."""
+    if settings.postgres_bin is not None or "orchestra.store.pgsearch" in sys.modules:
         from orchestra.store import pgsearch
 
         pgsearch.use(settings.postgres_bin)
@@ -188,6 +188,7 @@ def _revived_url(settings: Settings) -> str:
 
     if url := embedded.url_if_running(settings.data_dir):
         return url
+    use_programs(settings)
     place = postmaster.Place(embedded.status(settings.data_dir).data_dir)
     with postmaster.one_at_a_time(place):
         # PostgreSQL removes this file when it stops in good order.

@@ -342,6 +342,13 @@ def test_an_amount_without_a_unit_is_noted() -> None:
     ]
 
 
+@pytest.mark.parametrize("amount", ["0", "0GB", "0.0 MiB"])
+def test_no_memory_at_all_is_refused(amount: str) -> None:
+    task = ["task", "create", "-t", "t", "-c", "c", "-d", "d", "--exec", "x"]
+    with pytest.raises(BadInput, match="--memory needs more than nothing"):
+        parsed([*task, "--memory", amount])
+
+
 NUMBERS = [
     (command, action.option_strings[-1] if action.option_strings else None)
     for command, verb in COMMANDS

@@ -129,6 +129,7 @@ def test_durations_sizes_and_limits_are_numbers_or_words() -> None:
         (lambda: words.size("memory", -(10**5000)), "not a number below that"),
         (lambda: words.whole("cores", 10**5000, least=1), "cores is at most 2,147,483,647"),
         (lambda: words.whole("cores", -(10**5000), least=1), "of at least 1, not a number below that"),
+        (lambda: words.size("memory", "0 GB"), "memory needs bytes or a text like '4GB', not '0 GB'"),
         (lambda: words.size("memory", "much"), '"much" is no size'),
         (lambda: words.command(7), "a command is a text, or a list of texts and paths, not 7"),  # type: ignore[arg-type]
         (lambda: words.command(["a", 7]), "not ['a', 7]"),  # type: ignore[list-item]
@@ -392,6 +393,7 @@ def test_no_password_is_pickled_and_what_lacks_one_says_so_at_its_first_call() -
         ConfigurationError, match="the password for the database at db:5433 is not handed"
     ):
         _ = elsewhere.user
+    assert repr(elsewhere) == "<orchestra.Client>"
 
 
 def test_what_is_handed_over_is_what_the_client_had(

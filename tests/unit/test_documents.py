@@ -208,7 +208,9 @@ def test_of_json_lines_the_last_one_counts() -> None:
     lines = '{"epoch": 1}\n{"epoch": 2}\n\n'
     assert documents.parse_last("m.json", lines) == ({"epoch": 2}, '{"epoch": 2}')
     assert documents.parse_last("m.json", '{"a":\n1}\n') == ({"a": 1}, '{"a":\n1}\n')
-    for end in ('{"epoch": 2', '{\n"epoch": 2\n}', "done"):
+    unfinished = '{"epoch": 1}\n{"epoch": 2}\n{"epo'
+    assert documents.parse_last("m.json", unfinished) == ({"epoch": 2}, '{"epoch": 2}')
+    for end in ('{"epoch": 2\n', '{\n"epoch": 2\n}', "done"):
         with pytest.raises(
             Unusable, match=r"\(line 2, column 1\): more than one value, and the last line is none"
         ):

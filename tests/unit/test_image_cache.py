@@ -285,3 +285,19 @@ def test_an_image_that_was_built_with_docker_here_is_not_looked_for_in_a_registr
     prepared = cache.prepare(EngineRuntime(str(program), "docker", "28.0"), "docker://mine/x:1")
     assert prepared.image == prepared.digest == f"sha256:{7:064d}"
     assert not (tmp_path / "pulled").exists()
+
+
+def test_whatever_the_umask_nobody_else_can_write_to_the_images(
+    tmp_path: Path, runtime: ApptainerRuntime, cache: ImageCache
+) -> None:
+    before = os.umask(0)
+    try:
+        cache.prepare(runtime, "ana/x:1")
+    finally:
+        os.umask(before)
+    open_to_others = [
+        path.name
+        for path in [cache.folder, *cache.folder.rglob("*")]
+        if path.lstat().st_mode & 0o022 and not path.is_symlink()
+    ]
+    assert open_to_others == []

@@ -149,3 +149,17 @@ def test_a_name_that_was_read_in_another_encoding_is_told_so() -> None:
     with pytest.raises(BadInput, match="is UTF-8, and this Python reads names as") as caught:
         manifest._check_text(name)
     assert "PYTHONUTF8=1" in str(caught.value.hint)
+
+
+def test_what_tasks_have_written_is_left_out_by_way_of_a_link_and_however_deep(
+    folder: Path, tmp_path: Path
+) -> None:
+    for task in (tmp_path / "volume/user.ana.t", folder / "x/y/user.ana.u"):
+        (task / ".attempts/job_configId_0/1").mkdir(parents=True)
+        (task / "job_configId_0").symlink_to(".attempts/job_configId_0/1")
+        (task / ".attempts/job_configId_0/1/o").write_text("of a job")
+    (folder / "x/results").symlink_to(tmp_path / "volume")
+    (folder / "a.json").write_text("{}")
+    found = scan(folder)
+    assert set(found.outputs) == {"x/results/user.ana.t", "x/y/user.ana.u"}
+    assert not [entry for entry in found.entries if "user.ana" in entry.path]

@@ -37,12 +37,17 @@ def test_the_finite_numbers_stand_beside_the_text(content: str, numbers: Any) ->
 
 def test_files_that_are_no_json() -> None:
     assert keep("loss: 0.5\n", "m.yaml") == ("loss: 0.5\n", {"loss": 0.5})
+    assert keep("~: 1\ntrue: 2\n3: 4\n", "m.yaml") == (
+        "~: 1\ntrue: 2\n3: 4\n",
+        {"null": 1, "true": 2, "3": 4},
+    )
     assert keep("[a]\nloss = 0.5\n", "m.toml") == ("[a]\nloss = 0.5\n", {"a.loss": 0.5})
 
 
 def test_of_json_lines_the_last_one_is_kept_however_long_the_file() -> None:
     assert keep('{"a": 1}\n{"a": 2}\n') == ('{"a": 2}', {"a": 2})
     assert keep('{"a": 1}\n' * 50_000 + '{"a": 2}\n\n') == ('{"a": 2}', {"a": 2})
+    assert keep('{"a": 1}\n' * 50_000 + '{"a": 2}\n{"a"') == ('{"a": 2}', {"a": 2})
     longest = '{"a": "' + "x" * (TEXT_AT_MOST - 9) + '"}'
     assert keep('{"a": 1}\n' * 5_000 + longest) == (longest, {})
 

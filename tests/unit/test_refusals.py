@@ -43,6 +43,8 @@ def test_a_server_of_any_language_is_understood_by_its_code(code: Code) -> None:
     assert sentence in str(error)
     assert type(error) is kind
     assert error.hint
+    is_about_address = str(error.hint).startswith("Check ")
+    assert is_about_address is (code[0] not in {"53300", "57P03"})
 
 
 def test_a_server_that_speaks_english_is_not_asked_again() -> None:

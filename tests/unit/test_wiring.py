@@ -14,6 +14,7 @@ from orchestra import wiring
 from orchestra.config import Settings
 from orchestra.domain.errors import ConfigurationError
 from orchestra.domain.naming import check_node_name, check_user_name
+from orchestra.store import pgsearch
 from orchestra.wiring import PilotWish
 
 
@@ -21,6 +22,16 @@ def test_the_configured_name_wins_over_the_login(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("USER", "ana")
     assert wiring.user_name(Settings(username="carla")) == "carla"
     assert wiring.user_name(Settings()) == "ana"
+
+
+def test_each_configuration_has_its_own_programs_of_postgresql(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    used: list[Path | None] = []
+    monkeypatch.setattr(pgsearch, "use", used.append)
+    for folder in (tmp_path, None, tmp_path / "other"):
+        wiring.use_programs(Settings(postgres_bin=folder))
+    assert used == [tmp_path, None, tmp_path / "other"]
 
 
 @pytest.mark.parametrize(

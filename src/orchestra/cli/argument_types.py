@@ -46,7 +46,13 @@ class Amount(argparse.Action):
         _option: str | None = None,
     ) -> None:
         read = parse_size if self.metavar == "SIZE" else parse_duration
-        setattr(namespace, self.dest, read(values))
+        amount = read(values)
+        if self.metavar == "SIZE" and not amount:
+            raise BadInput(
+                f"{self.option_strings[-1]} needs more than nothing.",
+                hint="Without the option there is no limit.",
+            )
+        setattr(namespace, self.dest, amount)
         if re.fullmatch(r"[0-9]+(\.[0-9]+)?", values.strip()) and values.strip("0. "):
             bare = vars(namespace).setdefault("without_unit", {})
             bare[self.option_strings[-1]] = values.strip()

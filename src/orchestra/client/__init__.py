@@ -55,8 +55,12 @@ class Client:
 
     def __repr__(self) -> str:
         from orchestra import wiring
+        from orchestra.domain.errors import OrchestraError
 
-        return f"<orchestra.Client of {wiring.user_name(self._session.settings)}>"
+        try:
+            return f"<orchestra.Client of {wiring.user_name(self._session.settings)}>"
+        except OrchestraError:  # it came from another process, and cannot be used in this one
+            return "<orchestra.Client>"
 
     def __enter__(self) -> Client:
         return self

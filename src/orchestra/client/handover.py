@@ -1,6 +1,7 @@
 """A client in another process: what goes along with a pickled client, task or job, and what is made of it there.
 
-No secret goes along: the other process reads passwords where this one did, in the configuration or the environment. If
+No secret of the configuration goes along (a task has its `env` with it, as everybody can read it in the database): the
+other process reads passwords where this one did, in the configuration or the environment. If
 that fails, the first call says so, not the unpickling: with an error there, a pool of processes hangs.
 """
 

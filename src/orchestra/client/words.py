@@ -90,9 +90,11 @@ def size(name: str, value: int | str | None) -> int | None:
     Raises:
         BadInput: it is no size.
     """
-    if value is None or isinstance(value, str):
-        return None if value is None else parse_size(value)
-    if not _is_number(value) or not value >= 1:
+    if value is None:
+        return None
+    if isinstance(value, str) and (found := parse_size(value)):
+        return found
+    if isinstance(value, str) or not _is_number(value) or not value >= 1:
         raise BadInput(f"{name} needs bytes or a text like '4GB', not {_shown(value)}.")
     if value > LARGEST_SIZE:
         raise BadInput(f"{name} is more than any machine has.")

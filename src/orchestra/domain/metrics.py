@@ -69,11 +69,12 @@ def _read(name: str, end: bytes, size: int) -> tuple[dict[str, Any], str]:
     if size <= len(end):
         found, text = documents.parse_last(name, end)
         return _flat(found), text
-    _, newline, line = end.rstrip().rpartition(b"\n")
+    _, *lines = end.rstrip().rsplit(b"\n", 2)  # the first of them is perhaps no whole line
+    newline = b"\n" if end.endswith(b"\n") else b""
     try:
-        if not newline or name.lower().endswith((".yaml", ".yml", ".toml")):
+        if not lines or name.lower().endswith((".yaml", ".yml", ".toml")):
             raise Unusable
-        found, text = documents.parse_last("line.json", line)
+        found, text = documents.last_line(b"\n".join(lines) + newline)
         return _flat(found), text
     except Unusable:
         raise Unusable(f"has {in_bytes(size)}; at most {in_bytes(len(end))} is read") from None

@@ -161,7 +161,7 @@ def flatten(found: Mapping[Any, Any]) -> dict[str, Any]:
 
 def _flatten(found: Mapping[Any, Any], before: str, flat: dict[str, Any]) -> None:
     for key, value in found.items():
-        name = f"{before}{key}"
+        name = f"{before}{_as_name(key)}"
         if len(name) > NAME_AT_MOST:
             raise ValueError(f"has a name of more than {NAME_AT_MOST} letters")
         if isinstance(value, Mapping):
@@ -172,6 +172,11 @@ def _flatten(found: Mapping[Any, Any], before: str, flat: dict[str, Any]) -> Non
             flat[name] = _plain(value)
         if len(flat) > VALUES_AT_MOST:
             raise ValueError(f"has more than {VALUES_AT_MOST:,} values")
+
+
+def _as_name(key: Any) -> str:
+    """YAML knows names that are no text; these are written as it and JSON have them."""
+    return "null" if key is None else str(key).lower() if isinstance(key, bool) else str(key)
 
 
 def _plain(value: Any) -> Any:

@@ -474,6 +474,7 @@ def _read(path: Path) -> dict[str, object]:
 
 def _write(path: Path, record: Mapping[str, object]) -> None:
     beside = path.with_suffix(f".{os.getpid()}.{threading.get_ident()}.new")
+    beside.touch(mode=0o644)  # nobody else's to write, whatever the umask says
     beside.write_text(json.dumps(record), encoding="utf-8")
     beside.replace(path)
 

@@ -23,6 +23,7 @@ from orchestra.store.database import OLDEST, place
 
 NEEDED = "the oldest that Orchestra works with"
 CHECK_ADDRESS = words("Check ", Setting.POSTGRES, ". Running jobs are not affected.")
+AGAIN_SOON = "Try again in a moment. Running jobs are not affected."
 UPGRADE_IT = words("Upgrade that server, or use another: ", Setting.POSTGRES, ".")
 
 Code = tuple[str, str]
@@ -40,9 +41,14 @@ _PASSWORD = _Refusal('refused user "{user}": password authentication failed.', k
 _DATABASE = _Refusal('has no database "{dbname}".')
 _HBA = _Refusal('does not let user "{user}" in from this machine (pg_hba.conf).')
 _RIGHT = _Refusal('does not let user "{user}" use database "{dbname}".')
-_FULL = _Refusal("has no connection left.", kind=NoConnectionLeft)
-_DISK = _Refusal("has no space left on its disk.")
-_STOPS = _Refusal("is shutting down.")
+_FULL = _Refusal(
+    "has no connection left.",
+    kind=NoConnectionLeft,
+    hint="Close what you do not need of notebooks, scripts and commands that wait, or have the server's "
+    "max_connections raised. Running jobs are not affected.",
+)
+_DISK = _Refusal("has no space left on its disk.", hint="Make room there. Running jobs go on.")
+_STOPS = _Refusal("is shutting down.", hint=AGAIN_SOON)
 
 _BY_WORDS = {
     r"password authentication failed": _PASSWORD,
@@ -56,7 +62,7 @@ _BY_WORDS = {
     r"is not permitted to log in": _Refusal('has a user "{user}" who may not log in.'),
     r"too many clients|remaining connection slots|too many connections": _FULL,
     r"No space left on device": _DISK,
-    r"system is starting up|in recovery mode": _Refusal("is starting up."),
+    r"system is starting up|in recovery mode": _Refusal("is starting up.", hint=AGAIN_SOON),
     r"system is shutting down": _STOPS,
     r"definition of service|service file": _Refusal(
         "cannot be used while PGSERVICE names no service that is defined.", kind=NoSuchService
@@ -76,7 +82,7 @@ _BY_CODE: Mapping[Code, _Refusal] = {
     ("53100", ""): _DISK,
     ("53300", ""): _FULL,
     ("57P01", ""): _STOPS,
-    ("57P03", ""): _Refusal("is starting up or shutting down."),
+    ("57P03", ""): _Refusal("is starting up or shutting down.", hint=AGAIN_SOON),
 }
 
 _SILENT = "it does not answer."

@@ -42,7 +42,7 @@ def parse(name: str, content: bytes | str, bounds: Bounds = BOUNDS) -> Any:
 
 
 def parse_last(name: str, content: bytes | str, bounds: Bounds = BOUNDS) -> tuple[Any, str]:
-    """Give the values of a file, of JSON lines those of the last line, and the text of what was read.
+    """Give the values of a file, of JSON lines those of the last whole line, and the text of what was read.
 
     Raises:
         Unusable: as `parse`.
@@ -52,11 +52,28 @@ def parse_last(name: str, content: bytes | str, bounds: Bounds = BOUNDS) -> tupl
     try:
         return parse(name, text, bounds), text
     except json_text.SeveralValues as error:
-        line = text.rstrip().rpartition("\n")[2].strip()
         try:
-            return json_text.parse(line, bounds), line
+            return last_line(text, bounds)
         except Unusable:
             raise Unusable(f"{error}: more than one value, and the last line is none") from None
+
+
+def last_line(end: bytes | str, bounds: Bounds = BOUNDS) -> tuple[Any, str]:
+    """Give the values in the last line of JSON lines, and that line.
+
+    A line that was begun and not finished, as the job ended, does not count.
+
+    Raises:
+        Unusable: it is no JSON, or beyond the bounds.
+    """
+    text = _text(end)
+    before, _, line = text.rstrip().rpartition("\n")
+    if not text.endswith("\n") and before.strip() and line.lstrip().startswith("{"):
+        try:
+            return json_text.parse(line.strip(), bounds), line.strip()
+        except Unusable:
+            line = before.rpartition("\n")[2]
+    return json_text.parse(line.strip(), bounds), line.strip()
 
 
 def _text(content: bytes | str) -> str:
