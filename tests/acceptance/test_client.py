@@ -21,11 +21,13 @@ from orchestra.domain.errors import (
     AlreadyExists,
     BadInput,
     DatabaseUnavailable,
+    NotAllowed,
     NotFound,
     OrchestraError,
     Refused,
     TimedOut,
 )
+from orchestra.domain.models.nodes import Slots
 from orchestra.domain.states import Figure, JobState, TaskState
 from orchestra.interface import waiting
 from orchestra.interface.local import Local
@@ -261,6 +263,80 @@ def test_mistakes_are_sentences_and_leave_nothing(sets: orchestra.Client) -> Non
         assert hint in (caught.value.hint or "")
         assert hint in "".join(traceback.format_exception(caught.value))
     assert len(sets.tasks.list(all=True)) == 1
+
+
+# Nodes, users, mails
+
+
+def test_nodes_and_users(client: orchestra.Client) -> None:
+    node = client.nodes.create("euler", cpus=4, max_cpus=8, gpus=1)
+    assert (node.cpu, node.gpu, node.owner) == (Slots(4, 8), Slots(1, 1), "ana")
+    assert client.nodes.set(node, cpus=2).cpu == Slots(2, 8)
+    assert client.nodes.drain("euler", "new disk").drain_reason == "new disk"
+    assert [client.nodes.resume(node), client.nodes.resume(node)] == [True, False]
+    assert (client.nodes.stop(node), client.nodes.lost(node)) == (False, 0)
+    bob = client.users.create("bob", "bob@example.org")
+    assert client.nodes.set(node, owner=bob).owner == "bob"
+    assert client.users.set(bob, email="b@example.org", mail=False).mail is False
+    assert client.users.set(email="ana@example.org") == client.user == client.users.get("ana")
+    assert [user.name for user in client.users.list()] == ["ana", "bob"]
+    with pytest.raises(Refused, match="only admin"):
+        client.users.set(admin=False)
+    client.nodes.delete(node)
+    client.users.delete(bob)
+    assert client.nodes.list() == []
+    calls: tuple[tuple[Callable[[], object], str, str], ...] = (
+        (lambda: client.nodes.get("eule"), 'no node "eule"', "client.nodes.create"),
+        (lambda: client.nodes.set("euler"), "nothing to change was given", ""),
+        (lambda: client.nodes.create("x", cpus=-1), "cpus needs a whole number", ""),
+        (lambda: client.nodes.create("x", cpus=2, max_cpus=1), "cannot be enabled", ""),
+        (lambda: client.nodes.drain(3), "a node, or its name, is needed, not 3", ""),  # type: ignore[arg-type]
+        (lambda: client.users.set(), "nothing to change was given", ""),
+        (lambda: client.users.get("bob"), 'no user "bob"', "client.users.create"),
+        (lambda: client.mails.list(state="lost"), "state must be", ""),  # type: ignore[arg-type]
+        (lambda: client.mails.show(3), "no mail 3", "client.mails.list()"),
+        (lambda: client.queue("tpu"), 'queue must be "cpu" or "gpu"', ""),
+    )
+    for call, sentence, hint in calls:
+        with pytest.raises(OrchestraError, match=sentence) as caught:
+            call()
+        assert hint in (caught.value.hint or "")
+
+
+def test_what_belongs_to_others_is_refused(client: orchestra.Client, database_url: str) -> None:
+    node = client.nodes.create("euler", cpus=1)
+    client.users.create("bob", "bob@example.org")
+    with orchestra.Client(postgres=database_url, username="bob") as bob:
+        for call in (
+            lambda: bob.nodes.drain(node),
+            lambda: bob.nodes.delete(node),
+            lambda: bob.users.set("ana", mail=False),
+            lambda: bob.mails.retry(all=True),
+        ):
+            with pytest.raises(NotAllowed):
+                call()
+    assert client.nodes.get(node) == node
+
+
+def test_mail_queue_and_the_folders_of_attempts(sets: orchestra.Client, cluster: Cluster) -> None:
+    task = make(sets, command="false", retries=0)
+    assert [job.task for job in sets.queue("cpu").waiting] == []
+    cluster.pilot()
+    assert task.wait(60, progress=False).last_seen.state is TaskState.FINALIZED
+    (mail,) = wait_until(sets.mails.list)
+    letter = sets.mails.show(mail)
+    assert letter.subject.startswith("user.ana.work")
+    assert "exit status 1" in letter.text
+    assert sets.mails.retry() == []  # nothing was put aside
+    assert task.retry(bypass=True).wait(60, progress=False).counts.failed == 4
+    attempts = task.folder / ".attempts"
+    (task.folder / "mine.txt").touch()
+    assert len(list(attempts.glob("*/*"))) == 8
+    assert (task.clean().folders, task.clean().folders) == (4, 0)
+    assert len(list(attempts.glob("*/*"))) == 4
+    task.delete(remove=True)
+    assert [path.name for path in task.folder.iterdir()] == ["mine.txt"]
+    assert sets.tasks.list(all=True) == []
 
 
 # The connection

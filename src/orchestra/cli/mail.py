@@ -15,9 +15,7 @@ from orchestra.domain.errors import BadInput, DatabaseUnavailable
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
-    from orchestra.domain.letters import BestResults
     from orchestra.domain.models.mails import Mail
-    from orchestra.mail.page import Page
 
 _AT_MOST = 50
 
@@ -42,6 +40,7 @@ def _list_arguments(parser: Parser) -> None:
 
 def _list(ctx: Context) -> None:
     from orchestra.interface.mails import ListMails
+    from orchestra.mail import reading
 
     args = ctx.args
     if args.limit is not None and args.limit < 1:
@@ -54,7 +53,7 @@ def _list(ctx: Context) -> None:
     columns: tuple[Column[Mail], ...] = (
         Column("ID", lambda mail: mail.id, right=True),
         Column("TO", lambda mail: mail.email),
-        Column("ABOUT", _subject),
+        Column("ABOUT", reading.subject),
         Column("WRITTEN", lambda mail: ago(mail.created_at, now)),
         Column("STATE", lambda mail: mail.state),
         Column("", lambda mail: _what_became(mail, now)),
@@ -73,16 +72,6 @@ def _list(ctx: Context) -> None:
         ctx.out.note(f"the newest {limit}; --limit N shows more, -q and -o json show all")
     if waiting.error and ctx.out.for_people:
         ctx.out.note(f"{human.count(waiting.waiting, 'mail')} wait in all: {clean(waiting.error)}")
-
-
-def _subject(mail: Mail) -> str:
-    from orchestra.domain import letters
-    from orchestra.mail import words
-
-    try:
-        return words.subject(letters.from_payload(mail.kind, mail.payload))
-    except (KeyError, TypeError):
-        return mail.kind
 
 
 def _what_became(mail: Mail, now: datetime) -> str:
@@ -106,23 +95,14 @@ def _in_short(mail: Mail, now: datetime) -> str:
     return "as a file" if mail.sent_at and became.startswith("/") else became
 
 
-def _page(mail: Mail, best: BestResults | None = None) -> Page | None:
-    """Give a mail in words; None where another version wrote it."""
-    from orchestra.domain import letters
-    from orchestra.mail import words
-
-    try:
-        return words.page(letters.from_payload(mail.kind, mail.payload), best)
-    except (KeyError, TypeError):
-        return None
-
-
 def _record(mail: Mail) -> Record:
+    from orchestra.mail import reading
+
     return {
         "id": mail.id,
         "to": mail.email,
         "user": mail.person,
-        "about": _subject(mail),
+        "about": reading.subject(mail),
         "kind": mail.kind,
         "task": mail.task_id,
         "state": mail.state,
@@ -145,21 +125,18 @@ def _show_arguments(parser: Parser) -> None:
 
 def _show(ctx: Context) -> None:
     from orchestra.interface.mails import ShowMail
+    from orchestra.mail import reading
 
     with ctx.interface() as ask:
         opened = ask(ShowMail(ctx.args.mail))
 
     def lines(mail: Mail) -> Iterator[str]:
-        from orchestra.mail.page import as_text
-
-        page = _page(mail, opened.best)
         became = clean(_what_became(mail, datetime.now(UTC)))
         yield f"mail {mail.id} to {mail.email}   {mail.state}   {became}".rstrip()
         yield ""
-        yield f"Subject: [Orchestra] {clean(_subject(mail))}"
+        yield f"Subject: [Orchestra] {clean(reading.subject(mail))}"
         yield ""
-        text = as_text([page]) if page else "Another version of Orchestra has written it."
-        yield from text.rstrip().split("\n")
+        yield from reading.text(mail, opened.best).rstrip().split("\n")
 
     ctx.out.item(opened.mail, lines, record=_record, key=lambda found: found.id)
 

@@ -9,19 +9,35 @@ import os
 import warnings
 from typing import TYPE_CHECKING
 
+from orchestra.client import words
 from orchestra.client.datasets import DataSets, SweepPreview
+from orchestra.client.mails import Letter, Mails
+from orchestra.client.nodes import Nodes
 from orchestra.client.session import Session, with_hint
 from orchestra.client.task import Job, Task
 from orchestra.client.tasks import Tasks
+from orchestra.client.users import Users
 
 if TYPE_CHECKING:
     from orchestra.domain.models.people import User
+    from orchestra.interface.answers.queues import QueueReport
 
-__all__ = ["Client", "DataSets", "Job", "SweepPreview", "Task", "Tasks"]
+__all__ = [
+    "Client",
+    "DataSets",
+    "Job",
+    "Letter",
+    "Mails",
+    "Nodes",
+    "SweepPreview",
+    "Task",
+    "Tasks",
+    "Users",
+]
 
 
 class Client:
-    """Data sets and tasks, as the command line has them.
+    """Data sets, tasks, nodes, users and mails, as the command line has them.
 
     The connection is made at first need; one that was lost is made anew by the next call, and an embedded database is
     started where needed. Threads may share a client: their calls wait for one another, `wait()` and reading results
@@ -30,6 +46,9 @@ class Client:
     Attributes:
         datasets: registered lists of files.
         tasks: the work.
+        nodes: the machines and their slots.
+        users: the people.
+        mails: what was written to them.
     """
 
     def __init__(self, config: str | os.PathLike[str] | None = None, **settings: object) -> None:
@@ -52,13 +71,15 @@ class Client:
         self._session = Session(found)
         self.datasets = DataSets(self._session)
         self.tasks = Tasks(self._session)
+        self.nodes = Nodes(self._session)
+        self.users = Users(self._session)
+        self.mails = Mails(self._session)
 
     def __repr__(self) -> str:
-        from orchestra import wiring
         from orchestra.domain.errors import OrchestraError
 
         try:
-            return f"<orchestra.Client of {wiring.user_name(self._session.settings)}>"
+            return f"<orchestra.Client of {self._session.user_name}>"
         except OrchestraError:  # it came from another process, and cannot be used in this one
             return "<orchestra.Client>"
 
@@ -78,6 +99,16 @@ class Client:
         from orchestra.interface.me import Me
 
         return self._session(Me())
+
+    def queue(self, queue: str) -> QueueReport:
+        """Return what runs on a queue, "cpu" or "gpu", and the next jobs that wait, everybody's, in their order.
+
+        Raises:
+            BadInput: there is no queue of that name.
+        """
+        from orchestra.interface.queues import ShowQueue
+
+        return self._session(ShowQueue(words.queue(queue)))
 
     def close(self) -> None:
         """Close the connection; what runs, runs on."""

@@ -27,6 +27,17 @@ CALLS = {
     Action.LIST_DATASETS_OF: "client.datasets.list(user={user})",
     Action.CREATE_DATASET: "client.datasets.create({name}, {path})",
     Action.UPDATE_DATASET: "client.datasets.update({name})",
+    Action.LIST_NODES: "client.nodes.list()",
+    Action.CREATE_NODE: "client.nodes.create(...)",
+    Action.CREATE_NODE_NAMED: "client.nodes.create({name}, cpus=..., gpus=...)",
+    Action.SET_NODE: "client.nodes.set({name}, ...)",
+    Action.STOP_NODE: "client.nodes.stop({name})",
+    Action.STOP_PILOT_NOW: "client.nodes.stop({name}, now=True)",
+    Action.LOSE_NODE: "client.nodes.lost({name})",
+    Action.LIST_USERS: "client.users.list()",
+    Action.CREATE_USER: "client.users.create({name}, ...)",
+    Action.MAKE_ADMIN: "client.users.set({name}, admin=True)",
+    Action.LIST_MAILS: "client.mails.list()",
 }
 """What has none is typed in a shell."""
 

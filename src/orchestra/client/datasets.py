@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestra.client import words
 from orchestra.client.session import Session, with_hint
 from orchestra.domain.errors import BadInput, Refused
 from orchestra.domain.human import count
@@ -175,14 +176,7 @@ def name_of(dataset: str | DataSet) -> str:
         BadInput: it is something else.
     """
     name = dataset.name if isinstance(dataset, DataSet) else dataset
-    if not _is_text(name):
-        raise BadInput(f"a data set, or its name, is needed, not {name!r}.")
-    return name
-
-
-def _is_text(value: object) -> bool:
-    """Callers without a type checker give anything."""
-    return isinstance(value, str)
+    return words.text("a data set, or its name,", name)
 
 
 def _here(path: AnyPath) -> Path:

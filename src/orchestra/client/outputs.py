@@ -1,4 +1,4 @@
-"""What came of a task: results, logs; and taking it off the lists."""
+"""What came of a task: results and logs."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING
 from orchestra.client import words
 from orchestra.client.session import Session, with_hint
 from orchestra.domain import results as domain
-from orchestra.domain.errors import Refused, TimedOut
+from orchestra.domain.errors import Refused
 from orchestra.domain.results import Table
 
 if TYPE_CHECKING:
     import pandas
-
-
-_PATIENCE = 120.0
 
 
 def table(
@@ -74,17 +71,3 @@ def log(session: Session, address: str, attempt: int | None, lines: int | None) 
         kept = log.end.data
         content = kept if wanted is None else job_logs.last_lines(kept, wanted)
     return content.decode(errors="backslashreplace")
-
-
-def delete(session: Session, task: int, *, force: bool) -> None:
-    """Take a task off the lists."""
-    from orchestra.interface.task_changes import DeleteTask
-    from orchestra.interface.waiting import kill_for_good
-
-    if force and not kill_for_good(session, task, timeout=_PATIENCE):
-        with with_hint():
-            raise TimedOut(
-                f"task {task} is being killed, and some of its jobs are still alive.",
-                hint="Delete it when it is KILLED; wait() returns then.",
-            )
-    session(DeleteTask(task))

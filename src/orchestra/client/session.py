@@ -89,12 +89,18 @@ class Session:
             yield self._usable(start)
 
     @property
+    def user_name(self) -> str:
+        """The current user's name, as it is configured."""
+        from orchestra import wiring
+
+        return wiring.user_name(self.settings)
+
+    @property
     def names(self) -> OwnNames:
         """What the current user may leave out of the names of what is theirs."""
-        from orchestra import wiring
         from orchestra.domain.own_names import OwnNames
 
-        return OwnNames(wiring.user_name(self.settings))
+        return OwnNames(self.user_name)
 
     def close(self) -> None:
         """Close the connection for good."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from orchestra.client import call_words, outputs, waiting, words
+from orchestra.client import call_words, outputs, removals, waiting, words
 from orchestra.client.session import Session, with_hint
 from orchestra.domain.human import count
 from orchestra.domain.models import jobs as job_values
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas
 
     from orchestra.domain.explanation import Explanation
+    from orchestra.files.attempt_folders import Removed
     from orchestra.interface.answers.jobs import JobReport
     from orchestra.interface.answers.task_reports import TaskReport
 
@@ -286,14 +287,40 @@ class Task:
         self._session(RetryTask(self.id, every=all, bypass=bypass))
         return self
 
-    def delete(self, *, force: bool = False) -> None:
-        """Take it off the lists; its files stay. `force` kills it first, and waits up to two minutes for its jobs.
+    def delete(
+        self, *, force: bool = False, remove: bool = False, timeout: words.Duration = 120.0
+    ) -> None:
+        """Take it off the lists; its files stay unless `remove`. Nothing is asked.
+
+        Args:
+            force: kill it first, and wait for its jobs to end.
+            remove: remove the folders that its attempts have made as well, and nothing else. They go first: where one
+                cannot, the task stays on the lists.
+            timeout: with `force`, how long its jobs are waited for; seconds, or "10m".
 
         Raises:
-            Refused: it is live, or somebody else's.
+            Refused: it is live or somebody else's, or with `remove` a live task reads its outputs.
             TimedOut: some of its jobs are still alive.
+            Incomplete, VolumeError: not all folders could be removed.
         """
-        outputs.delete(self._session, self.id, force=force)
+        removals.delete(
+            self._session,
+            self.id,
+            force=force,
+            remove=remove,
+            timeout=words.seconds("timeout", timeout),
+        )
+
+    def clean(self) -> Removed:
+        """Remove the folders of attempts that a later one has taken the place of. Nothing is asked.
+
+        Returns how many folders have gone, and the bytes that are free again.
+
+        Raises:
+            Refused: it is somebody else's.
+            Incomplete, VolumeError: not all of them could be removed.
+        """
+        return removals.clean(self._session, self.id)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

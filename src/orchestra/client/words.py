@@ -45,6 +45,22 @@ def whole(name: str, value: int, *, least: int) -> int:
     return number
 
 
+def text(what: str, value: str) -> str:
+    """Give a text, such as a name.
+
+    Raises:
+        BadInput: it is something else.
+    """
+    if not _is_text(value):
+        raise BadInput(f"{what} is needed, not {value!r}.")
+    return value
+
+
+def _is_text(value: object) -> bool:
+    """Callers without a type checker give anything."""
+    return isinstance(value, str)
+
+
 def seconds(name: str, value: Duration) -> float:
     """Give a duration in seconds.
 

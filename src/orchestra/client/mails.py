@@ -1,0 +1,89 @@
+"""What was written to people, as `client.mails` gives it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from orchestra.client import words
+from orchestra.client.session import Session
+from orchestra.domain.errors import BadInput
+from orchestra.domain.models.mails import Mail
+
+if TYPE_CHECKING:
+    import builtins
+
+    from orchestra.interface.mails import MailState
+
+_STATES = ("waiting", "sent", "refused")
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A mail with what it says: `info` is its line in the list, `text` the plain text."""
+
+    info: Mail
+    subject: str
+    text: str
+
+
+class Mails:
+    """Mails that Orchestra has written: sent ones, those that wait, and those that a mail server refused."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def list(
+        self,
+        *,
+        all: bool = False,  # noqa: A002 - the word of the command line
+        state: MailState | None = None,
+        limit: int | None = None,
+    ) -> builtins.list[Mail]:
+        """Return your mails, the newest first.
+
+        Args:
+            all: everybody's.
+            state: "waiting", "sent" or "refused" ones alone.
+            limit: the newest alone, so many.
+
+        Raises:
+            BadInput: there is no such state.
+        """
+        from orchestra.interface.mails import ListMails
+
+        if state is not None and state not in _STATES:
+            raise BadInput(f'state must be "waiting", "sent" or "refused", not {state!r}.')
+        most = None if limit is None else words.whole("limit", limit, least=1)
+        return [*self._session(ListMails(all, state, most)).mails]
+
+    def show(self, mail: int | Mail) -> Letter:
+        """Return a mail with what it says.
+
+        Raises:
+            NotFound: there is none of that number.
+            Refused: it is somebody else's, and you are not an admin.
+        """
+        from orchestra.interface.mails import ShowMail
+        from orchestra.mail import reading
+
+        found = self._session(ShowMail(_number(mail)))
+        return Letter(
+            found.mail, reading.subject(found.mail), reading.text(found.mail, found.best).rstrip()
+        )
+
+    def retry(self, *mails: int | Mail, all: bool = False) -> builtins.list[int]:  # noqa: A002
+        """Have mails sent now: these, or all of yours that were put aside. Return the numbers of those that will be.
+
+        The conductor sends them; `list` says what came of it. `all` is everybody's, for an admin.
+
+        Raises:
+            NotFound, Refused: one of them is not there, is somebody else's, or was sent.
+        """
+        from orchestra.interface.mails import RetryMails
+
+        return [*self._session(RetryMails(tuple(map(_number, mails)), all))]
+
+
+def _number(mail: int | Mail) -> int:
+    return words.whole("a mail", mail.id if isinstance(mail, Mail) else mail, least=0)

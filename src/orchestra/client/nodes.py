@@ -1,0 +1,165 @@
+"""Nodes, as `client.nodes` gives them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchestra.client import users, words
+from orchestra.client.session import Session
+from orchestra.domain.errors import BadInput
+from orchestra.domain.models.nodes import Node, SlotsWanted
+
+if TYPE_CHECKING:
+    import builtins
+
+    from orchestra.domain.models.people import User
+
+
+class Nodes:
+    """The machines and their slots. A node belongs to the user who made it; its owner and admins change it."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def list(self) -> builtins.list[Node]:
+        """Return all nodes by name, with their slots, how many are in use, and whether a pilot is online."""
+        from orchestra.interface.nodes import ListNodes
+
+        return [*self._session(ListNodes())]
+
+    def get(self, name: str | Node) -> Node:
+        """Return a node as it is now.
+
+        Raises:
+            NotFound: there is none of that name; says what was perhaps meant.
+        """
+        from orchestra.interface.nodes import GetNode
+
+        return self._session(GetNode(name_of(name)))
+
+    def create(
+        self,
+        name: str,
+        *,
+        cpus: int = 0,
+        gpus: int = 0,
+        max_cpus: int | None = None,
+        max_gpus: int | None = None,
+    ) -> Node:
+        """Make a node, which belongs to you. It takes jobs once its pilot runs: `maestro pilot run` there.
+
+        Args:
+            name: of the machine, as `maestro node list` is to show it.
+            cpus: CPU slots that take jobs.
+            gpus: GPU slots that take jobs.
+            max_cpus: CPU slots at most; `cpus` unless given.
+            max_gpus: GPU slots at most; `gpus` unless given.
+
+        Raises:
+            BadInput: the name or the slots cannot be used.
+            AlreadyExists: the name is taken.
+        """
+        from orchestra.interface.node_changes import CreateNode
+
+        cpu, gpu = _slots("cpus", cpus, max_cpus), _slots("gpus", gpus, max_gpus)
+        return self._session(CreateNode(name_of(name), cpu, gpu))
+
+    def set(
+        self,
+        name: str | Node,
+        *,
+        cpus: int | None = None,
+        gpus: int | None = None,
+        max_cpus: int | None = None,
+        max_gpus: int | None = None,
+        owner: str | User | None = None,
+    ) -> Node:
+        """Change how many slots a node has, or give it to another user. Return the node.
+
+        What is None stays, and so do running jobs.
+
+        Raises:
+            NotFound: there is no such node, or no such user.
+            BadInput: the slots cannot be used, or nothing is to be changed.
+            Refused: it is somebody else's.
+        """
+        from orchestra.interface.node_changes import SetNode
+
+        if all(each is None for each in (cpus, gpus, max_cpus, max_gpus, owner)):
+            raise BadInput("nothing to change was given: cpus, gpus, max_cpus, max_gpus or owner.")
+        cpu, gpu = _slots("cpus", cpus, max_cpus), _slots("gpus", gpus, max_gpus)
+        whom = None if owner is None else users.name_of(owner)
+        return self._session(SetNode(name_of(name), cpu, gpu, whom))
+
+    def drain(self, name: str | Node, reason: str | None = None) -> Node:
+        """Let no new job start on a node; the running ones go on. May be repeated, with another reason.
+
+        Raises:
+            NotFound, Refused: there is none of that name, or it is somebody else's.
+        """
+        from orchestra.interface.node_changes import DrainNode
+
+        return self._session(DrainNode(name_of(name), reason))
+
+    def resume(self, name: str | Node) -> bool:
+        """Let jobs start on a node again. Return whether it was drained.
+
+        Raises:
+            NotFound, Refused: there is none of that name, or it is somebody else's.
+        """
+        from orchestra.interface.node_changes import ResumeNode
+
+        return self._session(ResumeNode(name_of(name)))
+
+    def stop(self, name: str | Node, *, now: bool = False) -> bool:
+        """Have a node's pilot take nothing new and leave when its jobs have ended. Return whether a pilot is there.
+
+        `now` has the running jobs ended; they are given to other nodes.
+
+        Raises:
+            NotFound, Refused: there is none of that name, or it is somebody else's.
+        """
+        from orchestra.interface.node_changes import StopNode
+
+        return self._session(StopNode(name_of(name), now))
+
+    def lost(self, name: str | Node, reason: str | None = None, *, force: bool = False) -> int:
+        """Say that a machine is gone for good: its jobs are given to other nodes at once. Return how many those are.
+
+        To be said only of a machine that is off for certain, or its jobs run twice; nothing is asked. `force` does it
+        while the node's pilot is online.
+
+        Raises:
+            NotFound: there is none of that name.
+            Refused: its pilot is online and `force` is not given, or it is somebody else's.
+        """
+        from orchestra.interface.node_changes import LoseNode
+
+        return self._session(LoseNode(name_of(name), reason, force))
+
+    def delete(self, name: str | Node) -> None:
+        """Delete a node that holds no job and whose pilot is gone.
+
+        Raises:
+            NotFound, Refused: there is none of that name, it is in use, or somebody else's.
+        """
+        from orchestra.interface.node_changes import DeleteNode
+
+        self._session(DeleteNode(name_of(name)))
+
+
+def name_of(node: str | Node) -> str:
+    """Return a node's name.
+
+    Raises:
+        BadInput: it is something else.
+    """
+    name = node.name if isinstance(node, Node) else node
+    return words.text("a node, or its name,", name)
+
+
+def _slots(name: str, enabled: int | None, maximum: int | None) -> SlotsWanted:
+    kind = "CPU" if name == "cpus" else "GPU"
+    enabled = None if enabled is None else words.whole(name, enabled, least=0)
+    most = None if maximum is None else words.whole(f"max_{name}", maximum, least=0)
+    return SlotsWanted(kind, enabled, most)
