@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestra.cli.task_create import not_found_by_jobs
+from orchestra.cli.task_create import not_found_by_jobs, not_read_by_bash
 from orchestra.domain.command_advice import hidden_failure, left_behind, typographic
 
 
@@ -92,3 +92,30 @@ def test_files_that_jobs_will_not_find(tmp_path: Path, command: str, words: list
         (tmp_path / name).touch()
     (tmp_path / "sub").mkdir()
     assert not_found_by_jobs(command.replace("HERE", str(tmp_path)), tmp_path) == words
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["if true; then ls %IN", "ls %IN )", "for f in %IN; echo $f; done", "ls %IN | | cat", "{ ls; "],
+)
+def test_what_bash_cannot_read_is_told(command: str) -> None:
+    assert not_read_by_bash(command).startswith("syntax error")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "touch ran; python3 x.py -c %IN -o %OUT '%DATA'",
+        "x=(%IN); [[ %IN == *.json ]] && cat <(sort %IN) > %OUT/o",
+        "case %IN in *.a) ls;; esac",
+        "cat <<E\n%IN )\nE",
+        "shopt -s extglob\nls !(%IN)",
+        "date +%F; echo 50%% é",
+    ],
+)
+def test_what_bash_can_read_is_neither_told_nor_run(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert not_read_by_bash(command) == ""
+    assert not list(tmp_path.iterdir())

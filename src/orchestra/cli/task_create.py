@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -174,12 +176,36 @@ def _notes(preview: Preview) -> Iterator[str]:
     ):
         if (note := advice(preview.command)) is not None:
             yield f"note: {note}"
+    if said := not_read_by_bash(preview.command):
+        yield f"warning: the command is none that bash here can read: {clean(said)}"
     yield from _not_found(preview.command, current_folder())
     if (image := preview.image) and not image.startswith("/") and Path(image).exists():
         yield (
             f'warning: "{clean(image)}" is taken for an image of a registry; the one in the current folder is '
             f"./{clean(image)}"
         )
+
+
+def not_read_by_bash(command: str) -> str:
+    """Return what bash finds wrong with how a command is written, without running it; nothing where it is not there."""
+    import subprocess
+
+    if "shopt" in command or "alias" in command:  # they change how the rest is read
+        return ""
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"}
+    try:
+        done = subprocess.run(
+            ["bash", "--norc", "-n", "-c", command],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=2,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    found = re.search(r"syntax error[^\n]*", done.stderr.decode(errors="replace"))
+    return found[0] if found and done.returncode else ""
 
 
 def _not_found(command: str, here: Path | None) -> Iterator[str]:
