@@ -19,6 +19,7 @@ from orchestra.domain.errors import DatabaseUnavailable
 from orchestra.domain.models.pilots import KeeperHello, PilotHello
 from orchestra.domain.models.work import Grant, Outcome
 from orchestra.domain.states import Cause, Queue
+from orchestra.domain.usage import Usage
 from orchestra.services import work
 from orchestra.store.database import connect
 
@@ -56,8 +57,7 @@ class Pilot:
             sequence=self.sequence,
             exit_status=status,
             seconds=0.5,
-            cpu_seconds=0.4,
-            max_rss_bytes=50 << 20,
+            usage=Usage(cpu_seconds=0.4, max_rss_bytes=50 << 20),
             log_bytes=len(LOG_TAIL),
             log_tail=LOG_TAIL,
         )

@@ -17,6 +17,7 @@ from orchestra.domain.models.tasks import Counts, Hold, Resources, Task
 from orchestra.domain.models.work import Outcome
 from orchestra.domain.states import Cause, Queue, TaskState
 from orchestra.domain.supply import Place
+from orchestra.domain.usage import Usage
 from orchestra.interface.waiting import kill_for_good, wait_for_tasks
 from orchestra.services import (
     queues,
@@ -135,7 +136,7 @@ def test_cpu_time_is_summed(world: World) -> None:
     finish(
         world,
         world.pilot(serve_all=True),
-        {n: outcome(Cause.EXIT, exit_status=0, cpu_seconds=100.0, seconds=5.0) for n in range(3)},
+        {n: outcome(Cause.EXIT, exit_status=0, usage=Usage(100.0), seconds=5.0) for n in range(3)},
     )
     report = task_views.show(world.conn, str(task))
     assert (report.cpu_seconds, report.cpu_is_exact) == (300.0, True)

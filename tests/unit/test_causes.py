@@ -13,6 +13,7 @@ from orchestra.domain.models.jobs import Attempt
 from orchestra.domain.models.nodes import Node, Slots
 from orchestra.domain.models.tasks import Hold, hold_cause
 from orchestra.domain.states import Cause, HoldCause
+from orchestra.domain.usage import NOT_MEASURED
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -32,7 +33,7 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 def test_an_end_has_one_cause(cause: Cause, reason: str | None, said: str | None) -> None:
     attempt = Attempt(
         0, 0, 1, "gauss", 1, True, NOW, NOW, NOW, None, "/data/x", None, cause, reason,
-        127 if cause is Cause.EXIT else None, None, 1.0, None, None, True, None,
+        127 if cause is Cause.EXIT else None, None, 1.0, NOT_MEASURED, True, None,
     )  # fmt: skip
     words = attempt_state(attempt)
     if cause is Cause.TIMEOUT:

@@ -16,6 +16,7 @@ from orchestra.domain.binds import Bind, parse_bind
 from orchestra.domain.errors import BadInput, ConfigurationError
 from orchestra.domain.models.work import AttemptKey
 from orchestra.domain.states import Cause
+from orchestra.domain.usage import Usage
 from orchestra.pilot.containers import refusal
 from orchestra.pilot.link import Ended
 from orchestra.pilot.report import without_container
@@ -172,7 +173,7 @@ def test_a_command_ends_as_it_would_without_a_container(tmp_path: Path, as_init:
 
 def _ended(cause: Cause, status: int | None) -> Ended:
     key = AttemptKey(0, 0, 1, uuid4())
-    return Ended(key, 1, cause, None, status, None, 1.0, 1.0, 0, 0.0, {})
+    return Ended(key, 1, cause, None, status, None, 1.0, Usage(1.0, 0), 0.0, {})
 
 
 @pytest.mark.parametrize(

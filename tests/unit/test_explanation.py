@@ -19,6 +19,7 @@ from orchestra.domain.models.tasks import Counts, Hold, Policy, Resources, Task
 from orchestra.domain.states import Cause, Intent, JobState, Queue, TaskState
 from orchestra.domain.supply import Need, Place
 from orchestra.domain.troubles import Kind, Trouble
+from orchestra.domain.usage import NOT_MEASURED, Usage
 
 NOW = datetime(2026, 11, 2, 12, 0, 0, tzinfo=UTC)
 
@@ -97,8 +98,7 @@ def attempt(number: int = 1, **changes: Any) -> Attempt:
         "exit_status": 3,
         "signal": None,
         "seconds": 3600.0,
-        "cpu_seconds": 3000.0,
-        "max_rss_bytes": 212_000_000,
+        "usage": Usage(cpu_seconds=3000.0, max_rss_bytes=212_000_000),
         "accepted": True,
         "log_bytes": 100,
     }
@@ -106,10 +106,10 @@ def attempt(number: int = 1, **changes: Any) -> Attempt:
 
 
 def under_way(number: int = 1, **changes: Any) -> Attempt:
-    nothing = dict.fromkeys(
-        ("ended_at", "cause", "reason", "exit_status", "seconds", "cpu_seconds", "max_rss_bytes")
+    nothing = dict.fromkeys(("ended_at", "cause", "reason", "exit_status", "seconds"))
+    return attempt(
+        number, **{**nothing, "usage": NOT_MEASURED, "started_at": ago(minutes=12), **changes}
     )
-    return attempt(number, **{**nothing, "started_at": ago(minutes=12), **changes})
 
 
 def event(**changes: Any) -> Event:

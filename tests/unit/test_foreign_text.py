@@ -15,6 +15,7 @@ from orchestra.cli.terminal import ESC, Guarded, LogPrinter, guard, guarded, one
 from orchestra.domain.errors import BadInput
 from orchestra.domain.foreign import escaped
 from orchestra.domain.results import Row, table_of
+from orchestra.domain.usage import Usage
 
 HOSTILE = "a\x1b]0;title\x07\x1b[31m\x9b31m\x7f\t\r\b\u202eb\udc80\x85\u2028c\x00\x0b"
 """C0, C1, DEL, a turn of direction, half a character, line ends that are none."""
@@ -79,7 +80,7 @@ def test_json_spells_out_by_itself_and_says_the_same() -> None:
 
 
 def test_a_csv_is_a_table_of_safe_cells() -> None:
-    table = table_of([Row(0, HOSTILE, 1, "gauss", 1.0, 1.0, 1, metrics={HOSTILE: HOSTILE})])
+    table = table_of([Row(0, HOSTILE, 1, "gauss", 1.0, Usage(1.0, 1), metrics={HOSTILE: HOSTILE})])
     file = io.BytesIO()
     result_files._csv(table, file)
     text = file.getvalue().decode()

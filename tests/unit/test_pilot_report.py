@@ -20,6 +20,7 @@ from orchestra.domain.errors import DatabaseBusy, DatabaseUnavailable, Poisonous
 from orchestra.domain.models.work import AttemptKey, Outcome
 from orchestra.domain.states import Cause, Queue
 from orchestra.domain.troubles import Trouble, reports_wait
+from orchestra.domain.usage import Usage
 from orchestra.pilot import report
 from orchestra.pilot.link import NOTE_BYTES, Ended, Refused
 from orchestra.pilot.report import (
@@ -38,7 +39,9 @@ NOTE = Note(Queue.CPU, 1, "/v/t", 1, None, None, 600.0, 30.0)
 
 def ended(cause: Cause, status: int | None = None, number: int | None = None) -> Ended:
     key = AttemptKey(3, 17, 1, uuid4())
-    return Ended(key, 5, cause, None, status, number, 1.0, 0.5, 1 << 20, 10.0, NOTE.to_json())
+    return Ended(
+        key, 5, cause, None, status, number, 1.0, Usage(0.5, 1 << 20), 10.0, NOTE.to_json()
+    )
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from orchestra.domain.errors import UnknownKeeper
 from orchestra.domain.models.pilots import Standing
 from orchestra.domain.models.work import AttemptKey
 from orchestra.domain.states import Cause, Queue
+from orchestra.domain.usage import Usage
 from orchestra.pilot import reconcile
 from orchestra.pilot.agent import Agent
 from orchestra.pilot.appetite import Appetite
@@ -176,7 +177,7 @@ def test_when_an_attempt_ended_counts_in_the_boot_that_measured_it(
     monkeypatch: pytest.MonkeyPatch, boot: str, moment: float | None
 ) -> None:
     ended = Ended(
-        AttemptKey(3, 17, 1, uuid4()), 5, Cause.EXIT, None, 3, None, 1.0, 0.5, 1 << 20, 50.0, NOTE.to_json()
+        AttemptKey(3, 17, 1, uuid4()), 5, Cause.EXIT, None, 3, None, 1.0, Usage(0.5, 1 << 20), 50.0, NOTE.to_json()
     )  # fmt: skip
     office, heard = Office(boot=boot, outcomes=(ended,)), list[float | None]()
     examiner = office.supervisor._examiner

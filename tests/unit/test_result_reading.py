@@ -17,6 +17,7 @@ from orchestra.domain.errors import VolumeError
 from orchestra.domain.models.jobs import JobPaths
 from orchestra.domain.models.results import Result, Sources
 from orchestra.domain.models.tasks import Task
+from orchestra.domain.usage import NOT_MEASURED, Usage
 from orchestra.files import job_files, results
 from orchestra.files.in_threads import in_threads
 
@@ -47,7 +48,7 @@ class Volume:
             text = metrics if isinstance(metrics, bytes) else metrics.encode()
             (folder / self.name).write_bytes(text)
         digest = hashlib.sha256(config.encode()).digest()
-        self.jobs.append(Result(number, 1, 1, "gauss", 1.5, 1.0, 10**6, path.name, digest))
+        self.jobs.append(Result(number, 1, 1, "gauss", 1.5, Usage(1.0, 10**6), path.name, digest))
 
     @property
     def sources(self) -> Sources:
@@ -136,7 +137,7 @@ def test_the_outputs_of_an_older_task_say_what_its_metrics_say(volume: Volume) -
     folder = volume.root / "configs/.attempts/job_configId_0/1"
     folder.mkdir(parents=True)
     (folder / "metrics.json").write_text('{"accuracy": 0.5}')
-    volume.jobs[0] = Result(0, 1, 1, None, None, None, None, ".attempts/job_configId_0/1", None)
+    volume.jobs[0] = Result(0, 1, 1, None, None, NOT_MEASURED, ".attempts/job_configId_0/1", None)
     (row,) = results.read(volume.sources).rows
     assert (row.values, row.metrics, row.note) == ({"accuracy": 0.5}, {"eval": 1}, None)
 

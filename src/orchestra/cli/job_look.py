@@ -225,14 +225,8 @@ def attempt_state(attempt: Attempt) -> str:
 
 
 def _used(attempt: Attempt) -> str:
-    told = []
-    if attempt.seconds is not None:
-        told.append(human.duration(attempt.seconds))
-    if attempt.cpu_seconds is not None:
-        told.append(f"{human.duration(attempt.cpu_seconds)} of CPU time")
-    if attempt.max_rss_bytes is not None:
-        told.append(f"{human.size(attempt.max_rss_bytes)} of memory at its peak")
-    return ", ".join(told)
+    lasted = () if attempt.seconds is None else (human.duration(attempt.seconds),)
+    return ", ".join((*lasted, *attempt.usage.in_words()))
 
 
 def _record(report: JobReport) -> Record:
@@ -262,8 +256,7 @@ def _attempt_record(attempt: Attempt) -> Record:
         "signal": attempt.signal,
         "reason": attempt.reason,
         "seconds": attempt.seconds,
-        "cpu_seconds": attempt.cpu_seconds,
-        "max_rss_bytes": attempt.max_rss_bytes,
+        **attempt.usage.by_name(),
         "accepted": attempt.accepted,
         "log_bytes": attempt.log_bytes,
         "config_sha256": attempt.config_sha256.hex() if attempt.config_sha256 else None,

@@ -181,7 +181,7 @@ def _of_the_runs(rows: Sequence[Row]) -> Iterator[Panel]:
             ((u, s) for u, s in (("h", 3600), ("min", 60)) if max(seconds) > 2 * s), ("s", 1)
         )
         yield _histogram(f"duration ({unit})", [each / size for each in seconds])
-    if memory := [row.memory_bytes for row in rows if row.memory_bytes is not None]:
+    if memory := [peak for row in rows if (peak := row.usage.max_rss_bytes) is not None]:
         unit, size = ("GB", 10**9) if max(memory) > 2 * 10**9 else ("MB", 10**6)
         yield _histogram(f"peak memory ({unit})", [each / size for each in memory])
 

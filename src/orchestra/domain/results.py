@@ -17,6 +17,7 @@ from typing import Any
 from orchestra.domain.errors import BadInput
 from orchestra.domain.human import listed
 from orchestra.domain.nearest import nearest
+from orchestra.domain.usage import MEASURES, NOT_MEASURED, Usage
 from orchestra.domain.wording import Field, words
 
 VALUES_AT_MOST = 10_000
@@ -52,6 +53,7 @@ class Part(StrEnum):
     BOTH = "both"
     """The config and the metrics, which say the same."""
     RUN = "run"
+    USAGE = "usage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,7 @@ class Row:
     attempt: int = 1
     node: str | None = None
     seconds: float | None = None
-    cpu_seconds: float | None = None
-    memory_bytes: int | None = None
+    usage: Usage = NOT_MEASURED
     values: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     note: str | None = None
@@ -91,6 +92,8 @@ class Column:
             case Part.BOTH:
                 found = row.values.get(self.key)
                 return row.metrics.get(self.key) if found is None else found
+            case Part.USAGE:
+                return getattr(row.usage, self.key)
             case Part.FIXED | Part.RUN:
                 return getattr(row, self.key)
 
@@ -98,9 +101,9 @@ class Column:
 JOB = Column("job", Part.FIXED, "job")
 CONFIG = Column("config", Part.FIXED, "config")
 NOTE = Column("note", Part.FIXED, "note")
-RUN = tuple(
-    Column(f"run.{key}", Part.RUN, key)
-    for key in ("attempt", "node", "seconds", "cpu_seconds", "memory_bytes")
+RUN = (
+    *(Column(f"run.{key}", Part.RUN, key) for key in ("attempt", "node", "seconds")),
+    *(Column(f"run.{measure.result}", Part.USAGE, measure.name) for measure in MEASURES),
 )
 
 

@@ -28,6 +28,7 @@ import orchestra
 from orchestra.domain.errors import OrchestraError
 from orchestra.domain.models.work import AttemptKey
 from orchestra.domain.states import Cause
+from orchestra.domain.usage import Usage
 from orchestra.pilot import keeper
 
 NOTE_BYTES = keeper.NOTE_BYTES
@@ -109,7 +110,7 @@ class Ended:
     """No process of the attempt is left, and this is how it ended; sent again until `send_ack([sequence])`.
 
     Status, signal and `seconds` are the leader's. `cause` is EXIT, SIGNAL, TIMEOUT, ENDED (`reason` as it was given) or
-    LEASE, or OUT_OF_MEMORY. `max_rss_bytes` is never below the keeper's own 15 MB or so.
+    LEASE, or OUT_OF_MEMORY. Its `max_rss_bytes` are never below the keeper's own 15 MB or so.
     """
 
     key: AttemptKey
@@ -119,8 +120,7 @@ class Ended:
     exit_status: int | None
     signal: int | None
     seconds: float
-    cpu_seconds: float
-    max_rss_bytes: int
+    usage: Usage
     boottime: float
     note: Any
 
@@ -583,8 +583,7 @@ def _ended(message: Mapping[str, Any]) -> Ended:
         exit_status=message["exit_status"],
         signal=message["signal"],
         seconds=message["seconds"],
-        cpu_seconds=message["cpu_seconds"],
-        max_rss_bytes=message["max_rss_bytes"],
+        usage=Usage.of(message),
         boottime=message["boottime"],
         note=message["note"],
     )

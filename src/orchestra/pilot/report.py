@@ -80,7 +80,7 @@ def without_container(ended: Ended) -> Ended:
 def _memory_words(ended: Ended, note: Note) -> str:
     if note.memory is not None and note.runtime in ("podman", "docker"):
         return f"ran out of memory: it needed more than {size(note.memory)} (--memory)"
-    used = size(ended.max_rss_bytes)
+    used = size(ended.usage.max_rss_bytes or 0)
     if note.memory is None:
         return f"killed by the kernel because the machine ran out of memory; it used {used}"
     return (
@@ -126,8 +126,7 @@ def outcome_of(ended: Ended, held: Held) -> Outcome:
         signal=ended.signal,
         reason=plain_text(in_words(ended, held.note, held.end_reason)),
         seconds=ended.seconds,
-        cpu_seconds=ended.cpu_seconds,
-        max_rss_bytes=ended.max_rss_bytes,
+        usage=ended.usage,
         devices=held.note.devices,
         image_digest=held.note.image_digest,
     )

@@ -25,7 +25,8 @@ from orchestra.domain.models.work import (
 )
 from orchestra.domain.reservation import PATIENCE, Busy
 from orchestra.domain.states import JobState, Queue, TaskState
-from orchestra.store.columns import BigInts, Blobs, Bools, Floats, Ints, Texts, Uuids
+from orchestra.domain.usage import MEASURES, Usage
+from orchestra.store.columns import BigInts, Blobs, Bools, Column, Floats, Ints, Texts, Uuids
 from orchestra.store.database import fetch
 from orchestra.store.locks import Front
 from orchestra.store.sql import load
@@ -448,8 +449,7 @@ def end_attempts(
         "signals": Ints([o.signal for o in outcomes]),
         "reasons": Texts([o.reason for o in outcomes]),
         "seconds": Floats([o.seconds for o in outcomes]),
-        "cpu_seconds": Floats([o.cpu_seconds for o in outcomes]),
-        "max_rss": BigInts([o.max_rss_bytes for o in outcomes]),
+        **_usage_columns([o.usage for o in outcomes]),
         "devices": Texts([o.devices for o in outcomes]),
         "log_bytes": BigInts([o.log_bytes for o in outcomes]),
         "log_tails": Blobs([o.log_tail for o in outcomes]),
@@ -461,6 +461,15 @@ def end_attempts(
         "sequence": sequence,
     }
     conn.execute(SQL.end_attempts, params)
+
+
+def _usage_columns(usages: Sequence[Usage]) -> dict[str, Column]:
+    return {
+        measure.name: (Floats if measure.kind is float else BigInts)(
+            [getattr(usage, measure.name) for usage in usages]
+        )
+        for measure in MEASURES
+    }
 
 
 def show_log(conn: psycopg.Connection, key: AttemptKey, length: int, tail: bytes) -> None:

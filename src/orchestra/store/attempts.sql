@@ -261,11 +261,11 @@ with given as materialized (
         %(delays)s::float8[],
         %(causes)s::text[], %(final)s::bool[], %(ages)s::float8[], %(started)s::bool[], %(sequences)s::bigint[],
         %(exit_statuses)s::int[], %(signals)s::int[], %(reasons)s::text[], %(seconds)s::float8[],
-        %(cpu_seconds)s::float8[], %(max_rss)s::bigint[], %(devices)s::text[], %(log_bytes)s::bigint[],
+        $usage{%(NAME)s::TYPE[]}, %(devices)s::text[], %(log_bytes)s::bigint[],
         %(log_tails)s::bytea[], %(image_digests)s::text[], %(inputs_notes)s::text[]
     ) as row (
         task_id, ordinal, number, was, state, is_test, failed, lost, delay, cause, final, age, started, sequence,
-        exit_status, signal, reason, seconds, cpu_seconds, max_rss_bytes, devices, log_bytes, log_tail, image_digest,
+        exit_status, signal, reason, seconds, $usage{NAME}, devices, log_bytes, log_tail, image_digest,
         inputs_note
     )
     limit %(count)s
@@ -304,7 +304,7 @@ update attempt a set
     cause = case when given.final then given.cause end,
     accepted = case when given.final then given.state is not null end,
     sequence = given.sequence, exit_status = given.exit_status, signal = given.signal, reason = given.reason,
-    seconds = given.seconds, cpu_seconds = given.cpu_seconds, max_rss_bytes = given.max_rss_bytes,
+    seconds = given.seconds, $usage{NAME = given.NAME},
     devices = coalesce(given.devices, a.devices),
     image_digest = coalesce(given.image_digest, a.image_digest), log_bytes = given.log_bytes, log_tail = given.log_tail,
     inputs_note = given.inputs_note

@@ -12,6 +12,7 @@ import psycopg
 from orchestra.domain.models.jobs import Attempt, Job, JobPaths
 from orchestra.domain.models.results import Result
 from orchestra.domain.states import Cause, Figure, JobState
+from orchestra.domain.usage import Usage
 from orchestra.store.database import fetch
 from orchestra.store.sql import load
 
@@ -92,7 +93,8 @@ def attempts(
         folder = paths.attempt(row.pop("folder_number"))
         row["node"] = row["node"] or "a deleted node"
         row["cause"] = Cause(row["cause"]) if row["cause"] else None
-        found.append(Attempt(**row, folder=str(folder)))
+        usage = Usage.taken_from(row)
+        found.append(Attempt(**row, usage=usage, folder=str(folder)))
     return found
 
 
@@ -139,7 +141,9 @@ def results(conn: psycopg.Connection, task: int, version: int, jobs: int) -> lis
     found = []
     for first in range(0, jobs, PAGE):
         params = {"task": task, "version": version, "first": first, "next": first + PAGE}
-        found += [Result(**row) for row in fetch(conn, SQL.results, params)]
+        found += [
+            Result(usage=Usage.taken_from(row), **row) for row in fetch(conn, SQL.results, params)
+        ]
     return found
 
 

@@ -98,7 +98,7 @@ order by j.ordinal
 -- All attempts of a job, without their logs.
 select
     a.task_id, a.ordinal, a.number, n.name as node, a.run, a.is_test, a.claimed_at, a.started_at, a.ended_at, a.lost_at,
-    a.folder_number, a.devices, a.cause, a.exit_status, a.signal, a.reason, a.seconds, a.cpu_seconds, a.max_rss_bytes,
+    a.folder_number, a.devices, a.cause, a.exit_status, a.signal, a.reason, a.seconds, $usage{a.NAME},
     a.accepted, a.log_bytes, a.config_sha256, a.image_digest, a.inputs_note
 from attempt a
 left join node n on n.id = a.node_id
@@ -149,7 +149,7 @@ order by a.ordinal, a.folder_number
 -- Ranges of primary keys.
 select
     j.ordinal, coalesce(a.number, j.done_attempt) as attempt, coalesce(a.folder_number, j.done_attempt) as folder_number,
-    n.name as node, a.seconds, a.cpu_seconds, a.max_rss_bytes, f.path, f.sha256, a.inputs_note, m.text as metrics,
+    n.name as node, a.seconds, $usage{a.NAME}, f.path, f.sha256, a.inputs_note, m.text as metrics,
     t.text as config, t.name as config_name
 from job j
 left join attempt a on a.task_id = j.task_id and a.ordinal = j.ordinal and a.number = j.done_attempt

@@ -5,6 +5,9 @@ A file looks like this, and `load("job").claim` gives the text of the statement 
     -- name: claim
     -- Why it is shaped so, and which index it walks.
     select ...
+
+What is measured of an attempt (`domain/usage.py`) is listed by `$usage{a.NAME}`: the text in braces once for each
+measure, with its name and the TYPE of its column.
 """
 
 from __future__ import annotations
@@ -15,7 +18,11 @@ from functools import cache
 from pathlib import Path
 from typing import LiteralString
 
+from orchestra.domain.usage import MEASURES
+
 _FOLDER = Path(__file__).parent
+_COLUMN_TYPES = {float: "float8", int: "bigint"}
+_USAGE = re.compile(r"\$usage\{(.*?)\}")
 _NAME = re.compile(r"^--\s*name:\s*(.*?)\s*$")
 
 
@@ -72,9 +79,16 @@ def parse(text: str, *, source: str) -> Statements:
 def _keep(
     statements: dict[str, LiteralString], name: str | None, lines: list[str], source: str
 ) -> None:
-    statement = "\n".join(lines).strip().removesuffix(";")
+    statement = _USAGE.sub(_each_measure, "\n".join(lines).strip().removesuffix(";"))
     if name is None and not statement:
         return
     if name is None or not statement:
         raise ValueError(f"{source}: {name or 'the text before the first name'} is not a statement")
     statements[name] = statement
+
+
+def _each_measure(match: re.Match[str]) -> str:
+    return ", ".join(
+        match[1].replace("NAME", measure.name).replace("TYPE", _COLUMN_TYPES[measure.kind])
+        for measure in MEASURES
+    )

@@ -63,9 +63,8 @@ def _effort(facts: Facts) -> Iterator[str]:
     latest = facts.latest
     if latest is None or latest.seconds is None:
         return
-    memory = (
-        f" and used {size(latest.max_rss_bytes)} of memory at most" if latest.max_rss_bytes else ""
-    )
+    peak = latest.usage.max_rss_bytes
+    memory = f" and used {size(peak)} of memory at most" if peak else ""
     yield f"It ran for {duration(latest.seconds)}{memory}."
 
 

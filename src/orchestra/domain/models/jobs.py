@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import PurePosixPath
 
 from orchestra.domain.states import Cause, JobState
+from orchestra.domain.usage import Usage
 
 LOG = "job.log"
 """The file in an attempt's folder that has what it printed."""
@@ -68,8 +69,7 @@ class Attempt:
     exit_status: int | None
     signal: int | None
     seconds: float | None
-    cpu_seconds: float | None
-    max_rss_bytes: int | None
+    usage: Usage
     accepted: bool | None
     log_bytes: int | None
     log_tail: bytes | None = None

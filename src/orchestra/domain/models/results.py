@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from orchestra.domain.models.tasks import Task
+from orchestra.domain.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +22,7 @@ class Result:
     folder_number: int
     node: str | None
     seconds: float | None
-    cpu_seconds: float | None
-    max_rss_bytes: int | None
+    usage: Usage
     path: str | None
     sha256: bytes | None
     inputs_note: str | None = None

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from orchestra.domain.states import Cause
+from orchestra.domain.usage import NOT_MEASURED, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -179,8 +180,7 @@ class Outcome:
     reason: str | None = None
     age: float = 0.0
     seconds: float = 0.0
-    cpu_seconds: float | None = None
-    max_rss_bytes: int | None = None
+    usage: Usage = NOT_MEASURED
     devices: str | None = None
     log_bytes: int | None = None
     log_tail: bytes | None = None
