@@ -71,12 +71,13 @@ def _existing(ctx: Context, ask: Interface) -> Task | None:
 
 
 def _say_notes(ctx: Context, ask: Interface, preview: Preview, task: Task) -> None:
+    from orchestra import command_words
     from orchestra.interface.task_reports import WhyTaskWaits
 
     for note in (*unit_notes(ctx.args), *_notes(preview)):
         ctx.out.note(note)
     for reason in ask(WhyTaskWaits(task.id)):
-        ctx.out.note(f"note: it waits. {reason}")
+        ctx.out.note(f"note: it waits. {command_words.worded(reason)}")
 
 
 def _say_existing(ctx: Context, task: Task) -> None:
