@@ -18,8 +18,6 @@ from functools import cache
 from pathlib import Path
 from typing import LiteralString
 
-from orchestra.domain.usage import MEASURES
-
 _FOLDER = Path(__file__).parent
 _COLUMN_TYPES = {float: "float8", int: "bigint"}
 _USAGE = re.compile(r"\$usage\{(.*?)\}")
@@ -88,6 +86,8 @@ def _keep(
 
 
 def _each_measure(match: re.Match[str]) -> str:
+    from orchestra.domain.usage import MEASURES  # few commands look at attempts
+
     return ", ".join(
         match[1].replace("NAME", measure.name).replace("TYPE", _COLUMN_TYPES[measure.kind])
         for measure in MEASURES
