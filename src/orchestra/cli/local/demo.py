@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -233,11 +234,11 @@ def _looks(name: str) -> Iterator[Task]:
     """Give a task as it is now, again and again, over one connection."""
     from orchestra import wiring
     from orchestra.config import load
-    from orchestra.services import task_views
+    from orchestra.interface.selection import FindTask
 
-    with wiring.open_database(load()) as conn:
+    with closing(wiring.interface(load())) as ask:
         while True:
-            yield task_views.show(conn, name).task
+            yield ask(FindTask(name))
 
 
 def _sum_up(ctx: Context, place: _Place, task: Task) -> None:
@@ -256,12 +257,13 @@ def _mail_of(task: Task) -> str | None:
     """Give the file with the mail about a task, once the conductor has written it."""
     from orchestra import wiring
     from orchestra.config import load
-    from orchestra.services import mails
+    from orchestra.interface.task_reports import ShowTask
 
     give_up = time.monotonic() + MAIL_PATIENCE
-    with wiring.open_database(load()) as conn:
+    with closing(wiring.interface(load())) as ask:
         while time.monotonic() < give_up:
-            if sent := [mail.sent_how for mail in mails.of_task(conn, task.id) if mail.sent_how]:
+            report = ask(ShowTask(str(task.id)))
+            if sent := [mail.sent_how for mail in report.mails if mail.sent_how]:
                 return sent[-1]
             time.sleep(PAUSE)
     return None
