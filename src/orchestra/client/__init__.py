@@ -1,13 +1,14 @@
 """The Python API, for notebooks and scripts: `orchestra.Client`.
 
-It does what the command line does, through the same services and with the same configuration. docs/client.md shows it.
+It does what the command line does, by the same requests (`orchestra.interface`) and with the same configuration.
+docs/client.md shows it.
 """
 
 from __future__ import annotations
 
 import os
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from orchestra.client import words
 from orchestra.client.datasets import DataSets, SweepPreview
@@ -21,6 +22,9 @@ from orchestra.client.users import Users
 if TYPE_CHECKING:
     from orchestra.domain.models.people import User
     from orchestra.interface.answers.queues import QueueReport
+    from orchestra.interface.operation import Request
+
+T = TypeVar("T")
 
 __all__ = [
     "Client",
@@ -99,6 +103,16 @@ class Client:
         from orchestra.interface.me import Me
 
         return self._session(Me())
+
+    def ask(self, request: Request[T]) -> T:
+        """Carry out any request of `orchestra.interface` and return its answer: for what has no method of its own.
+
+        `orchestra.interface.table.OPERATIONS` lists all requests. Names are whole here: "user.ana.fit".
+
+        Raises:
+            OrchestraError: it was refused, or the database cannot be used; one sentence says why.
+        """
+        return self._session(request)
 
     def queue(self, queue: str) -> QueueReport:
         """Return what runs on a queue, "cpu" or "gpu", and the next jobs that wait, everybody's, in their order.
