@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -37,7 +38,7 @@ for command in %r:
 
 
 @pytest.fixture
-def at_work(maestro: Maestro) -> Maestro:
+def at_work(maestro: Maestro) -> Iterator[Maestro]:
     """Ana, the first user, whose machine gauss runs a job."""
     maestro.env["MAESTRO_NODE"] = "gauss"
     (maestro.folder / "x").write_text("x")
@@ -47,7 +48,8 @@ def at_work(maestro: Maestro) -> Maestro:
     task = "task create -c user.ana.x -d user.ana.x -t user.ana.nap --bypass --exec"
     maestro(*task.split(), command)
     wait_until(lambda: running(maestro) == 1, 30)
-    return maestro
+    yield maestro
+    maestro.line("down --kill --yes")
 
 
 def running(maestro: Maestro) -> Any:
@@ -118,7 +120,6 @@ def test_another_user_of_the_same_account_ends_no_pilot_but_their_own(
     del at_work.env["MAESTRO_USERNAME"]
     at_work.env["MAESTRO_NODE"] = "gauss"
     assert seen(conn) == before
-    at_work.line("down --kill --yes")
 
 
 def test_a_node_that_somebody_else_made_is_served_and_left(maestro: Maestro) -> None:

@@ -14,6 +14,7 @@ from orchestra.domain.states import Cause, JobState, Queue, TaskState
 from orchestra.domain.transitions import TaskInput
 from orchestra.services import explain, lifecycle, nodes
 from orchestra.store import explain as store
+from orchestra.store import queues
 from orchestra.store.database import connect
 from support.people import as_admin
 from support.plans import plan
@@ -298,7 +299,8 @@ def test_what_is_read_does_not_grow(crowded: World, name: str) -> None:
     params = _cases()[name]
     if "until" in params:
         params["until"] = crowded.conn.execute("select now() + interval '1 h'").fetchone()[0]  # type: ignore[index]
-    found = plan(crowded.conn, getattr(store.SQL, name), params)
+    statements = queues.SQL if name == "places" else store.SQL
+    found = plan(crowded.conn, getattr(statements, name), params)
     assert found.walked == set(), found.root
     assert found.buffers < 6_000, (found.buffers, found.root)
 
