@@ -196,6 +196,8 @@ def test_the_last_admin_stays_as_long_as_there_are_others(
     with pytest.raises(Refused, match=sentence):
         users.delete(conn, root, "root")
     users.delete(conn, bob, "bob")
+    with pytest.raises(Refused, match=sentence):
+        users.change(conn, root, "root", admin=False)  # or those who come later would have none
     users.delete(conn, root, "root")
     assert caller(conn, "carl").admin, "who comes next is the first again"
 

@@ -113,7 +113,7 @@ def change(
         person = get(conn, name)
         _check_self(caller, person, "change")
         if admin is False:
-            _check_not_last(conn, person)
+            _check_not_last(conn, person, leaves=False)
         return store.change(conn, person.id, email, mail, admin)
 
     return in_transaction(conn, work)
@@ -136,7 +136,7 @@ def _delete(conn: psycopg.Connection, caller: Caller, name: str) -> None:
         raise _missing(conn, name)
     person = get(conn, name)
     _check_self(caller, person, "delete")
-    _check_not_last(conn, person)
+    _check_not_last(conn, person, leaves=True)
     tasks, datasets = store.possessions(conn, person.id)
     if tasks or datasets:
         has = [human.count(n, noun) for n, noun in ((tasks, "task"), (datasets, "data set")) if n]
@@ -159,14 +159,17 @@ def _check_self(caller: Caller, person: User, to_do: str) -> None:
         check_admin(caller, f'{to_do} user "{person.name}"')
 
 
-def _check_not_last(conn: psycopg.Connection, person: User) -> None:
-    """Refuse to leave users without an admin. Who is alone may go: the next user is the first one again."""
+def _check_not_last(conn: psycopg.Connection, person: User, *, leaves: bool) -> None:
+    """Refuse to leave users without an admin. Who is alone may leave: the next user is the first one again."""
     others = [user for user in store.everybody(conn) if user.id != person.id]
-    if person.is_admin and others and not any(user.is_admin for user in others):
-        raise Refused(
-            f'user "{person.name}" is the only admin.',
-            hint=words("Make somebody else one first: ", Action.MAKE_ADMIN(name=others[0].name)),
-        )
+    if not person.is_admin or any(user.is_admin for user in others) or (leaves and not others):
+        return
+    raise Refused(
+        f'user "{person.name}" is the only admin.',
+        hint=words("Make somebody else one first: ", Action.MAKE_ADMIN(name=others[0].name))
+        if others
+        else "There is no other user yet, and there is always an admin.",
+    )
 
 
 def _typed(name: str) -> str:
