@@ -232,6 +232,15 @@ def probe(conn: psycopg.Connection) -> None:
         raise AnswerGarbled("the database gave the answer to another question.")
 
 
+def is_usable(conn: psycopg.Connection) -> bool:
+    """Whether the server answers, and an interrupted call has left nothing open."""
+    try:
+        conn.execute("")
+    except (DatabaseUnavailable, psycopg.Error):
+        return False
+    return bool(conn.info.transaction_status == pq.TransactionStatus.IDLE)
+
+
 def fetch(
     conn: psycopg.Connection, statement: LiteralString, params: Mapping[str, Any] | None = None
 ) -> list[dict[str, Any]]:

@@ -12,12 +12,11 @@ from re import sub
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg.pq import TransactionStatus
 
 from orchestra.domain.caller import Caller
-from orchestra.domain.errors import DatabaseUnavailable, OrchestraError
+from orchestra.domain.errors import OrchestraError
 from orchestra.interface.operation import Request
-from orchestra.store.database import probe
+from orchestra.store.database import is_usable, probe
 
 T = TypeVar("T")
 
@@ -78,11 +77,7 @@ class Local:
 
     def works(self) -> bool:
         """Whether the server is there, and an interrupted call has left nothing open."""
-        try:
-            self.conn.execute("")
-        except (DatabaseUnavailable, psycopg.Error):
-            return False
-        return self.conn.info.transaction_status == TransactionStatus.IDLE
+        return is_usable(self.conn)
 
     def close(self) -> None:
         """Close the connection."""
