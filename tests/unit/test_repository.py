@@ -6,7 +6,12 @@ import ast
 import re
 import sys
 import tomllib
+from enum import StrEnum
 from pathlib import Path
+
+import pytest
+
+from orchestra.domain.states import JobState, TaskState
 
 ROOT = Path(__file__).parents[2]
 
@@ -53,3 +58,9 @@ def test_sql_is_written_in_the_store_alone() -> None:
         if path.relative_to(package).parts[0] != "store" and statement.search(path.read_text())
     ]
     assert found == []
+
+
+@pytest.mark.parametrize("states", [TaskState, JobState])
+def test_the_glossary_has_every_state(states: type[StrEnum]) -> None:
+    rows = re.findall(r"^\| (\w+) \|", (ROOT / "docs/glossary.md").read_text(), re.MULTILINE)
+    assert [state.value for state in states if state.value not in rows] == []
