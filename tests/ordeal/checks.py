@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 from orchestra.domain.states import ENDED_JOB_STATES, ENDED_TASK_STATES, JobState, TaskState
-from orchestra.domain.transitions import job_moves, task_moves
+from orchestra.domain.transitions import job_transitions, task_transitions
 from orchestra.domain.verdicts import POISONOUS_LOSSES
 from ordeal.facts import Attempt, Facts, Job, JobName, Life
 
@@ -47,8 +47,8 @@ def at_rest(facts: Facts) -> Violations:
 
 def moved_along_the_table(facts: Facts) -> Violations:
     """States changed as section 4 allows, and no other way."""
-    jobs = {(before.value, after.value) for before, after in job_moves()}
-    tasks = {(before.value, after.value) for before, after in task_moves()}
+    jobs = {(before.value, after.value) for before, after in job_transitions()}
+    tasks = {(before.value, after.value) for before, after in task_transitions()}
     for move in facts.moves:
         if (move.before, move.after) not in (tasks if move.ordinal is None else jobs):
             yield f"{move.task}/{move.ordinal} went from {move.before} to {move.after}"

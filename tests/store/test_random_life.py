@@ -16,7 +16,7 @@ from orchestra.domain.errors import OrchestraError
 from orchestra.domain.models.pilots import KeeperHello
 from orchestra.domain.models.work import Grant
 from orchestra.domain.states import Cause, JobState, TaskState
-from orchestra.domain.transitions import TaskInput, job_moves, task_moves
+from orchestra.domain.transitions import TaskInput, job_transitions, task_transitions
 from orchestra.services import lifecycle, nodes, work
 from orchestra.store.database import connect
 from support.people import as_admin
@@ -125,9 +125,9 @@ class Life:
         ).fetchall()
         for what, before, after in moves:
             if what == "task":
-                assert (TaskState(before), TaskState(after)) in task_moves()
+                assert (TaskState(before), TaskState(after)) in task_transitions()
             else:
-                assert (JobState(before), JobState(after)) in job_moves()
+                assert (JobState(before), JobState(after)) in job_transitions()
         counts = self.world.counts(self.task)
         assert counts == self.world.true_counts(self.task)
         assert counts.total == JOBS

@@ -9,8 +9,8 @@ import pytest
 from psycopg import errors
 
 from orchestra.domain import images
-from orchestra.domain.states import Figure, Intent, JobState, Queue, TaskState, figure
-from orchestra.domain.transitions import job_moves, task_moves
+from orchestra.domain.states import Figure, JobState, PendingOperation, Queue, TaskState, figure
+from orchestra.domain.transitions import job_transitions, task_transitions
 from support.world import World
 
 
@@ -39,10 +39,10 @@ def test_the_figure_of_every_job_is_the_same(conn: psycopg.Connection) -> None:
 def test_the_moves_of_jobs_and_tasks_are_the_same(conn: psycopg.Connection) -> None:
     for before, after in itertools.permutations(JobState, 2):
         row = conn.execute("select job_may_move(%s, %s)", [before, after]).fetchone()
-        assert row == ((before, after) in job_moves(),), (before, after)
+        assert row == ((before, after) in job_transitions(),), (before, after)
     for old, new in itertools.permutations(TaskState, 2):
         row = conn.execute("select task_may_move(%s, %s)", [old, new]).fetchone()
-        assert row == ((old, new) in task_moves(),), (old, new)
+        assert row == ((old, new) in task_transitions(),), (old, new)
 
 
 def test_postgresql_reads_the_patterns_of_images_as_python_does(conn: psycopg.Connection) -> None:
@@ -99,7 +99,9 @@ def test_times_and_marks_are_tied_to_states(conn: psycopg.Connection, change: st
         conn.execute(change)
 
 
-@pytest.mark.parametrize("intent", Intent)
-def test_every_intent_can_be_stored(conn: psycopg.Connection, intent: Intent) -> None:
+@pytest.mark.parametrize("operation", PendingOperation)
+def test_every_pending_operation_can_be_stored(
+    conn: psycopg.Connection, operation: PendingOperation
+) -> None:
     task = World(conn).task(jobs=1)
-    conn.execute("update task set intent = %s, intent_by = 'ana' where id = %s", [intent, task])
+    conn.execute("update task set intent = %s, intent_by = 'ana' where id = %s", [operation, task])

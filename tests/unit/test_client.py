@@ -33,7 +33,7 @@ from orchestra.domain.errors import (
 )
 from orchestra.domain.models import tasks as models
 from orchestra.domain.models.tasks import Counts, Limit
-from orchestra.domain.states import Figure, Intent, Queue, TaskState
+from orchestra.domain.states import Figure, PendingOperation, Queue, TaskState
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -252,7 +252,7 @@ class Story:
 
 
 def test_it_waits_for_the_counts_to_be_final() -> None:
-    moving = a_task(TaskState.KILLED, intent=Intent.KILL)
+    moving = a_task(TaskState.KILLED, pending_operation=PendingOperation.KILL)
     over = a_task(TaskState.KILLED)
     story = Story(a_task(), moving, over)
     assert story.wait() is over

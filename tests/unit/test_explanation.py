@@ -16,7 +16,7 @@ from orchestra.domain.models.events import Event
 from orchestra.domain.models.failures import FailedAttempt
 from orchestra.domain.models.jobs import Attempt, Job
 from orchestra.domain.models.tasks import Counts, Hold, Policy, Resources, Task
-from orchestra.domain.states import Cause, Intent, JobState, Queue, TaskState
+from orchestra.domain.states import Cause, JobState, PendingOperation, Queue, TaskState
 from orchestra.domain.supply import Need, Place
 from orchestra.domain.troubles import Kind, Trouble
 from orchestra.domain.usage import NOT_MEASURED, Usage
@@ -351,7 +351,9 @@ def test_the_database_settles() -> None:
 
 
 def test_a_retry_under_way() -> None:
-    said = told(task={"intent": Intent.RETRY}, job={"state": JobState.REGISTERED})
+    said = told(
+        task={"pending_operation": PendingOperation.RETRY}, job={"state": JobState.REGISTERED}
+    )
     assert said[0].endswith("is waiting for its task to begin.")
     assert "A retry of its task is being carried out, some thousand jobs at a time." in said
 
@@ -400,7 +402,7 @@ def test_a_test_of_long_jobs(jobs: int, words: str) -> None:
 
 def test_a_test_that_fails() -> None:
     said = told(
-        task={"state": TaskState.TESTING, "intent": Intent.END_TEST},
+        task={"state": TaskState.TESTING, "pending_operation": PendingOperation.END_TEST},
         job={"state": JobState.REGISTERED},
         test=TestFacts(jobs=2, living=1, failed=1),
     )

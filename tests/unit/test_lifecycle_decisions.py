@@ -20,8 +20,14 @@ from orchestra.domain.lifecycle import (
 from orchestra.domain.models.tasks import Counts, Limit
 from orchestra.domain.models.work import AttemptKey, Outcome
 from orchestra.domain.order import Contender, rank
-from orchestra.domain.states import Cause, Intent, JobState, Queue, TaskState
-from orchestra.domain.transitions import JobInput, Refusal, TaskInput, step_job, step_task
+from orchestra.domain.states import Cause, JobState, PendingOperation, Queue, TaskState
+from orchestra.domain.transitions import (
+    JobInput,
+    Refusal,
+    TaskInput,
+    next_job_state,
+    task_transition,
+)
 from orchestra.domain.verdicts import POISONOUS_LOSSES, JobFacts, Verdict, judge, retry_delay
 
 NEW = TaskFacts(
@@ -40,7 +46,7 @@ def test_a_new_task_is_tested_unless_it_is_held_or_bypasses() -> None:
 
 @pytest.mark.parametrize("state", TaskState)
 def test_a_mass_move_is_finished_first(state: TaskState) -> None:
-    assert decide(replace(NEW, state=state, intent=Intent.RETRY)) is None
+    assert decide(replace(NEW, state=state, pending_operation=PendingOperation.RETRY)) is None
 
 
 @pytest.mark.parametrize(
@@ -123,7 +129,7 @@ def test_whatever_is_decided_the_table_allows(state: TaskState) -> None:
         ):
             facts = replace(NEW, state=state, counts=counts, test=test, max_fails=Limit(count=1))
             given = decide(facts)
-            assert given is None or not isinstance(step_task(state, given), Refusal)
+            assert given is None or not isinstance(task_transition(state, given), Refusal)
 
 
 def test_a_refill_keeps_a_bounded_number_released() -> None:
@@ -147,8 +153,8 @@ def test_what_stands_still_has_nothing_to_be_decided(state: TaskState) -> None:
     assert stands_still(replace(held, held=False, waits=True)) is (state is TaskState.REGISTERED)
     for living in ("testing", "running", "kill"):
         assert not stands_still(replace(held, counts=Counts(registered=35, **{living: 1})))
-    for intent in Intent:
-        assert not stands_still(replace(held, intent=intent))
+    for operation in PendingOperation:
+        assert not stands_still(replace(held, pending_operation=operation))
     assert not stands_still(replace(held, held=False))
 
 
@@ -234,7 +240,7 @@ def test_every_verdict_on_a_running_or_claimed_job_is_a_step(cause: Cause) -> No
     for job in (JOB, replace(JOB, kill_requested=True), replace(JOB, is_test=True)):
         given = judge(outcome, job).given
         assert given is not None
-        assert not isinstance(step_job(state, given), Refusal)
+        assert not isinstance(next_job_state(state, given), Refusal)
 
 
 @pytest.mark.parametrize("cause", [Cause.LEASE, Cause.UNHEARD])

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from orchestra.domain.states import ENDED_TASK_STATES, Intent, JobState, TaskState
+from orchestra.domain.states import ENDED_TASK_STATES, JobState, PendingOperation, TaskState
 from orchestra.domain.transitions import (
     JobInput,
     Refusal,
     TaskInput,
-    TaskStep,
-    job_moves,
-    step_job,
-    step_task,
-    task_moves,
+    TaskTransition,
+    job_transitions,
+    next_job_state,
+    task_transition,
+    task_transitions,
 )
 
 T, G = TaskState, TaskInput
@@ -101,20 +101,20 @@ JOB_STEPS: dict[tuple[JobState, JobInput], JobState] = {
 @pytest.mark.parametrize("state", TaskState)
 @pytest.mark.parametrize("given", TaskInput)
 def test_every_pair_of_task_state_and_input(state: TaskState, given: TaskInput) -> None:
-    step = step_task(state, given)
+    step = task_transition(state, given)
     expected = TASK_STEPS.get((state, given))
     if expected is None:
         assert isinstance(step, Refusal)
         assert len(step.reason) > 5
     else:
-        assert isinstance(step, TaskStep)
+        assert isinstance(step, TaskTransition)
         assert step.state is expected
 
 
 @pytest.mark.parametrize("state", JobState)
 @pytest.mark.parametrize("given", JobInput)
 def test_every_pair_of_job_state_and_input(state: JobState, given: JobInput) -> None:
-    after = step_job(state, given)
+    after = next_job_state(state, given)
     expected = JOB_STEPS.get((state, given))
     if expected is None:
         assert isinstance(after, Refusal)
@@ -124,26 +124,26 @@ def test_every_pair_of_job_state_and_input(state: JobState, given: JobInput) -> 
 
 
 def test_steps_that_move_many_jobs_say_which() -> None:
-    def intent(state: TaskState, given: TaskInput) -> Intent | None:
-        step = step_task(state, given)
-        assert isinstance(step, TaskStep)
-        return step.intent
+    def pending_operation(state: TaskState, given: TaskInput) -> PendingOperation | None:
+        step = task_transition(state, given)
+        assert isinstance(step, TaskTransition)
+        return step.pending_operation
 
-    assert intent(T.TESTING, G.TEST_FAILED) is Intent.END_TEST
-    assert intent(T.TESTING, G.TEST_OVER) is Intent.BREAK
-    assert intent(T.RUNNING, G.KILL) is Intent.KILL
-    assert intent(T.DONE, G.RETRY) is Intent.RETRY_ALL
-    assert intent(T.FINALIZED, G.RETRY) is Intent.RETRY
-    assert intent(T.FINALIZED, G.RETRY_ALL) is Intent.RETRY_ALL
+    assert pending_operation(T.TESTING, G.TEST_FAILED) is PendingOperation.END_TEST
+    assert pending_operation(T.TESTING, G.TEST_OVER) is PendingOperation.BREAK
+    assert pending_operation(T.RUNNING, G.KILL) is PendingOperation.KILL
+    assert pending_operation(T.DONE, G.RETRY) is PendingOperation.RETRY_ALL
+    assert pending_operation(T.FINALIZED, G.RETRY) is PendingOperation.RETRY
+    assert pending_operation(T.FINALIZED, G.RETRY_ALL) is PendingOperation.RETRY_ALL
 
 
 def test_a_kill_of_what_has_ended_is_no_mistake_and_no_step() -> None:
     for state in ENDED_TASK_STATES | {T.KILL}:
-        assert step_task(state, G.KILL) == TaskStep(state, again=True)
+        assert task_transition(state, G.KILL) == TaskTransition(state, again=True)
 
 
 def test_every_state_can_be_reached_and_left() -> None:
-    assert {after for _, after in task_moves()} == set(TaskState)
-    assert {before for before, _ in task_moves()} == set(TaskState)
-    assert {after for _, after in job_moves()} == set(JobState)
-    assert {before for before, _ in job_moves()} == set(JobState)
+    assert {after for _, after in task_transitions()} == set(TaskState)
+    assert {before for before, _ in task_transitions()} == set(TaskState)
+    assert {after for _, after in job_transitions()} == set(JobState)
+    assert {before for before, _ in job_transitions()} == set(JobState)

@@ -52,7 +52,9 @@ def show_task(ctx: Context) -> None:
             ctx,
             lambda ask: ask(asked),
             show,
-            over=lambda report: not report.task.state.is_live and report.task.intent is None,
+            over=lambda report: (
+                not report.task.state.is_live and report.task.pending_operation is None
+            ),
         )
         return
     with ctx.interface() as ask:

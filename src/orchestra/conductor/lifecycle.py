@@ -35,7 +35,7 @@ def advance(
     """
     wakeups, isolation = wakeups or Wakeups(lambda _: None), isolation or Isolation()
     woken = set()
-    for task in sorted(tasks, key=lambda task: task.facts.intent is not None):
+    for task in sorted(tasks, key=lambda task: task.facts.pending_operation is not None):
         step = partial(_advance_task, conn, transact, task, wakeups)
         if isolation.attempt(conn, task.id, step):
             woken.add(task.queue)
@@ -46,7 +46,7 @@ def _advance_task(
     conn: psycopg.Connection, transact: Transact, task: moves.LiveTask, wakeups: Wakeups
 ) -> bool:
     """Carry out a chunk of a mass move, or one step and what follows from it; True when jobs were released."""
-    if task.facts.intent is not None:
+    if task.facts.pending_operation is not None:
         transact(lambda: lifecycle.carry_out(conn, task.id))
         return False
     if task.facts.waits and task.facts.state is TaskState.REGISTERED:
@@ -149,7 +149,7 @@ def _how_it_passed(test: TestFacts) -> str:
 
 def _release(conn: psycopg.Connection, task: int, limit: int) -> bool:
     locked = moves.share_task(conn, task)
-    if locked.state is not TaskState.RUNNING or locked.held or locked.intent:
+    if locked.state is not TaskState.RUNNING or locked.held or locked.pending_operation:
         return False
     released = moves.release_jobs(conn, task, limit)
     if released:

@@ -197,7 +197,7 @@ class Conductor:
         )
         self._retention.tick(self._conn, self._transact, self._isolation)
         self._tell_troubles()
-        moving = any(task.facts.intent for task in tasks)
+        moving = any(task.facts.pending_operation for task in tasks)
         if moving or purged:
             return 0.0
         if woken or self._more_fail(tasks):

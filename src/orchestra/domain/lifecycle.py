@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from orchestra.domain.models.tasks import Counts, Limit
-from orchestra.domain.states import Intent, TaskState
+from orchestra.domain.states import PendingOperation, TaskState
 from orchestra.domain.transitions import TaskInput
 
 ASSIGNED_AT_MOST = 50_000
@@ -73,7 +73,7 @@ class TaskFacts:
     test_jobs: int
     jobs: int
     counts: Counts
-    intent: Intent | None = None
+    pending_operation: PendingOperation | None = None
     test: TestFacts = TestFacts()
     max_fails: Limit | None = None
     forgiven: int = 0
@@ -85,7 +85,7 @@ def decide(facts: TaskFacts) -> TaskInput | None:
 
     A mass move that is under way is always finished first, so that the counts are what they say.
     """
-    if facts.intent is not None:
+    if facts.pending_operation is not None:
         return None
     match facts.state:
         case TaskState.REGISTERED:
@@ -130,7 +130,7 @@ def _work(facts: TaskFacts) -> TaskInput | None:
 
 def stands_still(facts: TaskFacts) -> bool:
     """Whether a task changes by a command or another task's end alone: nothing of it is under way or comes due."""
-    if facts.intent is not None or facts.counts.living:
+    if facts.pending_operation is not None or facts.counts.living:
         return False
     if facts.state is TaskState.REGISTERED:
         return facts.held or facts.waits
@@ -139,7 +139,7 @@ def stands_still(facts: TaskFacts) -> bool:
 
 def refill(facts: TaskFacts) -> int:
     """Give how many more jobs of a running task to release now."""
-    wanted = facts.state is TaskState.RUNNING and not facts.held and facts.intent is None
+    wanted = facts.state is TaskState.RUNNING and not facts.held and facts.pending_operation is None
     if not wanted or facts.counts.assigned >= REFILL_BELOW:
         return 0
     return min(facts.counts.registered, ASSIGNED_AT_MOST - facts.counts.assigned)

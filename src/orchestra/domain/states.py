@@ -102,7 +102,7 @@ def figure(state: JobState, *, is_test: bool, kill_requested: bool, claimed: boo
     return Figure(state.value)
 
 
-class Intent(StrEnum):
+class PendingOperation(StrEnum):
     """A mass move that is stored with its task and carried out in chunks."""
 
     END_TEST = "end_test"

@@ -1,6 +1,6 @@
 """The tables of what may follow what, and the pure functions that walk them.
 
-`step_task` and `step_job` are total: every pair of state and input is either a step or a refusal with a
+`task_transition` and `next_job_state` are total: every pair of state and input is either a step or a refusal with a
 reason. Nothing else in Orchestra decides what a state becomes.
 """
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 
-from orchestra.domain.states import ENDED_TASK_STATES, Intent, JobState, TaskState
+from orchestra.domain.states import ENDED_TASK_STATES, JobState, PendingOperation, TaskState
 from orchestra.domain.wording import Field, Said, words
 
 KILL_FIRST = words("Kill it first, or use ", Field.FORCE(True), " to do both.")
@@ -40,7 +40,7 @@ class TaskInput(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class TaskStep:
+class TaskTransition:
     """What a task becomes, and the mass move that goes with it.
 
     `new_run` says that the retry counters and the times of the task start over; `hold` that the step also
@@ -48,7 +48,7 @@ class TaskStep:
     """
 
     state: TaskState
-    intent: Intent | None = None
+    pending_operation: PendingOperation | None = None
     new_run: bool = False
     hold: bool = False
     again: bool = False
@@ -64,40 +64,48 @@ class Refusal:
 
 _T, _I = TaskState, TaskInput
 
-_TASK_TABLE: dict[tuple[TaskState, TaskInput], TaskStep] = {
-    (_T.REGISTERED, _I.BEGIN_TEST): TaskStep(_T.TESTING),
-    (_T.REGISTERED, _I.BEGIN): TaskStep(_T.RUNNING),
-    (_T.TESTING, _I.TEST_PASSED): TaskStep(_T.RUNNING),
-    (_T.TESTING, _I.TEST_FAILED): TaskStep(_T.TESTING, Intent.END_TEST),
-    (_T.TESTING, _I.TEST_OVER): TaskStep(_T.BROKEN, Intent.BREAK),
-    (_T.RUNNING, _I.ALL_DONE): TaskStep(_T.DONE),
-    (_T.RUNNING, _I.ALL_ENDED): TaskStep(_T.FINALIZED),
-    (_T.RUNNING, _I.FAILS_REACHED): TaskStep(_T.RUNNING, hold=True),
-    (_T.KILL, _I.ALL_DEAD): TaskStep(_T.KILLED),
-    (_T.REGISTERED, _I.KILL): TaskStep(_T.KILL, Intent.KILL),
-    (_T.TESTING, _I.KILL): TaskStep(_T.KILL, Intent.KILL),
-    (_T.RUNNING, _I.KILL): TaskStep(_T.KILL, Intent.KILL),
-    (_T.DONE, _I.RETRY): TaskStep(_T.REGISTERED, Intent.RETRY_ALL, new_run=True),
-    (_T.FINALIZED, _I.RETRY): TaskStep(_T.RUNNING, Intent.RETRY, new_run=True),
-    (_T.BROKEN, _I.RETRY): TaskStep(_T.REGISTERED, Intent.RETRY, new_run=True),
-    (_T.KILLED, _I.RETRY): TaskStep(_T.REGISTERED, Intent.RETRY, new_run=True),
-    (_T.TESTING, _I.JOB_RETRY): TaskStep(_T.TESTING),
-    (_T.RUNNING, _I.JOB_RETRY): TaskStep(_T.RUNNING),
-    (_T.TESTING, _I.JOB_KILL): TaskStep(_T.TESTING),
-    (_T.RUNNING, _I.JOB_KILL): TaskStep(_T.RUNNING),
+_TASK_TABLE: dict[tuple[TaskState, TaskInput], TaskTransition] = {
+    (_T.REGISTERED, _I.BEGIN_TEST): TaskTransition(_T.TESTING),
+    (_T.REGISTERED, _I.BEGIN): TaskTransition(_T.RUNNING),
+    (_T.TESTING, _I.TEST_PASSED): TaskTransition(_T.RUNNING),
+    (_T.TESTING, _I.TEST_FAILED): TaskTransition(_T.TESTING, PendingOperation.END_TEST),
+    (_T.TESTING, _I.TEST_OVER): TaskTransition(_T.BROKEN, PendingOperation.BREAK),
+    (_T.RUNNING, _I.ALL_DONE): TaskTransition(_T.DONE),
+    (_T.RUNNING, _I.ALL_ENDED): TaskTransition(_T.FINALIZED),
+    (_T.RUNNING, _I.FAILS_REACHED): TaskTransition(_T.RUNNING, hold=True),
+    (_T.KILL, _I.ALL_DEAD): TaskTransition(_T.KILLED),
+    (_T.REGISTERED, _I.KILL): TaskTransition(_T.KILL, PendingOperation.KILL),
+    (_T.TESTING, _I.KILL): TaskTransition(_T.KILL, PendingOperation.KILL),
+    (_T.RUNNING, _I.KILL): TaskTransition(_T.KILL, PendingOperation.KILL),
+    (_T.DONE, _I.RETRY): TaskTransition(_T.REGISTERED, PendingOperation.RETRY_ALL, new_run=True),
+    (_T.FINALIZED, _I.RETRY): TaskTransition(_T.RUNNING, PendingOperation.RETRY, new_run=True),
+    (_T.BROKEN, _I.RETRY): TaskTransition(_T.REGISTERED, PendingOperation.RETRY, new_run=True),
+    (_T.KILLED, _I.RETRY): TaskTransition(_T.REGISTERED, PendingOperation.RETRY, new_run=True),
+    (_T.TESTING, _I.JOB_RETRY): TaskTransition(_T.TESTING),
+    (_T.RUNNING, _I.JOB_RETRY): TaskTransition(_T.RUNNING),
+    (_T.TESTING, _I.JOB_KILL): TaskTransition(_T.TESTING),
+    (_T.RUNNING, _I.JOB_KILL): TaskTransition(_T.RUNNING),
     **{
-        (state, _I.RETRY_ALL): TaskStep(_T.REGISTERED, Intent.RETRY_ALL, new_run=True)
+        (state, _I.RETRY_ALL): TaskTransition(
+            _T.REGISTERED, PendingOperation.RETRY_ALL, new_run=True
+        )
         for state in ENDED_TASK_STATES
     },
-    **{(state, _I.JOB_RETRY): TaskStep(_T.RUNNING, new_run=True) for state in ENDED_TASK_STATES},
-    **{(state, _I.KILL): TaskStep(state, again=True) for state in ENDED_TASK_STATES | {_T.KILL}},
-    **{(state, _I.HOLD): TaskStep(state, hold=True) for state in TaskState if state.is_live},
-    **{(state, _I.RELEASE): TaskStep(state) for state in TaskState if state.is_live},
-    **{(state, _I.DELETE): TaskStep(state) for state in ENDED_TASK_STATES},
+    **{
+        (state, _I.JOB_RETRY): TaskTransition(_T.RUNNING, new_run=True)
+        for state in ENDED_TASK_STATES
+    },
+    **{
+        (state, _I.KILL): TaskTransition(state, again=True)
+        for state in ENDED_TASK_STATES | {_T.KILL}
+    },
+    **{(state, _I.HOLD): TaskTransition(state, hold=True) for state in TaskState if state.is_live},
+    **{(state, _I.RELEASE): TaskTransition(state) for state in TaskState if state.is_live},
+    **{(state, _I.DELETE): TaskTransition(state) for state in ENDED_TASK_STATES},
 }
 
 
-def step_task(state: TaskState, given: TaskInput) -> TaskStep | Refusal:
+def task_transition(state: TaskState, given: TaskInput) -> TaskTransition | Refusal:
     """Give what a task in `state` becomes by the input, or why it is refused."""
     return _TASK_TABLE.get((state, given)) or _refuse_task(state, given)
 
@@ -193,12 +201,12 @@ _JOB_TABLE: dict[tuple[JobState, JobInput], JobState] = {
 }
 
 
-def step_job(state: JobState, given: JobInput) -> JobState | Refusal:
+def next_job_state(state: JobState, given: JobInput) -> JobState | Refusal:
     """Give what a job in `state` becomes by the input, or why it is refused."""
     return _JOB_TABLE.get((state, given)) or Refusal(f"a job that is {state} takes no {given}")
 
 
-def job_moves() -> frozenset[tuple[JobState, JobState]]:
+def job_transitions() -> frozenset[tuple[JobState, JobState]]:
     """Give every (from, to) that the database lets through.
 
     One report may carry a job through `running` (start and end in one statement), so the moves that take
@@ -211,6 +219,6 @@ def job_moves() -> frozenset[tuple[JobState, JobState]]:
     return frozenset(single | through_running)
 
 
-def task_moves() -> frozenset[tuple[TaskState, TaskState]]:
+def task_transitions() -> frozenset[tuple[TaskState, TaskState]]:
     """Give every (from, to) that the database lets through."""
     return frozenset((state, step.state) for (state, _), step in _TASK_TABLE.items())

@@ -13,14 +13,14 @@ import psycopg
 
 from orchestra.domain.errors import BadInput, Refused
 from orchestra.domain.lifecycle import CHUNK
-from orchestra.domain.states import HoldCause, Intent, JobState, TaskState
+from orchestra.domain.states import HoldCause, JobState, PendingOperation, TaskState
 from orchestra.domain.transitions import (
     JobInput,
     Refusal,
     TaskInput,
-    TaskStep,
-    step_job,
-    step_task,
+    TaskTransition,
+    next_job_state,
+    task_transition,
 )
 from orchestra.domain.wording import Action, words
 from orchestra.services import chains, letters
@@ -40,7 +40,7 @@ def apply(
     why: str | None = None,
     bypass: bool = False,
     cause: HoldCause = HoldCause.PERSON,
-) -> TaskStep:
+) -> TaskTransition:
     """Apply an input to a task; gives the step that was made.
 
     Args:
@@ -64,7 +64,7 @@ def _apply(
     why: str | None,
     bypass: bool,
     cause: HoldCause,
-) -> TaskStep:
+) -> TaskTransition:
     locked = moves.lock_task(conn, task)
     step = checked_step(locked, given)
     if step.again:
@@ -76,15 +76,15 @@ def _apply(
     released = _accompany(conn, locked, given, by, why, cause)
     if given in _STOPS_CLAIMS and attempts.end_reservation(conn, task):
         moves.wake_workers(conn, locked.queue)  # the node that kept its slots for it
-    if step.intent is not None:
-        moves.set_intent(conn, task, step.intent, by=by, why=why)
-    if step.state is not locked.state or step.intent is not None:
+    if step.pending_operation is not None:
+        moves.set_pending_operation(conn, task, step.pending_operation, by=by, why=why)
+    if step.state is not locked.state or step.pending_operation is not None:
         moves.add_task_event(
             conn, task, before=locked.state, after=step.state, who=by, why=why, jobs=released
         )
     if step.state is not locked.state and not step.state.is_live:
         letters.task_ended(conn, task, step.state, by=by, why=why)
-    if step.intent is not None:
+    if step.pending_operation is not None:
         carry_out(conn, task)
     moves.wake(conn, CONDUCTOR)
     return step
@@ -100,9 +100,9 @@ _CANNOT = {
 }
 
 
-def checked_step(locked: moves.LockedTask, given: TaskInput) -> TaskStep:
+def checked_step(locked: moves.LockedTask, given: TaskInput) -> TaskTransition:
     """Give the step of a locked task, or refuse in words."""
-    step = step_task(locked.state, given)
+    step = task_transition(locked.state, given)
     if isinstance(step, Refusal):
         cannot = _CANNOT.get(given, f"takes no {given.value.replace('_', ' ')}")
         raise Refused(
@@ -173,33 +173,37 @@ def carry_out(conn: psycopg.Connection, task: int) -> bool:
     To be called inside a transaction, or again and again by the conductor, each time in one of its own.
     """
     locked = moves.lock_task(conn, task)
-    if locked.intent is None:
+    if locked.pending_operation is None:
         return True
-    first, following = locked.intent_from, locked.intent_from + CHUNK
-    _move_chunk(conn, locked, locked.intent, first, following)
-    if locked.intent is Intent.END_TEST or following >= locked.jobs:
-        moves.finish_intent(conn, task)
+    first, following = locked.operation_from, locked.operation_from + CHUNK
+    _move_chunk(conn, locked, locked.pending_operation, first, following)
+    if locked.pending_operation is PendingOperation.END_TEST or following >= locked.jobs:
+        moves.finish_operation(conn, task)
         return True
-    moves.advance_intent(conn, task, following)
+    moves.advance_operation(conn, task, following)
     return False
 
 
 def _move_chunk(
-    conn: psycopg.Connection, task: moves.LockedTask, intent: Intent, first: int, following: int
+    conn: psycopg.Connection,
+    task: moves.LockedTask,
+    operation: PendingOperation,
+    first: int,
+    following: int,
 ) -> None:
-    match intent:
-        case Intent.END_TEST:
+    match operation:
+        case PendingOperation.END_TEST:
             moves.end_test(conn, task.id)
-        case Intent.BREAK:
+        case PendingOperation.BREAK:
             moves.break_jobs(conn, task.id, first, following)
-        case Intent.KILL:
+        case PendingOperation.KILL:
             moves.kill_jobs(conn, task.id, first, following)
-        case Intent.RETRY:
+        case PendingOperation.RETRY:
             moves.retry_jobs(conn, task.id, first, following, every=False, turn=0)
-        case Intent.RETRY_ALL:
+        case PendingOperation.RETRY_ALL:
             moves.retry_jobs(conn, task.id, first, following, every=True, turn=1)
         case _:
-            assert_never(intent)
+            assert_never(operation)
 
 
 def retry_jobs(
@@ -306,7 +310,7 @@ def _note_jobs(
 ) -> None:
     changes = []
     for job in jobs:
-        after = step_job(job.state, given)
+        after = next_job_state(job.state, given)
         if isinstance(after, Refusal):
             raise AssertionError(after.reason)
         changes.append((task.id, job.ordinal, None, job.state.value, after.value, why))

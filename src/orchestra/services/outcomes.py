@@ -14,7 +14,7 @@ import psycopg
 from orchestra.domain import human
 from orchestra.domain.models.work import AttemptKey, Outcome
 from orchestra.domain.states import JobState, Queue, TaskState
-from orchestra.domain.transitions import JobInput, Refusal, step_job
+from orchestra.domain.transitions import JobInput, Refusal, next_job_state
 from orchestra.domain.verdicts import POISONOUS_LOSSES, JobFacts, Verdict, judge, retry_delay
 from orchestra.store import attempts, locks, metrics, moves
 
@@ -137,7 +137,7 @@ def _walk(state: JobState, outcome: Outcome, verdict: Verdict) -> JobState | Non
     unreported_start = state is JobState.ASSIGNED and outcome.started
     if unreported_start and verdict.given is not JobInput.GIVE_BACK:
         state = JobState.RUNNING
-    after = step_job(state, verdict.given)
+    after = next_job_state(state, verdict.given)
     return None if isinstance(after, Refusal) else after
 
 

@@ -49,7 +49,7 @@ def _has_failures(task: Task) -> bool:
 
 def waiting_reasons(conn: psycopg.Connection, task: Task) -> tuple[Said, ...]:
     """Say in sentences why a task does not move along and its jobs do not start, if something keeps them."""
-    if not task.state.is_live and task.intent is None:
+    if not task.state.is_live and task.pending_operation is None:
         return ()
     stuck = leader.troubles(conn).of_task(task.id)
     told = (stuck,) if stuck else ()

@@ -14,7 +14,7 @@ import psycopg
 from orchestra.domain.errors import NotFound, Superseded
 from orchestra.domain.lifecycle import TaskFacts, TestFacts
 from orchestra.domain.models.tasks import Counts, Limit
-from orchestra.domain.states import Figure, HoldCause, Intent, JobState, Queue, TaskState
+from orchestra.domain.states import Figure, HoldCause, JobState, PendingOperation, Queue, TaskState
 from orchestra.domain.wording import Action, words
 from orchestra.store import locks, notices
 from orchestra.store.columns import Ints, Texts
@@ -37,9 +37,9 @@ class LockedTask:
     jobs: int
     test_jobs: int
     held: bool
-    intent: Intent | None
-    intent_from: int
-    intent_by: str | None
+    pending_operation: PendingOperation | None
+    operation_from: int
+    operation_by: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +105,9 @@ def _locked(task: int, rows: Sequence[Mapping[str, Any]]) -> LockedTask:
         jobs=row["jobs"],
         test_jobs=row["test_jobs"],
         held=row["held"],
-        intent=Intent(row["intent"]) if row["intent"] else None,
-        intent_from=row["intent_from"],
-        intent_by=row["intent_by"],
+        pending_operation=PendingOperation(row["intent"]) if row["intent"] else None,
+        operation_from=row["intent_from"],
+        operation_by=row["intent_by"],
     )
 
 
@@ -143,18 +143,20 @@ def release(conn: psycopg.Connection, task: int) -> bool:
     return conn.execute(SQL.release_task, {"task": task}).rowcount == 1
 
 
-def set_intent(
-    conn: psycopg.Connection, task: int, intent: Intent, *, by: str, why: str | None
+def set_pending_operation(
+    conn: psycopg.Connection, task: int, operation: PendingOperation, *, by: str, why: str | None
 ) -> None:
-    conn.execute(SQL.set_intent, {"task": task, "intent": intent, "by": by, "why": why})
+    conn.execute(
+        SQL.set_pending_operation, {"task": task, "intent": operation, "by": by, "why": why}
+    )
 
 
-def advance_intent(conn: psycopg.Connection, task: int, following: int) -> None:
-    conn.execute(SQL.advance_intent, {"task": task, "next": following})
+def advance_operation(conn: psycopg.Connection, task: int, following: int) -> None:
+    conn.execute(SQL.advance_operation, {"task": task, "next": following})
 
 
-def finish_intent(conn: psycopg.Connection, task: int) -> None:
-    conn.execute(SQL.finish_intent, {"task": task})
+def finish_operation(conn: psycopg.Connection, task: int) -> None:
+    conn.execute(SQL.finish_operation, {"task": task})
 
 
 def release_test_jobs(conn: psycopg.Connection, task: int, limit: int) -> int:
@@ -249,7 +251,7 @@ def _live_task(row: Mapping[str, Any]) -> LiveTask:
         test_jobs=row["test_jobs"],
         jobs=row["jobs"],
         counts=Counts(**{figure.value: row[figure.value] for figure in Figure}),
-        intent=Intent(row["intent"]) if row["intent"] else None,
+        pending_operation=PendingOperation(row["intent"]) if row["intent"] else None,
         max_fails=None if limit == Limit() else limit,
         forgiven=row["fails_forgiven"],
         waits=row["waits"],

@@ -54,14 +54,14 @@ update task set
     fails_forgiven = coalesce((select sum(failed) from task_count where task_id = %(task)s), 0)
 where id = %(task)s and held_at is not null
 
--- name: set_intent
+-- name: set_pending_operation
 update task set intent = %(intent)s, intent_from = 0, intent_by = %(by)s, intent_reason = %(why)s
 where id = %(task)s
 
--- name: advance_intent
+-- name: advance_operation
 update task set intent_from = %(next)s where id = %(task)s
 
--- name: finish_intent
+-- name: finish_operation
 update task set intent = null, intent_from = 0, intent_by = null, intent_reason = null where id = %(task)s
 
 -- name: release_test_jobs

@@ -21,7 +21,7 @@ from orchestra.domain.models.tasks import (
     Task,
     hold_cause,
 )
-from orchestra.domain.states import Intent, Queue, TaskState
+from orchestra.domain.states import PendingOperation, Queue, TaskState
 from orchestra.store.database import fetch
 from orchestra.store.sql import load
 
@@ -60,7 +60,7 @@ def task_from_row(row: Mapping[str, Any]) -> Task:
         resources=_resources(row["cores"], row["gpus"], row["memory_bytes"]),
         counts=Counts(*_figures(row)),
         hold=_hold(row) if row["held_at"] else None,
-        intent=Intent(row["intent"]) if row["intent"] else None,
+        pending_operation=PendingOperation(row["intent"]) if row["intent"] else None,
         after=tuple(_after(each) for each in row["after"] or ()),
     )
 

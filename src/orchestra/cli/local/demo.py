@@ -220,7 +220,7 @@ def _follow(ctx: Context, name: str) -> Task:
             try:
                 for task in _looks(name):
                     patience = time.monotonic() + PATIENCE
-                    if not task.state.is_live and task.intent is None:
+                    if not task.state.is_live and task.pending_operation is None:
                         return task
                     progress.set(task.counts.ended, task.state.value)
                     time.sleep(PAUSE)

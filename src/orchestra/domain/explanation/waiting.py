@@ -10,7 +10,7 @@ from orchestra.domain.explanation.history import earlier_attempts
 from orchestra.domain.explanation.nodes import supply
 from orchestra.domain.forecast import Ahead, Rival
 from orchestra.domain.human import about, count, duration, number, relative
-from orchestra.domain.states import Intent, JobState, Queue, TaskState
+from orchestra.domain.states import JobState, PendingOperation, Queue, TaskState
 from orchestra.domain.supply import Need, obstacle, usable
 from orchestra.domain.wording import Action, Said, words
 
@@ -18,7 +18,7 @@ CLAIM_WITHIN = 30
 """Seconds after which pilots look for work by themselves, even if nobody wakes them."""
 
 
-_RETRIES = (Intent.RETRY, Intent.RETRY_ALL)
+_RETRIES = (PendingOperation.RETRY, PendingOperation.RETRY_ALL)
 
 
 def predicate(facts: Facts) -> str:
@@ -32,7 +32,7 @@ def predicate(facts: Facts) -> str:
         return "is about to be killed with its task"
     if task.after:
         return "is waiting for another task"
-    if task.state is TaskState.REGISTERED or task.intent in _RETRIES:
+    if task.state is TaskState.REGISTERED or task.pending_operation in _RETRIES:
         return "is waiting for its task to begin"
     if _at_the_gate(facts):
         return "is waiting for the test of its task"
@@ -87,7 +87,7 @@ def _stops(facts: Facts) -> Iterator[Said]:
         yield from chains.sentences(task.id, task.after)
     if task.state is TaskState.KILL:
         yield f"The kill was asked for{by_whom(facts.asked, facts)}."
-    elif task.intent in _RETRIES:
+    elif task.pending_operation in _RETRIES:
         yield "A retry of its task is being carried out, some thousand jobs at a time."
     if not facts.conductor and not facts.settling:
         yield (
@@ -183,7 +183,12 @@ def starts_in(facts: Facts) -> float | None:
     With `many_before` it takes longer than that.
     """
     stopped = facts.settling or facts.task.hold or _at_the_gate(facts)
-    if stopped or not facts.task.state.may_claim or not facts.conductor or facts.task.intent:
+    if (
+        stopped
+        or not facts.task.state.may_claim
+        or not facts.conductor
+        or facts.task.pending_operation
+    ):
         return None
     need = Need.of(facts.task)
     if obstacle(need, facts.places):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from orchestra.domain.states import Figure, HoldCause, Intent, Queue, TaskState
+from orchestra.domain.states import Figure, HoldCause, PendingOperation, Queue, TaskState
 
 METRICS_FILE = "metrics.json"
 """What a job leaves in its output folder for `task results`, unless the task names another file."""
@@ -146,7 +146,7 @@ class Task:
     created_at: datetime
     state_at: datetime
     hold: Hold | None = None
-    intent: Intent | None = None
+    pending_operation: PendingOperation | None = None
     rank: int | None = None
     test_started_at: datetime | None = None
     work_started_at: datetime | None = None
@@ -159,4 +159,8 @@ class Task:
     @property
     def is_over(self) -> bool:
         """Ended, and the mass move that goes with it complete, so that the counts are final."""
-        return not self.state.is_live and self.intent in (None, Intent.RETRY, Intent.RETRY_ALL)
+        return not self.state.is_live and self.pending_operation in (
+            None,
+            PendingOperation.RETRY,
+            PendingOperation.RETRY_ALL,
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from orchestra.domain.models.tasks import Task
-from orchestra.domain.transitions import TaskStep
+from orchestra.domain.transitions import TaskTransition
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Done:
     """What was done to a task: how it was before, the step, and the jobs that were alive then."""
 
     before: Task
-    step: TaskStep
+    step: TaskTransition
 
     @property
     def alive(self) -> int:
