@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from orchestra.config import Settings
     from orchestra.domain.binds import Bind
     from orchestra.domain.caller import Caller
-    from orchestra.domain.household import Household
     from orchestra.domain.models.people import User
+    from orchestra.domain.state_inventory import StateInventory
     from orchestra.domain.troubles import Trouble
     from orchestra.interface.local import Local
     from orchestra.mail.ways import Way
@@ -659,11 +659,11 @@ def pilot_folder(settings: Settings, cluster: str, node: str) -> Path:
     return settings.state_dir / usual.parent.name / usual.name
 
 
-def households(settings: Settings) -> list[Household]:
+def state_inventories(settings: Settings) -> list[StateInventory]:
     """Give what pilots of this account have left on this machine, those of other databases as well."""
-    from orchestra.pilot.household import households as look
+    from orchestra.pilot.state_inventory import state_inventories as read
 
-    return look(pilots_folder(settings))
+    return read(pilots_folder(settings))
 
 
 def pilots_folder(settings: Settings) -> Path:

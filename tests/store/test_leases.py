@@ -167,20 +167,20 @@ def test_an_outcome_that_outlived_a_reboot_in_the_spool_comes_first(
     old.start(ended, alive)
     new = world.pilot(boot_id="boot-2")
     old.end(ended)
-    assert work.bury(world.conn, new.agent, old.keeper, "its keeper has died") == 2
+    assert work.close_out(world.conn, new.agent, old.keeper, "its keeper has died") == 2
     assert world.counts(running) == Counts(assigned=4, done=1) == world.true_counts(running)
     assert world.attempt(alive)["lost_at"]
     assert world.attempt(unstarted)["cause"] == "returned"
-    assert work.bury(world.conn, new.agent, old.keeper, "again") == 0
+    assert work.close_out(world.conn, new.agent, old.keeper, "again") == 0
 
 
 def test_only_the_agent_that_decides_may_bury(world: World, running: int) -> None:
     pilot = world.pilot()
     pilot.claim()
     with pytest.raises(Superseded):
-        work.bury(world.conn, uuid4(), pilot.keeper, "a lie")
-    assert work.bury(world.conn, pilot.agent, uuid4(), "never heard of") == 0
-    assert work.bury(world.conn, pilot.agent, pilot.keeper, "its keeper has died") == 1
+        work.close_out(world.conn, uuid4(), pilot.keeper, "a lie")
+    assert work.close_out(world.conn, pilot.agent, uuid4(), "never heard of") == 0
+    assert work.close_out(world.conn, pilot.agent, pilot.keeper, "its keeper has died") == 1
     with pytest.raises(Fenced):
         pilot.claim()
 
@@ -227,7 +227,7 @@ def test_a_lost_node_gives_its_jobs_away_and_its_pilot_learns_it(
     held = {grant.key: 1 for grant in grants}
     found = work.reconcile(world.conn, pilot.keeper, pilot.request, set(held), held)
     assert found.end == tuple(sorted(held))
-    assert (found.adopted, found.strangers) == ((), ())
+    assert (found.adopted, found.unknown) == ((), ())
     assert len(other.claim(cpu=9)) == 5
     assert world._one("select lost_at is not null from node where name = 'gauss'")
     world.pilot()

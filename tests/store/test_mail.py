@@ -276,9 +276,9 @@ def test_an_upgrade_tells_nobody_of_what_was_silent_before(
 
 def test_admins_are_told_of_a_pilot_that_died_with_jobs(world: World, busy: Pilot) -> None:
     other = world.pilot("idle")
-    work.bury(world.conn, other.agent, other.keeper, "its keeper has died")
+    work.close_out(world.conn, other.agent, other.keeper, "its keeper has died")
     assert all_mails(world) == []
-    work.bury(world.conn, busy.agent, busy.keeper, "its keeper has died")
+    work.close_out(world.conn, busy.agent, busy.keeper, "its keeper has died")
     (mail,) = all_mails(world)
     (letter,) = letters(world)
     assert (mail.person, letter.node, letter.jobs) == ("root", "gauss", 3)

@@ -45,7 +45,7 @@ steps = st.one_of(
     st.tuples(st.just("job_kill"), st.integers(0, JOBS - 1)),
     st.tuples(st.just("reconcile"), st.integers(0, PILOTS - 1)),
     st.tuples(st.just("lose"), st.integers(0, PILOTS - 1)),
-    st.tuples(st.just("bury"), st.integers(0, PILOTS - 1)),
+    st.tuples(st.just("close_out"), st.integers(0, PILOTS - 1)),
     st.tuples(st.just("raise_floors")),
 )
 
@@ -105,7 +105,7 @@ class Life:
 
     def _bury(self, pilot: int) -> None:
         chosen = self.pilots[pilot]
-        work.bury(chosen.conn, chosen.agent, chosen.keeper, "its keeper has died")
+        work.close_out(chosen.conn, chosen.agent, chosen.keeper, "its keeper has died")
         self._new_keeper(chosen, pilot)
 
     def _raise_floors(self) -> None:

@@ -219,7 +219,7 @@ def test_a_keeper_that_was_given_up_and_comes_back_is_known_for_a_month_and_harm
     pilot, keep = world.pilot(), Keep(events=1.0)
     late, returned = pilot.claim(cpu=2)
     pilot.start(late, returned)
-    work.bury(world.conn, pilot.agent, pilot.keeper, "its node was lost")
+    work.close_out(world.conn, pilot.agent, pilot.keeper, "its node was lost")
     days_pass(world, 29)
     tidied(world, keep)
     again = KeeperHello(pilot.keeper, "machine-gauss", "boot-1", 4711, "0", work.PROTOCOL)

@@ -151,11 +151,15 @@ def test_a_database_whose_conductor_has_renewed_less_often_is_an_older_one(world
     """It was restored to a time before its pilots' keepers: nothing that they have reported is there."""
     pilot = world.pilot()
     world.conn.execute("update leader set beat = 5000")
-    heard = work.renew(world.conn, pilot.node, pilot.agent, []).beat
+    heard = work.renew(world.conn, pilot.node, pilot.agent, []).generation
     assert heard == 5000
-    remembered = replace(known(world), beat=heard)
-    for beat, older in ((5000, False), (5000 - settling.BEATS_IN_A_CRASH, False), (4000, True)):
-        world.conn.execute("update leader set beat = %s", [beat])
+    remembered = replace(known(world), generation=heard)
+    for generation, older in (
+        (5000, False),
+        (5000 - settling.GENERATIONS_IN_A_CRASH, False),
+        (4000, True),
+    ):
+        world.conn.execute("update leader set beat = %s", [generation])
         found = attach(world, pilot, remembered).identity
         assert found
         assert (found.settling == settling.OLDER) == older
@@ -267,7 +271,7 @@ def test_a_running_job_that_the_dump_does_not_know_becomes_its_jobs_attempt(
     folders = {ran.key: 1, ended.key: 1}
     found = work.reconcile(world.conn, pilot.keeper, pilot.request, held, folders)
     assert found.adopted == (ran.key, ended.key)
-    assert (found.end, found.strangers) == ((waiting.key,), ()), "what has not begun never does"
+    assert (found.end, found.unknown) == ((waiting.key,), ()), "what has not begun never does"
     assert pilot.start(ran) == ()
     pilot.end(ended)
     assert world.counts(running) == Counts(assigned=3, running=1, done=1)
@@ -290,7 +294,7 @@ def test_it_is_no_attempt_of_another_task_that_got_its_tasks_number(
     held, numbers = {ours.key, alien.key}, {ours.key: 1, alien.key: 1}
     folders = {ours.key: str(folder), alien.key: "/data/ana/forgotten"}
     found = work.reconcile(world.conn, pilot.keeper, pilot.request, held, numbers, folders)
-    assert (found.adopted, found.strangers, found.end) == ((ours.key,), (alien.key,), ())
+    assert (found.adopted, found.unknown, found.end) == ((ours.key,), (alien.key,), ())
 
 
 def test_nothing_is_claimed_by_what_was_known_of_another_edition(
@@ -359,7 +363,7 @@ def test_a_stranger_whose_job_was_given_to_another_runs_on_and_is_shown(
     (successor,) = other.claim()
     assert successor.key.ordinal == grant.key.ordinal
     found = work.reconcile(world.conn, late.keeper, 1, {grant.key}, {grant.key: 1})
-    assert found.strangers == (grant.key,)
+    assert found.unknown == (grant.key,)
     assert (found.end, found.adopted) == ((), ())
     outcome = Outcome(grant.key, Cause.EXIT, exit_status=0)
     assert work.report(world.conn, late.keeper, [outcome]) == (grant.key,)
@@ -378,7 +382,7 @@ def test_an_attempt_of_a_task_that_was_deleted_is_no_stranger(world: World, runn
     while moves.purge_deleted(world.conn, 100):
         pass
     found = work.reconcile(world.conn, pilot.keeper, 1, {grant.key}, {grant.key: 1})
-    assert (found.end, found.strangers) == ((grant.key,), ())
+    assert (found.end, found.unknown) == ((grant.key,), ())
     outcome = Outcome(grant.key, Cause.EXIT, exit_status=0)
     assert work.report(world.conn, pilot.keeper, [outcome]) == ()
 

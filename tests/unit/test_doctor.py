@@ -41,10 +41,10 @@ from orchestra.cli.output import with_tilde
 from orchestra.config import Caution
 from orchestra.domain import troubles
 from orchestra.domain.errors import NotFound
-from orchestra.domain.household import Household
 from orchestra.domain.models.cluster import ServerFacts
 from orchestra.domain.models.mails import Summary
 from orchestra.domain.models.nodes import Keeper, Node, Pilot, Slots
+from orchestra.domain.state_inventory import StateInventory
 from orchestra.domain.troubles import Stuck
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -380,7 +380,7 @@ def test_paths_below_the_home_folder_are_short(monkeypatch: pytest.MonkeyPatch) 
     )
 
 
-HOME = Household("0123abcd", "gauss", Path("/state/0123abcd/gauss"), True, 1, 3, 0, 0)
+HOME = StateInventory("0123abcd", "gauss", Path("/state/0123abcd/gauss"), True, 1, 3, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -399,7 +399,7 @@ HOME = Household("0123abcd", "gauss", Path("/state/0123abcd/gauss"), True, 1, 3,
         ),
     ],
 )
-def test_what_pilots_left(home: Household, verdict: Verdict, words: str) -> None:
+def test_what_pilots_left(home: StateInventory, verdict: Verdict, words: str) -> None:
     finding = only(node.judge_keepers(CONTENTS, [home]))
     assert finding.verdict is verdict
     assert words in finding.says

@@ -85,9 +85,9 @@ def _lost(folder: Path) -> tuple[Keepers, Port]:
 def test_a_keeper_that_another_agent_has_buried_has_nothing_left_to_say(tmp_path: Path) -> None:
     keepers, port = _lost(tmp_path / "gone")
     assert keepers.reconnect(port)
-    assert (port.dead, port.buried, port.retired) == (True, True, True)
+    assert (port.dead, port.closed_out, port.retired) == (True, True, True)
     assert (port.hello.running, port.hello.outcomes) == ((), ())
-    keepers.bury(port)
+    keepers.close_out(port)
     assert not keepers.ports
 
 
@@ -97,7 +97,7 @@ def test_a_keeper_whose_spool_cannot_be_read_is_dead_but_not_buried(tmp_path: Pa
     (folder / "spool").write_bytes(b"\0" * 4096)
     keepers, port = _lost(folder)
     assert keepers.reconnect(port)
-    assert (port.dead, port.buried, port.hello.running) == (True, False, ())
+    assert (port.dead, port.closed_out, port.hello.running) == (True, False, ())
 
 
 def born(folder: Path) -> Hello:

@@ -19,14 +19,14 @@ def test_reports_are_remembered_until_the_next_edition(tmp_path: Path) -> None:
     assert not first.meet(Identity(cluster, 1))
     first.note(keeper, 7)
     first.hear(1000)
-    first.hear(1000 + memory.BEATS - 1)
+    first.hear(1000 + memory.GENERATIONS - 1)
     first.tick(float("inf"))
     second = Memory(path)
     assert second.known is not None
     assert (second.known.cluster, second.known.epoch) == (cluster, 1)
-    assert (second.known.acknowledged, second.known.beat) == ({keeper: 7}, 1000)
+    assert (second.known.acknowledged, second.known.generation) == ({keeper: 7}, 1000)
     assert second.meet(Identity(cluster, 2))
-    assert (second.known.acknowledged, second.known.beat) == ({}, 0)
+    assert (second.known.acknowledged, second.known.generation) == ({}, 0)
 
 
 def test_the_dead_are_remembered_at_once_and_by_every_edition(tmp_path: Path) -> None:
@@ -35,21 +35,21 @@ def test_the_dead_are_remembered_at_once_and_by_every_edition(tmp_path: Path) ->
     first.meet(Identity(cluster, 1))
     first.note(keepers[0], 7)
     for keeper in (*keepers, keepers[0]):
-        first.bury(keeper)
+        first.close_out(keeper)
     second = Memory(path)
-    assert second.buried == keepers[::-1]
+    assert second.closed_out == keepers[::-1]
     assert second.known is not None
     assert second.known.acknowledged == {}
     second.meet(Identity(cluster, 2))
-    assert Memory(path).buried == keepers[::-1]
+    assert Memory(path).closed_out == keepers[::-1]
 
 
 def test_not_all_the_dead_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "BURIED", 2)
     first, keepers = Memory(tmp_path / "database.json"), [uuid4() for _ in range(3)]
     for keeper in keepers:
-        first.bury(keeper)
-    assert first.buried == tuple(keepers[1:])
+        first.close_out(keeper)
+    assert first.closed_out == tuple(keepers[1:])
 
 
 def test_a_memory_without_the_dead_can_be_read(tmp_path: Path) -> None:
@@ -57,4 +57,4 @@ def test_a_memory_without_the_dead_can_be_read(tmp_path: Path) -> None:
     path.write_text(f'{{"cluster": "{uuid4()}", "epoch": 3, "acknowledged": {{}}}}')
     old = Memory(path)
     assert old.known is not None
-    assert (old.known.epoch, old.buried) == (3, ())
+    assert (old.known.epoch, old.closed_out) == (3, ())

@@ -20,7 +20,7 @@ WORDS = {
     "outcomes of task 3 wait: a row is locked.": troubles.reports_wait(3, "a row is locked."),
     "an outcome could not be reported: see /x/1": troubles.set_aside("/x/1"),
     "runs 2 jobs that the database, which was replaced by an older one, does not know: 3/0 and 3/1":
-        troubles.strangers(["3/0", "3/1"]),
+        troubles.unknown_attempts(["3/0", "3/1"]),
     "its conductor failed and starts again: odd": troubles.conductor_failed("odd", again=True),
 }  # fmt: skip
 

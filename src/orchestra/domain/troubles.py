@@ -34,7 +34,7 @@ class Kind(StrEnum):
     """A keeper does not answer, cannot be started, or is of another version."""
     REPORTS = "reports"
     """Outcomes cannot be reported, or have to wait."""
-    STRANGERS = "strangers"
+    UNKNOWN_ATTEMPTS = "strangers"
     """Jobs run that the database does not know."""
     RUNTIME = "runtime"
     """A container engine does not answer."""
@@ -177,9 +177,9 @@ def set_aside(path: str) -> Trouble:
     return Trouble(Kind.REPORTS, f"an outcome could not be reported: see {path}", path=path)
 
 
-def strangers(jobs: Sequence[str]) -> Trouble:
+def unknown_attempts(jobs: Sequence[str]) -> Trouble:
     return Trouble(
-        Kind.STRANGERS,
+        Kind.UNKNOWN_ATTEMPTS,
         f"runs {count(len(jobs), 'job')} that the database, which was replaced by an older one, does not know: "
         f"{listed(jobs, most=5)}",
     )

@@ -37,7 +37,7 @@ class Port:
         dead: it lives no more; `hello` is what its spool says.
         registered: the database knows it; as long as it does not, it is told again at `register_at`.
         reconciled: what it holds has been compared with what the database granted to it, at least once.
-        buried: the database knows that it is dead; as long as it does not, it is told at `bury_at`.
+        buried: the database knows that it is dead; as long as it does not, it is told at `close_out_at`.
         retired: it is given no new jobs (it was fenced, or is of another version).
         fenced: its jobs were given away, so its lease is not prolonged.
         foreign: it speaks another protocol: it has no link, and `hello` is what its spool says. `taken` are the
@@ -53,8 +53,8 @@ class Port:
     registered: bool = False
     register_at: float = 0.0
     reconciled: bool = False
-    buried: bool = False
-    bury_at: float = 0.0
+    closed_out: bool = False
+    close_out_at: float = 0.0
     retired: bool = False
     fenced: bool = False
     again_at: float = 0.0
@@ -213,15 +213,17 @@ class Keepers:
             port.hello = link.read_spool(port.folder)
         except link.KeeperError:
             # Without its folder: another agent of this node, which decided while we were stopped, has told its end.
-            port.hello, port.buried = (
+            port.hello, port.closed_out = (
                 replace(port.hello, running=(), outcomes=()),
                 not port.folder.exists(),
             )
             log.info(
-                "keeper %s left %s", port.id, "nothing" if port.buried else "an unreadable spool"
+                "keeper %s left %s",
+                port.id,
+                "nothing" if port.closed_out else "an unreadable spool",
             )
 
-    def bury(self, port: Port) -> None:
+    def close_out(self, port: Port) -> None:
         """Forget a keeper that has ended, of which nothing is left to report."""
         port.close()
         del self.ports[port.id]

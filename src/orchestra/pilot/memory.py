@@ -14,8 +14,8 @@ from uuid import UUID
 
 from orchestra.domain.models.cluster import Identity, Known
 
-BEATS = 60
-"""Beats of the conductor that are not worth writing down."""
+GENERATIONS = 60
+"""Generations of the conductor's term that are not worth writing down."""
 SAVE_EVERY = 1.0
 """Seconds: a report that is forgotten only makes the memory less sharp."""
 BURIED = 200
@@ -34,7 +34,7 @@ class Memory:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.known, self.buried = _read(path)
+        self.known, self.closed_out = _read(path)
         self._saved_at = 0.0
         self._dirty = False
 
@@ -53,15 +53,17 @@ class Memory:
         if self.known and sequence > self.known.acknowledged.get(keeper, 0):
             self._acknowledged({**self.known.acknowledged, keeper: sequence})
 
-    def hear(self, beat: int) -> None:
+    def hear(self, generation: int) -> None:
         """Take in how often the conductor has renewed its term."""
-        if self.known and beat >= self.known.beat + BEATS:
-            self.known = replace(self.known, beat=beat)
+        if self.known and generation >= self.known.generation + GENERATIONS:
+            self.known = replace(self.known, generation=generation)
             self._dirty = True
 
-    def bury(self, keeper: UUID) -> None:
+    def close_out(self, keeper: UUID) -> None:
         """Remember of a keeper only that it is dead; written down when this returns."""
-        self.buried = (*(other for other in self.buried if other != keeper), keeper)[-BURIED:]
+        self.closed_out = (*(other for other in self.closed_out if other != keeper), keeper)[
+            -BURIED:
+        ]
         if self.known:
             rest = {k: n for k, n in self.known.acknowledged.items() if k != keeper}
             self.known = replace(self.known, acknowledged=rest)
@@ -88,8 +90,8 @@ class Memory:
             "cluster": str(self.known.cluster),
             "epoch": self.known.epoch,
             "acknowledged": {str(k): n for k, n in self.known.acknowledged.items()},
-            "beat": self.known.beat,
-            "buried": [str(keeper) for keeper in self.buried],
+            "beat": self.known.generation,
+            "buried": [str(keeper) for keeper in self.closed_out],
         }
         beside = self._path.with_suffix(".new")
         try:
@@ -103,8 +105,8 @@ def _read(path: Path) -> tuple[Known | None, tuple[UUID, ...]]:
     try:
         record: dict[str, Any] = json.loads(path.read_text(encoding="ascii"))
         acknowledged = {UUID(keeper): int(n) for keeper, n in record["acknowledged"].items()}
-        beat = int(record.get("beat", 0))
-        known = Known(UUID(record["cluster"]), int(record["epoch"]), acknowledged, beat)
+        generation = int(record.get("beat", 0))
+        known = Known(UUID(record["cluster"]), int(record["epoch"]), acknowledged, generation)
         return known, tuple(UUID(keeper) for keeper in record.get("buried", ()))
     except FileNotFoundError:
         return None, ()

@@ -70,8 +70,8 @@ class Steward:
                 due.append(self._register(port, now))
             elif everyone or not port.reconciled:
                 self.reconcile(port)
-            elif port.dead and not port.buried:
-                due.append(self._bury(port, now))
+            elif port.dead and not port.closed_out:
+                due.append(self._close_out(port, now))
         return min(due)
 
     # Renewal
@@ -115,7 +115,7 @@ class Steward:
         if renewal[1].superseded:
             self.desk.superseded = True
             return
-        self.desk.memory.hear(renewal[1].beat)
+        self.desk.memory.hear(renewal[1].generation)
         self.take_standing(renewal)
         for port in self.desk.keepers.ports.values():
             if not port.link and not port.dead:
@@ -231,33 +231,33 @@ class Steward:
             log.info("job %s is known to the database again", key)
             if held := self.desk.state.held.get(key):
                 held.announced = False
-        self._say_strangers(port, found)
+        self._report_unknown(port, found)
 
-    def _say_strangers(self, port: Port, found: Reconciliation) -> None:
-        said = f"strangers of {port.id}"
+    def _report_unknown(self, port: Port, found: Reconciliation) -> None:
+        said = f"unknown attempts of {port.id}"
         self.desk.troubles.pop(said, None)
-        if found.strangers:
-            names = [f"{key.task_id}/{key.ordinal}" for key in found.strangers]
-            self.desk.troubles[said] = troubles.strangers(names)
+        if found.unknown:
+            names = [f"{key.task_id}/{key.ordinal}" for key in found.unknown]
+            self.desk.troubles[said] = troubles.unknown_attempts(names)
 
-    def _bury(self, port: Port, now: float) -> float:
+    def _close_out(self, port: Port, now: float) -> float:
         """Tell the database that a keeper is dead, once nothing of it is left to report; gives when to try again."""
-        if any(self.desk.state.of_keeper(port.id)) or now < port.bury_at:
-            return port.bury_at if port.bury_at > now else float("inf")
-        port.bury_at = float("inf")  # until this is answered
+        if any(self.desk.state.of_keeper(port.id)) or now < port.close_out_at:
+            return port.close_out_at if port.close_out_at > now else float("inf")
+        port.close_out_at = float("inf")  # until this is answered
         agent, keeper = self.desk.agent, port.id
         self.desk.courier.ask(
-            lambda conn: work.bury(conn, agent, keeper, "its keeper has died"),
-            lambda _: self._buried(port),
-            partial(self._not_buried, port),
+            lambda conn: work.close_out(conn, agent, keeper, "its keeper has died"),
+            lambda _: self._closed_out(port),
+            partial(self._not_closed_out, port),
         )
-        return port.bury_at
+        return port.close_out_at
 
     @staticmethod
-    def _buried(port: Port) -> None:
-        port.buried = True
+    def _closed_out(port: Port) -> None:
+        port.closed_out = True
 
     @staticmethod
-    def _not_buried(port: Port, error: Exception) -> None:
+    def _not_closed_out(port: Port, error: Exception) -> None:
         log.error("the death of keeper %s could not be told: %s", port.id, error)
-        port.bury_at = monotonic() + RENEW_EVERY
+        port.close_out_at = monotonic() + RENEW_EVERY

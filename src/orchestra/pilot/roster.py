@@ -67,9 +67,11 @@ class Roster:
     def remind_of_the_dead(self) -> None:
         """Tell a database that was replaced by an older edition which keepers cannot say what they run any more."""
         agent = self.desk.agent
-        for keeper in self.desk.memory.buried:
+        for keeper in self.desk.memory.closed_out:
             self.desk.courier.ask(
-                lambda conn, keeper=keeper: work.bury(conn, agent, keeper, "its keeper has died"),  # type: ignore[misc]
+                lambda conn, keeper=keeper: work.close_out(
+                    conn, agent, keeper, "its keeper has died"
+                ),  # type: ignore[misc]
                 lambda _: None,
                 partial(log.error, "the death of keeper %s could not be told: %s", keeper),
             )

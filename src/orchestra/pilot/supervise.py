@@ -72,7 +72,7 @@ class Supervisor:
                 self._hear(port)
             elif _is_lost(port) and now >= port.again_at and self.desk.keepers.reconnect(port):
                 self.meet(port)
-        self._bury()
+        self._close_out()
         lost = (port.again_at for port in self.desk.keepers.ports.values() if _is_lost(port))
         return min([self._examiner.tick(now), self._say_silent(now), *lost])
 
@@ -271,7 +271,7 @@ class Supervisor:
         there = {started.key for started in running} | ended
         for held in list(self.desk.state.of_keeper(port.id)):
             if held.key not in there and held.phase in (Phase.WAITING, Phase.NEXT, Phase.RUNNING):
-                if port.buried:  # by another agent, which has told what became of it
+                if port.closed_out:  # by another agent, which has told what became of it
                     if ready := held.take_ready():
                         ready.close()
                     self.desk.state.drop(held.key)
@@ -281,10 +281,10 @@ class Supervisor:
     def _not_examined(self, held: Held, outcome: Outcome, _: Exception) -> None:
         self.reporter.add(held, outcome)
 
-    def _bury(self) -> None:
+    def _close_out(self) -> None:
         """Forget the dead of which all is reported, once the database has taken back what else they were granted."""
         for port in list(self.desk.keepers.ports.values()):
             nothing_left = not any(self.desk.state.of_keeper(port.id))
-            if port.dead and port.buried and nothing_left:
-                self.desk.memory.bury(port.id)  # first: without its folder nobody else knows
-                self.desk.keepers.bury(port)
+            if port.dead and port.closed_out and nothing_left:
+                self.desk.memory.close_out(port.id)  # first: without its folder nobody else knows
+                self.desk.keepers.close_out(port)

@@ -41,8 +41,8 @@ def record(
     locks.share(conn, {outcome.key.task_id for outcome in outcomes})
     by_key = {outcome.key: outcome for outcome in outcomes}
     locked = attempts.lock_attempts(conn, keeper.id, by_key)
-    strangers = set(by_key) - {f.key for f in locked}
-    unknown = attempts.never_heard_of(conn, strangers)
+    unmatched = set(by_key) - {f.key for f in locked}
+    unknown = attempts.never_heard_of(conn, unmatched)
     known = [o.sequence for o in outcomes if o.sequence is not None and o.key not in unknown]
     endings = [_ending(conn, keeper, by_key[f.key], f) for f in locked if not f.ended]
     attempts.end_attempts(

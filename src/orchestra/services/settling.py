@@ -21,7 +21,7 @@ from orchestra.store.database import in_transaction
 
 PATIENCE = 20.0
 """Seconds that living pilots get to come back by themselves; their connections back off to 10 s."""
-BEATS_IN_A_CRASH = 60
+GENERATIONS_IN_A_CRASH = 60
 """Renewals of the conductor's term, one a second, that a crash of PostgreSQL may take back, and more."""
 COPIED = "it was restored, copied or promoted"
 OLDER = "it was replaced by an older one"
@@ -58,7 +58,10 @@ def recognise(conn: psycopg.Connection, known: Known | None, *, who: str) -> Ide
 
 def _is_older(conn: psycopg.Connection, identity: Identity, known: Known) -> bool:
     """Whether a number is lower than it was. One that is missing says nothing: its node may have been deleted."""
-    if identity.epoch < known.epoch or cluster.beat(conn) < known.beat - BEATS_IN_A_CRASH:
+    if (
+        identity.epoch < known.epoch
+        or cluster.beat(conn) < known.generation - GENERATIONS_IN_A_CRASH
+    ):
         return True
     written = cluster.report_sequences(conn, list(known.acknowledged))
     return any(number < known.acknowledged[keeper] for keeper, number in written.items())

@@ -1,4 +1,4 @@
-"""The pilot's only door to the database: attach, claim, started, renew, report, reconcile, bury, detach.
+"""The pilot's only door to the database: attach, claim, started, renew, report, reconcile, close out, detach.
 
 Every function is one transaction (after it, a claim reads what never changes). Every word about an attempt names job,
 attempt and token, and each function says what is fenced and what may be repeated. Locks are taken in the order keeper,
@@ -73,7 +73,7 @@ def attach(
     machine under the same node name is refused while it is alive. May be repeated.
 
     What ran on this machine before it was started anew is dead: its keepers are fenced at once. What they held is given
-    away by `bury`, once their outcomes are reported, or by the conductor soon after.
+    away by `close_out`, once their outcomes are reported, or by the conductor soon after.
 
     `known` is what this pilot remembers of the database. One that knows less than that was replaced by an older one:
     its epoch is raised, and it settles (see `services/settling.py`).
@@ -458,7 +458,7 @@ def renew(
             end=tuple(attempts.attempts_to_end(conn, node_id)),
             recall=tuple(attempts.attempts_to_recall(conn, node_id)),
             fenced=pilots.fenced_keepers(conn, keepers),
-            beat=wishes.beat,
+            generation=wishes.beat,
         )
 
     return in_transaction(conn, work)
@@ -557,22 +557,20 @@ def reconcile(
         if missing:
             outcomes.record(conn, keeper, missing)
         is_settling = pilots.note_reconciled(conn, keeper_id)
-        strangers = _strangers(conn, extra, folders or {})
-        adopted = _adopt(conn, keeper, _of_our_tasks(conn, strangers, task_folders or {}))
-        end = {
-            key for key in extra - set(strangers) if not is_settling or key not in (folders or {})
-        }
+        unknown = _unknown_attempts(conn, extra, folders or {})
+        adopted = _adopt(conn, keeper, _of_our_tasks(conn, unknown, task_folders or {}))
+        end = {key for key in extra - set(unknown) if not is_settling or key not in (folders or {})}
         return Reconciliation(
             end=tuple(sorted(end)),
             released=len(missing),
             adopted=adopted,
-            strangers=tuple(sorted(set(strangers) - set(adopted))),
+            unknown=tuple(sorted(set(unknown) - set(adopted))),
         )
 
     return in_transaction(conn, work)
 
 
-def _strangers(
+def _unknown_attempts(
     conn: psycopg.Connection, extra: Collection[AttemptKey], folders: Mapping[AttemptKey, int]
 ) -> dict[AttemptKey, int]:
     """Give the attempts with a process that the database has never heard of."""
@@ -582,28 +580,28 @@ def _strangers(
 
 def _of_our_tasks(
     conn: psycopg.Connection,
-    strangers: Mapping[AttemptKey, int],
+    unknown: Mapping[AttemptKey, int],
     task_folders: Mapping[AttemptKey, str],
 ) -> dict[AttemptKey, int]:
-    if not strangers:
+    if not unknown:
         return {}
-    ours = attempts.task_folders(conn, {key.task_id for key in strangers})
+    ours = attempts.task_folders(conn, {key.task_id for key in unknown})
     return {
         key: folder
-        for key, folder in strangers.items()
+        for key, folder in unknown.items()
         if task_folders.get(key, ours.get(key.task_id)) == ours.get(key.task_id)
     }
 
 
 def _adopt(
-    conn: psycopg.Connection, keeper: attempts.LockedKeeper, strangers: Mapping[AttemptKey, int]
+    conn: psycopg.Connection, keeper: attempts.LockedKeeper, unknown: Mapping[AttemptKey, int]
 ) -> tuple[AttemptKey, ...]:
     """Make attempts their jobs' latest ones, where the jobs are free; gives which."""
-    if not strangers or keeper.fenced:
+    if not unknown or keeper.fenced:
         return ()
-    locks.share(conn, {key.task_id for key in strangers})
-    latest = {(key.task_id, key.ordinal): key for key in sorted(strangers)}
-    adopted = attempts.adopt(conn, keeper, {key: strangers[key] for key in latest.values()})
+    locks.share(conn, {key.task_id for key in unknown})
+    latest = {(key.task_id, key.ordinal): key for key in sorted(unknown)}
+    adopted = attempts.adopt(conn, keeper, {key: unknown[key] for key in latest.values()})
     why = "its keeper runs it; the database had been replaced by an older one"
     outcomes.note(
         conn,
@@ -624,7 +622,7 @@ def _vanished(found: attempts.OpenAttempt) -> Outcome:
     return replace(returned, cause=Cause.LOST, reason="its keeper no longer runs it")
 
 
-def bury(conn: psycopg.Connection, agent: UUID, keeper_id: UUID, reason: str) -> int:
+def close_out(conn: psycopg.Connection, agent: UUID, keeper_id: UUID, reason: str) -> int:
     """Say that a keeper on this machine is dead; gives how many of its attempts went back to their jobs.
 
     The agent has read what the keeper left: its outcomes are reported, its processes have ended, and what it had not

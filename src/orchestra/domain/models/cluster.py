@@ -30,7 +30,7 @@ class Known:
     cluster: UUID
     epoch: int
     acknowledged: Mapping[UUID, int] = field(default_factory=dict)
-    beat: int = 0
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ class Standing:
         superseded: another agent decides for this node now; this one stops at once (its jobs run on).
         fenced: keepers that get nothing more; what they run and is not theirs any more is to be ended.
         identity: which database this is; at an attach.
-        beat: how often conductors have renewed their terms; at a renewal.
+        generation: how often conductors have renewed their terms; at a renewal.
     """
 
     node_id: int
@@ -79,7 +79,7 @@ class Standing:
     superseded: bool = False
     fenced: frozenset[UUID] = frozenset()
     identity: Identity | None = None
-    beat: int = 0
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +90,11 @@ class Reconciliation:
     reported. `released` counts attempts that the database thought it held and the keeper does not.
 
     A database that was replaced by an older one has never heard of some attempts. `adopted` are those that are their
-    jobs' latest ones from now on (their starts are to be told again), `strangers` those that are not: they run on, and
+    jobs' latest ones from now on (their starts are to be told again), `unknown` those that are not: they run on, and
     only a person knows what is right.
     """
 
     end: tuple[AttemptKey, ...] = ()
     released: int = 0
     adopted: tuple[AttemptKey, ...] = ()
-    strangers: tuple[AttemptKey, ...] = ()
+    unknown: tuple[AttemptKey, ...] = ()

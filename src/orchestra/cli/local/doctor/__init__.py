@@ -43,7 +43,7 @@ from orchestra.domain.errors import OrchestraError
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.config import Settings
-    from orchestra.domain.household import Household
+    from orchestra.domain.state_inventory import StateInventory
 
 PATIENCE = 10.0
 """Seconds for every look; all begin at the same time."""
@@ -61,7 +61,7 @@ class Seen:
     data_folder: Place | Trouble | None
     pilots_folder: Place | Trouble
     volume: Place | Trouble
-    households: list[Household] | Trouble
+    state_inventories: list[StateInventory] | Trouble
     runtimes: tuple[Program, ...] | Trouble
     gpus: Gpus | Trouble
     mail: str | Trouble
@@ -86,7 +86,7 @@ def look(settings: Settings, *, patience: float = PATIENCE) -> Seen:
     own = None if wiring.uses_server(settings) else begin_place("The data folder", data, owned=True)
     state = begin_place("The pilots' folder", pilots)
     shared = begin_place("The volume", volume)
-    left = Look("The pilots' folder", lambda: wiring.households(settings), patience=patience)
+    left = Look("The pilots' folder", lambda: wiring.state_inventories(settings), patience=patience)
     programs = Look(
         "A container runtime", lambda: machine.look_for_runtimes(settings), patience=patience
     )
@@ -100,7 +100,7 @@ def look(settings: Settings, *, patience: float = PATIENCE) -> Seen:
         data_folder=own.result() if own else None,
         pilots_folder=state.result(),
         volume=shared.result(),
-        households=left.result(),
+        state_inventories=left.result(),
         runtimes=programs.result(),
         gpus=gpus.result(),
         mail=post.result(),
@@ -134,7 +134,7 @@ def judge(seen: Seen) -> Iterator[Finding]:
     if contents:
         agent_lives = _agent_lives(seen, mine.name if mine else None)
         yield from node.judge(contents, seen.here, agent_lives=agent_lives)
-        yield from node.judge_keepers(contents, seen.households)
+        yield from node.judge_keepers(contents, seen.state_inventories)
         yield from node.judge_others(contents, seen.here, agent_lives=agent_lives)
     yield from machine.judge_runtimes(seen.runtimes)
     yield from machine.judge_gpus(
@@ -147,7 +147,7 @@ def judge(seen: Seen) -> Iterator[Finding]:
 
 def _agent_lives(seen: Seen, name: str | None) -> bool | None:
     """Say whether the pilot of a node of this database lives here; None where this account cannot see it."""
-    if isinstance(seen.households, Trouble) or isinstance(seen.database, Trouble):
+    if isinstance(seen.state_inventories, Trouble) or isinstance(seen.database, Trouble):
         return None
     contents = seen.database.contents
     if contents is None:
@@ -155,7 +155,7 @@ def _agent_lives(seen: Seen, name: str | None) -> bool | None:
     return next(
         (
             one.agent
-            for one in seen.households
+            for one in seen.state_inventories
             if one.node == name and contents.cluster.startswith(one.cluster)
         ),
         None,

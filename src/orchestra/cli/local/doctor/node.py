@@ -15,8 +15,8 @@ from orchestra.domain import human
 from orchestra.files.here import host
 
 if TYPE_CHECKING:
-    from orchestra.domain.household import Household
     from orchestra.domain.models.nodes import Node, Pilot
+    from orchestra.domain.state_inventory import StateInventory
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,16 +165,16 @@ def _judge_conductor(contents: Contents, online: Sequence[str]) -> Finding:
 
 
 def judge_keepers(
-    contents: Contents, households: Sequence[Household] | Trouble
+    contents: Contents, state_inventories: Sequence[StateInventory] | Trouble
 ) -> Iterator[Finding]:
     """Say which keepers are stale, and what lies on this disk for nobody."""
-    if isinstance(households, Trouble):
-        yield of_trouble("keepers", households)
+    if isinstance(state_inventories, Trouble):
+        yield of_trouble("keepers", state_inventories)
         return
-    ours = [one for one in households if contents.cluster.startswith(one.cluster)]
+    ours = [one for one in state_inventories if contents.cluster.startswith(one.cluster)]
     stale = list(_stale(contents, ours))
     yield from stale
-    yield from _foreign([one for one in households if one not in ours])
+    yield from _foreign([one for one in state_inventories if one not in ours])
     if living := sum(one.keepers for one in ours if not stale):
         jobs = sum(one.running for one in ours)
         yield ok(
@@ -190,7 +190,7 @@ def judge_keepers(
             )
 
 
-def _stale(contents: Contents, ours: Sequence[Household]) -> Iterator[Finding]:
+def _stale(contents: Contents, ours: Sequence[StateInventory]) -> Iterator[Finding]:
     for one in ours:
         start = f"maestro pilot run -n {one.node}"
         if one.agent:
@@ -220,7 +220,7 @@ def _stale(contents: Contents, ours: Sequence[Household]) -> Iterator[Finding]:
                 )
 
 
-def _foreign(others: Sequence[Household]) -> Iterator[Finding]:
+def _foreign(others: Sequence[StateInventory]) -> Iterator[Finding]:
     for one in others:
         if one.keepers and one.running:
             yield warning(

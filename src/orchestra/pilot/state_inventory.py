@@ -8,19 +8,19 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from orchestra.domain.errors import OrchestraError
-from orchestra.domain.household import Household
+from orchestra.domain.state_inventory import StateInventory
 from orchestra.pilot import home, link
 
 
-def households(base: Path) -> list[Household]:
+def state_inventories(base: Path) -> list[StateInventory]:
     """Give all below the folder that pilots of this account use, those with nothing left in them as well."""
     return [_look(folder) for folder in sorted(base.glob("*/*")) if folder.is_dir()]
 
 
-def _look(folder: Path) -> Household:
+def _look(folder: Path) -> StateInventory:
     keepers = list(_keepers(folder / "keepers"))
     living = [(alive, said) for alive, said in keepers if alive]
-    return Household(
+    return StateInventory(
         cluster=unquote(folder.parent.name),
         node=unquote(folder.name),
         folder=folder,

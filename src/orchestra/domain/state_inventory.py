@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
-class Household:
+class StateInventory:
     """The folder of one node's pilot. `cluster` is the beginning of the database's id.
 
     Args:
