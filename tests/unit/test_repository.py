@@ -10,10 +10,12 @@ from enum import StrEnum
 from pathlib import Path
 
 import pytest
+from trove_classifiers import classifiers
 
 from orchestra.domain.states import JobState, TaskState
 
 ROOT = Path(__file__).parents[2]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
 def test_constraints_pin_versions_and_name_no_host() -> None:
@@ -25,14 +27,18 @@ def test_constraints_pin_versions_and_name_no_host() -> None:
 
 
 def test_every_dependency_is_pinned() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
-    wanted += project["optional-dependencies"]["demo"]
-    wanted += project["optional-dependencies"]["bench"]
+    project, groups = PYPROJECT["project"], PYPROJECT["dependency-groups"]
+    wanted = ["pip", "editables", *PYPROJECT["build-system"]["requires"], *project["dependencies"]]
+    for some in (*project["optional-dependencies"].values(), *groups.values()):
+        wanted += [each for each in some if isinstance(each, str)]
     names = {re.split(r"[\[<>=]", requirement)[0].lower() for requirement in wanted}
     constraints = (ROOT / "constraints.txt").read_text().splitlines()
     pinned = {line.partition("==")[0].lower() for line in constraints}
     assert names <= pinned
+
+
+def test_the_classifiers_exist() -> None:
+    assert set(PYPROJECT["project"]["classifiers"]) <= classifiers
 
 
 def test_the_keeper_is_one_file_of_the_standard_library() -> None:
