@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from orchestra.config import Settings
     from orchestra.domain.binds import Bind
     from orchestra.domain.caller import Caller
-    from orchestra.domain.models.people import User
+    from orchestra.domain.models.users import User
     from orchestra.domain.state_inventory import StateInventory
     from orchestra.domain.troubles import Trouble
     from orchestra.interface.local import Local

@@ -13,7 +13,7 @@ import orchestra
 from orchestra.domain.errors import VolumeError
 from orchestra.domain.states import JobState, TaskState
 from orchestra.domain.transitions import TaskInput
-from orchestra.files import silence
+from orchestra.files import fs_health
 from orchestra.services import jobs, lifecycle, nodes
 from support import mounts
 from support.cluster import Cluster
@@ -91,7 +91,7 @@ def test_the_client_names_a_volume_that_does_not_answer(
     database_url: str, volume: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(silence, "PATIENCE", 1.0)
+    monkeypatch.setattr(fs_health, "PATIENCE", 1.0)
     with orchestra.Client(postgres=database_url, username="ana", email="a@example.org") as client:
         task = client.tasks.get(0)
         assert [row["loss"] for row in task.results()] == [1]

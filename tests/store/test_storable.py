@@ -24,7 +24,7 @@ from orchestra.domain.models.tasks import Limit, Policy, Resources
 from orchestra.domain.models.work import Outcome, Started
 from orchestra.domain.states import Cause
 from orchestra.domain.troubles import Kind, Trouble
-from orchestra.files import new_tasks
+from orchestra.files import task_files
 from orchestra.services import (
     datasets,
     job_actions,
@@ -83,7 +83,7 @@ def said(what: Callable[[], Any]) -> str | None:
 
 def try_out(conn: psycopg.Connection, new: NewTask, ana: Caller) -> None:
     """Do what `--dry_run` does."""
-    new_tasks.look(new, task_creation.plan(conn, ana, new).folder, dry=True)
+    task_files.check(new, task_creation.plan(conn, ana, new).folder, dry=True)
 
 
 def create(conn: psycopg.Connection, new: NewTask, ana: Caller) -> None:

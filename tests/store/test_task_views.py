@@ -12,11 +12,11 @@ import pytest
 from orchestra.domain.caller import Caller
 from orchestra.domain.errors import BadInput, NotFound, Refused
 from orchestra.domain.estimates import Ends, ends
+from orchestra.domain.matchmaking import Place
 from orchestra.domain.models.selection import Selection
 from orchestra.domain.models.tasks import Counts, Hold, Resources, Task
 from orchestra.domain.models.work import Outcome
 from orchestra.domain.states import Cause, Queue, TaskState
-from orchestra.domain.supply import Place
 from orchestra.domain.usage import Usage
 from orchestra.interface.waiting import kill_for_good, wait_for_tasks
 from orchestra.services import (

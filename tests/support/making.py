@@ -7,12 +7,12 @@ import psycopg
 from orchestra.domain.caller import Caller
 from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.models.tasks import Task
-from orchestra.files import new_tasks
+from orchestra.files import task_files
 from orchestra.services import task_creation
 
 
 def make(conn: psycopg.Connection, caller: Caller, new: NewTask) -> Task:
     """Make a task."""
     planned = task_creation.plan(conn, caller, new)
-    seen = new_tasks.look(new, planned.folder)
+    seen = task_files.check(new, planned.folder)
     return task_creation.create(conn, task_creation.plan(conn, caller, seen))

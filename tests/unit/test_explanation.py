@@ -12,12 +12,12 @@ from orchestra import command_words
 from orchestra.domain.explanation import Custody, Facts, explain
 from orchestra.domain.forecast import AtWork, Rival
 from orchestra.domain.lifecycle import TestFacts
+from orchestra.domain.matchmaking import Need, Place
 from orchestra.domain.models.events import Event
 from orchestra.domain.models.failures import FailedAttempt
 from orchestra.domain.models.jobs import Attempt, Job
 from orchestra.domain.models.tasks import Counts, Hold, Policy, Resources, Task
 from orchestra.domain.states import Cause, JobState, PendingOperation, Queue, TaskState
-from orchestra.domain.supply import Need, Place
 from orchestra.domain.troubles import Kind, Trouble
 from orchestra.domain.usage import NOT_MEASURED, Usage
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from orchestra.domain.documents import Unusable
-from orchestra.files import job_files, structured
+from orchestra.files import document_files, job_files
 from support.ordinary import Ordinary
 
 NAME = "metrics.json"
@@ -46,7 +46,7 @@ def test_a_file_of_the_job_is_read(folder: Path) -> None:
         (folder / name).write_text("{}")
         assert read(folder, name) == "{}"
         assert job_files.exists(str(folder), name)
-    assert structured.load_written(str(folder), NAME, 100) == (b"{}", 2)
+    assert document_files.load_written(str(folder), NAME, 100) == (b"{}", 2)
 
 
 def test_the_volume_may_be_a_link(folder: Path, tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_what_is_not_there_is_not_there(folder: Path) -> None:
     for name in ("nothing", "no/thing", "file/thing"):
         assert not job_files.exists(str(folder), name)
         with pytest.raises(Unusable, match="is missing"):
-            structured.load_written(str(folder), name, 100)
+            document_files.load_written(str(folder), name, 100)
     assert not job_files.exists(str(folder.with_name("2")), NAME)
 
 
@@ -111,7 +111,7 @@ def refuses(folder: Path, name: str) -> None:
     with pytest.raises(job_files.Untrusted):
         job_files.exists(str(folder), name)
     with pytest.raises(Unusable, match=str(told.value.strerror)[:20]):
-        structured.load_written(str(folder), name, 100)
+        document_files.load_written(str(folder), name, 100)
 
 
 def test_a_folder_is_no_file_but_it_exists(folder: Path) -> None:

@@ -19,7 +19,8 @@ from orchestra.domain.lifecycle import (
 )
 from orchestra.domain.models.tasks import Counts, Limit
 from orchestra.domain.models.work import AttemptKey, Outcome
-from orchestra.domain.order import Contender, rank
+from orchestra.domain.outcome_policy import POISONOUS_LOSSES, JobFacts, Verdict, judge, retry_delay
+from orchestra.domain.ranking import Contender, rank
 from orchestra.domain.states import Cause, JobState, PendingOperation, Queue, TaskState
 from orchestra.domain.transitions import (
     JobInput,
@@ -28,7 +29,6 @@ from orchestra.domain.transitions import (
     next_job_state,
     task_transition,
 )
-from orchestra.domain.verdicts import POISONOUS_LOSSES, JobFacts, Verdict, judge, retry_delay
 
 NEW = TaskFacts(
     TaskState.REGISTERED, held=False, test_jobs=10, jobs=36, counts=Counts(registered=36)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestra.cli.local.machine import cpu_count
-from orchestra.domain import gpus, processors
+from orchestra.domain import cpu_limits, gpus
 from orchestra.domain.gpus import visible_devices, visible_names
 
 # Processors
@@ -68,7 +68,7 @@ ABOVE = [
 def test_the_control_groups_are_the_process_s_own_and_those_above(
     own: str, mounts: str, folders: list[str]
 ) -> None:
-    assert processors.control_groups(own, mounts) == [PurePosixPath(each) for each in folders]
+    assert cpu_limits.control_groups(own, mounts) == [PurePosixPath(each) for each in folders]
 
 
 @pytest.mark.parametrize(
@@ -84,14 +84,14 @@ def test_the_control_groups_are_the_process_s_own_and_those_above(
     ],
 )
 def test_a_quota_is_read(text: str, allowed: float | None) -> None:
-    assert processors.quota(text) == allowed
+    assert cpu_limits.quota(text) == allowed
 
 
 @given(st.integers(1, 512), st.lists(st.none() | st.floats(0.01, 1000)))
 def test_the_narrowest_limit_counts_and_one_is_the_least(
     mine: int, quotas: list[float | None]
 ) -> None:
-    found = processors.usable(mine, quotas)
+    found = cpu_limits.usable(mine, quotas)
     assert 1 <= found <= mine
     narrowest = min([mine, *(each for each in quotas if each is not None)])
     assert found <= max(1, narrowest) < found + 1

@@ -13,7 +13,7 @@ from orchestra.domain import metrics
 from orchestra.domain.documents import Unusable
 from orchestra.domain.manifests import TEXT_AT_MOST as CONFIG_AT_MOST
 from orchestra.domain.metrics import TEXT_AT_MOST
-from orchestra.files.config_texts import Texts
+from orchestra.files.file_texts import Texts
 
 
 def keep(content: str | bytes, name: str = "metrics.json") -> tuple[str, dict[str, Any]] | None:

@@ -19,7 +19,7 @@ from orchestra.domain.models.results import Result, Sources
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.usage import NOT_MEASURED, Usage
 from orchestra.files import job_files, results
-from orchestra.files.in_threads import in_threads
+from orchestra.files.thread_map import thread_map
 
 
 @dataclass
@@ -189,10 +189,10 @@ def test_a_volume_that_hangs_holds_nobody_up(
 
 def test_threads_give_results_in_order_and_say_how_far_they_are() -> None:
     told: list[tuple[int, int]] = []
-    squares = in_threads(range(1000), lambda n: n * n, progress=lambda *now: told.append(now))
+    squares = thread_map(range(1000), lambda n: n * n, progress=lambda *now: told.append(now))
     assert squares == [n * n for n in range(1000)]
     assert told[-1] == (1000, 1000)
-    assert in_threads([], str) == []
+    assert thread_map([], str) == []
 
 
 def test_what_a_thread_raises_is_raised() -> None:
@@ -200,7 +200,7 @@ def test_what_a_thread_raises_is_raised() -> None:
         raise KeyError(number)
 
     with pytest.raises(KeyError):
-        in_threads([1, 2, 3], cast(Callable[[int], Any], work))
+        thread_map([1, 2, 3], cast(Callable[[int], Any], work))
 
 
 def test_the_folder_as_text_is_the_folder() -> None:

@@ -13,7 +13,7 @@ from orchestra.cli.output import Output
 
 if TYPE_CHECKING:
     from orchestra.config import Settings
-    from orchestra.domain.own_names import OwnNames
+    from orchestra.domain.short_names import ShortNames
     from orchestra.interface.operation import Interface
 
 
@@ -42,12 +42,12 @@ class Context:
         return settings
 
     @cached_property
-    def names(self) -> OwnNames:
+    def names(self) -> ShortNames:
         """What the current user may leave out of the names of what is theirs."""
         from orchestra import wiring
-        from orchestra.domain.own_names import OwnNames
+        from orchestra.domain.short_names import ShortNames
 
-        return OwnNames(wiring.user_name(self.settings))
+        return ShortNames(wiring.user_name(self.settings))
 
     @contextmanager
     def interface(self) -> Iterator[Interface]:

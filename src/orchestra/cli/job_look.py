@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from orchestra.cli.argument_types import whole
 from orchestra.cli.output import Column, Record, clean, local
 from orchestra.domain import human
-from orchestra.domain.endings import TOLD_BY_REASON, leaves_log
+from orchestra.domain.outcome_text import TOLD_BY_REASON, leaves_log
 from orchestra.domain.states import Figure, JobState, figure
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _how_it_went(job: Job) -> str:
 
 
 def _end_words(ended: Job | Attempt) -> str:
-    from orchestra.domain.endings import in_words
+    from orchestra.domain.outcome_text import in_words
 
     if ended.cause is None:
         return ""

@@ -15,7 +15,7 @@ from typing import Any, Generic, TextIO, TypeVar
 from orchestra.cli.terminal import CLEAR_LINE, ESC, one_line
 from orchestra.domain import human
 from orchestra.domain.errors import BadInput, OrchestraError
-from orchestra.domain.foreign import escaped
+from orchestra.domain.escaping import escaped
 
 T = TypeVar("T")
 Record = dict[str, Any]

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from orchestra.cli.output import to_json
 from orchestra.domain.errors import BadInput, Refused, VolumeError
-from orchestra.domain.foreign import escaped
+from orchestra.domain.escaping import escaped
 from orchestra.domain.results import Part, Table, as_text
 
 _INT64 = 2**63

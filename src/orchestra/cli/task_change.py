@@ -10,7 +10,7 @@ from orchestra import command_words
 from orchestra.cli.output import clean
 from orchestra.cli.standing import standing
 from orchestra.cli.task_select import for_each, several_tasks, the_ids
-from orchestra.domain import chains, human
+from orchestra.domain import dependencies, human
 from orchestra.domain.errors import Incomplete, Refused
 from orchestra.domain.naming import parse_duration
 from orchestra.domain.states import TaskState
@@ -336,7 +336,8 @@ def _told(task: Task) -> Iterator[str]:
     yield f"{_title(task)} is {task.state}"
     if task.state is TaskState.REGISTERED:
         yield from (
-            f"  {command_words.worded(each)}" for each in chains.sentences(task.id, task.after)
+            f"  {command_words.worded(each)}"
+            for each in dependencies.sentences(task.id, task.after)
         )
 
 

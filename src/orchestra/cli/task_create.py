@@ -37,7 +37,7 @@ def repro(ctx: Context) -> None:
 
 
 def _make(ctx: Context, config: str) -> None:
-    from orchestra.files import new_tasks
+    from orchestra.files import task_files
     from orchestra.interface.new_tasks import CreateTask, PlanTask
 
     dry = ctx.args.dry_run
@@ -48,7 +48,7 @@ def _make(ctx: Context, config: str) -> None:
         try:
             new = new_task(ctx, config)
             preview = ask(PlanTask(new, _PREVIEWED if dry else 1))
-            seen = new_tasks.look(new, preview.folder, dry=dry)
+            seen = task_files.check(new, preview.folder, dry=dry)
             if dry:
                 _say_preview(ctx, preview)
                 return

@@ -210,7 +210,7 @@ def new_task(ctx: Context, config: str) -> NewTask:
     from orchestra.domain.models.new_tasks import NewTask
     from orchestra.domain.models.tasks import METRICS_FILE
     from orchestra.domain.states import Queue
-    from orchestra.files import here
+    from orchestra.files import local_machine
 
     args = ctx.args
     return NewTask(
@@ -219,11 +219,11 @@ def new_task(ctx: Context, config: str) -> NewTask:
         config=config,
         data=ctx.names.dataset(args.data),
         volume=_volume(ctx),
-        account=here.account(),
+        account=local_machine.account(),
         host=wiring.host_name(),
         secondary=_secondary(ctx),
         queue=Queue(args.queue),
-        image=here.image(args.image) if args.image is not None else None,
+        image=local_machine.image(args.image) if args.image is not None else None,
         binds=tuple(args.bind),
         env=dict(args.env),
         policy=_policy_of(args),
@@ -241,9 +241,9 @@ def _secondary(ctx: Context) -> dict[str, str]:
 
 
 def _volume(ctx: Context) -> str:
-    from orchestra.files import here
+    from orchestra.files import local_machine
 
-    return here.full_path(ctx.args.volume or ctx.settings.volume or ".")
+    return local_machine.full_path(ctx.args.volume or ctx.settings.volume or ".")
 
 
 def _policy_of(args: Any) -> Policy:

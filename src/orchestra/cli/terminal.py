@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any, TextIO
 
-from orchestra.domain.foreign import escaped
+from orchestra.domain.escaping import escaped
 
 ESC = f"\x1b{os.urandom(8).hex()}\x1b"
 """Stands for the escape character in text of this program."""

@@ -11,7 +11,7 @@ from orchestra.domain.errors import BadInput
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
-    from orchestra.domain.models.people import User
+    from orchestra.domain.models.users import User
 
 
 def _create_arguments(parser: Parser) -> None:

@@ -20,7 +20,7 @@ from orchestra.client.tasks import Tasks
 from orchestra.client.users import Users
 
 if TYPE_CHECKING:
-    from orchestra.domain.models.people import User
+    from orchestra.domain.models.users import User
     from orchestra.interface.answers.queues import QueueReport
     from orchestra.interface.operation import Request
 

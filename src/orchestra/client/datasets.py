@@ -180,9 +180,9 @@ def name_of(dataset: str | DataSet) -> str:
 
 
 def _here(path: AnyPath) -> Path:
-    from orchestra.files import here
+    from orchestra.files import local_machine
 
-    return Path(here.full_path(path))
+    return Path(local_machine.full_path(path))
 
 
 def _plan(sweep: Sweep, format: str | None) -> Plan:  # noqa: A002

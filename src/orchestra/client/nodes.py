@@ -12,7 +12,7 @@ from orchestra.domain.models.nodes import Node, SlotsWanted
 if TYPE_CHECKING:
     import builtins
 
-    from orchestra.domain.models.people import User
+    from orchestra.domain.models.users import User
 
 
 class Nodes:

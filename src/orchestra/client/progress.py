@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from orchestra.domain import human
-from orchestra.domain.foreign import escaped
+from orchestra.domain.escaping import escaped
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import TaskState
 

@@ -20,7 +20,7 @@ from orchestra.domain.errors import OrchestraError, Refused
 
 if TYPE_CHECKING:
     from orchestra.config import Settings
-    from orchestra.domain.own_names import OwnNames
+    from orchestra.domain.short_names import ShortNames
     from orchestra.interface.operation import Connected, Interface, Request
 
 T = TypeVar("T")
@@ -96,11 +96,11 @@ class Session:
         return wiring.user_name(self.settings)
 
     @property
-    def names(self) -> OwnNames:
+    def names(self) -> ShortNames:
         """What the current user may leave out of the names of what is theirs."""
-        from orchestra.domain.own_names import OwnNames
+        from orchestra.domain.short_names import ShortNames
 
-        return OwnNames(self.user_name)
+        return ShortNames(self.user_name)
 
     def close(self) -> None:
         """Close the connection for good."""

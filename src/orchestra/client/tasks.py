@@ -102,7 +102,7 @@ class Tasks:
         """
         from orchestra import wiring
         from orchestra.domain.models.new_tasks import NewTask
-        from orchestra.files import here
+        from orchestra.files import local_machine
 
         settings, names = self._session.settings, self._session.names
         new = NewTask(
@@ -110,14 +110,14 @@ class Tasks:
             command=words.command(command),
             config=names.config(_config(config)),
             data=names.dataset(name_of(data)),
-            volume=here.full_path(volume or settings.volume or "."),
-            account=here.account(),
+            volume=local_machine.full_path(volume or settings.volume or "."),
+            account=local_machine.account(),
             host=wiring.host_name(),
             secondary={
                 tag: names.dataset(name_of(each)) for tag, each in (secondary or {}).items()
             },
             queue=words.queue(queue),
-            image=None if image is None else here.image(os.fspath(image)),
+            image=None if image is None else local_machine.image(os.fspath(image)),
             binds=(bind,) if isinstance(bind, str) else tuple(bind),
             env=words.variables(env),
             policy=words.policy(
@@ -162,7 +162,7 @@ class Tasks:
 
 
 def _make(session: Session, new: NewTask, *, if_not_exists: bool) -> task_values.Task:
-    from orchestra.files import new_tasks
+    from orchestra.files import task_files
     from orchestra.interface.new_tasks import CreateTask, FindOwnTask, PlanTask
 
     existing = session(FindOwnTask(new.name)) if if_not_exists else None
@@ -171,7 +171,7 @@ def _make(session: Session, new: NewTask, *, if_not_exists: bool) -> task_values
     try:
         planned = session(PlanTask(new))
         with with_hint():
-            new = new_tasks.look(new, planned.folder)
+            new = task_files.check(new, planned.folder)
         return session(CreateTask(new))
     except AlreadyExists:  # made a moment before this one, perhaps
         existing = session(FindOwnTask(new.name)) if if_not_exists else None

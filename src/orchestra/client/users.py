@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from orchestra.client import words
 from orchestra.client.session import Session
 from orchestra.domain.errors import BadInput
-from orchestra.domain.models.people import User
+from orchestra.domain.models.users import User
 
 if TYPE_CHECKING:
     import builtins

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import psycopg
 
-from orchestra.domain.order import Contender, rank
+from orchestra.domain.ranking import Contender, rank
 from orchestra.domain.states import Queue
 from orchestra.store import moves
 

@@ -26,11 +26,11 @@ from typing import TYPE_CHECKING
 
 from orchestra.domain.errors import BadInput
 from orchestra.domain.human import one_line
-from orchestra.domain.shell import Quoting, Tag, scan
+from orchestra.domain.shell_scanner import Quoting, Tag, scan
 from orchestra.domain.storable import LONGEST_VALUE, trouble_with
 
 if TYPE_CHECKING:
-    from orchestra.domain.shell import Misplaced, Scan
+    from orchestra.domain.shell_scanner import Misplaced, Scan
 
 REQUIRED = ("DATA", "IN", "OUT")
 

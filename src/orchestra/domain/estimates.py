@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from orchestra.domain import chains
+from orchestra.domain import dependencies
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import TaskState
 
@@ -31,7 +31,7 @@ def ends(task: Task, now: datetime) -> Ends:
     if task.hold:
         return Ends(words="held")
     if task.after:
-        return Ends(words=chains.short(task.after))
+        return Ends(words=dependencies.short(task.after))
     match task.state:
         case TaskState.REGISTERED:
             return Ends(words="-")

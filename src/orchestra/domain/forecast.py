@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from orchestra.domain.supply import Need, Place, usable
+from orchestra.domain.matchmaking import Need, Place, usable
 
 
 @dataclass(frozen=True, slots=True)

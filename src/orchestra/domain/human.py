@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from orchestra.domain.foreign import escaped
+from orchestra.domain.escaping import escaped
 
 _UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 _SIZES = ("B", "kB", "MB", "GB", "TB", "PB", "EB")

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from orchestra.domain.errors import VolumeError
-from orchestra.files import silence, tree_removal
+from orchestra.files import fs_health, tree_removal
 from orchestra.files.tree_removal import Removal
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
@@ -46,7 +46,7 @@ def survey(folder: str, recorded: Recorded, *, progress: Progress | None = None)
     Raises:
         VolumeError: a folder cannot be read.
     """
-    silence.check(folder)
+    fs_health.check(folder)
     found = Survey()
     try:
         with _opened(folder) as top:

@@ -7,7 +7,7 @@ from pathlib import Path
 from orchestra.domain import images
 from orchestra.domain.errors import BadInput
 from orchestra.domain.images import Kind
-from orchestra.files import silence
+from orchestra.files import fs_health
 
 SIF_MAGIC = b"SIF_MAGIC"
 _MAGIC_AT = (
@@ -27,7 +27,7 @@ def check(text: str) -> str:
     where = images.path_of(image)
     if where is None:
         return image
-    silence.check(where)
+    fs_health.check(where)
     path = Path(where)
     try:
         is_folder = path.is_dir()

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from orchestra.domain.errors import NotFound
 from orchestra.domain.models.jobs import LOG, Attempt
-from orchestra.files import job_files, silence
+from orchestra.files import fs_health, job_files
 
 _BLOCK = 1 << 16
 _COMPARED = 256
@@ -34,7 +34,7 @@ def open_log(attempt: Attempt) -> BinaryIO | None:
 
 def is_silent(attempt: Attempt) -> bool:
     """Whether the volume of an attempt's folder does not answer."""
-    return silence.first_silent([attempt.folder]) is not None
+    return fs_health.first_unresponsive([attempt.folder]) is not None
 
 
 def unreadable(attempt: Attempt) -> str:

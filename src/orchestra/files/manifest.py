@@ -26,8 +26,8 @@ from orchestra.domain.models.datasets import Manifest, ManifestEntry
 from orchestra.domain.models.jobs import ATTEMPTS
 from orchestra.domain.naming import natural_key
 from orchestra.domain.storable import within_64_bits
-from orchestra.files import silence
-from orchestra.files.config_texts import Texts
+from orchestra.files import fs_health
+from orchestra.files.file_texts import Texts
 
 Progress = Callable[[int, int, int], None]
 """Called in the caller's thread with files done, files in all, bytes read."""
@@ -61,7 +61,7 @@ def scan(path: str | os.PathLike[str], progress: Progress | None = None) -> Mani
     """
     root = _absolute(os.fspath(path))
     _check_text(root)
-    silence.check(path)
+    fs_health.check(path)
     try:
         mode = Path(root).stat().st_mode
     except OSError as error:

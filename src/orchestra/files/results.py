@@ -18,8 +18,8 @@ from orchestra.domain.errors import VolumeError
 from orchestra.domain.models.jobs import JobPaths
 from orchestra.domain.models.results import Result, Sources
 from orchestra.domain.results import Row, Table
-from orchestra.files import silence, structured
-from orchestra.files.in_threads import Progress, in_threads
+from orchestra.files import document_files, fs_health
+from orchestra.files.thread_map import Progress, thread_map
 
 
 def read(
@@ -31,7 +31,7 @@ def read(
         VolumeError: the task's folder is not there, or the volume did not answer within `patience` seconds.
     """
     _check_folder(sources, patience)
-    rows = in_threads(
+    rows = thread_map(
         sources.jobs, lambda job: _row(sources, job), progress=progress, patience=patience
     )
     return domain.table_of(rows)
@@ -42,8 +42,8 @@ def _check_folder(sources: Sources, patience: float | None) -> None:
     if not sources.jobs or any(job.metrics is not None for job in sources.jobs):
         return
     folder = sources.task.folder
-    silence.check(folder, sources.config_root, patience=patience)
-    if not in_threads([folder], os.path.isdir, patience=patience)[0]:
+    fs_health.check(folder, sources.config_root, patience=patience)
+    if not thread_map([folder], os.path.isdir, patience=patience)[0]:
         raise VolumeError(
             f"{folder} is not there on this machine, so the results cannot be read.",
             hint="Ask on a machine that sees the task's volume.",
@@ -80,7 +80,7 @@ def _metrics(sources: Sources, job: Result) -> tuple[Mapping[str, Any], str | No
 
 def _written(folder: str, name: str) -> Mapping[str, Any]:
     """Read the metrics that a job wrote."""
-    return metrics.of_file(name, *structured.load_written(folder, name, BOUNDS.bytes))
+    return metrics.of_file(name, *document_files.load_written(folder, name, BOUNDS.bytes))
 
 
 def _config(sources: Sources, job: Result) -> tuple[Mapping[str, Any], str | None]:
@@ -107,7 +107,7 @@ def _output(sources: Sources, job: Result) -> tuple[Mapping[str, Any], str | Non
 
 
 def _registered(sources: Sources, job: Result) -> bytes:
-    content = structured.load(sources.config_path(job))
+    content = document_files.load(sources.config_path(job))
     if hashlib.sha256(content).digest() != job.sha256:
         raise Unusable("has changed since it was registered")
     return content

@@ -19,8 +19,15 @@ from orchestra.domain.errors import BadInput, DatabaseUnavailable, Refused, Volu
 from orchestra.domain.models.datasets import DataSet, Manifest
 from orchestra.domain.sweeps import Sweep
 from orchestra.domain.wording import Action, Field, words
-from orchestra.files import config_text, manifest, silence, structured, sweep_text, sweep_trial
-from orchestra.files.in_threads import Progress
+from orchestra.files import (
+    config_writer,
+    document_files,
+    fs_health,
+    manifest,
+    sweep_check,
+    sweep_parser,
+)
+from orchestra.files.thread_map import Progress
 from orchestra.homefolder import expanded
 
 _REPORT = 500
@@ -66,10 +73,12 @@ class Plan:
     def _content(self, config: dict[str, Any]) -> str:
         if self.template is not None:
             return sweep_files.fill(
-                *(self.template, config, self.template_name), config_text.in_template(self.ending)
+                *(self.template, config, self.template_name), config_writer.in_template(self.ending)
             )
         return (
-            config_text.as_json(config) if self.ending == ".json" else config_text.as_yaml(config)
+            config_writer.as_json(config)
+            if self.ending == ".json"
+            else config_writer.as_yaml(config)
         )
 
 
@@ -104,7 +113,7 @@ def plan_of(found: Any, where: Path, *, format: str | None = None) -> Plan:  # n
                 words(Field.FORMAT, " does not go with a template, whose own form is kept.")
             )
         planned = _with_template(sweep, where.parent / expanded(sweep.template))
-        sweep_trial.template(sweep, planned.template or "", planned.template_name, planned.ending)
+        sweep_check.template(sweep, planned.template or "", planned.template_name, planned.ending)
     return planned
 
 
@@ -122,14 +131,14 @@ def _refuse_not_finite(planned: Plan, where: Path) -> None:
 
 def _values(path: Path) -> Any:
     try:
-        return sweep_text.parse(path.name, structured.load(str(path)))
+        return sweep_parser.parse(path.name, document_files.load(str(path)))
     except Unusable as error:
         raise BadInput(f"{path} {error}.") from None
 
 
 def _with_template(sweep: Sweep, path: Path) -> Plan:
     try:
-        text = structured.load(str(path)).decode()
+        text = document_files.load(str(path)).decode()
     except (Unusable, UnicodeDecodeError) as error:
         why = error if isinstance(error, Unusable) else "is no UTF-8 text"
         raise BadInput(f"the template {path} {why}.") from None
@@ -201,7 +210,7 @@ def check_folder(folder: Path) -> None:
     Raises:
         Refused, VolumeError: it cannot be used.
     """
-    silence.check(folder.parent)
+    fs_health.check(folder.parent)
     try:
         if folder.parent.exists() and not folder.parent.is_dir():
             raise VolumeError(

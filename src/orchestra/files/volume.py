@@ -9,7 +9,7 @@ from pathlib import Path
 
 from orchestra.domain.errors import VolumeError
 from orchestra.domain.wording import Field, words
-from orchestra.files import silence
+from orchestra.files import fs_health
 
 _ANOTHER = words(Field.VOLUME, " names another one.")
 
@@ -20,7 +20,7 @@ def check_volume(volume: str, *, dry: bool = False) -> None:
     Raises:
         VolumeError: it is no folder, or nothing can be written there.
     """
-    silence.check(volume)
+    fs_health.check(volume)
     path = Path(volume)
     if not os.path.isdir(volume):  # noqa: PTH112 - pathlib raises where a name is too long
         what = "is not a folder" if os.path.lexists(volume) else "does not exist"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestra.domain.models.people import User
+from orchestra.domain.models.users import User
 from orchestra.interface.operation import Question
 
 

@@ -8,7 +8,7 @@ from html import escape
 from textwrap import wrap
 from typing import Any, assert_never
 
-from orchestra.domain.foreign import escaped
+from orchestra.domain.escaping import escaped
 from orchestra.domain.human import one_line
 
 WIDTH = 160

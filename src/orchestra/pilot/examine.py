@@ -13,13 +13,13 @@ from time import monotonic
 
 from orchestra.domain import metrics
 from orchestra.domain.documents import Unusable
-from orchestra.domain.endings import in_words
 from orchestra.domain.errors import VolumeError
 from orchestra.domain.metrics import Metrics
 from orchestra.domain.models.jobs import JobPaths
 from orchestra.domain.models.work import AttemptKey, Outcome
+from orchestra.domain.outcome_text import in_words
 from orchestra.domain.states import Cause
-from orchestra.files import job_files, structured
+from orchestra.files import document_files, job_files
 from orchestra.pilot import containers, folders, logs
 from orchestra.pilot.afterlook import AfterLook
 from orchestra.pilot.desk import Desk, Kit
@@ -80,7 +80,7 @@ def _metrics(folder: str, name: str) -> Metrics | None:
         return None  # a glance: most jobs leave none, and to look with care takes longer than all else here
     try:
         # One byte more than is kept: it shows that there is more.
-        end, size = structured.load_written(folder, name, metrics.TEXT_AT_MOST + 1)
+        end, size = document_files.load_written(folder, name, metrics.TEXT_AT_MOST + 1)
     except Unusable:
         return None
     return metrics.to_keep(name, end, size)

@@ -13,7 +13,7 @@ from uuid import uuid4
 import orchestra
 from orchestra.domain.models.pilots import PilotHello
 from orchestra.domain.troubles import Trouble
-from orchestra.files import here
+from orchestra.files import local_machine
 from orchestra.pilot.courier import Connect
 from orchestra.pilot.desk import Kit
 from orchestra.pilot.inputs import InputGuard
@@ -98,9 +98,9 @@ def introduce(options: PilotOptions) -> PilotHello:
         agent=uuid4(),
         machine_id=host.machine_id,
         boot_id=host.boot_id,
-        host=here.host(),
+        host=local_machine.host(),
         pid=os.getpid(),
-        account=here.account(),
+        account=local_machine.account(),
         is_root=os.geteuid() == 0,
         serve_all=options.serve_all,
         may_conduct=options.may_conduct,

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import PurePosixPath
 from time import monotonic
 
-from orchestra.domain import troubles, volume_words
+from orchestra.domain import file_waits, troubles
 from orchestra.domain.troubles import Kind, Trouble
 from orchestra.pilot.desk import Desk
 from orchestra.pilot.state import Held
@@ -37,8 +37,8 @@ def in_words(path: str, held: Held | None) -> str:
     """Say of a file that it does not answer, by the name of the folder that an attempt needs it for."""
     for folder in folders_of(held) if held else []:
         if path == folder or path.startswith(f"{folder}/"):
-            return volume_words.silent(folder, volume_of(held) if held else None)
-    return volume_words.silent(path)
+            return file_waits.silent(folder, volume_of(held) if held else None)
+    return file_waits.silent(path)
 
 
 def _ask(folder: str) -> None:
@@ -86,7 +86,7 @@ class VolumeWatch:
     def _ask(self, folder: str, volume: str, now: float) -> None:
         if folder in self._asked:
             return
-        self._asked[folder] = now, volume_words.silent(folder, volume)
+        self._asked[folder] = now, file_waits.silent(folder, volume)
         answered: Callable[[object], None] = partial(self._answered, folder)
         self.desk.workers.submit(partial(_ask, folder), answered, answered, lane=folder)
 

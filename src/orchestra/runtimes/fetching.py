@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestra.domain import human, image_troubles
+from orchestra.domain import human, image_errors
 from orchestra.domain.errors import OrchestraError
 
 Say = Callable[[str], None]
@@ -119,7 +119,7 @@ class Fetcher:
                 )
                 order.say(f"trying again in {pause:g} s: {said}")
                 order.wait(pause)
-        trouble = image_troubles.of_fetch(
+        trouble = image_errors.of_fetch(
             address, words, runtime=Path(command[0]).name, silence=self.silence
         )
         raise ImageError(trouble.sentence, hint=trouble.advice)

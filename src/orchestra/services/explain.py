@@ -7,10 +7,10 @@ from pathlib import PurePosixPath
 
 import psycopg
 
-from orchestra.domain.endings import last_line
 from orchestra.domain.explanation import Facts
 from orchestra.domain.explanation import explain as in_sentences
 from orchestra.domain.models.jobs import Job, JobPaths
+from orchestra.domain.outcome_text import last_line
 from orchestra.domain.states import JobState, TaskState
 from orchestra.interface.answers.explanations import Explained
 from orchestra.services import jobs, standstill

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import psycopg
 
-from orchestra.domain import volume_words
+from orchestra.domain import file_waits
 from orchestra.domain.errors import BadInput, NotFound
 from orchestra.domain.models.jobs import Job
 from orchestra.domain.models.tasks import Task
@@ -64,7 +64,7 @@ def _waits(conn: psycopg.Connection, job: Job) -> tuple[str, ...]:
     if held_up is None:
         return ()
     started = job.state is JobState.RUNNING
-    return tuple(volume_words.sentences(held_up, started=started, ends=job.kill_requested))
+    return tuple(file_waits.sentences(held_up, started=started, ends=job.kill_requested))
 
 
 def no_such_job(task: Task, ordinal: int) -> NotFound:

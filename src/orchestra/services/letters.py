@@ -5,11 +5,11 @@ from __future__ import annotations
 import psycopg
 
 from orchestra.domain import letters
-from orchestra.domain.endings import last_lines
 from orchestra.domain.human import duration, one_line
 from orchestra.domain.letters import HELD, Failure, OfflineLetter, PilotLetter, TaskLetter
 from orchestra.domain.models.failures import FailureGroup
 from orchestra.domain.models.tasks import Task
+from orchestra.domain.outcome_text import last_lines
 from orchestra.domain.states import Figure, HoldCause, TaskState
 from orchestra.store import outbox, task_facts
 from orchestra.store import tasks as task_store

@@ -11,7 +11,7 @@ import psycopg
 
 from orchestra.domain import letters
 from orchestra.domain.letters import KINDS, Letter, TroubleLetter
-from orchestra.domain.models.people import User
+from orchestra.domain.models.users import User
 from orchestra.store import outbox as store
 from orchestra.store import users as user_store
 from orchestra.store.database import in_transaction

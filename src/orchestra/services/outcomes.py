@@ -13,9 +13,9 @@ import psycopg
 
 from orchestra.domain import human
 from orchestra.domain.models.work import AttemptKey, Outcome
+from orchestra.domain.outcome_policy import POISONOUS_LOSSES, JobFacts, Verdict, judge, retry_delay
 from orchestra.domain.states import JobState, Queue, TaskState
 from orchestra.domain.transitions import JobInput, Refusal, next_job_state
-from orchestra.domain.verdicts import POISONOUS_LOSSES, JobFacts, Verdict, judge, retry_delay
 from orchestra.store import attempts, locks, metrics, moves
 
 

@@ -1,6 +1,6 @@
 """Making a task: everything is checked before anything is written, and then written in one transaction.
 
-What there is to be seen of its files, `files/new_tasks.py` has looked at, on the machine of whoever makes it.
+What there is to be seen of its files, `files/task_files.py` has looked at, on the machine of whoever makes it.
 """
 
 from __future__ import annotations

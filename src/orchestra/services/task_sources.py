@@ -12,7 +12,7 @@ from orchestra.domain.models.datasets import DataSet
 from orchestra.domain.models.jobs import JobPaths
 from orchestra.domain.models.sources import Source
 from orchestra.domain.models.tasks import Task
-from orchestra.domain.own_names import TASK_PREFIX
+from orchestra.domain.short_names import TASK_PREFIX
 from orchestra.domain.wording import Field, words
 from orchestra.services import datasets, selection
 from orchestra.store import datasets as store

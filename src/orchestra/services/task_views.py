@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import psycopg
 
-from orchestra.domain import volume_words
+from orchestra.domain import file_waits
 from orchestra.domain.estimates import ends
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.wording import Said
@@ -70,7 +70,7 @@ def _silent_folders(conn: psycopg.Connection, task: Task) -> Iterator[str]:
     config, read = sources.config(conn, task.id), sources.inputs(conn, task.id)
     needs = [config.root, *(source.root for source in read)]
     for node, silent in found:
-        yield from volume_words.of_node(node, silent, task.volume, needs)
+        yield from file_waits.of_node(node, silent, task.volume, needs)
 
 
 def _cpu_seconds(conn: psycopg.Connection, task: Task) -> tuple[float | None, bool]:

@@ -7,7 +7,7 @@ import psycopg
 from orchestra.domain import human
 from orchestra.domain.caller import Caller
 from orchestra.domain.errors import AlreadyExists, NotFound, Refused
-from orchestra.domain.models.people import User
+from orchestra.domain.models.users import User
 from orchestra.domain.naming import check_email, check_user_name
 from orchestra.domain.nearest import nearest
 from orchestra.domain.storable import check_text

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from orchestra.domain import chains, troubles
+from orchestra.domain import dependencies, troubles
+from orchestra.domain.matchmaking import Need, Place, obstacle
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import TaskState
-from orchestra.domain.supply import Need, Place, obstacle
 from orchestra.domain.wording import Said
 
 
@@ -22,7 +22,7 @@ def reasons(task: Task, places: Sequence[Place], *, conductor: bool) -> tuple[Sa
     if task.hold:
         return (f"It is held by {task.hold.by}: {task.hold.reason}",)
     if task.after:
-        return tuple(chains.sentences(task.id, task.after))
+        return tuple(dependencies.sentences(task.id, task.after))
     if found := obstacle(Need.of(task), places):
         return (found,)
     if not conductor:

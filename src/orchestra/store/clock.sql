@@ -27,7 +27,7 @@ update outbox set next_try = now()
 where sent_at is null and refused_at is null and next_try > now() + make_interval(secs => %(mail)s) + interval '1 minute'
 
 -- name: shorten_back_off
--- Walks job_not_before. A job that has failed so often waits for so long at most (domain/verdicts.py).
+-- Walks job_not_before. A job that has failed so often waits for so long at most (domain/outcome_policy.py).
 update job set not_before = now()
 where (task_id, ordinal) in (
     select task_id, ordinal from job

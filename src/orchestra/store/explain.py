@@ -12,11 +12,11 @@ import psycopg
 
 from orchestra.domain.explanation import Custody
 from orchestra.domain.forecast import AtWork, Rival
+from orchestra.domain.matchmaking import Need
 from orchestra.domain.models.events import Event
 from orchestra.domain.models.failures import FailedAttempt
 from orchestra.domain.models.tasks import Resources
 from orchestra.domain.states import JobState, Queue, TaskState
-from orchestra.domain.supply import Need
 from orchestra.store.database import fetch
 from orchestra.store.sql import load
 from orchestra.store.task_facts import failed_attempt

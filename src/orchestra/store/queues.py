@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import psycopg
 
+from orchestra.domain.matchmaking import Place
 from orchestra.domain.models.queues import QueuedJob
 from orchestra.domain.reservation import PATIENCE
 from orchestra.domain.states import Queue
-from orchestra.domain.supply import Place
 from orchestra.store.database import fetch
 from orchestra.store.sql import load
 from orchestra.store.told import with_troubles

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import psycopg
 
-from orchestra.domain.volume_words import HeldUp
+from orchestra.domain.file_waits import HeldUp
 from orchestra.store.database import fetch
 from orchestra.store.sql import load
 from orchestra.store.told import with_troubles

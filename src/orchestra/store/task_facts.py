@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 
-from orchestra.domain.models.doubts import DOUBTS_COUNTED, Doubts
+from orchestra.domain.models.changed_inputs import DOUBTS_COUNTED, Doubts
 from orchestra.domain.models.events import Event
 from orchestra.domain.models.failures import FailedAttempt, FailureGroup
 from orchestra.domain.states import Cause

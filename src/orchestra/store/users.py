@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import psycopg
 
-from orchestra.domain.models.people import User
+from orchestra.domain.models.users import User
 from orchestra.store.database import fetch
 from orchestra.store.sql import load
 

@@ -34,7 +34,7 @@ def arguments(parser: Parser) -> None:
 
 def run(ctx: Context) -> int:
     """Run a job's command here."""
-    from orchestra.files import silence
+    from orchestra.files import fs_health
     from orchestra.services import by_hand
 
     if not ctx.args.here:
@@ -44,7 +44,7 @@ def run(ctx: Context) -> int:
         )
     with database(ctx) as conn:
         job = by_hand.look(conn, ctx.names.job(ctx.args.job))
-    silence.check(".", *job.reads)
+    fs_health.check(".", *job.reads)
     image = job.task.image
     container = _container(ctx, image) if image else None
     folder, number = _fresh_folder(job)

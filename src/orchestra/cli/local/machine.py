@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from orchestra.domain import gpus, processors
+from orchestra.domain import cpu_limits, gpus
 from orchestra.domain.gpus import Gpu
 from orchestra.domain.secrets import without_secrets
 
@@ -20,11 +20,11 @@ def cpu_count(process: Path = _SELF) -> int:
     """Give how many processors this process may use: by its affinity, and by the quotas of its control groups."""
     mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     own, mounts = _read(process / "cgroup"), _read(process / "mountinfo")
-    return processors.usable(mine, map(_quota, processors.control_groups(own, mounts)))
+    return cpu_limits.usable(mine, map(_quota, cpu_limits.control_groups(own, mounts)))
 
 
 def _quota(group: PurePosixPath) -> float | None:
-    return processors.quota(_read(Path(group, "cpu.max"))) or processors.quota(
+    return cpu_limits.quota(_read(Path(group, "cpu.max"))) or cpu_limits.quota(
         f"{_read(Path(group, 'cpu.cfs_quota_us'))} {_read(Path(group, 'cpu.cfs_period_us'))}"
     )
 

@@ -77,7 +77,7 @@ def install(ctx: Context) -> None:
 def _service(ctx: Context, *, system: bool) -> Service:
     from orchestra import wiring
     from orchestra.cli.local import pilots
-    from orchestra.files import here
+    from orchestra.files import local_machine
 
     with database(ctx) as conn:
         node = pilots.node_or_this(ctx, conn, ctx.args.node)
@@ -91,7 +91,7 @@ def _service(ctx: Context, *, system: bool) -> Service:
         allow_root=ctx.args.allow_root,
     )
     environment = kept_environment(ctx.settings, os.environ)
-    account = here.account() if system else None
+    account = local_machine.account() if system else None
     return Service(node, wish.plain_command(), environment, account)
 
 

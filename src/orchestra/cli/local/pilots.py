@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from orchestra import wiring
 from orchestra.domain.errors import DatabaseUnavailable, NotFound, OrchestraError
-from orchestra.files import here
+from orchestra.files import local_machine
 from orchestra.services import admin, nodes
 from orchestra.store import datafolder
 from orchestra.wiring import PilotWish
@@ -41,7 +41,7 @@ def serves(pilot: Pilot) -> bool:
 
 def is_here(pilot: Pilot) -> bool:
     """Whether a pilot runs on this machine, whose host name may have changed since it began."""
-    return pilot.host == here.host() or _runs_here(pilot)
+    return pilot.host == local_machine.host() or _runs_here(pilot)
 
 
 def _runs_here(pilot: Pilot) -> bool:
@@ -59,7 +59,7 @@ def _under_other_names(found: Sequence[Pilot], settings: Settings) -> list[Pilot
 
     Machines that were copied from one image may share an id; an embedded database has one machine alone.
     """
-    names = (wiring.node_name(settings), here.host())
+    names = (wiring.node_name(settings), local_machine.host())
     others = [pilot for pilot in found if pilot.node not in names]
     running = sorted(filter(_runs_here, others), key=is_mine, reverse=True)
     if wiring.uses_server(settings):
@@ -75,7 +75,7 @@ def other_names_here(found: Sequence[Pilot], settings: Settings) -> list[str]:
 
 def is_mine(pilot: Pilot) -> bool:
     """Whether a pilot was started by this account."""
-    return pilot.account == here.account()
+    return pilot.account == local_machine.account()
 
 
 def takes_mine(pilot: Pilot) -> bool:
@@ -129,12 +129,12 @@ def this_node(ctx: Context, conn: psycopg.Connection) -> str:
     own = wiring.node_name(ctx.settings)
     if ctx.settings.node:
         return own
-    found, names = nodes.pilots(conn), (own, here.host())
+    found, names = nodes.pilots(conn), (own, local_machine.host())
     known = [name for name in names if nodes.find(conn, name)]
     if any(p.node in names and is_here(p) and serves(p) for p in found):
         return known[0]
     others = _under_other_names(found, ctx.settings)
-    renamed = [p.node for p in others if serves(p) and p.host != here.host()]
+    renamed = [p.node for p in others if serves(p) and p.host != local_machine.host()]
     return next(iter([*renamed, *known, *(pilot.node for pilot in others)]), own)
 
 

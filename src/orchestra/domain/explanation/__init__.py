@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import chain
 from typing import assert_never
 
-from orchestra.domain.explanation import ended, living, waiting
+from orchestra.domain.explanation import active, ended, waiting
 from orchestra.domain.explanation.facts import Custody, Explanation, Facts
 from orchestra.domain.states import JobState
 from orchestra.domain.wording import Said
@@ -23,9 +23,9 @@ def explain(facts: Facts) -> Explanation:
             seconds = None if facts.many_before else waiting.starts_in(facts)
             predicate, told = waiting.predicate(facts), waiting.sentences(facts)
         case JobState.REGISTERED | JobState.ASSIGNED:
-            predicate, told = living.claimed(facts), living.about_claimed(facts)
+            predicate, told = active.claimed(facts), active.about_claimed(facts)
         case JobState.RUNNING:
-            predicate, told = living.running(facts), living.about_running(facts)
+            predicate, told = active.running(facts), active.about_running(facts)
         case JobState.DONE:
             predicate, told = ended.done(facts), ended.about_done(facts)
         case JobState.FAILED:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from orchestra.domain.endings import in_words
 from orchestra.domain.forecast import AtWork, Rival
 from orchestra.domain.human import duration, relative
 from orchestra.domain.lifecycle import TestFacts
+from orchestra.domain.matchmaking import Place
 from orchestra.domain.models.events import Event
 from orchestra.domain.models.failures import FailedAttempt
 from orchestra.domain.models.jobs import Attempt, Job
 from orchestra.domain.models.tasks import Task
+from orchestra.domain.outcome_text import in_words
 from orchestra.domain.states import Cause
-from orchestra.domain.supply import Place
 from orchestra.domain.wording import Said
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from orchestra.domain.explanation.facts import Facts
 from orchestra.domain.human import count, listed, relative
-from orchestra.domain.supply import Need, Place, obstacle
+from orchestra.domain.matchmaking import Need, Place, obstacle
 from orchestra.domain.troubles import message
 from orchestra.domain.wording import Action, Said, words
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from orchestra.domain import chains, forecast
+from orchestra.domain import dependencies, forecast
 from orchestra.domain.explanation.facts import Facts, by_whom
 from orchestra.domain.explanation.history import earlier_attempts
 from orchestra.domain.explanation.nodes import supply
 from orchestra.domain.forecast import Ahead, Rival
 from orchestra.domain.human import about, count, duration, number, relative
+from orchestra.domain.matchmaking import Need, obstacle, usable
 from orchestra.domain.states import JobState, PendingOperation, Queue, TaskState
-from orchestra.domain.supply import Need, obstacle, usable
 from orchestra.domain.wording import Action, Said, words
 
 CLAIM_WITHIN = 30
@@ -84,7 +84,7 @@ def _stops(facts: Facts) -> Iterator[Said]:
         )
         yield words(f"{how}: ", Action.RELEASE_TASK(task=task.id))
     if task.after and task.state is not TaskState.KILL:
-        yield from chains.sentences(task.id, task.after)
+        yield from dependencies.sentences(task.id, task.after)
     if task.state is TaskState.KILL:
         yield f"The kill was asked for{by_whom(facts.asked, facts)}."
     elif task.pending_operation in _RETRIES:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestra.domain.endings import in_words, last_line, leaves_log
+from orchestra.domain.outcome_text import in_words, last_line, leaves_log
 from orchestra.domain.states import Cause
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from orchestra.domain.estimates import Ends
-from orchestra.domain.models.doubts import Doubts
+from orchestra.domain.models.changed_inputs import Doubts
 from orchestra.domain.models.events import Event
 from orchestra.domain.models.failures import FailureGroup
 from orchestra.domain.models.mails import Mail

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestra.domain.models.people import User
+from orchestra.domain.models.users import User
 from orchestra.interface import me as ask
 from orchestra.interface.local import Scope
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestra.domain.models.people import User
+from orchestra.domain.models.users import User
 from orchestra.interface import user_changes as ask
 from orchestra.interface.local import Scope
 from orchestra.services import users

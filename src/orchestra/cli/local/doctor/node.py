@@ -12,7 +12,7 @@ from orchestra.cli.local.doctor.database import Contents
 from orchestra.cli.local.doctor.finding import Finding, Trouble, of_trouble, ok, problem, warning
 from orchestra.cli.output import ago
 from orchestra.domain import human
-from orchestra.files.here import host
+from orchestra.files.local_machine import host
 
 if TYPE_CHECKING:
     from orchestra.domain.models.nodes import Node, Pilot

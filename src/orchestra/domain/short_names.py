@@ -11,7 +11,7 @@ TASK_PREFIX = "task:"
 
 
 @dataclass(frozen=True, slots=True)
-class OwnNames:
+class ShortNames:
     """Writes out what one user calls their own. What is no short name stays as it is."""
 
     username: str

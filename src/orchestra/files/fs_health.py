@@ -40,14 +40,14 @@ def check(*paths: str | os.PathLike[str], patience: float | None = None) -> None
     Raises:
         VolumeError: one of them does not, within `patience` seconds (10).
     """
-    if silent := first_silent(paths, patience=patience):
+    if silent := first_unresponsive(paths, patience=patience):
         raise VolumeError(
             f"{silent} does not answer.",
             hint="Its file system hangs: see whether its server can be reached. Nothing waits for it here.",
         )
 
 
-def first_silent(
+def first_unresponsive(
     paths: Iterable[str | os.PathLike[str]], *, patience: float | None = None
 ) -> str | None:
     """Give the first of these paths that does not answer; None where all do."""

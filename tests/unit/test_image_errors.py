@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestra.domain.image_troubles import of_fetch, registry_of
+from orchestra.domain.image_errors import of_fetch, registry_of
 
 HERE = "docker://reg.example.org:5000/ana/x:1"
 

@@ -13,7 +13,7 @@ from orchestra.cli import output, result_files
 from orchestra.cli.output import Column, Output, print_error, to_json
 from orchestra.cli.terminal import ESC, Guarded, LogPrinter, guard, guarded, one_line
 from orchestra.domain.errors import BadInput
-from orchestra.domain.foreign import escaped
+from orchestra.domain.escaping import escaped
 from orchestra.domain.results import Row, table_of
 from orchestra.domain.usage import Usage
 

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from orchestra.files import config_text
+from orchestra.files import config_writer
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30) | st.sampled_from(
     [
@@ -73,7 +73,7 @@ def alike(one: Any, other: Any) -> bool:
 @example({"lr": 1e-05, "steps": 1e16, "text": '"1e-05" \\', "-1e-07": [-1e-07, 5e-324]})
 @example({"a\u2028b": "\x85\x7f\ufeff\U0001f600", "\xa0": "\ufffe"})
 def test_json_is_read_back_by_every_reader(config: dict[str, Any]) -> None:
-    text = config_text.as_json(config)
+    text = config_writer.as_json(config)
     assert text.endswith("}\n")
     assert text.count("\n") == 1
     assert alike(json.loads(text), config)
@@ -84,7 +84,7 @@ def test_json_is_read_back_by_every_reader(config: dict[str, Any]) -> None:
 @given(configs(FINITE | st.floats()))
 @example({"lr": 1e-05, "clip": math.inf, "fill": math.nan, "low": -math.inf})
 def test_yaml_is_read_back_by_every_reader(config: dict[str, Any]) -> None:
-    text = config_text.as_yaml(config)
+    text = config_writer.as_yaml(config)
     for read in readers():
         assert alike(read(text), config), text
 
@@ -98,14 +98,14 @@ def test_people_can_read_it() -> None:
         "file": "a/b-c.h5",
         "empty": {},
     }
-    assert config_text.as_json(config) == (
+    assert config_writer.as_json(config) == (
         '{"kind": "adam", "net.a": [64, 32], "lr": 1.0e-05, "name": "no", "file": "a/b-c.h5", "empty": {}}\n'
     )
-    assert config_text.as_yaml(config) == (
+    assert config_writer.as_yaml(config) == (
         'kind: adam\nnet.a:\n- 64\n- 32\nlr: 1.0e-05\nname: "no"\nfile: a/b-c.h5\nempty: {}\n'
     )
 
 
 def test_json_has_no_infinity() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
-        config_text.as_json({"a": math.inf})
+        config_writer.as_json({"a": math.inf})

@@ -8,7 +8,7 @@ from orchestra.domain.models.new_tasks import NewTask
 from orchestra.files import image_files, volume
 
 
-def look(new: NewTask, folder: str, *, dry: bool = False) -> NewTask:
+def check(new: NewTask, folder: str, *, dry: bool = False) -> NewTask:
     """Check the files of a task that can be made otherwise; return it with what they say of it.
 
     Args:

@@ -17,7 +17,7 @@ from orchestra.domain.documents import Unusable
 from orchestra.domain.errors import BadInput
 from orchestra.domain.results import flatten
 from orchestra.domain.sweeps import Point, Sweep
-from orchestra.files import config_text, sweep_text
+from orchestra.files import config_writer, sweep_parser
 
 _FIRST_MARK = 7_310_000_000
 """A number that no template has: put in place of a value, it shows where the value is read back."""
@@ -41,7 +41,7 @@ def template(sweep: Sweep, text: str, name: str, ending: str) -> None:
     Raises:
         BadInput: one of them makes no such file, or would be read as something else; says which.
     """
-    write = config_text.in_template(ending)
+    write = config_writer.in_template(ending)
     reads = ending in documents.SUFFIXES
     places = _places(text, name, ending) if reads else {}
     for number, point in enumerate(_telling(sweep)):
@@ -114,7 +114,7 @@ def _leaves(found: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
 def _compare(
     places: Mapping[Path, _Place], values: Mapping[str, Any], found: Any, name: str, ending: str
 ) -> None:
-    write = config_text.in_template(ending)
+    write = config_writer.in_template(ending)
     for path, place in places.items():
         value = values[place.name]
         wanted = write(value) if place.quoted else value
@@ -134,7 +134,7 @@ def _is_text_to_all(value: Any) -> bool:
     if not _NO_SYNTAX.fullmatch(value):
         return False
     try:
-        return bool(sweep_text.parse("text.yaml", value.encode()) == value)
+        return bool(sweep_parser.parse("text.yaml", value.encode()) == value)
     except Unusable:
         return False
 

@@ -44,7 +44,7 @@ class _Work(Generic[T, R]):
             return next(self.slices, None)
 
 
-def in_threads(
+def thread_map(
     items: Sequence[T],
     work: Callable[[T], R],
     *,

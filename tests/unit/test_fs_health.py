@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestra.domain.errors import VolumeError
-from orchestra.files import silence
+from orchestra.files import fs_health
 from support.waiting import wait_until
 
 
@@ -17,8 +17,8 @@ from support.waiting import wait_until
 def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What asks, to be written; nothing is known of any path."""
     path = tmp_path / "stat"
-    monkeypatch.setattr(silence, "_ASKS", (str(path),))
-    monkeypatch.setattr(silence, "_known", {})
+    monkeypatch.setattr(fs_health, "_ASKS", (str(path),))
+    monkeypatch.setattr(fs_health, "_known", {})
     return path
 
 
@@ -28,13 +28,13 @@ def write(program: Path, script: str) -> None:
 
 
 def test_whatever_is_said_is_an_answer(hostile_dir: Path) -> None:
-    silence.check(hostile_dir, hostile_dir / "nothing", "/proc/1/root/nothing")
+    fs_health.check(hostile_dir, hostile_dir / "nothing", "/proc/1/root/nothing")
 
 
 def test_a_path_that_does_not_answer_is_named(program: Path) -> None:
     write(program, f'echo $$ >> {program}.pids; [ "$4" = /good ] || exec sleep 600')
     with pytest.raises(VolumeError, match=r"^/bad does not answer\.$"):
-        silence.check("/good", "/bad", patience=0.5)
+        fs_health.check("/good", "/bad", patience=0.5)
     pids = [int(pid) for pid in Path(f"{program}.pids").read_text().split()]
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
 
@@ -44,15 +44,15 @@ def test_an_answer_is_good_for_a_moment_and_silence_is_waited_for_no_second_time
 ) -> None:
     write(program, f"echo >> {program}.asked")
     for _ in range(3):
-        silence.check("/good")
+        fs_health.check("/good")
     assert Path(f"{program}.asked").read_text() == "\n"
     write(program, "exec sleep 600")
-    assert silence.first_silent(["/bad"], patience=1.0) == "/bad"
+    assert fs_health.first_unresponsive(["/bad"], patience=1.0) == "/bad"
     began = time.monotonic()
-    assert silence.first_silent(["/bad"]) == "/bad"
+    assert fs_health.first_unresponsive(["/bad"]) == "/bad"
     assert time.monotonic() - began < 5
     write(program, "exit 1")
-    silence.check("/bad", patience=5.0)
+    fs_health.check("/bad", patience=5.0)
 
 
 def test_who_waits_for_every_child_of_the_process_is_no_trouble(
@@ -64,8 +64,8 @@ def test_who_waits_for_every_child_of_the_process_is_no_trouble(
         raise ChildProcessError
 
     monkeypatch.setattr(os, "waitpid", nobody)
-    silence.check("/good")
+    fs_health.check("/good")
 
 
 def test_without_a_program_to_ask_with_nothing_is_refused(program: Path) -> None:
-    silence.check("/anything")
+    fs_health.check("/anything")

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from orchestra.domain.documents import Unusable
-from orchestra.files import sweep_text
+from orchestra.files import sweep_parser
 
 
 def values(text: str, name: str = "grid.yaml") -> Any:
-    return sweep_text.parse(name, text.encode())
+    return sweep_parser.parse(name, text.encode())
 
 
 @pytest.mark.parametrize(
