@@ -36,7 +36,7 @@ MEETING = tuple(
         "unit/test_cli_output",
         "unit/test_human",
         "unit/test_result_reading",
-        "unit/test_sweep_text",
+        "unit/test_sweep_parser",
     )
 )
 UNIT = (
@@ -68,6 +68,7 @@ maestro task wait small
 test "$(maestro job list small --state done -q | wc -l)" = 3
 maestro task show small
 maestro completion bash | bash -n
+test -s "$(dirname "$(command -v maestro)")/../share/man/man1/maestro-task.1"
 maestro down --kill --yes
 """
 

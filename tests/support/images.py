@@ -89,7 +89,7 @@ def _checkout(place: Path) -> None:
     place.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE", "constraints.txt"):
         shutil.copy(REPOSITORY / name, place)
-    for name in ("src", "containers"):
+    for name in ("src", "tools", "containers"):
         ignored = shutil.ignore_patterns("__pycache__", "wheels")
         shutil.copytree(REPOSITORY / name, place / name, ignore=ignored)
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]

@@ -38,11 +38,16 @@ def _print(ctx: Context) -> None:
     shell = ctx.args.shell
     if not shell:
         raise BadInput(f"for which shell? One of {human.listed(SHELLS, last='or')}.")
+    sys.stdout.flush()
+    sys.stdout.buffer.write(script(shell).encode())
+
+
+def script(shell: str) -> str:
+    """Return the completion script for one of SHELLS."""
     import shtab
 
     preamble = "\n".join(_ZSH.format(kind=kind) for kind in KINDS) if shell == "zsh" else ""
-    sys.stdout.flush()
-    sys.stdout.buffer.write(f"{shtab.complete(_tree(), shell, preamble=preamble)}\n".encode())
+    return f"{shtab.complete(_tree(), shell, preamble=preamble)}\n"
 
 
 _ZSH = """_maestro_{kind}() {{
