@@ -9,11 +9,12 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from orchestra import config, wiring
+from orchestra import config
 from orchestra.cli.context import Context
 from orchestra.cli.local import pilot as pilot_command
 from orchestra.domain.errors import Refused
 from orchestra.store import embedded
+from orchestra.wiring.pilot import PilotSpec
 from support.maestro import Maestro
 from support.world import World
 
@@ -64,8 +65,8 @@ def test_the_option_allows_it_and_goes_to_successors(shared: Maestro) -> None:
     assert '"--allow-root"' in shared.line("pilot install -n gauss --print --allow-root").out
     assert "online" in shared.line("pilot run -n gauss --detach --allow-root").out
     shared.line("pilot stop -n gauss --now --yes")
-    wish = wiring.PilotWish("gauss", allow_root=True)
-    assert "--allow-root" in wish.command()
+    spec = PilotSpec("gauss", allow_root=True)
+    assert "--allow-root" in spec.command()
 
 
 def test_doctor_says_so(shared: Maestro) -> None:
@@ -101,13 +102,13 @@ def test_a_successor_that_may_start_nothing_looks_after_what_runs(
     settings = config.Settings(postgres="postgresql://db/lab")
     ctx = Context(argparse.Namespace())
     monkeypatch.setattr(Context, "settings", settings)
-    heir = wiring.PilotWish("gauss", heir=True)
+    heir = PilotSpec("gauss", heir=True)
     found = pilot_command._with_leave(ctx, conn, heir)
     assert (found.draining, found.heir) == (True, False)
     with pytest.raises(Refused):
-        pilot_command._with_leave(ctx, conn, wiring.PilotWish("gauss"))
-    draining = wiring.PilotWish("gauss", draining=True)
+        pilot_command._with_leave(ctx, conn, PilotSpec("gauss"))
+    draining = PilotSpec("gauss", draining=True)
     assert pilot_command._with_leave(ctx, conn, draining) == draining
     monkeypatch.setattr("os.geteuid", lambda: 1000)
-    plain = wiring.PilotWish("gauss")
+    plain = PilotSpec("gauss")
     assert pilot_command._with_leave(ctx, conn, plain) == plain

@@ -239,7 +239,7 @@ def test_without_a_server_a_mail_is_a_file(hostile_dir: Path) -> None:
 
 def test_a_trial_mail_fails_where_a_copy_is_not_taken(server: MailServer) -> None:
     from orchestra.conductor.notify import Post
-    from orchestra.wiring import send_test_mail
+    from orchestra.wiring.mail import send_test_mail
 
     said: list[str] = []
     way, copies = plain(server), ("ben@example.org", "cleo@example.org")

@@ -10,18 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from orchestra import wiring
 from orchestra.config import Settings
 from orchestra.domain.errors import ConfigurationError
 from orchestra.domain.naming import check_node_name, check_user_name
 from orchestra.store import pgsearch
-from orchestra.wiring import PilotWish
+from orchestra.wiring.database import database_url, use_programs
+from orchestra.wiring.identity import node_name, user_name
+from orchestra.wiring.pilot import PilotSpec, pilot_folder
 
 
 def test_the_configured_name_wins_over_the_login(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("USER", "ana")
-    assert wiring.user_name(Settings(username="carla")) == "carla"
-    assert wiring.user_name(Settings()) == "ana"
+    assert user_name(Settings(username="carla")) == "carla"
+    assert user_name(Settings()) == "ana"
 
 
 def test_each_configuration_has_its_own_programs_of_postgresql(
@@ -30,7 +31,7 @@ def test_each_configuration_has_its_own_programs_of_postgresql(
     used: list[Path | None] = []
     monkeypatch.setattr(pgsearch, "use", used.append)
     for folder in (tmp_path, None, tmp_path / "other"):
-        wiring.use_programs(Settings(postgres_bin=folder))
+        use_programs(Settings(postgres_bin=folder))
     assert used == [tmp_path, None, tmp_path / "other"]
 
 
@@ -41,7 +42,7 @@ def test_a_login_becomes_a_name_that_may_be(
     monkeypatch: pytest.MonkeyPatch, login: str, name: str
 ) -> None:
     monkeypatch.setenv("USER", login)
-    assert wiring.user_name(Settings()) == name
+    assert user_name(Settings()) == name
     assert check_user_name(name)
 
 
@@ -53,34 +54,34 @@ def test_an_account_without_a_name_is_called_by_its_number(
 
     monkeypatch.delenv("USER", raising=False)
     monkeypatch.setattr(getpass, "getuser", nobody)
-    assert wiring.user_name(Settings()) == f"uid{os.geteuid()}"
+    assert user_name(Settings()) == f"uid{os.geteuid()}"
 
 
 def test_the_node_is_the_host_without_its_domain(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "gethostname", lambda: "gauss.lab.example.org")
-    assert wiring.node_name(Settings()) == "gauss"
-    assert wiring.node_name(Settings(node="other")) == "other"
-    assert check_node_name(wiring.node_name(Settings()))
+    assert node_name(Settings()) == "gauss"
+    assert node_name(Settings(node="other")) == "other"
+    assert check_node_name(node_name(Settings()))
 
 
 def test_a_pilots_command_runs_this_program_in_the_background() -> None:
-    plain = PilotWish("gauss").command()
+    plain = PilotSpec("gauss").background_command()
     assert plain == (
         *(sys.executable, "-P", "-m", "orchestra.cli.main"),
         *("pilot", "run", "-n", "gauss", "--background"),
     )
-    full = PilotWish("gauss", prefers_to_conduct=True, serve_all=True, config="a.json").command()
+    full = PilotSpec("gauss", prefers_to_conduct=True, serve_all=True, config="a.json").command()
     assert {"-m", "--serve-all", "--config", str(Path.cwd() / "a.json")} <= set(full)
 
 
 def test_the_pilots_folder(tmp_path: Path) -> None:
     cluster = "0f7f5e6e-aaaa-bbbb-cccc-000000000000"
-    assert wiring.pilot_folder(Settings(state_dir=tmp_path), cluster, "gauss") == (
+    assert pilot_folder(Settings(state_dir=tmp_path), cluster, "gauss") == (
         tmp_path / "0f7f5e6e" / "gauss"
     )
-    assert wiring.pilot_folder(Settings(), cluster, "a/b").name == "a%2Fb"
+    assert pilot_folder(Settings(), cluster, "a/b").name == "a%2Fb"
 
 
 def test_a_server_of_ours_is_refused_as_long_as_there_is_none() -> None:
     with pytest.raises(ConfigurationError, match="cannot use a maestro server"):
-        wiring.database_url(Settings(server="https://orchestra.example.org"))
+        database_url(Settings(server="https://orchestra.example.org"))

@@ -59,17 +59,18 @@ def _names(ctx: Context) -> list[str]:
     """Give the newest names; none where there is no database, or no time. Nothing is started, nothing is said."""
     from contextlib import closing
 
-    from orchestra import wiring
     from orchestra.config import load
     from orchestra.interface.names import ListNames
+    from orchestra.wiring.identity import user_name
+    from orchestra.wiring.interface import open_quick_interface
 
     try:
         settings = load(ctx.args.configuration)
-        with closing(wiring.quick_interface(settings, patience=_PATIENCE)) as ask:
+        with closing(open_quick_interface(settings, patience=_PATIENCE)) as ask:
             found = ask(ListNames(ctx.args.names))
     except Exception:  # noqa: BLE001 - a shell that completes has no place for a sentence
         return []
-    mine = f"user.{wiring.user_name(settings)}."
+    mine = f"user.{user_name(settings)}."
     short = [name.removeprefix(mine) for name in found if name.startswith(mine)]
     return [*short, *found]
 

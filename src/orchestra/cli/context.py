@@ -32,11 +32,11 @@ class Context:
         Raises:
             ConfigurationError: the file cannot be used.
         """
-        from orchestra import wiring
         from orchestra.config import load
+        from orchestra.wiring.database import use_programs
 
         settings = load(getattr(self.args, "configuration", None))
-        wiring.use_programs(settings)
+        use_programs(settings)
         for warning in settings.warnings:
             self.out.note(f"warning: {warning}")
         return settings
@@ -44,10 +44,10 @@ class Context:
     @cached_property
     def names(self) -> ShortNames:
         """What the current user may leave out of the names of what is theirs."""
-        from orchestra import wiring
         from orchestra.domain.short_names import ShortNames
+        from orchestra.wiring.identity import user_name
 
-        return ShortNames(wiring.user_name(self.settings))
+        return ShortNames(user_name(self.settings))
 
     @contextmanager
     def interface(self) -> Iterator[Interface]:
@@ -57,7 +57,7 @@ class Context:
             DatabaseUnavailable: the database cannot be reached, or went away meanwhile.
             SchemaMismatch: its schema and this program do not fit.
         """
-        from orchestra import wiring
+        from orchestra.wiring.interface import open_interface
 
-        with closing(wiring.interface(self.settings, say=self.out.note)) as found:
+        with closing(open_interface(self.settings, say=self.out.note)) as found:
             yield found

@@ -173,17 +173,18 @@ def _test_arguments(parser: Parser) -> None:
 
 
 def _test(ctx: Context) -> None:
-    from orchestra import wiring
     from orchestra.domain.naming import is_real_address
+    from orchestra.wiring.identity import user_name
+    from orchestra.wiring.mail import mail_post, send_test_mail
 
-    post = wiring.mail_post(ctx.settings)
+    post = mail_post(ctx.settings)
     address = _address(ctx)
     if post.way.needs_real_address and not is_real_address(address):
         raise BadInput(
             f"no mail server can deliver to {address}, an address made of a login and a host's name.",
             hint="maestro user set -e ADDRESS",
         )
-    wiring.send_test_mail(post, address, wiring.user_name(ctx.settings), say=ctx.out.say)
+    send_test_mail(post, address, user_name(ctx.settings), say=ctx.out.say)
 
 
 def _address(ctx: Context) -> str:

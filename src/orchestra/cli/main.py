@@ -105,9 +105,9 @@ def _leading(arguments: list[str]) -> tuple[list[str], list[str]]:
 def _without_command(leading: list[str]) -> int:
     known = {"-h", "--help", "-V", "--version"}
     if "--version" in leading or "-V" in leading:
-        from orchestra import wiring
+        from orchestra.wiring.versions import versions
 
-        print(wiring.versions())
+        print(versions())
         return 0
     if "--config" in leading:
         raise BadInput("--config needs a file, and behind it a command.")

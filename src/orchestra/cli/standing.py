@@ -87,9 +87,9 @@ def standing(ctx: Context) -> Iterator[Standing]:
     Raises:
         DatabaseUnavailable, SchemaMismatch: there is no database to begin with.
     """
-    from orchestra import wiring
+    from orchestra.wiring.interface import open_interface, reopen_interface
 
-    connected = wiring.interface(ctx.settings, say=ctx.out.note)
-    connect = lambda: wiring.interface_again(ctx.settings, name="maestro")  # noqa: E731
+    connected = open_interface(ctx.settings, say=ctx.out.note)
+    connect = lambda: reopen_interface(ctx.settings, name="maestro")  # noqa: E731
     with closing(Standing(connected, connect, ctx.out.note)) as found:
         yield found

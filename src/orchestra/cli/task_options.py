@@ -206,11 +206,11 @@ def new_task(ctx: Context, config: str) -> NewTask:
     Raises:
         BadInput: options that do not go together.
     """
-    from orchestra import wiring
     from orchestra.domain.models.new_tasks import NewTask
     from orchestra.domain.models.tasks import METRICS_FILE
     from orchestra.domain.states import Queue
     from orchestra.files import local_machine
+    from orchestra.wiring.identity import host_name
 
     args = ctx.args
     return NewTask(
@@ -220,7 +220,7 @@ def new_task(ctx: Context, config: str) -> NewTask:
         data=ctx.names.dataset(args.data),
         volume=_volume(ctx),
         account=local_machine.account(),
-        host=wiring.host_name(),
+        host=host_name(),
         secondary=_secondary(ctx),
         queue=Queue(args.queue),
         image=local_machine.image(args.image) if args.image is not None else None,

@@ -58,9 +58,9 @@ def pack(settings: Settings) -> Handover:
 
 def _public(url: str) -> tuple[tuple[str, str], ...]:
     """Give the parts of an address that are no secret; none where nothing in it is secret."""
-    from orchestra import wiring
+    from orchestra.wiring.database import public_address
 
-    return tuple(sorted(wiring.public_address(url).items()))
+    return tuple(sorted(public_address(url).items()))
 
 
 def _no_password(address: Mapping[str, str]) -> ConfigurationError:

@@ -91,9 +91,9 @@ class Session:
     @property
     def user_name(self) -> str:
         """The current user's name, as it is configured."""
-        from orchestra import wiring
+        from orchestra.wiring.identity import user_name
 
-        return wiring.user_name(self.settings)
+        return user_name(self.settings)
 
     @property
     def names(self) -> ShortNames:
@@ -118,11 +118,11 @@ class Session:
         return self._connected
 
     def _connect(self, start: bool) -> Connected:
-        from orchestra import wiring
+        from orchestra.wiring.interface import open_interface, reopen_interface
 
         if start:
-            return wiring.interface(self.settings, say=_log.info)
-        return wiring.interface_again(self.settings, name="maestro client")
+            return open_interface(self.settings, say=_log.info)
+        return reopen_interface(self.settings, name="maestro client")
 
     def _drop(self) -> None:
         if self._connected is not None:

@@ -100,9 +100,9 @@ class Tasks:
         Raises:
             BadInput, NotFound, AlreadyExists, Refused, VolumeError: one sentence on what cannot be used.
         """
-        from orchestra import wiring
         from orchestra.domain.models.new_tasks import NewTask
         from orchestra.files import local_machine
+        from orchestra.wiring.identity import host_name
 
         settings, names = self._session.settings, self._session.names
         new = NewTask(
@@ -112,7 +112,7 @@ class Tasks:
             data=names.dataset(name_of(data)),
             volume=local_machine.full_path(volume or settings.volume or "."),
             account=local_machine.account(),
-            host=wiring.host_name(),
+            host=host_name(),
             secondary={
                 tag: names.dataset(name_of(each)) for tag, each in (secondary or {}).items()
             },

@@ -26,16 +26,17 @@ def _run_arguments(parser: Parser) -> None:
 
 
 def _run(ctx: Context) -> None:
-    from orchestra import wiring
+    from orchestra.wiring.conductor import conduct
+    from orchestra.wiring.identity import host_name
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     with database(ctx):
         pass  # so that what is wrong with it is said here and now
-    name = NAMED.format(host=wiring.host_name())
+    name = NAMED.format(host=host_name())
     ctx.out.note(f"{name}: ready to conduct. Ctrl-C ends it; another one takes over.")
-    wiring.conduct(ctx.settings, stop, name=name, preferred=ctx.args.master, out=sys.stderr)
+    conduct(ctx.settings, stop, name=name, preferred=ctx.args.master, out=sys.stderr)
 
 
 VERBS = (

@@ -23,10 +23,10 @@ def database(ctx: Context, *, need_schema: bool = True) -> Iterator[psycopg.Conn
         DatabaseUnavailable: it cannot be reached, or went away meanwhile.
         SchemaMismatch: its schema and this program do not fit.
     """
-    from orchestra import wiring
     from orchestra.store.database import probe
+    from orchestra.wiring.database import open_database
 
-    conn = wiring.open_database(ctx.settings, need_schema=need_schema, say=ctx.out.note)
+    conn = open_database(ctx.settings, need_schema=need_schema, say=ctx.out.note)
     try:
         yield conn
     except OrchestraError:
@@ -41,6 +41,6 @@ def database(ctx: Context, *, need_schema: bool = True) -> Iterator[psycopg.Conn
 
 def caller(ctx: Context, conn: psycopg.Connection) -> Caller:
     """Give the current user, made on first need, with the rights that they have."""
-    from orchestra import wiring
+    from orchestra.wiring.identity import current_caller
 
-    return wiring.current_caller(conn, ctx.settings, ctx.out.note)
+    return current_caller(conn, ctx.settings, ctx.out.note)

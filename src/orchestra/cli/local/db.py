@@ -83,11 +83,11 @@ def _server_view(ctx: Context) -> _View:
 
 
 def _facts(ctx: Context) -> Record:
-    from orchestra import wiring
     from orchestra.services import admin, standstill
     from orchestra.store import migrate
+    from orchestra.wiring.database import connect
 
-    with wiring.connect(ctx.settings) as conn:
+    with connect(ctx.settings) as conn:
         schema = migrate.current(conn)
         state = standstill.state(conn) if schema else None
         return {
@@ -170,11 +170,11 @@ def _stop(ctx: Context) -> None:
 
 def _ask_with_pilots(ctx: Context) -> None:
     """Pilots without a database let their jobs run on, but start none and tell nobody."""
-    from orchestra import wiring
     from orchestra.services import admin
     from orchestra.store import migrate
+    from orchestra.wiring.database import connect
 
-    with wiring.connect(ctx.settings) as conn:
+    with connect(ctx.settings) as conn:
         nodes = admin.online_nodes(conn) if migrate.current(conn) else []
     question = (
         f"A pilot is online on {human.listed(nodes, most=3)}: running jobs go on, "
@@ -200,14 +200,14 @@ def _dump_arguments(parser: Parser) -> None:
 
 
 def _dump(ctx: Context) -> None:
-    from orchestra import wiring
     from orchestra.services import admin
+    from orchestra.wiring.database import running_url
 
     path: Path = ctx.args.file
     if path.exists():
         raise AlreadyExists(f"{path} exists already.", hint="Name another file.")
     with database(ctx):
-        url = wiring.running_url(ctx.settings)
+        url = running_url(ctx.settings)
     if ctx.args.verify:
         with ctx.out.progress("writing") as progress:
             size = admin.dump_and_check(url, path, lambda words: progress.set(0, words))
@@ -244,9 +244,9 @@ def _restore_arguments(parser: Parser) -> None:
 
 
 def _restore(ctx: Context) -> None:
-    from orchestra import wiring
     from orchestra.services import admin
     from orchestra.store import dump, migrate
+    from orchestra.wiring.database import running_url
 
     path: Path = ctx.args.file
     dump.check_is_dump(path)
@@ -257,7 +257,7 @@ def _restore(ctx: Context) -> None:
             if not ctx.out.ask(question, yes=ctx.args.yes):
                 raise Cancelled
             kept = _keep(ctx)
-        url = wiring.running_url(ctx.settings)
+        url = running_url(ctx.settings)
         with ctx.out.progress("restoring"):
             change = admin.restore(conn, url, path)
     ctx.out.say(f"the database holds what {path} held, schema {change.after}")
@@ -267,15 +267,16 @@ def _restore(ctx: Context) -> None:
 
 def _keep(ctx: Context) -> Path | None:
     """Dump what is about to be replaced; a server's owner has backups of their own."""
-    from orchestra import command_words, wiring
+    from orchestra import command_words
     from orchestra.services import admin
+    from orchestra.wiring.database import dump_shelf, running_url, uses_server
 
-    if wiring.uses_server(ctx.settings):
+    if uses_server(ctx.settings):
         return None
-    shelf = wiring.dump_shelf(ctx.settings)
+    shelf = dump_shelf(ctx.settings)
     try:
         kept = shelf.new("before-restore")
-        admin.dump(wiring.running_url(ctx.settings), kept)
+        admin.dump(running_url(ctx.settings), kept)
     except OrchestraError as error:
         ctx.out.note(
             f"warning: what the database holds now could not be kept: {command_words.message_of(error)}"

@@ -187,14 +187,14 @@ def _command(*words: str) -> None:
 
 
 def _work(ctx: Context, place: _Place, image: Path | None) -> Task:
-    from orchestra import wiring
     from orchestra.config import load
     from orchestra.demo import IN_IMAGE, MAKE_INPUTS, TRAIN
+    from orchestra.wiring.identity import user_name
 
     with ctx.out.progress("writing the inputs"):
         make = [sys.executable, str(MAKE_INPUTS), str(place.folder)]
         subprocess.run(make, check=True, env=without_secrets(os.environ))
-    user = wiring.user_name(load())
+    user = user_name(load())
     cpus = ["--cpus", str(ctx.args.cpus)] if ctx.args.cpus is not None else []
     _command("up", "--detach", *cpus)
     _command("dataset", "create", "-n", f"user.{user}.grid", "-p", "configs")
@@ -232,11 +232,11 @@ def _follow(ctx: Context, name: str) -> Task:
 
 def _looks(name: str) -> Iterator[Task]:
     """Give a task as it is now, again and again, over one connection."""
-    from orchestra import wiring
     from orchestra.config import load
     from orchestra.interface.selection import FindTask
+    from orchestra.wiring.interface import open_interface
 
-    with closing(wiring.interface(load())) as ask:
+    with closing(open_interface(load())) as ask:
         while True:
             yield ask(FindTask(name))
 
@@ -255,12 +255,12 @@ def _sum_up(ctx: Context, place: _Place, task: Task) -> None:
 
 def _mail_of(task: Task) -> str | None:
     """Give the file with the mail about a task, once the conductor has written it."""
-    from orchestra import wiring
     from orchestra.config import load
     from orchestra.interface.task_reports import ShowTask
+    from orchestra.wiring.interface import open_interface
 
     give_up = time.monotonic() + MAIL_PATIENCE
-    with closing(wiring.interface(load())) as ask:
+    with closing(open_interface(load())) as ask:
         while time.monotonic() < give_up:
             report = ask(ShowTask(str(task.id)))
             if sent := [mail.sent_how for mail in report.mails if mail.sent_how]:

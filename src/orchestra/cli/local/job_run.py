@@ -88,21 +88,21 @@ def _container(ctx: Context, image: str) -> _Container:
         BadInput: no container runtime of this machine can run it.
         ImageError: it cannot be made ready.
     """
-    from orchestra import wiring
     from orchestra.runtimes.fetching import Order
     from orchestra.runtimes.found import ContainerRuntime
+    from orchestra.wiring.containers import container_binds, container_runtimes, image_cache
 
-    runtimes = wiring.container_runtimes(ctx.settings)
+    runtimes = container_runtimes(ctx.settings)
     runtime = next((each for each in runtimes if each.supports(image)), None)
     if not isinstance(runtime, ContainerRuntime):
         raise BadInput(
             f"this machine has no container runtime for the image {clean(image)}.",
             hint="maestro doctor says which it has. Nodes that have one: maestro node list -o json",
         )
-    cache = wiring.image_cache(ctx.settings)
+    cache = image_cache(ctx.settings)
     order = Order(lambda text: ctx.out.note(f"preparing {clean(image)}: {clean(text)}"))
     prepared = cache.prepare(runtime, image, order)
-    return _Container(runtime, prepared.image, wiring.container_binds(ctx.settings))
+    return _Container(runtime, prepared.image, container_binds(ctx.settings))
 
 
 def _values(job: ByHand, folder: Path, number: int) -> JobValues:

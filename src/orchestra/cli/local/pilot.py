@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
     from orchestra.domain.models.nodes import Pilot
-    from orchestra.wiring import PilotWish
+    from orchestra.wiring.pilot import PilotSpec
 
 
 def _node_argument(parser: Parser) -> None:
@@ -51,13 +51,13 @@ def _run_arguments(parser: Parser) -> None:
 
 
 def _run(ctx: Context) -> int:
-    from orchestra import wiring
     from orchestra.cli.local import pilots
     from orchestra.services import admin
+    from orchestra.wiring.pilot import PilotSpec, run_pilot
 
     args = ctx.args
     with database(ctx) as conn:
-        wish = wiring.PilotWish(
+        spec = PilotSpec(
             node=pilots.node_or_this(ctx, conn, args.node),
             prefers_to_conduct=args.master,
             serve_all=args.serve_all,
@@ -66,40 +66,40 @@ def _run(ctx: Context) -> int:
             config=args.configuration,
             allow_root=args.allow_root,
         )
-        wish = _with_leave(ctx, conn, wish)
+        spec = _with_leave(ctx, conn, spec)
         cluster = admin.cluster_id(conn)
         if args.detach:
-            return _detach(ctx, pilots.start(ctx, conn, wish), cluster)
+            return _detach(ctx, pilots.start(ctx, conn, spec), cluster)
     if args.background:
         os.chdir("/")  # it may live long, and must not keep a file system busy
-    return wiring.run_pilot(
-        ctx.settings, cluster, wish, foreground=not args.background, supervised=args.service
+    return run_pilot(
+        ctx.settings, cluster, spec, foreground=not args.background, supervised=args.service
     )
 
 
-def _with_leave(ctx: Context, conn: psycopg.Connection, wish: PilotWish) -> PilotWish:
+def _with_leave(ctx: Context, conn: psycopg.Connection, spec: PilotSpec) -> PilotSpec:
     """Give the pilot that may be started: one that may not run what is new looks after what runs already.
 
     Raises:
         Refused: it is root's, and others share the database.
     """
-    from orchestra import wiring
+    from orchestra.wiring.pilot import check_root
 
-    if wish.draining:
-        return wish
+    if spec.draining:
+        return spec
     try:
-        wiring.check_root(ctx.settings, conn, allowed=wish.allow_root)
+        check_root(ctx.settings, conn, allowed=spec.allow_root)
     except Refused:
-        if not wish.heir:
+        if not spec.heir:
             raise
-        return replace(wish, draining=True, heir=False)
-    return wish
+        return replace(spec, draining=True, heir=False)
+    return spec
 
 
 def _detach(ctx: Context, pilot: Pilot, cluster: str) -> int:
-    from orchestra import wiring
+    from orchestra.wiring.pilot import pilot_folder
 
-    folder = wiring.pilot_folder(ctx.settings, cluster, pilot.node)
+    folder = pilot_folder(ctx.settings, cluster, pilot.node)
     ctx.out.say(f"the pilot of node {pilot.node} is online (pid {pilot.pid})")
     ctx.out.note(
         f"Its log is {folder / 'agent.log'}. To end it: maestro pilot stop -n {pilot.node}"

@@ -75,15 +75,15 @@ def install(ctx: Context) -> None:
 
 
 def _service(ctx: Context, *, system: bool) -> Service:
-    from orchestra import wiring
     from orchestra.cli.local import pilots
     from orchestra.files import local_machine
+    from orchestra.wiring.pilot import PilotSpec, check_root
 
     with database(ctx) as conn:
         node = pilots.node_or_this(ctx, conn, ctx.args.node)
-        wiring.check_root(ctx.settings, conn, allowed=ctx.args.allow_root)
+        check_root(ctx.settings, conn, allowed=ctx.args.allow_root)
     path = ctx.settings.path
-    wish = wiring.PilotWish(
+    spec = PilotSpec(
         node=node,
         prefers_to_conduct=ctx.args.master,
         serve_all=ctx.args.serve_all,
@@ -92,7 +92,7 @@ def _service(ctx: Context, *, system: bool) -> Service:
     )
     environment = kept_environment(ctx.settings, os.environ)
     account = local_machine.account() if system else None
-    return Service(node, wish.plain_command(), environment, account)
+    return Service(node, spec.command(), environment, account)
 
 
 def kept_environment(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:

@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestra import wiring
 from orchestra.domain.errors import DatabaseUnavailable, NotFound, OrchestraError
 from orchestra.files import local_machine
 from orchestra.services import admin, nodes
 from orchestra.store import datafolder
-from orchestra.wiring import PilotWish
+from orchestra.wiring.database import uses_server
+from orchestra.wiring.identity import node_name
+from orchestra.wiring.pilot import PilotSpec, pilot_folder, spawn_pilot
 
 if TYPE_CHECKING:
     import psycopg
@@ -59,10 +60,10 @@ def _under_other_names(found: Sequence[Pilot], settings: Settings) -> list[Pilot
 
     Machines that were copied from one image may share an id; an embedded database has one machine alone.
     """
-    names = (wiring.node_name(settings), local_machine.host())
+    names = (node_name(settings), local_machine.host())
     others = [pilot for pilot in found if pilot.node not in names]
     running = sorted(filter(_runs_here, others), key=is_mine, reverse=True)
-    if wiring.uses_server(settings):
+    if uses_server(settings):
         return running
     machine = datafolder.this_host().machine_id
     return running + [p for p in others if p.machine_id == machine and p not in running]
@@ -115,9 +116,9 @@ def node_or_this(ctx: Context, conn: psycopg.Connection, name: str | None) -> st
     if nodes.find(conn, candidate):
         return candidate
     raise NotFound(
-        f'this machine, "{wiring.node_name(ctx.settings)}", is no node yet.',
+        f'this machine, "{node_name(ctx.settings)}", is no node yet.',
         hint="maestro up makes it one; or name another with -n.\n"
-        f"maestro node create -n {wiring.node_name(ctx.settings)} -ec CPU_SLOTS -eg GPU_SLOTS",
+        f"maestro node create -n {node_name(ctx.settings)} -ec CPU_SLOTS -eg GPU_SLOTS",
     )
 
 
@@ -126,7 +127,7 @@ def this_node(ctx: Context, conn: psycopg.Connection) -> str:
 
     It is the configured one. Else a machine stays the node that it is when its host name changes.
     """
-    own = wiring.node_name(ctx.settings)
+    own = node_name(ctx.settings)
     if ctx.settings.node:
         return own
     found, names = nodes.pilots(conn), (own, local_machine.host())
@@ -138,26 +139,26 @@ def this_node(ctx: Context, conn: psycopg.Connection) -> str:
     return next(iter([*renamed, *known, *(pilot.node for pilot in others)]), own)
 
 
-def start(ctx: Context, conn: psycopg.Connection, wish: PilotWish) -> Pilot:
+def start(ctx: Context, conn: psycopg.Connection, spec: PilotSpec) -> Pilot:
     """Start a pilot in the background and wait until it serves its node.
 
     Raises:
         OrchestraError: it ended at once; the sentence is its own.
     """
     cluster = admin.cluster_id(conn)
-    output = wiring.pilot_folder(ctx.settings, cluster, wish.node) / "agent.out"
+    output = pilot_folder(ctx.settings, cluster, spec.node) / "agent.out"
     before = output.stat().st_size if output.exists() else 0
-    pid = wiring.spawn_pilot(ctx.settings, cluster, wish)
+    pid = spawn_pilot(ctx.settings, cluster, spec)
     deadline = time.monotonic() + ONLINE_WITHIN
     while time.monotonic() < deadline:
-        pilot = of_node(conn, wish.node)
+        pilot = of_node(conn, spec.node)
         if pilot and pilot.pid == pid:
             return pilot
         if os.waitpid(pid, os.WNOHANG)[0]:
-            raise _ended(output, before, wish.node)
+            raise _ended(output, before, spec.node)
         time.sleep(PAUSE)
     raise DatabaseUnavailable(
-        f"the pilot of node {wish.node} (pid {pid}) has not come online for 30 s.",
+        f"the pilot of node {spec.node} (pid {pid}) has not come online for 30 s.",
         hint=f"What it says is in {output.with_name('agent.log')}",
     )
 

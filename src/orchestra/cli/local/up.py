@@ -61,16 +61,15 @@ def begin(
     allow_root: bool = False,
 ) -> Node:
     """Have the database, the user, this machine's node and its pilot, and say what there is."""
-    from orchestra import wiring
     from orchestra.cli.local import pilots
-    from orchestra.wiring import PilotWish
+    from orchestra.wiring.pilot import PilotSpec, check_root
 
     for number, option in ((cpus, "--cpus"), (gpus, "--gpus")):
         if number is not None and number < 0:
             raise BadInput(f"{option} cannot be {number}.")
     told: list[str] = []
     with _opened(ctx, told) as conn:
-        wiring.check_root(ctx.settings, conn, allowed=allow_root)
+        check_root(ctx.settings, conn, allowed=allow_root)
         _say(ctx, "database", _database_in_words(ctx, told))
         me = caller(ctx, conn)
         node, names = _this_node(ctx, conn, me, cpus, gpus)
@@ -88,21 +87,21 @@ def begin(
                 hint='Two pilots of one machine are two nodes. Name yours: "node" in the configuration.',
             )
         if pilot is None or pilot.leave:
-            wish = PilotWish(
+            spec = PilotSpec(
                 node.name,
                 prefers_to_conduct=True,
                 config=ctx.args.configuration,
                 allow_root=allow_root,
             )
-            pilot = pilots.start(ctx, conn, wish)
+            pilot = pilots.start(ctx, conn, spec)
         _say(ctx, "pilot", _pilot_in_words(ctx, pilot))
     return node
 
 
 def _opened(ctx: Context, told: list[str]) -> psycopg.Connection:
-    from orchestra import wiring
+    from orchestra.wiring.database import open_database
 
-    return wiring.open_database(ctx.settings, say=told.append)
+    return open_database(ctx.settings, say=told.append)
 
 
 def _say(ctx: Context, label: str, words: str) -> None:
@@ -194,10 +193,10 @@ def _down_arguments(parser: Parser) -> None:
 
 
 def _down(ctx: Context) -> None:
-    from orchestra import wiring
     from orchestra.store import embedded
+    from orchestra.wiring.database import uses_server
 
-    own = not wiring.uses_server(ctx.settings)
+    own = not uses_server(ctx.settings)
     if own and embedded.url_if_running(ctx.settings.data_dir) is None:
         ctx.out.say("nothing runs here: the embedded database is stopped")
         return
@@ -206,15 +205,15 @@ def _down(ctx: Context) -> None:
 
 def end(ctx: Context, *, kill: bool = False, yes: bool = False) -> None:
     """Have the pilots leave and stop the embedded database, if nobody else uses it."""
-    from orchestra import wiring
     from orchestra.services import admin
+    from orchestra.wiring.database import uses_server
 
     with database(ctx) as conn:
         ended = _end_pilots(ctx, conn, kill=kill, yes=yes)
         deadline = monotonic() + (GOODBYE if ended else 0.0)
         while (others := admin.other_connections(conn)) and monotonic() < deadline:
             sleep(0.05)
-    if wiring.uses_server(ctx.settings):
+    if uses_server(ctx.settings):
         return
     if others:
         ctx.out.say(
@@ -283,15 +282,15 @@ def _pilots_here(ctx: Context, conn: psycopg.Connection, me: Caller) -> list[Pil
     """
     from orchestra.cli.local import pilots
     from orchestra.services import nodes
-    from orchestra.wiring import PilotWish
+    from orchestra.wiring.pilot import PilotSpec
 
     def found() -> list[Pilot]:
         return [p for p in nodes.pilots(conn) if pilots.is_here(p) and pilots.is_mine(p)]
 
     for pilot in found():
         if pilot.jobs and not pilots.serves(pilot) and nodes.may_stop(me, pilot):
-            wish = PilotWish(pilot.node, draining=True, config=ctx.args.configuration)
-            pilots.start(ctx, conn, wish)
+            spec = PilotSpec(pilot.node, draining=True, config=ctx.args.configuration)
+            pilots.start(ctx, conn, spec)
     serving = [pilot for pilot in found() if pilots.serves(pilot)]
     mine = [pilot for pilot in serving if nodes.may_stop(me, pilot)]
     if not mine and serving:

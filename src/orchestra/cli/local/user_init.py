@@ -12,15 +12,16 @@ if TYPE_CHECKING:
 
 def run(ctx: Context) -> None:
     """Make the tables, or upgrade them."""
-    from orchestra import wiring
     from orchestra.services import users
+    from orchestra.wiring.database import upgrade
+    from orchestra.wiring.identity import user_name
 
     with database(ctx, need_schema=False) as conn:
-        change = wiring.upgrade(conn, ctx.settings, say=ctx.out.say)
+        change = upgrade(conn, ctx.settings, say=ctx.out.say)
         if change.before == change.after:
             ctx.out.say(f"the database is ready, schema {change.after} (current)")
         elif not change.before:
             ctx.out.say(f"made the tables, schema {change.after}")
-        name = wiring.user_name(ctx.settings)
+        name = user_name(ctx.settings)
         if name not in [user.name for user in users.everybody(conn)]:
             ctx.out.note(f"Next: maestro user create -n {name} -e YOUR_ADDRESS")

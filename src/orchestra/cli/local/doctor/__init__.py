@@ -71,11 +71,13 @@ class Seen:
 
 def look(settings: Settings, *, patience: float = PATIENCE) -> Seen:
     """Look at everything, at the same time; takes no longer than `patience`, in seconds."""
-    from orchestra import wiring
     from orchestra.store import datafolder
+    from orchestra.wiring.database import uses_server
+    from orchestra.wiring.identity import node_name
+    from orchestra.wiring.pilot import pilots_folder, state_inventories
 
     data = (settings.data_dir or datafolder.default_folder()[0]).absolute()
-    pilots = wiring.pilots_folder(settings)
+    pilots = pilots_folder(settings)
     volume = settings.volume or _current_folder()
 
     def begin_place(what: str, folder: Path, *, owned: bool = False) -> Look[Place]:
@@ -83,10 +85,10 @@ def look(settings: Settings, *, patience: float = PATIENCE) -> Seen:
         return Look(begun, lambda: folders.look(folder, owned=owned), patience=patience)
 
     base = Look("The database", lambda: database.look(settings), patience=patience)
-    own = None if wiring.uses_server(settings) else begin_place("The data folder", data, owned=True)
+    own = None if uses_server(settings) else begin_place("The data folder", data, owned=True)
     state = begin_place("The pilots' folder", pilots)
     shared = begin_place("The volume", volume)
-    left = Look("The pilots' folder", lambda: wiring.state_inventories(settings), patience=patience)
+    left = Look("The pilots' folder", lambda: state_inventories(settings), patience=patience)
     programs = Look(
         "A container runtime", lambda: machine.look_for_runtimes(settings), patience=patience
     )
@@ -95,7 +97,7 @@ def look(settings: Settings, *, patience: float = PATIENCE) -> Seen:
     post = Look("The mail server", lambda: mail.look(settings), patience=patience)
     return Seen(
         configured=configuration.look(settings),
-        here=node.look(wiring.node_name(settings)),
+        here=node.look(node_name(settings)),
         database=base.result(),
         data_folder=own.result() if own else None,
         pilots_folder=state.result(),
@@ -181,8 +183,8 @@ def _run(ctx: Context) -> int:
 
 
 def _findings(ctx: Context) -> Iterator[Finding]:
-    from orchestra import wiring
     from orchestra.config import load
+    from orchestra.wiring.database import use_programs
 
     try:
         settings = load(ctx.args.configuration)
@@ -190,7 +192,7 @@ def _findings(ctx: Context) -> Iterator[Finding]:
         yield of_trouble(configuration.CHECK, trouble_of(error))
         yield warning("the rest", "is not looked at before the configuration can be read.")
         return
-    wiring.use_programs(settings)
+    use_programs(settings)
     with ctx.out.progress("looking"):
         seen = look(settings)
     yield from judge(seen)

@@ -83,7 +83,7 @@ def look(settings: Settings) -> Database:
     Raises:
         OrchestraError: it cannot be reached; the sentence says why.
     """
-    from orchestra import wiring
+    from orchestra.wiring.database import connect
 
     if settings.postgres is None:
         return _look_at_embedded(settings)
@@ -92,13 +92,13 @@ def look(settings: Settings) -> Database:
     parts = check_address(settings.postgres)
     place = parts.get("host") or parts.get("hostaddr") or "localhost"
     address = f"{place}:{parts.get('port', '5432')}/{parts.get('dbname', '')}"
-    with wiring.connect(settings, name="maestro doctor") as conn:
+    with connect(settings, name="maestro doctor") as conn:
         return _ask(conn, settings, address)
 
 
 def _look_at_embedded(settings: Settings) -> Database:
-    from orchestra import wiring
     from orchestra.store import embedded, pgsearch, startup
+    from orchestra.wiring.database import connect
 
     status = embedded.status(settings.data_dir)
     address = short(status.data_dir)
@@ -106,7 +106,7 @@ def _look_at_embedded(settings: Settings) -> Database:
         programs = pgsearch.find(status.major)
         startup.check_version(status.data_dir, status.major, programs)
         return Database(True, address, status.exists, programs=str(programs))
-    with wiring.connect(settings, status.url, name="maestro doctor") as conn:
+    with connect(settings, status.url, name="maestro doctor") as conn:
         return _ask(conn, settings, address)
 
 

@@ -48,10 +48,10 @@ def look_for_runtimes(settings: Settings) -> tuple[Program, ...]:
     Raises:
         ConfigurationError: the one that is configured is not there.
     """
-    from orchestra import wiring
     from orchestra.runtimes import podman_pause
+    from orchestra.wiring.containers import container_runtimes
 
-    found = wiring.container_runtimes(settings, traceless=True)
+    found = container_runtimes(settings, traceless=True)
     podman_pause.clean_up(os.environ)
     usable = [Program(one.name, one.version) for one in found]
     if settings.container_runtime is not None:
@@ -166,9 +166,9 @@ class Root:
 
 def look_for_root(settings: Settings) -> Root | None:
     """Say whether a pilot that is started here would run the jobs of others as root."""
-    from orchestra import wiring
+    from orchestra.wiring.database import uses_server
 
-    if os.geteuid() != 0 or not wiring.uses_server(settings):
+    if os.geteuid() != 0 or not uses_server(settings):
         return None
     return Root(settings.origin("allow_root") if settings.allow_root else None)
 

@@ -21,9 +21,9 @@ def look(settings: Settings) -> str:
     Raises:
         OrchestraError: none can be sent; the sentence says why.
     """
-    from orchestra import wiring
+    from orchestra.wiring.mail import mail_post
 
-    post = wiring.mail_post(settings)
+    post = mail_post(settings)
     if not post.way.needs_real_address:  # a folder's check would make the folder
         return f"no mail server is configured: {post.way.where}"
     return post.way.check(post.sender, post.copy_to)

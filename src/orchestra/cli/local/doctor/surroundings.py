@@ -45,20 +45,19 @@ class Surroundings:
 
 def look(settings: Settings) -> Surroundings:
     """Look at what this command was started in."""
-    from orchestra import wiring
     from orchestra.store import embedded, initdb_user
+    from orchestra.wiring.database import uses_server
+    from orchestra.wiring.identity import node_name
 
     named = initdb_user.has_entry()
-    makes_one = not (
-        named or wiring.uses_server(settings) or embedded.status(settings.data_dir).exists
-    )
+    makes_one = not (named or uses_server(settings) or embedded.status(settings.data_dir).exists)
     return Surroundings(
         nameless=None if named else os.geteuid(),
         no_initdb=initdb_user.why_not() if makes_one else None,
         homeless=why_none() if home_folder() is None else None,
         shared_memory=folders.look(SHARED_MEMORY),
         host=socket.gethostname(),
-        node=wiring.node_name(settings),
+        node=node_name(settings),
     )
 
 

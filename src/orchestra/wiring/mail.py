@@ -1,0 +1,111 @@
+"""How mail is sent from this configuration: by a server, or as files in a folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchestra.domain.errors import ConfigurationError, MailRefused
+from orchestra.wiring import Say
+from orchestra.wiring.identity import host_name
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from orchestra.conductor.notify import Post
+    from orchestra.config import Settings
+    from orchestra.mail.ways import Way
+
+_DEFAULT_HOST = "smtp.gmail.com"
+_FOLDER = "mail"
+
+
+def mail_post(settings: Settings) -> Post:
+    """Return all that the conductor needs to send mail.
+
+    Raises:
+        ConfigurationError: the mail server is configured incompletely.
+    """
+    from orchestra.conductor.notify import Post
+    from orchestra.mail.channels import Channels
+
+    login = settings.smtp_user if settings.smtp_user and "@" in settings.smtp_user else None
+    return Post(
+        way=_mail_way(settings),
+        sender=settings.from_email or settings.email or login or f"orchestra@{host_name()}",
+        copy_to=settings.to_email,
+        channels=Channels(settings.notify_urls) if settings.notify_urls else None,
+    )
+
+
+def _mail_way(settings: Settings) -> Way:
+    if settings.smtp_host is None and not settings.password:
+        from orchestra.mail.folder import Folder
+
+        return Folder(_mail_folder(settings))
+    from orchestra.mail.smtp import PORTS, Smtp
+
+    user = settings.smtp_user or settings.email
+    if settings.password and not user:
+        raise ConfigurationError(
+            f'"password" is set in {settings.origin("password")}, and neither "email" nor "smtp_user" says whose.'
+        )
+    return Smtp(
+        host=settings.smtp_host or _DEFAULT_HOST,
+        port=settings.smtp_port or PORTS[settings.smtp_tls],
+        tls=settings.smtp_tls,
+        user=user,
+        password=settings.password,
+    )
+
+
+def _mail_folder(settings: Settings) -> Path:
+    """Return the folder for mails without a mail server, which may not exist yet.
+
+    It is beside the embedded database; with a server, which has no such place, beside the pilots' folders.
+    """
+    from orchestra.store import datafolder
+    from orchestra.wiring.database import uses_server
+    from orchestra.wiring.pilot import pilots_folder
+
+    if settings.data_dir is None and uses_server(settings):
+        return pilots_folder(settings).absolute() / _FOLDER
+    return (settings.data_dir or datafolder.default_folder()[0]).absolute() / _FOLDER
+
+
+def send_test_mail(post: Post, address: str, user: str, *, say: Say) -> None:
+    """Send a test mail, also to the channels, and say where it went.
+
+    Raises:
+        MailDelayed, MailRefused: it was not sent, or not to everybody; the sentence says why, the hint what to do.
+    """
+    from datetime import UTC, datetime
+    from uuid import uuid4
+
+    from orchestra.domain.human import listed
+    from orchestra.mail import message, page
+
+    works = page.Page(
+        "mail works", (page.Paragraph(f"This is a test from {host_name()}: mail arrives."),)
+    )
+    envelope = message.Envelope(
+        sender=post.sender,
+        to=address,
+        user=user,
+        message_id=f"<{uuid4()}@orchestra-hpc>",
+        date=datetime.now(UTC),
+        copy_to=post.copy_to,
+    )
+    sent = post.way.send(message.build([works], envelope))
+    if sent.missed:
+        raise MailRefused(
+            f"a mail from {post.sender} to {address} was taken by {sent}",
+            hint='Check "to_email" in the configuration.',
+        )
+    if sent.is_file:
+        say(f"no mail server is configured, so the mail to {address} is a file: {sent}")
+    else:
+        readers = listed(list(dict.fromkeys([address, *post.copy_to])))
+        say(f"{sent} has taken a mail from {post.sender} to {readers}")
+    if post.channels:
+        post.channels.post("[Orchestra] mail works", page.as_text([works]))
+        say(f"told as well: {post.channels.where}")

@@ -1,0 +1,160 @@
+"""Pilots: what one is started with, its folder, and how it is run or spawned."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from orchestra.domain.errors import Refused
+from orchestra.wiring.database import reconnect, uses_server
+from orchestra.wiring.identity import user_name
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import psycopg
+
+    from orchestra.config import Settings
+    from orchestra.domain.state_inventory import StateInventory
+    from orchestra.domain.troubles import Trouble
+
+
+@dataclass(frozen=True, slots=True)
+class PilotSpec:
+    """The options of a pilot. `config` is the configuration file that was named on the command line."""
+
+    node: str
+    prefers_to_conduct: bool = False
+    serve_all: bool = False
+    draining: bool = False
+    heir: bool = False
+    config: str | None = None
+    allow_root: bool = False
+
+    def background_command(self) -> tuple[str, ...]:
+        """Return the argument list that runs it in the background."""
+        return (*self.command(), "--background")
+
+    def command(self) -> tuple[str, ...]:
+        """Return the argument list that runs it in the foreground, from any folder."""
+        # -P: a json.py in the current folder must not replace the standard library's.
+        words = [sys.executable, "-P", "-m", "orchestra.cli.main", "pilot", "run", "-n", self.node]
+        words += ["-m"] * self.prefers_to_conduct + ["--serve-all"] * self.serve_all
+        words += ["--allow-root"] * self.allow_root
+        if self.config:
+            words += ["--config", os.path.abspath(self.config)]  # noqa: PTH100 - symlinks are kept
+        return tuple(words)
+
+
+def check_root(settings: Settings, conn: psycopg.Connection, *, allowed: bool) -> None:
+    """Refuse a pilot of root where other users can create tasks, unless the caller or the configuration allows it.
+
+    Raises:
+        Refused: it would run everybody's jobs as root.
+    """
+    from orchestra.services import admin
+
+    if os.geteuid() != 0 or allowed or settings.allow_root:
+        return
+    if not uses_server(settings) and admin.is_private(conn):
+        return
+    raise Refused(
+        "this is root, and a pilot of root runs everybody's jobs as root: whoever may create tasks in this database "
+        "could do anything on this machine.",
+        hint="Start it as an ordinary account, which runs its own tasks.\n"
+        'Or, where everybody who may create tasks may be root here: --allow-root ("allow_root": true in the '
+        "configuration, MAESTRO_ALLOW_ROOT=1)",
+    )
+
+
+def run_pilot(
+    settings: Settings, cluster: str, spec: PilotSpec, *, foreground: bool, supervised: bool = False
+) -> int:
+    """Serve a node until asked to leave; returns the exit status. A conductor runs in a thread of the same process.
+
+    Raises:
+        OrchestraError: it could not begin.
+    """
+    from orchestra.pilot import agent
+    from orchestra.runtimes import podman_pause
+    from orchestra.wiring.containers import container_binds, container_runtimes
+
+    # An embedded database is only away together with its machine, so no other node could take the jobs.
+    keep = settings.on_lease_lost == "keep" or not uses_server(settings)
+    lost: Literal["kill", "keep"] = "keep" if keep else "kill"
+    options = agent.PilotOptions(
+        node=spec.node,
+        user=user_name(settings),
+        cluster=cluster,
+        connect=lambda: reconnect(settings, name=f"maestro pilot {spec.node}", repeats=True),
+        may_conduct=spec.prefers_to_conduct,
+        serve_all=spec.serve_all,
+        lease=settings.lease,
+        log_limit=settings.log_limit,
+        on_lease_lost=lost,
+        draining=spec.draining,
+        heir=spec.heir,
+        foreground=foreground,
+        supervised=supervised,
+        relaunch=spec.background_command(),
+        conductor=None if spec.draining else _conductor(settings, spec),
+        state_folder=pilot_folder(settings, cluster, spec.node),
+        runtimes=container_runtimes(settings),
+        binds=container_binds(settings),
+        image_cache=settings.image_cache,
+        image_cache_size=settings.image_cache_size,
+        image_silence=settings.image_fetch_timeout,
+    )
+    try:
+        return agent.run(options)
+    finally:
+        podman_pause.clean_up(os.environ)
+
+
+def _conductor(
+    settings: Settings, spec: PilotSpec
+) -> Callable[[threading.Event, Callable[[Trouble | None], None]], None]:
+    def run(stop: threading.Event, say: Callable[[Trouble | None], None]) -> None:
+        from orchestra.wiring.conductor import conduct
+
+        conduct(settings, stop, name=spec.node, preferred=spec.prefers_to_conduct, say=say)
+
+    return run
+
+
+def spawn_pilot(settings: Settings, cluster: str, spec: PilotSpec) -> int:
+    """Start a pilot that outlives this process; returns its pid.
+
+    Raises:
+        VolumeError: its folder cannot be created.
+    """
+    from orchestra.pilot import agent
+
+    command = spec.background_command() + ((agent.DRAINING,) if spec.draining else ())
+    return agent.spawn_detached(command, pilot_folder(settings, cluster, spec.node))
+
+
+def pilot_folder(settings: Settings, cluster: str, node: str) -> Path:
+    """Return the folder where the pilot of a node keeps its log and what its keepers need."""
+    from orchestra.pilot import home
+
+    usual = home.pilot_folder(cluster, node)
+    if settings.state_dir is None:
+        return usual
+    return settings.state_dir / usual.parent.name / usual.name
+
+
+def pilots_folder(settings: Settings) -> Path:
+    """Return the folder that contains the folders of all pilots of this account; it may not exist yet."""
+    return pilot_folder(settings, "cluster", "node").parent.parent
+
+
+def state_inventories(settings: Settings) -> list[StateInventory]:
+    """Return what pilots of this account have left on this machine, including those of other databases."""
+    from orchestra.pilot.state_inventory import state_inventories as read
+
+    return read(pilots_folder(settings))
