@@ -13,7 +13,7 @@ from orchestra.domain.wording import (
     Field,
     Given,
     Remedy,
-    Said,
+    Sentence,
     Setting,
     Term,
     reworded,
@@ -93,7 +93,7 @@ OPTIONS = {
 }
 
 
-def worded(said: Said) -> str:
+def worded(said: Sentence) -> str:
     """Give a sentence as the command line says it."""
     return str(reworded(said, term))
 

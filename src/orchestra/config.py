@@ -20,7 +20,7 @@ from orchestra import config_file
 from orchestra.config_file import ConfigFile
 from orchestra.domain.errors import BadInput, ConfigurationError
 from orchestra.domain.nearest import nearest
-from orchestra.domain.retention import KEEP
+from orchestra.domain.retention import DEFAULT_RETENTION
 from orchestra.domain.storable import trouble_with
 from orchestra.homefolder import expanded, home_folder
 
@@ -134,20 +134,20 @@ class Settings:
         "duration",
         "how long the database keeps events of jobs after their task is over, all events of what was deleted, keepers "
         "that are gone, and older versions of data sets that no task knows; that of whoever conducts counts",
-        KEEP.events,
+        DEFAULT_RETENTION.events,
         shown='"180 d"',
     )
     keep_logs: float = _setting(
         "duration",
         "how long the database keeps the ends of jobs' logs after their task is over, but for those of 100 failed jobs "
         "a task; the logs themselves are on the volume; that of whoever conducts counts",
-        KEEP.logs,
+        DEFAULT_RETENTION.logs,
         shown='"90 d"',
     )
     keep_metrics: float = _setting(
         "duration",
         "how long the database keeps what jobs wrote into their metrics files; that of whoever conducts counts",
-        KEEP.metrics,
+        DEFAULT_RETENTION.metrics,
         shown='"365 d"',
     )
     sweep_limit: int = _setting(

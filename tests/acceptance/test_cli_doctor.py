@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from support import mounts
-from support.maestro import Maestro, Said
+from support.maestro import Maestro, Sentence
 from support.terminal import at_terminal
 from support.waiting import wait_until
 from support.world import World
@@ -121,7 +121,7 @@ def test_a_volume_that_hangs_does_not_hang_the_doctor(maestro: Maestro, tmp_path
     (tmp_path / "far").mkdir()
     with mounts.hung(tmp_path / "far"):
         maestro.env["MAESTRO_VOLUME"] = str(tmp_path / "far")
-        said: Said = maestro("doctor", status=1, timeout=60)
+        said: Sentence = maestro("doctor", status=1, timeout=60)
     assert "did not answer within" in said.out
     assert "PostgreSQL 18" in said.out, "the rest is looked at all the same"
 

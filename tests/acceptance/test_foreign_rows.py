@@ -8,7 +8,7 @@ from psycopg import sql
 
 from orchestra.cli.registry import WORDS
 from orchestra.domain.states import Cause
-from support.maestro import Maestro, Said
+from support.maestro import Maestro, Sentence
 from support.world import World
 
 HOSTILE = "\x1b]0;title\x07\x1b[31m\x9b31m\x7f\t\r\n\b\u202e[red]\x85\u2028"
@@ -100,7 +100,7 @@ def poisoned(maestro: Maestro, conn: psycopg.Connection) -> Maestro:
     return maestro
 
 
-def check(said: Said) -> None:
+def check(said: Sentence) -> None:
     for stream in (said.out, said.err):
         assert stream.replace("\n", "").isprintable(), said
     assert "\n\x08" not in said.out + said.err

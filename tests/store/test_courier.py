@@ -18,7 +18,7 @@ from orchestra.domain.errors import (
     DatabaseUnavailable,
     NotFound,
     OrchestraError,
-    Poisonous,
+    PoisonousRequest,
 )
 from orchestra.pilot import courier
 from orchestra.pilot.courier import (
@@ -157,7 +157,7 @@ def test_a_request_that_ends_each_connection_is_set_aside(
     agent.ask(dies)
     agent.ask(lambda _: "next")
     agent.courier.start()
-    agent.heard(Poisonous, "next")
+    agent.heard(PoisonousRequest, "next")
     assert len(tries) == POISONOUS_TRIES
 
 

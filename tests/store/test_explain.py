@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from orchestra import command_words
-from orchestra.domain.forecast import AtWork
+from orchestra.domain.forecast import RunningJobs
 from orchestra.domain.states import Cause, JobState, Queue, TaskState
 from orchestra.domain.transitions import TaskInput
 from orchestra.services import explain, lifecycle, nodes
@@ -38,12 +38,17 @@ def test_a_job_that_waits_for_a_slot(world: World, pilot: Pilot) -> None:
     world.conn.execute("update leader set expires = now() + interval '1 min'")
     pilot.start(*pilot.claim(cpu=8))
     facts = explain.gather(world.conn, "0/15")
-    (place,) = facts.places
-    assert (place.node, place.enabled, place.in_use, place.online) == ("gauss", 8, 8, True)
+    (offer,) = facts.offers
+    assert (offer.node, offer.enabled, offer.in_use, offer.online) == ("gauss", 8, 8, True)
     assert (facts.before, facts.many_before) == (7, False)
-    (rival,) = facts.rivals
-    assert (rival.task, rival.owner, rival.living, rival.waiting) == (0, "ana", 8, 12)
-    assert facts.busy == (AtWork("gauss", 0, 8, 1),)
+    (competitor,) = facts.competitors
+    assert (competitor.task, competitor.owner, competitor.living, competitor.waiting) == (
+        0,
+        "ana",
+        8,
+        12,
+    )
+    assert facts.busy == (RunningJobs("gauss", 0, 8, 1),)
     assert facts.conductor
     assert lines(world, "0/15")[0] == "Job 15 of task 0 (user.ana.task) is waiting for a CPU slot."
     assert "7 jobs are ahead: 7 of its own task." in lines(world, "0/15")
@@ -77,7 +82,7 @@ def test_a_rival_counts_what_can_start_by_itself(world: World, pilot: Pilot) -> 
     lifecycle.apply(world.conn, third, TaskInput.HOLD, by="bob", why="wrong data")
     grants = pilot.claim(cpu=5)
     pilot.start(*grants[:3])
-    found = {r.task: r for r in explain.gather(world.conn, f"{second}/0").rivals}
+    found = {r.task: r for r in explain.gather(world.conn, f"{second}/0").competitors}
     assert (found[first].living, found[first].waiting, found[first].priority) == (5, 25, 1)
     assert (found[second].living, found[second].waiting) == (0, 4)
     assert found[third].waiting == 0
@@ -160,12 +165,12 @@ def test_a_job_that_a_pilot_has(world: World, pilot: Pilot) -> None:
         "update keeper set renewed_at = now() - interval '10 min', lease_until = now() + interval '2 h'"
     )
     facts = explain.gather(world.conn, "0/1")
-    assert facts.custody is not None
-    assert facts.custody.silent_for == pytest.approx(600, abs=5)
-    assert facts.custody.lease_left == pytest.approx(7200, abs=5)
+    assert facts.keeper_lease is not None
+    assert facts.keeper_lease.silent_for == pytest.approx(600, abs=5)
+    assert facts.keeper_lease.lease_left == pytest.approx(7200, abs=5)
     world.conn.execute("update keeper set lease_until = 'infinity'")
-    assert (custody := explain.gather(world.conn, "0/0").custody)
-    assert custody.lease_left is None
+    assert (keeper_lease := explain.gather(world.conn, "0/0").keeper_lease)
+    assert keeper_lease.lease_left is None
 
 
 def test_who_killed_a_job(world: World, pilot: Pilot) -> None:
@@ -286,11 +291,11 @@ def _cases() -> dict[str, dict[str, object]]:
     job: dict[str, object] = {"task": 0, "ordinal": 50_000}
     return {
         "turn": job,
-        "rivals": {"queue": Queue.CPU},
-        "places": {"queue": Queue.CPU, "patience": 15},
+        "competitors": {"queue": Queue.CPU},
+        "offers": {"queue": Queue.CPU, "patience": 15},
         "at_work": {"queue": Queue.CPU},
         "asked": {**job, "until": None},
-        "culprits": {"task": 0, "limit": 3},
+        "failed_tests": {"task": 0, "limit": 3},
     }
 
 
@@ -299,7 +304,7 @@ def test_what_is_read_does_not_grow(crowded: World, name: str) -> None:
     params = _cases()[name]
     if "until" in params:
         params["until"] = crowded.conn.execute("select now() + interval '1 h'").fetchone()[0]  # type: ignore[index]
-    statements = queues.SQL if name == "places" else store.SQL
+    statements = queues.SQL if name == "offers" else store.SQL
     found = plan(crowded.conn, getattr(statements, name), params)
     assert found.walked == set(), found.root
     assert found.buffers < 6_000, (found.buffers, found.root)

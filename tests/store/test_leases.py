@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from orchestra import command_words
-from orchestra.domain.errors import Fenced, Refused, Superseded
+from orchestra.domain.errors import KeeperFenced, Refused, Superseded
 from orchestra.domain.models.pilots import KeeperHello
 from orchestra.domain.models.tasks import Counts
 from orchestra.domain.states import Cause, JobState, Queue, TaskState
@@ -149,7 +149,7 @@ def test_a_reboot_fences_the_keepers_of_the_older_boot_and_nobody_elses(
     new = world.pilot(boot_id="boot-2")
     assert fence_reason(world, old) == "its node was started anew"
     assert fence_reason(world, other) is fence_reason(world, new) is None
-    with pytest.raises(Fenced):
+    with pytest.raises(KeeperFenced):
         work.register_keeper(world.conn, old.node, KeeperHello(old.keeper, "m", "b", 1, "0", 1))
     world.guard()
     assert world.attempt(grant)["lost_at"] is None, "its own agent comes first"
@@ -181,7 +181,7 @@ def test_only_the_agent_that_decides_may_bury(world: World, running: int) -> Non
         work.close_out(world.conn, uuid4(), pilot.keeper, "a lie")
     assert work.close_out(world.conn, pilot.agent, uuid4(), "never heard of") == 0
     assert work.close_out(world.conn, pilot.agent, pilot.keeper, "its keeper has died") == 1
-    with pytest.raises(Fenced):
+    with pytest.raises(KeeperFenced):
         pilot.claim()
 
 

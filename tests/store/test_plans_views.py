@@ -131,7 +131,7 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "waiting": (TASKS.waiting_jobs, {"queue": Queue.CPU, "limit": 10}),
     "first outputs": (TASKS.first_outputs, {"task": 0, "limit": 3}),
     "readers": (TASKS.outputs_users, {"folder": "/data/ana/user.ana.large"}),
-    "places": (TASKS.places, {"queue": Queue.CPU, "patience": PATIENCE}),
+    "offers": (TASKS.offers, {"queue": Queue.CPU, "patience": PATIENCE}),
     "one job": (
         "with chosen as (" + load("jobs").choose_one + ") " + load("jobs").show_chosen,
         {"task": 0, "ordinal": 120_000},

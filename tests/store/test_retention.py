@@ -10,11 +10,11 @@ from orchestra.conductor import retention as duty
 from orchestra.conductor.isolation import Isolation
 from orchestra.conductor.retention import Retention
 from orchestra.domain.caller import Caller
-from orchestra.domain.errors import Fenced, UnknownKeeper
+from orchestra.domain.errors import KeeperFenced, UnknownKeeper
 from orchestra.domain.metrics import to_keep
 from orchestra.domain.models.pilots import KeeperHello
 from orchestra.domain.models.work import Outcome
-from orchestra.domain.retention import DAY, Keep
+from orchestra.domain.retention import DAY, RetentionPolicy
 from orchestra.domain.states import Cause, TaskState
 from orchestra.domain.transitions import TaskInput
 from orchestra.services import explain, lifecycle, outbox, task_actions, work
@@ -60,10 +60,10 @@ def days_pass(world: World, days: float) -> None:
         world.conn.execute(f"update {table} set {moved}", {"days": int(days)})
 
 
-def tidied(world: World, keep: Keep | None = None, *, portions: int = 200) -> Retention:
+def tidied(world: World, keep: RetentionPolicy | None = None, *, portions: int = 200) -> Retention:
     """Let the duty carry out whole passes."""
     now = [0.0]
-    kept = Retention(keep or Keep(), clock=lambda: now[0])
+    kept = Retention(keep or RetentionPolicy(), clock=lambda: now[0])
     isolation = Isolation()
     for _ in range(portions):
         now[0] += duty.PACE
@@ -188,10 +188,10 @@ def test_that_a_task_was_deleted_is_known_for_a_month(world: World, ana: Caller)
     task_actions.delete(world.conn, ana, task)
     purge(world)
     days_pass(world, 10)
-    tidied(world, Keep(events=DAY))
+    tidied(world, RetentionPolicy(events=DAY))
     assert count(world, "event", f"task_id = {task}") == 1
     days_pass(world, 30)
-    tidied(world, Keep(events=DAY))
+    tidied(world, RetentionPolicy(events=DAY))
     assert count(world, "event", f"task_id = {task}") == 0
 
 
@@ -216,14 +216,14 @@ def test_a_keeper_that_was_given_up_and_comes_back_is_known_for_a_month_and_harm
 ) -> None:
     task = world.task(3, test_jobs=0)
     world.conduct(rounds=2)
-    pilot, keep = world.pilot(), Keep(events=1.0)
+    pilot, keep = world.pilot(), RetentionPolicy(events=1.0)
     late, returned = pilot.claim(cpu=2)
     pilot.start(late, returned)
     work.close_out(world.conn, pilot.agent, pilot.keeper, "its node was lost")
     days_pass(world, 29)
     tidied(world, keep)
     again = KeeperHello(pilot.keeper, "machine-gauss", "boot-1", 4711, "0", work.PROTOCOL)
-    with pytest.raises(Fenced, match="has been fenced"):
+    with pytest.raises(KeeperFenced, match="has been fenced"):
         work.register_keeper(world.conn, pilot.node, again)
     days_pass(world, 2)
     tidied(world, keep)
@@ -252,10 +252,10 @@ def test_a_version_that_was_just_replaced_stays_for_who_is_making_a_task_from_it
             "update dataset_version set dataset_id = %s, number = %s where id = %s",
             [dataset, number, world.dataset_version(5)],
         )
-    tidied(world, Keep(events=0.0))
+    tidied(world, RetentionPolicy(events=0.0))
     assert count(world, "dataset_file") == 10
     days_pass(world, 2)
-    tidied(world, Keep(events=0.0))
+    tidied(world, RetentionPolicy(events=0.0))
     assert count(world, "dataset_file") == 5
 
 
@@ -285,7 +285,7 @@ def test_a_failure_of_one_kind_keeps_no_other(
     )
     days_pass(world, 400)
     now = [0.0]
-    kept, isolation = Retention(Keep(), clock=lambda: now[0]), Isolation()
+    kept, isolation = Retention(RetentionPolicy(), clock=lambda: now[0]), Isolation()
     for _ in range(20):
         now[0] += 1
         kept.tick(world.conn, lambda step: in_transaction(world.conn, step), isolation)

@@ -10,9 +10,9 @@ import psycopg
 import pytest
 
 from orchestra.conductor.run import Conductor
-from orchestra.domain.errors import Foreign, Replaced, SchemaMismatch
-from orchestra.domain.models.cluster import Identity, Known
-from orchestra.domain.models.pilots import Standing
+from orchestra.domain.errors import DatabaseReplaced, ForeignDatabase, SchemaMismatch
+from orchestra.domain.models.cluster import DatabaseIdentity, KnownDatabase
+from orchestra.domain.models.pilots import HeartbeatReply
 from orchestra.domain.models.tasks import Counts
 from orchestra.domain.models.work import Outcome
 from orchestra.domain.states import Cause, JobState, Queue, TaskState
@@ -24,22 +24,22 @@ from support.people import as_admin
 from support.world import Pilot, World
 
 
-def identity(conn: psycopg.Connection) -> Identity:
+def identity(conn: psycopg.Connection) -> DatabaseIdentity:
     return settling.look(conn, who="test")
 
 
-def known(world: World, **acknowledged: int) -> Known:
+def known(world: World, **acknowledged: int) -> KnownDatabase:
     found = identity(world.conn)
-    return Known(found.cluster, found.epoch, {UUID(k): n for k, n in acknowledged.items()})
+    return KnownDatabase(found.cluster, found.epoch, {UUID(k): n for k, n in acknowledged.items()})
 
 
-def attach(world: World, pilot: Pilot, remembered: Known) -> Standing:
+def attach(world: World, pilot: Pilot, remembered: KnownDatabase) -> HeartbeatReply:
     """The same agent again, after its connection broke."""
     hello = world.hello(agent=pilot.agent)
     return work.attach(world.conn, hello, known=remembered)
 
 
-def restored(world: World, pilot: Pilot, remembered: Known) -> Standing:
+def restored(world: World, pilot: Pilot, remembered: KnownDatabase) -> HeartbeatReply:
     """Put the backup back, and let a pilot come that remembers more."""
     backup.put_back(world.conn)
     standing = attach(world, pilot, replace(remembered, acknowledged={pilot.keeper: 1}))
@@ -118,7 +118,7 @@ def test_a_conductor_notices_that_time_runs_backwards(
 
 def test_a_foreign_database_is_refused(world: World) -> None:
     pilot = world.pilot()
-    with pytest.raises(Foreign, match="another cluster"):
+    with pytest.raises(ForeignDatabase, match="another cluster"):
         attach(world, pilot, replace(known(world), cluster=uuid4()))
 
 
@@ -183,7 +183,7 @@ def test_a_renewal_in_another_epoch_is_refused_and_renews_nothing(world: World) 
     epoch = identity(world.conn).epoch
     work.renew(world.conn, pilot.node, pilot.agent, [pilot.keeper], epoch=epoch)
     settling.begin(world.conn, "test", who="test")
-    with pytest.raises(Replaced):
+    with pytest.raises(DatabaseReplaced):
         work.renew(world.conn, pilot.node, pilot.agent, [pilot.keeper], epoch=epoch)
 
 
@@ -308,7 +308,7 @@ def test_nothing_is_claimed_by_what_was_known_of_another_edition(
     assert len(answer.grants) == 1
     settling.begin(world.conn, settling.OLDER, who="ana")
     settling.accept(world.conn, as_admin(world.conn))
-    with pytest.raises(Replaced):
+    with pytest.raises(DatabaseReplaced):
         work.claim(
             world.conn, pilot.agent, pilot.keeper, 2, {Queue.CPU: 1}, known=[running], epoch=epoch
         )

@@ -11,8 +11,8 @@ import pytest
 
 from orchestra.domain.caller import Caller
 from orchestra.domain.errors import BadInput, NotFound, Refused
-from orchestra.domain.estimates import Ends, ends
-from orchestra.domain.matchmaking import Place
+from orchestra.domain.estimates import Estimate, estimate_end
+from orchestra.domain.matchmaking import NodeOffer
 from orchestra.domain.models.selection import Selection
 from orchestra.domain.models.tasks import Counts, Hold, Resources, Task
 from orchestra.domain.models.work import Outcome
@@ -241,24 +241,26 @@ def task(world: World) -> Task:
 
 
 def test_the_end_is_estimated_from_a_typical_job(task: Task) -> None:
-    assert ends(replace(task, typical_seconds=10.0), NOW).seconds == pytest.approx(115)
+    assert estimate_end(replace(task, typical_seconds=10.0), NOW).seconds == pytest.approx(115)
 
 
 def test_or_from_the_rate_so_far(task: Task) -> None:
-    assert ends(task, NOW).seconds == pytest.approx(600)
-    assert ends(replace(task, run=2), NOW) == Ends(words="-")  # older runs' jobs say nothing
-    assert ends(replace(task, counts=Counts(assigned=100)), NOW) == Ends(words="-")
+    assert estimate_end(task, NOW).seconds == pytest.approx(600)
+    assert estimate_end(replace(task, run=2), NOW) == Estimate(
+        words="-"
+    )  # older runs' jobs say nothing
+    assert estimate_end(replace(task, counts=Counts(assigned=100)), NOW) == Estimate(words="-")
 
 
 def test_or_nobody_knows(task: Task) -> None:
     held = Hold(NOW, "ana", "new data")
-    assert ends(replace(task, hold=held), NOW).words == "held"
-    assert ends(replace(task, state=TaskState.TESTING), NOW).words == "after the test"
-    assert ends(replace(task, state=TaskState.KILL), NOW).words == "being ended"
-    assert ends(replace(task, state=TaskState.DONE), NOW) == Ends()
+    assert estimate_end(replace(task, hold=held), NOW).words == "held"
+    assert estimate_end(replace(task, state=TaskState.TESTING), NOW).words == "after the test"
+    assert estimate_end(replace(task, state=TaskState.KILL), NOW).words == "being ended"
+    assert estimate_end(replace(task, state=TaskState.DONE), NOW) == Estimate()
 
 
-GOOD = Place("gauss", 8, online=True, account="ana")
+GOOD = NodeOffer("gauss", 8, online=True, account="ana")
 
 
 @pytest.mark.parametrize(
@@ -274,7 +276,7 @@ GOOD = Place("gauss", 8, online=True, account="ana")
     ],
 )
 def test_the_step_that_leaves_no_node_is_the_reason(
-    task: Task, nodes: list[Place], says: str
+    task: Task, nodes: list[NodeOffer], says: str
 ) -> None:
     wanted = replace(task, image="ana/image", resources=Resources(cores=2))
     (reason,) = waiting.reasons(wanted, nodes, conductor=True)

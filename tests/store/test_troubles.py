@@ -35,8 +35,8 @@ def says(pilot: Pilot, world: World, *said: Trouble) -> None:
 def told(conn: psycopg.Connection) -> tuple[Trouble, ...]:
     """Give what every reader reads; all read the same."""
     (node,), (pilot,) = nodes.everything(conn), nodes.pilots(conn)
-    (place,) = queues.places(conn, Queue.CPU)
-    assert node.troubles == pilot.troubles == place.troubles
+    (offer,) = queues.offers(conn, Queue.CPU)
+    assert node.troubles == pilot.troubles == offer.troubles
     assert node.message == pilot.message == troubles.message(node.troubles)
     return node.troubles
 

@@ -9,7 +9,7 @@ import pytest
 
 from orchestra.domain.errors import AlreadyExists, BadInput, NotFound, Refused
 from orchestra.domain.models.nodes import Slots, SlotsWanted
-from orchestra.domain.models.pilots import Standing
+from orchestra.domain.models.pilots import HeartbeatReply
 from orchestra.services import nodes, users, work
 from orchestra.store.database import connect
 from support.people import as_admin, caller
@@ -101,7 +101,7 @@ def test_change_keeps_what_was_not_said(conn: psycopg.Connection) -> None:
 def test_draining_and_slots_reach_the_pilot_at_its_next_word(conn: psycopg.Connection) -> None:
     pilot = World(conn).pilot("gauss")
 
-    def standing() -> Standing:
+    def standing() -> HeartbeatReply:
         return work.renew(conn, pilot.node, pilot.agent, [pilot.keeper])
 
     nodes.change(conn, as_admin(conn), "gauss", SlotsWanted("CPU", 3), SlotsWanted("GPU", 0))

@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 import pytest
 
-from orchestra.domain.errors import Fenced, NotFound, Refused, SchemaMismatch, Superseded
+from orchestra.domain.errors import KeeperFenced, NotFound, Refused, SchemaMismatch, Superseded
 from orchestra.domain.models.pilots import KeeperHello
 from orchestra.domain.models.tasks import Counts
 from orchestra.domain.models.work import Outcome, SharedFiles, Started, TaskSpec
@@ -236,10 +236,10 @@ def test_a_fenced_keeper_claims_nothing_and_its_outcomes_still_count(
     pilot = world.pilot()
     (grant,) = pilot.claim()
     world.conn.execute("update keeper set fenced_at = now(), fence_reason = 'test'")
-    with pytest.raises(Fenced):
+    with pytest.raises(KeeperFenced):
         pilot.claim()
     hello = KeeperHello(pilot.keeper, "m", "b", 1, "0", 1)
-    with pytest.raises(Fenced):
+    with pytest.raises(KeeperFenced):
         work.register_keeper(world.conn, pilot.node, hello)
     pilot.end(grant)
     assert world.jobs(running)[0] is JobState.DONE
@@ -433,7 +433,7 @@ def test_unknown_attempts_and_keepers(world: World, running: int) -> None:
     nowhere = replace(grant.key, task_id=99)
     assert work.started(world.conn, pilot.keeper, [Started(nowhere, 0.0)]) == ()
     work.report(world.conn, pilot.keeper, [Outcome(nowhere, Cause.EXIT, exit_status=0)])
-    with pytest.raises(Fenced):
+    with pytest.raises(KeeperFenced):
         work.report(world.conn, uuid4(), [Outcome(grant.key, Cause.EXIT, exit_status=0)])
 
 

@@ -19,7 +19,7 @@ PROGRAM = (sys.executable, "-m", "orchestra.cli.main")
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Sentence:
     """What a command said, and its exit status."""
 
     command: str
@@ -75,7 +75,7 @@ class Maestro:
         status: int | None = 0,
         typed: str | None = None,
         timeout: float = 60,
-    ) -> Said:
+    ) -> Sentence:
         """Run a command to its end. `status` is what it must end with, None for anything; `typed` is its stdin."""
         words = [str(argument) for argument in arguments]
         done = subprocess.run(
@@ -89,13 +89,13 @@ class Maestro:
             text=True,
             timeout=timeout,
         )
-        said = Said(shlex.join(words), done.returncode, done.stdout, done.stderr)
+        said = Sentence(shlex.join(words), done.returncode, done.stdout, done.stderr)
         assert "Traceback" not in said.err, said
         assert "bug in Orchestra" not in said.err, said
         assert status is None or said.status == status, said
         return said
 
-    def line(self, command: str, **options: Any) -> Said:
+    def line(self, command: str, **options: Any) -> Sentence:
         """Run a command as it is typed: `line("task list -a")`."""
         return self(*shlex.split(command), **options)
 
@@ -138,10 +138,10 @@ class Maestro:
             self("down", "--kill", "--yes", status=None)
             embedded.stop(data, mode="immediate")
 
-    def wait_for(self, *arguments: object, shows: str, timeout: float = 30) -> Said:
+    def wait_for(self, *arguments: object, shows: str, timeout: float = 30) -> Sentence:
         """Run a command again and again until its output holds a text."""
 
-        def look() -> Said | None:
+        def look() -> Sentence | None:
             said = self(*arguments, status=None)
             return said if shows in said.out else None
 

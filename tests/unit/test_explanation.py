@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from orchestra import command_words
-from orchestra.domain.explanation import Custody, Facts, explain
-from orchestra.domain.forecast import AtWork, Rival
+from orchestra.domain.explanation import Facts, KeeperLease, explain
+from orchestra.domain.forecast import Competitor, RunningJobs
 from orchestra.domain.lifecycle import TestFacts
-from orchestra.domain.matchmaking import Need, Place
+from orchestra.domain.matchmaking import Need, NodeOffer
 from orchestra.domain.models.events import Event
 from orchestra.domain.models.failures import FailedAttempt
 from orchestra.domain.models.jobs import Attempt, Job
@@ -65,16 +65,16 @@ JOB = Job(
     changed_at=ago(minutes=5),
 )
 GPU = Need(Queue.GPU, 1, "bob")
-PLACE = Place("caloba21", 2, in_use=2, online=True, account="bob", silent_for=3.0)
-OWN = Rival(1, "bob", GPU, living=2, waiting=60)
+PLACE = NodeOffer("caloba21", 2, in_use=2, online=True, account="bob", silent_for=3.0)
+OWN = Competitor(1, "bob", GPU, living=2, waiting=60)
 FACTS = Facts(
     now=NOW,
     task=TASK,
     job=JOB,
     result="/data/bob/user.bob.scan/job_configId_40",
-    places=(PLACE,),
-    rivals=(OWN,),
-    busy=(AtWork("caloba21", 1, 2, 1, 300.0),),
+    offers=(PLACE,),
+    competitors=(OWN,),
+    busy=(RunningJobs("caloba21", 1, 2, 1, 300.0),),
 )
 
 
@@ -153,13 +153,13 @@ def test_the_sketch() -> None:
         drained_by="admin",
         drain_reason="new disk",
     )
-    carla = Rival(2, "carla", Need(Queue.GPU, 1, "carla"), living=0, waiting=9)
+    carla = Competitor(2, "carla", Need(Queue.GPU, 1, "carla"), living=0, waiting=9)
     facts = replace(
         FACTS,
         before=3,
-        places=(replace(PLACE, enabled=3, in_use=3, serves_all=True), drained),
-        rivals=(replace(OWN, living=3), carla),
-        busy=(AtWork("caloba21", 1, 3, 1, 450.0),),
+        offers=(replace(PLACE, enabled=3, in_use=3, serves_all=True), drained),
+        competitors=(replace(OWN, living=3), carla),
+        busy=(RunningJobs("caloba21", 1, 3, 1, 450.0),),
     )
     found = explain(facts)
     assert found.headline == "Job 40 of task 1 (user.bob.scan) is waiting for a GPU."
@@ -173,7 +173,7 @@ def test_the_sketch() -> None:
 
 
 def test_a_free_slot() -> None:
-    said = told(places=(replace(PLACE, in_use=1),), job={"state": JobState.ASSIGNED})
+    said = told(offers=(replace(PLACE, in_use=1),), job={"state": JobState.ASSIGNED})
     assert said[1:] == [
         "2 GPU slots are enabled on 1 node: 1 in use, 1 free.",
         "No job is ahead of it.",
@@ -185,8 +185,8 @@ def test_the_cpu_queue() -> None:
     need = Need(Queue.CPU, 1, "bob")
     said = told(
         task={"queue": Queue.CPU},
-        places=(replace(PLACE, enabled=1, in_use=1),),
-        rivals=(replace(OWN, need=need),),
+        offers=(replace(PLACE, enabled=1, in_use=1),),
+        competitors=(replace(OWN, need=need),),
         before=1,
     )
     assert said[0].endswith("is waiting for a CPU slot.")
@@ -195,7 +195,7 @@ def test_the_cpu_queue() -> None:
 
 
 def test_nodes_that_are_away() -> None:
-    places = (
+    offers = (
         PLACE,
         replace(PLACE, node="b", in_use=0, online=False, silent_for=240.0),
         replace(PLACE, node="c", in_use=0, online=False, silent_for=None, account=None),
@@ -204,7 +204,7 @@ def test_nodes_that_are_away() -> None:
         replace(PLACE, node="f", in_use=0, troubles=(Trouble(Kind.OTHER, "no room in its spool"),)),
         replace(PLACE, node="g", in_use=0, drained_at=ago(hours=3), drained_by="x"),
     )
-    assert told(places=places)[1:7] == [
+    assert told(offers=offers)[1:7] == [
         (
             "12 GPU slots are enabled on 6 nodes: 2 in use (2 on caloba21), 2 free, 2 on a leaving node, "
             "2 on a drained node, 4 on offline nodes."
@@ -219,29 +219,29 @@ def test_nodes_that_are_away() -> None:
 
 def test_many_nodes_are_not_all_named() -> None:
     away = [replace(PLACE, node=f"n{n}", in_use=1, online=False) for n in range(7)]
-    said = told(places=(PLACE, *away))
+    said = told(offers=(PLACE, *away))
     assert said[1] == "16 GPU slots are enabled on 8 nodes: 9 in use, 7 on offline nodes."
     assert "The same goes for 3 more: maestro node list." in said
     assert sum("is offline" in line for line in said) == 4
 
 
 def test_nodes_that_will_not_have_it() -> None:
-    places = (
+    offers = (
         replace(PLACE, enabled=4),
         replace(PLACE, node="small", enabled=1),
         replace(PLACE, node="other", enabled=4, account="carla"),
         replace(PLACE, node="third", enabled=4, account="dan"),
     )
-    said = told(task={"resources": Resources(gpus=2)}, places=places)
+    said = told(task={"resources": Resources(gpus=2)}, offers=offers)
     assert "It needs 2 GPU slots at once; node small cannot offer them." in said
     assert 'Nodes other and third run no jobs of the Unix account "bob".' in said
     bare = replace(PLACE, node="bare")
-    said = told(task={"image": "a.sif"}, places=(replace(PLACE, runtimes=("apptainer",)), bare))
+    said = told(task={"image": "a.sif"}, offers=(replace(PLACE, runtimes=("apptainer",)), bare))
     assert "It runs in a container, and node bare has no container runtime for its image." in said
 
 
 @pytest.mark.parametrize(
-    ("place", "sentence"),
+    ("offer", "sentence"),
     [
         (None, "There is no node yet: maestro up, or maestro node create and maestro pilot run."),
         ({"enabled": 0}, "No node has an enabled GPU slot."),
@@ -254,9 +254,9 @@ def test_nodes_that_will_not_have_it() -> None:
         ({}, "No node has a container runtime for the image a.sif."),
     ],
 )  # fmt: skip
-def test_what_keeps_every_node_from_it(place: dict[str, Any] | None, sentence: str) -> None:
-    places = () if place is None else (replace(PLACE, **place),)
-    said = told(task={"resources": Resources(gpus=2), "image": "a.sif"}, places=places)
+def test_what_keeps_every_node_from_it(offer: dict[str, Any] | None, sentence: str) -> None:
+    offers = () if offer is None else (replace(PLACE, **offer),)
+    said = told(task={"resources": Resources(gpus=2), "image": "a.sif"}, offers=offers)
     assert sentence in said
     assert not any("starts" in line and "own" not in line for line in said), said
     assert not any("ahead" in line for line in said), said
@@ -266,14 +266,14 @@ def test_what_keeps_every_node_from_it(place: dict[str, Any] | None, sentence: s
 
 
 def test_everybody_who_is_ahead() -> None:
-    def other(task: int, owner: str, **changes: Any) -> Rival:
-        return Rival(task, owner, Need(Queue.GPU, 1, owner), **changes)
+    def other(task: int, owner: str, **changes: Any) -> Competitor:
+        return Competitor(task, owner, Need(Queue.GPU, 1, owner), **changes)
 
     facts = replace(
         FACTS,
         before=4,
-        places=(replace(PLACE, serves_all=True),),
-        rivals=(
+        offers=(replace(PLACE, serves_all=True),),
+        competitors=(
             OWN,
             other(0, "bob", waiting=5),
             other(9, "bob", waiting=1000),
@@ -292,8 +292,8 @@ def test_everybody_who_is_ahead() -> None:
 
 
 def test_older_tasks_of_ones_own_are_put_together() -> None:
-    olds = [Rival(n, "bob", GPU, waiting=5, first_in_line=True) for n in (2, 3)]
-    assert "10 jobs are ahead: 10 of bob's other tasks." in told(rivals=(OWN, *olds))
+    olds = [Competitor(n, "bob", GPU, waiting=5, first_in_line=True) for n in (2, 3)]
+    assert "10 jobs are ahead: 10 of bob's other tasks." in told(competitors=(OWN, *olds))
 
 
 def test_more_than_anybody_counts() -> None:
@@ -304,7 +304,11 @@ def test_more_than_anybody_counts() -> None:
 
 
 def test_nobody_can_say_when() -> None:
-    for busy in ((), (AtWork("caloba21", 1, 2, 1, None),), (AtWork("elsewhere", 1, 2, 1, 3.0),)):
+    for busy in (
+        (),
+        (RunningJobs("caloba21", 1, 2, 1, None),),
+        (RunningJobs("elsewhere", 1, 2, 1, 3.0),),
+    ):
         said = told(busy=busy)
         assert (
             said[-1]
@@ -313,7 +317,7 @@ def test_nobody_can_say_when() -> None:
 
 
 def test_a_moment() -> None:
-    assert told(busy=(AtWork("caloba21", 1, 2, 1, 0.5),))[-1] == (
+    assert told(busy=(RunningJobs("caloba21", 1, 2, 1, 0.5),))[-1] == (
         "At the present rate it starts in about 1.0 s."
     )
 
@@ -476,7 +480,7 @@ def test_running() -> None:
         job={"state": JobState.RUNNING, "claimed": True},
         task={"typical_seconds": 600.0, "policy": Policy(timeout=3600.0)},
         attempts=(under_way(devices="0,1", is_test=True),),
-        custody=Custody(3.0, 40_000.0),
+        keeper_lease=KeeperLease(3.0, 40_000.0),
     )
     assert said == [
         "Job 40 of task 1 (user.bob.scan) has been running on node caloba21 for 12 min.",
@@ -502,7 +506,7 @@ def test_running_on_a_silent_node(left: float | None, sentence: str) -> None:
     said = told(
         job={"state": JobState.RUNNING, "claimed": True},
         attempts=(under_way(),),
-        custody=Custody(240.0, left),
+        keeper_lease=KeeperLease(240.0, left),
     )
     assert "Its node was last heard of 4 min ago; the job may well go on there." in said
     assert sentence in said
@@ -592,9 +596,11 @@ def test_killed() -> None:
 
 
 def test_broken() -> None:
-    culprit = FailedAttempt(3, "caloba21", Cause.EXIT, 3, None, log_tail=b"no such file\n")
+    failed_test = FailedAttempt(3, "caloba21", Cause.EXIT, 3, None, log_tail=b"no such file\n")
     said = told(
-        job={"state": JobState.BROKEN}, task={"state": TaskState.BROKEN}, culprits=(culprit,)
+        job={"state": JobState.BROKEN},
+        task={"state": TaskState.BROKEN},
+        failed_tests=(failed_test,),
     )
     assert said == [
         "Job 40 of task 1 (user.bob.scan) is broken: its task broke in its test.",
@@ -603,5 +609,5 @@ def test_broken() -> None:
         "It had not run yet.",
         "When that is mended: maestro task retry 1",
     ]
-    himself = told(job={"state": JobState.BROKEN}, culprits=(replace(culprit, ordinal=40),))
+    himself = told(job={"state": JobState.BROKEN}, failed_tests=(replace(failed_test, ordinal=40),))
     assert himself[0].endswith("is broken: it failed as a test job, and its task broke by it.")

@@ -8,18 +8,24 @@ from uuid import UUID
 
 import pytest
 
-from orchestra.domain.leases import Silence, is_dead
+from orchestra.domain.leases import KeeperSilence, is_dead
 from orchestra.domain.lifecycle import (
     ASSIGNED_AT_MOST,
     TaskFacts,
     TestFacts,
     decide,
+    is_idle,
     refill,
-    stands_still,
 )
 from orchestra.domain.models.tasks import Counts, Limit
 from orchestra.domain.models.work import AttemptKey, Outcome
-from orchestra.domain.outcome_policy import POISONOUS_LOSSES, JobFacts, Verdict, judge, retry_delay
+from orchestra.domain.outcome_policy import (
+    POISONOUS_LOSSES,
+    JobFacts,
+    OutcomeDecision,
+    decide_outcome,
+    retry_delay,
+)
 from orchestra.domain.ranking import Contender, rank
 from orchestra.domain.states import Cause, JobState, PendingOperation, Queue, TaskState
 from orchestra.domain.transitions import (
@@ -147,15 +153,15 @@ def test_what_stands_still_has_nothing_to_be_decided(state: TaskState) -> None:
     counts, test = Counts(registered=30, assigned=6), TestFacts(jobs=6, waiting=6)
     held = replace(NEW, state=state, held=True, counts=counts, test=test)
     may = state in (TaskState.REGISTERED, TaskState.TESTING, TaskState.RUNNING)
-    assert stands_still(held) is may
+    assert is_idle(held) is may
     assert decide(held) is None
     assert refill(held) == 0
-    assert stands_still(replace(held, held=False, waits=True)) is (state is TaskState.REGISTERED)
+    assert is_idle(replace(held, held=False, waits=True)) is (state is TaskState.REGISTERED)
     for living in ("testing", "running", "kill"):
-        assert not stands_still(replace(held, counts=Counts(registered=35, **{living: 1})))
+        assert not is_idle(replace(held, counts=Counts(registered=35, **{living: 1})))
     for operation in PendingOperation:
-        assert not stands_still(replace(held, pending_operation=operation))
-    assert not stands_still(replace(held, held=False))
+        assert not is_idle(replace(held, pending_operation=operation))
+    assert not is_idle(replace(held, held=False))
 
 
 def _contender(task: int, **changes: object) -> Contender:
@@ -201,36 +207,40 @@ FAILED = Outcome(KEY, Cause.EXIT, exit_status=3)
 def test_a_success_counts_whatever_was_asked_for() -> None:
     done = Outcome(KEY, Cause.EXIT, exit_status=0)
     for job in (JOB, replace(JOB, kill_requested=True), replace(JOB, task_state=TaskState.KILL)):
-        assert judge(done, job).given is JobInput.SUCCEED
+        assert decide_outcome(done, job).given is JobInput.SUCCEED
 
 
 def test_failures_use_up_retries_but_not_in_the_test() -> None:
-    assert judge(FAILED, JOB).given is JobInput.FAIL
-    assert judge(FAILED, replace(JOB, failures=2)).given is JobInput.FAIL_FOR_GOOD
-    assert judge(FAILED, replace(JOB, is_test=True)).given is JobInput.FAIL_FOR_GOOD
+    assert decide_outcome(FAILED, JOB).given is JobInput.FAIL
+    assert decide_outcome(FAILED, replace(JOB, failures=2)).given is JobInput.FAIL_FOR_GOOD
+    assert decide_outcome(FAILED, replace(JOB, is_test=True)).given is JobInput.FAIL_FOR_GOOD
 
 
 def test_losses_cost_no_retry_until_they_are_a_pattern() -> None:
     lost = Outcome(KEY, Cause.LOST)
-    verdict = judge(lost, replace(JOB, failures=2))
-    assert (verdict.given, verdict.failed, verdict.lost) == (JobInput.LOSE, False, True)
-    assert judge(lost, replace(JOB, losses=POISONOUS_LOSSES - 1)).given is JobInput.POISON
+    decision = decide_outcome(lost, replace(JOB, failures=2))
+    assert (decision.given, decision.failed, decision.lost) == (JobInput.LOSE, False, True)
+    assert decide_outcome(lost, replace(JOB, losses=POISONOUS_LOSSES - 1)).given is JobInput.POISON
 
 
 @pytest.mark.parametrize("cause", [c for c in Cause if c is not Cause.EXIT])
 def test_what_was_to_be_killed_is_killed_however_it_ended(cause: Cause) -> None:
-    assert judge(Outcome(KEY, cause), replace(JOB, kill_requested=True)).given is JobInput.KILL
     assert (
-        judge(Outcome(KEY, cause), replace(JOB, task_state=TaskState.KILL)).given is JobInput.KILL
+        decide_outcome(Outcome(KEY, cause), replace(JOB, kill_requested=True)).given
+        is JobInput.KILL
+    )
+    assert (
+        decide_outcome(Outcome(KEY, cause), replace(JOB, task_state=TaskState.KILL)).given
+        is JobInput.KILL
     )
 
 
 @pytest.mark.parametrize("cause", [Cause.INPUT, Cause.VOLUME])
 def test_a_changed_input_holds_the_task_and_costs_nothing(cause: Cause) -> None:
-    verdict = judge(Outcome(KEY, cause, reason="data.npz has changed"), JOB)
-    assert verdict.given is JobInput.GIVE_BACK
-    assert verdict.hold == "data.npz has changed"
-    assert not verdict.failed
+    decision = decide_outcome(Outcome(KEY, cause, reason="data.npz has changed"), JOB)
+    assert decision.given is JobInput.GIVE_BACK
+    assert decision.hold == "data.npz has changed"
+    assert not decision.failed
 
 
 @pytest.mark.parametrize("cause", Cause)
@@ -238,29 +248,31 @@ def test_every_verdict_on_a_running_or_claimed_job_is_a_step(cause: Cause) -> No
     outcome = Outcome(KEY, cause, exit_status=1 if cause is Cause.EXIT else None)
     state = JobState.RUNNING if outcome.started else JobState.ASSIGNED
     for job in (JOB, replace(JOB, kill_requested=True), replace(JOB, is_test=True)):
-        given = judge(outcome, job).given
+        given = decide_outcome(outcome, job).given
         assert given is not None
         assert not isinstance(next_job_state(state, given), Refusal)
 
 
 @pytest.mark.parametrize("cause", [Cause.LEASE, Cause.UNHEARD])
 def test_what_cannot_be_the_jobs_doing_is_no_pattern(cause: Cause) -> None:
-    verdict = judge(Outcome(KEY, cause), replace(JOB, losses=POISONOUS_LOSSES - 1))
-    assert verdict == Verdict(JobInput.LOSE)
+    decision = decide_outcome(Outcome(KEY, cause), replace(JOB, losses=POISONOUS_LOSSES - 1))
+    assert decision == OutcomeDecision(JobInput.LOSE)
 
 
 def test_a_container_that_does_not_begin_breaks_a_test_and_costs_a_job_nothing() -> None:
     outcome = Outcome(KEY, Cause.NO_CONTAINER)
-    assert judge(outcome, replace(JOB, retries=3)) == Verdict(JobInput.LOSE)
+    assert decide_outcome(outcome, replace(JOB, retries=3)) == OutcomeDecision(JobInput.LOSE)
     testing = replace(JOB, is_test=True, task_state=TaskState.TESTING, retries=3)
-    assert judge(outcome, testing) == Verdict(JobInput.FAIL_FOR_GOOD, failed=True)
-    assert judge(outcome, replace(testing, kill_requested=True)) == Verdict(JobInput.KILL)
+    assert decide_outcome(outcome, testing) == OutcomeDecision(JobInput.FAIL_FOR_GOOD, failed=True)
+    assert decide_outcome(outcome, replace(testing, kill_requested=True)) == OutcomeDecision(
+        JobInput.KILL
+    )
 
 
 @pytest.mark.parametrize("cause", Cause)
 def test_a_job_that_was_given_up_is_changed_by_its_own_doing_alone(cause: Cause) -> None:
     outcome = Outcome(KEY, cause, exit_status=0 if cause is Cause.EXIT else None)
-    given = judge(outcome, replace(JOB, given_up=True)).given
+    given = decide_outcome(outcome, replace(JOB, given_up=True)).given
     own = {
         Cause.EXIT: JobInput.SUCCEED,
         **dict.fromkeys(
@@ -285,7 +297,7 @@ def test_retries_wait_longer_each_time_up_to_a_limit() -> None:
 
 
 def test_a_keeper_is_dead_when_lease_grace_and_margin_are_over_without_a_gap() -> None:
-    silence = Silence(lease=100.0, grace=30.0, silent_for=250.0, held_for=1000.0)
+    silence = KeeperSilence(lease=100.0, grace=30.0, silent_for=250.0, held_for=1000.0)
     assert is_dead(silence)
     assert not is_dead(replace(silence, silent_for=249.9))
     assert not is_dead(replace(silence, held_for=249.9))

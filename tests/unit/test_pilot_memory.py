@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from orchestra.domain.models.cluster import Identity
+from orchestra.domain.models.cluster import DatabaseIdentity
 from orchestra.pilot import memory
 from orchestra.pilot.memory import Memory
 
@@ -16,7 +16,7 @@ def test_reports_are_remembered_until_the_next_edition(tmp_path: Path) -> None:
     path, cluster, keeper = tmp_path / "database.json", uuid4(), uuid4()
     first = Memory(path)
     assert first.known is None
-    assert not first.meet(Identity(cluster, 1))
+    assert not first.meet(DatabaseIdentity(cluster, 1))
     first.note(keeper, 7)
     first.hear(1000)
     first.hear(1000 + memory.GENERATIONS - 1)
@@ -25,14 +25,14 @@ def test_reports_are_remembered_until_the_next_edition(tmp_path: Path) -> None:
     assert second.known is not None
     assert (second.known.cluster, second.known.epoch) == (cluster, 1)
     assert (second.known.acknowledged, second.known.generation) == ({keeper: 7}, 1000)
-    assert second.meet(Identity(cluster, 2))
+    assert second.meet(DatabaseIdentity(cluster, 2))
     assert (second.known.acknowledged, second.known.generation) == ({}, 0)
 
 
 def test_the_dead_are_remembered_at_once_and_by_every_edition(tmp_path: Path) -> None:
     path, cluster, keepers = tmp_path / "database.json", uuid4(), (uuid4(), uuid4())
     first = Memory(path)
-    first.meet(Identity(cluster, 1))
+    first.meet(DatabaseIdentity(cluster, 1))
     first.note(keepers[0], 7)
     for keeper in (*keepers, keepers[0]):
         first.close_out(keeper)
@@ -40,7 +40,7 @@ def test_the_dead_are_remembered_at_once_and_by_every_edition(tmp_path: Path) ->
     assert second.closed_out == keepers[::-1]
     assert second.known is not None
     assert second.known.acknowledged == {}
-    second.meet(Identity(cluster, 2))
+    second.meet(DatabaseIdentity(cluster, 2))
     assert Memory(path).closed_out == keepers[::-1]
 
 

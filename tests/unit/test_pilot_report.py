@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from orchestra.domain.errors import DatabaseBusy, DatabaseUnavailable, Poisonous
+from orchestra.domain.errors import DatabaseBusy, DatabaseUnavailable, PoisonousRequest
 from orchestra.domain.models.work import AttemptKey, Outcome
 from orchestra.domain.states import Cause, Queue
 from orchestra.domain.troubles import Trouble, reports_wait
@@ -186,7 +186,7 @@ class Desk:
     def ask(self, call: Any, then: Any, otherwise: Any, **_: Any) -> None:
         batch = call.args[1]
         if any(pending.outcome.key.ordinal == self.poison for pending in batch):
-            otherwise(Poisonous())
+            otherwise(PoisonousRequest())
         else:
             then(Delivery())
 

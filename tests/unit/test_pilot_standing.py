@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from orchestra.domain.errors import UnknownKeeper
-from orchestra.domain.models.pilots import Standing
+from orchestra.domain.models.pilots import HeartbeatReply
 from orchestra.domain.models.work import AttemptKey
 from orchestra.domain.states import Cause, Queue
 from orchestra.domain.usage import Usage
@@ -88,15 +88,15 @@ class Office:
         self.steward = Steward(desk, self.supervisor, lambda: None)
 
 
-def standing(*fenced: UUID) -> Standing:
-    return Standing(1, LEASE, ENABLED, fenced=frozenset(fenced))
+def standing(*fenced: UUID) -> HeartbeatReply:
+    return HeartbeatReply(1, LEASE, ENABLED, fenced=frozenset(fenced))
 
 
 def test_a_lease_counts_from_before_it_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """The database counts from a moment in between: who counts from the answer ends the jobs too late."""
     office, clock = Office(), [100.0]
 
-    def renew(*_: object, **__: object) -> Standing:
+    def renew(*_: object, **__: object) -> HeartbeatReply:
         clock[0] += 40.0  # the answer is slow
         return standing()
 
@@ -143,7 +143,7 @@ def test_what_has_not_begun_of_a_held_task_goes_back(
     held = Held(AttemptKey(3, 17, 1, uuid4()), office.port.id, NOTE, phase)
     office.supervisor.desk.state.add(held)
     for _ in range(2):  # at each renewal, for as long as the database thinks so
-        office.steward.take_standing((100.0, Standing(1, LEASE, ENABLED, recall=(held.key,))))
+        office.steward.take_standing((100.0, HeartbeatReply(1, LEASE, ENABLED, recall=(held.key,))))
     assert held.phase is after
     assert office.link.withdrawn == [held.key] * withdrawn
     assert (held.end_reason is not None) == (phase in (Phase.WAITING, Phase.PREPARING))

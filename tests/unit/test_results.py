@@ -10,7 +10,7 @@ import pytest
 
 from orchestra.domain import results
 from orchestra.domain.errors import BadInput
-from orchestra.domain.results import Part, Row
+from orchestra.domain.results import ColumnSource, Row
 
 
 def row(job: int, values: Mapping[str, Any], metrics: Mapping[str, Any]) -> Row:
@@ -19,7 +19,10 @@ def row(job: int, values: Mapping[str, Any], metrics: Mapping[str, Any]) -> Row:
 
 def names(*rows: Row) -> list[str]:
     table = results.table_of(rows)
-    return [c.name for c in table.of_part(Part.CONFIG, Part.BOTH, Part.METRICS)]
+    return [
+        c.name
+        for c in table.from_sources(ColumnSource.CONFIG, ColumnSource.BOTH, ColumnSource.METRICS)
+    ]
 
 
 def test_nested_values_are_flat_and_a_list_is_one_value() -> None:

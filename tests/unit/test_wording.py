@@ -21,7 +21,7 @@ from orchestra.cli.parser import make_parser
 from orchestra.cli.registry import find_word, resolve
 from orchestra.client import Client, Job, Task, Tasks, call_words
 from orchestra.domain.errors import BadInput, OrchestraError
-from orchestra.domain.wording import Action, Field, Given, Said, Setting, Words, reworded, words
+from orchestra.domain.wording import Action, Field, Given, Sentence, Setting, Words, reworded, words
 
 SOURCE = Path(orchestra.__file__).parent
 VALUES: dict[str, str | int] = {
@@ -35,11 +35,11 @@ TYPED = {"CPU_SLOTS": "2", "GPU_SLOTS": "0", "ADDRESS": "ana@example.org"}
 GIVES: dict[Any, type] = {Tasks.get: Task, Task.job: Job}
 
 
-def example(action: Action) -> Said:
+def example(action: Action) -> Sentence:
     return words(action(**{name: VALUES[name] for name in action.takes}))
 
 
-def in_python(said: Said) -> str:
+def in_python(said: Sentence) -> str:
     return str(reworded(said, call_words.term))
 
 
@@ -209,7 +209,7 @@ def test_what_python_has_no_call_for_is_typed_in_a_shell() -> None:
         ),
     ],
 )
-def test_fields_are_arguments(said: Said, python: str) -> None:
+def test_fields_are_arguments(said: Sentence, python: str) -> None:
     assert in_python(said) == python
 
 

@@ -99,11 +99,11 @@ def _how_it_went(job: Job) -> str:
 
 
 def _end_words(ended: Job | Attempt) -> str:
-    from orchestra.domain.outcome_text import in_words
+    from orchestra.domain.outcome_text import describe_end
 
     if ended.cause is None:
         return ""
-    return in_words(ended.cause, ended.exit_status, ended.signal)
+    return describe_end(ended.cause, ended.exit_status, ended.signal)
 
 
 def _seconds(job: Job) -> str:

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from orchestra.cli.output import to_json
 from orchestra.domain.errors import BadInput, Refused, VolumeError
 from orchestra.domain.escaping import escaped
-from orchestra.domain.results import Part, Table, as_text
+from orchestra.domain.results import ColumnSource, Table, as_text
 
 _INT64 = 2**63
 
@@ -93,7 +93,7 @@ def _parquet(table: Table, file: BinaryIO) -> None:
     pq.write_table(pa.table(columns), file)
 
 
-def _typed(pa: Any, values: Sequence[Any], part: Part) -> tuple[list[Any], Any]:
+def _typed(pa: Any, values: Sequence[Any], part: ColumnSource) -> tuple[list[Any], Any]:
     """Give a column one type: truth, whole number, number, else text."""
     kinds = {type(value) for value in values if value is not None}
     small = all(not isinstance(v, int) or -_INT64 <= v < _INT64 for v in values)
@@ -103,7 +103,7 @@ def _typed(pa: Any, values: Sequence[Any], part: Part) -> tuple[list[Any], Any]:
         return list(values), pa.int64()
     if kinds and kinds <= {int, float} and small:
         return [None if v is None else float(v) for v in values], pa.float64()
-    if not kinds and part is Part.RUN:
+    if not kinds and part is ColumnSource.RUN:
         return list(values), pa.float64()
     return [None if v is None else _utf8(as_text(v)) for v in values], pa.string()
 

@@ -13,7 +13,7 @@ from orchestra.domain.states import Figure, Queue
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
-    from orchestra.domain.estimates import Ends
+    from orchestra.domain.estimates import Estimate
     from orchestra.domain.models.queues import QueuedJob
     from orchestra.interface.answers.queues import QueueReport
     from orchestra.interface.answers.tasks import TaskLine
@@ -77,7 +77,7 @@ _COLUMNS: tuple[Column[TaskLine], ...] = (
 )
 
 
-def _ends_words(ends: Ends) -> str:
+def _ends_words(ends: Estimate) -> str:
     return human.relative(ends.seconds) if ends.seconds is not None else ends.words or "-"
 
 

@@ -15,7 +15,7 @@ from orchestra.cli.result_files import write_beside
 from orchestra.cli.task_select import one_task
 from orchestra.domain import human, results
 from orchestra.domain.errors import BadInput, Refused
-from orchestra.domain.results import Column, Part, Row, Table
+from orchestra.domain.results import Column, ColumnSource, Row, Table
 
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
@@ -108,7 +108,9 @@ def _panels(table: Table, metric: Column | None) -> tuple[list[Panel], list[str]
     panels: list[Panel] = []
     left_out: list[str] = []
     rows = [row for row in table.rows if metric and results.is_finite(metric.of(row))]
-    for column in table.of_part(Part.CONFIG, Part.BOTH) if metric and rows else ():
+    for column in (
+        table.from_sources(ColumnSource.CONFIG, ColumnSource.BOTH) if metric and rows else ()
+    ):
         if (
             column == metric
             or len({results.as_text(x) for x in map(column.of, rows) if x is not None}) < 2

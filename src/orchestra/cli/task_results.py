@@ -14,7 +14,7 @@ from orchestra.cli.task import RESULT_FORMS
 from orchestra.cli.task_select import one_task, the_task
 from orchestra.domain import human, results
 from orchestra.domain.errors import BadInput
-from orchestra.domain.results import Column, Part, Row, Table
+from orchestra.domain.results import Column, ColumnSource, Row, Table
 
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
@@ -139,11 +139,13 @@ def _telling(table: Table, chosen: Table) -> list[Column]:
     """Leave out what is the same in all rows, what the run took, and the note where there is none."""
     columns = [
         column
-        for column in table.of_part(Part.CONFIG, Part.BOTH, Part.METRICS)
+        for column in table.from_sources(
+            ColumnSource.CONFIG, ColumnSource.BOTH, ColumnSource.METRICS
+        )
         if results.varies(table, column)
     ]
     noted = any(row.note for row in chosen.rows)
-    named = [] if table.of_part(Part.CONFIG, Part.BOTH) else [results.CONFIG]
+    named = [] if table.from_sources(ColumnSource.CONFIG, ColumnSource.BOTH) else [results.CONFIG]
     return [results.JOB, *named, *columns, *([results.NOTE] if noted else [])]
 
 
@@ -196,7 +198,9 @@ def _say_what_is_left_out(
 def _constants(table: Table) -> list[str]:
     return [
         f"{column.name} {_cell(next(v for v in map(column.of, table.rows) if v is not None))}"
-        for column in table.of_part(Part.CONFIG, Part.BOTH, Part.METRICS)
+        for column in table.from_sources(
+            ColumnSource.CONFIG, ColumnSource.BOTH, ColumnSource.METRICS
+        )
         if not results.varies(table, column)
         and any(column.of(row) is not None for row in table.rows)
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from orchestra import command_words
-from orchestra.domain.wording import Action, Given, Remedy, Said, Term, reworded
+from orchestra.domain.wording import Action, Given, Remedy, Sentence, Term, reworded
 
 CALLS = {
     Action.LIST_TASKS: "client.tasks.list()",
@@ -42,7 +42,7 @@ CALLS = {
 """What has none is typed in a shell."""
 
 
-def worded(said: Said) -> str:
+def worded(said: Sentence) -> str:
     """Give a sentence as a program has it."""
     return str(reworded(said, term))
 

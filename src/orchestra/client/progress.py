@@ -43,14 +43,14 @@ def display(wanted: bool) -> Display:
 
 def line(task: Task) -> str:
     """Say how far a task is."""
-    from orchestra.domain.estimates import ends
+    from orchestra.domain.estimates import estimate_end
 
     counts = task.counts
     filled = _BAR * counts.ended // max(1, task.jobs)
     parts = [f"{counts.done} of {human.count(task.jobs, 'job')} done"]
     named = (("running", counts.living), ("failed", counts.failed), ("killed", counts.killed))
     parts += [f"{number} {name}" for name, number in named if number]
-    if (seconds := ends(task, datetime.now(UTC)).seconds) is not None:
+    if (seconds := estimate_end(task, datetime.now(UTC)).seconds) is not None:
         parts.append(f"ends {human.relative(seconds)}")
     bar = "#" * filled + "." * (_BAR - filled)
     return f"{escaped(task.name)} {task.state} [{bar}] {', '.join(parts)}"

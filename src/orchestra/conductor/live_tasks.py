@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import psycopg
 
-from orchestra.domain.lifecycle import stands_still
+from orchestra.domain.lifecycle import is_idle
 from orchestra.store import moves
 
 ALL_EVERY = 10.0
@@ -46,4 +46,4 @@ class LiveTasks:
         states = {task.id: task.facts.state for task in after}
         if any(states.get(task.id) is not task.facts.state for task in before):
             self.look_at_all()
-        self._still |= {t.id for t in after if t.rank is None and stands_still(t.facts)}
+        self._still |= {t.id for t in after if t.rank is None and is_idle(t.facts)}

@@ -10,7 +10,7 @@ import psycopg
 
 from orchestra.conductor.isolation import Isolation
 from orchestra.conductor.term import Transact
-from orchestra.domain.retention import Keep
+from orchestra.domain.retention import RetentionPolicy
 from orchestra.store import leader, metrics, retention
 
 PACE = 0.5
@@ -31,7 +31,7 @@ class _Kind:
 class Retention:
     """What a conductor remembers of its passes: when each kind is looked at next, and how far that has come."""
 
-    def __init__(self, keep: Keep, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, keep: RetentionPolicy, clock: Callable[[], float] = time.monotonic) -> None:
         self._keep, self._clock = keep, clock
         self._event = 0
         self._job = (-1, 0)

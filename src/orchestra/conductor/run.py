@@ -25,7 +25,7 @@ from orchestra.domain import troubles
 from orchestra.domain.errors import DatabaseUnavailable, Superseded
 from orchestra.domain.leases import MARGIN
 from orchestra.domain.lifecycle import CHUNK
-from orchestra.domain.retention import KEEP, Keep
+from orchestra.domain.retention import DEFAULT_RETENTION, RetentionPolicy
 from orchestra.domain.states import Queue
 from orchestra.domain.troubles import Stuck, Trouble
 from orchestra.services import lifecycle, settling
@@ -59,7 +59,7 @@ def run(
     margin: float = MARGIN,
     patience: float = settling.PATIENCE,
     post: Post | None = None,
-    keep: Keep = KEEP,
+    keep: RetentionPolicy = DEFAULT_RETENTION,
     say: Callable[[Trouble | None], None] = lambda _: None,
 ) -> None:
     """Be the conductor, or wait to be, until `stop` is set. Survives the database's absence.
@@ -117,7 +117,7 @@ class Conductor:
         margin: float = MARGIN,
         patience: float = settling.PATIENCE,
         postman: Postman | None = None,
-        keep: Keep = KEEP,
+        keep: RetentionPolicy = DEFAULT_RETENTION,
         say: Callable[[Trouble | None], None] = lambda _: None,
     ) -> None:
         self._stop = stop

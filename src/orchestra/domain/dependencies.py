@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from orchestra.domain.models.tasks import After
+from orchestra.domain.models.tasks import Dependency
 from orchestra.domain.states import TaskState
-from orchestra.domain.wording import Action, Said, words
+from orchestra.domain.wording import Action, Sentence, words
 
 
-def sentences(task: int, after: Sequence[After]) -> Iterator[Said]:
+def sentences(task: int, after: Sequence[Dependency]) -> Iterator[Sentence]:
     """Say what a task waits for, and what to do where that does not come by itself."""
     for each in after:
         yield words(
@@ -19,7 +19,7 @@ def sentences(task: int, after: Sequence[After]) -> Iterator[Said]:
         yield _way_out(task, after)
 
 
-def short(after: Sequence[After]) -> str:
+def short(after: Sequence[Dependency]) -> str:
     """The same for a table: `after task 2`, `after task 2 (BROKEN)`."""
     first, more = after[0], len(after) - 1
     stuck = next((each for each in after if _stuck(each)), None)
@@ -28,11 +28,11 @@ def short(after: Sequence[After]) -> str:
     return f"after task {first.id}" + (f" and {more} more" if more else "")
 
 
-def _stuck(after: After) -> bool:
+def _stuck(after: Dependency) -> bool:
     return after.state is None or not (after.state.is_live or after.state is TaskState.DONE)
 
 
-def _how_it_stands(after: After) -> Said:
+def _how_it_stands(after: Dependency) -> Sentence:
     if after.state is None:
         return ", but that was deleted"
     if _stuck(after):
@@ -44,7 +44,7 @@ def _how_it_stands(after: After) -> Said:
     return "" if after.state is TaskState.DONE else f"; that is {after.state} now"
 
 
-def _way_out(task: int, after: Sequence[After]) -> Said:
+def _way_out(task: int, after: Sequence[Dependency]) -> Sentence:
     giver = next((each for each in after if each.gives_configs), None)
     if giver is None:
         return words("To let it begin without waiting: ", Action.RELEASE_TASK(task=task))

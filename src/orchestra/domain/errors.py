@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from orchestra.domain.wording import Said, Term
+    from orchestra.domain.wording import Sentence, Term
 
 Parameter = str | int | float | bool | None
 
@@ -26,9 +26,9 @@ class OrchestraError(Exception):
     code: ClassVar[str] = "error"
 
     def __init__(
-        self, message: Said | None = None, *, hint: Said | None = None, **params: Parameter
+        self, message: Sentence | None = None, *, hint: Sentence | None = None, **params: Parameter
     ) -> None:
-        self.message: Said = message or (inspect.getdoc(type(self)) or "").partition("\n")[0]
+        self.message: Sentence = message or (inspect.getdoc(type(self)) or "").partition("\n")[0]
         self.remedy = hint
         self.params = params
         super().__init__(str(self.message))
@@ -143,13 +143,13 @@ class SchemaMismatch(OrchestraError):
     code = "schema_mismatch"
 
 
-class Fenced(OrchestraError):
+class KeeperFenced(OrchestraError):
     """The database no longer accepts this keeper: its lease was given away."""
 
     code = "keeper_fenced"
 
 
-class UnknownKeeper(Fenced):
+class UnknownKeeper(KeeperFenced):
     """The database knows no such keeper."""
 
     code = "unknown_keeper"
@@ -161,19 +161,19 @@ class Superseded(OrchestraError):
     code = "superseded"
 
 
-class Foreign(OrchestraError):
+class ForeignDatabase(OrchestraError):
     """This is another cluster's database."""
 
     code = "foreign_database"
 
 
-class Poisonous(OrchestraError):
+class PoisonousRequest(OrchestraError):
     """A request ends the database connection each time that it is made."""
 
     code = "poisonous_request"
 
 
-class Replaced(DatabaseUnavailable):
+class DatabaseReplaced(DatabaseUnavailable):
     """The database was replaced by another edition of itself; connect to it anew."""
 
     code = "database_replaced"

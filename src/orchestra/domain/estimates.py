@@ -14,34 +14,34 @@ ENOUGH_DONE = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Ends:
+class Estimate:
     """The seconds until a task is over, or in a few words why nobody knows; both None: it is over."""
 
     seconds: float | None = None
     words: str | None = None
 
 
-def ends(task: Task, now: datetime) -> Ends:
+def estimate_end(task: Task, now: datetime) -> Estimate:
     """Estimate when a task is over: jobs left, over how many run at a time, times what one takes.
 
     Without a typical duration the rate of the present run counts; without either there is no estimate.
     """
     if not task.state.is_live:
-        return Ends()
+        return Estimate()
     if task.hold:
-        return Ends(words="held")
+        return Estimate(words="held")
     if task.after:
-        return Ends(words=dependencies.short(task.after))
+        return Estimate(words=dependencies.short(task.after))
     match task.state:
         case TaskState.REGISTERED:
-            return Ends(words="-")
+            return Estimate(words="-")
         case TaskState.TESTING:
-            return Ends(words="after the test")
+            return Estimate(words="after the test")
         case TaskState.KILL:
-            return Ends(words="being ended")
+            return Estimate(words="being ended")
         case _:
             seconds = _seconds_left(task, now)
-            return Ends(words="-") if seconds is None else Ends(seconds)
+            return Estimate(words="-") if seconds is None else Estimate(seconds)
 
 
 def _seconds_left(task: Task, now: datetime) -> float | None:

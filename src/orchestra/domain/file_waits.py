@@ -9,7 +9,7 @@ from orchestra.domain.troubles import Kind, Trouble, checksum_of
 
 
 @dataclass(frozen=True, slots=True)
-class HeldUp:
+class FileWait:
     """A job that a node has: what its pilot says, the folders that do not answer there, those that the job needs."""
 
     task: int
@@ -45,7 +45,7 @@ def of_node(node: str, silent: Sequence[str], volume: str, needs: Sequence[str])
         yield f"{name[:1].upper()}{name[1:]} does not answer on node {node}."
 
 
-def sentences(held_up: HeldUp, *, started: bool, ends: bool) -> Iterator[str]:
+def sentences(held_up: FileWait, *, started: bool, ends: bool) -> Iterator[str]:
     """Say for what a job waits; `ends` says that it is to be ended."""
     for name in _needed(held_up.silent, held_up.volume, held_up.needs):
         if started and not ends:

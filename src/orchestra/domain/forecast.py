@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from orchestra.domain.matchmaking import Need, Place, usable
+from orchestra.domain.matchmaking import Need, NodeOffer, eligible
 
 
 @dataclass(frozen=True, slots=True)
-class Rival:
+class Competitor:
     """A live task of the queue, as the order of tasks (`order.py`) sees it.
 
     Args:
@@ -33,7 +33,7 @@ class Rival:
 
 
 @dataclass(frozen=True, slots=True)
-class Ahead:
+class JobsAhead:
     """Jobs of one owner, or of one task where it is named, that will start before. `why` is None within a task."""
 
     owner: str
@@ -44,7 +44,7 @@ class Ahead:
 
 
 @dataclass(frozen=True, slots=True)
-class AtWork:
+class RunningJobs:
     """Jobs of one task on one node: the slots of each, and the seconds that one takes, as far as that is known."""
 
     node: str
@@ -54,48 +54,58 @@ class AtWork:
     typical_seconds: float | None = None
 
 
-def ahead(own: Rival, before: int, rivals: Sequence[Rival], places: Sequence[Place]) -> list[Ahead]:
+def ahead(
+    own: Competitor, before: int, competitors: Sequence[Competitor], offers: Sequence[NodeOffer]
+) -> list[JobsAhead]:
     """Give whose jobs will start before a job of `own` that has `before` jobs of its own task ahead of it.
 
     Priority decides first, then who uses fewer slots: people catch up with one another, then take turns. Rivals that no
-    usable place could run do not count. `rivals` may hold `own` itself.
+    usable place could run do not count. `competitors` may hold `own` itself.
     """
     fit = [
-        rival
-        for rival in rivals
-        if rival.task == own.task
+        competitor
+        for competitor in competitors
+        if competitor.task == own.task
         or any(
-            place.serves(rival.need.account, rival.need.image) for place in usable(own.need, places)
+            offer.serves(competitor.need.account, competitor.need.image)
+            for offer in eligible(own.need, offers)
         )
     ]
-    mine = [_of_owner(own, before, rival) for rival in fit if rival.owner == own.owner]
+    mine = [
+        _of_owner(own, before, competitor) for competitor in fit if competitor.owner == own.owner
+    ]
     found = [each for each in mine if each.jobs]
     in_line = sum(each.jobs for each in found)
-    for owner in sorted({rival.owner for rival in fit} - {own.owner}):
-        tasks = [rival for rival in fit if rival.owner == owner]
+    for owner in sorted({competitor.owner for competitor in fit} - {own.owner}):
+        tasks = [competitor for competitor in fit if competitor.owner == owner]
         found += _of_another(own, _use(own.owner, fit), in_line, tasks)
     return sorted(
         found, key=lambda each: (each.owner == own.owner, each.task == own.task, -each.jobs)
     )
 
 
-def _use(owner: str, rivals: Sequence[Rival]) -> int:
-    return sum(rival.living for rival in rivals if rival.owner == owner)
+def _use(owner: str, competitors: Sequence[Competitor]) -> int:
+    return sum(competitor.living for competitor in competitors if competitor.owner == owner)
 
 
-def _of_owner(own: Rival, before: int, rival: Rival) -> Ahead:
-    if rival.task == own.task:
-        return Ahead(own.owner, before, before * own.need.slots, own.task)
-    order = (-rival.priority, rival.place_of_equals) < (-own.priority, own.place_of_equals)
-    jobs = rival.waiting if order else 0
-    return Ahead(own.owner, jobs, jobs * rival.need.slots, rival.task)
+def _of_owner(own: Competitor, before: int, competitor: Competitor) -> JobsAhead:
+    if competitor.task == own.task:
+        return JobsAhead(own.owner, before, before * own.need.slots, own.task)
+    order = (-competitor.priority, competitor.place_of_equals) < (
+        -own.priority,
+        own.place_of_equals,
+    )
+    jobs = competitor.waiting if order else 0
+    return JobsAhead(own.owner, jobs, jobs * competitor.need.slots, competitor.task)
 
 
-def _of_another(own: Rival, use: int, in_line: int, tasks: Sequence[Rival]) -> Iterator[Ahead]:
+def _of_another(
+    own: Competitor, use: int, in_line: int, tasks: Sequence[Competitor]
+) -> Iterator[JobsAhead]:
     """Give what of another owner goes first; `use` are the slots of one's own now, `in_line` those until its turn."""
     higher = [task for task in tasks if task.priority > own.priority]
     if jobs := sum(task.waiting for task in higher):
-        yield Ahead(tasks[0].owner, jobs, _slots(higher, jobs), why="higher priority")
+        yield JobsAhead(tasks[0].owner, jobs, _slots(higher, jobs), why="higher priority")
     equal = [task for task in tasks if task.priority == own.priority and task.waiting]
     if not equal:
         return
@@ -105,10 +115,10 @@ def _of_another(own: Rival, use: int, in_line: int, tasks: Sequence[Rival]) -> I
     jobs = min(max(0, turns), sum(task.waiting for task in equal))
     if jobs:
         why = "fewer slots in use" if theirs < use else "taking turns"
-        yield Ahead(tasks[0].owner, jobs, _slots(equal, jobs), why=why)
+        yield JobsAhead(tasks[0].owner, jobs, _slots(equal, jobs), why=why)
 
 
-def _slots(tasks: Sequence[Rival], jobs: int) -> int:
+def _slots(tasks: Sequence[Competitor], jobs: int) -> int:
     """Give the slots that so many jobs take, first task first."""
     slots = 0
     for task in sorted(tasks, key=lambda each: (-each.priority, each.place_of_equals)):
@@ -118,14 +128,14 @@ def _slots(tasks: Sequence[Rival], jobs: int) -> int:
 
 
 def starts_in(
-    need: Need, line: Sequence[Ahead], places: Sequence[Place], busy: Sequence[AtWork]
+    need: Need, line: Sequence[JobsAhead], offers: Sequence[NodeOffer], busy: Sequence[RunningJobs]
 ) -> float | None:
     """Give the seconds until a job starts if slots go on coming free as they do now; 0 where one is free for it.
 
     None where nobody can say: nothing runs where it could, or of something that runs no job has ended yet.
     """
-    there = {place.node: place for place in usable(need, places)}
-    free = [place.free for place in there.values()]
+    there = {offer.node: offer for offer in eligible(need, offers)}
+    free = [offer.free for offer in there.values()]
     missing = sum(each.slots for each in line) + need.slots - sum(free)
     missing = max(missing, need.slots - max(free, default=0))  # all on one node
     if missing <= 0:

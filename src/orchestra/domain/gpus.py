@@ -12,7 +12,7 @@ _PART = re.compile(r"\s+(?P<name>MIG \S+)\s.*\(UUID: (?P<uuid>[^)\s]+)\)")
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class MigDevice:
     """A part of a divided GPU (MIG)."""
 
     name: str
@@ -25,7 +25,7 @@ class Gpu:
 
     name: str
     uuid: str = ""
-    parts: tuple[Part, ...] | None = ()
+    parts: tuple[MigDevice, ...] | None = ()
 
 
 def listed(text: str) -> tuple[Gpu, ...]:
@@ -37,7 +37,7 @@ def listed(text: str) -> tuple[Gpu, ...]:
             gpus.append(Gpu(name, uuid.rstrip(") ")))
         elif gpus and (part := _PART.match(line)):
             last = gpus[-1]
-            found = Part(f"{last.name} {part['name']}", part["uuid"])
+            found = MigDevice(f"{last.name} {part['name']}", part["uuid"])
             gpus[-1] = Gpu(last.name, last.uuid, (*(last.parts or ()), found))
     return tuple(gpus)
 
@@ -67,7 +67,7 @@ def visible_names(gpus: Sequence[Gpu], value: str | None) -> list[str]:
     entries = visible_devices(value)
     if entries is None:
         return [gpu.name for gpu in gpus]
-    found: list[Gpu | Part] = []
+    found: list[Gpu | MigDevice] = []
     for entry in entries:
         device = _find(gpus, entry)
         if device is None or device in found:
@@ -76,7 +76,7 @@ def visible_names(gpus: Sequence[Gpu], value: str | None) -> list[str]:
     return [device.name for device in found]
 
 
-def _find(gpus: Sequence[Gpu], entry: str) -> Gpu | Part | None:
+def _find(gpus: Sequence[Gpu], entry: str) -> Gpu | MigDevice | None:
     """Give the device that an entry names: by index, or by the beginning of a UUID that no other device shares."""
     if entry.isascii() and entry.isdecimal():
         index = int(entry)
@@ -85,13 +85,13 @@ def _find(gpus: Sequence[Gpu], entry: str) -> Gpu | Part | None:
         boards = [gpu for gpu in gpus if entry.startswith("GPU-") and gpu.uuid.startswith(entry)]
         return boards[0] if len(boards) == 1 else None
     if any(gpu.parts is None for gpu in gpus):
-        return Part("MIG device", entry)
+        return MigDevice("MIG device", entry)
     parts = [part for gpu in gpus for part in gpu.parts or () if part.uuid.startswith(entry)]
     return parts[0] if len(parts) == 1 else _by_older_name(gpus, entry)
 
 
-def _by_older_name(gpus: Sequence[Gpu], entry: str) -> Part | None:
+def _by_older_name(gpus: Sequence[Gpu], entry: str) -> MigDevice | None:
     """Give the part that is named as drivers before R470 did: MIG-<UUID of the board>/<GPU instance>/<its part>."""
     board = re.fullmatch(r"MIG-(GPU-[^/]+)/\d+/\d+", entry)
     gpu = next((gpu for gpu in gpus if board and gpu.parts and gpu.uuid == board[1]), None)
-    return Part(f"{gpu.name} MIG", entry) if gpu else None
+    return MigDevice(f"{gpu.name} MIG", entry) if gpu else None

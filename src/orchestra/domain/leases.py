@@ -9,7 +9,7 @@ MARGIN = 120.0
 
 
 @dataclass(frozen=True, slots=True)
-class Silence:
+class KeeperSilence:
     """A keeper with open attempts whose lease is over; all in seconds, by the database's clock.
 
     Args:
@@ -26,7 +26,7 @@ class Silence:
     held_for: float
 
 
-def is_dead(silence: Silence, *, margin: float = MARGIN) -> bool:
+def is_dead(silence: KeeperSilence, *, margin: float = MARGIN) -> bool:
     """Whether the keeper has ended its jobs for sure, so that they may be given to others."""
     wait = silence.lease + silence.grace + margin
     return min(silence.silent_for, silence.held_for) >= wait

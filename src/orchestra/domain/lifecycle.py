@@ -128,7 +128,7 @@ def _work(facts: TaskFacts) -> TaskInput | None:
     return None
 
 
-def stands_still(facts: TaskFacts) -> bool:
+def is_idle(facts: TaskFacts) -> bool:
     """Whether a task changes by a command or another task's end alone: nothing of it is under way or comes due."""
     if facts.pending_operation is not None or facts.counts.living:
         return False

@@ -11,7 +11,7 @@ from orchestra.domain.human import count
 from orchestra.domain.models.tasks import Resources, Task
 from orchestra.domain.states import Queue
 from orchestra.domain.troubles import Trouble
-from orchestra.domain.wording import Action, Field, Said, words
+from orchestra.domain.wording import Action, Field, Sentence, words
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Need:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class NodeOffer:
     """What one node offers to the jobs of one queue.
 
     Args:
@@ -81,25 +81,25 @@ class Place:
         return (self.serves_all or self.account == account) and fits
 
 
-def usable(need: Need, places: Sequence[Place]) -> list[Place]:
+def eligible(need: Need, offers: Sequence[NodeOffer]) -> list[NodeOffer]:
     """Give the places where such a job can start, perhaps after another one has ended."""
     return [
-        place
-        for place in places
-        if place.enabled >= need.slots
-        and place.online
-        and place.drained_at is None
-        and not place.leaving
-        and place.serves(need.account, need.image)
+        offer
+        for offer in offers
+        if offer.enabled >= need.slots
+        and offer.online
+        and offer.drained_at is None
+        and not offer.leaving
+        and offer.serves(need.account, need.image)
     ]
 
 
-def obstacle(need: Need, places: Sequence[Place]) -> Said | None:
+def why_no_node(need: Need, offers: Sequence[NodeOffer]) -> Sentence | None:
     """Say in a sentence why no node at all can run such a job; None where one can.
 
     The places are narrowed down, and the step that leaves none is the reason.
     """
-    if not places:
+    if not offers:
         return words(
             "There is no node yet: ",
             Action.START_ALL,
@@ -109,16 +109,16 @@ def obstacle(need: Need, places: Sequence[Place]) -> Said | None:
             Action.RUN_PILOT,
             ".",
         )
-    left = list(places)
+    left = list(offers)
     for keep, reason in _steps(need):
-        kept = [place for place in left if keep(place)]
+        kept = [offer for offer in left if keep(offer)]
         if not kept:
             return reason(left)
         left = kept
     return None
 
 
-_Step = tuple[Callable[[Place], bool], Callable[[Sequence[Place]], Said]]
+_Step = tuple[Callable[[NodeOffer], bool], Callable[[Sequence[NodeOffer]], Sentence]]
 
 
 def _steps(need: Need) -> Iterator[_Step]:
@@ -128,7 +128,7 @@ def _steps(need: Need) -> Iterator[_Step]:
         lambda p: p.enabled >= need.slots,
         lambda left: (
             f"A job needs {count(need.slots, f'{kind} slot')}; no node has more than "
-            f"{max(place.enabled for place in left)}."
+            f"{max(offer.enabled for offer in left)}."
         ),
     )
     yield (

@@ -41,7 +41,7 @@ class JobFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class OutcomeDecision:
     """The job's input (None: it is only recorded), what it adds to the counters, why its task is held, if it is."""
 
     given: JobInput | None
@@ -50,7 +50,7 @@ class Verdict:
     hold: str | None = None
 
 
-def judge(outcome: Outcome, job: JobFacts) -> Verdict:
+def decide_outcome(outcome: Outcome, job: JobFacts) -> OutcomeDecision:
     """Give what the outcome of a job's latest attempt does to the job.
 
     A success counts whatever was asked for, and however late it comes. A job that was to be killed is killed however
@@ -59,18 +59,18 @@ def judge(outcome: Outcome, job: JobFacts) -> Verdict:
     """
     ending = job.kill_requested or job.task_state in (TaskState.KILL, TaskState.KILLED)
     if outcome.succeeded:
-        return Verdict(JobInput.SUCCEED)
+        return OutcomeDecision(JobInput.SUCCEED)
     if job.given_up and outcome.cause not in _OWN_DOING:
-        return Verdict(None)
+        return OutcomeDecision(None)
     match outcome.cause:
         case Cause.RETURNED if not ending:
-            return Verdict(JobInput.GIVE_BACK)
+            return OutcomeDecision(JobInput.GIVE_BACK)
         case Cause.INPUT | Cause.VOLUME if not ending:
-            return Verdict(JobInput.GIVE_BACK, hold=outcome.reason)
+            return OutcomeDecision(JobInput.GIVE_BACK, hold=outcome.reason)
         case Cause.UNHEARD | Cause.LEASE if not ending:
-            return Verdict(JobInput.LOSE)
+            return OutcomeDecision(JobInput.LOSE)
         case Cause.NO_CONTAINER if not (ending or job.in_test):
-            return Verdict(JobInput.LOSE)
+            return OutcomeDecision(JobInput.LOSE)
         case Cause.LOST if not ending:
             return _lost(job)
         case (
@@ -91,7 +91,7 @@ def judge(outcome: Outcome, job: JobFacts) -> Verdict:
             | Cause.LEASE
         ):
             if ending:
-                return Verdict(JobInput.KILL)
+                return OutcomeDecision(JobInput.KILL)
             return _failed(job)
         case _:
             assert_never(outcome.cause)
@@ -110,14 +110,14 @@ _OWN_DOING = frozenset(
 )
 
 
-def _lost(job: JobFacts) -> Verdict:
+def _lost(job: JobFacts) -> OutcomeDecision:
     poisonous = job.losses + 1 >= POISONOUS_LOSSES
-    return Verdict(JobInput.POISON if poisonous else JobInput.LOSE, lost=True)
+    return OutcomeDecision(JobInput.POISON if poisonous else JobInput.LOSE, lost=True)
 
 
-def _failed(job: JobFacts) -> Verdict:
+def _failed(job: JobFacts) -> OutcomeDecision:
     retry = not job.is_test and job.failures < job.retries
-    return Verdict(JobInput.FAIL if retry else JobInput.FAIL_FOR_GOOD, failed=True)
+    return OutcomeDecision(JobInput.FAIL if retry else JobInput.FAIL_FOR_GOOD, failed=True)
 
 
 def retry_delay(failures: int, chance: float) -> float:

@@ -34,7 +34,7 @@ def leaves_log(cause: Cause | None, log_tail: bytes | None) -> bool:
     return bool(log_tail) or cause not in _WITHOUT_LOG
 
 
-def in_words(cause: Cause, exit_status: int | None, signal: int | None) -> str:
+def describe_end(cause: Cause, exit_status: int | None, signal: int | None) -> str:
     """Say how an attempt ended: "exit status 3", "killed by signal 9 (SIGKILL)"."""
     if cause is Cause.EXIT:
         return f"exit status {exit_status}"
@@ -42,7 +42,7 @@ def in_words(cause: Cause, exit_status: int | None, signal: int | None) -> str:
         return f"killed by signal {signal}{_signal_name(signal)}"
     if cause is Cause.GPU_OUT_OF_MEMORY:
         how = Cause.EXIT if signal is None else Cause.SIGNAL
-        return f"{in_words(how, exit_status, signal)}: the GPU's memory was full"
+        return f"{describe_end(how, exit_status, signal)}: the GPU's memory was full"
     return _WORDS.get(cause, cause.value)
 
 

@@ -44,7 +44,7 @@ _AS_THEY_ARE = frozenset({str, int, float, bool, list})
 _OF_TRAINING = frozenset({"train", "training"})
 
 
-class Part(StrEnum):
+class ColumnSource(StrEnum):
     """Where a column's values come from."""
 
     FIXED = "fixed"
@@ -79,31 +79,31 @@ class Column:
     """A column of a table: its name there, and what to look up in a row."""
 
     name: str
-    part: Part
+    part: ColumnSource
     key: str
 
     def of(self, row: Row) -> Any:
         """Give a row's value, None where it has none."""
         match self.part:
-            case Part.CONFIG:
+            case ColumnSource.CONFIG:
                 return row.values.get(self.key)
-            case Part.METRICS:
+            case ColumnSource.METRICS:
                 return row.metrics.get(self.key)
-            case Part.BOTH:
+            case ColumnSource.BOTH:
                 found = row.values.get(self.key)
                 return row.metrics.get(self.key) if found is None else found
-            case Part.USAGE:
+            case ColumnSource.USAGE:
                 return getattr(row.usage, self.key)
-            case Part.FIXED | Part.RUN:
+            case ColumnSource.FIXED | ColumnSource.RUN:
                 return getattr(row, self.key)
 
 
-JOB = Column("job", Part.FIXED, "job")
-CONFIG = Column("config", Part.FIXED, "config")
-NOTE = Column("note", Part.FIXED, "note")
+JOB = Column("job", ColumnSource.FIXED, "job")
+CONFIG = Column("config", ColumnSource.FIXED, "config")
+NOTE = Column("note", ColumnSource.FIXED, "note")
 RUN = (
-    *(Column(f"run.{key}", Part.RUN, key) for key in ("attempt", "node", "seconds")),
-    *(Column(f"run.{measure.result}", Part.USAGE, measure.name) for measure in MEASURES),
+    *(Column(f"run.{key}", ColumnSource.RUN, key) for key in ("attempt", "node", "seconds")),
+    *(Column(f"run.{measure.result}", ColumnSource.USAGE, measure.name) for measure in MEASURES),
 )
 
 
@@ -119,7 +119,7 @@ class Table:
         for row in self.rows:
             yield {column.name: column.of(row) for column in self.columns}
 
-    def of_part(self, *parts: Part) -> list[Column]:
+    def from_sources(self, *parts: ColumnSource) -> list[Column]:
         """Give the columns that come from there."""
         return [column for column in self.columns if column.part in parts]
 
@@ -131,7 +131,9 @@ class Table:
         """
         by_name = {column.name: column for column in self.columns}
         qualified = {f"{part}.{c.key}": c for c in self.columns for part in _parts(c)}
-        bare = {c.key: c for c in self.of_part(Part.CONFIG, Part.METRICS)}  # the metrics win
+        bare = {
+            c.key: c for c in self.from_sources(ColumnSource.CONFIG, ColumnSource.METRICS)
+        }  # the metrics win
         for names in (by_name, qualified, bare):
             if name in names:
                 return names[name]
@@ -219,10 +221,10 @@ def table_of(rows: Sequence[Row]) -> Table:
     taken = {column.name for column in (JOB, CONFIG, NOTE, *RUN)}
     columns = [JOB]
     for key in values:
-        part = Part.BOTH if key in same else Part.CONFIG
+        part = ColumnSource.BOTH if key in same else ColumnSource.CONFIG
         columns.append(_named(key, part, taken, qualified=key in apart))
     columns += [
-        _named(key, Part.METRICS, taken, qualified=key in apart)
+        _named(key, ColumnSource.METRICS, taken, qualified=key in apart)
         for key in metrics
         if key not in same
     ]
@@ -251,8 +253,8 @@ def _same(one: Any, other: Any) -> bool:
     return bool(one == other or (one != one and other != other))
 
 
-def _named(key: str, part: Part, taken: set[str], *, qualified: bool) -> Column:
-    prefix = "metrics" if part is Part.METRICS else "config"
+def _named(key: str, part: ColumnSource, taken: set[str], *, qualified: bool) -> Column:
+    prefix = "metrics" if part is ColumnSource.METRICS else "config"
     name = f"{prefix}.{key}" if qualified else key
     while name in taken:
         name = f"{prefix}.{name}"
@@ -261,7 +263,7 @@ def _named(key: str, part: Part, taken: set[str], *, qualified: bool) -> Column:
 
 
 def _parts(column: Column) -> tuple[str, ...]:
-    return ("config", "metrics") if column.part is Part.BOTH else (column.part.value,)
+    return ("config", "metrics") if column.part is ColumnSource.BOTH else (column.part.value,)
 
 
 # Which is better
@@ -272,7 +274,7 @@ def varies(table: Table, column: Column) -> bool:
     seen = [
         column.of(row)
         for row in table.rows
-        if (row.metrics if column.part is Part.METRICS else row.values)
+        if (row.metrics if column.part is ColumnSource.METRICS else row.values)
     ]
     return len(seen) < 2 or any(not _same(value, seen[0]) for value in seen)
 
@@ -304,7 +306,7 @@ def goal(table: Table) -> Goal | None:
     what is; among equals the first one in the files counts.
     """
     found = []
-    for place, column in enumerate(table.of_part(Part.METRICS, Part.BOTH)):
+    for place, column in enumerate(table.from_sources(ColumnSource.METRICS, ColumnSource.BOTH)):
         highest = direction(column.key)
         if highest is not None and any(is_finite(column.of(row)) for row in table.rows):
             of_training = bool(_OF_TRAINING & set(_words(column.key)))

@@ -8,7 +8,7 @@ DAY = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
-class Keep:
+class RetentionPolicy:
     """Seconds for which the database keeps things.
 
     Args:
@@ -23,4 +23,4 @@ class Keep:
     metrics: float = 365 * DAY
 
 
-KEEP = Keep()
+DEFAULT_RETENTION = RetentionPolicy()

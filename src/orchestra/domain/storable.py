@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from orchestra.domain.errors import BadInput
 from orchestra.domain.human import one_line
-from orchestra.domain.wording import Field, Said, words
+from orchestra.domain.wording import Field, Sentence, words
 
 LARGEST = 2**31 - 1
 """What an integer column holds."""
@@ -44,7 +44,7 @@ def trouble_with(text: str, *, most: int | None = None) -> str | None:
     return None
 
 
-def check_text(what: Said, text: str, *, most: int | None = None) -> str:
+def check_text(what: Sentence, text: str, *, most: int | None = None) -> str:
     """Give a text back that the database can hold; `what` it is begins the sentence, and shows it or does not.
 
     Raises:

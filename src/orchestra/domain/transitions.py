@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import assert_never
 
 from orchestra.domain.states import ENDED_TASK_STATES, JobState, PendingOperation, TaskState
-from orchestra.domain.wording import Field, Said, words
+from orchestra.domain.wording import Field, Sentence, words
 
 KILL_FIRST = words("Kill it first, or use ", Field.FORCE(True), " to do both.")
 
@@ -59,7 +59,7 @@ class Refusal:
     """Why an input is not possible in a state, and what to do instead."""
 
     reason: str
-    hint: Said | None = None
+    hint: Sentence | None = None
 
 
 _T, _I = TaskState, TaskInput

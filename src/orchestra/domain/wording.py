@@ -152,11 +152,11 @@ class Words:
         return "".join(map(_plainly, self.parts))
 
 
-Said = str | Words
+Sentence = str | Words
 """A sentence; a str where nothing in it is an edge's to word."""
 
 
-def words(*parts: Said | Term | Action | Field) -> Said:
+def words(*parts: Sentence | Term | Action | Field) -> Sentence:
     """Give the sentence of these parts; sentences among them become parts of it."""
     flat: list[str | Term] = []
     for part in parts:
@@ -176,7 +176,7 @@ def _term(part: str | Term | Action | Field) -> str | Term:
     return Given(part) if isinstance(part, Field) else part
 
 
-def reworded(said: Said, voice: Callable[[Term], str | Term]) -> Said:
+def reworded(said: Sentence, voice: Callable[[Term], str | Term]) -> Sentence:
     """Give a sentence with its terms as `voice` has them; it may leave some to others."""
     if isinstance(said, str):
         return said

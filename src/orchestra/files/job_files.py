@@ -38,7 +38,7 @@ def open_file(folder: str, name: str) -> int:
         Untrusted: a link is on the way, it is no regular file, or it may be somebody else's.
         OSError: it is not there, or cannot be read.
     """
-    with looked_at(folder, name) as (descriptor, facts):
+    with inspected(folder, name) as (descriptor, facts):
         if not stat.S_ISREG(facts.st_mode):
             raise Untrusted("is no regular file")
         return os.open(f"/proc/self/fd/{descriptor}", _READ)
@@ -52,7 +52,7 @@ def exists(folder: str, name: str) -> bool:
         OSError: it cannot be looked at.
     """
     try:
-        with looked_at(folder, name) as (_, facts):
+        with inspected(folder, name) as (_, facts):
             if not stat.S_ISREG(facts.st_mode) and not stat.S_ISDIR(facts.st_mode):
                 raise Untrusted("is no regular file")
     except (FileNotFoundError, NotADirectoryError):
@@ -61,7 +61,7 @@ def exists(folder: str, name: str) -> bool:
 
 
 @contextmanager
-def looked_at(folder: str, name: str) -> Iterator[tuple[int, os.stat_result]]:
+def inspected(folder: str, name: str) -> Iterator[tuple[int, os.stat_result]]:
     """Give a descriptor of what a job left, by which it can only be looked at, and what it is: perhaps no file.
 
     Raises:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestra.domain.models.cluster import Settling
+from orchestra.domain.models.cluster import Recovery
 from orchestra.interface.operation import Question
 
 
 @dataclass(frozen=True, slots=True)
-class WhySettling(Question[Settling | None]):
+class WhySettling(Question[Recovery | None]):
     """Why nothing starts at present, where the database settles; None where all is well."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestra.domain.wording import Said
+from orchestra.domain.wording import Sentence
 from orchestra.interface.answers.task_reports import TaskReport
 from orchestra.interface.operation import Question
 
@@ -21,7 +21,7 @@ class ShowTask(Question[TaskReport]):
 
 
 @dataclass(frozen=True, slots=True)
-class WhyTaskWaits(Question[tuple[Said, ...]]):
+class WhyTaskWaits(Question[tuple[Sentence, ...]]):
     """Sentences that say why a task does not move along and its jobs do not start, if something keeps them.
 
     Raises:

@@ -19,7 +19,7 @@ from time import monotonic
 import psycopg
 
 from orchestra.domain import human, troubles
-from orchestra.domain.errors import Fenced, OrchestraError
+from orchestra.domain.errors import KeeperFenced, OrchestraError
 from orchestra.domain.gpus import visible_devices
 from orchestra.domain.states import Queue
 from orchestra.domain.troubles import Trouble
@@ -246,7 +246,7 @@ class Agent:
                 work.register_keeper(
                     conn, standing.node_id, keeper, lease=lease, expires=desk.leases_expire
                 )
-            except Fenced:
+            except KeeperFenced:
                 fenced.add(keeper.id)
         return (before, standing), frozenset(fenced)
 

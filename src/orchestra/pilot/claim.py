@@ -11,7 +11,7 @@ from uuid import UUID
 
 import psycopg
 
-from orchestra.domain.errors import Fenced, Replaced, Superseded, UnknownKeeper
+from orchestra.domain.errors import DatabaseReplaced, KeeperFenced, Superseded, UnknownKeeper
 from orchestra.domain.models.work import Claim, Grant, TaskSpec
 from orchestra.domain.states import Queue
 from orchestra.pilot import appetite, slots
@@ -108,7 +108,7 @@ class Claimer:
                     epoch=epoch,
                     versions=desk.versions,
                 )
-            except Replaced:
+            except DatabaseReplaced:
                 conn.close()  # the courier attaches anew, and then is asked again
                 return None
 
@@ -168,7 +168,7 @@ class Claimer:
         elif isinstance(error, UnknownKeeper):
             port.registered, port.register_at = False, 0.0
             self._steward.renew_soon()
-        elif isinstance(error, Fenced):
+        elif isinstance(error, KeeperFenced):
             self._steward.retire(port)
         else:
             log.error("a claim failed: %s", error, exc_info=unless_said(error))

@@ -31,7 +31,7 @@ from orchestra.domain.errors import (
     DatabaseSilent,
     DatabaseUnavailable,
     OrchestraError,
-    Poisonous,
+    PoisonousRequest,
 )
 from orchestra.store import database, notices
 
@@ -346,7 +346,7 @@ class Courier(threading.Thread):
         if request.fatal >= POISONOUS_TRIES and self._answered > request.answered:
             log.error("a request is set aside that ends each connection: %s", error)
             reason = f"the database connection ended {request.fatal} times in a row: {error}"
-            self._done(request, request.otherwise, Poisonous(reason))
+            self._done(request, request.otherwise, PoisonousRequest(reason))
         else:
             self._put_off(request)
 

@@ -17,7 +17,7 @@ from orchestra.domain.errors import VolumeError
 from orchestra.domain.metrics import Metrics
 from orchestra.domain.models.jobs import JobPaths
 from orchestra.domain.models.work import AttemptKey, Outcome
-from orchestra.domain.outcome_text import in_words
+from orchestra.domain.outcome_text import describe_end
 from orchestra.domain.states import Cause
 from orchestra.files import document_files, job_files
 from orchestra.pilot import containers, folders, logs
@@ -67,7 +67,7 @@ def examine(
         logs.cut(folder, log_limit, own_log)
     if cause in (Cause.EXIT, Cause.SIGNAL) and not success and says_gpu_was_full(end):
         cause = Cause.GPU_OUT_OF_MEMORY
-        reason = in_words(cause, outcome.exit_status, outcome.signal)
+        reason = describe_end(cause, outcome.exit_status, outcome.signal)
     if cause is Cause.EXIT and (why := containers.refusal(note.runtime, outcome.exit_status, end)):
         cause, reason = Cause.NO_CONTAINER, plain_text(why)
     found = _metrics(folder, note.metrics_file) if success and note.metrics_file else None

@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Any
 from uuid import UUID
 
-from orchestra.domain.models.cluster import Identity, Known
+from orchestra.domain.models.cluster import DatabaseIdentity, KnownDatabase
 
 GENERATIONS = 60
 """Generations of the conductor's term that are not worth writing down."""
@@ -38,13 +38,13 @@ class Memory:
         self._saved_at = 0.0
         self._dirty = False
 
-    def meet(self, identity: Identity) -> bool:
+    def meet(self, identity: DatabaseIdentity) -> bool:
         """Take in which database this is; True where it is of another epoch than before."""
         before = self.known
         if before and (before.cluster, before.epoch) == (identity.cluster, identity.epoch):
             return False
         # What an edition that is gone had committed says nothing about this one.
-        self.known = Known(identity.cluster, identity.epoch)
+        self.known = KnownDatabase(identity.cluster, identity.epoch)
         self._save()
         return before is not None
 
@@ -101,12 +101,14 @@ class Memory:
             log.warning("%s cannot be written: %s", self._path, error.strerror)
 
 
-def _read(path: Path) -> tuple[Known | None, tuple[UUID, ...]]:
+def _read(path: Path) -> tuple[KnownDatabase | None, tuple[UUID, ...]]:
     try:
         record: dict[str, Any] = json.loads(path.read_text(encoding="ascii"))
         acknowledged = {UUID(keeper): int(n) for keeper, n in record["acknowledged"].items()}
         generation = int(record.get("beat", 0))
-        known = Known(UUID(record["cluster"]), int(record["epoch"]), acknowledged, generation)
+        known = KnownDatabase(
+            UUID(record["cluster"]), int(record["epoch"]), acknowledged, generation
+        )
         return known, tuple(UUID(keeper) for keeper in record.get("buried", ()))
     except FileNotFoundError:
         return None, ()

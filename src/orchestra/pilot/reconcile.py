@@ -11,8 +11,8 @@ from uuid import UUID
 import psycopg
 
 from orchestra.domain import troubles
-from orchestra.domain.errors import Fenced, Replaced, UnknownKeeper
-from orchestra.domain.models.pilots import Reconciliation, Standing
+from orchestra.domain.errors import DatabaseReplaced, KeeperFenced, UnknownKeeper
+from orchestra.domain.models.pilots import HeartbeatReply, Reconciliation
 from orchestra.domain.states import Queue
 from orchestra.domain.troubles import Trouble
 from orchestra.pilot import link
@@ -30,7 +30,7 @@ RENEWALS_A_LEASE = 4
 """At least, however short the lease."""
 RECONCILE_EVERY = 30.0
 
-Renewal = tuple[float, Standing]
+Renewal = tuple[float, HeartbeatReply]
 """When the renewal was asked for (CLOCK_BOOTTIME: the lease counts from there), and the answer."""
 
 
@@ -102,7 +102,7 @@ class Steward:
                     silent=silent,
                     epoch=epoch,
                 )
-            except Replaced:
+            except DatabaseReplaced:
                 conn.close()  # the courier attaches anew, and that renews
                 return None
 
@@ -171,7 +171,7 @@ class Steward:
         self.renew_soon()  # a keeper needs its deadline
 
     def _not_registered(self, port: Port, error: Exception) -> None:
-        if isinstance(error, Fenced):
+        if isinstance(error, KeeperFenced):
             self.retire(port)
             port.registered = True
         else:
@@ -217,7 +217,7 @@ class Steward:
             error, UnknownKeeper
         ):  # it was given up long ago: what it runs is to be ended
             port.registered, port.register_at, port.reconciled = False, 0.0, False
-        elif not isinstance(error, Fenced):
+        elif not isinstance(error, KeeperFenced):
             log.error("keeper %s could not be reconciled: %s", port.id, error)
 
     def _reconciled(self, port: Port, found: Reconciliation) -> None:

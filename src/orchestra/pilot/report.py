@@ -17,7 +17,7 @@ from uuid import UUID
 import psycopg
 
 from orchestra.domain import troubles
-from orchestra.domain.errors import DatabaseBusy, Fenced, OrchestraError, Poisonous
+from orchestra.domain.errors import DatabaseBusy, KeeperFenced, OrchestraError, PoisonousRequest
 from orchestra.domain.human import duration, listed, size
 from orchestra.domain.models.work import AttemptKey, Outcome, Started
 from orchestra.domain.states import Cause
@@ -355,7 +355,7 @@ class Reporter:
             port.link.send_ack(sequences)
 
     def _undelivered(self, keeper: UUID, batch: Sequence[Pending], error: Exception) -> None:
-        if isinstance(error, Poisonous):
+        if isinstance(error, PoisonousRequest):
             self._take_apart(keeper, batch, error)
             return
         if isinstance(error, DatabaseBusy):
@@ -364,7 +364,7 @@ class Reporter:
         log.error("a report failed, trying again: %s", error, exc_info=unless_said(error))
         self._reporting = False
         port = self.desk.keepers.ports.get(keeper)
-        if port and isinstance(error, Fenced):  # a database that has never heard of it
+        if port and isinstance(error, KeeperFenced):  # a database that has never heard of it
             port.registered, port.register_at = False, 0.0
         self._waiting[keeper].extendleft(reversed(batch))
         self._not_before = monotonic() + AGAIN_AFTER

@@ -16,7 +16,7 @@ from orchestra.domain import results as domain
 from orchestra.domain.documents import Unusable
 from orchestra.domain.letters import BestResults, BestRow
 from orchestra.domain.models.tasks import Task
-from orchestra.domain.results import Column, Goal, Part, Row, Table
+from orchestra.domain.results import Column, ColumnSource, Goal, Row, Table
 from orchestra.store import metrics as store
 from orchestra.store import tasks as task_store
 
@@ -99,7 +99,9 @@ def _config(said: store.Said) -> dict[str, Any]:
 def telling(table: Table, beside: list[Row], wanted: Column) -> list[Column]:
     """Give the config values that tell the best rows from one another, then those that tell them from other rows."""
     best, all_ = table.rows, (*table.rows, *beside)
-    others = [c for c in table.of_part(Part.CONFIG, Part.BOTH) if c.key != wanted.key]
+    others = [
+        c for c in table.from_sources(ColumnSource.CONFIG, ColumnSource.BOTH) if c.key != wanted.key
+    ]
     others.sort(key=lambda column: (_is_same(best, column), _is_same(all_, column)))
     return others[: _COLUMNS - 1]
 

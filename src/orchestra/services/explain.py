@@ -21,7 +21,7 @@ from orchestra.store import tasks as task_store
 
 COUNTED = 50_000
 """Jobs ahead that are counted; as many of a task are released at a time."""
-CULPRITS = 3
+FAILED_TESTS = 3
 
 
 def explain(conn: psycopg.Connection, text: str) -> Explained:
@@ -58,7 +58,9 @@ def gather(conn: psycopg.Connection, text: str) -> Facts:
         case JobState.KILLED:
             return replace(facts, asked=store.asked(conn, task.id, job.ordinal, job.changed_at))
         case JobState.BROKEN:
-            return replace(facts, culprits=tuple(store.culprits(conn, task.id, limit=CULPRITS)))
+            return replace(
+                facts, failed_tests=tuple(store.failed_tests(conn, task.id, limit=FAILED_TESTS))
+            )
         case JobState.FAILED:
             return replace(facts, last_line=_last_line(conn, job))
         case JobState.DONE:
@@ -77,8 +79,8 @@ def _of_waiting(conn: psycopg.Connection, facts: Facts) -> Facts:
         not_before=turn.not_before,
         before=min(before, COUNTED),
         many_before=before > COUNTED,
-        places=tuple(queues.places(conn, task.queue, store.in_use(work))),
-        rivals=tuple(store.rivals(conn, task.queue, work)),
+        offers=tuple(queues.offers(conn, task.queue, store.in_use(work))),
+        competitors=tuple(store.competitors(conn, task.queue, work)),
         busy=tuple(each.at_work for each in work),
         conductor=queues.conductor_alive(conn),
         settling=str(settles) if settles else None,
@@ -94,9 +96,9 @@ def _of_living(conn: psycopg.Connection, facts: Facts) -> Facts:
     task, job = facts.task, facts.job
     keeper = store.turn(conn, task.id, job.ordinal).keeper_id
     if task.image and not (facts.latest and facts.latest.started_at):
-        facts = replace(facts, places=tuple(queues.places(conn, task.queue)))
+        facts = replace(facts, offers=tuple(queues.offers(conn, task.queue)))
     if keeper:
-        facts = replace(facts, custody=store.custody(conn, keeper))
+        facts = replace(facts, keeper_lease=store.keeper_lease(conn, keeper))
     if job.kill_requested:
         facts = replace(facts, asked=store.asked(conn, task.id, job.ordinal, facts.now))
     return facts

@@ -13,7 +13,13 @@ import psycopg
 
 from orchestra.domain import human
 from orchestra.domain.models.work import AttemptKey, Outcome
-from orchestra.domain.outcome_policy import POISONOUS_LOSSES, JobFacts, Verdict, judge, retry_delay
+from orchestra.domain.outcome_policy import (
+    POISONOUS_LOSSES,
+    JobFacts,
+    OutcomeDecision,
+    decide_outcome,
+    retry_delay,
+)
 from orchestra.domain.states import JobState, Queue, TaskState
 from orchestra.domain.transitions import JobInput, Refusal, next_job_state
 from orchestra.store import attempts, locks, metrics, moves
@@ -103,18 +109,18 @@ def _ending(
     """Give what an outcome does to its job."""
     if found.latest != found.key.number:
         return _Ending(outcome, found.queue)
-    verdict = judge(outcome, _facts(found))
-    after = _walk(found.state, outcome, verdict)
+    decision = decide_outcome(outcome, _facts(found))
+    after = _walk(found.state, outcome, decision)
     if after is None:
         return _Ending(outcome, found.queue)
-    if verdict.given is JobInput.POISON:
+    if decision.given is JobInput.POISON:
         outcome = replace(outcome, reason=_poisonous(conn, keeper, found.key))
     in_test = found.is_test and found.task_state is TaskState.TESTING
     delay = None
-    if verdict.given is JobInput.FAIL:
+    if decision.given is JobInput.FAIL:
         delay = retry_delay(found.failures + 1, random.random())  # noqa: S311 - spreads, hides nothing
-    job = attempts.JobEnd(found.state, after, in_test, verdict.failed, verdict.lost, delay)
-    return _Ending(outcome, found.queue, job, verdict.hold)
+    job = attempts.JobEnd(found.state, after, in_test, decision.failed, decision.lost, delay)
+    return _Ending(outcome, found.queue, job, decision.hold)
 
 
 def _facts(found: attempts.LockedAttempt) -> JobFacts:
@@ -130,14 +136,14 @@ def _facts(found: attempts.LockedAttempt) -> JobFacts:
     )
 
 
-def _walk(state: JobState, outcome: Outcome, verdict: Verdict) -> JobState | None:
+def _walk(state: JobState, outcome: Outcome, decision: OutcomeDecision) -> JobState | None:
     """Walk the table: a job whose start was not reported yet passes through `running`."""
-    if verdict.given is None:
+    if decision.given is None:
         return None
     unreported_start = state is JobState.ASSIGNED and outcome.started
-    if unreported_start and verdict.given is not JobInput.GIVE_BACK:
+    if unreported_start and decision.given is not JobInput.GIVE_BACK:
         state = JobState.RUNNING
-    after = next_job_state(state, verdict.given)
+    after = next_job_state(state, decision.given)
     return None if isinstance(after, Refusal) else after
 
 

@@ -11,7 +11,7 @@ from orchestra.domain.models.selection import Selection
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.naming import parse_task
 from orchestra.domain.nearest import nearest_name
-from orchestra.domain.wording import Action, Field, Said, words
+from orchestra.domain.wording import Action, Field, Sentence, words
 from orchestra.store import tasks as store
 
 
@@ -86,7 +86,7 @@ def _unknown(conn: psycopg.Connection, meant: int | str) -> NotFound:
     )
 
 
-def _newest(conn: psycopg.Connection) -> Said:
+def _newest(conn: psycopg.Connection) -> Sentence:
     newest = store.newest_id(conn)
     if newest is None:
         return words("There are no tasks yet: ", Action.CREATE_TASK)

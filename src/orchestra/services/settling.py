@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import psycopg
 
 from orchestra.domain.caller import Caller
-from orchestra.domain.errors import Foreign
-from orchestra.domain.models.cluster import Identity, Known
+from orchestra.domain.errors import ForeignDatabase
+from orchestra.domain.models.cluster import DatabaseIdentity, KnownDatabase
 from orchestra.services.rights import check_admin
 from orchestra.store import cluster, moves, outbox
 from orchestra.store.database import in_transaction
@@ -27,7 +27,7 @@ COPIED = "it was restored, copied or promoted"
 OLDER = "it was replaced by an older one"
 
 
-def look(conn: psycopg.Connection, *, who: str) -> Identity:
+def look(conn: psycopg.Connection, *, who: str) -> DatabaseIdentity:
     """Give which database this is; one that is not where it was last is noticed, and settles from now on."""
     found = cluster.read(conn)
     if not found.in_place and cluster.move_in(conn, COPIED):
@@ -35,17 +35,19 @@ def look(conn: psycopg.Connection, *, who: str) -> Identity:
     return cluster.read(conn).identity if not found.in_place else found.identity
 
 
-def recognise(conn: psycopg.Connection, known: Known | None, *, who: str) -> Identity:
+def recognise(
+    conn: psycopg.Connection, known: KnownDatabase | None, *, who: str
+) -> DatabaseIdentity:
     """The same, for somebody who remembers a database.
 
     Raises:
-        Foreign: it is another cluster's.
+        ForeignDatabase: it is another cluster's.
     """
     identity = look(conn, who=who)
     if known is None:
         return identity
     if known.cluster != identity.cluster:
-        raise Foreign(
+        raise ForeignDatabase(
             f"the database is that of another cluster ({identity.cluster}), not of the one whose jobs run here "
             f"({known.cluster}).",
             hint='Point "postgres" to the right one. Running jobs are not affected as long as their lease lasts.',
@@ -56,7 +58,7 @@ def recognise(conn: psycopg.Connection, known: Known | None, *, who: str) -> Ide
     return identity
 
 
-def _is_older(conn: psycopg.Connection, identity: Identity, known: Known) -> bool:
+def _is_older(conn: psycopg.Connection, identity: DatabaseIdentity, known: KnownDatabase) -> bool:
     """Whether a number is lower than it was. One that is missing says nothing: its node may have been deleted."""
     if (
         identity.epoch < known.epoch
@@ -67,10 +69,10 @@ def _is_older(conn: psycopg.Connection, identity: Identity, known: Known) -> boo
     return any(number < known.acknowledged[keeper] for keeper, number in written.items())
 
 
-def begin(conn: psycopg.Connection, reason: str, *, who: str, above: int = 0) -> Identity:
+def begin(conn: psycopg.Connection, reason: str, *, who: str, above: int = 0) -> DatabaseIdentity:
     """Raise the epoch, beyond `above`, and let the database settle."""
 
-    def work() -> Identity:
+    def work() -> DatabaseIdentity:
         cluster.raise_epoch(conn, reason, above)
         _note(conn, reason, who)
         return cluster.read(conn).identity

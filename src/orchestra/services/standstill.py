@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import psycopg
 
-from orchestra.domain.models.cluster import Settling
+from orchestra.domain.models.cluster import Recovery
 from orchestra.store import cluster
 
 
-def state(conn: psycopg.Connection) -> Settling | None:
+def state(conn: psycopg.Connection) -> Recovery | None:
     """Give why nothing goes on at present; None when all is well."""
     found = cluster.read(conn)
     if found.settling_since is None or found.identity.settling is None:
         return None
-    return Settling(
+    return Recovery(
         found.identity.settling, found.settling_since, tuple(cluster.unheard_nodes(conn))
     )
 

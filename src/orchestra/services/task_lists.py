@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import psycopg
 
-from orchestra.domain.estimates import ends
+from orchestra.domain.estimates import estimate_end
 from orchestra.interface.answers.tasks import TaskLine
 from orchestra.store import tasks as store
 
@@ -13,5 +13,6 @@ def list_tasks(conn: psycopg.Connection, *, owner: str | None, every: bool) -> l
     """Give a person's tasks by id (everybody's for None), without the DONE ones unless `every`."""
     now = store.now(conn)
     return [
-        TaskLine(task, ends(task, now)) for task in store.listed(conn, owner=owner, every=every)
+        TaskLine(task, estimate_end(task, now))
+        for task in store.listed(conn, owner=owner, every=every)
     ]

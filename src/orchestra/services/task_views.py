@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import psycopg
 
 from orchestra.domain import file_waits
-from orchestra.domain.estimates import ends
+from orchestra.domain.estimates import estimate_end
 from orchestra.domain.models.tasks import Task
-from orchestra.domain.wording import Said
+from orchestra.domain.wording import Sentence
 from orchestra.interface.answers.task_reports import TaskReport
 from orchestra.services import mails, selection, standstill, users, waiting
 from orchestra.store import leader, queues, silent_folders, sources, task_facts
@@ -34,7 +34,7 @@ def show(conn: psycopg.Connection, word: str) -> TaskReport:
         events=tuple(task_facts.events(conn, task.id, limit=EVENTS)),
         failures=tuple(task_facts.failures(conn, task.id)) if _has_failures(task) else (),
         waiting=waiting_reasons(conn, task),
-        ends=ends(task, now),
+        ends=estimate_end(task, now),
         cpu_seconds=cpu,
         cpu_is_exact=exact,
         mails=tuple(mails.of_task(conn, task.id)),
@@ -47,7 +47,7 @@ def _has_failures(task: Task) -> bool:
     return bool(task.counts.failed or task.counts.broken)
 
 
-def waiting_reasons(conn: psycopg.Connection, task: Task) -> tuple[Said, ...]:
+def waiting_reasons(conn: psycopg.Connection, task: Task) -> tuple[Sentence, ...]:
     """Say in sentences why a task does not move along and its jobs do not start, if something keeps them."""
     if not task.state.is_live and task.pending_operation is None:
         return ()
@@ -58,7 +58,7 @@ def waiting_reasons(conn: psycopg.Connection, task: Task) -> tuple[Said, ...]:
     if settles := standstill.state(conn):
         return (f"Nothing starts at present, for the database settles: {settles}.",)
     reasons = waiting.reasons(
-        task, queues.places(conn, task.queue), conductor=queues.conductor_alive(conn)
+        task, queues.offers(conn, task.queue), conductor=queues.conductor_alive(conn)
     )
     return (*told, *_silent_folders(conn, task), *reasons)
 

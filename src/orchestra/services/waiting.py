@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from orchestra.domain import dependencies, troubles
-from orchestra.domain.matchmaking import Need, Place, obstacle
+from orchestra.domain.matchmaking import Need, NodeOffer, why_no_node
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import TaskState
-from orchestra.domain.wording import Said
+from orchestra.domain.wording import Sentence
 
 
-def reasons(task: Task, places: Sequence[Place], *, conductor: bool) -> tuple[Said, ...]:
+def reasons(task: Task, offers: Sequence[NodeOffer], *, conductor: bool) -> tuple[Sentence, ...]:
     """Give the reasons in sentences, the first one the most important; none where nothing waits without need.
 
     `conductor` says whether somebody carries out the conductor's duties.
@@ -23,15 +23,15 @@ def reasons(task: Task, places: Sequence[Place], *, conductor: bool) -> tuple[Sa
         return (f"It is held by {task.hold.by}: {task.hold.reason}",)
     if task.after:
         return tuple(dependencies.sentences(task.id, task.after))
-    if found := obstacle(Need.of(task), places):
+    if found := why_no_node(Need.of(task), offers):
         return (found,)
     if not conductor:
         return ("Nobody conducts at present; it goes on within seconds of a pilot's start.",)
-    return tuple(_of_image(task, places))
+    return tuple(_of_image(task, offers))
 
 
-def _of_image(task: Task, places: Sequence[Place]) -> Iterator[str]:
+def _of_image(task: Task, offers: Sequence[NodeOffer]) -> Iterator[str]:
     """Give what pilots say of the task's image."""
-    for place in places:
-        if place.online and (told := troubles.of_image(place.troubles, task.id, task.image)):
-            yield f"The pilot of node {place.node} says: {told.text}"
+    for offer in offers:
+        if offer.online and (told := troubles.of_image(offer.troubles, task.id, task.image)):
+            yield f"The pilot of node {offer.node} says: {told.text}"

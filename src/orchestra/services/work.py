@@ -18,17 +18,17 @@ from psycopg.pq import TransactionStatus
 
 from orchestra.domain import human
 from orchestra.domain.errors import (
+    DatabaseReplaced,
     DatabaseUnavailable,
-    Fenced,
+    KeeperFenced,
     NotFound,
     Refused,
-    Replaced,
     SchemaMismatch,
     Superseded,
     UnknownKeeper,
 )
-from orchestra.domain.models.cluster import Known
-from orchestra.domain.models.pilots import KeeperHello, PilotHello, Reconciliation, Standing
+from orchestra.domain.models.cluster import KnownDatabase
+from orchestra.domain.models.pilots import HeartbeatReply, KeeperHello, PilotHello, Reconciliation
 from orchestra.domain.models.work import (
     AttemptKey,
     Claim,
@@ -65,8 +65,8 @@ def attach(
     hello: PilotHello,
     *,
     lease: float = LEASE_SECONDS,
-    known: Known | None = None,
-) -> Standing:
+    known: KnownDatabase | None = None,
+) -> HeartbeatReply:
     """Make this agent the one that decides for its node.
 
     An agent on the same machine is taken over (it learns by `superseded` at its next renewal); an agent of another
@@ -82,12 +82,12 @@ def attach(
         NotFound: there is no node of that name.
         Refused: another machine's pilot serves this node, or holds jobs on it, or another account's serves it here.
         SchemaMismatch: the database has no schema, or this pilot is too old for it.
-        Foreign: it is another cluster's database.
+        ForeignDatabase: it is another cluster's database.
     """
 
     hello = with_storable_texts(hello)
 
-    def work() -> Standing:
+    def work() -> HeartbeatReply:
         migrate.check(conn, newer_allowed=1)
         identity = settling.recognise(conn, known, who=f"pilot {hello.node}")
         _check_protocol(conn, hello)
@@ -104,7 +104,7 @@ def attach(
         reason = "its node was started anew"
         fenced = pilots.fence_older_boots(conn, node.id, hello, reason)
         fencing.note(conn, fenced, reason, who=f"pilot {hello.node}")
-        return Standing(node.id, lease, node.enabled, identity=identity)
+        return HeartbeatReply(node.id, lease, node.enabled, identity=identity)
 
     return in_transaction(conn, work)
 
@@ -175,7 +175,7 @@ def register_keeper(
         )
 
     if not in_transaction(conn, work):
-        raise Fenced(f"keeper {keeper.id} has been fenced")
+        raise KeeperFenced(f"keeper {keeper.id} has been fenced")
 
 
 def claim(
@@ -208,7 +208,7 @@ def claim(
     numbers anew.
 
     Raises:
-        Replaced: the database was replaced in the meantime; attach again. Nothing was taken.
+        DatabaseReplaced: the database was replaced in the meantime; attach again. Nothing was taken.
         Fenced: the keeper's lease was given away.
         Superseded: another agent decides for the node.
     """
@@ -220,11 +220,11 @@ def claim(
         keeper = attempts.lock_keeper(conn, keeper_id)
         pilot = attempts.claiming_pilot(conn, keeper, request)
         if keeper.fenced:
-            raise Fenced(f"keeper {keeper_id} has been fenced")
+            raise KeeperFenced(f"keeper {keeper_id} has been fenced")
         if pilot is None or pilot.agent != agent:
             raise Superseded("another agent decides for this node now")
         if epoch is not None and pilot.epoch != epoch:
-            raise Replaced
+            raise DatabaseReplaced
         if request <= keeper.last_request:
             grants = tuple(attempts.granted(conn, keeper, request))
             return Claim(grants=grants, latest=keeper.last_request, repeated=True)
@@ -426,7 +426,7 @@ def renew(
     troubles: Sequence[Trouble] = (),
     silent: Sequence[str] = (),
     epoch: int | None = None,
-) -> Standing:
+) -> HeartbeatReply:
     """Renew the leases of an agent's keepers and learn what the node's users want. May be repeated.
 
     Args:
@@ -436,20 +436,20 @@ def renew(
         epoch: the one that `attach` told.
 
     Raises:
-        Replaced: the database was replaced in the meantime; attach again. Nothing was renewed.
+        DatabaseReplaced: the database was replaced in the meantime; attach again. Nothing was renewed.
     """
 
     said = [with_storable_texts(trouble) for trouble in troubles]
     dead = [made_storable(path) for path in silent]
 
-    def work() -> Standing:
+    def work() -> HeartbeatReply:
         if epoch is not None and pilots.epoch(conn) != epoch:
-            raise Replaced
+            raise DatabaseReplaced
         wishes = pilots.renew_pilot(conn, node_id, agent, said, dead)
         if wishes is None:
-            return Standing(node_id, lease, {Queue.CPU: 0, Queue.GPU: 0}, superseded=True)
+            return HeartbeatReply(node_id, lease, {Queue.CPU: 0, Queue.GPU: 0}, superseded=True)
         pilots.renew_keepers(conn, node_id, keepers, lease, expires=expires)
-        return Standing(
+        return HeartbeatReply(
             node_id,
             lease,
             wishes.enabled,

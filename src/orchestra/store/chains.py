@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import psycopg
 
-from orchestra.domain.models.tasks import After
+from orchestra.domain.models.tasks import Dependency
 from orchestra.domain.states import TaskState
 from orchestra.store.database import fetch
 from orchestra.store.sql import load
@@ -19,10 +19,10 @@ def add(conn: psycopg.Connection, task: int, after: int, name: str, *, gives_con
     conn.execute(SQL.add, params)
 
 
-def of_task(conn: psycopg.Connection, task: int) -> list[After]:
+def of_task(conn: psycopg.Connection, task: int) -> list[Dependency]:
     """Give what a task still waits for, by number."""
     return [
-        After(**{**row, "state": TaskState(row["state"]) if row["state"] else None})
+        Dependency(**{**row, "state": TaskState(row["state"]) if row["state"] else None})
         for row in fetch(conn, SQL.of_task, {"task": task})
     ]
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import psycopg
 
-from orchestra.domain.models.cluster import Identity
+from orchestra.domain.models.cluster import DatabaseIdentity
 from orchestra.store.sql import load
 
 SQL = load("cluster")
@@ -19,7 +19,7 @@ SQL = load("cluster")
 class Found:
     """The cluster's row; `in_place` says that it was written on this server and timeline."""
 
-    identity: Identity
+    identity: DatabaseIdentity
     settling_since: datetime | None
     in_place: bool
 
@@ -29,7 +29,7 @@ def read(conn: psycopg.Connection) -> Found:
     if row is None:
         raise LookupError("the cluster's row is missing")
     cluster, epoch, reason, since, in_place = row
-    return Found(Identity(cluster, epoch, reason), since, in_place)
+    return Found(DatabaseIdentity(cluster, epoch, reason), since, in_place)
 
 
 def is_settling(conn: psycopg.Connection) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from psycopg.conninfo import make_conninfo
 
 from orchestra.domain.errors import AlreadyExists, BadInput, DatabaseUnavailable, VolumeError
-from orchestra.domain.wording import Action, Said, words
+from orchestra.domain.wording import Action, Sentence, words
 from orchestra.store.database import SCHEMA, WIRE, check_address, connect
 from orchestra.store.pgsearch import find
 from orchestra.store.sql import load
@@ -140,7 +140,7 @@ def _run(program: str, url: str | None, *arguments: str) -> None:
         raise DatabaseUnavailable(_explain(program, done.stderr))
 
 
-def _explain(program: str, said: str) -> Said:
+def _explain(program: str, said: str) -> Sentence:
     if _LOCKED in said:
         return words(
             "the database is in use, so it was left as it is: stop the pilots first (",

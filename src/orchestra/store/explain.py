@@ -10,8 +10,8 @@ from uuid import UUID
 
 import psycopg
 
-from orchestra.domain.explanation import Custody
-from orchestra.domain.forecast import AtWork, Rival
+from orchestra.domain.explanation import KeeperLease
+from orchestra.domain.forecast import Competitor, RunningJobs
 from orchestra.domain.matchmaking import Need
 from orchestra.domain.models.events import Event
 from orchestra.domain.models.failures import FailedAttempt
@@ -39,7 +39,7 @@ class Turn:
 class Work:
     """What one node holds of one task; `unstarted` of these jobs have no process yet."""
 
-    at_work: AtWork
+    at_work: RunningJobs
     unstarted: int
 
 
@@ -72,7 +72,7 @@ def at_work(conn: psycopg.Connection, queue: Queue) -> list[Work]:
     """Give what nodes hold of a queue."""
     return [
         Work(
-            AtWork(
+            RunningJobs(
                 row["node"], row["task"], row["jobs"], _slots(row, queue), row["typical_seconds"]
             ),
             row["unstarted"],
@@ -99,24 +99,24 @@ def _need(row: Mapping[str, Any], queue: Queue) -> Need:
     return Need.of_resources(queue, resources, row.get("account") or "", row.get("image"))
 
 
-def rivals(conn: psycopg.Connection, queue: Queue, work: list[Work]) -> list[Rival]:
+def competitors(conn: psycopg.Connection, queue: Queue, work: list[Work]) -> list[Competitor]:
     """Give the live tasks of a queue. What a pilot has claimed counts as living, not as waiting."""
     claimed: dict[int, int] = {}
     for each in work:
         claimed[each.at_work.task] = claimed.get(each.at_work.task, 0) + each.unstarted
     return [
-        _rival(row, queue, claimed.get(row["task"], 0))
-        for row in fetch(conn, SQL.rivals, {"queue": queue})
+        _competitor(row, queue, claimed.get(row["task"], 0))
+        for row in fetch(conn, SQL.competitors, {"queue": queue})
     ]
 
 
-def _rival(row: Mapping[str, Any], queue: Queue, claimed: int) -> Rival:
+def _competitor(row: Mapping[str, Any], queue: Queue, claimed: int) -> Competitor:
     state = TaskState(row["state"])
     waiting = row["assigned"] - claimed
     if state is TaskState.RUNNING:  # these follow without anything else happening first
         waiting += row["registered"]
     stopped = row["held"] or row["moving"] or not state.may_claim
-    return Rival(
+    return Competitor(
         task=row["task"],
         owner=row["owner"],
         need=_need(row, queue),
@@ -133,14 +133,14 @@ def asked(conn: psycopg.Connection, task: int, ordinal: int, until: datetime) ->
     return Event(**rows[0]) if rows else None
 
 
-def culprits(conn: psycopg.Connection, task: int, *, limit: int) -> list[FailedAttempt]:
+def failed_tests(conn: psycopg.Connection, task: int, *, limit: int) -> list[FailedAttempt]:
     """Give the test jobs by which a task broke, the first one first."""
     return [
-        failed_attempt(row) for row in fetch(conn, SQL.culprits, {"task": task, "limit": limit})
+        failed_attempt(row) for row in fetch(conn, SQL.failed_tests, {"task": task, "limit": limit})
     ]
 
 
-def custody(conn: psycopg.Connection, keeper: UUID) -> Custody | None:
+def keeper_lease(conn: psycopg.Connection, keeper: UUID) -> KeeperLease | None:
     """Give how the keeper that holds a job is."""
-    rows = fetch(conn, SQL.custody, {"keeper": keeper})
-    return Custody(**rows[0]) if rows else None
+    rows = fetch(conn, SQL.keeper_lease, {"keeper": keeper})
+    return KeeperLease(**rows[0]) if rows else None

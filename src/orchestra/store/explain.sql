@@ -18,7 +18,7 @@ select count(*) as jobs from (
     limit %(limit)s)
 ) as first_ones
 
--- name: rivals
+-- name: competitors
 -- The live tasks of a queue, as the order of tasks sees them. Walks task_live; at most 16 count rows a task.
 select
     t.id as task, p.name as owner, t.account, t.image, t.priority, t.first_in_line, t.cores, t.gpus,
@@ -64,7 +64,7 @@ select id, at, kind, task_id, ordinal, attempt, from_state, to_state, who, why, 
 order by id desc
 limit 1
 
--- name: culprits
+-- name: failed_tests
 -- Test jobs that failed in the last run of a task that broke. They were the first ones that were not done, so they stand
 -- at the beginning of a range of job_notable. LATERAL with a limit, so that the attempts are found by their key.
 select a.ordinal, n.name as node, a.cause, a.exit_status, a.signal, a.reason, a.log_tail
@@ -86,7 +86,7 @@ where a.is_test and a.run = (select run from task where id = %(task)s) and a.end
 order by a.ended_at, a.ordinal
 limit %(limit)s
 
--- name: custody
+-- name: keeper_lease
 select
     extract(epoch from now() - renewed_at)::float8 as silent_for,
     case when lease_until < 'infinity' then extract(epoch from lease_until - now())::float8 end as lease_left

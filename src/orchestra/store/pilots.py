@@ -13,7 +13,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from orchestra.domain import troubles
-from orchestra.domain.leases import Silence
+from orchestra.domain.leases import KeeperSilence
 from orchestra.domain.models.pilots import KeeperHello, PilotHello
 from orchestra.domain.states import Queue
 from orchestra.domain.troubles import Trouble
@@ -50,7 +50,7 @@ class SilentKeeper:
     id: UUID
     node: str
     renewed_at: datetime
-    silence: Silence
+    silence: KeeperSilence
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ def silent_keepers(conn: psycopg.Connection) -> list[SilentKeeper]:
 
 def _silent(row: dict[str, Any]) -> SilentKeeper:
     names = ("lease", "grace", "silent_for", "held_for")
-    silence = Silence(**{name: row[name] for name in names})
+    silence = KeeperSilence(**{name: row[name] for name in names})
     return SilentKeeper(row["id"], row["node"], row["renewed_at"], silence)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import psycopg
 
-from orchestra.domain.matchmaking import Place
+from orchestra.domain.matchmaking import NodeOffer
 from orchestra.domain.models.queues import QueuedJob
 from orchestra.domain.reservation import PATIENCE
 from orchestra.domain.states import Queue
@@ -34,14 +34,14 @@ def waiting_jobs(conn: psycopg.Connection, queue: Queue, *, limit: int) -> list[
     return [QueuedJob(**row) for row in rows]
 
 
-def places(
+def offers(
     conn: psycopg.Connection, queue: Queue, in_use: Mapping[str, int] | None = None
-) -> list[Place]:
+) -> list[NodeOffer]:
     """Return what each node offers to a queue; `in_use` says how many of its slots are, by node, where that matters."""
     return [
-        Place(
+        NodeOffer(
             **with_troubles(row) | {"runtimes": tuple(row["runtimes"])},
             in_use=(in_use or {}).get(row["node"], 0),
         )
-        for row in fetch(conn, SQL.places, {"queue": queue, "patience": PATIENCE})
+        for row in fetch(conn, SQL.offers, {"queue": queue, "patience": PATIENCE})
     ]

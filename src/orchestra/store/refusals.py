@@ -18,7 +18,7 @@ from orchestra.domain.errors import (
     NoSuchService,
     PasswordRefused,
 )
-from orchestra.domain.wording import Said, Setting, words
+from orchestra.domain.wording import Sentence, Setting, words
 from orchestra.store.database import OLDEST, place
 
 NEEDED = "the oldest that Orchestra works with"
@@ -34,7 +34,7 @@ Code = tuple[str, str]
 class _Refusal:
     sentence: str
     kind: type[DatabaseUnavailable] = DatabaseUnavailable
-    hint: Said = CHECK_ADDRESS
+    hint: Sentence = CHECK_ADDRESS
 
 
 _PASSWORD = _Refusal('refused user "{user}": password authentication failed.', kind=PasswordRefused)

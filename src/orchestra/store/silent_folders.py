@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import psycopg
 
-from orchestra.domain.file_waits import HeldUp
+from orchestra.domain.file_waits import FileWait
 from orchestra.store.database import fetch
 from orchestra.store.sql import load
 from orchestra.store.told import with_troubles
@@ -12,10 +12,10 @@ from orchestra.store.told import with_troubles
 SQL = load("explain")
 
 
-def held_up(conn: psycopg.Connection, task: int, ordinal: int) -> HeldUp | None:
+def held_up(conn: psycopg.Connection, task: int, ordinal: int) -> FileWait | None:
     """Give what the pilot that has a job says of files, and which files the job needs; None where no pilot has it."""
     rows = fetch(conn, SQL.held_up, {"task": task, "ordinal": ordinal})
-    return HeldUp(task, **with_troubles(rows[0])) if rows else None
+    return FileWait(task, **with_troubles(rows[0])) if rows else None
 
 
 def silent_nodes(conn: psycopg.Connection) -> list[tuple[str, list[str]]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 
-from orchestra.domain.models.changed_inputs import DOUBTS_COUNTED, Doubts
+from orchestra.domain.models.changed_inputs import COUNTED_AT_MOST, ChangedInputs
 from orchestra.domain.models.events import Event
 from orchestra.domain.models.failures import FailedAttempt, FailureGroup
 from orchestra.domain.states import Cause
@@ -30,8 +30,8 @@ class Effort:
     seconds: float | None
 
 
-def doubts(conn: psycopg.Connection, task: int) -> Doubts:
-    return Doubts(**fetch(conn, SQL.doubts, {"task": task, "limit": DOUBTS_COUNTED})[0])
+def doubts(conn: psycopg.Connection, task: int) -> ChangedInputs:
+    return ChangedInputs(**fetch(conn, SQL.doubts, {"task": task, "limit": COUNTED_AT_MOST})[0])
 
 
 def failures(conn: psycopg.Connection, task: int) -> list[FailureGroup]:

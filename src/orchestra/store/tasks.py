@@ -12,8 +12,8 @@ from typing import Any
 import psycopg
 
 from orchestra.domain.models.tasks import (
-    After,
     Counts,
+    Dependency,
     Hold,
     Limit,
     Policy,
@@ -70,9 +70,9 @@ def _hold(row: Mapping[str, Any]) -> Hold:
     return Hold(row["held_at"], row["held_by"], row["held_reason"], cause)
 
 
-def _after(found: Mapping[str, Any]) -> After:
+def _after(found: Mapping[str, Any]) -> Dependency:
     state = TaskState(found["state"]) if found["state"] else None
-    return After(found["id"], found["name"], state, found["gives_configs"])
+    return Dependency(found["id"], found["name"], state, found["gives_configs"])
 
 
 def by_id(conn: psycopg.Connection, task: int) -> Task | None:

@@ -272,7 +272,7 @@ cross join lateral (
 order by t.rank, t.id, j.turn, j.ordinal
 limit %(limit)s
 
--- name: places
+-- name: offers
 -- What each node offers to a queue, and what its pilot said last.
 select
     n.name as node, case when %(queue)s::queue = 'gpu' then n.gpu_enabled else n.cpu_enabled end as enabled,

@@ -28,7 +28,7 @@ def conduct(
 ) -> None:
     """Be the conductor, or stand by, until `stop` is set. `out` gets its log; `say` each new trouble, or None."""
     from orchestra.conductor import run
-    from orchestra.domain.retention import Keep
+    from orchestra.domain.retention import RetentionPolicy
     from orchestra.wiring.database import reconnect
     from orchestra.wiring.mail import mail_post
 
@@ -50,6 +50,6 @@ def conduct(
         name=name,
         preferred=preferred,
         post=post,
-        keep=Keep(settings.keep_events, settings.keep_logs, settings.keep_metrics),
+        keep=RetentionPolicy(settings.keep_events, settings.keep_logs, settings.keep_metrics),
         say=say,
     )

@@ -7,17 +7,17 @@ from itertools import chain
 from typing import assert_never
 
 from orchestra.domain.explanation import active, ended, waiting
-from orchestra.domain.explanation.facts import Custody, Explanation, Facts
+from orchestra.domain.explanation.facts import Explanation, Facts, KeeperLease
 from orchestra.domain.states import JobState
-from orchestra.domain.wording import Said
+from orchestra.domain.wording import Sentence
 
-__all__ = ["Custody", "Explanation", "Facts", "explain"]
+__all__ = ["Explanation", "Facts", "KeeperLease", "explain"]
 
 
 def explain(facts: Facts) -> Explanation:
     """Explain a job in sentences, the most important first."""
     seconds = None
-    told: Iterable[Said]
+    told: Iterable[Sentence]
     match facts.job.state:
         case JobState.REGISTERED | JobState.ASSIGNED if not facts.job.claimed:
             seconds = None if facts.many_before else waiting.starts_in(facts)

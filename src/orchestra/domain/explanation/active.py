@@ -9,7 +9,7 @@ from orchestra.domain.explanation.facts import Facts, by_whom
 from orchestra.domain.explanation.history import earlier_attempts
 from orchestra.domain.human import duration, relative
 from orchestra.domain.states import TaskState
-from orchestra.domain.wording import Action, Said, words
+from orchestra.domain.wording import Action, Sentence, words
 
 SILENT = 60.0
 """Seconds after which a keeper is thought to be cut off."""
@@ -25,7 +25,7 @@ def claimed(facts: Facts) -> str:
     )
 
 
-def about_claimed(facts: Facts) -> Iterator[Said]:
+def about_claimed(facts: Facts) -> Iterator[Sentence]:
     """Say what it still waits for."""
     yield from _to_be_ended(facts)
     if facts.latest:
@@ -40,9 +40,9 @@ def about_claimed(facts: Facts) -> Iterator[Said]:
 
 def _of_image(facts: Facts) -> Iterator[str]:
     """Give what the node says of its image."""
-    place = next((p for p in facts.places if facts.latest and p.node == facts.latest.node), None)
-    if place and (told := troubles.of_image(place.troubles, facts.task.id, facts.task.image)):
-        yield f"The pilot of node {place.node} says: {told.text}"
+    offer = next((p for p in facts.offers if facts.latest and p.node == facts.latest.node), None)
+    if offer and (told := troubles.of_image(offer.troubles, facts.task.id, facts.task.image)):
+        yield f"The pilot of node {offer.node} says: {told.text}"
 
 
 def running(facts: Facts) -> str:
@@ -54,7 +54,7 @@ def running(facts: Facts) -> str:
     return f"has been running on node {latest.node}{for_}"
 
 
-def about_running(facts: Facts) -> Iterator[Said]:
+def about_running(facts: Facts) -> Iterator[Sentence]:
     """Say all that is known of the attempt under way."""
     yield from _to_be_ended(facts)
     latest = facts.latest
@@ -93,17 +93,17 @@ def _to_be_ended(facts: Facts) -> Iterator[str]:
         yield f"It is being ended; that was asked for{by_whom(facts.asked, facts)}."
 
 
-def _custody(facts: Facts) -> Iterator[Said]:
+def _custody(facts: Facts) -> Iterator[Sentence]:
     """Say what becomes of it where its node is silent."""
-    custody, latest = facts.custody, facts.latest
-    if custody is None or latest is None or custody.silent_for < SILENT:
+    keeper_lease, latest = facts.keeper_lease, facts.latest
+    if keeper_lease is None or latest is None or keeper_lease.silent_for < SILENT:
         return
-    yield f"Its node was last heard of {relative(-custody.silent_for)}; the job may well go on there."
+    yield f"Its node was last heard of {relative(-keeper_lease.silent_for)}; the job may well go on there."
     lose = Action.LOSE_NODE(name=latest.node)
-    if custody.lease_left is None:
+    if keeper_lease.lease_left is None:
         yield words("It is given to no other node before an admin says: ", lose)
     else:
-        when = relative(custody.lease_left) if custody.lease_left > 0 else "soon"
+        when = relative(keeper_lease.lease_left) if keeper_lease.lease_left > 0 else "soon"
         yield words(
             f"It is given to another node some minutes after its lease is over ({when}); at once with: ",
             lose,

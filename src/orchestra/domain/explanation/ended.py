@@ -9,7 +9,7 @@ from orchestra.domain.explanation.history import earlier_attempts
 from orchestra.domain.human import count, duration, sentence, size
 from orchestra.domain.models.jobs import Attempt
 from orchestra.domain.states import TaskState
-from orchestra.domain.wording import Action, Said, words
+from orchestra.domain.wording import Action, Sentence, words
 
 
 def done(facts: Facts) -> str:
@@ -48,7 +48,7 @@ def failed(facts: Facts) -> str:
     return f"failed{when} on node {latest.node}: {ending(latest)}"
 
 
-def about_failed(facts: Facts) -> Iterator[Said]:
+def about_failed(facts: Facts) -> Iterator[Sentence]:
     """Say what is known of its end."""
     yield from _effort(facts)
     yield from _last_words(facts)
@@ -68,14 +68,14 @@ def _effort(facts: Facts) -> Iterator[str]:
     yield f"It ran for {duration(latest.seconds)}{memory}."
 
 
-def _last_words(facts: Facts) -> Iterator[Said]:
+def _last_words(facts: Facts) -> Iterator[Sentence]:
     if facts.last_line:
         yield f'The last line of its log: "{facts.last_line}"'
     if facts.latest and facts.latest.started_at:
         yield words("Its log: ", Action.READ_LOG(task=facts.task.id, job=facts.job.ordinal))
 
 
-def _again(facts: Facts) -> Said:
+def _again(facts: Facts) -> Sentence:
     if facts.task.state is TaskState.KILL:
         return words(
             "It can run again once its task is killed: ", Action.RETRY_TASK(task=facts.task.id)
@@ -88,7 +88,7 @@ def killed(facts: Facts) -> str:
     return f"was killed{by_whom(facts.asked, facts)}"
 
 
-def about_killed(facts: Facts) -> Iterator[Said]:
+def about_killed(facts: Facts) -> Iterator[Sentence]:
     """Say what it had come to."""
     if facts.asked and facts.asked.ordinal is None:
         yield "The whole task was killed."
@@ -101,22 +101,22 @@ def about_killed(facts: Facts) -> Iterator[Said]:
 
 def broken(facts: Facts) -> str:
     """Say why it is broken, to stand behind its name."""
-    if facts.job.ordinal in [culprit.ordinal for culprit in facts.culprits]:
+    if facts.job.ordinal in [failed_test.ordinal for failed_test in facts.failed_tests]:
         return "is broken: it failed as a test job, and its task broke by it"
     return "is broken: its task broke in its test"
 
 
-def about_broken(facts: Facts) -> Iterator[Said]:
+def about_broken(facts: Facts) -> Iterator[Sentence]:
     """Say which test jobs failed."""
-    for culprit in facts.culprits:
-        said = f' ("{culprit.last_line}")' if culprit.last_line else ""
-        where = f"{facts.task.id}/{culprit.ordinal}"
-        node = culprit.node or "a deleted node"
-        yield f"Test job {where} failed on {node}: {sentence((culprit.reason or culprit.what) + said)}"
-    logged = next((culprit for culprit in facts.culprits if culprit.has_log), None)
+    for failed_test in facts.failed_tests:
+        said = f' ("{failed_test.last_line}")' if failed_test.last_line else ""
+        where = f"{facts.task.id}/{failed_test.ordinal}"
+        node = failed_test.node or "a deleted node"
+        yield f"Test job {where} failed on {node}: {sentence((failed_test.reason or failed_test.what) + said)}"
+    logged = next((failed_test for failed_test in facts.failed_tests if failed_test.has_log), None)
     if logged:
         yield words("Its log: ", Action.READ_LOG(task=facts.task.id, job=logged.ordinal))
-    elif facts.culprits:
+    elif facts.failed_tests:
         yield "Its command never began, so there is no log."
     if not facts.attempts:
         yield "It had not run yet."

@@ -5,21 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from orchestra.domain.forecast import AtWork, Rival
+from orchestra.domain.forecast import Competitor, RunningJobs
 from orchestra.domain.human import duration, relative
 from orchestra.domain.lifecycle import TestFacts
-from orchestra.domain.matchmaking import Place
+from orchestra.domain.matchmaking import NodeOffer
 from orchestra.domain.models.events import Event
 from orchestra.domain.models.failures import FailedAttempt
 from orchestra.domain.models.jobs import Attempt, Job
 from orchestra.domain.models.tasks import Task
-from orchestra.domain.outcome_text import in_words
+from orchestra.domain.outcome_text import describe_end
 from orchestra.domain.states import Cause
-from orchestra.domain.wording import Said
+from orchestra.domain.wording import Sentence
 
 
 @dataclass(frozen=True, slots=True)
-class Custody:
+class KeeperLease:
     """The keeper that holds a job: seconds since it was renewed, and until its lease is over (None: it never is)."""
 
     silent_for: float
@@ -56,13 +56,13 @@ class Facts:
     not_before: datetime | None = None
     before: int = 0
     many_before: bool = False
-    places: tuple[Place, ...] = ()
-    rivals: tuple[Rival, ...] = ()
-    busy: tuple[AtWork, ...] = ()
+    offers: tuple[NodeOffer, ...] = ()
+    competitors: tuple[Competitor, ...] = ()
+    busy: tuple[RunningJobs, ...] = ()
     test: TestFacts = field(default_factory=TestFacts)
     asked: Event | None = None
-    culprits: tuple[FailedAttempt, ...] = ()
-    custody: Custody | None = None
+    failed_tests: tuple[FailedAttempt, ...] = ()
+    keeper_lease: KeeperLease | None = None
     held_up: tuple[str, ...] = ()
     last_line: str | None = None
     conductor: bool = True
@@ -96,7 +96,7 @@ class Explanation:
     """One sentence that says how things are, and those that say why. `starts_in` is in seconds, where it is known."""
 
     headline: str
-    told: tuple[Said, ...] = ()
+    told: tuple[Sentence, ...] = ()
     starts_in: float | None = None
 
     @property
@@ -116,7 +116,7 @@ def ending(attempt: Attempt) -> str:
     """Say how an attempt ended: `exit status 3`, `lost: its node was started anew`."""
     if attempt.cause is None:
         return f"lost: {attempt.reason}" if attempt.reason else "lost; nobody saw its end"
-    words = in_words(attempt.cause, attempt.exit_status, attempt.signal)
+    words = describe_end(attempt.cause, attempt.exit_status, attempt.signal)
     if attempt.reason and attempt.cause in _SAID_IN_PART:
         return f"{words}: {attempt.reason}"
     return attempt.reason or words

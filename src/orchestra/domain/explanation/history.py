@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from orchestra.domain.explanation.facts import Facts, ending
 from orchestra.domain.human import count
 from orchestra.domain.models.jobs import Attempt
-from orchestra.domain.wording import Action, Said, words
+from orchestra.domain.wording import Action, Sentence, words
 
 TOLD = 3
 
 
-def earlier_attempts(facts: Facts, *, but_last: bool = False) -> Iterator[Said]:
+def earlier_attempts(facts: Facts, *, but_last: bool = False) -> Iterator[Sentence]:
     """Say how its attempts ended, the latest first; without the last one where it is told elsewhere."""
     over = list(facts.attempts[:-1] if but_last else facts.attempts)
     for attempt in reversed(over[-TOLD:]):

@@ -6,23 +6,23 @@ from collections.abc import Callable, Iterator, Sequence
 
 from orchestra.domain.explanation.facts import Facts
 from orchestra.domain.human import count, listed, relative
-from orchestra.domain.matchmaking import Need, Place, obstacle
+from orchestra.domain.matchmaking import Need, NodeOffer, why_no_node
 from orchestra.domain.troubles import message
-from orchestra.domain.wording import Action, Said, words
+from orchestra.domain.wording import Action, Sentence, words
 
 NODES_NAMED = 4
 
 
-def supply(facts: Facts) -> Iterator[Said]:
+def supply(facts: Facts) -> Iterator[Sentence]:
     """Say how many slots there are, and what keeps the job from which of them."""
     need = Need.of(facts.task)
-    offering = [place for place in facts.places if place.enabled]
+    offering = [offer for offer in facts.offers if offer.enabled]
     if offering:
         yield _slots(need, offering)
-    blocked = obstacle(need, facts.places)
+    blocked = why_no_node(need, facts.offers)
     if blocked:
         yield blocked
-    yield from _named([p for p in offering if p.drained_at], lambda place: _drained(place, facts))
+    yield from _named([p for p in offering if p.drained_at], lambda offer: _drained(offer, facts))
     yield from _named([p for p in offering if not p.online], _offline)
     yield from _named([p for p in offering if p.online and p.leaving], _leaving)
     yield from _named([p for p in offering if p.online and p.troubles], _says)
@@ -31,33 +31,35 @@ def supply(facts: Facts) -> Iterator[Said]:
         yield from _pickiness(need, offering)
 
 
-def _slots(need: Need, places: Sequence[Place]) -> str:
-    total = sum(place.enabled for place in places)
+def _slots(need: Need, offers: Sequence[NodeOffer]) -> str:
+    total = sum(offer.enabled for offer in offers)
     verb = "is" if total == 1 else "are"
-    slots = f"{count(total, f'{need.kind} slot')} {verb} enabled on {count(len(places), 'node')}"
-    return f"{slots}: {', '.join(_parts(places))}."
+    slots = f"{count(total, f'{need.kind} slot')} {verb} enabled on {count(len(offers), 'node')}"
+    return f"{slots}: {', '.join(_parts(offers))}."
 
 
-def _parts(places: Sequence[Place]) -> Iterator[str]:
-    busy = [place for place in places if place.in_use]
+def _parts(offers: Sequence[NodeOffer]) -> Iterator[str]:
+    busy = [offer for offer in offers if offer.in_use]
     where = ""
-    if len(places) > 1 and 0 < len(busy) <= NODES_NAMED:
-        where = f" ({', '.join(f'{place.in_use} on {place.node}' for place in busy)})"
-    yield f"{sum(place.in_use for place in busy) or 'none'} in use{where}"
-    groups: dict[str, list[Place]] = {word: [] for word in ("", "leaving", "drained", "offline")}
-    for place in places:
-        groups[_condition(place)].append(place)
+    if len(offers) > 1 and 0 < len(busy) <= NODES_NAMED:
+        where = f" ({', '.join(f'{offer.in_use} on {offer.node}' for offer in busy)})"
+    yield f"{sum(offer.in_use for offer in busy) or 'none'} in use{where}"
+    groups: dict[str, list[NodeOffer]] = {
+        word: [] for word in ("", "leaving", "drained", "offline")
+    }
+    for offer in offers:
+        groups[_condition(offer)].append(offer)
     for word, group in groups.items():
-        if free := sum(place.free for place in group):
+        if free := sum(offer.free for offer in group):
             yield f"{free} {_where(word, len(group))}"
 
 
-def _condition(place: Place) -> str:
-    if place.drained_at:
+def _condition(offer: NodeOffer) -> str:
+    if offer.drained_at:
         return "drained"
-    if not place.online:
+    if not offer.online:
         return "offline"
-    return "leaving" if place.leaving else ""
+    return "leaving" if offer.leaving else ""
 
 
 def _where(condition: str, nodes: int) -> str:
@@ -67,62 +69,64 @@ def _where(condition: str, nodes: int) -> str:
     return f"on {article} {condition} node" if nodes == 1 else f"on {condition} nodes"
 
 
-def _named(places: Sequence[Place], sentence: Callable[[Place], Said]) -> Iterator[Said]:
-    yield from map(sentence, places[:NODES_NAMED])
-    if len(places) > NODES_NAMED:
-        yield words(f"The same goes for {len(places) - NODES_NAMED} more: ", Action.LIST_NODES, ".")
+def _named(
+    offers: Sequence[NodeOffer], sentence: Callable[[NodeOffer], Sentence]
+) -> Iterator[Sentence]:
+    yield from map(sentence, offers[:NODES_NAMED])
+    if len(offers) > NODES_NAMED:
+        yield words(f"The same goes for {len(offers) - NODES_NAMED} more: ", Action.LIST_NODES, ".")
 
 
-def _drained(place: Place, facts: Facts) -> str:
-    assert place.drained_at is not None
-    why = f': "{place.drain_reason}"' if place.drain_reason else ""
+def _drained(offer: NodeOffer, facts: Facts) -> str:
+    assert offer.drained_at is not None
+    why = f': "{offer.drain_reason}"' if offer.drain_reason else ""
     return (
-        f"Node {place.node} was drained {facts.ago(place.drained_at)} by {place.drained_by}{why}."
+        f"Node {offer.node} was drained {facts.ago(offer.drained_at)} by {offer.drained_by}{why}."
     )
 
 
-def _offline(place: Place) -> Said:
-    if place.silent_for is None:
+def _offline(offer: NodeOffer) -> Sentence:
+    if offer.silent_for is None:
         return words(
-            f"Node {place.node} has had no pilot yet: ", Action.RUN_PILOT_OF(name=place.node)
+            f"Node {offer.node} has had no pilot yet: ", Action.RUN_PILOT_OF(name=offer.node)
         )
     return (
-        f"Node {place.node} is offline: its pilot was last heard of {relative(-place.silent_for)}."
+        f"Node {offer.node} is offline: its pilot was last heard of {relative(-offer.silent_for)}."
     )
 
 
-def _leaving(place: Place) -> str:
-    return f"The pilot of node {place.node} is leaving and takes nothing new."
+def _leaving(offer: NodeOffer) -> str:
+    return f"The pilot of node {offer.node} is leaving and takes nothing new."
 
 
-def _says(place: Place) -> str:
-    return f"The pilot of node {place.node} says: {message(place.troubles)}"
+def _says(offer: NodeOffer) -> str:
+    return f"The pilot of node {offer.node} says: {message(offer.troubles)}"
 
 
-def _keeps(place: Place, facts: Facts) -> str:
-    whose = "its task" if place.keeps_for == facts.task.id else f"task {place.keeps_for}"
-    return f"Node {place.node} keeps its free slots for the next job of {whose}, which needs more of them."
+def _keeps(offer: NodeOffer, facts: Facts) -> str:
+    whose = "its task" if offer.keeps_for == facts.task.id else f"task {offer.keeps_for}"
+    return f"Node {offer.node} keeps its free slots for the next job of {whose}, which needs more of them."
 
 
-def _pickiness(need: Need, places: Sequence[Place]) -> Iterator[str]:
+def _pickiness(need: Need, offers: Sequence[NodeOffer]) -> Iterator[str]:
     """Say what keeps the job from some nodes that others may use."""
-    open_ = [place for place in places if place.online and not place.drained_at]
-    small = [place for place in open_ if place.enabled < need.slots]
+    open_ = [offer for offer in offers if offer.online and not offer.drained_at]
+    small = [offer for offer in open_ if offer.enabled < need.slots]
     if small:
         yield f"It needs {need.slots} {need.kind} slots at once; {_names(small)} cannot offer them."
-    others = [place for place in open_ if not place.serves(need.account, None)]
+    others = [offer for offer in open_ if not offer.serves(need.account, None)]
     if others:
         yield f'{_names(others, first=True)} run no jobs of the Unix account "{need.account}".'
     bare = [
-        place
-        for place in open_
-        if place.serves(need.account, None) and not place.serves(need.account, need.image)
+        offer
+        for offer in open_
+        if offer.serves(need.account, None) and not offer.serves(need.account, need.image)
     ]
     if bare:
         yield f"It runs in a container, and {_names(bare)} has no container runtime for its image."
 
 
-def _names(places: Sequence[Place], *, first: bool = False) -> str:
-    noun = "node" if len(places) == 1 else "nodes"
-    names = listed([place.node for place in places], most=NODES_NAMED)
+def _names(offers: Sequence[NodeOffer], *, first: bool = False) -> str:
+    noun = "node" if len(offers) == 1 else "nodes"
+    names = listed([offer.node for offer in offers], most=NODES_NAMED)
     return f"{noun.capitalize() if first else noun} {names}"

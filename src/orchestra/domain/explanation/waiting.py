@@ -8,11 +8,11 @@ from orchestra.domain import dependencies, forecast
 from orchestra.domain.explanation.facts import Facts, by_whom
 from orchestra.domain.explanation.history import earlier_attempts
 from orchestra.domain.explanation.nodes import supply
-from orchestra.domain.forecast import Ahead, Rival
+from orchestra.domain.forecast import Competitor, JobsAhead
 from orchestra.domain.human import about, count, duration, number, relative
-from orchestra.domain.matchmaking import Need, obstacle, usable
+from orchestra.domain.matchmaking import Need, eligible, why_no_node
 from orchestra.domain.states import JobState, PendingOperation, Queue, TaskState
-from orchestra.domain.wording import Action, Said, words
+from orchestra.domain.wording import Action, Sentence, words
 
 CLAIM_WITHIN = 30
 """Seconds after which pilots look for work by themselves, even if nobody wakes them."""
@@ -49,7 +49,7 @@ def _at_the_gate(facts: Facts) -> bool:
     return facts.task.state is TaskState.TESTING and waits
 
 
-def sentences(facts: Facts) -> Iterator[Said]:
+def sentences(facts: Facts) -> Iterator[Sentence]:
     """Say why, the most important first."""
     yield from _stops(facts)
     if facts.task.state is TaskState.KILL or not facts.task.state.is_live or facts.task.after:
@@ -71,7 +71,7 @@ def sentences(facts: Facts) -> Iterator[Said]:
 # What stops it, whatever the nodes could do
 
 
-def _stops(facts: Facts) -> Iterator[Said]:
+def _stops(facts: Facts) -> Iterator[Sentence]:
     task = facts.task
     if facts.settling:
         yield f"Nothing starts at present, for the database settles: {facts.settling}."
@@ -136,19 +136,21 @@ def _back_off(facts: Facts) -> str:
 # Who is ahead, and for how long
 
 
-def _own(facts: Facts) -> Rival:
-    found = next((rival for rival in facts.rivals if rival.task == facts.task.id), None)
-    return found or Rival(facts.task.id, facts.task.owner, Need.of(facts.task))
+def _own(facts: Facts) -> Competitor:
+    found = next(
+        (competitor for competitor in facts.competitors if competitor.task == facts.task.id), None
+    )
+    return found or Competitor(facts.task.id, facts.task.owner, Need.of(facts.task))
 
 
-def _ahead(facts: Facts) -> list[Ahead]:
-    return forecast.ahead(_own(facts), facts.before, facts.rivals, facts.places)
+def _ahead(facts: Facts) -> list[JobsAhead]:
+    return forecast.ahead(_own(facts), facts.before, facts.competitors, facts.offers)
 
 
 def _line(facts: Facts) -> Iterator[str]:
     line = _ahead(facts)
     if not line:
-        if obstacle(Need.of(facts.task), facts.places) is None:
+        if why_no_node(Need.of(facts.task), facts.offers) is None:
             yield "No job is ahead of it."
         return
     more = "More than " if facts.many_before else ""
@@ -158,17 +160,17 @@ def _line(facts: Facts) -> Iterator[str]:
     yield f"{more}{count(jobs, 'job')} {verb} ahead: {', '.join(parts)}."
 
 
-def _summed(line: Sequence[Ahead], facts: Facts) -> list[Ahead]:
+def _summed(line: Sequence[JobsAhead], facts: Facts) -> list[JobsAhead]:
     """Put several older tasks of the owner together."""
     others = [e for e in line if e.owner == facts.task.owner and e.task != facts.task.id]
     if len(others) < 2:
         return list(line)
     kept = [each for each in line if each not in others]
     jobs, slots = sum(each.jobs for each in others), sum(each.slots for each in others)
-    return [*kept, Ahead(facts.task.owner, jobs, slots, why="other tasks")]
+    return [*kept, JobsAhead(facts.task.owner, jobs, slots, why="other tasks")]
 
 
-def _part(each: Ahead, facts: Facts) -> str:
+def _part(each: JobsAhead, facts: Facts) -> str:
     if each.task == facts.task.id:
         return f"{'over ' if facts.many_before else ''}{number(each.jobs)} of its own task"
     if each.owner == facts.task.owner:
@@ -191,9 +193,9 @@ def starts_in(facts: Facts) -> float | None:
     ):
         return None
     need = Need.of(facts.task)
-    if obstacle(need, facts.places):
+    if why_no_node(need, facts.offers):
         return None
-    seconds = forecast.starts_in(need, _ahead(facts), facts.places, facts.busy)
+    seconds = forecast.starts_in(need, _ahead(facts), facts.offers, facts.busy)
     if seconds is None or facts.not_before is None:
         return seconds
     return max(seconds, (facts.not_before - facts.now).total_seconds())
@@ -203,7 +205,7 @@ def _forecast(facts: Facts) -> Iterator[str]:
     seconds = starts_in(facts)
     waits = facts.not_before is not None and facts.not_before > facts.now
     if seconds is None:
-        if usable(Need.of(facts.task), facts.places) and facts.conductor and not waits:
+        if eligible(Need.of(facts.task), facts.offers) and facts.conductor and not waits:
             yield "When it starts cannot be said yet: of what runs there, too little has ended."
     elif seconds == 0:
         yield f"A slot is free for it: a pilot takes it at once, at the latest in {CLAIM_WITHIN} s."

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-DOUBTS_COUNTED = 10_000
+COUNTED_AT_MOST = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Doubts:
+class ChangedInputs:
     """Results whose inputs were no longer as registered: how many, up to 10,000, and the note on one of them."""
 
     results: int = 0
@@ -20,5 +20,5 @@ class Doubts:
 
     @property
     def counted(self) -> str:
-        more = " or more" if self.results >= DOUBTS_COUNTED else ""
+        more = " or more" if self.results >= COUNTED_AT_MOST else ""
         return f"{self.results:,}{more}"

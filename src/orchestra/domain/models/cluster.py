@@ -11,7 +11,7 @@ from orchestra.domain import human
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class DatabaseIdentity:
     """Which database this is. The epoch rises when it turns out to have been replaced: restored, copied, failed over.
 
     `settling` says why nothing is claimed, moved or given away at present, None where all is well.
@@ -23,7 +23,7 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownDatabase:
     """What a pilot remembers of its database: who it is, the highest report of each keeper that it committed, and how
     often conductors had renewed their terms."""
 
@@ -34,7 +34,7 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Settling:
+class Recovery:
     """Why a database settles and since when; `nodes` are those that have not said what they run."""
 
     reason: str

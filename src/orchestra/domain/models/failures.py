@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestra.domain.outcome_text import in_words, last_line, leaves_log
+from orchestra.domain.outcome_text import describe_end, last_line, leaves_log
 from orchestra.domain.states import Cause
 
 
@@ -23,7 +23,7 @@ class FailedAttempt:
     @property
     def what(self) -> str:
         """Say how it ended: `exit status 3`."""
-        return in_words(self.cause, self.exit_status, self.signal)
+        return describe_end(self.cause, self.exit_status, self.signal)
 
     @property
     def last_line(self) -> str | None:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from uuid import UUID
 
-    from orchestra.domain.models.cluster import Identity
+    from orchestra.domain.models.cluster import DatabaseIdentity
     from orchestra.domain.models.work import AttemptKey
     from orchestra.domain.states import Queue
 
@@ -53,7 +53,7 @@ class KeeperHello:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class HeartbeatReply:
     """What the database tells an agent about its node at each attach and renewal.
 
     Args:
@@ -78,7 +78,7 @@ class Standing:
     recall: tuple[AttemptKey, ...] = ()
     superseded: bool = False
     fenced: frozenset[UUID] = frozenset()
-    identity: Identity | None = None
+    identity: DatabaseIdentity | None = None
     generation: int = 0
 
 

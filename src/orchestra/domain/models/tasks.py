@@ -74,7 +74,7 @@ def hold_cause(noted: str | None, by: str) -> HoldCause:
 
 
 @dataclass(frozen=True, slots=True)
-class After:
+class Dependency:
     """A task that another one waits for; `state` is None when it was deleted before it gave what is waited for.
 
     `gives_configs` says that its outputs become the configs of the one that waits.
@@ -154,7 +154,7 @@ class Task:
     typical_seconds: float | None = None
     binds: tuple[str, ...] = ()
     metrics_file: str = METRICS_FILE
-    after: tuple[After, ...] = ()
+    after: tuple[Dependency, ...] = ()
 
     @property
     def is_over(self) -> bool:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from orchestra.domain.estimates import Ends
-from orchestra.domain.models.changed_inputs import Doubts
+from orchestra.domain.estimates import Estimate
+from orchestra.domain.models.changed_inputs import ChangedInputs
 from orchestra.domain.models.events import Event
 from orchestra.domain.models.failures import FailureGroup
 from orchestra.domain.models.mails import Mail
 from orchestra.domain.models.sources import Source
 from orchestra.domain.models.tasks import Task
-from orchestra.domain.wording import Said
+from orchestra.domain.wording import Sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +25,10 @@ class TaskReport:
     inputs: tuple[Source, ...]
     events: tuple[Event, ...]
     failures: tuple[FailureGroup, ...]
-    waiting: tuple[Said, ...]
-    ends: Ends
+    waiting: tuple[Sentence, ...]
+    ends: Estimate
     cpu_seconds: float | None
     cpu_is_exact: bool
     mails: tuple[Mail, ...] = ()
     owner_wants_mail: bool = True
-    doubts: Doubts = field(default_factory=Doubts)
+    doubts: ChangedInputs = field(default_factory=ChangedInputs)

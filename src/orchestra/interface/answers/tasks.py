@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestra.domain.estimates import Ends
+from orchestra.domain.estimates import Estimate
 from orchestra.domain.models.tasks import Task
 
 
@@ -13,4 +13,4 @@ class TaskLine:
     """A row of `task list`."""
 
     task: Task
-    ends: Ends
+    ends: Estimate

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestra.domain.wording import Said
+from orchestra.domain.wording import Sentence
 from orchestra.interface import task_reports as ask
 from orchestra.interface.answers.task_reports import TaskReport
 from orchestra.interface.local import Scope
@@ -13,5 +13,5 @@ def show_task(scope: Scope, asked: ask.ShowTask) -> TaskReport:
     return task_views.show(scope.conn, asked.word)
 
 
-def why_task_waits(scope: Scope, asked: ask.WhyTaskWaits) -> tuple[Said, ...]:
+def why_task_waits(scope: Scope, asked: ask.WhyTaskWaits) -> tuple[Sentence, ...]:
     return task_views.waiting_reasons(scope.conn, selection.find(scope.conn, str(asked.task)))
