@@ -17,6 +17,7 @@ OUTSIDE = {
     "README.md": "index.md",
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "security.md",
     "LICENSE": "license.txt",
 }
 _LINK = re.compile(r"(?<=\]\()(?:\.\./)?([\w./-]+)(?=[)#])")

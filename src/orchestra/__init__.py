@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from orchestra.client import Client
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["Client", "__version__"]
 
 

@@ -10,8 +10,10 @@ from enum import StrEnum
 from pathlib import Path
 
 import pytest
+import yaml
 from trove_classifiers import classifiers
 
+from orchestra import __version__
 from orchestra.domain.states import JobState, TaskState
 
 ROOT = Path(__file__).parents[2]
@@ -39,6 +41,15 @@ def test_every_dependency_is_pinned() -> None:
 
 def test_the_classifiers_exist() -> None:
     assert set(PYPROJECT["project"]["classifiers"]) <= classifiers
+
+
+def test_the_release_is_the_same_everywhere() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)
+    assert (citation["cff-version"], citation["version"]) == ("1.2.0", __version__)
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    assert f"## {__version__} ({citation['date-released']})" in changelog
+    assert citation["license"] == PYPROJECT["project"]["license"]
 
 
 def test_the_keeper_is_one_file_of_the_standard_library() -> None:
