@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from orchestra.cli.exit_statuses import status_of
-from orchestra.conductor import leases
-from orchestra.conductor import run as conductor
+from orchestra.conductor import conductor, leases
+from orchestra.conductor.run import run as conduct
 from orchestra.domain.errors import OrchestraError
 from orchestra.pilot import courier, options, reconcile
 from orchestra.pilot.agent import DRAINING, HEIR, PilotOptions, run
@@ -31,7 +31,7 @@ def shorten() -> None:
     reconcile.RENEW_EVERY = 0.8
     reconcile.RECONCILE_EVERY = 4.0
     conductor.LEASES_EVERY = 1.0
-    leases.BURIAL_AFTER = 4.0
+    leases.REQUEUE_AFTER = 4.0
     database.MARGIN = 0.6
     courier.QUIET_AT_MOST = 1.0
 
@@ -64,7 +64,7 @@ def main() -> int:
         heir=HEIR in flags,
         foreground=False,
         relaunch=(sys.executable, __file__, url, node, folder, *again),
-        conductor=lambda stop, say: conductor.run(
+        conductor=lambda stop, say: conduct(
             join, stop, name=node, margin=MARGIN, patience=PATIENCE, say=say
         ),
         state_folder=Path(folder),

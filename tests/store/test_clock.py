@@ -60,7 +60,7 @@ def test_a_fenced_keeper_is_buried_soon(world: World, running: int) -> None:
     world.conn.execute("update keeper set fenced_at = now() + interval '1 day', fence_reason = 'x'")
     clock.bring_back(world.conn)
     world.conn.execute("update keeper set fenced_at = fenced_at - interval '11 s'")
-    leases.guard(world.conn, lambda step: in_transaction(world.conn, step), margin=120)
+    leases.expire(world.conn, lambda step: in_transaction(world.conn, step), margin=120)
     assert (
         world._one("select count(*) from attempt where lost_at is null and ended_at is null") == 0
     )

@@ -10,9 +10,11 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
-from orchestra.conductor import live_tasks
+from orchestra.conductor import task_reader
+from orchestra.conductor.conductor import Conductor
 from orchestra.conductor.lifecycle import advance
-from orchestra.conductor.run import TERM_SECONDS, Conductor, run
+from orchestra.conductor.run import run
+from orchestra.conductor.term import TERM_SECONDS
 from orchestra.conductor.wakeups import Wakeups
 from orchestra.domain.errors import DatabaseUnavailable, Refused, Superseded
 from orchestra.domain.lifecycle import ASSIGNED_AT_MOST, CHUNK
@@ -385,11 +387,11 @@ def test_who_wakes_up_after_its_term_changes_nothing(world: World, database_url:
     with connect(database_url) as sleepy_connection:
         sleepy = Conductor(stop, name="sleepy")
         sleepy._begin(sleepy_connection)
-        assert sleepy._hold_term()
+        assert sleepy._term.hold()
         world.conn.execute("update leader set expires = now() - interval '1 s'")
         assert leader.acquire(world.conn, "other", "other", 60, preferred=False)
         with pytest.raises(Superseded):
-            sleepy._duties()
+            sleepy._round()
     assert world.state(task) is TaskState.REGISTERED
 
 
@@ -503,7 +505,7 @@ def test_what_stands_still_is_not_looked_at_until_it_may_have_changed(
     world: World, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A task that is held and one that waits for another go on at once all the same."""
-    monkeypatch.setattr(live_tasks, "ALL_EVERY", 3600.0)
+    monkeypatch.setattr(task_reader, "READ_ALL_EVERY", 3600.0)
     parent = world.task(1, "user.ana.parent", test_jobs=0)
     child = world.task(1, "user.ana.child", test_jobs=0)
     world.conn.execute(
@@ -517,7 +519,7 @@ def test_what_stands_still_is_not_looked_at_until_it_may_have_changed(
         conductor._begin(mine)
         conductor._tick()
         conductor._tick()
-        assert conductor._live._still == {child, held}
+        assert conductor._reader._idle == {child, held}
     with _conducting(lambda: connect(database_url), "one"):
         wait_until(lambda: world.column(parent, "rank") is not None, 10)
         lifecycle.apply(world.conn, held, TaskInput.RELEASE, by="ana")

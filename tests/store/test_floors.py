@@ -14,8 +14,8 @@ import psycopg
 import pytest
 
 from orchestra.conductor import run as conductor
+from orchestra.conductor.claim_cursors import STALLED_AFTER, CursorResets
 from orchestra.conductor.estimates import Estimates
-from orchestra.conductor.floors import STILL_FOR, Lookout
 from orchestra.conductor.lifecycle import advance
 from orchestra.domain.models.work import Grant
 from orchestra.domain.states import Cause, JobState, Queue
@@ -291,7 +291,7 @@ def test_jobs_are_released_while_pilots_claim_and_report(
             pilot.end(*pilot.claim(8))
             tasks = moves.live_tasks(conn)
             assert advance(conn, lambda step: step(), tasks) == {Queue.CPU}
-            Estimates().learn(conn, moves.live_tasks(conn))
+            Estimates().tick(conn, moves.live_tasks(conn))
     assert world.counts(task).registered == 2_000
     assert world.counts(task) == world.true_counts(task)
 
@@ -349,18 +349,18 @@ def test_a_floor_that_is_wrong_is_taken_away_where_nothing_moves(worked: Worked)
     world, pilot, task, _ = worked
     world.conn.execute("update job_floor set ordinal = %s where task_id = %s", [TOP, task])
     assert pilot.claim(2) == ()
-    lookout = Lookout()
+    resets = CursorResets()
 
     def look(now: float) -> set[Queue]:
-        return lookout.look(world.conn, lambda step: step(), moves.live_tasks(world.conn), now)
+        return resets.tick(world.conn, lambda step: step(), moves.live_tasks(world.conn), now)
 
-    assert (look(0.0), look(STILL_FOR - 1)) == (set(), set())
+    assert (look(0.0), look(STALLED_AFTER - 1)) == (set(), set())
     assert floors(world.conn, task) == {0: TOP, 1: TOP}
-    assert look(STILL_FOR) == {Queue.CPU}, "pilots that found nothing are told"
+    assert look(STALLED_AFTER) == {Queue.CPU}, "pilots that found nothing are told"
     assert ordinals(pilot.claim(2)) == [CLAIMED, CLAIMED + 1]
     assert floors(world.conn, task)[0] == TOP, "they rise again"
-    look(STILL_FOR + 1)
-    look(STILL_FOR * 3)
+    look(STALLED_AFTER + 1)
+    look(STALLED_AFTER * 3)
     assert floors(world.conn, task)[0] == TOP, "once, as long as nothing has changed"
 
 
@@ -368,7 +368,7 @@ def test_the_conductor_takes_wrong_floors_away(
     worked: Worked, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world, pilot, task, _ = worked
-    monkeypatch.setattr("orchestra.conductor.floors.STILL_FOR", 0.5)
+    monkeypatch.setattr("orchestra.conductor.claim_cursors.STALLED_AFTER", 0.5)
     world.conn.execute("update job_floor set ordinal = %s where task_id = %s", [TOP, task])
     stop = threading.Event()
     thread = threading.Thread(

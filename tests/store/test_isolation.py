@@ -132,12 +132,12 @@ def test_what_fails_is_left_alone_longer_each_time(conn: psycopg.Connection) -> 
         now = float(second)
         isolation.attempt(conn, 7, fail)
         if second == 0:
-            assert not isolation.lasting, "a lock that was met once is no news"
+            assert not isolation.stuck, "a lock that was met once is no news"
     assert tried == [0, 1, 3, 7, 15, 31, 63, 123, 183]
-    assert isolation.lasting == (Stuck(7, "the database is busy"),)
+    assert isolation.stuck == (Stuck(7, "the database is busy"),)
     now = 1000
     assert isolation.attempt(conn, 7, lambda: 3) == 3
-    assert not isolation.lasting
+    assert not isolation.stuck
 
 
 def test_an_error_with_any_characters_can_be_told(conn: psycopg.Connection) -> None:
@@ -145,7 +145,7 @@ def test_an_error_with_any_characters_can_be_told(conn: psycopg.Connection) -> N
     assert term
     for _ in range(2):
         isolation.note(3, DatabaseBusy("no \0 and \udc80 \x1b[31m " + "x" * 10_000))
-    term.note_stuck(conn, isolation.lasting)
+    term.note_stuck(conn, isolation.stuck)
     assert len(leader.troubles(conn).stuck[0].why) <= WHY_AT_MOST
 
 
@@ -171,8 +171,8 @@ def test_what_nobody_tries_again_is_forgotten(conn: psycopg.Connection) -> None:
         for _ in range(2):
             now[0] += 1000
             isolation.attempt(conn, task, fails)
-    assert len(isolation._troubles) == 50
-    assert len(isolation.lasting) < 6
-    assert len(isolation._troubles) < 6
+    assert len(isolation._failures) == 50
+    assert len(isolation.stuck) < 6
+    assert len(isolation._failures) < 6
     now[0] += 10_000
-    assert not isolation.lasting
+    assert not isolation.stuck

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from orchestra.conductor import notify, silence
-from orchestra.conductor.notify import Post, Postman
-from orchestra.conductor.run import Conductor
+from orchestra.conductor import mailer as mailing
+from orchestra.conductor import silent_nodes
+from orchestra.conductor.conductor import Conductor
+from orchestra.conductor.mailer import Mailer, MailSettings
 from orchestra.domain.errors import Refused, Superseded
 from orchestra.domain.letters import TaskLetter, from_payload
 from orchestra.domain.models.mails import Mail
@@ -62,22 +63,22 @@ def end(world: World, name: str = "user.ana.task", jobs: int = 2, failing: int =
 
 
 class Office:
-    """A postman at work for a server, driven by the test."""
+    """A mailer for a server, driven by the test."""
 
-    def __init__(self, world: World, url: str, server: MailServer, **post: Any) -> None:
+    def __init__(self, world: World, url: str, server: MailServer, **settings: Any) -> None:
         self.world = world
-        self.way = Smtp("localhost", server.port, "none", timeout=20)
-        self.post = Post(self.way, "lab@example.org", **post)
-        self.postman = Postman(self.post, lambda: connect(url, name="postman"))
+        self.transport = Smtp("localhost", server.port, "none", timeout=20)
+        self.settings = MailSettings(self.transport, "lab@example.org", **settings)
+        self.mailer = Mailer(self.settings, lambda: connect(url, name="mailer"))
         term = leader.acquire(world.conn, "test", "test", 600, preferred=True)
         assert term
         self.term = term
 
     def tick(self) -> None:
         """Let it look, and wait until it has sent what it found."""
-        self.postman._look_at = self.postman._quiet_until = 0
-        self.postman.tick(self.world.conn, self.term.check)
-        wait_until(lambda: not self.postman.at_work, 20)
+        self.mailer._check_at = self.mailer._paused_until = 0
+        self.mailer.tick(self.world.conn, self.term.check)
+        wait_until(lambda: not self.mailer.is_sending, 20)
 
     def all_may_go(self) -> None:
         """Let the pause after a mail, and that before a next try, be over."""
@@ -215,7 +216,7 @@ def fall_silent(world: World, minutes: float, *, held: float = 60) -> None:
 
 def notice(world: World) -> list[tuple[str, str]]:
     """Let the conductor look for silent nodes; gives all mails so far: (to, kind)."""
-    silence.notice(world.conn, lambda step: in_transaction(world.conn, step))
+    silent_nodes.notify(world.conn, lambda step: in_transaction(world.conn, step))
     return [(mail.person, mail.kind) for mail in all_mails(world)]
 
 
@@ -482,11 +483,11 @@ def test_a_slow_server_keeps_the_conductor_from_nothing(
     world: World, database_url: str, server: MailServer
 ) -> None:
     server.slow = threading.Event()
-    way = Smtp("localhost", server.port, "none", timeout=30)
+    transport = Smtp("localhost", server.port, "none", timeout=30)
     stop = threading.Event()
     with connect(database_url) as mine:
-        postman = Postman(Post(way, "lab@example.org"), lambda: connect(database_url))
-        conductor = Conductor(stop, name="test", postman=postman)
+        mailer = Mailer(MailSettings(transport, "lab@example.org"), lambda: connect(database_url))
+        conductor = Conductor(stop, name="test", mailer=mailer)
         conductor._begin(mine)
         end(world)
         conductor._tick()
@@ -494,7 +495,7 @@ def test_a_slow_server_keeps_the_conductor_from_nothing(
         task = world.task(jobs=3, name="user.ana.next")
         conductor._tick()
         assert world.state(task) is TaskState.TESTING
-        assert postman.at_work
+        assert mailer.is_sending
         assert all_mails(world)[0].state == "waiting"
         server.slow.set()
         wait_until(lambda: all_mails(world)[0].state == "sent", 20)
@@ -506,12 +507,12 @@ def test_what_was_perhaps_sent_goes_out_again_as_it_was(
 ) -> None:
     server.slow = threading.Event()
     hasty = Smtp("localhost", server.port, "none", timeout=2)
-    office.postman._post = Post(hasty, "lab@example.org")
+    office.mailer._settings = MailSettings(hasty, "lab@example.org")
     end(world, "user.ana.one")
     office.tick()
     assert all_mails(world)[0].state == "waiting"
     server.slow.set()
-    office.postman._post = Post(office.way, "lab@example.org")
+    office.mailer._settings = MailSettings(office.transport, "lab@example.org")
     end(world, "user.ana.two")
     office.all_may_go()
     office.tick()
@@ -597,11 +598,11 @@ def test_old_mail_is_forgotten(world: World) -> None:
 def test_the_last_mail_is_sent_when_the_conductor_ends(
     world: World, database_url: str, server: MailServer
 ) -> None:
-    way = Smtp("localhost", server.port, "none", timeout=5)
+    transport = Smtp("localhost", server.port, "none", timeout=5)
     stop = threading.Event()
-    postman = Postman(Post(way, "lab@example.org"), lambda: connect(database_url))
+    mailer = Mailer(MailSettings(transport, "lab@example.org"), lambda: connect(database_url))
     with connect(database_url) as mine:
-        conductor = Conductor(stop, name="test", postman=postman)
+        conductor = Conductor(stop, name="test", mailer=mailer)
         conductor._begin(mine)
         conductor._tick()
         end(world)
@@ -611,7 +612,7 @@ def test_the_last_mail_is_sent_when_the_conductor_ends(
     stop.clear()
     thread = threading.Thread(target=_serve_until, args=(conductor, database_url))
     thread.start()
-    wait_until(lambda: conductor._term is not None, 10)
+    wait_until(lambda: conductor._term.is_held, 10)
     stop.set()
     thread.join(20)
     assert len(server.messages) == 1
@@ -677,4 +678,4 @@ def hook() -> Iterator[Any]:
 
 def test_the_pause_is_one_of_a_minute() -> None:
     assert outbox.PAUSE == 60
-    assert notify.GOODBYE < 5
+    assert mailing.LAST_MAIL_SECONDS < 5

@@ -66,9 +66,9 @@ def tidied(world: World, keep: RetentionPolicy | None = None, *, portions: int =
     kept = Retention(keep or RetentionPolicy(), clock=lambda: now[0])
     isolation = Isolation()
     for _ in range(portions):
-        now[0] += duty.PACE
+        now[0] += duty.PORTION_EVERY
         kept.tick(world.conn, lambda step: in_transaction(world.conn, step), isolation)
-    assert isolation.lasting == ()
+    assert isolation.stuck == ()
     return kept
 
 

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from orchestra.conductor.run import Conductor
+from orchestra.conductor.conductor import Conductor
 from orchestra.domain.errors import DatabaseReplaced, ForeignDatabase, SchemaMismatch
 from orchestra.domain.models.cluster import DatabaseIdentity, KnownDatabase
 from orchestra.domain.models.pilots import HeartbeatReply
@@ -107,11 +107,11 @@ def test_a_conductor_notices_that_time_runs_backwards(
         conductor._tick()
         backup.take(world.conn)
         for _ in range(3):
-            assert conductor._renew()
+            assert conductor._term.renew()
         assert identity(world.conn).settling is None
         backup.put_back(world.conn)
         world.conn.execute(f"update leader set expires = expires - interval '{ago}'")
-        conductor._renewed_at = 0
+        conductor._term._renewed_at = 0
         conductor._tick()
     assert identity(world.conn).settling == settling.OLDER
 

@@ -213,7 +213,7 @@ class World:
         from orchestra.conductor import leases
         from orchestra.store.database import in_transaction
 
-        leases.guard(self.conn, lambda step: in_transaction(self.conn, step), margin=margin)
+        leases.expire(self.conn, lambda step: in_transaction(self.conn, step), margin=margin)
 
     def age(self, seconds: float, *, gap: bool = False) -> None:
         """Let time pass for every keeper, and for the conductor's duty, which was held all the time or not."""

@@ -15,7 +15,7 @@ from orchestra.domain.errors import MailDelayed, MailRefused
 from orchestra.mail.message import Envelope, build
 from orchestra.mail.page import Page, Paragraph
 from orchestra.mail.smtp import Smtp
-from orchestra.mail.ways import Sent
+from orchestra.mail.transport import Sent
 from support import mailserver
 from support.mailserver import PASSWORD, USER, Certificates, MailServer, running
 
@@ -51,9 +51,9 @@ def message(to: str = "ana@example.org", *copy_to: str) -> EmailMessage:
 def test_a_message_arrives_by_starttls_with_a_login(trusted: Certificates) -> None:
     server = MailServer()
     with running(server, starttls=trusted.context, login=True):
-        way = Smtp("localhost", server.port, "starttls", USER, PASSWORD, timeout=5)
-        assert way.check() == f"localhost:{server.port} answers, login as {USER}"
-        sent = way.send(message("ana@example.org", "boss@example.org"))
+        transport = Smtp("localhost", server.port, "starttls", USER, PASSWORD, timeout=5)
+        assert transport.check() == f"localhost:{server.port} answers, login as {USER}"
+        sent = transport.send(message("ana@example.org", "boss@example.org"))
         assert str(sent) == f"localhost:{server.port}"
     ((sender, to, found),) = server.received
     assert (sender, to) == ("lab@example.org", ["ana@example.org", "boss@example.org"])
@@ -76,21 +76,21 @@ def test_a_message_arrives_by_tls(trusted: Certificates) -> None:
 
 def test_a_wrong_password_is_said_without_showing_it(trusted: Certificates) -> None:
     with running(MailServer(), starttls=trusted.context, login=True) as server:
-        way = Smtp("localhost", server.port, "starttls", USER, "a secret of mine", timeout=5)
+        transport = Smtp("localhost", server.port, "starttls", USER, "a secret of mine", timeout=5)
         with pytest.raises(MailDelayed, match=f"refused the login of {USER}: 535") as caught:
-            way.send(message())
+            transport.send(message())
         assert caught.value.about_server
         assert "password" in (caught.value.hint or "")
-        assert "a secret of mine" not in f"{caught.value}{caught.value.hint}{way!r}"
+        assert "a secret of mine" not in f"{caught.value}{caught.value.hint}{transport!r}"
         assert server.received == []
 
 
 def test_gmail_wants_an_app_password() -> None:
     import smtplib
 
-    way = Smtp("smtp.gmail.com", 587, "starttls", "ana@gmail.com", "x")
+    transport = Smtp("smtp.gmail.com", 587, "starttls", "ana@gmail.com", "x")
     error = smtplib.SMTPAuthenticationError(535, b"5.7.8 Username and Password not accepted")
-    assert "apppasswords" in (way._wrong_password(error).hint or "")
+    assert "apppasswords" in (transport._wrong_password(error).hint or "")
 
 
 def test_a_certificate_that_nobody_vouches_for(lab: Certificates) -> None:
@@ -155,19 +155,19 @@ def test_a_copy_that_arrives_does_not_hide_that_the_mail_did_not(server: MailSer
 
 
 def test_copies_go_to_several_and_who_does_not_get_one_is_named(server: MailServer) -> None:
-    way, readers = plain(server), ("ana@example.org", "ben@example.org", "cleo@example.org")
-    assert way.send(message(*readers)) == Sent(way.where)
+    transport, readers = plain(server), ("ana@example.org", "ben@example.org", "cleo@example.org")
+    assert transport.send(message(*readers)) == Sent(transport.where)
     assert server.received[0][1] == list(readers)
-    assert way.check("lab@example.org", readers[1:]) == f"{way.where} answers"
+    assert transport.check("lab@example.org", readers[1:]) == f"{transport.where} answers"
     server.rcpt_answers["cleo@example.org"] = "501 bad address"
-    said = f"{way.where}, but not to cleo@example.org: 501 bad address"
-    assert str(way.send(message(*readers))) == said
+    said = f"{transport.where}, but not to cleo@example.org: 501 bad address"
+    assert str(transport.send(message(*readers))) == said
     assert server.received[1][1] == list(readers[:2])
     with pytest.raises(MailDelayed, match=f"^mail can be sent by {said}$"):
-        way.check("lab@example.org", readers[1:])
+        transport.check("lab@example.org", readers[1:])
     server.mail_answer = "530 5.7.0 Authentication required"
     with pytest.raises(MailDelayed, match="takes no mail from"):
-        way.check("lab@example.org", readers[1:])
+        transport.check("lab@example.org", readers[1:])
     assert len(server.received) == 2
 
 
@@ -222,12 +222,12 @@ def test_a_subject_holds_no_second_header() -> None:
 def test_without_a_server_a_mail_is_a_file(hostile_dir: Path) -> None:
     from orchestra.mail.folder import Folder
 
-    way = Folder(hostile_dir / "mail")
-    assert str(hostile_dir) in way.check()
-    sent = way.send(message())
+    transport = Folder(hostile_dir / "mail")
+    assert str(hostile_dir) in transport.check()
+    sent = transport.send(message())
     assert sent.is_file
     path = Path(sent.where)
-    assert way.send(message()) == sent
+    assert transport.send(message()) == sent
     assert path.is_relative_to(hostile_dir)
     assert path.parent.stat().st_mode & 0o077 == 0
     assert path.stat().st_mode & 0o077 == 0
@@ -238,19 +238,18 @@ def test_without_a_server_a_mail_is_a_file(hostile_dir: Path) -> None:
 
 
 def test_a_trial_mail_fails_where_a_copy_is_not_taken(server: MailServer) -> None:
-    from orchestra.conductor.notify import Post
+    from orchestra.conductor.mailer import MailSettings
     from orchestra.wiring.mail import send_test_mail
 
     said: list[str] = []
-    way, copies = plain(server), ("ben@example.org", "cleo@example.org")
-    post = Post(way, "lab@example.org", copies)
-    send_test_mail(post, "ana@example.org", "ana", say=said.append)
-    assert said == [
-        f"{way.where} has taken a mail from lab@example.org to ana@example.org, ben@example.org and cleo@example.org"
-    ]
+    transport, copies = plain(server), ("ben@example.org", "cleo@example.org")
+    settings = MailSettings(transport, "lab@example.org", copies)
+    send_test_mail(settings, "ana@example.org", "ana", say=said.append)
+    readers = "ana@example.org, ben@example.org and cleo@example.org"
+    assert said == [f"{transport.where} has taken a mail from lab@example.org to {readers}"]
     server.rcpt_answers["cleo@example.org"] = "501 bad address"
     with pytest.raises(
         MailRefused, match=r"but not to cleo@example\.org: 501 bad address"
     ) as caught:
-        send_test_mail(post, "ana@example.org", "ana", say=said.append)
+        send_test_mail(settings, "ana@example.org", "ana", say=said.append)
     assert "to_email" in (caught.value.hint or "")

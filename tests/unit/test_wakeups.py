@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestra.conductor.wakeups import AT_MOST_EVERY, Wakeups
+from orchestra.conductor.wakeups import INTERVAL, Wakeups
 from orchestra.domain.states import Queue
 
 
@@ -40,7 +40,7 @@ def test_they_hear_of_a_beginning_with_its_transaction(
     wakeups: Wakeups, woken: list[Queue], clock: Clock
 ) -> None:
     wakeups.begin()
-    wakeups.appear(Queue.GPU)
+    wakeups.wake_on_commit(Queue.GPU)
     assert woken == [Queue.GPU]
     wakeups.committed()
     wakeups.flush(clock.sleep)
@@ -53,12 +53,12 @@ def test_they_hear_of_what_comes_right_after_it_as_well(
     """A pilot may have claimed all that the first one gave, and have found the queue dry."""
     for _ in range(3):
         wakeups.begin()
-        wakeups.appear(Queue.CPU)
+        wakeups.wake_on_commit(Queue.CPU)
         wakeups.committed()
     assert woken == [Queue.CPU]
     wakeups.flush(clock.sleep)
     assert woken == [Queue.CPU] * 2
-    assert clock.now == pytest.approx(100 + AT_MOST_EVERY)
+    assert clock.now == pytest.approx(100 + INTERVAL)
     wakeups.flush(clock.sleep)
     assert woken == [Queue.CPU] * 2
 
@@ -67,9 +67,9 @@ def test_they_hear_of_more_that_was_released_after_they_were_woken(
     wakeups: Wakeups, woken: list[Queue], clock: Clock
 ) -> None:
     wakeups.begin()
-    wakeups.appear(Queue.CPU)
+    wakeups.wake_on_commit(Queue.CPU)
     wakeups.committed()
-    wakeups.appeared(Queue.CPU, Queue.GPU)
+    wakeups.add(Queue.CPU, Queue.GPU)
     wakeups.flush(clock.sleep)
     assert sorted(woken) == [Queue.CPU, Queue.CPU, Queue.GPU]
 
@@ -78,7 +78,7 @@ def test_a_wake_up_that_was_rolled_back_is_due(
     wakeups: Wakeups, woken: list[Queue], clock: Clock
 ) -> None:
     wakeups.begin()
-    wakeups.appear(Queue.CPU)  # and the transaction fails
+    wakeups.wake_on_commit(Queue.CPU)  # and the transaction fails
     wakeups.begin()
     wakeups.committed()  # another one, of another task
     wakeups.flush(clock.sleep)
@@ -90,7 +90,7 @@ def test_a_wake_up_of_a_transaction_that_is_tried_again_is_due(
 ) -> None:
     for _ in range(2):
         wakeups.begin()
-        wakeups.appear(Queue.CPU)
+        wakeups.wake_on_commit(Queue.CPU)
     wakeups.committed()
     assert wakeups.due == {Queue.CPU}
     wakeups.flush(clock.sleep)
@@ -102,7 +102,7 @@ def test_a_wake_up_of_one_queue_is_none_of_the_other(
 ) -> None:
     for queue in (Queue.CPU, Queue.GPU):
         wakeups.begin()
-        wakeups.appear(queue)
+        wakeups.wake_on_commit(queue)
         wakeups.committed()
     assert woken == [Queue.CPU, Queue.GPU]
     assert not wakeups.due

@@ -40,7 +40,7 @@ def _list_arguments(parser: Parser) -> None:
 
 def _list(ctx: Context) -> None:
     from orchestra.interface.mails import ListMails
-    from orchestra.mail import reading
+    from orchestra.mail import preview
 
     args = ctx.args
     if args.limit is not None and args.limit < 1:
@@ -53,7 +53,7 @@ def _list(ctx: Context) -> None:
     columns: tuple[Column[Mail], ...] = (
         Column("ID", lambda mail: mail.id, right=True),
         Column("TO", lambda mail: mail.email),
-        Column("ABOUT", reading.subject),
+        Column("ABOUT", preview.subject),
         Column("WRITTEN", lambda mail: ago(mail.created_at, now)),
         Column("STATE", lambda mail: mail.state),
         Column("", lambda mail: _what_became(mail, now)),
@@ -96,13 +96,13 @@ def _in_short(mail: Mail, now: datetime) -> str:
 
 
 def _record(mail: Mail) -> Record:
-    from orchestra.mail import reading
+    from orchestra.mail import preview
 
     return {
         "id": mail.id,
         "to": mail.email,
         "user": mail.person,
-        "about": reading.subject(mail),
+        "about": preview.subject(mail),
         "kind": mail.kind,
         "task": mail.task_id,
         "state": mail.state,
@@ -125,7 +125,7 @@ def _show_arguments(parser: Parser) -> None:
 
 def _show(ctx: Context) -> None:
     from orchestra.interface.mails import ShowMail
-    from orchestra.mail import reading
+    from orchestra.mail import preview
 
     with ctx.interface() as ask:
         opened = ask(ShowMail(ctx.args.mail))
@@ -134,9 +134,9 @@ def _show(ctx: Context) -> None:
         became = clean(_what_became(mail, datetime.now(UTC)))
         yield f"mail {mail.id} to {mail.email}   {mail.state}   {became}".rstrip()
         yield ""
-        yield f"Subject: [Orchestra] {clean(reading.subject(mail))}"
+        yield f"Subject: [Orchestra] {clean(preview.subject(mail))}"
         yield ""
-        yield from reading.text(mail, opened.best).rstrip().split("\n")
+        yield from preview.text(mail, opened.best).rstrip().split("\n")
 
     ctx.out.item(opened.mail, lines, record=_record, key=lambda found: found.id)
 
@@ -175,16 +175,16 @@ def _test_arguments(parser: Parser) -> None:
 def _test(ctx: Context) -> None:
     from orchestra.domain.naming import is_real_address
     from orchestra.wiring.identity import user_name
-    from orchestra.wiring.mail import mail_post, send_test_mail
+    from orchestra.wiring.mail import mail_settings, send_test_mail
 
-    post = mail_post(ctx.settings)
+    mail = mail_settings(ctx.settings)
     address = _address(ctx)
-    if post.way.needs_real_address and not is_real_address(address):
+    if mail.transport.needs_real_address and not is_real_address(address):
         raise BadInput(
             f"no mail server can deliver to {address}, an address made of a login and a host's name.",
             hint="maestro user set -e ADDRESS",
         )
-    send_test_mail(post, address, user_name(ctx.settings), say=ctx.out.say)
+    send_test_mail(mail, address, user_name(ctx.settings), say=ctx.out.say)
 
 
 def _address(ctx: Context) -> str:

@@ -65,11 +65,11 @@ class Mails:
             Refused: it is somebody else's, and you are not an admin.
         """
         from orchestra.interface.mails import ShowMail
-        from orchestra.mail import reading
+        from orchestra.mail import preview
 
         found = self._session(ShowMail(_number(mail)))
         return Letter(
-            found.mail, reading.subject(found.mail), reading.text(found.mail, found.best).rstrip()
+            found.mail, preview.subject(found.mail), preview.text(found.mail, found.best).rstrip()
         )
 
     def retry(self, *mails: int | Mail, all: bool = False) -> builtins.list[int]:  # noqa: A002

@@ -1,1 +1,1 @@
-"""The duties that one process at a time carries out for all: life cycle, order, cleaning up."""
+"""The background duties that one process at a time carries out for the whole cluster."""

@@ -1,4 +1,4 @@
-"""The duty that learns how long a job of a task takes, for the end that lists show."""
+"""The duty that estimates how long a job of each task takes, for the end times in lists."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from orchestra.domain.states import TaskState
 from orchestra.store import moves
 
 SAMPLE = 200
-"""Jobs that an estimate rests on."""
-AGAIN_AFTER = 1.25
-"""An estimate is made anew when so many times as many jobs are done: the later ones may take longer than the first."""
+"""Jobs that an estimate is based on."""
+GROWTH = 1.25
+"""An estimate is renewed when this many times as many jobs are done: later jobs may take longer than the first ones."""
 
 
 class Estimates:
-    """What a conductor remembers of its estimates: how many jobs of each running task were done at the last one."""
+    """Remembers how many jobs of each running task were done at its last estimate."""
 
     def __init__(self) -> None:
         self._done: dict[int, int] = {}
 
-    def learn(self, conn: psycopg.Connection, tasks: Sequence[moves.LiveTask]) -> None:
-        """Take the median of the jobs that were done last, as far as jobs are done in order."""
+    def tick(self, conn: psycopg.Connection, tasks: Sequence[moves.LiveTask]) -> None:
+        """Store the median duration of the latest done jobs, assuming that jobs finish in order."""
         before, self._done = self._done, {}
         for task in tasks:
             done = task.facts.counts.done
@@ -30,6 +30,6 @@ class Estimates:
                 continue
             unknown = task.typical_seconds is None
             last = self._done[task.id] = before.get(task.id, done)
-            if unknown or done >= max(last + 1, last * AGAIN_AFTER):
+            if unknown or done >= max(last + 1, last * GROWTH):
                 moves.update_typical_seconds(conn, task.id, max(0, done - SAMPLE))
                 self._done[task.id] = done

@@ -1,4 +1,4 @@
-"""What goes wrong in one task or duty stays there: it is left alone for a while, longer each time, and told."""
+"""Failure isolation: a task or duty that fails is paused, longer each time, and does not stop the others."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from orchestra.domain import human
 from orchestra.domain.errors import DatabaseBusy, DatabaseUnavailable, Superseded
 from orchestra.domain.troubles import Stuck, named
 
-PAUSE_FIRST, PAUSE_AT_MOST = 1.0, 60.0
-"""Seconds for which something is left alone that has failed."""
-FORGOTTEN_AFTER = 7200.0
-"""What is not tried again for so long is not there any more: the slowest of duties come once in an hour."""
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+"""Seconds before the first retry, and at most."""
+FORGET_AFTER = 7200.0
+"""Seconds without a retry after which a failure is obsolete. The slowest duties run once an hour."""
 WHY_AT_MOST = 500
 
 T = TypeVar("T")
@@ -26,32 +26,32 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Trouble:
-    """Something that has failed so many times in a row: why, and when it is tried again, by the monotonic clock."""
+class Failure:
+    """Consecutive failures of one task or duty; `retry_at` is by the monotonic clock."""
 
     why: str
     times: int = 0
-    again_at: float = 0.0
+    retry_at: float = 0.0
 
 
 class Isolation:
-    """What a conductor remembers of that which has failed, from one term to the next."""
+    """Remembers what has failed, also from one term to the next."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._troubles: dict[int | str, Trouble] = {}
+        self._failures: dict[int | str, Failure] = {}
 
     def attempt(self, conn: psycopg.Connection, what: int | str, call: Callable[[], T]) -> T | None:
-        """Do something, unless it has failed just now; gives None where it was not done, or failed.
+        """Call `call`, unless `what` is paused. Returns None if it is paused or has failed.
 
-        `what` is the number of the task that it is for, or the name of a duty.
+        `what` is the id of the task that the call is for, or the name of a duty.
 
         Raises:
-            Superseded: somebody else conducts.
-            DatabaseUnavailable: the database is away, or in no state for anything.
+            Superseded: another process is the conductor.
+            DatabaseUnavailable: the database cannot be reached, or can execute nothing.
         """
-        trouble = self._troubles.get(what)
-        if trouble and self._clock() < trouble.again_at:
+        failure = self._failures.get(what)
+        if failure and self._clock() < failure.retry_at:
             return None
         try:
             result = call()
@@ -61,40 +61,41 @@ class Isolation:
             if conn.closed or isinstance(error, Superseded) or _is_about_server(error):
                 raise
             return None
-        if self._troubles.pop(what, None):
-            log.info("conductor: %s goes on", named(what))
+        if self._failures.pop(what, None):
+            log.info("conductor: %s has recovered", named(what))
         return result
 
     def note(self, what: int | str, error: Exception) -> None:
-        """Remember that something has failed."""
-        trouble = self._troubles.setdefault(what, Trouble(""))
-        trouble.why = _in_words(error)
-        trouble.times += 1
-        pause = min(PAUSE_FIRST * 2.0 ** min(trouble.times - 1, 30), PAUSE_AT_MOST)
-        trouble.again_at = self._clock() + pause
-        unexpected = not isinstance(error, DatabaseUnavailable) and trouble.times == 1
+        """Record a failure and log it, with a traceback if it is unexpected and new."""
+        failure = self._failures.setdefault(what, Failure(""))
+        failure.why = _first_line(error)
+        failure.times += 1
+        pause = min(FIRST_PAUSE * 2.0 ** min(failure.times - 1, 30), LONGEST_PAUSE)
+        failure.retry_at = self._clock() + pause
+        unexpected = not isinstance(error, DatabaseUnavailable) and failure.times == 1
         log.error(
-            "conductor: %s: %s", named(what), trouble.why, exc_info=error if unexpected else None
+            "conductor: %s: %s", named(what), failure.why, exc_info=error if unexpected else None
         )
 
     @property
-    def lasting(self) -> tuple[Stuck, ...]:
-        """Give what does not go on, and why; what failed once is tried again before it is told."""
-        self._forget()
-        return tuple(Stuck(what, t.why) for what, t in self._troubles.items() if t.times > 1)
+    def stuck(self) -> tuple[Stuck, ...]:
+        """The tasks and duties that have failed more than once in a row. A first failure is retried silently."""
+        self._forget_obsolete()
+        return tuple(
+            Stuck(what, each.why) for what, each in self._failures.items() if each.times > 1
+        )
 
-    def _forget(self) -> None:
-        """Forget what nobody has tried again: it is not there any more."""
-        oldest = self._clock() - FORGOTTEN_AFTER
-        for what in [w for w, trouble in self._troubles.items() if trouble.again_at < oldest]:
-            del self._troubles[what]
+    def _forget_obsolete(self) -> None:
+        oldest = self._clock() - FORGET_AFTER
+        for what in [what for what, each in self._failures.items() if each.retry_at < oldest]:
+            del self._failures[what]
 
 
 def _is_about_server(error: Exception) -> bool:
-    """Whether everything else would fail as well."""
+    """Whether every other call would fail as well."""
     return isinstance(error, DatabaseUnavailable) and not isinstance(error, DatabaseBusy)
 
 
-def _in_words(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     first = str(error).strip().partition("\n")[0] or type(error).__name__
     return human.one_line(first, WHY_AT_MOST).rstrip(".")

@@ -1,4 +1,4 @@
-"""The duty that gives away what dead keepers held: those whose lease is over, and those that others have fenced."""
+"""The duty that fences keepers whose lease has expired and requeues the jobs of fenced keepers."""
 
 from __future__ import annotations
 
@@ -14,36 +14,33 @@ from orchestra.services import fencing
 from orchestra.store import pilots
 
 WHO = "orchestra"
-BURIAL_AFTER = 10.0
-"""Seconds that the agent of a fenced keeper gets to report what the keeper left, before its jobs are given away."""
+REQUEUE_AFTER = 10.0
+"""Seconds that the agent of a fenced keeper has to report the keeper's outcomes before its jobs are requeued."""
 
 log = logging.getLogger(__name__)
 
 
-def guard(conn: psycopg.Connection, transact: Transact, *, margin: float) -> None:
-    """Fence the keepers that must be dead by now, and give away what fenced ones hold."""
+def expire(conn: psycopg.Connection, transact: Transact, *, margin: float) -> None:
+    """Fence the keepers that must be dead by now, and requeue the jobs of fenced keepers."""
     for silent in pilots.silent_keepers(conn):
         if is_dead(silent.silence, margin=margin):
-            _give_up(conn, transact, silent)
-    for keeper in pilots.unburied_keepers(conn, BURIAL_AFTER):
-        while transact(lambda keeper=keeper: _chunk(conn, keeper)):  # type: ignore[misc]
-            pass
+            _fence(conn, transact, silent)
+    for keeper in pilots.unburied_keepers(conn, REQUEUE_AFTER):
+        _requeue_jobs(conn, transact, keeper)
 
 
-def _give_up(conn: psycopg.Connection, transact: Transact, silent: pilots.SilentKeeper) -> None:
+def _fence(conn: psycopg.Connection, transact: Transact, silent: pilots.SilentKeeper) -> None:
     reason = f"its node was not heard of for {duration(silent.silence.silent_for)}"
 
     def fence() -> bool:
-        # Renewed since we looked: then it lives.
+        # False if the lease was renewed in the meantime.
         return fencing.fence(conn, silent.id, reason, who=WHO, renewed_at=silent.renewed_at)
 
     if transact(fence):
-        log.warning(
-            "conductor: keeper %s of node %s is given up: %s", silent.id, silent.node, reason
-        )
-        while transact(lambda: _chunk(conn, silent.id)):
-            pass
+        log.warning("conductor: keeper %s of node %s is fenced: %s", silent.id, silent.node, reason)
+        _requeue_jobs(conn, transact, silent.id)
 
 
-def _chunk(conn: psycopg.Connection, keeper: UUID) -> bool:
-    return fencing.give_away_chunk(conn, keeper, who=WHO) > 0
+def _requeue_jobs(conn: psycopg.Connection, transact: Transact, keeper: UUID) -> None:
+    while transact(lambda: fencing.give_away_chunk(conn, keeper, who=WHO) > 0):
+        pass

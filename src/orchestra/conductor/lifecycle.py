@@ -1,4 +1,4 @@
-"""The duty that moves tasks along: test gate, ends, mass moves, releases."""
+"""The duty that advances tasks: the test gate, ends, operations on many jobs, releases."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def advance(
     wakeups: Wakeups | None = None,
     isolation: Isolation | None = None,
 ) -> set[Queue]:
-    """Move every live task as far as it goes for now; gives the queues in which work has appeared.
+    """Advance every live task as far as it goes for now; return the queues in which work has appeared.
 
-    What goes wrong in one task keeps the others from nothing. Mass moves come last: a chunk of one takes long, and
-    meanwhile another task may have as many failures as it is allowed.
+    A failure in one task does not stop the others. Operations on many jobs come last: a chunk takes long, and meanwhile
+    another task may reach its limit of failures.
     """
     wakeups, isolation = wakeups or Wakeups(lambda _: None), isolation or Isolation()
     woken = set()
@@ -45,31 +45,29 @@ def advance(
 def _advance_task(
     conn: psycopg.Connection, transact: Transact, task: moves.LiveTask, wakeups: Wakeups
 ) -> bool:
-    """Carry out a chunk of a mass move, or one step and what follows from it; True when jobs were released."""
+    """Carry out a chunk of a pending operation, or one step and what follows from it; True if jobs were released."""
     if task.facts.pending_operation is not None:
         transact(lambda: lifecycle.carry_out(conn, task.id))
         return False
     if task.facts.waits and task.facts.state is TaskState.REGISTERED:
-        return chains.is_due(conn, task.id) and transact(lambda: _meet(conn, task.id))
+        return chains.is_due(conn, task.id) and transact(lambda: _end_wait(conn, task.id))
     facts = _with_test(conn, task)
-    given = decide(facts)
-    if given is not None:
-        return transact(lambda: _apply_and_release(conn, task, given, facts, wakeups))
+    decided = decide(facts)
+    if decided is not None:
+        return transact(lambda: _apply_and_release(conn, task, decided, facts, wakeups))
     wanted = min(refill(facts), CHUNK)
     if wanted <= 0 or not transact(lambda: _release(conn, task.id, wanted)):
         return False
-    wakeups.appeared(
-        task.queue
-    )  # it has jobs to claim already: pilots need not hear of more at once
+    wakeups.add(task.queue)  # not at once: the task had jobs to claim already
     return True
 
 
-def _meet(conn: psycopg.Connection, task: int) -> bool:
-    """End the waits that are over; the task begins at the next look. No job is released by it."""
+def _end_wait(conn: psycopg.Connection, task: int) -> bool:
+    """End the waits for other tasks that are over. The task begins in the next round; no job is released yet."""
     try:
         chains.meet(conn, task, who=WHO)
     except NotFound:
-        pass  # it was deleted meanwhile
+        pass  # it has been deleted
     return False
 
 
@@ -85,46 +83,46 @@ _BEGINNINGS = (TaskInput.BEGIN, TaskInput.BEGIN_TEST, TaskInput.TEST_PASSED)
 def _apply_and_release(
     conn: psycopg.Connection,
     task: moves.LiveTask,
-    given: TaskInput,
+    step: TaskInput,
     facts: TaskFacts,
     wakeups: Wakeups,
 ) -> bool:
-    """Apply a step; where work begins by it, hand out the first jobs at once. True when jobs were released."""
-    if given in _BEGINNINGS:
-        # A claim that rests on it waits for the disk, and with its own commit this one's is there, too.
+    """Apply a step; if it starts work, release the first jobs at once. True if jobs were released."""
+    if step in _BEGINNINGS:
+        # A claim that depends on it waits for the disk itself, and then this commit is on disk, too.
         leader.do_not_wait_for_disk(conn)
-    if not _apply(conn, task, given, facts) or given not in _BEGINNINGS:
+    if not _apply(conn, task, step, facts) or step not in _BEGINNINGS:
         return False
-    released = given is TaskInput.BEGIN_TEST or _release(conn, task.id, CHUNK)
+    released = step is TaskInput.BEGIN_TEST or _release(conn, task.id, CHUNK)
     if released:
         moves.line_up(conn, task.id)
-        wakeups.appear(task.queue)
+        wakeups.wake_on_commit(task.queue)
     return released
 
 
 def _apply(
-    conn: psycopg.Connection, task: moves.LiveTask, given: TaskInput, facts: TaskFacts
+    conn: psycopg.Connection, task: moves.LiveTask, step: TaskInput, facts: TaskFacts
 ) -> bool:
-    """Apply the step that the facts call for, unless something has changed since they were read.
+    """Apply the step that follows from the facts, unless they have changed since they were read.
 
-    With the task's row locked they are read again: no claim, report or command comes in between any more.
+    They are read again with the task's row locked, so that no claim, report or command can come in between.
     """
     try:
         moves.lock_task(conn, task.id)
         now = [_with_test(conn, found) for found in moves.live_tasks(conn, task.id)]
-        if [decide(fresh) for fresh in now] != [given]:
+        if [decide(fresh) for fresh in now] != [step]:
             return False
-        lifecycle.apply(conn, task.id, given, by=WHO, why=_why(given, facts))
+        lifecycle.apply(conn, task.id, step, by=WHO, why=_why(step, facts))
     except (NotFound, Refused, Superseded):
         return False
     return True
 
 
-def _why(given: TaskInput, facts: TaskFacts) -> str | None:
+def _why(step: TaskInput, facts: TaskFacts) -> str | None:
     test, counts = facts.test, facts.counts
-    match given:
+    match step:
         case TaskInput.TEST_PASSED:
-            return _how_it_passed(test)
+            return _why_passed(test)
         case TaskInput.TEST_FAILED | TaskInput.TEST_OVER:
             return test.why_failed
         case TaskInput.ALL_ENDED:
@@ -135,8 +133,8 @@ def _why(given: TaskInput, facts: TaskFacts) -> str | None:
             return None
 
 
-def _how_it_passed(test: TestFacts) -> str:
-    """Say of each part of the test jobs why it was enough: "2 of 10 tests running well, 8 had no slot"."""
+def _why_passed(test: TestFacts) -> str:
+    """Return why each part of the test jobs sufficed: "2 of 10 tests running well, 8 had no slot"."""
     parts = [
         (test.done, "done"),
         (test.matured, "running well"),

@@ -1,4 +1,4 @@
-"""The duty that keeps the order in which tasks are served."""
+"""The duty that ranks the tasks: the order in which claims serve them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from orchestra.store import moves
 
 
 def rerank(conn: psycopg.Connection, tasks: Sequence[moves.LiveTask]) -> set[Queue]:
-    """Write the ranks that changed. A task with nothing to hand out has none, so that no claim looks at it.
+    """Store the ranks that have changed. A task without claimable jobs has none, so that claims skip it.
 
-    Gives the queues in which a task has work again (released from a hold, a job to be retried): pilots that found
-    nothing are to be told.
+    Returns the queues in which a task has claimable jobs again (released from a hold, a job to be retried): their
+    pilots must be woken.
     """
     ranks = rank(_contender(task) for task in tasks)
     changed = {task.id: ranks.get(task.id) for task in tasks if ranks.get(task.id) != task.rank}

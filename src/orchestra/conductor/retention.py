@@ -1,10 +1,10 @@
-"""The duty that removes what is old: a small portion at a time, seldom enough that nobody notices."""
+"""The duty that removes old rows, a small portion at a time, so that other statements are not delayed."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import psycopg
 
@@ -13,33 +13,33 @@ from orchestra.conductor.term import Transact
 from orchestra.domain.retention import RetentionPolicy
 from orchestra.store import leader, metrics, retention
 
-PACE = 0.5
+PORTION_EVERY = 0.5
 """Seconds between two portions of 2,000 rows."""
-AGAIN_EVERY = 3600.0
-"""Seconds from one pass to the next, once nothing is left to remove."""
+PASS_EVERY = 3600.0
+"""Seconds between two passes, once nothing is left to remove."""
 
 
 @dataclass(slots=True)
 class _Kind:
-    """Something that goes with time. A step removes a portion, and says whether there may be more."""
+    """One kind of rows. `remove` removes a portion and returns whether there may be more."""
 
     name: str
-    step: Callable[[psycopg.Connection], bool]
-    due: float = field(default=0.0)
+    remove: Callable[[psycopg.Connection], bool]
+    due: float = 0.0
 
 
 class Retention:
-    """What a conductor remembers of its passes: when each kind is looked at next, and how far that has come."""
+    """Remembers when each kind of rows is due, and how far its pass has come."""
 
     def __init__(self, keep: RetentionPolicy, clock: Callable[[], float] = time.monotonic) -> None:
         self._keep, self._clock = keep, clock
-        self._event = 0
-        self._job = (-1, 0)
+        self._last_event = 0
+        self._next_job = (-1, 0)
         self._kinds = [
             _Kind("old events", self._events),
             _Kind("old ends of logs", self._logs),
             _Kind("old metrics", self._metrics),
-            _Kind("keepers that are gone", self._keepers),
+            _Kind("ended keepers", self._keepers),
             _Kind("old lists of files", self._versions),
         ]
 
@@ -51,14 +51,14 @@ class Retention:
 
         def step() -> bool:
             leader.do_not_wait_for_disk(conn)
-            return kind.step(conn)
+            return kind.remove(conn)
 
         more = isolation.attempt(conn, kind.name, lambda: transact(step))
-        kind.due = self._clock() + (AGAIN_EVERY if more is False else PACE)
+        kind.due = self._clock() + (PASS_EVERY if more is False else PORTION_EVERY)
 
     def _events(self, conn: psycopg.Connection) -> bool:
-        last = retention.forget_events(conn, self._keep.events, self._event)
-        self._event = last or 0
+        last = retention.forget_events(conn, self._keep.events, self._last_event)
+        self._last_event = last or 0
         return last is not None
 
     def _logs(self, conn: psycopg.Connection) -> bool:
@@ -66,12 +66,12 @@ class Retention:
         if found is None:
             return False
         task, jobs = found
-        before, first = self._job
+        before, first = self._next_job
         first = retention.forget_logs(conn, task, first if before == task else 0)
-        self._job = task, first
+        self._next_job = task, first
         if first >= jobs:
             retention.note_forgotten(conn, task)
-            self._job = -1, 0
+            self._next_job = -1, 0
         return True
 
     def _metrics(self, conn: psycopg.Connection) -> bool:

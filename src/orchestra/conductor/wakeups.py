@@ -1,4 +1,4 @@
-"""Pilots are woken when work has appeared: never before they can see it, and not more often than is of use."""
+"""Wake-ups of pilots when jobs become claimable: never before pilots can see the jobs, and rate-limited."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections.abc import Callable
 
 from orchestra.domain.states import Queue
 
-AT_MOST_EVERY = 0.05
-"""Seconds between two of a queue: who was woken just now would find the next tasks as well."""
+INTERVAL = 0.05
+"""Seconds between two wake-ups of a queue: a pilot that has just been woken finds the next jobs as well."""
 
 
 class Wakeups:
-    """What pilots have still to hear of.
+    """The queues whose pilots must still be woken.
 
-    Work that appears after a wake-up calls for another one, even when both fall into the same round of duties: pilots
-    may have looked in between, have found nothing more, and not look again for half a minute. What is due stays so
-    until a transaction that carries it has committed.
+    Work that appears after a wake-up needs another one, even in the same round of duties: pilots may have searched in
+    between and found nothing, and would not search again for half a minute. A queue stays due until a transaction that
+    carries its wake-up has committed.
 
     Args:
-        wake: wakes the pilots of a queue with the transaction that is under way, or at once where there is none.
+        wake: wakes the pilots of a queue: with the open transaction, or at once if there is none.
     """
 
     def __init__(
@@ -27,40 +27,40 @@ class Wakeups:
     ) -> None:
         self._wake, self._clock = wake, clock
         self._woken_at: dict[Queue, float] = {}
-        self._under_way: set[Queue] = set()
+        self._uncommitted: set[Queue] = set()
         self.due: set[Queue] = set()
 
     def begin(self) -> None:
-        """Note that a transaction begins, perhaps once more."""
-        self._under_way.clear()
+        """Note that a transaction begins, or is repeated."""
+        self._uncommitted.clear()
 
     def committed(self) -> None:
-        """Note that it has committed: those that it was to wake have heard of all that is there."""
-        self.due -= self._under_way
-        self._under_way.clear()
+        """Note that the transaction has committed: its wake-ups cover all work that exists by now."""
+        self.due -= self._uncommitted
+        self._uncommitted.clear()
 
-    def appeared(self, *queues: Queue) -> None:
-        """Note that there is work which pilots have not heard of."""
+    def add(self, *queues: Queue) -> None:
+        """Note that there is work which pilots have not been woken for."""
         self.due.update(queues)
 
-    def appear(self, *queues: Queue) -> None:
-        """Note that work appears with this transaction; pilots are woken with it, unless they were just now."""
-        self.appeared(*queues)
+    def wake_on_commit(self, *queues: Queue) -> None:
+        """Note that work appears with this transaction; wake the pilots with it, unless they were woken just now."""
+        self.add(*queues)
         for queue in queues:
-            if self._silence_left(queue) <= 0:
+            if self._seconds_left(queue) <= 0:
                 self._send(queue)
-                self._under_way.add(queue)
+                self._uncommitted.add(queue)
 
     def flush(self, sleep: Callable[[float], object]) -> None:
-        """Outside of a transaction, wake all that have still to hear of work, as soon as they may be woken again."""
+        """Wake the pilots of all due queues, as soon as the interval allows. Call it outside a transaction."""
         for queue in sorted(self.due):
-            if (left := self._silence_left(queue)) > 0:
+            if (left := self._seconds_left(queue)) > 0:
                 sleep(left)
             self._send(queue)
             self.due.discard(queue)
 
-    def _silence_left(self, queue: Queue) -> float:
-        return self._woken_at.get(queue, -AT_MOST_EVERY) + AT_MOST_EVERY - self._clock()
+    def _seconds_left(self, queue: Queue) -> float:
+        return self._woken_at.get(queue, -INTERVAL) + INTERVAL - self._clock()
 
     def _send(self, queue: Queue) -> None:
         self._wake(queue)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from orchestra.domain.errors import MailDelayed
 from orchestra.homefolder import make_own
-from orchestra.mail.ways import Sent
+from orchestra.mail.transport import Sent
 
 KEPT = 1_000
 """Files; older ones are removed."""

@@ -14,7 +14,7 @@ from email.utils import getaddresses
 
 from orchestra.domain.errors import MailDelayed, MailRefused, OrchestraError
 from orchestra.domain.human import one_line
-from orchestra.mail.ways import Sent
+from orchestra.mail.transport import Sent
 
 PORTS: dict[str, int] = {"starttls": 587, "tls": 465, "none": 25}
 TIMEOUT = 20.0

@@ -30,7 +30,7 @@ def conduct(
     from orchestra.conductor import run
     from orchestra.domain.retention import RetentionPolicy
     from orchestra.wiring.database import reconnect
-    from orchestra.wiring.mail import mail_post
+    from orchestra.wiring.mail import mail_settings
 
     def join() -> psycopg.Connection:
         return reconnect(settings, name=f"maestro {name}" if out else f"maestro conductor {name}")
@@ -38,18 +38,18 @@ def conduct(
     if out is not None:
         logging.basicConfig(stream=out, format="%(asctime)s %(message)s", level=logging.INFO)
     try:
-        post = mail_post(settings)
+        mail = mail_settings(settings)
     except ConfigurationError as error:  # tasks do not depend on mail
         logging.getLogger(__name__).warning("no mail is sent: %s", error)
-        post = None
-    if post and out is not None:
-        logging.getLogger(__name__).info("mail goes out by %s", post.way.where)
+        mail = None
+    if mail and out is not None:
+        logging.getLogger(__name__).info("mail goes out by %s", mail.transport.where)
     run.run(
         join,
         stop,
         name=name,
         preferred=preferred,
-        post=post,
+        mail=mail,
         keep=RetentionPolicy(settings.keep_events, settings.keep_logs, settings.keep_metrics),
         say=say,
     )

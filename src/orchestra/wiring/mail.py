@@ -11,33 +11,33 @@ from orchestra.wiring.identity import host_name
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from orchestra.conductor.notify import Post
+    from orchestra.conductor.mailer import MailSettings
     from orchestra.config import Settings
-    from orchestra.mail.ways import Way
+    from orchestra.mail.transport import Transport
 
 _DEFAULT_HOST = "smtp.gmail.com"
 _FOLDER = "mail"
 
 
-def mail_post(settings: Settings) -> Post:
+def mail_settings(settings: Settings) -> MailSettings:
     """Return all that the conductor needs to send mail.
 
     Raises:
         ConfigurationError: the mail server is configured incompletely.
     """
-    from orchestra.conductor.notify import Post
+    from orchestra.conductor.mailer import MailSettings
     from orchestra.mail.channels import Channels
 
     login = settings.smtp_user if settings.smtp_user and "@" in settings.smtp_user else None
-    return Post(
-        way=_mail_way(settings),
+    return MailSettings(
+        transport=_mail_transport(settings),
         sender=settings.from_email or settings.email or login or f"orchestra@{host_name()}",
         copy_to=settings.to_email,
         channels=Channels(settings.notify_urls) if settings.notify_urls else None,
     )
 
 
-def _mail_way(settings: Settings) -> Way:
+def _mail_transport(settings: Settings) -> Transport:
     if settings.smtp_host is None and not settings.password:
         from orchestra.mail.folder import Folder
 
@@ -72,7 +72,7 @@ def _mail_folder(settings: Settings) -> Path:
     return (settings.data_dir or datafolder.default_folder()[0]).absolute() / _FOLDER
 
 
-def send_test_mail(post: Post, address: str, user: str, *, say: Say) -> None:
+def send_test_mail(mail: MailSettings, address: str, user: str, *, say: Say) -> None:
     """Send a test mail, also to the channels, and say where it went.
 
     Raises:
@@ -88,24 +88,24 @@ def send_test_mail(post: Post, address: str, user: str, *, say: Say) -> None:
         "mail works", (page.Paragraph(f"This is a test from {host_name()}: mail arrives."),)
     )
     envelope = message.Envelope(
-        sender=post.sender,
+        sender=mail.sender,
         to=address,
         user=user,
         message_id=f"<{uuid4()}@orchestra-hpc>",
         date=datetime.now(UTC),
-        copy_to=post.copy_to,
+        copy_to=mail.copy_to,
     )
-    sent = post.way.send(message.build([works], envelope))
+    sent = mail.transport.send(message.build([works], envelope))
     if sent.missed:
         raise MailRefused(
-            f"a mail from {post.sender} to {address} was taken by {sent}",
+            f"a mail from {mail.sender} to {address} was taken by {sent}",
             hint='Check "to_email" in the configuration.',
         )
     if sent.is_file:
         say(f"no mail server is configured, so the mail to {address} is a file: {sent}")
     else:
-        readers = listed(list(dict.fromkeys([address, *post.copy_to])))
-        say(f"{sent} has taken a mail from {post.sender} to {readers}")
-    if post.channels:
-        post.channels.post("[Orchestra] mail works", page.as_text([works]))
-        say(f"told as well: {post.channels.where}")
+        readers = listed(list(dict.fromkeys([address, *mail.copy_to])))
+        say(f"{sent} has taken a mail from {mail.sender} to {readers}")
+    if mail.channels:
+        mail.channels.post("[Orchestra] mail works", page.as_text([works]))
+        say(f"told as well: {mail.channels.where}")

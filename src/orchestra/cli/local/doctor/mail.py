@@ -21,12 +21,12 @@ def look(settings: Settings) -> str:
     Raises:
         OrchestraError: none can be sent; the sentence says why.
     """
-    from orchestra.wiring.mail import mail_post
+    from orchestra.wiring.mail import mail_settings
 
-    post = mail_post(settings)
-    if not post.way.needs_real_address:  # a folder's check would make the folder
-        return f"no mail server is configured: {post.way.where}"
-    return post.way.check(post.sender, post.copy_to)
+    mail = mail_settings(settings)
+    if not mail.transport.needs_real_address:  # a folder's check would make the folder
+        return f"no mail server is configured: {mail.transport.where}"
+    return mail.transport.check(mail.sender, mail.copy_to)
 
 
 def judge(seen: str | Trouble, outbox: Summary | None) -> Iterator[Finding]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from orchestra.domain import letters
 from orchestra.domain.letters import BestResults
 from orchestra.domain.models.mails import Mail
-from orchestra.mail import words
+from orchestra.mail import templates
 from orchestra.mail.page import Page, as_text
 
 
 def subject(mail: Mail) -> str:
     """Return what a mail is about; of one that another version has written its kind alone."""
     try:
-        return words.subject(letters.from_payload(mail.kind, mail.payload))
+        return templates.subject(letters.from_payload(mail.kind, mail.payload))
     except (KeyError, TypeError):
         return mail.kind
 
@@ -25,6 +25,6 @@ def text(mail: Mail, best: BestResults | None) -> str:
 
 def _page(mail: Mail, best: BestResults | None) -> Page | None:
     try:
-        return words.page(letters.from_payload(mail.kind, mail.payload), best)
+        return templates.page(letters.from_payload(mail.kind, mail.payload), best)
     except (KeyError, TypeError):
         return None

@@ -20,7 +20,7 @@ class Sent:
         return self.where + (f", but {'; '.join(self.missed)}" if self.missed else "")
 
 
-class Way(Protocol):
+class Transport(Protocol):
     """Where mail goes. `where` names it for people; `needs_real_address` says that `ana@gauss` is of no use there."""
 
     needs_real_address: bool

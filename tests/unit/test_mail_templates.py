@@ -22,7 +22,7 @@ from orchestra.domain.letters import (
     TaskLetter,
     TroubleLetter,
 )
-from orchestra.mail import page, words
+from orchestra.mail import page, templates
 
 FAILURES = (
     Failure(
@@ -63,7 +63,7 @@ def test_a_letter_comes_back_from_the_outbox_as_it_was(letter: Letter) -> None:
 
 
 def test_the_mail_of_the_design() -> None:
-    found = words.page(FINALIZED)
+    found = templates.page(FINALIZED)
     assert found.subject == "user.ana.mlp finalized: 34 done, 2 failed"
     assert page.as_text([found]) == (
         "Your task user.ana.mlp (task 0) has finished: 34 of 36 jobs are done, 2\n"
@@ -87,7 +87,7 @@ def test_the_best_results_stand_in_it() -> None:
     best = BestResults(
         ("accuracy", "hidden"), (BestRow("0/3", ("0.97", "64")), BestRow("0/11", ("0.9", "8")))
     )
-    text = page.as_text([words.page(FINALIZED, best)])
+    text = page.as_text([templates.page(FINALIZED, best)])
     assert "Best by accuracy:\n  job   accuracy  hidden\n  0/3   0.97      64\n" in text
 
 
@@ -152,8 +152,8 @@ def test_the_best_results_stand_in_it() -> None:
 def test_each_says_what_happened_and_what_to_type(
     letter: Letter, subject: str, says: list[str]
 ) -> None:
-    found = words.page(letter)
-    assert found.subject == words.subject(letter) == subject
+    found = templates.page(letter)
+    assert found.subject == templates.subject(letter) == subject
     text = page.as_text([found])
     flat = " ".join(text.split())
     for words_expected in says:
@@ -162,7 +162,7 @@ def test_each_says_what_happened_and_what_to_type(
 
 @pytest.mark.parametrize("letter", ALL, ids=lambda letter: letter.KIND)
 def test_html_says_what_the_text_says(letter: Letter) -> None:
-    found = words.page(letter)
+    found = templates.page(letter)
     html = re.sub(r"<title>.*?</title>", "", page.as_html([found]))
     plain = unescape(re.sub(r"<[^>]+>", " ", html))
     told = set(re.findall(r"[\w./@-]+", page.as_text([found])))
@@ -170,7 +170,7 @@ def test_html_says_what_the_text_says(letter: Letter) -> None:
 
 
 def test_a_digest_lists_what_it_holds() -> None:
-    pages = [words.page(letter) for letter in ALL]
+    pages = [templates.page(letter) for letter in ALL]
     text = page.as_text(pages)
     assert text.startswith(
         "4 things have happened:\n\n  user.ana.mlp finalized: 34 done, 2 failed\n"
@@ -186,7 +186,7 @@ def test_what_comes_from_elsewhere_is_data() -> None:
     letter = replace(FINALIZED, name=nasty, why=nasty, folder=nasty, failures=(failure,))
     best = BestResults((nasty,), (BestRow("0/1", (nasty,)),))
     for outcome in ("DONE", "FINALIZED", "BROKEN", "KILLED", HELD):
-        found = words.page(replace(letter, outcome=outcome), best)
+        found = templates.page(replace(letter, outcome=outcome), best)
         assert "\n" not in found.subject
         assert "<script>" not in page.as_html([found])
         text = page.as_text([found])

@@ -1,7 +1,7 @@
-"""The duty that sends mail: a thread of its own, so that a slow server keeps the conductor from nothing else.
+"""The duty that sends mail, in a thread of its own, so that a slow server does not delay the other duties.
 
-Letters are taken in a transaction that checks the conductor's term, sent outside of any, and then written down as sent.
-A conductor that dies between the two leaves a mail that goes out again, under the same Message-ID.
+Letters are taken in a transaction that checks the conductor's term, sent outside any transaction, and then marked as
+sent. If the conductor dies in between, the mail is sent again under the same Message-ID.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from orchestra.domain.errors import (
 )
 from orchestra.domain.letters import BestResults, Letter, TaskLetter
 from orchestra.domain.naming import is_real_address
-from orchestra.mail import message, words
+from orchestra.mail import message, templates
 from orchestra.mail.page import Page, as_text
-from orchestra.mail.ways import Sent, Way
+from orchestra.mail.transport import Sent, Transport
 from orchestra.services import outbox
 from orchestra.services.best import best_results
 from orchestra.services.outbox import Parcel
@@ -35,107 +35,97 @@ from orchestra.store import leader
 if TYPE_CHECKING:
     from orchestra.mail.channels import Channels
 
-LOOK_EVERY = 2.0
+CHECK_EVERY = 2.0
 TIDY_EVERY = 3600.0
 FIRST_PAUSE, LONGEST_PAUSE = 30.0, 300.0
-"""Seconds in which a server that could not be used is left alone; each time twice as long."""
-GOODBYE = 3.0
-"""Seconds for what is to be sent when the conductor ends."""
+"""Seconds without an attempt after a server has failed; the pause doubles with each failure."""
+LAST_MAIL_SECONDS = 3.0
+"""Seconds to send pending mail when the conductor ends."""
 
 log = logging.getLogger(__name__)
 
+Check = Callable[[psycopg.Connection], None]
+"""Checks the conductor's term in the open transaction of a connection."""
+
 
 @dataclass(frozen=True, slots=True)
-class Post:
-    """How this process sends mail: by which way, from whom, with a copy to whom, and which channels are told."""
+class MailSettings:
+    """How this process sends mail: by which transport, from whom, with copies to whom, and to which channels."""
 
-    way: Way
+    transport: Transport
     sender: str
     copy_to: tuple[str, ...] = ()
     channels: Channels | None = None
 
 
-class Postman:
-    """Looks whether mail is due, in the conductor's thread; sends it in another, one at a time."""
+class Mailer:
+    """Checks in the conductor's thread whether mail is due, and sends it in another thread."""
 
-    def __init__(self, post: Post, connect: Callable[[], psycopg.Connection]) -> None:
-        self._post, self._connect = post, connect
+    def __init__(self, settings: MailSettings, connect: Callable[[], psycopg.Connection]) -> None:
+        self._settings, self._connect = settings, connect
         self._thread: threading.Thread | None = None
-        self._look_at = self._tidy_at = 0.0
-        self._quiet_until = 0.0
+        self._check_at = self._tidy_at = self._paused_until = 0.0
         self._failures = 0
         self._error = ""
 
     @property
-    def at_work(self) -> bool:
+    def is_sending(self) -> bool:
         return self._thread is not None and self._thread.is_alive()
 
-    def tick(
-        self,
-        conn: psycopg.Connection,
-        guard: Callable[[psycopg.Connection], None],
-        *,
-        at_once: bool = False,
-    ) -> None:
-        """Start sending where something is due: looks every two seconds, or at once.
-
-        `guard` checks the conductor's term on a connection.
-        """
+    def tick(self, conn: psycopg.Connection, check: Check, *, at_once: bool = False) -> None:
+        """Start sending if mail is due. The outbox is read every two seconds, or at once."""
         now = time.monotonic()
-        if self.at_work or now < self._quiet_until or (now < self._look_at and not at_once):
+        if self.is_sending or now < self._paused_until or (now < self._check_at and not at_once):
             return
-        self._look_at = now + LOOK_EVERY
+        self._check_at = now + CHECK_EVERY
         if now >= self._tidy_at:
             self._tidy_at = now + TIDY_EVERY
             outbox.tidy(conn)
         if outbox.is_due(conn):
-            self._start(guard, hurry=False)
+            self._start(check, hurry=False)
 
-    def finish(self, conn: psycopg.Connection, guard: Callable[[psycopg.Connection], None]) -> None:
+    def finish(self, conn: psycopg.Connection, check: Check) -> None:
         """Send what can be sent in a few seconds, while the term is still held."""
-        if (
-            not self.at_work
-            and time.monotonic() >= self._quiet_until
-            and outbox.is_due(conn, hurry=True)
-        ):
-            self._start(guard, hurry=True)
+        may_send = not self.is_sending and time.monotonic() >= self._paused_until
+        if may_send and outbox.is_due(conn, hurry=True):
+            self._start(check, hurry=True)
         if self._thread:
-            self._thread.join(GOODBYE)
+            self._thread.join(LAST_MAIL_SECONDS)
 
-    def _start(self, guard: Callable[[psycopg.Connection], None], *, hurry: bool) -> None:
+    def _start(self, check: Check, *, hurry: bool) -> None:
         self._thread = threading.Thread(
-            target=self._run, args=(guard, hurry), name="postman", daemon=True
+            target=self._run, args=(check, hurry), name="mailer", daemon=True
         )
         self._thread.start()
 
-    def _run(self, guard: Callable[[psycopg.Connection], None], hurry: bool) -> None:
+    def _run(self, check: Check, hurry: bool) -> None:
         try:
             with self._connect() as conn:
                 leader.set_limits(conn)
-                while parcel := outbox.take(conn, lambda: guard(conn), hurry=hurry):
+                while parcel := outbox.take(conn, lambda: check(conn), hurry=hurry):
                     if not self.deliver(conn, parcel):
                         break
         except (DatabaseUnavailable, Superseded, psycopg.Error) as error:
             log.warning("mail: %s", error)
         except Exception:
-            # The mail stays taken for a while, so that it keeps the others from nothing.
+            # The mail stays taken until its lease expires, so it does not hold up other mail.
             log.exception("mail: a bug in Orchestra")
 
     def deliver(self, conn: psycopg.Connection, parcel: Parcel) -> bool:
-        """Send one parcel and write down what came of it; False when the server is to be left alone for a while."""
+        """Send one parcel and store the result; False if the server must not be used for a while."""
         if not parcel.letters:
             return True
-        pages = [self._page(conn, letter) for letter in parcel.letters]
-        self._tell_channels(conn, parcel, pages)
+        pages = [templates.page(letter, _best(conn, letter)) for letter in parcel.letters]
+        self._post_to_channels(conn, parcel, pages)
         try:
             sent = self._send(parcel, pages)
         except MailRefused as error:
-            log.warning("mail to %s was put aside: %s", parcel.to.email, error)
+            log.warning("mail to %s was set aside: %s", parcel.to.email, error)
             tell = not isinstance(error, _NoAddress)
             outbox.note_refused(conn, parcel, str(error), subject=pages[0].subject, tell=tell)
             return True
         except MailDelayed as error:
-            return self._note_delay(conn, parcel, error, pages[0].subject)
+            return self._delay(conn, parcel, error, pages[0].subject)
         if sent.missed:
             log.warning("mail to %s was sent by %s", parcel.to.email, sent)
         outbox.note_sent(conn, parcel, str(sent))
@@ -146,25 +136,25 @@ class Postman:
 
     def _send(self, parcel: Parcel, pages: list[Page]) -> Sent:
         to = parcel.to
-        if self._post.way.needs_real_address and not is_real_address(to.email):
+        if self._settings.transport.needs_real_address and not is_real_address(to.email):
             raise _NoAddress(
                 f"user {to.name} has no e-mail address ({to.email} is made up): "
                 f"maestro user set -n {to.name} -e ADDRESS"
             )
         envelope = message.Envelope(
-            sender=self._post.sender,
+            sender=self._settings.sender,
             to=to.email,
             user=to.name,
             message_id=parcel.message_id,
             date=parcel.date,
-            copy_to=self._post.copy_to,
+            copy_to=self._settings.copy_to,
         )
-        return self._post.way.send(message.build(pages, envelope))
+        return self._settings.transport.send(message.build(pages, envelope))
 
-    def _note_delay(
+    def _delay(
         self, conn: psycopg.Connection, parcel: Parcel, error: MailDelayed, subject: str
     ) -> bool:
-        if str(error) != self._error:  # said once
+        if str(error) != self._error:  # log each error once
             log.warning("mail waits: %s", error)
         self._error = str(error)
         outbox.note_delayed(
@@ -172,27 +162,26 @@ class Postman:
         )
         if error.about_server:
             pause = min(FIRST_PAUSE * 2 ** min(self._failures, 10), LONGEST_PAUSE)
-            self._quiet_until = time.monotonic() + pause
+            self._paused_until = time.monotonic() + pause
             self._failures += 1
         return not error.about_server
 
-    def _page(self, conn: psycopg.Connection, letter: Letter) -> Page:
-        return words.page(letter, _best(conn, letter))
-
-    def _tell_channels(self, conn: psycopg.Connection, parcel: Parcel, pages: list[Page]) -> None:
-        """Tell them once, whatever becomes of the mail; what they do not take is not repeated."""
-        news = [page for page, known in zip(pages, parcel.posted, strict=True) if not known]
-        if self._post.channels is None or not news:
+    def _post_to_channels(
+        self, conn: psycopg.Connection, parcel: Parcel, pages: list[Page]
+    ) -> None:
+        """Post to the channels once, whether or not the mail is sent. A failed post is not repeated."""
+        news = [page for page, posted in zip(pages, parcel.posted, strict=True) if not posted]
+        if self._settings.channels is None or not news:
             return
         try:
-            self._post.channels.post(message.subject_of(news), as_text(news))
+            self._settings.channels.post(message.subject_of(news), as_text(news))
         except OrchestraError as error:
-            log.warning("a channel was not told: %s", error)
+            log.warning("a channel was not notified: %s", error)
         outbox.note_posted(conn, parcel)
 
 
 class _NoAddress(MailRefused):
-    """There is no address to send to."""
+    """The user has no address that mail can be sent to."""
 
     code = "no_address"
 
