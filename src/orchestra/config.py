@@ -394,7 +394,7 @@ def _folder(value: object, kind: str) -> Path:
 def _duration(value: object, kind: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError(f"must be a duration, not {config_file.kind_of(value)}.")
-    from orchestra.domain.naming import parse_duration
+    from orchestra.domain.quantities import parse_duration
 
     try:
         seconds = parse_duration(str(value))
@@ -408,7 +408,7 @@ def _duration(value: object, kind: str) -> float:
 def _size(value: object, _kind: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise ValueError(f"must be a size, not {config_file.kind_of(value)}.")
-    from orchestra.domain.naming import parse_size
+    from orchestra.domain.quantities import parse_size
 
     try:
         return parse_size(str(value))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from orchestra.domain.results import Row, arranged, table_of
+from orchestra.domain.result_ranking import arranged
+from orchestra.domain.results import Row, table_of
 from orchestra.services.best import telling
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from orchestra.domain import documents, sweeps
 from orchestra.domain.documents import Bounds, Unusable
 from orchestra.domain.errors import BadInput
-from orchestra.domain.results import flatten
+from orchestra.domain.flat_values import flatten
 
 _LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 30)

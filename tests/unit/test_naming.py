@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestra.domain import naming
+from orchestra.domain import job_address, naming, quantities, variables
 from orchestra.domain.errors import BadInput
+from orchestra.domain.job_address import JobAddress
 from orchestra.domain.models.tasks import Limit
-from orchestra.domain.naming import JobAddress, OwnedName
+from orchestra.domain.naming import OwnedName
 
 
 @pytest.mark.parametrize(
@@ -117,7 +118,7 @@ def test_an_address_is_told_to_a_mail_server_as_it_was_written(text: str) -> Non
     ],
 )
 def test_job_addresses(text: str, task: int | str, jobs: list[int], canonical: str) -> None:
-    address = naming.parse_job_address(text)
+    address = job_address.parse_job_address(text)
     assert address.task == task
     assert list(address) == jobs
     assert len(address) == len(jobs)
@@ -148,20 +149,20 @@ def test_job_addresses(text: str, task: int | str, jobs: list[int], canonical: s
 )
 def test_what_names_no_job(text: str, message: str) -> None:
     with pytest.raises(BadInput, match=f"^{re.escape(message)}$"):
-        naming.parse_job_address(text)
+        job_address.parse_job_address(text)
 
 
 def test_one_job_is_not_several() -> None:
-    assert naming.parse_one_job("3/4") == JobAddress(3, (range(4, 5),))
+    assert job_address.parse_one_job("3/4") == JobAddress(3, (range(4, 5),))
     with pytest.raises(BadInput, match=r'"3/0-9" names 10 jobs; this takes one\.'):
-        naming.parse_one_job("3/0-9")
+        job_address.parse_one_job("3/0-9")
 
 
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=30))
 def test_addresses_are_sets_of_numbers(jobs: list[int]) -> None:
-    address = naming.parse_job_address("7/" + ",".join(map(str, jobs)))
+    address = job_address.parse_job_address("7/" + ",".join(map(str, jobs)))
     assert list(address) == sorted(set(jobs))
-    assert naming.parse_job_address(str(address)) == address
+    assert job_address.parse_job_address(str(address)) == address
 
 
 def test_natural_order() -> None:
@@ -185,7 +186,7 @@ def test_natural_order_is_that_of_the_numbers(first: int, second: int) -> None:
     ],
 )  # fmt: skip
 def test_durations(text: str, seconds: float) -> None:
-    assert naming.parse_duration(text) == seconds
+    assert quantities.parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize(
@@ -193,12 +194,12 @@ def test_durations(text: str, seconds: float) -> None:
 )
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(BadInput, match=r"is no duration\.$"):
-        naming.parse_duration(text)
+        quantities.parse_duration(text)
 
 
 def test_a_duration_beyond_reason() -> None:
     with pytest.raises(BadInput, match="100 years"):
-        naming.parse_duration("9" * 400)
+        quantities.parse_duration("9" * 400)
 
 
 @pytest.mark.parametrize(
@@ -211,13 +212,13 @@ def test_a_duration_beyond_reason() -> None:
     ],
 )
 def test_limits(text: str, limit: Limit) -> None:
-    assert naming.parse_limit(text) == limit
+    assert quantities.parse_limit(text) == limit
 
 
 @pytest.mark.parametrize("text", ["", "%", "x", "-1", "0", "0%", "101%", "1.5", "5%%", "9" * 20])
 def test_what_is_no_limit(text: str) -> None:
     with pytest.raises(BadInput):
-        naming.parse_limit(text)
+        quantities.parse_limit(text)
 
 
 @pytest.mark.parametrize(
@@ -232,18 +233,18 @@ def test_what_is_no_limit(text: str) -> None:
     ],
 )
 def test_sizes(text: str, size: int) -> None:
-    assert naming.parse_size(text) == size
+    assert quantities.parse_size(text) == size
 
 
 @pytest.mark.parametrize("text", ["", "x", "-1", "1 XB", "1i", "1iB", "99999999999T"])
 def test_what_is_no_size(text: str) -> None:
     with pytest.raises(BadInput):
-        naming.parse_size(text)
+        quantities.parse_size(text)
 
 
 def test_variables() -> None:
-    assert naming.parse_variable("A=1=2 $x\n'") == ("A", "1=2 $x\n'")
-    assert naming.parse_variable("_A9=") == ("_A9", "")
+    assert variables.parse_variable("A=1=2 $x\n'") == ("A", "1=2 $x\n'")
+    assert variables.parse_variable("_A9=") == ("_A9", "")
 
 
 @pytest.mark.parametrize(
@@ -262,4 +263,4 @@ def test_variables() -> None:
 )
 def test_what_is_no_variable(text: str, message: str) -> None:
     with pytest.raises(BadInput, match=message):
-        naming.parse_variable(text)
+        variables.parse_variable(text)

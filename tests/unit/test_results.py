@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from orchestra.domain import results
+from orchestra.domain import flat_values, result_ranking, results
 from orchestra.domain.errors import BadInput
 from orchestra.domain.results import ColumnSource, Row
 
@@ -26,7 +26,7 @@ def names(*rows: Row) -> list[str]:
 
 
 def test_nested_values_are_flat_and_a_list_is_one_value() -> None:
-    found = results.flatten({"a": {"b": {"c": 1}, "d": [1, {"e": 2}]}, 3: None, "empty": {}})
+    found = flat_values.flatten({"a": {"b": {"c": 1}, "d": [1, {"e": 2}]}, 3: None, "empty": {}})
     assert found == {"a.b.c": 1, "a.d": [1, {"e": 2}], "3": None}
 
 
@@ -35,7 +35,7 @@ def test_a_file_of_billions_of_values_is_refused() -> None:
     for _ in range(60):  # as an alias in YAML makes it: small to read, without end to write down
         tower = {"left": tower, "right": tower}
     with pytest.raises(ValueError, match="more than 10,000 values"):
-        results.flatten(tower)
+        flat_values.flatten(tower)
 
 
 def test_columns_come_in_the_order_of_their_first_appearance() -> None:
@@ -126,11 +126,11 @@ def test_an_unknown_column_is_guessed() -> None:
     ],
 )
 def test_a_metric_s_name_says_which_value_is_best(name: str, highest: bool | None) -> None:
-    assert results.direction(name) is highest
+    assert result_ranking.direction(name) is highest
 
 
 def goal(metrics: Mapping[str, Any]) -> tuple[str, bool] | None:
-    found = results.goal(results.table_of([row(0, {"score": 2}, metrics)]))
+    found = result_ranking.goal(results.table_of([row(0, {"score": 2}, metrics)]))
     return (found.column.key, found.highest) if found else None
 
 
@@ -150,26 +150,26 @@ def test_order_has_what_is_missing_last_either_way() -> None:
     values = [0.5, None, math.nan, 2, True, "a", [1], 0.5]
     table = results.table_of([row(n, {}, {"x": value}) for n, value in enumerate(values)])
     column = table.find("x")
-    assert [r.job for r in results.ordered(table, column, descending=False).rows] == [
+    assert [r.job for r in result_ranking.ordered(table, column, descending=False).rows] == [
         0, 7, 4, 3, 5, 6, 1, 2,
     ]  # fmt: skip
-    assert [r.job for r in results.ordered(table, column, descending=True).rows] == [
+    assert [r.job for r in result_ranking.ordered(table, column, descending=True).rows] == [
         6, 5, 3, 4, 0, 7, 1, 2,
     ]  # fmt: skip
 
 
 def test_the_best_rows_are_those_that_have_the_metric() -> None:
     table = results.table_of([row(n, {}, {"loss": x}) for n, x in enumerate([3, None, 1, 2])])
-    found = results.goal(table)
+    found = result_ranking.goal(table)
     assert found is not None
-    assert [r.job for r in results.best(table, found, 2).rows] == [2, 3]
-    assert [r.job for r in results.best(table, found, 9).rows] == [2, 3, 0]
+    assert [r.job for r in result_ranking.best(table, found, 2).rows] == [2, 3]
+    assert [r.job for r in result_ranking.best(table, found, 9).rows] == [2, 3, 0]
 
 
 @pytest.mark.parametrize("found", [{"a": {"b": 1}, "a.b": 2}, {"a.b": 2, "a": {"b": 1}}])
 def test_names_that_are_one_when_flat_are_refused(found: Mapping[str, Any]) -> None:
     with pytest.raises(ValueError, match=r'gives "a\.b" twice'):
-        results.flatten(found)
+        flat_values.flatten(found)
 
 
 NOT_BEST = [math.inf, -math.inf, math.nan, 10**400, -(10**400), None]
@@ -179,11 +179,11 @@ NOT_BEST = [math.inf, -math.inf, math.nan, 10**400, -(10**400), None]
 def test_what_is_not_finite_is_never_best(name: str) -> None:
     values = [*NOT_BEST, 2, 0.5, *NOT_BEST]
     table = results.table_of([row(n, {}, {name: value}) for n, value in enumerate(values)])
-    found = results.goal(table)
+    found = result_ranking.goal(table)
     assert found is not None
     order = [7, 6] if name == "loss" else [6, 7]
-    assert [r.job for r in results.best(table, found, 9).rows] == order
-    assert [r.job for r in results.best(table, found, 1).rows] == order[:1]
+    assert [r.job for r in result_ranking.best(table, found, 9).rows] == order
+    assert [r.job for r in result_ranking.best(table, found, 1).rows] == order[:1]
 
 
 @pytest.mark.parametrize("value", NOT_BEST)
@@ -196,7 +196,7 @@ def test_sort_is_obeyed_whatever_the_name(name: str) -> None:
     table = results.table_of([row(n, {}, {name: value}) for n, value in enumerate((2, 1, 3))])
 
     def order(sort: str, *, descending: bool = False) -> list[int]:
-        found, _ = results.arranged(table, sort=sort, descending=descending, limit=2)
+        found, _ = result_ranking.arranged(table, sort=sort, descending=descending, limit=2)
         return [r.job for r in found.rows]
 
     assert order(name) == [1, 0]

@@ -9,7 +9,7 @@ from typing import Any
 
 from orchestra.domain import human
 from orchestra.domain.errors import BadInput
-from orchestra.domain.naming import parse_duration, parse_size
+from orchestra.domain.quantities import parse_duration, parse_size
 from orchestra.domain.storable import LARGEST
 
 

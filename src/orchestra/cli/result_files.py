@@ -13,7 +13,8 @@ from typing import Any, BinaryIO
 from orchestra.cli.output import to_json
 from orchestra.domain.errors import BadInput, Refused, VolumeError
 from orchestra.domain.escaping import escaped
-from orchestra.domain.results import ColumnSource, Table, as_text
+from orchestra.domain.flat_values import as_text
+from orchestra.domain.results import ColumnSource, Table
 
 _INT64 = 2**63
 

@@ -12,7 +12,7 @@ from orchestra.cli.standing import standing
 from orchestra.cli.task_select import for_each, several_tasks, the_ids
 from orchestra.domain import dependencies, human
 from orchestra.domain.errors import Incomplete, Refused
-from orchestra.domain.naming import parse_duration
+from orchestra.domain.quantities import parse_duration
 from orchestra.domain.states import TaskState
 
 if TYPE_CHECKING:

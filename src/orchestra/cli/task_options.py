@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from orchestra.cli.argument_types import Amount, at_least, whole
 from orchestra.cli.output import clean
 from orchestra.domain.errors import BadInput
-from orchestra.domain.naming import parse_limit, parse_variable
+from orchestra.domain.quantities import parse_limit
+from orchestra.domain.variables import parse_variable
 
 if TYPE_CHECKING:
     from orchestra.cli.context import Context

@@ -13,7 +13,7 @@ from orchestra.cli import task_results
 from orchestra.cli.output import clean
 from orchestra.cli.result_files import write_beside
 from orchestra.cli.task_select import one_task
-from orchestra.domain import human, results
+from orchestra.domain import flat_values, human, result_ranking
 from orchestra.domain.errors import BadInput, Refused
 from orchestra.domain.results import Column, ColumnSource, Row, Table
 
@@ -95,10 +95,10 @@ def _matplotlib() -> Any:
 def _metric(ctx: Context, table: Table) -> Column | None:
     name = ctx.args.metric
     if name is None:
-        goal = results.goal(table)
+        goal = result_ranking.goal(table)
         return goal.column if goal else None
     column = table.find(name)
-    if not any(results.is_finite(column.of(row)) for row in table.rows):
+    if not any(flat_values.is_finite(column.of(row)) for row in table.rows):
         raise BadInput(f'"{name}" holds no numbers, so there is nothing to draw.')
     return column
 
@@ -107,13 +107,13 @@ def _panels(table: Table, metric: Column | None) -> tuple[list[Panel], list[str]
     """Give what to draw, and the names of the values that cannot be drawn or have no room."""
     panels: list[Panel] = []
     left_out: list[str] = []
-    rows = [row for row in table.rows if metric and results.is_finite(metric.of(row))]
+    rows = [row for row in table.rows if metric and flat_values.is_finite(metric.of(row))]
     for column in (
         table.from_sources(ColumnSource.CONFIG, ColumnSource.BOTH) if metric and rows else ()
     ):
         if (
             column == metric
-            or len({results.as_text(x) for x in map(column.of, rows) if x is not None}) < 2
+            or len({flat_values.as_text(x) for x in map(column.of, rows) if x is not None}) < 2
         ):
             continue
         panel = _against(rows, column, metric) if metric else None
@@ -130,12 +130,12 @@ def _panels(table: Table, metric: Column | None) -> tuple[list[Panel], list[str]
 def _against(rows: Sequence[Row], column: Column, metric: Column) -> Panel | None:
     pairs = [(column.of(row), float(metric.of(row))) for row in rows]
     pairs = [(x, y) for x, y in pairs if x is not None]
-    if all(results.is_finite(x) for x, _ in pairs):
+    if all(flat_values.is_finite(x) for x, _ in pairs):
         points = [(float(x), y) for x, y in pairs]
         return lambda axes: _scatter(axes, points, column.name, metric.name)
     groups: dict[str, list[float]] = defaultdict(list)
     for x, y in pairs:
-        groups[results.as_text(x)].append(y)
+        groups[flat_values.as_text(x)].append(y)
     if len(groups) > _CATEGORIES:
         return None
     return lambda axes: _boxes(axes, dict(sorted(groups.items())), column.name, metric.name)

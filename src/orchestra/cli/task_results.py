@@ -12,7 +12,7 @@ from orchestra.cli.argument_types import whole
 from orchestra.cli.output import Column as Shown
 from orchestra.cli.task import RESULT_FORMS
 from orchestra.cli.task_select import one_task, the_task
-from orchestra.domain import human, results
+from orchestra.domain import flat_values, human, result_ranking, results
 from orchestra.domain.errors import BadInput
 from orchestra.domain.results import Column, ColumnSource, Row, Table
 
@@ -48,7 +48,7 @@ def show_results(ctx: Context) -> None:
     form = _form(ctx)
     _check(ctx)
     sources, table = read(ctx)
-    chosen, by = results.arranged(
+    chosen, by = result_ranking.arranged(
         table, sort=ctx.args.sort, descending=ctx.args.desc, limit=ctx.args.best
     )
     if ctx.args.columns:
@@ -159,7 +159,7 @@ def _shown(column: Column, task: Task, rows: Sequence[Row]) -> Shown[Row]:
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
-    return human.one_line(results.as_text(value), 24 if isinstance(value, list) else 60)
+    return human.one_line(flat_values.as_text(value), 24 if isinstance(value, list) else 60)
 
 
 def _fitting(
@@ -210,7 +210,7 @@ def _say_the_other_end(ctx: Context, by: Column | None) -> None:
     """The lowest first is what --sort says, though of some metrics the highest is best."""
     sort = ctx.args.sort
     lowest = sort and not sort.startswith("-") and not ctx.args.desc
-    if by and lowest and ctx.args.best and results.direction(by.key):
+    if by and lowest and ctx.args.best and result_ranking.direction(by.key):
         ctx.out.note(f"these have the lowest {by.name}; --sort -{sort} has the highest")
 
 

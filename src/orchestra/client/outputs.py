@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from orchestra.client import words
 from orchestra.client.session import Session, with_hint
+from orchestra.domain import result_ranking
 from orchestra.domain import results as domain
 from orchestra.domain.errors import Refused
 from orchestra.domain.results import Table
@@ -25,7 +26,7 @@ def table(
     limit = None if best is None else words.whole("best", best, least=1)
     sources = session(FindResults(str(task)))
     with with_hint():
-        chosen, _ = domain.arranged(read(sources), sort=sort, limit=limit)
+        chosen, _ = result_ranking.arranged(read(sources), sort=sort, limit=limit)
         return chosen if columns is None else domain.with_columns(chosen, columns)
 
 

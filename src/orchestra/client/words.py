@@ -9,15 +9,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from orchestra.domain.errors import BadInput
-from orchestra.domain.naming import (
-    LARGEST_SIZE,
-    check_variable,
-    parse_duration,
-    parse_limit,
-    parse_size,
-)
+from orchestra.domain.quantities import LARGEST_SIZE, parse_duration, parse_limit, parse_size
 from orchestra.domain.states import Figure, Queue
 from orchestra.domain.storable import LARGEST
+from orchestra.domain.variables import check_variable
 
 if TYPE_CHECKING:
     from orchestra.domain.models.tasks import Limit, Policy

@@ -9,8 +9,8 @@ from typing import Any
 
 from orchestra.domain import documents
 from orchestra.domain.documents import Unusable
+from orchestra.domain.flat_values import flatten, is_finite
 from orchestra.domain.human import size as in_bytes
-from orchestra.domain.results import flatten, is_finite
 
 TEXT_AT_MOST = 16_000
 """Bytes that are kept of a job's metrics; of JSON lines that is the last line's length, whatever the file's."""

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from orchestra.domain.errors import BadInput
+from orchestra.domain.flat_values import as_text, flatten
 from orchestra.domain.nearest import nearest
-from orchestra.domain.results import as_text, flatten
 from orchestra.domain.sweeps import Point
 
 _NAME_LENGTH = 120

@@ -16,9 +16,9 @@ from typing import Any
 
 from orchestra.domain import config_values, sweep_values
 from orchestra.domain.errors import BadInput
+from orchestra.domain.flat_values import as_text
 from orchestra.domain.human import listed
 from orchestra.domain.nearest import nearest
-from orchestra.domain.results import as_text
 
 Point = Mapping[str, Any]
 FORMATS = ("json", "yaml")

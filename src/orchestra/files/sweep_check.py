@@ -15,7 +15,7 @@ from typing import Any
 from orchestra.domain import documents, sweep_files
 from orchestra.domain.documents import Unusable
 from orchestra.domain.errors import BadInput
-from orchestra.domain.results import flatten
+from orchestra.domain.flat_values import flatten
 from orchestra.domain.sweeps import Point, Sweep
 from orchestra.files import config_writer, sweep_parser
 

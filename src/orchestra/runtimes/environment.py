@@ -37,7 +37,7 @@ class JobValues:
         token: the attempt's; None where the keeper sets it itself.
         devices: the GPUs that it was given, as CUDA_VISIBLE_DEVICES takes them; empty on the cpu queue.
         cores: what it may keep busy.
-        given: the task's `--env`, checked (domain.naming.check_variable).
+        given: the task's `--env`, checked (domain.variables.check_variable).
     """
 
     task: int

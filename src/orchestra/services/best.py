@@ -11,12 +11,13 @@ from typing import Any
 
 import psycopg
 
-from orchestra.domain import metrics
+from orchestra.domain import metrics, result_ranking
 from orchestra.domain import results as domain
 from orchestra.domain.documents import Unusable
 from orchestra.domain.letters import BestResults, BestRow
 from orchestra.domain.models.tasks import Task
-from orchestra.domain.results import Column, ColumnSource, Goal, Row, Table
+from orchestra.domain.result_ranking import Goal
+from orchestra.domain.results import Column, ColumnSource, Row, Table
 from orchestra.store import metrics as store
 from orchestra.store import tasks as task_store
 
@@ -63,7 +64,7 @@ def _goal(conn: psycopg.Connection, task: Task) -> Goal | None:
     said = store.said(conn, task.id, task.config_version_id, [first[0].ordinal])
     order = [name for each in said.values() for name in _metrics(task, each.metrics)]
     rows = [Row(each.ordinal, "", metrics=_in_order(each.numbers, order)) for each in first]
-    return domain.goal(domain.table_of(rows))
+    return result_ranking.goal(domain.table_of(rows))
 
 
 def _in_order(numbers: Mapping[str, Any], order: list[str]) -> dict[str, Any]:

@@ -8,8 +8,8 @@ import psycopg
 
 from orchestra.domain.caller import Caller
 from orchestra.domain.errors import BadInput
+from orchestra.domain.job_address import JobAddress, parse_job_address
 from orchestra.domain.models.tasks import Task
-from orchestra.domain.naming import JobAddress, parse_job_address
 from orchestra.domain.storable import check_reason
 from orchestra.domain.wording import Action, words
 from orchestra.interface.answers.jobs import JobsDone

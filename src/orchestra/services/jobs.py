@@ -6,9 +6,9 @@ import psycopg
 
 from orchestra.domain import file_waits
 from orchestra.domain.errors import BadInput, NotFound
+from orchestra.domain.job_address import parse_one_job
 from orchestra.domain.models.jobs import Job
 from orchestra.domain.models.tasks import Task
-from orchestra.domain.naming import parse_one_job
 from orchestra.domain.states import Figure, JobState
 from orchestra.domain.wording import Action, words
 from orchestra.interface.answers.jobs import JobPage, JobReport

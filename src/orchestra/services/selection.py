@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import psycopg
 
 from orchestra.domain.errors import BadInput, NotFound
+from orchestra.domain.job_address import parse_task
 from orchestra.domain.models.selection import Selection
 from orchestra.domain.models.tasks import Task
-from orchestra.domain.naming import parse_task
 from orchestra.domain.nearest import nearest_name
 from orchestra.domain.wording import Action, Field, Sentence, words
 from orchestra.store import tasks as store

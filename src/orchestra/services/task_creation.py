@@ -20,12 +20,7 @@ from orchestra.domain.models.datasets import DataSet
 from orchestra.domain.models.jobs import JobPaths
 from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.models.tasks import Task
-from orchestra.domain.naming import (
-    check_complete_file,
-    check_metrics_file,
-    check_variable,
-    parse_name,
-)
+from orchestra.domain.naming import check_complete_file, check_metrics_file, parse_name
 from orchestra.domain.states import Queue, TaskState
 from orchestra.domain.storable import (
     LARGEST,
@@ -36,6 +31,7 @@ from orchestra.domain.storable import (
     check_whole,
     storable,
 )
+from orchestra.domain.variables import check_variable
 from orchestra.domain.wording import Field, words
 from orchestra.interface.answers.new_tasks import Preview
 from orchestra.services import selection

@@ -1,0 +1,33 @@
+"""Environment variables that a task gives its jobs: `NAME=VALUE`."""
+
+from __future__ import annotations
+
+import re
+
+from orchestra.domain.errors import BadInput
+from orchestra.domain.human import one_line
+from orchestra.domain.storable import LONGEST_VALUE, check_text
+from orchestra.domain.wording import Field, words
+
+# What a job is told by Orchestra, and what keeps jobs on their own GPUs.
+_OURS = re.compile(r"ORCHESTRA_.*|CUDA_VISIBLE_DEVICES")
+
+
+def parse_variable(text: str) -> tuple[str, str]:
+    """Read `NAME=VALUE` of `--env`; the value may be empty and hold anything but a NUL."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise BadInput(
+            words(Field.ENV, f' "{one_line(text)}" has no "=".'), hint="Write NAME=VALUE."
+        )
+    check_variable(name, value)
+    return name, value
+
+
+def check_variable(name: str, value: str) -> None:
+    """Refuse a name that no shell can use, one that Orchestra sets, and values that no process can be given."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise BadInput(f'"{one_line(name)}" cannot be the name of an environment variable.')
+    if _OURS.fullmatch(name):
+        raise BadInput(f"{name} is set by Orchestra for each job and cannot be given.")
+    check_text(f"the value of {name}", value, most=LONGEST_VALUE)
