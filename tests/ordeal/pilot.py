@@ -14,8 +14,8 @@ from orchestra.cli.exit_statuses import status_of
 from orchestra.conductor import conductor, leases
 from orchestra.conductor.run import run as conduct
 from orchestra.domain.errors import OrchestraError
-from orchestra.pilot import courier, options, reconcile
-from orchestra.pilot.agent import DRAINING, HEIR, PilotOptions, run
+from orchestra.pilot import db_thread, lease, options
+from orchestra.pilot.agent import DRAINING, STARTED_BY_KEEPER, PilotOptions, run
 from orchestra.store import database
 from orchestra.store.datafolder import Host, this_host
 from ordeal.schedule import LEASE
@@ -28,12 +28,12 @@ PATIENCE = 12.0
 
 def shorten() -> None:
     """Make seconds of what takes minutes."""
-    reconcile.RENEW_EVERY = 0.8
-    reconcile.RECONCILE_EVERY = 4.0
+    lease.RENEW_EVERY = 0.8
+    lease.RECONCILE_EVERY = 4.0
     conductor.LEASES_EVERY = 1.0
     leases.REQUEUE_AFTER = 4.0
     database.MARGIN = 0.6
-    courier.QUIET_AT_MOST = 1.0
+    db_thread.QUIET_AT_MOST = 1.0
 
 
 def pretend_to_be_elsewhere() -> None:
@@ -54,14 +54,14 @@ def main() -> int:
         lock_timeout=1.5,
         connect_timeout=2.0,
     )
-    again = [flag for flag in flags if flag not in (DRAINING, HEIR)]
+    again = [flag for flag in flags if flag not in (DRAINING, STARTED_BY_KEEPER)]
     wish = PilotOptions(
         node=node,
         cluster="ordeal",
         connect=join,
         lease=LEASE,
         draining=DRAINING in flags,
-        heir=HEIR in flags,
+        started_by_keeper=STARTED_BY_KEEPER in flags,
         foreground=False,
         relaunch=(sys.executable, __file__, url, node, folder, *again),
         conductor=lambda stop, say: conduct(

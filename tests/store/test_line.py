@@ -10,7 +10,7 @@ import pytest
 
 from orchestra.domain.models.work import Claim
 from orchestra.domain.states import Cause, Queue
-from orchestra.pilot.appetite import Appetite
+from orchestra.pilot.claim_policy import ClaimPolicy
 from orchestra.services import work
 from orchestra.store.database import connect
 from support.world import World
@@ -93,8 +93,8 @@ def test_a_claim_that_stops_before_the_end_says_where_to_go_on(
     monkeypatch.setattr(work, "FURTHER_PAGE", 20)
     emptied(world, tasks(world, 90, name="resting"))
     wanted = tasks(world, 2)
-    pilot, appetite, answers = world.pilot(), Appetite(), list[Claim]()
-    while not appetite.dry:
+    pilot, appetite, answers = world.pilot(), ClaimPolicy(), list[Claim]()
+    while not appetite.exhausted:
         pilot.request += 1
         answers.append(
             work.claim(
@@ -136,10 +136,10 @@ def test_a_job_that_was_passed_for_its_size_is_asked_for_when_there_are_slots(wo
     (wide,) = tasks(world, 1, name="wide", cores=6, jobs=2)
     pilot = world.pilot()
     (first,) = pilot.claim(cpu=8)
-    appetite, asked = Appetite(), {Queue.CPU: 2}
+    appetite, asked = ClaimPolicy(), {Queue.CPU: 2}
     answer = pilot.claim_answer(cpu=2)
     appetite.learn(asked, [], answer)
-    assert (answer.held_back, appetite.dry) == ({Queue.CPU: 6}, set())
+    assert (answer.held_back, appetite.exhausted) == ({Queue.CPU: 6}, set())
     pilot.end(first)
     assert taken(pilot.claim_answer(cpu=8)) == [wide]
 

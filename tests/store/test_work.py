@@ -17,8 +17,8 @@ from orchestra.domain.models.tasks import Counts
 from orchestra.domain.models.work import Outcome, SharedFiles, Started, TaskSpec
 from orchestra.domain.states import Cause, JobState, Queue, TaskState
 from orchestra.domain.transitions import TaskInput
-from orchestra.pilot.appetite import Appetite, wanted
 from orchestra.pilot.claim import Claimer
+from orchestra.pilot.claim_policy import ClaimPolicy, wanted
 from orchestra.pilot.state import PilotState
 from orchestra.services import jobs, lifecycle, nodes, work
 from orchestra.store import attempts
@@ -502,16 +502,16 @@ def test_a_repeated_answer_does_not_pass_for_all_that_there_was(world: World) ->
     assert (lost.repeated, again.repeated) == (False, True)
     assert again.grants == lost.grants
     for answer, asks_again in ((lost, False), (again, True)):
-        desk: Any = SimpleNamespace(
+        context: Any = SimpleNamespace(
             request=1,
             tasks=dict(lost.tasks),
             state=PilotState({Queue.CPU: 4, Queue.GPU: 0}),
-            appetite=Appetite(),
+            appetite=ClaimPolicy(),
         )
-        claimer = Claimer(desk, cast(Any, None), cast(Any, None))
-        port: Any = SimpleNamespace(id=pilot.keeper, dead=False)
-        claimer._granted(port, pilot.request, {Queue.CPU: 4}, answer)
-        assert (wanted(desk.state, desk.appetite) != {}) == asks_again
+        claimer = Claimer(context, cast(Any, None), cast(Any, None))
+        handle: Any = SimpleNamespace(id=pilot.keeper, dead=False)
+        claimer._granted(handle, pilot.request, {Queue.CPU: 4}, answer)
+        assert (wanted(context.state, context.appetite) != {}) == asks_again
 
 
 def test_a_node_that_runs_a_big_job_fills_the_rest_with_small_ones(world: World) -> None:

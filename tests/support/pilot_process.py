@@ -45,11 +45,11 @@ def main() -> int:
         connect=open_connection,
         lease=lease,
         draining="--draining" in flags,
-        heir="--heir" in flags,
+        started_by_keeper="--heir" in flags,
         foreground=foreground,
         relaunch=relaunch,
         log_limit=int(seconds.get("log-limit", 10_000_000)),
-        heir_after=seconds.get("heir-after", 5.0),
+        successor_after=seconds.get("heir-after", 5.0),
         stall_after=seconds.get("stall-after", 30.0),
         conductor=(
             lambda stop, say: conduct(

@@ -27,11 +27,10 @@ import pytest
 
 from orchestra.domain.models.work import AttemptKey
 from orchestra.domain.states import Cause
-from orchestra.pilot import keeper, leftovers
+from orchestra.pilot import keeper, orphan_reaper
 from orchestra.pilot.link import (
     Ended,
     Event,
-    Heir,
     Hello,
     KeeperError,
     KeeperGone,
@@ -41,6 +40,7 @@ from orchestra.pilot.link import (
     Refused,
     SpoolDamaged,
     Started,
+    Successor,
     connect,
     is_alive,
     read_spool,
@@ -392,7 +392,7 @@ def test_cgroups_of_dead_keepers_are_removed(agent: Agent) -> None:
     end_by_pid(agent.link.hello.pid)
     wait_until(lambda: not is_alive(agent.folder))
     [known] = read_spool(agent.folder).running
-    leftovers.end(known, grace=1.0)
+    orphan_reaper.end(known, grace=1.0)
     assert not Path(started.cgroup).exists()
 
 
@@ -845,7 +845,7 @@ def test_what_a_dead_keeper_left_is_ended_and_nothing_else(agent: Agent, way: st
         try:
             wait_until(lambda: not is_alive(agent.folder))
             known = next(s for s in read_spool(agent.folder).running if s.key == key)
-            leftovers.end(known, grace=0.3, log=log)
+            orphan_reaper.end(known, grace=0.3, log=log)
             assert not is_running(known.pid)
             assert not is_running(pid)
             assert grows_no_more(log)
@@ -866,7 +866,7 @@ def test_what_a_dead_keeper_left_is_known_by_its_log_whatever_name_that_has(
     end_by_pid(agent.link.hello.pid)
     try:
         wait_until(lambda: not is_alive(agent.folder))
-        leftovers.end(known, grace=0.3, log=tmp_path / "link" / agent.log(key).name)
+        orphan_reaper.end(known, grace=0.3, log=tmp_path / "link" / agent.log(key).name)
         assert not is_running(pid)
     finally:
         end_by_pid(pid)
@@ -875,12 +875,12 @@ def test_what_a_dead_keeper_left_is_known_by_its_log_whatever_name_that_has(
 def test_a_pid_that_is_somebody_elses_by_now_is_left_alone(agent: Agent) -> None:
     """The leader's number was given out again: another start time, or another boot."""
     started = agent.started(agent.spawn("true"))
-    wait_until(lambda: leftovers.processes(started) == {})
+    wait_until(lambda: orphan_reaper.processes(started) == {})
     with subprocess.Popen(["sleep", "1000"], start_new_session=True) as stranger:
         try:
             reused = replace(started, pid=stranger.pid, start_time=started.start_time - 1)
-            assert leftovers.processes(reused) == {}
-            leftovers.end(reused, grace=0.0)
+            assert orphan_reaper.processes(reused) == {}
+            orphan_reaper.end(reused, grace=0.0)
             assert stranger.poll() is None
         finally:
             stranger.kill()
@@ -977,11 +977,11 @@ def test_where_no_keeper_ran_there_is_no_spool(tmp_path: Path) -> None:
 # The next agent
 
 
-def heir(tmp_path: Path, script: str, *, after: float = 0.2) -> Heir:
+def heir(tmp_path: Path, script: str, *, after: float = 0.2) -> Successor:
     """An agent that writes its pid, its parent's and its session's into `born`, then does what the script says."""
     born = f'set -- $(cat /proc/$$/stat); echo "$1 $4 $6 $SECRET" >> {tmp_path}/born; '
     env = {"SECRET": "hush", **ENVIRONMENT}
-    return Heir(("/bin/sh", "-c", born + script), env, str(tmp_path / "agent.lock"), after)
+    return Successor(("/bin/sh", "-c", born + script), env, str(tmp_path / "agent.lock"), after)
 
 
 def births(tmp_path: Path) -> list[list[str]]:
@@ -989,9 +989,9 @@ def births(tmp_path: Path) -> list[list[str]]:
     return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def leave(agent: Agent, heir: Heir | None) -> None:
+def leave(agent: Agent, heir: Successor | None) -> None:
     """Name the next agent, and be gone."""
-    agent.link.send_heir(heir)
+    agent.link.send_successor(heir)
     agent.link.flush()
     agent.link.close()
 
@@ -1043,7 +1043,7 @@ def test_no_agent_is_started_while_one_lives(agent: Agent, tmp_path: Path) -> No
 def test_no_agent_is_started_without_need(agent: Agent, tmp_path: Path, why: str) -> None:
     if why == "said not to":
         agent.started(agent.spawn("sleep 60"))
-        agent.link.send_heir(heir(tmp_path, "", after=0.05))
+        agent.link.send_successor(heir(tmp_path, "", after=0.05))
         leave(agent, None)
     else:
         leave(agent, heir(tmp_path, "", after=0.05))

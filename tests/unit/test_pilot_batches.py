@@ -19,30 +19,30 @@ from orchestra.domain.models.datasets import ManifestEntry
 from orchestra.domain.models.work import AttemptKey, Grant, InputFile, Outcome, TaskSpec
 from orchestra.domain.states import Cause, Queue
 from orchestra.files import job_files
-from orchestra.pilot import appetite, examine
-from orchestra.pilot.ahead import Pace
-from orchestra.pilot.appetite import Appetite
-from orchestra.pilot.desk import Desk
-from orchestra.pilot.examine import Examiner
+from orchestra.pilot import claim_policy, finalize
+from orchestra.pilot.claim_policy import ClaimPolicy
+from orchestra.pilot.context import Context
+from orchestra.pilot.finalize import Finalizer
+from orchestra.pilot.io_activity import IOActivity
+from orchestra.pilot.prefetch import Pace
 from orchestra.pilot.report import Reporter
-from orchestra.pilot.state import Held, Note, Phase, PilotState, Ready
-from orchestra.pilot.touches import Touches
+from orchestra.pilot.state import LocalAttempt, Note, Phase, PilotState, Ready
 
 KEEPER = UUID(int=1)
 IMAGE = "docker://a/x"
 
 
-def held(
+def local_attempt(
     ordinal: int, phase: Phase = Phase.WAITING, *, task: int = 0, queue: Queue = Queue.CPU
-) -> Held:
+) -> LocalAttempt:
     note = Note(queue, 1, "/v/t", 1, None, None, None, 30.0)
     key = AttemptKey(task, ordinal, 1, uuid4())
     grant = Grant(key, False, 1, None, InputFile("/c", ManifestEntry("c", 1, 1, b"")))
     spec = cast(TaskSpec, SimpleNamespace(volume="/v", shared=(), image=IMAGE))
-    return Held(key, KEEPER, note, phase, grant=grant, task=spec)
+    return LocalAttempt(key, KEEPER, note, phase, grant=grant, task=spec)
 
 
-def state(*attempts: Held, cpu: int = 2) -> PilotState:
+def state(*attempts: LocalAttempt, cpu: int = 2) -> PilotState:
     found = PilotState({Queue.CPU: cpu, Queue.GPU: 0})
     for attempt in attempts:
         found.add(attempt)
@@ -53,7 +53,7 @@ def some_log() -> int:
     return os.open(os.devnull, os.O_WRONLY)
 
 
-def ordinals(attempts: Sequence[Held]) -> list[int]:
+def ordinals(attempts: Sequence[LocalAttempt]) -> list[int]:
     return [attempt.key.ordinal for attempt in attempts]
 
 
@@ -62,29 +62,29 @@ def ordinals(attempts: Sequence[Held]) -> list[int]:
 
 @pytest.mark.parametrize(("seconds", "ahead"), [(0.001, 16), (0.05, 4), (0.9, 1), (1.5, 0)])
 def test_about_a_tenth_of_a_second_of_work_is_made_ready(seconds: float, ahead: int) -> None:
-    found = state(*(held(n) for n in range(40)))
-    known = Appetite(paces={0: Pace(seconds, 9)})
-    assert ordinals(appetite.to_prepare(found, known, ())) == list(range(ahead))
+    found = state(*(local_attempt(n) for n in range(40)))
+    known = ClaimPolicy(paces={0: Pace(seconds, 9)})
+    assert ordinals(claim_policy.to_prepare(found, known, ())) == list(range(ahead))
 
 
 def test_nothing_is_made_ready_of_a_task_that_nobody_knows() -> None:
-    assert appetite.to_prepare(state(held(1)), Appetite(), ()) == []
+    assert claim_policy.to_prepare(state(local_attempt(1)), ClaimPolicy(), ()) == []
 
 
 def test_gpu_jobs_are_not_made_ready_before_they_have_their_devices() -> None:
-    found = state(held(1, queue=Queue.GPU))
-    assert appetite.to_prepare(found, Appetite(paces={0: Pace(0.001, 9)}), ()) == []
+    found = state(local_attempt(1, queue=Queue.GPU))
+    assert claim_policy.to_prepare(found, ClaimPolicy(paces={0: Pace(0.001, 9)}), ()) == []
 
 
 def test_attempts_are_made_ready_some_at_a_time() -> None:
-    attempts = [held(n) for n in range(16)]
-    found, known = state(*attempts), Appetite(paces={0: Pace(0.001, 9)})
+    attempts = [local_attempt(n) for n in range(16)]
+    found, known = state(*attempts), ClaimPolicy(paces={0: Pace(0.001, 9)})
     for attempt in attempts[:8]:
         attempt.ready = Ready((), {}, some_log(), "/")
     under_way = {attempts[8].key}
-    assert appetite.to_prepare(found, known, under_way) == []
+    assert claim_policy.to_prepare(found, known, under_way) == []
     os.close(cast(Ready, attempts[0].take_ready()).log)
-    assert ordinals(appetite.to_prepare(found, known, under_way)) == [0, *range(9, 16)]
+    assert ordinals(claim_policy.to_prepare(found, known, under_way)) == [0, *range(9, 16)]
     for attempt in attempts[1:8]:
         os.close(cast(Ready, attempt.take_ready()).log)
 
@@ -98,28 +98,28 @@ Errand = tuple[int | str, Callable[[], Any], Callable[[Any], None]]
 class Office:
     """Reports and errands, written down instead of carried out."""
 
-    def __init__(self, *attempts: Held) -> None:
-        self.errands: list[Errand] = []
+    def __init__(self, *attempts: LocalAttempt) -> None:
+        self.batches: list[Errand] = []
         self.looks: list[Errand] = []
-        self.desk = cast(
-            Desk,
+        self.context = cast(
+            Context,
             SimpleNamespace(
                 state=state(*attempts),
                 workers=self,
-                kit=SimpleNamespace(log_limit=0, patience=10.0, touches=Touches()),
+                launch=SimpleNamespace(log_limit=0, patience=10.0, io_activity=IOActivity()),
                 refusals={},
                 tasks={},
             ),
         )
-        self.reporter = Reporter(self.desk, lambda *_: None)
-        self.examiner = Examiner(self.desk, self.reporter)
+        self.reporter = Reporter(self.context, lambda *_: None)
+        self.examiner = Finalizer(self.context, self.reporter)
 
     def submit(
         self, work: Callable[[], Any], then: Callable[[Any], None], _: object, *, lane: int | str
     ) -> None:
-        (self.errands if isinstance(lane, int) else self.looks).append((lane, work, then))
+        (self.batches if isinstance(lane, int) else self.looks).append((lane, work, then))
 
-    def end(self, attempt: Held, **outcome: Any) -> None:
+    def end(self, attempt: LocalAttempt, **outcome: Any) -> None:
         given = {"cause": Cause.EXIT, "exit_status": 0, **outcome}
         self.examiner.add(attempt, Outcome(attempt.key, **given), None)
 
@@ -134,24 +134,24 @@ class Office:
 
 
 def test_what_ends_while_others_run_is_looked_at_together() -> None:
-    attempts = [held(n, Phase.RUNNING) for n in range(3)]
+    attempts = [local_attempt(n, Phase.RUNNING) for n in range(3)]
     office = Office(*attempts)
     for attempt in attempts[:2]:
         office.end(attempt)
     now = monotonic()
-    assert now < office.examiner.tick(now) <= now + examine.LINGER
-    assert office.errands == []
-    assert office.examiner.tick(now + examine.LINGER) > now + 1.0
-    assert len(office.errands) == len(office.looks) == 1
+    assert now < office.examiner.tick(now) <= now + finalize.LINGER
+    assert office.batches == []
+    assert office.examiner.tick(now + finalize.LINGER) > now + 1.0
+    assert len(office.batches) == len(office.looks) == 1
 
 
 def test_what_ends_last_is_looked_at_at_once() -> None:
-    attempts = [held(0, Phase.RUNNING), held(1, task=7)]
+    attempts = [local_attempt(0, Phase.RUNNING), local_attempt(1, task=7)]
     office = Office(*attempts)
     office.end(attempts[0])
     office.end(attempts[1])
     office.examiner.tick(monotonic())
-    assert [lane for lane, _, _ in office.errands] == [0, 7]
+    assert [lane for lane, _, _ in office.batches] == [0, 7]
 
 
 def test_how_an_attempt_ended_is_known_whatever_its_folder_does(
@@ -160,13 +160,13 @@ def test_how_an_attempt_ended_is_known_whatever_its_folder_does(
     def broken(outcome: Outcome, *_: object) -> Outcome:
         raise RuntimeError(outcome.key)
 
-    monkeypatch.setattr(examine, "examine", broken)
-    attempt = held(0, Phase.RUNNING)
+    monkeypatch.setattr(finalize, "finalize", broken)
+    attempt = local_attempt(0, Phase.RUNNING)
     office = Office(attempt)
     office.end(attempt)
     office.examiner.tick(monotonic())
     office.look()
-    (_, work, then), *_ = office.errands
+    (_, work, then), *_ = office.batches
     then(work())
     assert attempt.phase is Phase.REPORTING
 
@@ -178,9 +178,9 @@ def test_a_complete_file_that_cannot_be_looked_at_is_not_there(
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder)
 
     monkeypatch.setattr(job_files, "exists", hidden)
-    attempt = held(0)
+    attempt = local_attempt(0)
     note = replace(attempt.note, complete_file="complete")
-    ended = examine.examine(Outcome(attempt.key, Cause.EXIT, exit_status=0), note)
+    ended = finalize.finalize(Outcome(attempt.key, Cause.EXIT, exit_status=0), note)
     assert ended.cause is Cause.NOT_COMPLETE
     assert ended.reason
     assert "cannot be looked at: Permission denied" in ended.reason
@@ -192,26 +192,26 @@ def test_an_image_whose_container_did_not_begin_is_looked_at_anew(
     def refused(outcome: Outcome, *_: object) -> Outcome:
         return replace(outcome, cause=Cause.NO_CONTAINER, reason="no such image")
 
-    monkeypatch.setattr(examine, "examine", refused)
-    attempt = held(0, Phase.RUNNING)
+    monkeypatch.setattr(finalize, "finalize", refused)
+    attempt = local_attempt(0, Phase.RUNNING)
     office = Office(attempt)
     prepared = {"docker://a/x": object(), "docker://a/y": object()}
-    desk = cast(SimpleNamespace, office.desk)
-    desk.kit.prepared = prepared
-    desk.leave_alone = lambda *_: None
+    context = cast(SimpleNamespace, office.context)
+    context.launch.prepared = prepared
+    context.back_off_task = lambda *_: None
     office.end(attempt)
     office.examiner.tick(monotonic())
-    (_, work, then), *_ = office.errands
+    (_, work, then), *_ = office.batches
     then(work())
     assert list(prepared) == ["docker://a/y"]
 
 
 def test_a_log_that_was_opened_ahead_is_closed_when_the_job_is_handed_back(tmp_path: Path) -> None:
-    attempt = held(0)
+    attempt = local_attempt(0)
     office = Office(attempt)
     log = some_log()
     attempt.ready = Ready((), {}, log, "/")
-    office.reporter.give_back(attempt, "its pilot is leaving")
+    office.reporter.release(attempt, "its pilot is leaving")
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(log)
     assert attempt.ready is None
@@ -221,20 +221,20 @@ def test_a_log_that_was_opened_ahead_is_closed_when_the_job_is_handed_back(tmp_p
 
 
 def test_an_outcome_carries_what_was_found_at_its_inputs() -> None:
-    attempt = held(0, Phase.RUNNING)
+    attempt = local_attempt(0, Phase.RUNNING)
     office = Office(attempt)
     office.end(attempt)
     office.examiner.tick(monotonic())
     office.look("inputs changed")
-    assert attempt.phase is Phase.EXAMINING
-    (_, _, then), *_ = office.errands
+    assert attempt.phase is Phase.FINALIZING
+    (_, _, then), *_ = office.batches
     then([Outcome(attempt.key, Cause.EXIT, exit_status=0, log_tail=b"x")])
     (outcome,) = office.reported()
     assert (outcome.inputs_note, outcome.log_tail) == ("inputs changed", b"x")
 
 
 def test_one_look_serves_all_that_ended_before_it_began() -> None:
-    attempts = [held(n, Phase.RUNNING) for n in range(4)]
+    attempts = [local_attempt(n, Phase.RUNNING) for n in range(4)]
     office = Office(*attempts)
     office.end(attempts[0])
     office.examiner.flush()
@@ -249,11 +249,11 @@ def test_one_look_serves_all_that_ended_before_it_began() -> None:
 
 
 def test_inputs_that_do_not_answer_keep_no_outcome_from_being_reported() -> None:
-    attempt = held(0, Phase.RUNNING)
+    attempt = local_attempt(0, Phase.RUNNING)
     office = Office(attempt)
     office.end(attempt)
     office.examiner.tick(monotonic())
-    (_, _, then), *_ = office.errands
+    (_, _, then), *_ = office.batches
     then([Outcome(attempt.key, Cause.EXIT, exit_status=0)])
     office.examiner.tick(monotonic() + 9)
     assert office.reported() == []
@@ -265,17 +265,17 @@ def test_inputs_that_do_not_answer_keep_no_outcome_from_being_reported() -> None
 
 
 def test_a_look_waits_as_long_as_a_checksum_goes_on() -> None:
-    attempt = held(0, Phase.RUNNING)
+    attempt = local_attempt(0, Phase.RUNNING)
     office = Office(attempt)
     office.end(attempt)
     office.examiner.tick(monotonic())
-    (_, _, then), *_ = office.errands
+    (_, _, then), *_ = office.batches
     then([Outcome(attempt.key, Cause.EXIT, exit_status=0)])
-    touches, now = office.desk.kit.touches, monotonic()
-    touches._last_read[0] = now + 1000
-    with touches.of(0):
-        touches.at("/data")
-        touches.now()[0].moved = now + 1000
+    io_activity, now = office.context.launch.io_activity, monotonic()
+    io_activity._last_read[0] = now + 1000
+    with io_activity.of(0):
+        io_activity.at("/data")
+        io_activity.now()[0].moved = now + 1000
         office.examiner.tick(now + 1009)
         assert office.reported() == []
         office.examiner.tick(now + 1011)
@@ -284,7 +284,7 @@ def test_a_look_waits_as_long_as_a_checksum_goes_on() -> None:
 
 
 def test_a_volume_that_does_not_answer_keeps_no_failure_from_being_reported() -> None:
-    attempts = [held(n, Phase.RUNNING) for n in range(3)]
+    attempts = [local_attempt(n, Phase.RUNNING) for n in range(3)]
     office = Office(*attempts)
     office.end(attempts[0], cause=Cause.ENDED, exit_status=None, reason="ended because")
     office.end(attempts[1])
@@ -298,21 +298,23 @@ def test_a_volume_that_does_not_answer_keeps_no_failure_from_being_reported() ->
         (0, f"ended because; {said}"),
         (2, f"exit status 0; {said}"),
     ]
-    (_, _, then), *_ = office.errands
+    (_, _, then), *_ = office.batches
     then([Outcome(attempt.key, Cause.EXIT, exit_status=0) for attempt in attempts])
     assert [outcome.key.ordinal for outcome in office.reported()] == [0, 2, 1]
 
 
 def test_whether_a_killed_job_was_complete_is_not_guessed() -> None:
-    attempt = held(0, Phase.RUNNING)
+    attempt = local_attempt(0, Phase.RUNNING)
     attempt.note = replace(attempt.note, complete_file="complete")
-    outcome = examine.unexamined(Outcome(attempt.key, Cause.EXIT, exit_status=0), attempt)
+    outcome = finalize.outcome_without_folder(
+        Outcome(attempt.key, Cause.EXIT, exit_status=0), attempt
+    )
     assert outcome.cause is Cause.NOT_COMPLETE
     assert "whether complete is there is not known" in (outcome.reason or "")
 
 
 def test_what_may_have_left_a_container_is_reported_when_it_is_known_to_have_left_none() -> None:
-    attempt = held(0, Phase.RUNNING)
+    attempt = local_attempt(0, Phase.RUNNING)
     attempt.note = replace(attempt.note, runtime="podman")
     office = Office(attempt)
     office.end(attempt, cause=Cause.ENDED, exit_status=None, reason="ended because")

@@ -11,7 +11,7 @@ import pytest
 from orchestra.domain.errors import VolumeError
 from orchestra.domain.models.jobs import JobPaths
 from orchestra.pilot import folders
-from orchestra.pilot.home import make_private, pilot_folder
+from orchestra.pilot.state_folder import make_private, pilot_folder
 
 
 @pytest.fixture

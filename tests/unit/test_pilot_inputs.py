@@ -14,7 +14,7 @@ import pytest
 from orchestra.domain.models.datasets import ManifestEntry
 from orchestra.domain.models.work import InputFile, SharedFiles
 from orchestra.files.manifest import check_file
-from orchestra.pilot.inputs import InputGuard
+from orchestra.pilot.inputs import InputChecker
 
 
 def registered(path: Path) -> InputFile:
@@ -39,7 +39,7 @@ def test_a_changed_config_is_named_at_once(hostile_dir: Path) -> None:
     config = hostile_dir / "config"
     config.write_text("one")
     file = registered(config)
-    guard = InputGuard()
+    guard = InputChecker()
     assert guard.trouble(task(), file) is None
     config.write_text("other")
     assert str(config) in (guard.trouble(task(), file) or "")
@@ -49,7 +49,7 @@ def test_shared_files_are_looked_at_again_after_a_while(tmp_path: Path, clock: l
     config, data = tmp_path / "config", tmp_path / "data"
     config.write_text("c")
     data.write_text("d")
-    guard, file, work = InputGuard(), registered(config), task(registered(data))
+    guard, file, work = InputChecker(), registered(config), task(registered(data))
     assert guard.trouble(work, file) is None
     data.unlink()
     clock[0] = 4.9
@@ -72,7 +72,7 @@ def test_a_file_that_was_only_touched_is_read_once(
         return check_file(entry, path)
 
     monkeypatch.setattr("orchestra.pilot.inputs.check_file", counted)
-    guard = InputGuard()
+    guard = InputChecker()
     folder = InputFile(str(tmp_path), ManifestEntry("x", None, None, None))
     for when in (0.0, 10.0, 20.0):
         clock[0] = when
@@ -82,9 +82,9 @@ def test_a_file_that_was_only_touched_is_read_once(
 
 def test_an_older_tasks_output_has_to_be_there(tmp_path: Path) -> None:
     output = InputFile(str(tmp_path / "out"), ManifestEntry("out", None, None, None))
-    assert InputGuard().trouble(task(), output) == f"{tmp_path / 'out'} is missing"
+    assert InputChecker().trouble(task(), output) == f"{tmp_path / 'out'} is missing"
     (tmp_path / "out").mkdir()
-    assert InputGuard().trouble(task(), output) is None
+    assert InputChecker().trouble(task(), output) is None
 
 
 # Which looks count
@@ -103,7 +103,7 @@ def test_a_look_counts_for_no_job_that_was_let_go_after_it(
     given: tuple[InputFile, Path, Any],
 ) -> None:
     config, data, work = given
-    guard = InputGuard()
+    guard = InputChecker()
     assert guard.trouble(work, config, 1) is None
     data.write_text("other")
     assert guard.trouble(work, config, 1) is None
@@ -114,7 +114,7 @@ def test_a_look_is_shared_by_all_jobs_that_were_let_go_before_it(
     given: tuple[InputFile, Path, Any],
 ) -> None:
     config, data, work = given
-    guard = InputGuard()
+    guard = InputChecker()
     assert guard.trouble(work, config, 2) is None
     data.write_text("other")
     assert guard.trouble(work, config, 1) is None
@@ -123,7 +123,7 @@ def test_a_look_is_shared_by_all_jobs_that_were_let_go_before_it(
 
 def test_the_look_after_an_end_holds_the_next_start(given: tuple[InputFile, Path, Any]) -> None:
     config, data, work = given
-    guard = InputGuard()
+    guard = InputChecker()
     assert guard.trouble(work, config) is None
     assert guard.notes(work, [config]) == [None]
     data.write_text("other")
@@ -141,7 +141,7 @@ def test_a_config_that_changed_marks_its_own_job_alone(
     second = registered(other)
     Path(config.path).unlink()
     note = f"inputs changed while it ran: {config.path} is missing"
-    assert InputGuard().notes(work, [config, second]) == [note, None]
+    assert InputChecker().notes(work, [config, second]) == [note, None]
 
 
 def test_a_file_that_came_into_a_data_folder_is_named(tmp_path: Path, clock: list[float]) -> None:
@@ -155,16 +155,16 @@ def test_a_file_that_came_into_a_data_folder_is_named(tmp_path: Path, clock: lis
     work = task(*files, shared=[files])
     (folder / "__pycache__" / "a.pyc").touch()
     (folder / ".hidden").touch()
-    assert InputGuard().notes(work, [registered(config)]) == [None]
+    assert InputChecker().notes(work, [registered(config)]) == [None]
     (folder / "c.csv").touch()
     note = f"{folder} has 1 file that was not registered: c.csv"
-    assert InputGuard().notes(work, [registered(config)]) == [note]
-    assert InputGuard().trouble(work, registered(config)) is None
+    assert InputChecker().notes(work, [registered(config)]) == [note]
+    assert InputChecker().trouble(work, registered(config)) is None
 
 
 def test_tasks_that_are_forgotten_are_looked_at_anew(given: tuple[InputFile, Path, Any]) -> None:
     config, data, work = given
-    guard = InputGuard()
+    guard = InputChecker()
     assert guard.trouble(work, config) is None
     data.write_text("other")
     guard.keep([work.id])
@@ -178,7 +178,7 @@ def test_what_is_remembered_of_files_is_bounded(
 ) -> None:
     """Only files whose times differ from what was registered are remembered; the oldest are read again."""
     monkeypatch.setattr("orchestra.pilot.inputs.VERIFIED_AT_MOST", 3)
-    guard = InputGuard()
+    guard = InputChecker()
     for n in range(20):
         config = tmp_path / f"config{n}"
         config.write_text("c")

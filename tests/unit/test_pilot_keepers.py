@@ -16,7 +16,7 @@ import pytest
 
 from orchestra.domain.models.work import AttemptKey
 from orchestra.pilot import keeper
-from orchestra.pilot.keepers import Keepers, Port
+from orchestra.pilot.keepers import KeeperHandle, Keepers
 from orchestra.pilot.link import (
     Hello,
     KeeperError,
@@ -64,40 +64,40 @@ def test_a_keeper_that_another_agent_is_making_is_left_alone(
         made = making.result()
     try:
         assert folder == made.folder
-        assert [port.id for port in wait_until(second.adopt)] == [made.id]
+        assert [handle.id for handle in wait_until(second.adopt)] == [made.id]
         assert second.all_heard
     finally:
         os.kill(made.hello.pid, signal.SIGKILL)
-        for port in (*first.ports.values(), *second.ports.values()):
-            port.close()
+        for handle in (*first.handles.values(), *second.handles.values()):
+            handle.close()
 
 
-def _lost(folder: Path) -> tuple[Keepers, Port]:
+def _lost(folder: Path) -> tuple[Keepers, KeeperHandle]:
     keepers = Keepers(folder.parent, uuid4())
     started = Started(AttemptKey(3, 17, 1, uuid4()), 1, 1, 1.0, None)
-    port = Port(
+    handle = KeeperHandle(
         Hello(uuid4(), "boot", 1, "1", 1, running=(started,)), folder, None, registered=True
     )
-    keepers.ports[port.id] = port
-    return keepers, port
+    keepers.handles[handle.id] = handle
+    return keepers, handle
 
 
 def test_a_keeper_that_another_agent_has_buried_has_nothing_left_to_say(tmp_path: Path) -> None:
-    keepers, port = _lost(tmp_path / "gone")
-    assert keepers.reconnect(port)
-    assert (port.dead, port.closed_out, port.retired) == (True, True, True)
-    assert (port.hello.running, port.hello.outcomes) == ((), ())
-    keepers.close_out(port)
-    assert not keepers.ports
+    keepers, handle = _lost(tmp_path / "gone")
+    assert keepers.reconnect(handle)
+    assert (handle.dead, handle.closed_out, handle.retired) == (True, True, True)
+    assert (handle.hello.running, handle.hello.outcomes) == ((), ())
+    keepers.close_out(handle)
+    assert not keepers.handles
 
 
 def test_a_keeper_whose_spool_cannot_be_read_is_dead_but_not_buried(tmp_path: Path) -> None:
     folder = tmp_path / "broken"
     folder.mkdir()
     (folder / "spool").write_bytes(b"\0" * 4096)
-    keepers, port = _lost(folder)
-    assert keepers.reconnect(port)
-    assert (port.dead, port.closed_out, port.hello.running) == (True, False, ())
+    keepers, handle = _lost(folder)
+    assert keepers.reconnect(handle)
+    assert (handle.dead, handle.closed_out, handle.hello.running) == (True, False, ())
 
 
 def born(folder: Path) -> Hello:
@@ -123,19 +123,20 @@ def test_a_keeper_of_another_protocol_is_known_by_its_spool(tmp_path: Path) -> N
     pid = start_other(tmp_path / "keepers" / "other", 2)
     try:
         keepers = Keepers(tmp_path / "keepers", uuid4())
-        [port] = keepers.adopt()
-        assert (port.foreign, port.link, port.takes_jobs, port.hello.protocol) == (True, None, False, 2)  # fmt: skip
+        [handle] = keepers.adopt()
+        assert (handle.incompatible, handle.link, handle.takes_jobs) == (True, None, False)
+        assert handle.hello.protocol == 2
         assert keepers.all_heard
         assert keepers.needs_one
-        assert not has_agent(port.hello)
+        assert not has_agent(handle.hello)
         with socket.socket(socket.AF_UNIX) as peer:
-            peer.connect(str(port.folder / "socket"))
-            wait_until(lambda: has_agent(port.hello))
-        wait_until(lambda: not has_agent(port.hello))
-        end_keeper(port.hello)
-        wait_until(lambda: not is_alive(port.folder))
-        assert keepers.look(port)
-        assert port.dead
+            peer.connect(str(handle.folder / "socket"))
+            wait_until(lambda: has_agent(handle.hello))
+        wait_until(lambda: not has_agent(handle.hello))
+        end_keeper(handle.hello)
+        wait_until(lambda: not is_alive(handle.folder))
+        assert keepers.look(handle)
+        assert handle.dead
     finally:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -149,9 +150,9 @@ def test_the_protocol_before_ones_own_is_spoken(
     pid = start_other(tmp_path / "keepers" / "older", 0)
     try:
         keepers = Keepers(tmp_path / "keepers", uuid4())
-        [port] = keepers.adopt()
-        assert port.link
-        assert (port.foreign, port.link.hello.protocol) == (False, 0)
-        port.close()
+        [handle] = keepers.adopt()
+        assert handle.link
+        assert (handle.incompatible, handle.link.hello.protocol) == (False, 0)
+        handle.close()
     finally:
         os.kill(pid, signal.SIGKILL)

@@ -32,7 +32,7 @@ from orchestra.pilot.report import (
     outcome_of,
     set_aside,
 )
-from orchestra.pilot.state import LONG, Held, Note, Phase, PilotState
+from orchestra.pilot.state import LONG, LocalAttempt, Note, Phase, PilotState
 
 NOTE = Note(Queue.CPU, 1, "/v/t", 1, None, None, 600.0, 30.0)
 
@@ -74,9 +74,9 @@ def test_who_asked_is_part_of_the_reason() -> None:
 
 def test_a_job_that_is_ended_because_its_pilot_stops_has_not_failed() -> None:
     given = ended(Cause.ENDED, None, 15)
-    held = Held(given.key, UUID(int=1), NOTE, Phase.RUNNING)
-    assert outcome_of(replace(given, reason=STOPPED), held).cause is Cause.LEASE
-    assert outcome_of(given, held).cause is Cause.ENDED
+    attempt = LocalAttempt(given.key, UUID(int=1), NOTE, Phase.RUNNING)
+    assert outcome_of(replace(given, reason=STOPPED), attempt).cause is Cause.LEASE
+    assert outcome_of(given, attempt).cause is Cause.ENDED
 
 
 @pytest.mark.parametrize(
@@ -169,21 +169,21 @@ def test_text_that_postgresql_refuses_is_made_plain() -> None:
     assert report.plain_text("a\0b\udcff") == "a\\0b\\udcff"
 
 
-class Desk:
+class Context:
     """As much of a desk as a reporter needs; its courier knows one outcome of which each connection dies."""
 
     def __init__(self, folder: Path, poison: int) -> None:
         self.folder, self.poison = folder, poison
-        self.state, self.keepers = PilotState(), SimpleNamespace(ports={})
-        self.memory = SimpleNamespace(note=lambda *_: None)
+        self.state, self.keepers = PilotState(), SimpleNamespace(handles={})
+        self.database_memory = SimpleNamespace(note=lambda *_: None)
         self.appetite = SimpleNamespace(refresh=lambda: None)
         self.troubles: dict[str, Trouble] = {}
-        self.courier = self
+        self.database = self
 
     def connect_anew(self) -> None:
         """There is no connection here."""
 
-    def ask(self, call: Any, then: Any, otherwise: Any, **_: Any) -> None:
+    def submit(self, call: Any, then: Any, otherwise: Any, **_: Any) -> None:
         batch = call.args[1]
         if any(pending.outcome.key.ordinal == self.poison for pending in batch):
             otherwise(PoisonousRequest())
@@ -192,61 +192,61 @@ class Desk:
 
 
 def test_an_outcome_that_ends_each_connection_is_found_and_kept_aside(tmp_path: Path) -> None:
-    desk = Desk(tmp_path, poison=37)
-    reporter = report.Reporter(desk, lambda *_: None)  # type: ignore[arg-type]
+    context = Context(tmp_path, poison=37)
+    reporter = report.Reporter(context, lambda *_: None)  # type: ignore[arg-type]
     for pending in batch(*["a"] * 50):
         key = pending.outcome.key
-        held = Held(key, UUID(int=1), NOTE, Phase.RUNNING)
-        desk.state.add(held)
-        reporter.add(held, pending.outcome)
+        attempt = LocalAttempt(key, UUID(int=1), NOTE, Phase.RUNNING)
+        context.state.add(attempt)
+        reporter.add(attempt, pending.outcome)
     for _ in range(60):
         reporter.tick(float("inf"))
-    assert desk.state.held == {}
+    assert context.state.attempts == {}
     [kept] = (tmp_path / "set-aside").iterdir()
     assert kept.name.startswith("0-37-1-")
-    assert str(kept) == desk.troubles["set aside"].path
+    assert str(kept) == context.troubles["set aside"].path
 
 
 def test_a_keeper_may_forget_an_outcome_only_when_the_database_has_it(tmp_path: Path) -> None:
-    desk, asked, forgotten = Desk(tmp_path, poison=-1), list[Any](), list[int]()
-    desk.ask = lambda *request, **_: asked.append(request)  # type: ignore[method-assign]
+    context, asked, forgotten = Context(tmp_path, poison=-1), list[Any](), list[int]()
+    context.submit = lambda *request, **_: asked.append(request)  # type: ignore[method-assign]
     keeper, link = UUID(int=1), SimpleNamespace(send_ack=forgotten.extend)
-    desk.keepers.ports[keeper] = SimpleNamespace(link=link, registered=True, reconciled=True)
+    context.keepers.handles[keeper] = SimpleNamespace(link=link, registered=True, reconciled=True)
     remembered = list[tuple[UUID, int]]()
-    desk.memory = SimpleNamespace(note=lambda *report: remembered.append(report))
-    reporter = report.Reporter(desk, lambda *_: None)  # type: ignore[arg-type]
+    context.database_memory = SimpleNamespace(note=lambda *report: remembered.append(report))
+    reporter = report.Reporter(context, lambda *_: None)  # type: ignore[arg-type]
     [pending] = batch("a")
-    held = Held(pending.outcome.key, keeper, NOTE, Phase.RUNNING)
-    desk.state.add(held)
-    reporter.add(held, replace(pending.outcome, sequence=5))
+    attempt = LocalAttempt(pending.outcome.key, keeper, NOTE, Phase.RUNNING)
+    context.state.add(attempt)
+    reporter.add(attempt, replace(pending.outcome, sequence=5))
     reporter.tick(float("inf"))
     [(_, then, otherwise)] = asked
     assert forgotten == []
     otherwise(DatabaseUnavailable())
     assert forgotten == []
     assert remembered == []
-    assert desk.state.held
+    assert context.state.attempts
     reporter.tick(float("inf"))
     assert len(asked) == 2, "it is reported again"
     then(Delivery())
     assert forgotten == [5]
     assert remembered == [(keeper, 5)], "by which a database is recognised that lacks it"
-    assert not desk.state.held
+    assert not context.state.attempts
 
 
 class Waiting:
     """A reporter with outcomes of some tasks, whose requests are answered by hand."""
 
     def __init__(self, folder: Path, tasks: Sequence[int]) -> None:
-        self.desk = Desk(folder, poison=-1)
+        self.context = Context(folder, poison=-1)
         self.asked: list[tuple[list[int], Any, Any]] = []
-        self.desk.ask = self._ask  # type: ignore[method-assign]
-        self.reporter = report.Reporter(self.desk, lambda *_: None)  # type: ignore[arg-type]
+        self.context.submit = self._ask  # type: ignore[method-assign]
+        self.reporter = report.Reporter(self.context, lambda *_: None)  # type: ignore[arg-type]
         for ordinal, task in enumerate(tasks):
             key = AttemptKey(task, ordinal, 1, uuid4())
-            held = Held(key, UUID(int=1), NOTE, Phase.RUNNING)
-            self.desk.state.add(held)
-            self.reporter.add(held, Outcome(key, Cause.EXIT, exit_status=0, sequence=ordinal))
+            attempt = LocalAttempt(key, UUID(int=1), NOTE, Phase.RUNNING)
+            self.context.state.add(attempt)
+            self.reporter.add(attempt, Outcome(key, Cause.EXIT, exit_status=0, sequence=ordinal))
 
     def _ask(self, call: Any, then: Any, otherwise: Any, **_: Any) -> None:
         tasks = [pending.outcome.key.task_id for pending in call.args[1]]
@@ -277,29 +277,31 @@ def test_outcomes_of_a_task_that_is_locked_let_the_others_go_first(tmp_path: Pat
     assert not world.asked, "it waits for a while"
     _, _, otherwise = world.turn()
     otherwise(DatabaseBusy("a row is locked."))
-    assert world.desk.troubles == {"reports of 1": reports_wait(1, "a row is locked.")}
+    assert world.context.troubles == {"reports of 1": reports_wait(1, "a row is locked.")}
     tasks, then, _ = world.turn()
     then(Delivery())
     assert tasks == [1, 1]
-    assert not world.desk.state.held, "nothing was given up"
-    assert not world.desk.troubles
+    assert not world.context.state.attempts, "nothing was given up"
+    assert not world.context.troubles
     assert not (tmp_path / "set-aside").exists()
 
 
 def test_a_refusal_is_believed_when_it_is_said_over_two_connections(tmp_path: Path) -> None:
     world = Waiting(tmp_path, [1, 2])
     renewed: list[int] = []
-    world.desk.connect_anew = lambda: renewed.append(1)  # type: ignore[method-assign]
-    [strange] = [held.key for held in world.desk.state.held.values() if held.key.task_id == 2]
+    world.context.connect_anew = lambda: renewed.append(1)  # type: ignore[method-assign]
+    [strange] = [
+        attempt.key for attempt in world.context.state.attempts.values() if attempt.key.task_id == 2
+    ]
     refused = Delivery(((Outcome(strange, Cause.EXIT), "invalid byte sequence"),))
     _, then, _ = world.turn()
     then(refused)
-    assert list(world.desk.state.held) == [strange]
+    assert list(world.context.state.attempts) == [strange]
     assert renewed == [1]
     tasks, then, _ = world.turn()
     assert tasks == [2]
     then(refused)
-    assert not world.desk.state.held
+    assert not world.context.state.attempts
     assert len(list((tmp_path / "set-aside").iterdir())) == 1
 
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from orchestra.domain.gpus import visible_devices
 from orchestra.domain.models.work import AttemptKey, Claim
 from orchestra.domain.states import Queue
-from orchestra.pilot import ahead
-from orchestra.pilot.ahead import PATIENCE, QUICK_SECONDS, Pace, Waiting
-from orchestra.pilot.appetite import AT_MOST, Appetite, surplus, wanted
+from orchestra.pilot import prefetch
+from orchestra.pilot.claim_policy import AT_MOST, ClaimPolicy, excess, wanted
+from orchestra.pilot.prefetch import PATIENCE, QUICK_SECONDS, Pace, Waiting
 from orchestra.pilot.slots import free, offered, startable, unfit
-from orchestra.pilot.state import Held, Note, Phase, PilotState
+from orchestra.pilot.state import LocalAttempt, Note, Phase, PilotState
 
 KEEPER = UUID(int=1)
 _NOTE = Note(
@@ -30,7 +30,7 @@ _NOTE = Note(
 )
 
 
-def held(
+def local_attempt(
     ordinal: int,
     phase: Phase = Phase.WAITING,
     *,
@@ -38,12 +38,14 @@ def held(
     slots: int = 1,
     devices: str | None = None,
     task: int = 0,
-) -> Held:
+) -> LocalAttempt:
     note = replace(_NOTE, queue=queue, slots=slots, devices=devices)
-    return Held(AttemptKey(task, ordinal, 1, uuid4()), KEEPER, note, phase)
+    return LocalAttempt(AttemptKey(task, ordinal, 1, uuid4()), KEEPER, note, phase)
 
 
-def state(*attempts: Held, cpu: int = 0, gpu: int = 0, visible: str | None = None) -> PilotState:
+def state(
+    *attempts: LocalAttempt, cpu: int = 0, gpu: int = 0, visible: str | None = None
+) -> PilotState:
     found = PilotState({Queue.CPU: cpu, Queue.GPU: gpu}, visible_devices(visible))
     for attempt in attempts:
         found.add(attempt)
@@ -55,29 +57,35 @@ def started(found: PilotState) -> list[tuple[int, str | None]]:
 
 
 def test_slots_are_given_in_order_of_the_claim() -> None:
-    assert started(state(*(held(n) for n in range(5)), cpu=3)) == [(0, None), (1, None), (2, None)]
+    assert started(state(*(local_attempt(n) for n in range(5)), cpu=3)) == [
+        (0, None),
+        (1, None),
+        (2, None),
+    ]
 
 
 def test_an_attempt_of_many_cores_is_not_overtaken() -> None:
-    found = state(held(0, Phase.RUNNING, slots=2), held(1, slots=3), held(2), cpu=4)
+    found = state(
+        local_attempt(0, Phase.RUNNING, slots=2), local_attempt(1, slots=3), local_attempt(2), cpu=4
+    )
     assert started(found) == []
-    found.drop(next(iter(found.held)))
+    found.drop(next(iter(found.attempts)))
     assert started(found) == [(1, None), (2, None)]
 
 
 def test_a_job_of_one_queue_does_not_wait_for_the_other() -> None:
-    found = state(held(0, queue=Queue.GPU), held(1), cpu=1, gpu=0)
+    found = state(local_attempt(0, queue=Queue.GPU), local_attempt(1), cpu=1, gpu=0)
     assert started(found) == [(1, None)]
 
 
 def test_devices_are_distinct_and_free() -> None:
-    running = held(0, Phase.RUNNING, queue=Queue.GPU, slots=2, devices="0,2")
-    waiting = [held(n, queue=Queue.GPU) for n in (1, 2, 3)]
+    running = local_attempt(0, Phase.RUNNING, queue=Queue.GPU, slots=2, devices="0,2")
+    waiting = [local_attempt(n, queue=Queue.GPU) for n in (1, 2, 3)]
     assert started(state(running, *waiting, gpu=4)) == [(1, "1"), (2, "3")]
 
 
 def test_a_job_of_two_gpus_gets_two() -> None:
-    found = state(held(0, queue=Queue.GPU, slots=2), gpu=2, visible="GPU-a,GPU-b,GPU-c")
+    found = state(local_attempt(0, queue=Queue.GPU, slots=2), gpu=2, visible="GPU-a,GPU-b,GPU-c")
     assert started(found) == [(0, "GPU-a,GPU-b")]
 
 
@@ -88,8 +96,8 @@ def test_there_are_no_more_gpu_slots_than_devices() -> None:
 
 
 def test_when_slots_shrink_nothing_starts_before_enough_have_ended() -> None:
-    running = [held(n, Phase.RUNNING) for n in range(4)]
-    found = state(*running, held(9), cpu=2)
+    running = [local_attempt(n, Phase.RUNNING) for n in range(4)]
+    found = state(*running, local_attempt(9), cpu=2)
     assert free(found, Queue.CPU) == 0
     for attempt in running[:2]:
         found.drop(attempt.key)
@@ -99,7 +107,9 @@ def test_when_slots_shrink_nothing_starts_before_enough_have_ended() -> None:
 
 
 def test_what_never_fits_is_named() -> None:
-    found = state(held(0, slots=3), held(1), held(2, queue=Queue.GPU), cpu=2, gpu=0)
+    found = state(
+        local_attempt(0, slots=3), local_attempt(1), local_attempt(2, queue=Queue.GPU), cpu=2, gpu=0
+    )
     assert [attempt.key.ordinal for attempt in unfit(found)] == [0, 2]
 
 
@@ -111,8 +121,8 @@ def test_what_never_fits_is_named() -> None:
 def test_slots_are_never_exceeded_by_what_starts(
     enabled: int, running: list[int], waiting: list[int]
 ) -> None:
-    attempts = [held(n, Phase.RUNNING, slots=slots) for n, slots in enumerate(running)]
-    attempts += [held(100 + n, slots=slots) for n, slots in enumerate(waiting)]
+    attempts = [local_attempt(n, Phase.RUNNING, slots=slots) for n, slots in enumerate(running)]
+    attempts += [local_attempt(100 + n, slots=slots) for n, slots in enumerate(waiting)]
     found = state(*attempts, cpu=enabled)
     room = free(found, Queue.CPU)
     assert sum(attempt.note.slots for attempt, _ in startable(found)) <= room
@@ -122,87 +132,89 @@ def test_slots_are_never_exceeded_by_what_starts(
 
 
 def test_a_pilot_asks_for_what_it_has_room_for() -> None:
-    found = state(held(0, Phase.RUNNING), held(1), cpu=4, gpu=2)
-    assert wanted(found, Appetite()) == {Queue.CPU: 2, Queue.GPU: 2}
+    found = state(local_attempt(0, Phase.RUNNING), local_attempt(1), cpu=4, gpu=2)
+    assert wanted(found, ClaimPolicy()) == {Queue.CPU: 2, Queue.GPU: 2}
 
 
 def test_what_waits_with_many_cores_counts_with_all_of_them() -> None:
-    assert wanted(state(held(0, slots=3), cpu=4), Appetite()) == {Queue.CPU: 1}
+    assert wanted(state(local_attempt(0, slots=3), cpu=4), ClaimPolicy()) == {Queue.CPU: 1}
 
 
 def test_a_leaving_pilot_and_a_dry_queue_ask_for_nothing() -> None:
     found = state(cpu=4, gpu=1)
-    appetite = Appetite(dry={Queue.CPU})
+    appetite = ClaimPolicy(exhausted={Queue.CPU})
     assert wanted(found, appetite) == {Queue.GPU: 1}
     appetite.refresh(Queue.CPU)
     assert wanted(found, appetite) == {Queue.CPU: 4, Queue.GPU: 1}
-    found.leaving = True
+    found.draining = True
     assert wanted(found, appetite) == {}
 
 
 def test_an_answer_with_less_than_was_asked_for_makes_a_queue_dry() -> None:
-    appetite = Appetite()
-    appetite.learn({Queue.CPU: 2, Queue.GPU: 1}, [held(0), held(1)], Claim())
-    assert appetite.dry == {Queue.GPU}
+    appetite = ClaimPolicy()
+    appetite.learn({Queue.CPU: 2, Queue.GPU: 1}, [local_attempt(0), local_attempt(1)], Claim())
+    assert appetite.exhausted == {Queue.GPU}
 
 
 def test_a_line_that_was_not_looked_at_to_its_end_is_no_dry_one() -> None:
-    found, appetite = state(cpu=4), Appetite()
+    found, appetite = state(cpu=4), ClaimPolicy()
     appetite.learn({Queue.CPU: 4}, [], Claim(more={Queue.CPU: (3, 7)}))
-    assert (appetite.dry, appetite.after) == (set(), {Queue.CPU: (3, 7)})
+    assert (appetite.exhausted, appetite.after) == (set(), {Queue.CPU: (3, 7)})
     assert wanted(found, appetite) == {Queue.CPU: 4}
     appetite.learn({Queue.CPU: 4}, [], Claim())
-    assert (appetite.dry, appetite.after) == ({Queue.CPU}, {})
+    assert (appetite.exhausted, appetite.after) == ({Queue.CPU}, {})
     appetite.learn({Queue.CPU: 4}, [], Claim(more={Queue.CPU: (3, 7)}))
     appetite.refresh()
     assert appetite.after == {}, "what has come may be ahead of it"
 
 
 def test_slots_are_what_was_asked_for() -> None:
-    appetite = Appetite()
-    appetite.learn({Queue.CPU: 6}, [held(0, slots=3), held(1, slots=3)], Claim())
-    assert appetite.dry == set()
+    appetite = ClaimPolicy()
+    appetite.learn({Queue.CPU: 6}, [local_attempt(0, slots=3), local_attempt(1, slots=3)], Claim())
+    assert appetite.exhausted == set()
 
 
 def test_an_answer_as_long_as_a_claim_may_be_makes_no_queue_dry() -> None:
-    appetite = Appetite()
-    appetite.learn({Queue.CPU: 500}, [held(n) for n in range(AT_MOST)], Claim())
-    assert appetite.dry == set()
+    appetite = ClaimPolicy()
+    appetite.learn({Queue.CPU: 500}, [local_attempt(n) for n in range(AT_MOST)], Claim())
+    assert appetite.exhausted == set()
 
 
 def test_a_big_job_is_asked_for_when_its_slots_are_free_and_nothing_before() -> None:
-    found = state(held(0, Phase.RUNNING, slots=2), cpu=4)
-    appetite = Appetite()
+    found = state(local_attempt(0, Phase.RUNNING, slots=2), cpu=4)
+    appetite = ClaimPolicy()
     appetite.learn({Queue.CPU: 2}, [], Claim(held_back={Queue.CPU: 3}))
     assert wanted(found, appetite) == {}
-    found.drop(next(iter(found.held)))
+    found.drop(next(iter(found.attempts)))
     assert wanted(found, appetite) == {Queue.CPU: 4}
-    appetite.learn({Queue.CPU: 4}, [held(1, slots=3), held(2)], Claim())
+    appetite.learn({Queue.CPU: 4}, [local_attempt(1, slots=3), local_attempt(2)], Claim())
     assert appetite.blocked == {}
 
 
 def test_a_big_job_that_was_passed_is_remembered_to_the_end_of_the_line() -> None:
-    appetite = Appetite()
+    appetite = ClaimPolicy()
     first = Claim(held_back={Queue.CPU: 3}, more={Queue.CPU: (3, 7)})
     appetite.learn({Queue.CPU: 2}, [], first)
     assert wanted(state(cpu=2), appetite) == {Queue.CPU: 2}
     appetite.learn({Queue.CPU: 2}, [], Claim())
-    assert (appetite.dry, appetite.blocked) == (set(), {Queue.CPU: 3})
+    assert (appetite.exhausted, appetite.blocked) == (set(), {Queue.CPU: 3})
 
 
-def quick(seconds: float, in_a_row: int = 1000, width: int = 1) -> Appetite:
-    return Appetite(paces={0: Pace(seconds, in_a_row)}, latest={Queue.CPU: (0, width)})
+def quick(seconds: float, in_a_row: int = 1000, width: int = 1) -> ClaimPolicy:
+    return ClaimPolicy(paces={0: Pace(seconds, in_a_row)}, latest={Queue.CPU: (0, width)})
 
 
 def test_quick_jobs_are_claimed_about_a_second_ahead() -> None:
-    running = [held(n, Phase.RUNNING) for n in range(2)]
+    running = [local_attempt(n, Phase.RUNNING) for n in range(2)]
     found = state(*running, cpu=2)
     appetite = quick(0.1)
     assert wanted(found, appetite) == {Queue.CPU: 20}
     for n in range(11):
-        found.add(held(100 + n))
+        found.add(local_attempt(100 + n))
     assert wanted(found, appetite) == {}, "more than half of the stock is there"
-    found.drop(next(key for key, attempt in found.held.items() if attempt.phase is Phase.WAITING))
+    found.drop(
+        next(key for key, attempt in found.attempts.items() if attempt.phase is Phase.WAITING)
+    )
     assert wanted(found, appetite) == {Queue.CPU: 10}, "half of it is used up, and all slots are"
 
 
@@ -211,19 +223,19 @@ def test_no_more_is_claimed_ahead_than_a_claim_may_give() -> None:
 
 
 def test_no_more_is_claimed_ahead_than_were_quick_in_a_row() -> None:
-    found = state(held(0, Phase.RUNNING), held(1, Phase.RUNNING), cpu=2)
+    found = state(local_attempt(0, Phase.RUNNING), local_attempt(1, Phase.RUNNING), cpu=2)
     assert wanted(found, quick(0.001, in_a_row=3)) == {Queue.CPU: 3}
     assert wanted(found, quick(0.001, in_a_row=0)) == {}
-    assert wanted(found, Appetite(latest={Queue.CPU: (0, 1)})) == {}, "nothing is known"
+    assert wanted(found, ClaimPolicy(latest={Queue.CPU: (0, 1)})) == {}, "nothing is known"
 
 
 def test_jobs_of_several_slots_are_claimed_ahead_whole() -> None:
-    found = state(held(0, Phase.RUNNING, slots=3), cpu=4)
+    found = state(local_attempt(0, Phase.RUNNING, slots=3), cpu=4)
     assert wanted(found, quick(0.1, in_a_row=2, width=3)) == {Queue.CPU: 6}
 
 
 def test_nothing_is_held_ahead_for_slots_that_a_long_job_of_a_quick_task_has() -> None:
-    running = [held(n, Phase.RUNNING) for n in range(2)]
+    running = [local_attempt(n, Phase.RUNNING) for n in range(2)]
     running[0].began = running[1].began = 1000.0
     found, appetite = state(*running, cpu=2), quick(0.1)
     later = 1000.1 + QUICK_SECONDS
@@ -234,50 +246,50 @@ def test_nothing_is_held_ahead_for_slots_that_a_long_job_of_a_quick_task_has() -
 
 
 def test_what_was_claimed_ahead_goes_back_once_every_slot_is_taken_for_longer() -> None:
-    running = [held(n, Phase.RUNNING) for n in range(2)]
+    running = [local_attempt(n, Phase.RUNNING) for n in range(2)]
     running[0].began, running[1].taken = 1000.0, 1000.5
-    waiting = [held(n) for n in (10, 11)]
+    waiting = [local_attempt(n) for n in (10, 11)]
     found = state(*running, *waiting, cpu=2)
-    assert surplus(found, quick(0.1), 1000.4 + QUICK_SECONDS) == []
-    assert surplus(found, quick(0.1), 1000.5 + QUICK_SECONDS) == waiting
+    assert excess(found, quick(0.1), 1000.4 + QUICK_SECONDS) == []
+    assert excess(found, quick(0.1), 1000.5 + QUICK_SECONDS) == waiting
     running[1].began = 1000.6
-    assert surplus(found, quick(0.1), 1000.5 + QUICK_SECONDS) == []
+    assert excess(found, quick(0.1), 1000.5 + QUICK_SECONDS) == []
     found.drop(running[1].key)
-    assert surplus(found, quick(0.1), 1010.0) == [], "one begins now, the other one soon"
+    assert excess(found, quick(0.1), 1010.0) == [], "one begins now, the other one soon"
     found.enabled[Queue.CPU] = 1
-    assert surplus(found, quick(0.1), 1010.0) == waiting
+    assert excess(found, quick(0.1), 1010.0) == waiting
 
 
 def test_jobs_of_a_task_that_is_not_known_to_be_quick_are_held_for_free_slots_alone() -> None:
-    found = state(*(held(n, task=7) for n in range(6)), cpu=2)
+    found = state(*(local_attempt(n, task=7) for n in range(6)), cpu=2)
     appetite = quick(0.1)
-    assert [attempt.key.ordinal for attempt in surplus(found, appetite, 0.0)] == [2, 3, 4, 5]
+    assert [attempt.key.ordinal for attempt in excess(found, appetite, 0.0)] == [2, 3, 4, 5]
     for _ in range(4):
         appetite.measure(7, 0.2)
-    assert surplus(found, appetite, 0.0) == []
+    assert excess(found, appetite, 0.0) == []
     appetite.measure(7, 4.0)
-    assert [attempt.key.ordinal for attempt in surplus(found, appetite, 0.0)] == [2, 3, 4, 5]
+    assert [attempt.key.ordinal for attempt in excess(found, appetite, 0.0)] == [2, 3, 4, 5]
 
 
 def test_what_went_back_is_not_claimed_again_before_others_were_quick() -> None:
-    running = [held(n, Phase.RUNNING) for n in range(2)]
+    running = [local_attempt(n, Phase.RUNNING) for n in range(2)]
     found, appetite = state(*running, cpu=2), quick(0.1)
-    waiting = [held(n) for n in range(10, 20)]
+    waiting = [local_attempt(n) for n in range(10, 20)]
     for n, attempt in enumerate(waiting):
         attempt.granted = 1000.0 + (n > 6)
         found.add(attempt)
-    back = surplus(found, appetite, 1000.1 + PATIENCE)
+    back = excess(found, appetite, 1000.1 + PATIENCE)
     assert back == waiting[:7], "they have waited for too long"
     for attempt in back:
         found.drop(attempt.key)
     appetite.doubt(back, found.waiting())
     assert wanted(found, appetite) == {}
     appetite.measure(0, 0.1)
-    assert appetite.stock(Queue.CPU, 2) == 4
+    assert appetite.prefetch_slots(Queue.CPU, 2) == 4
 
 
 def test_one_slow_job_counts_at_once() -> None:
-    appetite = Appetite()
+    appetite = ClaimPolicy()
     for _ in range(50):
         appetite.measure(0, 0.01)
     assert appetite.is_quick(0)
@@ -305,16 +317,16 @@ KNOWN = st.dictionaries(
 def test_what_is_claimed_ahead_does_not_go_back_before_something_changes(
     pace: Pace | None, slots: int, width: int
 ) -> None:
-    count = ahead.to_hold(pace, slots, width)
+    count = prefetch.prefetch_count(pace, slots, width)
     paces = {0: pace} if pace else {}
-    assert ahead.to_return([Waiting(0, width)] * count, 0, slots, paces) == []
+    assert prefetch.to_release([Waiting(0, width)] * count, 0, slots, paces) == []
 
 
 @given(pace=PACES, slots=st.integers(0, 64), width=st.integers(1, 8))
 def test_only_what_is_known_to_be_quick_is_claimed_ahead_and_a_second_of_it(
     pace: Pace | None, slots: int, width: int
 ) -> None:
-    count = ahead.to_hold(pace, slots, width)
+    count = prefetch.prefetch_count(pace, slots, width)
     assert count == 0 or (pace and pace.seconds < QUICK_SECONDS and slots)
     assert count <= (pace.in_a_row if pace else 0)
     lasting = (count - 0.5) * width * (pace.seconds if pace else 0.0)
@@ -325,7 +337,7 @@ def test_only_what_is_known_to_be_quick_is_claimed_ahead_and_a_second_of_it(
 def test_what_stays_begins_now_or_within_a_moment(
     waiting: list[Waiting], free: int, slots: int, paces: dict[int, Pace]
 ) -> None:
-    back = set(ahead.to_return(waiting, free, slots, paces))
+    back = set(prefetch.to_release(waiting, free, slots, paces))
     stays = [job for place, job in enumerate(waiting) if place not in back]
     while stays and stays[0].width <= free:
         free -= stays.pop(0).width
@@ -339,10 +351,10 @@ def test_what_stays_begins_now_or_within_a_moment(
 def test_what_goes_back_goes_at_once(
     waiting: list[Waiting], free: int, slots: int, paces: dict[int, Pace]
 ) -> None:
-    back = ahead.to_return(waiting, free, slots, paces)
+    back = prefetch.to_release(waiting, free, slots, paces)
     rest = [job for place, job in enumerate(waiting) if place not in set(back)]
-    assert ahead.to_return(rest, free, slots, paces) == []
-    assert ahead.to_return(waiting, sum(job.width for job in waiting), slots, paces) == []
+    assert prefetch.to_release(rest, free, slots, paces) == []
+    assert prefetch.to_release(waiting, sum(job.width for job in waiting), slots, paces) == []
 
 
 @given(durations=st.lists(st.floats(0.0, 10.0), min_size=1, max_size=50))
@@ -351,7 +363,7 @@ def test_a_pace_is_never_quicker_than_the_quickest_and_a_row_ends_with_a_slow_on
 ) -> None:
     pace: Pace | None = None
     for seconds in durations:
-        pace = ahead.measured(pace, seconds)
+        pace = prefetch.updated_pace(pace, seconds)
     assert pace
     assert min(durations) - 1e-9 <= pace.seconds <= max(durations) + 1e-9
     row = next((n for n, s in enumerate(reversed(durations)) if s >= QUICK_SECONDS), len(durations))

@@ -19,42 +19,47 @@ from orchestra.domain.models.work import AttemptKey, Grant, InputFile, SharedFil
 from orchestra.domain.states import Cause, Queue
 from orchestra.files.manifest import check_file
 from orchestra.pilot import start
-from orchestra.pilot.desk import Desk, Kit
-from orchestra.pilot.inputs import InputGuard
+from orchestra.pilot.context import Context, LaunchConfig
+from orchestra.pilot.inputs import InputChecker
+from orchestra.pilot.io_activity import Access, IOActivity
 from orchestra.pilot.start import Starter, Unready
-from orchestra.pilot.state import Held, Note, Phase, PilotState
-from orchestra.pilot.touches import Touch, Touches
+from orchestra.pilot.state import LocalAttempt, Note, Phase, PilotState
 from orchestra.pilot.volumes import VolumeWatch
 
 ENTRY = ManifestEntry("c", 1, 1, b"")
 VOLUME, DATA = "the volume /v does not answer", "/data does not answer"
 
 
-def held(phase: Phase = Phase.RUNNING) -> Held:
+def local_attempt(phase: Phase = Phase.RUNNING) -> LocalAttempt:
     key = AttemptKey(3, 0, 1, uuid4())
     note = Note(Queue.CPU, 1, "/v/t", 1, None, None, None, 30.0)
     files = SharedFiles("/data", True, (ENTRY,))
     task = cast(TaskSpec, SimpleNamespace(id=3, volume="/v", shared=(files,), folder="/v/t"))
     grant = Grant(key, False, 1, None, InputFile("/configs/c", ENTRY, "/configs"))
-    return Held(key, uuid4(), note, phase, grant=grant, task=task)
+    return LocalAttempt(key, uuid4(), note, phase, grant=grant, task=task)
 
 
 class Office:
     """A desk whose I/O threads never come back, unless they are told to."""
 
-    def __init__(self, *attempts: Held) -> None:
+    def __init__(self, *attempts: LocalAttempt) -> None:
         self.asked: dict[int | str, Callable[[Any], None]] = {}
-        self.kit = Kit((), {}, InputGuard())
+        self.launch = LaunchConfig((), {}, InputChecker())
         state = PilotState()
         for attempt in attempts:
             state.add(attempt)
-        self.desk = cast(
-            Desk,
+        self.context = cast(
+            Context,
             SimpleNamespace(
-                state=state, kit=self.kit, workers=self, troubles={}, unanswering={}, stalled={}
+                state=state,
+                launch=self.launch,
+                workers=self,
+                troubles={},
+                unresponsive={},
+                stalled={},
             ),
         )
-        self.watch = VolumeWatch(self.desk)
+        self.watch = VolumeWatch(self.context)
 
     def submit(
         self, _work: object, then: Callable[[Any], None], _: object, *, lane: int | str
@@ -67,14 +72,14 @@ class Office:
 
     def at(self, path: str, *, began: float, moved: float, reads: bool = False) -> None:
         """Let an I/O thread of the task be at a path."""
-        self.kit.touches._by_thread[1] = Touch(3, path, began, moved, reads)
+        self.launch.io_activity._by_thread[1] = Access(3, path, began, moved, reads)
 
     def said(self) -> list[str]:
-        return [trouble.text for trouble in self.desk.troubles.values()]
+        return [trouble.text for trouble in self.context.troubles.values()]
 
 
 def test_a_folder_that_does_not_answer_is_named_after_ten_seconds() -> None:
-    office = Office(held())
+    office = Office(local_attempt())
     assert office.watch.tick(100.0) == 105.0
     assert set(office.asked) == {"/v", "/configs", "/data"}
     office.answer("/configs")
@@ -83,18 +88,18 @@ def test_a_folder_that_does_not_answer_is_named_after_ten_seconds() -> None:
     assert office.said() == []
     office.watch.tick(110.0)
     assert office.said() == [DATA, VOLUME]
-    assert set(office.desk.unanswering) == {"/v", "/data"}
+    assert set(office.context.unresponsive) == {"/v", "/data"}
     office.answer("/v", "/data")
     assert office.watch.tick(110.5) == 115.0
     assert office.said() == []
 
 
 def test_it_keeps_its_name_when_no_job_needs_it_any_more() -> None:
-    attempt = held()
+    attempt = local_attempt()
     office = Office(attempt)
     office.watch.tick(100.0)
     office.answer("/configs", "/data")
-    office.desk.state.drop(attempt.key)
+    office.context.state.drop(attempt.key)
     office.watch.tick(110.0)
     assert office.said() == [VOLUME]
     office.answer("/v")
@@ -104,7 +109,7 @@ def test_it_keeps_its_name_when_no_job_needs_it_any_more() -> None:
 
 
 def test_a_file_for_which_a_thread_waits_is_named_by_its_folder() -> None:
-    office = Office(held())
+    office = Office(local_attempt())
     office.at("/data/c", began=100.0, moved=100.0)
     office.watch.tick(100.0)
     office.answer("/v", "/configs", "/data")
@@ -115,7 +120,7 @@ def test_a_file_for_which_a_thread_waits_is_named_by_its_folder() -> None:
 
 
 def test_a_long_checksum_is_told_and_is_no_silence() -> None:
-    office = Office(held())
+    office = Office(local_attempt())
     office.at("/data/c", began=100.0, moved=100.0, reads=True)
     office.watch.tick(100.0)
     office.answer("/v", "/configs", "/data")
@@ -128,22 +133,22 @@ def test_a_long_checksum_is_told_and_is_no_silence() -> None:
     ]
 
 
-def starter(office: Office, attempt: Held, returned: list[str]) -> Starter:
+def starter(office: Office, attempt: LocalAttempt, returned: list[str]) -> Starter:
     found = Starter.__new__(Starter)
-    found.desk = office.desk
+    found.context = office.context
     found._begun = {attempt.key: (100.0, attempt)}
-    found._reporter = cast(Any, SimpleNamespace(give_back=lambda _held, why: returned.append(why)))
+    found._reporter = cast(Any, SimpleNamespace(release=lambda _held, why: returned.append(why)))
     return found
 
 
 def test_a_start_is_given_back_where_its_file_does_not_answer_and_not_while_a_checksum_goes_on() -> (
     None
 ):
-    attempt, returned = held(Phase.PREPARING), list[str]()
+    attempt, returned = local_attempt(Phase.PREPARING), list[str]()
     office = Office(attempt)
     working = starter(office, attempt, returned)
     office.at("/data/c", began=100.0, moved=200.0, reads=True)
-    office.kit.touches._last_read[3] = 200.0
+    office.launch.io_activity._last_read[3] = 200.0
     working._return_stalled(229.0)
     assert returned == []
     assert working._stalls_at(100.0, attempt) == 230.0
@@ -165,10 +170,10 @@ def test_trouble_of_a_file_system_says_nothing_of_the_file(
     words = f"/data/c cannot be read: {os.strerror(number)}"
     with pytest.raises(VolumeError, match=words):
         check_file(ENTRY, "/data/c")
-    attempt = held(Phase.PREPARING)
+    attempt = local_attempt(Phase.PREPARING)
     assert attempt.task
     assert attempt.grant
     grant = replace(attempt.grant, config=InputFile("/data/c", ENTRY))
-    kit = replace(Office().kit, touches=Touches())
-    result = start.prepare(kit, attempt.task, grant, attempt.note)
-    assert result == Unready(Cause.RETURNED, f"not started: {words}", leave_alone=words)
+    launch = replace(Office().launch, io_activity=IOActivity())
+    result = start.prepare(launch, attempt.task, grant, attempt.note)
+    assert result == Unready(Cause.RETURNED, f"not started: {words}", back_off_task=words)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from orchestra.pilot import workers
-from orchestra.pilot.courier import Inbox
+from orchestra.pilot.db_thread import Inbox
 from orchestra.pilot.workers import Workers
 from support.waiting import wait_until
 

@@ -23,20 +23,20 @@ from orchestra.domain.errors import KeeperFenced, OrchestraError
 from orchestra.domain.gpus import visible_devices
 from orchestra.domain.states import Queue
 from orchestra.domain.troubles import Trouble
-from orchestra.pilot import home, lanes, link
+from orchestra.pilot import link, run_ahead, state_folder
 from orchestra.pilot.claim import Claimer
-from orchestra.pilot.conducting import conduct
-from orchestra.pilot.containers import Reaper
-from orchestra.pilot.courier import Courier, Inbox, Listener
-from orchestra.pilot.desk import Desk, boottime
-from orchestra.pilot.foreign import Foreigners
+from orchestra.pilot.conductor_thread import run_conductor
+from orchestra.pilot.containers import ContainerReaper
+from orchestra.pilot.context import Context, boottime
+from orchestra.pilot.database_memory import DatabaseMemory
+from orchestra.pilot.db_thread import DatabaseThread, Inbox, Listener
+from orchestra.pilot.disk_guard import DiskGuard
+from orchestra.pilot.incompatible_keepers import IncompatibleKeepers
+from orchestra.pilot.keeper_manager import KeeperManager
 from orchestra.pilot.keepers import Keepers
+from orchestra.pilot.lease import LeaseRenewal, Renewal
 from orchestra.pilot.logs import LogSender
-from orchestra.pilot.memory import Memory
-from orchestra.pilot.options import PilotOptions, introduce, make_kit
-from orchestra.pilot.reconcile import Renewal, Steward
-from orchestra.pilot.room import Room
-from orchestra.pilot.roster import Roster
+from orchestra.pilot.options import PilotOptions, make_launch_config, pilot_hello
 from orchestra.pilot.start import Starter
 from orchestra.pilot.state import Phase, PilotState
 from orchestra.pilot.supervise import Supervisor
@@ -45,13 +45,13 @@ from orchestra.pilot.workers import Workers
 from orchestra.services import work
 from orchestra.store import notices
 
-__all__ = ["DRAINING", "HEIR", "PilotOptions", "run", "spawn_detached"]
+__all__ = ["DRAINING", "STARTED_BY_KEEPER", "PilotOptions", "run", "spawn_detached"]
 
 log = logging.getLogger(__name__)
 
 DRAINING = "--draining"
 """The option with which a pilot takes nothing new and ends when the jobs of the one before it have ended."""
-HEIR = "--heir"
+STARTED_BY_KEEPER = "--heir"
 """The option with which keepers start a pilot whose agent has died."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 LINGER = 0.005
@@ -70,9 +70,9 @@ def run(options: PilotOptions) -> int:
     Raises:
         OrchestraError: it could not begin: no such node, another machine serves it, the database is away.
     """
-    folder = options.state_folder or home.pilot_folder(options.cluster, options.node)
-    home.make_private(folder)
-    with home.present(folder), home.logging_to(folder, terminal=options.foreground):
+    folder = options.state_folder or state_folder.pilot_folder(options.cluster, options.node)
+    state_folder.make_private(folder)
+    with state_folder.present(folder), state_folder.logging_to(folder, terminal=options.foreground):
         return Agent(options, folder).run()
 
 
@@ -83,11 +83,11 @@ def spawn_detached(command: Sequence[str], folder: Path) -> int:
         command: an argument list that runs a pilot with `foreground=False`.
         folder: the pilot's folder; what it prints before its log is open goes to `agent.out` there.
     """
-    home.make_private(folder)
+    state_folder.make_private(folder)
     output = str(folder / "agent.out")
     append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     with suppress(OSError):
-        if Path(output).stat().st_size > home.LOG_BYTES:
+        if Path(output).stat().st_size > state_folder.LOG_BYTES:
             os.truncate(output, 0)
     return os.posix_spawnp(
         command[0],
@@ -104,20 +104,20 @@ def spawn_detached(command: Sequence[str], folder: Path) -> int:
     )
 
 
-def heir(options: PilotOptions, folder: Path, *, draining: bool) -> link.Heir | None:
+def successor(options: PilotOptions, folder: Path, *, draining: bool) -> link.Successor | None:
     """Give the agent that keepers start when this one has died; None where nobody said how.
 
     A shell starts it, so that a keeper waits neither for a program nor for a folder on a file system that hangs.
     """
     if not options.relaunch:
         return None
-    command = (*options.relaunch, DRAINING if draining else HEIR)
+    command = (*options.relaunch, DRAINING if draining else STARTED_BY_KEEPER)
     script = 'cd -- "$0" 2> /dev/null; output=$1; shift; exec "$@" < /dev/null >> "$output" 2>&1'
-    return link.Heir(
+    return link.Successor(
         argv=("/bin/sh", "-c", script, _current_folder(), str(folder / "agent.out"), *command),
         env=dict(os.environ),
-        lock=str(home.presence(folder)),
-        after=options.heir_after,
+        lock=str(state_folder.presence(folder)),
+        after=options.successor_after,
     )
 
 
@@ -133,38 +133,38 @@ class Agent:
 
     def __init__(self, options: PilotOptions, folder: Path) -> None:
         self.options = options
-        self.hello = introduce(options)
+        self.hello = pilot_hello(options)
         inbox = Inbox()
-        self.desk = desk = Desk(
+        self.context = context = Context(
             agent=self.hello.agent,
             boot_id=self.hello.boot_id,
             machine_id=self.hello.machine_id,
             folder=folder,
             lease=options.lease,
             on_lease_lost=options.on_lease_lost,
-            kit=make_kit(options, folder),
+            launch=make_launch_config(options, folder),
             state=PilotState(visible=visible_devices(os.environ.get("CUDA_VISIBLE_DEVICES"))),
             keepers=Keepers(folder / "keepers", self.hello.agent),
-            memory=Memory(folder / "database.json"),
+            database_memory=DatabaseMemory(folder / "database.json"),
             inbox=inbox,
             workers=Workers(inbox),
         )
         listener = Listener(
             self._connected, self._unwelcome, self._away, self._heard, self._hindered
         )
-        desk.courier = Courier(options.connect, self._greet, inbox, listener)
-        desk.keepers.name_heir(heir(options, folder, draining=options.draining))
-        self.supervisor = Supervisor(desk)
+        context.database = DatabaseThread(options.connect, self._greet, inbox, listener)
+        context.keepers.name_successor(successor(options, folder, draining=options.draining))
+        self.supervisor = Supervisor(context)
         self.reporter = self.supervisor.reporter
-        self.steward = Steward(desk, self.supervisor, self.leave)
-        self.roster = Roster(desk, self.supervisor)
-        self.foreigners = Foreigners(desk, self.supervisor)
-        self.claimer = Claimer(desk, self.reporter, self.steward)
-        self.starter = Starter(desk, self.reporter, self._resume)
-        self.log_sender = LogSender(desk)
-        self.room = Room(desk, self._resume)
-        self.reaper = Reaper(desk)
-        self.volumes = VolumeWatch(desk)
+        self.lease = LeaseRenewal(context, self.supervisor, self.leave)
+        self.keeper_manager = KeeperManager(context, self.supervisor)
+        self.incompatible_keepers = IncompatibleKeepers(context, self.supervisor)
+        self.claimer = Claimer(context, self.reporter, self.lease)
+        self.starter = Starter(context, self.reporter, self._resume)
+        self.log_sender = LogSender(context)
+        self.room = DiskGuard(context, self._resume)
+        self.container_reaper = ContainerReaper(context)
+        self.volumes = VolumeWatch(context)
         self._signals = 0
         self._go_by = float("inf")
         self._failure: OrchestraError | None = None
@@ -174,35 +174,37 @@ class Agent:
 
     def run(self) -> int:
         """Work until it is over; gives the exit status."""
-        with home.signals_noticed(SIGNALS, self._on_signal, self.desk.inbox.alarm.far_fileno):
-            self.desk.courier.start()
+        with state_folder.signals_noticed(
+            SIGNALS, self._on_signal, self.context.inbox.alarm.far_fileno
+        ):
+            self.context.database.start()
             due = self._tick_safely()
             while not self._over():
                 self._wait(due)
                 due = self._tick_safely()
             self._say_goodbye()
-        self.desk.inbox.alarm.close()
+        self.context.inbox.alarm.close()
         if self._failure:
             raise self._failure
-        return SUPERSEDED if self.desk.superseded and self.options.supervised else 0
+        return SUPERSEDED if self.context.superseded and self.options.supervised else 0
 
     def tick(self) -> float:
         """One round; gives when the next one is due, by the monotonic clock."""
         now = monotonic()
-        self.desk.inbox.empty()
+        self.context.inbox.empty()
         self._heed_signals()
         due = [
             self.supervisor.tick(now),
-            self.foreigners.tick(now),
+            self.incompatible_keepers.tick(now),
             self.volumes.tick(now),
             self.reporter.tick(now),
-            self.roster.tick(now),
+            self.keeper_manager.tick(now),
             self.room.tick(now),
-            self.reaper.tick(now),
-            self.steward.tick(now),
+            self.container_reaper.tick(now),
+            self.lease.tick(now),
             self.claimer.tick(now),
             self.starter.tick(now),
-            self.desk.memory.tick(now),
+            self.context.database_memory.tick(now),
         ]
         self._flush()
         return min(due)
@@ -216,35 +218,35 @@ class Agent:
             return monotonic() + 1.0
 
     def _wait(self, due: float) -> None:
-        if lanes.are_long(self.desk.state):
+        if run_ahead.are_full(self.context.state):
             time.sleep(LINGER)
         poll = select.poll()
-        poll.register(self.desk.inbox.alarm, select.POLLIN)
-        for port in self.desk.keepers.ports.values():
-            if port.link:
-                write = select.POLLOUT if port.link.wants_write else 0
-                poll.register(port.link, select.POLLIN | write)
+        poll.register(self.context.inbox.alarm, select.POLLIN)
+        for handle in self.context.keepers.handles.values():
+            if handle.link:
+                write = select.POLLOUT if handle.link.wants_write else 0
+                poll.register(handle.link, select.POLLIN | write)
         due = min(due, self._go_by)
         patience = None if due == float("inf") else max(0.0, due - monotonic()) * 1000
         poll.poll(patience)
 
     def _flush(self) -> None:
-        for port in self.desk.keepers.ports.values():
-            if port.link:
-                port.link.flush()
+        for handle in self.context.keepers.handles.values():
+            if handle.link:
+                handle.link.flush()
 
     # Beginning
 
     def _greet(self, conn: psycopg.Connection) -> tuple[Renewal, frozenset[object]]:
         """The first words on a new connection, in the courier's thread."""
-        desk, lease = self.desk, self.options.lease
+        context, lease = self.context, self.options.lease
         before = boottime()
-        standing = work.attach(conn, self.hello, lease=lease, known=desk.memory.known)
+        standing = work.attach(conn, self.hello, lease=lease, known=context.database_memory.known)
         fenced = set()
-        for keeper in self.roster.introductions:
+        for keeper in self.keeper_manager.introductions:
             try:
                 work.register_keeper(
-                    conn, standing.node_id, keeper, lease=lease, expires=desk.leases_expire
+                    conn, standing.node_id, keeper, lease=lease, expires=context.leases_expire
                 )
             except KeeperFenced:
                 fenced.add(keeper.id)
@@ -252,41 +254,41 @@ class Agent:
 
     def _connected(self, greeting: tuple[Renewal, frozenset[object]]) -> None:
         renewal, fenced = greeting
-        first = not self.desk.node_id
-        self.desk.node_id = renewal[1].node_id
-        if renewal[1].identity and self.desk.memory.meet(renewal[1].identity):
+        first = not self.context.node_id
+        self.context.node_id = renewal[1].node_id
+        if renewal[1].identity and self.context.database_memory.meet(renewal[1].identity):
             log.warning("the database was replaced: %s", renewal[1].identity.settling or "settled")
-            self.desk.tasks.clear()  # it may give their numbers to others
-            self.desk.versions.clear()
-            self.desk.kit.inputs.keep(())
-        for port in self.desk.keepers.ports.values():
-            if port.id in fenced:
-                self.steward.retire(port)
-            port.reconciled = False
+            self.context.tasks.clear()  # it may give their numbers to others
+            self.context.versions.clear()
+            self.context.launch.inputs.keep(())
+        for handle in self.context.keepers.handles.values():
+            if handle.id in fenced:
+                self.lease.retire(handle)
+            handle.reconciled = False
         if renewal[1].identity and renewal[1].identity.settling:
-            self.roster.remind_of_the_dead()
-        self.desk.troubles.pop("database", None)
-        self.steward.take_standing(renewal)
+            self.keeper_manager.remind_of_the_dead()
+        self.context.troubles.pop("database", None)
+        self.lease.take_standing(renewal)
         self.claimer.wake(*Queue)
         if first:
-            self.desk.request = int(boottime() * 1_000_000)
+            self.context.request = int(boottime() * 1_000_000)
             self._begin()
 
     def _resume(self) -> None:
         self.claimer.wake(*Queue)
 
     def _begin(self) -> None:
-        enabled = self.desk.state.enabled
+        enabled = self.context.state.enabled
         log.info(
             "node %s: %d CPU and %d GPU slots enabled",
             self.options.node, enabled[Queue.CPU], enabled[Queue.GPU],
         )  # fmt: skip
-        self.roster.adopt()
+        self.keeper_manager.adopt()
         if self.options.draining:
             self.leave()
         if self.options.conductor:
             self._conducting = threading.Thread(
-                target=conduct,
+                target=run_conductor,
                 args=(self.options.conductor, self._conduct_no_more, self._conductor_says),
                 name="conductor",
                 daemon=True,
@@ -297,34 +299,34 @@ class Agent:
         """Have `node list` say it. Called in the conductor's thread."""
 
         def take_in() -> None:
-            self.desk.troubles.pop("conductor", None)
+            self.context.troubles.pop("conductor", None)
             if trouble:
-                self.desk.troubles["conductor"] = trouble
+                self.context.troubles["conductor"] = trouble
 
-        self.desk.inbox.post(take_in)
+        self.context.inbox.post(take_in)
 
     # What the courier says
 
     def _unwelcome(self, error: OrchestraError) -> None:
         trouble = troubles.database(str(error))
-        if not self.desk.node_id:
+        if not self.context.node_id:
             self._failure = error
-        elif self.desk.troubles.get("database") != trouble:
+        elif self.context.troubles.get("database") != trouble:
             log.error("%s Jobs run on.", error)
-            self.desk.troubles["database"] = trouble
+            self.context.troubles["database"] = trouble
 
     def _away(self, error: OrchestraError) -> None:
         options = self.options
         patient = options.patient or options.draining or not options.foreground
-        if not self.desk.node_id and not patient and not self.desk.keepers.has_any:
+        if not self.context.node_id and not patient and not self.context.keepers.has_any:
             self._failure = error
 
     def _hindered(self, what: str | None) -> None:
         if what:
             log.warning("%s", what)
-            self.desk.troubles["requests"] = troubles.database(what)
+            self.context.troubles["requests"] = troubles.database(what)
         else:
-            self.desk.troubles.pop("requests", None)
+            self.context.troubles.pop("requests", None)
 
     def _heard(self, channel: str, payload: str) -> None:
         match channel:
@@ -334,21 +336,23 @@ class Agent:
                 self.claimer.wake(Queue.GPU)
             case notices.NODE if payload.startswith(notices.TAIL):
                 self.log_sender.send(payload.removeprefix(notices.TAIL))
-            case notices.NODE if payload in ("", str(self.desk.node_id)):
-                self.steward.renew_soon(random.uniform(0, 0.005))  # noqa: S311 - no secret
+            case notices.NODE if payload in ("", str(self.context.node_id)):
+                self.lease.renew_soon(random.uniform(0, 0.005))  # noqa: S311 - no secret
 
     # The end
 
     def leave(self) -> None:
         """Take nothing new, hand back what has not begun; the agent ends when its jobs have ended."""
-        state = self.desk.state
-        if state.leaving:
+        state = self.context.state
+        if state.draining:
             return
-        state.leaving = True
-        self.desk.keepers.name_heir(heir(self.options, self.desk.folder, draining=True))
+        state.draining = True
+        self.context.keepers.name_successor(
+            successor(self.options, self.context.folder, draining=True)
+        )
         log.info("taking nothing new%s", "; waiting for jobs to end" if state.busy else "")
-        for held in state.waiting():
-            self.reporter.give_back(held, "its pilot is leaving")
+        for attempt in state.waiting():
+            self.reporter.release(attempt, "its pilot is leaving")
 
     def _on_signal(self) -> None:
         self._signals += 1
@@ -357,11 +361,13 @@ class Agent:
         if not self._signals:
             return
         self._signals = 0
-        if not self.desk.adopted and self.desk.node_id == 0:
+        if not self.context.adopted and self.context.node_id == 0:
             self._go_by = monotonic()
         self.leave()
-        running = sum(held.phase is Phase.RUNNING for held in self.desk.state.held.values())
-        if not self.desk.state.busy:
+        running = sum(
+            attempt.phase is Phase.RUNNING for attempt in self.context.state.attempts.values()
+        )
+        if not self.context.state.busy:
             self._go_by = min(self._go_by, monotonic() + GOODBYE)
         elif self.options.supervised and self.options.relaunch:
             # The service manager's next pilot may be on its way: one of ours would race it for the node.
@@ -376,7 +382,7 @@ class Agent:
     def _hand_over(self, running: int) -> None:
         """Leave the jobs to a pilot in the background."""
         try:
-            pid = spawn_detached((*self.options.relaunch, DRAINING), self.desk.folder)
+            pid = spawn_detached((*self.options.relaunch, DRAINING), self.context.folder)
         except OSError as error:
             log.error("cannot go on in the background: %s; waiting here for the jobs", error)
             return
@@ -390,33 +396,33 @@ class Agent:
     def _over(self) -> bool:
         if self._failure or self._handed_over or monotonic() >= self._go_by:
             return True
-        if self.desk.superseded:
+        if self.context.superseded:
             log.info("another pilot has taken over node %s; its jobs run on", self.options.node)
             return True
-        state, keepers = self.desk.state, self.desk.keepers
-        return self.desk.adopted and state.leaving and keepers.all_heard and not state.held
+        state, keepers = self.context.state, self.context.keepers
+        return self.context.adopted and state.draining and keepers.all_heard and not state.attempts
 
     def _say_goodbye(self) -> None:
         self._conduct_no_more.set()
-        desk = self.desk
-        if desk.kit.cache:
-            desk.kit.cache.stop()
-        stays = self._handed_over or desk.superseded or self._failure is not None
-        if desk.state.leaving and not desk.adopted:
-            desk.keepers.leave_word()
-        if desk.node_id and not stays:
-            for port in desk.keepers.ports.values():
-                if port.link:
-                    port.link.send_stop()
-            keepers = list(desk.keepers.ports)
-            desk.courier.ask(
-                lambda conn: work.detach(conn, desk.node_id, desk.agent, keepers),
+        context = self.context
+        if context.launch.cache:
+            context.launch.cache.stop()
+        stays = self._handed_over or context.superseded or self._failure is not None
+        if context.state.draining and not context.adopted:
+            context.keepers.leave_word()
+        if context.node_id and not stays:
+            for handle in context.keepers.handles.values():
+                if handle.link:
+                    handle.link.send_stop()
+            keepers = list(context.keepers.handles)
+            context.database.submit(
+                lambda conn: work.detach(conn, context.node_id, context.agent, keepers),
                 lambda _: None,
                 partial(log.error, "saying goodbye failed: %s"),
             )
-        desk.courier.stop(GOODBYE if not stays else 0.5)
+        context.database.stop(GOODBYE if not stays else 0.5)
         self._flush()
-        for port in desk.keepers.ports.values():
-            port.close()
+        for handle in context.keepers.handles.values():
+            handle.close()
         if self._conducting:  # so that it gives its term back
             self._conducting.join(CONDUCTOR_GOODBYE)

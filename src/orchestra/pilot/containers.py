@@ -13,7 +13,7 @@ from itertools import count
 from orchestra.domain import troubles
 from orchestra.domain.human import one_line
 from orchestra.domain.models.work import AttemptKey
-from orchestra.pilot.desk import Desk, Kit
+from orchestra.pilot.context import Context, LaunchConfig
 from orchestra.runtimes.found import ask
 
 log = logging.getLogger(__name__)
@@ -34,59 +34,59 @@ _OF_RUNTIME = {
 }
 
 
-def sweep(kit: Kit, name: str | None, key: AttemptKey) -> None:
+def sweep(launch: LaunchConfig, name: str | None, key: AttemptKey) -> None:
     """End the containers of an attempt, whoever started them. An I/O thread's; returns when none is left.
 
     An engine that does not answer is asked until it does, since what it runs may be the attempt itself: only then may
-    anybody take that for ended. What an engine has only begun to make then never runs; it is for the `Reaper`.
+    anybody take that for ended. What an engine has only begun to make then never runs; it is for the `ContainerReaper`.
     """
-    runtime = kit.runtime(name)
+    runtime = launch.runtime(name)
     look = runtime.sweep(str(key.token)) if runtime else None
     if not runtime or not look:
         return
     pause = FIRST_PAUSE
     for tries in count(1):
-        found = _said(kit, look)
+        found = _said(launch, look)
         if isinstance(found, str) and not found:
-            kit.silent.pop(runtime.name, None)
-            kit.suspects.append((runtime.name, key))
+            launch.silent.pop(runtime.name, None)
+            launch.suspects.append((runtime.name, key))
             return
         words = found.words if isinstance(found, _Silence) else f"container {found} is still there"
         if isinstance(found, str):
             log.warning("ending what is left of job %s: container %s", key, found)
-            _said(kit, runtime.remove(tuple(found.split())))
+            _said(launch, runtime.remove(tuple(found.split())))
         if tries >= SAY_AFTER:
-            kit.silent[runtime.name] = troubles.runtime_silent(runtime.name, words)
+            launch.silent[runtime.name] = troubles.runtime_silent(runtime.name, words)
         time.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
-def sweep_again(kit: Kit, suspects: Sequence[tuple[str, AttemptKey]]) -> None:
+def sweep_again(launch: LaunchConfig, suspects: Sequence[tuple[str, AttemptKey]]) -> None:
     """Remove containers of attempts that have appeared since they were swept. An I/O thread's."""
     for name, key in suspects:
-        runtime = kit.runtime(name)
+        runtime = launch.runtime(name)
         look = runtime.sweep(str(key.token)) if runtime else None
-        found = _said(kit, look) if look else None
+        found = _said(launch, look) if look else None
         if runtime and found and isinstance(found, str):
             log.warning("removing what appeared after the end of job %s: container %s", key, found)
-            _said(kit, runtime.remove(tuple(found.split())))
+            _said(launch, runtime.remove(tuple(found.split())))
 
 
-class Reaper:
+class ContainerReaper:
     """Looks again and again for a while after the containers of attempts that were ended.
 
     An engine with a service goes on making a container whose client was killed in between: it appears afterwards, is
     never started, and stays.
     """
 
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
+    def __init__(self, context: Context) -> None:
+        self.context = context
         self._due: list[tuple[float, str, AttemptKey]] = []
         self._looking = False
 
     def tick(self, now: float) -> float:
         """Look when it is time; gives when to be called again."""
-        suspects = self.desk.kit.suspects
+        suspects = self.context.launch.suspects
         while suspects:
             name, key = suspects.popleft()
             self._due += [(now + pause, name, key) for pause in LATER]
@@ -97,8 +97,11 @@ class Reaper:
         del self._due[: len(due)]
         if due:
             self._looking = True
-            self.desk.workers.submit(
-                partial(sweep_again, self.desk.kit, due), self._looked, self._looked, lane=_LANE
+            self.context.workers.submit(
+                partial(sweep_again, self.context.launch, due),
+                self._looked,
+                self._looked,
+                lane=_LANE,
             )
         return self._due[0][0] if self._due else float("inf")
 
@@ -117,10 +120,10 @@ class _Silence:
     words: str
 
 
-def _said(kit: Kit, command: tuple[str, ...]) -> str | _Silence:
+def _said(launch: LaunchConfig, command: tuple[str, ...]) -> str | _Silence:
     """Run a program; gives what it printed."""
     try:
-        done = ask(command, kit.environment, PATIENCE)
+        done = ask(command, launch.environment, PATIENCE)
     except subprocess.TimeoutExpired:
         return _silence(command, f"no answer within {PATIENCE:g} s")
     except OSError as error:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from orchestra.domain.human import count, listed
 from orchestra.domain.models.work import InputFile, SharedFiles, TaskSpec
 from orchestra.files.manifest import check_file, unregistered
-from orchestra.pilot.touches import Touches
+from orchestra.pilot.io_activity import IOActivity
 
 SHARED_EVERY = 5.0
 """Seconds for which the files that all jobs of a task read are taken to be as they were."""
@@ -38,11 +38,11 @@ class _Shared:
     trouble: str | None = None
 
 
-class InputGuard:
+class InputChecker:
     """Looks at files, and remembers how those looked that were found right: a checksum is taken once."""
 
-    def __init__(self, touches: Touches | None = None) -> None:
-        self._touches = touches or Touches()
+    def __init__(self, io_activity: IOActivity | None = None) -> None:
+        self._activity = io_activity or IOActivity()
         self._verified: dict[str, tuple[InputFile, int, int, int]] = {}
         self._shared: dict[int, _Shared] = {}
         self._lock = threading.Lock()
@@ -80,7 +80,7 @@ class InputGuard:
         with self._lock:
             for task in self._shared.keys() - set(tasks):
                 del self._shared[task]
-                self._touches.forget(task)
+                self._activity.forget(task)
 
     def _of(self, task: TaskSpec) -> _Shared:
         with self._lock:
@@ -101,7 +101,7 @@ class InputGuard:
     def _come_into(self, files: SharedFiles) -> str | None:
         if not files.is_folder or not files.are_files:
             return None
-        self._touches.at(files.root)
+        self._activity.at(files.root)
         found = unregistered(files.root, files.entries)
         if not found:
             return None
@@ -109,7 +109,7 @@ class InputGuard:
         return f"{files.root} has {count(len(found), 'file')} {were} not registered: {listed(found, most=NAMED)}"
 
     def _remembered(self, file: InputFile) -> str | None:
-        self._touches.at(file.path)
+        self._activity.at(file.path)
         try:
             facts = os.stat(file.path)  # noqa: PTH116 - twice for each job: pathlib takes longer than the call
         except OSError:
@@ -121,8 +121,8 @@ class InputGuard:
         if self._verified.get(file.path) == looks:
             return None
         if facts.st_size == file.entry.size:
-            self._touches.read(0)
-        trouble = check_file(file.entry, file.path, self._touches.read)
+            self._activity.read(0)
+        trouble = check_file(file.entry, file.path, self._activity.read)
         if trouble is None:
             self._note(file.path, looks)
         return trouble

@@ -19,7 +19,7 @@ from orchestra.domain.models.pilots import KeeperHello
 from orchestra.domain.models.work import AttemptKey
 from orchestra.pilot import link
 from orchestra.pilot.link import Hello, KeeperLink
-from orchestra.pilot.state import Held
+from orchestra.pilot.state import LocalAttempt
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ SOON = 0.2
 
 
 @dataclass(slots=True, eq=False)
-class Port:
+class KeeperHandle:
     """One keeper, as its agent sees it.
 
     Args:
@@ -59,7 +59,7 @@ class Port:
     fenced: bool = False
     again_at: float = 0.0
     asked_at: float | None = None
-    foreign: bool = False
+    incompatible: bool = False
     taken: set[AttemptKey] = field(default_factory=set)
     missing: set[AttemptKey] = field(default_factory=set)
 
@@ -89,16 +89,16 @@ class Keepers:
 
     def __init__(self, folder: Path, agent: UUID) -> None:
         self.folder, self._agent = folder, str(agent)
-        self.ports: dict[UUID, Port] = {}
+        self.handles: dict[UUID, KeeperHandle] = {}
         self._silent: dict[Path, tuple[float, OrchestraError]] = {}
-        self._heir: link.Heir | None = None
+        self._successor: link.Successor | None = None
 
-    def name_heir(self, heir: link.Heir | None) -> None:
+    def name_successor(self, successor: link.Successor | None) -> None:
         """Say which agent keepers start when this one has died."""
-        self._heir = heir
-        for port in self.ports.values():
-            if port.link:
-                port.link.send_heir(heir)
+        self._successor = successor
+        for handle in self.handles.values():
+            if handle.link:
+                handle.link.send_successor(successor)
 
     def leave_word(self) -> None:
         """Tell the keepers that nobody has adopted yet which agent to start."""
@@ -109,39 +109,41 @@ class Keepers:
 
     def _connect(self, folder: Path) -> KeeperLink:
         connection = link.connect(folder, agent=self._agent)
-        connection.send_heir(self._heir)
+        connection.send_successor(self._successor)
         return connection
 
-    def withdraw(self, held: Held) -> None:
+    def withdraw(self, attempt: LocalAttempt) -> None:
         """Ask for an attempt that waits in line; it is handed back when its keeper has let go of it."""
-        port = self.ports.get(held.keeper)
-        if port and port.link:
-            held.recalled = True
-            port.link.send_withdraw(held.key)
+        handle = self.handles.get(attempt.keeper)
+        if handle and handle.link:
+            attempt.withdrawing = True
+            handle.link.send_withdraw(attempt.key)
 
     @property
-    def current(self) -> Port | None:
+    def current(self) -> KeeperHandle | None:
         """Give the keeper that new jobs are claimed for."""
-        return next((port for port in self.ports.values() if port.takes_jobs), None)
+        return next((handle for handle in self.handles.values() if handle.takes_jobs), None)
 
     @property
     def all_heard(self) -> bool:
         """Whether every keeper has said what it runs; before that nobody knows which slots are free."""
-        ports = self.ports.values()
-        return not self._silent and all(port.link or port.dead or port.foreign for port in ports)
+        handles = self.handles.values()
+        return not self._silent and all(
+            handle.link or handle.dead or handle.incompatible for handle in handles
+        )
 
-    def adopt(self) -> list[Port]:
+    def adopt(self) -> list[KeeperHandle]:
         """Take over the keepers that an earlier agent left and read what dead ones left; gives the new ones."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        known = {port.folder for port in self.ports.values()}
+        known = {handle.folder for handle in self.handles.values()}
         found = []
         for folder in sorted(self.folder.iterdir()):
             due, _ = self._silent.get(folder, (0.0, None))
-            if folder not in known and time.monotonic() >= due and (port := self._open(folder)):
-                found.append(port)
+            if folder not in known and time.monotonic() >= due and (handle := self._open(folder)):
+                found.append(handle)
         return found
 
-    def start(self) -> Port:
+    def start(self) -> KeeperHandle:
         """Start a keeper of this version.
 
         Raises:
@@ -151,9 +153,9 @@ class Keepers:
         folder = self.folder / keeper_id.hex[:8]
         with self._lock(fcntl.LOCK_SH):
             connection = link.start_keeper(folder, keeper_id, agent=self._agent)
-        connection.send_heir(self._heir)
+        connection.send_successor(self._successor)
         log.info("keeper %s started, pid %d", keeper_id, connection.hello.pid)
-        return self._add(Port(connection.hello, folder, connection))
+        return self._add(KeeperHandle(connection.hello, folder, connection))
 
     @property
     def some_silent(self) -> OrchestraError | None:
@@ -163,90 +165,94 @@ class Keepers:
     @property
     def needs_one(self) -> bool:
         """Whether no keeper lives that may take jobs."""
-        return not self._silent and all(port.dead or port.retired for port in self.ports.values())
+        return not self._silent and all(
+            handle.dead or handle.retired for handle in self.handles.values()
+        )
 
     @property
     def has_any(self) -> bool:
         """Whether a keeper of an earlier agent lives."""
         return self.folder.is_dir() and any(map(link.is_alive, self.folder.iterdir()))
 
-    def lose(self, port: Port, *, reconnect: bool) -> None:
+    def lose(self, handle: KeeperHandle, *, reconnect: bool) -> None:
         """Note that a keeper's connection is gone; `reconnect` says to try at once."""
-        port.close()
-        port.asked_at = None
-        port.again_at = time.monotonic() if reconnect else float("inf")
+        handle.close()
+        handle.asked_at = None
+        handle.again_at = time.monotonic() if reconnect else float("inf")
 
-    def reconnect(self, port: Port) -> bool:
+    def reconnect(self, handle: KeeperHandle) -> bool:
         """Try to speak with a keeper again, or read what it left; gives whether `hello` is new."""
         try:
-            port.link = self._connect(port.folder)
-            port.hello = port.link.hello
+            handle.link = self._connect(handle.folder)
+            handle.hello = handle.link.hello
         except OrchestraError as error:
             silent = isinstance(error, link.KeeperSilent)
-            port.again_at = time.monotonic() + (RETRY_SECONDS if silent else SOON)
-            if link.is_alive(port.folder):
-                log.info("keeper %s: %s", port.id, error)
+            handle.again_at = time.monotonic() + (RETRY_SECONDS if silent else SOON)
+            if link.is_alive(handle.folder):
+                log.info("keeper %s: %s", handle.id, error)
                 return False
-            self._read_last_words(port)
+            self._read_last_words(handle)
         return True
 
-    def look(self, port: Port) -> bool:
+    def look(self, handle: KeeperHandle) -> bool:
         """Read what a keeper that cannot be spoken with has written down; gives whether it could be read."""
-        if not link.is_alive(port.folder):
-            self._read_last_words(port)
+        if not link.is_alive(handle.folder):
+            self._read_last_words(handle)
             return True
         try:
-            port.hello = link.read_spool(port.folder)
+            handle.hello = link.read_spool(handle.folder)
         except OrchestraError as error:
             log.warning("%s", error)
             return False
         return True
 
     @staticmethod
-    def _read_last_words(port: Port) -> None:
-        if port.retired:
-            log.info("keeper %s has ended", port.id)
+    def _read_last_words(handle: KeeperHandle) -> None:
+        if handle.retired:
+            log.info("keeper %s has ended", handle.id)
         else:
-            log.error("keeper %s has died", port.id)
-        port.dead, port.retired, port.reconciled = True, True, False
+            log.error("keeper %s has died", handle.id)
+        handle.dead, handle.retired, handle.reconciled = True, True, False
         try:
-            port.hello = link.read_spool(port.folder)
+            handle.hello = link.read_spool(handle.folder)
         except link.KeeperError:
             # Without its folder: another agent of this node, which decided while we were stopped, has told its end.
-            port.hello, port.closed_out = (
-                replace(port.hello, running=(), outcomes=()),
-                not port.folder.exists(),
+            handle.hello, handle.closed_out = (
+                replace(handle.hello, running=(), outcomes=()),
+                not handle.folder.exists(),
             )
             log.info(
                 "keeper %s left %s",
-                port.id,
-                "nothing" if port.closed_out else "an unreadable spool",
+                handle.id,
+                "nothing" if handle.closed_out else "an unreadable spool",
             )
 
-    def close_out(self, port: Port) -> None:
+    def close_out(self, handle: KeeperHandle) -> None:
         """Forget a keeper that has ended, of which nothing is left to report."""
-        port.close()
-        del self.ports[port.id]
-        shutil.rmtree(port.folder, ignore_errors=True)
+        handle.close()
+        del self.handles[handle.id]
+        shutil.rmtree(handle.folder, ignore_errors=True)
 
-    def _open(self, folder: Path) -> Port | None:
+    def _open(self, folder: Path) -> KeeperHandle | None:
         self._silent.pop(folder, None)
         try:
             connection = self._connect(folder)
         except OrchestraError as error:
             if link.is_alive(folder):
                 log.warning("%s", error)
-                if isinstance(error, link.KeeperForeign):
+                if isinstance(error, link.KeeperIncompatible):
                     hello = link.read_spool(folder)
                     return self._add(
-                        Port(hello, folder, None, registered=True, retired=True, foreign=True)
+                        KeeperHandle(
+                            hello, folder, None, registered=True, retired=True, incompatible=True
+                        )
                     )
                 self._silent[folder] = time.monotonic() + RETRY_SECONDS, error
                 return None
             return self._open_dead(folder)
-        return self._add(self._judged(Port(connection.hello, folder, connection)))
+        return self._add(self._judged(KeeperHandle(connection.hello, folder, connection)))
 
-    def _open_dead(self, folder: Path) -> Port | None:
+    def _open_dead(self, folder: Path) -> KeeperHandle | None:
         try:
             hello = link.read_spool(folder)
         except link.SpoolDamaged as error:
@@ -256,7 +262,9 @@ class Keepers:
             self._remove_stillborn(folder)
             return None
         # It was made known in its life, or nothing was ever granted to it.
-        return self._add(Port(hello, folder, None, dead=True, retired=True, registered=True))
+        return self._add(
+            KeeperHandle(hello, folder, None, dead=True, retired=True, registered=True)
+        )
 
     def _remove_stillborn(self, folder: Path) -> None:
         """Remove a keeper that never came to life, unless another agent is just making it."""
@@ -292,17 +300,19 @@ class Keepers:
         except OSError as trouble:
             log.error("%s cannot be moved: %s", folder, trouble.strerror)
 
-    def _judged(self, port: Port) -> Port:
-        if port.hello.version != orchestra.__version__:
-            log.info("keeper %s is of version %s; it keeps its jobs", port.id, port.hello.version)
-            port.retired = True
-            if port.link:
-                port.link.send_stop()
-        return port
+    def _judged(self, handle: KeeperHandle) -> KeeperHandle:
+        if handle.hello.version != orchestra.__version__:
+            log.info(
+                "keeper %s is of version %s; it keeps its jobs", handle.id, handle.hello.version
+            )
+            handle.retired = True
+            if handle.link:
+                handle.link.send_stop()
+        return handle
 
-    def _add(self, port: Port) -> Port:
-        self.ports[port.id] = port
-        return port
+    def _add(self, handle: KeeperHandle) -> KeeperHandle:
+        self.handles[handle.id] = handle
+        return handle
 
 
 def _has_lived(folder: Path) -> bool:

@@ -56,7 +56,7 @@ class KeeperSilent(KeeperError):
     code = "keeper_silent"
 
 
-class KeeperForeign(KeeperError):
+class KeeperIncompatible(KeeperError):
     """The keeper speaks a protocol that this agent does not: of it only the spool can be read."""
 
     code = "keeper_foreign"
@@ -147,7 +147,7 @@ Event = Hello | Started | Refused | Ended
 
 
 @dataclass(frozen=True, slots=True)
-class Heir:
+class Successor:
     """An agent that a keeper starts when there has been none for `after` seconds.
 
     `argv[0]` is an absolute path on a local disk; `lock` is what agents hold a lock on as long as they live.
@@ -246,7 +246,7 @@ def _protocol_of(folder: Path) -> int:
         return keeper.PROTOCOL  # it is just being made, so by this version; or its answer tells
     if keeper.OLDEST_PROTOCOL <= theirs <= keeper.PROTOCOL:
         return theirs
-    raise KeeperForeign(
+    raise KeeperIncompatible(
         f"The keeper of {folder} speaks protocol {theirs}, this pilot {keeper.PROTOCOL}."
     )
 
@@ -432,12 +432,18 @@ class KeeperLink:
         """Say that these outcomes are safe elsewhere."""
         self._send("ack", sequences=list(sequences))
 
-    def send_heir(self, heir: Heir | None) -> None:
+    def send_successor(self, successor: Successor | None) -> None:
         """Say what is to be started when there is no agent any more and something is left to look after."""
-        if heir is None:
+        if successor is None:
             self._send("heir", argv=None, env={}, lock="", after=0.0)
         else:
-            self._send("heir", argv=heir.argv, env=dict(heir.env), lock=heir.lock, after=heir.after)
+            self._send(
+                "heir",
+                argv=successor.argv,
+                env=dict(successor.env),
+                lock=successor.lock,
+                after=successor.after,
+            )
 
     def send_stop(self) -> None:
         """Have the keeper exit once it has neither jobs nor unacknowledged outcomes."""

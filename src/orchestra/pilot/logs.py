@@ -15,9 +15,9 @@ from orchestra.domain.human import size
 from orchestra.domain.models.jobs import LOG, JobPaths
 from orchestra.domain.models.work import AttemptKey
 from orchestra.files import job_files
-from orchestra.pilot.desk import Desk
+from orchestra.pilot.context import Context
 from orchestra.pilot.open_log import OpenLog
-from orchestra.pilot.state import Held, Note
+from orchestra.pilot.state import LocalAttempt, Note
 from orchestra.services import work
 
 log = logging.getLogger(__name__)
@@ -125,36 +125,38 @@ def _words(left_out: int, whole: int) -> bytes:
 class LogSender:
     """Sends the end of a running job's log when somebody asks for it."""
 
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
+    def __init__(self, context: Context) -> None:
+        self.context = context
         self._sending: set[AttemptKey] = set()
 
     def send(self, address: str) -> None:
         """Send the log's end of the attempt TASK/N/K, if it is here."""
-        held = next((h for h in self.desk.state.held.values() if str(h.key) == address), None)
-        if held is None or held.began is None or held.key in self._sending:
+        attempt = next(
+            (h for h in self.context.state.attempts.values() if str(h.key) == address), None
+        )
+        if attempt is None or attempt.began is None or attempt.key in self._sending:
             return
-        self._sending.add(held.key)
-        own = held.log.copy() if held.log else None
-        folder = str(path_of(held.key, held.note).parent)
-        self.desk.workers.submit(
+        self._sending.add(attempt.key)
+        own = attempt.log.copy() if attempt.log else None
+        folder = str(path_of(attempt.key, attempt.note).parent)
+        self.context.workers.submit(
             partial(_tail_and_close, folder, TAIL_OF_FAILURE, own),
-            partial(self._read, held),
-            partial(self._done, held.key),
-            lane=held.key.task_id,
+            partial(self._read, attempt),
+            partial(self._done, attempt.key),
+            lane=attempt.key.task_id,
         )
 
-    def _read(self, held: Held, found: tuple[int | None, bytes | None]) -> None:
+    def _read(self, attempt: LocalAttempt, found: tuple[int | None, bytes | None]) -> None:
         length, end = found
         if length is None or end is None:
-            self._done(held.key, None)
+            self._done(attempt.key, None)
             return
 
         def call(conn: psycopg.Connection) -> None:
-            work.show_log(conn, held.key, length, end)
+            work.show_log(conn, attempt.key, length, end)
 
-        done = partial(self._done, held.key)
-        self.desk.courier.ask(call, done, done)
+        done = partial(self._done, attempt.key)
+        self.context.database.submit(call, done, done)
 
     def _done(self, key: AttemptKey, _: object) -> None:
         self._sending.discard(key)

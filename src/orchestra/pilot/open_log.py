@@ -7,8 +7,8 @@ import resource
 import stat
 from pathlib import Path
 
-from orchestra.pilot.leftovers import start_time
 from orchestra.pilot.link import Started
+from orchestra.pilot.orphan_reaper import start_time
 
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 

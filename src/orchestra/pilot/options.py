@@ -14,10 +14,10 @@ import orchestra
 from orchestra.domain.models.pilots import PilotHello
 from orchestra.domain.troubles import Trouble
 from orchestra.files import local_machine
-from orchestra.pilot.courier import Connect
-from orchestra.pilot.desk import Kit
-from orchestra.pilot.inputs import InputGuard
-from orchestra.pilot.touches import Touches
+from orchestra.pilot.context import LaunchConfig
+from orchestra.pilot.db_thread import Connect
+from orchestra.pilot.inputs import InputChecker
+from orchestra.pilot.io_activity import IOActivity
 from orchestra.runtimes import Bind, Runtime
 from orchestra.runtimes.bare import BareRuntime, find_shell
 from orchestra.runtimes.cache import ImageCache
@@ -42,7 +42,7 @@ class PilotOptions:
         lease: seconds for which jobs run on without a word from the database.
         on_lease_lost: what becomes of them then.
         draining: take nothing new; look after what an earlier agent started, and end.
-        heir: a keeper has started it, because its agent has died.
+        started_by_keeper: a keeper has started it, because its agent has died.
         foreground: log to stderr; a signal while jobs run leaves them to a pilot in the background.
         supervised: a service manager starts it again when it ends, unless it ends well. A signal while jobs run leaves
             them to their keepers then, which start a draining pilot if no other one comes; and one that another pilot
@@ -72,12 +72,12 @@ class PilotOptions:
     lease: float = work.LEASE_SECONDS
     on_lease_lost: Literal["kill", "keep"] = "kill"
     draining: bool = False
-    heir: bool = False
+    started_by_keeper: bool = False
     foreground: bool = True
     supervised: bool = False
     patient: bool = False
     relaunch: tuple[str, ...] = ()
-    heir_after: float = 5.0
+    successor_after: float = 5.0
     conductor: Conductor | None = None
     stall_after: float = 30.0
     log_limit: int = 10_000_000
@@ -90,7 +90,7 @@ class PilotOptions:
     image_silence: float = SILENCE
 
 
-def introduce(options: PilotOptions) -> PilotHello:
+def pilot_hello(options: PilotOptions) -> PilotHello:
     """Give what an agent says of itself to the database, with a new identity."""
     host = this_host()
     return PilotHello(
@@ -107,19 +107,19 @@ def introduce(options: PilotOptions) -> PilotHello:
         version=orchestra.__version__,
         protocol=work.PROTOCOL,
         runtimes=tuple(f"{runtime.name} {runtime.version}" for runtime in options.runtimes),
-        successor=options.draining or options.heir,
+        successor=options.draining or options.started_by_keeper,
         user=options.user,
     )
 
 
-def make_kit(options: PilotOptions, folder: Path) -> Kit:
+def make_launch_config(options: PilotOptions, folder: Path) -> LaunchConfig:
     """Give what this pilot starts jobs with; `folder` is its own."""
-    touches = Touches()
-    return Kit(
+    io_activity = IOActivity()
+    return LaunchConfig(
         runtimes=(BareRuntime(find_shell()), *options.runtimes),
         environment=inherited(os.environ, prefix=own_prefix()),
-        inputs=InputGuard(touches),
-        touches=touches,
+        inputs=InputChecker(io_activity),
+        io_activity=io_activity,
         stall_after=options.stall_after,
         log_limit=options.log_limit,
         binds=options.binds,

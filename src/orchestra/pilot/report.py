@@ -22,9 +22,9 @@ from orchestra.domain.human import duration, listed, size
 from orchestra.domain.models.work import AttemptKey, Outcome, Started
 from orchestra.domain.states import Cause
 from orchestra.domain.storable import storable
-from orchestra.pilot.desk import Desk, boottime
+from orchestra.pilot.context import Context, boottime
 from orchestra.pilot.link import Ended, Refused
-from orchestra.pilot.state import Held, Note, Phase
+from orchestra.pilot.state import LocalAttempt, Note, Phase
 from orchestra.services import work
 
 log = logging.getLogger(__name__)
@@ -111,11 +111,11 @@ def plain_text(text: str | None) -> str | None:
 # Outcomes
 
 
-def outcome_of(ended: Ended, held: Held) -> Outcome:
+def outcome_of(ended: Ended, attempt: LocalAttempt) -> Outcome:
     """Give the outcome that a keeper's word means, as far as no file needs to be looked at."""
     # By the word that the keeper was given first: an earlier agent may have given it.
     stopped = ended.cause is Cause.ENDED and ended.reason == STOPPED
-    if held.note.runtime:
+    if attempt.note.runtime:
         ended = without_container(ended)
     return Outcome(
         key=ended.key,
@@ -124,11 +124,11 @@ def outcome_of(ended: Ended, held: Held) -> Outcome:
         sequence=ended.sequence,
         exit_status=ended.exit_status,
         signal=ended.signal,
-        reason=plain_text(in_words(ended, held.note, held.end_reason)),
+        reason=plain_text(in_words(ended, attempt.note, attempt.end_reason)),
         seconds=ended.seconds,
         usage=ended.usage,
-        devices=held.note.devices,
-        image_digest=held.note.image_digest,
+        devices=attempt.note.devices,
+        image_digest=attempt.note.image_digest,
     )
 
 
@@ -225,8 +225,8 @@ def _take(queue: deque[Pending], most: int, wanted: Callable[[int], bool]) -> li
 class Reporter:
     """Sends what has begun and what has ended; tells the keeper when an outcome is safe."""
 
-    def __init__(self, desk: Desk, end: Callable[[AttemptKey, str], None]) -> None:
-        self.desk, self._end = desk, end
+    def __init__(self, context: Context, end: Callable[[AttemptKey, str], None]) -> None:
+        self.context, self._end = context, end
         self._waiting: dict[UUID, deque[Pending]] = {}
         self._oldest = 0.0
         self._reporting = self._announcing = False
@@ -235,22 +235,22 @@ class Reporter:
         self._held_up: dict[int, _HeldUp] = {}
         self._doubted: set[AttemptKey] = set()
 
-    def add(self, held: Held, outcome: Outcome, ended_at: float | None = None) -> None:
+    def add(self, attempt: LocalAttempt, outcome: Outcome, ended_at: float | None = None) -> None:
         """Take in how an attempt ended; without `ended_at`, just now."""
-        held.phase = Phase.REPORTING
-        held.leave_line()
-        if ready := held.take_ready():
+        attempt.phase = Phase.REPORTING
+        attempt.leave_line()
+        if ready := attempt.take_ready():
             ready.close()
-        if own_log := held.take_log():
+        if own_log := attempt.take_log():
             own_log.close()
         if not any(self._waiting.values()):
             self._oldest = monotonic()
-        queue = self._waiting.setdefault(held.keeper, deque())
+        queue = self._waiting.setdefault(attempt.keeper, deque())
         queue.append(Pending(outcome, boottime() if ended_at is None else ended_at))
 
-    def give_back(self, held: Held, reason: str) -> None:
+    def release(self, attempt: LocalAttempt, reason: str) -> None:
         """Hand a job back whose attempt has no process."""
-        self.add(held, Outcome(held.key, Cause.RETURNED, reason=reason))
+        self.add(attempt, Outcome(attempt.key, Cause.RETURNED, reason=reason))
 
     def tick(self, now: float) -> float:
         """Send what is due; gives when to be called again."""
@@ -263,14 +263,14 @@ class Reporter:
         if not count or self._reporting:
             return float("inf")
         due = max(self._oldest + LINGER, self._not_before)
-        hurry = count >= BATCH or self.desk.state.at_rest
+        hurry = count >= BATCH or self.context.state.at_rest
         if now < (self._not_before if hurry else due):
             return due
         keeper, batch = self._take(now)
         if not batch:
             return min(each.until for each in self._held_up.values())
         self._oldest, self._reporting = now, True
-        self.desk.courier.ask(
+        self.context.database.submit(
             partial(deliver, keeper, batch),
             partial(self._delivered, keeper, batch),
             partial(self._undelivered, keeper, batch),
@@ -294,7 +294,7 @@ class Reporter:
         for pending in batch:
             task = pending.outcome.key.task_id
             if self._held_up.pop(task, None):
-                self.desk.troubles.pop(_held_up_trouble(task), None)
+                self.context.troubles.pop(_held_up_trouble(task), None)
         if delivery.refused or self._doubted:
             batch = self._without_doubted(keeper, batch, {o.key for o, _ in delivery.refused})
             left = {pending.outcome.key for pending in batch}
@@ -307,14 +307,14 @@ class Reporter:
         self._acknowledge(keeper, [pending.outcome for pending in batch])
         refused = {outcome.key for outcome, _ in delivery.refused} | set(delivery.unknown)
         committed = [p.outcome.sequence or 0 for p in batch if p.outcome.key not in refused]
-        self.desk.memory.note(keeper, max(committed, default=0))
+        self.context.database_memory.note(keeper, max(committed, default=0))
         if any(not pending.outcome.succeeded for pending in batch):
-            self.desk.appetite.refresh()  # what failed may be to be done again
+            self.context.appetite.refresh()  # what failed may be to be done again
 
     def _set_aside(self, outcome: Outcome, error: str) -> None:
-        path = set_aside(self.desk.folder / "set-aside", outcome, error)
+        path = set_aside(self.context.folder / "set-aside", outcome, error)
         log.error("the database does not take the outcome of job %s: %s", outcome.key, path)
-        self.desk.troubles["set aside"] = troubles.set_aside(str(path))
+        self.context.troubles["set aside"] = troubles.set_aside(str(path))
 
     def _without_doubted(
         self, keeper: UUID, batch: Sequence[Pending], refused: set[AttemptKey]
@@ -323,21 +323,21 @@ class Reporter:
 
         What was sent may have been altered on its way.
         """
-        doubted = [p for p in batch if p.outcome.key in refused - self._doubted]
+        capped_pace = [p for p in batch if p.outcome.key in refused - self._doubted]
         self._doubted -= {pending.outcome.key for pending in batch}
-        if doubted:
-            self._doubted |= {pending.outcome.key for pending in doubted}
-            self._waiting[keeper].extendleft(reversed(doubted))
-            self.desk.courier.connect_anew()
-        return [pending for pending in batch if pending not in doubted]
+        if capped_pace:
+            self._doubted |= {pending.outcome.key for pending in capped_pace}
+            self._waiting[keeper].extendleft(reversed(capped_pace))
+            self.context.database.connect_anew()
+        return [pending for pending in batch if pending not in capped_pace]
 
     def _without_unknown(
         self, keeper: UUID, batch: Sequence[Pending], unknown: Collection[AttemptKey]
     ) -> Sequence[Pending]:
         """Keep outcomes that the database may know once it has heard what is held here; set the others aside."""
-        port = self.desk.keepers.ports.get(keeper)
+        handle = self.context.keepers.handles.get(keeper)
         strange = [pending for pending in batch if pending.outcome.key in unknown]
-        if strange and port and not port.reconciled:
+        if strange and handle and not handle.reconciled:
             self._waiting[keeper].extendleft(reversed(strange))
             self._not_before = monotonic() + LINGER
             return [pending for pending in batch if pending.outcome.key not in unknown]
@@ -347,12 +347,12 @@ class Reporter:
         return batch
 
     def _acknowledge(self, keeper: UUID, outcomes: Iterable[Outcome]) -> None:
-        port = self.desk.keepers.ports.get(keeper)
+        handle = self.context.keepers.handles.get(keeper)
         sequences = [o.sequence for o in outcomes if o.sequence is not None]
         for outcome in outcomes:
-            self.desk.state.drop(outcome.key)
-        if port and port.link and sequences:
-            port.link.send_ack(sequences)
+            self.context.state.drop(outcome.key)
+        if handle and handle.link and sequences:
+            handle.link.send_ack(sequences)
 
     def _undelivered(self, keeper: UUID, batch: Sequence[Pending], error: Exception) -> None:
         if isinstance(error, PoisonousRequest):
@@ -361,11 +361,11 @@ class Reporter:
         if isinstance(error, DatabaseBusy):
             self._hold_up(keeper, batch, error)
             return
-        log.error("a report failed, trying again: %s", error, exc_info=unless_said(error))
+        log.error("a report failed, trying again: %s", error, exc_info=unexpected(error))
         self._reporting = False
-        port = self.desk.keepers.ports.get(keeper)
-        if port and isinstance(error, KeeperFenced):  # a database that has never heard of it
-            port.registered, port.register_at = False, 0.0
+        handle = self.context.keepers.handles.get(keeper)
+        if handle and isinstance(error, KeeperFenced):  # a database that has never heard of it
+            handle.registered, handle.register_at = False, 0.0
         self._waiting[keeper].extendleft(reversed(batch))
         self._not_before = monotonic() + AGAIN_AFTER
 
@@ -389,7 +389,9 @@ class Reporter:
             if len(tasks) == 1:
                 held_up.again()
             if held_up.times > 1:
-                self.desk.troubles[_held_up_trouble(task)] = troubles.reports_wait(task, str(error))
+                self.context.troubles[_held_up_trouble(task)] = troubles.reports_wait(
+                    task, str(error)
+                )
         log.warning("outcomes of %s wait: %s", listed([f"task {t}" for t in sorted(tasks)]), error)
 
     # Starts
@@ -401,55 +403,59 @@ class Reporter:
             return self._announce_at
         now = boottime()
         fresh = [
-            held
-            for held in self.desk.state.held.values()
-            if held.phase is Phase.RUNNING and held.began is not None and not held.announced
+            attempt
+            for attempt in self.context.state.attempts.values()
+            if attempt.phase is Phase.RUNNING
+            and attempt.began is not None
+            and not attempt.announced
         ]
-        due = [held for held in fresh if now - (held.began or now) >= ANNOUNCE_AFTER]
+        due = [attempt for attempt in fresh if now - (attempt.began or now) >= ANNOUNCE_AFTER]
         if not due:
-            wait = min((ANNOUNCE_AFTER - now + (held.began or now) for held in fresh), default=None)
+            wait = min(
+                (ANNOUNCE_AFTER - now + (attempt.began or now) for attempt in fresh), default=None
+            )
             return float("inf") if wait is None else monotonic() + max(0.0, wait)
         keeper = due[0].keeper
-        self._send_starts(keeper, [held for held in due if held.keeper == keeper])
+        self._send_starts(keeper, [attempt for attempt in due if attempt.keeper == keeper])
         return float("inf")
 
-    def _send_starts(self, keeper: UUID, batch: list[Held]) -> None:
+    def _send_starts(self, keeper: UUID, batch: list[LocalAttempt]) -> None:
         self._announcing = True
-        for held in batch:
-            held.announced = True
+        for attempt in batch:
+            attempt.announced = True
 
         def call(conn: psycopg.Connection) -> tuple[AttemptKey, ...]:
             now = boottime()
             starts = [
                 Started(
-                    held.key,
-                    max(0.0, now - (held.began or now)),
-                    held.note.devices,
-                    held.note.image_digest,
+                    attempt.key,
+                    max(0.0, now - (attempt.began or now)),
+                    attempt.note.devices,
+                    attempt.note.image_digest,
                 )
-                for held in batch
+                for attempt in batch
             ]
             return work.started(conn, keeper, starts)
 
-        self.desk.courier.ask(call, self._announced, partial(self._unannounced, batch))
+        self.context.database.submit(call, self._announced, partial(self._unannounced, batch))
 
     def _announced(self, refused: tuple[AttemptKey, ...]) -> None:
         self._announcing = False
         for key in refused:
             self._end(key, "its job was given to another attempt")
 
-    def _unannounced(self, batch: list[Held], error: Exception) -> None:
-        log.error("reporting starts failed: %s", error, exc_info=unless_said(error))
+    def _unannounced(self, batch: list[LocalAttempt], error: Exception) -> None:
+        log.error("reporting starts failed: %s", error, exc_info=unexpected(error))
         self._announcing = False
         self._announce_at = monotonic() + AGAIN_AFTER
-        for held in batch:
-            held.announced = False
+        for attempt in batch:
+            attempt.announced = False
 
 
 def _held_up_trouble(task: int) -> str:
     return f"reports of {task}"
 
 
-def unless_said(error: Exception) -> Exception | None:
+def unexpected(error: Exception) -> Exception | None:
     """Give an error whose traceback belongs into the log; a sentence of ours says all that there is."""
     return None if isinstance(error, OrchestraError) else error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestra.domain.models.work import TaskSpec
 from orchestra.domain.states import Queue
-from orchestra.pilot.state import Held, PilotState
+from orchestra.pilot.state import LocalAttempt, PilotState
 
 
 def slots_of(task: TaskSpec) -> int:
@@ -30,34 +30,34 @@ def free(state: PilotState, queue: Queue) -> int:
     return max(0, offered(state, queue) - state.in_use(queue))
 
 
-def startable(state: PilotState) -> list[tuple[Held, str | None]]:
+def startable(state: PilotState) -> list[tuple[LocalAttempt, str | None]]:
     """Give the waiting attempts that fit now, each with the devices that it gets (by commas; None on the cpu queue).
 
     Each queue is served in order: an attempt that needs more than is free holds those behind it back, or it would
     wait for ever.
     """
-    chosen: list[tuple[Held, str | None]] = []
+    chosen: list[tuple[LocalAttempt, str | None]] = []
     for queue in Queue:
         waiting = state.waiting(queue)
         room = free(state, queue) if waiting else 0
         idle = _idle_devices(state) if room and queue is Queue.GPU else []
-        for held in waiting:
-            needed = held.note.slots
+        for attempt in waiting:
+            needed = attempt.note.slots
             given = idle[:needed] if queue is Queue.GPU else []
             if needed > room or (queue is Queue.GPU and len(given) < needed):
                 break
             room -= needed
             del idle[: len(given)]
-            chosen.append((held, ",".join(given) if queue is Queue.GPU else None))
+            chosen.append((attempt, ",".join(given) if queue is Queue.GPU else None))
     return chosen
 
 
-def unfit(state: PilotState) -> list[Held]:
+def unfit(state: PilotState) -> list[LocalAttempt]:
     """Give the waiting attempts that could not start even on the idle node."""
     most = {queue: offered(state, queue) for queue in Queue}
-    return [held for held in state.waiting() if held.note.slots > most[held.note.queue]]
+    return [attempt for attempt in state.waiting() if attempt.note.slots > most[attempt.note.queue]]
 
 
 def _idle_devices(state: PilotState) -> list[str]:
-    taken = {device for held in state.with_slots() for device in held.devices}
+    taken = {device for attempt in state.with_slots() for device in attempt.devices}
     return [device for device in devices(state) if device not in taken]

@@ -19,12 +19,12 @@ from orchestra.domain.errors import OrchestraError, VolumeError
 from orchestra.domain.models.jobs import JobPaths
 from orchestra.domain.models.work import AttemptKey, Grant, Outcome, TaskSpec
 from orchestra.domain.states import Cause, Queue
-from orchestra.pilot import appetite, folders, lanes, open_log, slots
-from orchestra.pilot.desk import Desk, Kit, boottime
-from orchestra.pilot.imaging import Imaging
+from orchestra.pilot import claim_policy, folders, open_log, run_ahead, slots
+from orchestra.pilot.context import Context, LaunchConfig, boottime
+from orchestra.pilot.image_pull import ImagePuller
 from orchestra.pilot.link import NOTE_BYTES
 from orchestra.pilot.report import Reporter, plain_text
-from orchestra.pilot.state import Held, Note, Phase, Ready
+from orchestra.pilot.state import LocalAttempt, Note, Phase, Ready
 from orchestra.pilot.volumes import in_words, volume_of
 from orchestra.runtimes import RuntimeJob, choose, surroundings
 from orchestra.runtimes.environment import JobValues, environment
@@ -44,22 +44,22 @@ class Unready:
 
     cause: Cause
     reason: str
-    leave_alone: str | None = None
+    back_off_task: str | None = None
 
 
-def prepare(kit: Kit, task: TaskSpec, grant: Grant, note: Note) -> Ready | Unready:
+def prepare(launch: LaunchConfig, task: TaskSpec, grant: Grant, note: Note) -> Ready | Unready:
     """Make ready what one attempt needs. Runs in an I/O thread."""
     try:
-        if trouble := kit.inputs.trouble(task, grant.config, grant.let_go):
+        if trouble := launch.inputs.trouble(task, grant.config, grant.let_go):
             return Unready(Cause.INPUT, trouble)
     except VolumeError as error:
-        return Unready(Cause.RETURNED, f"not started: {error}", leave_alone=str(error))
-    kit.touches.at(task.volume)
+        return Unready(Cause.RETURNED, f"not started: {error}", back_off_task=str(error))
+    launch.io_activity.at(task.volume)
     paths = JobPaths(PurePosixPath(task.folder), grant.key.ordinal)
     if note.is_long and len(json.dumps(note.to_json())) > NOTE_BYTES:
         return Unready(Cause.VOLUME, f"the path of the task's folder is too long: {task.folder}")
     try:
-        return _ready(kit, task, grant, note, paths)
+        return _ready(launch, task, grant, note, paths)
     except VolumeError as error:
         return Unready(Cause.VOLUME, str(error))
     except (OrchestraError, ValueError) as error:
@@ -70,35 +70,37 @@ Result = Ready | Unready | Exception
 """What came of making an attempt ready; an exception is a trouble that nobody thought of."""
 
 
-def prepare_all(kit: Kit, batch: Sequence[Held]) -> list[Result]:
+def prepare_all(launch: LaunchConfig, batch: Sequence[LocalAttempt]) -> list[Result]:
     """Make attempts of one task ready, in order. Runs in an I/O thread; raises nothing."""
-    with kit.touches.of(batch[0].key.task_id):
-        return [_prepare(kit, held) for held in batch]
+    with launch.io_activity.of(batch[0].key.task_id):
+        return [_prepare(launch, attempt) for attempt in batch]
 
 
-def _prepare(kit: Kit, held: Held) -> Result:
-    assert held.task
-    assert held.grant
+def _prepare(launch: LaunchConfig, attempt: LocalAttempt) -> Result:
+    assert attempt.task
+    assert attempt.grant
     try:
-        return prepare(kit, held.task, held.grant, held.note)
+        return prepare(launch, attempt.task, attempt.grant, attempt.note)
     except Exception as error:
         # What is known to go wrong has become a value already. The others of the batch may be ready.
-        log.exception("job %s could not be made ready", held.key)
+        log.exception("job %s could not be made ready", attempt.key)
         return error
 
 
-def _ready(kit: Kit, task: TaskSpec, grant: Grant, note: Note, paths: JobPaths) -> Ready | Unready:
-    runtime = choose(kit.runtimes, task.image)
+def _ready(
+    launch: LaunchConfig, task: TaskSpec, grant: Grant, note: Note, paths: JobPaths
+) -> Ready | Unready:
+    runtime = choose(launch.runtimes, task.image)
     if runtime is None:
         return Unready(Cause.RETURNED, f"this node cannot run the image {task.image}")
-    job = runtime_job(kit, task, grant, note, paths)
+    job = runtime_job(launch, task, grant, note, paths)
     if task.image is not None:
-        prepared = kit.prepared.get(task.image)
+        prepared = launch.prepared.get(task.image)
         if prepared is None or not prepared.is_unchanged():
-            kit.prepared.pop(task.image, None)
+            launch.prepared.pop(task.image, None)
             return Unready(Cause.RETURNED, f"the image {task.image} has changed just now")
-        if prepared.key and kit.cache:
-            kit.cache.touch(prepared.key)
+        if prepared.key and launch.cache:
+            launch.cache.touch(prepared.key)
         files = [grant.config.path, *islice((file.path for file in task.shared_files), 16)]
         job = replace(
             job,
@@ -118,7 +120,9 @@ def _ready(kit: Kit, task: TaskSpec, grant: Grant, note: Note, paths: JobPaths) 
     return Ready(argv, runtime.environment(job), log, real, open_log.of_descriptor(log))
 
 
-def runtime_job(kit: Kit, task: TaskSpec, grant: Grant, note: Note, paths: JobPaths) -> RuntimeJob:
+def runtime_job(
+    launch: LaunchConfig, task: TaskSpec, grant: Grant, note: Note, paths: JobPaths
+) -> RuntimeJob:
     """Give an attempt as its runtime wants it. Touches no file.
 
     Raises:
@@ -143,19 +147,19 @@ def runtime_job(kit: Kit, task: TaskSpec, grant: Grant, note: Note, paths: JobPa
         folder=folder,
         gpus=tuple(note.devices.split(",")) if note.devices and task.queue is Queue.GPU else (),
         image=task.image,
-        host=kit.environment,
+        host=launch.environment,
         label=str(grant.key),
         token=str(grant.key.token),
     )
     if task.image is None:
-        return replace(job, environment=environment(kit.environment, values))
+        return replace(job, environment=environment(launch.environment, values))
     binds = surroundings.binds(
         out=folder,
         reads=(grant.config.root or grant.config.path, *(files.root for files in task.shared)),
-        node=kit.binds,
+        node=launch.binds,
         task=task.binds,
     )
-    home = surroundings.home(kit.environment, binds, folder)
+    home = surroundings.home(launch.environment, binds, folder)
     values = replace(values, token=job.token)
     return replace(job, environment=environment({"HOME": home}, values), binds=binds)
 
@@ -168,190 +172,198 @@ def _template(command: str) -> Template:
 class Starter:
     """Gives slots to waiting attempts and hands them to their keeper."""
 
-    def __init__(self, desk: Desk, reporter: Reporter, resume: Callable[[], None]) -> None:
+    def __init__(self, context: Context, reporter: Reporter, resume: Callable[[], None]) -> None:
         """`resume` is called when jobs can be claimed again that could not be started."""
-        self.desk, self._reporter, self._resume = desk, reporter, resume
-        self._begun: dict[AttemptKey, tuple[float, Held]] = {}
+        self.context, self._reporter, self._resume = context, reporter, resume
+        self._begun: dict[AttemptKey, tuple[float, LocalAttempt]] = {}
         self._revised_at = 0.0
-        self.imaging = Imaging(desk, reporter, self._prepare)
+        self.image_puller = ImagePuller(context, reporter, self._prepare)
 
     def tick(self, now: float) -> float:
         """Start what fits; gives when to be called again."""
         if now >= self._stall_due(now):
             self._return_stalled(now)
         self._return_unfit()
-        revised = self._return_surplus(now)
-        self.imaging.tick(now)
-        if self.desk.take_again(now):
+        revised = self._release_excess(now)
+        self.image_puller.tick(now)
+        if self.context.readmit_tasks(now):
             self._resume()
-        for held, devices in slots.startable(self.desk.state):
-            port = self.desk.keepers.ports.get(held.keeper)
-            if port and port.link:
-                self._begin(held, devices)
-        for held, last in lanes.lengthen(self.desk.state, self.desk.appetite, boottime()):
-            self._line_up(held, last)
-        for held in lanes.to_recall(self.desk.state, boottime()):
-            self.desk.keepers.withdraw(held)
-        ahead = appetite.to_prepare(self.desk.state, self.desk.appetite, self._begun)
-        self._prepare([held for held in ahead if self.imaging.is_ready(held)])
-        again = min(self.desk.avoided.values(), default=inf)
-        late = now + lanes.until_late(self.desk.state, boottime())
+        for attempt, devices in slots.startable(self.context.state):
+            handle = self.context.keepers.handles.get(attempt.keeper)
+            if handle and handle.link:
+                self._begin(attempt, devices)
+        for attempt, last in run_ahead.to_queue(
+            self.context.state, self.context.appetite, boottime()
+        ):
+            self._line_up(attempt, last)
+        for attempt in run_ahead.to_withdraw(self.context.state, boottime()):
+            self.context.keepers.withdraw(attempt)
+        ahead = claim_policy.to_prepare(self.context.state, self.context.appetite, self._begun)
+        self._prepare([attempt for attempt in ahead if self.image_puller.is_ready(attempt)])
+        again = min(self.context.avoided.values(), default=inf)
+        late = now + run_ahead.seconds_until_slow(self.context.state, boottime())
         return min(self._stall_due(now), again, late, revised)
 
     def _stall_due(self, now: float) -> float:
         """Give when to look next which starts are to be given up; they are kept in the order in which they began."""
         first = next(iter(self._begun.values()), None)
-        due = inf if first is None else first[0] + self.desk.kit.stall_after
+        due = inf if first is None else first[0] + self.context.launch.stall_after
         return due if now < due else min(self._stalls_at(*begun) for begun in self._begun.values())
 
-    def _stalls_at(self, began: float, held: Held) -> float:
+    def _stalls_at(self, began: float, attempt: LocalAttempt) -> float:
         """Give when the start of an attempt is given up: a checksum that goes on is waited for."""
-        kit = self.desk.kit
-        return max(began, kit.touches.last_read(held.key.task_id)) + kit.stall_after
+        launch = self.context.launch
+        return max(began, launch.io_activity.last_read(attempt.key.task_id)) + launch.stall_after
 
     def _return_stalled(self, now: float) -> None:
         """Hand back what a file system keeps waiting: its slots are for others, and so is perhaps the job."""
-        for key, (began, held) in list(self._begun.items()):
-            if now < self._stalls_at(began, held):
+        for key, (began, attempt) in list(self._begun.items()):
+            if now < self._stalls_at(began, attempt):
                 continue
             del self._begun[key]
-            self.desk.stalled[key] = key.task_id
-            if held.phase is Phase.REPORTING:
+            self.context.stalled[key] = key.task_id
+            if attempt.phase is Phase.REPORTING:
                 continue  # handed back already
-            why = in_words(self.desk.kit.touches.stuck(key.task_id) or volume_of(held), held)
-            self.desk.troubles[f"stalled {key.task_id}"] = troubles.cannot_start(key.task_id, why)
-            self._reporter.give_back(held, f"not started: {why}")
-            for other in self.desk.state.waiting():
+            why = in_words(
+                self.context.launch.io_activity.stuck(key.task_id) or volume_of(attempt), attempt
+            )
+            self.context.troubles[f"stalled {key.task_id}"] = troubles.cannot_start(
+                key.task_id, why
+            )
+            self._reporter.release(attempt, f"not started: {why}")
+            for other in self.context.state.waiting():
                 if other.key.task_id == key.task_id:
-                    self._reporter.give_back(other, f"not started: {why}")
+                    self._reporter.release(other, f"not started: {why}")
 
-    def _came_back(self, held: Held) -> bool:
+    def _came_back(self, attempt: LocalAttempt) -> bool:
         """Note that the I/O thread of an attempt has ended; False where the attempt was handed back meanwhile."""
-        key = held.key
+        key = attempt.key
         if self._begun.pop(key, None):
             return True
-        self.desk.stalled.pop(key, None)
-        if key.task_id not in self.desk.stalled.values():
-            self.desk.troubles.pop(f"stalled {key.task_id}", None)
+        self.context.stalled.pop(key, None)
+        if key.task_id not in self.context.stalled.values():
+            self.context.troubles.pop(f"stalled {key.task_id}", None)
             self._resume()
         return False
 
     def _return_unfit(self) -> None:
-        state = self.desk.state
-        for held in slots.unfit(state):
-            queue = held.note.queue
+        state = self.context.state
+        for attempt in slots.unfit(state):
+            queue = attempt.note.queue
             has = f"of which this node has {slots.offered(state, queue)}"
-            why = f"job {held.key.task_id}/{held.key.ordinal} needs {held.note.slots} {queue} slots, {has}"
-            self._reporter.give_back(held, why)
+            why = f"job {attempt.key.task_id}/{attempt.key.ordinal} needs {attempt.note.slots} {queue} slots, {has}"
+            self._reporter.release(attempt, why)
             if slots.offered(state, queue):
-                self.desk.pause_claims(UNFIT_PAUSE, why)
+                self.context.pause_claims(UNFIT_PAUSE, why)
 
-    def _return_surplus(self, now: float) -> float:
+    def _release_excess(self, now: float) -> float:
         """Hand back what is held ahead in vain; gives when to look again, where that is due."""
         if now < self._revised_at + REVISED_EVERY:
             return self._revised_at + REVISED_EVERY
         self._revised_at = now
-        state = self.desk.state
-        for held in (surplus := appetite.surplus(state, self.desk.appetite, boottime())):
-            self._reporter.give_back(
-                held, "claimed ahead, and it would wait here for longer than a moment"
+        state = self.context.state
+        for attempt in (excess := claim_policy.excess(state, self.context.appetite, boottime())):
+            self._reporter.release(
+                attempt, "claimed ahead, and it would wait here for longer than a moment"
             )
-        if surplus:
-            self.desk.appetite.doubt(surplus, state.waiting())
+        if excess:
+            self.context.appetite.doubt(excess, state.waiting())
         return inf
 
-    def _begin(self, held: Held, devices: str | None) -> None:
+    def _begin(self, attempt: LocalAttempt, devices: str | None) -> None:
         """Give an attempt its slots; it starts as soon as it is ready."""
-        held.phase, held.taken = Phase.PREPARING, boottime()
-        if ready := held.take_ready():
-            self._finish(held, ready)
-        elif held.key not in self._begun:
-            held.note = replace(held.note, devices=devices)
-            if self.imaging.is_ready(held):
-                self._prepare([held])
+        attempt.phase, attempt.taken = Phase.PREPARING, boottime()
+        if ready := attempt.take_ready():
+            self._finish(attempt, ready)
+        elif attempt.key not in self._begun:
+            attempt.note = replace(attempt.note, devices=devices)
+            if self.image_puller.is_ready(attempt):
+                self._prepare([attempt])
             else:
-                self.imaging.keep(held)
+                self.image_puller.keep(attempt)
 
-    def _prepare(self, batch: Sequence[Held]) -> None:
+    def _prepare(self, batch: Sequence[LocalAttempt]) -> None:
         """Have attempts made ready, those of one task by one I/O thread."""
         now = monotonic()
-        errands: dict[int, list[Held]] = {}
-        for held in batch:
-            self.imaging.mark(held)
-            self._begun[held.key] = now, held
-            errands.setdefault(held.key.task_id, []).append(held)
-        for task, members in errands.items():
-            self.desk.workers.submit(
-                partial(prepare_all, self.desk.kit, members),
+        batches: dict[int, list[LocalAttempt]] = {}
+        for attempt in batch:
+            self.image_puller.mark(attempt)
+            self._begun[attempt.key] = now, attempt
+            batches.setdefault(attempt.key.task_id, []).append(attempt)
+        for task, members in batches.items():
+            self.context.workers.submit(
+                partial(prepare_all, self.context.launch, members),
                 partial(self._prepared, members),
                 partial(self._failed, members),
                 lane=task,
             )
 
-    def _failed(self, batch: Sequence[Held], error: Exception) -> None:
+    def _failed(self, batch: Sequence[LocalAttempt], error: Exception) -> None:
         self._prepared(batch, [error] * len(batch))
 
-    def _prepared(self, batch: Sequence[Held], results: Sequence[Result]) -> None:
-        for held, result in zip(batch, results, strict=True):
+    def _prepared(self, batch: Sequence[LocalAttempt], results: Sequence[Result]) -> None:
+        for attempt, result in zip(batch, results, strict=True):
             # Meanwhile it may have been handed back: because it stalled, or was to be ended.
-            wanted = self._came_back(held) and held.phase is not Phase.REPORTING
-            if wanted and held.phase is Phase.WAITING and isinstance(result, Ready):
-                held.ready = result
+            wanted = self._came_back(attempt) and attempt.phase is not Phase.REPORTING
+            if wanted and attempt.phase is Phase.WAITING and isinstance(result, Ready):
+                attempt.ready = result
             elif wanted:
-                self._finish(held, result)
+                self._finish(attempt, result)
             elif isinstance(result, Ready):
                 result.close()
 
-    def _finish(self, held: Held, result: Result) -> None:
+    def _finish(self, attempt: LocalAttempt, result: Result) -> None:
         if isinstance(result, Exception):
-            self._reporter.give_back(held, plain_text(f"not started: {result!r}") or "")
-            self.desk.pause_claims(FAILED_PAUSE, f"cannot start jobs: {result!r}")
+            self._reporter.release(attempt, plain_text(f"not started: {result!r}") or "")
+            self.context.pause_claims(FAILED_PAUSE, f"cannot start jobs: {result!r}")
         elif isinstance(result, Unready):
             reason = plain_text(result.reason)
-            if result.leave_alone:
-                self.desk.leave_for(UNREACHABLE_PAUSE, held.key.task_id, result.leave_alone)
-            self._reporter.add(held, Outcome(held.key, result.cause, reason=reason))
-        elif trouble := self._too_late(held):
+            if result.back_off_task:
+                self.context.avoid_task(
+                    UNREACHABLE_PAUSE, attempt.key.task_id, result.back_off_task
+                )
+            self._reporter.add(attempt, Outcome(attempt.key, result.cause, reason=reason))
+        elif trouble := self._too_late(attempt):
             result.close()
-            self._reporter.give_back(held, trouble)
+            self._reporter.release(attempt, trouble)
         else:
-            self._spawn(held, result)
+            self._spawn(attempt, result)
 
-    def _too_late(self, held: Held) -> str | None:
-        port = self.desk.keepers.ports.get(held.keeper)
-        if held.end_reason is not None:
-            return f"not started: {held.end_reason}"
-        return None if port and port.link else "not started: its keeper has gone"
+    def _too_late(self, attempt: LocalAttempt) -> str | None:
+        handle = self.context.keepers.handles.get(attempt.keeper)
+        if attempt.end_reason is not None:
+            return f"not started: {attempt.end_reason}"
+        return None if handle and handle.link else "not started: its keeper has gone"
 
-    def _line_up(self, held: Held, last: Held) -> None:
-        ready = held.take_ready()
-        port = self.desk.keepers.ports.get(held.keeper)
+    def _line_up(self, attempt: LocalAttempt, last: LocalAttempt) -> None:
+        ready = attempt.take_ready()
+        handle = self.context.keepers.handles.get(attempt.keeper)
         assert ready
-        if port and port.link:
-            self._spawn(held, ready, last)
+        if handle and handle.link:
+            self._spawn(attempt, ready, last)
         else:
-            held.ready = ready
+            attempt.ready = ready
 
-    def _spawn(self, held: Held, ready: Ready, last: Held | None = None) -> None:
+    def _spawn(self, attempt: LocalAttempt, ready: Ready, last: LocalAttempt | None = None) -> None:
         """Hand an attempt to its keeper, which starts it at once or after the `last` in a lane."""
-        port = self.desk.keepers.ports[held.keeper]
-        assert port.link is not None
-        held.phase, held.log = Phase.RUNNING, ready.own_log
+        handle = self.context.keepers.handles[attempt.keeper]
+        assert handle.link is not None
+        attempt.phase, attempt.log = Phase.RUNNING, ready.own_log
         if last:
-            held.follow(last)
-        elif port.asked_at is None:
-            port.asked_at = monotonic()
-        runtime = self.desk.kit.runtime(held.note.runtime)
+            attempt.follow(last)
+        elif handle.asked_at is None:
+            handle.asked_at = monotonic()
+        runtime = self.context.launch.runtime(attempt.note.runtime)
         limits = runtime is not None and runtime.limits_memory
-        port.link.send_spawn(
-            held.key,
+        handle.link.send_spawn(
+            attempt.key,
             ready.argv,
             ready.environment,
             ready.log,
-            timeout=held.note.timeout,
-            grace=held.note.grace,
-            memory=None if limits else held.note.memory,
-            note=held.note.to_json(),
+            timeout=attempt.note.timeout,
+            grace=attempt.note.grace,
+            memory=None if limits else attempt.note.memory,
+            note=attempt.note.to_json(),
             after=last.key if last else None,
             folder=ready.folder,
         )

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from orchestra.domain.models.work import AttemptKey, Grant, TaskSpec
 from orchestra.domain.states import Queue
-from orchestra.pilot.ahead import QUICK_SECONDS
+from orchestra.pilot.prefetch import QUICK_SECONDS
 
 if TYPE_CHECKING:
     from orchestra.pilot.open_log import OpenLog
@@ -29,12 +29,12 @@ class Phase(Enum):
     """In: a claim. Out: slots come free; it is handed back."""
     PREPARING = "preparing"
     """Has its slots; an I/O thread makes its folder. Out: the keeper is told to start it; its start failed."""
-    NEXT = "next"
+    QUEUED = "queued"
     """The keeper has it, and starts it when the one ahead of it has ended. In: its task is very quick. Out: that one
     has ended; it is refused."""
     RUNNING = "running"
     """The keeper was told to start it, or told us that it runs. Out: the keeper says how it ended."""
-    EXAMINING = "examining"
+    FINALIZING = "finalizing"
     """Its process has ended; an I/O thread reads the end of its log. Out: its outcome is ready."""
     REPORTING = "reporting"
     """Its outcome waits for the database. Out: the report is committed."""
@@ -132,7 +132,7 @@ class Ready:
 
 
 @dataclass(slots=True)
-class Held:
+class LocalAttempt:
     """An attempt that this node holds.
 
     Args:
@@ -154,9 +154,9 @@ class Held:
     grant: Grant | None = None
     task: TaskSpec | None = None
     ready: Ready | None = None
-    ahead: Held | None = field(default=None, repr=False, compare=False)
-    follower: Held | None = field(default=None, repr=False, compare=False)
-    recalled: bool = False
+    ahead: LocalAttempt | None = field(default=None, repr=False, compare=False)
+    follower: LocalAttempt | None = field(default=None, repr=False, compare=False)
+    withdrawing: bool = False
     granted: float | None = None
     taken: float | None = None
     began: float | None = None
@@ -174,9 +174,9 @@ class Held:
         ready, self.ready = self.ready, None
         return ready
 
-    def follow(self, other: Held) -> None:
+    def follow(self, other: LocalAttempt) -> None:
         """Have it start in the place of another one."""
-        self.phase = Phase.NEXT
+        self.phase = Phase.QUEUED
         self.ahead, other.follower = other, self
 
     def leave_line(self) -> None:
@@ -190,14 +190,14 @@ class Held:
             if not ahead:
                 follower.phase = Phase.RUNNING
 
-    def late_at(self) -> float:
+    def slow_at(self) -> float:
         """Give the moment from which it is not taken for quick any more; infinity where that is not known."""
         since = self.taken if self.began is None else self.began
         return inf if since is None else since + QUICK_SECONDS
 
-    def is_late(self, now: float) -> bool:
+    def is_slow(self, now: float) -> bool:
         """Whether it has its slots for so long that it is not quick."""
-        return now >= self.late_at()
+        return now >= self.slow_at()
 
     @property
     def devices(self) -> tuple[str, ...]:
@@ -214,42 +214,49 @@ class PilotState:
 
     enabled: dict[Queue, int] = field(default_factory=lambda: dict.fromkeys(Queue, 0))
     visible: tuple[str, ...] | None = None
-    held: dict[AttemptKey, Held] = field(default_factory=dict)
-    leaving: bool = False
+    attempts: dict[AttemptKey, LocalAttempt] = field(default_factory=dict)
+    draining: bool = False
 
-    def add(self, held: Held) -> None:
-        self.held[held.key] = held
+    def add(self, attempt: LocalAttempt) -> None:
+        self.attempts[attempt.key] = attempt
 
     def drop(self, key: AttemptKey) -> None:
-        self.held.pop(key, None)
+        self.attempts.pop(key, None)
 
-    def waiting(self, queue: Queue | None = None) -> list[Held]:
+    def waiting(self, queue: Queue | None = None) -> list[LocalAttempt]:
         """Give the attempts that wait for slots, first come first."""
         waiting = Phase.WAITING  # these run again and again: what is looked up once counts
         return [
-            held
-            for held in self.held.values()
-            if held.phase is waiting and (queue is None or held.note.queue is queue)
+            attempt
+            for attempt in self.attempts.values()
+            if attempt.phase is waiting and (queue is None or attempt.note.queue is queue)
         ]
 
-    def of_keeper(self, keeper: UUID) -> Iterator[Held]:
-        return (held for held in self.held.values() if held.keeper == keeper)
+    def of_keeper(self, keeper: UUID) -> Iterator[LocalAttempt]:
+        return (attempt for attempt in self.attempts.values() if attempt.keeper == keeper)
 
     def in_use(self, queue: Queue) -> int:
         """Count the slots that are taken, over all keepers."""
-        return sum(held.note.slots for held in self.with_slots() if held.note.queue is queue)
+        return sum(
+            attempt.note.slots for attempt in self.with_slots() if attempt.note.queue is queue
+        )
 
-    def with_slots(self) -> list[Held]:
+    def with_slots(self) -> list[LocalAttempt]:
         """Give the attempts that have a process, or are about to have one."""
         preparing, running = Phase.PREPARING, Phase.RUNNING
         return [
-            held for held in self.held.values() if held.phase is running or held.phase is preparing
+            attempt
+            for attempt in self.attempts.values()
+            if attempt.phase is running or attempt.phase is preparing
         ]
 
     @property
     def at_rest(self) -> bool:
         """Whether nothing runs, and nothing waits to run."""
-        return all(held.phase in (Phase.EXAMINING, Phase.REPORTING) for held in self.held.values())
+        return all(
+            attempt.phase in (Phase.FINALIZING, Phase.REPORTING)
+            for attempt in self.attempts.values()
+        )
 
     @property
     def busy(self) -> bool:

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from orchestra.domain.errors import OrchestraError
 from orchestra.domain.state_inventory import StateInventory
-from orchestra.pilot import home, link
+from orchestra.pilot import link, state_folder
 
 
 def state_inventories(base: Path) -> list[StateInventory]:
@@ -24,7 +24,7 @@ def _look(folder: Path) -> StateInventory:
         cluster=unquote(folder.parent.name),
         node=unquote(folder.name),
         folder=folder,
-        agent=_is_locked(home.presence(folder)),
+        agent=_is_locked(state_folder.presence(folder)),
         keepers=len(living),
         running=sum(len(said.running) for _, said in living if said),
         unsent=sum(len(said.outcomes) for _, said in keepers if said),

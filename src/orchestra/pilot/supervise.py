@@ -9,14 +9,14 @@ from functools import partial
 from orchestra.domain import troubles
 from orchestra.domain.models.work import AttemptKey, Outcome
 from orchestra.domain.states import Cause
-from orchestra.pilot import leftovers, link, logs, open_log
-from orchestra.pilot.ahead import QUICK_SECONDS
-from orchestra.pilot.desk import Desk, Kit
-from orchestra.pilot.examine import Examiner, examine, sweep
-from orchestra.pilot.keepers import Port
+from orchestra.pilot import link, logs, open_log, orphan_reaper
+from orchestra.pilot.context import Context, LaunchConfig
+from orchestra.pilot.finalize import Finalizer, finalize, sweep
+from orchestra.pilot.keepers import KeeperHandle
 from orchestra.pilot.open_log import OpenLog
+from orchestra.pilot.prefetch import QUICK_SECONDS
 from orchestra.pilot.report import Reporter, outcome_of, outcome_of_refusal
-from orchestra.pilot.state import Held, Note, Phase
+from orchestra.pilot.state import LocalAttempt, Note, Phase
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ SILENT_AFTER = 15.0
 
 
 def _lay_to_rest(
-    kit: Kit,
+    launch: LaunchConfig,
     started: link.Started | None,
     outcome: Outcome,
     note: Note,
@@ -35,256 +35,272 @@ def _lay_to_rest(
     """End what a dead keeper left running (None: nothing can be left), then look at it. An I/O thread's."""
     if started:
         own_log = own_log or open_log.of_process(started)
-        leftovers.end(started, grace=note.grace, log=logs.path_of(started.key, note))
-    sweep(outcome, note, kit)
+        orphan_reaper.end(started, grace=note.grace, log=logs.path_of(started.key, note))
+    sweep(outcome, note, launch)
     try:
-        return examine(outcome, note, kit, own_log)
+        return finalize(outcome, note, launch, own_log)
     finally:
         if own_log:
             own_log.close()
 
 
-def _is_lost(port: Port) -> bool:
+def _is_lost(handle: KeeperHandle) -> bool:
     """Whether a keeper is to be connected to again."""
-    return not (port.link or port.dead or port.foreign)
+    return not (handle.link or handle.dead or handle.incompatible)
 
 
-def _as_asked(ended: link.Ended, held: Held) -> link.Ended:
+def _as_asked(ended: link.Ended, attempt: LocalAttempt) -> link.Ended:
     """Give the end of an attempt that was ended from outside as its keeper would have told it, had it been asked."""
-    if held.end_reason is None or ended.cause not in (Cause.EXIT, Cause.SIGNAL):
+    if attempt.end_reason is None or ended.cause not in (Cause.EXIT, Cause.SIGNAL):
         return ended
-    return replace(ended, cause=Cause.ENDED, reason=held.end_reason)
+    return replace(ended, cause=Cause.ENDED, reason=attempt.end_reason)
 
 
 class Supervisor:
     """Takes in what keepers say."""
 
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
-        self.reporter = Reporter(desk, self.end)
-        self._examiner = Examiner(desk, self.reporter)
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.reporter = Reporter(context, self.end)
+        self._finalizer = Finalizer(context, self.reporter)
         self.renew_wanted = False
 
     def tick(self, now: float) -> float:
         """Hear every keeper; gives when to be called again."""
-        for port in list(self.desk.keepers.ports.values()):
-            if port.link:
-                self._hear(port)
-            elif _is_lost(port) and now >= port.again_at and self.desk.keepers.reconnect(port):
-                self.meet(port)
+        for handle in list(self.context.keepers.handles.values()):
+            if handle.link:
+                self._hear(handle)
+            elif (
+                _is_lost(handle)
+                and now >= handle.again_at
+                and self.context.keepers.reconnect(handle)
+            ):
+                self.meet(handle)
         self._close_out()
-        lost = (port.again_at for port in self.desk.keepers.ports.values() if _is_lost(port))
-        return min([self._examiner.tick(now), self._say_silent(now), *lost])
+        lost = (
+            handle.again_at for handle in self.context.keepers.handles.values() if _is_lost(handle)
+        )
+        return min([self._finalizer.tick(now), self._say_silent(now), *lost])
 
     def _say_silent(self, now: float) -> float:
         """Have `node list` name keepers that do not answer, stopped ones say; gives when to look again."""
         due = float("inf")
-        for port in self.desk.keepers.ports.values():
-            if port.asked_at is not None and now >= port.asked_at + SILENT_AFTER:
-                self.desk.troubles["silent"] = troubles.keeper_silent(port.hello.pid)
+        for handle in self.context.keepers.handles.values():
+            if handle.asked_at is not None and now >= handle.asked_at + SILENT_AFTER:
+                self.context.troubles["silent"] = troubles.keeper_silent(handle.hello.pid)
                 return due
-            if port.asked_at is not None:
-                due = min(due, port.asked_at + SILENT_AFTER)
-        self.desk.troubles.pop("silent", None)
+            if handle.asked_at is not None:
+                due = min(due, handle.asked_at + SILENT_AFTER)
+        self.context.troubles.pop("silent", None)
         return due
 
-    def meet(self, port: Port) -> None:
+    def meet(self, handle: KeeperHandle) -> None:
         """Compare what a keeper says in its hello with what this agent holds."""
-        hello, state = port.hello, self.desk.state
+        hello, state = handle.hello, self.context.state
         for ended in hello.outcomes:
-            self._on_ended(port, ended)
-        self._examiner.flush()
-        if port.dead:
-            self._on_death(port)
+            self._on_ended(handle, ended)
+        self._finalizer.flush()
+        if handle.dead:
+            self._on_death(handle)
             return
         for started in hello.running:
-            self._on_started(port, started)
+            self._on_started(handle, started)
         there = {started.key for started in hello.running} | {e.key for e in hello.outcomes}
         lost = [
-            held
-            for held in state.of_keeper(port.id)
-            if held.phase in (Phase.NEXT, Phase.RUNNING) and held.key not in there
+            attempt
+            for attempt in state.of_keeper(handle.id)
+            if attempt.phase in (Phase.QUEUED, Phase.RUNNING) and attempt.key not in there
         ]
-        if port.foreign:
-            self._forget(port, {held.key for held in lost})
+        if handle.incompatible:
+            self._forget(handle, {attempt.key for attempt in lost})
             return
-        for held in lost:
-            self.reporter.give_back(held, "its start got lost on the way to its keeper")
+        for attempt in lost:
+            self.reporter.release(attempt, "its start got lost on the way to its keeper")
 
-    def _forget(self, port: Port, missing: set[AttemptKey]) -> None:
+    def _forget(self, handle: KeeperHandle, missing: set[AttemptKey]) -> None:
         """Forget what is not in a living keeper's spool any more: the agent that it speaks with has reported its end.
 
         Not at the first look, which may have met the keeper in the middle of writing.
         """
-        for key in missing & port.missing:
-            self.desk.state.drop(key)
-        port.missing = missing
+        for key in missing & handle.missing:
+            self.context.state.drop(key)
+        handle.missing = missing
 
     def end(self, key: AttemptKey, reason: str) -> None:
         """Have an attempt ended, wherever it is on its way. May be repeated."""
-        held = self.desk.state.held.get(key)
-        if held is None or held.phase is Phase.REPORTING:
+        attempt = self.context.state.attempts.get(key)
+        if attempt is None or attempt.phase is Phase.REPORTING:
             return
-        again = held.end_reason is not None
-        held.end_reason = held.end_reason or reason
-        if held.phase is Phase.WAITING:
-            self.reporter.give_back(held, f"not started: {reason}")
-        elif held.phase in (Phase.NEXT, Phase.RUNNING) and not again:
-            self._send_end(held, reason)
+        again = attempt.end_reason is not None
+        attempt.end_reason = attempt.end_reason or reason
+        if attempt.phase is Phase.WAITING:
+            self.reporter.release(attempt, f"not started: {reason}")
+        elif attempt.phase in (Phase.QUEUED, Phase.RUNNING) and not again:
+            self._send_end(attempt, reason)
 
     def recall(self, key: AttemptKey) -> None:
         """Have an attempt handed back whose task is held; one that has begun runs on. May be repeated."""
-        held = self.desk.state.held.get(key)
-        if held is None:
+        attempt = self.context.state.attempts.get(key)
+        if attempt is None:
             return
-        if held.phase in (Phase.WAITING, Phase.PREPARING):
+        if attempt.phase in (Phase.WAITING, Phase.PREPARING):
             self.end(key, "its task is held")
-        elif held.phase is Phase.NEXT and not held.recalled:
-            self.desk.keepers.withdraw(held)
+        elif attempt.phase is Phase.QUEUED and not attempt.withdrawing:
+            self.context.keepers.withdraw(attempt)
 
-    def _send_end(self, held: Held, reason: str) -> None:
-        port = self.desk.keepers.ports.get(held.keeper)
-        if port and port.link:
-            port.link.send_end(held.key, grace=held.note.grace, reason=reason)
-        elif port and port.foreign and not port.dead:
-            self._end_from_outside(port, held)
+    def _send_end(self, attempt: LocalAttempt, reason: str) -> None:
+        handle = self.context.keepers.handles.get(attempt.keeper)
+        if handle and handle.link:
+            handle.link.send_end(attempt.key, grace=attempt.note.grace, reason=reason)
+        elif handle and handle.incompatible and not handle.dead:
+            self._end_from_outside(handle, attempt)
 
-    def _end_from_outside(self, port: Port, held: Held) -> None:
+    def _end_from_outside(self, handle: KeeperHandle, attempt: LocalAttempt) -> None:
         """End an attempt whose keeper cannot be told to; it will see how the attempt ends."""
-        for started in port.hello.running:
-            if started.key == held.key:
-                where = logs.path_of(held.key, held.note)
-                self.desk.workers.submit(
-                    partial(leftovers.end, started, grace=held.note.grace, log=where),
+        for started in handle.hello.running:
+            if started.key == attempt.key:
+                where = logs.path_of(attempt.key, attempt.note)
+                self.context.workers.submit(
+                    partial(orphan_reaper.end, started, grace=attempt.note.grace, log=where),
                     lambda _: None,
-                    partial(log.error, "job %s could not be ended: %s", held.key),
-                    lane=held.key.task_id,
+                    partial(log.error, "job %s could not be ended: %s", attempt.key),
+                    lane=attempt.key.task_id,
                 )
 
     # What keepers say
 
-    def _hear(self, port: Port) -> None:
-        assert port.link is not None
+    def _hear(self, handle: KeeperHandle) -> None:
+        assert handle.link is not None
         try:
-            for event in port.link.receive():
-                port.asked_at = None
-                self._on_event(port, event)
+            for event in handle.link.receive():
+                handle.asked_at = None
+                self._on_event(handle, event)
         except link.KeeperSuperseded:
             # Another agent: the database knows which of us decides.
-            self.desk.keepers.lose(port, reconnect=False)
+            self.context.keepers.lose(handle, reconnect=False)
             self.renew_wanted = True
         except link.KeeperError as error:
-            log.warning("keeper %s: %s", port.id, error)
-            self.desk.keepers.lose(port, reconnect=True)
+            log.warning("keeper %s: %s", handle.id, error)
+            self.context.keepers.lose(handle, reconnect=True)
 
-    def _on_event(self, port: Port, event: link.Event) -> None:
+    def _on_event(self, handle: KeeperHandle, event: link.Event) -> None:
         match event:
             case link.Hello():
-                port.hello = event
-                self.meet(port)
+                handle.hello = event
+                self.meet(handle)
             case link.Started():
-                self._on_started(port, event)
+                self._on_started(handle, event)
             case link.Refused():
                 self._on_refused(event)
             case link.Ended():
-                self._on_ended(port, event)
+                self._on_ended(handle, event)
 
-    def _on_started(self, port: Port, started: link.Started) -> None:
-        held = self._held(port, started)
-        held.began = started.boottime
-        if held.end_reason is not None and held.phase is Phase.RUNNING and not port.foreign:
-            self._send_end(held, held.end_reason)
+    def _on_started(self, handle: KeeperHandle, started: link.Started) -> None:
+        attempt = self._held(handle, started)
+        attempt.began = started.boottime
+        if (
+            attempt.end_reason is not None
+            and attempt.phase is Phase.RUNNING
+            and not handle.incompatible
+        ):
+            self._send_end(attempt, attempt.end_reason)
 
     def _on_refused(self, refused: link.Refused) -> None:
-        held = self.desk.state.held.get(refused.key)
-        if held is None or held.phase not in (Phase.NEXT, Phase.RUNNING):
+        attempt = self.context.state.attempts.get(refused.key)
+        if attempt is None or attempt.phase not in (Phase.QUEUED, Phase.RUNNING):
             return
         outcome = outcome_of_refusal(refused)
-        self.reporter.add(held, outcome)
+        self.reporter.add(attempt, outcome)
         if refused.reason == "spool":
-            self.desk.room_doubted = True
+            self.context.disk_suspected = True
         if outcome.cause is Cause.RETURNED and refused.reason != "withdrawn":
-            self.desk.pause_claims(REFUSED_PAUSE, f"cannot start jobs: {refused.message}")
+            self.context.pause_claims(REFUSED_PAUSE, f"cannot start jobs: {refused.message}")
 
-    def _on_ended(self, port: Port, ended: link.Ended) -> None:
-        if ended.key in port.taken:
+    def _on_ended(self, handle: KeeperHandle, ended: link.Ended) -> None:
+        if ended.key in handle.taken:
             return
-        held = self._held(port, ended)
-        if port.foreign:
-            port.taken.add(ended.key)
-            ended = _as_asked(ended, held)
-        if held.phase in (Phase.EXAMINING, Phase.REPORTING):
+        attempt = self._held(handle, ended)
+        if handle.incompatible:
+            handle.taken.add(ended.key)
+            ended = _as_asked(ended, attempt)
+        if attempt.phase in (Phase.FINALIZING, Phase.REPORTING):
             return
         succeeded = ended.cause is Cause.EXIT and ended.exit_status == 0
         if succeeded or ended.seconds >= QUICK_SECONDS:  # what fails at once proves nothing
-            self.desk.appetite.measure(ended.key.task_id, ended.seconds)
-        same_boot = port.hello.boot_id == self.desk.boot_id
+            self.context.appetite.measure(ended.key.task_id, ended.seconds)
+        same_boot = handle.hello.boot_id == self.context.boot_id
         ended_at = ended.boottime if same_boot else None
-        self._examiner.add(held, outcome_of(ended, held), ended_at)
+        self._finalizer.add(attempt, outcome_of(ended, attempt), ended_at)
 
-    def _held(self, port: Port, event: link.Started | link.Ended) -> Held:
-        held = self.desk.state.held.get(event.key)
-        if held is None:  # an earlier agent started it
-            held = Held(event.key, port.id, Note.from_json(event.note), Phase.RUNNING)
-            self.desk.state.add(held)
-            if isinstance(event, link.Started) and not port.dead:
-                self._adopt_log(held, event)
-        return held
+    def _held(self, handle: KeeperHandle, event: link.Started | link.Ended) -> LocalAttempt:
+        attempt = self.context.state.attempts.get(event.key)
+        if attempt is None:  # an earlier agent started it
+            attempt = LocalAttempt(event.key, handle.id, Note.from_json(event.note), Phase.RUNNING)
+            self.context.state.add(attempt)
+            if isinstance(event, link.Started) and not handle.dead:
+                self._adopt_log(attempt, event)
+        return attempt
 
-    def _adopt_log(self, held: Held, started: link.Started) -> None:
+    def _adopt_log(self, attempt: LocalAttempt, started: link.Started) -> None:
         """Have the log of an earlier agent's attempt open, too, before its job removes it."""
 
         def then(found: OpenLog | None) -> None:
-            if held.phase is Phase.RUNNING:
-                held.log = found
+            if attempt.phase is Phase.RUNNING:
+                attempt.log = found
 
-        self.desk.workers.submit(
-            partial(open_log.of_process, started), then, lambda _: None, lane=held.key.task_id
+        self.context.workers.submit(
+            partial(open_log.of_process, started), then, lambda _: None, lane=attempt.key.task_id
         )
 
     # Keepers that died
 
-    def _on_death(self, port: Port) -> None:
+    def _on_death(self, handle: KeeperHandle) -> None:
         """Nobody can know how the attempts of a dead keeper end: they are ended, and are lost."""
-        same_boot = port.hello.boot_id == self.desk.boot_id
-        ended = {outcome.key for outcome in port.hello.outcomes}
-        running = [started for started in port.hello.running if started.key not in ended]
+        same_boot = handle.hello.boot_id == self.context.boot_id
+        ended = {outcome.key for outcome in handle.hello.outcomes}
+        running = [started for started in handle.hello.running if started.key not in ended]
         for started in running:
-            held = self._held(port, started)
-            held.phase = Phase.EXAMINING
-            held.leave_line()
+            attempt = self._held(handle, started)
+            attempt.phase = Phase.FINALIZING
+            attempt.leave_line()
             reason = "its keeper has died" if same_boot else "its node was started anew"
-            outcome = Outcome(started.key, Cause.LOST, reason=reason, devices=held.note.devices)
-            self.desk.workers.submit(
+            outcome = Outcome(started.key, Cause.LOST, reason=reason, devices=attempt.note.devices)
+            self.context.workers.submit(
                 partial(
                     _lay_to_rest,
-                    self.desk.kit,
+                    self.context.launch,
                     started if same_boot else None,
                     outcome,
-                    held.note,
-                    held.take_log(),
+                    attempt.note,
+                    attempt.take_log(),
                 ),
-                partial(self.reporter.add, held),
-                partial(self._not_examined, held, outcome),
-                lane=held.key.task_id,
+                partial(self.reporter.add, attempt),
+                partial(self._not_finalized, attempt, outcome),
+                lane=attempt.key.task_id,
             )
         there = {started.key for started in running} | ended
-        for held in list(self.desk.state.of_keeper(port.id)):
-            if held.key not in there and held.phase in (Phase.WAITING, Phase.NEXT, Phase.RUNNING):
-                if port.closed_out:  # by another agent, which has told what became of it
-                    if ready := held.take_ready():
+        for attempt in list(self.context.state.of_keeper(handle.id)):
+            if attempt.key not in there and attempt.phase in (
+                Phase.WAITING,
+                Phase.QUEUED,
+                Phase.RUNNING,
+            ):
+                if handle.closed_out:  # by another agent, which has told what became of it
+                    if ready := attempt.take_ready():
                         ready.close()
-                    self.desk.state.drop(held.key)
+                    self.context.state.drop(attempt.key)
                 else:
-                    self.reporter.give_back(held, "its keeper has died")
+                    self.reporter.release(attempt, "its keeper has died")
 
-    def _not_examined(self, held: Held, outcome: Outcome, _: Exception) -> None:
-        self.reporter.add(held, outcome)
+    def _not_finalized(self, attempt: LocalAttempt, outcome: Outcome, _: Exception) -> None:
+        self.reporter.add(attempt, outcome)
 
     def _close_out(self) -> None:
         """Forget the dead of which all is reported, once the database has taken back what else they were granted."""
-        for port in list(self.desk.keepers.ports.values()):
-            nothing_left = not any(self.desk.state.of_keeper(port.id))
-            if port.dead and port.closed_out and nothing_left:
-                self.desk.memory.close_out(port.id)  # first: without its folder nobody else knows
-                self.desk.keepers.close_out(port)
+        for handle in list(self.context.keepers.handles.values()):
+            nothing_left = not any(self.context.state.of_keeper(handle.id))
+            if handle.dead and handle.closed_out and nothing_left:
+                self.context.database_memory.close_out(
+                    handle.id
+                )  # first: without its folder nobody else knows
+                self.context.keepers.close_out(handle)

@@ -10,9 +10,9 @@ from time import monotonic
 
 from orchestra.domain import file_waits, troubles
 from orchestra.domain.troubles import Kind, Trouble
-from orchestra.pilot.desk import Desk
-from orchestra.pilot.state import Held
-from orchestra.pilot.touches import Touch
+from orchestra.pilot.context import Context
+from orchestra.pilot.io_activity import Access
+from orchestra.pilot.state import LocalAttempt
 
 ASK_EVERY = 5.0
 LOOK_AGAIN = 0.5
@@ -21,23 +21,25 @@ LONG = 2.0
 """Seconds after which it is told that a checksum is being taken."""
 
 
-def volume_of(held: Held) -> str:
+def volume_of(attempt: LocalAttempt) -> str:
     """Give the folder in which an attempt's task has its own."""
-    return held.task.volume if held.task else str(PurePosixPath(held.note.task_folder).parent)
+    return (
+        attempt.task.volume if attempt.task else str(PurePosixPath(attempt.note.task_folder).parent)
+    )
 
 
-def folders_of(held: Held) -> list[str]:
+def folders_of(attempt: LocalAttempt) -> list[str]:
     """Give the folders and files that an attempt needs, its volume first."""
-    roots = [files.root for files in held.task.shared] if held.task else []
-    config = held.grant.config if held.grant else None
-    return [volume_of(held), *([config.root or config.path] if config else []), *roots]
+    roots = [files.root for files in attempt.task.shared] if attempt.task else []
+    config = attempt.grant.config if attempt.grant else None
+    return [volume_of(attempt), *([config.root or config.path] if config else []), *roots]
 
 
-def in_words(path: str, held: Held | None) -> str:
+def in_words(path: str, attempt: LocalAttempt | None) -> str:
     """Say of a file that it does not answer, by the name of the folder that an attempt needs it for."""
-    for folder in folders_of(held) if held else []:
+    for folder in folders_of(attempt) if attempt else []:
         if path == folder or path.startswith(f"{folder}/"):
-            return file_waits.silent(folder, volume_of(held) if held else None)
+            return file_waits.silent(folder, volume_of(attempt) if attempt else None)
     return file_waits.silent(path)
 
 
@@ -52,26 +54,26 @@ def _ask(folder: str) -> None:
 class VolumeWatch:
     """Notes which folders do not answer, and which checksums take long, for `node list` and `job explain`."""
 
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
+    def __init__(self, context: Context) -> None:
+        self.context = context
         self._asked: dict[str, tuple[float, str]] = {}
         self._ask_at = self._due = 0.0
         self._said: set[str] = set()
 
     def tick(self, now: float) -> float:
         """Ask what is due; gives when to be called again."""
-        if not self.desk.state.held and not self._asked and not self._said:
+        if not self.context.state.attempts and not self._asked and not self._said:
             self._due = 0.0
             return float("inf")
         if now < self._due:
             return self._due
-        held = list(self.desk.state.held.values())
+        attempt = list(self.context.state.attempts.values())
         if now >= self._ask_at:
-            self._ask_at = now + min(ASK_EVERY, self.desk.kit.patience / 2)
-            needed = {folder: volume_of(each) for each in held for folder in folders_of(each)}
+            self._ask_at = now + min(ASK_EVERY, self.context.launch.patience / 2)
+            needed = {folder: volume_of(each) for each in attempt for folder in folders_of(each)}
             for folder, volume in needed.items():
                 self._ask(folder, volume, now)
-        self._note(held, now)
+        self._note(attempt, now)
         again = now + LOOK_AGAIN if self._said else float("inf")
         self._due = min(self._ask_at, self._silent_at(now), again)
         return self._due
@@ -79,8 +81,8 @@ class VolumeWatch:
     def _silent_at(self, now: float) -> float:
         """Give when the next folder or file that was touched does not answer."""
         touched = [asked for asked, _ in self._asked.values()]
-        touched += [touch.moved for touch in self.desk.kit.touches.now()]
-        over = (when + self.desk.kit.patience for when in touched)
+        touched += [touch.moved for touch in self.context.launch.io_activity.now()]
+        over = (when + self.context.launch.patience for when in touched)
         return min((when for when in over if when > now), default=float("inf"))
 
     def _ask(self, folder: str, volume: str, now: float) -> None:
@@ -88,37 +90,39 @@ class VolumeWatch:
             return
         self._asked[folder] = now, file_waits.silent(folder, volume)
         answered: Callable[[object], None] = partial(self._answered, folder)
-        self.desk.workers.submit(partial(_ask, folder), answered, answered, lane=folder)
+        self.context.workers.submit(partial(_ask, folder), answered, answered, lane=folder)
 
     def _answered(self, folder: str, _: object) -> None:
         asked, _ = self._asked.pop(folder)
-        if monotonic() - asked >= self.desk.kit.patience:
+        if monotonic() - asked >= self.context.launch.patience:
             self._due = 0.0
 
-    def _note(self, held: list[Held], now: float) -> None:
-        patience, touches = self.desk.kit.patience, self.desk.kit.touches.now()
-        by_task = {each.key.task_id: each for each in held}
-        unanswering = {
+    def _note(self, attempt: list[LocalAttempt], now: float) -> None:
+        patience, io_activity = self.context.launch.patience, self.context.launch.io_activity.now()
+        by_task = {each.key.task_id: each for each in attempt}
+        unresponsive = {
             folder: words
             for folder, (asked, words) in self._asked.items()
             if now - asked >= patience
         }
-        stuck = [touch for touch in touches if now - touch.moved >= patience]
+        stuck = [touch for touch in io_activity if now - touch.moved >= patience]
         for touch in stuck:
             words = in_words(touch.path, by_task.get(touch.task))
-            if words not in unanswering.values():
-                unanswering[touch.path] = words
-        self.desk.unanswering = unanswering
-        silent = [Trouble(Kind.SILENT, words, path=path) for path, words in unanswering.items()]
-        long = [troubles.checksum(t.task, t.path) for t in touches if _is_long(t, now, patience)]
+            if words not in unresponsive.values():
+                unresponsive[touch.path] = words
+        self.context.unresponsive = unresponsive
+        silent = [Trouble(Kind.SILENT, words, path=path) for path, words in unresponsive.items()]
+        long = [
+            troubles.checksum(t.task, t.path) for t in io_activity if _is_long(t, now, patience)
+        ]
         self._say({f"volume {trouble.text}": trouble for trouble in (*silent, *long)})
 
     def _say(self, told: dict[str, Trouble]) -> None:
         for gone in self._said - told.keys():
-            self.desk.troubles.pop(gone, None)
-        self.desk.troubles.update(sorted(told.items()))
+            self.context.troubles.pop(gone, None)
+        self.context.troubles.update(sorted(told.items()))
         self._said = set(told)
 
 
-def _is_long(touch: Touch, now: float, patience: float) -> bool:
+def _is_long(touch: Access, now: float, patience: float) -> bool:
     return touch.reads and now - touch.began >= LONG and now - touch.moved < patience

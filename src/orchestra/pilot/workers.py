@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
-from orchestra.pilot.courier import Inbox
+from orchestra.pilot.db_thread import Inbox
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ IDLE_SECONDS = 10.0
 
 Lane = int | str
 """A task's number, or the name of what is done for one."""
-_Errand = tuple[Callable[[], Any], Callable[[Any], None], Callable[[Exception], None]]
+_WorkItem = tuple[Callable[[], Any], Callable[[Any], None], Callable[[Exception], None]]
 
 
 class Workers:
@@ -37,7 +37,7 @@ class Workers:
 
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
-        self._errands: dict[Lane, deque[_Errand]] = {}
+        self._items: dict[Lane, deque[_WorkItem]] = {}
         self._busy = Counter[Lane]()
         self._ready = threading.Condition()
         self._idle = 0
@@ -56,7 +56,7 @@ class Workers:
         In the agent's thread, `then` gets what it gave, or `otherwise` what it raised.
         """
         with self._ready:
-            self._errands.setdefault(lane, deque()).append((work, then, otherwise))
+            self._items.setdefault(lane, deque()).append((work, then, otherwise))
             if self._idle + self._starting < self._waiting():
                 self._starting += 1
                 threading.Thread(target=self._run, name="pilot-io", daemon=True).start()
@@ -66,16 +66,16 @@ class Workers:
     def _waiting(self) -> int:
         """Count the errands that a thread may take up now."""
         return sum(
-            min(len(queue), AT_MOST - self._busy[lane]) for lane, queue in self._errands.items()
+            min(len(queue), AT_MOST - self._busy[lane]) for lane, queue in self._items.items()
         )
 
     def _run(self) -> None:
         done: Lane | None = None
         while chosen := self._next(done):
-            done, errand = chosen
-            self._do(*errand)
+            done, item = chosen
+            self._do(*item)
 
-    def _next(self, done: Lane | None) -> tuple[Lane, _Errand] | None:
+    def _next(self, done: Lane | None) -> tuple[Lane, _WorkItem] | None:
         """Give an errand of a lane that may have one more thread; None after a while without any.
 
         `done` is the lane of the thread's last errand. It is given back here, so that at no moment this thread counts
@@ -89,12 +89,12 @@ class Workers:
                 self._idle -= 1
                 if not woken and self._open_lane() is None:
                     return None
-            queue = self._errands.pop(lane)
-            errand = queue.popleft()
+            queue = self._items.pop(lane)
+            item = queue.popleft()
             if queue:
-                self._errands[lane] = queue  # at the end: lanes take turns
+                self._items[lane] = queue  # at the end: lanes take turns
             self._busy[lane] += 1
-            return lane, errand
+            return lane, item
 
     def _arrive(self, done: Lane | None) -> None:
         if done is None:
@@ -105,7 +105,7 @@ class Workers:
             del self._busy[done]
 
     def _open_lane(self) -> Lane | None:
-        return next((lane for lane in self._errands if self._busy[lane] < AT_MOST), None)
+        return next((lane for lane in self._items if self._busy[lane] < AT_MOST), None)
 
     def _do(
         self,

@@ -97,7 +97,7 @@ def run_pilot(
         log_limit=settings.log_limit,
         on_lease_lost=lost,
         draining=spec.draining,
-        heir=spec.heir,
+        started_by_keeper=spec.heir,
         foreground=foreground,
         supervised=supervised,
         relaunch=spec.background_command(),
@@ -140,9 +140,9 @@ def spawn_pilot(settings: Settings, cluster: str, spec: PilotSpec) -> int:
 
 def pilot_folder(settings: Settings, cluster: str, node: str) -> Path:
     """Return the folder where the pilot of a node keeps its log and what its keepers need."""
-    from orchestra.pilot import home
+    from orchestra.pilot import state_folder
 
-    usual = home.pilot_folder(cluster, node)
+    usual = state_folder.pilot_folder(cluster, node)
     if settings.state_dir is None:
         return usual
     return settings.state_dir / usual.parent.name / usual.name

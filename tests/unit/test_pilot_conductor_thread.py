@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 
 from orchestra.domain.troubles import Trouble
-from orchestra.pilot.conducting import conduct
+from orchestra.pilot.conductor_thread import run_conductor
 
 
 def test_a_conductor_that_fails_or_ends_begins_again_until_it_is_to_stop() -> None:
@@ -25,7 +25,7 @@ def test_a_conductor_that_fails_or_ends_begins_again_until_it_is_to_stop() -> No
         say(None)
         stop.set()
 
-    conduct(conductor, stop, said.append, pause=0.001)
+    run_conductor(conductor, stop, said.append, pause=0.001)
     assert len(begun) == 4
     assert [trouble and trouble.text for trouble in said] == [
         "its conductor failed and starts again: a mistake",

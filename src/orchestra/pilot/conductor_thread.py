@@ -16,7 +16,7 @@ AGAIN_AFTER, AGAIN_AT_MOST = 1.0, 60.0
 log = logging.getLogger(__name__)
 
 
-def conduct(
+def run_conductor(
     conductor: Conductor,
     stop: threading.Event,
     say: Callable[[Trouble | None], None],

@@ -14,13 +14,13 @@ from weakref import WeakValueDictionary
 from orchestra.domain import troubles
 from orchestra.domain.models.work import AttemptKey, SharedFiles, TaskSpec
 from orchestra.domain.troubles import Trouble
-from orchestra.pilot.appetite import Appetite
-from orchestra.pilot.courier import Courier, Inbox
-from orchestra.pilot.inputs import InputGuard
+from orchestra.pilot.claim_policy import ClaimPolicy
+from orchestra.pilot.database_memory import DatabaseMemory
+from orchestra.pilot.db_thread import DatabaseThread, Inbox
+from orchestra.pilot.inputs import InputChecker
+from orchestra.pilot.io_activity import IOActivity
 from orchestra.pilot.keepers import Keepers
-from orchestra.pilot.memory import Memory
 from orchestra.pilot.state import PilotState
-from orchestra.pilot.touches import Touches
 from orchestra.pilot.workers import Workers
 from orchestra.runtimes import Bind, Runtime
 from orchestra.runtimes.cache import ImageCache, Prepared
@@ -38,7 +38,7 @@ def boottime() -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Kit:
+class LaunchConfig:
     """What it takes to turn a grant into a process: runtimes, what jobs inherit, the guard of inputs.
 
     `silent` are the engines that do not answer, by name; I/O threads write there, too.
@@ -50,7 +50,7 @@ class Kit:
 
     runtimes: tuple[Runtime, ...]
     environment: Mapping[str, str]
-    inputs: InputGuard
+    inputs: InputChecker
     stall_after: float = 30.0
     log_limit: int = 0
     binds: tuple[Bind, ...] = ()
@@ -58,7 +58,7 @@ class Kit:
     prepared: dict[str, Prepared] = field(default_factory=dict)
     silent: dict[str, Trouble] = field(default_factory=dict)
     suspects: deque[tuple[str, AttemptKey]] = field(default_factory=deque)
-    touches: Touches = field(default_factory=Touches)
+    io_activity: IOActivity = field(default_factory=IOActivity)
 
     @property
     def patience(self) -> float:
@@ -71,7 +71,7 @@ class Kit:
 
 
 @dataclass(slots=True)
-class Desk:
+class Context:
     """Values and helpers of one agent; only its own thread touches them.
 
     Args:
@@ -96,14 +96,14 @@ class Desk:
     folder: Path
     lease: float
     on_lease_lost: Literal["kill", "keep"]
-    kit: Kit
+    launch: LaunchConfig
     state: PilotState
     keepers: Keepers
-    memory: Memory
+    database_memory: DatabaseMemory
     inbox: Inbox
     workers: Workers
-    courier: Courier = field(init=False)
-    appetite: Appetite = field(default_factory=Appetite)
+    database: DatabaseThread = field(init=False)
+    appetite: ClaimPolicy = field(default_factory=ClaimPolicy)
     tasks: dict[int, TaskSpec] = field(default_factory=dict)
     versions: WeakValueDictionary[int, SharedFiles] = field(default_factory=WeakValueDictionary)
     node_id: int = 0
@@ -112,9 +112,9 @@ class Desk:
     superseded: bool = False
     pause_until: float = 0.0
     troubles: dict[str, Trouble] = field(default_factory=dict)
-    room_doubted: bool = False
+    disk_suspected: bool = False
     stalled: dict[AttemptKey, int] = field(default_factory=dict)
-    unanswering: dict[str, str] = field(default_factory=dict)
+    unresponsive: dict[str, str] = field(default_factory=dict)
     avoided: dict[int, float] = field(default_factory=dict)
     refusals: dict[int, int] = field(default_factory=dict)
 
@@ -128,19 +128,19 @@ class Desk:
         self.pause_until = max(self.pause_until, time.monotonic() + seconds)
         self.troubles["claims"] = troubles.no_claims(why)
 
-    def leave_alone(self, task: int, why: str) -> None:
+    def back_off_task(self, task: int, why: str) -> None:
         """Claim no job of a task for a while, longer each time, and say why in `node list`."""
         times = self.refusals[task] = self.refusals.get(task, 0) + 1
         pause = min(AVOID_FIRST * 2.0 ** min(times - 1, 30), AVOID_AT_MOST)
         self.avoided[task] = time.monotonic() + pause
         self.troubles[f"avoided {task}"] = troubles.cannot_run(task, why)
 
-    def leave_for(self, seconds: float, task: int, why: str) -> None:
+    def avoid_task(self, seconds: float, task: int, why: str) -> None:
         """Claim no job of a task for some seconds, and say why in `node list`."""
         self.avoided[task] = time.monotonic() + seconds
         self.troubles[f"avoided {task}"] = troubles.cannot_start(task, why)
 
-    def take_again(self, now: float) -> bool:
+    def readmit_tasks(self, now: float) -> bool:
         """Let tasks be claimed again whose pause is over; whether there were any."""
         over = [task for task, until in self.avoided.items() if until <= now]
         for task in over:
@@ -154,6 +154,6 @@ class Desk:
         return "room" in self.troubles
 
     @property
-    def told(self) -> tuple[Trouble, ...]:
+    def reported_troubles(self) -> tuple[Trouble, ...]:
         """What `node list` should say of this pilot."""
-        return (*self.troubles.values(), *list(self.kit.silent.values()))
+        return (*self.troubles.values(), *list(self.launch.silent.values()))

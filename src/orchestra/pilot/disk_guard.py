@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from orchestra.domain import troubles
-from orchestra.pilot.desk import Desk
+from orchestra.pilot.context import Context
 
 log = logging.getLogger(__name__)
 
@@ -19,32 +19,32 @@ ENOUGH = 512 * 1024
 """Bytes: some hundred outcomes, and a few lines of a log."""
 
 
-class Room:
+class DiskGuard:
     """Stops claims while the disk is full. It is asked by taking the room for a moment: quotas are seen only so."""
 
-    def __init__(self, desk: Desk, resume: Callable[[], None]) -> None:
+    def __init__(self, context: Context, resume: Callable[[], None]) -> None:
         """`resume` is called when there is room again."""
-        self.desk, self._resume = desk, resume
+        self.context, self._resume = context, resume
         self._look_at = 0.0
 
     def tick(self, now: float) -> float:
         """Look when it is time; gives when to be called again."""
-        if self.desk.room_doubted:
-            self.desk.room_doubted, self._look_at = False, now
+        if self.context.disk_suspected:
+            self.context.disk_suspected, self._look_at = False, now
         if now >= self._look_at:
             self._look()
-            self._look_at = now + (LOOK_AGAIN if self.desk.is_full else LOOK_EVERY)
+            self._look_at = now + (LOOK_AGAIN if self.context.is_full else LOOK_EVERY)
         return self._look_at
 
     def _look(self) -> None:
-        error = shortage(self.desk.folder)
-        if error and not self.desk.is_full:
-            log.error("%s: %s; nothing is claimed", self.desk.folder, error.strerror)
+        error = shortage(self.context.folder)
+        if error and not self.context.is_full:
+            log.error("%s: %s; nothing is claimed", self.context.folder, error.strerror)
             why = (error.strerror or "").lower()
-            self.desk.troubles["room"] = troubles.no_room(str(self.desk.folder), why)
-        elif not error and self.desk.is_full:
-            log.info("%s: there is room again", self.desk.folder)
-            del self.desk.troubles["room"]
+            self.context.troubles["room"] = troubles.no_room(str(self.context.folder), why)
+        elif not error and self.context.is_full:
+            log.info("%s: there is room again", self.context.folder)
+            del self.context.troubles["room"]
             self._resume()
 
 

@@ -20,12 +20,12 @@ from orchestra.domain.errors import (
     OrchestraError,
     PoisonousRequest,
 )
-from orchestra.pilot import courier
-from orchestra.pilot.courier import (
+from orchestra.pilot import db_thread
+from orchestra.pilot.db_thread import (
     BUSY_TRIES,
     POISONOUS_TRIES,
     STRANGE_TRIES,
-    Courier,
+    DatabaseThread,
     Inbox,
     Listener,
     back_off,
@@ -52,7 +52,7 @@ class Agent:
             heard=lambda channel, payload: self.said.append((channel, payload)),
             hindered=lambda what: self.said.append(("hindered", what)),
         )
-        self.courier = Courier(self._connect, self._greet, self.inbox, listener)
+        self.database = DatabaseThread(self._connect, self._greet, self.inbox, listener)
 
     def _connect(self) -> psycopg.Connection:
         return self.open_connection()
@@ -63,14 +63,14 @@ class Agent:
         self.greetings += 1
         return self.greetings
 
-    def ask(self, call: Callable[[psycopg.Connection], Any], *, urgent: bool = False) -> None:
-        self.courier.ask(
+    def submit(self, call: Callable[[psycopg.Connection], Any], *, urgent: bool = False) -> None:
+        self.database.submit(
             call, self.said.append, lambda error: self.said.append(type(error)), urgent=urgent
         )
 
     def end(self) -> None:
-        self.courier.stop(1)
-        assert not self.courier.is_alive()
+        self.database.stop(1)
+        assert not self.database.is_alive()
         self.inbox.alarm.close()
 
     def heard(self, *wanted: Any) -> None:
@@ -106,22 +106,22 @@ def die(conn: psycopg.Connection) -> None:
 
 def test_requests_are_answered_in_order(agent: Agent) -> None:
     for number in range(20):
-        agent.ask(lambda _, n=number: n)  # type: ignore[misc]
-    agent.courier.start()
+        agent.submit(lambda _, n=number: n)  # type: ignore[misc]
+    agent.database.start()
     agent.heard(19)
     assert [item for item in agent.said if isinstance(item, int)] == list(range(20))
 
 
 def test_answers_are_taken_in_by_the_agents_thread(agent: Agent) -> None:
     threads: list[str] = []
-    agent.courier.ask(
+    agent.database.submit(
         lambda _: threads.append(threading.current_thread().name),
         lambda _: threads.append(threading.current_thread().name),
         lambda _: None,
     )
-    agent.courier.start()
+    agent.database.start()
     wait_until(lambda: threads == ["courier"])
-    agent.ask(lambda _: "done")
+    agent.submit(lambda _: "done")
     agent.heard("done")
     assert threads == ["courier", threading.current_thread().name]
 
@@ -138,8 +138,8 @@ def test_a_request_that_was_cut_is_carried_out_again(
         its.execute("select 1")
         return "answered"
 
-    agent.ask(call)
-    agent.courier.start()
+    agent.submit(call)
+    agent.database.start()
     agent.heard("answered", ("connected", 2), ("away", DatabaseUnavailable))
     assert len(tries) == 2
 
@@ -147,16 +147,16 @@ def test_a_request_that_was_cut_is_carried_out_again(
 def test_a_request_that_ends_each_connection_is_set_aside(
     agent: Agent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(courier, "back_off", lambda _: 0.01)
+    monkeypatch.setattr(db_thread, "back_off", lambda _: 0.01)
     tries: list[int] = []
 
     def dies(its: psycopg.Connection) -> None:
         tries.append(1)
         die(its)
 
-    agent.ask(dies)
-    agent.ask(lambda _: "next")
-    agent.courier.start()
+    agent.submit(dies)
+    agent.submit(lambda _: "next")
+    agent.database.start()
     agent.heard(PoisonousRequest, "next")
     assert len(tries) == POISONOUS_TRIES
 
@@ -164,7 +164,7 @@ def test_a_request_that_ends_each_connection_is_set_aside(
 def test_a_network_that_cuts_everything_makes_no_request_poisonous(
     agent: Agent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(courier, "back_off", lambda _: 0.01)
+    monkeypatch.setattr(db_thread, "back_off", lambda _: 0.01)
     tries: list[int] = []
 
     def unlucky(its: psycopg.Connection) -> str:
@@ -173,8 +173,8 @@ def test_a_network_that_cuts_everything_makes_no_request_poisonous(
             die(its)
         return "answered"
 
-    agent.ask(unlucky)
-    agent.courier.start()
+    agent.submit(unlucky)
+    agent.database.start()
     agent.heard("answered")
 
 
@@ -190,15 +190,15 @@ def test_a_request_that_others_cut_is_never_set_aside(
         its.execute("select 1")
         return "answered"
 
-    agent.ask(unlucky)
-    agent.courier.start()
+    agent.submit(unlucky)
+    agent.database.start()
     agent.heard("answered")
 
 
 def test_a_refused_request_is_answered_once_and_holds_nobody_up(agent: Agent) -> None:
-    agent.ask(lambda conn: conn.execute("select 1 / 0"))
-    agent.ask(lambda _: "next")
-    agent.courier.start()
+    agent.submit(lambda conn: conn.execute("select 1 / 0"))
+    agent.submit(lambda _: "next")
+    agent.database.start()
     agent.heard(psycopg.errors.DivisionByZero, "next")
     assert agent.said.count(psycopg.errors.DivisionByZero) == 1
     assert agent.greetings >= STRANGE_TRIES, "what was sent may have been altered on the way"
@@ -212,8 +212,8 @@ def test_what_nobody_expects_ends_the_connection_and_not_the_courier(agent: Agen
             raise troubles.pop()
         return "answered"
 
-    agent.ask(call)
-    agent.courier.start()
+    agent.submit(call)
+    agent.database.start()
     agent.heard("answered", ("connected", 3))
     assert not [item for item in agent.said if item[0] == "away"]
 
@@ -222,9 +222,9 @@ def test_a_word_of_ours_is_an_answer_and_ends_nothing(agent: Agent) -> None:
     def call(_: psycopg.Connection) -> None:
         raise NotFound
 
-    agent.ask(call)
-    agent.ask(lambda _: "next")
-    agent.courier.start()
+    agent.submit(call)
+    agent.submit(lambda _: "next")
+    agent.database.start()
     agent.heard(NotFound, "next")
     assert agent.greetings == 1
 
@@ -235,10 +235,10 @@ def times_out(conn: psycopg.Connection) -> None:
 
 
 def test_a_request_that_times_out_each_time_keeps_nobody_waiting(agent: Agent) -> None:
-    agent.ask(times_out)
+    agent.submit(times_out)
     for number in range(3):
-        agent.ask(lambda _, n=number: n)  # type: ignore[misc]
-    agent.courier.start()
+        agent.submit(lambda _, n=number: n)  # type: ignore[misc]
+    agent.database.start()
     agent.heard(0, 1, 2, DatabaseBusy, ("hindered", None))
     said = [item for item in agent.said if item in (0, 1, 2, DatabaseBusy)]
     assert said == [0, 1, 2, DatabaseBusy]
@@ -259,10 +259,10 @@ def test_what_is_urgent_goes_first_and_is_never_given_back(agent: Agent) -> None
     def usual(_: psycopg.Connection) -> None:
         order.append("usual")
 
-    agent.ask(usual)
-    agent.ask(usual)
-    agent.ask(busy_at_first, urgent=True)
-    agent.courier.start()
+    agent.submit(usual)
+    agent.submit(usual)
+    agent.submit(busy_at_first, urgent=True)
+    agent.database.start()
     agent.heard("renewed")
     assert order[:3] == ["urgent", "usual", "usual"]
     assert DatabaseBusy not in agent.said
@@ -273,15 +273,15 @@ def test_a_connection_that_falls_silent_is_replaced(
     tcp_database_url: str, monkeypatch: pytest.MonkeyPatch, at_work: bool
 ) -> None:
     monkeypatch.setattr("orchestra.store.database.MARGIN", 0.2)
-    monkeypatch.setattr(courier, "QUIET_AT_MOST", 0.2)
+    monkeypatch.setattr(db_thread, "QUIET_AT_MOST", 0.2)
     with cable(tcp_database_url) as line:
         url = line.url(tcp_database_url)
         agent = Agent(partial(connect, url, name="courier", statement_timeout=0.5))
-        agent.courier.start()
+        agent.database.start()
         agent.heard(("connected", 1))
         line.mute()
         if at_work:
-            agent.ask(lambda conn: conn.execute("select 7").fetchone())
+            agent.submit(lambda conn: conn.execute("select 7").fetchone())
             agent.heard((7,))
         agent.heard(("away", DatabaseSilent), ("connected", 2))
         agent.end()
@@ -296,8 +296,8 @@ def test_a_deadlocks_victim_is_tried_again(agent: Agent) -> None:
             raise psycopg.errors.DeadlockDetected
         return "answered"
 
-    agent.ask(call)
-    agent.courier.start()
+    agent.submit(call)
+    agent.database.start()
     agent.heard("answered")
     assert agent.greetings == 1
 
@@ -305,16 +305,16 @@ def test_a_deadlocks_victim_is_tried_again(agent: Agent) -> None:
 def test_notices_are_heard_at_rest_and_in_the_middle_of_requests(
     agent: Agent, conn: psycopg.Connection
 ) -> None:
-    agent.courier.start()
+    agent.database.start()
     agent.heard(("connected", 1))
     conn.execute("select pg_notify('orchestra_gpu', '')")
     agent.heard(("orchestra_gpu", ""))
-    agent.ask(lambda its: its.execute("select pg_notify('orchestra_node', '7'), 1").rowcount)
+    agent.submit(lambda its: its.execute("select pg_notify('orchestra_node', '7'), 1").rowcount)
     agent.heard(1, ("orchestra_node", "7"))
 
 
 def test_a_cut_at_rest_is_noticed(agent: Agent, conn: psycopg.Connection) -> None:
-    agent.courier.start()
+    agent.database.start()
     agent.heard(("connected", 1))
     cut(conn)
     agent.heard(("connected", 2))
@@ -327,8 +327,8 @@ def test_a_database_that_is_away_is_spoken_of_once(database_url: str) -> None:
         raise DatabaseUnavailable("nothing listens there.")
 
     agent = Agent(nothing)
-    agent.ask(lambda _: "answered")
-    agent.courier.start()
+    agent.submit(lambda _: "answered")
+    agent.database.start()
     agent.heard(("away", DatabaseUnavailable))
     agent.open_connection = partial(connect, database_url, name="courier")
     agent.heard("answered")
@@ -338,7 +338,7 @@ def test_a_database_that_is_away_is_spoken_of_once(database_url: str) -> None:
 
 def test_a_database_that_does_not_want_us_is_not_one_that_is_away(agent: Agent) -> None:
     agent.unwelcome = NotFound("there is no node")
-    agent.courier.start()
+    agent.database.start()
     agent.heard(("refused", "there is no node"))
     assert not [item for item in agent.said if item[0] == "away"]
 

@@ -1,4 +1,4 @@
-"""Several nodes share the jobs of one task: time in small steps, the rule of `ahead.py`, and no processes."""
+"""Several nodes share the jobs of one task: time in small steps, the rule of `prefetch.py`, and no processes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from orchestra.pilot import ahead
-from orchestra.pilot.ahead import PATIENCE, QUICK_SECONDS, Pace, Waiting
+from orchestra.pilot import prefetch
+from orchestra.pilot.prefetch import PATIENCE, QUICK_SECONDS, Pace, Waiting
 
 STEP = 0.05
 AT_ONCE = 64
@@ -37,17 +37,17 @@ class Node:
         """What an agent does in a round: take in what has ended, hand back, ask, start."""
         for began, seconds in [job for job in self.running if sum(job) <= now]:
             self.running.remove((began, seconds))
-            self.pace = ahead.measured(self.pace, seconds)
+            self.pace = prefetch.updated_pace(self.pace, seconds)
         paces = {0: self.pace} if self.pace else {}
         line = [Waiting(0, 1, now - since) for since, _ in self.waiting]
-        back = ahead.to_return(line, self.free, self.quick(now), paces)
+        back = prefetch.to_release(line, self.free, self.quick(now), paces)
         for place in reversed(back):
             queue.appendleft(self.waiting[place][1])
             del self.waiting[place]
         if self.pace and back:
-            self.pace = ahead.doubted(self.pace, len(self.waiting))
-        stock = ahead.to_hold(self.pace, self.quick(now))
-        more = stock - len(self.waiting) if len(self.waiting) * 2 <= stock else 0
+            self.pace = prefetch.capped_pace(self.pace, len(self.waiting))
+        prefetch_slots = prefetch.prefetch_count(self.pace, self.quick(now))
+        more = prefetch_slots - len(self.waiting) if len(self.waiting) * 2 <= prefetch_slots else 0
         wanted = min(AT_ONCE, max(self.free - len(self.waiting), more), len(queue))
         self.waiting.extend((now, queue.popleft()) for _ in range(wanted))
         while self.waiting and self.free:

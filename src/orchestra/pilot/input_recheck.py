@@ -14,8 +14,8 @@ from time import monotonic
 
 from orchestra.domain.errors import VolumeError
 from orchestra.domain.models.work import AttemptKey, Grant, InputFile, TaskSpec
-from orchestra.pilot.desk import Desk, Kit
-from orchestra.pilot.state import Held
+from orchestra.pilot.context import Context, LaunchConfig
+from orchestra.pilot.state import LocalAttempt
 from orchestra.pilot.volumes import in_words
 from orchestra.services import work
 
@@ -31,7 +31,7 @@ Then = Callable[[AttemptKey, str | None], None]
 
 
 def look(
-    kit: Kit, task: TaskSpec, configs: Sequence[InputFile]
+    launch: LaunchConfig, task: TaskSpec, configs: Sequence[InputFile]
 ) -> tuple[Sequence[str | None], float]:
     """Give the notes on jobs that have ended, by their configs, and the seconds that it took.
 
@@ -40,8 +40,8 @@ def look(
     began = monotonic()
     notes: Sequence[str | None]
     try:
-        with kit.touches.of(task.id):
-            notes = kit.inputs.notes(task, configs)
+        with launch.io_activity.of(task.id):
+            notes = launch.inputs.notes(task, configs)
     except VolumeError as error:
         notes = [_unseen(str(error))] * len(configs)
     except Exception as error:
@@ -58,8 +58,8 @@ def _unseen(why: str) -> str:
 class _Lane:
     """The looks at the inputs of one task: what waits for the next one, what one under way serves, each since when."""
 
-    waiting: dict[AttemptKey, tuple[float, Held]] = field(default_factory=dict)
-    served: dict[AttemptKey, tuple[float, Held]] = field(default_factory=dict)
+    waiting: dict[AttemptKey, tuple[float, LocalAttempt]] = field(default_factory=dict)
+    served: dict[AttemptKey, tuple[float, LocalAttempt]] = field(default_factory=dict)
     not_before: float = 0.0
     is_busy: bool = False
 
@@ -73,26 +73,28 @@ class _Lane:
         return min(self.not_before, otherwise) if wanted else otherwise
 
 
-class AfterLook:
+class InputRecheck:
     """Has the inputs of ended attempts looked at."""
 
-    def __init__(self, desk: Desk, then: Then) -> None:
+    def __init__(self, context: Context, then: Then) -> None:
         """`then` gets the note on each attempt that was added, None where its inputs are as they were."""
-        self.desk, self._then = desk, then
+        self.context, self._then = context, then
         self._tasks: dict[int, _Lane] = {}
         self._due = float("inf")
 
-    def add(self, batch: Sequence[Held]) -> None:
+    def add(self, batch: Sequence[LocalAttempt]) -> None:
         """Take in attempts that have ended just now."""
-        known = [held for held in batch if held.task and held.grant]
-        strangers = [held for held in batch if not (held.task and held.grant)]
+        known = [attempt for attempt in batch if attempt.task and attempt.grant]
+        strangers = [attempt for attempt in batch if not (attempt.task and attempt.grant)]
         now = monotonic()
-        for held in known:
-            lane = self._tasks.setdefault(held.key.task_id, _Lane())
-            lane.waiting[held.key] = now, held
-        for task in {held.key.task_id for held in known}:
+        for attempt in known:
+            lane = self._tasks.setdefault(attempt.key.task_id, _Lane())
+            lane.waiting[attempt.key] = now, attempt
+        for task in {attempt.key.task_id for attempt in known}:
             self._begin(task, now)
-            self._due = min(self._due, self._tasks[task].next_due(now + self.desk.kit.patience))
+            self._due = min(
+                self._due, self._tasks[task].next_due(now + self.context.launch.patience)
+            )
         if strangers:
             self._ask(strangers)
 
@@ -112,13 +114,13 @@ class AfterLook:
         if lane.is_busy or not lane.waiting or now < lane.not_before:
             return
         lane.served, lane.waiting, lane.is_busy = lane.waiting, {}, True
-        members = [held for _, held in lane.served.values()]
+        members = [attempt for _, attempt in lane.served.values()]
         spec = members[0].task
         assert spec
-        configs = [held.grant.config for held in members if held.grant]
-        keys = [held.key for held in members]
-        self.desk.workers.submit(
-            partial(look, self.desk.kit, spec, configs),
+        configs = [attempt.grant.config for attempt in members if attempt.grant]
+        keys = [attempt.key for attempt in members]
+        self.context.workers.submit(
+            partial(look, self.context.launch, spec, configs),
             partial(self._looked, task, keys),
             lambda _: None,
             lane=f"inputs of {task}",
@@ -139,49 +141,51 @@ class AfterLook:
 
     def _give_up(self, task: int, now: float) -> float:
         """Let go of attempts that have waited long enough; gives when to look again."""
-        kit, due, lane = self.desk.kit, float("inf"), self._tasks[task]
-        moved, read = kit.touches.last_moved(task), kit.touches.last_read(task)
+        launch, due, lane = self.context.launch, float("inf"), self._tasks[task]
+        moved, read = launch.io_activity.last_moved(task), launch.io_activity.last_read(task)
         for attempts in (lane.served, lane.waiting):
-            for key, (since, held) in list(attempts.items()):
-                over = min(max(since, moved) + kit.patience, max(since, read) + AT_LONGEST)
+            for key, (since, attempt) in list(attempts.items()):
+                over = min(max(since, moved) + launch.patience, max(since, read) + AT_LONGEST)
                 if now < over:
                     due = min(due, over)
                     continue
                 del attempts[key]
-                stuck = kit.touches.stuck(task)
-                why = in_words(stuck, held) if stuck else "it takes too long"
+                stuck = launch.io_activity.stuck(task)
+                why = in_words(stuck, attempt) if stuck else "it takes too long"
                 self._then(key, _unseen(why))
         return due
 
     # Attempts that an earlier agent started
 
-    def _ask(self, strangers: Sequence[Held]) -> None:
+    def _ask(self, strangers: Sequence[LocalAttempt]) -> None:
         """Ask the database what they read; their outcomes wait for it anyway."""
-        keys = [held.key for held in strangers]
-        known = frozenset(self.desk.tasks)
-        self.desk.courier.ask(
-            lambda conn: work.inputs(conn, keys, known, versions=self.desk.versions),
+        keys = [attempt.key for attempt in strangers]
+        known = frozenset(self.context.tasks)
+        self.context.database.submit(
+            lambda conn: work.inputs(conn, keys, known, versions=self.context.versions),
             partial(self._told, strangers),
             partial(self._untold, strangers),
         )
 
     def _told(
         self,
-        strangers: Sequence[Held],
+        strangers: Sequence[LocalAttempt],
         answer: tuple[Mapping[int, TaskSpec], Mapping[AttemptKey, InputFile]],
     ) -> None:
         tasks, configs = answer
-        self.desk.tasks.update(tasks)
-        for held in strangers:
-            task, config = self.desk.tasks.get(held.key.task_id), configs.get(held.key)
+        self.context.tasks.update(tasks)
+        for attempt in strangers:
+            task, config = self.context.tasks.get(attempt.key.task_id), configs.get(attempt.key)
             if task and config:
-                note = held.note
-                held.task = task
-                held.grant = Grant(held.key, False, note.folder_number, note.done_attempt, config)
-                self.add([held])
+                note = attempt.note
+                attempt.task = task
+                attempt.grant = Grant(
+                    attempt.key, False, note.folder_number, note.done_attempt, config
+                )
+                self.add([attempt])
             else:  # its task was deleted
-                self._then(held.key, None)
+                self._then(attempt.key, None)
 
-    def _untold(self, strangers: Sequence[Held], error: Exception) -> None:
-        for held in strangers:
-            self._then(held.key, _unseen(str(error)))
+    def _untold(self, strangers: Sequence[LocalAttempt], error: Exception) -> None:
+        for attempt in strangers:
+            self._then(attempt.key, _unseen(str(error)))

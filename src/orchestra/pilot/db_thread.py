@@ -170,7 +170,7 @@ def was_ended_by_request(error: Exception) -> bool:
     return isinstance(said, psycopg.OperationalError) and said.sqlstate is None
 
 
-class Courier(threading.Thread):
+class DatabaseThread(threading.Thread):
     """Owns the connection, from `start` to `stop`."""
 
     def __init__(
@@ -198,7 +198,7 @@ class Courier(threading.Thread):
         self._spoilt = False
         self._hindrance: str | None = None
 
-    def ask(
+    def submit(
         self,
         call: Callable[[psycopg.Connection], T],
         then: Callable[[T], None],

@@ -24,7 +24,7 @@ BURIED = 200
 log = logging.getLogger(__name__)
 
 
-class Memory:
+class DatabaseMemory:
     """The cluster, its epoch, the highest report of each keeper that the database has committed, and how often the
     conductor had renewed its term; and which keepers are dead, the latest last: an older edition of the database may
     believe that they live.

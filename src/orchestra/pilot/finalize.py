@@ -21,11 +21,11 @@ from orchestra.domain.outcome_text import describe_end
 from orchestra.domain.states import Cause
 from orchestra.files import document_files, job_files
 from orchestra.pilot import containers, folders, logs
-from orchestra.pilot.afterlook import AfterLook
-from orchestra.pilot.desk import Desk, Kit
+from orchestra.pilot.context import Context, LaunchConfig
+from orchestra.pilot.input_recheck import InputRecheck
 from orchestra.pilot.open_log import OpenLog
 from orchestra.pilot.report import Reporter, plain_text
-from orchestra.pilot.state import Held, Note, Phase
+from orchestra.pilot.state import LocalAttempt, Note, Phase
 from orchestra.pilot.volumes import in_words as of_silence
 
 log = logging.getLogger(__name__)
@@ -42,8 +42,8 @@ _GPU_WAS_FULL = re.compile(
 )
 
 
-def examine(
-    outcome: Outcome, note: Note, kit: Kit | None = None, own_log: OpenLog | None = None
+def finalize(
+    outcome: Outcome, note: Note, launch: LaunchConfig | None = None, own_log: OpenLog | None = None
 ) -> Outcome:
     """Look at what an attempt left, and have the link point at a success. An I/O thread's.
 
@@ -51,7 +51,7 @@ def examine(
 
     A log of more than the kit's `log_limit` bytes is cut, unless that is 0.
     """
-    log_limit = kit.log_limit if kit else 0
+    log_limit = launch.log_limit if launch else 0
     paths = JobPaths(PurePosixPath(note.task_folder), outcome.key.ordinal)
     folder = JobPaths.folder(note.task_folder, outcome.key.ordinal, note.folder_number)
     cause, reason = outcome.cause, outcome.reason
@@ -114,16 +114,16 @@ def needs_sweep(outcome: Outcome, note: Note) -> bool:
     return note.runtime is not None and outcome.cause is not Cause.EXIT
 
 
-def sweep(outcome: Outcome, note: Note, kit: Kit) -> None:
+def sweep(outcome: Outcome, note: Note, launch: LaunchConfig) -> None:
     """End the container that an attempt may have left. An I/O thread's; returns when none is left."""
     if needs_sweep(outcome, note):
-        containers.sweep(kit, note.runtime, outcome.key)
+        containers.sweep(launch, note.runtime, outcome.key)
 
 
-def examine_all(
+def finalize_all(
     task: int,
     batch: Sequence[tuple[Outcome, Note, OpenLog | None]],
-    kit: Kit,
+    launch: LaunchConfig,
     swept: Callable[[AttemptKey], None],
 ) -> list[Outcome]:
     """Look at what attempts of one task left, in order. An I/O thread's; raises nothing.
@@ -132,27 +132,31 @@ def examine_all(
     """
     for outcome, note, _ in batch:
         try:
-            sweep(outcome, note, kit)
+            sweep(outcome, note, launch)
         except Exception:
             log.exception("the containers of job %s could not be looked for", outcome.key)
         swept(outcome.key)
-    with kit.touches.of(task):
-        return [_examine_safely(outcome, note, kit, own_log) for outcome, note, own_log in batch]
+    with launch.io_activity.of(task):
+        return [
+            _finalize_safely(outcome, note, launch, own_log) for outcome, note, own_log in batch
+        ]
 
 
-def unexamined(outcome: Outcome, held: Held) -> Outcome:
+def outcome_without_folder(outcome: Outcome, attempt: LocalAttempt) -> Outcome:
     """Give the outcome of an attempt whose folder cannot be looked at, because its volume does not answer."""
-    why = f"its folder could not be looked at: {of_silence(held.note.task_folder, held)}"
-    if outcome.succeeded and held.note.complete_file:
-        words = f"exit status 0, but whether {held.note.complete_file} is there is not known"
+    why = f"its folder could not be looked at: {of_silence(attempt.note.task_folder, attempt)}"
+    if outcome.succeeded and attempt.note.complete_file:
+        words = f"exit status 0, but whether {attempt.note.complete_file} is there is not known"
         return replace(outcome, cause=Cause.NOT_COMPLETE, reason=plain_text(f"{words}; {why}"))
     return replace(outcome, reason=plain_text(f"{outcome.reason or 'exit status 0'}; {why}"))
 
 
-def _examine_safely(outcome: Outcome, note: Note, kit: Kit, own_log: OpenLog | None) -> Outcome:
-    kit.touches.at(note.task_folder)
+def _finalize_safely(
+    outcome: Outcome, note: Note, launch: LaunchConfig, own_log: OpenLog | None
+) -> Outcome:
+    launch.io_activity.at(note.task_folder)
     try:
-        return examine(outcome, note, kit, own_log)
+        return finalize(outcome, note, launch, own_log)
     except Exception:
         # However it left its folder, how it ended is known.
         log.exception("the folder of job %s could not be looked at", outcome.key)
@@ -169,7 +173,7 @@ class _Ended:
     It is `examined` when its folder was looked at or is not waited for, `looked` when its inputs were.
     """
 
-    held: Held
+    attempt: LocalAttempt
     outcome: Outcome
     ended_at: float | None
     heard_at: float
@@ -177,64 +181,64 @@ class _Ended:
     looked: bool = False
 
 
-class Examiner:
+class Finalizer:
     """Has attempts looked at that have ended, those that end about the same time together."""
 
-    def __init__(self, desk: Desk, reporter: Reporter) -> None:
-        self.desk, self._reporter = desk, reporter
+    def __init__(self, context: Context, reporter: Reporter) -> None:
+        self.context, self._reporter = context, reporter
         self._ended: list[_Ended] = []
         self._under_way: dict[AttemptKey, _Ended] = {}
         self._swept: set[AttemptKey] = set()
         self._wait_until = float("inf")
-        self._after = AfterLook(desk, self._looked)
+        self._input_recheck = InputRecheck(context, self._looked)
 
-    def add(self, held: Held, outcome: Outcome, ended_at: float | None) -> None:
+    def add(self, attempt: LocalAttempt, outcome: Outcome, ended_at: float | None) -> None:
         """Take in that an attempt has ended."""
-        held.phase = Phase.EXAMINING
-        held.leave_line()
-        self._ended.append(_Ended(held, outcome, ended_at, monotonic()))
+        attempt.phase = Phase.FINALIZING
+        attempt.leave_line()
+        self._ended.append(_Ended(attempt, outcome, ended_at, monotonic()))
 
     def tick(self, now: float) -> float:
         """Begin to look at what is due; gives when to be called again."""
         linger = float("inf")
         if self._ended:
             linger = self._ended[0].heard_at + LINGER
-            if now >= linger or len(self._ended) >= AT_MOST or self.desk.state.at_rest:
+            if now >= linger or len(self._ended) >= AT_MOST or self.context.state.at_rest:
                 self.flush()
                 linger = float("inf")
         if now >= self._wait_until:
             self._wait_until = self._wait_no_longer(now)
-        return min(linger, self._after.tick(now), self._wait_until)
+        return min(linger, self._input_recheck.tick(now), self._wait_until)
 
     def flush(self) -> None:
         """Begin to look at all of it."""
-        errands: dict[int, list[_Ended]] = {}
+        batches: dict[int, list[_Ended]] = {}
         for ended in self._ended:
-            errands.setdefault(ended.held.key.task_id, []).append(ended)
-            self._under_way[ended.held.key] = ended
+            batches.setdefault(ended.attempt.key.task_id, []).append(ended)
+            self._under_way[ended.attempt.key] = ended
         if self._ended:
-            self._wait_until = min(self._wait_until, monotonic() + self.desk.kit.patience)
-        self._after.add([ended.held for ended in self._ended])
+            self._wait_until = min(self._wait_until, monotonic() + self.context.launch.patience)
+        self._input_recheck.add([ended.attempt for ended in self._ended])
         self._ended = []
-        for task, batch in errands.items():
-            left = [(each.outcome, each.held.note, each.held.take_log()) for each in batch]
-            self.desk.workers.submit(
-                partial(examine_all, task, left, self.desk.kit, self._swept.add),
-                partial(self._examined, batch),
-                partial(self._unexamined, batch),
+        for task, batch in batches.items():
+            left = [(each.outcome, each.attempt.note, each.attempt.take_log()) for each in batch]
+            self.context.workers.submit(
+                partial(finalize_all, task, left, self.context.launch, self._swept.add),
+                partial(self._finalized, batch),
+                partial(self._not_finalized, batch),
                 lane=task,
             )
 
-    def _examined(self, batch: Sequence[_Ended], outcomes: Sequence[Outcome]) -> None:
+    def _finalized(self, batch: Sequence[_Ended], outcomes: Sequence[Outcome]) -> None:
         for ended, outcome in zip(batch, outcomes, strict=True):
             if ended.examined:
                 continue  # it was not waited for
             task = outcome.key.task_id
             if outcome.cause is Cause.NO_CONTAINER:
-                self._forget_image(ended.held)
-                self.desk.leave_alone(task, outcome.reason or "")
+                self._forget_image(ended.attempt)
+                self.context.back_off_task(task, outcome.reason or "")
             elif outcome.succeeded:
-                self.desk.refusals.pop(task, None)
+                self.context.refusals.pop(task, None)
             note = ended.outcome.inputs_note
             ended.outcome = replace(outcome, inputs_note=note) if note else outcome
             ended.examined = True
@@ -249,9 +253,9 @@ class Examiner:
 
     def _report(self, ended: _Ended) -> None:
         if ended.examined and ended.looked:
-            del self._under_way[ended.held.key]
-            self._swept.discard(ended.held.key)
-            self._reporter.add(ended.held, ended.outcome, ended.ended_at)
+            del self._under_way[ended.attempt.key]
+            self._swept.discard(ended.attempt.key)
+            self._reporter.add(ended.attempt, ended.outcome, ended.ended_at)
 
     def _wait_no_longer(self, now: float) -> float:
         """Report what does not need its volume, where that does not answer; gives when to look again.
@@ -259,30 +263,30 @@ class Examiner:
         What has succeeded waits: there its results are, and whether they are complete. So does what may have left a
         container, until it is known to have left none.
         """
-        kit, due = self.desk.kit, float("inf")
+        launch, due = self.context.launch, float("inf")
         for ended in list(self._under_way.values()):
-            needs_volume = ended.outcome.succeeded and not ended.held.end_reason
-            unswept = needs_sweep(ended.outcome, ended.held.note)
-            unswept = unswept and ended.held.key not in self._swept
+            needs_volume = ended.outcome.succeeded and not ended.attempt.end_reason
+            unswept = needs_sweep(ended.outcome, ended.attempt.note)
+            unswept = unswept and ended.attempt.key not in self._swept
             if ended.examined:
                 continue
-            moved = kit.touches.last_moved(ended.held.key.task_id)
-            over = max(ended.heard_at, moved) + kit.patience
+            moved = launch.io_activity.last_moved(ended.attempt.key.task_id)
+            over = max(ended.heard_at, moved) + launch.patience
             if now < over:
                 due = min(due, over)
             elif needs_volume or unswept:
                 due = min(due, now + LOOK_AGAIN)
             else:
-                ended.outcome = unexamined(ended.outcome, ended.held)
+                ended.outcome = outcome_without_folder(ended.outcome, ended.attempt)
                 ended.examined = True
                 self._report(ended)
         return due
 
-    def _forget_image(self, held: Held) -> None:
+    def _forget_image(self, attempt: LocalAttempt) -> None:
         """Have an image looked at anew, and fetched where it is gone: somebody may have removed it from an engine."""
-        task = held.task or self.desk.tasks.get(held.key.task_id)
+        task = attempt.task or self.context.tasks.get(attempt.key.task_id)
         if task and task.image:
-            self.desk.kit.prepared.pop(task.image, None)
+            self.context.launch.prepared.pop(task.image, None)
 
-    def _unexamined(self, batch: Sequence[_Ended], _: Exception) -> None:
-        self._examined(batch, [ended.outcome for ended in batch])
+    def _not_finalized(self, batch: Sequence[_Ended], _: Exception) -> None:
+        self._finalized(batch, [ended.outcome for ended in batch])

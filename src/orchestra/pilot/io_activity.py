@@ -10,7 +10,7 @@ from time import monotonic
 
 
 @dataclass(slots=True)
-class Touch:
+class Access:
     """What one thread is at: a path, since when, and when it went on for the last time (by the monotonic clock).
 
     `reads` says that it takes the checksum of all of it.
@@ -23,18 +23,18 @@ class Touch:
     reads: bool = False
 
 
-class Touches:
+class IOActivity:
     """Written by I/O threads, each its own entry; read by the agent."""
 
     def __init__(self) -> None:
-        self._by_thread: dict[int, Touch] = {}
+        self._by_thread: dict[int, Access] = {}
         self._last_read: dict[int, float] = {}
 
     @contextmanager
     def of(self, task: int) -> Iterator[None]:
         """What this thread touches inside is for a task."""
         me, now = threading.get_ident(), monotonic()
-        self._by_thread[me] = Touch(task, "", now, now)
+        self._by_thread[me] = Access(task, "", now, now)
         try:
             yield
         finally:
@@ -52,7 +52,7 @@ class Touches:
             touch.reads = True
             self._last_read[touch.task] = touch.moved = monotonic()
 
-    def now(self) -> list[Touch]:
+    def now(self) -> list[Access]:
         """Give what all threads are at."""
         return [touch for touch in list(self._by_thread.values()) if touch.path]
 
@@ -66,8 +66,8 @@ class Touches:
 
     def stuck(self, task: int) -> str | None:
         """Give the path for which a task has waited for the longest time."""
-        touches = [touch for touch in self.now() if touch.task == task]
-        return min(touches, key=lambda touch: touch.moved).path if touches else None
+        io_activity = [touch for touch in self.now() if touch.task == task]
+        return min(io_activity, key=lambda touch: touch.moved).path if io_activity else None
 
     def forget(self, task: int) -> None:
         """Forget a task that is no longer known."""

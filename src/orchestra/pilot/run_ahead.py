@@ -10,8 +10,8 @@ from math import inf
 
 from orchestra.domain.states import Queue
 from orchestra.pilot import slots
-from orchestra.pilot.appetite import Appetite
-from orchestra.pilot.state import Held, Phase, PilotState
+from orchestra.pilot.claim_policy import ClaimPolicy
+from orchestra.pilot.state import LocalAttempt, Phase, PilotState
 
 SECONDS = 0.1
 """So much work at most is in a lane: what is in it cannot use another slot that comes free."""
@@ -20,60 +20,64 @@ IN_LINE_AT_MOST = 256
 """Attempts that wait in all lanes together: a keeper holds an open log for each, and may have 1,024 files open."""
 
 
-def lengthen(state: PilotState, appetite: Appetite, now: float) -> list[tuple[Held, Held]]:
+def to_queue(
+    state: PilotState, appetite: ClaimPolicy, now: float
+) -> list[tuple[LocalAttempt, LocalAttempt]]:
     """Give attempts that are to be put in line, in order, each with the one that it comes after.
 
-    Of the cpu queue alone: what a GPU job is given is known only when devices come free. Never one that `to_recall`
+    Of the cpu queue alone: what a GPU job is given is known only when devices come free. Never one that `to_withdraw`
     would take out again: it would be claimed, put in line and handed back without end.
 
     Args:
         now: by CLOCK_BOOTTIME.
     """
     waiting = state.waiting(Queue.CPU)
-    if not waiting or waiting[0].ready is None or state.leaving or _is_overfull(state):
+    if not waiting or waiting[0].ready is None or state.draining or _is_overfull(state):
         return []
     depth = _depth(appetite, waiting[0].key.task_id)
     lanes = [
-        _lane(held)
-        for held in state.with_slots()
-        if not held.is_late(now) and _may_lead(held, waiting[0], appetite)
+        _lane(attempt)
+        for attempt in state.with_slots()
+        if not attempt.is_slow(now) and _may_lead(attempt, waiting[0], appetite)
     ]
     if sum(map(len, lanes)) > len(lanes) * (depth // 2 + 1):
         return []  # they are made long again some at a time
-    pairs: list[tuple[Held, Held]] = []
+    pairs: list[tuple[LocalAttempt, LocalAttempt]] = []
     room = IN_LINE_AT_MOST - sum(len(lane) - 1 for lane in lanes)
-    for held in waiting[: max(0, room)]:
+    for attempt in waiting[: max(0, room)]:
         lane = min(lanes, key=len, default=None)
-        if lane is None or len(lane) > depth or not _may_follow(held, lane[-1], appetite):
+        if lane is None or len(lane) > depth or not _may_follow(attempt, lane[-1], appetite):
             break
-        pairs.append((held, lane[-1]))
-        lane.append(held)
+        pairs.append((attempt, lane[-1]))
+        lane.append(attempt)
     return pairs
 
 
-def are_long(state: PilotState) -> bool:
+def are_full(state: PilotState) -> bool:
     """Whether every busy slot has some attempts in line, so that for a moment nobody has to look after them."""
     busy = state.with_slots()
-    return bool(busy) and all(held.follower and held.follower.follower for held in busy)
+    return bool(busy) and all(attempt.follower and attempt.follower.follower for attempt in busy)
 
 
-def to_recall(state: PilotState, now: float) -> list[Held]:
+def to_withdraw(state: PilotState, now: float) -> list[LocalAttempt]:
     """Give attempts in line that are to be taken out, the last of each lane first.
 
     Args:
         now: by CLOCK_BOOTTIME.
     """
-    all_of_them = state.leaving or _is_overfull(state)
-    recalled: list[Held] = []
-    for held in state.with_slots():
-        if held.follower and (all_of_them or held.is_late(now)):
-            recalled += [held for held in reversed(_lane(held)[1:]) if not held.recalled]
-    return recalled
+    all_of_them = state.draining or _is_overfull(state)
+    withdrawing: list[LocalAttempt] = []
+    for attempt in state.with_slots():
+        if attempt.follower and (all_of_them or attempt.is_slow(now)):
+            withdrawing += [
+                attempt for attempt in reversed(_lane(attempt)[1:]) if not attempt.withdrawing
+            ]
+    return withdrawing
 
 
-def until_late(state: PilotState, now: float) -> float:
+def seconds_until_slow(state: PilotState, now: float) -> float:
     """Give the seconds until the next attempt is late, and others do not wait for it; infinity where there is none."""
-    moments = [held.late_at() for held in state.with_slots()]
+    moments = [attempt.slow_at() for attempt in state.with_slots()]
     return min((moment - now for moment in moments if moment > now), default=inf)
 
 
@@ -81,7 +85,7 @@ def _is_overfull(state: PilotState) -> bool:
     return state.in_use(Queue.CPU) > slots.offered(state, Queue.CPU)
 
 
-def _depth(appetite: Appetite, task: int) -> int:
+def _depth(appetite: ClaimPolicy, task: int) -> int:
     """Count the attempts that may wait in a lane."""
     pace = appetite.paces.get(task)
     if pace is None or not pace.is_quick or pace.seconds >= SECONDS:
@@ -89,28 +93,28 @@ def _depth(appetite: Appetite, task: int) -> int:
     return min(AT_MOST, int(SECONDS / pace.cost))
 
 
-def _lane(head: Held) -> list[Held]:
+def _lane(head: LocalAttempt) -> list[LocalAttempt]:
     lane = [head]
     while follower := lane[-1].follower:
         lane.append(follower)
     return lane
 
 
-def _may_lead(held: Held, waiting: Held, appetite: Appetite) -> bool:
+def _may_lead(attempt: LocalAttempt, waiting: LocalAttempt, appetite: ClaimPolicy) -> bool:
     return (
-        held.phase is Phase.RUNNING
-        and held.note.queue is Queue.CPU
-        and held.note.slots == waiting.note.slots
-        and held.keeper == waiting.keeper
-        and _depth(appetite, held.key.task_id) > 0
+        attempt.phase is Phase.RUNNING
+        and attempt.note.queue is Queue.CPU
+        and attempt.note.slots == waiting.note.slots
+        and attempt.keeper == waiting.keeper
+        and _depth(appetite, attempt.key.task_id) > 0
     )
 
 
-def _may_follow(held: Held, last: Held, appetite: Appetite) -> bool:
+def _may_follow(attempt: LocalAttempt, last: LocalAttempt, appetite: ClaimPolicy) -> bool:
     return (
-        held.ready is not None
-        and held.end_reason is None
-        and held.note.slots == last.note.slots
-        and held.keeper == last.keeper
-        and _depth(appetite, held.key.task_id) > 0
+        attempt.ready is not None
+        and attempt.end_reason is None
+        and attempt.note.slots == last.note.slots
+        and attempt.keeper == last.keeper
+        and _depth(appetite, attempt.key.task_id) > 0
     )

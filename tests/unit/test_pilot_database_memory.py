@@ -8,20 +8,20 @@ from uuid import uuid4
 import pytest
 
 from orchestra.domain.models.cluster import DatabaseIdentity
-from orchestra.pilot import memory
-from orchestra.pilot.memory import Memory
+from orchestra.pilot import database_memory
+from orchestra.pilot.database_memory import DatabaseMemory
 
 
 def test_reports_are_remembered_until_the_next_edition(tmp_path: Path) -> None:
     path, cluster, keeper = tmp_path / "database.json", uuid4(), uuid4()
-    first = Memory(path)
+    first = DatabaseMemory(path)
     assert first.known is None
     assert not first.meet(DatabaseIdentity(cluster, 1))
     first.note(keeper, 7)
     first.hear(1000)
-    first.hear(1000 + memory.GENERATIONS - 1)
+    first.hear(1000 + database_memory.GENERATIONS - 1)
     first.tick(float("inf"))
-    second = Memory(path)
+    second = DatabaseMemory(path)
     assert second.known is not None
     assert (second.known.cluster, second.known.epoch) == (cluster, 1)
     assert (second.known.acknowledged, second.known.generation) == ({keeper: 7}, 1000)
@@ -31,22 +31,22 @@ def test_reports_are_remembered_until_the_next_edition(tmp_path: Path) -> None:
 
 def test_the_dead_are_remembered_at_once_and_by_every_edition(tmp_path: Path) -> None:
     path, cluster, keepers = tmp_path / "database.json", uuid4(), (uuid4(), uuid4())
-    first = Memory(path)
+    first = DatabaseMemory(path)
     first.meet(DatabaseIdentity(cluster, 1))
     first.note(keepers[0], 7)
     for keeper in (*keepers, keepers[0]):
         first.close_out(keeper)
-    second = Memory(path)
+    second = DatabaseMemory(path)
     assert second.closed_out == keepers[::-1]
     assert second.known is not None
     assert second.known.acknowledged == {}
     second.meet(DatabaseIdentity(cluster, 2))
-    assert Memory(path).closed_out == keepers[::-1]
+    assert DatabaseMemory(path).closed_out == keepers[::-1]
 
 
 def test_not_all_the_dead_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "BURIED", 2)
-    first, keepers = Memory(tmp_path / "database.json"), [uuid4() for _ in range(3)]
+    monkeypatch.setattr(database_memory, "BURIED", 2)
+    first, keepers = DatabaseMemory(tmp_path / "database.json"), [uuid4() for _ in range(3)]
     for keeper in keepers:
         first.close_out(keeper)
     assert first.closed_out == tuple(keepers[1:])
@@ -55,6 +55,6 @@ def test_not_all_the_dead_are_remembered(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_memory_without_the_dead_can_be_read(tmp_path: Path) -> None:
     path = tmp_path / "database.json"
     path.write_text(f'{{"cluster": "{uuid4()}", "epoch": 3, "acknowledged": {{}}}}')
-    old = Memory(path)
+    old = DatabaseMemory(path)
     assert old.known is not None
     assert (old.known.epoch, old.closed_out) == (3, ())

@@ -17,13 +17,13 @@ from orchestra.domain.models.pilots import HeartbeatReply
 from orchestra.domain.models.work import AttemptKey
 from orchestra.domain.states import Cause, Queue
 from orchestra.domain.usage import Usage
-from orchestra.pilot import reconcile
+from orchestra.pilot import lease
 from orchestra.pilot.agent import Agent
-from orchestra.pilot.appetite import Appetite
-from orchestra.pilot.keepers import Keepers, Port
+from orchestra.pilot.claim_policy import ClaimPolicy
+from orchestra.pilot.keepers import KeeperHandle, Keepers
+from orchestra.pilot.lease import LeaseRenewal
 from orchestra.pilot.link import Ended, Hello, Started
-from orchestra.pilot.reconcile import Steward
-from orchestra.pilot.state import Held, Note, Phase, PilotState
+from orchestra.pilot.state import LocalAttempt, Note, Phase, PilotState
 from orchestra.pilot.supervise import Supervisor
 from orchestra.services import work
 
@@ -61,31 +61,32 @@ class Office:
     ) -> None:
         self.link = Link()
         hello = Hello(uuid4(), boot, 1, "1", 1, running, outcomes)
-        self.port = Port(hello, Path("/nowhere"), self.link, registered=True, reconciled=True)  # type: ignore[arg-type]
+        link: Any = self.link
+        self.handle = KeeperHandle(hello, Path("/nowhere"), link, registered=True, reconciled=True)
         self.asked: list[tuple[Callable[[Any], Any], Callable[[Any], None], Any]] = []
-        self.errands: list[Callable[[], Any]] = []
+        self.batches: list[Callable[[], Any]] = []
         keepers = Keepers(Path("/nowhere"), uuid4())
-        keepers.ports[self.port.id] = self.port
-        desk: Any = SimpleNamespace(
+        keepers.handles[self.handle.id] = self.handle
+        context: Any = SimpleNamespace(
             keepers=keepers,
             on_lease_lost="kill",
             lease=LEASE,
             leases_expire=True,
             state=PilotState(),
-            appetite=Appetite(),
-            courier=SimpleNamespace(ask=lambda *request, **_: self.asked.append(request)),
-            workers=SimpleNamespace(submit=lambda work, *_, **__: self.errands.append(work)),
-            memory=SimpleNamespace(known=None, hear=lambda _beat: None),
-            told=(),
-            unanswering={},
+            appetite=ClaimPolicy(),
+            database=SimpleNamespace(submit=lambda *request, **_: self.asked.append(request)),
+            workers=SimpleNamespace(submit=lambda work, *_, **__: self.batches.append(work)),
+            database_memory=SimpleNamespace(known=None, hear=lambda _beat: None),
+            reported_troubles=(),
+            unresponsive={},
             node_id=1,
             agent=uuid4(),
             boot_id="this boot",
-            kit=None,
+            launch=None,
             request=0,
         )
-        self.supervisor = Supervisor(desk)
-        self.steward = Steward(desk, self.supervisor, lambda: None)
+        self.supervisor = Supervisor(context)
+        self.lease = LeaseRenewal(context, self.supervisor, lambda: None)
 
 
 def standing(*fenced: UUID) -> HeartbeatReply:
@@ -100,9 +101,9 @@ def test_a_lease_counts_from_before_it_was_asked_for(monkeypatch: pytest.MonkeyP
         clock[0] += 40.0  # the answer is slow
         return standing()
 
-    monkeypatch.setattr(reconcile, "boottime", lambda: clock[0])
+    monkeypatch.setattr(lease, "boottime", lambda: clock[0])
     monkeypatch.setattr(work, "renew", renew)
-    office.steward.tick(0.0)
+    office.lease.tick(0.0)
     call, then, _ = office.asked[0]
     then(call(None))
     assert office.link.deadlines == [(100.0 + LEASE, "kill")]
@@ -110,21 +111,21 @@ def test_a_lease_counts_from_before_it_was_asked_for(monkeypatch: pytest.MonkeyP
 
 def test_the_lease_of_a_keeper_whose_jobs_were_given_away_is_not_prolonged() -> None:
     office = Office()
-    office.steward.take_standing((100.0, standing(office.port.id)))
-    office.steward.take_standing((200.0, standing()))
+    office.lease.take_standing((100.0, standing(office.handle.id)))
+    office.lease.take_standing((200.0, standing()))
     assert office.link.deadlines == []
     assert office.link.stopped
-    assert not office.port.takes_jobs
-    assert not office.port.reconciled, "what it holds is compared at once, so that it is ended"
+    assert not office.handle.takes_jobs
+    assert not office.handle.reconciled, "what it holds is compared at once, so that it is ended"
 
 
 def test_a_keeper_that_the_database_has_forgotten_is_made_known_to_it_again() -> None:
     office = Office()
-    office.steward.reconcile(office.port)
+    office.lease.reconcile(office.handle)
     *_, failed = office.asked.pop()
     failed(UnknownKeeper())
-    assert not office.port.registered
-    assert not office.port.reconciled, "what it runs is compared at once, so that it is ended"
+    assert not office.handle.registered
+    assert not office.handle.reconciled, "what it runs is compared at once, so that it is ended"
 
 
 @pytest.mark.parametrize(
@@ -132,7 +133,7 @@ def test_a_keeper_that_the_database_has_forgotten_is_made_known_to_it_again() ->
     [
         (Phase.WAITING, Phase.REPORTING, False),
         (Phase.PREPARING, Phase.PREPARING, False),
-        (Phase.NEXT, Phase.NEXT, True),
+        (Phase.QUEUED, Phase.QUEUED, True),
         (Phase.RUNNING, Phase.RUNNING, False),
     ],
 )
@@ -140,13 +141,15 @@ def test_what_has_not_begun_of_a_held_task_goes_back(
     phase: Phase, after: Phase, withdrawn: bool
 ) -> None:
     office = Office()
-    held = Held(AttemptKey(3, 17, 1, uuid4()), office.port.id, NOTE, phase)
-    office.supervisor.desk.state.add(held)
+    attempt = LocalAttempt(AttemptKey(3, 17, 1, uuid4()), office.handle.id, NOTE, phase)
+    office.supervisor.context.state.add(attempt)
     for _ in range(2):  # at each renewal, for as long as the database thinks so
-        office.steward.take_standing((100.0, HeartbeatReply(1, LEASE, ENABLED, recall=(held.key,))))
-    assert held.phase is after
-    assert office.link.withdrawn == [held.key] * withdrawn
-    assert (held.end_reason is not None) == (phase in (Phase.WAITING, Phase.PREPARING))
+        office.lease.take_standing(
+            (100.0, HeartbeatReply(1, LEASE, ENABLED, recall=(attempt.key,)))
+        )
+    assert attempt.phase is after
+    assert office.link.withdrawn == [attempt.key] * withdrawn
+    assert (attempt.end_reason is not None) == (phase in (Phase.WAITING, Phase.PREPARING))
 
 
 def test_a_round_that_fails_leaves_the_jobs_their_agent(caplog: pytest.LogCaptureFixture) -> None:
@@ -165,11 +168,11 @@ def test_processes_are_ended_by_number_in_the_boot_that_gave_the_numbers(
 ) -> None:
     started = Started(AttemptKey(3, 17, 1, uuid4()), 4711, 1, 1.0, NOTE.to_json())
     office = Office(started, boot=boot)
-    office.port.dead = True
-    office.supervisor.meet(office.port)
-    [errand] = office.errands
-    assert isinstance(errand, partial)
-    assert (started in errand.args) is is_ended
+    office.handle.dead = True
+    office.supervisor.meet(office.handle)
+    [item] = office.batches
+    assert isinstance(item, partial)
+    assert (started in item.args) is is_ended
 
 
 @pytest.mark.parametrize(("boot", "moment"), [("this boot", 50.0), ("another boot", None)])
@@ -180,7 +183,7 @@ def test_when_an_attempt_ended_counts_in_the_boot_that_measured_it(
         AttemptKey(3, 17, 1, uuid4()), 5, Cause.EXIT, None, 3, None, 1.0, Usage(0.5, 1 << 20), 50.0, NOTE.to_json()
     )  # fmt: skip
     office, heard = Office(boot=boot, outcomes=(ended,)), list[float | None]()
-    examiner = office.supervisor._examiner
+    examiner = office.supervisor._finalizer
     monkeypatch.setattr(examiner, "add", lambda _held, _outcome, ended_at: heard.append(ended_at))
-    office.supervisor.meet(office.port)
+    office.supervisor.meet(office.handle)
     assert heard == [moment]

@@ -43,7 +43,7 @@ class Pace:
         return self.seconds < QUICK_SECONDS and self.in_a_row > 0
 
 
-def measured(pace: Pace | None, seconds: float) -> Pace:
+def updated_pace(pace: Pace | None, seconds: float) -> Pace:
     """Give the pace after one more job. One that was not quick counts at once, however many were."""
     if seconds >= QUICK_SECONDS:
         return Pace(seconds)
@@ -52,12 +52,12 @@ def measured(pace: Pace | None, seconds: float) -> Pace:
     return Pace(pace.seconds + (seconds - pace.seconds) * WEIGHT, pace.in_a_row + 1)
 
 
-def doubted(pace: Pace, kept: int) -> Pace:
+def capped_pace(pace: Pace, kept: int) -> Pace:
     """Give the pace after jobs of the task went back: no more than were kept are held before others were quick."""
     return Pace(pace.seconds, min(pace.in_a_row, kept))
 
 
-def to_hold(pace: Pace | None, slots: int, width: int = 1) -> int:
+def prefetch_count(pace: Pace | None, slots: int, width: int = 1) -> int:
     """Give how many jobs of a task to hold ahead: a second of work, and no more than were quick in a row.
 
     Args:
@@ -78,14 +78,14 @@ class Waiting(NamedTuple):
     waited: float = 0.0
 
 
-def to_return(
+def to_release(
     waiting: Sequence[Waiting], free: int, slots: int, paces: Mapping[int, Pace]
 ) -> list[int]:
     """Give the places of what goes back now, of the jobs that wait, first come first.
 
     Args:
         free: the slots that nobody has: what fits there begins now.
-        slots: as for `to_hold`.
+        slots: as for `prefetch_count`.
         paces: by task.
     """
     left = PATIENCE * slots
