@@ -112,7 +112,7 @@ def buffers(found: dict[str, Any]) -> int:
 def _claim_params(pilot: Pilot, task: int) -> dict[str, Any]:
     return {
         "task": task,
-        "again": None,
+        "first_in_line": None,
         "in_order": 0,
         "limit": 8,
         "keeper": pilot.keeper,

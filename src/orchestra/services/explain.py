@@ -18,6 +18,7 @@ from orchestra.store import explain as store
 from orchestra.store import jobs as job_store
 from orchestra.store import leader, moves, queues
 from orchestra.store import tasks as task_store
+from orchestra.store.database import read_one_snapshot
 
 COUNTED = 50_000
 """Jobs ahead that are counted; as many of a task are released at a time."""
@@ -32,7 +33,7 @@ def explain(conn: psycopg.Connection, text: str) -> Explained:
         NotFound: there is no such task or job.
     """
     with conn.transaction():
-        conn.execute("set transaction isolation level repeatable read, read only")
+        read_one_snapshot(conn)
         facts = gather(conn, text)
     return Explained(facts, in_sentences(facts))
 

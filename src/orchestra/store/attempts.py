@@ -257,7 +257,7 @@ def claim_jobs(
     """Claim up to `limit` jobs of a shared task, in order; none when it may not be claimed from any more."""
     params = {
         "task": task,
-        "again": front.again,
+        "first_in_line": front.first_in_line,
         "in_order": front.in_order,
         "limit": limit,
         "keeper": keeper.id,

@@ -1,9 +1,9 @@
--- Attempts: what pilots claim, start and report. Locks: keeper, tasks (shared, see locks.sql), jobs by (task, ordinal),
--- counts.
+-- Attempts: what pilots claim, start and report. Locks: keeper, tasks (shared, see locks.sql), jobs by (task,
+-- ordinal), counts.
 --
--- A batch is `given`, with its length as a limit. That changes nothing but the plan: what has a limit that is not known yet
--- counts as few rows, so each is looked up by its key, also where the plan was made while the tables were nearly empty and
--- walking all of them looked as cheap.
+-- The arrays of a batch are unnested with their length as a limit. The limit changes only the plan: the planner
+-- expects few rows from a limit that it does not know yet, so it looks each row up by its key, even if the plan was
+-- made while the tables were nearly empty and a full scan looked as cheap.
 
 -- name: lock_keeper
 select k.node_id, n.name as node, k.last_request, k.report_sequence, k.fenced_at is not null as fenced, k.fence_reason
@@ -13,7 +13,7 @@ where k.id = %(keeper)s
 for update of k
 
 -- name: claiming_pilot
--- Who decides for the node, and which tasks it may serve. A claim's request is noted by the way.
+-- The agent that decides for the node, and which tasks it may serve. Also records the number of the claim's request.
 with noted as (
     update keeper set last_request = %(request)s where id = %(keeper)s and last_request < %(request)s
 )
@@ -25,53 +25,54 @@ join node n on n.id = p.node_id
 where p.node_id = %(node)s
 
 -- name: candidates
--- A page of the tasks with jobs to hand out, best first, that this pilot may serve and that its node has the slots for:
--- those after a (rank, id). Walks task_rank. A rank may be that of a moment ago: `with_jobs` looks.
-select id, rank, case when queue = 'cpu' then cores else greatest(gpus, 1) end as slots from task
+-- A page of the tasks with claimable jobs, best first, that this pilot may serve and that fit on its node: those
+-- after a (rank, id). Walks task_rank. A rank may be slightly out of date; `with_jobs` checks.
+select id, rank, slots_of(task) as slots from task
 where queue = %(queue)s and rank is not null and held_at is null
     and (%(serves_all)s or account = %(account)s)
     and (image is null or image ~ %(images)s)
-    and case when queue = 'cpu' then cores else greatest(gpus, 1) end <= %(offered)s
+    and slots_of(task) <= %(offered)s
     and id <> all(%(avoid)s::int[])
     and (rank, id) > (%(rank)s, %(after)s)
 order by rank, id
 limit %(limit)s
 
 -- name: with_jobs
--- Which of these tasks have a job to hand out now. One look at each turn of job_claimable, from its floor on.
+-- Those of the tasks that have a claimable job. One lookup for each turn in job_claimable, from the claim cursor on.
 select given.id
 from unnest(%(tasks)s::int[]) as given (id)
 where exists (
         select from job
-        where task_id = given.id and state = 'assigned' and keeper_id is null and not_before is null
+        where task_id = given.id and is_claimable(job)
             and turn <= 0 and (turn, ordinal) >= (0, coalesce((
                 select ordinal from job_floor where task_id = given.id and turn = 0 order by id desc limit 1
             ), 0))
     ) or exists (
         select from job
-        where task_id = given.id and state = 'assigned' and keeper_id is null and not_before is null
+        where task_id = given.id and is_claimable(job)
             and (turn, ordinal) >= (1, coalesce((
                 select ordinal from job_floor where task_id = given.id and turn = 1 order by id desc limit 1
             ), 0))
     )
 
 -- name: busy_here
--- What the jobs on a node have of a queue's slots, and since when. Walks attempt_open.
+-- The jobs that occupy slots of a queue on a node, and for how long. Walks attempt_open.
 select
-    t.id as task, case when t.queue = 'cpu' then t.cores else greatest(t.gpus, 1) end as slots, t.typical_seconds,
+    t.id as task, slots_of(t) as slots, t.typical_seconds,
     greatest(extract(epoch from now() - coalesce(a.started_at, a.claimed_at)), 0)::float8 as age
 from attempt a
 join task t on t.id = a.task_id
-where a.node_id = %(node)s and a.ended_at is null and a.lost_at is null and t.queue = %(queue)s
+where a.node_id = %(node)s and is_open(a) and t.queue = %(queue)s
 
 -- name: reservation
--- Who keeps slots free for a task's next job. It is over where its node has not asked again for a while.
+-- The node that keeps slots free for a task's next job. A reservation expires when its node has not renewed it for a
+-- while.
 select node_id, ready_in, passed_on, renewed_at between now() - make_interval(secs => %(patience)s) and now() as is_fresh
 from slot_reservation
 where task_id = %(task)s
 
 -- name: lock_reservation
--- Claims and commands that change a reservation never wait for one another: who comes second leaves it as it is.
+-- Claims and commands that change a reservation never wait for each other: the second one leaves it unchanged.
 select pg_try_advisory_xact_lock(731058, %(task)s) as locked
 
 -- name: reserve
@@ -84,90 +85,96 @@ on conflict (task_id) do update set
 delete from slot_reservation where task_id = %(task)s
 
 -- name: claim_jobs
--- The task is shared: a kill or a hold waits until this claim is over, and one that was waited for is seen here. Walks each
--- turn of job_claimable from where share_to_claim has found its first job (nowhere, where that is null), past what others
--- hold; the turn is a range, for with `turn = 1` the order would be that of the primary key as well, which leads past all
--- jobs. MATERIALIZED, so that the jobs are chosen once; their rows are locked, so that they stay in their places. Gives
--- what `granted` would.
--- A database that was replaced by an older one counts attempts anew; each epoch has folders of its own, so that none
--- comes upon what an attempt of the forgotten time has left.
--- Each row begins with the number of jobs that were chosen (one that changed hands a moment before is chosen and not
--- found in its place: it is for the next claim), and with how many jobs the task has; there is one row without a job where
--- none was claimed.
-with shared as materialized (
+-- Claims up to `limit` jobs of a task, in order, and returns what `granted` would. The task's lock is shared: a kill or a
+-- hold waits until this claim is over, and the effect of one that this claim waited for is seen here.
+--
+-- A job that changed hands just before is chosen, but no longer found in its place; the next claim takes it. So every
+-- row starts with the number of chosen jobs, and with how many jobs the task has. A claim without jobs returns one row.
+with
+-- The task, if it may still be claimed from.
+claimable_task as materialized (
     select id, run, resume, config_version_id, jobs, let_go from task
     where id = %(task)s and state in ('TESTING', 'RUNNING') and held_at is null
 ),
-first_in_line as materialized (
+-- The jobs of turn 0 (retried, requeued) and those of turn 1 (in order), each from the first claimable one that
+-- share_to_claim has found, past those that others have locked. Both walk job_claimable. The turn is a range, because
+-- with `turn = 0` the primary key has the same order, and leads past all jobs. MATERIALIZED, so that jobs are chosen
+-- once; the lock on their rows keeps them in their places.
+jobs_first_in_line as materialized (
     select ctid as place, ordinal
     from job
-    where task_id = %(task)s and state = 'assigned' and keeper_id is null and not_before is null
-        and turn <= 0 and (turn, ordinal) >= (0, %(again)s::int) and exists (select from shared)
+    where task_id = %(task)s and is_claimable(job)
+        and turn <= 0 and (turn, ordinal) >= (0, %(first_in_line)s::int) and exists (select from claimable_task)
     order by turn, ordinal
     limit %(limit)s
     for update skip locked
 ),
-in_order as materialized (
+jobs_in_order as materialized (
     select ctid as place, ordinal
     from job
-    where task_id = %(task)s and state = 'assigned' and keeper_id is null and not_before is null
-        and (turn, ordinal) >= (1, %(in_order)s::int) and exists (select from shared)
+    where task_id = %(task)s and is_claimable(job)
+        and (turn, ordinal) >= (1, %(in_order)s::int) and exists (select from claimable_task)
     order by turn, ordinal
-    limit %(limit)s - (select count(*) from first_in_line)
+    limit %(limit)s - (select count(*) from jobs_first_in_line)
     for update skip locked
 ),
-picked as materialized (
-    select place from first_in_line
+chosen_jobs as materialized (
+    select place from jobs_first_in_line
     union all
-    select place from in_order
+    select place from jobs_in_order
 ),
-claimed as (
+-- The chosen jobs belong to the keeper, each with a new attempt.
+claimed_jobs as (
     update job j set keeper_id = %(keeper)s, attempt = j.attempt + 1
-    from picked p
-    where j.ctid = p.place
+    from chosen_jobs c
+    where j.ctid = c.place
     returning j.task_id, j.ordinal, j.turn, j.attempt, j.is_test, j.done_attempt
 ),
-numbered as (
+-- Each attempt gets a token and a folder: that of the attempt before, if the task resumes and it is not the done one,
+-- else a new one. A restored database counts attempts from an earlier number, so each epoch has folders of its own.
+new_attempts as (
     select
-        c.*, shared.run, shared.config_version_id, shared.let_go, gen_random_uuid() as token,
-        c.attempt + (cluster.epoch - 1) * 1000 as own_folder,
-        case when shared.resume then (
+        j.*, t.run, t.config_version_id, t.let_go, gen_random_uuid() as token,
+        j.attempt + (cluster.epoch - 1) * 1000 as new_folder_number,
+        case when t.resume then (
             select last.folder_number from attempt last
-            where last.task_id = c.task_id and last.ordinal = c.ordinal and last.number = c.attempt - 1
-                and last.number is distinct from c.done_attempt
-        ) end as resumed_folder
-    from claimed c
-    cross join shared
+            where last.task_id = j.task_id and last.ordinal = j.ordinal and last.number = j.attempt - 1
+                and last.number is distinct from j.done_attempt
+        ) end as resumed_folder_number
+    from claimed_jobs j
+    cross join claimable_task t
     cross join cluster
 ),
-given as materialized (
+-- The attempts with their configs.
+grants as materialized (
     select
         n.task_id, n.ordinal, n.turn, n.attempt, n.token, n.run, n.is_test, n.done_attempt, n.let_go,
-        coalesce(n.resumed_folder, n.own_folder) as folder_number, n.resumed_folder is null as new_folder,
+        coalesce(n.resumed_folder_number, n.new_folder_number) as folder_number,
+        n.resumed_folder_number is null as new_folder,
         v.root, v.is_folder, f.path, f.size, f.mtime_ns, f.sha256
-    from numbered n
+    from new_attempts n
     join dataset_version v on v.id = n.config_version_id
     left join dataset_file f on f.version_id = n.config_version_id and f.ordinal = n.ordinal
 ),
-inserted as (
+recorded_attempts as (
     insert into attempt
         (task_id, ordinal, number, token, keeper_id, node_id, request, run, is_test, config_sha256, folder_number)
     select
         task_id, ordinal, attempt, token, %(keeper)s, %(node)s, %(request)s, run, is_test, sha256, folder_number
-    from given
+    from grants
 )
 select
-    (select count(*) from picked), (select jobs from shared), task_id, ordinal, attempt, token, is_test, folder_number,
-    done_attempt, new_folder, let_go, root, is_folder, path, size, mtime_ns, sha256
+    (select count(*) from chosen_jobs), (select jobs from claimable_task), task_id, ordinal, attempt, token, is_test,
+    folder_number, done_attempt, new_folder, let_go, root, is_folder, path, size, mtime_ns, sha256
 from (values (true)) as always
-left join given on true
+left join grants on true
 order by turn, ordinal
 
 -- name: raise_floors
 select raise_job_floor(%(task)s, %(step)s)
 
 -- name: granted
--- What a claim's request was given and has not ended since: the same answer however often it is asked.
+-- The open grants of a claim's request. A repeated request gets the same answer.
 select
     a.task_id, a.ordinal, a.number, a.token, a.is_test, a.folder_number, j.done_attempt,
     not t.resume or not exists (
@@ -182,7 +189,7 @@ join task t on t.id = a.task_id
 join dataset_version v on v.id = t.config_version_id
 join dataset_file f on f.version_id = t.config_version_id and f.ordinal = a.ordinal
 where a.node_id = %(node)s and a.keeper_id = %(keeper)s and a.request = %(request)s
-    and a.ended_at is null and a.lost_at is null
+    and is_open(a)
 order by a.claimed_at, t.rank, j.turn, a.task_id, a.ordinal
 
 -- name: task_specs
@@ -201,7 +208,7 @@ where i.task_id = any(%(tasks)s)
 order by i.task_id, i.tag
 
 -- name: configs
--- The configs of attempts, as they were registered.
+-- The configs of attempts, as registered.
 select given.place, v.root, v.is_folder, f.path, f.size, f.mtime_ns, f.sha256
 from unnest(%(tasks)s::int[], %(ordinals)s::int[], %(numbers)s::int[], %(tokens)s::uuid[])
     with ordinality as given (task_id, ordinal, number, token, place)
@@ -212,8 +219,8 @@ join dataset_version v on v.id = t.config_version_id
 join dataset_file f on f.version_id = t.config_version_id and f.ordinal = given.ordinal
 
 -- name: lock_attempts
--- The jobs behind a batch, locked in order, each with the attempt that the batch names and with what its task is, which is
--- shared; a wrong token finds nothing. `place` is the attempt's in the batch, from 1.
+-- Locks the jobs of a batch in order, and returns each with the attempt that the batch names and with its task,
+-- which is shared. A wrong token finds nothing. `place` is the attempt's position in the batch, from 1.
 select
     given.place, j.state, t.state, t.queue, j.attempt as latest, j.is_test, j.kill_requested, j.failures, j.losses,
     j.keeper_id is not distinct from %(keeper)s as is_of_keeper, a.ended_at is not null as ended,
@@ -249,11 +256,15 @@ from (
 where a.task_id = given.task_id and a.ordinal = given.ordinal and a.number = given.number and a.started_at is null
 
 -- name: end_attempts
--- Outcomes, in one statement: with their attempts, their jobs, an event for each job that changes, and the keeper's number.
--- A job that its outcome does not change has no state here; `was` is what the others were.
--- Retried and lost jobs go first, the retried ones after a while. A job in a test keeps its mark until the test is over.
--- A lost attempt has no end: nobody saw it. Its outcome may still come, then it has one. Few attempts are open, and the case
--- hides it from the planner: going through all attempts for the open ones would look cheap.
+-- Records outcomes in one statement: in their attempts, their jobs, an event for each job that changes, and the
+-- keeper's sequence number. A job that its outcome does not change has no state here; `was` is the state before.
+--
+-- Retried and lost jobs go first in line, retried ones after a delay. A job of a test keeps its mark until the test
+-- is over.
+--
+-- A lost attempt has no end, because nobody saw it. If its outcome arrives later, the end is recorded. The `case` in
+-- the last condition hides it from the planner: few attempts are open, so it would scan all of them for the open
+-- ones.
 with given as materialized (
     select * from unnest(
         %(tasks)s::int[], %(ordinals)s::int[], %(numbers)s::int[],
@@ -313,20 +324,20 @@ where a.task_id = given.task_id and a.ordinal = given.ordinal and a.number = giv
     and case when a.ended_at is null then true else false end
 
 -- name: show_log
--- The end of a log as it is now, for somebody who looks at it.
+-- The current end of a log, while a user follows it.
 update attempt set log_bytes = %(length)s, log_tail = %(tail)s
 where task_id = %(task)s and ordinal = %(ordinal)s and number = %(number)s and token = %(token)s and ended_at is null
 
 -- name: open_attempts
--- What the database granted to a keeper. Walks attempt_open.
+-- The attempts that a keeper was granted. Walks attempt_open.
 select task_id, ordinal, number, token, request, started_at is not null as started
 from attempt
-where node_id = %(node)s and keeper_id = %(keeper)s and ended_at is null and lost_at is null
+where node_id = %(node)s and keeper_id = %(keeper)s and is_open(attempt)
 order by task_id, ordinal
 limit %(limit)s
 
 -- name: known
--- Which of these attempts were granted by this database, whatever became of them.
+-- Those of the attempts that this database granted, in any state.
 select a.task_id, a.ordinal, a.number, a.token
 from unnest(%(tasks)s::int[], %(ordinals)s::int[], %(numbers)s::int[], %(tokens)s::uuid[])
     as given (task_id, ordinal, number, token)
@@ -337,7 +348,8 @@ join attempt a on a.task_id = given.task_id and a.ordinal = given.ordinal and a.
 select id, folder from task where id = any(%(tasks)s)
 
 -- name: adopt
--- Attempts that an older edition of this database granted become their jobs' latest ones, as if claimed just now.
+-- Attempts that this database granted before it was replaced become the latest ones of their jobs, as if just
+-- claimed.
 with free as materialized (
     select j.task_id, j.ordinal, j.state as before, j.is_test, t.run, given.number, given.token, given.folder
     from unnest(
@@ -363,12 +375,12 @@ granted as (
 select task_id, ordinal, number, token, before from free
 
 -- name: deleted_tasks
--- Which of these tasks were deleted; their events stay when they are purged. A range of event_of_task for each.
+-- Those of the tasks that were deleted. Their events outlive the purge. One range of event_of_task for each.
 select distinct task_id from event
 where task_id = any(%(tasks)s) and ordinal is null and kind = 'task' and to_state = 'deleted'
 
 -- name: nodes_of_losses
--- Where the last attempts of a job were lost, the latest first; a range of the primary key.
+-- The nodes on which the last attempts of a job were lost, latest first. A range of the primary key.
 select n.name as node
 from attempt a
 join node n on n.id = a.node_id
@@ -377,8 +389,8 @@ order by a.number desc
 limit %(limit)s
 
 -- name: end_back_off
--- Jobs whose time to be tried again has come. Walks job_not_before; what somebody holds comes the next time. Gives the
--- queues in which there is work again.
+-- Makes jobs claimable whose delay before a retry is over, and returns their queues. Walks job_not_before. Locked
+-- jobs are left for the next call.
 with due as materialized (
     select task_id, ordinal from job
     where not_before <= now()
@@ -395,8 +407,9 @@ freed as (
 select distinct t.queue from freed join task t on t.id = freed.task_id
 
 -- name: attempts_to_end
--- A kill asks every job that is claimed. One that was claimed beside a kill by a program of the version before, which
--- knows nothing of locks.sql, is known by its task's state. What nobody asked for is for a test that has failed.
+-- The attempts of a node that must end. A kill marks every claimed job. A job that a pilot of the previous version
+-- claimed during a kill has no mark, because that version does not use locks.sql; the state of its task shows it.
+-- Jobs without a kill event belong to a test that failed.
 select
     a.task_id, a.ordinal, a.number, a.token, t.state = 'KILL' as whole_task,
     j.is_test and not exists (
@@ -407,10 +420,10 @@ select
 from attempt a
 join job j on j.task_id = a.task_id and j.ordinal = a.ordinal and j.attempt = a.number
 join task t on t.id = a.task_id
-where a.node_id = %(node)s and a.ended_at is null and a.lost_at is null and (j.kill_requested or t.state = 'KILL')
+where a.node_id = %(node)s and is_open(a) and (j.kill_requested or t.state = 'KILL')
 
 -- name: attempts_to_recall
--- Of held tasks, as far as nobody has said that they have started. Mostly there is no such task; else its job_claimed.
+-- Attempts of held tasks that have not reported a start. Usually no task is held; otherwise walks job_claimed.
 with held as materialized (
     select id from task where ended_at is null and held_at is not null
 )
@@ -419,4 +432,4 @@ from held h
 join job j on j.task_id = h.id
 join attempt a on a.task_id = j.task_id and a.ordinal = j.ordinal and a.number = j.attempt
 where j.keeper_id is not null and j.state = 'assigned'
-    and a.node_id = %(node)s and a.ended_at is null and a.lost_at is null
+    and a.node_id = %(node)s and is_open(a)

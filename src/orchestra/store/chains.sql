@@ -1,12 +1,12 @@
--- Which tasks wait for which. Rows are few: they go when the wait is over.
+-- Which tasks wait for which. There are few rows: each is deleted when its wait is over.
 
 -- name: add
 insert into task_after (task_id, after_id, after_name, gives_configs)
 values (%(task)s, %(after)s, %(name)s, %(gives_configs)s)
 
 -- name: of_task
--- What a task waits for. One that was deleted has no state, unless it was DONE and nothing else is wanted of it: outputs
--- are taken from a task that is still there.
+-- The tasks that a task waits for. A deleted one has no state, unless it was DONE and its outputs are not needed:
+-- outputs are read from a task that still exists.
 select a.after_id as id, a.after_name as name, o.state::text as state, a.gives_configs
 from task_after a
 left join task o on o.id = a.after_id and (o.deleted_at is null or o.state = 'DONE' and not a.gives_configs)
@@ -17,7 +17,7 @@ order by a.after_id
 delete from task_after where task_id = %(task)s and after_id = %(after)s
 
 -- name: taker
--- A task that has written down some of this one's outputs as its configs, and not all of them.
+-- A task that has stored some, but not all, of this one's outputs as its configs.
 select w.id, w.name
 from task_after a
 join task w on w.id = a.task_id
@@ -27,12 +27,12 @@ order by w.id
 limit 1
 
 -- name: written
--- The first job whose config is not written down yet: the end of a range of the primary key.
+-- The first job whose config is not stored yet: the end of a range of the primary key.
 select coalesce(max(ordinal) + 1, 0) as first from dataset_file where version_id = %(version)s
 
 -- name: write_configs
--- One entry for each job of a task that is DONE: the folder of the attempt that counts. The numbers of the jobs of both
--- tasks are the same. What its metrics say is what the config says.
+-- One entry for each job of a DONE task: the folder of its done attempt. Jobs have the same ordinals in both tasks.
+-- The text of a config is the attempt's metrics.
 with output as materialized (
     select j.ordinal, coalesce(a.folder_number, j.done_attempt) as folder_number, m.text
     from job j

@@ -1,9 +1,9 @@
--- A clock that was set back leaves moments in the future behind, for which nobody should have to wait.
+-- Repairs after the clock was set back: times in the future would make everybody wait.
 
 -- name: bring_back
--- What was stamped later than now is taken for stamped now, so that what is waited for after it takes as long as it may,
--- counted from here. A minute is no step. Few rows each: keepers and pilots, open attempts (attempt_open), unsent mails
--- (outbox_waiting).
+-- Treats times later than now as now, so that waits that depend on them are at most as long as configured.
+-- Differences below a minute are ignored. Few rows each: keepers and pilots, open attempts (attempt_open), pending
+-- mails (outbox_waiting).
 with keepers as (
     update keeper set
         renewed_at = least(renewed_at, now()),
@@ -18,16 +18,16 @@ pilots as (
 ),
 started as (
     update attempt set started_at = now()
-    where ended_at is null and lost_at is null and started_at > now() + interval '1 minute'
+    where is_open(attempt) and started_at > now() + interval '1 minute'
 ),
 sent as (
     update outbox set sent_at = now() where sent_at > now() + interval '1 minute'
 )
 update outbox set next_try = now()
-where sent_at is null and refused_at is null and next_try > now() + make_interval(secs => %(mail)s) + interval '1 minute'
+where is_pending(outbox) and next_try > now() + make_interval(secs => %(mail)s) + interval '1 minute'
 
 -- name: shorten_back_off
--- Walks job_not_before. A job that has failed so often waits for so long at most (domain/outcome_policy.py).
+-- Walks job_not_before. A job's delay after so many failures is never longer than this (domain/outcome_policy.py).
 update job set not_before = now()
 where (task_id, ordinal) in (
     select task_id, ordinal from job

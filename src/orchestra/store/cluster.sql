@@ -1,16 +1,16 @@
--- Which database this is.
+-- The identity of this database, and its recovery after it was restored, copied or moved.
 
 -- name: version
 select current_setting('server_version')
 
 -- name: is_private
--- As the embedded database is made: a socket in a folder of its account's, and one login, whose password lies there too.
+-- Like the embedded database: a socket in its account's folder, and a single login whose password lies there, too.
 select
     current_setting('listen_addresses') = '' and (select count(*) from pg_roles where rolcanlogin) = 1 as private
 
 -- name: read
--- Whether it is where it was written: on this server (a restored or copied one has another identifier) and on its line
--- of history (recovery to a point in time and a promoted standby begin a new one).
+-- Whether the database is where it was written: on this server (a restored or copied one has another system
+-- identifier) and on the same timeline (point-in-time recovery and a promoted standby start a new one).
 select
     c.id, c.epoch, c.settling_reason, c.settling_since,
     c.system_identifier = s.system_identifier::text and c.timeline = this_timeline() as in_place
@@ -33,7 +33,7 @@ update cluster c set
 from pg_control_system() s
 
 -- name: lock_settling
--- Also where the clock was set back since.
+-- Also if the clock was set back since.
 select true from cluster
 where settling_since <= now() - make_interval(secs => %(patience)s) or settling_since > now() + interval '1 minute'
 for update
@@ -49,7 +49,7 @@ join node n on n.id = k.node_id
 where k.gone_at is null and k.fenced_at is null
     and exists (
         select from attempt a
-        where a.node_id = k.node_id and a.keeper_id = k.id and a.ended_at is null and a.lost_at is null
+        where a.node_id = k.node_id and a.keeper_id = k.id and is_open(a)
     )
 order by n.name
 
@@ -64,11 +64,11 @@ insert into event (kind, from_state, to_state, who, why) values ('cluster', %(fr
 
 -- name: online_nodes
 select n.name from pilot p join node n on n.id = p.node_id
-where p.gone_at is null and p.seen_at > now() - interval '60 seconds'
+where is_online(p)
 order by n.name
 
 -- name: others
--- Connections of others that are more than a look: pilots, conductors, people.
+-- Client connections besides this one: pilots, conductors, users.
 select count(*) from pg_stat_activity
 where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'
 

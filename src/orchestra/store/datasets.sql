@@ -1,7 +1,7 @@
--- Data sets: named lists of files, in versions. A version is never changed; tasks point at versions.
+-- Data sets: named lists of files, in versions. A version never changes; tasks refer to versions.
 
 -- name: select_dataset
--- The head of every query for whole data sets: the newest version stands for the data set. Walks (dataset_id, number).
+-- The head of every query for whole data sets, with their newest version. Walks (dataset_id, number).
 select
     d.id, d.name, p.name as owner, v.id as version_id, v.number as version, v.root, v.is_folder, v.files, v.bytes,
     d.created_at, v.created_at as updated_at
@@ -15,20 +15,20 @@ cross join lateral (
 where d.name = %(name)s and d.deleted_at is null
 
 -- name: of_owner
--- All of them where no owner is given.
+-- All of them if no owner is given.
 where d.deleted_at is null and (%(owner)s::text is null or p.name = %(owner)s)
 order by d.name
 
 -- name: names
--- For "did you mean": names by people's own order, newest first, not more than a suggestion needs.
+-- For "did you mean": newest first, no more than a suggestion needs.
 select name from dataset where deleted_at is null order by id desc limit 2000
 
 -- name: lock_dataset
--- Against a deletion or an update at the same time.
+-- Against a concurrent deletion or update.
 select id from dataset where id = %(dataset)s and deleted_at is null for update
 
 -- name: share_datasets
--- A task that is being made holds its data sets, so that none is deleted under it.
+-- A task being created shares its data sets, so that none is deleted meanwhile.
 select id from dataset where id = any(%(datasets)s) and deleted_at is null order by id for share
 
 -- name: add_dataset
@@ -37,7 +37,7 @@ on conflict (name) where deleted_at is null do nothing
 returning id
 
 -- name: add_version
--- The next number; a version of no data set (the outputs of a task) is number 1.
+-- The next number. A version without a data set (the outputs of a task) is number 1.
 insert into dataset_version (dataset_id, number, root, is_folder, files, bytes)
 select
     %(dataset)s::integer, coalesce(max(number), 0) + 1, %(root)s::text, %(is_folder)s::boolean, %(files)s::integer,
@@ -67,7 +67,7 @@ where version_id = %(version)s
 order by ordinal
 
 -- name: live_users
--- The tasks that still work with any version of a data set. Walks task_live: live tasks are few.
+-- The live tasks that use any version of a data set. Walks task_live: there are few live tasks.
 select t.id, t.name, t.state::text as state
 from task t
 where t.ended_at is null and (
@@ -81,7 +81,7 @@ where t.ended_at is null and (
 order by t.id
 
 -- name: ended_users
--- Whether any task at all refers to a data set. Walks task_config_version and task_input_version.
+-- Whether any task refers to a data set. Walks task_config_version and task_input_version.
 select exists (
     select from dataset_version v
     where v.dataset_id = %(dataset)s and (

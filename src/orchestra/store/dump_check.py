@@ -16,7 +16,7 @@ from psycopg import errors, sql
 from orchestra.domain.errors import DatabaseUnavailable, OrchestraError
 from orchestra.store import dump as dumps
 from orchestra.store import embedded, initdb
-from orchestra.store.database import SCHEMA, check_address, connect
+from orchestra.store.database import SCHEMA, check_address, connect, read_one_snapshot
 from orchestra.store.postmaster import Place
 from orchestra.store.sql import load
 
@@ -76,7 +76,7 @@ def _content(conn: psycopg.Connection, table: str) -> tuple[int, int]:
 
 
 def _snapshot(conn: psycopg.Connection) -> str:
-    conn.execute(_SQL.one_moment)
+    read_one_snapshot(conn)
     row = conn.execute(_SQL.export_snapshot).fetchone()
     assert row is not None
     return str(row[0])

@@ -1,3 +1,5 @@
+-- Creating the database on a new embedded server.
+
 -- name: has_database
 select from pg_database where datname = %s
 

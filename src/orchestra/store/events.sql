@@ -5,7 +5,7 @@ insert into event (kind, task_id, from_state, to_state, jobs, who, why)
 values (%(kind)s, %(task)s, %(from)s, %(to)s, %(jobs)s, %(who)s, %(why)s)
 
 -- name: add_job_events
--- One row a job, in one statement. `why` differs from job to job.
+-- One row for each job, in one statement. `why` differs from job to job.
 insert into event (kind, task_id, ordinal, attempt, node_id, from_state, to_state, who, why)
 select 'job', task_id, ordinal, attempt, %(node)s, from_state, to_state, %(who)s, why
 from unnest(
@@ -16,7 +16,8 @@ from unnest(
 select pg_notify(%(channel)s, %(payload)s)
 
 -- name: of_task
--- The newest events of a task itself, without those of its jobs and the many small releases. Walks event_of_task.
+-- The newest events of a task itself, without those of its jobs and the frequent small releases. Walks
+-- event_of_task.
 select id, at, kind, task_id, ordinal, attempt, from_state, to_state, who, why, jobs
 from event
 where task_id = %(task)s and ordinal is null and kind <> 'release'
@@ -27,10 +28,10 @@ limit %(limit)s
 select pg_current_snapshot()::text as cursor, true as strange, array[]::integer[] as tasks
 
 -- name: changed_since
--- Which of some tasks have events that a former look did not see. The cursor is the snapshot of that look: what began
--- before it and ended after it is found as well, and nobody waits for a transaction that goes on. Walks
--- event_by_transaction from the oldest transaction that was under way then. `strange`: the cursor is of another
--- database, or of one that has gone back in time since.
+-- Those of the tasks that have events which the previous call did not see. The cursor is the snapshot of that call:
+-- transactions that began before it and ended after it are found, and nobody waits for a running one. Walks
+-- event_by_transaction from the oldest transaction that was running then. `strange`: the cursor belongs to another
+-- database, or to one that was reset to an earlier time.
 select
     pg_current_snapshot()::text as cursor,
     pg_snapshot_xmax(%(cursor)s::pg_snapshot) > pg_snapshot_xmax(pg_current_snapshot()) as strange,

@@ -1,15 +1,15 @@
--- What `job explain` reads beside the task, the job and its attempts. Each statement touches as much for ten jobs as for
--- ten million, but for `before`, which stops counting.
+-- What `job explain` reads besides the task, the job and its attempts. Each statement touches as many pages for ten
+-- jobs as for ten million, except `before`, which stops counting at a limit.
 
 -- name: turn
 select turn, not_before, keeper_id from job where task_id = %(task)s and ordinal = %(ordinal)s
 
 -- name: before
--- How many jobs of its own task a claim takes first: those that can be claimed, and for a job that is not released yet
--- the unreleased ones before it. Ranges of job_claimable and job_waiting, cut at a limit.
+-- How many jobs of its own task are claimed first: the claimable ones before it and, for a job that is not released
+-- yet, the unreleased ones before it. Ranges of job_claimable and job_waiting, cut at a limit.
 select count(*) as jobs from (
     (select from job
-    where task_id = %(task)s and state = 'assigned' and keeper_id is null and not_before is null
+    where task_id = %(task)s and is_claimable(job)
         and (turn, ordinal) < (%(claimable_turn)s, %(ordinal)s)
     limit %(limit)s)
     union all
@@ -19,38 +19,33 @@ select count(*) as jobs from (
 ) as first_ones
 
 -- name: competitors
--- The live tasks of a queue, as the order of tasks sees them. Walks task_live; at most 16 count rows a task.
+-- The live tasks of a queue, as the conductor orders them. Walks task_live; at most 16 count rows a task.
 select
     t.id as task, p.name as owner, t.account, t.image, t.priority, t.first_in_line, t.cores, t.gpus,
     t.held_at is not null as held, t.state::text as state, t.intent is not null as moving,
-    c.registered, c.assigned, c.living
+    c.registered, c.assigned, c.testing + c.running + c.kill as living
 from task t
 join person p on p.id = t.owner_id
-cross join lateral (
-    select
-        coalesce(sum(registered), 0)::bigint as registered, coalesce(sum(assigned), 0)::bigint as assigned,
-        coalesce(sum(testing + running + kill), 0)::bigint as living
-    from task_count
-    where task_id = t.id
-) as c
+cross join lateral status_counts(t.id) as c
 where t.ended_at is null and t.queue = %(queue)s
 order by t.id
 
 -- name: at_work
--- What nodes hold of a queue, by task. Walks attempt_open: never more than the nodes have slots and claims ahead.
+-- The jobs of a queue that nodes hold, by task. Walks attempt_open: never more than the nodes have slots and claims
+-- ahead.
 select
     n.name as node, t.id as task, t.cores, t.gpus, t.typical_seconds, count(*) as jobs,
     count(*) filter (where a.started_at is null) as unstarted
 from attempt a
 join node n on n.id = a.node_id
 join task t on t.id = a.task_id
-where a.ended_at is null and a.lost_at is null and t.queue = %(queue)s
+where is_open(a) and t.queue = %(queue)s
 group by n.name, t.id
 order by n.name, t.id
 
 -- name: asked
--- By whom a job was ended: the newest request up to a moment, for itself or its whole task. Two ranges of event_of_task,
--- from their ends. What pilots write of an end carries their node.
+-- The newest request up to a given time to end a job or its whole task. Two ranges of event_of_task, from their
+-- ends. Events that pilots write about an end have a node.
 select id, at, kind, task_id, ordinal, attempt, from_state, to_state, who, why, jobs from (
     (select * from event
     where task_id = %(task)s and ordinal = %(ordinal)s and to_state in ('kill', 'killed') and node_id is null
@@ -65,8 +60,8 @@ order by id desc
 limit 1
 
 -- name: failed_tests
--- Test jobs that failed in the last run of a task that broke. They were the first ones that were not done, so they stand
--- at the beginning of a range of job_notable. LATERAL with a limit, so that the attempts are found by their key.
+-- Failed test jobs of the last run of a BROKEN task. They were its first jobs that were not done, so they are at the
+-- start of a range of job_notable. LATERAL with a limit, so that attempts are found by key.
 select a.ordinal, n.name as node, a.cause, a.exit_status, a.signal, a.reason, a.log_tail
 from (
     select ordinal, attempt from job
@@ -82,7 +77,7 @@ cross join lateral (
 left join node n on n.id = a.node_id
 where a.is_test and a.run = (select run from task where id = %(task)s) and a.ended_at is not null
     and a.cause not in ('ended', 'returned', 'input', 'volume', 'lease')
-    and not (a.cause = 'exit' and a.exit_status = 0)
+    and not has_succeeded(a)
 order by a.ended_at, a.ordinal
 limit %(limit)s
 
@@ -94,9 +89,9 @@ from keeper
 where id = %(keeper)s
 
 -- name: held_up
--- What the pilot that has a job says of files, and the folders that the job needs.
+-- What the pilot of a job reports about files, and the folders that the job needs.
 select
-    n.name as node, p.message, case when p.troubles_agent = p.agent then p.troubles end as troubles, p.silent,
+    n.name as node, p.message, current_troubles(p) as troubles, p.silent,
     t.volume,
     array(
         select root from dataset_version where id = t.config_version_id
@@ -111,7 +106,7 @@ join task t on t.id = j.task_id
 where j.task_id = %(task)s and j.ordinal = %(ordinal)s
 
 -- name: silent_nodes
--- The nodes on which folders do not answer: next to none.
+-- Nodes on which folders do not respond; usually none.
 select n.name as node, p.silent from pilot p join node n on n.id = p.node_id
 where p.silent <> '{}' and p.gone_at is null
 order by n.name

@@ -1,10 +1,10 @@
--- How the database is, for `maestro doctor`. Each is asked once, by hand.
+-- The database's condition, for `maestro doctor`.
 
 -- name: clock
 select extract(epoch from clock_timestamp())::float8
 
 -- name: server
--- Connections of all databases: the limit is the server's.
+-- Counts the connections of all databases, because the limit is the server's.
 select
     current_setting('server_version'),
     (select count(*)::int from pg_stat_activity where backend_type = 'client backend'),

@@ -1,5 +1,7 @@
--- Jobs: reading them. What changes them stands in moves.sql and work.sql.
--- Each choice is a page by key; `chosen` is joined with what is shown only after it has been cut to its page.
+-- Jobs and attempts: reading them. moves.sql and attempts.sql change them.
+--
+-- Each `choose_*` statement is a page of jobs by key. `show_chosen` joins further tables only after the page has
+-- been cut.
 
 -- name: choose_all
 -- A range of the primary key.
@@ -15,14 +17,14 @@ where task_id = %(task)s and state = %(state)s::job_state and state in ('failed'
 order by ordinal limit %(limit)s
 
 -- name: choose_claimed
--- The jobs that keepers hold stand in job_claimed.
+-- Claimed jobs are in job_claimed.
 select * from job
 where task_id = %(task)s and keeper_id is not null and ordinal >= %(first)s
     and job_figure(state, is_test, kill_requested, true) = %(figure)s
 order by ordinal limit %(limit)s
 
 -- name: choose_registered
--- Two ranges of job_waiting, one a turn.
+-- Two ranges of job_waiting, one for each turn.
 select * from (
     (select * from job
     where task_id = %(task)s and state = 'registered' and turn = 0 and ordinal >= %(first)s
@@ -35,15 +37,15 @@ select * from (
 order by ordinal limit %(limit)s
 
 -- name: choose_assigned
--- Two ranges of job_claimable, those that a pilot holds already, and those that wait for their time to come.
+-- Two ranges of job_claimable, the jobs that a pilot has claimed, and those that wait for a retry.
 select * from (
     (select * from job
-    where task_id = %(task)s and state = 'assigned' and keeper_id is null and not_before is null and turn = 0
+    where task_id = %(task)s and is_claimable(job) and turn = 0
         and ordinal >= %(first)s
     order by ordinal limit %(limit)s)
     union all
     (select * from job
-    where task_id = %(task)s and state = 'assigned' and keeper_id is null and not_before is null and turn = 1
+    where task_id = %(task)s and is_claimable(job) and turn = 1
         and ordinal >= %(first)s
     order by ordinal limit %(limit)s)
     union all
@@ -57,13 +59,13 @@ select * from (
 order by ordinal limit %(limit)s
 
 -- name: choose_done
--- A range of the primary key: where many are done, a page of them is soon full.
+-- A range of the primary key. A page fills quickly where many jobs are done.
 select * from job
 where task_id = %(task)s and state = 'done' and ordinal >= %(first)s
 order by ordinal limit %(limit)s
 
 -- name: choose_few_done
--- Where few of many jobs are done, their attempts lead to them: a range of the attempts' primary key.
+-- For tasks with few done jobs among many: finds them by their attempts, a range of the attempts' primary key.
 select j.*
 from (
     select distinct ordinal from attempt
@@ -110,18 +112,19 @@ select log_tail, log_bytes from attempt
 where task_id = %(task)s and ordinal = %(ordinal)s and number = %(number)s
 
 -- name: log_chunk
--- The kept end of a log from a byte on, and whether more can come: in one look, so that nobody takes for all what is not.
+-- The stored end of a log from a byte on, and whether more can follow. One statement, so that an incomplete log is
+-- never taken for a complete one.
 select
     start as "offset", substring(log_tail from (start - first + 1)::integer) as data,
     case when log_tail is not null then log_bytes end as length,
-    ended_at is not null or lost_at is not null as over, ended_at is null and started_at is not null as grows
+    not is_open(attempt) as over, ended_at is null and started_at is not null as grows
 from attempt
 cross join lateral (select log_bytes - octet_length(log_tail) as first) as kept
 cross join lateral (select least(greatest(%(offset)s::bigint, first), log_bytes) as start) as wanted
 where task_id = %(task)s and ordinal = %(ordinal)s and number = %(number)s
 
 -- name: attempt_folders
--- A page of the folders that attempts of a task were given, each once. A range of the primary key.
+-- A page of the folders of a task's attempts, each once. A range of the primary key.
 select distinct ordinal, folder_number
 from (
     select ordinal, folder_number from attempt
@@ -130,8 +133,8 @@ from (
 order by ordinal, folder_number
 
 -- name: superseded_folders
--- A page of folders that no result and no attempt under way needs: not the done attempt's, not the latest one's. What was
--- lost counts as over: there is a later attempt because its machine, its keeper or its lease was.
+-- A page of folders that no result and no running attempt needs: neither the done attempt's nor the latest one's. A
+-- lost attempt counts as over, because a later one exists only after its machine, keeper or lease has ended.
 select a.ordinal, a.folder_number
 from attempt a
 join job j on j.task_id = a.task_id and j.ordinal = a.ordinal
@@ -139,14 +142,13 @@ where a.task_id = %(task)s and a.ordinal >= %(first)s and a.ordinal < %(next)s
     and j.task_id = %(task)s and j.ordinal >= %(first)s and j.ordinal < %(next)s
 group by a.ordinal, a.folder_number
 having bool_and(
-    (a.ended_at is not null or a.lost_at is not null) and a.number <> j.attempt
+    not is_open(a) and a.number <> j.attempt
     and a.number is distinct from j.done_attempt
 )
 order by a.ordinal, a.folder_number
 
 -- name: results
--- A page of what came of jobs, as far as the database knows: the attempt that counts, also while a retry is under way.
--- Ranges of primary keys.
+-- A page of results: the done attempt of each job, also during a retry. Ranges of primary keys.
 select
     j.ordinal, coalesce(a.number, j.done_attempt) as attempt, coalesce(a.folder_number, j.done_attempt) as folder_number,
     n.name as node, a.seconds, $usage{a.NAME}, f.path, f.sha256, a.inputs_note, m.text as metrics,

@@ -1,9 +1,9 @@
--- Who carries out a duty for all: one row a duty, times by the database's clock.
+-- The holder of each duty that one process carries out for all: one row a duty, times by the database's clock.
 
 -- name: acquire
--- Takes the duty when nobody holds it; one that prefers to be conductor takes it from one that does not. No term lasts a
--- minute: one that does was written by a clock that has been set back since. Up to ten seconds without a holder are a
--- hand-over; pilots miss one renewal in that time, and the margin of every lease is longer. More is a gap.
+-- Takes a duty that nobody holds, or, for a preferred conductor, one whose holder is not preferred. A term never
+-- lasts a minute: one that does was written before the clock was set back. Up to ten seconds without a holder are a
+-- handover: pilots miss one renewal in that time, and every lease has a larger margin. More is a gap.
 update leader set
     term = term + 1, holder = %(holder)s, holder_name = %(name)s, preferred = %(preferred)s,
     expires = now() + make_interval(secs => %(seconds)s), beat = beat + 1,
@@ -14,14 +14,14 @@ where duty = %(duty)s
 returning term, beat
 
 -- name: renew
--- held_since lies in the future where the clock was set back: what waits for a term to have lasted counts from here.
+-- held_since is in the future if the clock was set back. Waits for a term to have lasted then start from now.
 update leader set
     expires = now() + make_interval(secs => %(seconds)s), beat = beat + 1, held_since = least(held_since, now())
 where duty = %(duty)s and term = %(term)s and holder = %(holder)s and expires > now()
 returning beat
 
 -- name: check_term
--- In share mode: a successor waits until this transaction is over, and after that this check fails.
+-- In share mode: a successor waits until this transaction is over; after that, this check fails.
 select true from leader
 where duty = %(duty)s and term = %(term)s and holder = %(holder)s and expires > clock_timestamp()
 for share
@@ -31,22 +31,22 @@ update leader set expires = now() - interval '1 second'
 where duty = %(duty)s and term = %(term)s and holder = %(holder)s
 
 -- name: note_stuck
--- A program of the version before this reads the troubles.
+-- Programs of the previous version read `troubles`.
 update leader set stuck = %(stuck)s, stuck_term = term, troubles = %(troubles)s, troubles_term = term
 where duty = %(duty)s and term = %(term)s and holder = %(holder)s
 
 -- name: troubles
--- Those of the present term alone: who came before may have had others.
+-- Only those of the current term; an earlier holder may have had others.
 select coalesce(holder_name, holder), case when stuck_term = term then stuck end, troubles from leader
 where duty = %(duty)s and expires > now() and troubles_term = term and troubles <> '{}'
 
 -- name: limits
--- A holder that was stopped in the middle of a transaction must lose it, and the lock on this row with it, before its
--- term is over.
+-- A holder that was stopped in the middle of a transaction must lose it, and its lock on this row, before its term
+-- is over.
 select set_config('idle_in_transaction_session_timeout', '2s', false)
 
 -- name: do_not_wait
--- For a transaction whose loss in a crash would only have it done again: its commit does not wait for the disk.
+-- For transactions that are simply repeated if a crash loses them: the commit does not wait for the disk.
 select set_config('synchronous_commit', 'off', true)
 
 -- name: free_in

@@ -33,13 +33,13 @@ class Front:
     walked past, from a floor on.
     """
 
-    again: int | None
+    first_in_line: int | None
     in_order: int | None
     passed: int
 
     @property
     def has_jobs(self) -> bool:
-        return self.again is not None or self.in_order is not None
+        return self.first_in_line is not None or self.in_order is not None
 
 
 @dataclass(slots=True)

@@ -1,57 +1,58 @@
--- The locks of tasks: shared by who takes, starts, ends or releases jobs, exclusive to who changes what the task is.
--- They are PostgreSQL's advisory locks, since those are given in the order in which they were asked for, while new sharers
--- of a row pass who waits to change it. Held until the transaction ends; 1869767528 ("orch") sets them apart from those
--- of other users of the database.
+-- Locks of tasks: shared by callers that claim, start, end or release jobs, exclusive for callers that change the
+-- task. They are PostgreSQL's advisory locks, which are granted in the order of the requests; a row lock lets new
+-- sharers pass a waiting writer. Held until the transaction ends. The first key, 1869767528 ("orch"), separates them
+-- from the locks of other programs in the same database.
 --
--- A lock reads nothing. What a transaction wants to know of the task is read by a statement after the one that locks, or
--- it would see the task as it was before a command that was waited for. And locks are asked for in the order of their
--- numbers, or two claims and two commands could wait for each other in a ring.
+-- A lock reads nothing. Read the task in a statement after the lock, or it appears as it was before the command that
+-- the lock waited for. Lock tasks in ascending order, or two claims and two commands can deadlock.
 
 -- name: exclude
 select pg_advisory_xact_lock(1869767528, %(task)s)
 
 -- name: share
--- The tasks in ascending order, which unnest keeps.
+-- In ascending order of the tasks; unnest preserves it.
 select pg_advisory_xact_lock_shared(1869767528, id) from unnest(%(tasks)s::int[]) as given (id)
 
 -- name: share_to_claim
--- Of a task that has jobs to hand out alone. One walk of each turn of job_claimable from its floor on, to the job where the
--- claim is to begin: `again` and `in_order`, null where a turn has none. `passed` is how many places the longer of the two
--- walks went past. `shared` is false where a command has the lock, or waits for it, and this must not wait.
-with floors as materialized (
+-- Shares a task only if it has claimable jobs. Walks each turn of job_claimable from its claim cursor on, to the
+-- first claimable job: `first_in_line` in turn 0 and `in_order` in turn 1, null where there is none. `passed` is the number
+-- of ordinals that the longer walk skipped. `shared` is false if a command holds the lock or waits for it and this
+-- call must not wait.
+with cursors as materialized (
     select
         coalesce((
             select ordinal from job_floor where task_id = %(task)s and turn = 0 order by id desc limit 1
-        ), 0) as again,
+        ), 0) as first_in_line,
         coalesce((
             select ordinal from job_floor where task_id = %(task)s and turn = 1 order by id desc limit 1
         ), 0) as in_order
 ),
-first as materialized (
+claimable as materialized (
     select
         (
             select ordinal from job
-            where task_id = %(task)s and state = 'assigned' and keeper_id is null and not_before is null
-                and turn <= 0 and (turn, ordinal) >= (0, floors.again)
+            where task_id = %(task)s and is_claimable(job)
+                and turn <= 0 and (turn, ordinal) >= (0, cursors.first_in_line)
             order by turn, ordinal limit 1
-        ) as again,
+        ) as first_in_line,
         (
             select ordinal from job
-            where task_id = %(task)s and state = 'assigned' and keeper_id is null and not_before is null
-                and (turn, ordinal) >= (1, floors.in_order)
+            where task_id = %(task)s and is_claimable(job)
+                and (turn, ordinal) >= (1, cursors.in_order)
             order by turn, ordinal limit 1
         ) as in_order
-    from floors
+    from cursors
 )
 select
-    first.again, first.in_order,
+    claimable.first_in_line, claimable.in_order,
     greatest(
-        coalesce(first.again, 2147483647) - floors.again, coalesce(first.in_order, 2147483647) - floors.in_order
+        coalesce(claimable.first_in_line, 2147483647) - cursors.first_in_line,
+        coalesce(claimable.in_order, 2147483647) - cursors.in_order
     ) as passed,
     case
-        when first.again is null and first.in_order is null then false
+        when claimable.first_in_line is null and claimable.in_order is null then false
         when %(wait)s then (select true from pg_advisory_xact_lock_shared(1869767528, %(task)s))
         else pg_try_advisory_xact_lock_shared(1869767528, %(task)s)
     end as shared
-from first
-cross join floors
+from claimable
+cross join cursors

@@ -1,4 +1,4 @@
--- What jobs said of their results. Written with their outcomes, read by who shows or compares them.
+-- Metrics that jobs reported about their results. Stored with their outcomes, read to show or compare results.
 
 -- name: keep
 insert into attempt_metrics (task_id, ordinal, number, text, numbers)
@@ -16,7 +16,7 @@ delete from attempt_metrics where (task_id, ordinal, number) in (
 )
 
 -- name: first
--- The first results of a task that say something. Walks what was said, not the jobs: LATERAL with a limit sees to it.
+-- The first results of a task with metrics. Walks the metrics, not the jobs, because of LATERAL with a limit.
 select m.ordinal, m.numbers
 from attempt_metrics m
 cross join lateral (
@@ -29,7 +29,7 @@ order by m.ordinal
 limit %(limit)s
 
 -- name: lowest
--- The jobs with the lowest number of a name, of a page of a task: two ranges of primary keys.
+-- The jobs of a page with the lowest value of a metric: two ranges of primary keys.
 select j.ordinal, (m.numbers ->> %(name)s)::float8 as place
 from job j
 join attempt_metrics m on m.task_id = j.task_id and m.ordinal = j.ordinal and m.number = j.done_attempt
@@ -40,7 +40,7 @@ order by place, j.ordinal
 limit %(limit)s
 
 -- name: highest
--- The same with the highest.
+-- The same with the highest value.
 select j.ordinal, -(m.numbers ->> %(name)s)::float8 as place
 from job j
 join attempt_metrics m on m.task_id = j.task_id and m.ordinal = j.ordinal and m.number = j.done_attempt
@@ -51,7 +51,7 @@ order by place, j.ordinal
 limit %(limit)s
 
 -- name: anywhere
--- Some results of a page of a task, the same each time.
+-- Some results of a page, the same ones each time.
 select j.ordinal, hashint4(j.ordinal) as place
 from job j
 join attempt_metrics m on m.task_id = j.task_id and m.ordinal = j.ordinal and m.number = j.done_attempt
@@ -61,7 +61,7 @@ order by place, j.ordinal
 limit %(limit)s
 
 -- name: said
--- What some jobs said, and their configs.
+-- The metrics and configs of some jobs.
 select j.ordinal, m.text as metrics, f.path, f.sha256 is null as is_output, t.text as config, t.name as config_name
 from job j
 join attempt_metrics m on m.task_id = j.task_id and m.ordinal = j.ordinal and m.number = j.done_attempt

@@ -1,9 +1,11 @@
+-- Applying migrations.
+
 -- name: lock
--- One migrator at a time in this database; held until the transaction ends.
+-- One program migrates this database at a time. Held until the transaction ends.
 select pg_advisory_xact_lock(7310579622031204463)
 
 -- name: begin_upgrade
--- A migration may have to wait; it is one of the few things that may.
+-- A migration may wait longer for locks than other statements.
 select set_config('lock_timeout', '60s', true),
        set_config('search_path', 'orchestra', true)
 
@@ -20,7 +22,7 @@ create table if not exists orchestra.schema_migration (
 )
 
 -- name: state
--- Tells a database without our schema from one whose schema of that name is somebody else's.
+-- Distinguishes a database without our schema from one with another program's schema of that name.
 select to_regnamespace('orchestra') is not null,
        to_regclass('orchestra.schema_migration') is not null,
        exists (select from pg_class where relnamespace = to_regnamespace('orchestra'))

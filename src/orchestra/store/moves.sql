@@ -1,8 +1,9 @@
--- Every statement that changes the state of a task or of many jobs. Whoever runs one of these has the task's lock (see
--- locks.sql); claims and reports share it, so none of them is ever half seen. A release shares it, too.
+-- Changes to the state of a task or of many jobs. The caller holds the task's lock (see locks.sql); claims and
+-- reports share it, so they are seen as a whole or not at all. A release of jobs shares it, too.
 
 -- name: lock_task
--- For a command that has the task's lock. The row is locked as well: pilots of the version before share that.
+-- For a command that holds the task's lock. The row is locked as well, because pilots of the previous version share
+-- it.
 select
     id, name, state, run, queue, jobs, test_jobs, test_for, retries, grace, intent, intent_from, intent_by,
     held_at is not null as held, folder
@@ -11,7 +12,7 @@ where id = %(task)s and deleted_at is null
 for update
 
 -- name: shared_task
--- For a release, which no claim and no report minds.
+-- For a release of jobs, which runs beside claims and reports.
 select
     id, name, state, run, queue, jobs, test_jobs, test_for, retries, grace, intent, intent_from, intent_by,
     held_at is not null as held, folder
@@ -19,8 +20,8 @@ from task
 where id = %(task)s and deleted_at is null
 
 -- name: move_task
--- `state = from` makes a wrong move fail here even if Python was wrong; the trigger checks the pair once more.
--- What belongs to a live task alone (hold, rank, first in line) goes when it ends.
+-- `state = from` rejects a wrong transition here even if Python is wrong; the trigger checks the pair again. Marks
+-- of live tasks (hold, rank, first in line) are removed when the task ends.
 update task set
     state = %(to)s::task_state,
     ended_at = case when %(ends)s then now() end,
@@ -35,7 +36,7 @@ update task set
 where id = %(task)s and state = %(from)s
 
 -- name: begin_run
--- A retry: the counters of the task start over, and it goes before tasks of the same priority.
+-- A retry: the task's counters start over, and it goes before tasks of the same priority.
 update task set
     run = run + 1, let_go = let_go + 1, fails_forgiven = 0, first_in_line = true,
     test_started_at = null, work_started_at = null,
@@ -48,10 +49,10 @@ update task set
 where id = %(task)s and held_at is null
 
 -- name: release_task
--- Failures that led to the hold are forgiven: the next ones count from here.
+-- Failures before the release no longer count towards --max-fails.
 update task set
     held_at = null, held_by = null, held_reason = null, let_go = let_go + 1,
-    fails_forgiven = coalesce((select sum(failed) from task_count where task_id = %(task)s), 0)
+    fails_forgiven = (select failed from status_counts(%(task)s))
 where id = %(task)s and held_at is not null
 
 -- name: set_pending_operation
@@ -75,9 +76,9 @@ where (task_id, ordinal) in (
 )
 
 -- name: release_jobs
--- Walks job_waiting from its beginning. By their places: so the new rows lie in the order of the old ones, and claims find
--- neighbours on one page. The task is shared, so that no command moves these; what a pilot adopts meanwhile is not
--- registered any more.
+-- Walks job_waiting from its start. Updates rows by their place, so the new rows lie in the order of the old ones
+-- and claims find neighbours on one page. The task is shared, so no command changes these jobs; a job that a pilot
+-- adopts meanwhile is no longer registered.
 update job set state = 'assigned', changed_at = now()
 where state = 'registered' and ctid = any (array(
     select ctid from job
@@ -87,7 +88,7 @@ where state = 'registered' and ctid = any (array(
 ))
 
 -- name: end_test_marks
--- After the test its jobs are jobs like the others, with retries. Walks job_test.
+-- After the test, its jobs are ordinary jobs with retries. Walks job_test.
 update job set is_test = false where task_id = %(task)s and is_test
 
 -- name: withdraw_test_jobs
@@ -130,14 +131,14 @@ order by ordinal
 for update
 
 -- name: retry_chosen_jobs
--- First in line.
+-- Chosen jobs go first in line.
 with again as (update task set let_go = let_go + 1 where id = %(task)s)
 update job set
     state = 'registered', turn = 0, kill_requested = false, failures = 0, losses = 0, not_before = null, changed_at = now()
 where task_id = %(task)s and ordinal = any(%(ordinals)s) and keeper_id is null
 
 -- name: readmit_test_jobs
--- A retried test job goes straight back into the test that is under way.
+-- A retried test job returns to the running test at once.
 update job set state = 'assigned', changed_at = now()
 where task_id = %(task)s and is_test and state = 'registered'
 
@@ -150,31 +151,22 @@ update job set kill_requested = true
 where task_id = %(task)s and ordinal = any(%(ordinals)s) and keeper_id is not null
 
 -- name: live_tasks
--- What the conductor decides on: the tasks that are not over, or still have a mass move under way. Walks task_live and
--- task_moving; the sums are 16 rows a task at most.
+-- The tasks on which the conductor decides: those that are not over, or have a pending operation. Walks task_live
+-- and task_moving; the sums read at most 16 rows a task.
 select
     t.id, t.name, t.state, t.queue, t.owner_id, t.priority, t.first_in_line, t.rank, t.held_at is not null as held,
     t.intent, t.jobs, t.test_jobs, t.test_for, t.max_fails, t.max_fails_percent, t.fails_forgiven, t.typical_seconds,
-    case when t.queue = 'cpu' then t.cores else greatest(t.gpus, 1) end as slots,
-    exists (select from task_after a where a.task_id = t.id) as waits, c.registered, c.assigned, c.testing, c.running, c.failed, c.done, c.kill, c.killed, c.broken
+    slots_of(t) as slots,
+    exists (select from task_after a where a.task_id = t.id) as waits, c.*
 from task t
-cross join lateral (
-    select
-        coalesce(sum(registered), 0)::bigint as registered, coalesce(sum(assigned), 0)::bigint as assigned,
-        coalesce(sum(testing), 0)::bigint as testing, coalesce(sum(running), 0)::bigint as running,
-        coalesce(sum(failed), 0)::bigint as failed, coalesce(sum(done), 0)::bigint as done,
-        coalesce(sum(kill), 0)::bigint as kill, coalesce(sum(killed), 0)::bigint as killed,
-        coalesce(sum(broken), 0)::bigint as broken
-    from task_count
-    where task_id = t.id
-) as c
+cross join lateral status_counts(t.id) as c
 where (t.ended_at is null or t.intent is not null) and (%(only)s::int is null or t.id = %(only)s)
     and not exists (select from unnest(%(but)s::int[]) as but (id) where but.id = t.id)
 order by t.id
 
 -- name: test_facts
--- Walks job_test: the jobs of one task's test. Who holds a task or releases it is in event_of_task, and who killed one of
--- its jobs; nobody has, where the conductor ended it because others had failed.
+-- Walks job_test: the jobs of one task's test. Holds and releases of the task are in event_of_task, and so is who
+-- killed a job. A killed job without such an event was ended by the conductor because other test jobs had failed.
 select
     count(*) as jobs,
     count(*) filter (where j.keeper_id is null and j.state in ('registered', 'assigned')) as waiting,
@@ -207,13 +199,14 @@ left join lateral (
 where j.task_id = %(task)s and j.is_test
 
 -- name: typical_seconds
--- The median duration of some jobs that are done; a range of the primary key, whatever the size of the task.
+-- The median duration of some done jobs. A range of the primary key, whatever the size of the task.
 select percentile_cont(0.5) within group (order by seconds)
 from attempt
-where task_id = %(task)s and ordinal >= %(first)s and ordinal < %(first)s + 200 and cause = 'exit' and exit_status = 0
+where task_id = %(task)s and ordinal >= %(first)s and ordinal < %(first)s + 200
+    and has_succeeded(attempt)
 
 -- name: set_typical_seconds
--- Unless it is about what is there, or somebody holds the row: then the next time.
+-- Unless the value is nearly the same, or the row is locked; then the next call sets it.
 update task set typical_seconds = %(seconds)s
 where id in (
     select id from task
@@ -222,7 +215,7 @@ where id in (
 )
 
 -- name: set_ranks
--- Ranks of many tasks, those that changed alone; a row that a command holds keeps its old rank until the next time.
+-- Only ranks that changed. A row that a command has locked keeps its rank until the next call.
 update task t set rank = given.rank
 from unnest(%(tasks)s::int[], %(ranks)s::int[]) as given (id, rank)
 where t.id = given.id
@@ -232,12 +225,12 @@ where t.id = given.id
     )
 
 -- name: line_up
--- A task whose first jobs were just handed out goes to the end of its queue's line, until the order is written.
+-- A task whose first jobs were just released goes to the end of its queue until the conductor orders the tasks.
 update task t set rank = 1 + coalesce((select max(rank) from task where queue = t.queue and rank is not null), 0)
 where id = %(task)s and rank is null and held_at is null
 
 -- name: lock_floors
--- Who replaces floors at this moment is done first.
+-- Waits for callers that are replacing claim cursors.
 select pg_advisory_xact_lock(731057, id) from unnest(%(tasks)s::int[]) as given (id) order by id
 
 -- name: drop_floors
@@ -261,7 +254,7 @@ delete from job where (task_id, ordinal) in (
 )
 
 -- name: lonely_versions
--- Manifests that go with a task: no data set on a list leads to them, and no other task needs them.
+-- Manifests that are deleted with the task: no listed data set has them, and no other task uses them.
 select v.id
 from dataset_version v
 left join dataset d on d.id = v.dataset_id
@@ -289,7 +282,7 @@ delete from dataset_text where (version_id, ordinal) in (
 )
 
 -- name: purge_task
--- What remains is its events: what happened stays written.
+-- The task's events stay.
 with counts as (delete from task_count where task_id = %(task)s),
 floors as (delete from job_floor where task_id = %(task)s)
 delete from task where id = %(task)s

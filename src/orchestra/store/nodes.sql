@@ -1,14 +1,14 @@
--- Machines, and what their pilots last said.
+-- Nodes, and the latest reports of their pilots.
 
 -- name: select_nodes
--- Slots in use are counted from the open attempts (index attempt_open), which are few. What a pilot has claimed ahead
--- waits for a slot and takes none.
+-- Slots in use are counted from the open attempts (attempt_open), which are few. Jobs that a pilot has claimed ahead
+-- wait for a slot and take none.
 select
     n.id, n.name, n.cpu_enabled, n.cpu_max, n.gpu_enabled, n.gpu_max, n.created_at,
     n.drained_at, n.drained_by, n.drain_reason, o.name as owner,
-    p.seen_at, coalesce(p.gone_at is null and p.seen_at > now() - interval '60 seconds', false) as online,
+    p.seen_at, is_online(p) as online,
     p.host, p.version, coalesce(p.runtimes, '{}') as runtimes,
-    p.message, case when p.troubles_agent = p.agent then p.troubles end as troubles,
+    p.message, current_troubles(p) as troubles,
     least(coalesce(u.cpu_held, 0), greatest(n.cpu_enabled, u.cpu_started)) as cpu_in_use,
     least(coalesce(u.gpu_held, 0), greatest(n.gpu_enabled, u.gpu_started)) as gpu_in_use
 from node n
@@ -16,12 +16,12 @@ left join person o on o.id = n.owner_id
 left join pilot p on p.node_id = n.id
 left join lateral (
     select
-        sum(t.cores) filter (where t.queue = 'cpu') as cpu_held,
-        sum(t.cores) filter (where t.queue = 'cpu' and a.started_at is not null) as cpu_started,
-        sum(greatest(t.gpus, 1)) filter (where t.queue = 'gpu') as gpu_held,
-        sum(greatest(t.gpus, 1)) filter (where t.queue = 'gpu' and a.started_at is not null) as gpu_started
+        sum(slots_of(t)) filter (where t.queue = 'cpu') as cpu_held,
+        sum(slots_of(t)) filter (where t.queue = 'cpu' and a.started_at is not null) as cpu_started,
+        sum(slots_of(t)) filter (where t.queue = 'gpu') as gpu_held,
+        sum(slots_of(t)) filter (where t.queue = 'gpu' and a.started_at is not null) as gpu_started
     from attempt a join task t on t.id = a.task_id
-    where a.node_id = n.id and a.ended_at is null and a.lost_at is null
+    where a.node_id = n.id and is_open(a)
 ) u on true
 
 -- name: named
@@ -34,12 +34,12 @@ order by n.name
 select
     n.name as node, p.machine_id, p.boot_id, p.host, p.pid, p.account, p.version, p.may_conduct, p.serve_all, p.leave,
     p.started_at, p.seen_at, o.name as owner, s.name as started_by,
-    p.gone_at is null and p.seen_at > now() - interval '60 seconds' as online, p.silent,
-    p.message, case when p.troubles_agent = p.agent then p.troubles end as troubles,
+    is_online(p) as online, p.silent,
+    p.message, current_troubles(p) as troubles,
     coalesce(l.holder_name = n.name, false) as conducts,
     (
         select count(*) from attempt a
-        where a.node_id = n.id and a.ended_at is null and a.lost_at is null
+        where a.node_id = n.id and is_open(a)
     ) as jobs
 from pilot p
 join node n on n.id = p.node_id
@@ -49,12 +49,12 @@ left join leader l on l.duty = 'conductor' and l.expires > now()
 order by n.name
 
 -- name: select_keepers
--- The parents of jobs that have not ended, as far as anybody knows. Walks keeper_of_node and attempt_open.
+-- Keepers that have not ended, as far as is known. Walks keeper_of_node and attempt_open.
 select
     n.name as node, k.id, k.pid, k.host, k.version, k.started_at, k.fenced_at is not null as fenced,
     (
         select count(*) from attempt a
-        where a.node_id = k.node_id and a.keeper_id = k.id and a.ended_at is null and a.lost_at is null
+        where a.node_id = k.node_id and a.keeper_id = k.id and is_open(a)
     ) as jobs
 from keeper k
 join node n on n.id = k.node_id
@@ -95,20 +95,20 @@ update node set drained_at = null, drained_by = null, drain_reason = null where 
 update node set lost_at = now() where id = %(node)s
 
 -- name: ask_to_leave
--- A pilot that is gone has nothing to be asked.
+-- Only a pilot that is online.
 update pilot set leave = true, leave_now = leave_now or %(now)s
-where node_id = %(node)s and gone_at is null and seen_at > now() - interval '60 seconds'
+where node_id = %(node)s and is_online(pilot)
 
 -- name: busy
--- What stands in the way of deleting a node.
+-- What prevents a node from being deleted.
 select
     (
         select count(*) from attempt a
-        where a.node_id = %(node)s and a.ended_at is null and a.lost_at is null
+        where a.node_id = %(node)s and is_open(a)
     ) as jobs,
     exists (
         select from pilot p
-        where p.node_id = %(node)s and p.gone_at is null and p.seen_at > now() - interval '60 seconds'
+        where p.node_id = %(node)s and is_online(p)
     ) as online
 
 -- name: delete

@@ -1,6 +1,5 @@
--- Channels on which the database says that something has changed. Their names are no parameters in SQL, hence one
--- statement a channel; `wake` in events.sql is the other side.
+-- Notification channels. Channel names cannot be parameters in SQL. `wake` in events.sql notifies.
 
 -- name: listen
--- All that a pilot wants to hear: work for either queue, and word for its node.
+-- The channels of a pilot: jobs for either queue, and notifications for its node.
 listen orchestra_cpu; listen orchestra_gpu; listen orchestra_node

@@ -1,8 +1,8 @@
--- The outbox: mails that wait, that were sent, and that were put aside. A row is written in the transaction of what it
--- tells. The Message-ID is made with it, so that a mail that goes out twice can be told to be the same.
+-- The outbox: mails that are pending, sent or set aside. A row is written in the same transaction as the change that
+-- it reports, with its Message-ID, so that a mail that is sent twice can be recognised.
 
 -- name: add_for_owner
--- Nothing for who wants no mail.
+-- Unless the owner has switched mail off.
 insert into outbox (message_id, kind, person_id, task_id, payload)
 select '<' || gen_random_uuid() || '@orchestra-hpc>', %(kind)s, p.id, t.id, %(payload)s
 from task t join person p on p.id = t.owner_id
@@ -28,11 +28,11 @@ order by id desc
 limit 1
 
 -- name: due
--- Whether anything is to be sent now. Walks outbox_waiting. Who got a mail within the pause waits for the next one, so
--- that many endings become one mail; what is tried again has waited already.
+-- Whether a mail is due. Walks outbox_waiting. A person who was sent a mail within the pause waits, so that many
+-- endings become one mail; a retried mail has waited already.
 select exists (
     select from outbox o
-    where o.sent_at is null and o.refused_at is null and o.next_try <= now() and o.kind = any(%(kinds)s)
+    where is_pending(o) and o.next_try <= now() and o.kind = any(%(kinds)s)
         and (o.batch is not null or not exists (
             select from outbox s
             where s.person_id = o.person_id and s.sent_at > now() - make_interval(secs => %(pause)s)
@@ -40,10 +40,10 @@ select exists (
 )
 
 -- name: next_due
--- The row that has waited longest.
+-- The mail that has been due for longest.
 select o.id, o.person_id, o.batch
 from outbox o
-where o.sent_at is null and o.refused_at is null and o.next_try <= now() and o.kind = any(%(kinds)s)
+where is_pending(o) and o.next_try <= now() and o.kind = any(%(kinds)s)
     and (o.batch is not null or not exists (
         select from outbox s
         where s.person_id = o.person_id and s.sent_at > now() - make_interval(secs => %(pause)s)
@@ -53,14 +53,14 @@ limit 1
 for update skip locked
 
 -- name: take
--- What goes out with it: the rest of its batch, or all that is due for the same person. The next try is a lease: if
--- whoever sends dies meanwhile, it is sent again after that, under the same Message-ID.
+-- The mails that go out with it: the rest of its batch, or all mails due for the same person. The next try acts as a
+-- lease: if the sender dies, the mail is sent again after that, with the same Message-ID.
 update outbox set
     batch = coalesce(%(batch)s, (select message_id from outbox where id = %(first)s)),
     tries = tries + 1, next_try = now() + make_interval(secs => %(lease)s)
 where id in (
     select id from outbox
-    where sent_at is null and refused_at is null and next_try <= now() and kind = any(%(kinds)s)
+    where is_pending(outbox) and next_try <= now() and kind = any(%(kinds)s)
         and (id = %(first)s or (person_id = %(person)s and batch is not distinct from %(batch)s))
     order by id = %(first)s desc, id
     limit %(limit)s
@@ -76,28 +76,28 @@ where id = any(%(ids)s) and sent_at is null
 update outbox set posted = true where id = any(%(ids)s)
 
 -- name: note_delayed
--- Where the server has certainly not taken it, it may go out with others the next time.
+-- If the server has certainly not accepted the mail, it may join another batch.
 update outbox set
     next_try = now() + make_interval(secs => %(seconds)s), last_error = %(error)s,
     batch = case when %(keep)s then batch end
 where id = any(%(ids)s) and sent_at is null
 
 -- name: hurry
--- The server works again: what waits for its next try need wait no longer. What is being sent has a batch.
+-- The server works again: mails that wait for a retry are due now. A mail that is being sent has a batch.
 update outbox set next_try = now()
-where sent_at is null and refused_at is null and batch is null and next_try > now()
+where is_pending(outbox) and batch is null and next_try > now()
 
 -- name: note_refused
 update outbox set refused_at = now(), last_error = %(error)s, batch = null
 where id = any(%(ids)s) and sent_at is null
 
 -- name: put_all_aside
--- Of a database that was replaced: what it holds as unsent may have been sent after the dump was taken.
+-- For a restored database: its pending mails may have been sent after the dump was taken.
 update outbox set refused_at = now(), last_error = %(error)s, batch = null
-where sent_at is null and refused_at is null
+where is_pending(outbox)
 
 -- name: again
--- To be sent now: what was put aside, or waits for its next try.
+-- Makes mails due now that were set aside or wait for a retry.
 update outbox o set refused_at = null, last_error = null, tries = 0, next_try = now()
 where o.sent_at is null and (o.refused_at is not null or o.next_try > now())
     and (%(ids)s::bigint[] is null and o.refused_at is not null or o.id = any(%(ids)s::bigint[]))
@@ -115,7 +115,7 @@ left join person p on p.id = o.person_id
 where o.id = %(id)s
 
 -- name: listed
--- The newest ones; those that wait or were put aside alone, where that is wanted.
+-- The newest ones; optionally only pending, sent or set-aside ones.
 where (%(person)s::int is null or o.person_id = %(person)s)
     and (%(state)s::text is null or %(state)s = case
         when o.sent_at is not null then 'sent' when o.refused_at is not null then 'refused' else 'waiting' end)
@@ -129,14 +129,14 @@ order by o.id desc
 limit %(limit)s
 
 -- name: summary
--- Walks the whole of the outbox, which holds a month.
+-- Walks the whole outbox, which holds a month.
 select
-    count(*) filter (where sent_at is null and refused_at is null) as waiting,
+    count(*) filter (where is_pending(outbox)) as waiting,
     count(*) filter (where sent_at is null and refused_at > now() - interval '7 days') as refused,
-    min(created_at) filter (where sent_at is null and refused_at is null) as oldest,
+    min(created_at) filter (where is_pending(outbox)) as oldest,
     (
         select last_error from outbox
-        where sent_at is null and refused_at is null and last_error is not null
+        where is_pending(outbox) and last_error is not null
         order by created_at limit 1
     ) as error
 from outbox
@@ -147,8 +147,9 @@ where sent_at < now() - make_interval(days => %(sent_days)s)
     or refused_at < now() - make_interval(days => %(refused_days)s)
 
 -- name: silent_pilots
--- Pilots that have not been heard of for so long and did not say goodbye, if that was not told yet. Nodes are few. As
--- with leases, somebody must have conducted all that time: after a gap the database may have been away itself.
+-- Pilots that have been silent for a given time without signing off, if no mail about that was written yet. There
+-- are few nodes. As with leases, a conductor must have been active all that time: after a gap, the database may have
+-- been down itself.
 select
     n.id as node_id, n.name as node, extract(epoch from now() - p.seen_at)::float8 as silent_for,
     (
@@ -164,7 +165,7 @@ where p.gone_at is null and p.seen_at < now() - make_interval(secs => %(after)s)
     and n.lost_at is null
 
 -- name: note_silence_told
--- False where it was heard of in the meantime.
+-- False if the pilot was heard of meanwhile.
 update pilot set silence_told_at = now()
 where node_id = %(node)s and gone_at is null and seen_at < now() - make_interval(secs => %(after)s)
 
@@ -172,6 +173,6 @@ where node_id = %(node)s and gone_at is null and seen_at < now() - make_interval
 -- The jobs that a node holds, by task. Walks attempt_open.
 select t.owner_id, t.id as task, t.name, count(*) as jobs
 from attempt a join task t on t.id = a.task_id
-where a.node_id = %(node)s and a.ended_at is null and a.lost_at is null
+where a.node_id = %(node)s and is_open(a)
 group by t.owner_id, t.id, t.name
 order by t.owner_id, t.id

@@ -4,31 +4,31 @@
 select protocol, oldest_protocol from cluster
 
 -- name: serving_pilot
--- Alive: heard of within a minute, and it did not say goodbye.
+-- The agent of a node. `alive` means online.
 select
-    agent, account, machine_id, boot_id, host, seen_at > now() - interval '60 seconds' and gone_at is null as alive,
+    agent, account, machine_id, boot_id, host, is_online(pilot) as alive,
     extract(epoch from now() - seen_at)::float8 as silent_for
 from pilot
 where node_id = %(node)s
 
 -- name: jobs_elsewhere
--- Attempts that keepers of another machine hold on a node and that nobody has given up. Machines that were copied from
--- one image may share an id: they differ in their names and boots.
+-- Open attempts on a node that belong to keepers of another machine. Machines cloned from one image may share an id;
+-- their names and boots differ.
 select count(*)
 from keeper k
-join attempt a on a.node_id = k.node_id and a.keeper_id = k.id and a.ended_at is null and a.lost_at is null
+join attempt a on a.node_id = k.node_id and a.keeper_id = k.id and is_open(a)
 where k.node_id = %(node)s and k.fenced_at is null
     and (k.machine_id <> %(machine)s or (k.boot_id <> %(boot)s and k.host <> %(host)s))
 
 -- name: fence_older_boots
--- What ran on a machine before it was started anew is dead.
+-- Whatever ran on a machine before its last boot is dead.
 update keeper set fenced_at = now(), fence_reason = %(reason)s
 where node_id = %(node)s and machine_id = %(machine)s and host = %(host)s and boot_id <> %(boot)s
     and fenced_at is null and gone_at is null
 returning id
 
 -- name: fence
--- Unless it is fenced already, or has been renewed since it was looked at.
+-- Unless the keeper is fenced already, or was renewed since it was read.
 update keeper set fenced_at = now(), fence_reason = %(reason)s
 where id = %(keeper)s and fenced_at is null
     and (%(renewed_at)s::timestamptz is null or renewed_at = %(renewed_at)s)
@@ -47,7 +47,7 @@ select 'keeper', node_id, 'TRUSTED', 'FENCED', %(who)s, %(why)s from keeper wher
 update keeper set gone_at = coalesce(gone_at, now()) where id = %(keeper)s
 
 -- name: silent_keepers
--- Keepers whose lease is over and that hold something. Few have open attempts (index attempt_open).
+-- Keepers whose lease is over and that hold attempts. Few have open attempts (attempt_open).
 select
     k.id, n.name as node, k.renewed_at, extract(epoch from k.lease_until - k.renewed_at)::float8 as lease,
     extract(epoch from now() - k.renewed_at)::float8 as silent_for,
@@ -55,19 +55,19 @@ select
 from keeper k
 join node n on n.id = k.node_id
 join leader l on l.duty = 'conductor'
-join attempt a on a.node_id = k.node_id and a.keeper_id = k.id and a.ended_at is null and a.lost_at is null
+join attempt a on a.node_id = k.node_id and a.keeper_id = k.id and is_open(a)
 join task t on t.id = a.task_id
 where k.gone_at is null and k.fenced_at is null and k.lease_until < now()
 group by k.id, n.name, l.held_since
 
 -- name: unburied_keepers
--- Fenced, and something of theirs has not been given away. Their own agent comes first: it may know outcomes.
+-- Fenced keepers with open attempts. Their own agent comes first, because it may know outcomes.
 select k.id
 from keeper k
 where k.gone_at is null and k.fenced_at < now() - make_interval(secs => %(after)s)
     and exists (
         select from attempt a
-        where a.node_id = k.node_id and a.keeper_id = k.id and a.ended_at is null and a.lost_at is null
+        where a.node_id = k.node_id and a.keeper_id = k.id and is_open(a)
     )
 order by k.fenced_at
 
@@ -75,7 +75,7 @@ order by k.fenced_at
 select epoch from cluster
 
 -- name: note_reconciled
--- The keeper has said what it runs, in this epoch.
+-- The keeper has reported what it runs in this epoch.
 update keeper k set epoch = c.epoch from cluster c where k.id = %(keeper)s
 returning c.settling_since is not null as is_settling
 
@@ -83,8 +83,8 @@ returning c.settling_since is not null as is_settling
 select id from keeper where id = any(%(keepers)s) and fenced_at is not null
 
 -- name: attach
--- Who was asked to leave is still asked when it connects again, and so is who goes on for it. Who takes over from one that
--- lives becomes no owner of it: that is who started the first.
+-- A pilot that was asked to leave is still asked after it reconnects, and so is its successor. An agent that takes
+-- over from a live one does not change its owner, who is the user that started the first.
 insert into pilot
     (node_id, agent, machine_id, boot_id, host, pid, account, is_root, serve_all, may_conduct, version, protocol,
     runtimes, person_id)
@@ -98,7 +98,7 @@ on conflict (node_id) do update set
     may_conduct = excluded.may_conduct, version = excluded.version, protocol = excluded.protocol,
     runtimes = excluded.runtimes,
     person_id = case
-        when pilot.gone_at is null and pilot.seen_at > now() - interval '60 seconds'
+        when is_online(pilot)
         then coalesce(pilot.person_id, excluded.person_id) else excluded.person_id
     end,
     message = null, troubles = null, silent = '{}', started_at = now(), seen_at = now(), gone_at = null,
@@ -109,7 +109,7 @@ on conflict (node_id) do update set
 update node set lost_at = null where id = %(node)s and lost_at is not null
 
 -- name: renew_pilot
--- A program of the version before this reads the message; it has the words of the troubles.
+-- Programs of the previous version read the message, which has the sentences of the troubles.
 update pilot p set
     seen_at = now(), gone_at = null, silent = %(silent)s,
     message = %(message)s, troubles = %(troubles)s, troubles_agent = agent
@@ -138,10 +138,10 @@ where keeper.fenced_at is null
 update pilot set gone_at = now(), message = null, troubles = null, silent = '{}' where node_id = %(node)s and agent = %(agent)s
 
 -- name: forget_keepers
--- Those that hold nothing any more.
+-- Those without open attempts.
 update keeper k set gone_at = now()
 where k.node_id = %(node)s and k.id = any(%(keepers)s)
     and not exists (
         select from attempt a
-        where a.node_id = k.node_id and a.keeper_id = k.id and a.ended_at is null and a.lost_at is null
+        where a.node_id = k.node_id and a.keeper_id = k.id and is_open(a)
     )

@@ -1,9 +1,10 @@
--- What is old enough to go, a small portion at a time. Tasks that live lose nothing, and no reason of a failure goes.
+-- Deleting old data, a small portion at a time. Live tasks lose nothing, and the reasons of failures are kept.
 
 -- name: forget_events
--- A page of the primary key, which is in the order of time. What goes: events of single jobs and releases of tasks that
--- have been over for so long, and all events of what is not there any more. That a task was deleted is known for a
--- month at least, to pilots that come back with a job of it. `last` is where the next page begins, null after the last.
+-- A page of the primary key, which is in order of time. Deletes events of single jobs and releases of tasks that
+-- have been over for the given time, and all events of deleted tasks. The deletion of a task stays known for at
+-- least a month, for pilots that come back with one of its jobs. `last` is where the next page starts, null after
+-- the last one.
 with page as materialized (
     select id, at, kind, task_id, ordinal, to_state from event
     where id > %(after)s
@@ -36,7 +37,7 @@ order by ended_at
 limit 1
 
 -- name: last_failures
--- Of some failed jobs of a task, and of its test jobs that broke it, the latest attempts. Two ranges of job_notable.
+-- The latest attempts of some failed jobs of a task, and of the test jobs that broke it. Two ranges of job_notable.
 select j.ordinal, a.number
 from (
     (select ordinal, attempt from job
@@ -54,7 +55,7 @@ cross join lateral (
     where task_id = %(task)s and ordinal = j.ordinal and number = j.attempt
     limit 1
 ) as a
-where a.log_tail is not null and not (a.cause = 'exit' and a.exit_status = 0)
+where a.log_tail is not null and not has_succeeded(a)
 limit %(limit)s
 
 -- name: forget_logs
@@ -64,31 +65,31 @@ where task_id = %(task)s and ordinal >= %(first)s and ordinal < %(next)s and log
     and (ordinal, number) not in (select * from unnest(%(ordinals)s::int[], %(numbers)s::int[]))
 
 -- name: note_forgotten
--- Unless it goes on meanwhile, or somebody holds the row: then the next time.
+-- Unless the task is live again, or its row is locked; then the next call.
 update task set forgotten_at = now()
 where id in (
     select id from task where id = %(task)s and ended_at is not null and forgotten_at is null for update skip locked
 )
 
 -- name: forget_keepers
--- Keepers that have gone, or that were given up and never came back; few, so that all are looked at. That one was given up
--- is known for a month at least, to one that comes back. What a task's attempts say of them stays there.
+-- Keepers that are gone, or were fenced and never came back. There are few, so all are read. A fenced keeper stays
+-- known for at least a month, in case it comes back. The attempts of tasks keep what they say of it.
 delete from keeper where id in (
     select k.id from keeper k
     where least(k.gone_at, k.fenced_at) < now() - greatest(make_interval(secs => %(seconds)s), interval '30 days')
         and k.renewed_at < now() - greatest(make_interval(secs => %(seconds)s), interval '30 days')
         and not exists (
             select from attempt a
-            where a.node_id = k.node_id and a.keeper_id = k.id and a.ended_at is null and a.lost_at is null
+            where a.node_id = k.node_id and a.keeper_id = k.id and is_open(a)
         )
     limit %(limit)s
     for update skip locked
 )
 
 -- name: versions_to_forget
--- Lists of files that a newer one replaced long ago, or whose data set was deleted, and that no task knows. Walks
--- task_config_version and task_input_version. A day at least after they were replaced: somebody may just be making a task
--- from one.
+-- Manifests that were replaced long ago, or whose data set was deleted, and that no task uses. Walks
+-- task_config_version and task_input_version. Not before a day after their replacement: a task may just be being
+-- created from one.
 select v.id
 from dataset_version v
 join dataset d on d.id = v.dataset_id

@@ -1,8 +1,8 @@
--- Tasks: making and reading them. What changes their state stands in moves.sql.
+-- Tasks: creating and reading them. moves.sql changes their state.
 
 -- name: select_task
--- The head of every query for whole tasks. The figures are sums of at most 16 rows a task, whatever its size. JSON that
--- says nothing is null: reading it is what a long list costs most.
+-- The head of every query for whole tasks. The counts are sums of at most 16 rows a task, whatever its size. Empty
+-- JSON is null, because parsing it costs most of the time of a long list.
 select
     t.id, t.name, p.name as owner, t.account, t.queue::text as queue, t.state::text as state, t.command, t.image, t.volume,
     t.folder, t.complete_file, t.metrics_file, t.config_version_id, nullif(t.env, '{}') as env, t.test_jobs, t.test_for, t.retries,
@@ -12,16 +12,7 @@ select
     t.work_started_at, t.ended_at, t.typical_seconds, t.binds, w.after, c.*
 from task t
 join person p on p.id = t.owner_id
-cross join lateral (
-    select
-        coalesce(sum(registered), 0)::bigint as registered, coalesce(sum(assigned), 0)::bigint as assigned,
-        coalesce(sum(testing), 0)::bigint as testing, coalesce(sum(running), 0)::bigint as running,
-        coalesce(sum(failed), 0)::bigint as failed, coalesce(sum(done), 0)::bigint as done,
-        coalesce(sum(kill), 0)::bigint as kill, coalesce(sum(killed), 0)::bigint as killed,
-        coalesce(sum(broken), 0)::bigint as broken
-    from task_count
-    where task_id = t.id
-) as c
+cross join lateral status_counts(t.id) as c
 cross join lateral (
     select jsonb_agg(
         jsonb_build_object(
@@ -41,7 +32,7 @@ where t.id = %(task)s and t.deleted_at is null
 where t.name = %(name)s and t.deleted_at is null
 
 -- name: listed
--- What `task list` shows: one person's or everybody's, without the done ones unless all are wanted.
+-- For `task list`: one person's tasks or everybody's, without DONE ones unless all are requested.
 where t.deleted_at is null
     and (%(owner)s::text is null or p.name = %(owner)s)
     and (%(all)s or t.state <> 'DONE')
@@ -51,7 +42,7 @@ order by t.id
 select id from task where name = %(name)s and deleted_at is null
 
 -- name: ids_between
--- The tasks whose ids lie in a range; people give ranges with holes in them.
+-- The tasks with ids in a range, which may have gaps.
 select id from task where id between %(first)s and %(last)s and deleted_at is null order by id
 
 -- name: names
@@ -83,12 +74,12 @@ insert into task_input (task_id, tag, version_id)
 select %(task)s, tag, version_id from unnest(%(tags)s::text[], %(versions)s::int[]) as given (tag, version_id)
 
 -- name: add_jobs
--- One row a config file, in its order. The trigger that keeps the counts watches updates alone.
+-- One row for each config file, in order. The trigger that maintains the counts runs only for updates.
 insert into job (task_id, ordinal, attempt)
 select %(task)s, ordinal, %(attempts)s from dataset_file where version_id = %(version)s order by ordinal
 
 -- name: add_jobs_to_come
--- The same where the configs are written down later: the outputs of a task that is not over yet.
+-- The same if the configs are stored later: the outputs of a task that is not over yet.
 insert into job (task_id, ordinal, attempt)
 select %(task)s, ordinal, %(attempts)s from generate_series(0, %(jobs)s - 1) as ordinal
 
@@ -96,7 +87,7 @@ select %(task)s, ordinal, %(attempts)s from generate_series(0, %(jobs)s - 1) as 
 insert into task_count (task_id, stripe, registered) values (%(task)s, 0, %(jobs)s)
 
 -- name: inputs
--- What stands for each tag of a task, with the data set's name; an input of one file gives that file.
+-- What each tag of a task stands for, with the data set's name; for an input of one file, that file.
 select
     i.tag, d.name as dataset, v.number as version, v.root, v.is_folder, v.files,
     case when v.files = 1 then f.path end as only_file
@@ -108,7 +99,7 @@ where i.task_id = %(task)s
 order by i.tag
 
 -- name: config
--- Where a task's configs come from; a version without a data set is made of an older task's outputs.
+-- The source of a task's configs. A version without a data set consists of an older task's outputs.
 select d.name as dataset, v.number as version, v.root, v.is_folder, v.files
 from task t
 join dataset_version v on v.id = t.config_version_id
@@ -116,8 +107,8 @@ left join dataset d on d.id = v.dataset_id
 where t.id = %(task)s
 
 -- name: outputs_version
--- One entry for each done job of a task: the folder of the attempt that counts, in job order. What its metrics say is
--- what the config says.
+-- One entry for each done job of a task: the folder of its done attempt, in job order. The text of a config is the
+-- attempt's metrics.
 with output as materialized (
     select
         row_number() over (order by j.ordinal) - 1 as place, j.ordinal,
@@ -139,7 +130,7 @@ select %(version)s, place, '.attempts/job_configId_' || ordinal || '/' || folder
 from output
 
 -- name: first_outputs
--- The beginning of the same list.
+-- The start of the same list.
 select '.attempts/job_configId_' || j.ordinal || '/' || coalesce(a.folder_number, j.done_attempt) as path
 from job j
 left join attempt a on a.task_id = j.task_id and a.ordinal = j.ordinal and a.number = j.done_attempt
@@ -159,9 +150,9 @@ where t.ended_at is null and v.dataset_id is null and v.root = %(folder)s
 order by t.id
 
 -- name: failures
--- The failures of a task by kind, among the first thousand: a range of job_notable, then one attempt each. Of a task that
--- broke those of its last test; what was ended, handed back or lost then is no failure. LATERAL with a limit, so that what
--- is shown of the examples is found by its key.
+-- The failures of a task by kind, among the first thousand: a range of job_notable, then one attempt each. For a
+-- BROKEN task, those of its last test; attempts that were ended, returned or lost do not count. LATERAL with a
+-- limit, so that the columns of the examples are found by key.
 with failed as (
     select ordinal, attempt, false as broken from job
     where task_id = %(task)s and state = 'failed'
@@ -176,8 +167,8 @@ with failed as (
     select count(*) as jobs, min(array[a.ordinal, a.number]) as example
     from chosen j
     join attempt a on a.task_id = %(task)s and a.ordinal = j.ordinal and a.number = j.attempt
-    where (a.ended_at is not null or a.lost_at is not null)
-        and not coalesce(a.cause = 'exit' and a.exit_status = 0, false) and a.cause is distinct from 'ended'
+    where not is_open(a)
+        and has_succeeded(a) is not true and a.cause is distinct from 'ended'
         and (
             not j.broken
             or a.run = (select run from task where id = %(task)s)
@@ -202,7 +193,7 @@ left join lateral (
 order by k.jobs desc, a.ordinal
 
 -- name: effort
--- CPU time of the first attempts that have ended: exact for most tasks, a sample for the largest.
+-- CPU time of the first ended attempts: exact for most tasks, a sample for the largest.
 select count(*) as attempts, sum(cpu_seconds) as cpu_seconds, sum(seconds) as seconds
 from (
     select cpu_seconds, seconds from attempt
@@ -211,7 +202,7 @@ from (
 ) as first_ones
 
 -- name: doubts
--- Results with a note on their inputs, up to a limit, and the first of them. Walks attempt_inputs_note.
+-- Results with a note about their inputs, up to a limit, and the first of them. Walks attempt_inputs_note.
 select count(*) as results, min(ordinal) as example, (array_agg(inputs_note order by ordinal))[1] as note
 from (
     select a.ordinal, a.inputs_note from attempt a
@@ -225,10 +216,10 @@ from (
 select exists (select from job where task_id = %(task)s and keeper_id is not null) as claimed
 
 -- name: nodes_yet_to_answer
--- Where jobs of held tasks are claimed that have not started, as far as anybody has said. Walks job_claimed.
+-- Nodes with claimed jobs of held tasks that have not reported a start. Walks job_claimed.
 select
     t.id as task, n.name as node,
-    coalesce(bool_or(p.gone_at is null and p.seen_at > now() - interval '60 s'), false) as online
+    bool_or(is_online(p)) as online
 from task t
 join job j on j.task_id = t.id
 join keeper k on k.id = j.keeper_id
@@ -239,7 +230,7 @@ group by t.id, n.name
 order by t.id, n.name
 
 -- name: conductor
--- Whether somebody carries out the conductor's duties.
+-- Whether a conductor is active.
 select expires > now() as alive from leader where duty = 'conductor'
 
 -- name: running_jobs
@@ -249,12 +240,12 @@ from attempt a
 join task t on t.id = a.task_id
 join person p on p.id = t.owner_id
 left join node n on n.id = a.node_id
-where a.ended_at is null and a.lost_at is null and t.queue = %(queue)s
+where is_open(a) and t.queue = %(queue)s
 order by a.started_at nulls last, a.task_id, a.ordinal
 limit %(limit)s
 
 -- name: waiting_jobs
--- The next jobs of a queue, in the order in which pilots take them. Walks task_rank, then job_claimable.
+-- The next jobs of a queue, in the order of claims. Walks task_rank, then job_claimable.
 select j.task_id, t.name as task, p.name as owner, j.ordinal, j.is_test
 from (
     select id, name, owner_id, rank from task
@@ -265,7 +256,7 @@ from (
 join person p on p.id = t.owner_id
 cross join lateral (
     select task_id, ordinal, turn, is_test from job
-    where task_id = t.id and state = 'assigned' and keeper_id is null and not_before is null
+    where task_id = t.id and is_claimable(job)
     order by turn, ordinal
     limit %(limit)s
 ) as j
@@ -273,14 +264,14 @@ order by t.rank, t.id, j.turn, j.ordinal
 limit %(limit)s
 
 -- name: offers
--- What each node offers to a queue, and what its pilot said last.
+-- What each node offers to a queue, and the latest report of its pilot.
 select
     n.name as node, case when %(queue)s::queue = 'gpu' then n.gpu_enabled else n.cpu_enabled end as enabled,
-    coalesce(p.gone_at is null and p.seen_at > now() - interval '60 seconds', false) as online,
+    is_online(p) as online,
     n.drained_at, n.drained_by, n.drain_reason, p.account, coalesce(p.is_root or p.serve_all, false) as serves_all,
     coalesce(p.runtimes, '{}') as runtimes, extract(epoch from now() - p.seen_at)::float8 as silent_for,
     coalesce(p.leave, false) as leaving,
-    p.message, case when p.troubles_agent = p.agent then p.troubles end as troubles,
+    p.message, current_troubles(p) as troubles,
     (
         select min(r.task_id) from slot_reservation r join task t on t.id = r.task_id
         where r.node_id = n.id and t.queue = %(queue)s

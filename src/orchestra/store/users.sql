@@ -1,4 +1,4 @@
--- People.
+-- Users.
 
 -- name: select_people
 select id, name, email, is_admin, created_at, mail from person
@@ -10,12 +10,13 @@ where name = %(name)s
 order by name
 
 -- name: lock_admins
--- Who is the first person, and who the last admin, is asked of all rows: two who ask at once would both be. Readers and
--- who refers to a person are not held up. Taken before anything else, since a lock that grows later could meet another.
+-- The first user and the last admin are found by reading all rows: two concurrent callers would both find
+-- themselves. Does not block readers, or inserts that refer to a user. Taken first, because upgrading a lock can
+-- deadlock.
 lock table person in share row exclusive mode
 
 -- name: insert
--- The first person of a database looks after it; under lock_admins.
+-- The first user of a database is its admin; under lock_admins.
 insert into person (name, email, is_admin)
 values (%(name)s, %(email)s, not exists (select from person))
 on conflict (name) do nothing
@@ -25,7 +26,7 @@ returning id, name, email, is_admin, created_at, mail
 where id = %(id)s
 
 -- name: set
--- What is null stays as it is.
+-- Null leaves a value unchanged.
 update person set
     email = coalesce(%(email)s, email), mail = coalesce(%(mail)s, mail), is_admin = coalesce(%(admin)s, is_admin)
 where id = %(person)s

@@ -1,0 +1,53 @@
+"""The conditions that statements share are inlined: none of them costs a call or hides an index."""
+
+from __future__ import annotations
+
+from typing import LiteralString
+
+import psycopg
+import pytest
+
+PREDICATES: dict[LiteralString, LiteralString] = {
+    "is_claimable": "job",
+    "is_open": "attempt",
+    "has_succeeded": "attempt",
+    "is_online": "pilot",
+    "current_troubles": "pilot",
+    "is_pending": "outbox",
+    "slots_of": "task",
+}
+
+
+def _plan(conn: psycopg.Connection, query: LiteralString) -> str:
+    rows = conn.execute("explain (verbose, costs off) " + query)
+    return "\n".join(row[0] for row in rows)
+
+
+@pytest.mark.parametrize("name", PREDICATES)
+def test_a_condition_on_a_row_is_read_from_its_columns(
+    conn: psycopg.Connection, name: LiteralString
+) -> None:
+    table = PREDICATES[name]
+    shown = _plan(
+        conn, f"select {name}(x) from (select) one left join {table} x on {name}(x) is not null"
+    )
+    assert name not in shown
+    assert "x.*" not in shown
+
+
+def test_the_counts_of_a_task_are_read_by_its_key(conn: psycopg.Connection) -> None:
+    shown = _plan(conn, "select c.* from task t cross join lateral status_counts(t.id) c")
+    assert "status_counts" not in shown
+    assert "task_count" in shown
+
+
+def test_indexes_are_found_through_conditions(conn: psycopg.Connection) -> None:
+    with conn.transaction():
+        conn.execute("set local enable_seqscan = off")
+        assert "attempt_open" in _plan(
+            conn, "select from attempt a where node_id = 1 and is_open(a)"
+        )
+        assert "job_claimable" in _plan(
+            conn, "select from job where task_id = 1 and turn <= 0 and is_claimable(job)"
+        )
+        assert "outbox_waiting" in _plan(conn, "select from outbox o where is_pending(o)")
