@@ -12,7 +12,7 @@ import pytest
 
 from orchestra.domain.models.tasks import Resources, Task
 from orchestra.domain.states import JobState, TaskState
-from orchestra.pilot import link
+from orchestra.pilot.keeper_messages import Started
 from orchestra.runtimes.engines import TOKEN_LABEL
 from orchestra.services import lifecycle, nodes
 from support.cluster import Cluster
@@ -74,7 +74,7 @@ def start(cluster: Cluster, engine: Place, *flags: str, cpu: int = 2) -> None:
     )
 
 
-def running(cluster: Cluster) -> list[link.Started]:
+def running(cluster: Cluster) -> list[Started]:
     """What the keepers run."""
     return [started for keeper in cluster.keepers() for started in keeper.running]
 

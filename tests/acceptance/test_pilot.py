@@ -18,7 +18,7 @@ from orchestra.domain.states import JobState, Queue, TaskState
 from orchestra.domain.transitions import TaskInput
 from orchestra.files import job_logs
 from orchestra.interface import following
-from orchestra.pilot import link
+from orchestra.pilot.keeper_spool import is_alive, read_spool
 from orchestra.services import jobs, lifecycle, nodes
 from orchestra.store import tasks as task_store
 from support.cluster import Cluster
@@ -50,7 +50,7 @@ def until(gate: Path) -> str:
 def keepers(cluster: Cluster, node: str = "gauss") -> list[Path]:
     """The folders of a node's living keepers."""
     folders = cluster.home(node).glob("keepers/*")
-    return [folder for folder in folders if link.is_alive(folder)]
+    return [folder for folder in folders if is_alive(folder)]
 
 
 # The work
@@ -100,7 +100,7 @@ def test_jobs_of_several_cores_take_several_slots(cluster: Cluster, gate: Path) 
     task = cluster.task(4, NEEDS + until(gate), resources=Resources(cores=2))
     cluster.pilot()
     wait_until(lambda: cluster.jobs(task).count(RUNNING) == 2, describe=cluster.log)
-    wait_until(lambda: len(link.read_spool(keepers(cluster)[0]).running) == 2)
+    wait_until(lambda: len(read_spool(keepers(cluster)[0]).running) == 2)
     gate.touch()
     cluster.wait_for(task, TaskState.DONE)
 
@@ -324,7 +324,7 @@ def test_a_killed_agent_is_followed_by_one_that_adopts_its_jobs(
     first.wait()
     other.touch()  # job 0 ends while nobody decides
     [keeper] = keepers(cluster)
-    wait_until(lambda: len(link.read_spool(keeper).outcomes) == 1)
+    wait_until(lambda: len(read_spool(keeper).outcomes) == 1)
     cluster.pilot()
     cluster.wait_for_job(task, 0, FAILED)
     assert cluster.jobs(task)[1:] == [RUNNING, RUNNING]
@@ -400,8 +400,8 @@ def test_a_killed_keeper_loses_its_attempts_and_ends_them(cluster: Cluster, gate
     cluster.pilot()
     cluster.wait_for_job(task, 0, RUNNING)
     [keeper] = keepers(cluster)
-    token = str(link.read_spool(keeper).running[0].key.token)
-    subprocess.run(["kill", "-9", str(link.read_spool(keeper).pid)], check=True)
+    token = str(read_spool(keeper).running[0].key.token)
+    subprocess.run(["kill", "-9", str(read_spool(keeper).pid)], check=True)
     cluster.wait_for(task, TaskState.DONE)
     first, second = cluster.attempts(task)
     assert first[2] == "lost"

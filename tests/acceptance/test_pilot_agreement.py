@@ -17,7 +17,7 @@ import pytest
 import orchestra
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import JobState, TaskState
-from orchestra.pilot import link
+from orchestra.pilot.keeper_messages import Hello
 from orchestra.services import lifecycle, nodes, standstill
 from support.cluster import Cluster
 from support.people import as_admin
@@ -177,7 +177,7 @@ def beats(gates: Path, task: Task, job: int) -> dict[int, list[float]]:
     return found
 
 
-def upgrade(cluster: Cluster, other: dict[str, str], task: Task, *flags: str) -> link.Hello:
+def upgrade(cluster: Cluster, other: dict[str, str], task: Task, *flags: str) -> Hello:
     """Have a job run by a pilot of the other version, and one of this version take over; gives the other's keeper."""
     before = cluster.pilot("gauss", "--master", *flags, env=other)
     cluster.wait_for_job(task, 0, JobState.RUNNING)

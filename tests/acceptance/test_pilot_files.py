@@ -11,7 +11,7 @@ import pytest
 
 from orchestra.domain.states import JobState, TaskState
 from orchestra.domain.transitions import TaskInput
-from orchestra.pilot import link
+from orchestra.pilot.keeper_spool import read_spool
 from orchestra.services import lifecycle, nodes
 from orchestra.store import moves, notices
 from orchestra.store import tasks as task_store
@@ -195,7 +195,7 @@ def test_a_stopped_keeper_is_named_and_its_agents_do_not_wait_for_it(cluster: Cl
     first = cluster.pilot()
     cluster.wait_for_job(task, 0, RUNNING)
     [spool] = cluster.home().glob("keepers/*/spool")
-    keeper = link.read_spool(spool.parent).pid
+    keeper = read_spool(spool.parent).pid
     os.kill(keeper, signal.SIGSTOP)
     try:
         stuck = cluster.task(1, NEEDS, name="stuck", data="user.ana.data")

@@ -9,7 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from orchestra.domain.errors import OrchestraError
-from orchestra.pilot import link
+from orchestra.pilot.keeper_messages import Hello
+from orchestra.pilot.keeper_spool import is_alive, read_spool
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -75,12 +76,12 @@ def agents(program: str, folder: Path) -> list[int]:
     return found
 
 
-def spools(folder: Path) -> Iterator[link.Hello]:
+def spools(folder: Path) -> Iterator[Hello]:
     """Give what each living keeper below a pilot's folder holds."""
     for place in folder.glob("keepers/*"):
         with suppress(OrchestraError, OSError):
-            if link.is_alive(place):
-                yield link.read_spool(place)
+            if is_alive(place):
+                yield read_spool(place)
 
 
 def jobs(folder: Path) -> list[tuple[str, int]]:

@@ -17,7 +17,8 @@ from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.models.tasks import Policy, Task
 from orchestra.domain.states import JobState, Queue, TaskState
 from orchestra.interface.local import Local
-from orchestra.pilot import link
+from orchestra.pilot.keeper_messages import Hello
+from orchestra.pilot.keeper_spool import is_alive, read_spool
 from orchestra.store import tasks as task_store
 from support import pilot_process
 from support.making import make
@@ -93,12 +94,12 @@ class Cluster:
             if pid not in {process.pid for process in self.pilots}
         ]
 
-    def keepers(self, node: str = "*") -> list[link.Hello]:
+    def keepers(self, node: str = "*") -> list[Hello]:
         """The living keepers of a node, or of all, and what they run."""
         folders = self.folder.glob(f"pilots/{node}/keepers/*")
         return [hello for folder in folders if (hello := _born(folder))]
 
-    def keeper(self, node: str = "gauss") -> link.Hello:
+    def keeper(self, node: str = "gauss") -> Hello:
         """The one living keeper of a node, as soon as there is one."""
         (found,) = wait_until(lambda: self.keepers(node), 20, lambda: self.log(node))
         return found
@@ -192,14 +193,14 @@ class Cluster:
         return Path(task.folder) / f"job_configId_{job}"
 
 
-def _born(folder: Path) -> link.Hello | None:
+def _born(folder: Path) -> Hello | None:
     """What a living keeper has written down, once it has; None where none lives."""
 
-    def said() -> tuple[link.Hello | None]:
-        if not link.is_alive(folder):
+    def said() -> tuple[Hello | None]:
+        if not is_alive(folder):
             return (None,)
         try:
-            return (link.read_spool(folder),)
+            return (read_spool(folder),)
         except OrchestraError as error:  # it lives, and is just being made
             raise AssertionError(error) from None
 

@@ -18,7 +18,7 @@ from orchestra.domain.models.work import AttemptKey
 from orchestra.domain.states import Cause
 from orchestra.domain.usage import Usage
 from orchestra.pilot.containers import refusal
-from orchestra.pilot.link import Ended
+from orchestra.pilot.keeper_messages import Ended
 from orchestra.pilot.report import without_container
 from orchestra.runtimes import Runtime, RuntimeJob, choose, found, inside, surroundings
 from orchestra.runtimes.apptainer import ApptainerRuntime

@@ -28,24 +28,22 @@ import pytest
 from orchestra.domain.models.work import AttemptKey
 from orchestra.domain.states import Cause
 from orchestra.pilot import keeper, orphan_reaper
-from orchestra.pilot.link import (
+from orchestra.pilot.keeper_link import KeeperLink, connect
+from orchestra.pilot.keeper_messages import (
     Ended,
     Event,
     Hello,
     KeeperError,
     KeeperGone,
-    KeeperLink,
     KeeperSilent,
     KeeperSuperseded,
     Refused,
     SpoolDamaged,
     Started,
     Successor,
-    connect,
-    is_alive,
-    read_spool,
-    start_keeper,
 )
+from orchestra.pilot.keeper_process import start_keeper
+from orchestra.pilot.keeper_spool import is_alive, read_spool
 from support.needs import need
 from support.waiting import wait_until
 
@@ -705,7 +703,7 @@ import os, select, sys
 from pathlib import Path
 from uuid import UUID, uuid4
 from orchestra.domain.models.work import AttemptKey
-from orchestra.pilot.link import start_keeper
+from orchestra.pilot.keeper_process import start_keeper
 folder, log, script = sys.argv[1:]
 link = start_keeper(Path(folder), uuid4(), agent="mortal")
 key = AttemptKey(3, 17, 2, UUID(int=5))

@@ -16,16 +16,10 @@ import pytest
 
 from orchestra.domain.models.work import AttemptKey
 from orchestra.pilot import keeper
+from orchestra.pilot.keeper_messages import Hello, KeeperError, Started
+from orchestra.pilot.keeper_process import end_keeper, has_agent
+from orchestra.pilot.keeper_spool import is_alive, read_spool
 from orchestra.pilot.keepers import KeeperHandle, Keepers
-from orchestra.pilot.link import (
-    Hello,
-    KeeperError,
-    Started,
-    end_keeper,
-    has_agent,
-    is_alive,
-    read_spool,
-)
 from support.waiting import wait_until
 
 
@@ -53,7 +47,7 @@ def test_a_keeper_that_another_agent_is_making_is_left_alone(
         f'#!/bin/sh\nuntil [ -e {gate} ]; do sleep 0.02; done\nexec {sys.executable} "$@"\n'
     )
     slow.chmod(0o755)
-    monkeypatch.setattr("orchestra.pilot.link.sys.executable", str(slow))
+    monkeypatch.setattr("orchestra.pilot.keeper_process.sys.executable", str(slow))
     first, second = (Keepers(tmp_path / "keepers", uuid4()) for _ in range(2))
     with ThreadPoolExecutor(1) as aside:
         making = aside.submit(first.start)

@@ -20,9 +20,9 @@ from orchestra.domain.usage import Usage
 from orchestra.pilot import lease
 from orchestra.pilot.agent import Agent
 from orchestra.pilot.claim_policy import ClaimPolicy
+from orchestra.pilot.keeper_messages import Ended, Hello, Started
 from orchestra.pilot.keepers import KeeperHandle, Keepers
 from orchestra.pilot.lease import LeaseRenewal
-from orchestra.pilot.link import Ended, Hello, Started
 from orchestra.pilot.state import LocalAttempt, Note, Phase, PilotState
 from orchestra.pilot.supervise import Supervisor
 from orchestra.services import work

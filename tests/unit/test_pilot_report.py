@@ -22,7 +22,8 @@ from orchestra.domain.states import Cause, Queue
 from orchestra.domain.troubles import Trouble, reports_wait
 from orchestra.domain.usage import Usage
 from orchestra.pilot import report
-from orchestra.pilot.link import NOTE_BYTES, Ended, Refused
+from orchestra.pilot.keeper_link import NOTE_BYTES
+from orchestra.pilot.keeper_messages import Ended, Refused
 from orchestra.pilot.report import (
     STOPPED,
     Delivery,

@@ -253,7 +253,12 @@ def test_what_every_edge_uses_names_no_command_and_no_option() -> None:
 
 
 def test_each_kind_of_error_has_a_code_of_its_own() -> None:
-    for module in ("conductor.mailer", "pilot.link", "runtimes.fetching", "store.dump_check"):
+    for module in (
+        "conductor.mailer",
+        "pilot.keeper_messages",
+        "runtimes.fetching",
+        "store.dump_check",
+    ):
         import_module(f"orchestra.{module}")
     kinds = list(_kinds(OrchestraError))
     assert all("code" in vars(kind) for kind in kinds)

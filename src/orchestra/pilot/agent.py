@@ -23,7 +23,7 @@ from orchestra.domain.errors import KeeperFenced, OrchestraError
 from orchestra.domain.gpus import visible_devices
 from orchestra.domain.states import Queue
 from orchestra.domain.troubles import Trouble
-from orchestra.pilot import link, run_ahead, state_folder
+from orchestra.pilot import run_ahead, state_folder
 from orchestra.pilot.claim import Claimer
 from orchestra.pilot.conductor_thread import run_conductor
 from orchestra.pilot.containers import ContainerReaper
@@ -33,6 +33,7 @@ from orchestra.pilot.db_thread import DatabaseThread, Inbox, Listener
 from orchestra.pilot.disk_guard import DiskGuard
 from orchestra.pilot.incompatible_keepers import IncompatibleKeepers
 from orchestra.pilot.keeper_manager import KeeperManager
+from orchestra.pilot.keeper_messages import Successor
 from orchestra.pilot.keepers import Keepers
 from orchestra.pilot.lease import LeaseRenewal, Renewal
 from orchestra.pilot.logs import LogSender
@@ -104,7 +105,7 @@ def spawn_detached(command: Sequence[str], folder: Path) -> int:
     )
 
 
-def successor(options: PilotOptions, folder: Path, *, draining: bool) -> link.Successor | None:
+def successor(options: PilotOptions, folder: Path, *, draining: bool) -> Successor | None:
     """Give the agent that keepers start when this one has died; None where nobody said how.
 
     A shell starts it, so that a keeper waits neither for a program nor for a folder on a file system that hangs.
@@ -113,7 +114,7 @@ def successor(options: PilotOptions, folder: Path, *, draining: bool) -> link.Su
         return None
     command = (*options.relaunch, DRAINING if draining else STARTED_BY_KEEPER)
     script = 'cd -- "$0" 2> /dev/null; output=$1; shift; exec "$@" < /dev/null >> "$output" 2>&1'
-    return link.Successor(
+    return Successor(
         argv=("/bin/sh", "-c", script, _current_folder(), str(folder / "agent.out"), *command),
         env=dict(os.environ),
         lock=str(state_folder.presence(folder)),

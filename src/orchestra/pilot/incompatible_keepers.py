@@ -8,8 +8,8 @@ nothing left to keep, it is killed: it would wait for an acknowledgement for eve
 from __future__ import annotations
 
 from orchestra.domain import troubles
-from orchestra.pilot import link
 from orchestra.pilot.context import Context
+from orchestra.pilot.keeper_process import end_keeper, has_agent
 from orchestra.pilot.keepers import KeeperHandle
 from orchestra.pilot.supervise import Supervisor
 
@@ -42,8 +42,8 @@ class IncompatibleKeepers:
             return
         self._supervisor.meet(handle)
         nothing_left = not handle.hello.running and not any(self.context.state.of_keeper(handle.id))
-        if nothing_left and not handle.dead and not link.has_agent(handle.hello):
-            link.end_keeper(handle.hello)
+        if nothing_left and not handle.dead and not has_agent(handle.hello):
+            end_keeper(handle.hello)
 
     def _say(self) -> None:
         """Have `node list` say whose jobs run on."""

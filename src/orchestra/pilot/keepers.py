@@ -17,8 +17,17 @@ import orchestra
 from orchestra.domain.errors import OrchestraError
 from orchestra.domain.models.pilots import KeeperHello
 from orchestra.domain.models.work import AttemptKey
-from orchestra.pilot import link
-from orchestra.pilot.link import Hello, KeeperLink
+from orchestra.pilot.keeper_link import KeeperLink, connect
+from orchestra.pilot.keeper_messages import (
+    Hello,
+    KeeperError,
+    KeeperIncompatible,
+    KeeperSilent,
+    SpoolDamaged,
+    Successor,
+)
+from orchestra.pilot.keeper_process import start_keeper
+from orchestra.pilot.keeper_spool import is_alive, read_spool
 from orchestra.pilot.state import LocalAttempt
 
 log = logging.getLogger(__name__)
@@ -91,9 +100,9 @@ class Keepers:
         self.folder, self._agent = folder, str(agent)
         self.handles: dict[UUID, KeeperHandle] = {}
         self._silent: dict[Path, tuple[float, OrchestraError]] = {}
-        self._successor: link.Successor | None = None
+        self._successor: Successor | None = None
 
-    def name_successor(self, successor: link.Successor | None) -> None:
+    def name_successor(self, successor: Successor | None) -> None:
         """Say which agent keepers start when this one has died."""
         self._successor = successor
         for handle in self.handles.values():
@@ -103,12 +112,12 @@ class Keepers:
     def leave_word(self) -> None:
         """Tell the keepers that nobody has adopted yet which agent to start."""
         for folder in self.folder.iterdir() if self.folder.is_dir() else ():
-            if link.is_alive(folder):
+            if is_alive(folder):
                 with suppress(OrchestraError), self._connect(folder) as connection:
                     connection.flush()
 
     def _connect(self, folder: Path) -> KeeperLink:
-        connection = link.connect(folder, agent=self._agent)
+        connection = connect(folder, agent=self._agent)
         connection.send_successor(self._successor)
         return connection
 
@@ -152,7 +161,7 @@ class Keepers:
         keeper_id = uuid4()
         folder = self.folder / keeper_id.hex[:8]
         with self._lock(fcntl.LOCK_SH):
-            connection = link.start_keeper(folder, keeper_id, agent=self._agent)
+            connection = start_keeper(folder, keeper_id, agent=self._agent)
         connection.send_successor(self._successor)
         log.info("keeper %s started, pid %d", keeper_id, connection.hello.pid)
         return self._add(KeeperHandle(connection.hello, folder, connection))
@@ -172,7 +181,7 @@ class Keepers:
     @property
     def has_any(self) -> bool:
         """Whether a keeper of an earlier agent lives."""
-        return self.folder.is_dir() and any(map(link.is_alive, self.folder.iterdir()))
+        return self.folder.is_dir() and any(map(is_alive, self.folder.iterdir()))
 
     def lose(self, handle: KeeperHandle, *, reconnect: bool) -> None:
         """Note that a keeper's connection is gone; `reconnect` says to try at once."""
@@ -186,9 +195,9 @@ class Keepers:
             handle.link = self._connect(handle.folder)
             handle.hello = handle.link.hello
         except OrchestraError as error:
-            silent = isinstance(error, link.KeeperSilent)
+            silent = isinstance(error, KeeperSilent)
             handle.again_at = time.monotonic() + (RETRY_SECONDS if silent else SOON)
-            if link.is_alive(handle.folder):
+            if is_alive(handle.folder):
                 log.info("keeper %s: %s", handle.id, error)
                 return False
             self._read_last_words(handle)
@@ -196,11 +205,11 @@ class Keepers:
 
     def look(self, handle: KeeperHandle) -> bool:
         """Read what a keeper that cannot be spoken with has written down; gives whether it could be read."""
-        if not link.is_alive(handle.folder):
+        if not is_alive(handle.folder):
             self._read_last_words(handle)
             return True
         try:
-            handle.hello = link.read_spool(handle.folder)
+            handle.hello = read_spool(handle.folder)
         except OrchestraError as error:
             log.warning("%s", error)
             return False
@@ -214,8 +223,8 @@ class Keepers:
             log.error("keeper %s has died", handle.id)
         handle.dead, handle.retired, handle.reconciled = True, True, False
         try:
-            handle.hello = link.read_spool(handle.folder)
-        except link.KeeperError:
+            handle.hello = read_spool(handle.folder)
+        except KeeperError:
             # Without its folder: another agent of this node, which decided while we were stopped, has told its end.
             handle.hello, handle.closed_out = (
                 replace(handle.hello, running=(), outcomes=()),
@@ -238,10 +247,10 @@ class Keepers:
         try:
             connection = self._connect(folder)
         except OrchestraError as error:
-            if link.is_alive(folder):
+            if is_alive(folder):
                 log.warning("%s", error)
-                if isinstance(error, link.KeeperIncompatible):
-                    hello = link.read_spool(folder)
+                if isinstance(error, KeeperIncompatible):
+                    hello = read_spool(folder)
                     return self._add(
                         KeeperHandle(
                             hello, folder, None, registered=True, retired=True, incompatible=True
@@ -254,8 +263,8 @@ class Keepers:
 
     def _open_dead(self, folder: Path) -> KeeperHandle | None:
         try:
-            hello = link.read_spool(folder)
-        except link.SpoolDamaged as error:
+            hello = read_spool(folder)
+        except SpoolDamaged as error:
             self._set_aside(folder, error)
             return None
         except OrchestraError:
@@ -276,7 +285,7 @@ class Keepers:
                     return
         except BlockingIOError:
             pass
-        error = link.KeeperSilent(f"The keeper of {folder} is just being made.")
+        error = KeeperSilent(f"The keeper of {folder} is just being made.")
         self._silent[folder] = time.monotonic() + SOON, error
 
     @contextmanager
@@ -318,9 +327,9 @@ class Keepers:
 def _has_lived(folder: Path) -> bool:
     """Whether a keeper of the folder lives, or has left something to read."""
     try:
-        link.read_spool(folder)
-    except link.SpoolDamaged:
+        read_spool(folder)
+    except SpoolDamaged:
         return True
     except OrchestraError:
-        return link.is_alive(folder)
+        return is_alive(folder)
     return True

@@ -15,8 +15,8 @@ from orchestra.domain.errors import DatabaseReplaced, KeeperFenced, UnknownKeepe
 from orchestra.domain.models.pilots import HeartbeatReply, Reconciliation
 from orchestra.domain.states import Queue
 from orchestra.domain.troubles import Trouble
-from orchestra.pilot import link
 from orchestra.pilot.context import Context, boottime
+from orchestra.pilot.keeper_process import has_agent
 from orchestra.pilot.keepers import KeeperHandle
 from orchestra.pilot.report import STOPPED
 from orchestra.pilot.state import Phase
@@ -190,7 +190,7 @@ class LeaseRenewal:
         """Compare what a keeper holds with what was granted to it, up to the last claim that was answered."""
         if handle.id in self._reconciling:
             return
-        if handle.incompatible and not handle.dead and link.has_agent(handle.hello):
+        if handle.incompatible and not handle.dead and has_agent(handle.hello):
             handle.reconciled = True  # it may yet be told to start what was granted: later
             return
         self._reconciling.add(handle.id)

@@ -7,7 +7,7 @@ import resource
 import stat
 from pathlib import Path
 
-from orchestra.pilot.link import Started
+from orchestra.pilot.keeper_messages import Started
 from orchestra.pilot.orphan_reaper import start_time
 
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC

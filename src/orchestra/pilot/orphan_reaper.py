@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from orchestra.pilot.keeper import TOKEN_VARIABLE, Mounts, with_descendants
-from orchestra.pilot.link import Started
+from orchestra.pilot.keeper_messages import Started
 
 LOOK_AGAIN = 0.1
 _OUTPUTS = ("fd/1", "fd/2")

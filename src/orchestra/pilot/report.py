@@ -23,7 +23,7 @@ from orchestra.domain.models.work import AttemptKey, Outcome, Started
 from orchestra.domain.states import Cause
 from orchestra.domain.storable import storable
 from orchestra.pilot.context import Context, boottime
-from orchestra.pilot.link import Ended, Refused
+from orchestra.pilot.keeper_messages import Ended, Refused
 from orchestra.pilot.state import LocalAttempt, Note, Phase
 from orchestra.services import work
 

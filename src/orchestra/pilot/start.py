@@ -22,7 +22,7 @@ from orchestra.domain.states import Cause, Queue
 from orchestra.pilot import claim_policy, folders, open_log, run_ahead, slots
 from orchestra.pilot.context import Context, LaunchConfig, boottime
 from orchestra.pilot.image_pull import ImagePuller
-from orchestra.pilot.link import NOTE_BYTES
+from orchestra.pilot.keeper_link import NOTE_BYTES
 from orchestra.pilot.report import Reporter, plain_text
 from orchestra.pilot.state import LocalAttempt, Note, Phase, Ready
 from orchestra.pilot.volumes import in_words, volume_of

@@ -9,7 +9,9 @@ from urllib.parse import unquote
 
 from orchestra.domain.errors import OrchestraError
 from orchestra.domain.state_inventory import StateInventory
-from orchestra.pilot import link, state_folder
+from orchestra.pilot import state_folder
+from orchestra.pilot.keeper_messages import Hello
+from orchestra.pilot.keeper_spool import is_alive, read_spool
 
 
 def state_inventories(base: Path) -> list[StateInventory]:
@@ -32,13 +34,13 @@ def _look(folder: Path) -> StateInventory:
     )
 
 
-def _keepers(folder: Path) -> Iterator[tuple[bool, link.Hello | None]]:
+def _keepers(folder: Path) -> Iterator[tuple[bool, Hello | None]]:
     for each in sorted(folder.iterdir()) if folder.is_dir() else ():
         try:
-            said = link.read_spool(each)
+            said = read_spool(each)
         except (OrchestraError, OSError, ValueError, KeyError):
             said = None  # just being made, or removed meanwhile
-        yield link.is_alive(each), said
+        yield is_alive(each), said
 
 
 def _is_locked(path: Path) -> bool:

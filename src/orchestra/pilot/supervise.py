@@ -9,9 +9,18 @@ from functools import partial
 from orchestra.domain import troubles
 from orchestra.domain.models.work import AttemptKey, Outcome
 from orchestra.domain.states import Cause
-from orchestra.pilot import link, logs, open_log, orphan_reaper
+from orchestra.pilot import logs, open_log, orphan_reaper
 from orchestra.pilot.context import Context, LaunchConfig
 from orchestra.pilot.finalize import Finalizer, finalize, sweep
+from orchestra.pilot.keeper_messages import (
+    Ended,
+    Event,
+    Hello,
+    KeeperError,
+    KeeperSuperseded,
+    Refused,
+    Started,
+)
 from orchestra.pilot.keepers import KeeperHandle
 from orchestra.pilot.open_log import OpenLog
 from orchestra.pilot.prefetch import QUICK_SECONDS
@@ -27,7 +36,7 @@ SILENT_AFTER = 15.0
 
 def _lay_to_rest(
     launch: LaunchConfig,
-    started: link.Started | None,
+    started: Started | None,
     outcome: Outcome,
     note: Note,
     own_log: OpenLog | None,
@@ -49,7 +58,7 @@ def _is_lost(handle: KeeperHandle) -> bool:
     return not (handle.link or handle.dead or handle.incompatible)
 
 
-def _as_asked(ended: link.Ended, attempt: LocalAttempt) -> link.Ended:
+def _as_asked(ended: Ended, attempt: LocalAttempt) -> Ended:
     """Give the end of an attempt that was ended from outside as its keeper would have told it, had it been asked."""
     if attempt.end_reason is None or ended.cause not in (Cause.EXIT, Cause.SIGNAL):
         return ended
@@ -175,27 +184,27 @@ class Supervisor:
             for event in handle.link.receive():
                 handle.asked_at = None
                 self._on_event(handle, event)
-        except link.KeeperSuperseded:
+        except KeeperSuperseded:
             # Another agent: the database knows which of us decides.
             self.context.keepers.lose(handle, reconnect=False)
             self.renew_wanted = True
-        except link.KeeperError as error:
+        except KeeperError as error:
             log.warning("keeper %s: %s", handle.id, error)
             self.context.keepers.lose(handle, reconnect=True)
 
-    def _on_event(self, handle: KeeperHandle, event: link.Event) -> None:
+    def _on_event(self, handle: KeeperHandle, event: Event) -> None:
         match event:
-            case link.Hello():
+            case Hello():
                 handle.hello = event
                 self.meet(handle)
-            case link.Started():
+            case Started():
                 self._on_started(handle, event)
-            case link.Refused():
+            case Refused():
                 self._on_refused(event)
-            case link.Ended():
+            case Ended():
                 self._on_ended(handle, event)
 
-    def _on_started(self, handle: KeeperHandle, started: link.Started) -> None:
+    def _on_started(self, handle: KeeperHandle, started: Started) -> None:
         attempt = self._held(handle, started)
         attempt.began = started.boottime
         if (
@@ -205,7 +214,7 @@ class Supervisor:
         ):
             self._send_end(attempt, attempt.end_reason)
 
-    def _on_refused(self, refused: link.Refused) -> None:
+    def _on_refused(self, refused: Refused) -> None:
         attempt = self.context.state.attempts.get(refused.key)
         if attempt is None or attempt.phase not in (Phase.QUEUED, Phase.RUNNING):
             return
@@ -216,7 +225,7 @@ class Supervisor:
         if outcome.cause is Cause.RETURNED and refused.reason != "withdrawn":
             self.context.pause_claims(REFUSED_PAUSE, f"cannot start jobs: {refused.message}")
 
-    def _on_ended(self, handle: KeeperHandle, ended: link.Ended) -> None:
+    def _on_ended(self, handle: KeeperHandle, ended: Ended) -> None:
         if ended.key in handle.taken:
             return
         attempt = self._held(handle, ended)
@@ -232,16 +241,16 @@ class Supervisor:
         ended_at = ended.boottime if same_boot else None
         self._finalizer.add(attempt, outcome_of(ended, attempt), ended_at)
 
-    def _held(self, handle: KeeperHandle, event: link.Started | link.Ended) -> LocalAttempt:
+    def _held(self, handle: KeeperHandle, event: Started | Ended) -> LocalAttempt:
         attempt = self.context.state.attempts.get(event.key)
         if attempt is None:  # an earlier agent started it
             attempt = LocalAttempt(event.key, handle.id, Note.from_json(event.note), Phase.RUNNING)
             self.context.state.add(attempt)
-            if isinstance(event, link.Started) and not handle.dead:
+            if isinstance(event, Started) and not handle.dead:
                 self._adopt_log(attempt, event)
         return attempt
 
-    def _adopt_log(self, attempt: LocalAttempt, started: link.Started) -> None:
+    def _adopt_log(self, attempt: LocalAttempt, started: Started) -> None:
         """Have the log of an earlier agent's attempt open, too, before its job removes it."""
 
         def then(found: OpenLog | None) -> None:
