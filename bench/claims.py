@@ -2,7 +2,7 @@
 
     python -m bench.claims --tasks 1000 --jobs 10000 --beside 1000000 --seconds 8
 
-The pilots are threads in two processes; each has a connection and calls services/work.py, which is what real pilots do.
+The pilots are threads in two processes; each has a connection and calls services/work, as real pilots do.
 They share the two cores with PostgreSQL, so the figures are below what PostgreSQL alone could do.
 """
 
@@ -23,7 +23,7 @@ from bench.machine import tree_seconds, watching
 from bench.page import command_line, publish
 from bench.site import DEBIAN, Site, debian_site, site
 from bench.table import Bar, Section, median, number, verdict
-from orchestra.store.database import connect
+from orchestra.store.driver.database import connect
 
 PILOTS = 64
 BATCHES = (64, 4)
@@ -178,7 +178,7 @@ def section(
         )
     intro = (
         f"{PILOTS} simulated pilots (threads of two processes, a connection each) claim and report through "
-        "services/work.py, with attempts, events, counts and log tails in each transaction, a conductor at work, and a "
+        "services/work, with attempts, events, counts and log tails in each transaction, a conductor at work, and a "
         f"snapshot held open all the time; medians of {rounds} rounds. They use the same processors as PostgreSQL."
     )
     head = ("claim and report", "jobs/s", "PostgreSQL, ms a job", "bound")

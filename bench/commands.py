@@ -24,8 +24,8 @@ from bench.site import DEBIAN, Site, debian_site, site
 from bench.table import Section, median, number, verdict
 from orchestra.domain.caller import Caller
 from orchestra.domain.errors import DatabaseUnavailable
-from orchestra.services import task_actions
-from orchestra.store.database import connect
+from orchestra.services.tasks import actions
+from orchestra.store.driver.database import connect
 from support.people import caller
 
 PILOTS, BATCH, JOBS = 8, 64, 30_000
@@ -67,10 +67,10 @@ class Trial:
             self._fail(self._busy_task())
 
     def _hold_and_kill(self, task: int) -> None:
-        self._time("hold", lambda: task_actions.hold(self._conn, self._ana, task, None))
-        self._time("release", lambda: task_actions.release(self._conn, self._ana, task))
+        self._time("hold", lambda: actions.hold(self._conn, self._ana, task, None))
+        self._time("release", lambda: actions.release(self._conn, self._ana, task))
         self._until_busy(task)
-        self._time("kill", lambda: task_actions.kill(self._conn, self._ana, task))
+        self._time("kill", lambda: actions.kill(self._conn, self._ana, task))
 
     def _busy_task(self) -> int:
         """Make a task and wait until the pilots work on it."""
@@ -97,7 +97,7 @@ class Trial:
         with self._crew.failing():
             _wait(lambda: self._one(failed, MAX_FAILS, task))
             self._time(COMMANDS[3], lambda: _wait(lambda: self._one(held, task)))
-        task_actions.kill(self._conn, self._ana, task)
+        actions.kill(self._conn, self._ana, task)
 
     def _time(self, name: str, call: Callable[[], object]) -> None:
         began = time.monotonic()

@@ -17,7 +17,7 @@ from bench.site import Site, site
 from bench.table import Bar, Section, median, number, percentile, verdict
 from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.models.tasks import Policy
-from orchestra.services import task_creation
+from orchestra.services.tasks import creation
 from support.people import caller
 
 MEDIAN_MS, WORST_MS = 20.0, 100.0
@@ -40,7 +40,7 @@ def once(place: Site, conn: psycopg.Connection, name: str, command: str) -> tupl
         policy=Policy(test_jobs=0),
     )
     called = time.time()
-    task = task_creation.create(conn, task_creation.plan(conn, ana, new))
+    task = creation.create(conn, creation.plan(conn, ana, new))
     returned = time.time()
     began = _read(Path(task.folder) / "job_configId_0" / "began")
     return (began - called) * 1000, (began - returned) * 1000

@@ -1,4 +1,4 @@
-"""Pilots without processes: they claim and report through services/work.py, as fast as the database lets them."""
+"""Pilots without processes: they claim and report through services/work, as fast as the database lets them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from orchestra.domain.models.pilots import KeeperHello, PilotHello
 from orchestra.domain.models.work import Grant, Outcome
 from orchestra.domain.states import Cause, Queue
 from orchestra.domain.usage import Usage
-from orchestra.services import work
-from orchestra.store.database import connect
+from orchestra.services.work import work
+from orchestra.store.driver.database import connect
 
 LOG_TAIL = b"epoch 1: loss 0.25\n"
 WARMING = 3

@@ -18,9 +18,9 @@ from typing import Any
 
 import psycopg
 
-from orchestra.store import embedded
-from orchestra.store.database import connect
-from orchestra.store.migrate import migrate
+from orchestra.store.driver.database import connect
+from orchestra.store.postgres import embedded
+from orchestra.store.schema.migrate import migrate
 
 PROGRAM = (sys.executable, "-m", "orchestra.cli.main")
 

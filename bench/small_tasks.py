@@ -17,7 +17,7 @@ from bench.site import DEBIAN, Site, debian_site, site
 from bench.table import Section, median, number, spread, verdict
 from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.models.tasks import Policy
-from orchestra.services import task_creation
+from orchestra.services.tasks import creation
 from support.people import caller
 
 JOB_SECONDS = 2.0
@@ -41,7 +41,7 @@ def once(place: Site, tasks: int, turn: int) -> float:
                 host="bench",
                 policy=Policy(),
             )
-            task_creation.create(conn, task_creation.plan(conn, ana, new))
+            creation.create(conn, creation.plan(conn, ana, new))
         _wait(place, "state <> 'REGISTERED'")  # the conductor has handed out all of them
         began = time.monotonic()
         conn.execute("update node set drained_at = null, drained_by = null")

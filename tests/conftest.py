@@ -15,7 +15,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from orchestra.store.database import connect
+from orchestra.store.driver.database import connect
 from support import containers
 from support import docker as docker_service
 from support.containers import Engine, Registry

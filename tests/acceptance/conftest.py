@@ -10,8 +10,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from orchestra.store import embedded
-from orchestra.store.pgsearch import find
+from orchestra.store.postgres import embedded
+from orchestra.store.postgres.program_search import find
 from support.cluster import Cluster
 from support.maestro import Maestro
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from orchestra.store import migrate
-from orchestra.store.database import connect
+from orchestra.store.driver.database import connect
+from orchestra.store.schema import migrate
 from support.maestro import PROGRAM, Maestro
 from support.terminal import at_terminal
 from support.waiting import wait_until

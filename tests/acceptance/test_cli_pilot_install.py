@@ -11,7 +11,7 @@ import pytest
 
 from orchestra.cli.local.pilot_install import BOOTED
 from orchestra.domain.states import JobState, TaskState
-from orchestra.store.database import connect
+from orchestra.store.driver.database import connect
 from support.cluster import Cluster
 from support.maestro import Maestro
 from support.terminal import at_terminal

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from orchestra.domain.states import Cause
-from orchestra.store.database import connect
+from orchestra.store.driver.database import connect
 from support import mounts
 from support.maestro import PROGRAM, Maestro
 from support.waiting import wait_until

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from orchestra.cli.local.machine import cpu_count
-from orchestra.store import embedded
+from orchestra.store.postgres import embedded
 from support.maestro import Maestro
 from support.processes import lives
 from support.terminal import at_terminal

@@ -31,7 +31,7 @@ from orchestra.domain.models.nodes import Slots
 from orchestra.domain.states import Figure, JobState, TaskState
 from orchestra.interface import waiting
 from orchestra.interface.local import Local
-from orchestra.store import embedded
+from orchestra.store.postgres import embedded
 from support.cluster import Cluster
 from support.waiting import wait_until
 

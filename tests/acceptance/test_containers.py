@@ -14,7 +14,8 @@ from orchestra.domain.models.tasks import Resources, Task
 from orchestra.domain.states import JobState, TaskState
 from orchestra.pilot.keeper_messages import Started
 from orchestra.runtimes.engines import TOKEN_LABEL
-from orchestra.services import lifecycle, nodes
+from orchestra.services.nodes import nodes
+from orchestra.services.tasks import lifecycle
 from support.cluster import Cluster
 from support.containers import IMAGE, Engine
 from support.waiting import wait_until

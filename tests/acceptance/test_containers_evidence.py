@@ -6,7 +6,8 @@ import pytest
 
 from orchestra.domain.states import JobState, TaskState
 from orchestra.interface import following
-from orchestra.services import jobs, lifecycle
+from orchestra.services.jobs import views
+from orchestra.services.tasks import lifecycle
 from support.cluster import Cluster
 from support.containers import IMAGE
 from support.waiting import wait_until
@@ -22,7 +23,7 @@ MISDEEDS = (
 
 
 def shown(cluster: Cluster, task: int, job: int) -> bytes:
-    [attempt] = jobs.show(cluster.conn, f"{task}/{job}").attempts
+    [attempt] = views.show(cluster.conn, f"{task}/{job}").attempts
     found = following.find(cluster.interface(), attempt)
     if found.file:
         with found.file as file:
@@ -52,6 +53,6 @@ def test_the_reason_of_a_job_in_a_container_is_kept(
         assert b"REASON-%d\n" % job in shown(cluster, task.id, job), MISDEEDS[job]
     assert cluster.jobs(task) == [JobState.KILLED, *[JobState.FAILED] * 4]
     reasons = [
-        jobs.show(cluster.conn, f"{task.id}/{job}").attempts[0].reason for job in range(1, 5)
+        views.show(cluster.conn, f"{task.id}/{job}").attempts[0].reason for job in range(1, 5)
     ]
     assert reasons == ["killed by signal 9 (SIGKILL), not by Orchestra", *["exit status 4"] * 3]

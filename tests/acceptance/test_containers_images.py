@@ -13,8 +13,8 @@ import pytest
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import JobState, TaskState
 from orchestra.domain.transitions import TaskInput
-from orchestra.services import nodes
-from orchestra.services.lifecycle import apply
+from orchestra.services.nodes import nodes
+from orchestra.services.tasks.lifecycle import apply
 from support.cluster import Cluster
 from support.containers import IMAGE, Engine, Registry
 from support.maestro import Maestro

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from orchestra.domain.states import TaskState
-from orchestra.services import lifecycle
+from orchestra.services.tasks import lifecycle
 from support import pilot_process
 from support.cluster import Cluster
 from support.containers import IMAGE, Engine

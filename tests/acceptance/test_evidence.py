@@ -11,7 +11,7 @@ import pytest
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import JobState, TaskState
 from orchestra.interface import following
-from orchestra.services import jobs
+from orchestra.services.jobs import views
 from support.cluster import Cluster
 from support.waiting import wait_until
 
@@ -41,7 +41,7 @@ def until(path: Path) -> str:
 
 def shown(cluster: Cluster, task: Task, job: int) -> tuple[bytes, str]:
     """What `job logs` shows, and what it says of the file."""
-    [attempt] = jobs.show(cluster.conn, f"{task.id}/{job}").attempts
+    [attempt] = views.show(cluster.conn, f"{task.id}/{job}").attempts
     found = following.find(cluster.interface(), attempt)
     if found.file:
         with found.file as file:

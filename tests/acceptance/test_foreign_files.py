@@ -14,7 +14,7 @@ import pytest
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import TaskState
 from orchestra.files.results import read
-from orchestra.services import results
+from orchestra.services.tasks import results
 from support import audited
 from support.cluster import Cluster
 from support.mailserver import MailServer, running

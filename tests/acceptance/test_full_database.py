@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestra.store import embedded
+from orchestra.store.postgres import embedded
 from support import mounts
 from support.maestro import Maestro
 from support.server import free_port

@@ -12,9 +12,9 @@ import psycopg
 import pytest
 
 from golden import make
-from orchestra.store import dump as dumps
-from orchestra.store import migrate
-from orchestra.store.database import connect
+from orchestra.store.driver.database import connect
+from orchestra.store.postgres import dump as dumps
+from orchestra.store.schema import migrate
 from support.maestro import Maestro
 
 GOLDEN = sorted(Path(make.__file__).parent.glob("schema-*.dump.xz"))

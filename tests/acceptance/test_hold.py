@@ -13,7 +13,7 @@ import pytest
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.transitions import TaskInput
 from orchestra.interface.waiting import wait_for_pilots
-from orchestra.services import lifecycle, task_actions
+from orchestra.services.tasks import actions, lifecycle
 from support.cluster import Cluster
 from support.maestro import Maestro
 from support.people import caller
@@ -76,7 +76,7 @@ def test_no_job_starts_after_its_tasks_hold_has_returned(cluster: Cluster, trace
         cluster.node(node)
         cluster.pilot(node, *flags)
     until_ahead(cluster, task, 40)
-    task_actions.hold(cluster.conn, ana, task.id, None)
+    actions.hold(cluster.conn, ana, task.id, None)
     left = wait_for_pilots(cluster.interface(), [task.id], timeout=30)
     returned = time.clock_gettime(time.CLOCK_BOOTTIME) * TICKS
     assert left == {}
@@ -84,7 +84,7 @@ def test_no_job_starts_after_its_tasks_hold_has_returned(cluster: Cluster, trace
     begun = starts(trace)
     assert [start for start in begun if start > returned] == []
     assert len(begun) < JOBS
-    task_actions.release(cluster.conn, ana, task.id)
+    actions.release(cluster.conn, ana, task.id)
     wait_until(lambda: len(starts(trace)) == JOBS, 60, cluster.log)
 
 

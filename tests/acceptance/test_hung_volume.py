@@ -14,7 +14,9 @@ from orchestra.domain.errors import VolumeError
 from orchestra.domain.states import JobState, TaskState
 from orchestra.domain.transitions import TaskInput
 from orchestra.files import fs_health
-from orchestra.services import jobs, lifecycle, nodes
+from orchestra.services.jobs import views
+from orchestra.services.nodes import nodes
+from orchestra.services.tasks import lifecycle
 from support import mounts
 from support.cluster import Cluster
 from support.maestro import Maestro
@@ -112,7 +114,7 @@ def test_a_killed_job_ends_though_its_volume_does_not_answer(cluster: Cluster) -
     with mounts.hung(volume):
         named = f"the volume {volume} does not answer"
         wait_until(lambda: named in (nodes.get(cluster.conn, "gauss").message or ""))
-        (waits,) = jobs.show(cluster.conn, "0/0").waits
+        (waits,) = views.show(cluster.conn, "0/0").waits
         assert (
             waits == f"The volume {volume} does not answer on node gauss; the job may wait for it."
         )
@@ -134,6 +136,6 @@ def test_a_result_waits_for_its_volume(cluster: Cluster, tmp_path: Path) -> None
     cluster.wait_for_job(task, 0, JobState.RUNNING)
     with mounts.hung(volume):
         gate.touch()
-        wait_until(lambda: jobs.show(cluster.conn, "0/0").waits)
+        wait_until(lambda: views.show(cluster.conn, "0/0").waits)
         assert cluster.jobs(task) == [JobState.RUNNING]
     cluster.wait_for(task, TaskState.DONE)

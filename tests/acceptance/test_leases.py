@@ -13,7 +13,9 @@ import pytest
 
 from orchestra.domain.models.nodes import SlotsWanted
 from orchestra.domain.states import JobState, TaskState
-from orchestra.services import nodes, settling, standstill
+from orchestra.services.nodes import nodes
+from orchestra.services.tasks import standstill
+from orchestra.services.work import settling
 from support import backup
 from support.cluster import Cluster
 from support.maestro import Maestro

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from orchestra.domain.transitions import TaskInput
-from orchestra.services import lifecycle
+from orchestra.services.tasks import lifecycle
 from support import mailserver
 from support.maestro import Maestro
 from support.mailserver import PASSWORD, USER, MailServer, running

@@ -19,8 +19,10 @@ from orchestra.domain.transitions import TaskInput
 from orchestra.files import job_logs
 from orchestra.interface import following
 from orchestra.pilot.keeper_spool import is_alive, read_spool
-from orchestra.services import jobs, lifecycle, nodes
-from orchestra.store import tasks as task_store
+from orchestra.services.jobs import views
+from orchestra.services.nodes import nodes
+from orchestra.services.tasks import lifecycle
+from orchestra.store.tasks import tasks as task_store
 from support.cluster import Cluster
 from support.people import as_admin
 from support.waiting import wait_until
@@ -206,7 +208,7 @@ def test_a_running_log_is_followed_by_who_cannot_see_the_volume(
     cluster.wait_for_job(task, 0, RUNNING)
     monkeypatch.setattr(job_logs, "open_log", lambda _: None)
     address = f"{task.id}/0"
-    [attempt] = jobs.show(cluster.conn, address).attempts
+    [attempt] = views.show(cluster.conn, address).attempts
     assert following.present_end(cluster.interface(), attempt).data == b"one\n"
     seen: list[bytes] = []
 

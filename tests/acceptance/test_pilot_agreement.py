@@ -18,7 +18,8 @@ import orchestra
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import JobState, TaskState
 from orchestra.pilot.keeper_messages import Hello
-from orchestra.services import lifecycle, nodes, standstill
+from orchestra.services.nodes import nodes
+from orchestra.services.tasks import lifecycle, standstill
 from support.cluster import Cluster
 from support.people import as_admin
 from support.proxy import cable

@@ -12,7 +12,8 @@ import pytest
 
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import JobState, TaskState
-from orchestra.services import lifecycle, nodes
+from orchestra.services.nodes import nodes
+from orchestra.services.tasks import lifecycle
 from support.cluster import Cluster
 from support.people import as_admin
 from support.processes import lives

@@ -12,9 +12,11 @@ import pytest
 from orchestra.domain.states import JobState, TaskState
 from orchestra.domain.transitions import TaskInput
 from orchestra.pilot.keeper_spool import read_spool
-from orchestra.services import lifecycle, nodes
-from orchestra.store import moves, notices
-from orchestra.store import tasks as task_store
+from orchestra.services.nodes import nodes
+from orchestra.services.tasks import lifecycle
+from orchestra.store.driver import notices
+from orchestra.store.tasks import moves
+from orchestra.store.tasks import tasks as task_store
 from support import mounts
 from support.cluster import Cluster
 from support.waiting import wait_until

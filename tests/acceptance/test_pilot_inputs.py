@@ -9,8 +9,9 @@ import pytest
 
 from orchestra.domain.states import JobState, TaskState
 from orchestra.domain.transitions import TaskInput
-from orchestra.services import jobs, lifecycle
-from orchestra.store import tasks as task_store
+from orchestra.services.jobs import views
+from orchestra.services.tasks import lifecycle
+from orchestra.store.tasks import tasks as task_store
 from support.cluster import Cluster
 from support.waiting import wait_until
 
@@ -26,7 +27,7 @@ def held_because(cluster: Cluster, task: int) -> str:
 
 
 def note(cluster: Cluster, task: int, job: int) -> str | None:
-    return jobs.show(cluster.conn, f"{task}/{job}").attempts[-1].inputs_note
+    return views.show(cluster.conn, f"{task}/{job}").attempts[-1].inputs_note
 
 
 def test_a_program_that_was_edited_before_a_retry_is_run_by_nobody(cluster: Cluster) -> None:

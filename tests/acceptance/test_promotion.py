@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from orchestra.store import embedded, pginstall, pgsearch, postmaster
+from orchestra.store.postgres import embedded, postmaster, program_search, programs
 from support.maestro import Maestro
 from support.server import free_port
 from support.waiting import wait_until
@@ -24,7 +24,7 @@ class Pair:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.ports = {"first": free_port(), "second": free_port()}
-        self.programs = pginstall.for_server(pgsearch.find(), print)
+        self.programs = programs.for_server(program_search.find(), print)
         self._start("first")
         self.password = postmaster.Place(folder / "first").password.read_text().strip()
 

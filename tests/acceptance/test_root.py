@@ -13,7 +13,7 @@ from orchestra import config
 from orchestra.cli.context import Context
 from orchestra.cli.local import pilot as pilot_command
 from orchestra.domain.errors import Refused
-from orchestra.store import embedded
+from orchestra.store.postgres import embedded
 from orchestra.wiring.pilot import PilotSpec
 from support.maestro import Maestro
 from support.world import World

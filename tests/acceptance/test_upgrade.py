@@ -15,7 +15,7 @@ import pytest
 import orchestra
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import JobState, TaskState
-from orchestra.store.database import connect
+from orchestra.store.driver.database import connect
 from support.cluster import Cluster
 from support.maestro import Maestro
 from support.processes import lives

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import psycopg
 
-from orchestra.services import settling
-from orchestra.store import dump, embedded, postmaster
-from orchestra.store.database import connect
-from orchestra.store.migrate import migrate
+from orchestra.services.work import settling
+from orchestra.store.driver.database import connect
+from orchestra.store.postgres import dump, embedded, postmaster
+from orchestra.store.schema.migrate import migrate
 from ordeal import processes
 from support.server import free_port
 

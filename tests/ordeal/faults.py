@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 
 from orchestra.domain.errors import OrchestraError
-from orchestra.services import nodes
+from orchestra.services.nodes import nodes
 from ordeal import processes
 from ordeal.arena import Arena, Node
 from ordeal.people import People

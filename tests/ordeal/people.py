@@ -18,7 +18,7 @@ from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.models.tasks import Policy, Resources
 from orchestra.domain.states import Queue
 from orchestra.domain.transitions import TaskInput
-from orchestra.services import lifecycle
+from orchestra.services.tasks import lifecycle
 from ordeal.checks import GRACE
 from ordeal.database import Database
 from ordeal.schedule import TaskPlan

@@ -16,8 +16,8 @@ from orchestra.conductor.run import run as conduct
 from orchestra.domain.errors import OrchestraError
 from orchestra.pilot import db_thread, lease, options
 from orchestra.pilot.agent import DRAINING, STARTED_BY_KEEPER, PilotOptions, run
-from orchestra.store import database
-from orchestra.store.datafolder import Host, this_host
+from orchestra.store.driver import database
+from orchestra.store.postgres.datafolder import Host, this_host
 from ordeal.schedule import LEASE
 
 MARGIN = 3.0

@@ -14,9 +14,9 @@ from orchestra.domain.errors import (
     OrchestraError,
     Refused,
 )
-from orchestra.services import admin
-from orchestra.services.admin import SchemaChange
-from orchestra.store import migrate
+from orchestra.services.database import admin
+from orchestra.services.database.admin import SchemaChange
+from orchestra.store.schema import migrate
 from support.world import World
 
 

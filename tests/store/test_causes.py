@@ -6,8 +6,12 @@ import pytest
 
 from orchestra.domain.caller import Caller
 from orchestra.domain.states import Cause, JobState, TaskState
-from orchestra.services import explain, job_actions, jobs, removal, task_actions
-from orchestra.store import attempts, moves, task_facts
+from orchestra.services.jobs import actions as job_actions
+from orchestra.services.jobs import explain, views
+from orchestra.services.tasks import actions as task_actions
+from orchestra.services.tasks import removal
+from orchestra.store.tasks import facts, moves
+from orchestra.store.work import attempts
 from support.people import caller
 from support.world import World
 
@@ -50,9 +54,9 @@ def test_what_orchestra_ended_in_a_test_is_no_failure_and_no_users_doing(
     world.conduct(3)
     assert world.state(task) is TaskState.BROKEN
     assert why_broken(world, task) == "2 of 5 test jobs failed, 1 was killed"
-    assert [
-        (group.example.what, group.jobs) for group in task_facts.failures(world.conn, task)
-    ] == [("exit status 3", 2)]
+    assert [(group.example.what, group.jobs) for group in facts.failures(world.conn, task)] == [
+        ("exit status 3", 2)
+    ]
 
 
 @pytest.mark.parametrize("waiting", [True, False])
@@ -81,9 +85,9 @@ def test_what_was_handed_back_in_a_test_that_broke_is_no_failure(
     pilot.end(*grants[:2], status=3)
     world.conduct(4)
     assert world.jobs(task) == [JobState.BROKEN] * 3
-    assert [
-        (group.example.what, group.jobs) for group in task_facts.failures(world.conn, task)
-    ] == [("exit status 3", 2)]
+    assert [(group.example.what, group.jobs) for group in facts.failures(world.conn, task)] == [
+        ("exit status 3", 2)
+    ]
     said = explain.explain(world.conn, f"{task}/2").explanation
     assert [words for words in said.sentences if f"{task}/2 failed" in words] == []
     assert "it failed as a test job" not in said.headline
@@ -100,9 +104,9 @@ def test_failures_of_a_run_before_are_not_those_of_this_one(world: World, ana: C
     pilot.end(first, status=4)
     world.conduct(4)
     assert world.state(task) is TaskState.BROKEN
-    assert [
-        (group.example.what, group.jobs) for group in task_facts.failures(world.conn, task)
-    ] == [("exit status 4", 1)]
+    assert [(group.example.what, group.jobs) for group in facts.failures(world.conn, task)] == [
+        ("exit status 4", 1)
+    ]
 
 
 def test_attempts_that_were_handed_back_are_not_counted_as_tries(world: World) -> None:
@@ -114,7 +118,7 @@ def test_attempts_that_were_handed_back_are_not_counted_as_tries(world: World) -
     grants = pilot.claim()
     pilot.start(*grants)
     pilot.end(*grants)
-    job = jobs.show(world.conn, f"{task}/0").job
+    job = views.show(world.conn, f"{task}/0").job
     assert (job.attempts, job.handed_back, job.done_attempt) == (3, 2, 3)
 
 

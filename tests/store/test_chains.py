@@ -11,16 +11,9 @@ from orchestra.domain.caller import Caller
 from orchestra.domain.errors import NotFound, Refused
 from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.states import JobState, TaskState
-from orchestra.services import (
-    explain,
-    lifecycle,
-    selection,
-    task_actions,
-    task_creation,
-    task_lists,
-    task_views,
-)
-from orchestra.store import chains, moves
+from orchestra.services.jobs import explain
+from orchestra.services.tasks import actions, creation, lifecycle, lists, selection, views
+from orchestra.store.tasks import chains, moves
 from support.people import caller
 from support.world import Pilot, World
 
@@ -56,7 +49,7 @@ def create(
         host="gauss",
         after=tuple(map(str, after)),
     )
-    return task_creation.create(world.conn, task_creation.plan(world.conn, ana, new)).id
+    return creation.create(world.conn, creation.plan(world.conn, ana, new)).id
 
 
 def run(world: World, pilot: Pilot, *, failing: bool = False) -> None:
@@ -83,7 +76,7 @@ def test_a_task_begins_when_the_other_one_is_done(
     assert world.state(first) is TaskState.DONE
     assert world.state(second) is TaskState.DONE
     assert chains.of_task(world.conn, second) == []
-    words = [event.why for event in task_views.show(world.conn, str(second)).events]
+    words = [event.why for event in views.show(world.conn, str(second)).events]
     assert f"task {first} (user.ana.first) is DONE" in words
 
 
@@ -92,11 +85,11 @@ def test_a_task_waits_for_all_of_them(world: World, ana: Caller, tmp_path: objec
     first = create(world, ana, tmp_path, "first")
     held = create(world, ana, tmp_path, "held")
     third = create(world, ana, tmp_path, "third", first, held, first)
-    task_actions.hold(world.conn, ana, held, "later")
+    actions.hold(world.conn, ana, held, "later")
     run(world, pilot)
     assert [wait.id for wait in chains.of_task(world.conn, third)] == [held]
     assert world.state(third) is TaskState.REGISTERED
-    task_actions.release(world.conn, ana, held)
+    actions.release(world.conn, ana, held)
     run(world, pilot)
     assert world.state(third) is TaskState.DONE
 
@@ -159,7 +152,7 @@ def test_outputs_that_are_being_taken_are_not_made_anew(
         pilot.end(*grants)
     assert written() == 1
     for again in (
-        lambda: task_actions.retry(world.conn, ana, first),
+        lambda: actions.retry(world.conn, ana, first),
         lambda: lifecycle.retry_jobs(world.conn, first, [0], by="ana"),
     ):
         with pytest.raises(
@@ -169,7 +162,7 @@ def test_outputs_that_are_being_taken_are_not_made_anew(
     assert world.state(first) is TaskState.DONE
     world.conduct(4)
     assert written() == 4
-    task_actions.retry(world.conn, ana, first)
+    actions.retry(world.conn, ana, first)
     assert world.state(first) is TaskState.REGISTERED
 
 
@@ -191,13 +184,13 @@ def broken(
 def test_what_is_said_while_it_waits(world: World, ana: Caller, tmp_path: object) -> None:
     first, second = broken(world, ana, tmp_path)
     wait = f"It begins when task {first} (user.ana.first) is DONE, but that is BROKEN: maestro task retry {first} runs"
-    shown = task_views.show(world.conn, str(second))
+    shown = views.show(world.conn, str(second))
     begins, way_out = map(command_words.worded, shown.waiting)
     assert begins.startswith(wait)
     assert way_out == f"To let it begin without waiting: maestro task release {second}"
     (line,) = [
         line
-        for line in task_lists.list_tasks(world.conn, owner=None, every=True)
+        for line in lists.list_tasks(world.conn, owner=None, every=True)
         if line.task.id == second
     ]
     assert line.ends.words == f"after task {first} (BROKEN)"
@@ -210,7 +203,7 @@ def test_it_goes_on_when_the_other_one_is_retried(
     world: World, ana: Caller, tmp_path: object
 ) -> None:
     first, second = broken(world, ana, tmp_path)
-    task_actions.retry(world.conn, ana, first)
+    actions.retry(world.conn, ana, first)
     pilot = world.pilot()
     run(world, pilot)
     run(world, pilot)
@@ -219,10 +212,10 @@ def test_it_goes_on_when_the_other_one_is_retried(
 
 def test_it_may_be_let_go(world: World, ana: Caller, tmp_path: object) -> None:
     _, second = broken(world, ana, tmp_path)
-    task_actions.hold(world.conn, ana, second, "lunch")
-    task_actions.release(world.conn, ana, second)  # ends the hold alone
+    actions.hold(world.conn, ana, second, "lunch")
+    actions.release(world.conn, ana, second)  # ends the hold alone
     assert len(chains.of_task(world.conn, second)) == 1
-    assert task_actions.release(world.conn, ana, second).before.after
+    assert actions.release(world.conn, ana, second).before.after
     world.conduct(2)
     assert world.state(second) is TaskState.TESTING
 
@@ -230,13 +223,13 @@ def test_it_may_be_let_go(world: World, ana: Caller, tmp_path: object) -> None:
 def test_without_its_configs_it_is_not_let_go(world: World, ana: Caller, tmp_path: object) -> None:
     first, second = broken(world, ana, tmp_path, "task:")
     with pytest.raises(Refused, match=f"are the outputs of task {first}"):
-        task_actions.release(world.conn, ana, second)
+        actions.release(world.conn, ana, second)
     assert len(chains.of_task(world.conn, second)) == 1
 
 
 def test_one_that_was_deleted_is_said(world: World, ana: Caller, tmp_path: object) -> None:
     first, second = broken(world, ana, tmp_path)
-    task_actions.delete(world.conn, ana, first)
+    actions.delete(world.conn, ana, first)
     for gone in (False, True):
         if gone:  # its rows as well
             world.conn.execute("delete from task_input where task_id = %s", [first])
@@ -244,9 +237,9 @@ def test_one_that_was_deleted_is_said(world: World, ana: Caller, tmp_path: objec
         world.conduct(2)
         task = selection.find(world.conn, str(second))
         assert [(each.name, each.state) for each in task.after] == [("user.ana.first", None)]
-        said = task_views.waiting_reasons(world.conn, task)
+        said = views.waiting_reasons(world.conn, task)
         assert "but that was deleted" in str(said[0])
-    task_actions.release(world.conn, ana, second)
+    actions.release(world.conn, ana, second)
     world.conduct(2)
     assert world.state(second) is TaskState.TESTING
 
@@ -270,12 +263,12 @@ def test_kill_retry_and_single_jobs_of_one_that_waits(
     world: World, ana: Caller, tmp_path: object
 ) -> None:
     first, second = broken(world, ana, tmp_path)
-    task_actions.kill(world.conn, ana, second)
+    actions.kill(world.conn, ana, second)
     world.conduct(2)
     assert world.state(second) is TaskState.KILLED
     with pytest.raises(Refused, match=f"waits for task {first}"):
         lifecycle.retry_jobs(world.conn, second, [0], by="ana")
-    task_actions.retry(world.conn, ana, second)
+    actions.retry(world.conn, ana, second)
     world.conduct(3)
     assert world.state(second) is TaskState.REGISTERED
     assert len(chains.of_task(world.conn, second)) == 1

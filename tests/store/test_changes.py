@@ -8,8 +8,8 @@ import pytest
 from orchestra.domain.errors import BadInput
 from orchestra.domain.states import TaskState
 from orchestra.interface.waiting import wait_for_tasks
-from orchestra.services.changes import changes_since
-from orchestra.store import moves
+from orchestra.services.database.changes import changes_since
+from orchestra.store.tasks import moves
 from support.world import World
 
 

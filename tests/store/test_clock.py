@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from orchestra.conductor import leases
-from orchestra.services import settling
-from orchestra.store import clock, leader
-from orchestra.store.database import in_transaction
+from orchestra.services.work import settling
+from orchestra.store.cluster import clock, leader
+from orchestra.store.driver.database import in_transaction
 from support.world import World
 
 

@@ -22,9 +22,10 @@ from orchestra.domain.models.tasks import Counts
 from orchestra.domain.models.work import Grant
 from orchestra.domain.states import Cause, JobState, Queue, TaskState
 from orchestra.domain.transitions import TaskInput
-from orchestra.services import lifecycle
-from orchestra.store import leader, moves
-from orchestra.store.database import connect, in_transaction
+from orchestra.services.tasks import lifecycle
+from orchestra.store.cluster import leader
+from orchestra.store.driver.database import connect, in_transaction
+from orchestra.store.tasks import moves
 from support.waiting import wait_until
 from support.world import World
 

@@ -13,15 +13,15 @@ import pytest
 from psycopg.pq import TransactionStatus
 
 from orchestra.domain.errors import AnswerGarbled, DatabaseBusy, DatabaseSilent, DatabaseUnavailable
-from orchestra.store import connection, deadlines
-from orchestra.store.database import connect, in_transaction, probe, take_time
+from orchestra.store.driver import connection, deadlines
+from orchestra.store.driver.database import connect, in_transaction, probe, take_time
 from support.proxy import Cable, cable
 
 
 @pytest.fixture
 def bad(tcp_database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cable]:
     """A cable to the database; answers are waited for a quarter of a second longer than statements may take."""
-    monkeypatch.setattr("orchestra.store.database.MARGIN", 0.25)
+    monkeypatch.setattr("orchestra.store.driver.database.MARGIN", 0.25)
     with cable(tcp_database_url) as found:
         yield found
 

@@ -12,8 +12,8 @@ import pytest
 
 from orchestra.cli.exit_statuses import status_of
 from orchestra.domain.errors import ConfigurationError, DatabaseUnavailable
-from orchestra.store import notices, sqlstate
-from orchestra.store.database import check_address, check_version, connect, in_transaction
+from orchestra.store.driver import notices, sqlstate
+from orchestra.store.driver.database import check_address, check_version, connect, in_transaction
 
 
 def parts_of(url: str) -> tuple[str, str, str]:

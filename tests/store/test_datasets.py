@@ -13,7 +13,8 @@ from orchestra.domain.errors import AlreadyExists, BadInput, NotFound, Refused
 from orchestra.domain.manifests import Changes
 from orchestra.domain.models.new_tasks import NewTask
 from orchestra.files.manifest import scan
-from orchestra.services import datasets, task_creation
+from orchestra.services import datasets
+from orchestra.services.tasks import creation
 from orchestra.store import datasets as store
 from support.people import as_admin, caller
 from support.registering import register, update
@@ -161,7 +162,7 @@ def _task(conn: psycopg.Connection, ana: Caller, folder: Path) -> int:
     new = NewTask(
         "user.ana.t", "x %DATA %IN %OUT", "user.ana.grid", "user.ana.grid", str(folder), "ana", "h"
     )
-    return task_creation.create(conn, task_creation.plan(conn, ana, new)).id
+    return creation.create(conn, creation.plan(conn, ana, new)).id
 
 
 def test_a_live_task_keeps_its_data_set_and_an_ended_one_its_manifest(

@@ -31,7 +31,7 @@ from orchestra.pilot.db_thread import (
     back_off,
     is_passing,
 )
-from orchestra.store.database import connect
+from orchestra.store.driver.database import connect
 from support.proxy import cable
 from support.waiting import wait_until
 
@@ -272,7 +272,7 @@ def test_what_is_urgent_goes_first_and_is_never_given_back(agent: Agent) -> None
 def test_a_connection_that_falls_silent_is_replaced(
     tcp_database_url: str, monkeypatch: pytest.MonkeyPatch, at_work: bool
 ) -> None:
-    monkeypatch.setattr("orchestra.store.database.MARGIN", 0.2)
+    monkeypatch.setattr("orchestra.store.driver.database.MARGIN", 0.2)
     monkeypatch.setattr(db_thread, "QUIET_AT_MOST", 0.2)
     with cable(tcp_database_url) as line:
         url = line.url(tcp_database_url)

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from orchestra.domain.errors import AlreadyExists, BadInput, DatabaseUnavailable, VolumeError
-from orchestra.store import dump as dumps
-from orchestra.store import dump_check
-from orchestra.store.database import connect
-from orchestra.store.dump import dump, restore
-from orchestra.store.migrate import check
+from orchestra.store.driver.database import connect
+from orchestra.store.postgres import dump as dumps
+from orchestra.store.postgres import dump_check
+from orchestra.store.postgres.dump import dump, restore
+from orchestra.store.schema.migrate import check
 from support.proxy import cable
 from support.server import the_server
 

@@ -19,10 +19,11 @@ import pytest
 from psycopg import pq
 
 from orchestra.domain.errors import DatabaseUnavailable, NoConnectionLeft, Refused, VolumeError
-from orchestra.store import datafolder, embedded, initdb, pginstall, postmaster, startup
-from orchestra.store.database import connect
-from orchestra.store.pginstall import Programs
-from orchestra.store.postmaster import Place
+from orchestra.store.driver.database import connect
+from orchestra.store.postgres import datafolder, embedded, initdb, postmaster, startup
+from orchestra.store.postgres import programs as pginstall
+from orchestra.store.postgres.postmaster import Place
+from orchestra.store.postgres.programs import Programs
 from support.ordinary import Ordinary
 from support.waiting import wait_until
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from orchestra.conductor.estimates import Estimates
 from orchestra.domain.models.work import Outcome
 from orchestra.domain.states import Cause
-from orchestra.services import work
-from orchestra.store import moves
+from orchestra.services.work import work
+from orchestra.store.tasks import moves
 from support.world import Pilot, World
 
 

@@ -12,10 +12,12 @@ from orchestra import command_words
 from orchestra.domain.forecast import RunningJobs
 from orchestra.domain.states import Cause, JobState, Queue, TaskState
 from orchestra.domain.transitions import TaskInput
-from orchestra.services import explain, lifecycle, nodes
-from orchestra.store import explain as store
-from orchestra.store import queues
-from orchestra.store.database import connect
+from orchestra.services.jobs import explain
+from orchestra.services.nodes import nodes
+from orchestra.services.tasks import lifecycle
+from orchestra.store.driver.database import connect
+from orchestra.store.jobs import explain as store
+from orchestra.store.nodes import queues
 from support.people import as_admin
 from support.plans import plan
 from support.server import Server

@@ -20,9 +20,10 @@ from orchestra.conductor.lifecycle import advance
 from orchestra.domain.models.work import Grant
 from orchestra.domain.states import Cause, JobState, Queue
 from orchestra.domain.transitions import TaskInput
-from orchestra.services import lifecycle
-from orchestra.store import attempts, moves
-from orchestra.store.database import connect
+from orchestra.services.tasks import lifecycle
+from orchestra.store.driver.database import connect
+from orchestra.store.tasks import moves
+from orchestra.store.work import attempts
 from support.waiting import wait_until
 from support.world import Pilot, World
 

@@ -16,9 +16,11 @@ from orchestra.domain import troubles
 from orchestra.domain.errors import DatabaseBusy, DatabaseUnavailable
 from orchestra.domain.states import TaskState
 from orchestra.domain.troubles import Stuck, Trouble
-from orchestra.services import explain, task_views
-from orchestra.store import leader, moves
-from orchestra.store.database import connect
+from orchestra.services.jobs import explain
+from orchestra.services.tasks import views
+from orchestra.store.cluster import leader
+from orchestra.store.driver.database import connect
+from orchestra.store.tasks import moves
 from support.waiting import wait_until
 from support.world import World
 
@@ -61,9 +63,9 @@ def test_a_locked_task_keeps_those_behind_it_from_nothing(world: World, database
             assert world.state(locked) is TaskState.REGISTERED
             assert [each.what for each in leader.troubles(world.conn).stuck] == [locked]
             stuck = f"The conductor (one) cannot go on with this task, and tries again: {BUSY}."
-            assert stuck in task_views.show(world.conn, str(locked)).waiting
+            assert stuck in views.show(world.conn, str(locked)).waiting
             assert stuck in explain.explain(world.conn, f"{locked}/0").explanation.sentences
-            assert stuck not in task_views.show(world.conn, str(behind)).waiting
+            assert stuck not in views.show(world.conn, str(behind)).waiting
             assert stuck not in explain.explain(world.conn, f"{behind}/0").explanation.sentences
         wait_until(lambda: world.state(locked) is TaskState.RUNNING)
         wait_until(lambda: said[-1] is None)

@@ -14,8 +14,8 @@ from orchestra.domain.states import Cause, Figure, TaskState
 from orchestra.files import job_logs as log_files
 from orchestra.interface import following, paging
 from orchestra.interface.answers.jobs import LogChunk
-from orchestra.services import by_hand, job_actions, job_logs, jobs
-from orchestra.store import notices
+from orchestra.services.jobs import actions, by_hand, logs, views
+from orchestra.store.driver import notices
 from support.people import caller
 from support.world import Pilot, World
 
@@ -41,7 +41,7 @@ def mixed(world: World, pilot: Pilot) -> int:
 
 
 def ordinals(world: World, figure: Figure | None, first: int = 0, limit: int = 50) -> list[int]:
-    page = jobs.list_jobs(world.conn, "0", figure, first=first, limit=limit)
+    page = views.list_jobs(world.conn, "0", figure, first=first, limit=limit)
     return [job.ordinal for job in page.jobs]
 
 
@@ -68,7 +68,7 @@ def test_pages_follow_one_another(world: World, mixed: int, figure: Figure | Non
     found: list[int] = []
     following: int | None = 0
     while following is not None:
-        page = jobs.list_jobs(world.conn, "0", figure, first=following, limit=3)
+        page = views.list_jobs(world.conn, "0", figure, first=following, limit=3)
         found += [job.ordinal for job in page.jobs]
         assert page.matching == len(whole)
         following = page.following
@@ -90,7 +90,7 @@ def test_registered_jobs_of_both_turns_come_in_order(world: World, ana: Caller) 
 
 
 def test_a_job_with_its_attempts(world: World, mixed: int) -> None:
-    report = jobs.show(world.conn, "user.ana.task/6")
+    report = views.show(world.conn, "user.ana.task/6")
     assert (report.job.exit_status, report.job.node, report.job.cause) == (3, "gauss", Cause.EXIT)
     assert report.config_path == "/data/configs/config.6.json"
     (attempt,) = report.attempts
@@ -100,34 +100,34 @@ def test_a_job_with_its_attempts(world: World, mixed: int) -> None:
 
 def test_what_is_not_there(world: World, mixed: int) -> None:
     with pytest.raises(NotFound, match="no job 40; its jobs are numbered 0 to 39"):
-        jobs.show(world.conn, "0/40")
+        views.show(world.conn, "0/40")
     with pytest.raises(BadInput, match="names 2 jobs"):
-        jobs.show(world.conn, "0/1-2")
+        views.show(world.conn, "0/1-2")
     with pytest.raises(NotFound, match="has not run yet"):
-        following.find_attempt(jobs.show(world.conn, "0/30"), None)
+        following.find_attempt(views.show(world.conn, "0/30"), None)
     with pytest.raises(NotFound, match="numbered only 1"):
-        following.find_attempt(jobs.show(world.conn, "0/1"), 2)
+        following.find_attempt(views.show(world.conn, "0/1"), 2)
 
 
 def test_jobs_of_several_tasks_are_checked_before_any_is_touched(
     world: World, mixed: int, ana: Caller
 ) -> None:
     with pytest.raises(NotFound):
-        job_actions.kill(world.conn, ana, ["0/12", "0/41"])
+        actions.kill(world.conn, ana, ["0/12", "0/41"])
     assert 12 in ordinals(world, Figure.ASSIGNED)
     bob = caller(world.conn, "bob")
     with pytest.raises(Refused, match='belongs to user "ana"'):
-        job_actions.kill(world.conn, bob, ["0/12"])
+        actions.kill(world.conn, bob, ["0/12"])
     world.conn.execute("update task set jobs = 300000")
     with pytest.raises(BadInput, match="at a time"):
-        job_actions.kill(world.conn, ana, ["0/0-200000"])
+        actions.kill(world.conn, ana, ["0/0-200000"])
 
 
 def test_retry_and_kill(world: World, mixed: int, ana: Caller) -> None:
-    (done,) = job_actions.retry(world.conn, ana, ["0/5-6"])
+    (done,) = actions.retry(world.conn, ana, ["0/5-6"])
     assert done.jobs == 2
     assert ordinals(world, Figure.FAILED) == [7]
-    (killed,) = job_actions.kill(world.conn, ana, ["0/20,0"], "enough")
+    (killed,) = actions.kill(world.conn, ana, ["0/20,0"], "enough")
     assert killed.jobs == 1  # job 0 is done
     assert ordinals(world, Figure.KILLED) == [20]
     assert world.state(mixed) is TaskState.RUNNING
@@ -157,7 +157,7 @@ def test_the_last_lines_of_a_file(size: int, ending: bytes) -> None:
 
 def test_a_log_that_cannot_be_read_is_kept_in_part(world: World, pilot: Pilot) -> None:
     from orchestra.domain.models.work import Outcome
-    from orchestra.services import work
+    from orchestra.services.work import work
 
     world.task(1, test_jobs=0)
     world.conduct(2)
@@ -167,7 +167,7 @@ def test_a_log_that_cannot_be_read_is_kept_in_part(world: World, pilot: Pilot) -
         grant.key, Cause.EXIT, exit_status=1, log_bytes=10_000, log_tail=b"the end\n\xff"
     )
     work.report(world.conn, pilot.keeper, [told])
-    attempt = following.find_attempt(jobs.show(world.conn, "0/0"), None)
+    attempt = following.find_attempt(views.show(world.conn, "0/0"), None)
     assert log_files.open_log(attempt) is None
     first = 10_000 - len(b"the end\n\xff")
     for offset, start, data in (
@@ -187,13 +187,13 @@ def test_a_log_of_which_nothing_is_kept(world: World, pilot: Pilot) -> None:
     (grant,) = pilot.claim()
     pilot.start(grant)
     key = (grant.key.task_id, grant.key.ordinal, grant.key.number)
-    assert job_logs.log_chunk(world.conn, *key) == LogChunk(0, b"", None, over=False)
+    assert logs.log_chunk(world.conn, *key) == LogChunk(0, b"", None, over=False)
     pilot.end(grant)
-    assert job_logs.log_chunk(world.conn, *key).over
+    assert logs.log_chunk(world.conn, *key).over
     with pytest.raises(NotFound, match="no attempt 2 of job 0/0"):
-        job_logs.log_chunk(world.conn, 0, 0, 2)
+        logs.log_chunk(world.conn, 0, 0, 2)
     with pytest.raises(BadInput, match="at least 0"):
-        job_logs.log_chunk(world.conn, *key, offset=-1)
+        logs.log_chunk(world.conn, *key, offset=-1)
 
 
 @pytest.mark.parametrize(("refresh", "words"), [(True, ["tail 0/0/1"]), (False, [])])
@@ -206,7 +206,7 @@ def test_a_pilot_is_asked_for_more_where_that_is_wanted(
     pilot.start(grant)
     with psycopg.connect(database_url, autocommit=True) as listener:
         listener.execute(f"listen {notices.NODE}")
-        job_logs.log_chunk(world.conn, 0, 0, 1, refresh=refresh)
+        logs.log_chunk(world.conn, 0, 0, 1, refresh=refresh)
         world.conn.execute("select pg_notify(%s, 'last')", [notices.NODE])
         told = [n.payload for n in listener.notifies(timeout=10, stop_after=len(words) + 1)]
     assert told == [*words, "last"]
@@ -229,7 +229,7 @@ def test_following_reads_what_is_added(world: World, pilot: Pilot, hostile_dir: 
         else:
             pilot.end(grant)
 
-    attempt = following.find_attempt(jobs.show(world.conn, "0/0"), None)
+    attempt = following.find_attempt(views.show(world.conn, "0/0"), None)
     last = following.follow(
         world.interface(), "0/0", attempt, write=written.append, turn=lambda _: None, sleep=sleeps
     )
@@ -254,7 +254,7 @@ def test_what_the_database_did_not_keep_is_said_to_be_left_out(
             world.conn.execute("update attempt set lost_at = now()")
 
     written: list[bytes] = []
-    attempt = following.find_attempt(jobs.show(world.conn, "0/0"), None)
+    attempt = following.find_attempt(views.show(world.conn, "0/0"), None)
     following.follow(
         world.interface(), "0/0", attempt, write=written.append, turn=lambda _: None, sleep=sleeps
     )

@@ -12,9 +12,9 @@ import pytest
 from orchestra.domain.caller import Caller
 from orchestra.domain.errors import DatabaseUnavailable
 from orchestra.domain.states import TaskState
-from orchestra.services import task_actions
-from orchestra.store import locks
-from orchestra.store.database import connect
+from orchestra.services.tasks import actions
+from orchestra.store.driver.database import connect
+from orchestra.store.tasks import locks
 from support.waiting import wait_until
 from support.world import World
 
@@ -75,7 +75,7 @@ def test_a_command_is_passed_by_no_newcomer_and_the_claim_behind_it_takes_nothin
     world: World, running: int, ana: Caller, database_url: str
 ) -> None:
     with sharing(database_url, running):
-        hold = Aside(database_url, lambda conn: task_actions.hold(conn, ana, running, None))
+        hold = Aside(database_url, lambda conn: actions.hold(conn, ana, running, None))
         wait_until(lambda: waits(world, 1))
         claim = Aside(database_url, lambda conn: world.pilot(conn=conn).claim(cpu=4))
         wait_until(lambda: waits(world, 2))
@@ -91,7 +91,7 @@ def test_a_report_that_waited_for_a_command_sees_what_it_did(
     grants = pilot.claim(cpu=1)
     pilot.start(*grants)
     with sharing(database_url, running):
-        kill = Aside(database_url, lambda conn: task_actions.kill(conn, ana, running))
+        kill = Aside(database_url, lambda conn: actions.kill(conn, ana, running))
         wait_until(lambda: waits(world, 1))
 
         def report(conn: psycopg.Connection) -> None:
@@ -111,7 +111,7 @@ def test_pilots_of_the_version_before_share_the_row_and_are_excluded_too(
     with connect(database_url) as old:
         with old.transaction():
             old.execute("select from task where id = %s for share", [running])
-            hold = Aside(database_url, lambda conn: task_actions.hold(conn, ana, running, None))
+            hold = Aside(database_url, lambda conn: actions.hold(conn, ana, running, None))
             wait_until(lambda: world.conn.execute(
                 "select from pg_stat_activity where datname = current_database() and application_name = 'aside' "
                 "and wait_event_type = 'Lock'").fetchone() is not None)  # fmt: skip
@@ -180,7 +180,7 @@ def test_a_command_that_could_not_have_a_lock_says_so(
             DatabaseUnavailable, match="a lock that this needs was held by others"
         ) as told,
     ):
-        task_actions.hold(conn, ana, running, None)
+        actions.hold(conn, ana, running, None)
     assert told.value.hint == "Running jobs are not affected. Try again."
     assert world.state(running) is TaskState.RUNNING
 
@@ -193,7 +193,7 @@ def test_what_a_command_of_the_version_before_missed_is_ended(world: World, runn
         "update task set state = 'KILL', rank = null, intent = 'kill', intent_by = 'ana' where id = %s",
         [running],
     )
-    from orchestra.store import attempts
+    from orchestra.store.work import attempts
 
     assert [key for key, _ in attempts.attempts_to_end(world.conn, pilot.node)] == [
         g.key for g in grants

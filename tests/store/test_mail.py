@@ -22,11 +22,16 @@ from orchestra.domain.states import Cause, TaskState
 from orchestra.domain.transitions import TaskInput
 from orchestra.mail.channels import Channels
 from orchestra.mail.smtp import Smtp
-from orchestra.services import lifecycle, mails, nodes, outbox, settling, users, work
-from orchestra.store import leader, migrate
-from orchestra.store import mails as mail_store
-from orchestra.store import outbox as store
-from orchestra.store.database import connect, in_transaction
+from orchestra.services.mail import mails, outbox
+from orchestra.services.nodes import nodes
+from orchestra.services.tasks import lifecycle
+from orchestra.services.users import users
+from orchestra.services.work import settling, work
+from orchestra.store.cluster import leader
+from orchestra.store.driver.database import connect, in_transaction
+from orchestra.store.mail import mails as mail_store
+from orchestra.store.mail import outbox as store
+from orchestra.store.schema import migrate
 from support import backup
 from support.mailserver import MailServer, running
 from support.people import as_admin, caller

@@ -14,9 +14,12 @@ from orchestra.domain.metrics import Metrics, to_keep
 from orchestra.domain.models.work import Outcome
 from orchestra.domain.states import Cause
 from orchestra.files.results import read
-from orchestra.services import datasets, results, task_actions, work
-from orchestra.services.best import best_results
-from orchestra.store import metrics, moves
+from orchestra.services import datasets
+from orchestra.services.tasks import actions, results
+from orchestra.services.tasks.best import best_results
+from orchestra.services.work import work
+from orchestra.store.jobs import metrics
+from orchestra.store.tasks import moves
 from support.people import caller
 from support.plans import plan
 from support.registering import register, update
@@ -195,7 +198,7 @@ def test_they_go_with_their_task_and_the_data_set(
     made = register(world.conn, ana, "user.ana.grid", tmp_path)
     task = world.task(jobs=1, config_version_id=made.version_id)
     run(world, world.pilot(), ['{"loss": 1}'], task)
-    task_actions.delete(world.conn, ana, task)
+    actions.delete(world.conn, ana, task)
     datasets.remove(world.conn, ana, "user.ana.grid")
     while moves.purge_deleted(world.conn, 1):
         pass

@@ -12,8 +12,8 @@ from psycopg import sql
 
 from orchestra import command_words
 from orchestra.domain.errors import DatabaseUnavailable, SchemaMismatch
-from orchestra.store.database import connect
-from orchestra.store.migrate import check, current, is_current, migrate, pending
+from orchestra.store.driver.database import connect
+from orchestra.store.schema.migrate import check, current, is_current, migrate, pending
 
 
 @pytest.fixture

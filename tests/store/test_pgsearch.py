@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from orchestra.domain.errors import ConfigurationError, DatabaseUnavailable
-from orchestra.store import embedded, pgsearch
-from orchestra.store.database import connect
-from orchestra.store.dump import dump, restore
-from orchestra.store.migrate import migrate
-from orchestra.store.pgsearch import find
-from orchestra.store.postmaster import Place
+from orchestra.store.driver.database import connect
+from orchestra.store.postgres import embedded, program_search
+from orchestra.store.postgres.dump import dump, restore
+from orchestra.store.postgres.postmaster import Place
+from orchestra.store.postgres.program_search import find
+from orchestra.store.schema.migrate import migrate
 from support import debian15
 
 FAST = {"fsync": "off"}
@@ -24,7 +24,7 @@ PROGRAMS = ("postgres", "initdb", "pg_ctl", "pg_dump", "pg_restore", "psql")
 @pytest.fixture(autouse=True)
 def _nothing_named() -> Iterator[None]:
     yield
-    pgsearch.use(None)
+    program_search.use(None)
 
 
 @pytest.fixture
@@ -47,8 +47,8 @@ def install(folder: Path, version: str, *programs: str) -> Path:
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The root folder of a machine without the wheel, whose PATH has `path` and `conda/bin`, and nothing in it."""
-    monkeypatch.setattr(pgsearch, "_PACKAGE", "no_such_package")
-    monkeypatch.setattr(pgsearch, "_ROOT", tmp_path)
+    monkeypatch.setattr(program_search, "_PACKAGE", "no_such_package")
+    monkeypatch.setattr(program_search, "_ROOT", tmp_path)
     monkeypatch.setattr("sys.prefix", str(tmp_path / "prefix"))
     monkeypatch.setenv("PATH", f"{tmp_path}/path:{tmp_path}/conda/bin:relative")
     return tmp_path
@@ -61,7 +61,7 @@ def test_the_wheel_s_win_over_the_path_and_a_setting_over_both(
     monkeypatch.setenv("PATH", str(other))
     assert find().major == find(17).major == 18
     assert find().package is not None
-    pgsearch.use(other)
+    program_search.use(other)
     assert (find().folder, find().major, find().package) == (other, 17, None)
 
 
@@ -109,7 +109,7 @@ def test_incomplete_and_broken_ones_are_passed_over(machine: Path) -> None:
 def test_a_setting_that_cannot_be_is_one_sentence(
     tmp_path: Path, version: str, programs: tuple[str, ...], words: str
 ) -> None:
-    pgsearch.use(install(tmp_path / "bin", version, *programs))
+    program_search.use(install(tmp_path / "bin", version, *programs))
     with pytest.raises(ConfigurationError, match=words):
         find()
 
@@ -117,7 +117,7 @@ def test_a_setting_that_cannot_be_is_one_sentence(
 @pytest.mark.needs("postgresql 15")
 def test_debian_s_serves_as_the_embedded_database(data: Path, tmp_path: Path) -> None:
     said: list[str] = []
-    pgsearch.use(debian15.FOLDER)
+    program_search.use(debian15.FOLDER)
     url = embedded.ensure_running(data, said.append, settings=FAST)
     assert said[-1] == f"embedded PostgreSQL 15 of {debian15.FOLDER}, new, in {data}"
     assert embedded.status(data).major == 15
@@ -127,7 +127,7 @@ def test_debian_s_serves_as_the_embedded_database(data: Path, tmp_path: Path) ->
     dump(url, tmp_path / "lab.dump")
     assert embedded.stop(data)
 
-    pgsearch.use(None)
+    program_search.use(None)
     with pytest.raises(
         DatabaseUnavailable, match="made by PostgreSQL 15; what would start it is PostgreSQL 18"
     ) as info:
@@ -146,7 +146,7 @@ def test_debian_s_serves_as_the_embedded_database(data: Path, tmp_path: Path) ->
 def test_an_install_in_a_folder_of_its_own_serves_too(data: Path) -> None:
     wheel = find().package  # which has a PostgreSQL 16 beside the 18
     assert wheel is not None
-    pgsearch.use(wheel / "pginstall/bin")
+    program_search.use(wheel / "pginstall/bin")
     with connect(embedded.ensure_running(data, settings=FAST)) as conn:
         migrate(conn)
     assert embedded.status(data).major == 16

@@ -14,10 +14,10 @@ import psycopg
 import pytest
 
 from orchestra.domain.states import HoldCause, Queue
-from orchestra.services import work
-from orchestra.store import moves
-from orchestra.store.database import connect
-from orchestra.store.sql import load
+from orchestra.services.work import work
+from orchestra.store.driver.database import connect
+from orchestra.store.driver.sql import load
+from orchestra.store.tasks import moves
 from support.server import Server
 from support.world import Pilot, World
 
@@ -123,7 +123,7 @@ def _claim_params(pilot: Pilot, task: int) -> dict[str, Any]:
 
 def test_a_claim_walks_the_index_made_for_it(crowded: World, pilot: Pilot) -> None:
     crowded.conn.execute("set enable_seqscan = off")  # as a pilot's connection has it
-    found = plan(crowded.conn, load("attempts").claim_jobs, _claim_params(pilot, 500))
+    found = plan(crowded.conn, load("work/attempts").claim_jobs, _claim_params(pilot, 500))
     crowded.conn.execute("reset enable_seqscan")
     assert walked(found) == set()
     assert "job_claimable" in indexes(found)
@@ -137,7 +137,7 @@ def test_the_candidates_of_a_claim_come_in_the_order_of_their_index(crowded: Wor
         "queue": Queue.CPU, "serves_all": True, "account": "ana", "images": "^$", "offered": 8,
         "avoid": [3], "rank": 20, "after": 19, "limit": 16,
     }  # fmt: skip
-    found = plan(crowded.conn, load("attempts").candidates, params)
+    found = plan(crowded.conn, load("work/attempts").candidates, params)
     assert indexes(found) == {"task_rank"}
     assert not any(node["Node Type"] in ("Sort", "Seq Scan") for node in nodes(found))
     assert buffers(found) < 30
@@ -146,7 +146,7 @@ def test_the_candidates_of_a_claim_come_in_the_order_of_their_index(crowded: Wor
 def test_whether_tasks_have_jobs_is_one_look_each(crowded: World, pilot: Pilot) -> None:
     crowded.conn.execute("set enable_seqscan = off")  # as a pilot's connection has it
     for tasks, most in (([500], 30), (list(range(256)), 256 * 12)):
-        found = plan(crowded.conn, load("attempts").with_jobs, {"tasks": tasks})
+        found = plan(crowded.conn, load("work/attempts").with_jobs, {"tasks": tasks})
         assert walked(found) == set()
         assert indexes(found) == {"job_claimable", "job_floor_pkey"}
         assert buffers(found) < most
@@ -158,7 +158,7 @@ def test_what_a_job_waits_for_that_needs_many_slots_is_found_by_keys(
     crowded: World, pilot: Pilot, name: str
 ) -> None:
     params = {"task": 500, "node": pilot.node, "queue": Queue.CPU, "patience": 15}
-    found = plan(crowded.conn, getattr(load("attempts"), name), params)
+    found = plan(crowded.conn, getattr(load("work/attempts"), name), params)
     assert walked(found) == set()
     assert buffers(found) < 20
 
@@ -168,7 +168,7 @@ def test_a_long_line_of_tasks_that_are_for_others_is_read_in_one_go(crowded: Wor
         "queue": Queue.CPU, "serves_all": False, "account": "bea", "images": "^$", "offered": 8,
         "avoid": [], "rank": -(2**31), "after": -1, "limit": 16,
     }  # fmt: skip
-    assert buffers(plan(crowded.conn, load("attempts").candidates, params)) < TASKS
+    assert buffers(plan(crowded.conn, load("work/attempts").candidates, params)) < TASKS
 
 
 def test_a_claim_touches_no_more_in_the_crowd_than_alone(
@@ -178,8 +178,8 @@ def test_a_claim_touches_no_more_in_the_crowd_than_alone(
     task = alone.task(jobs=1_000, test_jobs=0)
     alone.conduct(rounds=2)
     conn.execute("vacuum analyze")
-    lonely = plan(conn, load("attempts").claim_jobs, _claim_params(alone.pilot(), task))
-    crowd = plan(crowded.conn, load("attempts").claim_jobs, _claim_params(pilot, 500))
+    lonely = plan(conn, load("work/attempts").claim_jobs, _claim_params(alone.pilot(), task))
+    crowd = plan(crowded.conn, load("work/attempts").claim_jobs, _claim_params(pilot, 500))
     assert buffers(crowd) <= buffers(lonely) * 1.2
     # A plan that is made while tables are small is kept when they have grown.
     for found in (lonely, crowd):
@@ -197,7 +197,7 @@ def _some_attempts(crowded: World) -> dict[str, list[Any]]:
 
 def test_a_report_finds_its_jobs_by_their_keys(crowded: World) -> None:
     params = {**_some_attempts(crowded), "count": 64, "keeper": None}
-    found = plan(crowded.conn, load("attempts").lock_attempts, params)
+    found = plan(crowded.conn, load("work/attempts").lock_attempts, params)
     assert walked(found) == set()
     assert {"job_pkey", "attempt_pkey"} <= indexes(found)
 
@@ -207,7 +207,7 @@ def test_what_a_pilot_asks_often_walks_open_attempts_alone(
     crowded: World, pilot: Pilot, name: str
 ) -> None:
     params = {"node": pilot.node, "keeper": pilot.keeper, "request": 3, "limit": 500}
-    found = plan(crowded.conn, getattr(load("attempts"), name), params)
+    found = plan(crowded.conn, getattr(load("work/attempts"), name), params)
     assert walked(found) == set()
     assert "attempt_open" in indexes(found)
     assert buffers(found) < 50
@@ -247,7 +247,7 @@ def test_the_conductors_statements_walk_their_indexes(
         "task": 500, "limit": 100, "first": 0, "next": 100, "all": True, "turn": 0, "test_for": 60,
     }  # fmt: skip
     crowded.conn.execute("set enable_seqscan = on")
-    found = plan(crowded.conn, getattr(load("moves"), name), params)
+    found = plan(crowded.conn, getattr(load("tasks/moves"), name), params)
     assert walked(found) == set()
     assert index in indexes(found)
 
@@ -283,7 +283,7 @@ def test_who_looks_after_leases_walks_what_is_open(
 
 
 def test_the_conductors_look_reads_counts_not_jobs(crowded: World) -> None:
-    found = plan(crowded.conn, load("moves").live_tasks, {"only": None, "but": []})
+    found = plan(crowded.conn, load("tasks/moves").live_tasks, {"only": None, "but": []})
     tables = {node.get("Relation Name") for node in nodes(found)} - {None}
     assert tables == {"task", "task_count", "task_after"}
 

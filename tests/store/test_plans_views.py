@@ -14,16 +14,16 @@ import pytest
 
 from orchestra.domain.reservation import PATIENCE
 from orchestra.domain.states import Figure, Queue
-from orchestra.store import jobs
-from orchestra.store.database import connect
-from orchestra.store.sql import load
+from orchestra.store.driver.database import connect
+from orchestra.store.driver.sql import load
+from orchestra.store.jobs import jobs
 from support.plans import plan
 from support.server import Server
 from support.world import World
 
 SMALL_TASKS = 999
 JOBS = 1_000_000 - 3 * SMALL_TASKS
-TASKS, DATASETS = load("tasks"), load("datasets")
+TASKS, DATASETS = load("tasks/tasks"), load("datasets")
 
 # Done up to 50,000 with a failure here and there; some run, some are assigned, most are registered.
 _FILL = """
@@ -120,8 +120,11 @@ def test_the_list_of_tasks_reads_stripes_not_jobs(crowded: World) -> None:
 
 CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "one task": (TASKS.select_task + "\n" + TASKS.with_id, {"task": 0}),
-    "events": (load("events").of_task, {"task": 0, "limit": 20}),
-    "changes": (load("events").changed_since, {"cursor": "900000000:900000000:", "tasks": [0]}),
+    "events": (load("cluster/events").of_task, {"task": 0, "limit": 20}),
+    "changes": (
+        load("cluster/events").changed_since,
+        {"cursor": "900000000:900000000:", "tasks": [0]},
+    ),
     "failures": (TASKS.failures, {"task": 0}),
     "inputs": (TASKS.inputs, {"task": 0}),
     "config": (TASKS.config, {"task": 0}),
@@ -133,11 +136,11 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "readers": (TASKS.outputs_users, {"folder": "/data/ana/user.ana.large"}),
     "offers": (TASKS.offers, {"queue": Queue.CPU, "patience": PATIENCE}),
     "one job": (
-        "with chosen as (" + load("jobs").choose_one + ") " + load("jobs").show_chosen,
+        "with chosen as (" + load("jobs/jobs").choose_one + ") " + load("jobs/jobs").show_chosen,
         {"task": 0, "ordinal": 120_000},
     ),
-    "attempts": (load("jobs").attempts, {"task": 0, "ordinal": 40_000}),
-    "log": (load("jobs").log_tail, {"task": 0, "ordinal": 40_000, "number": 1}),
+    "attempts": (load("jobs/jobs").attempts, {"task": 0, "ordinal": 40_000}),
+    "log": (load("jobs/jobs").log_tail, {"task": 0, "ordinal": 40_000, "number": 1}),
     "files": (DATASETS.files, {"version": 2, "first": 100_000, "limit": 20}),
     "live users": (DATASETS.live_users, {"dataset": 1}),
     "ended users": (DATASETS.ended_users, {"dataset": 1}),
@@ -155,13 +158,13 @@ def test_what_is_shown_of_one_thing_touches_few_pages(crowded: World, name: str)
 @pytest.mark.parametrize("name", ["attempt_folders", "superseded_folders"])
 def test_folders_are_read_in_ranges(crowded: World, name: str) -> None:
     params = {"task": 0, "first": 20_000, "next": 20_500}
-    found = plan(crowded.conn, getattr(load("jobs"), name), params)
+    found = plan(crowded.conn, getattr(load("jobs/jobs"), name), params)
     assert found.walked == set()
     assert found.buffers < 2_500
 
 
 def test_results_are_read_in_ranges_too(crowded: World) -> None:
     params = {"task": 0, "version": 2, "first": 20_000, "next": 20_500}
-    found = plan(crowded.conn, load("jobs").results, params)
+    found = plan(crowded.conn, load("jobs/jobs").results, params)
     assert found.walked <= {"node"}, found.root
     assert found.buffers < 15 * 500  # a few pages a job, whatever the task's size

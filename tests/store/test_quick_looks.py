@@ -14,13 +14,13 @@ NOT_FOR_LOOKING = {
     "orchestra.domain.models.pilots",
     "orchestra.domain.models.work",
     "orchestra.domain.transitions",
-    "orchestra.services.admin",
-    "orchestra.services.lifecycle",
-    "orchestra.services.settling",
-    "orchestra.services.upgrade",
-    "orchestra.store.moves",
-    "orchestra.store.outbox",
-    "orchestra.store.task_making",
+    "orchestra.services.database.admin",
+    "orchestra.services.tasks.lifecycle",
+    "orchestra.services.work.settling",
+    "orchestra.services.database.upgrade",
+    "orchestra.store.tasks.moves",
+    "orchestra.store.mail.outbox",
+    "orchestra.store.tasks.creation",
     "rich",
 }
 
@@ -40,5 +40,5 @@ def test_looking_brings_in_nothing_that_changes(command: str, database_url: str)
         timeout=60,
     )
     found = set(done.stderr.splitlines()[-1].split())
-    assert "orchestra.store.database" in found, done.stderr
+    assert "orchestra.store.driver.database" in found, done.stderr
     assert sorted(found & NOT_FOR_LOOKING) == []

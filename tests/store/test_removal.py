@@ -10,7 +10,7 @@ import pytest
 from orchestra.domain.caller import Caller
 from orchestra.domain.errors import Refused
 from orchestra.files import attempt_folders
-from orchestra.services import removal
+from orchestra.services.tasks import removal
 from support.world import World
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from orchestra.domain.models.work import Grant
 from orchestra.domain.transitions import TaskInput
-from orchestra.services import lifecycle
-from orchestra.store.database import connect
+from orchestra.services.tasks import lifecycle
+from orchestra.store.driver.database import connect
 from support.world import Pilot, World
 
 NODES = ("euler", "gauss", "noether")

@@ -17,9 +17,13 @@ from orchestra.domain.models.work import Outcome
 from orchestra.domain.retention import DAY, RetentionPolicy
 from orchestra.domain.states import Cause, TaskState
 from orchestra.domain.transitions import TaskInput
-from orchestra.services import explain, lifecycle, outbox, task_actions, work
-from orchestra.store import moves, retention, task_facts
-from orchestra.store.database import in_transaction
+from orchestra.services.jobs import explain
+from orchestra.services.mail import outbox
+from orchestra.services.tasks import actions, lifecycle
+from orchestra.services.work import work
+from orchestra.store.cluster import retention
+from orchestra.store.driver.database import in_transaction
+from orchestra.store.tasks import facts, moves
 from support.people import caller
 from support.plans import plan
 from support.world import Pilot, World
@@ -122,7 +126,7 @@ def test_a_year_and_a_half_levels_off(world: World, ana: Caller) -> None:
         run(world, pilot, gone)
         leaving = [gone, *([kept.pop(0)] if len(kept) > 2 else [])]
         for task in leaving:
-            task_actions.delete(world.conn, ana, task)
+            actions.delete(world.conn, ana, task)
         purge(world)
         world.conn.execute("update outbox set sent_at = coalesce(sent_at, now())")
         work.detach(world.conn, pilot.node, pilot.agent, [pilot.keeper])
@@ -155,9 +159,7 @@ def test_what_is_needed_stays_however_old_it_is(world: World, ana: Caller) -> No
         [live],
     ).fetchall()
     assert tails == [(over, 1, b"it broke\n"), (broken, 0, b"it broke\n")], "the last failures"
-    assert [group.example.last_line for group in task_facts.failures(world.conn, over)] == [
-        "it broke"
-    ]
+    assert [group.example.last_line for group in facts.failures(world.conn, over)] == ["it broke"]
     events = world.conn.execute(
         "select distinct kind, ordinal is null from event where task_id = any(%s)", [[over, broken]]
     ).fetchall()
@@ -185,7 +187,7 @@ def test_a_task_that_goes_on_is_looked_at_anew_when_it_is_over(world: World) -> 
 def test_that_a_task_was_deleted_is_known_for_a_month(world: World, ana: Caller) -> None:
     task = world.task(2, test_jobs=0)
     run(world, world.pilot(), task)
-    task_actions.delete(world.conn, ana, task)
+    actions.delete(world.conn, ana, task)
     purge(world)
     days_pass(world, 10)
     tidied(world, RetentionPolicy(events=DAY))

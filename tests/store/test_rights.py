@@ -14,9 +14,11 @@ import pytest
 from orchestra.domain.caller import Caller
 from orchestra.domain.errors import NotAllowed, NotFound, Refused
 from orchestra.domain.models.nodes import SlotsWanted
-from orchestra.services import mails, nodes, users
-from orchestra.store import migrate
-from orchestra.store.database import connect
+from orchestra.services.mail import mails
+from orchestra.services.nodes import nodes
+from orchestra.services.users import users
+from orchestra.store.driver.database import connect
+from orchestra.store.schema import migrate
 from support.people import caller
 from support.world import World
 

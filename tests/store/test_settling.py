@@ -17,8 +17,11 @@ from orchestra.domain.models.tasks import Counts
 from orchestra.domain.models.work import Outcome
 from orchestra.domain.states import Cause, JobState, Queue, TaskState
 from orchestra.domain.transitions import TaskInput
-from orchestra.services import admin, lifecycle, nodes, settling, standstill, work
-from orchestra.store.database import connect
+from orchestra.services.database import admin
+from orchestra.services.nodes import nodes
+from orchestra.services.tasks import lifecycle, standstill
+from orchestra.services.work import settling, work
+from orchestra.store.driver.database import connect
 from support import backup
 from support.people import as_admin
 from support.world import Pilot, World
@@ -377,7 +380,7 @@ def test_an_attempt_of_a_task_that_was_deleted_is_no_stranger(world: World, runn
     lifecycle.apply(world.conn, running, TaskInput.KILL, by="ana")
     world.conduct(rounds=2)
     lifecycle.apply(world.conn, running, TaskInput.DELETE, by="ana")
-    from orchestra.store import moves
+    from orchestra.store.tasks import moves
 
     while moves.purge_deleted(world.conn, 100):
         pass

@@ -25,17 +25,14 @@ from orchestra.domain.models.work import Outcome, Started
 from orchestra.domain.states import Cause
 from orchestra.domain.troubles import Kind, Trouble
 from orchestra.files import task_files
-from orchestra.services import (
-    datasets,
-    job_actions,
-    jobs,
-    nodes,
-    selection,
-    task_actions,
-    task_creation,
-    users,
-    work,
-)
+from orchestra.services import datasets
+from orchestra.services.jobs import actions as job_actions
+from orchestra.services.jobs import views
+from orchestra.services.nodes import nodes
+from orchestra.services.tasks import actions as task_actions
+from orchestra.services.tasks import creation, selection
+from orchestra.services.users import users
+from orchestra.services.work import work
 from support.making import make
 from support.people import as_admin
 from support.registering import register, update
@@ -83,7 +80,7 @@ def said(what: Callable[[], Any]) -> str | None:
 
 def try_out(conn: psycopg.Connection, new: NewTask, ana: Caller) -> None:
     """Do what `--dry_run` does."""
-    task_files.check(new, task_creation.plan(conn, ana, new).folder, dry=True)
+    task_files.check(new, creation.plan(conn, ana, new).folder, dry=True)
 
 
 def create(conn: psycopg.Connection, new: NewTask, ana: Caller) -> None:
@@ -187,8 +184,8 @@ def test_no_word_that_people_type(
         lambda: update(conn, ana, "user.ana.digits", tmp_path / text),
         lambda: datasets.remove(conn, ana, text),
         lambda: selection.find(conn, text),
-        lambda: jobs.show(conn, f"{task}/{text}"),
-        lambda: jobs.show(conn, f"{text}/0"),
+        lambda: views.show(conn, f"{task}/{text}"),
+        lambda: views.show(conn, f"{text}/0"),
         lambda: job_actions.kill(conn, ana, [f"{task}/0"], text),
         lambda: job_actions.retry(conn, ana, [text]),
         lambda: task_actions.hold(conn, ana, task, text),

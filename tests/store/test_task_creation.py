@@ -20,10 +20,12 @@ from orchestra.domain.errors import (
 from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.models.tasks import Counts, Limit, Policy, Resources, Task
 from orchestra.domain.states import Queue, TaskState
-from orchestra.services import datasets, task_creation
+from orchestra.services import datasets
+from orchestra.services.tasks import creation as task_creation
 from orchestra.store import datasets as dataset_store
-from orchestra.store import sources, task_facts, task_making
-from orchestra.store import tasks as store
+from orchestra.store.tasks import creation as task_making
+from orchestra.store.tasks import facts, sources
+from orchestra.store.tasks import tasks as store
 from support.making import make
 from support.registering import register
 from support.world import World
@@ -82,7 +84,7 @@ def test_a_task_with_its_jobs_its_counts_and_its_event(
     assert task.folder == f"{new.volume}/user.ana.mlp"
     assert task.counts == Counts(registered=12) == World(conn).true_counts(0)
     assert rows(conn) == {"task": 1, "job": 12, "task_count": 1, "event": 1, "task_input": 1}
-    (event,) = task_facts.events(conn, 0, limit=5)
+    (event,) = facts.events(conn, 0, limit=5)
     assert (event.from_state, event.to_state, event.who, event.why, event.jobs) == (
         None, "REGISTERED", "ana", "from gauss", 12,
     )  # fmt: skip

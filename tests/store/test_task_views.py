@@ -19,17 +19,10 @@ from orchestra.domain.models.work import Outcome
 from orchestra.domain.states import Cause, Queue, TaskState
 from orchestra.domain.usage import Usage
 from orchestra.interface.waiting import kill_for_good, wait_for_tasks
-from orchestra.services import (
-    queues,
-    selection,
-    settling,
-    task_actions,
-    task_lists,
-    task_views,
-    waiting,
-    work,
-)
-from orchestra.store import tasks as store
+from orchestra.services.nodes import queues
+from orchestra.services.tasks import actions, lists, selection, views, waiting
+from orchestra.services.work import settling, work
+from orchestra.store.tasks import tasks as store
 from support.people import caller
 from support.world import Pilot, World
 
@@ -73,7 +66,7 @@ def test_lists_are_by_owner_and_leave_done_ones_out(world: World) -> None:
     finish(world, world.pilot(serve_all=True), {})
 
     def listed(**options: Any) -> list[int]:
-        return [line.task.id for line in task_lists.list_tasks(world.conn, **options)]
+        return [line.task.id for line in lists.list_tasks(world.conn, **options)]
 
     assert listed(owner="ana", every=False) == [mine]
     assert listed(owner="ana", every=True) == [mine, done]
@@ -97,7 +90,7 @@ def test_failures_are_grouped_by_how_they_ended(world: World) -> None:
             7: outcome(Cause.NOT_COMPLETE, exit_status=0, reason="there is no .complete"),
         },
     )
-    report = task_views.show(world.conn, str(task))
+    report = views.show(world.conn, str(task))
     assert report.task.state is TaskState.FINALIZED
     found = {group.example.what: group for group in report.failures}
     assert report.failures[0].example.what == "exit status 3"
@@ -120,7 +113,7 @@ def test_what_broke_a_test_is_shown(world: World) -> None:
     pilot = world.pilot(serve_all=True)
     world.conduct(2)
     finish(world, pilot, {0: 1})
-    report = task_views.show(world.conn, "user.ana.task")
+    report = views.show(world.conn, "user.ana.task")
     assert report.task.id == task
     assert report.task.state is TaskState.BROKEN
     assert [(g.example.what, g.jobs, g.example.ordinal) for g in report.failures] == [
@@ -138,7 +131,7 @@ def test_cpu_time_is_summed(world: World) -> None:
         world.pilot(serve_all=True),
         {n: outcome(Cause.EXIT, exit_status=0, usage=Usage(100.0), seconds=5.0) for n in range(3)},
     )
-    report = task_views.show(world.conn, str(task))
+    report = views.show(world.conn, str(task))
     assert (report.cpu_seconds, report.cpu_is_exact) == (300.0, True)
 
 
@@ -146,7 +139,7 @@ def test_the_queue_is_in_the_order_of_claims(world: World) -> None:
     world.task(3, test_jobs=0)
     world.task(20, name="user.ana.urgent", test_jobs=0, priority=5)
     world.task(2, name="user.ana.held", test_jobs=0)
-    task_actions.hold(world.conn, person(world.conn), 2, "later")
+    actions.hold(world.conn, person(world.conn), 2, "later")
     pilot = world.pilot(serve_all=True)
     world.conduct(2)
     grants = pilot.claim(cpu=2)
@@ -183,10 +176,10 @@ def test_a_deleted_task_is_gone_from_every_view(world: World) -> None:
     task = world.task(1)
     ana = person(world.conn)
     with pytest.raises(Refused, match="is REGISTERED"):
-        task_actions.delete(world.conn, ana, task)
+        actions.delete(world.conn, ana, task)
     assert kill_for_good(world.interface(), task, timeout=0)
-    task_actions.delete(world.conn, ana, task)
-    assert task_lists.list_tasks(world.conn, owner=None, every=True) == []
+    actions.delete(world.conn, ana, task)
+    assert lists.list_tasks(world.conn, owner=None, every=True) == []
     for word in (str(task), "user.ana.task"):
         with pytest.raises(NotFound):
             selection.find(world.conn, word)
@@ -286,7 +279,7 @@ def test_the_step_that_leaves_no_node_is_the_reason(
 def test_a_database_that_settles_is_the_reason(world: World) -> None:
     task = world.task(jobs=3)
     settling.begin(world.conn, settling.OLDER, who="test")
-    (reason,) = task_views.waiting_reasons(world.conn, get(world.conn, task))
+    (reason,) = views.waiting_reasons(world.conn, get(world.conn, task))
     assert str(reason).startswith(
         "Nothing starts at present, for the database settles: it was replaced by an older one"
     )

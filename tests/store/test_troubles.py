@@ -10,8 +10,10 @@ import psycopg
 from orchestra.domain import troubles
 from orchestra.domain.states import Queue
 from orchestra.domain.troubles import Kind, Stuck, Trouble
-from orchestra.services import task_views, work
-from orchestra.store import leader, nodes, queues
+from orchestra.services.tasks import views
+from orchestra.services.work import work
+from orchestra.store.cluster import leader
+from orchestra.store.nodes import nodes, queues
 from support.world import Pilot, World
 
 IMAGE = "docker://registry.example.org/lab/tool:1"
@@ -87,9 +89,9 @@ def test_a_task_is_told_of_what_concerns_it(world: World) -> None:
     assert with_conductor
     elsewhere = troubles.cannot_run(task + 1, f"task {task} cannot run here: so it says")
     says(pilot, world, elsewhere)
-    assert task_views.show(world.conn, str(task)).waiting == ()
+    assert views.show(world.conn, str(task)).waiting == ()
     says(pilot, world, elsewhere, troubles.cannot_run(task, "odd; task 3 waits"))
-    assert task_views.show(world.conn, str(task)).waiting == (
+    assert views.show(world.conn, str(task)).waiting == (
         f"The pilot of node gauss says: task {task} cannot run here: odd; task 3 waits",
     )
 

@@ -9,10 +9,10 @@ import psycopg
 import pytest
 
 from orchestra.domain.errors import VolumeError
-from orchestra.services import upgrade
-from orchestra.services.upgrade import Shelf
-from orchestra.store import migrate
-from orchestra.store.dump import check_is_dump, restore
+from orchestra.services.database import upgrade
+from orchestra.services.database.upgrade import Shelf
+from orchestra.store.postgres.dump import check_is_dump, restore
+from orchestra.store.schema import migrate
 from support.world import World
 
 GB = 1_000_000_000

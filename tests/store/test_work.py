@@ -20,9 +20,12 @@ from orchestra.domain.transitions import TaskInput
 from orchestra.pilot.claim import Claimer
 from orchestra.pilot.claim_policy import ClaimPolicy, wanted
 from orchestra.pilot.state import PilotState
-from orchestra.services import jobs, lifecycle, nodes, work
-from orchestra.store import attempts
-from orchestra.store.database import connect
+from orchestra.services.jobs import views
+from orchestra.services.nodes import nodes
+from orchestra.services.tasks import lifecycle
+from orchestra.services.work import work
+from orchestra.store.driver.database import connect
+from orchestra.store.work import attempts
 from support.people import as_admin
 from support.world import Pilot, World
 
@@ -97,7 +100,7 @@ def test_a_plan_made_for_a_small_table_does_for_a_large_one(
 def test_an_attempt_keeps_the_hash_of_its_config(world: World, running: int) -> None:
     *_, grant = world.pilot().claim(cpu=3)
     assert world.attempt(grant)["config_sha256"] == grant.config.entry.sha256
-    [attempt] = jobs.show(world.conn, f"{running}/2").attempts
+    [attempt] = views.show(world.conn, f"{running}/2").attempts
     assert attempt.config_sha256 == hashlib.sha256(b"2").digest()
 
 

@@ -19,7 +19,7 @@ from orchestra.domain.states import JobState, Queue, TaskState
 from orchestra.interface.local import Local
 from orchestra.pilot.keeper_messages import Hello
 from orchestra.pilot.keeper_spool import is_alive, read_spool
-from orchestra.store import tasks as task_store
+from orchestra.store.tasks import tasks as task_store
 from support import pilot_process
 from support.making import make
 from support.people import caller, interface

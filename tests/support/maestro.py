@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from orchestra.store import embedded
+from orchestra.store.postgres import embedded
 from support.waiting import wait_until
 
 PROGRAM = (sys.executable, "-m", "orchestra.cli.main")

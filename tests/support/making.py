@@ -8,11 +8,11 @@ from orchestra.domain.caller import Caller
 from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.models.tasks import Task
 from orchestra.files import task_files
-from orchestra.services import task_creation
+from orchestra.services.tasks import creation
 
 
 def make(conn: psycopg.Connection, caller: Caller, new: NewTask) -> Task:
     """Make a task."""
-    planned = task_creation.plan(conn, caller, new)
+    planned = creation.plan(conn, caller, new)
     seen = task_files.check(new, planned.folder)
-    return task_creation.create(conn, task_creation.plan(conn, caller, seen))
+    return creation.create(conn, creation.plan(conn, caller, seen))

@@ -8,7 +8,7 @@ import psycopg
 
 from orchestra.domain.caller import Caller
 from orchestra.interface.local import Local
-from orchestra.services import users
+from orchestra.services.users import users
 
 
 def caller(conn: psycopg.Connection, name: str = "ana") -> Caller:

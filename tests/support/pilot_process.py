@@ -19,9 +19,9 @@ from orchestra.domain.leases import MARGIN
 from orchestra.pilot.agent import PilotOptions, run
 from orchestra.runtimes.fetching import SILENCE
 from orchestra.runtimes.found import find
-from orchestra.services.settling import PATIENCE
-from orchestra.services.work import LEASE_SECONDS
-from orchestra.store.database import connect
+from orchestra.services.work.settling import PATIENCE
+from orchestra.services.work.work import LEASE_SECONDS
+from orchestra.store.driver.database import connect
 
 
 def main() -> int:

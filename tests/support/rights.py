@@ -45,7 +45,9 @@ from orchestra.interface.task_changes import (
     RetryTask,
 )
 from orchestra.interface.user_changes import CreateUser, DeleteUser, SetUser
-from orchestra.services import datasets, lifecycle, nodes
+from orchestra.services import datasets
+from orchestra.services.nodes import nodes
+from orchestra.services.tasks import lifecycle
 from support.people import caller
 from support.world import World
 

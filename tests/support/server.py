@@ -25,9 +25,9 @@ import pytest
 from psycopg import sql
 
 from orchestra.domain.errors import DatabaseUnavailable
-from orchestra.store import embedded
-from orchestra.store.database import connect
-from orchestra.store.migrate import migrate
+from orchestra.store.driver.database import connect
+from orchestra.store.postgres import embedded
+from orchestra.store.schema.migrate import migrate
 from support import debian15
 
 KINDS = ("embedded", "debian15")

@@ -15,8 +15,8 @@ from orchestra.domain.models.tasks import Counts
 from orchestra.domain.models.work import Claim, Grant, Outcome, Place, Started
 from orchestra.domain.states import Cause, Figure, JobState, Queue, TaskState
 from orchestra.interface.local import Local
-from orchestra.services import work
-from orchestra.store import moves
+from orchestra.services.work import work
+from orchestra.store.tasks import moves
 from support.people import interface
 
 
@@ -183,8 +183,8 @@ class World:
         """Let the conductor's duties be carried out, as it does."""
         from orchestra.conductor import order
         from orchestra.conductor.lifecycle import advance
-        from orchestra.store import attempts
-        from orchestra.store.database import in_transaction
+        from orchestra.store.driver.database import in_transaction
+        from orchestra.store.work import attempts
 
         for _ in range(rounds):
             tasks = moves.live_tasks(self.conn)
@@ -211,7 +211,7 @@ class World:
     def guard(self, margin: float = 120.0) -> None:
         """Let the conductor look after leases, as it does."""
         from orchestra.conductor import leases
-        from orchestra.store.database import in_transaction
+        from orchestra.store.driver.database import in_transaction
 
         leases.expire(self.conn, lambda step: in_transaction(self.conn, step), margin=margin)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestra.domain.result_ranking import arranged
 from orchestra.domain.results import Row, table_of
-from orchestra.services.best import telling
+from orchestra.services.tasks.best import telling
 
 
 def test_a_mail_shows_what_the_best_jobs_have_in_common_before_what_all_have() -> None:

@@ -19,7 +19,7 @@ from orchestra.cli.parser import make_parser
 from orchestra.cli.reference import errors_table, settings_table
 from orchestra.cli.registry import WORDS, Verb, resolve
 from orchestra.domain.errors import BadInput
-from orchestra.store.migrate import FOLDER
+from orchestra.store.schema.migrate import FOLDER
 
 DOCS = Path(__file__).parents[2] / "docs"
 PRESENT = [word for word in WORDS if find_spec(word.module)]
@@ -245,7 +245,7 @@ def test_config_may_stand_before_the_command(capsys: pytest.CaptureFixture[str])
     assert "needs a file, and behind it a command" in capsys.readouterr().err
 
 
-HEAVY = ("psycopg", "rich", "rich_argparse", "shtab", "orchestra.store.database")
+HEAVY = ("psycopg", "rich", "rich_argparse", "shtab", "orchestra.store.driver.database")
 
 
 @pytest.mark.parametrize("arguments", ["[]", "['--version']", "['user', 'list', '--bad']"])

@@ -10,7 +10,7 @@ import pytest
 from orchestra.config import load
 from orchestra.domain.errors import BadInput, ConfigurationError, Refused, VolumeError
 from orchestra.homefolder import expanded
-from orchestra.store.datafolder import (
+from orchestra.store.postgres.datafolder import (
     Host,
     claim_for,
     default_folder,

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from orchestra.domain.errors import DatabaseUnavailable
-from orchestra.store import initdb_user
-from orchestra.store.pginstall import Programs
+from orchestra.store.postgres import initdb_user
+from orchestra.store.postgres.programs import Programs
 
 
 @pytest.fixture

@@ -123,7 +123,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
         found.extend(reasons)
         return ()
 
-    monkeypatch.setattr("orchestra.services.work.report", take)
+    monkeypatch.setattr("orchestra.services.work.work.report", take)
     return found
 
 

@@ -13,7 +13,7 @@ from orchestra.domain.errors import (
     NoConnectionLeft,
     PasswordRefused,
 )
-from orchestra.store.refusals import Code, explain
+from orchestra.store.driver.refusals import Code, explain
 
 ADDRESS = {"host": "db", "user": "ana", "dbname": "lab", "password": "geheim"}
 BEGINS = 'connection failed: connection to server at "db" (10.0.0.1), port 5432 failed: '

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestra.store import sql
+from orchestra.store.driver import sql
 
 TEXT = """\
 -- The statements of fruit.
@@ -52,17 +52,21 @@ def test_mistakes_in_a_file_are_found_when_it_is_read(text: str, complaint: str)
         sql.parse(text, source="fruit.sql")
 
 
-FILES = sorted(path.stem for path in Path(sql.__file__).parent.glob("*.sql"))
+STORE = Path(sql.__file__).parent.parent
+FILES = sorted(
+    str(path.relative_to(STORE).with_suffix(""))
+    for path in STORE.rglob("*.sql")
+    if path.parent.name != "migrations"
+)
 
 
-@pytest.mark.parametrize("table", FILES)
-def test_every_file_of_the_program_can_be_read(table: str) -> None:
-    assert list(sql.load(table))
+@pytest.mark.parametrize("file", FILES)
+def test_every_file_of_the_program_can_be_read(file: str) -> None:
+    assert list(sql.load(file))
 
 
-@pytest.mark.parametrize("table", FILES)
-def test_every_statement_of_the_program_is_used(table: str) -> None:
-    package = Path(sql.__file__).parent.parent
-    source = "".join(path.read_text() for path in package.rglob("*.py"))
-    unused = [name for name in sql.load(table) if f".{name}" not in source]
+@pytest.mark.parametrize("file", FILES)
+def test_every_statement_of_the_program_is_used(file: str) -> None:
+    source = "".join(path.read_text() for path in STORE.parent.rglob("*.py"))
+    unused = [name for name in sql.load(file) if f".{name}" not in source]
     assert unused == []

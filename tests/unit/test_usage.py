@@ -6,7 +6,7 @@ from dataclasses import asdict, fields
 
 from orchestra.domain.results import RUN, Row
 from orchestra.domain.usage import MEASURES, NOT_MEASURED, Usage
-from orchestra.store.sql import load, parse
+from orchestra.store.driver.sql import load, parse
 
 TAKEN = Usage(cpu_seconds=90.0, max_rss_bytes=212_000_000)
 
@@ -42,4 +42,6 @@ def test_statements_list_them() -> None:
     assert parse(text, source="a.sql").a == (
         "select x.cpu_seconds, x.max_rss_bytes, %(cpu_seconds)s::float8[], %(max_rss_bytes)s::bigint[]"
     )
-    assert "$usage" not in "".join(getattr(load("attempts"), name) for name in load("attempts"))
+    assert "$usage" not in "".join(
+        getattr(load("work/attempts"), name) for name in load("work/attempts")
+    )

@@ -13,7 +13,7 @@ import pytest
 from orchestra.config import Settings
 from orchestra.domain.errors import ConfigurationError
 from orchestra.domain.naming import check_node_name, check_user_name
-from orchestra.store import pgsearch
+from orchestra.store.postgres import program_search
 from orchestra.wiring.database import database_url, use_programs
 from orchestra.wiring.identity import node_name, user_name
 from orchestra.wiring.pilot import PilotSpec, pilot_folder
@@ -29,7 +29,7 @@ def test_each_configuration_has_its_own_programs_of_postgresql(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     used: list[Path | None] = []
-    monkeypatch.setattr(pgsearch, "use", used.append)
+    monkeypatch.setattr(program_search, "use", used.append)
     for folder in (tmp_path, None, tmp_path / "other"):
         use_programs(Settings(postgres_bin=folder))
     assert used == [tmp_path, None, tmp_path / "other"]

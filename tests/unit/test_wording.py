@@ -218,14 +218,14 @@ def test_fields_are_arguments(said: Sentence, python: str) -> None:
 SPOKEN = re.compile(r"\bmaestro [a-z]|(?<![\w=-])--[a-z]")
 ALLOWED = {
     "files/image_files.py": "apptainer's own option",
-    "store/dump.py": "options of PostgreSQL's programs, and the name of a connection",
-    "store/dump_check.py": "names of connections",
-    "store/initdb.py": "options of PostgreSQL's programs",
-    "store/initdb_user.py": "options of unshare",
-    "store/migrate.py": "maestro is the program, not a command",
-    "store/pginstall.py": "options of useradd",
-    "store/pgsearch.py": "an option of PostgreSQL's programs",
-    "store/startup.py": "maestro is the program, in a file that it writes",
+    "store/postgres/dump.py": "options of PostgreSQL's programs, and the name of a connection",
+    "store/postgres/dump_check.py": "names of connections",
+    "store/postgres/initdb.py": "options of PostgreSQL's programs",
+    "store/postgres/initdb_user.py": "options of unshare",
+    "store/schema/migrate.py": "maestro is the program, not a command",
+    "store/postgres/programs.py": "options of useradd",
+    "store/postgres/program_search.py": "an option of PostgreSQL's programs",
+    "store/postgres/startup.py": "maestro is the program, in a file that it writes",
 }
 """Files that may have what looks like a command or an option in a string, and why."""
 
@@ -257,7 +257,7 @@ def test_each_kind_of_error_has_a_code_of_its_own() -> None:
         "conductor.mailer",
         "pilot.keeper_messages",
         "runtimes.fetching",
-        "store.dump_check",
+        "store.postgres.dump_check",
     ):
         import_module(f"orchestra.{module}")
     kinds = list(_kinds(OrchestraError))

@@ -12,7 +12,7 @@ import psycopg
 from orchestra.conductor.term import Transact
 from orchestra.domain.models.tasks import Counts
 from orchestra.domain.states import Queue
-from orchestra.store import moves
+from orchestra.store.tasks import moves
 
 STALLED_AFTER = 30.0
 """Seconds without a change in a task with assigned jobs after which its cursors are reset."""

@@ -29,8 +29,11 @@ from orchestra.domain.lifecycle import CHUNK
 from orchestra.domain.retention import DEFAULT_RETENTION, RetentionPolicy
 from orchestra.domain.states import Queue
 from orchestra.domain.troubles import Stuck, Trouble
-from orchestra.services import lifecycle, settling
-from orchestra.store import attempts, clock, cluster, leader, moves
+from orchestra.services.tasks import lifecycle
+from orchestra.services.work import settling
+from orchestra.store.cluster import clock, cluster, leader
+from orchestra.store.tasks import moves
+from orchestra.store.work import attempts
 
 LEASES_EVERY = 5.0
 BUSY_PAUSE = 0.2

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import psycopg
 
 from orchestra.domain.states import TaskState
-from orchestra.store import moves
+from orchestra.store.tasks import moves
 
 SAMPLE = 200
 """Jobs that an estimate is based on."""

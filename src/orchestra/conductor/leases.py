@@ -10,8 +10,8 @@ import psycopg
 from orchestra.conductor.term import Transact
 from orchestra.domain.human import duration
 from orchestra.domain.leases import is_dead
-from orchestra.services import fencing
-from orchestra.store import pilots
+from orchestra.services.work import fencing
+from orchestra.store.work import pilots
 
 WHO = "orchestra"
 REQUEUE_AFTER = 10.0

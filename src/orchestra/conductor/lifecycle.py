@@ -15,8 +15,9 @@ from orchestra.domain.errors import NotFound, Refused, Superseded
 from orchestra.domain.lifecycle import CHUNK, TaskFacts, TestFacts, decide, refill
 from orchestra.domain.states import Queue, TaskState
 from orchestra.domain.transitions import TaskInput
-from orchestra.services import chains, lifecycle
-from orchestra.store import leader, moves
+from orchestra.services.tasks import chains, lifecycle
+from orchestra.store.cluster import leader
+from orchestra.store.tasks import moves
 
 WHO = "orchestra"
 

@@ -27,10 +27,10 @@ from orchestra.domain.naming import is_real_address
 from orchestra.mail import message, templates
 from orchestra.mail.page import Page, as_text
 from orchestra.mail.transport import Sent, Transport
-from orchestra.services import outbox
-from orchestra.services.best import best_results
-from orchestra.services.outbox import Parcel
-from orchestra.store import leader
+from orchestra.services.mail import outbox
+from orchestra.services.mail.outbox import Parcel
+from orchestra.services.tasks.best import best_results
+from orchestra.store.cluster import leader
 
 if TYPE_CHECKING:
     from orchestra.mail.channels import Channels

@@ -8,7 +8,7 @@ import psycopg
 
 from orchestra.domain.ranking import Contender, rank
 from orchestra.domain.states import Queue
-from orchestra.store import moves
+from orchestra.store.tasks import moves
 
 
 def rerank(conn: psycopg.Connection, tasks: Sequence[moves.LiveTask]) -> set[Queue]:

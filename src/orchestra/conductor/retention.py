@@ -11,7 +11,8 @@ import psycopg
 from orchestra.conductor.isolation import Isolation
 from orchestra.conductor.term import Transact
 from orchestra.domain.retention import RetentionPolicy
-from orchestra.store import leader, metrics, retention
+from orchestra.store.cluster import leader, retention
+from orchestra.store.jobs import metrics
 
 PORTION_EVERY = 0.5
 """Seconds between two portions of 2,000 rows."""

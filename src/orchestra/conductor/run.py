@@ -16,7 +16,7 @@ from orchestra.domain.errors import DatabaseUnavailable
 from orchestra.domain.leases import MARGIN
 from orchestra.domain.retention import DEFAULT_RETENTION, RetentionPolicy
 from orchestra.domain.troubles import Trouble
-from orchestra.services import settling
+from orchestra.services.work import settling
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 3.0
 """Seconds between two attempts to connect."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import psycopg
 
 from orchestra.conductor.term import Transact
-from orchestra.services import letters
-from orchestra.store import outbox
+from orchestra.services.mail import letters
+from orchestra.store.mail import outbox
 
 SILENT_AFTER = 600.0
 """Seconds without a heartbeat after which people are notified."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import psycopg
 
 from orchestra.domain.lifecycle import is_idle
-from orchestra.store import moves
+from orchestra.store.tasks import moves
 
 READ_ALL_EVERY = 10.0
 """Seconds after which all live tasks are read, even if no change was announced."""

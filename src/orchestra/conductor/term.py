@@ -13,9 +13,9 @@ import psycopg
 from orchestra.conductor.wakeups import Wakeups
 from orchestra.domain.errors import Superseded
 from orchestra.domain.troubles import Stuck
-from orchestra.services import settling
-from orchestra.store import leader
-from orchestra.store.database import in_transaction
+from orchestra.services.work import settling
+from orchestra.store.cluster import leader
+from orchestra.store.driver.database import in_transaction
 
 TERM_SECONDS = 4.0
 """A term that is not renewed for this long is over: another process acts within 5 s."""

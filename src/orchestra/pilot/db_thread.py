@@ -33,7 +33,7 @@ from orchestra.domain.errors import (
     OrchestraError,
     PoisonousRequest,
 )
-from orchestra.store import database, notices
+from orchestra.store.driver import database, notices
 
 T = TypeVar("T")
 

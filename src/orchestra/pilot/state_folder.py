@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from orchestra.domain.errors import VolumeError
 from orchestra.homefolder import home_folder, make_own
-from orchestra.store.datafolder import network_file_system
+from orchestra.store.postgres.datafolder import network_file_system
 
 LOG_BYTES = 4 << 20
 

@@ -18,9 +18,9 @@ from orchestra.domain.naming import parse_name
 from orchestra.domain.nearest import nearest_name
 from orchestra.domain.wording import Action, words
 from orchestra.interface.answers.datasets import Removal, Update
-from orchestra.services.rights import check_may_change
+from orchestra.services.users.rights import check_may_change
 from orchestra.store import datasets as store
-from orchestra.store.database import in_transaction
+from orchestra.store.driver.database import in_transaction
 
 
 def find(conn: psycopg.Connection, name: str) -> DataSet:

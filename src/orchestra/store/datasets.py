@@ -9,8 +9,8 @@ import psycopg
 
 from orchestra.domain.models.datasets import DataSet, Manifest, ManifestEntry
 from orchestra.domain.states import TaskState
-from orchestra.store.database import fetch, take_time
-from orchestra.store.sql import load
+from orchestra.store.driver.database import fetch, take_time
+from orchestra.store.driver.sql import load
 
 PATIENCE = 600.0
 """Seconds for a manifest of a million rows."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import psycopg
 
 from orchestra.domain.models.users import User
-from orchestra.store.database import fetch
-from orchestra.store.sql import load
+from orchestra.store.driver.database import fetch
+from orchestra.store.driver.sql import load
 
 SQL = load("users")
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import psycopg
 
     from orchestra.config import Settings
-    from orchestra.services.admin import SchemaChange
-    from orchestra.services.upgrade import Shelf
+    from orchestra.services.database.admin import SchemaChange
+    from orchestra.services.database.upgrade import Shelf
 
 
 def uses_server(settings: Settings) -> bool:
@@ -24,10 +24,13 @@ def uses_server(settings: Settings) -> bool:
 
 def use_programs(settings: Settings) -> None:
     """Use the PostgreSQL programs that the configuration names; without any, search for them again."""
-    if settings.postgres_bin is not None or "orchestra.store.pgsearch" in sys.modules:
-        from orchestra.store import pgsearch
+    if (
+        settings.postgres_bin is not None
+        or "orchestra.store.postgres.program_search" in sys.modules
+    ):
+        from orchestra.store.postgres import program_search
 
-        pgsearch.use(settings.postgres_bin)
+        program_search.use(settings.postgres_bin)
 
 
 def database_url(settings: Settings, *, say: Say = say_nothing) -> str:
@@ -43,7 +46,7 @@ def database_url(settings: Settings, *, say: Say = say_nothing) -> str:
         )
     if settings.postgres is not None:
         return settings.postgres
-    from orchestra.store import embedded
+    from orchestra.store.postgres import embedded
 
     return embedded.ensure_running(settings.data_dir, say)
 
@@ -56,7 +59,7 @@ def running_url(settings: Settings) -> str:
     """
     if settings.postgres is not None:
         return settings.postgres
-    from orchestra.store import embedded
+    from orchestra.store.postgres import embedded
 
     url = embedded.url_if_running(settings.data_dir)
     if url is None:
@@ -72,7 +75,7 @@ def public_address(url: str) -> dict[str, str]:
     Raises:
         ConfigurationError: it is not an address.
     """
-    from orchestra.store.database import parts_of
+    from orchestra.store.driver.database import parts_of
 
     public, secret = parts_of(url)
     return public if secret else {}
@@ -90,7 +93,7 @@ def open_database(
         ConfigurationError, DatabaseUnavailable: it cannot be reached; the sentence says why.
         SchemaMismatch: its schema and this program do not fit.
     """
-    from orchestra.store import migrate
+    from orchestra.store.schema import migrate
 
     use_programs(settings)
     conn = _connect_if_ready(settings) or connect(settings, database_url(settings, say=say))
@@ -110,7 +113,8 @@ def _connect_if_ready(settings: Settings) -> psycopg.Connection | None:
     """Connect to an embedded database that seems to run, without the checks of a start."""
     if uses_server(settings) or settings.server is not None:
         return None
-    from orchestra.store import database, embedded
+    from orchestra.store.driver import database
+    from orchestra.store.postgres import embedded
 
     url = embedded.url_if_ready(settings.data_dir)
     try:
@@ -124,12 +128,12 @@ def _connect_if_ready(settings: Settings) -> psycopg.Connection | None:
 def connect(
     settings: Settings, url: str | None = None, *, name: str = "maestro", repeats: bool = False
 ) -> psycopg.Connection:
-    """Connect, without checking the schema and without starting a database; `repeats` as in `store/database.py`.
+    """Connect, without checking the schema and without starting a database; `repeats` as in `store/driver/database.py`.
 
     Raises:
         ConfigurationError, DatabaseUnavailable: it cannot be reached; the hint says what to check.
     """
-    from orchestra.store import database
+    from orchestra.store.driver import database
 
     try:
         return database.connect(url or running_url(settings), name=name, repeats=repeats)
@@ -156,7 +160,7 @@ def reconnect(settings: Settings, *, name: str, repeats: bool = False) -> psycop
 
 
 def _revived_url(settings: Settings) -> str:
-    from orchestra.store import embedded, postmaster
+    from orchestra.store.postgres import embedded, postmaster
 
     if url := embedded.url_if_running(settings.data_dir):
         return url
@@ -182,15 +186,15 @@ def upgrade(
         DatabaseUnavailable: the database's user may not create a schema.
         VolumeError: there is not enough space for the dump.
     """
-    from orchestra.services import upgrade
+    from orchestra.services.database import upgrade
 
     return upgrade.to_newest(conn, running_url(settings), dump_shelf(settings), say)
 
 
 def dump_shelf(settings: Settings) -> Shelf:
     """Return where and how many automatic dumps are kept: below the folder of the embedded database, used or not."""
-    from orchestra.services.upgrade import Shelf
-    from orchestra.store import datafolder
+    from orchestra.services.database.upgrade import Shelf
+    from orchestra.store.postgres import datafolder
 
     data = settings.data_dir or datafolder.default_folder()[0]
     return Shelf(data.absolute() / "backups", settings.dumps_kept, settings.dump_limit)

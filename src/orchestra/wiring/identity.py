@@ -52,7 +52,7 @@ def current_caller(conn: psycopg.Connection, settings: Settings, say: Say) -> Ca
         BadInput: the configured name or e-mail address is not valid.
     """
     from orchestra.domain.caller import Caller
-    from orchestra.services import users
+    from orchestra.services.users import users
 
     name = user_name(settings)
     user, is_new = users.ensure(conn, name, settings.email or f"{name}@{host_name()}")
@@ -64,7 +64,7 @@ def current_caller(conn: psycopg.Connection, settings: Settings, say: Say) -> Ca
 def _as_configured(conn: psycopg.Connection, settings: Settings, user: User) -> User:
     """Store the configured e-mail address, if the user has a made-up one, and the choice whether to get mail."""
     from orchestra.domain.caller import Caller
-    from orchestra.services import users
+    from orchestra.services.users import users
 
     email, mail = None, None
     if settings.email and settings.email != user.email and not is_real_address(user.email):

@@ -43,7 +43,7 @@ def open_quick_interface(settings: Settings, *, patience: float) -> Local:
     Raises:
         ConfigurationError, DatabaseUnavailable: the database cannot be reached at once.
     """
-    from orchestra.store import database
+    from orchestra.store.driver import database
     from orchestra.wiring.database import running_url
 
     conn = database.connect(

@@ -63,7 +63,7 @@ def _mail_folder(settings: Settings) -> Path:
 
     It is beside the embedded database; with a server, which has no such place, beside the pilots' folders.
     """
-    from orchestra.store import datafolder
+    from orchestra.store.postgres import datafolder
     from orchestra.wiring.database import uses_server
     from orchestra.wiring.pilot import pilots_folder
 

@@ -56,7 +56,7 @@ def check_root(settings: Settings, conn: psycopg.Connection, *, allowed: bool) -
     Raises:
         Refused: it would run everybody's jobs as root.
     """
-    from orchestra.services import admin
+    from orchestra.services.database import admin
 
     if os.geteuid() != 0 or allowed or settings.allow_root:
         return

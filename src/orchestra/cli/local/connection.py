@@ -23,7 +23,7 @@ def database(ctx: Context, *, need_schema: bool = True) -> Iterator[psycopg.Conn
         DatabaseUnavailable: it cannot be reached, or went away meanwhile.
         SchemaMismatch: its schema and this program do not fit.
     """
-    from orchestra.store.database import probe
+    from orchestra.store.driver.database import probe
     from orchestra.wiring.database import open_database
 
     conn = open_database(ctx.settings, need_schema=need_schema, say=ctx.out.note)

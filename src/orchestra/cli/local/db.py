@@ -57,7 +57,7 @@ def _status(ctx: Context) -> None:
 
 
 def _embedded_view(ctx: Context) -> _View:
-    from orchestra.store import embedded
+    from orchestra.store.postgres import embedded
 
     status = embedded.status(ctx.settings.data_dir)
     place = str(status.data_dir)
@@ -73,7 +73,7 @@ def _embedded_view(ctx: Context) -> _View:
 
 
 def _server_view(ctx: Context) -> _View:
-    from orchestra.store.database import check_address
+    from orchestra.store.driver.database import check_address
 
     assert ctx.settings.postgres is not None
     parts = check_address(ctx.settings.postgres)
@@ -83,8 +83,9 @@ def _server_view(ctx: Context) -> _View:
 
 
 def _facts(ctx: Context) -> Record:
-    from orchestra.services import admin, standstill
-    from orchestra.store import migrate
+    from orchestra.services.database import admin
+    from orchestra.services.tasks import standstill
+    from orchestra.store.schema import migrate
     from orchestra.wiring.database import connect
 
     with connect(ctx.settings) as conn:
@@ -154,7 +155,7 @@ def _stop_arguments(parser: Parser) -> None:
 
 
 def _stop(ctx: Context) -> None:
-    from orchestra.store import embedded
+    from orchestra.store.postgres import embedded
 
     _own(ctx.settings)
     if ctx.args.immediate:
@@ -170,8 +171,8 @@ def _stop(ctx: Context) -> None:
 
 def _ask_with_pilots(ctx: Context) -> None:
     """Pilots without a database let their jobs run on, but start none and tell nobody."""
-    from orchestra.services import admin
-    from orchestra.store import migrate
+    from orchestra.services.database import admin
+    from orchestra.store.schema import migrate
     from orchestra.wiring.database import connect
 
     with connect(ctx.settings) as conn:
@@ -200,7 +201,7 @@ def _dump_arguments(parser: Parser) -> None:
 
 
 def _dump(ctx: Context) -> None:
-    from orchestra.services import admin
+    from orchestra.services.database import admin
     from orchestra.wiring.database import running_url
 
     path: Path = ctx.args.file
@@ -244,8 +245,9 @@ def _restore_arguments(parser: Parser) -> None:
 
 
 def _restore(ctx: Context) -> None:
-    from orchestra.services import admin
-    from orchestra.store import dump, migrate
+    from orchestra.services.database import admin
+    from orchestra.store.postgres import dump
+    from orchestra.store.schema import migrate
     from orchestra.wiring.database import running_url
 
     path: Path = ctx.args.file
@@ -268,7 +270,7 @@ def _restore(ctx: Context) -> None:
 def _keep(ctx: Context) -> Path | None:
     """Dump what is about to be replaced; a server's owner has backups of their own."""
     from orchestra import command_words
-    from orchestra.services import admin
+    from orchestra.services.database import admin
     from orchestra.wiring.database import dump_shelf, running_url, uses_server
 
     if uses_server(ctx.settings):
@@ -292,7 +294,8 @@ def _accept_arguments(parser: Parser) -> None:
 
 
 def _accept(ctx: Context) -> None:
-    from orchestra.services import settling, standstill
+    from orchestra.services.tasks import standstill
+    from orchestra.services.work import settling
 
     with database(ctx) as conn:
         state = standstill.state(conn)

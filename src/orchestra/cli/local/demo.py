@@ -160,7 +160,7 @@ def _free_folder() -> Path:
 
 
 def _settings(place: _Place) -> dict[str, str]:
-    from orchestra.store.datafolder import network_file_system
+    from orchestra.store.postgres.datafolder import network_file_system
 
     local = place.folder
     if network_file_system(place.folder):

@@ -35,7 +35,7 @@ def arguments(parser: Parser) -> None:
 def run(ctx: Context) -> int:
     """Run a job's command here."""
     from orchestra.files import fs_health
-    from orchestra.services import by_hand
+    from orchestra.services.jobs import by_hand
 
     if not ctx.args.here:
         raise BadInput(

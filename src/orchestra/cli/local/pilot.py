@@ -52,7 +52,7 @@ def _run_arguments(parser: Parser) -> None:
 
 def _run(ctx: Context) -> int:
     from orchestra.cli.local import pilots
-    from orchestra.services import admin
+    from orchestra.services.database import admin
     from orchestra.wiring.pilot import PilotSpec, run_pilot
 
     args = ctx.args
@@ -115,7 +115,7 @@ def _stop_arguments(parser: Parser) -> None:
 
 def _stop(ctx: Context) -> None:
     from orchestra.cli.local import pilots
-    from orchestra.services import nodes
+    from orchestra.services.nodes import nodes
 
     with database(ctx) as conn:
         name = pilots.node_or_this(ctx, conn, ctx.args.node)
@@ -138,7 +138,7 @@ def _stop(ctx: Context) -> None:
 
 
 def _list(ctx: Context) -> None:
-    from orchestra.services import nodes
+    from orchestra.services.nodes import nodes
 
     with database(ctx) as conn:
         found = nodes.pilots(conn)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from orchestra.domain.errors import DatabaseUnavailable, NotFound, OrchestraError
 from orchestra.files import local_machine
-from orchestra.services import admin, nodes
-from orchestra.store import datafolder
+from orchestra.services.database import admin
+from orchestra.services.nodes import nodes
+from orchestra.store.postgres import datafolder
 from orchestra.wiring.database import uses_server
 from orchestra.wiring.identity import node_name
 from orchestra.wiring.pilot import PilotSpec, pilot_folder, spawn_pilot

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from orchestra.cli.parser import Parser
     from orchestra.domain.caller import Caller
     from orchestra.domain.models.nodes import Node, Pilot
-    from orchestra.store.embedded import Status
+    from orchestra.store.postgres.embedded import Status
 
 GOODBYE = 8.0
 """Seconds in which a pilot that has left sends its last mail and closes its connections."""
@@ -111,7 +111,7 @@ def _say(ctx: Context, label: str, words: str) -> None:
 
 def _database_in_words(ctx: Context, told: list[str]) -> str:
     if ctx.settings.postgres is not None:
-        from orchestra.store.database import check_address
+        from orchestra.store.driver.database import check_address
 
         parts = check_address(ctx.settings.postgres)
         return f"PostgreSQL at {parts.get('host', 'localhost')}:{parts.get('port', '5432')}"
@@ -122,7 +122,7 @@ def _database_in_words(ctx: Context, told: list[str]) -> str:
 
 
 def _embedded(ctx: Context) -> Status:
-    from orchestra.store import embedded
+    from orchestra.store.postgres import embedded
 
     return embedded.status(ctx.settings.data_dir)
 
@@ -139,7 +139,7 @@ def _this_node(
     """Give this machine's node: what an old one has stays unless something else is asked for."""
     from orchestra.cli.local import machine, pilots
     from orchestra.domain.models.nodes import SlotsWanted
-    from orchestra.services import nodes
+    from orchestra.services.nodes import nodes
 
     name = pilots.this_node(ctx, conn)
     names = machine.gpu_names()
@@ -193,7 +193,7 @@ def _down_arguments(parser: Parser) -> None:
 
 
 def _down(ctx: Context) -> None:
-    from orchestra.store import embedded
+    from orchestra.store.postgres import embedded
     from orchestra.wiring.database import uses_server
 
     own = not uses_server(ctx.settings)
@@ -205,7 +205,7 @@ def _down(ctx: Context) -> None:
 
 def end(ctx: Context, *, kill: bool = False, yes: bool = False) -> None:
     """Have the pilots leave and stop the embedded database, if nobody else uses it."""
-    from orchestra.services import admin
+    from orchestra.services.database import admin
     from orchestra.wiring.database import uses_server
 
     with database(ctx) as conn:
@@ -224,7 +224,7 @@ def end(ctx: Context, *, kill: bool = False, yes: bool = False) -> None:
 
 
 def _stop_database(ctx: Context) -> None:
-    from orchestra.store import embedded
+    from orchestra.store.postgres import embedded
 
     if embedded.stop(ctx.settings.data_dir):
         ctx.out.say("the embedded database is stopped; it starts again by itself when it is needed")
@@ -232,7 +232,7 @@ def _stop_database(ctx: Context) -> None:
 
 def _end_pilots(ctx: Context, conn: psycopg.Connection, *, kill: bool, yes: bool) -> bool:
     """Have the pilots of this machine leave; gives whether there were any."""
-    from orchestra.services import nodes
+    from orchestra.services.nodes import nodes
 
     me = caller(ctx, conn)
     mine = _pilots_here(ctx, conn, me)
@@ -281,7 +281,7 @@ def _pilots_here(ctx: Context, conn: psycopg.Connection, me: Caller) -> list[Pil
         Refused: there are others alone.
     """
     from orchestra.cli.local import pilots
-    from orchestra.services import nodes
+    from orchestra.services.nodes import nodes
     from orchestra.wiring.pilot import PilotSpec
 
     def found() -> list[Pilot]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def run(ctx: Context) -> None:
     """Make the tables, or upgrade them."""
-    from orchestra.services import users
+    from orchestra.services.users import users
     from orchestra.wiring.database import upgrade
     from orchestra.wiring.identity import user_name
 

@@ -16,7 +16,7 @@ import psycopg
 from orchestra.domain.caller import Caller
 from orchestra.domain.errors import OrchestraError
 from orchestra.interface.operation import Request
-from orchestra.store.database import is_usable, probe
+from orchestra.store.driver.database import is_usable, probe
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestra.interface import changes as ask
 from orchestra.interface.answers.changes import TaskChanges
 from orchestra.interface.local import Scope
-from orchestra.services import changes
+from orchestra.services.database import changes
 
 
 def changes_since(scope: Scope, asked: ask.ChangesSince) -> TaskChanges:

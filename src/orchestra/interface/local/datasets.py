@@ -5,7 +5,8 @@ from __future__ import annotations
 from orchestra.domain.models.datasets import DataSet, ManifestEntry
 from orchestra.interface import datasets as ask
 from orchestra.interface.local import Scope
-from orchestra.services import datasets, users
+from orchestra.services import datasets
+from orchestra.services.users import users
 
 
 def list_data_sets(scope: Scope, asked: ask.ListDataSets) -> tuple[DataSet, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestra.interface import explanations as ask
 from orchestra.interface.answers.explanations import Explained
 from orchestra.interface.local import Scope
-from orchestra.services import explain
+from orchestra.services.jobs import explain
 
 
 def explain_job(scope: Scope, asked: ask.ExplainJob) -> Explained:

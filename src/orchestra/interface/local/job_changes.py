@@ -5,12 +5,12 @@ from __future__ import annotations
 from orchestra.interface import job_changes as ask
 from orchestra.interface.answers.jobs import JobsDone
 from orchestra.interface.local import Scope
-from orchestra.services import job_actions
+from orchestra.services.jobs import actions
 
 
 def retry_jobs(scope: Scope, asked: ask.RetryJobs) -> tuple[JobsDone, ...]:
-    return tuple(job_actions.retry(scope.conn, scope.caller, asked.addresses))
+    return tuple(actions.retry(scope.conn, scope.caller, asked.addresses))
 
 
 def kill_jobs(scope: Scope, asked: ask.KillJobs) -> tuple[JobsDone, ...]:
-    return tuple(job_actions.kill(scope.conn, scope.caller, asked.addresses, asked.reason))
+    return tuple(actions.kill(scope.conn, scope.caller, asked.addresses, asked.reason))

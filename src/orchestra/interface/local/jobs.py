@@ -5,14 +5,14 @@ from __future__ import annotations
 from orchestra.interface import jobs as ask
 from orchestra.interface.answers.jobs import JobPage, JobReport
 from orchestra.interface.local import Scope
-from orchestra.services import jobs
+from orchestra.services.jobs import views
 
 
 def list_jobs(scope: Scope, asked: ask.ListJobs) -> JobPage:
-    return jobs.list_jobs(
+    return views.list_jobs(
         scope.conn, asked.word, asked.figure, first=asked.first, limit=asked.limit
     )
 
 
 def show_job(scope: Scope, asked: ask.ShowJob) -> JobReport:
-    return jobs.show(scope.conn, asked.address)
+    return views.show(scope.conn, asked.address)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from orchestra.interface import logs as ask
 from orchestra.interface.answers.jobs import LogChunk
 from orchestra.interface.local import Scope
-from orchestra.services import job_logs
+from orchestra.services.jobs import logs
 
 
 def read_log(scope: Scope, asked: ask.ReadLog) -> LogChunk:
-    return job_logs.log_chunk(
+    return logs.log_chunk(
         *(scope.conn, asked.task, asked.ordinal, asked.attempt),
         offset=asked.offset,
         refresh=asked.refresh,

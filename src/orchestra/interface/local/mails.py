@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestra.interface import mails as ask
 from orchestra.interface.answers.mails import OpenedMail, Outbox
 from orchestra.interface.local import Scope
-from orchestra.services import mails
+from orchestra.services.mail import mails
 
 
 def list_mails(scope: Scope, asked: ask.ListMails) -> Outbox:
@@ -20,7 +20,7 @@ def list_mails(scope: Scope, asked: ask.ListMails) -> Outbox:
 
 
 def show_mail(scope: Scope, asked: ask.ShowMail) -> OpenedMail:
-    from orchestra.services.best import best_results
+    from orchestra.services.tasks.best import best_results
 
     mail = mails.show(scope.conn, scope.caller, asked.mail)
     if mail.kind != "task" or mail.task_id is None:

@@ -11,7 +11,7 @@ def list_names(scope: Scope, asked: ListNames) -> tuple[str, ...]:
     conn = scope.conn
     match asked.kind:
         case "task":
-            from orchestra.store import tasks
+            from orchestra.store.tasks import tasks
 
             return tuple(tasks.names(conn))
         case "dataset":
@@ -19,7 +19,7 @@ def list_names(scope: Scope, asked: ListNames) -> tuple[str, ...]:
 
             return tuple(datasets.names(conn))
         case "node":
-            from orchestra.store import nodes
+            from orchestra.store.nodes import nodes
 
             return tuple(node.name for node in nodes.everything(conn))
         case "user":

@@ -6,18 +6,18 @@ from orchestra.domain.models.tasks import Task
 from orchestra.interface import new_tasks as ask
 from orchestra.interface.answers.new_tasks import Preview
 from orchestra.interface.local import Scope
-from orchestra.services import task_creation
+from orchestra.services.tasks import creation
 
 
 def find_own_task(scope: Scope, asked: ask.FindOwnTask) -> Task | None:
-    return task_creation.find_existing(scope.conn, scope.caller, asked.name)
+    return creation.find_existing(scope.conn, scope.caller, asked.name)
 
 
 def plan_task(scope: Scope, asked: ask.PlanTask) -> Preview:
-    planned = task_creation.plan(scope.conn, scope.caller, asked.new)
-    return task_creation.preview(scope.conn, planned, asked.commands)
+    planned = creation.plan(scope.conn, scope.caller, asked.new)
+    return creation.preview(scope.conn, planned, asked.commands)
 
 
 def create_task(scope: Scope, asked: ask.CreateTask) -> Task:
-    planned = task_creation.plan(scope.conn, scope.caller, asked.new)
-    return task_creation.create(scope.conn, planned)
+    planned = creation.plan(scope.conn, scope.caller, asked.new)
+    return creation.create(scope.conn, planned)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestra.domain.models.nodes import Node
 from orchestra.interface import node_changes as ask
 from orchestra.interface.local import Scope
-from orchestra.services import nodes
+from orchestra.services.nodes import nodes
 
 
 def create_node(scope: Scope, asked: ask.CreateNode) -> Node:

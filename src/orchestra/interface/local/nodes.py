@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestra.domain.models.nodes import Node
 from orchestra.interface import nodes as ask
 from orchestra.interface.local import Scope
-from orchestra.services import nodes
+from orchestra.services.nodes import nodes
 
 
 def list_nodes(scope: Scope, _asked: ask.ListNodes) -> tuple[Node, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestra.interface import queues as ask
 from orchestra.interface.answers.queues import QueueReport
 from orchestra.interface.local import Scope
-from orchestra.services import queues
+from orchestra.services.nodes import queues
 
 
 def show_queue(scope: Scope, asked: ask.ShowQueue) -> QueueReport:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestra.domain.models.results import Sources
 from orchestra.interface import results as ask
 from orchestra.interface.local import Scope
-from orchestra.services import results
+from orchestra.services.tasks import results
 
 
 def find_results(scope: Scope, asked: ask.FindResults) -> Sources:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestra.domain.models.tasks import Task
 from orchestra.interface import selection as ask
 from orchestra.interface.local import Scope
-from orchestra.services import selection
+from orchestra.services.tasks import selection
 
 
 def find_task(scope: Scope, asked: ask.FindTask) -> Task:

@@ -6,41 +6,41 @@ from orchestra.domain.models.tasks import Task
 from orchestra.interface import task_changes as ask
 from orchestra.interface.answers.task_actions import Done, NodeToAnswer, Removable
 from orchestra.interface.local import Scope
-from orchestra.services import removal, task_actions
+from orchestra.services.tasks import actions, removal
 
 
 def own_task(scope: Scope, asked: ask.OwnTask) -> Task:
-    return task_actions.own_task(scope.conn, scope.caller, asked.task)
+    return actions.own_task(scope.conn, scope.caller, asked.task)
 
 
 def hold_task(scope: Scope, asked: ask.HoldTask) -> Done:
-    return task_actions.hold(scope.conn, scope.caller, asked.task, asked.reason)
+    return actions.hold(scope.conn, scope.caller, asked.task, asked.reason)
 
 
 def pilots_to_answer(scope: Scope, asked: ask.PilotsToAnswer) -> tuple[NodeToAnswer, ...]:
-    return tuple(task_actions.pilots_to_answer(scope.conn, asked.tasks))
+    return tuple(actions.pilots_to_answer(scope.conn, asked.tasks))
 
 
 def release_task(scope: Scope, asked: ask.ReleaseTask) -> Done:
-    return task_actions.release(scope.conn, scope.caller, asked.task)
+    return actions.release(scope.conn, scope.caller, asked.task)
 
 
 def retry_task(scope: Scope, asked: ask.RetryTask) -> Done:
-    return task_actions.retry(
+    return actions.retry(
         scope.conn, scope.caller, asked.task, every=asked.every, bypass=asked.bypass
     )
 
 
 def kill_task(scope: Scope, asked: ask.KillTask) -> Done:
-    return task_actions.kill(scope.conn, scope.caller, asked.task, asked.reason)
+    return actions.kill(scope.conn, scope.caller, asked.task, asked.reason)
 
 
 def finish_kill(scope: Scope, asked: ask.FinishKill) -> Task:
-    return task_actions.finish_kill(scope.conn, scope.caller, asked.task)
+    return actions.finish_kill(scope.conn, scope.caller, asked.task)
 
 
 def delete_task(scope: Scope, asked: ask.DeleteTask) -> Done:
-    return task_actions.delete(scope.conn, scope.caller, asked.task)
+    return actions.delete(scope.conn, scope.caller, asked.task)
 
 
 def removable_folders(scope: Scope, asked: ask.RemovableFolders) -> Removable:

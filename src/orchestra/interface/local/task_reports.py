@@ -6,12 +6,12 @@ from orchestra.domain.wording import Sentence
 from orchestra.interface import task_reports as ask
 from orchestra.interface.answers.task_reports import TaskReport
 from orchestra.interface.local import Scope
-from orchestra.services import selection, task_views
+from orchestra.services.tasks import selection, views
 
 
 def show_task(scope: Scope, asked: ask.ShowTask) -> TaskReport:
-    return task_views.show(scope.conn, asked.word)
+    return views.show(scope.conn, asked.word)
 
 
 def why_task_waits(scope: Scope, asked: ask.WhyTaskWaits) -> tuple[Sentence, ...]:
-    return task_views.waiting_reasons(scope.conn, selection.find(scope.conn, str(asked.task)))
+    return views.waiting_reasons(scope.conn, selection.find(scope.conn, str(asked.task)))

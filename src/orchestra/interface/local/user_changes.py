@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestra.domain.models.users import User
 from orchestra.interface import user_changes as ask
 from orchestra.interface.local import Scope
-from orchestra.services import users
+from orchestra.services.users import users
 
 
 def create_user(scope: Scope, asked: ask.CreateUser) -> User:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestra.domain.models.users import User
 from orchestra.interface import users as ask
 from orchestra.interface.local import Scope
-from orchestra.services import users
+from orchestra.services.users import users
 
 
 def list_users(scope: Scope, _asked: ask.ListUsers) -> tuple[User, ...]:

@@ -71,7 +71,7 @@ class Seen:
 
 def look(settings: Settings, *, patience: float = PATIENCE) -> Seen:
     """Look at everything, at the same time; takes no longer than `patience`, in seconds."""
-    from orchestra.store import datafolder
+    from orchestra.store.postgres import datafolder
     from orchestra.wiring.database import uses_server
     from orchestra.wiring.identity import node_name
     from orchestra.wiring.pilot import pilots_folder, state_inventories

@@ -87,7 +87,7 @@ def look(settings: Settings) -> Database:
 
     if settings.postgres is None:
         return _look_at_embedded(settings)
-    from orchestra.store.database import check_address
+    from orchestra.store.driver.database import check_address
 
     parts = check_address(settings.postgres)
     place = parts.get("host") or parts.get("hostaddr") or "localhost"
@@ -97,13 +97,13 @@ def look(settings: Settings) -> Database:
 
 
 def _look_at_embedded(settings: Settings) -> Database:
-    from orchestra.store import embedded, pgsearch, startup
+    from orchestra.store.postgres import embedded, program_search, startup
     from orchestra.wiring.database import connect
 
     status = embedded.status(settings.data_dir)
     address = short(status.data_dir)
     if status.url is None:
-        programs = pgsearch.find(status.major)
+        programs = program_search.find(status.major)
         startup.check_version(status.data_dir, status.major, programs)
         return Database(True, address, status.exists, programs=str(programs))
     with connect(settings, status.url, name="maestro doctor") as conn:
@@ -111,7 +111,7 @@ def _look_at_embedded(settings: Settings) -> Database:
 
 
 def _ask(conn: psycopg.Connection, settings: Settings, address: str) -> Database:
-    from orchestra.services import health
+    from orchestra.services.database import health
 
     facts = health.server(conn)
     schema = _schema(conn)
@@ -121,7 +121,7 @@ def _ask(conn: psycopg.Connection, settings: Settings, address: str) -> Database
 
 
 def _schema(conn: psycopg.Connection) -> Schema:
-    from orchestra.store import migrate
+    from orchestra.store.schema import migrate
 
     needed = len(migrate.known())
     try:
@@ -134,8 +134,11 @@ def _schema(conn: psycopg.Connection) -> Schema:
 
 def _contents(conn: psycopg.Connection, settings: Settings) -> Contents:
     from orchestra.cli.local.pilots import other_names_here
-    from orchestra.services import health, mails, nodes, standstill
-    from orchestra.store import cluster, leader
+    from orchestra.services.database import health
+    from orchestra.services.mail import mails
+    from orchestra.services.nodes import nodes
+    from orchestra.services.tasks import standstill
+    from orchestra.store.cluster import cluster, leader
 
     found, state = cluster.read(conn), standstill.state(conn)
     pilots = nodes.pilots(conn)

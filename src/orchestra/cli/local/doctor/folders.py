@@ -41,7 +41,7 @@ def look(folder: Path, *, owned: bool = False) -> Place:
 
     `owned`: it is a database's, which belongs to one machine.
     """
-    from orchestra.store import datafolder
+    from orchestra.store.postgres import datafolder
 
     network = datafolder.network_file_system(folder)
     nearest = folder.absolute()

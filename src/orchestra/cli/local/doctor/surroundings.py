@@ -45,7 +45,7 @@ class Surroundings:
 
 def look(settings: Settings) -> Surroundings:
     """Look at what this command was started in."""
-    from orchestra.store import embedded, initdb_user
+    from orchestra.store.postgres import embedded, initdb_user
     from orchestra.wiring.database import uses_server
     from orchestra.wiring.identity import node_name
 
@@ -67,7 +67,7 @@ def judge(seen: Surroundings | Trouble) -> Iterator[Finding]:
         yield of_trouble("surroundings", seen)
         return
     if seen.no_initdb:
-        from orchestra.store.initdb_user import HINT
+        from orchestra.store.postgres.initdb_user import HINT
 
         yield problem("account", seen.no_initdb, HINT)
     elif seen.nameless is not None:

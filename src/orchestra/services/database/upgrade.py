@@ -1,0 +1,100 @@
+"""The schema made or upgraded, and a dump of what the database was kept before that, where one can be taken."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from orchestra.domain import human
+from orchestra.domain.errors import DatabaseUnavailable, VolumeError
+from orchestra.homefolder import make_own
+from orchestra.services.database import admin, health
+from orchestra.services.database.admin import SchemaChange
+from orchestra.store.schema import migrate
+
+_SUFFIX = ".dump"
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """Where dumps are kept: how many of a kind (0: none is taken), and of a database of how many bytes at most."""
+
+    folder: Path
+    kept: int
+    limit: int
+
+    def new(self, label: str) -> Path:
+        """Give the name of a new dump; its folder is made, private.
+
+        Raises:
+            VolumeError: it cannot be made.
+        """
+        try:
+            make_own(self.folder, 0o700)
+        except OSError as error:
+            raise VolumeError(
+                f"the folder {self.folder} for dumps cannot be made: {error.strerror}."
+            ) from error
+        now = time.strftime("%Y%m%d-%H%M%S")
+        return self.folder / f"{label}-{now}-{os.getpid()}{_SUFFIX}"
+
+    def tidy(self, kind: str) -> None:
+        """Remove all but the newest dumps whose names begin like this."""
+        dumps = sorted(self.folder.glob(f"{kind}*{_SUFFIX}"), key=lambda path: path.stat().st_mtime)
+        for old in dumps[: -self.kept or len(dumps)]:
+            with suppress(OSError):
+                old.unlink()
+
+
+def to_newest(
+    conn: psycopg.Connection, url: str, shelf: Shelf, say: Callable[[str], None]
+) -> SchemaChange:
+    """Make the schema, or bring it to what this program needs. Before an upgrade a dump is taken; `say` tells where.
+
+    Raises:
+        SchemaMismatch, DatabaseUnavailable: as `admin.prepare`.
+        VolumeError: there is no room for the dump; nothing was changed.
+    """
+    before = migrate.current(conn)
+    if not migrate.pending(conn):
+        return admin.prepare(conn)
+    kept = _keep(conn, url, shelf, f"schema-{before}", say) if before else None
+    change = admin.prepare(conn)
+    if before:
+        where = f"; what it was is kept in {kept}" if kept else ""
+        say(f"database upgraded from schema {before} to {change.after}{where}")
+    return change
+
+
+def _keep(
+    conn: psycopg.Connection, url: str, shelf: Shelf, label: str, say: Callable[[str], None]
+) -> Path | None:
+    """Dump the database; None, and a sentence, where that cannot be done."""
+    if not shelf.kept:
+        return None
+    size = health.server(conn).size
+    if size > shelf.limit:
+        say(
+            f"no dump is taken before the upgrade: the database has {human.size(size)}, "
+            f'more than "dump_limit" ({human.size(shelf.limit)})'
+        )
+        return None
+    try:
+        path = shelf.new(label)
+        admin.dump(url, path)
+    except DatabaseUnavailable as error:
+        say(f"no dump is taken before the upgrade: {str(error).rstrip('.')}")
+        return None
+    except VolumeError as error:
+        error.remedy = (
+            'Nothing was upgraded. "dumps_kept": 0 in the configuration upgrades without a dump.'
+        )
+        raise
+    shelf.tidy("schema-")
+    return path

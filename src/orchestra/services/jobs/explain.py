@@ -1,0 +1,113 @@
+"""Why a job waits, where it runs, what happened to it: gathers the facts for `domain/explanation`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+import psycopg
+
+from orchestra.domain.explanation import Facts
+from orchestra.domain.explanation import explain as in_sentences
+from orchestra.domain.models.jobs import Job, JobPaths
+from orchestra.domain.outcome_text import last_line
+from orchestra.domain.states import JobState, TaskState
+from orchestra.interface.answers.explanations import Explained
+from orchestra.services.jobs import views
+from orchestra.services.tasks import standstill
+from orchestra.store.cluster import leader
+from orchestra.store.driver.database import read_one_snapshot
+from orchestra.store.jobs import explain as store
+from orchestra.store.jobs import jobs as job_store
+from orchestra.store.nodes import queues
+from orchestra.store.tasks import moves
+from orchestra.store.tasks import tasks as task_store
+
+COUNTED = 50_000
+"""Jobs ahead that are counted; as many of a task are released at a time."""
+FAILED_TESTS = 3
+
+
+def explain(conn: psycopg.Connection, text: str) -> Explained:
+    """Explain a job, `TASK/N`. All is read as of one moment.
+
+    Raises:
+        BadInput: that is no address of one job.
+        NotFound: there is no such task or job.
+    """
+    with conn.transaction():
+        read_one_snapshot(conn)
+        facts = gather(conn, text)
+    return Explained(facts, in_sentences(facts))
+
+
+def gather(conn: psycopg.Connection, text: str) -> Facts:
+    """Give the facts that an explanation of a job needs; what its state does not need is not read."""
+    report = views.show(conn, text)
+    task, job = report.task, report.job
+    facts = Facts(
+        now=task_store.now(conn),
+        task=task,
+        job=job,
+        result=str(JobPaths(PurePosixPath(task.folder), job.ordinal).link),
+        attempts=report.attempts,
+        held_up=report.waits,
+        stuck=leader.troubles(conn).of_task(task.id),
+    )
+    match job.state:
+        case JobState.REGISTERED | JobState.ASSIGNED if not job.claimed:
+            return _of_waiting(conn, facts)
+        case JobState.REGISTERED | JobState.ASSIGNED | JobState.RUNNING:
+            return _of_living(conn, facts)
+        case JobState.KILLED:
+            return replace(facts, asked=store.asked(conn, task.id, job.ordinal, job.changed_at))
+        case JobState.BROKEN:
+            return replace(
+                facts, failed_tests=tuple(store.failed_tests(conn, task.id, limit=FAILED_TESTS))
+            )
+        case JobState.FAILED:
+            return replace(facts, last_line=_last_line(conn, job))
+        case JobState.DONE:
+            return facts
+
+
+def _of_waiting(conn: psycopg.Connection, facts: Facts) -> Facts:
+    task, job = facts.task, facts.job
+    turn = store.turn(conn, task.id, job.ordinal)
+    limit = COUNTED + 1
+    before = store.before(conn, task.id, job.ordinal, job.state, turn.turn, limit=limit)
+    work = store.at_work(conn, task.queue)
+    settles = standstill.state(conn)
+    facts = replace(
+        facts,
+        not_before=turn.not_before,
+        before=min(before, COUNTED),
+        many_before=before > COUNTED,
+        offers=tuple(queues.offers(conn, task.queue, store.in_use(work))),
+        competitors=tuple(store.competitors(conn, task.queue, work)),
+        busy=tuple(each.at_work for each in work),
+        conductor=queues.conductor_alive(conn),
+        settling=str(settles) if settles else None,
+    )
+    if task.state is TaskState.TESTING:
+        facts = replace(facts, test=moves.test_facts(conn, task.id, task.policy.test_for))
+    if task.state is TaskState.KILL:
+        facts = replace(facts, asked=store.asked(conn, task.id, job.ordinal, facts.now))
+    return facts
+
+
+def _of_living(conn: psycopg.Connection, facts: Facts) -> Facts:
+    task, job = facts.task, facts.job
+    keeper = store.turn(conn, task.id, job.ordinal).keeper_id
+    if task.image and not (facts.latest and facts.latest.started_at):
+        facts = replace(facts, offers=tuple(queues.offers(conn, task.queue)))
+    if keeper:
+        facts = replace(facts, keeper_lease=store.keeper_lease(conn, keeper))
+    if job.kill_requested:
+        facts = replace(facts, asked=store.asked(conn, task.id, job.ordinal, facts.now))
+    return facts
+
+
+def _last_line(conn: psycopg.Connection, job: Job) -> str | None:
+    tail, _ = job_store.log_tail(conn, job.task_id, job.ordinal, job.attempts)
+    return last_line(tail)

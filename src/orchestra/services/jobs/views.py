@@ -1,0 +1,80 @@
+"""Looking at jobs. `job_actions.py` has what people do to single ones."""
+
+from __future__ import annotations
+
+import psycopg
+
+from orchestra.domain import file_waits
+from orchestra.domain.errors import BadInput, NotFound
+from orchestra.domain.job_address import parse_one_job
+from orchestra.domain.models.jobs import Job
+from orchestra.domain.models.tasks import Task
+from orchestra.domain.states import Figure, JobState
+from orchestra.domain.wording import Action, words
+from orchestra.interface.answers.jobs import JobPage, JobReport
+from orchestra.services.tasks import selection
+from orchestra.store.jobs import jobs as store
+from orchestra.store.nodes import silent_folders
+from orchestra.store.tasks import sources
+
+FEW = 20
+"""Less than one in so many jobs done is few."""
+
+
+def list_jobs(
+    conn: psycopg.Connection, word: str, figure: Figure | None, *, first: int, limit: int
+) -> JobPage:
+    """Give the jobs of a task, those of one column of `task list` or all, from number `first` on.
+
+    Raises:
+        NotFound: there is no such task.
+        BadInput: the page is none.
+    """
+    if limit < 1 or first < 0:
+        raise BadInput("a page begins at job 0 or later and has at least one job.")
+    task = selection.find(conn, word)
+    few_done = figure is Figure.DONE and task.counts.done * FEW < task.jobs
+    found = store.listed(conn, task.id, figure, first=first, limit=limit + 1, few_done=few_done)
+    following = found[limit].ordinal if len(found) > limit else None
+    matching = task.jobs if figure is None else task.counts[figure]
+    return JobPage(task, tuple(found[:limit]), matching, following)
+
+
+def show(conn: psycopg.Connection, text: str) -> JobReport:
+    """Give all that is to be said of one job, `TASK/N`.
+
+    Raises:
+        BadInput: that is no address of one job.
+        NotFound: there is no such task or job.
+    """
+    address = parse_one_job(text)
+    task = selection.find(conn, str(address.task))
+    ordinal = address.single
+    assert ordinal is not None
+    job = store.by_key(conn, task.id, ordinal)
+    if job is None:
+        raise no_such_job(task, ordinal)
+    attempts = store.attempts(conn, task.id, ordinal, task_folder=task.folder)
+    source = sources.config(conn, task.id)
+    path = f"{source.root}/{job.config}" if source.is_folder else source.root
+    return JobReport(task, job, tuple(attempts), path, _waits(conn, job))
+
+
+def _waits(conn: psycopg.Connection, job: Job) -> tuple[str, ...]:
+    held_up = silent_folders.held_up(conn, job.task_id, job.ordinal) if job.claimed else None
+    if held_up is None:
+        return ()
+    started = job.state is JobState.RUNNING
+    return tuple(file_waits.sentences(held_up, started=started, ends=job.kill_requested))
+
+
+def no_such_job(task: Task, ordinal: int) -> NotFound:
+    """Say that a task has no job of that number."""
+    has = "only 0" if task.jobs == 1 else f"0 to {task.jobs - 1}"
+    return NotFound(
+        f"task {task.id} ({task.name}) has no job {ordinal}; its jobs are numbered {has}.",
+        hint=words(Action.LIST_JOBS(task=task.id)),
+        kind="job",
+        task=task.id,
+        job=ordinal,
+    )

@@ -1,0 +1,117 @@
+"""The best results of a task that has ended, for its mail: from the database alone.
+
+Whoever sends mail opens no file of those who get it. What jobs said came with their outcomes; what is read of it here
+is bounded, whatever the number of jobs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+
+from orchestra.domain import metrics, result_ranking
+from orchestra.domain import results as domain
+from orchestra.domain.documents import Unusable
+from orchestra.domain.letters import BestResults, BestRow
+from orchestra.domain.models.tasks import Task
+from orchestra.domain.result_ranking import Goal
+from orchestra.domain.results import Column, ColumnSource, Row, Table
+from orchestra.store.jobs import metrics as store
+from orchestra.store.tasks import tasks as task_store
+
+ROWS = 3
+_COLUMNS = 4
+_OTHERS = 20
+"""Rows from all over the task: what varied is seen beside them, though it be one value in the best."""
+_FIRST = 100
+"""Results whose names tell which of their numbers is the goal."""
+
+
+def best_results(conn: psycopg.Connection, task: int) -> BestResults | None:
+    """Give up to three of a task's best jobs, or None where nothing says which are best.
+
+    Called when the mail is sent, outside of any transaction.
+    """
+    found = task_store.by_id(conn, task)
+    goal = found and _goal(conn, found)
+    if not found or not goal:  # deleted in the meantime, perhaps
+        return None
+    key = goal.column.key
+    ordinals = store.best(conn, task, found.jobs, key, ROWS, highest=goal.highest)
+    others = store.anywhere(conn, task, found.jobs, _OTHERS)
+    said = store.said(conn, task, found.config_version_id, [*ordinals, *others])
+    rows = [_row(found, said[ordinal]) for ordinal in ordinals if ordinal in said]
+    table = domain.table_of(rows)
+    wanted = table.find(f"metrics.{key}")
+    beside = [_row(found, said[ordinal]) for ordinal in others if ordinal in said]
+    columns = (wanted, *telling(table, beside, wanted))
+    return BestResults(
+        columns=tuple(column.name for column in columns),
+        rows=tuple(
+            BestRow(f"{task}/{row.job}", tuple(_shown(column.of(row)) for column in columns))
+            for row in table.rows
+        ),
+    )
+
+
+def _goal(conn: psycopg.Connection, task: Task) -> Goal | None:
+    """Give the metric that says which results are best. Among equals the first in the file counts."""
+    first = store.first(conn, task.id, _FIRST)
+    if not first:
+        return None
+    said = store.said(conn, task.id, task.config_version_id, [first[0].ordinal])
+    order = [name for each in said.values() for name in _metrics(task, each.metrics)]
+    rows = [Row(each.ordinal, "", metrics=_in_order(each.numbers, order)) for each in first]
+    return result_ranking.goal(domain.table_of(rows))
+
+
+def _in_order(numbers: Mapping[str, Any], order: list[str]) -> dict[str, Any]:
+    """Give numbers in the order of their file, as far as that is known: the database does not keep it."""
+    known = {name: numbers[name] for name in order if name in numbers}
+    return {**known, **numbers}
+
+
+def _row(task: Task, said: store.Said) -> Row:
+    return Row(
+        said.ordinal, said.path or "", values=_config(said), metrics=_metrics(task, said.metrics)
+    )
+
+
+def _metrics(task: Task, text: str) -> dict[str, Any]:
+    try:
+        return metrics.of_text(task.metrics_file, text)
+    except Unusable:
+        return {}
+
+
+def _config(said: store.Said) -> dict[str, Any]:
+    if said.config is None or said.path is None:
+        return {}
+    try:
+        if said.is_output:
+            return metrics.of_text(said.config_name or "", said.config)
+        return metrics.of_config(said.path, said.config)
+    except Unusable:
+        return {}
+
+
+def telling(table: Table, beside: list[Row], wanted: Column) -> list[Column]:
+    """Give the config values that tell the best rows from one another, then those that tell them from other rows."""
+    best, all_ = table.rows, (*table.rows, *beside)
+    others = [
+        c for c in table.from_sources(ColumnSource.CONFIG, ColumnSource.BOTH) if c.key != wanted.key
+    ]
+    others.sort(key=lambda column: (_is_same(best, column), _is_same(all_, column)))
+    return others[: _COLUMNS - 1]
+
+
+def _is_same(rows: tuple[Row, ...], column: Column) -> bool:
+    return len({_shown(column.of(row)) for row in rows}) == 1
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return "" if value is None else str(value)

@@ -1,0 +1,95 @@
+"""Tasks that wait for others: the wait ends when the other task is DONE, or when its owner lets it go."""
+
+from __future__ import annotations
+
+import psycopg
+
+from orchestra.domain.errors import Refused
+from orchestra.domain.states import TaskState
+from orchestra.domain.wording import Action, words
+from orchestra.store.tasks import chains as store
+from orchestra.store.tasks import moves
+
+KIND = "after"
+"""Of the events of this module."""
+
+
+def meet(conn: psycopg.Connection, task: int, *, who: str) -> None:
+    """End the waits of a task whose other task is DONE; a chunk of its configs is written down where they come of it.
+
+    To be called inside a transaction, again and again by the conductor.
+    """
+    for wait in store.of_task(conn, task):
+        if wait.met and wait.gives_configs:
+            moves.lock_task(
+                conn, wait.id
+            )  # so that no retry comes in between; the older task first
+    moves.lock_task(conn, task)
+    for wait in store.of_task(conn, task):
+        if not wait.met:
+            continue
+        if wait.gives_configs and not store.write_configs(conn, task, wait.id):
+            continue
+        store.remove(conn, task, wait.id)
+        _note(conn, task, f"task {wait.id} ({wait.name}) is DONE", who)
+
+
+def is_due(conn: psycopg.Connection, task: int) -> bool:
+    """Whether a wait of a task can end."""
+    return any(wait.met for wait in store.of_task(conn, task))
+
+
+def let_go(conn: psycopg.Connection, locked: moves.LockedTask, *, by: str) -> None:
+    """Let a locked task begin without what it waits for.
+
+    Raises:
+        Refused: its configs are outputs that are not there yet.
+    """
+    waits = store.of_task(conn, locked.id) if locked.state is TaskState.REGISTERED else []
+    for wait in waits:
+        if wait.gives_configs:
+            raise Refused(
+                f"the configs of task {locked.id} ({locked.name}) are the outputs of task {wait.id} "
+                f"({wait.name}), so it cannot begin before that is DONE.",
+                hint=words(
+                    Action.CREATE_TASK_FROM(task=wait.id),
+                    " takes the outputs that are there, once it is over.",
+                ),
+            )
+    for wait in waits:
+        store.remove(conn, locked.id, wait.id)
+        _note(conn, locked.id, f"task {wait.id} ({wait.name}) is not DONE", by)
+
+
+def refuse_waiting(conn: psycopg.Connection, locked: moves.LockedTask) -> None:
+    """Refuse to start single jobs of a task that waits.
+
+    Raises:
+        Refused: it does.
+    """
+    if waits := store.of_task(conn, locked.id):
+        raise Refused(
+            f"task {locked.id} ({locked.name}) waits for task {waits[0].id} ({waits[0].name}).",
+            hint=words(
+                Action.RETRY_TASK(task=locked.id),
+                " lets it wait again; its jobs follow when that is DONE.",
+            ),
+        )
+
+
+def refuse_while_taken(conn: psycopg.Connection, locked: moves.LockedTask) -> None:
+    """Refuse to start a locked task over while another one writes down its outputs, which takes some transactions.
+
+    Raises:
+        Refused: one does.
+    """
+    if taker := store.taker(conn, locked.id):
+        number, name = taker
+        raise Refused(
+            f"task {number} ({name}) is taking the outputs of task {locked.id} ({locked.name}) just now.",
+            hint="Try again in a few seconds.",
+        )
+
+
+def _note(conn: psycopg.Connection, task: int, why: str, who: str) -> None:
+    moves.add_task_event(conn, task, before=KIND, after=None, who=who, why=why, kind=KIND)

@@ -1,0 +1,280 @@
+"""Making a task: everything is checked before anything is written, and then written in one transaction.
+
+What there is to be seen of its files, `files/task_files.py` has looked at, on the machine of whoever makes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+
+import psycopg
+
+from orchestra.domain import command, images
+from orchestra.domain.binds import parse_bind
+from orchestra.domain.caller import Caller
+from orchestra.domain.errors import AlreadyExists, BadInput, Refused
+from orchestra.domain.human import count
+from orchestra.domain.models.datasets import DataSet
+from orchestra.domain.models.jobs import JobPaths
+from orchestra.domain.models.new_tasks import NewTask
+from orchestra.domain.models.tasks import Task
+from orchestra.domain.naming import check_complete_file, check_metrics_file, parse_name
+from orchestra.domain.states import Queue, TaskState
+from orchestra.domain.storable import (
+    LARGEST,
+    MOST_RETRIES,
+    check_binds,
+    check_environment,
+    check_volume,
+    check_whole,
+    storable,
+)
+from orchestra.domain.variables import check_variable
+from orchestra.domain.wording import Field, words
+from orchestra.interface.answers.new_tasks import Preview
+from orchestra.services.tasks import selection
+from orchestra.services.tasks.lifecycle import CONDUCTOR
+from orchestra.services.tasks.sources import find_config, find_input, first_configs, source
+from orchestra.store import datasets as dataset_store
+from orchestra.store.driver.database import in_transaction
+from orchestra.store.tasks import chains, creation, moves
+from orchestra.store.tasks import tasks as store
+
+_MOST = LARGEST // 2
+"""Attempts that a folder may have had; there is room for as many again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A task that can be made: what was asked for, as it is kept, and what it refers to.
+
+    `config` is the data set or the older task that the jobs are made of, `inputs` are the data sets by tag. `after` are
+    the tasks that it waits for: those that are not DONE yet.
+    """
+
+    new: NewTask
+    caller: Caller
+    template: command.Template
+    folder: str
+    config: DataSet | Task
+    inputs: Mapping[str, DataSet]
+    after: tuple[Task, ...] = ()
+
+    @property
+    def to_come(self) -> bool:
+        """Whether its configs are the outputs of a task that it waits for."""
+        return self.gives_configs in [task.id for task in self.after]
+
+    @property
+    def gives_configs(self) -> int | None:
+        """The older task whose outputs are its configs."""
+        return self.config.id if isinstance(self.config, Task) else None
+
+    @property
+    def jobs(self) -> int:
+        if isinstance(self.config, DataSet):
+            return self.config.files
+        return self.config.jobs if self.to_come else self.config.counts.done
+
+
+def find_existing(conn: psycopg.Connection, caller: Caller, name: str) -> Task | None:
+    """Give the task of that name, for `--if-not-exists`.
+
+    Raises:
+        BadInput: no task of the caller's can be called that.
+    """
+    parse_name(name, username=caller.name)
+    return store.by_name(conn, name)
+
+
+def plan(conn: psycopg.Connection, caller: Caller, new: NewTask) -> Plan:
+    """Check all that was asked for, but for its files. Nothing is written.
+
+    Raises:
+        BadInput, NotFound, AlreadyExists, Refused: one sentence on what cannot be used.
+    """
+    parse_name(new.name, username=caller.name)
+    new = _with_image(new)
+    if taken := store.by_name(conn, new.name):
+        raise _taken(new.name, taken)
+    template = command.parse(new.command)
+    secondary = _tags(new.secondary)
+    command.check(template, known=[*command.REQUIRED, *secondary])
+    after = _unfinished(conn, new.after)
+    config = find_config(conn, new.config, after)
+    inputs = {"DATA": find_input(conn, new.data)}
+    inputs |= {tag: find_input(conn, name) for tag, name in secondary.items()}
+    _check_queue(new)
+    check_metrics_file(new.metrics_file)
+    check_complete_file(new.complete_file)
+    for variable, value in new.env.items():
+        check_variable(variable, value)
+    check_environment(new.env)
+    _check_numbers(new)
+    check_volume(new.volume)
+    folder = f"{new.volume.rstrip('/')}/{new.name}"
+    return Plan(_as_kept(new, template), caller, template, folder, config, inputs, after)
+
+
+def _unfinished(conn: psycopg.Connection, words: Sequence[str]) -> tuple[Task, ...]:
+    found = {task.id: task for task in (selection.find(conn, word) for word in words)}
+    return tuple(task for _, task in sorted(found.items()) if task.state is not TaskState.DONE)
+
+
+def preview(conn: psycopg.Connection, planned: Plan, limit: int) -> Preview:
+    """Give what a task would be, with its first commands as they would run."""
+    sources = tuple(source(conn, tag, dataset) for tag, dataset in planned.inputs.items())
+    configs = first_configs(conn, planned.config, limit, to_come=planned.to_come)
+    values = {each.tag: each.path for each in sources}
+    return Preview(
+        name=planned.new.name,
+        queue=planned.new.queue,
+        image=planned.new.image,
+        folder=planned.folder,
+        jobs=planned.jobs,
+        command=planned.new.command,
+        commands=tuple(
+            planned.template.render({**values, "IN": path, "OUT": _out(planned.folder, ordinal)})
+            for ordinal, path in enumerate(configs)
+        ),
+        sources=sources,
+    )
+
+
+def _out(folder: str, ordinal: int) -> str:
+    return str(JobPaths(PurePosixPath(folder), ordinal).attempt(1))
+
+
+def create(conn: psycopg.Connection, planned: Plan) -> Task:
+    """Make the task with all its jobs.
+
+    Raises:
+        AlreadyExists: the name was taken meanwhile.
+        Refused: a data set was deleted meanwhile.
+    """
+    attempts = planned.new.attempts if planned.new.reuse else 0
+
+    def work() -> Task:
+        _share(conn, planned)
+        task = creation.add(
+            conn,
+            planned.new,
+            owner=planned.caller.user.id,
+            folder=planned.folder,
+            config=_config_version(conn, planned),
+            inputs={tag: dataset.version_id for tag, dataset in planned.inputs.items()},
+            jobs=planned.jobs,
+            attempts=attempts,
+            configs_to_come=planned.to_come,
+        )
+        if task is None:
+            raise _taken(planned.new.name, store.by_name(conn, planned.new.name))
+        _wait(conn, planned, task)
+        _announce(conn, planned, task)
+        made = store.by_id(conn, task)
+        assert made is not None  # it was made in this transaction
+        return made
+
+    return in_transaction(conn, work)
+
+
+def _share(conn: psycopg.Connection, planned: Plan) -> None:
+    every = [planned.config, *planned.inputs.values()]
+    wanted = [each.id for each in every if isinstance(each, DataSet)]
+    if not dataset_store.share(conn, wanted):
+        raise Refused("one of the data sets was deleted just now.")
+    older = planned.config
+    if isinstance(older, Task) and not planned.to_come:
+        moves.lock_task(conn, older.id)
+        again = store.by_id(conn, older.id)
+        if again is None or again.counts.done != older.counts.done:
+            raise Refused(f"task {older.id} ({older.name}) changes just now.", hint="Try again.")
+
+
+def _config_version(conn: psycopg.Connection, planned: Plan) -> int:
+    if isinstance(planned.config, DataSet):
+        return planned.config.version_id
+    if planned.to_come:
+        return creation.add_version_to_come(conn, planned.config)
+    return creation.add_outputs_version(conn, planned.config)
+
+
+def _wait(conn: psycopg.Connection, planned: Plan, task: int) -> None:
+    for older in planned.after:
+        gives = older.id == planned.gives_configs
+        chains.add(conn, task, older.id, older.name, gives_configs=gives)
+
+
+def _announce(conn: psycopg.Connection, planned: Plan, task: int) -> None:
+    moves.add_task_event(
+        conn,
+        task,
+        before=None,
+        after="REGISTERED",
+        who=planned.caller.name,
+        why=f"from {storable(planned.new.host)}",
+        jobs=planned.jobs,
+    )
+    moves.wake(conn, CONDUCTOR)
+
+
+def _with_image(new: NewTask) -> NewTask:
+    """Give the request with its image and binds as they are kept."""
+    if new.image is None:
+        if new.binds:
+            raise BadInput(
+                words(Field.BIND, " is for containers, and there is no image."),
+                hint=words(Field.IMAGE, " names one."),
+            )
+        return new
+    binds = tuple(str(parse_bind(text)) for text in new.binds)
+    check_binds(binds)
+    return replace(new, image=images.check(new.image), binds=binds)
+
+
+def _tags(secondary: Mapping[str, str]) -> dict[str, str]:
+    tags: dict[str, str] = {}
+    for text, dataset in secondary.items():
+        tag = command.tag_name(text)
+        if tag in tags:
+            raise BadInput(words(Field.SECONDARY, f" names %{tag} twice."))
+        tags[tag] = dataset
+    return tags
+
+
+def _check_queue(new: NewTask) -> None:
+    if new.queue is Queue.CPU and new.resources.gpus:
+        raise BadInput(
+            "jobs on the cpu queue get no GPU.",
+            hint=words(Field.QUEUE("gpu"), " gives each of them one or more."),
+        )
+
+
+def _check_numbers(new: NewTask) -> None:
+    policy, resources = new.policy, new.resources
+    check_whole(Field.TEST_JOBS, policy.test_jobs, least=0)
+    check_whole(Field.RETRIES, policy.retries, least=0, most=MOST_RETRIES)
+    check_whole(Field.PRIORITY, policy.priority, least=-LARGEST)
+    check_whole(Field.CORES, resources.cores, least=1)
+    check_whole(Field.GPUS, resources.gpus, least=0)
+    check_whole("the number of an attempt in the task's folder", new.attempts, least=0, most=_MOST)
+
+
+def _as_kept(new: NewTask, template: command.Template) -> NewTask:
+    """Give what is stored of a request. A job of the gpu queue takes one GPU unless it asks for more."""
+    resources = new.resources
+    if new.queue is Queue.GPU:
+        resources = replace(resources, gpus=max(1, resources.gpus))
+    return replace(new, account=storable(new.account), command=template.text, resources=resources)
+
+
+def _taken(name: str, task: Task | None) -> AlreadyExists:
+    which = f" (task {task.id}, {task.state}, {count(task.jobs, 'job')})" if task else ""
+    return AlreadyExists(
+        f'there is a task "{name}" already{which}.',
+        hint=words("Take another name, or say ", Field.IF_NOT_EXISTS(True), " where that is fine."),
+        kind="task",
+        name=name,
+    )

@@ -1,0 +1,330 @@
+"""What is done to a task or to chosen jobs, by people and by the conductor: one transaction each.
+
+A step locks the task's row, asks the table in `domain/transitions.py`, writes state, event and mass move, and carries
+out the first chunk of the move at once; the conductor carries out the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import assert_never
+
+import psycopg
+
+from orchestra.domain.errors import BadInput, Refused
+from orchestra.domain.lifecycle import CHUNK
+from orchestra.domain.states import HoldCause, JobState, PendingOperation, TaskState
+from orchestra.domain.transitions import (
+    JobInput,
+    Refusal,
+    TaskInput,
+    TaskTransition,
+    next_job_state,
+    task_transition,
+)
+from orchestra.domain.wording import Action, words
+from orchestra.services.mail import letters
+from orchestra.services.tasks import chains
+from orchestra.store.driver.database import in_transaction
+from orchestra.store.tasks import moves
+from orchestra.store.work import attempts
+
+CONDUCTOR = "orchestra_conductor"
+NODES = "orchestra_node"
+
+
+def apply(
+    conn: psycopg.Connection,
+    task: int,
+    given: TaskInput,
+    *,
+    by: str,
+    why: str | None = None,
+    bypass: bool = False,
+    cause: HoldCause = HoldCause.PERSON,
+) -> TaskTransition:
+    """Apply an input to a task; gives the step that was made.
+
+    Args:
+        by: who does it, for the event.
+        why: the reason in words; a hold needs one.
+        bypass: for a retry, no new test.
+        cause: what a hold is for.
+
+    Raises:
+        NotFound: there is no such task.
+        Refused: the table of states has no such step; says why and what to do.
+    """
+    return in_transaction(conn, lambda: _apply(conn, task, given, by, why, bypass, cause))
+
+
+def _apply(
+    conn: psycopg.Connection,
+    task: int,
+    given: TaskInput,
+    by: str,
+    why: str | None,
+    bypass: bool,
+    cause: HoldCause,
+) -> TaskTransition:
+    locked = moves.lock_task(conn, task)
+    step = checked_step(locked, given)
+    if step.again:
+        return step
+    if step.new_run:
+        moves.begin_run(conn, task, bypass=bypass)
+    if step.state is not locked.state:
+        moves.move_task(conn, task, locked.state, step.state)
+    released = _accompany(conn, locked, given, by, why, cause)
+    if given in _STOPS_CLAIMS and attempts.end_reservation(conn, task):
+        moves.wake_workers(conn, locked.queue)  # the node that kept its slots for it
+    if step.pending_operation is not None:
+        moves.set_pending_operation(conn, task, step.pending_operation, by=by, why=why)
+    if step.state is not locked.state or step.pending_operation is not None:
+        moves.add_task_event(
+            conn, task, before=locked.state, after=step.state, who=by, why=why, jobs=released
+        )
+    if step.state is not locked.state and not step.state.is_live:
+        letters.task_ended(conn, task, step.state, by=by, why=why)
+    if step.pending_operation is not None:
+        carry_out(conn, task)
+    moves.wake(conn, CONDUCTOR)
+    return step
+
+
+_STOPS_CLAIMS = (TaskInput.HOLD, TaskInput.FAILS_REACHED, TaskInput.KILL)
+
+_CANNOT = {
+    TaskInput.HOLD: "cannot be held",
+    TaskInput.RELEASE: "cannot be released",
+    TaskInput.KILL: "cannot be killed",
+    TaskInput.RETRY: "cannot be retried",
+}
+
+
+def checked_step(locked: moves.LockedTask, given: TaskInput) -> TaskTransition:
+    """Give the step of a locked task, or refuse in words."""
+    step = task_transition(locked.state, given)
+    if isinstance(step, Refusal):
+        cannot = _CANNOT.get(given, f"takes no {given.value.replace('_', ' ')}")
+        raise Refused(
+            f"task {locked.id} ({locked.name}) {cannot} now: {step.reason}.", hint=step.hint
+        )
+    return step
+
+
+def _accompany(  # noqa: C901 - one case an input, closed by assert_never
+    conn: psycopg.Connection,
+    locked: moves.LockedTask,
+    given: TaskInput,
+    by: str,
+    why: str | None,
+    cause: HoldCause,
+) -> int | None:
+    """Do what goes with an input beside state and mass move; gives the number of jobs released, if any."""
+    task = locked.id
+    match given:
+        case TaskInput.BEGIN_TEST:
+            return moves.release_test_jobs(conn, task, locked.test_jobs)
+        case TaskInput.TEST_PASSED:
+            moves.end_test_marks(conn, task)
+            moves.update_typical_seconds(conn, task)
+        case TaskInput.HOLD | TaskInput.FAILS_REACHED:
+            cause = HoldCause.FAILURES if given is TaskInput.FAILS_REACHED else cause
+            if moves.hold(conn, task, by=by, why=why or "held by hand", cause=cause):
+                moves.add_task_event(
+                    conn, task, before=None, after="held", who=by, why=why, kind="hold"
+                )
+                letters.task_held(conn, task, by=by, why=why or "held by hand", cause=cause)
+            moves.wake(conn, NODES)  # what they have claimed ahead goes back
+        case TaskInput.RELEASE:
+            if moves.release(conn, task):
+                moves.add_task_event(
+                    conn, task, before="held", after=None, who=by, why=why, kind="hold"
+                )
+            else:
+                chains.let_go(conn, locked, by=by)
+        case TaskInput.KILL:
+            moves.ask_jobs_to_end(conn, task)
+            moves.wake(conn, NODES)
+        case TaskInput.TEST_FAILED:
+            moves.wake(conn, NODES)
+        case TaskInput.DELETE:
+            moves.mark_deleted(conn, task)
+            moves.add_task_event(conn, task, before=locked.state, after="deleted", who=by, why=why)
+        case (
+            TaskInput.BEGIN
+            | TaskInput.TEST_OVER
+            | TaskInput.ALL_DONE
+            | TaskInput.ALL_ENDED
+            | TaskInput.ALL_DEAD
+        ):
+            pass
+        case TaskInput.RETRY | TaskInput.RETRY_ALL:
+            chains.refuse_while_taken(conn, locked)
+        case TaskInput.JOB_RETRY | TaskInput.JOB_KILL:
+            raise AssertionError("retry_jobs and kill_jobs apply these")
+        case _:
+            assert_never(given)
+    return None
+
+
+def carry_out(conn: psycopg.Connection, task: int) -> bool:
+    """Carry out one chunk of a task's mass move; True when the move is complete.
+
+    To be called inside a transaction, or again and again by the conductor, each time in one of its own.
+    """
+    locked = moves.lock_task(conn, task)
+    if locked.pending_operation is None:
+        return True
+    first, following = locked.operation_from, locked.operation_from + CHUNK
+    _move_chunk(conn, locked, locked.pending_operation, first, following)
+    if locked.pending_operation is PendingOperation.END_TEST or following >= locked.jobs:
+        moves.finish_operation(conn, task)
+        return True
+    moves.advance_operation(conn, task, following)
+    return False
+
+
+def _move_chunk(
+    conn: psycopg.Connection,
+    task: moves.LockedTask,
+    operation: PendingOperation,
+    first: int,
+    following: int,
+) -> None:
+    match operation:
+        case PendingOperation.END_TEST:
+            moves.end_test(conn, task.id)
+        case PendingOperation.BREAK:
+            moves.break_jobs(conn, task.id, first, following)
+        case PendingOperation.KILL:
+            moves.kill_jobs(conn, task.id, first, following)
+        case PendingOperation.RETRY:
+            moves.retry_jobs(conn, task.id, first, following, every=False, turn=0)
+        case PendingOperation.RETRY_ALL:
+            moves.retry_jobs(conn, task.id, first, following, every=True, turn=1)
+        case _:
+            assert_never(operation)
+
+
+def retry_jobs(
+    conn: psycopg.Connection, task: int, ordinals: Sequence[int], *, by: str, why: str | None = None
+) -> int:
+    """Start chosen jobs over, first in line; gives how many. All or none.
+
+    Raises:
+        NotFound: there is no such task.
+        BadInput: it has no such job.
+        Refused: the task's state does not allow it, or a job of them is alive.
+    """
+
+    def work() -> int:
+        locked = moves.lock_task(conn, task)
+        step = checked_step(locked, TaskInput.JOB_RETRY)
+        chains.refuse_waiting(conn, locked)
+        chains.refuse_while_taken(conn, locked)
+        jobs = _chosen(conn, locked, ordinals)
+        _refuse_living(locked, jobs)
+        if step.new_run:
+            moves.begin_run(conn, task, bypass=False)
+            moves.move_task(conn, task, locked.state, step.state)
+            moves.add_task_event(conn, task, before=locked.state, after=step.state, who=by, why=why)
+        testing = step.state is TaskState.TESTING
+        readmitted = moves.retry_chosen_jobs(conn, task, ordinals, testing=testing)
+        _note_jobs(conn, locked, jobs, JobInput.RETRY, by, why)
+        if readmitted:
+            moves.add_task_event(
+                conn,
+                task,
+                before=JobState.REGISTERED,
+                after=JobState.ASSIGNED,
+                jobs=readmitted,
+                who=by,
+                why=why,
+                kind="release",
+            )
+            moves.wake_workers(conn, locked.queue)
+        moves.wake(conn, CONDUCTOR)
+        return len(jobs)
+
+    return in_transaction(conn, work)
+
+
+def kill_jobs(
+    conn: psycopg.Connection, task: int, ordinals: Sequence[int], *, by: str, why: str | None = None
+) -> int:
+    """End chosen jobs; gives how many were alive or waiting. Those that have ended stay as they are.
+
+    Raises:
+        NotFound: there is no such task.
+        BadInput: it has no such job.
+        Refused: the task's state does not allow it.
+    """
+
+    def work() -> int:
+        locked = moves.lock_task(conn, task)
+        checked_step(locked, TaskInput.JOB_KILL)
+        jobs = [
+            job
+            for job in _chosen(conn, locked, ordinals)
+            if job.state in (JobState.REGISTERED, JobState.ASSIGNED, JobState.RUNNING)
+        ]
+        moves.kill_chosen_jobs(conn, task, [job.ordinal for job in jobs])
+        _note_jobs(conn, locked, [j for j in jobs if not j.claimed], JobInput.KILL, by, why)
+        _note_requests(conn, locked, [j for j in jobs if j.claimed], by, why)
+        moves.wake(conn, NODES)
+        moves.wake(conn, CONDUCTOR)
+        return len(jobs)
+
+    return in_transaction(conn, work)
+
+
+def _chosen(
+    conn: psycopg.Connection, task: moves.LockedTask, ordinals: Sequence[int]
+) -> list[moves.LockedJob]:
+    jobs = moves.lock_jobs(conn, task.id, ordinals)
+    missing = sorted(set(ordinals) - {job.ordinal for job in jobs})
+    if missing:
+        raise BadInput(
+            f"task {task.id} ({task.name}) has no job {missing[0]}; its jobs are {task.id}/0 to "
+            f"{task.id}/{task.jobs - 1}."
+        )
+    return jobs
+
+
+def _refuse_living(task: moves.LockedTask, jobs: Sequence[moves.LockedJob]) -> None:
+    for job in jobs:
+        if job.claimed:
+            raise Refused(
+                f"job {task.id}/{job.ordinal} is {job.state}; a job that is alive cannot start over.",
+                hint=words(Action.KILL_JOB(task=task.id, job=job.ordinal), "   ends it first."),
+            )
+
+
+def _note_jobs(
+    conn: psycopg.Connection,
+    task: moves.LockedTask,
+    jobs: Sequence[moves.LockedJob],
+    given: JobInput,
+    by: str,
+    why: str | None,
+) -> None:
+    changes = []
+    for job in jobs:
+        after = next_job_state(job.state, given)
+        if isinstance(after, Refusal):
+            raise AssertionError(after.reason)
+        changes.append((task.id, job.ordinal, None, job.state.value, after.value, why))
+    moves.add_job_events(conn, changes, who=by)
+
+
+def _note_requests(
+    conn: psycopg.Connection,
+    task: moves.LockedTask,
+    jobs: Sequence[moves.LockedJob],
+    by: str,
+    why: str | None,
+) -> None:
+    changes = [(task.id, j.ordinal, None, j.state.value, "kill", why) for j in jobs]
+    moves.add_job_events(conn, changes, who=by)

@@ -1,0 +1,18 @@
+"""Looking at many tasks."""
+
+from __future__ import annotations
+
+import psycopg
+
+from orchestra.domain.estimates import estimate_end
+from orchestra.interface.answers.tasks import TaskLine
+from orchestra.store.tasks import tasks as store
+
+
+def list_tasks(conn: psycopg.Connection, *, owner: str | None, every: bool) -> list[TaskLine]:
+    """Give a person's tasks by id (everybody's for None), without the DONE ones unless `every`."""
+    now = store.now(conn)
+    return [
+        TaskLine(task, estimate_end(task, now))
+        for task in store.listed(conn, owner=owner, every=every)
+    ]

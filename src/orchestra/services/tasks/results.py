@@ -1,0 +1,22 @@
+"""What the database knows of a task's results, and where the rest lies: `files/results.py` reads that."""
+
+from __future__ import annotations
+
+import psycopg
+
+from orchestra.domain.models.results import Sources
+from orchestra.services.tasks import selection
+from orchestra.store.jobs import jobs as job_store
+from orchestra.store.tasks import sources
+
+
+def look_up(conn: psycopg.Connection, word: str) -> Sources:
+    """Give where a task's results lie; the task may still be working.
+
+    Raises:
+        BadInput, NotFound: there is no such task.
+    """
+    task = selection.find(conn, word)
+    config = sources.config(conn, task.id)
+    jobs = job_store.results(conn, task.id, task.config_version_id, task.jobs)
+    return Sources(task, config.root, config.is_folder, tuple(jobs))

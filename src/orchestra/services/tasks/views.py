@@ -1,0 +1,85 @@
+"""Looking at one task, with all that is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+
+from orchestra.domain import file_waits
+from orchestra.domain.estimates import estimate_end
+from orchestra.domain.models.tasks import Task
+from orchestra.domain.wording import Sentence
+from orchestra.interface.answers.task_reports import TaskReport
+from orchestra.services.mail import mails
+from orchestra.services.tasks import selection, standstill, waiting
+from orchestra.services.users import users
+from orchestra.store.cluster import leader
+from orchestra.store.nodes import queues, silent_folders
+from orchestra.store.tasks import facts, sources
+from orchestra.store.tasks import tasks as store
+
+EVENTS = 20
+
+
+def show(conn: psycopg.Connection, word: str) -> TaskReport:
+    """Give all that is to be said of one task.
+
+    Raises:
+        NotFound: there is none of that number or name.
+    """
+    task, now = selection.find(conn, word), store.now(conn)
+    cpu, exact = _cpu_seconds(conn, task)
+    return TaskReport(
+        task=task,
+        now=now,
+        config=sources.config(conn, task.id),
+        inputs=tuple(sources.inputs(conn, task.id)),
+        events=tuple(facts.events(conn, task.id, limit=EVENTS)),
+        failures=tuple(facts.failures(conn, task.id)) if _has_failures(task) else (),
+        waiting=waiting_reasons(conn, task),
+        ends=estimate_end(task, now),
+        cpu_seconds=cpu,
+        cpu_is_exact=exact,
+        mails=tuple(mails.of_task(conn, task.id)),
+        owner_wants_mail=users.get(conn, task.owner).mail,
+        doubts=facts.doubts(conn, task.id),
+    )
+
+
+def _has_failures(task: Task) -> bool:
+    return bool(task.counts.failed or task.counts.broken)
+
+
+def waiting_reasons(conn: psycopg.Connection, task: Task) -> tuple[Sentence, ...]:
+    """Say in sentences why a task does not move along and its jobs do not start, if something keeps them."""
+    if not task.state.is_live and task.pending_operation is None:
+        return ()
+    stuck = leader.troubles(conn).of_task(task.id)
+    told = (stuck,) if stuck else ()
+    if not task.state.is_live:
+        return told
+    if settles := standstill.state(conn):
+        return (f"Nothing starts at present, for the database settles: {settles}.",)
+    reasons = waiting.reasons(
+        task, queues.offers(conn, task.queue), conductor=queues.conductor_alive(conn)
+    )
+    return (*told, *_silent_folders(conn, task), *reasons)
+
+
+def _silent_folders(conn: psycopg.Connection, task: Task) -> Iterator[str]:
+    """Say on which nodes folders do not answer that a task needs."""
+    if not (found := silent_folders.silent_nodes(conn)):
+        return
+    config, read = sources.config(conn, task.id), sources.inputs(conn, task.id)
+    needs = [config.root, *(source.root for source in read)]
+    for node, silent in found:
+        yield from file_waits.of_node(node, silent, task.volume, needs)
+
+
+def _cpu_seconds(conn: psycopg.Connection, task: Task) -> tuple[float | None, bool]:
+    """Give the CPU time of all attempts; from a sample where reading all would take long."""
+    effort = facts.effort(conn, task.id)
+    if effort.cpu_seconds is None or effort.attempts < facts.EFFORT_SAMPLE:
+        return effort.cpu_seconds, True
+    return effort.cpu_seconds / effort.attempts * max(task.counts.ended, effort.attempts), False

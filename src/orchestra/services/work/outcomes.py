@@ -1,0 +1,158 @@
+"""How attempts ended, taken in: attempt, job, counts and events, in the transaction of whoever calls.
+
+The one way by which the end of an attempt changes its job, whether its pilot reports it or somebody gives it up.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import psycopg
+
+from orchestra.domain import human
+from orchestra.domain.models.work import AttemptKey, Outcome
+from orchestra.domain.outcome_policy import (
+    POISONOUS_LOSSES,
+    JobFacts,
+    OutcomeDecision,
+    decide_outcome,
+    retry_delay,
+)
+from orchestra.domain.states import JobState, Queue, TaskState
+from orchestra.domain.transitions import JobInput, Refusal, next_job_state
+from orchestra.store.jobs import metrics
+from orchestra.store.tasks import locks, moves
+from orchestra.store.work import attempts
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What came of a batch: why tasks are to be held, and outcomes of attempts that the database does not know."""
+
+    holds: frozenset[tuple[int, str]] = frozenset()
+    unknown: tuple[AttemptKey, ...] = ()
+
+
+Change = tuple[AttemptKey, JobState, JobState, str | None]
+
+
+def record(
+    conn: psycopg.Connection,
+    keeper: attempts.LockedKeeper,
+    outcomes: Sequence[Outcome],
+    *,
+    who: str | None = None,
+) -> Recorded:
+    """Write down how attempts ended. The keeper's row is locked; `who` gives them up, if it is not their pilot."""
+    locks.share(conn, {outcome.key.task_id for outcome in outcomes})
+    by_key = {outcome.key: outcome for outcome in outcomes}
+    locked = attempts.lock_attempts(conn, keeper.id, by_key)
+    unmatched = set(by_key) - {f.key for f in locked}
+    unknown = attempts.never_heard_of(conn, unmatched)
+    known = [o.sequence for o in outcomes if o.sequence is not None and o.key not in unknown]
+    endings = [_ending(conn, keeper, by_key[f.key], f) for f in locked if not f.ended]
+    attempts.end_attempts(
+        conn,
+        keeper,
+        [(ending.outcome, ending.job) for ending in endings],
+        who=who or _name(keeper),
+        sequence=max(known, default=None),
+    )
+    metrics.keep(conn, [ending.outcome for ending in endings])
+    _tell_of_work(conn, endings)
+    return Recorded(
+        frozenset((e.outcome.key.task_id, e.hold) for e in endings if e.hold),
+        tuple(sorted(unknown)),
+    )
+
+
+def _tell_of_work(conn: psycopg.Connection, endings: Sequence[_Ending]) -> None:
+    """Wake the pilots where jobs went back and can be claimed at once: those that found nothing ask no more."""
+    freed = (e.job and e.job.state is JobState.ASSIGNED and not e.job.delay for e in endings)
+    if queues := {e.queue for e, is_free in zip(endings, freed, strict=True) if is_free}:
+        moves.wake_workers(conn, *queues)
+
+
+def note(
+    conn: psycopg.Connection,
+    keeper: attempts.LockedKeeper,
+    changes: Sequence[Change],
+) -> None:
+    """Write the events of what an attempt did to its job: (attempt, from, to, why)."""
+    rows = [
+        (key.task_id, key.ordinal, key.number, before.value, after.value, why)
+        for key, before, after, why in changes
+    ]
+    moves.add_job_events(conn, rows, who=_name(keeper), node=keeper.node_id)
+
+
+def _name(keeper: attempts.LockedKeeper) -> str:
+    return f"pilot {keeper.node}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """An outcome, what it makes of its job (None: it is only recorded), and why its task is held, if it is."""
+
+    outcome: Outcome
+    queue: Queue
+    job: attempts.JobEnd | None = None
+    hold: str | None = None
+
+
+def _ending(
+    conn: psycopg.Connection,
+    keeper: attempts.LockedKeeper,
+    outcome: Outcome,
+    found: attempts.LockedAttempt,
+) -> _Ending:
+    """Give what an outcome does to its job."""
+    if found.latest != found.key.number:
+        return _Ending(outcome, found.queue)
+    decision = decide_outcome(outcome, _facts(found))
+    after = _walk(found.state, outcome, decision)
+    if after is None:
+        return _Ending(outcome, found.queue)
+    if decision.given is JobInput.POISON:
+        outcome = replace(outcome, reason=_poisonous(conn, keeper, found.key))
+    in_test = found.is_test and found.task_state is TaskState.TESTING
+    delay = None
+    if decision.given is JobInput.FAIL:
+        delay = retry_delay(found.failures + 1, random.random())  # noqa: S311 - spreads, hides nothing
+    job = attempts.JobEnd(found.state, after, in_test, decision.failed, decision.lost, delay)
+    return _Ending(outcome, found.queue, job, decision.hold)
+
+
+def _facts(found: attempts.LockedAttempt) -> JobFacts:
+    return JobFacts(
+        state=found.state,
+        task_state=found.task_state,
+        is_test=found.is_test,
+        kill_requested=found.kill_requested,
+        failures=found.failures,
+        losses=found.losses,
+        retries=found.retries,
+        given_up=found.lost,
+    )
+
+
+def _walk(state: JobState, outcome: Outcome, decision: OutcomeDecision) -> JobState | None:
+    """Walk the table: a job whose start was not reported yet passes through `running`."""
+    if decision.given is None:
+        return None
+    unreported_start = state is JobState.ASSIGNED and outcome.started
+    if unreported_start and decision.given is not JobInput.GIVE_BACK:
+        state = JobState.RUNNING
+    after = next_job_state(state, decision.given)
+    return None if isinstance(after, Refusal) else after
+
+
+def _poisonous(conn: psycopg.Connection, keeper: attempts.LockedKeeper, key: AttemptKey) -> str:
+    earlier = attempts.nodes_of_losses(conn, key, POISONOUS_LOSSES - 1)
+    nodes = list(dict.fromkeys([*reversed(earlier), keeper.node]))
+    where = human.listed(nodes, most=POISONOUS_LOSSES)
+    return (
+        f"poisonous: lost {POISONOUS_LOSSES} times in a row, on {where}; it may be what ends them"
+    )

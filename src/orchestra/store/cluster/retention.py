@@ -1,0 +1,57 @@
+"""What is old enough to go. Every function removes a small portion, inside its caller's transaction."""
+
+from __future__ import annotations
+
+import psycopg
+
+from orchestra.store.driver.columns import Ints
+from orchestra.store.driver.database import fetch
+from orchestra.store.driver.sql import load
+from orchestra.store.tasks import moves
+
+SQL = load("cluster/retention")
+ROWS = 2_000
+FAILURES_KEPT = 100
+"""Failed jobs of a task whose logs' ends stay."""
+
+
+def forget_events(conn: psycopg.Connection, seconds: float, after: int) -> int | None:
+    """Remove what is older than that from a page of events; gives where the next page begins, if there is one."""
+    params = {"seconds": seconds, "after": after, "limit": ROWS}
+    last: int | None = fetch(conn, SQL.forget_events, params)[0]["last"]
+    return last
+
+
+def task_to_forget(conn: psycopg.Connection, seconds: float) -> tuple[int, int] | None:
+    """Give the number of a task that has been over for so long, and how many jobs it has."""
+    rows = fetch(conn, SQL.task_to_forget, {"seconds": seconds})
+    return (rows[0]["id"], rows[0]["jobs"]) if rows else None
+
+
+def forget_logs(conn: psycopg.Connection, task: int, first: int) -> int:
+    """Remove the ends of the logs of a task's next jobs, but for its last failures; gives the job to go on with."""
+    kept = fetch(conn, SQL.last_failures, {"task": task, "limit": FAILURES_KEPT})
+    params = {
+        "task": task,
+        "first": first,
+        "next": first + ROWS,
+        "ordinals": Ints([row["ordinal"] for row in kept]),
+        "numbers": Ints([row["number"] for row in kept]),
+    }
+    conn.execute(SQL.forget_logs, params)
+    return first + ROWS
+
+
+def note_forgotten(conn: psycopg.Connection, task: int) -> None:
+    conn.execute(SQL.note_forgotten, {"task": task})
+
+
+def forget_keepers(conn: psycopg.Connection, seconds: float) -> bool:
+    """Remove keepers that have been gone for so long; False where there were none."""
+    return conn.execute(SQL.forget_keepers, {"seconds": seconds, "limit": ROWS}).rowcount > 0
+
+
+def forget_versions(conn: psycopg.Connection, seconds: float) -> bool:
+    """Remove a portion of a list of files that nobody needs any more; False where there was none."""
+    versions = [row["id"] for row in fetch(conn, SQL.versions_to_forget, {"seconds": seconds})]
+    return bool(versions) and moves.purge_versions(conn, versions, ROWS)

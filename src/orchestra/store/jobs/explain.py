@@ -1,0 +1,146 @@
+"""What `job explain` reads of the queue, the nodes and the events around a job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from orchestra.domain.explanation import KeeperLease
+from orchestra.domain.forecast import Competitor, RunningJobs
+from orchestra.domain.matchmaking import Need
+from orchestra.domain.models.events import Event
+from orchestra.domain.models.failures import FailedAttempt
+from orchestra.domain.models.tasks import Resources
+from orchestra.domain.states import JobState, Queue, TaskState
+from orchestra.store.driver.database import fetch
+from orchestra.store.driver.sql import load
+from orchestra.store.tasks.facts import failed_attempt
+
+SQL = load("jobs/explain")
+BEFORE_EVERYTHING, BEHIND_EVERYTHING = -1, 2
+"""Turns that no job has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A job's place in its task's order, and who holds it."""
+
+    turn: int
+    not_before: datetime | None
+    keeper_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one node holds of one task; `unstarted` of these jobs have no process yet."""
+
+    at_work: RunningJobs
+    unstarted: int
+
+
+def turn(conn: psycopg.Connection, task: int, ordinal: int) -> Turn:
+    return Turn(**fetch(conn, SQL.turn, {"task": task, "ordinal": ordinal})[0])
+
+
+def before_params(
+    task: int, ordinal: int, state: JobState, turn: int, limit: int
+) -> Mapping[str, Any]:
+    """Give what `before` is run with: everything that can be claimed is before a job that is not released."""
+    released = state is not JobState.REGISTERED
+    return {
+        "task": task,
+        "ordinal": ordinal,
+        "claimable_turn": turn if released else BEHIND_EVERYTHING,
+        "waiting_turn": BEFORE_EVERYTHING if released else turn,
+        "limit": limit,
+    }
+
+
+def before(
+    conn: psycopg.Connection, task: int, ordinal: int, state: JobState, turn: int, *, limit: int
+) -> int:
+    """Count the jobs of its own task that come before one that waits; of each kind at most `limit`."""
+    return int(fetch(conn, SQL.before, before_params(task, ordinal, state, turn, limit))[0]["jobs"])
+
+
+def at_work(conn: psycopg.Connection, queue: Queue) -> list[Work]:
+    """Give what nodes hold of a queue."""
+    return [
+        Work(
+            RunningJobs(
+                row["node"], row["task"], row["jobs"], _slots(row, queue), row["typical_seconds"]
+            ),
+            row["unstarted"],
+        )
+        for row in fetch(conn, SQL.at_work, {"queue": queue})
+    ]
+
+
+def in_use(work: Sequence[Work]) -> dict[str, int]:
+    """Return how many slots that work takes, by node."""
+    slots: dict[str, int] = {}
+    for each in work:
+        node = each.at_work.node
+        slots[node] = slots.get(node, 0) + each.at_work.jobs * each.at_work.slots
+    return slots
+
+
+def _slots(row: Mapping[str, Any], queue: Queue) -> int:
+    return _need(row, queue).slots
+
+
+def _need(row: Mapping[str, Any], queue: Queue) -> Need:
+    resources = Resources(row["cores"], row["gpus"])
+    return Need.of_resources(queue, resources, row.get("account") or "", row.get("image"))
+
+
+def competitors(conn: psycopg.Connection, queue: Queue, work: list[Work]) -> list[Competitor]:
+    """Give the live tasks of a queue. What a pilot has claimed counts as living, not as waiting."""
+    claimed: dict[int, int] = {}
+    for each in work:
+        claimed[each.at_work.task] = claimed.get(each.at_work.task, 0) + each.unstarted
+    return [
+        _competitor(row, queue, claimed.get(row["task"], 0))
+        for row in fetch(conn, SQL.competitors, {"queue": queue})
+    ]
+
+
+def _competitor(row: Mapping[str, Any], queue: Queue, claimed: int) -> Competitor:
+    state = TaskState(row["state"])
+    waiting = row["assigned"] - claimed
+    if state is TaskState.RUNNING:  # these follow without anything else happening first
+        waiting += row["registered"]
+    stopped = row["held"] or row["moving"] or not state.may_claim
+    return Competitor(
+        task=row["task"],
+        owner=row["owner"],
+        need=_need(row, queue),
+        priority=row["priority"],
+        first_in_line=row["first_in_line"],
+        living=row["living"] + claimed,
+        waiting=0 if stopped else max(0, waiting),
+    )
+
+
+def asked(conn: psycopg.Connection, task: int, ordinal: int, until: datetime) -> Event | None:
+    """Give the newest request to end a job or its whole task, up to a moment."""
+    rows = fetch(conn, SQL.asked, {"task": task, "ordinal": ordinal, "until": until})
+    return Event(**rows[0]) if rows else None
+
+
+def failed_tests(conn: psycopg.Connection, task: int, *, limit: int) -> list[FailedAttempt]:
+    """Give the test jobs by which a task broke, the first one first."""
+    return [
+        failed_attempt(row) for row in fetch(conn, SQL.failed_tests, {"task": task, "limit": limit})
+    ]
+
+
+def keeper_lease(conn: psycopg.Connection, keeper: UUID) -> KeeperLease | None:
+    """Give how the keeper that holds a job is."""
+    rows = fetch(conn, SQL.keeper_lease, {"keeper": keeper})
+    return KeeperLease(**rows[0]) if rows else None

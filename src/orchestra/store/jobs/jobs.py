@@ -1,0 +1,156 @@
+"""Jobs and attempts in the database: reading them, page by page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+import psycopg
+
+from orchestra.domain.models.jobs import Attempt, Job, JobPaths
+from orchestra.domain.models.results import Result
+from orchestra.domain.states import Cause, Figure, JobState
+from orchestra.domain.usage import Usage
+from orchestra.store.driver.database import fetch
+from orchestra.store.driver.sql import load
+
+SQL = load("jobs/jobs")
+PAGE = 10_000
+"""Jobs whose folders are read at a time."""
+
+
+_CHOICES = {
+    None: SQL.choose_all,
+    Figure.REGISTERED: SQL.choose_registered,
+    Figure.ASSIGNED: SQL.choose_assigned,
+    Figure.TESTING: SQL.choose_claimed,
+    Figure.RUNNING: SQL.choose_claimed,
+    Figure.KILL: SQL.choose_claimed,
+    Figure.DONE: SQL.choose_done,
+    Figure.FAILED: SQL.choose_notable,
+    Figure.KILLED: SQL.choose_notable,
+    Figure.BROKEN: SQL.choose_notable,
+}
+
+
+def listing_statement(figure: Figure | None, *, few_done: bool = False) -> Any:
+    """Give the statement that lists a task's jobs, those of one figure or all."""
+    choice = SQL.choose_few_done if few_done else _CHOICES[figure]
+    return "with chosen as (\n" + choice + "\n)\n" + SQL.show_chosen
+
+
+def listed(
+    conn: psycopg.Connection,
+    task: int,
+    figure: Figure | None,
+    *,
+    first: int,
+    limit: int,
+    few_done: bool = False,
+) -> list[Job]:
+    """Give the jobs of a task from number `first` on, at most `limit`.
+
+    `few_done` says that few of many jobs are done, so that their attempts lead to them.
+    """
+    params = {
+        "task": task,
+        "first": first,
+        "limit": limit,
+        "figure": figure,
+        "state": figure,
+    }
+    statement = listing_statement(figure, few_done=few_done)
+    return [job_from_row(row) for row in fetch(conn, statement, params)]
+
+
+def by_key(conn: psycopg.Connection, task: int, ordinal: int) -> Job | None:
+    statement = "with chosen as (\n" + SQL.choose_one + "\n)\n" + SQL.show_chosen
+    rows = fetch(conn, statement, {"task": task, "ordinal": ordinal})
+    return job_from_row(rows[0]) if rows else None
+
+
+def job_from_row(row: Mapping[str, Any]) -> Job:
+    """The door from a row of `show_chosen` to a Job."""
+    return Job(
+        **{
+            **row,
+            "state": JobState(row["state"]),
+            "cause": Cause(row["cause"]) if row["cause"] else None,
+            "config": row["config"] or "",
+        }
+    )
+
+
+def attempts(
+    conn: psycopg.Connection, task: int, ordinal: int, *, task_folder: str
+) -> list[Attempt]:
+    """Give all attempts of a job, oldest first, without their logs."""
+    paths = JobPaths(PurePosixPath(task_folder), ordinal)
+    found = []
+    for row in fetch(conn, SQL.attempts, {"task": task, "ordinal": ordinal}):
+        folder = paths.attempt(row.pop("folder_number"))
+        row["node"] = row["node"] or "a deleted node"
+        row["cause"] = Cause(row["cause"]) if row["cause"] else None
+        usage = Usage.taken_from(row)
+        found.append(Attempt(**row, usage=usage, folder=str(folder)))
+    return found
+
+
+def log_tail(
+    conn: psycopg.Connection, task: int, ordinal: int, number: int
+) -> tuple[bytes | None, int | None]:
+    """Give the end of an attempt's log as it was reported, and how long the whole is in bytes."""
+    rows = fetch(conn, SQL.log_tail, {"task": task, "ordinal": ordinal, "number": number})
+    return (rows[0]["log_tail"], rows[0]["log_bytes"]) if rows else (None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """The kept end of a log from a byte on; None stands for what is not kept. `grows`: a pilot can tell more."""
+
+    offset: int | None
+    data: bytes | None
+    length: int | None
+    over: bool
+    grows: bool
+
+
+def log_chunk(
+    conn: psycopg.Connection, task: int, ordinal: int, number: int, offset: int
+) -> Chunk | None:
+    """Give what is kept of an attempt's log from byte `offset` on."""
+    params = {"task": task, "ordinal": ordinal, "number": number, "offset": offset}
+    rows = fetch(conn, SQL.log_chunk, params)
+    return Chunk(**rows[0]) if rows else None
+
+
+def attempt_folders(conn: psycopg.Connection, task: int, jobs: int) -> Iterator[tuple[int, int]]:
+    """Give (ordinal, folder number) of every folder that an attempt of a task was given."""
+    yield from _pages(conn, SQL.attempt_folders, task, jobs)
+
+
+def superseded_folders(conn: psycopg.Connection, task: int, jobs: int) -> Iterator[tuple[int, int]]:
+    """Give (ordinal, folder number) of the folders that no result and no attempt under way needs."""
+    yield from _pages(conn, SQL.superseded_folders, task, jobs)
+
+
+def results(conn: psycopg.Connection, task: int, version: int, jobs: int) -> list[Result]:
+    """Give the attempt that counts of every job that has one, in job order; `version` is that of the configs."""
+    found = []
+    for first in range(0, jobs, PAGE):
+        params = {"task": task, "version": version, "first": first, "next": first + PAGE}
+        found += [
+            Result(usage=Usage.taken_from(row), **row) for row in fetch(conn, SQL.results, params)
+        ]
+    return found
+
+
+def _pages(
+    conn: psycopg.Connection, statement: Any, task: int, jobs: int
+) -> Iterator[tuple[int, int]]:
+    for first in range(0, jobs, PAGE):
+        params = {"task": task, "first": first, "next": first + PAGE}
+        for row in fetch(conn, statement, params):
+            yield row["ordinal"], row["folder_number"]

@@ -1,0 +1,100 @@
+"""What jobs said of their results, in the database. Every function runs inside its caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from orchestra.domain.models.work import Outcome
+from orchestra.store.driver.columns import Ints, Texts
+from orchestra.store.driver.database import fetch
+from orchestra.store.driver.sql import load
+
+SQL = load("jobs/metrics")
+PAGE = 50_000
+"""Jobs whose results one statement compares: about 0.2 s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """The numbers that a job's result has, by name, in no order."""
+
+    ordinal: int
+    numbers: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a job said of its result, and what its config says; `path` is the config's below its data set's root.
+
+    `is_output` says that the config is an older task's output, and its text that job's metrics, by the name of their
+    file.
+    """
+
+    ordinal: int
+    metrics: str
+    path: str | None
+    is_output: bool
+    config: str | None
+    config_name: str | None
+
+
+def keep(conn: psycopg.Connection, outcomes: Sequence[Outcome]) -> None:
+    """Write down what came with outcomes."""
+    said = [(outcome.key, outcome.metrics) for outcome in outcomes if outcome.metrics]
+    if not said:
+        return
+    params = {
+        "tasks": Ints([key.task_id for key, _ in said]),
+        "ordinals": Ints([key.ordinal for key, _ in said]),
+        "numbers": Ints([key.number for key, _ in said]),
+        "texts": Texts([metrics.text for _, metrics in said]),
+        "values": Texts([metrics.numbers for _, metrics in said]),
+    }
+    conn.execute(SQL.keep, params)
+
+
+def forget(conn: psycopg.Connection, seconds: float, limit: int) -> bool:
+    """Forget up to `limit` rows that are older than that; False where there are none."""
+    return bool(conn.execute(SQL.forget, {"seconds": seconds, "limit": limit}).rowcount)
+
+
+def first(conn: psycopg.Connection, task: int, limit: int) -> list[Numbers]:
+    """Give the numbers of a task's first results, in job order."""
+    return [Numbers(**row) for row in fetch(conn, SQL.first, {"task": task, "limit": limit})]
+
+
+def best(
+    conn: psycopg.Connection, task: int, jobs: int, name: str, limit: int, *, highest: bool
+) -> list[int]:
+    """Give the jobs whose number of that name is best, the best one first."""
+    statement = SQL.highest if highest else SQL.lowest
+    return _foremost(conn, statement, {"task": task, "name": name, "limit": limit}, jobs)
+
+
+def anywhere(conn: psycopg.Connection, task: int, jobs: int, limit: int) -> list[int]:
+    """Give some of the jobs with results, from all over a task."""
+    return _foremost(conn, SQL.anywhere, {"task": task, "limit": limit}, jobs)
+
+
+def _foremost(
+    conn: psycopg.Connection, statement: Any, params: Mapping[str, Any], jobs: int
+) -> list[int]:
+    """Give the jobs with the lowest places. One statement for all results of a large task would meet its time-out."""
+    foremost: list[tuple[float, int]] = []
+    for first in range(0, jobs, PAGE):
+        rows = fetch(conn, statement, {**params, "first": first, "next": first + PAGE})
+        foremost = sorted([*foremost, *((row["place"], row["ordinal"]) for row in rows)])
+        del foremost[params["limit"] :]
+    return [ordinal for _, ordinal in foremost]
+
+
+def said(
+    conn: psycopg.Connection, task: int, version: int, ordinals: Collection[int]
+) -> dict[int, Said]:
+    """Give what jobs said, with their configs of a version."""
+    params = {"task": task, "version": version, "ordinals": Ints(ordinals)}
+    return {row["ordinal"]: Said(**row) for row in fetch(conn, SQL.said, params)}

@@ -1,0 +1,141 @@
+"""The outbox in the database. Every function runs inside its caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from orchestra.domain.letters import TaskAtStake
+from orchestra.store.driver.database import fetch
+from orchestra.store.driver.sql import load
+
+SQL = load("mail/outbox")
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A row that is to be sent now. `tries` counts this one."""
+
+    id: int
+    message_id: str
+    batch: str
+    kind: str
+    task_id: int | None
+    payload: Mapping[str, Any]
+    created_at: datetime
+    tries: int
+    posted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SilentPilot:
+    """A pilot that was not heard of for `silent_for` seconds; its jobs may be given away after `lease_until`."""
+
+    node_id: int
+    node: str
+    silent_for: float
+    lease_until: datetime | None
+
+
+def add_for_owner(
+    conn: psycopg.Connection, task: int, kind: str, payload: Mapping[str, Any]
+) -> None:
+    """Write to the owner of a task, unless they want no mail."""
+    conn.execute(SQL.add_for_owner, {"task": task, "kind": kind, "payload": Jsonb(payload)})
+
+
+def add_for_person(
+    conn: psycopg.Connection, person: int, kind: str, payload: Mapping[str, Any]
+) -> None:
+    conn.execute(SQL.add_for_person, {"person": person, "kind": kind, "payload": Jsonb(payload)})
+
+
+def add_for_admins(
+    conn: psycopg.Connection, kind: str, payload: Mapping[str, Any], *, but: int | None = None
+) -> None:
+    """Write to every admin; to all but one, where that one is the trouble."""
+    conn.execute(SQL.add_for_admins, {"but": but, "kind": kind, "payload": Jsonb(payload)})
+
+
+def killer(conn: psycopg.Connection, task: int) -> tuple[str, str | None] | None:
+    """Give who killed a task the last time, and why."""
+    rows = fetch(conn, SQL.killer, {"task": task})
+    return (rows[0]["who"], rows[0]["why"]) if rows else None
+
+
+def is_due(conn: psycopg.Connection, kinds: Sequence[str], *, pause: float) -> bool:
+    return bool(fetch(conn, SQL.due, {"kinds": list(kinds), "pause": pause})[0]["exists"])
+
+
+def take(
+    conn: psycopg.Connection, kinds: Sequence[str], *, pause: float, lease: float, limit: int
+) -> tuple[int, list[Due]] | None:
+    """Take the mails that go out together next, for `lease` seconds: whom they are for, the oldest first."""
+    rows = fetch(conn, SQL.next_due, {"kinds": list(kinds), "pause": pause})
+    if not rows:
+        return None
+    first = rows[0]
+    params = {
+        "first": first["id"],
+        "person": first["person_id"],
+        "batch": first["batch"],
+        "kinds": list(kinds),
+        "lease": lease,
+        "limit": limit,
+    }
+    taken = [Due(**row) for row in fetch(conn, SQL.take, params)]
+    return first["person_id"], sorted(taken, key=lambda due: due.id)
+
+
+def note_sent(conn: psycopg.Connection, ids: Sequence[int], how: str) -> None:
+    conn.execute(SQL.note_sent, {"ids": list(ids), "how": how})
+
+
+def note_posted(conn: psycopg.Connection, ids: Sequence[int]) -> None:
+    conn.execute(SQL.note_posted, {"ids": list(ids)})
+
+
+def note_delayed(
+    conn: psycopg.Connection, ids: Sequence[int], error: str, *, seconds: float, keep: bool
+) -> None:
+    """Try again after so many seconds; `keep` has the same mails go out together, under the same Message-ID."""
+    params = {"ids": list(ids), "error": error, "seconds": seconds, "keep": keep}
+    conn.execute(SQL.note_delayed, params)
+
+
+def hurry(conn: psycopg.Connection) -> None:
+    """Let everything that waits for its next try be tried now."""
+    conn.execute(SQL.hurry)
+
+
+def note_refused(conn: psycopg.Connection, ids: Sequence[int], error: str) -> None:
+    conn.execute(SQL.note_refused, {"ids": list(ids), "error": error})
+
+
+def put_all_aside(conn: psycopg.Connection, error: str) -> int:
+    """Let nothing that waits go out by itself; gives how many that were."""
+    return conn.execute(SQL.put_all_aside, {"error": error}).rowcount
+
+
+def forget(conn: psycopg.Connection, *, sent_days: int, refused_days: int) -> None:
+    """Remove what is older than that."""
+    conn.execute(SQL.forget, {"sent_days": sent_days, "refused_days": refused_days})
+
+
+def silent_pilots(conn: psycopg.Connection, after: float) -> list[SilentPilot]:
+    return [SilentPilot(**row) for row in fetch(conn, SQL.silent_pilots, {"after": after})]
+
+
+def note_silence_told(conn: psycopg.Connection, node: int, after: float) -> bool:
+    return conn.execute(SQL.note_silence_told, {"node": node, "after": after}).rowcount == 1
+
+
+def at_stake(conn: psycopg.Connection, node: int) -> list[tuple[int, TaskAtStake]]:
+    """Give the jobs that a node holds, by owner and task."""
+    rows = fetch(conn, SQL.at_stake, {"node": node})
+    return [(row.pop("owner_id"), TaskAtStake(**row)) for row in rows]

@@ -1,0 +1,150 @@
+"""Machines and their slots in the database. Every function runs inside its caller's transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from orchestra.domain.models.nodes import Keeper, Node, Pilot, Slots
+from orchestra.domain.states import Queue
+from orchestra.store.driver.database import fetch
+from orchestra.store.driver.sql import load
+from orchestra.store.work.told import with_troubles
+
+SQL = load("nodes/nodes")
+
+
+@dataclass(frozen=True, slots=True)
+class LockedNode:
+    """A node that nobody else can change before the transaction ends."""
+
+    id: int
+    cpu: Slots
+    gpu: Slots
+    drained: bool
+    owner: str | None
+    started_by: str | None
+
+    @property
+    def enabled(self) -> dict[Queue, int]:
+        """The slots that its pilot may use, by queue."""
+        if self.drained:
+            return dict.fromkeys(Queue, 0)
+        return {Queue.CPU: self.cpu.enabled, Queue.GPU: self.gpu.enabled}
+
+
+def _slots(row: dict[str, Any]) -> dict[str, Slots]:
+    return {
+        kind: Slots(row.pop(f"{kind}_enabled"), row.pop(f"{kind}_max")) for kind in ("cpu", "gpu")
+    }
+
+
+def _node(row: dict[str, Any]) -> Node:
+    slots = _slots(row)
+    return Node(
+        cpu=slots["cpu"],
+        gpu=slots["gpu"],
+        **with_troubles(row) | {"runtimes": tuple(row["runtimes"])},
+    )
+
+
+def by_name(conn: psycopg.Connection, name: str) -> Node | None:
+    """Give the node of that name."""
+    rows = fetch(conn, SQL.select_nodes + "\n" + SQL.named, {"name": name})
+    return _node(rows[0]) if rows else None
+
+
+def everything(conn: psycopg.Connection) -> list[Node]:
+    """Give all nodes by name."""
+    return [_node(row) for row in fetch(conn, SQL.select_nodes + "\n" + SQL.in_order)]
+
+
+def pilots(conn: psycopg.Connection) -> list[Pilot]:
+    """Give the last pilot of each node that ever had one."""
+    keepers: dict[str, list[Keeper]] = {}
+    for row in fetch(conn, SQL.select_keepers):
+        keepers.setdefault(row.pop("node"), []).append(Keeper(**row))
+    return [
+        Pilot(
+            **with_troubles(row) | {"silent": tuple(row["silent"])},
+            keepers=tuple(keepers.get(row["node"], ())),
+        )
+        for row in fetch(conn, SQL.select_pilots)
+    ]
+
+
+def _slot_params(cpu: Slots, gpu: Slots) -> dict[str, int]:
+    return {
+        "cpu_enabled": cpu.enabled,
+        "cpu_max": cpu.maximum,
+        "gpu_enabled": gpu.enabled,
+        "gpu_max": gpu.maximum,
+    }
+
+
+def insert(conn: psycopg.Connection, name: str, owner: int, cpu: Slots, gpu: Slots) -> bool:
+    """Make a node; False where the name is taken."""
+    params = {"name": name, "owner": owner, **_slot_params(cpu, gpu)}
+    return bool(fetch(conn, SQL.insert, params))
+
+
+def lock(conn: psycopg.Connection, name: str) -> LockedNode | None:
+    """Lock the node of that name."""
+    rows = fetch(conn, SQL.lock, {"name": name})
+    if not rows:
+        return None
+    slots = _slots(rows[0])
+    return LockedNode(cpu=slots["cpu"], gpu=slots["gpu"], **rows[0])
+
+
+def set_slots(conn: psycopg.Connection, node: int, cpu: Slots, gpu: Slots) -> None:
+    """Change how many slots a node has."""
+    conn.execute(SQL.set_slots, {"node": node, **_slot_params(cpu, gpu)})
+
+
+def give(conn: psycopg.Connection, node: int, owner: int) -> None:
+    """Make a node somebody's."""
+    conn.execute(SQL.give, {"node": node, "owner": owner})
+
+
+def drain(conn: psycopg.Connection, node: int, by: str, reason: str | None) -> None:
+    """Let no new job start on a node."""
+    conn.execute(SQL.drain, {"node": node, "by": by, "reason": reason})
+    _event(conn, node, "OPEN", "DRAINED", by, reason)
+
+
+def resume(conn: psycopg.Connection, node: int, by: str) -> None:
+    """Let jobs start on a node again."""
+    conn.execute(SQL.resume, {"node": node})
+    _event(conn, node, "DRAINED", "OPEN", by, None)
+
+
+def lose(conn: psycopg.Connection, node: int, by: str, why: str | None) -> None:
+    """Mark a node as lost until a pilot serves it again."""
+    conn.execute(SQL.lose, {"node": node})
+    _event(conn, node, "OPEN", "LOST", by, why)
+
+
+def ask_to_leave(conn: psycopg.Connection, node: int, *, now: bool) -> bool:
+    """Ask a node's pilot to go when its jobs have ended, or to end them now; False where none is there."""
+    return conn.execute(SQL.ask_to_leave, {"node": node, "now": now}).rowcount == 1
+
+
+def busy(conn: psycopg.Connection, node: int) -> tuple[int, bool]:
+    """Give how many attempts a node holds, and whether its pilot is online."""
+    row = fetch(conn, SQL.busy, {"node": node})[0]
+    return row["jobs"], row["online"]
+
+
+def delete(conn: psycopg.Connection, node: int) -> None:
+    """Delete a node with what its pilots said of themselves."""
+    conn.execute(SQL.delete, {"node": node})
+
+
+def _event(
+    conn: psycopg.Connection, node: int, was: str, becomes: str, who: str, why: str | None
+) -> None:
+    params = {"node": node, "from": was, "to": becomes, "who": who, "why": why}
+    conn.execute(SQL.add_event, params)

@@ -1,0 +1,153 @@
+"""Dumps of the schema, of the embedded database and of any other: pg_dump's own format, one private file each."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import tempfile
+from pathlib import Path
+
+from psycopg.conninfo import make_conninfo
+
+from orchestra.domain.errors import AlreadyExists, BadInput, DatabaseUnavailable, VolumeError
+from orchestra.domain.wording import Action, Sentence, words
+from orchestra.store.driver.database import SCHEMA, WIRE, check_address, connect
+from orchestra.store.driver.sql import load
+from orchestra.store.postgres.program_search import find
+
+LOCK_TIMEOUT = "10s"
+PATIENCE = {"pg_dump": 60.0, "psql": 600.0}
+"""Seconds for which a program may stand still: rows come at once, an index of a large table takes its time."""
+
+_SQL = load("postgres/dump")
+# psql tells the code of what a server says, which may be in any language.
+_LOCKED = ":  55P03: "
+_TELLING = re.compile(r":  [0-9A-Z]{5}: |(?:error|ERROR|FATAL): *")
+_OURS = f" TABLE DATA {SCHEMA} schema_migration "
+
+
+def dump(url: str, path: Path, *, snapshot: str | None = None) -> int:
+    """Write everything that Orchestra keeps in a database to a new file and give its size in bytes.
+
+    It shows one moment (that of `snapshot`, an exported one, if given); work goes on meanwhile. The file is whole, or
+    it is not there.
+
+    Raises:
+        AlreadyExists: there is such a file.
+        VolumeError: it cannot be written.
+        DatabaseUnavailable: the database cannot be read.
+    """
+    if path.exists():
+        raise AlreadyExists(f"{path} exists already.", hint="Name another file.")
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        # made here, so that a folder that cannot be written to is our sentence, not pg_dump's
+        os.close(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
+        _run(
+            "pg_dump",
+            url,
+            "--format=custom",
+            f"--schema={SCHEMA}",
+            "--no-owner",
+            f"--file={beside.absolute()}",
+            *([f"--snapshot={snapshot}"] if snapshot else []),
+        )
+        size = beside.stat().st_size
+        with beside.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except OSError as error:
+        raise VolumeError(f"{path} cannot be written: {error.strerror}.") from error
+    finally:
+        beside.unlink(missing_ok=True)
+    return size
+
+
+def restore(url: str, path: Path) -> None:
+    """Replace everything that Orchestra keeps in a database by a dump, in one transaction.
+
+    Raises:
+        BadInput: the file is not a dump of Orchestra.
+        DatabaseUnavailable: the database is not there, or others are using it; nothing was changed.
+    """
+    check_is_dump(path)
+    with tempfile.TemporaryDirectory(prefix="orchestra-restore-") as scratch:
+        # As a whole first: psql would commit what it has when pg_restore breaks off in the middle of a pipe.
+        script = Path(scratch, "restore.sql")
+        _run("pg_restore", None, "--no-owner", f"--file={script}", str(path.absolute()))
+        _leave_out_unknown_settings(script, _settings_known_to(url))
+        _run(
+            *(
+                "psql",
+                url,
+                "--no-psqlrc",
+                "--quiet",
+                "--single-transaction",
+                "--set=ON_ERROR_STOP=1",
+                "--set=VERBOSITY=verbose",
+            ),
+            *(f"--command={_SQL.make_room}", f"--file={script}"),
+        )
+
+
+def _settings_known_to(url: str) -> set[str]:
+    with connect(url, name="maestro db restore") as conn:
+        return {row[0] for row in conn.execute(_SQL.settings)}
+
+
+def _leave_out_unknown_settings(script: Path, known: set[str]) -> None:
+    """Make comments of the lines at a script's beginning that set what an older server does not have."""
+    with script.open("r+b") as file:
+        while (line := file.readline()) and re.match(rb"SET |--|\\|\s*$", line):
+            setting = re.match(rb"SET (\w+) = ", line)
+            if setting and setting[1].decode() not in known:
+                file.seek(-len(line), os.SEEK_CUR)
+                file.write(b"-- ")  # in the place of SET
+                file.readline()
+
+
+def check_is_dump(path: Path) -> None:
+    """Make sure that a file is what `dump` wrote.
+
+    Raises:
+        BadInput: it is something else, or is not there.
+    """
+    if not path.is_file():
+        raise BadInput(f"{path} is not there, or is not a file.")
+    done = find().run("pg_restore", ["--list", path.absolute()])
+    if done.returncode or _OURS not in done.stdout:
+        raise BadInput(
+            f"{path} is no dump of Orchestra's database.",
+            hint=words(Action.DUMP_DATABASE, " makes one."),
+        )
+
+
+def _run(program: str, url: str | None, *arguments: str) -> None:
+    environment: dict[str, str] = {}
+    if url is not None:
+        address = check_address(url)
+        # Not among the arguments, which everybody on the machine can read.
+        if password := address.pop("password", None):
+            environment["PGPASSWORD"] = password
+        environment["PGOPTIONS"] = f"-c lock_timeout={LOCK_TIMEOUT}"
+        arguments = (
+            f"--dbname={make_conninfo(**{**WIRE, 'connect_timeout': '5', **address})}",
+            *arguments,
+        )
+    done = find().run(program, arguments, environment=environment, patience=PATIENCE.get(program))
+    if done.returncode:
+        raise DatabaseUnavailable(_explain(program, done.stderr))
+
+
+def _explain(program: str, said: str) -> Sentence:
+    if _LOCKED in said:
+        return words(
+            "the database is in use, so it was left as it is: stop the pilots first (",
+            Action.STOP_ALL,
+            ").",
+        )
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    telling = [line for line in lines if _TELLING.search(line)]
+    chosen = (telling or lines or ["it said nothing"])[0]
+    return f"{program}: {re.sub(f'^.*?(?:{_TELLING.pattern})', '', chosen)}."
