@@ -112,7 +112,7 @@ def _postgresql_15() -> str | None:
 def _memory_cgroup() -> str | None:
     from orchestra.pilot import keeper
 
-    if keeper.MemoryHome().path:
+    if keeper.MemoryController().path:
         return None
     return "this account may not make a cgroup of the memory controller here"
 

@@ -159,7 +159,7 @@ def end_by_pid(pid: int) -> None:
 
 def end_keeper(pid: int) -> None:
     """End a keeper and all that it is the parent of."""
-    below = list(keeper.with_descendants([pid], keeper.family_tree())) if is_running(pid) else []
+    below = list(keeper.with_descendants([pid], keeper.process_tree())) if is_running(pid) else []
     for process in below:
         end_by_pid(process)
 
@@ -407,12 +407,12 @@ def test_version_2_is_used_where_the_cgroup_above_hands_memory_out(
     (place / "slice" / "cgroup.procs").write_text("")
     (tmp_path / "mounts").write_text(V2_MOUNTS.format(place=place))
     (tmp_path / "own").write_text("0::/slice/unit\n")
-    home = keeper.MemoryHome(str(tmp_path / "mounts"), str(tmp_path / "own"))
+    home = keeper.MemoryController(str(tmp_path / "mounts"), str(tmp_path / "own"))
     if "memory" not in controllers:
         assert home.path is None
         return
     assert (home.path, home.version) == (str(place / "slice"), 2)
-    assert keeper.limits(5, 2) == [
+    assert keeper.limit_files(5, 2) == [
         ("memory.max", "5", True),
         ("memory.swap.max", "0", False),
         ("memory.oom.group", "1", False),
@@ -421,9 +421,9 @@ def test_version_2_is_used_where_the_cgroup_above_hands_memory_out(
 
 def test_a_kill_by_the_kernel_is_told_from_one_by_hand() -> None:
     kills = keeper.OomKills()
-    assert not kills.rose()
-    kills.before -= 1
-    assert kills.rose()
+    assert not kills.has_risen()
+    kills.previous -= 1
+    assert kills.has_risen()
 
 
 KERNEL_SAYS = """\
@@ -454,7 +454,7 @@ def test_a_kill_in_the_cgroup_of_another_attempt_is_no_sign(
     with kernel_log.open("a") as file:
         file.write(KERNEL_SAYS.format(kind=kind, memcg=memcg, whose=whose))
     vmstat.write_text("oom_kill 9\n")
-    assert kills.rose() == counts
+    assert kills.has_risen() == counts
 
 
 def test_what_was_left_behind_is_measured_too(agent: Agent) -> None:
@@ -1459,7 +1459,7 @@ def test_two_cannot_follow_the_same_one(start_agent: StartAgent, tmp_path: Path)
     first = agent.spawn(script)
     agent.spawn("true", after=first)
     agent.spawn("true", after=first)
-    with pytest.raises(KeeperError, match="is followed by another already"):
+    with pytest.raises(KeeperError, match="another spawn already follows"):
         agent.ended(first)
     opened.touch()
 

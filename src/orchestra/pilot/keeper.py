@@ -1,92 +1,94 @@
-"""The keeper: the parent of the jobs on a node, which outlives the agents that decide.
+"""The keeper: the parent process of the jobs on a node. It outlives the agents, which make the decisions.
 
-One file, standard library only, run by path and importing nothing of Orchestra, so that an upgrade under it
-changes nothing: `python -I keeper.py --folder FOLDER --id ID`. It returns as soon as a detached keeper listens;
-what goes wrong before that is one sentence on stderr and exit status 1. A folder serves one keeper, once:
+One file that uses the standard library only, is run by its path and imports nothing of Orchestra, so that an upgrade
+of the installation does not affect it: `python -I keeper.py --folder FOLDER --id ID`. The command returns as soon as
+the detached keeper listens; an error before that is one sentence on stderr and exit status 1. A folder is used by one
+keeper, once:
 
     socket      where its agent connects
-    spool       what it runs and the outcomes that nobody has acknowledged (see `Spool`); locked while it lives
-    keeper.log  its own few words, at most 1 MiB
+    spool       the running attempts and the unacknowledged outcomes (see `Spool`); locked while the keeper lives
+    keeper.log  its own log, at most 1 MiB
 
-The keeper starts processes, waits for them, ends them, and writes down how they ended. It never opens a file on
-the volume: it is handed open descriptors, and `argv[0]` should be an absolute path on a local disk (a shell, which
-then changes into the job's folder), because a start lasts until the program is loaded. It ignores TERM, INT, HUP
-and QUIT. Being a child subreaper it becomes the parent of whatever a job leaves behind, so an attempt is over when
-its leader has ended and no child of the keeper is left that belongs to it: by token in the environment, by session,
-process group or cgroup, by a working directory or output in the attempt's folder, or because it was seen below the
-leader when the attempt was ended. What a leader leaves behind is sent TERM, then KILL after the
-attempt's grace. What hid all these marks and has lost its parents is killed when no job is left.
+The keeper starts processes, waits for them, ends them, and records how they ended. It never opens a file on the
+volume: it receives open descriptors, and `argv[0]` should be an absolute path on a local disk (a shell, which then
+changes into the job's folder), because starting a process blocks until the program is loaded. It ignores TERM, INT, HUP
+and QUIT. As a child subreaper it becomes the parent of all processes that a job leaves behind. So an attempt is over
+when its leader has ended and the keeper has no other child that belongs to the attempt: by the token in its
+environment, by session, process group or cgroup, by a working directory or output in the attempt's folder, or because
+it was a descendant of the leader when the attempt was ended. Processes that a leader leaves behind get TERM, and KILL
+after the attempt's grace. A process that has removed all these marks and has lost its parents is killed when no job is
+left.
 
 Protocol 1
 ==========
-A Unix stream socket; each message is a JSON object in one line of ASCII, at most 16 MiB. Times are in seconds; `pid`
-counts only with `start_time` (clock ticks after boot, /proc/PID/stat) and the boot id. Every field is required,
-unknown ones are ignored; what cannot be understood closes the connection (`error` says why) and changes nothing else.
-Only root and the keeper's own account may connect. A message that was not answered may or may not have happened: the
-next `hello` tells.
+A Unix stream socket; each message is a JSON object in one line of ASCII, at most 16 MiB. Times are in seconds. A `pid`
+is valid only together with `start_time` (clock ticks after boot, /proc/PID/stat) and the boot id. Every field is
+required, unknown fields are ignored. A message that cannot be understood closes the connection (`error` says why) and
+changes nothing else. Only root and the keeper's own account may connect. A message without an answer may or may not
+have taken effect: the next `hello` tells.
 
-The agent says
+Messages of the agent
   {"type":"hello", "protocol":1, "agent":NAME}
-        The first message, in a protocol that both speak; the keeper's own is in its spool. This connection decides from
-        now on; one that did so before is told `superseded` and closed, and what it had sent and was not yet read never
-        happens. Answered by `hello`. May be repeated.
+        The first message, in a protocol that both sides speak; the spool states the keeper's. From now on this
+        connection decides; the one that decided before gets `superseded` and is closed, and its messages that were not
+        read yet are dropped. Answered by `hello`. May be repeated.
   {"type":"environment", "env":{...}}
-        What the environments of this connection's spawns from now on are told as changes of; at first it is empty.
+        The base environment of the following spawns of this connection, which contain only the changes to it. It is
+        empty at first.
   {"type":"spawn", "attempt":"3/17/2", "token":T, "argv":[...], "env":{...}, "timeout":S|null, "grace":S,
    "memory":BYTES|null, "note":X, "after":T|null, "folder":PATH}
-        Start argv[0] in a new session with exactly this environment (null takes a variable out), plus
-        ORCHESTRA_TOKEN=T; stdin is /dev/null, stdout and stderr the descriptor that comes with it (SCM_RIGHTS; the n-th
-        spawn takes the n-th descriptor, which may arrive early but not late). Answered by `started` or `refused`, or,
-        for a token that the keeper knows, by the `started` or `ended` that it knows: a repeated spawn starts nothing.
-        `attempt` and `token` are up to 64 of A-Z a-z 0-9 _ . : / -; `note` is the agent's own (JSON of up to 3000
-        bytes), given back in `running` and `ended`. After `timeout` seconds (of the machine's waking time) the attempt
-        is ended. `memory` is what its processes may use together: by a cgroup of its own where one can be made, else
-        they are looked at once a second and killed. With `after` it is answered, and started, once nothing is left of
-        that attempt; at once where the keeper knows no such attempt that runs or waits in this way. Each can be
-        followed by one. What waits is in no `hello` and never happens once this connection has ended or has said hello
-        again. `folder` is the attempt's own, with every symbolic link resolved, since the kernel names the places of
-        processes so; left out, it is ORCHESTRA_OUT of the environment.
+        Start argv[0] in a new session with exactly this environment (null removes a variable), plus ORCHESTRA_TOKEN=T;
+        stdin is /dev/null, stdout and stderr are the descriptor that is sent along (SCM_RIGHTS; the n-th spawn uses the
+        n-th descriptor, which may arrive early but not late). Answered by `started` or `refused`, or, for a known
+        token, by its `started` or `ended`: a repeated spawn starts nothing. `attempt` and `token` are up to 64 of
+        A-Z a-z 0-9 _ . : / -; `note` belongs to the agent (JSON of up to 3000 bytes) and is returned in `running` and
+        `ended`. After `timeout` seconds (not counting those in which the machine is suspended) the attempt is ended.
+        `memory` is the limit of all its processes together: enforced by a cgroup of its own where one can be created,
+        else by a check once a second. With `after`, it is started and answered once nothing is left of that attempt, or
+        at once if no such attempt runs or is pending. Each attempt can be followed by one. A pending spawn is in no
+        `hello`, and is dropped when this connection ends or says hello again. `folder` is the attempt's own folder,
+        with all symlinks resolved, as the kernel names the paths of processes; by default it is ORCHESTRA_OUT of the
+        environment.
   {"type":"end", "token":T, "grace":S, "reason":TEXT}
-        TERM to every process of the attempt now, KILL to what is left after `grace` (0: at once). May be repeated,
-        and then only shortens the grace. What waits for another attempt is withdrawn. Does nothing to other tokens.
-        50 letters of TEXT are kept.
+        TERM to every process of the attempt now, KILL to those left after `grace` (0: at once). May be repeated, and
+        then can only shorten the grace. A pending spawn is withdrawn. Other tokens are ignored. The first 50 characters
+        of TEXT are kept.
   {"type":"withdraw", "token":T}
-        What waits for another attempt is `refused`, and what waits for it takes its place. Does nothing to others.
+        A pending spawn is `refused`, and the one that follows it takes its place. Other tokens are ignored.
   {"type":"deadline", "boottime":S, "on_lost":"kill"|"keep"}
-        The lease, by CLOCK_BOOTTIME; replaces the one before, and holds without an agent. Once it has passed nothing
-        is started, and with `kill` everything that runs then is ended (cause `lease`, each with its own grace).
+        The lease, by CLOCK_BOOTTIME; replaces the previous one, and is valid without an agent. Once it has expired
+        nothing is started, and with `kill` all running attempts are ended (cause `lease`, each with its own grace).
   {"type":"ack", "sequences":[N, ...]}
-        These outcomes are safe elsewhere: they leave the spool. May be repeated.
+        These outcomes are stored elsewhere, and are removed from the spool. May be repeated.
   {"type":"heir", "argv":[...]|null, "env":{...}, "lock":PATH, "after":S}
-        Who is to be started when there are jobs or unacknowledged outcomes and there has been no agent for `after`
-        seconds: argv[0] in a new session, with exactly this environment, which the keeper holds in its memory alone.
-        Not while somebody holds a lock (flock) on PATH, as agents do: one that lives and waits for the database, say.
-        From time to time again, twice as long after each time. Replaces the one before; null: nobody is.
+        The successor: the agent to start when there are jobs or unacknowledged outcomes and there has been no agent for
+        `after` seconds. It is argv[0] in a new session, with exactly this environment, which the keeper holds in memory
+        only. It is not started while a process holds a lock (flock) on PATH, as agents do, for example one that waits
+        for the database. The start is repeated, each time after twice as long. Replaces the previous one; null removes
+        it.
   {"type":"stop"}
-        Start nothing more and exit once there are neither jobs nor unacknowledged outcomes.
+        Start nothing more, and exit once there are neither jobs nor unacknowledged outcomes.
 
-The keeper says
+Messages of the keeper
   {"type":"hello", "protocol":1, "keeper":ID, "boot_id":ID, "pid":N, "version":TEXT, "running":[...], "outcomes":[...]}
-        `running` holds the `started` and `outcomes` the `ended` message of all that is known at this moment.
+        `running` holds the `started` and `outcomes` the `ended` messages of all attempts that are known now.
   {"type":"started", "attempt":A, "token":T, "pid":N, "start_time":N, "boottime":S, "cgroup":PATH|null,
    "note":X}
-        It runs since `boottime` (CLOCK_BOOTTIME), in a cgroup of its own where there is a limit of its memory.
+        It has been running since `boottime` (CLOCK_BOOTTIME), in a cgroup of its own if that limits its memory.
   {"type":"refused", "attempt":A, "token":T, "reason":R, "errno":N|null, "message":TEXT}
         Nothing was started and the token is forgotten: the same spawn may be tried again. R is `spawn` (errno and
-        message say what the system said), `spool` (no room to write its outcome down), `lease`, `stopping`, `invalid`,
-        `withdrawn`.
+        message are the system's), `spool` (no room to record its outcome), `lease`, `stopping`, `invalid`, `withdrawn`.
   {"type":"ended", "sequence":N, "attempt":A, "token":T, "cause":C, "reason":TEXT|null, "exit_status":N|null,
    "signal":N|null, "seconds":S, "cpu_seconds":S, "max_rss_bytes":N, "boottime":S, "note":X}
-        No process of it is left. C is `exit`, `signal` (not the keeper's), `memory` (it has failed, and used more than
-        its limit, or the kernel killed it when the machine had none left), or, where the keeper had to end it,
-        `timeout`, `lease` or `ended` (with the reason that the agent gave); status or signal, and `seconds` from
-        start to end, are the leader's. CPU time and memory are those of the leader, of the processes it waited for,
-        and of those it left to the keeper; memory is never below the keeper's own (a trait of Linux), and with
-        `memory` it is the most that all used together. It is in
-        the spool before it is sent, is sent in every `hello` until it is acknowledged, and `sequence` grows by one
-        with each.
+        No process of it is left. C is `exit`, `signal` (not sent by the keeper), `memory` (it has failed, and exceeded
+        its limit or was killed by the kernel for lack of memory), or, if the keeper ended it, `timeout`, `lease` or
+        `ended` (with the agent's reason). Exit status, signal and `seconds` from start to end are the leader's. CPU
+        time and memory are those of the leader, of the processes it waited for, and of those it left to the keeper;
+        memory is never below the keeper's own (a property of Linux), and with `memory` it is the maximum of all
+        together. The outcome is in the spool before it is sent, and is sent in every `hello` until it is acknowledged;
+        `sequence` grows by one with each.
   {"type":"superseded"}   Another agent has taken over; the connection is closed.
-  {"type":"error", "message":TEXT}   What came could not be understood; the connection is closed.
+  {"type":"error", "message":TEXT}   A message could not be understood; the connection is closed.
 
 With no agent, no jobs and no outcomes for `--linger` seconds the keeper exits.
 """
@@ -120,54 +122,52 @@ from time import monotonic
 from typing import Any
 
 PROTOCOL = 1
-OLDEST_PROTOCOL = 1  # that is still spoken: at least the one before, on both sides
-TOKEN_VARIABLE = "ORCHESTRA_TOKEN"  # noqa: S105 (the name of it)
+OLDEST_PROTOCOL = 1  # that is supported: at least the previous one, on both sides
+TOKEN_VARIABLE = "ORCHESTRA_TOKEN"  # noqa: S105 (a name)
 FOLDER_VARIABLE = "ORCHESTRA_OUT"
 SLOT_BYTES = 4096
 NOTE_BYTES = 3000
-REASON_LETTERS = 50
+REASON_LENGTH = 50
 LINE_BYTES = 16 << 20
 LOG_BYTES = 1 << 20
-MAX_DESCRIPTORS = 253  # with one message: SCM_MAX_FD of Linux
+MAX_DESCRIPTORS = 253  # per message: SCM_MAX_FD of Linux
 MAX_CONNECTIONS = 32
-MISUNDERSTOOD = (
+MALFORMED = (
     ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
 )  # fmt: skip
 NAME = re.compile(r"[A-Za-z0-9_.:/-]{1,64}")
 IGNORED_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 RESTORED_SIGNALS = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 SET_CHILD_SUBREAPER = 36  # linux/prctl.h
-SECOND_LOOK = 0.02
-KILL_AGAIN = 0.5
-POLL = 10.0
-KILLED = (
-    signal.SIGKILL,
-    128 + signal.SIGKILL << 8,
-)  # wait statuses: of the leader; of what a shell waited for
-LOOK_AT_MEMORY = 1.0
-COUNT_OOM_KILLS = 5.0
-OLD_CGROUP = 60.0
-CGROUP_NAME = "orchestra-"  # and the token
-CGROUP_LETTERS = 400  # `started` names it, and has to fit into its slot
-HEIR_AT_MOST = 300.0
+RECHECK_AFTER = 0.02
+KILL_EVERY = 0.5
+POLL_AT_MOST = 10.0
+# Wait statuses: of a leader that was killed, and of a shell whose child was.
+KILLED_STATUSES = (signal.SIGKILL, 128 + signal.SIGKILL << 8)
+CHECK_MEMORY_EVERY = 1.0
+COUNT_OOM_KILLS_EVERY = 5.0
+STALE_CGROUP = 60.0
+CGROUP_PREFIX = "orchestra-"  # before the token
+CGROUP_PATH_LENGTH = 400  # `started` contains the path and must fit into its slot
+SUCCESSOR_PAUSE_AT_MOST = 300.0
 CLONE_PARENT = 0x8000  # linux/sched.h
-CLONE = {"x86_64": 56, "aarch64": 220, "ppc64le": 120, "riscv64": 220}  # its number, by machine
+CLONE_NUMBERS = {"x86_64": 56, "aarch64": 220, "ppc64le": 120, "riscv64": 220}  # of the system call
 
 Message = dict[str, Any]
 
 
 class ProtocolError(Exception):
-    """What an agent sent cannot be understood."""
+    """A message of an agent cannot be understood."""
 
 
 class Refusal(Exception):
-    """A job was not started: the `reason`, `message` and `errno` of `refused`."""
+    """A job was not started; the arguments are `reason`, `message` and `errno` of `refused`."""
 
 
 def _no_nan(name: str) -> float:
-    """Infinity is a moment that never comes; NaN is none, and would hide all others from min()."""
+    """Allow infinity, for a time that never comes, but not NaN, which would make min() wrong."""
     if name == "NaN":
-        raise ValueError("NaN is no number")
+        raise ValueError("NaN is not allowed")
     return float(name)
 
 
@@ -180,12 +180,12 @@ def boottime() -> float:
 
 
 def log(text: str) -> None:
-    """Add a line to keeper.log, which is stderr here, as long as it is small."""
+    """Append a line to keeper.log, which is stderr of this process, up to its maximum size."""
     try:
         if os.fstat(2).st_size < LOG_BYTES:
             os.write(2, f"{time.strftime('%F %T')} {text}\n".encode())
     except OSError:
-        pass  # a full disk must not end the parent of the jobs
+        pass  # a full disk must not end the keeper
 
 
 # The spool
@@ -197,7 +197,7 @@ def seal(record: Message) -> bytes:
 
 
 def unseal(slot: bytes) -> Message | None:
-    """The record in a slot; None where it is free or was not written whole."""
+    """The record in a slot; None if the slot is free or incomplete."""
     checksum, _, body = slot.partition(b"\n")[0].partition(b" ")
     if checksum != b"%08x" % zlib.crc32(body):
         return None
@@ -206,12 +206,12 @@ def unseal(slot: bytes) -> Message | None:
 
 
 class Spool:
-    """What must outlive the keeper: a file of slots of one page each, written in place.
+    """The state that must outlive the keeper: a file of slots of one page each, written in place.
 
-    A slot is taken before a job starts. It holds `started` while the job runs, then `ended`, and is free again once
-    that was acknowledged, so that an outcome always has its room. The first slot says whose spool it is. Nothing is
-    synced: what was written outlives any death of the keeper, and a machine that loses its power has lost the jobs as
-    well. A KILL does not tear a write within one page; after a power cut the checksum tells.
+    A slot is allocated before a job starts. It holds `started` while the job runs, then `ended`, and is freed once that
+    is acknowledged, so that there is always room for an outcome. The first slot holds the keeper's `hello`. Nothing is
+    synced: written data survives any death of the keeper, and a power failure ends the jobs as well. A KILL cannot tear
+    a write within one page; after a power failure the checksum shows it.
     """
 
     growth = 32 * SLOT_BYTES
@@ -221,10 +221,10 @@ class Spool:
         fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self.size = 0
         self.free: list[int] = []
-        self.header = self.take()
+        self.header = self.allocate()
 
-    def take(self) -> int:
-        """A free slot. Raises OSError where the disk has no room for one."""
+    def allocate(self) -> int:
+        """Return a free slot. Raises OSError if the disk is full."""
         if not self.free:
             os.posix_fallocate(self.descriptor, self.size, self.growth)
             self.free.extend(range(self.size, self.size + self.growth, SLOT_BYTES)[::-1])
@@ -235,13 +235,13 @@ class Spool:
         try:
             os.pwrite(self.descriptor, seal(record), slot)
         except OSError as error:
-            log(f"spool: {error}: kept in memory alone: {encode(record)}")
+            log(f"spool: {error}: kept in memory only: {encode(record)}")
 
     def release(self, slot: int) -> None:
         try:
             os.pwrite(self.descriptor, b"\0", slot)
         except OSError as error:
-            log(f"spool: {error}: an acknowledged outcome may come again")
+            log(f"spool: {error}: an acknowledged outcome may be sent again")
         self.free.append(slot)
 
 
@@ -249,7 +249,7 @@ class Spool:
 
 
 def read(path: str) -> bytes:
-    """The content of a file in /proc; twice as fast as pathlib's."""
+    """Return the content of a file in /proc, twice as fast as pathlib."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         return b"".join(iter(partial(os.read, descriptor, 1 << 16), b""))
@@ -258,113 +258,116 @@ def read(path: str) -> bytes:
 
 
 def stat_fields(pid: int | str) -> list[bytes]:
-    """/proc/PID/stat from the state on: state, parent, group, session, ...; the 20th is the start time."""
+    """The fields of /proc/PID/stat from the third on: state, parent, group, session, ...; [19] is the start time."""
     text = read(f"/proc/{pid}/stat")
     return text[text.rindex(b")") + 2 :].split()
 
 
 def start_time_of(child: int) -> int:
-    """The start time of a child, dead or alive; 0 where the system has no descriptor left to tell it."""
+    """The start time of a child, dead or alive; 0 if the system is out of file descriptors."""
     try:
         return int(stat_fields(child)[19])
     except OSError as error:
-        log(f"the start time of {child} is not known: {error}")
+        log(f"the start time of {child} is unknown: {error}")
         return 0
 
 
-def family_tree() -> dict[int, list[int]]:
-    """The children of every process of this machine."""
+def process_tree() -> dict[int, list[int]]:
+    """The children of every process on this machine."""
     children = defaultdict(list)
     for name in filter(str.isdigit, os.listdir("/proc")):
         try:
             children[int(stat_fields(name)[1])].append(int(name))
         except OSError:
-            continue  # it has ended meanwhile
+            continue  # it has ended
     return children
 
 
-PLACES = ("cwd", "fd/0", "fd/1", "fd/2")
+PROCESS_LINKS = ("cwd", "fd/0", "fd/1", "fd/2")
 
 
 class Mounts:
-    """What paths name, through whatever mount they are seen: the device, and the path in its file system.
+    """Resolves paths to the device and the path in its file system, which are the same through every mount.
 
-    It reads /proc alone and asks no file system, because that may hang. For one look: mounts come and go.
+    Reads /proc only and accesses no other file system, because that may hang. For short use: mounts change.
     """
 
     def __init__(self) -> None:
-        self.spaces: dict[str, list[tuple[str, str]]] = {}
+        self.by_namespace: dict[str, list[tuple[str, str]]] = {}
 
-    def place(self, path: str, pid: int | str = "self") -> str:
-        """The place of a path that has no symbolic links, as a process sees it."""
-        for point, origin in self.of(pid):
+    def locate(self, path: str, pid: int | str = "self") -> str:
+        """The location of a path without symlinks, as seen by a process."""
+        for point, origin in self.mounts_of(pid):
             if path == point or path.startswith(f"{point}/"):
                 return origin + path[len(point) :]
         return path
 
-    def places_of(self, pid: int, names: Iterable[str] = PLACES) -> set[str]:
-        """The working directory of a process, and the files behind its first three descriptors.
+    def locations_of(self, pid: int, names: Iterable[str] = PROCESS_LINKS) -> set[str]:
+        """The locations of a process's working directory and of its stdin, stdout and stderr.
 
-        A path of a container's process may be one of the container or, where it was opened outside, one of ours.
+        Each path is resolved twice: that of a process in a container may be one of the container, or one of this
+        process if it was opened outside.
         """
-        places = set()
+        locations = set()
         for name in names:
             try:
                 path = os.readlink(f"/proc/{pid}/{name}").removesuffix(" (deleted)")  # noqa: PTH115
             except OSError:
                 continue
-            places |= {self.place(path), self.place(path, pid)}
-        return places
+            locations |= {self.locate(path), self.locate(path, pid)}
+        return locations
 
-    def of(self, pid: int | str) -> list[tuple[str, str]]:
-        """Where a process sees what: the last mount first, which covers those before it."""
+    def mounts_of(self, pid: int | str) -> list[tuple[str, str]]:
+        """The mount points and their locations as seen by a process, the last mount first: it hides earlier ones."""
         try:
-            space = os.readlink(f"/proc/{pid}/ns/mnt")  # noqa: PTH115
-            if space not in self.spaces:
+            namespace = os.readlink(f"/proc/{pid}/ns/mnt")  # noqa: PTH115
+            if namespace not in self.by_namespace:
                 lines = read(f"/proc/{pid}/mountinfo").removesuffix(b"\n").split(b"\n")
-                self.spaces[space] = [mount(os.fsdecode(line)) for line in reversed(lines)]
-            return self.spaces[space]
+                self.by_namespace[namespace] = [
+                    parse_mount(os.fsdecode(line)) for line in reversed(lines)
+                ]
+            return self.by_namespace[namespace]
         except OSError:
             return []
 
 
-def mount(line: str) -> tuple[str, str]:
-    """A line of /proc/PID/mountinfo: where something is mounted, and its place."""
+def parse_mount(line: str) -> tuple[str, str]:
+    """The mount point and the location of a line of /proc/PID/mountinfo."""
     device, root, point = line.split(" ", 5)[2:5]
-    return unescaped(point).rstrip("/"), f"{device} {unescaped(root).rstrip('/')}"
+    return unescape(point).rstrip("/"), f"{device} {unescape(root).rstrip('/')}"
 
 
-def unescaped(path: str) -> str:
-    """A path of mountinfo, which has white space and backslashes as octal numbers."""
+def unescape(path: str) -> str:
+    """Decode a path of mountinfo, in which white space and backslashes are octal numbers."""
     return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), path)
 
 
 def own_children() -> set[int]:
-    """The children of this process, with those that have ended and wait for it."""
+    """The children of this process, including zombies."""
     pid = os.getpid()
     try:
         return set(map(int, read(f"/proc/self/task/{pid}/children").split()))
-    except FileNotFoundError:  # a kernel without CONFIG_PROC_CHILDREN
-        return set(family_tree().get(pid, ()))
+    except FileNotFoundError:  # the kernel has no CONFIG_PROC_CHILDREN
+        return set(process_tree().get(pid, ()))
 
 
 def with_descendants(roots: Iterable[int], children: dict[int, list[int]]) -> Iterator[int]:
-    waiting = deque(roots)
-    while waiting:
-        pid = waiting.popleft()
+    queue = deque(roots)
+    while queue:
+        pid = queue.popleft()
         yield pid
-        waiting.extend(children.get(pid, ()))
+        queue.extend(children.get(pid, ()))
 
 
 def send_signal(pid: int, number: signal.Signals) -> None:
     try:
         os.kill(pid, number)
     except OSError:
-        pass  # it has ended, or took another account's rights: then the attempt lasts as long as it does
+        pass  # it has ended, or has switched to another account: then the attempt lasts until it ends
 
 
-def reaped() -> Iterator[tuple[int, int, resource.struct_rusage]]:
-    """Every child that has ended: pid, wait status and what it used."""
+def reap() -> Iterator[tuple[int, int, resource.struct_rusage]]:
+    """Yield the pid, wait status and resource usage of every child that has ended."""
     while True:
         try:
             pid, status, usage = os.wait4(-1, os.WNOHANG)
@@ -377,7 +380,7 @@ def reaped() -> Iterator[tuple[int, int, resource.struct_rusage]]:
 
 @dataclass(frozen=True, slots=True)
 class Spawn:
-    """What an agent wants started. `argv` and `env` are checked by the start itself."""
+    """A request to start an attempt. `argv` and `env` are checked when it is started."""
 
     attempt: str
     token: str
@@ -391,8 +394,8 @@ class Spawn:
     folder: str
 
     @classmethod
-    def read(cls, message: Message, environment: Message) -> Spawn:
-        """Raises one of MISUNDERSTOOD where it is none."""
+    def parse(cls, message: Message, environment: Message) -> Spawn:
+        """Raises one of MALFORMED if the message is not a valid spawn."""
         timeout, memory, changes = message["timeout"], message["memory"], message["env"]
         after = message["after"]
         env = {**environment, **changes}
@@ -401,7 +404,7 @@ class Spawn:
         folder = message.get("folder", env.get(FOLDER_VARIABLE, ""))
         names = [message["attempt"], message["token"], folder, *([] if after is None else [after])]
         if not all(isinstance(name, str) for name in names):
-            raise TypeError("attempt, token, after and folder are texts")
+            raise TypeError("attempt, token, after and folder must be strings")
         return cls(
             attempt=message["attempt"],
             token=message["token"],
@@ -428,7 +431,7 @@ class Spawn:
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """An attempt of which a process is alive. `due` and `kill_at` are by the monotonic clock."""
+    """An attempt with a living process. `due` and `kill_at` are times of the monotonic clock."""
 
     attempt: str
     token: str
@@ -436,8 +439,8 @@ class Job:
     grace: float
     slot: int
     pid: int
-    began: float
-    began_boottime: float
+    started_at: float
+    started_boottime: float
     start_time: int = 0
     due: float = math.inf
     kill_at: float = math.inf
@@ -449,27 +452,27 @@ class Job:
     cpu_seconds: float = 0.0
     max_rss_bytes: int = 0
     folder: str = ""
-    family: set[int] = field(default_factory=set)
+    descendants: set[int] = field(default_factory=set)
     memory: int | None = None
     cgroup: Cgroup | None = None
     peak_bytes: int = 0
 
-    def close(self, status: int) -> None:
+    def record_exit(self, status: int) -> None:
         self.status = status
-        self.seconds = monotonic() - self.began
+        self.seconds = monotonic() - self.started_at
         self.boottime = boottime()
         self.cause = self.cause or ("signal" if os.WIFSIGNALED(status) else "exit")
 
     def owns(self, pid: int, mounts: Mounts) -> bool:
-        """Whether a process is in the attempt's cgroup, or one of its places is in the attempt's folder."""
+        """Whether a process is in the attempt's cgroup, or works in the attempt's folder."""
         if self.cgroup and pid in self.cgroup.processes():
             return True
         if not self.folder:
             return False
-        folder = mounts.place(self.folder)
-        return any(f"{place}/".startswith(f"{folder}/") for place in mounts.places_of(pid))
+        folder = mounts.locate(self.folder)
+        return any(f"{place}/".startswith(f"{folder}/") for place in mounts.locations_of(pid))
 
-    def charge(self, usage: resource.struct_rusage) -> None:
+    def add_usage(self, usage: resource.struct_rusage) -> None:
         self.cpu_seconds += usage.ru_utime + usage.ru_stime
         self.max_rss_bytes = max(self.max_rss_bytes, usage.ru_maxrss * 1024)
 
@@ -480,7 +483,7 @@ class Job:
             "token": self.token,
             "pid": self.pid,
             "start_time": self.start_time,
-            "boottime": self.began_boottime,
+            "boottime": self.started_boottime,
             "cgroup": self.cgroup.path if self.cgroup else None,
             "note": self.note,
         }
@@ -510,20 +513,20 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Cgroup:
-    """A folder of the memory controller, of version 1 or 2, for one attempt."""
+    """The memory cgroup of one attempt, of version 1 or 2."""
 
     path: str
     version: int
 
     def holds(self, pid: int) -> bool:
-        name = os.path.basename(self.path)  # noqa: PTH119 (the keeper's paths are text)
+        name = os.path.basename(self.path)  # noqa: PTH119 (the keeper's paths are strings)
         try:
             return name.encode() in read(f"/proc/{pid}/cgroup")
         except OSError:
-            return True  # it has ended: nothing is to be watched
+            return True  # it has ended: there is nothing to watch
 
     def oom_kills(self) -> int:
-        """How many of its processes the kernel killed because of the limit."""
+        """The number of its processes that the kernel has killed because of the limit."""
         counts = self._read("memory.oom_control" if self.version == 1 else "memory.events")
         found = re.search(rb"^oom_kill (\d+)$", counts, re.MULTILINE)
         return int(found[1]) if found else 0
@@ -536,7 +539,7 @@ class Cgroup:
         return [int(pid) for pid in self._read("cgroup.procs").split()]
 
     def remove(self) -> bool:
-        """False while processes are in it."""
+        """Remove it; False while it contains processes."""
         try:
             os.rmdir(self.path)  # noqa: PTH106
         except FileNotFoundError:
@@ -552,11 +555,11 @@ class Cgroup:
             return b""
 
 
-class MemoryHome:
-    """The folder of the memory controller where this process may make cgroups; None where there is none.
+class MemoryController:
+    """Creates memory cgroups in `path`, the cgroup where this process may do so; None if there is none.
 
-    Version 1: the process's own cgroup. Version 2: the one above it, since a cgroup with processes may have no
-    children with controllers.
+    Version 1: the process's own cgroup. Version 2: its parent, since a cgroup with processes cannot have children with
+    controllers.
     """
 
     def __init__(
@@ -567,22 +570,22 @@ class MemoryHome:
         try:
             self._find(read(mounts).decode(), read(own).decode())
         except (OSError, ValueError) as error:
-            log(f"no cgroups: {error}")
+            log(f"cgroups cannot be used: {error}")
 
     def _find(self, mounts: str, own: str) -> None:
         paths = {line.split(":")[1]: line.split(":", 2)[2] for line in own.splitlines()}
         for line in mounts.splitlines():
             before, _, after = line.partition(" - ")
-            root, place = before.split()[3:5]
+            root, point = before.split()[3:5]
             kind, _, options = after.split()[:3]
             if kind == "cgroup" and "memory" in options.split(",") and "memory" in paths:
-                self._try(place + below(paths["memory"], root), 1)
+                self._choose(point + below(paths["memory"], root), 1)
             elif kind == "cgroup2" and paths.get("", "/") != "/":
-                parent = os.path.dirname(place + below(paths[""], root))  # noqa: PTH120
+                parent = os.path.dirname(point + below(paths[""], root))  # noqa: PTH120
                 if b"memory" in read(f"{parent}/cgroup.subtree_control").split():
-                    self._try(parent, 2)
+                    self._choose(parent, 2)
 
-    def _try(self, path: str, version: int) -> None:
+    def _choose(self, path: str, version: int) -> None:
         if (
             not self.path
             and os.access(path, os.W_OK)
@@ -590,37 +593,37 @@ class MemoryHome:
         ):
             self.path, self.version = path, version
 
-    def make(self, token: str, limit: int) -> Cgroup | None:
-        """A cgroup with a limit; None where none can be made."""
-        if not self.path or "/" in token or len(self.path) > CGROUP_LETTERS:
+    def create(self, token: str, limit: int) -> Cgroup | None:
+        """Create a cgroup with a limit in bytes; None if that is not possible."""
+        if not self.path or "/" in token or len(self.path) > CGROUP_PATH_LENGTH:
             return None
-        made = Cgroup(f"{self.path}/{CGROUP_NAME}{token}", self.version)
+        cgroup = Cgroup(f"{self.path}/{CGROUP_PREFIX}{token}", self.version)
         try:
-            os.mkdir(made.path)  # noqa: PTH102
-            for name, value, needed in limits(limit, self.version):
-                write_word(f"{made.path}/{name}", value, needed=needed)
+            os.mkdir(cgroup.path)  # noqa: PTH102
+            for name, value, needed in limit_files(limit, self.version):
+                write_control_file(f"{cgroup.path}/{name}", value, needed=needed)
         except OSError as error:
-            log(f"no cgroup: {error}")
-            made.remove()
-            self.path = None  # the others' tree is looked at as well
+            log(f"a cgroup cannot be created: {error}")
+            cgroup.remove()
+            self.path = None  # later attempts are checked once a second as well
             return None
-        return made
+        return cgroup
 
-    def sweep(self) -> None:
-        """Remove what dead keepers have left. One with processes stays."""
+    def remove_stale(self) -> None:
+        """Remove cgroups of dead keepers, unless they contain processes."""
         for entry in os.scandir(self.path) if self.path else ():
-            old = time.time() - entry.stat().st_ctime > OLD_CGROUP
-            if entry.name.startswith(CGROUP_NAME) and old:
+            old = time.time() - entry.stat().st_ctime > STALE_CGROUP
+            if entry.name.startswith(CGROUP_PREFIX) and old:
                 Cgroup(entry.path, self.version).remove()
 
 
 def below(path: str, root: str) -> str:
-    """A path of the hierarchy as seen in a mount of the part below `root`."""
+    """Return a path of the hierarchy relative to `root`, the part of it that is mounted."""
     return path.removeprefix(root).rstrip("/") if root != "/" else path.rstrip("/")
 
 
-def limits(limit: int, version: int) -> list[tuple[str, str, bool]]:
-    """The files to write: name, value, whether there is no limit without it. Swap is no way out."""
+def limit_files(limit: int, version: int) -> list[tuple[str, str, bool]]:
+    """The files to write: name, value, whether it is required. Swap is limited as well."""
     if version == 1:
         return [
             ("memory.limit_in_bytes", str(limit), True),
@@ -633,7 +636,7 @@ def limits(limit: int, version: int) -> list[tuple[str, str, bool]]:
     ]
 
 
-def write_word(path: str, value: str, *, needed: bool) -> None:
+def write_control_file(path: str, value: str, *, needed: bool) -> None:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
         try:
@@ -646,7 +649,7 @@ def write_word(path: str, value: str, *, needed: bool) -> None:
 
 
 def memory_of(pids: Iterable[int], enough: int) -> int:
-    """What processes use together: resident pages; where that is more than enough, shared ones are split."""
+    """The memory of processes together in bytes; if it exceeds `enough`, with shared pages counted proportionally."""
     pids = list(pids)
     resident = sum(resident_bytes(pid) for pid in pids)
     return resident if resident <= enough else sum(map(proportional_bytes, pids))
@@ -668,66 +671,66 @@ def proportional_bytes(pid: int) -> int:
 
 
 class OomKills:
-    """The kernel's count of processes that it killed for want of memory, on the whole machine.
+    """The number of processes that the kernel has killed for lack of memory, on the whole machine.
 
-    Less those in the cgroups of attempts: each of these has its own count, and says nothing of others. They are told by
-    the kernel's log; where that may not be read, they count.
+    Without those in cgroups of attempts: these have their own counts and say nothing about other attempts. They are
+    found in the kernel's log; if that cannot be read, they are included.
     """
 
     def __init__(self, counts: str = "/proc/vmstat", kernel_log: str = "/dev/kmsg") -> None:
         self.counts = counts
         self.log: int | None = None
-        self.in_attempt = False
-        self.of_attempts = 0
+        self.in_own_cgroup = False
+        self.in_cgroups = 0
         try:
             self.log = os.open(kernel_log, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             os.lseek(self.log, 0, os.SEEK_END)
         except OSError as error:
             log(f"{kernel_log}: {error.strerror}")
         self.counted_at = 0.0
-        self.count = self.before = self.now()
-        self.look()
+        self.count = self.previous = self.read_count()
+        self.sample()
 
-    def look(self) -> None:
-        """Count, unless that was done just now."""
-        if monotonic() - self.counted_at >= COUNT_OOM_KILLS:
-            self.counted_at, self.before, self.count = monotonic(), self.count, self.now()
+    def sample(self) -> None:
+        """Read the count, unless that was done within the last seconds."""
+        if monotonic() - self.counted_at >= COUNT_OOM_KILLS_EVERY:
+            self.counted_at, self.previous, self.count = monotonic(), self.count, self.read_count()
 
-    def rose(self) -> bool:
-        """Whether it grew within the last seconds: a container's end is known some time after its process's."""
-        return self.now() > self.before
+    def has_risen(self) -> bool:
+        """Whether it has risen within the last seconds: a container's end is noticed some time after its process's."""
+        return self.read_count() > self.previous
 
-    def now(self) -> int:
+    def read_count(self) -> int:
         try:
             found = re.search(rb"^oom_kill (\d+)$", read(self.counts), re.MULTILINE)
         except OSError:
             found = None
-        self.read_log()  # after that: the kernel writes first and then counts
-        return (int(found[1]) if found else 0) - self.of_attempts
+        self.read_log()  # second: the kernel writes to the log before it counts
+        return (int(found[1]) if found else 0) - self.in_cgroups
 
     def read_log(self) -> None:
-        """Count what the kernel has said since the last time of kills in cgroups of attempts."""
+        """Count the new entries of the kernel's log about kills in cgroups of attempts."""
         while self.log is not None:
             try:
-                said = os.read(self.log, 1 << 16)
+                entry = os.read(self.log, 1 << 16)
             except BrokenPipeError:
-                continue  # it has said more than it keeps
+                continue  # entries were overwritten before they were read
             except OSError:
                 return
-            if not said:
+            if not entry:
                 return
-            for line in said.split(b"\n"):
+            for line in entry.split(b"\n"):
                 if b"oom-kill:" in line:
-                    self.in_attempt = b"/" + CGROUP_NAME.encode() in line
+                    self.in_own_cgroup = b"/" + CGROUP_PREFIX.encode() in line
                 elif b"Memory cgroup out of memory: Killed process" in line:
-                    self.of_attempts += self.in_attempt
+                    self.in_cgroups += self.in_own_cgroup
 
 
 # The agent's connection
 
 
 class Connection:
-    """An agent's end of the socket: lines and descriptors in, lines out. Nothing here ever blocks."""
+    """A non-blocking connection to an agent: lines and descriptors in, lines out."""
 
     def __init__(self, peer: socket.socket) -> None:
         peer.setblocking(False)
@@ -739,7 +742,7 @@ class Connection:
         self.closed = False
 
     def receive(self) -> list[Message]:
-        """The messages that have arrived whole. Raises EOFError, OSError or ProtocolError where no more can come."""
+        """Return the complete messages. Raises EOFError, OSError or ProtocolError if the connection must be closed."""
         try:
             data, ancillary, flags, _ = self.socket.recvmsg(
                 1 << 16, socket.CMSG_SPACE(4 * MAX_DESCRIPTORS), socket.MSG_CMSG_CLOEXEC
@@ -750,7 +753,7 @@ class Connection:
             if kind == socket.SCM_RIGHTS:
                 self.descriptors.extend(array.array("i", payload[: len(payload) & ~3]))
         if flags & socket.MSG_CTRUNC:
-            raise ProtocolError("descriptors were lost on the way")
+            raise ProtocolError("descriptors were lost")
         if len(self.descriptors) > 2 * MAX_DESCRIPTORS:
             raise ProtocolError("descriptors came without their spawns")
         if not data:
@@ -785,14 +788,14 @@ class Connection:
         self.outgoing += encode(message).encode() + b"\n"
 
     def flush(self) -> None:
-        """Send what the agent has room for."""
+        """Send as much as the socket takes."""
         try:
             while self.outgoing:
                 del self.outgoing[: self.socket.send(self.outgoing)]
         except BlockingIOError:
             pass
         except OSError:
-            self.outgoing.clear()  # it has gone, and reading will say so
+            self.outgoing.clear()  # the agent is gone; the next read raises
 
     def close(self) -> None:
         self.closed = True
@@ -811,29 +814,31 @@ def may_connect(peer: socket.socket) -> bool:
 
 
 class Jobs:
-    """The attempts of which a process is alive, and the outcomes that nobody has acknowledged.
+    """The attempts with living processes, and the unacknowledged outcomes.
 
-    `announce` is called with each outcome, which then is in the spool. `due` and `look_again` are when `attend` has
-    something to do, by the monotonic clock; `due` may be too early.
+    `on_outcome` is called with each outcome once it is in the spool. `due`, `recheck_at` and `check_memory_at` are the
+    times at which `run_due` must be called, by the monotonic clock; `due` may be too early.
     """
 
-    def __init__(self, spool: Spool, announce: Callable[[Message], None]) -> None:
-        self.spool, self.announce = spool, announce
+    def __init__(self, spool: Spool, on_outcome: Callable[[Message], None]) -> None:
+        self.spool, self.on_outcome = spool, on_outcome
         self.alive: dict[str, Job] = {}  # by token
         self.leaders: dict[int, Job] = {}  # by pid
-        self.orphans: dict[int, Job] = {}  # what jobs have left to the keeper, by pid
-        self.strays: dict[int, float] = {}  # the same of unknown jobs: when each was first seen
+        self.orphans: dict[int, Job] = {}  # processes that leaders have left behind, by pid
+        self.unknown: dict[
+            int, float
+        ] = {}  # processes left behind by unknown attempts, with when each was first seen
         self.outcomes: dict[int, tuple[Message, int]] = {}  # with the slot, by sequence
         self.sequences: dict[str, int] = {}  # by token
         self.sequence = 0
-        self.due = self.look_again = self.look_at_memory = math.inf
-        self.memory_home = MemoryHome()
-        self.memory_home.sweep()
+        self.due = self.recheck_at = self.check_memory_at = math.inf
+        self.memory_controller = MemoryController()
+        self.memory_controller.remove_stale()
         self.oom_kills = OomKills()
         self.empty_cgroups: list[Cgroup] = []
 
-    def known(self, token: str) -> Message | None:
-        """What was last said about an attempt: `started`, `ended`, or nothing."""
+    def last_message(self, token: str) -> Message | None:
+        """The latest message about an attempt: `started`, `ended`, or None."""
         if token in self.alive:
             return self.alive[token].started()
         if token in self.sequences:
@@ -841,13 +846,13 @@ class Jobs:
         return None
 
     def start(self, spawn: Spawn, output: int) -> Job:
-        """Start a process, and remember it here and in the spool. Raises Refusal."""
+        """Start a process, and record it here and in the spool. Raises Refusal."""
         slot = self.reserve()
         cgroup = None
         if spawn.memory is not None:
-            cgroup = self.memory_home.make(spawn.token, spawn.memory)
+            cgroup = self.memory_controller.create(spawn.token, spawn.memory)
         try:
-            began, began_boottime = monotonic(), boottime()
+            started_at, started_boottime = monotonic(), boottime()
             pid = launch(spawn, output, cgroup)
         except Refusal:
             self.spool.release(slot)
@@ -855,23 +860,30 @@ class Jobs:
                 cgroup.remove()
             raise
         job = Job(
-            spawn.attempt, spawn.token, spawn.note, spawn.grace, slot, pid, began, began_boottime
+            spawn.attempt,
+            spawn.token,
+            spawn.note,
+            spawn.grace,
+            slot,
+            pid,
+            started_at,
+            started_boottime,
         )
         job.memory, job.cgroup = spawn.memory, cgroup
         job.folder = spawn.folder
         if spawn.memory is not None:
-            self.look_at_memory = min(self.look_at_memory, began + LOOK_AT_MEMORY)
+            self.check_memory_at = min(self.check_memory_at, started_at + CHECK_MEMORY_EVERY)
         self.alive[job.token] = self.leaders[pid] = job
         job.start_time = start_time_of(pid)
-        self.set_due(job, began + spawn.timeout)
+        self.set_due(job, started_at + spawn.timeout)
         self.spool.write(slot, job.started())
         return job
 
     def reserve(self) -> int:
         try:
-            return self.spool.take()
+            return self.spool.allocate()
         except OSError as error:
-            text = f"no room to write the outcome down: {error.strerror}"
+            text = f"no room to record the outcome: {error.strerror}"
             raise Refusal("spool", text, error.errno) from None
 
     def set_due(self, job: Job, moment: float) -> None:
@@ -886,54 +898,54 @@ class Jobs:
 
     # Waiting
 
-    def collect(self) -> None:
-        """Take the exit status of every child that has ended."""
-        for pid, status, usage in reaped():
+    def reap_children(self) -> None:
+        """Collect the exit status of every child that has ended."""
+        for pid, status, usage in reap():
             job = self.leaders.pop(pid, None)
             if job:
-                job.close(status)
+                job.record_exit(status)
             else:
                 job = self.orphans.pop(pid, None)
             if job:
-                job.charge(usage)
-        self.settle()
+                job.add_usage(usage)
+        self.finish_ended()
 
-    def settle(self) -> None:
-        """Finish the attempts of which nothing is left, and end what other leaders left behind."""
-        self.look_again = monotonic() + SECOND_LOOK  # also where something below goes wrong
-        over = [job for job in self.alive.values() if job.status is not None]
-        if self.find_orphans() and over:
+    def finish_ended(self) -> None:
+        """Finish the attempts without processes, and end the processes that other leaders have left behind."""
+        self.recheck_at = monotonic() + RECHECK_AFTER  # also if an error occurs below
+        ended = [job for job in self.alive.values() if job.status is not None]
+        if self.find_orphans() and ended:
             return
         unfinished = set(self.orphans.values())
-        for job in over:
+        for job in ended:
             if job not in unfinished:
                 self.finish(job)
             elif job.kill_at == math.inf:
                 self.end(job, job.grace)
         if not self.alive:
-            self.kill_strays()
-        self.look_again = math.inf
+            self.kill_unknown()
+        self.recheck_at = math.inf
 
     def find_orphans(self) -> bool:
-        """Learn whose processes were left to the keeper; True where it takes a second look to know.
+        """Find the owners of new orphans; True if some must be checked again soon.
 
-        In the middle of an exec a process shows no environment for a moment.
+        During an exec a process has no readable environment for a moment.
         """
         now = monotonic()
-        strays = {}
+        unknown = {}
         for pid in own_children() - self.leaders.keys() - self.orphans.keys():
             owner = self.owner(pid)
             if owner:
                 self.orphans[pid] = owner
                 if owner.kill_at <= now:
-                    send_signal(pid, signal.SIGKILL)  # before it can fork and be gone once more
+                    send_signal(pid, signal.SIGKILL)  # before it can fork and escape again
             else:
-                strays[pid] = self.strays.get(pid, now)
-        self.strays = strays
-        return any(now - seen < SECOND_LOOK for seen in strays.values())
+                unknown[pid] = self.unknown.get(pid, now)
+        self.unknown = unknown
+        return any(now - seen < RECHECK_AFTER for seen in unknown.values())
 
     def owner(self, pid: int) -> Job | None:
-        """The job that a process belongs to: by its token, session, process group or cgroup, else by where it works."""
+        """The job of a process: by its token, session, process group or cgroup, else by where it works."""
         try:
             environment = set(read(f"/proc/{pid}/environ").split(b"\0"))
             groups = {int(field) for field in stat_fields(pid)[2:4]}
@@ -945,31 +957,31 @@ class Jobs:
                 return job
         mounts = Mounts()
         owners = (job for job in self.alive.values() if job.owns(pid, mounts))
-        # What was seen below a leader counts last: a number of a process comes back some day.
-        seen_below = (job for job in self.alive.values() if pid in job.family)
-        return next(owners, None) or next(seen_below, None)
+        # A former descendant comes last: pids are reused.
+        former = (job for job in self.alive.values() if pid in job.descendants)
+        return next(owners, None) or next(former, None)
 
-    def kill_strays(self) -> None:
-        """End what hid where it came from, now that every job that it can have come from is over."""
-        for pid in self.strays:
-            log(f"process {pid} was left behind by an unknown job")
+    def kill_unknown(self) -> None:
+        """Kill the processes without a known owner: every job that can have started them is over."""
+        for pid in self.unknown:
+            log(f"killing process {pid}, left behind by an unknown job")
             send_signal(pid, signal.SIGKILL)
 
     def finish(self, job: Job) -> None:
-        """Write the outcome down, then tell."""
+        """Record the outcome in the spool, then report it."""
         self.sequence += 1
-        self.judge_memory(job)
+        self.attribute_to_memory(job)
         outcome = job.ended(self.sequence)
         self.spool.write(job.slot, outcome)
         self.outcomes[self.sequence] = outcome, job.slot
         self.sequences[job.token] = self.sequence
         del self.alive[job.token]
-        self.announce(outcome)
+        self.on_outcome(outcome)
 
     # Memory
 
-    def judge_memory(self, job: Job) -> None:
-        """Say so where it is for want of memory that an attempt has failed."""
+    def attribute_to_memory(self, job: Job) -> None:
+        """Set the cause `memory` if the attempt has failed for lack of memory."""
         if job.cgroup:
             if job.cgroup.oom_kills() and job.status and job.cause in ("exit", "signal"):
                 job.cause = "memory"
@@ -977,27 +989,31 @@ class Jobs:
                 job.peak_bytes = job.cgroup.peak()
             self.empty_cgroups.append(job.cgroup)
             self.remove_cgroups()
-        elif job.cause in ("exit", "signal") and job.status in KILLED and self.oom_kills.rose():
+        elif (
+            job.cause in ("exit", "signal")
+            and job.status in KILLED_STATUSES
+            and self.oom_kills.has_risen()
+        ):
             job.cause = "memory"
 
     def remove_cgroups(self) -> None:
         self.empty_cgroups = [cgroup for cgroup in self.empty_cgroups if not cgroup.remove()]
 
-    def watch_memory(self, now: float) -> None:
-        """Kill what uses more than its limit and has no cgroup that sees to it."""
+    def enforce_memory_limits(self, now: float) -> None:
+        """Kill attempts that exceed their limit and have no cgroup that enforces it."""
         limited = [job for job in self.alive.values() if job.memory is not None]
-        self.look_at_memory = now + LOOK_AT_MEMORY if limited else math.inf
+        self.check_memory_at = now + CHECK_MEMORY_EVERY if limited else math.inf
         self.remove_cgroups()
         for job in limited:
             if job.cgroup and job.status is None and not job.cgroup.holds(job.pid):
                 self.empty_cgroups.append(job.cgroup)
                 job.cgroup = None
         for job in limited:
-            # Version 1 kills one process and leaves the others; most jobs would wait for it for ever.
+            # Version 1 kills one process only; most jobs would wait for it forever.
             if job.cgroup and job.kill_at == math.inf and job.cgroup.oom_kills():
                 self.end(job, 0.0, "memory")
         watched = [job for job in limited if not job.cgroup and job.kill_at == math.inf]
-        children = family_tree() if watched else {}
+        children = process_tree() if watched else {}
         for job in watched:
             used = memory_of(with_descendants(self.roots(job), children), job.memory or 0)
             job.peak_bytes = max(job.peak_bytes, used)
@@ -1005,37 +1021,37 @@ class Jobs:
                 self.end(job, 0.0, "memory")
 
     def roots(self, job: Job) -> list[int]:
-        """The processes of an attempt that are the keeper's own children."""
+        """The processes of an attempt that are children of the keeper."""
         roots = [pid for pid, owner in self.orphans.items() if owner is job]
         return roots if job.status is not None else [*roots, job.pid]
 
     # Ending
 
     def end(self, job: Job, grace: float, cause: str | None = None, reason: str = "") -> None:
-        """Have an attempt ended: TERM at the next `attend`, KILL after the grace. The first cause stays."""
+        """End an attempt: TERM at the next `run_due`, KILL after the grace. The first cause is kept."""
         if job.cause is None:
-            job.cause, job.reason = cause, reason[:REASON_LETTERS] or None
+            job.cause, job.reason = cause, reason[:REASON_LENGTH] or None
         job.kill_at = min(job.kill_at, monotonic() + grace)
         self.set_due(job, 0.0)
 
-    def attend(self) -> None:
-        """Do what is due: look at orphans again, send TERM or KILL, notice a time-out."""
+    def run_due(self) -> None:
+        """Do what is due: check orphans again, enforce memory limits and timeouts, send signals."""
         now = monotonic()
         if self.alive:
-            self.oom_kills.look()
-        if now >= self.look_again:
-            self.settle()
-        if now >= self.look_at_memory:
-            self.watch_memory(now)
+            self.oom_kills.sample()
+        if now >= self.recheck_at:
+            self.finish_ended()
+        if now >= self.check_memory_at:
+            self.enforce_memory_limits(now)
         if now >= self.due:
-            self.press([job for job in self.alive.values() if job.due <= now], now)
+            self.signal_due([job for job in self.alive.values() if job.due <= now], now)
             self.due = min((job.due for job in self.alive.values()), default=math.inf)
 
-    def press(self, jobs: list[Job], now: float) -> None:
+    def signal_due(self, jobs: list[Job], now: float) -> None:
         if not jobs:
             return
         self.find_orphans()
-        children = family_tree()
+        children = process_tree()
         for job in jobs:
             if job.kill_at == math.inf:
                 self.end(job, job.grace, "timeout")
@@ -1047,22 +1063,22 @@ class Jobs:
         if job.cgroup:
             roots += job.cgroup.processes()
         for pid in with_descendants(roots, children):
-            job.family.add(pid)  # what loses its parents to this signal is told by it
+            job.descendants.add(pid)  # to know it when this signal has ended its parents
             send_signal(pid, signal.SIGKILL if killing else signal.SIGTERM)
-            send_signal(pid, signal.SIGCONT)  # a stopped process cannot heed a TERM
-        # Again and again: a process can fork between the look and the KILL.
-        job.due = now + KILL_AGAIN if killing else job.kill_at
+            send_signal(pid, signal.SIGCONT)  # a stopped process cannot handle TERM
+        # Repeatedly: a process can fork between the listing and the KILL.
+        job.due = now + KILL_EVERY if killing else job.kill_at
 
 
-ENTER = 'echo $$ 2> /dev/null > "$0"; exec "$@"'
+ENTER_CGROUP = 'echo $$ 2> /dev/null > "$0"; exec "$@"'
 
 
 def launch(spawn: Spawn, output: int, cgroup: Cgroup | None = None) -> int:
-    """The pid of a new process, the leader of its own session. Raises Refusal."""
+    """Start a process as the leader of a new session and return its pid. Raises Refusal."""
     argv = spawn.argv
     try:
-        # A shell enters the cgroup and then becomes the program: not a byte of it is counted elsewhere.
-        entering = ["/bin/sh", "-c", ENTER, f"{cgroup.path}/cgroup.procs"] if cgroup else []
+        # A shell enters the cgroup and then execs the program, so that all its memory is counted there.
+        entering = ["/bin/sh", "-c", ENTER_CGROUP, f"{cgroup.path}/cgroup.procs"] if cgroup else []
         return os.posix_spawn(
             (entering or argv)[0],
             [*entering, *argv],
@@ -1078,59 +1094,60 @@ def launch(spawn: Spawn, output: int, cgroup: Cgroup | None = None) -> int:
         raise Refusal("invalid", f"argv or env: {error}") from None
 
 
-class Line:
-    """What waits for other attempts to end, so that the next one in their slots begins without a word from the agent.
+class PendingSpawns:
+    """Spawns that wait for another attempt to end, so that slots are refilled without a message from the agent.
 
-    `following` is by the token of the attempt that is waited for; `ahead` gives that token by one's own.
+    `by_predecessor` maps the token of the other attempt to the spawn and its output; `predecessors` maps the spawn's
+    token to that of the other attempt.
     """
 
     def __init__(self) -> None:
-        self.following: dict[str, tuple[Spawn, int]] = {}
-        self.ahead: dict[str, str] = {}
+        self.by_predecessor: dict[str, tuple[Spawn, int]] = {}
+        self.predecessors: dict[str, str] = {}
 
     def __contains__(self, token: str) -> bool:
-        return token in self.ahead
+        return token in self.predecessors
 
     def add(self, spawn: Spawn, output: int, after: str) -> None:
-        """Raises ValueError where another waits for that one already. The output is this line's from here on."""
-        if after in self.following:
+        """Add a spawn and take over its output. Raises ValueError if another one waits for the same attempt."""
+        if after in self.by_predecessor:
             os.close(output)
-            raise ValueError(f"{after} is followed by another already")
-        self.following[after] = spawn, output
-        self.ahead[spawn.token] = after
+            raise ValueError(f"another spawn already follows {after}")
+        self.by_predecessor[after] = spawn, output
+        self.predecessors[spawn.token] = after
 
     def pop(self, after: str) -> tuple[Spawn, int] | None:
-        """Take what waits for an attempt. Its output is the caller's from here on."""
-        found = self.following.pop(after, None)
+        """Remove and return the spawn that waits for an attempt, with its output."""
+        found = self.by_predecessor.pop(after, None)
         if found:
-            del self.ahead[found[0].token]
+            del self.predecessors[found[0].token]
         return found
 
     def withdraw(self, token: str) -> Spawn | None:
-        """Take something out; what waits for it waits for the one ahead of it from then on."""
-        after = self.ahead.get(token)
+        """Remove a spawn; the one that waits for it now waits for its predecessor."""
+        after = self.predecessors.get(token)
         found = self.pop(after) if after is not None else None
         if after is None or not found:
             return None
         os.close(found[1])
-        behind = self.pop(token)
-        if behind:
-            self.add(*behind, after)
+        follower = self.pop(token)
+        if follower:
+            self.add(*follower, after)
         return found[0]
 
     def clear(self) -> None:
-        for _, output in self.following.values():
+        for _, output in self.by_predecessor.values():
             os.close(output)
-        self.following.clear()
-        self.ahead.clear()
+        self.by_predecessor.clear()
+        self.predecessors.clear()
 
 
 # The next agent
 
 
 @dataclass(slots=True)
-class Heir:
-    """The agent to start when there is none. `due` is by the monotonic clock."""
+class Successor:
+    """The agent to start when there is none. `due` is a time of the monotonic clock."""
 
     argv: list[str]
     env: dict[str, str]
@@ -1140,19 +1157,19 @@ class Heir:
     pause: float = 0.0
 
     def wait(self) -> None:
-        """Begin to wait: the agent has gone."""
+        """Begin to wait: the agent is gone."""
         self.pause = self.after
         self.due = monotonic() + self.pause
 
     def start(self) -> None:
-        """Start it, unless some agent lives; and be due again if that comes to nothing."""
-        self.pause = min(max(self.pause, 0.1) * 2, HEIR_AT_MOST)
+        """Start it, unless an agent holds the lock, and schedule a retry."""
+        self.pause = min(max(self.pause, 0.1) * 2, SUCCESSOR_PAUSE_AT_MOST)
         self.due = monotonic() + self.pause
         if is_locked(self.lock):
             return
         log(f"no agent: starting {' '.join(self.argv)!r}")
         try:
-            start_apart(self.argv, self.env)
+            start_unrelated(self.argv, self.env)
         except (OSError, TypeError, ValueError) as error:
             log(f"no agent could be started: {error}")
 
@@ -1171,15 +1188,15 @@ def is_locked(path: str) -> bool:
     return False
 
 
-def start_apart(argv: list[str], env: dict[str, str]) -> None:
-    """Start a process that is no child of this one, so that neither it nor what it leaves behind is taken for a job's.
+def start_unrelated(argv: list[str], env: dict[str, str]) -> None:
+    """Start a process as a child of this process's parent, so that it and its orphans are not considered a job's.
 
-    It becomes a child of this process's own parent. A plain double fork would come back to us, the subreaper.
+    After a plain double fork it would become a child of this process, the subreaper.
     """
-    number = CLONE.get(platform.machine())
+    number = CLONE_NUMBERS.get(platform.machine())
     if number is None:
-        raise OSError(f"clone is not known on {platform.machine()}")
-    # PyDLL keeps the interpreter's lock: the copy has this thread alone, and goes on in it.
+        raise OSError(f"clone is not supported on {platform.machine()}")
+    # PyDLL keeps the interpreter's lock: the new process has only this thread, which must be able to continue.
     pid = ctypes.PyDLL(None, use_errno=True).syscall(
         ctypes.c_long(number), ctypes.c_long(CLONE_PARENT | signal.SIGCHLD), *[ctypes.c_long(0)] * 4
     )
@@ -1190,7 +1207,7 @@ def start_apart(argv: list[str], env: dict[str, str]) -> None:
             os.setsid()
             for handled in (*IGNORED_SIGNALS, signal.SIGCHLD):
                 signal.signal(handled, signal.SIG_DFL)
-            os.execve(argv[0], argv, env)  # noqa: S606 (there is a shell where one is wanted)
+            os.execve(argv[0], argv, env)  # noqa: S606 (no shell is needed)
         finally:
             os._exit(127)
 
@@ -1199,18 +1216,18 @@ def start_apart(argv: list[str], env: dict[str, str]) -> None:
 
 
 class Keeper:
-    """The loop, the lease, and the one agent that decides. `run` returns when nothing is left to keep."""
+    """The event loop, the lease, and the connection of the deciding agent. `run` returns when nothing is left to do."""
 
     def __init__(self, options: argparse.Namespace, spool: Spool, listener: socket.socket) -> None:
         self.options, self.listener = options, listener
         self.boot_id = read("/proc/sys/kernel/random/boot_id").decode().strip()
         self.jobs = Jobs(spool, self.on_outcome)
-        self.line = Line()
+        self.pending = PendingSpawns()
         self.agent: Connection | None = None
-        self.alone_since = monotonic()
-        self.heir: Heir | None = None
-        self.lease = math.inf  # by CLOCK_BOOTTIME
-        self.reckoning = math.inf  # when jobs are ended because the lease is over
+        self.without_agent_since = monotonic()
+        self.successor: Successor | None = None
+        self.lease_until = math.inf  # by CLOCK_BOOTTIME
+        self.end_jobs_at = math.inf  # when jobs are ended because the lease has expired
         self.stopping = False
         self.handlers = {
             "environment": self.on_environment,
@@ -1219,74 +1236,76 @@ class Keeper:
             "withdraw": self.on_withdraw,
             "deadline": self.on_deadline,
             "ack": self.on_ack,
-            "heir": self.on_heir,
+            "heir": self.on_successor,
             "stop": self.on_stop,
         }
         self.selector = selectors.DefaultSelector()
-        self.alarm = become_parent_of_orphans()
-        self.selector.register(self.alarm, selectors.EVENT_READ, self.on_children)
+        self.child_exits = become_subreaper()
+        self.selector.register(self.child_exits, selectors.EVENT_READ, self.on_child_exit)
         self.selector.register(listener, selectors.EVENT_READ, self.on_connection)
         spool.write(spool.header, self.hello())
 
     def run(self) -> None:
         log(f"keeper {self.options.id}, version {self.options.version}, pid {os.getpid()}")
-        while not self.may_leave():
-            self.safely(self.turn)
+        while not self.may_exit():
+            self.safely(self.run_once)
 
     @staticmethod
     def safely(act: Callable[[], None]) -> None:
-        """Do something, whatever goes wrong: the parent of the jobs must outlive its own faults."""
+        """Log any exception instead of raising it: the keeper must survive its own bugs."""
         try:
             act()
         except Exception:  # noqa: BLE001
             log(traceback.format_exc())
             time.sleep(0.1)
 
-    def turn(self) -> None:
-        for key, events in self.selector.select(self.patience()):
-            self.safely(partial(key.data, events))  # no connection keeps jobs from their ends
-        self.safely(self.guard_lease)
-        self.safely(self.jobs.attend)
+    def run_once(self) -> None:
+        for key, events in self.selector.select(self.seconds_until_due()):
+            self.safely(partial(key.data, events))  # no connection may stop jobs from being ended
+        self.safely(self.enforce_lease)
+        self.safely(self.jobs.run_due)
         if self.agent:
             self.flush(self.agent)
-        elif self.heir and monotonic() >= self.heir_due():
-            self.heir.start()
+        elif self.successor and monotonic() >= self.successor_due():
+            self.successor.start()
 
-    def patience(self) -> float | None:
-        """Seconds until something is due; at most POLL, since a poll's clock stands still in a suspended machine."""
+    def seconds_until_due(self) -> float | None:
+        """Seconds until something is due; at most POLL_AT_MOST, since the clock of a poll stops during suspend."""
         if self.agent and not self.jobs.alive:
             return None
         jobs = self.jobs
-        due = min(jobs.due, jobs.look_again, jobs.look_at_memory, self.leave_at(), self.heir_due())
+        due = min(
+            jobs.due, jobs.recheck_at, jobs.check_memory_at, self.exit_at(), self.successor_due()
+        )
         due -= monotonic()
-        return max(0.0, min(due, self.reckoning - boottime(), POLL))
+        return max(0.0, min(due, self.end_jobs_at - boottime(), POLL_AT_MOST))
 
-    def leave_at(self) -> float:
+    def exit_at(self) -> float:
         if self.agent or self.jobs.alive or self.jobs.outcomes:
             return math.inf
-        return self.alone_since + float(self.options.linger)
+        return self.without_agent_since + float(self.options.linger)
 
-    def heir_due(self) -> float:
-        if self.agent or not self.heir or not (self.jobs.alive or self.jobs.outcomes):
+    def successor_due(self) -> float:
+        if self.agent or not self.successor or not (self.jobs.alive or self.jobs.outcomes):
             return math.inf
-        return self.heir.due
+        return self.successor.due
 
-    def may_leave(self) -> bool:
+    def may_exit(self) -> bool:
         empty = not self.jobs.alive and not self.jobs.outcomes
-        return (self.stopping and empty) or monotonic() >= self.leave_at()
+        return (self.stopping and empty) or monotonic() >= self.exit_at()
 
-    def on_children(self, _events: int) -> None:
-        os.read(self.alarm, 1 << 16)
-        self.jobs.collect()
+    def on_child_exit(self, _events: int) -> None:
+        os.read(self.child_exits, 1 << 16)
+        self.jobs.reap_children()
 
-    def guard_lease(self) -> None:
-        if boottime() < self.reckoning:
+    def enforce_lease(self) -> None:
+        if boottime() < self.end_jobs_at:
             return
-        self.jobs.collect()
-        log(f"the lease is over: ending {len(self.jobs.alive)} jobs")
+        self.jobs.reap_children()
+        log(f"the lease has expired: ending {len(self.jobs.alive)} jobs")
         for job in self.jobs.alive.values():
             self.jobs.end(job, job.grace, "lease")
-        self.reckoning = math.inf  # last: what went wrong before is tried again
+        self.end_jobs_at = math.inf  # last, so that it is repeated after an error
 
     # Connections
 
@@ -1300,7 +1319,7 @@ class Keeper:
 
     def serve(self, connection: Connection, events: int) -> None:
         if connection.closed or not events & selectors.EVENT_READ:
-            return  # where it only has room again, `turn` makes use of it
+            return  # only writable again: `run_once` flushes it
         try:
             for message in connection.receive():
                 self.handle(connection, message)
@@ -1320,15 +1339,15 @@ class Keeper:
                 raise ProtocolError("the first message must be a hello")
             else:
                 self.handlers[kind](message)
-        except MISUNDERSTOOD as error:
+        except MALFORMED as error:
             raise ProtocolError(f"cannot understand {kind!r}: {error!r}") from error
 
-    def announce(self, message: Message) -> None:
+    def send_to_agent(self, message: Message) -> None:
         if self.agent:
             self.agent.send(message)
 
     def flush(self, connection: Connection) -> None:
-        """Send, and be woken when the agent has room again where it had none."""
+        """Send, and wait for the socket to become writable if it did not take all."""
         connection.flush()
         wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.outgoing else 0)
         key = self.selector.get_key(connection.socket)
@@ -1340,10 +1359,10 @@ class Keeper:
         connection.close()
         if connection is self.agent:
             self.agent = None
-            self.line.clear()
-            self.alone_since = monotonic()
-            if self.heir:
-                self.heir.wait()
+            self.pending.clear()
+            self.without_agent_since = monotonic()
+            if self.successor:
+                self.successor.wait()
 
     # Messages
 
@@ -1353,9 +1372,9 @@ class Keeper:
         if self.agent and self.agent is not connection:
             self.agent.send({"type": "superseded"})
             self.drop(self.agent)
-        self.line.clear()
+        self.pending.clear()
         self.agent = connection
-        log(f"agent {message['agent']!r} decides")
+        log(f"agent {message['agent']!r} is connected")
         connection.send(self.hello())
 
     def hello(self) -> Message:
@@ -1378,54 +1397,56 @@ class Keeper:
         assert self.agent
         output = self.agent.take_descriptor()
         try:
-            spawn = Spawn.read(message, self.agent.environment)
-        except MISUNDERSTOOD:
+            spawn = Spawn.parse(message, self.agent.environment)
+        except MALFORMED:
             os.close(output)
             raise
-        known, after = self.jobs.known(spawn.token), spawn.after
+        known, after = self.jobs.last_message(spawn.token), spawn.after
         if known:
-            self.announce(known)
-        if known or spawn.token in self.line:
+            self.send_to_agent(known)
+        if known or spawn.token in self.pending:
             os.close(output)
-        elif after is not None and (after in self.jobs.alive or after in self.line):
-            self.line.add(spawn, output, after)
+        elif after is not None and (after in self.jobs.alive or after in self.pending):
+            self.pending.add(spawn, output, after)
         else:
             self.start(spawn, output)
 
     def start(self, spawn: Spawn, output: int) -> bool:
-        """Start it or refuse it, and say so; True where it runs. Closes the output."""
+        """Start the attempt, or refuse it, and report that; True if it runs. Closes the output."""
         try:
-            self.check(spawn)
+            self.check_spawn(spawn)
             job = self.jobs.start(spawn, output)
         except Refusal as refusal:
-            self.announce(spawn.refused(*refusal.args))
+            self.send_to_agent(spawn.refused(*refusal.args))
             return False
         finally:
             os.close(output)
-        self.announce(job.started())
+        self.send_to_agent(job.started())
         return True
 
     def on_outcome(self, outcome: Message) -> None:
-        """Tell, and start what has waited for that one; what is refused makes way for what waits for it."""
-        self.announce(outcome)
+        """Report an outcome and start the next pending spawn. If that is refused, start the one after it."""
+        self.send_to_agent(outcome)
         token = outcome["token"]
-        while following := self.line.pop(token):
+        while following := self.pending.pop(token):
             if self.start(*following):
                 break
             token = following[0].token
 
-    def check(self, spawn: Spawn) -> None:
+    def check_spawn(self, spawn: Spawn) -> None:
         if self.stopping:
-            raise Refusal("stopping", "the keeper was told to stop")
-        if boottime() >= self.lease:
-            raise Refusal("lease", "the lease is over")
+            raise Refusal("stopping", "the keeper is stopping")
+        if boottime() >= self.lease_until:
+            raise Refusal("lease", "the lease has expired")
         if not (NAME.fullmatch(spawn.attempt) and NAME.fullmatch(spawn.token)):
-            raise Refusal("invalid", "attempt and token are up to 64 letters, digits, _ . : / -")
+            raise Refusal(
+                "invalid", "attempt and token must be up to 64 letters, digits, _ . : / -"
+            )
         if len(encode(spawn.note)) > NOTE_BYTES:
             raise Refusal("invalid", f"the note is longer than {NOTE_BYTES} bytes")
 
     def on_end(self, message: Message) -> None:
-        self.jobs.collect()  # what has just ended by itself has not been ended
+        self.jobs.reap_children()  # first: an attempt that has just ended by itself is not ended by the agent
         token, grace, reason = message["token"], float(message["grace"]), str(message["reason"])
         if job := self.jobs.alive.get(token):
             self.jobs.end(job, grace, "ended", reason)
@@ -1433,27 +1454,27 @@ class Keeper:
             self.on_withdraw(message)
 
     def on_withdraw(self, message: Message) -> None:
-        if spawn := self.line.withdraw(message["token"]):
-            self.announce(spawn.refused("withdrawn", "it was taken out of the line"))
+        if spawn := self.pending.withdraw(message["token"]):
+            self.send_to_agent(spawn.refused("withdrawn", "it was withdrawn"))
 
     def on_deadline(self, message: Message) -> None:
         if message["on_lost"] not in ("kill", "keep"):
             raise ValueError(message["on_lost"])
-        self.lease = float(message["boottime"])
-        self.reckoning = self.lease if message["on_lost"] == "kill" else math.inf
+        self.lease_until = float(message["boottime"])
+        self.end_jobs_at = self.lease_until if message["on_lost"] == "kill" else math.inf
 
     def on_ack(self, message: Message) -> None:
         for sequence in message["sequences"]:
             self.jobs.acknowledge(sequence)
 
-    def on_heir(self, message: Message) -> None:
+    def on_successor(self, message: Message) -> None:
         argv, env = message["argv"], message["env"]
         if argv is None:
-            self.heir = None
+            self.successor = None
             return
         if not all(isinstance(text, str) for text in [*argv, *env, *env.values()]):
             raise ValueError("argv or env")
-        self.heir = Heir(argv, env, str(message["lock"]), float(message["after"]))
+        self.successor = Successor(argv, env, str(message["lock"]), float(message["after"]))
 
     def on_stop(self, _message: Message) -> None:
         self.stopping = True
@@ -1462,8 +1483,8 @@ class Keeper:
 # Starting
 
 
-def become_parent_of_orphans() -> int:
-    """Be a subreaper that no signal ends; gives the descriptor that wakes when a child has ended."""
+def become_subreaper() -> int:
+    """Become a subreaper that ignores signals; return a descriptor that is readable when a child has ended."""
     ctypes.CDLL(None).prctl(SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     for number in IGNORED_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
@@ -1482,7 +1503,7 @@ def listen(path: str) -> socket.socket:
 
 
 def detach() -> None:
-    """Go on below init in a session of its own; that the first process ends says that the keeper listens."""
+    """Continue as a daemon. The exit of the first process signals that the keeper listens."""
     if os.fork():
         os._exit(0)
     os.setsid()
@@ -1493,11 +1514,16 @@ def detach() -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="the parent of the jobs on a node")
-    parser.add_argument("--folder", required=True, help="its own, which no keeper has used")
-    parser.add_argument("--id", required=True, help="what attempts are fenced by")
-    parser.add_argument("--version", default="", help="of the package; told to agents")
-    parser.add_argument("--linger", type=float, default=60.0, help="seconds")
+    parser = argparse.ArgumentParser(description="The parent process of the jobs on a node.")
+    parser.add_argument("--folder", required=True, help="a folder that no other keeper has used")
+    parser.add_argument("--id", required=True, help="the keeper's id, by which it can be fenced")
+    parser.add_argument("--version", default="", help="of the package, reported to agents")
+    parser.add_argument(
+        "--linger",
+        type=float,
+        default=60.0,
+        help="seconds to live without an agent, jobs and outcomes",
+    )
     options = parser.parse_args()
     folder = Path(options.folder).absolute()
     try:
@@ -1509,7 +1535,7 @@ def main() -> None:
     detach()
     Keeper(options, spool, listener).run()
     (folder / "socket").unlink(missing_ok=True)
-    log("nothing left to keep")
+    log("nothing left to do: exiting")
 
 
 if __name__ == "__main__":

@@ -282,7 +282,7 @@ class KeeperLink:
                     self._end = KeeperError(f"The keeper says: {message['message']}.")
                 else:
                     yield parse_event(message)
-            except keeper.MISUNDERSTOOD as error:
+            except keeper.MALFORMED as error:
                 # What follows is ignored: the next hello contains all that is known.
                 self._end = KeeperError(f"The keeper's message cannot be understood: {error!r}.")
                 return

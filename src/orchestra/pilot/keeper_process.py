@@ -82,5 +82,5 @@ def end_keeper(hello: Hello) -> None:
     """
     with suppress(OSError):
         is_it = str(hello.keeper).encode() in Path(f"/proc/{hello.pid}/cmdline").read_bytes()
-        if is_it and not keeper.family_tree().get(hello.pid):
+        if is_it and not keeper.process_tree().get(hello.pid):
             os.kill(hello.pid, signal.SIGKILL)

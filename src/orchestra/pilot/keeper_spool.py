@@ -60,7 +60,7 @@ def read_spool(folder: Path) -> Hello:
         raise KeeperError(f"No keeper ever ran in {folder}.")
     try:
         return _parse(header, [record for record in records if record])
-    except keeper.MISUNDERSTOOD as error:
+    except keeper.MALFORMED as error:
         raise SpoolDamaged(f"The spool in {folder} cannot be understood: {error!r}.") from None
 
 

@@ -112,7 +112,7 @@ class _Judge:
         self._session = started.pid
         self._leader_is_ours = start_time(started.pid) in (started.start_time, None)
         self._mounts = Mounts()
-        self._log = self._mounts.place(os.path.realpath(log)) if log else None
+        self._log = self._mounts.locate(os.path.realpath(log)) if log else None
         self._cgroup = frozenset[int]()
         if started.cgroup:
             with suppress(OSError, ValueError):
@@ -125,7 +125,7 @@ class _Judge:
         with suppress(OSError):
             if self._mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
                 return True
-        return self._log is not None and self._log in self._mounts.places_of(pid, _OUTPUTS)
+        return self._log is not None and self._log in self._mounts.locations_of(pid, _OUTPUTS)
 
 
 def _signal_all(
