@@ -244,10 +244,14 @@ def test_list_and_show_keep_their_json(ana: Maestro) -> None:
     assert set(shown["events"][0]) == {"at", "kind", "from", "to", "jobs", "who", "why"}
 
 
-def test_the_list_has_its_columns(ana: Maestro) -> None:
+def test_the_list_has_its_columns_and_with_counts_those_of_the_original(ana: Maestro) -> None:
     assert "No tasks" in ana.line("task list").err
     made(ana)
-    header, row = ana.line("task list").out.splitlines()
+    assert ana.line("task list").out.splitlines() == [
+        "ID  TASK          QUEUE  STATE       WAITING  RUNNING  FAILED  DONE  TOTAL  PROGRESS          ENDS",
+        " 0  user.ana.mlp  cpu    REGISTERED       12        0       0     0     12  ..........   0 %  -",
+    ]
+    header, row = ana.line("task list --counts").out.splitlines()
     assert header.split() == [
         "ID", "TASK", "QUEUE", "REGISTERED", "ASSIGNED", "TESTING", "RUNNING", "FAILED", "DONE", "KILL", "KILLED",
         "BROKEN", "STATE", "ENDS",

@@ -79,7 +79,7 @@ def test_up_twice_and_down(newcomer: Maestro) -> None:
 
 def test_ctrl_c_leaves_the_view_alone(newcomer: Maestro) -> None:
     with at_terminal(newcomer, "up", "--cpus", 1) as terminal:
-        wait_until(lambda: "no task is at work" in terminal.screen, 60, lambda: terminal.screen)
+        wait_until(lambda: "No task is running" in terminal.screen, 60, lambda: terminal.screen)
         assert (
             "Ctrl-C leaves this view; no job is ever ended by it (maestro down)" in terminal.screen
         )

@@ -9,8 +9,9 @@ import sys
 
 import pytest
 
-from orchestra.cli import output, result_files
-from orchestra.cli.output import Column, Output, print_error, to_json
+from orchestra.cli import result_files, table
+from orchestra.cli.output import Output, print_error, to_json
+from orchestra.cli.table import Column
 from orchestra.cli.terminal import ESC, Guarded, LogPrinter, guard, guarded, one_line
 from orchestra.domain.errors import BadInput
 from orchestra.domain.escaping import escaped
@@ -124,4 +125,4 @@ def test_a_log_may_colour_a_terminal_and_no_more(
 
 
 def test_titles_are_cleaned_as_cells_are() -> None:
-    assert is_plain("".join(output._cells([HOSTILE], [Column(HOSTILE, str)])[0]))
+    assert is_plain("".join(table.lines([HOSTILE], [[Column(HOSTILE, str)]])))

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from orchestra.cli import dataset_sweep
 from orchestra.cli.argument_types import whole
-from orchestra.cli.output import Column, Record, ago, clean, local, with_tilde
+from orchestra.cli.output import Record, ago, clean, local, with_tilde
 from orchestra.cli.registry import Verb
+from orchestra.cli.table import Column, Fit
 from orchestra.domain import human
 from orchestra.domain.errors import BadInput
 
@@ -125,21 +126,17 @@ def _list(ctx: Context) -> None:
         owner = None if ctx.args.all else ctx.args.user or ask(Me()).name
         found = ask(ListDataSets(owner))
     columns: tuple[Column[DataSet], ...] = (
-        Column("DATA SET", lambda dataset: dataset.name),
+        Column("DATA SET", lambda dataset: dataset.name, fit=Fit.START),
         Column("FILES", lambda dataset: human.number(dataset.files), right=True),
         Column("SIZE", lambda dataset: human.size(dataset.bytes), right=True),
         Column("VERSION", lambda dataset: dataset.version, right=True, spare="1"),
-        Column("CHANGED", lambda dataset: ago(dataset.updated_at)),
+        Column("CHANGED", lambda dataset: ago(dataset.updated_at), fit=Fit.WHOLE),
         Column("PATH", lambda dataset: dataset.root),
     )
     ctx.out.items(
         found,
         columns,
-        narrow=(
-            Column("DATA SET", lambda dataset: dataset.name, whole=True),
-            *columns[1:-1],
-            Column("PATH", lambda dataset: with_tilde(dataset.root)),
-        ),
+        narrow=((*columns[:-1], Column("PATH", lambda dataset: with_tilde(dataset.root))),),
         record=record,
         key=lambda dataset: dataset.name,
         empty="No data sets yet: maestro dataset create -n user.NAME.WHAT -p PATH"
@@ -214,9 +211,9 @@ def _modified(file: ManifestEntry) -> str:
 _FILE_COLUMNS: tuple[Column[tuple[int, ManifestEntry]], ...] = (
     Column("#", lambda row: row[0], right=True),
     Column("SIZE", lambda row: human.size(row[1].size or 0), right=True),
-    Column("MODIFIED", lambda row: _modified(row[1])),
-    Column("SHA-256", lambda row: (row[1].sha256 or b"").hex()[:12]),
-    Column("FILE", lambda row: row[1].path),
+    Column("MODIFIED", lambda row: _modified(row[1]), fit=Fit.WHOLE),
+    Column("SHA-256", lambda row: (row[1].sha256 or b"").hex()[:12], fit=Fit.WHOLE),
+    Column("FILE", lambda row: row[1].path, fit=Fit.START),
 )
 
 

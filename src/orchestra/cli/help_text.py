@@ -2,13 +2,38 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from typing import Literal
 
 _LEAST_WIDTH = 40
 _WORD = re.compile(r"""(?:"[^"]*"|'[^']*'|\\.|[^\s"'])+""")
+
+
+def formatter(*, coloured: bool) -> type[argparse.HelpFormatter]:
+    """Return argparse's formatter of help pages: with rich's colours, or without any."""
+    from rich.console import Console
+    from rich_argparse import RawDescriptionRichHelpFormatter
+
+    # Without a colour system rich writes no escape sequence at all, whatever the environment says.
+    system: Literal["standard"] | None = "standard" if coloured else None
+
+    class Formatter(RawDescriptionRichHelpFormatter):
+        text_markup = False  # [a, b] is a list, not a style
+        group_name_formatter = staticmethod(_title)  # type: ignore[assignment]
+
+        def __init__(self, prog: str) -> None:
+            console = Console(color_system=system, force_terminal=coloured, no_color=False)
+            super().__init__(prog, console=console)
+
+    return Formatter
+
+
+def _title(name: str) -> str:
+    return name[:1].upper() + name[1:]
 
 
 def folded(text: str, width: int) -> str:

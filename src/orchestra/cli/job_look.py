@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from orchestra.cli.argument_types import whole
-from orchestra.cli.output import Column, Record, clean, local
+from orchestra.cli.output import Record, clean, local
+from orchestra.cli.table import Column, Fit
 from orchestra.domain import human
 from orchestra.domain.outcome_text import TOLD_BY_REASON, leaves_log
 from orchestra.domain.states import Figure, JobState, figure
@@ -111,13 +112,13 @@ def _seconds(job: Job) -> str:
 
 
 _COLUMNS: tuple[Column[Job], ...] = (
-    Column("JOB", lambda job: f"{job.task_id}/{job.ordinal}"),
+    Column("JOB", lambda job: f"{job.task_id}/{job.ordinal}", fit=Fit.WHOLE),
     Column("STATE", lambda job: figure_of(job).value, state=True),
     Column("ATTEMPTS", lambda job: job.attempts - job.handed_back, right=True),
     Column("NODE", lambda job: job.node or ""),
     Column("TIME", _seconds, right=True),
-    Column("END", _how_it_went),
-    Column("CONFIG", lambda job: job.config),
+    Column("END", _how_it_went, fit=Fit.FOLD),
+    Column("CONFIG", lambda job: job.config, fit=Fit.START),
 )
 
 

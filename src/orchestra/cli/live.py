@@ -1,15 +1,14 @@
-"""A small view of what runs, drawn again in its place on the terminal until Ctrl-C."""
+"""The view that `maestro up` shows: slots and running tasks, redrawn in place on the terminal until Ctrl-C."""
 
 from __future__ import annotations
 
 import shutil
 import sys
 import time
-from contextlib import redirect_stdout
-from io import StringIO
 from typing import TYPE_CHECKING
 
-from orchestra.cli.output import Column, Output, can_draw, coloured, cut, paint
+from orchestra.cli import table, task_list
+from orchestra.cli.colour import can_draw, coloured
 from orchestra.cli.standing import standing
 from orchestra.cli.terminal import ESC
 from orchestra.domain import human
@@ -19,7 +18,6 @@ from orchestra.interface.tasks import ListTasks
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.domain.models.nodes import Node
-    from orchestra.interface.answers.tasks import TaskLine
     from orchestra.interface.operation import Interface
 
 PAUSE = 1.0
@@ -27,15 +25,15 @@ _MOST_TASKS = 10
 
 
 def watch(ctx: Context) -> None:
-    """Show slots and live tasks once a second, until Ctrl-C. A database that goes away meanwhile is waited for."""
+    """Show slots and live tasks once a second, until Ctrl-C; wait while the database is away."""
     try:
         with standing(ctx) as ask:
-            _draw_again_and_again(ask)
+            _redraw(ask)
     except KeyboardInterrupt:
         print(flush=True)
 
 
-def _draw_again_and_again(ask: Interface) -> None:
+def _redraw(ask: Interface) -> None:
     drawn = 0
     before: list[str] = []
     while True:
@@ -51,20 +49,21 @@ def _draw_again_and_again(ask: Interface) -> None:
 
 
 def _lines(ask: Interface) -> list[str]:
-    width = shutil.get_terminal_size().columns
-    tasks = [line for line in ask(ListTasks()) if _is_live(line)]
-    lines = [_slots(ask(ListNodes()))]
-    if not tasks:
-        lines.append("no task is at work; maestro task create --help shows how to make one")
-        return [cut(line, width - 1) for line in lines]
-    lines += _table(tasks[:_MOST_TASKS], width)
-    if len(tasks) > _MOST_TASKS:
-        lines.append(f"and {human.count(len(tasks) - _MOST_TASKS, 'more task', 'more tasks')}")
+    width = shutil.get_terminal_size().columns - 1 if can_draw(sys.stdout) else None
+    tasks = [line for line in ask(ListTasks()) if line.task.state.is_live]
+    slots = _slots(ask(ListNodes()))
+    shown = tasks[:_MOST_TASKS]
+    if tasks:
+        rows = table.lines(shown, task_list.layouts(shown), width, coloured=coloured(sys.stdout))
+    else:
+        rows = table.fold(_IDLE, width or len(_IDLE))
+    lines = [*table.fold(slots, width or len(slots)), *rows]
+    if more := len(tasks) - len(shown):
+        lines.append(f"and {human.count(more, 'more task', 'more tasks')}")
     return lines
 
 
-def _is_live(line: TaskLine) -> bool:
-    return line.task.state.is_live
+_IDLE = "No task is running; maestro task create --help shows how to make one."
 
 
 def _slots(found: tuple[Node, ...]) -> str:
@@ -73,42 +72,3 @@ def _slots(found: tuple[Node, ...]) -> str:
     gpu = f"{sum(n.gpu_in_use for n in online)} of {sum(n.gpu.enabled for n in online)} GPU slots"
     on = "" if len(online) == 1 else f" on {human.count(len(online), 'node')}"
     return f"{cpu} and {gpu} in use{on}"
-
-
-def _ends(line: TaskLine) -> str:
-    if line.ends.seconds is not None:
-        return human.relative(line.ends.seconds)
-    return line.ends.words or "-"
-
-
-_COLUMNS: tuple[Column[TaskLine], ...] = (
-    Column("ID", lambda line: line.task.id, right=True),
-    Column("TASK", lambda line: line.task.name),
-    Column(
-        "WAITING", lambda line: line.task.counts.registered + line.task.counts.assigned, right=True
-    ),
-    Column("RUNNING", lambda line: line.task.counts.living, right=True),
-    Column("FAILED", lambda line: line.task.counts.failed, right=True),
-    Column("DONE", lambda line: line.task.counts.done, right=True),
-    Column("STATE", lambda line: line.task.state.value, state=True),
-    Column("ENDS", _ends),
-)
-
-
-def _table(tasks: list[TaskLine], width: int) -> list[str]:
-    text = StringIO()
-    with redirect_stdout(text):
-        Output().table(tasks, _COLUMNS)
-    lines = [cut(line, width - 1) for line in text.getvalue().splitlines()]
-    if not coloured(sys.stdout):
-        return lines
-    states = {line.task.state.value for line in tasks}
-    return [_with_colour(line, states) for line in lines]
-
-
-def _with_colour(line: str, states: set[str]) -> str:
-    for state in states:
-        before, found, after = line.rpartition(f"  {state} ")
-        if found:
-            return f"{before}  {paint(state)} {after}"
-    return line

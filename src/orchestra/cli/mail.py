@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from orchestra.cli.argument_types import whole
-from orchestra.cli.output import Column, Record, ago, clean
+from orchestra.cli.output import Record, ago, clean
 from orchestra.cli.registry import Verb
+from orchestra.cli.table import Column, Fit
 from orchestra.domain import human
 from orchestra.domain.errors import BadInput, DatabaseUnavailable
 
@@ -53,17 +54,17 @@ def _list(ctx: Context) -> None:
     columns: tuple[Column[Mail], ...] = (
         Column("ID", lambda mail: mail.id, right=True),
         Column("TO", lambda mail: mail.email),
-        Column("ABOUT", preview.subject),
-        Column("WRITTEN", lambda mail: ago(mail.created_at, now)),
-        Column("STATE", lambda mail: mail.state),
-        Column("", lambda mail: _what_became(mail, now)),
+        Column("ABOUT", preview.subject, fit=Fit.FOLD),
+        Column("WRITTEN", lambda mail: ago(mail.created_at, now), fit=Fit.WHOLE),
+        Column("STATE", lambda mail: mail.state, fit=Fit.WHOLE),
+        Column("", lambda mail: _what_became(mail, now), fit=Fit.FOLD),
     )
     more = limit is not None and len(found) > limit
     empty = "No such mails." if args.state else "Nothing was written yet."
     ctx.out.items(
         found[:limit],
         columns,
-        narrow=_narrow(columns, now, everybody=args.all),
+        narrow=(_narrow(columns, now, everybody=args.all),),
         record=_record,
         key=lambda mail: mail.id,
         empty=empty,
@@ -87,7 +88,7 @@ def _narrow(
 ) -> tuple[Column[Mail], ...]:
     """Where there is no room: my own address goes, and the names of files."""
     rest = columns[:-1] if everybody else (columns[0], *columns[2:-1])
-    return (*rest, Column("", lambda mail: _in_short(mail, now)))
+    return (*rest, Column("", lambda mail: _in_short(mail, now), fit=Fit.FOLD))
 
 
 def _in_short(mail: Mail, now: datetime) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from orchestra.cli.argument_types import whole
-from orchestra.cli.output import Column, Record, ago, clean, local
+from orchestra.cli.output import Record, ago, clean, local
 from orchestra.cli.registry import Verb
+from orchestra.cli.table import Column, Fit
 from orchestra.domain import human
 from orchestra.domain.errors import BadInput, Cancelled
 
@@ -161,14 +162,14 @@ def _list(ctx: Context) -> None:
     if state:
         ctx.out.note(f"The database settles: {state}.")
     columns: tuple[Column[Node], ...] = (
-        Column("NODE", lambda node: node.name),
+        Column("NODE", lambda node: node.name, fit=Fit.START),
         Column("STATE", state_of, state=True),
         Column("CPU", lambda node: _slots_column(node.cpu, node.cpu_in_use), right=True),
         Column("GPU", lambda node: _slots_column(node.gpu, node.gpu_in_use), right=True),
-        Column("SEEN", lambda node: ago(node.seen_at) if node.seen_at else "never"),
+        Column("SEEN", lambda node: ago(node.seen_at) if node.seen_at else "never", fit=Fit.WHOLE),
         Column("HOST", lambda node: node.host or ""),
-        Column("VERSION", lambda node: node.version or ""),
-        Column("NOTE", _note),
+        Column("VERSION", lambda node: node.version or "", fit=Fit.WHOLE),
+        Column("NOTE", _note, fit=Fit.FOLD),
     )
     name, *rest = columns
     owner: Column[Node] = Column("OWNER", lambda node: node.owner or "")
@@ -176,7 +177,7 @@ def _list(ctx: Context) -> None:
     ctx.out.items(
         found,
         (name, owner, *rest) if several else columns,
-        narrow=columns,
+        narrow=(columns, tuple(c for c in columns if c.title not in ("HOST", "VERSION"))),
         record=_record,
         key=lambda node: node.name,
         empty="No nodes yet: maestro up makes this machine one, maestro node create another.",

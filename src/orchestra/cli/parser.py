@@ -7,9 +7,11 @@ import itertools
 import os
 import re
 import shlex
+import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from orchestra.cli.colour import coloured
 from orchestra.cli.registry import Verb
 from orchestra.cli.terminal import ESC
 from orchestra.domain.errors import BadInput
@@ -50,16 +52,13 @@ class Parser(argparse.ArgumentParser):
     _typed: Sequence[str] = ()
 
     def format_help(self) -> str:
-        """Give the help, in colour on a terminal."""
+        """Return the help, folded for the terminal and in colour where colour is used."""
         import shutil
-
-        from rich_argparse import RawDescriptionRichHelpFormatter
 
         from orchestra.cli import help_text
 
-        RawDescriptionRichHelpFormatter.text_markup = False  # [a, b] is a list, not a style
-        self.formatter_class = RawDescriptionRichHelpFormatter
         width = shutil.get_terminal_size().columns - 2  # argparse leaves two columns free as well
+        self.formatter_class = help_text.formatter(coloured=coloured(sys.stdout))
         self.description = self.description and help_text.folded(self.description, width)
         self.epilog = self.epilog and help_text.folded(self.epilog, width)
         return super().format_help().replace("\x1b", ESC)  # rich's colours

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def later(place: str) -> Callable[..., Any]:
-    """Give a function that brings in its module when it is called: "orchestra.cli.task_look:list_tasks".
+    """Give a function that brings in its module when it is called: "orchestra.cli.task_list:list_tasks".
 
     For a word with many verbs: each of them needs its own modules alone.
     """

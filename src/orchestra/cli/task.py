@@ -46,8 +46,8 @@ VERBS = (
     Verb(
         "list",
         "show my tasks that are not done",
-        later("orchestra.cli.task_look:list_tasks"),
-        later("orchestra.cli.task_look:list_arguments"),
+        later("orchestra.cli.task_list:list_tasks"),
+        later("orchestra.cli.task_list:list_arguments"),
         example="maestro task list\nmaestro task list -a -o json",
         output=True,
     ),
@@ -80,8 +80,8 @@ VERBS = (
     Verb(
         "queue",
         "show what runs on a queue, and what comes next",
-        later("orchestra.cli.task_look:show_queue"),
-        later("orchestra.cli.task_look:queue_arguments"),
+        later("orchestra.cli.task_queue:show_queue"),
+        later("orchestra.cli.task_queue:queue_arguments"),
         example="maestro task queue -n gpu",
         output=True,
     ),

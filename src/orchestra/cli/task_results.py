@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestra.cli.argument_types import whole
-from orchestra.cli.output import Column as Shown
+from orchestra.cli.table import Column as Shown
+from orchestra.cli.table import Fit
 from orchestra.cli.task import RESULT_FORMS
 from orchestra.cli.task_select import one_task, the_task
 from orchestra.domain import flat_values, human, result_ranking, results
@@ -151,7 +152,7 @@ def _telling(table: Table, chosen: Table) -> list[Column]:
 
 def _shown(column: Column, task: Task, rows: Sequence[Row]) -> Shown[Row]:
     if column == results.JOB:
-        return Shown("JOB", lambda row: f"{task.id}/{row.job}")
+        return Shown("JOB", lambda row: f"{task.id}/{row.job}", fit=Fit.WHOLE)
     right = all(isinstance(column.of(row), int | float | None) for row in rows)
     return Shown(column.name, lambda row: _cell(column.of(row)), right=right)
 

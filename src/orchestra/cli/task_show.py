@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from orchestra.cli import watch
-from orchestra.cli.output import Record, align, clean, cut
+from orchestra.cli.output import Record, clean
+from orchestra.cli.table import align, cut
 from orchestra.cli.task_record import task_record
 from orchestra.cli.task_select import one_task, the_task
 from orchestra.domain import human
@@ -237,7 +238,7 @@ def _failure_lines(report: TaskReport) -> Iterator[str]:
         what = f"{human.number(group.jobs)} x {example.what}"
         look = "logs" if example.has_log else "explain"
         rows.append([what, f"job {address}", said, f"maestro job {look} {address}"])
-    for row, group in zip(align(rows, [False] * 4), report.failures, strict=True):
+    for row, group in zip(align(rows), report.failures, strict=True):
         yield "    " + "  ".join(row).rstrip()
         reason = clean(group.example.reason or "")
         if not group.example.has_log and len(reason) > _SAID:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestra.cli.output import Column, Record
+from orchestra.cli.output import Record
 from orchestra.cli.registry import Verb, later
+from orchestra.cli.table import Column, Fit
 from orchestra.domain.errors import BadInput
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def _list(ctx: Context) -> None:
         Column("EMAIL", lambda user: user.email),
         Column("MAIL", lambda user: "" if user.mail else "off"),
         Column("ADMIN", lambda user: "yes" if user.is_admin else ""),
-        Column("SINCE", lambda user: f"{user.created_at:%Y-%m-%d}"),
+        Column("SINCE", lambda user: f"{user.created_at:%Y-%m-%d}", fit=Fit.WHOLE),
     )
     ctx.out.items(
         people,

@@ -9,7 +9,7 @@ from contextlib import redirect_stdout
 from io import StringIO
 from typing import TYPE_CHECKING, TypeVar
 
-from orchestra.cli.output import can_draw
+from orchestra.cli.colour import can_draw
 from orchestra.cli.standing import standing
 from orchestra.cli.terminal import ESC
 

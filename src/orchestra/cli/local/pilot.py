@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from orchestra.cli.argument_types import allow_root_argument
 from orchestra.cli.local import pilot_install
 from orchestra.cli.local.connection import caller, database
-from orchestra.cli.output import Column, Record, ago
+from orchestra.cli.output import Record, ago
 from orchestra.cli.registry import Verb
+from orchestra.cli.table import Column, Fit
 from orchestra.domain import human
 from orchestra.domain.errors import Cancelled, Refused
 
@@ -150,8 +151,8 @@ def _list(ctx: Context) -> None:
         Column("PID", lambda pilot: pilot.pid, right=True),
         Column("ACCOUNT", lambda pilot: pilot.account),
         Column("VERSION", lambda pilot: pilot.version),
-        Column("SEEN", lambda pilot: ago(pilot.seen_at)),
-        Column("NOTE", _note),
+        Column("SEEN", lambda pilot: ago(pilot.seen_at), fit=Fit.WHOLE),
+        Column("NOTE", _note, fit=Fit.FOLD),
     )
     ctx.out.items(
         found,

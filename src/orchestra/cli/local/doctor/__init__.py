@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestra.cli.colour import paint_as
 from orchestra.cli.local.doctor import (
     configuration,
     database,
@@ -36,7 +37,7 @@ from orchestra.cli.local.doctor.machine import Gpus, Program, Root
 from orchestra.cli.local.doctor.node import Here
 from orchestra.cli.local.doctor.patience import Look
 from orchestra.cli.local.doctor.surroundings import Surroundings
-from orchestra.cli.output import Record, folded, paint_as, with_tilde
+from orchestra.cli.output import Record, folded, with_tilde
 from orchestra.cli.registry import Verb
 from orchestra.domain.errors import OrchestraError
 
