@@ -1,1 +1,1 @@
-"""What Orchestra costs and how fast it is, each figure beside a peer's in the same run. `make bench` runs all of it."""
+"""Benchmarks: the cost and speed of Orchestra, next to comparable programs in the same run. `make bench` runs them."""

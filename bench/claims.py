@@ -1,4 +1,4 @@
-"""Claims and reports with all bookkeeping, by 64 simulated pilots, in a small and in a crowded database.
+"""Claims and reports with all bookkeeping, by 64 simulated pilots, in a small and in a full database.
 
     python -m bench.claims --tasks 1000 --jobs 10000 --beside 1000000 --seconds 8
 
@@ -36,7 +36,7 @@ AT_LEAST, GROWTH = 8_000, 1.2
 
 @dataclass
 class Findings:
-    """What one database gave: jobs a second and PostgreSQL's milliseconds a job, by batch; buffers, by what had run."""
+    """Results of one database: jobs per second and PostgreSQL's milliseconds per job, by batch; buffers touched."""
 
     queued: int
     server_name: str = "PostgreSQL 18"
@@ -62,7 +62,7 @@ def old_snapshot(place: Site) -> Iterator[None]:
 
 
 def buffers(place: Site, batch: int) -> float:
-    """Give the pages that one claim touches, all of its statements and triggers, as a median.
+    """Return the pages that one claim touches, all of its statements and triggers, as a median.
 
     Over a connection as pilots have it: its statements are planned once, so what planning looks up does not count.
     """
@@ -79,7 +79,7 @@ def buffers(place: Site, batch: int) -> float:
 
 
 def _own_cost(place: Site) -> float:
-    """Give the pages that looking itself touches."""
+    """Return the pages that looking itself touches."""
     with place.connect() as conn, place.connect() as observer:
         looks = [_touched(conn, observer) for _ in range(3 + LOOKS)][2:]
     return median([after - before for before, after in itertools.pairwise(looks)])
@@ -127,7 +127,7 @@ def _rate(place: Site, found: Findings, batch: int, seconds: float) -> None:
 
 
 def fill(place: Site, count: int, jobs: int, beside: int) -> int:
-    """Make tasks, and one large one beside them; gives how many jobs wait."""
+    """Make tasks, and one large one beside them and return how many jobs wait."""
     began = time.monotonic()
     with place.connect() as conn:
         conn.execute("set synchronous_commit = off")
@@ -177,24 +177,24 @@ def section(
             )
         )
     intro = (
-        f"{PILOTS} simulated pilots (threads of two processes, a connection each) claim and report through "
-        "services/work, with attempts, events, counts and log tails in each transaction, a conductor at work, and a "
-        f"snapshot held open all the time; medians of {rounds} rounds. They use the same processors as PostgreSQL."
+        f"{PILOTS} simulated pilots (threads of two processes, one connection each) claim and report through "
+        "services/work, with attempts, events, counts and log ends in each transaction, while a conductor runs and "
+        f"a snapshot is held open; medians of {rounds} rounds. They use the same processors as PostgreSQL."
     )
-    head = ("claim and report", "jobs/s", "PostgreSQL, ms a job", "bound")
+    head = ("claim and report", "jobs/s", "PostgreSQL, ms per job", "bound")
     touched = (
         "pages touched", f"{small.queued:,} queued", f"{large.queued:,} queued", "ratio", "bound",
         f"after {large.claims:,} more claims",
     )  # fmt: skip
     notes = [
-        f"Of each task, large ones too, {RELEASED:,} jobs at most are queued; the conductor hands out more.",
-        "Pages are those of the whole claim, triggers and counts too, as PostgreSQL counts them for its process.",
+        f"At most {RELEASED:,} jobs of a task are queued, also of large ones; the conductor releases more.",
+        "Pages are counted for the whole claim, with its triggers and counts, by PostgreSQL for its process.",
         _what_a_snapshot_costs(large),
         "PostgreSQL 15 is Debian's with its default settings, JIT included; 18 is the embedded one.",
     ]
     notes += _limits(usual, large)
     bars = {
-        f"claim + report, jobs a second, batches of {batch}": [
+        f"claim + report, jobs per second, batches of {batch}": [
             Bar(found.name, median(found.rates[batch]), ours=True) for found in every
         ]
         for batch in BATCHES
@@ -205,29 +205,29 @@ def section(
 
 
 def _what_a_snapshot_costs(large: Findings) -> str:
-    """Say what the last column means."""
+    """Explain the last column."""
     much = [
         f"{number(large.worn[batch] / large.fresh[batch])} x for a claim of {batch}"
         for batch in BATCHES
     ]
     return (
-        "The last column says what the open snapshot costs: nothing that the claims since have left behind can be "
-        "cleared away. A claim begins at its task's floor, so it walks past the last of it alone: "
+        "The last column shows the cost of the open snapshot, which prevents that rows of later claims are vacuumed. A "
+        "claim starts at its task's floor, so it walks only past the latest of them: "
         f"{', '.join(much)}."
     )
 
 
 def _limits(usual: Findings, large: Findings) -> list[str]:
-    """Say what stands in the way of the bound, where it is missed."""
+    """Explain what limits the result, if the bound is missed."""
     batch = BATCHES[0]
     slowest = min((usual, large), key=lambda found: median(found.rates[batch]))
     if median(slowest.rates[batch]) >= AT_LEAST:
         return []
     cost = median(slowest.server[batch])
     limit = (
-        f"What limits it: the two processors. A claim and a report write a job's row twice, its attempt twice and an "
-        f"event, with nine index entries: {number(cost)} ms of PostgreSQL a job. The Python of the simulated pilots "
-        f"takes its share of the same processors; alone on both, PostgreSQL would do {number(2000 / cost)} jobs/s."
+        f"The limit is the two processors. A claim and a report write a job's row twice, its attempt twice and an "
+        f"event, with nine index entries: {number(cost)} ms of PostgreSQL per job. The Python of the simulated pilots "
+        f"uses the same processors; alone on both, PostgreSQL would do {number(2000 / cost)} jobs/s."
     )
     small = median(usual.server[batch])
     if cost > small * 1.25:
@@ -236,8 +236,8 @@ def _limits(usual: Findings, large: Findings) -> list[str]:
             "jobs of the large task meanwhile, and writes the row of each once more for that."
         )
     way = (
-        "What it would take: pilots on machines of their own, as real ones are; or a claim that writes an attempt and "
-        "no job row, for which what is claimable would have to be known in another way."
+        "It would take pilots on their own machines, as real ones are, or a claim that writes an attempt and no job "
+        "row, which would need another way to know the claimable jobs."
     )
     return [limit, way]
 

@@ -153,13 +153,13 @@ def section(all_found: list[Findings], rounds: int) -> Section:
                 f"at most {AT_MOST:g} s: {kept}{failed}"
             ))  # fmt: skip
     intro = (
-        f"Seconds of a command on the task from which {PILOTS} simulated pilots claim and report batches of {BATCH} as "
-        "fast as the database lets them, on the same processors; from the call of a connected client to its answer. "
-        f"With --max-fails every job fails; the time is that from the {MAX_FAILS}th failure until the task is held. "
-        f"{rounds} rounds; Debian's PostgreSQL has its default settings."
+        f"Seconds of a command on a task while {PILOTS} simulated pilots claim and report batches of {BATCH} of its "
+        "jobs at full speed, on the same processors; from the call of a connected client to its answer. "
+        f"With --max-fails every job fails; the time is measured from the {MAX_FAILS}th failure until the task is "
+        f"held. {rounds} rounds; Debian's PostgreSQL has its default settings."
     )
     head = ("command", "median", "worst", "bound")
-    return Section("commands", "Commands beside busy pilots", intro, [(head, rows)])
+    return Section("commands", "Commands next to busy pilots", intro, [(head, rows)])
 
 
 def main() -> None:

@@ -108,7 +108,7 @@ def _run(command: list[str], env: dict[str, str] | None = None) -> None:
 
 
 def ways(images: Images, out: Path) -> list[Way]:
-    """Give the ways that this machine has."""
+    """Return the ways that this machine has."""
     found = {runtime.name: runtime for runtime in find(None, os.environ)}
     bare = BareRuntime(find_shell())
     all_ways = [_way("no container", ("/bin/sh", "-c", "true"), bare, None, images, out)]
@@ -150,7 +150,7 @@ def milliseconds(command: tuple[str, ...], env: dict[str, str]) -> float:
 
 
 def start_times(found: list[Way], rounds: int) -> list[tuple[str, list[float], list[float]]]:
-    """Let the ways take turns; gives for each its own command's times and those of Orchestra's."""
+    """Let the ways take turns and return for each its own command's times and those of Orchestra's."""
     times: list[tuple[str, list[float], list[float]]] = [(way.name, [], []) for way in found]
     for _ in range(rounds):
         for way, (_, plain, ours) in zip(found, times, strict=True):
@@ -160,7 +160,7 @@ def start_times(found: list[Way], rounds: int) -> list[tuple[str, list[float], l
 
 
 def loop(command: tuple[str, ...], jobs: int, folder: Path) -> float:
-    """Run a command again and again with a folder and a log each; gives the milliseconds of one."""
+    """Run a command again and again with a folder and a log each and return the milliseconds of one."""
     folder.mkdir(parents=True)
     began = time.perf_counter()
     for n in range(jobs):
@@ -174,7 +174,7 @@ def loop(command: tuple[str, ...], jobs: int, folder: Path) -> float:
 def through_pilot(
     place: Site, config: str, data: str, name: str, more: tuple[object, ...]
 ) -> float:
-    """Run a task in a container; gives the milliseconds from the start of one job to that of the next.
+    """Run a task in a container and return the milliseconds from the start of one job to that of the next.
 
     The jobs note when they begin, since a pilot tells the database of many at once.
     """
@@ -243,7 +243,7 @@ def section(
     if figures:
         job_head = (
             "one slot, a SIF",
-            "ms a job",
+            "ms per job",
             "lowest to highest",
             "Orchestra adds, ms",
             f"at most {ADDED_MS:g} ms",
@@ -252,11 +252,11 @@ def section(
         used = [(who, number(cost)) for who, cost in shares.items()]
         tables.append((("processor time of a job in a SIF", "ms"), used))
     intro = (
-        "A busybox image, by what this machine has. *Its own command* is `apptainer exec IMAGE true` or "
-        "`podman run --rm IMAGE true`; *as a job* is the command line that a pilot starts, with process numbers of its "
-        "own, the job's shell and variables. The second table is whole jobs one after the other, from the start of "
-        f"one to that of the next: {jobs} a round, {rounds} rounds, a folder and a log each; Orchestra alone keeps "
-        "their states in PostgreSQL, on the same processors."
+        "A busybox image, with the runtimes that this machine has. *Its own command* is `apptainer exec IMAGE true` or "
+        "`podman run --rm IMAGE true`; *as a job* is the command line that a pilot starts, with a PID namespace, the "
+        "job's shell and variables. The second table shows whole jobs one after the other, from the start of one to "
+        f"the start of the next: {jobs} per round, {rounds} rounds, with a folder and a log each. Only Orchestra "
+        "stores their states in PostgreSQL, on the same processors."
     )
     return Section("containers", "Jobs in containers", intro, tables)
 

@@ -10,7 +10,7 @@ OWNER, ACCOUNT = "ana", "bench"
 
 
 def owner(conn: psycopg.Connection) -> int:
-    """Make the owner of everything; gives the id."""
+    """Make the owner of everything and return the id."""
     conn.execute(
         "insert into person (name, email) values (%s, %s) on conflict do nothing",
         [OWNER, "ana@example.org"],
@@ -19,7 +19,7 @@ def owner(conn: psycopg.Connection) -> int:
 
 
 def dataset(conn: psycopg.Connection, name: str, files: int, root: str) -> int:
-    """Register a manifest that nobody has taken of a folder; gives the version's id."""
+    """Register a manifest that nobody has taken of a folder and return the version's id."""
     made = _one(
         conn,
         "insert into dataset (name, owner_id) values (%s, %s) returning id",

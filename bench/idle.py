@@ -1,4 +1,4 @@
-"""What a pilot costs that has nothing to do, and how long it takes until the death of one is noticed.
+"""The cost of an idle pilot, and the time until the death of one is noticed.
 
 python -m bench.idle --seconds 60
 """
@@ -32,7 +32,7 @@ class Cost:
 
 
 def costs(pids: dict[str, list[int]], seconds: float) -> dict[str, Cost]:
-    """Watch processes for a while; gives the cost of each group."""
+    """Watch processes for a while and return the cost of each group."""
     before = {who: sum(map(cpu_seconds, group)) for who, group in pids.items()}
     time.sleep(seconds)
     found = {}
@@ -45,7 +45,7 @@ def costs(pids: dict[str, list[int]], seconds: float) -> dict[str, Cost]:
 
 
 def absence(conn: psycopg.Connection, agent: int, patience: float = 90.0) -> tuple[float, float]:
-    """Kill the pilot that conducts; gives the seconds until another does, and until the node is shown as offline."""
+    """Kill the conductor's pilot; return the seconds until another one takes over, and until the node is offline."""
     before = _value(conn, "select term from leader where duty = 'conductor'")
     os.kill(agent, signal.SIGKILL)
     began = time.monotonic()
@@ -71,7 +71,7 @@ def _value(conn: psycopg.Connection, statement: str, *params: object) -> int:
 
 
 def measure(place: Site, seconds: float) -> tuple[dict[str, Cost], float, float]:
-    """Have a pilot that conducts and one that would: cost of both, then the death of the first."""
+    """Measure the cost of two pilots, one of them the conductor, then kill that one."""
     with (
         place.pilot("conducting") as first,
         place.pilot("waiting") as second,
@@ -83,7 +83,7 @@ def measure(place: Site, seconds: float) -> tuple[dict[str, Cost], float, float]
         other = second if holder == first else first
         groups = {
             "a pilot (agent and keeper)": [other, place.keeper(other)],
-            "a pilot that conducts, too": [holder, place.keeper(holder)],
+            "a pilot that is the conductor, too": [holder, place.keeper(holder)],
         }
         return costs(groups, seconds), *absence(conn, holder)
 
@@ -100,18 +100,18 @@ def section(found: dict[str, Cost], replaced: float, offline: float, seconds: fl
         kept = f"at most {SHARE} %, {MEGABYTES:.0f} MB: {verdict(both, 1, at_least=True)}"
         rows.append((who, number(cost.share), number(cost.pss), number(cost.rss), kept))
     noticed = [
-        _noticed("another process is conductor", replaced, REPLACED),
+        _noticed("another process is the conductor", replaced, REPLACED),
         _noticed("its node is shown as offline", offline, OFFLINE),
     ]
     intro = (
-        f"Two pilots on one machine, each with its keeper and nothing to do, watched for {seconds:.0f} s. Then the one "
-        "that conducts is killed with -9. PSS counts memory that processes share once, RSS in each of them."
+        f"Two idle pilots on one machine, each with its keeper, measured for {seconds:.0f} s. Then the one that is the "
+        "conductor is killed with -9. PSS counts shared memory once, RSS counts it in each process."
     )
     tables: list[Table] = [
         (("idle", "% of a core", "MB (PSS)", "MB (RSS)", "bound"), rows),
         (("after kill -9 of a pilot", "s", "bound"), noticed),
     ]
-    return Section("idle", "Idle pilots, dead pilots", intro, tables)
+    return Section("idle", "Idle pilots and dead pilots", intro, tables)
 
 
 def main() -> None:

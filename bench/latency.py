@@ -1,4 +1,4 @@
-"""From the call that makes a task of one job to the moment at which its process writes down the time, idle pilot.
+"""The time from the call that creates a task of one job to the start of its process, on an idle pilot.
 
 python -m bench.latency --tasks 50
 """
@@ -27,7 +27,7 @@ PLAIN = "date +%%s.%%N > %OUT/began; : %DATA %IN"
 
 
 def once(place: Site, conn: psycopg.Connection, name: str, command: str) -> tuple[float, float]:
-    """Submit a task; gives the milliseconds from the call, and from its return, to the start of the process."""
+    """Submit a task and return the milliseconds from the call, and from its return, to the start of the process."""
     ana = caller(conn)
     new = NewTask(
         name=f"user.ana.{name}",
@@ -94,10 +94,10 @@ def section(called: list[float], returned: list[float]) -> Section:
         )
         rows.append((what, number(bound), kept))
     intro = (
-        f"{len(called)} tasks of one job, without a test, one after the other on a pilot that has nothing to do. "
-        "The call makes the task (all checks, all rows, a trial file on the volume); the job itself writes down when "
-        "it began. Between the two: commit, notice to the conductor, its step, notice to the pilot, claim, folder, "
-        "start."
+        f"{len(called)} tasks of one job, without a test, one after the other, on an idle pilot. "
+        "The call creates the task (all checks, all rows, a trial file on the volume), and the job records its start "
+        "time. In between are the commit, the notification of the conductor, its step, the notification of the pilot, "
+        "the claim, the folder and the start."
     )
     bars = {
         "submit to start, ms": [
@@ -113,18 +113,18 @@ def section(called: list[float], returned: list[float]) -> Section:
 
 
 def _limits(called: list[float]) -> list[str]:
-    """Say what stands in the way of the bounds, where one is missed."""
+    """Explain what limits the result, if a bound is missed."""
     if median(called) <= MEDIAN_MS and percentile(called, 99) <= WORST_MS:
         return []
     limit = (
-        "What limits it: about forty statements one after the other, two commits that wait for the disk (the task, the "
-        "claim), up to 5 ms by which pilots that are woken together ask apart, and processes and threads that wake "
-        "each other in turn (command, PostgreSQL, conductor, courier, agent, I/O thread, keeper); on a busy machine "
-        "each of them waits for its turn."
+        "The limit is about forty statements one after the other, two commits that wait for the disk (the task, the "
+        "claim), up to 5 ms by which pilots that are woken together are spread, and processes and threads that wake "
+        "each other in turn (command, PostgreSQL, conductor, database thread, agent, I/O thread, keeper). On a busy "
+        "machine each of them waits for its turn."
     )
     way = (
-        "What it would take: a command that hands out a small task's first jobs itself, so that the conductor is not "
-        "on the way, and a claim in one statement."
+        "It would take a command that releases a small task's first jobs itself, without the conductor, and a claim in "
+        "one statement."
     )
     return [limit, way]
 

@@ -1,4 +1,4 @@
-"""On what a figure was measured: the machine, the programs, and who else kept it busy."""
+"""The circumstances of a measurement: the machine, the programs, and the load of other processes."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def watching() -> Iterator[Watch]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Give what a process has used of the processors, without its children."""
+    """Return what a process has used of the processors, without its children."""
     return _times(pid)[0]
 
 
 def waited_seconds(pid: int) -> float:
-    """Give what those children of a process have used that have ended, and theirs."""
+    """Return what those children of a process have used that have ended, and theirs."""
     return _times(pid)[1]
 
 
@@ -56,7 +56,7 @@ def _times(pid: int) -> tuple[float, float]:
 
 
 def tree_seconds(pid: int) -> float:
-    """Give what a process, its children and those that have ended have used; for one that has no grandchildren."""
+    """Return what a process, its children and those that have ended have used; for one that has no grandchildren."""
     used = sum(_times(pid))
     for child in children_of(pid):
         with suppress(OSError):
@@ -65,14 +65,14 @@ def tree_seconds(pid: int) -> float:
 
 
 def memory(pid: int) -> tuple[int, int]:
-    """Give a process's share of the memory (PSS) and all that it sees of it (RSS), in bytes."""
+    """Return a process's share of the memory (PSS) and all that it sees of it (RSS), in bytes."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     kilobytes = {line.split(":")[0]: int(line.split()[1]) for line in lines[1:]}
     return kilobytes["Pss"] * 1024, kilobytes["Rss"] * 1024
 
 
 def children_of(pid: int) -> list[int]:
-    """Give the processes whose parent a process is."""
+    """Return the processes whose parent a process is."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():

@@ -1,4 +1,4 @@
-"""Where figures go: docs/performance.md, a picture beside it, and the terminal."""
+"""Publish results: in docs/performance.md, as a picture beside it, and on the terminal."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from bench.table import Section, render, replace_section
 DOCS = Path(__file__).parents[1] / "docs"
 _PAGE = """# Performance
 
-What Orchestra costs, measured by `make bench` beside its peers in the same run, the contenders taking turns; figures
-are medians of several rounds. A ratio carries over to other machines, an absolute figure does not. The bounds are
-those that the project has set itself.
+What Orchestra costs, measured by `make bench` next to comparable programs in the same run. The contenders take turns,
+and numbers are medians of several rounds. Ratios carry over to other machines, absolute numbers do not. The bounds are
+the project's own goals.
 """
 
 
 def command_line(text: str | None) -> argparse.ArgumentParser:
-    """Give a benchmark's command line with what each of them takes: `--folder` and `--docs`."""
+    """Return a benchmark's parser with the options that all have: `--folder` and `--docs`."""
     parser = argparse.ArgumentParser(
         description=text, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -30,7 +30,7 @@ def command_line(text: str | None) -> argparse.ArgumentParser:
 
 
 def publish(section: Section, watch: Watch, docs: Path | None) -> None:
-    """Print a section, and put it into the page in the folder `docs`, if there is one."""
+    """Print a section, and write it into the page in the folder `docs` if one is given."""
     body = render(section, str(watch))
     print(body, flush=True)
     if docs is None:

@@ -1,4 +1,4 @@
-"""Others who run many small processes. Each gives the jobs a second, from its first start to its last outcome.
+"""Other programs that run many small processes. Each returns jobs per second, from its first start to its last outcome.
 
 `python -m bench.peers NAME JOBS FOLDER` runs one of them in a process of its own and prints the figure.
 """
@@ -112,7 +112,7 @@ PEERS: dict[str, Callable[[int, Path], float]] = {
 
 
 def installed() -> list[str]:
-    """Give the peers that this machine has."""
+    """Return the peers that this machine has."""
     missing = set()
     if not find_spec("hyperqueue"):
         missing.add("HyperQueue")
@@ -124,7 +124,7 @@ def installed() -> list[str]:
 
 
 def measure(name: str, jobs: int, folder: Path) -> float:
-    """Run a peer in a process of its own; gives jobs a second."""
+    """Run a peer in a process of its own and return jobs per second."""
     folder.mkdir(parents=True)
     done = subprocess.run(
         [sys.executable, "-m", "bench.peers", name, str(jobs), str(folder)],

@@ -104,7 +104,7 @@ def _conduct(url: str, stop: threading.Event) -> None:
 def rate(
     url: str, *, pilots: int, batch: int, seconds: float, processes: int = 2
 ) -> tuple[float, float]:
-    """Let pilots claim and report batches for a while; gives jobs a second, and claims a second."""
+    """Let pilots claim and report batches for a while and return jobs per second, and claims per second."""
     context = multiprocessing.get_context("spawn")
     barrier, results = context.Barrier(processes), context.SimpleQueue()
     shares = [pilots // processes + (n < pilots % processes) for n in range(processes)]

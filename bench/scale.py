@@ -1,4 +1,4 @@
-"""Making large tasks, and looking at a crowded database: seconds and memory.
+"""Creating large tasks, and listing a full database: seconds and memory.
 
 python -m bench.scale --jobs 100000 1000000
 """
@@ -36,7 +36,7 @@ BARE = (
 
 
 def timed(command: Sequence[str], environment: dict[str, str]) -> tuple[float, float]:
-    """Run a command; gives its seconds and the megabytes that it had at most.
+    """Run a command and return its seconds and the megabytes that it had at most.
 
     Raises:
         Failed: its exit status was not 0.
@@ -60,7 +60,7 @@ def timed(command: Sequence[str], environment: dict[str, str]) -> tuple[float, f
 
 
 def creations(place: Site, sizes: Sequence[int]) -> list[tuple[int, float, float]]:
-    """Make a task of each size with the command line; gives jobs, seconds and megabytes."""
+    """Make a task of each size with the command line and return jobs, seconds and megabytes."""
     found = []
     with place.connect() as conn:
         crowd.dataset(conn, "input", 1, "/v/input")
@@ -75,7 +75,7 @@ def creations(place: Site, sizes: Sequence[int]) -> list[tuple[int, float, float
 
 
 def views(place: Site) -> list[tuple[str, float, float, float]]:
-    """Look at 1,000 tasks of 1,000 jobs; gives for each view the seconds of service, command and bare Python."""
+    """Look at 1,000 tasks of 1,000 jobs and return for each view the seconds of service, command and bare Python."""
     with place.connect() as conn:
         version = crowd.dataset(conn, "scan", JOBS_EACH, "/v/scan")
         crowd.tasks(conn, "scan", TASKS, JOBS_EACH, version, released=700)
@@ -139,30 +139,30 @@ def section(
             )
         )
     intro = (
-        "`task create` is the whole command, over a data set that is registered already; memory is the most that the "
-        f"command had. The views are of a database with {TASKS:,} tasks and {TASKS * JOBS_EACH:,} jobs: what the "
-        "service takes on an open connection (in the server), the whole command, and beside it a bare Python that "
-        f"connects and runs one query, in turns; medians of {ROUNDS}."
+        "`task create` is the whole command, over a data set that is already registered, with its peak memory. The "
+        f"lists are of a database with {TASKS:,} tasks and {TASKS * JOBS_EACH:,} jobs: the time of the service on an "
+        "open connection (in the server), that of the whole command, and that of a bare Python which connects and runs "
+        f"one query, in turns; medians of {ROUNDS}."
     )
     tables: list[Table] = [
-        (("making", "s", "MB", "bound"), creating),
+        (("creating", "s", "MB", "bound"), creating),
         (
-            ("looking", "service, ms", "command, ms", "bare Python, ms", "command / bare", "bound"),
+            ("listing", "service, ms", "command, ms", "bare Python, ms", "command / bare", "bound"),
             looking,
         ),
     ]
     notes = []
     if any(size == 1_000_000 and seconds > CREATE_SECONDS for size, seconds, _ in made):
         notes.append(
-            "What limits task create: PostgreSQL, which writes a million rows, two index entries each, and the "
-            "log of all that, in one transaction. What it would take: a faster disk or processor, or jobs that get a "
-            "row when they are handed out."
+            "task create is limited by PostgreSQL, which writes a million rows with two index entries each, and "
+            "their log, in one transaction. It would take a faster disk or processor, or jobs that get a row only when "
+            "they are released."
         )
     if any(command > OF_BARE * bare for _, _, command, bare in seen):
         notes.append(
-            "What limits the command line: beyond the driver, which both import, it makes its own classes at each "
-            "start, and a list of a thousand tasks is read and printed. What it would take: a program that stays in "
-            "the background."
+            "The command line is limited by its start: besides the driver, which both import, it creates its own "
+            "classes, and it reads and prints a list of a thousand tasks. It would take a program that stays in the "
+            "background."
         )
     bars = {
         "whole command, ms": [
@@ -170,7 +170,7 @@ def section(
             Bar("bare Python", median([bare for *_, bare in seen]) * 1000),
         ]
     }
-    return Section("scale", "Large tasks, crowded databases", intro, tables, notes, bars)
+    return Section("scale", "Large tasks and full databases", intro, tables, notes, bars)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""A small site for a benchmark: a home, a volume, and Orchestra's own PostgreSQL, set as everybody has it."""
+"""A small site for a benchmark: a home, a volume, and Orchestra's own PostgreSQL with its usual settings."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Failed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Somebody called ana with a home, a volume and a database; all of it lies in `folder`."""
+    """A user ana with a home, a volume and a database, all in `folder`."""
 
     folder: Path
     url: str
@@ -61,7 +61,7 @@ class Site:
         return connect(self.url, name="bench", **{**limits, **options})
 
     def maestro(self, *words: object, timeout: float = 600) -> str:
-        """Run a command to its end; gives what it printed.
+        """Run a command to its end and return what it printed.
 
         Raises:
             Failed: its exit status was not 0.
@@ -82,7 +82,7 @@ class Site:
 
     @contextmanager
     def pilot(self, node: str = "bench", slots: int = 2, *flags: str) -> Iterator[int]:
-        """Serve a node with a pilot that conducts, as people start it; gives its pid. Returns once it is online."""
+        """Start a pilot that is also the conductor, and return its pid when it is online."""
         if node not in self.maestro("node", "list", "-o", "json"):
             enabled = ("-ec", slots, "-mc", slots, "-eg", 0, "-mg", 0)
             self.maestro("node", "create", "-n", node, *enabled)
@@ -121,7 +121,7 @@ class Site:
         raise Failed(f"the pilot of {node} did not come online:\n{said}")
 
     def keeper(self, agent: int) -> int:
-        """Give the pid of the keeper that a pilot has."""
+        """Return the pid of the keeper that a pilot has."""
         with self.connect() as conn:
             row = conn.execute(
                 "select k.pid from keeper k join pilot p using (node_id) "
@@ -132,7 +132,7 @@ class Site:
         return int(row[0])
 
     def files(self, name: str, count: int) -> str:
-        """Register a data set of small files; gives its name."""
+        """Register a data set of small files and return its name."""
         root = self.folder / name
         root.mkdir()
         for n in range(count):

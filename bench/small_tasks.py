@@ -26,7 +26,7 @@ FACTOR = 3.0
 
 
 def once(place: Site, tasks: int, turn: int) -> float:
-    """Make the tasks, held until all are there; gives the seconds from their release to the last one's end."""
+    """Make the tasks, held until all are there and return the seconds from their release to the last one's end."""
     with place.connect() as conn:
         ana = caller(conn)
         conn.execute("update node set drained_at = now(), drained_by = 'bench'")
@@ -85,11 +85,11 @@ def section(found: Mapping[str, list[float]], tasks: int, slots: int, rounds: in
         )
         for server, seconds in found.items()
     ]
-    head = ("", "s", "lowest to highest", "least possible", "bound")
+    head = ("", "s", "lowest to highest", "minimum", "bound")
     intro = (
         f"{tasks} tasks of one job of {JOB_SECONDS:.0f} s each on {slots} slots, all of them waiting when the node "
-        f"begins; from then to the last one's end, medians of {rounds} rounds. A node that looked at the first 16 "
-        "tasks only, and then at nothing until its next look in 30 s, took 90 s."
+        f"starts; from then to the end of the last one, medians of {rounds} rounds. A node that checked only the first "
+        "16 tasks, and then waited 30 s for its next check, took 90 s."
     )
     return Section("small-tasks", "Many small tasks", intro, [(head, rows)])
 

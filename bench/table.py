@@ -1,4 +1,4 @@
-"""Figures into tables, and tables into docs/performance.md. Pure."""
+"""Tables of results, as Markdown and in docs/performance.md. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar of a picture; `ours` is drawn in the colour of what this page is about."""
+    """One bar of a picture; `ours` has the colour of Orchestra."""
 
     label: str
     value: float
@@ -22,7 +22,7 @@ Table = tuple[Sequence[str], Sequence[Sequence[str]]]
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """What one benchmark has to say.
+    """The result of one benchmark.
 
     Args:
         key: names its markers in the page and its picture.
@@ -40,12 +40,12 @@ class Section:
 
 
 def median(values: Sequence[float]) -> float:
-    """Give the middle of the values; nan of none."""
+    """Return the middle of the values; nan of none."""
     return statistics.median(values) if values else float("nan")
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """Give the smallest value that is not below that share of the values (the nearest-rank method)."""
+    """Return the smallest value that is not below that share of the values (the nearest-rank method)."""
     ordered = sorted(values)
     if not ordered:
         return float("nan")
@@ -54,12 +54,12 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 
 def spread(values: Sequence[float]) -> str:
-    """Give the lowest and the highest, for a table."""
+    """Return the lowest and the highest, for a table."""
     return f"{number(min(values))} to {number(max(values))}" if values else "-"
 
 
 def number(value: float) -> str:
-    """Give a figure with as many digits as it deserves: three, or all before the point."""
+    """Return a figure with as many digits as it deserves: three, or all before the point."""
     if value != value:  # nan
         return "-"
     if abs(value) >= 100:
@@ -74,7 +74,7 @@ def verdict(value: float, bound: float, *, at_least: bool) -> str:
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Give a table; every column but the first is aligned to the right."""
+    """Return a table; every column but the first is aligned to the right."""
     rule = ["---", *("---:" for _ in head[1:])]
     lines = [_line(cells) for cells in (head, rule, *rows)]
     return "\n".join(lines)
@@ -85,7 +85,7 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def render(section: Section, circumstances: str) -> str:
-    """Give a section as it stands between its markers."""
+    """Return a section as it stands between its markers."""
     parts = [f"## {section.title}", section.intro, circumstances]
     parts += [markdown(head, rows) for head, rows in section.tables]
     if section.bars:

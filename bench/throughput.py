@@ -33,7 +33,7 @@ def run_task(
     more: tuple[object, ...] = (),
     job: str = "true %DATA %IN %OUT",
 ) -> float:
-    """Run a task of no-ops to its end; gives jobs a second, from the first start to the last recorded outcome.
+    """Run a task of no-ops to its end and return jobs per second, from the first start to the last recorded outcome.
 
     Args:
         more: options of `task create`.
@@ -94,7 +94,7 @@ class Shares:
 def measure(place: Site, jobs: int, rounds: int) -> tuple[dict[str, list[float]], dict[str, float]]:
     """Let the contenders take turns.
 
-    Gives the jobs a second of each round, and the milliseconds of a processor that a job of ours took, by process.
+    Gives the jobs per second of each round, and the milliseconds of a processor that a job of ours took, by process.
     """
     names = [OURS, *peers.installed()]
     figures: dict[str, list[float]] = {name: [] for name in names}
@@ -130,26 +130,24 @@ def section(
         )
         rows.append((name, number(middle[name]), spread(values), ratio, kept))
     intro = (
-        f"{jobs:,} jobs that do nothing, through one node of {peers.SLOTS} slots, from the first start to the last "
-        f"recorded outcome; medians of {rounds} rounds. Each contender writes a log for each job, and all but "
-        "HyperQueue (which writes two files a job into one folder) make a folder for it. *posix_spawn* is a bare "
-        "loop; *our shell* the same with the shell and the command line of an Orchestra job. Orchestra alone keeps "
+        f"{jobs:,} jobs that do nothing, on one node with {peers.SLOTS} slots, from the first start to the last "
+        f"recorded outcome; medians of {rounds} rounds. Each contender writes a log for each job, and all except "
+        "HyperQueue (which writes two files per job into one folder) make a folder for it. *posix_spawn* is a bare "
+        "loop; *our shell* is the same with the shell and the command line of an Orchestra job. Only Orchestra stores "
         "the state of each job in PostgreSQL, on the same processors, and checks its inputs."
     )
-    head = ("contender", "jobs/s", "lowest to highest", "Orchestra is x times", "bound")
+    head = ("contender", "jobs/s", "lowest to highest", "Orchestra / contender", "bound")
     bars = {
-        "no-op jobs a second": [Bar(name, value, name == OURS) for name, value in middle.items()]
+        "no-op jobs per second": [Bar(name, value, name == OURS) for name, value in middle.items()]
     }
-    used = [
-        (who, number(cost)) for who, cost in [*shares.items(), ("together", sum(shares.values()))]
-    ]
+    used = [(who, number(cost)) for who, cost in [*shares.items(), ("total", sum(shares.values()))]]
     tables: list[Table] = [(head, rows), (("processor time of an Orchestra job", "ms"), used)]
     notes = _limits(middle, shares)
-    return Section("throughput", "Jobs a second on one node", intro, tables, notes, bars)
+    return Section("throughput", "Jobs per second on one node", intro, tables, notes, bars)
 
 
 def _limits(middle: dict[str, float], shares: dict[str, float]) -> list[str]:
-    """Say what stands in the way of the bounds, where one is missed."""
+    """Explain what limits the result, if a bound is missed."""
     wanted = {"posix_spawn": OF_SPAWN, "HyperQueue": OF_HYPERQUEUE}
     needed = max(factor * middle[name] for name, factor in wanted.items() if name in middle)
     if middle[OURS] >= needed:
@@ -157,13 +155,14 @@ def _limits(middle: dict[str, float], shares: dict[str, float]) -> list[str]:
     together, jobs = sum(shares.values()), shares["the jobs themselves"]
     busy = together * middle[OURS] / 1000 / peers.SLOTS
     limit = (
-        f"What limits it: the {peers.SLOTS} processors, which a job has for {number(together)} ms, {number(jobs)} ms "
-        "of them for its own process; the rest is two folders, a log, a link, a place in the keeper's spool, rows of "
-        f"PostgreSQL, and the Python between them. They were busy with that for {busy:.0%} of the time."
+        f"The limit is the {peers.SLOTS} processors. A job uses {number(together)} ms of processor time, "
+        f"{number(jobs)} ms of it for its own process. The rest is two folders, a log, a symlink, an entry in the "
+        "keeper's spool, rows in PostgreSQL, and the Python between them. The processors were busy with this for "
+        f"{busy:.0%} of the time."
     )
     way = (
-        f"What it would take: {number(peers.SLOTS * 1000 / needed)} ms a job on processors that do nothing else and "
-        "never wait; beyond that, an agent and a keeper that are not written in Python."
+        f"The bound would take {number(peers.SLOTS * 1000 / needed)} ms per job on processors that do nothing else and "
+        "never wait. Less than that needs an agent and a keeper that are not written in Python."
     )
     return [limit, way]
 
