@@ -20,7 +20,7 @@ from orchestra.domain.models.pilots import KeeperHello, PilotHello
 from orchestra.domain.models.work import Grant, Outcome
 from orchestra.domain.states import Cause, Queue
 from orchestra.domain.usage import Usage
-from orchestra.services.work import work
+from orchestra.services import work
 from orchestra.store.driver.database import connect
 
 LOG_TAIL = b"epoch 1: loss 0.25\n"

@@ -13,9 +13,9 @@ import pytest
 
 from orchestra.domain.models.nodes import SlotsWanted
 from orchestra.domain.states import JobState, TaskState
+from orchestra.services.database import recovery
 from orchestra.services.nodes import nodes
 from orchestra.services.tasks import standstill
-from orchestra.services.work import settling
 from support import backup
 from support.cluster import Cluster
 from support.maestro import Maestro
@@ -247,7 +247,7 @@ def test_a_node_that_burnt_down(maestro: Maestro, conn: psycopg.Connection, tmp_
     said = maestro.line("node lost -n gauss --yes --reason 'it burnt'")
     assert said.out == "node gauss is lost; 0 jobs given to others\n"
     assert maestro.line("db accept").out == "the database is settled; there is nothing to accept\n"
-    settling.begin(conn, "it was restored from a dump", who="ana")
+    recovery.begin(conn, "it was restored from a dump", who="ana")
     assert "settles" in maestro.line("db status").out
     assert "The database settles" in maestro.line("node list").err
     assert maestro.line("db accept").out == "the database is taken as it is; work goes on\n"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psycopg
 
-from orchestra.services.work import settling
+from orchestra.services.database import recovery
 from orchestra.store.driver.database import connect
 from orchestra.store.postgres import dump, embedded, postmaster
 from orchestra.store.schema.migrate import migrate
@@ -188,7 +188,7 @@ class Database:
             self.start()
             with self.connection() as conn:
                 dump.restore(self.url, self.folder / "dump")
-                settling.begin(conn, "it was restored from a dump", who="ana")
+                recovery.begin(conn, "it was restored from a dump", who="ana")
             return
         self._stop_now()
         shutil.rmtree(self._files)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestra.conductor import leases
-from orchestra.services.work import settling
+from orchestra.services.database import recovery
 from orchestra.store.cluster import clock, leader
 from orchestra.store.driver.database import in_transaction
 from support.world import World
@@ -85,6 +85,6 @@ def test_mail_waits_no_longer_than_its_longest_pause(world: World) -> None:
 
 
 def test_a_database_that_settles_goes_on(world: World) -> None:
-    settling.begin(world.conn, settling.OLDER, who="test")
+    recovery.begin(world.conn, recovery.OLDER, who="test")
     world.conn.execute("update cluster set settling_since = now() + interval '1 day'")
-    assert settling.settle(world.conn)
+    assert recovery.settle(world.conn)

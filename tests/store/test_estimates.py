@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestra.conductor.estimates import Estimates
 from orchestra.domain.models.work import Outcome
 from orchestra.domain.states import Cause
-from orchestra.services.work import work
+from orchestra.services import work
 from orchestra.store.tasks import moves
 from support.world import Pilot, World
 

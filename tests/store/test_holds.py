@@ -8,8 +8,8 @@ from orchestra.domain.models.tasks import Hold
 from orchestra.domain.models.work import Outcome
 from orchestra.domain.states import Cause, HoldCause
 from orchestra.domain.transitions import TaskInput
+from orchestra.services import work
 from orchestra.services.tasks import lifecycle
-from orchestra.services.work import work
 from orchestra.store.schema import migrations
 from orchestra.store.tasks import tasks
 from support.world import World

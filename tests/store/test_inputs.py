@@ -12,11 +12,11 @@ from orchestra.domain.models.work import AttemptKey, Grant, Outcome
 from orchestra.domain.states import Cause, TaskState
 from orchestra.domain.transitions import TaskInput
 from orchestra.domain.troubles import Kind, Trouble, checksum
+from orchestra.services import work
 from orchestra.services.jobs import explain
 from orchestra.services.jobs import views as jobs
 from orchestra.services.tasks import lifecycle, results
 from orchestra.services.tasks import views as task_views
-from orchestra.services.work import work
 from support.world import Pilot, World
 
 NOTE = "inputs changed while it ran: /lab/data.h5 is missing"

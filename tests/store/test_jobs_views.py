@@ -157,7 +157,7 @@ def test_the_last_lines_of_a_file(size: int, ending: bytes) -> None:
 
 def test_a_log_that_cannot_be_read_is_kept_in_part(world: World, pilot: Pilot) -> None:
     from orchestra.domain.models.work import Outcome
-    from orchestra.services.work import work
+    from orchestra.services import work
 
     world.task(1, test_jobs=0)
     world.conduct(2)

@@ -13,9 +13,9 @@ from orchestra.domain.models.pilots import KeeperHello
 from orchestra.domain.models.tasks import Counts
 from orchestra.domain.states import Cause, JobState, Queue, TaskState
 from orchestra.domain.transitions import TaskInput
-from orchestra.services.nodes import nodes
+from orchestra.services import work
+from orchestra.services.nodes import fencing, nodes
 from orchestra.services.tasks import lifecycle
-from orchestra.services.work import fencing, work
 from orchestra.store.cluster import leader
 from orchestra.store.work import attempts, pilots
 from support.people import as_admin

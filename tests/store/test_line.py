@@ -11,7 +11,7 @@ import pytest
 from orchestra.domain.models.work import Claim
 from orchestra.domain.states import Cause, Queue
 from orchestra.pilot.claim_policy import ClaimPolicy
-from orchestra.services.work import work
+from orchestra.services import work
 from orchestra.store.driver.database import connect
 from support.world import World
 

@@ -22,11 +22,12 @@ from orchestra.domain.states import Cause, TaskState
 from orchestra.domain.transitions import TaskInput
 from orchestra.mail.channels import Channels
 from orchestra.mail.smtp import Smtp
+from orchestra.services import work
+from orchestra.services.database import recovery
 from orchestra.services.mail import mails, outbox
 from orchestra.services.nodes import nodes
 from orchestra.services.tasks import lifecycle
 from orchestra.services.users import users
-from orchestra.services.work import settling, work
 from orchestra.store.cluster import leader
 from orchestra.store.driver.database import connect, in_transaction
 from orchestra.store.mail import mails as mail_store
@@ -564,7 +565,7 @@ def test_a_restored_database_sends_nothing_that_is_old(
     office.tick()
     assert len(server.messages) == 1
     backup.put_back(world.conn)
-    settling.begin(world.conn, settling.OLDER, who="test")
+    recovery.begin(world.conn, recovery.OLDER, who="test")
     office.all_may_go()
     office.term = leader.acquire(world.conn, "test", "test", 600, preferred=True) or office.term
     world.conn.execute("update leader set expires = now() - interval '1 s', preferred = false")

@@ -14,10 +14,9 @@ from orchestra.domain.metrics import Metrics, to_keep
 from orchestra.domain.models.work import Outcome
 from orchestra.domain.states import Cause
 from orchestra.files.results import read
-from orchestra.services import datasets
+from orchestra.services import datasets, work
 from orchestra.services.tasks import actions, results
 from orchestra.services.tasks.best import best_results
-from orchestra.services.work import work
 from orchestra.store.jobs import metrics
 from orchestra.store.tasks import moves
 from support.people import caller

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from orchestra.domain.states import HoldCause, Queue
-from orchestra.services.work import work
+from orchestra.services import work
 from orchestra.store.driver.database import connect
 from orchestra.store.driver.sql import load
 from orchestra.store.tasks import moves

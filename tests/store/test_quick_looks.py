@@ -16,7 +16,7 @@ NOT_FOR_LOOKING = {
     "orchestra.domain.transitions",
     "orchestra.services.database.admin",
     "orchestra.services.tasks.lifecycle",
-    "orchestra.services.work.settling",
+    "orchestra.services.database.recovery",
     "orchestra.services.database.upgrade",
     "orchestra.store.tasks.moves",
     "orchestra.store.mail.outbox",

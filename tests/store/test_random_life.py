@@ -17,9 +17,9 @@ from orchestra.domain.models.pilots import KeeperHello
 from orchestra.domain.models.work import Grant
 from orchestra.domain.states import Cause, JobState, TaskState
 from orchestra.domain.transitions import TaskInput, job_transitions, task_transitions
+from orchestra.services import work
 from orchestra.services.nodes import nodes
 from orchestra.services.tasks import lifecycle
-from orchestra.services.work import work
 from orchestra.store.driver.database import connect
 from support.people import as_admin
 from support.server import Server

@@ -17,10 +17,10 @@ from orchestra.domain.models.work import Outcome
 from orchestra.domain.retention import DAY, RetentionPolicy
 from orchestra.domain.states import Cause, TaskState
 from orchestra.domain.transitions import TaskInput
+from orchestra.services import work
 from orchestra.services.jobs import explain
 from orchestra.services.mail import outbox
 from orchestra.services.tasks import actions, lifecycle
-from orchestra.services.work import work
 from orchestra.store.cluster import retention
 from orchestra.store.driver.database import in_transaction
 from orchestra.store.tasks import facts, moves

@@ -25,14 +25,13 @@ from orchestra.domain.models.work import Outcome, Started
 from orchestra.domain.states import Cause
 from orchestra.domain.troubles import Kind, Trouble
 from orchestra.files import task_files
-from orchestra.services import datasets
+from orchestra.services import datasets, work
 from orchestra.services.jobs import actions as job_actions
 from orchestra.services.jobs import views
 from orchestra.services.nodes import nodes
 from orchestra.services.tasks import actions as task_actions
 from orchestra.services.tasks import creation, selection
 from orchestra.services.users import users
-from orchestra.services.work import work
 from support.making import make
 from support.people import as_admin
 from support.registering import register, update

@@ -19,9 +19,10 @@ from orchestra.domain.models.work import Outcome
 from orchestra.domain.states import Cause, Queue, TaskState
 from orchestra.domain.usage import Usage
 from orchestra.interface.waiting import kill_for_good, wait_for_tasks
+from orchestra.services import work
+from orchestra.services.database import recovery
 from orchestra.services.nodes import queues
 from orchestra.services.tasks import actions, lists, selection, views, waiting
-from orchestra.services.work import settling, work
 from orchestra.store.tasks import tasks as store
 from support.people import caller
 from support.world import Pilot, World
@@ -278,7 +279,7 @@ def test_the_step_that_leaves_no_node_is_the_reason(
 
 def test_a_database_that_settles_is_the_reason(world: World) -> None:
     task = world.task(jobs=3)
-    settling.begin(world.conn, settling.OLDER, who="test")
+    recovery.begin(world.conn, recovery.OLDER, who="test")
     (reason,) = views.waiting_reasons(world.conn, get(world.conn, task))
     assert str(reason).startswith(
         "Nothing starts at present, for the database settles: it was replaced by an older one"

@@ -10,8 +10,8 @@ import psycopg
 from orchestra.domain import troubles
 from orchestra.domain.states import Queue
 from orchestra.domain.troubles import Kind, Stuck, Trouble
+from orchestra.services import work
 from orchestra.services.tasks import views
-from orchestra.services.work import work
 from orchestra.store.cluster import leader
 from orchestra.store.nodes import nodes, queues
 from support.world import Pilot, World

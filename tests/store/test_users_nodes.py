@@ -10,9 +10,9 @@ import pytest
 from orchestra.domain.errors import AlreadyExists, BadInput, NotFound, Refused
 from orchestra.domain.models.nodes import Slots, SlotsWanted
 from orchestra.domain.models.pilots import HeartbeatReply
+from orchestra.services import work
 from orchestra.services.nodes import nodes
 from orchestra.services.users import users
-from orchestra.services.work import work
 from orchestra.store.driver.database import connect
 from support.people import as_admin, caller
 from support.world import World

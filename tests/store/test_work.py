@@ -20,10 +20,10 @@ from orchestra.domain.transitions import TaskInput
 from orchestra.pilot.claim import Claimer
 from orchestra.pilot.claim_policy import ClaimPolicy, wanted
 from orchestra.pilot.state import PilotState
+from orchestra.services import work
 from orchestra.services.jobs import views
 from orchestra.services.nodes import nodes
 from orchestra.services.tasks import lifecycle
-from orchestra.services.work import work
 from orchestra.store.driver.database import connect
 from orchestra.store.work import attempts
 from support.people import as_admin

@@ -19,8 +19,8 @@ from orchestra.domain.leases import MARGIN
 from orchestra.pilot.agent import PilotOptions, run
 from orchestra.runtimes.fetching import SILENCE
 from orchestra.runtimes.found import find
-from orchestra.services.work.settling import PATIENCE
-from orchestra.services.work.work import LEASE_SECONDS
+from orchestra.services.database.recovery import PATIENCE
+from orchestra.services.work import LEASE_SECONDS
 from orchestra.store.driver.database import connect
 
 

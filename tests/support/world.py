@@ -15,7 +15,7 @@ from orchestra.domain.models.tasks import Counts
 from orchestra.domain.models.work import Claim, Grant, Outcome, Place, Started
 from orchestra.domain.states import Cause, Figure, JobState, Queue, TaskState
 from orchestra.interface.local import Local
-from orchestra.services.work import work
+from orchestra.services import work
 from orchestra.store.tasks import moves
 from support.people import interface
 

@@ -25,7 +25,7 @@ from orchestra.pilot.keepers import KeeperHandle, Keepers
 from orchestra.pilot.lease import LeaseRenewal
 from orchestra.pilot.state import LocalAttempt, Note, Phase, PilotState
 from orchestra.pilot.supervise import Supervisor
-from orchestra.services.work import work
+from orchestra.services import work
 
 LEASE = 60.0
 ENABLED = dict.fromkeys(Queue, 1)

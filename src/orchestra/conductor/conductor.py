@@ -29,8 +29,8 @@ from orchestra.domain.lifecycle import CHUNK
 from orchestra.domain.retention import DEFAULT_RETENTION, RetentionPolicy
 from orchestra.domain.states import Queue
 from orchestra.domain.troubles import Stuck, Trouble
+from orchestra.services.database import recovery
 from orchestra.services.tasks import lifecycle
-from orchestra.services.work import settling
 from orchestra.store.cluster import clock, cluster, leader
 from orchestra.store.tasks import moves
 from orchestra.store.work import attempts
@@ -62,7 +62,7 @@ class Conductor:
         name: str,
         preferred: bool = False,
         margin: float = MARGIN,
-        patience: float = settling.PATIENCE,
+        patience: float = recovery.PATIENCE,
         mailer: Mailer | None = None,
         keep: RetentionPolicy = DEFAULT_RETENTION,
         say: Callable[[Trouble | None], None] = lambda _: None,
@@ -173,7 +173,7 @@ class Conductor:
         self._term.publish_stuck(stuck[:STUCK_KEPT])
 
     def _settle(self) -> bool:
-        return self._term.transact(lambda: settling.settle(self._conn, patience=self._patience))
+        return self._term.transact(lambda: recovery.settle(self._conn, patience=self._patience))
 
     def _expire_leases(self) -> None:
         if time.monotonic() < self._leases_at:

@@ -10,7 +10,7 @@ import psycopg
 from orchestra.conductor.term import Transact
 from orchestra.domain.human import duration
 from orchestra.domain.leases import is_dead
-from orchestra.services.work import fencing
+from orchestra.services.nodes import fencing
 from orchestra.store.work import pilots
 
 WHO = "orchestra"

@@ -16,7 +16,7 @@ from orchestra.domain.errors import DatabaseUnavailable
 from orchestra.domain.leases import MARGIN
 from orchestra.domain.retention import DEFAULT_RETENTION, RetentionPolicy
 from orchestra.domain.troubles import Trouble
-from orchestra.services.work import settling
+from orchestra.services.database import recovery
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 3.0
 """Seconds between two attempts to connect."""
@@ -31,7 +31,7 @@ def run(
     name: str,
     preferred: bool = False,
     margin: float = MARGIN,
-    patience: float = settling.PATIENCE,
+    patience: float = recovery.PATIENCE,
     mail: MailSettings | None = None,
     keep: RetentionPolicy = DEFAULT_RETENTION,
     say: Callable[[Trouble | None], None] = lambda _: None,

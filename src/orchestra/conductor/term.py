@@ -13,7 +13,7 @@ import psycopg
 from orchestra.conductor.wakeups import Wakeups
 from orchestra.domain.errors import Superseded
 from orchestra.domain.troubles import Stuck
-from orchestra.services.work import settling
+from orchestra.services.database import recovery
 from orchestra.store.cluster import leader
 from orchestra.store.driver.database import in_transaction
 
@@ -66,14 +66,14 @@ class TermHolder:
 
     def _begin(self, term: leader.Term) -> None:
         self._published = ()
-        self.transact(lambda: bool(settling.look(self._conn, who=self._name)))
+        self.transact(lambda: bool(recovery.look(self._conn, who=self._name)))
         self._check_generation(term.beat)
 
     def _check_generation(self, generation: int) -> None:
         """Detect a database that was replaced by an older state of itself: this number only grows."""
         went_back, self._generation = generation <= self._generation, generation
         if went_back:
-            self.transact(lambda: bool(settling.begin(self._conn, settling.OLDER, who=self._name)))
+            self.transact(lambda: bool(recovery.begin(self._conn, recovery.OLDER, who=self._name)))
 
     def renew(self) -> bool:
         """Prolong the term; False if it is over."""

@@ -43,7 +43,7 @@ from orchestra.pilot.state import Phase, PilotState
 from orchestra.pilot.supervise import Supervisor
 from orchestra.pilot.volumes import VolumeWatch
 from orchestra.pilot.workers import Workers
-from orchestra.services.work import work
+from orchestra.services import work
 from orchestra.store.driver import notices
 
 __all__ = ["DRAINING", "STARTED_BY_KEEPER", "PilotOptions", "run", "spawn_detached"]

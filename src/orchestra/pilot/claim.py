@@ -20,7 +20,7 @@ from orchestra.pilot.keepers import KeeperHandle
 from orchestra.pilot.lease import LeaseRenewal
 from orchestra.pilot.report import Reporter, unexpected
 from orchestra.pilot.state import LocalAttempt, Note, Phase
-from orchestra.services.work import work
+from orchestra.services import work
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from orchestra.domain.models.work import AttemptKey, Grant, InputFile, TaskSpec
 from orchestra.pilot.context import Context, LaunchConfig
 from orchestra.pilot.state import LocalAttempt
 from orchestra.pilot.volumes import in_words
-from orchestra.services.work import work
+from orchestra.services import work
 
 log = logging.getLogger(__name__)
 

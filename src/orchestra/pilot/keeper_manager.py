@@ -10,7 +10,7 @@ from orchestra.domain.errors import OrchestraError
 from orchestra.domain.models.pilots import KeeperHello
 from orchestra.pilot.context import Context
 from orchestra.pilot.supervise import Supervisor
-from orchestra.services.work import work
+from orchestra.services import work
 
 log = logging.getLogger(__name__)
 

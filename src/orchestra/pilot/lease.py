@@ -21,7 +21,7 @@ from orchestra.pilot.keepers import KeeperHandle
 from orchestra.pilot.report import STOPPED
 from orchestra.pilot.state import Phase
 from orchestra.pilot.supervise import Supervisor
-from orchestra.services.work import work
+from orchestra.services import work
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from orchestra.files import job_files
 from orchestra.pilot.context import Context
 from orchestra.pilot.open_log import OpenLog
 from orchestra.pilot.state import LocalAttempt, Note
-from orchestra.services.work import work
+from orchestra.services import work
 
 log = logging.getLogger(__name__)
 

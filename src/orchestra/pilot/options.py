@@ -23,7 +23,7 @@ from orchestra.runtimes.bare import BareRuntime, find_shell
 from orchestra.runtimes.cache import ImageCache
 from orchestra.runtimes.environment import inherited, own_prefix
 from orchestra.runtimes.fetching import PAUSES, SILENCE
-from orchestra.services.work import work
+from orchestra.services import work
 from orchestra.store.postgres.datafolder import this_host
 
 Conductor = Callable[[threading.Event, Callable[[Trouble | None], None]], None]

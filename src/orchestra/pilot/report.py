@@ -25,7 +25,7 @@ from orchestra.domain.storable import storable
 from orchestra.pilot.context import Context, boottime
 from orchestra.pilot.keeper_messages import Ended, Refused
 from orchestra.pilot.state import LocalAttempt, Note, Phase
-from orchestra.services.work import work
+from orchestra.services import work
 
 log = logging.getLogger(__name__)
 

@@ -294,8 +294,8 @@ def _accept_arguments(parser: Parser) -> None:
 
 
 def _accept(ctx: Context) -> None:
+    from orchestra.services.database import recovery
     from orchestra.services.tasks import standstill
-    from orchestra.services.work import settling
 
     with database(ctx) as conn:
         state = standstill.state(conn)
@@ -306,7 +306,7 @@ def _accept(ctx: Context) -> None:
             )
             if not ctx.out.ask(question, yes=ctx.args.yes):
                 raise Cancelled
-        accepted = settling.accept(conn, caller(ctx, conn))
+        accepted = recovery.accept(conn, caller(ctx, conn))
     if accepted is None:
         ctx.out.say("the database is settled; there is nothing to accept")
     else:

@@ -1,4 +1,4 @@
-"""What pilots and the database say to each other of jobs (services/work/work.py)."""
+"""What pilots and the database say to each other of jobs (services/work)."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import psycopg
 from orchestra.domain import human
 from orchestra.domain.errors import Refused
 from orchestra.domain.wording import Action, words
-from orchestra.services.work import settling
+from orchestra.services.database import recovery
 from orchestra.store.driver.sql import load
 from orchestra.store.postgres import dump as files
 from orchestra.store.schema import migrate
@@ -42,7 +42,7 @@ def prepare(conn: psycopg.Connection) -> SchemaChange:
     """
     before = migrate.current(conn)
     applied = migrate.migrate(conn)
-    settling.look(conn, who="orchestra")
+    recovery.look(conn, who="orchestra")
     return SchemaChange(before, applied[-1].number if applied else before)
 
 
@@ -74,7 +74,7 @@ def restore(conn: psycopg.Connection, url: str, path: Path) -> SchemaChange:
         _nobody_works(conn)
     files.restore(url, path)
     change = prepare(conn)
-    settling.begin(conn, "it was restored from a dump", who="orchestra")
+    recovery.begin(conn, "it was restored from a dump", who="orchestra")
     return change
 
 

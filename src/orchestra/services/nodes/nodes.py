@@ -14,9 +14,9 @@ from orchestra.domain.naming import check_node_name
 from orchestra.domain.nearest import nearest
 from orchestra.domain.storable import check_reason, check_text
 from orchestra.domain.wording import Action, Field, words
+from orchestra.services.nodes import fencing
 from orchestra.services.users import users
 from orchestra.services.users.rights import check_may_change, may_change
-from orchestra.services.work import fencing
 from orchestra.store.driver import notices
 from orchestra.store.driver.database import in_transaction
 from orchestra.store.nodes import nodes as store

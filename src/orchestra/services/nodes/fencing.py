@@ -13,7 +13,7 @@ import psycopg
 
 from orchestra.domain.models.work import Outcome
 from orchestra.domain.states import Cause
-from orchestra.services.work import outcomes
+from orchestra.services.jobs import outcomes
 from orchestra.store.driver.database import in_transaction
 from orchestra.store.work import attempts, pilots
 

@@ -17,10 +17,10 @@ from orchestra.domain.models.tasks import Counts
 from orchestra.domain.models.work import Outcome
 from orchestra.domain.states import Cause, JobState, Queue, TaskState
 from orchestra.domain.transitions import TaskInput
-from orchestra.services.database import admin
+from orchestra.services import work
+from orchestra.services.database import admin, recovery
 from orchestra.services.nodes import nodes
 from orchestra.services.tasks import lifecycle, standstill
-from orchestra.services.work import settling, work
 from orchestra.store.driver.database import connect
 from support import backup
 from support.people import as_admin
@@ -28,7 +28,7 @@ from support.world import Pilot, World
 
 
 def identity(conn: psycopg.Connection) -> DatabaseIdentity:
-    return settling.look(conn, who="test")
+    return recovery.look(conn, who="test")
 
 
 def known(world: World, **acknowledged: int) -> KnownDatabase:
@@ -56,7 +56,7 @@ def restored(world: World, pilot: Pilot, remembered: KnownDatabase) -> Heartbeat
 
 def test_a_database_in_its_place_is_nothing_special(world: World) -> None:
     assert identity(world.conn).settling is None
-    assert settling.accept(world.conn, as_admin(world.conn)) is None
+    assert recovery.accept(world.conn, as_admin(world.conn)) is None
     pilot = world.pilot()
     standing = attach(world, pilot, known(world))
     assert standing.identity == identity(world.conn)
@@ -70,7 +70,7 @@ def test_another_server_or_line_of_history_is_noticed_by_whoever_comes_first(
     world.conn.execute(f"update cluster set {change}")
     after = identity(world.conn)
     assert (after.cluster, after.epoch) == (before.cluster, before.epoch + 1)
-    assert after.settling == settling.COPIED
+    assert after.settling == recovery.COPIED
     assert identity(world.conn) == after, "once is enough"
     world.conn.execute(f"update cluster set {change}")
     admin.prepare(world.conn)
@@ -116,7 +116,7 @@ def test_a_conductor_notices_that_time_runs_backwards(
         world.conn.execute(f"update leader set expires = expires - interval '{ago}'")
         conductor._term._renewed_at = 0
         conductor._tick()
-    assert identity(world.conn).settling == settling.OLDER
+    assert identity(world.conn).settling == recovery.OLDER
 
 
 def test_a_foreign_database_is_refused(world: World) -> None:
@@ -145,7 +145,7 @@ def test_a_database_that_lacks_what_it_acknowledged_is_an_older_one(
         standing = attach(world, pilot, known_more)
         assert standing.identity
         assert standing.identity.epoch > known_more.epoch
-        assert standing.identity.settling == settling.OLDER
+        assert standing.identity.settling == recovery.OLDER
         again = replace(known_more, epoch=standing.identity.epoch - 1)
         assert attach(world, pilot, again).identity == standing.identity, "noticed once by all"
 
@@ -159,13 +159,13 @@ def test_a_database_whose_conductor_has_renewed_less_often_is_an_older_one(world
     remembered = replace(known(world), generation=heard)
     for generation, older in (
         (5000, False),
-        (5000 - settling.GENERATIONS_IN_A_CRASH, False),
+        (5000 - recovery.GENERATIONS_IN_A_CRASH, False),
         (4000, True),
     ):
         world.conn.execute("update leader set beat = %s", [generation])
         found = attach(world, pilot, remembered).identity
         assert found
-        assert (found.settling == settling.OLDER) == older
+        assert (found.settling == recovery.OLDER) == older
 
 
 def test_a_node_that_was_deleted_and_made_again_is_no_sign_of_an_older_database(
@@ -185,7 +185,7 @@ def test_a_renewal_in_another_epoch_is_refused_and_renews_nothing(world: World) 
     pilot = world.pilot()
     epoch = identity(world.conn).epoch
     work.renew(world.conn, pilot.node, pilot.agent, [pilot.keeper], epoch=epoch)
-    settling.begin(world.conn, "test", who="test")
+    recovery.begin(world.conn, "test", who="test")
     with pytest.raises(DatabaseReplaced):
         work.renew(world.conn, pilot.node, pilot.agent, [pilot.keeper], epoch=epoch)
 
@@ -199,21 +199,21 @@ def test_nothing_is_claimed_or_given_away_until_every_node_has_spoken(
     silent, speaking = world.pilot("silent"), world.pilot("speaking")
     silent.claim()
     (grant,) = speaking.claim()
-    settling.begin(world.conn, "it was restored from a dump", who="ana")
+    recovery.begin(world.conn, "it was restored from a dump", who="ana")
     assert speaking.claim(cpu=3) == ()
-    assert not settling.settle(world.conn, patience=0)
+    assert not recovery.settle(world.conn, patience=0)
     state = standstill.state(world.conn)
     assert state
     assert str(state) == (
         "it was restored from a dump; nothing starts until silent and speaking have said what they run"
     )
     work.reconcile(world.conn, speaking.keeper, speaking.request, {grant.key})
-    assert not settling.settle(world.conn, patience=0)
+    assert not recovery.settle(world.conn, patience=0)
     work.reconcile(world.conn, silent.keeper, silent.request, set())
-    assert not settling.settle(world.conn, patience=3600), (
+    assert not recovery.settle(world.conn, patience=3600), (
         "others may come that it does not know of"
     )
-    assert settling.settle(world.conn, patience=0)
+    assert recovery.settle(world.conn, patience=0)
     assert len(speaking.claim(cpu=9)) == 4
     events = world.conn.execute(
         "select from_state, to_state, who, why from event where kind = 'cluster' order by id"
@@ -227,14 +227,14 @@ def test_nothing_is_claimed_or_given_away_until_every_node_has_spoken(
 def test_an_admin_can_go_on_without_a_node(world: World, running: int) -> None:
     pilot, other = world.pilot("gone"), world.pilot()
     pilot.claim()
-    settling.begin(world.conn, "test", who="test")
-    assert settling.accept(world.conn, as_admin(world.conn)) == ["gone"]
+    recovery.begin(world.conn, "test", who="test")
+    assert recovery.accept(world.conn, as_admin(world.conn)) == ["gone"]
     assert len(other.claim(cpu=9)) == 4
-    settling.begin(world.conn, "test", who="test")
+    recovery.begin(world.conn, "test", who="test")
     work.reconcile(world.conn, other.keeper, 0, set())
-    assert not settling.settle(world.conn, patience=0)
+    assert not recovery.settle(world.conn, patience=0)
     nodes.lose(world.conn, as_admin(world.conn), "gone", force=True)
-    assert settling.settle(world.conn, patience=0)
+    assert recovery.settle(world.conn, patience=0)
 
 
 def test_what_is_no_longer_granted_is_not_ended_while_it_settles(
@@ -244,10 +244,10 @@ def test_what_is_no_longer_granted_is_not_ended_while_it_settles(
     (grant,) = pilot.claim()
     pilot.start(grant)
     nodes.lose(world.conn, as_admin(world.conn), "gauss", force=True)
-    settling.begin(world.conn, "test", who="test")
+    recovery.begin(world.conn, "test", who="test")
     held = {grant.key: 1}
     assert work.reconcile(world.conn, pilot.keeper, 1, set(held), held).end == ()
-    settling.accept(world.conn, as_admin(world.conn))
+    recovery.accept(world.conn, as_admin(world.conn))
     assert work.reconcile(world.conn, pilot.keeper, 1, set(held), held).end == (grant.key,)
 
 
@@ -278,7 +278,7 @@ def test_a_running_job_that_the_dump_does_not_know_becomes_its_jobs_attempt(
     assert pilot.start(ran) == ()
     pilot.end(ended)
     assert world.counts(running) == Counts(assigned=3, running=1, done=1)
-    assert settling.settle(world.conn, patience=0)
+    assert recovery.settle(world.conn, patience=0)
     pilot.end(ran)
     assert sorted(g.key.ordinal for g in pilot.claim(cpu=9)) == [2, 3, 4]
     assert world.counts(running) == world.true_counts(running)
@@ -309,8 +309,8 @@ def test_nothing_is_claimed_by_what_was_known_of_another_edition(
         world.conn, pilot.agent, pilot.keeper, 1, {Queue.CPU: 1}, known=[running], epoch=epoch
     )
     assert len(answer.grants) == 1
-    settling.begin(world.conn, settling.OLDER, who="ana")
-    settling.accept(world.conn, as_admin(world.conn))
+    recovery.begin(world.conn, recovery.OLDER, who="ana")
+    recovery.accept(world.conn, as_admin(world.conn))
     with pytest.raises(DatabaseReplaced):
         work.claim(
             world.conn, pilot.agent, pilot.keeper, 2, {Queue.CPU: 1}, known=[running], epoch=epoch
@@ -332,7 +332,7 @@ def test_it_is_adopted_from_before_its_task_began(world: World) -> None:
     event = world.conn.execute("select from_state, to_state from event where kind = 'job'")
     assert event.fetchone() == ("registered", "assigned")
     pilot.end(grant)
-    settling.accept(world.conn, as_admin(world.conn))
+    recovery.accept(world.conn, as_admin(world.conn))
     world.conduct()
     assert world.counts(task) == Counts(registered=1, assigned=10, done=1)
 
@@ -346,7 +346,7 @@ def test_new_attempts_get_folders_that_the_forgotten_time_cannot_have_used(
     (before,) = pilot.claim()
     pilot.end(before)
     restored(world, pilot, remembered)
-    settling.accept(world.conn, as_admin(world.conn))
+    recovery.accept(world.conn, as_admin(world.conn))
     pilot.request += 1
     (after,) = pilot.claim()
     assert (after.key.ordinal, after.key.number) == (before.key.ordinal, before.key.number)
@@ -362,7 +362,7 @@ def test_a_stranger_whose_job_was_given_to_another_runs_on_and_is_shown(
     (grant,) = late.claim()
     late.start(grant)
     restored(world, other, remembered)
-    settling.accept(world.conn, as_admin(world.conn))
+    recovery.accept(world.conn, as_admin(world.conn))
     (successor,) = other.claim()
     assert successor.key.ordinal == grant.key.ordinal
     found = work.reconcile(world.conn, late.keeper, 1, {grant.key}, {grant.key: 1})
@@ -400,6 +400,6 @@ def test_what_ended_after_the_dump_was_taken_is_run_again(world: World, running:
     restored(world, pilot, remembered)
     found = work.reconcile(world.conn, pilot.keeper, pilot.request, set(), {})
     assert found.released == 1
-    settling.settle(world.conn, patience=0)
+    recovery.settle(world.conn, patience=0)
     (again,) = pilot.claim()
     assert (again.key.ordinal, again.key.number) == (grant.key.ordinal, 2)

@@ -1,0 +1,205 @@
+"""A pilot's agent attaches to its node, keeps its keepers' leases, and detaches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import psycopg
+
+from orchestra.domain import human
+from orchestra.domain.errors import (
+    DatabaseReplaced,
+    KeeperFenced,
+    NotFound,
+    Refused,
+    SchemaMismatch,
+)
+from orchestra.domain.models.cluster import KnownDatabase
+from orchestra.domain.models.pilots import HeartbeatReply, KeeperHello, PilotHello
+from orchestra.domain.states import Queue
+from orchestra.domain.storable import storable as made_storable
+from orchestra.domain.storable import with_storable_texts
+from orchestra.domain.troubles import Trouble
+from orchestra.domain.wording import Action, Field, words
+from orchestra.services.database import recovery
+from orchestra.services.nodes import fencing
+from orchestra.store.driver.database import in_transaction
+from orchestra.store.nodes import nodes
+from orchestra.store.schema import migrate
+from orchestra.store.work import attempts, pilots
+
+PROTOCOL = 1
+LEASE_SECONDS = 12 * 3600.0
+
+
+def attach(
+    conn: psycopg.Connection,
+    hello: PilotHello,
+    *,
+    lease: float = LEASE_SECONDS,
+    known: KnownDatabase | None = None,
+) -> HeartbeatReply:
+    """Make this agent the one that decides for its node.
+
+    An agent on the same machine is taken over (it learns by `superseded` at its next renewal); an agent of another
+    machine under the same node name is refused while it is alive. May be repeated.
+
+    What ran on this machine before it was started anew is dead: its keepers are fenced at once. What they held is given
+    away by `close_out`, once their outcomes are reported, or by the conductor soon after.
+
+    `known` is what this pilot remembers of the database. One that knows less than that was replaced by an older one:
+    its epoch is raised, and it settles (see `services/database/recovery.py`).
+
+    Raises:
+        NotFound: there is no node of that name.
+        Refused: another machine's pilot serves this node, or holds jobs on it, or another account's serves it here.
+        SchemaMismatch: the database has no schema, or this pilot is too old for it.
+        ForeignDatabase: it is another cluster's database.
+    """
+
+    hello = with_storable_texts(hello)
+
+    def work() -> HeartbeatReply:
+        migrate.check(conn, newer_allowed=1)
+        identity = recovery.recognise(conn, known, who=f"pilot {hello.node}")
+        _check_protocol(conn, hello)
+        node = nodes.lock(conn, hello.node)
+        if node is None:
+            raise NotFound(
+                f'there is no node "{hello.node}".',
+                hint=words(Action.CREATE_NODE_NAMED(name=hello.node)),
+                kind="node",
+                name=hello.node,
+            )
+        _refuse_second_machine(conn, node.id, hello)
+        pilots.attach(conn, node.id, hello)
+        reason = "its node was started anew"
+        fenced = pilots.fence_older_boots(conn, node.id, hello, reason)
+        fencing.note(conn, fenced, reason, who=f"pilot {hello.node}")
+        return HeartbeatReply(node.id, lease, node.enabled, identity=identity)
+
+    return in_transaction(conn, work)
+
+
+def _refuse_second_machine(conn: psycopg.Connection, node_id: int, hello: PilotHello) -> None:
+    serving = pilots.serving_pilot(conn, node_id)
+    if serving is None:
+        return
+    if serving.is_on_machine_of(hello):
+        _refuse_second_account(serving, hello)
+        return
+    if serving.alive:
+        raise Refused(
+            f'node "{hello.node}" is served by a pilot on {serving.host}.',
+            hint="Give this machine a node of its own, or stop that pilot first.",
+        )
+    if jobs := pilots.jobs_elsewhere(conn, node_id, hello):
+        raise Refused(
+            f'node "{hello.node}" has {human.count(jobs, "job")} on {serving.host}, which was last heard of '
+            f"{human.relative(-serving.silent_for)}.",
+            hint=words("If that machine is gone: ", Action.LOSE_NODE(name=hello.node)),
+        )
+
+
+def _refuse_second_account(serving: pilots.ServingPilot, hello: PilotHello) -> None:
+    """It cannot adopt what the other's keepers run, and these start an agent of theirs: both would fight for ever."""
+    if serving.alive and serving.account != hello.account:
+        raise Refused(
+            f'node "{hello.node}" is served by a pilot of {serving.account} on this machine.',
+            hint=words(
+                "Two pilots of one machine are two nodes: make one of another name for yours (",
+                Action.CREATE_NODE,
+                f"), or have {serving.account} start theirs with ",
+                Field.SERVE_ALL(True),
+                ".",
+            ),
+        )
+
+
+def _check_protocol(conn: psycopg.Connection, hello: PilotHello) -> None:
+    protocol, oldest = pilots.protocols(conn)
+    if hello.protocol < oldest:
+        raise SchemaMismatch(
+            f"this pilot speaks protocol {hello.protocol}, the database wants {oldest} to {protocol}.",
+            hint="Upgrade orchestra-hpc on this node. Running jobs are not affected.",
+        )
+
+
+def register_keeper(
+    conn: psycopg.Connection,
+    node_id: int,
+    keeper: KeeperHello,
+    *,
+    lease: float = LEASE_SECONDS,
+    expires: bool = True,
+) -> None:
+    """Make a keeper known, so that attempts can be granted to it. May be repeated.
+
+    `expires=False` says that its jobs outlive its lease, so that they are never given away for its silence.
+
+    Raises:
+        Fenced: it has been fenced; start another one.
+    """
+
+    def work() -> bool:
+        return pilots.register_keeper(
+            conn, node_id, with_storable_texts(keeper), lease, expires=expires
+        )
+
+    if not in_transaction(conn, work):
+        raise KeeperFenced(f"keeper {keeper.id} has been fenced")
+
+
+def renew(
+    conn: psycopg.Connection,
+    node_id: int,
+    agent: UUID,
+    keepers: Sequence[UUID],
+    *,
+    lease: float = LEASE_SECONDS,
+    expires: bool = True,
+    troubles: Sequence[Trouble] = (),
+    silent: Sequence[str] = (),
+    epoch: int | None = None,
+) -> HeartbeatReply:
+    """Renew the leases of an agent's keepers and learn what the node's users want. May be repeated.
+
+    Args:
+        expires: as for `register_keeper`.
+        troubles: what the pilot has to say of itself, for `node list`.
+        silent: the folders and files that do not answer on its machine.
+        epoch: the one that `attach` told.
+
+    Raises:
+        DatabaseReplaced: the database was replaced in the meantime; attach again. Nothing was renewed.
+    """
+
+    said = [with_storable_texts(trouble) for trouble in troubles]
+    dead = [made_storable(path) for path in silent]
+
+    def work() -> HeartbeatReply:
+        if epoch is not None and pilots.epoch(conn) != epoch:
+            raise DatabaseReplaced
+        wishes = pilots.renew_pilot(conn, node_id, agent, said, dead)
+        if wishes is None:
+            return HeartbeatReply(node_id, lease, {Queue.CPU: 0, Queue.GPU: 0}, superseded=True)
+        pilots.renew_keepers(conn, node_id, keepers, lease, expires=expires)
+        return HeartbeatReply(
+            node_id,
+            lease,
+            wishes.enabled,
+            leave=wishes.leave or wishes.leave_now,
+            leave_now=wishes.leave_now,
+            end=tuple(attempts.attempts_to_end(conn, node_id)),
+            recall=tuple(attempts.attempts_to_recall(conn, node_id)),
+            fenced=pilots.fenced_keepers(conn, keepers),
+            generation=wishes.beat,
+        )
+
+    return in_transaction(conn, work)
+
+
+def detach(conn: psycopg.Connection, node_id: int, agent: UUID, keepers: Sequence[UUID]) -> None:
+    """Say goodbye: the node is shown as offline at once, and keepers that hold nothing are forgotten."""
+    in_transaction(conn, lambda: pilots.detach(conn, node_id, agent, keepers))

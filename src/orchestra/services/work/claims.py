@@ -1,0 +1,244 @@
+"""A pilot claims jobs for the free slots of its node."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, MutableMapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from uuid import UUID
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from orchestra.domain.errors import (
+    DatabaseReplaced,
+    DatabaseUnavailable,
+    KeeperFenced,
+    Superseded,
+)
+from orchestra.domain.models.work import (
+    Claim,
+    Grant,
+    Place,
+    SharedFiles,
+)
+from orchestra.domain.reservation import ready_in, takes_over
+from orchestra.domain.states import Queue
+from orchestra.store.driver.database import in_transaction
+from orchestra.store.tasks import locks, moves
+from orchestra.store.work import attempts
+
+FIRST_PAGE, FURTHER_PAGE = 16, 256
+"""Tasks of a line that are read at a time. Mostly the first one has all that a claim wants."""
+TASKS_AT_MOST, LOOKS_AT_MOST = 8192, 64
+"""Tasks that one claim reads, and those that it finds without a job: what is behind them is for the next claim."""
+
+
+def claim(
+    conn: psycopg.Connection,
+    agent: UUID,
+    keeper_id: UUID,
+    request: int,
+    free: Mapping[Queue, int],
+    known: Collection[int] = (),
+    *,
+    offered: Mapping[Queue, int] | None = None,
+    at_most: int = 1000,
+    avoid: Collection[int] = (),
+    after: Mapping[Queue, Place] | None = None,
+    epoch: int | None = None,
+    versions: MutableMapping[int, SharedFiles] | None = None,
+) -> Claim:
+    """Take jobs for up to `free[queue]` slots of each queue for a keeper, best task first; `at_most` jobs of each.
+
+    Jobs that need more than `offered[queue]` slots (by default: than the node has enabled) are for other nodes. One
+    that needs more than are free now has one node keep its slots free for it, or small jobs would keep it from ever
+    starting: what comes after it is held back there, and goes on elsewhere. Any node may take it meanwhile. Tasks to
+    `avoid` are for other nodes, too. A queue's line is walked to its end, or as far as one claim may look; then `more`
+    of the answer says where the next one is to go on (`after`).
+
+    Repeatable: `request` counts up; a request that was answered before gets the same answer again (less what has ended
+    since), so that an answer lost on the way loses no job; one below the keeper's `latest` takes nothing. `known` names
+    tasks whose TaskSpec (which never changes) the agent has already, `versions` holds the files of data sets that it
+    has (those of new tasks are added); both are of the edition of the database that has the `epoch`: another one gives
+    numbers anew.
+
+    Raises:
+        DatabaseReplaced: the database was replaced in the meantime; attach again. Nothing was taken.
+        Fenced: the keeper's lease was given away.
+        Superseded: another agent decides for the node.
+    """
+
+    worn: dict[int, int] = {}
+
+    def work() -> Claim:
+        worn.clear()
+        keeper = attempts.lock_keeper(conn, keeper_id)
+        pilot = attempts.claiming_pilot(conn, keeper, request)
+        if keeper.fenced:
+            raise KeeperFenced(f"keeper {keeper_id} has been fenced")
+        if pilot is None or pilot.agent != agent:
+            raise Superseded("another agent decides for this node now")
+        if epoch is not None and pilot.epoch != epoch:
+            raise DatabaseReplaced
+        if request <= keeper.last_request:
+            grants = tuple(attempts.granted(conn, keeper, request))
+            return Claim(grants=grants, latest=keeper.last_request, repeated=True)
+        if pilot.drained:
+            return Claim(latest=request)
+        takings: list[_Taking] = []
+        shared = locks.ClaimLocks()
+        for queue, slots in free.items():
+            most = min(pilot.enabled[queue], (offered or pilot.enabled).get(queue, 0))
+            place = after.get(queue) if after else None
+            taking = _Taking(
+                keeper, pilot, request, queue, most, slots, at_most, avoid, shared, place
+            )
+            taking.take(conn)
+            takings.append(taking)
+            worn.update(taking.worn)
+        return Claim(
+            grants=tuple(grant for taking in takings for grant in taking.taken),
+            held_back={t.queue: t.needed for t in takings if t.needed and t.free > 0},
+            more={t.queue: t.place for t in takings if t.has_more and t.place},
+            latest=request,
+        )
+
+    claim = in_transaction(conn, work)
+    _raise_floors(conn, worn)
+    tasks = {grant.key.task_id for grant in claim.grants} - set(known)
+    if not tasks:
+        return claim
+    # Not while rows are locked: a data set may have very many files. None of this ever changes, but a task that was
+    # killed and deleted a moment ago is gone.
+    specs = attempts.task_specs(conn, tasks, {} if versions is None else versions)
+    gone = tasks - specs.keys()
+    left = tuple(grant for grant in claim.grants if grant.key.task_id not in gone)
+    return replace(claim, tasks=specs, grants=left)
+
+
+@dataclass(slots=True)
+class _Taking:
+    """A claim from one queue: `free` slots are left to fill, with `jobs` jobs at most; `taken` is what it got.
+
+    It has looked up to `place` in the queue's line, and `has_more` where it stopped before its end. `needed` is the
+    fewest slots of a job that it has passed because fewer were left. It is `cut_short` at a task for which it may not
+    wait (see `ClaimLocks`): the next claim begins there.
+    """
+
+    keeper: attempts.LockedKeeper
+    pilot: attempts.ClaimingPilot
+    request: int
+    queue: Queue
+    offered: int
+    free: int
+    jobs: int
+    avoid: Collection[int]
+    shared: locks.ClaimLocks
+    place: Place | None = None
+    cut_short: bool = False
+    has_more: bool = False
+    needed: int | None = None
+    taken: list[Grant] = field(default_factory=list)
+    worn: dict[int, int] = field(default_factory=dict)
+
+    def take(self, conn: psycopg.Connection) -> None:
+        """Claim what fits, along the queue's line, until slots or tasks are used up or a job has to wait for slots."""
+        fruitless = 0
+        if self.free <= 0:
+            return
+        for task in self._line(conn):
+            if fruitless >= LOOKS_AT_MOST:
+                self.has_more = True
+                return
+            self.place = task.place
+            limit = min(self.free // task.slots, self.jobs)
+            if limit:
+                taken = self._take_from(conn, task.id, limit)
+                if self.cut_short:
+                    self.place, self.has_more = task.before, True
+                    return
+                self.free -= taken * task.slots
+                self.jobs -= taken
+                fruitless += not taken
+                if taken and task.slots > 1:
+                    self._end_reservation(conn, task.id)
+            elif self._must_wait(conn, task):
+                return
+            else:
+                fruitless += 1
+            if self.free <= 0 or self.jobs <= 0:
+                return
+
+    def _line(self, conn: psycopg.Connection) -> Iterator[attempts.Candidate]:
+        """Give the tasks behind `place`, a page at a time; beyond the first page those alone that have jobs."""
+        size, read, last = FIRST_PAGE, 0, self.place or attempts.BEFORE_ALL
+        while read < TASKS_AT_MOST:
+            page = attempts.candidates(
+                conn, self.queue, self.pilot, self.offered, self.avoid, after=last, limit=size
+            )
+            there = attempts.with_jobs(conn, [task.id for task in page]) if read else None
+            yield from (task for task in page if there is None or task.id in there)
+            if len(page) < size:
+                return
+            last, size, read = page[-1].place, FURTHER_PAGE, read + len(page)
+        self.place, self.has_more = last, True
+
+    def _must_wait(self, conn: psycopg.Connection, task: attempts.Candidate) -> bool:
+        """Whether the node is to keep its slots for the next job of a task, which needs more than are left.
+
+        One node does (see `domain/reservation.py`). A node that runs a job of the task will have its slots; it goes on
+        with smaller jobs meanwhile.
+        """
+        if not attempts.with_jobs(conn, [task.id]):
+            return False
+        self.needed = min(task.slots, self.needed or task.slots)
+        node = self.keeper.node_id
+        busy = attempts.busy_here(conn, node, self.queue)
+        if any(of == task.id for of, _ in busy):
+            return False
+        taken = sum(job.slots for _, job in busy)
+        expected = ready_in(task.slots - self.offered + taken, [job for _, job in busy])
+        held = attempts.reservation(conn, task.id)
+        if held is None or held.node_id == node:
+            passed_on = held.passed_on if held else 0
+        elif takes_over(expected, held.ready_in, held.passed_on):
+            passed_on = held.passed_on + 1
+        else:
+            return False
+        return attempts.reserve(conn, task.id, attempts.Reservation(node, expected, passed_on))
+
+    def _end_reservation(self, conn: psycopg.Connection, task: int) -> None:
+        """Let go of slots that were kept for a task: this node has a job of it now, or there is none left."""
+        held = attempts.reservation(conn, task)
+        if held is None:
+            return
+        elsewhere = held.node_id != self.keeper.node_id
+        if elsewhere and attempts.with_jobs(conn, [task]):
+            return
+        if attempts.end_reservation(conn, task) and elsewhere:
+            moves.wake_workers(conn, self.queue)
+
+    def _take_from(self, conn: psycopg.Connection, task: int, limit: int) -> int:
+        """Claim up to `limit` jobs of a task; gives how many."""
+        front, shared = self.shared.share(conn, task)
+        self.cut_short = front.has_jobs and not shared
+        left, again = limit, shared
+        while left and again:
+            got = attempts.claim_jobs(conn, task, front, self.keeper, self.request, left)
+            self.taken += got.grants
+            left -= len(got.grants)
+            again = got.missed > 0
+            if got.worn:
+                self.worn[task] = limit
+        return limit - left
+
+
+def _raise_floors(conn: psycopg.Connection, worn: Mapping[int, int]) -> None:
+    """Let the next claims from these tasks begin further on; each was asked for so many jobs."""
+    if conn.info.transaction_status != TransactionStatus.IDLE:
+        return  # somebody else's transaction may last
+    for task, limit in worn.items():
+        # What was claimed is claimed, and its answer counts more than what the next claim costs.
+        with suppress(DatabaseUnavailable):
+            attempts.raise_floors(conn, task, limit)

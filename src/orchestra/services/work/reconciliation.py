@@ -1,0 +1,178 @@
+"""What keepers hold is compared with what was granted to them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, MutableMapping
+from dataclasses import replace
+from uuid import UUID
+
+import psycopg
+
+from orchestra.domain.errors import (
+    Superseded,
+    UnknownKeeper,
+)
+from orchestra.domain.models.pilots import Reconciliation
+from orchestra.domain.models.work import (
+    AttemptKey,
+    InputFile,
+    Outcome,
+    SharedFiles,
+    TaskSpec,
+)
+from orchestra.domain.states import Cause, JobState
+from orchestra.services.jobs import outcomes
+from orchestra.services.mail import letters
+from orchestra.services.nodes import fencing
+from orchestra.store.driver.database import in_transaction
+from orchestra.store.tasks import locks
+from orchestra.store.work import attempts, pilots
+
+
+def reconcile(
+    conn: psycopg.Connection,
+    keeper_id: UUID,
+    request: int,
+    held: Collection[AttemptKey],
+    folders: Mapping[AttemptKey, int] | None = None,
+    task_folders: Mapping[AttemptKey, str] | None = None,
+) -> Reconciliation:
+    """Compare what a keeper holds (claimed, running, or with an unreported outcome) with what was granted to it.
+
+    Grants up to claim `request` that it does not hold go back to their jobs, as lost if they had started, else at no
+    cost; what it holds and the database no longer grants is to be ended. `folders` names those of `held` that have, or
+    had, a process, with the number of the attempt's folder: of these, what the database has never heard of (it was
+    replaced by an older one) becomes the job's attempt where the job is free, and is never to be ended; not where its
+    task's folder in `task_folders` is not this task's, for such a database may give a task's number to another one. May
+    be repeated.
+
+    Raises:
+        UnknownKeeper: the database knows no such keeper.
+    """
+
+    def work() -> Reconciliation:
+        keeper = attempts.lock_keeper(conn, keeper_id)
+        granted = {found.key: found for found in attempts.open_attempts(conn, keeper)}
+        missing = [
+            _vanished(found)
+            for key, found in granted.items()
+            if key not in held and found.request <= request
+        ]
+        extra = set(held) - set(granted)
+        # All at once, since locks of tasks are asked for in order.
+        locks.share(conn, {found.key.task_id for found in missing} | {key.task_id for key in extra})
+        if missing:
+            outcomes.record(conn, keeper, missing)
+        is_settling = pilots.note_reconciled(conn, keeper_id)
+        unknown = _unknown_attempts(conn, extra, folders or {})
+        adopted = _adopt(conn, keeper, _of_our_tasks(conn, unknown, task_folders or {}))
+        end = {key for key in extra - set(unknown) if not is_settling or key not in (folders or {})}
+        return Reconciliation(
+            end=tuple(sorted(end)),
+            released=len(missing),
+            adopted=adopted,
+            unknown=tuple(sorted(set(unknown) - set(adopted))),
+        )
+
+    return in_transaction(conn, work)
+
+
+def _unknown_attempts(
+    conn: psycopg.Connection, extra: Collection[AttemptKey], folders: Mapping[AttemptKey, int]
+) -> dict[AttemptKey, int]:
+    """Give the attempts with a process that the database has never heard of."""
+    unknown = set(extra) - attempts.known(conn, extra) if extra else set()
+    return {key: folders[key] for key in attempts.never_heard_of(conn, unknown) if key in folders}
+
+
+def _of_our_tasks(
+    conn: psycopg.Connection,
+    unknown: Mapping[AttemptKey, int],
+    task_folders: Mapping[AttemptKey, str],
+) -> dict[AttemptKey, int]:
+    if not unknown:
+        return {}
+    ours = attempts.task_folders(conn, {key.task_id for key in unknown})
+    return {
+        key: folder
+        for key, folder in unknown.items()
+        if task_folders.get(key, ours.get(key.task_id)) == ours.get(key.task_id)
+    }
+
+
+def _adopt(
+    conn: psycopg.Connection, keeper: attempts.LockedKeeper, unknown: Mapping[AttemptKey, int]
+) -> tuple[AttemptKey, ...]:
+    """Make attempts their jobs' latest ones, where the jobs are free; gives which."""
+    if not unknown or keeper.fenced:
+        return ()
+    locks.share(conn, {key.task_id for key in unknown})
+    latest = {(key.task_id, key.ordinal): key for key in sorted(unknown)}
+    adopted = attempts.adopt(conn, keeper, {key: unknown[key] for key in latest.values()})
+    why = "its keeper runs it; the database had been replaced by an older one"
+    outcomes.note(
+        conn,
+        keeper,
+        [
+            (key, before, JobState.ASSIGNED, why)
+            for key, before in adopted.items()
+            if before is not JobState.ASSIGNED
+        ],
+    )
+    return tuple(adopted)
+
+
+def _vanished(found: attempts.OpenAttempt) -> Outcome:
+    returned = Outcome(found.key, Cause.RETURNED, reason="its pilot no longer knows of it")
+    if not found.started:
+        return returned
+    return replace(returned, cause=Cause.LOST, reason="its keeper no longer runs it")
+
+
+def close_out(conn: psycopg.Connection, agent: UUID, keeper_id: UUID, reason: str) -> int:
+    """Say that a keeper on this machine is dead; gives how many of its attempts went back to their jobs.
+
+    The agent has read what the keeper left: its outcomes are reported, its processes have ended, and what it had not
+    started never will be. What had started is lost, the rest is returned at no cost. May be repeated.
+
+    Raises:
+        Superseded: another agent decides for the node.
+    """
+
+    def work() -> int:
+        try:
+            keeper = attempts.lock_keeper(conn, keeper_id)
+        except UnknownKeeper:
+            return 0  # this database never knew it
+        pilot = attempts.claiming_pilot(conn, keeper)
+        if pilot is None or pilot.agent != agent:
+            raise Superseded("another agent decides for this node now")
+        fencing.fence(conn, keeper_id, reason, who=f"pilot {keeper.node}")
+        left = [
+            replace(_vanished(found), reason=reason)
+            for found in attempts.open_attempts(conn, keeper)
+        ]
+        outcomes.record(conn, keeper, left)
+        pilots.forget(conn, keeper_id)
+        if left:
+            letters.pilot_died(conn, keeper.node, len(left), keeper.fence_reason or reason)
+        return len(left)
+
+    return in_transaction(conn, work)
+
+
+def inputs(
+    conn: psycopg.Connection,
+    keys: Collection[AttemptKey],
+    known: Collection[int] = (),
+    *,
+    versions: MutableMapping[int, SharedFiles] | None = None,
+) -> tuple[Mapping[int, TaskSpec], Mapping[AttemptKey, InputFile]]:
+    """Give what attempts read that an earlier agent started: their tasks, but for those `known`, and their configs."""
+
+    def work() -> tuple[Mapping[int, TaskSpec], Mapping[AttemptKey, InputFile]]:
+        configs = attempts.configs(conn, keys)
+        tasks = {key.task_id for key in configs} - set(known)
+        return attempts.task_specs(conn, tasks, {} if versions is None else versions), configs
+
+    return in_transaction(conn, work)
