@@ -74,8 +74,8 @@ def test_three_pilots_finish_300_jobs_each_once_within_their_slots(
     assert set(Counter(node for _, _, _, node, _, _, _ in rows)) == set(NODES)
 
     spans: dict[tuple[str, str], list[tuple[float, float, str]]] = {}
-    for queue, ordinal, _, node, _, _, folder in rows:
-        start, end = (Path(folder) / f"job_configId_{ordinal}" / "truth").read_text().splitlines()
+    for queue, index, _, node, _, _, folder in rows:
+        start, end = (Path(folder) / f"job_configId_{index}" / "truth").read_text().splitlines()
         _, attempt, began, *devices = start.split()
         assert attempt == "1"
         spans.setdefault((node, queue), []).append(

@@ -50,19 +50,19 @@ def moved_along_the_table(facts: Facts) -> Violations:
     jobs = {(before.value, after.value) for before, after in job_transitions()}
     tasks = {(before.value, after.value) for before, after in task_transitions()}
     for move in facts.moves:
-        if (move.before, move.after) not in (tasks if move.ordinal is None else jobs):
-            yield f"{move.task}/{move.ordinal} went from {move.before} to {move.after}"
+        if (move.before, move.after) not in (tasks if move.index is None else jobs):
+            yield f"{move.task}/{move.index} went from {move.before} to {move.after}"
 
 
 def has_its_events(facts: Facts) -> Violations:
     """Every change left its event in the same transaction: its own, or one of its task for a mass move."""
-    own = {(e.transaction, e.task, e.ordinal, e.after) for e in facts.events}
-    of_task = {(e.transaction, e.task) for e in facts.events if e.ordinal is None}
+    own = {(e.transaction, e.task, e.index, e.after) for e in facts.events}
+    of_task = {(e.transaction, e.task) for e in facts.events if e.index is None}
     for move in facts.moves:
-        if (move.transaction, move.task, move.ordinal, move.after) in own:
+        if (move.transaction, move.task, move.index, move.after) in own:
             continue
-        if move.ordinal is None or (move.transaction, move.task) not in of_task:
-            yield f"{move.task}/{move.ordinal} became {move.after} without an event"
+        if move.index is None or (move.transaction, move.task) not in of_task:
+            yield f"{move.task}/{move.index} became {move.after} without an event"
     yield from _broken_chains(facts)
 
 
@@ -82,7 +82,7 @@ def told_once(facts: Facts) -> Violations:
     ends = Counter(
         (move.task, move.after)
         for move in facts.moves
-        if move.ordinal is None and move.after in {state.value for state in ENDED_TASK_STATES}
+        if move.index is None and move.after in {state.value for state in ENDED_TASK_STATES}
     )
     letters = Counter((letter.task, letter.outcome) for letter in facts.letters)
     for task, state in sorted(ends.keys() | letters.keys()):
@@ -103,7 +103,7 @@ def accepted_once(facts: Facts) -> Violations:
             yield f"attempt {_name(each.job)}/{each.number} was accepted while {each.latest} was the latest"
     successes = Counter(a.job for a in facts.acceptances if a.success)
     moves = Counter(
-        (m.task, m.ordinal) for m in facts.moves if m.ordinal is not None and m.after == "done"
+        (m.task, m.index) for m in facts.moves if m.index is not None and m.after == "done"
     )
     for job in successes.keys() | moves.keys():
         if successes[job] != moves[job]:
@@ -281,12 +281,12 @@ def evidence(facts: Facts, found: list[str], *, most: int = 5) -> list[str]:
     """Give all that is known of the first jobs that violations name."""
     names = dict.fromkeys(re.findall(r"\b(t\d+)/(\d+)\b", "\n".join(found)))
     lines: list[str] = []
-    for task, ordinal in list(names)[:most]:
-        job = (task, int(ordinal))
+    for task, index in list(names)[:most]:
+        job = (task, int(index))
         lines.append(f"{_name(job)}: {[j.state for j in facts.jobs if j.name == job]}")
         lines += [f"  {life}" for life in facts.lives if life.job == job]
         lines += [f"  {row}" for row in facts.attempts if row.job == job]
-        lines += [f"  {e}" for e in facts.events if e.task == task and e.ordinal in (None, job[1])]
+        lines += [f"  {e}" for e in facts.events if e.task == task and e.index in (None, job[1])]
         lines += [f"  {a}" for a in facts.acceptances if a.job == job]
     return [*lines, *(f"keeper {keeper}: {fate}" for keeper, fate in facts.keepers.items())]
 

@@ -20,9 +20,9 @@ def lives(truth: Path) -> list[Life]:
     found = []
     for path in sorted(truth.iterdir()):
         if path.suffix != ".lock":
-            task, _, ordinal = path.name.rpartition("-")
+            task, _, index = path.name.rpartition("-")
             lines = [json.loads(line) for line in path.read_text().splitlines()]
-            found += _lives((task, int(ordinal)), lines)
+            found += _lives((task, int(index)), lines)
     return found
 
 
@@ -65,14 +65,14 @@ def jobs(conn: psycopg.Connection) -> list[Job]:
         "from job j join task t on t.id = j.task_id order by j.task_id, j.ordinal"
     )
     return [
-        Job((task, ordinal), state, attempt, done, _linked(Path(folder), ordinal))
-        for task, ordinal, state, attempt, done, folder in rows
+        Job((task, index), state, attempt, done, _linked(Path(folder), index))
+        for task, index, state, attempt, done, folder in rows
     ]
 
 
-def _linked(folder: Path, ordinal: int) -> int | None:
+def _linked(folder: Path, index: int) -> int | None:
     try:
-        return int((folder / f"job_configId_{ordinal}").readlink().name)
+        return int((folder / f"job_configId_{index}").readlink().name)
     except OSError:
         return None
 
@@ -84,7 +84,7 @@ def attempts(conn: psycopg.Connection) -> list[Attempt]:
         "a.ended_at is not null, a.lost_at is not null, a.accepted, a.cause, a.exit_status, a.signal, a.reason, "
         "a.folder_number from attempt a join task t on t.id = a.task_id order by a.task_id, a.ordinal, a.number"
     )
-    return [Attempt((task, ordinal), *rest) for task, ordinal, *rest in rows]
+    return [Attempt((task, index), *rest) for task, index, *rest in rows]
 
 
 def events(conn: psycopg.Connection) -> list[Event]:
@@ -121,7 +121,7 @@ def acceptances(conn: psycopg.Connection) -> list[Acceptance]:
     rows = conn.execute(
         f"select {_bare('task')}, ordinal, number, latest, success from audit_acceptance order by id"
     )
-    return [Acceptance((task, ordinal), *rest) for task, ordinal, *rest in rows]
+    return [Acceptance((task, index), *rest) for task, index, *rest in rows]
 
 
 def _bare(column: str) -> str:

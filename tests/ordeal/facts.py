@@ -70,7 +70,7 @@ class Move:
 
     transaction: int
     task: str
-    ordinal: int | None
+    index: int | None
     before: str
     after: str
 
@@ -82,7 +82,7 @@ class Event:
     transaction: int
     kind: str
     task: str
-    ordinal: int | None
+    index: int | None
     before: str | None
     after: str | None
 

@@ -93,11 +93,11 @@ class People:
             if chosen is None:
                 return "no task"
             task, jobs = chosen
-            ordinal = int(job * jobs)
+            index = int(job * jobs)
             if typed:
-                return self._type(wish, task, ordinal)
+                return self._type(wish, task, index)
             try:
-                return f"{task} {self._apply(conn, wish, task, ordinal)}"
+                return f"{task} {self._apply(conn, wish, task, index)}"
             except OrchestraError as error:
                 return f"{task} {error}"
 
@@ -116,17 +116,17 @@ class People:
         return rows[int(pick * len(rows))] if rows else None
 
     @staticmethod
-    def _apply(conn: psycopg.Connection, wish: str, task: int, ordinal: int) -> object:
+    def _apply(conn: psycopg.Connection, wish: str, task: int, index: int) -> object:
         if wish == "job_kill":
-            return lifecycle.kill_jobs(conn, task, [ordinal], by="ana")
+            return lifecycle.kill_jobs(conn, task, [index], by="ana")
         if wish == "job_retry":
-            return lifecycle.retry_jobs(conn, task, [ordinal], by="ana")
+            return lifecycle.retry_jobs(conn, task, [index], by="ana")
         why = "as it pleases" if wish == "hold" else None
         return lifecycle.apply(conn, task, _INPUTS[wish], by="ana", why=why).state
 
-    def _type(self, wish: str, task: int, ordinal: int) -> str:
+    def _type(self, wish: str, task: int, index: int) -> str:
         noun, _, verb = wish.partition("_")
-        words = ["job", verb, f"{task}/{ordinal}"] if noun == "job" else ["task", noun, str(task)]
+        words = ["job", verb, f"{task}/{index}"] if noun == "job" else ["task", noun, str(task)]
         words += ["--all"] if wish == "retry_all" else []
         words += ["--yes"] if wish.startswith("retry") else []
         home = self.root / "home"

@@ -41,7 +41,7 @@ def test_what_orchestra_ended_in_a_test_is_no_failure_and_no_users_doing(
     world.conduct(2)
     test = moves.test_facts(world.conn, task, None)
     assert (test.failed, test.killed, test.swept, test.living) == (2, 0, 0, 3)
-    asked = {key.ordinal: why for key, why in attempts.attempts_to_end(world.conn, pilot.node)}
+    asked = {key.index: why for key, why in attempts.attempts_to_end(world.conn, pilot.node)}
     assert asked[2] == "it was killed on request"
     assert {asked[3], asked[4]} == {"another test job failed"}
     pilot.end(*grants[2:], cause=Cause.ENDED)

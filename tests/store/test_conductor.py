@@ -192,13 +192,13 @@ def test_a_test_does_not_wait_for_those_that_find_no_slot(world: World) -> None:
     assert why == ("2 of 10 tests running well, 8 had no slot",)
 
     late = pilot.claim(cpu=1)
-    assert (late[0].key.ordinal, late[0].is_test) == (2, False)
+    assert (late[0].key.index, late[0].is_test) == (2, False)
     pilot.start(*late)
     pilot.end(*late, status=3)
     pilot.end(one, status=3)
     world.conduct(rounds=2)
     assert world.state(task) is TaskState.RUNNING, "a failure is one of an ordinary job"
-    assert {world.jobs(task)[g.key.ordinal] for g in (*late, one)} == {JobState.ASSIGNED}
+    assert {world.jobs(task)[g.key.index] for g in (*late, one)} == {JobState.ASSIGNED}
 
 
 def test_a_test_of_quick_jobs_is_all_ten_of_them_however_few_the_slots(world: World) -> None:
@@ -252,7 +252,7 @@ def test_failures_after_the_test_finalize_the_task_and_a_retry_runs_them_first(
     assert world.state(task) is TaskState.RUNNING
     world.conduct()
     (again,) = pilot.claim(cpu=9)
-    assert (again.key.ordinal, again.key.number, again.is_test) == (5, 2, False)
+    assert (again.key.index, again.key.number, again.is_test) == (5, 2, False)
     pilot.end(again)
     world.conduct()
     assert world.state(task) is TaskState.DONE
@@ -308,7 +308,7 @@ def test_one_job_of_an_ended_task_can_start_over(world: World) -> None:
     assert (world.state(task), world.jobs(task)[1]) == (TaskState.RUNNING, JobState.REGISTERED)
     world.conduct()
     (grant,) = pilot.claim(cpu=3)
-    assert (grant.key.ordinal, grant.done_attempt) == (1, 1)
+    assert (grant.key.index, grant.done_attempt) == (1, 1)
 
 
 def test_a_big_task_moves_in_chunks_and_is_released_in_portions(world: World) -> None:

@@ -62,7 +62,7 @@ def test_jobs_of_both_turns_and_unreleased_ones_are_counted(world: World) -> Non
         "update job set state = 'assigned', turn = case when ordinal = 19 then 0 else 1 end where ordinal < 20"
     )
     world.conn.execute("update job set turn = 0 where ordinal = 39")
-    for ordinal, state, turn, before in (
+    for index, state, turn, before in (
         (19, JobState.ASSIGNED, 0, 0),
         (0, JobState.ASSIGNED, 1, 1),
         (18, JobState.ASSIGNED, 1, 19),
@@ -70,8 +70,8 @@ def test_jobs_of_both_turns_and_unreleased_ones_are_counted(world: World) -> Non
         (20, JobState.REGISTERED, 1, 21),
         (38, JobState.REGISTERED, 1, 39),
     ):
-        assert store.turn(world.conn, task, ordinal).turn == turn
-        assert store.before(world.conn, task, ordinal, state, turn, limit=100) == before, ordinal
+        assert store.turn(world.conn, task, index).turn == turn
+        assert store.before(world.conn, task, index, state, turn, limit=100) == before, index
     assert store.before(world.conn, task, 38, JobState.REGISTERED, 1, limit=5) == 10
 
 
@@ -188,7 +188,7 @@ def test_who_killed_a_job(world: World, pilot: Pilot) -> None:
     for address in ("0/0", "0/5"):
         asked = explain.gather(world.conn, address).asked
         assert asked is not None
-        assert (asked.who, asked.why, asked.ordinal is None) == ("ana", "too long", False)
+        assert (asked.who, asked.why, asked.index is None) == ("ana", "too long", False)
     # What was killed one by one before stays so when the whole task is killed.
     world.conn.execute("update event set at = at - interval '1 min'")
     world.conn.execute(
@@ -196,7 +196,7 @@ def test_who_killed_a_job(world: World, pilot: Pilot) -> None:
     )
     lifecycle.apply(world.conn, task, TaskInput.KILL, by="bob", why="no use")
     assert (whole := explain.gather(world.conn, "0/7").asked)
-    assert (whole.who, whole.ordinal) == ("bob", None)
+    assert (whole.who, whole.index) == ("bob", None)
     assert "was killed just now by bob" in lines(world, "0/7")[0]
     assert "The whole task was killed." in lines(world, "0/7")
     assert (alone := explain.gather(world.conn, "0/5").asked)
@@ -290,7 +290,7 @@ def crowded(database_server: Server) -> Iterator[World]:
 
 
 def _cases() -> dict[str, dict[str, object]]:
-    job: dict[str, object] = {"task": 0, "ordinal": 50_000}
+    job: dict[str, object] = {"task": 0, "index": 50_000}
     return {
         "turn": job,
         "competitors": {"queue": Queue.CPU},
@@ -313,7 +313,7 @@ def test_what_is_read_does_not_grow(crowded: World, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ordinal", "state", "limit", "expected", "most"),
+    ("index", "state", "limit", "expected", "most"),
     [
         (
             20_200,
@@ -328,14 +328,14 @@ def test_what_is_read_does_not_grow(crowded: World, name: str) -> None:
     ],
 )
 def test_jobs_ahead_are_counted_in_index_ranges(
-    crowded: World, ordinal: int, state: JobState, limit: int, expected: int, most: int
+    crowded: World, index: int, state: JobState, limit: int, expected: int, most: int
 ) -> None:
-    params = store.before_params(0, ordinal, state, 1, limit)
+    params = store.before_params(0, index, state, 1, limit)
     found = plan(crowded.conn, store.SQL.before, params)
     assert found.walked == set(), found.root
     assert found.indexes <= {"job_claimable", "job_waiting"}, found.root
     assert found.buffers < most, (found.buffers, found.root)
-    assert store.before(crowded.conn, 0, ordinal, state, 1, limit=limit) == expected
+    assert store.before(crowded.conn, 0, index, state, 1, limit=limit) == expected
 
 
 def test_a_whole_explanation_of_a_job_among_many(crowded: World) -> None:

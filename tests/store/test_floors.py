@@ -180,14 +180,14 @@ def worked(conn: psycopg.Connection) -> Iterator[tuple[World, Pilot, int, list[G
 Worked = tuple[World, Pilot, int, list[Grant]]
 
 
-def ordinals(grants: list[Grant] | tuple[Grant, ...]) -> list[int]:
-    return [grant.key.ordinal for grant in grants]
+def indexes(grants: list[Grant] | tuple[Grant, ...]) -> list[int]:
+    return [grant.key.index for grant in grants]
 
 
 def test_claims_go_on_where_they_were(worked: Worked) -> None:
     _, pilot, _, grants = worked
-    assert ordinals(grants) == list(range(CLAIMED))
-    assert ordinals(pilot.claim(3)) == [CLAIMED, CLAIMED + 1, CLAIMED + 2]
+    assert indexes(grants) == list(range(CLAIMED))
+    assert indexes(pilot.claim(3)) == [CLAIMED, CLAIMED + 1, CLAIMED + 2]
 
 
 @pytest.mark.parametrize("cause", [Cause.RETURNED, Cause.LOST])
@@ -195,17 +195,17 @@ def test_what_comes_back_is_claimed_next(worked: Worked, cause: Cause) -> None:
     _, pilot, _, grants = worked
     back = [grants[7], grants[3], grants[500]]
     pilot.end(*back, cause=cause)
-    assert ordinals(pilot.claim(4)) == [3, 7, 500, CLAIMED]
+    assert indexes(pilot.claim(4)) == [3, 7, 500, CLAIMED]
     pilot.end(grants[5], cause=cause)
-    assert ordinals(pilot.claim(2)) == [5, CLAIMED + 1]
+    assert indexes(pilot.claim(2)) == [5, CLAIMED + 1]
 
 
 def test_what_failed_is_claimed_as_soon_as_its_time_has_come(worked: Worked) -> None:
     world, pilot, _, grants = worked
     pilot.end(grants[3], grants[400], status=1)
-    assert ordinals(pilot.claim(1)) == [CLAIMED]
+    assert indexes(pilot.claim(1)) == [CLAIMED]
     world.wait_out_back_off()
-    assert ordinals(pilot.claim(3)) == [3, 400, CLAIMED + 1]
+    assert indexes(pilot.claim(3)) == [3, 400, CLAIMED + 1]
 
 
 def test_a_job_of_a_lost_node_is_claimed_next(worked: Worked) -> None:
@@ -214,8 +214,8 @@ def test_a_job_of_a_lost_node_is_claimed_next(worked: Worked) -> None:
     world.guard()
     other = world.pilot("noether")
     assert world.counts(task).assigned == JOBS
-    assert ordinals(other.claim(8)) == ordinals(grants[:8])
-    assert ordinals(claim(other, CLAIMED)) == list(range(8, CLAIMED + 8))
+    assert indexes(other.claim(8)) == indexes(grants[:8])
+    assert indexes(claim(other, CLAIMED)) == list(range(8, CLAIMED + 8))
 
 
 def test_a_retry_of_chosen_jobs_below_the_floor_is_claimed_next(worked: Worked) -> None:
@@ -225,7 +225,7 @@ def test_a_retry_of_chosen_jobs_below_the_floor_is_claimed_next(worked: Worked) 
         lifecycle.kill_jobs(world.conn, task, [999], by="ana")
     lifecycle.retry_jobs(world.conn, task, [4, 999], by="ana")
     world.conduct()
-    assert ordinals(pilot.claim(3)) == [4, 999, CLAIMED]
+    assert indexes(pilot.claim(3)) == [4, 999, CLAIMED]
 
 
 @pytest.mark.parametrize("given", [TaskInput.RETRY, TaskInput.RETRY_ALL])
@@ -237,7 +237,7 @@ def test_a_retried_task_is_claimed_from_its_beginning(worked: Worked, given: Tas
     lifecycle.apply(world.conn, task, given, by="ana", bypass=True)
     world.conduct(rounds=4)
     first = 0 if given is TaskInput.RETRY_ALL else CLAIMED
-    assert ordinals(pilot.claim(8)) == list(range(first, first + 8))
+    assert indexes(pilot.claim(8)) == list(range(first, first + 8))
 
 
 def test_withdrawn_test_jobs_are_claimed_after_a_retry(conn: psycopg.Connection) -> None:
@@ -256,7 +256,7 @@ def test_withdrawn_test_jobs_are_claimed_after_a_retry(conn: psycopg.Connection)
     lifecycle.apply(conn, task, TaskInput.RETRY, by="ana")
     world.conduct(rounds=3)
     again = claim(pilot, 496)
-    assert sorted(ordinals(again)) == list(range(496))
+    assert sorted(indexes(again)) == list(range(496))
 
 
 def test_jobs_that_are_released_in_chunks_are_claimed_one_chunk_after_the_other(
@@ -269,7 +269,7 @@ def test_jobs_that_are_released_in_chunks_are_claimed_one_chunk_after_the_other(
     seen: list[int] = []
     for _ in range(3):
         while grants := pilot.claim(64):
-            seen += ordinals(grants)
+            seen += indexes(grants)
         attempts.raise_floors(conn, task, 64)
         assert floors(conn, task) == {0: TOP, 1: TOP}
         world.conduct()
@@ -316,7 +316,7 @@ def test_a_job_that_comes_back_while_the_floors_rise_is_claimed_next(
             )
             wait_until(lambda: world.conn.execute(waiting).fetchone() == (1,))
         thread.join(10)
-    assert ordinals(pilot.claim(2)) == [2, CLAIMED]
+    assert indexes(pilot.claim(2)) == [2, CLAIMED]
 
 
 def test_the_floors_do_not_rise_while_a_job_comes_back(worked: Worked, database_url: str) -> None:
@@ -329,7 +329,7 @@ def test_the_floors_do_not_rise_while_a_job_comes_back(worked: Worked, database_
             assert floors(raiser, task) == {0: TOP, 1: CLAIMED}
         raiser.execute("select raise_job_floor(%s, 1)", [task])
         assert floors(raiser, task) == {0: 2, 1: CLAIMED}
-    assert ordinals(pilot.claim(2)) == [2, CLAIMED]
+    assert indexes(pilot.claim(2)) == [2, CLAIMED]
 
 
 def test_a_claim_that_is_taken_back_leaves_its_jobs_to_the_next_one(
@@ -340,9 +340,9 @@ def test_a_claim_that_is_taken_back_leaves_its_jobs_to_the_next_one(
     with connect(database_url) as dying, connect(database_url) as raiser:
         other = Pilot(dying, pilot.node, pilot.agent, pilot.keeper, pilot.request)
         with dying.transaction(force_rollback=True):
-            assert ordinals(other.claim(8)) == list(range(CLAIMED, CLAIMED + 8))
+            assert indexes(other.claim(8)) == list(range(CLAIMED, CLAIMED + 8))
             raiser.execute("select raise_job_floor(%s, 1)", [task])
-    assert ordinals(pilot.claim(2)) == [CLAIMED, CLAIMED + 1]
+    assert indexes(pilot.claim(2)) == [CLAIMED, CLAIMED + 1]
 
 
 def test_a_floor_that_is_wrong_is_taken_away_where_nothing_moves(worked: Worked) -> None:
@@ -358,7 +358,7 @@ def test_a_floor_that_is_wrong_is_taken_away_where_nothing_moves(worked: Worked)
     assert (look(0.0), look(STALLED_AFTER - 1)) == (set(), set())
     assert floors(world.conn, task) == {0: TOP, 1: TOP}
     assert look(STALLED_AFTER) == {Queue.CPU}, "pilots that found nothing are told"
-    assert ordinals(pilot.claim(2)) == [CLAIMED, CLAIMED + 1]
+    assert indexes(pilot.claim(2)) == [CLAIMED, CLAIMED + 1]
     assert floors(world.conn, task)[0] == TOP, "they rise again"
     look(STALLED_AFTER + 1)
     look(STALLED_AFTER * 3)
@@ -381,7 +381,7 @@ def test_the_conductor_takes_wrong_floors_away(
     finally:
         stop.set()
         thread.join(10)
-    assert ordinals(pilot.claim(2)) == [CLAIMED, CLAIMED + 1]
+    assert indexes(pilot.claim(2)) == [CLAIMED, CLAIMED + 1]
 
 
 def test_pilots_that_claim_and_hand_back_at_the_same_time_leave_nothing(
@@ -398,7 +398,7 @@ def test_pilots_that_claim_and_hand_back_at_the_same_time_leave_nothing(
         turns = 0
         while grants := pilot.claim(8):
             turns += 1
-            back = [grant for grant in grants if (grant.key.ordinal + turns) % 5 == number]
+            back = [grant for grant in grants if (grant.key.index + turns) % 5 == number]
             done = [grant for grant in grants if grant not in back]
             pilot.end(*back, cause=Cause.RETURNED)
             pilot.end(*done)

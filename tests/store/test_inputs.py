@@ -46,7 +46,7 @@ def test_each_beginning_release_and_retry_lets_jobs_go_anew(world: World) -> Non
     world.conduct()
     grants.append(only(pilot.claim()))
     end(world, pilot, grants[0], exit_status=1)
-    lifecycle.retry_jobs(world.conn, task, [grants[0].key.ordinal], by="ana")
+    lifecycle.retry_jobs(world.conn, task, [grants[0].key.index], by="ana")
     world.conduct()
     grants.append(only(pilot.claim()))
     for grant in (*grants[1:], *pilot.claim(cpu=4)):

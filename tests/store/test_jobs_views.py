@@ -40,9 +40,9 @@ def mixed(world: World, pilot: Pilot) -> int:
     return task
 
 
-def ordinals(world: World, figure: Figure | None, first: int = 0, limit: int = 50) -> list[int]:
+def indexes(world: World, figure: Figure | None, first: int = 0, limit: int = 50) -> list[int]:
     page = views.list_jobs(world.conn, "0", figure, first=first, limit=limit)
-    return [job.ordinal for job in page.jobs]
+    return [job.index for job in page.jobs]
 
 
 def test_every_figure_lists_the_jobs_that_it_counts(world: World, mixed: int) -> None:
@@ -57,19 +57,19 @@ def test_every_figure_lists_the_jobs_that_it_counts(world: World, mixed: int) ->
         Figure.KILLED: [],
         Figure.BROKEN: [],
     }
-    assert {figure: ordinals(world, figure) for figure in Figure} == expected
+    assert {figure: indexes(world, figure) for figure in Figure} == expected
     counts = world.counts(mixed)
     assert {f: counts[f] for f in Figure} == {f: len(n) for f, n in expected.items()}
 
 
 @pytest.mark.parametrize("figure", [None, *Figure])
 def test_pages_follow_one_another(world: World, mixed: int, figure: Figure | None) -> None:
-    whole = ordinals(world, figure)
+    whole = indexes(world, figure)
     found: list[int] = []
     following: int | None = 0
     while following is not None:
         page = views.list_jobs(world.conn, "0", figure, first=following, limit=3)
-        found += [job.ordinal for job in page.jobs]
+        found += [job.index for job in page.jobs]
         assert page.matching == len(whole)
         following = page.following
     assert found == whole
@@ -79,14 +79,14 @@ def test_few_done_jobs_are_found_as_well(world: World, pilot: Pilot) -> None:
     world.task(100, test_jobs=0)
     world.conduct(2)
     pilot.end(*pilot.claim(cpu=2))
-    assert ordinals(world, Figure.DONE) == [0, 1]
+    assert indexes(world, Figure.DONE) == [0, 1]
 
 
 def test_registered_jobs_of_both_turns_come_in_order(world: World, ana: Caller) -> None:
     world.task(6)
     world.conn.execute("update job set turn = 0 where ordinal in (1, 4)")
-    assert ordinals(world, Figure.REGISTERED) == [0, 1, 2, 3, 4, 5]
-    assert ordinals(world, Figure.REGISTERED, first=2, limit=3) == [2, 3, 4]
+    assert indexes(world, Figure.REGISTERED) == [0, 1, 2, 3, 4, 5]
+    assert indexes(world, Figure.REGISTERED, first=2, limit=3) == [2, 3, 4]
 
 
 def test_a_job_with_its_attempts(world: World, mixed: int) -> None:
@@ -114,7 +114,7 @@ def test_jobs_of_several_tasks_are_checked_before_any_is_touched(
 ) -> None:
     with pytest.raises(NotFound):
         actions.kill(world.conn, ana, ["0/12", "0/41"])
-    assert 12 in ordinals(world, Figure.ASSIGNED)
+    assert 12 in indexes(world, Figure.ASSIGNED)
     bob = caller(world.conn, "bob")
     with pytest.raises(Refused, match='belongs to user "ana"'):
         actions.kill(world.conn, bob, ["0/12"])
@@ -126,10 +126,10 @@ def test_jobs_of_several_tasks_are_checked_before_any_is_touched(
 def test_retry_and_kill(world: World, mixed: int, ana: Caller) -> None:
     (done,) = actions.retry(world.conn, ana, ["0/5-6"])
     assert done.jobs == 2
-    assert ordinals(world, Figure.FAILED) == [7]
+    assert indexes(world, Figure.FAILED) == [7]
     (killed,) = actions.kill(world.conn, ana, ["0/20,0"], "enough")
     assert killed.jobs == 1  # job 0 is done
-    assert ordinals(world, Figure.KILLED) == [20]
+    assert indexes(world, Figure.KILLED) == [20]
     assert world.state(mixed) is TaskState.RUNNING
     assert world.counts(mixed) == world.true_counts(mixed)
 
@@ -186,7 +186,7 @@ def test_a_log_of_which_nothing_is_kept(world: World, pilot: Pilot) -> None:
     world.conduct(2)
     (grant,) = pilot.claim()
     pilot.start(grant)
-    key = (grant.key.task_id, grant.key.ordinal, grant.key.number)
+    key = (grant.key.task_id, grant.key.index, grant.key.number)
     assert logs.log_chunk(world.conn, *key) == LogChunk(0, b"", None, over=False)
     pilot.end(grant)
     assert logs.log_chunk(world.conn, *key).over
@@ -272,7 +272,7 @@ def test_pages_give_each_job_once(
     world.task(10)
     monkeypatch.setattr(paging, "PAGE", 3)
     found = [
-        job.ordinal
+        job.index
         for page in paging.job_pages(world.interface(), "0", first=2, limit=limit)
         for job in page.jobs
     ]

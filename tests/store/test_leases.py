@@ -317,7 +317,7 @@ def test_late_outcomes_of_a_broken_task(world: World, status: int) -> None:
     pilot.start(bad, late)
     lose_all(world, pilot)
     (again,) = pilot.claim(cpu=1)
-    assert again.key.ordinal == bad.key.ordinal
+    assert again.key.index == bad.key.index
     pilot.end(again, status=1)
     world.conduct(rounds=3)
     assert (world.state(task), world.counts(task)) == (TaskState.BROKEN, Counts(broken=5))
@@ -364,4 +364,4 @@ def test_a_loss_is_repeated_at_once(world: World, running: int) -> None:
     (grant,) = pilot.claim()
     pilot.start(grant)
     pilot.end(grant, cause=Cause.LOST)
-    assert pilot.claim()[0].key.ordinal == grant.key.ordinal
+    assert pilot.claim()[0].key.index == grant.key.index

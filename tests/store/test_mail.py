@@ -317,11 +317,11 @@ def test_the_best_results_stand_in_the_mail(
     world: World, office: Office, server: MailServer
 ) -> None:
     task = end(world, jobs=5)
-    for ordinal in range(5):
-        said = json.dumps({"accuracy": 0.5 + ordinal / 10})
+    for index in range(5):
+        said = json.dumps({"accuracy": 0.5 + index / 10})
         world.conn.execute(
             "insert into attempt_metrics (task_id, ordinal, number, text, numbers) values (%s, %s, 1, %s, %s)",
-            [task, ordinal, said, said],
+            [task, index, said, said],
         )
     office.tick()
     (message,) = server.messages

@@ -37,7 +37,7 @@ def run(world: World, pilot: Pilot, said: list[str | None], task: int) -> None:
         world.conduct()
         grants = pilot.claim(cpu=100)
         for grant in grants:
-            text = said[grant.key.ordinal] if grant.key.task_id == task else None
+            text = said[grant.key.index] if grant.key.task_id == task else None
             kept = to_keep("metrics.json", text.encode(), len(text)) if text else None
             outcome = Outcome(grant.key, Cause.EXIT, exit_status=0, seconds=1.0, metrics=kept)
             work.report(world.conn, pilot.keeper, [outcome])
@@ -156,7 +156,7 @@ def test_the_best_are_the_same_however_many_are_compared_at_a_time(
     assert metrics.best(world.conn, task, 7, "loss", 3, highest=False) == [1, 3, 2]
     assert metrics.best(world.conn, task, 7, "loss", 3, highest=True) == [4, 5, 0]
     assert metrics.anywhere(world.conn, task, 7, 4) == whole
-    assert [each.ordinal for each in metrics.first(world.conn, task, 3)] == [0, 1, 2]
+    assert [each.index for each in metrics.first(world.conn, task, 3)] == [0, 1, 2]
 
 
 def test_results_walk_primary_keys_alone(world: World) -> None:

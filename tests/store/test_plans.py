@@ -191,7 +191,7 @@ def _some_attempts(crowded: World) -> dict[str, list[Any]]:
     rows = crowded.conn.execute(
         "select task_id, ordinal, number, token from attempt where ordinal = 5 order by task_id limit 64"
     ).fetchall()
-    names = ("tasks", "ordinals", "numbers", "tokens")
+    names = ("tasks", "indexes", "numbers", "tokens")
     return {name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
 
 
@@ -268,7 +268,7 @@ def test_who_looks_after_leases_walks_what_is_open(
     crowded: World, pilot: Pilot, file: str, name: str, index: str
 ) -> None:
     params = {
-        "limit": 100, "task": 500, "ordinal": 5, "tasks": [500], "after": 0, "node": pilot.node, "machine": "m",
+        "limit": 100, "task": 500, "index": 5, "tasks": [500], "after": 0, "node": pilot.node, "machine": "m",
         "boot": "b", "host": "h",
     }  # fmt: skip
     with crowded.conn.transaction(force_rollback=True):
@@ -292,7 +292,7 @@ def test_a_claim_is_right_in_the_crowd(crowded: World, pilot: Pilot) -> None:
     """Not only its plan: what comes out is the first claimable jobs of the best task."""
     with crowded.conn.transaction(force_rollback=True):
         answer = work.claim(crowded.conn, pilot.agent, pilot.keeper, 1, {Queue.CPU: 4})
-        assert [(g.key.task_id, g.key.ordinal) for g in answer.grants] == [
+        assert [(g.key.task_id, g.key.index) for g in answer.grants] == [
             (0, 310),
             (0, 311),
             (0, 312),

@@ -137,10 +137,10 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "offers": (TASKS.offers, {"queue": Queue.CPU, "patience": PATIENCE}),
     "one job": (
         "with chosen as (" + load("jobs/jobs").choose_one + ") " + load("jobs/jobs").show_chosen,
-        {"task": 0, "ordinal": 120_000},
+        {"task": 0, "index": 120_000},
     ),
-    "attempts": (load("jobs/jobs").attempts, {"task": 0, "ordinal": 40_000}),
-    "log": (load("jobs/jobs").log_tail, {"task": 0, "ordinal": 40_000, "number": 1}),
+    "attempts": (load("jobs/jobs").attempts, {"task": 0, "index": 40_000}),
+    "log": (load("jobs/jobs").log_tail, {"task": 0, "index": 40_000, "number": 1}),
     "files": (DATASETS.files, {"version": 2, "first": 100_000, "limit": 20}),
     "live users": (DATASETS.live_users, {"dataset": 1}),
     "ended users": (DATASETS.ended_users, {"dataset": 1}),

@@ -89,11 +89,11 @@ class Life:
     def _command(self, given: TaskInput) -> None:
         lifecycle.apply(self.pilots[0].conn, self.task, given, by="ana", why="as it pleases")
 
-    def _job_retry(self, ordinal: int) -> None:
-        lifecycle.retry_jobs(self.pilots[1].conn, self.task, [ordinal], by="ana")
+    def _job_retry(self, index: int) -> None:
+        lifecycle.retry_jobs(self.pilots[1].conn, self.task, [index], by="ana")
 
-    def _job_kill(self, ordinal: int) -> None:
-        lifecycle.kill_jobs(self.pilots[2].conn, self.task, [ordinal], by="ana")
+    def _job_kill(self, index: int) -> None:
+        lifecycle.kill_jobs(self.pilots[2].conn, self.task, [index], by="ana")
 
     def _reconcile(self, pilot: int) -> None:
         chosen = self.pilots[pilot]

@@ -280,7 +280,7 @@ def test_a_running_job_that_the_dump_does_not_know_becomes_its_jobs_attempt(
     assert world.counts(running) == Counts(assigned=3, running=1, done=1)
     assert recovery.settle(world.conn, patience=0)
     pilot.end(ran)
-    assert sorted(g.key.ordinal for g in pilot.claim(cpu=9)) == [2, 3, 4]
+    assert sorted(g.key.index for g in pilot.claim(cpu=9)) == [2, 3, 4]
     assert world.counts(running) == world.true_counts(running)
 
 
@@ -349,7 +349,7 @@ def test_new_attempts_get_folders_that_the_forgotten_time_cannot_have_used(
     recovery.accept(world.conn, as_admin(world.conn))
     pilot.request += 1
     (after,) = pilot.claim()
-    assert (after.key.ordinal, after.key.number) == (before.key.ordinal, before.key.number)
+    assert (after.key.index, after.key.number) == (before.key.index, before.key.number)
     assert (before.folder_number, after.folder_number, after.new_folder) == (1, 1001, True)
 
 
@@ -364,13 +364,13 @@ def test_a_stranger_whose_job_was_given_to_another_runs_on_and_is_shown(
     restored(world, other, remembered)
     recovery.accept(world.conn, as_admin(world.conn))
     (successor,) = other.claim()
-    assert successor.key.ordinal == grant.key.ordinal
+    assert successor.key.index == grant.key.index
     found = work.reconcile(world.conn, late.keeper, 1, {grant.key}, {grant.key: 1})
     assert found.unknown == (grant.key,)
     assert (found.end, found.adopted) == ((), ())
     outcome = Outcome(grant.key, Cause.EXIT, exit_status=0)
     assert work.report(world.conn, late.keeper, [outcome]) == (grant.key,)
-    assert world.jobs(running)[grant.key.ordinal] is JobState.ASSIGNED
+    assert world.jobs(running)[grant.key.index] is JobState.ASSIGNED
 
 
 def test_an_attempt_of_a_task_that_was_deleted_is_no_stranger(world: World, running: int) -> None:
@@ -402,4 +402,4 @@ def test_what_ended_after_the_dump_was_taken_is_run_again(world: World, running:
     assert found.released == 1
     recovery.settle(world.conn, patience=0)
     (again,) = pilot.claim()
-    assert (again.key.ordinal, again.key.number) == (grant.key.ordinal, 2)
+    assert (again.key.index, again.key.number) == (grant.key.index, 2)

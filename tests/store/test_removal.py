@@ -14,13 +14,13 @@ from orchestra.services.tasks import removal
 from support.world import World
 
 
-def attempt(folder: Path, ordinal: int, number: int, size: int = 100) -> Path:
+def attempt(folder: Path, index: int, number: int, size: int = 100) -> Path:
     """Write an attempt's folder, as a pilot and its job do."""
-    made = folder / ".attempts" / f"job_configId_{ordinal}" / str(number)
+    made = folder / ".attempts" / f"job_configId_{index}" / str(number)
     (made / "sub").mkdir(parents=True)
     (made / "job.log").write_bytes(b"x" * size)
     (made / "sub" / "it's $(x)").write_bytes(b"x" * size)
-    link = folder / f"job_configId_{ordinal}"
+    link = folder / f"job_configId_{index}"
     link.unlink(missing_ok=True)
     link.symlink_to(made.relative_to(folder))
     return made
@@ -30,8 +30,8 @@ RECORDED = frozenset({(0, 1), (0, 2), (1, 1)})
 
 
 def test_a_survey_tells_attempts_from_strangers(hostile_dir: Path) -> None:
-    for ordinal, number in RECORDED:
-        attempt(hostile_dir, ordinal, number)
+    for index, number in RECORDED:
+        attempt(hostile_dir, index, number)
     attempt(hostile_dir, 1, 7)  # nobody recorded it
     (hostile_dir / "notes").write_text("mine")
     (hostile_dir / "job_configId_x").mkdir()
@@ -49,8 +49,8 @@ def test_a_survey_tells_attempts_from_strangers(hostile_dir: Path) -> None:
 
 
 def test_strangers_stay(hostile_dir: Path) -> None:
-    for ordinal, number in RECORDED:
-        attempt(hostile_dir, ordinal, number)
+    for index, number in RECORDED:
+        attempt(hostile_dir, index, number)
     stranger = attempt(hostile_dir, 1, 7)
     assert attempt_folders.remove_attempts(str(hostile_dir), sorted(RECORDED)).folders == 3
     attempt_folders.remove_links(str(hostile_dir))
@@ -60,8 +60,8 @@ def test_strangers_stay(hostile_dir: Path) -> None:
 
 
 def test_nothing_is_left_of_what_was_ours_alone(hostile_dir: Path) -> None:
-    for ordinal, number in RECORDED:
-        attempt(hostile_dir, ordinal, number)
+    for index, number in RECORDED:
+        attempt(hostile_dir, index, number)
     attempt_folders.remove_attempts(str(hostile_dir), sorted(RECORDED))
     attempt_folders.remove_links(str(hostile_dir))
     assert not hostile_dir.exists()
@@ -114,8 +114,8 @@ def _run(world: World, *rounds: set[int]) -> None:
         world.conduct(3)
         grants = pilot.claim(cpu=100)
         pilot.start(*grants)
-        pilot.end(*[g for g in grants if g.key.ordinal not in failing])
-        pilot.end(*[g for g in grants if g.key.ordinal in failing], status=1)
+        pilot.end(*[g for g in grants if g.key.index not in failing])
+        pilot.end(*[g for g in grants if g.key.index in failing], status=1)
         world.conn.execute("update job set not_before = null where not_before is not null")
     world.conduct(3)
 
@@ -125,9 +125,9 @@ def test_superseded_attempts_are_those_that_no_result_needs(
 ) -> None:
     task = world.task(4, test_jobs=0, retries=2, folder=str(hostile_dir))
     _run(world, {1, 2}, {2}, {2})
-    for ordinal, numbers in {0: 1, 1: 2, 2: 3, 3: 1}.items():
+    for index, numbers in {0: 1, 1: 2, 2: 3, 3: 1}.items():
         for number in range(1, numbers + 1):
-            attempt(hostile_dir, ordinal, number)
+            attempt(hostile_dir, index, number)
     found = removal.look_at_superseded(world.conn, ana, task)
     assert sorted(found.folders) == [(1, 1), (2, 1), (2, 2)]
     assert attempt_folders.survey(found.task.folder, found.folders).bytes == 600

@@ -87,7 +87,7 @@ def run(world: World, pilot: Pilot, task: int, *, failing: tuple[int, ...] = ())
         grants = pilot.claim(cpu=100)
         pilot.start(*grants)
         for grant in grants:
-            bad = grant.key.task_id == task and grant.key.ordinal in failing
+            bad = grant.key.task_id == task and grant.key.index in failing
             outcome = Outcome(
                 grant.key,
                 Cause.EXIT,
@@ -309,7 +309,7 @@ def test_no_pass_walks_a_big_table(world: World) -> None:
     )
     world.conn.execute("analyze")
     sql = retention.SQL
-    page = {"task": task, "first": 0, "next": 100, "ordinals": [1], "numbers": [1], "limit": 100}
+    page = {"task": task, "first": 0, "next": 100, "indexes": [1], "numbers": [1], "limit": 100}
     for statement in (
         sql.forget_events,
         sql.task_to_forget,

@@ -45,7 +45,7 @@ def finish(world: World, pilot: Pilot, outcomes: dict[int, Outcome | int]) -> No
     grants = pilot.claim(cpu=100)
     pilot.start(*grants)
     for grant in grants:
-        told = outcomes.get(grant.key.ordinal, 0)
+        told = outcomes.get(grant.key.index, 0)
         if isinstance(told, int):
             pilot.end(grant, status=told)
         else:
@@ -95,7 +95,7 @@ def test_failures_are_grouped_by_how_they_ended(world: World) -> None:
     assert report.task.state is TaskState.FINALIZED
     found = {group.example.what: group for group in report.failures}
     assert report.failures[0].example.what == "exit status 3"
-    assert {what: (group.jobs, group.example.ordinal) for what, group in found.items()} == {
+    assert {what: (group.jobs, group.example.index) for what, group in found.items()} == {
         "exit status 3": (2, 1),
         "killed by signal 9 (SIGKILL)": (1, 5),
         "ran longer than its time-out": (1, 6),
@@ -117,7 +117,7 @@ def test_what_broke_a_test_is_shown(world: World) -> None:
     report = views.show(world.conn, "user.ana.task")
     assert report.task.id == task
     assert report.task.state is TaskState.BROKEN
-    assert [(g.example.what, g.jobs, g.example.ordinal) for g in report.failures] == [
+    assert [(g.example.what, g.jobs, g.example.index) for g in report.failures] == [
         ("exit status 1", 1, 0)
     ]
     assert [event.to_state for event in report.events][-1] == "BROKEN"
@@ -146,9 +146,9 @@ def test_the_queue_is_in_the_order_of_claims(world: World) -> None:
     grants = pilot.claim(cpu=2)
     pilot.start(grants[0])
     report = queues.show_queue(world.conn, Queue.CPU)
-    assert [(job.task_id, job.ordinal) for job in report.running] == [(1, 0), (1, 1)]
+    assert [(job.task_id, job.index) for job in report.running] == [(1, 0), (1, 1)]
     assert [job.started_at is not None for job in report.running] == [True, False]
-    assert [(job.task_id, job.ordinal) for job in report.waiting] == [(1, n) for n in range(2, 12)]
+    assert [(job.task_id, job.index) for job in report.waiting] == [(1, n) for n in range(2, 12)]
     assert queues.show_queue(world.conn, Queue.GPU).waiting == ()
 
 

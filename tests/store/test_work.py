@@ -35,7 +35,7 @@ def test_a_claim_takes_jobs_in_order_and_says_all_that_a_pilot_needs(
 ) -> None:
     pilot = world.pilot()
     answer = pilot.claim_answer(cpu=2, gpu=2)
-    assert [grant.key.ordinal for grant in answer.grants] == [0, 1]
+    assert [grant.key.index for grant in answer.grants] == [0, 1]
     spec = answer.tasks[running]
     assert (spec.command, spec.queue, dict(spec.inputs)) == (
         "run -d %DATA -c %IN -o %OUT",
@@ -138,7 +138,7 @@ def test_known_tasks_are_not_told_again(world: World, running: int) -> None:
 
 def test_two_pilots_never_share_a_job(world: World, running: int) -> None:
     one, two = world.pilot("one"), world.pilot("two")
-    taken = [grant.key.ordinal for pilot in (one, two, one, two) for grant in pilot.claim(cpu=2)]
+    taken = [grant.key.index for pilot in (one, two, one, two) for grant in pilot.claim(cpu=2)]
     assert sorted(taken) == [0, 1, 2, 3, 4]
 
 
@@ -178,12 +178,12 @@ def test_a_failure_is_repeated_first_in_line_while_retries_are_left(world: World
     pilot = world.pilot()
     one, _ = pilot.claim(cpu=2)
     pilot.end(one, status=3)
-    assert [grant.key.ordinal for grant in pilot.claim()] == [2]
+    assert [grant.key.index for grant in pilot.claim()] == [2]
     world.conduct()
     assert pilot.claim() == ()
     world.wait_out_back_off()
     (again,) = pilot.claim()
-    assert (again.key.ordinal, again.key.number) == (0, 2)
+    assert (again.key.index, again.key.number) == (0, 2)
     pilot.end(again, status=3)
     assert world.jobs(task)[0] is JobState.FAILED
 
@@ -208,17 +208,17 @@ def test_an_outcome_of_a_lost_attempt_counts_until_the_next_one_is_claimed(
     assert world.counts(running) == Counts(assigned=5)
     assert world.attempt(late)["ended_at"] is None
     pilot.end(late)
-    assert world.jobs(running)[late.key.ordinal] is JobState.DONE
+    assert world.jobs(running)[late.key.index] is JobState.DONE
 
-    successor = next(g for g in other.claim(cpu=9) if g.key.ordinal == too_late.key.ordinal)
+    successor = next(g for g in other.claim(cpu=9) if g.key.index == too_late.key.index)
     assert successor.key.number == 2
     pilot.end(too_late)
-    assert world.jobs(running)[too_late.key.ordinal] is JobState.ASSIGNED
+    assert world.jobs(running)[too_late.key.index] is JobState.ASSIGNED
     record = world.attempt(too_late)
     assert (record["cause"], record["accepted"]) == ("exit", False)
     assert pilot.start(too_late) == ()
     other.end(successor, status=4)
-    assert world.jobs(running)[too_late.key.ordinal] is JobState.FAILED
+    assert world.jobs(running)[too_late.key.index] is JobState.FAILED
 
 
 def test_the_fifth_loss_in_a_row_is_poisonous_and_costs_no_retry(
@@ -227,7 +227,7 @@ def test_the_fifth_loss_in_a_row_is_poisonous_and_costs_no_retry(
     pilot = world.pilot()
     for number in range(1, 6):
         (grant,) = pilot.claim()
-        assert (grant.key.ordinal, grant.key.number) == (0, number)
+        assert (grant.key.index, grant.key.number) == (0, number)
         pilot.start(grant)
         pilot.end(grant, cause=Cause.LOST)
     assert world.jobs(running)[0] is JobState.FAILED
@@ -379,7 +379,7 @@ def test_reconciliation_gives_back_what_is_not_held_and_ends_what_is_not_granted
     pilot = world.pilot()
     kept, started, unstarted = pilot.claim(cpu=3)
     pilot.start(kept, started)
-    stranger = replace(kept.key, ordinal=4)
+    stranger = replace(kept.key, index=4)
     answer = work.reconcile(world.conn, pilot.keeper, pilot.request, {kept.key, stranger})
     assert (answer.end, answer.released) == ((stranger,), 2)
     assert world.counts(running) == Counts(assigned=4, running=1) == world.true_counts(running)

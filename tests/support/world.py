@@ -199,8 +199,8 @@ class World:
             self.conduct()
             if grants := pilot.claim(cpu=100):
                 pilot.start(*grants)
-                pilot.end(*[g for g in grants if g.key.ordinal not in failing])
-                pilot.end(*[g for g in grants if g.key.ordinal in failing], status=3)
+                pilot.end(*[g for g in grants if g.key.index not in failing])
+                pilot.end(*[g for g in grants if g.key.index in failing], status=3)
         self.conduct(3)
 
     def wait_out_back_off(self) -> None:
@@ -235,7 +235,7 @@ class World:
         with self.conn.cursor(row_factory=dict_row) as cursor:
             row = cursor.execute(
                 "select * from attempt where (task_id, ordinal, number) = (%s, %s, %s)",
-                [key.task_id, key.ordinal, key.number],
+                [key.task_id, key.index, key.number],
             ).fetchone()
         assert row
         return row

@@ -52,7 +52,7 @@ TASK = Task(
 )
 JOB = Job(
     task_id=1,
-    ordinal=40,
+    index=40,
     state=JobState.ASSIGNED,
     config="h16.json",
     is_test=False,
@@ -82,7 +82,7 @@ def attempt(number: int = 1, **changes: Any) -> Attempt:
     """An attempt that failed three hours ago."""
     values: dict[str, Any] = {
         "task_id": 1,
-        "ordinal": 40,
+        "index": 40,
         "number": number,
         "node": "caloba21",
         "run": 1,
@@ -118,7 +118,7 @@ def event(**changes: Any) -> Event:
         "at": ago(hours=3),
         "kind": "job",
         "task_id": 1,
-        "ordinal": 40,
+        "index": 40,
         "attempt": None,
         "from_state": "assigned",
         "to_state": "killed",
@@ -363,9 +363,7 @@ def test_a_retry_under_way() -> None:
 
 
 def test_its_task_is_being_killed() -> None:
-    said = told(
-        task={"state": TaskState.KILL}, asked=event(ordinal=None, to_state="KILL", why=None)
-    )
+    said = told(task={"state": TaskState.KILL}, asked=event(index=None, to_state="KILL", why=None))
     assert said[0].endswith("is about to be killed with its task.")
     assert said[1:] == ["The kill was asked for 3 h ago by ana."]
 
@@ -584,7 +582,7 @@ def test_killed() -> None:
     ]
     whole = told(
         job={"state": JobState.KILLED, "attempts": 1},
-        asked=event(ordinal=None, why=None),
+        asked=event(index=None, why=None),
         attempts=(attempt(cause=Cause.ENDED, exit_status=None, signal=15, reason=None),),
     )
     assert whole[0].endswith("was killed 3 h ago by ana.")
@@ -609,5 +607,5 @@ def test_broken() -> None:
         "It had not run yet.",
         "When that is mended: maestro task retry 1",
     ]
-    himself = told(job={"state": JobState.BROKEN}, failed_tests=(replace(failed_test, ordinal=40),))
+    himself = told(job={"state": JobState.BROKEN}, failed_tests=(replace(failed_test, index=40),))
     assert himself[0].endswith("is broken: it failed as a test job, and its task broke by it.")

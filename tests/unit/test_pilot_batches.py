@@ -33,10 +33,10 @@ IMAGE = "docker://a/x"
 
 
 def local_attempt(
-    ordinal: int, phase: Phase = Phase.WAITING, *, task: int = 0, queue: Queue = Queue.CPU
+    index: int, phase: Phase = Phase.WAITING, *, task: int = 0, queue: Queue = Queue.CPU
 ) -> LocalAttempt:
     note = Note(queue, 1, "/v/t", 1, None, None, None, 30.0)
-    key = AttemptKey(task, ordinal, 1, uuid4())
+    key = AttemptKey(task, index, 1, uuid4())
     grant = Grant(key, False, 1, None, InputFile("/c", ManifestEntry("c", 1, 1, b"")))
     spec = cast(TaskSpec, SimpleNamespace(volume="/v", shared=(), image=IMAGE))
     return LocalAttempt(key, KEEPER, note, phase, grant=grant, task=spec)
@@ -53,8 +53,8 @@ def some_log() -> int:
     return os.open(os.devnull, os.O_WRONLY)
 
 
-def ordinals(attempts: Sequence[LocalAttempt]) -> list[int]:
-    return [attempt.key.ordinal for attempt in attempts]
+def indexes(attempts: Sequence[LocalAttempt]) -> list[int]:
+    return [attempt.key.index for attempt in attempts]
 
 
 # Ahead
@@ -64,7 +64,7 @@ def ordinals(attempts: Sequence[LocalAttempt]) -> list[int]:
 def test_about_a_tenth_of_a_second_of_work_is_made_ready(seconds: float, ahead: int) -> None:
     found = state(*(local_attempt(n) for n in range(40)))
     known = ClaimPolicy(paces={0: Pace(seconds, 9)})
-    assert ordinals(claim_policy.to_prepare(found, known, ())) == list(range(ahead))
+    assert indexes(claim_policy.to_prepare(found, known, ())) == list(range(ahead))
 
 
 def test_nothing_is_made_ready_of_a_task_that_nobody_knows() -> None:
@@ -84,7 +84,7 @@ def test_attempts_are_made_ready_some_at_a_time() -> None:
     under_way = {attempts[8].key}
     assert claim_policy.to_prepare(found, known, under_way) == []
     os.close(cast(Ready, attempts[0].take_ready()).log)
-    assert ordinals(claim_policy.to_prepare(found, known, under_way)) == [0, *range(9, 16)]
+    assert indexes(claim_policy.to_prepare(found, known, under_way)) == [0, *range(9, 16)]
     for attempt in attempts[1:8]:
         os.close(cast(Ready, attempt.take_ready()).log)
 
@@ -294,13 +294,13 @@ def test_a_volume_that_does_not_answer_keeps_no_failure_from_being_reported() ->
     office.look()
     office.examiner.tick(monotonic() + 11)
     said = "its folder could not be looked at: the volume /v does not answer"
-    assert [(o.key.ordinal, o.reason) for o in office.reported()] == [
+    assert [(o.key.index, o.reason) for o in office.reported()] == [
         (0, f"ended because; {said}"),
         (2, f"exit status 0; {said}"),
     ]
     (_, _, then), *_ = office.batches
     then([Outcome(attempt.key, Cause.EXIT, exit_status=0) for attempt in attempts])
-    assert [outcome.key.ordinal for outcome in office.reported()] == [0, 2, 1]
+    assert [outcome.key.index for outcome in office.reported()] == [0, 2, 1]
 
 
 def test_whether_a_killed_job_was_complete_is_not_guessed() -> None:

@@ -74,7 +74,7 @@ def test_a_folder_is_resolved_by_its_log_as_long_as_that_is_there(
 ) -> None:
     volume = tmp_path / "volume"
     volume.symlink_to(paths.task_folder.parent)
-    linked = JobPaths(PurePosixPath(volume) / paths.task_folder.name, paths.ordinal)
+    linked = JobPaths(PurePosixPath(volume) / paths.task_folder.name, paths.index)
     descriptor = folders.open_attempt(str(volume), linked, 1, new=True)
     wanted = os.path.realpath(paths.attempt(1))
     assert folders.resolved(str(linked.attempt(1)), descriptor) == wanted

@@ -102,7 +102,7 @@ def test_trouble_of_the_node_is_no_failure_of_the_job(
 
 
 def batch(*reasons: str) -> list[Pending]:
-    keys = (AttemptKey(0, ordinal, 1, uuid4()) for ordinal in range(len(reasons)))
+    keys = (AttemptKey(0, index, 1, uuid4()) for index in range(len(reasons)))
     return [
         Pending(Outcome(key, Cause.EXIT, exit_status=0, reason=reason), 0.0)
         for key, reason in zip(keys, reasons, strict=True)
@@ -134,7 +134,7 @@ def test_only_the_culprits_of_a_batch_are_left_out(taken: list[str | None]) -> N
     given = batch("a", "b", "bad", "c", "bad", "d", "e")
     delivery = deliver(UUID(int=1), given, NO_CONNECTION)
     assert taken == ["a", "b", "c", "d", "e"]
-    assert [outcome.key.ordinal for outcome, _ in delivery.refused] == [2, 4]
+    assert [outcome.key.index for outcome, _ in delivery.refused] == [2, 4]
 
 
 def test_a_batch_that_is_fine_is_one_report(taken: list[str | None]) -> None:
@@ -186,7 +186,7 @@ class Context:
 
     def submit(self, call: Any, then: Any, otherwise: Any, **_: Any) -> None:
         batch = call.args[1]
-        if any(pending.outcome.key.ordinal == self.poison for pending in batch):
+        if any(pending.outcome.key.index == self.poison for pending in batch):
             otherwise(PoisonousRequest())
         else:
             then(Delivery())
@@ -243,11 +243,11 @@ class Waiting:
         self.asked: list[tuple[list[int], Any, Any]] = []
         self.context.submit = self._ask  # type: ignore[method-assign]
         self.reporter = report.Reporter(self.context, lambda *_: None)  # type: ignore[arg-type]
-        for ordinal, task in enumerate(tasks):
-            key = AttemptKey(task, ordinal, 1, uuid4())
+        for index, task in enumerate(tasks):
+            key = AttemptKey(task, index, 1, uuid4())
             attempt = LocalAttempt(key, UUID(int=1), NOTE, Phase.RUNNING)
             self.context.state.add(attempt)
-            self.reporter.add(attempt, Outcome(key, Cause.EXIT, exit_status=0, sequence=ordinal))
+            self.reporter.add(attempt, Outcome(key, Cause.EXIT, exit_status=0, sequence=index))
 
     def _ask(self, call: Any, then: Any, otherwise: Any, **_: Any) -> None:
         tasks = [pending.outcome.key.task_id for pending in call.args[1]]

@@ -20,10 +20,10 @@ KEEPER = UUID(int=1)
 
 
 def local_attempt(
-    ordinal: int, phase: Phase = Phase.WAITING, *, task: int = 0, ready: bool = True, slots: int = 1
+    index: int, phase: Phase = Phase.WAITING, *, task: int = 0, ready: bool = True, slots: int = 1
 ) -> LocalAttempt:
     note = Note(Queue.CPU, slots, "/v/t", 1, None, None, None, 30.0)
-    made = LocalAttempt(AttemptKey(task, ordinal, 1, uuid4()), KEEPER, note, phase)
+    made = LocalAttempt(AttemptKey(task, index, 1, uuid4()), KEEPER, note, phase)
     if phase is Phase.WAITING and ready:
         made.ready = Ready(("true",), {}, -1, "/")
     return made
@@ -39,7 +39,7 @@ def state(*attempts: LocalAttempt, cpu: int = 2) -> PilotState:
 def pairs(
     found: PilotState, appetite: ClaimPolicy = QUICK, now: float = 0.0
 ) -> list[tuple[int, int]]:
-    return [(a.key.ordinal, b.key.ordinal) for a, b in run_ahead.to_queue(found, appetite, now)]
+    return [(a.key.index, b.key.index) for a, b in run_ahead.to_queue(found, appetite, now)]
 
 
 def lined_up(
@@ -84,7 +84,7 @@ def test_a_line_is_made_long_again_when_half_of_it_is_over() -> None:
     assert pairs(found) == []
     found, lane = lined_up(run_ahead.AT_MOST // 2 + 1)
     found.add(local_attempt(50))
-    assert pairs(found) == [(50, lane[-1].key.ordinal)]
+    assert pairs(found) == [(50, lane[-1].key.index)]
 
 
 def test_only_what_is_ready_and_alike_and_first_is_put_in_line() -> None:

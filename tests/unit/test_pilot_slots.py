@@ -31,7 +31,7 @@ _NOTE = Note(
 
 
 def local_attempt(
-    ordinal: int,
+    index: int,
     phase: Phase = Phase.WAITING,
     *,
     queue: Queue = Queue.CPU,
@@ -40,7 +40,7 @@ def local_attempt(
     task: int = 0,
 ) -> LocalAttempt:
     note = replace(_NOTE, queue=queue, slots=slots, devices=devices)
-    return LocalAttempt(AttemptKey(task, ordinal, 1, uuid4()), KEEPER, note, phase)
+    return LocalAttempt(AttemptKey(task, index, 1, uuid4()), KEEPER, note, phase)
 
 
 def state(
@@ -53,7 +53,7 @@ def state(
 
 
 def started(found: PilotState) -> list[tuple[int, str | None]]:
-    return [(attempt.key.ordinal, devices) for attempt, devices in startable(found)]
+    return [(attempt.key.index, devices) for attempt, devices in startable(found)]
 
 
 def test_slots_are_given_in_order_of_the_claim() -> None:
@@ -110,7 +110,7 @@ def test_what_never_fits_is_named() -> None:
     found = state(
         local_attempt(0, slots=3), local_attempt(1), local_attempt(2, queue=Queue.GPU), cpu=2, gpu=0
     )
-    assert [attempt.key.ordinal for attempt in unfit(found)] == [0, 2]
+    assert [attempt.key.index for attempt in unfit(found)] == [0, 2]
 
 
 @given(
@@ -263,12 +263,12 @@ def test_what_was_claimed_ahead_goes_back_once_every_slot_is_taken_for_longer() 
 def test_jobs_of_a_task_that_is_not_known_to_be_quick_are_held_for_free_slots_alone() -> None:
     found = state(*(local_attempt(n, task=7) for n in range(6)), cpu=2)
     appetite = quick(0.1)
-    assert [attempt.key.ordinal for attempt in excess(found, appetite, 0.0)] == [2, 3, 4, 5]
+    assert [attempt.key.index for attempt in excess(found, appetite, 0.0)] == [2, 3, 4, 5]
     for _ in range(4):
         appetite.measure(7, 0.2)
     assert excess(found, appetite, 0.0) == []
     appetite.measure(7, 4.0)
-    assert [attempt.key.ordinal for attempt in excess(found, appetite, 0.0)] == [2, 3, 4, 5]
+    assert [attempt.key.index for attempt in excess(found, appetite, 0.0)] == [2, 3, 4, 5]
 
 
 def test_what_went_back_is_not_claimed_again_before_others_were_quick() -> None:

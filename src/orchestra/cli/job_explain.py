@@ -36,7 +36,7 @@ def _record(found: Explained) -> Record:
     return {
         "task_id": facts.task.id,
         "task": facts.task.name,
-        "ordinal": facts.job.ordinal,
+        "ordinal": facts.job.index,
         "state": facts.job.state.value,
         "claimed": facts.job.claimed,
         "headline": found.explanation.headline,

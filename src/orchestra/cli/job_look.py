@@ -66,7 +66,7 @@ def list_jobs(ctx: Context) -> None:
             every(),
             _COLUMNS,
             record=_job_record,
-            key=lambda job: f"{job.task_id}/{job.ordinal}",
+            key=lambda job: f"{job.task_id}/{job.index}",
             empty=f"In task {last.task.id} ({last.task.name}) {none}.",
         )
     if last.following is not None and ctx.out.for_people:
@@ -112,7 +112,7 @@ def _seconds(job: Job) -> str:
 
 
 _COLUMNS: tuple[Column[Job], ...] = (
-    Column("JOB", lambda job: f"{job.task_id}/{job.ordinal}", fit=Fit.WHOLE),
+    Column("JOB", lambda job: f"{job.task_id}/{job.index}", fit=Fit.WHOLE),
     Column("STATE", lambda job: figure_of(job).value, state=True),
     Column("ATTEMPTS", lambda job: job.attempts - job.handed_back, right=True),
     Column("NODE", lambda job: job.node or ""),
@@ -125,7 +125,7 @@ _COLUMNS: tuple[Column[Job], ...] = (
 def _job_record(job: Job) -> Record:
     return {
         "task_id": job.task_id,
-        "ordinal": job.ordinal,
+        "ordinal": job.index,
         "state": figure_of(job).value,
         "config": job.config,
         "is_test": job.is_test,
@@ -161,20 +161,20 @@ def show(ctx: Context) -> None:
         report,
         _lines,
         record=_record,
-        key=lambda found: f"{found.task.id}/{found.job.ordinal}",
+        key=lambda found: f"{found.task.id}/{found.job.index}",
     )
 
 
 def _lines(report: JobReport) -> Iterator[str]:
     task, job = report.task, report.job
-    address = f"{task.id}/{job.ordinal}"
+    address = f"{task.id}/{job.index}"
     attempts = human.count(len(report.attempts), "attempt")
     if job.handed_back:
         attempts += f", {job.handed_back} of them handed back without a start"
     yield f"job {address} of {task.name}   {figure_of(job).upper()}   {attempts}"
     yield f"  config    {clean(report.config_path)}"
     if job.done_attempt is not None:
-        yield f"  result    {clean(task.folder)}/job_configId_{job.ordinal}   attempt {job.done_attempt}"
+        yield f"  result    {clean(task.folder)}/job_configId_{job.index}   attempt {job.done_attempt}"
     for attempt in report.attempts:
         yield from _attempt_lines(attempt)
     for words in report.waits:

@@ -97,8 +97,8 @@ def _say_preview(ctx: Context, preview: Preview) -> None:
             f"{preview.name} would have {human.count(preview.jobs, 'job')} on queue {preview.queue}; "
             "nothing was written"
         )
-        for ordinal, command in enumerate(preview.commands):
-            yield f"    job {ordinal:<6} {clean(command)}"
+        for index, command in enumerate(preview.commands):
+            yield f"    job {index:<6} {clean(command)}"
 
     ctx.out.item(
         preview,

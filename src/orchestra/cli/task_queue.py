@@ -35,7 +35,7 @@ def show_queue(ctx: Context) -> None:
         rows,
         _queue_columns(report),
         record=lambda row: _queue_record(*row),
-        key=lambda row: f"{row[0].task_id}/{row[0].ordinal}",
+        key=lambda row: f"{row[0].task_id}/{row[0].index}",
         empty=f"No job runs or waits on queue {report.queue}.",
     )
 
@@ -45,7 +45,7 @@ def _queue_columns(report: QueueReport) -> tuple[Column[tuple[QueuedJob, str]], 
         return human.about((report.now - job.started_at).total_seconds()) if job.started_at else ""
 
     return (
-        Column("JOB", lambda row: f"{row[0].task_id}/{row[0].ordinal}", fit=Fit.WHOLE),
+        Column("JOB", lambda row: f"{row[0].task_id}/{row[0].index}", fit=Fit.WHOLE),
         Column("TASK", lambda row: row[0].task, fit=Fit.START),
         Column("STATE", lambda row: row[1], state=True),
         Column("TEST", lambda row: "test" if row[0].is_test else ""),
@@ -57,7 +57,7 @@ def _queue_columns(report: QueueReport) -> tuple[Column[tuple[QueuedJob, str]], 
 def _queue_record(job: QueuedJob, state: str) -> Record:
     return {
         "task_id": job.task_id,
-        "ordinal": job.ordinal,
+        "ordinal": job.index,
         "task": job.task,
         "owner": job.owner,
         "state": state,

@@ -232,7 +232,7 @@ def _failure_lines(report: TaskReport) -> Iterator[str]:
     rows = []
     for group in report.failures:
         example = group.example
-        address = f"{report.task.id}/{example.ordinal}"
+        address = f"{report.task.id}/{example.index}"
         last_line = example.last_line
         said = cut(f'"{last_line}"' if last_line else clean(example.reason or ""), _SAID)
         what = f"{human.number(group.jobs)} x {example.what}"
@@ -353,7 +353,7 @@ def _failure_record(group: FailureGroup, task: Task) -> Record:
     return {
         "what": example.what,
         "jobs": group.jobs,
-        "example": f"{task.id}/{example.ordinal}",
+        "example": f"{task.id}/{example.index}",
         "config": group.config,
         "node": example.node,
         "reason": example.reason,

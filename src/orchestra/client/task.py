@@ -336,12 +336,12 @@ class Job:
     @property
     def number(self) -> int:
         """Its number within the task."""
-        return self.info.ordinal
+        return self.info.index
 
     @property
     def address(self) -> str:
         """What people write: TASK/N."""
-        return f"{self.info.task_id}/{self.info.ordinal}"
+        return f"{self.info.task_id}/{self.info.index}"
 
     @property
     def state(self) -> Figure:

@@ -27,30 +27,30 @@ def parse_task(text: str) -> int | str:
 
 @dataclass(frozen=True, slots=True)
 class JobAddress:
-    """Jobs of one task. `ordinals` are ascending, apart from each other, and never empty."""
+    """Jobs of one task. `indexes` are ascending, apart from each other, and never empty."""
 
     task: int | str
-    ordinals: tuple[range, ...]
+    indexes: tuple[range, ...]
 
     @property
     def single(self) -> int | None:
         """The job's number, where the address names exactly one."""
-        return self.ordinals[0].start if len(self) == 1 else None
+        return self.indexes[0].start if len(self) == 1 else None
 
     def __len__(self) -> int:
-        return sum(len(part) for part in self.ordinals)
+        return sum(len(part) for part in self.indexes)
 
     def __iter__(self) -> Iterator[int]:
-        for part in self.ordinals:
+        for part in self.indexes:
             yield from part
 
-    def __contains__(self, ordinal: int) -> bool:
-        return any(ordinal in part for part in self.ordinals)
+    def __contains__(self, index: int) -> bool:
+        return any(index in part for part in self.indexes)
 
     def __str__(self) -> str:
         parts = (
             str(part.start) if len(part) == 1 else f"{part.start}-{part.stop - 1}"
-            for part in self.ordinals
+            for part in self.indexes
         )
         return f"{self.task}/{','.join(parts)}"
 

@@ -23,7 +23,7 @@ _ATTEMPTS = ".attempts"
 
 Progress = Callable[[int], None]
 Recorded = frozenset[tuple[int, int]]
-"""(ordinal, folder number) of attempts."""
+"""(index, folder number) of attempts."""
 
 
 @dataclass(slots=True)
@@ -73,13 +73,13 @@ def _survey_top(top: int, recorded: Recorded, found: Survey, progress: Progress 
 
 
 def _survey_job(attempts: int, name: str, recorded: Recorded, found: Survey) -> None:
-    ordinal = _ordinal(name)
+    index = _index(name)
     with _opened(name, attempts) as job:
-        if job is None or ordinal is None:
+        if job is None or index is None:
             found.strangers.append(f"{_ATTEMPTS}/{name}")
             return
         for number in os.listdir(job):
-            is_ours = number.isdecimal() and (ordinal, int(number)) in recorded
+            is_ours = number.isdecimal() and (index, int(number)) in recorded
             if is_ours and _is_folder(job, number):
                 found.folders += 1
                 for size in _sizes(job, number):
@@ -127,10 +127,10 @@ def remove_attempts(
     """
     found = Removed()
     with _opened(folder) as top, _opened(_ATTEMPTS, top) as attempts:
-        for ordinal, number in recorded if attempts is not None else ():
-            path = f"{folder}/{_ATTEMPTS}/{_job_name(ordinal)}"
+        for index, number in recorded if attempts is not None else ():
+            path = f"{folder}/{_ATTEMPTS}/{_job_name(index)}"
             try:
-                _remove_one(attempts, _job_name(ordinal), str(number), path, found)
+                _remove_one(attempts, _job_name(index), str(number), path, found)
             except OSError as error:
                 found.left_attempts += 1
                 found.note(path, error)
@@ -196,7 +196,7 @@ def _sizes(parent: int, name: str) -> Iterator[int]:
 
 
 def _is_our_link(top: int, name: str) -> bool:
-    if _ordinal(name) is None:
+    if _index(name) is None:
         return False
     try:
         target = os.readlink(name, dir_fd=top)
@@ -235,10 +235,10 @@ def _remove_if_empty(name: str, parent: int | None) -> None:
         pass  # something that is not ours lies in it, and stays
 
 
-def _job_name(ordinal: int) -> str:
-    return f"job_configId_{ordinal}"
+def _job_name(index: int) -> str:
+    return f"job_configId_{index}"
 
 
-def _ordinal(name: str) -> int | None:
+def _index(name: str) -> int | None:
     found = re.fullmatch(r"job_configId_([0-9]+)", name)
     return int(found[1]) if found else None

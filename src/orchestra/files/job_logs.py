@@ -74,18 +74,18 @@ def no_log(attempt: Attempt) -> NotFound:
     if attempt.ended_at and not attempt.started_at:
         why = f": {attempt.reason}" if attempt.reason else ""
         return NotFound(
-            f"attempt {attempt.number} of job {attempt.task_id}/{attempt.ordinal} was never begun, "
+            f"attempt {attempt.number} of job {attempt.task_id}/{attempt.index} was never begun, "
             f"so it has no log{why}.",
             kind="log",
             task=attempt.task_id,
-            job=attempt.ordinal,
+            job=attempt.index,
         )
     over = "and the database has kept nothing of it" if attempt.ended_at else "perhaps not yet"
     return NotFound(
         f"the log {unreadable(attempt)}, {over}.",
         kind="log",
         task=attempt.task_id,
-        job=attempt.ordinal,
+        job=attempt.index,
     )
 
 

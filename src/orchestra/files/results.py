@@ -54,7 +54,7 @@ def _row(sources: Sources, job: Result) -> Row:
     metrics, of_metrics = _metrics(sources, job)
     values, of_config = _config(sources, job)
     return Row(
-        job=job.ordinal,
+        job=job.index,
         config=job.path or "",
         attempt=job.attempt,
         node=job.node,
@@ -72,7 +72,7 @@ def _metrics(sources: Sources, job: Result) -> tuple[Mapping[str, Any], str | No
     try:
         if job.metrics is not None:
             return metrics.of_text(name, job.metrics), None
-        folder = JobPaths.folder(sources.task.folder, job.ordinal, job.folder_number)
+        folder = JobPaths.folder(sources.task.folder, job.index, job.folder_number)
         return _written(folder, name), None
     except Unusable as error:
         return {}, f"{name} {error}"

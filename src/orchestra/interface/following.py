@@ -30,14 +30,14 @@ def find_attempt(report: JobReport, number: int | None) -> Attempt:
     Raises:
         NotFound: there is none.
     """
-    address = f"{report.task.id}/{report.job.ordinal}"
+    address = f"{report.task.id}/{report.job.index}"
     if not report.attempts:
         raise NotFound(
             f"job {address} has not run yet, so it has no log.",
-            hint=words(Action.SHOW_JOB(task=report.task.id, job=report.job.ordinal)),
+            hint=words(Action.SHOW_JOB(task=report.task.id, job=report.job.index)),
             kind="log",
             task=report.task.id,
-            job=report.job.ordinal,
+            job=report.job.index,
         )
     if number is None:
         return report.attempts[-1]
@@ -50,7 +50,7 @@ def find_attempt(report: JobReport, number: int | None) -> Attempt:
         f"job {address} has no attempt {number}; its attempts are numbered {has}.",
         kind="attempt",
         task=report.task.id,
-        job=report.job.ordinal,
+        job=report.job.index,
         attempt=number,
     )
 
@@ -59,7 +59,7 @@ def read_kept(
     ask: Interface, attempt: Attempt, offset: int = 0, *, refresh: bool = False
 ) -> LogChunk:
     """Return what the database keeps of an attempt's log from a byte on."""
-    return ask(ReadLog(attempt.task_id, attempt.ordinal, attempt.number, offset, refresh))
+    return ask(ReadLog(attempt.task_id, attempt.index, attempt.number, offset, refresh))
 
 
 def present_end(

@@ -19,7 +19,7 @@ class ReadLog(Question[LogChunk]):
     """
 
     task: int
-    ordinal: int
+    index: int
     attempt: int
     offset: int = 0
     refresh: bool = False

@@ -52,8 +52,8 @@ def finalize(
     A log of more than the kit's `log_limit` bytes is cut, unless that is 0.
     """
     log_limit = launch.log_limit if launch else 0
-    paths = JobPaths(PurePosixPath(note.task_folder), outcome.key.ordinal)
-    folder = JobPaths.folder(note.task_folder, outcome.key.ordinal, note.folder_number)
+    paths = JobPaths(PurePosixPath(note.task_folder), outcome.key.index)
+    folder = JobPaths.folder(note.task_folder, outcome.key.index, note.folder_number)
     cause, reason = outcome.cause, outcome.reason
     wanted = note.complete_file if outcome.succeeded else None
     if wanted and (missing := _missing(folder, wanted)):

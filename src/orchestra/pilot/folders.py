@@ -33,7 +33,7 @@ def open_attempt(volume: str, paths: JobPaths, folder_number: int, *, new: bool)
     Raises:
         VolumeError: with one sentence for the user.
     """
-    folder = JobPaths.folder(str(paths.task_folder), paths.ordinal, folder_number)
+    folder = JobPaths.folder(str(paths.task_folder), paths.index, folder_number)
     if not os.path.isdir(volume):
         raise VolumeError(f"the volume {volume} is not there on this node")
     try:

@@ -194,8 +194,8 @@ def _key(message: Mapping[str, Any]) -> AttemptKey:
 
 @lru_cache(maxsize=1024)  # each key arrives at least twice
 def _parse_key(attempt: str, token: str) -> AttemptKey:
-    task, ordinal, number = map(int, attempt.split("/"))
-    return AttemptKey(task, ordinal, number, UUID(token))
+    task, index, number = map(int, attempt.split("/"))
+    return AttemptKey(task, index, number, UUID(token))
 
 
 _CAUSES = {"memory": Cause.OUT_OF_MEMORY}

@@ -237,7 +237,7 @@ class LeaseRenewal:
         said = f"unknown attempts of {handle.id}"
         self.context.troubles.pop(said, None)
         if found.unknown:
-            names = [f"{key.task_id}/{key.ordinal}" for key in found.unknown]
+            names = [f"{key.task_id}/{key.index}" for key in found.unknown]
             self.context.troubles[said] = troubles.unknown_attempts(names)
 
     def _close_out(self, handle: KeeperHandle, now: float) -> float:

@@ -33,7 +33,7 @@ _LINE = 4096
 
 def path_of(key: AttemptKey, note: Note) -> Path:
     """Give where an attempt's log is."""
-    return Path(JobPaths(PurePosixPath(note.task_folder), key.ordinal).log(note.folder_number))
+    return Path(JobPaths(PurePosixPath(note.task_folder), key.index).log(note.folder_number))
 
 
 def tail(folder: str, limit: int, own: OpenLog | None = None) -> tuple[int | None, bytes | None]:

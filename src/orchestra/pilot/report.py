@@ -187,7 +187,9 @@ def set_aside(folder: Path, outcome: Outcome, error: str) -> Path:
     """Keep an outcome that PostgreSQL does not take, with all that is known of it; gives the file."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / f"{str(outcome.key).replace('/', '-')}-{outcome.key.token}.json"
-    record = {"error": error, "outcome": asdict(outcome)}
+    known = asdict(outcome)
+    known["key"]["ordinal"] = known["key"].pop("index")  # as the files of earlier versions have it
+    record = {"error": error, "outcome": known}
     path.write_text(json.dumps(record, default=repr, indent=1), encoding="utf-8")
     records = sorted(folder.glob("*.json"), key=lambda each: each.stat().st_mtime)
     for old in records[:-SET_ASIDE_AT_MOST]:

@@ -55,7 +55,7 @@ def prepare(launch: LaunchConfig, task: TaskSpec, grant: Grant, note: Note) -> R
     except VolumeError as error:
         return Unready(Cause.RETURNED, f"not started: {error}", back_off_task=str(error))
     launch.io_activity.at(task.volume)
-    paths = JobPaths(PurePosixPath(task.folder), grant.key.ordinal)
+    paths = JobPaths(PurePosixPath(task.folder), grant.key.index)
     if note.is_long and len(json.dumps(note.to_json())) > NOTE_BYTES:
         return Unready(Cause.VOLUME, f"the path of the task's folder is too long: {task.folder}")
     try:
@@ -131,7 +131,7 @@ def runtime_job(
     folder = paths.attempt(grant.folder_number)
     values = JobValues(
         task=task.id,
-        job=grant.key.ordinal,
+        job=grant.key.index,
         attempt=grant.key.number,
         data=task.inputs.get("DATA", ""),
         config=grant.config.path,
@@ -251,7 +251,7 @@ class Starter:
         for attempt in slots.unfit(state):
             queue = attempt.note.queue
             has = f"of which this node has {slots.offered(state, queue)}"
-            why = f"job {attempt.key.task_id}/{attempt.key.ordinal} needs {attempt.note.slots} {queue} slots, {has}"
+            why = f"job {attempt.key.task_id}/{attempt.key.index} needs {attempt.note.slots} {queue} slots, {has}"
             self._reporter.release(attempt, why)
             if slots.offered(state, queue):
                 self.context.pause_claims(UNFIT_PAUSE, why)

@@ -74,12 +74,12 @@ def add_version(conn: psycopg.Connection, dataset: int | None, manifest: Manifes
     version = int(fetch(conn, SQL.add_version, params)[0]["id"])
     with conn.cursor() as cursor, cursor.copy(SQL.copy_files) as copy:
         copy.set_types(["int4", "int4", "text", "int8", "int8", "bytea"])
-        for ordinal, entry in enumerate(manifest.entries):
-            copy.write_row((version, ordinal, entry.path, entry.size, entry.mtime_ns, entry.sha256))
+        for index, entry in enumerate(manifest.entries):
+            copy.write_row((version, index, entry.path, entry.size, entry.mtime_ns, entry.sha256))
     with conn.cursor() as cursor, cursor.copy(SQL.copy_texts) as copy:
         copy.set_types(["int4", "int4", "text"])
-        for ordinal, text in manifest.texts.items():
-            copy.write_row((version, ordinal, text))
+        for index, text in manifest.texts.items():
+            copy.write_row((version, index, text))
     return version
 
 

@@ -61,7 +61,7 @@ def _fresh_folder(job: ByHand) -> tuple[Path, int]:
     """Make the first folder that is not there yet, named by task, job and a number."""
     number = 1
     while True:
-        folder = Path.cwd() / f"orchestra-run_{job.task.id}_{job.ordinal}_{number}"
+        folder = Path.cwd() / f"orchestra-run_{job.task.id}_{job.index}_{number}"
         try:
             folder.mkdir()
         except FileExistsError:
@@ -110,7 +110,7 @@ def _values(job: ByHand, folder: Path, number: int) -> JobValues:
 
     return JobValues(
         task=job.task.id,
-        job=job.ordinal,
+        job=job.index,
         attempt=number,
         data=job.inputs["DATA"],
         config=job.inputs["IN"],
@@ -134,7 +134,7 @@ def _spawn(values: JobValues, command: str, job: ByHand, container: _Container |
         PurePosixPath(values.out),
         environment(host, values),
         host=host,
-        label=f"{job.task.id}/{job.ordinal}/by-hand",
+        label=f"{job.task.id}/{job.index}/by-hand",
         token=values.token or "",
     )
     if container is None:

@@ -38,5 +38,5 @@ def explain(facts: Facts) -> Explanation:
             assert_never(facts.job.state)
     if facts.stuck:
         told = chain([facts.stuck], told)
-    subject = f"Job {facts.job.ordinal} of task {facts.task.id} ({facts.task.name})"
+    subject = f"Job {facts.job.index} of task {facts.task.id} ({facts.task.name})"
     return Explanation(f"{subject} {predicate}.", tuple(told), seconds)

@@ -69,7 +69,7 @@ def about_running(facts: Facts) -> Iterator[Sentence]:
     yield from _durations(facts)
     yield from _custody(facts)
     yield f"Its folder: {latest.folder}"
-    yield words("Its log: ", Action.FOLLOW_LOG(task=facts.task.id, job=facts.job.ordinal))
+    yield words("Its log: ", Action.FOLLOW_LOG(task=facts.task.id, job=facts.job.index))
     yield from earlier_attempts(facts, but_last=True)
 
 

@@ -72,7 +72,7 @@ def _last_words(facts: Facts) -> Iterator[Sentence]:
     if facts.last_line:
         yield f'The last line of its log: "{facts.last_line}"'
     if facts.latest and facts.latest.started_at:
-        yield words("Its log: ", Action.READ_LOG(task=facts.task.id, job=facts.job.ordinal))
+        yield words("Its log: ", Action.READ_LOG(task=facts.task.id, job=facts.job.index))
 
 
 def _again(facts: Facts) -> Sentence:
@@ -80,7 +80,7 @@ def _again(facts: Facts) -> Sentence:
         return words(
             "It can run again once its task is killed: ", Action.RETRY_TASK(task=facts.task.id)
         )
-    return words("To run it again: ", Action.RETRY_JOB(task=facts.task.id, job=facts.job.ordinal))
+    return words("To run it again: ", Action.RETRY_JOB(task=facts.task.id, job=facts.job.index))
 
 
 def killed(facts: Facts) -> str:
@@ -90,7 +90,7 @@ def killed(facts: Facts) -> str:
 
 def about_killed(facts: Facts) -> Iterator[Sentence]:
     """Say what it had come to."""
-    if facts.asked and facts.asked.ordinal is None:
+    if facts.asked and facts.asked.index is None:
         yield "The whole task was killed."
     if facts.attempts:
         yield from earlier_attempts(facts)
@@ -101,7 +101,7 @@ def about_killed(facts: Facts) -> Iterator[Sentence]:
 
 def broken(facts: Facts) -> str:
     """Say why it is broken, to stand behind its name."""
-    if facts.job.ordinal in [failed_test.ordinal for failed_test in facts.failed_tests]:
+    if facts.job.index in [failed_test.index for failed_test in facts.failed_tests]:
         return "is broken: it failed as a test job, and its task broke by it"
     return "is broken: its task broke in its test"
 
@@ -110,12 +110,12 @@ def about_broken(facts: Facts) -> Iterator[Sentence]:
     """Say which test jobs failed."""
     for failed_test in facts.failed_tests:
         said = f' ("{failed_test.last_line}")' if failed_test.last_line else ""
-        where = f"{facts.task.id}/{failed_test.ordinal}"
+        where = f"{facts.task.id}/{failed_test.index}"
         node = failed_test.node or "a deleted node"
         yield f"Test job {where} failed on {node}: {sentence((failed_test.reason or failed_test.what) + said)}"
     logged = next((failed_test for failed_test in facts.failed_tests if failed_test.has_log), None)
     if logged:
-        yield words("Its log: ", Action.READ_LOG(task=facts.task.id, job=logged.ordinal))
+        yield words("Its log: ", Action.READ_LOG(task=facts.task.id, job=logged.index))
     elif facts.failed_tests:
         yield "Its command never began, so there is no log."
     if not facts.attempts:

@@ -71,7 +71,7 @@ class Facts:
 
     @property
     def address(self) -> str:
-        return f"{self.task.id}/{self.job.ordinal}"
+        return f"{self.task.id}/{self.job.index}"
 
     @property
     def latest(self) -> Attempt | None:

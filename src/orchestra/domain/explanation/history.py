@@ -21,7 +21,7 @@ def earlier_attempts(facts: Facts, *, but_last: bool = False) -> Iterator[Senten
         before = count(len(over) - TOLD, "attempt")
         yield words(
             f"Before that, {before} more: ",
-            Action.SHOW_JOB(task=facts.task.id, job=facts.job.ordinal),
+            Action.SHOW_JOB(task=facts.task.id, job=facts.job.index),
         )
 
 

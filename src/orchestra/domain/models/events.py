@@ -12,7 +12,7 @@ class Event:
     at: datetime
     kind: str
     task_id: int | None
-    ordinal: int | None
+    index: int | None
     attempt: int | None
     from_state: str | None
     to_state: str | None

@@ -12,7 +12,7 @@ from orchestra.domain.states import Cause
 class FailedAttempt:
     """How an attempt failed. `reason` is what its keeper said of its end, `log_tail` the end of its log."""
 
-    ordinal: int
+    index: int
     node: str | None
     cause: Cause
     exit_status: int | None

@@ -21,7 +21,7 @@ class Job:
     """
 
     task_id: int
-    ordinal: int
+    index: int
     state: JobState
     config: str
     is_test: bool
@@ -53,7 +53,7 @@ class Attempt:
     """
 
     task_id: int
-    ordinal: int
+    index: int
     number: int
     node: str
     run: int
@@ -87,26 +87,26 @@ class JobPaths:
     """Where a job's attempts write. Every path of it is below the task's folder."""
 
     task_folder: PurePosixPath
-    ordinal: int
+    index: int
 
     @property
     def link(self) -> PurePosixPath:
         """The name under which people find the result: a link to an attempt's folder."""
-        return self.task_folder / f"job_configId_{self.ordinal}"
+        return self.task_folder / f"job_configId_{self.index}"
 
     @property
     def attempts(self) -> str:
         """The folder of all attempts, as the link names it: below the task's folder."""
-        return f"{ATTEMPTS}/job_configId_{self.ordinal}"
+        return f"{ATTEMPTS}/job_configId_{self.index}"
 
     def attempt(self, number: int) -> PurePosixPath:
         """The folder of one attempt: its `%OUT` and working directory."""
         return self.task_folder / f"{self.attempts}/{number}"
 
     @staticmethod
-    def folder(task_folder: str, ordinal: int, number: int) -> str:
+    def folder(task_folder: str, index: int, number: int) -> str:
         """The same as text, for who needs 100,000 of them."""
-        return f"{task_folder}/{ATTEMPTS}/job_configId_{ordinal}/{number}"
+        return f"{task_folder}/{ATTEMPTS}/job_configId_{index}/{number}"
 
     def log(self, number: int) -> PurePosixPath:
         return self.task_folder / f"{self.attempts}/{number}/{LOG}"

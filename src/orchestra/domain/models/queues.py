@@ -13,7 +13,7 @@ class QueuedJob:
     task_id: int
     task: str
     owner: str
-    ordinal: int
+    index: int
     is_test: bool
     node: str | None = None
     claimed_at: datetime | None = None

@@ -17,7 +17,7 @@ class Result:
     is what the older job said in a file called `config_name`.
     """
 
-    ordinal: int
+    index: int
     attempt: int
     folder_number: int
     node: str | None

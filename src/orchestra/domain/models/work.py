@@ -23,17 +23,17 @@ class AttemptKey:
     """What every word about an attempt names; the token fences it."""
 
     task_id: int
-    ordinal: int
+    index: int
     number: int
     token: UUID
 
     def __hash__(
         self,
     ) -> int:  # quicker than what dataclass makes; a batch asks for it all the time
-        return hash((self.task_id, self.ordinal, self.number))
+        return hash((self.task_id, self.index, self.number))
 
     def __str__(self) -> str:
-        return f"{self.task_id}/{self.ordinal}/{self.number}"
+        return f"{self.task_id}/{self.index}/{self.number}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ class ByHand:
     """What it takes: `inputs` gives each tag but %OUT its path; `reads` are its data sets' folders, or single files."""
 
     task: Task
-    ordinal: int
+    index: int
     inputs: Mapping[str, str]
     reads: tuple[str, ...]
 

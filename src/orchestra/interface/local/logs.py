@@ -10,7 +10,7 @@ from orchestra.services.jobs import logs
 
 def read_log(scope: Scope, asked: ask.ReadLog) -> LogChunk:
     return logs.log_chunk(
-        *(scope.conn, asked.task, asked.ordinal, asked.attempt),
+        *(scope.conn, asked.task, asked.index, asked.attempt),
         offset=asked.offset,
         refresh=asked.refresh,
     )

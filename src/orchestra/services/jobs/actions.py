@@ -61,7 +61,7 @@ def _chosen(
         address = parse_job_address(text)
         task = selection.find(conn, str(address.task))
         check_may_change(caller, task.owner, f"task {task.id} ({task.name})")
-        if (last := address.ordinals[-1].stop - 1) >= task.jobs:
+        if (last := address.indexes[-1].stop - 1) >= task.jobs:
             raise no_such_job(task, last)
         if len(address) > AT_A_TIME:
             raise BadInput(

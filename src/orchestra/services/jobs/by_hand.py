@@ -20,4 +20,4 @@ def look(conn: psycopg.Connection, address: str) -> ByHand:
     read = sources.inputs(conn, report.task.id)
     paths = {source.tag: source.path for source in read}
     reads = (sources.config(conn, report.task.id).root, *(source.root for source in read))
-    return ByHand(report.task, report.job.ordinal, {**paths, "IN": report.config_path}, reads)
+    return ByHand(report.task, report.job.index, {**paths, "IN": report.config_path}, reads)

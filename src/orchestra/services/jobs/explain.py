@@ -49,7 +49,7 @@ def gather(conn: psycopg.Connection, text: str) -> Facts:
         now=task_store.now(conn),
         task=task,
         job=job,
-        result=str(JobPaths(PurePosixPath(task.folder), job.ordinal).link),
+        result=str(JobPaths(PurePosixPath(task.folder), job.index).link),
         attempts=report.attempts,
         held_up=report.waits,
         stuck=leader.troubles(conn).of_task(task.id),
@@ -60,7 +60,7 @@ def gather(conn: psycopg.Connection, text: str) -> Facts:
         case JobState.REGISTERED | JobState.ASSIGNED | JobState.RUNNING:
             return _of_living(conn, facts)
         case JobState.KILLED:
-            return replace(facts, asked=store.asked(conn, task.id, job.ordinal, job.changed_at))
+            return replace(facts, asked=store.asked(conn, task.id, job.index, job.changed_at))
         case JobState.BROKEN:
             return replace(
                 facts, failed_tests=tuple(store.failed_tests(conn, task.id, limit=FAILED_TESTS))
@@ -73,9 +73,9 @@ def gather(conn: psycopg.Connection, text: str) -> Facts:
 
 def _of_waiting(conn: psycopg.Connection, facts: Facts) -> Facts:
     task, job = facts.task, facts.job
-    turn = store.turn(conn, task.id, job.ordinal)
+    turn = store.turn(conn, task.id, job.index)
     limit = COUNTED + 1
-    before = store.before(conn, task.id, job.ordinal, job.state, turn.turn, limit=limit)
+    before = store.before(conn, task.id, job.index, job.state, turn.turn, limit=limit)
     work = store.at_work(conn, task.queue)
     settles = standstill.state(conn)
     facts = replace(
@@ -92,22 +92,22 @@ def _of_waiting(conn: psycopg.Connection, facts: Facts) -> Facts:
     if task.state is TaskState.TESTING:
         facts = replace(facts, test=moves.test_facts(conn, task.id, task.policy.test_for))
     if task.state is TaskState.KILL:
-        facts = replace(facts, asked=store.asked(conn, task.id, job.ordinal, facts.now))
+        facts = replace(facts, asked=store.asked(conn, task.id, job.index, facts.now))
     return facts
 
 
 def _of_living(conn: psycopg.Connection, facts: Facts) -> Facts:
     task, job = facts.task, facts.job
-    keeper = store.turn(conn, task.id, job.ordinal).keeper_id
+    keeper = store.turn(conn, task.id, job.index).keeper_id
     if task.image and not (facts.latest and facts.latest.started_at):
         facts = replace(facts, offers=tuple(queues.offers(conn, task.queue)))
     if keeper:
         facts = replace(facts, keeper_lease=store.keeper_lease(conn, keeper))
     if job.kill_requested:
-        facts = replace(facts, asked=store.asked(conn, task.id, job.ordinal, facts.now))
+        facts = replace(facts, asked=store.asked(conn, task.id, job.index, facts.now))
     return facts
 
 
 def _last_line(conn: psycopg.Connection, job: Job) -> str | None:
-    tail, _ = job_store.log_tail(conn, job.task_id, job.ordinal, job.attempts)
+    tail, _ = job_store.log_tail(conn, job.task_id, job.index, job.attempts)
     return last_line(tail)

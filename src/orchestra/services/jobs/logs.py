@@ -17,7 +17,7 @@ _MOST = 2**63 - 1
 def log_chunk(
     conn: psycopg.Connection,
     task: int,
-    ordinal: int,
+    index: int,
     number: int,
     *,
     offset: int = 0,
@@ -32,15 +32,15 @@ def log_chunk(
         BadInput: there cannot be such a byte.
     """
     check_whole("an offset", offset, least=0, most=_MOST)
-    chunk = store.log_chunk(conn, task, ordinal, number, offset)
+    chunk = store.log_chunk(conn, task, index, number, offset)
     if chunk is None:
         raise NotFound(
-            f"there is no attempt {number} of job {task}/{ordinal}.",
+            f"there is no attempt {number} of job {task}/{index}.",
             kind="attempt",
             task=task,
-            job=ordinal,
+            job=index,
             attempt=number,
         )
     if refresh and chunk.grows:
-        moves.wake(conn, notices.NODE, f"{notices.TAIL}{task}/{ordinal}/{number}")
+        moves.wake(conn, notices.NODE, f"{notices.TAIL}{task}/{index}/{number}")
     return LogChunk(chunk.offset or 0, chunk.data or b"", chunk.length, chunk.over)

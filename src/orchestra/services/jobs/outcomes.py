@@ -82,7 +82,7 @@ def note(
 ) -> None:
     """Write the events of what an attempt did to its job: (attempt, from, to, why)."""
     rows = [
-        (key.task_id, key.ordinal, key.number, before.value, after.value, why)
+        (key.task_id, key.index, key.number, before.value, after.value, why)
         for key, before, after, why in changes
     ]
     moves.add_job_events(conn, rows, who=_name(keeper), node=keeper.node_id)

@@ -35,7 +35,7 @@ def list_jobs(
     task = selection.find(conn, word)
     few_done = figure is Figure.DONE and task.counts.done * FEW < task.jobs
     found = store.listed(conn, task.id, figure, first=first, limit=limit + 1, few_done=few_done)
-    following = found[limit].ordinal if len(found) > limit else None
+    following = found[limit].index if len(found) > limit else None
     matching = task.jobs if figure is None else task.counts[figure]
     return JobPage(task, tuple(found[:limit]), matching, following)
 
@@ -49,32 +49,32 @@ def show(conn: psycopg.Connection, text: str) -> JobReport:
     """
     address = parse_one_job(text)
     task = selection.find(conn, str(address.task))
-    ordinal = address.single
-    assert ordinal is not None
-    job = store.by_key(conn, task.id, ordinal)
+    index = address.single
+    assert index is not None
+    job = store.by_key(conn, task.id, index)
     if job is None:
-        raise no_such_job(task, ordinal)
-    attempts = store.attempts(conn, task.id, ordinal, task_folder=task.folder)
+        raise no_such_job(task, index)
+    attempts = store.attempts(conn, task.id, index, task_folder=task.folder)
     source = sources.config(conn, task.id)
     path = f"{source.root}/{job.config}" if source.is_folder else source.root
     return JobReport(task, job, tuple(attempts), path, _waits(conn, job))
 
 
 def _waits(conn: psycopg.Connection, job: Job) -> tuple[str, ...]:
-    held_up = silent_folders.held_up(conn, job.task_id, job.ordinal) if job.claimed else None
+    held_up = silent_folders.held_up(conn, job.task_id, job.index) if job.claimed else None
     if held_up is None:
         return ()
     started = job.state is JobState.RUNNING
     return tuple(file_waits.sentences(held_up, started=started, ends=job.kill_requested))
 
 
-def no_such_job(task: Task, ordinal: int) -> NotFound:
+def no_such_job(task: Task, index: int) -> NotFound:
     """Say that a task has no job of that number."""
     has = "only 0" if task.jobs == 1 else f"0 to {task.jobs - 1}"
     return NotFound(
-        f"task {task.id} ({task.name}) has no job {ordinal}; its jobs are numbered {has}.",
+        f"task {task.id} ({task.name}) has no job {index}; its jobs are numbered {has}.",
         hint=words(Action.LIST_JOBS(task=task.id)),
         kind="job",
         task=task.id,
-        job=ordinal,
+        job=index,
     )

@@ -88,7 +88,7 @@ def _failure(task: int, group: FailureGroup) -> Failure:
     return Failure(
         what=example.what,
         jobs=group.jobs,
-        job=f"{task}/{example.ordinal}",
+        job=f"{task}/{example.index}",
         config=_clean(group.config) or "",
         node=example.node,
         reason=_clean(example.reason) if example.reason != example.what else None,

@@ -39,13 +39,13 @@ def best_results(conn: psycopg.Connection, task: int) -> BestResults | None:
     if not found or not goal:  # deleted in the meantime, perhaps
         return None
     key = goal.column.key
-    ordinals = store.best(conn, task, found.jobs, key, ROWS, highest=goal.highest)
+    indexes = store.best(conn, task, found.jobs, key, ROWS, highest=goal.highest)
     others = store.anywhere(conn, task, found.jobs, _OTHERS)
-    said = store.said(conn, task, found.config_version_id, [*ordinals, *others])
-    rows = [_row(found, said[ordinal]) for ordinal in ordinals if ordinal in said]
+    said = store.said(conn, task, found.config_version_id, [*indexes, *others])
+    rows = [_row(found, said[index]) for index in indexes if index in said]
     table = domain.table_of(rows)
     wanted = table.find(f"metrics.{key}")
-    beside = [_row(found, said[ordinal]) for ordinal in others if ordinal in said]
+    beside = [_row(found, said[index]) for index in others if index in said]
     columns = (wanted, *telling(table, beside, wanted))
     return BestResults(
         columns=tuple(column.name for column in columns),
@@ -61,9 +61,9 @@ def _goal(conn: psycopg.Connection, task: Task) -> Goal | None:
     first = store.first(conn, task.id, _FIRST)
     if not first:
         return None
-    said = store.said(conn, task.id, task.config_version_id, [first[0].ordinal])
+    said = store.said(conn, task.id, task.config_version_id, [first[0].index])
     order = [name for each in said.values() for name in _metrics(task, each.metrics)]
-    rows = [Row(each.ordinal, "", metrics=_in_order(each.numbers, order)) for each in first]
+    rows = [Row(each.index, "", metrics=_in_order(each.numbers, order)) for each in first]
     return result_ranking.goal(domain.table_of(rows))
 
 
@@ -75,7 +75,7 @@ def _in_order(numbers: Mapping[str, Any], order: list[str]) -> dict[str, Any]:
 
 def _row(task: Task, said: store.Said) -> Row:
     return Row(
-        said.ordinal, said.path or "", values=_config(said), metrics=_metrics(task, said.metrics)
+        said.index, said.path or "", values=_config(said), metrics=_metrics(task, said.metrics)
     )
 
 

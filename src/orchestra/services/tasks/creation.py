@@ -136,15 +136,15 @@ def preview(conn: psycopg.Connection, planned: Plan, limit: int) -> Preview:
         jobs=planned.jobs,
         command=planned.new.command,
         commands=tuple(
-            planned.template.render({**values, "IN": path, "OUT": _out(planned.folder, ordinal)})
-            for ordinal, path in enumerate(configs)
+            planned.template.render({**values, "IN": path, "OUT": _out(planned.folder, index)})
+            for index, path in enumerate(configs)
         ),
         sources=sources,
     )
 
 
-def _out(folder: str, ordinal: int) -> str:
-    return str(JobPaths(PurePosixPath(folder), ordinal).attempt(1))
+def _out(folder: str, index: int) -> str:
+    return str(JobPaths(PurePosixPath(folder), index).attempt(1))
 
 
 def create(conn: psycopg.Connection, planned: Plan) -> Task:

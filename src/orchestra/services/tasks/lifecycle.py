@@ -209,7 +209,7 @@ def _move_chunk(
 
 
 def retry_jobs(
-    conn: psycopg.Connection, task: int, ordinals: Sequence[int], *, by: str, why: str | None = None
+    conn: psycopg.Connection, task: int, indexes: Sequence[int], *, by: str, why: str | None = None
 ) -> int:
     """Start chosen jobs over, first in line; gives how many. All or none.
 
@@ -224,14 +224,14 @@ def retry_jobs(
         step = checked_step(locked, TaskInput.JOB_RETRY)
         chains.refuse_waiting(conn, locked)
         chains.refuse_while_taken(conn, locked)
-        jobs = _chosen(conn, locked, ordinals)
+        jobs = _chosen(conn, locked, indexes)
         _refuse_living(locked, jobs)
         if step.new_run:
             moves.begin_run(conn, task, bypass=False)
             moves.move_task(conn, task, locked.state, step.state)
             moves.add_task_event(conn, task, before=locked.state, after=step.state, who=by, why=why)
         testing = step.state is TaskState.TESTING
-        readmitted = moves.retry_chosen_jobs(conn, task, ordinals, testing=testing)
+        readmitted = moves.retry_chosen_jobs(conn, task, indexes, testing=testing)
         _note_jobs(conn, locked, jobs, JobInput.RETRY, by, why)
         if readmitted:
             moves.add_task_event(
@@ -252,7 +252,7 @@ def retry_jobs(
 
 
 def kill_jobs(
-    conn: psycopg.Connection, task: int, ordinals: Sequence[int], *, by: str, why: str | None = None
+    conn: psycopg.Connection, task: int, indexes: Sequence[int], *, by: str, why: str | None = None
 ) -> int:
     """End chosen jobs; gives how many were alive or waiting. Those that have ended stay as they are.
 
@@ -267,10 +267,10 @@ def kill_jobs(
         checked_step(locked, TaskInput.JOB_KILL)
         jobs = [
             job
-            for job in _chosen(conn, locked, ordinals)
+            for job in _chosen(conn, locked, indexes)
             if job.state in (JobState.REGISTERED, JobState.ASSIGNED, JobState.RUNNING)
         ]
-        moves.kill_chosen_jobs(conn, task, [job.ordinal for job in jobs])
+        moves.kill_chosen_jobs(conn, task, [job.index for job in jobs])
         _note_jobs(conn, locked, [j for j in jobs if not j.claimed], JobInput.KILL, by, why)
         _note_requests(conn, locked, [j for j in jobs if j.claimed], by, why)
         moves.wake(conn, NODES)
@@ -281,10 +281,10 @@ def kill_jobs(
 
 
 def _chosen(
-    conn: psycopg.Connection, task: moves.LockedTask, ordinals: Sequence[int]
+    conn: psycopg.Connection, task: moves.LockedTask, indexes: Sequence[int]
 ) -> list[moves.LockedJob]:
-    jobs = moves.lock_jobs(conn, task.id, ordinals)
-    missing = sorted(set(ordinals) - {job.ordinal for job in jobs})
+    jobs = moves.lock_jobs(conn, task.id, indexes)
+    missing = sorted(set(indexes) - {job.index for job in jobs})
     if missing:
         raise BadInput(
             f"task {task.id} ({task.name}) has no job {missing[0]}; its jobs are {task.id}/0 to "
@@ -297,8 +297,8 @@ def _refuse_living(task: moves.LockedTask, jobs: Sequence[moves.LockedJob]) -> N
     for job in jobs:
         if job.claimed:
             raise Refused(
-                f"job {task.id}/{job.ordinal} is {job.state}; a job that is alive cannot start over.",
-                hint=words(Action.KILL_JOB(task=task.id, job=job.ordinal), "   ends it first."),
+                f"job {task.id}/{job.index} is {job.state}; a job that is alive cannot start over.",
+                hint=words(Action.KILL_JOB(task=task.id, job=job.index), "   ends it first."),
             )
 
 
@@ -315,7 +315,7 @@ def _note_jobs(
         after = next_job_state(job.state, given)
         if isinstance(after, Refusal):
             raise AssertionError(after.reason)
-        changes.append((task.id, job.ordinal, None, job.state.value, after.value, why))
+        changes.append((task.id, job.index, None, job.state.value, after.value, why))
     moves.add_job_events(conn, changes, who=by)
 
 
@@ -326,5 +326,5 @@ def _note_requests(
     by: str,
     why: str | None,
 ) -> None:
-    changes = [(task.id, j.ordinal, None, j.state.value, "kill", why) for j in jobs]
+    changes = [(task.id, j.index, None, j.state.value, "kill", why) for j in jobs]
     moves.add_job_events(conn, changes, who=by)

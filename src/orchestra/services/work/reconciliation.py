@@ -107,7 +107,7 @@ def _adopt(
     if not unknown or keeper.fenced:
         return ()
     locks.share(conn, {key.task_id for key in unknown})
-    latest = {(key.task_id, key.ordinal): key for key in sorted(unknown)}
+    latest = {(key.task_id, key.index): key for key in sorted(unknown)}
     adopted = attempts.adopt(conn, keeper, {key: unknown[key] for key in latest.values()})
     why = "its keeper runs it; the database had been replaced by an older one"
     outcomes.note(

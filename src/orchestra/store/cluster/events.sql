@@ -9,7 +9,7 @@ values (%(kind)s, %(task)s, %(from)s, %(to)s, %(jobs)s, %(who)s, %(why)s)
 insert into event (kind, task_id, ordinal, attempt, node_id, from_state, to_state, who, why)
 select 'job', task_id, ordinal, attempt, %(node)s, from_state, to_state, %(who)s, why
 from unnest(
-    %(tasks)s::int[], %(ordinals)s::int[], %(attempts)s::int[], %(from)s::text[], %(to)s::text[], %(why)s::text[]
+    %(tasks)s::int[], %(indexes)s::int[], %(attempts)s::int[], %(from)s::text[], %(to)s::text[], %(why)s::text[]
 ) as given (task_id, ordinal, attempt, from_state, to_state, why)
 
 -- name: wake
@@ -18,7 +18,7 @@ select pg_notify(%(channel)s, %(payload)s)
 -- name: of_task
 -- The newest events of a task itself, without those of its jobs and the frequent small releases. Walks
 -- event_of_task.
-select id, at, kind, task_id, ordinal, attempt, from_state, to_state, who, why, jobs
+select id, at, kind, task_id, ordinal as index, attempt, from_state, to_state, who, why, jobs
 from event
 where task_id = %(task)s and ordinal is null and kind <> 'release'
 order by id desc

@@ -35,7 +35,7 @@ def forget_logs(conn: psycopg.Connection, task: int, first: int) -> int:
         "task": task,
         "first": first,
         "next": first + ROWS,
-        "ordinals": Ints([row["ordinal"] for row in kept]),
+        "indexes": Ints([row["ordinal"] for row in kept]),
         "numbers": Ints([row["number"] for row in kept]),
     }
     conn.execute(SQL.forget_logs, params)

@@ -62,7 +62,7 @@ limit %(limit)s
 -- A range of the attempts' primary key.
 update attempt set log_tail = null
 where task_id = %(task)s and ordinal >= %(first)s and ordinal < %(next)s and log_tail is not null
-    and (ordinal, number) not in (select * from unnest(%(ordinals)s::int[], %(numbers)s::int[]))
+    and (ordinal, number) not in (select * from unnest(%(indexes)s::int[], %(numbers)s::int[]))
 
 -- name: note_forgotten
 -- Unless the task is live again, or its row is locked; then the next call.

@@ -43,18 +43,18 @@ class Work:
     unstarted: int
 
 
-def turn(conn: psycopg.Connection, task: int, ordinal: int) -> Turn:
-    return Turn(**fetch(conn, SQL.turn, {"task": task, "ordinal": ordinal})[0])
+def turn(conn: psycopg.Connection, task: int, index: int) -> Turn:
+    return Turn(**fetch(conn, SQL.turn, {"task": task, "index": index})[0])
 
 
 def before_params(
-    task: int, ordinal: int, state: JobState, turn: int, limit: int
+    task: int, index: int, state: JobState, turn: int, limit: int
 ) -> Mapping[str, Any]:
     """Give what `before` is run with: everything that can be claimed is before a job that is not released."""
     released = state is not JobState.REGISTERED
     return {
         "task": task,
-        "ordinal": ordinal,
+        "index": index,
         "claimable_turn": turn if released else BEHIND_EVERYTHING,
         "waiting_turn": BEFORE_EVERYTHING if released else turn,
         "limit": limit,
@@ -62,10 +62,10 @@ def before_params(
 
 
 def before(
-    conn: psycopg.Connection, task: int, ordinal: int, state: JobState, turn: int, *, limit: int
+    conn: psycopg.Connection, task: int, index: int, state: JobState, turn: int, *, limit: int
 ) -> int:
     """Count the jobs of its own task that come before one that waits; of each kind at most `limit`."""
-    return int(fetch(conn, SQL.before, before_params(task, ordinal, state, turn, limit))[0]["jobs"])
+    return int(fetch(conn, SQL.before, before_params(task, index, state, turn, limit))[0]["jobs"])
 
 
 def at_work(conn: psycopg.Connection, queue: Queue) -> list[Work]:
@@ -127,9 +127,9 @@ def _competitor(row: Mapping[str, Any], queue: Queue, claimed: int) -> Competito
     )
 
 
-def asked(conn: psycopg.Connection, task: int, ordinal: int, until: datetime) -> Event | None:
+def asked(conn: psycopg.Connection, task: int, index: int, until: datetime) -> Event | None:
     """Give the newest request to end a job or its whole task, up to a moment."""
-    rows = fetch(conn, SQL.asked, {"task": task, "ordinal": ordinal, "until": until})
+    rows = fetch(conn, SQL.asked, {"task": task, "index": index, "until": until})
     return Event(**rows[0]) if rows else None
 
 

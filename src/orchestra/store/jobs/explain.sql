@@ -2,7 +2,7 @@
 -- jobs as for ten million, except `before`, which stops counting at a limit.
 
 -- name: turn
-select turn, not_before, keeper_id from job where task_id = %(task)s and ordinal = %(ordinal)s
+select turn, not_before, keeper_id from job where task_id = %(task)s and ordinal = %(index)s
 
 -- name: before
 -- How many jobs of its own task are claimed first: the claimable ones before it and, for a job that is not released
@@ -10,11 +10,11 @@ select turn, not_before, keeper_id from job where task_id = %(task)s and ordinal
 select count(*) as jobs from (
     (select from job
     where task_id = %(task)s and is_claimable(job)
-        and (turn, ordinal) < (%(claimable_turn)s, %(ordinal)s)
+        and (turn, ordinal) < (%(claimable_turn)s, %(index)s)
     limit %(limit)s)
     union all
     (select from job
-    where task_id = %(task)s and state = 'registered' and (turn, ordinal) < (%(waiting_turn)s, %(ordinal)s)
+    where task_id = %(task)s and state = 'registered' and (turn, ordinal) < (%(waiting_turn)s, %(index)s)
     limit %(limit)s)
 ) as first_ones
 
@@ -46,9 +46,9 @@ order by n.name, t.id
 -- name: asked
 -- The newest request up to a given time to end a job or its whole task. Two ranges of event_of_task, from their
 -- ends. Events that pilots write about an end have a node.
-select id, at, kind, task_id, ordinal, attempt, from_state, to_state, who, why, jobs from (
+select id, at, kind, task_id, ordinal as index, attempt, from_state, to_state, who, why, jobs from (
     (select * from event
-    where task_id = %(task)s and ordinal = %(ordinal)s and to_state in ('kill', 'killed') and node_id is null
+    where task_id = %(task)s and ordinal = %(index)s and to_state in ('kill', 'killed') and node_id is null
         and at <= %(until)s
     order by id desc limit 1)
     union all
@@ -62,7 +62,7 @@ limit 1
 -- name: failed_tests
 -- Failed test jobs of the last run of a BROKEN task. They were its first jobs that were not done, so they are at the
 -- start of a range of job_notable. LATERAL with a limit, so that attempts are found by key.
-select a.ordinal, n.name as node, a.cause, a.exit_status, a.signal, a.reason, a.log_tail
+select a.ordinal as index, n.name as node, a.cause, a.exit_status, a.signal, a.reason, a.log_tail
 from (
     select ordinal, attempt from job
     where task_id = %(task)s and state = 'broken'
@@ -103,7 +103,7 @@ join keeper k on k.id = j.keeper_id
 join node n on n.id = k.node_id
 join pilot p on p.node_id = n.id
 join task t on t.id = j.task_id
-where j.task_id = %(task)s and j.ordinal = %(ordinal)s
+where j.task_id = %(task)s and j.ordinal = %(index)s
 
 -- name: silent_nodes
 -- Nodes on which folders do not respond; usually none.

@@ -65,9 +65,9 @@ def listed(
     return [job_from_row(row) for row in fetch(conn, statement, params)]
 
 
-def by_key(conn: psycopg.Connection, task: int, ordinal: int) -> Job | None:
+def by_key(conn: psycopg.Connection, task: int, index: int) -> Job | None:
     statement = "with chosen as (\n" + SQL.choose_one + "\n)\n" + SQL.show_chosen
-    rows = fetch(conn, statement, {"task": task, "ordinal": ordinal})
+    rows = fetch(conn, statement, {"task": task, "index": index})
     return job_from_row(rows[0]) if rows else None
 
 
@@ -83,13 +83,11 @@ def job_from_row(row: Mapping[str, Any]) -> Job:
     )
 
 
-def attempts(
-    conn: psycopg.Connection, task: int, ordinal: int, *, task_folder: str
-) -> list[Attempt]:
+def attempts(conn: psycopg.Connection, task: int, index: int, *, task_folder: str) -> list[Attempt]:
     """Give all attempts of a job, oldest first, without their logs."""
-    paths = JobPaths(PurePosixPath(task_folder), ordinal)
+    paths = JobPaths(PurePosixPath(task_folder), index)
     found = []
-    for row in fetch(conn, SQL.attempts, {"task": task, "ordinal": ordinal}):
+    for row in fetch(conn, SQL.attempts, {"task": task, "index": index}):
         folder = paths.attempt(row.pop("folder_number"))
         row["node"] = row["node"] or "a deleted node"
         row["cause"] = Cause(row["cause"]) if row["cause"] else None
@@ -99,10 +97,10 @@ def attempts(
 
 
 def log_tail(
-    conn: psycopg.Connection, task: int, ordinal: int, number: int
+    conn: psycopg.Connection, task: int, index: int, number: int
 ) -> tuple[bytes | None, int | None]:
     """Give the end of an attempt's log as it was reported, and how long the whole is in bytes."""
-    rows = fetch(conn, SQL.log_tail, {"task": task, "ordinal": ordinal, "number": number})
+    rows = fetch(conn, SQL.log_tail, {"task": task, "index": index, "number": number})
     return (rows[0]["log_tail"], rows[0]["log_bytes"]) if rows else (None, None)
 
 
@@ -118,21 +116,21 @@ class Chunk:
 
 
 def log_chunk(
-    conn: psycopg.Connection, task: int, ordinal: int, number: int, offset: int
+    conn: psycopg.Connection, task: int, index: int, number: int, offset: int
 ) -> Chunk | None:
     """Give what is kept of an attempt's log from byte `offset` on."""
-    params = {"task": task, "ordinal": ordinal, "number": number, "offset": offset}
+    params = {"task": task, "index": index, "number": number, "offset": offset}
     rows = fetch(conn, SQL.log_chunk, params)
     return Chunk(**rows[0]) if rows else None
 
 
 def attempt_folders(conn: psycopg.Connection, task: int, jobs: int) -> Iterator[tuple[int, int]]:
-    """Give (ordinal, folder number) of every folder that an attempt of a task was given."""
+    """Give (index, folder number) of every folder that an attempt of a task was given."""
     yield from _pages(conn, SQL.attempt_folders, task, jobs)
 
 
 def superseded_folders(conn: psycopg.Connection, task: int, jobs: int) -> Iterator[tuple[int, int]]:
-    """Give (ordinal, folder number) of the folders that no result and no attempt under way needs."""
+    """Give (index, folder number) of the folders that no result and no attempt under way needs."""
     yield from _pages(conn, SQL.superseded_folders, task, jobs)
 
 

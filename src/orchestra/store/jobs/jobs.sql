@@ -77,11 +77,11 @@ where j.state = 'done'
 order by j.ordinal limit %(limit)s
 
 -- name: choose_one
-select * from job where task_id = %(task)s and ordinal = %(ordinal)s
+select * from job where task_id = %(task)s and ordinal = %(index)s
 
 -- name: show_chosen
 select
-    j.task_id, j.ordinal, j.state::text as state, f.path as config, j.is_test, j.kill_requested,
+    j.task_id, j.ordinal as index, j.state::text as state, f.path as config, j.is_test, j.kill_requested,
     j.keeper_id is not null as claimed, j.attempt as attempts,
     case when j.attempt > 1 or a.cause in ('returned', 'input', 'volume') then (
         select count(*) from attempt r
@@ -99,17 +99,17 @@ order by j.ordinal
 -- name: attempts
 -- All attempts of a job, without their logs.
 select
-    a.task_id, a.ordinal, a.number, n.name as node, a.run, a.is_test, a.claimed_at, a.started_at, a.ended_at, a.lost_at,
+    a.task_id, a.ordinal as index, a.number, n.name as node, a.run, a.is_test, a.claimed_at, a.started_at, a.ended_at, a.lost_at,
     a.folder_number, a.devices, a.cause, a.exit_status, a.signal, a.reason, a.seconds, $usage{a.NAME},
     a.accepted, a.log_bytes, a.config_sha256, a.image_digest, a.inputs_note
 from attempt a
 left join node n on n.id = a.node_id
-where a.task_id = %(task)s and a.ordinal = %(ordinal)s
+where a.task_id = %(task)s and a.ordinal = %(index)s
 order by a.number
 
 -- name: log_tail
 select log_tail, log_bytes from attempt
-where task_id = %(task)s and ordinal = %(ordinal)s and number = %(number)s
+where task_id = %(task)s and ordinal = %(index)s and number = %(number)s
 
 -- name: log_chunk
 -- The stored end of a log from a byte on, and whether more can follow. One statement, so that an incomplete log is
@@ -121,7 +121,7 @@ select
 from attempt
 cross join lateral (select log_bytes - octet_length(log_tail) as first) as kept
 cross join lateral (select least(greatest(%(offset)s::bigint, first), log_bytes) as start) as wanted
-where task_id = %(task)s and ordinal = %(ordinal)s and number = %(number)s
+where task_id = %(task)s and ordinal = %(index)s and number = %(number)s
 
 -- name: attempt_folders
 -- A page of the folders of a task's attempts, each once. A range of the primary key.
@@ -150,7 +150,8 @@ order by a.ordinal, a.folder_number
 -- name: results
 -- A page of results: the done attempt of each job, also during a retry. Ranges of primary keys.
 select
-    j.ordinal, coalesce(a.number, j.done_attempt) as attempt, coalesce(a.folder_number, j.done_attempt) as folder_number,
+    j.ordinal as index, coalesce(a.number, j.done_attempt) as attempt,
+    coalesce(a.folder_number, j.done_attempt) as folder_number,
     n.name as node, a.seconds, $usage{a.NAME}, f.path, f.sha256, a.inputs_note, m.text as metrics,
     t.text as config, t.name as config_name
 from job j

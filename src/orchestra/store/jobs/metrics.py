@@ -22,7 +22,7 @@ PAGE = 50_000
 class Numbers:
     """The numbers that a job's result has, by name, in no order."""
 
-    ordinal: int
+    index: int
     numbers: dict[str, Any]
 
 
@@ -34,7 +34,7 @@ class Said:
     file.
     """
 
-    ordinal: int
+    index: int
     metrics: str
     path: str | None
     is_output: bool
@@ -49,7 +49,7 @@ def keep(conn: psycopg.Connection, outcomes: Sequence[Outcome]) -> None:
         return
     params = {
         "tasks": Ints([key.task_id for key, _ in said]),
-        "ordinals": Ints([key.ordinal for key, _ in said]),
+        "indexes": Ints([key.index for key, _ in said]),
         "numbers": Ints([key.number for key, _ in said]),
         "texts": Texts([metrics.text for _, metrics in said]),
         "values": Texts([metrics.numbers for _, metrics in said]),
@@ -89,12 +89,12 @@ def _foremost(
         rows = fetch(conn, statement, {**params, "first": first, "next": first + PAGE})
         foremost = sorted([*foremost, *((row["place"], row["ordinal"]) for row in rows)])
         del foremost[params["limit"] :]
-    return [ordinal for _, ordinal in foremost]
+    return [index for _, index in foremost]
 
 
 def said(
-    conn: psycopg.Connection, task: int, version: int, ordinals: Collection[int]
+    conn: psycopg.Connection, task: int, version: int, indexes: Collection[int]
 ) -> dict[int, Said]:
     """Give what jobs said, with their configs of a version."""
-    params = {"task": task, "version": version, "ordinals": Ints(ordinals)}
-    return {row["ordinal"]: Said(**row) for row in fetch(conn, SQL.said, params)}
+    params = {"task": task, "version": version, "indexes": Ints(indexes)}
+    return {row["index"]: Said(**row) for row in fetch(conn, SQL.said, params)}

@@ -3,7 +3,7 @@
 -- name: keep
 insert into attempt_metrics (task_id, ordinal, number, text, numbers)
 select task_id, ordinal, number, text, numbers::jsonb
-from unnest(%(tasks)s::int[], %(ordinals)s::int[], %(numbers)s::int[], %(texts)s::text[], %(values)s::text[])
+from unnest(%(tasks)s::int[], %(indexes)s::int[], %(numbers)s::int[], %(texts)s::text[], %(values)s::text[])
     as given (task_id, ordinal, number, text, numbers)
 on conflict do nothing
 
@@ -17,7 +17,7 @@ delete from attempt_metrics where (task_id, ordinal, number) in (
 
 -- name: first
 -- The first results of a task with metrics. Walks the metrics, not the jobs, because of LATERAL with a limit.
-select m.ordinal, m.numbers
+select m.ordinal as index, m.numbers
 from attempt_metrics m
 cross join lateral (
     select from job j
@@ -62,9 +62,9 @@ limit %(limit)s
 
 -- name: said
 -- The metrics and configs of some jobs.
-select j.ordinal, m.text as metrics, f.path, f.sha256 is null as is_output, t.text as config, t.name as config_name
+select j.ordinal as index, m.text as metrics, f.path, f.sha256 is null as is_output, t.text as config, t.name as config_name
 from job j
 join attempt_metrics m on m.task_id = j.task_id and m.ordinal = j.ordinal and m.number = j.done_attempt
 left join dataset_file f on f.version_id = %(version)s and f.ordinal = j.ordinal
 left join dataset_text t on t.version_id = %(version)s and t.ordinal = j.ordinal
-where j.task_id = %(task)s and j.ordinal = any(%(ordinals)s::int[])
+where j.task_id = %(task)s and j.ordinal = any(%(indexes)s::int[])

@@ -12,9 +12,9 @@ from orchestra.store.work.told import with_troubles
 SQL = load("jobs/explain")
 
 
-def held_up(conn: psycopg.Connection, task: int, ordinal: int) -> FileWait | None:
+def held_up(conn: psycopg.Connection, task: int, index: int) -> FileWait | None:
     """Give what the pilot that has a job says of files, and which files the job needs; None where no pilot has it."""
-    rows = fetch(conn, SQL.held_up, {"task": task, "ordinal": ordinal})
+    rows = fetch(conn, SQL.held_up, {"task": task, "index": index})
     return FileWait(task, **with_troubles(rows[0])) if rows else None
 
 

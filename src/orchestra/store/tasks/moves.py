@@ -62,7 +62,7 @@ class LiveTask:
 
 @dataclass(frozen=True, slots=True)
 class LockedJob:
-    ordinal: int
+    index: int
     state: JobState
     is_test: bool
     claimed: bool
@@ -199,8 +199,8 @@ def retry_jobs(
     return conn.execute(SQL.retry_jobs, params).rowcount
 
 
-def lock_jobs(conn: psycopg.Connection, task: int, ordinals: Sequence[int]) -> list[LockedJob]:
-    rows = fetch(conn, SQL.lock_jobs, {"task": task, "ordinals": list(ordinals)})
+def lock_jobs(conn: psycopg.Connection, task: int, indexes: Sequence[int]) -> list[LockedJob]:
+    rows = fetch(conn, SQL.lock_jobs, {"task": task, "indexes": list(indexes)})
     return [
         LockedJob(row["ordinal"], JobState(row["state"]), row["is_test"], row["claimed"])
         for row in rows
@@ -208,16 +208,16 @@ def lock_jobs(conn: psycopg.Connection, task: int, ordinals: Sequence[int]) -> l
 
 
 def retry_chosen_jobs(
-    conn: psycopg.Connection, task: int, ordinals: Sequence[int], *, testing: bool
+    conn: psycopg.Connection, task: int, indexes: Sequence[int], *, testing: bool
 ) -> int:
     """Start jobs over, first in line; gives how many went back into the test, if it is under way (`testing`)."""
-    conn.execute(SQL.retry_chosen_jobs, {"task": task, "ordinals": list(ordinals)})
+    conn.execute(SQL.retry_chosen_jobs, {"task": task, "indexes": list(indexes)})
     return conn.execute(SQL.readmit_test_jobs, {"task": task}).rowcount if testing else 0
 
 
-def kill_chosen_jobs(conn: psycopg.Connection, task: int, ordinals: Sequence[int]) -> None:
+def kill_chosen_jobs(conn: psycopg.Connection, task: int, indexes: Sequence[int]) -> None:
     """Those that wait are killed at once, those that are alive are asked to end."""
-    params = {"task": task, "ordinals": list(ordinals)}
+    params = {"task": task, "indexes": list(indexes)}
     conn.execute(SQL.ask_chosen_jobs_to_end, params)
     conn.execute(SQL.kill_waiting_jobs, params)
 
@@ -377,10 +377,10 @@ def add_job_events(
     """Write one event a change: (task, ordinal, attempt, from, to, why)."""
     if not changes:
         return
-    tasks, ordinals, attempts, before, after, why = zip(*changes, strict=True)
+    tasks, indexes, attempts, before, after, why = zip(*changes, strict=True)
     params = {
         "tasks": Ints(tasks),
-        "ordinals": Ints(ordinals),
+        "indexes": Ints(indexes),
         "attempts": Ints(attempts),
         "from": Texts(before),
         "to": Texts(after),

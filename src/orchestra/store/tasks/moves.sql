@@ -126,7 +126,7 @@ where task_id = %(task)s and ordinal >= %(first)s and ordinal < %(next)s
 -- name: lock_jobs
 select ordinal, state, is_test, keeper_id is not null as claimed
 from job
-where task_id = %(task)s and ordinal = any(%(ordinals)s)
+where task_id = %(task)s and ordinal = any(%(indexes)s)
 order by ordinal
 for update
 
@@ -135,7 +135,7 @@ for update
 with again as (update task set let_go = let_go + 1 where id = %(task)s)
 update job set
     state = 'registered', turn = 0, kill_requested = false, failures = 0, losses = 0, not_before = null, changed_at = now()
-where task_id = %(task)s and ordinal = any(%(ordinals)s) and keeper_id is null
+where task_id = %(task)s and ordinal = any(%(indexes)s) and keeper_id is null
 
 -- name: readmit_test_jobs
 -- A retried test job returns to the running test at once.
@@ -144,11 +144,11 @@ where task_id = %(task)s and is_test and state = 'registered'
 
 -- name: kill_waiting_jobs
 update job set state = 'killed', kill_requested = false, not_before = null, changed_at = now()
-where task_id = %(task)s and ordinal = any(%(ordinals)s) and keeper_id is null
+where task_id = %(task)s and ordinal = any(%(indexes)s) and keeper_id is null
 
 -- name: ask_chosen_jobs_to_end
 update job set kill_requested = true
-where task_id = %(task)s and ordinal = any(%(ordinals)s) and keeper_id is not null
+where task_id = %(task)s and ordinal = any(%(indexes)s) and keeper_id is not null
 
 -- name: live_tasks
 -- The tasks on which the conductor decides: those that are not over, or have a pending operation. Walks task_live

@@ -179,7 +179,7 @@ with failed as (
 select k.jobs, a.*, f.path as config
 from kinds k
 cross join lateral (
-    select e.ordinal, n.name as node, coalesce(e.cause, 'lost') as cause, e.exit_status, e.signal, e.reason, e.log_tail
+    select e.ordinal as index, n.name as node, coalesce(e.cause, 'lost') as cause, e.exit_status, e.signal, e.reason, e.log_tail
     from attempt e
     left join node n on n.id = e.node_id
     where e.task_id = %(task)s and e.ordinal = k.example[1] and e.number = k.example[2]
@@ -187,10 +187,10 @@ cross join lateral (
 ) as a
 left join lateral (
     select path from dataset_file
-    where version_id = (select config_version_id from task where id = %(task)s) and ordinal = a.ordinal
+    where version_id = (select config_version_id from task where id = %(task)s) and ordinal = a.index
     limit 1
 ) as f on true
-order by k.jobs desc, a.ordinal
+order by k.jobs desc, a.index
 
 -- name: effort
 -- CPU time of the first ended attempts: exact for most tasks, a sample for the largest.
@@ -235,7 +235,7 @@ select expires > now() as alive from leader where duty = 'conductor'
 
 -- name: running_jobs
 -- The jobs of a queue that nodes hold. Walks attempt_open: never more than the nodes have slots and claims ahead.
-select a.task_id, t.name as task, p.name as owner, a.ordinal, n.name as node, a.claimed_at, a.started_at, a.is_test
+select a.task_id, t.name as task, p.name as owner, a.ordinal as index, n.name as node, a.claimed_at, a.started_at, a.is_test
 from attempt a
 join task t on t.id = a.task_id
 join person p on p.id = t.owner_id
@@ -246,7 +246,7 @@ limit %(limit)s
 
 -- name: waiting_jobs
 -- The next jobs of a queue, in the order of claims. Walks task_rank, then job_claimable.
-select j.task_id, t.name as task, p.name as owner, j.ordinal, j.is_test
+select j.task_id, t.name as task, p.name as owner, j.ordinal as index, j.is_test
 from (
     select id, name, owner_id, rank from task
     where queue = %(queue)s and rank is not null and held_at is null

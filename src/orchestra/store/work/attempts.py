@@ -294,7 +294,7 @@ def granted(conn: psycopg.Connection, keeper: LockedKeeper, request: int) -> lis
 
 def _grant(
     task: int,
-    ordinal: int,
+    index: int,
     number: int,
     token: UUID,
     is_test: bool,
@@ -308,7 +308,7 @@ def _grant(
 ) -> Grant:
     """Give a grant from a row, whose last columns are those of the config's ManifestEntry."""
     config = _config(root, is_folder, *file)
-    key = AttemptKey(task, ordinal, number, token)
+    key = AttemptKey(task, index, number, token)
     return Grant(key, is_test, folder_number, done_attempt, config, new_folder, let_go)
 
 
@@ -393,7 +393,7 @@ def lock_attempts(
 def _key_columns(keys: Sequence[AttemptKey]) -> dict[str, Any]:
     return {
         "tasks": Ints([key.task_id for key in keys]),
-        "ordinals": Ints([key.ordinal for key in keys]),
+        "indexes": Ints([key.index for key in keys]),
         "numbers": Ints([key.number for key in keys]),
         "count": len(keys),
     }
@@ -475,7 +475,7 @@ def _usage_columns(usages: Sequence[Usage]) -> dict[str, Column]:
 def show_log(conn: psycopg.Connection, key: AttemptKey, length: int, tail: bytes) -> None:
     params = {
         "task": key.task_id,
-        "ordinal": key.ordinal,
+        "index": key.index,
         "number": key.number,
         "token": key.token,
         "length": length,
@@ -532,7 +532,7 @@ def never_heard_of(conn: psycopg.Connection, keys: Collection[AttemptKey]) -> li
 
 def nodes_of_losses(conn: psycopg.Connection, key: AttemptKey, limit: int) -> list[str]:
     """Give the nodes on which the last attempts of a job were lost, the latest first."""
-    params = {"task": key.task_id, "ordinal": key.ordinal, "limit": limit}
+    params = {"task": key.task_id, "index": key.index, "limit": limit}
     return [row["node"] for row in fetch(conn, SQL.nodes_of_losses, params)]
 
 

@@ -210,7 +210,7 @@ order by i.task_id, i.tag
 -- name: configs
 -- The configs of attempts, as registered.
 select given.place, v.root, v.is_folder, f.path, f.size, f.mtime_ns, f.sha256
-from unnest(%(tasks)s::int[], %(ordinals)s::int[], %(numbers)s::int[], %(tokens)s::uuid[])
+from unnest(%(tasks)s::int[], %(indexes)s::int[], %(numbers)s::int[], %(tokens)s::uuid[])
     with ordinality as given (task_id, ordinal, number, token, place)
 join attempt a on a.task_id = given.task_id and a.ordinal = given.ordinal and a.number = given.number
     and a.token = given.token
@@ -226,7 +226,7 @@ select
     j.keeper_id is not distinct from %(keeper)s as is_of_keeper, a.ended_at is not null as ended,
     a.lost_at is not null as lost, t.retries
 from (
-    select * from unnest(%(tasks)s::int[], %(ordinals)s::int[], %(numbers)s::int[], %(tokens)s::uuid[]) with ordinality
+    select * from unnest(%(tasks)s::int[], %(indexes)s::int[], %(numbers)s::int[], %(tokens)s::uuid[]) with ordinality
     limit %(count)s
 ) as given (task_id, ordinal, number, token, place)
 join attempt a on a.task_id = given.task_id and a.ordinal = given.ordinal and a.number = given.number
@@ -239,7 +239,7 @@ for update of j
 -- name: start_jobs
 update job j set state = 'running', changed_at = now()
 from (
-    select * from unnest(%(tasks)s::int[], %(ordinals)s::int[], %(numbers)s::int[]) limit %(count)s
+    select * from unnest(%(tasks)s::int[], %(indexes)s::int[], %(numbers)s::int[]) limit %(count)s
 ) as given (task_id, ordinal, number)
 where j.task_id = given.task_id and j.ordinal = given.ordinal and j.attempt = given.number and j.state = 'assigned'
 
@@ -248,7 +248,7 @@ update attempt a set
     started_at = now() - make_interval(secs => given.age), devices = given.devices, image_digest = given.image_digest
 from (
     select * from unnest(
-        %(tasks)s::int[], %(ordinals)s::int[], %(numbers)s::int[], %(ages)s::float8[], %(devices)s::text[],
+        %(tasks)s::int[], %(indexes)s::int[], %(numbers)s::int[], %(ages)s::float8[], %(devices)s::text[],
         %(image_digests)s::text[]
     )
     limit %(count)s
@@ -267,7 +267,7 @@ where a.task_id = given.task_id and a.ordinal = given.ordinal and a.number = giv
 -- ones.
 with given as materialized (
     select * from unnest(
-        %(tasks)s::int[], %(ordinals)s::int[], %(numbers)s::int[],
+        %(tasks)s::int[], %(indexes)s::int[], %(numbers)s::int[],
         %(was)s::text[], %(states)s::text[], %(tests)s::bool[], %(failed)s::bool[], %(given_up)s::bool[],
         %(delays)s::float8[],
         %(causes)s::text[], %(final)s::bool[], %(ages)s::float8[], %(started)s::bool[], %(sequences)s::bigint[],
@@ -326,7 +326,7 @@ where a.task_id = given.task_id and a.ordinal = given.ordinal and a.number = giv
 -- name: show_log
 -- The current end of a log, while a user follows it.
 update attempt set log_bytes = %(length)s, log_tail = %(tail)s
-where task_id = %(task)s and ordinal = %(ordinal)s and number = %(number)s and token = %(token)s and ended_at is null
+where task_id = %(task)s and ordinal = %(index)s and number = %(number)s and token = %(token)s and ended_at is null
 
 -- name: open_attempts
 -- The attempts that a keeper was granted. Walks attempt_open.
@@ -339,7 +339,7 @@ limit %(limit)s
 -- name: known
 -- Those of the attempts that this database granted, in any state.
 select a.task_id, a.ordinal, a.number, a.token
-from unnest(%(tasks)s::int[], %(ordinals)s::int[], %(numbers)s::int[], %(tokens)s::uuid[])
+from unnest(%(tasks)s::int[], %(indexes)s::int[], %(numbers)s::int[], %(tokens)s::uuid[])
     as given (task_id, ordinal, number, token)
 join attempt a on a.task_id = given.task_id and a.ordinal = given.ordinal and a.number = given.number
     and a.token = given.token
@@ -353,7 +353,7 @@ select id, folder from task where id = any(%(tasks)s)
 with free as materialized (
     select j.task_id, j.ordinal, j.state as before, j.is_test, t.run, given.number, given.token, given.folder
     from unnest(
-        %(tasks)s::int[], %(ordinals)s::int[], %(numbers)s::int[], %(tokens)s::uuid[], %(folders)s::int[]
+        %(tasks)s::int[], %(indexes)s::int[], %(numbers)s::int[], %(tokens)s::uuid[], %(folders)s::int[]
     ) as given (task_id, ordinal, number, token, folder)
     join job j on j.task_id = given.task_id and j.ordinal = given.ordinal and j.attempt < given.number
     join task t on t.id = j.task_id and t.state in ('REGISTERED', 'TESTING', 'RUNNING') and t.intent is null
@@ -384,7 +384,7 @@ where task_id = any(%(tasks)s) and ordinal is null and kind = 'task' and to_stat
 select n.name as node
 from attempt a
 join node n on n.id = a.node_id
-where a.task_id = %(task)s and a.ordinal = %(ordinal)s and a.lost_at is not null and a.ended_at is null
+where a.task_id = %(task)s and a.ordinal = %(index)s and a.lost_at is not null and a.ended_at is null
 order by a.number desc
 limit %(limit)s
 
