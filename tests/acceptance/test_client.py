@@ -28,7 +28,7 @@ from orchestra.domain.errors import (
     TimedOut,
 )
 from orchestra.domain.models.nodes import Slots
-from orchestra.domain.states import Figure, JobState, TaskState
+from orchestra.domain.states import JobState, JobStatus, TaskState
 from orchestra.interface import waiting
 from orchestra.interface.local import Local
 from orchestra.store.postgres import embedded
@@ -145,7 +145,7 @@ def test_from_configs_to_results(
     assert [job.number for job in task.jobs()] == [0, 1, 2, 3]
     assert [job.number for job in task.jobs(first=1, limit=2)] == [1, 2]
     (failed,) = task.jobs(state="failed")
-    assert (failed.address, failed.state, failed.info.exit_status) == ("0/2", Figure.FAILED, 1)
+    assert (failed.address, failed.state, failed.info.exit_status) == ("0/2", JobStatus.FAILED, 1)
     assert json.loads(failed.logs()) == {"n": 2}
     assert failed.explain() == task.explain(2)
     assert "exit status 1" in failed.explain().headline

@@ -10,7 +10,7 @@ import pytest
 
 from orchestra.domain.caller import Caller
 from orchestra.domain.errors import BadInput, NotFound, Refused
-from orchestra.domain.states import Cause, Figure, TaskState
+from orchestra.domain.states import Cause, JobStatus, TaskState
 from orchestra.files import job_logs as log_files
 from orchestra.interface import following, paging
 from orchestra.interface.answers.jobs import LogChunk
@@ -40,35 +40,35 @@ def mixed(world: World, pilot: Pilot) -> int:
     return task
 
 
-def indexes(world: World, figure: Figure | None, first: int = 0, limit: int = 50) -> list[int]:
-    page = views.list_jobs(world.conn, "0", figure, first=first, limit=limit)
+def indexes(world: World, status: JobStatus | None, first: int = 0, limit: int = 50) -> list[int]:
+    page = views.list_jobs(world.conn, "0", status, first=first, limit=limit)
     return [job.index for job in page.jobs]
 
 
 def test_every_figure_lists_the_jobs_that_it_counts(world: World, mixed: int) -> None:
     expected = {
-        Figure.DONE: [0, 1, 2, 3, 4],
-        Figure.FAILED: [5, 6, 7],
-        Figure.RUNNING: [8],
-        Figure.KILL: [9],
-        Figure.ASSIGNED: list(range(10, 40)),
-        Figure.REGISTERED: [],
-        Figure.TESTING: [],
-        Figure.KILLED: [],
-        Figure.BROKEN: [],
+        JobStatus.DONE: [0, 1, 2, 3, 4],
+        JobStatus.FAILED: [5, 6, 7],
+        JobStatus.RUNNING: [8],
+        JobStatus.KILL: [9],
+        JobStatus.ASSIGNED: list(range(10, 40)),
+        JobStatus.REGISTERED: [],
+        JobStatus.TESTING: [],
+        JobStatus.KILLED: [],
+        JobStatus.BROKEN: [],
     }
-    assert {figure: indexes(world, figure) for figure in Figure} == expected
+    assert {status: indexes(world, status) for status in JobStatus} == expected
     counts = world.counts(mixed)
-    assert {f: counts[f] for f in Figure} == {f: len(n) for f, n in expected.items()}
+    assert {f: counts[f] for f in JobStatus} == {f: len(n) for f, n in expected.items()}
 
 
-@pytest.mark.parametrize("figure", [None, *Figure])
-def test_pages_follow_one_another(world: World, mixed: int, figure: Figure | None) -> None:
-    whole = indexes(world, figure)
+@pytest.mark.parametrize("status", [None, *JobStatus])
+def test_pages_follow_one_another(world: World, mixed: int, status: JobStatus | None) -> None:
+    whole = indexes(world, status)
     found: list[int] = []
     following: int | None = 0
     while following is not None:
-        page = views.list_jobs(world.conn, "0", figure, first=following, limit=3)
+        page = views.list_jobs(world.conn, "0", status, first=following, limit=3)
         found += [job.index for job in page.jobs]
         assert page.matching == len(whole)
         following = page.following
@@ -79,14 +79,14 @@ def test_few_done_jobs_are_found_as_well(world: World, pilot: Pilot) -> None:
     world.task(100, test_jobs=0)
     world.conduct(2)
     pilot.end(*pilot.claim(cpu=2))
-    assert indexes(world, Figure.DONE) == [0, 1]
+    assert indexes(world, JobStatus.DONE) == [0, 1]
 
 
 def test_registered_jobs_of_both_turns_come_in_order(world: World, ana: Caller) -> None:
     world.task(6)
     world.conn.execute("update job set turn = 0 where ordinal in (1, 4)")
-    assert indexes(world, Figure.REGISTERED) == [0, 1, 2, 3, 4, 5]
-    assert indexes(world, Figure.REGISTERED, first=2, limit=3) == [2, 3, 4]
+    assert indexes(world, JobStatus.REGISTERED) == [0, 1, 2, 3, 4, 5]
+    assert indexes(world, JobStatus.REGISTERED, first=2, limit=3) == [2, 3, 4]
 
 
 def test_a_job_with_its_attempts(world: World, mixed: int) -> None:
@@ -114,7 +114,7 @@ def test_jobs_of_several_tasks_are_checked_before_any_is_touched(
 ) -> None:
     with pytest.raises(NotFound):
         actions.kill(world.conn, ana, ["0/12", "0/41"])
-    assert 12 in indexes(world, Figure.ASSIGNED)
+    assert 12 in indexes(world, JobStatus.ASSIGNED)
     bob = caller(world.conn, "bob")
     with pytest.raises(Refused, match='belongs to user "ana"'):
         actions.kill(world.conn, bob, ["0/12"])
@@ -126,10 +126,10 @@ def test_jobs_of_several_tasks_are_checked_before_any_is_touched(
 def test_retry_and_kill(world: World, mixed: int, ana: Caller) -> None:
     (done,) = actions.retry(world.conn, ana, ["0/5-6"])
     assert done.jobs == 2
-    assert indexes(world, Figure.FAILED) == [7]
+    assert indexes(world, JobStatus.FAILED) == [7]
     (killed,) = actions.kill(world.conn, ana, ["0/20,0"], "enough")
     assert killed.jobs == 1  # job 0 is done
-    assert indexes(world, Figure.KILLED) == [20]
+    assert indexes(world, JobStatus.KILLED) == [20]
     assert world.state(mixed) is TaskState.RUNNING
     assert world.counts(mixed) == world.true_counts(mixed)
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from orchestra.domain.reservation import PATIENCE
-from orchestra.domain.states import Figure, Queue
+from orchestra.domain.states import JobStatus, Queue
 from orchestra.store.driver.database import connect
 from orchestra.store.driver.sql import load
 from orchestra.store.jobs import jobs
@@ -83,21 +83,21 @@ def crowded(database_server: Server) -> Iterator[World]:
         yield world
 
 
-@pytest.mark.parametrize("figure", [None, *Figure])
+@pytest.mark.parametrize("status", [None, *JobStatus])
 @pytest.mark.parametrize("first", [0, 49_000, 120_000])
 def test_a_page_of_jobs_is_read_by_its_key(
-    crowded: World, figure: Figure | None, first: int
+    crowded: World, status: JobStatus | None, first: int
 ) -> None:
-    params = {"task": 0, "first": first, "limit": 51, "figure": figure, "state": figure}
-    found = plan(crowded.conn, jobs.listing_statement(figure), params)
+    params = {"task": 0, "first": first, "limit": 51, "status": status, "state": status}
+    found = plan(crowded.conn, jobs.listing_statement(status), params)
     assert found.walked == set()
-    if figure is not Figure.DONE:  # its page is short only where most jobs are done
+    if status is not JobStatus.DONE:  # its page is short only where most jobs are done
         assert found.buffers < 1_200, found.root
 
 
 def test_a_page_of_done_jobs_is_soon_full_where_many_are_done(crowded: World) -> None:
     params = {"task": 0, "first": 0, "limit": 51}
-    found = plan(crowded.conn, jobs.listing_statement(Figure.DONE), params)
+    found = plan(crowded.conn, jobs.listing_statement(JobStatus.DONE), params)
     assert found.walked == set()
     assert found.buffers < 1_200
 
@@ -105,7 +105,7 @@ def test_a_page_of_done_jobs_is_soon_full_where_many_are_done(crowded: World) ->
 def test_few_done_jobs_are_found_by_their_attempts(crowded: World) -> None:
     # The other tasks have no attempts at all, as a task at its beginning.
     params = {"task": 5, "first": 0, "limit": 51}
-    found = plan(crowded.conn, jobs.listing_statement(Figure.DONE, few_done=True), params)
+    found = plan(crowded.conn, jobs.listing_statement(JobStatus.DONE, few_done=True), params)
     assert found.walked == set()
     assert found.buffers < 50
 

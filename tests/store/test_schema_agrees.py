@@ -9,7 +9,14 @@ import pytest
 from psycopg import errors
 
 from orchestra.domain import images
-from orchestra.domain.states import Figure, JobState, PendingOperation, Queue, TaskState, figure
+from orchestra.domain.states import (
+    JobState,
+    JobStatus,
+    PendingOperation,
+    Queue,
+    TaskState,
+    job_status,
+)
 from orchestra.domain.transitions import job_transitions, task_transitions
 from support.world import World
 
@@ -33,7 +40,7 @@ def test_the_figure_of_every_job_is_the_same(conn: psycopg.Connection) -> None:
         row = conn.execute(
             "select job_figure(%s, %s, %s, %s)", [state, test, kill, claimed]
         ).fetchone()
-        assert row == (figure(state, is_test=test, kill_requested=kill, claimed=claimed).value,)
+        assert row == (job_status(state, is_test=test, kill_requested=kill, claimed=claimed).value,)
 
 
 def test_the_moves_of_jobs_and_tasks_are_the_same(conn: psycopg.Connection) -> None:
@@ -66,7 +73,7 @@ def test_every_figure_has_its_column(conn: psycopg.Connection) -> None:
         "select column_name from information_schema.columns "
         "where table_schema = 'orchestra' and table_name = 'task_count'"
     )
-    assert {row[0] for row in rows} - {"task_id", "stripe"} == {f.value for f in Figure}
+    assert {row[0] for row in rows} - {"task_id", "stripe"} == {f.value for f in JobStatus}
 
 
 def test_a_wrong_move_fails_in_the_database_too(conn: psycopg.Connection) -> None:

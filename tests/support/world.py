@@ -13,7 +13,7 @@ from psycopg.rows import dict_row
 from orchestra.domain.models.pilots import KeeperHello, PilotHello
 from orchestra.domain.models.tasks import Counts
 from orchestra.domain.models.work import Claim, Grant, Outcome, Place, Started
-from orchestra.domain.states import Cause, Figure, JobState, Queue, TaskState
+from orchestra.domain.states import Cause, JobState, JobStatus, Queue, TaskState
 from orchestra.interface.local import Local
 from orchestra.services import work
 from orchestra.store.tasks import moves
@@ -162,7 +162,7 @@ class World:
 
     def counts(self, task: int) -> Counts:
         """The striped counts."""
-        sums = ", ".join(f"coalesce(sum({f.value}), 0)::int as {f.value}" for f in Figure)
+        sums = ", ".join(f"coalesce(sum({f.value}), 0)::int as {f.value}" for f in JobStatus)
         with self.conn.cursor(row_factory=dict_row) as cursor:
             row = cursor.execute(
                 f"select {sums} from task_count where task_id = %s", [task]

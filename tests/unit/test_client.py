@@ -33,7 +33,7 @@ from orchestra.domain.errors import (
 )
 from orchestra.domain.models import tasks as models
 from orchestra.domain.models.tasks import Counts, Limit
-from orchestra.domain.states import Figure, PendingOperation, Queue, TaskState
+from orchestra.domain.states import JobStatus, PendingOperation, Queue, TaskState
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -106,7 +106,7 @@ def test_durations_sizes_and_limits_are_numbers_or_words() -> None:
     listed: list[str | Path] = ["python3", Path("/a b/100%DATA's"), "-c", "%IN"]
     assert words.command(listed) == """python3 '/a b/100%%DATA'"'"'s' -c %IN"""
     assert words.command("f %IN | g > %OUT/x") == "f %IN | g > %OUT/x"
-    assert words.figure("Failed") is Figure.FAILED
+    assert words.status("Failed") is JobStatus.FAILED
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_durations_sizes_and_limits_are_numbers_or_words() -> None:
         (lambda: words.command(7), "a command is a text, or a list of texts and paths, not 7"),  # type: ignore[arg-type]
         (lambda: words.command(["a", 7]), "not ['a', 7]"),  # type: ignore[list-item]
         (lambda: words.queue("tpu"), "queue must be \"cpu\" or \"gpu\", not 'tpu'"),
-        (lambda: words.figure("dead"), "no job is ever 'dead'"),
+        (lambda: words.status("dead"), "no job is ever 'dead'"),
         (lambda: words.variables({"A B": "x"}), '"A B" cannot be the name'),
     ],
 )  # fmt: skip

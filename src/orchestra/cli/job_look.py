@@ -10,7 +10,7 @@ from orchestra.cli.output import Record, clean, local
 from orchestra.cli.table import Column, Fit
 from orchestra.domain import human
 from orchestra.domain.outcome_text import TOLD_BY_REASON, leaves_log
-from orchestra.domain.states import Figure, JobState, figure
+from orchestra.domain.states import JobState, JobStatus, job_status
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from orchestra.interface.answers.jobs import JobPage, JobReport
 
 _PAGE = 50
-_STATES = tuple(member.value for member in Figure)
+_STATES = tuple(member.value for member in JobStatus)
 
 
 def list_arguments(parser: Parser) -> None:
@@ -49,7 +49,7 @@ def list_jobs(ctx: Context) -> None:
     from orchestra.interface.paging import job_pages
 
     args = ctx.args
-    wanted = Figure(args.state) if args.state else None
+    wanted = JobStatus(args.state) if args.state else None
     limit = _PAGE if args.limit is None and ctx.out.for_people else args.limit
     with ctx.interface() as ask:
         pages = job_pages(ask, ctx.names.task(args.task), wanted, first=args.first, limit=limit)
@@ -73,7 +73,7 @@ def list_jobs(ctx: Context) -> None:
         ctx.out.note(_more(last, wanted, limit))
 
 
-def _more(page: JobPage, wanted: Figure | None, limit: int | None) -> str:
+def _more(page: JobPage, wanted: JobStatus | None, limit: int | None) -> str:
     shown = min(limit or page.matching, page.matching)
     state = f" --state {wanted}" if wanted else ""
     size = f" --limit {limit}" if limit != _PAGE else ""
@@ -83,9 +83,9 @@ def _more(page: JobPage, wanted: Figure | None, limit: int | None) -> str:
     )
 
 
-def figure_of(job: Job) -> Figure:
+def status_of(job: Job) -> JobStatus:
     """Give the column of `task list` in which a job is counted."""
-    return figure(
+    return job_status(
         job.state, is_test=job.is_test, kill_requested=job.kill_requested, claimed=job.claimed
     )
 
@@ -113,7 +113,7 @@ def _seconds(job: Job) -> str:
 
 _COLUMNS: tuple[Column[Job], ...] = (
     Column("JOB", lambda job: f"{job.task_id}/{job.index}", fit=Fit.WHOLE),
-    Column("STATE", lambda job: figure_of(job).value, state=True),
+    Column("STATE", lambda job: status_of(job).value, state=True),
     Column("ATTEMPTS", lambda job: job.attempts - job.handed_back, right=True),
     Column("NODE", lambda job: job.node or ""),
     Column("TIME", _seconds, right=True),
@@ -126,7 +126,7 @@ def _job_record(job: Job) -> Record:
     return {
         "task_id": job.task_id,
         "ordinal": job.index,
-        "state": figure_of(job).value,
+        "state": status_of(job).value,
         "config": job.config,
         "is_test": job.is_test,
         "attempts": job.attempts,
@@ -171,7 +171,7 @@ def _lines(report: JobReport) -> Iterator[str]:
     attempts = human.count(len(report.attempts), "attempt")
     if job.handed_back:
         attempts += f", {job.handed_back} of them handed back without a start"
-    yield f"job {address} of {task.name}   {figure_of(job).upper()}   {attempts}"
+    yield f"job {address} of {task.name}   {status_of(job).upper()}   {attempts}"
     yield f"  config    {clean(report.config_path)}"
     if job.done_attempt is not None:
         yield f"  result    {clean(task.folder)}/job_configId_{job.index}   attempt {job.done_attempt}"

@@ -10,7 +10,7 @@ from orchestra.cli.progress import bar
 from orchestra.cli.table import Column, Fit
 from orchestra.cli.task_record import task_record
 from orchestra.domain import human
-from orchestra.domain.states import Figure
+from orchestra.domain.states import JobStatus
 
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 _BAR = 10
 _GROUPS = {
-    "waiting": (Figure.REGISTERED, Figure.ASSIGNED),
-    "running": (Figure.TESTING, Figure.RUNNING, Figure.KILL),
-    "failed": (Figure.FAILED,),
-    "killed": (Figure.KILLED,),
-    "broken": (Figure.BROKEN,),
-    "done": (Figure.DONE,),
+    "waiting": (JobStatus.REGISTERED, JobStatus.ASSIGNED),
+    "running": (JobStatus.TESTING, JobStatus.RUNNING, JobStatus.KILL),
+    "failed": (JobStatus.FAILED,),
+    "killed": (JobStatus.KILLED,),
+    "broken": (JobStatus.BROKEN,),
+    "done": (JobStatus.DONE,),
 }
 """The states that a count of the overview adds up."""
 _ALWAYS = ("waiting", "running", "failed", "done")
@@ -102,7 +102,7 @@ def _group(group: str, title: str) -> Column[TaskLine]:
 
 
 def _number(line: TaskLine, group: str) -> int:
-    return sum(line.task.counts[figure] for figure in _GROUPS[group])
+    return sum(line.task.counts[status] for status in _GROUPS[group])
 
 
 def _percent(line: TaskLine) -> str:
@@ -131,13 +131,13 @@ def _in_words(line: TaskLine) -> str:
     return ", ".join([*counts, done]) + ends
 
 
-def _figure(figure: Figure) -> Column[TaskLine]:
-    return Column(figure.upper(), lambda line: line.task.counts[figure], right=True, spare="0")
+def _status_column(status: JobStatus) -> Column[TaskLine]:
+    return Column(status.upper(), lambda line: line.task.counts[status], right=True, spare="0")
 
 
 def _figures_in_words(line: TaskLine) -> str:
     counts = line.task.counts
-    return ", ".join(f"{human.number(counts[each])} {each}" for each in Figure if counts[each])
+    return ", ".join(f"{human.number(counts[each])} {each}" for each in JobStatus if counts[each])
 
 
 _ID: Column[TaskLine] = Column("ID", lambda line: line.task.id, right=True)
@@ -148,7 +148,7 @@ _TOTAL: Column[TaskLine] = Column("TOTAL", lambda line: line.task.jobs, right=Tr
 _PROGRESS: Column[TaskLine] = Column("PROGRESS", _progress, fit=Fit.WHOLE)
 _PERCENT: Column[TaskLine] = Column("%", _percent, right=True)
 _ENDS: Column[TaskLine] = Column("ENDS", _ends, spare="-", fit=Fit.FOLD)
-_ALL_COUNTS = (_ID, _TASK, _QUEUE, *map(_figure, Figure), _STATE, _ENDS)
+_ALL_COUNTS = (_ID, _TASK, _QUEUE, *map(_status_column, JobStatus), _STATE, _ENDS)
 _ALL_COUNTS_IN_WORDS = (
     _ID,
     _TASK,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestra.domain.states import Figure
+from orchestra.domain.states import JobStatus
 
 if TYPE_CHECKING:
     from orchestra.cli.output import Record
@@ -20,7 +20,7 @@ def task_record(task: Task) -> Record:
         "queue": task.queue.value,
         "state": task.state.value,
         "jobs": task.jobs,
-        "counts": {figure.value: task.counts[figure] for figure in Figure},
+        "counts": {status.value: task.counts[status] for status in JobStatus},
         "held": None
         if task.hold is None
         else {"at": task.hold.at, "by": task.hold.by, "reason": task.hold.reason},

@@ -13,7 +13,7 @@ from orchestra.cli.table import align, cut
 from orchestra.cli.task_record import task_record
 from orchestra.cli.task_select import one_task, the_task
 from orchestra.domain import human
-from orchestra.domain.states import ENDED_TASK_STATES, Figure, TaskState
+from orchestra.domain.states import ENDED_TASK_STATES, JobStatus, TaskState
 
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
@@ -103,18 +103,18 @@ def _header(report: TaskReport) -> Iterator[str]:
 
 def _counts_words(task: Task) -> str:
     order = (
-        Figure.DONE, Figure.FAILED, Figure.KILLED, Figure.BROKEN, Figure.TESTING, Figure.RUNNING, Figure.KILL,
-        Figure.ASSIGNED, Figure.REGISTERED,
+        JobStatus.DONE, JobStatus.FAILED, JobStatus.KILLED, JobStatus.BROKEN, JobStatus.TESTING,
+        JobStatus.RUNNING, JobStatus.KILL, JobStatus.ASSIGNED, JobStatus.REGISTERED,
     )  # fmt: skip
     words = {
-        Figure.KILL: "being ended",
-        Figure.ASSIGNED: "waiting",
-        Figure.REGISTERED: "registered",
+        JobStatus.KILL: "being ended",
+        JobStatus.ASSIGNED: "waiting",
+        JobStatus.REGISTERED: "registered",
     }
     told = [
-        f"{human.number(task.counts[figure])} {words.get(figure, figure.value)}"
-        for figure in order
-        if task.counts[figure]
+        f"{human.number(task.counts[status])} {words.get(status, status.value)}"
+        for status in order
+        if task.counts[status]
     ]
     return ", ".join(told)
 
@@ -259,9 +259,9 @@ def _next_steps(report: TaskReport) -> Iterator[tuple[str, str]]:
             f"maestro task retry {task.id}",
             f"runs the {human.count(undone, 'job')} not done again",
         )
-    for figure in (Figure.TESTING, Figure.RUNNING):
-        if task.counts[figure]:
-            yield f"maestro job list {task.id} --state {figure}", "what runs now"
+    for status in (JobStatus.TESTING, JobStatus.RUNNING):
+        if task.counts[status]:
+            yield f"maestro job list {task.id} --state {status}", "what runs now"
     if task.state is TaskState.DONE:
         yield f"ls {clean(shlex.quote(task.folder))}", "the results"
         yield f"maestro task results {task.id}", f"what its jobs left in {clean(task.metrics_file)}"

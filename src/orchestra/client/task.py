@@ -15,7 +15,7 @@ from orchestra.domain.models import jobs as job_values
 from orchestra.domain.models import tasks as task_values
 from orchestra.domain.models.jobs import JobPaths
 from orchestra.domain.models.tasks import Counts
-from orchestra.domain.states import Figure, TaskState, figure
+from orchestra.domain.states import JobStatus, TaskState, job_status
 from orchestra.interface.selection import FindTask
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class Task:
         """
         from orchestra.interface.paging import job_pages
 
-        wanted = words.figure(state)
+        wanted = words.status(state)
         first = words.whole("first", first, least=0)
         most = words.whole("limit", limit, least=1) if limit is not None else None
         found: list[Job] = []
@@ -344,10 +344,10 @@ class Job:
         return f"{self.info.task_id}/{self.info.index}"
 
     @property
-    def state(self) -> Figure:
+    def state(self) -> JobStatus:
         """The column of `task list` in which it was counted."""
         info = self.info
-        return figure(
+        return job_status(
             info.state,
             is_test=info.is_test,
             kill_requested=info.kill_requested,

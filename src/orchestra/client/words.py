@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from orchestra.domain.errors import BadInput
 from orchestra.domain.quantities import LARGEST_SIZE, parse_duration, parse_limit, parse_size
-from orchestra.domain.states import Figure, Queue
+from orchestra.domain.states import JobStatus, Queue
 from orchestra.domain.storable import LARGEST
 from orchestra.domain.variables import check_variable
 
@@ -142,7 +142,7 @@ def queue(value: str) -> Queue:
         raise BadInput(f'queue must be "cpu" or "gpu", not {value!r}.') from None
 
 
-def figure(value: str | None) -> Figure | None:
+def status(value: str | None) -> JobStatus | None:
     """Give a column of `task list`, None for none.
 
     Raises:
@@ -151,9 +151,9 @@ def figure(value: str | None) -> Figure | None:
     if value is None:
         return None
     try:
-        return Figure(value.lower())
+        return JobStatus(value.lower())
     except (ValueError, AttributeError):
-        states = ", ".join(Figure)
+        states = ", ".join(JobStatus)
         raise BadInput(f"no job is ever {value!r}.", hint=f"Jobs are {states}.") from None
 
 

@@ -76,7 +76,7 @@ class JobState(StrEnum):
 ENDED_JOB_STATES = frozenset({JobState.DONE, JobState.FAILED, JobState.KILLED, JobState.BROKEN})
 
 
-class Figure(StrEnum):
+class JobStatus(StrEnum):
     """The columns of `task list`: each job is counted in exactly one of them."""
 
     REGISTERED = "registered"
@@ -90,16 +90,16 @@ class Figure(StrEnum):
     BROKEN = "broken"
 
 
-def figure(state: JobState, *, is_test: bool, kill_requested: bool, claimed: bool) -> Figure:
+def job_status(state: JobState, *, is_test: bool, kill_requested: bool, claimed: bool) -> JobStatus:
     """Give the column in which a job is counted.
 
     The SQL function `job_figure` of the schema says the same; a test compares the two.
     """
     if kill_requested and claimed and state in (JobState.ASSIGNED, JobState.RUNNING):
-        return Figure.KILL
+        return JobStatus.KILL
     if state is JobState.RUNNING and is_test:
-        return Figure.TESTING
-    return Figure(state.value)
+        return JobStatus.TESTING
+    return JobStatus(state.value)
 
 
 class PendingOperation(StrEnum):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestra.domain.states import Figure
+from orchestra.domain.states import JobStatus
 from orchestra.interface.answers.jobs import JobPage, JobReport
 from orchestra.interface.operation import Question
 
@@ -22,7 +22,7 @@ class ListJobs(Question[JobPage]):
     """
 
     word: str
-    figure: Figure | None = None
+    status: JobStatus | None = None
     first: int = 0
     limit: int = PAGE
 

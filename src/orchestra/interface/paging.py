@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from orchestra.domain.states import Figure
+from orchestra.domain.states import JobStatus
 from orchestra.interface.answers.jobs import JobPage
 from orchestra.interface.jobs import PAGE, ListJobs
 from orchestra.interface.operation import Interface
@@ -13,7 +13,7 @@ from orchestra.interface.operation import Interface
 def job_pages(
     ask: Interface,
     task: str,
-    figure: Figure | None = None,
+    status: JobStatus | None = None,
     *,
     first: int = 0,
     limit: int | None = None,
@@ -27,7 +27,7 @@ def job_pages(
     left, following = limit, first
     while True:
         size = PAGE if left is None else min(PAGE, left)
-        page = ask(ListJobs(task, figure, following, size))
+        page = ask(ListJobs(task, status, following, size))
         yield page
         left = None if left is None else left - len(page.jobs)
         if page.following is None or left == 0:

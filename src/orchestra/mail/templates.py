@@ -81,9 +81,9 @@ def _in_short(letter: TaskLetter) -> str:
 
 def _counts(letter: TaskLetter) -> str:
     told = [
-        f"{human.number(letter.counts[figure])} {_WORDS.get(figure, figure)}"
-        for figure in _ORDER
-        if letter.counts.get(figure)
+        f"{human.number(letter.counts[status])} {_WORDS.get(status, status)}"
+        for status in _ORDER
+        if letter.counts.get(status)
     ]
     return ", ".join(told)
 
@@ -140,7 +140,7 @@ def _task_sentence(letter: TaskLetter) -> str:
 
 
 def _without_done(letter: TaskLetter) -> TaskLetter:
-    counts = {figure: count for figure, count in letter.counts.items() if figure != "done"}
+    counts = {status: count for status, count in letter.counts.items() if status != "done"}
     return TaskLetter(
         letter.task, letter.name, letter.outcome, letter.jobs, letter.folder, letter.by, counts
     )

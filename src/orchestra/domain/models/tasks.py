@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from orchestra.domain.states import Figure, HoldCause, PendingOperation, Queue, TaskState
+from orchestra.domain.states import HoldCause, JobStatus, PendingOperation, Queue, TaskState
 
 METRICS_FILE = "metrics.json"
 """What a job leaves in its output folder for `task results`, unless the task names another file."""
@@ -107,7 +107,7 @@ class Counts:
 
     @property
     def total(self) -> int:
-        return sum(self[figure] for figure in Figure)
+        return sum(self[status] for status in JobStatus)
 
     @property
     def ended(self) -> int:
@@ -118,8 +118,8 @@ class Counts:
         """Jobs with a process, or about to be ended."""
         return self.testing + self.running + self.kill
 
-    def __getitem__(self, figure: Figure) -> int:
-        value: int = getattr(self, figure.value)
+    def __getitem__(self, status: JobStatus) -> int:
+        value: int = getattr(self, status.value)
         return value
 
 

@@ -10,7 +10,7 @@ from orchestra.services.jobs import views
 
 def list_jobs(scope: Scope, asked: ask.ListJobs) -> JobPage:
     return views.list_jobs(
-        scope.conn, asked.word, asked.figure, first=asked.first, limit=asked.limit
+        scope.conn, asked.word, asked.status, first=asked.first, limit=asked.limit
     )
 
 

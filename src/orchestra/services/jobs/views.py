@@ -9,7 +9,7 @@ from orchestra.domain.errors import BadInput, NotFound
 from orchestra.domain.job_address import parse_one_job
 from orchestra.domain.models.jobs import Job
 from orchestra.domain.models.tasks import Task
-from orchestra.domain.states import Figure, JobState
+from orchestra.domain.states import JobState, JobStatus
 from orchestra.domain.wording import Action, words
 from orchestra.interface.answers.jobs import JobPage, JobReport
 from orchestra.services.tasks import selection
@@ -22,7 +22,7 @@ FEW = 20
 
 
 def list_jobs(
-    conn: psycopg.Connection, word: str, figure: Figure | None, *, first: int, limit: int
+    conn: psycopg.Connection, word: str, status: JobStatus | None, *, first: int, limit: int
 ) -> JobPage:
     """Give the jobs of a task, those of one column of `task list` or all, from number `first` on.
 
@@ -33,10 +33,10 @@ def list_jobs(
     if limit < 1 or first < 0:
         raise BadInput("a page begins at job 0 or later and has at least one job.")
     task = selection.find(conn, word)
-    few_done = figure is Figure.DONE and task.counts.done * FEW < task.jobs
-    found = store.listed(conn, task.id, figure, first=first, limit=limit + 1, few_done=few_done)
+    few_done = status is JobStatus.DONE and task.counts.done * FEW < task.jobs
+    found = store.listed(conn, task.id, status, first=first, limit=limit + 1, few_done=few_done)
     following = found[limit].index if len(found) > limit else None
-    matching = task.jobs if figure is None else task.counts[figure]
+    matching = task.jobs if status is None else task.counts[status]
     return JobPage(task, tuple(found[:limit]), matching, following)
 
 

@@ -10,7 +10,7 @@ from orchestra.domain.letters import HELD, Failure, OfflineLetter, PilotLetter, 
 from orchestra.domain.models.failures import FailureGroup
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.outcome_text import last_lines
-from orchestra.domain.states import Figure, HoldCause, TaskState
+from orchestra.domain.states import HoldCause, JobStatus, TaskState
 from orchestra.store.mail import outbox
 from orchestra.store.tasks import facts
 from orchestra.store.tasks import tasks as task_store
@@ -28,7 +28,7 @@ def task_ended(
     found = task_store.by_id(conn, task)
     if found is None:
         return
-    counts = {figure.value: found.counts[figure] for figure in Figure if found.counts[figure]}
+    counts = {status.value: found.counts[status] for status in JobStatus if found.counts[status]}
     if state in (TaskState.BROKEN, TaskState.KILLED):
         counts = _all_but_done(found, state)
     if state is TaskState.KILLED:
@@ -41,7 +41,7 @@ def task_held(conn: psycopg.Connection, task: int, *, by: str, why: str, cause: 
     found = None if cause is HoldCause.PERSON else task_store.by_id(conn, task)
     if found is None:
         return
-    counts = {figure.value: found.counts[figure] for figure in Figure if found.counts[figure]}
+    counts = {status.value: found.counts[status] for status in JobStatus if found.counts[status]}
     _write(conn, found, HELD, counts, by=by, why=why)
 
 
@@ -49,7 +49,7 @@ def _all_but_done(task: Task, state: TaskState) -> dict[str, int]:
     """What is not done becomes broken or killed with its task, in portions that may be under way."""
     done = task.counts.done
     counts = {"done": done, state.value.lower(): task.jobs - done}
-    return {figure: count for figure, count in counts.items() if count}
+    return {status: count for status, count in counts.items() if count}
 
 
 def _write(

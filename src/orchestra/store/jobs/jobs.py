@@ -11,7 +11,7 @@ import psycopg
 
 from orchestra.domain.models.jobs import Attempt, Job, JobPaths
 from orchestra.domain.models.results import Result
-from orchestra.domain.states import Cause, Figure, JobState
+from orchestra.domain.states import Cause, JobState, JobStatus
 from orchestra.domain.usage import Usage
 from orchestra.store.driver.database import fetch
 from orchestra.store.driver.sql import load
@@ -23,28 +23,28 @@ PAGE = 10_000
 
 _CHOICES = {
     None: SQL.choose_all,
-    Figure.REGISTERED: SQL.choose_registered,
-    Figure.ASSIGNED: SQL.choose_assigned,
-    Figure.TESTING: SQL.choose_claimed,
-    Figure.RUNNING: SQL.choose_claimed,
-    Figure.KILL: SQL.choose_claimed,
-    Figure.DONE: SQL.choose_done,
-    Figure.FAILED: SQL.choose_notable,
-    Figure.KILLED: SQL.choose_notable,
-    Figure.BROKEN: SQL.choose_notable,
+    JobStatus.REGISTERED: SQL.choose_registered,
+    JobStatus.ASSIGNED: SQL.choose_assigned,
+    JobStatus.TESTING: SQL.choose_claimed,
+    JobStatus.RUNNING: SQL.choose_claimed,
+    JobStatus.KILL: SQL.choose_claimed,
+    JobStatus.DONE: SQL.choose_done,
+    JobStatus.FAILED: SQL.choose_notable,
+    JobStatus.KILLED: SQL.choose_notable,
+    JobStatus.BROKEN: SQL.choose_notable,
 }
 
 
-def listing_statement(figure: Figure | None, *, few_done: bool = False) -> Any:
-    """Give the statement that lists a task's jobs, those of one figure or all."""
-    choice = SQL.choose_few_done if few_done else _CHOICES[figure]
+def listing_statement(status: JobStatus | None, *, few_done: bool = False) -> Any:
+    """Give the statement that lists a task's jobs, those with one status or all."""
+    choice = SQL.choose_few_done if few_done else _CHOICES[status]
     return "with chosen as (\n" + choice + "\n)\n" + SQL.show_chosen
 
 
 def listed(
     conn: psycopg.Connection,
     task: int,
-    figure: Figure | None,
+    status: JobStatus | None,
     *,
     first: int,
     limit: int,
@@ -58,10 +58,10 @@ def listed(
         "task": task,
         "first": first,
         "limit": limit,
-        "figure": figure,
-        "state": figure,
+        "status": status,
+        "state": status,
     }
-    statement = listing_statement(figure, few_done=few_done)
+    statement = listing_statement(status, few_done=few_done)
     return [job_from_row(row) for row in fetch(conn, statement, params)]
 
 

@@ -20,7 +20,7 @@ order by ordinal limit %(limit)s
 -- Claimed jobs are in job_claimed.
 select * from job
 where task_id = %(task)s and keeper_id is not null and ordinal >= %(first)s
-    and job_figure(state, is_test, kill_requested, true) = %(figure)s
+    and job_figure(state, is_test, kill_requested, true) = %(status)s
 order by ordinal limit %(limit)s
 
 -- name: choose_registered

@@ -14,7 +14,14 @@ import psycopg
 from orchestra.domain.errors import NotFound, Superseded
 from orchestra.domain.lifecycle import TaskFacts, TestFacts
 from orchestra.domain.models.tasks import Counts, Limit
-from orchestra.domain.states import Figure, HoldCause, JobState, PendingOperation, Queue, TaskState
+from orchestra.domain.states import (
+    HoldCause,
+    JobState,
+    JobStatus,
+    PendingOperation,
+    Queue,
+    TaskState,
+)
 from orchestra.domain.wording import Action, words
 from orchestra.store.driver import notices
 from orchestra.store.driver.columns import Ints, Texts
@@ -251,7 +258,7 @@ def _live_task(row: Mapping[str, Any]) -> LiveTask:
         held=row["held"],
         test_jobs=row["test_jobs"],
         jobs=row["jobs"],
-        counts=Counts(**{figure.value: row[figure.value] for figure in Figure}),
+        counts=Counts(**{status.value: row[status.value] for status in JobStatus}),
         pending_operation=PendingOperation(row["intent"]) if row["intent"] else None,
         max_fails=None if limit == Limit() else limit,
         forgiven=row["fails_forgiven"],

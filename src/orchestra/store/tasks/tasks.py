@@ -37,7 +37,7 @@ POLICY_COLUMNS = ("test_jobs", "test_for", "retries", "timeout", "grace", "prior
 
 
 _policy_values = itemgetter(*POLICY_COLUMNS)
-_figures = itemgetter(*(field.name for field in fields(Counts)))
+_counts = itemgetter(*(field.name for field in fields(Counts)))
 # Most tasks are alike in these, and a long list is full of them.
 _resources = lru_cache(Resources)
 
@@ -58,7 +58,7 @@ def task_from_row(row: Mapping[str, Any]) -> Task:
         state=TaskState(row["state"]),
         policy=_policy(row["max_fails"], row["max_fails_percent"], *_policy_values(row)),
         resources=_resources(row["cores"], row["gpus"], row["memory_bytes"]),
-        counts=Counts(*_figures(row)),
+        counts=Counts(*_counts(row)),
         hold=_hold(row) if row["held_at"] else None,
         pending_operation=PendingOperation(row["intent"]) if row["intent"] else None,
         after=tuple(_after(each) for each in row["after"] or ()),
