@@ -1,4 +1,4 @@
-"""What the site needs beside docs/: the README as its first page, the changelog, and a navigation that is never behind.
+"""Pages of the site from outside docs/: the README as the first page, the changelog; and a complete navigation.
 
 mkdocs calls these functions (`hooks` in mkdocs.yml).
 """
@@ -12,7 +12,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
-# Files outside docs/, and what they are called in the site.
+# Files outside docs/, and their names in the site.
 OUTSIDE = {
     "README.md": "index.md",
     "CHANGELOG.md": "changelog.md",
@@ -26,7 +26,7 @@ Nav = list[dict[str, "str | Nav"]]
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Leave out of the navigation what is not there (performance.md before `make bench`), and add what it forgot."""
+    """Remove missing pages from the navigation (performance.md before `make bench`), and add pages that it lacks."""
     docs = Path(config.docs_dir)
     there = {path.relative_to(docs).as_posix() for path in docs.rglob("*.md")}
     there |= set(OUTSIDE.values())
@@ -47,7 +47,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, **_: object) -> str:
-    """Have links to files outside docs/ lead to their pages."""
+    """Point links to files outside docs/ at their pages."""
     return _linked(markdown)
 
 
