@@ -324,9 +324,9 @@ def test_mail_queue_and_the_folders_of_attempts(sets: orchestra.Client, cluster:
     cluster.pilot()
     assert task.wait(60, progress=False).last_seen.state is TaskState.FINALIZED
     (mail,) = wait_until(sets.mails.list)
-    letter = sets.mails.show(mail)
-    assert letter.subject.startswith("user.ana.work")
-    assert "exit status 1" in letter.text
+    content = sets.mails.show(mail)
+    assert content.subject.startswith("user.ana.work")
+    assert "exit status 1" in content.text
     assert sets.mails.retry() == []  # nothing was put aside
     assert task.retry(bypass=True).wait(60, progress=False).counts.failed == 4
     attempts = task.folder / ".attempts"

@@ -78,17 +78,19 @@ def _broken_chains(facts: Facts) -> Violations:
 
 
 def told_once(facts: Facts) -> Violations:
-    """Every end of a task has its letter, and no end has two."""
+    """Every end of a task has its notification, and no end has two."""
     ends = Counter(
         (move.task, move.after)
         for move in facts.moves
         if move.index is None and move.after in {state.value for state in ENDED_TASK_STATES}
     )
-    letters = Counter((letter.task, letter.outcome) for letter in facts.letters)
-    for task, state in sorted(ends.keys() | letters.keys()):
-        ended, told = ends[task, state], letters[task, state]
+    notifications = Counter(
+        (notification.task, notification.outcome) for notification in facts.notifications
+    )
+    for task, state in sorted(ends.keys() | notifications.keys()):
+        ended, told = ends[task, state], notifications[task, state]
         if ended != told:
-            yield f"task {task} became {state} {ended} times, and {told} letters say so"
+            yield f"task {task} became {state} {ended} times, and {told} notifications say so"
 
 
 def counted_exactly(facts: Facts) -> Violations:

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 
 from orchestra.domain.states import ENDED_TASK_STATES
-from ordeal.facts import Acceptance, Attempt, Event, Job, JobName, Letter, Life, Move, Task
+from ordeal.facts import Acceptance, Attempt, Event, Job, JobName, Life, Move, Notification, Task
 
 _BARE = "replace(t.name, 'user.ana.', '')"
 
@@ -105,7 +105,7 @@ def moves(conn: psycopg.Connection) -> list[Move]:
     return [Move(*row) for row in rows]
 
 
-def letters(conn: psycopg.Connection) -> list[Letter]:
+def notifications(conn: psycopg.Connection) -> list[Notification]:
     """Read what was written to owners about ends; what tells of a hold is left out."""
     ends = [state.value for state in sorted(ENDED_TASK_STATES)]
     rows = conn.execute(
@@ -113,7 +113,7 @@ def letters(conn: psycopg.Connection) -> list[Letter]:
         "where o.kind = 'task' and o.payload ->> 'outcome' = any(%s) order by o.id",
         [ends],
     )
-    return [Letter(task, outcome) for task, outcome in rows]
+    return [Notification(task, outcome) for task, outcome in rows]
 
 
 def acceptances(conn: psycopg.Connection) -> list[Acceptance]:

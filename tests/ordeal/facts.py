@@ -88,7 +88,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class Notification:
     """A row of the outbox about a task's end; `outcome` is the state in which it ended."""
 
     task: str
@@ -159,7 +159,7 @@ class Facts:
     moves: list[Move] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     acceptances: list[Acceptance] = field(default_factory=list)
-    letters: list[Letter] = field(default_factory=list)
+    notifications: list[Notification] = field(default_factory=list)
     keepers: dict[str, Keeper] = field(default_factory=dict)
     agentless: dict[str, list[Span]] = field(default_factory=dict)
     killed_jobs: set[str] = field(default_factory=set)

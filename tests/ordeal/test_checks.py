@@ -15,10 +15,10 @@ from ordeal.facts import (
     Facts,
     Job,
     Keeper,
-    Letter,
     Life,
     Load,
     Move,
+    Notification,
     Span,
     Task,
 )
@@ -54,7 +54,7 @@ def good() -> Facts:
         moves=list(MOVES),
         events=list(EVENTS),
         acceptances=[Acceptance(JOB, 1, latest=1, success=True)],
-        letters=[Letter("t0", "DONE")],
+        notifications=[Notification("t0", "DONE")],
         keepers={"keeper": Keeper("gauss"), "other": Keeper("euler")},
     )
 
@@ -106,9 +106,15 @@ VIOLATIONS = {
         add("attempts", replace(ROW, number=2, token="b", ended=False, accepted=None, cause=None)),
     ),
     "what did not come to rest": (checks.at_rest, put("unsettled", "gauss runs 0/0/1")),
-    "an end that was not told": (checks.told_once, put("letters")),
-    "an end that was told twice": (checks.told_once, add("letters", Letter("t0", "DONE"))),
-    "a letter about another end": (checks.told_once, put("letters", Letter("t0", "FINALIZED"))),
+    "an end that was not told": (checks.told_once, put("notifications")),
+    "an end that was told twice": (
+        checks.told_once,
+        add("notifications", Notification("t0", "DONE")),
+    ),
+    "a notification about another end": (
+        checks.told_once,
+        put("notifications", Notification("t0", "FINALIZED")),
+    ),
     "a job's wrong move": (
         checks.moved_along_the_table,
         add("moves", Move(4, "t0", 0, "done", "failed")),
@@ -271,7 +277,7 @@ def test_what_a_replaced_database_forgot_is_no_violation() -> None:
     facts = good()
     facts.restored = LIFE.began + 1
     facts.attempts, facts.jobs, facts.moves = [], [], []
-    facts.acceptances, facts.letters = [], []
+    facts.acceptances, facts.notifications = [], []
     assert not checks.violations(facts)
     facts.restored = LIFE.began - checks.SLACK - 1
     assert checks.violations(facts)

@@ -172,7 +172,7 @@ class Ordeal:
             facts.tasks, facts.jobs = collect.tasks(conn), collect.jobs(conn)
             facts.attempts, facts.events = collect.attempts(conn), collect.events(conn)
             facts.moves, facts.acceptances = collect.moves(conn), collect.acceptances(conn)
-            facts.letters = collect.letters(conn)
+            facts.notifications = collect.notifications(conn)
         facts.lives = collect.lives(arena.truth)
         facts.miscounts = [*self.faults.miscounts, *arena.database.miscounts()]
         facts.keepers, facts.agentless = arena.keepers, arena.absences()

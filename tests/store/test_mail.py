@@ -15,9 +15,9 @@ from orchestra.conductor import silent_nodes
 from orchestra.conductor.conductor import Conductor
 from orchestra.conductor.mailer import Mailer, MailSettings
 from orchestra.domain.errors import Refused, Superseded
-from orchestra.domain.letters import TaskLetter, from_payload
 from orchestra.domain.models.mails import Mail
 from orchestra.domain.models.work import Outcome
+from orchestra.domain.notifications import TaskNotification, from_payload
 from orchestra.domain.states import Cause, TaskState
 from orchestra.domain.transitions import TaskInput
 from orchestra.mail.channels import Channels
@@ -52,7 +52,7 @@ def all_mails(world: World) -> list[Mail]:
     return list(reversed(mail_store.listed(world.conn, person=None, state=None, limit=1000)))
 
 
-def letters(world: World) -> list[Any]:
+def notifications(world: World) -> list[Any]:
     return [from_payload(mail.kind, mail.payload) for mail in all_mails(world)]
 
 
@@ -115,21 +115,21 @@ def test_each_end_is_told_to_the_owner_once_with_what_failed(world: World) -> No
     world.conduct(rounds=3)
     (mail,) = all_mails(world)
     assert (mail.person, mail.task_id, mail.state) == ("ana", task, "waiting")
-    (letter,) = letters(world)
-    assert isinstance(letter, TaskLetter)
-    assert (letter.outcome, dict(letter.counts), letter.kinds) == (
+    (notification,) = notifications(world)
+    assert isinstance(notification, TaskNotification)
+    assert (notification.outcome, dict(notification.counts), notification.kinds) == (
         "FINALIZED",
         {"done": 5, "failed": 1},
         1,
     )
-    assert letter.failures[0].job == f"{task}/5"
-    assert letter.failures[0].tail[-2:] == ("  line 3", "ValueError: \\x00 must be positive")
-    assert letter.seconds is not None
+    assert notification.failures[0].job == f"{task}/5"
+    assert notification.failures[0].tail[-2:] == ("  line 3", "ValueError: \\x00 must be positive")
+    assert notification.seconds is not None
     lifecycle.apply(world.conn, task, TaskInput.RETRY, by="ana")
     world.conduct()
     pilot.end(*pilot.claim())
     world.conduct()
-    assert [each.outcome for each in letters(world)] == ["FINALIZED", "DONE"]
+    assert [each.outcome for each in notifications(world)] == ["FINALIZED", "DONE"]
 
 
 def test_a_task_that_breaks_or_is_killed_says_what_becomes_of_all_its_jobs(world: World) -> None:
@@ -142,7 +142,7 @@ def test_a_task_that_breaks_or_is_killed_says_what_becomes_of_all_its_jobs(world
     killed = world.task(jobs=3, name="user.ana.two")
     lifecycle.apply(world.conn, killed, TaskInput.KILL, by="bob", why="wrong data")
     world.conduct()
-    one, two = letters(world)
+    one, two = notifications(world)
     assert (one.outcome, one.counts, one.why) == (
         "BROKEN", {"broken": 36}, "10 of 10 test jobs failed",
     )  # fmt: skip
@@ -170,7 +170,7 @@ def test_what_orchestra_holds_is_told_and_what_people_hold_is_not(world: World) 
     ]
     for outcome in changed:
         work.report(world.conn, pilot.keeper, [outcome])
-    held = [(each.outcome, each.why) for each in letters(world)]
+    held = [(each.outcome, each.why) for each in notifications(world)]
     assert held == [
         ("HELD", "2 of 10 jobs failed, as many as --max-fails allows"),
         ("HELD", "/data/x.json has changed"),
@@ -234,7 +234,7 @@ def test_a_silent_node_is_told_once_until_it_was_back(world: World, busy: Pilot)
     fall_silent(world, 11)
     everybody = [("ana", "offline"), ("bob", "offline"), ("root", "pilot")]
     assert notice(world) == everybody
-    assert [letters(world)[0].jobs, letters(world)[2].jobs] == [2, 3]
+    assert [notifications(world)[0].jobs, notifications(world)[2].jobs] == [2, 3]
     fall_silent(world, 500)
     assert notice(world) == everybody
     # It comes back for a moment.
@@ -287,8 +287,8 @@ def test_admins_are_told_of_a_pilot_that_died_with_jobs(world: World, busy: Pilo
     assert all_mails(world) == []
     work.close_out(world.conn, busy.agent, busy.keeper, "its keeper has died")
     (mail,) = all_mails(world)
-    (letter,) = letters(world)
-    assert (mail.person, letter.node, letter.jobs) == ("root", "gauss", 3)
+    (notification,) = notifications(world)
+    assert (mail.person, notification.node, notification.jobs) == ("root", "gauss", 3)
 
 
 # Sending
@@ -406,9 +406,9 @@ def test_the_pauses_between_tries_grow_and_end(world: World, office: Office) -> 
     pauses = []
     for _ in range(12):
         world.conn.execute("update outbox set next_try = now()")
-        parcel = outbox.take(world.conn, lambda: None)
-        assert parcel
-        outbox.note_delayed(world.conn, parcel, "down", subject="x", perhaps_sent=False)
+        batch = outbox.take(world.conn, lambda: None)
+        assert batch
+        outbox.note_delayed(world.conn, batch, "down", subject="x", perhaps_sent=False)
         row = world.conn.execute(
             "select extract(epoch from next_try - now())::float8 from outbox where task_id = %s",
             [task],
@@ -419,9 +419,9 @@ def test_the_pauses_between_tries_grow_and_end(world: World, office: Office) -> 
     assert pauses[-1] == 3600
     assert 3 < (outbox.GIVE_UP_AFTER - len(pauses)) * pauses[-1] / 86400 < 5
     world.conn.execute("update outbox set next_try = now(), tries = 99")
-    parcel = outbox.take(world.conn, lambda: None)
-    assert parcel
-    outbox.note_delayed(world.conn, parcel, "down", subject="x", perhaps_sent=False)
+    batch = outbox.take(world.conn, lambda: None)
+    assert batch
+    outbox.note_delayed(world.conn, batch, "down", subject="x", perhaps_sent=False)
     (mail,) = all_mails(world)
     assert (mail.state, mail.last_error) == ("refused", "given up after 100 tries: down")
 
@@ -442,7 +442,7 @@ def test_one_that_is_put_off_does_not_hold_up_the_others(
     assert [mail.state for mail in all_mails(world)] == ["sent", "sent"]
 
 
-def test_what_is_refused_is_put_aside_told_to_admins_and_can_be_sent_again(
+def test_what_is_refused_is_set_aside_told_to_admins_and_can_be_sent_again(
     world: World, office: Office, server: MailServer
 ) -> None:
     root = caller(world.conn, "root")
@@ -576,10 +576,10 @@ def test_a_restored_database_sends_nothing_that_is_old(
     assert len(server.messages) == 1
     (mail,) = all_mails(world)
     assert mail.state == "refused"
-    assert "put aside when the database was replaced" in (mail.last_error or "")
+    assert "set aside when the database was replaced" in (mail.last_error or "")
 
 
-def test_a_letter_of_another_version_waits_and_a_broken_one_is_put_aside(
+def test_a_notification_of_another_version_waits_and_a_broken_one_is_set_aside(
     world: World, office: Office, server: MailServer
 ) -> None:
     person = world.person()

@@ -10,7 +10,7 @@ import pytest
 
 # What changes something, and what is said to pilots and by mail.
 NOT_FOR_LOOKING = {
-    "orchestra.domain.letters",
+    "orchestra.domain.notifications",
     "orchestra.domain.models.pilots",
     "orchestra.domain.models.work",
     "orchestra.domain.transitions",

@@ -1,4 +1,4 @@
-"""Letters in words: text and HTML say the same, and what comes from elsewhere is data."""
+"""Notifications in words: text and HTML say the same, and what comes from elsewhere is data."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from html import unescape
 
 import pytest
 
-from orchestra.domain import letters
-from orchestra.domain.letters import (
+from orchestra.domain import notifications
+from orchestra.domain.notifications import (
     HELD,
+    AffectedTask,
     BestResults,
     BestRow,
     Failure,
-    Letter,
-    OfflineLetter,
-    PilotLetter,
-    TaskAtStake,
-    TaskLetter,
-    TroubleLetter,
+    Notification,
+    OfflineNotification,
+    PilotNotification,
+    TaskNotification,
+    UndeliveredNotification,
 )
 from orchestra.mail import page, templates
 
@@ -35,7 +35,7 @@ FAILURES = (
     ),
     Failure("killed by signal 9 (SIGKILL)", 1, "0/22", "h16.json", "gauss", "not by Orchestra"),
 )
-FINALIZED = TaskLetter(
+FINALIZED = TaskNotification(
     task=0,
     name="user.ana.mlp",
     outcome="FINALIZED",
@@ -47,19 +47,23 @@ FINALIZED = TaskLetter(
     failures=FAILURES,
     kinds=2,
 )
-OFFLINE = OfflineLetter(
-    "caloba22", 610.0, (TaskAtStake(1, "user.bob.scan", 2),), "22 Nov 10:34 UTC"
+OFFLINE = OfflineNotification(
+    "caloba22", 610.0, (AffectedTask(1, "user.bob.scan", 2),), "22 Nov 10:34 UTC"
 )
-SILENT = PilotLetter("caloba22", "The pilot of node caloba22 is silent", 2, silent=True)
-TROUBLE = TroubleLetter(7, "bob@example.org", "user.bob.scan done", "mx:25 said: 550 no such user")
-ALL: tuple[Letter, ...] = (FINALIZED, OFFLINE, SILENT, TROUBLE)
+SILENT = PilotNotification("caloba22", "The pilot of node caloba22 is silent", 2, silent=True)
+TROUBLE = UndeliveredNotification(
+    7, "bob@example.org", "user.bob.scan done", "mx:25 said: 550 no such user"
+)
+ALL: tuple[Notification, ...] = (FINALIZED, OFFLINE, SILENT, TROUBLE)
 
 
-@pytest.mark.parametrize("letter", ALL, ids=lambda letter: letter.KIND)
-def test_a_letter_comes_back_from_the_outbox_as_it_was(letter: Letter) -> None:
-    payload = json.loads(json.dumps(letters.to_payload(letter)))
-    assert letters.from_payload(letter.KIND, payload) == letter
-    assert letters.from_payload(letter.KIND, {**payload, "added": "later"}) == letter
+@pytest.mark.parametrize("notification", ALL, ids=lambda notification: notification.KIND)
+def test_a_notification_comes_back_from_the_outbox_as_it_was(notification: Notification) -> None:
+    payload = json.loads(json.dumps(notifications.to_payload(notification)))
+    assert notifications.from_payload(notification.KIND, payload) == notification
+    assert (
+        notifications.from_payload(notification.KIND, {**payload, "added": "later"}) == notification
+    )
 
 
 def test_the_mail_of_the_design() -> None:
@@ -92,7 +96,7 @@ def test_the_best_results_stand_in_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("letter", "subject", "says"),
+    ("notification", "subject", "says"),
     [
         (
             replace(FINALIZED, outcome="DONE", counts={"done": 36}, failures=(), kinds=0),
@@ -128,15 +132,15 @@ def test_the_best_results_stand_in_it() -> None:
         ),
         (
             OFFLINE,
-            "node caloba22 is offline: 2 jobs of yours at stake",
+            "node caloba22 is offline: 2 of your jobs are affected",
             ["22 Nov 10:34 UTC", "maestro node lost -n caloba22", "1     user.bob.scan  2"],
         ),
         (
             replace(OFFLINE, until=None),
-            "node caloba22 is offline: 2 jobs of yours at stake",
-            ["They wait for it however long that takes"],
+            "node caloba22 is offline: 2 of your jobs are affected",
+            ["They wait for it, without a time limit"],
         ),
-        (SILENT, "the pilot of node caloba22 is silent", ["not be told again"]),
+        (SILENT, "the pilot of node caloba22 is silent", ["notified again only after"]),
         (
             replace(SILENT, silent=False, jobs=1),
             "the pilot of node caloba22 died",
@@ -150,19 +154,19 @@ def test_the_best_results_stand_in_it() -> None:
     ],
 )
 def test_each_says_what_happened_and_what_to_type(
-    letter: Letter, subject: str, says: list[str]
+    notification: Notification, subject: str, says: list[str]
 ) -> None:
-    found = templates.page(letter)
-    assert found.subject == templates.subject(letter) == subject
+    found = templates.page(notification)
+    assert found.subject == templates.subject(notification) == subject
     text = page.as_text([found])
     flat = " ".join(text.split())
     for words_expected in says:
         assert " ".join(words_expected.split()) in flat
 
 
-@pytest.mark.parametrize("letter", ALL, ids=lambda letter: letter.KIND)
-def test_html_says_what_the_text_says(letter: Letter) -> None:
-    found = templates.page(letter)
+@pytest.mark.parametrize("notification", ALL, ids=lambda notification: notification.KIND)
+def test_html_says_what_the_text_says(notification: Notification) -> None:
+    found = templates.page(notification)
     html = re.sub(r"<title>.*?</title>", "", page.as_html([found]))
     plain = unescape(re.sub(r"<[^>]+>", " ", html))
     told = set(re.findall(r"[\w./@-]+", page.as_text([found])))
@@ -170,11 +174,9 @@ def test_html_says_what_the_text_says(letter: Letter) -> None:
 
 
 def test_a_digest_lists_what_it_holds() -> None:
-    pages = [templates.page(letter) for letter in ALL]
+    pages = [templates.page(notification) for notification in ALL]
     text = page.as_text(pages)
-    assert text.startswith(
-        "4 things have happened:\n\n  user.ana.mlp finalized: 34 done, 2 failed\n"
-    )
+    assert text.startswith("4 notifications:\n\n  user.ana.mlp finalized: 34 done, 2 failed\n")
     assert page.as_html(pages).count("<h2") == 4
 
 
@@ -183,10 +185,10 @@ def test_what_comes_from_elsewhere_is_data() -> None:
     failure = replace(
         FAILURES[0], config=nasty, reason=nasty, tail=(nasty,), node=nasty, what=nasty
     )
-    letter = replace(FINALIZED, name=nasty, why=nasty, folder=nasty, failures=(failure,))
+    notification = replace(FINALIZED, name=nasty, why=nasty, folder=nasty, failures=(failure,))
     best = BestResults((nasty,), (BestRow("0/1", (nasty,)),))
     for outcome in ("DONE", "FINALIZED", "BROKEN", "KILLED", HELD):
-        found = templates.page(replace(letter, outcome=outcome), best)
+        found = templates.page(replace(notification, outcome=outcome), best)
         assert "\n" not in found.subject
         assert "<script>" not in page.as_html([found])
         text = page.as_text([found])
@@ -200,7 +202,7 @@ def test_no_control_character_reaches_a_mail() -> None:
         page.Paragraph(nasty),
         page.Finding(nasty, nasty, (nasty,)),
         page.Table(nasty, (nasty,), ((nasty,),)),
-        page.Place(nasty, nasty),
+        page.Location(nasty, nasty),
         page.Command(nasty, nasty),
     )
     pages = [page.Page(nasty, blocks)]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from orchestra.client import words
 from orchestra.client.datasets import DataSets, SweepPreview
-from orchestra.client.mails import Letter, Mails
+from orchestra.client.mails import MailContent, Mails
 from orchestra.client.nodes import Nodes
 from orchestra.client.session import Session, with_hint
 from orchestra.client.task import Job, Task
@@ -30,7 +30,7 @@ __all__ = [
     "Client",
     "DataSets",
     "Job",
-    "Letter",
+    "MailContent",
     "Mails",
     "Nodes",
     "SweepPreview",

@@ -19,7 +19,7 @@ _STATES = ("waiting", "sent", "refused")
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class MailContent:
     """A mail with what it says: `info` is its line in the list, `text` the plain text."""
 
     info: Mail
@@ -57,7 +57,7 @@ class Mails:
         most = None if limit is None else words.whole("limit", limit, least=1)
         return [*self._session(ListMails(all, state, most)).mails]
 
-    def show(self, mail: int | Mail) -> Letter:
+    def show(self, mail: int | Mail) -> MailContent:
         """Return a mail with what it says.
 
         Raises:
@@ -68,7 +68,7 @@ class Mails:
         from orchestra.mail import preview
 
         found = self._session(ShowMail(_number(mail)))
-        return Letter(
+        return MailContent(
             found.mail, preview.subject(found.mail), preview.text(found.mail, found.best).rstrip()
         )
 

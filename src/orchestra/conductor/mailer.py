@@ -1,7 +1,7 @@
 """The duty that sends mail, in a thread of its own, so that a slow server does not delay the other duties.
 
-Letters are taken in a transaction that checks the conductor's term, sent outside any transaction, and then marked as
-sent. If the conductor dies in between, the mail is sent again under the same Message-ID.
+Notifications are taken in a transaction that checks the conductor's term, sent outside any transaction, and then
+marked as sent. If the conductor dies in between, the mail is sent again under the same Message-ID.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from orchestra.domain.errors import (
     OrchestraError,
     Superseded,
 )
-from orchestra.domain.letters import BestResults, Letter, TaskLetter
 from orchestra.domain.naming import is_real_address
+from orchestra.domain.notifications import BestResults, Notification, TaskNotification
 from orchestra.mail import message, templates
 from orchestra.mail.page import Page, as_text
 from orchestra.mail.transport import Sent, Transport
 from orchestra.services.mail import outbox
-from orchestra.services.mail.outbox import Parcel
+from orchestra.services.mail.outbox import Batch
 from orchestra.services.tasks.best import best_results
 from orchestra.store.cluster import leader
 
@@ -102,8 +102,8 @@ class Mailer:
         try:
             with self._connect() as conn:
                 leader.set_limits(conn)
-                while parcel := outbox.take(conn, lambda: check(conn), hurry=hurry):
-                    if not self.deliver(conn, parcel):
+                while batch := outbox.take(conn, lambda: check(conn), hurry=hurry):
+                    if not self.deliver(conn, batch):
                         break
         except (DatabaseUnavailable, Superseded, psycopg.Error) as error:
             log.warning("mail: %s", error)
@@ -111,31 +111,34 @@ class Mailer:
             # The mail stays taken until its lease expires, so it does not hold up other mail.
             log.exception("mail: a bug in Orchestra")
 
-    def deliver(self, conn: psycopg.Connection, parcel: Parcel) -> bool:
-        """Send one parcel and store the result; False if the server must not be used for a while."""
-        if not parcel.letters:
+    def deliver(self, conn: psycopg.Connection, batch: Batch) -> bool:
+        """Send one batch and store the result; False if the server must not be used for a while."""
+        if not batch.notifications:
             return True
-        pages = [templates.page(letter, _best(conn, letter)) for letter in parcel.letters]
-        self._post_to_channels(conn, parcel, pages)
+        pages = [
+            templates.page(notification, _best(conn, notification))
+            for notification in batch.notifications
+        ]
+        self._post_to_channels(conn, batch, pages)
         try:
-            sent = self._send(parcel, pages)
+            sent = self._send(batch, pages)
         except MailRefused as error:
-            log.warning("mail to %s was set aside: %s", parcel.to.email, error)
+            log.warning("mail to %s was set aside: %s", batch.to.email, error)
             tell = not isinstance(error, _NoAddress)
-            outbox.note_refused(conn, parcel, str(error), subject=pages[0].subject, tell=tell)
+            outbox.note_refused(conn, batch, str(error), subject=pages[0].subject, tell=tell)
             return True
         except MailDelayed as error:
-            return self._delay(conn, parcel, error, pages[0].subject)
+            return self._delay(conn, batch, error, pages[0].subject)
         if sent.missed:
-            log.warning("mail to %s was sent by %s", parcel.to.email, sent)
-        outbox.note_sent(conn, parcel, str(sent))
+            log.warning("mail to %s was sent by %s", batch.to.email, sent)
+        outbox.note_sent(conn, batch, str(sent))
         if self._failures:
             outbox.hurry(conn)
         self._failures, self._error = 0, ""
         return True
 
-    def _send(self, parcel: Parcel, pages: list[Page]) -> Sent:
-        to = parcel.to
+    def _send(self, batch: Batch, pages: list[Page]) -> Sent:
+        to = batch.to
         if self._settings.transport.needs_real_address and not is_real_address(to.email):
             raise _NoAddress(
                 f"user {to.name} has no e-mail address ({to.email} is made up): "
@@ -145,20 +148,20 @@ class Mailer:
             sender=self._settings.sender,
             to=to.email,
             user=to.name,
-            message_id=parcel.message_id,
-            date=parcel.date,
+            message_id=batch.message_id,
+            date=batch.date,
             copy_to=self._settings.copy_to,
         )
         return self._settings.transport.send(message.build(pages, envelope))
 
     def _delay(
-        self, conn: psycopg.Connection, parcel: Parcel, error: MailDelayed, subject: str
+        self, conn: psycopg.Connection, batch: Batch, error: MailDelayed, subject: str
     ) -> bool:
         if str(error) != self._error:  # log each error once
             log.warning("mail waits: %s", error)
         self._error = str(error)
         outbox.note_delayed(
-            conn, parcel, str(error), subject=subject, perhaps_sent=error.perhaps_sent
+            conn, batch, str(error), subject=subject, perhaps_sent=error.perhaps_sent
         )
         if error.about_server:
             pause = min(FIRST_PAUSE * 2 ** min(self._failures, 10), LONGEST_PAUSE)
@@ -166,18 +169,16 @@ class Mailer:
             self._failures += 1
         return not error.about_server
 
-    def _post_to_channels(
-        self, conn: psycopg.Connection, parcel: Parcel, pages: list[Page]
-    ) -> None:
+    def _post_to_channels(self, conn: psycopg.Connection, batch: Batch, pages: list[Page]) -> None:
         """Post to the channels once, whether or not the mail is sent. A failed post is not repeated."""
-        news = [page for page, posted in zip(pages, parcel.posted, strict=True) if not posted]
+        news = [page for page, posted in zip(pages, batch.posted, strict=True) if not posted]
         if self._settings.channels is None or not news:
             return
         try:
             self._settings.channels.post(message.subject_of(news), as_text(news))
         except OrchestraError as error:
             log.warning("a channel was not notified: %s", error)
-        outbox.note_posted(conn, parcel)
+        outbox.note_posted(conn, batch)
 
 
 class _NoAddress(MailRefused):
@@ -186,11 +187,14 @@ class _NoAddress(MailRefused):
     code = "no_address"
 
 
-def _best(conn: psycopg.Connection, letter: Letter) -> BestResults | None:
-    if not isinstance(letter, TaskLetter) or letter.outcome not in ("DONE", "FINALIZED"):
+def _best(conn: psycopg.Connection, notification: Notification) -> BestResults | None:
+    if not isinstance(notification, TaskNotification) or notification.outcome not in (
+        "DONE",
+        "FINALIZED",
+    ):
         return None
     try:
-        return best_results(conn, letter.task)
+        return best_results(conn, notification.task)
     except (OrchestraError, OSError, ValueError, psycopg.Error) as error:
         log.warning("mail without results: %s", error)
         return None

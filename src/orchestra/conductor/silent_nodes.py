@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 
 from orchestra.conductor.term import Transact
-from orchestra.services.mail import letters
+from orchestra.services.mail import notifications
 from orchestra.store.mail import outbox
 
 SILENT_AFTER = 600.0
@@ -21,5 +21,5 @@ def notify(conn: psycopg.Connection, transact: Transact, *, after: float = SILEN
 def _notify(conn: psycopg.Connection, pilot: outbox.SilentPilot, after: float) -> bool:
     is_silent = outbox.note_silence_told(conn, pilot.node_id, after)
     if is_silent:
-        letters.node_silent(conn, pilot)
+        notifications.node_silent(conn, pilot)
     return is_silent

@@ -1,1 +1,1 @@
-"""Mail: letters in words, as text and HTML, and the ways by which they leave. Knows the domain alone."""
+"""Mail: notifications as text and HTML, and the transports that send them. Imports the domain only."""

@@ -1,4 +1,4 @@
-"""Other channels (Slack, Teams, ntfy, ...) by way of apprise, an optional package."""
+"""Notifications to other channels (Slack, Teams, ntfy, ...) with apprise, an optional package."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Channels:
-    """Addresses that apprise knows. They hold secrets, so they are never shown."""
+    """Addresses for apprise. They contain secrets and are never shown."""
 
     urls: tuple[str, ...] = field(repr=False)
 
@@ -24,16 +24,16 @@ class Channels:
         return human.listed([url.partition("://")[0] for url in self.urls])
 
     def post(self, title: str, text: str) -> None:
-        """Tell all channels.
+        """Post a message to all channels.
 
         Raises:
-            MailRefused: apprise is not installed, or an address is none.
-            MailDelayed: at least one of them did not take it.
+            MailRefused: apprise is not installed, or does not support an address.
+            MailDelayed: at least one channel did not accept the message.
         """
-        failed = [name for name, url in self._named() if not _tell(name, url, title, text)]
+        failed = [name for name, url in self._named() if not _post(name, url, title, text)]
         if failed:
             raise MailDelayed(
-                f"{human.listed(failed)} did not take the message.",
+                f"{human.listed(failed)} did not accept the message.",
                 hint='Check "notify_urls" in the configuration.',
             )
 
@@ -49,21 +49,23 @@ class Channels:
         ]
 
 
-def _tell(name: str, url: str, title: str, text: str) -> bool:
+def _post(name: str, url: str, title: str, text: str) -> bool:
     import apprise
 
-    logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)  # its messages show addresses
+    logging.getLogger("apprise").setLevel(
+        logging.CRITICAL + 1
+    )  # its log messages contain addresses
     channel = apprise.Apprise()
     try:
-        known = channel.add(url)
-        if known and channel.notify(title=title, body=text, body_format="text"):
+        supported = channel.add(url)
+        if supported and channel.notify(title=title, body=text, body_format="text"):
             return True
-    except Exception as error:  # noqa: BLE001 - a hundred plug-ins; none of them may keep a mail from being sent
+    except Exception as error:  # noqa: BLE001 - no plug-in may prevent a mail from being sent
         log.warning("%s failed: %s", name, type(error).__name__)
         return False
-    if not known:
+    if not supported:
         raise MailRefused(
-            f"{name} is no address that apprise knows.",
-            hint="https://appriseit.com/services lists them.",
+            f"apprise does not support {name}.",
+            hint="https://appriseit.com/services lists what it supports.",
         )
     return False

@@ -1,4 +1,4 @@
-"""Pages as a message: headers, text and HTML. Pure; the same pages give the same message."""
+"""Builds the message of one or several pages: headers, text and HTML. Pure."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from orchestra.domain.errors import MailDelayed, MailRefused
 from orchestra.domain.human import one_line
 from orchestra.mail.page import Page, as_html, as_text
 
-_SIGNATURE = "Orchestra writes this. No more mail: maestro user set -n {user} --mail off"
+_SIGNATURE = "Sent by Orchestra. To receive no more mail: maestro user set -n {user} --mail off"
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """From whom to whom: addresses, the reader's name in Orchestra, what tells this message from others."""
+    """Sender, recipient and identity of a message. `user` is the recipient's name in Orchestra."""
 
     sender: str
     to: str
@@ -30,36 +30,36 @@ class Envelope:
 
 
 def subject_of(pages: Sequence[Page]) -> str:
-    """Give the subject of a letter, or of a digest."""
+    """Return the subject of a single notification, or of a digest."""
     if len(pages) == 1:
         return f"[Orchestra] {one_line(pages[0].subject, 150)}"
     return f"[Orchestra] {len(pages)} messages: {one_line(pages[0].subject, 100)}, ..."
 
 
 def build(pages: Sequence[Page], envelope: Envelope) -> EmailMessage:
-    """Give the message with one letter, or with several as a digest.
+    """Return a message with one notification, or with several as a digest.
 
     Raises:
-        MailRefused: the reader's address is none.
-        MailDelayed: the sender's is none, or that of the copy; both stand in the configuration.
+        MailRefused: the recipient's address is invalid.
+        MailDelayed: an address from the configuration is invalid, the sender's or that of a copy.
     """
     message = EmailMessage(policy=SMTP)
     message["Subject"] = subject_of(pages)
     message["From"] = _configured(envelope.sender, '"from_email" or "email"', "Orchestra")
     to = _address(envelope.to)
     if to is None:
-        raise MailRefused(f'"{one_line(envelope.to)}" is no address that mail can be sent to.')
+        raise MailRefused(f'"{one_line(envelope.to)}" is not a valid e-mail address.')
     message["To"] = to
     if copies := [address for address in envelope.copy_to if address != envelope.to]:
         message["Cc"] = [_configured(address, '"to_email"') for address in copies]
     message["Date"] = format_datetime(envelope.date)
     message["Message-ID"] = envelope.message_id
-    # So that no absence note answers.
+    # Prevents automatic replies.
     message["Auto-Submitted"] = "auto-generated"
     message["X-Auto-Response-Suppress"] = "All"
     signature = _SIGNATURE.format(user=envelope.user)
     text = f"{as_text(pages)}\n-- \n{signature}\n"
-    # A line of SMTP has at most 998 characters; what is plain can be read in the file as it is.
+    # A line of SMTP has at most 998 characters. Without an encoding, the file is readable as it is.
     plain = text.isascii() and max(map(len, text.splitlines())) < 900
     message.set_content(text, cte="7bit" if plain else "quoted-printable")
     message.add_alternative(as_html(pages), subtype="html", cte="quoted-printable")
@@ -70,7 +70,8 @@ def _configured(text: str, key: str, name: str = "") -> Address:
     address = _address(text, name)
     if address is None:
         raise MailDelayed(
-            f'"{one_line(text)}" is no e-mail address.', hint=f"Check {key} in the configuration."
+            f'"{one_line(text)}" is not a valid e-mail address.',
+            hint=f"Check {key} in the configuration.",
         )
     return address
 

@@ -1,4 +1,4 @@
-"""What a mail consists of, and its two forms: plain text and HTML say the same. Pure."""
+"""The content of a mail as blocks, and its two forms with the same content: plain text and HTML. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from orchestra.domain.escaping import escaped
 from orchestra.domain.human import one_line
 
 WIDTH = 160
-"""Columns at which a line of a log is cut."""
+"""Characters after which a line of a log is cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Paragraph:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One kind of failure: what, where, and what its log said last."""
+    """One kind of failure: what, where, and the last lines of a log."""
 
     what: str
     where: str
@@ -37,8 +37,8 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where something lies."""
+class Location:
+    """The path of something."""
 
     label: str
     path: str
@@ -46,25 +46,25 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What to type next, and why."""
+    """A command to type next, and why."""
 
     why: str
     command: str
 
 
-Block = Paragraph | Finding | Table | Place | Command
+Block = Paragraph | Finding | Table | Location | Command
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One letter. `subject` is one line without the program's name."""
+    """One notification. `subject` is one line without the program's name."""
 
     subject: str
     blocks: tuple[Block, ...]
 
 
 def as_text(pages: Sequence[Page]) -> str:
-    """Give the plain text of one letter, or of several below one another, each under its subject."""
+    """Return the plain text of one page, or of several, each under its subject."""
     pages = [_safe(page) for page in pages]
     if len(pages) == 1:
         return _text_of(pages[0])
@@ -72,11 +72,11 @@ def as_text(pages: Sequence[Page]) -> str:
         f"{page.subject}\n{'-' * min(len(page.subject), 78)}\n{_text_of(page)}" for page in pages
     ]
     listing = "".join(f"  {page.subject}\n" for page in pages)
-    return f"{len(pages)} things have happened:\n\n{listing}\n\n" + "\n\n".join(parts)
+    return f"{len(pages)} notifications:\n\n{listing}\n\n" + "\n\n".join(parts)
 
 
 def _safe(page: Page) -> Page:
-    """Spell out control characters wherever text from elsewhere may stand: the one place for all mail."""
+    """Escape control characters in all text, which may come from users' files: the one place for all mail."""
     return Page(escaped(page.subject), tuple(map(_safe_block, page.blocks)))
 
 
@@ -93,9 +93,9 @@ def _text_of(page: Page) -> str:
     lines: list[str] = []
     before: Block | None = None
     for block in page.blocks:
-        # What belongs together stands together.
+        # Blocks that belong together have no empty line in between.
         together = type(block) is type(before) and not isinstance(block, Paragraph)
-        together |= isinstance(block, Command) and isinstance(before, Place)
+        together |= isinstance(block, Command) and isinstance(before, Location)
         if before is not None and not together:
             lines.append("")
         lines.extend(_text_lines(block))
@@ -111,7 +111,7 @@ def _text_lines(block: Block) -> Iterable[str]:
             return [f"  {what}", f"     {where}", *(f"     | {line}" for line in log)]
         case Table():
             return _text_table(block)
-        case Place(label, path):
+        case Location(label, path):
             return [f"{label}: {path}"]
         case Command(why, command):
             return [f"{why}: {command}"]
@@ -138,11 +138,11 @@ _CELL = "padding:2px 14px 2px 0;text-align:left"
 
 
 def as_html(pages: Sequence[Page]) -> str:
-    """Give the same as HTML: no script, no picture, nothing from elsewhere."""
+    """Return the same as HTML, without scripts, pictures or external content."""
     pages = [_safe(page) for page in pages]
     titled = len(pages) > 1
     parts = [_html_of(page, titled=titled) for page in pages]
-    title = escape(pages[0].subject if not titled else f"{len(pages)} things have happened")
+    title = escape(pages[0].subject if not titled else f"{len(pages)} notifications")
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>\n'
         f'<body><div style="{_BODY}">\n' + "\n<hr>\n".join(parts) + "\n</div></body></html>\n"
@@ -163,7 +163,7 @@ def _html_block(block: Block) -> str:
             return f"<p><b>{escape(what)}</b><br>{escape(where)}</p>{tail}"
         case Table():
             return _html_table(block)
-        case Place(label, path):
+        case Location(label, path):
             return f'<p>{escape(label)}: <code style="{_MONO}">{escape(path)}</code></p>'
         case Command(why, command):
             return f'<p>{escape(why)}:<br><code style="{_MONO}"><b>{escape(command)}</b></code></p>'
@@ -182,5 +182,5 @@ def _html_table(table: Table) -> str:
 
 
 def line(text: str) -> str:
-    """Give text from elsewhere as one line that can be shown."""
+    """Return any text as one line that can be shown."""
     return one_line(text, WIDTH)

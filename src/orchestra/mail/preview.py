@@ -1,30 +1,30 @@
-"""Mails of the outbox in words, for who looks at them there."""
+"""The subject and text of mails in the outbox, for display."""
 
 from __future__ import annotations
 
-from orchestra.domain import letters
-from orchestra.domain.letters import BestResults
+from orchestra.domain import notifications
 from orchestra.domain.models.mails import Mail
+from orchestra.domain.notifications import BestResults
 from orchestra.mail import templates
 from orchestra.mail.page import Page, as_text
 
 
 def subject(mail: Mail) -> str:
-    """Return what a mail is about; of one that another version has written its kind alone."""
+    """Return the subject of a mail, or its kind if another version of Orchestra has written it."""
     try:
-        return templates.subject(letters.from_payload(mail.kind, mail.payload))
+        return templates.subject(notifications.from_payload(mail.kind, mail.payload))
     except (KeyError, TypeError):
         return mail.kind
 
 
 def text(mail: Mail, best: BestResults | None) -> str:
-    """Return what a mail says, as plain text."""
+    """Return the text of a mail."""
     page = _page(mail, best)
-    return as_text([page]) if page else "Another version of Orchestra has written it."
+    return as_text([page]) if page else "It was written by another version of Orchestra."
 
 
 def _page(mail: Mail, best: BestResults | None) -> Page | None:
     try:
-        return templates.page(letters.from_payload(mail.kind, mail.payload), best)
+        return templates.page(notifications.from_payload(mail.kind, mail.payload), best)
     except (KeyError, TypeError):
         return None

@@ -1,4 +1,4 @@
-"""Sending by SMTP; what goes wrong is said in one sentence, with its remedy."""
+"""Sends mail by SMTP. Every error is one sentence with a hint on how to fix it."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from orchestra.mail.transport import Sent
 
 PORTS: dict[str, int] = {"starttls": 587, "tls": 465, "none": 25}
 TIMEOUT = 20.0
-"""Seconds that the server gets for each answer."""
-_OK, _TAKEN = 250, (250, 251)
-"""Answers: yes; yes, to a recipient."""
+"""Seconds that the server has for each answer."""
+_OK, _ACCEPTED = 250, (250, 251)
+"""Answers: success; a recipient is accepted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Smtp:
-    """A mail server, and who we are there. `tls` is starttls, tls or none."""
+    """A mail server and an account on it. `tls` is starttls, tls or none."""
 
     host: str
     port: int
@@ -40,7 +40,7 @@ class Smtp:
         return f"{self.host}:{self.port}"
 
     def send(self, message: EmailMessage) -> Sent:
-        """Hand the message over to the server; says whom else than its reader it was not taken for."""
+        """Send a message; the result names the copies that the server refused."""
         to = [address for _, address in getaddresses([str(message["To"])])]
         copies = [address for _, address in getaddresses([str(message["Cc"] or "")]) if address]
         with self._session() as session:
@@ -54,14 +54,14 @@ class Smtp:
                 raise self._no_recipient(error.recipients, to[0]) from None
             except smtplib.SMTPNotSupportedError:
                 raise MailRefused(
-                    f"{self.where} takes no addresses with letters like those of {one_line(to[0])}."
+                    f"{self.where} does not support addresses that are not ASCII, such as {one_line(to[0])}."
                 ) from None
             except (OSError, smtplib.SMTPException) as error:
-                # It may have taken the message before it went away.
+                # The server may have accepted the message before the connection broke.
                 delayed = self._unreachable(error)
                 delayed.perhaps_sent = True
                 raise delayed from None
-        if to[0] in refused:  # though a copy may have gone out
+        if to[0] in refused:  # even if a copy was accepted
             raise self._no_recipient(refused, to[0])
         return self._sent(refused)
 
@@ -75,12 +75,12 @@ class Smtp:
     def check(self, sender: str = "", copies: Sequence[str] = ()) -> str:
         with self._session() as session:
             if copies:
-                self._ask_of(session, sender, copies)
+                self._check_copies(session, sender, copies)
             login = f", login as {self.user}" if self.password else ""
             return f"{self.where} answers{login}"
 
-    def _ask_of(self, session: smtplib.SMTP, sender: str, copies: Sequence[str]) -> None:
-        """Find out whether these get copies, as far as a server says it before it has a message."""
+    def _check_copies(self, session: smtplib.SMTP, sender: str, copies: Sequence[str]) -> None:
+        """Check whether the server accepts these recipients, as far as it decides that before the message."""
         try:
             code, said = session.mail(sender)
             if code != _OK:
@@ -89,7 +89,7 @@ class Smtp:
             session.rset()
         except (OSError, smtplib.SMTPException, UnicodeError) as error:
             raise self._unreachable(error) from None
-        if refused := {a: (code, said) for a, code, said in answers if code not in _TAKEN}:
+        if refused := {a: (code, said) for a, code, said in answers if code not in _ACCEPTED}:
             raise MailDelayed(
                 f"mail can be sent by {self._sent(refused)}",
                 hint='Check "to_email" in the configuration.',
@@ -97,20 +97,20 @@ class Smtp:
 
     @contextmanager
     def _session(self) -> Iterator[smtplib.SMTP]:
-        """Give a session that is ready for a message."""
+        """Open a session that is ready for a message."""
         if self.password and self.tls == "none" and not _is_here(self.host):
             raise MailDelayed(
-                f'the password would go to {self.where} unencrypted, since "smtp_tls" is "none".',
-                hint='Set "smtp_tls" to "starttls" or "tls", or leave out "password".',
+                f'the password would go to {self.where} unencrypted, because "smtp_tls" is "none".',
+                hint='Set "smtp_tls" to "starttls" or "tls", or remove "password".',
             )
         session = self._connect()
         try:
             self._log_in(session)
             yield session
         except BaseException:
-            session.close()  # a server that has just not answered is not waited for once more
+            session.close()  # without QUIT: a server that has not answered may not answer that either
             raise
-        _part(session)
+        _quit(session)
 
     def _connect(self) -> smtplib.SMTP:
         try:
@@ -137,8 +137,8 @@ class Smtp:
             return
         except smtplib.SMTPNotSupportedError:
             failure = MailDelayed(
-                f"{self.where} offers no encryption by STARTTLS.",
-                hint='Try "smtp_tls": "tls" (port 465); "none" only for a server that you trust the way to.',
+                f"{self.where} does not offer STARTTLS.",
+                hint='Try "smtp_tls": "tls" (port 465); "none" only if you trust the network to the server.',
             )
         except smtplib.SMTPResponseException as error:
             failure = self._busy(error.smtp_code, _words(error.smtp_error))
@@ -160,25 +160,25 @@ class Smtp:
             raise self._unreachable(error) from None
         except smtplib.SMTPException:
             raise MailDelayed(
-                f"{self.where} takes no login by password.",
-                hint='Leave out "password" if it needs none, or ask its admin for another port.',
+                f"{self.where} does not accept a login with a password.",
+                hint='Remove "password" if it is not needed, or ask the server\'s admin for another port.',
             ) from None
-        except UnicodeError:  # which holds the password
+        except UnicodeError:  # its text contains the password
             raise MailDelayed(
-                f"the login at {self.where} takes no letters beyond ASCII.",
+                f"the user name and password for {self.where} must be ASCII.",
                 hint='Check "email" or "smtp_user", and "password", in the configuration.',
             ) from None
         except OSError as error:
             raise self._unreachable(error) from None
 
-    # What went wrong, in words
+    # Errors in words
 
     def _wrong_password(self, error: smtplib.SMTPAuthenticationError) -> MailDelayed:
         said = self._safe(_words(error.smtp_error))
         hint = 'Check "email" or "smtp_user", and "password", in the configuration.'
         if self.host.endswith(("gmail.com", "google.com")):
             hint += (
-                "\nGoogle wants an app password: https://myaccount.google.com/apppasswords (needs 2-step "
+                "\nGoogle requires an app password: https://myaccount.google.com/apppasswords (needs 2-step "
                 "verification)."
             )
         return MailDelayed(
@@ -186,11 +186,11 @@ class Smtp:
         )
 
     def _no_sender(self, error: smtplib.SMTPSenderRefused) -> MailDelayed:
-        """It is about the configuration, so no mail is put aside for it."""
+        """Return a delay, not a refusal: the configuration is wrong, not the mail."""
         said = self._safe(_words(error.smtp_error))
         return MailDelayed(
-            f"{self.where} takes no mail from {one_line(error.sender)}: {error.smtp_code} {said}",
-            hint='Check "from_email" or "email" in the configuration, and "password" if it wants a login.',
+            f"{self.where} does not accept mail from {one_line(error.sender)}: {error.smtp_code} {said}",
+            hint='Check "from_email" or "email" in the configuration, and "password" if it requires a login.',
         )
 
     def _no_recipient(
@@ -200,18 +200,18 @@ class Smtp:
         return self._answered(code, _words(said), f" for {one_line(wanted)}")
 
     def _answered(self, code: int, said: str, about: str = "") -> OrchestraError:
-        sentence = f"{self.where} said{about}: {code} {self._safe(said)}"
+        sentence = f"{self.where} answered{about}: {code} {self._safe(said)}"
         if 500 <= code < 600:
             return MailRefused(sentence, hint="Check the address: maestro user list")
-        delayed = MailDelayed(sentence, hint="It is tried again by itself.")
+        delayed = MailDelayed(sentence, hint="It is retried automatically.")
         delayed.about_server = False
         return delayed
 
     def _busy(self, code: int, said: str) -> MailDelayed:
-        """It is about the server, not about the mail, even with a 5 in front."""
+        """Return a delay, not a refusal: the server rejects the session, not the mail, even with a code of 5xx."""
         return MailDelayed(
-            f"{self.where} takes no mail now: {code} {self._safe(said)}",
-            hint='Check "smtp_host", "smtp_port" and "smtp_tls" if this lasts.',
+            f"{self.where} does not accept mail now: {code} {self._safe(said)}",
+            hint='Check "smtp_host", "smtp_port" and "smtp_tls" if this persists.',
         )
 
     def _unreachable(self, error: Exception) -> MailDelayed:
@@ -219,46 +219,46 @@ class Smtp:
         return MailDelayed(f"{self.where} cannot be used: {self._safe(what)}", hint=hint)
 
     def _safe(self, text: str) -> str:
-        """What comes from elsewhere never shows the password."""
+        """Return text from the server as one line without the password."""
         if self.password:
             text = text.replace(self.password, "***")
         return one_line(text, 300)
 
 
-_CHECK_PLACE = 'Check "smtp_host" and "smtp_port" in the configuration.'
+_CHECK_ADDRESS = 'Check "smtp_host" and "smtp_port" in the configuration.'
 
 
 def _why_unreachable(error: Exception, tls: str) -> tuple[str, str]:
     if isinstance(error, smtplib.SMTPServerDisconnected) and isinstance(error.__context__, OSError):
-        error = error.__context__  # smtplib hides what happened to the connection
+        error = error.__context__  # smtplib hides the original error
     match error:
         case ssl.SSLCertVerificationError():
             return (
                 f"its certificate is not trusted ({error.verify_message}).",
-                "If it is your lab's own, name its authority: SSL_CERT_FILE=/path/to/ca.pem in the environment.",
+                "If it is your lab's own, set SSL_CERT_FILE=/path/to/ca.pem in the environment.",
             )
         case ssl.SSLError():
             other = "starttls" if tls == "tls" else "tls"
             return (
-                f"no agreement about encryption ({error.reason or 'TLS'}).",
+                f"the TLS negotiation failed ({error.reason or 'TLS'}).",
                 f'Try "smtp_tls": "{other}" with the port that belongs to it (587 for starttls, 465 for tls).',
             )
         case socket.gaierror() | UnicodeError():
-            return "no such host.", _CHECK_PLACE
+            return "no such host.", _CHECK_ADDRESS
         case TimeoutError():
-            return "it does not answer.", f"{_CHECK_PLACE} A firewall may be in the way."
+            return "it does not answer.", f"{_CHECK_ADDRESS} A firewall may be in the way."
         case ConnectionRefusedError():
-            return "nothing listens there.", _CHECK_PLACE
+            return "nothing listens there.", _CHECK_ADDRESS
         case smtplib.SMTPServerDisconnected():
             other = "starttls" if tls == "tls" else "tls"
             return (
-                "it hung up in the middle of the conversation.",
-                f'If this lasts: is "smtp_tls": "{other}" what this port wants?',
+                "it closed the connection unexpectedly.",
+                f'If this persists, try "smtp_tls": "{other}".',
             )
         case OSError() if error.strerror:
-            return f"{error.strerror[:1].lower()}{error.strerror[1:]}.", _CHECK_PLACE
+            return f"{error.strerror[:1].lower()}{error.strerror[1:]}.", _CHECK_ADDRESS
         case _:
-            return f"{error}", _CHECK_PLACE
+            return f"{error}", _CHECK_ADDRESS
 
 
 def _words(said: bytes | str) -> str:
@@ -267,7 +267,7 @@ def _words(said: bytes | str) -> str:
 
 
 def _own_name() -> str | None:
-    """Give what to greet servers with; None for the usual, this host's name, which has to be one that SMTP can say."""
+    """Return the name for EHLO; None for the default, this host's name, if that is valid in SMTP."""
     usable = re.fullmatch(r"[A-Za-z0-9.-]+", socket.gethostname())
     return None if usable else "[127.0.0.1]"
 
@@ -276,7 +276,7 @@ def _is_here(host: str) -> bool:
     return host in ("localhost", "127.0.0.1", "::1")
 
 
-def _part(session: smtplib.SMTP) -> None:
+def _quit(session: smtplib.SMTP) -> None:
     try:
         session.quit()
     except (OSError, smtplib.SMTPException):

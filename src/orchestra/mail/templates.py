@@ -1,4 +1,4 @@
-"""Letters in words: each becomes a page. Pure."""
+"""Turns notifications into pages: subject and text blocks. Pure."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from typing import assert_never
 
 from orchestra.domain import human
-from orchestra.domain.letters import (
+from orchestra.domain.notifications import (
     HELD,
     BestResults,
     Failure,
-    Letter,
-    OfflineLetter,
-    PilotLetter,
-    TaskLetter,
-    TroubleLetter,
+    Notification,
+    OfflineNotification,
+    PilotNotification,
+    TaskNotification,
+    UndeliveredNotification,
 )
-from orchestra.mail.page import Block, Command, Finding, Page, Paragraph, Place, Table, line
+from orchestra.mail.page import Block, Command, Finding, Location, Page, Paragraph, Table, line
 
 _ORDER = (
     "done",
@@ -29,8 +29,8 @@ _ORDER = (
     "assigned",
     "registered",
 )
-_WORDS = {"kill": "being ended", "assigned": "waiting", "registered": "not released"}
-_HAPPENED = {
+_STATE_WORDS = {"kill": "being ended", "assigned": "waiting", "registered": "not released"}
+_OUTCOME_WORDS = {
     "DONE": "done",
     "FINALIZED": "finalized",
     "BROKEN": "broken",
@@ -39,111 +39,108 @@ _HAPPENED = {
 }
 
 
-def page(letter: Letter, best: BestResults | None = None) -> Page:
-    """Give a letter in words; `best` are the best results of a task that has ended, if there are any."""
-    match letter:
-        case TaskLetter():
-            return Page(subject(letter), tuple(_task(letter, best)))
-        case OfflineLetter():
-            return Page(subject(letter), tuple(_offline(letter)))
-        case PilotLetter():
-            return Page(subject(letter), tuple(_pilot(letter)))
-        case TroubleLetter():
-            return Page(subject(letter), tuple(_trouble(letter)))
+def page(notification: Notification, best: BestResults | None = None) -> Page:
+    """Return the page of a notification; `best` are the best results of an ended task, if there are any."""
+    match notification:
+        case TaskNotification():
+            blocks = _task(notification, best)
+        case OfflineNotification():
+            blocks = _offline(notification)
+        case PilotNotification():
+            blocks = _pilot(notification)
+        case UndeliveredNotification():
+            blocks = _undelivered(notification)
         case _:
-            assert_never(letter)
+            assert_never(notification)
+    return Page(subject(notification), tuple(blocks))
 
 
-def subject(letter: Letter) -> str:
-    """Give what a letter is about, in one line."""
-    match letter:
-        case TaskLetter():
-            return f"{line(letter.name)} {_HAPPENED.get(letter.outcome, letter.outcome.lower())}: {_in_short(letter)}"
-        case OfflineLetter():
-            return f"node {letter.node} is offline: {human.count(letter.jobs, 'job')} of yours at stake"
-        case PilotLetter(silent=True):
-            return f"the pilot of node {letter.node} is silent"
-        case PilotLetter():
-            return f"the pilot of node {letter.node} died"
-        case TroubleLetter():
-            return f"mail to {line(letter.to)} could not be sent"
+def subject(notification: Notification) -> str:
+    """Return the subject of a notification, in one line."""
+    match notification:
+        case TaskNotification(name=name, outcome=outcome):
+            happened = _OUTCOME_WORDS.get(outcome, outcome.lower())
+            return f"{line(name)} {happened}: {_summary(notification)}"
+        case OfflineNotification(node=node, jobs=1):
+            return f"node {node} is offline: 1 of your jobs is affected"
+        case OfflineNotification(node=node, jobs=jobs):
+            return f"node {node} is offline: {human.number(jobs)} of your jobs are affected"
+        case PilotNotification(node=node, silent=True):
+            return f"the pilot of node {node} is silent"
+        case PilotNotification(node=node):
+            return f"the pilot of node {node} died"
+        case UndeliveredNotification(to=to):
+            return f"mail to {line(to)} could not be sent"
         case _:
-            assert_never(letter)
+            assert_never(notification)
 
 
-def _in_short(letter: TaskLetter) -> str:
-    if letter.outcome == HELD:
-        return line(letter.why or "by hand")
-    if letter.outcome == "DONE":
-        return "its only job" if letter.jobs == 1 else f"all {human.count(letter.jobs, 'job')}"
-    return _counts(letter)
+def _summary(task: TaskNotification) -> str:
+    if task.outcome == HELD:
+        return line(task.why or "by hand")
+    if task.outcome == "DONE":
+        return "its only job" if task.jobs == 1 else f"all {human.count(task.jobs, 'job')}"
+    return _counts(task)
 
 
-def _counts(letter: TaskLetter) -> str:
-    told = [
-        f"{human.number(letter.counts[status])} {_WORDS.get(status, status)}"
-        for status in _ORDER
-        if letter.counts.get(status)
+def _counts(task: TaskNotification, *, without: str | None = None) -> str:
+    counts = [
+        f"{human.number(task.counts[state])} {_STATE_WORDS.get(state, state)}"
+        for state in _ORDER
+        if task.counts.get(state) and state != without
     ]
-    return ", ".join(told)
+    return ", ".join(counts)
 
 
 # A task
 
 
-def _task(letter: TaskLetter, best: BestResults | None) -> Iterator[Block]:
-    yield Paragraph(_task_sentence(letter))
-    yield from (_finding(failure) for failure in letter.failures)
-    if letter.kinds > len(letter.failures):
-        rest = letter.kinds - len(letter.failures)
+def _task(task: TaskNotification, best: BestResults | None) -> Iterator[Block]:
+    yield Paragraph(_task_sentence(task))
+    yield from (_finding(failure) for failure in task.failures)
+    if task.kinds > len(task.failures):
+        rest = task.kinds - len(task.failures)
         more = human.count(rest, "further kind of failure", "further kinds of failures")
-        yield Paragraph(f"{more}: maestro task show {letter.task}")
-    if letter.doubts:
-        results = "1 result is" if letter.doubts == "1" else f"{letter.doubts} results are"
-        yield Paragraph(f"{results} in doubt: {line(letter.doubt or '')}.")
+        yield Paragraph(f"{more}: maestro task show {task.task}")
+    if task.doubts:
+        results = "1 result is" if task.doubts == "1" else f"{task.doubts} results are"
+        yield Paragraph(f"{results} in doubt: {line(task.doubt or '')}.")
     if best and best.rows:
         rows = tuple((row.job, *(line(value) for value in row.values)) for row in best.rows)
         columns = ("job", *(line(column) for column in best.columns))
         yield Table(f"Best by {columns[1]}" if len(columns) > 1 else "Best", columns, rows)
-    if letter.done:
-        yield Place("Results", line(letter.folder))
-    yield from _next(letter)
+    if task.done:
+        yield Location("Results", line(task.folder))
+    yield from _next_commands(task)
 
 
-def _task_sentence(letter: TaskLetter) -> str:
-    name = f"Your task {line(letter.name)} (task {letter.task})"
-    took = f" It took {human.duration(letter.seconds)}." if letter.seconds is not None else ""
-    of_jobs = f"{human.number(letter.done)} of {human.count(letter.jobs, 'job')} are done"
-    others = _counts(_without_done(letter))
-    stands = f"{of_jobs}, {others}." if others else f"{of_jobs}."
-    why = f": {line(letter.why)}" if letter.why else ""
-    match letter.outcome:
+def _task_sentence(task: TaskNotification) -> str:
+    name = f"Your task {line(task.name)} (task {task.task})"
+    took = f" It took {human.duration(task.seconds)}." if task.seconds is not None else ""
+    of_jobs = f"{human.number(task.done)} of {human.count(task.jobs, 'job')} are done"
+    others = _counts(task, without="done")
+    counts = f"{of_jobs}, {others}." if others else f"{of_jobs}."
+    why = f": {line(task.why)}" if task.why else ""
+    match task.outcome:
         case "DONE":
             every = (
                 "its only job is done"
-                if letter.jobs == 1
-                else f"all {human.count(letter.jobs, 'job')} are done"
+                if task.jobs == 1
+                else f"all {human.count(task.jobs, 'job')} are done"
             )
             return f"{name} is done: {every}.{took}"
         case "FINALIZED":
-            return f"{name} has finished: {stands}{took}"
+            return f"{name} has finished: {counts}{took}"
         case "BROKEN":
-            return f"{name} broke in its test{why}. No further job was started; {stands}{took}"
+            return f"{name} broke in its test{why}. No further job was started; {counts}{took}"
         case "KILLED":
-            by = "" if letter.by == "orchestra" else f" by {letter.by}"
-            return f"{name} was killed{by}{why}. {stands[:1].upper()}{stands[1:]}{took}"
+            by = "" if task.by == "orchestra" else f" by {task.by}"
+            return f"{name} was killed{by}{why}. {counts[:1].upper()}{counts[1:]}{took}"
         case _:
             return (
-                f"{name} is held{why}. What runs, runs on; nothing new starts until it is released. "
-                f"{stands[:1].upper()}{stands[1:]}"
+                f"{name} is held{why}. Running jobs continue; no new job starts until the task is released. "
+                f"{counts[:1].upper()}{counts[1:]}"
             )
-
-
-def _without_done(letter: TaskLetter) -> TaskLetter:
-    counts = {status: count for status, count in letter.counts.items() if status != "done"}
-    return TaskLetter(
-        letter.task, letter.name, letter.outcome, letter.jobs, letter.folder, letter.by, counts
-    )
 
 
 def _finding(failure: Failure) -> Finding:
@@ -152,75 +149,70 @@ def _finding(failure: Failure) -> Finding:
         where.append(f"node {line(failure.node)}")
     if failure.config:
         where.append(f"config {line(failure.config)}")
-    log = tuple(line(said) for said in failure.tail)
+    log = tuple(line(text) for text in failure.tail)
     if failure.reason:
         log = (*log, f"({line(failure.reason)})")
     what = f"{human.count(failure.jobs, 'job')}: {line(failure.what)}"
     return Finding(what, ", ".join(where), log)
 
 
-def _next(letter: TaskLetter) -> Iterator[Block]:
-    undone = letter.jobs - letter.done
-    if logged := next((failure for failure in letter.failures if failure.has_log), None):
+def _next_commands(task: TaskNotification) -> Iterator[Block]:
+    if logged := next((failure for failure in task.failures if failure.has_log), None):
         yield Command("Read a log", f"maestro job logs {logged.job}")
-    match letter.outcome:
+    match task.outcome:
         case "DONE":
-            yield Command("Look at it", f"maestro task show {letter.task}")
+            yield Command("Show it", f"maestro task show {task.task}")
         case "FINALIZED" | "KILLED":
-            yield Command(
-                f"Run the {human.number(undone)} not done again",
-                f"maestro task retry {letter.task}",
-            )
+            undone = human.number(task.jobs - task.done)
+            yield Command(f"Run the {undone} not done again", f"maestro task retry {task.task}")
         case "BROKEN":
-            yield Command(
-                "Try again, when the cause is mended", f"maestro task retry {letter.task}"
-            )
+            yield Command("After fixing the cause, try again", f"maestro task retry {task.task}")
         case _:
-            yield Command("Go on, when the cause is mended", f"maestro task release {letter.task}")
+            yield Command("After fixing the cause, continue", f"maestro task release {task.task}")
 
 
 # Nodes and mail itself
 
 
-def _offline(letter: OfflineLetter) -> Iterator[Block]:
-    theirs = human.count(letter.jobs, "job") + (
-        " of yours runs" if letter.jobs == 1 else " of yours run"
+def _offline(node: OfflineNotification) -> Iterator[Block]:
+    yours = human.count(node.jobs, "job") + (
+        " of yours runs" if node.jobs == 1 else " of yours run"
     )
     yield Paragraph(
-        f"Node {line(letter.node)} has not been heard of for {human.duration(letter.seconds)}, and {theirs} there."
+        f"Node {line(node.node)} has not been heard of for {human.duration(node.seconds)}, and {yours} there."
     )
     columns = ("task", "name", "jobs")
-    rows = tuple((str(t.task), line(t.name), human.number(t.jobs)) for t in letter.tasks)
-    yield Table("At stake", columns, rows)
-    wait = "They may well be running: what they come to is reported when the node is back."
-    if letter.until:
-        wait += f" If it stays away, they are given to other nodes soon after {letter.until}."
+    rows = tuple((str(t.task), line(t.name), human.number(t.jobs)) for t in node.tasks)
+    yield Table("Affected", columns, rows)
+    outlook = "They may still be running: their outcomes are reported when the node is back."
+    if node.until:
+        outlook += f" If it does not come back, other nodes run them soon after {node.until}."
     else:
-        wait += " They wait for it however long that takes."
-    yield Paragraph(wait)
-    yield Command("See who is there", "maestro node list")
+        outlook += " They wait for it, without a time limit."
+    yield Paragraph(outlook)
+    yield Command("List the nodes", "maestro node list")
     yield Command(
-        "If the machine is off for good, give its jobs to others now",
-        f"maestro node lost -n {line(letter.node)}",
+        "If the machine is off for good, requeue its jobs now",
+        f"maestro node lost -n {line(node.node)}",
     )
 
 
-def _pilot(letter: PilotLetter) -> Iterator[Block]:
-    yield Paragraph(f"{line(letter.what)}.")
-    if letter.jobs and letter.silent:
-        jobs = "1 job is" if letter.jobs == 1 else f"{human.number(letter.jobs)} jobs are"
-        yield Paragraph(f"{jobs} at stake there; the owners have been told.")
-    elif letter.jobs:
-        jobs = human.count(letter.jobs, "job")
-        yield Paragraph(f"{jobs} ended with it and will run again, at no cost of a retry.")
-    if letter.silent:
-        yield Paragraph("You will not be told again before it was back.")
-    yield Command("See who is there", "maestro node list")
+def _pilot(pilot: PilotNotification) -> Iterator[Block]:
+    yield Paragraph(f"{line(pilot.what)}.")
+    if pilot.jobs and pilot.silent:
+        jobs = "1 job is" if pilot.jobs == 1 else f"{human.number(pilot.jobs)} jobs are"
+        yield Paragraph(f"{jobs} affected; the owners have been notified.")
+    elif pilot.jobs:
+        jobs = human.count(pilot.jobs, "job")
+        yield Paragraph(f"{jobs} ended with it and will run again; that does not count as a retry.")
+    if pilot.silent:
+        yield Paragraph("You will be notified again only after it has been back.")
+    yield Command("List the nodes", "maestro node list")
 
 
-def _trouble(letter: TroubleLetter) -> Iterator[Block]:
+def _undelivered(mail: UndeliveredNotification) -> Iterator[Block]:
     yield Paragraph(
-        f'The mail "{line(letter.subject)}" to {line(letter.to)} was put aside: {line(letter.error)}'
+        f'The mail "{line(mail.subject)}" to {line(mail.to)} was set aside: {line(mail.error)}'
     )
-    yield Command("What was put aside", "maestro mail list -a --state refused")
-    yield Command("Send it again, when the cause is mended", f"maestro mail retry {letter.mail}")
+    yield Command("List the mails that were set aside", "maestro mail list -a --state refused")
+    yield Command("After fixing the cause, send it again", f"maestro mail retry {mail.mail}")

@@ -1,4 +1,4 @@
-"""The ways by which a message leaves: an SMTP server, or a folder. What they have in common."""
+"""The interface of mail transports: an SMTP server, or a folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What became of a message: the server that took it, or the file that it is, and whom it was not taken for."""
+    """The result of sending a message: the server or the file, and the recipients that the server refused."""
 
     where: str
     is_file: bool = False
@@ -21,24 +21,26 @@ class Sent:
 
 
 class Transport(Protocol):
-    """Where mail goes. `where` names it for people; `needs_real_address` says that `ana@gauss` is of no use there."""
+    """Sends messages. `needs_real_address` says that made-up addresses like `ana@gauss` cannot be used."""
 
     needs_real_address: bool
 
     @property
-    def where(self) -> str: ...
+    def where(self) -> str:
+        """Its name for people."""
+        ...
 
     def send(self, message: EmailMessage) -> Sent:
         """Send a message to everybody in To and Cc.
 
         Raises:
-            MailDelayed: not now, perhaps later.
-            MailRefused: this one not at all.
+            MailDelayed: it can be retried later.
+            MailRefused: this message cannot be sent.
         """
 
     def check(self, sender: str = "", copies: Sequence[str] = ()) -> str:
-        """Find out whether mail could be sent, and copies to whom, without sending any; gives what was found, in words.
+        """Check without sending a message whether mail and copies can be sent; return the result in words.
 
         Raises:
-            MailDelayed, MailRefused: it could not.
+            MailDelayed, MailRefused: they cannot.
         """

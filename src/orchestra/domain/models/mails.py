@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A row as people see it; `last_error` is why it waits or was put aside."""
+    """A row as people see it; `last_error` is why it waits or was set aside."""
 
     id: int
     kind: str
@@ -36,7 +36,7 @@ class Mail:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """How many mails wait, and were put aside within a week; since when the oldest waits, and why if that is known."""
+    """How many mails wait, and were set aside within a week; when the oldest was written, and why it waits."""
 
     waiting: int
     refused: int

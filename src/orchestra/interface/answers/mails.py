@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestra.domain.letters import BestResults
 from orchestra.domain.models.mails import Mail, Summary
+from orchestra.domain.notifications import BestResults
 
 
 @dataclass(frozen=True, slots=True)

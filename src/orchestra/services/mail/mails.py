@@ -1,4 +1,4 @@
-"""Mails, for who looks into the outbox; each function one transaction."""
+"""The mails in the outbox as people see them; each function is one transaction."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ def listed(
     state: str | None,
     limit: int | None,
 ) -> list[Mail]:
-    """Give a person's mails, or everybody's, the newest first; those in one state where it is named."""
+    """Return the mails of the caller or of everybody, the newest first; in one state if it is given."""
     return store.listed(
         conn, person=None if everybody else caller.user.id, state=state, limit=limit
     )
 
 
 def show(conn: psycopg.Connection, caller: Caller, number: int) -> Mail:
-    """Give one mail.
+    """Return one mail.
 
     Raises:
-        NotFound: there is none of that number.
-        Refused: it is somebody else's, and the caller is no admin.
+        NotFound: there is no mail with that id.
+        Refused: it belongs to another user, and the caller is not an admin.
     """
     found = store.by_id(conn, number)
     if found is None:
@@ -51,10 +51,10 @@ def show(conn: psycopg.Connection, caller: Caller, number: int) -> Mail:
 def again(
     conn: psycopg.Connection, caller: Caller, numbers: Sequence[int], *, everybody: bool = False
 ) -> list[int]:
-    """Have mails sent now: these, or all of the caller's (everybody's) that were put aside; gives which.
+    """Make mails due now: these, or all of the caller (of everybody) that were set aside. Return their ids.
 
     Raises:
-        NotFound, Refused: one of them is not there, is somebody else's, or was sent; or `everybody` takes an admin.
+        NotFound, Refused: a mail does not exist, belongs to another user, or was sent; or the caller must be an admin.
     """
 
     if everybody:
@@ -70,10 +70,10 @@ def again(
 
 
 def summary(conn: psycopg.Connection) -> Summary:
-    """Give how many mails wait and were put aside, and why the first of them waits."""
+    """Return how many mails wait and were set aside, and why the oldest one waits."""
     return store.summary(conn)
 
 
 def of_task(conn: psycopg.Connection, task: int) -> list[Mail]:
-    """Give the newest mails about a task, oldest first."""
+    """Return the newest mails about a task, the oldest first."""
     return store.of_task(conn, task, limit=5)

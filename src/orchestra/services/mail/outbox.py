@@ -1,4 +1,4 @@
-"""The outbox, for who sends from it; each function one transaction. `mails.py` is for who looks into it."""
+"""The outbox as the mailer uses it; each function is one transaction. `mails.py` is for people."""
 
 from __future__ import annotations
 
@@ -9,133 +9,136 @@ from typing import TypeVar
 
 import psycopg
 
-from orchestra.domain import letters
-from orchestra.domain.letters import KINDS, Letter, TroubleLetter
+from orchestra.domain import notifications
 from orchestra.domain.models.users import User
+from orchestra.domain.notifications import KINDS, Notification, UndeliveredNotification
 from orchestra.store import users as user_store
 from orchestra.store.driver.database import in_transaction
 from orchestra.store.mail import outbox as store
 
 PAUSE = 60.0
-"""Seconds between two mails to the same person: what happens meanwhile goes out as one."""
+"""Seconds between two mails to the same user: later notifications are sent as one."""
 AT_MOST = 50
-"""Letters in one mail."""
+"""The maximum number of notifications in one mail."""
 SENDING_LEASE = 600.0
-"""Seconds after which a mail is sent again whose sender has not come back. Longer than any server takes."""
+"""Seconds after which a mail is sent again if its sender has not reported. Longer than any server takes."""
 GIVE_UP_AFTER = 100
-"""Tries; with the pauses between them these are four days."""
+"""Tries; with the pauses in between they take four days."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 30.0, 3600.0
 _SENT_DAYS, _REFUSED_DAYS = 30, 90
 
 T = TypeVar("T")
-Guard = Callable[[], None]
-"""Called at the beginning of a transaction; raises where whoever sends may do so no longer."""
+Check = Callable[[], None]
+"""Called at the beginning of a transaction; raises if the caller is not the conductor any more."""
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
-    """Letters that go out as one message. `date` is that of the first, `posted` which of them the channels know."""
+class Batch:
+    """Notifications that are sent as one message. `date` is that of the first; `posted` says which the channels got."""
 
     ids: tuple[int, ...]
     message_id: str
     to: User
-    letters: tuple[Letter, ...]
+    notifications: tuple[Notification, ...]
     date: datetime
     tries: int
     posted: tuple[bool, ...]
 
 
 def is_due(conn: psycopg.Connection, *, hurry: bool = False) -> bool:
-    """Whether anything is to be sent now; in a hurry no one waits for more to go with it."""
+    """Whether a mail is due; in a hurry, without waiting for more notifications to the same user."""
     return store.is_due(conn, KINDS, pause=0 if hurry else PAUSE)
 
 
-def take(conn: psycopg.Connection, guard: Guard, *, hurry: bool = False) -> Parcel | None:
-    """Take what is to be sent next, so that nobody else sends it; None where there is nothing."""
+def take(conn: psycopg.Connection, check: Check, *, hurry: bool = False) -> Batch | None:
+    """Take the next due batch, so that no other process sends it; None if there is none."""
 
-    def work() -> Parcel | None:
-        guard()
+    def work() -> Batch | None:
+        check()
         pause = 0 if hurry else PAUSE
         taken = store.take(conn, KINDS, pause=pause, lease=SENDING_LEASE, limit=AT_MOST)
         if taken is None:
             return None
         person, rows = taken
         to = user_store.by_id(conn, person)
-        assert to is not None  # their mails go with a person
+        assert to is not None  # mails are deleted with their user
         return _pack(conn, to, rows)
 
     return in_transaction(conn, work)
 
 
-def _pack(conn: psycopg.Connection, to: User, rows: Sequence[store.Due]) -> Parcel:
-    """Give rows as a parcel; one that cannot be read is put aside, so that it keeps nothing else from going out."""
-    read: list[tuple[store.Due, Letter]] = []
+def _pack(conn: psycopg.Connection, to: User, rows: Sequence[store.Due]) -> Batch:
+    """Make a batch of rows. A row that cannot be read is set aside, so that it does not hold up the others."""
+    read: list[tuple[store.Due, Notification]] = []
     for row in rows:
         try:
-            read.append((row, letters.from_payload(row.kind, row.payload)))
+            read.append((row, notifications.from_payload(row.kind, row.payload)))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             store.note_refused(conn, [row.id], f"it cannot be read ({error!r})")
-    return Parcel(
+    return Batch(
         ids=tuple(row.id for row, _ in read),
         message_id=rows[0].batch,
         to=to,
-        letters=tuple(letter for _, letter in read),
+        notifications=tuple(notification for _, notification in read),
         date=rows[0].created_at,
         tries=max(row.tries for row in rows),
         posted=tuple(row.posted for row, _ in read),
     )
 
 
-def note_sent(conn: psycopg.Connection, parcel: Parcel, how: str) -> None:
-    """Write down that a parcel was sent. Needs no duty: it is so, whoever conducts now."""
-    in_transaction(conn, lambda: store.note_sent(conn, parcel.ids, how))
+def note_sent(conn: psycopg.Connection, batch: Batch, how: str) -> None:
+    """Store that a batch was sent. The term is not checked: it is true even after the term is over."""
+    in_transaction(conn, lambda: store.note_sent(conn, batch.ids, how))
 
 
-def note_posted(conn: psycopg.Connection, parcel: Parcel) -> None:
-    """Write down that the channels were told of it."""
-    in_transaction(conn, lambda: store.note_posted(conn, parcel.ids))
+def note_posted(conn: psycopg.Connection, batch: Batch) -> None:
+    """Store that a batch was posted to the channels."""
+    in_transaction(conn, lambda: store.note_posted(conn, batch.ids))
 
 
 def note_delayed(
-    conn: psycopg.Connection, parcel: Parcel, error: str, *, subject: str, perhaps_sent: bool
+    conn: psycopg.Connection, batch: Batch, error: str, *, subject: str, perhaps_sent: bool
 ) -> None:
-    """Have it tried again later, each time later than the last; after days it is put aside.
+    """Schedule a retry, each time after a longer pause; after some days the batch is set aside.
 
     Args:
-        subject: for the admins, when it is put aside.
-        perhaps_sent: it goes out again as it is, under the same Message-ID.
+        subject: for the notification of the admins when it is set aside.
+        perhaps_sent: the batch must be sent again unchanged, under the same Message-ID.
     """
-    if parcel.tries >= GIVE_UP_AFTER:
-        note_refused(conn, parcel, f"given up after {parcel.tries} tries: {error}", subject=subject)
+    if batch.tries >= GIVE_UP_AFTER:
+        note_refused(conn, batch, f"given up after {batch.tries} tries: {error}", subject=subject)
         return
-    seconds = min(_FIRST_PAUSE * 2 ** min(parcel.tries - 1, 10), _LONGEST_PAUSE)
+    seconds = min(_FIRST_PAUSE * 2 ** min(batch.tries - 1, 10), _LONGEST_PAUSE)
 
     def work() -> None:
-        store.note_delayed(conn, parcel.ids, error, seconds=seconds, keep=perhaps_sent)
+        store.note_delayed(conn, batch.ids, error, seconds=seconds, keep=perhaps_sent)
 
     in_transaction(conn, work)
 
 
 def note_refused(
-    conn: psycopg.Connection, parcel: Parcel, error: str, *, subject: str, tell: bool = True
+    conn: psycopg.Connection, batch: Batch, error: str, *, subject: str, tell: bool = True
 ) -> None:
-    """Put a parcel aside; the other admins are told, unless it is about that itself."""
+    """Set a batch aside and notify the other admins, unless it is such a notification itself."""
 
     def work() -> None:
-        store.note_refused(conn, parcel.ids, error)
-        if tell and not all(isinstance(letter, TroubleLetter) for letter in parcel.letters):
-            trouble = TroubleLetter(parcel.ids[0], parcel.to.email, subject, error)
-            payload = letters.to_payload(trouble)
-            store.add_for_admins(conn, TroubleLetter.KIND, payload, but=parcel.to.id)
+        store.note_refused(conn, batch.ids, error)
+        if tell and not all(
+            isinstance(notification, UndeliveredNotification)
+            for notification in batch.notifications
+        ):
+            undelivered = UndeliveredNotification(batch.ids[0], batch.to.email, subject, error)
+            payload = notifications.to_payload(undelivered)
+            store.add_for_admins(conn, UndeliveredNotification.KIND, payload, but=batch.to.id)
 
     in_transaction(conn, work)
 
 
 def hurry(conn: psycopg.Connection) -> None:
-    """Have everything that waits for its next try sent now: the server works again."""
+    """Make all delayed mails due now, because the server works again."""
     in_transaction(conn, lambda: store.hurry(conn))
 
 
 def tidy(conn: psycopg.Connection) -> None:
-    """Forget what was sent more than a month ago, and what was put aside three months ago."""
+    """Delete mails that were sent more than a month ago or set aside more than three months ago."""
     store.forget(conn, sent_days=_SENT_DAYS, refused_days=_REFUSED_DAYS)

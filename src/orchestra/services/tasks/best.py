@@ -14,8 +14,8 @@ import psycopg
 from orchestra.domain import metrics, result_ranking
 from orchestra.domain import results as domain
 from orchestra.domain.documents import Unusable
-from orchestra.domain.letters import BestResults, BestRow
 from orchestra.domain.models.tasks import Task
+from orchestra.domain.notifications import BestResults, BestRow
 from orchestra.domain.result_ranking import Goal
 from orchestra.domain.results import Column, ColumnSource, Row, Table
 from orchestra.store.jobs import metrics as store

@@ -23,7 +23,7 @@ from orchestra.domain.transitions import (
     task_transition,
 )
 from orchestra.domain.wording import Action, words
-from orchestra.services.mail import letters
+from orchestra.services.mail import notifications
 from orchestra.services.tasks import chains
 from orchestra.store.driver.database import in_transaction
 from orchestra.store.tasks import moves
@@ -85,7 +85,7 @@ def _apply(
             conn, task, before=locked.state, after=step.state, who=by, why=why, jobs=released
         )
     if step.state is not locked.state and not step.state.is_live:
-        letters.task_ended(conn, task, step.state, by=by, why=why)
+        notifications.task_ended(conn, task, step.state, by=by, why=why)
     if step.pending_operation is not None:
         carry_out(conn, task)
     moves.wake(conn, CONDUCTOR)
@@ -135,7 +135,7 @@ def _accompany(  # noqa: C901 - one case an input, closed by assert_never
                 moves.add_task_event(
                     conn, task, before=None, after="held", who=by, why=why, kind="hold"
                 )
-                letters.task_held(conn, task, by=by, why=why or "held by hand", cause=cause)
+                notifications.task_held(conn, task, by=by, why=why or "held by hand", cause=cause)
             moves.wake(conn, NODES)  # what they have claimed ahead goes back
         case TaskInput.RELEASE:
             if moves.release(conn, task):

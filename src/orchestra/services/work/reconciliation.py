@@ -22,7 +22,7 @@ from orchestra.domain.models.work import (
 )
 from orchestra.domain.states import Cause, JobState
 from orchestra.services.jobs import outcomes
-from orchestra.services.mail import letters
+from orchestra.services.mail import notifications
 from orchestra.services.nodes import fencing
 from orchestra.store.driver.database import in_transaction
 from orchestra.store.tasks import locks
@@ -155,7 +155,7 @@ def close_out(conn: psycopg.Connection, agent: UUID, keeper_id: UUID, reason: st
         outcomes.record(conn, keeper, left)
         pilots.forget(conn, keeper_id)
         if left:
-            letters.pilot_died(conn, keeper.node, len(left), keeper.fence_reason or reason)
+            notifications.pilot_died(conn, keeper.node, len(left), keeper.fence_reason or reason)
         return len(left)
 
     return in_transaction(conn, work)

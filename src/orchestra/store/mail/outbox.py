@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from orchestra.domain.letters import TaskAtStake
+from orchestra.domain.notifications import AffectedTask
 from orchestra.store.driver.database import fetch
 from orchestra.store.driver.sql import load
 
@@ -135,7 +135,7 @@ def note_silence_told(conn: psycopg.Connection, node: int, after: float) -> bool
     return conn.execute(SQL.note_silence_told, {"node": node, "after": after}).rowcount == 1
 
 
-def at_stake(conn: psycopg.Connection, node: int) -> list[tuple[int, TaskAtStake]]:
+def at_stake(conn: psycopg.Connection, node: int) -> list[tuple[int, AffectedTask]]:
     """Give the jobs that a node holds, by owner and task."""
     rows = fetch(conn, SQL.at_stake, {"node": node})
-    return [(row.pop("owner_id"), TaskAtStake(**row)) for row in rows]
+    return [(row.pop("owner_id"), AffectedTask(**row)) for row in rows]

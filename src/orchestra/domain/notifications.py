@@ -1,6 +1,6 @@
-"""What a mail tells: values that are kept in the outbox, as JSON, until they are sent. Pure.
+"""Notifications: values that are kept in the outbox as JSON until they are sent by mail. Pure.
 
-A letter is written in the transaction of what it tells, so it says how things stood then, whatever has become of them.
+A notification is written in the transaction of the event that it reports, and describes the state at that time.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar, Self
 
 HELD = "HELD"
-"""The outcome of a task that is held; the others are the names of its ended states."""
+"""The outcome of a held task; the others are the names of the ended states."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Failures of one kind: how many jobs, one of them (`TASK/N`), and the last lines of its log, if it has one."""
+    """Failures of one kind: the number of jobs, one of them (`TASK/N`), and the last lines of its log."""
 
     what: str
     jobs: int
@@ -33,11 +33,11 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskLetter:
-    """A task has ended, or is held. `outcome` says which; `seconds` is how long it took.
+class TaskNotification:
+    """A task has ended, or is held: `outcome`. `seconds` is how long it took.
 
-    `counts` are its jobs by state, those alone that there are. `kinds` counts the kinds of failures, of which
-    `failures` are the most frequent ones. `doubts` says how many results are in doubt, `doubt` why one of them is.
+    `counts` are its jobs by state, without zeros. `kinds` is the number of kinds of failures, of which `failures` are
+    the most frequent ones. `doubts` is the number of doubtful results, `doubt` the reason for one of them.
     """
 
     KIND: ClassVar[str] = "task"
@@ -67,20 +67,20 @@ class TaskLetter:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskAtStake:
+class AffectedTask:
     task: int
     name: str
     jobs: int
 
 
 @dataclass(frozen=True, slots=True)
-class OfflineLetter:
-    """A node with jobs of this person is silent; they are given to others after `until`, in UTC, if ever."""
+class OfflineNotification:
+    """A node with jobs of the recipient is silent; they are requeued after `until` (UTC, or None for never)."""
 
     KIND: ClassVar[str] = "offline"
     node: str
     seconds: float
-    tasks: tuple[TaskAtStake, ...] = ()
+    tasks: tuple[AffectedTask, ...] = ()
     until: str | None = None
 
     @property
@@ -90,13 +90,13 @@ class OfflineLetter:
     @classmethod
     def from_payload(cls, payload: Mapping[str, Any]) -> Self:
         known = _known(cls, payload)
-        tasks = tuple(TaskAtStake(**_known(TaskAtStake, each)) for each in known.get("tasks", ()))
+        tasks = tuple(AffectedTask(**_known(AffectedTask, each)) for each in known.get("tasks", ()))
         return cls(**{**known, "tasks": tasks})
 
 
 @dataclass(frozen=True, slots=True)
-class PilotLetter:
-    """The pilot of a node has died, or is silent; `jobs` were at stake. `what` is a sentence without its end."""
+class PilotNotification:
+    """The pilot of a node has died, or is silent; `jobs` are affected. `what` is a sentence without its full stop."""
 
     KIND: ClassVar[str] = "pilot"
     node: str
@@ -110,7 +110,7 @@ class PilotLetter:
 
 
 @dataclass(frozen=True, slots=True)
-class TroubleLetter:
+class UndeliveredNotification:
     """A mail could not be sent."""
 
     KIND: ClassVar[str] = "trouble"
@@ -124,17 +124,23 @@ class TroubleLetter:
         return cls(**_known(cls, payload))
 
 
-Letter = TaskLetter | OfflineLetter | PilotLetter | TroubleLetter
-_LETTERS: dict[str, type[Letter]] = {
-    letter.KIND: letter for letter in (TaskLetter, OfflineLetter, PilotLetter, TroubleLetter)
+Notification = TaskNotification | OfflineNotification | PilotNotification | UndeliveredNotification
+_NOTIFICATIONS: dict[str, type[Notification]] = {
+    notification.KIND: notification
+    for notification in (
+        TaskNotification,
+        OfflineNotification,
+        PilotNotification,
+        UndeliveredNotification,
+    )
 }
-KINDS = tuple(_LETTERS)
-"""The kinds of letters that this program can read; others wait for one that can."""
+KINDS = tuple(_NOTIFICATIONS)
+"""The kinds of notifications that this version can read. Others wait for a newer version."""
 
 
 @dataclass(frozen=True, slots=True)
 class BestRow:
-    """A job with one of the best results: its address, the values of the columns."""
+    """A job with one of the best results: its address, and the values of the columns."""
 
     job: str
     values: tuple[str, ...]
@@ -142,25 +148,25 @@ class BestRow:
 
 @dataclass(frozen=True, slots=True)
 class BestResults:
-    """The best jobs of a task, the best one first. `columns` are named; the first one is what they are best in."""
+    """The best jobs of a task, the best one first. They are ranked by the first of the `columns`."""
 
     columns: tuple[str, ...]
     rows: tuple[BestRow, ...]
 
 
-def to_payload(letter: Letter) -> dict[str, Any]:
-    """Give what is kept of a letter."""
-    return asdict(letter)
+def to_payload(notification: Notification) -> dict[str, Any]:
+    """Return a notification as it is stored."""
+    return asdict(notification)
 
 
-def from_payload(kind: str, payload: Mapping[str, Any]) -> Letter:
-    """Give a letter back. What another version has added to it is left out.
+def from_payload(kind: str, payload: Mapping[str, Any]) -> Notification:
+    """Return a stored notification. Fields that another version has added are ignored.
 
     Raises:
-        KeyError: no such kind is known.
-        TypeError: something is missing.
+        KeyError: the kind is unknown.
+        TypeError: a field is missing.
     """
-    return _LETTERS[kind].from_payload(payload)
+    return _NOTIFICATIONS[kind].from_payload(payload)
 
 
 def _known(kind: type[Any], payload: Mapping[str, Any]) -> dict[str, Any]:

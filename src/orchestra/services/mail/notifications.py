@@ -1,14 +1,20 @@
-"""Writing letters into the outbox, each in the transaction of what it tells: rolled back with it, never without it."""
+"""Writes notifications to the outbox, each in the transaction of the event that it reports."""
 
 from __future__ import annotations
 
 import psycopg
 
-from orchestra.domain import letters
+from orchestra.domain import notifications
 from orchestra.domain.human import duration, one_line
-from orchestra.domain.letters import HELD, Failure, OfflineLetter, PilotLetter, TaskLetter
 from orchestra.domain.models.failures import FailureGroup
 from orchestra.domain.models.tasks import Task
+from orchestra.domain.notifications import (
+    HELD,
+    Failure,
+    OfflineNotification,
+    PilotNotification,
+    TaskNotification,
+)
 from orchestra.domain.outcome_text import last_lines
 from orchestra.domain.states import HoldCause, JobStatus, TaskState
 from orchestra.store.mail import outbox
@@ -16,7 +22,7 @@ from orchestra.store.tasks import facts
 from orchestra.store.tasks import tasks as task_store
 
 KINDS_SHOWN = 5
-"""Kinds of failures that a mail shows, the most frequent first."""
+"""The number of kinds of failures in a mail, the most frequent first."""
 TAIL_LINES = 8
 ORCHESTRA = "orchestra"
 
@@ -24,20 +30,20 @@ ORCHESTRA = "orchestra"
 def task_ended(
     conn: psycopg.Connection, task: int, state: TaskState, *, by: str, why: str | None
 ) -> None:
-    """Tell the owner of a locked task that it has ended. May be called before its jobs have followed."""
+    """Notify the owner of a locked task that it has ended. Its jobs may not have ended yet."""
     found = task_store.by_id(conn, task)
     if found is None:
         return
     counts = {status.value: found.counts[status] for status in JobStatus if found.counts[status]}
     if state in (TaskState.BROKEN, TaskState.KILLED):
-        counts = _all_but_done(found, state)
+        counts = _final_counts(found, state)
     if state is TaskState.KILLED:
         by, why = outbox.killer(conn, task) or (by, why)
     _write(conn, found, state.value, counts, by=by, why=why)
 
 
 def task_held(conn: psycopg.Connection, task: int, *, by: str, why: str, cause: HoldCause) -> None:
-    """Tell the owner of a locked task that Orchestra holds it; what people hold by hand they know."""
+    """Notify the owner of a locked task that Orchestra holds it. A hold by a person is not reported."""
     found = None if cause is HoldCause.PERSON else task_store.by_id(conn, task)
     if found is None:
         return
@@ -45,8 +51,8 @@ def task_held(conn: psycopg.Connection, task: int, *, by: str, why: str, cause: 
     _write(conn, found, HELD, counts, by=by, why=why)
 
 
-def _all_but_done(task: Task, state: TaskState) -> dict[str, int]:
-    """What is not done becomes broken or killed with its task, in portions that may be under way."""
+def _final_counts(task: Task, state: TaskState) -> dict[str, int]:
+    """Count all jobs that are not done as broken or killed, as they will be."""
     done = task.counts.done
     counts = {"done": done, state.value.lower(): task.jobs - done}
     return {status: count for status, count in counts.items() if count}
@@ -65,7 +71,7 @@ def _write(
     began = task.test_started_at or task.work_started_at
     ended = task_store.now(conn)
     doubts = facts.doubts(conn, task.id)
-    letter = TaskLetter(
+    notification = TaskNotification(
         task=task.id,
         name=task.name,
         outcome=outcome,
@@ -80,7 +86,9 @@ def _write(
         doubts=doubts.counted if doubts else None,
         doubt=_clean(doubts.note),
     )
-    outbox.add_for_owner(conn, task.id, TaskLetter.KIND, letters.to_payload(letter))
+    outbox.add_for_owner(
+        conn, task.id, TaskNotification.KIND, notifications.to_payload(notification)
+    )
 
 
 def _failure(task: int, group: FailureGroup) -> Failure:
@@ -98,7 +106,7 @@ def _failure(task: int, group: FailureGroup) -> Failure:
 
 
 def _clean(text: str | None) -> str | None:
-    """JSON in PostgreSQL holds no NUL."""
+    """Return one line without NUL, which JSON in PostgreSQL cannot contain."""
     return one_line(text, 500) if text else None
 
 
@@ -106,22 +114,27 @@ def _clean(text: str | None) -> str | None:
 
 
 def node_silent(conn: psycopg.Connection, pilot: outbox.SilentPilot) -> None:
-    """Tell the owners of the jobs that a silent node holds, and the admins."""
-    held = outbox.at_stake(conn, pilot.node_id)
+    """Notify the admins, and the owners of the jobs on a silent node."""
+    affected = outbox.at_stake(conn, pilot.node_id)
     until = f"{pilot.lease_until:%d %b %H:%M} UTC" if pilot.lease_until else None
-    for owner in dict.fromkeys(owner for owner, _ in held):
-        theirs = tuple(stake for who, stake in held if who == owner)
-        letter = OfflineLetter(pilot.node, pilot.silent_for, theirs, until)
-        outbox.add_for_person(conn, owner, OfflineLetter.KIND, letters.to_payload(letter))
+    for owner in dict.fromkeys(owner for owner, _ in affected):
+        theirs = tuple(task for who, task in affected if who == owner)
+        notification = OfflineNotification(pilot.node, pilot.silent_for, theirs, until)
+        outbox.add_for_person(
+            conn, owner, OfflineNotification.KIND, notifications.to_payload(notification)
+        )
     what = (
-        f"The pilot of node {pilot.node} has not been heard of for {duration(pilot.silent_for)}, and it did not say "
-        "goodbye: the machine is off or cut off, or the pilot died"
+        f"The pilot of node {pilot.node} has not been heard of for {duration(pilot.silent_for)} and did not sign "
+        "off: the machine is off or disconnected, or the pilot has died"
     )
-    told = PilotLetter(pilot.node, what, sum(stake.jobs for _, stake in held), silent=True)
-    outbox.add_for_admins(conn, PilotLetter.KIND, letters.to_payload(told))
+    jobs = sum(task.jobs for _, task in affected)
+    silent = PilotNotification(pilot.node, what, jobs, silent=True)
+    outbox.add_for_admins(conn, PilotNotification.KIND, notifications.to_payload(silent))
 
 
 def pilot_died(conn: psycopg.Connection, node: str, jobs: int, reason: str) -> None:
-    """Tell the admins that what ran on a node has died with so many jobs."""
-    letter = PilotLetter(node, f"What ran on node {node} has died: {_clean(reason)}", jobs)
-    outbox.add_for_admins(conn, PilotLetter.KIND, letters.to_payload(letter))
+    """Notify the admins that a keeper on a node has died with so many jobs."""
+    notification = PilotNotification(
+        node, f"The keeper of the jobs on node {node} has died: {_clean(reason)}", jobs
+    )
+    outbox.add_for_admins(conn, PilotNotification.KIND, notifications.to_payload(notification))
