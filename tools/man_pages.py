@@ -55,9 +55,21 @@ def _main_page(nouns: list[Word]) -> str:
         *([".TP", _setting(one.name, one.default), _text(one.meaning)] for one in SETTINGS),
         [".SH ENVIRONMENT"],
         [".TP", _bold("MAESTRO_KEY"), "The setting of that name in upper case, such as"],
-        [r"\fBMAESTRO_POSTGRES\fR. It takes precedence over the file."],
+        [r"\fBMAESTRO_POSTGRES\fR. It takes precedence over the files."],
+        [".TP", _bold("MAESTRO_CONFIG"), "The file that replaces the user's configuration."],
+        [
+            ".TP",
+            _bold("MAESTRO_SYSTEM_CONFIG"),
+            "The file that replaces the machine's configuration;",
+        ],
+        ["if it is empty, there is none."],
         [".TP", _bold("NO_COLOR"), "No colors if it is set."],
-        [".SH FILES", ".TP", r".I \(ti/.orchestra.json", "The configuration."],
+        [".SH FILES", ".TP", r".I \(ti/.orchestra.json", "The user's configuration."],
+        [
+            ".TP",
+            ".I /etc/orchestra.json",
+            "The machine's configuration; the user's takes precedence, key by key.",
+        ],
         [".SH SEE ALSO", ",\n".join(_reference(f"maestro-{noun.name}") for noun in nouns)],
     )
 
@@ -69,7 +81,9 @@ Running jobs survive the loss of any other part.
 
 `maestro up` starts everything on this machine. `maestro task create` submits work, and `maestro task list` shows it.
 Every command prints its options and an example with `--help`."""
-_CONFIGURATION = "A JSON object in `~/.orchestra.json`, or in the file that `--config` names. Every key is optional:"
+_CONFIGURATION = """\
+A JSON object in `~/.orchestra.json`, or in the file that `--config` names; below it, for the whole machine, in
+`/etc/orchestra.json`. Every key is optional:"""
 
 
 def _noun_page(noun: Word) -> str:

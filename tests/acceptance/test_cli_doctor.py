@@ -53,7 +53,7 @@ def test_a_broken_configuration(newcomer: Maestro) -> None:
     path.write_text('{"postgres": ""postgres://ana:secret@db/x"}')
     finding = found(newcomer, "configuration", status=1)
     assert finding["verdict"] == "problem"
-    assert "a quote too many before postgres://" in finding["says"]
+    assert "an extra quote before postgres://" in finding["says"]
     path.write_text('{"colour": "blue"}')
     finding = found(newcomer, "configuration")
     assert finding["verdict"] == "warning"

@@ -42,7 +42,7 @@ def test_the_original_readmes_configuration(newcomer: Maestro) -> None:
     path.write_text(README_EXAMPLE)
     error = newcomer.refused("user", "list")
     assert error.startswith(
-        f"error: {path}, line 2, column 14: a quote too many before postgres://\n"
+        f"error: {path}, line 2, column 14: an extra quote before postgres://\n"
     )
     assert "password@" not in error
 

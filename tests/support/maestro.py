@@ -57,6 +57,7 @@ class Maestro:
     def environment(self) -> dict[str, str]:
         """What the commands see."""
         base = {"PATH": os.environ["PATH"], "HOME": str(self.home), "USER": "ana"}
+        base["MAESTRO_SYSTEM_CONFIG"] = ""  # whatever this machine has in /etc
         if os.geteuid() == 0 and self._has_address():  # nobody but the test makes tasks there
             base["MAESTRO_ALLOW_ROOT"] = "1"
         if path := os.environ.get("PYTHONPATH"):  # of who tests another copy of the source

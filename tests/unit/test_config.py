@@ -33,7 +33,7 @@ def _write(home: Path, text: str | bytes, mode: int = 0o600) -> Path:
 
 
 def _load(home: Path, **environ: str) -> Settings:
-    return load(environ={"HOME": str(home), **environ})
+    return load(environ={"HOME": str(home), "MAESTRO_SYSTEM_CONFIG": "", **environ})
 
 
 def _refused(home: Path, text: str | bytes) -> tuple[str, str]:
@@ -81,9 +81,74 @@ def test_a_named_file_wins_and_must_exist(home: Path) -> None:
         load(str(home / "none.json"), {})
 
 
+@pytest.fixture
+def system(home: Path) -> Path:
+    """A file in the place of /etc/orchestra.json."""
+    return home / "etc.json"
+
+
+def _load_both(home: Path, system: Path, **environ: str) -> Settings:
+    return _load(home, MAESTRO_SYSTEM_CONFIG=str(system), **environ)
+
+
+def test_the_machines_file_is_below_the_users_key_by_key(home: Path, system: Path) -> None:
+    system.write_text('{"smtp_port": 25, "node": "lab", "lease": "1 h", "email": "a@lab.org"}')
+    own = _write(home, '{"node": "mine", "lease": null}')
+    settings = _load_both(home, system, MAESTRO_EMAIL="a@environment.org")
+    assert (settings.smtp_port, settings.node, settings.lease) == (25, "mine", 12 * 3600)
+    assert settings.origin("smtp_port") == str(system)
+    assert settings.origin("node") == settings.origin("lease") == str(own)
+    assert settings.origin("email") == "MAESTRO_EMAIL"
+    assert (settings.path, settings.system_path) == (own, system)
+    other = home / "other.json"
+    other.write_text('{"node": "other"}')
+    settings = _load_both(home, system, MAESTRO_CONFIG=str(other))
+    assert (settings.smtp_port, settings.node) == (25, "other")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"node": "a",}', ", line 1, column 13: an extra comma"),
+        ('{"node": "a", "smtp_port": "x"}', ', line 1, column 15: "smtp_port" must be'),
+        ('{"nodes": "a"}', ', line 1, column 2: "nodes" is not a setting. Did you mean "node"?'),
+        (None, "there is no configuration "),
+    ],
+)
+def test_errors_name_the_machines_file(
+    home: Path, system: Path, text: str | None, words: str
+) -> None:
+    _write(home, '{"node": "fine"}')
+    if text is not None:
+        system.write_text(text)
+    with pytest.raises(ConfigurationError) as caught:
+        _load_both(home, system)
+    assert str(caught.value).replace(str(system), "").startswith(words)
+    assert str(system) in str(caught.value)
+    assert _load(home).system_path is None, "an empty variable ignores the file"
+    with pytest.raises(ConfigurationError, match="MAESTRO_SYSTEM_CONFIG must be a full path"):
+        _load(home, MAESTRO_SYSTEM_CONFIG="etc.json")
+
+
+def test_a_published_password_is_a_warning_for_root_alone(home: Path, system: Path) -> None:
+    system.write_text('{"password": "x", "colour": "blue"}')
+    system.chmod(0o644)
+    settings = _load_both(home, system)
+    assert [str(warning) for warning in settings.warnings] == [
+        f'{system}: "colour" is not a setting of Orchestra and is ignored.'
+    ]
+    [warning] = settings.root_warnings
+    assert (
+        warning.text == f"{system} contains a password and can be read by everybody on this machine"
+    )
+    assert f"chmod 640 {system}" in str(warning.remedy)
+    system.chmod(0o640)
+    assert _load_both(home, system).root_warnings == ()
+
+
 def test_the_example_of_the_original_readme(home: Path) -> None:
     sentence, hint = _refused(home, README_EXAMPLE)
-    assert sentence == "line 2, column 14: a quote too many before postgres://"
+    assert sentence == "line 2, column 14: an extra quote before postgres://"
     assert hint.split("\n")[0].endswith(
         'column 83: a comma is missing after the value of "postgres"'
     )
@@ -107,29 +172,29 @@ def test_the_example_with_all_that_mended_is_fine(home: Path) -> None:
     [
         ('{"email": "a"\n', "line 2, column 1: the closing brace } is missing"),
         ("{", "line 1, column 2: the closing brace } is missing"),
-        ("{'email': 'a'}", "line 1, column 2: single quotes are not known here"),
+        ("{'email': 'a'}", "line 1, column 2: JSON has no single quotes"),
         ('{"email": “a”}', "line 1, column 11: this is a typographic quote (“)"),
-        ('{"email": "a",}', "line 1, column 14: a comma too many: nothing follows it"),
-        ('{"email": "a", }', "line 1, column 14: a comma too many: nothing follows it"),
+        ('{"email": "a",}', "line 1, column 14: an extra comma: nothing follows it"),
+        ('{"email": "a", }', "line 1, column 14: an extra comma: nothing follows it"),
         ('{"email": "a\n}', "line 1, column 13: the closing quote is missing"),
         ('{"email" "a"}', "line 1, column 10: a colon is missing before this"),
-        ('{"email: "a"\n}', "line 1, column 11: the quotes of this line are not in pairs"),
+        ('{"email: "a"\n}', "line 1, column 11: the quotes of this line do not match"),
         ('{"postgres": postgres://a}', "line 1, column 14: a quote is missing before postgres://"),
-        ('{"email": "a""\n}', "line 1, column 14: a quote too many at the end of this line"),
+        ('{"email": "a""\n}', "line 1, column 14: an extra quote at the end of this line"),
         ('{"email": ,}', "line 1, column 11: a value is missing"),
         ('{"email": "a" // mine\n}', "line 1, column 15: JSON has no comments"),
         ('# mine\n{"email": "a"}', "line 1, column 1: JSON has no comments"),
-        ('{"email": "a"} x', "line 1, column 16: something stands behind the closing brace"),
+        ('{"email": "a"} x', "line 1, column 16: there is text after the closing brace"),
         ('{"volume": "\\data"}', "line 1, column 13: a backslash must be written twice"),
         ('{"other": True}', "line 1, column 11: True is written true here"),
-        ('{"email": "a", "email": "b"}', '"email" stands there twice'),
-        ('{"smtp_port": NaN}', "NaN is no value"),
-        ('["email"]', "holds a list; expected is"),
-        ('"email"', "holds text; expected is"),
+        ('{"email": "a", "email": "b"}', '"email" occurs twice'),
+        ('{"smtp_port": NaN}', "NaN is not a JSON value"),
+        ('["email"]', "contains a list instead of"),
+        ('"email"', "contains text instead of"),
         ("", "is empty"),
         (" \n", "is empty"),
         ('{"a": ' + "[" * 100_000, "is nested too deeply"),
-        ('{"email": "é"}'.encode("latin-1"), "line 1, column 12: this letter is not written in UTF-8"),
+        ('{"email": "é"}'.encode("latin-1"), "line 1, column 12: this character is not written in UTF-8"),
         ('{"email": "a"}'.encode("utf-16"), "is written in UTF-16"),
         (b"x" * 1_000_001, "is larger than 1 MB"),
     ],
@@ -151,7 +216,7 @@ def test_broken_files_are_explained(home: Path, text: str | bytes, words: str) -
         ({"lease": "long"}, '"lease" must be a duration like "90 s" or "12 h".'),
         ({"log_limit": "much"}, '"log_limit" must be a size like "500 kB" or "10 MB".'),
         ({"log_limit": True}, '"log_limit" must be a size, not true or false'),
-        ({"lease": 0}, '"lease" must be longer than that'),
+        ({"lease": 0}, '"lease" must be longer than 0'),
         ({"allow_root": "perhaps"}, '"allow_root" must be on or off, not other text'),
         ({"allow_root": 2}, '"allow_root" must be on or off, not a number'),
         ({"volume": "results"}, '"volume" must be a full path that begins with / or ~'),
@@ -177,7 +242,7 @@ def test_a_wait_may_have_no_end_where_that_is_of_use(home: Path) -> None:
     _write(home, '{"image_fetch_timeout": 0}')
     assert _load(home).image_fetch_timeout == 0
     _write(home, '{"lease": 0}')
-    with pytest.raises(ConfigurationError, match="longer than that"):
+    with pytest.raises(ConfigurationError, match="longer than 0"):
         _load(home)
 
 
@@ -231,10 +296,16 @@ def test_a_folder_in_its_place(home: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_an_unreadable_file(home: Path) -> None:
-    _write(home, "{}", mode=0)
-    with pytest.raises(ConfigurationError, match="may not be read by you"):
+def test_an_unreadable_file(home: Path, system: Path) -> None:
+    path = _write(home, "{}", mode=0)
+    with pytest.raises(ConfigurationError, match="cannot be read: permission denied") as caught:
         _load(home)
+    assert caught.value.hint == f"chmod 600 {path}, as its owner."
+    path.rename(system)
+    with pytest.raises(ConfigurationError, match="cannot be read: permission denied") as caught:
+        _load_both(home, system)
+    assert caught.value.hint is not None
+    assert "administrator" in caught.value.hint
 
 
 def test_a_home_that_does_not_exist(home: Path) -> None:

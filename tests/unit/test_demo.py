@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 
 from orchestra import demo
+from orchestra.cli.local import demo as command
+from orchestra.config import load
 from orchestra.demo import make_inputs
 from orchestra.domain.naming import natural_key
 
@@ -81,3 +83,16 @@ def test_a_negative_learning_rate_exits_3(inputs: Path, tmp_path: Path) -> None:
 def test_a_config_that_is_killed_dies_of_a_signal(inputs: Path, tmp_path: Path) -> None:
     ended = train(inputs, config_of(inputs, make_inputs.KILLED), tmp_path / "out")
     assert ended.returncode == -signal.SIGKILL
+
+
+def test_the_demo_has_a_database_of_its_own_whatever_the_machine_is_configured_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = tmp_path / "etc.json"
+    system.write_text('{"postgres": "postgresql://db/lab", "data_dir": "/lab", "lease": "1 h"}')
+    monkeypatch.setenv("MAESTRO_SYSTEM_CONFIG", str(system))
+    place = command._prepare(tmp_path / "demo")
+    settings = load(str(place.configuration))
+    assert settings.postgres is None
+    assert settings.data_dir == tmp_path / "demo" / "database"
+    assert settings.lease == load(environ={"MAESTRO_SYSTEM_CONFIG": ""}).lease

@@ -105,10 +105,12 @@ CONFIGURED = Configured("~/.orchestra.json", 0o600, (), (), has_server=False)
         (CONFIGURED, OK, "~/.orchestra.json, readable by you alone"),
         (replace(CONFIGURED, mode=0o644), OK, "readable by others"),
         (replace(CONFIGURED, path=None), OK, "no file"),
+        (replace(CONFIGURED, system_path="/etc/x"), OK, "by you alone, over /etc/x"),
+        (replace(CONFIGURED, path=None, system_path="/etc/x"), OK, "/etc/x; no file of your own"),
         (replace(CONFIGURED, variables=("MAESTRO_NODE",)), OK, "MAESTRO_NODE in the environment"),
         (replace(CONFIGURED, has_server=True), PROBLEM, "cannot use a maestro server"),
         (replace(CONFIGURED, warnings=(Caution('x: "colour" is ignored'),)), WARNING, "colour"),
-        (Trouble("line 2: a quote too many"), PROBLEM, "a quote too many"),
+        (Trouble("line 2: an extra quote"), PROBLEM, "an extra quote"),
     ],
 )
 def test_configuration(seen: Configured | Trouble, verdict: Verdict, words: str) -> None:

@@ -112,6 +112,8 @@ def test_settings_of_the_environment_are_kept_and_secrets_refused(tmp_path: Path
     environ = {"HOME": str(tmp_path), "PATH": "/bin", "MAESTRO_VOLUME": "/data", "SECRET": "x"}
     settings = load(environ=environ)
     assert kept_environment(settings, environ) == {"PATH": "/bin", "MAESTRO_VOLUME": "/data"}
+    environ["MAESTRO_SYSTEM_CONFIG"] = ""
+    assert kept_environment(load(environ=environ), environ)["MAESTRO_SYSTEM_CONFIG"] == ""
     environ["MAESTRO_POSTGRES"] = "postgresql://ana:hush@db/x"
     with pytest.raises(Refused) as refused:
         kept_environment(load(environ=environ), environ)

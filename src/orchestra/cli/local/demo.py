@@ -79,12 +79,15 @@ def _arguments(parser: Parser) -> None:
 
 
 def _demo(ctx: Context) -> int:
+    from orchestra.config import SYSTEM_VARIABLE
+
     _check_packages()
     image = _image(ctx.args.containerImage)
     place = _prepare(ctx.args.folder)
-    # The demo's own cluster, whatever this account's configuration says.
+    # The demo has a cluster of its own, so this account's configuration does not count.
     for variable in [name for name in os.environ if name.startswith("MAESTRO_")]:
-        del os.environ[variable]
+        if variable != SYSTEM_VARIABLE:
+            del os.environ[variable]
     os.environ["MAESTRO_CONFIG"] = str(place.configuration)
     os.chdir(place.folder)
     ctx.out.say(f"A grid of 36 small neural networks on handwritten digits, in {place.folder}", "")
@@ -159,13 +162,16 @@ def _free_folder() -> Path:
     return folder
 
 
-def _settings(place: _Place) -> dict[str, str]:
+def _settings(place: _Place) -> dict[str, str | None]:
+    from orchestra.config import read_system_file
     from orchestra.store.postgres.datafolder import network_file_system
 
     local = place.folder
     if network_file_system(place.folder):
         local = Path(f"/var/tmp/orchestra-demo-{os.geteuid()}-{time.time_ns():x}")  # noqa: S108 - made private
+    system = read_system_file(os.environ)
     return {
+        **dict.fromkeys(system.values if system else ()),  # null: the default
         "data_dir": str(local / "database"),
         "state_dir": str(local / "pilots"),
         "volume": str(place.results),

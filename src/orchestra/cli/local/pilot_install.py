@@ -101,9 +101,11 @@ def kept_environment(settings: Settings, environ: Mapping[str, str]) -> dict[str
     Raises:
         Refused: one of them is a secret, which a file that all can read must not hold.
     """
-    from orchestra.config import SETTINGS
+    from orchestra.config import SETTINGS, SYSTEM_VARIABLE
 
     kept = {name: environ[name] for name in ("PATH", "LANG") if environ.get(name)}
+    if SYSTEM_VARIABLE in environ:
+        kept[SYSTEM_VARIABLE] = environ[SYSTEM_VARIABLE]
     for setting in SETTINGS:
         variable = f"MAESTRO_{setting.name.upper()}"
         if settings.origin(setting.name) != variable:
