@@ -1,14 +1,14 @@
-"""Tries the versions that pyproject.toml allows: the lowest, the highest that PyPI gives, and other Pythons.
+"""Tests the versions that pyproject.toml allows: the lowest, the newest on PyPI, and other Pythons.
 
-    python tools/check_versions.py [PYTHON...]     the paths of other ones; default: what `trials` finds
-    python tools/check_versions.py --lowest        prints what the lower bounds come to
+    python tools/check_versions.py [PYTHON...]     with these Pythons; default: those that `other_pythons` finds
+    python tools/check_versions.py --lowest        prints the lower bounds
 
-Each environment is a fresh one in a temporary folder, with a home of its own, and ends with `maestro down`; as many
-are tried at a time as there are processors. With the lowest and the highest versions run the unit tests, on the newest
-Python the tests that are about the dependencies, in all a small task from `maestro up` to `maestro down`.
+Each environment is a fresh one in a temporary folder, with its own home. As many are tested at a time as there are
+processors. All of them run a small task, from `maestro up` to `maestro down`. The lowest and the newest versions also
+run the unit tests, and the newest Python the tests of the dependencies.
 
-PyPI's newest releases are tried as they are today. One that breaks Orchestra fails here, with the list of what is newer
-than constraints.txt: exclude it in pyproject.toml, or make it work.
+The newest releases are those of today. If one breaks Orchestra, this fails with the list of what is newer than
+constraints.txt: exclude that release in pyproject.toml, or make it work.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-# Where our code meets psycopg, PyYAML, rich, rich-argparse and shtab.
-MEETING = tuple(
+# The tests of the code that calls psycopg, PyYAML, rich, rich-argparse and shtab.
+DEPENDENCY_TESTS = tuple(
     f"tests/{name}.py"
     for name in (
         "store/test_connection",
@@ -39,9 +39,9 @@ MEETING = tuple(
         "unit/test_sweep_parser",
     )
 )
-UNIT = (
+UNIT_TESTS = (
     *("tests/unit", "tests/store/test_connection.py"),
-    # These train a model, or are a notebook's; the packages that they take stand in no bounds.
+    # These need packages of the development group, which have no lower bounds.
     "--ignore=tests/unit/test_demo.py",
     *("-k", "not notebook and not a_sweep_is_a_dictionary_or_a_file"),
 )
@@ -54,9 +54,9 @@ TOOLS = (
     "ruamel.yaml",
     "trustme",
 )
-NEWEST = "3.15"  # of Debian's sid, that setup and pyproject.toml speak of
-LIMIT = 600  # seconds for one step
-PATIENCE = 120  # seconds for packages to come
+NEWEST = "3.15"  # the newest Python that tools/setup and pyproject.toml allow; Debian sid has it
+STEP_TIMEOUT = 600  # seconds
+DOWNLOAD_TIMEOUT = 120  # seconds
 
 TASK = """
 me=user.$(id -un)
@@ -74,26 +74,26 @@ maestro down --kill --yes
 
 
 class Failed(Exception):
-    """What could be had and does not work."""
+    """A step failed, for a reason other than a Python that cannot be downloaded."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One environment: which Python, which versions, and which tests run in it."""
+    """One environment: its Python, the versions of the packages, and the tests that run in it."""
 
     python: str
     lowest: bool = False
     tests: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.python} with the {'lowest' if self.lowest else 'highest'} versions"
+        return f"{self.python} with the {'lowest' if self.lowest else 'newest'} versions"
 
 
 def lower_bounds(pyproject: str) -> dict[str, str]:
-    """Give the lowest version of each dependency that a pyproject.toml allows.
+    """Return the lowest allowed version of each dependency.
 
     Raises:
-        ValueError: a dependency has no lower bound, so that nobody knows what it works with.
+        ValueError: a dependency has no lower bound.
     """
     found = {}
     for requirement in tomllib.loads(pyproject)["project"]["dependencies"]:
@@ -107,13 +107,13 @@ def lower_bounds(pyproject: str) -> dict[str, str]:
 
 
 def pins(names: tuple[str, ...]) -> list[str]:
-    """Give the lines of constraints.txt for these packages."""
+    """Return the lines of constraints.txt for these packages."""
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     return [line for line in lines if line.partition("==")[0] in names]
 
 
-def others() -> Iterator[str]:
-    """Give the other Pythons of the machine that setup would take, one for each minor version: PATH's and pyenv's."""
+def other_pythons() -> Iterator[str]:
+    """The paths of the other supported Pythons, one for each minor version, from PATH and pyenv."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     for minor in range(11, int(NEWEST.partition(".")[2]) + 1):
         if minor == sys.version_info.minor:
@@ -125,8 +125,8 @@ def others() -> Iterator[str]:
                 break
 
 
-def fetch(version: str, folder: Path) -> subprocess.Popen[str]:
-    """Begin to unpack one of Debian's Pythons; `fetched` waits for it."""
+def start_download(version: str, folder: Path) -> subprocess.Popen[str]:
+    """Start to unpack a Python of Debian sid; `downloaded` waits for it."""
     return subprocess.Popen(
         [ROOT / "tools/install-python", version, folder],
         stdout=subprocess.PIPE,
@@ -135,77 +135,79 @@ def fetch(version: str, folder: Path) -> subprocess.Popen[str]:
     )
 
 
-def fetched(fetching: subprocess.Popen[str]) -> str | None:
-    """Give the path of the Python, or None if it cannot be had: the suite that it comes from moves."""
+def downloaded(process: subprocess.Popen[str]) -> str | None:
+    """Return the path of the Python, or None if it is not available at present: Debian sid changes daily."""
     try:
-        output = fetching.communicate(timeout=PATIENCE)[0].strip().splitlines() or [""]
+        output = process.communicate(timeout=DOWNLOAD_TIMEOUT)[0].strip().splitlines() or [""]
     except subprocess.TimeoutExpired:
-        fetching.kill()
-        output = [f"Debian's archive has not given it within {PATIENCE} s"]
-    if fetching.returncode == 0:
+        process.kill()
+        output = [f"Debian's archive did not deliver it within {DOWNLOAD_TIMEOUT} s"]
+    if process.returncode == 0:
         return output[-1]
     print(f"skipped: Python {NEWEST}: {output[-1]}")
     return None
 
 
-def attempt(trial: Trial, wheel: Path, scratch: Path) -> str:
-    """Install the wheel in an environment of its own, try it, and say what came of it.
+def run_trial(trial: Trial, wheel: Path, scratch: Path) -> str:
+    """Install the wheel in a new environment, test it, and return a line for the report.
 
     Raises:
-        Failed: a step did not succeed, with its output.
+        Failed: a step failed; the message has its output.
     """
     began = time.monotonic()
     folder = Path(tempfile.mkdtemp(dir=scratch))
-    folder.chmod(0o711)  # root's database runs as another account
+    folder.chmod(0o711)  # the database of root runs as another account
     programs = install(trial, wheel, folder)
     try:
         if trial.tests:
             how = ["-q", "-p", "no:cacheprovider", "--server", "embedded", *trial.tests]
-            _must([str(programs / "python"), "-m", "pytest", *how])
+            _check([str(programs / "python"), "-m", "pytest", *how])
         small_task(programs, folder / "home")
     except Failed as error:
-        raise Failed(f"{error}\n{_news(programs)}" if not trial.lowest else str(error)) from None
+        raise Failed(
+            f"{error}\n{_newer_packages(programs)}" if not trial.lowest else str(error)
+        ) from None
     return f"ok: {trial}, {time.monotonic() - began:.0f} s"
 
 
 def install(trial: Trial, wheel: Path, folder: Path) -> Path:
-    """Make the environment; gives the folder of its programs.
+    """Create the environment and return the folder of its programs.
 
     Raises:
-        Failed: it cannot be made, or the packages do not come.
+        Failed: the environment or a package could not be installed.
     """
     environment = folder / "env"
-    _must([trial.python, "-m", "venv", str(environment)])
+    _check([trial.python, "-m", "venv", str(environment)])
     bounds = lower_bounds((ROOT / "pyproject.toml").read_text()) if trial.lowest else {}
     constraints = folder / "constraints.txt"
     constraints.write_text("".join(f"{name}=={version}\n" for name, version in bounds.items()))
     wanted = [str(wheel), *(pins(TOOLS) if trial.tests else [])]
     pip = [str(environment / "bin/python"), "-m", "pip", "install", "-qq", "-c", str(constraints)]
-    _must([*pip, "--disable-pip-version-check", *wanted], limit=PATIENCE)
+    _check([*pip, "--disable-pip-version-check", *wanted], timeout=DOWNLOAD_TIMEOUT)
     return environment / "bin"
 
 
-def _news(programs: Path) -> str:
-    """Say which of the packages are others than those of constraints.txt."""
+def _newer_packages(programs: Path) -> str:
+    """List the packages whose version is not that of constraints.txt."""
     known = (ROOT / "constraints.txt").read_text().splitlines()
     pip = [str(programs / "python"), "-m", "pip", "freeze", "--exclude", "orchestra-hpc"]
     other = [line for line in _run(pip).stdout.splitlines() if "==" in line and line not in known]
-    return f"Not as in constraints.txt: {', '.join(other) or 'nothing'}"
+    return f"Other versions than in constraints.txt: {', '.join(other) or 'none'}"
 
 
 def small_task(programs: Path, home: Path) -> None:
-    """Have three jobs run, from `maestro up` to `maestro down`, on a database of their own."""
+    """Run a task of three jobs, from `maestro up` to `maestro down`, with its own database."""
     (home / "configs").mkdir(parents=True)
     home.chmod(0o755)
     for number in range(3):
         (home / f"configs/{number}.yaml").write_text(f"number: {number}\n")
     (home / "data.txt").write_text("data\n")
-    foreign = ("MAESTRO_", "PG", "PYTHON")
-    env = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
+    excluded = ("MAESTRO_", "PG", "PYTHON")
+    env = {key: value for key, value in os.environ.items() if not key.startswith(excluded)}
     env |= {"HOME": str(home), "PATH": f"{programs}:{env.get('PATH', os.defpath)}"}
     env |= {"MAESTRO_DATA_DIR": str(home / "data"), "MAESTRO_STATE_DIR": str(home / "state")}
     try:
-        _must(["bash", "-euxo", "pipefail", "-c", TASK], cwd=home, env=env)
+        _check(["bash", "-euxo", "pipefail", "-c", TASK], cwd=home, env=env)
     except Failed:
         _run([str(programs / "maestro"), "down", "--kill", "--yes"], cwd=home, env=env)
         raise
@@ -216,7 +218,7 @@ def _run(
     *,
     cwd: Path = ROOT,
     env: dict[str, str] | None = None,
-    limit: float = LIMIT,
+    timeout: float = STEP_TIMEOUT,
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command,
@@ -226,53 +228,53 @@ def _run(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=limit,
+        timeout=timeout,
         check=False,
     )
 
 
-def _must(
+def _check(
     command: list[str],
     *,
     cwd: Path = ROOT,
     env: dict[str, str] | None = None,
-    limit: float = LIMIT,
+    timeout: float = STEP_TIMEOUT,
 ) -> None:
     try:
-        done = _run(command, cwd=cwd, env=env, limit=limit)
+        done = _run(command, cwd=cwd, env=env, timeout=timeout)
     except subprocess.TimeoutExpired as error:
-        raise Failed(f"{' '.join(command[:5])} took longer than {limit:.0f} s") from error
+        raise Failed(f"{' '.join(command[:5])} took longer than {timeout:.0f} s") from error
     if done.returncode:
         raise Failed(
-            f"{' '.join(command[:5])} ended with status {done.returncode}:\n{done.stdout[-8000:]}"
+            f"{' '.join(command[:5])} failed with status {done.returncode}:\n{done.stdout[-8000:]}"
         )
 
 
 def trials(pythons: list[str], scratch: Path) -> Iterator[Trial]:
-    """Give what is tried; the newest Python is fetched meanwhile where the machine has none."""
-    there = pythons or list(others())
-    fetching = None
-    if not pythons and not any(path.endswith(f"python{NEWEST}") for path in there):
-        fetching = fetch(NEWEST, scratch / "python")
-    yield Trial(sys.executable, lowest=True, tests=UNIT)
-    yield Trial(sys.executable, tests=UNIT)
-    for python in there:
+    """All trials. The newest Python is downloaded in the meantime if the machine lacks it."""
+    available = pythons or list(other_pythons())
+    download = None
+    if not pythons and not any(path.endswith(f"python{NEWEST}") for path in available):
+        download = start_download(NEWEST, scratch / "python")
+    yield Trial(sys.executable, lowest=True, tests=UNIT_TESTS)
+    yield Trial(sys.executable, tests=UNIT_TESTS)
+    for python in available:
         yield Trial(python)
-    if fetching and (newest := fetched(fetching)):
-        yield Trial(newest, tests=MEETING)
+    if download and (newest := downloaded(download)):
+        yield Trial(newest, tests=DEPENDENCY_TESTS)
 
 
 def _outcome(trial: Trial, wheel: Path, scratch: Path) -> bool:
     try:
-        said, succeeded = attempt(trial, wheel, scratch), True
+        report, succeeded = run_trial(trial, wheel, scratch), True
     except (Failed, subprocess.TimeoutExpired) as error:
-        said, succeeded = f"FAILED: {trial}: {error}", False
-    print(said, flush=True)
+        report, succeeded = f"FAILED: {trial}: {error}", False
+    print(report, flush=True)
     return succeeded
 
 
 def main(arguments: list[str]) -> int:
-    """Try them all; give how many failed, 0 or 1."""
+    """Run all trials and return the exit status."""
     if arguments == ["--lowest"]:
         for name, version in lower_bounds((ROOT / "pyproject.toml").read_text()).items():
             print(f"{name}=={version}")
@@ -281,14 +283,14 @@ def main(arguments: list[str]) -> int:
         scratch = Path(folder)
         scratch.chmod(0o711)
         pip = [sys.executable, "-m", "pip", "wheel", "-qq", "--no-deps", "--no-build-isolation"]
-        _must([*pip, "--disable-pip-version-check", "-w", folder, str(ROOT)])
+        _check([*pip, "--disable-pip-version-check", "-w", folder, str(ROOT)])
         (wheel,) = scratch.glob("*.whl")
         with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
-            tried = [
+            outcomes = [
                 threads.submit(_outcome, trial, wheel, scratch)
                 for trial in trials(arguments, scratch)
             ]
-    return int(not all(each.result() for each in tried))
+    return int(not all(each.result() for each in outcomes))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Pages of the site from outside docs/: the README as the first page, the changelog; and a complete navigation.
+"""Adds the files outside docs/ to the site, with the README as its first page, and completes the navigation.
 
 mkdocs calls these functions (`hooks` in mkdocs.yml).
 """
@@ -18,6 +18,7 @@ OUTSIDE = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
     "SECURITY.md": "security.md",
+    "CITATION.cff": "citation.cff",
     "LICENSE": "license.txt",
 }
 _LINK = re.compile(r"(?<=\]\()(?:\.\./)?([\w./-]+)(?=[)#])")
@@ -26,13 +27,13 @@ Nav = list[dict[str, "str | Nav"]]
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Remove missing pages from the navigation (performance.md before `make bench`), and add pages that it lacks."""
+    """Remove missing pages from the navigation (performance.md before `make bench`), and add those that it lacks."""
     docs = Path(config.docs_dir)
     there = {path.relative_to(docs).as_posix() for path in docs.rglob("*.md")}
-    there |= set(OUTSIDE.values())
+    there |= {page for page in OUTSIDE.values() if page.endswith(".md")}
     nav = _existing(config.nav, there)
-    if forgotten := sorted(there - set(_pages(nav)) - {"license.txt"}):
-        nav.append({"More": [{_title(docs / page): page} for page in forgotten]})
+    if missing := sorted(there - set(_pages(nav))):
+        nav.append({"More": [{_title(docs / page): page} for page in missing]})
     config.nav = nav
     return config
 
