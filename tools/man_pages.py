@@ -16,8 +16,8 @@ from pathlib import Path
 
 from orchestra import __version__
 from orchestra.cli import reference
+from orchestra.cli.command_parser import make_parser
 from orchestra.cli.help_text import folded
-from orchestra.cli.parser import make_parser
 from orchestra.cli.registry import WORDS, Verb, Word
 from orchestra.config import SETTINGS
 

@@ -413,7 +413,7 @@ def test_remove_takes_what_orchestra_made_and_nothing_else(ana: Maestro, world: 
         (attempt / "link").symlink_to(elsewhere)
         (folder / f"job_configId_{number}").symlink_to(f".attempts/job_configId_{number}/1")
     (folder / "notes $(x).txt").write_text("mine")
-    assert "Say --yes if you mean it" in ana("task", "delete", "0", "--remove", status=2).err
+    assert "Use --yes to answer yes" in ana("task", "delete", "0", "--remove", status=2).err
     assert (folder / "job_configId_0" / "result").exists()
     said = ana.line("task delete 0 --remove --yes")
     assert "12 attempts removed" in said.out

@@ -14,8 +14,8 @@ import pytest
 
 from orchestra.cli import completion, help_text
 from orchestra.cli.argument_types import whole
+from orchestra.cli.command_parser import make_parser
 from orchestra.cli.main import main
-from orchestra.cli.parser import make_parser
 from orchestra.cli.reference import errors_table, settings_table
 from orchestra.cli.registry import WORDS, Verb, resolve
 from orchestra.domain.errors import BadInput

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestra.cli.parser import make_parser
+from orchestra.cli.command_parser import make_parser
 from orchestra.cli.registry import WORDS
 from orchestra.config import SETTINGS
 from tools import hatch_build, man_pages

@@ -17,7 +17,7 @@ import pytest
 
 import orchestra
 from orchestra import command_words
-from orchestra.cli.parser import make_parser
+from orchestra.cli.command_parser import make_parser
 from orchestra.cli.registry import find_word, resolve
 from orchestra.client import Client, Job, Task, Tasks, call_words
 from orchestra.domain.errors import BadInput, OrchestraError

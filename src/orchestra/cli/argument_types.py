@@ -80,3 +80,8 @@ def allow_root_argument(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="as root: run everybody's jobs as root, so that whoever may create tasks may be root here",
     )
+
+
+def one_job(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that names one job."""
+    parser.add_argument("job", metavar="TASK/N", help="for example 3/17, or user.ana.mlp/17")

@@ -88,7 +88,8 @@ def _tree() -> Parser:
 
 
 def _add_word(parser: Parser, word: Word) -> None:
-    from orchestra.cli.parser import Parser, fill
+    from orchestra.cli.command_parser import fill
+    from orchestra.cli.parser import Parser
 
     if not word.is_noun:
         fill(parser, word.verbs()[0])

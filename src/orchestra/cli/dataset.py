@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from orchestra.cli import dataset_sweep
 from orchestra.cli.argument_types import whole
+from orchestra.cli.dataset_record import contents, note_texts, record
 from orchestra.cli.output import Record, ago, clean, local, with_tilde
 from orchestra.cli.registry import Verb
 from orchestra.cli.table import Column, Fit
@@ -87,16 +88,6 @@ def _note_left_out(ctx: Context, manifest: Manifest) -> None:
     note_texts(ctx, manifest)
 
 
-def note_texts(ctx: Context, manifest: Manifest) -> None:
-    """Say where the database does not keep what all small files say."""
-    if manifest.texts_cut:
-        first = human.count(len(manifest.texts), "file")
-        ctx.out.note(
-            f"The values of the first {first} are kept in the database, those of the others are "
-            "not: a mail about the best jobs does not show them."
-        )
-
-
 @contextmanager
 def _checksums(ctx: Context) -> Iterator[Progress]:
     with ctx.out.progress("taking checksums", None, "files") as line:
@@ -106,11 +97,6 @@ def _checksums(ctx: Context) -> Iterator[Progress]:
             line.set(done)
 
         yield told
-
-
-def contents(dataset: DataSet) -> str:
-    """Give what a data set holds in words: `36 files, 4.1 kB`."""
-    return f"{human.count(dataset.files, 'file')}, {human.size(dataset.bytes)}"
 
 
 def _list_arguments(parser: Parser) -> None:
@@ -143,21 +129,6 @@ def _list(ctx: Context) -> None:
         if owner is None or not ctx.args.user
         else f"{owner} has no data sets.",
     )
-
-
-def record(dataset: DataSet) -> Record:
-    """Give what lists and `show` say of a data set in JSON alike."""
-    return {
-        "name": dataset.name,
-        "owner": dataset.owner,
-        "version": dataset.version,
-        "path": dataset.root,
-        "is_folder": dataset.is_folder,
-        "files": dataset.files,
-        "bytes": dataset.bytes,
-        "created_at": dataset.created_at,
-        "updated_at": dataset.updated_at,
-    }
 
 
 def _show_arguments(parser: Parser) -> None:

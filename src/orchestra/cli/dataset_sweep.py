@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestra.cli.dataset_record import contents, note_texts, record
 from orchestra.cli.output import Record, clean
 from orchestra.domain import human
 from orchestra.domain.errors import BadInput, Cancelled
@@ -87,7 +88,6 @@ def sweep(ctx: Context) -> None:
 
 
 def _create(ctx: Context, planned: Plan) -> None:
-    from orchestra.cli import dataset
     from orchestra.files import sweeps
     from orchestra.interface.dataset_changes import CheckNewDataSet, RegisterDataSet
 
@@ -108,11 +108,11 @@ def _create(ctx: Context, planned: Plan) -> None:
             )
     ctx.out.item(
         made.dataset,
-        lambda found: [f"{found.name}: {dataset.contents(found)}, checksums taken"],
-        record=dataset.record,
+        lambda found: [f"{found.name}: {contents(found)}, checksums taken"],
+        record=record,
         key=lambda found: found.name,
     )
-    dataset.note_texts(ctx, made.manifest)
+    note_texts(ctx, made.manifest)
     if made.alike:
         ctx.out.note(
             f"warning: {human.count(made.alike, 'config is', 'configs are')} the same as an earlier one"
@@ -148,10 +148,10 @@ def _say_plan(ctx: Context, planned: Plan) -> None:
             yield f"    {config.name}"
             yield from (f"        {clean(line)}" for line in shown)
 
-    def record(plan: Plan) -> Record:
+    def as_record(plan: Plan) -> Record:
         return {
             "points": plan.points,
             "first": [{"file": config.name, "content": config.content} for config in first],
         }
 
-    ctx.out.item(planned, lines, record=record, key=lambda plan: plan.points)
+    ctx.out.item(planned, lines, record=as_record, key=lambda plan: plan.points)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from orchestra.cli.argument_types import whole
-from orchestra.cli.job_look import attempt_state, one_job
+from orchestra.cli.argument_types import one_job, whole
+from orchestra.cli.job_record import attempt_state
 from orchestra.cli.output import clean
-from orchestra.cli.standing import standing
+from orchestra.cli.reconnecting import reconnecting
 from orchestra.cli.terminal import LogPrinter
 from orchestra.domain import human
 from orchestra.domain.errors import BadInput
@@ -44,7 +44,7 @@ def logs(ctx: Context) -> None:
         raise BadInput(f'-n needs a number of lines, not "{args.lines}".')
     address = ctx.names.job(args.job)
     if args.follow:
-        with standing(ctx) as ask:
+        with reconnecting(ctx) as ask:
             _follow(ctx, ask, address)
         return
     with ctx.interface() as ask:

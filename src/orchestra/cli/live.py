@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from orchestra.cli import table, task_list
 from orchestra.cli.colour import can_draw, coloured
-from orchestra.cli.standing import standing
+from orchestra.cli.reconnecting import reconnecting
 from orchestra.cli.terminal import ESC
 from orchestra.domain import human
 from orchestra.interface.nodes import ListNodes
@@ -27,7 +27,7 @@ _MOST_TASKS = 10
 def watch(ctx: Context) -> None:
     """Show slots and live tasks once a second, until Ctrl-C; wait while the database is away."""
     try:
-        with standing(ctx) as ask:
+        with reconnecting(ctx) as ask:
             _redraw(ask)
     except KeyboardInterrupt:
         print(flush=True)

@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 
-from orchestra.cli import surroundings
+from orchestra.cli import startup
 from orchestra.cli.exit_statuses import MISTAKE, status_of
 from orchestra.cli.output import Output, print_error
 from orchestra.cli.registry import WORDS, Verb, Word, find_word, resolve
@@ -29,7 +29,7 @@ _BUG = 70  # EX_SOFTWARE of sysexits.h
 def main(argv: list[str] | None = None) -> int:
     """Run one command line and give its exit status: 0, 2 for a mistake, 130 for Ctrl-C."""
     arguments = sys.argv[1:] if argv is None else argv
-    surroundings.prepare()
+    startup.prepare()
     try:
         status = _run(arguments)
         sys.stdout.flush()
@@ -58,7 +58,7 @@ def _unexpected(error: Exception, arguments: list[str]) -> int:
         where = f" ({error.filename})" if error.filename else ""
         print_error(OrchestraError(f"this machine cannot go on{where}: {error.strerror}."))
         return MISTAKE
-    if gone := surroundings.folder_is_gone(error):
+    if gone := startup.folder_is_gone(error):
         print_error(gone)
         return status_of(gone)
     from orchestra.cli.crash import report
@@ -122,8 +122,8 @@ def _without_command(leading: list[str]) -> int:
 
 
 def _call(verb: Verb, command: str, arguments: list[str]) -> int:
+    from orchestra.cli.command_parser import make_parser
     from orchestra.cli.context import Context
-    from orchestra.cli.parser import make_parser
 
     try:
         args = make_parser(verb, command).parse(arguments)

@@ -173,6 +173,15 @@ def to_json(value: object) -> str:
     return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 
+def finite(value: Any) -> Any:
+    """Return a value for JSON, which has neither NaN nor infinity: they become null."""
+    if isinstance(value, list):
+        return [finite(each) for each in value]
+    if isinstance(value, float) and value - value != 0:
+        return None
+    return value
+
+
 def _print_list(records: Iterable[Record]) -> None:
     """Print a JSON list record by record: there may be a million."""
     before = "["

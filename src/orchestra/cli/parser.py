@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from orchestra.cli.colour import coloured
-from orchestra.cli.registry import Verb
 from orchestra.cli.terminal import ESC
 from orchestra.domain.errors import BadInput
 from orchestra.domain.nearest import nearest
@@ -162,43 +161,3 @@ def _sentence(message: str) -> str:
         if match := re.fullmatch(pattern, message, re.DOTALL):
             return match.expand(words)
     return message
-
-
-def make_parser(verb: Verb, command: str) -> Parser:
-    """Give the parser of one command, with what all commands have."""
-    parser = Parser(
-        prog=f"maestro {command}",
-        description=verb.description or verb.help[:1].upper() + verb.help[1:] + ".",
-        epilog=example_of(verb),
-    )
-    fill(parser, verb)
-    return parser
-
-
-def fill(parser: Parser, verb: Verb) -> None:
-    """Add a verb's arguments and the common ones."""
-    verb.arguments(parser)
-    common = parser.add_argument_group("common")
-    if verb.output:
-        common.add_argument(
-            "-o",
-            "--output",
-            choices=verb.forms,
-            default="table",
-            help="for people (default) or programs",
-        )
-        common.add_argument(
-            "-q", "--quiet", action="store_true", help="names or ids alone, one a line"
-        )
-    common.add_argument(
-        "--config",
-        dest="configuration",
-        metavar="FILE",
-        help="the configuration, instead of ~/.orchestra.json",
-    )
-
-
-def example_of(verb: Verb) -> str:
-    """Give the epilog: the verb's example, ready to copy."""
-    lines = "".join(f"\n  {line}" for line in verb.example.splitlines())
-    return f"Example:{lines}" if lines else ""

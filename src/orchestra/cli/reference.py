@@ -10,8 +10,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from orchestra.cli.command_parser import make_parser
 from orchestra.cli.exit_statuses import status_of
-from orchestra.cli.parser import make_parser
 from orchestra.cli.registry import WORDS, Verb, Word
 from orchestra.config import SETTINGS
 from orchestra.domain import errors

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from orchestra.cli.output import to_json
+from orchestra.cli.output import finite, to_json
 from orchestra.domain.errors import BadInput, Refused, VolumeError
 from orchestra.domain.escaping import escaped
 from orchestra.domain.flat_values import as_text
@@ -72,8 +72,6 @@ def _shown(text: str) -> str:
 
 
 def _json(table: Table, file: BinaryIO) -> None:
-    from orchestra.cli.task_results import finite
-
     records = [{name: finite(v) for name, v in record.items()} for record in table.records()]
     file.write(to_json(records).encode(errors="backslashreplace") + b"\n")
 

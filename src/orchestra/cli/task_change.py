@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from orchestra import command_words
 from orchestra.cli.output import clean
-from orchestra.cli.standing import standing
+from orchestra.cli.reconnecting import reconnecting
 from orchestra.cli.task_select import for_each, several_tasks, the_ids
 from orchestra.domain import dependencies, human
 from orchestra.domain.errors import Incomplete, Refused
@@ -310,7 +310,7 @@ def wait(ctx: Context) -> int:
     """Wait until tasks are over; the exit status says how they ended."""
     from orchestra.interface.waiting import wait_for_tasks
 
-    with standing(ctx) as ask:
+    with reconnecting(ctx) as ask:
         ids = the_ids(ctx, ask)
         waited = wait_for_tasks(
             ask, ids, timeout=ctx.args.timeout, changed=lambda task: ctx.out.note(*_told(task))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from orchestra.cli.argument_types import unit_notes
 from orchestra.cli.output import Record, clean
-from orchestra.cli.surroundings import current_folder
+from orchestra.cli.startup import current_folder
 from orchestra.cli.task_options import new_task
 from orchestra.domain import command_advice, human
 from orchestra.domain.command import parse

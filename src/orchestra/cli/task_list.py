@@ -135,7 +135,7 @@ def _status_column(status: JobStatus) -> Column[TaskLine]:
     return Column(status.upper(), lambda line: line.task.counts[status], right=True, spare="0")
 
 
-def _figures_in_words(line: TaskLine) -> str:
+def _counts_in_words(line: TaskLine) -> str:
     counts = line.task.counts
     return ", ".join(f"{human.number(counts[each])} {each}" for each in JobStatus if counts[each])
 
@@ -153,7 +153,7 @@ _ALL_COUNTS_IN_WORDS = (
     _ID,
     _TASK,
     _STATE,
-    Column("JOBS", _figures_in_words, fit=Fit.FOLD),
+    Column("JOBS", _counts_in_words, fit=Fit.FOLD),
     _ENDS,
 )
 

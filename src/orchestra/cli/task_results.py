@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestra.cli.argument_types import whole
+from orchestra.cli.output import finite
 from orchestra.cli.table import Column as Shown
 from orchestra.cli.table import Fit
 from orchestra.cli.task import RESULT_FORMS
@@ -125,15 +126,6 @@ def _print(ctx: Context, task: Task, table: Table, chosen: Table, by: Column | N
     )
     if ctx.out.form == "table" and not ctx.out.quiet:
         _say_what_is_left_out(ctx, table, chosen, len(rows), dropped)
-
-
-def finite(value: Any) -> Any:
-    """JSON knows neither NaN nor infinity."""
-    if isinstance(value, list):
-        return [finite(each) for each in value]
-    if isinstance(value, float) and value - value != 0:
-        return None
-    return value
 
 
 def _telling(table: Table, chosen: Table) -> list[Column]:

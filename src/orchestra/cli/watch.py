@@ -10,7 +10,7 @@ from io import StringIO
 from typing import TYPE_CHECKING, TypeVar
 
 from orchestra.cli.colour import can_draw
-from orchestra.cli.standing import standing
+from orchestra.cli.reconnecting import reconnecting
 from orchestra.cli.terminal import ESC
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def watch(
     A database that goes away meanwhile is waited for.
     """
     try:
-        with standing(ctx) as ask:
+        with reconnecting(ctx) as ask:
             _watch(ask, look, show, over)
     except KeyboardInterrupt:
         print(file=sys.stderr)

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from orchestra.cli.standing import PAUSE, Standing
+from orchestra.cli.reconnecting import PAUSE, ReconnectingInterface
 from orchestra.domain.errors import DatabaseUnavailable
 from orchestra.interface.operation import Change, Question
 
@@ -50,9 +50,9 @@ class Site:
     said: list[str] = field(default_factory=list)
     slept: list[float] = field(default_factory=list)
 
-    def standing(self, *answers: str | Exception) -> Standing:
+    def standing(self, *answers: str | Exception) -> ReconnectingInterface:
         first = Connection(list(answers))
-        return Standing(
+        return ReconnectingInterface(
             first, cast(Callable[[], Any], self.connect), self.said.append, sleep=self.slept.append
         )
 

@@ -19,7 +19,7 @@ PAUSE = 1.0
 """Seconds between two tries to connect."""
 
 
-class Standing:
+class ReconnectingInterface:
     """An `Interface` that asks a question again, over a new connection, where the answer was lost with the old one.
 
     What changes something is asked once: whether it was carried out is not known then.
@@ -81,7 +81,7 @@ class Standing:
 
 
 @contextmanager
-def standing(ctx: Context) -> Iterator[Standing]:
+def reconnecting(ctx: Context) -> Iterator[ReconnectingInterface]:
     """Give such an interface for the length of the block.
 
     Raises:
@@ -91,5 +91,5 @@ def standing(ctx: Context) -> Iterator[Standing]:
 
     connected = open_interface(ctx.settings, say=ctx.out.note)
     connect = lambda: reopen_interface(ctx.settings, name="maestro")  # noqa: E731
-    with closing(Standing(connected, connect, ctx.out.note)) as found:
+    with closing(ReconnectingInterface(connected, connect, ctx.out.note)) as found:
         yield found

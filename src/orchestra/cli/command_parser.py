@@ -1,0 +1,46 @@
+"""The parser of a command, made from its entry in the registry."""
+
+from __future__ import annotations
+
+from orchestra.cli.parser import Parser
+from orchestra.cli.registry import Verb
+
+
+def make_parser(verb: Verb, command: str) -> Parser:
+    """Return the parser of one command."""
+    parser = Parser(
+        prog=f"maestro {command}",
+        description=verb.description or verb.help[:1].upper() + verb.help[1:] + ".",
+        epilog=_example_of(verb),
+    )
+    fill(parser, verb)
+    return parser
+
+
+def fill(parser: Parser, verb: Verb) -> None:
+    """Add the arguments of a verb and the common ones."""
+    verb.arguments(parser)
+    common = parser.add_argument_group("common")
+    if verb.output:
+        common.add_argument(
+            "-o",
+            "--output",
+            choices=verb.forms,
+            default="table",
+            help="for people (default) or programs",
+        )
+        common.add_argument(
+            "-q", "--quiet", action="store_true", help="names or ids alone, one a line"
+        )
+    common.add_argument(
+        "--config",
+        dest="configuration",
+        metavar="FILE",
+        help="the configuration, instead of ~/.orchestra.json",
+    )
+
+
+def _example_of(verb: Verb) -> str:
+    """Return the epilog: the examples of a verb, ready to copy."""
+    lines = "".join(f"\n  {line}" for line in verb.example.splitlines())
+    return f"Example:{lines}" if lines else ""

@@ -1,0 +1,119 @@
+"""`maestro job show`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from orchestra.cli.job_record import attempt_state, job_record, state_word
+from orchestra.cli.output import Record, clean, local
+from orchestra.domain import human
+from orchestra.domain.outcome_text import leaves_log
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from orchestra.cli.context import Context
+    from orchestra.domain.models.jobs import Attempt
+    from orchestra.interface.answers.jobs import JobReport
+
+
+def show(ctx: Context) -> None:
+    """Show a job and its attempts."""
+    from orchestra.interface.jobs import ShowJob
+
+    with ctx.interface() as ask:
+        report = ask(ShowJob(ctx.names.job(ctx.args.job)))
+    ctx.out.item(
+        report,
+        _lines,
+        record=_record,
+        key=lambda found: f"{found.task.id}/{found.job.index}",
+    )
+
+
+def _lines(report: JobReport) -> Iterator[str]:
+    task, job = report.task, report.job
+    address = f"{task.id}/{job.index}"
+    attempts = human.count(len(report.attempts), "attempt")
+    if job.handed_back:
+        attempts += f", {job.handed_back} of them returned before a start"
+    yield f"job {address} of {task.name}   {state_word(job).upper()}   {attempts}"
+    yield f"  config    {clean(report.config_path)}"
+    if job.done_attempt is not None:
+        yield f"  result    {clean(task.folder)}/job_configId_{job.index}   attempt {job.done_attempt}"
+    for attempt in report.attempts:
+        yield from _attempt_lines(attempt)
+    for reason in report.waits:
+        yield f"  waits     {clean(reason)}"
+    if any(a.started_at or leaves_log(a.cause, None) for a in report.attempts):
+        yield f"  log       maestro job logs {address}"
+    yield f"  by hand   maestro job run --here {address}"
+
+
+def _clock(moment: datetime, before: datetime) -> str:
+    """Return the time of day, with the date if that differs from the moment before."""
+    here = moment.astimezone()
+    return f"{here:%H:%M:%S}" if here.date() == before.astimezone().date() else local(moment, False)
+
+
+def _attempt_lines(attempt: Attempt) -> Iterator[str]:
+    on = f"on {attempt.node}" + (f", devices {attempt.devices}" if attempt.devices else "")
+    test = ", a test" if attempt.is_test else ""
+    yield f"  attempt {attempt.number}   {on}{test}   {attempt_state(attempt)}"
+    times = [f"claimed {local(attempt.claimed_at)}"]
+    if attempt.started_at:
+        times.append(f"started {_clock(attempt.started_at, attempt.claimed_at)}")
+    if attempt.ended_at:
+        times.append(f"ended {_clock(attempt.ended_at, attempt.started_at or attempt.claimed_at)}")
+    yield f"    times   {', '.join(times)}"
+    if used := _used(attempt):
+        yield f"    used    {used}"
+    yield f"    folder  {clean(attempt.folder)}"
+    if attempt.config_sha256:
+        yield f"    config  sha256 {attempt.config_sha256.hex()}"
+    if attempt.inputs_note:
+        yield f"    inputs  {clean(attempt.inputs_note)}"
+    if attempt.image_digest:
+        yield f"    image   {attempt.image_digest}"
+
+
+def _used(attempt: Attempt) -> str:
+    lasted = () if attempt.seconds is None else (human.duration(attempt.seconds),)
+    return ", ".join((*lasted, *attempt.usage.in_words()))
+
+
+def _record(report: JobReport) -> Record:
+    return {
+        **job_record(report.job),
+        "task": report.task.name,
+        "config_path": report.config_path,
+        "runs": [_attempt_record(attempt) for attempt in report.attempts],
+        "waiting": list(report.waits),
+    }
+
+
+def _attempt_record(attempt: Attempt) -> Record:
+    return {
+        "attempt": attempt.number,
+        "node": attempt.node,
+        "run": attempt.run,
+        "is_test": attempt.is_test,
+        "claimed_at": attempt.claimed_at,
+        "started_at": attempt.started_at,
+        "ended_at": attempt.ended_at,
+        "lost_at": attempt.lost_at,
+        "folder": attempt.folder,
+        "devices": attempt.devices,
+        "cause": attempt.cause.value if attempt.cause else None,
+        "exit_status": attempt.exit_status,
+        "signal": attempt.signal,
+        "reason": attempt.reason,
+        "seconds": attempt.seconds,
+        **attempt.usage.by_name(),
+        "accepted": attempt.accepted,
+        "log_bytes": attempt.log_bytes,
+        "config_sha256": attempt.config_sha256.hex() if attempt.config_sha256 else None,
+        "image_digest": attempt.image_digest,
+        "inputs_note": attempt.inputs_note,
+    }
