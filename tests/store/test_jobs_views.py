@@ -14,7 +14,7 @@ from orchestra.domain.states import Cause, JobStatus, TaskState
 from orchestra.files import job_logs as log_files
 from orchestra.interface import following, paging
 from orchestra.interface.answers.jobs import LogChunk
-from orchestra.services.jobs import actions, by_hand, logs, views
+from orchestra.services.jobs import actions, local_run, logs, views
 from orchestra.store.driver import notices
 from support.people import caller
 from support.world import Pilot, World
@@ -136,7 +136,7 @@ def test_retry_and_kill(world: World, mixed: int, ana: Caller) -> None:
 
 def test_the_command_by_hand(world: World) -> None:
     world.task(3)
-    job = by_hand.look(world.conn, "0/2")
+    job = local_run.read(world.conn, "0/2")
     assert job.command("/here/it's") == (
         r"run -d /data/digits.npz -c /data/configs/config.2.json -o '/here/it'\''s'"
     )

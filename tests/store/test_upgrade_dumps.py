@@ -10,7 +10,7 @@ import pytest
 
 from orchestra.domain.errors import VolumeError
 from orchestra.services.database import upgrade
-from orchestra.services.database.upgrade import Shelf
+from orchestra.services.database.upgrade import BackupPolicy
 from orchestra.store.postgres.dump import check_is_dump, restore
 from orchestra.store.schema import migrate
 from support.world import World
@@ -39,7 +39,9 @@ def test_a_dump_is_taken_before_and_the_upgrade_says_where(
     older: psycopg.Connection, database_url: str, tmp_path: Path
 ) -> None:
     told: list[str] = []
-    change = upgrade.to_newest(older, database_url, Shelf(tmp_path / "b", 5, GB), told.append)
+    change = upgrade.to_newest(
+        older, database_url, BackupPolicy(tmp_path / "b", 5, GB), told.append
+    )
     [dump] = (tmp_path / "b").iterdir()
     assert told == [
         f"database upgraded from schema {change.before} to {change.after}; what it was is kept in {dump}"
@@ -59,7 +61,7 @@ def test_few_are_kept(older: psycopg.Connection, database_url: str, tmp_path: Pa
         os.utime(path, (1000 - age, 1000 - age))
     (tmp_path / "before-restore-1.dump").touch()
     (tmp_path / "mine.dump").touch()
-    upgrade.to_newest(older, database_url, Shelf(tmp_path, 2, GB), lambda _: None)
+    upgrade.to_newest(older, database_url, BackupPolicy(tmp_path, 2, GB), lambda _: None)
     left = sorted(path.name for path in tmp_path.iterdir())
     assert left[:3] == ["before-restore-1.dump", "mine.dump", "schema-1-0.dump"]
     assert len(left) == 4
@@ -69,7 +71,7 @@ def test_none_where_none_is_wanted(
     older: psycopg.Connection, database_url: str, tmp_path: Path
 ) -> None:
     told: list[str] = []
-    upgrade.to_newest(older, database_url, Shelf(tmp_path, 0, GB), told.append)
+    upgrade.to_newest(older, database_url, BackupPolicy(tmp_path, 0, GB), told.append)
     assert list(tmp_path.iterdir()) == []
     assert len(told) == 1
     assert "kept" not in told[0]
@@ -79,7 +81,7 @@ def test_a_big_database_is_upgraded_without_one(
     older: psycopg.Connection, database_url: str, tmp_path: Path
 ) -> None:
     told: list[str] = []
-    upgrade.to_newest(older, database_url, Shelf(tmp_path, 5, 1000), told.append)
+    upgrade.to_newest(older, database_url, BackupPolicy(tmp_path, 5, 1000), told.append)
     assert "no dump is taken before the upgrade: the database has" in told[0]
     assert "upgraded from schema" in told[1]
     assert list(tmp_path.iterdir()) == []
@@ -90,7 +92,7 @@ def test_one_that_pg_dump_cannot_read_is_upgraded_without_one(
 ) -> None:
     told: list[str] = []
     elsewhere = database_url.replace("/test_", "/no_test_")
-    upgrade.to_newest(older, elsewhere, Shelf(tmp_path, 5, GB), told.append)
+    upgrade.to_newest(older, elsewhere, BackupPolicy(tmp_path, 5, GB), told.append)
     assert told[0].startswith("no dump is taken before the upgrade: pg_dump: ")
     assert "upgraded from schema" in told[1]
 
@@ -101,6 +103,6 @@ def test_nothing_is_upgraded_where_there_is_no_room(
     before = migrate.current(older)
     (tmp_path / "file").touch()
     with pytest.raises(VolumeError, match="cannot be made") as caught:
-        upgrade.to_newest(older, database_url, Shelf(tmp_path / "file" / "b", 5, GB), print)
+        upgrade.to_newest(older, database_url, BackupPolicy(tmp_path / "file" / "b", 5, GB), print)
     assert migrate.current(older) == before
     assert "dumps_kept" in (caught.value.hint or "")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from orchestra.config import Settings
     from orchestra.services.database.admin import SchemaChange
-    from orchestra.services.database.upgrade import Shelf
+    from orchestra.services.database.upgrade import BackupPolicy
 
 
 def uses_server(settings: Settings) -> bool:
@@ -188,13 +188,13 @@ def upgrade(
     """
     from orchestra.services.database import upgrade
 
-    return upgrade.to_newest(conn, running_url(settings), dump_shelf(settings), say)
+    return upgrade.to_newest(conn, running_url(settings), backup_policy(settings), say)
 
 
-def dump_shelf(settings: Settings) -> Shelf:
+def backup_policy(settings: Settings) -> BackupPolicy:
     """Return where and how many automatic dumps are kept: below the folder of the embedded database, used or not."""
-    from orchestra.services.database.upgrade import Shelf
+    from orchestra.services.database.upgrade import BackupPolicy
     from orchestra.store.postgres import datafolder
 
     data = settings.data_dir or datafolder.default_folder()[0]
-    return Shelf(data.absolute() / "backups", settings.dumps_kept, settings.dump_limit)
+    return BackupPolicy(data.absolute() / "backups", settings.dumps_kept, settings.dump_limit)

@@ -271,21 +271,21 @@ def _keep(ctx: Context) -> Path | None:
     """Dump what is about to be replaced; a server's owner has backups of their own."""
     from orchestra import command_words
     from orchestra.services.database import admin
-    from orchestra.wiring.database import dump_shelf, running_url, uses_server
+    from orchestra.wiring.database import backup_policy, running_url, uses_server
 
     if uses_server(ctx.settings):
         return None
-    shelf = dump_shelf(ctx.settings)
+    policy = backup_policy(ctx.settings)
     try:
-        kept = shelf.new("before-restore")
+        kept = policy.new_path("before-restore")
         admin.dump(running_url(ctx.settings), kept)
     except OrchestraError as error:
         ctx.out.note(
             f"warning: what the database holds now could not be kept: {command_words.message_of(error)}"
         )
         return None
-    if shelf.kept:
-        shelf.tidy("before-restore")
+    if policy.kept:
+        policy.prune("before-restore")
     return kept
 
 

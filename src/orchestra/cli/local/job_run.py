@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
     from orchestra.domain.binds import Bind
-    from orchestra.interface.answers.by_hand import ByHand
+    from orchestra.interface.answers.local_run import LocalRun
     from orchestra.runtimes import RuntimeJob
     from orchestra.runtimes.environment import JobValues
     from orchestra.runtimes.found import ContainerRuntime
@@ -35,7 +35,7 @@ def arguments(parser: Parser) -> None:
 def run(ctx: Context) -> int:
     """Run a job's command here."""
     from orchestra.files import fs_health
-    from orchestra.services.jobs import by_hand
+    from orchestra.services.jobs import local_run
 
     if not ctx.args.here:
         raise BadInput(
@@ -43,7 +43,7 @@ def run(ctx: Context) -> int:
             hint=f"maestro job run --here {ctx.args.job}   or maestro job retry {ctx.args.job}",
         )
     with database(ctx) as conn:
-        job = by_hand.look(conn, ctx.names.job(ctx.args.job))
+        job = local_run.read(conn, ctx.names.job(ctx.args.job))
     fs_health.check(".", *job.reads)
     image = job.task.image
     container = _container(ctx, image) if image else None
@@ -57,7 +57,7 @@ def run(ctx: Context) -> int:
     return status
 
 
-def _fresh_folder(job: ByHand) -> tuple[Path, int]:
+def _fresh_folder(job: LocalRun) -> tuple[Path, int]:
     """Make the first folder that is not there yet, named by task, job and a number."""
     number = 1
     while True:
@@ -105,7 +105,7 @@ def _container(ctx: Context, image: str) -> _Container:
     return _Container(runtime, prepared.image, container_binds(ctx.settings))
 
 
-def _values(job: ByHand, folder: Path, number: int) -> JobValues:
+def _values(job: LocalRun, folder: Path, number: int) -> JobValues:
     from orchestra.runtimes.environment import JobValues
 
     return JobValues(
@@ -123,7 +123,7 @@ def _values(job: ByHand, folder: Path, number: int) -> JobValues:
     )
 
 
-def _spawn(values: JobValues, command: str, job: ByHand, container: _Container | None) -> int:
+def _spawn(values: JobValues, command: str, job: LocalRun, container: _Container | None) -> int:
     from orchestra.runtimes import RuntimeJob
     from orchestra.runtimes.bare import BareRuntime, find_shell
     from orchestra.runtimes.environment import environment, inherited, own_prefix
@@ -134,7 +134,7 @@ def _spawn(values: JobValues, command: str, job: ByHand, container: _Container |
         PurePosixPath(values.out),
         environment(host, values),
         host=host,
-        label=f"{job.task.id}/{job.index}/by-hand",
+        label=f"{job.task.id}/{job.index}/local-run",
         token=values.token or "",
     )
     if container is None:
@@ -150,7 +150,9 @@ def _spawn(values: JobValues, command: str, job: ByHand, container: _Container |
         _sweep(runtime, ready)
 
 
-def _inside(plain: RuntimeJob, values: JobValues, job: ByHand, container: _Container) -> RuntimeJob:
+def _inside(
+    plain: RuntimeJob, values: JobValues, job: LocalRun, container: _Container
+) -> RuntimeJob:
     """Give a job as it is in its container."""
     from orchestra.runtimes import surroundings
     from orchestra.runtimes.environment import environment

@@ -22,30 +22,30 @@ _SUFFIX = ".dump"
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
-    """Where dumps are kept: how many of a kind (0: none is taken), and of a database of how many bytes at most."""
+class BackupPolicy:
+    """Where automatic dumps are kept, how many of each kind (0: none is taken), and the largest database, in bytes."""
 
     folder: Path
     kept: int
     limit: int
 
-    def new(self, label: str) -> Path:
-        """Give the name of a new dump; its folder is made, private.
+    def new_path(self, label: str) -> Path:
+        """Return the path of a new dump; its folder is created, for the owner only.
 
         Raises:
-            VolumeError: it cannot be made.
+            VolumeError: the folder cannot be created.
         """
         try:
             make_own(self.folder, 0o700)
         except OSError as error:
             raise VolumeError(
-                f"the folder {self.folder} for dumps cannot be made: {error.strerror}."
+                f"the folder {self.folder} for dumps cannot be created: {error.strerror}."
             ) from error
         now = time.strftime("%Y%m%d-%H%M%S")
         return self.folder / f"{label}-{now}-{os.getpid()}{_SUFFIX}"
 
-    def tidy(self, kind: str) -> None:
-        """Remove all but the newest dumps whose names begin like this."""
+    def prune(self, kind: str) -> None:
+        """Remove all but the newest dumps whose names begin with `kind`."""
         dumps = sorted(self.folder.glob(f"{kind}*{_SUFFIX}"), key=lambda path: path.stat().st_mtime)
         for old in dumps[: -self.kept or len(dumps)]:
             with suppress(OSError):
@@ -53,7 +53,7 @@ class Shelf:
 
 
 def to_newest(
-    conn: psycopg.Connection, url: str, shelf: Shelf, say: Callable[[str], None]
+    conn: psycopg.Connection, url: str, policy: BackupPolicy, say: Callable[[str], None]
 ) -> SchemaChange:
     """Make the schema, or bring it to what this program needs. Before an upgrade a dump is taken; `say` tells where.
 
@@ -64,7 +64,7 @@ def to_newest(
     before = migrate.current(conn)
     if not migrate.pending(conn):
         return admin.prepare(conn)
-    kept = _keep(conn, url, shelf, f"schema-{before}", say) if before else None
+    kept = _keep(conn, url, policy, f"schema-{before}", say) if before else None
     change = admin.prepare(conn)
     if before:
         where = f"; what it was is kept in {kept}" if kept else ""
@@ -73,20 +73,20 @@ def to_newest(
 
 
 def _keep(
-    conn: psycopg.Connection, url: str, shelf: Shelf, label: str, say: Callable[[str], None]
+    conn: psycopg.Connection, url: str, policy: BackupPolicy, label: str, say: Callable[[str], None]
 ) -> Path | None:
     """Dump the database; None, and a sentence, where that cannot be done."""
-    if not shelf.kept:
+    if not policy.kept:
         return None
     size = health.server(conn).size
-    if size > shelf.limit:
+    if size > policy.limit:
         say(
             f"no dump is taken before the upgrade: the database has {human.size(size)}, "
-            f'more than "dump_limit" ({human.size(shelf.limit)})'
+            f'more than "dump_limit" ({human.size(policy.limit)})'
         )
         return None
     try:
-        path = shelf.new(label)
+        path = policy.new_path(label)
         admin.dump(url, path)
     except DatabaseUnavailable as error:
         say(f"no dump is taken before the upgrade: {str(error).rstrip('.')}")
@@ -96,5 +96,5 @@ def _keep(
             'Nothing was upgraded. "dumps_kept": 0 in the configuration upgrades without a dump.'
         )
         raise
-    shelf.tidy("schema-")
+    policy.prune("schema-")
     return path

@@ -1,4 +1,4 @@
-"""What it takes to run a job by hand."""
+"""What it takes to run a job's command outside a pilot."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from orchestra.domain.models.tasks import Task
 
 
 @dataclass(frozen=True, slots=True)
-class ByHand:
-    """What it takes: `inputs` gives each tag but %OUT its path; `reads` are its data sets' folders, or single files."""
+class LocalRun:
+    """`inputs` maps each tag except %OUT to its path; `reads` are the folders, or single files, of its data sets."""
 
     task: Task
     index: int
@@ -19,9 +19,9 @@ class ByHand:
     reads: tuple[str, ...]
 
     def command(self, out: str) -> str:
-        """Give the command with all its tags written.
+        """Return the command with its tags replaced.
 
         Raises:
-            BadInput: a path cannot be written where its tag stands.
+            BadInput: a path cannot be written in the place of its tag.
         """
         return parse(self.task.command).render({**self.inputs, "OUT": out})
