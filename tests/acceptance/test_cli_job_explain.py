@@ -28,7 +28,7 @@ def test_the_whole_life_of_a_job_in_sentences(maestro: Maestro, cluster: Cluster
     assert maestro.line("job explain 0/2").out.splitlines() == [
         "Job 2 of task 0 (user.ana.work) is waiting for its task to begin.",
         (
-            "  Nobody conducts at present, so tasks do not move along: no pilot is online that could. "
+            "  There is no conductor at present, so tasks make no progress: no pilot that could be one is online. "
             "It goes on within seconds of a pilot's start."
         ),
         "  1 CPU slot is enabled on 1 node: none in use, 1 on an offline node.",

@@ -327,7 +327,7 @@ def test_mail_queue_and_the_folders_of_attempts(sets: orchestra.Client, cluster:
     content = sets.mails.show(mail)
     assert content.subject.startswith("user.ana.work")
     assert "exit status 1" in content.text
-    assert sets.mails.retry() == []  # nothing was put aside
+    assert sets.mails.retry() == []  # nothing was set aside
     assert task.retry(bypass=True).wait(60, progress=False).counts.failed == 4
     attempts = task.folder / ".attempts"
     (task.folder / "mine.txt").touch()

@@ -246,8 +246,11 @@ def test_a_node_that_burnt_down(maestro: Maestro, conn: psycopg.Connection, tmp_
     assert "no node" in maestro.refused("node", "lost", "-n", "gaus", "--yes")
     said = maestro.line("node lost -n gauss --yes --reason 'it burnt'")
     assert said.out == "node gauss is lost; 0 jobs given to others\n"
-    assert maestro.line("db accept").out == "the database is settled; there is nothing to accept\n"
+    assert (
+        maestro.line("db accept").out
+        == "the database is not recovering; there is nothing to accept\n"
+    )
     recovery.begin(conn, "it was restored from a dump", who="ana")
-    assert "settles" in maestro.line("db status").out
-    assert "The database settles" in maestro.line("node list").err
+    assert "recovering" in maestro.line("db status").out
+    assert "The database is recovering" in maestro.line("node list").err
     assert maestro.line("db accept").out == "the database is taken as it is; work goes on\n"

@@ -90,7 +90,7 @@ def test_what_the_server_refuses_is_shown_and_sent_again(
     server.rcpt_answers.clear()
     assert lab("mail", "retry").out == "1 mail will be sent by the conductor within seconds\n"
     wait_until(lambda: server.messages, 20)
-    assert lab("mail", "retry").out == "nothing was put aside\n"
+    assert lab("mail", "retry").out == "nothing was set aside\n"
     assert "mail 1 was sent" in lab.refused("mail", "retry", 1)
     assert "there is no mail 77" in lab.refused("mail", "show", 77)
 

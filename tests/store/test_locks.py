@@ -81,7 +81,7 @@ def test_a_command_is_passed_by_no_newcomer_and_the_claim_behind_it_takes_nothin
         wait_until(lambda: waits(world, 2))
     hold.result()
     assert claim.result() == ()
-    assert world.column(running, "held_reason") == "held by hand"
+    assert world.column(running, "held_reason") == "no reason given"
 
 
 def test_a_report_that_waited_for_a_command_sees_what_it_did(

@@ -282,14 +282,14 @@ def test_a_database_that_settles_is_the_reason(world: World) -> None:
     recovery.begin(world.conn, recovery.OLDER, who="test")
     (reason,) = views.waiting_reasons(world.conn, get(world.conn, task))
     assert str(reason).startswith(
-        "Nothing starts at present, for the database settles: it was replaced by an older one"
+        "Nothing starts at present because the database is recovering: it was replaced by an older one"
     )
 
 
 def test_other_reasons(task: Task) -> None:
     container = replace(GOOD, runtimes=("apptainer",), account="bob", serves_all=True)
     assert waiting.reasons(replace(task, image="x"), [container], conductor=True) == ()
-    assert "Nobody conducts" in str(waiting.reasons(task, [GOOD], conductor=False)[0])
+    assert "There is no conductor" in str(waiting.reasons(task, [GOOD], conductor=False)[0])
     held = replace(task, hold=Hold(NOW, "bob", "new data"))
     assert waiting.reasons(held, [], conductor=True) == ("It is held by bob: new data",)
     assert waiting.reasons(replace(task, counts=Counts(done=100)), [], conductor=True) == ()

@@ -359,7 +359,7 @@ def test_silent_nodes_with_jobs_and_nobody_who_conducts() -> None:
 @pytest.mark.parametrize(
     ("change", "agent_lives", "says"),
     [
-        ({"settling": "since a minute"}, True, "before the database has settled"),
+        ({"settling": "since a minute"}, True, "before the database has recovered"),
         ({"pilots": ()}, None, "no pilot runs"),
         ({"pilots": (replace(PILOT, online=False),)}, None, "no pilot runs"),
         ({}, False, "no pilot runs"),  # killed a moment ago, and not yet known to the database

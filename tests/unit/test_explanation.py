@@ -340,7 +340,7 @@ def test_nobody_conducts() -> None:
         task={"state": TaskState.REGISTERED}, job={"state": JobState.REGISTERED}, conductor=False
     )
     assert said[0].endswith("is waiting for its task to begin.")
-    assert said[1].startswith("Nobody conducts at present, so tasks do not move along:")
+    assert said[1].startswith("There is no conductor at present, so tasks make no progress:")
     assert explain(replace(FACTS, conductor=False)).starts_in is None
 
 
@@ -348,9 +348,9 @@ def test_the_database_settles() -> None:
     said = told(
         settling="it was restored from a dump; nothing starts until gauss has said what it runs"
     )
-    assert said[0].endswith("is waiting for the database to settle.")
+    assert said[0].endswith("is waiting for the database to recover.")
     assert said[1].startswith(
-        "Nothing starts at present, for the database settles: it was restored from a dump;"
+        "Nothing starts at present because the database is recovering: it was restored from a dump;"
     )
 
 

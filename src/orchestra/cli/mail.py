@@ -29,7 +29,7 @@ def _list_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--state",
         choices=("waiting", "sent", "refused"),
-        help="those that wait, were sent, or were put aside",
+        help="those that wait, were sent, or were set aside",
     )
     parser.add_argument(
         *("-l", "--limit"),
@@ -160,7 +160,7 @@ def _retry(ctx: Context) -> None:
             human.count(len(ctx.args.mail), "mail")
             + " will be sent as soon as a conductor comes to it"
         )
-        ctx.out.say(here if ctx.args.mail else "nothing was put aside")
+        ctx.out.say(here if ctx.args.mail else "nothing was set aside")
         return
     ctx.out.say(f"{human.count(len(again), 'mail')} will be sent by the conductor within seconds")
     ctx.out.note("What came of it: maestro mail list")
@@ -209,11 +209,11 @@ def _address(ctx: Context) -> str:
 VERBS = (
     Verb(
         "list",
-        "show mails: sent, waiting, put aside, and why",
+        "show mails: sent, waiting, set aside, and why",
         _list,
         _list_arguments,
         description="Show your mails, the newest first: what each is about, whether it was sent and by which way, or "
-        "why it waits or was put aside. A mail is put aside when the mail server refuses it for good.",
+        "why it waits or was set aside. A mail is set aside when the mail server refuses it for good.",
         example="maestro mail list\nmaestro mail list -a --state refused",
         output=True,
     ),
@@ -227,10 +227,10 @@ VERBS = (
     ),
     Verb(
         "retry",
-        "send again what was put aside or waits",
+        "send again what was set aside or waits",
         _retry,
         _retry_arguments,
-        description="Have mails sent now: those that were put aside, or the ones that are named. What was sent is not "
+        description="Have mails sent now: those that were set aside, or the ones that are named. What was sent is not "
         "sent again.",
         example="maestro mail retry\nmaestro mail retry 3 4",
     ),

@@ -160,7 +160,7 @@ def _list(ctx: Context) -> None:
     with ctx.interface() as ask:
         found, state = ask(ListNodes()), ask(WhySettling())
     if state:
-        ctx.out.note(f"The database settles: {state}.")
+        ctx.out.note(f"The database is recovering: {state}.")
     columns: tuple[Column[Node], ...] = (
         Column("NODE", lambda node: node.name, fit=Fit.START),
         Column("STATE", state_of, state=True),

@@ -73,7 +73,7 @@ class Mails:
         )
 
     def retry(self, *mails: int | Mail, all: bool = False) -> builtins.list[int]:  # noqa: A002
-        """Have mails sent now: these, or all of yours that were put aside. Return the numbers of those that will be.
+        """Have mails sent now: these, or all of yours that were set aside. Return the numbers of those that will be.
 
         The conductor sends them; `list` says what came of it. `all` is everybody's, for an admin.
 

@@ -34,7 +34,7 @@ class ShowMail(Question[OpenedMail]):
 
 @dataclass(frozen=True, slots=True)
 class RetryMails(Change[tuple[int, ...]]):
-    """Have mails sent now: these, or all of the caller's (everybody's, for an admin) that were put aside; gives which.
+    """Have mails sent now: these, or all of the caller's (everybody's, for an admin) that were set aside; gives which.
 
     Raises:
         NotFound: one of them is not there.

@@ -116,7 +116,7 @@ def _lines(view: _View) -> Iterator[str]:
     if view.connections is not None:
         yield f"  connections  {view.connections} besides this one"
     if view.settling:
-        yield f"  settles      {view.settling}"
+        yield f"  recovering   {view.settling}"
         yield "               maestro db accept   goes on without them"
     if view.log and (view.running or view.size):
         yield f"  log          {view.log}"
@@ -308,7 +308,7 @@ def _accept(ctx: Context) -> None:
                 raise Cancelled
         accepted = recovery.accept(conn, caller(ctx, conn))
     if accepted is None:
-        ctx.out.say("the database is settled; there is nothing to accept")
+        ctx.out.say("the database is not recovering; there is nothing to accept")
     else:
         ctx.out.say("the database is taken as it is; work goes on")
 

@@ -25,7 +25,7 @@ def predicate(facts: Facts) -> str:
     """Give what the job waits for, to stand behind its name."""
     task, job = facts.task, facts.job
     if facts.settling:
-        return "is waiting for the database to settle"
+        return "is waiting for the database to recover"
     if task.hold:
         return "is waiting: its task is held"
     if task.state is TaskState.KILL:
@@ -74,7 +74,7 @@ def sentences(facts: Facts) -> Iterator[Sentence]:
 def _stops(facts: Facts) -> Iterator[Sentence]:
     task = facts.task
     if facts.settling:
-        yield f"Nothing starts at present, for the database settles: {facts.settling}."
+        yield f"Nothing starts at present because the database is recovering: {facts.settling}."
     if task.hold:
         yield f'It was held {facts.ago(task.hold.at)} by {task.hold.by}: "{task.hold.reason}".'
         how = (
@@ -91,7 +91,7 @@ def _stops(facts: Facts) -> Iterator[Sentence]:
         yield "A retry of its task is being carried out, some thousand jobs at a time."
     if not facts.conductor and not facts.settling:
         yield (
-            "Nobody conducts at present, so tasks do not move along: no pilot is online that could. "
+            "There is no conductor at present, so tasks make no progress: no pilot that could be one is online. "
             "It goes on within seconds of a pilot's start."
         )
 

@@ -120,5 +120,5 @@ def _go_on(conn: psycopg.Connection, who: str, why: str) -> None:
 
 def _note(conn: psycopg.Connection, reason: str, who: str) -> None:
     # What waits in it may have been sent since it was copied, and is no news any more.
-    outbox.put_all_aside(conn, f"set aside when the database was replaced: {reason}")
+    outbox.set_all_aside(conn, f"set aside when the database was replaced: {reason}")
     cluster.add_event(conn, "SETTLED", "SETTLING", who, reason)

@@ -46,7 +46,7 @@ def hold(conn: psycopg.Connection, caller: Caller, task: int, reason: str | None
     Raises:
         NotFound, Refused: it cannot be held.
     """
-    why = check_reason(reason) or "held by hand"
+    why = check_reason(reason) or "no reason given"
     return _apply(conn, caller, task, TaskInput.HOLD, why=why)
 
 

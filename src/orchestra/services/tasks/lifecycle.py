@@ -131,11 +131,13 @@ def _accompany(  # noqa: C901 - one case an input, closed by assert_never
             moves.update_typical_seconds(conn, task)
         case TaskInput.HOLD | TaskInput.FAILS_REACHED:
             cause = HoldCause.FAILURES if given is TaskInput.FAILS_REACHED else cause
-            if moves.hold(conn, task, by=by, why=why or "held by hand", cause=cause):
+            if moves.hold(conn, task, by=by, why=why or "no reason given", cause=cause):
                 moves.add_task_event(
                     conn, task, before=None, after="held", who=by, why=why, kind="hold"
                 )
-                notifications.task_held(conn, task, by=by, why=why or "held by hand", cause=cause)
+                notifications.task_held(
+                    conn, task, by=by, why=why or "no reason given", cause=cause
+                )
             moves.wake(conn, NODES)  # what they have claimed ahead goes back
         case TaskInput.RELEASE:
             if moves.release(conn, task):

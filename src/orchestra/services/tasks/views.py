@@ -60,7 +60,7 @@ def waiting_reasons(conn: psycopg.Connection, task: Task) -> tuple[Sentence, ...
     if not task.state.is_live:
         return told
     if settles := standstill.state(conn):
-        return (f"Nothing starts at present, for the database settles: {settles}.",)
+        return (f"Nothing starts at present because the database is recovering: {settles}.",)
     reasons = waiting.reasons(
         task, queues.offers(conn, task.queue), conductor=queues.conductor_alive(conn)
     )

@@ -26,7 +26,9 @@ def reasons(task: Task, offers: Sequence[NodeOffer], *, conductor: bool) -> tupl
     if found := why_no_node(Need.of(task), offers):
         return (found,)
     if not conductor:
-        return ("Nobody conducts at present; it goes on within seconds of a pilot's start.",)
+        return (
+            "There is no conductor at present; work continues within seconds after a pilot starts.",
+        )
     return tuple(_of_image(task, offers))
 
 

@@ -37,6 +37,6 @@ def summary(conn: psycopg.Connection) -> Summary:
 
 
 def again(conn: psycopg.Connection, ids: Sequence[int] | None, person: int | None) -> list[int]:
-    """Have mails sent now: these, or all that were put aside; one person's alone where given. Gives which."""
+    """Have mails sent now: these, or all that were set aside; one person's alone where given. Gives which."""
     params = {"ids": None if ids is None else list(ids), "person": person}
     return [row["id"] for row in fetch(conn, SQL.again, params)]

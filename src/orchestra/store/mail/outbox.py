@@ -117,9 +117,9 @@ def note_refused(conn: psycopg.Connection, ids: Sequence[int], error: str) -> No
     conn.execute(SQL.note_refused, {"ids": list(ids), "error": error})
 
 
-def put_all_aside(conn: psycopg.Connection, error: str) -> int:
+def set_all_aside(conn: psycopg.Connection, error: str) -> int:
     """Let nothing that waits go out by itself; gives how many that were."""
-    return conn.execute(SQL.put_all_aside, {"error": error}).rowcount
+    return conn.execute(SQL.set_all_aside, {"error": error}).rowcount
 
 
 def forget(conn: psycopg.Connection, *, sent_days: int, refused_days: int) -> None:

@@ -91,7 +91,7 @@ where is_pending(outbox) and batch is null and next_try > now()
 update outbox set refused_at = now(), last_error = %(error)s, batch = null
 where id = any(%(ids)s) and sent_at is null
 
--- name: put_all_aside
+-- name: set_all_aside
 -- For a restored database: its pending mails may have been sent after the dump was taken.
 update outbox set refused_at = now(), last_error = %(error)s, batch = null
 where is_pending(outbox)

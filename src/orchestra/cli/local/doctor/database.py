@@ -240,6 +240,6 @@ def _judge_identity(contents: Contents) -> Iterator[Finding]:
     if contents.settling:
         yield warning(
             "identity",
-            f"the database settles: {contents.settling}.",
+            f"the database is recovering: {contents.settling}.",
             "maestro db accept   goes on without the nodes that are gone for good",
         )

@@ -44,7 +44,7 @@ def judge(seen: str | Trouble, outbox: Summary | None) -> Iterator[Finding]:
         return
     why = f": {human.one_line(outbox.error, 300)}" if outbox.error else "."
     if outbox.refused:
-        says = f"{human.count(outbox.refused, 'message')} put aside{why}"
+        says = f"{human.count(outbox.refused, 'message')} set aside{why}"
         yield warning(
             CHECK, says, "maestro mail list -a --state refused   then: maestro mail retry"
         )

@@ -149,16 +149,16 @@ def _judge_conductor(contents: Contents, online: Sequence[str]) -> Finding:
     if contents.conductor:
         return ok("conductor", f"{contents.conductor} conducts")
     if contents.settling:
-        return ok("conductor", "nobody conducts before the database has settled")
+        return ok("conductor", "no conductor runs before the database has recovered")
     if not online:
         return ok(
             "conductor",
-            "no pilot runs, so nobody conducts; tasks go on with the next one",
+            "no pilot runs, so there is no conductor; tasks continue when one starts",
             "maestro up   or: maestro pilot run",
         )
     return problem(
         "conductor",
-        f"nobody conducts, though {human.listed(online, most=3)} {'is' if len(online) == 1 else 'are'} online: "
+        f"there is no conductor, although {human.listed(online, most=3)} {'is' if len(online) == 1 else 'are'} online: "
         "no task goes on.",
         "maestro conductor run",
     )
