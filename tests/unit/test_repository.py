@@ -52,6 +52,16 @@ def test_the_release_is_the_same_everywhere() -> None:
     assert citation["license"] == PYPROJECT["project"]["license"]
 
 
+def test_the_page_of_a_package_index_has_no_relative_link() -> None:
+    text = (ROOT / "README.md").read_text()
+    for rule in PYPROJECT["tool"]["hatch"]["metadata"]["hooks"]["fancy-pypi-readme"][
+        "substitutions"
+    ]:
+        text = re.sub(rule["pattern"], rule["replacement"], text)
+    assert re.findall(r"\]\((?!https?:)[^)]*\)", text) == []
+    assert "(`docs/versions.md`)" in text
+
+
 def test_the_keeper_is_one_file_of_the_standard_library() -> None:
     # It is run by path, perhaps by another version of the program: nothing beside it may be needed.
     tree = ast.parse((ROOT / "src/orchestra/pilot/keeper.py").read_text())
