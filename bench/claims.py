@@ -28,7 +28,7 @@ from orchestra.store.driver.database import connect
 PILOTS = 64
 BATCHES = (64, 4)
 RELEASED = 50_000
-"""Jobs of one task that the conductor hands out at a time."""
+"""Jobs of one task that the conductor releases at a time."""
 LOOKS = 7
 """Claims whose pages are counted: few enough for 1,000 jobs to suffice."""
 AT_LEAST, GROWTH = 8_000, 1.2
@@ -53,7 +53,7 @@ class Findings:
 
 @contextmanager
 def old_snapshot(place: Site) -> Iterator[None]:
-    """Hold a snapshot open, as a dump or a forgotten session does: no dead row can be cleared away meanwhile."""
+    """Hold a snapshot open, like a dump or a forgotten session: no dead row can be vacuumed meanwhile."""
     with place.connect() as conn:
         conn.execute("begin isolation level repeatable read")
         conn.execute("select count(*) from node")
@@ -62,7 +62,7 @@ def old_snapshot(place: Site) -> Iterator[None]:
 
 
 def buffers(place: Site, batch: int) -> float:
-    """Return the pages that one claim touches, all of its statements and triggers, as a median.
+    """Return the pages that one claim touches with all of its statements and triggers, as a median.
 
     Over a connection as pilots have it: its statements are planned once, so what planning looks up does not count.
     """
@@ -79,7 +79,7 @@ def buffers(place: Site, batch: int) -> float:
 
 
 def _own_cost(place: Site) -> float:
-    """Return the pages that looking itself touches."""
+    """Return the pages that the measurement itself touches."""
     with place.connect() as conn, place.connect() as observer:
         looks = [_touched(conn, observer) for _ in range(3 + LOOKS)][2:]
     return median([after - before for before, after in itertools.pairwise(looks)])
@@ -99,7 +99,7 @@ def _touched(conn: psycopg.Connection, observer: psycopg.Connection) -> int:
 def run(
     place: Site, queued: int, *, rounds: int, seconds: float, server_name: str = "PostgreSQL 18"
 ) -> Findings:
-    """Measure in a database that is full already, with a snapshot held open, counting pages where that can be."""
+    """Measure in a full database while a snapshot is held open; count pages if possible."""
     found = Findings(queued, server_name)
     counts_pages = server_name == "PostgreSQL 18"
     with old_snapshot(place):
@@ -127,7 +127,7 @@ def _rate(place: Site, found: Findings, batch: int, seconds: float) -> None:
 
 
 def fill(place: Site, count: int, jobs: int, beside: int) -> int:
-    """Make tasks, and one large one beside them and return how many jobs wait."""
+    """Make tasks and one large task, and return how many jobs wait."""
     began = time.monotonic()
     with place.connect() as conn:
         conn.execute("set synchronous_commit = off")
@@ -146,7 +146,7 @@ def fill(place: Site, count: int, jobs: int, beside: int) -> int:
 def section(
     small: Findings, usual: Findings, large: Findings, labs: Findings | None, rounds: int
 ) -> Section:
-    """Put it into words; `labs` is what PostgreSQL 15 with its default settings gave, where that is installed."""
+    """Describe the results; `labs` are those of PostgreSQL 15 with its default settings, if it is installed."""
     every = [found for found in (usual, labs, large) if found]
     rows = []
     for batch in BATCHES:

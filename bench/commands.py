@@ -1,4 +1,4 @@
-"""Commands beside eight pilots at full speed: hold, release and kill, from a client that is connected, and --max-fails.
+"""Commands next to eight pilots at full speed: hold, release and kill, from a connected client, and --max-fails.
 
     python -m bench.commands --rounds 10
 
@@ -37,7 +37,7 @@ COMMANDS = ("hold", "release", "kill", f"--max-fails {MAX_FAILS}")
 
 @dataclass
 class Findings:
-    """Seconds by command; `failed` counts those that gave up."""
+    """Seconds by command; `failed` counts the commands that gave up."""
 
     server: str
     rate: float = 0.0
@@ -90,7 +90,7 @@ class Trial:
         return int(self._one("select sum(done + failed) from task_count where task_id = %s", task))
 
     def _fail(self, task: int) -> None:
-        """Have every job fail, and look when the task is held."""
+        """Let every job fail, and measure when the task is held."""
         self._maker.execute("update task set max_fails = %s where id = %s", [MAX_FAILS, task])
         failed = "select sum(failed) >= %s from task_count where task_id = %s"
         held = "select held_at is not null or ended_at is not null from task where id = %s"
@@ -123,7 +123,7 @@ def _wait(condition: Callable[[], object]) -> None:
 
 
 def run(place: Site, server: str, rounds: int) -> Findings:
-    """Measure in a database with nothing else in it."""
+    """Measure in an otherwise empty database."""
     found = Findings(server)
     with (
         pilots.conducting(place.url),

@@ -1,4 +1,4 @@
-"""What a job in a container costs: how long each runtime takes to start, and what Orchestra adds to a bare one.
+"""The cost of a job in a container: the start time of each runtime, and what Orchestra adds to it.
 
     python -m bench.containers --jobs 40 --rounds 5
 
@@ -28,7 +28,7 @@ from orchestra.runtimes.found import find
 
 ADDED_MS = 5.0
 IMAGE = "localhost/orchestra-bench/busybox:latest"
-# Few rights are needed so, and Debian's crun fails on cgroups of both versions.
+# This needs few rights, and Debian's crun fails on cgroups of both versions.
 _CONTAINERS = """\
 [containers]
 netns = "host"
@@ -65,7 +65,7 @@ class Way:
 
 @dataclass
 class Images:
-    """One root file system, as each runtime likes it."""
+    """One root file system, in the format of each runtime."""
 
     folder: Path
     env: dict[str, str] = field(default_factory=dict)
@@ -108,7 +108,7 @@ def _run(command: list[str], env: dict[str, str] | None = None) -> None:
 
 
 def ways(images: Images, out: Path) -> list[Way]:
-    """Return the ways that this machine has."""
+    """Return the ways that work on this machine."""
     found = {runtime.name: runtime for runtime in find(None, os.environ)}
     bare = BareRuntime(find_shell())
     all_ways = [_way("no container", ("/bin/sh", "-c", "true"), bare, None, images, out)]
@@ -143,14 +143,14 @@ def _way(
 
 
 def milliseconds(command: tuple[str, ...], env: dict[str, str]) -> float:
-    """Start a command, wait for its end, and give how long that took."""
+    """Run a command to its end, and return how long it took."""
     began = time.perf_counter()
     subprocess.run(command, check=True, env=env, stdin=subprocess.DEVNULL, capture_output=True)
     return (time.perf_counter() - began) * 1000
 
 
 def start_times(found: list[Way], rounds: int) -> list[tuple[str, list[float], list[float]]]:
-    """Let the ways take turns and return for each its own command's times and those of Orchestra's."""
+    """Let the ways take turns; return for each the times of its own command and of Orchestra's."""
     times: list[tuple[str, list[float], list[float]]] = [(way.name, [], []) for way in found]
     for _ in range(rounds):
         for way, (_, plain, ours) in zip(found, times, strict=True):
@@ -160,7 +160,7 @@ def start_times(found: list[Way], rounds: int) -> list[tuple[str, list[float], l
 
 
 def loop(command: tuple[str, ...], jobs: int, folder: Path) -> float:
-    """Run a command again and again with a folder and a log each and return the milliseconds of one."""
+    """Run a command repeatedly, each time with a folder and a log; return the milliseconds of one run."""
     folder.mkdir(parents=True)
     began = time.perf_counter()
     for n in range(jobs):
@@ -191,7 +191,7 @@ def added(
 ) -> tuple[dict[str, list[float]], dict[str, float]]:
     """Let the contenders take turns, all through one slot, one job after the other.
 
-    Gives the milliseconds of a job of each round, and those of a processor that a job of ours took, by process.
+    Returns the milliseconds per job of each round, and the processor milliseconds of an Orchestra job by process.
     """
     program = shutil.which("apptainer")
     assert program
@@ -266,7 +266,7 @@ def _job_row(name: str, figures: dict[str, list[float]]) -> tuple[str, ...]:
     row = (name, number(median(values)), spread(values))
     if name == OURS:
         return (*row, "", "")
-    # Of each round, since within a round both met the same machine.
+    # Per round, since both contenders met the same conditions within a round.
     more = median([ours - bare for ours, bare in zip(figures[OURS], values, strict=True)])
     return (*row, number(more), verdict(more, ADDED_MS, at_least=False))
 

@@ -10,7 +10,7 @@ OWNER, ACCOUNT = "ana", "bench"
 
 
 def owner(conn: psycopg.Connection) -> int:
-    """Make the owner of everything and return the id."""
+    """Make the owner of everything, and return its id."""
     conn.execute(
         "insert into person (name, email) values (%s, %s) on conflict do nothing",
         [OWNER, "ana@example.org"],
@@ -19,7 +19,7 @@ def owner(conn: psycopg.Connection) -> int:
 
 
 def dataset(conn: psycopg.Connection, name: str, files: int, root: str) -> int:
-    """Register a manifest that nobody has taken of a folder and return the version's id."""
+    """Register a made-up manifest, and return the version's id."""
     made = _one(
         conn,
         "insert into dataset (name, owner_id) values (%s, %s) returning id",
@@ -43,7 +43,7 @@ def dataset(conn: psycopg.Connection, name: str, files: int, root: str) -> int:
 def tasks(
     conn: psycopg.Connection, name: str, count: int, jobs: int, version: int, *, released: int
 ) -> None:
-    """Make RUNNING tasks whose first `released` jobs wait for pilots, the others for the conductor; no job has run."""
+    """Make RUNNING tasks: their first `released` jobs wait for pilots, the others for the conductor; none has run."""
     made = conn.execute(
         "insert into task (name, owner_id, account, queue, command, config_version_id, volume, folder, jobs, state, "
         "rank, work_started_at, test_jobs) "
@@ -58,7 +58,7 @@ def tasks(
     ids = [row[0] for row in made]
     data = dataset(conn, f"{name}-input", 1, f"/v/{name}-input")
     values = {"tasks": ids, "last": jobs - 1, "released": released, "jobs": jobs, "data": data}
-    # No trigger counts what is inserted, as when a task is made.
+    # Triggers do not count inserted jobs, as in `task create`.
     conn.execute(
         "insert into job (task_id, ordinal, state) "
         "select t, n, case when n < %(released)s then 'assigned' else 'registered' end::job_state "
@@ -78,7 +78,7 @@ def tasks(
 
 
 def has_ended(conn: psycopg.Connection, name: str, *, done: int, failed: int) -> None:
-    """Let the first jobs of those tasks have run, without a pilot: attempts, events and counts as if they had."""
+    """Make attempts, events and counts as if the first jobs of those tasks had run."""
     values = {
         "name": f"user.{OWNER}.{name}%",
         "done": done,

@@ -23,7 +23,7 @@ from support.people import caller
 MEDIAN_MS, WORST_MS = 20.0, 100.0
 BASH = 'echo "$EPOCHREALTIME" > %OUT/began; : %DATA %IN'
 PLAIN = "date +%%s.%%N > %OUT/began; : %DATA %IN"
-"""Where there is no bash, the job starts another program to know the time."""
+"""Without bash, the job starts another program to read the time."""
 
 
 def once(place: Site, conn: psycopg.Connection, name: str, command: str) -> tuple[float, float]:

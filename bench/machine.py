@@ -15,7 +15,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass
 class Watch:
-    """Load averages and the share of the processors that others used, from `watching`'s begin to its end."""
+    """Load averages, and the share of the processors that other processes used, while `watching`."""
 
     cores: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
     began: float = field(default_factory=time.time)
@@ -33,19 +33,19 @@ class Watch:
 
 @contextmanager
 def watching() -> Iterator[Watch]:
-    """Note the circumstances of what is measured within."""
+    """Record the circumstances while something is measured."""
     watch = Watch()
     yield watch
     watch.load_after = os.getloadavg()[0]
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return what a process has used of the processors, without its children."""
+    """Return the processor time of a process, without its children."""
     return _times(pid)[0]
 
 
 def waited_seconds(pid: int) -> float:
-    """Return what those children of a process have used that have ended, and theirs."""
+    """Return the processor time of a process's ended children and their descendants."""
     return _times(pid)[1]
 
 
@@ -56,7 +56,7 @@ def _times(pid: int) -> tuple[float, float]:
 
 
 def tree_seconds(pid: int) -> float:
-    """Return what a process, its children and those that have ended have used; for one that has no grandchildren."""
+    """Return the processor time of a process and its children, ended ones included; it must have no grandchildren."""
     used = sum(_times(pid))
     for child in children_of(pid):
         with suppress(OSError):
@@ -65,14 +65,14 @@ def tree_seconds(pid: int) -> float:
 
 
 def memory(pid: int) -> tuple[int, int]:
-    """Return a process's share of the memory (PSS) and all that it sees of it (RSS), in bytes."""
+    """Return the PSS and RSS of a process, in bytes."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     kilobytes = {line.split(":")[0]: int(line.split()[1]) for line in lines[1:]}
     return kilobytes["Pss"] * 1024, kilobytes["Rss"] * 1024
 
 
 def children_of(pid: int) -> list[int]:
-    """Return the processes whose parent a process is."""
+    """Return the children of a process."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():

@@ -45,7 +45,7 @@ def posix_spawn(jobs: int, folder: Path, command: tuple[str, ...] = COMMAND) -> 
 
 
 def same_shell(jobs: int, folder: Path) -> float:
-    """The same, with the shell and the words that an Orchestra job has."""
+    """The same, with the shell and the arguments of an Orchestra job."""
     from orchestra.runtimes import RuntimeJob
     from orchestra.runtimes.bare import BareRuntime, find_shell
 
@@ -55,7 +55,7 @@ def same_shell(jobs: int, folder: Path) -> float:
 
 
 def hyperqueue(jobs: int, folder: Path) -> float:
-    """HyperQueue's own server and worker, with the output files that it writes unless told otherwise."""
+    """HyperQueue's own server and worker, with the output files that it writes by default."""
     from hyperqueue import Job, LocalCluster
     from hyperqueue.cluster import WorkerConfig
 
@@ -69,7 +69,7 @@ def hyperqueue(jobs: int, folder: Path) -> float:
             job.program(list(COMMAND))
         folder.joinpath("0.stdout").unlink()  # of the first one
         client.wait_for_jobs([client.submit(job)])
-    # Its client looks once a second, so the logs say when jobs began.
+    # Its client polls once a second, so the logs tell when jobs began.
     starts = [entry.stat().st_mtime for entry in folder.glob("*.stdout")]
     return (jobs - 1) / (max(starts) - min(starts))
 
@@ -112,7 +112,7 @@ PEERS: dict[str, Callable[[int, Path], float]] = {
 
 
 def installed() -> list[str]:
-    """Return the peers that this machine has."""
+    """Return the peers that are installed."""
     missing = set()
     if not find_spec("hyperqueue"):
         missing.add("HyperQueue")
@@ -124,7 +124,7 @@ def installed() -> list[str]:
 
 
 def measure(name: str, jobs: int, folder: Path) -> float:
-    """Run a peer in a process of its own and return jobs per second."""
+    """Run a peer in its own process, and return jobs per second."""
     folder.mkdir(parents=True)
     done = subprocess.run(
         [sys.executable, "-m", "bench.peers", name, str(jobs), str(folder)],

@@ -11,7 +11,7 @@ OURS, PEER = "#1f6f8b", "#b8c4cc"
 
 
 def draw(charts: Mapping[str, Sequence[Bar]], path: Path) -> None:
-    """Draw each chart below the one before, as a PNG."""
+    """Draw the charts below each other, as a PNG."""
     import matplotlib as mpl
 
     mpl.use("Agg")

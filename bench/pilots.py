@@ -64,7 +64,7 @@ class Pilot:
 
 
 def pilot(conn: psycopg.Connection, name: str) -> Pilot:
-    """Bring a node online, with a pilot that may serve every task."""
+    """Bring a node online, with a pilot that can serve every task."""
     conn.execute(
         "insert into node (name, cpu_enabled, cpu_max, gpu_enabled, gpu_max) values (%s, 64, 64, 0, 0) "
         "on conflict do nothing",
@@ -83,7 +83,7 @@ def pilot(conn: psycopg.Connection, name: str) -> Pilot:
 
 @contextmanager
 def conducting(url: str) -> Iterator[None]:
-    """Have a conductor at work, in a process of its own."""
+    """Run a conductor in its own process."""
     stop = multiprocessing.get_context("spawn").Event()
     process = multiprocessing.get_context("spawn").Process(
         target=_conduct, args=(url, stop), daemon=True
@@ -104,7 +104,7 @@ def _conduct(url: str, stop: threading.Event) -> None:
 def rate(
     url: str, *, pilots: int, batch: int, seconds: float, processes: int = 2
 ) -> tuple[float, float]:
-    """Let pilots claim and report batches for a while and return jobs per second, and claims per second."""
+    """Let pilots claim and report batches for a while; return jobs per second and claims per second."""
     context = multiprocessing.get_context("spawn")
     barrier, results = context.Barrier(processes), context.SimpleQueue()
     shares = [pilots // processes + (n < pilots % processes) for n in range(processes)]
@@ -129,13 +129,13 @@ def rate(
 
 @dataclass(frozen=True, slots=True)
 class Crew:
-    """Pilots that are at work."""
+    """Pilots that claim and report."""
 
     fail: Event
 
     @contextmanager
     def failing(self) -> Iterator[None]:
-        """Have every job fail."""
+        """Let every job fail."""
         self.fail.set()
         try:
             yield
@@ -194,7 +194,7 @@ def _serve(
     barrier: Barrier,
     results: multiprocessing.SimpleQueue[tuple[int, int, float]],
 ) -> None:
-    """Be some of the pilots, a thread each."""
+    """Run some of the pilots, a thread each."""
     crew = [pilot(connect(url, repeats=True), f"bench-{number}-{n}") for n in range(pilots)]
     for one in crew:
         for _ in range(WARMING):

@@ -36,7 +36,7 @@ BARE = (
 
 
 def timed(command: Sequence[str], environment: dict[str, str]) -> tuple[float, float]:
-    """Run a command and return its seconds and the megabytes that it had at most.
+    """Run a command, and return its seconds and its peak memory in megabytes.
 
     Raises:
         Failed: its exit status was not 0.
@@ -60,7 +60,7 @@ def timed(command: Sequence[str], environment: dict[str, str]) -> tuple[float, f
 
 
 def creations(place: Site, sizes: Sequence[int]) -> list[tuple[int, float, float]]:
-    """Make a task of each size with the command line and return jobs, seconds and megabytes."""
+    """Make a task of each size on the command line; return jobs, seconds and megabytes."""
     found = []
     with place.connect() as conn:
         crowd.dataset(conn, "input", 1, "/v/input")
@@ -75,7 +75,7 @@ def creations(place: Site, sizes: Sequence[int]) -> list[tuple[int, float, float
 
 
 def views(place: Site) -> list[tuple[str, float, float, float]]:
-    """Look at 1,000 tasks of 1,000 jobs and return for each view the seconds of service, command and bare Python."""
+    """List 1,000 tasks of 1,000 jobs; return for each list the seconds of service, command and bare Python."""
     with place.connect() as conn:
         version = crowd.dataset(conn, "scan", JOBS_EACH, "/v/scan")
         crowd.tasks(conn, "scan", TASKS, JOBS_EACH, version, released=700)

@@ -26,7 +26,7 @@ PROGRAM = (sys.executable, "-m", "orchestra.cli.main")
 
 
 class Failed(Exception):
-    """A command did not do what the benchmark needs."""
+    """A command failed that the benchmark needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +50,18 @@ class Site:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What its commands see: nothing of ours but the PATH."""
+        """The environment of its commands: only the PATH is taken over."""
         mine = {"PATH": os.environ["PATH"], "HOME": str(self.folder / "home"), "USER": "ana"}
-        # Its pilots run nobody's jobs but its own.
+        # Its pilots run only its own jobs.
         return {**mine, "MAESTRO_ALLOW_ROOT": "1"} if os.geteuid() == 0 else mine
 
     def connect(self, **options: Any) -> psycopg.Connection:
-        """Open a connection without the time limits that pilots and people have."""
+        """Open a connection without the usual time limits."""
         limits = {"statement_timeout": 0, "lock_timeout": 0, "idle_in_transaction_timeout": 0}
         return connect(self.url, name="bench", **{**limits, **options})
 
     def maestro(self, *words: object, timeout: float = 600) -> str:
-        """Run a command to its end and return what it printed.
+        """Run a command to its end, and return its output.
 
         Raises:
             Failed: its exit status was not 0.
@@ -132,7 +132,7 @@ class Site:
         return int(row[0])
 
     def files(self, name: str, count: int) -> str:
-        """Register a data set of small files and return its name."""
+        """Register a data set of small files, and return its name."""
         root = self.folder / name
         root.mkdir()
         for n in range(count):

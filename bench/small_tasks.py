@@ -22,11 +22,11 @@ from support.people import caller
 
 JOB_SECONDS = 2.0
 FACTOR = 3.0
-"""Times the time that the slots need at least: starts and tests take some, and the processors are few."""
+"""The bound, as a multiple of the minimum: starts and tests take time, and the processors are few."""
 
 
 def once(place: Site, tasks: int, turn: int) -> float:
-    """Make the tasks, held until all are there and return the seconds from their release to the last one's end."""
+    """Make held tasks, release them, and return the seconds until the last one has ended."""
     with place.connect() as conn:
         ana = caller(conn)
         conn.execute("update node set drained_at = now(), drained_by = 'bench'")

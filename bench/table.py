@@ -17,7 +17,7 @@ class Bar:
 
 
 Table = tuple[Sequence[str], Sequence[Sequence[str]]]
-"""A head and rows of cells."""
+"""A header and rows of cells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Section:
 
 
 def median(values: Sequence[float]) -> float:
-    """Return the middle of the values; nan of none."""
+    """Return the median of the values; nan if there is none."""
     return statistics.median(values) if values else float("nan")
 
 
@@ -54,12 +54,12 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 
 def spread(values: Sequence[float]) -> str:
-    """Return the lowest and the highest, for a table."""
+    """Return the lowest and the highest value, for a table."""
     return f"{number(min(values))} to {number(max(values))}" if values else "-"
 
 
 def number(value: float) -> str:
-    """Return a figure with as many digits as it deserves: three, or all before the point."""
+    """Return a number with three significant digits, or with all digits before the point."""
     if value != value:  # nan
         return "-"
     if abs(value) >= 100:
@@ -68,13 +68,13 @@ def number(value: float) -> str:
 
 
 def verdict(value: float, bound: float, *, at_least: bool) -> str:
-    """Say whether a bound is kept."""
+    """Return whether a bound is kept, as text."""
     kept = value >= bound if at_least else value <= bound
     return "kept" if kept else "**missed**"
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table; every column but the first is aligned to the right."""
+    """Return a table; every column except the first is right-aligned."""
     rule = ["---", *("---:" for _ in head[1:])]
     lines = [_line(cells) for cells in (head, rule, *rows)]
     return "\n".join(lines)
@@ -96,7 +96,7 @@ def render(section: Section, circumstances: str) -> str:
 
 
 def replace_section(page: str, key: str, body: str) -> str:
-    """Put a section's text between its markers; at the end of the page where it has none yet."""
+    """Put a section's text between its markers, or at the end of the page if there are none."""
     begin, end = f"<!-- {key}: begin -->", f"<!-- {key}: end -->"
     text = f"{begin}\n{body.strip()}\n{end}"
     before, found, rest = page.partition(begin)

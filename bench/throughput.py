@@ -1,4 +1,4 @@
-"""No-op jobs through one node of two slots, beside bare posix_spawn, HyperQueue, GNU parallel and Dask.
+"""No-op jobs on one node of two slots, next to bare posix_spawn, HyperQueue, GNU parallel and Dask.
 
     python -m bench.throughput --jobs 5000 --rounds 3
 
@@ -33,7 +33,7 @@ def run_task(
     more: tuple[object, ...] = (),
     job: str = "true %DATA %IN %OUT",
 ) -> float:
-    """Run a task of no-ops to its end and return jobs per second, from the first start to the last recorded outcome.
+    """Run a task of no-ops; return jobs per second, from the first start to the last recorded outcome.
 
     Args:
         more: options of `task create`.
@@ -67,7 +67,7 @@ def run_task(
 
 @dataclass
 class Shares:
-    """Who uses the processors while a task runs: seconds, summed over the rounds."""
+    """Processor seconds by process while a task runs, summed over the rounds."""
 
     place: Site
     agent: int
@@ -84,7 +84,7 @@ class Shares:
 
     @contextmanager
     def counting(self) -> Iterator[None]:
-        """Add what is used within."""
+        """Add the processor time that is used within the context."""
         before = self.read()
         yield
         for who, seconds in self.read().items():
@@ -94,7 +94,7 @@ class Shares:
 def measure(place: Site, jobs: int, rounds: int) -> tuple[dict[str, list[float]], dict[str, float]]:
     """Let the contenders take turns.
 
-    Gives the jobs per second of each round, and the milliseconds of a processor that a job of ours took, by process.
+    Returns the jobs per second of each round, and the processor milliseconds of an Orchestra job by process.
     """
     names = [OURS, *peers.installed()]
     figures: dict[str, list[float]] = {name: [] for name in names}
