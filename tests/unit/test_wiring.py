@@ -15,8 +15,9 @@ from orchestra.domain.errors import ConfigurationError
 from orchestra.domain.naming import check_node_name, check_user_name
 from orchestra.store.postgres import program_search
 from orchestra.wiring.database import database_url, use_programs
+from orchestra.wiring.folders import pilot_folder
 from orchestra.wiring.identity import node_name, user_name
-from orchestra.wiring.pilot import PilotSpec, pilot_folder
+from orchestra.wiring.pilot import PilotSpec
 
 
 def test_the_configured_name_wins_over_the_login(monkeypatch: pytest.MonkeyPatch) -> None:

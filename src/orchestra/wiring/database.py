@@ -192,9 +192,9 @@ def upgrade(
 
 
 def backup_policy(settings: Settings) -> BackupPolicy:
-    """Return where and how many automatic dumps are kept: below the folder of the embedded database, used or not."""
+    """Return where and how many automatic dumps are kept."""
     from orchestra.services.database.upgrade import BackupPolicy
-    from orchestra.store.postgres import datafolder
+    from orchestra.wiring.folders import data_folder
 
-    data = settings.data_dir or datafolder.default_folder()[0]
-    return BackupPolicy(data.absolute() / "backups", settings.dumps_kept, settings.dump_limit)
+    backups = data_folder(settings) / "backups"
+    return BackupPolicy(backups, settings.dumps_kept, settings.dump_limit)

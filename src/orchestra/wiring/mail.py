@@ -6,17 +6,15 @@ from typing import TYPE_CHECKING
 
 from orchestra.domain.errors import ConfigurationError, MailRefused
 from orchestra.wiring import Say
+from orchestra.wiring.folders import mail_folder
 from orchestra.wiring.identity import host_name
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from orchestra.conductor.mailer import MailSettings
     from orchestra.config import Settings
     from orchestra.mail.transport import Transport
 
 _DEFAULT_HOST = "smtp.gmail.com"
-_FOLDER = "mail"
 
 
 def mail_settings(settings: Settings) -> MailSettings:
@@ -41,7 +39,7 @@ def _mail_transport(settings: Settings) -> Transport:
     if settings.smtp_host is None and not settings.password:
         from orchestra.mail.folder import Folder
 
-        return Folder(_mail_folder(settings))
+        return Folder(mail_folder(settings))
     from orchestra.mail.smtp import PORTS, Smtp
 
     user = settings.smtp_user or settings.email
@@ -56,20 +54,6 @@ def _mail_transport(settings: Settings) -> Transport:
         user=user,
         password=settings.password,
     )
-
-
-def _mail_folder(settings: Settings) -> Path:
-    """Return the folder for mails without a mail server, which may not exist yet.
-
-    It is beside the embedded database; with a server, which has no such place, beside the pilots' folders.
-    """
-    from orchestra.store.postgres import datafolder
-    from orchestra.wiring.database import uses_server
-    from orchestra.wiring.pilot import pilots_folder
-
-    if settings.data_dir is None and uses_server(settings):
-        return pilots_folder(settings).absolute() / _FOLDER
-    return (settings.data_dir or datafolder.default_folder()[0]).absolute() / _FOLDER
 
 
 def send_test_mail(mail: MailSettings, address: str, user: str, *, say: Say) -> None:

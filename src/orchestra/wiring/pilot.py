@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Literal
 
 from orchestra.domain.errors import Refused
 from orchestra.wiring.database import reconnect, uses_server
+from orchestra.wiring.folders import pilot_folder, pilots_folder
 from orchestra.wiring.identity import user_name
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
-    from pathlib import Path
 
     import psycopg
 
@@ -136,21 +136,6 @@ def spawn_pilot(settings: Settings, cluster: str, spec: PilotSpec) -> int:
 
     command = spec.background_command() + ((agent.DRAINING,) if spec.draining else ())
     return agent.spawn_detached(command, pilot_folder(settings, cluster, spec.node))
-
-
-def pilot_folder(settings: Settings, cluster: str, node: str) -> Path:
-    """Return the folder where the pilot of a node keeps its log and what its keepers need."""
-    from orchestra.pilot import state_folder
-
-    usual = state_folder.pilot_folder(cluster, node)
-    if settings.state_dir is None:
-        return usual
-    return settings.state_dir / usual.parent.name / usual.name
-
-
-def pilots_folder(settings: Settings) -> Path:
-    """Return the folder that contains the folders of all pilots of this account; it may not exist yet."""
-    return pilot_folder(settings, "cluster", "node").parent.parent
 
 
 def state_inventories(settings: Settings) -> list[StateInventory]:

@@ -98,7 +98,7 @@ def _with_leave(ctx: Context, conn: psycopg.Connection, spec: PilotSpec) -> Pilo
 
 
 def _detach(ctx: Context, pilot: Pilot, cluster: str) -> int:
-    from orchestra.wiring.pilot import pilot_folder
+    from orchestra.wiring.folders import pilot_folder
 
     folder = pilot_folder(ctx.settings, cluster, pilot.node)
     ctx.out.say(f"the pilot of node {pilot.node} is online (pid {pilot.pid})")

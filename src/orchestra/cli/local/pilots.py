@@ -14,8 +14,9 @@ from orchestra.services.database import admin
 from orchestra.services.nodes import nodes
 from orchestra.store.postgres import datafolder
 from orchestra.wiring.database import uses_server
+from orchestra.wiring.folders import pilot_folder
 from orchestra.wiring.identity import node_name
-from orchestra.wiring.pilot import PilotSpec, pilot_folder, spawn_pilot
+from orchestra.wiring.pilot import PilotSpec, spawn_pilot
 
 if TYPE_CHECKING:
     import psycopg
