@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -216,8 +217,10 @@ def test_ways_to_ask_for_help(typed: str, shown: str, capsys: pytest.CaptureFixt
     assert shown in capsys.readouterr().out
 
 
-def test_version(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--version"]) == 0
+def test_version(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["maestro", "--version"])
+    with pytest.raises(SystemExit, match="0"):
+        runpy.run_module("orchestra", run_name="__main__")
     newest = len(list(FOLDER.glob("*.sql")))
     assert re.fullmatch(
         rf"maestro \S+ \(schema {newest}, keeper protocol \d+\)\n", capsys.readouterr().out

@@ -16,6 +16,7 @@ from orchestra.cli.local.doctor import (
     configuration,
     database,
     folders,
+    installation,
     machine,
     mail,
     node,
@@ -124,6 +125,44 @@ def test_a_file_that_others_can_read_has_a_command_as_remedy() -> None:
     finding = only(configuration.judge(replace(CONFIGURED, warnings=(caution,))))
     assert (finding.verdict, finding.remedy) == (WARNING, "chmod 600 /x")
     assert finding.says == "/x: y holds a password and can be read by others."
+
+
+# installation
+
+
+def _distribution(folder: Path, name: str, **files: str) -> None:
+    info = folder / f"{name.replace('-', '_')}-1.1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.1\n")
+    for file, text in files.items():
+        (info / file.replace("__", ".")).write_text(text)
+
+
+def _program(folder: Path, text: str) -> str:
+    folder.mkdir()
+    (folder / "maestro").write_text(f"#!/opt/orchestra/bin/python3\n{text}\n")
+    (folder / "maestro").chmod(0o755)
+    return str(folder)
+
+
+def test_another_maestro_and_another_orchestra_are_noticed(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    ours = "[console_scripts]\nmaestro = orchestra.cli.main:main\n"
+    _distribution(site, "orchestra-hpc", entry_points__txt=ours, RECORD="orchestra/x.py,,\n")
+    _distribution(site, "numpy", RECORD="numpy/__init__.py,,\n")
+    mine = _program(tmp_path / "mine", "from orchestra.cli.main import main")
+    theirs = _program(tmp_path / "theirs", "from maestrowf.maestro import main")
+    search = (f"{mine}:{theirs}", [str(site)])
+    assert list(installation.judge(installation.look(*search))) == []
+    workflows = "[console_scripts]\nmaestro = maestrowf.maestro:main\n"
+    _distribution(site, "maestrowf", entry_points__txt=workflows, RECORD="maestrowf/x.py,,\n")
+    _distribution(site, "orchestra", top_level__txt="orchestra\n")
+    first, command, package = installation.judge(installation.look(f"{theirs}:{mine}", [str(site)]))
+    assert first.says == f"the first `maestro` on your PATH is another program, {theirs}/maestro."
+    assert str(first.remedy).endswith(" -m orchestra")
+    assert f"maestrowf 1.1 in {site} also installs a command `maestro`" in command.says
+    assert f"orchestra 1.1 in {site} also provides a Python package" in package.says
+    assert {first.verdict, command.verdict, package.verdict} == {WARNING}
 
 
 # database

@@ -16,6 +16,7 @@ from orchestra.cli.local.doctor import (
     configuration,
     database,
     folders,
+    installation,
     machine,
     mail,
     node,
@@ -33,6 +34,7 @@ from orchestra.cli.local.doctor.finding import (
     worst,
 )
 from orchestra.cli.local.doctor.folders import Place
+from orchestra.cli.local.doctor.installation import Installation
 from orchestra.cli.local.doctor.machine import Gpus, Program, Root
 from orchestra.cli.local.doctor.node import Here
 from orchestra.cli.local.doctor.patience import Look
@@ -68,16 +70,16 @@ class Seen:
     mail: str | Trouble
     root: Root | None = None
     surroundings: Surroundings | Trouble | None = None
+    installation: Installation | Trouble | None = None
 
 
 def look(settings: Settings, *, patience: float = PATIENCE) -> Seen:
     """Look at everything, at the same time; takes no longer than `patience`, in seconds."""
-    from orchestra.store.postgres import datafolder
     from orchestra.wiring.database import uses_server
+    from orchestra.wiring.folders import data_folder, pilots_folder
     from orchestra.wiring.identity import node_name
-    from orchestra.wiring.pilot import pilots_folder, state_inventories
+    from orchestra.wiring.pilot import state_inventories
 
-    data = (settings.data_dir or datafolder.default_folder()[0]).absolute()
     pilots = pilots_folder(settings)
     volume = settings.volume or _current_folder()
 
@@ -86,7 +88,11 @@ def look(settings: Settings, *, patience: float = PATIENCE) -> Seen:
         return Look(begun, lambda: folders.look(folder, owned=owned), patience=patience)
 
     base = Look("The database", lambda: database.look(settings), patience=patience)
-    own = None if uses_server(settings) else begin_place("The data folder", data, owned=True)
+    own = (
+        None
+        if uses_server(settings)
+        else begin_place("The data folder", data_folder(settings), owned=True)
+    )
     state = begin_place("The pilots' folder", pilots)
     shared = begin_place("The volume", volume)
     left = Look("The pilots' folder", lambda: state_inventories(settings), patience=patience)
@@ -95,6 +101,7 @@ def look(settings: Settings, *, patience: float = PATIENCE) -> Seen:
     )
     gpus = Look("nvidia-smi", machine.look_for_gpus, patience=patience)
     around = Look("The surroundings", lambda: surroundings.look(settings), patience=patience)
+    programs_called = Look("The installation", installation.look, patience=patience)
     post = Look("The mail server", lambda: mail.look(settings), patience=patience)
     return Seen(
         configured=configuration.look(settings),
@@ -109,6 +116,7 @@ def look(settings: Settings, *, patience: float = PATIENCE) -> Seen:
         mail=post.result(),
         root=machine.look_for_root(settings),
         surroundings=around.result(),
+        installation=programs_called.result(),
     )
 
 
@@ -122,6 +130,8 @@ def _current_folder() -> Path:
 def judge(seen: Seen) -> Iterator[Finding]:
     """Say how everything is."""
     yield from configuration.judge(seen.configured)
+    if seen.installation:
+        yield from installation.judge(seen.installation)
     yield from machine.judge_root(seen.root)
     if seen.surroundings:
         yield from surroundings.judge(seen.surroundings)
