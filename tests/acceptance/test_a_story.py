@@ -1,4 +1,4 @@
-"""The lines of docs/a-story.md, as a reader types them."""
+"""The lines of docs/a-story.md, run as a reader types them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STORY = Path(__file__).parents[2] / "docs" / "a-story.md"
 
 
 def lines() -> list[str]:
-    """What a reader types."""
+    """The commands of the page."""
     [block] = re.findall(r"```console\n(.*?)```", STORY.read_text(), re.DOTALL)
     return [line.removeprefix("$ ") for line in block.splitlines() if line.startswith("$ ")]
 
@@ -51,7 +51,7 @@ def test_the_story_is_true(newcomer: Maestro, demo_folder: Path, tmp_path: Path)
     assert "learning rate must be positive" in demo
     assert "user.ana.mlp (task 0)   FINALIZED   34 done, 2 failed" in parts["9"]
 
-    # The agent was another one afterwards.
+    # There was a new agent afterwards.
     first, second = (
         re.search(r"^\S+ +online +\d+ +\S+ +(\d+)", parts[n], re.MULTILINE) for n in "47"
     )
@@ -59,7 +59,7 @@ def test_the_story_is_true(newcomer: Maestro, demo_folder: Path, tmp_path: Path)
     assert second
     assert first[1] != second[1]
 
-    # Every result is there, and only what died with its keeper ran twice: at most a job a slot.
+    # Every result exists, and only jobs that died with their keeper ran twice: at most one per slot.
     results = demo_folder / "results" / "user.ana.mlp"
     done = {path.parent.name for path in results.glob("job_configId_*/metrics.json")}
     assert done == {f"job_configId_{n}" for n in range(36)} - {"job_configId_17", "job_configId_22"}

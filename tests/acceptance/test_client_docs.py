@@ -1,4 +1,4 @@
-"""docs/client.md tells the truth: its examples run in order, with a real pilot, and print what stands there."""
+"""The examples in docs/client.md run in order, with a real pilot, and print what is shown there."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ print(f"power {power}: loss {loss}")
 def cluster(
     cluster: Cluster, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Cluster:
-    """A node with a pilot; the reader is in a folder with a program and what it reads."""
+    """A node with a pilot; the current folder contains a program and its data."""
     folder = tmp_path / "work"
     folder.mkdir()
     (folder / "fit.py").write_text(FIT)
@@ -44,7 +44,7 @@ def cluster(
 
 
 def test_the_examples_of_the_page(cluster: Cluster) -> None:
-    text = PAGE.read_text().replace("\n```", "\n\n```")  # where an output ends
+    text = PAGE.read_text().replace("\n```", "\n\n```")  # the end of an output
     test = doctest.DocTestParser().get_doctest(text, {"__name__": "__main__"}, "client.md", None, 0)
     assert len(test.examples) > 25
     told: list[str] = []

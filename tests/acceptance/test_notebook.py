@@ -1,4 +1,4 @@
-"""The notebook of examples/ runs from its first cell to its last, in a kernel, with a real pilot."""
+"""The notebook in examples/ runs completely, in a kernel, with a real pilot."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from support.cluster import Cluster
 
 NOTEBOOK = Path(__file__).parents[2] / "examples/tuning.ipynb"
 
-# In a process of its own: a kernel's client has threads and an event loop.
+# In its own process, because a kernel's client has threads and an event loop.
 EXECUTE = """
 import sys, nbclient, nbformat
 notebook = nbformat.read(sys.argv[1], as_version=4)

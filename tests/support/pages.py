@@ -1,10 +1,10 @@
-"""Pages of documentation as a reader follows them: their shell blocks are typed, in order, and what is shown compared.
+"""Follows a page of documentation: runs its shell blocks in order, and compares their output with what it shows.
 
-- A block ```console holds commands after "$ ", each with what it prints. A line "..." there stands for anything.
-- A block ```bash is a file of commands that prints nothing.
+- A block ```console contains commands after "$ ", each with its output. A line "..." stands for anything.
+- A block ```bash contains commands that print nothing.
 - A block whose first line is a comment with the name of a file (`# grid.yaml`, `-- roles.sql`) is that file.
-- `<!-- not run: REASON -->` above a block leaves it out.
-- `<!-- first: COMMANDS -->` are typed unseen: what a page may take for granted.
+- `<!-- not run: REASON -->` above a block skips it.
+- The commands in `<!-- first: COMMANDS -->` are run and not shown: what a page takes for granted.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _LOOKS_TYPED = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A fenced block. `reason` says why it is not run; `hidden` are the commands that no reader sees."""
+    """A fenced block. `reason` says why it is not run; a `hidden` one is not shown to readers."""
 
     language: str
     text: str
@@ -37,23 +37,23 @@ class Block:
 
     @property
     def is_run(self) -> bool:
-        """Whether it is typed."""
+        """Whether it is run."""
         return self.hidden or (self.language in ("bash", "console") and self.reason is None)
 
     @property
     def file(self) -> str | None:
-        """The name of the file that it is."""
+        """The name of the file that it contains, or None."""
         named = re.match(r"(?:#|--) ([\w-]+\.\w+)\n", self.text)
         return named[1] if named and not self.is_run else None
 
     @property
     def unmarked(self) -> bool:
-        """Whether it looks like commands that nobody runs, and does not say why."""
+        """Whether it looks like commands that are not run, without a reason."""
         return self.reason is None and not self.is_run and bool(_LOOKS_TYPED.search(self.text))
 
 
 def blocks(page: str) -> list[Block]:
-    """Give the fenced blocks of a page, and what is to be typed unseen, in order."""
+    """Return the fenced blocks of a page, and its hidden commands, in order."""
     found = []
     for piece in _PIECE.finditer(page):
         if piece["first"] is not None:
@@ -64,7 +64,7 @@ def blocks(page: str) -> list[Block]:
 
 
 def commands(block: Block) -> Iterator[tuple[str, str]]:
-    """Give each command of a console block with what it shall print; a command goes on after a backslash."""
+    """Yield each command of a console block with its expected output; a backslash continues a command."""
     for part in re.split(r"^\$ ", block.text, flags=re.M)[1:]:
         command, _, shown = part.partition("\n")
         while command.endswith("\\"):
@@ -74,7 +74,7 @@ def commands(block: Block) -> Iterator[tuple[str, str]]:
 
 
 def typed(reader: Maestro, text: str) -> tuple[int, str]:
-    """Type commands into a shell; gives the exit status and what was printed."""
+    """Run commands in a shell, and return the exit status and the output."""
     done = subprocess.run(
         ["bash", "-c", text],
         check=False,
@@ -118,7 +118,7 @@ def follow(
     """Type all that is to be run; return the number of commands in console blocks.
 
     Raises:
-        AssertionError: a command printed something else than the page shows.
+        AssertionError: the output of a command differs from the page.
     """
     compared = 0
     for block in page:
