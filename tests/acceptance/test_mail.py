@@ -106,11 +106,11 @@ def test_mail_test_says_what_happened(
     assert server.subjects == ["[Orchestra] mail works"] * 2
     assert "is no e-mail address" in lab.refused("mail", "test", "bob")
     server.rcpt_answers["bob@example.org"] = "550 no such user"
-    assert "said for bob@example.org: 550 no such user" in lab.refused(
+    assert "answered for bob@example.org: 550 no such user" in lab.refused(
         "mail", "test", "bob@example.org"
     )
     lab.env["MAESTRO_SMTP_TLS"] = "starttls"
-    assert "offers no encryption" in lab.refused("mail", "test")
+    assert "does not offer STARTTLS" in lab.refused("mail", "test")
     lab.env |= {"MAESTRO_SMTP_TLS": "none", "MAESTRO_SMTP_HOST": "mail.invalid"}
     assert "no such host" in lab.refused("mail", "test")
     trusted = mailserver.certificates(tmp_path)
