@@ -24,7 +24,7 @@ from bench.table import Section, Table, median, number, spread, verdict
 from bench.throughput import Shares, run_task
 from orchestra.runtimes import Runtime, RuntimeJob
 from orchestra.runtimes.bare import BareRuntime, find_shell
-from orchestra.runtimes.found import find
+from orchestra.runtimes.discovery import find_runtimes
 
 ADDED_MS = 5.0
 IMAGE = "localhost/orchestra-bench/busybox:latest"
@@ -109,7 +109,7 @@ def _run(command: list[str], env: dict[str, str] | None = None) -> None:
 
 def ways(images: Images, out: Path) -> list[Way]:
     """Return the ways that work on this machine."""
-    found = {runtime.name: runtime for runtime in find(None, os.environ)}
+    found = {runtime.name: runtime for runtime in find_runtimes(None, os.environ)}
     bare = BareRuntime(find_shell())
     all_ways = [_way("no container", ("/bin/sh", "-c", "true"), bare, None, images, out)]
     if apptainer := found.get("apptainer"):

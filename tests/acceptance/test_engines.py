@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from orchestra.runtimes import RuntimeJob, choose, found
+from orchestra.runtimes import RuntimeJob, choose, discovery
 from support.containers import IMAGE, Engine, Registry
 from support.needs import PROBES
 
@@ -78,14 +78,14 @@ def test_what_is_there_is_chosen_in_order_and_singularity_is_a_name_of_apptainer
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(found, "_FURTHER", ())
+    monkeypatch.setattr(discovery, "_FALLBACK_PATH", ())
     programs = {"singularity": apptainer, "podman": podman, "docker": docker}
     for name, engine in programs.items():
         program = shutil.which(engine.program)
         assert program
         (tmp_path / name).symlink_to(program)
     environ = {**os.environ, **podman.env, **docker.env, "PATH": f"{tmp_path}:/usr/sbin:/sbin"}
-    runtimes = found.find(None, environ)
+    runtimes = discovery.find_runtimes(None, environ)
     assert [runtime.name for runtime in runtimes] == ["apptainer", "podman", "docker"]
     sif, of_registry = str(busybox_sif), f"docker://{IMAGE}"
     assert choose(runtimes, sif) is choose(runtimes, of_registry) is runtimes[0]

@@ -17,8 +17,8 @@ from orchestra.conductor.run import run as conduct
 from orchestra.domain.errors import OrchestraError
 from orchestra.domain.leases import MARGIN
 from orchestra.pilot.agent import PilotOptions, run
-from orchestra.runtimes.fetching import SILENCE
-from orchestra.runtimes.found import find
+from orchestra.runtimes.discovery import find_runtimes
+from orchestra.runtimes.images.fetcher import SILENCE
 from orchestra.services.database.recovery import PATIENCE
 from orchestra.services.work import LEASE_SECONDS
 from orchestra.store.driver.database import connect
@@ -59,7 +59,7 @@ def main() -> int:
         if "--master" in flags
         else None,
         state_folder=Path(folder),
-        runtimes=find(runtime, os.environ),
+        runtimes=find_runtimes(runtime, os.environ),
         image_cache_size=int(seconds.get("image-cache-size", 10_000_000_000)),
         image_pauses=tuple(map(float, pauses.split(","))),
         image_silence=seconds.get("image-silence", SILENCE),

@@ -256,7 +256,7 @@ def test_each_kind_of_error_has_a_code_of_its_own() -> None:
     for module in (
         "conductor.mailer",
         "pilot.keeper_messages",
-        "runtimes.fetching",
+        "runtimes.images.request",
         "store.postgres.dump_check",
     ):
         import_module(f"orchestra.{module}")

@@ -14,7 +14,7 @@ from orchestra.domain import troubles
 from orchestra.domain.human import one_line
 from orchestra.domain.models.work import AttemptKey
 from orchestra.pilot.context import Context, LaunchConfig
-from orchestra.runtimes.found import ask
+from orchestra.runtimes.discovery import run_program
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def sweep(launch: LaunchConfig, name: str | None, key: AttemptKey) -> None:
     anybody take that for ended. What an engine has only begun to make then never runs; it is for the `ContainerReaper`.
     """
     runtime = launch.runtime(name)
-    look = runtime.sweep(str(key.token)) if runtime else None
+    look = runtime.list_containers(str(key.token)) if runtime else None
     if not runtime or not look:
         return
     pause = FIRST_PAUSE
@@ -54,7 +54,7 @@ def sweep(launch: LaunchConfig, name: str | None, key: AttemptKey) -> None:
         words = found.words if isinstance(found, _Silence) else f"container {found} is still there"
         if isinstance(found, str):
             log.warning("ending what is left of job %s: container %s", key, found)
-            _said(launch, runtime.remove(tuple(found.split())))
+            _said(launch, runtime.remove_containers(tuple(found.split())))
         if tries >= SAY_AFTER:
             launch.silent[runtime.name] = troubles.runtime_silent(runtime.name, words)
         time.sleep(pause)
@@ -65,11 +65,11 @@ def sweep_again(launch: LaunchConfig, suspects: Sequence[tuple[str, AttemptKey]]
     """Remove containers of attempts that have appeared since they were swept. An I/O thread's."""
     for name, key in suspects:
         runtime = launch.runtime(name)
-        look = runtime.sweep(str(key.token)) if runtime else None
+        look = runtime.list_containers(str(key.token)) if runtime else None
         found = _said(launch, look) if look else None
         if runtime and found and isinstance(found, str):
             log.warning("removing what appeared after the end of job %s: container %s", key, found)
-            _said(launch, runtime.remove(tuple(found.split())))
+            _said(launch, runtime.remove_containers(tuple(found.split())))
 
 
 class ContainerReaper:
@@ -123,7 +123,7 @@ class _Silence:
 def _said(launch: LaunchConfig, command: tuple[str, ...]) -> str | _Silence:
     """Run a program; gives what it printed."""
     try:
-        done = ask(command, launch.environment, PATIENCE)
+        done = run_program(command, launch.environment, PATIENCE)
     except subprocess.TimeoutExpired:
         return _silence(command, f"no answer within {PATIENCE:g} s")
     except OSError as error:

@@ -23,7 +23,8 @@ from orchestra.pilot.keepers import Keepers
 from orchestra.pilot.state import PilotState
 from orchestra.pilot.workers import Workers
 from orchestra.runtimes import Bind, Runtime
-from orchestra.runtimes.cache import ImageCache, Prepared
+from orchestra.runtimes.images.cache import ImageCache
+from orchestra.runtimes.images.prepared import Prepared
 
 SILENT_AFTER = 10.0
 """Seconds after which a file system that has not answered is said not to answer."""

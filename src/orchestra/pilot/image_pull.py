@@ -13,9 +13,10 @@ from orchestra.pilot.context import Context, LaunchConfig
 from orchestra.pilot.report import Reporter, plain_text
 from orchestra.pilot.state import LocalAttempt, Phase
 from orchestra.runtimes import choose
-from orchestra.runtimes.cache import ImageCache, Prepared
-from orchestra.runtimes.fetching import ImageError, Order
-from orchestra.runtimes.found import ContainerRuntime
+from orchestra.runtimes.discovery import ContainerRuntime
+from orchestra.runtimes.images.cache import ImageCache
+from orchestra.runtimes.images.prepared import Prepared
+from orchestra.runtimes.images.request import ImageError, ImageRequest
 
 LANE = -1
 """The I/O threads' lane for images; those of tasks begin at 0."""
@@ -28,14 +29,16 @@ Result = Prepared | ImageError
 class _Wish:
     """An image that is being made ready, and the attempts that wait for it."""
 
-    order: Order
+    request: ImageRequest
     members: list[LocalAttempt]
 
 
-def _prepare(cache: ImageCache, runtime: ContainerRuntime, image: str, order: Order) -> Result:
+def _prepare(
+    cache: ImageCache, runtime: ContainerRuntime, image: str, request: ImageRequest
+) -> Result:
     """Make an image ready. Runs in an I/O thread."""
     try:
-        return cache.prepare(runtime, image, order)
+        return cache.prepare(runtime, image, request)
     except ImageError as error:
         return error
 
@@ -65,15 +68,15 @@ class ImagePuller:
         if image in self._waiting:
             self._waiting[image].members.append(attempt)
             return
-        order = Order(partial(self._hear, image))
-        wish = self._waiting[image] = _Wish(order, [attempt])
+        request = ImageRequest(partial(self._hear, image))
+        wish = self._waiting[image] = _Wish(request, [attempt])
         launch = self.context.launch
         runtime = _runtime(launch, image)
         assert runtime
         assert launch.cache
         self._say(image, "begins")
         self.context.workers.submit(
-            partial(_prepare, launch.cache, runtime, image, order),
+            partial(_prepare, launch.cache, runtime, image, request),
             partial(self._ended, image, wish),
             partial(self._broke, image, wish),
             lane=LANE,
@@ -111,7 +114,7 @@ class ImagePuller:
     def _call_off(self, image: str, wish: _Wish) -> None:
         del self._waiting[image]
         self.context.troubles.pop(_trouble(image), None)
-        wish.order.call_off("nobody waits for it any more")
+        wish.request.cancel("nobody waits for it any more")
 
     def _is_unwanted(self, attempt: LocalAttempt) -> bool:
         draining = self.context.state.draining

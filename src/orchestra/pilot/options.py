@@ -20,9 +20,9 @@ from orchestra.pilot.inputs import InputChecker
 from orchestra.pilot.io_activity import IOActivity
 from orchestra.runtimes import Bind, Runtime
 from orchestra.runtimes.bare import BareRuntime, find_shell
-from orchestra.runtimes.cache import ImageCache
 from orchestra.runtimes.environment import inherited, own_prefix
-from orchestra.runtimes.fetching import PAUSES, SILENCE
+from orchestra.runtimes.images.cache import ImageCache
+from orchestra.runtimes.images.fetcher import PAUSES, SILENCE
 from orchestra.services import work
 from orchestra.store.postgres.datafolder import this_host
 

@@ -26,7 +26,7 @@ from orchestra.pilot.keeper_link import NOTE_BYTES
 from orchestra.pilot.report import Reporter, plain_text
 from orchestra.pilot.state import LocalAttempt, Note, Phase, Ready
 from orchestra.pilot.volumes import in_words, volume_of
-from orchestra.runtimes import RuntimeJob, choose, surroundings
+from orchestra.runtimes import RuntimeJob, choose, container_binds
 from orchestra.runtimes.environment import JobValues, environment
 
 log = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ def _ready(
         files = [grant.config.path, *islice((file.path for file in task.shared_files), 16)]
         job = replace(
             job,
-            binds=surroundings.with_linked(job.binds, files),
+            binds=container_binds.with_linked(job.binds, files),
             image=prepared.image,
             memory=task.resources.memory_bytes if runtime.limits_memory else None,
         )
@@ -153,13 +153,13 @@ def runtime_job(
     )
     if task.image is None:
         return replace(job, environment=environment(launch.environment, values))
-    binds = surroundings.binds(
+    binds = container_binds.binds(
         out=folder,
         reads=(grant.config.root or grant.config.path, *(files.root for files in task.shared)),
         node=launch.binds,
         task=task.binds,
     )
-    home = surroundings.home(launch.environment, binds, folder)
+    home = container_binds.home(launch.environment, binds, folder)
     values = replace(values, token=job.token)
     return replace(job, environment=environment({"HOME": home}, values), binds=binds)
 

@@ -1,7 +1,7 @@
-"""The runtimes' face: how a job's command becomes the argument list of one process.
+"""Runtimes: how a job's command becomes the argument list of one process, with or without a container.
 
-A runtime turns values into values. It starts nothing, opens nothing and touches no volume; the keeper starts what it
-gives. Adding one is one module with one class; `found.py` looks for them on a machine, `cache.py` makes images ready.
+A runtime is a pure function: it starts nothing, opens nothing and accesses no volume; the keeper starts the process. A
+new one is a module with one class. `discovery.py` finds the runtimes of a machine, `images/` prepares images.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ __all__ = ["Bind", "Runtime", "RuntimeJob", "choose"]
 
 @dataclass(frozen=True, slots=True)
 class RuntimeJob:
-    """One attempt, ready to be started.
+    """An attempt that is to be started.
 
     Args:
-        command: what the shell is to run, tags rendered.
+        command: for the shell, with tags rendered.
         folder: the working directory, an absolute path that exists when the process starts.
         environment: all of the job's variables (environment.py).
-        host: the pilot's environment, of which a container's runtime is given what it needs itself.
-        binds: what the job reads and writes: its folder, its inputs, what the task and the node name.
-        gpus: the devices that it was given, index or UUID; empty on the cpu queue.
-        image: as the user gave it, or as `cache.py` made it ready; None runs on the machine itself.
-        label: names the attempt for people, `3/17/1`.
-        token: names it for finding its container again.
-        memory: bytes that it may use, where its runtime is what limits it.
+        host: the pilot's environment, of which a container runtime gets what it needs itself.
+        binds: what the job can access: its folder, its inputs, and the binds of the task and the node.
+        gpus: its devices, by index or UUID; empty on the cpu queue.
+        image: as the user has named it, or as prepared by `images/`; None runs without a container.
+        label: the attempt's address for people, `3/17/1`.
+        token: identifies its container.
+        memory: its limit in bytes, if the runtime enforces it.
     """
 
     command: str
@@ -51,57 +51,55 @@ class Runtime(Protocol):
 
     @property
     def name(self) -> str:
-        """What people read: `bare`, `apptainer`, ..."""
+        """Its name for people: `bare`, `apptainer`, ..."""
         ...
 
     @property
     def version(self) -> str:
-        """Its version; nothing where it has none."""
+        """Its version, or an empty string."""
         ...
 
     @property
     def limits_memory(self) -> bool:
-        """Whether it limits a job's memory itself, because its containers are not the keeper's own processes."""
+        """Whether it limits a job's memory itself, because the keeper is not the parent of its containers."""
         ...
 
     def supports(self, image: str | None) -> bool:
-        """Whether it runs jobs of such an image (None: of no image). Says nothing of whether the image exists."""
+        """Whether it can run jobs with such an image (None: without one). The image need not exist."""
         ...
 
     def argv(self, job: RuntimeJob) -> tuple[str, ...]:
-        """The argument list to start as the leader of a new session; argv[0] is an absolute path.
+        """Return the argument list to start as the leader of a new session; argv[0] is an absolute path.
 
-        Promised: the command runs in `job.folder` with the text that the user typed, byte for byte and with its
-        line numbers, under bash where there is one, else sh; the process's exit status and signal are the
-        command's (128 and the signal's number from a container); what it prints goes to the descriptors that it was
-        started with; TERM to the processes of its session and below reaches the command. A folder that cannot be
-        entered ends it with exit status 126 and a message, before any of the command has run. What could outlive it is
-        found by its token: in its processes' environments, or by `sweep`.
-
-        Pure: the same values give the same list.
+        Guarantees: the command runs in `job.folder` with the text that the user has typed, byte for byte and with its
+        line numbers, in bash if there is one, else in sh. The process's exit status and signal are the command's (128
+        plus the signal's number from a container). Its output goes to the descriptors that it was started with. TERM to
+        the processes of its session and their descendants reaches the command. If the folder cannot be entered, it ends
+        with exit status 126 and a message, before any of the command has run. Whatever could outlive it can be found by
+        its token: in its processes' environments, or by `list_containers`.
 
         Raises:
-            ValueError: an image that it does not support, or a folder that is not absolute.
-            BadInput: a path that it cannot take.
+            ValueError: the image is not supported, or the folder is not absolute.
+            BadInput: the runtime does not support a path.
         """
         ...
 
     def environment(self, job: RuntimeJob) -> dict[str, str]:
-        """The variables to start `argv` with; the job sees exactly its own (and its image's)."""
+        """Return the environment to start `argv` with. The job sees its own variables only, and its image's."""
         ...
 
-    def sweep(self, token: str, /) -> tuple[str, ...] | None:
-        """The argument list that prints the containers of an attempt; None where it leaves none.
+    def list_containers(self, token: str, /) -> tuple[str, ...] | None:
+        """Return the argument list that prints the ids of an attempt's containers; None if it can leave none.
 
-        Those are ended by `remove`. Only for attempts that did not end by themselves, whose runtime cleans up.
+        Only for attempts that have not ended by themselves: after those the runtime cleans up.
         """
         ...
 
-    def remove(self, containers: tuple[str, ...]) -> tuple[str, ...]:
-        """The argument list that ends containers and removes them."""
+    def remove_containers(self, containers: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the argument list that ends and removes containers."""
         ...
 
 
 def choose(runtimes: tuple[Runtime, ...], image: str | None) -> Runtime | None:
-    """The first runtime that supports the image; None when a job of it has to wait for another node."""
+    """Return the first runtime that supports the image; None if the job has to wait for another node."""
     return next((runtime for runtime in runtimes if runtime.supports(image)), None)

@@ -1,4 +1,4 @@
-"""No container: the command under a shell of the machine."""
+"""Without a container: the command in a shell of the machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from orchestra.runtimes import RuntimeJob
 
-# Looked for by path first: a PATH that a user arranged says what their jobs find, not which shell reads them.
+# Searched before PATH: a user's PATH decides what their jobs find, not which shell runs them.
 _BASH = ("/bin/bash", "/usr/bin/bash", "/usr/local/bin/bash")
 
 _PLAIN = re.compile(
@@ -19,7 +19,7 @@ _PLAIN = re.compile(
 )
 _SAME_IN_BOTH = {"true", "false"}
 # Reserved words and builtins of bash 5.2 and dash 0.5.12 (bash: `compgen -bk`; dash(1), "Builtins").
-_OF_THE_SHELL = re.compile(
+_SHELL_WORDS = re.compile(
     r"alias|bg|bind|break|builtin|caller|case|cd|chdir|command|compgen|complete|compopt|continue|coproc|"
     r"declare|dirs|disown|do|done|echo|elif|else|enable|esac|eval|exec|exit|export|fc|fg|fi|for|function|"
     r"getopts|hash|help|history|if|in|jobs|kill|let|local|logout|mapfile|popd|printf|pushd|pwd|read|"
@@ -30,9 +30,9 @@ _OF_THE_SHELL = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class BareRuntime:
-    """Runs commands on the machine itself, read by `shell` (an absolute path).
+    """Runs commands on the machine itself, in `shell` (an absolute path).
 
-    A command that means the same to every shell is read by sh, which is there in half the time of bash.
+    A command that means the same in every shell is run by sh, which starts in half the time of bash.
     """
 
     shell: str = "/bin/sh"
@@ -48,13 +48,13 @@ class BareRuntime:
             raise ValueError(f"the bare runtime cannot run the image {job.image!r}")
         if not job.folder.is_absolute():
             raise ValueError(f"the folder {str(job.folder)!r} is not absolute")
-        # The keeper never touches the volume, so the shell itself enters the folder. On the command's own first
-        # line: messages keep the line numbers of what was typed. Nothing follows the command: a here-document, a
-        # comment or a backslash at its end must end where the text ends.
+        # The keeper never accesses the volume, so the shell changes to the folder, on the first line of the command:
+        # messages keep their line numbers. Nothing follows the command: a here-document, a comment or a backslash at
+        # its end must end where the text ends.
         enter = f"cd -- {shlex.quote(str(job.folder))} || exit 126; "
         program = plain_program(job.command)
         if program and _is_plain(tuple(job.environment)):
-            # Without the exec some shells stay, and wait for it.
+            # Without exec some shells stay, and wait for the program.
             start = "" if program in _SAME_IN_BOTH else "exec "
             return ("/bin/sh", "-c", enter + start + job.command)
         return (self.shell, "-c", enter + job.command)
@@ -62,29 +62,29 @@ class BareRuntime:
     def environment(self, job: RuntimeJob) -> dict[str, str]:
         return dict(job.environment)
 
-    def sweep(self, _token: str) -> None:
+    def list_containers(self, _token: str) -> None:
         return None
 
-    def remove(self, containers: tuple[str, ...]) -> tuple[str, ...]:
+    def remove_containers(self, containers: tuple[str, ...]) -> tuple[str, ...]:
         raise ValueError(f"there are no containers: {containers}")
 
 
 def plain_program(command: str) -> str | None:
-    """Give the program where a command is one program from PATH with words that no shell changes; else None.
+    """Return the program of a command that is one program from PATH with words that no shell changes, or None.
 
-    GNU make draws the same line (job.c, construct_command_argv). A program with a slash is beyond it: a script without
-    a first line `#!` is read by the shell that starts it.
+    GNU make uses the same rule (job.c, construct_command_argv). It does not cover a program with a slash: a script
+    without a first line `#!` is run by the shell that starts it.
     """
     match = _PLAIN.fullmatch(command)
     program = match["program"] if match else None
-    return program if program and not _OF_THE_SHELL.fullmatch(program) else None
+    return program if program and not _SHELL_WORDS.fullmatch(program) else None
 
 
 @lru_cache(maxsize=64)  # the same for all jobs of a task
 def _is_plain(names: tuple[str, ...]) -> bool:
-    """Whether bash would take nothing from its environment, and sh would leave nothing of it out.
+    """Whether no variable affects bash, and none is dropped by sh.
 
-    BASH_ENV and SHELLOPTS change bash, BASH_FUNC_x%% is a function; dash drops names that are no identifiers.
+    BASH_ENV and SHELLOPTS change bash, BASH_FUNC_x%% is a function; dash drops names that are not identifiers.
     """
     return all(
         name.isidentifier()
@@ -96,7 +96,7 @@ def _is_plain(names: tuple[str, ...]) -> bool:
 
 
 def find_shell() -> str:
-    """The machine's bash, else its sh."""
+    """Return the machine's bash, or its sh."""
     for path in _BASH:
         if os.access(path, os.X_OK):
             return path

@@ -1,4 +1,4 @@
-"""A job's environment: the pilot's, less what is the pilot's alone, plus what the job is told."""
+"""A job's environment: the pilot's, without the pilot's own variables, plus those that describe the job."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ THREAD_COUNTS = (
     "VECLIB_MAXIMUM_THREADS",
 )
 
-# The pilot's secrets, the words that belong to one job,
-# and what points Python at the pilot's virtual environment.
-_LEFT_OUT = re.compile(
+# The pilot's secrets, the variables of a job, and those of the pilot's virtual environment.
+_NOT_INHERITED = re.compile(
     VARIABLES + r"|ORCHESTRA_.*|VIRTUAL_ENV(_PROMPT)?|PYTHONHOME|__PYVENV_LAUNCHER__",
     re.DOTALL,
 )
@@ -29,14 +28,14 @@ _LEFT_OUT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class JobValues:
-    """What a job is told.
+    """The values that describe a job in its environment.
 
     Args:
-        task: the task's number; with `job` it makes the address `TASK/N`.
+        task: the task's id; with `job` it forms the address `TASK/N`.
         data, config, out: the paths behind %DATA, %IN and %OUT.
-        token: the attempt's; None where the keeper sets it itself.
-        devices: the GPUs that it was given, as CUDA_VISIBLE_DEVICES takes them; empty on the cpu queue.
-        cores: what it may keep busy.
+        token: the attempt's; None if the keeper sets it.
+        devices: its GPUs, for CUDA_VISIBLE_DEVICES; empty on the cpu queue.
+        cores: the number of processors that it may use.
         given: the task's `--env`, checked (domain.variables.check_variable).
     """
 
@@ -54,28 +53,28 @@ class JobValues:
 
 
 def own_prefix() -> str | None:
-    """The folder of the virtual environment that this program runs in, if it does."""
+    """Return the folder of the virtual environment of this program, if it runs in one."""
     return sys.prefix if sys.prefix != sys.base_prefix else None
 
 
 def inherited(base: Mapping[str, str], *, prefix: str | None = None) -> dict[str, str]:
-    """What jobs have of the pilot's environment `base`.
+    """Return the variables that jobs inherit from the pilot's environment `base`.
 
     Args:
-        prefix: the folder of the virtual environment that the pilot runs in, if it does; its programs leave PATH,
-            and so do those of VIRTUAL_ENV.
+        prefix: the folder of the pilot's virtual environment, if it runs in one. Its programs are removed from PATH, as
+            those of VIRTUAL_ENV are.
     """
-    result = {name: value for name, value in base.items() if not _LEFT_OUT.fullmatch(name)}
+    result = {name: value for name, value in base.items() if not _NOT_INHERITED.fullmatch(name)}
     if "PATH" in base:
         result["PATH"] = _path_without(base["PATH"], base.get("VIRTUAL_ENV"), prefix)
     return result
 
 
 def environment(base: Mapping[str, str], job: JobValues) -> dict[str, str]:
-    """All variables of a job's process.
+    """Return all variables of a job's process.
 
-    From the weakest: thread counts, what is `inherited` from the pilot (`base`), the other defaults, `--env`, and what
-    names the job and its GPUs.
+    In order of increasing precedence: thread counts, the variables `inherited` from the pilot (`base`), other defaults,
+    `--env`, and the variables that describe the job and its GPUs.
     """
     result = dict.fromkeys(THREAD_COUNTS, str(job.cores)) | dict(base)
     result |= {
@@ -84,25 +83,25 @@ def environment(base: Mapping[str, str], job: JobValues) -> dict[str, str]:
         "VOLUME": job.volume,
     }
     result |= job.given
-    return result | _told(job)
+    return result | _description(job)
 
 
-def _told(job: JobValues) -> dict[str, str]:
-    told = {
+def _description(job: JobValues) -> dict[str, str]:
+    variables = {
         "ORCHESTRA_TASK": str(job.task),
         "ORCHESTRA_JOB": str(job.job),
         "ORCHESTRA_ATTEMPT": str(job.attempt),
         "ORCHESTRA_DATA": job.data,
         "ORCHESTRA_IN": job.config,
         "ORCHESTRA_OUT": job.out,
-        # An empty value would show all devices to some programs; -1 is no device to every one.
+        # Some programs see all devices if the value is empty; all see none with -1.
         "CUDA_VISIBLE_DEVICES": job.devices or "-1",
     }
-    return told | ({"ORCHESTRA_TOKEN": job.token} if job.token else {})
+    return variables | ({"ORCHESTRA_TOKEN": job.token} if job.token else {})
 
 
 def _path_without(path: str, *virtual: str | None) -> str:
-    gone = {os.path.realpath(f"{folder}/bin") for folder in virtual if folder}
+    removed = {os.path.realpath(f"{folder}/bin") for folder in virtual if folder}
     return ":".join(
-        part for part in path.split(":") if not part or os.path.realpath(part) not in gone
+        part for part in path.split(":") if not part or os.path.realpath(part) not in removed
     )

@@ -1,7 +1,7 @@
-"""What an ordinary user's podman leaves behind when it is asked for its version.
+"""Removes what an ordinary user's podman leaves behind when it is asked for its version.
 
-That is a process that holds the user's name space and, where nobody has signed in, folders in /tmp. Made by a job's
-podman, that process would be taken for the job's: so a pilot asks when it begins, and cleans up when it leaves.
+That is a process that holds the user's namespace and, without a login session, folders in /tmp. If a job's podman had
+started that process, the keeper would consider it the job's: so a pilot starts it first, and cleans up when it leaves.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ from contextlib import suppress
 from pathlib import Path
 
 MARK = "ORCHESTRA_ASKS"
-"""In the environment of the question, and so of the process that it makes; one that was there before has it not."""
+"""Marks, in its environment, the process that this program has started. An earlier one is not marked."""
 _PROC = Path("/proc")
 
 
 def clean_up(environ: Mapping[str, str]) -> None:
-    """End the process that a question of ours made, if no container and no other pilot of this account needs it."""
+    """End the marked process, unless a container or another pilot of this account needs it."""
     ended = False
     for folder in _runtime_folders(environ):
-        note = folder / "libpod/tmp/pause.pid"
+        pid_file = folder / "libpod/tmp/pause.pid"
         try:
-            pid = int(note.read_text(encoding="ascii"))
+            pid = int(pid_file.read_text(encoding="ascii"))
             marked = f"{MARK}=1".encode() in (_PROC / f"{pid}/environ").read_bytes().split(b"\0")
-            space = (_PROC / f"{pid}/ns/user").readlink()
+            namespace = (_PROC / f"{pid}/ns/user").readlink()
         except (OSError, ValueError):
             continue
-        if not marked or any(_needs(other, space) for other in _others(pid)):
+        if not marked or any(_needs(other, namespace) for other in _others(pid)):
             return
         os.kill(pid, signal.SIGKILL)
-        note.unlink(missing_ok=True)
+        pid_file.unlink(missing_ok=True)
         ended = True
     for folder in filter(_is_ours, _in_tmp()):
-        if ended:  # all of it would go with the user's session, if there were one
+        if ended:  # a login session would remove them
             shutil.rmtree(folder, ignore_errors=True)
         else:
             _remove_empty(folder)
@@ -57,22 +57,22 @@ def _others(pid: int) -> Iterator[Path]:
             yield entry
 
 
-def _needs(process: Path, space: Path) -> bool:
-    """Whether a process is in the name space, or is another pilot of this account."""
+def _needs(process: Path, namespace: Path) -> bool:
+    """Whether a process is in the namespace, or is another pilot of this account."""
     try:
-        if (process / "ns/user").readlink() == space:
+        if (process / "ns/user").readlink() == namespace:
             return True
         if process.stat().st_uid != os.geteuid():
             return False
         words = (process / "cmdline").read_bytes().split(b"\0")
         return b"orchestra.cli.main" in words and b"pilot" in words and b"run" in words
-    except OSError:  # it has ended, or is somebody else's
+    except OSError:  # it has ended, or belongs to another account
         return False
 
 
 def _remove_empty(folder: Path) -> None:
     for each, _, _ in os.walk(folder, topdown=False):
-        with suppress(OSError):  # it holds something
+        with suppress(OSError):  # it is not empty
             Path(each).rmdir()
 
 

@@ -13,8 +13,8 @@ from orchestra.homefolder import home_folder
 if TYPE_CHECKING:
     from orchestra.config import Settings
     from orchestra.domain.binds import Bind
-    from orchestra.runtimes.cache import ImageCache
-    from orchestra.runtimes.found import ContainerRuntime
+    from orchestra.runtimes.discovery import ContainerRuntime
+    from orchestra.runtimes.images.cache import ImageCache
 
 
 def container_runtimes(
@@ -25,10 +25,12 @@ def container_runtimes(
     Raises:
         ConfigurationError: the configured runtime cannot be used.
     """
-    from orchestra.runtimes import found
+    from orchestra.runtimes import discovery
 
     origin = settings.origin("container_runtime")
-    return found.find(settings.container_runtime, os.environ, origin=origin, traceless=traceless)
+    return discovery.find_runtimes(
+        settings.container_runtime, os.environ, origin=origin, traceless=traceless
+    )
 
 
 def container_binds(settings: Settings) -> tuple[Bind, ...]:
@@ -50,8 +52,8 @@ def container_binds(settings: Settings) -> tuple[Bind, ...]:
 
 def image_cache(settings: Settings) -> ImageCache:
     """Return the image cache of `job run --here`: that of the nodes if one is configured, else the user's own."""
-    from orchestra.runtimes.cache import ImageCache
     from orchestra.runtimes.environment import inherited
+    from orchestra.runtimes.images.cache import ImageCache
 
     home = home_folder() or Path(f"/var/tmp/orchestra-{os.geteuid()}")  # noqa: S108 - made private, or refused
     usual = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "orchestra/images"

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from orchestra.domain.binds import Bind
     from orchestra.interface.answers.local_run import LocalRun
     from orchestra.runtimes import RuntimeJob
+    from orchestra.runtimes.discovery import ContainerRuntime
     from orchestra.runtimes.environment import JobValues
-    from orchestra.runtimes.found import ContainerRuntime
 
 
 def arguments(parser: Parser) -> None:
@@ -88,8 +88,8 @@ def _container(ctx: Context, image: str) -> _Container:
         BadInput: no container runtime of this machine can run it.
         ImageError: it cannot be made ready.
     """
-    from orchestra.runtimes.fetching import Order
-    from orchestra.runtimes.found import ContainerRuntime
+    from orchestra.runtimes.discovery import ContainerRuntime
+    from orchestra.runtimes.images.request import ImageRequest
     from orchestra.wiring.containers import container_binds, container_runtimes, image_cache
 
     runtimes = container_runtimes(ctx.settings)
@@ -100,8 +100,8 @@ def _container(ctx: Context, image: str) -> _Container:
             hint="maestro doctor says which it has. Nodes that have one: maestro node list -o json",
         )
     cache = image_cache(ctx.settings)
-    order = Order(lambda text: ctx.out.note(f"preparing {clean(image)}: {clean(text)}"))
-    prepared = cache.prepare(runtime, image, order)
+    request = ImageRequest(lambda text: ctx.out.note(f"preparing {clean(image)}: {clean(text)}"))
+    prepared = cache.prepare(runtime, image, request)
     return _Container(runtime, prepared.image, container_binds(ctx.settings))
 
 
@@ -154,14 +154,14 @@ def _inside(
     plain: RuntimeJob, values: JobValues, job: LocalRun, container: _Container
 ) -> RuntimeJob:
     """Give a job as it is in its container."""
-    from orchestra.runtimes import surroundings
+    from orchestra.runtimes import container_binds
     from orchestra.runtimes.environment import environment
 
-    binds = surroundings.binds(
+    binds = container_binds.binds(
         out=plain.folder, reads=job.reads, node=container.binds, task=job.task.binds
     )
-    binds = surroundings.with_linked(binds, list(job.inputs.values()))
-    home = surroundings.home(plain.host, binds, plain.folder)
+    binds = container_binds.with_linked(binds, list(job.inputs.values()))
+    home = container_binds.home(plain.host, binds, plain.folder)
     gpus = tuple(values.devices.split(",")) if values.devices else ()
     return replace(
         plain,
@@ -174,13 +174,13 @@ def _inside(
 
 def _sweep(runtime: ContainerRuntime, job: RuntimeJob) -> None:
     """End a container that outlived its client, which Ctrl-C may have ended."""
-    look = runtime.sweep(job.token)
+    look = runtime.list_containers(job.token)
     if not look:
         return
     environ = runtime.environment(job)
     found = subprocess.run(look, env=environ, capture_output=True, text=True, check=False).stdout
     if found.split():
-        left = runtime.remove(tuple(found.split()))
+        left = runtime.remove_containers(tuple(found.split()))
         subprocess.run(left, env=environ, capture_output=True, check=False)
 
 

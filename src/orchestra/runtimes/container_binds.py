@@ -1,4 +1,4 @@
-"""What a job in a container sees of its machine, whatever the runtime."""
+"""What a job in a container can access on its machine, for all runtimes."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def binds(
     node: Iterable[Bind],
     task: Iterable[str],
 ) -> tuple[Bind, ...]:
-    """Give what is bound, outer paths before those within them: its folder for writing, its data sets for reading.
+    """Return the binds of a job, parents before their subfolders: its folder for writing, its data sets for reading.
 
     Args:
-        reads: the folders of its data sets; the file where one is of one file alone.
-        node: what the node's configuration names.
-        task: what the task names, which wins where two have the same target.
+        reads: the folders of its data sets, or the file of a data set of one file.
+        node: the binds in the node's configuration.
+        task: the binds of the task, which take precedence for the same target.
     """
     chosen: dict[PurePosixPath, Bind] = {}
     for bind in (
@@ -36,7 +36,7 @@ def binds(
 
 
 def with_linked(bound: Sequence[Bind], files: Iterable[str]) -> tuple[Bind, ...]:
-    """Add what files really are that are links, for reading: a link would lead nowhere in the container. Does I/O."""
+    """Add the targets of files that are symlinks, for reading, so that these work in the container. Does I/O."""
     added = []
     for path in files:
         real = PurePosixPath(os.path.realpath(path))
@@ -47,9 +47,9 @@ def with_linked(bound: Sequence[Bind], files: Iterable[str]) -> tuple[Bind, ...]
 
 
 def home(environ: Mapping[str, str], bound: Iterable[Bind], out: PurePosixPath) -> str:
-    """Give the job's HOME: its account's own where that is seen inside, else its folder, so that it can write there."""
+    """Return the job's HOME: that of its account if it is bound, else the job's folder, where it can write."""
     try:
         own = PurePosixPath(environ.get("HOME") or pwd.getpwuid(os.geteuid()).pw_dir)
-    except KeyError:  # an account that only a number knows
+    except KeyError:  # an account without a name
         return str(out)
     return str(own) if any(own.is_relative_to(bind.seen_as) for bind in bound) else str(out)

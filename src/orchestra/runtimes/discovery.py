@@ -1,4 +1,4 @@
-"""Which container runtimes this machine has: looked for once, when a pilot starts."""
+"""Finds the container runtimes of this machine, once, when a pilot starts."""
 
 from __future__ import annotations
 
@@ -24,42 +24,44 @@ from orchestra.runtimes.engines import EngineRuntime
 
 ContainerRuntime = ApptainerRuntime | EngineRuntime
 
-PATIENCE = 20.0
-"""Seconds in which a program has to say its version."""
+TIMEOUT = 20.0
+"""Seconds that a program has to report its version."""
 NONE = "none"
-_UNKNOWN = "that is no runtime that is known"
-# Also looked at: services are started with a short PATH.
-_FURTHER = ("/usr/local/bin", "/usr/bin", "/opt/apptainer/bin")
+_UNKNOWN = "that is not a known runtime"
+# Searched after PATH, which is short for services.
+_FALLBACK_PATH = ("/usr/local/bin", "/usr/bin", "/opt/apptainer/bin")
 _MOUNTS_SINCE = {"apptainer": (1, 0), "singularity": (3, 9)}
 
 
-def find(
+def find_runtimes(
     wanted: str | None,
     environ: Mapping[str, str],
     *,
     origin: str = "the configuration",
     traceless: bool = False,
 ) -> tuple[ContainerRuntime, ...]:
-    """Give the runtimes of this machine, best first; where one is `wanted`, by name or full path, that one alone.
+    """Return the runtimes of this machine, the best first.
 
     Args:
-        wanted: None for all that are there, `none` for none of them.
-        origin: where `wanted` stands, for people.
-        traceless: leave nothing behind of what a program makes when it is asked.
+        wanted: only this one, by name or full path; None for all, `none` for none.
+        origin: where `wanted` is configured, for people.
+        traceless: remove the files and processes that a program creates when it is asked for its version.
 
     Raises:
-        ConfigurationError: the one that is wanted is not there, or cannot be used.
+        ConfigurationError: the wanted one does not exist, or cannot be used.
     """
     if wanted == NONE:
         return ()
     if wanted is None:
-        with ThreadPoolExecutor() as pool:  # each is a program that starts
+        with ThreadPoolExecutor() as pool:  # each one starts a program
             found = pool.map(
-                lambda name: _look(name, _path(name, environ), environ, traceless), RUNTIMES
+                lambda name: _probe(name, _path(name, environ), environ, traceless), RUNTIMES
             )
-        return _each_once([runtime for runtime in found if isinstance(runtime, ContainerRuntime)])
+        return _without_aliases(
+            [runtime for runtime in found if isinstance(runtime, ContainerRuntime)]
+        )
     path = wanted if wanted.startswith("/") else _path(wanted, environ)
-    runtime = _look(_name_of(path or wanted), path, environ, traceless)
+    runtime = _probe(_name_of(path or wanted), path, environ, traceless)
     if isinstance(runtime, str):
         shown = f' is "{wanted}"' if wanted in RUNTIMES or wanted.startswith("/") else ""
         raise ConfigurationError(
@@ -72,7 +74,7 @@ def find(
 def _path(name: str, environ: Mapping[str, str]) -> str | None:
     if name not in RUNTIMES:
         return None
-    return shutil.which(name, path=":".join([environ.get("PATH", ""), *_FURTHER]))
+    return shutil.which(name, path=":".join([environ.get("PATH", ""), *_FALLBACK_PATH]))
 
 
 def _name_of(path: str) -> str:
@@ -80,18 +82,18 @@ def _name_of(path: str) -> str:
     return next((name for name in RUNTIMES if base.startswith(name)), base)
 
 
-def _each_once(found: list[ContainerRuntime]) -> tuple[ContainerRuntime, ...]:
-    """Leave out what is a second name of a program that was found: Apptainer calls itself singularity, too."""
+def _without_aliases(found: list[ContainerRuntime]) -> tuple[ContainerRuntime, ...]:
+    """Drop second names of the same program: Apptainer is also installed as singularity."""
     by_program: dict[Path, ContainerRuntime] = {}
     for runtime in found:
         by_program.setdefault(Path(runtime.program).resolve(), runtime)
     return tuple(by_program.values())
 
 
-def _look(
+def _probe(
     name: str, path: str | None, environ: Mapping[str, str], traceless: bool
 ) -> ContainerRuntime | str:
-    """Give a runtime, or why it cannot be used."""
+    """Return a runtime, or why it cannot be used."""
     if path is None or not os.access(path, os.X_OK):
         return (
             f"there is no {path or f'{name} on the PATH'}" if path or name in RUNTIMES else _UNKNOWN
@@ -105,14 +107,14 @@ def _look(
         if name in ("apptainer", "singularity"):
             return _apptainer(path, environ)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
-        return f"{path} cannot be used: {_words(error)}"
+        return f"{path} cannot be used: {_reason(error)}"
     return _UNKNOWN
 
 
 def _apptainer(path: str, environ: Mapping[str, str]) -> ContainerRuntime:
-    said = _said(environ, path, "--version")
-    name = "apptainer" if said.startswith("apptainer") else "singularity"
-    version = _version(said)
+    output = _output(environ, path, "--version")
+    name = "apptainer" if output.startswith("apptainer") else "singularity"
+    version = _version(output)
     since = _MOUNTS_SINCE[name]
     numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
     amd = os.path.exists("/dev/kfd") and not os.path.exists("/dev/nvidiactl")  # noqa: PTH110
@@ -120,28 +122,28 @@ def _apptainer(path: str, environ: Mapping[str, str]) -> ContainerRuntime:
         path,
         name,
         version,
-        takes_mounts=numbers >= since,
+        has_mount=numbers >= since,
         gpu_option="--rocm" if amd else "--nv",
         unsquash=_cannot_mount(path, environ),
     )
 
 
 def _cannot_mount(path: str, environ: Mapping[str, str]) -> bool:
-    """Whether this account can mount no SIF: neither by FUSE nor because the program is root's."""
+    """Whether this account cannot mount SIF files: there is no FUSE, and the program is not setuid root."""
     if os.geteuid() == 0 or os.access("/dev/fuse", os.R_OK | os.W_OK):
         return False
-    return "SUID_INSTALL=1" not in _said(environ, path, "buildcfg")
+    return "SUID_INSTALL=1" not in _output(environ, path, "buildcfg")
 
 
 def _podman(path: str, environ: Mapping[str, str], traceless: bool) -> ContainerRuntime:
-    # In a pilot this also makes the process that holds a user's name space; one that a job's keeper started would be
-    # taken for the job's.
+    # In a pilot this also starts the process that holds the user's namespace. If a job's podman started it, the keeper
+    # would consider it the job's.
     marked = {**environ, podman_pause.MARK: "1"}
-    with _elsewhere(traceless) as options:
-        facts: dict[str, Any] = json.loads(_said(marked, path, *options, "info", "--format=json"))
+    with _temporary_storage(traceless) as options:
+        facts: dict[str, Any] = json.loads(_output(marked, path, *options, "info", "--format=json"))
     host = facts["host"]
     rootless = bool(host["security"]["rootless"])
-    # Without lines in /etc/subuid there is one account inside, which is called root and is the user's.
+    # Without entries in /etc/subuid there is one account inside, called root, which is the user.
     several = sum(each["size"] for each in (host.get("idMappings") or {}).get("uidmap") or ()) > 1
     return EngineRuntime(
         path,
@@ -154,9 +156,9 @@ def _podman(path: str, environ: Mapping[str, str], traceless: bool) -> Container
 
 
 @contextmanager
-def _elsewhere(traceless: bool) -> Iterator[Sequence[str]]:
-    """Give options by which a user's podman makes folders that go again afterwards, with the process that it leaves."""
-    if not traceless or os.geteuid() == 0:  # root's folders are the machine's
+def _temporary_storage(traceless: bool) -> Iterator[Sequence[str]]:
+    """Yield options that make a user's podman use temporary folders; end the process that it leaves behind."""
+    if not traceless or os.geteuid() == 0:  # root uses the machine's folders
         yield ()
         return
     with tempfile.TemporaryDirectory(
@@ -173,18 +175,18 @@ def _elsewhere(traceless: bool) -> Iterator[Sequence[str]]:
 
 
 def _docker(path: str, environ: Mapping[str, str]) -> ContainerRuntime:
-    version = _said(environ, path, "version", "--format={{.Server.Version}}")
+    version = _output(environ, path, "version", "--format={{.Server.Version}}")
     return EngineRuntime(path, "docker", _version(version), user=(os.geteuid(), os.getegid()))
 
 
-def ask(
-    command: Sequence[str], environ: Mapping[str, str], patience: float
+def run_program(
+    command: Sequence[str], environ: Mapping[str, str], timeout: float
 ) -> subprocess.CompletedProcess[str]:
-    """Run a runtime's program and wait for what it says, `patience` seconds at most.
+    """Run a runtime's program and return its output, with a timeout in seconds.
 
     Raises:
         OSError: it cannot be started.
-        subprocess.TimeoutExpired: it went on for longer, and was ended.
+        subprocess.TimeoutExpired: it was killed because of the timeout.
     """
     return subprocess.run(
         command,
@@ -193,14 +195,14 @@ def ask(
         capture_output=True,
         text=True,
         errors="replace",
-        timeout=patience,
+        timeout=timeout,
         check=False,
         cwd="/",
     )
 
 
-def _said(environ: Mapping[str, str], *command: str) -> str:
-    done = ask(command, environ, PATIENCE)
+def _output(environ: Mapping[str, str], *command: str) -> str:
+    done = run_program(command, environ, TIMEOUT)
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
         raise ValueError(lines[-1] if lines else f"exit status {done.returncode}")
@@ -210,13 +212,13 @@ def _said(environ: Mapping[str, str], *command: str) -> str:
 def _version(text: str) -> str:
     found = re.search(r"\d[\w.+~-]*", text)
     if not found:
-        raise ValueError(f"it says no version: {text[:80]!r}")
+        raise ValueError(f"it reports no version: {text[:80]!r}")
     return found[0]
 
 
-def _words(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     if isinstance(error, subprocess.TimeoutExpired):
-        return f"it did not answer within {PATIENCE:g} s"
+        return f"it did not answer within {TIMEOUT:g} s"
     if isinstance(error, OSError):
         return error.strerror or str(error)
     return str(error)

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from orchestra.runtimes.apptainer import ApptainerRuntime
-from orchestra.runtimes.cache import ImageCache
 from orchestra.runtimes.engines import EngineRuntime
-from orchestra.runtimes.fetching import ImageError, Order
+from orchestra.runtimes.images.cache import ImageCache
+from orchestra.runtimes.images.request import ImageError, ImageRequest
 from support.waiting import wait_until
 
 # Stands for apptainer: `pull` notes that it was called and makes an image of 1000 bytes, as often as it may fail.
@@ -70,7 +70,7 @@ def test_a_fetch_that_fails_is_tried_again(
 ) -> None:
     (tmp_path / "fail-1").touch()
     said: list[str] = []
-    cache.prepare(runtime, "ana/x", Order(said.append))
+    cache.prepare(runtime, "ana/x", ImageRequest(said.append))
     assert len(pulled(tmp_path)) == 2
     assert any("no such image" in text for text in said)
 
@@ -204,20 +204,20 @@ def fetching(folder: Path, script: str) -> ApptainerRuntime:
 
 
 @pytest.mark.parametrize(
-    ("call_off", "why"),
+    ("cancel", "why"),
     [
         (lambda cache, _: cache.stop(), "the pilot leaves"),
-        (lambda _, order: order.call_off("nobody waits"), "nobody waits"),
+        (lambda _, request: request.cancel("nobody waits"), "nobody waits"),
     ],
 )
 def test_a_fetch_ends_at_once_with_its_pilot_and_when_it_is_called_off(
-    tmp_path: Path, cache: ImageCache, call_off: Callable[[ImageCache, Order], None], why: str
+    tmp_path: Path, cache: ImageCache, cancel: Callable[[ImageCache, ImageRequest], None], why: str
 ) -> None:
-    runtime, order = fetching(tmp_path, "exec sleep 60"), Order()
+    runtime, request = fetching(tmp_path, "exec sleep 60"), ImageRequest()
     with ThreadPoolExecutor() as pool:
-        found = pool.submit(cache.prepare, runtime, "ana/x", order)
+        found = pool.submit(cache.prepare, runtime, "ana/x", request)
         wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
-        call_off(cache, order)
+        cancel(cache, request)
         with pytest.raises(ImageError, match=why):
             found.result(2)
     pid = int((tmp_path / "pid").read_text())
@@ -229,10 +229,10 @@ def test_a_fetch_ends_at_once_with_its_pilot_and_when_it_is_called_off(
 def test_an_order_that_is_called_off_before_it_begins_fetches_nothing(
     tmp_path: Path, runtime: ApptainerRuntime, cache: ImageCache
 ) -> None:
-    order = Order()
-    order.call_off("nobody waits")
+    request = ImageRequest()
+    request.cancel("nobody waits")
     with pytest.raises(ImageError, match="nobody waits"):
-        cache.prepare(runtime, "ana/x", order)
+        cache.prepare(runtime, "ana/x", request)
     assert not list((tmp_path / "images").glob("*.sif"))
 
 
@@ -241,7 +241,7 @@ def test_a_fetch_to_which_nothing_comes_is_given_up_and_tried_again(tmp_path: Pa
     said: list[str] = []
     with pytest.raises(ImageError, match=r"nothing came from reg\.example\.org for") as caught:
         make(tmp_path, silence=0.4).prepare(
-            runtime, "docker://reg.example.org/ana/x", Order(said.append)
+            runtime, "docker://reg.example.org/ana/x", ImageRequest(said.append)
         )
     assert "curl -I https://reg.example.org/v2/" in str(caught.value.hint)
     assert "image_fetch_timeout" in str(caught.value.hint)

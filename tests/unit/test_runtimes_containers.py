@@ -20,11 +20,11 @@ from orchestra.domain.usage import Usage
 from orchestra.pilot.containers import refusal
 from orchestra.pilot.keeper_messages import Ended
 from orchestra.pilot.report import without_container
-from orchestra.runtimes import Runtime, RuntimeJob, choose, found, inside, surroundings
+from orchestra.runtimes import Runtime, RuntimeJob, choose, container_binds, discovery, entry_script
 from orchestra.runtimes.apptainer import ApptainerRuntime
 from orchestra.runtimes.bare import BareRuntime
 from orchestra.runtimes.engines import EngineRuntime
-from orchestra.runtimes.fetching import last_words
+from orchestra.runtimes.images.fetcher import last_words
 from support.processes import lives
 from support.waiting import wait_until
 
@@ -128,7 +128,7 @@ def test_paths_are_quoted_where_they_can_be_and_refused_where_not() -> None:
     odd = Bind(PurePosixPath('/a b:c,"d"'), PurePosixPath("/x,y"), read_only=True)
     job = replace(JOB, binds=(odd,))
     assert 'type=bind,"src=/a b:c,""d""","dst=/x,y",ro' in APPTAINER.argv(job)
-    old = replace(APPTAINER, takes_mounts=False, name="singularity", version="3.7")
+    old = replace(APPTAINER, has_mount=False, name="singularity", version="3.7")
     assert "/data/in:/data/in:ro" in old.argv(JOB)
     with pytest.raises(BadInput, match=r"cannot bind .*, because of"):
         old.argv(job)
@@ -142,7 +142,7 @@ def test_every_variable_arrives_as_it_was_given(tmp_path: Path, as_init: bool) -
     for name, value in NASTY.items():
         if name != "UID":  # a shell's own
             assert told[name] == value, name
-    assert not any(name.startswith(inside.PREFIX) for name in told)
+    assert not any(name.startswith(entry_script.PREFIX) for name in told)
     assert "LEAKED" not in told
     assert told["PWD"] == str(folder)
 
@@ -151,8 +151,10 @@ def environment_inside(
     variables: Mapping[str, str], folder: Path, *, as_init: bool
 ) -> dict[str, str]:
     """What a command sees, run by the text that runs in containers."""
-    words = inside.arguments(variables, str(folder), "env -0", leaked=["LEAKED"], as_init=as_init)
-    environment = {"LEAKED": "x", **inside.variables(variables)}
+    words = entry_script.arguments(
+        variables, str(folder), "env -0", leaked=["LEAKED"], as_init=as_init
+    )
+    environment = {"LEAKED": "x", **entry_script.variables(variables)}
     done = subprocess.run(["/bin/sh", *words], env=environment, capture_output=True, check=True)
     parts = os.fsdecode(done.stdout).split("\0")
     return dict(part.split("=", 1) for part in parts if part)
@@ -161,7 +163,7 @@ def environment_inside(
 @pytest.mark.parametrize("as_init", [False, True])
 def test_a_command_ends_as_it_would_without_a_container(tmp_path: Path, as_init: bool) -> None:
     def status(command: str, folder: Path = tmp_path) -> int:
-        words = inside.arguments({}, str(folder), command, as_init=as_init)
+        words = entry_script.arguments({}, str(folder), command, as_init=as_init)
         return subprocess.run(["/bin/sh", *words], capture_output=True, check=False).returncode
 
     assert status("exit 7") == 7
@@ -223,7 +225,7 @@ def test_a_runtime_that_failed_is_told_from_a_command_that_did(
 
 
 def test_binds_are_given_from_the_outside_in_and_what_is_written_wins() -> None:
-    chosen = surroundings.binds(
+    chosen = container_binds.binds(
         out=PurePosixPath("/data/ana/task/1"),
         reads=["/data/ana", "/data", "/configs/one.json"],
         node=[parse_bind("/scratch"), parse_bind("/data:/data")],
@@ -248,7 +250,7 @@ def test_links_in_data_sets_lead_somewhere(tmp_path: Path) -> None:
     (data / "y").touch()
     bound = (Bind(PurePosixPath(data), read_only=True),)
     files = [str(data / "x"), str(data / "y"), str(data / "x")]
-    assert surroundings.with_linked(bound, files) == (
+    assert container_binds.with_linked(bound, files) == (
         *bound,
         Bind(PurePosixPath(real / "x"), read_only=True),
     )
@@ -257,8 +259,8 @@ def test_links_in_data_sets_lead_somewhere(tmp_path: Path) -> None:
 def test_home_is_where_it_is_where_that_can_be_seen() -> None:
     out = PurePosixPath("/data/1")
     host = {"HOME": "/home/ana"}
-    assert surroundings.home(host, [Bind(out)], out) == "/data/1"
-    assert surroundings.home(host, [parse_bind("/home")], out) == "/home/ana"
+    assert container_binds.home(host, [Bind(out)], out) == "/data/1"
+    assert container_binds.home(host, [parse_bind("/home")], out) == "/home/ana"
 
 
 # Finding them
@@ -274,9 +276,9 @@ def program(folder: Path, name: str, script: str) -> Path:
 def test_what_is_there_is_found_once_and_in_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(found, "_FURTHER", ())
+    monkeypatch.setattr(discovery, "_FALLBACK_PATH", ())
     environ = {"PATH": str(tmp_path)}
-    assert found.find(None, environ) == ()
+    assert discovery.find_runtimes(None, environ) == ()
     program(tmp_path, "docker", "echo 'Cannot connect to the daemon' >&2; exit 1")
     program(tmp_path, "apptainer", "echo apptainer version 1.4.5")
     (tmp_path / "singularity").symlink_to("apptainer")
@@ -285,12 +287,12 @@ def test_what_is_there_is_found_once_and_in_order(
         f'{{"host": {{"security": {{"rootless": true}}, {ids}}}, "version": {{"Version": "4.9"}}}}'
     )
     program(tmp_path, "podman", f"echo '{info}'")
-    apptainer, podman = found.find(None, environ)
+    apptainer, podman = discovery.find_runtimes(None, environ)
     assert (apptainer.name, apptainer.version) == ("apptainer", "1.4.5")
     assert isinstance(podman, EngineRuntime)
     assert (podman.version, podman.keep_id, podman.limits_memory) == ("4.9", True, False)
-    assert found.find("none", environ) == ()
-    assert [each.name for each in found.find("podman", environ)] == ["podman"]
+    assert discovery.find_runtimes("none", environ) == ()
+    assert [each.name for each in discovery.find_runtimes("podman", environ)] == ["podman"]
 
 
 def test_a_look_at_podman_leaves_neither_folders_nor_its_process_behind(
@@ -309,12 +311,12 @@ fi
 echo '{info}'""",
     )
     environ = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
-    assert found.find("podman", environ, traceless=True)
+    assert discovery.find_runtimes("podman", environ, traceless=True)
     (made, pid) = ((tmp_path / name).read_text().strip() for name in ("folder", "pid"))
     assert not Path(made).parent.exists()
     wait_until(lambda: not lives(int(pid)), 10)
     (tmp_path / "folder").unlink()
-    assert found.find("podman", environ)
+    assert discovery.find_runtimes("podman", environ)
     assert not (tmp_path / "folder").exists()
 
 
@@ -324,25 +326,25 @@ echo '{info}'""",
         ("docker", "Cannot connect to the daemon"),
         ("podman", "no podman on the PATH"),
         ("/nowhere/apptainer", "no /nowhere/apptainer"),
-        ("rkt", "no runtime that is known"),
-        ("apptainer", "it says no version"),
+        ("rkt", "not a known runtime"),
+        ("apptainer", "it reports no version"),
     ],
 )
 def test_what_is_wanted_and_cannot_be_used_gets_a_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: str, said: str
 ) -> None:
-    monkeypatch.setattr(found, "_FURTHER", ())
+    monkeypatch.setattr(discovery, "_FALLBACK_PATH", ())
     program(tmp_path, "docker", "echo 'Cannot connect to the daemon' >&2; exit 1")
     program(tmp_path, "apptainer", "echo hello")
     with pytest.raises(ConfigurationError, match=said):
-        found.find(wanted, {"PATH": str(tmp_path)})
+        discovery.find_runtimes(wanted, {"PATH": str(tmp_path)})
 
 
 def test_an_old_singularity_takes_no_mounts(tmp_path: Path) -> None:
     path = program(tmp_path, "singularity", "echo singularity version 3.7.4")
-    (old,) = found.find(str(path), {})
+    (old,) = discovery.find_runtimes(str(path), {})
     assert isinstance(old, ApptainerRuntime)
-    assert (old.name, old.takes_mounts) == ("singularity", False)
+    assert (old.name, old.has_mount) == ("singularity", False)
 
 
 @pytest.mark.parametrize(
