@@ -121,7 +121,7 @@ def test_a_killed_job_ends_though_its_volume_does_not_answer(cluster: Cluster) -
         lifecycle.apply(cluster.conn, task.id, TaskInput.KILL, by="ana")
         cluster.wait_for(task, TaskState.KILLED)
         ((*_, reason),) = cluster.attempts(task)
-        assert reason.endswith(f"its folder could not be looked at: {named}")
+        assert reason.endswith(f"its folder could not be read: {named}")
     wait_until(lambda: not nodes.get(cluster.conn, "gauss").message, describe=cluster.log)
 
 

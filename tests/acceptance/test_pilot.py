@@ -365,7 +365,7 @@ def test_a_pilot_that_leaves_is_not_started_again(cluster: Cluster, gate: Path) 
     pilot = cluster.pilot("gauss", "--master", "--heir-after=0.1")
     cluster.wait_for_job(task, 0, RUNNING)
     pilot.send_signal(signal.SIGTERM)
-    wait_until(lambda: "taking nothing new" in cluster.log())
+    wait_until(lambda: "claiming no more jobs" in cluster.log())
     pilot.kill()  # its heir takes nothing new either
     wait_until(cluster.heirs, describe=cluster.log)
     gate.touch()
@@ -392,7 +392,7 @@ def test_a_cut_connection_loses_nothing(cluster: Cluster) -> None:
     for job in range(60):
         ran = Path(task.folder, ".attempts", f"job_configId_{job}", "ran").read_text()
         assert len(ran.splitlines()) == 1
-    assert "the database is back" in cluster.log()
+    assert "the database is available again" in cluster.log()
 
 
 def test_a_killed_keeper_loses_its_attempts_and_ends_them(cluster: Cluster, gate: Path) -> None:
@@ -435,7 +435,7 @@ def test_a_pilot_asked_to_leave_ends_with_its_last_job(cluster: Cluster, gate: P
     pilot = cluster.pilot()
     cluster.wait_for_job(task, 0, RUNNING)
     assert nodes.stop(cluster.conn, as_admin(cluster.conn), "gauss")
-    wait_until(lambda: "taking nothing new" in cluster.log())
+    wait_until(lambda: "claiming no more jobs" in cluster.log())
     assert pilot.poll() is None
     gate.touch()
     assert pilot.wait(15) == 0

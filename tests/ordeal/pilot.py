@@ -14,8 +14,10 @@ from orchestra.cli.exit_statuses import status_of
 from orchestra.conductor import conductor, leases
 from orchestra.conductor.run import run as conduct
 from orchestra.domain.errors import OrchestraError
-from orchestra.pilot import db_thread, lease, options
-from orchestra.pilot.agent import DRAINING, STARTED_BY_KEEPER, PilotOptions, run
+from orchestra.pilot import db_thread, lease, options, reconcile
+from orchestra.pilot.agent import run
+from orchestra.pilot.options import PilotOptions
+from orchestra.pilot.successor import DRAINING, STARTED_BY_KEEPER
 from orchestra.store.driver import database
 from orchestra.store.postgres.datafolder import Host, this_host
 from ordeal.schedule import LEASE
@@ -23,17 +25,17 @@ from ordeal.schedule import LEASE
 MARGIN = 3.0
 """Seconds beyond lease and grace: a busy machine's keeper needs some."""
 PATIENCE = 12.0
-"""Seconds that a replaced database waits: more than couriers back off."""
+"""Seconds that a replaced database waits: more than the back-off of pilots."""
 
 
 def shorten() -> None:
     """Make seconds of what takes minutes."""
     lease.RENEW_EVERY = 0.8
-    lease.RECONCILE_EVERY = 4.0
+    reconcile.RECONCILE_EVERY = 4.0
     conductor.LEASES_EVERY = 1.0
     leases.REQUEUE_AFTER = 4.0
     database.MARGIN = 0.6
-    db_thread.QUIET_AT_MOST = 1.0
+    db_thread.PROBE_AFTER = 1.0
 
 
 def pretend_to_be_elsewhere() -> None:

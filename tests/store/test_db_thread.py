@@ -24,13 +24,13 @@ from orchestra.pilot import db_thread
 from orchestra.pilot.db_thread import (
     BUSY_TRIES,
     POISONOUS_TRIES,
-    STRANGE_TRIES,
+    UNEXPECTED_TRIES,
+    DatabaseCallbacks,
     DatabaseThread,
-    Inbox,
-    Listener,
     back_off,
-    is_passing,
+    is_transient,
 )
+from orchestra.pilot.inbox import Inbox
 from orchestra.store.driver.database import connect
 from support.proxy import cable
 from support.waiting import wait_until
@@ -43,25 +43,25 @@ class Agent:
         self.open_connection = open_connection
         self.inbox = Inbox()
         self.said: list[Any] = []
-        self.greetings = 0
-        self.unwelcome: OrchestraError | None = None
-        listener = Listener(
+        self.attachments = 0
+        self.rejected: OrchestraError | None = None
+        listener = DatabaseCallbacks(
             connected=lambda greeting: self.said.append(("connected", greeting)),
-            refused=lambda error: self.said.append(("refused", str(error))),
-            away=lambda error: self.said.append(("away", type(error))),
-            heard=lambda channel, payload: self.said.append((channel, payload)),
-            hindered=lambda what: self.said.append(("hindered", what)),
+            rejected=lambda error: self.said.append(("rejected", str(error))),
+            unavailable=lambda error: self.said.append(("unavailable", type(error))),
+            notified=lambda channel, payload: self.said.append((channel, payload)),
+            delayed=lambda what: self.said.append(("delayed", what)),
         )
-        self.database = DatabaseThread(self._connect, self._greet, self.inbox, listener)
+        self.database = DatabaseThread(self._connect, self._attach, self.inbox, listener)
 
     def _connect(self) -> psycopg.Connection:
         return self.open_connection()
 
-    def _greet(self, _conn: psycopg.Connection) -> int:
-        if self.unwelcome:
-            raise self.unwelcome
-        self.greetings += 1
-        return self.greetings
+    def _attach(self, _conn: psycopg.Connection) -> int:
+        if self.rejected:
+            raise self.rejected
+        self.attachments += 1
+        return self.attachments
 
     def submit(self, call: Callable[[psycopg.Connection], Any], *, urgent: bool = False) -> None:
         self.database.submit(
@@ -71,13 +71,13 @@ class Agent:
     def end(self) -> None:
         self.database.stop(1)
         assert not self.database.is_alive()
-        self.inbox.alarm.close()
+        self.inbox.wakeup.close()
 
-    def heard(self, *wanted: Any) -> None:
+    def received(self, *wanted: Any) -> None:
         """Wait until all of this has been said."""
 
         def look() -> bool:
-            self.inbox.empty()
+            self.inbox.run_calls()
             return all(item in self.said for item in wanted)
 
         wait_until(look, describe=lambda: self.said)
@@ -108,7 +108,7 @@ def test_requests_are_answered_in_order(agent: Agent) -> None:
     for number in range(20):
         agent.submit(lambda _, n=number: n)  # type: ignore[misc]
     agent.database.start()
-    agent.heard(19)
+    agent.received(19)
     assert [item for item in agent.said if isinstance(item, int)] == list(range(20))
 
 
@@ -120,10 +120,10 @@ def test_answers_are_taken_in_by_the_agents_thread(agent: Agent) -> None:
         lambda _: None,
     )
     agent.database.start()
-    wait_until(lambda: threads == ["courier"])
+    wait_until(lambda: threads == ["database"])
     agent.submit(lambda _: "done")
-    agent.heard("done")
-    assert threads == ["courier", threading.current_thread().name]
+    agent.received("done")
+    assert threads == ["database", threading.current_thread().name]
 
 
 def test_a_request_that_was_cut_is_carried_out_again(
@@ -140,7 +140,7 @@ def test_a_request_that_was_cut_is_carried_out_again(
 
     agent.submit(call)
     agent.database.start()
-    agent.heard("answered", ("connected", 2), ("away", DatabaseUnavailable))
+    agent.received("answered", ("connected", 2), ("unavailable", DatabaseUnavailable))
     assert len(tries) == 2
 
 
@@ -157,7 +157,7 @@ def test_a_request_that_ends_each_connection_is_set_aside(
     agent.submit(dies)
     agent.submit(lambda _: "next")
     agent.database.start()
-    agent.heard(PoisonousRequest, "next")
+    agent.received(PoisonousRequest, "next")
     assert len(tries) == POISONOUS_TRIES
 
 
@@ -175,7 +175,7 @@ def test_a_network_that_cuts_everything_makes_no_request_poisonous(
 
     agent.submit(unlucky)
     agent.database.start()
-    agent.heard("answered")
+    agent.received("answered")
 
 
 def test_a_request_that_others_cut_is_never_set_aside(
@@ -192,16 +192,16 @@ def test_a_request_that_others_cut_is_never_set_aside(
 
     agent.submit(unlucky)
     agent.database.start()
-    agent.heard("answered")
+    agent.received("answered")
 
 
 def test_a_refused_request_is_answered_once_and_holds_nobody_up(agent: Agent) -> None:
     agent.submit(lambda conn: conn.execute("select 1 / 0"))
     agent.submit(lambda _: "next")
     agent.database.start()
-    agent.heard(psycopg.errors.DivisionByZero, "next")
+    agent.received(psycopg.errors.DivisionByZero, "next")
     assert agent.said.count(psycopg.errors.DivisionByZero) == 1
-    assert agent.greetings >= STRANGE_TRIES, "what was sent may have been altered on the way"
+    assert agent.attachments >= UNEXPECTED_TRIES, "what was sent may have been altered on the way"
 
 
 def test_what_nobody_expects_ends_the_connection_and_not_the_courier(agent: Agent) -> None:
@@ -214,8 +214,8 @@ def test_what_nobody_expects_ends_the_connection_and_not_the_courier(agent: Agen
 
     agent.submit(call)
     agent.database.start()
-    agent.heard("answered", ("connected", 3))
-    assert not [item for item in agent.said if item[0] == "away"]
+    agent.received("answered", ("connected", 3))
+    assert not [item for item in agent.said if item[0] == "unavailable"]
 
 
 def test_a_word_of_ours_is_an_answer_and_ends_nothing(agent: Agent) -> None:
@@ -225,8 +225,8 @@ def test_a_word_of_ours_is_an_answer_and_ends_nothing(agent: Agent) -> None:
     agent.submit(call)
     agent.submit(lambda _: "next")
     agent.database.start()
-    agent.heard(NotFound, "next")
-    assert agent.greetings == 1
+    agent.received(NotFound, "next")
+    assert agent.attachments == 1
 
 
 def times_out(conn: psycopg.Connection) -> None:
@@ -239,12 +239,12 @@ def test_a_request_that_times_out_each_time_keeps_nobody_waiting(agent: Agent) -
     for number in range(3):
         agent.submit(lambda _, n=number: n)  # type: ignore[misc]
     agent.database.start()
-    agent.heard(0, 1, 2, DatabaseBusy, ("hindered", None))
+    agent.received(0, 1, 2, DatabaseBusy, ("delayed", None))
     said = [item for item in agent.said if item in (0, 1, 2, DatabaseBusy)]
     assert said == [0, 1, 2, DatabaseBusy]
-    told = [item[1] for item in agent.said if isinstance(item, tuple) and item[0] == "hindered"]
-    assert told[0].startswith("a request to the database came to nothing 2 times in a row: ")
-    assert agent.greetings == 1
+    told = [item[1] for item in agent.said if isinstance(item, tuple) and item[0] == "delayed"]
+    assert told[0].startswith("a request to the database failed 2 times in a row: ")
+    assert agent.attachments == 1
 
 
 def test_what_is_urgent_goes_first_and_is_never_given_back(agent: Agent) -> None:
@@ -263,7 +263,7 @@ def test_what_is_urgent_goes_first_and_is_never_given_back(agent: Agent) -> None
     agent.submit(usual)
     agent.submit(busy_at_first, urgent=True)
     agent.database.start()
-    agent.heard("renewed")
+    agent.received("renewed")
     assert order[:3] == ["urgent", "usual", "usual"]
     assert DatabaseBusy not in agent.said
 
@@ -273,17 +273,17 @@ def test_a_connection_that_falls_silent_is_replaced(
     tcp_database_url: str, monkeypatch: pytest.MonkeyPatch, at_work: bool
 ) -> None:
     monkeypatch.setattr("orchestra.store.driver.database.MARGIN", 0.2)
-    monkeypatch.setattr(db_thread, "QUIET_AT_MOST", 0.2)
+    monkeypatch.setattr(db_thread, "PROBE_AFTER", 0.2)
     with cable(tcp_database_url) as line:
         url = line.url(tcp_database_url)
         agent = Agent(partial(connect, url, name="courier", statement_timeout=0.5))
         agent.database.start()
-        agent.heard(("connected", 1))
+        agent.received(("connected", 1))
         line.mute()
         if at_work:
             agent.submit(lambda conn: conn.execute("select 7").fetchone())
-            agent.heard((7,))
-        agent.heard(("away", DatabaseSilent), ("connected", 2))
+            agent.received((7,))
+        agent.received(("unavailable", DatabaseSilent), ("connected", 2))
         agent.end()
 
 
@@ -298,28 +298,28 @@ def test_a_deadlocks_victim_is_tried_again(agent: Agent) -> None:
 
     agent.submit(call)
     agent.database.start()
-    agent.heard("answered")
-    assert agent.greetings == 1
+    agent.received("answered")
+    assert agent.attachments == 1
 
 
 def test_notices_are_heard_at_rest_and_in_the_middle_of_requests(
     agent: Agent, conn: psycopg.Connection
 ) -> None:
     agent.database.start()
-    agent.heard(("connected", 1))
+    agent.received(("connected", 1))
     conn.execute("select pg_notify('orchestra_gpu', '')")
-    agent.heard(("orchestra_gpu", ""))
+    agent.received(("orchestra_gpu", ""))
     agent.submit(lambda its: its.execute("select pg_notify('orchestra_node', '7'), 1").rowcount)
-    agent.heard(1, ("orchestra_node", "7"))
+    agent.received(1, ("orchestra_node", "7"))
 
 
 def test_a_cut_at_rest_is_noticed(agent: Agent, conn: psycopg.Connection) -> None:
     agent.database.start()
-    agent.heard(("connected", 1))
+    agent.received(("connected", 1))
     cut(conn)
-    agent.heard(("connected", 2))
+    agent.received(("connected", 2))
     conn.execute("select pg_notify('orchestra_cpu', '')")
-    agent.heard(("orchestra_cpu", ""))
+    agent.received(("orchestra_cpu", ""))
 
 
 def test_a_database_that_is_away_is_spoken_of_once(database_url: str) -> None:
@@ -329,18 +329,18 @@ def test_a_database_that_is_away_is_spoken_of_once(database_url: str) -> None:
     agent = Agent(nothing)
     agent.submit(lambda _: "answered")
     agent.database.start()
-    agent.heard(("away", DatabaseUnavailable))
+    agent.received(("unavailable", DatabaseUnavailable))
     agent.open_connection = partial(connect, database_url, name="courier")
-    agent.heard("answered")
-    assert agent.said.count(("away", DatabaseUnavailable)) == 1
+    agent.received("answered")
+    assert agent.said.count(("unavailable", DatabaseUnavailable)) == 1
     agent.end()
 
 
 def test_a_database_that_does_not_want_us_is_not_one_that_is_away(agent: Agent) -> None:
-    agent.unwelcome = NotFound("there is no node")
+    agent.rejected = NotFound("there is no node")
     agent.database.start()
-    agent.heard(("refused", "there is no node"))
-    assert not [item for item in agent.said if item[0] == "away"]
+    agent.received(("rejected", "there is no node"))
+    assert not [item for item in agent.said if item[0] == "unavailable"]
 
 
 def test_pauses_grow_up_to_a_limit_and_differ() -> None:
@@ -350,8 +350,8 @@ def test_pauses_grow_up_to_a_limit_and_differ() -> None:
 
 
 def test_what_is_the_servers_trouble_passes() -> None:
-    assert is_passing(DatabaseUnavailable())
-    assert is_passing(psycopg.errors.SerializationFailure())
-    assert is_passing(psycopg.errors.DiskFull())
-    assert not is_passing(psycopg.errors.UniqueViolation())
-    assert not is_passing(NotFound())
+    assert is_transient(DatabaseUnavailable())
+    assert is_transient(psycopg.errors.SerializationFailure())
+    assert is_transient(psycopg.errors.DiskFull())
+    assert not is_transient(psycopg.errors.UniqueViolation())
+    assert not is_transient(NotFound())

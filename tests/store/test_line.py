@@ -67,8 +67,8 @@ def test_tasks_without_jobs_to_hand_out_hide_none_that_has_one(world: World) -> 
     emptied(world, tasks(world, 500, name="resting"))
     tasks(world, 100, name="foreign", account="bea")
     tasks(world, 100, name="huge", cores=99)
-    wanted = tasks(world, 3)
-    assert taken(world.pilot().claim_answer(cpu=8)) == wanted
+    slots_to_request = tasks(world, 3)
+    assert taken(world.pilot().claim_answer(cpu=8)) == slots_to_request
 
 
 def test_a_line_of_5000_is_walked_within_a_moment(world: World) -> None:
@@ -92,17 +92,17 @@ def test_a_claim_that_stops_before_the_end_says_where_to_go_on(
     monkeypatch.setattr(work, "TASKS_AT_MOST", 20)
     monkeypatch.setattr(work, "FURTHER_PAGE", 20)
     emptied(world, tasks(world, 90, name="resting"))
-    wanted = tasks(world, 2)
-    pilot, appetite, answers = world.pilot(), ClaimPolicy(), list[Claim]()
-    while not appetite.exhausted:
+    slots_to_request = tasks(world, 2)
+    pilot, policy, answers = world.pilot(), ClaimPolicy(), list[Claim]()
+    while not policy.exhausted:
         pilot.request += 1
         answers.append(
             work.claim(
-                world.conn, pilot.agent, pilot.keeper, pilot.request, CPU, after=appetite.after
+                world.conn, pilot.agent, pilot.keeper, pilot.request, CPU, after=policy.cursors
             )
         )
-        appetite.learn(CPU, [], answers[-1])
-    assert [task for answer in answers for task in taken(answer)] == wanted
+        policy.record_claim(CPU, [], answers[-1])
+    assert [task for answer in answers for task in taken(answer)] == slots_to_request
     assert [bool(answer.more) for answer in answers] == [True, True, False]
 
 
@@ -111,7 +111,7 @@ def test_a_claim_gives_up_on_tasks_that_others_empty_and_goes_on_behind_them(
 ) -> None:
     monkeypatch.setattr(work, "LOOKS_AT_MOST", 5)
     emptied(world, tasks(world, 12, name="resting"))
-    (wanted,) = tasks(world, 1)
+    (slots_to_request,) = tasks(world, 1)
     pilot = world.pilot()
     places, after = [], None
     for _ in range(3):
@@ -119,7 +119,7 @@ def test_a_claim_gives_up_on_tasks_that_others_empty_and_goes_on_behind_them(
         answer = work.claim(world.conn, pilot.agent, pilot.keeper, pilot.request, CPU, after=after)
         after = answer.more
         places.append(taken(answer))
-    assert places == [[], [], [wanted]]
+    assert places == [[], [], [slots_to_request]]
     assert after == {}
 
 
@@ -136,10 +136,10 @@ def test_a_job_that_was_passed_for_its_size_is_asked_for_when_there_are_slots(wo
     (wide,) = tasks(world, 1, name="wide", cores=6, jobs=2)
     pilot = world.pilot()
     (first,) = pilot.claim(cpu=8)
-    appetite, asked = ClaimPolicy(), {Queue.CPU: 2}
+    policy, asked = ClaimPolicy(), {Queue.CPU: 2}
     answer = pilot.claim_answer(cpu=2)
-    appetite.learn(asked, [], answer)
-    assert (answer.held_back, appetite.exhausted) == ({Queue.CPU: 6}, set())
+    policy.record_claim(asked, [], answer)
+    assert (answer.held_back, policy.exhausted) == ({Queue.CPU: 6}, set())
     pilot.end(first)
     assert taken(pilot.claim_answer(cpu=8)) == [wide]
 

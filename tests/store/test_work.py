@@ -18,7 +18,7 @@ from orchestra.domain.models.work import Outcome, SharedFiles, Started, TaskSpec
 from orchestra.domain.states import Cause, JobState, Queue, TaskState
 from orchestra.domain.transitions import TaskInput
 from orchestra.pilot.claim import Claimer
-from orchestra.pilot.claim_policy import ClaimPolicy, wanted
+from orchestra.pilot.claim_policy import ClaimPolicy, slots_to_request
 from orchestra.pilot.state import PilotState
 from orchestra.services import work
 from orchestra.services.jobs import views
@@ -509,12 +509,12 @@ def test_a_repeated_answer_does_not_pass_for_all_that_there_was(world: World) ->
             request=1,
             tasks=dict(lost.tasks),
             state=PilotState({Queue.CPU: 4, Queue.GPU: 0}),
-            appetite=ClaimPolicy(),
+            claim_policy=ClaimPolicy(),
         )
         claimer = Claimer(context, cast(Any, None), cast(Any, None))
         handle: Any = SimpleNamespace(id=pilot.keeper, dead=False)
         claimer._granted(handle, pilot.request, {Queue.CPU: 4}, answer)
-        assert (wanted(context.state, context.appetite) != {}) == asks_again
+        assert (slots_to_request(context.state, context.claim_policy) != {}) == asks_again
 
 
 def test_a_node_that_runs_a_big_job_fills_the_rest_with_small_ones(world: World) -> None:

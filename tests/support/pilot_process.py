@@ -16,7 +16,8 @@ from orchestra.cli.exit_statuses import status_of
 from orchestra.conductor.run import run as conduct
 from orchestra.domain.errors import OrchestraError
 from orchestra.domain.leases import MARGIN
-from orchestra.pilot.agent import PilotOptions, run
+from orchestra.pilot.agent import run
+from orchestra.pilot.options import PilotOptions
 from orchestra.runtimes.discovery import find_runtimes
 from orchestra.runtimes.images.fetcher import SILENCE
 from orchestra.services.database.recovery import PATIENCE

@@ -92,27 +92,27 @@ def test_attempts_are_made_ready_some_at_a_time() -> None:
 # Together
 
 
-Errand = tuple[int | str, Callable[[], Any], Callable[[Any], None]]
+WorkItem = tuple[int | str, Callable[[], Any], Callable[[Any], None]]
 
 
 class Office:
-    """Reports and errands, written down instead of carried out."""
+    """Reports and work items, recorded instead of run."""
 
     def __init__(self, *attempts: LocalAttempt) -> None:
-        self.batches: list[Errand] = []
-        self.looks: list[Errand] = []
+        self.batches: list[WorkItem] = []
+        self.looks: list[WorkItem] = []
         self.context = cast(
             Context,
             SimpleNamespace(
                 state=state(*attempts),
                 workers=self,
-                launch=SimpleNamespace(log_limit=0, patience=10.0, io_activity=IOActivity()),
-                refusals={},
+                launch=SimpleNamespace(log_limit=0, silent_after=10.0, io_activity=IOActivity()),
+                failed_starts={},
                 tasks={},
             ),
         )
         self.reporter = Reporter(self.context, lambda *_: None)
-        self.examiner = Finalizer(self.context, self.reporter)
+        self.finalizer = Finalizer(self.context, self.reporter)
 
     def submit(
         self, work: Callable[[], Any], then: Callable[[Any], None], _: object, *, lane: int | str
@@ -121,7 +121,7 @@ class Office:
 
     def end(self, attempt: LocalAttempt, **outcome: Any) -> None:
         given = {"cause": Cause.EXIT, "exit_status": 0, **outcome}
-        self.examiner.add(attempt, Outcome(attempt.key, **given), None)
+        self.finalizer.add(attempt, Outcome(attempt.key, **given), None)
 
     def look(self, note: str | None = None) -> None:
         """Let the looks at inputs that were begun find this."""
@@ -139,9 +139,9 @@ def test_what_ends_while_others_run_is_looked_at_together() -> None:
     for attempt in attempts[:2]:
         office.end(attempt)
     now = monotonic()
-    assert now < office.examiner.tick(now) <= now + finalize.LINGER
+    assert now < office.finalizer.tick(now) <= now + finalize.LINGER
     assert office.batches == []
-    assert office.examiner.tick(now + finalize.LINGER) > now + 1.0
+    assert office.finalizer.tick(now + finalize.LINGER) > now + 1.0
     assert len(office.batches) == len(office.looks) == 1
 
 
@@ -150,7 +150,7 @@ def test_what_ends_last_is_looked_at_at_once() -> None:
     office = Office(*attempts)
     office.end(attempts[0])
     office.end(attempts[1])
-    office.examiner.tick(monotonic())
+    office.finalizer.tick(monotonic())
     assert [lane for lane, _, _ in office.batches] == [0, 7]
 
 
@@ -164,7 +164,7 @@ def test_how_an_attempt_ended_is_known_whatever_its_folder_does(
     attempt = local_attempt(0, Phase.RUNNING)
     office = Office(attempt)
     office.end(attempt)
-    office.examiner.tick(monotonic())
+    office.finalizer.tick(monotonic())
     office.look()
     (_, work, then), *_ = office.batches
     then(work())
@@ -183,7 +183,7 @@ def test_a_complete_file_that_cannot_be_looked_at_is_not_there(
     ended = finalize.finalize(Outcome(attempt.key, Cause.EXIT, exit_status=0), note)
     assert ended.cause is Cause.NOT_COMPLETE
     assert ended.reason
-    assert "cannot be looked at: Permission denied" in ended.reason
+    assert "cannot be checked: Permission denied" in ended.reason
 
 
 def test_an_image_whose_container_did_not_begin_is_looked_at_anew(
@@ -200,7 +200,7 @@ def test_an_image_whose_container_did_not_begin_is_looked_at_anew(
     context.launch.prepared = prepared
     context.back_off_task = lambda *_: None
     office.end(attempt)
-    office.examiner.tick(monotonic())
+    office.finalizer.tick(monotonic())
     (_, work, then), *_ = office.batches
     then(work())
     assert list(prepared) == ["docker://a/y"]
@@ -224,7 +224,7 @@ def test_an_outcome_carries_what_was_found_at_its_inputs() -> None:
     attempt = local_attempt(0, Phase.RUNNING)
     office = Office(attempt)
     office.end(attempt)
-    office.examiner.tick(monotonic())
+    office.finalizer.tick(monotonic())
     office.look("inputs changed")
     assert attempt.phase is Phase.FINALIZING
     (_, _, then), *_ = office.batches
@@ -237,13 +237,13 @@ def test_one_look_serves_all_that_ended_before_it_began() -> None:
     attempts = [local_attempt(n, Phase.RUNNING) for n in range(4)]
     office = Office(*attempts)
     office.end(attempts[0])
-    office.examiner.flush()
+    office.finalizer.flush()
     for attempt in attempts[1:]:  # too late for the look that is under way
         office.end(attempt)
-        office.examiner.flush()
+        office.finalizer.flush()
     assert len(office.looks) == 1
     office.look()
-    office.examiner.tick(monotonic() + 60)
+    office.finalizer.tick(monotonic() + 60)
     ((_, work, _),) = office.looks
     assert len(cast(partial[Any], work).args[2]) == 3
 
@@ -252,14 +252,14 @@ def test_inputs_that_do_not_answer_keep_no_outcome_from_being_reported() -> None
     attempt = local_attempt(0, Phase.RUNNING)
     office = Office(attempt)
     office.end(attempt)
-    office.examiner.tick(monotonic())
+    office.finalizer.tick(monotonic())
     (_, _, then), *_ = office.batches
     then([Outcome(attempt.key, Cause.EXIT, exit_status=0)])
-    office.examiner.tick(monotonic() + 9)
+    office.finalizer.tick(monotonic() + 9)
     assert office.reported() == []
-    office.examiner.tick(monotonic() + 11)
+    office.finalizer.tick(monotonic() + 11)
     (outcome,) = office.reported()
-    assert "could not be looked at" in (outcome.inputs_note or "")
+    assert "could not be checked" in (outcome.inputs_note or "")
     office.look("too late")
     assert len(office.reported()) == 1
 
@@ -268,17 +268,17 @@ def test_a_look_waits_as_long_as_a_checksum_goes_on() -> None:
     attempt = local_attempt(0, Phase.RUNNING)
     office = Office(attempt)
     office.end(attempt)
-    office.examiner.tick(monotonic())
+    office.finalizer.tick(monotonic())
     (_, _, then), *_ = office.batches
     then([Outcome(attempt.key, Cause.EXIT, exit_status=0)])
     io_activity, now = office.context.launch.io_activity, monotonic()
     io_activity._last_read[0] = now + 1000
     with io_activity.of(0):
-        io_activity.at("/data")
-        io_activity.now()[0].moved = now + 1000
-        office.examiner.tick(now + 1009)
+        io_activity.access("/data")
+        io_activity.now()[0].progress_at = now + 1000
+        office.finalizer.tick(now + 1009)
         assert office.reported() == []
-        office.examiner.tick(now + 1011)
+        office.finalizer.tick(now + 1011)
     (outcome,) = office.reported()
     assert "/data does not answer" in (outcome.inputs_note or "")
 
@@ -290,10 +290,10 @@ def test_a_volume_that_does_not_answer_keeps_no_failure_from_being_reported() ->
     office.end(attempts[1])
     office.end(attempts[2])
     attempts[2].end_reason = "it was killed on request"
-    office.examiner.tick(monotonic())
+    office.finalizer.tick(monotonic())
     office.look()
-    office.examiner.tick(monotonic() + 11)
-    said = "its folder could not be looked at: the volume /v does not answer"
+    office.finalizer.tick(monotonic() + 11)
+    said = "its folder could not be read: the volume /v does not answer"
     assert [(o.key.index, o.reason) for o in office.reported()] == [
         (0, f"ended because; {said}"),
         (2, f"exit status 0; {said}"),
@@ -318,11 +318,11 @@ def test_what_may_have_left_a_container_is_reported_when_it_is_known_to_have_lef
     attempt.note = replace(attempt.note, runtime="podman")
     office = Office(attempt)
     office.end(attempt, cause=Cause.ENDED, exit_status=None, reason="ended because")
-    office.examiner.tick(monotonic())
+    office.finalizer.tick(monotonic())
     office.look()
-    office.examiner.tick(monotonic() + 1000)
+    office.finalizer.tick(monotonic() + 1000)
     assert office.reported() == []
-    office.examiner._swept.add(attempt.key)  # as the I/O thread does
-    office.examiner.tick(monotonic() + 1001)
+    office.finalizer._swept.add(attempt.key)  # as the I/O thread does
+    office.finalizer.tick(monotonic() + 1001)
     assert len(office.reported()) == 1
-    assert not office.examiner._swept
+    assert not office.finalizer._swept

@@ -16,36 +16,36 @@ def test_reports_are_remembered_until_the_next_edition(tmp_path: Path) -> None:
     path, cluster, keeper = tmp_path / "database.json", uuid4(), uuid4()
     first = DatabaseMemory(path)
     assert first.known is None
-    assert not first.meet(DatabaseIdentity(cluster, 1))
-    first.note(keeper, 7)
-    first.hear(1000)
-    first.hear(1000 + database_memory.GENERATIONS - 1)
+    assert not first.identify(DatabaseIdentity(cluster, 1))
+    first.note_report(keeper, 7)
+    first.note_generation(1000)
+    first.note_generation(1000 + database_memory.GENERATION_STEP - 1)
     first.tick(float("inf"))
     second = DatabaseMemory(path)
     assert second.known is not None
     assert (second.known.cluster, second.known.epoch) == (cluster, 1)
     assert (second.known.acknowledged, second.known.generation) == ({keeper: 7}, 1000)
-    assert second.meet(DatabaseIdentity(cluster, 2))
+    assert second.identify(DatabaseIdentity(cluster, 2))
     assert (second.known.acknowledged, second.known.generation) == ({}, 0)
 
 
 def test_the_dead_are_remembered_at_once_and_by_every_edition(tmp_path: Path) -> None:
     path, cluster, keepers = tmp_path / "database.json", uuid4(), (uuid4(), uuid4())
     first = DatabaseMemory(path)
-    first.meet(DatabaseIdentity(cluster, 1))
-    first.note(keepers[0], 7)
+    first.identify(DatabaseIdentity(cluster, 1))
+    first.note_report(keepers[0], 7)
     for keeper in (*keepers, keepers[0]):
         first.close_out(keeper)
     second = DatabaseMemory(path)
     assert second.closed_out == keepers[::-1]
     assert second.known is not None
     assert second.known.acknowledged == {}
-    second.meet(DatabaseIdentity(cluster, 2))
+    second.identify(DatabaseIdentity(cluster, 2))
     assert DatabaseMemory(path).closed_out == keepers[::-1]
 
 
 def test_not_all_the_dead_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database_memory, "BURIED", 2)
+    monkeypatch.setattr(database_memory, "MAX_CLOSED_OUT", 2)
     first, keepers = DatabaseMemory(tmp_path / "database.json"), [uuid4() for _ in range(3)]
     for keeper in keepers:
         first.close_out(keeper)

@@ -117,7 +117,7 @@ def test_a_folder_in_the_links_place_is_left_alone(paths: JobPaths) -> None:
     make(paths, 1)
     Path(paths.link).mkdir()
     (Path(paths.link) / "precious").write_text("")
-    with pytest.raises(VolumeError, match="no link of Orchestra"):
+    with pytest.raises(VolumeError, match="not a link of Orchestra"):
         folders.point_link(paths, 1)
     assert (Path(paths.link) / "precious").exists()
 

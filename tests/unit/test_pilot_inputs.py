@@ -177,7 +177,7 @@ def test_what_is_remembered_of_files_is_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only files whose times differ from what was registered are remembered; the oldest are read again."""
-    monkeypatch.setattr("orchestra.pilot.inputs.VERIFIED_AT_MOST", 3)
+    monkeypatch.setattr("orchestra.pilot.inputs.MAX_VERIFIED", 3)
     guard = InputChecker()
     for n in range(20):
         config = tmp_path / f"config{n}"

@@ -16,10 +16,11 @@ import pytest
 
 from orchestra.domain.models.work import AttemptKey
 from orchestra.pilot import keeper
+from orchestra.pilot.keeper_handle import KeeperHandle
 from orchestra.pilot.keeper_messages import Hello, KeeperError, Started
 from orchestra.pilot.keeper_process import end_keeper, has_agent
 from orchestra.pilot.keeper_spool import is_alive, read_spool
-from orchestra.pilot.keepers import KeeperHandle, Keepers
+from orchestra.pilot.keepers import Keepers
 from support.waiting import wait_until
 
 
@@ -33,7 +34,7 @@ def test_nothing_below_the_keepers_folder_stops_an_agent_or_is_thrown_away(tmp_p
     (folder / "damaged" / "spool").write_bytes(spool)
     keepers = Keepers(folder, uuid4())
     assert keepers.adopt() == []
-    assert keepers.all_heard
+    assert keepers.all_connected
     assert not (folder / "empty").exists()
     assert not (folder / "damaged").exists()
     assert (tmp_path / "set-aside" / "keeper-damaged" / "spool").read_bytes() == spool
@@ -53,13 +54,13 @@ def test_a_keeper_that_another_agent_is_making_is_left_alone(
         making = aside.submit(first.start)
         [folder] = wait_until(lambda: list(first.folder.glob("*")))
         assert second.adopt() == []
-        assert not second.all_heard
+        assert not second.all_connected
         gate.touch()
         made = making.result()
     try:
         assert folder == made.folder
         assert [handle.id for handle in wait_until(second.adopt)] == [made.id]
-        assert second.all_heard
+        assert second.all_connected
     finally:
         os.kill(made.hello.pid, signal.SIGKILL)
         for handle in (*first.handles.values(), *second.handles.values()):
@@ -81,7 +82,7 @@ def test_a_keeper_that_another_agent_has_buried_has_nothing_left_to_say(tmp_path
     assert keepers.reconnect(handle)
     assert (handle.dead, handle.closed_out, handle.retired) == (True, True, True)
     assert (handle.hello.running, handle.hello.outcomes) == ((), ())
-    keepers.close_out(handle)
+    keepers.remove(handle)
     assert not keepers.handles
 
 
@@ -120,7 +121,7 @@ def test_a_keeper_of_another_protocol_is_known_by_its_spool(tmp_path: Path) -> N
         [handle] = keepers.adopt()
         assert (handle.incompatible, handle.link, handle.takes_jobs) == (True, None, False)
         assert handle.hello.protocol == 2
-        assert keepers.all_heard
+        assert keepers.all_connected
         assert keepers.needs_one
         assert not has_agent(handle.hello)
         with socket.socket(socket.AF_UNIX) as peer:
@@ -129,7 +130,7 @@ def test_a_keeper_of_another_protocol_is_known_by_its_spool(tmp_path: Path) -> N
         wait_until(lambda: not has_agent(handle.hello))
         end_keeper(handle.hello)
         wait_until(lambda: not is_alive(handle.folder))
-        assert keepers.look(handle)
+        assert keepers.refresh(handle)
         assert handle.dead
     finally:
         with suppress(ProcessLookupError):

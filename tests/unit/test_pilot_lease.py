@@ -20,9 +20,11 @@ from orchestra.domain.usage import Usage
 from orchestra.pilot import lease
 from orchestra.pilot.agent import Agent
 from orchestra.pilot.claim_policy import ClaimPolicy
+from orchestra.pilot.keeper_handle import KeeperHandle
 from orchestra.pilot.keeper_messages import Ended, Hello, Started
-from orchestra.pilot.keepers import KeeperHandle, Keepers
-from orchestra.pilot.lease import LeaseRenewal
+from orchestra.pilot.keepers import Keepers
+from orchestra.pilot.lease import LeaseRenewal, Renewal
+from orchestra.pilot.reconcile import Reconciler
 from orchestra.pilot.state import LocalAttempt, Note, Phase, PilotState
 from orchestra.pilot.supervise import Supervisor
 from orchestra.services import work
@@ -73,10 +75,10 @@ class Office:
             lease=LEASE,
             leases_expire=True,
             state=PilotState(),
-            appetite=ClaimPolicy(),
+            claim_policy=ClaimPolicy(),
             database=SimpleNamespace(submit=lambda *request, **_: self.asked.append(request)),
             workers=SimpleNamespace(submit=lambda work, *_, **__: self.batches.append(work)),
-            database_memory=SimpleNamespace(known=None, hear=lambda _beat: None),
+            database_memory=SimpleNamespace(known=None, note_generation=lambda _beat: None),
             reported_troubles=(),
             unresponsive={},
             node_id=1,
@@ -85,6 +87,7 @@ class Office:
             launch=None,
             request=0,
         )
+        self.context = context
         self.supervisor = Supervisor(context)
         self.lease = LeaseRenewal(context, self.supervisor, lambda: None)
 
@@ -111,8 +114,8 @@ def test_a_lease_counts_from_before_it_was_asked_for(monkeypatch: pytest.MonkeyP
 
 def test_the_lease_of_a_keeper_whose_jobs_were_given_away_is_not_prolonged() -> None:
     office = Office()
-    office.lease.take_standing((100.0, standing(office.handle.id)))
-    office.lease.take_standing((200.0, standing()))
+    office.lease.apply(Renewal(100.0, standing(office.handle.id)))
+    office.lease.apply(Renewal(200.0, standing()))
     assert office.link.deadlines == []
     assert office.link.stopped
     assert not office.handle.takes_jobs
@@ -121,7 +124,7 @@ def test_the_lease_of_a_keeper_whose_jobs_were_given_away_is_not_prolonged() -> 
 
 def test_a_keeper_that_the_database_has_forgotten_is_made_known_to_it_again() -> None:
     office = Office()
-    office.lease.reconcile(office.handle)
+    Reconciler(office.context, office.supervisor, office.lease).reconcile(office.handle)
     *_, failed = office.asked.pop()
     failed(UnknownKeeper())
     assert not office.handle.registered
@@ -144,9 +147,7 @@ def test_what_has_not_begun_of_a_held_task_goes_back(
     attempt = LocalAttempt(AttemptKey(3, 17, 1, uuid4()), office.handle.id, NOTE, phase)
     office.supervisor.context.state.add(attempt)
     for _ in range(2):  # at each renewal, for as long as the database thinks so
-        office.lease.take_standing(
-            (100.0, HeartbeatReply(1, LEASE, ENABLED, recall=(attempt.key,)))
-        )
+        office.lease.apply(Renewal(100.0, HeartbeatReply(1, LEASE, ENABLED, recall=(attempt.key,))))
     assert attempt.phase is after
     assert office.link.withdrawn == [attempt.key] * withdrawn
     assert (attempt.end_reason is not None) == (phase in (Phase.WAITING, Phase.PREPARING))
@@ -169,7 +170,7 @@ def test_processes_are_ended_by_number_in_the_boot_that_gave_the_numbers(
     started = Started(AttemptKey(3, 17, 1, uuid4()), 4711, 1, 1.0, NOTE.to_json())
     office = Office(started, boot=boot)
     office.handle.dead = True
-    office.supervisor.meet(office.handle)
+    office.supervisor.take_inventory(office.handle)
     [item] = office.batches
     assert isinstance(item, partial)
     assert (started in item.args) is is_ended
@@ -185,5 +186,5 @@ def test_when_an_attempt_ended_counts_in_the_boot_that_measured_it(
     office, heard = Office(boot=boot, outcomes=(ended,)), list[float | None]()
     examiner = office.supervisor._finalizer
     monkeypatch.setattr(examiner, "add", lambda _held, _outcome, ended_at: heard.append(ended_at))
-    office.supervisor.meet(office.handle)
+    office.supervisor.take_inventory(office.handle)
     assert heard == [moment]

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from orchestra.pilot import prefetch
-from orchestra.pilot.prefetch import PATIENCE, QUICK_SECONDS, Pace, Waiting
+from orchestra.pilot.prefetch import MAX_WAIT, QUICK_SECONDS, Pace, Waiting
 
 STEP = 0.05
 AT_ONCE = 64
@@ -84,7 +84,7 @@ def test_no_node_idles_for_long_while_another_one_holds_jobs(
 ) -> None:
     """Twice the patience, for what one hands back another one may hold for as long again."""
     _, idle = share(durations, [Node(slots) for slots in nodes])
-    assert idle <= 2 * PATIENCE + 2 * STEP
+    assert idle <= 2 * MAX_WAIT + 2 * STEP
 
 
 @pytest.mark.parametrize("instant", [2, 12, 100])

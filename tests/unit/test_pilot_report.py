@@ -22,18 +22,11 @@ from orchestra.domain.states import Cause, Queue
 from orchestra.domain.troubles import Trouble, reports_wait
 from orchestra.domain.usage import Usage
 from orchestra.pilot import report
+from orchestra.pilot.delivery import Delivery, Pending, deliver, set_aside
 from orchestra.pilot.keeper_link import NOTE_BYTES
 from orchestra.pilot.keeper_messages import Ended, Refused
-from orchestra.pilot.report import (
-    STOPPED,
-    Delivery,
-    Pending,
-    deliver,
-    in_words,
-    outcome_of,
-    set_aside,
-)
-from orchestra.pilot.state import LONG, LocalAttempt, Note, Phase, PilotState
+from orchestra.pilot.outcomes import STOPPED, outcome_of, outcome_of_refusal, plain_text, reason_of
+from orchestra.pilot.state import LONG_NOTE, LocalAttempt, Note, Phase, PilotState
 
 NOTE = Note(Queue.CPU, 1, "/v/t", 1, None, None, 600.0, 30.0)
 
@@ -62,13 +55,13 @@ def ended(cause: Cause, status: int | None = None, number: int | None = None) ->
     ],
 )
 def test_reasons_are_words(given: Ended, words: str | None) -> None:
-    found = in_words(given, NOTE)
+    found = reason_of(given, NOTE)
     assert found == words or (words and found and found.startswith(words))
 
 
 def test_who_asked_is_part_of_the_reason() -> None:
     assert (
-        in_words(ended(Cause.ENDED), NOTE, "its task was killed")
+        reason_of(ended(Cause.ENDED), NOTE, "its task was killed")
         == "ended because its task was killed"
     )
 
@@ -96,7 +89,7 @@ def test_trouble_of_the_node_is_no_failure_of_the_job(
     reason: str, number: int | None, cause: Cause
 ) -> None:
     refused = Refused(AttemptKey(0, 0, 1, uuid4()), reason, number, "why\0")
-    outcome = report.outcome_of_refusal(refused)
+    outcome = outcome_of_refusal(refused)
     assert outcome.cause is cause
     assert outcome.reason == "not started: why\\0"
 
@@ -123,7 +116,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
         found.extend(reasons)
         return ()
 
-    monkeypatch.setattr("orchestra.services.work.work.report", take)
+    monkeypatch.setattr("orchestra.services.work.report", take)
     return found
 
 
@@ -158,7 +151,7 @@ def test_a_culprit_is_kept_with_all_that_is_known(tmp_path: Path) -> None:
 def test_of_what_was_set_aside_the_newest_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestra.pilot.report.SET_ASIDE_AT_MOST", 3)
+    monkeypatch.setattr("orchestra.pilot.delivery.MAX_SET_ASIDE", 3)
     for number in range(1, 8):
         key = AttemptKey(0, 1, number, UUID(int=number))
         path = set_aside(tmp_path, Outcome(key, Cause.LOST), "no")
@@ -167,22 +160,22 @@ def test_of_what_was_set_aside_the_newest_stay(
 
 
 def test_text_that_postgresql_refuses_is_made_plain() -> None:
-    assert report.plain_text("a\0b\udcff") == "a\\0b\\udcff"
+    assert plain_text("a\0b\udcff") == "a\\0b\\udcff"
 
 
 class Context:
-    """As much of a desk as a reporter needs; its courier knows one outcome of which each connection dies."""
+    """The part of a context that a reporter needs. One outcome ends each connection."""
 
     def __init__(self, folder: Path, poison: int) -> None:
         self.folder, self.poison = folder, poison
         self.state, self.keepers = PilotState(), SimpleNamespace(handles={})
-        self.database_memory = SimpleNamespace(note=lambda *_: None)
-        self.appetite = SimpleNamespace(refresh=lambda: None)
+        self.database_memory = SimpleNamespace(note_report=lambda *_: None)
+        self.claim_policy = SimpleNamespace(reset=lambda: None)
         self.troubles: dict[str, Trouble] = {}
         self.database = self
 
-    def connect_anew(self) -> None:
-        """There is no connection here."""
+    def reconnect(self) -> None:
+        """Do nothing: there is no connection."""
 
     def submit(self, call: Any, then: Any, otherwise: Any, **_: Any) -> None:
         batch = call.args[1]
@@ -214,7 +207,7 @@ def test_a_keeper_may_forget_an_outcome_only_when_the_database_has_it(tmp_path: 
     keeper, link = UUID(int=1), SimpleNamespace(send_ack=forgotten.extend)
     context.keepers.handles[keeper] = SimpleNamespace(link=link, registered=True, reconciled=True)
     remembered = list[tuple[UUID, int]]()
-    context.database_memory = SimpleNamespace(note=lambda *report: remembered.append(report))
+    context.database_memory = SimpleNamespace(note_report=lambda *report: remembered.append(report))
     reporter = report.Reporter(context, lambda *_: None)  # type: ignore[arg-type]
     [pending] = batch("a")
     attempt = LocalAttempt(pending.outcome.key, keeper, NOTE, Phase.RUNNING)
@@ -290,7 +283,7 @@ def test_outcomes_of_a_task_that_is_locked_let_the_others_go_first(tmp_path: Pat
 def test_a_refusal_is_believed_when_it_is_said_over_two_connections(tmp_path: Path) -> None:
     world = Waiting(tmp_path, [1, 2])
     renewed: list[int] = []
-    world.context.connect_anew = lambda: renewed.append(1)  # type: ignore[method-assign]
+    world.context.reconnect = lambda: renewed.append(1)  # type: ignore[method-assign]
     [strange] = [
         attempt.key for attempt in world.context.state.attempts.values() if attempt.key.task_id == 2
     ]
@@ -310,7 +303,7 @@ def test_a_note_that_is_not_called_long_is_short_enough_for_a_keeper() -> None:
     longest = Note(
         Queue.CPU,
         2**31,
-        "\U0001f600" * LONG,
+        "\U0001f600" * LONG_NOTE,
         2**31,
         2**31,
         None,

@@ -37,19 +37,19 @@ def state(*attempts: LocalAttempt, cpu: int = 2) -> PilotState:
 
 
 def pairs(
-    found: PilotState, appetite: ClaimPolicy = QUICK, now: float = 0.0
+    found: PilotState, policy: ClaimPolicy = QUICK, now: float = 0.0
 ) -> list[tuple[int, int]]:
-    return [(a.key.index, b.key.index) for a, b in run_ahead.to_queue(found, appetite, now)]
+    return [(a.key.index, b.key.index) for a, b in run_ahead.to_queue(found, policy, now)]
 
 
 def lined_up(
-    count: int, began: float | None = None, cpu: int = 2
+    count: int, started_at: float | None = None, cpu: int = 2
 ) -> tuple[PilotState, list[LocalAttempt]]:
     """One running attempt and others in line behind it."""
     lane = [local_attempt(0, Phase.RUNNING), *(local_attempt(n) for n in range(1, count))]
-    lane[0].began = began
+    lane[0].started_at = started_at
     for before, after in pairwise(lane):
-        after.follow(before)
+        after.queue_behind(before)
     return state(*lane, cpu=cpu), lane
 
 
@@ -60,7 +60,7 @@ def test_very_quick_attempts_are_spread_over_the_running_ones_in_order() -> None
 
 
 def test_no_more_wait_in_line_than_a_tenth_of_a_second_lasts() -> None:
-    for task, longest in ((0, run_ahead.AT_MOST), (1, 2), (2, 0)):
+    for task, longest in ((0, run_ahead.MAX_LANE), (1, 2), (2, 0)):
         running = local_attempt(100, Phase.RUNNING, task=task)
         found = state(running, *(local_attempt(n, task=task) for n in range(20)))
         assert len(pairs(found)) == longest
@@ -69,20 +69,20 @@ def test_no_more_wait_in_line_than_a_tenth_of_a_second_lasts() -> None:
 def test_no_more_wait_in_all_lines_than_a_keeper_may_hold_logs_open(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(run_ahead, "IN_LINE_AT_MOST", 5)
+    monkeypatch.setattr(run_ahead, "MAX_QUEUED", 5)
     running = [local_attempt(n, Phase.RUNNING) for n in (100, 101)]
     found = state(*running, *(local_attempt(n) for n in range(10)))
     assert len(pairs(found)) == 5
     for late, ahead in list(run_ahead.to_queue(found, QUICK, 0.0)):
-        late.follow(ahead)
+        late.queue_behind(ahead)
     assert pairs(found) == []
 
 
 def test_a_line_is_made_long_again_when_half_of_it_is_over() -> None:
-    found, _ = lined_up(run_ahead.AT_MOST // 2 + 2)
+    found, _ = lined_up(run_ahead.MAX_LANE // 2 + 2)
     found.add(local_attempt(50))
     assert pairs(found) == []
-    found, lane = lined_up(run_ahead.AT_MOST // 2 + 1)
+    found, lane = lined_up(run_ahead.MAX_LANE // 2 + 1)
     found.add(local_attempt(50))
     assert pairs(found) == [(50, lane[-1].key.index)]
 
@@ -119,15 +119,15 @@ def test_a_gpu_job_waits_for_its_devices() -> None:
 
 def test_what_follows_takes_the_place_of_the_one_that_leaves() -> None:
     found, (first, second, third) = lined_up(3)
-    second.leave_line()
-    assert (third.ahead, first.follower, third.phase) == (first, third, Phase.QUEUED)
-    first.leave_line()
-    assert (third.ahead, third.phase) == (None, Phase.RUNNING)
+    second.leave_queue()
+    assert (third.predecessor, first.follower, third.phase) == (first, third, Phase.QUEUED)
+    first.leave_queue()
+    assert (third.predecessor, third.phase) == (None, Phase.RUNNING)
     assert found.in_use(Queue.CPU) == 2  # the first one has not been said to be over
 
 
 def test_what_waits_behind_a_long_one_is_recalled_last_first() -> None:
-    found, lane = lined_up(3, began=10.0)
+    found, lane = lined_up(3, started_at=10.0)
     assert run_ahead.to_withdraw(found, 9.9 + QUICK_SECONDS) == []
     assert run_ahead.to_withdraw(found, 10.1 + QUICK_SECONDS) == [lane[2], lane[1]]
     lane[2].withdrawing = True
@@ -135,11 +135,11 @@ def test_what_waits_behind_a_long_one_is_recalled_last_first() -> None:
 
 
 def test_everything_is_recalled_when_slots_are_taken_away_or_the_pilot_leaves() -> None:
-    found, lane = lined_up(2, began=10.0, cpu=1)
+    found, lane = lined_up(2, started_at=10.0, cpu=1)
     assert run_ahead.to_withdraw(found, 10.0) == []
     found.enabled[Queue.CPU] = 0
     assert run_ahead.to_withdraw(found, 10.0) == [lane[1]]
-    found, lane = lined_up(2, began=10.0)
+    found, lane = lined_up(2, started_at=10.0)
     found.draining = True
     assert run_ahead.to_withdraw(found, 10.0) == [lane[1]]
 
@@ -155,7 +155,7 @@ def test_events_gather_only_while_every_slot_has_some_in_line() -> None:
 
 def test_nothing_is_put_behind_an_attempt_that_is_late() -> None:
     slow, quick = local_attempt(100, Phase.RUNNING), local_attempt(101, Phase.RUNNING)
-    slow.began, quick.began = 1000.0, 1002.0
+    slow.started_at, quick.started_at = 1000.0, 1002.0
     found = state(slow, quick, local_attempt(0), local_attempt(1))
     assert pairs(found, now=1000.5) == [(0, 100), (1, 101)]
     assert pairs(found, now=1002.1) == [(0, 101), (1, 0)]
@@ -168,7 +168,7 @@ def test_nothing_is_put_in_line_while_more_run_than_there_are_slots() -> None:
 
 
 def test_a_round_is_due_when_an_attempt_becomes_late() -> None:
-    found, lane = lined_up(2, began=1000.0)
+    found, lane = lined_up(2, started_at=1000.0)
     assert run_ahead.seconds_until_slow(found, 1000.25) == 0.75
     assert run_ahead.seconds_until_slow(found, 1001.5) == float(
         "inf"

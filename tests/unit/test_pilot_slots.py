@@ -12,8 +12,8 @@ from orchestra.domain.gpus import visible_devices
 from orchestra.domain.models.work import AttemptKey, Claim
 from orchestra.domain.states import Queue
 from orchestra.pilot import prefetch
-from orchestra.pilot.claim_policy import AT_MOST, ClaimPolicy, excess, wanted
-from orchestra.pilot.prefetch import PATIENCE, QUICK_SECONDS, Pace, Waiting
+from orchestra.pilot.claim_policy import MAX_CLAIM, ClaimPolicy, excess, slots_to_request
+from orchestra.pilot.prefetch import MAX_WAIT, QUICK_SECONDS, Pace, Waiting
 from orchestra.pilot.slots import free, offered, startable, unfit
 from orchestra.pilot.state import LocalAttempt, Note, Phase, PilotState
 
@@ -133,71 +133,75 @@ def test_slots_are_never_exceeded_by_what_starts(
 
 def test_a_pilot_asks_for_what_it_has_room_for() -> None:
     found = state(local_attempt(0, Phase.RUNNING), local_attempt(1), cpu=4, gpu=2)
-    assert wanted(found, ClaimPolicy()) == {Queue.CPU: 2, Queue.GPU: 2}
+    assert slots_to_request(found, ClaimPolicy()) == {Queue.CPU: 2, Queue.GPU: 2}
 
 
 def test_what_waits_with_many_cores_counts_with_all_of_them() -> None:
-    assert wanted(state(local_attempt(0, slots=3), cpu=4), ClaimPolicy()) == {Queue.CPU: 1}
+    assert slots_to_request(state(local_attempt(0, slots=3), cpu=4), ClaimPolicy()) == {
+        Queue.CPU: 1
+    }
 
 
 def test_a_leaving_pilot_and_a_dry_queue_ask_for_nothing() -> None:
     found = state(cpu=4, gpu=1)
-    appetite = ClaimPolicy(exhausted={Queue.CPU})
-    assert wanted(found, appetite) == {Queue.GPU: 1}
-    appetite.refresh(Queue.CPU)
-    assert wanted(found, appetite) == {Queue.CPU: 4, Queue.GPU: 1}
+    policy = ClaimPolicy(exhausted={Queue.CPU})
+    assert slots_to_request(found, policy) == {Queue.GPU: 1}
+    policy.reset(Queue.CPU)
+    assert slots_to_request(found, policy) == {Queue.CPU: 4, Queue.GPU: 1}
     found.draining = True
-    assert wanted(found, appetite) == {}
+    assert slots_to_request(found, policy) == {}
 
 
 def test_an_answer_with_less_than_was_asked_for_makes_a_queue_dry() -> None:
-    appetite = ClaimPolicy()
-    appetite.learn({Queue.CPU: 2, Queue.GPU: 1}, [local_attempt(0), local_attempt(1)], Claim())
-    assert appetite.exhausted == {Queue.GPU}
+    policy = ClaimPolicy()
+    policy.record_claim({Queue.CPU: 2, Queue.GPU: 1}, [local_attempt(0), local_attempt(1)], Claim())
+    assert policy.exhausted == {Queue.GPU}
 
 
 def test_a_line_that_was_not_looked_at_to_its_end_is_no_dry_one() -> None:
-    found, appetite = state(cpu=4), ClaimPolicy()
-    appetite.learn({Queue.CPU: 4}, [], Claim(more={Queue.CPU: (3, 7)}))
-    assert (appetite.exhausted, appetite.after) == (set(), {Queue.CPU: (3, 7)})
-    assert wanted(found, appetite) == {Queue.CPU: 4}
-    appetite.learn({Queue.CPU: 4}, [], Claim())
-    assert (appetite.exhausted, appetite.after) == ({Queue.CPU}, {})
-    appetite.learn({Queue.CPU: 4}, [], Claim(more={Queue.CPU: (3, 7)}))
-    appetite.refresh()
-    assert appetite.after == {}, "what has come may be ahead of it"
+    found, policy = state(cpu=4), ClaimPolicy()
+    policy.record_claim({Queue.CPU: 4}, [], Claim(more={Queue.CPU: (3, 7)}))
+    assert (policy.exhausted, policy.cursors) == (set(), {Queue.CPU: (3, 7)})
+    assert slots_to_request(found, policy) == {Queue.CPU: 4}
+    policy.record_claim({Queue.CPU: 4}, [], Claim())
+    assert (policy.exhausted, policy.cursors) == ({Queue.CPU}, {})
+    policy.record_claim({Queue.CPU: 4}, [], Claim(more={Queue.CPU: (3, 7)}))
+    policy.reset()
+    assert policy.cursors == {}, "what has come may be ahead of it"
 
 
 def test_slots_are_what_was_asked_for() -> None:
-    appetite = ClaimPolicy()
-    appetite.learn({Queue.CPU: 6}, [local_attempt(0, slots=3), local_attempt(1, slots=3)], Claim())
-    assert appetite.exhausted == set()
+    policy = ClaimPolicy()
+    policy.record_claim(
+        {Queue.CPU: 6}, [local_attempt(0, slots=3), local_attempt(1, slots=3)], Claim()
+    )
+    assert policy.exhausted == set()
 
 
 def test_an_answer_as_long_as_a_claim_may_be_makes_no_queue_dry() -> None:
-    appetite = ClaimPolicy()
-    appetite.learn({Queue.CPU: 500}, [local_attempt(n) for n in range(AT_MOST)], Claim())
-    assert appetite.exhausted == set()
+    policy = ClaimPolicy()
+    policy.record_claim({Queue.CPU: 500}, [local_attempt(n) for n in range(MAX_CLAIM)], Claim())
+    assert policy.exhausted == set()
 
 
 def test_a_big_job_is_asked_for_when_its_slots_are_free_and_nothing_before() -> None:
     found = state(local_attempt(0, Phase.RUNNING, slots=2), cpu=4)
-    appetite = ClaimPolicy()
-    appetite.learn({Queue.CPU: 2}, [], Claim(held_back={Queue.CPU: 3}))
-    assert wanted(found, appetite) == {}
+    policy = ClaimPolicy()
+    policy.record_claim({Queue.CPU: 2}, [], Claim(held_back={Queue.CPU: 3}))
+    assert slots_to_request(found, policy) == {}
     found.drop(next(iter(found.attempts)))
-    assert wanted(found, appetite) == {Queue.CPU: 4}
-    appetite.learn({Queue.CPU: 4}, [local_attempt(1, slots=3), local_attempt(2)], Claim())
-    assert appetite.blocked == {}
+    assert slots_to_request(found, policy) == {Queue.CPU: 4}
+    policy.record_claim({Queue.CPU: 4}, [local_attempt(1, slots=3), local_attempt(2)], Claim())
+    assert policy.blocked == {}
 
 
 def test_a_big_job_that_was_passed_is_remembered_to_the_end_of_the_line() -> None:
-    appetite = ClaimPolicy()
+    policy = ClaimPolicy()
     first = Claim(held_back={Queue.CPU: 3}, more={Queue.CPU: (3, 7)})
-    appetite.learn({Queue.CPU: 2}, [], first)
-    assert wanted(state(cpu=2), appetite) == {Queue.CPU: 2}
-    appetite.learn({Queue.CPU: 2}, [], Claim())
-    assert (appetite.exhausted, appetite.blocked) == (set(), {Queue.CPU: 3})
+    policy.record_claim({Queue.CPU: 2}, [], first)
+    assert slots_to_request(state(cpu=2), policy) == {Queue.CPU: 2}
+    policy.record_claim({Queue.CPU: 2}, [], Claim())
+    assert (policy.exhausted, policy.blocked) == (set(), {Queue.CPU: 3})
 
 
 def quick(seconds: float, in_a_row: int = 1000, width: int = 1) -> ClaimPolicy:
@@ -207,52 +211,56 @@ def quick(seconds: float, in_a_row: int = 1000, width: int = 1) -> ClaimPolicy:
 def test_quick_jobs_are_claimed_about_a_second_ahead() -> None:
     running = [local_attempt(n, Phase.RUNNING) for n in range(2)]
     found = state(*running, cpu=2)
-    appetite = quick(0.1)
-    assert wanted(found, appetite) == {Queue.CPU: 20}
+    policy = quick(0.1)
+    assert slots_to_request(found, policy) == {Queue.CPU: 20}
     for n in range(11):
         found.add(local_attempt(100 + n))
-    assert wanted(found, appetite) == {}, "more than half of the stock is there"
+    assert slots_to_request(found, policy) == {}, "more than half of the stock is there"
     found.drop(
         next(key for key, attempt in found.attempts.items() if attempt.phase is Phase.WAITING)
     )
-    assert wanted(found, appetite) == {Queue.CPU: 10}, "half of it is used up, and all slots are"
+    assert slots_to_request(found, policy) == {Queue.CPU: 10}, (
+        "half of it is used up, and all slots are"
+    )
 
 
 def test_no_more_is_claimed_ahead_than_a_claim_may_give() -> None:
-    assert wanted(state(cpu=2), quick(0.0)) == {Queue.CPU: AT_MOST}
+    assert slots_to_request(state(cpu=2), quick(0.0)) == {Queue.CPU: MAX_CLAIM}
 
 
 def test_no_more_is_claimed_ahead_than_were_quick_in_a_row() -> None:
     found = state(local_attempt(0, Phase.RUNNING), local_attempt(1, Phase.RUNNING), cpu=2)
-    assert wanted(found, quick(0.001, in_a_row=3)) == {Queue.CPU: 3}
-    assert wanted(found, quick(0.001, in_a_row=0)) == {}
-    assert wanted(found, ClaimPolicy(latest={Queue.CPU: (0, 1)})) == {}, "nothing is known"
+    assert slots_to_request(found, quick(0.001, in_a_row=3)) == {Queue.CPU: 3}
+    assert slots_to_request(found, quick(0.001, in_a_row=0)) == {}
+    assert slots_to_request(found, ClaimPolicy(latest={Queue.CPU: (0, 1)})) == {}, (
+        "nothing is known"
+    )
 
 
 def test_jobs_of_several_slots_are_claimed_ahead_whole() -> None:
     found = state(local_attempt(0, Phase.RUNNING, slots=3), cpu=4)
-    assert wanted(found, quick(0.1, in_a_row=2, width=3)) == {Queue.CPU: 6}
+    assert slots_to_request(found, quick(0.1, in_a_row=2, width=3)) == {Queue.CPU: 6}
 
 
 def test_nothing_is_held_ahead_for_slots_that_a_long_job_of_a_quick_task_has() -> None:
     running = [local_attempt(n, Phase.RUNNING) for n in range(2)]
-    running[0].began = running[1].began = 1000.0
-    found, appetite = state(*running, cpu=2), quick(0.1)
+    running[0].started_at = running[1].started_at = 1000.0
+    found, policy = state(*running, cpu=2), quick(0.1)
     later = 1000.1 + QUICK_SECONDS
-    assert wanted(found, appetite, 1000.1) == {Queue.CPU: 20}
-    assert wanted(found, appetite, later) == {}
-    running[1].began = later
-    assert wanted(found, appetite, later) == {Queue.CPU: 10}
+    assert slots_to_request(found, policy, 1000.1) == {Queue.CPU: 20}
+    assert slots_to_request(found, policy, later) == {}
+    running[1].started_at = later
+    assert slots_to_request(found, policy, later) == {Queue.CPU: 10}
 
 
 def test_what_was_claimed_ahead_goes_back_once_every_slot_is_taken_for_longer() -> None:
     running = [local_attempt(n, Phase.RUNNING) for n in range(2)]
-    running[0].began, running[1].taken = 1000.0, 1000.5
+    running[0].started_at, running[1].slots_since = 1000.0, 1000.5
     waiting = [local_attempt(n) for n in (10, 11)]
     found = state(*running, *waiting, cpu=2)
     assert excess(found, quick(0.1), 1000.4 + QUICK_SECONDS) == []
     assert excess(found, quick(0.1), 1000.5 + QUICK_SECONDS) == waiting
-    running[1].began = 1000.6
+    running[1].started_at = 1000.6
     assert excess(found, quick(0.1), 1000.5 + QUICK_SECONDS) == []
     found.drop(running[1].key)
     assert excess(found, quick(0.1), 1010.0) == [], "one begins now, the other one soon"
@@ -262,42 +270,42 @@ def test_what_was_claimed_ahead_goes_back_once_every_slot_is_taken_for_longer() 
 
 def test_jobs_of_a_task_that_is_not_known_to_be_quick_are_held_for_free_slots_alone() -> None:
     found = state(*(local_attempt(n, task=7) for n in range(6)), cpu=2)
-    appetite = quick(0.1)
-    assert [attempt.key.index for attempt in excess(found, appetite, 0.0)] == [2, 3, 4, 5]
+    policy = quick(0.1)
+    assert [attempt.key.index for attempt in excess(found, policy, 0.0)] == [2, 3, 4, 5]
     for _ in range(4):
-        appetite.measure(7, 0.2)
-    assert excess(found, appetite, 0.0) == []
-    appetite.measure(7, 4.0)
-    assert [attempt.key.index for attempt in excess(found, appetite, 0.0)] == [2, 3, 4, 5]
+        policy.record_duration(7, 0.2)
+    assert excess(found, policy, 0.0) == []
+    policy.record_duration(7, 4.0)
+    assert [attempt.key.index for attempt in excess(found, policy, 0.0)] == [2, 3, 4, 5]
 
 
 def test_what_went_back_is_not_claimed_again_before_others_were_quick() -> None:
     running = [local_attempt(n, Phase.RUNNING) for n in range(2)]
-    found, appetite = state(*running, cpu=2), quick(0.1)
+    found, policy = state(*running, cpu=2), quick(0.1)
     waiting = [local_attempt(n) for n in range(10, 20)]
     for n, attempt in enumerate(waiting):
-        attempt.granted = 1000.0 + (n > 6)
+        attempt.granted_at = 1000.0 + (n > 6)
         found.add(attempt)
-    back = excess(found, appetite, 1000.1 + PATIENCE)
+    back = excess(found, policy, 1000.1 + MAX_WAIT)
     assert back == waiting[:7], "they have waited for too long"
     for attempt in back:
         found.drop(attempt.key)
-    appetite.doubt(back, found.waiting())
-    assert wanted(found, appetite) == {}
-    appetite.measure(0, 0.1)
-    assert appetite.prefetch_slots(Queue.CPU, 2) == 4
+    policy.record_release(back, found.waiting())
+    assert slots_to_request(found, policy) == {}
+    policy.record_duration(0, 0.1)
+    assert policy.prefetch_slots(Queue.CPU, 2) == 4
 
 
 def test_one_slow_job_counts_at_once() -> None:
-    appetite = ClaimPolicy()
+    policy = ClaimPolicy()
     for _ in range(50):
-        appetite.measure(0, 0.01)
-    assert appetite.is_quick(0)
-    appetite.measure(0, 4.0)
-    assert not appetite.is_quick(0)
+        policy.record_duration(0, 0.01)
+    assert policy.is_quick(0)
+    policy.record_duration(0, 4.0)
+    assert not policy.is_quick(0)
     for _ in range(20):
-        appetite.measure(0, 0.01)
-    assert appetite.is_quick(0)
+        policy.record_duration(0, 0.01)
+    assert policy.is_quick(0)
 
 
 # The rule itself
@@ -342,8 +350,8 @@ def test_what_stays_begins_now_or_within_a_moment(
     while stays and stays[0].width <= free:
         free -= stays.pop(0).width
     assert all(job.task in paces and paces[job.task].is_quick for job in stays)
-    assert all(job.waited <= PATIENCE for job in stays)
-    assert sum(job.width * paces[job.task].seconds for job in stays) <= PATIENCE * slots + 1e-9
+    assert all(job.waited <= MAX_WAIT for job in stays)
+    assert sum(job.width * paces[job.task].seconds for job in stays) <= MAX_WAIT * slots + 1e-9
     assert not stays or slots
 
 

@@ -18,11 +18,12 @@ from orchestra.domain.models.datasets import ManifestEntry
 from orchestra.domain.models.work import AttemptKey, Grant, InputFile, SharedFiles, TaskSpec
 from orchestra.domain.states import Cause, Queue
 from orchestra.files.manifest import check_file
-from orchestra.pilot import start
-from orchestra.pilot.context import Context, LaunchConfig
+from orchestra.pilot.context import Context
 from orchestra.pilot.inputs import InputChecker
 from orchestra.pilot.io_activity import Access, IOActivity
-from orchestra.pilot.start import Starter, Unready
+from orchestra.pilot.launch_config import LaunchConfig
+from orchestra.pilot.prepare import Unready, prepare
+from orchestra.pilot.spawn import Spawner
 from orchestra.pilot.state import LocalAttempt, Note, Phase, PilotState
 from orchestra.pilot.volumes import VolumeWatch
 
@@ -133,10 +134,10 @@ def test_a_long_checksum_is_told_and_is_no_silence() -> None:
     ]
 
 
-def starter(office: Office, attempt: LocalAttempt, returned: list[str]) -> Starter:
-    found = Starter.__new__(Starter)
+def starter(office: Office, attempt: LocalAttempt, returned: list[str]) -> Spawner:
+    found = Spawner.__new__(Spawner)
     found.context = office.context
-    found._begun = {attempt.key: (100.0, attempt)}
+    found._preparing = {attempt.key: (100.0, attempt)}
     found._reporter = cast(Any, SimpleNamespace(release=lambda _held, why: returned.append(why)))
     return found
 
@@ -149,10 +150,10 @@ def test_a_start_is_given_back_where_its_file_does_not_answer_and_not_while_a_ch
     working = starter(office, attempt, returned)
     office.at("/data/c", began=100.0, moved=200.0, reads=True)
     office.launch.io_activity._last_read[3] = 200.0
-    working._return_stalled(229.0)
+    working._release_stalled(229.0)
     assert returned == []
     assert working._stalls_at(100.0, attempt) == 230.0
-    working._return_stalled(230.0)
+    working._release_stalled(230.0)
     assert returned == [f"not started: {DATA}"]
     assert office.said() == [f"task 3 cannot start: {DATA}"]
 
@@ -175,5 +176,5 @@ def test_trouble_of_a_file_system_says_nothing_of_the_file(
     assert attempt.grant
     grant = replace(attempt.grant, config=InputFile("/data/c", ENTRY))
     launch = replace(Office().launch, io_activity=IOActivity())
-    result = start.prepare(launch, attempt.task, grant, attempt.note)
-    assert result == Unready(Cause.RETURNED, f"not started: {words}", back_off_task=words)
+    result = prepare(launch, attempt.task, grant, attempt.note)
+    assert result == Unready(Cause.RETURNED, f"not started: {words}", avoid_task=words)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from orchestra.pilot import workers
-from orchestra.pilot.db_thread import Inbox
+from orchestra.pilot.inbox import Inbox
 from orchestra.pilot.workers import Workers
 from support.waiting import wait_until
 
@@ -25,7 +25,7 @@ class Office:
 
     def has(self, count: int) -> None:
         def look() -> bool:
-            self.inbox.empty()
+            self.inbox.run_calls()
             return len(self.results) >= count
 
         wait_until(look, describe=lambda: self.results)
@@ -35,7 +35,7 @@ class Office:
 def office() -> Iterator[Office]:
     found = Office()
     yield found
-    found.inbox.alarm.close()
+    found.inbox.wakeup.close()
 
 
 def threads() -> int:
@@ -47,12 +47,12 @@ def test_a_lane_that_hangs_uses_up_its_own_threads_alone(office: Office) -> None
     before = threads()
     for number in range(200):
         office.submit(lambda number=number: gate.wait(30) and number, 1)  # type: ignore[misc]
-    wait_until(lambda: threads() == before + workers.AT_MOST)
+    wait_until(lambda: threads() == before + workers.LANE_THREADS)
     for number in range(50):
         office.submit(lambda number=number: -number, 2)  # type: ignore[misc]
     office.has(50)
     assert sorted(office.results) == list(range(-49, 1))
-    assert threads() <= before + 2 * workers.AT_MOST
+    assert threads() <= before + 2 * workers.LANE_THREADS
     gate.set()
     office.has(250)
     assert sum(result for result in office.results if result > 0) == sum(range(200))

@@ -19,7 +19,7 @@ from orchestra.domain.states import Cause
 from orchestra.domain.usage import Usage
 from orchestra.pilot.containers import refusal
 from orchestra.pilot.keeper_messages import Ended
-from orchestra.pilot.report import without_container
+from orchestra.pilot.outcomes import without_container
 from orchestra.runtimes import Runtime, RuntimeJob, choose, container_binds, discovery, entry_script
 from orchestra.runtimes.apptainer import ApptainerRuntime
 from orchestra.runtimes.bare import BareRuntime

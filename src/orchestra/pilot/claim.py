@@ -1,4 +1,4 @@
-"""Claims: jobs are asked for as slots come free, one request at a time."""
+"""Claims: jobs are requested as slots become free, one request at a time."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ import psycopg
 from orchestra.domain.errors import DatabaseReplaced, KeeperFenced, Superseded, UnknownKeeper
 from orchestra.domain.models.work import Claim, Grant, TaskSpec
 from orchestra.domain.states import Queue
-from orchestra.pilot import claim_policy, slots
+from orchestra.pilot import slots
+from orchestra.pilot.claim_policy import MAX_CLAIM, slots_to_request
 from orchestra.pilot.context import Context, boottime
-from orchestra.pilot.keepers import KeeperHandle
+from orchestra.pilot.keeper_handle import KeeperHandle
 from orchestra.pilot.lease import LeaseRenewal
-from orchestra.pilot.report import Reporter, unexpected
+from orchestra.pilot.report import Reporter
+from orchestra.pilot.start_report import if_unexpected
 from orchestra.pilot.state import LocalAttempt, Note, Phase
 from orchestra.services import work
 
@@ -26,15 +28,15 @@ log = logging.getLogger(__name__)
 
 POLL_EVERY = 30.0
 JITTER = 0.005
-"""Seconds within which pilots that were woken together ask."""
+"""Seconds within which pilots that were woken together send their claims."""
 BLOCKED_POLL = 5.0
-"""While a job waits for more slots than are free: another node may have taken it."""
+"""Seconds until the next poll while a job waits for more slots than are free: another node may have taken it."""
 FAILED_PAUSE = 5.0
-TASKS_KEPT = 200
+MAX_TASKS = 200
 
 
-def hold(grant: Grant, task: TaskSpec, keeper: UUID) -> LocalAttempt:
-    """Give a granted attempt as it enters the state."""
+def local_attempt(grant: Grant, task: TaskSpec, keeper: UUID) -> LocalAttempt:
+    """Return a granted attempt as it enters the agent's state."""
     note = Note(
         queue=task.queue,
         slots=slots.slots_of(task),
@@ -48,51 +50,52 @@ def hold(grant: Grant, task: TaskSpec, keeper: UUID) -> LocalAttempt:
         metrics_file=task.metrics_file,
     )
     return LocalAttempt(
-        grant.key, keeper, note, Phase.WAITING, grant=grant, task=task, granted=boottime()
+        grant.key, keeper, note, Phase.WAITING, grant=grant, task=task, granted_at=boottime()
     )
 
 
 class Claimer:
-    """Asks for jobs as long as there are slots for them."""
+    """Claims jobs as long as there are slots for them."""
 
     def __init__(self, context: Context, reporter: Reporter, lease: LeaseRenewal) -> None:
         self.context, self._reporter, self._lease = context, reporter, lease
-        self._asking = self._woken = False
+        self._claiming = self._woken = False
         self._not_before = 0.0
         self._poll_at = 0.0
 
     def wake(self, *queues: Queue) -> None:
-        """Ask again: somebody said that work has come."""
-        self.context.appetite.refresh(*queues)
-        self._woken = self._asking
-        self._not_before = monotonic() + random.uniform(0, JITTER)  # noqa: S311 - no secret
+        """Claim again, because work was announced."""
+        self.context.claim_policy.reset(*queues)
+        self._woken = self._claiming
+        self._not_before = monotonic() + random.uniform(0, JITTER)  # noqa: S311 - not a secret
 
     def tick(self, now: float) -> float:
-        """Ask for what there is room for; gives when to be called again."""
+        """Claim jobs for free slots; return the next wake-up."""
         if now >= self._poll_at:
-            self.context.appetite.refresh()
+            self.context.claim_policy.reset()
             self._poll_at = now + POLL_EVERY
         due = max(self._not_before, self.context.pause_until)
         if now < due:
             return min(due, self._poll_at)
         self.context.troubles.pop("claims", None)
-        handle = self.context.keepers.current
-        may = self.context.keepers.all_heard and not self.context.is_full
-        if handle and not self._asking and may:
-            self._ask(handle)
+        keepers = self.context.keepers
+        can_claim = keepers.all_connected and not self.context.is_disk_full
+        if keepers.current and can_claim and not self._claiming:
+            self._claim(keepers.current)
         return self._poll_at
 
-    def _ask(self, handle: KeeperHandle) -> None:
-        asked = claim_policy.wanted(self.context.state, self.context.appetite, boottime())
-        if not asked:
+    def _claim(self, handle: KeeperHandle) -> None:
+        context, policy = self.context, self.context.claim_policy
+        requested = slots_to_request(context.state, policy, boottime())
+        if not requested:
             return
-        self._asking = True
-        context, request = self.context, self.context.request + 1
-        known, edition = frozenset(context.tasks), context.database_memory.known
-        epoch = edition.epoch if edition else None
+        self._claiming = True
+        request = context.request + 1
+        known_tasks, database = frozenset(context.tasks), context.database_memory.known
+        epoch = database.epoch if database else None
         offered = {queue: slots.offered(context.state, queue) for queue in Queue}
         avoid = frozenset(context.stalled.values()) | frozenset(context.avoided)
-        after = dict(context.appetite.after)
+        cursors = dict(policy.cursors)
 
         def call(conn: psycopg.Connection) -> Claim | None:
             try:
@@ -101,77 +104,82 @@ class Claimer:
                     context.agent,
                     handle.id,
                     request,
-                    asked,
-                    known,
+                    requested,
+                    known_tasks,
                     offered=offered,
-                    at_most=claim_policy.AT_MOST,
+                    at_most=MAX_CLAIM,
                     avoid=avoid,
-                    after=after,
+                    after=cursors,
                     epoch=epoch,
                     versions=context.versions,
                 )
             except DatabaseReplaced:
-                conn.close()  # the courier attaches anew, and then is asked again
+                conn.close()  # the database thread attaches again before the next claim
                 return None
 
         context.database.submit(
             call,
-            partial(self._granted, handle, request, asked),
-            partial(self._refused, handle),
+            partial(self._granted, handle, request, requested),
+            partial(self._failed, handle),
         )
 
     def _granted(
-        self, handle: KeeperHandle, request: int, asked: Mapping[Queue, int], claim: Claim | None
+        self,
+        handle: KeeperHandle,
+        request: int,
+        requested: Mapping[Queue, int],
+        claim: Claim | None,
     ) -> None:
-        self._asking = False
+        self._claiming = False
         if claim is None:
             return
-        self.context.request = max(request, claim.latest)
-        self.context.tasks.update(claim.tasks)
+        context = self.context
+        context.request = max(request, claim.latest)
+        context.tasks.update(claim.tasks)
         granted = [
-            hold(grant, self.context.tasks[grant.key.task_id], handle.id) for grant in claim.grants
+            local_attempt(grant, context.tasks[grant.key.task_id], handle.id)
+            for grant in claim.grants
         ]
         for attempt in granted:
-            self.context.state.add(attempt)
-        self.context.appetite.learn(asked, granted, claim)
+            context.state.add(attempt)
+        context.claim_policy.record_claim(requested, granted, claim)
         if claim.held_back:
             self._poll_at = min(self._poll_at, monotonic() + BLOCKED_POLL)
         if self._woken or claim.repeated:
-            # Perhaps for what came just after this answer was made. Or the answer was lost and made again, without what
-            # is held back; or it was none, since another agent decided for this keeper while we were away, with higher
-            # numbers.
+            # Work may have come just after this answer. A repeated answer lacks the blocked jobs, and it is empty if
+            # another agent has claimed for this keeper meanwhile, with higher numbers.
             self._woken = False
-            self.context.appetite.refresh()
-        self._hand_back(handle, granted)
+            context.claim_policy.reset()
+        self._release_unwanted(handle, granted)
         self._forget_tasks()
 
-    def _hand_back(self, handle: KeeperHandle, granted: Sequence[LocalAttempt]) -> None:
+    def _release_unwanted(self, handle: KeeperHandle, granted: Sequence[LocalAttempt]) -> None:
         draining = self.context.state.draining
-        if not (draining or handle.dead):  # it may have died while the answer was on its way
+        if not (draining or handle.dead):  # the keeper may have died before the answer came
             return
         for attempt in granted:
-            self._reporter.release(
-                attempt, "its pilot is leaving" if draining else "its keeper has died"
-            )
+            why = "its pilot is leaving" if draining else "its keeper has died"
+            self._reporter.release(attempt, why)
 
     def _forget_tasks(self) -> None:
-        if len(self.context.tasks) > TASKS_KEPT:
-            needed = {attempt.key.task_id for attempt in self.context.state.attempts.values()}
-            self.context.tasks = {t: spec for t, spec in self.context.tasks.items() if t in needed}
-            self.context.appetite.forget(needed)
-            self.context.launch.inputs.keep(needed)
+        context = self.context
+        if len(context.tasks) > MAX_TASKS:
+            needed = {attempt.key.task_id for attempt in context.state.attempts.values()}
+            context.tasks = {t: spec for t, spec in context.tasks.items() if t in needed}
+            context.claim_policy.forget_others(needed)
+            context.launch.inputs.keep(needed)
 
-    def _refused(self, handle: KeeperHandle, error: Exception) -> None:
-        self._asking = False
+    def _failed(self, handle: KeeperHandle, error: Exception) -> None:
+        self._claiming = False
         if isinstance(error, Superseded):
-            # Or the database was replaced by one that has never heard of us: the renewal tells.
+            # Or a database that has replaced the old one does not know this agent. The renewal finds out.
             self._lease.renew_soon()
             self._not_before = monotonic() + POLL_EVERY
         elif isinstance(error, UnknownKeeper):
             handle.registered, handle.register_at = False, 0.0
             self._lease.renew_soon()
         elif isinstance(error, KeeperFenced):
-            self._lease.retire(handle)
+            handle.fence()
         else:
-            log.error("a claim failed: %s", error, exc_info=unexpected(error))
+            log.error("a claim failed: %s", error, exc_info=if_unexpected(error))
             self.context.pause_claims(FAILED_PAUSE, f"claims fail: {error}")

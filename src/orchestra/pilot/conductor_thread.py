@@ -1,4 +1,4 @@
-"""The thread of a pilot that conducts: a conductor that ends too soon begins again, for nobody else may be there."""
+"""The conductor (the scheduler) as a thread of a pilot."""
 
 from __future__ import annotations
 
@@ -10,28 +10,53 @@ from orchestra.domain import troubles
 from orchestra.domain.troubles import Trouble
 from orchestra.pilot.options import Conductor
 
-AGAIN_AFTER, AGAIN_AT_MOST = 1.0, 60.0
-"""Seconds; twice as long each time."""
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+"""Seconds before a conductor that has ended is restarted; the pause doubles each time."""
+STOP_SECONDS = 4.0
+"""Seconds in which a stopped conductor may release its term."""
 
 log = logging.getLogger(__name__)
+
+
+class ConductorThread:
+    """Runs a conductor until `stop`."""
+
+    def __init__(self, conductor: Conductor, report: Callable[[Trouble | None], None]) -> None:
+        """`report` is called in this thread, with a trouble or None when there is none any more."""
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(
+            target=run_conductor,
+            args=(conductor, self._stopped, report),
+            name="conductor",
+            daemon=True,
+        )
+        self._thread.start()
+
+    def request_stop(self) -> None:
+        """Stop the conductor without waiting for it."""
+        self._stopped.set()
+
+    def join(self) -> None:
+        """Wait until the conductor has released its term, for a few seconds at most."""
+        self._thread.join(STOP_SECONDS)
 
 
 def run_conductor(
     conductor: Conductor,
     stop: threading.Event,
-    say: Callable[[Trouble | None], None],
+    report: Callable[[Trouble | None], None],
     *,
-    pause: float = AGAIN_AFTER,
+    pause: float = FIRST_PAUSE,
 ) -> None:
-    """Conduct until `stop` is set; `say` is told when and why the conductor has failed."""
+    """Run a conductor until `stop` is set. One that ends early is restarted: there may be no other conductor."""
     while not stop.is_set():
         try:
-            conductor(stop, say)
+            conductor(stop, report)
             why = "it ended by itself"
         except BaseException as error:
             log.exception("the conductor failed")
             why = str(error) or type(error).__name__
         if not stop.is_set():
-            say(troubles.conductor_failed(why, again=True))
+            report(troubles.conductor_failed(why, again=True))
         stop.wait(pause)
-        pause = min(pause * 2, AGAIN_AT_MOST)
+        pause = min(pause * 2, LONGEST_PAUSE)

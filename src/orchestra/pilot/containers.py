@@ -1,4 +1,4 @@
-"""What is left of attempts that ran in containers: containers that outlive their client, and how a runtime fails."""
+"""Containers of attempts that have ended: removing leftovers, and recognizing failures of the runtime."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from itertools import count
 from orchestra.domain import troubles
 from orchestra.domain.human import one_line
 from orchestra.domain.models.work import AttemptKey
-from orchestra.pilot.context import Context, LaunchConfig
+from orchestra.pilot.context import Context
+from orchestra.pilot.launch_config import LaunchConfig
 from orchestra.runtimes.discovery import run_program
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 60.0
-"""Seconds in which an engine has to answer."""
+ANSWER_SECONDS = 60.0
+"""Seconds in which an engine must answer."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
-"""Seconds between one look for containers and the next."""
+"""Seconds between two searches for containers."""
 LATER = (1.0, 5.0, 30.0, 120.0)
-"""Seconds after a sweep at which to look for containers that have appeared since."""
-SAY_AFTER = 3
-"""Tries in vain until people are told."""
+"""Seconds after a sweep at which to search for containers that have appeared since."""
+REPORT_AFTER = 3
+"""Failed attempts after which a silent engine is reported."""
 _OF_RUNTIME = {
     "apptainer": ({255}, ("FATAL:",)),
     "singularity": ({255}, ("FATAL:",)),
@@ -35,113 +36,113 @@ _OF_RUNTIME = {
 
 
 def sweep(launch: LaunchConfig, name: str | None, key: AttemptKey) -> None:
-    """End the containers of an attempt, whoever started them. An I/O thread's; returns when none is left.
+    """End the containers of an attempt, whoever started them; return when there are none. Runs in an I/O thread.
 
-    An engine that does not answer is asked until it does, since what it runs may be the attempt itself: only then may
-    anybody take that for ended. What an engine has only begun to make then never runs; it is for the `ContainerReaper`.
+    An engine that does not answer is asked until it does: it may still run the attempt, which counts as ended only
+    afterwards. A container that an engine is still creating at that time never runs; the `ContainerReaper` removes it.
     """
     runtime = launch.runtime(name)
-    look = runtime.list_containers(str(key.token)) if runtime else None
-    if not runtime or not look:
+    search = runtime.list_containers(str(key.token)) if runtime else None
+    if not runtime or not search:
         return
     pause = FIRST_PAUSE
     for tries in count(1):
-        found = _said(launch, look)
+        found = _run(launch, search)
         if isinstance(found, str) and not found:
             launch.silent.pop(runtime.name, None)
             launch.suspects.append((runtime.name, key))
             return
-        words = found.words if isinstance(found, _Silence) else f"container {found} is still there"
+        words = found.words if isinstance(found, _Failure) else f"container {found} is still there"
         if isinstance(found, str):
             log.warning("ending what is left of job %s: container %s", key, found)
-            _said(launch, runtime.remove_containers(tuple(found.split())))
-        if tries >= SAY_AFTER:
+            _run(launch, runtime.remove_containers(tuple(found.split())))
+        if tries >= REPORT_AFTER:
             launch.silent[runtime.name] = troubles.runtime_silent(runtime.name, words)
         time.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
 def sweep_again(launch: LaunchConfig, suspects: Sequence[tuple[str, AttemptKey]]) -> None:
-    """Remove containers of attempts that have appeared since they were swept. An I/O thread's."""
+    """Remove containers that have appeared since their attempts were swept. Runs in an I/O thread."""
     for name, key in suspects:
         runtime = launch.runtime(name)
-        look = runtime.list_containers(str(key.token)) if runtime else None
-        found = _said(launch, look) if look else None
+        search = runtime.list_containers(str(key.token)) if runtime else None
+        found = _run(launch, search) if search else None
         if runtime and found and isinstance(found, str):
             log.warning("removing what appeared after the end of job %s: container %s", key, found)
-            _said(launch, runtime.remove_containers(tuple(found.split())))
+            _run(launch, runtime.remove_containers(tuple(found.split())))
 
 
 class ContainerReaper:
-    """Looks again and again for a while after the containers of attempts that were ended.
+    """Searches several times, for a while, for containers of attempts that were ended.
 
-    An engine with a service goes on making a container whose client was killed in between: it appears afterwards, is
-    never started, and stays.
+    An engine with a daemon finishes creating a container whose client was killed meanwhile. The container appears
+    later, is never started, and would remain.
     """
 
     def __init__(self, context: Context) -> None:
         self.context = context
         self._due: list[tuple[float, str, AttemptKey]] = []
-        self._looking = False
+        self._searching = False
 
     def tick(self, now: float) -> float:
-        """Look when it is time; gives when to be called again."""
+        """Search when it is due; return the next wake-up."""
         suspects = self.context.launch.suspects
         while suspects:
             name, key = suspects.popleft()
             self._due += [(now + pause, name, key) for pause in LATER]
-        if self._looking or not self._due:
+        if self._searching or not self._due:
             return float("inf")
         self._due.sort()
         due = [(name, key) for moment, name, key in self._due if moment <= now]
         del self._due[: len(due)]
         if due:
-            self._looking = True
+            self._searching = True
             self.context.workers.submit(
                 partial(sweep_again, self.context.launch, due),
-                self._looked,
-                self._looked,
+                self._searched,
+                self._searched,
                 lane=_LANE,
             )
         return self._due[0][0] if self._due else float("inf")
 
-    def _looked(self, _: object) -> None:
-        self._looking = False
+    def _searched(self, _: object) -> None:
+        self._searching = False
 
 
 _LANE = -1
-"""No task's."""
+"""Of no task."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Silence:
-    """A program failed, or did not end."""
+class _Failure:
+    """A program that failed or did not end."""
 
     words: str
 
 
-def _said(launch: LaunchConfig, command: tuple[str, ...]) -> str | _Silence:
-    """Run a program; gives what it printed."""
+def _run(launch: LaunchConfig, command: tuple[str, ...]) -> str | _Failure:
+    """Run a program; return its output."""
     try:
-        done = run_program(command, launch.environment, PATIENCE)
+        done = run_program(command, launch.environment, ANSWER_SECONDS)
     except subprocess.TimeoutExpired:
-        return _silence(command, f"no answer within {PATIENCE:g} s")
+        return _failure(command, f"no answer within {ANSWER_SECONDS:g} s")
     except OSError as error:
-        return _silence(command, error.strerror or str(error))
+        return _failure(command, error.strerror or str(error))
     if done.returncode:
-        return _silence(command, done.stderr.strip()[-300:] or f"exit status {done.returncode}")
+        return _failure(command, done.stderr.strip()[-300:] or f"exit status {done.returncode}")
     return done.stdout.strip()
 
 
-def _silence(command: tuple[str, ...], words: str) -> _Silence:
+def _failure(command: tuple[str, ...], words: str) -> _Failure:
     log.warning("%s: %s", " ".join(command[:3]), words)
-    return _Silence(one_line(words, 300))
+    return _Failure(one_line(words, 300))
 
 
 def refusal(name: str | None, exit_status: int | None, log_tail: bytes | None) -> str | None:
-    """Give why a runtime did not begin a container, in its own words; None where the command ran.
+    """Return why a runtime did not start a container, in its own words; None if the command ran.
 
-    Its status alone does not tell: a command may end with the same. The last line of the log does.
+    The exit status is not sufficient, because a command may have the same. The last line of the log is.
     """
     statuses, beginnings = _OF_RUNTIME.get(name or "", (frozenset(), ()))
     if exit_status not in statuses or not log_tail:

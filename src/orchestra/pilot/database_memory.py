@@ -1,12 +1,12 @@
-"""What a pilot remembers of its database, so that it recognises one that was replaced. A small file of its folder."""
+"""What a pilot remembers of its database, to recognize a replaced one. Stored in a small file of the pilot's folder."""
 
 from __future__ import annotations
 
 import json
 import logging
 import os
-from collections.abc import Mapping
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -14,78 +14,74 @@ from uuid import UUID
 
 from orchestra.domain.models.cluster import DatabaseIdentity, KnownDatabase
 
-GENERATIONS = 60
-"""Generations of the conductor's term that are not worth writing down."""
+GENERATION_STEP = 60
+"""Generations of the conductor's term between two records of it."""
 SAVE_EVERY = 1.0
-"""Seconds: a report that is forgotten only makes the memory less sharp."""
-BURIED = 200
+"""Seconds between two writes. A report that is lost only makes the comparison less precise."""
+MAX_CLOSED_OUT = 200
 """Keepers that are remembered as dead."""
 
 log = logging.getLogger(__name__)
 
 
 class DatabaseMemory:
-    """The cluster, its epoch, the highest report of each keeper that the database has committed, and how often the
-    conductor had renewed its term; and which keepers are dead, the latest last: an older edition of the database may
-    believe that they live.
+    """The database as this pilot last knew it.
 
-    `known` is replaced as a whole: the courier's thread reads it.
+    `known` is the cluster, its epoch, the highest committed report of each keeper, and the generation of the
+    conductor's term. It is replaced as a whole, because the database thread reads it. `closed_out` are the dead
+    keepers, the latest last: an older copy of the database may believe that they live.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self.known, self.closed_out = _read(path)
         self._saved_at = 0.0
-        self._dirty = False
+        self._is_dirty = False
 
-    def meet(self, identity: DatabaseIdentity) -> bool:
-        """Take in which database this is; True where it is of another epoch than before."""
+    def identify(self, identity: DatabaseIdentity) -> bool:
+        """Record which database this is; return whether its epoch differs from that of the known one."""
         before = self.known
         if before and (before.cluster, before.epoch) == (identity.cluster, identity.epoch):
             return False
-        # What an edition that is gone had committed says nothing about this one.
+        # What a replaced database had committed says nothing about this one.
         self.known = KnownDatabase(identity.cluster, identity.epoch)
         self._save()
         return before is not None
 
-    def note(self, keeper: UUID, sequence: int) -> None:
-        """Take in that the database has committed a keeper's reports up to this one."""
+    def note_report(self, keeper: UUID, sequence: int) -> None:
+        """Record that the database has committed a keeper's reports up to this one."""
         if self.known and sequence > self.known.acknowledged.get(keeper, 0):
-            self._acknowledged({**self.known.acknowledged, keeper: sequence})
+            acknowledged = {**self.known.acknowledged, keeper: sequence}
+            self.known = replace(self.known, acknowledged=acknowledged)
+            self._is_dirty = True
 
-    def hear(self, generation: int) -> None:
-        """Take in how often the conductor has renewed its term."""
-        if self.known and generation >= self.known.generation + GENERATIONS:
+    def note_generation(self, generation: int) -> None:
+        """Record the generation of the conductor's term."""
+        if self.known and generation >= self.known.generation + GENERATION_STEP:
             self.known = replace(self.known, generation=generation)
-            self._dirty = True
+            self._is_dirty = True
 
     def close_out(self, keeper: UUID) -> None:
-        """Remember of a keeper only that it is dead; written down when this returns."""
-        self.closed_out = (*(other for other in self.closed_out if other != keeper), keeper)[
-            -BURIED:
-        ]
+        """Record only that a keeper is dead. Written to disk when this returns."""
+        others = (other for other in self.closed_out if other != keeper)
+        self.closed_out = (*others, keeper)[-MAX_CLOSED_OUT:]
         if self.known:
             rest = {k: n for k, n in self.known.acknowledged.items() if k != keeper}
             self.known = replace(self.known, acknowledged=rest)
             self._save()
 
     def tick(self, now: float) -> float:
-        """Write down what is new, now and then; gives when to be called again."""
-        if not self._dirty:
-            return float("inf")
+        """Write changes now and then; return the next wake-up."""
+        if not self._is_dirty:
+            return inf
         if now >= self._saved_at + SAVE_EVERY:
             self._save()
-            return float("inf")
+            return inf
         return self._saved_at + SAVE_EVERY
-
-    def _acknowledged(self, acknowledged: Mapping[UUID, int]) -> None:
-        assert self.known is not None
-        self.known = replace(self.known, acknowledged=acknowledged)
-        self._dirty = True
 
     def _save(self) -> None:
         assert self.known is not None
-        self._dirty, self._saved_at = False, monotonic()
+        self._is_dirty, self._saved_at = False, monotonic()
         record = {
             "cluster": str(self.known.cluster),
             "epoch": self.known.epoch,
@@ -113,5 +109,5 @@ def _read(path: Path) -> tuple[KnownDatabase | None, tuple[UUID, ...]]:
     except FileNotFoundError:
         return None, ()
     except (OSError, ValueError, LookupError, AttributeError, TypeError) as error:
-        log.warning("%s cannot be read, and is begun anew: %s", path, error)
+        log.warning("%s cannot be read and is started over: %s", path, error)
         return None, ()

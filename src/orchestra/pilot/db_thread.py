@@ -1,11 +1,10 @@
-"""The courier: the thread that owns an agent's one database connection.
+"""The database thread: it owns an agent's one database connection, so that the agent never waits for the database.
 
-The agent puts requests into its queue; the courier carries them out in order, the urgent ones first, each again until
-it has been answered, and posts the answers into the agent's inbox. So the agent never waits for the database. Requests
-must be repeatable: one whose answer was lost on the way happens twice.
+The agent submits requests. The thread runs them in order, urgent ones first, retries each until it is answered, and
+posts the answers to the agent's inbox. A request whose answer is lost runs twice, so requests must be repeatable.
 
-A request that comes to nothing lets the others go first, for longer each time. Whatever else is raised than a word of
-ours ends the connection, since nobody knows what its next answer would be to, and never the courier.
+A request that fails lets the others go first, for longer each time. An exception that is not an `OrchestraError` closes
+the connection, because the next answer might belong to another request; it never ends the thread.
 """
 
 from __future__ import annotations
@@ -13,10 +12,8 @@ from __future__ import annotations
 import logging
 import random
 import select
-import socket
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -33,26 +30,23 @@ from orchestra.domain.errors import (
     OrchestraError,
     PoisonousRequest,
 )
+from orchestra.pilot.inbox import Inbox, Wakeup
 from orchestra.store.driver import database, notices
 
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-BACK_OFF_AT_MOST = 10.0
-"""Seconds between two tries to connect."""
-
-QUIET_AT_MOST = 5.0
-"""Seconds at rest after which the database is asked whether it is still there."""
-
+MAX_BACK_OFF = 10.0
+"""Seconds between two attempts to connect, at most."""
+PROBE_AFTER = 5.0
+"""Seconds without traffic after which the connection is probed."""
 BUSY_TRIES = 3
-"""Time-outs after which a request goes back to whoever made it."""
-
-STRANGE_TRIES = 3
-"""Connections on which what a request raises must be the same trouble before that is believed."""
-
+"""Timeouts after which a request is returned to the caller."""
+UNEXPECTED_TRIES = 3
+"""Connections on which a request must raise an unexpected error before the error is returned to the caller."""
 POISONOUS_TRIES = 8
-"""Connections, each of them greeted, that one request may end before it is set aside, while others are answered."""
+"""Connections that a request may end before it is set aside, if other requests are answered meanwhile."""
 
 _NEVER = float("inf")
 _LOST = "the connection to the database was lost."
@@ -60,62 +54,15 @@ _LOST = "the connection to the database was lost."
 Connect = Callable[[], psycopg.Connection]
 
 
-class Alarm:
-    """A descriptor that becomes readable when another thread, or a signal handler, rings."""
-
-    def __init__(self) -> None:
-        self._near, self._far = socket.socketpair()
-        for end in (self._near, self._far):
-            end.setblocking(False)
-
-    def fileno(self) -> int:
-        return self._near.fileno()
-
-    @property
-    def far_fileno(self) -> int:
-        """The end that rings, for `signal.set_wakeup_fd`."""
-        return self._far.fileno()
-
-    def ring(self) -> None:
-        with suppress(OSError):  # full, so it rings already; or closed, so nobody is there
-            self._far.send(b"!")
-
-    def hush(self) -> None:
-        with suppress(BlockingIOError):
-            while self._near.recv(4096):
-                pass
-
-    def close(self) -> None:
-        self._near.close()
-        self._far.close()
-
-
-class Inbox:
-    """What other threads have for the agent: calls that it carries out in its own thread."""
-
-    def __init__(self) -> None:
-        self.alarm = Alarm()
-        self._calls: deque[Callable[[], None]] = deque()
-
-    def post(self, call: Callable[[], None]) -> None:
-        self._calls.append(call)
-        self.alarm.ring()
-
-    def empty(self) -> None:
-        """Carry out all that has been posted."""
-        self.alarm.hush()
-        while self._calls:
-            self._calls.popleft()()
-
-
 @dataclass(slots=True, eq=False)
 class _Request:
-    """What is asked, and what became of it so far.
+    """A request and its failures so far.
 
     Args:
-        not_before: when it may be tried again, by the monotonic clock.
-        tries: how often it came to nothing; `busy` by a time-out, `strange` in a way that nobody expects, `fatal` with
-            the end of the connection. `answered` were the requests answered before the first of those.
+        not_before: when it may be retried, by the monotonic clock.
+        failures: all failures; `busy` of them were timeouts, `unexpected` raised something else than an
+            `OrchestraError`, `fatal` ended the connection.
+        answered: how many requests had been answered before the first fatal failure.
     """
 
     call: Callable[[psycopg.Connection], Any]
@@ -124,50 +71,50 @@ class _Request:
     urgent: bool
     busy_tries: int
     not_before: float = 0.0
-    tries: int = 0
+    failures: int = 0
     busy: int = 0
-    strange: int = 0
+    unexpected: int = 0
     fatal: int = 0
     answered: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
-    """What a courier tells besides answers; all of it is called in the agent's thread.
+class DatabaseCallbacks:
+    """What the database thread reports besides answers. All are called in the agent's thread.
 
     Args:
-        connected: a connection stands, with what the greeting gave.
-        refused: the database answers and does not want us; tried again later.
-        away: the database cannot be reached; said once for each absence.
-        heard: a notice came: channel and payload.
-        hindered: what keeps requests waiting although the database answers; None when nothing does any more.
+        connected: a connection is up, with the result of `attach`.
+        rejected: the database answers and rejects this agent; retried later.
+        unavailable: the database cannot be reached; called once for each outage.
+        notified: a notification arrived: channel and payload.
+        delayed: why requests wait although the database answers; None when they no longer do.
     """
 
     connected: Callable[[Any], None]
-    refused: Callable[[OrchestraError], None]
-    away: Callable[[OrchestraError], None]
-    heard: Callable[[str, str], None]
-    hindered: Callable[[str | None], None] = lambda _: None
+    rejected: Callable[[OrchestraError], None]
+    unavailable: Callable[[OrchestraError], None]
+    notified: Callable[[str, str], None]
+    delayed: Callable[[str | None], None] = lambda _: None
 
 
 def back_off(failures: int) -> float:
-    """Give the seconds to wait after so many failures in a row: doubling, capped, with jitter."""
-    longest = min(BACK_OFF_AT_MOST, 0.1 * 2 ** min(failures, 10))
-    return random.uniform(longest / 2, longest)  # noqa: S311 - so that pilots do not come back all at once
+    """Seconds to wait after so many failures in a row: doubling, capped, with jitter."""
+    longest = min(MAX_BACK_OFF, 0.1 * 2 ** min(failures, 10))
+    return random.uniform(longest / 2, longest)  # noqa: S311 - so that pilots do not reconnect all at once
 
 
-def is_passing(error: Exception) -> bool:
-    """Whether the same request may well succeed later: the trouble is the server's, not the request's."""
+def is_transient(error: Exception) -> bool:
+    """Whether the same request may succeed later, because the server caused the error, not the request."""
     victims = (errors.DeadlockDetected, errors.SerializationFailure)
     return isinstance(error, (DatabaseUnavailable, psycopg.OperationalError, *victims))
 
 
-def was_ended_by_request(error: Exception) -> bool:
-    """Whether it may be the request that has ended a connection: nobody said why, so no shutdown and no admin did."""
+def may_be_poisonous(error: Exception) -> bool:
+    """Whether the request may have ended the connection: no SQLSTATE, hence neither a shutdown nor an administrator."""
     if isinstance(error, DatabaseSilent | AnswerGarbled):
         return True
-    said = error.__cause__ if isinstance(error, DatabaseUnavailable) else error
-    return isinstance(said, psycopg.OperationalError) and said.sqlstate is None
+    cause = error.__cause__ if isinstance(error, DatabaseUnavailable) else error
+    return isinstance(cause, psycopg.OperationalError) and cause.sqlstate is None
 
 
 class DatabaseThread(threading.Thread):
@@ -176,27 +123,27 @@ class DatabaseThread(threading.Thread):
     def __init__(
         self,
         connect: Connect,
-        greet: Callable[[psycopg.Connection], Any],
+        attach: Callable[[psycopg.Connection], Any],
         inbox: Inbox,
-        listener: Listener,
+        callbacks: DatabaseCallbacks,
     ) -> None:
-        """Prepare it.
+        """Prepare the thread.
 
         Args:
-            greet: the first words on every new connection; what it gives goes to `listener.connected`.
+            attach: the first call on every new connection; its result is passed to `callbacks.connected`.
         """
-        super().__init__(name="courier", daemon=True)
-        self._connect, self._greet = connect, greet
-        self._inbox, self._listener = inbox, listener
+        super().__init__(name="database", daemon=True)
+        self._connect, self._attach = connect, attach
+        self._inbox, self._callbacks = inbox, callbacks
         self._requests: list[_Request] = []
-        self._alarm = Alarm()
+        self._wakeup = Wakeup()
         self._closing = False
-        self._hung_up = threading.Event()
+        self._aborted = threading.Event()
         self._failures = self._answered = 0
-        self._absent_since: float | None = None
-        self._heard_at = 0.0
-        self._spoilt = False
-        self._hindrance: str | None = None
+        self._unavailable_since: float | None = None
+        self._last_traffic = 0.0
+        self._must_reconnect = False
+        self._delay: str | None = None
 
     def submit(
         self,
@@ -207,174 +154,172 @@ class DatabaseThread(threading.Thread):
         urgent: bool = False,
         busy_tries: int = BUSY_TRIES,
     ) -> None:
-        """Queue a request. `then` gets its answer, `otherwise` why it was refused; both in the agent's thread.
+        """Queue a request. The agent's thread calls `then` with its answer, or `otherwise` with its error.
 
-        An urgent one goes before all that wait, and is never given back because the database is busy: leases hang on
-        it. Others are after so many time-outs.
+        An urgent request goes before all others, and is retried for as long as the database is busy: leases depend on
+        it. Others fail after `busy_tries` timeouts.
         """
         self._requests.append(_Request(call, then, otherwise, urgent, busy_tries))
-        self._alarm.ring()
+        self._wakeup.set()
 
-    def connect_anew(self) -> None:
-        """Go on over a new connection: what was said over this one is doubted."""
-        self._spoilt = True
-        self._alarm.ring()
+    def reconnect(self) -> None:
+        """Continue over a new connection, because data on this one may have been altered."""
+        self._must_reconnect = True
+        self._wakeup.set()
 
     def stop(self, timeout: float) -> None:
-        """Carry out what is queued, hang up and end; give up after `timeout` seconds."""
+        """Run what is queued, disconnect and end; abort after `timeout` seconds."""
         self._closing = True
-        self._alarm.ring()
+        self._wakeup.set()
         self.join(timeout)
-        self._hung_up.set()  # it waits for a database that is away
+        self._aborted.set()  # it waits for an unavailable database
         self.join(0.2)
         if not self.is_alive():
-            self._alarm.close()
+            self._wakeup.close()
 
-    # In the courier's own thread
+    # In this thread
 
     def run(self) -> None:
-        while not self._over():
+        while not self._is_over():
             try:
                 self._serve_one_connection()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the agent must not lose its courier
-                self._explain(error)
+            except Exception as error:  # noqa: BLE001 - the agent must not lose this thread, whatever the error
+                self._report_disconnect(error)
                 self._failures += 1
-                self._hung_up.wait(back_off(self._failures))
+                self._aborted.wait(back_off(self._failures))
 
-    def _over(self) -> bool:
-        return self._hung_up.is_set() or (self._closing and not self._requests)
+    def _is_over(self) -> bool:
+        return self._aborted.is_set() or (self._closing and not self._requests)
 
     def _serve_one_connection(self) -> None:
         conn = self._connect()
         try:
-            notices.listen(conn, self._heard)
-            greeting = self._greet(conn)
-            self._present()
-            self._inbox.post(lambda: self._listener.connected(greeting))
-            while not (self._over() or self._spoilt):
+            notices.listen(conn, self._notified)
+            attached = self._attach(conn)
+            self._note_connected()
+            self._inbox.post(lambda: self._callbacks.connected(attached))
+            while not (self._is_over() or self._must_reconnect):
                 self._wait(conn)
-                self._carry_out(conn)
+                self._run_requests(conn)
         finally:
-            self._spoilt = False
+            self._must_reconnect = False
             with suppress(psycopg.Error):
                 conn.close()
 
     def _wait(self, conn: psycopg.Connection) -> None:
-        """Rest until there is something to do; whether the database is still there is asked now and then."""
+        """Wait until a request is due; probe an idle connection now and then."""
         now = time.monotonic()
         due = min((r.not_before for r in tuple(self._requests)), default=_NEVER)
         if due <= now or (self._closing and not self._requests):
             return
         notices.read(conn)
-        patience = min(due, self._heard_at + QUIET_AT_MOST) - now
-        select.select([self._alarm.fileno(), conn.fileno()], [], [], max(0.0, patience))
-        self._alarm.hush()
+        timeout = min(due, self._last_traffic + PROBE_AFTER) - now
+        select.select([self._wakeup.fileno(), conn.fileno()], [], [], max(0.0, timeout))
+        self._wakeup.clear()
         notices.read(conn)
-        if not self._next() and time.monotonic() >= self._heard_at + QUIET_AT_MOST:
+        if not self._next() and time.monotonic() >= self._last_traffic + PROBE_AFTER:
             database.probe(conn)
-            self._heard_at = time.monotonic()
+            self._last_traffic = time.monotonic()
 
     def _next(self) -> _Request | None:
-        """Give the request whose turn it is: the first that is urgent, else the first."""
+        """The next request that is due: the first urgent one, else the first."""
         now = time.monotonic()
         ready = [r for r in tuple(self._requests) if r.not_before <= now]
         return next((r for r in ready if r.urgent), ready[0] if ready else None)
 
-    def _carry_out(self, conn: psycopg.Connection) -> None:
-        while not (self._hung_up.is_set() or self._spoilt) and (request := self._next()):
+    def _run_requests(self, conn: psycopg.Connection) -> None:
+        while not (self._aborted.is_set() or self._must_reconnect) and (request := self._next()):
             try:
                 answer = request.call(conn)
             except Exception as error:
-                if conn.closed and is_passing(error):
-                    self._suspect(request, error)
+                if conn.closed and is_transient(error):
+                    self._request_ended_connection(request, error)
                     raise
-                self._come_to_nothing(request, error)
-                self._spoilt |= conn.closed
+                self._request_failed(request, error)
+                self._must_reconnect |= conn.closed
             else:
                 self._failures = 0
                 self._answered += 1
-                self._done(request, request.then, answer)
-            self._heard_at = time.monotonic()
+                self._finish(request, request.then, answer)
+            self._last_traffic = time.monotonic()
 
-    def _come_to_nothing(self, request: _Request, error: Exception) -> None:
-        """Decide what becomes of a request that failed while its connection stands."""
+    def _request_failed(self, request: _Request, error: Exception) -> None:
+        """Return the error of a request to the caller, or retry later."""
         if isinstance(error, DatabaseBusy):
             request.busy += 1
             if request.busy >= request.busy_tries and not request.urgent:
-                self._done(request, request.otherwise, error)
+                self._finish(request, request.otherwise, error)
                 return
-        elif isinstance(error, OrchestraError) and not is_passing(error):
-            self._done(request, request.otherwise, error)
+        elif isinstance(error, OrchestraError) and not is_transient(error):
+            self._finish(request, request.otherwise, error)
             return
-        elif not is_passing(error):
-            self._spoilt = True
-            request.strange += 1
-            if request.strange >= STRANGE_TRIES:
-                self._done(request, request.otherwise, error)
+        elif not is_transient(error):
+            self._must_reconnect = True
+            request.unexpected += 1
+            if request.unexpected >= UNEXPECTED_TRIES:
+                self._finish(request, request.otherwise, error)
                 return
-        log.info("a request to the database is put off: %s: %s", type(error).__name__, error)
-        self._put_off(request)
-        self._say_hindered(request, error)
+        log.info("retrying a database request later: %s: %s", type(error).__name__, error)
+        self._retry_later(request)
+        if request.failures > 1:
+            times = f"{request.failures} times in a row"
+            self._report_delay(f"a request to the database failed {times}: {error}")
 
-    def _put_off(self, request: _Request) -> None:
-        """Let others go first, for longer each time."""
-        request.tries += 1
-        request.not_before = time.monotonic() + back_off(request.tries)
+    def _retry_later(self, request: _Request) -> None:
+        """Let other requests go first, for longer each time."""
+        request.failures += 1
+        request.not_before = time.monotonic() + back_off(request.failures)
         self._requests.remove(request)
         self._requests.append(request)
 
-    def _say_hindered(self, request: _Request, error: Exception) -> None:
-        if request.tries > 1:
-            times = f"{request.tries} times in a row"
-            self._tell_hindrance(f"a request to the database came to nothing {times}: {error}")
+    def _request_ended_connection(self, request: _Request, error: Exception) -> None:
+        """Retry a request that ended its connection, or set it aside when it always does.
 
-    def _tell_hindrance(self, what: str | None) -> None:
-        if what != self._hindrance:
-            self._hindrance = what
-            self._inbox.post(lambda: self._listener.hindered(what))
-
-    def _suspect(self, request: _Request, error: Exception) -> None:
-        """Let others go before a request that ended its connection; set it aside where that is all that it ever does.
-
-        That others are answered meanwhile says that it is the request, not the network.
+        Only if other requests are answered meanwhile is the request to blame and not the network.
         """
-        if not was_ended_by_request(error):
+        if not may_be_poisonous(error):
             return
         if not request.fatal:
             request.answered = self._answered
         request.fatal += 1
         if request.fatal >= POISONOUS_TRIES and self._answered > request.answered:
-            log.error("a request is set aside that ends each connection: %s", error)
+            log.error("setting aside a request that ends every connection: %s", error)
             reason = f"the database connection ended {request.fatal} times in a row: {error}"
-            self._done(request, request.otherwise, PoisonousRequest(reason))
+            self._finish(request, request.otherwise, PoisonousRequest(reason))
         else:
-            self._put_off(request)
+            self._retry_later(request)
 
-    def _done(self, request: _Request, reply: Callable[[Any], None], value: Any) -> None:
+    def _finish(self, request: _Request, reply: Callable[[Any], None], value: Any) -> None:
         self._requests.remove(request)
-        if not any(r.tries > 1 for r in tuple(self._requests)):
-            self._tell_hindrance(None)
+        if not any(r.failures > 1 for r in tuple(self._requests)):
+            self._report_delay(None)
         self._inbox.post(lambda: reply(value))
 
-    def _heard(self, channel: str, payload: str) -> None:
-        self._inbox.post(lambda: self._listener.heard(channel, payload))
+    def _report_delay(self, why: str | None) -> None:
+        if why != self._delay:
+            self._delay = why
+            self._inbox.post(lambda: self._callbacks.delayed(why))
 
-    def _present(self) -> None:
-        if self._absent_since is not None:
-            log.info("the database is back after %.0f s", time.monotonic() - self._absent_since)
-        self._failures, self._absent_since = 0, None
-        self._heard_at = time.monotonic()
+    def _notified(self, channel: str, payload: str) -> None:
+        self._inbox.post(lambda: self._callbacks.notified(channel, payload))
 
-    def _explain(self, error: Exception) -> None:
-        """Say why there is no connection: once for each absence, to the agent and to the log."""
+    def _note_connected(self) -> None:
+        if self._unavailable_since is not None:
+            seconds = time.monotonic() - self._unavailable_since
+            log.info("the database is available again after %.0f s", seconds)
+        self._failures, self._unavailable_since = 0, None
+        self._last_traffic = time.monotonic()
+
+    def _report_disconnect(self, error: Exception) -> None:
+        """Report why there is no connection, once for each outage, to the agent and to the log."""
         if isinstance(error, OrchestraError) and not isinstance(error, DatabaseUnavailable):
-            self._inbox.post(lambda: self._listener.refused(error))
+            self._inbox.post(lambda: self._callbacks.rejected(error))
             self._failures = max(self._failures, 8)
-        elif self._absent_since is None:
-            self._absent_since = time.monotonic()
-            away = error if isinstance(error, OrchestraError) else DatabaseUnavailable(_LOST)
-            if is_passing(error):
-                log.warning("%s Jobs run on; outcomes wait.", away)
+        elif self._unavailable_since is None:
+            self._unavailable_since = time.monotonic()
+            reason = error if isinstance(error, OrchestraError) else DatabaseUnavailable(_LOST)
+            if is_transient(error):
+                log.warning("%s Jobs run on; outcomes wait.", reason)
             else:
                 log.error("the database connection failed: %s: %s", type(error).__name__, error)
-            self._inbox.post(lambda: self._listener.away(away))
+            self._inbox.post(lambda: self._callbacks.unavailable(reason))

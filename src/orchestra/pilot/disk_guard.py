@@ -1,4 +1,4 @@
-"""Whether there is room on the pilot's disk for what keepers write down; without it nothing is claimed."""
+"""Whether the pilot's disk has room for the keepers' spools; without it, nothing is claimed."""
 
 from __future__ import annotations
 
@@ -13,43 +13,44 @@ from orchestra.pilot.context import Context
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY, LOOK_AGAIN = 10.0, 1.0
-"""Seconds: while there is room, and while there is none."""
+CHECK_EVERY, CHECK_FULL_EVERY = 10.0, 1.0
+"""Seconds between two checks while there is room, and while there is none."""
 ENOUGH = 512 * 1024
 """Bytes: some hundred outcomes, and a few lines of a log."""
 
 
 class DiskGuard:
-    """Stops claims while the disk is full. It is asked by taking the room for a moment: quotas are seen only so."""
+    """Stops claims while the disk is full. It checks by allocating the room for a moment, which also finds quotas."""
 
-    def __init__(self, context: Context, resume: Callable[[], None]) -> None:
-        """`resume` is called when there is room again."""
-        self.context, self._resume = context, resume
-        self._look_at = 0.0
+    def __init__(self, context: Context, resume_claims: Callable[[], None]) -> None:
+        """`resume_claims` is called when there is room again."""
+        self.context, self._resume_claims = context, resume_claims
+        self._check_at = 0.0
 
     def tick(self, now: float) -> float:
-        """Look when it is time; gives when to be called again."""
-        if self.context.disk_suspected:
-            self.context.disk_suspected, self._look_at = False, now
-        if now >= self._look_at:
-            self._look()
-            self._look_at = now + (LOOK_AGAIN if self.context.is_full else LOOK_EVERY)
-        return self._look_at
+        """Check when it is due; return the next wake-up."""
+        if self.context.check_disk:
+            self.context.check_disk, self._check_at = False, now
+        if now >= self._check_at:
+            self._check()
+            full = self.context.is_disk_full
+            self._check_at = now + (CHECK_FULL_EVERY if full else CHECK_EVERY)
+        return self._check_at
 
-    def _look(self) -> None:
-        error = shortage(self.context.folder)
-        if error and not self.context.is_full:
+    def _check(self) -> None:
+        error = allocation_error(self.context.folder)
+        if error and not self.context.is_disk_full:
             log.error("%s: %s; nothing is claimed", self.context.folder, error.strerror)
             why = (error.strerror or "").lower()
-            self.context.troubles["room"] = troubles.no_room(str(self.context.folder), why)
-        elif not error and self.context.is_full:
+            self.context.troubles["disk"] = troubles.no_room(str(self.context.folder), why)
+        elif not error and self.context.is_disk_full:
             log.info("%s: there is room again", self.context.folder)
-            del self.context.troubles["room"]
-            self._resume()
+            del self.context.troubles["disk"]
+            self._resume_claims()
 
 
-def shortage(folder: Path, size: int = ENOUGH) -> OSError | None:
-    """Give what the system says where a file of that size cannot be made."""
+def allocation_error(folder: Path, size: int = ENOUGH) -> OSError | None:
+    """Return the error of creating a file of that size; None if there is room."""
     path = folder / "room"
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -1,4 +1,4 @@
-"""What attempts left: logs, metrics, "complete" files; the links that people follow to their results."""
+"""Finalizing attempts that have ended: logs, metrics, "complete" files, and the symlinks that lead to results."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from math import inf
 from pathlib import PurePosixPath
 from time import monotonic
 
@@ -21,35 +22,79 @@ from orchestra.domain.outcome_text import describe_end
 from orchestra.domain.states import Cause
 from orchestra.files import document_files, job_files
 from orchestra.pilot import containers, folders, logs
-from orchestra.pilot.context import Context, LaunchConfig
+from orchestra.pilot.context import Context
 from orchestra.pilot.input_recheck import InputRecheck
+from orchestra.pilot.launch_config import LaunchConfig
 from orchestra.pilot.open_log import OpenLog
-from orchestra.pilot.report import Reporter, plain_text
+from orchestra.pilot.outcomes import plain_text
+from orchestra.pilot.report import Reporter
 from orchestra.pilot.state import LocalAttempt, Note, Phase
-from orchestra.pilot.volumes import in_words as of_silence
+from orchestra.pilot.volumes import silence_of
 
 log = logging.getLogger(__name__)
 
-AT_MOST = 32
-"""Attempts that one I/O thread looks at."""
+MAX_BATCH = 32
+"""Attempts that one I/O thread finalizes."""
 LINGER = 0.02
-"""Seconds for which an attempt that has ended waits for others to be looked at with it."""
-LOOK_AGAIN = 0.5
-"""Seconds after which it is looked again whether an attempt needs its volume no longer, or has left no container."""
+"""Seconds for which an attempt that has ended waits for others to be finalized with it."""
+CHECK_AGAIN = 0.5
+"""Seconds between two checks of an attempt that still needs its volume, or may have left a container."""
 _GPU_WAS_FULL = re.compile(
     rb"CUDA out of memory|CUDA_ERROR_OUT_OF_MEMORY|cudaErrorMemoryAllocation|HIP out of memory"
     rb"|RESOURCE_EXHAUSTED[^\n]*allocat|CUBLAS_STATUS_ALLOC_FAILED"
 )
 
 
-def finalize(
-    outcome: Outcome, note: Note, launch: LaunchConfig | None = None, own_log: OpenLog | None = None
+# In I/O threads
+
+
+def finalize_all(
+    task: int,
+    batch: Sequence[tuple[Outcome, Note, OpenLog | None]],
+    launch: LaunchConfig,
+    swept: Callable[[AttemptKey], None],
+) -> list[Outcome]:
+    """Finalize attempts of one task, in order. Raises nothing.
+
+    Containers are ended first, and `swept` is called after each: this is waited for even if the volume is not.
+    """
+    for outcome, note, _ in batch:
+        try:
+            sweep(outcome, note, launch)
+        except Exception:
+            log.exception("the containers of job %s could not be searched for", outcome.key)
+        swept(outcome.key)
+    with launch.io_activity.of(task):
+        return [
+            _finalize_safely(outcome, note, launch, own_log) for outcome, note, own_log in batch
+        ]
+
+
+def _finalize_safely(
+    outcome: Outcome, note: Note, launch: LaunchConfig, own_log: OpenLog | None
 ) -> Outcome:
-    """Look at what an attempt left, and have the link point at a success. An I/O thread's.
+    launch.io_activity.access(note.task_folder)
+    try:
+        return finalize(outcome, note, launch, own_log)
+    except Exception:
+        # How the attempt ended is known, whatever is wrong with its folder.
+        log.exception("the folder of job %s could not be read", outcome.key)
+        return outcome
+    finally:
+        if own_log:
+            own_log.close()
 
-    `own_log` has what the job printed also where it has removed or replaced the file.
 
-    A log of more than the kit's `log_limit` bytes is cut, unless that is 0.
+def finalize(
+    outcome: Outcome,
+    note: Note,
+    launch: LaunchConfig | None = None,
+    own_log: OpenLog | None = None,
+) -> Outcome:
+    """Complete an outcome from what the attempt left, and point the job's symlink at a success.
+
+    A log of more than `launch.log_limit` bytes is cut, unless that is 0. `own_log` contains what the job printed even
+    if the job has removed or replaced the file.
     """
     log_limit = launch.log_limit if launch else 0
     paths = JobPaths(PurePosixPath(note.task_folder), outcome.key.index)
@@ -62,51 +107,53 @@ def finalize(
     if success:
         _link(paths, note.folder_number)
     limit = logs.TAIL_OF_SUCCESS if success else logs.TAIL_OF_FAILURE
-    size, end = logs.tail(folder, limit, own_log)
+    size, tail = logs.tail(folder, limit, own_log)
     if size and size > log_limit > 0:
         logs.cut(folder, log_limit, own_log)
-    if cause in (Cause.EXIT, Cause.SIGNAL) and not success and says_gpu_was_full(end):
+    if cause in (Cause.EXIT, Cause.SIGNAL) and not success and says_gpu_was_full(tail):
         cause = Cause.GPU_OUT_OF_MEMORY
         reason = describe_end(cause, outcome.exit_status, outcome.signal)
-    if cause is Cause.EXIT and (why := containers.refusal(note.runtime, outcome.exit_status, end)):
+    if cause is Cause.EXIT and (why := containers.refusal(note.runtime, outcome.exit_status, tail)):
         cause, reason = Cause.NO_CONTAINER, plain_text(why)
     found = _metrics(folder, note.metrics_file) if success and note.metrics_file else None
-    return replace(outcome, cause=cause, reason=reason, log_bytes=size, log_tail=end, metrics=found)
-
-
-def _metrics(folder: str, name: str) -> Metrics | None:
-    """Read what a job says of its result; None where it says nothing, or nothing that can be read."""
-    if not os.path.lexists(f"{folder}/{name}"):
-        return None  # a glance: most jobs leave none, and to look with care takes longer than all else here
-    try:
-        # One byte more than is kept: it shows that there is more.
-        end, size = document_files.load_written(folder, name, metrics.TEXT_AT_MOST + 1)
-    except Unusable:
-        return None
-    return metrics.to_keep(name, end, size)
+    return replace(
+        outcome, cause=cause, reason=reason, log_bytes=size, log_tail=tail, metrics=found
+    )
 
 
 def _missing(folder: str, wanted: str) -> str | None:
-    """Say why an attempt's "complete" file is not known to be there, None where it is."""
+    """Return why an attempt's "complete" file is not known to exist; None if it exists."""
     try:
-        there = job_files.exists(folder, wanted)
-        return None if there else f"{wanted} is missing in {folder}"
+        exists = job_files.exists(folder, wanted)
+        return None if exists else f"{wanted} is missing in {folder}"
     except job_files.Untrusted as error:
         return f"{wanted} in {folder} {error.strerror}"
     except OSError as error:
-        return f"{folder}/{wanted} cannot be looked at: {error.strerror}"
-
-
-def says_gpu_was_full(log: bytes | None) -> bool:
-    """Whether the end of a log tells of a GPU without memory, in the words of PyTorch, CUDA, JAX or TensorFlow."""
-    return bool(log and _GPU_WAS_FULL.search(log))
+        return f"{folder}/{wanted} cannot be checked: {error.strerror}"
 
 
 def _link(paths: JobPaths, folder_number: int) -> None:
     try:
         folders.point_link(paths, folder_number)
     except VolumeError as error:
-        log.warning("%s", error)  # the results are in the attempt's folder all the same
+        log.warning("%s", error)  # the results are still in the attempt's folder
+
+
+def says_gpu_was_full(tail: bytes | None) -> bool:
+    """Whether the end of a log says, in the words of PyTorch, CUDA, JAX or TensorFlow, that a GPU's memory was full."""
+    return bool(tail and _GPU_WAS_FULL.search(tail))
+
+
+def _metrics(folder: str, name: str) -> Metrics | None:
+    """Read the metrics of a job; None if there are none, or none that can be read."""
+    if not os.path.lexists(f"{folder}/{name}"):
+        return None  # a quick check: most jobs write none, and reading with care takes longer than all else here
+    try:
+        # One byte more than is kept shows that there is more.
+        text, size = document_files.load_written(folder, name, metrics.TEXT_AT_MOST + 1)
+    except Unusable:
+        return None
+    return metrics.to_keep(name, text, size)
 
 
 def needs_sweep(outcome: Outcome, note: Note) -> bool:
@@ -115,112 +162,83 @@ def needs_sweep(outcome: Outcome, note: Note) -> bool:
 
 
 def sweep(outcome: Outcome, note: Note, launch: LaunchConfig) -> None:
-    """End the container that an attempt may have left. An I/O thread's; returns when none is left."""
+    """End the containers that an attempt may have left; returns when there are none."""
     if needs_sweep(outcome, note):
         containers.sweep(launch, note.runtime, outcome.key)
 
 
-def finalize_all(
-    task: int,
-    batch: Sequence[tuple[Outcome, Note, OpenLog | None]],
-    launch: LaunchConfig,
-    swept: Callable[[AttemptKey], None],
-) -> list[Outcome]:
-    """Look at what attempts of one task left, in order. An I/O thread's; raises nothing.
-
-    First their containers are ended, and `swept` is told: that is waited for also where a volume is not.
-    """
-    for outcome, note, _ in batch:
-        try:
-            sweep(outcome, note, launch)
-        except Exception:
-            log.exception("the containers of job %s could not be looked for", outcome.key)
-        swept(outcome.key)
-    with launch.io_activity.of(task):
-        return [
-            _finalize_safely(outcome, note, launch, own_log) for outcome, note, own_log in batch
-        ]
+# In the agent's thread
 
 
 def outcome_without_folder(outcome: Outcome, attempt: LocalAttempt) -> Outcome:
-    """Give the outcome of an attempt whose folder cannot be looked at, because its volume does not answer."""
-    why = f"its folder could not be looked at: {of_silence(attempt.note.task_folder, attempt)}"
+    """Return the outcome of an attempt whose folder cannot be read because its volume does not answer."""
+    why = f"its folder could not be read: {silence_of(attempt.note.task_folder, attempt)}"
     if outcome.succeeded and attempt.note.complete_file:
         words = f"exit status 0, but whether {attempt.note.complete_file} is there is not known"
         return replace(outcome, cause=Cause.NOT_COMPLETE, reason=plain_text(f"{words}; {why}"))
     return replace(outcome, reason=plain_text(f"{outcome.reason or 'exit status 0'}; {why}"))
 
 
-def _finalize_safely(
-    outcome: Outcome, note: Note, launch: LaunchConfig, own_log: OpenLog | None
-) -> Outcome:
-    launch.io_activity.at(note.task_folder)
-    try:
-        return finalize(outcome, note, launch, own_log)
-    except Exception:
-        # However it left its folder, how it ended is known.
-        log.exception("the folder of job %s could not be looked at", outcome.key)
-        return outcome
-    finally:
-        if own_log:
-            own_log.close()
-
-
 @dataclass(slots=True)
 class _Ended:
-    """An attempt whose processes have ended, when (by CLOCK_BOOTTIME, None for just now), and when that was heard.
+    """An attempt whose processes have ended.
 
-    It is `examined` when its folder was looked at or is not waited for, `looked` when its inputs were.
+    Args:
+        ended_at: by CLOCK_BOOTTIME; None for just now.
+        heard_at: when the agent learned of it, by the monotonic clock.
+        finalized: its folder was read, or is not waited for.
+        rechecked: its inputs were checked again, or are not waited for.
     """
 
     attempt: LocalAttempt
     outcome: Outcome
     ended_at: float | None
     heard_at: float
-    examined: bool = False
-    looked: bool = False
+    finalized: bool = False
+    rechecked: bool = False
 
 
 class Finalizer:
-    """Has attempts looked at that have ended, those that end about the same time together."""
+    """Finalizes attempts that have ended, those that end at about the same time together."""
 
     def __init__(self, context: Context, reporter: Reporter) -> None:
         self.context, self._reporter = context, reporter
         self._ended: list[_Ended] = []
         self._under_way: dict[AttemptKey, _Ended] = {}
         self._swept: set[AttemptKey] = set()
-        self._wait_until = float("inf")
-        self._input_recheck = InputRecheck(context, self._looked)
+        self._give_up_at = inf
+        self._input_recheck = InputRecheck(context, self._rechecked)
 
     def add(self, attempt: LocalAttempt, outcome: Outcome, ended_at: float | None) -> None:
-        """Take in that an attempt has ended."""
+        """Queue an attempt that has ended."""
         attempt.phase = Phase.FINALIZING
-        attempt.leave_line()
+        attempt.leave_queue()
         self._ended.append(_Ended(attempt, outcome, ended_at, monotonic()))
 
     def tick(self, now: float) -> float:
-        """Begin to look at what is due; gives when to be called again."""
-        linger = float("inf")
+        """Finalize what is due; return the next wake-up."""
+        linger = inf
         if self._ended:
             linger = self._ended[0].heard_at + LINGER
-            if now >= linger or len(self._ended) >= AT_MOST or self.context.state.at_rest:
+            if now >= linger or len(self._ended) >= MAX_BATCH or self.context.state.at_rest:
                 self.flush()
-                linger = float("inf")
-        if now >= self._wait_until:
-            self._wait_until = self._wait_no_longer(now)
-        return min(linger, self._input_recheck.tick(now), self._wait_until)
+                linger = inf
+        if now >= self._give_up_at:
+            self._give_up_at = self._give_up(now)
+        return min(linger, self._input_recheck.tick(now), self._give_up_at)
 
     def flush(self) -> None:
-        """Begin to look at all of it."""
-        batches: dict[int, list[_Ended]] = {}
+        """Finalize all that have ended, now."""
+        by_task: dict[int, list[_Ended]] = {}
         for ended in self._ended:
-            batches.setdefault(ended.attempt.key.task_id, []).append(ended)
+            by_task.setdefault(ended.attempt.key.task_id, []).append(ended)
             self._under_way[ended.attempt.key] = ended
         if self._ended:
-            self._wait_until = min(self._wait_until, monotonic() + self.context.launch.patience)
+            due = monotonic() + self.context.launch.silent_after
+            self._give_up_at = min(self._give_up_at, due)
         self._input_recheck.add([ended.attempt for ended in self._ended])
         self._ended = []
-        for task, batch in batches.items():
+        for task, batch in by_task.items():
             left = [(each.outcome, each.attempt.note, each.attempt.take_log()) for each in batch]
             self.context.workers.submit(
                 partial(finalize_all, task, left, self.context.launch, self._swept.add),
@@ -231,62 +249,64 @@ class Finalizer:
 
     def _finalized(self, batch: Sequence[_Ended], outcomes: Sequence[Outcome]) -> None:
         for ended, outcome in zip(batch, outcomes, strict=True):
-            if ended.examined:
-                continue  # it was not waited for
+            if ended.finalized:
+                continue  # it was given up
             task = outcome.key.task_id
             if outcome.cause is Cause.NO_CONTAINER:
                 self._forget_image(ended.attempt)
                 self.context.back_off_task(task, outcome.reason or "")
             elif outcome.succeeded:
-                self.context.refusals.pop(task, None)
+                self.context.failed_starts.pop(task, None)
             note = ended.outcome.inputs_note
             ended.outcome = replace(outcome, inputs_note=note) if note else outcome
-            ended.examined = True
+            ended.finalized = True
             self._report(ended)
 
-    def _looked(self, key: AttemptKey, note: str | None) -> None:
+    def _not_finalized(self, batch: Sequence[_Ended], _: Exception) -> None:
+        self._finalized(batch, [ended.outcome for ended in batch])
+
+    def _rechecked(self, key: AttemptKey, note: str | None) -> None:
         ended = self._under_way[key]
         if note:
             ended.outcome = replace(ended.outcome, inputs_note=plain_text(note))
-        ended.looked = True
+        ended.rechecked = True
         self._report(ended)
 
     def _report(self, ended: _Ended) -> None:
-        if ended.examined and ended.looked:
+        if ended.finalized and ended.rechecked:
             del self._under_way[ended.attempt.key]
             self._swept.discard(ended.attempt.key)
             self._reporter.add(ended.attempt, ended.outcome, ended.ended_at)
 
-    def _wait_no_longer(self, now: float) -> float:
-        """Report what does not need its volume, where that does not answer; gives when to look again.
+    def _give_up(self, now: float) -> float:
+        """Report attempts whose volume does not answer and is not needed; return when to check again.
 
-        What has succeeded waits: there its results are, and whether they are complete. So does what may have left a
+        A success waits, because its results and its "complete" file are there. So does an attempt that may have left a
         container, until it is known to have left none.
         """
-        launch, due = self.context.launch, float("inf")
+        launch, due = self.context.launch, inf
         for ended in list(self._under_way.values()):
-            needs_volume = ended.outcome.succeeded and not ended.attempt.end_reason
-            unswept = needs_sweep(ended.outcome, ended.attempt.note)
-            unswept = unswept and ended.attempt.key not in self._swept
-            if ended.examined:
+            if ended.finalized:
                 continue
-            moved = launch.io_activity.last_moved(ended.attempt.key.task_id)
-            over = max(ended.heard_at, moved) + launch.patience
+            progress = launch.io_activity.last_progress(ended.attempt.key.task_id)
+            over = max(ended.heard_at, progress) + launch.silent_after
             if now < over:
                 due = min(due, over)
-            elif needs_volume or unswept:
-                due = min(due, now + LOOK_AGAIN)
+            elif self._must_wait(ended):
+                due = min(due, now + CHECK_AGAIN)
             else:
                 ended.outcome = outcome_without_folder(ended.outcome, ended.attempt)
-                ended.examined = True
+                ended.finalized = True
                 self._report(ended)
         return due
 
+    def _must_wait(self, ended: _Ended) -> bool:
+        needs_volume = ended.outcome.succeeded and not ended.attempt.end_reason
+        unswept = ended.attempt.key not in self._swept
+        return needs_volume or (needs_sweep(ended.outcome, ended.attempt.note) and unswept)
+
     def _forget_image(self, attempt: LocalAttempt) -> None:
-        """Have an image looked at anew, and fetched where it is gone: somebody may have removed it from an engine."""
+        """Prepare an image again, and pull it if it is gone: it may have been removed from its engine."""
         task = attempt.task or self.context.tasks.get(attempt.key.task_id)
         if task and task.image:
             self.context.launch.prepared.pop(task.image, None)
-
-    def _not_finalized(self, batch: Sequence[_Ended], _: Exception) -> None:
-        self._finalized(batch, [ended.outcome for ended in batch])

@@ -1,7 +1,7 @@
-"""The folders of attempts on the volume: made, linked to, looked at. Runs in I/O threads, since a volume can hang."""
+"""The folders of attempts on the volume: creating them and pointing symlinks at them. Runs in I/O threads."""
 
 # ruff: noqa: PTH102, PTH103, PTH104, PTH108, PTH112, PTH114, PTH115, PTH116, PTH120, PTH211
-# All of this happens for each job, and pathlib takes longer than the system calls do.
+# All of this runs for each job, and pathlib takes longer than the system calls.
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from uuid import uuid4
 from orchestra.domain.errors import VolumeError
 from orchestra.domain.models.jobs import LOG, JobPaths
 
-# Not blocking: nobody waits for a pipe's other end, should one be put there just now.
+# Not blocking, in case the log is replaced by a pipe at this moment, whose other end nobody opens.
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _FULL = {
     errno.ENOSPC: "the volume has no room left",
@@ -23,12 +23,12 @@ _FULL = {
 
 
 def open_attempt(volume: str, paths: JobPaths, folder_number: int, *, new: bool) -> int:
-    """Make an attempt's folder and open its log for appending; gives the log's descriptor.
+    """Create an attempt's folder and open its log for appending; return the log's descriptor.
 
     Args:
-        volume: has to be there: a volume that is not mounted must not be filled below its mount point.
-        new: the folder must not exist yet. Its number is the attempt's own, so one that does belongs to somebody
-            else's attempt.
+        volume: must exist: below the mount point of a volume that is not mounted, nothing may be created.
+        new: the folder must not exist yet. Its number belongs to this attempt, so an existing one is from another task
+            or cluster.
 
     Raises:
         VolumeError: with one sentence for the user.
@@ -45,7 +45,7 @@ def open_attempt(volume: str, paths: JobPaths, folder_number: int, *, new: bool)
                 f"{folder} exists already, though this attempt has never run: "
                 "another task or another cluster writes there"
             ) from None
-        raise VolumeError(f"{error.filename} is in the way: it is no folder") from None
+        raise VolumeError(f"{error.filename} is in the way: it is not a folder") from None
     except OSError as error:
         raise _trouble("cannot make", folder, error) from error
     log = f"{folder}/{LOG}"
@@ -56,7 +56,7 @@ def open_attempt(volume: str, paths: JobPaths, folder_number: int, *, new: bool)
 
 
 def _open_log(log: str, *, new: bool) -> int:
-    """Open a log. What an earlier attempt in the same folder has put in its place, a link or a pipe, is moved aside."""
+    """Open a log. A symlink or pipe that an earlier attempt in the same folder has put in its place is renamed."""
     if not new:
         with suppress(FileNotFoundError):
             if not stat.S_ISREG(os.lstat(log).st_mode):
@@ -67,7 +67,7 @@ def _open_log(log: str, *, new: bool) -> int:
 
 
 def _make_folder(folder: str, *, new: bool) -> None:
-    """Make a folder and those above it. Raises FileExistsError where it has to be new, or something else is there."""
+    """Create a folder and its parents. Raises FileExistsError if it must be new, or is not a folder."""
     try:
         os.mkdir(folder)
     except FileNotFoundError:
@@ -78,7 +78,7 @@ def _make_folder(folder: str, *, new: bool) -> None:
 
 
 def resolved(folder: str, log: int) -> str:
-    """Give an attempt's folder with every link resolved, by the open log in it: the kernel knows where that is."""
+    """Return an attempt's folder with every symlink resolved, from the kernel's path of the open log in it."""
     found = os.readlink(f"/proc/self/fd/{log}")
     real, name = os.path.split(found)
     own_name = name == LOG and real.endswith(folder[folder.rindex("/") :])
@@ -86,10 +86,10 @@ def resolved(folder: str, log: int) -> str:
 
 
 def point_link(paths: JobPaths, folder_number: int) -> None:
-    """Have the job's link point at an attempt's folder, unless it points at a later one. Never a moment without it.
+    """Point the job's symlink at an attempt's folder, unless it points at a later one. Replaced atomically.
 
     Raises:
-        VolumeError: something else stands in its place, or it cannot be written.
+        VolumeError: there is another file of its name, or it cannot be written.
     """
     link = str(paths.link)
     current = linked_number(paths)
@@ -97,13 +97,13 @@ def point_link(paths: JobPaths, folder_number: int) -> None:
         return
     target = f"{paths.attempts}/{folder_number}"
     try:
-        if current is not None or not _link_where_nothing_is(target, link):
+        if current is not None or not _create_link(target, link):
             _replace_link(target, link, folder_number, is_ours=current is not None)
     except OSError as error:
         raise _trouble("cannot link", link, error) from error
 
 
-def _link_where_nothing_is(target: str, link: str) -> bool:
+def _create_link(target: str, link: str) -> bool:
     try:
         os.symlink(target, link)
     except FileExistsError:
@@ -113,7 +113,7 @@ def _link_where_nothing_is(target: str, link: str) -> bool:
 
 def _replace_link(target: str, link: str, folder_number: int, *, is_ours: bool) -> None:
     if not is_ours and os.path.lexists(link) and not os.path.islink(link):
-        raise VolumeError(f"{link} is in the way: it is no link of Orchestra")
+        raise VolumeError(f"{link} is in the way: it is not a link of Orchestra")
     folder, name = os.path.split(link)
     beside = f"{folder}/.{name}.{folder_number}.{os.getpid()}"
     with suppress(FileNotFoundError):
@@ -123,7 +123,7 @@ def _replace_link(target: str, link: str, folder_number: int, *, is_ours: bool) 
 
 
 def linked_number(paths: JobPaths) -> int | None:
-    """Give the number of the attempt whose folder the job's link points at; None if there is no such link or folder."""
+    """Return the number of the attempt that the job's symlink points at; None if there is no such symlink or folder."""
     link = str(paths.link)
     try:
         parent, _, name = os.readlink(link).rpartition("/")

@@ -1,4 +1,4 @@
-"""Attempts that wait for their image: it is made ready once a node, by an I/O thread, while the agent goes on."""
+"""Image pulls: attempts wait until an I/O thread has prepared their image, once for all of them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from functools import partial
 from orchestra.domain import troubles
 from orchestra.domain.models.work import Outcome
 from orchestra.domain.states import Cause
-from orchestra.pilot.context import Context, LaunchConfig
-from orchestra.pilot.report import Reporter, plain_text
+from orchestra.pilot.context import Context
+from orchestra.pilot.launch_config import LaunchConfig
+from orchestra.pilot.outcomes import plain_text
+from orchestra.pilot.report import Reporter
 from orchestra.pilot.state import LocalAttempt, Phase
 from orchestra.runtimes import choose
 from orchestra.runtimes.discovery import ContainerRuntime
@@ -20,23 +22,24 @@ from orchestra.runtimes.images.request import ImageError, ImageRequest
 
 LANE = -1
 """The I/O threads' lane for images; those of tasks begin at 0."""
-RELEASE_EVERY = 60.0
+UNUSE_EVERY = 60.0
+"""Seconds between two checks for images that no attempt uses any more."""
 
 Result = Prepared | ImageError
 
 
 @dataclass(slots=True)
-class _Wish:
-    """An image that is being made ready, and the attempts that wait for it."""
+class _Pull:
+    """An image that is being prepared, and the attempts that wait for it."""
 
     request: ImageRequest
-    members: list[LocalAttempt]
+    attempts: list[LocalAttempt]
 
 
 def _prepare(
     cache: ImageCache, runtime: ContainerRuntime, image: str, request: ImageRequest
 ) -> Result:
-    """Make an image ready. Runs in an I/O thread."""
+    """Prepare an image. Runs in an I/O thread."""
     try:
         return cache.prepare(runtime, image, request)
     except ImageError as error:
@@ -47,43 +50,46 @@ class ImagePuller:
     """Holds attempts back until their image is ready on this node."""
 
     def __init__(
-        self, context: Context, reporter: Reporter, begin: Callable[[Sequence[LocalAttempt]], None]
+        self,
+        context: Context,
+        reporter: Reporter,
+        prepare: Callable[[Sequence[LocalAttempt]], None],
     ) -> None:
-        """`begin` is given the attempts that have waited, when they need to no more."""
-        self.context, self._reporter, self._begin = context, reporter, begin
-        self._waiting: dict[str, _Wish] = {}
-        self._release_at = 0.0
+        """`prepare` is called with the attempts whose image has become ready."""
+        self.context, self._reporter, self._prepare_attempts = context, reporter, prepare
+        self._pulls: dict[str, _Pull] = {}
+        self._unuse_at = 0.0
 
     def is_ready(self, attempt: LocalAttempt) -> bool:
-        """Whether an attempt needs to wait for no image; also where this node has no runtime for it."""
+        """Whether an attempt needs to wait for no image; also if this node has no runtime for its image."""
         image = attempt.task.image if attempt.task else None
         launch = self.context.launch
         return image is None or image in launch.prepared or _runtime(launch, image) is None
 
-    def keep(self, attempt: LocalAttempt) -> None:
-        """Take in an attempt whose image is not ready yet."""
+    def add(self, attempt: LocalAttempt) -> None:
+        """Queue an attempt whose image is not ready yet."""
         assert attempt.task
         assert attempt.task.image
         image = attempt.task.image
-        if image in self._waiting:
-            self._waiting[image].members.append(attempt)
+        if image in self._pulls:
+            self._pulls[image].attempts.append(attempt)
             return
-        request = ImageRequest(partial(self._hear, image))
-        wish = self._waiting[image] = _Wish(request, [attempt])
+        request = ImageRequest(partial(self._post_progress, image))
+        pull = self._pulls[image] = _Pull(request, [attempt])
         launch = self.context.launch
         runtime = _runtime(launch, image)
         assert runtime
         assert launch.cache
-        self._say(image, "begins")
+        self._report_progress(image, "begins")
         self.context.workers.submit(
             partial(_prepare, launch.cache, runtime, image, request),
-            partial(self._ended, image, wish),
-            partial(self._broke, image, wish),
+            partial(self._ended, image, pull),
+            partial(self._failed, image, pull),
             lane=LANE,
         )
 
-    def mark(self, attempt: LocalAttempt) -> None:
-        """Note with an attempt what it is going to run in."""
+    def note_image(self, attempt: LocalAttempt) -> None:
+        """Add the image and its runtime to the note of an attempt."""
         image = attempt.task.image if attempt.task else None
         prepared = self.context.launch.prepared.get(image or "")
         runtime = _runtime(self.context.launch, image) if image else None
@@ -97,88 +103,88 @@ class ImagePuller:
         )
 
     def tick(self, now: float) -> float:
-        """Hand back what is not to begin any more; gives when to be called again."""
-        for image, wish in list(self._waiting.items()):
-            for attempt in [attempt for attempt in wish.members if self._is_unwanted(attempt)]:
-                wish.members.remove(attempt)
+        """Release attempts that are not to start any more; return the next wake-up."""
+        for image, pull in list(self._pulls.items()):
+            for attempt in [attempt for attempt in pull.attempts if self._is_unwanted(attempt)]:
+                pull.attempts.remove(attempt)
                 if attempt.phase is not Phase.REPORTING:
                     why = attempt.end_reason or "its pilot is leaving"
                     self._reporter.release(attempt, f"not started: {why}")
-            if not wish.members:
-                self._call_off(image, wish)
-        if now >= self._release_at:
-            self._release_at = now + RELEASE_EVERY
-            self._share_images()
+            if not pull.attempts:
+                self._cancel(image, pull)
+        if now >= self._unuse_at:
+            self._unuse_at = now + UNUSE_EVERY
+            self._update_used()
         return float("inf")
 
-    def _call_off(self, image: str, wish: _Wish) -> None:
-        del self._waiting[image]
-        self.context.troubles.pop(_trouble(image), None)
-        wish.request.cancel("nobody waits for it any more")
+    def _cancel(self, image: str, pull: _Pull) -> None:
+        del self._pulls[image]
+        self.context.troubles.pop(_trouble_name(image), None)
+        pull.request.cancel("no job waits for it any more")
 
     def _is_unwanted(self, attempt: LocalAttempt) -> bool:
-        draining = self.context.state.draining
-        return draining or attempt.end_reason is not None or attempt.phase is Phase.REPORTING
+        ends = attempt.end_reason is not None or attempt.phase is Phase.REPORTING
+        return ends or self.context.state.draining
 
-    def _share_images(self) -> None:
-        """Keep the images of what runs here from being removed, and no others."""
-        cache = self.context.launch.cache
+    def _update_used(self) -> None:
+        """Protect the images of attempts on this node from removal, and no others."""
+        launch = self.context.launch
+        cache = launch.cache
         if cache is None:
             return
         needed = {attempt.note.image_key for attempt in self.context.state.attempts.values()}
         for key in needed - {None}:
             cache.use(key or "")
-        for image, prepared in list(self.context.launch.prepared.items()):
+        for image, prepared in list(launch.prepared.items()):
             if prepared.key in cache.in_use and prepared.key not in needed:
-                del self.context.launch.prepared[image]  # it may be removed from now on
+                del launch.prepared[image]  # it may be removed from now on
         for key in cache.in_use - needed:
             cache.release(key)
 
-    # What the I/O thread says
+    # Results of the I/O thread
 
-    def _hear(self, image: str, text: str) -> None:
-        self.context.inbox.post(partial(self._say, image, text))
+    def _post_progress(self, image: str, text: str) -> None:
+        self.context.inbox.post(partial(self._report_progress, image, text))
 
-    def _say(self, image: str, text: str) -> None:
-        if image in self._waiting:
-            self.context.troubles[_trouble(image)] = troubles.preparing(image, text)
+    def _report_progress(self, image: str, text: str) -> None:
+        if image in self._pulls:
+            self.context.troubles[_trouble_name(image)] = troubles.preparing(image, text)
 
-    def _broke(self, image: str, wish: _Wish, error: Exception) -> None:
-        self._ended(image, wish, ImageError(f"it could not be made ready: {error!r}"))
+    def _failed(self, image: str, pull: _Pull, error: Exception) -> None:
+        self._ended(image, pull, ImageError(f"it could not be prepared: {error!r}"))
 
-    def _ended(self, image: str, wish: _Wish, result: Result) -> None:
-        if self._waiting.get(image) is not wish:
-            return  # it was called off
-        del self._waiting[image]
-        members = [attempt for attempt in wish.members if not self._is_unwanted(attempt)]
-        self.context.troubles.pop(_trouble(image), None)
+    def _ended(self, image: str, pull: _Pull, result: Result) -> None:
+        if self._pulls.get(image) is not pull:
+            return  # it was canceled
+        del self._pulls[image]
+        attempts = [attempt for attempt in pull.attempts if not self._is_unwanted(attempt)]
+        self.context.troubles.pop(_trouble_name(image), None)
         if isinstance(result, Prepared):
-            if result.key and self.context.launch.cache:
-                # It was shared while nothing here needed it yet: since it was tried, that may have been taken back.
-                self.context.launch.cache.use(result.key)
-            self.context.launch.prepared[image] = result
-            self._begin(members)
+            launch = self.context.launch
+            if result.key and launch.cache:
+                # `_update_used` may have unprotected it while no attempt here used it yet.
+                launch.cache.use(result.key)
+            launch.prepared[image] = result
+            self._prepare_attempts(attempts)
             return
         why = plain_text(" ".join(filter(None, (str(result), result.hint)))) or ""
-        for attempt in members:
-            self._reporter.add(attempt, Outcome(attempt.key, Cause.NO_CONTAINER, reason=why))
-        for attempt in self._others(image):
+        for attempt in attempts:
+            outcome = Outcome(attempt.key, Cause.NO_CONTAINER, reason=why)
+            self._reporter.add(attempt, outcome)
+        for attempt in self._waiting_for(image):
             self._reporter.release(attempt, why)
-        for task in self._tasks(image):
+        for task in self._tasks_with(image):
             self.context.back_off_task(task, why)
 
-    def _others(self, image: str) -> Iterator[LocalAttempt]:
-        return (
-            attempt
-            for attempt in self.context.state.waiting()
-            if attempt.task and attempt.task.image == image
-        )
+    def _waiting_for(self, image: str) -> Iterator[LocalAttempt]:
+        waiting = self.context.state.waiting()
+        return (attempt for attempt in waiting if attempt.task and attempt.task.image == image)
 
-    def _tasks(self, image: str) -> list[int]:
+    def _tasks_with(self, image: str) -> list[int]:
         return [task for task, spec in self.context.tasks.items() if spec.image == image]
 
 
-def _trouble(image: str) -> str:
+def _trouble_name(image: str) -> str:
     return f"image {image}"
 
 

@@ -1,7 +1,7 @@
-"""The look at the inputs of attempts that have ended: whether what they read was still what was registered.
+"""Checks the inputs of attempts that have ended: whether what they read was still what was registered.
 
-One look at a time for each task, which serves all that ended before it began. An outcome waits for it, but not for a
-file system that does not answer: then the note says so.
+Each task has one check at a time, which serves all attempts that ended before it began. An outcome waits for the check,
+but not for a file system that does not answer; then the note says so.
 """
 
 from __future__ import annotations
@@ -10,32 +10,34 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from math import inf
 from time import monotonic
 
 from orchestra.domain.errors import VolumeError
 from orchestra.domain.models.work import AttemptKey, Grant, InputFile, TaskSpec
-from orchestra.pilot.context import Context, LaunchConfig
+from orchestra.pilot.context import Context
+from orchestra.pilot.launch_config import LaunchConfig
 from orchestra.pilot.state import LocalAttempt
-from orchestra.pilot.volumes import in_words
+from orchestra.pilot.volumes import silence_of
 from orchestra.services import work
 
 log = logging.getLogger(__name__)
 
-PAUSE_OF_TIME = 10
-PAUSE_AT_MOST = 2.0
-"""A look that took long is repeated after this many times as long, at most so many seconds later."""
-AT_LONGEST = 60.0
-"""Seconds for which an outcome waits for a look that finds its way; while a checksum is taken, longer."""
+PAUSE_FACTOR = 10
+MAX_PAUSE = 2.0
+"""A check is repeated after this many times its duration, and after this many seconds at most."""
+MAX_WAIT = 60.0
+"""Seconds for which an outcome waits for a check that makes progress; longer while a checksum is computed."""
 
 Then = Callable[[AttemptKey, str | None], None]
 
 
-def look(
+def check(
     launch: LaunchConfig, task: TaskSpec, configs: Sequence[InputFile]
 ) -> tuple[Sequence[str | None], float]:
-    """Give the notes on jobs that have ended, by their configs, and the seconds that it took.
+    """Return a note on each ended job, given their configs, and the seconds that the check took.
 
-    An I/O thread's; raises nothing.
+    Runs in an I/O thread; raises nothing.
     """
     began = monotonic()
     notes: Sequence[str | None]
@@ -43,20 +45,20 @@ def look(
         with launch.io_activity.of(task.id):
             notes = launch.inputs.notes(task, configs)
     except VolumeError as error:
-        notes = [_unseen(str(error))] * len(configs)
+        notes = [_unchecked(str(error))] * len(configs)
     except Exception as error:
-        log.exception("the inputs of task %s could not be looked at", task.id)
-        notes = [_unseen(repr(error))] * len(configs)
+        log.exception("the inputs of task %s could not be checked", task.id)
+        notes = [_unchecked(repr(error))] * len(configs)
     return notes, monotonic() - began
 
 
-def _unseen(why: str) -> str:
-    return f"its inputs could not be looked at after it had ended: {why}"
+def _unchecked(why: str) -> str:
+    return f"its inputs could not be checked after it had ended: {why}"
 
 
 @dataclass(slots=True)
-class _Lane:
-    """The looks at the inputs of one task: what waits for the next one, what one under way serves, each since when."""
+class _TaskChecks:
+    """The checks of one task: the attempts that wait for the next one, and those that the present one serves."""
 
     waiting: dict[AttemptKey, tuple[float, LocalAttempt]] = field(default_factory=dict)
     served: dict[AttemptKey, tuple[float, LocalAttempt]] = field(default_factory=dict)
@@ -68,114 +70,115 @@ class _Lane:
         return not (self.is_busy or self.waiting or self.served)
 
     def next_due(self, otherwise: float) -> float:
-        """Give when the next look may begin, or `otherwise` if that is sooner or none is wanted."""
-        wanted = self.waiting and not self.is_busy
-        return min(self.not_before, otherwise) if wanted else otherwise
+        """When the next check may begin, or `otherwise` if that is sooner or none is needed."""
+        needed = self.waiting and not self.is_busy
+        return min(self.not_before, otherwise) if needed else otherwise
 
 
 class InputRecheck:
-    """Has the inputs of ended attempts looked at."""
+    """Checks the inputs of ended attempts."""
 
     def __init__(self, context: Context, then: Then) -> None:
-        """`then` gets the note on each attempt that was added, None where its inputs are as they were."""
+        """`then` is called with a note on each attempt that was added, None if its inputs have not changed."""
         self.context, self._then = context, then
-        self._tasks: dict[int, _Lane] = {}
-        self._due = float("inf")
+        self._tasks: dict[int, _TaskChecks] = {}
+        self._due = inf
 
     def add(self, batch: Sequence[LocalAttempt]) -> None:
-        """Take in attempts that have ended just now."""
+        """Queue attempts that have just ended."""
         known = [attempt for attempt in batch if attempt.task and attempt.grant]
-        strangers = [attempt for attempt in batch if not (attempt.task and attempt.grant)]
+        unknown = [attempt for attempt in batch if not (attempt.task and attempt.grant)]
         now = monotonic()
         for attempt in known:
-            lane = self._tasks.setdefault(attempt.key.task_id, _Lane())
-            lane.waiting[attempt.key] = now, attempt
+            checks = self._tasks.setdefault(attempt.key.task_id, _TaskChecks())
+            checks.waiting[attempt.key] = now, attempt
         for task in {attempt.key.task_id for attempt in known}:
             self._begin(task, now)
-            self._due = min(
-                self._due, self._tasks[task].next_due(now + self.context.launch.patience)
-            )
-        if strangers:
-            self._ask(strangers)
+            due = self._tasks[task].next_due(now + self.context.launch.silent_after)
+            self._due = min(self._due, due)
+        if unknown:
+            self._request_inputs(unknown)
 
     def tick(self, now: float) -> float:
-        """Begin what is due, give up what takes too long; gives when to be called again."""
+        """Begin checks that are due and give up those that take too long; return the next wake-up."""
         if now >= self._due:
-            self._due = float("inf")
-            for task, lane in list(self._tasks.items()):
+            self._due = inf
+            for task, checks in list(self._tasks.items()):
                 self._begin(task, now)
-                self._due = min(self._due, lane.next_due(self._give_up(task, now)))
-                if lane.is_idle and now >= lane.not_before:
+                self._due = min(self._due, checks.next_due(self._give_up(task, now)))
+                if checks.is_idle and now >= checks.not_before:
                     del self._tasks[task]
         return self._due
 
     def _begin(self, task: int, now: float) -> None:
-        lane = self._tasks[task]
-        if lane.is_busy or not lane.waiting or now < lane.not_before:
+        checks = self._tasks[task]
+        if checks.is_busy or not checks.waiting or now < checks.not_before:
             return
-        lane.served, lane.waiting, lane.is_busy = lane.waiting, {}, True
-        members = [attempt for _, attempt in lane.served.values()]
-        spec = members[0].task
+        checks.served, checks.waiting, checks.is_busy = checks.waiting, {}, True
+        attempts = [attempt for _, attempt in checks.served.values()]
+        spec = attempts[0].task
         assert spec
-        configs = [attempt.grant.config for attempt in members if attempt.grant]
-        keys = [attempt.key for attempt in members]
+        configs = [attempt.grant.config for attempt in attempts if attempt.grant]
+        keys = [attempt.key for attempt in attempts]
         self.context.workers.submit(
-            partial(look, self.context.launch, spec, configs),
-            partial(self._looked, task, keys),
+            partial(check, self.context.launch, spec, configs),
+            partial(self._checked, task, keys),
             lambda _: None,
             lane=f"inputs of {task}",
         )
 
-    def _looked(
+    def _checked(
         self, task: int, keys: Sequence[AttemptKey], found: tuple[Sequence[str | None], float]
     ) -> None:
         notes, seconds = found
-        lane = self._tasks[task]
-        lane.is_busy = False
-        lane.not_before = monotonic() + min(PAUSE_OF_TIME * seconds, PAUSE_AT_MOST)
-        self._due = min(self._due, lane.next_due(float("inf")))
-        served, lane.served = lane.served, {}
+        checks = self._tasks[task]
+        checks.is_busy = False
+        checks.not_before = monotonic() + min(PAUSE_FACTOR * seconds, MAX_PAUSE)
+        self._due = min(self._due, checks.next_due(inf))
+        served, checks.served = checks.served, {}
         for key, note in zip(keys, notes, strict=True):
             if key in served:
                 self._then(key, note)
 
     def _give_up(self, task: int, now: float) -> float:
-        """Let go of attempts that have waited long enough; gives when to look again."""
-        launch, due, lane = self.context.launch, float("inf"), self._tasks[task]
-        moved, read = launch.io_activity.last_moved(task), launch.io_activity.last_read(task)
-        for attempts in (lane.served, lane.waiting):
+        """Report attempts that have waited long enough; return when to check for others."""
+        launch, due, checks = self.context.launch, inf, self._tasks[task]
+        activity = launch.io_activity
+        progress, read = activity.last_progress(task), activity.last_read(task)
+        for attempts in (checks.served, checks.waiting):
             for key, (since, attempt) in list(attempts.items()):
-                over = min(max(since, moved) + launch.patience, max(since, read) + AT_LONGEST)
+                over = min(max(since, progress) + launch.silent_after, max(since, read) + MAX_WAIT)
                 if now < over:
                     due = min(due, over)
                     continue
                 del attempts[key]
-                stuck = launch.io_activity.stuck(task)
-                why = in_words(stuck, attempt) if stuck else "it takes too long"
-                self._then(key, _unseen(why))
+                stuck = activity.stuck(task)
+                why = silence_of(stuck, attempt) if stuck else "it takes too long"
+                self._then(key, _unchecked(why))
         return due
 
     # Attempts that an earlier agent started
 
-    def _ask(self, strangers: Sequence[LocalAttempt]) -> None:
-        """Ask the database what they read; their outcomes wait for it anyway."""
-        keys = [attempt.key for attempt in strangers]
-        known = frozenset(self.context.tasks)
+    def _request_inputs(self, unknown: Sequence[LocalAttempt]) -> None:
+        """Ask the database what they read. Their outcomes wait for the database anyway."""
+        keys = [attempt.key for attempt in unknown]
+        known_tasks = frozenset(self.context.tasks)
         self.context.database.submit(
-            lambda conn: work.inputs(conn, keys, known, versions=self.context.versions),
-            partial(self._told, strangers),
-            partial(self._untold, strangers),
+            lambda conn: work.inputs(conn, keys, known_tasks, versions=self.context.versions),
+            partial(self._received, unknown),
+            partial(self._not_received, unknown),
         )
 
-    def _told(
+    def _received(
         self,
-        strangers: Sequence[LocalAttempt],
+        unknown: Sequence[LocalAttempt],
         answer: tuple[Mapping[int, TaskSpec], Mapping[AttemptKey, InputFile]],
     ) -> None:
         tasks, configs = answer
         self.context.tasks.update(tasks)
-        for attempt in strangers:
-            task, config = self.context.tasks.get(attempt.key.task_id), configs.get(attempt.key)
+        for attempt in unknown:
+            task = self.context.tasks.get(attempt.key.task_id)
+            config = configs.get(attempt.key)
             if task and config:
                 note = attempt.note
                 attempt.task = task
@@ -186,6 +189,6 @@ class InputRecheck:
             else:  # its task was deleted
                 self._then(attempt.key, None)
 
-    def _untold(self, strangers: Sequence[LocalAttempt], error: Exception) -> None:
-        for attempt in strangers:
-            self._then(attempt.key, _unseen(str(error)))
+    def _not_received(self, unknown: Sequence[LocalAttempt], error: Exception) -> None:
+        for attempt in unknown:
+            self._then(attempt.key, _unchecked(str(error)))

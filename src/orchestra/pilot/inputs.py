@@ -1,4 +1,4 @@
-"""Are a job's inputs what was registered? Asked before each start and after each end, in I/O threads."""
+"""Whether a job's inputs are what was registered. Checked before each start and after each end, in I/O threads."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ from orchestra.files.manifest import check_file, unregistered
 from orchestra.pilot.io_activity import IOActivity
 
 SHARED_EVERY = 5.0
-"""Seconds for which the files that all jobs of a task read are taken to be as they were."""
-SHARE_OF_TIME = 50
-"""A look that took long is repeated after this many times as long."""
-VERIFIED_AT_MOST = 10_000
-"""Files whose checksums are remembered: what was touched or copied, and is the same all the same."""
-NAMED = 3
+"""Seconds for which the files that all jobs of a task read count as unchanged."""
+PAUSE_FACTOR = 50
+"""A check that took long is repeated after this many times its duration."""
+MAX_VERIFIED = 10_000
+"""Files whose checksums are remembered: those that were touched or copied and have the same content."""
+MAX_NAMED = 3
 """Files that a sentence names."""
 
 
 @dataclass(slots=True)
 class _Shared:
-    """The last look at the files that all jobs of a task read.
+    """The last check of the files that all jobs of a task read.
 
-    `let_go` is the highest number among the jobs that were here before it began: it counts for them, and for none that
-    was let go later.
+    Args:
+        let_go: the highest release number of the jobs that were here before it began. The check counts for them, and
+            not for jobs released later.
     """
 
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -39,7 +40,7 @@ class _Shared:
 
 
 class InputChecker:
-    """Looks at files, and remembers how those looked that were found right: a checksum is taken once."""
+    """Checks files, and remembers the metadata of those that are unchanged, so that a checksum is computed once."""
 
     def __init__(self, io_activity: IOActivity | None = None) -> None:
         self._activity = io_activity or IOActivity()
@@ -48,35 +49,35 @@ class InputChecker:
         self._lock = threading.Lock()
 
     def trouble(self, task: TaskSpec, config: InputFile, let_go: int = 0) -> str | None:
-        """Give what is wrong with a job's config or with the files of its task, in one sentence; None if nothing is.
+        """Return what is wrong with a job's config or the files of its task, in one sentence; None if nothing is.
 
-        The files of its task are looked at anew where the last look began before the job was let go (`let_go`).
+        The files of its task are checked again if the last check began before the job was released (`let_go`).
         """
-        if trouble := self._remembered(config):
+        if trouble := self._check(config):
             return trouble
         shared = self._of(task)
         with shared.lock:
             if let_go > shared.let_go or time.monotonic() >= shared.until:
-                self._look(shared, task, let_go)
+                self._check_shared(shared, task, let_go)
             return shared.trouble
 
     def notes(self, task: TaskSpec, configs: Sequence[InputFile]) -> list[str | None]:
-        """Say of jobs that have ended what is no longer as it was registered; None for each that had nothing.
+        """Return what has changed since registration for each job that has ended; None if nothing has.
 
-        One look at the files of their task serves all of them, and the starts that come next.
+        One check of the files of their task serves all of them, and the starts that come next.
         """
         shared = self._of(task)
         with shared.lock:
-            self._look(shared, task, shared.let_go)
+            self._check_shared(shared, task, shared.let_go)
             trouble = shared.trouble
-        strangers = None if trouble else self._strangers(task)
+        unregistered = None if trouble else self._unregistered(task)
         return [
-            _changed(found) if (found := trouble or self._remembered(config)) else strangers
+            _changed(found) if (found := trouble or self._check(config)) else unregistered
             for config in configs
         ]
 
     def keep(self, tasks: Collection[int]) -> None:
-        """Forget the looks at other tasks."""
+        """Forget the checks of other tasks."""
         with self._lock:
             for task in self._shared.keys() - set(tasks):
                 del self._shared[task]
@@ -86,30 +87,30 @@ class InputChecker:
         with self._lock:
             return self._shared.setdefault(task.id, _Shared())
 
-    def _look(self, shared: _Shared, task: TaskSpec, let_go: int) -> None:
+    def _check_shared(self, shared: _Shared, task: TaskSpec, let_go: int) -> None:
         before = time.monotonic()
-        found = (self._remembered(file) for file in task.shared_files)
+        found = (self._check(file) for file in task.shared_files)
         shared.trouble = next(filter(None, found), None)
         after = time.monotonic()
-        shared.until = after + max(SHARED_EVERY, SHARE_OF_TIME * (after - before))
+        shared.until = after + max(SHARED_EVERY, PAUSE_FACTOR * (after - before))
         shared.let_go = max(shared.let_go, let_go)
 
-    def _strangers(self, task: TaskSpec) -> str | None:
-        """Say which files have come into the folders of a task's data sets."""
-        return next(filter(None, map(self._come_into, task.shared)), None)
+    def _unregistered(self, task: TaskSpec) -> str | None:
+        """Return a sentence on files that were added to the folders of a task's data sets."""
+        return next(filter(None, map(self._added_to, task.shared)), None)
 
-    def _come_into(self, files: SharedFiles) -> str | None:
+    def _added_to(self, files: SharedFiles) -> str | None:
         if not files.is_folder or not files.are_files:
             return None
-        self._activity.at(files.root)
+        self._activity.access(files.root)
         found = unregistered(files.root, files.entries)
         if not found:
             return None
         were = "that was" if len(found) == 1 else "that were"
-        return f"{files.root} has {count(len(found), 'file')} {were} not registered: {listed(found, most=NAMED)}"
+        return f"{files.root} has {count(len(found), 'file')} {were} not registered: {listed(found, most=MAX_NAMED)}"
 
-    def _remembered(self, file: InputFile) -> str | None:
-        self._activity.at(file.path)
+    def _check(self, file: InputFile) -> str | None:
+        self._activity.access(file.path)
         try:
             facts = os.stat(file.path)  # noqa: PTH116 - twice for each job: pathlib takes longer than the call
         except OSError:
@@ -117,23 +118,23 @@ class InputChecker:
         as_registered = (facts.st_size, facts.st_mtime_ns) == (file.entry.size, file.entry.mtime_ns)
         if as_registered and stat.S_ISREG(facts.st_mode):
             return None
-        looks = (file, facts.st_size, facts.st_mtime_ns, facts.st_ino)
-        if self._verified.get(file.path) == looks:
+        metadata = (file, facts.st_size, facts.st_mtime_ns, facts.st_ino)
+        if self._verified.get(file.path) == metadata:
             return None
         if facts.st_size == file.entry.size:
             self._activity.read(0)
         trouble = check_file(file.entry, file.path, self._activity.read)
         if trouble is None:
-            self._note(file.path, looks)
+            self._remember(file.path, metadata)
         return trouble
 
-    def _note(self, path: str, looks: tuple[InputFile, int, int, int]) -> None:
-        """Remember a file that was found right; what was noted first is forgotten first."""
+    def _remember(self, path: str, metadata: tuple[InputFile, int, int, int]) -> None:
+        """Remember a file that is unchanged; the oldest entry is forgotten first."""
         with self._lock:
             self._verified.pop(path, None)
-            while len(self._verified) >= VERIFIED_AT_MOST:
+            while len(self._verified) >= MAX_VERIFIED:
                 del self._verified[next(iter(self._verified))]
-            self._verified[path] = looks
+            self._verified[path] = metadata
 
 
 def _changed(trouble: str) -> str:

@@ -1,4 +1,4 @@
-"""Which files I/O threads are at: so one that does not answer can be named, and a long checksum is told from it."""
+"""Which files I/O threads access at the moment: to name one that does not answer, and to recognize a long checksum."""
 
 from __future__ import annotations
 
@@ -11,20 +11,23 @@ from time import monotonic
 
 @dataclass(slots=True)
 class Access:
-    """What one thread is at: a path, since when, and when it went on for the last time (by the monotonic clock).
+    """A thread's access to a path. Times are by the monotonic clock.
 
-    `reads` says that it takes the checksum of all of it.
+    Args:
+        began: when it began.
+        progress_at: when it last made progress.
+        is_checksum: the thread reads the whole file for its checksum.
     """
 
     task: int
     path: str
     began: float
-    moved: float
-    reads: bool = False
+    progress_at: float
+    is_checksum: bool = False
 
 
 class IOActivity:
-    """Written by I/O threads, each its own entry; read by the agent."""
+    """The present access of each I/O thread. A thread writes its own; the agent reads all."""
 
     def __init__(self) -> None:
         self._by_thread: dict[int, Access] = {}
@@ -32,42 +35,43 @@ class IOActivity:
 
     @contextmanager
     def of(self, task: int) -> Iterator[None]:
-        """What this thread touches inside is for a task."""
-        me, now = threading.get_ident(), monotonic()
-        self._by_thread[me] = Access(task, "", now, now)
+        """Attribute this thread's accesses to a task."""
+        thread, now = threading.get_ident(), monotonic()
+        self._by_thread[thread] = Access(task, "", now, now)
         try:
             yield
         finally:
-            del self._by_thread[me]
+            del self._by_thread[thread]
 
-    def at(self, path: str) -> None:
-        """This thread is about to touch a path."""
-        if touch := self._by_thread.get(threading.get_ident()):
-            touch.path, touch.reads = path, False
-            touch.began = touch.moved = monotonic()
+    def access(self, path: str) -> None:
+        """Note that this thread is about to access a path."""
+        if access := self._by_thread.get(threading.get_ident()):
+            access.path, access.is_checksum = path, False
+            access.began = access.progress_at = monotonic()
 
     def read(self, _bytes: int) -> None:
-        """This thread has read some more of a file whose checksum it takes."""
-        if touch := self._by_thread.get(threading.get_ident()):
-            touch.reads = True
-            self._last_read[touch.task] = touch.moved = monotonic()
+        """Note that this thread has read another part of a file for its checksum."""
+        if access := self._by_thread.get(threading.get_ident()):
+            access.is_checksum = True
+            self._last_read[access.task] = access.progress_at = monotonic()
 
     def now(self) -> list[Access]:
-        """Give what all threads are at."""
-        return [touch for touch in list(self._by_thread.values()) if touch.path]
+        """Return the present accesses."""
+        return [access for access in list(self._by_thread.values()) if access.path]
 
     def last_read(self, task: int) -> float:
-        """Give when a checksum for a task went on for the last time; 0 for never."""
+        """When a checksum for a task last made progress; 0 for never."""
         return self._last_read.get(task, 0.0)
 
-    def last_moved(self, task: int) -> float:
-        """Give when a thread of a task went on for the last time; 0 where there is none."""
-        return max((touch.moved for touch in self.now() if touch.task == task), default=0.0)
+    def last_progress(self, task: int) -> float:
+        """When a thread of a task last made progress; 0 if there is none."""
+        times = (access.progress_at for access in self.now() if access.task == task)
+        return max(times, default=0.0)
 
     def stuck(self, task: int) -> str | None:
-        """Give the path for which a task has waited for the longest time."""
-        io_activity = [touch for touch in self.now() if touch.task == task]
-        return min(io_activity, key=lambda touch: touch.moved).path if io_activity else None
+        """Return the path for which a task has waited longest."""
+        accesses = [access for access in self.now() if access.task == task]
+        return min(accesses, key=lambda access: access.progress_at).path if accesses else None
 
     def forget(self, task: int) -> None:
         """Forget a task that is no longer known."""

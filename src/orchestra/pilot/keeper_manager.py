@@ -1,9 +1,12 @@
-"""The duty that sees to it that a node has a keeper to take jobs, and that every keeper is known and heard."""
+"""The duty that keeps one keeper ready for jobs, and every keeper registered and connected."""
 
 from __future__ import annotations
 
 import logging
 from functools import partial
+from uuid import UUID
+
+import psycopg
 
 from orchestra.domain import troubles
 from orchestra.domain.errors import OrchestraError
@@ -14,66 +17,64 @@ from orchestra.services import work
 
 log = logging.getLogger(__name__)
 
-AGAIN = 5.0
-"""Seconds between two tries to start a keeper, or to hear a silent one."""
+RETRY_SECONDS = 5.0
+"""Seconds between two attempts to start a keeper, or to reach a silent one."""
 
 
 class KeeperManager:
     """Adopts keepers and starts new ones.
 
     Args:
-        introductions: how each keeper is introduced to the database on a new connection. Replaced as a whole: the
-            courier's thread reads it.
+        introductions: every keeper's identity, for registration over a new connection. Replaced as a whole, because
+            the database thread reads it.
     """
 
     def __init__(self, context: Context, supervisor: Supervisor) -> None:
         self.context, self._supervisor = context, supervisor
         self.introductions: tuple[KeeperHello, ...] = ()
-        self._again_at = 0.0
+        self._retry_at = 0.0
 
     def tick(self, now: float) -> float:
-        """Hear silent keepers and start one where none takes jobs; gives when to be called again."""
+        """Adopt keepers that were silent, or start one where none takes jobs; return the next wake-up."""
         keepers = self.context.keepers
         if not self.context.adopted:
             return float("inf")
-        if now < self._again_at:
-            return self._again_at
-        self._say_silent()
-        wanted = keepers.needs_one and not self.context.state.draining
-        if not (keepers.some_silent or wanted):
+        if now < self._retry_at:
+            return self._retry_at
+        self._report_silent()
+        must_start = keepers.needs_one and not self.context.state.draining
+        if not (keepers.silent_error or must_start):
             return float("inf")
-        self._again_at = now + AGAIN
-        if keepers.some_silent:
+        self._retry_at = now + RETRY_SECONDS
+        if keepers.silent_error:
             self.adopt()
         else:
             self._start()
-        return self._again_at
+        return self._retry_at
 
-    def _say_silent(self) -> None:
-        """Have `node list` say why nothing is claimed while a keeper of an earlier agent does not answer."""
+    def _report_silent(self) -> None:
+        """Show in `node list` why nothing is claimed while a keeper of an earlier agent does not answer."""
         self.context.troubles.pop("unheard", None)
-        if error := self.context.keepers.some_silent:
+        if error := self.context.keepers.silent_error:
             self.context.troubles["unheard"] = troubles.keeper_unheard(str(error))
 
     def adopt(self) -> None:
-        """Take over the keepers that an earlier agent left."""
+        """Take over the keepers of earlier agents."""
         for handle in self.context.keepers.adopt():
             running, outcomes = len(handle.hello.running), len(handle.hello.outcomes)
             log.info("keeper %s: %d running, %d outcomes", handle.id, running, outcomes)
-            self._supervisor.meet(handle)
+            self._supervisor.take_inventory(handle)
         self.context.adopted = True
         self._introduce()
 
-    def remind_of_the_dead(self) -> None:
-        """Tell a database that was replaced by an older edition which keepers cannot say what they run any more."""
+    def close_out_again(self) -> None:
+        """Close out all dead keepers in a database that was replaced by an older copy, which may believe they live."""
         agent = self.context.agent
         for keeper in self.context.database_memory.closed_out:
             self.context.database.submit(
-                lambda conn, keeper=keeper: work.close_out(
-                    conn, agent, keeper, "its keeper has died"
-                ),  # type: ignore[misc]
+                partial(_close_out, agent=agent, keeper=keeper),
                 lambda _: None,
-                partial(log.error, "the death of keeper %s could not be told: %s", keeper),
+                partial(log.error, "keeper %s could not be closed out: %s", keeper),
             )
 
     def _start(self) -> None:
@@ -89,7 +90,9 @@ class KeeperManager:
     def _introduce(self) -> None:
         machine = self.context.machine_id
         handles = self.context.keepers.handles.values()
-        # That prolongs their leases, of which a foreign one hears nothing.
-        self.introductions = tuple(
-            handle.introduction(machine) for handle in handles if not handle.incompatible
-        )
+        # A registration renews the lease, which an incompatible keeper could not be told.
+        self.introductions = tuple(h.introduction(machine) for h in handles if not h.incompatible)
+
+
+def _close_out(conn: psycopg.Connection, agent: UUID, keeper: UUID) -> int:
+    return work.close_out(conn, agent, keeper, "its keeper has died")

@@ -1,4 +1,4 @@
-"""The logs of jobs: their ends for the database, long ones cut, running ones shown to who cannot see the volume."""
+"""The logs of jobs: tails for the database, cutting long ones, and showing those of running jobs."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ log = logging.getLogger(__name__)
 TAIL_OF_FAILURE = 64 * 1024
 TAIL_OF_SUCCESS = 4 * 1024
 HEAD_PART = 4
-"""A log that is cut keeps one part in so many of its beginning, the others of its end."""
+"""A log that is cut keeps one part in four from its beginning, the others from its end."""
 _BESIDE = f".{LOG}.cut"
 _BLOCK = 1 << 20
 _LINE = 4096
 
 
 def path_of(key: AttemptKey, note: Note) -> Path:
-    """Give where an attempt's log is."""
+    """Return the path of an attempt's log."""
     return Path(JobPaths(PurePosixPath(note.task_folder), key.index).log(note.folder_number))
 
 
 def tail(folder: str, limit: int, own: OpenLog | None = None) -> tuple[int | None, bytes | None]:
-    """Give the size of an attempt's log and its last bytes, at most `limit`; nothing where it cannot be read.
+    """Return the size of an attempt's log and its last bytes, at most `limit`; None where it cannot be read.
 
-    That is what the attempt printed into `own`, the log as it was opened for it; where that is not there, or empty,
-    what the file of that name holds. What a job has put in the file's place, such as a pipe, is none.
+    `own` is the log as it was opened for the attempt. If it is missing or empty, the file of that name is read; a pipe
+    or the like that a job has put in its place is not.
     """
-    printed = _end(own.descriptor, limit) if own else (None, None)
+    printed = _read_end(own.descriptor, limit) if own else (None, None)
     if printed[0] or (own and own.is_at(f"{folder}/{LOG}")):
         return printed
     try:
@@ -50,7 +50,7 @@ def tail(folder: str, limit: int, own: OpenLog | None = None) -> tuple[int | Non
     except OSError:
         return printed
     try:
-        return _end(descriptor, limit)
+        return _read_end(descriptor, limit)
     finally:
         os.close(descriptor)
 
@@ -65,7 +65,7 @@ def _tail_and_close(
             own.close()
 
 
-def _end(descriptor: int, limit: int) -> tuple[int | None, bytes | None]:
+def _read_end(descriptor: int, limit: int) -> tuple[int | None, bytes | None]:
     try:
         whole = os.fstat(descriptor).st_size
         return whole, os.pread(descriptor, limit, max(0, whole - limit))
@@ -76,8 +76,8 @@ def _end(descriptor: int, limit: int) -> tuple[int | None, bytes | None]:
 def cut(folder: str, limit: int, own: OpenLog | None = None) -> None:
     """Cut a log of more than `limit` bytes to its beginning and its end, with a line in between that says so.
 
-    Nobody may write to it any more. Written beside and renamed; a log that cannot be cut stays as it is, and so does a
-    file that the job has put in the place of its `own`.
+    No process may still write to it. The result is written to another file and renamed. A log that cannot be cut stays
+    as it is, as does a file that the job has put in the place of its `own` log.
     """
     try:
         with (
@@ -123,18 +123,18 @@ def _words(left_out: int, whole: int) -> bytes:
 
 
 class LogSender:
-    """Sends the end of a running job's log when somebody asks for it."""
+    """Sends the end of a running job's log on request."""
 
     def __init__(self, context: Context) -> None:
         self.context = context
         self._sending: set[AttemptKey] = set()
 
     def send(self, address: str) -> None:
-        """Send the log's end of the attempt TASK/N/K, if it is here."""
+        """Send the end of the log of the attempt TASK/N/K, if it runs here."""
         attempt = next(
             (h for h in self.context.state.attempts.values() if str(h.key) == address), None
         )
-        if attempt is None or attempt.began is None or attempt.key in self._sending:
+        if attempt is None or attempt.started_at is None or attempt.key in self._sending:
             return
         self._sending.add(attempt.key)
         own = attempt.log.copy() if attempt.log else None

@@ -1,4 +1,4 @@
-"""A job's log as it was opened for it: what the job printed is read from there, whatever became of the file's name."""
+"""A job's log as it was opened for it, so that its output can be read even if the file is renamed or removed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 class OpenLog:
-    """A descriptor for reading. Who has it last closes it, in an I/O thread where that is possible."""
+    """A descriptor for reading. The last owner closes it, in an I/O thread if possible."""
 
     __slots__ = ("descriptor",)
 
@@ -22,7 +22,7 @@ class OpenLog:
         self.descriptor = descriptor
 
     def copy(self) -> OpenLog | None:
-        """Give one of its own to somebody else; None where no more can be open."""
+        """Return a duplicate; None if no more descriptors can be opened."""
         try:
             return OpenLog(os.dup(self.descriptor))
         except OSError:
@@ -36,7 +36,7 @@ class OpenLog:
             return False
 
     def close(self) -> None:
-        """Close it. May be repeated."""
+        """Close the descriptor. May be repeated."""
         descriptor, self.descriptor = self.descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
@@ -45,14 +45,14 @@ class OpenLog:
 
 
 def of_descriptor(descriptor: int) -> OpenLog | None:
-    """Open the file behind a descriptor once more, for reading. An I/O thread's, as the file may be on a volume."""
+    """Open the file of a descriptor again, for reading. Runs in an I/O thread, because the file may be on a volume."""
     return _open(f"/proc/self/fd/{descriptor}")
 
 
 def of_process(started: Started) -> OpenLog | None:
-    """Open the log of an attempt that an earlier agent started, as its first process has it. An I/O thread's.
+    """Open the log of an attempt that an earlier agent started, as its first process has it open.
 
-    Where that process has gone, or prints elsewhere by now, nothing but the file's name is left.
+    Returns None if that process has ended, or writes elsewhere by now. Runs in an I/O thread.
     """
     where = f"/proc/{started.pid}/fd"
     try:
@@ -70,6 +70,6 @@ def _open(path: str) -> OpenLog | None:
         log = OpenLog(os.open(path, _READ))
     except OSError:
         return None
-    # Half of what may be open is for the agent's other work: rather no log than no database.
+    # Half of the descriptors are reserved for the agent's other work, such as the database connection.
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return log if limit == resource.RLIM_INFINITY or log.descriptor < limit // 2 else None

@@ -1,4 +1,4 @@
-"""How a pilot is to be run, and what follows from it."""
+"""The options of a pilot, and what follows from them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import orchestra
 from orchestra.domain.models.pilots import PilotHello
 from orchestra.domain.troubles import Trouble
 from orchestra.files import local_machine
-from orchestra.pilot.context import LaunchConfig
 from orchestra.pilot.db_thread import Connect
 from orchestra.pilot.inputs import InputChecker
 from orchestra.pilot.io_activity import IOActivity
+from orchestra.pilot.launch_config import LaunchConfig
 from orchestra.runtimes import Bind, Runtime
 from orchestra.runtimes.bare import BareRuntime, find_shell
 from orchestra.runtimes.environment import inherited, own_prefix
@@ -34,33 +34,34 @@ class PilotOptions:
     """How to run a pilot.
 
     Args:
-        node: whose slots it serves.
-        user: who starts it, and so may end it, whoever owns the node.
-        cluster: the database's cluster id; pilots of different clusters keep apart what is theirs on this machine.
-        connect: makes a connection to the database, in autocommit mode.
+        node: the node whose slots it serves.
+        user: the user who starts it, and who may therefore stop it, whoever owns the node.
+        cluster: the database's cluster id; pilots of different clusters have separate folders on this machine.
+        connect: opens a connection to the database, in autocommit mode.
         may_conduct: as `pilot run -m`.
-        lease: seconds for which jobs run on without a word from the database.
-        on_lease_lost: what becomes of them then.
-        draining: take nothing new; look after what an earlier agent started, and end.
-        started_by_keeper: a keeper has started it, because its agent has died.
+        lease: seconds for which jobs run on without contact to the database.
+        on_lease_lost: what happens to them afterwards.
+        draining: claim nothing, supervise what an earlier agent started, and exit.
+        started_by_keeper: a keeper has started it, because the keeper's agent has died.
         foreground: log to stderr; a signal while jobs run leaves them to a pilot in the background.
-        supervised: a service manager starts it again when it ends, unless it ends well. A signal while jobs run leaves
-            them to their keepers then, which start a draining pilot if no other one comes; and one that another pilot
-            has taken over from ends with SUPERSEDED.
-        patient: wait for a database that is away at the start, instead of failing; one in the background does.
-        relaunch: the command that starts this pilot again; with `--draining` or `--heir` after it, it is its own
+        supervised: a service manager restarts it unless it exits with status 0. A signal while jobs run leaves them to
+            their keepers, which start a draining pilot if no other one comes. A pilot that another one has taken over
+            from exits with SUPERSEDED.
+        patient: wait for a database that is unavailable at the start, instead of failing; a pilot in the background
+            always does.
+        relaunch: the command that starts this pilot again; with `--draining` or `--heir` appended, it starts the
             successor.
-        heir_after: seconds after which a keeper with something to look after starts it, if its agent has died.
-        conductor: runs in a thread until its event is set; it says what does not go on, None when all does.
+        successor_after: seconds without an agent after which a keeper with jobs or outcomes starts the successor.
+        conductor: runs in a thread until its event is set; it reports a trouble, or None when there is none any more.
         stall_after: seconds after which a start that waits for a file system loses its slots.
         log_limit: bytes; a longer log is cut when its job has ended. 0 keeps all.
-        state_folder: where the pilot keeps what is its own; by default as `home.pilot_folder` says.
+        state_folder: the pilot's folder; by default `state_folder.pilot_folder`.
         runtimes: for containers, best first; without a container a shell of the machine runs the command.
         binds: what every container of this node sees of it.
-        image_cache: the folder of fetched images; by default one in the pilot's own.
+        image_cache: the folder of pulled images; by default one in the pilot's folder.
         image_cache_size: bytes that they may take.
-        image_pauses: seconds between one try to fetch an image and the next.
-        image_silence: seconds without progress after which a try is given up; 0 waits for ever.
+        image_pauses: seconds between two attempts to pull an image.
+        image_silence: seconds without progress after which an attempt is given up; 0 for never.
     """
 
     node: str
@@ -91,7 +92,7 @@ class PilotOptions:
 
 
 def pilot_hello(options: PilotOptions) -> PilotHello:
-    """Give what an agent says of itself to the database, with a new identity."""
+    """Return what an agent tells the database about itself, with a new identity."""
     host = this_host()
     return PilotHello(
         node=options.node,
@@ -113,7 +114,7 @@ def pilot_hello(options: PilotOptions) -> PilotHello:
 
 
 def make_launch_config(options: PilotOptions, folder: Path) -> LaunchConfig:
-    """Give what this pilot starts jobs with; `folder` is its own."""
+    """Return what this pilot starts jobs with; `folder` is its own."""
     io_activity = IOActivity()
     return LaunchConfig(
         runtimes=(BareRuntime(find_shell()), *options.runtimes),

@@ -1,4 +1,4 @@
-"""The processes of an attempt whose keeper has died: nobody waits for them any more, so they are ended."""
+"""Ends the processes of attempts whose keeper has died, because no process waits for them any more."""
 
 from __future__ import annotations
 
@@ -14,26 +14,27 @@ from types import MappingProxyType
 from orchestra.pilot.keeper import TOKEN_VARIABLE, Mounts, with_descendants
 from orchestra.pilot.keeper_messages import Started
 
-LOOK_AGAIN = 0.1
+CHECK_EVERY = 0.1
 _OUTPUTS = ("fd/1", "fd/2")
-FLITTING = 0.25
+FORKING_SECONDS = 0.25
+"""Seconds for which to search for processes that fork and exit quickly."""
 
 
 def end(started: Started, *, grace: float, log: Path | None = None) -> None:
     """End every process of an attempt: TERM, after `grace` seconds KILL. Returns when none is left.
 
     Args:
-        log: the attempt's own. Nobody but its processes has it as output; people look at it in other ways.
+        log: the attempt's log. Only the attempt's processes have it as output.
     """
     deadline = time.monotonic() + grace
     seen = _signal_all(started, log, {}, signal.SIGTERM)
     while True:
         killing = time.monotonic() >= deadline
         alive = processes(started, log, seen)
-        if not alive and not _one_flits(started, log, kill=killing):
+        if not alive and not _one_forks(started, log, kill=killing):
             break
         seen |= _signal_all(started, log, alive, signal.SIGKILL) if alive and killing else alive
-        time.sleep(LOOK_AGAIN)
+        time.sleep(CHECK_EVERY)
     if started.cgroup:
         with suppress(OSError):
             Path(started.cgroup).rmdir()
@@ -42,10 +43,10 @@ def end(started: Started, *, grace: float, log: Path | None = None) -> None:
 def processes(
     started: Started, log: Path | None = None, seen: Mapping[int, int] = MappingProxyType({})
 ) -> dict[int, int]:
-    """Give the living processes of an attempt, each with its start time.
+    """Return the living processes of an attempt, each with its start time.
 
-    Those are told by its token in their environment, its session or cgroup, or its log, to which they write; and what
-    is below them, or was `seen` there before.
+    They have its token in their environment, its session or cgroup, or write to its log. Their descendants belong to
+    it, and so do the processes `seen` before.
     """
     found: dict[int, list[bytes]] = {}
     for name in filter(str.isdigit, os.listdir("/proc")):
@@ -56,30 +57,30 @@ def processes(
     children = defaultdict(list)
     for pid, fields in found.items():
         children[int(fields[1])].append(pid)
-    judge = _Judge(started, log)
+    marks = _Marks(started, log)
     roots = [
         pid
         for pid, fields in found.items()
-        if seen.get(pid) == int(fields[19]) or judge.owns(pid, fields)
+        if seen.get(pid) == int(fields[19]) or marks.owns(pid, fields)
     ]
     return {pid: int(found[pid][19]) for pid in with_descendants(roots, children)}
 
 
-def _one_flits(started: Started, log: Path | None, *, kill: bool) -> bool:
-    """Whether some process is left that forks and ends so quickly that no look at the whole machine meets it.
+def _one_forks(started: Started, log: Path | None, *, kill: bool) -> bool:
+    """Whether a process is left that forks and exits too quickly for a scan of all processes to find it.
 
-    Whoever loses its parent becomes a child of a few processes only, which can be looked at again and again.
+    A process that loses its parent becomes a child of one of a few processes, which can be checked many times.
     """
-    judge = _Judge(started, log)
+    marks = _Marks(started, log)
     parents = [1, *_ancestors()]
-    strangers: set[int] = set()
-    until, found = time.monotonic() + FLITTING, False
+    checked: set[int] = set()
+    until, found = time.monotonic() + FORKING_SECONDS, False
     while time.monotonic() < until:
         there = {child for parent in parents for child in _children(parent)}
-        for pid in sorted(there - strangers, reverse=True):  # the youngest first
-            strangers.add(pid)
+        for pid in sorted(there - checked, reverse=True):  # the youngest first
+            checked.add(pid)
             with suppress(OSError):
-                if judge.owns(pid, _stat(pid)):
+                if marks.owns(pid, _stat(pid)):
                     found = True
                     if not kill:
                         return True
@@ -99,13 +100,13 @@ def _ancestors() -> Iterator[int]:
 
 
 def _children(pid: int) -> Iterator[int]:
-    """Nothing where the kernel does not list them (CONFIG_PROC_CHILDREN), or the process has ended."""
+    """Empty if the kernel does not list children (CONFIG_PROC_CHILDREN), or the process has ended."""
     with suppress(OSError):
         yield from map(int, Path(f"/proc/{pid}/task/{pid}/children").read_bytes().split())
 
 
-class _Judge:
-    """Tells by its own marks whether a process belongs to an attempt."""
+class _Marks:
+    """The marks by which a process belongs to an attempt."""
 
     def __init__(self, started: Started, log: Path | None) -> None:
         self._mark = f"{TOKEN_VARIABLE}={started.key.token}".encode()
@@ -131,7 +132,7 @@ class _Judge:
 def _signal_all(
     started: Started, log: Path | None, seen: Mapping[int, int], number: signal.Signals
 ) -> dict[int, int]:
-    """Give what was there, whether or not it heeds the signal."""
+    """Send a signal to all processes; return those that were alive before."""
     alive = processes(started, log, seen)
     for pid in alive:
         with suppress(OSError):
@@ -140,7 +141,7 @@ def _signal_all(
 
 
 def start_time(pid: int) -> int | None:
-    """Give when a process was started, by the kernel's clock; None where there is none."""
+    """Return when a process was started, by the kernel's clock; None if there is no such process."""
     try:
         return int(_stat(pid)[19])
     except OSError:
@@ -148,6 +149,6 @@ def start_time(pid: int) -> int | None:
 
 
 def _stat(pid: int) -> list[bytes]:
-    """/proc/PID/stat from the state on: state, parent, group, session, ...; the 20th is the start time."""
+    """Fields of /proc/PID/stat from the state on: state, parent, group, session, ...; the 20th is the start time."""
     text = Path(f"/proc/{pid}/stat").read_bytes()
     return text[text.rindex(b")") + 2 :].split()

@@ -8,12 +8,12 @@ from orchestra.pilot.state import LocalAttempt, PilotState
 
 
 def slots_of(task: TaskSpec) -> int:
-    """Count the slots that each job of a task takes."""
+    """Return the slots that each job of a task takes."""
     return max(1, task.resources.cores if task.queue is Queue.CPU else task.resources.gpus)
 
 
 def devices(state: PilotState) -> tuple[str, ...]:
-    """Give the devices that GPU jobs may use now, one a slot."""
+    """Return the devices that GPU jobs may use now, one for each slot."""
     enabled = state.enabled[Queue.GPU]
     if state.visible is None:
         return tuple(str(index) for index in range(enabled))
@@ -26,15 +26,15 @@ def offered(state: PilotState, queue: Queue) -> int:
 
 
 def free(state: PilotState, queue: Queue) -> int:
-    """Count the slots that nobody uses; 0 while more are in use than are offered."""
+    """Count the free slots; 0 while more are in use than are offered."""
     return max(0, offered(state, queue) - state.in_use(queue))
 
 
 def startable(state: PilotState) -> list[tuple[LocalAttempt, str | None]]:
-    """Give the waiting attempts that fit now, each with the devices that it gets (by commas; None on the cpu queue).
+    """Return the waiting attempts that fit now, each with its devices, separated by commas; None on the cpu queue.
 
-    Each queue is served in order: an attempt that needs more than is free holds those behind it back, or it would
-    wait for ever.
+    Each queue is served in order: an attempt that needs more slots than are free blocks those behind it, or it might
+    wait forever.
     """
     chosen: list[tuple[LocalAttempt, str | None]] = []
     for queue in Queue:
@@ -53,9 +53,9 @@ def startable(state: PilotState) -> list[tuple[LocalAttempt, str | None]]:
 
 
 def unfit(state: PilotState) -> list[LocalAttempt]:
-    """Give the waiting attempts that could not start even on the idle node."""
+    """Return the waiting attempts that could not start even if the node were idle."""
     most = {queue: offered(state, queue) for queue in Queue}
-    return [attempt for attempt in state.waiting() if attempt.note.slots > most[attempt.note.queue]]
+    return [a for a in state.waiting() if a.note.slots > most[a.note.queue]]
 
 
 def _idle_devices(state: PilotState) -> list[str]:

@@ -1,4 +1,4 @@
-"""What an agent knows, in memory: its slots and the attempts that it holds. Plain values, no I/O."""
+"""What an agent knows, in memory: its slots and the attempts of its node. Plain values, no I/O."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ if TYPE_CHECKING:
     from orchestra.pilot.open_log import OpenLog
 
 
-LONG = 200
-"""Characters in a note up to which a keeper can keep it in any case: as JSON each takes twelve bytes at most."""
+LONG_NOTE = 200
+"""Characters in a note up to which a keeper can always keep it: as JSON each takes twelve bytes at most."""
 
 
 class Phase(Enum):
-    """How far an attempt is on this node."""
+    """The phase of an attempt on this node."""
 
     WAITING = "waiting"
-    """In: a claim. Out: slots come free; it is handed back."""
+    """Waits for slots. In: the Claimer. Out: the Spawner gives it slots; it is released."""
     PREPARING = "preparing"
-    """Has its slots; an I/O thread makes its folder. Out: the keeper is told to start it; its start failed."""
+    """Has slots; an I/O thread prepares it. In: the Spawner. Out: it is sent to the keeper, or its start has failed."""
     QUEUED = "queued"
-    """The keeper has it, and starts it when the one ahead of it has ended. In: its task is very quick. Out: that one
-    has ended; it is refused."""
+    """The keeper starts it when the attempt before it has ended. In: the Spawner, for very quick tasks. Out: that one
+    has ended, or the keeper refuses it."""
     RUNNING = "running"
-    """The keeper was told to start it, or told us that it runs. Out: the keeper says how it ended."""
+    """It was sent to the keeper to be started now, or runs. Out: the keeper reports its end."""
     FINALIZING = "finalizing"
-    """Its process has ended; an I/O thread reads the end of its log. Out: its outcome is ready."""
+    """Its process has ended; an I/O thread reads what it left. In: the Supervisor. Out: its outcome is ready."""
     REPORTING = "reporting"
-    """Its outcome waits for the database. Out: the report is committed."""
+    """Its outcome waits for the database. In: the Reporter. Out: the report is committed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
     """What an agent needs to know of an attempt that an earlier agent started.
 
-    It travels with the attempt through the keeper, as JSON. `runtime` is the name of the one that it was started with,
-    None for none; `image_key` its image's name in the cache, where that is kept there. `metrics_file` is None for an
-    attempt that an agent started which did not read it.
+    The keeper stores it with the attempt, as JSON. `runtime` is the name of the container runtime, None for none;
+    `image_key` is the image's name in the cache, if it is cached. `metrics_file` is None if the agent that started the
+    attempt did not support it.
     """
 
     queue: Queue
@@ -66,13 +66,13 @@ class Note:
 
     @property
     def is_long(self) -> bool:
-        """Whether it may be too long for a keeper. To write it as JSON to find that out takes longer."""
+        """Whether it may be too long for a keeper. Encoding it as JSON to find out takes longer."""
         texts = (self.task_folder, self.complete_file, self.metrics_file, self.devices)
         others = (self.runtime, self.image_digest, self.image_key)
-        return sum(len(text) for text in (*texts, *others) if text) > LONG
+        return sum(len(text) for text in (*texts, *others) if text) > LONG_NOTE
 
     def to_json(self) -> dict[str, Any]:
-        """Give it as JSON values, under short names: a keeper keeps only 3000 bytes of it."""
+        """Return it as JSON values under short names, because a keeper stores only 3000 bytes of it."""
         return {
             "q": self.queue.value,
             "s": self.slots,
@@ -92,7 +92,7 @@ class Note:
 
     @classmethod
     def from_json(cls, note: dict[str, Any]) -> Note:
-        """Read what `to_json` wrote."""
+        """Return the note that `to_json` encoded."""
         return cls(
             queue=Queue(note["q"]),
             slots=note["s"],
@@ -113,9 +113,9 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """All that a keeper needs to start an attempt; `log` is an open descriptor, `folder` the path without links.
+    """All that a keeper needs to start an attempt. `log` is an open descriptor, `folder` the path without symlinks.
 
-    `own_log` is the same file, open for reading; None where that cannot be had.
+    `own_log` is the same file, open for reading; None if it could not be opened.
     """
 
     argv: tuple[str, ...]
@@ -125,7 +125,7 @@ class Ready:
     own_log: OpenLog | None = None
 
     def close(self) -> None:
-        """Close the log, which nobody takes."""
+        """Close the log of an attempt that is not started."""
         os.close(self.log)
         if self.own_log:
             self.own_log.close()
@@ -133,18 +133,18 @@ class Ready:
 
 @dataclass(slots=True)
 class LocalAttempt:
-    """An attempt that this node holds.
+    """An attempt that this node holds. Times are by CLOCK_BOOTTIME.
 
     Args:
-        ready: it was made ready before there was a slot for it.
-        ahead: whose end it waits for in NEXT; `follower` is what waits for this one's end.
-        recalled: the keeper was asked to let go of it while it is in NEXT.
-        granted: when it came, by CLOCK_BOOTTIME; None where an earlier agent had claimed it.
-        taken: when it got its slots, by CLOCK_BOOTTIME; None where it took another one's place.
-        began: when its process started, by CLOCK_BOOTTIME; None as long as the keeper has not said so.
-        announced: the database was told that it started.
-        end_reason: why it is to be ended, once that is wanted.
-        log: its log as it was opened for it; None where that cannot be had.
+        ready: it was prepared before there was a slot for it.
+        predecessor: the attempt whose end it waits for when it is queued; `follower` waits for the end of this one.
+        withdrawing: the keeper was asked to withdraw it from its queue.
+        granted_at: None if an earlier agent claimed it.
+        slots_since: when it got its slots; None if it took over those of its predecessor.
+        started_at: when its process started; None until the keeper has said so.
+        start_reported: the start was reported to the database.
+        end_reason: why it is to be ended; None if it is not.
+        log: its log as it was opened for it; None if it could not be opened.
     """
 
     key: AttemptKey
@@ -154,62 +154,62 @@ class LocalAttempt:
     grant: Grant | None = None
     task: TaskSpec | None = None
     ready: Ready | None = None
-    ahead: LocalAttempt | None = field(default=None, repr=False, compare=False)
+    predecessor: LocalAttempt | None = field(default=None, repr=False, compare=False)
     follower: LocalAttempt | None = field(default=None, repr=False, compare=False)
     withdrawing: bool = False
-    granted: float | None = None
-    taken: float | None = None
-    began: float | None = None
-    announced: bool = False
+    granted_at: float | None = None
+    slots_since: float | None = None
+    started_at: float | None = None
+    start_reported: bool = False
     end_reason: str | None = None
     log: OpenLog | None = field(default=None, repr=False, compare=False)
 
     def take_log(self) -> OpenLog | None:
-        """Give its log, once: whoever takes it closes it."""
+        """Return its log, once. The caller closes it."""
         log, self.log = self.log, None
         return log
 
     def take_ready(self) -> Ready | None:
-        """Give what was made ready, once: whoever takes it closes the log."""
+        """Return what was prepared, once. The caller closes the log."""
         ready, self.ready = self.ready, None
         return ready
 
-    def follow(self, other: LocalAttempt) -> None:
-        """Have it start in the place of another one."""
+    def queue_behind(self, other: LocalAttempt) -> None:
+        """Start it when another one has ended, in the same slots."""
         self.phase = Phase.QUEUED
-        self.ahead, other.follower = other, self
+        self.predecessor, other.follower = other, self
 
-    def leave_line(self) -> None:
-        """Let what waits for this one take its place: next to the one ahead, or in its slots if there is none."""
-        ahead, follower = self.ahead, self.follower
-        self.ahead = self.follower = None
-        if ahead:
-            ahead.follower = follower
+    def leave_queue(self) -> None:
+        """Let its follower take its place: behind its predecessor, or in its slots if it has none."""
+        predecessor, follower = self.predecessor, self.follower
+        self.predecessor = self.follower = None
+        if predecessor:
+            predecessor.follower = follower
         if follower:
-            follower.ahead = ahead
-            if not ahead:
+            follower.predecessor = predecessor
+            if not predecessor:
                 follower.phase = Phase.RUNNING
 
     def slow_at(self) -> float:
-        """Give the moment from which it is not taken for quick any more; infinity where that is not known."""
-        since = self.taken if self.began is None else self.began
+        """When it stops counting as quick; infinity where that is unknown."""
+        since = self.slots_since if self.started_at is None else self.started_at
         return inf if since is None else since + QUICK_SECONDS
 
     def is_slow(self, now: float) -> bool:
-        """Whether it has its slots for so long that it is not quick."""
+        """Whether it has had its slots for too long to be quick."""
         return now >= self.slow_at()
 
     @property
     def devices(self) -> tuple[str, ...]:
-        given = self.note.devices
-        return tuple(given.split(",")) if given and self.note.queue is Queue.GPU else ()
+        devices = self.note.devices
+        return tuple(devices.split(",")) if devices and self.note.queue is Queue.GPU else ()
 
 
 @dataclass(slots=True)
 class PilotState:
-    """The slots of a node and the attempts that its agent looks after, in the order in which they came.
+    """The slots of a node and the attempts of its agent, in the order in which they came.
 
-    `visible` is the pilot's own list of devices, None if it was not given one.
+    `visible` is the list of devices that the pilot may use, None if it was not restricted.
     """
 
     enabled: dict[Queue, int] = field(default_factory=lambda: dict.fromkeys(Queue, 0))
@@ -224,8 +224,8 @@ class PilotState:
         self.attempts.pop(key, None)
 
     def waiting(self, queue: Queue | None = None) -> list[LocalAttempt]:
-        """Give the attempts that wait for slots, first come first."""
-        waiting = Phase.WAITING  # these run again and again: what is looked up once counts
+        """Return the attempts that wait for slots, first come first."""
+        waiting = Phase.WAITING  # a local variable: this loop is hot
         return [
             attempt
             for attempt in self.attempts.values()
@@ -236,13 +236,13 @@ class PilotState:
         return (attempt for attempt in self.attempts.values() if attempt.keeper == keeper)
 
     def in_use(self, queue: Queue) -> int:
-        """Count the slots that are taken, over all keepers."""
+        """Count the slots in use, over all keepers."""
         return sum(
             attempt.note.slots for attempt in self.with_slots() if attempt.note.queue is queue
         )
 
     def with_slots(self) -> list[LocalAttempt]:
-        """Give the attempts that have a process, or are about to have one."""
+        """Return the attempts that have a process, or are about to have one."""
         preparing, running = Phase.PREPARING, Phase.RUNNING
         return [
             attempt
@@ -253,12 +253,10 @@ class PilotState:
     @property
     def at_rest(self) -> bool:
         """Whether nothing runs, and nothing waits to run."""
-        return all(
-            attempt.phase in (Phase.FINALIZING, Phase.REPORTING)
-            for attempt in self.attempts.values()
-        )
+        ended = (Phase.FINALIZING, Phase.REPORTING)
+        return all(attempt.phase in ended for attempt in self.attempts.values())
 
     @property
     def busy(self) -> bool:
-        """Whether something has a process, or is about to have one."""
+        """Whether an attempt has a process, or is about to have one."""
         return bool(self.with_slots())

@@ -1,4 +1,4 @@
-"""Where a pilot keeps what is its own: its log, its keepers' sockets and spools. Local disk only."""
+"""The pilot's own folder: its log and its keepers' sockets and spools. On a local disk only."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LOG_BYTES = 4 << 20
 def pilot_folder(
     cluster: str, node: str, *, env: Mapping[str, str] = os.environ, uid: int | None = None
 ) -> Path:
-    """Give the folder of the pilot of a node of a cluster, for this account. Nothing is made."""
+    """Return the folder of the pilot of a node of a cluster, for this account. Creates nothing."""
     uid = os.geteuid() if uid is None else uid
     return _base(env, uid) / _as_name(cluster[:8]) / _as_name(node)
 
@@ -32,7 +32,7 @@ def pilot_folder(
 def _base(env: Mapping[str, str], uid: int) -> Path:
     usual = Path("/var/lib/orchestra-pilots") if uid == 0 else _usual(env)
     if usual is None or network_file_system(usual):
-        return Path(f"/var/tmp/orchestra-pilots-{uid}")  # noqa: S108 - made private, or refused
+        return Path(f"/var/tmp/orchestra-pilots-{uid}")  # noqa: S108 - made private, or rejected
     return usual
 
 
@@ -44,16 +44,16 @@ def _usual(env: Mapping[str, str]) -> Path | None:
 
 
 def _as_name(text: str) -> str:
-    """Give a file name for any text, another one for each."""
+    """Return a file name for any text, a different one for each."""
     name = quote(text, safe="") or "%"
     return name.replace(".", "%2E") if name.strip(".") == "" else name
 
 
 def make_private(folder: Path) -> None:
-    """Make a folder that is ours alone, with its parents.
+    """Create a folder, with its parents, that only this account can access.
 
     Raises:
-        VolumeError: it cannot be made, or somebody else can write to it.
+        VolumeError: it cannot be created, or another account can write to it.
     """
     try:
         make_own(folder, 0o700)
@@ -74,17 +74,17 @@ def make_private(folder: Path) -> None:
         ) from error
 
 
-def presence(folder: Path) -> Path:
-    """Give the file that every agent of a folder holds a lock on as long as it lives."""
+def lock_path(folder: Path) -> Path:
+    """Return the file that every agent of a folder locks as long as it lives."""
     return folder / "agent.lock"
 
 
 @contextmanager
-def present(folder: Path) -> Iterator[None]:
-    """Be seen as a living agent; any number can be."""
-    descriptor = os.open(presence(folder), os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a living agent; any number of agents can."""
+    descriptor = os.open(lock_path(folder), os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        # A keeper that looks whether somebody lives holds it for a moment.
+        # A keeper that checks for a living agent holds it for a moment.
         fcntl.flock(descriptor, fcntl.LOCK_SH)
         yield
     finally:
@@ -93,7 +93,7 @@ def present(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def logging_to(folder: Path, *, terminal: bool) -> Iterator[None]:
-    """Have everything that this process logs written to the pilot's log, and shown on a terminal; plain lines."""
+    """Write this process's log messages to the pilot's log, and to a terminal if there is one, as plain lines."""
     file = RotatingFileHandler(folder / "agent.log", maxBytes=LOG_BYTES, backupCount=1)
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     handlers: list[logging.Handler] = [file]
@@ -113,21 +113,21 @@ def logging_to(folder: Path, *, terminal: bool) -> Iterator[None]:
 
 
 @contextmanager
-def signals_noticed(
-    signals: Sequence[signal.Signals], noticed: Callable[[], None], wake: int
+def signals_handled(
+    signals: Sequence[signal.Signals], handle: Callable[[], None], wakeup: int
 ) -> Iterator[None]:
-    """Have `noticed` called at each of the signals, and a byte written to the descriptor `wake`.
+    """Call `handle` at each of the signals, and write a byte to the descriptor `wakeup`.
 
-    Where this is not the main thread, signals are somebody else's.
+    Does nothing outside the main thread, where signals cannot be handled.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, lambda *_: noticed()) for number in signals}
-    wake_before = signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    before = {number: signal.signal(number, lambda *_: handle()) for number in signals}
+    wakeup_before = signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
     try:
         yield
     finally:
-        signal.set_wakeup_fd(wake_before)
+        signal.set_wakeup_fd(wakeup_before)
         for number, handler in before.items():
             signal.signal(number, handler)

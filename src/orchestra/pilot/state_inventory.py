@@ -1,4 +1,4 @@
-"""What pilots have left on this machine, seen from outside: nothing is written, nobody is spoken with."""
+"""What pilots have left on this machine, read from outside: nothing is written, and no process is contacted."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from orchestra.pilot.keeper_spool import is_alive, read_spool
 
 
 def state_inventories(base: Path) -> list[StateInventory]:
-    """Give all below the folder that pilots of this account use, those with nothing left in them as well."""
-    return [_look(folder) for folder in sorted(base.glob("*/*")) if folder.is_dir()]
+    """Return the contents of all pilots' folders of this account, including empty ones."""
+    return [_inventory(folder) for folder in sorted(base.glob("*/*")) if folder.is_dir()]
 
 
-def _look(folder: Path) -> StateInventory:
+def _inventory(folder: Path) -> StateInventory:
     keepers = list(_keepers(folder / "keepers"))
-    living = [(alive, said) for alive, said in keepers if alive]
+    living = [spool for alive, spool in keepers if alive]
     return StateInventory(
         cluster=unquote(folder.parent.name),
         node=unquote(folder.name),
         folder=folder,
-        agent=_is_locked(state_folder.presence(folder)),
+        agent=_is_locked(state_folder.lock_path(folder)),
         keepers=len(living),
-        running=sum(len(said.running) for _, said in living if said),
-        unsent=sum(len(said.outcomes) for _, said in keepers if said),
+        running=sum(len(spool.running) for spool in living if spool),
+        unsent=sum(len(spool.outcomes) for _, spool in keepers if spool),
         set_aside=sum(1 for _ in (folder / "set-aside").glob("*.json")),
     )
 
@@ -37,10 +37,10 @@ def _look(folder: Path) -> StateInventory:
 def _keepers(folder: Path) -> Iterator[tuple[bool, Hello | None]]:
     for each in sorted(folder.iterdir()) if folder.is_dir() else ():
         try:
-            said = read_spool(each)
+            spool = read_spool(each)
         except (OrchestraError, OSError, ValueError, KeyError):
-            said = None  # just being made, or removed meanwhile
-        yield is_alive(each), said
+            spool = None  # the keeper is just being started, or was removed meanwhile
+        yield is_alive(each), spool
 
 
 def _is_locked(path: Path) -> bool:

@@ -1,7 +1,7 @@
-"""I/O threads: whatever touches a volume runs here, so that a file system that hangs stalls its own jobs alone.
+"""I/O threads: all access to volumes runs here, so that a file system that hangs delays only its own jobs.
 
-Each task has a lane of its own with a few threads, so that one whose files hang uses up its own and no others; so have
-the looks at its inputs after the end, and each folder that is asked whether it answers.
+Each task has a lane of its own with a few threads, so that a task whose files hang uses up its own threads and no
+others. So do the checks of its inputs, and each folder that is probed.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
-from orchestra.pilot.db_thread import Inbox
+from orchestra.pilot.inbox import Inbox
 
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-AT_MOST = 16
-"""Threads of one lane."""
+LANE_THREADS = 16
+"""Threads of one lane at most."""
 IDLE_SECONDS = 10.0
-"""After which a thread with nothing to do ends."""
+"""Seconds after which an idle thread ends."""
 
 Lane = int | str
 """A task's number, or the name of what is done for one."""
@@ -30,9 +30,9 @@ _WorkItem = tuple[Callable[[], Any], Callable[[Any], None], Callable[[Exception]
 
 
 class Workers:
-    """Threads that are made as they are needed, and end with the process even if their file system never answers.
+    """Threads that are started on demand and end with the process, even if their file system never answers.
 
-    A thread serves any lane; a lane that keeps `AT_MOST` of them busy waits.
+    A thread serves any lane. A lane with `LANE_THREADS` busy threads waits.
     """
 
     def __init__(self, inbox: Inbox) -> None:
@@ -51,22 +51,19 @@ class Workers:
         *,
         lane: Lane,
     ) -> None:
-        """Have `work` done in some thread of a lane.
-
-        In the agent's thread, `then` gets what it gave, or `otherwise` what it raised.
-        """
+        """Run `work` in a thread of a lane. The agent's thread calls `then` with its result, or `otherwise`."""
         with self._ready:
             self._items.setdefault(lane, deque()).append((work, then, otherwise))
-            if self._idle + self._starting < self._waiting():
+            if self._idle + self._starting < self._startable():
                 self._starting += 1
                 threading.Thread(target=self._run, name="pilot-io", daemon=True).start()
             else:
                 self._ready.notify()
 
-    def _waiting(self) -> int:
-        """Count the errands that a thread may take up now."""
+    def _startable(self) -> int:
+        """Count the work items that a thread may start now."""
         return sum(
-            min(len(queue), AT_MOST - self._busy[lane]) for lane, queue in self._items.items()
+            min(len(queue), LANE_THREADS - self._busy[lane]) for lane, queue in self._items.items()
         )
 
     def _run(self) -> None:
@@ -76,13 +73,13 @@ class Workers:
             self._do(*item)
 
     def _next(self, done: Lane | None) -> tuple[Lane, _WorkItem] | None:
-        """Give an errand of a lane that may have one more thread; None after a while without any.
+        """Return a work item of a lane that may have one more thread; None after a while without any.
 
-        `done` is the lane of the thread's last errand. It is given back here, so that at no moment this thread counts
-        neither as busy nor as idle, which would have one more made.
+        `done` is the lane of the thread's last work item. It is left here, under the lock, so that this thread always
+        counts as busy or idle; otherwise `submit` would start one thread too many.
         """
         with self._ready:
-            self._arrive(done)
+            self._leave_lane(done)
             while (lane := self._open_lane()) is None:
                 self._idle += 1
                 woken = self._ready.wait(IDLE_SECONDS)
@@ -96,7 +93,7 @@ class Workers:
             self._busy[lane] += 1
             return lane, item
 
-    def _arrive(self, done: Lane | None) -> None:
+    def _leave_lane(self, done: Lane | None) -> None:
         if done is None:
             self._starting -= 1
             return
@@ -105,7 +102,7 @@ class Workers:
             del self._busy[done]
 
     def _open_lane(self) -> Lane | None:
-        return next((lane for lane in self._items if self._busy[lane] < AT_MOST), None)
+        return next((lane for lane in self._items if self._busy[lane] < LANE_THREADS), None)
 
     def _do(
         self,
@@ -116,7 +113,7 @@ class Workers:
         try:
             result = work()
         except Exception as error:
-            # What is given here turns every trouble that it knows into a value; this is one that it does not know.
+            # Work items turn foreseen errors into values; this one was not foreseen.
             log.exception("an I/O thread failed")
             self._inbox.post(partial(otherwise, error))
         else:

@@ -80,13 +80,14 @@ def run_pilot(
         OrchestraError: it could not begin.
     """
     from orchestra.pilot import agent
+    from orchestra.pilot.options import PilotOptions
     from orchestra.runtimes import podman_pause
     from orchestra.wiring.containers import container_binds, container_runtimes
 
     # An embedded database is only away together with its machine, so no other node could take the jobs.
     keep = settings.on_lease_lost == "keep" or not uses_server(settings)
     lost: Literal["kill", "keep"] = "keep" if keep else "kill"
-    options = agent.PilotOptions(
+    options = PilotOptions(
         node=spec.node,
         user=user_name(settings),
         cluster=cluster,
@@ -132,10 +133,10 @@ def spawn_pilot(settings: Settings, cluster: str, spec: PilotSpec) -> int:
     Raises:
         VolumeError: its folder cannot be created.
     """
-    from orchestra.pilot import agent
+    from orchestra.pilot import successor
 
-    command = spec.background_command() + ((agent.DRAINING,) if spec.draining else ())
-    return agent.spawn_detached(command, pilot_folder(settings, cluster, spec.node))
+    command = spec.background_command() + ((successor.DRAINING,) if spec.draining else ())
+    return successor.spawn_detached(command, pilot_folder(settings, cluster, spec.node))
 
 
 def state_inventories(settings: Settings) -> list[StateInventory]:
