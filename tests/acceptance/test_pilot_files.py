@@ -14,8 +14,7 @@ from orchestra.domain.transitions import TaskInput
 from orchestra.pilot.keeper_spool import read_spool
 from orchestra.services.nodes import nodes
 from orchestra.services.tasks import lifecycle
-from orchestra.store.driver import notices
-from orchestra.store.tasks import moves
+from orchestra.store.driver import channels
 from orchestra.store.tasks import tasks as task_store
 from support import mounts
 from support.cluster import Cluster
@@ -33,7 +32,7 @@ def hear_from(cluster: Cluster, node: str = "gauss") -> None:
     """Ask a pilot for a word, and wait for it."""
     query = "select seen_at from pilot join node on node.id = node_id where name = %s"
     before = cluster.conn.execute(query, [node]).fetchone()
-    moves.wake(cluster.conn, notices.NODE)
+    channels.notify(cluster.conn, channels.NODE)
     wait_until(lambda: cluster.conn.execute(query, [node]).fetchone() != before)
 
 

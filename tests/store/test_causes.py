@@ -10,7 +10,7 @@ from orchestra.services.jobs import actions as job_actions
 from orchestra.services.jobs import explain, views
 from orchestra.services.tasks import actions as task_actions
 from orchestra.services.tasks import removal
-from orchestra.store.tasks import facts, moves
+from orchestra.store.tasks import facts, live_tasks
 from orchestra.store.work import attempts
 from support.people import caller
 from support.world import World
@@ -39,13 +39,13 @@ def test_what_orchestra_ended_in_a_test_is_no_failure_and_no_users_doing(
     pilot.end(*grants[:2], status=3)
     job_actions.kill(world.conn, ana, [f"{task}/2"])
     world.conduct(2)
-    test = moves.test_facts(world.conn, task, None)
+    test = live_tasks.test_facts(world.conn, task, None)
     assert (test.failed, test.killed, test.swept, test.living) == (2, 0, 0, 3)
     asked = {key.index: why for key, why in attempts.attempts_to_end(world.conn, pilot.node)}
     assert asked[2] == "it was killed on request"
     assert {asked[3], asked[4]} == {"another test job failed"}
     pilot.end(*grants[2:], cause=Cause.ENDED)
-    test = moves.test_facts(world.conn, task, None)
+    test = live_tasks.test_facts(world.conn, task, None)
     assert (test.failed, test.killed, test.swept, test.living) == (5, 1, 2, 0)
     explained = explain.explain(world.conn, f"{task}/5").explanation
     assert (

@@ -13,7 +13,7 @@ from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.states import JobState, TaskState
 from orchestra.services.jobs import explain
 from orchestra.services.tasks import actions, creation, lifecycle, lists, selection, views
-from orchestra.store.tasks import chains, moves
+from orchestra.store.tasks import chains, live_tasks
 from support.people import caller
 from support.world import Pilot, World
 
@@ -292,4 +292,4 @@ def test_the_wait_costs_no_transaction(world: World, ana: Caller, tmp_path: obje
     def transact(step: object) -> bool:
         raise AssertionError("nothing is to be done")
 
-    assert conductor.advance(world.conn, transact, moves.live_tasks(world.conn)) == set()
+    assert conductor.advance(world.conn, transact, live_tasks.read(world.conn)) == set()

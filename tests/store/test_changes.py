@@ -9,7 +9,7 @@ from orchestra.domain.errors import BadInput
 from orchestra.domain.states import TaskState
 from orchestra.interface.waiting import wait_for_tasks
 from orchestra.services.database.changes import changes_since
-from orchestra.store.tasks import moves
+from orchestra.store.cluster import events
 from support.world import World
 
 
@@ -19,7 +19,7 @@ class Enough(Exception):
 
 def note(conn: psycopg.Connection, *tasks: int) -> None:
     for task in tasks:
-        moves.add_task_event(conn, task, before=None, after="TESTING", who="ana")
+        events.add_task_event(conn, task, before=None, after="TESTING", who="ana")
 
 
 def test_what_changes_is_told_once(conn: psycopg.Connection) -> None:

@@ -25,7 +25,7 @@ from orchestra.domain.transitions import TaskInput
 from orchestra.services.tasks import lifecycle
 from orchestra.store.cluster import leader
 from orchestra.store.driver.database import connect, in_transaction
-from orchestra.store.tasks import moves
+from orchestra.store.tasks import live_tasks, purge
 from support.waiting import wait_until
 from support.world import World
 
@@ -92,7 +92,7 @@ def between(world: World, happens: Callable[[], object]) -> None:
         happens()
         return in_transaction(world.conn, step)
 
-    advance(world.conn, transact, moves.live_tasks(world.conn))
+    advance(world.conn, transact, live_tasks.read(world.conn))
 
 
 def test_a_task_does_not_break_while_a_test_job_is_being_claimed(world: World) -> None:
@@ -294,7 +294,7 @@ def test_what_is_due_in_one_task_comes_before_the_mass_move_of_another(world: Wo
         seen.append((world.column(big, "intent"), world.state(due)))
         return done
 
-    advance(world.conn, transact, moves.live_tasks(world.conn))
+    advance(world.conn, transact, live_tasks.read(world.conn))
     assert seen == [("kill", TaskState.TESTING), (None, TaskState.TESTING)]
 
 
@@ -339,7 +339,7 @@ def test_a_deleted_task_is_purged_and_its_events_stay(world: World) -> None:
         lifecycle.apply(world.conn, task, TaskInput.DELETE, by="ana")
     world.conduct()
     lifecycle.apply(world.conn, task, TaskInput.DELETE, by="ana")
-    while moves.purge_deleted(world.conn, 2):
+    while purge.purge_deleted(world.conn, 2):
         pass
     left = world.conn.execute(
         "select (select count(*) from task), (select count(*) from job)"
@@ -460,7 +460,7 @@ def test_a_task_that_begins_can_be_claimed_from_before_the_order_is_written(worl
     world.conduct(rounds=2)
     second = world.task(3, "user.ana.second", test_jobs=0)
     told: list[Queue] = []
-    tasks = moves.live_tasks(world.conn)
+    tasks = live_tasks.read(world.conn)
     advance(world.conn, lambda step: in_transaction(world.conn, step), tasks, Wakeups(told.append))
     assert told == [Queue.CPU]
     assert world.column(second, "rank") == world.column(first, "rank") + 1

@@ -12,7 +12,7 @@ import pytest
 
 from orchestra.cli.exit_statuses import status_of
 from orchestra.domain.errors import ConfigurationError, DatabaseUnavailable
-from orchestra.store.driver import notices, sqlstate
+from orchestra.store.driver import channels, sqlstate
 from orchestra.store.driver.database import check_address, check_version, connect, in_transaction
 
 
@@ -344,6 +344,6 @@ def test_the_last_try_shows_the_deadlock(conn: psycopg.Connection) -> None:
 def test_who_repeats_statements_hears_notices(database_url: str) -> None:
     heard: list[tuple[str, str]] = []
     with connect(database_url, repeats=True) as conn:
-        notices.listen(conn, lambda channel, payload: heard.append((channel, payload)))
-        conn.execute("select pg_notify(%s, %s)", [notices.NODE, "7"])
-        assert heard == [(notices.NODE, "7")]
+        channels.listen(conn, lambda channel, payload: heard.append((channel, payload)))
+        conn.execute("select pg_notify(%s, %s)", [channels.NODE, "7"])
+        assert heard == [(channels.NODE, "7")]

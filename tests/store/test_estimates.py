@@ -6,7 +6,7 @@ from orchestra.conductor.estimates import Estimates
 from orchestra.domain.models.work import Outcome
 from orchestra.domain.states import Cause
 from orchestra.services import work
-from orchestra.store.tasks import moves
+from orchestra.store.tasks import live_tasks
 from support.world import Pilot, World
 
 
@@ -22,7 +22,7 @@ def test_an_estimate_follows_the_jobs_that_were_done_last(world: World) -> None:
     pilot, estimates = world.pilot(), Estimates()
 
     def learned() -> float | None:
-        estimates.tick(world.conn, moves.live_tasks(world.conn))
+        estimates.tick(world.conn, live_tasks.read(world.conn))
         seconds = world.column(task, "typical_seconds")
         return None if seconds is None else float(seconds)
 
@@ -44,8 +44,8 @@ def test_a_conductor_that_takes_over_does_not_learn_all_anew(world: World) -> No
     _run(world, pilot, 8, 1.0)
     world.conn.execute("update task set typical_seconds = 9 where id = %s", [task])
     estimates = Estimates()
-    estimates.tick(world.conn, moves.live_tasks(world.conn))
+    estimates.tick(world.conn, live_tasks.read(world.conn))
     assert world.column(task, "typical_seconds") == 9.0
     _run(world, pilot, 3, 1.0)
-    estimates.tick(world.conn, moves.live_tasks(world.conn))
+    estimates.tick(world.conn, live_tasks.read(world.conn))
     assert world.column(task, "typical_seconds") == 1.0

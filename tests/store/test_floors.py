@@ -22,8 +22,9 @@ from orchestra.domain.states import Cause, JobState, Queue
 from orchestra.domain.transitions import TaskInput
 from orchestra.services.tasks import lifecycle
 from orchestra.store.driver.database import connect
-from orchestra.store.tasks import moves
-from orchestra.store.work import attempts
+from orchestra.store.tasks import live_tasks
+from orchestra.store.work import claim_cursors
+from orchestra.store.work import claims as claims_store
 from support.waiting import wait_until
 from support.world import Pilot, World
 
@@ -120,7 +121,7 @@ def test_what_was_claimed_costs_later_claims_little_while_a_snapshot_is_open(
         for _ in range(110):
             assert len(pilot.claim(64)) == 64
         worn = pages(pilot_conn, conn, lambda: pilot.claim(4))
-        look = pages(pilot_conn, conn, lambda: attempts.with_jobs(pilot_conn, [task]))
+        look = pages(pilot_conn, conn, lambda: claims_store.tasks_with_jobs(pilot_conn, [task]))
     assert worn < 5 * fresh
     assert look < fresh
     assert len(pilot.claim(1)) == 1
@@ -270,7 +271,7 @@ def test_jobs_that_are_released_in_chunks_are_claimed_one_chunk_after_the_other(
     for _ in range(3):
         while grants := pilot.claim(64):
             seen += indexes(grants)
-        attempts.raise_floors(conn, task, 64)
+        claim_cursors.advance(conn, task, 64)
         assert floors(conn, task) == {0: TOP, 1: TOP}
         world.conduct()
     assert seen == list(range(5_200))
@@ -290,9 +291,9 @@ def test_jobs_are_released_while_pilots_claim_and_report(
         pilot.end(*pilot.claim(8))
         with busy.transaction():
             pilot.end(*pilot.claim(8))
-            tasks = moves.live_tasks(conn)
+            tasks = live_tasks.read(conn)
             assert advance(conn, lambda step: step(), tasks) == {Queue.CPU}
-            Estimates().tick(conn, moves.live_tasks(conn))
+            Estimates().tick(conn, live_tasks.read(conn))
     assert world.counts(task).registered == 2_000
     assert world.counts(task) == world.true_counts(task)
 
@@ -353,7 +354,7 @@ def test_a_floor_that_is_wrong_is_taken_away_where_nothing_moves(worked: Worked)
     resets = CursorResets()
 
     def look(now: float) -> set[Queue]:
-        return resets.tick(world.conn, lambda step: step(), moves.live_tasks(world.conn), now)
+        return resets.tick(world.conn, lambda step: step(), live_tasks.read(world.conn), now)
 
     assert (look(0.0), look(STALLED_AFTER - 1)) == (set(), set())
     assert floors(world.conn, task) == {0: TOP, 1: TOP}

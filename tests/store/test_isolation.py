@@ -20,7 +20,7 @@ from orchestra.services.jobs import explain
 from orchestra.services.tasks import views
 from orchestra.store.cluster import leader
 from orchestra.store.driver.database import connect
-from orchestra.store.tasks import moves
+from orchestra.store.tasks import live_tasks
 from support.waiting import wait_until
 from support.world import World
 
@@ -106,7 +106,7 @@ def test_a_conductor_that_fails_begins_anew(
     world: World, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = world.task(jobs=2, test_jobs=0)
-    usual, failed = moves.live_tasks, troubles.conductor_failed("a mistake")
+    usual, failed = live_tasks.read, troubles.conductor_failed("a mistake")
     said: list[Trouble | None] = []
 
     def failing(*args: Any, **options: Any) -> object:
@@ -114,7 +114,7 @@ def test_a_conductor_that_fails_begins_anew(
             raise RuntimeError("a mistake")
         return usual(*args, **options)
 
-    monkeypatch.setattr(moves, "live_tasks", failing)
+    monkeypatch.setattr(live_tasks, "read", failing)
     with conducting(database_url, said):
         wait_until(lambda: world.state(task) is TaskState.RUNNING)
         wait_until(lambda: len(said) >= 4)

@@ -15,7 +15,7 @@ from orchestra.files import job_logs as log_files
 from orchestra.interface import following, paging
 from orchestra.interface.answers.jobs import LogChunk
 from orchestra.services.jobs import actions, local_run, logs, views
-from orchestra.store.driver import notices
+from orchestra.store.driver import channels
 from support.people import caller
 from support.world import Pilot, World
 
@@ -205,9 +205,9 @@ def test_a_pilot_is_asked_for_more_where_that_is_wanted(
     (grant,) = pilot.claim()
     pilot.start(grant)
     with psycopg.connect(database_url, autocommit=True) as listener:
-        listener.execute(f"listen {notices.NODE}")
+        listener.execute(f"listen {channels.NODE}")
         logs.log_chunk(world.conn, 0, 0, 1, refresh=refresh)
-        world.conn.execute("select pg_notify(%s, 'last')", [notices.NODE])
+        world.conn.execute("select pg_notify(%s, 'last')", [channels.NODE])
         told = [n.payload for n in listener.notifies(timeout=10, stop_after=len(words) + 1)]
     assert told == [*words, "last"]
 

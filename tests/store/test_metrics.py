@@ -18,7 +18,7 @@ from orchestra.services import datasets, work
 from orchestra.services.tasks import actions, results
 from orchestra.services.tasks.best import best_results
 from orchestra.store.jobs import metrics
-from orchestra.store.tasks import moves
+from orchestra.store.tasks import purge
 from support.people import caller
 from support.plans import plan
 from support.registering import register, update
@@ -199,7 +199,7 @@ def test_they_go_with_their_task_and_the_data_set(
     run(world, world.pilot(), ['{"loss": 1}'], task)
     actions.delete(world.conn, ana, task)
     datasets.remove(world.conn, ana, "user.ana.grid")
-    while moves.purge_deleted(world.conn, 1):
+    while purge.purge_deleted(world.conn, 1):
         pass
     assert (count(world, "attempt_metrics"), count(world, "dataset_text")) == (0, 0)
     register(world.conn, ana, "user.ana.grid", tmp_path)

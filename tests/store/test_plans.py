@@ -17,7 +17,7 @@ from orchestra.domain.states import HoldCause, Queue
 from orchestra.services import work
 from orchestra.store.driver.database import connect
 from orchestra.store.driver.sql import load
-from orchestra.store.tasks import moves
+from orchestra.store.tasks import task_mutations
 from support.server import Server
 from support.world import Pilot, World
 
@@ -123,7 +123,7 @@ def _claim_params(pilot: Pilot, task: int) -> dict[str, Any]:
 
 def test_a_claim_walks_the_index_made_for_it(crowded: World, pilot: Pilot) -> None:
     crowded.conn.execute("set enable_seqscan = off")  # as a pilot's connection has it
-    found = plan(crowded.conn, load("work/attempts").claim_jobs, _claim_params(pilot, 500))
+    found = plan(crowded.conn, load("work/claims").claim_jobs, _claim_params(pilot, 500))
     crowded.conn.execute("reset enable_seqscan")
     assert walked(found) == set()
     assert "job_claimable" in indexes(found)
@@ -137,7 +137,7 @@ def test_the_candidates_of_a_claim_come_in_the_order_of_their_index(crowded: Wor
         "queue": Queue.CPU, "serves_all": True, "account": "ana", "images": "^$", "offered": 8,
         "avoid": [3], "rank": 20, "after": 19, "limit": 16,
     }  # fmt: skip
-    found = plan(crowded.conn, load("work/attempts").candidates, params)
+    found = plan(crowded.conn, load("work/claims").candidates, params)
     assert indexes(found) == {"task_rank"}
     assert not any(node["Node Type"] in ("Sort", "Seq Scan") for node in nodes(found))
     assert buffers(found) < 30
@@ -146,19 +146,19 @@ def test_the_candidates_of_a_claim_come_in_the_order_of_their_index(crowded: Wor
 def test_whether_tasks_have_jobs_is_one_look_each(crowded: World, pilot: Pilot) -> None:
     crowded.conn.execute("set enable_seqscan = off")  # as a pilot's connection has it
     for tasks, most in (([500], 30), (list(range(256)), 256 * 12)):
-        found = plan(crowded.conn, load("work/attempts").with_jobs, {"tasks": tasks})
+        found = plan(crowded.conn, load("work/claims").tasks_with_jobs, {"tasks": tasks})
         assert walked(found) == set()
         assert indexes(found) == {"job_claimable", "job_floor_pkey"}
         assert buffers(found) < most
     crowded.conn.execute("reset enable_seqscan")
 
 
-@pytest.mark.parametrize("name", ["busy_here", "reservation", "end_reservation"])
+@pytest.mark.parametrize("name", ["busy_jobs", "of_task", "end"])
 def test_what_a_job_waits_for_that_needs_many_slots_is_found_by_keys(
     crowded: World, pilot: Pilot, name: str
 ) -> None:
     params = {"task": 500, "node": pilot.node, "queue": Queue.CPU, "patience": 15}
-    found = plan(crowded.conn, getattr(load("work/attempts"), name), params)
+    found = plan(crowded.conn, getattr(load("work/reservations"), name), params)
     assert walked(found) == set()
     assert buffers(found) < 20
 
@@ -168,7 +168,7 @@ def test_a_long_line_of_tasks_that_are_for_others_is_read_in_one_go(crowded: Wor
         "queue": Queue.CPU, "serves_all": False, "account": "bea", "images": "^$", "offered": 8,
         "avoid": [], "rank": -(2**31), "after": -1, "limit": 16,
     }  # fmt: skip
-    assert buffers(plan(crowded.conn, load("work/attempts").candidates, params)) < TASKS
+    assert buffers(plan(crowded.conn, load("work/claims").candidates, params)) < TASKS
 
 
 def test_a_claim_touches_no_more_in_the_crowd_than_alone(
@@ -178,8 +178,8 @@ def test_a_claim_touches_no_more_in_the_crowd_than_alone(
     task = alone.task(jobs=1_000, test_jobs=0)
     alone.conduct(rounds=2)
     conn.execute("vacuum analyze")
-    lonely = plan(conn, load("work/attempts").claim_jobs, _claim_params(alone.pilot(), task))
-    crowd = plan(crowded.conn, load("work/attempts").claim_jobs, _claim_params(pilot, 500))
+    lonely = plan(conn, load("work/claims").claim_jobs, _claim_params(alone.pilot(), task))
+    crowd = plan(crowded.conn, load("work/claims").claim_jobs, _claim_params(pilot, 500))
     assert buffers(crowd) <= buffers(lonely) * 1.2
     # A plan that is made while tables are small is kept when they have grown.
     for found in (lonely, crowd):
@@ -197,57 +197,61 @@ def _some_attempts(crowded: World) -> dict[str, list[Any]]:
 
 def test_a_report_finds_its_jobs_by_their_keys(crowded: World) -> None:
     params = {**_some_attempts(crowded), "count": 64, "keeper": None}
-    found = plan(crowded.conn, load("work/attempts").lock_attempts, params)
+    found = plan(crowded.conn, load("work/reports").lock_attempts, params)
     assert walked(found) == set()
     assert {"job_pkey", "attempt_pkey"} <= indexes(found)
 
 
-@pytest.mark.parametrize("name", ["granted", "open_attempts", "attempts_to_end"])
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [("claims", "granted"), ("attempts", "open_attempts"), ("attempts", "attempts_to_end")],
+)
 def test_what_a_pilot_asks_often_walks_open_attempts_alone(
-    crowded: World, pilot: Pilot, name: str
+    crowded: World, pilot: Pilot, file: str, name: str
 ) -> None:
     params = {"node": pilot.node, "keeper": pilot.keeper, "request": 3, "limit": 500}
-    found = plan(crowded.conn, getattr(load("work/attempts"), name), params)
+    found = plan(crowded.conn, getattr(load(f"work/{file}"), name), params)
     assert walked(found) == set()
     assert "attempt_open" in indexes(found)
     assert buffers(found) < 50
 
 
 @pytest.mark.parametrize(
-    ("file", "name"), [("attempts", "attempts_to_recall"), ("tasks", "nodes_yet_to_answer")]
+    ("file", "name"),
+    [("work/attempts", "attempts_to_recall"), ("tasks/tasks", "nodes_yet_to_answer")],
 )
 def test_what_is_claimed_of_a_held_task_is_found_among_what_keepers_hold(
     crowded: World, pilot: Pilot, file: str, name: str
 ) -> None:
     params = {"node": pilot.node, "tasks": [500]}
     with crowded.conn.transaction(force_rollback=True):
-        assert moves.hold(crowded.conn, 500, by="ana", why="later", cause=HoldCause.PERSON)
+        assert task_mutations.hold(crowded.conn, 500, by="ana", why="later", cause=HoldCause.PERSON)
         found = plan(crowded.conn, getattr(load(file), name), params)
     assert walked(found) == set()
     assert buffers(found) < 50
 
 
 @pytest.mark.parametrize(
-    ("name", "index"),
+    ("file", "name", "index"),
     [
-        ("release_jobs", "job_waiting"),
-        ("withdraw_test_jobs", "job_test"),
-        ("end_test_marks", "job_test"),
-        ("ask_jobs_to_end", "job_claimed"),
-        ("break_jobs", "job_pkey"),
-        ("retry_jobs", "job_pkey"),
-        ("test_facts", "job_test"),
-        ("typical_seconds", "attempt_pkey"),
+        ("jobs/job_mutations", "release_jobs", "job_waiting"),
+        ("jobs/job_mutations", "withdraw_test_jobs", "job_test"),
+        ("jobs/job_mutations", "end_test_marks", "job_test"),
+        ("jobs/job_mutations", "ask_jobs_to_end", "job_claimed"),
+        ("jobs/job_mutations", "break_jobs", "job_pkey"),
+        ("jobs/job_mutations", "retry_jobs", "job_pkey"),
+        ("tasks/live_tasks", "test_facts", "job_test"),
+        ("tasks/live_tasks", "typical_seconds", "attempt_pkey"),
     ],
 )
 def test_the_conductors_statements_walk_their_indexes(
-    crowded: World, name: str, index: str
+    crowded: World, file: str, name: str, index: str
 ) -> None:
     params = {
         "task": 500, "limit": 100, "first": 0, "next": 100, "all": True, "turn": 0, "test_for": 60,
     }  # fmt: skip
     crowded.conn.execute("set enable_seqscan = on")
-    found = plan(crowded.conn, getattr(load("tasks/moves"), name), params)
+    found = plan(crowded.conn, getattr(load(file), name), params)
     assert walked(found) == set()
     assert index in indexes(found)
 
@@ -255,13 +259,13 @@ def test_the_conductors_statements_walk_their_indexes(
 @pytest.mark.parametrize(
     ("file", "name", "index"),
     [
-        ("attempts", "end_back_off", "job_not_before"),
-        ("attempts", "nodes_of_losses", "attempt_pkey"),
-        ("attempts", "deleted_tasks", "event_of_task"),
-        ("pilots", "silent_keepers", "attempt_open"),
-        ("pilots", "unburied_keepers", "attempt_open"),
-        ("pilots", "jobs_elsewhere", "attempt_open"),
-        ("cluster", "unheard_nodes", "attempt_open"),
+        ("work/attempts", "end_back_off", "job_not_before"),
+        ("work/attempts", "nodes_of_losses", "attempt_pkey"),
+        ("work/attempts", "deleted_tasks", "event_of_task"),
+        ("work/pilots", "silent_keepers", "attempt_open"),
+        ("work/pilots", "unburied_keepers", "attempt_open"),
+        ("work/pilots", "jobs_elsewhere", "attempt_open"),
+        ("cluster/cluster", "unheard_nodes", "attempt_open"),
     ],
 )
 def test_who_looks_after_leases_walks_what_is_open(
@@ -283,7 +287,7 @@ def test_who_looks_after_leases_walks_what_is_open(
 
 
 def test_the_conductors_look_reads_counts_not_jobs(crowded: World) -> None:
-    found = plan(crowded.conn, load("tasks/moves").live_tasks, {"only": None, "but": []})
+    found = plan(crowded.conn, load("tasks/live_tasks").live_tasks, {"only": None, "but": []})
     tables = {node.get("Relation Name") for node in nodes(found)} - {None}
     assert tables == {"task", "task_count", "task_after"}
 

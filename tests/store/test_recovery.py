@@ -380,9 +380,9 @@ def test_an_attempt_of_a_task_that_was_deleted_is_no_stranger(world: World, runn
     lifecycle.apply(world.conn, running, TaskInput.KILL, by="ana")
     world.conduct(rounds=2)
     lifecycle.apply(world.conn, running, TaskInput.DELETE, by="ana")
-    from orchestra.store.tasks import moves
+    from orchestra.store.tasks import purge
 
-    while moves.purge_deleted(world.conn, 100):
+    while purge.purge_deleted(world.conn, 100):
         pass
     found = work.reconcile(world.conn, pilot.keeper, 1, {grant.key}, {grant.key: 1})
     assert (found.end, found.unknown) == ((grant.key,), ())

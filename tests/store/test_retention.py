@@ -23,7 +23,8 @@ from orchestra.services.mail import outbox
 from orchestra.services.tasks import actions, lifecycle
 from orchestra.store.cluster import retention
 from orchestra.store.driver.database import in_transaction
-from orchestra.store.tasks import facts, moves
+from orchestra.store.tasks import facts
+from orchestra.store.tasks import purge as purge_store
 from support.people import caller
 from support.plans import plan
 from support.world import Pilot, World
@@ -101,7 +102,7 @@ def run(world: World, pilot: Pilot, task: int, *, failing: tuple[int, ...] = ())
 
 
 def purge(world: World) -> None:
-    while moves.purge_deleted(world.conn, 1_000):
+    while purge_store.purge_deleted(world.conn, 1_000):
         pass
 
 

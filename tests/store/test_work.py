@@ -25,7 +25,7 @@ from orchestra.services.jobs import views
 from orchestra.services.nodes import nodes
 from orchestra.services.tasks import lifecycle
 from orchestra.store.driver.database import connect
-from orchestra.store.work import attempts
+from orchestra.store.work import task_specs
 from support.people import as_admin
 from support.world import Pilot, World
 
@@ -53,7 +53,7 @@ def test_a_claim_takes_jobs_in_order_and_says_all_that_a_pilot_needs(
 def test_tasks_that_read_the_same_large_data_set_share_its_files(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attempts, "FILES_AT_ONCE", 2)
+    monkeypatch.setattr(task_specs, "FILES_AT_ONCE", 2)
     first, second = world.task(1, test_jobs=0), world.task(1, "user.ana.second", test_jobs=0)
     large = world.dataset_version(5, "/data/images")
     world.conn.execute("update task_input set version_id = %s", [large])

@@ -16,7 +16,7 @@ from orchestra.domain.models.work import Claim, Grant, Outcome, Place, Started
 from orchestra.domain.states import Cause, JobState, JobStatus, Queue, TaskState
 from orchestra.interface.local import Local
 from orchestra.services import work
-from orchestra.store.tasks import moves
+from orchestra.store.tasks import live_tasks
 from support.people import interface
 
 
@@ -187,9 +187,9 @@ class World:
         from orchestra.store.work import attempts
 
         for _ in range(rounds):
-            tasks = moves.live_tasks(self.conn)
+            tasks = live_tasks.read(self.conn)
             advance(self.conn, lambda step: in_transaction(self.conn, step), tasks)
-            order.rerank(self.conn, moves.live_tasks(self.conn))
+            order.rerank(self.conn, live_tasks.read(self.conn))
             attempts.end_back_off(self.conn, 100)
 
     def run_all(self, failing: Collection[int] = ()) -> None:

@@ -43,5 +43,5 @@ def test_statements_list_them() -> None:
         "select x.cpu_seconds, x.max_rss_bytes, %(cpu_seconds)s::float8[], %(max_rss_bytes)s::bigint[]"
     )
     assert "$usage" not in "".join(
-        getattr(load("work/attempts"), name) for name in load("work/attempts")
+        getattr(load("work/reports"), name) for name in load("work/reports")
     )

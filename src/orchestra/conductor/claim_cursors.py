@@ -12,7 +12,8 @@ import psycopg
 from orchestra.conductor.term import Transact
 from orchestra.domain.models.tasks import Counts
 from orchestra.domain.states import Queue
-from orchestra.store.tasks import moves
+from orchestra.store.tasks import live_tasks
+from orchestra.store.work import claim_cursors
 
 STALLED_AFTER = 30.0
 """Seconds without a change in a task with assigned jobs after which its cursors are reset."""
@@ -28,7 +29,7 @@ class CursorResets:
         self,
         conn: psycopg.Connection,
         transact: Transact,
-        tasks: Sequence[moves.LiveTask],
+        tasks: Sequence[live_tasks.LiveTask],
         now: float,
     ) -> set[Queue]:
         """Reset the cursors of stalled tasks; `now` is the monotonic clock.
@@ -36,11 +37,11 @@ class CursorResets:
         Returns the queues in which jobs may have become claimable: their pilots must be woken.
         """
         stalled = set(self._stalled(tasks, now))
-        if stalled and transact(lambda: moves.drop_floors(conn, sorted(stalled))):
+        if stalled and transact(lambda: claim_cursors.reset(conn, sorted(stalled))):
             return {task.queue for task in tasks if task.id in stalled}
         return set()
 
-    def _stalled(self, tasks: Sequence[moves.LiveTask], now: float) -> list[int]:
+    def _stalled(self, tasks: Sequence[live_tasks.LiveTask], now: float) -> list[int]:
         """Return the newly stalled tasks. A task is returned again only after it has changed."""
         before, self._seen = self._seen, {}
         stalled = []

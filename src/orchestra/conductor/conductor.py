@@ -30,9 +30,9 @@ from orchestra.domain.retention import DEFAULT_RETENTION, RetentionPolicy
 from orchestra.domain.states import Queue
 from orchestra.domain.troubles import Stuck, Trouble
 from orchestra.services.database import recovery
-from orchestra.services.tasks import lifecycle
 from orchestra.store.cluster import clock, cluster, leader
-from orchestra.store.tasks import moves
+from orchestra.store.driver import channels
+from orchestra.store.tasks import live_tasks, purge
 from orchestra.store.work import attempts
 
 LEASES_EVERY = 5.0
@@ -69,7 +69,7 @@ class Conductor:
     ) -> None:
         self._stop, self._say = stop, say
         self._margin, self._patience = margin, patience
-        self._wakeups = Wakeups(lambda queue: moves.wake_workers(self._conn, queue))
+        self._wakeups = Wakeups(lambda queue: channels.notify_workers(self._conn, queue))
         self._term = TermHolder(self._wakeups, name=name, preferred=preferred)
         self._isolation = Isolation()
         self._mailer = mailer
@@ -96,7 +96,7 @@ class Conductor:
         self._conn, self._said = conn, None
         self._reader.read_all_next()
         self._term.use(conn)
-        conn.execute(f"listen {lifecycle.CONDUCTOR}")
+        channels.listen_as_conductor(conn)
 
     def _tick(self) -> float:
         """Carry out every duty once; return the seconds until the next round."""
@@ -131,7 +131,7 @@ class Conductor:
             return SHORT_PAUSE
         return BUSY_PAUSE if tasks else RENEW_EVERY
 
-    def _serve_tasks(self, tasks: list[moves.LiveTask], woken: set[Queue]) -> None:
+    def _serve_tasks(self, tasks: list[live_tasks.LiveTask], woken: set[Queue]) -> None:
         """Carry out the duties for live tasks; adds to `woken` the queues in which work has appeared."""
         self._attempt_step("task order", lambda: self._rerank(tasks, woken))
         self._attempt_step("retries", lambda: self._end_back_off(woken))
@@ -153,7 +153,7 @@ class Conductor:
 
         self._attempt(duty, lambda: self._term.transact(quickly))
 
-    def _more_have_failed(self, tasks: list[moves.LiveTask]) -> bool:
+    def _more_have_failed(self, tasks: list[live_tasks.LiveTask]) -> bool:
         """Whether jobs have failed since the last round, of tasks with a limit: it must take effect soon."""
         limited = [task.facts for task in tasks if task.facts.max_fails and not task.facts.held]
         before, self._failed_jobs = self._failed_jobs, sum(f.counts.failed for f in limited)
@@ -204,9 +204,9 @@ class Conductor:
 
     def _purge(self) -> bool:
         leader.do_not_wait_for_disk(self._conn)
-        return moves.purge_deleted(self._conn, PURGE_ROWS)
+        return purge.purge_deleted(self._conn, PURGE_ROWS)
 
-    def _rerank(self, tasks: list[moves.LiveTask], woken: set[Queue]) -> bool:
+    def _rerank(self, tasks: list[live_tasks.LiveTask], woken: set[Queue]) -> bool:
         """Rank the tasks. Pilots are woken with the same transaction, so that they find new work in this order."""
         fresh = order.rerank(self._conn, tasks)
         woken |= fresh
@@ -220,7 +220,7 @@ class Conductor:
         self._wakeups.wake_on_commit(*fresh)
         return True
 
-    def _estimate(self, tasks: list[moves.LiveTask]) -> bool:
+    def _estimate(self, tasks: list[live_tasks.LiveTask]) -> bool:
         self._estimates.tick(self._conn, tasks)
         return True
 

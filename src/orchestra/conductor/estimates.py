@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import psycopg
 
 from orchestra.domain.states import TaskState
-from orchestra.store.tasks import moves
+from orchestra.store.tasks import live_tasks
 
 SAMPLE = 200
 """Jobs that an estimate is based on."""
@@ -21,7 +21,7 @@ class Estimates:
     def __init__(self) -> None:
         self._done: dict[int, int] = {}
 
-    def tick(self, conn: psycopg.Connection, tasks: Sequence[moves.LiveTask]) -> None:
+    def tick(self, conn: psycopg.Connection, tasks: Sequence[live_tasks.LiveTask]) -> None:
         """Store the median duration of the latest done jobs, assuming that jobs finish in order."""
         before, self._done = self._done, {}
         for task in tasks:
@@ -31,5 +31,5 @@ class Estimates:
             unknown = task.typical_seconds is None
             last = self._done[task.id] = before.get(task.id, done)
             if unknown or done >= max(last + 1, last * GROWTH):
-                moves.update_typical_seconds(conn, task.id, max(0, done - SAMPLE))
+                live_tasks.update_typical_seconds(conn, task.id, max(0, done - SAMPLE))
                 self._done[task.id] = done

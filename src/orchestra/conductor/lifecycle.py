@@ -16,8 +16,9 @@ from orchestra.domain.lifecycle import CHUNK, TaskFacts, TestFacts, decide, refi
 from orchestra.domain.states import Queue, TaskState
 from orchestra.domain.transitions import TaskInput
 from orchestra.services.tasks import chains, lifecycle
-from orchestra.store.cluster import leader
-from orchestra.store.tasks import moves
+from orchestra.store.cluster import events, leader
+from orchestra.store.jobs import job_mutations
+from orchestra.store.tasks import live_tasks, task_mutations
 
 WHO = "orchestra"
 
@@ -25,7 +26,7 @@ WHO = "orchestra"
 def advance(
     conn: psycopg.Connection,
     transact: Transact,
-    tasks: Sequence[moves.LiveTask],
+    tasks: Sequence[live_tasks.LiveTask],
     wakeups: Wakeups | None = None,
     isolation: Isolation | None = None,
 ) -> set[Queue]:
@@ -44,7 +45,7 @@ def advance(
 
 
 def _advance_task(
-    conn: psycopg.Connection, transact: Transact, task: moves.LiveTask, wakeups: Wakeups
+    conn: psycopg.Connection, transact: Transact, task: live_tasks.LiveTask, wakeups: Wakeups
 ) -> bool:
     """Carry out a chunk of a pending operation, or one step and what follows from it; True if jobs were released."""
     if task.facts.pending_operation is not None:
@@ -72,10 +73,10 @@ def _end_wait(conn: psycopg.Connection, task: int) -> bool:
     return False
 
 
-def _with_test(conn: psycopg.Connection, task: moves.LiveTask) -> TaskFacts:
+def _with_test(conn: psycopg.Connection, task: live_tasks.LiveTask) -> TaskFacts:
     if task.facts.state is not TaskState.TESTING:
         return task.facts
-    return replace(task.facts, test=moves.test_facts(conn, task.id, task.test_for))
+    return replace(task.facts, test=live_tasks.test_facts(conn, task.id, task.test_for))
 
 
 _BEGINNINGS = (TaskInput.BEGIN, TaskInput.BEGIN_TEST, TaskInput.TEST_PASSED)
@@ -83,7 +84,7 @@ _BEGINNINGS = (TaskInput.BEGIN, TaskInput.BEGIN_TEST, TaskInput.TEST_PASSED)
 
 def _apply_and_release(
     conn: psycopg.Connection,
-    task: moves.LiveTask,
+    task: live_tasks.LiveTask,
     step: TaskInput,
     facts: TaskFacts,
     wakeups: Wakeups,
@@ -96,21 +97,21 @@ def _apply_and_release(
         return False
     released = step is TaskInput.BEGIN_TEST or _release(conn, task.id, CHUNK)
     if released:
-        moves.line_up(conn, task.id)
+        task_mutations.append_to_queue(conn, task.id)
         wakeups.wake_on_commit(task.queue)
     return released
 
 
 def _apply(
-    conn: psycopg.Connection, task: moves.LiveTask, step: TaskInput, facts: TaskFacts
+    conn: psycopg.Connection, task: live_tasks.LiveTask, step: TaskInput, facts: TaskFacts
 ) -> bool:
     """Apply the step that follows from the facts, unless they have changed since they were read.
 
     They are read again with the task's row locked, so that no claim, report or command can come in between.
     """
     try:
-        moves.lock_task(conn, task.id)
-        now = [_with_test(conn, found) for found in moves.live_tasks(conn, task.id)]
+        task_mutations.lock_task(conn, task.id)
+        now = [_with_test(conn, found) for found in live_tasks.read(conn, task.id)]
         if [decide(fresh) for fresh in now] != [step]:
             return False
         lifecycle.apply(conn, task.id, step, by=WHO, why=_why(step, facts))
@@ -147,12 +148,12 @@ def _why_passed(test: TestFacts) -> str:
 
 
 def _release(conn: psycopg.Connection, task: int, limit: int) -> bool:
-    locked = moves.share_task(conn, task)
+    locked = task_mutations.share_task(conn, task)
     if locked.state is not TaskState.RUNNING or locked.held or locked.pending_operation:
         return False
-    released = moves.release_jobs(conn, task, limit)
+    released = job_mutations.release_jobs(conn, task, limit)
     if released:
-        moves.add_task_event(
+        events.add_task_event(
             conn,
             task,
             before="registered",

@@ -8,10 +8,10 @@ import psycopg
 
 from orchestra.domain.ranking import Contender, rank
 from orchestra.domain.states import Queue
-from orchestra.store.tasks import moves
+from orchestra.store.tasks import live_tasks
 
 
-def rerank(conn: psycopg.Connection, tasks: Sequence[moves.LiveTask]) -> set[Queue]:
+def rerank(conn: psycopg.Connection, tasks: Sequence[live_tasks.LiveTask]) -> set[Queue]:
     """Store the ranks that have changed. A task without claimable jobs has none, so that claims skip it.
 
     Returns the queues in which a task has claimable jobs again (released from a hold, a job to be retried): their
@@ -19,11 +19,11 @@ def rerank(conn: psycopg.Connection, tasks: Sequence[moves.LiveTask]) -> set[Que
     """
     ranks = rank(_contender(task) for task in tasks)
     changed = {task.id: ranks.get(task.id) for task in tasks if ranks.get(task.id) != task.rank}
-    moves.set_ranks(conn, changed)
+    live_tasks.set_ranks(conn, changed)
     return {task.queue for task in tasks if task.rank is None and changed.get(task.id) is not None}
 
 
-def _contender(task: moves.LiveTask) -> Contender:
+def _contender(task: live_tasks.LiveTask) -> Contender:
     counts = task.facts.counts
     claimable = task.facts.state.may_claim and not task.facts.held
     return Contender(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import psycopg
 
 from orchestra.domain.lifecycle import is_idle
-from orchestra.store.tasks import moves
+from orchestra.store.tasks import live_tasks
 
 READ_ALL_EVERY = 10.0
 """Seconds after which all live tasks are read, even if no change was announced."""
@@ -34,14 +34,16 @@ class TaskReader:
         self,
         conn: psycopg.Connection,
         unreadable: Callable[[int, Exception], None] | None = None,
-    ) -> list[moves.LiveTask]:
+    ) -> list[live_tasks.LiveTask]:
         """Return the live tasks that are not idle. `unreadable` is called for each row that cannot be parsed."""
         if self._clock() >= self._read_all_at:
             self._idle.clear()
             self._read_all_at = self._clock() + READ_ALL_EVERY
-        return moves.live_tasks(conn, but=sorted(self._idle), unreadable=unreadable)
+        return live_tasks.read(conn, but=sorted(self._idle), unreadable=unreadable)
 
-    def observe(self, before: Sequence[moves.LiveTask], after: Sequence[moves.LiveTask]) -> None:
+    def observe(
+        self, before: Sequence[live_tasks.LiveTask], after: Sequence[live_tasks.LiveTask]
+    ) -> None:
         """Compare the tasks before and after a round: a task that has changed state may end the wait of another."""
         states = {task.id: task.facts.state for task in after}
         if any(states.get(task.id) is not task.facts.state for task in before):

@@ -44,7 +44,7 @@ from orchestra.pilot.supervise import Supervisor
 from orchestra.pilot.volumes import VolumeWatch
 from orchestra.pilot.workers import Workers
 from orchestra.services import work
-from orchestra.store.driver import notices
+from orchestra.store.driver import channels
 
 log = logging.getLogger(__name__)
 
@@ -288,13 +288,13 @@ class Agent:
 
     def _notified(self, channel: str, payload: str) -> None:
         match channel:
-            case notices.CPU:
+            case channels.CPU:
                 self.claimer.wake(Queue.CPU)
-            case notices.GPU:
+            case channels.GPU:
                 self.claimer.wake(Queue.GPU)
-            case notices.NODE if payload.startswith(notices.TAIL):
-                self.log_sender.send(payload.removeprefix(notices.TAIL))
-            case notices.NODE if payload in ("", str(self.context.node_id)):
+            case channels.NODE if payload.startswith(channels.TAIL):
+                self.log_sender.send(payload.removeprefix(channels.TAIL))
+            case channels.NODE if payload in ("", str(self.context.node_id)):
                 self.lease.renew_soon(random.uniform(0, 0.005))  # noqa: S311 - not a secret
 
     # End

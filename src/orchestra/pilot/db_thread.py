@@ -31,7 +31,7 @@ from orchestra.domain.errors import (
     PoisonousRequest,
 )
 from orchestra.pilot.inbox import Inbox, Wakeup
-from orchestra.store.driver import database, notices
+from orchestra.store.driver import channels, database
 
 T = TypeVar("T")
 
@@ -194,7 +194,7 @@ class DatabaseThread(threading.Thread):
     def _serve_one_connection(self) -> None:
         conn = self._connect()
         try:
-            notices.listen(conn, self._notified)
+            channels.listen(conn, self._notified)
             attached = self._attach(conn)
             self._note_connected()
             self._inbox.post(lambda: self._callbacks.connected(attached))
@@ -212,11 +212,11 @@ class DatabaseThread(threading.Thread):
         due = min((r.not_before for r in tuple(self._requests)), default=_NEVER)
         if due <= now or (self._closing and not self._requests):
             return
-        notices.read(conn)
+        channels.read(conn)
         timeout = min(due, self._last_traffic + PROBE_AFTER) - now
         select.select([self._wakeup.fileno(), conn.fileno()], [], [], max(0.0, timeout))
         self._wakeup.clear()
-        notices.read(conn)
+        channels.read(conn)
         if not self._next() and time.monotonic() >= self._last_traffic + PROBE_AFTER:
             database.probe(conn)
             self._last_traffic = time.monotonic()

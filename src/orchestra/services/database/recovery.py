@@ -17,9 +17,9 @@ from orchestra.domain.errors import ForeignDatabase
 from orchestra.domain.models.cluster import DatabaseIdentity, KnownDatabase
 from orchestra.services.users.rights import check_admin
 from orchestra.store.cluster import cluster
+from orchestra.store.driver import channels
 from orchestra.store.driver.database import in_transaction
 from orchestra.store.mail import outbox
-from orchestra.store.tasks import moves
 
 PATIENCE = 20.0
 """Seconds that living pilots get to come back by themselves; their connections back off to 10 s."""
@@ -115,7 +115,7 @@ def accept(conn: psycopg.Connection, caller: Caller) -> Sequence[str] | None:
 def _go_on(conn: psycopg.Connection, who: str, why: str) -> None:
     cluster.end_settling(conn)
     cluster.add_event(conn, "SETTLING", "SETTLED", who, why)
-    moves.wake_workers(conn)
+    channels.notify_workers(conn)
 
 
 def _note(conn: psycopg.Connection, reason: str, who: str) -> None:

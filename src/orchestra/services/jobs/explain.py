@@ -20,7 +20,7 @@ from orchestra.store.driver.database import read_one_snapshot
 from orchestra.store.jobs import explain as store
 from orchestra.store.jobs import jobs as job_store
 from orchestra.store.nodes import queues
-from orchestra.store.tasks import moves
+from orchestra.store.tasks import live_tasks
 from orchestra.store.tasks import tasks as task_store
 
 COUNTED = 50_000
@@ -90,7 +90,7 @@ def _of_waiting(conn: psycopg.Connection, facts: Facts) -> Facts:
         settling=str(settles) if settles else None,
     )
     if task.state is TaskState.TESTING:
-        facts = replace(facts, test=moves.test_facts(conn, task.id, task.policy.test_for))
+        facts = replace(facts, test=live_tasks.test_facts(conn, task.id, task.policy.test_for))
     if task.state is TaskState.KILL:
         facts = replace(facts, asked=store.asked(conn, task.id, job.index, facts.now))
     return facts

@@ -7,9 +7,8 @@ import psycopg
 from orchestra.domain.errors import NotFound
 from orchestra.domain.storable import check_whole
 from orchestra.interface.answers.jobs import LogChunk
-from orchestra.store.driver import notices
+from orchestra.store.driver import channels
 from orchestra.store.jobs import jobs as store
-from orchestra.store.tasks import moves
 
 _MOST = 2**63 - 1
 
@@ -42,5 +41,5 @@ def log_chunk(
             attempt=number,
         )
     if refresh and chunk.grows:
-        moves.wake(conn, notices.NODE, f"{notices.TAIL}{task}/{index}/{number}")
+        channels.notify(conn, channels.NODE, f"{channels.TAIL}{task}/{index}/{number}")
     return LogChunk(chunk.offset or 0, chunk.data or b"", chunk.length, chunk.over)

@@ -22,9 +22,11 @@ from orchestra.domain.outcome_policy import (
 )
 from orchestra.domain.states import JobState, Queue, TaskState
 from orchestra.domain.transitions import JobInput, Refusal, next_job_state
+from orchestra.store.cluster import events
+from orchestra.store.driver import channels
 from orchestra.store.jobs import metrics
-from orchestra.store.tasks import locks, moves
-from orchestra.store.work import attempts
+from orchestra.store.tasks import locks
+from orchestra.store.work import attempts, reports
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +50,12 @@ def record(
     """Write down how attempts ended. The keeper's row is locked; `who` gives them up, if it is not their pilot."""
     locks.share(conn, {outcome.key.task_id for outcome in outcomes})
     by_key = {outcome.key: outcome for outcome in outcomes}
-    locked = attempts.lock_attempts(conn, keeper.id, by_key)
+    locked = reports.lock_attempts(conn, keeper.id, by_key)
     unmatched = set(by_key) - {f.key for f in locked}
-    unknown = attempts.never_heard_of(conn, unmatched)
+    unknown = attempts.forgotten(conn, unmatched)
     known = [o.sequence for o in outcomes if o.sequence is not None and o.key not in unknown]
     endings = [_ending(conn, keeper, by_key[f.key], f) for f in locked if not f.ended]
-    attempts.end_attempts(
+    reports.record_ends(
         conn,
         keeper,
         [(ending.outcome, ending.job) for ending in endings],
@@ -72,7 +74,7 @@ def _tell_of_work(conn: psycopg.Connection, endings: Sequence[_Ending]) -> None:
     """Wake the pilots where jobs went back and can be claimed at once: those that found nothing ask no more."""
     freed = (e.job and e.job.state is JobState.ASSIGNED and not e.job.delay for e in endings)
     if queues := {e.queue for e, is_free in zip(endings, freed, strict=True) if is_free}:
-        moves.wake_workers(conn, *queues)
+        channels.notify_workers(conn, *queues)
 
 
 def note(
@@ -85,7 +87,7 @@ def note(
         (key.task_id, key.index, key.number, before.value, after.value, why)
         for key, before, after, why in changes
     ]
-    moves.add_job_events(conn, rows, who=_name(keeper), node=keeper.node_id)
+    events.add_job_events(conn, rows, who=_name(keeper), node=keeper.node_id)
 
 
 def _name(keeper: attempts.LockedKeeper) -> str:
@@ -98,7 +100,7 @@ class _Ending:
 
     outcome: Outcome
     queue: Queue
-    job: attempts.JobEnd | None = None
+    job: reports.JobEnd | None = None
     hold: str | None = None
 
 
@@ -106,7 +108,7 @@ def _ending(
     conn: psycopg.Connection,
     keeper: attempts.LockedKeeper,
     outcome: Outcome,
-    found: attempts.LockedAttempt,
+    found: reports.LockedAttempt,
 ) -> _Ending:
     """Give what an outcome does to its job."""
     if found.latest != found.key.number:
@@ -121,11 +123,11 @@ def _ending(
     delay = None
     if decision.given is JobInput.FAIL:
         delay = retry_delay(found.failures + 1, random.random())  # noqa: S311 - spreads, hides nothing
-    job = attempts.JobEnd(found.state, after, in_test, decision.failed, decision.lost, delay)
+    job = reports.JobEnd(found.state, after, in_test, decision.failed, decision.lost, delay)
     return _Ending(outcome, found.queue, job, decision.hold)
 
 
-def _facts(found: attempts.LockedAttempt) -> JobFacts:
+def _facts(found: reports.LockedAttempt) -> JobFacts:
     return JobFacts(
         state=found.state,
         task_state=found.task_state,

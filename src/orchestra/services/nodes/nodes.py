@@ -17,11 +17,10 @@ from orchestra.domain.wording import Action, Field, words
 from orchestra.services.nodes import fencing
 from orchestra.services.users import users
 from orchestra.services.users.rights import check_may_change, may_change
-from orchestra.store.driver import notices
+from orchestra.store.driver import channels
 from orchestra.store.driver.database import in_transaction
 from orchestra.store.nodes import nodes as store
 from orchestra.store.nodes.nodes import LockedNode
-from orchestra.store.tasks import moves
 from orchestra.store.work import pilots as pilot_store
 
 
@@ -96,7 +95,7 @@ def change(
         store.set_slots(conn, node.id, cpu.over(node.cpu), gpu.over(node.gpu))
         if owner is not None:
             store.give(conn, node.id, users.get(conn, owner).id)
-        moves.wake(conn, notices.NODE, str(node.id))
+        channels.notify(conn, channels.NODE, str(node.id))
 
     in_transaction(conn, work)
     return get(conn, name)
@@ -116,7 +115,7 @@ def drain(conn: psycopg.Connection, caller: Caller, name: str, *, reason: str | 
     def work() -> None:
         node = _locked(conn, caller, name)
         store.drain(conn, node.id, caller.name, reason)
-        moves.wake(conn, notices.NODE, str(node.id))
+        channels.notify(conn, channels.NODE, str(node.id))
 
     in_transaction(conn, work)
 
@@ -133,7 +132,7 @@ def resume(conn: psycopg.Connection, caller: Caller, name: str) -> bool:
         node = _locked(conn, caller, name)
         if node.drained:
             store.resume(conn, node.id, caller.name)
-            moves.wake(conn, notices.NODE, str(node.id))
+            channels.notify(conn, channels.NODE, str(node.id))
         return node.drained
 
     return in_transaction(conn, work)
@@ -157,7 +156,7 @@ def stop(conn: psycopg.Connection, caller: Caller, name: str, *, now: bool = Fal
             check_may_change(caller, node.owner, f'node "{name}"')
         asked = store.ask_to_leave(conn, node.id, now=now)
         if asked:
-            moves.wake(conn, notices.NODE, str(node.id))
+            channels.notify(conn, channels.NODE, str(node.id))
         return asked
 
     return in_transaction(conn, work)
@@ -234,7 +233,7 @@ def lose(
         keepers = pilot_store.fence_node(conn, node.id, reason)
         fencing.note(conn, keepers, reason, who=by)
         store.lose(conn, node.id, by, why)
-        moves.wake(conn, notices.NODE, str(node.id))
+        channels.notify(conn, channels.NODE, str(node.id))
         return keepers
 
     keepers = in_transaction(conn, work)

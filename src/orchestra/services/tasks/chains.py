@@ -7,8 +7,9 @@ import psycopg
 from orchestra.domain.errors import Refused
 from orchestra.domain.states import TaskState
 from orchestra.domain.wording import Action, words
+from orchestra.store.cluster import events
 from orchestra.store.tasks import chains as store
-from orchestra.store.tasks import moves
+from orchestra.store.tasks import task_mutations
 
 KIND = "after"
 """Of the events of this module."""
@@ -21,10 +22,10 @@ def meet(conn: psycopg.Connection, task: int, *, who: str) -> None:
     """
     for wait in store.of_task(conn, task):
         if wait.met and wait.gives_configs:
-            moves.lock_task(
+            task_mutations.lock_task(
                 conn, wait.id
             )  # so that no retry comes in between; the older task first
-    moves.lock_task(conn, task)
+    task_mutations.lock_task(conn, task)
     for wait in store.of_task(conn, task):
         if not wait.met:
             continue
@@ -39,7 +40,7 @@ def is_due(conn: psycopg.Connection, task: int) -> bool:
     return any(wait.met for wait in store.of_task(conn, task))
 
 
-def let_go(conn: psycopg.Connection, locked: moves.LockedTask, *, by: str) -> None:
+def let_go(conn: psycopg.Connection, locked: task_mutations.LockedTask, *, by: str) -> None:
     """Let a locked task begin without what it waits for.
 
     Raises:
@@ -61,7 +62,7 @@ def let_go(conn: psycopg.Connection, locked: moves.LockedTask, *, by: str) -> No
         _note(conn, locked.id, f"task {wait.id} ({wait.name}) is not DONE", by)
 
 
-def refuse_waiting(conn: psycopg.Connection, locked: moves.LockedTask) -> None:
+def refuse_waiting(conn: psycopg.Connection, locked: task_mutations.LockedTask) -> None:
     """Refuse to start single jobs of a task that waits.
 
     Raises:
@@ -77,7 +78,7 @@ def refuse_waiting(conn: psycopg.Connection, locked: moves.LockedTask) -> None:
         )
 
 
-def refuse_while_taken(conn: psycopg.Connection, locked: moves.LockedTask) -> None:
+def refuse_while_taken(conn: psycopg.Connection, locked: task_mutations.LockedTask) -> None:
     """Refuse to start a locked task over while another one writes down its outputs, which takes some transactions.
 
     Raises:
@@ -92,4 +93,4 @@ def refuse_while_taken(conn: psycopg.Connection, locked: moves.LockedTask) -> No
 
 
 def _note(conn: psycopg.Connection, task: int, why: str, who: str) -> None:
-    moves.add_task_event(conn, task, before=KIND, after=None, who=who, why=why, kind=KIND)
+    events.add_task_event(conn, task, before=KIND, after=None, who=who, why=why, kind=KIND)

@@ -35,11 +35,12 @@ from orchestra.domain.variables import check_variable
 from orchestra.domain.wording import Field, words
 from orchestra.interface.answers.new_tasks import Preview
 from orchestra.services.tasks import selection
-from orchestra.services.tasks.lifecycle import CONDUCTOR
 from orchestra.services.tasks.sources import find_config, find_input, first_configs, source
 from orchestra.store import datasets as dataset_store
+from orchestra.store.cluster import events
+from orchestra.store.driver import channels
 from orchestra.store.driver.database import in_transaction
-from orchestra.store.tasks import chains, creation, moves
+from orchestra.store.tasks import chains, creation, task_mutations
 from orchestra.store.tasks import tasks as store
 
 _MOST = LARGEST // 2
@@ -187,7 +188,7 @@ def _share(conn: psycopg.Connection, planned: Plan) -> None:
         raise Refused("one of the data sets was deleted just now.")
     older = planned.config
     if isinstance(older, Task) and not planned.to_come:
-        moves.lock_task(conn, older.id)
+        task_mutations.lock_task(conn, older.id)
         again = store.by_id(conn, older.id)
         if again is None or again.counts.done != older.counts.done:
             raise Refused(f"task {older.id} ({older.name}) changes just now.", hint="Try again.")
@@ -208,7 +209,7 @@ def _wait(conn: psycopg.Connection, planned: Plan, task: int) -> None:
 
 
 def _announce(conn: psycopg.Connection, planned: Plan, task: int) -> None:
-    moves.add_task_event(
+    events.add_task_event(
         conn,
         task,
         before=None,
@@ -217,7 +218,7 @@ def _announce(conn: psycopg.Connection, planned: Plan, task: int) -> None:
         why=f"from {storable(planned.new.host)}",
         jobs=planned.jobs,
     )
-    moves.wake(conn, CONDUCTOR)
+    channels.notify(conn, channels.CONDUCTOR)
 
 
 def _with_image(new: NewTask) -> NewTask:

@@ -25,12 +25,12 @@ from orchestra.domain.transitions import (
 from orchestra.domain.wording import Action, words
 from orchestra.services.mail import notifications
 from orchestra.services.tasks import chains
+from orchestra.store.cluster import events
+from orchestra.store.driver import channels
 from orchestra.store.driver.database import in_transaction
-from orchestra.store.tasks import moves
-from orchestra.store.work import attempts
-
-CONDUCTOR = "orchestra_conductor"
-NODES = "orchestra_node"
+from orchestra.store.jobs import job_mutations
+from orchestra.store.tasks import live_tasks, task_mutations
+from orchestra.store.work import reservations
 
 
 def apply(
@@ -67,28 +67,28 @@ def _apply(
     bypass: bool,
     cause: HoldCause,
 ) -> TaskTransition:
-    locked = moves.lock_task(conn, task)
+    locked = task_mutations.lock_task(conn, task)
     step = checked_step(locked, given)
     if step.again:
         return step
     if step.new_run:
-        moves.begin_run(conn, task, bypass=bypass)
+        task_mutations.begin_run(conn, task, bypass=bypass)
     if step.state is not locked.state:
-        moves.move_task(conn, task, locked.state, step.state)
+        task_mutations.change_state(conn, task, locked.state, step.state)
     released = _accompany(conn, locked, given, by, why, cause)
-    if given in _STOPS_CLAIMS and attempts.end_reservation(conn, task):
-        moves.wake_workers(conn, locked.queue)  # the node that kept its slots for it
+    if given in _STOPS_CLAIMS and reservations.end(conn, task):
+        channels.notify_workers(conn, locked.queue)  # the node that kept its slots for it
     if step.pending_operation is not None:
-        moves.set_pending_operation(conn, task, step.pending_operation, by=by, why=why)
+        task_mutations.set_pending_operation(conn, task, step.pending_operation, by=by, why=why)
     if step.state is not locked.state or step.pending_operation is not None:
-        moves.add_task_event(
+        events.add_task_event(
             conn, task, before=locked.state, after=step.state, who=by, why=why, jobs=released
         )
     if step.state is not locked.state and not step.state.is_live:
         notifications.task_ended(conn, task, step.state, by=by, why=why)
     if step.pending_operation is not None:
         carry_out(conn, task)
-    moves.wake(conn, CONDUCTOR)
+    channels.notify(conn, channels.CONDUCTOR)
     return step
 
 
@@ -102,7 +102,7 @@ _CANNOT = {
 }
 
 
-def checked_step(locked: moves.LockedTask, given: TaskInput) -> TaskTransition:
+def checked_step(locked: task_mutations.LockedTask, given: TaskInput) -> TaskTransition:
     """Give the step of a locked task, or refuse in words."""
     step = task_transition(locked.state, given)
     if isinstance(step, Refusal):
@@ -115,7 +115,7 @@ def checked_step(locked: moves.LockedTask, given: TaskInput) -> TaskTransition:
 
 def _accompany(  # noqa: C901 - one case an input, closed by assert_never
     conn: psycopg.Connection,
-    locked: moves.LockedTask,
+    locked: task_mutations.LockedTask,
     given: TaskInput,
     by: str,
     why: str | None,
@@ -125,35 +125,35 @@ def _accompany(  # noqa: C901 - one case an input, closed by assert_never
     task = locked.id
     match given:
         case TaskInput.BEGIN_TEST:
-            return moves.release_test_jobs(conn, task, locked.test_jobs)
+            return job_mutations.release_test_jobs(conn, task, locked.test_jobs)
         case TaskInput.TEST_PASSED:
-            moves.end_test_marks(conn, task)
-            moves.update_typical_seconds(conn, task)
+            job_mutations.end_test_marks(conn, task)
+            live_tasks.update_typical_seconds(conn, task)
         case TaskInput.HOLD | TaskInput.FAILS_REACHED:
             cause = HoldCause.FAILURES if given is TaskInput.FAILS_REACHED else cause
-            if moves.hold(conn, task, by=by, why=why or "no reason given", cause=cause):
-                moves.add_task_event(
+            if task_mutations.hold(conn, task, by=by, why=why or "no reason given", cause=cause):
+                events.add_task_event(
                     conn, task, before=None, after="held", who=by, why=why, kind="hold"
                 )
                 notifications.task_held(
                     conn, task, by=by, why=why or "no reason given", cause=cause
                 )
-            moves.wake(conn, NODES)  # what they have claimed ahead goes back
+            channels.notify(conn, channels.NODE)  # what they have claimed ahead goes back
         case TaskInput.RELEASE:
-            if moves.release(conn, task):
-                moves.add_task_event(
+            if task_mutations.release(conn, task):
+                events.add_task_event(
                     conn, task, before="held", after=None, who=by, why=why, kind="hold"
                 )
             else:
                 chains.let_go(conn, locked, by=by)
         case TaskInput.KILL:
-            moves.ask_jobs_to_end(conn, task)
-            moves.wake(conn, NODES)
+            job_mutations.ask_jobs_to_end(conn, task)
+            channels.notify(conn, channels.NODE)
         case TaskInput.TEST_FAILED:
-            moves.wake(conn, NODES)
+            channels.notify(conn, channels.NODE)
         case TaskInput.DELETE:
-            moves.mark_deleted(conn, task)
-            moves.add_task_event(conn, task, before=locked.state, after="deleted", who=by, why=why)
+            task_mutations.mark_deleted(conn, task)
+            events.add_task_event(conn, task, before=locked.state, after="deleted", who=by, why=why)
         case (
             TaskInput.BEGIN
             | TaskInput.TEST_OVER
@@ -176,36 +176,36 @@ def carry_out(conn: psycopg.Connection, task: int) -> bool:
 
     To be called inside a transaction, or again and again by the conductor, each time in one of its own.
     """
-    locked = moves.lock_task(conn, task)
+    locked = task_mutations.lock_task(conn, task)
     if locked.pending_operation is None:
         return True
     first, following = locked.operation_from, locked.operation_from + CHUNK
     _move_chunk(conn, locked, locked.pending_operation, first, following)
     if locked.pending_operation is PendingOperation.END_TEST or following >= locked.jobs:
-        moves.finish_operation(conn, task)
+        task_mutations.finish_operation(conn, task)
         return True
-    moves.advance_operation(conn, task, following)
+    task_mutations.advance_operation(conn, task, following)
     return False
 
 
 def _move_chunk(
     conn: psycopg.Connection,
-    task: moves.LockedTask,
+    task: task_mutations.LockedTask,
     operation: PendingOperation,
     first: int,
     following: int,
 ) -> None:
     match operation:
         case PendingOperation.END_TEST:
-            moves.end_test(conn, task.id)
+            job_mutations.end_test(conn, task.id)
         case PendingOperation.BREAK:
-            moves.break_jobs(conn, task.id, first, following)
+            job_mutations.break_jobs(conn, task.id, first, following)
         case PendingOperation.KILL:
-            moves.kill_jobs(conn, task.id, first, following)
+            job_mutations.kill_jobs(conn, task.id, first, following)
         case PendingOperation.RETRY:
-            moves.retry_jobs(conn, task.id, first, following, every=False, turn=0)
+            job_mutations.retry_jobs(conn, task.id, first, following, every=False, turn=0)
         case PendingOperation.RETRY_ALL:
-            moves.retry_jobs(conn, task.id, first, following, every=True, turn=1)
+            job_mutations.retry_jobs(conn, task.id, first, following, every=True, turn=1)
         case _:
             assert_never(operation)
 
@@ -222,21 +222,23 @@ def retry_jobs(
     """
 
     def work() -> int:
-        locked = moves.lock_task(conn, task)
+        locked = task_mutations.lock_task(conn, task)
         step = checked_step(locked, TaskInput.JOB_RETRY)
         chains.refuse_waiting(conn, locked)
         chains.refuse_while_taken(conn, locked)
         jobs = _chosen(conn, locked, indexes)
         _refuse_living(locked, jobs)
         if step.new_run:
-            moves.begin_run(conn, task, bypass=False)
-            moves.move_task(conn, task, locked.state, step.state)
-            moves.add_task_event(conn, task, before=locked.state, after=step.state, who=by, why=why)
+            task_mutations.begin_run(conn, task, bypass=False)
+            task_mutations.change_state(conn, task, locked.state, step.state)
+            events.add_task_event(
+                conn, task, before=locked.state, after=step.state, who=by, why=why
+            )
         testing = step.state is TaskState.TESTING
-        readmitted = moves.retry_chosen_jobs(conn, task, indexes, testing=testing)
+        readmitted = job_mutations.retry_chosen_jobs(conn, task, indexes, testing=testing)
         _note_jobs(conn, locked, jobs, JobInput.RETRY, by, why)
         if readmitted:
-            moves.add_task_event(
+            events.add_task_event(
                 conn,
                 task,
                 before=JobState.REGISTERED,
@@ -246,8 +248,8 @@ def retry_jobs(
                 why=why,
                 kind="release",
             )
-            moves.wake_workers(conn, locked.queue)
-        moves.wake(conn, CONDUCTOR)
+            channels.notify_workers(conn, locked.queue)
+        channels.notify(conn, channels.CONDUCTOR)
         return len(jobs)
 
     return in_transaction(conn, work)
@@ -265,27 +267,27 @@ def kill_jobs(
     """
 
     def work() -> int:
-        locked = moves.lock_task(conn, task)
+        locked = task_mutations.lock_task(conn, task)
         checked_step(locked, TaskInput.JOB_KILL)
         jobs = [
             job
             for job in _chosen(conn, locked, indexes)
             if job.state in (JobState.REGISTERED, JobState.ASSIGNED, JobState.RUNNING)
         ]
-        moves.kill_chosen_jobs(conn, task, [job.index for job in jobs])
+        job_mutations.kill_chosen_jobs(conn, task, [job.index for job in jobs])
         _note_jobs(conn, locked, [j for j in jobs if not j.claimed], JobInput.KILL, by, why)
         _note_requests(conn, locked, [j for j in jobs if j.claimed], by, why)
-        moves.wake(conn, NODES)
-        moves.wake(conn, CONDUCTOR)
+        channels.notify(conn, channels.NODE)
+        channels.notify(conn, channels.CONDUCTOR)
         return len(jobs)
 
     return in_transaction(conn, work)
 
 
 def _chosen(
-    conn: psycopg.Connection, task: moves.LockedTask, indexes: Sequence[int]
-) -> list[moves.LockedJob]:
-    jobs = moves.lock_jobs(conn, task.id, indexes)
+    conn: psycopg.Connection, task: task_mutations.LockedTask, indexes: Sequence[int]
+) -> list[job_mutations.LockedJob]:
+    jobs = job_mutations.lock_jobs(conn, task.id, indexes)
     missing = sorted(set(indexes) - {job.index for job in jobs})
     if missing:
         raise BadInput(
@@ -295,7 +297,9 @@ def _chosen(
     return jobs
 
 
-def _refuse_living(task: moves.LockedTask, jobs: Sequence[moves.LockedJob]) -> None:
+def _refuse_living(
+    task: task_mutations.LockedTask, jobs: Sequence[job_mutations.LockedJob]
+) -> None:
     for job in jobs:
         if job.claimed:
             raise Refused(
@@ -306,8 +310,8 @@ def _refuse_living(task: moves.LockedTask, jobs: Sequence[moves.LockedJob]) -> N
 
 def _note_jobs(
     conn: psycopg.Connection,
-    task: moves.LockedTask,
-    jobs: Sequence[moves.LockedJob],
+    task: task_mutations.LockedTask,
+    jobs: Sequence[job_mutations.LockedJob],
     given: JobInput,
     by: str,
     why: str | None,
@@ -318,15 +322,15 @@ def _note_jobs(
         if isinstance(after, Refusal):
             raise AssertionError(after.reason)
         changes.append((task.id, job.index, None, job.state.value, after.value, why))
-    moves.add_job_events(conn, changes, who=by)
+    events.add_job_events(conn, changes, who=by)
 
 
 def _note_requests(
     conn: psycopg.Connection,
-    task: moves.LockedTask,
-    jobs: Sequence[moves.LockedJob],
+    task: task_mutations.LockedTask,
+    jobs: Sequence[job_mutations.LockedJob],
     by: str,
     why: str | None,
 ) -> None:
     changes = [(task.id, j.index, None, j.state.value, "kill", why) for j in jobs]
-    moves.add_job_events(conn, changes, who=by)
+    events.add_job_events(conn, changes, who=by)

@@ -24,9 +24,10 @@ from orchestra.domain.models.work import (
 )
 from orchestra.domain.reservation import ready_in, takes_over
 from orchestra.domain.states import Queue
+from orchestra.store.driver import channels
 from orchestra.store.driver.database import in_transaction
-from orchestra.store.tasks import locks, moves
-from orchestra.store.work import attempts
+from orchestra.store.tasks import locks
+from orchestra.store.work import attempts, claim_cursors, claims, reservations, task_specs
 
 FIRST_PAGE, FURTHER_PAGE = 16, 256
 """Tasks of a line that are read at a time. Mostly the first one has all that a claim wants."""
@@ -69,12 +70,12 @@ def claim(
         Superseded: another agent decides for the node.
     """
 
-    worn: dict[int, int] = {}
+    lagging: dict[int, int] = {}
 
     def work() -> Claim:
-        worn.clear()
+        lagging.clear()
         keeper = attempts.lock_keeper(conn, keeper_id)
-        pilot = attempts.claiming_pilot(conn, keeper, request)
+        pilot = claims.claiming_pilot(conn, keeper, request)
         if keeper.fenced:
             raise KeeperFenced(f"keeper {keeper_id} has been fenced")
         if pilot is None or pilot.agent != agent:
@@ -82,7 +83,7 @@ def claim(
         if epoch is not None and pilot.epoch != epoch:
             raise DatabaseReplaced
         if request <= keeper.last_request:
-            grants = tuple(attempts.granted(conn, keeper, request))
+            grants = tuple(claims.granted(conn, keeper, request))
             return Claim(grants=grants, latest=keeper.last_request, repeated=True)
         if pilot.drained:
             return Claim(latest=request)
@@ -96,7 +97,7 @@ def claim(
             )
             taking.take(conn)
             takings.append(taking)
-            worn.update(taking.worn)
+            lagging.update(taking.lagging)
         return Claim(
             grants=tuple(grant for taking in takings for grant in taking.taken),
             held_back={t.queue: t.needed for t in takings if t.needed and t.free > 0},
@@ -105,13 +106,13 @@ def claim(
         )
 
     claim = in_transaction(conn, work)
-    _raise_floors(conn, worn)
+    _advance_cursors(conn, lagging)
     tasks = {grant.key.task_id for grant in claim.grants} - set(known)
     if not tasks:
         return claim
     # Not while rows are locked: a data set may have very many files. None of this ever changes, but a task that was
     # killed and deleted a moment ago is gone.
-    specs = attempts.task_specs(conn, tasks, {} if versions is None else versions)
+    specs = task_specs.read(conn, tasks, {} if versions is None else versions)
     gone = tasks - specs.keys()
     left = tuple(grant for grant in claim.grants if grant.key.task_id not in gone)
     return replace(claim, tasks=specs, grants=left)
@@ -127,7 +128,7 @@ class _Taking:
     """
 
     keeper: attempts.LockedKeeper
-    pilot: attempts.ClaimingPilot
+    pilot: claims.ClaimingPilot
     request: int
     queue: Queue
     offered: int
@@ -140,7 +141,7 @@ class _Taking:
     has_more: bool = False
     needed: int | None = None
     taken: list[Grant] = field(default_factory=list)
-    worn: dict[int, int] = field(default_factory=dict)
+    lagging: dict[int, int] = field(default_factory=dict)
 
     def take(self, conn: psycopg.Connection) -> None:
         """Claim what fits, along the queue's line, until slots or tasks are used up or a job has to wait for slots."""
@@ -170,75 +171,77 @@ class _Taking:
             if self.free <= 0 or self.jobs <= 0:
                 return
 
-    def _line(self, conn: psycopg.Connection) -> Iterator[attempts.Candidate]:
+    def _line(self, conn: psycopg.Connection) -> Iterator[claims.Candidate]:
         """Give the tasks behind `place`, a page at a time; beyond the first page those alone that have jobs."""
-        size, read, last = FIRST_PAGE, 0, self.place or attempts.BEFORE_ALL
+        size, read, last = FIRST_PAGE, 0, self.place or claims.BEFORE_ALL
         while read < TASKS_AT_MOST:
-            page = attempts.candidates(
+            page = claims.candidates(
                 conn, self.queue, self.pilot, self.offered, self.avoid, after=last, limit=size
             )
-            there = attempts.with_jobs(conn, [task.id for task in page]) if read else None
+            there = claims.tasks_with_jobs(conn, [task.id for task in page]) if read else None
             yield from (task for task in page if there is None or task.id in there)
             if len(page) < size:
                 return
             last, size, read = page[-1].place, FURTHER_PAGE, read + len(page)
         self.place, self.has_more = last, True
 
-    def _must_wait(self, conn: psycopg.Connection, task: attempts.Candidate) -> bool:
+    def _must_wait(self, conn: psycopg.Connection, task: claims.Candidate) -> bool:
         """Whether the node is to keep its slots for the next job of a task, which needs more than are left.
 
         One node does (see `domain/reservation.py`). A node that runs a job of the task will have its slots; it goes on
         with smaller jobs meanwhile.
         """
-        if not attempts.with_jobs(conn, [task.id]):
+        if not claims.tasks_with_jobs(conn, [task.id]):
             return False
         self.needed = min(task.slots, self.needed or task.slots)
         node = self.keeper.node_id
-        busy = attempts.busy_here(conn, node, self.queue)
+        busy = reservations.busy_jobs(conn, node, self.queue)
         if any(of == task.id for of, _ in busy):
             return False
         taken = sum(job.slots for _, job in busy)
         expected = ready_in(task.slots - self.offered + taken, [job for _, job in busy])
-        held = attempts.reservation(conn, task.id)
+        held = reservations.of_task(conn, task.id)
         if held is None or held.node_id == node:
             passed_on = held.passed_on if held else 0
         elif takes_over(expected, held.ready_in, held.passed_on):
             passed_on = held.passed_on + 1
         else:
             return False
-        return attempts.reserve(conn, task.id, attempts.Reservation(node, expected, passed_on))
+        return reservations.renew(
+            conn, task.id, reservations.Reservation(node, expected, passed_on)
+        )
 
     def _end_reservation(self, conn: psycopg.Connection, task: int) -> None:
         """Let go of slots that were kept for a task: this node has a job of it now, or there is none left."""
-        held = attempts.reservation(conn, task)
+        held = reservations.of_task(conn, task)
         if held is None:
             return
         elsewhere = held.node_id != self.keeper.node_id
-        if elsewhere and attempts.with_jobs(conn, [task]):
+        if elsewhere and claims.tasks_with_jobs(conn, [task]):
             return
-        if attempts.end_reservation(conn, task) and elsewhere:
-            moves.wake_workers(conn, self.queue)
+        if reservations.end(conn, task) and elsewhere:
+            channels.notify_workers(conn, self.queue)
 
     def _take_from(self, conn: psycopg.Connection, task: int, limit: int) -> int:
         """Claim up to `limit` jobs of a task; gives how many."""
-        front, shared = self.shared.share(conn, task)
-        self.cut_short = front.has_jobs and not shared
+        first, shared = self.shared.share(conn, task)
+        self.cut_short = first.has_jobs and not shared
         left, again = limit, shared
         while left and again:
-            got = attempts.claim_jobs(conn, task, front, self.keeper, self.request, left)
+            got = claims.claim_jobs(conn, task, first, self.keeper, self.request, left)
             self.taken += got.grants
             left -= len(got.grants)
             again = got.missed > 0
-            if got.worn:
-                self.worn[task] = limit
+            if got.cursor_lags:
+                self.lagging[task] = limit
         return limit - left
 
 
-def _raise_floors(conn: psycopg.Connection, worn: Mapping[int, int]) -> None:
+def _advance_cursors(conn: psycopg.Connection, lagging: Mapping[int, int]) -> None:
     """Let the next claims from these tasks begin further on; each was asked for so many jobs."""
     if conn.info.transaction_status != TransactionStatus.IDLE:
         return  # somebody else's transaction may last
-    for task, limit in worn.items():
+    for task, limit in lagging.items():
         # What was claimed is claimed, and its answer counts more than what the next claim costs.
         with suppress(DatabaseUnavailable):
-            attempts.raise_floors(conn, task, limit)
+            claim_cursors.advance(conn, task, limit)

@@ -26,7 +26,7 @@ from orchestra.services.mail import notifications
 from orchestra.services.nodes import fencing
 from orchestra.store.driver.database import in_transaction
 from orchestra.store.tasks import locks
-from orchestra.store.work import attempts, pilots
+from orchestra.store.work import attempts, claims, pilots, task_specs
 
 
 def reconcile(
@@ -82,7 +82,7 @@ def _unknown_attempts(
 ) -> dict[AttemptKey, int]:
     """Give the attempts with a process that the database has never heard of."""
     unknown = set(extra) - attempts.known(conn, extra) if extra else set()
-    return {key: folders[key] for key in attempts.never_heard_of(conn, unknown) if key in folders}
+    return {key: folders[key] for key in attempts.forgotten(conn, unknown) if key in folders}
 
 
 def _of_our_tasks(
@@ -92,7 +92,7 @@ def _of_our_tasks(
 ) -> dict[AttemptKey, int]:
     if not unknown:
         return {}
-    ours = attempts.task_folders(conn, {key.task_id for key in unknown})
+    ours = task_specs.folders(conn, {key.task_id for key in unknown})
     return {
         key: folder
         for key, folder in unknown.items()
@@ -144,7 +144,7 @@ def close_out(conn: psycopg.Connection, agent: UUID, keeper_id: UUID, reason: st
             keeper = attempts.lock_keeper(conn, keeper_id)
         except UnknownKeeper:
             return 0  # this database never knew it
-        pilot = attempts.claiming_pilot(conn, keeper)
+        pilot = claims.claiming_pilot(conn, keeper)
         if pilot is None or pilot.agent != agent:
             raise Superseded("another agent decides for this node now")
         fencing.fence(conn, keeper_id, reason, who=f"pilot {keeper.node}")
@@ -171,8 +171,8 @@ def inputs(
     """Give what attempts read that an earlier agent started: their tasks, but for those `known`, and their configs."""
 
     def work() -> tuple[Mapping[int, TaskSpec], Mapping[AttemptKey, InputFile]]:
-        configs = attempts.configs(conn, keys)
+        configs = task_specs.configs(conn, keys)
         tasks = {key.task_id for key in configs} - set(known)
-        return attempts.task_specs(conn, tasks, {} if versions is None else versions), configs
+        return task_specs.read(conn, tasks, {} if versions is None else versions), configs
 
     return in_transaction(conn, work)

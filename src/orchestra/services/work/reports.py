@@ -23,7 +23,7 @@ from orchestra.services.jobs import outcomes
 from orchestra.services.tasks import lifecycle
 from orchestra.store.driver.database import in_transaction
 from orchestra.store.tasks import locks
-from orchestra.store.work import attempts
+from orchestra.store.work import attempts, reports
 
 
 def started(
@@ -35,21 +35,21 @@ def started(
         keeper = attempts.lock_keeper(conn, keeper_id)
         keys = [start.key for start in starts]
         locks.share(conn, {key.task_id for key in keys})
-        locked = {found.key: found for found in attempts.lock_attempts(conn, keeper_id, keys)}
+        locked = {found.key: found for found in reports.lock_attempts(conn, keeper_id, keys)}
         known = [s for s in starts if s.key in locked and _holds(locked[s.key])]
-        attempts.start(conn, [with_storable_texts(start) for start in known])
+        reports.record_starts(conn, [with_storable_texts(start) for start in known])
         fresh = [s.key for s in known if locked[s.key].state is JobState.ASSIGNED]
         changes = [(key, JobState.ASSIGNED, JobState.RUNNING, None) for key in fresh]
         outcomes.note(conn, keeper, changes)
         granted = {start.key for start in known}
         refused = {k for k in keys if k not in granted and not (k in locked and locked[k].ended)}
         # What an older edition of this database granted is for `reconcile` to look at.
-        return tuple(sorted(refused - set(attempts.never_heard_of(conn, refused - set(locked)))))
+        return tuple(sorted(refused - set(attempts.forgotten(conn, refused - set(locked)))))
 
     return in_transaction(conn, work)
 
 
-def _holds(found: attempts.LockedAttempt) -> bool:
+def _holds(found: reports.LockedAttempt) -> bool:
     return found.is_of_keeper and found.latest == found.key.number and not found.ended
 
 
@@ -82,7 +82,7 @@ def report(
 
 def show_log(conn: psycopg.Connection, key: AttemptKey, length: int, tail: bytes) -> None:
     """Keep the end of a running attempt's log of `length` bytes, for who cannot read the file. May be repeated."""
-    in_transaction(conn, lambda: attempts.show_log(conn, key, length, tail))
+    in_transaction(conn, lambda: reports.update_log(conn, key, length, tail))
 
 
 def _hold(conn: psycopg.Connection, task: int, reason: str) -> None:

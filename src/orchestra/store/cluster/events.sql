@@ -12,9 +12,6 @@ from unnest(
     %(tasks)s::int[], %(indexes)s::int[], %(attempts)s::int[], %(from)s::text[], %(to)s::text[], %(why)s::text[]
 ) as given (task_id, ordinal, attempt, from_state, to_state, why)
 
--- name: wake
-select pg_notify(%(channel)s, %(payload)s)
-
 -- name: of_task
 -- The newest events of a task itself, without those of its jobs and the frequent small releases. Walks
 -- event_of_task.

@@ -7,7 +7,7 @@ import psycopg
 from orchestra.store.driver.columns import Ints
 from orchestra.store.driver.database import fetch
 from orchestra.store.driver.sql import load
-from orchestra.store.tasks import moves
+from orchestra.store.tasks import purge
 
 SQL = load("cluster/retention")
 ROWS = 2_000
@@ -54,4 +54,4 @@ def forget_keepers(conn: psycopg.Connection, seconds: float) -> bool:
 def forget_versions(conn: psycopg.Connection, seconds: float) -> bool:
     """Remove a portion of a list of files that nobody needs any more; False where there was none."""
     versions = [row["id"] for row in fetch(conn, SQL.versions_to_forget, {"seconds": seconds})]
-    return bool(versions) and moves.purge_versions(conn, versions, ROWS)
+    return bool(versions) and purge.purge_versions(conn, versions, ROWS)

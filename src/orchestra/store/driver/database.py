@@ -122,7 +122,7 @@ def connect(
         conn.close()
         raise
     if not _reads_right(conn):  # PGTZ and PGDATESTYLE win over `options`
-        conn.execute(load("session").set_formats)
+        conn.execute(load("driver/session").set_formats)
     conn.add_notice_handler(conn.line.note)
     conn.line.place = place(address)
     conn.line.patience = statement_timeout + MARGIN if statement_timeout else None
@@ -213,14 +213,14 @@ def in_transaction(conn: psycopg.Connection, work: Callable[[], T], *, tries: in
 def take_time(conn: psycopg.Connection, seconds: float) -> None:
     """Give the statements of this transaction so many seconds, each."""
     timeout = f"{_milliseconds(seconds)}ms"
-    conn.execute(load("session").set_statement_timeout, {"timeout": timeout})
+    conn.execute(load("driver/session").set_statement_timeout, {"timeout": timeout})
     if isinstance(conn, Connection):
         conn.line.patience = seconds + MARGIN
 
 
 def read_one_snapshot(conn: psycopg.Connection) -> None:
     """Make the transaction that has just begun read only, and all of its statements read the same snapshot."""
-    conn.execute(load("session").read_one_snapshot)
+    conn.execute(load("driver/session").read_one_snapshot)
 
 
 def probe(conn: psycopg.Connection) -> None:
@@ -230,7 +230,7 @@ def probe(conn: psycopg.Connection) -> None:
         DatabaseUnavailable: it does not, or it is not; the connection is closed.
     """
     token = secrets.token_hex(8)
-    if conn.execute(load("session").echo, {"token": token}).fetchone() != (token,):
+    if conn.execute(load("driver/session").echo, {"token": token}).fetchone() != (token,):
         conn.close()
         raise AnswerGarbled("the database gave the answer to another question.")
 

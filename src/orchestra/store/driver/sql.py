@@ -1,6 +1,6 @@
 """Named SQL statements, read from the .sql files of the rooms of `store/`.
 
-A file looks like this, and `load("work/attempts").claim` is the text of its statement called claim:
+A file looks like this, and `load("work/claims").claim_jobs` is the text of its statement called claim:
 
     -- name: claim
     -- Why it is shaped so, and which index it walks.

@@ -1,4 +1,4 @@
--- Jobs and attempts: reading them. moves.sql and attempts.sql change them.
+-- Jobs and attempts: reading them. job_mutations.sql and work/ change them.
 --
 -- Each `choose_*` statement is a page of jobs by key. `show_chosen` joins further tables only after the page has
 -- been cut.

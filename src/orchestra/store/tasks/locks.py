@@ -26,7 +26,7 @@ def share(conn: psycopg.Connection, tasks: Collection[int]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Front:
+class FirstClaimable:
     """Where the jobs of a task that can be claimed begin, in each turn: None where it has none.
 
     A claim from there on misses what has come back since: that is for the next one. `passed` says how many places were
@@ -52,13 +52,13 @@ class ClaimLocks:
 
     highest: int = -1
 
-    def share(self, conn: psycopg.Connection, task: int) -> tuple[Front, bool]:
+    def share(self, conn: psycopg.Connection, task: int) -> tuple[FirstClaimable, bool]:
         """Share a task that has jobs to hand out; False where it has none, or where this would have to wait."""
         params = {"task": task, "wait": task >= self.highest}
         with conn.cursor() as cursor:
             row = cursor.execute(SQL.share_to_claim, params).fetchone()
         assert row
-        *front, shared = row
+        *first, shared = row
         if shared:
             self.highest = max(self.highest, task)
-        return Front(*front), shared
+        return FirstClaimable(*first), shared

@@ -1,4 +1,4 @@
-"""Tasks in the database: reading them. `task_making.py` makes them, `moves.py` changes their state."""
+"""Tasks in the database: reading them. `creation.py` makes them, `task_mutations.py` changes their state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
--- Tasks: creating and reading them. moves.sql changes their state.
+-- Tasks: creating and reading them. task_mutations.sql changes their state.
 
 -- name: select_task
 -- The head of every query for whole tasks. The counts are sums of at most 16 rows a task, whatever its size. Empty

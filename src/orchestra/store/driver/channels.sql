@@ -1,0 +1,11 @@
+-- Notification channels. Channel names cannot be parameters of LISTEN.
+
+-- name: listen
+-- The channels of a pilot: jobs for either queue, and notifications for its node.
+listen orchestra_cpu; listen orchestra_gpu; listen orchestra_node
+
+-- name: listen_as_conductor
+listen orchestra_conductor
+
+-- name: notify
+select pg_notify(%(channel)s, %(payload)s)

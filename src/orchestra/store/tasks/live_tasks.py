@@ -1,0 +1,106 @@
+"""The tasks on which the conductor decides, and what it records about them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from orchestra.domain.lifecycle import TaskFacts, TestFacts
+from orchestra.domain.models.tasks import Counts, Limit
+from orchestra.domain.states import JobStatus, PendingOperation, Queue, TaskState
+from orchestra.store.driver.database import fetch
+from orchestra.store.driver.sql import load
+
+SQL = load("tasks/live_tasks")
+
+
+@dataclass(frozen=True, slots=True)
+class LiveTask:
+    """A task as the conductor sees it; `slots` are those of its queue that one job takes."""
+
+    id: int
+    name: str
+    queue: Queue
+    owner_id: int
+    priority: int
+    first_in_line: bool
+    rank: int | None
+    slots: int
+    test_for: float | None
+    typical_seconds: float | None
+    facts: TaskFacts
+
+
+def read(
+    conn: psycopg.Connection,
+    only: int | None = None,
+    *,
+    but: Sequence[int] = (),
+    unreadable: Callable[[int, Exception], None] | None = None,
+) -> list[LiveTask]:
+    """Give what the conductor decides on, with exact counts, by id; `only` one task, if it lives, or all `but` some.
+
+    A task that holds a value which is not known here, a newer version's, is left out where `unreadable` takes it.
+    """
+    tasks = []
+    for row in fetch(conn, SQL.live_tasks, {"only": only, "but": list(but)}):
+        try:
+            tasks.append(_live_task(row))
+        except ValueError as error:
+            if unreadable is None:
+                raise
+            unreadable(row["id"], error)
+    return tasks
+
+
+def _live_task(row: Mapping[str, Any]) -> LiveTask:
+    limit = Limit(row["max_fails"], row["max_fails_percent"])
+    facts = TaskFacts(
+        state=TaskState(row["state"]),
+        held=row["held"],
+        test_jobs=row["test_jobs"],
+        jobs=row["jobs"],
+        counts=Counts(**{status.value: row[status.value] for status in JobStatus}),
+        pending_operation=PendingOperation(row["intent"]) if row["intent"] else None,
+        max_fails=None if limit == Limit() else limit,
+        forgiven=row["fails_forgiven"],
+        waits=row["waits"],
+    )
+    return LiveTask(
+        id=row["id"],
+        name=row["name"],
+        queue=Queue(row["queue"]),
+        owner_id=row["owner_id"],
+        priority=row["priority"],
+        first_in_line=row["first_in_line"],
+        rank=row["rank"],
+        slots=row["slots"],
+        test_for=row["test_for"],
+        typical_seconds=row["typical_seconds"],
+        facts=facts,
+    )
+
+
+def test_facts(conn: psycopg.Connection, task: int, test_for: float | None) -> TestFacts:
+    """Give how a task's test stands."""
+    params = {"task": task, "test_for": test_for}
+    return TestFacts(**fetch(conn, SQL.test_facts, params)[0])
+
+
+test_facts.__test__ = False  # type: ignore[attr-defined]
+
+
+def update_typical_seconds(conn: psycopg.Connection, task: int, first: int = 0) -> None:
+    """Take the median duration of those of 200 jobs that are done, from the `first` on, as what a job takes."""
+    params = {"task": task, "first": first}
+    seconds = fetch(conn, SQL.typical_seconds, params)[0]["percentile_cont"]
+    if seconds is not None:
+        conn.execute(SQL.set_typical_seconds, {"task": task, "seconds": seconds})
+
+
+def set_ranks(conn: psycopg.Connection, ranks: Mapping[int, int | None]) -> None:
+    if ranks:
+        conn.execute(SQL.set_ranks, {"tasks": list(ranks), "ranks": list(ranks.values())})

@@ -1,0 +1,75 @@
+-- The tasks on which the conductor decides, and what it records about them.
+
+-- name: live_tasks
+-- The tasks on which the conductor decides: those that are not over, or have a pending operation. Walks task_live
+-- and task_moving; the sums read at most 16 rows a task.
+select
+    t.id, t.name, t.state, t.queue, t.owner_id, t.priority, t.first_in_line, t.rank, t.held_at is not null as held,
+    t.intent, t.jobs, t.test_jobs, t.test_for, t.max_fails, t.max_fails_percent, t.fails_forgiven, t.typical_seconds,
+    slots_of(t) as slots,
+    exists (select from task_after a where a.task_id = t.id) as waits, c.*
+from task t
+cross join lateral status_counts(t.id) as c
+where (t.ended_at is null or t.intent is not null) and (%(only)s::int is null or t.id = %(only)s)
+    and not exists (select from unnest(%(but)s::int[]) as but (id) where but.id = t.id)
+order by t.id
+
+-- name: test_facts
+-- Walks job_test: the jobs of one task's test. Holds and releases of the task are in event_of_task, and so is who
+-- killed a job. A killed job without such an event was ended by the conductor because other test jobs had failed.
+select
+    count(*) as jobs,
+    count(*) filter (where j.keeper_id is null and j.state in ('registered', 'assigned')) as waiting,
+    count(*) filter (where j.keeper_id is not null) as living,
+    count(*) filter (where j.keeper_id is not null and not j.kill_requested) as unasked,
+    count(*) filter (
+        where j.state = 'running' and not j.kill_requested
+            and a.started_at < now() - make_interval(secs => %(test_for)s)
+    ) as matured,
+    count(*) filter (where j.state = 'done') as done,
+    count(*) filter (where j.state in ('failed', 'killed')) as failed,
+    count(*) filter (where j.state = 'killed' and k.asked) as killed,
+    count(*) filter (where j.state = 'killed' and not k.asked) as swept,
+    coalesce(max(a.started_at) < now() - make_interval(secs => %(test_for)s), false) and not exists (
+        select from event
+        where task_id = %(task)s and ordinal is null and kind = 'hold'
+            and at >= now() - make_interval(secs => %(test_for)s)
+    ) as quiet
+from job j
+left join attempt a on a.task_id = j.task_id and a.ordinal = j.ordinal and a.number = j.attempt
+left join lateral (
+    select exists (
+        select from event e
+        where e.task_id = j.task_id and e.ordinal = j.ordinal and e.to_state in ('kill', 'killed')
+            and e.node_id is null
+            and e.at >= greatest(a.claimed_at, (select test_started_at from task where id = %(task)s))
+    ) as asked
+    where j.state = 'killed'
+) as k on true
+where j.task_id = %(task)s and j.is_test
+
+-- name: typical_seconds
+-- The median duration of some done jobs. A range of the primary key, whatever the size of the task.
+select percentile_cont(0.5) within group (order by seconds)
+from attempt
+where task_id = %(task)s and ordinal >= %(first)s and ordinal < %(first)s + 200
+    and has_succeeded(attempt)
+
+-- name: set_typical_seconds
+-- Unless the value is nearly the same, or the row is locked; then the next call sets it.
+update task set typical_seconds = %(seconds)s
+where id in (
+    select id from task
+    where id = %(task)s and abs(%(seconds)s - coalesce(typical_seconds, 'infinity')) > 0.1 * %(seconds)s
+    for update skip locked
+)
+
+-- name: set_ranks
+-- Only ranks that changed. A row that a command has locked keeps its rank until the next call.
+update task t set rank = given.rank
+from unnest(%(tasks)s::int[], %(ranks)s::int[]) as given (id, rank)
+where t.id = given.id
+    and t.id in (
+        select id from task where id = any(%(tasks)s::int[]) and state in ('TESTING', 'RUNNING')
+        for update skip locked
+    )

@@ -1,0 +1,46 @@
+"""Removing deleted tasks and unused lists of files, a portion at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import psycopg
+
+from orchestra.store.driver.database import fetch
+from orchestra.store.driver.sql import load
+
+SQL = load("tasks/purge")
+
+
+def purge_deleted(conn: psycopg.Connection, limit: int) -> bool:
+    """Remove up to `limit` rows of one deleted task; False when there is nothing left to remove."""
+    rows = fetch(conn, SQL.deleted_tasks)
+    if not rows:
+        return False
+    task = rows[0]["id"]
+    versions = [row["id"] for row in fetch(conn, SQL.unused_versions, {"task": task})]
+    params = {"task": task, "versions": versions, "limit": limit}
+    rows_of_it = (
+        SQL.purge_attempts,
+        SQL.purge_metrics,  # after the attempts: what is not there has no outcome any more
+        SQL.purge_jobs,
+        SQL.purge_files,
+        SQL.purge_texts,
+    )
+    for statement in rows_of_it:
+        if conn.execute(statement, params).rowcount:
+            return True
+    for statement in (SQL.purge_task, SQL.purge_versions, SQL.purge_datasets):
+        conn.execute(statement, params)
+    return True
+
+
+def purge_versions(conn: psycopg.Connection, versions: Sequence[int], limit: int) -> bool:
+    """Remove up to `limit` rows of lists of files, at last the lists themselves; True as there was something."""
+    params = {"versions": list(versions), "limit": limit}
+    for statement in (SQL.purge_files, SQL.purge_texts):
+        if conn.execute(statement, params).rowcount:
+            return True
+    for statement in (SQL.purge_versions, SQL.purge_datasets):
+        conn.execute(statement, params)
+    return True

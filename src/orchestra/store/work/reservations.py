@@ -1,0 +1,58 @@
+"""Reservations: a node keeps its slots free for the next job of a task. See `domain/reservation.py`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import psycopg
+
+from orchestra.domain.reservation import PATIENCE, Busy
+from orchestra.domain.states import Queue
+from orchestra.store.driver.database import fetch
+from orchestra.store.driver.sql import load
+
+SQL = load("work/reservations")
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """A node keeps its slots free for the next job of a task; see `domain/reservation.py`."""
+
+    node_id: int
+    ready_in: float
+    passed_on: int = 0
+
+
+def busy_jobs(conn: psycopg.Connection, node: int, queue: Queue) -> list[tuple[int, Busy]]:
+    """Give the jobs that have slots of a node, each with its task."""
+    rows = fetch(conn, SQL.busy_jobs, {"node": node, "queue": queue})
+    return [(row["task"], Busy(row["slots"], row["age"], row["typical_seconds"])) for row in rows]
+
+
+def of_task(conn: psycopg.Connection, task: int) -> Reservation | None:
+    """Give which node keeps slots free for the next job of a task; None where none does (any more)."""
+    rows = fetch(conn, SQL.of_task, {"task": task, "patience": PATIENCE})
+    fresh = [row for row in rows if row["is_fresh"]]
+    return (
+        Reservation(fresh[0]["node_id"], fresh[0]["ready_in"], fresh[0]["passed_on"])
+        if fresh
+        else None
+    )
+
+
+def renew(conn: psycopg.Connection, task: int, held: Reservation) -> bool:
+    """Have a node keep its slots free for the next job of a task; False where somebody changes that just now."""
+    if not _lock(conn, task):
+        return False
+    params = {"task": task, "node": held.node_id, "ready_in": held.ready_in}
+    conn.execute(SQL.renew, {**params, "passed_on": held.passed_on})
+    return True
+
+
+def end(conn: psycopg.Connection, task: int) -> bool:
+    """Have no node keep slots free for a task; True where one did. One that is made just now stays until it is over."""
+    return _lock(conn, task) and conn.execute(SQL.end, {"task": task}).rowcount > 0
+
+
+def _lock(conn: psycopg.Connection, task: int) -> bool:
+    return bool(fetch(conn, SQL.lock, {"task": task})[0]["locked"])
