@@ -1,4 +1,4 @@
-"""Data sets in the database: reading them, and writing a version with its manifest in one go."""
+"""Data sets: reading them, and writing a version with its manifest."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SQL = load("datasets")
 
 @dataclass(frozen=True, slots=True)
 class TaskName:
-    """A task that stands in another's way."""
+    """A task that another operation conflicts with."""
 
     id: int
     name: str
@@ -28,41 +28,41 @@ class TaskName:
 
 
 def by_name(conn: psycopg.Connection, name: str) -> DataSet | None:
-    """Give the data set of that name with its newest version."""
+    """The data set of that name with its newest version, or None."""
     rows = fetch(conn, SQL.select_dataset + "\n" + SQL.named, {"name": name})
     return DataSet(**rows[0]) if rows else None
 
 
 def of_owner(conn: psycopg.Connection, owner: str | None) -> list[DataSet]:
-    """Give a person's data sets by name; everybody's for None."""
+    """Return a user's data sets by name; everybody's for None."""
     rows = fetch(conn, SQL.select_dataset + "\n" + SQL.of_owner, {"owner": owner})
     return [DataSet(**row) for row in rows]
 
 
 def names(conn: psycopg.Connection) -> list[str]:
-    """Give the names of the newest data sets, for a suggestion."""
+    """Return the names of the newest data sets, for a suggestion."""
     return [row["name"] for row in fetch(conn, SQL.names)]
 
 
 def lock(conn: psycopg.Connection, dataset: int) -> bool:
-    """Lock a data set against other changes; False when it is gone."""
+    """Lock a data set against other changes; False if it is gone."""
     return bool(fetch(conn, SQL.lock_dataset, {"dataset": dataset}))
 
 
 def share(conn: psycopg.Connection, datasets: Iterable[int]) -> bool:
-    """Keep data sets from being deleted until the transaction ends; False when one is gone."""
+    """Keep data sets from being deleted until the transaction ends; False if one is gone."""
     wanted = sorted(set(datasets))
     return len(fetch(conn, SQL.share_datasets, {"datasets": wanted})) == len(wanted)
 
 
 def add(conn: psycopg.Connection, name: str, owner_id: int) -> int | None:
-    """Make a data set without versions; None when the name is taken."""
+    """Create a data set without versions; None if the name is taken."""
     rows = fetch(conn, SQL.add_dataset, {"name": name, "owner": owner_id})
     return int(rows[0]["id"]) if rows else None
 
 
 def add_version(conn: psycopg.Connection, dataset: int | None, manifest: Manifest) -> int:
-    """Add a version with its files, ordinals in their order, and what some say; gives its id."""
+    """Add a version with its files, in order, and the texts of some, and return its id."""
     take_time(conn, PATIENCE)
     params = {
         "dataset": dataset,
@@ -86,28 +86,28 @@ def add_version(conn: psycopg.Connection, dataset: int | None, manifest: Manifes
 def files(
     conn: psycopg.Connection, version: int, *, first: int = 0, limit: int = 1000
 ) -> list[ManifestEntry]:
-    """Give a page of a manifest from ordinal `first` on."""
+    """Return a page of a manifest from index `first` on."""
     params = {"version": version, "first": first, "limit": limit}
     return [ManifestEntry(**row) for row in fetch(conn, SQL.files, params)]
 
 
 def all_files(conn: psycopg.Connection, version: int) -> Iterator[ManifestEntry]:
-    """Give a whole manifest in order."""
+    """Return a whole manifest in order."""
     with conn.cursor() as cursor:
         for row in cursor.execute(SQL.all_files, {"version": version}):
             yield ManifestEntry(*row)
 
 
 def live_users(conn: psycopg.Connection, dataset: int) -> list[TaskName]:
-    """Give the tasks that still work with any version of a data set."""
+    """Return the live tasks that use any version of a data set."""
     rows = fetch(conn, SQL.live_users, {"dataset": dataset})
     return [TaskName(row["id"], row["name"], TaskState(row["state"])) for row in rows]
 
 
 def remove(conn: psycopg.Connection, dataset: int) -> bool:
-    """Remove a locked data set; where a task refers to it, its manifest stays and only its name goes.
+    """Delete a locked data set; if a task refers to it, keep its manifest and only free its name.
 
-    Gives whether it is gone altogether.
+    Returns whether it was deleted entirely.
     """
     params = {"dataset": dataset}
     if fetch(conn, SQL.ended_users, params)[0]["used"]:

@@ -1,4 +1,4 @@
-"""What has changed since somebody looked, by the events that are written with every change."""
+"""Which tasks have changed since a cursor, according to the events that every change writes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SQL = load("cluster/events")
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The cursor of a look, and the tasks that have changed since the one before; `strange`: perhaps all of them."""
+    """A new cursor, and the tasks changed since the previous one. With `strange`, any task may have changed."""
 
     cursor: str
     strange: bool
@@ -23,10 +23,10 @@ class Seen:
 
 
 def since(conn: psycopg.Connection, cursor: str | None, tasks: Sequence[int]) -> Seen:
-    """Give which of some tasks have changed since the look that gave the cursor.
+    """Return those of the tasks that have changed since the cursor.
 
     Raises:
-        psycopg.DataError: there was no such look.
+        psycopg.DataError: the cursor is invalid.
     """
     if cursor is None:
         return Seen(**fetch(conn, SQL.now)[0])

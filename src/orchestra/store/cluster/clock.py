@@ -1,4 +1,4 @@
-"""Moments that lie in the future because the database's clock was set back."""
+"""Timestamps in the future, after the database's clock was set back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ JOBS_AT_A_TIME = 5_000
 
 
 def bring_back(conn: psycopg.Connection) -> bool:
-    """See to it that nothing waits longer than it may; True where a job would have."""
+    """Correct timestamps, so that nothing waits longer than configured; True if a job would have."""
     conn.execute(SQL.bring_back, {"mail": LONGEST_MAIL_PAUSE})
     params = {"first": RETRY_FIRST, "at_most": RETRY_AT_MOST, "limit": JOBS_AT_A_TIME}
     return conn.execute(SQL.shorten_back_off, params).rowcount > 0

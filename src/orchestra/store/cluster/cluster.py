@@ -1,4 +1,4 @@
-"""Which database this is, and whether it is where it was. Every function runs inside its caller's transaction."""
+"""The identity of this database, and whether it was moved. Every function runs inside its caller's transaction."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def is_settling(conn: psycopg.Connection) -> bool:
 
 
 def move_in(conn: psycopg.Connection, reason: str) -> bool:
-    """Raise the epoch of a database that is not where it was; False when somebody has done so just now."""
+    """Raise the epoch of a database that was moved; False if another process has just done so."""
     return conn.execute(SQL.move_in, {"reason": reason}).rowcount == 1
 
 
@@ -56,18 +56,18 @@ def end_settling(conn: psycopg.Connection) -> None:
 
 
 def unheard_nodes(conn: psycopg.Connection) -> list[str]:
-    """Give the nodes with keepers that hold something and have not said what they run in this epoch."""
+    """Return the nodes with keepers that hold attempts and have not reported what they run in this epoch."""
     return [row[0] for row in conn.execute(SQL.unheard_nodes)]
 
 
 def beat(conn: psycopg.Connection) -> int:
-    """Give how often conductors have renewed their terms, which only grows."""
+    """Return how often conductors have renewed their terms, which only grows."""
     row = conn.execute(SQL.beat).fetchone()
     return int(row[0]) if row else 0
 
 
 def report_sequences(conn: psycopg.Connection, keepers: Sequence[UUID]) -> dict[UUID, int]:
-    """Give the highest report of each keeper that this database has committed, and that it still knows."""
+    """Return the sequence number of the last committed report of each keeper that the database knows."""
     rows = conn.execute(SQL.report_sequences, {"keepers": list(keepers)})
     return {row[0]: row[1] for row in rows}
 

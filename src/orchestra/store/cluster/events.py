@@ -42,7 +42,7 @@ def add_job_events(
     who: str,
     node: int | None = None,
 ) -> None:
-    """Write one event a change: (task, ordinal, attempt, from, to, why)."""
+    """Write one event for each change: (task, index, attempt, from, to, why)."""
     if not changes:
         return
     tasks, indexes, attempts, before, after, why = zip(*changes, strict=True)

@@ -1,4 +1,4 @@
-"""Who carries out a duty for all: a row with term, holder and expiry, by the database's clock."""
+"""The conductor's leadership: a row with term, holder and expiry, by the database's clock."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ CONDUCTOR = "conductor"
 
 @dataclass(frozen=True, slots=True)
 class Troubles:
-    """What a conductor cannot go on with."""
+    """Tasks and duties that a conductor cannot continue with."""
 
     conductor: str = ""
     stuck: tuple[Stuck, ...] = ()
 
     def of_task(self, task: int) -> str | None:
-        """Say what keeps a task from moving along, if something does."""
+        """The reason why a task makes no progress, or None."""
         why = next((each.why for each in self.stuck if each.what == task), None)
         if why:
             return f"The conductor ({self.conductor}) cannot go on with this task, and tries again: {why}."
@@ -33,7 +33,7 @@ class Troubles:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """The right to act, as long as it is renewed. Every transaction of the duty checks it first.
+    """The right to act as conductor, as long as it is renewed. Every transaction of the conductor checks it first.
 
     `beat` counts the renewals of all terms up to the beginning of this one.
     """
@@ -47,21 +47,21 @@ class Term:
         return {"duty": CONDUCTOR, "term": self.number, "holder": self.holder}
 
     def renew(self, conn: psycopg.Connection, seconds: float) -> int | None:
-        """Prolong it; gives the number of this renewal, which only grows, or None when the term is over."""
+        """Renew the term, and return the number of this renewal, which only grows; None if the term is over."""
         row = conn.execute(SQL.renew, {**self._params, "seconds": seconds}).fetchone()
         return int(row[0]) if row else None
 
     def check(self, conn: psycopg.Connection) -> None:
-        """Make sure, until the transaction ends, that nobody else has the duty.
+        """Check that no other process is conductor, until the transaction ends.
 
         Raises:
-            Superseded: somebody has, or the term is over.
+            Superseded: another process is, or the term is over.
         """
         if conn.execute(SQL.check_term, self._params).fetchone() is None:
             raise Superseded("another process is the conductor now")
 
     def note_stuck(self, conn: psycopg.Connection, stuck: Sequence[Stuck]) -> None:
-        """Let everybody know what does not go on, and why."""
+        """Publish what makes no progress, and why."""
         params = {
             **self._params,
             "troubles": Jsonb({named(each.what): each.why for each in stuck}),
@@ -70,14 +70,14 @@ class Term:
         conn.execute(SQL.note_stuck, params)
 
     def resign(self, conn: psycopg.Connection) -> None:
-        """Let the next one in at once."""
+        """End the term, so that a successor can start at once."""
         conn.execute(SQL.resign, self._params)
 
 
 def acquire(
     conn: psycopg.Connection, holder: str, name: str, seconds: float, *, preferred: bool
 ) -> Term | None:
-    """Take the conductor's duty if it is free; None if it is not."""
+    """Become conductor if there is none; otherwise None."""
     params = {
         "duty": CONDUCTOR,
         "holder": holder,
@@ -90,32 +90,32 @@ def acquire(
     except DatabaseUnavailable:
         if conn.closed:
             raise
-        return None  # its holder is in the middle of a transaction
+        return None  # its holder is in a transaction
     return Term(row[0], holder, row[1]) if row else None
 
 
 def troubles(conn: psycopg.Connection) -> Troubles:
-    """Give what whoever conducts at present cannot go on with."""
+    """Return the troubles of the current conductor."""
     row = conn.execute(SQL.troubles, {"duty": CONDUCTOR}).fetchone()
     if row is None:
         return Troubles()
     conductor, stuck, by_name = row
-    if stuck is None:  # a conductor of an older version
+    if stuck is None:  # from a conductor of an older version
         return Troubles(conductor, tuple(Stuck(name, why) for name, why in by_name.items()))
     return Troubles(conductor, tuple(Stuck(each["what"], each["why"]) for each in stuck))
 
 
 def set_limits(conn: psycopg.Connection) -> None:
-    """Have a connection that conducts lose its transaction soon when its process does not go on."""
+    """Limit idle transactions of a conductor's connection, in case its process is stopped."""
     conn.execute(SQL.limits)
 
 
 def do_not_wait_for_disk(conn: psycopg.Connection) -> None:
-    """Let this transaction's commit return before it is on disk: what a crash takes back is done again."""
+    """Let this transaction's commit return before it is on disk. Work that a crash loses is repeated."""
     conn.execute(SQL.do_not_wait)
 
 
 def free_in(conn: psycopg.Connection) -> float:
-    """Give the seconds until the duty is free unless it is renewed; 0 when it is."""
+    """Return the seconds until the current term expires unless it is renewed; 0 if there is no conductor."""
     row = conn.execute(SQL.free_in, {"duty": CONDUCTOR}).fetchone()
     return float(row[0]) if row else 0.0

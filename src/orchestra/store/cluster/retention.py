@@ -1,4 +1,4 @@
-"""What is old enough to go. Every function removes a small portion, inside its caller's transaction."""
+"""Deleting old data. Every function deletes a small portion, inside its caller's transaction."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from orchestra.store.tasks import purge
 SQL = load("cluster/retention")
 ROWS = 2_000
 FAILURES_KEPT = 100
-"""Failed jobs of a task whose logs' ends stay."""
+"""Failed jobs of a task whose log tails are kept."""
 
 
 def forget_events(conn: psycopg.Connection, seconds: float, after: int) -> int | None:
-    """Remove what is older than that from a page of events; gives where the next page begins, if there is one."""
+    """Delete old events from a page, and return where the next page starts, or None after the last one."""
     params = {"seconds": seconds, "after": after, "limit": ROWS}
     last: int | None = fetch(conn, SQL.forget_events, params)[0]["last"]
     return last
 
 
 def task_to_forget(conn: psycopg.Connection, seconds: float) -> tuple[int, int] | None:
-    """Give the number of a task that has been over for so long, and how many jobs it has."""
+    """The id and the number of jobs of a task that has been over for so long, or None."""
     rows = fetch(conn, SQL.task_to_forget, {"seconds": seconds})
     return (rows[0]["id"], rows[0]["jobs"]) if rows else None
 
 
 def forget_logs(conn: psycopg.Connection, task: int, first: int) -> int:
-    """Remove the ends of the logs of a task's next jobs, but for its last failures; gives the job to go on with."""
+    """Delete the log tails of a task's next jobs, except those of its last failures, and return the next index."""
     kept = fetch(conn, SQL.last_failures, {"task": task, "limit": FAILURES_KEPT})
     params = {
         "task": task,
@@ -47,11 +47,11 @@ def note_forgotten(conn: psycopg.Connection, task: int) -> None:
 
 
 def forget_keepers(conn: psycopg.Connection, seconds: float) -> bool:
-    """Remove keepers that have been gone for so long; False where there were none."""
+    """Delete keepers that have been gone for so long; False if there were none."""
     return conn.execute(SQL.forget_keepers, {"seconds": seconds, "limit": ROWS}).rowcount > 0
 
 
 def forget_versions(conn: psycopg.Connection, seconds: float) -> bool:
-    """Remove a portion of a list of files that nobody needs any more; False where there was none."""
+    """Delete a portion of an unused list of files; False if there was none."""
     versions = [row["id"] for row in fetch(conn, SQL.versions_to_forget, {"seconds": seconds})]
     return bool(versions) and purge.purge_versions(conn, versions, ROWS)

@@ -1,4 +1,4 @@
-"""Notifications (LISTEN and NOTIFY): there is work, or a node should act."""
+"""Notification channels (LISTEN and NOTIFY): there is work, or a node should act."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ GPU = "orchestra_gpu"
 WORK = {Queue.CPU: CPU, Queue.GPU: GPU}
 CONDUCTOR = "orchestra_conductor"
 NODE = "orchestra_node"
-"""The payload is the number of the node that should renew; empty means every node."""
+"""The payload is the id of the node that should renew; empty means every node."""
 TAIL = "tail "
-"""So begins a payload that asks for the end of the log of attempt TASK/N/K, from the pilot that runs it."""
+"""Prefix of a payload that asks the pilot of attempt TASK/N/K for the end of its log."""
 Heard = Callable[[str, str], None]
 
 
 def listen(conn: psycopg.Connection, heard: Heard) -> None:
-    """Have `heard(channel, payload)` called for each notice that comes in while `conn` is used or read."""
+    """Call `heard(channel, payload)` for each notification that arrives while `conn` is used or read."""
     conn.add_notify_handler(lambda notice: heard(notice.channel, notice.payload))
     conn.execute(SQL.listen, prepare=False)  # several statements cannot be prepared
 
@@ -32,7 +32,7 @@ def listen_as_conductor(conn: psycopg.Connection) -> None:
 
 
 def read(conn: psycopg.Connection) -> None:
-    """Take in the notices that have arrived on a connection which rests. Never waits.
+    """Handle the notifications that have arrived on an idle connection, without waiting.
 
     Raises:
         psycopg.OperationalError: the connection is lost.
@@ -44,11 +44,11 @@ def read(conn: psycopg.Connection) -> None:
 
 
 def notify_workers(conn: psycopg.Connection, *queues: Queue) -> None:
-    """Tell the pilots that there is work in these queues (all, where none is named), after the commit."""
+    """Notify pilots after the commit that there is work in these queues, or in all if none is given."""
     for queue in queues or Queue:
         notify(conn, WORK[queue])
 
 
 def notify(conn: psycopg.Connection, channel: str, payload: str = "") -> None:
-    """Tell who listens on `channel` when this transaction has committed."""
+    """Notify the listeners of `channel` after the commit."""
     conn.execute(SQL.notify, {"channel": channel, "payload": payload})

@@ -1,7 +1,7 @@
 """Columns of a batch as parameters: PostgreSQL arrays of one type each, sent in binary.
 
-psycopg's own lists look at every item to find its type, quote it as text, and give a column of small numbers another
-type than one of large numbers, so that PostgreSQL plans a statement anew. A batch of reports has 36 columns.
+psycopg's own lists inspect every item to find its type, quote it as text, and give a column of small numbers another
+type than one of large numbers, so that PostgreSQL plans a statement again. A batch of reports has 36 columns.
 
     conn.execute("... unnest(%(tasks)s, %(reasons)s)", {"tasks": Ints([1, 2]), "reasons": Texts(["no", None])})
 """
@@ -22,13 +22,13 @@ _HEAD = struct.Struct("!iiIii").pack
 
 
 class Column(list[Any]):
-    """A column; None stands for null. `of` is the type of its items in pg_type, `array` that of the array."""
+    """A column, in which None is null. `of` is the pg_type of its items, `array` that of the array."""
 
     of: ClassVar[int]
     array: ClassVar[int]
 
     def encoded(self) -> Iterable[bytes]:
-        """Give each item with its length before it, as the binary protocol wants it."""
+        """Return each item after its length, as in the binary protocol."""
         raise NotImplementedError
 
 
@@ -84,7 +84,7 @@ class Blobs(Column):
 
 
 class Texts(Column):
-    """Text, which holds no NUL: PostgreSQL refuses it, and with it the whole batch."""
+    """Text without NUL, which PostgreSQL rejects together with the whole batch."""
 
     of, array = 25, 1009
 

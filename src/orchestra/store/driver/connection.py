@@ -1,7 +1,7 @@
-"""A connection that speaks in our own errors, waits for no answer for ever, and notices answers that are not its own.
+"""A connection that raises Orchestra's errors, limits the time for each answer, and detects misplaced answers.
 
-Only what psycopg documents is overridden: `execute`, `copy` and the fetches of a cursor; `cursor`, `transaction`,
-`notifies`, `commit` and `rollback` of a connection. All that goes over the wire passes one of them.
+Only documented methods of psycopg are overridden: `execute`, `copy` and the fetches of a cursor; `cursor`,
+`transaction`, `notifies`, `commit` and `rollback` of a connection. All traffic passes through one of them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _PERHAPS_DONE = (
     "answer may have been lost."
 )
 
-# What is about the server's condition, not about the statement.
+# Errors about the server's condition, not about the statement.
 _CONDITIONS: dict[str, str] = {
     "53100": "has no space left on its disk",
     "53200": "is out of memory",
@@ -51,7 +51,7 @@ _CONDITIONS: dict[str, str] = {
 _BUSY = ("55P03", "57014")
 _FULL = ("53100", "53200", "53300")
 
-# It warns on stderr of what is told here as an error.
+# It writes warnings to stderr about errors that are raised here.
 logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 Row = TypeVar("Row", covariant=True)
@@ -59,7 +59,7 @@ T = TypeVar("T")
 
 
 class Cursor(psycopg.Cursor[Row]):
-    """A cursor of our connection."""
+    """A cursor of a `Connection`."""
 
     def execute(  # type: ignore[override]  # no template strings
         self,
@@ -69,13 +69,13 @@ class Cursor(psycopg.Cursor[Row]):
         prepare: bool | None = None,
         binary: bool | None = None,
     ) -> Self:
-        """Run a statement, within the time that the connection has for one."""
+        """Run a statement, within the connection's time limit for one."""
         line = _line(self.connection)
         with line.answer:
             try:
                 super().execute(query, params, prepare=prepare, binary=binary)
             except ValueError as error:
-                if self.pgresult is not None:  # else it is about the question
+                if self.pgresult is not None:  # otherwise the error is about the parameters
                     line.fail_garbled(error)
                 raise
         self._check_whole()
@@ -89,7 +89,7 @@ class Cursor(psycopg.Cursor[Row]):
         *,
         writer: Writer | None = None,
     ) -> Iterator[psycopg.Copy]:
-        """Copy rows to the server, all of them within the time for one statement."""
+        """Copy rows to the server, all within the time limit for one statement."""
         with (
             _line(self.connection).answer,
             super().copy(statement, params, writer=writer) as copy,
@@ -97,15 +97,15 @@ class Cursor(psycopg.Cursor[Row]):
             yield copy
 
     def fetchone(self) -> Row | None:
-        """Give the next row."""
+        """Return the next row."""
         return self._understood(super().fetchone)
 
     def fetchall(self) -> list[Row]:
-        """Give the rows that are left."""
+        """Return the remaining rows."""
         return self._understood(super().fetchall)
 
     def __next__(self) -> Row:
-        """Give the next row of those that are walked over."""
+        """Return the next row of the iteration."""
         return self._understood(super().__next__)
 
     def _understood(self, fetch: Callable[[], T]) -> T:
@@ -115,25 +115,25 @@ class Cursor(psycopg.Cursor[Row]):
             _line(self.connection).fail_garbled(error)
 
     def _check_whole(self) -> None:
-        """Make sure that there are as many rows as the server says: a piece that came twice has more."""
+        """Check that there are as many rows as the server says. A duplicated packet adds some."""
         result = self.pgresult
         if result and result.ntuples and result.command_tuples not in (None, result.ntuples):
             _line(self.connection).fail_garbled(None)
 
 
 class Connection(psycopg.Connection[TupleRow]):
-    """A connection whose losses, refusals and silence are DatabaseUnavailable.
+    """A connection that raises DatabaseUnavailable if it is lost or refused, or gets no answer.
 
-    Errors about a statement (a unique key that exists, a check that fails, a deadlock) stay what psycopg calls them.
+    Errors about a statement (a violated unique key or check, a deadlock) stay psycopg's.
     """
 
     @cached_property
     def line(self) -> Line:
-        """What is known of the way to the server."""
+        """The state of the connection to the server."""
         return Line(self.pgconn)
 
     def cursor(self, *args: Any, **kwargs: Any) -> Any:
-        """Give a new cursor; `execute` makes one, too."""
+        """Return a new cursor; `execute` creates one, too."""
         self.line.check_open()
         return super().cursor(*args, **kwargs)
 
@@ -141,10 +141,10 @@ class Connection(psycopg.Connection[TupleRow]):
     def transaction(
         self, savepoint_name: str | None = None, force_rollback: bool = False
     ) -> Iterator[psycopg.Transaction]:
-        """Have what is in the block happen as a whole, or not at all.
+        """Run the block in a transaction.
 
-        An answer too many makes each later one that of an earlier question. At the beginning and the end of a
-        transaction the server says whether it is in one, so that this is noticed before anybody believes it.
+        A surplus answer would shift all later ones to earlier questions. At the start and end of a transaction the
+        server reports whether it is in one, so the shift is detected before any answer is used.
         """
         line = self.line
         outside = self.pgconn.transaction_status == TransactionStatus.IDLE
@@ -172,7 +172,7 @@ class Connection(psycopg.Connection[TupleRow]):
     def notifies(
         self, *, timeout: float | None = None, stop_after: int | None = None
     ) -> Generator[psycopg.Notify, None, None]:
-        """Give the notices that come in."""
+        """Yield incoming notifications."""
         try:
             yield from super().notifies(timeout=timeout, stop_after=stop_after)
         except (psycopg.Error, UnicodeDecodeError) as error:
@@ -180,18 +180,18 @@ class Connection(psycopg.Connection[TupleRow]):
             raise
 
     def commit(self) -> None:
-        """End a transaction that was begun without `transaction`."""
+        """Commit a transaction that was begun without `transaction`."""
         with self.line.commit_answer:
             super().commit()
 
     def rollback(self) -> None:
-        """Undo a transaction that was begun without `transaction`."""
+        """Roll back a transaction that was begun without `transaction`."""
         with self.line.last_answer:
             super().rollback()
 
 
 class Line:
-    """The way to the server of one connection: what it is called, how long it is waited for, what its failures mean.
+    """One connection's link to the server: its name, the time limit for answers, and what its failures mean.
 
     Args:
         place: as in "the database at HOST:PORT".
@@ -207,26 +207,26 @@ class Line:
 
     @property
     def answer(self) -> _Answer:
-        """A block in which one answer is waited for."""
+        """A block that waits for one answer."""
         return _Answer(self)
 
     @property
     def commit_answer(self) -> _Answer:
-        """The same for an answer that may be lost although what it answers was done."""
+        """The same for a commit, whose answer may be lost although it was carried out."""
         return _Answer(self, hint=_PERHAPS_DONE)
 
     @property
     def last_answer(self) -> _Answer:
-        """The same after an error, which may have been the end of the connection."""
+        """The same after an error, which may have closed the connection."""
         return _Answer(self, must_be_open=False)
 
     def begin(self) -> None:
-        """An answer is waited for from now on."""
+        """Start to wait for an answer."""
         if self.patience is not None:
             self._deadline.begin(self.patience)
 
     def end(self, error: BaseException | None) -> None:
-        """It is not waited for any more. Answers that nobody asked for may have been taken for this one."""
+        """Stop waiting for the answer. Surplus answers may have been mistaken for it."""
         self._deadline.end()
         if self._stray and self.is_open:
             self.fail_garbled(error)
@@ -236,10 +236,10 @@ class Line:
         return self._pgconn.status == ConnStatus.OK
 
     def check_open(self) -> None:
-        """Refuse a connection that is over.
+        """Check that the connection is open.
 
         Raises:
-            DatabaseUnavailable: it is.
+            DatabaseUnavailable: it is closed.
         """
         if not self.is_open:
             raise DatabaseUnavailable(
@@ -247,34 +247,34 @@ class Line:
             )
 
     def check_step(self, wanted: TransactionStatus, error: BaseException | None = None) -> None:
-        """Make sure that the last answer, if there was one, was that of the last question.
+        """Check that the last answer belongs to the last question.
 
         Raises:
-            AnswerGarbled: the server is in another state than it must be; the connection is closed.
+            AnswerGarbled: the server's transaction state is wrong; the connection is closed.
         """
         if self.is_open and self._pgconn.transaction_status != wanted:
             self.fail_garbled(error)
 
     def check_left(self, wanted: TransactionStatus, error: BaseException) -> None:
-        """The same after a transaction that an error has ended: one that followed from a wrong answer is no error."""
+        """The same after an error has ended a transaction. An error that follows from a wrong answer is replaced."""
         self.check_step(wanted, error)
         known = isinstance(error, DatabaseUnavailable | psycopg.Error)
         if not self.is_open and isinstance(error, Exception) and not known:
             raise self._lost() from error
 
     def note(self, notice: errors.Diagnostic) -> None:
-        """Hear a notice. One without a code is libpq's own: it has thrown away what nobody had asked for."""
+        """Handle a notice. One without a code is from libpq, which has discarded a surplus answer."""
         self._stray = self._stray or notice.sqlstate is None
 
     def fail_garbled(self, error: BaseException | None) -> NoReturn:
-        """Close the connection, whose answers cannot be trusted any more, or say what became of it before."""
+        """Close the connection, whose answers are no longer reliable, or raise what has already happened to it."""
         if isinstance(error, psycopg.Error | UnicodeDecodeError):
             self.fail(error)
         self._pgconn.finish()
         raise self._garbled() from error
 
     def fail(self, error: psycopg.Error | UnicodeDecodeError, hint: str = WAIT_AND_SEE) -> None:
-        """Raise what a failure means; return where it is about a statement alone."""
+        """Raise the error for a failure; return if it is about the statement only."""
         if failure := self._failure(error, hint):
             if isinstance(failure, AnswerGarbled):
                 self._pgconn.finish()
@@ -315,11 +315,11 @@ class Line:
 
 
 _OF_A_QUESTION = (psycopg.ProgrammingError, psycopg.DataError)
-"""What the driver says of a statement or a value before it sends it; its other words are about an answer."""
+"""Errors of the driver about a statement or a value before it is sent. Its other errors are about an answer."""
 
 
 class _Answer:
-    """The block in which one answer is waited for."""
+    """The block that waits for one answer."""
 
     def __init__(self, line: Line, *, hint: str = WAIT_AND_SEE, must_be_open: bool = True) -> None:
         self._line, self._hint, self._must_be_open = line, hint, must_be_open

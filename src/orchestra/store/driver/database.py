@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: made with care, and speaking in our own errors when they fail."""
+"""Connecting to PostgreSQL, with fixed settings and with Orchestra's errors for failures."""
 
 from __future__ import annotations
 
@@ -20,27 +20,28 @@ from orchestra.store.driver.sql import load
 
 SCHEMA = "orchestra"
 OLDEST = 15
-"""The oldest major version of PostgreSQL that is supported, and tested."""
+"""The oldest supported major version of PostgreSQL."""
 STATEMENT_TIMEOUT = 5.0
 LOCK_TIMEOUT = 3.0
 IDLE_IN_TRANSACTION_TIMEOUT = 10.0
 CONNECT_TIMEOUT = 5.0
 MARGIN = 3.0
-"""Seconds that an answer may be on its way, beyond the time that the server gives a statement."""
+"""Seconds for the transfer of an answer, in addition to the statement timeout."""
 
-# What the work relies on, whatever the server, the database or the role has set; the last three are about plans.
+# Required settings, whatever the server, the database or the role has set. The last three are about
+# plans.
 _RELIED_ON = {
     "search_path": SCHEMA,
     "timezone": "UTC",
-    "datestyle": "ISO",  # and the next: what psycopg can read
+    "datestyle": "ISO",  # this and the next: what psycopg can parse
     "intervalstyle": "postgres",
     "standard_conforming_strings": "on",
     "array_nulls": "on",
-    "extra_float_digits": "1",  # moments and results to their last digit
+    "extra_float_digits": "1",  # timestamps and floats without loss
     "default_transaction_isolation": "read committed",
-    "synchronous_commit": "on",  # an outcome leaves its spool once it is committed
-    "idle_session_timeout": "0",  # a pilot without work is silent
-    "jit": "off",  # it takes seconds for a statement of milliseconds where plans look dear, and ours do
+    "synchronous_commit": "on",  # an outcome leaves its spool after the commit
+    "idle_session_timeout": "0",  # an idle pilot is silent
+    "jit": "off",  # compiling takes seconds for plans with a high estimated cost
     "max_parallel_workers_per_gather": "0",
     "random_page_cost": "1.1",
 }
@@ -52,10 +53,10 @@ WIRE: Mapping[str, Any] = {
     "keepalives_count": "3",
     "tcp_user_timeout": "20000",
 }
-"""What every connection says to the operating system: a machine that is gone is noticed within about 20 s."""
+"""TCP settings of every connection: a machine that is gone is noticed within about 20 s."""
 
-# A plan that is made while tables are small must do when they are large, too. So each row is looked up by its key:
-# other joins walk a whole table, which is cheap only as long as it is small.
+# A plan made while tables are small must be good for large ones, too. So each row is looked up by
+# its key: other joins scan a whole table, which is cheap only while it is small.
 _ONE_PLAN = {
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
@@ -76,15 +77,15 @@ def connect(
     idle_in_transaction_timeout: float = IDLE_IN_TRANSACTION_TIMEOUT,
     repeats: bool = False,
 ) -> Connection:
-    """Connect, in autocommit mode: what belongs together stands in `with conn.transaction()`.
+    """Connect in autocommit mode. Use `with conn.transaction()` for transactions.
 
-    Times are in seconds; 0 is no limit. `name` is shown in pg_stat_activity. A server that does not answer is given up
-    MARGIN seconds after a statement's time is over. With `repeats` each statement is planned once, for all values: for
-    who carries out the same few over and over.
+    Times are in seconds; 0 is no limit. `name` is shown in pg_stat_activity. A server that does not answer is given
+    up MARGIN seconds after the statement timeout. With `repeats` each statement is planned once, for all values: for
+    callers that run the same few statements repeatedly.
 
     Raises:
-        ConfigurationError: the address is not one.
-        DatabaseUnavailable: nothing answers there, it refuses, or is too old; the sentence says which.
+        ConfigurationError: the address is invalid.
+        DatabaseUnavailable: there is no server, it refuses the connection, or it is too old.
     """
     address = check_address(url)
     options = {
@@ -97,7 +98,7 @@ def connect(
     wanted = {
         "application_name": name,
         "client_encoding": "UTF8",
-        "connect_timeout": max(2, round(connect_timeout)),  # libpq takes no less
+        "connect_timeout": max(2, round(connect_timeout)),  # libpq's minimum
         **WIRE,
         "options": " ".join([address.get("options", ""), *map(_option, options.items())]),
     }
@@ -115,13 +116,15 @@ def connect(
         def ask() -> refusals.Code | None:
             return sqlstate.of_refusal(make_conninfo(url, **wanted), connect_timeout)
 
-        raise refusals.explain(address, str(error), ask) from None  # its text may hold the password
+        raise refusals.explain(
+            address, str(error), ask
+        ) from None  # the text may contain the password
     try:
         check_version(address, conn.info.server_version)
     except DatabaseUnavailable:
         conn.close()
         raise
-    if not _reads_right(conn):  # PGTZ and PGDATESTYLE win over `options`
+    if not _reads_right(conn):  # PGTZ and PGDATESTYLE override `options`
         conn.execute(load("driver/session").set_formats)
     conn.add_notice_handler(conn.line.note)
     conn.line.place = place(address)
@@ -135,7 +138,7 @@ def _reads_right(conn: psycopg.Connection) -> bool:
 
 
 def check_version(address: dict[str, str], number: int) -> None:
-    """Make sure that a server, whose version is written like 150018, is not too old.
+    """Check that a server, whose version is written like 150018, is not too old.
 
     Raises:
         DatabaseUnavailable: it is.
@@ -150,10 +153,10 @@ def check_version(address: dict[str, str], number: int) -> None:
 
 
 def check_address(url: str) -> dict[str, str]:
-    """Give the parts of a postgres:// or postgresql:// address, named as libpq names them.
+    """Return the parts of a postgres:// or postgresql:// address, by libpq's names.
 
     Raises:
-        ConfigurationError: it is not one. The sentence shows nothing of it, since it may hold a password.
+        ConfigurationError: the address is invalid. The message does not show it, since it may contain a password.
     """
     wrong = ConfigurationError(
         '"postgres" is not an address of a PostgreSQL server.',
@@ -165,7 +168,7 @@ def check_address(url: str) -> dict[str, str]:
     except (psycopg.Error, ValueError):
         raise wrong from None
     address = {key: str(value) for key, value in parts.items() if value is not None}
-    # An unescaped @ or / in a password makes the rest of it a host, a port or a database.
+    # After an unescaped @ or / in a password, the rest of it is parsed as a host, a port or a database.
     astray = "@" in address.get("host", "") + address.get("dbname", "")
     if (
         astray
@@ -177,10 +180,10 @@ def check_address(url: str) -> dict[str, str]:
 
 
 def parts_of(url: str) -> tuple[dict[str, str], dict[str, str]]:
-    """Give the parts of an address that anybody may see, and those that are secret, by libpq's own list.
+    """Return the public and the secret parts of an address, as libpq classifies them.
 
     Raises:
-        ConfigurationError: it is no address.
+        ConfigurationError: the address is invalid.
     """
     check_address(url)
     public: dict[str, str] = {}
@@ -193,9 +196,9 @@ def parts_of(url: str) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def in_transaction(conn: psycopg.Connection, work: Callable[[], T], *, tries: int = 5) -> T:
-    """Run `work` in a transaction, again when PostgreSQL chose it as a deadlock's or a serialization's victim.
+    """Run `work` in a transaction, and retry it after a deadlock or a serialization failure.
 
-    Within an outer transaction it runs once: only whoever began that one can begin again.
+    Within an outer transaction it runs once: only the owner of that transaction can retry it.
     """
     if conn.info.transaction_status != pq.TransactionStatus.IDLE:
         return work()
@@ -211,7 +214,7 @@ def in_transaction(conn: psycopg.Connection, work: Callable[[], T], *, tries: in
 
 
 def take_time(conn: psycopg.Connection, seconds: float) -> None:
-    """Give the statements of this transaction so many seconds, each."""
+    """Set the time limit of each statement of this transaction."""
     timeout = f"{_milliseconds(seconds)}ms"
     conn.execute(load("driver/session").set_statement_timeout, {"timeout": timeout})
     if isinstance(conn, Connection):
@@ -219,15 +222,15 @@ def take_time(conn: psycopg.Connection, seconds: float) -> None:
 
 
 def read_one_snapshot(conn: psycopg.Connection) -> None:
-    """Make the transaction that has just begun read only, and all of its statements read the same snapshot."""
+    """Make the transaction that has just begun read-only, with the same snapshot for all of its statements."""
     conn.execute(load("driver/session").read_one_snapshot)
 
 
 def probe(conn: psycopg.Connection) -> None:
-    """Make sure that the server answers, and that its answer is the one to this question.
+    """Check that the server answers, and that the answer is the one to this question.
 
     Raises:
-        DatabaseUnavailable: it does not, or it is not; the connection is closed.
+        DatabaseUnavailable: no answer, or another one; the connection is closed.
     """
     token = secrets.token_hex(8)
     if conn.execute(load("driver/session").echo, {"token": token}).fetchone() != (token,):
@@ -236,7 +239,7 @@ def probe(conn: psycopg.Connection) -> None:
 
 
 def is_usable(conn: psycopg.Connection) -> bool:
-    """Whether the server answers, and an interrupted call has left nothing open."""
+    """Whether the server answers and no transaction was left open by an interrupted call."""
     try:
         conn.execute("")
     except (DatabaseUnavailable, psycopg.Error):
@@ -247,7 +250,7 @@ def is_usable(conn: psycopg.Connection) -> bool:
 def fetch(
     conn: psycopg.Connection, statement: LiteralString, params: Mapping[str, Any] | None = None
 ) -> list[dict[str, Any]]:
-    """Run a statement and give its rows, each by the names of its columns."""
+    """Run a statement and return its rows as dictionaries."""
     with conn.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(statement, params).fetchall()
 
@@ -262,7 +265,7 @@ def _milliseconds(seconds: float) -> int:
 
 
 def place(address: Mapping[str, str]) -> str:
-    """Name a server by its address, for a sentence."""
+    """The name of a server in messages, from its address."""
     hosts = address.get("host", address.get("hostaddr", "")).split(",")
     ports = address.get("port", "5432").split(",")
     ports += ports[:1] * (len(hosts) - len(ports))

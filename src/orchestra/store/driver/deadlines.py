@@ -1,7 +1,7 @@
-"""Deadlines for answers: where one passes, its connection is hung up, and whoever waits on it learns that at once.
+"""Deadlines for answers. When one passes, its connection is shut down, which wakes the waiting thread.
 
-Keep-alives find a machine that is gone. They do not find a server that is stopped, or a tunnel that takes in what it is
-sent and passes nothing on. libpq itself waits for an answer for ever.
+Keep-alives detect a machine that is gone. They do not detect a stopped server, or a tunnel that accepts data and
+forwards none. libpq itself waits for an answer without limit.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _NEVER = float("inf")
 
 
 class Deadline:
-    """The deadline of one connection, for one answer after the other. Used by one thread at a time."""
+    """The deadline of one connection, for one answer at a time. Used by one thread at a time."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor, self._identity = descriptor, _identity(descriptor)
@@ -27,17 +27,17 @@ class Deadline:
         _watch.add(self)
 
     def begin(self, seconds: float) -> None:
-        """Hang up in so many seconds unless `end` is called before."""
+        """Shut the connection down after so many seconds, unless `end` is called before."""
         self.due = time.monotonic() + seconds
         _watch.mind(self.due)
 
     def end(self) -> None:
-        """The answer is there."""
+        """The answer has arrived."""
         with self._lock:
             self.due = _NEVER
 
     def look(self, now: float) -> None:
-        """Hang up if it has passed. Another thread's."""
+        """Shut the connection down if the deadline has passed. Called by the watching thread."""
         with self._lock:
             if self.due <= now:
                 self.due, self.passed = _NEVER, True
@@ -45,7 +45,7 @@ class Deadline:
 
     def _hang_up(self) -> None:
         with suppress(OSError), socket.socket(fileno=os.dup(self._descriptor)) as end:
-            # The connection may have been closed just now, and its number given to another one.
+            # The connection may have been closed meanwhile, and its descriptor reused.
             if _identity(end.fileno()) == self._identity:
                 end.shutdown(socket.SHUT_RDWR)
 
@@ -56,14 +56,14 @@ def _identity(descriptor: int) -> tuple[int, int]:
 
 
 class _Watch:
-    """The thread that minds every deadline of this process; it wakes when the nearest may have passed."""
+    """The thread that watches every deadline of this process. It wakes when the nearest one may have passed."""
 
     def __init__(self) -> None:
         self._reset()
         os.register_at_fork(after_in_child=self._reset)
 
     def _reset(self) -> None:
-        """Begin anew: a child process has neither its parent's threads nor its connections."""
+        """Start over: a child process has neither its parent's threads nor its connections."""
         self._deadlines: WeakSet[Deadline] = WeakSet()
         self._changed = threading.Condition()
         self._wakes_at = _NEVER
@@ -74,7 +74,7 @@ class _Watch:
             self._deadlines.add(deadline)
 
     def mind(self, due: float) -> None:
-        """Be awake at `due`; costs next to nothing where the thread wakes before that anyway."""
+        """Make sure that the thread is awake at `due`. Cheap if it wakes before that anyway."""
         if due >= self._wakes_at:
             return
         with self._changed:
@@ -84,14 +84,16 @@ class _Watch:
 
     def _start(self) -> None:
         thread = threading.Thread(target=self._run, name="deadlines", daemon=True)
-        with suppress(RuntimeError):  # no more threads for this account now: at the next request
+        with suppress(
+            RuntimeError
+        ):  # no thread available for this account now; the next request tries again
             thread.start()
             self._thread = thread
 
     def _run(self) -> None:
         with self._changed:
             while True:
-                # Before the look: a deadline that begins during it then wakes this thread.
+                # Before the check, so that a deadline that begins during it wakes this thread.
                 self._wakes_at = _NEVER
                 now = time.monotonic()
                 for deadline in self._deadlines:

@@ -1,6 +1,6 @@
-"""Why there is no connection to a server, in sentences of ours.
+"""Explanations for connections that a server refuses.
 
-A refusal is known by the server's English words, or else by its code: a server may speak any language.
+A refusal is recognised by the server's English text, or else by its code, because a server may use any language.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ AGAIN_SOON = "Try again in a moment. Running jobs are not affected."
 UPGRADE_IT = words("Upgrade that server, or use another: ", Setting.POSTGRES, ".")
 
 Code = tuple[str, str]
-"""An SQLSTATE, and the routine of PostgreSQL that has raised it."""
+"""An SQLSTATE, and the routine of PostgreSQL that raised it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ _BY_WORDS = {
     ),
 }
 
-# The routine where it is needed to tell apart what has the same code; else "".
+# The routine where several refusals have the same code; else "".
 _BY_CODE: Mapping[Code, _Refusal] = {
     ("28P01", ""): _PASSWORD,
     ("28000", "ClientAuthentication"): _HBA,
@@ -86,7 +86,7 @@ _BY_CODE: Mapping[Code, _Refusal] = {
 }
 
 _SILENT = "it does not answer."
-# What the operating system says, in the language of this process, and what libpq and psycopg say.
+# Messages of the operating system, in this process's language, and of libpq and psycopg.
 _UNREACHABLE: tuple[tuple[tuple[int, ...], str, str], ...] = (
     ((errno.ECONNREFUSED, errno.ENOENT), "onnection refused", "nothing listens there."),
     ((), r"translate host name|failed to resolve|getaddrinfo", "no such host."),
@@ -100,12 +100,12 @@ _UNREACHABLE: tuple[tuple[tuple[int, ...], str, str], ...] = (
 def explain(
     address: Mapping[str, str], text: str, ask: Callable[[], Code | None]
 ) -> DatabaseUnavailable:
-    """Say why there is no connection.
+    """Return the error that explains why there is no connection.
 
     Args:
-        address: the parts of the server's address, named as libpq names them.
-        text: what libpq says.
-        ask: asks the server for the code; done where its words are not known.
+        address: the parts of the server's address, by libpq's names.
+        text: libpq's message.
+        ask: asks the server for the code; called if the text is not recognised.
     """
     if refusal := _by_words(text):
         return _refused(address, refusal)
@@ -140,7 +140,7 @@ def _unreachable(text: str) -> str | None:
 
 
 def _without_secrets(address: Mapping[str, str], text: str) -> str:
-    """Give the last thing that a server says, without what it adds to it ("DETAIL:  ...", in any language)."""
+    """Return the server's last message, without additions such as "DETAIL:  ..." in any language."""
     lines = [line for line in text.strip().splitlines() if not re.match(r"[^\W\d]+:  ", line)]
     said = re.sub(r"^.*? failed: [^\W\d]+:  ", "", lines[-1].strip() if lines else "nothing")
     for key in ("password", "sslpassword"):

@@ -1,13 +1,13 @@
-"""Named SQL statements, read from the .sql files of the rooms of `store/`.
+"""Named SQL statements, read from the .sql files of `store/`.
 
-A file looks like this, and `load("work/claims").claim_jobs` is the text of its statement called claim:
+A file looks like this, and `load("work/claims").claim_jobs` is the text of its statement called claim_jobs:
 
-    -- name: claim
+    -- name: claim_jobs
     -- Why it is shaped so, and which index it walks.
     select ...
 
-What is measured of an attempt (`domain/usage.py`) is listed by `$usage{a.NAME}`: the text in braces once for each
-measure, with its name and the TYPE of its column.
+`$usage{a.NAME}` stands for the measures of an attempt (`domain/usage.py`): the text in braces once for each measure,
+with its name and the TYPE of its column.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _NAME = re.compile(r"^--\s*name:\s*(.*?)\s*$")
 
 
 class Statements:
-    """The statements of one file, each an attribute."""
+    """The statements of one file, as attributes."""
 
     def __init__(self, source: str, statements: dict[str, LiteralString]) -> None:
         self._source = source
         self._statements = statements
 
-    # LiteralString, because only files of this package get here: never anything that a user typed.
+    # LiteralString, because the text comes only from files of this package, never from a user.
     def __getattr__(self, name: str) -> LiteralString:
         try:
             return self._statements[name]
@@ -39,7 +39,7 @@ class Statements:
             raise AttributeError(f"{self._source} has no statement called {name!r}") from None
 
     def __iter__(self) -> Iterator[str]:
-        """Walk over the names."""
+        """Iterate over the names."""
         return iter(self._statements)
 
 
@@ -53,10 +53,10 @@ def load(name: str) -> Statements:
 def parse(text: str, *, source: str) -> Statements:
     """Split the text of a .sql file at its `-- name:` lines.
 
-    Lines that are only a comment are left out: a percent sign in one would be read as a placeholder.
+    Comment lines are removed: a percent sign in one would be parsed as a placeholder.
 
     Raises:
-        ValueError: a name stands there twice or is no identifier, a statement is empty or has no name.
+        ValueError: a name occurs twice or is not an identifier, or a statement is empty or has no name.
     """
     statements: dict[str, LiteralString] = {}
     name = None
@@ -86,7 +86,7 @@ def _keep(
 
 
 def _each_measure(match: re.Match[str]) -> str:
-    from orchestra.domain.usage import MEASURES  # few commands look at attempts
+    from orchestra.domain.usage import MEASURES  # few commands read attempts
 
     return ", ".join(
         match[1].replace("NAME", measure.name).replace("TYPE", _COLUMN_TYPES[measure.kind])

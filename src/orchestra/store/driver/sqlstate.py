@@ -1,7 +1,7 @@
-"""Why a server refuses a connection, as a code: what it says in words is in its language, which may be any.
+"""The code of a refused connection. The server's text may be in any language.
 
-libpq tells the code of a refusal (SQLSTATE) within its text alone, and only where that is asked for before the answer
-comes. psycopg does not ask; so whoever wants to know the code connects once more.
+libpq includes the code of a refusal (SQLSTATE) only in its text, and only if asked before the answer arrives. psycopg
+does not ask, so finding out the code takes another connection.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _EVENTS = {pq.PollingStatus.READING: select.POLLIN, pq.PollingStatus.WRITING: se
 
 
 def of_refusal(conninfo: str, seconds: float) -> tuple[str, str] | None:
-    """Connect once more, and give the code of the refusal with the routine of PostgreSQL that refuses.
+    """Connect again, and return the code of the refusal with the routine of PostgreSQL that refuses.
 
-    None where it does not refuse any more, says nothing in that time, or the code cannot be learnt.
+    None if the server no longer refuses, does not answer in time, or the code is not available.
     """
     libpq = _libpq()
     if libpq is None:
@@ -54,7 +54,7 @@ def _wait(conn: pq.abc.PGconn, until: float) -> None:
 
 @cache
 def _libpq() -> ctypes.CDLL | None:
-    """Give the library that psycopg has loaded: its own copy, or the system's."""
+    """Return the libpq that psycopg has loaded: its own copy, or the system's."""
     try:
         lines = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace").splitlines()
         paths = (line.split(maxsplit=5)[-1] for line in lines)

@@ -1,4 +1,4 @@
-"""What `job explain` reads of the queue, the nodes and the events around a job."""
+"""What `job explain` reads about the queue, the nodes and the events of a job."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BEFORE_EVERYTHING, BEHIND_EVERYTHING = -1, 2
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A job's place in its task's order, and who holds it."""
+    """A job's position in its task, and its keeper."""
 
     turn: int
     not_before: datetime | None
@@ -37,7 +37,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What one node holds of one task; `unstarted` of these jobs have no process yet."""
+    """The jobs of one task that a node holds; `unstarted` of them have no process yet."""
 
     at_work: RunningJobs
     unstarted: int
@@ -50,7 +50,7 @@ def turn(conn: psycopg.Connection, task: int, index: int) -> Turn:
 def before_params(
     task: int, index: int, state: JobState, turn: int, limit: int
 ) -> Mapping[str, Any]:
-    """Give what `before` is run with: everything that can be claimed is before a job that is not released."""
+    """Return the parameters of `before`. All claimable jobs come before one that is not released."""
     released = state is not JobState.REGISTERED
     return {
         "task": task,
@@ -64,12 +64,12 @@ def before_params(
 def before(
     conn: psycopg.Connection, task: int, index: int, state: JobState, turn: int, *, limit: int
 ) -> int:
-    """Count the jobs of its own task that come before one that waits; of each kind at most `limit`."""
+    """Count the jobs of the same task that come before a waiting one; at most `limit` of each kind."""
     return int(fetch(conn, SQL.before, before_params(task, index, state, turn, limit))[0]["jobs"])
 
 
 def at_work(conn: psycopg.Connection, queue: Queue) -> list[Work]:
-    """Give what nodes hold of a queue."""
+    """Return the jobs of a queue that nodes hold."""
     return [
         Work(
             RunningJobs(
@@ -100,7 +100,7 @@ def _need(row: Mapping[str, Any], queue: Queue) -> Need:
 
 
 def competitors(conn: psycopg.Connection, queue: Queue, work: list[Work]) -> list[Competitor]:
-    """Give the live tasks of a queue. What a pilot has claimed counts as living, not as waiting."""
+    """Return the live tasks of a queue. Claimed jobs count as living, not as waiting."""
     claimed: dict[int, int] = {}
     for each in work:
         claimed[each.at_work.task] = claimed.get(each.at_work.task, 0) + each.unstarted
@@ -113,7 +113,7 @@ def competitors(conn: psycopg.Connection, queue: Queue, work: list[Work]) -> lis
 def _competitor(row: Mapping[str, Any], queue: Queue, claimed: int) -> Competitor:
     state = TaskState(row["state"])
     waiting = row["assigned"] - claimed
-    if state is TaskState.RUNNING:  # these follow without anything else happening first
+    if state is TaskState.RUNNING:  # these are released without any other condition
         waiting += row["registered"]
     stopped = row["held"] or row["moving"] or not state.may_claim
     return Competitor(
@@ -128,19 +128,19 @@ def _competitor(row: Mapping[str, Any], queue: Queue, claimed: int) -> Competito
 
 
 def asked(conn: psycopg.Connection, task: int, index: int, until: datetime) -> Event | None:
-    """Give the newest request to end a job or its whole task, up to a moment."""
+    """The newest request up to a given time to end a job or its whole task, or None."""
     rows = fetch(conn, SQL.asked, {"task": task, "index": index, "until": until})
     return Event(**rows[0]) if rows else None
 
 
 def failed_tests(conn: psycopg.Connection, task: int, *, limit: int) -> list[FailedAttempt]:
-    """Give the test jobs by which a task broke, the first one first."""
+    """Return the test jobs that broke a task, in order."""
     return [
         failed_attempt(row) for row in fetch(conn, SQL.failed_tests, {"task": task, "limit": limit})
     ]
 
 
 def keeper_lease(conn: psycopg.Connection, keeper: UUID) -> KeeperLease | None:
-    """Give how the keeper that holds a job is."""
+    """The lease of the keeper that holds a job, or None."""
     rows = fetch(conn, SQL.keeper_lease, {"keeper": keeper})
     return KeeperLease(**rows[0]) if rows else None

@@ -38,7 +38,7 @@ def end_test_marks(conn: psycopg.Connection, task: int) -> None:
 
 
 def end_test(conn: psycopg.Connection, task: int) -> int:
-    """Withdraw the test jobs that wait and ask the living ones to end; gives how many."""
+    """Withdraw waiting test jobs, ask running ones to end, and return how many these are."""
     withdrawn = conn.execute(SQL.withdraw_test_jobs, {"task": task}).rowcount
     return withdrawn + conn.execute(SQL.ask_test_jobs_to_end, {"task": task}).rowcount
 
@@ -75,13 +75,13 @@ def lock_jobs(conn: psycopg.Connection, task: int, indexes: Sequence[int]) -> li
 def retry_chosen_jobs(
     conn: psycopg.Connection, task: int, indexes: Sequence[int], *, testing: bool
 ) -> int:
-    """Start jobs over, first in line; gives how many went back into the test, if it is under way (`testing`)."""
+    """Retry jobs, first in line, and return how many rejoined the test, if it is running (`testing`)."""
     conn.execute(SQL.retry_chosen_jobs, {"task": task, "indexes": list(indexes)})
     return conn.execute(SQL.readmit_test_jobs, {"task": task}).rowcount if testing else 0
 
 
 def kill_chosen_jobs(conn: psycopg.Connection, task: int, indexes: Sequence[int]) -> None:
-    """Those that wait are killed at once, those that are alive are asked to end."""
+    """Kill waiting jobs at once, and ask running ones to end."""
     params = {"task": task, "indexes": list(indexes)}
     conn.execute(SQL.ask_chosen_jobs_to_end, params)
     conn.execute(SQL.kill_waiting_jobs, params)

@@ -1,4 +1,4 @@
-"""Jobs and attempts in the database: reading them, page by page."""
+"""Reading jobs and attempts, page by page."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _CHOICES = {
 
 
 def listing_statement(status: JobStatus | None, *, few_done: bool = False) -> Any:
-    """Give the statement that lists a task's jobs, those with one status or all."""
+    """Return the statement that lists a task's jobs, those with one status or all."""
     choice = SQL.choose_few_done if few_done else _CHOICES[status]
     return "with chosen as (\n" + choice + "\n)\n" + SQL.show_chosen
 
@@ -50,9 +50,9 @@ def listed(
     limit: int,
     few_done: bool = False,
 ) -> list[Job]:
-    """Give the jobs of a task from number `first` on, at most `limit`.
+    """Return the jobs of a task from index `first` on, at most `limit`.
 
-    `few_done` says that few of many jobs are done, so that their attempts lead to them.
+    `few_done` says that few of many jobs are done, so that they are found by their attempts.
     """
     params = {
         "task": task,
@@ -72,7 +72,7 @@ def by_key(conn: psycopg.Connection, task: int, index: int) -> Job | None:
 
 
 def job_from_row(row: Mapping[str, Any]) -> Job:
-    """The door from a row of `show_chosen` to a Job."""
+    """Build a Job from a row of `show_chosen`."""
     return Job(
         **{
             **row,
@@ -84,7 +84,7 @@ def job_from_row(row: Mapping[str, Any]) -> Job:
 
 
 def attempts(conn: psycopg.Connection, task: int, index: int, *, task_folder: str) -> list[Attempt]:
-    """Give all attempts of a job, oldest first, without their logs."""
+    """Return all attempts of a job, oldest first, without their logs."""
     paths = JobPaths(PurePosixPath(task_folder), index)
     found = []
     for row in fetch(conn, SQL.attempts, {"task": task, "index": index}):
@@ -99,14 +99,14 @@ def attempts(conn: psycopg.Connection, task: int, index: int, *, task_folder: st
 def log_tail(
     conn: psycopg.Connection, task: int, index: int, number: int
 ) -> tuple[bytes | None, int | None]:
-    """Give the end of an attempt's log as it was reported, and how long the whole is in bytes."""
+    """Return the end of an attempt's log as reported, and the length of the whole log in bytes."""
     rows = fetch(conn, SQL.log_tail, {"task": task, "index": index, "number": number})
     return (rows[0]["log_tail"], rows[0]["log_bytes"]) if rows else (None, None)
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """The kept end of a log from a byte on; None stands for what is not kept. `grows`: a pilot can tell more."""
+    """The stored end of a log from a byte on; None if it is not stored. With `grows`, the pilot can report more."""
 
     offset: int | None
     data: bytes | None
@@ -118,24 +118,24 @@ class Chunk:
 def log_chunk(
     conn: psycopg.Connection, task: int, index: int, number: int, offset: int
 ) -> Chunk | None:
-    """Give what is kept of an attempt's log from byte `offset` on."""
+    """The stored part of an attempt's log from byte `offset` on, or None."""
     params = {"task": task, "index": index, "number": number, "offset": offset}
     rows = fetch(conn, SQL.log_chunk, params)
     return Chunk(**rows[0]) if rows else None
 
 
 def attempt_folders(conn: psycopg.Connection, task: int, jobs: int) -> Iterator[tuple[int, int]]:
-    """Give (index, folder number) of every folder that an attempt of a task was given."""
+    """Yield (index, folder number) of every folder of a task's attempts."""
     yield from _pages(conn, SQL.attempt_folders, task, jobs)
 
 
 def superseded_folders(conn: psycopg.Connection, task: int, jobs: int) -> Iterator[tuple[int, int]]:
-    """Give (index, folder number) of the folders that no result and no attempt under way needs."""
+    """Yield (index, folder number) of the folders that no result and no running attempt needs."""
     yield from _pages(conn, SQL.superseded_folders, task, jobs)
 
 
 def results(conn: psycopg.Connection, task: int, version: int, jobs: int) -> list[Result]:
-    """Give the attempt that counts of every job that has one, in job order; `version` is that of the configs."""
+    """Return the done attempt of every job that has one, in job order; `version` is that of the configs."""
     found = []
     for first in range(0, jobs, PAGE):
         params = {"task": task, "version": version, "first": first, "next": first + PAGE}

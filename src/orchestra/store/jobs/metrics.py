@@ -1,4 +1,4 @@
-"""What jobs said of their results, in the database. Every function runs inside its caller's transaction."""
+"""Metrics that jobs reported. Every function runs inside its caller's transaction."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from orchestra.store.driver.sql import load
 
 SQL = load("jobs/metrics")
 PAGE = 50_000
-"""Jobs whose results one statement compares: about 0.2 s."""
+"""Jobs whose results one statement compares, in about 0.2 s."""
 
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """The numbers that a job's result has, by name, in no order."""
+    """The numbers of a job's result by name, unordered."""
 
     index: int
     numbers: dict[str, Any]
@@ -28,10 +28,10 @@ class Numbers:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a job said of its result, and what its config says; `path` is the config's below its data set's root.
+    """The metrics of a job's result and the text of its config; `path` is the config's, relative to its data set.
 
-    `is_output` says that the config is an older task's output, and its text that job's metrics, by the name of their
-    file.
+    With `is_output` the config is an older task's output, and its text is that job's metrics, under their file's
+    name.
     """
 
     index: int
@@ -43,7 +43,7 @@ class Said:
 
 
 def keep(conn: psycopg.Connection, outcomes: Sequence[Outcome]) -> None:
-    """Write down what came with outcomes."""
+    """Store the metrics of outcomes."""
     said = [(outcome.key, outcome.metrics) for outcome in outcomes if outcome.metrics]
     if not said:
         return
@@ -58,32 +58,32 @@ def keep(conn: psycopg.Connection, outcomes: Sequence[Outcome]) -> None:
 
 
 def forget(conn: psycopg.Connection, seconds: float, limit: int) -> bool:
-    """Forget up to `limit` rows that are older than that; False where there are none."""
+    """Delete up to `limit` rows that are older than that; False if there are none."""
     return bool(conn.execute(SQL.forget, {"seconds": seconds, "limit": limit}).rowcount)
 
 
 def first(conn: psycopg.Connection, task: int, limit: int) -> list[Numbers]:
-    """Give the numbers of a task's first results, in job order."""
+    """Return the numbers of a task's first results, in job order."""
     return [Numbers(**row) for row in fetch(conn, SQL.first, {"task": task, "limit": limit})]
 
 
 def best(
     conn: psycopg.Connection, task: int, jobs: int, name: str, limit: int, *, highest: bool
 ) -> list[int]:
-    """Give the jobs whose number of that name is best, the best one first."""
+    """Return the jobs with the best values of a metric, best first."""
     statement = SQL.highest if highest else SQL.lowest
     return _foremost(conn, statement, {"task": task, "name": name, "limit": limit}, jobs)
 
 
 def anywhere(conn: psycopg.Connection, task: int, jobs: int, limit: int) -> list[int]:
-    """Give some of the jobs with results, from all over a task."""
+    """Return some jobs with results, from all over a task."""
     return _foremost(conn, SQL.anywhere, {"task": task, "limit": limit}, jobs)
 
 
 def _foremost(
     conn: psycopg.Connection, statement: Any, params: Mapping[str, Any], jobs: int
 ) -> list[int]:
-    """Give the jobs with the lowest places. One statement for all results of a large task would meet its time-out."""
+    """Return the jobs with the lowest places. One statement for all results of a large task could time out."""
     foremost: list[tuple[float, int]] = []
     for first in range(0, jobs, PAGE):
         rows = fetch(conn, statement, {**params, "first": first, "next": first + PAGE})
@@ -95,6 +95,6 @@ def _foremost(
 def said(
     conn: psycopg.Connection, task: int, version: int, indexes: Collection[int]
 ) -> dict[int, Said]:
-    """Give what jobs said, with their configs of a version."""
+    """Return the metrics of jobs, with their configs of a version."""
     params = {"task": task, "version": version, "indexes": Ints(indexes)}
     return {row["index"]: Said(**row) for row in fetch(conn, SQL.said, params)}

@@ -1,4 +1,4 @@
-"""Mails as people see them."""
+"""Mails as users see them."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def by_id(conn: psycopg.Connection, number: int) -> Mail | None:
 def listed(
     conn: psycopg.Connection, *, person: int | None, state: str | None, limit: int | None
 ) -> list[Mail]:
-    """Give mails, the newest first."""
+    """Return mails, newest first."""
     params = {"person": person, "state": state, "limit": limit}
     return [Mail(**row) for row in fetch(conn, SQL.select_mails + "\n" + SQL.listed, params)]
 
 
 def of_task(conn: psycopg.Connection, task: int, *, limit: int) -> list[Mail]:
-    """Give the newest mails about a task, oldest first."""
+    """Return the newest mails about a task, oldest first."""
     rows = fetch(conn, SQL.select_mails + "\n" + SQL.of_task, {"task": task, "limit": limit})
     return [Mail(**row) for row in reversed(rows)]
 
@@ -37,6 +37,6 @@ def summary(conn: psycopg.Connection) -> Summary:
 
 
 def again(conn: psycopg.Connection, ids: Sequence[int] | None, person: int | None) -> list[int]:
-    """Have mails sent now: these, or all that were set aside; one person's alone where given. Gives which."""
+    """Make mails due now: these, or all that were set aside; optionally only one person's. Return their ids."""
     params = {"ids": None if ids is None else list(ids), "person": person}
     return [row["id"] for row in fetch(conn, SQL.again, params)]

@@ -1,4 +1,4 @@
-"""The outbox in the database. Every function runs inside its caller's transaction."""
+"""The outbox. Every function runs inside its caller's transaction."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SQL = load("mail/outbox")
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A row that is to be sent now. `tries` counts this one."""
+    """A mail to be sent now. `tries` includes this one."""
 
     id: int
     message_id: str
@@ -34,7 +34,7 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class SilentPilot:
-    """A pilot that was not heard of for `silent_for` seconds; its jobs may be given away after `lease_until`."""
+    """A pilot that has been silent for `silent_for` seconds; its jobs may be requeued after `lease_until`."""
 
     node_id: int
     node: str
@@ -45,7 +45,7 @@ class SilentPilot:
 def add_for_owner(
     conn: psycopg.Connection, task: int, kind: str, payload: Mapping[str, Any]
 ) -> None:
-    """Write to the owner of a task, unless they want no mail."""
+    """Write a mail to the owner of a task, unless they have switched mail off."""
     conn.execute(SQL.add_for_owner, {"task": task, "kind": kind, "payload": Jsonb(payload)})
 
 
@@ -58,12 +58,12 @@ def add_for_person(
 def add_for_admins(
     conn: psycopg.Connection, kind: str, payload: Mapping[str, Any], *, but: int | None = None
 ) -> None:
-    """Write to every admin; to all but one, where that one is the trouble."""
+    """Write a mail to every admin, optionally except one."""
     conn.execute(SQL.add_for_admins, {"but": but, "kind": kind, "payload": Jsonb(payload)})
 
 
 def killer(conn: psycopg.Connection, task: int) -> tuple[str, str | None] | None:
-    """Give who killed a task the last time, and why."""
+    """Return who killed a task last, and why."""
     rows = fetch(conn, SQL.killer, {"task": task})
     return (rows[0]["who"], rows[0]["why"]) if rows else None
 
@@ -75,7 +75,7 @@ def is_due(conn: psycopg.Connection, kinds: Sequence[str], *, pause: float) -> b
 def take(
     conn: psycopg.Connection, kinds: Sequence[str], *, pause: float, lease: float, limit: int
 ) -> tuple[int, list[Due]] | None:
-    """Take the mails that go out together next, for `lease` seconds: whom they are for, the oldest first."""
+    """Take the mails that go out together next, for `lease` seconds; oldest first."""
     rows = fetch(conn, SQL.next_due, {"kinds": list(kinds), "pause": pause})
     if not rows:
         return None
@@ -103,13 +103,13 @@ def note_posted(conn: psycopg.Connection, ids: Sequence[int]) -> None:
 def note_delayed(
     conn: psycopg.Connection, ids: Sequence[int], error: str, *, seconds: float, keep: bool
 ) -> None:
-    """Try again after so many seconds; `keep` has the same mails go out together, under the same Message-ID."""
+    """Retry after so many seconds; with `keep`, as the same batch with the same Message-ID."""
     params = {"ids": list(ids), "error": error, "seconds": seconds, "keep": keep}
     conn.execute(SQL.note_delayed, params)
 
 
 def hurry(conn: psycopg.Connection) -> None:
-    """Let everything that waits for its next try be tried now."""
+    """Make all mails due that wait for a retry."""
     conn.execute(SQL.hurry)
 
 
@@ -118,12 +118,12 @@ def note_refused(conn: psycopg.Connection, ids: Sequence[int], error: str) -> No
 
 
 def set_all_aside(conn: psycopg.Connection, error: str) -> int:
-    """Let nothing that waits go out by itself; gives how many that were."""
+    """Set all pending mails aside, and return how many."""
     return conn.execute(SQL.set_all_aside, {"error": error}).rowcount
 
 
 def forget(conn: psycopg.Connection, *, sent_days: int, refused_days: int) -> None:
-    """Remove what is older than that."""
+    """Delete older mails."""
     conn.execute(SQL.forget, {"sent_days": sent_days, "refused_days": refused_days})
 
 
@@ -136,6 +136,6 @@ def note_silence_told(conn: psycopg.Connection, node: int, after: float) -> bool
 
 
 def at_stake(conn: psycopg.Connection, node: int) -> list[tuple[int, AffectedTask]]:
-    """Give the jobs that a node holds, by owner and task."""
+    """Return the jobs that a node holds, by owner and task."""
     rows = fetch(conn, SQL.at_stake, {"node": node})
     return [(row.pop("owner_id"), AffectedTask(**row)) for row in rows]

@@ -1,4 +1,4 @@
-"""Machines and their slots in the database. Every function runs inside its caller's transaction."""
+"""Nodes and their slots. Every function runs inside its caller's transaction."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SQL = load("nodes/nodes")
 
 @dataclass(frozen=True, slots=True)
 class LockedNode:
-    """A node that nobody else can change before the transaction ends."""
+    """A node that only this transaction can change."""
 
     id: int
     cpu: Slots
@@ -29,7 +29,7 @@ class LockedNode:
 
     @property
     def enabled(self) -> dict[Queue, int]:
-        """The slots that its pilot may use, by queue."""
+        """The enabled slots by queue."""
         if self.drained:
             return dict.fromkeys(Queue, 0)
         return {Queue.CPU: self.cpu.enabled, Queue.GPU: self.gpu.enabled}
@@ -51,18 +51,18 @@ def _node(row: dict[str, Any]) -> Node:
 
 
 def by_name(conn: psycopg.Connection, name: str) -> Node | None:
-    """Give the node of that name."""
+    """The node of that name, or None."""
     rows = fetch(conn, SQL.select_nodes + "\n" + SQL.named, {"name": name})
     return _node(rows[0]) if rows else None
 
 
 def everything(conn: psycopg.Connection) -> list[Node]:
-    """Give all nodes by name."""
+    """Return all nodes by name."""
     return [_node(row) for row in fetch(conn, SQL.select_nodes + "\n" + SQL.in_order)]
 
 
 def pilots(conn: psycopg.Connection) -> list[Pilot]:
-    """Give the last pilot of each node that ever had one."""
+    """Return the last pilot of each node that has had one."""
     keepers: dict[str, list[Keeper]] = {}
     for row in fetch(conn, SQL.select_keepers):
         keepers.setdefault(row.pop("node"), []).append(Keeper(**row))
@@ -85,13 +85,13 @@ def _slot_params(cpu: Slots, gpu: Slots) -> dict[str, int]:
 
 
 def insert(conn: psycopg.Connection, name: str, owner: int, cpu: Slots, gpu: Slots) -> bool:
-    """Make a node; False where the name is taken."""
+    """Create a node; False if the name is taken."""
     params = {"name": name, "owner": owner, **_slot_params(cpu, gpu)}
     return bool(fetch(conn, SQL.insert, params))
 
 
 def lock(conn: psycopg.Connection, name: str) -> LockedNode | None:
-    """Lock the node of that name."""
+    """Lock the node of that name; None if there is none."""
     rows = fetch(conn, SQL.lock, {"name": name})
     if not rows:
         return None
@@ -100,23 +100,23 @@ def lock(conn: psycopg.Connection, name: str) -> LockedNode | None:
 
 
 def set_slots(conn: psycopg.Connection, node: int, cpu: Slots, gpu: Slots) -> None:
-    """Change how many slots a node has."""
+    """Set a node's slots."""
     conn.execute(SQL.set_slots, {"node": node, **_slot_params(cpu, gpu)})
 
 
 def give(conn: psycopg.Connection, node: int, owner: int) -> None:
-    """Make a node somebody's."""
+    """Set a node's owner."""
     conn.execute(SQL.give, {"node": node, "owner": owner})
 
 
 def drain(conn: psycopg.Connection, node: int, by: str, reason: str | None) -> None:
-    """Let no new job start on a node."""
+    """Stop new jobs from starting on a node."""
     conn.execute(SQL.drain, {"node": node, "by": by, "reason": reason})
     _event(conn, node, "OPEN", "DRAINED", by, reason)
 
 
 def resume(conn: psycopg.Connection, node: int, by: str) -> None:
-    """Let jobs start on a node again."""
+    """Allow jobs to start on a node again."""
     conn.execute(SQL.resume, {"node": node})
     _event(conn, node, "DRAINED", "OPEN", by, None)
 
@@ -128,18 +128,18 @@ def lose(conn: psycopg.Connection, node: int, by: str, why: str | None) -> None:
 
 
 def ask_to_leave(conn: psycopg.Connection, node: int, *, now: bool) -> bool:
-    """Ask a node's pilot to go when its jobs have ended, or to end them now; False where none is there."""
+    """Ask a node's pilot to stop when its jobs have ended, or to end them now; False if none is online."""
     return conn.execute(SQL.ask_to_leave, {"node": node, "now": now}).rowcount == 1
 
 
 def busy(conn: psycopg.Connection, node: int) -> tuple[int, bool]:
-    """Give how many attempts a node holds, and whether its pilot is online."""
+    """Return how many attempts a node holds, and whether its pilot is online."""
     row = fetch(conn, SQL.busy, {"node": node})[0]
     return row["jobs"], row["online"]
 
 
 def delete(conn: psycopg.Connection, node: int) -> None:
-    """Delete a node with what its pilots said of themselves."""
+    """Delete a node, its pilot and its keepers."""
     conn.execute(SQL.delete, {"node": node})
 
 

@@ -1,4 +1,4 @@
-"""What waits and runs on a queue, and what the nodes could do for it."""
+"""The waiting and running jobs of a queue, and what nodes offer to it."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ SQL = load("tasks/tasks")
 
 
 def conductor_alive(conn: psycopg.Connection) -> bool:
-    """Whether somebody carries out the conductor's duties now."""
+    """Whether a conductor is active."""
     return any(row["alive"] for row in fetch(conn, SQL.conductor))
 
 
 def running_jobs(conn: psycopg.Connection, queue: Queue, *, limit: int = 1000) -> list[QueuedJob]:
-    """Give the jobs of a queue that nodes hold, longest running first."""
+    """Return the jobs of a queue that nodes hold, longest running first."""
     rows = fetch(conn, SQL.running_jobs, {"queue": queue, "limit": limit})
     return [QueuedJob(**row) for row in rows]
 
 
 def waiting_jobs(conn: psycopg.Connection, queue: Queue, *, limit: int) -> list[QueuedJob]:
-    """Give the next jobs of a queue in the order in which pilots take them."""
+    """Return the next jobs of a queue in the order of claims."""
     rows = fetch(conn, SQL.waiting_jobs, {"queue": queue, "limit": limit})
     return [QueuedJob(**row) for row in rows]
 
@@ -37,7 +37,7 @@ def waiting_jobs(conn: psycopg.Connection, queue: Queue, *, limit: int) -> list[
 def offers(
     conn: psycopg.Connection, queue: Queue, in_use: Mapping[str, int] | None = None
 ) -> list[NodeOffer]:
-    """Return what each node offers to a queue; `in_use` says how many of its slots are, by node, where that matters."""
+    """Return what each node offers to a queue; `in_use` is the number of used slots by node, if needed."""
     return [
         NodeOffer(
             **with_troubles(row) | {"runtimes": tuple(row["runtimes"])},

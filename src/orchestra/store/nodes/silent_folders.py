@@ -1,4 +1,4 @@
-"""The folders that do not answer, as pilots say. Apart from `explain.py`, whose imports every look would pay for."""
+"""Unresponsive folders, as reported by pilots. Not in `explain.py`, whose imports would slow down every command."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ SQL = load("jobs/explain")
 
 
 def held_up(conn: psycopg.Connection, task: int, index: int) -> FileWait | None:
-    """Give what the pilot that has a job says of files, and which files the job needs; None where no pilot has it."""
+    """What the pilot of a job reports about files, and the folders that the job needs; None if no pilot holds it."""
     rows = fetch(conn, SQL.held_up, {"task": task, "index": index})
     return FileWait(task, **with_troubles(rows[0])) if rows else None
 
 
 def silent_nodes(conn: psycopg.Connection) -> list[tuple[str, list[str]]]:
-    """Give the nodes on which folders do not answer, each with these folders."""
+    """Return the nodes with unresponsive folders, each with these folders."""
     return [(row["node"], row["silent"]) for row in fetch(conn, SQL.silent_nodes)]

@@ -1,4 +1,4 @@
-"""Where the embedded database lives: a folder on a local disk that belongs to one machine."""
+"""The data folder of the embedded database: on a local disk, and used by one machine."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _NETWORK = frozenset({
     "lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "orangefs", "panfs", "pvfs2", "smb3", "smbfs", "vboxsf", "wekafs",
 })
 # fmt: on
-# Every other file system in user space may be one over a network (sshfs, s3fs, gluster, JuiceFS, ...).
+# Every other file system in user space may use a network (sshfs, s3fs, gluster, JuiceFS, ...).
 _LOCAL_FUSE = frozenset({"fuse.encfs", "fuse.fuse-overlayfs", "fuse.gocryptfs", "fuse.ntfs-3g"})
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """What tells this machine from others, and this boot of it from earlier ones."""
+    """The identity of this machine and of its current boot."""
 
     machine_id: str
     boot_id: str
@@ -33,7 +33,7 @@ class Host:
 
 
 def default_folder(*, mounts: str | None = None) -> tuple[Path, str]:
-    """Give the data folder for who asked for none, and why it is not the usual one ("" where it is)."""
+    """Return the default data folder, and why it is not the usual one ("" if it is)."""
     uid = os.geteuid()
     without_home = Path(f"/var/tmp/orchestra-{uid}")  # noqa: S108 - made private, or refused
     if uid == 0:
@@ -50,7 +50,7 @@ def default_folder(*, mounts: str | None = None) -> tuple[Path, str]:
 
 
 def network_file_system(folder: Path, *, mounts: str | None = None) -> str:
-    """Give the kind of network file system that a folder is or would be on, such as "nfs4"; "" for a local disk."""
+    """Return the type of network file system that a folder is or would be on, such as "nfs4"; "" for a local disk."""
     nearest = folder.absolute()
     while not nearest.exists() and nearest != nearest.parent:
         nearest = nearest.parent
@@ -61,19 +61,19 @@ def network_file_system(folder: Path, *, mounts: str | None = None) -> str:
 
 
 def make_private(folder: Path, *, mode: int) -> None:
-    """Make a folder that only we can write to, or make sure that the one that stands there is such.
+    """Create a folder that only this user can write to, or check an existing one.
 
     Raises:
-        VolumeError: it cannot be made, is a link in a folder of everybody, or others can write to it.
+        VolumeError: it cannot be created, is a symlink in a shared folder, or others can write to it.
     """
     try:
         make_own(folder.parent, 0o755)
         try:
             folder.mkdir()
-            folder.chmod(mode)  # whatever the umask says
+            folder.chmod(mode)  # whatever the umask is
         except FileExistsError:
             facts = folder.stat()
-            # Within /tmp and /var/tmp anybody could have put it there first.
+            # In /tmp and /var/tmp, another user could have created it first.
             if (
                 not stat.S_ISDIR(facts.st_mode)
                 or facts.st_uid != os.geteuid()
@@ -91,7 +91,7 @@ def make_private(folder: Path, *, mode: int) -> None:
 
 
 def this_host() -> Host:
-    """Read who we are. A machine without an id is known by its name."""
+    """Read the identity of this machine. A machine without an id is identified by its name."""
     return Host(
         machine_id=_read("/etc/machine-id")
         or _read("/var/lib/dbus/machine-id")
@@ -104,11 +104,11 @@ def this_host() -> Host:
 def claim_for(folder: Path, host: Host, *, left_running: bool) -> None:
     """Stamp a data folder with the machine that uses it; renew the stamp after a reboot.
 
-    `left_running` says that the database there was never stopped. Diskless nodes can share one machine id; one
-    with another name and another boot may be looking at a folder whose database runs on the first.
+    `left_running` says that the database there was never stopped. Diskless nodes can share one machine id: one with
+    another name and another boot may be reading a folder whose database runs on the first.
 
     Raises:
-        Refused: it is another machine's. A second server on the same files would destroy them.
+        Refused: it belongs to another machine. A second server on the same files would destroy them.
     """
     path = folder / "host.json"
     owner = _stamped(path)
@@ -126,9 +126,10 @@ def claim_for(folder: Path, host: Host, *, left_running: bool) -> None:
 
 
 def another_owner(folder: Path) -> str | None:
-    """Give the name of the machine that a data folder belongs to, None where this one may use it. Changes nothing."""
+    """Return the name of the machine that a data folder belongs to; None if this one may use it. Changes nothing."""
     owner, host = _stamped(folder / "host.json"), this_host()
-    # Whether its database was stopped does not matter here: a boot of this machine is another boot.
+    # Whether its database was stopped does not matter here: after a reboot of this machine the boot id
+    # differs.
     return owner.name if owner and _is_another(owner, host, left_running=False) else None
 
 
@@ -144,7 +145,7 @@ def _stamped(path: Path) -> Host | None:
     except FileNotFoundError:
         return None
     except (ValueError, TypeError):
-        return None  # cut short by a full disk; nothing to hold against this machine
+        return None  # truncated by a full disk, which does not rule this machine out
 
 
 def _mounted_as(path: Path, mounts: str) -> str:
@@ -153,7 +154,8 @@ def _mounted_as(path: Path, mounts: str) -> str:
         fields = line.split(" ")
         if len(fields) < 3:
             continue
-        # /proc/mounts writes spaces and the like as octal; the last line of a mount point is the one on top
+        # /proc/mounts escapes spaces and the like as octal; the last line of a mount point is the topmost
+        # mount
         point = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), fields[1])
         inside = f"{path}/".startswith(point.rstrip("/") + "/")
         if inside and len(point) >= depth:

@@ -1,4 +1,4 @@
-"""Dumps of the schema, of the embedded database and of any other: pg_dump's own format, one private file each."""
+"""Dumps of the schema, of the embedded database or any other: in pg_dump's own format, in one private file each."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from orchestra.store.postgres.program_search import find
 
 LOCK_TIMEOUT = "10s"
 PATIENCE = {"pg_dump": 60.0, "psql": 600.0}
-"""Seconds for which a program may stand still: rows come at once, an index of a large table takes its time."""
+"""Seconds for which a program may be idle. pg_dump is never idle for long; building an index on a large table is."""
 
 _SQL = load("postgres/dump")
-# psql tells the code of what a server says, which may be in any language.
+# psql prints the code of a server's message, which may be in any language.
 _LOCKED = ":  55P03: "
 _TELLING = re.compile(r":  [0-9A-Z]{5}: |(?:error|ERROR|FATAL): *")
 _OURS = f" TABLE DATA {SCHEMA} schema_migration "
 
 
 def dump(url: str, path: Path, *, snapshot: str | None = None) -> int:
-    """Write everything that Orchestra keeps in a database to a new file and give its size in bytes.
+    """Dump everything that Orchestra stores in a database to a new file, and return its size in bytes.
 
-    It shows one moment (that of `snapshot`, an exported one, if given); work goes on meanwhile. The file is whole, or
-    it is not there.
+    The dump is consistent (as of `snapshot`, an exported one, if given); work goes on meanwhile. The file is complete
+    or does not exist.
 
     Raises:
         AlreadyExists: there is such a file.
@@ -42,7 +42,7 @@ def dump(url: str, path: Path, *, snapshot: str | None = None) -> int:
         raise AlreadyExists(f"{path} exists already.", hint="Name another file.")
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        # made here, so that a folder that cannot be written to is our sentence, not pg_dump's
+        # created here, so that an unwritable folder is reported here, not by pg_dump
         os.close(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
         _run(
             "pg_dump",
@@ -65,15 +65,15 @@ def dump(url: str, path: Path, *, snapshot: str | None = None) -> int:
 
 
 def restore(url: str, path: Path) -> None:
-    """Replace everything that Orchestra keeps in a database by a dump, in one transaction.
+    """Replace everything that Orchestra stores in a database by a dump, in one transaction.
 
     Raises:
         BadInput: the file is not a dump of Orchestra.
-        DatabaseUnavailable: the database is not there, or others are using it; nothing was changed.
+        DatabaseUnavailable: there is no such database, or it is in use; nothing was changed.
     """
     check_is_dump(path)
     with tempfile.TemporaryDirectory(prefix="orchestra-restore-") as scratch:
-        # As a whole first: psql would commit what it has when pg_restore breaks off in the middle of a pipe.
+        # Into a file first: if pg_restore failed in the middle of a pipe, psql would commit what it has.
         script = Path(scratch, "restore.sql")
         _run("pg_restore", None, "--no-owner", f"--file={script}", str(path.absolute()))
         _leave_out_unknown_settings(script, _settings_known_to(url))
@@ -97,21 +97,21 @@ def _settings_known_to(url: str) -> set[str]:
 
 
 def _leave_out_unknown_settings(script: Path, known: set[str]) -> None:
-    """Make comments of the lines at a script's beginning that set what an older server does not have."""
+    """Comment out the lines at the start of a script that set what an older server does not know."""
     with script.open("r+b") as file:
         while (line := file.readline()) and re.match(rb"SET |--|\\|\s*$", line):
             setting = re.match(rb"SET (\w+) = ", line)
             if setting and setting[1].decode() not in known:
                 file.seek(-len(line), os.SEEK_CUR)
-                file.write(b"-- ")  # in the place of SET
+                file.write(b"-- ")  # in place of SET
                 file.readline()
 
 
 def check_is_dump(path: Path) -> None:
-    """Make sure that a file is what `dump` wrote.
+    """Check that a file was written by `dump`.
 
     Raises:
-        BadInput: it is something else, or is not there.
+        BadInput: it was not, or does not exist.
     """
     if not path.is_file():
         raise BadInput(f"{path} is not there, or is not a file.")
@@ -127,7 +127,7 @@ def _run(program: str, url: str | None, *arguments: str) -> None:
     environment: dict[str, str] = {}
     if url is not None:
         address = check_address(url)
-        # Not among the arguments, which everybody on the machine can read.
+        # Not in the arguments, which every user of the machine can read.
         if password := address.pop("password", None):
             environment["PGPASSWORD"] = password
         environment["PGOPTIONS"] = f"-c lock_timeout={LOCK_TIMEOUT}"

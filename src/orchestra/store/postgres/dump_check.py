@@ -1,4 +1,4 @@
-"""Is a dump a backup? It is read back into a database of its own, and compared with what was dumped."""
+"""Checking a dump: it is restored into a scratch database and compared with what was dumped."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from orchestra.store.postgres import embedded, initdb
 from orchestra.store.postgres.postmaster import Place
 
 Contents = dict[str, tuple[int, int]]
-"""Of each table, how many rows it has and a sum over them in which every value counts."""
+"""The number of rows of each table, and a checksum over all of their values."""
 
 _SQL = load("postgres/dump")
 _SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
 
 class DumpDiffers(OrchestraError):
-    """A dump that was read back does not hold what was dumped."""
+    """A restored dump does not contain what was dumped."""
 
     code = "dump_differs"
 
 
 def dump_and_check(url: str, path: Path, say: Callable[[str], None]) -> int:
-    """Write a dump, read it back, compare, and give its size in bytes. `say` hears what is being done.
+    """Write a dump, restore it, compare, and return its size in bytes. `say` is called with each step.
 
-    What is compared is the moment that was dumped, however much the database changes meanwhile. Nothing but the dump
-    is left behind; it stays where it is found wanting, too.
+    The comparison is with the dumped snapshot, however much the database changes meanwhile. Only the dump is left
+    behind, also if it is found to be faulty.
 
     Raises:
-        DumpDiffers: what came back is not what was dumped.
-        AlreadyExists, VolumeError, DatabaseUnavailable: as for `dump`; or there is no database to read it back into.
+        DumpDiffers: the restored content differs from what was dumped.
+        AlreadyExists, VolumeError, DatabaseUnavailable: as for `dump`; or there is no database to restore it into.
     """
     with _unhurried(url) as conn, conn.transaction():
         snapshot = _snapshot(conn)
@@ -63,7 +63,7 @@ def dump_and_check(url: str, path: Path, say: Callable[[str], None]) -> int:
 
 
 def contents(conn: psycopg.Connection) -> Contents:
-    """Give what the tables of the schema hold."""
+    """Return the contents of the schema's tables."""
     names = [row[0] for row in conn.execute(_SQL.tables, {"schema": SCHEMA})]
     return {name: _content(conn, name) for name in names}
 
@@ -88,8 +88,8 @@ def _unhurried(url: str) -> psycopg.Connection:
 
 @contextmanager
 def scratch_database(url: str) -> Iterator[str]:
-    """Give the address of an empty database, which is gone at the end: on the same server, or where the user may
-    not make one there, on a server of our own.
+    """Yield the address of an empty database, which is dropped at the end: on the same server or, if the user may not
+    create one there, on a server of our own.
 
     Raises:
         DatabaseUnavailable: there is neither.
@@ -108,7 +108,7 @@ def scratch_database(url: str) -> Iterator[str]:
 
 
 def _make(conn: psycopg.Connection, name: str) -> bool:
-    """Make a database, where the user has the right to."""
+    """Create a database; False if the user may not."""
     try:
         conn.execute(sql.SQL("create database {} template template0").format(sql.Identifier(name)))
     except (DatabaseUnavailable, errors.Error):
@@ -117,7 +117,7 @@ def _make(conn: psycopg.Connection, name: str) -> bool:
 
 
 def _address_of(url: str, database: str) -> str:
-    """Give the address of another database on the same server."""
+    """Return the address of another database on the same server."""
     parts = check_address(url)
     login = ":".join(quote(parts.pop(key, ""), safe="") for key in ("user", "password"))
     return f"postgresql://{login}@/{quote(database, safe='')}?" + urlencode(

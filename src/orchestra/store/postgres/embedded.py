@@ -1,8 +1,8 @@
-"""The database that Orchestra brings itself, for one machine: made, started and stopped here.
+"""The embedded database for one machine: creating, starting and stopping it.
 
-One server owns a data folder. Whoever starts or stops it holds the file `lock` meanwhile; the server holds a lock on
-the folder itself for as long as one of its processes lives, so that "running" never rests on a process id. That lock
-also keeps the cleaners of /var/tmp out.
+One server owns a data folder. A command that starts or stops it holds the file `lock` meanwhile. The server holds a
+lock on the folder itself for as long as one of its processes lives, so that "running" does not depend on a process
+id. That lock also keeps the cleaners of /var/tmp out.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _NO_SETTINGS: Mapping[str, str] = {}
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What there is to say about the embedded database. `size` is in bytes on disk, `url` holds the password.
+    """The status of the embedded database. `size` is in bytes on disk, `url` contains the password.
 
-    `major` is the version of PostgreSQL that made it, None where it does not exist.
+    `major` is the version of PostgreSQL that created it, None if it does not exist.
     """
 
     data_dir: Path
@@ -47,15 +47,15 @@ def ensure_running(
     *,
     settings: Mapping[str, str] = _NO_SETTINGS,
 ) -> str:
-    """Give the address of the embedded database; make it and start it where that is needed.
+    """Return the address of the embedded database; create and start it if needed.
 
-    `announce` gets a line for everything made: a new database, an account. `settings` are PostgreSQL's own, for this
-    start. The address holds the password.
+    `announce` is called with a line for everything that is created: a new database, an account. `settings` are
+    PostgreSQL's own, for this start. The address contains the password.
 
     Raises:
         Refused: another machine uses this folder, or it is on a network file system.
-        VolumeError: the folder cannot be made or is not ours.
-        DatabaseUnavailable: PostgreSQL does not start here; the sentence says why.
+        VolumeError: the folder cannot be created or belongs to another user.
+        DatabaseUnavailable: PostgreSQL does not start here; the message says why.
     """
     say = announce or _say_nothing
     place = Place(_choose(data_dir, say))
@@ -63,7 +63,7 @@ def ensure_running(
         return url
     from orchestra.store.postgres import startup
 
-    # Root's account passes through the folder to its own part of it.
+    # Root's server account has to pass through the folder to its own part of it.
     datafolder.make_private(place.data, mode=0o700 if os.geteuid() else 0o711)
     try:
         with postmaster.one_at_a_time(place):
@@ -75,17 +75,17 @@ def ensure_running(
 
 
 def url_if_ready(data_dir: Path | None = None) -> str | None:
-    """Give the address at which the embedded database said that it is ready; connecting shows whether it still is."""
+    """The address at which the embedded database reported that it is ready, or None. It may have stopped since."""
     return postmaster.url(Place(_choose(data_dir)))
 
 
 def url_if_running(data_dir: Path | None = None) -> str | None:
-    """Give the address of the embedded database if it answers, and None if not; starts and makes nothing."""
+    """The address of the embedded database if it answers, or None. Starts and creates nothing."""
     return postmaster.answering(Place(_choose(data_dir)))
 
 
 def status(data_dir: Path | None = None) -> Status:
-    """Look at the embedded database; starts and makes nothing."""
+    """Return the status of the embedded database. Starts and creates nothing."""
     place = Place(_choose(data_dir))
     url = postmaster.answering(place)
     facts = postmaster.postmaster(place)
@@ -104,7 +104,7 @@ def status(data_dir: Path | None = None) -> Status:
 def stop(
     data_dir: Path | None = None, mode: Literal["smart", "fast", "immediate"] = "fast"
 ) -> bool:
-    """Stop the embedded database and wait until it has; give False where it did not run.
+    """Stop the embedded database and wait for that; False if it was not running.
 
     Raises:
         DatabaseUnavailable: it does not stop within a minute.
@@ -144,5 +144,5 @@ def _size(folder: Path) -> int:
             try:
                 total += Path(parent, name).lstat().st_blocks * 512
             except OSError:
-                pass  # a server removes files while we look
+                pass  # a server removes files meanwhile
     return total

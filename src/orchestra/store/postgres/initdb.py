@@ -1,4 +1,4 @@
-"""Making what an embedded database consists of: its folders, its files, its password."""
+"""Creating an embedded database: its folders, its files, its password."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from orchestra.store.postgres.postmaster import NAME, Place
 from orchestra.store.postgres.programs import Programs
 
 _NOTE = ".note"
-_EARLIER = ".of"  # what earlier versions wrote: they take files for an orphan's when their data folder is not mounted
-_SOCKET_PATH_LIMIT = 107  # of the kernel, for <folder>/.s.PGSQL.<port>
+_EARLIER = ".of"  # written by earlier versions, which mistake files for orphans when their data folder is not mounted
+_SOCKET_PATH_LIMIT = 107  # the kernel's limit for <folder>/.s.PGSQL.<port>
 
 
 def make_server_folder(place: Place, programs: Programs) -> None:
-    """Make the part of the folder that is the server's own.
+    """Create the part of the folder that belongs to the server.
 
-    Where root's account cannot enter the data folder (root's home, a private folder of /tmp), a link stands there and
-    the files are beside the account's programs.
+    If root's server account cannot enter the data folder (root's home, a private folder in /tmp), it contains a
+    symlink, and the files are next to the account's programs.
     """
     account = programs.account
     if place.server.exists():
         if account and place.link.is_symlink():
-            _note(place.server, place.data)  # it may be a copy, or an earlier version's
+            _note(place.server, place.data)  # it may be a copy, or from an earlier version
         return
     if account is None:
         place.link.mkdir(mode=0o700)
         return
-    place.link.unlink(missing_ok=True)  # to files that are gone
+    place.link.unlink(missing_ok=True)  # a symlink to files that are gone
     folder, home = place.link, place.data.resolve()
     if not all(parent.stat().st_mode & 0o001 for parent in [home, *home.parents]):
         _remove_orphans()
@@ -44,13 +44,15 @@ def make_server_folder(place: Place, programs: Programs) -> None:
     os.chown(folder, account.uid, account.gid)
     if folder != place.link:
         place.link.symlink_to(folder)
-        _note(folder, place.data)  # last: what has one, and no link to it, is an orphan
+        _note(
+            folder, place.data
+        )  # last, because files with a note and no symlink to them are orphans
 
 
 def _note(folder: Path, data: Path) -> None:
-    """Write down which data folder files belong to, in a file that has a second name in that folder.
+    """Record which data folder files belong to, in a file with a hard link in that folder.
 
-    The kernel counts the names: the second one is there as long as the folder is, wherever it was moved, mounted or
+    The kernel counts the links: the second one exists as long as the folder does, wherever it was moved, mounted or
     not. On another file system there can be none; then there is no note, and the files are never removed.
     """
     note, twin = folder.with_suffix(_NOTE), data / f"server{_NOTE}"
@@ -81,7 +83,7 @@ def _was_removed(note: Path, folder: Path) -> bool:
             return False
         link = Path(
             os.fsdecode(note.read_bytes()), "server"
-        )  # of a folder that came back from a backup
+        )  # of a folder that was restored from a backup
     except FileNotFoundError:
         return False  # another command was faster
     return not link.is_symlink() or link.readlink() != folder
@@ -94,13 +96,13 @@ def forget(folder: Path) -> None:
 
 
 def socket_folder(place: Place, programs: Programs) -> Path:
-    """Make the private folder of the server's socket: in the data folder, or where that name is long, in /tmp.
+    """Create the private folder of the server's socket: in the data folder or, if its path is too long, in /tmp.
 
-    Not in XDG_RUNTIME_DIR: that is emptied when its user signs out, and the server lives on.
+    Not in XDG_RUNTIME_DIR, which is emptied when its user logs out, while the server runs on.
     """
     server = place.server.resolve()
     folder = server / "socket"
-    # Lists of hosts and of folders have commas, and an @ means something else.
+    # Commas separate hosts and folders in lists, and an @ has another meaning.
     plain = re.fullmatch(r"[\w/.+-]+", str(folder), re.ASCII)
     if not plain or len(os.fsencode(folder / ".s.PGSQL.65535")) > _SOCKET_PATH_LIMIT:
         token = hashlib.sha256(os.fsencode(server)).hexdigest()[:12]
@@ -120,7 +122,7 @@ def socket_folder(place: Place, programs: Programs) -> Path:
 
 
 def initialise(place: Place, programs: Programs) -> None:
-    """Make the files of the database beside their place, and move them there when they are whole."""
+    """Create the database's files next to their final place, and rename them when they are complete."""
     cluster = place.cluster_of(programs.major)
     for leftover in place.server.glob(f"{cluster.name}.new*"):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -135,7 +137,8 @@ def initialise(place: Place, programs: Programs) -> None:
             [
                 *("-D", str(beside), "-U", NAME, f"--pwfile={password_file}"),
                 *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"),
-                # As startup.py has it, for what initdb itself runs; PostgreSQL 15 has no such option.
+                # The same setting as in startup.py, for the server that initdb runs; PostgreSQL 15 has no such
+                # option.
                 *(["--set=dynamic_shared_memory_type=mmap"] if programs.major >= 16 else []),
             ],
         )
@@ -151,7 +154,7 @@ def initialise(place: Place, programs: Programs) -> None:
 
 
 def write_private(path: Path, text: str, programs: Programs | None = None) -> None:
-    """Write a file that only its owner, the server's account where programs are given, can read; whole or not."""
+    """Write a file atomically that only its owner can read: the server's account, if programs are given."""
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -168,7 +171,7 @@ def write_private(path: Path, text: str, programs: Programs | None = None) -> No
 
 
 def complaint(text: str) -> str:
-    """Pick the line that says what is wrong out of what a program of PostgreSQL wrote."""
+    """Find the line with the error in the output of one of PostgreSQL's programs."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     telling = [
         line

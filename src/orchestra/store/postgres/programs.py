@@ -1,4 +1,4 @@
-"""PostgreSQL's programs: how they are run, and as whom. `pgsearch` finds them."""
+"""Running PostgreSQL's programs, as the right account. `program_search` finds them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from orchestra.domain import human
 from orchestra.domain.errors import DatabaseSilent, DatabaseUnavailable
 from orchestra.domain.secrets import without_secrets
 
-SHARED = Path("/var/lib/orchestra")  # what root's own database and its account need
+SHARED = Path("/var/lib/orchestra")  # required for root's own database and its account
 ACCOUNT = "orchestra-db"
 
 USE_A_SERVER = 'Point "postgres" in the configuration at a PostgreSQL server instead.'
@@ -36,9 +36,9 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Programs:
-    """The programs of a major version in a folder, run as an account (None: as ourselves).
+    """The programs of a major version in a folder, run as an account (None: as this user).
 
-    `package` is the root of the installed package that they came with, where it was a wheel.
+    `package` is the root of the installed package that they came with, if it was a wheel.
     """
 
     folder: Path
@@ -59,13 +59,13 @@ class Programs:
         by: Sequence[str] = (),
         patience: float | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        """Run one to its end and give what it said; it neither sees our environment nor gets our Ctrl-C.
+        """Run a program to its end, without our environment and our Ctrl-C.
 
         `by` is a command that runs it, such as unshare.
 
         Raises:
             DatabaseUnavailable: it cannot be started on this machine.
-            DatabaseSilent: it has stood still for `patience` seconds, and was ended.
+            DatabaseSilent: it was idle for `patience` seconds, and was ended.
         """
         return self._run(
             [*by, self.folder / program, *arguments], environment or {}, patience=patience
@@ -74,7 +74,7 @@ class Programs:
     def spawn(
         self, program: str, arguments: Sequence[str | Path], *, log: Path, keep_open: int
     ) -> None:
-        """Start one and leave it: it is nobody's child, writes to `log`, and keeps a descriptor of ours open.
+        """Start a program as a daemon that writes to `log` and inherits a descriptor.
 
         pg_ctl would do this, but it puts names of folders into a shell's command line.
         """
@@ -125,7 +125,7 @@ class Programs:
 
 
 def _waited_for(process: subprocess.Popen[str], patience: float | None) -> tuple[str, str]:
-    """Wait for a program to end; not longer than `patience` seconds in which nothing comes to it."""
+    """Wait for a program to end, unless it is idle for `patience` seconds."""
     seen, since = "", time.monotonic()
     while True:
         try:
@@ -143,18 +143,18 @@ def _waited_for(process: subprocess.Popen[str], patience: float | None) -> tuple
 
 
 def _switches(pid: int) -> str:
-    """Give how often a process was woken and put to sleep: of one that waits for an answer that does not change."""
+    """Return a process's number of context switches, which does not change while it waits for an answer."""
     with Path(f"/proc/{pid}/status").open(encoding="utf-8", errors="replace") as lines:
         return "".join(line for line in lines if "ctxt_switches" in line)
 
 
 def for_server(programs: Programs, announce: Announce) -> Programs:
-    """Give the programs as they can run a server: as root under an account of their own, since PostgreSQL refuses root.
+    """Return the programs so that they can run a server: for root, whom PostgreSQL refuses, with a dedicated account.
 
     Those of a wheel are copied once, because that account cannot read root's folders.
 
     Raises:
-        DatabaseUnavailable: the account or the copy cannot be made.
+        DatabaseUnavailable: the account or the copy cannot be created.
     """
     if os.geteuid():
         return programs
@@ -205,7 +205,7 @@ def _make_account() -> pwd.struct_passwd:
         )
         complaint = done.stderr.strip().rpartition("\n")[2]
     try:
-        return pwd.getpwnam(ACCOUNT)  # also when another command was faster
+        return pwd.getpwnam(ACCOUNT)  # also if another command was faster
     except KeyError:
         raise DatabaseUnavailable(
             f'the account "{ACCOUNT}" for the embedded database cannot be made: {complaint}.',
@@ -214,7 +214,7 @@ def _make_account() -> pwd.struct_passwd:
 
 
 def _copy(programs: Programs, target: Path) -> None:
-    """Copy what the server needs, laid out as in the wheel: the programs look for libraries beside it."""
+    """Copy what the server needs in the layout of the wheel, because programs search for libraries next to it."""
     package, install = programs.package, programs.folder.parent
     assert package is not None
     beside = target.with_name(f".{target.name}-{secrets.token_hex(4)}")

@@ -1,4 +1,4 @@
-"""Making, starting and stopping the embedded database's server. Who only uses the database never gets here."""
+"""Creating, starting and stopping the embedded database's server. Commands that only use it do not import this."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ START_TIMEOUT = 60.0
 _SQL = load("postgres/embedded")
 _LOG_LIMIT = 10_000_000  # bytes
 
-# For one machine that has other work to do. An administrator's ALTER SYSTEM wins over these.
+# For one machine that also runs jobs. An administrator's ALTER SYSTEM overrides these.
 _SETTINGS: Mapping[str, str] = {
     "listen_addresses": "",
     "port": "5432",
@@ -38,8 +38,9 @@ _SETTINGS: Mapping[str, str] = {
     "checkpoint_timeout": "15min",
     "random_page_cost": "1.1",
     "jit": "off",
-    "max_parallel_workers_per_gather": "0",  # small containers have little memory to share
-    # Files of the data folder: /dev/shm may be full or closed, and systemd empties it of who signs out.
+    "max_parallel_workers_per_gather": "0",  # small containers have little shared memory
+    # Files in the data folder: /dev/shm may be full or inaccessible, and systemd cleans it up at
+    # logout.
     "dynamic_shared_memory_type": "mmap",
     "autovacuum_naptime": "15s",
     "log_min_messages": "warning",
@@ -50,10 +51,10 @@ _SETTINGS: Mapping[str, str] = {
 
 
 def make_and_start(place: Place, say: Announce, settings: Mapping[str, str]) -> str:
-    """Make the database where there is none, and start its server; gives the address. The caller holds `lock`.
+    """Create the database if there is none, start its server, and return the address. The caller holds `lock`.
 
     Raises:
-        DatabaseUnavailable, Refused, VolumeError: it does not start here; the sentence says why.
+        DatabaseUnavailable, Refused, VolumeError: it does not start here; the message says why.
     """
     left_running = (place.cluster / "postmaster.pid").exists()
     datafolder.claim_for(place.data, datafolder.this_host(), left_running=left_running)
@@ -80,7 +81,7 @@ def _start(place: Place, programs: Programs, settings: Mapping[str, str]) -> str
                 )
             if free:
                 log_before = _launch(place, programs, settings, descriptor)
-        # Not free, and not ours: it is starting, stopping, or its last processes are just ending.
+        # The lock is held by a server that is starting or stopping.
         if url := _ready(place):
             return url
         time.sleep(0.02)
@@ -91,7 +92,7 @@ def _start(place: Place, programs: Programs, settings: Mapping[str, str]) -> str
 
 
 def _launch(place: Place, programs: Programs, settings: Mapping[str, str], descriptor: int) -> int:
-    """Start the server, which inherits the descriptor and with it the lock; give the size of the log before."""
+    """Start the server, which inherits the descriptor and with it the lock. Return the previous size of the log."""
     socket_folder = initdb.socket_folder(place, programs)
     _forget_the_dead(place, socket_folder)
     _write_settings(place, programs, {**settings, "unix_socket_directories": str(socket_folder)})
@@ -111,7 +112,7 @@ def _log_since(place: Place, size: int) -> str:
 
 
 def _ready(place: Place) -> str | None:
-    """Give the address once the server answers and our database is in it."""
+    """Wait until the server answers, create our database in it if needed, and return the address."""
     url = postmaster.url(place, "postgres")
     if url is None:
         return None
@@ -137,10 +138,10 @@ def _ready(place: Place) -> str | None:
 
 
 def check_version(data_dir: Path, major: int | None, programs: Programs) -> None:
-    """Make sure that programs can read the database that version `major` has made in a folder.
+    """Check that programs can read the database that version `major` created in a folder.
 
     Raises:
-        DatabaseUnavailable: another major version of PostgreSQL made it.
+        DatabaseUnavailable: another major version of PostgreSQL created it.
     """
     if major in (None, programs.major):
         return
@@ -166,9 +167,9 @@ def _check_password(place: Place) -> None:
 
 
 def _forget_the_dead(place: Place, socket_folder: Path) -> None:
-    """Remove the lock files of a server that is gone, whose process id is a zombie's or some other program's by now.
+    """Remove the lock files of a dead server whose process id now belongs to a zombie or another program.
 
-    PostgreSQL itself clears them when no process of our account has that id. Nobody but us can be starting a server
+    PostgreSQL itself removes them if no process of our account has that id. No other process can be starting a server
     here: the caller holds the folder's lock, which every process of a server would hold.
     """
     for path in (place.cluster / "postmaster.pid", *socket_folder.glob(".s.PGSQL.*.lock")):
@@ -188,7 +189,7 @@ def _write_settings(place: Place, programs: Programs, settings: Mapping[str, str
 
 
 def stop(place: Place, mode: Literal["smart", "fast", "immediate"]) -> bool:
-    """Stop the server and wait until it has; give False where it did not run. The caller holds `lock`.
+    """Stop the server and wait for that; False if it was not running. The caller holds `lock`.
 
     Raises:
         DatabaseUnavailable: it does not stop within a minute.
@@ -210,7 +211,7 @@ def stop(place: Place, mode: Literal["smart", "fast", "immediate"]) -> bool:
             ),
         )
     if len(facts) > 4:
-        with suppress(OSError):  # somebody has put something there
+        with suppress(OSError):  # there are files of others
             Path(facts[4]).rmdir()
     return True
 

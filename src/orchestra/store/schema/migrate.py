@@ -1,4 +1,4 @@
-"""The schema's versions: numbered .sql files in migrations/, applied in order, each once, never backwards."""
+"""Migrations: numbered .sql files in migrations/, applied in order, each once, forward only."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _FILE = re.compile(r"(\d{4})_(\w+)\.sql")
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One step of the schema; `sha256` shows whether it is still what was applied."""
+    """One step of the schema; `sha256` shows whether it has changed since it was applied."""
 
     number: int
     name: str
@@ -36,7 +36,7 @@ class Migration:
 
 
 def known(folder: Path = FOLDER) -> list[Migration]:
-    """Give the migrations that this program brings, by number.
+    """Return this program's migrations, by number.
 
     Raises:
         ValueError: the numbers are not 1, 2, 3, ...
@@ -48,13 +48,13 @@ def known(folder: Path = FOLDER) -> list[Migration]:
 
 
 def migrate(conn: psycopg.Connection, *, folder: Path = FOLDER) -> list[Migration]:
-    """Bring the schema to what this program needs and give what was applied; nothing is, where it is current.
+    """Upgrade the schema to what this program needs, and return the applied migrations.
 
     Each migration is one transaction, and only one program migrates at a time.
 
     Raises:
-        SchemaMismatch: the schema is newer than this program, was altered, or is not ours.
-        DatabaseUnavailable: this user may not make a schema here.
+        SchemaMismatch: the schema is newer than this program, was altered, or is not Orchestra's.
+        DatabaseUnavailable: this user may not create a schema here.
     """
     applied: list[Migration] = []
     while migration := _apply_next(conn, known(folder)):
@@ -63,12 +63,12 @@ def migrate(conn: psycopg.Connection, *, folder: Path = FOLDER) -> list[Migratio
 
 
 def pending(conn: psycopg.Connection, *, folder: Path = FOLDER) -> list[Migration]:
-    """Give what `migrate` would apply, and check the rest like it."""
+    """Return what `migrate` would apply, with the same checks."""
     return _pending(known(folder), _ledger(conn), newer_allowed=0)
 
 
 def is_current(conn: psycopg.Connection, *, folder: Path = FOLDER) -> bool:
-    """Whether there is nothing to migrate, told by one statement: every command asks.
+    """Whether there is nothing to migrate. A single statement, because every command asks.
 
     Raises:
         SchemaMismatch: the schema is newer than this program, or was altered.
@@ -81,15 +81,15 @@ def is_current(conn: psycopg.Connection, *, folder: Path = FOLDER) -> bool:
 
 
 def current(conn: psycopg.Connection) -> int:
-    """Give the number of the last migration applied; 0 where there is no schema yet."""
+    """Return the number of the last applied migration; 0 if there is no schema yet."""
     ledger = _ledger(conn)
     return ledger[-1].number if ledger else 0
 
 
 def check(conn: psycopg.Connection, *, newer_allowed: int = 0, folder: Path = FOLDER) -> None:
-    """Make sure that this program can work with the schema.
+    """Check that this program can work with the schema.
 
-    `newer_allowed` says how many versions the schema may be ahead: a pilot one version behind goes on.
+    `newer_allowed` is the number of versions that the schema may be ahead: a pilot one version behind goes on.
 
     Raises:
         SchemaMismatch: it cannot; the hint says what to do.
@@ -133,7 +133,7 @@ def _apply_next(conn: psycopg.Connection, migrations: Sequence[Migration]) -> Mi
 def _make_ledger(conn: psycopg.Connection) -> None:
     try:
         has_schema, has_ledger, _ = _state(conn)
-        # Where an administrator has made the schema for us, the right to make schemas is not needed.
+        # If an administrator has created the schema, the right to create schemas is not needed.
         if not has_schema:
             conn.execute(_SQL.create_schema)
         if not has_ledger:

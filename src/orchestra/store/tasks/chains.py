@@ -1,4 +1,4 @@
-"""Which tasks wait for which others to be DONE. Every function runs inside its caller's transaction."""
+"""Which tasks wait for others to be DONE. Every function runs inside its caller's transaction."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orchestra.store.driver.sql import load
 
 SQL = load("tasks/chains")
 CHUNK = 20_000
-"""Configs that are written down in one transaction."""
+"""Configs that are stored in one transaction."""
 
 
 def add(conn: psycopg.Connection, task: int, after: int, name: str, *, gives_configs: bool) -> None:
@@ -20,7 +20,7 @@ def add(conn: psycopg.Connection, task: int, after: int, name: str, *, gives_con
 
 
 def of_task(conn: psycopg.Connection, task: int) -> list[Dependency]:
-    """Give what a task still waits for, by number."""
+    """Return what a task still waits for, by id."""
     return [
         Dependency(**{**row, "state": TaskState(row["state"]) if row["state"] else None})
         for row in fetch(conn, SQL.of_task, {"task": task})
@@ -28,18 +28,18 @@ def of_task(conn: psycopg.Connection, task: int) -> list[Dependency]:
 
 
 def taker(conn: psycopg.Connection, task: int) -> tuple[int, str] | None:
-    """Give a task that is about to write down this one's outputs as its configs, by number and name."""
+    """The id and name of a task that has stored some of this one's outputs as its configs, or None."""
     rows = fetch(conn, SQL.taker, {"task": task})
     return (rows[0]["id"], rows[0]["name"]) if rows else None
 
 
 def remove(conn: psycopg.Connection, task: int, after: int) -> bool:
-    """End a wait; False when it was over already."""
+    """End a wait; False if it was over already."""
     return conn.execute(SQL.remove, {"task": task, "after": after}).rowcount == 1
 
 
 def write_configs(conn: psycopg.Connection, task: int, after: int) -> bool:
-    """Write down up to 20,000 outputs of a DONE task as configs of the task that waits for it; True when all are."""
+    """Store up to 20,000 outputs of a DONE task as configs of the task that waits for it; True when all are stored."""
     found = fetch(conn, SQL.versions_of, {"task": task})[0]
     first = fetch(conn, SQL.written, found)[0]["first"]
     params = {"version": found["version"], "after": after, "first": first, "next": first + CHUNK}

@@ -1,4 +1,4 @@
-"""Making tasks with their jobs, and the outputs of older tasks that newer ones read."""
+"""Creating tasks with their jobs, and versions of older tasks' outputs."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def add(
     attempts: int = 0,
     configs_to_come: bool = False,
 ) -> int | None:
-    """Make a task with its jobs, in the caller's transaction; None when the name is taken.
+    """Create a task with its jobs, in the caller's transaction, and return its id; None if the name is taken.
 
     Args:
-        config: the version of a data set whose files are the configs of so many `jobs`.
-        inputs: the version of each tag but %IN and %OUT.
-        attempts: the number behind which the jobs' attempts are counted on.
-        configs_to_come: the files of the config version are written down later.
+        config: the version of a data set whose files are the configs of the `jobs`.
+        inputs: the version for each tag except %IN and %OUT.
+        attempts: the number after which the jobs' attempts are counted.
+        configs_to_come: the files of the config version are stored later.
     """
     take_time(conn, PATIENCE)
     made = {"owner_id": owner, "folder": folder, "config_version_id": config, "jobs": jobs}
@@ -82,7 +82,7 @@ def _task_params(new: NewTask) -> dict[str, Any]:
 
 
 def add_outputs_version(conn: psycopg.Connection, task: Task) -> int:
-    """Make a version of the outputs of a task's done jobs, in job order; gives its id."""
+    """Create a version from the outputs of a task's done jobs, in job order, and return its id."""
     params = {"root": task.folder, "files": task.counts.done}
     version = int(fetch(conn, SQL.add_outputs_version, params)[0]["id"])
     take_time(conn, PATIENCE)
@@ -91,17 +91,17 @@ def add_outputs_version(conn: psycopg.Connection, task: Task) -> int:
 
 
 def add_version_to_come(conn: psycopg.Connection, task: Task) -> int:
-    """Make a version of the outputs of all jobs of a task that is not over yet, still without files; gives its id."""
+    """Create a version, still without files, for the outputs of all jobs of a live task, and return its id."""
     params = {"root": task.folder, "files": task.jobs}
     return int(fetch(conn, SQL.add_outputs_version, params)[0]["id"])
 
 
 def first_outputs(conn: psycopg.Connection, task: int, limit: int) -> list[str]:
-    """Give the folders of a task's first done jobs, below its own."""
+    """Return the folders of a task's first done jobs, relative to its own."""
     return [row["path"] for row in fetch(conn, SQL.first_outputs, {"task": task, "limit": limit})]
 
 
 def outputs_users(conn: psycopg.Connection, folder: str) -> list[TaskName]:
-    """Give the live tasks that read what another task wrote below `folder`."""
+    """Return the live tasks that read what another task wrote below `folder`."""
     rows = fetch(conn, SQL.outputs_users, {"folder": folder})
     return [TaskName(row["id"], row["name"], TaskState(row["state"])) for row in rows]

@@ -1,4 +1,4 @@
-"""What there is to say of one task beyond its row: failures, what it took, its events."""
+"""Facts about one task besides its row: failures, effort, events."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ SQL = load("tasks/tasks")
 
 
 EFFORT_SAMPLE = 10_000
-"""Attempts that are read to know what a task has taken."""
+"""Attempts that are read to estimate the effort of a task."""
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """What attempts have taken so far; for large tasks the first 10,000 of them."""
+    """What attempts have used so far; for large tasks, the first 10,000 of them."""
 
     attempts: int
     cpu_seconds: float | None
@@ -35,7 +35,7 @@ def doubts(conn: psycopg.Connection, task: int) -> ChangedInputs:
 
 
 def failures(conn: psycopg.Connection, task: int) -> list[FailureGroup]:
-    """Give a task's failures by kind, most frequent first."""
+    """Return a task's failures by kind, most frequent first."""
     return [
         FailureGroup(row.pop("jobs"), config=row.pop("config") or "", example=failed_attempt(row))
         for row in fetch(conn, SQL.failures, {"task": task})
@@ -43,7 +43,7 @@ def failures(conn: psycopg.Connection, task: int) -> list[FailureGroup]:
 
 
 def failed_attempt(row: dict[str, Any]) -> FailedAttempt:
-    """The door from a row to a FailedAttempt."""
+    """Build a FailedAttempt from a row."""
     return FailedAttempt(**row | {"cause": Cause(row["cause"])})
 
 
@@ -52,6 +52,6 @@ def effort(conn: psycopg.Connection, task: int) -> Effort:
 
 
 def events(conn: psycopg.Connection, task: int, *, limit: int) -> list[Event]:
-    """Give the newest events of a task itself (not of its jobs), oldest first."""
+    """Return the newest events of a task itself (not of its jobs), oldest first."""
     rows = fetch(conn, load("cluster/events").of_task, {"task": task, "limit": limit})
     return [Event(**row) for row in reversed(rows)]

@@ -19,7 +19,7 @@ SQL = load("tasks/live_tasks")
 
 @dataclass(frozen=True, slots=True)
 class LiveTask:
-    """A task as the conductor sees it; `slots` are those of its queue that one job takes."""
+    """A task as the conductor sees it; one of its jobs takes `slots`."""
 
     id: int
     name: str
@@ -41,9 +41,9 @@ def read(
     but: Sequence[int] = (),
     unreadable: Callable[[int, Exception], None] | None = None,
 ) -> list[LiveTask]:
-    """Give what the conductor decides on, with exact counts, by id; `only` one task, if it lives, or all `but` some.
+    """Return the live tasks with exact counts, by id: `only` one of them, or all `but` some.
 
-    A task that holds a value which is not known here, a newer version's, is left out where `unreadable` takes it.
+    A task with a value of a newer version, which is unknown here, is left out if `unreadable` accepts it.
     """
     tasks = []
     for row in fetch(conn, SQL.live_tasks, {"only": only, "but": list(but)}):
@@ -85,7 +85,7 @@ def _live_task(row: Mapping[str, Any]) -> LiveTask:
 
 
 def test_facts(conn: psycopg.Connection, task: int, test_for: float | None) -> TestFacts:
-    """Give how a task's test stands."""
+    """Return the state of a task's test."""
     params = {"task": task, "test_for": test_for}
     return TestFacts(**fetch(conn, SQL.test_facts, params)[0])
 
@@ -94,7 +94,7 @@ test_facts.__test__ = False  # type: ignore[attr-defined]
 
 
 def update_typical_seconds(conn: psycopg.Connection, task: int, first: int = 0) -> None:
-    """Take the median duration of those of 200 jobs that are done, from the `first` on, as what a job takes."""
+    """Record the median duration of the done ones among 200 jobs, from index `first` on, as typical."""
     params = {"task": task, "first": first}
     seconds = fetch(conn, SQL.typical_seconds, params)[0]["percentile_cont"]
     if seconds is not None:

@@ -1,6 +1,6 @@
-"""The locks of tasks, held until the transaction ends. They queue fairly: a command waits for who is there, no longer.
+"""Locks of tasks, held until the transaction ends. They are granted in order: a command waits only for earlier holders.
 
-What a transaction wants to know of a task it reads after it has the lock. Tasks are locked in ascending order.
+Read a task after locking it, not before. Lock tasks in ascending order.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ SQL = load("tasks/locks")
 
 
 def exclude(conn: psycopg.Connection, task: int) -> None:
-    """Wait until nobody else takes, starts, ends or releases jobs of a task, or changes it; nobody begins to."""
+    """Wait for transactions that claim, start, end or release jobs of a task, or change it, and block new ones."""
     conn.execute(SQL.exclude, {"task": task})
 
 
 def share(conn: psycopg.Connection, tasks: Collection[int]) -> None:
-    """Let no command change tasks meanwhile."""
+    """Block commands that change the tasks."""
     conn.execute(SQL.share, {"tasks": sorted(set(tasks))})
 
 
 @dataclass(frozen=True, slots=True)
 class FirstClaimable:
-    """Where the jobs of a task that can be claimed begin, in each turn: None where it has none.
+    """The index of the first claimable job of a task in each turn, or None.
 
-    A claim from there on misses what has come back since: that is for the next one. `passed` says how many places were
-    walked past, from a floor on.
+    A claim that starts there misses jobs that became claimable since; the next claim finds them. `passed` is the
+    number of indexes that were skipped, from a claim cursor on.
     """
 
     first_in_line: int | None
@@ -44,16 +44,16 @@ class FirstClaimable:
 
 @dataclass(slots=True)
 class ClaimLocks:
-    """The tasks that one claim shares, up to the `highest`.
+    """The locks of the tasks that one claim shares, up to the `highest`.
 
-    A claim finds its tasks in the order of their ranks. Where the next one stands below one that it shares already, it
-    does not wait, or it could be part of a ring.
+    A claim finds its tasks in the order of their ranks. It does not wait for a task below one that it shares already,
+    because that could be a deadlock.
     """
 
     highest: int = -1
 
     def share(self, conn: psycopg.Connection, task: int) -> tuple[FirstClaimable, bool]:
-        """Share a task that has jobs to hand out; False where it has none, or where this would have to wait."""
+        """Share a task if it has claimable jobs; False if it has none, or if this would have to wait."""
         params = {"task": task, "wait": task >= self.highest}
         with conn.cursor() as cursor:
             row = cursor.execute(SQL.share_to_claim, params).fetchone()

@@ -13,7 +13,7 @@ SQL = load("tasks/purge")
 
 
 def purge_deleted(conn: psycopg.Connection, limit: int) -> bool:
-    """Remove up to `limit` rows of one deleted task; False when there is nothing left to remove."""
+    """Delete up to `limit` rows of one deleted task; False if nothing is left."""
     rows = fetch(conn, SQL.deleted_tasks)
     if not rows:
         return False
@@ -22,7 +22,7 @@ def purge_deleted(conn: psycopg.Connection, limit: int) -> bool:
     params = {"task": task, "versions": versions, "limit": limit}
     rows_of_it = (
         SQL.purge_attempts,
-        SQL.purge_metrics,  # after the attempts: what is not there has no outcome any more
+        SQL.purge_metrics,  # after the attempts, so that no outcome adds any
         SQL.purge_jobs,
         SQL.purge_files,
         SQL.purge_texts,
@@ -36,7 +36,7 @@ def purge_deleted(conn: psycopg.Connection, limit: int) -> bool:
 
 
 def purge_versions(conn: psycopg.Connection, versions: Sequence[int], limit: int) -> bool:
-    """Remove up to `limit` rows of lists of files, at last the lists themselves; True as there was something."""
+    """Delete up to `limit` rows of lists of files, and finally the lists themselves. Always True."""
     params = {"versions": list(versions), "limit": limit}
     for statement in (SQL.purge_files, SQL.purge_texts):
         if conn.execute(statement, params).rowcount:

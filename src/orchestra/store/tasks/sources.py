@@ -1,4 +1,4 @@
-"""Where the files come from that the jobs of a task read."""
+"""The data sets that the jobs of a task read."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ SQL = load("tasks/tasks")
 
 
 def inputs(conn: psycopg.Connection, task: int) -> list[Source]:
-    """Give what stands for each tag of a task but %IN and %OUT."""
+    """Return what each tag of a task stands for, except %IN and %OUT."""
     return [Source(**row) for row in fetch(conn, SQL.inputs, {"task": task})]
 
 
 def config(conn: psycopg.Connection, task: int) -> Source:
-    """Give where a task's configs come from."""
+    """Return the source of a task's configs."""
     return Source(**fetch(conn, SQL.config, {"task": task})[0])

@@ -23,7 +23,7 @@ SQL = load("tasks/task_mutations")
 
 @dataclass(frozen=True, slots=True)
 class LockedTask:
-    """A task that cannot change before the transaction ends, but by it."""
+    """A task that only this transaction can change."""
 
     id: int
     name: str
@@ -42,17 +42,17 @@ def lock_task(conn: psycopg.Connection, task: int) -> LockedTask:
     """Lock a task for a command.
 
     Raises:
-        NotFound: there is none (any more).
+        NotFound: there is no such task.
     """
     locks.exclude(conn, task)
     return _locked(task, fetch(conn, SQL.lock_task, {"task": task}))
 
 
 def share_task(conn: psycopg.Connection, task: int) -> LockedTask:
-    """Lock a task against commands alone, to release jobs of it.
+    """Lock a task against commands only, in order to release jobs of it.
 
     Raises:
-        NotFound: there is none (any more).
+        NotFound: there is no such task.
     """
     locks.share(conn, [task])
     return _locked(task, fetch(conn, SQL.shared_task, {"task": task}))
@@ -104,13 +104,13 @@ def begin_run(conn: psycopg.Connection, task: int, *, bypass: bool) -> None:
 
 
 def hold(conn: psycopg.Connection, task: int, *, by: str, why: str, cause: HoldCause) -> bool:
-    """Hold a task; False when it is held already."""
+    """Hold a task; False if it is held already."""
     params = {"task": task, "by": by, "why": why, "cause": cause}
     return conn.execute(SQL.hold_task, params).rowcount == 1
 
 
 def release(conn: psycopg.Connection, task: int) -> bool:
-    """Release a task; False when it was not held."""
+    """Release a task; False if it was not held."""
     return conn.execute(SQL.release_task, {"task": task}).rowcount == 1
 
 
@@ -131,7 +131,7 @@ def finish_operation(conn: psycopg.Connection, task: int) -> None:
 
 
 def append_to_queue(conn: psycopg.Connection, task: int) -> None:
-    """Let a locked task without a rank be claimed from, after all others."""
+    """Make a locked task without a rank claimable, after all others."""
     conn.execute(SQL.append_to_queue, {"task": task})
 
 

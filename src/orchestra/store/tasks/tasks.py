@@ -1,4 +1,4 @@
-"""Tasks in the database: reading them. `creation.py` makes them, `task_mutations.py` changes their state."""
+"""Reading tasks. `creation.py` creates them, `task_mutations.py` changes their state."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from orchestra.store.driver.sql import load
 
 SQL = load("tasks/tasks")
 
-# What is called the same in a row and in a value.
+# Columns that are fields of the same name.
 _TASK = (
     "id", "name", "owner", "account", "command", "image", "volume", "folder", "complete_file", "metrics_file",
     "config_version_id", "jobs", "run", "created_at", "state_at", "rank", "test_started_at", "work_started_at",
@@ -38,7 +38,7 @@ POLICY_COLUMNS = ("test_jobs", "test_for", "retries", "timeout", "grace", "prior
 
 _policy_values = itemgetter(*POLICY_COLUMNS)
 _counts = itemgetter(*(field.name for field in fields(Counts)))
-# Most tasks are alike in these, and a long list is full of them.
+# The same few values fill a long list.
 _resources = lru_cache(Resources)
 
 
@@ -49,7 +49,7 @@ def _policy(max_fails: int | None, percent: float | None, *values: Any) -> Polic
 
 
 def task_from_row(row: Mapping[str, Any]) -> Task:
-    """The door from a row of `select_task` to a Task."""
+    """Build a Task from a row of `select_task`."""
     return Task(
         **{key: row[key] for key in _TASK},
         env=row["env"] or {},
@@ -86,7 +86,7 @@ def by_name(conn: psycopg.Connection, name: str) -> Task | None:
 
 
 def listed(conn: psycopg.Connection, *, owner: str | None, every: bool) -> list[Task]:
-    """Give a person's tasks by id (everybody's for None), without the DONE ones unless `every`."""
+    """Return a user's tasks by id (everybody's for None), without DONE ones unless `every`."""
     params = {"owner": owner, "all": every}
     rows = fetch(conn, SQL.select_task + "\n" + SQL.listed, params)
     return [task_from_row(row) for row in rows]
@@ -103,7 +103,7 @@ def ids_between(conn: psycopg.Connection, first: int, last: int) -> list[int]:
 
 
 def names(conn: psycopg.Connection) -> list[str]:
-    """Give the names of the newest tasks, for a suggestion."""
+    """Return the names of the newest tasks, for a suggestion."""
     return [row["name"] for row in fetch(conn, SQL.names)]
 
 
@@ -113,7 +113,7 @@ def newest_id(conn: psycopg.Connection) -> int | None:
 
 
 def now(conn: psycopg.Connection) -> datetime:
-    """Give the database's time, which stamps everything."""
+    """Return the database's time, which is used for all timestamps."""
     at: datetime = fetch(conn, SQL.now)[0]["now"]
     return at
 
@@ -121,7 +121,7 @@ def now(conn: psycopg.Connection) -> datetime:
 def nodes_yet_to_answer(
     conn: psycopg.Connection, tasks: Collection[int]
 ) -> list[tuple[int, str, bool]]:
-    """Give who may still start a job of held tasks: the task, the node, and whether its pilot is online."""
+    """Return nodes that may still start a job of held tasks: the task, the node, and whether its pilot is online."""
     rows = fetch(conn, SQL.nodes_yet_to_answer, {"tasks": list(tasks)})
     return [(row["task"], row["node"], row["online"]) for row in rows]
 

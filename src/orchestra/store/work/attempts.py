@@ -40,10 +40,10 @@ class OpenAttempt:
 
 
 def lock_keeper(conn: psycopg.Connection, keeper: UUID) -> LockedKeeper:
-    """Lock a keeper's row: claims and reports of one keeper come one after the other.
+    """Lock a keeper's row, so that its claims and reports are serialised.
 
     Raises:
-        UnknownKeeper: there is none.
+        UnknownKeeper: there is no such keeper.
     """
     rows = fetch(conn, SQL.lock_keeper, {"keeper": keeper})
     if not rows:
@@ -72,21 +72,21 @@ def full_key_columns(keys: Sequence[AttemptKey]) -> dict[str, Any]:
 def open_attempts(
     conn: psycopg.Connection, keeper: LockedKeeper, limit: int | None = None
 ) -> list[OpenAttempt]:
-    """Give what a keeper was granted and has not ended, in order; at most `limit` of it."""
+    """Return the open attempts of a keeper, in order; at most `limit`."""
     params = {"node": keeper.node_id, "keeper": keeper.id, "limit": limit}
     rows = fetch(conn, SQL.open_attempts, params)
     return [OpenAttempt(_key(row), row["request"], row["started"]) for row in rows]
 
 
 def known(conn: psycopg.Connection, keys: Collection[AttemptKey]) -> set[AttemptKey]:
-    """Give those of the keys that this database granted."""
+    """Return those of the keys that this database granted."""
     return {_key(row) for row in fetch(conn, SQL.known, full_key_columns(list(keys)))}
 
 
 def adopt(
     conn: psycopg.Connection, keeper: LockedKeeper, folders: Mapping[AttemptKey, int]
 ) -> dict[AttemptKey, JobState]:
-    """Grant attempts after the fact, where their jobs are free; gives what those jobs were. Tasks are shared."""
+    """Grant attempts retroactively if their jobs are free, and return the states of those jobs. Tasks are shared."""
     params = {
         **full_key_columns(list(folders)),
         "folders": Ints(folders.values()),
@@ -97,7 +97,7 @@ def adopt(
 
 
 def forgotten(conn: psycopg.Connection, keys: Collection[AttemptKey]) -> list[AttemptKey]:
-    """Give those of the keys that the database lacks and that belong to no task which it deleted.
+    """Return those of the `keys`, which the database lacks, that do not belong to a task that it deleted.
 
     It granted them once, so it has been replaced by an older one since.
     """
@@ -109,24 +109,24 @@ def forgotten(conn: psycopg.Connection, keys: Collection[AttemptKey]) -> list[At
 
 
 def nodes_of_losses(conn: psycopg.Connection, key: AttemptKey, limit: int) -> list[str]:
-    """Give the nodes on which the last attempts of a job were lost, the latest first."""
+    """Return the nodes on which the last attempts of a job were lost, latest first."""
     params = {"task": key.task_id, "index": key.index, "limit": limit}
     return [row["node"] for row in fetch(conn, SQL.nodes_of_losses, params)]
 
 
 def end_back_off(conn: psycopg.Connection, limit: int) -> set[Queue]:
-    """Let jobs be claimed whose time to be tried again has come; gives their queues."""
+    """Make jobs claimable whose delay before a retry is over, and return their queues."""
     return {Queue(row["queue"]) for row in fetch(conn, SQL.end_back_off, {"limit": limit})}
 
 
 def attempts_to_end(conn: psycopg.Connection, node: int) -> list[tuple[AttemptKey, str]]:
-    """Give the attempts of a node that somebody wants ended, each with the reason in words."""
+    """Return the attempts of a node that must end, each with the reason in words."""
     rows = fetch(conn, SQL.attempts_to_end, {"node": node})
     return [(_key(row), _why_end(row)) for row in rows]
 
 
 def attempts_to_recall(conn: psycopg.Connection, node: int) -> list[AttemptKey]:
-    """Give the attempts of held tasks that a node has claimed and not started, as far as it has said."""
+    """Return the attempts of held tasks that a node has claimed and not reported as started."""
     return [_key(row) for row in fetch(conn, SQL.attempts_to_recall, {"node": node})]
 
 

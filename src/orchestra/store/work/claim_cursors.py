@@ -10,7 +10,7 @@ from orchestra.store.driver.sql import load
 
 SQL = load("work/claim_cursors")
 STEP, STEP_PER_JOB = 256, 16
-"""Jobs that a claim walks past before a task's floors rise, and so many more for each job that it asks for."""
+"""Jobs that a claim may skip before its task's cursors are advanced, and as many more for each job that it asks for."""
 
 
 def step(limit: int) -> int:
@@ -18,15 +18,15 @@ def step(limit: int) -> int:
 
 
 def advance(conn: psycopg.Connection, task: int, limit: int) -> None:
-    """Let claims of `limit` jobs begin where there are jobs to claim, unless somebody else sees to it right now.
+    """Move the cursors of a task on to its first claimable jobs, unless another transaction is doing it.
 
-    In a transaction of its own: it must not hold what others wait for.
+    Call it in a transaction of its own, so that it does not hold locks that others wait for.
     """
     conn.execute(SQL.advance, {"task": task, "step": step(limit)})
 
 
 def reset(conn: psycopg.Connection, tasks: Sequence[int]) -> bool:
-    """Let claims from these tasks look at every job again; True where one began further on."""
+    """Let claims from these tasks start at the first job again; True if a cursor was removed."""
     params = {"tasks": sorted(tasks)}
     conn.execute(SQL.lock, params)
     return conn.execute(SQL.reset, params).rowcount > 0

@@ -23,7 +23,7 @@ BEFORE_ALL: Place = (-(2**31), -1)
 
 @dataclass(frozen=True, slots=True)
 class ClaimingPilot:
-    """Who decides for a node, which tasks it may serve, the node's slots; and the database's epoch.
+    """The agent that decides for a node, which tasks it may serve, the node's slots, and the database's epoch.
 
     `images` is the pattern of the images that its container runtimes can run.
     """
@@ -39,7 +39,7 @@ class ClaimingPilot:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A task to take jobs from; each takes so many slots."""
+    """A task to claim jobs from, each of which takes `slots`."""
 
     id: int
     rank: int
@@ -51,15 +51,15 @@ class Candidate:
 
     @property
     def before(self) -> Place:
-        """The place of a line that goes on with this task."""
+        """The place from which the next page starts with this task."""
         return self.rank, self.id - 1
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimedJobs:
-    """What a claim from one task got. `missed` jobs changed hands while they were chosen: they are to be claimed still.
+    """The result of a claim from one task. `missed` jobs changed hands while they were chosen and can still be claimed.
 
-    `cursor_lags` says that it walked past so many jobs which are no longer to be claimed that the floors should rise.
+    `cursor_lags` says that the claim skipped so many jobs that the task's claim cursors should be advanced.
     """
 
     grants: list[Grant]
@@ -70,7 +70,7 @@ class ClaimedJobs:
 def claiming_pilot(
     conn: psycopg.Connection, keeper: attempts.LockedKeeper, request: int | None = None
 ) -> ClaimingPilot | None:
-    """Give who decides for a keeper's node; the `request` of a claim is noted, so that it is not answered twice."""
+    """Return the agent that decides for a keeper's node, and record the number of a claim's `request`."""
     params = {"node": keeper.node_id, "keeper": keeper.id, "request": request}
     rows = fetch(conn, SQL.claiming_pilot, params)
     if not rows:
@@ -97,7 +97,7 @@ def candidates(
     after: Place = BEFORE_ALL,
     limit: int,
 ) -> list[Candidate]:
-    """Give a page of the tasks to take jobs from, best first, whose jobs need no more than `offered` slots."""
+    """Return a page of the tasks to claim jobs from, best first, whose jobs need at most `offered` slots."""
     rank, task = after
     params = {
         "queue": queue,
@@ -114,7 +114,7 @@ def candidates(
 
 
 def tasks_with_jobs(conn: psycopg.Connection, tasks: Collection[int]) -> set[int]:
-    """Give those of the tasks that have a job to hand out now."""
+    """Return those of the tasks that have a claimable job."""
     return {row["id"] for row in fetch(conn, SQL.tasks_with_jobs, {"tasks": list(tasks)})}
 
 
@@ -126,7 +126,7 @@ def claim_jobs(
     request: int,
     limit: int,
 ) -> ClaimedJobs:
-    """Claim up to `limit` jobs of a shared task, in order; none when it may not be claimed from any more."""
+    """Claim up to `limit` jobs of a shared task, in order; none if it can no longer be claimed from."""
     params = {
         "task": task,
         "first_in_line": first.first_in_line,
@@ -136,17 +136,17 @@ def claim_jobs(
         "node": keeper.node_id,
         "request": request,
     }
-    with conn.cursor() as cursor:  # plain rows: the longest answer of a claim
+    with conn.cursor() as cursor:  # plain rows, because this is the longest answer of a claim
         rows = cursor.execute(SQL.claim_jobs, params).fetchall()
     grants = [_grant(*row[2:]) for row in rows if row[2] is not None]
     picked, jobs = rows[0][:2]
-    # Small tasks need no floors.
+    # Small tasks need no cursors.
     cursor_lags = (jobs or 0) > claim_cursors.step(limit) <= first.passed
     return ClaimedJobs(grants, missed=picked - len(grants), cursor_lags=cursor_lags)
 
 
 def granted(conn: psycopg.Connection, keeper: attempts.LockedKeeper, request: int) -> list[Grant]:
-    """Give what a request was granted and is still open, in order."""
+    """Return the open grants of a request, in order."""
     params = {"node": keeper.node_id, "keeper": keeper.id, "request": request}
     with conn.cursor() as cursor:
         return [_grant(*row) for row in cursor.execute(SQL.granted, params).fetchall()]
@@ -166,7 +166,7 @@ def _grant(
     is_folder: bool,
     *file: Any,
 ) -> Grant:
-    """Give a grant from a row, whose last columns are those of the config's ManifestEntry."""
+    """Build a grant from a row, whose last columns are those of the config's ManifestEntry."""
     config = task_specs.input_file(root, is_folder, *file)
     key = AttemptKey(task, index, number, token)
     return Grant(key, is_test, folder_number, done_attempt, config, new_folder, let_go)

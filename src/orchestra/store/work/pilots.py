@@ -24,7 +24,7 @@ SQL = load("work/pilots")
 
 @dataclass(frozen=True, slots=True)
 class ServingPilot:
-    """The last agent of a node. `silent_for` is the seconds since it was heard of."""
+    """The last agent of a node. `silent_for` is in seconds."""
 
     agent: UUID
     account: str
@@ -37,7 +37,7 @@ class ServingPilot:
     def is_on_machine_of(self, hello: PilotHello) -> bool:
         """Whether a new agent is on the same machine.
 
-        Machines that were copied from one image may share an id; they differ in their boots and in their names.
+        Machines cloned from one image may share an id; their boots and names differ.
         """
         same = self.boot_id == hello.boot_id or self.host == hello.host
         return self.machine_id == hello.machine_id and same
@@ -45,7 +45,7 @@ class ServingPilot:
 
 @dataclass(frozen=True, slots=True)
 class SilentKeeper:
-    """A keeper whose lease is over and that holds something."""
+    """A keeper whose lease is over and that holds attempts."""
 
     id: UUID
     node: str
@@ -79,7 +79,7 @@ def _enabled(row: dict[str, Any]) -> dict[Queue, int]:
 
 
 def protocols(conn: psycopg.Connection) -> tuple[int, int]:
-    """Give the database's protocol and the oldest one that it still speaks."""
+    """Return the database's protocol version and the oldest supported one."""
     row = _row(conn, SQL.protocols, {})
     if row is None:
         raise LookupError("the cluster's row is missing")
@@ -114,7 +114,7 @@ def attach(conn: psycopg.Connection, node: int, hello: PilotHello) -> None:
 
 
 def jobs_elsewhere(conn: psycopg.Connection, node: int, hello: PilotHello) -> int:
-    """Count the attempts that keepers of another machine hold on a node."""
+    """Count the open attempts on a node that belong to keepers of another machine."""
     row = _row(conn, SQL.jobs_elsewhere, _machine(node, hello))
     return int(row["count"]) if row else 0
 
@@ -122,7 +122,7 @@ def jobs_elsewhere(conn: psycopg.Connection, node: int, hello: PilotHello) -> in
 def fence_older_boots(
     conn: psycopg.Connection, node: int, hello: PilotHello, reason: str
 ) -> list[UUID]:
-    """Fence the keepers that ran on this machine before it was started anew; gives which."""
+    """Fence the keepers that ran on this machine before its last boot, and return them."""
     return _ids(conn, SQL.fence_older_boots, {**_machine(node, hello), "reason": reason})
 
 
@@ -138,13 +138,13 @@ def _machine(node: int, hello: PilotHello) -> dict[str, Any]:
 def fence(
     conn: psycopg.Connection, keeper: UUID, reason: str, renewed_at: datetime | None = None
 ) -> bool:
-    """Fence a keeper; False if it is fenced, or was renewed after `renewed_at`."""
+    """Fence a keeper; False if it is fenced already, or was renewed after `renewed_at`."""
     params = {"keeper": keeper, "reason": reason, "renewed_at": renewed_at}
     return conn.execute(SQL.fence, params).rowcount == 1
 
 
 def fence_node(conn: psycopg.Connection, node: int, reason: str) -> list[UUID]:
-    """Fence every keeper of a node; gives which."""
+    """Fence every keeper of a node, and return them."""
     return _ids(conn, SQL.fence_node, {"node": node, "reason": reason})
 
 
@@ -169,7 +169,7 @@ def _silent(row: dict[str, Any]) -> SilentKeeper:
 
 
 def unburied_keepers(conn: psycopg.Connection, after: float) -> list[UUID]:
-    """Give the keepers that were fenced more than `after` seconds ago and still hold something."""
+    """Return the keepers that were fenced more than `after` seconds ago and still hold attempts."""
     return _ids(conn, SQL.unburied_keepers, {"after": after})
 
 
@@ -185,7 +185,7 @@ def note_reconciled(conn: psycopg.Connection, keeper: UUID) -> bool:
 
 
 def fenced_keepers(conn: psycopg.Connection, keepers: Sequence[UUID]) -> frozenset[UUID]:
-    """Give which of these keepers are fenced."""
+    """Return those of the keepers that are fenced."""
     return frozenset(_ids(conn, SQL.fenced_keepers, {"keepers": list(keepers)}))
 
 
@@ -196,7 +196,7 @@ def renew_pilot(
     said: Sequence[Trouble],
     silent: Sequence[str] = (),
 ) -> Wishes | None:
-    """Say that an agent is alive, and what it has to say; None when another one decides for the node."""
+    """Record that an agent is alive, and its troubles; None if another agent decides for the node."""
     params = {
         "node": node,
         "agent": agent,
@@ -218,7 +218,7 @@ def renew_keepers(
 def register_keeper(
     conn: psycopg.Connection, node: int, keeper: KeeperHello, lease: float, *, expires: bool
 ) -> bool:
-    """Make a keeper known; False when it has been fenced."""
+    """Register a keeper; False if it has been fenced."""
     params = {
         "keeper": keeper.id,
         "node": node,

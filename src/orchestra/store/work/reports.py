@@ -20,7 +20,7 @@ SQL = load("work/reports")
 
 @dataclass(frozen=True, slots=True)
 class LockedAttempt:
-    """A job's row, locked, with one of its attempts and what its task is."""
+    """A locked job with one of its attempts and the state of its task."""
 
     key: AttemptKey
     state: JobState
@@ -39,7 +39,7 @@ class LockedAttempt:
 
 @dataclass(frozen=True, slots=True)
 class JobEnd:
-    """What an accepted outcome makes of its job; `delay` is the seconds before it may be tried again."""
+    """The effect of an accepted outcome on its job; `delay` is the seconds before a retry."""
 
     was: JobState
     state: JobState
@@ -52,10 +52,10 @@ class JobEnd:
 def lock_attempts(
     conn: psycopg.Connection, keeper: UUID, keys: Collection[AttemptKey]
 ) -> list[LockedAttempt]:
-    """Lock the jobs behind the keys, in order; a key with a wrong token finds nothing. Their tasks are shared."""
+    """Lock the jobs of the keys, in order; a key with a wrong token finds nothing. Their tasks are shared."""
     given = list(keys)
     params = {**attempts.full_key_columns(given), "keeper": keeper}
-    with conn.cursor() as cursor:  # plain rows: the longest answer of a report
+    with conn.cursor() as cursor:  # plain rows, because this is the longest answer of a report
         rows = cursor.execute(SQL.lock_attempts, params).fetchall()
     return [
         LockedAttempt(given[place - 1], JobState(state), TaskState(of), Queue(queue), *facts)
@@ -64,7 +64,7 @@ def lock_attempts(
 
 
 def record_starts(conn: psycopg.Connection, starts: Sequence[Started]) -> None:
-    """Write down that attempts have a process: jobs that are assigned run now."""
+    """Record that attempts have started: their assigned jobs become running."""
     params = {
         **attempts.key_columns([record_starts.key for record_starts in starts]),
         "ages": Floats([record_starts.age for record_starts in starts]),
@@ -83,11 +83,11 @@ def record_ends(
     who: str,
     sequence: int | None,
 ) -> None:
-    """Write outcomes to their attempts, and to the jobs of those that are accepted, with events.
+    """Record outcomes in their attempts and, if accepted, in their jobs, with events.
 
     Args:
-        who: does it.
-        sequence: the highest number of the keeper's outcomes.
+        who: recorded in the events.
+        sequence: the highest sequence number of the keeper's outcomes.
     """
     if not ends and sequence is None:
         return

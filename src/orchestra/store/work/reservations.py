@@ -1,4 +1,4 @@
-"""Reservations: a node keeps its slots free for the next job of a task. See `domain/reservation.py`."""
+"""Reservations: a node keeps slots free for the next job of a task. See `domain/reservation.py`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SQL = load("work/reservations")
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """A node keeps its slots free for the next job of a task; see `domain/reservation.py`."""
+    """`ready_in` is in seconds; `passed_on` counts the nodes that took the reservation over."""
 
     node_id: int
     ready_in: float
@@ -24,13 +24,13 @@ class Reservation:
 
 
 def busy_jobs(conn: psycopg.Connection, node: int, queue: Queue) -> list[tuple[int, Busy]]:
-    """Give the jobs that have slots of a node, each with its task."""
+    """Return the jobs that occupy slots of a queue on a node, each with its task."""
     rows = fetch(conn, SQL.busy_jobs, {"node": node, "queue": queue})
     return [(row["task"], Busy(row["slots"], row["age"], row["typical_seconds"])) for row in rows]
 
 
 def of_task(conn: psycopg.Connection, task: int) -> Reservation | None:
-    """Give which node keeps slots free for the next job of a task; None where none does (any more)."""
+    """The reservation for a task, or None. One that was not renewed for a while has expired."""
     rows = fetch(conn, SQL.of_task, {"task": task, "patience": PATIENCE})
     fresh = [row for row in rows if row["is_fresh"]]
     return (
@@ -41,7 +41,7 @@ def of_task(conn: psycopg.Connection, task: int) -> Reservation | None:
 
 
 def renew(conn: psycopg.Connection, task: int, held: Reservation) -> bool:
-    """Have a node keep its slots free for the next job of a task; False where somebody changes that just now."""
+    """Reserve slots for the next job of a task; False if another transaction is changing the reservation."""
     if not _lock(conn, task):
         return False
     params = {"task": task, "node": held.node_id, "ready_in": held.ready_in}
@@ -50,7 +50,7 @@ def renew(conn: psycopg.Connection, task: int, held: Reservation) -> bool:
 
 
 def end(conn: psycopg.Connection, task: int) -> bool:
-    """Have no node keep slots free for a task; True where one did. One that is made just now stays until it is over."""
+    """Delete a task's reservation; False if there is none or another transaction is changing it."""
     return _lock(conn, task) and conn.execute(SQL.end, {"task": task}).rowcount > 0
 
 

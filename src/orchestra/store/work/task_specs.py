@@ -18,7 +18,7 @@ from orchestra.store.work import attempts
 SQL = load("work/task_specs")
 DATASETS = load("datasets")
 FILES_AT_ONCE = 5_000
-"""Rows of a manifest that one statement gives: a slow reader of many would meet the statement's time limit."""
+"""Rows of a manifest that one statement returns. A slow reader of more could exceed the statement's time limit."""
 
 
 def input_file(root: str, is_folder: bool, *file: Any) -> InputFile:
@@ -27,7 +27,7 @@ def input_file(root: str, is_folder: bool, *file: Any) -> InputFile:
 
 
 def configs(conn: psycopg.Connection, keys: Collection[AttemptKey]) -> dict[AttemptKey, InputFile]:
-    """Give the configs of attempts; of those that the database does not know none."""
+    """Return the configs of attempts, without those that the database does not know."""
     given = list(keys)
     with conn.cursor() as cursor:
         rows = cursor.execute(SQL.configs, attempts.full_key_columns(given)).fetchall()
@@ -37,7 +37,7 @@ def configs(conn: psycopg.Connection, keys: Collection[AttemptKey]) -> dict[Atte
 def read(
     conn: psycopg.Connection, tasks: Collection[int], versions: MutableMapping[int, SharedFiles]
 ) -> dict[int, TaskSpec]:
-    """Give what the jobs of each task have in common; files are read of what is not in `versions` yet."""
+    """Return what the jobs of each task have in common. `versions` caches the files of data sets."""
     if not tasks:
         return {}
     params = {"tasks": sorted(tasks)}
@@ -82,7 +82,7 @@ def _task_spec(
 
 
 def folders(conn: psycopg.Connection, tasks: Collection[int]) -> dict[int, str]:
-    """Give the folders of tasks."""
+    """Return the folders of tasks."""
     return {
         row["id"]: row["folder"] for row in fetch(conn, SQL.task_folders, {"tasks": list(tasks)})
     }

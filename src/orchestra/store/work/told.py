@@ -1,4 +1,4 @@
-"""What pilots say of themselves, as it stands in rows."""
+"""Troubles that pilots report, in rows."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from orchestra.domain import troubles
 
 
 def with_troubles(row: dict[str, Any]) -> dict[str, Any]:
-    """Give a row that has what a pilot says as values, in place of the columns `message` and `troubles`."""
+    """Return the row with a pilot's troubles as values, in place of the columns `message` and `troubles`."""
     rest = {name: value for name, value in row.items() if name not in ("message", "troubles")}
     return rest | {"troubles": troubles.of_pilot(row["troubles"], row["message"])}

@@ -1,4 +1,4 @@
-"""The steps of the schema. Their numbers are 1, 2, 3, ...; `store/schema/migrate.py` applies them."""
+"""The migrations, numbered 1, 2, 3, ...; `schema/migrate.py` applies them."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from pathlib import Path
 
 
 def newest() -> int:
-    """Give the number of the schema that this program needs. Imports nothing: `maestro --version` asks."""
+    """Return the number of the schema that this program needs. Imports nothing: `maestro --version` calls it."""
     return sum(1 for _ in Path(__file__).parent.glob("*.sql"))
