@@ -31,7 +31,7 @@ def found(maestro: Maestro, check: str, *, status: int = 0) -> Any:
 def test_a_newcomer_with_nothing_at_all(newcomer: Maestro) -> None:
     said = newcomer("doctor")
     assert "no file, so everything has its default" in said.out
-    assert re.search(r"none yet; an embedded PostgreSQL \d+.* will be made in", said.out)
+    assert re.search(r"none yet; an embedded PostgreSQL \d+.* will be created in", said.out)
     assert "To begin: maestro up" in said.err or "warning" in said.out
     assert "problem" not in said.out
     assert not Path(newcomer.env["MAESTRO_DATA_DIR"]).exists()
@@ -91,7 +91,7 @@ def test_a_server_that_never_answers_and_ctrl_c(maestro: Maestro) -> None:
         port = server.getsockname()[1]
         maestro.configure(postgres=f"postgresql://ana@127.0.0.1:{port}/x")
         with at_terminal(maestro, "doctor") as terminal:
-            wait_until(lambda: "looking" in terminal.screen)
+            wait_until(lambda: "checking" in terminal.screen)
             terminal.interrupt()
             assert terminal.process.wait(timeout=20) == 130
             assert "stopped." in terminal.screen
@@ -123,7 +123,7 @@ def test_a_volume_that_hangs_does_not_hang_the_doctor(maestro: Maestro, tmp_path
         maestro.env["MAESTRO_VOLUME"] = str(tmp_path / "far")
         said: Sentence = maestro("doctor", status=1, timeout=60)
     assert "did not answer within" in said.out
-    assert "PostgreSQL 18" in said.out, "the rest is looked at all the same"
+    assert "PostgreSQL 18" in said.out, "the other checks are made all the same"
 
 
 def test_a_mail_server_that_is_not_there(maestro: Maestro, tcp_database_url: str) -> None:
@@ -143,7 +143,7 @@ def test_nodes_that_need_somebody(maestro: Maestro, conn: psycopg.Connection) ->
     conn.execute("update pilot set seen_at = now() - interval '3 hours'")
     finding = found(maestro, "nodes")
     assert finding["verdict"] == "warning"
-    assert "2 jobs wait for it" in finding["says"]
+    assert "holds 2 jobs" in finding["says"]
     conn.execute("update cluster set system_identifier = '1'")
     assert "restored, copied or promoted" in found(maestro, "identity")["says"]
     assert {"identity", "nodes"} <= set(maestro("doctor", "-q").out.split())

@@ -1,4 +1,4 @@
-"""The verdicts of `maestro doctor`: functions from what was seen to what is said."""
+"""The checks of `maestro doctor`: from observations to findings."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ import pytest
 from orchestra.cli.local.doctor import (
     configuration,
     database,
+    environment,
     folders,
     installation,
     machine,
     mail,
     node,
-    surroundings,
 )
 from orchestra.cli.local.doctor.configuration import Configured
 from orchestra.cli.local.doctor.database import Contents, Database, Schema
+from orchestra.cli.local.doctor.environment import Environment
 from orchestra.cli.local.doctor.finding import (
+    Failure,
     Finding,
-    Trouble,
     Verdict,
     ok,
     problem,
     warning,
     worst,
 )
-from orchestra.cli.local.doctor.folders import Place
+from orchestra.cli.local.doctor.folders import Folder
 from orchestra.cli.local.doctor.machine import Gpus, Program
-from orchestra.cli.local.doctor.node import Here
-from orchestra.cli.local.doctor.patience import Look
-from orchestra.cli.local.doctor.surroundings import Surroundings
+from orchestra.cli.local.doctor.node import ThisMachine
+from orchestra.cli.local.doctor.probe import Probe
 from orchestra.cli.output import with_tilde
 from orchestra.config import Caution
 from orchestra.domain import troubles
@@ -58,41 +58,41 @@ def only(findings: Iterable[Finding]) -> Finding:
     return finding
 
 
-def told(findings: Iterable[Finding]) -> list[tuple[Verdict, str]]:
+def checks(findings: Iterable[Finding]) -> list[tuple[Verdict, str]]:
     return [(finding.verdict, finding.check) for finding in findings]
 
 
-def test_the_gravest_verdict_counts() -> None:
+def test_the_most_serious_verdict_counts() -> None:
     assert worst([]) is OK
     assert worst([ok("a", ""), warning("b", "")]) is WARNING
     assert worst([problem("c", ""), ok("a", ""), warning("b", "")]) is PROBLEM
 
 
-# looks
+# probes
 
 
-def test_a_look_that_hangs_is_given_up() -> None:
+def test_a_probe_that_hangs_is_abandoned() -> None:
     never = threading.Event()
     try:
-        seen = Look("The volume /x", never.wait, patience=0.05).result()
+        seen = Probe("The volume /x", never.wait, timeout=0.05).result()
     finally:
         never.set()
-    assert isinstance(seen, Trouble)
+    assert isinstance(seen, Failure)
     assert seen.says.startswith("The volume /x did not answer within")
 
 
-def test_a_look_ends_with_values_or_in_words() -> None:
+def test_a_probe_returns_values_or_a_failure() -> None:
     def refused() -> str:
         raise NotFound("there is none.", hint="make one")
 
     def broken() -> str:
         raise ZeroDivisionError("by zero")
 
-    assert Look("x", lambda: "seen", patience=5).result() == "seen"
-    assert Look("x", refused, patience=5).result() == Trouble("there is none.", "make one")
-    seen = Look("The thing", broken, patience=5).result()
-    assert isinstance(seen, Trouble)
-    assert seen.says == "The thing cannot be looked at: ZeroDivisionError: by zero"
+    assert Probe("x", lambda: "seen", timeout=5).result() == "seen"
+    assert Probe("x", refused, timeout=5).result() == Failure("there is none.", "make one")
+    seen = Probe("The thing", broken, timeout=5).result()
+    assert isinstance(seen, Failure)
+    assert seen.says == "The thing cannot be checked: ZeroDivisionError: by zero"
 
 
 # configuration
@@ -111,18 +111,18 @@ CONFIGURED = Configured("~/.orchestra.json", 0o600, (), (), has_server=False)
         (replace(CONFIGURED, variables=("MAESTRO_NODE",)), OK, "MAESTRO_NODE in the environment"),
         (replace(CONFIGURED, has_server=True), PROBLEM, "cannot use a maestro server"),
         (replace(CONFIGURED, warnings=(Caution('x: "colour" is ignored'),)), WARNING, "colour"),
-        (Trouble("line 2: an extra quote"), PROBLEM, "an extra quote"),
+        (Failure("line 2: an extra quote"), PROBLEM, "an extra quote"),
     ],
 )
-def test_configuration(seen: Configured | Trouble, verdict: Verdict, words: str) -> None:
-    finding = only(configuration.judge(seen))
+def test_configuration(seen: Configured | Failure, verdict: Verdict, words: str) -> None:
+    finding = only(configuration.assess(seen))
     assert finding.verdict is verdict
     assert words in finding.says
 
 
 def test_a_file_that_others_can_read_has_a_command_as_remedy() -> None:
     caution = Caution("/x: y holds a password and can be read by others", "chmod 600 /x")
-    finding = only(configuration.judge(replace(CONFIGURED, warnings=(caution,))))
+    finding = only(configuration.assess(replace(CONFIGURED, warnings=(caution,))))
     assert (finding.verdict, finding.remedy) == (WARNING, "chmod 600 /x")
     assert finding.says == "/x: y holds a password and can be read by others."
 
@@ -153,11 +153,13 @@ def test_another_maestro_and_another_orchestra_are_noticed(tmp_path: Path) -> No
     mine = _program(tmp_path / "mine", "from orchestra.cli.main import main")
     theirs = _program(tmp_path / "theirs", "from maestrowf.maestro import main")
     search = (f"{mine}:{theirs}", [str(site)])
-    assert list(installation.judge(installation.look(*search))) == []
+    assert list(installation.assess(installation.inspect(*search))) == []
     workflows = "[console_scripts]\nmaestro = maestrowf.maestro:main\n"
     _distribution(site, "maestrowf", entry_points__txt=workflows, RECORD="maestrowf/x.py,,\n")
     _distribution(site, "orchestra", top_level__txt="orchestra\n")
-    first, command, package = installation.judge(installation.look(f"{theirs}:{mine}", [str(site)]))
+    first, command, package = installation.assess(
+        installation.inspect(f"{theirs}:{mine}", [str(site)])
+    )
     assert first.says == f"the first `maestro` on your PATH is another program, {theirs}/maestro."
     assert str(first.remedy).endswith(" -m orchestra")
     assert f"maestrowf 1.1 in {site} also installs a command `maestro`" in command.says
@@ -172,12 +174,12 @@ BASE = Database(False, "db:5432/orchestra", True, SERVER, Schema(4, 4))
 
 
 def test_a_healthy_database() -> None:
-    assert told(database.judge(BASE)) == [(OK, "database"), (OK, "schema"), (OK, "clock")]
+    assert checks(database.assess(BASE)) == [(OK, "database"), (OK, "schema"), (OK, "clock")]
 
 
 @pytest.mark.parametrize("exists", [True, False])
 def test_an_embedded_database_that_does_not_run_is_no_problem(exists: bool) -> None:
-    finding = only(database.judge(Database(True, "~/x", exists)))
+    finding = only(database.assess(Database(True, "~/x", exists)))
     assert finding.verdict is OK
     assert ("stopped" if exists else "none yet") in finding.says
 
@@ -192,7 +194,7 @@ def test_an_embedded_database_that_does_not_run_is_no_problem(exists: bool) -> N
     ],
 )
 def test_a_server_in_trouble(changes: dict[str, float], check: str, verdict: Verdict) -> None:
-    found = list(database.judge(replace(BASE, server=replace(SERVER, **changes))))  # type: ignore[arg-type]
+    found = list(database.assess(replace(BASE, server=replace(SERVER, **changes))))  # type: ignore[arg-type]
     assert only(f for f in found if f.verdict is not OK).check == check
     assert worst(found) is verdict
 
@@ -204,18 +206,18 @@ def test_a_server_in_trouble(changes: dict[str, float], check: str, verdict: Ver
         (Schema(0, 4), True, OK, None),
         (Schema(3, 4), False, PROBLEM, "maestro user init"),
         (Schema(3, 4), True, OK, None),
-        (Schema(-1, 4, Trouble("newer", "Upgrade maestro")), False, PROBLEM, "Upgrade maestro"),
+        (Schema(-1, 4, Failure("newer", "Upgrade maestro")), False, PROBLEM, "Upgrade maestro"),
     ],
 )
 def test_schemas(schema: Schema, embedded: bool, verdict: Verdict, remedy: str | None) -> None:
-    found = database.judge(replace(BASE, embedded=embedded, schema=schema))
+    found = database.assess(replace(BASE, embedded=embedded, schema=schema))
     finding = only(f for f in found if f.check == "schema")
     assert (finding.verdict, finding.remedy) == (verdict, remedy)
 
 
 # folders
 
-PLACE = Place("/data", True, free=10**12, size=10**13, inodes_free=10**6, inodes=10**7)
+FOLDER = Folder("/data", True, free=10**12, size=10**13, inodes_free=10**6, inodes=10**7)
 
 
 @pytest.mark.parametrize(
@@ -223,56 +225,56 @@ PLACE = Place("/data", True, free=10**12, size=10**13, inodes_free=10**6, inodes
     [
         ({}, OK, "on a local disk, 1 TB free"),
         ({"network": "nfs4"}, OK, "on nfs4"),
-        ({"exists": False}, PROBLEM, "is not there. Is it mounted?"),
+        ({"exists": False}, PROBLEM, "does not exist. Is it mounted?"),
         ({"unwritable": "Permission denied"}, PROBLEM, "cannot be written to: permission denied."),
         ({"is_folder": False}, PROBLEM, "a file"),
         ({"free": 5_000_000}, WARNING, "has only 5 MB free"),
-        ({"free": 4096}, PROBLEM, "has no room left"),
+        ({"free": 4096}, PROBLEM, "has no space left"),
         ({"inodes_free": 0}, PROBLEM, "has no inodes"),
         ({"inodes_free": 100}, WARNING, "100 of 10,000,000 inodes left"),
         ({"inodes_free": 0, "inodes": 0}, OK, "free"),
     ],
 )
 def test_volumes(changes: dict[str, object], verdict: Verdict, words: str) -> None:
-    finding = only(folders.judge_volume(replace(PLACE, **changes), others=()))  # type: ignore[arg-type]
+    finding = only(folders.assess_volume(replace(FOLDER, **changes), others=()))  # type: ignore[arg-type]
     assert finding.verdict is verdict
     assert words in finding.says
 
 
 def test_a_local_volume_is_of_no_use_to_other_nodes() -> None:
-    finding = only(folders.judge_volume(PLACE, others=("euler",)))
+    finding = only(folders.assess_volume(FOLDER, others=("euler",)))
     assert finding.verdict is WARNING
     assert "euler cannot see" in finding.says
-    shared = replace(PLACE, network="nfs4")
-    assert only(folders.judge_volume(shared, others=("euler",))).verdict is OK
+    shared = replace(FOLDER, network="nfs4")
+    assert only(folders.assess_volume(shared, others=("euler",))).verdict is OK
 
 
 def test_a_folder_for_local_disks_alone() -> None:
-    def judged(**changes: object) -> Finding:
-        seen = replace(PLACE, **changes)  # type: ignore[arg-type]
-        return only(folders.judge_own("data folder", seen, setting="data_dir"))
+    def assessed(**changes: object) -> Finding:
+        seen = replace(FOLDER, **changes)  # type: ignore[arg-type]
+        return only(folders.assess_own("data folder", seen, setting="data_dir"))
 
-    assert judged().verdict is OK
-    assert judged(exists=False).verdict is OK
-    assert "where it would be destroyed" in judged(network="lustre").says
-    assert "belongs to the machine euler" in judged(belongs_to="euler").says
-    assert judged(exists=False, unwritable="Read-only file system").says == (
-        "/data cannot be made: read-only file system."
+    assert assessed().verdict is OK
+    assert assessed(exists=False).verdict is OK
+    assert "which can destroy it" in assessed(network="lustre").says
+    assert "belongs to the machine euler" in assessed(belongs_to="euler").says
+    assert assessed(exists=False, unwritable="Read-only file system").says == (
+        "/data cannot be created: read-only file system."
     )
 
 
-def test_looking_at_folders(tmp_path: Path) -> None:
-    assert folders.look(tmp_path).unwritable is None
+def test_inspecting_folders(tmp_path: Path) -> None:
+    assert folders.inspect(tmp_path).unwritable is None
     assert list(tmp_path.iterdir()) == []
-    below = folders.look(tmp_path / "a" / "b")
+    below = folders.inspect(tmp_path / "a" / "b")
     assert (below.exists, below.is_folder, below.unwritable) == (False, True, None)
     (tmp_path / "file").touch()
-    assert not folders.look(tmp_path / "file", owned=True).is_folder
+    assert not folders.inspect(tmp_path / "file", owned=True).is_folder
 
 
-# surroundings
+# environment
 
-USUAL = Surroundings(None, None, None, Place("/dev/shm", True, free=10**9), "gauss.lab", "gauss")
+USUAL = Environment(None, None, None, Folder("/dev/shm", True, free=10**9), "gauss.lab", "gauss")
 
 
 @pytest.mark.parametrize(
@@ -285,7 +287,7 @@ USUAL = Surroundings(None, None, None, Place("/dev/shm", True, free=10**9), "gau
             "uid 1234 has no entry in passwd",
         ),
         (replace(USUAL, nameless=1234, no_initdb="It cannot."), PROBLEM, "account", "It cannot."),
-        (replace(USUAL, homeless="no home"), WARNING, "home", "no home: what would be there is in"),
+        (replace(USUAL, homeless="no home"), WARNING, "home", "no home: /var/tmp is used instead"),
         (
             replace(USUAL, host="a b.lab", node="a_b"),
             WARNING,
@@ -294,10 +296,10 @@ USUAL = Surroundings(None, None, None, Place("/dev/shm", True, free=10**9), "gau
         ),
     ],
 )
-def test_surroundings_that_are_in_the_way_are_told(
-    seen: Surroundings, verdict: Verdict, check: str, says: str
+def test_an_unusual_environment_is_reported(
+    seen: Environment, verdict: Verdict, check: str, says: str
 ) -> None:
-    finding = only(surroundings.judge(seen))
+    finding = only(environment.assess(seen))
     assert (finding.verdict, finding.check) == (verdict, check)
     assert says in finding.says
     assert finding.remedy
@@ -306,27 +308,27 @@ def test_surroundings_that_are_in_the_way_are_told(
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"exists": False}, "/dev/shm is not there."),
+        ({"exists": False}, "/dev/shm does not exist."),
         ({"unwritable": "Read-only file system"}, "cannot be written to: read-only file system."),
         ({"free": 1_000_000}, "has only 1 MB free."),
     ],
 )
-def test_shared_memory_that_jobs_cannot_use_is_told(change: dict[str, Any], says: str) -> None:
+def test_shared_memory_that_jobs_cannot_use_is_reported(change: dict[str, Any], says: str) -> None:
     finding = only(
-        surroundings.judge(replace(USUAL, shared_memory=replace(USUAL.shared_memory, **change)))
+        environment.assess(replace(USUAL, shared_memory=replace(USUAL.shared_memory, **change)))
     )
     assert (finding.verdict, finding.check) == (WARNING, "shared memory")
     assert says in finding.says
 
 
-def test_usual_surroundings_are_not_told() -> None:
-    assert list(surroundings.judge(USUAL)) == []
-    assert list(surroundings.judge(replace(USUAL, node="named"))) == []
+def test_a_usual_environment_is_not_reported() -> None:
+    assert list(environment.assess(USUAL)) == []
+    assert list(environment.assess(replace(USUAL, node="named"))) == []
 
 
 # nodes
 
-HERE = Here("gauss", "gauss.example.org", "1.0", NOW)
+HERE = ThisMachine("gauss", "gauss.example.org", "1.0", NOW)
 NODE = Node(1, "gauss", Slots(8, 8), Slots(2, 2), NOW, online=True, seen_at=NOW, cpu_in_use=3)
 PILOT = Pilot(
     "gauss", HERE.host, 4711, "ana", "1.0", True, False, False, NOW, NOW, True, True, 3
@@ -339,7 +341,7 @@ def of_node(
 ) -> list[Finding]:
     changed = replace(NODE, **changes)  # type: ignore[arg-type]
     contents = replace(CONTENTS, nodes=(changed,), pilots=(pilot,) if pilot else ())
-    return list(node.judge(contents, HERE, agent_lives=agent_lives))
+    return list(node.assess(contents, HERE, agent_lives=agent_lives))
 
 
 def test_a_node_at_work() -> None:
@@ -347,8 +349,8 @@ def test_a_node_at_work() -> None:
     assert finding.says == "gauss is online, 3 of 8 CPU slots and 0 of 2 GPU slots in use"
 
 
-def test_a_machine_that_is_no_node() -> None:
-    finding = only(node.judge(replace(CONTENTS, nodes=()), HERE, agent_lives=None))
+def test_a_machine_that_is_not_a_node() -> None:
+    finding = only(node.assess(replace(CONTENTS, nodes=()), HERE, agent_lives=None))
     assert finding.verdict is OK
     assert "maestro up makes it one" in finding.says
 
@@ -370,27 +372,27 @@ def test_nodes_that_take_nothing() -> None:
     drained = of_node(drained_at=NOW, drained_by="bob", drain_reason="new disk")
     assert drained[-1].remedy == "maestro node resume -n gauss"
     full = of_node(pilot=replace(PILOT, troubles=(troubles.no_room("/x", "disk full"),)))
-    assert told(full) == [(OK, "node"), (WARNING, "pilot")]
+    assert checks(full) == [(OK, "node"), (WARNING, "pilot")]
     old = of_node(pilot=replace(PILOT, version="0.9"))
-    assert "is of version 0.9, this program is 1.0" in old[-1].says
+    assert "has version 0.9, this program 1.0" in old[-1].says
 
 
 def test_what_the_conductor_cannot_go_on_with() -> None:
     contents = replace(CONTENTS, stuck=(Stuck(3, "the database is busy"), Stuck("mail", "no")))
-    finding = only(node.judge_others(contents, HERE))
+    finding = only(node.assess_others(contents, HERE))
     assert (finding.check, finding.verdict) == ("conductor", WARNING)
     assert finding.says == (
-        "gauss conducts, and cannot go on with task 3: the database is busy and mail: no."
+        "gauss is the conductor, and cannot go on with task 3: the database is busy and mail: no."
     )
 
 
-def test_silent_nodes_with_jobs_and_nobody_who_conducts() -> None:
+def test_silent_nodes_with_jobs_and_no_conductor() -> None:
     away = replace(
         PILOT, node="euler", host="euler", online=False, seen_at=NOW - timedelta(hours=3)
     )
     contents = replace(CONTENTS, pilots=(PILOT, away), conductor=None)
-    silent, headless = node.judge_others(contents, HERE)
-    assert silent.says == "euler has been silent since 3 h ago; 3 jobs wait for it."
+    silent, headless = node.assess_others(contents, HERE)
+    assert silent.says == "euler was last seen 3 h ago and holds 3 jobs."
     assert "maestro node lost -n euler" in (silent.remedy or "")
     assert (headless.check, headless.verdict) == ("conductor", PROBLEM)
 
@@ -404,11 +406,11 @@ def test_silent_nodes_with_jobs_and_nobody_who_conducts() -> None:
         ({}, False, "no pilot runs"),  # killed a moment ago, and not yet known to the database
     ],
 )
-def test_nobody_conducts_where_nothing_runs_or_all_settles(
+def test_no_conductor_is_expected_without_a_pilot_or_in_a_recovery(
     change: dict[str, Any], agent_lives: bool | None, says: str
 ) -> None:
     contents = replace(CONTENTS, conductor=None, **change)
-    last = list(node.judge_others(contents, HERE, agent_lives=agent_lives))[-1]
+    last = list(node.assess_others(contents, HERE, agent_lives=agent_lives))[-1]
     assert (last.check, last.verdict) == ("conductor", OK)
     assert says in last.says
 
@@ -428,10 +430,10 @@ HOME = StateInventory("0123abcd", "gauss", Path("/state/0123abcd/gauss"), True, 
     ("home", "verdict", "words"),
     [
         (HOME, OK, "1 keeper here, with 3 jobs"),
-        (replace(HOME, agent=False), WARNING, "no pilot looks after them"),
+        (replace(HOME, agent=False), WARNING, "run here without a pilot"),
         (replace(HOME, agent=False, keepers=0, unsent=2), PROBLEM, "2 outcomes of node gauss wait"),
         (replace(HOME, unsent=2), OK, "1 keeper"),
-        (replace(HOME, keepers=0, running=0, set_aside=1), WARNING, "could not be told"),
+        (replace(HOME, keepers=0, running=0, set_aside=1), WARNING, "could not be reported"),
         (replace(HOME, cluster="ffffffff"), WARNING, "for another database (ffffffff...)"),
         (
             replace(HOME, cluster="ffffffff", keepers=0, agent=False, unsent=1),
@@ -441,7 +443,7 @@ HOME = StateInventory("0123abcd", "gauss", Path("/state/0123abcd/gauss"), True, 
     ],
 )
 def test_what_pilots_left(home: StateInventory, verdict: Verdict, words: str) -> None:
-    finding = only(node.judge_keepers(CONTENTS, [home]))
+    finding = only(node.assess_keepers(CONTENTS, [home]))
     assert finding.verdict is verdict
     assert words in finding.says
 
@@ -449,7 +451,7 @@ def test_what_pilots_left(home: StateInventory, verdict: Verdict, words: str) ->
 def test_a_keeper_that_was_given_up() -> None:
     keeper = Keeper(UUID(CLUSTER), 5, "euler", "1.0", NOW, True, 2)
     contents = replace(CONTENTS, pilots=(replace(PILOT, keepers=(keeper,)),))
-    assert "was given up; its 2 jobs" in only(node.judge_keepers(contents, [])).says
+    assert "was given up, and its 2 jobs" in only(node.assess_keepers(contents, [])).says
 
 
 # machine and mail
@@ -468,23 +470,23 @@ def test_a_keeper_that_was_given_up() -> None:
     ],
 )
 def test_gpus(seen: Gpus, enabled: int | None, verdict: Verdict, remedy: str | None) -> None:
-    finding = only(machine.judge_gpus(seen, node="gauss", enabled=enabled))
+    finding = only(machine.assess_gpus(seen, node="gauss", enabled=enabled))
     assert (finding.verdict, finding.remedy) == (verdict, remedy)
 
 
 def test_runtimes() -> None:
-    good, bad = Program("apptainer", "1.4.5"), Program("docker", trouble="no daemon")
-    assert only(machine.judge_runtimes([])).verdict is OK
-    assert only(machine.judge_runtimes([good])).says == "apptainer 1.4.5"
-    both = only(machine.judge_runtimes([good, bad]))
+    good, bad = Program("apptainer", "1.4.5"), Program("docker", failure="no daemon")
+    assert only(machine.assess_runtimes([])).verdict is OK
+    assert only(machine.assess_runtimes([good])).says == "apptainer 1.4.5"
+    both = only(machine.assess_runtimes([good, bad]))
     assert (both.verdict, both.says) == (
         OK,
         "apptainer 1.4.5; docker cannot be used: no daemon",
     )
-    assert only(machine.judge_runtimes([bad])).verdict is WARNING
+    assert only(machine.assess_runtimes([bad])).verdict is WARNING
 
 
-SERVER_TAKES, REFUSES = "smtp.example.org:587 takes mail", Trouble("it refused the login.")
+SERVER_TAKES, REFUSES = "smtp.example.org:587 takes mail", Failure("it refused the login.")
 
 
 @pytest.mark.parametrize(
@@ -499,12 +501,12 @@ SERVER_TAKES, REFUSES = "smtp.example.org:587 takes mail", Trouble("it refused t
         (REFUSES, Summary(2, 0, NOW, None), [PROBLEM]),
     ],
 )
-def test_mail(seen: str | Trouble, outbox: Summary | None, expected: list[Verdict]) -> None:
-    assert [finding.verdict for finding in mail.judge(seen, outbox)] == expected
+def test_mail(seen: str | Failure, outbox: Summary | None, expected: list[Verdict]) -> None:
+    assert [finding.verdict for finding in mail.assess(seen, outbox)] == expected
 
 
 def test_mails_that_wait_are_counted() -> None:
     waiting = Summary(2, 0, NOW, None)
-    assert only(mail.judge(REFUSES, waiting)).says == (
+    assert only(mail.assess(REFUSES, waiting)).says == (
         "it refused the login; 2 messages to be sent."
     )

@@ -69,6 +69,19 @@ def running_url(settings: Settings) -> str:
     return url
 
 
+def server_address(url: str) -> str:
+    """Return "host:port/database" of a server, for people; without the password.
+
+    Raises:
+        ConfigurationError: it is not an address.
+    """
+    from orchestra.store.driver.database import check_address
+
+    parts = check_address(url)
+    host = parts.get("host") or parts.get("hostaddr") or "localhost"
+    return f"{host}:{parts.get('port', '5432')}/{parts.get('dbname', '')}"
+
+
 def public_address(url: str) -> dict[str, str]:
     """Return the parts of a database address that are not secret; empty if it contains no secret.
 

@@ -1,6 +1,7 @@
-"""`maestro doctor`: is everything well, and if not, what would help.
+"""`maestro doctor`: check everything that this machine can see, and say what would fix a problem.
 
-Looks give values (they do I/O, each with a time-out), verdicts are functions from values; one module a group of checks.
+One module per group of checks: `inspect` does the I/O, with a timeout, and returns values; `assess` is pure and turns
+them into findings.
 """
 
 from __future__ import annotations
@@ -15,30 +16,30 @@ from orchestra.cli.colour import paint_as
 from orchestra.cli.local.doctor import (
     configuration,
     database,
+    environment,
     folders,
     installation,
     machine,
     mail,
     node,
-    surroundings,
 )
 from orchestra.cli.local.doctor.configuration import Configured
 from orchestra.cli.local.doctor.database import Database
+from orchestra.cli.local.doctor.environment import Environment
 from orchestra.cli.local.doctor.finding import (
+    Failure,
     Finding,
-    Trouble,
     Verdict,
-    of_trouble,
-    trouble_of,
+    failed,
+    failure_of,
     warning,
     worst,
 )
-from orchestra.cli.local.doctor.folders import Place
+from orchestra.cli.local.doctor.folders import Folder
 from orchestra.cli.local.doctor.installation import Installation
 from orchestra.cli.local.doctor.machine import Gpus, Program, Root
-from orchestra.cli.local.doctor.node import Here
-from orchestra.cli.local.doctor.patience import Look
-from orchestra.cli.local.doctor.surroundings import Surroundings
+from orchestra.cli.local.doctor.node import ThisMachine
+from orchestra.cli.local.doctor.probe import Probe
 from orchestra.cli.output import Record, folded, with_tilde
 from orchestra.cli.registry import Verb
 from orchestra.domain.errors import OrchestraError
@@ -48,33 +49,33 @@ if TYPE_CHECKING:
     from orchestra.config import Settings
     from orchestra.domain.state_inventory import StateInventory
 
-PATIENCE = 10.0
-"""Seconds for every look; all begin at the same time."""
+TIMEOUT = 10.0
+"""Seconds for each probe; all begin at the same time."""
 _INDENT = 25
 _COLOURS = {Verdict.OK: "32", Verdict.WARNING: "33", Verdict.PROBLEM: "31"}
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """All that was looked at."""
+class Observations:
+    """What was observed; a `Failure` where that was not possible."""
 
     configured: Configured
-    here: Here
-    database: Database | Trouble
-    data_folder: Place | Trouble | None
-    pilots_folder: Place | Trouble
-    volume: Place | Trouble
-    state_inventories: list[StateInventory] | Trouble
-    runtimes: tuple[Program, ...] | Trouble
-    gpus: Gpus | Trouble
-    mail: str | Trouble
+    here: ThisMachine
+    database: Database | Failure
+    data_folder: Folder | Failure | None
+    pilots_folder: Folder | Failure
+    volume: Folder | Failure
+    state_inventories: list[StateInventory] | Failure
+    runtimes: tuple[Program, ...] | Failure
+    gpus: Gpus | Failure
+    mail: str | Failure
     root: Root | None = None
-    surroundings: Surroundings | Trouble | None = None
-    installation: Installation | Trouble | None = None
+    environment: Environment | Failure | None = None
+    installation: Installation | Failure | None = None
 
 
-def look(settings: Settings, *, patience: float = PATIENCE) -> Seen:
-    """Look at everything, at the same time; takes no longer than `patience`, in seconds."""
+def inspect(settings: Settings, *, timeout: float = TIMEOUT) -> Observations:
+    """Inspect everything at the same time, in at most `timeout` seconds."""
     from orchestra.wiring.database import uses_server
     from orchestra.wiring.folders import data_folder, pilots_folder
     from orchestra.wiring.identity import node_name
@@ -83,29 +84,29 @@ def look(settings: Settings, *, patience: float = PATIENCE) -> Seen:
     pilots = pilots_folder(settings)
     volume = settings.volume or _current_folder()
 
-    def begin_place(what: str, folder: Path, *, owned: bool = False) -> Look[Place]:
+    def begin_folder(what: str, folder: Path, *, owned: bool = False) -> Probe[Folder]:
         begun = f"{what} {configuration.short(folder)}"
-        return Look(begun, lambda: folders.look(folder, owned=owned), patience=patience)
+        return Probe(begun, lambda: folders.inspect(folder, owned=owned), timeout=timeout)
 
-    base = Look("The database", lambda: database.look(settings), patience=patience)
+    base = Probe("The database", lambda: database.inspect(settings), timeout=timeout)
     own = (
         None
         if uses_server(settings)
-        else begin_place("The data folder", data_folder(settings), owned=True)
+        else begin_folder("The data folder", data_folder(settings), owned=True)
     )
-    state = begin_place("The pilots' folder", pilots)
-    shared = begin_place("The volume", volume)
-    left = Look("The pilots' folder", lambda: state_inventories(settings), patience=patience)
-    programs = Look(
-        "A container runtime", lambda: machine.look_for_runtimes(settings), patience=patience
+    state = begin_folder("The pilots' folder", pilots)
+    shared = begin_folder("The volume", volume)
+    left = Probe("The pilots' folder", lambda: state_inventories(settings), timeout=timeout)
+    programs = Probe(
+        "A container runtime", lambda: machine.find_runtimes(settings), timeout=timeout
     )
-    gpus = Look("nvidia-smi", machine.look_for_gpus, patience=patience)
-    around = Look("The surroundings", lambda: surroundings.look(settings), patience=patience)
-    programs_called = Look("The installation", installation.look, patience=patience)
-    post = Look("The mail server", lambda: mail.look(settings), patience=patience)
-    return Seen(
-        configured=configuration.look(settings),
-        here=node.look(node_name(settings)),
+    gpus = Probe("nvidia-smi", machine.find_gpus, timeout=timeout)
+    around = Probe("The environment", lambda: environment.inspect(settings), timeout=timeout)
+    programs_called = Probe("The installation", installation.inspect, timeout=timeout)
+    post = Probe("The mail server", lambda: mail.inspect(settings), timeout=timeout)
+    return Observations(
+        configured=configuration.inspect(settings),
+        here=node.inspect(node_name(settings)),
         database=base.result(),
         data_folder=own.result() if own else None,
         pilots_folder=state.result(),
@@ -114,8 +115,8 @@ def look(settings: Settings, *, patience: float = PATIENCE) -> Seen:
         runtimes=programs.result(),
         gpus=gpus.result(),
         mail=post.result(),
-        root=machine.look_for_root(settings),
-        surroundings=around.result(),
+        root=machine.find_root(settings),
+        environment=around.result(),
         installation=programs_called.result(),
     )
 
@@ -123,44 +124,44 @@ def look(settings: Settings, *, patience: float = PATIENCE) -> Seen:
 def _current_folder() -> Path:
     try:
         return Path.cwd()
-    except FileNotFoundError:  # it was removed under us
+    except FileNotFoundError:  # it was removed
         return Path(os.environ.get("PWD", "/"))
 
 
-def judge(seen: Seen) -> Iterator[Finding]:
-    """Say how everything is."""
-    yield from configuration.judge(seen.configured)
+def assess(seen: Observations) -> Iterator[Finding]:
+    """Turn the observations into findings, in the order in which they are printed."""
+    yield from configuration.assess(seen.configured)
     if seen.installation:
-        yield from installation.judge(seen.installation)
-    yield from machine.judge_root(seen.root)
-    if seen.surroundings:
-        yield from surroundings.judge(seen.surroundings)
-    yield from database.judge(seen.database)
+        yield from installation.assess(seen.installation)
+    yield from machine.assess_root(seen.root)
+    if seen.environment:
+        yield from environment.assess(seen.environment)
+    yield from database.assess(seen.database)
     if seen.data_folder is not None:
-        yield from folders.judge_own("data folder", seen.data_folder, setting="data_dir")
-    yield from folders.judge_own("pilots' folder", seen.pilots_folder, setting="state_dir")
-    contents = None if isinstance(seen.database, Trouble) else seen.database.contents
+        yield from folders.assess_own("data folder", seen.data_folder, setting="data_dir")
+    yield from folders.assess_own("pilots' folder", seen.pilots_folder, setting="state_dir")
+    contents = None if isinstance(seen.database, Failure) else seen.database.contents
     mine = node.this_node(contents, seen.here) if contents else None
     pilots = contents.pilots if contents else ()
     others = [p.node for p in pilots if contents and not node.is_here(contents, seen.here, p)]
-    yield from folders.judge_volume(seen.volume, others=tuple(others))
+    yield from folders.assess_volume(seen.volume, others=tuple(others))
     if contents:
         agent_lives = _agent_lives(seen, mine.name if mine else None)
-        yield from node.judge(contents, seen.here, agent_lives=agent_lives)
-        yield from node.judge_keepers(contents, seen.state_inventories)
-        yield from node.judge_others(contents, seen.here, agent_lives=agent_lives)
-    yield from machine.judge_runtimes(seen.runtimes)
-    yield from machine.judge_gpus(
+        yield from node.assess(contents, seen.here, agent_lives=agent_lives)
+        yield from node.assess_keepers(contents, seen.state_inventories)
+        yield from node.assess_others(contents, seen.here, agent_lives=agent_lives)
+    yield from machine.assess_runtimes(seen.runtimes)
+    yield from machine.assess_gpus(
         seen.gpus,
         node=mine.name if mine else seen.here.name,
         enabled=mine.gpu.enabled if mine else None,
     )
-    yield from mail.judge(seen.mail, contents.outbox if contents else None)
+    yield from mail.assess(seen.mail, contents.outbox if contents else None)
 
 
-def _agent_lives(seen: Seen, name: str | None) -> bool | None:
-    """Say whether the pilot of a node of this database lives here; None where this account cannot see it."""
-    if isinstance(seen.state_inventories, Trouble) or isinstance(seen.database, Trouble):
+def _agent_lives(seen: Observations, name: str | None) -> bool | None:
+    """Whether the pilot of a node of this database is alive here; None if this account cannot see that."""
+    if isinstance(seen.state_inventories, Failure) or isinstance(seen.database, Failure):
         return None
     contents = seen.database.contents
     if contents is None:
@@ -200,13 +201,13 @@ def _findings(ctx: Context) -> Iterator[Finding]:
     try:
         settings = load(ctx.args.configuration)
     except OrchestraError as error:
-        yield of_trouble(configuration.CHECK, trouble_of(error))
-        yield warning("the rest", "is not looked at before the configuration can be read.")
+        yield failed(configuration.CHECK, failure_of(error))
+        yield warning("other checks", "are not made before the configuration can be read.")
         return
     use_programs(settings)
-    with ctx.out.progress("looking"):
-        seen = look(settings)
-    yield from judge(seen)
+    with ctx.out.progress("checking"):
+        seen = inspect(settings)
+    yield from assess(seen)
 
 
 def _print(ctx: Context, finding: Finding) -> None:
@@ -225,7 +226,7 @@ def _print_summary(ctx: Context, findings: list[Finding]) -> None:
 
         counts = [human.count(problems, "problem")] if problems else []
         counts += [human.count(warnings, "warning")] if warnings else []
-        ctx.out.note("", f"{human.listed(counts)}; what helps stands below each.")
+        ctx.out.note("", f"{human.listed(counts)}; the line below each says what to do.")
         return
     nothing_yet = not any(finding.check == "schema" for finding in findings)
     ctx.out.note("", "All is well. To begin: maestro up" if nothing_yet else "All is well.")
@@ -243,13 +244,13 @@ def _record(finding: Finding) -> Record:
 VERBS = (
     Verb(
         "doctor",
-        "look whether everything is well, and say what would help",
+        "check that everything works, and say what to do if not",
         _run,
         example="maestro doctor\nmaestro doctor -o json",
         output=True,
-        description="Look at the configuration, the database, its schema and clock, the folders, this machine as a "
-        "node, its pilot and keepers, container runtimes, GPUs and mail, and say for each what is wrong and what "
-        "would help. Nothing is started or changed. Exit status: 0, 1 where there is a problem (a warning is none). -q "
-        "prints the names of the checks that are not well.",
+        description="Check the configuration, the installation, the database, its schema and clock, the folders, this "
+        "machine as a node, its pilot and keepers, container runtimes, GPUs and mail. For each, say what is wrong and "
+        "what to do. Nothing is started or changed. The exit status is 1 if there is a problem, else 0; warnings do "
+        "not count. -q prints the names of the checks that are not well.",
     ),
 )

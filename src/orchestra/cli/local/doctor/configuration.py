@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestra.cli.local.doctor.finding import Finding, Trouble, of_trouble, ok, problem, warning
+from orchestra.cli.local.doctor.finding import Failure, Finding, failed, ok, problem, warning
 from orchestra.cli.output import with_tilde
 from orchestra.config import FILE_NAME, Caution, Settings
 from orchestra.domain import human
@@ -27,7 +27,7 @@ class Configured:
     system_path: str | None = None
 
 
-def look(settings: Settings) -> Configured:
+def inspect(settings: Settings) -> Configured:
     """Read where the settings come from."""
     file, system = settings.path, settings.system_path
     exists = file is not None and file.exists()
@@ -43,10 +43,10 @@ def look(settings: Settings) -> Configured:
     )
 
 
-def judge(seen: Configured | Trouble) -> Iterator[Finding]:
+def assess(seen: Configured | Failure) -> Iterator[Finding]:
     """Report warnings and what cannot be used, else the files and variables."""
-    if isinstance(seen, Trouble):
-        yield of_trouble(CHECK, seen)
+    if isinstance(seen, Failure):
+        yield failed(CHECK, seen)
         return
     for caution in seen.warnings:
         yield warning(CHECK, f"{caution.text}.", caution.remedy)

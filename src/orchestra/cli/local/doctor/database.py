@@ -1,4 +1,4 @@
-"""The database: is it there, is it the right one, does its schema fit, is its clock ours."""
+"""The database: whether it can be reached, is the right one, and has this program's schema and this machine's time."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from orchestra.cli.local.doctor.configuration import short
 from orchestra.cli.local.doctor.finding import (
+    Failure,
     Finding,
-    Trouble,
-    of_trouble,
+    failed,
+    failure_of,
     ok,
     problem,
-    trouble_of,
     warning,
 )
 from orchestra.domain import human
@@ -29,24 +29,24 @@ if TYPE_CHECKING:
     from orchestra.domain.troubles import Stuck
 
 APART = 2.0
-"""Seconds that two clocks may differ without a word."""
+"""Seconds that two clocks may differ without a warning."""
 SLOW = 0.1
-"""Seconds: each command makes some ten round trips, each claim a few."""
+"""Seconds. A command makes about ten round trips, a claim a few."""
 _CROWDED = 0.9
 
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """Its number (0: none yet), the one that this program needs, and why they do not fit."""
+    """The number of the schema (0: none yet), the one that this program needs, and why they do not match."""
 
     number: int
     needed: int
-    trouble: Trouble | None = None
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What stands in a database whose schema fits."""
+    """The relevant contents of a database whose schema matches."""
 
     cluster: str
     in_place: bool
@@ -58,12 +58,12 @@ class Contents:
     stuck: tuple[Stuck, ...] = ()
     """What the conductor cannot go on with, and why."""
     renamed: tuple[str, ...] = ()
-    """Nodes that this machine serves, or did, under another name than its host name."""
+    """Nodes that this machine serves, or served, under a name other than its host name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """A database; `server` is None where the embedded one is stopped, `contents` where the schema does not fit.
+    """A database; `server` is None if the embedded one is stopped, `contents` is None if the schema does not match.
 
     `programs` are those that would start it.
     """
@@ -77,26 +77,22 @@ class Database:
     programs: str = ""
 
 
-def look(settings: Settings) -> Database:
-    """Look at the database, without starting or changing it.
+def inspect(settings: Settings) -> Database:
+    """Inspect the database, without starting or changing it.
 
     Raises:
         OrchestraError: it cannot be reached; the sentence says why.
     """
-    from orchestra.wiring.database import connect
+    from orchestra.wiring.database import connect, server_address
 
     if settings.postgres is None:
-        return _look_at_embedded(settings)
-    from orchestra.store.driver.database import check_address
-
-    parts = check_address(settings.postgres)
-    place = parts.get("host") or parts.get("hostaddr") or "localhost"
-    address = f"{place}:{parts.get('port', '5432')}/{parts.get('dbname', '')}"
+        return _inspect_embedded(settings)
+    address = server_address(settings.postgres)
     with connect(settings, name="maestro doctor") as conn:
         return _ask(conn, settings, address)
 
 
-def _look_at_embedded(settings: Settings) -> Database:
+def _inspect_embedded(settings: Settings) -> Database:
     from orchestra.store.postgres import embedded, program_search, startup
     from orchestra.wiring.database import connect
 
@@ -115,8 +111,8 @@ def _ask(conn: psycopg.Connection, settings: Settings, address: str) -> Database
 
     facts = health.server(conn)
     schema = _schema(conn)
-    fits = not schema.trouble and schema.number == schema.needed
-    contents = _contents(conn, settings) if fits else None
+    matches = not schema.failure and schema.number == schema.needed
+    contents = _contents(conn, settings) if matches else None
     return Database(settings.postgres is None, address, True, facts, schema, contents)
 
 
@@ -128,7 +124,7 @@ def _schema(conn: psycopg.Connection) -> Schema:
         number = migrate.current(conn)
         migrate.pending(conn)
     except SchemaMismatch as error:
-        return Schema(-1, needed, trouble_of(error))
+        return Schema(-1, needed, failure_of(error))
     return Schema(number, needed)
 
 
@@ -155,25 +151,25 @@ def _contents(conn: psycopg.Connection, settings: Settings) -> Contents:
     )
 
 
-def judge(seen: Database | Trouble) -> Iterator[Finding]:
-    """Say how the database, its schema and its clock are."""
-    if isinstance(seen, Trouble):
-        yield of_trouble("database", seen)
+def assess(seen: Database | Failure) -> Iterator[Finding]:
+    """Report on the database, its schema and its clock."""
+    if isinstance(seen, Failure):
+        yield failed("database", seen)
         return
     if seen.server is None:
         yield ok(
             "database",
             f"embedded {seen.programs} in {seen.address}, stopped; it starts when it is needed"
             if seen.exists
-            else f"none yet; an embedded {seen.programs} will be made in {seen.address}",
+            else f"none yet; an embedded {seen.programs} will be created in {seen.address}",
         )
         return
     yield _reached(seen, seen.server)
     if seen.schema:
-        yield _judge_schema(seen.schema, embedded=seen.embedded)
-    yield _judge_clock(seen.server)
+        yield _assess_schema(seen.schema, embedded=seen.embedded)
+    yield _assess_clock(seen.server)
     if seen.contents:
-        yield from _judge_identity(seen.contents)
+        yield from _assess_identity(seen.contents)
 
 
 def _reached(seen: Database, server: ServerFacts) -> Finding:
@@ -187,24 +183,24 @@ def _reached(seen: Database, server: ServerFacts) -> Finding:
         return warning(
             "database",
             f"{says}; {used} are in use.",
-            "ALTER SYSTEM SET max_connections = N; then PostgreSQL is started again.",
+            "ALTER SYSTEM SET max_connections = N; then restart PostgreSQL.",
         )
     if server.latency > SLOW:
         return warning(
-            "database", f"{says}: that is slow, every command waits for it several times."
+            "database", f"{says}: this is slow, and every command waits for it several times."
         )
     return ok("database", says)
 
 
-def _judge_schema(schema: Schema, *, embedded: bool) -> Finding:
-    if schema.trouble:
-        return of_trouble("schema", schema.trouble)
+def _assess_schema(schema: Schema, *, embedded: bool) -> Finding:
+    if schema.failure:
+        return failed("schema", schema.failure)
     if schema.number == schema.needed:
         return ok("schema", f"{schema.number}, current")
     if not schema.number:
-        says = "there are no tables of Orchestra in this database yet."
+        says = "this database does not have Orchestra's tables yet."
         return (
-            ok("schema", "none yet, made by the next command")
+            ok("schema", "none yet; the next command creates it")
             if embedded
             else problem("schema", says, "maestro user init")
         )
@@ -214,32 +210,32 @@ def _judge_schema(schema: Schema, *, embedded: bool) -> Finding:
     return problem("schema", f"{says}.", "maestro user init")
 
 
-def _judge_clock(server: ServerFacts) -> Finding:
+def _assess_clock(server: ServerFacts) -> Finding:
     apart = abs(server.ahead)
     if apart <= APART:
         return ok(
             "clock",
-            f"this machine's is the database's (within {human.duration(max(apart, 0.001))})",
+            f"within {human.duration(max(apart, 0.001))} of the database's",
         )
     order = "behind" if server.ahead > 0 else "ahead of"
     return warning(
         "clock",
-        f"this machine's is {human.duration(apart)} {order} the database's: times in lists are off by that.",
+        f"this machine's is {human.duration(apart)} {order} the database's, and so are times in lists.",
         "timedatectl set-ntp true   on the machine whose clock is wrong",
     )
 
 
-def _judge_identity(contents: Contents) -> Iterator[Finding]:
+def _assess_identity(contents: Contents) -> Iterator[Finding]:
     if not contents.in_place:
         yield warning(
             "identity",
-            "this database was restored, copied or promoted. Pilots notice, and nothing starts until they have said "
+            "this database was restored, copied or promoted. Nothing starts until the pilots have noticed and reported "
             "what they run.",
-            "maestro pilot run -n NODE   on each node that has jobs; then look again",
+            "maestro pilot run -n NODE   on each node that has jobs; then maestro doctor again",
         )
     if contents.settling:
         yield warning(
             "identity",
             f"the database is recovering: {contents.settling}.",
-            "maestro db accept   goes on without the nodes that are gone for good",
+            "maestro db accept   goes on without nodes that will not come back",
         )

@@ -1,4 +1,4 @@
-"""What a look ends with, and what is said of it: values alone."""
+"""The values that checks return: findings and failures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Verdict(Enum):
-    """How something is. A problem keeps work from going on; a warning is about to, or may surprise."""
+    """A problem keeps work from going on; a warning soon will, or may surprise."""
 
     OK = "ok"
     WARNING = "warning"
@@ -21,7 +21,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the report. `remedy` is what to do: a command where there is one."""
+    """One line of the report. `remedy` is what to do, if possible a command."""
 
     check: str
     verdict: Verdict
@@ -30,27 +30,27 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
-    """What stands in the place of values that could not be had."""
+class Failure:
+    """Takes the place of values that could not be read."""
 
     says: str
     remedy: str | None = None
 
 
-def trouble_of(error: OrchestraError) -> Trouble:
-    """Say why values could not be had."""
+def failure_of(error: OrchestraError) -> Failure:
+    """Turn an error into a failure."""
     from orchestra import command_words
 
-    return Trouble(command_words.message_of(error), command_words.hint_of(error))
+    return Failure(command_words.message_of(error), command_words.hint_of(error))
 
 
 def ok(check: str, says: str, remedy: str | None = None) -> Finding:
-    """All is well; a remedy is then merely what could be done next."""
+    """Nothing is wrong; `remedy` is what could be done next."""
     return Finding(check, Verdict.OK, says, remedy)
 
 
 def warning(check: str, says: str, remedy: str | None = None) -> Finding:
-    """Work goes on, but somebody should look."""
+    """Work goes on, but somebody should check this."""
     return Finding(check, Verdict.WARNING, says, remedy)
 
 
@@ -59,13 +59,13 @@ def problem(check: str, says: str, remedy: str | None = None) -> Finding:
     return Finding(check, Verdict.PROBLEM, says, remedy)
 
 
-def of_trouble(check: str, trouble: Trouble) -> Finding:
-    """A look that failed is a problem."""
-    return problem(check, trouble.says, trouble.remedy)
+def failed(check: str, failure: Failure) -> Finding:
+    """Report what could not be inspected as a problem."""
+    return problem(check, failure.says, failure.remedy)
 
 
 def worst(findings: Sequence[Finding]) -> Verdict:
-    """Give the gravest of the verdicts, ok where there are none."""
+    """Return the most serious verdict, ok if there are no findings."""
     found = {finding.verdict for finding in findings}
     order = (Verdict.PROBLEM, Verdict.WARNING)
     return next((verdict for verdict in order if verdict in found), Verdict.OK)

@@ -1,4 +1,4 @@
-"""Folders as seen from this machine: there, writable, with room, and not where they must not be."""
+"""Folders as this machine sees them: whether they exist, are writable, have space and are on a suitable disk."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestra.cli.local.doctor.configuration import short
-from orchestra.cli.local.doctor.finding import Finding, Trouble, of_trouble, ok, problem, warning
+from orchestra.cli.local.doctor.finding import Failure, Finding, failed, ok, problem, warning
 from orchestra.domain import human
 
 LITTLE, NONE_LEFT = 1_000_000_000, 4_000_000
-"""Bytes that are free: below the first it is worth a word, below the second nothing works."""
+"""Free bytes below which there is a warning, and a problem."""
 FEW = 0.02
-"""The share of inodes below which it is worth a word."""
+"""The share of free inodes below which there is a warning."""
 _TRIAL = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A folder. `network` is the kind of its network file system, "" for a local disk; sizes are in bytes."""
+class Folder:
+    """A folder. `network` is the type of its network file system, "" for a local disk; sizes are in bytes."""
 
     path: str
     exists: bool
@@ -33,13 +33,13 @@ class Place:
     inodes_free: int = 0
     inodes: int = 0
     belongs_to: str | None = None
-    """Another machine whose database lies there."""
+    """The other machine whose database is in it."""
 
 
-def look(folder: Path, *, owned: bool = False) -> Place:
-    """Look at a folder, or where it would be made. A file is made and removed again. May hang with its volume.
+def inspect(folder: Path, *, owned: bool = False) -> Folder:
+    """Inspect a folder, or the place where it would be created. Writes a file and removes it. May hang with its volume.
 
-    `owned`: it is a database's, which belongs to one machine.
+    `owned`: it contains a database, which belongs to one machine.
     """
     from orchestra.store.postgres import datafolder
 
@@ -49,7 +49,7 @@ def look(folder: Path, *, owned: bool = False) -> Place:
         nearest = nearest.parent
     facts = os.statvfs(nearest)
     owner = datafolder.another_owner(folder) if owned and folder.is_dir() else None
-    return Place(
+    return Folder(
         path=short(folder),
         exists=folder.exists(),
         is_folder=nearest.is_dir(),
@@ -64,7 +64,7 @@ def look(folder: Path, *, owned: bool = False) -> Place:
 
 
 def _complaint(folder: Path) -> str | None:
-    """Say why nothing can be written; a quota is seen by writing alone."""
+    """Return why nothing can be written; only writing detects a quota."""
     try:
         with tempfile.TemporaryFile(dir=folder, prefix=".orchestra-trial-") as file:
             file.write(b"\0" * _TRIAL)
@@ -74,51 +74,51 @@ def _complaint(folder: Path) -> str | None:
     return None
 
 
-def judge_own(check: str, seen: Place | Trouble, *, setting: str) -> Iterator[Finding]:
-    """Say how a folder is that must be on a local disk and is made when it is needed."""
-    if isinstance(seen, Trouble):
-        yield of_trouble(check, seen)
+def assess_own(check: str, seen: Folder | Failure, *, setting: str) -> Iterator[Finding]:
+    """Report on a folder that must be on a local disk and is created when it is needed."""
+    if isinstance(seen, Failure):
+        yield failed(check, seen)
     elif seen.network:
         yield problem(
             check,
-            f"{seen.path} is on a network file system ({seen.network}), where it would be destroyed.",
-            f'"{setting}" in the configuration names another place, on a local disk.',
+            f"{seen.path} is on a network file system ({seen.network}), which can destroy it.",
+            f'Set "{setting}" in the configuration to a folder on a local disk.',
         )
     elif seen.belongs_to:
         yield problem(
             check,
             f"the database in {seen.path} belongs to the machine {seen.belongs_to}.",
-            f'Work there, or give this machine its own "{setting}".',
+            f'Use that machine, or set "{setting}" for this one.',
         )
     else:
-        yield _of_room(check, seen, f'"{setting}" in the configuration names another place.')
+        yield _space(check, seen, f'Set "{setting}" in the configuration to another folder.')
 
 
-def judge_volume(seen: Place | Trouble, *, others: tuple[str, ...]) -> Iterator[Finding]:
-    """Say how the folder is that tasks write into; `others` are other nodes that would have to see it."""
+def assess_volume(seen: Folder | Failure, *, others: tuple[str, ...]) -> Iterator[Finding]:
+    """Report on the folder that tasks write into; `others` are other nodes, which need it as well."""
     check = "volume"
-    if isinstance(seen, Trouble):
-        yield of_trouble(check, seen)
+    if isinstance(seen, Failure):
+        yield failed(check, seen)
     elif not seen.exists:
-        yield problem(check, f"{seen.path} is not there. Is it mounted?", f"mkdir {seen.path}")
+        yield problem(check, f"{seen.path} does not exist. Is it mounted?", f"mkdir {seen.path}")
     elif others and not seen.network and not seen.unwritable:
         yield warning(
             check,
             f"{seen.path} is on a disk of this machine, which {human.listed(others, most=3)} cannot see.",
-            '"volume" in the configuration, or -v of task create, names a shared folder.',
+            'Set "volume" in the configuration, or -v of task create, to a shared folder.',
         )
     else:
-        yield _of_room(check, seen, '"volume" in the configuration names another place.')
+        yield _space(check, seen, 'Set "volume" in the configuration to another folder.')
 
 
-def _of_room(check: str, seen: Place, elsewhere: str) -> Finding:
+def _space(check: str, seen: Folder, elsewhere: str) -> Finding:
     if not seen.is_folder:
         return problem(check, f"{seen.path} is, or would be below, a file.", elsewhere)
     if seen.unwritable:
-        what = "cannot be written to" if seen.exists else "cannot be made"
+        what = "cannot be written to" if seen.exists else "cannot be created"
         return problem(check, f"{seen.path} {what}: {seen.unwritable.lower()}.", elsewhere)
     if seen.free < NONE_LEFT or (seen.inodes and not seen.inodes_free):
-        what = "room" if seen.free < NONE_LEFT else "inodes (room for further files)"
+        what = "space" if seen.free < NONE_LEFT else "inodes (for further files)"
         return problem(
             check, f"{seen.path} has no {what} left.", f"df -h {seen.path}; df -i {seen.path}"
         )
@@ -127,9 +127,11 @@ def _of_room(check: str, seen: Place, elsewhere: str) -> Finding:
     if seen.inodes and seen.inodes_free < FEW * seen.inodes:
         left = f"{human.number(seen.inodes_free)} of {human.number(seen.inodes)}"
         return warning(
-            check, f"{seen.path} has {left} inodes left: each job needs three or more.", elsewhere
+            check,
+            f"{seen.path} has {left} inodes left, and each job needs three or more.",
+            elsewhere,
         )
     kind = f"on {seen.network}" if seen.network else "on a local disk"
     if not seen.exists:
-        return ok(check, f"{seen.path}, {kind}, is made when it is needed")
+        return ok(check, f"{seen.path}, {kind}, is created when it is needed")
     return ok(check, f"{seen.path}, {kind}, {human.size(seen.free)} free")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
-from orchestra.cli.local.doctor.finding import Finding, Trouble, of_trouble, warning
+from orchestra.cli.local.doctor.finding import Failure, Finding, failed, warning
 from orchestra.domain import human
 
 CHECK = "installation"
@@ -36,7 +36,7 @@ class Installation:
     packages: tuple[str, ...] = ()
 
 
-def look(path: str | None = None, folders: Sequence[str] | None = None) -> Installation:
+def inspect(path: str | None = None, folders: Sequence[str] | None = None) -> Installation:
     """Search the PATH, and the distributions in the folders that Python imports from."""
     others = [one for one in distributions(path=list(folders or sys.path)) if _name(one) != _OWN]
     first = shutil.which(COMMAND, path=path)
@@ -80,11 +80,11 @@ def _is_ours(program: Path) -> bool:
     return started.exists() and started.samefile(program)
 
 
-def judge(seen: Installation | Trouble) -> Iterator[Finding]:
+def assess(seen: Installation | Failure) -> Iterator[Finding]:
     """Report each name that is used twice."""
     this = f"{shlex.quote(sys.executable)} -m {PACKAGE}"
-    if isinstance(seen, Trouble):
-        yield of_trouble(CHECK, seen)
+    if isinstance(seen, Failure):
+        yield failed(CHECK, seen)
         return
     if seen.first:
         yield warning(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestra.cli.local.doctor.finding import Finding, Trouble, of_trouble, ok, warning
+from orchestra.cli.local.doctor.finding import Failure, Finding, failed, ok, warning
 from orchestra.domain import human
 from orchestra.domain.secrets import without_secrets
 
@@ -21,32 +21,32 @@ if TYPE_CHECKING:
 PROGRAMS = ("apptainer", "singularity", "podman", "docker")
 _ANSWER_WITHIN = 8.0
 _COMPLAINT = 300
-"""Letters of what a program says: a sentence or two, whole."""
+"""Characters of a program's error that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A container runtime that stands on the PATH; `trouble` is why it cannot be used."""
+    """A container runtime on the PATH; `failure` is why it cannot be used."""
 
     name: str
     version: str = ""
-    trouble: str | None = None
+    failure: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Gpus:
-    """What was found. `devices` are the driver's files; `complaint` is what nvidia-smi said when it failed."""
+    """The GPUs' names, the number of the driver's device files, and the error of nvidia-smi."""
 
     names: tuple[str, ...]
     devices: int = 0
     complaint: str | None = None
 
 
-def look_for_runtimes(settings: Settings) -> tuple[Program, ...]:
-    """Give the runtimes that a pilot of this configuration would use, then those that are there and cannot be used.
+def find_runtimes(settings: Settings) -> tuple[Program, ...]:
+    """Return the runtimes that a pilot of this configuration would use, then those that are installed but unusable.
 
     Raises:
-        ConfigurationError: the one that is configured is not there.
+        ConfigurationError: the configured runtime is not installed.
     """
     from orchestra.runtimes import podman_pause
     from orchestra.wiring.containers import container_runtimes
@@ -61,21 +61,21 @@ def look_for_runtimes(settings: Settings) -> tuple[Program, ...]:
         (name, path) for name in PROGRAMS if name not in names and (path := shutil.which(name))
     ]
     asked = [_ask(name, path) for name, path in others]
-    return (*usable, *(one for one in asked if one.trouble))
+    return (*usable, *(one for one in asked if one.failure))
 
 
 def _ask(name: str, path: str) -> Program:
-    # The docker command alone does nothing: its server has to answer.
+    # The docker command needs its server, so that has to answer.
     question = ["version", "--format", "{{.Server.Version}}"] if name == "docker" else ["--version"]
     said, complaint = _run([path, *question])
     found = re.search(r"\d[\w.+~-]*", said)
     if complaint or not found:
-        return Program(name, trouble=complaint or "it says no version")
+        return Program(name, failure=complaint or "it prints no version")
     return Program(name, found[0])
 
 
 def _run(command: Sequence[str]) -> tuple[str, str | None]:
-    """Give what a program printed, and what is wrong with it."""
+    """Return what a program printed, and its error, if any."""
     try:
         done = subprocess.run(
             command,
@@ -99,24 +99,27 @@ def _run(command: Sequence[str]) -> tuple[str, str | None]:
     return done.stdout, None
 
 
-def judge_runtimes(seen: Sequence[Program] | Trouble) -> Iterator[Finding]:
-    """Say which there are; having none is no problem as long as no task has an image."""
+def assess_runtimes(seen: Sequence[Program] | Failure) -> Iterator[Finding]:
+    """Report the runtimes; a machine without any can run tasks without an image."""
     check = "runtimes"
-    if isinstance(seen, Trouble):
-        yield of_trouble(check, seen)
+    if isinstance(seen, Failure):
+        yield failed(check, seen)
         return
-    usable = [f"{one.name} {one.version}" for one in seen if not one.trouble]
-    broken = [f"{one.name} cannot be used: {one.trouble}" for one in seen if one.trouble]
+    usable = [f"{one.name} {one.version}" for one in seen if not one.failure]
+    broken = [f"{one.name} cannot be used: {one.failure}" for one in seen if one.failure]
     if usable:
         yield ok(check, "; ".join([human.listed(usable), *broken]))
     elif broken:
         yield warning(check, "; ".join(broken))
     else:
-        yield ok(check, "none: jobs run on the machine itself, tasks with an image wait for others")
+        yield ok(
+            check,
+            "none: jobs run on the machine itself, and tasks with an image wait for other nodes",
+        )
 
 
-def look_for_gpus() -> Gpus:
-    """Look for NVIDIA's GPUs and for what keeps them from being used."""
+def find_gpus() -> Gpus:
+    """Find NVIDIA's GPUs, and what keeps them from being used."""
     from orchestra.cli.local import machine
 
     names = machine.gpu_names()
@@ -127,24 +130,24 @@ def look_for_gpus() -> Gpus:
     return Gpus(tuple(names), devices, complaint)
 
 
-def judge_gpus(seen: Gpus | Trouble, *, node: str, enabled: int | None) -> Iterator[Finding]:
-    """Compare the GPUs with the node's slots; `enabled` is None where this machine is no node."""
+def assess_gpus(seen: Gpus | Failure, *, node: str, enabled: int | None) -> Iterator[Finding]:
+    """Compare the GPUs with the node's slots; `enabled` is None if this machine is not a node."""
     check = "gpu"
-    if isinstance(seen, Trouble):
-        yield of_trouble(check, seen)
+    if isinstance(seen, Failure):
+        yield failed(check, seen)
     elif seen.complaint or (seen.devices and not seen.names):
         why = seen.complaint or "nvidia-smi is not on the PATH"
-        yield warning(check, f"there is an NVIDIA driver, and its GPUs cannot be listed: {why}")
+        yield warning(check, f"there is an NVIDIA driver, but its GPUs cannot be listed: {why}")
     elif enabled is not None and enabled > len(seen.names):
         yield warning(
             check,
-            f"node {node} offers {human.count(enabled, 'GPU slot')}, and this machine shows {_named(seen)}.",
+            f"node {node} has {human.count(enabled, 'GPU slot')}, but this machine has {_named(seen)}.",
             f"maestro node set -n {node} -eg {len(seen.names)}",
         )
     elif enabled is not None and enabled < len(seen.names):
         yield warning(
             check,
-            f"this machine has {_named(seen)}, and node {node} offers {human.count(enabled, 'GPU slot')}.",
+            f"this machine has {_named(seen)}, but node {node} has {human.count(enabled, 'GPU slot')}.",
             f"maestro node set -n {node} -eg {len(seen.names)} -mg {len(seen.names)}",
         )
     else:
@@ -159,13 +162,13 @@ def _named(seen: Gpus) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """That this is root, and others share the database. `allowed_in` is where that is said to be right."""
+    """Root, with a database that other users share. `allowed_in` is where the configuration allows its pilots."""
 
     allowed_in: str | None
 
 
-def look_for_root(settings: Settings) -> Root | None:
-    """Say whether a pilot that is started here would run the jobs of others as root."""
+def find_root(settings: Settings) -> Root | None:
+    """Whether a pilot started here would run the jobs of others as root."""
     from orchestra.wiring.database import uses_server
 
     if os.geteuid() != 0 or not uses_server(settings):
@@ -173,8 +176,8 @@ def look_for_root(settings: Settings) -> Root | None:
     return Root(settings.origin("allow_root") if settings.allow_root else None)
 
 
-def judge_root(root: Root | None) -> Iterator[Finding]:
-    """Say what root's pilots do."""
+def assess_root(root: Root | None) -> Iterator[Finding]:
+    """Report what root's pilots may do."""
     if root and root.allowed_in:
         yield ok(
             "root",
@@ -184,5 +187,5 @@ def judge_root(root: Root | None) -> Iterator[Finding]:
         yield warning(
             "root",
             "this is root, so no pilot starts here: it would run everybody's jobs as root.",
-            "Start pilots as an ordinary account; or with --allow-root, if all who may create tasks may be root",
+            "Start pilots from an ordinary account, or with --allow-root if all who may create tasks may be root here.",
         )

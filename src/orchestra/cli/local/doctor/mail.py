@@ -1,11 +1,11 @@
-"""Mail: where it goes from here, whether that would take it, and what waits or was refused."""
+"""Mail: where this machine sends it, whether that works, and which messages wait or were refused."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from orchestra.cli.local.doctor.finding import Finding, Trouble, ok, problem, warning
+from orchestra.cli.local.doctor.finding import Failure, Finding, ok, problem, warning
 from orchestra.domain import human
 
 if TYPE_CHECKING:
@@ -15,28 +15,28 @@ if TYPE_CHECKING:
 CHECK = "mail"
 
 
-def look(settings: Settings) -> str:
-    """Say where mail goes. A mail server is asked whether it would take some; none is sent.
+def inspect(settings: Settings) -> str:
+    """Return where mail goes. A mail server is asked whether it accepts mail; none is sent.
 
     Raises:
-        OrchestraError: none can be sent; the sentence says why.
+        OrchestraError: no mail can be sent; the sentence says why.
     """
     from orchestra.wiring.mail import mail_settings
 
     mail = mail_settings(settings)
-    if not mail.transport.needs_real_address:  # a folder's check would make the folder
+    if not mail.transport.needs_real_address:  # its check would create the folder
         return f"no mail server is configured: {mail.transport.where}"
     return mail.transport.check(mail.sender, mail.copy_to)
 
 
-def judge(seen: str | Trouble, outbox: Summary | None) -> Iterator[Finding]:
-    """Say where mail goes and how it is; `outbox` is None where the database cannot say."""
+def assess(seen: str | Failure, outbox: Summary | None) -> Iterator[Finding]:
+    """Report where mail goes and what is in the outbox; None if the database cannot say."""
     waits = (
         f"; {human.count(outbox.waiting, 'message')} to be sent"
         if outbox and outbox.waiting
         else ""
     )
-    if isinstance(seen, Trouble):
+    if isinstance(seen, Failure):
         yield problem(CHECK, f"{seen.says.rstrip('.')}{waits}.", seen.remedy)
     else:
         yield ok(CHECK, f"{seen}{waits}")
@@ -49,4 +49,4 @@ def judge(seen: str | Trouble, outbox: Summary | None) -> Iterator[Finding]:
             CHECK, says, "maestro mail list -a --state refused   then: maestro mail retry"
         )
     elif outbox.waiting and outbox.error:
-        yield warning(CHECK, f"the last try failed{why}", "maestro mail test")
+        yield warning(CHECK, f"the last attempt failed{why}", "maestro mail test")

@@ -1,4 +1,4 @@
-"""This machine as a node, the other nodes with jobs at stake, and what pilots have left on the disk."""
+"""This machine as a node, other nodes that hold jobs, the conductor, and what pilots have left on this disk."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from orchestra.cli.local.doctor.configuration import short
 from orchestra.cli.local.doctor.database import Contents
-from orchestra.cli.local.doctor.finding import Finding, Trouble, of_trouble, ok, problem, warning
+from orchestra.cli.local.doctor.finding import Failure, Finding, failed, ok, problem, warning
 from orchestra.cli.output import ago
 from orchestra.domain import human
 from orchestra.files.local_machine import host
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Here:
+class ThisMachine:
     """This machine: its name as a node, its host name, this program's version, the time."""
 
     name: str
@@ -29,28 +29,28 @@ class Here:
     now: datetime
 
 
-def look(name: str) -> Here:
-    """Say which machine this is."""
+def inspect(name: str) -> ThisMachine:
+    """Read which machine this is."""
     from orchestra import __version__
 
-    return Here(name, host(), __version__, datetime.now(UTC))
+    return ThisMachine(name, host(), __version__, datetime.now(UTC))
 
 
-def this_node(contents: Contents, here: Here) -> Node | None:
-    """Give this machine's node, by its configured name, its host name or an earlier one."""
+def this_node(contents: Contents, here: ThisMachine) -> Node | None:
+    """Return this machine's node, by its configured name, its host name or an earlier name."""
     names = (here.name, here.host, *contents.renamed)
     return next((node for name in names for node in contents.nodes if node.name == name), None)
 
 
-def judge(contents: Contents, here: Here, *, agent_lives: bool | None) -> Iterator[Finding]:
-    """Say how this node and its pilot are. `agent_lives`: as seen on this machine, None where that cannot be seen."""
+def assess(contents: Contents, here: ThisMachine, *, agent_lives: bool | None) -> Iterator[Finding]:
+    """Report on this node and its pilot. `agent_lives`: whether this machine has its process, None if unknown."""
     node = this_node(contents, here)
     if node is None:
-        yield ok("node", f'this machine, "{here.name}", is no node; maestro up makes it one')
+        yield ok("node", f'this machine, "{here.name}", is not a node; maestro up makes it one')
         return
     pilot = next((one for one in contents.pilots if one.node == node.name), None)
     elsewhere = pilot is not None and not is_here(contents, here, pilot)
-    yield _judge_node(node, pilot, here, agent_lives, elsewhere=elsewhere)
+    yield _assess_node(node, pilot, here, agent_lives, elsewhere=elsewhere)
     if node.drained_at:
         why = f': "{node.drain_reason}"' if node.drain_reason else ""
         yield warning(
@@ -60,27 +60,27 @@ def judge(contents: Contents, here: Here, *, agent_lives: bool | None) -> Iterat
         )
     if pilot and node.online and pilot.message:
         yield warning(
-            "pilot", f"the pilot of {node.name} says: {human.one_line(pilot.message, 300)}"
+            "pilot", f"the pilot of {node.name} reports: {human.one_line(pilot.message, 300)}"
         )
     if pilot and node.online and pilot.version != here.version:
         yield warning(
             "pilot",
-            f"the pilot of {node.name} is of version {pilot.version}, this program is {here.version}.",
+            f"the pilot of {node.name} has version {pilot.version}, this program {here.version}.",
             f"maestro pilot run -n {node.name} --detach   takes over; running jobs go on",
         )
 
 
-def is_here(contents: Contents, here: Here, pilot: Pilot) -> bool:
+def is_here(contents: Contents, here: ThisMachine, pilot: Pilot) -> bool:
     """Whether a pilot is, or was, on this machine."""
     return pilot.host == here.host or pilot.node in contents.renamed
 
 
-def _judge_node(
-    node: Node, pilot: Pilot | None, here: Here, agent_lives: bool | None, *, elsewhere: bool
+def _assess_node(
+    node: Node, pilot: Pilot | None, here: ThisMachine, agent_lives: bool | None, *, elsewhere: bool
 ) -> Finding:
     start = f"maestro pilot run -n {node.name}"
     if pilot is None:
-        return warning("node", f"{node.name} has had no pilot yet, so it runs nothing.", start)
+        return warning("node", f"{node.name} has never had a pilot, so it runs nothing.", start)
     dead = agent_lives is False and not elsewhere
     if node.online and not dead:
         where = f" by a pilot on {pilot.host}" if elsewhere else ""
@@ -89,10 +89,10 @@ def _judge_node(
     if pilot.jobs:
         held = human.count(pilot.jobs, "job")
         return problem(
-            "node", f"{node.name} has no pilot (heard of {silent}) and holds {held}.", start
+            "node", f"{node.name} has no pilot (last seen {silent}) and holds {held}.", start
         )
     return warning(
-        "node", f"{node.name} has no pilot (heard of {silent}), so it runs nothing.", start
+        "node", f"{node.name} has no pilot (last seen {silent}), so it runs nothing.", start
     )
 
 
@@ -109,18 +109,18 @@ def _slots(node: Node) -> str:
     return f"{words} in use" + (f", {over} more until jobs there end" if over else "")
 
 
-def judge_others(
-    contents: Contents, here: Here, *, agent_lives: bool | None = None
+def assess_others(
+    contents: Contents, here: ThisMachine, *, agent_lives: bool | None = None
 ) -> Iterator[Finding]:
-    """Say which other nodes are silent with jobs, and whether anybody conducts; `agent_lives` as in `judge`."""
+    """Report other nodes that hold jobs and are offline, and the conductor; `agent_lives` as in `assess`."""
     mine = this_node(contents, here)
     for pilot in contents.pilots:
         if pilot.jobs and not pilot.online and (mine is None or pilot.node != mine.name):
             yield warning(
                 "nodes",
-                f"{pilot.node} has been silent since {ago(pilot.seen_at, here.now)}; "
-                f"{human.count(pilot.jobs, 'job')} wait for it.",
-                f"maestro pilot run -n {pilot.node}   there; or, if that machine is off for good: "
+                f"{pilot.node} was last seen {ago(pilot.seen_at, here.now)} and holds "
+                f"{human.count(pilot.jobs, 'job')}.",
+                f"maestro pilot run -n {pilot.node}   there; or, if that machine will not come back: "
                 f"maestro node lost -n {pilot.node}",
             )
     for pilot in contents.pilots:
@@ -129,25 +129,25 @@ def judge_others(
             do = "does" if len(pilot.silent) == 1 else "do"
             yield problem(
                 "folders",
-                f"{folders} {do} not answer on {pilot.node}; jobs that need it wait.",
-                f"see on {pilot.node} whether the server of that file system can be reached",
+                f"{folders} {do} not answer on {pilot.node}; jobs that need them wait.",
+                f"Check on {pilot.node} whether the server of that file system can be reached.",
             )
     gone = mine.name if mine and agent_lives is False else None
-    yield _judge_conductor(
+    yield _assess_conductor(
         contents, [p.node for p in contents.pilots if p.online and p.node != gone]
     )
 
 
-def _judge_conductor(contents: Contents, online: Sequence[str]) -> Finding:
+def _assess_conductor(contents: Contents, online: Sequence[str]) -> Finding:
     if contents.conductor and contents.stuck:
         parts = list(map(str, contents.stuck))
         return warning(
             "conductor",
-            f"{contents.conductor} conducts, and cannot go on with {human.listed(parts, most=3)}.",
-            "it is tried again, less and less often; its log has more",
+            f"{contents.conductor} is the conductor, and cannot go on with {human.listed(parts, most=3)}.",
+            "It retries, less and less often; its log says more.",
         )
     if contents.conductor:
-        return ok("conductor", f"{contents.conductor} conducts")
+        return ok("conductor", f"{contents.conductor} is the conductor")
     if contents.settling:
         return ok("conductor", "no conductor runs before the database has recovered")
     if not online:
@@ -164,12 +164,12 @@ def _judge_conductor(contents: Contents, online: Sequence[str]) -> Finding:
     )
 
 
-def judge_keepers(
-    contents: Contents, state_inventories: Sequence[StateInventory] | Trouble
+def assess_keepers(
+    contents: Contents, state_inventories: Sequence[StateInventory] | Failure
 ) -> Iterator[Finding]:
-    """Say which keepers are stale, and what lies on this disk for nobody."""
-    if isinstance(state_inventories, Trouble):
-        yield of_trouble("keepers", state_inventories)
+    """Report keepers without a pilot, and what nobody on this machine will report to the database."""
+    if isinstance(state_inventories, Failure):
+        yield failed("keepers", state_inventories)
         return
     ours = [one for one in state_inventories if contents.cluster.startswith(one.cluster)]
     stale = list(_stale(contents, ours))
@@ -184,9 +184,9 @@ def judge_keepers(
         if one.set_aside:
             yield warning(
                 "outcomes",
-                f"{human.count(one.set_aside, 'outcome')} of node {one.node} could not be told to the database and "
-                f"{'lies' if one.set_aside == 1 else 'lie'} in {short(one.folder / 'set-aside')}.",
-                "maestro job show TASK/N   tells what became of each; then the files can be removed",
+                f"{human.count(one.set_aside, 'outcome')} of node {one.node} could not be reported to the database and "
+                f"{'is' if one.set_aside == 1 else 'are'} in {short(one.folder / 'set-aside')}.",
+                "maestro job show TASK/N   shows how each job ended; then the files can be removed",
             )
 
 
@@ -207,7 +207,7 @@ def _stale(contents: Contents, ours: Sequence[StateInventory]) -> Iterator[Findi
             jobs = human.count(one.running, "job")
             yield warning(
                 "keepers",
-                f"{jobs} of node {one.node} run here, and no pilot looks after them.",
+                f"{jobs} of node {one.node} run here without a pilot.",
                 start,
             )
     for pilot in contents.pilots:
@@ -215,7 +215,7 @@ def _stale(contents: Contents, ours: Sequence[StateInventory]) -> Iterator[Findi
             if keeper.fenced and keeper.jobs:
                 yield warning(
                     "keepers",
-                    f"the keeper {keeper.pid} on {keeper.host} was given up; its "
+                    f"the keeper {keeper.pid} on {keeper.host} was given up, and its "
                     f"{human.count(keeper.jobs, 'job')} go to other nodes.",
                 )
 
@@ -226,13 +226,13 @@ def _foreign(others: Sequence[StateInventory]) -> Iterator[Finding]:
             yield warning(
                 "keepers",
                 f"{human.count(one.running, 'job')} of node {one.node} run here for another database "
-                f"({one.cluster}...) than this one.",
-                'Is "postgres" in the configuration right? If it is, leave them: they end by themselves.',
+                f"({one.cluster}...).",
+                'Is "postgres" in the configuration right? If so, wait until they end.',
             )
         elif one.unsent and not one.agent:
             yield warning(
                 "keepers",
                 f"{human.count(one.unsent, 'outcome')} of node {one.node} wait here for another database "
                 f"({one.cluster}...).",
-                f"a pilot with that database's configuration reports them; else remove {short(one.folder)}",
+                f"A pilot with that configuration reports them; without one, remove {short(one.folder)}",
             )
