@@ -45,7 +45,7 @@ def test_a_task_of_the_outputs_of_one_that_has_not_begun(ana: Maestro) -> None:
     assert "--after 0 lets the new task wait until they are." in refused
     said = create(ana, "eval", EVAL, "--after", "user.ana.train", config="task:user.ana.train")
     assert "task 1: user.ana.eval, 3 jobs" in said
-    assert "It begins when task 0 (user.ana.train) is DONE; that is REGISTERED now." in said
+    assert "It starts when task 0 (user.ana.train) is DONE; it is REGISTERED now." in said
     assert "after task 0" in ana.line("task list").out
     assert "is waiting for another task" in ana.line("job explain 1/2").out
     assert ana.line("task show 1 -o json").json["after"] == [
@@ -69,12 +69,10 @@ def test_a_task_after_one_that_breaks(ana: Maestro) -> None:
     ana("task", "wait", 0, status=3, timeout=60)
     assert "after task 0 (BROKEN)" in ana.line("task list").out
     shown = ana.line("task show 1").out
-    assert "but that is BROKEN: maestro task retry 0 runs what is not done" in shown
-    assert "To let it begin without waiting: maestro task release 1" in shown
+    assert "but that task is BROKEN: maestro task retry 0 runs the jobs that are not done" in shown
+    assert "To start it without waiting: maestro task release 1" in shown
     waiting = ana("task", "wait", 1, "--timeout", "1s", status=5)
-    told = (
-        "  It begins when task 0 (user.ana.first) is DONE, but that is BROKEN: maestro task retry 0"
-    )
+    told = "  It starts when task 0 (user.ana.first) is DONE, but that task is BROKEN: maestro task retry 0"
     assert any(line.startswith(told) for line in waiting.err.splitlines())
     said = ana.line("task release 1")
     assert "task 1 (user.ana.second) begins without waiting for task 0" in said.out

@@ -89,15 +89,15 @@ def test_yaml_and_templates(ana: Maestro) -> None:
 @pytest.mark.parametrize(
     ("text", "command", "sentence"),
     [
-        ("grid: [", "-p new", "grid.yaml is no valid YAML (line"),
-        ("grdi: {}", "-p new", 'a section "grdi", which sweeps do not know. Did you mean "grid"?'),
+        ("grid: [", "-p new", "grid.yaml is not valid YAML (line"),
+        ("grdi: {}", "-p new", 'an unknown section "grdi". Did you mean "grid"?'),
         (GRID + "template: no.cfg\n", "-p new", "no.cfg is missing"),
         (GRID, "-p plain.cfg/new", "plain.cfg is not a folder, so new has no place in it"),
         (GRID + "template: plain.cfg\n", "-p new", "plain.cfg has no placeholders"),
         (
             GRID + "template: odd.json\n",
             "-p new",
-            "odd.json with its first values is no valid JSON",
+            "odd.json with its first values is not valid JSON",
         ),
         (GRID + "template: t.cfg\n", "-p new", "t.cfg, line 2: the sweep has no value for {{rl}}"),
         ("a: &a [*a]\ngrid: {x: [1]}\nbase: *a", "-p new", "grid.yaml"),

@@ -26,10 +26,10 @@ def test_the_whole_life_of_a_job_in_sentences(maestro: Maestro, cluster: Cluster
     )
     task = cluster.task(3, command, env={"GATE": str(gate)})
     assert maestro.line("job explain 0/2").out.splitlines() == [
-        "Job 2 of task 0 (user.ana.work) is waiting for its task to begin.",
+        "Job 2 of task 0 (user.ana.work) is waiting for its task to start.",
         (
             "  There is no conductor at present, so tasks make no progress: no pilot that could be one is online. "
-            "It goes on within seconds of a pilot's start."
+            "Tasks continue within seconds of the start of a pilot."
         ),
         "  1 CPU slot is enabled on 1 node: none in use, 1 on an offline node.",
         "  No pilot is online on a node with enough CPU slots: maestro pilot run.",
@@ -44,7 +44,7 @@ def test_the_whole_life_of_a_job_in_sentences(maestro: Maestro, cluster: Cluster
         "Job 2 of task 0 (user.ana.work) is waiting for a CPU slot.",
         "  1 CPU slot is enabled on 1 node: 1 in use.",
         "  1 job is ahead: 1 of its own task.",
-        "  When it starts cannot be said yet: of what runs there, too little has ended.",
+        "  There is no estimate of its start yet: too few of the running jobs have ended.",
     ]
     runs = maestro.line("job explain user.ana.work/0").out
     assert re.match(

@@ -67,7 +67,7 @@ def test_a_table_of_what_came_of_the_configs(over: Maestro) -> None:
     assert [row[0] for row in rows[1:]] == ["0/0", "0/1", "0/2", "0/3", "0/5"]
     assert rows[2] == ["0/1", "0.1", "b", "0.9", "[1,2]"]
     assert rows[4][:4] == ["0/3", "0.001", "b", "nan"]
-    assert "metrics.json is no valid JSON (line 1, column 9)" in said.out
+    assert "metrics.json is not valid JSON (line 1, column 9)" in said.out
     assert "the same in all rows: net.depth 3" in said.err
     assert "1 row has a note" in said.err
     assert "5 of 6 jobs have results" in said.err
@@ -161,7 +161,7 @@ def test_a_volume_that_is_elsewhere(over: Maestro) -> None:
 
 
 def test_another_name_for_the_metrics(ana: Maestro, world: World) -> None:
-    assert "is no path below a job's output folder" in ana.refused(
+    assert "is not a path below a job's output folder" in ana.refused(
         *CREATE, "-t", "user.ana.x", "--metrics", "../m.json"
     )
     ana(*CREATE, "-t", "user.ana.mlp", "--bypass", "--metrics", "logs/final.yaml")

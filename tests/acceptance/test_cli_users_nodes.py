@@ -53,7 +53,9 @@ def test_who_makes_others_is_a_user_and_the_first_an_admin(maestro: Maestro) -> 
 
 
 def test_mistakes_with_users(maestro: Maestro) -> None:
-    assert "is no e-mail address" in maestro.refused("user", "create", "-n", "x", "-e", "nobody")
+    assert "is not an e-mail address" in maestro.refused(
+        "user", "create", "-n", "x", "-e", "nobody"
+    )
     assert "cannot be a user name" in maestro.refused(
         "user", "create", "-n", "a b", "-e", "a@b.org"
     )

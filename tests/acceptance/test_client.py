@@ -181,7 +181,7 @@ def test_a_task_of_the_outputs_of_one_that_is_still_to_come(
     assert [each.id for each in third.info.after] == [second.id]
     cluster.pilot()
     third.wait(60, check=True)
-    assert "It begins when task 1 (user.ana.second) is DONE" in capsys.readouterr().err
+    assert "It starts when task 1 (user.ana.second) is DONE" in capsys.readouterr().err
     assert json.loads(second.logs(3)) == {"n": 3}
 
 

@@ -24,8 +24,8 @@ MISDEEDS = {
     "rm job.log; echo mine > job.log": "is not what the job printed",
     "mv job.log job.log.1; echo mine > job.log": "is not what the job printed",
     "ln -sf /etc/passwd job.log": "is reached by a link",
-    "rm job.log; mkfifo job.log": "is no regular file",
-    "rm job.log; mkdir job.log": "is no regular file",
+    "rm job.log; mkfifo job.log": "is not a regular file",
+    "rm job.log; mkdir job.log": "is not a regular file",
     "rm job.log; rm -rf ../../../.attempts": "is not there any more",
 }
 

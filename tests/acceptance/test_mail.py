@@ -104,7 +104,7 @@ def test_mail_test_says_what_happened(
     )
     assert lab("mail", "test", "bob@example.org").out.endswith("to bob@example.org\n")
     assert server.subjects == ["[Orchestra] mail works"] * 2
-    assert "is no e-mail address" in lab.refused("mail", "test", "bob")
+    assert "is not an e-mail address" in lab.refused("mail", "test", "bob")
     server.rcpt_answers["bob@example.org"] = "550 no such user"
     assert "answered for bob@example.org: 550 no such user" in lab.refused(
         "mail", "test", "bob@example.org"
@@ -153,7 +153,7 @@ def test_an_address_and_the_wish_for_no_mail(
     lab: Maestro, conn: psycopg.Connection, tcp_database_url: str
 ) -> None:
     assert "nothing is to be changed" in lab.refused("user", "set")
-    assert "is no e-mail address" in lab.refused("user", "set", "-e", "ana")
+    assert "is not an e-mail address" in lab.refused("user", "set", "-e", "ana")
     assert (
         lab("user", "set", "-e", "ana@lab.org").out == "user ana (ana@lab.org): mail goes there\n"
     )

@@ -59,7 +59,7 @@ def test_a_pilot_whose_own_disk_is_full_takes_nothing_until_there_is_room(
         cluster.pilot()
         cluster.wait_for_job(first, 0, RUNNING)
         filler = fill(cluster.home())
-        wait_until(lambda: "takes no jobs: no room in" in message(cluster), 25)
+        wait_until(lambda: "takes no jobs: not enough space in" in message(cluster), 25)
         gate.touch()
         cluster.wait_for(first, TaskState.FINALIZED)  # its outcome had its room
         second = cluster.task(
@@ -204,7 +204,7 @@ def test_a_stopped_keeper_is_named_and_its_agents_do_not_wait_for_it(cluster: Cl
         assert nodes.get(cluster.conn, "gauss").online
         second = cluster.pilot()
         assert first.wait(20) == 0
-        wait_until(lambda: "waits for a keeper of an earlier pilot" in message(cluster), 40)
+        wait_until(lambda: "is waiting for a keeper of an earlier pilot" in message(cluster), 40)
         assert second.poll() is None
         assert cluster.jobs(task) == [RUNNING]
     finally:

@@ -102,7 +102,7 @@ def test_another_user_of_the_same_account_ends_no_pilot_but_their_own(
 ) -> None:
     before = seen(conn)
     at_work.env["MAESTRO_USERNAME"] = "bob"
-    sentence = 'error: node "gauss" belongs to user "ana", and you are "bob".'
+    sentence = 'error: node "gauss" belongs to user "ana", but you are "bob".'
     for command in ("pilot stop --now --yes", "down --kill --yes"):
         assert at_work.refused(*command.split()).startswith(sentence), command
     assert "OWNER" not in at_work.line("node list").out, (

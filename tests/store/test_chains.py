@@ -183,11 +183,14 @@ def broken(
 
 def test_what_is_said_while_it_waits(world: World, ana: Caller, tmp_path: object) -> None:
     first, second = broken(world, ana, tmp_path)
-    wait = f"It begins when task {first} (user.ana.first) is DONE, but that is BROKEN: maestro task retry {first} runs"
+    wait = (
+        f"It starts when task {first} (user.ana.first) is DONE, but that task is BROKEN: "
+        f"maestro task retry {first} runs"
+    )
     shown = views.show(world.conn, str(second))
     begins, way_out = map(command_words.worded, shown.waiting)
     assert begins.startswith(wait)
-    assert way_out == f"To let it begin without waiting: maestro task release {second}"
+    assert way_out == f"To start it without waiting: maestro task release {second}"
     (line,) = [
         line
         for line in lists.list_tasks(world.conn, owner=None, every=True)
@@ -238,7 +241,7 @@ def test_one_that_was_deleted_is_said(world: World, ana: Caller, tmp_path: objec
         task = selection.find(world.conn, str(second))
         assert [(each.name, each.state) for each in task.after] == [("user.ana.first", None)]
         said = views.waiting_reasons(world.conn, task)
-        assert "but that was deleted" in str(said[0])
+        assert "but that task was deleted" in str(said[0])
     actions.release(world.conn, ana, second)
     world.conduct(2)
     assert world.state(second) is TaskState.TESTING

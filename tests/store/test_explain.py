@@ -109,7 +109,7 @@ def test_what_nodes_are_is_told(world: World, pilot: Pilot) -> None:
         line.startswith("Node euler was drained ") and line.endswith(' by admin: "new disk".')
         for line in told
     )
-    assert "Node noether is offline: its pilot was last heard of 5 min ago." in told
+    assert "Node noether is offline: its pilot was last seen 5 min ago." in told
     assert "Node new has had no pilot yet: maestro pilot run -n new" in told
     assert any(
         line.startswith("28 CPU slots are enabled on 4 nodes: none in use, 8 free,")
@@ -124,7 +124,7 @@ def test_a_node_that_keeps_its_slots_for_a_wide_job_is_named(world: World, pilot
     world.task(1, name="user.ana.wide", test_jobs=0, cores=4, priority=1)
     world.conduct(2)
     assert pilot.claim(cpu=2) == ()
-    keeps = "Node gauss keeps its free slots for the next job of {}, which needs more of them."
+    keeps = "Node gauss reserves its free slots for the next job of {}, which needs more of them."
     assert keeps.format("its task") in lines(world, "1/0")
     assert keeps.format("task 1") in lines(world, "0/10")
     assert not any("A slot is free" in line for line in lines(world, "1/0"))
@@ -138,7 +138,7 @@ def test_a_job_behind_the_test(world: World, pilot: Pilot) -> None:
     pilot.end(*grants[:3])
     told = lines(world, "0/25")
     assert told[0].endswith("is waiting for the test of its task.")
-    assert "The test: 3 of 10 done, 2 under way, 5 waiting." in told
+    assert "The test: 3 of 10 done, 2 running, 5 waiting." in told
     assert "It is one of the 10 test jobs of its task." in lines(world, "0/7")
 
 
@@ -150,7 +150,7 @@ def test_a_job_that_is_held_or_backs_off(world: World, pilot: Pilot) -> None:
     pilot.end(grant, status=3)
     found = explain.explain(world.conn, "0/0")
     assert found.facts.not_before is not None
-    assert found.explanation.headline.endswith("is waiting to be tried again.")
+    assert found.explanation.headline.endswith("is waiting to be retried.")
     assert any(line.startswith("It has failed once") for line in found.explanation.sentences)
     lifecycle.apply(world.conn, task, TaskInput.HOLD, by="bob", why="wrong data")
     assert 'It was held just now by bob: "wrong data".' in lines(world, "0/2")
@@ -181,9 +181,7 @@ def test_who_killed_a_job(world: World, pilot: Pilot) -> None:
     grants = pilot.claim(cpu=2)
     pilot.start(*grants)
     lifecycle.kill_jobs(world.conn, task, [0, 5], by="ana", why="too long")
-    assert 'It is being ended; that was asked for just now by ana: "too long".' in lines(
-        world, "0/0"
-    )
+    assert 'It is being ended, as requested just now by ana: "too long".' in lines(world, "0/0")
     pilot.end(grants[0], cause=Cause.ENDED)
     for address in ("0/0", "0/5"):
         asked = explain.gather(world.conn, address).asked
@@ -218,11 +216,11 @@ def test_which_test_job_broke_the_task(world: World, pilot: Pilot) -> None:
     world.conduct(3)
     assert world.state(task) is TaskState.BROKEN
     assert lines(world, "0/20") == [
-        "Job 20 of task 0 (user.ana.task) is broken: its task broke in its test.",
+        "Job 20 of task 0 (user.ana.task) is broken: the test of its task failed.",
         'Test job 0/1 failed on gauss: exit status 3 ("no such file").',
         "Its log: maestro job logs 0/1",
         "It had not run yet.",
-        "When that is mended: maestro task retry 0",
+        "When that is fixed: maestro task retry 0",
     ]
     assert "it failed as a test job" in lines(world, "0/1")[0]
 

@@ -87,7 +87,8 @@ def test_a_result_with_a_note_is_kept_and_marked_everywhere(world: World) -> Non
     found = results.look_up(world.conn, str(task)).jobs
     assert [result.inputs_note for result in found] == [NOTE, None]
     assert (
-        f"It is in doubt: {NOTE}." in explain.explain(world.conn, f"{task}/0").explanation.sentences
+        f"The result is in doubt: {NOTE}."
+        in explain.explain(world.conn, f"{task}/0").explanation.sentences
     )
     payload = world.conn.execute("select payload from outbox").fetchone()
     assert payload
@@ -115,9 +116,9 @@ def test_what_an_adopted_attempt_reads_can_be_asked_for(world: World) -> None:
 
 
 TOLD = {
-    "about to start": "It waits for the volume /v, which does not answer on node gauss.",
+    "about to start": "It is waiting for the volume /v, which does not answer on node gauss.",
     "running": "The volume /v does not answer on node gauss; the job may wait for it.",
-    "to be ended": "Its end waits for the volume /v, which does not answer on node gauss.",
+    "to be ended": "Its end is waiting for the volume /v, which does not answer on node gauss.",
 }
 
 
@@ -149,6 +150,8 @@ def test_explain_says_that_a_checksum_is_being_taken(world: World) -> None:
         [pilot.keeper],
         troubles=[other, checksum(task, "/lab/big.h5"), checksum(task + 1, "/lab/small.h5")],
     )
-    sentence = "It waits for the checksum of /lab/big.h5, whose time is not the registered one."
+    sentence = (
+        "It is waiting for the checksum of /lab/big.h5, which has another time than registered."
+    )
     assert sentence in explain.explain(world.conn, f"{task}/0").explanation.sentences
     assert jobs.show(world.conn, f"{task}/0").waits == (sentence,)

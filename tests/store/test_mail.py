@@ -192,7 +192,7 @@ def test_who_wants_none_gets_none(world: World) -> None:
     end(world)
     assert all_mails(world) == []
     bob = caller(world.conn, "bob")
-    with pytest.raises(Refused, match='change user "ana", and you are "bob"'):
+    with pytest.raises(Refused, match='change user "ana", but you are "bob"'):
         users.change(world.conn, bob, "ana", mail=True)
 
 

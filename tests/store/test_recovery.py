@@ -205,7 +205,7 @@ def test_nothing_is_claimed_or_given_away_until_every_node_has_spoken(
     state = standstill.state(world.conn)
     assert state
     assert str(state) == (
-        "it was restored from a dump; nothing starts until silent and speaking have said what they run"
+        "it was restored from a dump; nothing starts until silent and speaking report their jobs"
     )
     work.reconcile(world.conn, speaking.keeper, speaking.request, {grant.key})
     assert not recovery.settle(world.conn, patience=0)

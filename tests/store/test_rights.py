@@ -87,7 +87,7 @@ def test_a_node_is_changed_by_its_owner_and_by_admins(
     nodes.create(conn, bob, "gauss", CPU, GPU)
     before = nodes.get(conn, "gauss")
     assert before.owner == "bob"
-    with pytest.raises(Refused, match=r'^node "gauss" belongs to user "bob", and you are "carl".$'):
+    with pytest.raises(Refused, match=r'^node "gauss" belongs to user "bob", but you are "carl".$'):
         CHANGES[change](conn, carl)
     assert nodes.get(conn, "gauss") == before
     for me in (bob, root):
@@ -153,7 +153,7 @@ def test_who_takes_over_from_a_pilot_that_lives_does_not_come_by_the_right_to_en
 
 
 def test_only_admins_make_others(conn: psycopg.Connection, root: Caller, bob: Caller) -> None:
-    with pytest.raises(Refused, match=r'^only an admin may make other users, and you are "bob".$'):
+    with pytest.raises(Refused, match=r'^only an admin may make other users, but you are "bob".$'):
         users.create(conn, bob, "dora", "dora@example.org")
     assert not users.create(conn, root, "dora", "dora@example.org").is_admin
 
@@ -162,7 +162,7 @@ def test_one_is_deleted_by_oneself_and_by_admins(
     conn: psycopg.Connection, root: Caller, bob: Caller, carl: Caller
 ) -> None:
     with pytest.raises(
-        Refused, match=r'^only an admin may delete user "bob", and you are "carl".$'
+        Refused, match=r'^only an admin may delete user "bob", but you are "carl".$'
     ):
         users.delete(conn, carl, "bob")
     users.delete(conn, bob, "bob")
@@ -207,7 +207,7 @@ def test_the_last_admin_stays_as_long_as_there_are_others(
 def test_a_caller_with_fewer_rights_than_the_user(conn: psycopg.Connection, bob: Caller) -> None:
     nodes.create(conn, bob, "gauss", CPU, GPU)
     reader = Caller(caller(conn, "root").user, admin=False)
-    with pytest.raises(Refused, match='and you are "root"'):
+    with pytest.raises(Refused, match='but you are "root"'):
         nodes.delete(conn, reader, "gauss")
 
 

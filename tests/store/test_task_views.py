@@ -98,7 +98,7 @@ def test_failures_are_grouped_by_how_they_ended(world: World) -> None:
     assert {what: (group.jobs, group.example.index) for what, group in found.items()} == {
         "exit status 3": (2, 1),
         "killed by signal 9 (SIGKILL)": (1, 5),
-        "ran longer than its time-out": (1, 6),
+        "exceeded its timeout": (1, 6),
         "exit status 0, but not complete": (1, 7),
     }
     line = found["exit status 3"].example.last_line

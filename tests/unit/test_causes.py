@@ -26,7 +26,7 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
         (Cause.LEASE, "ended because its pilot was stopped", None),
         (Cause.ENDED, None, "ended on request"),
         (Cause.TIMEOUT, "ran longer than its time limit of 2 s", None),
-        (Cause.RETURNED, "its task is held", "given back by its pilot: its task is held"),
+        (Cause.RETURNED, "its task is held", "requeued by its pilot: its task is held"),
         (Cause.EXIT, "exit status 127 (command not found)", None),
     ],
 )

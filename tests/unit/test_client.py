@@ -120,7 +120,7 @@ def test_durations_sizes_and_limits_are_numbers_or_words() -> None:
         (lambda: words.seconds("timeout", float("nan")), "not nan"),
         (lambda: words.seconds("timeout", [1]), "not [1]"),  # type: ignore[arg-type]
         (lambda: words.seconds("timeout", float("inf")), "is longer than 100 years"),
-        (lambda: words.seconds("timeout", "soon"), '"soon" is no duration'),
+        (lambda: words.seconds("timeout", "soon"), '"soon" is not a duration'),
         (lambda: words.some_seconds("timeout", 0), "timeout needs more than no time at all"),
         (lambda: words.size("memory", 0), "memory needs bytes or a text like '4GB', not 0"),
         (lambda: words.seconds("timeout", 10**5000), "is longer than 100 years"),
@@ -130,12 +130,12 @@ def test_durations_sizes_and_limits_are_numbers_or_words() -> None:
         (lambda: words.whole("cores", 10**5000, least=1), "cores is at most 2,147,483,647"),
         (lambda: words.whole("cores", -(10**5000), least=1), "of at least 1, not a number below that"),
         (lambda: words.size("memory", "0 GB"), "memory needs bytes or a text like '4GB', not '0 GB'"),
-        (lambda: words.size("memory", "much"), '"much" is no size'),
+        (lambda: words.size("memory", "much"), '"much" is not a size'),
         (lambda: words.command(7), "a command is a text, or a list of texts and paths, not 7"),  # type: ignore[arg-type]
         (lambda: words.command(["a", 7]), "not ['a', 7]"),  # type: ignore[list-item]
         (lambda: words.queue("tpu"), "queue must be \"cpu\" or \"gpu\", not 'tpu'"),
         (lambda: words.status("dead"), "no job is ever 'dead'"),
-        (lambda: words.variables({"A B": "x"}), '"A B" cannot be the name'),
+        (lambda: words.variables({"A B": "x"}), '"A B" is not a valid name'),
     ],
 )  # fmt: skip
 def test_what_cannot_be_meant_is_a_sentence(call: Any, sentence: str) -> None:

@@ -232,7 +232,7 @@ def error_of(text: str, known: tuple[str, ...] = ("DATA", "IN", "OUT", "REF")) -
 def test_a_missing_tag_is_said_with_a_corrected_command() -> None:
     error = error_of("run -d %DATA -c %IN")
     assert str(error) == "the command has no %OUT, so its jobs would not know where to write."
-    assert error.hint == "run -d %DATA -c %IN -o %OUT   would do."
+    assert error.hint == "For example: run -d %DATA -c %IN -o %OUT"
 
 
 def test_several_missing_tags_are_said_at_once() -> None:
@@ -242,7 +242,7 @@ def test_several_missing_tags_are_said_at_once() -> None:
 
 def test_a_command_of_several_parts_gets_no_false_correction() -> None:
     error = error_of("run -d %DATA -c %IN && after")
-    assert error.hint == "Say it where the program takes it, for example -o %OUT."
+    assert error.hint == "Add it where the program takes it, for example -o %OUT."
 
 
 @pytest.mark.parametrize(
@@ -258,16 +258,16 @@ def test_a_command_of_several_parts_gets_no_false_correction() -> None:
 )
 def test_an_unknown_tag_is_named_with_the_nearest_one(tag: str, guess: str) -> None:
     error = error_of(f"run %DATA %IN %OUT %{tag}")
-    assert str(error) == f"the command has the tag %{tag}, which means nothing here."
+    assert str(error) == f"the command has the unknown tag %{tag}."
     assert error.hint is not None
     assert f"Did you mean {guess}?" in error.hint
-    assert f"The text %{tag} itself is written %%{tag}." in error.hint
+    assert f"To write the text %{tag}, type %%{tag}." in error.hint
 
 
 def test_a_date_format_that_looks_like_a_tag_is_explained() -> None:
     error = error_of("run %DATA %IN %OUT $(date +%FT%T)")
     assert error.hint == (
-        "There are %DATA, %IN, %OUT and %REF. The text %FT itself is written %%FT."
+        "Known tags: %DATA, %IN, %OUT and %REF. To write the text %FT, type %%FT."
     )
     check(parse("run %DATA %IN %OUT $(date +%%FT%T)"))
 
@@ -292,7 +292,7 @@ def test_a_date_format_that_looks_like_a_tag_is_explained() -> None:
 )
 def test_a_tag_where_no_writing_is_safe_is_refused(text: str, where: str) -> None:
     error = error_of(f"run %DATA %IN %OUT; {text}")
-    assert str(error) == f"%IN stands {where}, where no path can be written safely."
+    assert str(error) == f"%IN is {where}, where no path can be written safely."
     assert error.hint
 
 
@@ -348,5 +348,5 @@ def test_line_ends_of_dos_become_those_of_unix() -> None:
 def test_a_shell_variable_is_not_a_tag(variable: str) -> None:
     error = error_of(f"run -d %DATA -c {variable} -o %OUT")
     assert str(error) == "the command has no %IN, so all of its jobs would do the same."
-    assert error.hint == f"{variable} is a variable of the shell; the tag is written %IN."
+    assert error.hint == f"{variable} is a shell variable; the tag is written %IN."
     assert "variable" not in str(error_of("run -d %DATA -c $INPUT -o %OUT").hint)

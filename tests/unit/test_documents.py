@@ -49,17 +49,17 @@ ATTACKS: dict[str, tuple[str, str, str]] = {
         "%TAG !e! tag:" + "a" * 100_000 + "\n--- [" + "!e!x 1, " * 50_000 + "]",
         "a tag of more than 200 letters",
     ),
-    "yaml empty number": ("a.yaml", 'a: !!int ""', "is no valid YAML"),
-    "yaml strange time": ("a.yaml", "a: !!timestamp x", "is no valid YAML"),
-    "yaml day that is none": ("a.yaml", "a: 2001-02-30", "is no valid YAML"),
-    "yaml object": ("a.yaml", "a: !!python/object/apply:os.getpid []", "is no valid YAML"),
+    "yaml empty number": ("a.yaml", 'a: !!int ""', "is not valid YAML"),
+    "yaml strange time": ("a.yaml", "a: !!timestamp x", "is not valid YAML"),
+    "yaml day that is none": ("a.yaml", "a: 2001-02-30", "is not valid YAML"),
+    "yaml object": ("a.yaml", "a: !!python/object/apply:os.getpid []", "is not valid YAML"),
     "json brackets": ("a.json", "[" * 100_000, _DEEP),
     "json braces": ("a.json", '{"a":' * 100_000, _DEEP),
     "json brackets behind a text": ("a.json", '["\\"[[",' + "[" * 100_000, _DEEP),
     "json values": ("a.json", "[" + "1," * 150_000 + "1]", _MANY),
     "json number": ("a.json", '{"a": ' + "9" * 900_000 + "}", _DIGITS),
     "json fraction": ("a.json", '{"a": 0.' + "9" * 900_000 + "}", _DIGITS),
-    "json quotes": ("a.json", '"\\"' * 300_000, "is no valid JSON"),
+    "json quotes": ("a.json", '"\\"' * 300_000, "is not valid JSON"),
     "too large": ("a.json", '"' + "x" * 10_000_000 + '"', "has 10 MB; at most 1 MB is read"),
     "toml brackets": ("a.toml", "a = " + "[" * 100_000, _DEEP),
     "toml dots": ("a.toml", "a" + ".a" * 99_000 + " = 1", _DEEP),
@@ -100,7 +100,7 @@ def test_no_text_takes_more_than_a_moment_or_400_mb() -> None:
 
 
 @pytest.mark.parametrize(
-    "attack", [name for name, (_, _, words) in ATTACKS.items() if words != "is no valid YAML"]
+    "attack", [name for name, (_, _, words) in ATTACKS.items() if words != "is not valid YAML"]
 )
 def test_a_sweep_says_so_in_one_sentence(tmp_path: Path, attack: str) -> None:
     from orchestra.files import sweeps
@@ -212,7 +212,8 @@ def test_of_json_lines_the_last_one_counts() -> None:
     assert documents.parse_last("m.json", unfinished) == ({"epoch": 2}, '{"epoch": 2}')
     for end in ('{"epoch": 2\n', '{\n"epoch": 2\n}', "done"):
         with pytest.raises(
-            Unusable, match=r"\(line 2, column 1\): more than one value, and the last line is none"
+            Unusable,
+            match=r"\(line 2, column 1\): more than one value, and the last line is not one",
         ):
             documents.parse_last("m.json", '{"epoch": 1}\n' + end)
 
@@ -221,7 +222,7 @@ def test_names_do_not_grow_with_what_they_stand_in() -> None:
     found: dict[str, Any] = {str(number): 1 for number in range(5_000)}
     for _ in range(50):
         found = {"x" * 100: found}
-    with pytest.raises(ValueError, match="a name of more than 500 letters"):
+    with pytest.raises(ValueError, match="a name of more than 500 characters"):
         flatten(found)
 
 

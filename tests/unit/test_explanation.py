@@ -177,7 +177,7 @@ def test_a_free_slot() -> None:
     assert said[1:] == [
         "2 GPU slots are enabled on 1 node: 1 in use, 1 free.",
         "No job is ahead of it.",
-        "A slot is free for it: a pilot takes it at once, at the latest in 30 s.",
+        "A slot is free for it: a pilot claims it at once, at the latest in 30 s.",
     ]
 
 
@@ -210,9 +210,9 @@ def test_nodes_that_are_away() -> None:
             "2 on a drained node, 4 on offline nodes."
         ),
         "Node g was drained 3 h ago by x.",
-        "Node b is offline: its pilot was last heard of 4 min ago.",
+        "Node b is offline: its pilot was last seen 4 min ago.",
         "Node c has had no pilot yet: maestro pilot run -n c",
-        "The pilot of node d is leaving and takes nothing new.",
+        "The pilot of node d is stopping and takes no new jobs.",
         "The pilot of node f says: no room in its spool",
     ]
 
@@ -248,8 +248,8 @@ def test_nodes_that_will_not_have_it() -> None:
         ({"enabled": 1}, "A job needs 2 GPU slots; no node has more than 1."),
         ({"online": False}, "No pilot is online on a node with enough GPU slots: maestro pilot run."),
         ({"drained_at": NOW, "drained_by": "x"}, "Every node with GPU slots is drained: maestro node list."),
-        ({"leaving": True}, "Every pilot of a node with GPU slots is leaving: maestro pilot list."),
-        ({"account": "ana"}, ('No pilot serves tasks of the Unix account "bob": it starts its own, or another one '
+        ({"leaving": True}, "Every pilot of a node with GPU slots is stopping: maestro pilot list."),
+        ({"account": "ana"}, ('No pilot serves the Unix account "bob". Start one as that account, or any '
          "with --serve-all.")),
         ({}, "No node has a container runtime for the image a.sif."),
     ],
@@ -312,7 +312,7 @@ def test_nobody_can_say_when() -> None:
         said = told(busy=busy)
         assert (
             said[-1]
-            == "When it starts cannot be said yet: of what runs there, too little has ended."
+            == "There is no estimate of its start yet: too few of the running jobs have ended."
         )
 
 
@@ -330,7 +330,7 @@ def test_held() -> None:
     assert said[0].endswith("is waiting: its task is held.")
     assert said[1:3] == [
         'It was held 3 h ago by ana: "wrong data".',
-        "To let it go on: maestro task release 1",
+        "To release it: maestro task release 1",
     ]
     assert not any("starts in" in line for line in said)
 
@@ -339,7 +339,7 @@ def test_nobody_conducts() -> None:
     said = told(
         task={"state": TaskState.REGISTERED}, job={"state": JobState.REGISTERED}, conductor=False
     )
-    assert said[0].endswith("is waiting for its task to begin.")
+    assert said[0].endswith("is waiting for its task to start.")
     assert said[1].startswith("There is no conductor at present, so tasks make no progress:")
     assert explain(replace(FACTS, conductor=False)).starts_in is None
 
@@ -358,14 +358,14 @@ def test_a_retry_under_way() -> None:
     said = told(
         task={"pending_operation": PendingOperation.RETRY}, job={"state": JobState.REGISTERED}
     )
-    assert said[0].endswith("is waiting for its task to begin.")
-    assert "A retry of its task is being carried out, some thousand jobs at a time." in said
+    assert said[0].endswith("is waiting for its task to start.")
+    assert "Its task is being retried, some thousand jobs at a time." in said
 
 
 def test_its_task_is_being_killed() -> None:
     said = told(task={"state": TaskState.KILL}, asked=event(index=None, to_state="KILL", why=None))
     assert said[0].endswith("is about to be killed with its task.")
-    assert said[1:] == ["The kill was asked for 3 h ago by ana."]
+    assert said[1:] == ["The kill was requested 3 h ago by ana."]
 
 
 def test_the_test_gate() -> None:
@@ -376,7 +376,7 @@ def test_the_test_gate() -> None:
     )
     assert said[0].endswith("is waiting for the test of its task.")
     assert said[1:4] == [
-        "The test: 3 of 10 done, 2 under way, 5 waiting.",
+        "The test: 3 of 10 done, 2 running, 5 waiting.",
         "The other jobs follow when all 10 are done.",
         "2 GPU slots are enabled on 1 node: 2 in use.",
     ]
@@ -389,7 +389,7 @@ def test_the_test_gate() -> None:
         (1, "it is done or has run for 10 min."),
         (
             10,
-            "all 10 are done or have run for 10 min, or when one has and no other has found a slot for so long.",
+            "all 10 are done or have run for 10 min, or when one has and no other could start in that time.",
         ),
     ],
 )
@@ -410,8 +410,8 @@ def test_a_test_that_fails() -> None:
     )
     assert said[0].endswith("is waiting for the test of its task.")
     assert said[1:3] == [
-        "The test: 0 of 2 done, 1 under way, 1 failed.",
-        "So the task breaks as soon as no test job is alive any more.",
+        "The test: 0 of 2 done, 1 running, 1 failed.",
+        "The task becomes BROKEN as soon as no test job is alive.",
     ]
 
 
@@ -428,13 +428,13 @@ def test_a_job_that_backs_off() -> None:
         not_before=NOW + timedelta(seconds=40),
         attempts=(attempt(1), attempt(2)),
     )
-    assert said[0].endswith("is waiting to be tried again.")
+    assert said[0].endswith("is waiting to be retried.")
     assert said[1] == (
-        "It has failed 2 times (the last time: exit status 3) and is tried again in 40 s at the earliest, "
+        "It has failed 2 times (last: exit status 3) and is retried in 40 s at the earliest, "
         "first in line; 3 retries are allowed."
     )
     once = told(job={"failures": 1}, not_before=NOW + timedelta(seconds=40))
-    assert once[1].startswith("It has failed once and is tried again in 40 s")
+    assert once[1].startswith("It has failed once and is retried in 40 s")
 
 
 def test_what_happened_before() -> None:
@@ -445,7 +445,7 @@ def test_what_happened_before() -> None:
     said = told(job={"attempts": 5}, attempts=(attempt(1), attempt(9), lost, nobody, attempt(5)))
     assert said[1:5] == [
         "Attempt 5 ended 3 h ago on caloba21: exit status 3.",
-        "Attempt 3 ended 10 min ago on caloba21: lost; nobody saw its end.",
+        "Attempt 3 ended 10 min ago on caloba21: lost; its end was not seen.",
         "Attempt 2 ended 10 min ago on caloba21: lost: its keeper has died.",
         "Before that, 2 attempts more: maestro job show 1/40",
     ]
@@ -468,7 +468,7 @@ def test_claimed() -> None:
     )
     assert said == [
         "Job 40 of task 1 (user.bob.scan) was claimed by node caloba21 4 s ago and has not started yet.",
-        "It will be attempt 2; before that its folder is made and its inputs are compared.",
+        "It will be attempt 2; before that, its folder is created and its inputs are checked.",
         "Attempt 1 ended 3 h ago on caloba21: exit status 3.",
     ]
 
@@ -493,11 +493,11 @@ def test_running() -> None:
 @pytest.mark.parametrize(
     ("left", "sentence"),
     [
-        (7200.0, ("It is given to another node some minutes after its lease is over (in 2 h); at once with: "
+        (7200.0, ("It runs on another node some minutes after its lease expires (in 2 h); at once with: "
          "maestro node lost -n caloba21")),
-        (-5.0, ("It is given to another node some minutes after its lease is over (soon); at once with: "
+        (-5.0, ("It runs on another node some minutes after its lease expires (soon); at once with: "
          "maestro node lost -n caloba21")),
-        (None, "It is given to no other node before an admin says: maestro node lost -n caloba21"),
+        (None, "It does not run on another node until an admin says: maestro node lost -n caloba21"),
     ],
 )  # fmt: skip
 def test_running_on_a_silent_node(left: float | None, sentence: str) -> None:
@@ -506,18 +506,18 @@ def test_running_on_a_silent_node(left: float | None, sentence: str) -> None:
         attempts=(under_way(),),
         keeper_lease=KeeperLease(240.0, left),
     )
-    assert "Its node was last heard of 4 min ago; the job may well go on there." in said
+    assert "Its node was last seen 4 min ago; the job may still be running there." in said
     assert sentence in said
 
 
 def test_being_ended() -> None:
     job = {"state": JobState.RUNNING, "claimed": True, "kill_requested": True}
     said = told(job=job, attempts=(under_way(),), asked=event(to_state="kill"))
-    assert said[1] == 'It is being ended; that was asked for 3 h ago by ana: "too long".'
+    assert said[1] == 'It is being ended, as requested 3 h ago by ana: "too long".'
     said = told(
         job={**job, "is_test": True}, task={"state": TaskState.TESTING}, attempts=(under_way(),)
     )
-    assert said[1] == "It is being ended, because another test job of its task failed."
+    assert said[1] == "It is being ended because another test job of its task failed."
 
 
 # Over
@@ -601,11 +601,11 @@ def test_broken() -> None:
         failed_tests=(failed_test,),
     )
     assert said == [
-        "Job 40 of task 1 (user.bob.scan) is broken: its task broke in its test.",
+        "Job 40 of task 1 (user.bob.scan) is broken: the test of its task failed.",
         'Test job 1/3 failed on caloba21: exit status 3 ("no such file").',
         "Its log: maestro job logs 1/3",
         "It had not run yet.",
-        "When that is mended: maestro task retry 1",
+        "When that is fixed: maestro task retry 1",
     ]
     himself = told(job={"state": JobState.BROKEN}, failed_tests=(replace(failed_test, index=40),))
-    assert himself[0].endswith("is broken: it failed as a test job, and its task broke by it.")
+    assert himself[0].endswith("is broken: it failed as a test job, which broke its task.")

@@ -1,10 +1,10 @@
-"""Why an image could not be fetched, in words of ours before the runtime's own."""
+"""Why an image could not be fetched: our sentence, then the runtime's message."""
 
 from __future__ import annotations
 
 import pytest
 
-from orchestra.domain.image_errors import of_fetch, registry_of
+from orchestra.domain.image_errors import describe_failure, registry_of
 
 HERE = "docker://reg.example.org:5000/ana/x:1"
 
@@ -36,18 +36,22 @@ def test_the_registry_of_an_image(address: str, host: str | None) -> None:
         ),
         ("lookup reg.example.org: no such host", "cannot be reached", "curl"),
         ("net/http: TLS handshake timeout", "cannot be reached", "curl"),
-        ("http: server gave HTTP response to HTTPS client", "has no TLS", "docs/containers.md"),
+        (
+            "http: server gave HTTP response to HTTPS client",
+            "does not use TLS",
+            "docs/containers.md",
+        ),
         (
             "reading manifest 1 in reg.example.org/ana/x: manifest unknown",
             "does not have it",
             "tag",
         ),
-        ("unauthorized: authentication required", "does not give it to this node", "log in to"),
+        ("unauthorized: authentication required", "refuses it to this node", "log in to"),
         ("write /var/tmp/x: no space left on device", "disk is full", "image_cache"),
     ],
 )
-def test_what_runtimes_say_is_told_first_in_our_words(words: str, what: str, advice: str) -> None:
-    trouble = of_fetch(HERE, words, runtime="apptainer")
+def test_our_sentence_comes_before_the_runtimes(words: str, what: str, advice: str) -> None:
+    trouble = describe_failure(HERE, words, runtime="apptainer")
     beginning = f"the image {HERE} cannot be fetched: "
     assert trouble.sentence.startswith(beginning)
     ours, _, theirs = trouble.sentence.removeprefix(beginning).partition(" apptainer says: ")
@@ -56,13 +60,13 @@ def test_what_runtimes_say_is_told_first_in_our_words(words: str, what: str, adv
     assert advice in str(trouble.advice)
 
 
-def test_words_that_nobody_knows_are_handed_on() -> None:
-    trouble = of_fetch("docker-archive:/a.tar", "gremlins", runtime="podman")
+def test_an_unknown_message_is_passed_on() -> None:
+    trouble = describe_failure("docker-archive:/a.tar", "gremlins", runtime="podman")
     said = "the image docker-archive:/a.tar cannot be fetched. podman says: gremlins."
     assert (trouble.sentence, trouble.advice) == (said, None)
 
 
-def test_silence_is_told_with_what_to_do() -> None:
-    trouble = of_fetch(HERE, None, runtime="podman", silence=300)
-    assert "nothing came from reg.example.org:5000 for 5 min" in trouble.sentence
+def test_silence_is_reported_with_advice() -> None:
+    trouble = describe_failure(HERE, None, runtime="podman", silence=300)
+    assert "nothing arrived from reg.example.org:5000 for 5 min" in trouble.sentence
     assert "image_fetch_timeout" in str(trouble.advice)

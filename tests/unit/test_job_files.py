@@ -116,7 +116,7 @@ def refuses(folder: Path, name: str) -> None:
 
 def test_a_folder_is_no_file_but_it_exists(folder: Path) -> None:
     (folder / NAME).mkdir()
-    with pytest.raises(job_files.Untrusted, match="is no regular file"):
+    with pytest.raises(job_files.Untrusted, match="is not a regular file"):
         job_files.open_file(str(folder), NAME)
     assert job_files.exists(str(folder), NAME)
 

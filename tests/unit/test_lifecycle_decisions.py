@@ -238,7 +238,7 @@ def test_what_was_to_be_killed_is_killed_however_it_ended(cause: Cause) -> None:
 @pytest.mark.parametrize("cause", [Cause.INPUT, Cause.VOLUME])
 def test_a_changed_input_holds_the_task_and_costs_nothing(cause: Cause) -> None:
     decision = decide_outcome(Outcome(KEY, cause, reason="data.npz has changed"), JOB)
-    assert decision.given is JobInput.GIVE_BACK
+    assert decision.given is JobInput.REQUEUE
     assert decision.hold == "data.npz has changed"
     assert not decision.failed
 

@@ -141,7 +141,7 @@ def test_names_that_are_no_text_are_refused(folder: Path, name: bytes) -> None:
         path.touch()
     except OSError:
         pytest.skip("this file system takes only UTF-8 names")
-    assert "is no valid UTF-8 text" in refusal(folder)
+    assert "is not valid UTF-8 text" in refusal(folder)
 
 
 def test_a_name_that_was_read_in_another_encoding_is_told_so() -> None:

@@ -49,7 +49,7 @@ def test_a_username_with_a_dot_is_found_when_it_is_given() -> None:
         ("user.ana.a/b", "\"user.ana.a/b\" has the character '/'."),
         ("user.ana.é", "\"user.ana.é\" has the character 'é'."),
         ("user.ana.a\nb", "\"user.ana.a\\nb\" has the character '\\n'."),
-        ("user.ana..a", '"user.ana..a" has a dot where its name begins.'),
+        ("user.ana..a", '"user.ana..a" has a dot at the start of its name.'),
         ("user.a b.grid", '"a b" cannot be a user name.'),
     ],
 )
@@ -60,9 +60,9 @@ def test_other_names_get_one_sentence(text: str, message: str) -> None:
 
 
 def test_names_of_others_and_endless_names_are_refused() -> None:
-    with pytest.raises(BadInput, match='belongs to user "bob", and you are "ana"'):
+    with pytest.raises(BadInput, match='belongs to user "bob", but you are "ana"'):
         naming.parse_name("user.bob.grid", username="ana")
-    with pytest.raises(BadInput, match="no name behind the last dot"):
+    with pytest.raises(BadInput, match="no name after the last dot"):
         naming.parse_name("user.ana.", username="ana")
     with pytest.raises(BadInput, match="longer than 200 characters"):
         naming.parse_name("user.ana." + "x" * 200)
@@ -92,7 +92,7 @@ def test_addresses(text: str) -> None:
      "a..b@x.org", ".a@x.org", "a.@x.org", "a@b@x.org", "a\\b@x.org", "ana <a@x.org>"]
 )  # fmt: skip
 def test_what_is_no_address(text: str) -> None:
-    with pytest.raises(BadInput, match=r"is no e-mail address\.$"):
+    with pytest.raises(BadInput, match=r"is not an e-mail address\.$"):
         naming.check_email(text)
 
 
@@ -134,10 +134,10 @@ def test_job_addresses(text: str, task: int | str, jobs: list[int], canonical: s
         ("3", '"3" does not name a job.'),
         ("3/", '"3/" does not name a job.'),
         ("/3", '"/3" does not name a job.'),
-        ("3/a", '"a" in "3/a" is no job number.'),
-        ("3/1,,2", '"" in "3/1,,2" is no job number.'),
-        ("3/-1", '"-1" in "3/-1" is no job number.'),
-        ("3/٣", '"٣" in "3/٣" is no job number.'),
+        ("3/a", '"a" in "3/a" is not a job number.'),
+        ("3/1,,2", '"" in "3/1,,2" is not a job number.'),
+        ("3/-1", '"-1" in "3/-1" is not a job number.'),
+        ("3/٣", '"٣" in "3/٣" is not a job number.'),
         ("3/9-0", '"9-0" in "3/9-0" runs backwards.'),
         ("3/99999999999", '"3/99999999999" has a number greater than 2147483647.'),
         ("3/" + "9" * 5000, f'"3/{"9" * 75}..." has a number greater than 2147483647.'),
@@ -154,7 +154,7 @@ def test_what_names_no_job(text: str, message: str) -> None:
 
 def test_one_job_is_not_several() -> None:
     assert job_address.parse_one_job("3/4") == JobAddress(3, (range(4, 5),))
-    with pytest.raises(BadInput, match=r'"3/0-9" names 10 jobs; this takes one\.'):
+    with pytest.raises(BadInput, match=r'"3/0-9" names 10 jobs, but only one is possible here\.'):
         job_address.parse_one_job("3/0-9")
 
 
@@ -193,7 +193,7 @@ def test_durations(text: str, seconds: float) -> None:
     "text", ["", "s", "-5s", "5x", "5 6", "h5", "1e3", "nan", "5h6", "٣s", "5 months", "1:30"]
 )
 def test_what_is_no_duration(text: str) -> None:
-    with pytest.raises(BadInput, match=r"is no duration\.$"):
+    with pytest.raises(BadInput, match=r"is not a duration\.$"):
         quantities.parse_duration(text)
 
 
@@ -251,14 +251,14 @@ def test_variables() -> None:
     ("text", "message"),
     [
         ("A", 'has no "="'),
-        ("=1", "cannot be the name"),
-        ("9A=1", "cannot be the name"),
-        ("A B=1", "cannot be the name"),
-        ("É=1", "cannot be the name"),
+        ("=1", "is not a valid name"),
+        ("9A=1", "is not a valid name"),
+        ("A B=1", "is not a valid name"),
+        ("É=1", "is not a valid name"),
         ("ORCHESTRA_JOB=1", "is set by Orchestra"),
         ("CUDA_VISIBLE_DEVICES=0", "is set by Orchestra"),
         ("A=\0", "the value of A has a NUL character"),
-        ("A=\udce9", "is no valid UTF-8 text"),
+        ("A=\udce9", "is not valid UTF-8 text"),
     ],
 )
 def test_what_is_no_variable(text: str, message: str) -> None:

@@ -28,8 +28,8 @@ def test_a_conductor_that_fails_or_ends_begins_again_until_it_is_to_stop() -> No
     run_conductor(conductor, stop, said.append, pause=0.001)
     assert len(begun) == 4
     assert [trouble and trouble.text for trouble in said] == [
-        "its conductor failed and starts again: a mistake",
-        "its conductor failed and starts again: SystemExit",
-        "its conductor failed and starts again: it ended by itself",
+        "its conductor failed and is restarting: a mistake",
+        "its conductor failed and is restarting: SystemExit",
+        "its conductor failed and is restarting: it ended by itself",
         None,
     ]

@@ -130,7 +130,7 @@ def test_a_long_checksum_is_told_and_is_no_silence() -> None:
     office.at("/data/c", began=100.0, moved=130.0, reads=True)
     office.watch.tick(131.0)
     assert office.said() == [
-        "task 3 waits for the checksum of /data/c, whose time is not the registered one"
+        "task 3 is waiting for the checksum of /data/c, which has another time than registered"
     ]
 
 

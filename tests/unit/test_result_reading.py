@@ -81,10 +81,10 @@ def test_a_row_is_a_config_s_values_and_its_metrics(volume: Volume) -> None:
     ("metrics", "note"),
     [
         (None, "metrics.json is missing"),
-        ('{"a": 1,\n "b" 2}', "metrics.json is no valid JSON (line 2, column 6)"),
-        ("", "metrics.json is no valid JSON (line 1, column 1)"),
-        ("[1, 2]", "metrics.json holds no names with values"),
-        (b"\xff\xfe\xff", "metrics.json is no"),
+        ('{"a": 1,\n "b" 2}', "metrics.json is not valid JSON (line 2, column 6)"),
+        ("", "metrics.json is not valid JSON (line 1, column 1)"),
+        ("[1, 2]", "metrics.json does not hold named values"),
+        (b"\xff\xfe\xff", "metrics.json is not"),
         ("[" * 100_000, "metrics.json is nested too deeply"),
         ('{"a": ' + "9" * 5000 + "}", "metrics.json has a number of more than 1,000 digits"),
         ("x" * (BOUNDS.bytes + 1), "metrics.json has 1 MB; at most 1 MB is read"),
@@ -107,7 +107,7 @@ def test_a_folder_or_a_pipe_in_the_file_s_place(volume: Volume) -> None:
     (attempts / "job_configId_0/1/metrics.json").mkdir()
     os.mkfifo(attempts / "job_configId_1/1/metrics.json")
     notes = [row.note for row in results.read(volume.sources).rows]
-    assert notes == ["metrics.json is no regular file"] * 2
+    assert notes == ["metrics.json is not a regular file"] * 2
 
 
 def test_a_config_that_changed_gives_no_values(volume: Volume) -> None:
@@ -122,13 +122,13 @@ def test_a_config_that_changed_gives_no_values(volume: Volume) -> None:
 def test_broken_yaml_says_where(volume: Volume) -> None:
     volume.job("{}", "a: [1, 2\nb: 3\n", "yml")
     (row,) = results.read(volume.sources).rows
-    assert row.note == "the config is no valid YAML (line 2, column 2)"
+    assert row.note == "the config is not valid YAML (line 2, column 2)"
 
 
 def test_yaml_runs_nothing(volume: Volume) -> None:
     volume.job("{}", f"!!python/object/apply:os.mkdir ['{volume.root}/made']\n", "yaml")
     (row,) = results.read(volume.sources).rows
-    assert (row.note or "").startswith("the config is no valid YAML")
+    assert (row.note or "").startswith("the config is not valid YAML")
     assert not (volume.root / "made").exists()
 
 

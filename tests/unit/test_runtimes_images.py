@@ -239,7 +239,7 @@ def test_an_order_that_is_called_off_before_it_begins_fetches_nothing(
 def test_a_fetch_to_which_nothing_comes_is_given_up_and_tried_again(tmp_path: Path) -> None:
     runtime = fetching(tmp_path, "exec sleep 60")
     said: list[str] = []
-    with pytest.raises(ImageError, match=r"nothing came from reg\.example\.org for") as caught:
+    with pytest.raises(ImageError, match=r"nothing arrived from reg\.example\.org for") as caught:
         make(tmp_path, silence=0.4).prepare(
             runtime, "docker://reg.example.org/ana/x", ImageRequest(said.append)
         )

@@ -74,10 +74,10 @@ def test_what_is_filled_in_is_read_back(
 @pytest.mark.parametrize(
     ("template", "ending", "values", "sentence"),
     [
-        ('{"x": "{{x}}"}', ".json", ["a", 'b"c'], "with x 'b\"c' is no valid JSON"),
-        ('{"x": {{x}}}', ".json", [1.0, "abc"], "with x 'abc' is no valid JSON"),
-        ('{"x": {{x}}}', ".json", [1.0, math.inf], "with x inf is no valid JSON"),
-        ("x = {{x}}", ".toml", [1, None], "with x None is no valid TOML"),
+        ('{"x": "{{x}}"}', ".json", ["a", 'b"c'], "with x 'b\"c' is not valid JSON"),
+        ('{"x": {{x}}}', ".json", [1.0, "abc"], "with x 'abc' is not valid JSON"),
+        ('{"x": {{x}}}', ".json", [1.0, math.inf], "with x inf is not valid JSON"),
+        ("x = {{x}}", ".toml", [1, None], "with x None is not valid TOML"),
         ("x = {{x}}", ".toml", ["1", 2], "x '1' would not be read as that"),
         ("x: {{x}}", ".yaml", ["a", "no"], "x 'no' would not be read as that"),
     ],

@@ -14,14 +14,14 @@ WORDS = {
     "task 3 cannot run here: no podman": troubles.cannot_run(3, "no podman"),
     "task 3 cannot start: /v does not answer": troubles.cannot_start(3, "/v does not answer"),
     f"preparing the image {IMAGE}: 3 of 8 MB": troubles.preparing(IMAGE, "3 of 8 MB"),
-    "task 3 waits for the checksum of /d/c, whose time is not the registered one": troubles.checksum(3, "/d/c"),
-    "takes no jobs: no room in /x (no space left)": troubles.no_room("/x", "no space left"),
+    "task 3 is waiting for the checksum of /d/c, which has another time than registered": troubles.checksum(3, "/d/c"),
+    "takes no jobs: not enough space in /x (no space left)": troubles.no_room("/x", "no space left"),
     "its keeper (pid 7) does not answer; is it stopped?": troubles.keeper_silent(7),
-    "outcomes of task 3 wait: a row is locked.": troubles.reports_wait(3, "a row is locked."),
+    "outcomes of task 3 are waiting: a row is locked.": troubles.reports_wait(3, "a row is locked."),
     "an outcome could not be reported: see /x/1": troubles.set_aside("/x/1"),
     "runs 2 jobs that the database, which was replaced by an older one, does not know: 3/0 and 3/1":
         troubles.unknown_attempts(["3/0", "3/1"]),
-    "its conductor failed and starts again: odd": troubles.conductor_failed("odd", again=True),
+    "its conductor failed and is restarting: odd": troubles.conductor_failed("odd", again=True),
 }  # fmt: skip
 
 
@@ -71,5 +71,5 @@ def test_a_pilot_names_some_of_what_its_conductor_cannot_go_on_with() -> None:
     two, all_ = troubles.conductor_stuck(stuck[:2]), troubles.conductor_stuck(stuck)
     assert two
     assert all_
-    assert two.text == "its conductor cannot go on with task 3: it is busy; mail: no"
+    assert two.text == "its conductor cannot continue with task 3: it is busy; mail: no"
     assert all_.text.endswith("; mail: no; task 4: c; and with 1 more")

@@ -62,7 +62,7 @@ class Mails:
 
         Raises:
             NotFound: there is none of that number.
-            Refused: it is somebody else's, and you are not an admin.
+            Refused: it is somebody else's, but you are not an admin.
         """
         from orchestra.interface.mails import ShowMail
         from orchestra.mail import preview

@@ -41,7 +41,7 @@ class Users:
         Raises:
             BadInput: the name or the address cannot be used.
             AlreadyExists: the name is taken.
-            Refused: it is not your own account, and you are not an admin.
+            Refused: it is not your own account, but you are not an admin.
         """
         from orchestra.interface.user_changes import CreateUser
 

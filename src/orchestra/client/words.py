@@ -99,7 +99,7 @@ def size(name: str, value: int | str | None) -> int | None:
     """Give bytes from bytes, or from words like "4GB".
 
     Raises:
-        BadInput: it is no size.
+        BadInput: it is not a size.
     """
     if value is None:
         return None

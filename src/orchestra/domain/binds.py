@@ -1,4 +1,4 @@
-"""What a container sees of its machine, as people write it: `SRC:DST[:ro]`. Pure."""
+"""Bind mounts of containers as people write them: `SRC:DST[:ro]`. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orchestra.domain.wording import Field, words
 
 @dataclass(frozen=True, slots=True)
 class Bind:
-    """A path of the machine that must be seen under the same name, or as `target`, in a container."""
+    """A path of the host that a container sees under the same name, or as `target`."""
 
     source: PurePosixPath
     target: PurePosixPath | None = None
@@ -22,7 +22,7 @@ class Bind:
 
     @property
     def seen_as(self) -> PurePosixPath:
-        """The path inside."""
+        """The path inside the container."""
         return self.target or self.source
 
     def __str__(self) -> str:
@@ -30,10 +30,10 @@ class Bind:
 
 
 def parse_bind(text: str, *, field: Field | None = Field.BIND) -> Bind:
-    """Read `SRC`, `SRC:DST`, `SRC:DST:ro` or `SRC:DST:rw`; both are full paths. `field` is what gives it, for errors.
+    """Parse `SRC`, `SRC:DST`, `SRC:DST:ro` or `SRC:DST:rw`; both paths are absolute. Errors name `field`.
 
     Raises:
-        BadInput: it cannot be that; a path with a colon in it cannot be written so.
+        BadInput: it is not of that form. A path that contains a colon cannot be given.
     """
     shown = words(field or "", " " if field else "", f'"{one_line(text)}"')
     source, *rest = text.split(":")
@@ -42,11 +42,13 @@ def parse_bind(text: str, *, field: Field | None = Field.BIND) -> Bind:
     if rest:
         raise BadInput(words(shown, " has too many colons."), hint=_HINT)
     if any(char < " " for char in text):
-        raise BadInput(words(shown, " has a control character."), hint=_HINT)
+        raise BadInput(words(shown, " contains a control character."), hint=_HINT)
     check_text(shown, text, most=2 * LONGEST_PATH)
     for path in (source, target):
         if not path.startswith("/"):
-            raise BadInput(words(f'"{one_line(path)}" in ', shown, " is no full path."), hint=_HINT)
+            raise BadInput(
+                words(f'"{one_line(path)}" in ', shown, " is not an absolute path."), hint=_HINT
+            )
     inside = PurePosixPath(posixpath.normpath(target).replace("//", "/"))
     if str(inside) == "/":
         raise BadInput(words(shown, " would hide the whole image."), hint=_HINT)
@@ -54,4 +56,4 @@ def parse_bind(text: str, *, field: Field | None = Field.BIND) -> Bind:
     return Bind(outside, None if inside == outside else inside, mode == "ro")
 
 
-_HINT = "Write SRC:DST or SRC:DST:ro with full paths, for example /scratch/ana:/scratch:ro."
+_HINT = "Write SRC:DST or SRC:DST:ro with absolute paths, for example /scratch/ana:/scratch:ro."

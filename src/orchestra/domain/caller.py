@@ -1,4 +1,4 @@
-"""On whose behalf something is done."""
+"""The user on whose behalf a service acts."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from orchestra.domain.models.users import User
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The user for whom a service acts, and whether they may do what takes an admin.
+    """A user, and whether the call may do what only admins may.
 
-    `admin` may be False for an admin: somebody who acts through a token with fewer rights.
+    `admin` can be False for an admin who acts through a token with fewer rights.
     """
 
     user: User
@@ -24,5 +24,5 @@ class Caller:
 
     @property
     def name(self) -> str:
-        """The user's name, for events and for what belongs to whom."""
+        """The user's name, as events and ownership record it."""
         return self.user.name

@@ -1,19 +1,17 @@
 """The command template: `python3 train.py -d %DATA -c %IN -o %OUT`.
 
-A tag is `%` and a word that begins with two upper-case letters (digits and `_` count after the first), the
-longest one: `%IN_DIR` is not `%IN` and `_DIR`. `%F`, `%Y%m` and `%s` are nothing special, so `date +%F` needs no
-care. `%%` is one percent sign. A backslash before the percent sign makes it an ordinary one, as it does for any
-character in a shell. Line ends of DOS become those of Unix; everything else comes out byte for byte as it was typed.
+A tag is `%` followed by the longest word that starts with two upper-case letters (digits and `_` count after the
+first): `%IN_DIR` is one tag, not `%IN` and `_DIR`. `%F`, `%Y%m` and `%s` are ordinary text, so `date +%F` works as
+typed. `%%` is one percent sign. A backslash before a percent sign makes it ordinary, as for any character in a shell.
+DOS line endings become Unix ones; everything else is kept byte for byte.
 
-A value is written for the quotes that its tag stands in, so that the shell reads exactly the value back:
-unquoted, '...', "...", $'...', in $(...) and `...`, and in here-documents. Comments are text. Where no way of
-writing it is safe (inside ${...} and ((...)), right after a $, in a substitution inside a here-document, in
-backticks inside double quotes or with a backslash), `check` refuses the tag and says what to write instead;
-nothing at all is changed there, `%%` included.
+A value is written for the quotes around its tag, so that the shell reads back exactly the value: unquoted, '...',
+"...", $'...', in $(...) and `...`, and in here-documents. Comments are text. Where no way of writing it is safe
+(inside ${...} and ((...)), right after a $, in a substitution inside a here-document, in backticks inside double quotes
+or with a backslash), `check` refuses the tag and says what to write instead. Nothing is changed there, not even `%%`.
 
-Not handled, because it is the command's own doing: a string that a second shell or `eval` reads once more
-(`bash -c "cat %IN"`, `ssh host "cat %IN"`); there the value is code. Pass it as an argument:
-`bash -c 'cat "$1"' - %IN`.
+Not handled: a string that a second shell or `eval` reads again (`bash -c "cat %IN"`, `ssh host "cat %IN"`). There the
+value is code. Pass it as an argument: `bash -c 'cat "$1"' - %IN`.
 """
 
 from __future__ import annotations
@@ -34,15 +32,15 @@ if TYPE_CHECKING:
 
 REQUIRED = ("DATA", "IN", "OUT")
 
-# Linux hands a program no argument of 128 KiB or more (MAX_ARG_STRLEN); this leaves room for the paths.
+# Linux limits one argument to 128 KiB (MAX_ARG_STRLEN); this leaves room for the paths.
 MAX_BYTES = LONGEST_VALUE
-# A tag is part of a key, and keys are short.
+# A tag is part of a database key, and keys must be short.
 LONGEST_TAG = 64
 
-# What a task's creator most likely forgot: the original's option for the tag, and what comes of leaving it out.
+# For a tag that was left out: the original's option for it, and the consequence.
 _OPTION = {"DATA": "-d", "IN": "-c", "OUT": "-o"}
 _CONSEQUENCE = {
-    "DATA": "so its jobs would not know their data",
+    "DATA": "so its jobs would not find their data",
     "IN": "so all of its jobs would do the same",
     "OUT": "so its jobs would not know where to write",
 }
@@ -50,21 +48,21 @@ _CONSEQUENCE = {
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A command with its tags found. Made by `parse`."""
+    """A parsed command: its text and its tags. Made by `parse`."""
 
     text: str
     scan: Scan
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """The names of its tags without the %, each once, in order of appearance."""
+        """The tag names without the %, each once, in order of appearance."""
         return tuple(dict.fromkeys(part.name for part in self.scan.parts if isinstance(part, Tag)))
 
     def render(self, values: Mapping[str, str]) -> str:
-        """The command with each tag replaced by its value; `values` has names without the %.
+        """Return the command with each tag replaced by its value; names in `values` have no %.
 
         Raises:
-            BadInput: a tag has no value, or a value cannot be written where its tag stands (a NUL anywhere, a
+            BadInput: a tag has no value, or a value cannot be written at its tag's place (a NUL anywhere, a
                 line break in a here-document).
         """
         return "".join(
@@ -76,18 +74,16 @@ def parse(text: str) -> Template:
     """Find the tags of a command.
 
     Raises:
-        BadInput: the command is empty, too long, or has a character that no shell can be given.
+        BadInput: the command is empty, too long, or has a character that no shell accepts.
     """
-    text = text.replace("\r\n", "\n").rstrip(
-        "\r"
-    )  # pasted from a file that an editor of Windows wrote
+    text = text.replace("\r\n", "\n").rstrip("\r")  # pasted from a file written on Windows
     if not text.strip():
         raise BadInput("the command is empty.")
     if trouble := trouble_with(text, most=MAX_BYTES):
         is_long = trouble_with(text) is None
         raise BadInput(
             f"the command {trouble}.",
-            hint="Put it into a script and call that." if is_long else None,
+            hint="Put it in a script and call the script." if is_long else None,
         )
     return Template(text, scan(text))
 
@@ -95,7 +91,7 @@ def parse(text: str) -> Template:
 def check(
     template: Template, known: Iterable[str] = REQUIRED, required: Iterable[str] = REQUIRED
 ) -> None:
-    """Refuse a command that cannot work: tags that are unknown, missing or misplaced, a quote never closed.
+    """Refuse a command that cannot work: unknown, missing or misplaced tags, an unclosed quote.
 
     Args:
         known: the names of the tags that have a value, without the %; `required` are known too.
@@ -105,7 +101,7 @@ def check(
     if template.scan.unclosed:
         raise BadInput(
             f"{template.scan.unclosed} of the command is never closed.",
-            hint="If it belongs to the text, put a backslash before it.",
+            hint="If it is part of the text, put a backslash before it.",
         )
     for misplaced in template.scan.misplaced:
         _check_place(misplaced, names)
@@ -114,10 +110,10 @@ def check(
 
 
 def tag_name(text: str) -> str:
-    """The name of a tag that a user makes up (`--sd "{'%REF': ...}"`), without its %.
+    """Return the name of a user-defined tag (`--sd "{'%REF': ...}"`) without its %.
 
     Raises:
-        BadInput: it is no upper-case word of two letters or more, or it is taken.
+        BadInput: it is not an upper-case word of at least two letters, or it is reserved.
     """
     name = text.removeprefix("%")
     if not re.fullmatch(r"[A-Z][A-Z0-9_]+", name) or len(name) > LONGEST_TAG:
@@ -126,15 +122,15 @@ def tag_name(text: str) -> str:
             hint=f"A tag is % and 2 to {LONGEST_TAG} upper-case letters, digits or _, for example %REF.",
         )
     if name in REQUIRED:
-        raise BadInput(f"%{name} has its meaning already.", hint="Take another word, such as %REF.")
+        raise BadInput(f"%{name} is reserved.", hint="Choose another word, such as %REF.")
     return name
 
 
 def _check_place(misplaced: Misplaced, names: tuple[str, ...]) -> None:
-    # In these places % has meanings of its own (${file%TXT}, $((a %N2))), so only a tag that exists is a mistake.
+    # In these places % is an operator of the shell (${file%TXT}, $((a %N2))), so only known tags are mistakes.
     if misplaced.name in names:
         raise BadInput(
-            f"%{misplaced.name} stands {misplaced.where}, where no path can be written safely.",
+            f"%{misplaced.name} is {misplaced.where}, where no path can be written safely.",
             hint=misplaced.hint,
         )
 
@@ -149,8 +145,8 @@ def _check_known(tags: tuple[str, ...], names: tuple[str, ...]) -> None:
     guess = close[0] if close else longest
     suggestion = f" Did you mean %{guess}?" if guess else ""
     raise BadInput(
-        f"the command has the tag %{tag}, which means nothing here.",
-        hint=f"There {_listed(names)}.{suggestion} The text %{tag} itself is written %%{tag}.",
+        f"the command has the unknown tag %{tag}.",
+        hint=f"Known {_listed(names)}.{suggestion} To write the text %{tag}, type %%{tag}.",
     )
 
 
@@ -171,22 +167,22 @@ def _check_required(template: Template, required: tuple[str, ...]) -> None:
 def _corrected(text: str, missing: list[str]) -> str:
     for tag in missing:
         if variable := re.search(rf"\$(?:{tag}\b|{{{tag}}})", text):
-            return f"{variable[0]} is a variable of the shell; the tag is written %{tag}."
+            return f"{variable[0]} is a shell variable; the tag is written %{tag}."
     options = " ".join(f"{_OPTION[tag]} %{tag}" if tag in _OPTION else f"%{tag}" for tag in missing)
-    # Behind a command of several parts the options might belong to the wrong one.
+    # After a compound command, appended options might belong to the wrong part.
     if re.search(r"[;&|<>()`#\n]", text):
-        return f"Say it where the program takes it, for example {options}."
-    return f"{text.rstrip()} {options}   would do."
+        return f"Add it where the program takes it, for example {options}."
+    return f"For example: {text.rstrip()} {options}"
 
 
 def _listed(names: tuple[str, ...]) -> str:
     tags = [f"%{name}" for name in names]
-    return f"is {tags[0]}" if len(tags) == 1 else f"are {', '.join(tags[:-1])} and {tags[-1]}"
+    return f"tag: {tags[0]}" if len(tags) == 1 else f"tags: {', '.join(tags[:-1])} and {tags[-1]}"
 
 
-# Writing a value
+# Quoting a value
 
-# An absolute path of these letters needs no quotes anywhere; nothing that stands before or after it changes that.
+# An absolute path of these characters needs no quotes, whatever comes before or after it.
 _PLAIN = re.compile(r"/[A-Za-z0-9@%+:./_-]*")
 _PLAIN_IN_DOUBLE = re.compile(r'/[^"$`\\]*')
 _PLAIN_IN_ANSI = re.compile(r"/[^'\\]*")
@@ -198,7 +194,7 @@ def _write(tag: Tag, values: Mapping[str, str]) -> str:
     value = values[tag.name]
     if "\0" in value:
         raise BadInput(
-            f"the value of %{tag.name} has a NUL character, which no shell can be given."
+            f"the value of %{tag.name} contains a NUL character, which no shell accepts."
         )
     if tag.quoting in (Quoting.HEREDOC, Quoting.QUOTED_HEREDOC):
         _check_line(tag, value)
@@ -215,7 +211,7 @@ def _written(value: str, quoting: Quoting) -> str:
         case Quoting.SINGLE:
             return value.replace("'", r"'\''")
         case Quoting.DOUBLE:
-            # Otherwise the double quotes end before it and begin again: "$x(" must not become a substitution.
+            # Otherwise close the double quotes and reopen them after it: "$x(" must not become a substitution.
             return value if _PLAIN_IN_DOUBLE.fullmatch(value) else f'"{_quoted(value)}"'
         case Quoting.ANSI:
             return value if _PLAIN_IN_ANSI.fullmatch(value) else f"'{_quoted(value)}$'"
@@ -230,10 +226,10 @@ def _quoted(value: str) -> str:
 
 
 def _check_line(tag: Tag, value: str) -> None:
-    # Where a line begins as the delimiter does, dash loses the first byte of a letter that is not ASCII.
-    begins_alike = value[:1] == tag.delimiter[:1]
-    if "\n" in value or value in tag.delimiter or begins_alike:
+    # Where a line starts like the delimiter, dash loses the first byte of a non-ASCII letter.
+    starts_alike = value[:1] == tag.delimiter[:1]
+    if "\n" in value or value in tag.delimiter or starts_alike:
         raise BadInput(
-            f"%{tag.name} stands in a here-document, where {value!r} could end it.",
-            hint="Put it on the command line of the program instead.",
+            f"%{tag.name} is in a here-document, which {value!r} could end.",
+            hint="Pass it on the program's command line instead.",
         )

@@ -1,6 +1,6 @@
-"""What a command may do that was not meant: advice for whoever writes it. Pure.
+"""Notes on a command that may not do what its author meant. Pure.
 
-The words are told apart as a shell tells them apart in most commands; where that is too hard, there is no advice.
+Commands are split into words as a shell splits most of them; where that fails, there are no notes.
 """
 
 from __future__ import annotations
@@ -14,43 +14,43 @@ from dataclasses import dataclass
 
 _ENDS_COMMAND = re.compile(r"[;&|()]+|\n")
 OWN_FOLDER: str | None = None
-"""The job's own folder, where its command begins."""
+"""The job's own folder, where its command starts."""
 UNKNOWN = ""
-"""`cd` has led to a folder that only the shell can tell."""
+"""A folder that only the shell knows, after `cd`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word of a command and the folder in which it is read, or OWN_FOLDER or UNKNOWN."""
+    """A word of a command and the working directory at that point: a path, OWN_FOLDER or UNKNOWN."""
 
     text: str
     folder: str | None
 
 
 def hidden_failure(command: str) -> str | None:
-    """Return a note where a failure may not be seen: of a pipe, the last program's exit status counts."""
+    """Return a note if a failure may go unnoticed: a pipeline has the exit status of its last program."""
     tokens = _tokens(command)
-    here_document = {"<<", "<<-"} & set(tokens)  # whose lines are text
+    here_document = {"<<", "<<-"} & set(tokens)  # its lines are text
     if not {"|", "|&"} & set(tokens) or here_document or "pipefail" in command:
         return None
     return (
-        "of a pipe, the exit status of the last program counts, so a failure before it is not seen. "
-        'With "set -o pipefail;" at the beginning of the command it is.'
+        "a pipeline has the exit status of its last program, so a failure before it goes unnoticed. "
+        'Start the command with "set -o pipefail;" to notice it.'
     )
 
 
 def left_behind(command: str) -> str | None:
-    """Return a note where the command ends before its program does: what still runs then is ended with the job."""
+    """Return a note if the command ends before its program does: what still runs is ended with the job."""
     if not re.search(r"(?<![&>|<\\])&\s*\Z", command) or "#" in command:
         return None
     return (
-        "the command ends with &, so the job ends at once, and what still runs behind is ended with it. "
-        "Without the & the job lasts as long as the program."
+        "the command ends with &, so the job ends at once and its background program is ended with it. "
+        "Remove the & to have the job last as long as the program."
     )
 
 
 def typographic(command: str) -> str | None:
-    """Return a note on characters outside of quotes that word processors and web pages put in the place of ASCII's."""
+    """Return a note on unquoted characters that word processors and web pages substitute for ASCII ones."""
     outside = re.sub(r"\\.|'[^']*'|\"(?:[^\"\\]|\\.)*\"", "", command, flags=re.DOTALL)
     found = re.search(
         "[\u201c\u201d\u201e\u2018\u201a\u00a0\u2000-\u200b\u202f\u2060\ufeff]|(?<!\\S)[\u2010-\u2015\u2212]",
@@ -60,15 +60,15 @@ def typographic(command: str) -> str | None:
         return None
     kind = unicodedata.name(found[0], "an invisible character").lower()
     return (
-        f"the command has a character that only looks like one of the shell's: {kind} (U+{ord(found[0]):04X}). "
-        "Word processors and web pages make them; to the shell it is a letter like others."
+        f"the command has a character that only looks like a shell character: {kind} (U+{ord(found[0]):04X}). "
+        "Word processors and web pages insert them; the shell reads it as an ordinary letter."
     )
 
 
 def relative_words(command: str) -> Iterator[Word]:
-    """Yield the words that may name files by a relative path, each with the folder that `cd` has led to by then."""
+    """Yield the words that may be relative paths of files, each with the working directory at that point."""
     folders, folder = list[str | None](), OWN_FOLDER
-    begins, changes = True, False
+    starts, changes = True, False
     for token in _tokens(command):
         if _ENDS_COMMAND.fullmatch(token):
             for sign in token:
@@ -76,13 +76,13 @@ def relative_words(command: str) -> Iterator[Word]:
                     folders.append(folder)
                 elif sign == ")" and folders:
                     folder = folders.pop()
-            begins, changes = True, False
+            starts, changes = True, False
         elif changes:
             folder, changes = _changed(folder, token), False
-        elif begins and token in ("cd", "pushd"):
-            begins, changes = False, True
+        elif starts and token in ("cd", "pushd"):
+            starts, changes = False, True
         else:
-            begins = False
+            starts = False
             yield from (
                 Word(part, folder)
                 for part in (token, token.partition("=")[2])
@@ -107,10 +107,10 @@ def _tokens(command: str) -> list[str]:
     words.whitespace_split = True
     try:
         return [each for token in words for each in _apart(token)]
-    except ValueError:  # quotes that only the shell understands
+    except ValueError:  # quoting that shlex cannot parse
         return []
 
 
 def _apart(token: str) -> Iterator[str]:
-    """A line break ends a command, as a semicolon does; shlex leaves it in its word."""
+    """Split off line breaks, which end a command; shlex leaves them in words."""
     yield from (part for part in re.split(r"(\n)", token) if part)

@@ -1,7 +1,7 @@
-"""What the configs of a sweep may hold, and how their names nest. Pure.
+"""The values that the configs of a sweep may hold, and how dotted names nest. Pure.
 
-A name with dots is a value within: `{"a.b": 1}` is `{"a": {"b": 1}}`, in every section and at every depth. A config
-holds what JSON has: null, booleans, numbers, strings, lists and mappings of them.
+A dotted name is a nested value: `{"a.b": 1}` is `{"a": {"b": 1}}`, in every section and at every depth. A config holds
+the types of JSON: null, booleans, numbers, strings, lists and mappings.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ LONGEST_NAME = 500
 
 
 def plain(value: Any, where: str) -> Any:
-    """Return a value as a config holds it: dotted names nested, dates as text.
+    """Return a value as a config holds it, with dotted names nested and dates as text.
 
     Raises:
-        BadInput: no config can hold it; says where.
+        BadInput: no config can hold it; the message says where.
     """
     if isinstance(value, Mapping):
         return nested(value, where)
@@ -31,11 +31,11 @@ def plain(value: Any, where: str) -> Any:
         return _text(value, where)
     if value is None or isinstance(value, bool | int | float):
         return value
-    if hasattr(value, "isoformat"):  # TOML has dates and times; JSON has not
+    if hasattr(value, "isoformat"):  # TOML has dates and times, JSON does not
         return value.isoformat()
     raise BadInput(
-        f"{where}: a value of type {type(value).__name__} cannot stand in a config.",
-        hint="A config holds null, true and false, numbers, strings, lists and mappings.",
+        f"{where}: a config cannot hold a value of type {type(value).__name__}.",
+        hint="A config can hold null, true, false, numbers, strings, lists and mappings.",
     )
 
 
@@ -43,7 +43,7 @@ def nested(found: Mapping[Any, Any], where: str) -> dict[str, Any]:
     """Return a mapping with its dotted names nested.
 
     Raises:
-        BadInput: a name is given twice, or is that of a value and of a mapping; says where.
+        BadInput: a name is given twice, or names both a value and a mapping; the message says where.
     """
     made: dict[str, Any] = {}
     for key, value in found.items():
@@ -55,31 +55,31 @@ def nested(found: Mapping[Any, Any], where: str) -> dict[str, Any]:
 
 
 def check_name(name: str, where: str) -> None:
-    """Refuse a name that no config can have.
+    """Refuse a name that a config cannot have.
 
     Raises:
-        BadInput: says why.
+        BadInput: the message says why.
     """
     _text(name, where)
     if len(name) > LONGEST_NAME:
         raise BadInput(
-            f'{where}: the name "{name[:20]}..." has {len(name)} characters; {LONGEST_NAME} are allowed.'
+            f'{where}: the name "{name[:20]}..." has {len(name)} characters; at most {LONGEST_NAME} are allowed.'
         )
-    if not unicodedata.is_normalized("NFC", name):  # it may look like another one and be none
+    if not unicodedata.is_normalized("NFC", name):  # it may look equal to another name
         shown = name.encode("ascii", "backslashreplace").decode()
         raise BadInput(
-            f'{where}: the name "{shown[:40]}" has accents as characters of their own.',
-            hint=f"Type it anew: {unicodedata.normalize('NFC', name)[:40]}",
+            f'{where}: the name "{shown[:40]}" has accents as separate characters.',
+            hint=f"Retype it: {unicodedata.normalize('NFC', name)[:40]}",
         )
     if not all(name.split(".")):
         raise BadInput(
             f'{where}: "{name}" is not a name.',
-            hint="A dot stands between the name of a mapping and the name of a value within it: optimizer.lr",
+            hint="A dot separates the name of a mapping from the name of a value in it: optimizer.lr",
         )
 
 
 def leaves(found: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the dotted name and the value of everything in nested mappings; an empty mapping is a value."""
+    """Yield the dotted name and the value of each leaf; an empty mapping is a leaf."""
     for key, value in found.items():
         if isinstance(value, Mapping) and value:
             yield from leaves(value, f"{before}{key}.")
@@ -88,14 +88,14 @@ def leaves(found: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, An
 
 
 def parents(name: str) -> Iterator[str]:
-    """Yield the names that a dotted name stands within: `a` and `a.b` for `a.b.c`."""
+    """Yield the names of the enclosing mappings: `a` and `a.b` for `a.b.c`."""
     for at, letter in enumerate(name):
         if letter == ".":
             yield name[:at]
 
 
 def not_finite(value: Any) -> bool:
-    """Whether an infinity or a NaN is among the values: JSON has none."""
+    """Whether the value is or contains an infinity or NaN, which JSON cannot hold."""
     if isinstance(value, Mapping):
         return any(map(not_finite, value.values()))
     if isinstance(value, list):
@@ -129,7 +129,7 @@ def _merge(place: dict[str, Any], key: str, value: Any, name: str, where: str) -
 
 
 def _is_value(parent: str, name: str, where: str) -> BadInput:
-    return BadInput(f'{where}: "{parent}" is a value, so "{name}" cannot stand in it.')
+    return BadInput(f'{where}: "{parent}" is a value, so "{name}" cannot be inside it.')
 
 
 def _text(value: str, where: str) -> str:

@@ -1,4 +1,4 @@
-"""Where the limits on a process's processor time are written, and what they come to. Pure."""
+"""The CPU limits of a process from its control groups. Pure."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import PurePosixPath
 
 
 def control_groups(own: str, mounts: str) -> list[PurePosixPath]:
-    """Give the folders of a process's control groups with the CPU controller, each with its ancestors.
+    """Return the folders of a process's control groups with the CPU controller, each with its ancestors.
 
-    `own` is /proc/PID/cgroup, `mounts` /proc/PID/mountinfo. What lies above a mount (a container's) cannot be seen.
+    `own` is /proc/PID/cgroup, `mounts` /proc/PID/mountinfo. Groups above a mount (in a container) cannot be seen.
     """
     paths = {line.split(":")[1]: line.split(":", 2)[2] for line in own.splitlines() if ":" in line}
     first = {name: path for names, path in paths.items() for name in names.split(",")}
@@ -35,7 +35,7 @@ def _unescaped(text: str) -> str:
 
 
 def _below(path: str, root: str) -> PurePosixPath:
-    """Give a group's path as seen in a mount of the part of the hierarchy below `root`; "." where it lies outside."""
+    """The path of a group in a mount of the hierarchy below `root`; "." if it is outside."""
     group = PurePosixPath(path)
     if ".." in group.parts or not group.is_relative_to(root):
         return PurePosixPath()
@@ -47,7 +47,7 @@ def _with_ancestors(place: PurePosixPath, group: PurePosixPath) -> list[PurePosi
 
 
 def quota(text: str) -> float | None:
-    """Read "QUOTA PERIOD" of a control group, as cpu.max has it: processors, None for all."""
+    """Parse "QUOTA PERIOD" of cpu.max into a number of CPUs; None for no limit."""
     try:
         allowed, period = map(int, text.split())
     except ValueError:  # "max"
@@ -56,5 +56,5 @@ def quota(text: str) -> float | None:
 
 
 def usable(mine: int, quotas: Iterable[float | None]) -> int:
-    """Give how many processors can be kept busy, at least one: `mine` by affinity, the narrowest quota above it."""
+    """The number of CPUs that can be kept busy, at least one, from the affinity `mine` and the quotas."""
     return max(1, int(min([mine, *(each for each in quotas if each is not None)])))

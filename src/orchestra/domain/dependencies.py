@@ -1,4 +1,4 @@
-"""What is to be said of a task that waits for others. Pure."""
+"""Sentences about a task that waits for other tasks. Pure."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ from orchestra.domain.wording import Action, Sentence, words
 
 
 def sentences(task: int, after: Sequence[Dependency]) -> Iterator[Sentence]:
-    """Say what a task waits for, and what to do where that does not come by itself."""
+    """Yield what a task waits for, and what to do if that cannot happen by itself."""
     for each in after:
-        yield words(
-            f"It begins when task {each.id} ({each.name}) is DONE", _how_it_stands(each), "."
-        )
+        yield words(f"It starts when task {each.id} ({each.name}) is DONE", _state_now(each), ".")
     if any(_stuck(each) for each in after):
-        yield _way_out(task, after)
+        yield _remedy(task, after)
 
 
 def short(after: Sequence[Dependency]) -> str:
@@ -32,27 +30,25 @@ def _stuck(after: Dependency) -> bool:
     return after.state is None or not (after.state.is_live or after.state is TaskState.DONE)
 
 
-def _how_it_stands(after: Dependency) -> Sentence:
+def _state_now(after: Dependency) -> Sentence:
     if after.state is None:
-        return ", but that was deleted"
+        return ", but that task was deleted"
     if _stuck(after):
         return words(
-            f", but that is {after.state}: ",
+            f", but that task is {after.state}: ",
             Action.RETRY_TASK(task=after.id),
-            " runs what is not done",
+            " runs the jobs that are not done",
         )
-    return "" if after.state is TaskState.DONE else f"; that is {after.state} now"
+    return "" if after.state is TaskState.DONE else f"; it is {after.state} now"
 
 
-def _way_out(task: int, after: Sequence[Dependency]) -> Sentence:
-    giver = next((each for each in after if each.gives_configs), None)
-    if giver is None:
-        return words("To let it begin without waiting: ", Action.RELEASE_TASK(task=task))
-    if giver.state is None:
-        return (
-            f"Its configs were to be the outputs of task {giver.id}, so it cannot begin any more."
-        )
+def _remedy(task: int, after: Sequence[Dependency]) -> Sentence:
+    source = next((each for each in after if each.gives_configs), None)
+    if source is None:
+        return words("To start it without waiting: ", Action.RELEASE_TASK(task=task))
+    if source.state is None:
+        return f"Its configs were to be the outputs of task {source.id}, so it can no longer start."
     return words(
-        f"Its configs are all outputs of task {giver.id}; a new task of those that are there: ",
-        Action.CREATE_TASK_FROM(task=giver.id),
+        f"Its configs are all outputs of task {source.id}. To create a task from those that exist: ",
+        Action.CREATE_TASK_FROM(task=source.id),
     )

@@ -1,4 +1,4 @@
-"""Every error that Orchestra raises on purpose: one root, one sentence, perhaps a hint, a code and parameters."""
+"""The errors that Orchestra raises on purpose. Each has a sentence, perhaps a hint, a code and parameters."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Parameter = str | int | float | bool | None
 class OrchestraError(Exception):
     """Something went wrong.
 
-    The message says what is wrong and where, the remedy what to do next; each edge words both in its own terms, before
-    that they are plain. The docstring's first line is the message where none is given.
+    The message says what is wrong and where, the remedy what to do next. Each edge (command line, Python) rewords both
+    in its own terms. The first line of the docstring is the default message.
 
     Attributes:
-        code: what kind of error it is, for programs; it stays, whatever becomes of the class's name and its sentences.
-        params: what it is about, by name, in values that JSON has.
+        code: the kind of error, for programs. It never changes, unlike class names and sentences.
+        params: what the error is about, by name, as JSON values.
     """
 
     code: ClassVar[str] = "error"
@@ -39,7 +39,7 @@ class OrchestraError(Exception):
         return None if self.remedy is None else str(self.remedy)
 
     def reword(self, voice: Callable[[Term], str | Term]) -> None:
-        """Have what it says name actions, fields and settings as `voice` does."""
+        """Reword actions, fields and settings with `voice`."""
         from orchestra.domain.wording import reworded
 
         self.message = reworded(self.message, voice)
@@ -48,49 +48,49 @@ class OrchestraError(Exception):
 
 
 class BadInput(OrchestraError):
-    """What was given cannot be used."""
+    """The input is not valid."""
 
     code = "bad_input"
 
 
 class NotFound(OrchestraError):
-    """There is nothing by that name."""
+    """Nothing has that name."""
 
     code = "not_found"
 
 
 class AlreadyExists(OrchestraError):
-    """Something by that name exists already."""
+    """Something with that name already exists."""
 
     code = "already_exists"
 
 
 class Refused(OrchestraError):
-    """That is not possible in the present state."""
+    """This is not possible in the current state."""
 
     code = "refused"
 
 
 class NotAllowed(Refused):
-    """That takes a right that you do not have."""
+    """You do not have permission to do this."""
 
     code = "not_allowed"
 
 
 class TimedOut(OrchestraError):
-    """It was not over in the time that was given."""
+    """The operation timed out."""
 
     code = "timed_out"
 
 
 class NotDone(OrchestraError):
-    """The task has ended, and not all of its jobs are done."""
+    """The task has ended, but not all of its jobs are done."""
 
     code = "not_done"
 
 
 class ConfigurationError(OrchestraError):
-    """The configuration cannot be used."""
+    """The configuration is not valid."""
 
     code = "configuration_error"
 
@@ -102,7 +102,7 @@ class DatabaseUnavailable(OrchestraError):
 
 
 class DatabaseBusy(DatabaseUnavailable):
-    """The database is there, and a statement waited for longer than it may."""
+    """The database is busy: a statement waited too long."""
 
     code = "database_busy"
 
@@ -114,67 +114,67 @@ class DatabaseSilent(DatabaseUnavailable):
 
 
 class AnswerGarbled(DatabaseUnavailable):
-    """What came from the database cannot be understood."""
+    """The database sent an answer that cannot be read."""
 
     code = "answer_garbled"
 
 
 class NoConnectionLeft(DatabaseUnavailable):
-    """The database has as many connections as it may have."""
+    """The database has no free connection."""
 
     code = "no_connection_left"
 
 
 class PasswordRefused(DatabaseUnavailable):
-    """The database does not take the password."""
+    """The database refused the password."""
 
     code = "password_refused"
 
 
 class NoSuchService(DatabaseUnavailable):
-    """The variable PGSERVICE names no service that is defined."""
+    """PGSERVICE names a service that is not defined."""
 
     code = "no_such_service"
 
 
 class SchemaMismatch(OrchestraError):
-    """The database's schema and this program do not fit together."""
+    """The database's schema does not match this version of Orchestra."""
 
     code = "schema_mismatch"
 
 
 class KeeperFenced(OrchestraError):
-    """The database no longer accepts this keeper: its lease was given away."""
+    """The database no longer accepts this keeper: its lease was reassigned."""
 
     code = "keeper_fenced"
 
 
 class UnknownKeeper(KeeperFenced):
-    """The database knows no such keeper."""
+    """The database does not know this keeper."""
 
     code = "unknown_keeper"
 
 
 class Superseded(OrchestraError):
-    """Another process has taken over this duty."""
+    """Another process has taken over this role."""
 
     code = "superseded"
 
 
 class ForeignDatabase(OrchestraError):
-    """This is another cluster's database."""
+    """This database belongs to another cluster."""
 
     code = "foreign_database"
 
 
 class PoisonousRequest(OrchestraError):
-    """A request ends the database connection each time that it is made."""
+    """This request ends the database connection each time it is made."""
 
     code = "poisonous_request"
 
 
 class DatabaseReplaced(DatabaseUnavailable):
-    """The database was replaced by another edition of itself; connect to it anew."""
+    """The database was replaced by another copy of itself; reconnect to it."""
 
     code = "database_replaced"
 
@@ -186,13 +186,13 @@ class VolumeError(OrchestraError):
 
 
 class Incomplete(OrchestraError):
-    """It was done in part; saying it again goes on with the rest."""
+    """The operation was only partly done; repeat it to do the rest."""
 
     code = "incomplete"
 
 
 class MailRefused(OrchestraError):
-    """The mail server will not take this mail."""
+    """The mail server refused this mail."""
 
     code = "mail_refused"
 
@@ -200,7 +200,7 @@ class MailRefused(OrchestraError):
 class MailDelayed(OrchestraError):
     """The mail cannot be sent now.
 
-    `perhaps_sent` says that nobody knows whether the server has taken it, `about_server` that others would fare alike.
+    `perhaps_sent`: the server may have accepted it. `about_server`: other mail would fail, too.
     """
 
     code = "mail_delayed"
@@ -209,6 +209,6 @@ class MailDelayed(OrchestraError):
 
 
 class Cancelled(OrchestraError):
-    """Stopped at your request; nothing was changed."""
+    """Cancelled; nothing was changed."""
 
     code = "cancelled"

@@ -1,14 +1,14 @@
-"""Text from elsewhere (rows, files, names, what servers say), made safe to show. Terminals, mails and tables use this.
+"""Untrusted text (rows, files, names, server messages) made safe to show in terminals, mails and tables.
 
-A control character can move the cursor, change the title or forge a line; one that turns the direction of writing has a
-name read as another one. They are spelled out as Python does: \\x1b, \\n, \\u202e.
+A control character can move the cursor, change the title or forge a line; one that reverses the writing direction makes
+a name look like another. They are written as Python escapes: \\x1b, \\n, \\u202e.
 """
 
 from __future__ import annotations
 
 
 def escaped(text: str, *, keep: str = "") -> str:
-    """Spell out all that is no printable character, half characters of file names as well, but for those of `keep`."""
+    """Escape all characters that are not printable, including lone surrogates, except those in `keep`."""
     if text.isprintable():
         return text
     return "".join(

@@ -1,4 +1,4 @@
-"""When a task will be over, as far as anybody can honestly say. Pure."""
+"""Estimates of when a task will end. Pure."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import TaskState
 
 ENOUGH_DONE = 3
-"""Jobs that must be done before their rate says anything."""
+"""Jobs that must have ended before their rate is used."""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """The seconds until a task is over, or in a few words why nobody knows; both None: it is over."""
+    """The seconds until a task ends, or a few words on why that is unknown. Both are None when it has ended."""
 
     seconds: float | None = None
     words: str | None = None
 
 
 def estimate_end(task: Task, now: datetime) -> Estimate:
-    """Estimate when a task is over: jobs left, over how many run at a time, times what one takes.
+    """Estimate when a task ends: jobs left / jobs at a time x typical duration.
 
-    Without a typical duration the rate of the present run counts; without either there is no estimate.
+    Without a typical duration, the rate of the current run is used; without either, there is no estimate.
     """
     if not task.state.is_live:
         return Estimate()
@@ -49,7 +49,7 @@ def _seconds_left(task: Task, now: datetime) -> float | None:
     left = task.jobs - counts.ended
     at_a_time = counts.running + counts.testing
     if task.typical_seconds is not None and at_a_time:
-        # The jobs that run now are half done on average.
+        # The running jobs are half done on average.
         return task.typical_seconds * max(left - at_a_time / 2, 0.5) / at_a_time
     if task.work_started_at and counts.ended >= ENOUGH_DONE and task.run == 1 and at_a_time:
         elapsed = (now - task.work_started_at).total_seconds()

@@ -1,4 +1,4 @@
-"""What is said of files that cannot be looked at just now. Pure."""
+"""Sentences about jobs that wait for files that do not answer. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from orchestra.domain.troubles import Kind, Trouble, checksum_of
 
 @dataclass(frozen=True, slots=True)
 class FileWait:
-    """A job that a node has: what its pilot says, the folders that do not answer there, those that the job needs."""
+    """A job on a node: its pilot's troubles, the folders that do not answer there, and those that the job needs."""
 
     task: int
     node: str
@@ -21,7 +21,7 @@ class FileWait:
 
 
 def silent(path: str, volume: str | None = None) -> str:
-    """Say that a path does not answer; `volume` is that of the task that needs it, which holds its outputs."""
+    """Say that a path does not answer; `volume` is that of the task that needs it."""
     return f"{_name(path, volume)} does not answer"
 
 
@@ -34,25 +34,25 @@ def _is_below(path: str, folder: str) -> bool:
 
 
 def _needed(silent: Sequence[str], volume: str, needs: Sequence[str]) -> list[str]:
-    """Name those of the silent folders that somebody needs."""
+    """The names of the silent folders that a task needs."""
     found = [path for path in silent if any(_is_below(path, each) for each in (volume, *needs))]
     return list(dict.fromkeys(_name(path, volume) for path in found))
 
 
 def of_node(node: str, silent: Sequence[str], volume: str, needs: Sequence[str]) -> Iterator[str]:
-    """Say which folders that a task needs do not answer on a node."""
+    """Yield which folders that a task needs do not answer on a node."""
     for name in _needed(silent, volume, needs):
         yield f"{name[:1].upper()}{name[1:]} does not answer on node {node}."
 
 
 def sentences(held_up: FileWait, *, started: bool, ends: bool) -> Iterator[str]:
-    """Say for what a job waits; `ends` says that it is to be ended."""
+    """Yield what a job waits for; `ends` if it is to be ended."""
     for name in _needed(held_up.silent, held_up.volume, held_up.needs):
         if started and not ends:
             yield f"{name[:1].upper()}{name[1:]} does not answer on node {held_up.node}; the job may wait for it."
         else:
-            what = "Its end waits" if ends else "It waits"
+            what = "Its end is waiting" if ends else "It is waiting"
             yield f"{what} for {name}, which does not answer on node {held_up.node}."
     for trouble in held_up.troubles:
         if trouble.kind is Kind.CHECKSUM and trouble.task == held_up.task and trouble.path:
-            yield f"It waits for the {checksum_of(trouble.path)}."
+            yield f"It is waiting for the {checksum_of(trouble.path)}."

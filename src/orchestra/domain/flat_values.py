@@ -8,18 +8,18 @@ from collections.abc import Mapping
 from typing import Any
 
 VALUES_AT_MOST = 10_000
-"""Values of one file in a table."""
+"""Values of one file."""
 NAME_AT_MOST = 500
-"""Letters of a value's name, which is that of all it stands in, each time anew."""
+"""Characters of a dotted name."""
 
 _AS_THEY_ARE = frozenset({str, int, float, bool, list})
 
 
 def flatten(found: Mapping[Any, Any]) -> dict[str, Any]:
-    """Give nested mappings as one level: `{"a": {"b": 1}}` is `{"a.b": 1}`. A list stays one value.
+    """Flatten nested mappings: `{"a": {"b": 1}}` to `{"a.b": 1}`. A list is one value.
 
     Raises:
-        ValueError: there are more than 10,000 values, a name is too long, or two of them would have one name.
+        ValueError: there are more than 10,000 values, a name is too long, or two values would have the same name.
     """
     flat: dict[str, Any] = {}
     _flatten(found, "", flat)
@@ -30,7 +30,7 @@ def _flatten(found: Mapping[Any, Any], before: str, flat: dict[str, Any]) -> Non
     for key, value in found.items():
         name = f"{before}{_as_name(key)}"
         if len(name) > NAME_AT_MOST:
-            raise ValueError(f"has a name of more than {NAME_AT_MOST} letters")
+            raise ValueError(f"has a name of more than {NAME_AT_MOST} characters")
         if isinstance(value, Mapping):
             _flatten(value, f"{name}.", flat)
         elif name in flat:
@@ -42,21 +42,21 @@ def _flatten(found: Mapping[Any, Any], before: str, flat: dict[str, Any]) -> Non
 
 
 def _as_name(key: Any) -> str:
-    """YAML knows names that are no text; these are written as it and JSON have them."""
+    """Write YAML keys that are not text as JSON does."""
     return "null" if key is None else str(key).lower() if isinstance(key, bool) else str(key)
 
 
 def _plain(value: Any) -> Any:
-    """YAML and TOML know times and more; here they are text."""
+    """Convert dates and other types of YAML and TOML to text."""
     if value is None or type(value) in _AS_THEY_ARE:
         return value
-    if isinstance(value, set):  # whose order is another one in each process
+    if isinstance(value, set):  # its order varies between processes
         return sorted(map(str, value))
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
 def as_text(value: Any) -> str:
-    """Give a value as text: nothing for none, a list as JSON."""
+    """Format a value as text: None as an empty text, a list as JSON."""
     if value is None:
         return ""
     if isinstance(value, list):
@@ -65,7 +65,7 @@ def as_text(value: Any) -> str:
 
 
 def is_finite(value: Any) -> bool:
-    """Whether it is a number that can be best or drawn: no truth value, NaN or infinity, nor too large for a float."""
+    """Whether a value is a number to compare or plot: not a boolean, finite, and not too large for a float."""
     try:
         return (
             isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

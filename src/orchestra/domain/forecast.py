@@ -1,4 +1,4 @@
-"""Which jobs will start before a job that waits, and when it starts at the present rate. Pure."""
+"""Which jobs will start before a waiting job, and when it starts at the present rate. Pure."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from orchestra.domain.matchmaking import Need, NodeOffer, eligible
 
 @dataclass(frozen=True, slots=True)
 class Competitor:
-    """A live task of the queue, as the order of tasks (`order.py`) sees it.
+    """A live task of the same queue, with what decides its rank (`ranking.py`).
 
     Args:
-        living: its jobs that use slots. Held tasks have some, too.
-        waiting: its jobs that a pilot may take without anything else happening first.
-        need: what each of its jobs takes.
+        living: its jobs that use slots. Held tasks can have some, too.
+        waiting: its jobs that a pilot may claim now.
+        need: the requirements of each of its jobs.
     """
 
     task: int
@@ -28,13 +28,13 @@ class Competitor:
 
     @property
     def place_of_equals(self) -> tuple[bool, int]:
-        """What decides between two tasks of the same priority whose owners use as many slots."""
+        """The tie-breaker between tasks of equal priority whose owners use the same number of slots."""
         return not self.first_in_line, self.task
 
 
 @dataclass(frozen=True, slots=True)
 class JobsAhead:
-    """Jobs of one owner, or of one task where it is named, that will start before. `why` is None within a task."""
+    """Jobs of one owner, or of one task if given, that will start first. `why` is None within a task."""
 
     owner: str
     jobs: int
@@ -45,7 +45,7 @@ class JobsAhead:
 
 @dataclass(frozen=True, slots=True)
 class RunningJobs:
-    """Jobs of one task on one node: the slots of each, and the seconds that one takes, as far as that is known."""
+    """Running jobs of one task on one node: the slots of each, and the typical duration of one, if known."""
 
     node: str
     task: int
@@ -57,10 +57,10 @@ class RunningJobs:
 def ahead(
     own: Competitor, before: int, competitors: Sequence[Competitor], offers: Sequence[NodeOffer]
 ) -> list[JobsAhead]:
-    """Give whose jobs will start before a job of `own` that has `before` jobs of its own task ahead of it.
+    """Return whose jobs will start before a job of `own` that has `before` jobs of its task ahead of it.
 
-    Priority decides first, then who uses fewer slots: people catch up with one another, then take turns. Rivals that no
-    usable place could run do not count. `competitors` may hold `own` itself.
+    Priority decides first, then who uses fewer slots: users catch up with one another, then take turns. Tasks that no
+    eligible node can run do not count. `competitors` may include `own`.
     """
     fit = [
         competitor
@@ -102,7 +102,7 @@ def _of_owner(own: Competitor, before: int, competitor: Competitor) -> JobsAhead
 def _of_another(
     own: Competitor, use: int, in_line: int, tasks: Sequence[Competitor]
 ) -> Iterator[JobsAhead]:
-    """Give what of another owner goes first; `use` are the slots of one's own now, `in_line` those until its turn."""
+    """Yield another owner's jobs that go first. `use`: the own slots now; `in_line`: the own jobs before its turn."""
     higher = [task for task in tasks if task.priority > own.priority]
     if jobs := sum(task.waiting for task in higher):
         yield JobsAhead(tasks[0].owner, jobs, _slots(higher, jobs), why="higher priority")
@@ -119,7 +119,7 @@ def _of_another(
 
 
 def _slots(tasks: Sequence[Competitor], jobs: int) -> int:
-    """Give the slots that so many jobs take, first task first."""
+    """Return the slots that so many jobs take, in the order of tasks."""
     slots = 0
     for task in sorted(tasks, key=lambda each: (-each.priority, each.place_of_equals)):
         part = min(jobs, task.waiting)
@@ -130,9 +130,9 @@ def _slots(tasks: Sequence[Competitor], jobs: int) -> int:
 def starts_in(
     need: Need, line: Sequence[JobsAhead], offers: Sequence[NodeOffer], busy: Sequence[RunningJobs]
 ) -> float | None:
-    """Give the seconds until a job starts if slots go on coming free as they do now; 0 where one is free for it.
+    """Return the seconds until a job starts if slots become free at the present rate; 0 if one is free for it.
 
-    None where nobody can say: nothing runs where it could, or of something that runs no job has ended yet.
+    None if unknown: no eligible node runs anything, or a running task has no typical duration yet.
     """
     there = {offer.node: offer for offer in eligible(need, offers)}
     free = [offer.free for offer in there.values()]

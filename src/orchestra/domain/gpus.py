@@ -13,7 +13,7 @@ _PART = re.compile(r"\s+(?P<name>MIG \S+)\s.*\(UUID: (?P<uuid>[^)\s]+)\)")
 
 @dataclass(frozen=True, slots=True)
 class MigDevice:
-    """A part of a divided GPU (MIG)."""
+    """A MIG device: a part of a divided GPU."""
 
     name: str
     uuid: str
@@ -21,7 +21,7 @@ class MigDevice:
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """A board. `parts` is None where nobody could be asked whether it is divided."""
+    """A GPU board. `parts` is None if it is unknown whether it is divided."""
 
     name: str
     uuid: str = ""
@@ -29,7 +29,7 @@ class Gpu:
 
 
 def listed(text: str) -> tuple[Gpu, ...]:
-    """Read what `nvidia-smi -L` prints."""
+    """Parse the output of `nvidia-smi -L`."""
     gpus: list[Gpu] = []
     for line in text.splitlines():
         if line.startswith("GPU "):
@@ -43,9 +43,9 @@ def listed(text: str) -> tuple[Gpu, ...]:
 
 
 def visible_devices(value: str | None) -> tuple[str, ...] | None:
-    """Read a CUDA_VISIBLE_DEVICES: indexes or UUIDs, opaque; None if it is not set.
+    """Split CUDA_VISIBLE_DEVICES into its entries (indexes or UUIDs); None if it is not set.
 
-    The first entry that names no device ends the list (CUDA C++ Programming Guide, "CUDA Environment Variables").
+    The first invalid entry ends the list (CUDA C++ Programming Guide, "CUDA Environment Variables").
     """
     if value is None:
         return None
@@ -59,10 +59,9 @@ def visible_devices(value: str | None) -> tuple[str, ...] | None:
 
 
 def visible_names(gpus: Sequence[Gpu], value: str | None) -> list[str]:
-    """Give the name of each device that CUDA_VISIBLE_DEVICES leaves visible: a board, or a part of one.
+    """Return the name of each device that CUDA_VISIBLE_DEVICES leaves visible: a board or a MIG device.
 
-    As many as the first entries of `visible_devices` can be given to jobs: an entry that names no device ends the
-    list, and so does one that names a device a second time in another way.
+    An entry that names no device ends the list, and so does one that names a device a second time.
     """
     entries = visible_devices(value)
     if entries is None:
@@ -77,7 +76,7 @@ def visible_names(gpus: Sequence[Gpu], value: str | None) -> list[str]:
 
 
 def _find(gpus: Sequence[Gpu], entry: str) -> Gpu | MigDevice | None:
-    """Give the device that an entry names: by index, or by the beginning of a UUID that no other device shares."""
+    """The device that an entry names, by index or by an unambiguous prefix of its UUID."""
     if entry.isascii() and entry.isdecimal():
         index = int(entry)
         return gpus[index] if index < len(gpus) else None
@@ -91,7 +90,7 @@ def _find(gpus: Sequence[Gpu], entry: str) -> Gpu | MigDevice | None:
 
 
 def _by_older_name(gpus: Sequence[Gpu], entry: str) -> MigDevice | None:
-    """Give the part that is named as drivers before R470 did: MIG-<UUID of the board>/<GPU instance>/<its part>."""
+    """The device of a name of drivers before R470: MIG-<board UUID>/<GPU instance>/<compute instance>."""
     board = re.fullmatch(r"MIG-(GPU-[^/]+)/\d+/\d+", entry)
     gpu = next((gpu for gpu in gpus if board and gpu.parts and gpu.uuid == board[1]), None)
     return MigDevice(f"{gpu.name} MIG", entry) if gpu else None

@@ -1,4 +1,4 @@
-"""Numbers as people read them: `12 min 40 s`, `4.1 kB`, `36 files`, `in 4 min`."""
+"""Numbers formatted for people: `12 min 40 s`, `4.1 kB`, `36 files`, `in 4 min`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SIZES = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 
 
 def duration(seconds: float) -> str:
-    """A span of time in at most two units: `0.4 ms`, `8.2 s`, `12 min 40 s`, `3 h 5 min`, `2 d`."""
+    """A duration in at most two units: `0.4 ms`, `8.2 s`, `12 min 40 s`, `3 h 5 min`, `2 d`."""
     if seconds < 0:
         return f"-{duration(-seconds)}"
     if seconds == 0:
@@ -26,7 +26,7 @@ def duration(seconds: float) -> str:
 
 
 def _in_two_units(seconds: float) -> str:
-    # Rounded to the smaller of the two units that are shown, so that 59 min 59.9 s reads 1 h.
+    # Rounded to the smaller of the two units shown, so that 59 min 59.9 s is 1 h.
     whole = _rounded(seconds)
     for (unit, size), (smaller, smaller_size) in pairwise(_UNITS):
         if whole >= size:
@@ -45,26 +45,26 @@ def _rounded(seconds: float) -> int:
 
 
 def about(seconds: float) -> str:
-    """A span of time in one unit, for tables: `4 min`, `3 h`, `2 d`."""
+    """A duration in one unit, for tables: `4 min`, `3 h`, `2 d`."""
     seconds = abs(seconds)
     for unit, size in _UNITS:
-        # "1 h" would stand for anything up to an hour and a half: hours and days begin at two.
+        # "1 h" could mean anything up to an hour and a half, so hours and days start at two.
         if seconds >= size * (1 if unit in ("s", "min") else 2):
             return f"{int(seconds / size + 0.5)} {unit}"
     return "0 s"
 
 
 def relative(seconds: float) -> str:
-    """A moment seen from now; the future is positive: `in 4 min`, `3 h ago`, `now`."""
+    """A moment relative to now; the future is positive: `in 4 min`, `3 h ago`, `now`."""
     if abs(seconds) < 1:
         return "now"
     return f"in {about(seconds)}" if seconds > 0 else f"{about(seconds)} ago"
 
 
 def compute_time(seconds: float, unit: str = "CPU") -> str:
-    """Work done: `1.6 CPU hours`, `40 CPU seconds`, `2 GPU days`."""
+    """Compute time: `1.6 CPU hours`, `40 CPU seconds`, `2 GPU days`."""
     for word, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
-        # A day and a half is still told in hours.
+        # A day and a half is still shown in hours.
         if seconds >= size * (2 if word == "day" else 1):
             return _plural_number(seconds / size, f"{unit} {word}")
     return _plural_number(seconds, f"{unit} second")
@@ -87,7 +87,7 @@ def size(count: float) -> str:
 
 
 def number(value: int) -> str:
-    """A count with thousands apart: `1,000,000`."""
+    """A count with thousands separators: `1,000,000`."""
     return f"{value:,}"
 
 
@@ -97,7 +97,7 @@ def count(value: int, noun: str, plural: str | None = None) -> str:
 
 
 def percent(part: float, whole: float) -> str:
-    """`64 %`; neither 0 % nor 100 % unless it is nothing or all."""
+    """`64 %`; 0 % and 100 % only for exactly nothing and all."""
     if whole <= 0:
         return "0 %"
     if part <= 0 or part >= whole:
@@ -120,11 +120,11 @@ def listed(words: Sequence[str], *, most: int | None = None, last: str = "and") 
 
 
 def sentence(text: str) -> str:
-    """Give a text with a full stop at its end, unless it ends as a sentence does."""
+    """Return a text with a full stop at its end, unless it ends like a sentence."""
     return text if text.endswith((".", "!", "?", '."', ".)", "?)")) else f"{text}."
 
 
 def one_line(text: str, width: int = 80) -> str:
-    """Text from elsewhere, safe to print: control characters are spelled out, and it is cut with `...`."""
+    """Untrusted text on one line, safe to print: control characters are escaped, the end is cut with `...`."""
     clean = escaped(text)
     return clean if len(clean) <= width else clean[: max(0, width - 3)] + "..."

@@ -1,4 +1,4 @@
-"""Why an image could not be fetched: a sentence of ours before the runtime's own words, and what to do. Pure."""
+"""Why a container image could not be fetched, and what to do. The runtime's own message comes last. Pure."""
 
 from __future__ import annotations
 
@@ -22,39 +22,40 @@ _DENIED = re.compile(
 _UNKNOWN = re.compile(
     r"manifest unknown|name unknown|not found|no such image|does not exist|\b404\b", re.IGNORECASE
 )
-_NO_ROOM = re.compile(r"no space left|quota exceeded", re.IGNORECASE)
+_DISK_FULL = re.compile(r"no space left|quota exceeded", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
-    """What is wrong with an image, with the runtime's own words last, and what to do about it."""
+class FetchFailure:
+    """Why an image could not be fetched, with the runtime's message last, and what to do about it."""
 
     sentence: str
     advice: str | None = None
 
 
-def of_fetch(address: str, words: str | None, *, runtime: str, silence: float = 0.0) -> Trouble:
+def describe_failure(
+    address: str, message: str | None, *, runtime: str, silence: float = 0.0
+) -> FetchFailure:
     """Say why an image could not be fetched.
 
     Args:
-        words: the runtime's last ones; None where it was ended because nothing came for `silence` seconds.
+        message: the runtime's last output; None if it was ended because nothing arrived for `silence` seconds.
         runtime: its name.
     """
     host = registry_of(address)
-    beginning = f"the image {address} cannot be fetched"
-    where = f"its registry {host}" if host else "what it comes from"
-    if words is None:
-        return Trouble(
-            f"{beginning}: nothing came from {host or address} for {human.duration(silence)}.",
-            f"{_reach(host)} A longer silence is allowed with image_fetch_timeout.",
+    what = f"the image {address} cannot be fetched"
+    if message is None:
+        return FetchFailure(
+            f"{what}: nothing arrived from {host or address} for {human.duration(silence)}.",
+            f"{_check_network(host)} To allow a longer silence, set image_fetch_timeout.",
         )
-    what, advice = _what(words, where, host)
-    said = f"{beginning}{f': {what}' if what else ''}. {runtime} says: {words}"
-    return Trouble(human.sentence(said), advice)
+    reason, advice = _reason(message, f"its registry {host}" if host else "its source", host)
+    said = f"{what}{f': {reason}' if reason else ''}. {runtime} says: {message}"
+    return FetchFailure(human.sentence(said), advice)
 
 
 def registry_of(address: str) -> str | None:
-    """Give the host that an image comes from; None for a file."""
+    """The host of the registry that an image comes from; None for a file."""
     if images.kind_of(address) not in (Kind.REGISTRY, Kind.OTHER):
         return None
     scheme, slashes, rest = address.partition("://")
@@ -65,28 +66,30 @@ def registry_of(address: str) -> str | None:
     return first if named else None
 
 
-def _what(words: str, where: str, host: str | None) -> tuple[str | None, str | None]:
-    if _NO_ROOM.search(words):
-        return "the node's disk is full", "Make room, or name another folder with image_cache."
-    if _NO_TLS.search(words):
+def _reason(message: str, where: str, host: str | None) -> tuple[str | None, str | None]:
+    if _DISK_FULL.search(message):
+        return "the node's disk is full", "Free some space, or set image_cache to another folder."
+    if _NO_TLS.search(message):
         return (
-            f"{where} has no TLS, or a certificate that this node does not know",
-            "docs/containers.md says how a registry without TLS is allowed.",
+            f"{where} does not use TLS, or has a certificate that this node does not trust",
+            "docs/containers.md explains how to allow a registry without TLS.",
         )
-    if _UNREACHABLE.search(words):
-        return f"{where} cannot be reached from this node", _reach(host)
-    if _DENIED.search(words) and host:
-        log_in = f"log in to {host} on the node, as the pilot's account (docs/containers.md)"
+    if _UNREACHABLE.search(message):
+        return f"{where} cannot be reached from this node", _check_network(host)
+    if _DENIED.search(message) and host:
+        log_in = f"log in to {host} on the node with the pilot's account (docs/containers.md)"
         return (
-            f"{where} does not give it to this node, or does not have it",
-            f"See whether the name is right; if it is private, {log_in}.",
+            f"{where} refuses it to this node, or does not have it",
+            f"Check the name; if the image is private, {log_in}.",
         )
-    if _UNKNOWN.search(words) and host:
-        return f"{where} does not have it", "See whether its name and tag are right."
+    if _UNKNOWN.search(message) and host:
+        return f"{where} does not have it", "Check its name and tag."
     return None, None
 
 
-def _reach(host: str | None) -> str:
+def _check_network(host: str | None) -> str:
     if not host:
-        return "See whether the node's network lets it through."
-    return f"See whether the name is right and the network lets it through: curl -I https://{host}/v2/ on the node."
+        return "Check the node's network."
+    return (
+        f"Check the name and the network, for example with: curl -I https://{host}/v2/ on the node."
+    )

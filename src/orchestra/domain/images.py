@@ -1,4 +1,4 @@
-"""Container images as people write them, and which runtimes can run which. Pure: nothing is looked at."""
+"""Container images as people write them, and which runtimes can run them. Pure: no file is read."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from orchestra.domain.nearest import nearest
 from orchestra.domain.storable import LONGEST_PATH, check_text
 
 RUNTIMES = ("apptainer", "singularity", "podman", "docker")
-"""In the order in which a node looks for them."""
+"""In the order of preference of a node."""
 
 
 class Kind(StrEnum):
-    """What an image is, as far as its text says it."""
+    """The kind of an image, as its text says."""
 
     FILE = "file"
     """A SIF file, `/images/a.sif`."""
     FOLDER = "folder"
     """A root file system, `/images/a/`; its path ends with a slash."""
     REGISTRY = "registry"
-    """An image of a registry, `docker://ana/image:1` or short `ana/image:1`."""
+    """An image in a registry, `docker://ana/image:1` or `ana/image:1` for short."""
     ARCHIVE = "archive"
     """An image in a file or folder, `docker-archive:/images/a.tar`, `oci:/images/layout:1`."""
     OTHER = "other"
-    """What Apptainer alone understands: `oras://`, `library://`, `shub://`, `https://`."""
+    """An address that only Apptainer understands: `oras://`, `library://`, `shub://`, `https://`."""
 
 
 _FOUND_BY: dict[Kind, tuple[str, ...]] = {
@@ -41,7 +41,7 @@ _ARCHIVES = ("docker-archive", "oci-archive", "oci")
 _OTHERS = ("oras", "library", "shub", "https", "http")
 _SCHEMES = ("docker", *_ARCHIVES, *_OTHERS)
 
-# POSIX (PostgreSQL) and Python read these alike; each is to match the whole text.
+# POSIX (PostgreSQL) and Python read these alike; each must match the whole text.
 _SHORT = r"[^/:]+(:[0-9]+)?/[^/].*"
 _PATTERNS = {
     Kind.FOLDER: "/.*/|/",
@@ -51,7 +51,7 @@ _PATTERNS = {
     Kind.REGISTRY: f"docker://.*|{_SHORT}",
 }
 
-# As registries want it (the grammar of github.com/distribution/reference).
+# The grammar of github.com/distribution/reference.
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _HOST = r"(?:localhost|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|[A-Za-z0-9-]+(?=:[0-9])|\[[0-9a-fA-F:]+\])(?::[0-9]+)?"
 _NAME = re.compile(
@@ -61,14 +61,14 @@ _NAME = re.compile(
 
 
 def check(text: str) -> str:
-    """Give an image as it is kept; the short form stays as it was given. Paths have to be absolute.
+    """Return an image as it is stored; the short form stays as given. Paths must be absolute.
 
     Raises:
-        BadInput: nobody could find an image by this.
+        BadInput: the text cannot name an image.
     """
     shown = one_line(text)
     if not text or any(char < " " or char == "\x7f" for char in text):
-        raise BadInput(f'"{shown}" is no image.', hint=_HINT)
+        raise BadInput(f'"{shown}" is not an image.', hint=_HINT)
     check_text(f'the image "{shown}"', text, most=LONGEST_PATH)
     if text.startswith("/"):
         return text
@@ -76,7 +76,7 @@ def check(text: str) -> str:
     if colon and rest.startswith("//") and scheme not in _SCHEMES:
         guess = nearest(scheme, _SCHEMES)
         raise BadInput(
-            f'"{scheme}" in the image "{shown}" is no kind of address.',
+            f'"{scheme}" in the image "{shown}" is not a known scheme.',
             hint=f"Did you mean {guess}:{rest}?" if guess else _HINT,
         )
     if scheme in _ARCHIVES:
@@ -86,14 +86,16 @@ def check(text: str) -> str:
     return _registry(text, shown)
 
 
-_HINT = "An image is the path of a SIF file or folder, docker://NAME:TAG, or short USER/NAME:TAG."
+_HINT = (
+    "An image is the path of a SIF file or folder, docker://NAME:TAG, or USER/NAME:TAG for short."
+)
 
 
 def _archive(text: str, scheme: str, rest: str) -> str:
     path = rest.removeprefix("//") if rest.startswith("///") else rest
     if not path.startswith("/"):
         raise BadInput(
-            f'the image "{one_line(text)}" needs a full path.', hint=f"{scheme}:/the/path"
+            f'the image "{one_line(text)}" needs an absolute path.', hint=f"{scheme}:/the/path"
         )
     return f"{scheme}:{path}"
 
@@ -102,8 +104,8 @@ def _registry(text: str, shown: str) -> str:
     name = text.removeprefix("docker://")
     if name == text and "/" not in name:
         raise BadInput(
-            f'"{shown}" is no image: it is no path, and names no user of a registry.',
-            hint=f"Write docker://{shown}, or ./{shown} for a file or folder here.",
+            f'"{shown}" is not an image: it is neither a path nor USER/NAME.',
+            hint=f"Write docker://{shown}, or ./{shown} for a local file or folder.",
         )
     if _NAME.fullmatch(name):
         return text
@@ -112,11 +114,11 @@ def _registry(text: str, shown: str) -> str:
             f'the image "{shown}" has a capital letter, which registries do not allow.',
             hint=f"Did you mean {text.lower()}?",
         )
-    raise BadInput(f'the image "{shown}" is no name that a registry can have.', hint=_HINT)
+    raise BadInput(f'"{shown}" is not a valid name of an image in a registry.', hint=_HINT)
 
 
 def kind_of(image: str) -> Kind:
-    """Give what an image is that has been checked."""
+    """The kind of a checked image."""
     return next(
         (kind for kind, pattern in _PATTERNS.items() if re.fullmatch(pattern, image, re.DOTALL)),
         Kind.REGISTRY,
@@ -124,15 +126,15 @@ def kind_of(image: str) -> Kind:
 
 
 def address(image: str) -> str:
-    """Give an image in full: the short form means `docker://`."""
+    """Return an image in full, with `docker://` before the short form."""
     is_short = kind_of(image) is Kind.REGISTRY and not image.startswith("docker://")
     return f"docker://{image}" if is_short else image
 
 
 def path_of(image: str) -> str | None:
-    """Give the path of the file or folder that has to be there, None for what a registry keeps.
+    """The path of the file or folder of an image; None for an image in a registry.
 
-    An `oci:` folder may have a tag behind it; a path with a colon in it cannot be told from that.
+    An `oci:` folder may be followed by a tag, so its path cannot contain a colon.
     """
     match kind_of(image):
         case Kind.FILE | Kind.FOLDER:
@@ -144,17 +146,17 @@ def path_of(image: str) -> str | None:
 
 
 def name_of(runtime: str) -> str:
-    """Give the name of a runtime as nodes report it, `apptainer 1.4.5`."""
+    """The name in what nodes report: `apptainer` of `apptainer 1.4.5`."""
     return runtime.partition(" ")[0]
 
 
 def runs(runtime: str, image: str) -> bool:
-    """Whether a runtime (`apptainer`, or with its version) can run such an image."""
+    """Whether a runtime (`apptainer`, with or without its version) can run an image."""
     return name_of(runtime) in _FOUND_BY[kind_of(image)]
 
 
 def pattern(runtimes: Iterable[str]) -> str:
-    """Give the regular expression of the images that some of these runtimes can run, for PostgreSQL and Python."""
+    """A regular expression for the images that any of these runtimes can run, for PostgreSQL and Python."""
     names = {name_of(runtime) for runtime in runtimes}
     kinds = [_PATTERNS[kind] for kind, able in _FOUND_BY.items() if names & set(able)]
     return f"^({'|'.join(kinds)})$" if kinds else "^$"

@@ -15,7 +15,7 @@ MAX_ORDINAL = LARGEST
 
 
 def parse_task(text: str) -> int | str:
-    """A task as people name it: its number, or its name `user.<username>.<name>`."""
+    """Parse a task's number, or its name `user.<username>.<name>`."""
     if re.fullmatch(r"[0-9]+", text):
         return _number(text, text)
     if not text.startswith("user."):
@@ -27,14 +27,14 @@ def parse_task(text: str) -> int | str:
 
 @dataclass(frozen=True, slots=True)
 class JobAddress:
-    """Jobs of one task. `indexes` are ascending, apart from each other, and never empty."""
+    """Jobs of one task. `indexes` are ascending and disjoint, and there is at least one."""
 
     task: int | str
     indexes: tuple[range, ...]
 
     @property
     def single(self) -> int | None:
-        """The job's number, where the address names exactly one."""
+        """The job's number if the address names exactly one, else None."""
         return self.indexes[0].start if len(self) == 1 else None
 
     def __len__(self) -> int:
@@ -56,22 +56,24 @@ class JobAddress:
 
 
 def parse_job_address(text: str) -> JobAddress:
-    """Read `3/17`, `3/0-9`, `3/1,4,7-9` or the same with the task's name before the slash."""
+    """Parse `3/17`, `3/0-9`, `3/1,4,7-9` or the same with the task's name before the slash."""
     task, slash, numbers = text.rpartition("/")
     if not slash or not task or not numbers:
         raise BadInput(
             f'"{one_line(text)}" does not name a job.',
-            hint="A job is written TASK/N, several TASK/0-9 or TASK/1,4,7-9; TASK is a number or a name.",
+            hint="Write TASK/N for one job, TASK/0-9 or TASK/1,4,7-9 for several; TASK is a number or a name.",
         )
     ranges = [_range(part.strip(), text) for part in numbers.split(",")]
     return JobAddress(parse_task(task), _merged(ranges))
 
 
 def parse_one_job(text: str) -> JobAddress:
-    """Read an address that names exactly one job."""
+    """Parse an address that names exactly one job."""
     address = parse_job_address(text)
     if address.single is None:
-        raise BadInput(f'"{one_line(text)}" names {len(address)} jobs; this takes one.')
+        raise BadInput(
+            f'"{one_line(text)}" names {len(address)} jobs, but only one is possible here.'
+        )
     return address
 
 
@@ -79,8 +81,8 @@ def _range(part: str, text: str) -> range:
     found = re.fullmatch(r"([0-9]+)(?:\s*-\s*([0-9]+))?", part)
     if not found:
         raise BadInput(
-            f'"{one_line(part)}" in "{one_line(text)}" is no job number.',
-            hint="Jobs are written N, N-M, or several with commas between them.",
+            f'"{one_line(part)}" in "{one_line(text)}" is not a job number.',
+            hint="Write N, N-M, or several of these separated by commas.",
         )
     first = _number(found[1], text)
     last = _number(found[2], text) if found[2] else first
@@ -90,7 +92,7 @@ def _range(part: str, text: str) -> range:
 
 
 def _number(digits: str, text: str) -> int:
-    # The length first: Python refuses to read numbers of thousands of digits.
+    # Check the length first: Python refuses to parse numbers with thousands of digits.
     if len(digits) > 20 or int(digits) > MAX_ORDINAL:
         raise BadInput(f'"{one_line(text)}" has a number greater than {MAX_ORDINAL}.')
     return int(digits)

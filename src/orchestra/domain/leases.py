@@ -1,23 +1,23 @@
-"""When a keeper that is not heard of is taken for dead. Pure."""
+"""When a silent keeper is considered dead. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 MARGIN = 120.0
-"""Seconds beyond lease and grace: for clocks that drift, and for an ending that takes its time."""
+"""Seconds added to lease and grace, for clock drift and for jobs that end slowly."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeeperSilence:
-    """A keeper with open attempts whose lease is over; all in seconds, by the database's clock.
+    """The silence of a keeper with open attempts whose lease has expired. Seconds of the database's clock.
 
     Args:
-        lease: for how long it was renewed the last time; it ends its jobs by itself after that.
+        lease: the length of its last lease; the keeper ends its jobs by itself afterwards.
         grace: the longest time that one of its attempts may take to end.
-        silent_for: since its last renewal.
-        held_for: since when the conductor's duty has been held without a gap. While nobody held it, the database may
-            have been away and the keeper unable to renew, so the wait begins anew after a gap.
+        silent_for: the time since its last renewal.
+        held_for: for how long the conductor's term has been held without a gap. During a gap the database may have been
+            unavailable and the keeper unable to renew, so the wait restarts after it.
     """
 
     lease: float
@@ -27,6 +27,6 @@ class KeeperSilence:
 
 
 def is_dead(silence: KeeperSilence, *, margin: float = MARGIN) -> bool:
-    """Whether the keeper has ended its jobs for sure, so that they may be given to others."""
+    """Whether the keeper has certainly ended its jobs, so that they may run elsewhere."""
     wait = silence.lease + silence.grace + margin
     return min(silence.silent_for, silence.held_for) >= wait

@@ -1,4 +1,4 @@
-"""What the conductor decides about a task, from what it sees of it. Pure."""
+"""What the conductor decides about a task. Pure."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from orchestra.domain.states import PendingOperation, TaskState
 from orchestra.domain.transitions import TaskInput
 
 ASSIGNED_AT_MOST = 50_000
-"""Jobs of one task that are released at a time: enough for any group of nodes, few enough to withdraw."""
+"""At most so many jobs of a task are assigned: enough for any group of nodes, few enough to withdraw."""
 REFILL_BELOW = ASSIGNED_AT_MOST // 2
 CHUNK = 5_000
-"""Jobs moved in one transaction: 0.04 s, so that no claim waits longer (1,000,000 in one take 10 s)."""
+"""Jobs changed in one transaction: 0.04 s, so that no claim waits longer (1,000,000 at once take 10 s)."""
 
 
 @dataclass(frozen=True, slots=True)
 class TestFacts:
-    """How the test jobs of a task stand.
+    """The state of a task's test jobs.
 
-    `matured` are alive for longer than `--test-for`, each since its own start; `unasked` are alive and not yet asked to
-    end. It is `quiet` when none has started for `--test-for`, though nobody held the task meanwhile. Of those that have
-    `failed` people `killed` some, and others were `swept`: ended because one had failed.
+    `matured` jobs have run for longer than `--test-for`; `unasked` ones are alive and have not been asked to end.
+    `quiet`: none has started for `--test-for`, though the task was not held. `failed` includes those `killed` by users
+    and those `swept`: ended because another one had failed.
     """
 
     __test__ = False
@@ -40,7 +40,7 @@ class TestFacts:
 
     @property
     def why_failed(self) -> str:
-        """Say what the test failed by: "2 of 10 test jobs failed"."""
+        """Why the test failed: "2 of 10 test jobs failed"."""
         failed = self.failed - self.killed - self.swept
         of_all = f" of {self.jobs} test jobs"
         parts = [f"{failed}{of_all} failed"] if failed else []
@@ -51,11 +51,11 @@ class TestFacts:
 
     @property
     def without_slot(self) -> int:
-        """Those that have not started, or not for long, when the test passes without them."""
+        """The jobs that have not started, or not run long enough, when the test passes without them."""
         return self.jobs - self.done - self.matured
 
     def passed(self, *, held: bool) -> bool:
-        """Whether all have passed; or one alive has, and the rest cannot start, though the task is not held."""
+        """Whether all passed, or a living one has and the rest cannot start although the task is not held."""
         if self.failed or self.unasked < self.living:
             return False
         return self.without_slot == 0 or (self.matured > 0 and self.quiet and not held)
@@ -63,9 +63,9 @@ class TestFacts:
 
 @dataclass(frozen=True, slots=True)
 class TaskFacts:
-    """All that a decision about a task rests on.
+    """The facts that a decision about a task depends on.
 
-    `forgiven` failures do not count towards `max_fails`; `waits` says that another task has to be DONE before.
+    `forgiven` failures do not count towards `max_fails`. `waits`: another task must be DONE first.
     """
 
     state: TaskState
@@ -81,9 +81,9 @@ class TaskFacts:
 
 
 def decide(facts: TaskFacts) -> TaskInput | None:
-    """Give the next input for a task, or None while there is nothing to do.
+    """Return the next input for a task, or None if there is nothing to do.
 
-    A mass move that is under way is always finished first, so that the counts are what they say.
+    A pending operation is always finished first, so that the counts are final.
     """
     if facts.pending_operation is not None:
         return None
@@ -129,7 +129,7 @@ def _work(facts: TaskFacts) -> TaskInput | None:
 
 
 def is_idle(facts: TaskFacts) -> bool:
-    """Whether a task changes by a command or another task's end alone: nothing of it is under way or comes due."""
+    """Whether only a command or the end of another task can change this task."""
     if facts.pending_operation is not None or facts.counts.living:
         return False
     if facts.state is TaskState.REGISTERED:
@@ -138,7 +138,7 @@ def is_idle(facts: TaskFacts) -> bool:
 
 
 def refill(facts: TaskFacts) -> int:
-    """Give how many more jobs of a running task to release now."""
+    """Return how many more jobs of a running task to release now."""
     wanted = facts.state is TaskState.RUNNING and not facts.held and facts.pending_operation is None
     if not wanted or facts.counts.assigned >= REFILL_BELOW:
         return 0

@@ -1,4 +1,4 @@
-"""What nodes offer to the jobs of a queue, and what keeps all of them from running one. Pure."""
+"""Which nodes can run a job, and why none can. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orchestra.domain.wording import Action, Field, Sentence, words
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What one job of a task asks of a node."""
+    """What one job of a task needs from a node."""
 
     queue: Queue
     slots: int
@@ -25,7 +25,7 @@ class Need:
 
     @classmethod
     def of(cls, task: Task) -> Need:
-        """Give what each job of a task needs."""
+        """What each job of a task needs."""
         return cls.of_resources(task.queue, task.resources, task.account, task.image)
 
     @classmethod
@@ -37,23 +37,23 @@ class Need:
 
     @property
     def kind(self) -> str:
-        """The slots' name for people: `CPU`, `GPU`."""
+        """The kind of slot for people: `CPU` or `GPU`."""
         return self.queue.value.upper()
 
 
 @dataclass(frozen=True, slots=True)
 class NodeOffer:
-    """What one node offers to the jobs of one queue.
+    """What a node offers to the jobs of a queue.
 
     Args:
         enabled, in_use: slots of that queue.
-        account: the Unix account of its pilot, None where there never was one.
-        serves_all: the pilot takes everybody's tasks, not only those of its account.
-        runtimes: the container runtimes that it found, each with its version.
-        silent_for: seconds since the pilot was heard of, None where there never was one.
-        leaving: the pilot takes nothing new.
-        troubles: what the pilot has to say of itself.
-        keeps_for: the task for whose next job it keeps its slots free, since that needs more than it has left.
+        account: the Unix account of its pilot, None if it never had one.
+        serves_all: the pilot takes tasks of all accounts, not only its own.
+        runtimes: the container runtimes of the node, with versions.
+        silent_for: seconds since the pilot's last heartbeat, None if it never had one.
+        leaving: the pilot takes no new jobs.
+        troubles: the problems that the pilot reports.
+        keeps_for: the task for whose next job its free slots are reserved.
     """
 
     node: str
@@ -76,13 +76,13 @@ class NodeOffer:
         return max(0, self.enabled - self.in_use)
 
     def serves(self, account: str, image: str | None) -> bool:
-        """Whether its pilot takes the tasks of a Unix account, and can run their image."""
+        """Whether its pilot takes tasks of a Unix account and can run their image."""
         fits = image is None or any(images.runs(runtime, image) for runtime in self.runtimes)
         return (self.serves_all or self.account == account) and fits
 
 
 def eligible(need: Need, offers: Sequence[NodeOffer]) -> list[NodeOffer]:
-    """Give the places where such a job can start, perhaps after another one has ended."""
+    """Return the nodes on which such a job can start, perhaps after another one has ended."""
     return [
         offer
         for offer in offers
@@ -95,9 +95,9 @@ def eligible(need: Need, offers: Sequence[NodeOffer]) -> list[NodeOffer]:
 
 
 def why_no_node(need: Need, offers: Sequence[NodeOffer]) -> Sentence | None:
-    """Say in a sentence why no node at all can run such a job; None where one can.
+    """Say why no node can run such a job; None if one can.
 
-    The places are narrowed down, and the step that leaves none is the reason.
+    The nodes are filtered step by step; the step that leaves none is the reason.
     """
     if not offers:
         return words(
@@ -144,13 +144,13 @@ def _steps(need: Need) -> Iterator[_Step]:
     yield (
         lambda p: not p.leaving,
         lambda _: words(
-            f"Every pilot of a node with {kind} slots is leaving: ", Action.LIST_PILOTS, "."
+            f"Every pilot of a node with {kind} slots is stopping: ", Action.LIST_PILOTS, "."
         ),
     )
     yield (
         lambda p: p.serves(need.account, None),
         lambda _: words(
-            f'No pilot serves tasks of the Unix account "{need.account}": it starts its own, or another one with ',
+            f'No pilot serves the Unix account "{need.account}". Start one as that account, or any with ',
             Field.SERVE_ALL(True),
             ".",
         ),

@@ -1,4 +1,4 @@
-"""What a job says of its result in its metrics file, and what a config says: values by name, on one level. Pure."""
+"""The values in jobs' metrics files and in configs, by dotted name. Pure."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from orchestra.domain.flat_values import flatten, is_finite
 from orchestra.domain.human import size as in_bytes
 
 TEXT_AT_MOST = 16_000
-"""Bytes that are kept of a job's metrics; of JSON lines that is the last line's length, whatever the file's."""
+"""The database keeps metrics up to so many bytes. Of JSON lines only the last line counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """What is kept: the text, and beside it the numbers by which jobs can be compared, as a JSON object."""
+    """What the database keeps: the text, and the numbers in it as a JSON object."""
 
     text: str
     numbers: str
 
 
 def of_config(name: str, content: bytes | str) -> dict[str, Any]:
-    """Give what a config says. One that is called as if it held values has to; any other may.
+    """Parse a config. Files without a known extension may hold no values.
 
     Raises:
-        Unusable: it does not hold what its name says.
+        Unusable: its extension is known, and it does not hold such values.
     """
     try:
         return _flat(documents.parse(name, content))
@@ -39,7 +39,7 @@ def of_config(name: str, content: bytes | str) -> dict[str, Any]:
 
 
 def of_text(name: str, content: str) -> dict[str, Any]:
-    """Give what was kept of metrics as values; `name` is their file's.
+    """Parse stored metrics; `name` is their file's.
 
     Raises:
         Unusable: there are none.
@@ -48,16 +48,16 @@ def of_text(name: str, content: str) -> dict[str, Any]:
 
 
 def of_file(name: str, end: bytes, size: int) -> dict[str, Any]:
-    """Give the values in a file of `size` bytes, of which `end` are the last, or all.
+    """Parse a file of `size` bytes, of which `end` are the last ones, or all.
 
     Raises:
-        Unusable: there are none, or the file is larger and does not consist of lines of JSON.
+        Unusable: it holds no values, or is larger than `end` and does not consist of JSON lines.
     """
     return _read(name, end, size)[0]
 
 
 def to_keep(name: str, end: bytes, size: int) -> Metrics | None:
-    """Give what is kept of a file of `size` bytes, of which `end` are the last; None where that are no values."""
+    """What to store of a file of `size` bytes, of which `end` are the last ones; None if that holds no values."""
     try:
         found, text = _read(name, end, size)
     except Unusable:
@@ -69,7 +69,7 @@ def _read(name: str, end: bytes, size: int) -> tuple[dict[str, Any], str]:
     if size <= len(end):
         found, text = documents.parse_last(name, end)
         return _flat(found), text
-    _, *lines = end.rstrip().rsplit(b"\n", 2)  # the first of them is perhaps no whole line
+    _, *lines = end.rstrip().rsplit(b"\n", 2)  # the first may be incomplete
     newline = b"\n" if end.endswith(b"\n") else b""
     try:
         if not lines or name.lower().endswith((".yaml", ".yml", ".toml")):
@@ -82,7 +82,7 @@ def _read(name: str, end: bytes, size: int) -> tuple[dict[str, Any], str]:
 
 def _flat(found: Any) -> dict[str, Any]:
     if not isinstance(found, Mapping):
-        raise Unusable("holds no names with values")
+        raise Unusable("does not hold named values")
     try:
         return flatten(found)
     except ValueError as error:
@@ -90,11 +90,11 @@ def _flat(found: Any) -> dict[str, Any]:
 
 
 def _numbers(found: Mapping[str, Any]) -> str:
-    """Give the finite numbers as JSON, as many as take no more room than a text: names repeat what they stand in."""
+    """The finite numbers as JSON, limited like the text: dotted names repeat their parents."""
     kept: list[str] = []
     left = TEXT_AT_MOST
     for name, value in found.items():
-        # PostgreSQL has no NUL and no half of a character, in jsonb neither.
+        # PostgreSQL's jsonb has neither NUL nor lone surrogates.
         if is_finite(value) and name.isprintable():
             pair = f"{json.dumps(name)}: {json.dumps(value)}"
             left -= len(pair) + 2

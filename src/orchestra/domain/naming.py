@@ -1,6 +1,6 @@
-"""Names as people type them: `user.<username>.<name>`, `TASK/N`, nodes, people, `10m`, `5%`.
+"""Names as people type them: data sets and tasks (`user.<username>.<name>`), users, nodes, files of a job.
 
-Each `parse_...` gives the value, each `check_...` the text itself; both raise BadInput with one sentence.
+Each `parse_...` returns the value, each `check_...` the text itself; both raise BadInput with one sentence.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from orchestra.domain.human import one_line
 from orchestra.domain.storable import LARGEST
 from orchestra.domain.wording import Field, words
 
-# A name is also a folder on the volume: 255 bytes is what file systems allow, and some room is left.
+# A name is also a folder on the volume; file systems allow 255 bytes.
 MAX_NAME = 200
 MAX_ORDINAL = LARGEST
 LARGEST_SIZE = 2**60
@@ -39,8 +39,8 @@ def parse_name(text: str, *, username: str | None = None) -> OwnedName:
     """Read `user.<username>.<name>`.
 
     Args:
-        username: the one that it must belong to. Without it the username ends at the first dot; a username with a
-            dot in it (`first.last`) can only be told apart when it is given.
+        username: the user that it must belong to. Without it, the username ends at the first dot, so a username that
+            contains a dot (`first.last`) must be given.
     """
     if username is not None:
         return _parse_own(text, username)
@@ -57,7 +57,7 @@ def parse_name(text: str, *, username: str | None = None) -> OwnedName:
 
 
 def is_short(text: str) -> bool:
-    """Whether this can be the last part of a name `user.<username>.<name>`, without what stands before."""
+    """Whether this is a name without its prefix `user.<username>.`."""
     return not text.startswith("user.") and bool(_PART.fullmatch(text))
 
 
@@ -71,18 +71,18 @@ def _parse_own(text: str, username: str) -> OwnedName:
     if not text.startswith(prefix):
         other = parse_name(text)
         raise BadInput(
-            f'"{one_line(text)}" belongs to user "{other.username}", and you are "{username}".',
-            hint=f"Names of yours begin with {prefix}",
+            f'"{one_line(text)}" belongs to user "{other.username}", but you are "{username}".',
+            hint=f"Your names start with {prefix}",
         )
     if text == prefix:
-        raise BadInput(f'"{text}" has no name behind the last dot.')
+        raise BadInput(f'"{text}" has no name after the last dot.')
     return OwnedName(username, _checked_part(text, text.removeprefix(prefix)))
 
 
 def _checked_part(text: str, part: str) -> str:
     if not _PART.fullmatch(part):
         strange = next((char for char in part if not _PART.fullmatch("x" + char)), None)
-        what = f"the character {strange!r}" if strange else "a dot where its name begins"
+        what = f"the character {strange!r}" if strange else "a dot at the start of its name"
         raise BadInput(f'"{one_line(text)}" has {what}.', hint=f"Names are made of {_ALLOWED}.")
     if len(text) > MAX_NAME:
         raise BadInput(f'"{one_line(text)}" is longer than {MAX_NAME} characters.')
@@ -90,17 +90,17 @@ def _checked_part(text: str, part: str) -> str:
 
 
 def check_user_name(text: str) -> str:
-    """The name of a user, as Unix accounts have it; dots are fine."""
+    """Check the name of a user: that of a Unix account, dots allowed."""
     return _check_simple(text, _USER, "a user name", 64)
 
 
 def check_node_name(text: str) -> str:
-    """The name of a node, most often its host name."""
+    """Check the name of a node, usually its host name."""
     return _check_simple(text, _NODE, "a node name", 253)
 
 
 def as_name(text: str) -> str:
-    """Give a login or a host name as the name of a user or a node; "_" is what these may not have. May be empty."""
+    """Turn a login or host name into the name of a user or node, with "_" for invalid characters. May be empty."""
     return re.sub(r"[^A-Za-z0-9._-]", "_", text).lstrip(".-")
 
 
@@ -108,59 +108,56 @@ def _check_simple(text: str, pattern: re.Pattern[str], what: str, longest: int) 
     if not pattern.fullmatch(text) or len(text) > longest:
         raise BadInput(
             f'"{one_line(text)}" cannot be {what}.',
-            hint=f"It may have up to {longest} letters a-z and A-Z, digits, '_', and '.' or '-' behind the first.",
+            hint=f"Use up to {longest} letters a-z and A-Z, digits, '_', and '.' or '-' after the first.",
         )
     return text
 
 
 def check_email(text: str) -> str:
-    """An address that mail can be sent to; whether it exists, only the mail can tell."""
+    """Check the form of an e-mail address."""
     local, _, domain = text.rpartition("@")
     strange = any(
         char.isspace() or not char.isprintable() or char in r'<>,;:"()[]\@'
         for char in local + domain
     )
-    # Between dots something has to stand; else the name would be sent in quotes, which no server knows.
+    # An empty part between dots would have to be quoted, which servers do not understand.
     whole = all([*local.split("."), *domain.split(".")])
     if strange or not whole or len(text) > 254:
         raise BadInput(
-            f'"{one_line(text)}" is no e-mail address.', hint="One, for example ana@example.org."
+            f'"{one_line(text)}" is not an e-mail address.', hint="For example ana@example.org."
         )
     return text
 
 
 def is_real_address(address: str) -> bool:
-    """Whether an address can be reached from elsewhere: one that was made of a login and a host's name cannot."""
+    """Whether an address can be reached from outside, unlike one made of a login and a host name."""
     domain = address.rpartition("@")[2]
     return "." in domain.strip(".") or domain == "localhost"
 
 
-# Tasks and jobs
-
-
 def check_metrics_file(text: str) -> str:
-    """Give the name of a metrics file back: a path below a job's output folder.
+    """Check the name of a metrics file: a path below a job's output folder.
 
     Raises:
-        BadInput: it leads elsewhere, or is no text.
+        BadInput: it leads elsewhere, or is not printable text.
     """
     if not _is_below(text):
         raise BadInput(
-            words(Field.METRICS, f" {text!a} is no path below a job's output folder."),
+            words(Field.METRICS, f" {text!a} is not a path below a job's output folder."),
             hint="For example metrics.json, or logs/final.json.",
         )
     return text
 
 
 def check_complete_file(text: str | None) -> None:
-    """Refuse a "complete" file that is no path below a job's output folder.
+    """Refuse a "complete" file that is not a path below a job's output folder.
 
     Raises:
-        BadInput: it leads elsewhere, or is no text.
+        BadInput: it leads elsewhere, or is not printable text.
     """
     if text is not None and not _is_below(text):
         raise BadInput(
-            f"job_complete_file_name {text!a} is no path below a job's output folder.",
+            f"job_complete_file_name {text!a} is not a path below a job's output folder.",
             hint="For example .complete",
         )
 
@@ -170,7 +167,7 @@ def _is_below(text: str) -> bool:
 
 
 def natural_key(text: str) -> tuple[str, str]:
-    """A key for sorting as people count: `job.2` before `job.10`; a total order."""
+    """A sort key for natural order: `job.2` before `job.10`. A total order."""
     return _DIGITS.sub(_padded, text), text
 
 
@@ -178,6 +175,6 @@ _DIGITS = re.compile(r"[0-9]+")
 
 
 def _padded(digits: re.Match[str]) -> str:
-    # 20 digits hold every counter and time stamp; longer ones still sort, by length first.
+    # 20 digits hold any counter and time stamp; longer numbers sort by length first.
     bare = digits[0].lstrip("0")
     return bare.zfill(20) if len(bare) <= 20 else f":{len(bare):03}{bare}"

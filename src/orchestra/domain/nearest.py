@@ -1,4 +1,4 @@
-"""The known word that was probably meant."""
+"""The known word that a misspelled one probably meant."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 def nearest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
-    """Give the known word that is most like this one, None where none is; `cutoff` is difflib's, 0 to 1."""
+    """Return the known word most similar to `word`, or None; `cutoff` is difflib's, from 0 to 1."""
     import difflib
 
     lower = {name.lower(): name for name in known}
@@ -17,12 +17,12 @@ def nearest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | No
 
 
 def nearest_name(word: str, known: Iterable[str]) -> str | None:
-    """The same for names `user.<username>.<name>`: whose they are says nothing about what was meant."""
+    """The same for names `user.<username>.<name>`: within one user's names only the last part is compared."""
     names = list(known)
     guess = nearest(word, names)
     if guess is None or guess.lower() == word.lower():
         return guess
-    # Every name of one user begins alike, and would be alike for that reason alone.
+    # All names of one user share a prefix and would be similar for that reason alone.
     first = word.rpartition(".")[0]
     of_first = {name.rpartition(".")[2]: name for name in names if name.rpartition(".")[0] == first}
     if not of_first:

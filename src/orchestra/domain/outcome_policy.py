@@ -1,4 +1,4 @@
-"""What an attempt's end means for its job. Pure."""
+"""What happens to a job when an attempt ends: done, retried, failed, lost, killed. Pure."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from orchestra.domain.states import Cause, JobState, TaskState
 from orchestra.domain.transitions import JobInput
 
 POISONOUS_LOSSES = 5
-"""Losses in a row after which a job is taken to kill its nodes."""
+"""Losses in a row after which a job is assumed to kill its nodes."""
 
 
 RETRY_FIRST = 2.0
 RETRY_AT_MOST = 300.0
-"""Seconds before the first and at most before any further retry."""
+"""Seconds before the first retry, and at most before any retry."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobFacts:
-    """What a verdict rests on. `failures` and `losses` are those before this outcome.
+    """The facts that a decision depends on. `failures` and `losses` are those before this outcome.
 
-    `given_up` says that its attempt was declared lost before: the job went back then.
+    `given_up`: the attempt was declared lost before, and the job was requeued then.
     """
 
     state: JobState
@@ -36,13 +36,13 @@ class JobFacts:
 
     @property
     def in_test(self) -> bool:
-        """Whether the task's test rests on it."""
+        """Whether the task's test depends on this job."""
         return self.is_test and self.task_state is TaskState.TESTING
 
 
 @dataclass(frozen=True, slots=True)
 class OutcomeDecision:
-    """The job's input (None: it is only recorded), what it adds to the counters, why its task is held, if it is."""
+    """The job's input (None: only record the outcome), what to count, and why to hold the task, if so."""
 
     given: JobInput | None
     failed: bool = False
@@ -51,11 +51,11 @@ class OutcomeDecision:
 
 
 def decide_outcome(outcome: Outcome, job: JobFacts) -> OutcomeDecision:
-    """Give what the outcome of a job's latest attempt does to the job.
+    """Decide what the outcome of a job's latest attempt does to the job.
 
-    A success counts whatever was asked for, and however late it comes. A job that was to be killed is killed however
-    else it ended. What is no fault of the job (an input changed, no folder, given back, its lease over) costs it
-    nothing. A job that was given up already is changed by what it did itself alone, not by its being ended then.
+    A success always counts, however late it is reported. A job to be killed is killed however else it ended. An outcome
+    that is not the job's fault (a changed input, no folder, requeued, an expired lease) costs no retry. A job whose
+    attempt was declared lost is changed only by what the command did itself, not by its being ended afterwards.
     """
     ending = job.kill_requested or job.task_state in (TaskState.KILL, TaskState.KILLED)
     if outcome.succeeded:
@@ -64,9 +64,9 @@ def decide_outcome(outcome: Outcome, job: JobFacts) -> OutcomeDecision:
         return OutcomeDecision(None)
     match outcome.cause:
         case Cause.RETURNED if not ending:
-            return OutcomeDecision(JobInput.GIVE_BACK)
+            return OutcomeDecision(JobInput.REQUEUE)
         case Cause.INPUT | Cause.VOLUME if not ending:
-            return OutcomeDecision(JobInput.GIVE_BACK, hold=outcome.reason)
+            return OutcomeDecision(JobInput.REQUEUE, hold=outcome.reason)
         case Cause.UNHEARD | Cause.LEASE if not ending:
             return OutcomeDecision(JobInput.LOSE)
         case Cause.NO_CONTAINER if not (ending or job.in_test):
@@ -121,10 +121,10 @@ def _failed(job: JobFacts) -> OutcomeDecision:
 
 
 def retry_delay(failures: int, chance: float) -> float:
-    """Give the seconds until a job that has failed so often (1 or more) is tried again.
+    """Return the seconds before the next retry of a job that has failed `failures` times (at least once).
 
-    They double from time to time up to a limit; `chance`, evenly from 0 to 1, spreads them over the last half, so that
-    jobs that failed together do not come back together.
+    Exponential backoff up to a limit. `chance`, uniform from 0 to 1, spreads the delay over its last half, so that jobs
+    that failed together are not retried together.
     """
     longest = min(RETRY_AT_MOST, RETRY_FIRST * 2.0 ** min(failures - 1, 30))
     return longest * (0.5 + 0.5 * chance)

@@ -1,4 +1,4 @@
-"""How an attempt ended, in words. Pure."""
+"""How an attempt ended, in words, and the last lines of its log. Pure."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from orchestra.domain.states import Cause
 
 _WORDS: dict[str, str] = {
     Cause.OUT_OF_MEMORY: "ran out of memory",
-    Cause.TIMEOUT: "ran longer than its time-out",
+    Cause.TIMEOUT: "exceeded its timeout",
     Cause.ENDED: "ended on request",
     Cause.LEASE: "ended with its lease or its pilot",
     Cause.NO_START: "could not be started",
-    Cause.NO_CONTAINER: "its container could not be begun",
+    Cause.NO_CONTAINER: "its container could not be started",
     Cause.NOT_COMPLETE: "exit status 0, but not complete",
     Cause.INPUT: "an input has changed",
-    Cause.VOLUME: "its folder could not be made",
-    Cause.RETURNED: "given back by its pilot",
+    Cause.VOLUME: "its folder could not be created",
+    Cause.RETURNED: "requeued by its pilot",
     Cause.LOST: "lost with its node",
-    "unheard": "lost before it was heard of",
+    "unheard": "lost before its start was reported",
 }
 
 TOLD_BY_REASON = frozenset({Cause.ENDED, Cause.LEASE})
-"""Ends of which the reason says all: who or what ended the attempt, and why."""
+"""Causes whose reason says everything: who or what ended the attempt, and why."""
 
-# Ends of attempts whose command may never have begun.
+# Causes where the command may never have started.
 _WITHOUT_LOG = frozenset({Cause.NO_START, Cause.NO_CONTAINER, Cause.INPUT, Cause.VOLUME})
 
 
 def leaves_log(cause: Cause | None, log_tail: bytes | None) -> bool:
-    """Whether there is a log to look at. A container that could not be begun may have told why there."""
+    """Whether there is a log to read. A container that could not be started may have said why there."""
     return bool(log_tail) or cause not in _WITHOUT_LOG
 
 
 def describe_end(cause: Cause, exit_status: int | None, signal: int | None) -> str:
-    """Say how an attempt ended: "exit status 3", "killed by signal 9 (SIGKILL)"."""
+    """Describe how an attempt ended: "exit status 3", "killed by signal 9 (SIGKILL)"."""
     if cause is Cause.EXIT:
         return f"exit status {exit_status}"
     if cause is Cause.SIGNAL:
@@ -49,19 +49,19 @@ def describe_end(cause: Cause, exit_status: int | None, signal: int | None) -> s
 def _signal_name(number: int | None) -> str:
     try:
         return f" ({signals.Signals(number or 0).name})"
-    except ValueError:  # a real-time signal has no name of its own
+    except ValueError:  # a real-time signal has no name
         return ""
 
 
 def last_line(tail: bytes | None) -> str | None:
-    """Give the last line of a log that says something, safe to print."""
+    """The last non-empty line of a log, safe to print, or None."""
     lines = (tail or b"").decode(errors="replace").splitlines()
-    spoken = next((line.strip() for line in reversed(lines) if line.strip()), None)
-    return one_line(spoken, 100) if spoken else None
+    last = next((line.strip() for line in reversed(lines) if line.strip()), None)
+    return one_line(last, 100) if last else None
 
 
 def last_lines(tail: bytes | None, count: int) -> tuple[str, ...]:
-    """Give the last lines of a log without empty ones at its end, safe to print; they keep their indent."""
+    """The last lines of a log without trailing empty ones, safe to print, with their indentation."""
     lines = (tail or b"").decode(errors="replace").rstrip().splitlines()
     chosen = lines[-count:] if count else []
     return tuple(one_line(line.rstrip().expandtabs(4), 160) for line in chosen)

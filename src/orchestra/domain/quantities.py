@@ -27,30 +27,32 @@ _BINARY_BYTES = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
 
 def parse_duration(text: str) -> float:
-    """Seconds from `30s`, `10m`, `2h`, `1d12h`, `1.5 h`, or plain seconds."""
+    """Parse `30s`, `10m`, `2h`, `1d12h`, `1.5 h` or plain seconds into seconds."""
     compact = re.sub(r"(?<=[0-9])\s+(?=[a-z])|(?<=[a-z])\s+(?=[0-9])", "", text.strip().lower())
     amount = r"([0-9]+(?:\.[0-9]+)?)"
     if re.fullmatch(amount, compact):
         compact += "s"
     if not re.fullmatch(f"(?:{amount}[a-z]+)+", compact):
-        raise _no_duration(text)
+        raise _not_a_duration(text)
     seconds = 0.0
     for number, unit in re.findall(f"{amount}([a-z]+)", compact):
         word = unit if unit in _SECONDS else _LONG_UNITS.get(unit.removesuffix("s"), "")
         if not word:
-            raise _no_duration(text)
+            raise _not_a_duration(text)
         seconds += float(number) * _SECONDS[word]
     if seconds > _MAX_DURATION:
         raise BadInput(f'"{one_line(text)}" is longer than 100 years.')
     return seconds
 
 
-def _no_duration(text: str) -> BadInput:
-    return BadInput(f'"{one_line(text)}" is no duration.', hint="For example 30s, 10m, 2h, 1d12h.")
+def _not_a_duration(text: str) -> BadInput:
+    return BadInput(
+        f'"{one_line(text)}" is not a duration.', hint="For example 30s, 10m, 2h, 1d12h."
+    )
 
 
 def parse_limit(text: str) -> Limit:
-    """A number of jobs (`3`) or a percentage of a task's jobs (`5%`), above 0."""
+    """Parse a number of jobs (`3`) or a percentage of a task's jobs (`5%`), above 0."""
     found = re.fullmatch(r"\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(%?)\s*", text)
     if not found or ("." in found[1] and not found[2]):
         raise BadInput(
@@ -70,10 +72,10 @@ def parse_limit(text: str) -> Limit:
 
 
 def parse_size(text: str) -> int:
-    """Bytes from `4.1 kB`, `512M`, `2G` (powers of 1000) or `2GiB` (powers of 1024)."""
+    """Parse `4.1 kB`, `512M`, `2G` (powers of 1000) or `2GiB` (powers of 1024) into bytes."""
     found = re.fullmatch(r"\s*([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*([kmgt]?)(i?)b?\s*", text.lower())
     if not found or (found[3] and not found[2]):
-        raise BadInput(f'"{one_line(text)}" is no size.', hint="For example 500M, 4 GB or 2GiB.")
+        raise BadInput(f'"{one_line(text)}" is not a size.', hint="For example 500M, 4 GB or 2GiB.")
     factor = _BINARY_BYTES[found[2]] if found[3] else _BYTES[found[2]]
     size = math.ceil(float(found[1]) * factor)
     if size > LARGEST_SIZE:

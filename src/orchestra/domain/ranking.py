@@ -1,4 +1,4 @@
-"""In which order tasks are served. Pure."""
+"""The order in which tasks are served: priority, then fair share. Pure."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from orchestra.domain.states import Queue
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A task as the order sees it. `in_use` counts the slots of its living jobs.
+    """A task to be ranked.
 
-    `ready` counts the jobs that a pilot may claim; `rank` is the one that it has.
+    `in_use` counts the slots of its living jobs, `ready` the jobs that a pilot may claim; `rank` is its current rank.
     """
 
     task: int
@@ -27,11 +27,11 @@ class Contender:
 
 
 def rank(contenders: Iterable[Contender]) -> dict[int, int]:
-    """Give each task with ready jobs its rank within its queue, the lowest for the best.
+    """Return the rank of each task with ready jobs within its queue; the lowest is served first.
 
-    A higher priority goes first; then the owner who uses fewer slots of the queue; then what is retried; then what is
-    older. Tasks of one owner do not compete by use: the first one keeps its slots. Most tasks keep the rank that they
-    have: a task that is over moves nobody.
+    Order: higher priority, then the owner who uses fewer slots of the queue, then retried tasks, then older ones. Tasks
+    of one owner do not compete by use: the first one keeps its slots. Ranks change as little as possible: a task that
+    ends changes no other rank.
     """
     everyone = list(contenders)
     use = _use(everyone)
@@ -44,7 +44,7 @@ def rank(contenders: Iterable[Contender]) -> dict[int, int]:
 
 
 def _ranks(line: Sequence[Contender]) -> dict[int, int]:
-    """Give ranks that rise along the line: those that its tasks have, as far as the others find room between them."""
+    """Return ranks that increase along the line; tasks keep their rank where the others fit between."""
     staying = _rising(line)
     ranks: dict[int, int] = {}
     coming: list[int] = []
@@ -64,9 +64,9 @@ def _ranks(line: Sequence[Contender]) -> dict[int, int]:
 
 
 def _rising(line: Sequence[Contender]) -> dict[int, int]:
-    """Give as many of the line's tasks as possible whose ranks rise already (a longest increasing subsequence)."""
+    """Return as many tasks as possible whose ranks already increase (a longest increasing subsequence)."""
     ranked = [(c.task, c.rank) for c in line if c.rank is not None]
-    ends: list[int] = []  # the lowest rank in which a run of this length may end, and who has it
+    ends: list[int] = []  # the lowest last rank of a run of each length, and its index
     holders: list[int] = []
     before: list[int | None] = []
     for place, (_, own) in enumerate(ranked):

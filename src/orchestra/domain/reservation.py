@@ -1,8 +1,8 @@
-"""Which node keeps its slots free for a job that needs more of them than any node has left. Pure.
+"""Which node reserves its free slots for a job that needs more of them than any node has left. Pure.
 
-One node does for a task's next job; all others go on with smaller ones. It is the node that expects to have the slots
-first, as far as anybody can say: another one takes over when it expects them in less than half of the time, the next
-one in less than a quarter, and so on, so that no job is passed on for ever.
+One node reserves slots for a task's next job; the others continue with smaller ones. It is the node that expects the
+slots first. Another node takes over if it expects them in less than half the time, the next one in less than a quarter,
+and so on, so that a reservation cannot move forever.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from math import inf
 
 PATIENCE = 15.0
-"""Seconds after which a node that has not asked again loses the reservation: one that is held back asks every 5 s."""
+"""Seconds after which a node that has not asked again loses its reservation. Nodes ask every 5 s."""
 
 
 @dataclass(frozen=True, slots=True)
 class Busy:
-    """A job on a node: its slots, for how long it has had them, and what a job of its task takes, if that is known."""
+    """A running job: its slots, its age, and the typical duration of its task's jobs, if known. Seconds."""
 
     slots: int
     age: float
@@ -25,7 +25,7 @@ class Busy:
 
     @property
     def seconds_left(self) -> float:
-        """What is over its time may take as long again."""
+        """The expected time to its end. A job beyond its typical duration is expected to take as long again."""
         if self.typical_seconds is None:
             return inf
         left = self.typical_seconds - self.age
@@ -33,7 +33,7 @@ class Busy:
 
 
 def ready_in(missing: int, jobs: Iterable[Busy]) -> float:
-    """Give the seconds until that many more slots are free, if no new job starts; infinity where nobody can say."""
+    """The seconds until so many more slots are free if no job starts; infinity if unknown."""
     if missing <= 0:
         return 0.0
     for job in sorted(jobs, key=lambda job: job.seconds_left):
@@ -44,5 +44,5 @@ def ready_in(missing: int, jobs: Iterable[Busy]) -> float:
 
 
 def takes_over(expected: float, other: float, passed_on: int) -> bool:
-    """Whether a node that expects the slots within `expected` seconds takes over from one that does within `other`."""
+    """Whether a node that expects the slots in `expected` seconds takes over from one that expects them in `other`."""
     return expected < other / 2.0 ** min(passed_on + 1, 60)

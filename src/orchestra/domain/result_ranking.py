@@ -25,24 +25,24 @@ _LOWEST = frozenset(
     }
 )  # fmt: skip
 _ALWAYS_LOWEST = re.compile(r".*(loss|losses|error|errors)")
-"""Words that decide wherever they stand: loss_dice is a loss, not a dice score."""
+"""Words that decide at any place of a name: loss_dice is a loss, not a dice score."""
 _NO_GOAL = frozenset({"std", "stderr", "var", "variance", "sigma", "uncertainty"})
 _OF_TRAINING = frozenset({"train", "training"})
 
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """The metric by which one row is better than another, and whether the highest or the lowest is best."""
+    """The column that decides which row is best, and whether the highest or the lowest value is best."""
 
     column: Column
     highest: bool
 
 
 def direction(name: str) -> bool | None:
-    """Whether the highest value of a metric of that name is best (True) or the lowest (False); None: nobody knows.
+    """Whether the highest (True) or lowest (False) value of a metric with that name is best; None if unknown.
 
-    `loss` and `error` mean the lowest wherever they stand in the name; of other words the last one counts. What begins
-    with `neg`, as scikit-learn's neg_mean_squared_error does, has its sign turned and is not judged.
+    `loss` and `error` mean the lowest at any place of the name; of other words the last one counts. Names that start
+    with `neg`, like scikit-learn's neg_mean_squared_error, have an inverted sign and are not judged.
     """
     words = _words(name)
     if _NO_GOAL & set(words) or words[:1] == ["neg"]:
@@ -59,10 +59,10 @@ def _words(name: str) -> list[str]:
 
 
 def goal(table: Table) -> Goal | None:
-    """Give the metric that says which row is best, by its name; None where no name tells.
+    """Choose the metric that decides which row is best by its name; None if no name tells.
 
-    Scores (accuracy, auc, f1, score, ...) go before losses (loss, error, ...), and what is not of the training before
-    what is; among equals the first one in the files counts.
+    Scores (accuracy, auc, f1, score, ...) are preferred to losses (loss, error, ...), and other metrics to training
+    metrics; then the first one in the files counts.
     """
     found = []
     for place, column in enumerate(table.from_sources(ColumnSource.METRICS, ColumnSource.BOTH)):
@@ -74,7 +74,7 @@ def goal(table: Table) -> Goal | None:
 
 
 def ordered(table: Table, column: Column, *, descending: bool) -> Table:
-    """Give the rows by a column; those without a value come last either way, equals stay in the order they had."""
+    """Sort the rows by a column. Rows without a value come last either way; the sort is stable."""
     present = [row for row in table.rows if _has(column.of(row))]
     absent = [row for row in table.rows if not _has(column.of(row))]
     present.sort(key=lambda row: _sort_key(column.of(row)), reverse=descending)
@@ -82,9 +82,9 @@ def ordered(table: Table, column: Column, *, descending: bool) -> Table:
 
 
 def best(table: Table, wanted: Goal, limit: int) -> Table:
-    """Give the best rows, the best one first; those without a number are none of them where others have one."""
+    """Return the best rows, best first. Rows without a number are left out if others have one."""
     found = [row for row in table.rows if _can_be_best(wanted.column.of(row))]
-    # Beside numbers, a text ("diverged") and a truth value are no better or worse than they are.
+    # A text ("diverged") or a boolean cannot be compared with numbers.
     judged = [row for row in found if is_finite(wanted.column.of(row))] or found
     rows = ordered(Table(tuple(judged), ()), wanted.column, descending=wanted.highest).rows
     return Table(rows[:limit], table.columns)
@@ -93,10 +93,10 @@ def best(table: Table, wanted: Goal, limit: int) -> Table:
 def arranged(
     table: Table, *, sort: str | None = None, descending: bool = False, limit: int | None = None
 ) -> tuple[Table, Column | None]:
-    """Give the rows in the order that was asked for, and the column that decided, None where they stay in job order.
+    """Sort the rows as requested; return the table and the deciding column, None if they stay in job order.
 
-    `sort` names a column, `-NAME` has the highest first, as has `descending`. With a `limit` these are the best rows
-    alone; without a name it is the metric's own that tells which are best.
+    `sort` names a column; `-NAME` or `descending` puts the highest first. With a `limit`, only the best rows are
+    returned; without `sort`, the name of a metric tells which are best.
 
     Raises:
         BadInput: there is no such column, or no metric's name tells which rows are best.
@@ -113,7 +113,7 @@ def _wanted(table: Table, sort: str | None, descending: bool) -> Goal:
     if sort:
         if sort.startswith("-") and sort in {column.name for column in table.columns}:
             raise BadInput(
-                f'"{sort}" is a column, and could mean "{sort[1:]}" with the highest first.',
+                f'"{sort}" is a column, but could also mean "{sort[1:]}", highest first.',
                 hint=words(Field.SORT(f"metrics.{sort}"), " or ", Field.SORT(f"-metrics.{sort}")),
             )
         column = table.find(sort.removeprefix("-"))
@@ -121,10 +121,10 @@ def _wanted(table: Table, sort: str | None, descending: bool) -> Goal:
     by_name = goal(table)
     if by_name is None:
         raise BadInput(
-            "no metric has a name that tells which rows are best.",
+            "no metric's name tells which rows are best.",
             hint=words(
                 Field.SORT("NAME"),
-                " takes the lowest first, ",
+                " puts the lowest first, ",
                 Field.SORT("-NAME"),
                 " the highest.",
             ),

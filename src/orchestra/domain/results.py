@@ -1,7 +1,7 @@
-"""Results as a table: what jobs wrote, beside what their configs say. Pure.
+"""Results as a table: the metrics of jobs beside the values of their configs. Pure.
 
-A column is called after its value: `hidden`, `optimizer.name`. Where a config and the metrics say different things
-under one name, the two columns are `config.NAME` and `metrics.NAME`; where they always say the same, they are one.
+A column is named after its value: `hidden`, `optimizer.name`. If config and metrics differ under one name, the columns
+are `config.NAME` and `metrics.NAME`; if they always agree, they are one column.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ class ColumnSource(StrEnum):
     CONFIG = "config"
     METRICS = "metrics"
     BOTH = "both"
-    """The config and the metrics, which say the same."""
+    """The config and the metrics, which agree."""
     RUN = "run"
     USAGE = "usage"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What came of one job: its config's values, its metrics, and what its attempt took.
+    """The result of one job: the values of its config, its metrics, and the usage of its attempt.
 
     `config` is the path below the config data set's root. `note` says what could not be read, if anything.
     """
@@ -49,14 +49,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table: its name there, and what to look up in a row."""
+    """A column of a table: its name, and what to look up in a row."""
 
     name: str
     part: ColumnSource
     key: str
 
     def of(self, row: Row) -> Any:
-        """Give a row's value, None where it has none."""
+        """The row's value in this column, or None."""
         match self.part:
             case ColumnSource.CONFIG:
                 return row.values.get(self.key)
@@ -82,25 +82,25 @@ RUN = (
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows with the columns that they have together."""
+    """Rows, and all their columns."""
 
     rows: tuple[Row, ...]
     columns: tuple[Column, ...]
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """Give each row as a dictionary with every column's name, None where it has no value."""
+        """Yield each row as a dictionary of all columns, with None for a missing value."""
         for row in self.rows:
             yield {column.name: column.of(row) for column in self.columns}
 
     def from_sources(self, *parts: ColumnSource) -> list[Column]:
-        """Give the columns that come from there."""
+        """The columns that come from these sources."""
         return [column for column in self.columns if column.part in parts]
 
     def find(self, name: str) -> Column:
-        """Give the column that is meant; `config.NAME` and `metrics.NAME` always work.
+        """Find a column by name; `config.NAME` and `metrics.NAME` always work.
 
         Raises:
-            BadInput: there is none; says what was perhaps meant.
+            BadInput: there is none; the message suggests a similar one.
         """
         by_name = {column.name: column for column in self.columns}
         qualified = {f"{part}.{c.key}": c for c in self.columns for part in _parts(c)}
@@ -119,7 +119,7 @@ class Table:
 
 
 def table_of(rows: Sequence[Row]) -> Table:
-    """Give rows with their columns: the job, what the configs say, the metrics, what it took, the config, the note."""
+    """Make a table of rows. Columns: job, config values, metrics, usage, config, note."""
     values = _keys(row.values for row in rows)
     metrics = _keys(row.metrics for row in rows)
     same = {key for key in values if key in metrics and _agree(rows, key)}
@@ -138,7 +138,7 @@ def table_of(rows: Sequence[Row]) -> Table:
 
 
 def _keys(mappings: Iterable[Mapping[str, Any]]) -> dict[str, None]:
-    """Give every key once, in the order of their first appearance."""
+    """Every key once, in order of first appearance."""
     found: dict[str, None] = {}
     for mapping in mappings:
         if not mapping.keys() <= found.keys():
@@ -155,7 +155,7 @@ def _agree(rows: Sequence[Row], key: str) -> bool:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """NaN is what NaN is, here."""
+    """Equality for which NaN equals NaN."""
     return bool(one == other or (one != one and other != other))
 
 
@@ -173,7 +173,7 @@ def _parts(column: Column) -> tuple[str, ...]:
 
 
 def varies(table: Table, column: Column) -> bool:
-    """Whether a column tells rows apart, of those of which something could be read; a single one's always does."""
+    """Whether the values of a column differ, among the rows that could be read; true for a single row."""
     seen = [
         column.of(row)
         for row in table.rows
@@ -183,7 +183,7 @@ def varies(table: Table, column: Column) -> bool:
 
 
 def with_columns(table: Table, names: Iterable[str]) -> Table:
-    """Give the rows with these columns alone, in this order.
+    """Return the table with only these columns, in this order.
 
     Raises:
         BadInput: there is no such column.

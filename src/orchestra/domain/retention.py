@@ -1,4 +1,4 @@
-"""For how long what is over is kept."""
+"""For how long the database keeps records of the past."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ DAY = 86400.0
 
 @dataclass(frozen=True, slots=True)
 class RetentionPolicy:
-    """Seconds for which the database keeps things.
+    """Seconds for which the database keeps records.
 
     Args:
-        events: events of single jobs since their task was over, and of what is gone; keepers that are gone; lists of
-            files that newer ones have replaced and no task knows.
-        logs: the ends of jobs' logs since their task was over, but for its last failures.
-        metrics: what jobs said of their results.
+        events: events of jobs after their task ended, events of what was deleted, keepers that ended, and file lists of
+            data sets that were replaced and that no task uses.
+        logs: the last lines of jobs' logs after their task ended, except those of its last failures.
+        metrics: the metrics of jobs.
     """
 
     events: float = 180 * DAY

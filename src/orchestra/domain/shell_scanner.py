@@ -1,8 +1,8 @@
-"""Where in a shell command does a %TAG stand, and how is a path written there so that it stays data?
+"""A scanner that finds the tags (%TAG) of a shell command and the quotes around them.
 
-`scan` walks the command the way bash and dash do (POSIX Shell Command Language, sections 2.2 to 2.7; Bash
-manual, "Shell Syntax") and cuts it into text, which stays as typed, and tags with the quotes around them. It parses
-quoting, not grammar: a command that the shell would refuse is cut as well as can be.
+`scan` reads the command as bash and dash do (POSIX Shell Command Language, sections 2.2 to 2.7; Bash manual, "Shell
+Syntax") and splits it into text, which stays as typed, and tags. It parses quoting, not grammar: a command that the
+shell would refuse is split as far as possible.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class Quoting(Enum):
-    """What stands around a tag, and with it how a value is written there."""
+    """The quotes around a tag, which decide how a value is written there."""
 
     NONE = "no quotes"  # echo %IN
-    WORD = "no quotes, after a ~"  # ~%IN: quoted always, or the shell would look for a home folder
+    WORD = "no quotes, after a ~"  # ~%IN: always quoted, or the shell would expand a home folder
     SINGLE = "single quotes"  # '%IN'
     DOUBLE = "double quotes"  # "%IN"
     ANSI = "$'...'"  # $'%IN', bash only
@@ -32,7 +32,7 @@ class Quoting(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """A tag where it stands; `delimiter` is that of its here-document."""
+    """A tag with its quotes; `delimiter` is that of its here-document."""
 
     name: str
     quoting: Quoting
@@ -42,7 +42,7 @@ class Tag:
 
 @dataclass(frozen=True, slots=True)
 class Misplaced:
-    """A tag where no way of writing a path is safe; it stays as typed, `hint` says what to do instead."""
+    """A tag where a path cannot be written safely. It stays as typed; `hint` says what to do instead."""
 
     name: str
     where: str
@@ -51,7 +51,7 @@ class Misplaced:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """A command in pieces. `unclosed` names what was opened and never closed, or is empty."""
+    """A scanned command. `unclosed` names what was opened and never closed, or is empty."""
 
     parts: tuple[str | Tag, ...]
     misplaced: tuple[Misplaced, ...]
@@ -59,22 +59,22 @@ class Scan:
 
 
 def scan(text: str) -> Scan:
-    """Cut `text` into what stays as typed and the tags in it."""
+    """Split `text` into literal text and tags."""
     scanner = _Scanner(text)
     scanner.code(closer="")
     return scanner.result()
 
 
-# The whole word after a %; it is a tag if it starts like one: %F and %Y%m are left to date(1).
+# The whole word after a %. It is a tag if it starts like one: %F and %Y%m are left to date(1).
 _WORD = re.compile(r"[A-Za-z0-9_]+")
 _TAG = re.compile(r"[A-Z][A-Z0-9_]+")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _AFTER_TILDE = re.compile(r"~[A-Za-z0-9_.+-]*\Z")
 _AFTER_NAME = re.compile(r"\$[A-Za-z0-9_]+\Z")
 _COMMENT = re.compile(r"[^\n]*")
-# After these the next word is a command again, so that `case` is the reserved word there.
+# After these the next word is a command again, where `case` is a reserved word.
 _RESERVED = re.compile(r"(?:case|esac|then|do|else|elif|if|while|until|!|\{)(?=[\s;&|()<>]|\Z)")
-# Up to where a % is an operator: ${file%.h5}, ${file%%.*}
+# Up to and including the operator %: ${file%.h5}, ${file%%.*}
 _PARAMETER = re.compile(r"\$\{[!#]?(?:\w+|[@*#?$!-])?(?:\[[^]]*\])?%{0,2}")
 _BACKTICKS = re.compile(r"`(?P<inner>(?:[^`\\]|\\.)*)`", re.DOTALL)
 _HEREDOC = re.compile(
@@ -89,7 +89,7 @@ _IN_VARIABLE = 'Put it in a variable first: x=%TAG; and then "$x".'
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """A here-document that was announced and begins on the next line."""
+    """A here-document that was announced and starts on the next line."""
 
     delimiter: str
     quoted: bool
@@ -97,7 +97,7 @@ class _Pending:
 
 
 class _Scanner:
-    """One pass over one command; each method leaves `at` behind what it was called for."""
+    """One pass over a command. Each method leaves `at` after what it read."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -109,7 +109,9 @@ class _Scanner:
         self.unclosed = ""
         self.pending: list[_Pending] = []
         self.backticks = False
-        self.forbidden: tuple[str, str] | None = None  # where we are, and what to do instead
+        self.forbidden: tuple[str, str] | None = (
+            None  # where tags are not allowed, and what to do instead
+        )
         self.unsure: tuple[str, str] | None = None  # the same, up to the end of the command
 
     def result(self) -> Scan:
@@ -133,7 +135,7 @@ class _Scanner:
 
     @contextmanager
     def within(self, end: int) -> Iterator[None]:
-        """Nothing is read beyond `end`, and reading goes on there."""
+        """Limit reading to `end`, and continue there."""
         outer, self.end = self.end, end
         yield
         self.at, self.end = end, outer
@@ -179,7 +181,7 @@ class _Scanner:
     # Unquoted text
 
     def code(self, closer: str) -> None:
-        """Read up to and with `closer`, which is ")" in a substitution, else up to the end."""
+        """Read up to and including `closer`, which is ")" in a substitution, else to the end."""
         opened: list[str] = []  # "(" and "case", innermost last
         fresh = command = True  # at the start of a word; where a command may start
         start = self.at
@@ -209,7 +211,7 @@ class _Scanner:
         self.pending = outer
 
     def _reserved(self, word: str, opened: list[str]) -> None:
-        # The ) after a pattern of case closes nothing.
+        # The ) after a pattern of `case` closes nothing.
         if word == "case":
             opened.append("case")
         elif word == "esac" and opened[-1:] == ["case"]:
@@ -315,14 +317,14 @@ class _Scanner:
         self.never_closed("double quote", opened)
 
     def expanding(self, percent: Callable[[], None]) -> None:
-        """One step where $, ` and backslash are special and nothing else: "..." and here-documents."""
+        """Read one step where only $, ` and backslash are special: in "..." and here-documents."""
         match self.text[self.at]:
             case "\\":
                 self.at = min(self.at + 2, self.end)
             case "$":
                 self.dollar(quoted=True)
             case "`":
-                # bash looks for braces before backticks, and there a " within them ends the quotes.
+                # bash looks for braces before backticks; there, a " inside them ends the quotes.
                 with self.no_tags("in backticks inside double quotes", _NO_BACKTICKS):
                     self.backtick()
             case "%":
@@ -336,7 +338,7 @@ class _Scanner:
             self.never_closed("backtick", self.at)
             return
         self.at += 1
-        # A backslash in backticks is taken away before the command in them is read.
+        # A backslash in backticks is removed before the command in them is read.
         outer, self.backticks = self.backticks, True
         with self.within(found.end() - 1):
             if "\\" in found["inner"]:
@@ -370,13 +372,13 @@ class _Scanner:
             self._tag_after_dollar()
 
     def _tag_after_dollar(self) -> None:
-        # "$" and a value would be read together: $HOME, $(...), $'...'.
+        # "$" and the value would be read together: $HOME, $(...), $'...'.
         if self.looking_at("%") and not self.looking_at("%%"):
-            with self.no_tags("right after a $", "Write %TAG alone; it is no variable."):
+            with self.no_tags("right after a $", "Write %TAG alone; it is not a variable."):
                 self.percent(Quoting.NONE)
 
     def parameter(self, *, quoted: bool) -> None:
-        """${...}: quotes in it are read differently by each operator and each shell."""
+        """Read ${...}. Operators and shells differ in how they read quotes in it."""
         opened = self.at
         found = _PARAMETER.match(self.text, self.at, self.end)
         assert found is not None
@@ -393,7 +395,7 @@ class _Scanner:
         if char == "'" and not quoted:
             self.single()
         elif char == "'":
-            # dash and bash each take some of "${x:-it's}" and "${x%'}'}" for an open quote, and some not.
+            # dash and bash differ in which of "${x:-it's}" and "${x%'}'}" they read as an open quote.
             self.unsure = self.unsure or ('after a single quote in "${...}"', _NO_QUOTE)
             self.at += 1
         elif char == '"':
@@ -404,7 +406,7 @@ class _Scanner:
             self.expanding(lambda: self.percent(Quoting.NONE))
 
     def arithmetic(self, opened: int) -> None:
-        """((...)) and $((...)): a value would be calculated with, and % divides."""
+        """Read ((...)) and $((...)), where values are numbers and % is an operator."""
         depth = 0
         with self.no_tags("inside ((...))", _IN_VARIABLE):
             while self.at < self.end:
@@ -453,7 +455,7 @@ class _Scanner:
             self.expanding(lambda: self.percent(Quoting.HEREDOC, delimiter))
 
     def _body(self, heredoc: _Pending) -> tuple[int, int]:
-        """Where the body that starts here stops, and where the line of its delimiter ends."""
+        """The end of the body that starts here, and the end of the delimiter's line."""
         at = self.at
         while at < self.end:
             newline = self.text.find("\n", at, self.end)

@@ -1,6 +1,6 @@
-"""The states of tasks and jobs, and the marks beside them.
+"""The states of tasks and jobs, and other marks of them.
 
-The members' comments say who moves something in and who moves it out; `transitions.py` is the table.
+The docstring of each state says what enters it and what leaves it; `transitions.py` has the tables.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class Queue(StrEnum):
-    """Which kind of slot a job takes."""
+    """The kind of slot that a job takes."""
 
     CPU = "cpu"
     GPU = "gpu"
@@ -37,12 +37,12 @@ class TaskState(StrEnum):
 
     @property
     def is_live(self) -> bool:
-        """Whether something still happens by itself in this state."""
+        """Whether a task in this state can still change without a command."""
         return self in LIVE_TASK_STATES
 
     @property
     def may_claim(self) -> bool:
-        """Whether pilots may take jobs of a task in this state (unless it is held)."""
+        """Whether pilots may claim jobs of a task in this state (unless it is held)."""
         return self in CLAIMABLE_TASK_STATES
 
 
@@ -64,7 +64,7 @@ class JobState(StrEnum):
     RUNNING = "running"
     """In: the pilot that claimed it. Out: that pilot's report, or the loss of its keeper."""
     DONE = "done"
-    """In: a report of success, even one that comes after its attempt was given up. Out: a user's retry."""
+    """In: a report of success, even after its attempt was declared lost. Out: a user's retry."""
     FAILED = "failed"
     """In: a report of failure with no retry left, or the fifth loss in a row. Out: retry; break; kill."""
     KILLED = "killed"
@@ -91,9 +91,9 @@ class JobStatus(StrEnum):
 
 
 def job_status(state: JobState, *, is_test: bool, kill_requested: bool, claimed: bool) -> JobStatus:
-    """Give the column in which a job is counted.
+    """Return the column in which a job is counted.
 
-    The SQL function `job_figure` of the schema says the same; a test compares the two.
+    The SQL function `job_figure` does the same; a test compares the two.
     """
     if kill_requested and claimed and state in (JobState.ASSIGNED, JobState.RUNNING):
         return JobStatus.KILL
@@ -103,10 +103,10 @@ def job_status(state: JobState, *, is_test: bool, kill_requested: bool, claimed:
 
 
 class PendingOperation(StrEnum):
-    """A mass move that is stored with its task and carried out in chunks."""
+    """An operation on many jobs that is stored with its task and carried out in chunks."""
 
     END_TEST = "end_test"
-    """Withdraw the test jobs that have not started, end the living ones."""
+    """Withdraw the test jobs that have not started, end those that run."""
     BREAK = "break"
     """The jobs that are not done become broken."""
     KILL = "kill"
@@ -118,14 +118,14 @@ class PendingOperation(StrEnum):
 
 
 class HoldCause(StrEnum):
-    """What a task is held for."""
+    """Why a task is held."""
 
     PERSON = "person"
-    """Somebody wanted it."""
+    """A user holds it."""
     FAILURES = "failures"
-    """As many jobs failed as --max-fails allows; those up to a release are forgiven."""
+    """Failures reached --max-fails. A release forgives those until then."""
     FILES = "files"
-    """Inputs that have changed, or a folder that cannot be used: as long as that is so, it is held again at once."""
+    """Inputs have changed, or a folder cannot be used. Until that is fixed, a released task is held again."""
 
 
 class Cause(StrEnum):
@@ -134,31 +134,31 @@ class Cause(StrEnum):
     EXIT = "exit"
     """The command ended by itself, with an exit status."""
     SIGNAL = "signal"
-    """The command died of a signal that Orchestra did not send."""
+    """The command was killed by a signal that Orchestra did not send."""
     OUT_OF_MEMORY = "out_of_memory"
     """It used more memory than its `--memory`, or the machine had none left and the kernel killed it."""
     GPU_OUT_OF_MEMORY = "gpu_out_of_memory"
-    """The command ended by itself, with a failure, and its log says that the GPU's memory was full."""
+    """The command failed by itself, and its log says that the GPU's memory was full."""
     TIMEOUT = "timeout"
-    """The keeper ended it: its `--timeout` was over."""
+    """The keeper ended it because it exceeded its `--timeout`."""
     ENDED = "ended"
-    """The keeper was asked to end it: by people, or because another job of the test failed. The reason says which."""
+    """The keeper ended it on request: of a user, or because another test job failed. The reason says which."""
     LEASE = "lease"
-    """The keeper ended it, at no fault of the job: the lease was over, or its pilot was stopped at once."""
+    """The keeper ended it through no fault of the job: the lease expired, or its pilot was stopped at once."""
     NO_START = "no_start"
     """The process could not be started on that node."""
     NOT_COMPLETE = "not_complete"
-    """Exit status 0, but the file that says "complete" is missing."""
+    """Exit status 0, but the "complete" file is missing."""
     INPUT = "input"
-    """Not started: an input is not what was registered. The task is held."""
+    """Not started: an input differs from what was registered. The task is held."""
     VOLUME = "volume"
-    """Not started: the attempt's folder or log could not be made. The task is held."""
+    """Not started: the attempt's folder or log could not be created. The task is held."""
     NO_CONTAINER = "no_container"
-    """The command never ran: its image could not be fetched, or its container could not be begun. Fails a test; else it
-    costs nothing, and that node leaves the task alone for a while."""
+    """The command never ran: its image could not be fetched, or its container could not be started. A test fails by it;
+    otherwise it costs no retry, and the node does not take jobs of the task for a while."""
     RETURNED = "returned"
-    """Not started: the pilot gave the job back."""
+    """Not started: the pilot requeued the job."""
     LOST = "lost"
-    """Nobody knows how it ended: its node, keeper or database fenced it."""
+    """Its end is unknown: its node or keeper was fenced, or the database was replaced."""
     UNHEARD = "unheard"
-    """The same, of one that had not said yet that it had started: it may well have, and its outcome still counts."""
+    """The same, before its start was reported. It may have run, and its outcome still counts."""

@@ -1,4 +1,4 @@
-"""The files of a sweep: what they are called, and what stands in them where they are made from a template. Pure."""
+"""The names of a sweep's files, and their contents if made from a template. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PLACEHOLDER = re.compile(r"\{\{\s*+([^{}\s][^{}]{0,500}?)\s*\}\}")
 
 
 def labels(names: Sequence[str]) -> dict[str, str]:
-    """Give each name as it stands in the names of files: its last part, where no other ends alike."""
+    """Return the label of each name in file names: its last part if that is unique."""
     last = [name.rpartition(".")[2] for name in names]
     return {
         name: _clean(short if last.count(short) == 1 else name)
@@ -26,7 +26,7 @@ def labels(names: Sequence[str]) -> dict[str, str]:
 
 
 def file_name(number: int, points: int, point: Point, short: Mapping[str, str]) -> str:
-    """Give the name of a point's config without its ending: `07_lr=0.1_depth=3`. Names sort as the points do."""
+    """Return the name of a point's config without its extension: `07_lr=0.1_depth=3`. Names sort like the points."""
     name = f"{number:0{len(str(points - 1))}}"
     for key, value in point.items():
         part = f"_{short[key]}={_clean(_value_words(value))[:_VALUE_LENGTH]}"
@@ -50,12 +50,12 @@ def _clean(text: str) -> str:
 
 
 def placeholders(template: str) -> set[str]:
-    """Give the names that stand in {{...}} in a template."""
+    """Return the names of the {{placeholders}} of a template."""
     return {match[1] for match in _PLACEHOLDER.finditer(template)}
 
 
 def value_text(value: Any) -> str:
-    """Give a value as it is filled in: a list as JSON, nothing as null."""
+    """Format a value for a template: a list as JSON, None as null."""
     return "null" if value is None else as_text(value)
 
 
@@ -65,10 +65,10 @@ def fill(
     where: str,
     write: Callable[[Any], str] = value_text,
 ) -> str:
-    """Give a template with the config's values in place of {{name}}.
+    """Return a template with each {{name}} replaced by the config's value.
 
     Raises:
-        BadInput: the config has no such value; says on which line.
+        BadInput: the config has no such value; the message names the line.
     """
     values = flatten(config)
 

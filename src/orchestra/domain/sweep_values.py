@@ -1,4 +1,4 @@
-"""The values that one name of a sweep takes: listed, in even steps, or drawn at random. Pure."""
+"""The values of one name of a sweep: listed, evenly spaced, or drawn at random. Pure."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from orchestra.domain import config_values
 from orchestra.domain.errors import BadInput
 
 LONGEST_FACTOR = 1_000_000
-"""Values of one name, and of all names together: more is a slip of the pen."""
+"""The most values of one name, and of all names together; more are probably a mistake."""
 _DIGITS = 6
-"""Significant digits of what is drawn at random, so that people can read it; more where the interval is narrow."""
+"""Significant digits of random values, for readability; more if the interval is narrow."""
 _SPACED_DIGITS = 10
 _ALL_DIGITS = 17
 _FARTHEST = 40
-"""Standard deviations from the mean: no draw is farther."""
+"""Standard deviations from the mean that no draw exceeds."""
 
 
 def values(name: str, spec: Any, section: str) -> list[Any]:
-    """Give the values of a name that a list, or {range: ...}, {linspace: ...}, {geomspace: ...} stands for.
+    """Return the values that a list, {range: ...}, {linspace: ...} or {geomspace: ...} describes.
 
     Raises:
-        BadInput: it is none of these; says where.
+        BadInput: it is none of these; the message says where.
     """
     where = f"{section}: {name}"
     if isinstance(spec, list):
@@ -52,8 +52,8 @@ def values(name: str, spec: Any, section: str) -> list[Any]:
 
 def _meant(name: str, spec: Any) -> str:
     if isinstance(spec, Mapping) and spec:
-        return f'A value within it is written with a dot: "{name}.{next(iter(spec))}": [1, 2, 3]'
-    return "[1, 2, 3], {range: [0, 10]} or {linspace: [0, 1, 5]}; what stays the same stands under base."
+        return f'Write a nested value with a dot: "{name}.{next(iter(spec))}": [1, 2, 3]'
+    return "[1, 2, 3], {range: [0, 10]} or {linspace: [0, 1, 5]}; put constant values under base."
 
 
 def _numbers(given: Any, where: str, kind: str) -> list[Any]:
@@ -70,7 +70,7 @@ def _is_number(value: Any) -> bool:
 
 
 def is_whole(value: Any) -> bool:
-    """Whether a value is a whole number; true and false are none."""
+    """Whether a value is an integer; true and false are not."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -112,7 +112,7 @@ def _geomspace(first: Any, last: Any, number: Any) -> list[Any]:
 
 
 def _typed(value: Any) -> Fraction:
-    """The number as it was typed: 0.1 is a tenth, so that ten steps of it are 1."""
+    """The exact number as typed: 0.1 is a tenth, so that ten steps of it are 1."""
     return Fraction(repr(value))
 
 
@@ -124,13 +124,13 @@ def _check_length(number: Any) -> None:
     if not is_whole(number):
         raise TypeError
     if number < 1:
-        raise ValueError("that is no value at all")
+        raise ValueError("that makes no value")
     if number > LONGEST_FACTOR:
         raise ValueError(f"that is more than {LONGEST_FACTOR:,} values")
 
 
 def _interval(one: Any, other: Any) -> tuple[float, float]:
-    """Return the smallest and the largest float between two numbers, which may be whole ones that no float equals."""
+    """Return the smallest and largest float between two numbers, which may be integers without an equal float."""
     low, high = sorted((one, other))
     lowest, highest = float(low), float(high)
     if lowest < low:
@@ -143,12 +143,12 @@ def _interval(one: Any, other: Any) -> tuple[float, float]:
 
 
 def _within(value: float, low: float, high: float, digits: int) -> float:
-    """Round a value to so many significant digits, or as many more as the interval needs, and keep it in there."""
+    """Round a value to so many significant digits, or more if the interval needs them, and clamp it to the interval."""
     return min(max(_significant(value, _digits(high - low, max(-low, high), digits)), low), high)
 
 
 def _digits(width: float, largest: float, digits: int) -> int:
-    """More digits than usual where values that differ by a millionth of `width` would otherwise look the same."""
+    """Increase the digits if values that differ by a millionth of `width` would look the same."""
     ratio = largest / width if width > 0 else math.inf
     if not math.isfinite(ratio):
         return _ALL_DIGITS
@@ -168,10 +168,10 @@ _SPACES: Mapping[str, Callable[..., list[Any]]] = {
 
 
 def draw(spec: Any, where: str) -> Callable[[Random], Any]:
-    """Give what draws one value as a list, {uniform: ...} or another of the distributions says.
+    """Return a function that draws one value from a list, {uniform: ...} or another distribution.
 
     Raises:
-        BadInput: it is none; says where.
+        BadInput: it is neither; the message says where.
     """
     if isinstance(spec, list):
         spec = {"choice": spec}
@@ -250,7 +250,7 @@ _DRAWS: Mapping[str, Callable[[Any, Any], Callable[[Random], Any]]] = {
     "normal": _normal,
 }
 _TAKES = {
-    "range": "[first, stop] or [first, stop, step]; stop is not one of the values",
+    "range": "[first, stop] or [first, stop, step]; stop is not included",
     "linspace": "[first, last, how many], of which the third is a whole number",
     "geomspace": "[first, last, how many], of which the third is a whole number",
     "uniform": "[lowest, highest]",

@@ -1,7 +1,7 @@
-"""Sweeps: from a few lines that say what varies to the points and their configs. Pure.
+"""Sweeps: a short description of what varies, expanded into points and their configs. Pure.
 
-A sweep is a product of factors, each a tuple of points; a point gives values to names. `optimizer.lr` is a value within
-`optimizer`.
+A sweep is the product of factors. A factor is a tuple of points, a point assigns values to names. `optimizer.lr` is a
+value in `optimizer`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SECTIONS = ("base", "grid", "list", "zip", "random", "template", "format")
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """What varies and what stays. `template` is a file of the user's own with {{placeholders}}, as it was written."""
+    """What varies and what is constant. `template` is the path of a user's file with {{placeholders}}, as given."""
 
     factors: tuple[tuple[Point, ...], ...]
     base: Mapping[str, Any] = field(default_factory=dict)
@@ -39,11 +39,11 @@ class Sweep:
         return math.prod(len(factor) for factor in self.factors)
 
     def names(self) -> list[str]:
-        """Give the names that vary, in the order of the file."""
+        """The names that vary, in the order of the file."""
         return list(dict.fromkeys(n for factor in self.factors for point in factor for n in point))
 
     def __iter__(self) -> Iterator[Point]:
-        """Give the points; the last factor varies fastest."""
+        """Yield the points; the last factor varies fastest."""
         for parts in itertools.product(*self.factors):
             yield {name: value for part in parts for name, value in part.items()}
 
@@ -54,8 +54,8 @@ class Sweep:
             _put(made, name, value)
         return made
 
-    def holds_not_finite(self) -> str | None:
-        """Return the name of a value that is infinite or NaN, if there is one."""
+    def first_not_finite(self) -> str | None:
+        """The name of a value that is infinite or NaN, if there is one."""
         named = [
             (name, value) for factor in self.factors for p in factor for name, value in p.items()
         ]
@@ -73,24 +73,26 @@ def _put(config: dict[str, Any], name: str, value: Any) -> None:
     place[last] = copy.deepcopy(value) if isinstance(value, dict | list) else value
 
 
-# Reading
+# Parsing
 
 
 def parse(found: Any, where: str) -> Sweep:
-    """Give the sweep that a file describes; `where` is the file's name, for errors.
+    """Parse the contents of a sweep's file; `where` is its name, for errors.
 
     Raises:
-        BadInput: one sentence on what is wrong with it.
+        BadInput: it is not valid; one sentence says why.
     """
     if not isinstance(found, Mapping):
-        raise BadInput(f"{where} has no sections.", hint=f"It has some of: {', '.join(_SECTIONS)}.")
+        raise BadInput(
+            f"{where} has no sections.", hint=f"Possible sections: {', '.join(_SECTIONS)}."
+        )
     for name in found:
         if name not in _SECTIONS:
             raise _unknown_section(str(name), where)
     factors = _factors(found, where)
     if not factors:
         raise BadInput(
-            f"{where} varies nothing.", hint="grid, list, zip or random says what varies."
+            f"{where} varies nothing.", hint="Use grid, list, zip or random to say what varies."
         )
     base = config_values.nested(_section(found.get("base"), "base", where), f"{where}: base")
     _refuse_twice(factors, where)
@@ -104,7 +106,7 @@ def parse(found: Any, where: str) -> Sweep:
 
 
 def _factors(found: Mapping[str, Any], where: str) -> list[tuple[Point, ...]]:
-    """Read what varies; all of it together is no more than one name may have."""
+    """Read what varies. All of it together has at most as many values as one name may have."""
     factors: list[tuple[Point, ...]] = []
     for factor in (
         f for name in found if name in _READERS for f in _READERS[name](found[name], where)
@@ -119,8 +121,8 @@ def _unknown_section(name: str, where: str) -> BadInput:
     guess = nearest(name, list(_SECTIONS))
     question = f' Did you mean "{guess}"?' if guess else ""
     return BadInput(
-        f'{where} has a section "{name}", which sweeps do not know.{question}',
-        hint=f"They know: {', '.join(_SECTIONS)}. What varies stands under grid, what stays under base.",
+        f'{where} has an unknown section "{name}".{question}',
+        hint=f"Known: {', '.join(_SECTIONS)}. Put what varies under grid, and constant values under base.",
     )
 
 
@@ -138,7 +140,7 @@ def _mapping(found: Any, section: str, where: str) -> dict[str, Any]:
 
 
 def _section(found: Any, section: str, where: str) -> dict[str, Any]:
-    """A section that may be left out, or left empty."""
+    """Read a section that may be missing or empty."""
     return {} if found is None else _mapping(found, section, where)
 
 
@@ -155,7 +157,7 @@ def _format(found: Any, where: str) -> str:
 
 
 def _refuse_twice(factors: Sequence[Sequence[Point]], where: str) -> None:
-    """Each name varies in one factor, and no value within it varies beside it."""
+    """Refuse a name that varies twice, or together with a value in it."""
     of: dict[str, int] = {}
     for number, factor in enumerate(factors):
         for names in {tuple(point) for point in factor}:
@@ -163,7 +165,7 @@ def _refuse_twice(factors: Sequence[Sequence[Point]], where: str) -> None:
             for name in names:
                 if of.setdefault(name, number) != number:
                     raise BadInput(
-                        f'{where}: "{name}" varies twice.', hint="One section may vary it."
+                        f'{where}: "{name}" varies twice.', hint="Vary it in one section only."
                     )
     for name, number in of.items():
         _refuse_parents(
@@ -178,15 +180,15 @@ def _refuse_parents(of: set[str], names: Sequence[str], where: str) -> None:
         for parent in config_values.parents(name):
             if parent in of:
                 raise BadInput(
-                    f'{where}: both "{parent}" and "{name}" within it vary.',
-                    hint=f'Vary the values within "{parent}", or "{parent}" as a whole.',
+                    f'{where}: both "{parent}" and "{name}" in it vary.',
+                    hint=f'Vary either the values in "{parent}" or "{parent}" as a whole.',
                 )
 
 
 def _refuse_beside_base(
     factors: Sequence[Sequence[Point]], base: Mapping[str, Any], where: str
 ) -> None:
-    """What varies replaces a value of the base; it neither stands within one nor takes others away."""
+    """Refuse names that would be inside a value of the base, or would replace a mapping in it."""
     for name in dict.fromkeys(n for factor in factors for point in factor for n in point):
         place: Any = base
         *folders, last = name.split(".")
@@ -194,13 +196,13 @@ def _refuse_beside_base(
             place = place.get(folder, {})
             if not isinstance(place, Mapping):
                 parent = ".".join(folders[:depth])
-                raise BadInput(f'{where}: "{parent}" is a value, so "{name}" cannot stand in it.')
+                raise BadInput(f'{where}: "{parent}" is a value, so "{name}" cannot be inside it.')
         lost = place.get(last)
         if isinstance(lost, Mapping) and lost:
             within = f"{name}.{next(iter(lost))}"
             raise BadInput(
-                f'{where}: "{name}" varies as a whole, and base has "{within}" within it.',
-                hint=f'Vary what is within it, as in "{within}": [...]',
+                f'{where}: "{name}" varies as a whole, but base has "{within}" in it.',
+                hint=f'Vary the values in it, for example "{within}": [...]',
             )
 
 
@@ -221,7 +223,7 @@ def _list(found: Any, where: str) -> Iterator[tuple[Point, ...]]:
 def _point(found: Mapping[str, Any], where: str) -> Point:
     point = {}
     for name, value in config_values.leaves(config_values.nested(found, where)):
-        config_values.check_name(name, where)  # it has grown with all that it stands in
+        config_values.check_name(name, where)  # nesting made it longer
         point[name] = value
     return point
 
@@ -233,8 +235,8 @@ def _zip(found: Any, where: str) -> Iterator[tuple[Point, ...]]:
     }
     lengths = {name: len(values) for name, values in columns.items()}
     if len(set(lengths.values())) > 1:
-        told = listed([f"{name} has {length}" for name, length in lengths.items()])
-        raise BadInput(f"{where}: zip: the lists must be of one length, but {told}.")
+        found = listed([f"{name} has {length}" for name, length in lengths.items()])
+        raise BadInput(f"{where}: zip: the lists must have the same length, but {found}.")
     if columns:
         yield tuple(
             dict(zip(columns, values, strict=True))
@@ -248,14 +250,14 @@ def _random(found: Any, where: str) -> Iterator[tuple[Point, ...]]:
         if name not in ("points", "seed", "values"):
             raise BadInput(
                 f'{where}: random has "{name}", which is not one of points, seed, values.',
-                hint="What varies stands under values.",
+                hint="Put what varies under values.",
             )
     points: Any = section.get("points")
     seed: Any = section.get("seed", 0)
     if not sweep_values.is_whole(points) or points < 1:
-        raise BadInput(f"{where}: random needs points, a whole number from 1 on.")
+        raise BadInput(f"{where}: random needs points, an integer of at least 1.")
     if not sweep_values.is_whole(seed):
-        raise BadInput(f"{where}: random: seed must be a whole number.")
+        raise BadInput(f"{where}: random: seed must be an integer.")
     draws = {
         name: sweep_values.draw(spec, f"{where}: random: {name}")
         for name, spec in _section(section.get("values"), "random: values", where).items()
@@ -269,7 +271,7 @@ def _random(found: Any, where: str) -> Iterator[tuple[Point, ...]]:
             f"{where}: random: {points:,} points of {len(draws)} values each are more than "
             f"{sweep_values.LONGEST_FACTOR:,} values."
         )
-    dice = Random(seed)  # noqa: S311 - the same each time is what is wanted
+    dice = Random(seed)  # noqa: S311 - reproducible on purpose
     yield tuple({name: draw(dice) for name, draw in draws.items()} for _ in range(points))
 
 

@@ -1,7 +1,7 @@
-"""The tables of what may follow what, and the pure functions that walk them.
+"""The transition tables of tasks and jobs, and pure functions to look them up.
 
-`task_transition` and `next_job_state` are total: every pair of state and input is either a step or a refusal with a
-reason. Nothing else in Orchestra decides what a state becomes.
+`task_transition` and `next_job_state` are total: every pair of state and input is either a transition or a refusal with
+a reason. Nothing else in Orchestra decides on a new state.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ KILL_FIRST = words("Kill it first, or use ", Field.FORCE(True), " to do both.")
 
 
 class TaskInput(StrEnum):
-    """What can happen to a task: first what the conductor sees, then what people ask for."""
+    """What can happen to a task: first what the conductor observes, then what users request."""
 
     BEGIN_TEST = "begin_test"
     BEGIN = "begin"
@@ -41,10 +41,10 @@ class TaskInput(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TaskTransition:
-    """What a task becomes, and the mass move that goes with it.
+    """The new state of a task, and the operation on its jobs that goes with it.
 
-    `new_run` says that the retry counters and the times of the task start over; `hold` that the step also
-    holds the task; `again` that it is at its place already, which is said and is no mistake.
+    `new_run`: the retry counters and times of the task start over. `hold`: the task is also held. `again`: the task is
+    already in that state, which is reported and not an error.
     """
 
     state: TaskState
@@ -106,7 +106,7 @@ _TASK_TABLE: dict[tuple[TaskState, TaskInput], TaskTransition] = {
 
 
 def task_transition(state: TaskState, given: TaskInput) -> TaskTransition | Refusal:
-    """Give what a task in `state` becomes by the input, or why it is refused."""
+    """Return the transition of a task in `state`, or why the input is refused."""
     return _TASK_TABLE.get((state, given)) or _refuse_task(state, given)
 
 
@@ -114,9 +114,9 @@ def _refuse_task(state: TaskState, given: TaskInput) -> Refusal:
     match given:
         case _I.RETRY | _I.RETRY_ALL:
             if state is _T.KILL:
-                return Refusal("its jobs are still being ended", "Retry it when it is KILLED.")
+                return Refusal("its jobs are still being ended", "Retry it once it is KILLED.")
             return Refusal(
-                f"it is {state} and works on its jobs already", "Kill it first to start it over."
+                f"it is {state} and its jobs are not finished", "To start over, kill it first."
             )
         case _I.JOB_RETRY | _I.JOB_KILL:
             if state is _T.KILL:
@@ -125,7 +125,7 @@ def _refuse_task(state: TaskState, given: TaskInput) -> Refusal:
                 return Refusal("its jobs have not been released yet")
             return Refusal(f"it is {state}; none of its jobs is alive")
         case _I.HOLD | _I.RELEASE:
-            return Refusal(f"it is {state}; nothing of it waits to start")
+            return Refusal(f"it is {state}; none of its jobs is waiting")
         case _I.DELETE:
             return Refusal(f"it is {state}", KILL_FIRST)
         case _I.KILL:
@@ -150,25 +150,25 @@ class JobInput(StrEnum):
     """What can happen to a job."""
 
     RELEASE = "release"
-    """The conductor lets it go."""
+    """The conductor releases it."""
     WITHDRAW = "withdraw"
     """The conductor takes it back before a pilot has claimed it."""
     START = "start"
     """Its attempt's process exists."""
     SUCCEED = "succeed"
-    """Its latest attempt succeeded, even one that had been given up."""
+    """Its latest attempt succeeded, even if it had been declared lost."""
     FAIL = "fail"
     """Its latest attempt failed and a retry is left."""
     FAIL_FOR_GOOD = "fail_for_good"
     """Its latest attempt failed and no retry is left."""
     LOSE = "lose"
-    """Nobody knows how its attempt ended; that costs no retry."""
+    """How its attempt ended is unknown; this costs no retry."""
     POISON = "poison"
     """The same, too often in a row."""
-    GIVE_BACK = "give_back"
-    """Its attempt never started, by no fault of the job."""
+    REQUEUE = "requeue"
+    """Its attempt never started, through no fault of the job."""
     KILL = "kill"
-    """It is ended for a user, and nothing of it is alive."""
+    """A user killed it, and none of its processes is alive."""
     BREAK = "break"
     """Its task broke."""
     RETRY = "retry"
@@ -177,9 +177,9 @@ class JobInput(StrEnum):
 
 _J, _K = JobState, JobInput
 
-# An outcome counts as long as its attempt is the job's latest one. An attempt that had been given up as
-# lost has left its job assigned, withdrawn (registered) or failed (poisonous), and its task may have been killed or
-# broken since, hence those rows. What became of the task stays as it was said; only a success changes such a job.
+# An outcome counts as long as its attempt is the job's latest one. An attempt that was declared lost has left its job
+# assigned, withdrawn (registered) or failed (poisonous), and its task may have been killed or broken since, hence these
+# rows. The task keeps its state; only a success changes such a job.
 _ATTEMPTED = (_J.ASSIGNED, _J.RUNNING)
 _GIVEN_UP = (_J.REGISTERED, _J.FAILED)
 _AT_REST = (_J.REGISTERED, _J.ASSIGNED, _J.FAILED, _J.KILLED, _J.BROKEN)
@@ -193,7 +193,7 @@ _JOB_TABLE: dict[tuple[JobState, JobInput], JobState] = {
     **{(state, _K.FAIL_FOR_GOOD): _J.FAILED for state in _ATTEMPTED + _GIVEN_UP},
     **{(state, _K.LOSE): _J.ASSIGNED for state in _ATTEMPTED},
     **{(state, _K.POISON): _J.FAILED for state in _ATTEMPTED},
-    (_J.ASSIGNED, _K.GIVE_BACK): _J.ASSIGNED,
+    (_J.ASSIGNED, _K.REQUEUE): _J.ASSIGNED,
     (_J.RUNNING, _K.KILL): _J.KILLED,
     **{(state, _K.KILL): _J.KILLED for state in _AT_REST},
     **{(state, _K.BREAK): _J.BROKEN for state in _AT_REST},
@@ -202,15 +202,16 @@ _JOB_TABLE: dict[tuple[JobState, JobInput], JobState] = {
 
 
 def next_job_state(state: JobState, given: JobInput) -> JobState | Refusal:
-    """Give what a job in `state` becomes by the input, or why it is refused."""
-    return _JOB_TABLE.get((state, given)) or Refusal(f"a job that is {state} takes no {given}")
+    """Return the new state of a job in `state`, or why the input is refused."""
+    return _JOB_TABLE.get((state, given)) or Refusal(
+        f"{given} does not apply to a job that is {state}"
+    )
 
 
 def job_transitions() -> frozenset[tuple[JobState, JobState]]:
-    """Give every (from, to) that the database lets through.
+    """Return every (from, to) that the database allows.
 
-    One report may carry a job through `running` (start and end in one statement), so the moves that take
-    two steps through `running` belong to it.
+    One report may start and end a job in one statement, so two steps through `running` are included.
     """
     single = {(state, target) for (state, _), target in _JOB_TABLE.items()}
     through_running = {
@@ -220,5 +221,5 @@ def job_transitions() -> frozenset[tuple[JobState, JobState]]:
 
 
 def task_transitions() -> frozenset[tuple[TaskState, TaskState]]:
-    """Give every (from, to) that the database lets through."""
+    """Return every (from, to) that the database allows."""
     return frozenset((state, step.state) for (state, _), step in _TASK_TABLE.items())

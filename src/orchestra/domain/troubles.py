@@ -1,4 +1,4 @@
-"""What keeps a pilot or a conductor from something: values that name what they concern, and their words. Pure."""
+"""Problems that pilots and conductors report: their kind, what they concern, and their text. Pure."""
 
 from __future__ import annotations
 
@@ -10,40 +10,40 @@ from typing import Any
 from orchestra.domain.human import count, listed
 
 NAMED_AT_MOST = 3
-"""Things that a conductor cannot go on with which its pilot names."""
+"""The most blocked tasks or duties that are named in one message."""
 
 
 class Kind(StrEnum):
-    """What a trouble is about. The names stand in the database; one that is not known there is OTHER."""
+    """The kind of a trouble, as the database stores it. An unknown kind is read as OTHER."""
 
     CANNOT_RUN = "cannot_run"
     """Jobs of a task cannot run on this node."""
     CANNOT_START = "cannot_start"
     """Jobs of a task cannot start on this node now."""
     IMAGE = "image"
-    """An image is being made ready."""
+    """An image is being prepared."""
     SILENT = "silent"
     """A folder or file does not answer."""
     CHECKSUM = "checksum"
-    """A task waits for a checksum of a file."""
+    """A task waits for the checksum of a file."""
     CLAIMS = "claims"
     """No jobs are claimed for a while."""
     ROOM = "room"
-    """No jobs are claimed, because the disk is full."""
+    """No jobs are claimed because the disk is full."""
     KEEPER = "keeper"
     """A keeper does not answer, cannot be started, or is of another version."""
     REPORTS = "reports"
-    """Outcomes cannot be reported, or have to wait."""
+    """Outcomes cannot be reported, or must wait."""
     UNKNOWN_ATTEMPTS = "strangers"
     """Jobs run that the database does not know."""
     RUNTIME = "runtime"
     """A container engine does not answer."""
     DATABASE = "database"
-    """The database does not let the pilot in, or keeps its requests waiting."""
+    """The database refuses the pilot, or keeps its requests waiting."""
     CONDUCTOR = "conductor"
-    """The conductor in this pilot cannot go on with something."""
+    """The conductor in this pilot cannot continue with something."""
     OTHER = "other"
-    """All that is known is its text: a pilot of another version wrote it."""
+    """Only the text is known: a pilot of another version wrote it."""
 
     @classmethod
     def _missing_(cls, _value: object) -> Kind:
@@ -52,7 +52,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Something that a pilot has to say of itself: in words, and which task, image or file it concerns."""
+    """A problem that a pilot reports: its text, and the task, image or file that it concerns."""
 
     kind: Kind
     text: str
@@ -63,7 +63,7 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Stuck:
-    """What a conductor cannot go on with, a task by its number or one of its duties by its name, and why."""
+    """What a conductor cannot continue with (a task's number or a duty's name), and why."""
 
     what: int | str
     why: str
@@ -73,17 +73,17 @@ class Stuck:
 
 
 def named(what: int | str) -> str:
-    """Name what a conductor goes on with for people: "task 3", "mail"."""
+    """The name of a task or duty for people: "task 3", "mail"."""
     return f"task {what}" if isinstance(what, int) else what
 
 
 def message(troubles: Iterable[Trouble]) -> str | None:
-    """Give all that a pilot says in one line; None for nothing."""
+    """Join the texts of a pilot's troubles; None if there are none."""
     return "; ".join(trouble.text for trouble in troubles) or None
 
 
 def of_image(troubles: Iterable[Trouble], task: int, image: str | None) -> Trouble | None:
-    """Give what a pilot says of running a task here or of its image, if it says anything."""
+    """The trouble that concerns running a task on the node or its image, or None."""
     for trouble in troubles:
         of_task = trouble.kind is Kind.CANNOT_RUN and trouble.task == task
         if of_task or (trouble.kind is Kind.IMAGE and image and trouble.image == image):
@@ -91,30 +91,30 @@ def of_image(troubles: Iterable[Trouble], task: int, image: str | None) -> Troub
     return None
 
 
-# As they are kept
+# Storage
 
 
 def to_record(trouble: Trouble) -> dict[str, Any]:
-    """Give a trouble as the database keeps it."""
+    """Return a trouble as the database stores it."""
     params = {"task": trouble.task, "image": trouble.image, "path": trouble.path}
     given = {name: value for name, value in params.items() if value is not None}
     return {"kind": trouble.kind.value, "text": trouble.text, **given}
 
 
 def of_record(record: Mapping[str, Any]) -> Trouble:
-    """Read a trouble, perhaps one of a newer version."""
+    """Read a stored trouble, perhaps of a newer version."""
     params = {name: record.get(name) for name in ("task", "image", "path")}
     return Trouble(Kind(record["kind"]), record["text"], **params)
 
 
 def of_pilot(records: Sequence[Mapping[str, Any]] | None, text: str | None) -> tuple[Trouble, ...]:
-    """Read what a pilot says; a pilot of an older version writes a text and no records."""
+    """Read a pilot's troubles; a pilot of an older version writes a text instead of records."""
     if records is not None:
         return tuple(map(of_record, records))
     return (Trouble(Kind.OTHER, text),) if text else ()
 
 
-# In words
+# Texts
 
 
 def cannot_run(task: int, why: str) -> Trouble:
@@ -126,18 +126,18 @@ def cannot_start(task: int, why: str) -> Trouble:
 
 
 def preparing(image: str, stage: str) -> Trouble:
-    """`stage` says how far an image is."""
+    """`stage` is the progress of the image."""
     return Trouble(Kind.IMAGE, f"preparing the image {image}: {stage}", image=image)
 
 
 def checksum(task: int, path: str) -> Trouble:
-    text = f"task {task} waits for the {checksum_of(path)}"
+    text = f"task {task} is waiting for the {checksum_of(path)}"
     return Trouble(Kind.CHECKSUM, text, task=task, path=path)
 
 
 def checksum_of(path: str) -> str:
-    """Name what is waited for while a checksum is taken."""
-    return f"checksum of {path}, whose time is not the registered one"
+    """Name a checksum that is being computed."""
+    return f"checksum of {path}, which has another time than registered"
 
 
 def no_claims(why: str) -> Trouble:
@@ -145,7 +145,7 @@ def no_claims(why: str) -> Trouble:
 
 
 def no_room(folder: str, why: str) -> Trouble:
-    return Trouble(Kind.ROOM, f"takes no jobs: no room in {folder} ({why})", path=folder)
+    return Trouble(Kind.ROOM, f"takes no jobs: not enough space in {folder} ({why})", path=folder)
 
 
 def no_keeper(why: str) -> Trouble:
@@ -157,23 +157,23 @@ def keeper_silent(pid: int) -> Trouble:
 
 
 def keeper_unheard(why: str) -> Trouble:
-    return Trouble(Kind.KEEPER, f"waits for a keeper of an earlier pilot. {why}")
+    return Trouble(Kind.KEEPER, f"is waiting for a keeper of an earlier pilot. {why}")
 
 
 def keeper_foreign(version: str, pid: int, jobs: int) -> Trouble:
     return Trouble(
         Kind.KEEPER,
-        f"its keeper of version {version} (pid {pid}) speaks another protocol and keeps {count(jobs, 'job')} until "
-        "they end or their lease is over",
+        f"its keeper of version {version} (pid {pid}) uses another protocol and keeps {count(jobs, 'job')} until "
+        "they end or their lease expires",
     )
 
 
 def reports_wait(task: int, why: str) -> Trouble:
-    return Trouble(Kind.REPORTS, f"outcomes of task {task} wait: {why}", task=task)
+    return Trouble(Kind.REPORTS, f"outcomes of task {task} are waiting: {why}", task=task)
 
 
 def set_aside(path: str) -> Trouble:
-    """A file has an outcome that the database does not take."""
+    """A file contains an outcome that the database refused."""
     return Trouble(Kind.REPORTS, f"an outcome could not be reported: see {path}", path=path)
 
 
@@ -188,7 +188,7 @@ def unknown_attempts(jobs: Sequence[str]) -> Trouble:
 def runtime_silent(runtime: str, why: str) -> Trouble:
     return Trouble(
         Kind.RUNTIME,
-        f"{runtime} does not answer as it should, so that some jobs cannot be told to have ended: {why}",
+        f"{runtime} does not answer properly, so the end of some jobs cannot be determined: {why}",
     )
 
 
@@ -197,16 +197,16 @@ def database(why: str) -> Trouble:
 
 
 def conductor_failed(why: str, *, again: bool = False) -> Trouble:
-    """`again` says that it is started again."""
-    failed = "failed and starts again" if again else "failed"
+    """`again`: it is being restarted."""
+    failed = "failed and is restarting" if again else "failed"
     return Trouble(Kind.CONDUCTOR, f"its conductor {failed}: {why}")
 
 
 def conductor_stuck(stuck: Sequence[Stuck]) -> Trouble | None:
-    """Give what a pilot says of its conductor; None where that goes on with everything."""
+    """The trouble of a conductor that cannot continue with something, or None."""
     if not stuck:
         return None
     said = "; ".join(map(str, stuck[:NAMED_AT_MOST]))
     more = len(stuck) - NAMED_AT_MOST
     others = f"; and with {more} more" if more > 0 else ""
-    return Trouble(Kind.CONDUCTOR, f"its conductor cannot go on with {said}{others}")
+    return Trouble(Kind.CONDUCTOR, f"its conductor cannot continue with {said}{others}")

@@ -1,7 +1,7 @@
-"""What the keeper measures of an attempt.
+"""The resource usage of an attempt, as measured by its keeper.
 
-A new measure takes a line in `Usage`, a column of that name in the table `attempt`, and in `pilot/keeper.py` what
-measures it and tells it with an outcome. Everything between and behind them goes through `MEASURES`.
+To add a measure: a line in `Usage`, a column of the same name in the table `attempt`, and code in `pilot/keeper.py`
+that measures it and reports it with an outcome. Everything else goes through `MEASURES`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from orchestra.domain.human import duration, size
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One thing that is measured: its name in messages, columns and JSON, its type, and how people are told.
+    """A measure: its name in messages, columns and JSON, its type, and its format for people.
 
     `result` is its name in tables of results.
     """
@@ -35,7 +35,7 @@ def _measure(
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What an attempt used, its processes taken together; None is what nobody measured."""
+    """What all processes of an attempt used; None for what was not measured."""
 
     cpu_seconds: float | None = _measure(float, "{} of CPU time", duration)
     max_rss_bytes: int | None = _measure(
@@ -44,20 +44,20 @@ class Usage:
 
     @classmethod
     def of(cls, named: Mapping[str, Any]) -> Self:
-        """Read it from a message or a row. An older keeper does not measure everything."""
+        """Read the usage from a message or a row. Older keepers do not measure everything."""
         return cls(*(named.get(measure.name) for measure in MEASURES))
 
     @classmethod
     def taken_from(cls, row: dict[str, Any]) -> Self:
-        """The same, and remove it from there."""
+        """Take the usage out of a row."""
         return cls(*(row.pop(measure.name, None) for measure in MEASURES))
 
     def by_name(self) -> dict[str, float | int | None]:
-        """Give it for JSON."""
+        """The measures by name, for JSON."""
         return {measure.name: getattr(self, measure.name) for measure in MEASURES}
 
     def in_words(self) -> Iterator[str]:
-        """Tell people what is known of it: `3 min of CPU time`."""
+        """Yield each known measure for people: `3 min of CPU time`."""
         for measure in MEASURES:
             if (value := getattr(self, measure.name)) is not None:
                 yield measure.in_words(value)
@@ -67,5 +67,5 @@ MEASURES = tuple(
     Measure(each.name, **dict(each.metadata) | {"result": each.metadata["result"] or each.name})
     for each in fields(Usage)
 )
-"""All that is measured, in the order in which it is shown."""
+"""All measures, in the order in which they are shown."""
 NOT_MEASURED = Usage()

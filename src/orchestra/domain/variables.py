@@ -9,12 +9,12 @@ from orchestra.domain.human import one_line
 from orchestra.domain.storable import LONGEST_VALUE, check_text
 from orchestra.domain.wording import Field, words
 
-# What a job is told by Orchestra, and what keeps jobs on their own GPUs.
+# Variables that Orchestra sets, among them what keeps jobs on their own GPUs.
 _OURS = re.compile(r"ORCHESTRA_.*|CUDA_VISIBLE_DEVICES")
 
 
 def parse_variable(text: str) -> tuple[str, str]:
-    """Read `NAME=VALUE` of `--env`; the value may be empty and hold anything but a NUL."""
+    """Parse `NAME=VALUE` of `--env`; the value may be empty and contain anything but NUL."""
     name, equals, value = text.partition("=")
     if not equals:
         raise BadInput(
@@ -25,9 +25,9 @@ def parse_variable(text: str) -> tuple[str, str]:
 
 
 def check_variable(name: str, value: str) -> None:
-    """Refuse a name that no shell can use, one that Orchestra sets, and values that no process can be given."""
+    """Refuse names that a shell cannot use, names that Orchestra sets, and values that a process cannot get."""
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-        raise BadInput(f'"{one_line(name)}" cannot be the name of an environment variable.')
+        raise BadInput(f'"{one_line(name)}" is not a valid name of an environment variable.')
     if _OURS.fullmatch(name):
-        raise BadInput(f"{name} is set by Orchestra for each job and cannot be given.")
+        raise BadInput(f"{name} is set by Orchestra for each job and cannot be changed.")
     check_text(f"the value of {name}", value, most=LONGEST_VALUE)

@@ -1,8 +1,7 @@
-"""Sentences that name what to do, and with which words of a request, for each edge to say in its own terms. Pure.
+"""Sentences that name actions and fields of requests, which each edge words in its own terms. Pure.
 
-`words("Kill it first, or use ", Field.FORCE(True), " to do both.")` says "use --force" at the command line and "use
-force=True" in Python. A sentence that names nothing of the kind is a str. Nothing is ever looked for in a sentence: its
-parts are kept apart from the beginning.
+`words("Kill it first, or use ", Field.FORCE(True), " to do both.")` says "use --force" on the command line and "use
+force=True" in Python. A sentence without such terms is a str. Sentences are never parsed: their parts are kept apart.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ Value = str | int
 
 
 class Action(Enum):
-    """What a sentence can advise to do, and the values that this takes."""
+    """An action that a sentence can recommend, and the values that it takes."""
 
     takes: tuple[str, ...]
 
@@ -76,14 +75,14 @@ class Action(Enum):
     RESTORE_DATABASE = ("restore_database",)
 
     def __call__(self, **values: Value) -> Remedy:
-        """Give the action with its values, to stand in a sentence."""
+        """Return the action with its values as a part of a sentence."""
         if tuple(values) != self.takes:
             raise TypeError(f"{self.name} takes {self.takes}, not {tuple(values)}")
         return Remedy(self, tuple(values.items()))
 
 
 class Field(Enum):
-    """What a request says that a sentence can speak of, by its name in Python."""
+    """A field of a request that a sentence can name, by its Python name."""
 
     AFTER = "after"
     BIND = "bind"
@@ -113,19 +112,19 @@ class Field(Enum):
     VOLUME = "volume"
 
     def __call__(self, value: Value) -> Given:
-        """Give the field with a value, to stand in a sentence."""
+        """Return the field with a value as a part of a sentence."""
         return Given(self, value)
 
 
 class Setting(Enum):
-    """What of the configuration a sentence speaks of; whoever knows its file or variable can name that."""
+    """A setting that a sentence can name; each edge knows its file or variable."""
 
     POSTGRES = "postgres"
 
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """What can be done: an action, and on what."""
+    """An action with its values, as a part of a sentence."""
 
     action: Action
     values: tuple[tuple[str, Value], ...] = ()
@@ -133,7 +132,7 @@ class Remedy:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A field of a request, alone or with a value; True is that of a switch."""
+    """A field of a request as a part of a sentence, alone or with a value; True for a switch."""
 
     field: Field
     value: Value | None = None
@@ -144,7 +143,7 @@ Term = Remedy | Given | Setting
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """A sentence with terms in it, made by `words`. As a str it reads well enough where no edge has worded it."""
+    """A sentence with terms, made by `words`. Its str is readable without an edge's wording."""
 
     parts: tuple[str | Term, ...]
 
@@ -153,11 +152,11 @@ class Words:
 
 
 Sentence = str | Words
-"""A sentence; a str where nothing in it is an edge's to word."""
+"""A sentence; a str if it has no terms."""
 
 
 def words(*parts: Sentence | Term | Action | Field) -> Sentence:
-    """Give the sentence of these parts; sentences among them become parts of it."""
+    """Join parts into a sentence; sentences among them are merged into it."""
     flat: list[str | Term] = []
     for part in parts:
         for each in part.parts if isinstance(part, Words) else (_term(part),):
@@ -177,14 +176,14 @@ def _term(part: str | Term | Action | Field) -> str | Term:
 
 
 def reworded(said: Sentence, voice: Callable[[Term], str | Term]) -> Sentence:
-    """Give a sentence with its terms as `voice` has them; it may leave some to others."""
+    """Return a sentence with its terms worded by `voice`, which may leave some unchanged."""
     if isinstance(said, str):
         return said
     return words(*(part if isinstance(part, str) else voice(part) for part in said.parts))
 
 
 def _plainly(part: str | Term) -> str:
-    """Give a part for whoever has no terms of their own: `retry task 3`, `queue=gpu`."""
+    """Format a part without an edge's terms: `retry task 3`, `queue=gpu`."""
     match part:
         case Remedy(action, values):
             return " ".join([action.value.replace("_", " "), *(str(value) for _, value in values)])

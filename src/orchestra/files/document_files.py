@@ -51,6 +51,6 @@ def _end(open_it: Callable[[], int], most: int) -> tuple[bytes, int]:
 def _end_of(descriptor: int, most: int) -> tuple[bytes, int]:
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):
-        raise Unusable("is no regular file")
+        raise Unusable("is not a regular file")
     start = max(0, found.st_size - most)
     return os.pread(descriptor, found.st_size - start, start), found.st_size

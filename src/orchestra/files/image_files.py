@@ -44,7 +44,7 @@ def check(text: str) -> str:
 def _folder(path: Path) -> str:
     if not any((path / name).exists() for name in ("bin", "usr/bin")):
         raise BadInput(
-            f"the folder {path} is no image: it has no bin folder.",
+            f"the folder {path} is not an image: it has no bin folder.",
             hint="An image in a folder is a root file system, as `apptainer build --sandbox` makes it.",
         )
     return f"{str(path).rstrip('/')}/"
@@ -60,7 +60,7 @@ def _file(path: Path, image: str) -> None:
     is_sif = beginning[_MAGIC_AT:].startswith(SIF_MAGIC)
     if not is_sif and _SQUASHFS not in beginning:
         raise BadInput(
-            f"{path} is no image: it is not a SIF file.",
+            f"{path} is not an image: it is not a SIF file.",
             hint="For an archive of docker save: docker-archive:/the/path",
         )
 

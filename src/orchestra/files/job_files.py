@@ -35,12 +35,12 @@ def open_file(folder: str, name: str) -> int:
         name: the file's path below it.
 
     Raises:
-        Untrusted: a link is on the way, it is no regular file, or it may be somebody else's.
+        Untrusted: a link is on the way, it is not a regular file, or it may be somebody else's.
         OSError: it is not there, or cannot be read.
     """
     with inspected(folder, name) as (descriptor, facts):
         if not stat.S_ISREG(facts.st_mode):
-            raise Untrusted("is no regular file")
+            raise Untrusted("is not a regular file")
         return os.open(f"/proc/self/fd/{descriptor}", _READ)
 
 
@@ -54,7 +54,7 @@ def exists(folder: str, name: str) -> bool:
     try:
         with inspected(folder, name) as (_, facts):
             if not stat.S_ISREG(facts.st_mode) and not stat.S_ISDIR(facts.st_mode):
-                raise Untrusted("is no regular file")
+                raise Untrusted("is not a regular file")
     except (FileNotFoundError, NotADirectoryError):
         return False
     return True
@@ -125,7 +125,7 @@ def _opened(name: str, parent: int) -> Iterator[int]:
 def _parts(name: str) -> list[str]:
     parts = name.split("/")
     if not set(parts).isdisjoint(("", ".", "..")) or "\0" in name:
-        raise Untrusted("is no path below the job's folder")
+        raise Untrusted("is not a path below the job's folder")
     return parts
 
 

@@ -94,9 +94,9 @@ def check_file(
     try:
         found = Path(path).stat()
         if expected.size is None:
-            return None if stat.S_ISDIR(found.st_mode) else f"{path} is no folder any more"
+            return None if stat.S_ISDIR(found.st_mode) else f"{path} is no longer a folder"
         if not stat.S_ISREG(found.st_mode):
-            return f"{path} is no regular file any more"
+            return f"{path} is no longer a regular file"
         if found.st_size != expected.size:
             return (
                 f"{path} has changed since it was registered: "
@@ -196,7 +196,7 @@ def _check_text(path: str) -> None:
     if any("\ud800" <= char <= "\udfff" for char in path):
         name = _bytes_of(path)
         _check_encoding(name)
-        raise BadInput(f"the name {name!r} is no valid UTF-8 text.", hint="Rename it.")
+        raise BadInput(f"the name {name!r} is not valid UTF-8 text.", hint="Rename it.")
     if any(_breaks(char) for char in path):
         raise BadInput(
             f"the name {path!r} has a line break or another control character.", hint="Rename it."

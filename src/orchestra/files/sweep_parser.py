@@ -65,9 +65,9 @@ def parse(name: str, content: bytes) -> Any:
             return tomllib.loads(text, parse_float=_finite)
         return _yaml(text)
     except UnicodeDecodeError:
-        raise Unusable("is no UTF-8 text") from None
+        raise Unusable("is not UTF-8 text") from None
     except json.JSONDecodeError as error:
-        raise Unusable(f"is no valid JSON (line {error.lineno}, column {error.colno})") from None
+        raise Unusable(f"is not valid JSON (line {error.lineno}, column {error.colno})") from None
     except ValueError as error:  # TOML, and integers of too many digits
         raise Unusable(f"cannot be read ({error})") from None
 
@@ -121,7 +121,7 @@ def _yaml(text: str) -> Any:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-        raise Unusable(f"is no valid YAML{where}") from None
+        raise Unusable(f"is not valid YAML{where}") from None
 
 
 def _composed(error: Any) -> str:

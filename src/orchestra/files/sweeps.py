@@ -118,7 +118,7 @@ def plan_of(found: Any, where: Path, *, format: str | None = None) -> Plan:  # n
 
 
 def _refuse_not_finite(planned: Plan, where: Path) -> None:
-    if planned.ending == ".json" and (name := planned.sweep.holds_not_finite()):
+    if planned.ending == ".json" and (name := planned.sweep.first_not_finite()):
         raise BadInput(
             f'{where.name}: "{name}" is infinite or NaN, which JSON cannot hold.',
             hint=words(
@@ -140,7 +140,7 @@ def _with_template(sweep: Sweep, path: Path) -> Plan:
     try:
         text = document_files.load(str(path)).decode()
     except (Unusable, UnicodeDecodeError) as error:
-        why = error if isinstance(error, Unusable) else "is no UTF-8 text"
+        why = error if isinstance(error, Unusable) else "is not UTF-8 text"
         raise BadInput(f"the template {path} {why}.") from None
     wanted = sweep_files.placeholders(text)
     if not wanted:

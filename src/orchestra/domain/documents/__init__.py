@@ -1,9 +1,9 @@
-"""Reading what people and jobs wrote: JSON, YAML and TOML, within bounds, so that no text costs more than its size.
+"""Parsing JSON, YAML and TOML of people and jobs within bounds, so that no text costs more than its size.
 
-Configs, metrics, sweep files and settings come by this way and no other. A text is measured before it is parsed: how
-deep it is nested, how many values it stands for when every alias is written out, how many digits its numbers have.
+Configs, metrics, sweep files and settings are all parsed here. A text is measured before it is parsed: its nesting
+depth, its number of values with all aliases expanded, and the digits of its numbers.
 
-NaN and infinities are values, as Python's own JSON has it. Where a name stands there twice, the last one counts.
+NaN and infinities are values, as in Python's JSON. If a name is given twice, the last one counts.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ SUFFIXES = (".json", ".yaml", ".yml", ".toml")
 
 
 def parse(name: str, content: bytes | str, bounds: Bounds = BOUNDS) -> Any:
-    """Give the values of a file by its name's ending; without a known one it is taken for JSON.
+    """Parse a file by its extension; without a known one, as JSON.
 
     Raises:
-        Unusable: it is not what its name says, or beyond the bounds; the text stands behind the file's name.
+        Unusable: it is not valid, or exceeds the bounds; the text follows the file's name.
     """
     bounds.check_size(len(content))
     text = _text(content)
@@ -42,7 +42,7 @@ def parse(name: str, content: bytes | str, bounds: Bounds = BOUNDS) -> Any:
 
 
 def parse_last(name: str, content: bytes | str, bounds: Bounds = BOUNDS) -> tuple[Any, str]:
-    """Give the values of a file, of JSON lines those of the last whole line, and the text of what was read.
+    """Parse a file, or the last complete line of JSON lines; return the values and the parsed text.
 
     Raises:
         Unusable: as `parse`.
@@ -55,16 +55,16 @@ def parse_last(name: str, content: bytes | str, bounds: Bounds = BOUNDS) -> tupl
         try:
             return last_line(text, bounds)
         except Unusable:
-            raise Unusable(f"{error}: more than one value, and the last line is none") from None
+            raise Unusable(f"{error}: more than one value, and the last line is not one") from None
 
 
 def last_line(end: bytes | str, bounds: Bounds = BOUNDS) -> tuple[Any, str]:
-    """Give the values in the last line of JSON lines, and that line.
+    """Parse the last line of JSON lines; return the values and that line.
 
-    A line that was begun and not finished, as the job ended, does not count.
+    An incomplete last line, of a job that ended while writing it, is skipped.
 
     Raises:
-        Unusable: it is no JSON, or beyond the bounds.
+        Unusable: it is not valid JSON, or exceeds the bounds.
     """
     text = _text(end)
     before, _, line = text.rstrip().rpartition("\n")
@@ -82,4 +82,4 @@ def _text(content: bytes | str) -> str:
     try:
         return content.decode(json.detect_encoding(content))
     except UnicodeDecodeError:
-        raise Unusable("is no UTF-8 text") from None
+        raise Unusable("is not UTF-8 text") from None

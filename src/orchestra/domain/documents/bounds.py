@@ -1,4 +1,4 @@
-"""How large, deep and many a document's values may be."""
+"""Limits on the size, depth and number of values of a document."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from orchestra.domain.human import size
 
 
 class Unusable(Exception):
-    """A file has no values; the text says why, to stand behind the file's name."""
+    """A file cannot be used. The text says why and follows the file's name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What is parsed at most.
+    """The limits of what is parsed.
 
     Args:
         bytes: of the text.
-        depth: lists and mappings within one another.
-        values: and names together, with every alias written out.
-        digits: of one number. The time that Python takes for one grows with their square.
+        depth: of nested lists and mappings.
+        values: values and names together, with all aliases expanded.
+        digits: of one number. Python's time to parse one grows with their square.
     """
 
     bytes: int = 1_000_000
@@ -30,7 +30,7 @@ class Bounds:
     digits: int = 1_000
 
     def check_size(self, found: int) -> None:
-        """Refuse a text of more bytes.
+        """Refuse a text of too many bytes.
 
         Raises:
             Unusable: it is larger.
@@ -57,7 +57,7 @@ class Bounds:
             raise Unusable(f"has more than {self.values:,} values")
 
     def check_digits(self, text: str) -> None:
-        """Refuse a text with a longer row of digits in it; some numbers are written in base 16.
+        """Refuse a text with too many digits in a row, hexadecimal ones included.
 
         Raises:
             Unusable: there is one.
@@ -71,12 +71,12 @@ BOUNDS = Bounds()
 
 @cache
 def _row_of_digits(most: int) -> re.Pattern[str]:
-    # Looked for where one begins alone: at each of its digits anew, the time would grow with the square.
+    # Matched only where a row starts: from each of its digits, the time would grow with the square.
     return re.compile(rf"(?<![0-9a-fA-F_])[0-9a-fA-F_]{{{most + 1}}}")
 
 
 def check_brackets(outside: str, bounds: Bounds) -> None:
-    """Measure a text of brackets, whose strings and comments have been taken out.
+    """Check the nesting of brackets in a text without its strings and comments.
 
     Raises:
         Unusable: it is nested too deeply.

@@ -8,36 +8,36 @@ from typing import Any
 
 from orchestra.domain.documents.bounds import Bounds, Unusable, check_brackets
 
-# Takes an open string to the end of the text, too: nothing is looked at twice.
+# Also matches an unclosed string to the end of the text, so that nothing is scanned twice.
 _STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 
 
 class SeveralValues(Unusable):
-    """There is one value after the other, as in JSON lines."""
+    """There are several values, as in JSON lines."""
 
 
 def parse(text: str, bounds: Bounds) -> Any:
-    """Give the value that a text is.
+    """Parse a text.
 
     Raises:
-        SeveralValues: something stands behind it.
-        Unusable: it is no JSON; says where. Or it is beyond the bounds.
+        SeveralValues: the first value is followed by something.
+        Unusable: it is not valid JSON, or exceeds the bounds.
     """
     check(text, bounds)
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
         kind = SeveralValues if error.msg == "Extra data" else Unusable
-        raise kind(f"is no valid JSON (line {error.lineno}, column {error.colno})") from None
-    except ValueError as error:  # a number, where the machine allows fewer digits than we do
-        raise Unusable(f"is no valid JSON ({error})") from None
+        raise kind(f"is not valid JSON (line {error.lineno}, column {error.colno})") from None
+    except ValueError as error:  # a number, if Python allows fewer digits than the bounds
+        raise Unusable(f"is not valid JSON ({error})") from None
 
 
 def check(text: str, bounds: Bounds) -> None:
     """Measure a text before it is parsed.
 
     Raises:
-        Unusable: it is beyond the bounds.
+        Unusable: it exceeds the bounds.
     """
     bounds.check_size(len(text))
     outside = _STRING.sub('""', text)

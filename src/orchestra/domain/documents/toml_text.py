@@ -19,10 +19,10 @@ _NO_KEY = re.compile(r"[^\w. \t-]+")
 
 
 def parse(text: str, bounds: Bounds) -> dict[str, Any]:
-    """Give the values of a text.
+    """Parse a text.
 
     Raises:
-        Unusable: it is no TOML; says where. Or it is beyond the bounds.
+        Unusable: it is not valid TOML, or exceeds the bounds.
     """
     check(text, bounds)
     import tomllib
@@ -30,14 +30,14 @@ def parse(text: str, bounds: Bounds) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except ValueError as error:
-        raise Unusable(f"is no valid TOML ({error})") from None
+        raise Unusable(f"is not valid TOML ({error})") from None
 
 
 def check(text: str, bounds: Bounds) -> None:
-    """Measure a text before it is parsed: keys with dots nest as brackets do.
+    """Measure a text before it is parsed. Dotted keys nest like brackets.
 
     Raises:
-        Unusable: it is beyond the bounds.
+        Unusable: it exceeds the bounds.
     """
     bounds.check_size(len(text))
     outside = _STRING_OR_COMMENT.sub("x", text)

@@ -1,4 +1,4 @@
-"""YAML within bounds: only what is plain data, never run. A few lines of aliases can stand for billions of values."""
+"""YAML within bounds, plain data only. A few lines of aliases can expand to billions of values."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import Any
 from orchestra.domain.documents.bounds import Bounds, Unusable
 
 _TAG_AT_MOST = 200
-"""Letters; a directive writes one out a thousandfold."""
+"""Characters; a directive can expand one a thousandfold."""
 _NUMBERS = frozenset({"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"})
 _BEGINS_NUMBER = frozenset("-+.0123456789")
 _PARTS = re.compile("[-+0-9_:.]*")
 _PARTS_AT_MOST = 100
-"""Of a number in base 60, as YAML has them: 1:30:00."""
+"""Parts of a number in base 60, such as 1:30:00."""
 
 
 def parse(content: bytes | str, bounds: Bounds) -> Any:
-    """Give the values of a text.
+    """Parse a text.
 
     Raises:
-        Unusable: it is no YAML; says where. Or it is beyond the bounds, or refers to itself.
+        Unusable: it is not valid YAML, exceeds the bounds, or refers to itself.
     """
     import yaml
 
@@ -33,22 +33,22 @@ def parse(content: bytes | str, bounds: Bounds) -> Any:
     except yaml.YAMLError as error:
         if "maximum nesting depth" in str(
             error
-        ):  # libyaml's own bound, which its look ahead may meet first
+        ):  # libyaml's own limit, which its look-ahead may reach first
             bounds.check_depth(bounds.depth + 1)
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-        raise Unusable(f"is no valid YAML{where}") from None
+        raise Unusable(f"is not valid YAML{where}") from None
     except (ValueError, ArithmeticError, LookupError, TypeError, AttributeError) as error:
-        # PyYAML lets through whatever a value meets that is not what its tag says: !!int "", !!timestamp x.
-        raise Unusable(f"is no valid YAML ({error})") from None
+        # PyYAML lets these errors through for values that do not fit their tag: !!int "", !!timestamp x.
+        raise Unusable(f"is not valid YAML ({error})") from None
 
 
 def check(content: bytes | str, bounds: Bounds) -> None:
     """Measure a text before it is parsed.
 
     Raises:
-        Unusable: it is beyond the bounds, or refers to itself.
-        yaml.YAMLError: it is no YAML.
+        Unusable: it exceeds the bounds, or refers to itself.
+        yaml.YAMLError: it is not valid YAML.
     """
     import yaml
 
@@ -56,14 +56,16 @@ def check(content: bytes | str, bounds: Bounds) -> None:
     try:
         _Measure(bounds).take(yaml.parse(content, Loader=_loader()))
     except yaml.YAMLError as error:
-        if "maximum nesting depth" in str(error):  # libyaml's own, which it meets as it looks ahead
+        if "maximum nesting depth" in str(
+            error
+        ):  # libyaml's own limit, reached while looking ahead
             bounds.check_depth(bounds.depth + 1)
         raise
 
 
 @cache
 def _loader() -> Any:
-    """A safe loader for which 1e-3 is a number, as people mean it and YAML 1.2 says; to PyYAML's it is a text."""
+    """A safe loader that reads 1e-3 as a number, as YAML 1.2 does; PyYAML's reads it as text."""
     import yaml
 
     class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -76,7 +78,7 @@ def _loader() -> Any:
 
 @dataclass(slots=True)
 class _Node:
-    """How many values something stands for, and how deep it is. `open`: its end has not come yet."""
+    """The expanded number of values of a node, and its depth. `open`: its end has not been reached."""
 
     values: int = 1
     depth: int = 0
@@ -84,7 +86,7 @@ class _Node:
 
 
 class _Measure:
-    """Walks over a text's events, which are made one by one, and counts an alias for what it stands for."""
+    """Measures a stream of events; an alias counts for what it expands to."""
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
@@ -95,7 +97,7 @@ class _Measure:
         """Measure the first document.
 
         Raises:
-            Unusable: it is beyond the bounds, or refers to itself.
+            Unusable: it exceeds the bounds, or refers to itself.
         """
         import yaml
 

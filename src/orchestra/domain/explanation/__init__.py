@@ -1,4 +1,4 @@
-"""Why a job waits, where it runs, what happened to it: facts in, sentences out. Pure."""
+"""Why a job is waiting, where it runs, what happened to it: from facts to sentences. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Explanation", "Facts", "KeeperLease", "explain"]
 
 
 def explain(facts: Facts) -> Explanation:
-    """Explain a job in sentences, the most important first."""
+    """Explain a job's state in sentences, the most important first."""
     seconds = None
     told: Iterable[Sentence]
     match facts.job.state:

@@ -1,4 +1,4 @@
-"""Where a job runs, or is about to."""
+"""The explanation of a job that is claimed or running."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from orchestra.domain.states import TaskState
 from orchestra.domain.wording import Action, Sentence, words
 
 SILENT = 60.0
-"""Seconds after which a keeper is thought to be cut off."""
+"""Seconds after which a keeper is assumed to be cut off."""
 
 
 def claimed(facts: Facts) -> str:
-    """Say that a pilot has it, to stand behind its name."""
+    """The predicate of a claimed job."""
     latest = facts.latest
     if latest is None:
         return "was claimed by a pilot and has not started yet"
@@ -26,27 +26,27 @@ def claimed(facts: Facts) -> str:
 
 
 def about_claimed(facts: Facts) -> Iterator[Sentence]:
-    """Say what it still waits for."""
+    """Yield what it still waits for."""
     yield from _to_be_ended(facts)
     if facts.latest:
         number = facts.latest.number
-        image = "its image is made ready, " if facts.task.image else ""
-        yield f"It will be attempt {number}; before that {image}its folder is made and its inputs are compared."
+        image = "its image is prepared, " if facts.task.image else ""
+        yield f"It will be attempt {number}; before that, {image}its folder is created and its inputs are checked."
     yield from _of_image(facts)
     yield from facts.held_up
-    yield from _custody(facts)
+    yield from _lease(facts)
     yield from earlier_attempts(facts, but_last=True)
 
 
 def _of_image(facts: Facts) -> Iterator[str]:
-    """Give what the node says of its image."""
+    """Yield what the node's pilot reports about its image."""
     offer = next((p for p in facts.offers if facts.latest and p.node == facts.latest.node), None)
     if offer and (told := troubles.of_image(offer.troubles, facts.task.id, facts.task.image)):
         yield f"The pilot of node {offer.node} says: {told.text}"
 
 
 def running(facts: Facts) -> str:
-    """Say where it runs, to stand behind its name."""
+    """The predicate of a running job."""
     latest = facts.latest
     if latest is None:
         return "is running"
@@ -55,7 +55,7 @@ def running(facts: Facts) -> str:
 
 
 def about_running(facts: Facts) -> Iterator[Sentence]:
-    """Say all that is known of the attempt under way."""
+    """Yield what is known about the current attempt."""
     yield from _to_be_ended(facts)
     latest = facts.latest
     if latest is None:
@@ -67,7 +67,7 @@ def about_running(facts: Facts) -> Iterator[Sentence]:
     yield f"This is attempt {latest.number}{devices}{test}{started}."
     yield from facts.held_up
     yield from _durations(facts)
-    yield from _custody(facts)
+    yield from _lease(facts)
     yield f"Its folder: {latest.folder}"
     yield words("Its log: ", Action.FOLLOW_LOG(task=facts.task.id, job=facts.job.index))
     yield from earlier_attempts(facts, but_last=True)
@@ -88,23 +88,23 @@ def _to_be_ended(facts: Facts) -> Iterator[str]:
     if not facts.job.kill_requested:
         return
     if facts.asked is None and facts.job.is_test and facts.task.state is TaskState.TESTING:
-        yield "It is being ended, because another test job of its task failed."
+        yield "It is being ended because another test job of its task failed."
     else:
-        yield f"It is being ended; that was asked for{by_whom(facts.asked, facts)}."
+        yield f"It is being ended, as requested{by_whom(facts.asked, facts)}."
 
 
-def _custody(facts: Facts) -> Iterator[Sentence]:
-    """Say what becomes of it where its node is silent."""
-    keeper_lease, latest = facts.keeper_lease, facts.latest
-    if keeper_lease is None or latest is None or keeper_lease.silent_for < SILENT:
+def _lease(facts: Facts) -> Iterator[Sentence]:
+    """Yield what happens to it if its node is silent."""
+    lease, latest = facts.keeper_lease, facts.latest
+    if lease is None or latest is None or lease.silent_for < SILENT:
         return
-    yield f"Its node was last heard of {relative(-keeper_lease.silent_for)}; the job may well go on there."
+    yield f"Its node was last seen {relative(-lease.silent_for)}; the job may still be running there."
     lose = Action.LOSE_NODE(name=latest.node)
-    if keeper_lease.lease_left is None:
-        yield words("It is given to no other node before an admin says: ", lose)
+    if lease.lease_left is None:
+        yield words("It does not run on another node until an admin says: ", lose)
     else:
-        when = relative(keeper_lease.lease_left) if keeper_lease.lease_left > 0 else "soon"
+        when = relative(lease.lease_left) if lease.lease_left > 0 else "soon"
         yield words(
-            f"It is given to another node some minutes after its lease is over ({when}); at once with: ",
+            f"It runs on another node some minutes after its lease expires ({when}); at once with: ",
             lose,
         )

@@ -1,4 +1,4 @@
-"""What became of a job that has ended."""
+"""The explanation of a job that has ended."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orchestra.domain.wording import Action, Sentence, words
 
 
 def done(facts: Facts) -> str:
-    """Say that it is done, to stand behind its name."""
+    """The predicate of a done job."""
     good = _good(facts)
     if good is None:
         return "is done"
@@ -23,12 +23,12 @@ def done(facts: Facts) -> str:
 
 
 def about_done(facts: Facts) -> Iterator[str]:
-    """Say where its result is, and what came before."""
+    """Yield where its result is, and its earlier attempts."""
     good = _good(facts)
     which = f" (attempt {good.number})" if good and len(facts.attempts) > 1 else ""
     yield f"Its result{which}: {facts.result}"
     if good and good.inputs_note:
-        yield f"It is in doubt: {good.inputs_note}."
+        yield f"The result is in doubt: {good.inputs_note}."
     others = [attempt for attempt in facts.attempts if attempt is not good]
     for attempt in others[-3:]:
         yield f"Attempt {attempt.number} on {attempt.node}: {ending(attempt)}."
@@ -39,7 +39,7 @@ def _good(facts: Facts) -> Attempt | None:
 
 
 def failed(facts: Facts) -> str:
-    """Say that it failed, to stand behind its name."""
+    """The predicate of a failed job."""
     latest = facts.latest
     if latest is None:
         return "failed"
@@ -49,9 +49,9 @@ def failed(facts: Facts) -> str:
 
 
 def about_failed(facts: Facts) -> Iterator[Sentence]:
-    """Say what is known of its end."""
-    yield from _effort(facts)
-    yield from _last_words(facts)
+    """Yield what is known about the failure."""
+    yield from _usage(facts)
+    yield from _log(facts)
     if facts.job.failures > 1 or facts.task.policy.retries:
         retries = count(facts.task.policy.retries, "retry", "retries")
         yield f"It failed {count(facts.job.failures, 'time')}; its task allows {retries}."
@@ -59,7 +59,7 @@ def about_failed(facts: Facts) -> Iterator[Sentence]:
     yield _again(facts)
 
 
-def _effort(facts: Facts) -> Iterator[str]:
+def _usage(facts: Facts) -> Iterator[str]:
     latest = facts.latest
     if latest is None or latest.seconds is None:
         return
@@ -68,7 +68,7 @@ def _effort(facts: Facts) -> Iterator[str]:
     yield f"It ran for {duration(latest.seconds)}{memory}."
 
 
-def _last_words(facts: Facts) -> Iterator[Sentence]:
+def _log(facts: Facts) -> Iterator[Sentence]:
     if facts.last_line:
         yield f'The last line of its log: "{facts.last_line}"'
     if facts.latest and facts.latest.started_at:
@@ -84,12 +84,12 @@ def _again(facts: Facts) -> Sentence:
 
 
 def killed(facts: Facts) -> str:
-    """Say who killed it, to stand behind its name."""
+    """The predicate of a killed job, with who killed it."""
     return f"was killed{by_whom(facts.asked, facts)}"
 
 
 def about_killed(facts: Facts) -> Iterator[Sentence]:
-    """Say what it had come to."""
+    """Yield what it had done before."""
     if facts.asked and facts.asked.index is None:
         yield "The whole task was killed."
     if facts.attempts:
@@ -100,14 +100,14 @@ def about_killed(facts: Facts) -> Iterator[Sentence]:
 
 
 def broken(facts: Facts) -> str:
-    """Say why it is broken, to stand behind its name."""
+    """The predicate of a broken job, with why it is broken."""
     if facts.job.index in [failed_test.index for failed_test in facts.failed_tests]:
-        return "is broken: it failed as a test job, and its task broke by it"
-    return "is broken: its task broke in its test"
+        return "is broken: it failed as a test job, which broke its task"
+    return "is broken: the test of its task failed"
 
 
 def about_broken(facts: Facts) -> Iterator[Sentence]:
-    """Say which test jobs failed."""
+    """Yield which test jobs failed."""
     for failed_test in facts.failed_tests:
         said = f' ("{failed_test.last_line}")' if failed_test.last_line else ""
         where = f"{facts.task.id}/{failed_test.index}"
@@ -117,7 +117,7 @@ def about_broken(facts: Facts) -> Iterator[Sentence]:
     if logged:
         yield words("Its log: ", Action.READ_LOG(task=facts.task.id, job=logged.index))
     elif facts.failed_tests:
-        yield "Its command never began, so there is no log."
+        yield "Its command never started, so there is no log."
     if not facts.attempts:
         yield "It had not run yet."
-    yield words("When that is mended: ", Action.RETRY_TASK(task=facts.task.id))
+    yield words("When that is fixed: ", Action.RETRY_TASK(task=facts.task.id))

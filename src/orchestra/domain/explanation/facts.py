@@ -1,4 +1,4 @@
-"""What an explanation rests on, and what it is."""
+"""The facts that an explanation is based on, and the explanation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from orchestra.domain.wording import Sentence
 
 @dataclass(frozen=True, slots=True)
 class KeeperLease:
-    """The keeper that holds a job: seconds since it was renewed, and until its lease is over (None: it never is)."""
+    """The lease of a job's keeper: seconds since its renewal, and until it expires (None: never)."""
 
     silent_for: float
     lease_left: float | None = None
@@ -28,24 +28,24 @@ class KeeperLease:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that is known of a job and of what it waits for; what its state does not need may be left out.
+    """What is known about a job and what it waits for. What its state does not need may be left out.
 
     Args:
         now: the database's time.
-        result: where people find the job's output.
+        result: the path of the job's output.
         attempts: oldest first.
-        not_before: when it may be tried again.
-        before: jobs of its own task that come first; `many_before` says that there are more than were counted.
-        places: every node, with its slots of the task's queue.
-        rivals: every live task of that queue, its own among them.
-        busy: what runs on that queue.
-        culprits: the test jobs that failed, by which its task broke.
-        asked: the event by which somebody ended the job, or its whole task.
-        held_up: for which files it waits where a pilot has it, in sentences.
-        last_line: the end of the latest attempt's log.
-        conductor: somebody carries out the conductor's duties.
-        settling: why nothing goes on at present, where the database was replaced.
-        stuck: why the conductor cannot go on with the task, in a sentence, where it cannot.
+        not_before: when it may be retried.
+        before: jobs of its own task that come first; `many_before` if there are more than were counted.
+        offers: all nodes, with their slots of the task's queue.
+        competitors: all live tasks of that queue, including its own.
+        busy: the running jobs of that queue.
+        failed_tests: the failed test jobs that broke its task.
+        asked: the event of the request to end the job or its task.
+        held_up: which files it waits for on its node, in sentences.
+        last_line: the last line of the latest attempt's log.
+        conductor: whether a conductor is active.
+        settling: why nothing starts at present, if the database was replaced.
+        stuck: why the conductor cannot continue with the task, in a sentence, if so.
     """
 
     now: datetime
@@ -78,22 +78,22 @@ class Facts:
         return self.attempts[-1] if self.attempts else None
 
     def ago(self, moment: datetime) -> str:
-        """Give a moment as seen from now: `3 h ago`."""
+        """A moment relative to now: `3 h ago`."""
         return ago((self.now - moment).total_seconds())
 
     def since(self, moment: datetime) -> str:
-        """Give how long something has lasted: `12 min 40 s`."""
+        """The time since a moment: `12 min 40 s`."""
         return duration(max(0.0, (self.now - moment).total_seconds()))
 
 
 def ago(seconds: float) -> str:
-    """Give a past moment for a sentence: `3 h ago`, `just now`."""
+    """A past moment in a sentence: `3 h ago`, `just now`."""
     return relative(-seconds) if seconds >= 1 else "just now"
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """One sentence that says how things are, and those that say why. `starts_in` is in seconds, where it is known."""
+    """A headline about the job's state, and sentences that say why. `starts_in` is in seconds, if known."""
 
     headline: str
     told: tuple[Sentence, ...] = ()
@@ -101,7 +101,7 @@ class Explanation:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """Those that say why, as last worded."""
+        """The sentences that say why, as last worded."""
         return tuple(map(str, self.told))
 
     def __str__(self) -> str:
@@ -109,13 +109,13 @@ class Explanation:
 
 
 _SAID_IN_PART = frozenset({Cause.RETURNED})
-"""Ends of which the reason says only why."""
+"""Causes whose reason says only why, not what happened."""
 
 
 def ending(attempt: Attempt) -> str:
-    """Say how an attempt ended: `exit status 3`, `lost: its node was started anew`."""
+    """Describe how an attempt ended: `exit status 3`, `lost: its node was rebooted`."""
     if attempt.cause is None:
-        return f"lost: {attempt.reason}" if attempt.reason else "lost; nobody saw its end"
+        return f"lost: {attempt.reason}" if attempt.reason else "lost; its end was not seen"
     words = describe_end(attempt.cause, attempt.exit_status, attempt.signal)
     if attempt.reason and attempt.cause in _SAID_IN_PART:
         return f"{words}: {attempt.reason}"
@@ -123,7 +123,7 @@ def ending(attempt: Attempt) -> str:
 
 
 def by_whom(event: Event | None, facts: Facts) -> str:
-    """Say who did something, when and why: ` 3 h ago by ana: "too long"`; nothing where nobody knows."""
+    """When, by whom and why an event happened: ` 3 h ago by ana: "too long"`; empty if unknown."""
     if event is None:
         return ""
     why = f': "{event.why}"' if event.why else ""

@@ -1,4 +1,4 @@
-"""What happened to a job before."""
+"""The earlier attempts of a job."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from orchestra.domain.human import count
 from orchestra.domain.models.jobs import Attempt
 from orchestra.domain.wording import Action, Sentence, words
 
-TOLD = 3
+SHOWN = 3
 
 
 def earlier_attempts(facts: Facts, *, but_last: bool = False) -> Iterator[Sentence]:
-    """Say how its attempts ended, the latest first; without the last one where it is told elsewhere."""
+    """Yield how its attempts ended, latest first; without the last one if it is explained elsewhere."""
     over = list(facts.attempts[:-1] if but_last else facts.attempts)
-    for attempt in reversed(over[-TOLD:]):
+    for attempt in reversed(over[-SHOWN:]):
         yield f"Attempt {attempt.number}{_when(attempt, facts)} on {attempt.node}: {ending(attempt)}."
-    if len(over) > TOLD:
-        before = count(len(over) - TOLD, "attempt")
+    if len(over) > SHOWN:
+        before = count(len(over) - SHOWN, "attempt")
         yield words(
             f"Before that, {before} more: ",
             Action.SHOW_JOB(task=facts.task.id, job=facts.job.index),

@@ -1,4 +1,4 @@
-"""What the nodes have to offer to a job that waits."""
+"""What the nodes offer to a waiting job."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from orchestra.domain.wording import Action, Sentence, words
 NODES_NAMED = 4
 
 
-def supply(facts: Facts) -> Iterator[Sentence]:
-    """Say how many slots there are, and what keeps the job from which of them."""
+def about_nodes(facts: Facts) -> Iterator[Sentence]:
+    """Yield how many slots there are, and why the job cannot use some of them."""
     need = Need.of(facts.task)
     offering = [offer for offer in facts.offers if offer.enabled]
     if offering:
@@ -26,9 +26,11 @@ def supply(facts: Facts) -> Iterator[Sentence]:
     yield from _named([p for p in offering if not p.online], _offline)
     yield from _named([p for p in offering if p.online and p.leaving], _leaving)
     yield from _named([p for p in offering if p.online and p.troubles], _says)
-    yield from _named([p for p in offering if p.keeps_for is not None], lambda p: _keeps(p, facts))
+    yield from _named(
+        [p for p in offering if p.keeps_for is not None], lambda p: _reserves(p, facts)
+    )
     if not blocked:
-        yield from _pickiness(need, offering)
+        yield from _mismatches(need, offering)
 
 
 def _slots(need: Need, offers: Sequence[NodeOffer]) -> str:
@@ -90,36 +92,34 @@ def _offline(offer: NodeOffer) -> Sentence:
         return words(
             f"Node {offer.node} has had no pilot yet: ", Action.RUN_PILOT_OF(name=offer.node)
         )
-    return (
-        f"Node {offer.node} is offline: its pilot was last heard of {relative(-offer.silent_for)}."
-    )
+    return f"Node {offer.node} is offline: its pilot was last seen {relative(-offer.silent_for)}."
 
 
 def _leaving(offer: NodeOffer) -> str:
-    return f"The pilot of node {offer.node} is leaving and takes nothing new."
+    return f"The pilot of node {offer.node} is stopping and takes no new jobs."
 
 
 def _says(offer: NodeOffer) -> str:
     return f"The pilot of node {offer.node} says: {message(offer.troubles)}"
 
 
-def _keeps(offer: NodeOffer, facts: Facts) -> str:
+def _reserves(offer: NodeOffer, facts: Facts) -> str:
     whose = "its task" if offer.keeps_for == facts.task.id else f"task {offer.keeps_for}"
-    return f"Node {offer.node} keeps its free slots for the next job of {whose}, which needs more of them."
+    return f"Node {offer.node} reserves its free slots for the next job of {whose}, which needs more of them."
 
 
-def _pickiness(need: Need, offers: Sequence[NodeOffer]) -> Iterator[str]:
-    """Say what keeps the job from some nodes that others may use."""
-    open_ = [offer for offer in offers if offer.online and not offer.drained_at]
-    small = [offer for offer in open_ if offer.enabled < need.slots]
+def _mismatches(need: Need, offers: Sequence[NodeOffer]) -> Iterator[str]:
+    """Yield why the job cannot use nodes that other jobs can."""
+    available = [offer for offer in offers if offer.online and not offer.drained_at]
+    small = [offer for offer in available if offer.enabled < need.slots]
     if small:
         yield f"It needs {need.slots} {need.kind} slots at once; {_names(small)} cannot offer them."
-    others = [offer for offer in open_ if not offer.serves(need.account, None)]
+    others = [offer for offer in available if not offer.serves(need.account, None)]
     if others:
         yield f'{_names(others, first=True)} run no jobs of the Unix account "{need.account}".'
     bare = [
         offer
-        for offer in open_
+        for offer in available
         if offer.serves(need.account, None) and not offer.serves(need.account, need.image)
     ]
     if bare:

@@ -1,4 +1,4 @@
-"""Why a job waits."""
+"""The explanation of a job that is waiting."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from orchestra.domain import dependencies, forecast
 from orchestra.domain.explanation.facts import Facts, by_whom
 from orchestra.domain.explanation.history import earlier_attempts
-from orchestra.domain.explanation.nodes import supply
+from orchestra.domain.explanation.nodes import about_nodes
 from orchestra.domain.forecast import Competitor, JobsAhead
 from orchestra.domain.human import about, count, duration, number, relative
 from orchestra.domain.matchmaking import Need, eligible, why_no_node
@@ -15,14 +15,14 @@ from orchestra.domain.states import JobState, PendingOperation, Queue, TaskState
 from orchestra.domain.wording import Action, Sentence, words
 
 CLAIM_WITHIN = 30
-"""Seconds after which pilots look for work by themselves, even if nobody wakes them."""
+"""Seconds after which pilots poll for jobs without being notified."""
 
 
 _RETRIES = (PendingOperation.RETRY, PendingOperation.RETRY_ALL)
 
 
 def predicate(facts: Facts) -> str:
-    """Give what the job waits for, to stand behind its name."""
+    """The predicate of a waiting job: what it waits for."""
     task, job = facts.task, facts.job
     if facts.settling:
         return "is waiting for the database to recover"
@@ -33,42 +33,42 @@ def predicate(facts: Facts) -> str:
     if task.after:
         return "is waiting for another task"
     if task.state is TaskState.REGISTERED or task.pending_operation in _RETRIES:
-        return "is waiting for its task to begin"
-    if _at_the_gate(facts):
+        return "is waiting for its task to start"
+    if _waits_for_test(facts):
         return "is waiting for the test of its task"
     if facts.not_before and facts.not_before > facts.now:
-        return "is waiting to be tried again"
+        return "is waiting to be retried"
     if not task.state.may_claim:
         return f"is {job.state}, and its task is {task.state}"
     return "is waiting for a GPU" if task.queue is Queue.GPU else "is waiting for a CPU slot"
 
 
-def _at_the_gate(facts: Facts) -> bool:
-    """Whether it waits for the test jobs of its task, being none of them."""
+def _waits_for_test(facts: Facts) -> bool:
+    """Whether it waits for the test jobs of its task and is not one of them."""
     waits = facts.job.state is JobState.REGISTERED and not facts.job.is_test
     return facts.task.state is TaskState.TESTING and waits
 
 
 def sentences(facts: Facts) -> Iterator[Sentence]:
-    """Say why, the most important first."""
+    """Yield why it is waiting, the most important first."""
     yield from _stops(facts)
     if facts.task.state is TaskState.KILL or not facts.task.state.is_live or facts.task.after:
         return
-    if _at_the_gate(facts):
-        yield from _gate(facts)
+    if _waits_for_test(facts):
+        yield from _test_progress(facts)
     elif facts.job.is_test and facts.task.state is TaskState.TESTING:
         yield f"It is one of the {count(facts.test.jobs, 'test job')} of its task."
     if facts.not_before and facts.not_before > facts.now:
         yield _back_off(facts)
     elif facts.job.attempts:
         yield from earlier_attempts(facts)
-    yield from supply(facts)
-    if not (facts.settling or facts.task.hold or _at_the_gate(facts)):
+    yield from about_nodes(facts)
+    if not (facts.settling or facts.task.hold or _waits_for_test(facts)):
         yield from _line(facts)
         yield from _forecast(facts)
 
 
-# What stops it, whatever the nodes could do
+# What holds it back, whatever the nodes offer
 
 
 def _stops(facts: Facts) -> Iterator[Sentence]:
@@ -78,28 +78,28 @@ def _stops(facts: Facts) -> Iterator[Sentence]:
     if task.hold:
         yield f'It was held {facts.ago(task.hold.at)} by {task.hold.by}: "{task.hold.reason}".'
         how = (
-            "When that is mended (before, it is held again)"
+            "When that is fixed (until then, it would be held again)"
             if task.hold.lasts
-            else "To let it go on"
+            else "To release it"
         )
         yield words(f"{how}: ", Action.RELEASE_TASK(task=task.id))
     if task.after and task.state is not TaskState.KILL:
         yield from dependencies.sentences(task.id, task.after)
     if task.state is TaskState.KILL:
-        yield f"The kill was asked for{by_whom(facts.asked, facts)}."
+        yield f"The kill was requested{by_whom(facts.asked, facts)}."
     elif task.pending_operation in _RETRIES:
-        yield "A retry of its task is being carried out, some thousand jobs at a time."
+        yield "Its task is being retried, some thousand jobs at a time."
     if not facts.conductor and not facts.settling:
         yield (
             "There is no conductor at present, so tasks make no progress: no pilot that could be one is online. "
-            "It goes on within seconds of a pilot's start."
+            "Tasks continue within seconds of the start of a pilot."
         )
 
 
-def _gate(facts: Facts) -> Iterator[str]:
+def _test_progress(facts: Facts) -> Iterator[str]:
     test = facts.test
     parts = [f"{test.done} of {test.jobs} done"]
-    parts += [f"{test.living} under way"] if test.living else []
+    parts += [f"{test.living} running"] if test.living else []
     parts += [f"{test.waiting} waiting"] if test.waiting else []
     failed = test.failed - test.killed - test.swept
     parts += [f"{failed} failed"] if failed else []
@@ -107,7 +107,7 @@ def _gate(facts: Facts) -> Iterator[str]:
     parts += [f"{test.swept} ended because of that"] if test.swept else []
     yield f"The test: {', '.join(parts)}."
     if test.failed:
-        yield "So the task breaks as soon as no test job is alive any more."
+        yield "The task becomes BROKEN as soon as no test job is alive."
     else:
         yield f"The other jobs follow when {_passes(test.jobs, facts.task.policy.test_for)}."
 
@@ -117,7 +117,7 @@ def _passes(jobs: int, test_for: float | None) -> str:
     if test_for is None:
         return f"{each} done"
     has = "has" if jobs == 1 else "have"
-    alone = "" if jobs == 1 else ", or when one has and no other has found a slot for so long"
+    alone = "" if jobs == 1 else ", or when one has and no other could start in that time"
     return f"{each} done or {has} run for {duration(test_for)}{alone}"
 
 
@@ -126,9 +126,9 @@ def _back_off(facts: Facts) -> str:
     failures = facts.job.failures
     times = "once" if failures == 1 else f"{failures} times"
     left = (facts.not_before - facts.now).total_seconds()
-    last = f" (the last time: {facts.job.reason})" if facts.job.reason else ""
+    last = f" (last: {facts.job.reason})" if facts.job.reason else ""
     return (
-        f"It has failed {times}{last} and is tried again {relative(left)} at the earliest, "
+        f"It has failed {times}{last} and is retried {relative(left)} at the earliest, "
         f"first in line; {count(facts.task.policy.retries, 'retry', 'retries')} are allowed."
     )
 
@@ -161,7 +161,7 @@ def _line(facts: Facts) -> Iterator[str]:
 
 
 def _summed(line: Sequence[JobsAhead], facts: Facts) -> list[JobsAhead]:
-    """Put several older tasks of the owner together."""
+    """Sum up several older tasks of the same owner."""
     others = [e for e in line if e.owner == facts.task.owner and e.task != facts.task.id]
     if len(others) < 2:
         return list(line)
@@ -180,11 +180,11 @@ def _part(each: JobsAhead, facts: Facts) -> str:
 
 
 def starts_in(facts: Facts) -> float | None:
-    """Give the seconds until it starts at the present rate; None where nobody can say.
+    """Return the seconds until it starts at the present rate; None if unknown.
 
-    With `many_before` it takes longer than that.
+    With `many_before`, it takes longer than that.
     """
-    stopped = facts.settling or facts.task.hold or _at_the_gate(facts)
+    stopped = facts.settling or facts.task.hold or _waits_for_test(facts)
     if (
         stopped
         or not facts.task.state.may_claim
@@ -206,9 +206,9 @@ def _forecast(facts: Facts) -> Iterator[str]:
     waits = facts.not_before is not None and facts.not_before > facts.now
     if seconds is None:
         if eligible(Need.of(facts.task), facts.offers) and facts.conductor and not waits:
-            yield "When it starts cannot be said yet: of what runs there, too little has ended."
+            yield "There is no estimate of its start yet: too few of the running jobs have ended."
     elif seconds == 0:
-        yield f"A slot is free for it: a pilot takes it at once, at the latest in {CLAIM_WITHIN} s."
+        yield f"A slot is free for it: a pilot claims it at once, at the latest in {CLAIM_WITHIN} s."
     elif not waits:
         how = "more than" if facts.many_before else "about"
         yield f"At the present rate it starts in {how} {_roughly(seconds)}."

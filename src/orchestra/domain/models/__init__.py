@@ -1,4 +1,4 @@
-"""The values that Orchestra speaks of. Frozen; made at the border of the store or by a service.
+"""Frozen values: users, nodes, data sets, tasks, jobs, attempts and what is known about them.
 
-One module a duty, since making the classes takes time: a command brings in those that it needs.
+One small module per subject, because creating dataclasses takes time: a command imports only those that it needs.
 """

@@ -1,4 +1,4 @@
-"""Results that may not come from the inputs that were registered."""
+"""Results whose inputs differed from what was registered."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ COUNTED_AT_MOST = 10_000
 
 @dataclass(frozen=True, slots=True)
 class ChangedInputs:
-    """Results whose inputs were no longer as registered: how many, up to 10,000, and the note on one of them."""
+    """The number of such results, up to 10,000, and the note on one of them."""
 
     results: int = 0
     example: int | None = None

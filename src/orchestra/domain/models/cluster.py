@@ -1,4 +1,4 @@
-"""Which database this is."""
+"""The identity and the state of the database."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from orchestra.domain import human
 
 @dataclass(frozen=True, slots=True)
 class DatabaseIdentity:
-    """Which database this is. The epoch rises when it turns out to have been replaced: restored, copied, failed over.
+    """The identity of a database. The epoch increases when it is found to be restored, copied or failed over.
 
-    `settling` says why nothing is claimed, moved or given away at present, None where all is well.
+    `settling` says why nothing is claimed, changed or reassigned at present; None if all is well.
     """
 
     cluster: UUID
@@ -24,8 +24,8 @@ class DatabaseIdentity:
 
 @dataclass(frozen=True, slots=True)
 class KnownDatabase:
-    """What a pilot remembers of its database: who it is, the highest report of each keeper that it committed, and how
-    often conductors had renewed their terms."""
+    """What a pilot remembers of its database: its identity, the highest committed report of each keeper, and how often
+    conductors had renewed their terms."""
 
     cluster: UUID
     epoch: int
@@ -35,7 +35,7 @@ class KnownDatabase:
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """Why a database settles and since when; `nodes` are those that have not said what they run."""
+    """Why a database is recovering, and since when. `nodes` are those that have not yet reported their jobs."""
 
     reason: str
     since: datetime
@@ -43,20 +43,20 @@ class Recovery:
 
     def __str__(self) -> str:
         if not self.nodes:
-            return f"{self.reason}; work goes on within half a minute"
+            return f"{self.reason}; jobs start again within half a minute"
         names = human.listed(self.nodes, most=5)
-        say = "has said what it runs" if len(self.nodes) == 1 else "have said what they run"
-        return f"{self.reason}; nothing starts until {names} {say}"
+        report = "reports its jobs" if len(self.nodes) == 1 else "report their jobs"
+        return f"{self.reason}; nothing starts until {names} {report}"
 
 
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
-    """The server. Times in seconds, sizes in bytes.
+    """The database server. Times in seconds, sizes in bytes.
 
     Args:
-        latency: the quickest of a few round trips.
-        ahead: by how much its clock is ahead of this machine's, as far as the latency lets one see.
-        connections: those that are open, of all programs and databases.
+        latency: the fastest of a few round trips.
+        ahead: how far its clock is ahead of this machine's, within the latency.
+        connections: open connections of all programs and databases.
     """
 
     version: str

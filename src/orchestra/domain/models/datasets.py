@@ -1,4 +1,4 @@
-"""Data sets and the files that they list."""
+"""Data sets and their lists of files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """A registered list of files; `version` is the one that new tasks take."""
+    """A registered list of files; new tasks use `version`."""
 
     id: int
     name: str
@@ -26,9 +26,9 @@ class DataSet:
 
 @dataclass(frozen=True, slots=True)
 class ManifestEntry:
-    """One file as it was when it was registered: path below the data set's root, bytes, nanoseconds, 32 bytes.
+    """A file as registered: its path below the data set's root, size in bytes, mtime in nanoseconds, SHA-256 digest.
 
-    An entry of an older task's outputs is a folder: it has no size, time or hash.
+    An entry of an older task's outputs is a folder, without size, time or digest.
     """
 
     path: str
@@ -39,15 +39,15 @@ class ManifestEntry:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Files as they are now, taken where they are: what is registered.
+    """A list of files to register, as they are now on the machine that has them.
 
     Args:
         root: absolute path of the folder, or of the one file where `is_folder` is false.
         entries: paths below the folder (the file's name for one file), in natural order; never empty.
         hidden: how many hidden files and folders were left out.
-        outputs: the folders below with what tasks have written, which were left out.
-        texts: what small files with values in them say, by their place among the entries.
-        texts_cut: these came to more than a data set may have, so that only those of the first files are kept.
+        outputs: the folders below the root with outputs of tasks, which were left out.
+        texts: the contents of small files that hold values, by their index in the entries.
+        texts_cut: the texts exceeded the limit of a data set, so only those of the first files are kept.
     """
 
     root: str

@@ -1,4 +1,4 @@
-"""What happened, as it is written down."""
+"""Events: the recorded history of tasks and jobs."""
 
 from __future__ import annotations
 

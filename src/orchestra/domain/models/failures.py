@@ -1,4 +1,4 @@
-"""Attempts that failed, with what tells most about why."""
+"""Failed attempts, with what helps to find out why."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from orchestra.domain.states import Cause
 
 @dataclass(frozen=True, slots=True)
 class FailedAttempt:
-    """How an attempt failed. `reason` is what its keeper said of its end, `log_tail` the end of its log."""
+    """A failed attempt. `reason` is what its keeper reported, `log_tail` the last part of its log."""
 
     index: int
     node: str | None
@@ -22,23 +22,23 @@ class FailedAttempt:
 
     @property
     def what(self) -> str:
-        """Say how it ended: `exit status 3`."""
+        """How it ended: `exit status 3`."""
         return describe_end(self.cause, self.exit_status, self.signal)
 
     @property
     def last_line(self) -> str | None:
-        """The end of its log, safe to print."""
+        """The last line of its log, safe to print."""
         return last_line(self.log_tail)
 
     @property
     def has_log(self) -> bool:
-        """Whether there is a log to look at."""
+        """Whether there is a log to read."""
         return leaves_log(self.cause, self.log_tail)
 
 
 @dataclass(frozen=True, slots=True)
 class FailureGroup:
-    """Failures of one kind: how many jobs among the first thousand, and the first of them with its config."""
+    """Failures of one kind: the number of jobs among the first thousand, and the first of them with its config."""
 
     jobs: int
     example: FailedAttempt

@@ -1,4 +1,4 @@
-"""Jobs, their attempts, and the folders that these write into."""
+"""Jobs, their attempts, and the folders of attempts."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from orchestra.domain.states import Cause, JobState
 from orchestra.domain.usage import Usage
 
 LOG = "job.log"
-"""The file in an attempt's folder that has what it printed."""
+"""The file in an attempt's folder with its output."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """One config of a task. `config` is the file's path below the config data set's root.
 
-    `attempts` is the number of the latest one; pilots have `handed_back` so many without a start.
+    `attempts` is the number of the latest one; `handed_back` of them were requeued without a start.
     """
 
     task_id: int
@@ -45,11 +45,11 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One run of a job on one node. Times by the database; durations in seconds by the keeper.
+    """One run of a job on one node. Times are the database's; durations are in seconds and the keeper's.
 
-    `config_sha256` is that of its config as it was registered; before each start the file is compared with it.
-    `image_digest` is that of the container image that it ran in. `inputs_note` says what was found at its inputs after
-    it had ended, where they were no longer as registered.
+    `config_sha256` is the digest of its registered config, with which the file is compared before each start.
+    `image_digest` is that of its container image. `inputs_note` says how its inputs differed from what was registered
+    after it had ended.
     """
 
     task_id: int
@@ -79,24 +79,24 @@ class Attempt:
 
 
 ATTEMPTS = ".attempts"
-"""The folder in a task's folder in which its attempts write; a folder that has one is a task's."""
+"""The folder of all attempts in a task's folder. A folder that contains one is a task's."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobPaths:
-    """Where a job's attempts write. Every path of it is below the task's folder."""
+    """The folders of a job's attempts. All are below the task's folder."""
 
     task_folder: PurePosixPath
     index: int
 
     @property
     def link(self) -> PurePosixPath:
-        """The name under which people find the result: a link to an attempt's folder."""
+        """The symlink to an attempt's folder by which people find the result."""
         return self.task_folder / f"job_configId_{self.index}"
 
     @property
     def attempts(self) -> str:
-        """The folder of all attempts, as the link names it: below the task's folder."""
+        """The folder of all its attempts, relative to the task's folder."""
         return f"{ATTEMPTS}/job_configId_{self.index}"
 
     def attempt(self, number: int) -> PurePosixPath:
@@ -105,7 +105,7 @@ class JobPaths:
 
     @staticmethod
     def folder(task_folder: str, index: int, number: int) -> str:
-        """The same as text, for who needs 100,000 of them."""
+        """The same as a str, for code that needs 100,000 of them."""
         return f"{task_folder}/{ATTEMPTS}/job_configId_{index}/{number}"
 
     def log(self, number: int) -> PurePosixPath:

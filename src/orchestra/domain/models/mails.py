@@ -1,4 +1,4 @@
-"""Mails, as people see them in the outbox."""
+"""Mails in the outbox."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A row as people see it; `last_error` is why it waits or was set aside."""
+    """A mail; `last_error` says why it is waiting or was set aside."""
 
     id: int
     kind: str
@@ -36,7 +36,7 @@ class Mail:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """How many mails wait, and were set aside within a week; when the oldest was written, and why it waits."""
+    """How many mails are waiting or were set aside within a week; when the oldest was written, and why it waits."""
 
     waiting: int
     refused: int

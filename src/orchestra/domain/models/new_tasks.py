@@ -1,4 +1,4 @@
-"""What is asked for of a task that is to be made."""
+"""The request for a new task."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from orchestra.domain.states import Queue
 
 @dataclass(frozen=True, slots=True)
 class NewTask:
-    """What a user asks for.
+    """A new task as a user requests it.
 
     Args:
         config: the config data set's name, or `task:NAME` for the outputs of an older task's done jobs.
         secondary: data sets by tag (with or without the %).
         volume: an absolute path.
         image: the container image; paths of files and folders are absolute.
-        complete_file: what a job must leave in its folder to be done.
-        binds: what else the container sees of its machine, each as `domain.binds` reads it.
+        complete_file: the file that a job must leave in its folder to be done.
+        binds: further bind mounts of the container, as `domain.binds` parses them.
         account: the Unix account whose pilots may run it.
-        host: the machine on which it was asked for.
-        reuse: take the task's folder even if something lies in it already.
-        metrics_file: what a job leaves in its folder for `task results`, a path below it.
-        after: numbers or names of tasks that must be DONE before this one begins.
-        attempts: where the folder is used again, the highest number of an attempt in it; new ones count on.
+        host: the machine on which it was requested.
+        reuse: use the task's folder even if it is not empty.
+        metrics_file: the file with a job's metrics for `task results`, a path below its folder.
+        after: numbers or names of tasks that must be DONE before this one starts.
+        attempts: the highest number of an attempt in a reused folder; new ones count on from it.
     """
 
     name: str

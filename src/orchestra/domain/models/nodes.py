@@ -1,4 +1,4 @@
-"""Machines, their slots, and what runs on them."""
+"""Nodes, their slots, and the pilots and keepers on them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_SLOTS = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Slots:
-    """How many slots of one kind a node offers now, and at most: `enabled <= maximum`."""
+    """The enabled and the maximum slots of one kind of a node: `enabled <= maximum`."""
 
     enabled: int
     maximum: int
@@ -24,17 +24,17 @@ class Slots:
 
 @dataclass(frozen=True, slots=True)
 class SlotsWanted:
-    """Slots of one kind as somebody typed them; None is what was left out."""
+    """Slots of one kind as requested; None for what was left out."""
 
     kind: str
     enabled: int | None = None
     maximum: int | None = None
 
     def over(self, now: Slots) -> Slots:
-        """Give the slots that these make of the present ones.
+        """Return the slots after applying this to the current ones.
 
         Raises:
-            BadInput: they are negative, or more are enabled than there can be.
+            BadInput: a number is out of range, or more are enabled than the maximum.
         """
         enabled = now.enabled if self.enabled is None else self.enabled
         maximum = now.maximum if self.maximum is None else self.maximum
@@ -42,7 +42,7 @@ class SlotsWanted:
         return Slots(enabled, maximum)
 
     def new(self) -> Slots:
-        """Give the slots of a new node: none are enabled unless said, and the maximum is what is enabled."""
+        """Return the slots of a new node: by default none is enabled, and the maximum is what is enabled."""
         enabled = self.enabled or 0
         maximum = enabled if self.maximum is None else self.maximum
         self._check(enabled, maximum)
@@ -74,7 +74,7 @@ _FIELDS = {
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A machine, with what its pilot last said of itself."""
+    """A machine, with the last report of its pilot."""
 
     id: int
     name: str
@@ -96,13 +96,13 @@ class Node:
 
     @property
     def message(self) -> str | None:
-        """What its pilot has to say of itself, in one line."""
+        """The problems that its pilot reports, in one line."""
         return troubles.message(self.troubles)
 
 
 @dataclass(frozen=True, slots=True)
 class Keeper:
-    """A parent of jobs, as the database knows it. `jobs` counts the attempts that it holds."""
+    """The parent process of jobs, as the database knows it. `jobs` counts its attempts."""
 
     id: UUID
     pid: int
@@ -115,10 +115,10 @@ class Keeper:
 
 @dataclass(frozen=True, slots=True)
 class Pilot:
-    """What runs on a node. `jobs` counts the attempts that the node holds; `keepers` are oldest first.
+    """The pilot of a node. `jobs` counts the attempts on the node; `keepers` are oldest first.
 
-    `silent` are the folders that do not answer there. `owner` is the node's; `started_by` is the user
-    who started the pilot, None where an older version did.
+    `silent` are the folders that do not answer there. `owner` is the node's owner; `started_by` is the user who started
+    the pilot, None for a pilot of an older version.
     """
 
     node: str
@@ -144,5 +144,5 @@ class Pilot:
 
     @property
     def message(self) -> str | None:
-        """What it has to say of itself, in one line."""
+        """The problems that it reports, in one line."""
         return troubles.message(self.troubles)

@@ -1,4 +1,4 @@
-"""What pilots and the database say to each other of themselves (services/work)."""
+"""What pilots and the database tell each other about themselves (services/work)."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PilotHello:
-    """An agent that wants to decide for a node.
+    """An agent that registers for a node.
 
     `runtimes` names the container runtimes that it found, without `bare`. `account` is its Unix account: unless root
-    started it or `serve_all` is set, it is given that account's tasks alone. A `successor` goes on for an agent before
-    it, so what that one was asked for holds for it, too: to leave, above all. `user` is who started it.
+    started it or `serve_all` is set, it gets only tasks of that account. A `successor` continues for an earlier agent
+    and inherits the requests to it, above all the one to stop. `user` is the user who started it.
     """
 
     node: str
@@ -54,18 +54,18 @@ class KeeperHello:
 
 @dataclass(frozen=True, slots=True)
 class HeartbeatReply:
-    """What the database tells an agent about its node at each attach and renewal.
+    """The database's reply to an agent at each attach and renewal.
 
     Args:
-        lease: seconds for which the keepers' attempts are theirs from the moment of the renewal's commit.
+        lease: seconds for which the keepers hold their attempts, from the commit of the renewal.
         enabled: slots by queue; both 0 while the node is drained.
-        leave: the pilot is asked to take nothing new and go when its jobs have ended.
+        leave: the pilot is to take no new jobs, and to stop when its jobs have ended.
         leave_now: the same, and its jobs are to be ended.
-        end: attempts that a user wants ended, each with the reason.
-        recall: attempts of held tasks that have not started, as far as the database knows: those go back.
-        superseded: another agent decides for this node now; this one stops at once (its jobs run on).
-        fenced: keepers that get nothing more; what they run and is not theirs any more is to be ended.
-        identity: which database this is; at an attach.
+        end: attempts to end at a user's request, each with the reason.
+        recall: attempts of held tasks that have not started, as far as the database knows: requeue them.
+        superseded: another agent has taken over this node; this one stops at once, and its jobs continue.
+        fenced: keepers that get no more jobs; what they run and no longer hold is to be ended.
+        identity: the identity of the database; at an attach.
         generation: how often conductors have renewed their terms; at a renewal.
     """
 
@@ -84,14 +84,13 @@ class HeartbeatReply:
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """What comparing the attempts that a keeper holds with the database gave.
+    """The result of comparing a keeper's attempts with the database.
 
-    `end` are attempts that the database does not grant to it (any more): they are to be ended, their outcome is still
-    reported. `released` counts attempts that the database thought it held and the keeper does not.
+    `end` are attempts that the database does not (or no longer) grant to the keeper: it ends them and still reports
+    their outcome. `released` counts attempts that the keeper does not hold, contrary to the database.
 
-    A database that was replaced by an older one has never heard of some attempts. `adopted` are those that are their
-    jobs' latest ones from now on (their starts are to be told again), `unknown` those that are not: they run on, and
-    only a person knows what is right.
+    A database that was replaced by an older copy does not know some attempts. `adopted` are now their jobs' latest ones
+    (report their starts again); `unknown` are not: they continue, and an admin must decide.
     """
 
     end: tuple[AttemptKey, ...] = ()

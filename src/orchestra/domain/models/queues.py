@@ -1,4 +1,4 @@
-"""What waits and runs on a queue."""
+"""The waiting and running jobs of a queue."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class QueuedJob:
-    """A line of `task queue`. `node` and the times stand only with a job that a node holds."""
+    """A line of `task queue`. `node` and the times are set only for a claimed job."""
 
     task_id: int
     task: str

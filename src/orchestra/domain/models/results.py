@@ -1,4 +1,4 @@
-"""What is known of what the jobs of a task have written, and where the rest of it lies."""
+"""What the database knows about the results of a task, and where to find the rest."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from orchestra.domain.usage import Usage
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The attempt that counts of a job: its folder's number, what it took, and the config that it was given.
+    """The attempt that counts for a job: the number of its folder, its usage, and its config.
 
     `path` is the config's below its data set's root; `sha256` is None where it is a folder, an older task's output.
-    `metrics` is what the job said and `config` what its config says, None where the database does not know; an output's
-    is what the older job said in a file called `config_name`.
+    `metrics` and `config` are the texts of its metrics and its config, None if the database does not have them. If the
+    config is an output, `config` is the text of the older job's metrics, in a file named `config_name`.
     """
 
     index: int
@@ -33,7 +33,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What is known of a task's results, and where the rest lies: one entry a job that has been done, in job order."""
+    """The results of a task: one entry per done job, in job order."""
 
     task: Task
     config_root: str
@@ -41,5 +41,5 @@ class Sources:
     jobs: tuple[Result, ...]
 
     def config_path(self, job: Result) -> str:
-        """Give a job's config; that of a task made of an older one's outputs is a folder."""
+        """The path of a job's config; a folder if the task uses an older task's outputs."""
         return f"{self.config_root}/{job.path}" if self.config_is_folder else self.config_root

@@ -1,4 +1,4 @@
-"""Which tasks are meant."""
+"""A selection of tasks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What was typed: words (numbers or names), and a range of numbers with both ends included."""
+    """Tasks as typed: words (numbers or names), and an inclusive range of numbers."""
 
     words: tuple[str, ...] = ()
     first: int | None = None

@@ -1,4 +1,4 @@
-"""Where the files come from that the jobs of a task read."""
+"""Where a task's input files come from."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The version of a data set that a tag of a task stands for; `dataset` is None for an older task's outputs.
+    """The version of a data set that a tag refers to; `dataset` is None for an older task's outputs.
 
-    `only_file` is the path below its root where the data set has no other.
+    `only_file` is the path below its root if the data set has a single file.
     """
 
     dataset: str | None
@@ -22,7 +22,7 @@ class Source:
 
     @property
     def path(self) -> str:
-        """What the tag becomes: the one file, or the folder of several."""
+        """The value of the tag: the single file, or the folder."""
         if self.is_folder and self.only_file is not None:
             return f"{self.root}/{self.only_file}"
         return self.root

@@ -1,4 +1,4 @@
-"""Tasks, with what their jobs have in common."""
+"""Tasks, and what their jobs have in common."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from datetime import datetime
 from orchestra.domain.states import HoldCause, JobStatus, PendingOperation, Queue, TaskState
 
 METRICS_FILE = "metrics.json"
-"""What a job leaves in its output folder for `task results`, unless the task names another file."""
+"""The default file in a job's output folder with its metrics for `task results`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What one job takes: slots of its queue are counted by `cores` (cpu) or `gpus` (gpu)."""
+    """The resources of one job: `cores` counts its slots on the cpu queue, `gpus` on the gpu queue."""
 
     cores: int = 1
     gpus: int = 0
@@ -39,7 +39,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How a task is tried, repeated and ended. Times are seconds."""
+    """How a task is tested, retried and ended. Times are in seconds."""
 
     test_jobs: int = 10
     test_for: float | None = None
@@ -62,12 +62,12 @@ class Hold:
 
     @property
     def lasts(self) -> bool:
-        """Whether the task is held again at once as long as the cause is there (an input that has changed)."""
+        """Whether the task is held again at once while the cause persists (an input that has changed)."""
         return self.cause is HoldCause.FILES
 
 
 def hold_cause(noted: str | None, by: str) -> HoldCause:
-    """Give what a hold is for; a program of another version does not note it, or notes what is not known here."""
+    """The cause of a hold; a program of another version records none, or one that is unknown here."""
     if noted in set(HoldCause):
         return HoldCause(noted)
     return HoldCause.FILES if by == "orchestra" else HoldCause.PERSON
@@ -75,9 +75,9 @@ def hold_cause(noted: str | None, by: str) -> HoldCause:
 
 @dataclass(frozen=True, slots=True)
 class Dependency:
-    """A task that another one waits for; `state` is None when it was deleted before it gave what is waited for.
+    """A task that another one waits for; `state` is None if it was deleted before it was DONE.
 
-    `gives_configs` says that its outputs become the configs of the one that waits.
+    `gives_configs`: its outputs become the configs of the waiting task.
     """
 
     id: int
@@ -93,7 +93,7 @@ class Dependency:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many jobs of a task stand in each column of `task list`."""
+    """The number of jobs in each column of `task list`."""
 
     registered: int = 0
     assigned: int = 0
@@ -115,7 +115,7 @@ class Counts:
 
     @property
     def living(self) -> int:
-        """Jobs with a process, or about to be ended."""
+        """Jobs with a process, or being ended."""
         return self.testing + self.running + self.kill
 
     def __getitem__(self, status: JobStatus) -> int:
@@ -158,7 +158,7 @@ class Task:
 
     @property
     def is_over(self) -> bool:
-        """Ended, and the mass move that goes with it complete, so that the counts are final."""
+        """Whether the task has ended and no pending operation changes its jobs, so that the counts are final."""
         return not self.state.is_live and self.pending_operation in (
             None,
             PendingOperation.RETRY,

@@ -1,4 +1,4 @@
-"""Who uses Orchestra."""
+"""Users."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What pilots and the database say to each other of jobs (services/work)."""
+"""What pilots and the database tell each other about jobs (services/work)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, order=True)
 class AttemptKey:
-    """What every word about an attempt names; the token fences it."""
+    """Identifies an attempt in every message; the token fences it."""
 
     task_id: int
     index: int
@@ -29,7 +29,7 @@ class AttemptKey:
 
     def __hash__(
         self,
-    ) -> int:  # quicker than what dataclass makes; a batch asks for it all the time
+    ) -> int:  # faster than the generated one; used for every attempt of a batch
         return hash((self.task_id, self.index, self.number))
 
     def __str__(self) -> str:
@@ -38,9 +38,9 @@ class AttemptKey:
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """A file that a job reads: its absolute path, how it looked when it was registered, the folder of its data set.
+    """An input file of a job: its absolute path, its registered entry, and the root of its data set.
 
-    `root` is None where the data set is that one file.
+    `root` is None if the data set is a single file.
     """
 
     path: str
@@ -50,7 +50,7 @@ class InputFile:
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class SharedFiles:
-    """The files of one version of a data set, as they were registered. Tasks that read the same one share it."""
+    """The registered files of one version of a data set, shared by the tasks that read it."""
 
     root: str
     is_folder: bool
@@ -58,7 +58,7 @@ class SharedFiles:
 
     @property
     def are_files(self) -> bool:
-        """Whether they are files, not the folders that an older task has written."""
+        """Whether the entries are files, not output folders of an older task."""
         return all(entry.size is not None for entry in self.entries[:1])
 
     def __iter__(self) -> Iterator[InputFile]:
@@ -68,10 +68,10 @@ class SharedFiles:
 
 @dataclass(frozen=True, slots=True)
 class TaskSpec:
-    """What the jobs of a task have in common, as a pilot needs it.
+    """What a pilot needs to know about a task.
 
-    `inputs` gives each tag but %IN and %OUT the path that stands for it; `shared` are the files behind them, which are
-    checked before a start.
+    `inputs` maps each tag except %IN and %OUT to its path; `shared` are the files behind them, which are checked before
+    a start.
     """
 
     id: int
@@ -102,8 +102,8 @@ class TaskSpec:
 class Grant:
     """A job that a keeper may start now.
 
-    `folder_number` names the attempt's folder, which is an older attempt's with --resume, else a `new_folder`. `let_go`
-    is the number of what let the job go: it counts up with each beginning, release and retry of its task.
+    `folder_number` names the attempt's folder: an older attempt's with --resume, else a `new_folder`. `let_go` counts
+    the starts, releases and retries of the task until the job was released.
     """
 
     key: AttemptKey
@@ -116,17 +116,17 @@ class Grant:
 
 
 Place = tuple[int, int]
-"""Where a task stands in the line of its queue: its rank, and its id between those of one rank."""
+"""The position of a task in its queue: its rank, and its id among tasks of equal rank."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The answer to a claim: the grants in the order in which they should start, and the tasks behind them.
+    """The answer to a claim: the grants in the order of their start, and their tasks.
 
-    `tasks` leaves out those that the agent said it knows. `held_back` says for a queue how many slots the next job
-    needs, which are more than were left; `more` how far this claim has looked along a queue's line, where it has not
-    come to its end. `latest` is the keeper's highest request, perhaps another agent's. An answer that is `repeated`
-    says nothing of what is held back, or of what more there is: ask anew.
+    `tasks` omits those that the agent already knows. `held_back` is the number of slots that the next job of a queue
+    needs, if more than were left; `more` is the position at which this claim stopped before the end of a queue.
+    `latest` is the keeper's highest request, perhaps another agent's. A `repeated` answer has neither `held_back` nor
+    `more`: claim again.
     """
 
     tasks: Mapping[int, TaskSpec] = field(default_factory=dict)
@@ -139,7 +139,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A process exists. `age` is the seconds since its start, so that the database can stamp the time."""
+    """The start of a process. `age` is the seconds since then, so that the database can set the time."""
 
     key: AttemptKey
     age: float
@@ -161,15 +161,15 @@ _WITHOUT_PROCESS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an attempt ended, as its keeper saw it.
+    """How an attempt ended, as its keeper observed it.
 
     Args:
         sequence: the keeper's number of this outcome; None for one that never reached a keeper.
         age: seconds since the end. `seconds` is the duration, 0 for an attempt that never started.
-        reason: in words, for people.
-        log_tail: the end of the log, bytes.
-        inputs_note: what was found at its inputs after the end, in a sentence; None where they were as registered.
-        metrics: what the job says of its result.
+        reason: a description for people.
+        log_tail: the last bytes of the log.
+        inputs_note: how its inputs differed after the end from what was registered, in a sentence; else None.
+        metrics: the job's metrics.
     """
 
     key: AttemptKey
@@ -199,5 +199,5 @@ class Outcome:
 
     @property
     def is_final(self) -> bool:
-        """Whether somebody saw how it ended; what nobody saw may still be reported."""
+        """Whether its end was observed; if not, it may still be reported."""
         return self.cause not in (Cause.LOST, Cause.UNHEARD)

@@ -65,7 +65,7 @@ class Fetcher:
                 why = f"nothing came for {human.duration(self.silence)}" if words is None else words
                 request.say(f"trying again in {pause:g} s: {why}")
                 request.wait(pause)
-        trouble = image_errors.of_fetch(
+        trouble = image_errors.describe_failure(
             address, words, runtime=Path(command[0]).name, silence=self.silence
         )
         raise ImageError(trouble.sentence, hint=trouble.advice)

@@ -145,7 +145,7 @@ def _walk(state: JobState, outcome: Outcome, decision: OutcomeDecision) -> JobSt
     if decision.given is None:
         return None
     unreported_start = state is JobState.ASSIGNED and outcome.started
-    if unreported_start and decision.given is not JobInput.GIVE_BACK:
+    if unreported_start and decision.given is not JobInput.REQUEUE:
         state = JobState.RUNNING
     after = next_job_state(state, decision.given)
     return None if isinstance(after, Refusal) else after

@@ -24,7 +24,7 @@ def check_may_change(caller: Caller, owner: str | None, what: str) -> None:
         return
     whose = f'user "{owner}"' if owner else "the admins"
     raise NotAllowed(
-        f'{what} belongs to {whose}, and you are "{caller.name}".',
+        f'{what} belongs to {whose}, but you are "{caller.name}".',
         hint="Only its owner or an admin may change it." if owner else _WHO,
         owner=owner,
         user=caller.name,
@@ -39,7 +39,7 @@ def check_admin(caller: Caller, what: str) -> None:
     """
     if not caller.admin:
         raise NotAllowed(
-            f'only an admin may {what}, and you are "{caller.name}".',
+            f'only an admin may {what}, but you are "{caller.name}".',
             hint=_WHO,
             user=caller.name,
         )
