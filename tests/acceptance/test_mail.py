@@ -1,4 +1,4 @@
-"""Mail as people see it: real conductors, a real mail server, and commands that show what became of it."""
+"""Mail from the outside: real conductors, a real mail server, and the commands about mail."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def server() -> Iterator[MailServer]:
 
 @pytest.fixture
 def lab(maestro: Maestro, tcp_database_url: str, server: MailServer) -> Maestro:
-    """User ana, whose configuration names the mail server."""
+    """User ana, with the mail server in the configuration."""
     maestro.configure(
         postgres=tcp_database_url,
         username="ana",
@@ -45,14 +45,14 @@ def lab(maestro: Maestro, tcp_database_url: str, server: MailServer) -> Maestro:
 
 
 def end_a_task(conn: psycopg.Connection) -> int:
-    """Have a task of ana's end as soon as there is a conductor."""
+    """Make a task of ana end as soon as there is a conductor."""
     world = World(conn)
     task = world.task(jobs=3, name="user.ana.t")
     lifecycle.apply(conn, task, TaskInput.KILL, by="ana", why="wrong data")
     return task
 
 
-def test_a_conductor_that_is_killed_between_sending_and_writing_it_down(
+def test_conductor_killed_between_sending_and_marking_as_sent(
     lab: Maestro, conn: psycopg.Connection, server: MailServer
 ) -> None:
     server.slow = threading.Event()
@@ -75,7 +75,7 @@ def test_a_conductor_that_is_killed_between_sending_and_writing_it_down(
     assert f"sent to ana@example.org by localhost:{server.port}" in lab("task", "show", task).out
 
 
-def test_what_the_server_refuses_is_shown_and_sent_again(
+def test_refused_mail_is_shown_and_retried(
     lab: Maestro, conn: psycopg.Connection, server: MailServer
 ) -> None:
     server.rcpt_answers["ana@example.org"] = "550 5.1.1 no such user"
@@ -95,7 +95,7 @@ def test_what_the_server_refuses_is_shown_and_sent_again(
     assert "there is no mail 77" in lab.refused("mail", "show", 77)
 
 
-def test_mail_test_says_what_happened(
+def test_mail_test_reports_the_result(
     lab: Maestro, server: MailServer, tmp_path: Path, tcp_database_url: str
 ) -> None:
     said = lab("mail", "test").out
@@ -131,7 +131,7 @@ def test_mail_test_says_what_happened(
         assert len(safe.messages) == 1
 
 
-def test_without_any_configuration_a_mail_is_a_file(newcomer: Maestro) -> None:
+def test_mail_without_configuration_is_a_file(newcomer: Maestro) -> None:
     said = newcomer("mail", "test", "ana@example.org").out
     path = Path(said.strip().rpartition(": ")[2])
     assert said.startswith("no mail server is configured, so the mail to ana@example.org is a file")
@@ -143,13 +143,13 @@ def test_without_any_configuration_a_mail_is_a_file(newcomer: Maestro) -> None:
     )
 
 
-def test_with_a_database_server_it_lies_with_what_pilots_keep(maestro: Maestro) -> None:
+def test_mail_folder_with_a_database_server_is_in_the_state_folder(maestro: Maestro) -> None:
     said = maestro("mail", "test").out
     path = Path(said.strip().rpartition(": ")[2])
     assert path.parent == Path(maestro.env["MAESTRO_STATE_DIR"]) / "mail"
 
 
-def test_an_address_and_the_wish_for_no_mail(
+def test_setting_the_address_and_turning_mail_off(
     lab: Maestro, conn: psycopg.Connection, tcp_database_url: str
 ) -> None:
     assert "nothing is to be changed" in lab.refused("user", "set")
@@ -168,7 +168,7 @@ def test_an_address_and_the_wish_for_no_mail(
     assert lab.line("user list -o json").json[0]["mail"] is True
 
 
-def test_a_made_up_address_gives_way_to_the_configured_one(
+def test_made_up_address_is_replaced_by_the_configured_one(
     maestro: Maestro, tcp_database_url: str
 ) -> None:
     maestro.configure(postgres=tcp_database_url, username="eva")

@@ -80,7 +80,7 @@ def with_second(facts: Facts) -> None:
     facts.acceptances = [Acceptance(JOB, 2, latest=2, success=True)]
 
 
-def test_a_good_end_has_no_violations() -> None:
+def test_good_outcome_has_no_violations() -> None:
     assert checks.violations(good()) == []
 
 
@@ -202,7 +202,7 @@ VIOLATIONS = {
 
 
 @pytest.mark.parametrize("name", VIOLATIONS)
-def test_each_violation_is_noticed(name: str) -> None:
+def test_each_violation_is_found(name: str) -> None:
     check, change = VIOLATIONS[name]
     facts = good()
     change(facts)
@@ -217,7 +217,7 @@ def overlap(change: Callable[[Facts], object]) -> list[str]:
     return list(checks.never_twice_at_once(facts))
 
 
-def test_what_a_stopped_keeper_leaves_may_overlap() -> None:
+def test_attempts_of_a_stopped_keeper_may_overlap() -> None:
     def stop(since: float, until: float) -> Callable[[Facts], object]:
         return lambda facts: facts.keepers["keeper"].stopped.append(Span(since, until))
 
@@ -227,7 +227,7 @@ def test_what_a_stopped_keeper_leaves_may_overlap() -> None:
     assert overlap(stop(SECOND.began + 1, 20.0))
 
 
-def test_what_a_dead_keeper_leaves_may_overlap_only_without_an_agent() -> None:
+def test_attempts_of_a_dead_keeper_may_overlap_only_without_agent() -> None:
     def kill(facts: Facts) -> None:
         facts.keepers["keeper"].killed = 10.5
 
@@ -257,7 +257,7 @@ def test_an_outcome_may_be_lost_only_with_its_keeper() -> None:
     assert losses(killed(LIFE.ended + checks.SLACK + 1))
 
 
-def test_what_the_ordeal_itself_killed_is_explained() -> None:
+def test_kill_by_the_ordeal_explains_a_failure() -> None:
     facts = good()
     facts.jobs = [Job(JOB, "failed", 1)]
     facts.attempts = [replace(ROW, cause="signal", exit_status=None, signal=9)]
@@ -273,7 +273,7 @@ def test_tasks_that_resume_share_folders() -> None:
     assert not list(checks.folders_of_their_own(facts))
 
 
-def test_what_a_replaced_database_forgot_is_no_violation() -> None:
+def test_attempt_unknown_to_a_replaced_database_is_no_violation() -> None:
     facts = good()
     facts.restored = LIFE.began + 1
     facts.attempts, facts.jobs, facts.moves = [], [], []
@@ -283,7 +283,7 @@ def test_what_a_replaced_database_forgot_is_no_violation() -> None:
     assert checks.violations(facts)
 
 
-def test_the_evidence_names_what_is_known_of_a_job() -> None:
+def test_evidence_describes_a_job() -> None:
     facts = good()
     lost(facts)
     text = "\n".join(checks.evidence(facts, checks.violations(facts)))
@@ -292,7 +292,7 @@ def test_the_evidence_names_what_is_known_of_a_job() -> None:
     assert "keeper keeper: Keeper(node='gauss'" in text
 
 
-def test_two_may_run_while_nobody_has_recognised_an_old_database() -> None:
+def test_attempts_may_overlap_until_an_old_database_is_recognised() -> None:
     def replaced(at: float) -> Callable[[Facts], object]:
         return lambda facts: setattr(facts, "restored", at)
 

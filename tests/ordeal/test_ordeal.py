@@ -19,14 +19,14 @@ def test_nothing_is_lost_and_nothing_runs_twice(
     assert not verdict.violations, verdict
 
 
-def test_a_network_that_lies_breaks_nothing() -> None:
+def test_unreliable_network_breaks_nothing() -> None:
     seed, seconds = LIES
     verdict = Ordeal(plan(seed, seconds, mishaps=MISHAPS)).run()
     assert not verdict.violations, verdict
     assert verdict.facts.mishaps.total() > 8
 
 
-def test_without_harm_every_job_runs_as_planned() -> None:
+def test_without_faults_every_job_runs_as_planned() -> None:
     verdict = Ordeal(plan(4, 5.0, calm=True)).run()
     assert not verdict.violations, verdict
     assert not any(row.lost for row in verdict.facts.attempts)

@@ -6,12 +6,12 @@ from ordeal.faults import Faults
 from ordeal.schedule import plan
 
 
-def test_a_seed_gives_the_same_schedule_again() -> None:
+def test_schedule_is_determined_by_its_seed() -> None:
     assert plan(7, 40.0) == plan(7, 40.0)
     assert plan(7, 40.0) != plan(8, 40.0)
 
 
-def test_every_harm_occurs_and_can_be_done() -> None:
+def test_every_fault_occurs_and_can_be_injected() -> None:
     steps = [step for seed in range(40) for step in plan(seed, 40.0, restore=True).steps]
     steps += plan(7, 40.0, mishaps=6.0).steps
     kinds = {step.what for step in steps}
@@ -23,7 +23,7 @@ def test_every_harm_occurs_and_can_be_done() -> None:
     }  # fmt: skip
 
 
-def test_a_network_that_lies_does_so_in_every_way() -> None:
+def test_unreliable_network_has_every_fault() -> None:
     steps = [step.args for step in plan(7, 40.0, mishaps=6.0).steps if step.what == "mishap"]
     assert {(step["what"], step["way"]) for step in steps} == {
         (what, way)
@@ -32,5 +32,5 @@ def test_a_network_that_lies_does_so_in_every_way() -> None:
     }
 
 
-def test_a_calm_one_only_submits() -> None:
+def test_calm_schedule_only_submits() -> None:
     assert {step.what for step in plan(3, 40.0, calm=True).steps} == {"submit"}

@@ -1,4 +1,4 @@
-"""The conductor: the life cycle as it walks it, its term, and that nobody acts who has lost it."""
+"""The conductor: the life cycle of tasks, and its term, without which it does nothing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from support.waiting import wait_until
 from support.world import World
 
 
-def test_ten_are_tried_before_the_rest(world: World) -> None:
+def test_test_jobs_run_before_the_rest(world: World) -> None:
     task = world.task(jobs=36)
     world.conduct()
     assert world.state(task) is TaskState.TESTING
@@ -53,7 +53,7 @@ def test_ten_are_tried_before_the_rest(world: World) -> None:
     assert world.column(task, "typical_seconds") == 1.0
 
 
-def test_a_task_of_test_jobs_alone_is_done_after_them(world: World) -> None:
+def test_task_with_test_jobs_only(world: World) -> None:
     task = world.task(jobs=3)
     world.conduct()
     pilot = world.pilot()
@@ -86,7 +86,7 @@ def test_one_failure_in_the_test_breaks_the_task(world: World) -> None:
 
 
 def between(world: World, happens: Callable[[], object]) -> None:
-    """Have something happen after the conductor has looked at the tasks, before it acts."""
+    """Call `happens` between the conductor's reading of the tasks and its action."""
 
     def transact(step: Callable[[], bool]) -> bool:
         happens()
@@ -125,9 +125,7 @@ def test_a_task_is_not_done_while_a_job_is_being_retried(world: World) -> None:
     assert world.jobs(task) == [JobState.DONE] * 2
 
 
-def test_a_retried_test_job_goes_back_into_the_test_and_both_moves_are_written_down(
-    world: World, database_url: str
-) -> None:
+def test_retried_test_job_returns_to_the_test_with_events(world: World, database_url: str) -> None:
     task = world.task(jobs=3, test_jobs=2)
     world.conduct()
     with connect(database_url) as listener:
@@ -145,7 +143,7 @@ def test_a_retried_test_job_goes_back_into_the_test_and_both_moves_are_written_d
     ]
 
 
-def test_long_test_jobs_let_the_rest_loose_by_their_age(world: World) -> None:
+def test_long_test_jobs_pass_by_their_age(world: World) -> None:
     task = world.task(jobs=12, test_jobs=2, test_for=60)
     world.conduct()
     pilot = world.pilot()
@@ -170,8 +168,8 @@ def _time_passes(world: World, task: int, seconds: float) -> None:
         )
 
 
-def test_a_test_does_not_wait_for_those_that_find_no_slot(world: World) -> None:
-    """Ten long trainings on two slots: two run well, and the other eight are jobs like the rest, with retries."""
+def test_test_does_not_wait_for_jobs_without_a_slot(world: World) -> None:
+    """Ten long trainings on two slots: two run well, and the other eight become ordinary jobs, with retries."""
     task = world.task(jobs=12, test_for=60, retries=1)
     world.conduct()
     pilot = world.pilot()
@@ -201,7 +199,7 @@ def test_a_test_does_not_wait_for_those_that_find_no_slot(world: World) -> None:
     assert {world.jobs(task)[g.key.index] for g in (*late, one)} == {JobState.ASSIGNED}
 
 
-def test_a_test_of_quick_jobs_is_all_ten_of_them_however_few_the_slots(world: World) -> None:
+def test_quick_test_jobs_all_run_even_on_few_slots(world: World) -> None:
     task = world.task(jobs=12, test_for=60)
     world.conduct()
     pilot = world.pilot()
@@ -282,7 +280,7 @@ def test_too_many_failures_hold_the_task_until_it_is_released(world: World) -> N
     assert world.column(task, "held_by") == "orchestra"
 
 
-def test_what_is_due_in_one_task_comes_before_the_mass_move_of_another(world: World) -> None:
+def test_transitions_come_before_operations_of_other_tasks(world: World) -> None:
     big, due = world.task(jobs=3), world.task(jobs=3, name="user.ana.due")
     world.conn.execute(
         "update task set state = 'KILL', intent = 'kill', intent_by = 'ana' where id = %s", [big]
@@ -366,7 +364,7 @@ def test_events_name_who_and_why(world: World) -> None:
 # The term
 
 
-def test_one_holds_the_term_and_the_preferred_one_takes_it(world: World) -> None:
+def test_preferred_process_takes_the_term(world: World) -> None:
     first = leader.acquire(world.conn, "a", "a", 60, preferred=False)
     assert first
     assert leader.acquire(world.conn, "b", "b", 60, preferred=False) is None
@@ -382,7 +380,9 @@ def test_one_holds_the_term_and_the_preferred_one_takes_it(world: World) -> None
     assert leader.acquire(world.conn, "a", "a", 60, preferred=False)
 
 
-def test_who_wakes_up_after_its_term_changes_nothing(world: World, database_url: str) -> None:
+def test_conductor_that_wakes_up_after_its_term_changes_nothing(
+    world: World, database_url: str
+) -> None:
     task = world.task(jobs=3)
     stop = threading.Event()
     with connect(database_url) as sleepy_connection:
@@ -411,9 +411,7 @@ def _conducting(
         assert not thread.is_alive()
 
 
-def test_a_conductor_acts_at_once_and_survives_its_connection(
-    world: World, database_url: str
-) -> None:
+def test_conductor_acts_at_once_and_reconnects(world: World, database_url: str) -> None:
     with _conducting(lambda: connect(database_url, name="conductor"), "one"):
         first = world.task(jobs=3, name="user.ana.one")
         wait_until(lambda: world.state(first) is TaskState.TESTING, timeout=10)
@@ -425,9 +423,7 @@ def test_a_conductor_acts_at_once_and_survives_its_connection(
         wait_until(lambda: world.state(second) is TaskState.TESTING, timeout=TERM_SECONDS + 10)
 
 
-def test_one_that_is_stopped_in_a_transaction_loses_it_and_changes_nothing(
-    world: World, database_url: str
-) -> None:
+def test_conductor_stopped_in_a_transaction_loses_it(world: World, database_url: str) -> None:
     task = world.task(jobs=3)
     with connect(database_url) as stopped:
         leader.set_limits(stopped)
@@ -445,7 +441,7 @@ def test_one_that_is_stopped_in_a_transaction_loses_it_and_changes_nothing(
 
 
 def test_a_second_conductor_takes_over_within_five_seconds(world: World, database_url: str) -> None:
-    """The first one is cut off in the middle of its term, as if its machine had lost its power."""
+    """The first one disappears in the middle of its term, as in a power failure."""
     assert leader.acquire(world.conn, "dead", "dead", TERM_SECONDS, preferred=False)
     task = world.task(jobs=3)
     since = time.monotonic()
@@ -454,8 +450,8 @@ def test_a_second_conductor_takes_over_within_five_seconds(world: World, databas
     assert TERM_SECONDS - 1 <= time.monotonic() - since < 5.5
 
 
-def test_a_task_that_begins_can_be_claimed_from_before_the_order_is_written(world: World) -> None:
-    """Pilots are woken with the step that hands out its first jobs."""
+def test_new_task_is_claimable_before_it_is_ranked(world: World) -> None:
+    """Pilots are woken with the step that releases its first jobs."""
     first = world.task(3, "user.ana.first", test_jobs=0)
     world.conduct(rounds=2)
     second = world.task(3, "user.ana.second", test_jobs=0)
@@ -467,10 +463,8 @@ def test_a_task_that_begins_can_be_claimed_from_before_the_order_is_written(worl
     assert [g.key.task_id for g in world.pilot().claim(cpu=6)] == [first] * 3 + [second] * 3
 
 
-def test_of_all_that_appears_in_a_round_pilots_hear_afterwards(
-    world: World, database_url: str
-) -> None:
-    """They may have looked between the first task's beginning and the second's, and look again when they are woken."""
+def test_pilots_are_woken_for_all_work_of_a_round(world: World, database_url: str) -> None:
+    """They may have claimed between the start of the first task and that of the second, and do so again when woken."""
     with connect(database_url) as mine, connect(database_url) as listener:
         listener.execute("listen orchestra_cpu")
         conductor = Conductor(threading.Event(), name="test")
@@ -482,8 +476,8 @@ def test_of_all_that_appears_in_a_round_pilots_hear_afterwards(
         assert len(list(listener.notifies(timeout=5, stop_after=2))) >= 2
 
 
-def test_who_uses_more_slots_waits_though_others_have_more_jobs(world: World) -> None:
-    """Fair share is about slots: one job of eight weighs more than three of one."""
+def test_user_with_more_slots_waits(world: World) -> None:
+    """Fair share counts slots: one job of eight slots weighs more than three of one."""
     wide = world.task(jobs=4, name="user.ana.wide", test_jobs=0, cores=8)
     narrow = world.task(jobs=9, name="user.bea.narrow", owner="bea", test_jobs=0)
     world.conduct(rounds=2)
@@ -502,10 +496,10 @@ def test_who_uses_more_slots_waits_though_others_have_more_jobs(world: World) ->
     assert world.column(one, "rank") < world.column(gpus, "rank")
 
 
-def test_what_stands_still_is_not_looked_at_until_it_may_have_changed(
+def test_idle_tasks_are_not_read_until_they_may_have_changed(
     world: World, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A task that is held and one that waits for another go on at once all the same."""
+    """A held task and one that waits for another still continue at once."""
     monkeypatch.setattr(task_reader, "READ_ALL_EVERY", 3600.0)
     parent = world.task(1, "user.ana.parent", test_jobs=0)
     child = world.task(1, "user.ana.child", test_jobs=0)

@@ -1,4 +1,4 @@
-"""How long a job of a task takes, as the conductor learns it while the task runs."""
+"""The estimate of how long a job of a task takes, made while the task runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _run(world: World, pilot: Pilot, jobs: int, seconds: float) -> None:
     work.report(world.conn, pilot.keeper, ends)
 
 
-def test_an_estimate_follows_the_jobs_that_were_done_last(world: World) -> None:
+def test_estimate_follows_the_latest_done_jobs(world: World) -> None:
     task = world.task(jobs=1000, test_jobs=0)
     world.conduct(rounds=2)
     pilot, estimates = world.pilot(), Estimates()
@@ -37,7 +37,7 @@ def test_an_estimate_follows_the_jobs_that_were_done_last(world: World) -> None:
     assert learned() == 4.0, "not for so little"
 
 
-def test_a_conductor_that_takes_over_does_not_learn_all_anew(world: World) -> None:
+def test_new_conductor_does_not_repeat_all_estimates(world: World) -> None:
     task = world.task(jobs=20, test_jobs=0)
     world.conduct(rounds=2)
     pilot = world.pilot()

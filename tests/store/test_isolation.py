@@ -1,4 +1,4 @@
-"""What is wrong with one task keeps the conductor from no other, and is told."""
+"""A failure in one task is reported and does not stop the conductor from serving the others."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def conducting(database_url: str, said: list[Trouble | None]) -> Iterator[None]:
         assert not thread.is_alive()
 
 
-def test_a_locked_task_keeps_those_behind_it_from_nothing(world: World, database_url: str) -> None:
+def test_locked_task_does_not_stop_others(world: World, database_url: str) -> None:
     locked = world.task(jobs=2, name="user.ana.locked", test_jobs=0)
     behind = world.task(jobs=2, name="user.ana.behind", test_jobs=0)
     said: list[Trouble | None] = []
@@ -72,7 +72,7 @@ def test_a_locked_task_keeps_those_behind_it_from_nothing(world: World, database
         wait_until(lambda: not leader.troubles(world.conn).stuck)
 
 
-def test_troubles_of_an_earlier_term_are_nobodys(conn: psycopg.Connection) -> None:
+def test_troubles_of_an_earlier_term_are_cleared(conn: psycopg.Connection) -> None:
     first = leader.acquire(conn, "a", "one", 60, preferred=False)
     assert first
     first.note_stuck(conn, [Stuck(3, "busy")])
@@ -89,7 +89,7 @@ def test_troubles_of_an_earlier_term_are_nobodys(conn: psycopg.Connection) -> No
     assert leader.troubles(conn).stuck == ()
 
 
-def test_a_value_of_a_newer_schema_concerns_its_task_alone(world: World, database_url: str) -> None:
+def test_value_of_a_newer_schema_affects_only_its_task(world: World, database_url: str) -> None:
     strange = world.task(jobs=2, name="user.ana.strange", test_jobs=0)
     world.conn.execute("alter table task drop constraint task_intent_check")
     world.conn.execute(
@@ -102,7 +102,7 @@ def test_a_value_of_a_newer_schema_concerns_its_task_alone(world: World, databas
         wait_until(lambda: any(s and f"task {strange}: 'shuffle'" in s.text for s in said))
 
 
-def test_a_conductor_that_fails_begins_anew(
+def test_failed_conductor_starts_again(
     world: World, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = world.task(jobs=2, test_jobs=0)
@@ -121,7 +121,7 @@ def test_a_conductor_that_fails_begins_anew(
     assert said == [failed, None, failed, None]
 
 
-def test_what_fails_is_left_alone_longer_each_time(conn: psycopg.Connection) -> None:
+def test_pause_after_failures_grows(conn: psycopg.Connection) -> None:
     now = 0.0
     tried = []
     isolation = Isolation(lambda: now)
@@ -142,7 +142,7 @@ def test_what_fails_is_left_alone_longer_each_time(conn: psycopg.Connection) -> 
     assert not isolation.stuck
 
 
-def test_an_error_with_any_characters_can_be_told(conn: psycopg.Connection) -> None:
+def test_error_with_any_characters_can_be_stored(conn: psycopg.Connection) -> None:
     isolation, term = Isolation(lambda: 0.0), leader.acquire(conn, "a", "one", 60, preferred=False)
     assert term
     for _ in range(2):
@@ -151,7 +151,7 @@ def test_an_error_with_any_characters_can_be_told(conn: psycopg.Connection) -> N
     assert len(leader.troubles(conn).stuck[0].why) <= WHY_AT_MOST
 
 
-def test_a_server_that_is_in_no_state_for_anything_is_nobodys_trouble(
+def test_unavailable_server_is_not_a_trouble_of_one_task(
     conn: psycopg.Connection,
 ) -> None:
     def fail() -> None:
@@ -161,8 +161,8 @@ def test_a_server_that_is_in_no_state_for_anything_is_nobodys_trouble(
         Isolation().attempt(conn, 7, fail)
 
 
-def test_what_nobody_tries_again_is_forgotten(conn: psycopg.Connection) -> None:
-    """A task that is gone is named no longer, and a year of troubles takes no memory."""
+def test_obsolete_failures_are_forgotten(conn: psycopg.Connection) -> None:
+    """A deleted task is not reported any more, and a year of failures takes no memory."""
     now = [0.0]
     isolation = Isolation(clock=lambda: now[0])
 

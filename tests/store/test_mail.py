@@ -1,4 +1,4 @@
-"""Mail from a change to a server: in the change's transaction, at least once, one at a time, many as one."""
+"""Notifications: written with the transaction that they report, and sent at least once, several as one mail."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def server() -> Iterator[MailServer]:
 
 
 def all_mails(world: World) -> list[Mail]:
-    """All mails, oldest first."""
+    """All mails, the oldest first."""
     return list(reversed(mail_store.listed(world.conn, person=None, state=None, limit=1000)))
 
 
@@ -68,8 +68,8 @@ def end(world: World, name: str = "user.ana.task", jobs: int = 2, failing: int =
     return task
 
 
-class Office:
-    """A mailer for a server, driven by the test."""
+class SendingMailer:
+    """A mailer with a mail server, driven by the test."""
 
     def __init__(self, world: World, url: str, server: MailServer, **settings: Any) -> None:
         self.world = world
@@ -81,7 +81,7 @@ class Office:
         self.term = term
 
     def tick(self) -> None:
-        """Let it look, and wait until it has sent what it found."""
+        """Run it once, and wait until it has sent what is due."""
         self.mailer._check_at = self.mailer._paused_until = 0
         self.mailer.tick(self.world.conn, self.term.check)
         wait_until(lambda: not self.mailer.is_sending, 20)
@@ -93,14 +93,14 @@ class Office:
 
 
 @pytest.fixture
-def office(world: World, database_url: str, server: MailServer) -> Office:
-    return Office(world, database_url, server)
+def office(world: World, database_url: str, server: MailServer) -> SendingMailer:
+    return SendingMailer(world, database_url, server)
 
 
 # What is written, and when
 
 
-def test_each_end_is_told_to_the_owner_once_with_what_failed(world: World) -> None:
+def test_owner_is_notified_once_of_each_end_with_its_failures(world: World) -> None:
     task = world.task(jobs=6, test_jobs=2)
     world.conduct()
     pilot = world.pilot()
@@ -132,7 +132,7 @@ def test_each_end_is_told_to_the_owner_once_with_what_failed(world: World) -> No
     assert [each.outcome for each in notifications(world)] == ["FINALIZED", "DONE"]
 
 
-def test_a_task_that_breaks_or_is_killed_says_what_becomes_of_all_its_jobs(world: World) -> None:
+def test_notification_of_broken_or_killed_task_counts_all_jobs(world: World) -> None:
     broken = world.task(jobs=36)
     world.conduct()
     pilot = world.pilot()
@@ -152,7 +152,7 @@ def test_a_task_that_breaks_or_is_killed_says_what_becomes_of_all_its_jobs(world
     )  # fmt: skip
 
 
-def test_what_orchestra_holds_is_told_and_what_people_hold_is_not(world: World) -> None:
+def test_only_holds_by_orchestra_are_notified(world: World) -> None:
     task = world.task(jobs=10, test_jobs=0, max_fails=2)
     world.conduct(rounds=2)
     pilot = world.pilot()
@@ -177,7 +177,7 @@ def test_what_orchestra_holds_is_told_and_what_people_hold_is_not(world: World) 
     ]
 
 
-def test_a_change_that_is_rolled_back_writes_nothing(world: World) -> None:
+def test_rolled_back_change_writes_no_notification(world: World) -> None:
     task = world.task(jobs=3)
     lifecycle.apply(world.conn, task, TaskInput.KILL, by="ana")
     with world.conn.transaction(force_rollback=True):
@@ -186,7 +186,7 @@ def test_a_change_that_is_rolled_back_writes_nothing(world: World) -> None:
     assert (world.state(task), all_mails(world)) == (TaskState.KILL, [])
 
 
-def test_who_wants_none_gets_none(world: World) -> None:
+def test_user_without_mail_gets_none(world: World) -> None:
     ana = caller(world.conn)
     users.change(world.conn, ana, "ana", mail=False)
     end(world)
@@ -201,7 +201,7 @@ def test_who_wants_none_gets_none(world: World) -> None:
 
 @pytest.fixture
 def busy(world: World) -> Pilot:
-    """A pilot that runs two jobs of ana's and one of bob's; root is the admin."""
+    """A pilot that runs two jobs of ana and one of bob; root is the admin."""
     caller(world.conn, "root")
     for owner, jobs in (("ana", 2), ("bob", 1)):
         world.task(jobs=jobs, name=f"user.{owner}.t", owner=owner, test_jobs=0)
@@ -221,12 +221,12 @@ def fall_silent(world: World, minutes: float, *, held: float = 60) -> None:
 
 
 def notice(world: World) -> list[tuple[str, str]]:
-    """Let the conductor look for silent nodes; gives all mails so far: (to, kind)."""
+    """Run the duty for silent nodes; return the recipient and kind of all mails so far."""
     silent_nodes.notify(world.conn, lambda step: in_transaction(world.conn, step))
     return [(mail.person, mail.kind) for mail in all_mails(world)]
 
 
-def test_a_silent_node_is_told_once_until_it_was_back(world: World, busy: Pilot) -> None:
+def test_silent_node_is_notified_once_until_it_is_back(world: World, busy: Pilot) -> None:
     fall_silent(world, 9.9)
     assert notice(world) == []
     fall_silent(world, 11, held=5)  # nobody conducted, so the database may have been away
@@ -245,7 +245,7 @@ def test_a_silent_node_is_told_once_until_it_was_back(world: World, busy: Pilot)
     assert len(notice(world)) == 6
 
 
-def test_a_node_that_said_goodbye_or_is_given_up_is_not_missed(world: World, busy: Pilot) -> None:
+def test_node_that_signed_off_or_is_lost_is_not_notified(world: World, busy: Pilot) -> None:
     fall_silent(world, 11)
     work.detach(world.conn, busy.node, busy.agent, [])
     assert notice(world) == []
@@ -254,7 +254,7 @@ def test_a_node_that_said_goodbye_or_is_given_up_is_not_missed(world: World, bus
     assert notice(world) == []
 
 
-def test_an_upgrade_tells_nobody_of_what_was_silent_before(
+def test_upgrade_does_not_notify_of_earlier_silence(
     empty_database_url: str, tmp_path: Path
 ) -> None:
     own = [migration for migration in migrate.known() if migration.name != "mail"]
@@ -281,7 +281,7 @@ def test_an_upgrade_tells_nobody_of_what_was_silent_before(
         assert notice(world) == [("root", "pilot")]
 
 
-def test_admins_are_told_of_a_pilot_that_died_with_jobs(world: World, busy: Pilot) -> None:
+def test_admins_are_notified_of_pilot_that_died_with_jobs(world: World, busy: Pilot) -> None:
     other = world.pilot("idle")
     work.close_out(world.conn, other.agent, other.keeper, "its keeper has died")
     assert all_mails(world) == []
@@ -294,9 +294,7 @@ def test_admins_are_told_of_a_pilot_that_died_with_jobs(world: World, busy: Pilo
 # Sending
 
 
-def test_a_mail_is_sent_once_and_says_what_happened(
-    world: World, office: Office, server: MailServer
-) -> None:
+def test_mail_is_sent_once(world: World, office: SendingMailer, server: MailServer) -> None:
     task = end(world, jobs=3, failing=1)
     office.tick()
     (message,) = server.messages
@@ -313,8 +311,8 @@ def test_a_mail_is_sent_once_and_says_what_happened(
     assert len(server.messages) == 1
 
 
-def test_the_best_results_stand_in_the_mail(
-    world: World, office: Office, server: MailServer
+def test_mail_contains_the_best_results(
+    world: World, office: SendingMailer, server: MailServer
 ) -> None:
     task = end(world, jobs=5)
     for index in range(5):
@@ -333,7 +331,7 @@ def test_the_best_results_stand_in_the_mail(
     )
 
 
-def test_looking_for_mail_walks_an_index(world: World, office: Office) -> None:
+def test_check_for_due_mail_walks_an_index(world: World, office: SendingMailer) -> None:
     world.conn.execute(
         "insert into outbox (message_id, kind, person_id, sent_at) "
         "select n::text, 'task', %s, now() from generate_series(1, 20000) n",
@@ -347,8 +345,8 @@ def test_looking_for_mail_walks_an_index(world: World, office: Office) -> None:
         assert found.buffers < 20
 
 
-def test_many_endings_at_once_are_one_mail(
-    world: World, office: Office, server: MailServer
+def test_notifications_at_the_same_time_are_one_mail(
+    world: World, office: SendingMailer, server: MailServer
 ) -> None:
     for number in range(5):
         end(world, f"user.ana.t{number}")
@@ -372,13 +370,11 @@ def test_many_endings_at_once_are_one_mail(
     assert server.subjects[2].startswith("[Orchestra] 2 messages: user.ana.t5 done")
 
 
-def test_a_server_that_is_down_delays_and_then_all_goes_out_as_one(
-    world: World, database_url: str
-) -> None:
+def test_mail_delayed_by_server_is_sent_as_one(world: World, database_url: str) -> None:
     server = MailServer()
     with running(server):
         pass
-    office = Office(world, database_url, server)
+    office = SendingMailer(world, database_url, server)
     end(world, "user.ana.one")
     office.tick()
     (mail,) = all_mails(world)
@@ -401,7 +397,7 @@ def test_a_server_that_is_down_delays_and_then_all_goes_out_as_one(
     assert [mail.state for mail in all_mails(world)] == ["sent", "sent"]
 
 
-def test_the_pauses_between_tries_grow_and_end(world: World, office: Office) -> None:
+def test_pauses_between_tries_grow_and_tries_end(world: World, office: SendingMailer) -> None:
     task = end(world)
     pauses = []
     for _ in range(12):
@@ -426,8 +422,8 @@ def test_the_pauses_between_tries_grow_and_end(world: World, office: Office) -> 
     assert (mail.state, mail.last_error) == ("refused", "given up after 100 tries: down")
 
 
-def test_one_that_is_put_off_does_not_hold_up_the_others(
-    world: World, office: Office, server: MailServer
+def test_delayed_mail_does_not_hold_up_others(
+    world: World, office: SendingMailer, server: MailServer
 ) -> None:
     server.rcpt_answers["ana@example.org"] = "451 greylisted"
     end(world, "user.ana.one")
@@ -442,8 +438,8 @@ def test_one_that_is_put_off_does_not_hold_up_the_others(
     assert [mail.state for mail in all_mails(world)] == ["sent", "sent"]
 
 
-def test_what_is_refused_is_set_aside_told_to_admins_and_can_be_sent_again(
-    world: World, office: Office, server: MailServer
+def test_refused_mail_is_set_aside_reported_and_can_be_retried(
+    world: World, office: SendingMailer, server: MailServer
 ) -> None:
     root = caller(world.conn, "root")
     server.rcpt_answers["ana@example.org"] = "550 no such user"
@@ -472,8 +468,8 @@ def test_what_is_refused_is_set_aside_told_to_admins_and_can_be_sent_again(
         mails.again(world.conn, root, [first.id])
 
 
-def test_an_address_that_was_made_up_gets_nothing_and_says_so(
-    world: World, office: Office, server: MailServer
+def test_made_up_address_gets_no_mail(
+    world: World, office: SendingMailer, server: MailServer
 ) -> None:
     caller(world.conn, "root")
     world.person()
@@ -485,7 +481,7 @@ def test_an_address_that_was_made_up_gets_nothing_and_says_so(
     assert "user ana has no e-mail address" in (mail.last_error or "")
 
 
-def test_a_slow_server_keeps_the_conductor_from_nothing(
+def test_slow_server_does_not_delay_the_conductor(
     world: World, database_url: str, server: MailServer
 ) -> None:
     server.slow = threading.Event()
@@ -508,8 +504,8 @@ def test_a_slow_server_keeps_the_conductor_from_nothing(
     assert len(server.messages) == 1
 
 
-def test_what_was_perhaps_sent_goes_out_again_as_it_was(
-    world: World, office: Office, server: MailServer
+def test_perhaps_sent_mail_is_sent_again_unchanged(
+    world: World, office: SendingMailer, server: MailServer
 ) -> None:
     server.slow = threading.Event()
     hasty = Smtp("localhost", server.port, "none", timeout=2)
@@ -531,7 +527,7 @@ def test_what_was_perhaps_sent_goes_out_again_as_it_was(
     assert [mail.state for mail in all_mails(world)] == ["sent", "sent"]
 
 
-def test_two_conductors_do_not_send_the_same(world: World, database_url: str) -> None:
+def test_two_conductors_do_not_send_the_same_mail(world: World, database_url: str) -> None:
     end(world)
     with connect(database_url) as other:
         first = outbox.take(world.conn, lambda: None)
@@ -545,8 +541,8 @@ def test_two_conductors_do_not_send_the_same(world: World, database_url: str) ->
     assert second.message_id == first.message_id
 
 
-def test_who_has_lost_the_term_sends_nothing(
-    world: World, office: Office, server: MailServer
+def test_conductor_without_term_sends_nothing(
+    world: World, office: SendingMailer, server: MailServer
 ) -> None:
     end(world)
     world.conn.execute("update leader set term = term + 1")
@@ -557,8 +553,8 @@ def test_who_has_lost_the_term_sends_nothing(
     assert all_mails(world)[0].tries == 0
 
 
-def test_a_restored_database_sends_nothing_that_is_old(
-    world: World, office: Office, server: MailServer
+def test_restored_database_sends_no_old_mail(
+    world: World, office: SendingMailer, server: MailServer
 ) -> None:
     end(world)
     backup.take(world.conn)
@@ -579,8 +575,8 @@ def test_a_restored_database_sends_nothing_that_is_old(
     assert "set aside when the database was replaced" in (mail.last_error or "")
 
 
-def test_a_notification_of_another_version_waits_and_a_broken_one_is_set_aside(
-    world: World, office: Office, server: MailServer
+def test_unknown_notification_waits_and_invalid_one_is_set_aside(
+    world: World, office: SendingMailer, server: MailServer
 ) -> None:
     person = world.person()
     for kind in ("newfangled", "task"):
@@ -591,7 +587,7 @@ def test_a_notification_of_another_version_waits_and_a_broken_one_is_set_aside(
     assert states == {"newfangledNone": "waiting", "taskNone": "refused", "task0": "sent"}
 
 
-def test_old_mail_is_forgotten(world: World) -> None:
+def test_old_mail_is_deleted(world: World) -> None:
     end(world, "user.ana.one")
     end(world, "user.ana.two")
     world.conn.execute(
@@ -601,7 +597,7 @@ def test_old_mail_is_forgotten(world: World) -> None:
     assert len(all_mails(world)) == 1
 
 
-def test_the_last_mail_is_sent_when_the_conductor_ends(
+def test_pending_mail_is_sent_when_the_conductor_ends(
     world: World, database_url: str, server: MailServer
 ) -> None:
     transport = Smtp("localhost", server.port, "none", timeout=5)
@@ -633,11 +629,11 @@ def _serve_until(conductor: Conductor, url: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of modules that apprise imports
-def test_channels_are_told_once(
+def test_channels_are_notified_once(
     world: World, database_url: str, server: MailServer, hook: Callable[[], list[Any]]
 ) -> None:
     url = hook.url  # type: ignore[attr-defined]
-    office = Office(world, database_url, server, channels=Channels((url,)))
+    office = SendingMailer(world, database_url, server, channels=Channels((url,)))
     server.rcpt_answers["ana@example.org"] = "451 later"
     end(world)
     office.tick()
@@ -652,7 +648,7 @@ def test_channels_are_told_once(
 
 @pytest.fixture
 def hook() -> Iterator[Any]:
-    """A web hook on this machine, as apprise's json:// wants it."""
+    """A web hook on this machine, for json:// of apprise."""
     from http.server import BaseHTTPRequestHandler, HTTPServer
 
     told: list[Any] = []
@@ -682,6 +678,6 @@ def hook() -> Iterator[Any]:
     server.server_close()
 
 
-def test_the_pause_is_one_of_a_minute() -> None:
+def test_pause_between_mails_is_one_minute() -> None:
     assert outbox.PAUSE == 60
     assert mailing.LAST_MAIL_SECONDS < 5

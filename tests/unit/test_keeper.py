@@ -1,4 +1,4 @@
-"""The keeper and its link, with real processes: what is promised in keeper.py, each promise tried."""
+"""The keeper and the link to it, with real processes: every guarantee in keeper.py."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ ENVIRONMENT = {"PATH": os.environ["PATH"]}
 
 
 class Agent:
-    """A small agent: it spawns scripts, remembers what the keeper says, and can wait for it."""
+    """A small agent: it spawns scripts, and records and waits for the keeper's messages."""
 
     def __init__(self, link: KeeperLink, folder: Path) -> None:
         self.link = link
@@ -141,7 +141,7 @@ def new_key() -> AttemptKey:
 
 
 def is_running(pid: int) -> bool:
-    """True while a process lives; one that has ended and waits for its parent does not."""
+    """Whether a process lives and is not a zombie."""
     try:
         return keeper.stat_fields(pid)[0] != b"Z"
     except (FileNotFoundError, ProcessLookupError):
@@ -158,7 +158,7 @@ def end_by_pid(pid: int) -> None:
 
 
 def end_keeper(pid: int) -> None:
-    """End a keeper and all that it is the parent of."""
+    """End a keeper and all its descendants."""
     below = list(keeper.with_descendants([pid], keeper.process_tree())) if is_running(pid) else []
     for process in below:
         end_by_pid(process)
@@ -190,7 +190,7 @@ def agent(start_agent: StartAgent) -> Agent:
 # How a job is started
 
 
-def test_it_says_who_it_is(start_agent: StartAgent) -> None:
+def test_hello_identifies_the_keeper(start_agent: StartAgent) -> None:
     hello = start_agent(version="1.2.3").link.hello
     assert hello.version == "1.2.3"
     assert hello.protocol == keeper.PROTOCOL
@@ -207,7 +207,7 @@ def test_started_names_the_process(agent: Agent) -> None:
     assert 0 <= started.age < 10
 
 
-def test_a_job_gets_its_log_its_environment_and_nothing_else(agent: Agent) -> None:
+def test_job_inherits_only_its_log_and_environment(agent: Agent) -> None:
     script = 'echo out; echo err >&2; env; ls /proc/self/fd; cat; grep -E "Sig(Blk|Ign)" /proc/self/status'
     key = agent.spawn(script, env={"NAME": "a'; $(x)\né"})
     assert agent.ended(key).exit_status == 0
@@ -222,14 +222,14 @@ def test_a_job_gets_its_log_its_environment_and_nothing_else(agent: Agent) -> No
     assert int(ignored, 16) & ~(3 << 31) == 0  # 32 and 33 are the C library's own
 
 
-def test_bytes_that_are_no_text_arrive_unchanged(agent: Agent) -> None:
+def test_bytes_that_are_not_utf8_arrive_unchanged(agent: Agent) -> None:
     name = os.fsdecode(b"\xff\xfe\n")
     key = agent.spawn(["/bin/bash", "-c", 'printf %s "$1"', "bash", name])
     agent.ended(key)
     assert agent.log(key).read_bytes() == b"\xff\xfe\n"
 
 
-def test_a_job_leads_a_session_of_its_own(agent: Agent) -> None:
+def test_job_leads_a_session(agent: Agent) -> None:
     pid = agent.started(agent.spawn("sleep 60")).pid
     assert os.getsid(pid) == os.getpgid(pid) == pid
 
@@ -249,7 +249,7 @@ def test_a_folder_may_have_any_name_and_length(start_agent: StartAgent, hostile_
         ([], "invalid", None),
     ],
 )
-def test_what_cannot_be_started_is_refused_and_forgotten(
+def test_spawn_that_fails_is_refused_and_forgotten(
     agent: Agent, argv: list[str], reason: str, number: int | None
 ) -> None:
     agent.run("true")
@@ -265,7 +265,7 @@ def test_what_cannot_be_started_is_refused_and_forgotten(
     assert (agent.folder / "spool").stat().st_size == size
 
 
-def test_a_note_that_does_not_fit_is_refused(agent: Agent) -> None:
+def test_too_long_note_is_refused(agent: Agent) -> None:
     assert agent.refused(agent.spawn("true", note="x" * keeper.NOTE_BYTES)).reason == "invalid"
     fits = "x" * (keeper.NOTE_BYTES - 2)
     assert agent.run("true", note=fits).note == fits
@@ -296,7 +296,7 @@ def test_the_exit_status_is_exact(agent: Agent, status: int) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
-def test_a_signal_of_others_is_told_apart(agent: Agent, number: signal.Signals) -> None:
+def test_signal_of_others_is_reported(agent: Agent, number: signal.Signals) -> None:
     outcome = agent.run(f"ulimit -c 0; kill -{int(number)} $$")
     assert (outcome.cause, outcome.exit_status, outcome.signal) == (Cause.SIGNAL, None, number)
 
@@ -325,7 +325,7 @@ def take(megabytes: int, seconds: float = 0.0) -> list[str]:
 def limiting(
     request: pytest.FixtureRequest, start_agent: StartAgent, monkeypatch: pytest.MonkeyPatch
 ) -> Agent:
-    """An agent whose keeper makes cgroups, and one whose keeper can make none."""
+    """An agent whose keeper can create cgroups, and one whose keeper cannot."""
     if request.param == "cgroup":
         need("memory cgroup")
         return start_agent()
@@ -336,14 +336,14 @@ def limiting(
     return start_agent()
 
 
-def test_more_memory_than_the_limit_is_out_of_memory(limiting: Agent) -> None:
+def test_exceeding_the_memory_limit_ends_the_attempt(limiting: Agent) -> None:
     outcome = limiting.run(take(400, 60), memory=200 * MB)
     assert outcome.cause is Cause.OUT_OF_MEMORY
     assert (outcome.usage.max_rss_bytes or 0) > 190 * MB
     assert outcome.seconds < 30
 
 
-def test_the_limit_is_that_of_the_whole_tree(limiting: Agent) -> None:
+def test_memory_limit_is_for_the_whole_tree(limiting: Agent) -> None:
     program, *_, script = take(80, 60)
     one = f"'{program}' -S -c '{script.replace(chr(39), chr(34))}' &"
     wait = "until [ $(grep -c 'took it' /dev/stderr) -ge $i ]; do sleep 0.05; done"
@@ -352,7 +352,7 @@ def test_the_limit_is_that_of_the_whole_tree(limiting: Agent) -> None:
     assert limiting.log(outcome.key).read_text().count("took it") >= 2
 
 
-def test_less_memory_than_the_limit_is_none_of_our_business(limiting: Agent) -> None:
+def test_memory_below_the_limit_is_allowed(limiting: Agent) -> None:
     outcome = limiting.run(take(50), memory=200 * MB)
     assert (outcome.cause, outcome.exit_status) == (Cause.EXIT, 0)
     failed = limiting.run("exit 3", memory=200 * MB)
@@ -398,9 +398,7 @@ V2_MOUNTS = "41 31 0:38 / {place} rw,relatime - cgroup2 cgroup2 rw\n"
 
 
 @pytest.mark.parametrize("controllers", ["cpu memory pids\n", "cpu pids\n"])
-def test_version_2_is_used_where_the_cgroup_above_hands_memory_out(
-    tmp_path: Path, controllers: str
-) -> None:
+def test_cgroup_v2_is_used_if_the_parent_delegates_memory(tmp_path: Path, controllers: str) -> None:
     place = tmp_path / "cgroup"
     (place / "slice" / "unit").mkdir(parents=True)
     (place / "slice" / "cgroup.subtree_control").write_text(controllers)
@@ -419,7 +417,7 @@ def test_version_2_is_used_where_the_cgroup_above_hands_memory_out(
     ]
 
 
-def test_a_kill_by_the_kernel_is_told_from_one_by_hand() -> None:
+def test_kill_by_the_kernel_is_distinguished_from_others() -> None:
     kills = keeper.OomKills()
     assert not kills.has_risen()
     kills.previous -= 1
@@ -443,7 +441,7 @@ KERNEL_SAYS = """\
     ],
     ids=["in another attempt's cgroup", "in a container", "of the machine's memory"],
 )
-def test_a_kill_in_the_cgroup_of_another_attempt_is_no_sign(
+def test_oom_kill_in_another_attempt_does_not_count(
     tmp_path: Path, kind: str, memcg: str, whose: str, counts: bool
 ) -> None:
     vmstat, kernel_log = tmp_path / "vmstat", tmp_path / "kmsg"
@@ -457,7 +455,7 @@ def test_a_kill_in_the_cgroup_of_another_attempt_is_no_sign(
     assert kills.has_risen() == counts
 
 
-def test_what_was_left_behind_is_measured_too(agent: Agent) -> None:
+def test_orphans_are_measured_as_well(agent: Agent) -> None:
     burn = "import time\nwhile time.process_time() < 0.3: pass\nprint(flush=True)\ntime.sleep(60)"
     outcome = agent.run(
         f"{sys.executable} -S -c '{burn}' & until [ -s /dev/stdout ]; do sleep 0.02; done"
@@ -476,13 +474,13 @@ def test_sequences_grow(agent: Agent) -> None:
 # Ending
 
 
-def test_a_time_out_ends_the_attempt(agent: Agent) -> None:
+def test_timeout_ends_the_attempt(agent: Agent) -> None:
     outcome = agent.run("sleep 60", timeout=0.2)
     assert (outcome.cause, outcome.signal) == (Cause.TIMEOUT, signal.SIGTERM)
     assert 0.2 <= outcome.seconds < 10
 
 
-def test_a_time_out_holds_without_an_agent(agent: Agent) -> None:
+def test_timeout_is_enforced_without_an_agent(agent: Agent) -> None:
     key = agent.spawn("sleep 60", timeout=0.3)
     agent.started(key)
     agent.link.close()
@@ -490,7 +488,7 @@ def test_a_time_out_holds_without_an_agent(agent: Agent) -> None:
     assert [outcome.cause for outcome in agent.again().link.hello.outcomes] == [Cause.TIMEOUT]
 
 
-def test_an_ended_job_can_say_goodbye(agent: Agent) -> None:
+def test_job_can_handle_term(agent: Agent) -> None:
     key = agent.spawn("trap 'echo bye; exit 7' TERM; echo ready; while :; do sleep 0.05; done")
     assert agent.line(key) == "ready"
     agent.link.send_end(key, grace=20, reason="a user asked")
@@ -499,7 +497,7 @@ def test_an_ended_job_can_say_goodbye(agent: Agent) -> None:
     assert agent.log(key).read_text().endswith("bye\n")
 
 
-def test_what_ignores_term_is_killed_after_the_grace(agent: Agent) -> None:
+def test_job_that_ignores_term_is_killed_after_the_grace(agent: Agent) -> None:
     key = agent.spawn("trap '' TERM; echo ready; while :; do sleep 0.05; done")
     assert agent.line(key) == "ready"
     asked = time.monotonic()
@@ -518,7 +516,7 @@ def test_a_second_end_shortens_the_grace(agent: Agent) -> None:
     assert (outcome.reason, outcome.signal) == ("first", signal.SIGKILL)
 
 
-def test_a_stopped_job_heeds_term(agent: Agent) -> None:
+def test_stopped_job_gets_term(agent: Agent) -> None:
     key = agent.spawn("trap 'exit 7' TERM; kill -STOP $$; sleep 60")
     pid = agent.started(key).pid
     wait_until(lambda: keeper.stat_fields(pid)[0] == b"T")
@@ -526,7 +524,7 @@ def test_a_stopped_job_heeds_term(agent: Agent) -> None:
     assert agent.ended(key).exit_status == 7
 
 
-def test_an_end_of_something_else_changes_nothing(agent: Agent) -> None:
+def test_end_of_unknown_token_changes_nothing(agent: Agent) -> None:
     key = agent.spawn("sleep 60")
     agent.link.send_end(new_key(), grace=0, reason="kill")
     assert agent.run("true").exit_status == 0
@@ -534,7 +532,7 @@ def test_an_end_of_something_else_changes_nothing(agent: Agent) -> None:
 
 
 HIDDEN = "no environment, another session"
-"""Nothing tells whose that is once its parents have ended; it is ended when no job is left."""
+"""Its owner is unknown once its parents have ended; it is ended when no job is left."""
 
 WAYS_TO_LEAVE = {
     "the same group": "sleep 1000 & echo $!;",
@@ -549,7 +547,7 @@ WAYS_TO_LEAVE = {
 
 
 @pytest.mark.parametrize("way", WAYS_TO_LEAVE)
-def test_what_a_leader_leaves_behind_is_ended(agent: Agent, way: str) -> None:
+def test_orphans_of_a_leader_are_ended(agent: Agent, way: str) -> None:
     other = agent.spawn("sleep 1000")
     wait = "until [ -s /dev/stdout ]; do sleep 0.02; done"
     key = agent.spawn(f"{WAYS_TO_LEAVE[way]} {wait}; exit 3", grace=0.3)
@@ -579,8 +577,8 @@ def test_ending_reaches_the_whole_tree(agent: Agent, way: str) -> None:
     wait_until(lambda: not is_running(pid))
 
 
-def test_what_hides_and_is_deaf_is_ended_with_the_tree_that_it_was_seen_in(agent: Agent) -> None:
-    """No environment, session, folder or output tells whose it is; it was below the leader when that was ended."""
+def test_hidden_descendant_that_ignores_term_is_ended(agent: Agent) -> None:
+    """It has no environment, session, folder or output of the job, but descends from the leader that was ended."""
     other = agent.spawn("sleep 1000")
     deaf = "echo $$; exec > /dev/null 2>&1; cd /; trap '' TERM; while :; do sleep 0.05; done"
     key = agent.spawn(f'env -i setsid bash -c "{deaf.replace("$", chr(92) + "$")}" & sleep 1000')
@@ -603,10 +601,8 @@ HIDE = "hide() { echo $(env -i setsid bash -c 'sleep 1000 > /dev/null 2>&1 < /de
 @pytest.mark.parametrize(
     "way", [pytest.param(way, marks=pytest.mark.needs("root") if "mount" in way else ()) for way in WAYS_IN]
 )  # fmt: skip
-def test_what_hides_is_known_by_its_folder_whatever_name_that_has(
-    agent: Agent, tmp_path: Path, way: str
-) -> None:
-    """No environment, session or output tells whose it is, and it was never seen below the leader."""
+def test_hidden_process_is_found_by_its_folder(agent: Agent, tmp_path: Path, way: str) -> None:
+    """It has no environment, session or output of the job, and was never seen as a descendant of the leader."""
     real = tmp_path / "real é, with space"
     real.mkdir()
     other = agent.spawn("sleep 1000")
@@ -628,10 +624,10 @@ while time.monotonic() < end:
         os._exit(0)
     os.setsid()
 """
-"""Four processes that are gone when somebody has seen them: each forks another one, and ends."""
+"""Four processes that have ended by the time they are seen: each forks another one, and ends."""
 
 
-def test_what_is_somebody_else_all_the_time_is_ended(agent: Agent) -> None:
+def test_processes_that_fork_all_the_time_are_ended(agent: Agent) -> None:
     other = agent.spawn("sleep 1000")
     outcome = agent.run(
         [sys.executable, "-S", "-c", HOPPERS], grace=0.2
@@ -640,7 +636,7 @@ def test_what_is_somebody_else_all_the_time_is_ended(agent: Agent) -> None:
     assert is_running(agent.started(other).pid)
 
 
-def test_an_attempt_lasts_until_the_last_of_its_processes_has_ended(agent: Agent) -> None:
+def test_attempt_lasts_until_its_last_process_has_ended(agent: Agent) -> None:
     key = agent.spawn(
         "setsid bash -c 'trap \"sleep 0.5; exit\" TERM; echo $$; while :; do sleep 0.05; done' & wait"
     )
@@ -651,7 +647,7 @@ def test_an_attempt_lasts_until_the_last_of_its_processes_has_ended(agent: Agent
     assert not is_running(pid)
 
 
-def test_a_helper_of_a_running_job_is_left_alone(agent: Agent) -> None:
+def test_helper_of_a_running_job_is_not_ended(agent: Agent) -> None:
     key = agent.spawn("(setsid bash -c 'echo $$; exec sleep 1000' &); sleep 1000")
     pid = int(agent.line(key))
     for _ in range(5):
@@ -737,7 +733,7 @@ def test_a_job_outlives_its_agent_and_its_exit_status_is_exact(tmp_path: Path) -
         end_keeper(keeper_pid)
 
 
-def test_an_outcome_is_told_until_it_is_acknowledged(agent: Agent) -> None:
+def test_outcome_is_sent_until_it_is_acknowledged(agent: Agent) -> None:
     first, second = agent.run("exit 1"), agent.run("exit 2")
     assert read_spool(agent.folder).outcomes == (first, second)
     heir = agent.again()
@@ -795,7 +791,7 @@ def test_signals_do_not_end_the_keeper(agent: Agent) -> None:
 # The end of a keeper
 
 
-def test_a_dead_keeper_leaves_its_spool(agent: Agent) -> None:
+def test_spool_survives_its_keeper(agent: Agent) -> None:
     outcome = agent.run("exit 8", note=["kept"])
     running = agent.started(agent.spawn("sleep 60"))
     acknowledged = agent.run("true")
@@ -826,14 +822,14 @@ LEFT_BY_A_DEAD_KEEPER = {
 
 
 def grows_no_more(log: Path) -> bool:
-    """Whether nothing is written to a log for a while."""
+    """Whether nothing is written to a log for some time."""
     size, later = log.stat().st_size, time.monotonic() + 0.3
     wait_until(lambda: time.monotonic() > later)
     return log.stat().st_size == size
 
 
 @pytest.mark.parametrize("way", LEFT_BY_A_DEAD_KEEPER)
-def test_what_a_dead_keeper_left_is_ended_and_nothing_else(agent: Agent, way: str) -> None:
+def test_orphans_of_a_dead_keeper_are_ended_and_nothing_else(agent: Agent, way: str) -> None:
     other = agent.started(agent.spawn("sleep 1000"))
     key = agent.spawn(f"{LEFT_BY_A_DEAD_KEEPER[way]} sleep 1000")
     pid, log = int(agent.line(key)), agent.log(key)
@@ -855,9 +851,7 @@ def test_what_a_dead_keeper_left_is_ended_and_nothing_else(agent: Agent, way: st
                 end_by_pid(process)
 
 
-def test_what_a_dead_keeper_left_is_known_by_its_log_whatever_name_that_has(
-    agent: Agent, tmp_path: Path
-) -> None:
+def test_orphan_of_a_dead_keeper_is_found_by_its_log(agent: Agent, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path)
     key = agent.spawn("(env -i setsid bash -c 'echo $$; cd /; exec sleep 1000' &); sleep 1000")
     pid, known = int(agent.line(key)), agent.started(key)
@@ -870,8 +864,8 @@ def test_what_a_dead_keeper_left_is_known_by_its_log_whatever_name_that_has(
         end_by_pid(pid)
 
 
-def test_a_pid_that_is_somebody_elses_by_now_is_left_alone(agent: Agent) -> None:
-    """The leader's number was given out again: another start time, or another boot."""
+def test_reused_pid_is_not_signalled(agent: Agent) -> None:
+    """The leader's pid was reused: the start time or the boot differs."""
     started = agent.started(agent.spawn("true"))
     wait_until(lambda: orphan_reaper.processes(started) == {})
     with subprocess.Popen(["sleep", "1000"], start_new_session=True) as stranger:
@@ -884,7 +878,7 @@ def test_a_pid_that_is_somebody_elses_by_now_is_left_alone(agent: Agent) -> None
             stranger.kill()
 
 
-def test_a_slot_that_was_not_written_whole_is_no_outcome(agent: Agent) -> None:
+def test_incomplete_slot_is_ignored(agent: Agent) -> None:
     first, second = agent.run("exit 1"), agent.run("exit 2")
     spool = agent.folder / "spool"
     content = bytearray(spool.read_bytes())
@@ -894,7 +888,7 @@ def test_a_slot_that_was_not_written_whole_is_no_outcome(agent: Agent) -> None:
 
 
 @pytest.mark.parametrize("lost", ["zeros", "cut short", "noise"])
-def test_whatever_of_a_spool_is_lost_the_rest_is_read(agent: Agent, lost: str) -> None:
+def test_rest_of_a_damaged_spool_is_read(agent: Agent, lost: str) -> None:
     outcomes = [agent.run(f"exit {status}") for status in (1, 2, 3)]
     spool = agent.folder / "spool"
     content = spool.read_bytes()
@@ -909,7 +903,7 @@ def test_whatever_of_a_spool_is_lost_the_rest_is_read(agent: Agent, lost: str) -
     assert read_spool(agent.folder).outcomes == tuple(outcomes[:2])
 
 
-def test_a_spool_without_its_beginning_is_no_empty_one(agent: Agent) -> None:
+def test_spool_without_header_is_not_considered_empty(agent: Agent) -> None:
     agent.run("exit 1")
     spool = agent.folder / "spool"
     spool.write_bytes(bytes(keeper.SLOT_BYTES) + spool.read_bytes()[keeper.SLOT_BYTES :])
@@ -917,13 +911,13 @@ def test_a_spool_without_its_beginning_is_no_empty_one(agent: Agent) -> None:
         read_spool(agent.folder)
 
 
-def test_a_spool_of_another_kind_is_damaged(tmp_path: Path) -> None:
+def test_file_that_is_not_a_spool_is_reported_as_damaged(tmp_path: Path) -> None:
     (tmp_path / "spool").write_bytes(keeper.seal({"type": "hello", "keeper": "7"}))
     with pytest.raises(SpoolDamaged, match="cannot be understood"):
         read_spool(tmp_path)
 
 
-def test_a_file_where_a_keeper_could_be_is_none(tmp_path: Path) -> None:
+def test_file_instead_of_a_folder_is_not_a_keeper(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")
     assert not is_alive(file)
@@ -943,9 +937,7 @@ def test_a_file_where_a_keeper_could_be_is_none(tmp_path: Path) -> None:
         b"\xff\n",
     ],
 )
-def test_a_keeper_that_cannot_be_understood_is_left_after_what_it_said_before(
-    agent: Agent, said: bytes
-) -> None:
+def test_link_closes_at_invalid_message_after_earlier_ones(agent: Agent, said: bytes) -> None:
     near, far = socket.socketpair()
     hello = keeper.encode({
         "type": "hello", "protocol": 1, "keeper": str(uuid4()), "boot_id": "b", "pid": 1, "version": "1",
@@ -964,7 +956,7 @@ def test_a_keeper_that_cannot_be_understood_is_left_after_what_it_said_before(
                 link.receive()
 
 
-def test_where_no_keeper_ran_there_is_no_spool(tmp_path: Path) -> None:
+def test_folder_without_keeper_has_no_spool(tmp_path: Path) -> None:
     with pytest.raises(KeeperError, match="No keeper ever ran"):
         read_spool(tmp_path)
     with pytest.raises(KeeperGone):
@@ -976,7 +968,7 @@ def test_where_no_keeper_ran_there_is_no_spool(tmp_path: Path) -> None:
 
 
 def heir(tmp_path: Path, script: str, *, after: float = 0.2) -> Successor:
-    """An agent that writes its pid, its parent's and its session's into `born`, then does what the script says."""
+    """An agent that writes its pid, parent and session to `born`, and then runs the script."""
     born = f'set -- $(cat /proc/$$/stat); echo "$1 $4 $6 $SECRET" >> {tmp_path}/born; '
     env = {"SECRET": "hush", **ENVIRONMENT}
     return Successor(("/bin/sh", "-c", born + script), env, str(tmp_path / "agent.lock"), after)
@@ -988,13 +980,13 @@ def births(tmp_path: Path) -> list[list[str]]:
 
 
 def leave(agent: Agent, heir: Successor | None) -> None:
-    """Name the next agent, and be gone."""
+    """Set the successor, and disconnect."""
     agent.link.send_successor(heir)
     agent.link.flush()
     agent.link.close()
 
 
-def test_a_keeper_with_a_job_and_no_agent_starts_one(agent: Agent, tmp_path: Path) -> None:
+def test_keeper_with_a_job_starts_the_successor(agent: Agent, tmp_path: Path) -> None:
     agent.started(agent.spawn("sleep 60"))
     leave(agent, heir(tmp_path, ""))
     [born] = wait_until(lambda: births(tmp_path))
@@ -1008,7 +1000,7 @@ def test_a_keeper_with_a_job_and_no_agent_starts_one(agent: Agent, tmp_path: Pat
     wait_until(lambda: len(births(tmp_path)) >= 3, describe="it is tried again")
 
 
-def test_what_the_next_agent_leaves_behind_is_left_alone(agent: Agent, tmp_path: Path) -> None:
+def test_orphans_of_the_successor_are_not_ended(agent: Agent, tmp_path: Path) -> None:
     key = agent.spawn("sleep 60", grace=1.0)
     agent.started(key)
     script = f"(setsid sleep 61 & echo $! > {tmp_path}/child)"
@@ -1026,7 +1018,7 @@ def test_what_the_next_agent_leaves_behind_is_left_alone(agent: Agent, tmp_path:
         end_by_pid(child)
 
 
-def test_no_agent_is_started_while_one_lives(agent: Agent, tmp_path: Path) -> None:
+def test_successor_is_not_started_while_an_agent_lives(agent: Agent, tmp_path: Path) -> None:
     agent.started(agent.spawn("sleep 60"))
     with (tmp_path / "agent.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)
@@ -1038,7 +1030,7 @@ def test_no_agent_is_started_while_one_lives(agent: Agent, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("why", ["nothing to keep", "said not to"])
-def test_no_agent_is_started_without_need(agent: Agent, tmp_path: Path, why: str) -> None:
+def test_successor_is_not_started_without_need(agent: Agent, tmp_path: Path, why: str) -> None:
     if why == "said not to":
         agent.started(agent.spawn("sleep 60"))
         agent.link.send_successor(heir(tmp_path, "", after=0.05))
@@ -1050,7 +1042,7 @@ def test_no_agent_is_started_without_need(agent: Agent, tmp_path: Path, why: str
     assert births(tmp_path) == []
 
 
-def test_an_outcome_that_nobody_took_starts_an_agent(agent: Agent, tmp_path: Path) -> None:
+def test_unacknowledged_outcome_starts_the_successor(agent: Agent, tmp_path: Path) -> None:
     agent.spawn("sleep 0.3")
     leave(agent, heir(tmp_path, "", after=0.6))
     wait_until(lambda: births(tmp_path))
@@ -1069,7 +1061,7 @@ def test_stop_waits_for_jobs_and_outcomes(agent: Agent) -> None:
     assert not (agent.folder / "socket").exists()
 
 
-def test_a_keeper_with_nothing_to_keep_leaves(start_agent: StartAgent) -> None:
+def test_keeper_without_jobs_exits(start_agent: StartAgent) -> None:
     agent = start_agent(linger=0.2)
     outcome = agent.run("true")
     agent.link.close()
@@ -1084,7 +1076,7 @@ def test_a_keeper_with_nothing_to_keep_leaves(start_agent: StartAgent) -> None:
 # What it can bear
 
 
-def test_without_room_for_the_outcome_nothing_is_started(agent: Agent) -> None:
+def test_spawn_is_refused_if_the_spool_is_full(agent: Agent) -> None:
     size = (agent.folder / "spool").stat().st_size
     resource.prlimit(agent.link.hello.pid, resource.RLIMIT_FSIZE, (size, size))
     outcomes = [agent.run("true") for _ in range(size // keeper.SLOT_BYTES - 1)]
@@ -1119,7 +1111,7 @@ def raw(folder: Path) -> Iterator[socket.socket]:
 
 
 def everything(peer: socket.socket) -> bytes:
-    """What the keeper says until it closes the connection."""
+    """The messages of the keeper until it closes the connection."""
     said = b""
     with contextlib.suppress(ConnectionResetError):
         while piece := peer.recv(1 << 16):
@@ -1151,7 +1143,7 @@ HELLO = b'{"type":"hello","protocol":1,"agent":"raw"}\n'
         (HELLO + b"x" * (keeper.LINE_BYTES + (1 << 20)), b"longer"),
     ],
 )
-def test_what_cannot_be_understood_closes_the_connection_and_changes_nothing(
+def test_invalid_message_closes_the_connection_and_changes_nothing(
     agent: Agent, said: bytes, answer: bytes
 ) -> None:
     key = agent.spawn("sleep 60")
@@ -1165,14 +1157,14 @@ def test_what_cannot_be_understood_closes_the_connection_and_changes_nothing(
     assert heir.run("true").exit_status == 0
 
 
-def test_a_stranger_without_a_hello_leaves_the_agent_alone(agent: Agent) -> None:
+def test_connection_without_hello_does_not_affect_the_agent(agent: Agent) -> None:
     with raw(agent.folder) as peer:
         peer.sendall(b'{"type":"stop"}\n')
         everything(peer)
     assert agent.run("true").exit_status == 0
 
 
-def test_lines_may_come_in_pieces(agent: Agent) -> None:
+def test_lines_may_arrive_in_pieces(agent: Agent) -> None:
     with raw(agent.folder) as peer:
         for byte in HELLO:
             peer.sendall(bytes([byte]))
@@ -1202,7 +1194,7 @@ NO_SPAWNS = {
 
 
 @pytest.mark.parametrize("said", NO_SPAWNS.values(), ids=NO_SPAWNS.keys())
-def test_a_spawn_that_is_none_leaves_no_descriptor(agent: Agent, said: bytes) -> None:
+def test_invalid_spawn_leaks_no_descriptor(agent: Agent, said: bytes) -> None:
     pid = agent.started(agent.spawn("sleep 60")).pid
     reading, writing = os.pipe()
     with raw(agent.folder) as peer:
@@ -1218,7 +1210,7 @@ def test_a_spawn_that_is_none_leaves_no_descriptor(agent: Agent, said: bytes) ->
     assert agent.again().run("true").exit_status == 0
 
 
-def test_descriptors_without_a_spawn_are_not_gathered(agent: Agent) -> None:
+def test_descriptors_without_a_spawn_do_not_accumulate(agent: Agent) -> None:
     agent.run("true")
     keeper_pid = agent.link.hello.pid
     before = descriptors(keeper_pid)
@@ -1236,8 +1228,8 @@ def test_descriptors_without_a_spawn_are_not_gathered(agent: Agent) -> None:
     assert agent.run("true").exit_status == 0
 
 
-def test_a_crowd_at_the_socket_keeps_no_job_from_its_end(agent: Agent) -> None:
-    """Connections that say nothing are turned away when there are many; an agent is let in once they have gone."""
+def test_many_connections_do_not_stop_jobs_from_being_ended(agent: Agent) -> None:
+    """Too many silent connections are refused; an agent can connect once they are closed."""
     key = agent.spawn("sleep 60", timeout=1.0, grace=0.1)
     agent.started(key)
     with contextlib.ExitStack() as stack:
@@ -1257,8 +1249,8 @@ def let_in(agent: Agent) -> Agent | None:
         return None
 
 
-def test_any_noise_leaves_jobs_and_descriptors_as_they_were(agent: Agent) -> None:
-    """Messages with parts taken out, doubled, or replaced by something else, each with some descriptors."""
+def test_random_messages_change_no_jobs_and_leak_no_descriptors(agent: Agent) -> None:
+    """Messages with parts removed, duplicated or replaced, each with some descriptors."""
     chance = random.Random(5)
     pid = agent.started(agent.spawn("sleep 60")).pid
     before = descriptors(agent.link.hello.pid)
@@ -1298,7 +1290,7 @@ def test_any_noise_leaves_jobs_and_descriptors_as_they_were(agent: Agent) -> Non
     assert b"Traceback" not in (agent.folder / "keeper.log").read_bytes()
 
 
-def test_an_agent_that_dies_within_a_spawn_leaves_no_descriptor(agent: Agent) -> None:
+def test_agent_that_dies_during_a_spawn_leaks_no_descriptor(agent: Agent) -> None:
     agent.run("true")
     before = descriptors(agent.link.hello.pid)
     reading, writing = os.pipe()
@@ -1338,18 +1330,18 @@ def test_another_account_may_not_connect(tmp_path: Path, agent: Agent) -> None:
 
 
 def begun(agent: Agent, key: AttemptKey) -> bool:
-    """Whether the keeper has said that an attempt began."""
+    """Whether the keeper has reported the start of an attempt."""
     agent.pump()
     return any(isinstance(event, Started) and event.key == key for event in agent.events)
 
 
 def gate(tmp_path: Path) -> tuple[Path, str]:
-    """A file, and a script that ends once it is there."""
+    """A file, and a script that ends once the file exists."""
     path = tmp_path / f"gate-{next(_keys)}"
     return path, f"until test -e {path}; do sleep 0.01; done"
 
 
-def test_an_attempt_in_line_starts_when_the_one_before_is_over(
+def test_pending_spawn_starts_after_its_predecessor(
     start_agent: StartAgent, tmp_path: Path
 ) -> None:
     agent = start_agent()
@@ -1367,7 +1359,7 @@ def test_an_attempt_in_line_starts_when_the_one_before_is_over(
     ]  # fmt: skip
 
 
-def test_nothing_in_line_starts_while_a_process_of_the_one_before_is_left(
+def test_pending_spawn_waits_for_all_processes_of_its_predecessor(
     start_agent: StartAgent, tmp_path: Path
 ) -> None:
     agent = start_agent()
@@ -1383,7 +1375,7 @@ def test_nothing_in_line_starts_while_a_process_of_the_one_before_is_left(
     assert agent.ended(second).boottime >= agent.ended(first).boottime
 
 
-def test_an_attempt_after_one_that_is_over_starts_at_once(start_agent: StartAgent) -> None:
+def test_spawn_after_an_ended_attempt_starts_at_once(start_agent: StartAgent) -> None:
     agent = start_agent()
     first = agent.run("true").key
     assert agent.run("true", after=first).exit_status == 0
@@ -1391,7 +1383,7 @@ def test_an_attempt_after_one_that_is_over_starts_at_once(start_agent: StartAgen
 
 
 @pytest.mark.parametrize("how", ["withdraw", "end"])
-def test_what_is_taken_out_of_the_line_makes_way(
+def test_follower_takes_the_place_of_a_withdrawn_spawn(
     start_agent: StartAgent, tmp_path: Path, how: str
 ) -> None:
     agent = start_agent()
@@ -1412,7 +1404,9 @@ def test_what_is_taken_out_of_the_line_makes_way(
     assert not begun(agent, second)
 
 
-def test_what_cannot_start_makes_way(start_agent: StartAgent, tmp_path: Path) -> None:
+def test_follower_takes_the_place_of_a_failed_spawn(
+    start_agent: StartAgent, tmp_path: Path
+) -> None:
     agent = start_agent()
     opened, script = gate(tmp_path)
     first = agent.spawn(script)
@@ -1423,7 +1417,9 @@ def test_what_cannot_start_makes_way(start_agent: StartAgent, tmp_path: Path) ->
     assert agent.ended(third).exit_status == 0
 
 
-def test_after_the_lease_nothing_in_line_starts(start_agent: StartAgent, tmp_path: Path) -> None:
+def test_pending_spawn_does_not_start_after_the_lease(
+    start_agent: StartAgent, tmp_path: Path
+) -> None:
     agent = start_agent()
     opened, script = gate(tmp_path)
     first = agent.spawn(script)
@@ -1434,7 +1430,7 @@ def test_after_the_lease_nothing_in_line_starts(start_agent: StartAgent, tmp_pat
     assert agent.refused(second).reason == "lease"
 
 
-def test_what_is_in_line_goes_with_its_agent(start_agent: StartAgent, tmp_path: Path) -> None:
+def test_pending_spawn_is_dropped_with_its_agent(start_agent: StartAgent, tmp_path: Path) -> None:
     agent = start_agent()
     opened, script = gate(tmp_path)
     first = agent.spawn(script)
@@ -1453,7 +1449,7 @@ def test_what_is_in_line_goes_with_its_agent(start_agent: StartAgent, tmp_path: 
     assert heir.ended(heir.spawn("true", key=second)).exit_status == 0  # the token is free again
 
 
-def test_two_cannot_follow_the_same_one(start_agent: StartAgent, tmp_path: Path) -> None:
+def test_two_spawns_cannot_follow_the_same_attempt(start_agent: StartAgent, tmp_path: Path) -> None:
     agent = start_agent()
     opened, script = gate(tmp_path)
     first = agent.spawn(script)
@@ -1464,7 +1460,7 @@ def test_two_cannot_follow_the_same_one(start_agent: StartAgent, tmp_path: Path)
     opened.touch()
 
 
-def test_environments_are_told_as_changes(start_agent: StartAgent) -> None:
+def test_environments_are_sent_as_changes(start_agent: StartAgent) -> None:
     agent = start_agent()
     agent.run("true", env={"A": "1", "B": "2"})
     key = agent.run('echo "$A-${B-gone}-$C"', env={"A": "x", "C": "3"}).key

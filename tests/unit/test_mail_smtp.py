@@ -1,4 +1,4 @@
-"""Sending to a real SMTP server, and what is said when it goes wrong."""
+"""Sending to a real SMTP server, and the errors."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def trusted(lab: Certificates, monkeypatch: pytest.MonkeyPatch) -> Certificates:
 
 @pytest.fixture
 def server() -> Iterator[MailServer]:
-    """One without encryption."""
+    """A transport without encryption."""
     with running(MailServer()) as one:
         yield one
 
@@ -74,7 +74,7 @@ def test_a_message_arrives_by_tls(trusted: Certificates) -> None:
         assert len(server.messages) == 1
 
 
-def test_a_wrong_password_is_said_without_showing_it(trusted: Certificates) -> None:
+def test_wrong_password_is_reported_without_showing_it(trusted: Certificates) -> None:
     with running(MailServer(), starttls=trusted.context, login=True) as server:
         transport = Smtp("localhost", server.port, "starttls", USER, "a secret of mine", timeout=5)
         with pytest.raises(MailDelayed, match=f"refused the login of {USER}: 535") as caught:
@@ -85,7 +85,7 @@ def test_a_wrong_password_is_said_without_showing_it(trusted: Certificates) -> N
         assert server.received == []
 
 
-def test_gmail_wants_an_app_password() -> None:
+def test_gmail_requires_an_app_password() -> None:
     import smtplib
 
     transport = Smtp("smtp.gmail.com", 587, "starttls", "ana@gmail.com", "x")
@@ -93,7 +93,7 @@ def test_gmail_wants_an_app_password() -> None:
     assert "apppasswords" in (transport._wrong_password(error).hint or "")
 
 
-def test_a_certificate_that_nobody_vouches_for(lab: Certificates) -> None:
+def test_untrusted_certificate(lab: Certificates) -> None:
     with (
         running(MailServer(), starttls=lab.context) as server,
         pytest.raises(MailDelayed, match="its certificate is not trusted") as caught,
@@ -109,12 +109,12 @@ def test_a_server_without_encryption(server: MailServer) -> None:
         Smtp("localhost", server.port, "tls", timeout=5).send(message())
 
 
-def test_a_password_does_not_travel_in_the_clear() -> None:
+def test_password_is_not_sent_unencrypted() -> None:
     with pytest.raises(MailDelayed, match="unencrypted"):
         Smtp("mail.example.org", 25, "none", USER, PASSWORD).send(message())
 
 
-def test_a_server_that_takes_no_logins(server: MailServer) -> None:
+def test_server_without_logins(server: MailServer) -> None:
     with pytest.raises(MailDelayed, match="does not accept a login with a password"):
         Smtp("localhost", server.port, "none", USER, PASSWORD, timeout=5).send(message())
 
@@ -126,7 +126,7 @@ def test_a_server_that_takes_no_logins(server: MailServer) -> None:
         ("550 5.1.1 no such user here", MailRefused),
     ],
 )
-def test_what_it_says_of_a_recipient_or_a_message(
+def test_answers_about_a_recipient_or_a_message(
     server: MailServer, answer: str, kind: type[MailDelayed | MailRefused]
 ) -> None:
     server.rcpt_answers["ana@example.org"] = answer
@@ -140,7 +140,7 @@ def test_what_it_says_of_a_recipient_or_a_message(
         plain(server).send(message())
 
 
-def test_a_sender_that_is_refused_is_a_mistake_of_the_configuration(server: MailServer) -> None:
+def test_refused_sender_is_an_error_of_the_configuration(server: MailServer) -> None:
     server.mail_answer = "530 5.7.0 Authentication required"
     with pytest.raises(
         MailDelayed, match=r"does not accept mail from lab@example\.org: 530"
@@ -150,13 +150,13 @@ def test_a_sender_that_is_refused_is_a_mistake_of_the_configuration(server: Mail
     assert "from_email" in (caught.value.hint or "")
 
 
-def test_a_copy_that_arrives_does_not_hide_that_the_mail_did_not(server: MailServer) -> None:
+def test_accepted_copy_does_not_hide_a_refused_recipient(server: MailServer) -> None:
     server.rcpt_answers["ana@example.org"] = "550 no such user"
     with pytest.raises(MailRefused, match=r"for ana@example\.org: 550"):
         plain(server).send(message("ana@example.org", "boss@example.org"))
 
 
-def test_copies_go_to_several_and_who_does_not_get_one_is_named(server: MailServer) -> None:
+def test_refused_copies_are_named(server: MailServer) -> None:
     transport, readers = plain(server), ("ana@example.org", "ben@example.org", "cleo@example.org")
     assert transport.send(message(*readers)) == Sent(transport.where)
     assert server.received[0][1] == list(readers)
@@ -173,14 +173,14 @@ def test_copies_go_to_several_and_who_does_not_get_one_is_named(server: MailServ
     assert len(server.received) == 2
 
 
-def test_a_slow_server_is_given_up_and_perhaps_has_the_mail(server: MailServer) -> None:
+def test_timeout_means_perhaps_sent(server: MailServer) -> None:
     server.slow = threading.Event()
     with pytest.raises(MailDelayed, match="does not answer") as caught:
         plain(server, timeout=2).send(message())
     assert caught.value.perhaps_sent
 
 
-def test_nothing_listens_and_nobody_answers() -> None:
+def test_server_that_does_not_listen_or_answer() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -197,12 +197,12 @@ def test_nothing_listens_and_nobody_answers() -> None:
 
 
 @pytest.mark.parametrize("address", ["ana", "ana@", "@example.org", "a\nb@example.org"])
-def test_an_address_that_is_none(address: str) -> None:
+def test_invalid_address(address: str) -> None:
     with pytest.raises(MailRefused, match="is not a valid e-mail address"):
         message(to=address)
 
 
-def test_a_configured_address_that_is_none_puts_no_mail_aside() -> None:
+def test_invalid_configured_address_delays_mail() -> None:
     page, now = Page("x", (Paragraph("x"),)), datetime.now(UTC)
     with pytest.raises(MailDelayed, match='"lab" is not a valid e-mail address') as caught:
         build([page], Envelope("lab", "ana@example.org", "ana", "<1@x>", now))
@@ -213,7 +213,7 @@ def test_a_configured_address_that_is_none_puts_no_mail_aside() -> None:
         )
 
 
-def test_a_subject_holds_no_second_header() -> None:
+def test_subject_cannot_contain_a_header() -> None:
     page = Page("x\nBcc: all@example.org", (Paragraph("x"),))
     envelope = Envelope("lab@example.org", "a@b.org", "ana", "<1@x>", datetime.now(UTC))
     found = build([page], envelope)
@@ -239,7 +239,7 @@ def test_without_a_server_a_mail_is_a_file(hostile_dir: Path) -> None:
         Folder(hostile_dir / "file").send(message())
 
 
-def test_a_trial_mail_fails_where_a_copy_is_not_taken(server: MailServer) -> None:
+def test_test_mail_fails_if_a_copy_is_refused(server: MailServer) -> None:
     from orchestra.conductor.mailer import MailSettings
     from orchestra.wiring.mail import send_test_mail
 

@@ -1,4 +1,4 @@
-"""Notifications in words: text and HTML say the same, and what comes from elsewhere is data."""
+"""The pages of notifications: text and HTML have the same content, and external text is escaped."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ ALL: tuple[Notification, ...] = (FINALIZED, OFFLINE, SILENT, TROUBLE)
 
 
 @pytest.mark.parametrize("notification", ALL, ids=lambda notification: notification.KIND)
-def test_a_notification_comes_back_from_the_outbox_as_it_was(notification: Notification) -> None:
+def test_notification_survives_the_outbox(notification: Notification) -> None:
     payload = json.loads(json.dumps(notifications.to_payload(notification)))
     assert notifications.from_payload(notification.KIND, payload) == notification
     assert (
@@ -87,7 +87,7 @@ def test_the_mail_of_the_design() -> None:
     )
 
 
-def test_the_best_results_stand_in_it() -> None:
+def test_page_contains_the_best_results() -> None:
     best = BestResults(
         ("accuracy", "hidden"), (BestRow("0/3", ("0.97", "64")), BestRow("0/11", ("0.9", "8")))
     )
@@ -153,7 +153,7 @@ def test_the_best_results_stand_in_it() -> None:
         ),
     ],
 )
-def test_each_says_what_happened_and_what_to_type(
+def test_each_page_says_what_happened_and_what_to_type(
     notification: Notification, subject: str, says: list[str]
 ) -> None:
     found = templates.page(notification)
@@ -165,7 +165,7 @@ def test_each_says_what_happened_and_what_to_type(
 
 
 @pytest.mark.parametrize("notification", ALL, ids=lambda notification: notification.KIND)
-def test_html_says_what_the_text_says(notification: Notification) -> None:
+def test_html_has_the_same_content_as_the_text(notification: Notification) -> None:
     found = templates.page(notification)
     html = re.sub(r"<title>.*?</title>", "", page.as_html([found]))
     plain = unescape(re.sub(r"<[^>]+>", " ", html))
@@ -173,14 +173,14 @@ def test_html_says_what_the_text_says(notification: Notification) -> None:
     assert told <= set(re.findall(r"[\w./@-]+", plain))
 
 
-def test_a_digest_lists_what_it_holds() -> None:
+def test_digest_lists_its_pages() -> None:
     pages = [templates.page(notification) for notification in ALL]
     text = page.as_text(pages)
     assert text.startswith("4 notifications:\n\n  user.ana.mlp finalized: 34 done, 2 failed\n")
     assert page.as_html(pages).count("<h2") == 4
 
 
-def test_what_comes_from_elsewhere_is_data() -> None:
+def test_external_text_is_escaped() -> None:
     nasty = "<script>alert('x')</script>\n\x1b[2J\nBcc: all@example.org"
     failure = replace(
         FAILURES[0], config=nasty, reason=nasty, tail=(nasty,), node=nasty, what=nasty

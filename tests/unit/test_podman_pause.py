@@ -1,4 +1,4 @@
-"""What an ordinary user's podman leaves behind, and who may still need it."""
+"""The removal of what an ordinary user's podman leaves behind, unless it is still needed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.needs("root")
 
 
 class Podman:
-    """A process in a name space of its own, as podman leaves one, and folders."""
+    """A process in a namespace of its own and folders, as podman leaves them."""
 
     def __init__(self, folder: Path, processes: ExitStack) -> None:
         self.environ = {"XDG_RUNTIME_DIR": str(folder / "run")}
@@ -59,7 +59,7 @@ def podman(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Podman]:
         yield found
 
 
-def test_what_our_question_made_goes(podman: Podman) -> None:
+def test_marked_process_is_ended(podman: Podman) -> None:
     process = podman.pause(mark=True)
     (podman.in_tmp / "libpod/tmp/alive").touch()
     clean_up(podman.environ)
@@ -68,7 +68,7 @@ def test_what_our_question_made_goes(podman: Podman) -> None:
     assert not podman.in_tmp.exists()
 
 
-def test_what_was_there_before_stays(podman: Podman) -> None:
+def test_earlier_process_is_kept(podman: Podman) -> None:
     process = podman.pause(mark=False)
     clean_up(podman.environ)
     assert process.poll() is None
@@ -76,7 +76,7 @@ def test_what_was_there_before_stays(podman: Podman) -> None:
     assert podman.in_tmp.exists()
 
 
-def test_what_a_container_needs_stays(podman: Podman) -> None:
+def test_process_of_a_container_is_kept(podman: Podman) -> None:
     process = podman.pause(mark=True)
     podman.begin(
         "nsenter", "--preserve-credentials", f"--user=/proc/{process.pid}/ns/user", "--", mark=False
@@ -86,13 +86,15 @@ def test_what_a_container_needs_stays(podman: Podman) -> None:
 
 
 @pytest.mark.parametrize("pid", ["", "x", "0", "999999999"])
-def test_a_note_of_nobody_is_nobody_s_end_and_empty_folders_go(podman: Podman, pid: str) -> None:
+def test_stale_pid_file_ends_nothing_and_empty_folders_are_removed(
+    podman: Podman, pid: str
+) -> None:
     podman.note.write_text(pid)
     clean_up(podman.environ)
     assert not podman.in_tmp.exists()
 
 
-def test_a_folder_that_holds_something_stays(podman: Podman) -> None:
+def test_folder_with_content_is_kept(podman: Podman) -> None:
     (podman.in_tmp / "libpod/tmp/alive").touch()
     clean_up(podman.environ)
     assert (podman.in_tmp / "libpod/tmp/alive").exists()

@@ -1,4 +1,4 @@
-"""Argument lists and environments of jobs, and what real shells make of them."""
+"""Argument lists and environments of jobs, run by real shells."""
 
 from __future__ import annotations
 
@@ -67,18 +67,18 @@ def test_the_argument_list() -> None:
         ("", None),
     ],
 )
-def test_what_every_shell_reads_alike(command: str, program: str | None) -> None:
+def test_commands_that_mean_the_same_in_every_shell(command: str, program: str | None) -> None:
     assert plain_program(command) == program
 
 
 @pytest.mark.parametrize("name", ["BASH_FUNC_module%%", "BASH_ENV", "ENV", "SHELLOPTS", "A-B", "é"])
-def test_an_environment_that_bash_and_sh_take_differently_is_for_bash(name: str) -> None:
+def test_variables_that_differ_between_bash_and_sh_need_bash(name: str) -> None:
     job = RuntimeJob("python3 x.py", PurePosixPath("/out"), {"HOME": "/", name: "x"})
     assert BareRuntime("/bin/bash").argv(job)[0] == "/bin/bash"
 
 
 @pytest.mark.skipif(not shutil.which("bash"), reason="there is no bash")
-def test_all_words_of_the_shells_are_known() -> None:
+def test_all_shell_words_are_known() -> None:
     listed = subprocess.run(
         ["bash", "-c", "compgen -bk"], capture_output=True, text=True, check=True
     )
@@ -88,7 +88,7 @@ def test_all_words_of_the_shells_are_known() -> None:
     assert [word for word in words if plain_program(word)] == []
 
 
-def test_bare_runs_what_has_no_image() -> None:
+def test_bare_runs_jobs_without_an_image() -> None:
     bare = BareRuntime()
     runtimes: tuple[Runtime, ...] = (bare,)
     assert choose(runtimes, None) is bare
@@ -99,7 +99,7 @@ def test_bare_runs_what_has_no_image() -> None:
         bare.argv(RuntimeJob("x", PurePosixPath("out")))
 
 
-def test_the_shell_is_bash_where_there_is_one() -> None:
+def test_shell_is_bash_if_it_exists() -> None:
     assert Path(find_shell()).name == ("bash" if shutil.which("bash") else "sh")
     assert find_shell().startswith("/")
 
@@ -160,14 +160,14 @@ def test_bash_commands_run_as_typed(tmp_path: Path) -> None:
         ("no-such-program", 127),
     ],
 )
-def test_the_exit_status_is_the_commands(
+def test_exit_status_is_that_of_the_command(
     shell: str, folder: Path, command: str, status: int
 ) -> None:
     assert run(shell, folder, command).returncode == status
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_nothing_runs_where_the_folder_cannot_be_entered(shell: str, tmp_path: Path) -> None:
+def test_nothing_runs_if_the_folder_cannot_be_entered(shell: str, tmp_path: Path) -> None:
     ended = run(shell, tmp_path / "gone", f"touch '{tmp_path}/ran'")
     assert ended.returncode == 126
     assert "gone" in ended.stderr
@@ -199,7 +199,7 @@ VALUES = JobValues(
 )
 
 
-def test_a_job_is_told_what_it_is() -> None:
+def test_environment_describes_the_job() -> None:
     told = environment({"HOME": "/home/ana", "LANG": "C"}, VALUES)
     assert told == {
         "HOME": "/home/ana",
@@ -218,7 +218,7 @@ def test_a_job_is_told_what_it_is() -> None:
     }
 
 
-def test_the_pilots_secrets_and_python_stay_with_the_pilot() -> None:
+def test_secrets_and_python_of_the_pilot_are_not_inherited() -> None:
     base = {
         "MAESTRO_POSTGRES": "postgresql://ana:secret@db/o",
         "MAESTRO_PASSWORD": "secret",
@@ -243,7 +243,7 @@ def test_the_pilots_secrets_and_python_stay_with_the_pilot() -> None:
     assert "ORCHESTRA_TOKEN" not in kept
 
 
-def test_the_pilots_programs_leave_the_path_under_any_name(tmp_path: Path) -> None:
+def test_programs_of_the_pilot_are_removed_from_path(tmp_path: Path) -> None:
     (tmp_path / "own/bin").mkdir(parents=True)
     (tmp_path / "link").symlink_to("own")
     path = {"PATH": f"{tmp_path}/link/bin:/usr/bin"}
@@ -257,7 +257,7 @@ def test_thread_counts_follow_the_pilot_and_the_user() -> None:
     assert counted["OPENBLAS_NUM_THREADS"] == "4"
 
 
-def test_what_the_user_gives_wins_over_defaults_but_not_over_the_jobs_own() -> None:
+def test_user_variables_override_defaults_but_not_those_of_the_job() -> None:
     given = {
         "TF_FORCE_GPU_ALLOW_GROWTH": "false",
         "LANG": "pt_BR",
@@ -271,5 +271,5 @@ def test_what_the_user_gives_wins_over_defaults_but_not_over_the_jobs_own() -> N
     assert result["CUDA_VISIBLE_DEVICES"] == "GPU-1a2b,1"
 
 
-def test_the_attempts_token_is_set_where_it_is_given() -> None:
+def test_token_is_set_if_given() -> None:
     assert environment({}, replace(VALUES, token="t0k3n"))["ORCHESTRA_TOKEN"] == "t0k3n"

@@ -1,4 +1,4 @@
-"""Argument lists of container runtimes: values in, values out; and the shell text that begins in every container."""
+"""Argument lists of container runtimes, and the entry script of containers."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ NASTY = {
 }
 
 
-def test_apptainer_is_told_what_to_do() -> None:
+def test_apptainer_arguments() -> None:
     argv = APPTAINER.argv(JOB)
     assert argv[:10] == (
         "/opt/apptainer", "--quiet", "exec", "--pid", "--no-home",
@@ -72,7 +72,7 @@ def test_apptainer_is_told_what_to_do() -> None:
     assert "--rocm" in replace(APPTAINER, gpu_option="--rocm").argv(replace(JOB, gpus=("0",)))
 
 
-def test_podman_and_docker_are_told_what_to_do() -> None:
+def test_podman_and_docker_arguments() -> None:
     job = replace(JOB, image="ana/x:1", memory=5000, gpus=("0",))
     podman, docker = PODMAN.argv(job), DOCKER.argv(job)
     for argv in (podman, docker):
@@ -95,7 +95,7 @@ def test_podman_and_docker_are_told_what_to_do() -> None:
 
 
 @pytest.mark.parametrize("runtime", [APPTAINER, PODMAN, DOCKER])
-def test_values_of_variables_stand_in_no_argument_list(runtime: Runtime) -> None:
+def test_values_of_variables_are_in_no_argument_list(runtime: Runtime) -> None:
     job = replace(JOB, image="ana/x:1")
     assert not any("secret" in word for word in runtime.argv(job))
     environment = runtime.environment(job)
@@ -105,7 +105,7 @@ def test_values_of_variables_stand_in_no_argument_list(runtime: Runtime) -> None
 
 
 @pytest.mark.parametrize("runtime", [APPTAINER, PODMAN])
-def test_the_same_values_give_the_same_list_and_wrong_ones_are_refused(runtime: Runtime) -> None:
+def test_argv_is_pure_and_validates(runtime: Runtime) -> None:
     job = replace(JOB, image="ana/x:1")
     assert runtime.argv(job) == runtime.argv(job)
     with pytest.raises(ValueError, match="cannot run the image"):
@@ -116,7 +116,7 @@ def test_the_same_values_give_the_same_list_and_wrong_ones_are_refused(runtime: 
         PODMAN.argv(replace(job, image="/a.sif"))
 
 
-def test_the_first_runtime_that_can_is_chosen() -> None:
+def test_first_supporting_runtime_is_chosen() -> None:
     runtimes: tuple[Runtime, ...] = (BareRuntime(), PODMAN, APPTAINER)
     assert choose(runtimes, None) is runtimes[0]
     assert choose(runtimes, "ana/x") is PODMAN
@@ -124,7 +124,7 @@ def test_the_first_runtime_that_can_is_chosen() -> None:
     assert choose(runtimes[:2], "/a.sif") is None
 
 
-def test_paths_are_quoted_where_they_can_be_and_refused_where_not() -> None:
+def test_paths_are_quoted_or_refused() -> None:
     odd = Bind(PurePosixPath('/a b:c,"d"'), PurePosixPath("/x,y"), read_only=True)
     job = replace(JOB, binds=(odd,))
     assert 'type=bind,"src=/a b:c,""d""","dst=/x,y",ro' in APPTAINER.argv(job)
@@ -135,7 +135,7 @@ def test_paths_are_quoted_where_they_can_be_and_refused_where_not() -> None:
 
 
 @pytest.mark.parametrize("as_init", [False, True])
-def test_every_variable_arrives_as_it_was_given(tmp_path: Path, as_init: bool) -> None:
+def test_variables_arrive_unchanged(tmp_path: Path, as_init: bool) -> None:
     folder = tmp_path / "a'; echo $(x) é"
     folder.mkdir()
     told = environment_inside(NASTY, folder, as_init=as_init)
@@ -150,7 +150,7 @@ def test_every_variable_arrives_as_it_was_given(tmp_path: Path, as_init: bool) -
 def environment_inside(
     variables: Mapping[str, str], folder: Path, *, as_init: bool
 ) -> dict[str, str]:
-    """What a command sees, run by the text that runs in containers."""
+    """The variables of a command that is run by the entry script."""
     words = entry_script.arguments(
         variables, str(folder), "env -0", leaked=["LEAKED"], as_init=as_init
     )
@@ -161,7 +161,7 @@ def environment_inside(
 
 
 @pytest.mark.parametrize("as_init", [False, True])
-def test_a_command_ends_as_it_would_without_a_container(tmp_path: Path, as_init: bool) -> None:
+def test_command_ends_as_without_a_container(tmp_path: Path, as_init: bool) -> None:
     def status(command: str, folder: Path = tmp_path) -> int:
         words = entry_script.arguments({}, str(folder), command, as_init=as_init)
         return subprocess.run(["/bin/sh", *words], capture_output=True, check=False).returncode
@@ -190,7 +190,7 @@ def _ended(cause: Cause, status: int | None) -> Ended:
         (Cause.OUT_OF_MEMORY, 137, (Cause.OUT_OF_MEMORY, None, 9)),
     ],
 )
-def test_signals_are_told_from_exit_statuses(
+def test_signals_are_distinguished_from_exit_statuses(
     cause: Cause, status: int | None, expected: tuple[Any, ...]
 ) -> None:
     seen = without_container(_ended(cause, status))
@@ -216,7 +216,7 @@ def test_signals_are_told_from_exit_statuses(
         ("apptainer", 255, None, None),
     ],
 )
-def test_a_runtime_that_failed_is_told_from_a_command_that_did(
+def test_failed_runtime_is_distinguished_from_failed_command(
     runtime: str | None, status: int, log: bytes | None, said: str | None
 ) -> None:
     why = refusal(runtime, status, log)
@@ -224,7 +224,7 @@ def test_a_runtime_that_failed_is_told_from_a_command_that_did(
     assert said is None or str(why).endswith(said)
 
 
-def test_binds_are_given_from_the_outside_in_and_what_is_written_wins() -> None:
+def test_binds_are_sorted_and_writable_ones_win() -> None:
     chosen = container_binds.binds(
         out=PurePosixPath("/data/ana/task/1"),
         reads=["/data/ana", "/data", "/configs/one.json"],
@@ -241,7 +241,7 @@ def test_binds_are_given_from_the_outside_in_and_what_is_written_wins() -> None:
     ]
 
 
-def test_links_in_data_sets_lead_somewhere(tmp_path: Path) -> None:
+def test_targets_of_symlinks_in_data_sets_are_bound(tmp_path: Path) -> None:
     real, data = tmp_path / "real", tmp_path / "data"
     real.mkdir()
     data.mkdir()
@@ -256,7 +256,7 @@ def test_links_in_data_sets_lead_somewhere(tmp_path: Path) -> None:
     )
 
 
-def test_home_is_where_it_is_where_that_can_be_seen() -> None:
+def test_home_is_that_of_the_account_if_bound() -> None:
     out = PurePosixPath("/data/1")
     host = {"HOME": "/home/ana"}
     assert container_binds.home(host, [Bind(out)], out) == "/data/1"
@@ -273,7 +273,7 @@ def program(folder: Path, name: str, script: str) -> Path:
     return path
 
 
-def test_what_is_there_is_found_once_and_in_order(
+def test_runtimes_are_found_once_and_in_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(discovery, "_FALLBACK_PATH", ())
@@ -295,7 +295,7 @@ def test_what_is_there_is_found_once_and_in_order(
     assert [each.name for each in discovery.find_runtimes("podman", environ)] == ["podman"]
 
 
-def test_a_look_at_podman_leaves_neither_folders_nor_its_process_behind(
+def test_discovery_of_podman_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)  # root's folders are the machine's
@@ -330,7 +330,7 @@ echo '{info}'""",
         ("apptainer", "it reports no version"),
     ],
 )
-def test_what_is_wanted_and_cannot_be_used_gets_a_sentence(
+def test_unusable_runtime_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: str, said: str
 ) -> None:
     monkeypatch.setattr(discovery, "_FALLBACK_PATH", ())
@@ -340,7 +340,7 @@ def test_what_is_wanted_and_cannot_be_used_gets_a_sentence(
         discovery.find_runtimes(wanted, {"PATH": str(tmp_path)})
 
 
-def test_an_old_singularity_takes_no_mounts(tmp_path: Path) -> None:
+def test_old_singularity_has_no_mount_option(tmp_path: Path) -> None:
     path = program(tmp_path, "singularity", "echo singularity version 3.7.4")
     (old,) = discovery.find_runtimes(str(path), {})
     assert isinstance(old, ApptainerRuntime)
@@ -356,5 +356,5 @@ def test_an_old_singularity_takes_no_mounts(tmp_path: Path) -> None:
         ("", "it said nothing"),
     ],
 )
-def test_the_last_words_of_a_program_are_its_own(text: str, words: str) -> None:
+def test_last_words(text: str, words: str) -> None:
     assert last_words(text) == words

@@ -1,4 +1,4 @@
-"""The cache of images: fetched once, tried again, kept within its limit, never removed while it is in use."""
+"""The image cache: images are fetched once, with retries, and evicted beyond a limit unless they are in use."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orchestra.runtimes.images.cache import ImageCache
 from orchestra.runtimes.images.request import ImageError, ImageRequest
 from support.waiting import wait_until
 
-# Stands for apptainer: `pull` notes that it was called and makes an image of 1000 bytes, as often as it may fail.
+# A stand-in for apptainer: `pull` records the call and creates an image of 1000 bytes, or fails if it is told to.
 PROGRAM = """#!/bin/sh
 if [ "$1" = pull ]; then
   echo "$4" >> "{folder}/pulled"
@@ -52,7 +52,7 @@ def pulled(folder: Path) -> list[str]:
     return (folder / "pulled").read_text().splitlines()
 
 
-def test_an_image_is_fetched_once_whoever_asks(
+def test_image_is_fetched_once(
     tmp_path: Path, runtime: ApptainerRuntime, cache: ImageCache
 ) -> None:
     with ThreadPoolExecutor() as pool:
@@ -65,7 +65,7 @@ def test_an_image_is_fetched_once_whoever_asks(
     assert not list((tmp_path / "images").glob("*.part"))
 
 
-def test_a_fetch_that_fails_is_tried_again(
+def test_failed_fetch_is_retried(
     tmp_path: Path, runtime: ApptainerRuntime, cache: ImageCache
 ) -> None:
     (tmp_path / "fail-1").touch()
@@ -75,7 +75,7 @@ def test_a_fetch_that_fails_is_tried_again(
     assert any("no such image" in text for text in said)
 
 
-def test_what_cannot_be_fetched_is_told_in_the_runtimes_words(
+def test_failed_fetch_is_reported_in_the_runtimes_words(
     tmp_path: Path, runtime: ApptainerRuntime, cache: ImageCache
 ) -> None:
     for number in (1, 2, 3):
@@ -88,7 +88,7 @@ def test_what_cannot_be_fetched_is_told_in_the_runtimes_words(
     assert cache.prepare(runtime, "ana/x").key  # and the next time it is there
 
 
-def test_an_image_that_cannot_run_is_known_before_a_job_needs_it(
+def test_image_that_cannot_run_is_reported(
     tmp_path: Path, runtime: ApptainerRuntime, cache: ImageCache
 ) -> None:
     (tmp_path / "broken").touch()
@@ -97,7 +97,7 @@ def test_an_image_that_cannot_run_is_known_before_a_job_needs_it(
         cache.prepare(runtime, str(tmp_path / "a.sif"))
 
 
-def test_the_oldest_goes_first_and_never_what_is_in_use(
+def test_least_recently_used_is_evicted_but_none_in_use(
     tmp_path: Path, runtime: ApptainerRuntime
 ) -> None:
     mine, other = make(tmp_path, limit=2500), make(tmp_path, limit=2500)
@@ -114,7 +114,7 @@ def test_the_oldest_goes_first_and_never_what_is_in_use(
     assert mine.in_use == {first.key}
 
 
-def test_an_image_that_was_cut_short_in_the_cache_is_fetched_again(
+def test_truncated_image_is_fetched_again(
     tmp_path: Path, runtime: ApptainerRuntime, cache: ImageCache
 ) -> None:
     first = cache.prepare(runtime, "ana/x")
@@ -126,7 +126,7 @@ def test_an_image_that_was_cut_short_in_the_cache_is_fetched_again(
     assert len(pulled(tmp_path)) == 2
 
 
-def test_a_file_that_changes_is_read_again(
+def test_changed_file_is_read_again(
     tmp_path: Path, runtime: ApptainerRuntime, cache: ImageCache
 ) -> None:
     image = tmp_path / "a.sif"
@@ -142,7 +142,7 @@ def test_a_file_that_changes_is_read_again(
         cache.prepare(runtime, str(image))
 
 
-# Stands for the apptainer of an account that can mount nothing.
+# A stand-in for the apptainer of an account that cannot mount SIF files.
 UNPACKER = """#!/bin/sh
 [ "$1" = --quiet ] && shift
 [ "$1" = build ] || exit 0
@@ -152,14 +152,14 @@ mkdir -p "$4/bin" && head -c 5000 /dev/zero > "$4/bin/sh" && chmod 555 "$4/bin"
 """
 
 
-def test_an_account_that_can_mount_nothing_has_a_sif_unpacked_once(tmp_path: Path) -> None:
+def test_sif_is_unpacked_once_if_it_cannot_be_mounted(tmp_path: Path) -> None:
     program, image = tmp_path / "apptainer", tmp_path / "a.sif"
     program.write_text(UNPACKER.format(folder=tmp_path))
     program.chmod(0o755)
     image.write_bytes(b"one")
     runtime = ApptainerRuntime(str(program), unsquash=True)
     (tmp_path / "full").touch()
-    assert make(tmp_path).prepare(runtime, str(image)).image == str(image)  # as well as it can
+    assert make(tmp_path).prepare(runtime, str(image)).image == str(image)  # unpacking has failed
     (tmp_path / "full").unlink()
     with ThreadPoolExecutor() as pool:
         caches = [make(tmp_path), make(tmp_path)]
@@ -181,20 +181,20 @@ def test_an_account_that_can_mount_nothing_has_a_sif_unpacked_once(tmp_path: Pat
     assert not Path(found[0].image).exists()
 
 
-def test_an_archive_that_changes_is_another_image(
+def test_changed_archive_is_another_image(
     tmp_path: Path, runtime: ApptainerRuntime, cache: ImageCache
 ) -> None:
     archive = tmp_path / "a.tar"
     with pytest.raises(ImageError, match="No such file"):
         cache.prepare(runtime, f"docker-archive:{archive}")
-    # This stand-in builds nothing, and the one who needs it says so.
+    # The stand-in builds nothing, so the file is missing.
     archive.write_bytes(b"one")
     with pytest.raises(ImageError, match="No such file"):
         cache.prepare(runtime, f"docker-archive:{archive}")
 
 
 def fetching(folder: Path, script: str) -> ApptainerRuntime:
-    """A runtime that notes its pid, and fetches so; $3 is the file to write."""
+    """A runtime that records its pid and fetches with a script; $3 is the file to write."""
     program = folder / "apptainer"
     program.write_text(
         f"#!/bin/sh\n[ \"$1\" = pull ] || exit 0\necho $$ >> '{folder}/pid'\n{script}\n"
@@ -206,11 +206,11 @@ def fetching(folder: Path, script: str) -> ApptainerRuntime:
 @pytest.mark.parametrize(
     ("cancel", "why"),
     [
-        (lambda cache, _: cache.stop(), "the pilot leaves"),
+        (lambda cache, _: cache.stop(), "the pilot is stopping"),
         (lambda _, request: request.cancel("nobody waits"), "nobody waits"),
     ],
 )
-def test_a_fetch_ends_at_once_with_its_pilot_and_when_it_is_called_off(
+def test_fetch_ends_at_once_when_cancelled(
     tmp_path: Path, cache: ImageCache, cancel: Callable[[ImageCache, ImageRequest], None], why: str
 ) -> None:
     runtime, request = fetching(tmp_path, "exec sleep 60"), ImageRequest()
@@ -226,7 +226,7 @@ def test_a_fetch_ends_at_once_with_its_pilot_and_when_it_is_called_off(
     assert not list((tmp_path / "images").glob("*.part"))
 
 
-def test_an_order_that_is_called_off_before_it_begins_fetches_nothing(
+def test_cancelled_request_fetches_nothing(
     tmp_path: Path, runtime: ApptainerRuntime, cache: ImageCache
 ) -> None:
     request = ImageRequest()
@@ -236,7 +236,7 @@ def test_an_order_that_is_called_off_before_it_begins_fetches_nothing(
     assert not list((tmp_path / "images").glob("*.sif"))
 
 
-def test_a_fetch_to_which_nothing_comes_is_given_up_and_tried_again(tmp_path: Path) -> None:
+def test_fetch_without_progress_is_abandoned_and_retried(tmp_path: Path) -> None:
     runtime = fetching(tmp_path, "exec sleep 60")
     said: list[str] = []
     with pytest.raises(ImageError, match=r"nothing arrived from reg\.example\.org for") as caught:
@@ -257,7 +257,7 @@ def test_a_fetch_to_which_nothing_comes_is_given_up_and_tried_again(tmp_path: Pa
     ],
     ids=["it writes", "it reads"],
 )
-def test_a_fetch_that_gets_on_slowly_is_left_alone(tmp_path: Path, progress: str) -> None:
+def test_slow_progress_is_progress(tmp_path: Path, progress: str) -> None:
     loop = f"i=0; while [ $i -lt 30 ]; do i=$((i+1)); {progress}; done"
     runtime = fetching(tmp_path, f'{{ {loop}; }} | cat > /dev/null; echo x >> "$3"')
     prepared = make(tmp_path, silence=1.2).prepare(runtime, "ana/x")
@@ -265,7 +265,7 @@ def test_a_fetch_that_gets_on_slowly_is_left_alone(tmp_path: Path, progress: str
     assert len((tmp_path / "pid").read_text().split()) == 1
 
 
-# Stands for docker and an image that was built here: like its templates, it fails to take the first of no digests.
+# A stand-in for docker with an image that was built here: like its templates, it fails to index an empty list.
 ENGINE = """#!/bin/sh
 case "$*" in
   *"
@@ -276,9 +276,7 @@ esac
 """
 
 
-def test_an_image_that_was_built_with_docker_here_is_not_looked_for_in_a_registry(
-    tmp_path: Path, cache: ImageCache
-) -> None:
+def test_local_docker_image_is_not_fetched(tmp_path: Path, cache: ImageCache) -> None:
     program = tmp_path / "docker"
     program.write_text(ENGINE.format(folder=tmp_path))
     program.chmod(0o755)
@@ -287,7 +285,7 @@ def test_an_image_that_was_built_with_docker_here_is_not_looked_for_in_a_registr
     assert not (tmp_path / "pulled").exists()
 
 
-def test_whatever_the_umask_nobody_else_can_write_to_the_images(
+def test_images_are_not_writable_by_others_whatever_the_umask(
     tmp_path: Path, runtime: ApptainerRuntime, cache: ImageCache
 ) -> None:
     before = os.umask(0)

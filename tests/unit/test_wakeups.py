@@ -1,4 +1,4 @@
-"""Pilots hear of all work, after it can be seen and not more often than every 50 ms."""
+"""Pilots are woken for all work, once it is visible and not more often than every 50 ms."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from orchestra.domain.states import Queue
 
 
 class Clock:
-    """A clock that stands still, but while somebody sleeps."""
+    """A clock that advances only in `sleep`."""
 
     now = 100.0
 
@@ -36,7 +36,7 @@ def wakeups(woken: list[Queue], clock: Clock) -> Wakeups:
     return Wakeups(woken.append, clock)
 
 
-def test_they_hear_of_a_beginning_with_its_transaction(
+def test_wake_up_is_sent_with_the_transaction(
     wakeups: Wakeups, woken: list[Queue], clock: Clock
 ) -> None:
     wakeups.begin()
@@ -47,10 +47,10 @@ def test_they_hear_of_a_beginning_with_its_transaction(
     assert woken == [Queue.GPU]
 
 
-def test_they_hear_of_what_comes_right_after_it_as_well(
+def test_later_work_is_woken_for_as_well(
     wakeups: Wakeups, woken: list[Queue], clock: Clock
 ) -> None:
-    """A pilot may have claimed all that the first one gave, and have found the queue dry."""
+    """A pilot may have claimed all jobs of the first one, and have found the queue empty."""
     for _ in range(3):
         wakeups.begin()
         wakeups.wake_on_commit(Queue.CPU)
@@ -63,7 +63,7 @@ def test_they_hear_of_what_comes_right_after_it_as_well(
     assert woken == [Queue.CPU] * 2
 
 
-def test_they_hear_of_more_that_was_released_after_they_were_woken(
+def test_work_released_after_a_wake_up_is_due(
     wakeups: Wakeups, woken: list[Queue], clock: Clock
 ) -> None:
     wakeups.begin()
@@ -74,9 +74,7 @@ def test_they_hear_of_more_that_was_released_after_they_were_woken(
     assert sorted(woken) == [Queue.CPU, Queue.CPU, Queue.GPU]
 
 
-def test_a_wake_up_that_was_rolled_back_is_due(
-    wakeups: Wakeups, woken: list[Queue], clock: Clock
-) -> None:
+def test_rolled_back_wake_up_is_due(wakeups: Wakeups, woken: list[Queue], clock: Clock) -> None:
     wakeups.begin()
     wakeups.wake_on_commit(Queue.CPU)  # and the transaction fails
     wakeups.begin()
@@ -85,7 +83,7 @@ def test_a_wake_up_that_was_rolled_back_is_due(
     assert woken == [Queue.CPU] * 2
 
 
-def test_a_wake_up_of_a_transaction_that_is_tried_again_is_due(
+def test_wake_up_of_a_retried_transaction_is_due(
     wakeups: Wakeups, woken: list[Queue], clock: Clock
 ) -> None:
     for _ in range(2):
@@ -97,9 +95,7 @@ def test_a_wake_up_of_a_transaction_that_is_tried_again_is_due(
     assert woken == [Queue.CPU] * 2
 
 
-def test_a_wake_up_of_one_queue_is_none_of_the_other(
-    wakeups: Wakeups, woken: list[Queue], clock: Clock
-) -> None:
+def test_wake_up_is_for_one_queue_only(wakeups: Wakeups, woken: list[Queue], clock: Clock) -> None:
     for queue in (Queue.CPU, Queue.GPU):
         wakeups.begin()
         wakeups.wake_on_commit(queue)

@@ -39,7 +39,7 @@ LEASES_EVERY = 5.0
 BUSY_PAUSE = 0.2
 """Seconds between two rounds while there are live tasks: reports do not wake the conductor."""
 SHORT_PAUSE = 0.02
-"""Seconds after a round that made work: it leaves the processors to those who do it."""
+"""Seconds after a round that made work for other processes, so that it does not compete with them."""
 PURGE_ROWS = 2_000
 PURGE_EVERY = 5.0
 """Seconds between two searches for deleted tasks, once the rows of the last ones are gone."""
@@ -189,7 +189,7 @@ class Conductor:
             self._mailer.tick(self._conn, self._term.check, at_once=at_once)
 
     def _send_last_mail(self) -> None:
-        """Send what the end of the last task has to say before this process ends."""
+        """Send the notifications about the last tasks before this process ends."""
         if self._mailer is None or not self._stop.is_set():
             return
         if self._term.renew() and not cluster.is_settling(self._conn):
@@ -225,7 +225,7 @@ class Conductor:
         return True
 
     def _wait(self, seconds: float) -> None:
-        """Sleep for so long, or until a command has changed something."""
+        """Sleep until a command has changed something, for at most `seconds`."""
         deadline = time.monotonic() + seconds
         while not self._stop.is_set():
             for notice in self._conn.notifies(timeout=0):

@@ -32,8 +32,8 @@ def advance(
 ) -> set[Queue]:
     """Advance every live task as far as it goes for now; return the queues in which work has appeared.
 
-    A failure in one task does not stop the others. Operations on many jobs come last: a chunk takes long, and meanwhile
-    another task may reach its limit of failures.
+    A failure in one task does not stop the others. Operations on many jobs come last: a chunk takes long, and
+    another task may reach its limit of failures in the meantime.
     """
     wakeups, isolation = wakeups or Wakeups(lambda _: None), isolation or Isolation()
     woken = set()
@@ -91,7 +91,7 @@ def _apply_and_release(
 ) -> bool:
     """Apply a step; if it starts work, release the first jobs at once. True if jobs were released."""
     if step in _BEGINNINGS:
-        # A claim that depends on it waits for the disk itself, and then this commit is on disk, too.
+        # A claim that depends on it waits for the disk itself, and then this commit is on disk as well.
         leader.do_not_wait_for_disk(conn)
     if not _apply(conn, task, step, facts) or step not in _BEGINNINGS:
         return False

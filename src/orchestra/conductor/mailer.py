@@ -124,8 +124,13 @@ class Mailer:
             sent = self._send(batch, pages)
         except MailRefused as error:
             log.warning("mail to %s was set aside: %s", batch.to.email, error)
-            tell = not isinstance(error, _NoAddress)
-            outbox.note_refused(conn, batch, str(error), subject=pages[0].subject, tell=tell)
+            outbox.note_refused(
+                conn,
+                batch,
+                str(error),
+                subject=pages[0].subject,
+                notify_admins=not isinstance(error, _NoAddress),
+            )
             return True
         except MailDelayed as error:
             return self._delay(conn, batch, error, pages[0].subject)

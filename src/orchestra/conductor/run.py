@@ -46,7 +46,7 @@ def run(
         patience: seconds that a replaced database waits for unknown pilots.
         mail: how to send mail; without it, other processes must send it.
         keep: for how long old rows are kept.
-        say: called with what does not work, and with None when all works again.
+        say: called with the current trouble, and with None when there is none any more.
     """
     pause = FIRST_PAUSE
     conductor = Conductor(

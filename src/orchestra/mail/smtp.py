@@ -67,8 +67,8 @@ class Smtp:
 
     def _sent(self, refused: Mapping[str, tuple[int, bytes]]) -> Sent:
         missed = (
-            f"not to {one_line(address)}: {code} {self._safe(_words(said))}"
-            for address, (code, said) in refused.items()
+            f"not to {one_line(address)}: {code} {self._safe(_words(answer))}"
+            for address, (code, answer) in refused.items()
         )
         return Sent(self.where, missed=tuple(missed))
 
@@ -82,14 +82,14 @@ class Smtp:
     def _check_copies(self, session: smtplib.SMTP, sender: str, copies: Sequence[str]) -> None:
         """Check whether the server accepts these recipients, as far as it decides that before the message."""
         try:
-            code, said = session.mail(sender)
+            code, answer = session.mail(sender)
             if code != _OK:
-                raise self._no_sender(smtplib.SMTPSenderRefused(code, said, sender))
+                raise self._no_sender(smtplib.SMTPSenderRefused(code, answer, sender))
             answers = [(address, *session.rcpt(address)) for address in copies]
             session.rset()
         except (OSError, smtplib.SMTPException, UnicodeError) as error:
             raise self._unreachable(error) from None
-        if refused := {a: (code, said) for a, code, said in answers if code not in _ACCEPTED}:
+        if refused := {a: (code, answer) for a, code, answer in answers if code not in _ACCEPTED}:
             raise MailDelayed(
                 f"mail can be sent by {self._sent(refused)}",
                 hint='Check "to_email" in the configuration.',
@@ -174,7 +174,7 @@ class Smtp:
     # Errors in words
 
     def _wrong_password(self, error: smtplib.SMTPAuthenticationError) -> MailDelayed:
-        said = self._safe(_words(error.smtp_error))
+        answer = self._safe(_words(error.smtp_error))
         hint = 'Check "email" or "smtp_user", and "password", in the configuration.'
         if self.host.endswith(("gmail.com", "google.com")):
             hint += (
@@ -182,35 +182,35 @@ class Smtp:
                 "verification)."
             )
         return MailDelayed(
-            f"{self.where} refused the login of {self.user}: {error.smtp_code} {said}", hint=hint
+            f"{self.where} refused the login of {self.user}: {error.smtp_code} {answer}", hint=hint
         )
 
     def _no_sender(self, error: smtplib.SMTPSenderRefused) -> MailDelayed:
         """Return a delay, not a refusal: the configuration is wrong, not the mail."""
-        said = self._safe(_words(error.smtp_error))
+        answer = self._safe(_words(error.smtp_error))
         return MailDelayed(
-            f"{self.where} does not accept mail from {one_line(error.sender)}: {error.smtp_code} {said}",
+            f"{self.where} does not accept mail from {one_line(error.sender)}: {error.smtp_code} {answer}",
             hint='Check "from_email" or "email" in the configuration, and "password" if it requires a login.',
         )
 
     def _no_recipient(
-        self, recipients: dict[str, tuple[int, bytes]], wanted: str
+        self, recipients: dict[str, tuple[int, bytes]], recipient: str
     ) -> OrchestraError:
-        code, said = recipients.get(wanted) or next(iter(recipients.values()))
-        return self._answered(code, _words(said), f" for {one_line(wanted)}")
+        code, answer = recipients.get(recipient) or next(iter(recipients.values()))
+        return self._answered(code, _words(answer), f" for {one_line(recipient)}")
 
-    def _answered(self, code: int, said: str, about: str = "") -> OrchestraError:
-        sentence = f"{self.where} answered{about}: {code} {self._safe(said)}"
+    def _answered(self, code: int, answer: str, about: str = "") -> OrchestraError:
+        sentence = f"{self.where} answered{about}: {code} {self._safe(answer)}"
         if 500 <= code < 600:
             return MailRefused(sentence, hint="Check the address: maestro user list")
         delayed = MailDelayed(sentence, hint="It is retried automatically.")
         delayed.about_server = False
         return delayed
 
-    def _busy(self, code: int, said: str) -> MailDelayed:
+    def _busy(self, code: int, answer: str) -> MailDelayed:
         """Return a delay, not a refusal: the server rejects the session, not the mail, even with a code of 5xx."""
         return MailDelayed(
-            f"{self.where} does not accept mail now: {code} {self._safe(said)}",
+            f"{self.where} does not accept mail now: {code} {self._safe(answer)}",
             hint='Check "smtp_host", "smtp_port" and "smtp_tls" if this persists.',
         )
 
@@ -261,8 +261,8 @@ def _why_unreachable(error: Exception, tls: str) -> tuple[str, str]:
             return f"{error}", _CHECK_ADDRESS
 
 
-def _words(said: bytes | str) -> str:
-    text = said.decode(errors="replace") if isinstance(said, bytes) else said
+def _words(answer: bytes | str) -> str:
+    text = answer.decode(errors="replace") if isinstance(answer, bytes) else answer
     return " ".join(text.split())
 
 

@@ -88,4 +88,4 @@ class ImageCache:
     def stop(self) -> None:
         """Cancel all requests."""
         for request in list(self._requests):
-            request.cancel("the pilot leaves")
+            request.cancel("the pilot is stopping")

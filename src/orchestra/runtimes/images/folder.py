@@ -1,4 +1,4 @@
-"""The folder of the image cache: locks, records, and what is in use."""
+"""The folder of the image cache: locks, records, and images in use."""
 
 from __future__ import annotations
 

@@ -52,15 +52,15 @@ def _digest(folder: CacheFolder, path: Path, state: FileState, request: ImageReq
     """Return the SHA-256 of a file. It is computed once, as long as the file does not change."""
     known = folder.record_file(f"{key_of(str(path))}.file")
     record = read_record(known)
-    if record.get("looks") == list(state):
+    if record.get("looks") == list(state):  # other versions read this name
         return str(record["digest"])
-    digest, done, said = hashlib.sha256(), 0, time.monotonic()
+    digest, done, reported_at = hashlib.sha256(), 0, time.monotonic()
     with path.open("rb", buffering=0) as file:
         while block := file.read(_BLOCK):
             digest.update(block)
             done += len(block)
-            if time.monotonic() - said > SAY_EVERY:
-                said = time.monotonic()
+            if time.monotonic() - reported_at > SAY_EVERY:
+                reported_at = time.monotonic()
                 request.say(f"reading it, {human.size(done)} of {human.size(state[0])}")
             request.check()
     text = f"sha256:{digest.hexdigest()}"

@@ -1,4 +1,4 @@
-"""Tries whether an image can be run at all."""
+"""Tries whether an image can be run."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ Check = Callable[[], None]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Notifications that are sent as one message. `date` is that of the first; `posted` says which the channels got."""
+    """Notifications that are sent as one message, dated as the first. `posted` says which of them the channels have."""
 
     ids: tuple[int, ...]
     message_id: str
@@ -117,13 +117,13 @@ def note_delayed(
 
 
 def note_refused(
-    conn: psycopg.Connection, batch: Batch, error: str, *, subject: str, tell: bool = True
+    conn: psycopg.Connection, batch: Batch, error: str, *, subject: str, notify_admins: bool = True
 ) -> None:
     """Set a batch aside and notify the other admins, unless it is such a notification itself."""
 
     def work() -> None:
         store.note_refused(conn, batch.ids, error)
-        if tell and not all(
+        if notify_admins and not all(
             isinstance(notification, UndeliveredNotification)
             for notification in batch.notifications
         ):
