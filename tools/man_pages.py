@@ -63,7 +63,9 @@ def _main_page(nouns: list[Word]) -> str:
             "The file that replaces the machine's configuration;",
         ],
         ["if it is empty, there is none."],
-        [".TP", _bold("NO_COLOR"), "No colors if it is set."],
+        [".TP", _bold("NO_COLOR"), "No colors, if it is set."],
+        [".TP", f"{_bold('FORCE_COLOR')}, {_bold('CLICOLOR_FORCE')}"],
+        ["Colors also where the output is not a terminal."],
         [".SH FILES", ".TP", r".I \(ti/.orchestra.json", "The user's configuration."],
         [
             ".TP",
