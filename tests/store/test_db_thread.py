@@ -1,4 +1,4 @@
-"""The courier: requests in order, each again after a cut, answers in the agent's thread, notices heard."""
+"""The database thread: order, retries, answers in the agent's thread, and notifications."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ from support.waiting import wait_until
 
 
 class Agent:
-    """Stands where an agent would: takes in what its courier says."""
+    """Takes the place of an agent: records what the database thread reports."""
 
     def __init__(self, open_connection: Callable[[], psycopg.Connection]) -> None:
         self.open_connection = open_connection
         self.inbox = Inbox()
-        self.said: list[Any] = []
+        self.reports: list[Any] = []
         self.attachments = 0
         self.rejected: OrchestraError | None = None
         listener = DatabaseCallbacks(
-            connected=lambda greeting: self.said.append(("connected", greeting)),
-            rejected=lambda error: self.said.append(("rejected", str(error))),
-            unavailable=lambda error: self.said.append(("unavailable", type(error))),
-            notified=lambda channel, payload: self.said.append((channel, payload)),
-            delayed=lambda what: self.said.append(("delayed", what)),
+            connected=lambda greeting: self.reports.append(("connected", greeting)),
+            rejected=lambda error: self.reports.append(("rejected", str(error))),
+            unavailable=lambda error: self.reports.append(("unavailable", type(error))),
+            notified=lambda channel, payload: self.reports.append((channel, payload)),
+            delayed=lambda what: self.reports.append(("delayed", what)),
         )
         self.database = DatabaseThread(self._connect, self._attach, self.inbox, listener)
 
@@ -65,7 +65,7 @@ class Agent:
 
     def submit(self, call: Callable[[psycopg.Connection], Any], *, urgent: bool = False) -> None:
         self.database.submit(
-            call, self.said.append, lambda error: self.said.append(type(error)), urgent=urgent
+            call, self.reports.append, lambda error: self.reports.append(type(error)), urgent=urgent
         )
 
     def end(self) -> None:
@@ -74,18 +74,18 @@ class Agent:
         self.inbox.wakeup.close()
 
     def received(self, *wanted: Any) -> None:
-        """Wait until all of this has been said."""
+        """Wait until all of this was reported."""
 
         def look() -> bool:
             self.inbox.run_calls()
-            return all(item in self.said for item in wanted)
+            return all(item in self.reports for item in wanted)
 
-        wait_until(look, describe=lambda: self.said)
+        wait_until(look, describe=lambda: self.reports)
 
 
 @pytest.fixture
 def agent(database_url: str) -> Iterator[Agent]:
-    found = Agent(partial(connect, database_url, name="courier"))
+    found = Agent(partial(connect, database_url, name="db-thread"))
     yield found
     found.end()
 
@@ -93,12 +93,12 @@ def agent(database_url: str) -> Iterator[Agent]:
 def cut(conn: psycopg.Connection) -> None:
     conn.execute(
         "select pg_terminate_backend(pid) from pg_stat_activity "
-        "where application_name = 'courier' and datname = current_database()"
+        "where application_name = 'db-thread' and datname = current_database()"
     )
 
 
 def die(conn: psycopg.Connection) -> None:
-    """End a connection as a server does that dies of what it was asked for: without a word."""
+    """End a connection like a server that crashes: without a message."""
     with socket.socket(fileno=os.dup(conn.pgconn.socket)) as end:
         end.shutdown(socket.SHUT_RDWR)
     conn.execute("select 1")
@@ -109,10 +109,10 @@ def test_requests_are_answered_in_order(agent: Agent) -> None:
         agent.submit(lambda _, n=number: n)  # type: ignore[misc]
     agent.database.start()
     agent.received(19)
-    assert [item for item in agent.said if isinstance(item, int)] == list(range(20))
+    assert [item for item in agent.reports if isinstance(item, int)] == list(range(20))
 
 
-def test_answers_are_taken_in_by_the_agents_thread(agent: Agent) -> None:
+def test_answers_are_handled_in_the_agents_thread(agent: Agent) -> None:
     threads: list[str] = []
     agent.database.submit(
         lambda _: threads.append(threading.current_thread().name),
@@ -126,7 +126,7 @@ def test_answers_are_taken_in_by_the_agents_thread(agent: Agent) -> None:
     assert threads == ["database", threading.current_thread().name]
 
 
-def test_a_request_that_was_cut_is_carried_out_again(
+def test_a_request_is_repeated_when_its_connection_is_lost(
     agent: Agent, conn: psycopg.Connection
 ) -> None:
     tries: list[int] = []
@@ -161,7 +161,7 @@ def test_a_request_that_ends_each_connection_is_set_aside(
     assert len(tries) == POISONOUS_TRIES
 
 
-def test_a_network_that_cuts_everything_makes_no_request_poisonous(
+def test_no_request_is_poisonous_while_every_connection_is_lost(
     agent: Agent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(db_thread, "back_off", lambda _: 0.01)
@@ -178,7 +178,7 @@ def test_a_network_that_cuts_everything_makes_no_request_poisonous(
     agent.received("answered")
 
 
-def test_a_request_that_others_cut_is_never_set_aside(
+def test_a_request_whose_connection_others_end_is_never_set_aside(
     agent: Agent, conn: psycopg.Connection
 ) -> None:
     tries: list[int] = []
@@ -195,16 +195,16 @@ def test_a_request_that_others_cut_is_never_set_aside(
     agent.received("answered")
 
 
-def test_a_refused_request_is_answered_once_and_holds_nobody_up(agent: Agent) -> None:
+def test_a_refused_request_is_answered_once_and_delays_no_other(agent: Agent) -> None:
     agent.submit(lambda conn: conn.execute("select 1 / 0"))
     agent.submit(lambda _: "next")
     agent.database.start()
     agent.received(psycopg.errors.DivisionByZero, "next")
-    assert agent.said.count(psycopg.errors.DivisionByZero) == 1
+    assert agent.reports.count(psycopg.errors.DivisionByZero) == 1
     assert agent.attachments >= UNEXPECTED_TRIES, "what was sent may have been altered on the way"
 
 
-def test_what_nobody_expects_ends_the_connection_and_not_the_courier(agent: Agent) -> None:
+def test_an_unexpected_error_ends_the_connection_and_not_the_thread(agent: Agent) -> None:
     troubles = [KeyError("x"), psycopg.ProgrammingError("command status: BEGIN")]
 
     def call(_: psycopg.Connection) -> str:
@@ -215,10 +215,10 @@ def test_what_nobody_expects_ends_the_connection_and_not_the_courier(agent: Agen
     agent.submit(call)
     agent.database.start()
     agent.received("answered", ("connected", 3))
-    assert not [item for item in agent.said if item[0] == "unavailable"]
+    assert not [item for item in agent.reports if item[0] == "unavailable"]
 
 
-def test_a_word_of_ours_is_an_answer_and_ends_nothing(agent: Agent) -> None:
+def test_an_orchestra_error_is_an_answer_and_ends_nothing(agent: Agent) -> None:
     def call(_: psycopg.Connection) -> None:
         raise NotFound
 
@@ -234,20 +234,20 @@ def times_out(conn: psycopg.Connection) -> None:
     conn.execute("select pg_sleep(10)")
 
 
-def test_a_request_that_times_out_each_time_keeps_nobody_waiting(agent: Agent) -> None:
+def test_a_request_that_always_times_out_delays_no_other(agent: Agent) -> None:
     agent.submit(times_out)
     for number in range(3):
         agent.submit(lambda _, n=number: n)  # type: ignore[misc]
     agent.database.start()
     agent.received(0, 1, 2, DatabaseBusy, ("delayed", None))
-    said = [item for item in agent.said if item in (0, 1, 2, DatabaseBusy)]
+    said = [item for item in agent.reports if item in (0, 1, 2, DatabaseBusy)]
     assert said == [0, 1, 2, DatabaseBusy]
-    told = [item[1] for item in agent.said if isinstance(item, tuple) and item[0] == "delayed"]
+    told = [item[1] for item in agent.reports if isinstance(item, tuple) and item[0] == "delayed"]
     assert told[0].startswith("a request to the database failed 2 times in a row: ")
     assert agent.attachments == 1
 
 
-def test_what_is_urgent_goes_first_and_is_never_given_back(agent: Agent) -> None:
+def test_an_urgent_request_goes_first_and_is_retried_without_end(agent: Agent) -> None:
     order: list[str] = []
 
     def busy_at_first(_: psycopg.Connection) -> str:
@@ -265,18 +265,18 @@ def test_what_is_urgent_goes_first_and_is_never_given_back(agent: Agent) -> None
     agent.database.start()
     agent.received("renewed")
     assert order[:3] == ["urgent", "usual", "usual"]
-    assert DatabaseBusy not in agent.said
+    assert DatabaseBusy not in agent.reports
 
 
 @pytest.mark.parametrize("at_work", [False, True])
-def test_a_connection_that_falls_silent_is_replaced(
+def test_a_silent_connection_is_replaced(
     tcp_database_url: str, monkeypatch: pytest.MonkeyPatch, at_work: bool
 ) -> None:
     monkeypatch.setattr("orchestra.store.driver.database.MARGIN", 0.2)
     monkeypatch.setattr(db_thread, "PROBE_AFTER", 0.2)
     with cable(tcp_database_url) as line:
         url = line.url(tcp_database_url)
-        agent = Agent(partial(connect, url, name="courier", statement_timeout=0.5))
+        agent = Agent(partial(connect, url, name="db-thread", statement_timeout=0.5))
         agent.database.start()
         agent.received(("connected", 1))
         line.mute()
@@ -287,7 +287,7 @@ def test_a_connection_that_falls_silent_is_replaced(
         agent.end()
 
 
-def test_a_deadlocks_victim_is_tried_again(agent: Agent) -> None:
+def test_the_victim_of_a_deadlock_is_retried(agent: Agent) -> None:
     tries: list[int] = []
 
     def call(_: psycopg.Connection) -> str:
@@ -302,7 +302,7 @@ def test_a_deadlocks_victim_is_tried_again(agent: Agent) -> None:
     assert agent.attachments == 1
 
 
-def test_notices_are_heard_at_rest_and_in_the_middle_of_requests(
+def test_notifications_arrive_at_rest_and_between_requests(
     agent: Agent, conn: psycopg.Connection
 ) -> None:
     agent.database.start()
@@ -313,7 +313,7 @@ def test_notices_are_heard_at_rest_and_in_the_middle_of_requests(
     agent.received(1, ("orchestra_node", "7"))
 
 
-def test_a_cut_at_rest_is_noticed(agent: Agent, conn: psycopg.Connection) -> None:
+def test_a_lost_connection_is_noticed_at_rest(agent: Agent, conn: psycopg.Connection) -> None:
     agent.database.start()
     agent.received(("connected", 1))
     cut(conn)
@@ -322,7 +322,7 @@ def test_a_cut_at_rest_is_noticed(agent: Agent, conn: psycopg.Connection) -> Non
     agent.received(("orchestra_cpu", ""))
 
 
-def test_a_database_that_is_away_is_spoken_of_once(database_url: str) -> None:
+def test_an_unavailable_database_is_reported_once(database_url: str) -> None:
     def nothing() -> psycopg.Connection:
         raise DatabaseUnavailable("nothing listens there.")
 
@@ -330,26 +330,26 @@ def test_a_database_that_is_away_is_spoken_of_once(database_url: str) -> None:
     agent.submit(lambda _: "answered")
     agent.database.start()
     agent.received(("unavailable", DatabaseUnavailable))
-    agent.open_connection = partial(connect, database_url, name="courier")
+    agent.open_connection = partial(connect, database_url, name="db-thread")
     agent.received("answered")
-    assert agent.said.count(("unavailable", DatabaseUnavailable)) == 1
+    assert agent.reports.count(("unavailable", DatabaseUnavailable)) == 1
     agent.end()
 
 
-def test_a_database_that_does_not_want_us_is_not_one_that_is_away(agent: Agent) -> None:
+def test_a_rejection_is_not_an_outage(agent: Agent) -> None:
     agent.rejected = NotFound("there is no node")
     agent.database.start()
     agent.received(("rejected", "there is no node"))
-    assert not [item for item in agent.said if item[0] == "unavailable"]
+    assert not [item for item in agent.reports if item[0] == "unavailable"]
 
 
-def test_pauses_grow_up_to_a_limit_and_differ() -> None:
+def test_the_back_off_grows_up_to_a_limit_and_varies() -> None:
     assert 0.05 <= back_off(0) <= 0.1
     assert all(5 <= back_off(failures) <= 10 for failures in (7, 50, 5000))
     assert len({back_off(3) for _ in range(20)}) > 1
 
 
-def test_what_is_the_servers_trouble_passes() -> None:
+def test_errors_of_the_server_are_transient() -> None:
     assert is_transient(DatabaseUnavailable())
     assert is_transient(psycopg.errors.SerializationFailure())
     assert is_transient(psycopg.errors.DiskFull())

@@ -1,4 +1,4 @@
-"""What a pilot remembers of its database outlives the pilot, also of keepers that are gone."""
+"""What a pilot remembers of its database and of dead keepers outlives the pilot."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from orchestra.pilot import database_memory
 from orchestra.pilot.database_memory import DatabaseMemory
 
 
-def test_reports_are_remembered_until_the_next_edition(tmp_path: Path) -> None:
+def test_reports_are_remembered_until_the_database_is_replaced(tmp_path: Path) -> None:
     path, cluster, keeper = tmp_path / "database.json", uuid4(), uuid4()
     first = DatabaseMemory(path)
     assert first.known is None
@@ -29,7 +29,7 @@ def test_reports_are_remembered_until_the_next_edition(tmp_path: Path) -> None:
     assert (second.known.acknowledged, second.known.generation) == ({}, 0)
 
 
-def test_the_dead_are_remembered_at_once_and_by_every_edition(tmp_path: Path) -> None:
+def test_dead_keepers_are_remembered_at_once_and_across_replacements(tmp_path: Path) -> None:
     path, cluster, keepers = tmp_path / "database.json", uuid4(), (uuid4(), uuid4())
     first = DatabaseMemory(path)
     first.identify(DatabaseIdentity(cluster, 1))
@@ -44,7 +44,9 @@ def test_the_dead_are_remembered_at_once_and_by_every_edition(tmp_path: Path) ->
     assert DatabaseMemory(path).closed_out == keepers[::-1]
 
 
-def test_not_all_the_dead_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_remembered_dead_keepers_is_limited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(database_memory, "MAX_CLOSED_OUT", 2)
     first, keepers = DatabaseMemory(tmp_path / "database.json"), [uuid4() for _ in range(3)]
     for keeper in keepers:
@@ -52,7 +54,7 @@ def test_not_all_the_dead_are_remembered(tmp_path: Path, monkeypatch: pytest.Mon
     assert first.closed_out == tuple(keepers[1:])
 
 
-def test_a_memory_without_the_dead_can_be_read(tmp_path: Path) -> None:
+def test_a_file_without_dead_keepers_can_be_read(tmp_path: Path) -> None:
     path = tmp_path / "database.json"
     path.write_text(f'{{"cluster": "{uuid4()}", "epoch": 3, "acknowledged": {{}}}}')
     old = DatabaseMemory(path)

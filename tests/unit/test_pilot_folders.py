@@ -1,4 +1,4 @@
-"""Attempts' folders, logs and links, below folders whose names break careless code."""
+"""Attempts' folders, logs and symlinks, below folders whose names break careless code."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def test_an_attempt_gets_a_folder_and_a_log_that_is_appended_to(paths: JobPaths)
     assert Path(paths.log(1)).read_bytes() == b"one\ntwo\n"
 
 
-def test_a_folder_that_should_be_new_and_is_not_is_refused(paths: JobPaths) -> None:
+def test_an_existing_folder_is_refused_if_it_must_be_new(paths: JobPaths) -> None:
     make(paths, 1)
     with pytest.raises(VolumeError, match="exists already"):
         make(paths, 1)
 
 
-def test_a_volume_that_is_not_mounted_is_not_filled(paths: JobPaths) -> None:
+def test_nothing_is_written_to_a_volume_that_is_not_mounted(paths: JobPaths) -> None:
     gone = str(paths.task_folder.parent / "not mounted")
     with pytest.raises(VolumeError, match="is not there on this node"):
         folders.open_attempt(gone, paths, 1, new=True)
@@ -53,7 +53,7 @@ def test_a_file_in_the_way_is_named(paths: JobPaths) -> None:
         make(paths, 1)
 
 
-def test_a_pipe_that_a_job_left_as_its_log_is_moved_aside(paths: JobPaths) -> None:
+def test_a_pipe_that_a_job_left_as_its_log_is_renamed(paths: JobPaths) -> None:
     make(paths, 1)
     log = Path(paths.log(1))
     log.unlink()
@@ -63,15 +63,13 @@ def test_a_pipe_that_a_job_left_as_its_log_is_moved_aside(paths: JobPaths) -> No
     assert [path.is_fifo() for path in log.parent.glob("job.log.*")] == [True]
 
 
-def test_a_job_writes_to_its_log_as_to_any_file(paths: JobPaths) -> None:
+def test_the_log_of_a_job_is_in_blocking_mode(paths: JobPaths) -> None:
     descriptor = folders.open_attempt(str(paths.task_folder.parent), paths, 1, new=True)
     assert os.get_blocking(descriptor)
     os.close(descriptor)
 
 
-def test_a_folder_is_resolved_by_its_log_as_long_as_that_is_there(
-    paths: JobPaths, tmp_path: Path
-) -> None:
+def test_a_folder_is_resolved_by_its_log_while_that_exists(paths: JobPaths, tmp_path: Path) -> None:
     volume = tmp_path / "volume"
     volume.symlink_to(paths.task_folder.parent)
     linked = JobPaths(PurePosixPath(volume) / paths.task_folder.name, paths.index)
@@ -83,7 +81,9 @@ def test_a_folder_is_resolved_by_its_log_as_long_as_that_is_there(
     os.close(descriptor)
 
 
-def test_trouble_says_path_and_reason(paths: JobPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_names_the_path_and_the_reason(
+    paths: JobPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(path: str, mode: int = 0o777) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
 
@@ -94,7 +94,7 @@ def test_trouble_says_path_and_reason(paths: JobPaths, monkeypatch: pytest.Monke
     assert str(caught.value).startswith("the volume has no room left: cannot make")
 
 
-def test_the_link_points_at_the_latest_and_never_back(paths: JobPaths) -> None:
+def test_the_symlink_points_at_the_latest_attempt_and_never_back(paths: JobPaths) -> None:
     for number in (1, 2):
         make(paths, number)
         folders.point_link(paths, number)
@@ -105,7 +105,7 @@ def test_the_link_points_at_the_latest_and_never_back(paths: JobPaths) -> None:
     assert sorted(os.listdir(paths.task_folder)) == [".attempts", "job_configId_3"]
 
 
-def test_a_link_that_leads_nowhere_is_replaced(paths: JobPaths) -> None:
+def test_a_dangling_symlink_is_replaced(paths: JobPaths) -> None:
     make(paths, 1)
     Path(paths.link).symlink_to(".attempts/job_configId_3/9")
     assert folders.linked_number(paths) is None
@@ -113,7 +113,7 @@ def test_a_link_that_leads_nowhere_is_replaced(paths: JobPaths) -> None:
     assert folders.linked_number(paths) == 1
 
 
-def test_a_folder_in_the_links_place_is_left_alone(paths: JobPaths) -> None:
+def test_a_folder_with_the_name_of_the_symlink_is_left_alone(paths: JobPaths) -> None:
     make(paths, 1)
     Path(paths.link).mkdir()
     (Path(paths.link) / "precious").write_text("")
@@ -125,7 +125,7 @@ def test_a_folder_in_the_links_place_is_left_alone(paths: JobPaths) -> None:
 # The pilot's own folder
 
 
-def test_pilots_of_nodes_and_clusters_keep_apart(tmp_path: Path) -> None:
+def test_each_node_and_cluster_has_its_own_folder(tmp_path: Path) -> None:
     env = {"XDG_STATE_HOME": str(tmp_path)}
     names = ["gauss", "a/b", "a%2Fb", "..", ".", "", "ü; $(x)"]
     found = {pilot_folder("0123456789", name, env=env, uid=1000) for name in names}
@@ -135,13 +135,13 @@ def test_pilots_of_nodes_and_clusters_keep_apart(tmp_path: Path) -> None:
     assert {path.parent.parent for path in found} == {tmp_path / "orchestra" / "pilots"}
 
 
-def test_without_a_home_a_pilot_has_a_folder_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pilot_has_a_folder_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 2_000_000_001)
     found = pilot_folder("0123456789", "gauss", env={})
     assert found == Path("/var/tmp/orchestra-pilots-2000000001/01234567/gauss")
 
 
-def test_nobody_else_can_write_to_what_a_pilot_makes(tmp_path: Path) -> None:
+def test_no_other_account_can_write_to_a_pilots_folder(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         (tmp_path / "old").mkdir()  # by an earlier version
@@ -153,6 +153,6 @@ def test_nobody_else_can_write_to_what_a_pilot_makes(tmp_path: Path) -> None:
     assert open_to_others == []
 
 
-def test_root_has_a_folder_of_the_machine() -> None:
+def test_root_uses_a_system_folder() -> None:
     found = pilot_folder("0123456789", "gauss", env={}, uid=0)
     assert found == Path("/var/lib/orchestra-pilots/01234567/gauss")

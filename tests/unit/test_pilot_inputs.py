@@ -1,4 +1,4 @@
-"""The guard of inputs: what changed is found, what did not is not read again and again."""
+"""The check of inputs: changed files are found, unchanged ones are read once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def task(*files: InputFile, shared: Sequence[SharedFiles] = ()) -> Any:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The monotonic clock, to be set."""
+    """The monotonic clock, which the test sets."""
     now = [0.0]
     monkeypatch.setattr("orchestra.pilot.inputs.time.monotonic", lambda: now[0])
     return now
@@ -45,7 +45,7 @@ def test_a_changed_config_is_named_at_once(hostile_dir: Path) -> None:
     assert str(config) in (guard.trouble(task(), file) or "")
 
 
-def test_shared_files_are_looked_at_again_after_a_while(tmp_path: Path, clock: list[float]) -> None:
+def test_shared_files_are_checked_again_after_a_while(tmp_path: Path, clock: list[float]) -> None:
     config, data = tmp_path / "config", tmp_path / "data"
     config.write_text("c")
     data.write_text("d")
@@ -80,14 +80,14 @@ def test_a_file_that_was_only_touched_is_read_once(
     assert reads.count(str(data)) == 1
 
 
-def test_an_older_tasks_output_has_to_be_there(tmp_path: Path) -> None:
+def test_the_output_of_an_older_task_must_exist(tmp_path: Path) -> None:
     output = InputFile(str(tmp_path / "out"), ManifestEntry("out", None, None, None))
     assert InputChecker().trouble(task(), output) == f"{tmp_path / 'out'} is missing"
     (tmp_path / "out").mkdir()
     assert InputChecker().trouble(task(), output) is None
 
 
-# Which looks count
+# Which checks count
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def given(tmp_path: Path, clock: list[float]) -> tuple[InputFile, Path, Any]:
     return registered(config), data, task(registered(data))
 
 
-def test_a_look_counts_for_no_job_that_was_let_go_after_it(
+def test_a_check_does_not_count_for_a_job_released_after_it(
     given: tuple[InputFile, Path, Any],
 ) -> None:
     config, data, work = given
@@ -110,7 +110,7 @@ def test_a_look_counts_for_no_job_that_was_let_go_after_it(
     assert "data has changed" in (guard.trouble(work, config, 2) or "")
 
 
-def test_a_look_is_shared_by_all_jobs_that_were_let_go_before_it(
+def test_a_check_serves_all_jobs_released_before_it(
     given: tuple[InputFile, Path, Any],
 ) -> None:
     config, data, work = given
@@ -121,7 +121,9 @@ def test_a_look_is_shared_by_all_jobs_that_were_let_go_before_it(
     assert guard.trouble(work, config, 2) is None
 
 
-def test_the_look_after_an_end_holds_the_next_start(given: tuple[InputFile, Path, Any]) -> None:
+def test_the_check_after_an_end_also_counts_for_the_next_start(
+    given: tuple[InputFile, Path, Any],
+) -> None:
     config, data, work = given
     guard = InputChecker()
     assert guard.trouble(work, config) is None
@@ -132,7 +134,7 @@ def test_the_look_after_an_end_holds_the_next_start(given: tuple[InputFile, Path
     assert guard.trouble(work, config) == changed
 
 
-def test_a_config_that_changed_marks_its_own_job_alone(
+def test_a_changed_config_marks_only_its_own_job(
     given: tuple[InputFile, Path, Any], tmp_path: Path
 ) -> None:
     config, _, work = given
@@ -144,7 +146,7 @@ def test_a_config_that_changed_marks_its_own_job_alone(
     assert InputChecker().notes(work, [config, second]) == [note, None]
 
 
-def test_a_file_that_came_into_a_data_folder_is_named(tmp_path: Path, clock: list[float]) -> None:
+def test_a_file_added_to_a_data_folder_is_named(tmp_path: Path, clock: list[float]) -> None:
     folder = tmp_path / "data"
     (folder / "__pycache__").mkdir(parents=True)
     for name in ("a.csv", "b.csv"):
@@ -162,7 +164,7 @@ def test_a_file_that_came_into_a_data_folder_is_named(tmp_path: Path, clock: lis
     assert InputChecker().trouble(work, registered(config)) is None
 
 
-def test_tasks_that_are_forgotten_are_looked_at_anew(given: tuple[InputFile, Path, Any]) -> None:
+def test_forgotten_tasks_are_checked_again(given: tuple[InputFile, Path, Any]) -> None:
     config, data, work = given
     guard = InputChecker()
     assert guard.trouble(work, config) is None
@@ -173,7 +175,7 @@ def test_tasks_that_are_forgotten_are_looked_at_anew(given: tuple[InputFile, Pat
     assert guard.trouble(work, config) is not None
 
 
-def test_what_is_remembered_of_files_is_bounded(
+def test_the_number_of_remembered_files_is_limited(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only files whose times differ from what was registered are remembered; the oldest are read again."""

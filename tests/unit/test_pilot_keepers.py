@@ -1,4 +1,4 @@
-"""Keepers that are lost, and what is made of what they left."""
+"""Keepers that are lost, being started or incompatible, and the spools of dead ones."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from orchestra.pilot.keepers import Keepers
 from support.waiting import wait_until
 
 
-def test_nothing_below_the_keepers_folder_stops_an_agent_or_is_thrown_away(tmp_path: Path) -> None:
-    """A stray file, a keeper that never came to life, and a spool whose first page a power cut took."""
+def test_no_file_below_the_keepers_folder_stops_an_agent_or_is_lost(tmp_path: Path) -> None:
+    """A stray file, a keeper that never started, and a spool that lost its first page in a power failure."""
     folder = tmp_path / "keepers"
     for name in ("empty", "damaged"):
         (folder / name).mkdir(parents=True)
@@ -40,7 +40,7 @@ def test_nothing_below_the_keepers_folder_stops_an_agent_or_is_thrown_away(tmp_p
     assert (tmp_path / "set-aside" / "keeper-damaged" / "spool").read_bytes() == spool
 
 
-def test_a_keeper_that_another_agent_is_making_is_left_alone(
+def test_a_keeper_that_another_agent_is_starting_is_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow, gate = tmp_path / "python", tmp_path / "gate"
@@ -77,7 +77,9 @@ def _lost(folder: Path) -> tuple[Keepers, KeeperHandle]:
     return keepers, handle
 
 
-def test_a_keeper_that_another_agent_has_buried_has_nothing_left_to_say(tmp_path: Path) -> None:
+def test_a_keeper_that_another_agent_has_closed_out_has_nothing_left_to_report(
+    tmp_path: Path,
+) -> None:
     keepers, handle = _lost(tmp_path / "gone")
     assert keepers.reconnect(handle)
     assert (handle.dead, handle.closed_out, handle.retired) == (True, True, True)
@@ -86,7 +88,7 @@ def test_a_keeper_that_another_agent_has_buried_has_nothing_left_to_say(tmp_path
     assert not keepers.handles
 
 
-def test_a_keeper_whose_spool_cannot_be_read_is_dead_but_not_buried(tmp_path: Path) -> None:
+def test_a_keeper_whose_spool_cannot_be_read_is_dead_but_not_closed_out(tmp_path: Path) -> None:
     folder = tmp_path / "broken"
     folder.mkdir()
     (folder / "spool").write_bytes(b"\0" * 4096)
@@ -95,8 +97,8 @@ def test_a_keeper_whose_spool_cannot_be_read_is_dead_but_not_buried(tmp_path: Pa
     assert (handle.dead, handle.closed_out, handle.hello.running) == (True, False, ())
 
 
-def born(folder: Path) -> Hello:
-    """What a keeper has written down first, once it has."""
+def spool_of(folder: Path) -> Hello:
+    """The spool of a keeper, once it has written one."""
     try:
         return read_spool(folder)
     except KeeperError as error:
@@ -104,14 +106,14 @@ def born(folder: Path) -> Hello:
 
 
 def start_other(folder: Path, protocol: int) -> int:
-    """Start a keeper that speaks another protocol; gives its pid."""
+    """Start a keeper that speaks another protocol; return its pid."""
     folder.mkdir(parents=True)
     other = folder.parent.parent / f"keeper{protocol}.py"
     text = Path(keeper.__file__).read_text()
     other.write_text(text.replace("PROTOCOL = 1", f"PROTOCOL = {protocol}"))
     words = [sys.executable, "-I", "-S", str(other), "--folder", str(folder), "--id", str(uuid4())]
     subprocess.run(words, check=True, timeout=30)
-    return wait_until(lambda: born(folder)).pid
+    return wait_until(lambda: spool_of(folder)).pid
 
 
 def test_a_keeper_of_another_protocol_is_known_by_its_spool(tmp_path: Path) -> None:
@@ -123,7 +125,7 @@ def test_a_keeper_of_another_protocol_is_known_by_its_spool(tmp_path: Path) -> N
         assert handle.hello.protocol == 2
         assert keepers.all_connected
         assert keepers.needs_one
-        assert not has_agent(handle.hello)
+        wait_until(lambda: not has_agent(handle.hello))
         with socket.socket(socket.AF_UNIX) as peer:
             peer.connect(str(handle.folder / "socket"))
             wait_until(lambda: has_agent(handle.hello))
@@ -137,7 +139,7 @@ def test_a_keeper_of_another_protocol_is_known_by_its_spool(tmp_path: Path) -> N
             os.kill(pid, signal.SIGKILL)
 
 
-def test_the_protocol_before_ones_own_is_spoken(
+def test_the_previous_protocol_is_supported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert max(1, keeper.PROTOCOL - 1) >= keeper.OLDEST_PROTOCOL

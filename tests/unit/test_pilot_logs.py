@@ -1,4 +1,4 @@
-"""Logs of jobs: their ends, and how long ones are cut."""
+"""Logs of jobs: reading their tails and cutting long ones."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def own(folder: Path) -> OpenLog:
-    """The log as it was opened for its job, with what that printed: 0123456789."""
+    """The log as it was opened for its job, which has printed 0123456789."""
     descriptor = folders._open_log(str(folder / "job.log"), new=False)
     found = open_log.of_descriptor(descriptor)
     os.write(descriptor, b"0123456789")
@@ -57,7 +57,7 @@ def remove_folder(log: Path) -> None:
     shutil.rmtree(log.parent)
 
 
-def make_folder_anew(log: Path) -> None:
+def recreate_folder(log: Path) -> None:
     shutil.rmtree(log.parent)
     log.parent.mkdir()
 
@@ -92,20 +92,20 @@ def put_folder(log: Path) -> None:
 
 
 CHANGES = [
-    nothing, remove, remove_folder, make_folder_anew, rename_folder, write_another, rotate, put_link, put_pipe,
+    nothing, remove, remove_folder, recreate_folder, rename_folder, write_another, rotate, put_link, put_pipe,
     put_folder,
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_what_a_job_printed_is_known_whatever_it_does_to_its_folder(
+def test_the_output_of_a_job_is_read_whatever_it_does_to_its_folder(
     folder: Path, own: OpenLog, change: Callable[[Path], None]
 ) -> None:
     change(folder / "job.log")
     assert logs.tail(str(folder), 4, own) == (10, b"6789")
 
 
-def test_a_job_that_prints_nothing_and_writes_its_log_itself_has_that(
+def test_the_log_that_a_job_writes_itself_is_read_if_it_prints_nothing(
     folder: Path, own: OpenLog
 ) -> None:
     os.truncate(folder / "job.log", 0)
@@ -115,7 +115,7 @@ def test_a_job_that_prints_nothing_and_writes_its_log_itself_has_that(
 
 
 @pytest.mark.parametrize("change", [write_another, rotate, put_link, put_pipe, put_folder, remove])
-def test_what_a_job_puts_in_the_place_of_its_log_is_not_cut(
+def test_a_file_that_replaces_the_log_is_not_cut(
     folder: Path, own: OpenLog, change: Callable[[Path], None]
 ) -> None:
     change(folder / "job.log")
@@ -125,7 +125,7 @@ def test_what_a_job_puts_in_the_place_of_its_log_is_not_cut(
     assert not (folder / "job.log").is_file() or (folder / "job.log").stat().st_size != 4
 
 
-def test_what_an_earlier_attempt_put_in_the_place_of_its_log_is_moved_aside(folder: Path) -> None:
+def test_a_file_that_replaced_an_earlier_log_is_renamed(folder: Path) -> None:
     for put in (put_link, put_pipe, put_folder):
         log = folder / "job.log"
         log.touch()
@@ -136,7 +136,7 @@ def test_what_an_earlier_attempt_put_in_the_place_of_its_log_is_moved_aside(fold
     assert len(list(folder.glob("job.log.*"))) == 3
 
 
-def test_no_log_takes_the_descriptors_that_other_work_needs(folder: Path) -> None:
+def test_logs_leave_descriptors_for_other_work(folder: Path) -> None:
     (folder / "job.log").touch()
     script = (
         "import os, resource; from orchestra.pilot import open_log\n"
@@ -152,7 +152,7 @@ def test_no_log_takes_the_descriptors_that_other_work_needs(folder: Path) -> Non
     assert told[1] == "True"
 
 
-def test_what_a_job_puts_in_the_place_of_its_log_is_not_waited_for(folder: Path) -> None:
+def test_a_pipe_that_replaces_the_log_does_not_block(folder: Path) -> None:
     attempt = cast(Attempt, SimpleNamespace(folder=str(folder)))
     log = folder / "job.log"
     for put in (put_link, put_pipe, put_folder):
@@ -193,7 +193,7 @@ def test_a_long_log_keeps_its_beginning_and_its_end(folder: Path) -> None:
     assert os.listdir(folder) == ["job.log"]
 
 
-def test_a_log_of_one_endless_line_is_cut_too(folder: Path) -> None:
+def test_a_log_of_one_long_line_is_cut(folder: Path) -> None:
     path = folder / "job.log"
     path.write_bytes(b"x" * 100_000)
     logs.cut(str(folder), 10_000)

@@ -1,4 +1,4 @@
-"""Several nodes share the jobs of one task: time in small steps, the rule of `prefetch.py`, and no processes."""
+"""Several nodes share the jobs of one task: a simulation of `prefetch.py` in small steps of time, without processes."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from orchestra.pilot import prefetch
 from orchestra.pilot.prefetch import MAX_WAIT, QUICK_SECONDS, Pace, Waiting
 
 STEP = 0.05
-AT_ONCE = 64
-"""Jobs in one claim."""
+MAX_CLAIM = 64
 
 
 @dataclass
 class Node:
-    """Slots, the jobs that run (when they began, what they take) and those that are held (since when, ...)."""
+    """Slots, running jobs (start, duration) and waiting jobs (since when, duration)."""
 
     slots: int
     running: list[tuple[float, float]] = field(default_factory=list)
@@ -34,36 +33,36 @@ class Node:
         return self.slots - sum(now >= began + QUICK_SECONDS for began, _ in self.running)
 
     def step(self, now: float, queue: deque[float]) -> None:
-        """What an agent does in a round: take in what has ended, hand back, ask, start."""
+        """Run one round of an agent: take in what has ended, release, claim, start."""
         for began, seconds in [job for job in self.running if sum(job) <= now]:
             self.running.remove((began, seconds))
             self.pace = prefetch.updated_pace(self.pace, seconds)
         paces = {0: self.pace} if self.pace else {}
-        line = [Waiting(0, 1, now - since) for since, _ in self.waiting]
-        back = prefetch.to_release(line, self.free, self.quick(now), paces)
-        for place in reversed(back):
-            queue.appendleft(self.waiting[place][1])
-            del self.waiting[place]
-        if self.pace and back:
+        waiting = [Waiting(0, 1, now - since) for since, _ in self.waiting]
+        released = prefetch.to_release(waiting, self.free, self.quick(now), paces)
+        for index in reversed(released):
+            queue.appendleft(self.waiting[index][1])
+            del self.waiting[index]
+        if self.pace and released:
             self.pace = prefetch.capped_pace(self.pace, len(self.waiting))
-        prefetch_slots = prefetch.prefetch_count(self.pace, self.quick(now))
-        more = prefetch_slots - len(self.waiting) if len(self.waiting) * 2 <= prefetch_slots else 0
-        wanted = min(AT_ONCE, max(self.free - len(self.waiting), more), len(queue))
-        self.waiting.extend((now, queue.popleft()) for _ in range(wanted))
+        wanted = prefetch.prefetch_count(self.pace, self.quick(now))
+        more = wanted - len(self.waiting) if len(self.waiting) * 2 <= wanted else 0
+        claimed = min(MAX_CLAIM, max(self.free - len(self.waiting), more), len(queue))
+        self.waiting.extend((now, queue.popleft()) for _ in range(claimed))
         while self.waiting and self.free:
             self.running.append((now, self.waiting.popleft()[1]))
 
 
 def share(durations: list[float], nodes: list[Node]) -> tuple[float, float]:
-    """Run all jobs; gives the seconds that takes, and for how long at a time a node idled while another held jobs."""
+    """Run all jobs; return the duration, and how long at a time a node was idle while another one had waiting jobs."""
     queue, now, idle, longest = deque(durations), 0.0, 0.0, 0.0
     while queue or any(node.running or node.waiting for node in nodes):
         for node in nodes:
             node.step(now, queue)
-        hoards = any(node.free and not node.waiting for node in nodes) and any(
+        is_unfair = any(node.free and not node.waiting for node in nodes) and any(
             node.waiting for node in nodes
         )
-        idle = idle + STEP if hoards else 0.0
+        idle = idle + STEP if is_unfair else 0.0
         longest = max(longest, idle)
         now += STEP
     return now, longest
@@ -79,10 +78,10 @@ DURATIONS = st.lists(
 @given(durations=DURATIONS, nodes=st.lists(st.integers(1, 4), min_size=2, max_size=4))
 @example(durations=[0.0, 0.0, 4.0, 0.0, 0.0], nodes=[1, 1])
 @settings(max_examples=200, deadline=None)
-def test_no_node_idles_for_long_while_another_one_holds_jobs(
+def test_no_node_is_idle_for_long_while_another_one_has_waiting_jobs(
     durations: list[float], nodes: list[int]
 ) -> None:
-    """Twice the patience, for what one hands back another one may hold for as long again."""
+    """At most twice `MAX_WAIT`: the node that claims a released job may keep it waiting for as long again."""
     _, idle = share(durations, [Node(slots) for slots in nodes])
     assert idle <= 2 * MAX_WAIT + 2 * STEP
 

@@ -1,4 +1,4 @@
-"""Reasons in words, and batches that hold something that PostgreSQL does not take."""
+"""Reasons of outcomes, and reports that PostgreSQL does not accept."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ def ended(cause: Cause, status: int | None = None, number: int | None = None) ->
         ),
     ],
 )
-def test_reasons_are_words(given: Ended, words: str | None) -> None:
+def test_reasons_are_worded(given: Ended, words: str | None) -> None:
     found = reason_of(given, NOTE)
     assert found == words or (words and found and found.startswith(words))
 
 
-def test_who_asked_is_part_of_the_reason() -> None:
+def test_the_requested_end_is_part_of_the_reason() -> None:
     assert (
         reason_of(ended(Cause.ENDED), NOTE, "its task was killed")
         == "ended because its task was killed"
@@ -85,7 +85,7 @@ def test_a_job_that_is_ended_because_its_pilot_stops_has_not_failed() -> None:
         ("stopping", None, Cause.RETURNED),
     ],
 )
-def test_trouble_of_the_node_is_no_failure_of_the_job(
+def test_an_error_of_the_node_is_not_a_failure_of_the_job(
     reason: str, number: int | None, cause: Cause
 ) -> None:
     refused = Refused(AttemptKey(0, 0, 1, uuid4()), reason, number, "why\0")
@@ -123,23 +123,23 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
 NO_CONNECTION: psycopg.Connection = None  # type: ignore[assignment]
 
 
-def test_only_the_culprits_of_a_batch_are_left_out(taken: list[str | None]) -> None:
+def test_only_the_bad_outcomes_of_a_batch_are_refused(taken: list[str | None]) -> None:
     given = batch("a", "b", "bad", "c", "bad", "d", "e")
     delivery = deliver(UUID(int=1), given, NO_CONNECTION)
     assert taken == ["a", "b", "c", "d", "e"]
     assert [outcome.key.index for outcome, _ in delivery.refused] == [2, 4]
 
 
-def test_a_batch_that_is_fine_is_one_report(taken: list[str | None]) -> None:
+def test_a_good_batch_is_one_report(taken: list[str | None]) -> None:
     assert deliver(UUID(int=1), batch("a", "b"), NO_CONNECTION) == Delivery()
 
 
-def test_a_database_that_goes_away_is_nobodys_fault(taken: list[str | None]) -> None:
+def test_an_unavailable_database_refuses_nothing(taken: list[str | None]) -> None:
     with pytest.raises(DatabaseUnavailable):
         deliver(UUID(int=1), batch("a", "away"), NO_CONNECTION)
 
 
-def test_a_culprit_is_kept_with_all_that_is_known(tmp_path: Path) -> None:
+def test_a_refused_outcome_is_written_with_everything_known(tmp_path: Path) -> None:
     outcome = Outcome(AttemptKey(3, 17, 1, uuid4()), Cause.EXIT, reason="x", log_tail=b"\xff\0")
     path = set_aside(tmp_path / "aside", outcome, "no")
     record = json.loads(path.read_text())
@@ -148,7 +148,7 @@ def test_a_culprit_is_kept_with_all_that_is_known(tmp_path: Path) -> None:
     assert str(outcome.key.token) in json.dumps(record)
 
 
-def test_of_what_was_set_aside_the_newest_stay(
+def test_the_newest_outcomes_set_aside_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("orchestra.pilot.delivery.MAX_SET_ASIDE", 3)
@@ -159,7 +159,7 @@ def test_of_what_was_set_aside_the_newest_stay(
     assert {path.name.split("-")[2] for path in tmp_path.iterdir()} == {"5", "6", "7"}
 
 
-def test_text_that_postgresql_refuses_is_made_plain() -> None:
+def test_text_that_postgresql_refuses_is_escaped() -> None:
     assert plain_text("a\0b\udcff") == "a\\0b\\udcff"
 
 
@@ -185,7 +185,7 @@ class Context:
             then(Delivery())
 
 
-def test_an_outcome_that_ends_each_connection_is_found_and_kept_aside(tmp_path: Path) -> None:
+def test_an_outcome_that_ends_each_connection_is_found_and_set_aside(tmp_path: Path) -> None:
     context = Context(tmp_path, poison=37)
     reporter = report.Reporter(context, lambda *_: None)  # type: ignore[arg-type]
     for pending in batch(*["a"] * 50):
@@ -201,7 +201,7 @@ def test_an_outcome_that_ends_each_connection_is_found_and_kept_aside(tmp_path: 
     assert str(kept) == context.troubles["set aside"].path
 
 
-def test_a_keeper_may_forget_an_outcome_only_when_the_database_has_it(tmp_path: Path) -> None:
+def test_an_outcome_is_acknowledged_only_when_the_database_has_committed_it(tmp_path: Path) -> None:
     context, asked, forgotten = Context(tmp_path, poison=-1), list[Any](), list[int]()
     context.submit = lambda *request, **_: asked.append(request)  # type: ignore[method-assign]
     keeper, link = UUID(int=1), SimpleNamespace(send_ack=forgotten.extend)
@@ -224,12 +224,12 @@ def test_a_keeper_may_forget_an_outcome_only_when_the_database_has_it(tmp_path: 
     assert len(asked) == 2, "it is reported again"
     then(Delivery())
     assert forgotten == [5]
-    assert remembered == [(keeper, 5)], "by which a database is recognised that lacks it"
+    assert remembered == [(keeper, 5)], "to recognize a database that lacks it"
     assert not context.state.attempts
 
 
 class Waiting:
-    """A reporter with outcomes of some tasks, whose requests are answered by hand."""
+    """A reporter with outcomes of some tasks, whose requests the test answers."""
 
     def __init__(self, folder: Path, tasks: Sequence[int]) -> None:
         self.context = Context(folder, poison=-1)
@@ -246,22 +246,22 @@ class Waiting:
         tasks = [pending.outcome.key.task_id for pending in call.args[1]]
         self.asked.append((tasks, then, otherwise))
 
-    def turn(self, now: float = float("inf")) -> tuple[list[int], Any, Any]:
+    def next_report(self, now: float = float("inf")) -> tuple[list[int], Any, Any]:
         self.reporter.tick(now)
         assert self.asked, "nothing is reported"
         return self.asked.pop()
 
 
-def test_outcomes_of_a_task_that_is_locked_let_the_others_go_first(tmp_path: Path) -> None:
+def test_outcomes_of_a_locked_task_let_the_others_go_first(tmp_path: Path) -> None:
     world = Waiting(tmp_path, [1, 2, 1, 3])
-    tasks, _, otherwise = world.turn()
+    tasks, _, otherwise = world.next_report()
     assert tasks == [1, 2, 1, 3]
     otherwise(DatabaseBusy("a row is locked."))
     answered = []
     for _ in range(3):
-        tasks, then, otherwise = world.turn(monotonic() + 1)
+        tasks, then, otherwise = world.next_report(monotonic() + 1)
         if 1 in tasks:
-            assert tasks == [1, 1], "alone, so that it holds nobody up"
+            assert tasks == [1, 1], "alone, so that it delays no other task"
             otherwise(DatabaseBusy("a row is locked."))
         else:
             then(Delivery())
@@ -269,37 +269,39 @@ def test_outcomes_of_a_task_that_is_locked_let_the_others_go_first(tmp_path: Pat
     assert sorted(answered) == [2, 3]
     world.reporter.tick(monotonic() + 1)
     assert not world.asked, "it waits for a while"
-    _, _, otherwise = world.turn()
+    _, _, otherwise = world.next_report()
     otherwise(DatabaseBusy("a row is locked."))
     assert world.context.troubles == {"reports of 1": reports_wait(1, "a row is locked.")}
-    tasks, then, _ = world.turn()
+    tasks, then, _ = world.next_report()
     then(Delivery())
     assert tasks == [1, 1]
-    assert not world.context.state.attempts, "nothing was given up"
+    assert not world.context.state.attempts, "no outcome was dropped"
     assert not world.context.troubles
     assert not (tmp_path / "set-aside").exists()
 
 
-def test_a_refusal_is_believed_when_it_is_said_over_two_connections(tmp_path: Path) -> None:
+def test_an_outcome_is_set_aside_only_when_it_is_refused_over_two_connections(
+    tmp_path: Path,
+) -> None:
     world = Waiting(tmp_path, [1, 2])
-    renewed: list[int] = []
-    world.context.reconnect = lambda: renewed.append(1)  # type: ignore[method-assign]
-    [strange] = [
+    reconnected: list[int] = []
+    world.context.reconnect = lambda: reconnected.append(1)  # type: ignore[method-assign]
+    [refused_key] = [
         attempt.key for attempt in world.context.state.attempts.values() if attempt.key.task_id == 2
     ]
-    refused = Delivery(((Outcome(strange, Cause.EXIT), "invalid byte sequence"),))
-    _, then, _ = world.turn()
+    refused = Delivery(((Outcome(refused_key, Cause.EXIT), "invalid byte sequence"),))
+    _, then, _ = world.next_report()
     then(refused)
-    assert list(world.context.state.attempts) == [strange]
-    assert renewed == [1]
-    tasks, then, _ = world.turn()
+    assert list(world.context.state.attempts) == [refused_key]
+    assert reconnected == [1]
+    tasks, then, _ = world.next_report()
     assert tasks == [2]
     then(refused)
     assert not world.context.state.attempts
     assert len(list((tmp_path / "set-aside").iterdir())) == 1
 
 
-def test_a_note_that_is_not_called_long_is_short_enough_for_a_keeper() -> None:
+def test_a_note_that_is_not_long_fits_in_a_keepers_spool() -> None:
     longest = Note(
         Queue.CPU,
         2**31,

@@ -1,4 +1,4 @@
-"""Slots, devices and how many jobs to ask for: values in, values out."""
+"""Slots, devices, and how many jobs to claim, prefetch and release."""
 
 from __future__ import annotations
 
@@ -128,21 +128,21 @@ def test_slots_are_never_exceeded_by_what_starts(
     assert sum(attempt.note.slots for attempt, _ in startable(found)) <= room
 
 
-# How many to ask for
+# How many to claim
 
 
-def test_a_pilot_asks_for_what_it_has_room_for() -> None:
+def test_a_pilot_claims_jobs_for_its_free_slots() -> None:
     found = state(local_attempt(0, Phase.RUNNING), local_attempt(1), cpu=4, gpu=2)
     assert slots_to_request(found, ClaimPolicy()) == {Queue.CPU: 2, Queue.GPU: 2}
 
 
-def test_what_waits_with_many_cores_counts_with_all_of_them() -> None:
+def test_a_waiting_job_counts_with_all_its_slots() -> None:
     assert slots_to_request(state(local_attempt(0, slots=3), cpu=4), ClaimPolicy()) == {
         Queue.CPU: 1
     }
 
 
-def test_a_leaving_pilot_and_a_dry_queue_ask_for_nothing() -> None:
+def test_nothing_is_claimed_while_draining_or_from_an_exhausted_queue() -> None:
     found = state(cpu=4, gpu=1)
     policy = ClaimPolicy(exhausted={Queue.CPU})
     assert slots_to_request(found, policy) == {Queue.GPU: 1}
@@ -152,13 +152,13 @@ def test_a_leaving_pilot_and_a_dry_queue_ask_for_nothing() -> None:
     assert slots_to_request(found, policy) == {}
 
 
-def test_an_answer_with_less_than_was_asked_for_makes_a_queue_dry() -> None:
+def test_a_queue_that_grants_less_than_requested_is_exhausted() -> None:
     policy = ClaimPolicy()
     policy.record_claim({Queue.CPU: 2, Queue.GPU: 1}, [local_attempt(0), local_attempt(1)], Claim())
     assert policy.exhausted == {Queue.GPU}
 
 
-def test_a_line_that_was_not_looked_at_to_its_end_is_no_dry_one() -> None:
+def test_a_queue_that_was_not_searched_to_its_end_is_not_exhausted() -> None:
     found, policy = state(cpu=4), ClaimPolicy()
     policy.record_claim({Queue.CPU: 4}, [], Claim(more={Queue.CPU: (3, 7)}))
     assert (policy.exhausted, policy.cursors) == (set(), {Queue.CPU: (3, 7)})
@@ -170,7 +170,7 @@ def test_a_line_that_was_not_looked_at_to_its_end_is_no_dry_one() -> None:
     assert policy.cursors == {}, "what has come may be ahead of it"
 
 
-def test_slots_are_what_was_asked_for() -> None:
+def test_requests_count_slots_and_not_jobs() -> None:
     policy = ClaimPolicy()
     policy.record_claim(
         {Queue.CPU: 6}, [local_attempt(0, slots=3), local_attempt(1, slots=3)], Claim()
@@ -178,13 +178,13 @@ def test_slots_are_what_was_asked_for() -> None:
     assert policy.exhausted == set()
 
 
-def test_an_answer_as_long_as_a_claim_may_be_makes_no_queue_dry() -> None:
+def test_a_queue_that_grants_a_full_claim_is_not_exhausted() -> None:
     policy = ClaimPolicy()
     policy.record_claim({Queue.CPU: 500}, [local_attempt(n) for n in range(MAX_CLAIM)], Claim())
     assert policy.exhausted == set()
 
 
-def test_a_big_job_is_asked_for_when_its_slots_are_free_and_nothing_before() -> None:
+def test_a_big_job_is_claimed_when_its_slots_are_free_and_nothing_before() -> None:
     found = state(local_attempt(0, Phase.RUNNING, slots=2), cpu=4)
     policy = ClaimPolicy()
     policy.record_claim({Queue.CPU: 2}, [], Claim(held_back={Queue.CPU: 3}))
@@ -195,7 +195,7 @@ def test_a_big_job_is_asked_for_when_its_slots_are_free_and_nothing_before() -> 
     assert policy.blocked == {}
 
 
-def test_a_big_job_that_was_passed_is_remembered_to_the_end_of_the_line() -> None:
+def test_a_blocked_job_is_remembered_until_the_queue_was_searched_to_its_end() -> None:
     policy = ClaimPolicy()
     first = Claim(held_back={Queue.CPU: 3}, more={Queue.CPU: (3, 7)})
     policy.record_claim({Queue.CPU: 2}, [], first)
@@ -208,27 +208,27 @@ def quick(seconds: float, in_a_row: int = 1000, width: int = 1) -> ClaimPolicy:
     return ClaimPolicy(paces={0: Pace(seconds, in_a_row)}, latest={Queue.CPU: (0, width)})
 
 
-def test_quick_jobs_are_claimed_about_a_second_ahead() -> None:
+def test_about_a_second_of_quick_jobs_is_prefetched() -> None:
     running = [local_attempt(n, Phase.RUNNING) for n in range(2)]
     found = state(*running, cpu=2)
     policy = quick(0.1)
     assert slots_to_request(found, policy) == {Queue.CPU: 20}
     for n in range(11):
         found.add(local_attempt(100 + n))
-    assert slots_to_request(found, policy) == {}, "more than half of the stock is there"
+    assert slots_to_request(found, policy) == {}, "more than half of the prefetched jobs are left"
     found.drop(
         next(key for key, attempt in found.attempts.items() if attempt.phase is Phase.WAITING)
     )
     assert slots_to_request(found, policy) == {Queue.CPU: 10}, (
-        "half of it is used up, and all slots are"
+        "half of them are used up, and all slots are in use"
     )
 
 
-def test_no_more_is_claimed_ahead_than_a_claim_may_give() -> None:
+def test_no_more_is_prefetched_than_fits_in_a_claim() -> None:
     assert slots_to_request(state(cpu=2), quick(0.0)) == {Queue.CPU: MAX_CLAIM}
 
 
-def test_no_more_is_claimed_ahead_than_were_quick_in_a_row() -> None:
+def test_no_more_is_prefetched_than_were_quick_in_a_row() -> None:
     found = state(local_attempt(0, Phase.RUNNING), local_attempt(1, Phase.RUNNING), cpu=2)
     assert slots_to_request(found, quick(0.001, in_a_row=3)) == {Queue.CPU: 3}
     assert slots_to_request(found, quick(0.001, in_a_row=0)) == {}
@@ -237,12 +237,12 @@ def test_no_more_is_claimed_ahead_than_were_quick_in_a_row() -> None:
     )
 
 
-def test_jobs_of_several_slots_are_claimed_ahead_whole() -> None:
+def test_jobs_of_several_slots_are_prefetched_whole() -> None:
     found = state(local_attempt(0, Phase.RUNNING, slots=3), cpu=4)
     assert slots_to_request(found, quick(0.1, in_a_row=2, width=3)) == {Queue.CPU: 6}
 
 
-def test_nothing_is_held_ahead_for_slots_that_a_long_job_of_a_quick_task_has() -> None:
+def test_nothing_is_prefetched_for_slots_of_a_slow_job_of_a_quick_task() -> None:
     running = [local_attempt(n, Phase.RUNNING) for n in range(2)]
     running[0].started_at = running[1].started_at = 1000.0
     found, policy = state(*running, cpu=2), quick(0.1)
@@ -253,7 +253,7 @@ def test_nothing_is_held_ahead_for_slots_that_a_long_job_of_a_quick_task_has() -
     assert slots_to_request(found, policy, later) == {Queue.CPU: 10}
 
 
-def test_what_was_claimed_ahead_goes_back_once_every_slot_is_taken_for_longer() -> None:
+def test_prefetched_jobs_are_released_once_every_slot_has_a_slow_job() -> None:
     running = [local_attempt(n, Phase.RUNNING) for n in range(2)]
     running[0].started_at, running[1].slots_since = 1000.0, 1000.5
     waiting = [local_attempt(n) for n in (10, 11)]
@@ -263,12 +263,12 @@ def test_what_was_claimed_ahead_goes_back_once_every_slot_is_taken_for_longer() 
     running[1].started_at = 1000.6
     assert excess(found, quick(0.1), 1000.5 + QUICK_SECONDS) == []
     found.drop(running[1].key)
-    assert excess(found, quick(0.1), 1010.0) == [], "one begins now, the other one soon"
+    assert excess(found, quick(0.1), 1010.0) == [], "one starts now, the other one soon"
     found.enabled[Queue.CPU] = 1
     assert excess(found, quick(0.1), 1010.0) == waiting
 
 
-def test_jobs_of_a_task_that_is_not_known_to_be_quick_are_held_for_free_slots_alone() -> None:
+def test_jobs_of_a_task_that_is_not_known_to_be_quick_are_kept_for_free_slots_only() -> None:
     found = state(*(local_attempt(n, task=7) for n in range(6)), cpu=2)
     policy = quick(0.1)
     assert [attempt.key.index for attempt in excess(found, policy, 0.0)] == [2, 3, 4, 5]
@@ -279,18 +279,18 @@ def test_jobs_of_a_task_that_is_not_known_to_be_quick_are_held_for_free_slots_al
     assert [attempt.key.index for attempt in excess(found, policy, 0.0)] == [2, 3, 4, 5]
 
 
-def test_what_went_back_is_not_claimed_again_before_others_were_quick() -> None:
+def test_released_jobs_are_not_claimed_again_before_others_were_quick() -> None:
     running = [local_attempt(n, Phase.RUNNING) for n in range(2)]
     found, policy = state(*running, cpu=2), quick(0.1)
     waiting = [local_attempt(n) for n in range(10, 20)]
     for n, attempt in enumerate(waiting):
         attempt.granted_at = 1000.0 + (n > 6)
         found.add(attempt)
-    back = excess(found, policy, 1000.1 + MAX_WAIT)
-    assert back == waiting[:7], "they have waited for too long"
-    for attempt in back:
+    released = excess(found, policy, 1000.1 + MAX_WAIT)
+    assert released == waiting[:7], "they have waited for too long"
+    for attempt in released:
         found.drop(attempt.key)
-    policy.record_release(back, found.waiting())
+    policy.record_release(released, found.waiting())
     assert slots_to_request(found, policy) == {}
     policy.record_duration(0, 0.1)
     assert policy.prefetch_slots(Queue.CPU, 2) == 4
@@ -308,7 +308,7 @@ def test_one_slow_job_counts_at_once() -> None:
     assert policy.is_quick(0)
 
 
-# The rule itself
+# The prefetch rule
 
 PACES = st.one_of(
     st.none(), st.builds(Pace, st.floats(0.0, 10.0, allow_nan=False), st.integers(0, 300))
@@ -322,7 +322,7 @@ KNOWN = st.dictionaries(
 
 
 @given(pace=PACES, slots=st.integers(0, 64), width=st.integers(1, 8))
-def test_what_is_claimed_ahead_does_not_go_back_before_something_changes(
+def test_prefetched_jobs_are_not_released_before_something_changes(
     pace: Pace | None, slots: int, width: int
 ) -> None:
     count = prefetch.prefetch_count(pace, slots, width)
@@ -331,7 +331,7 @@ def test_what_is_claimed_ahead_does_not_go_back_before_something_changes(
 
 
 @given(pace=PACES, slots=st.integers(0, 64), width=st.integers(1, 8))
-def test_only_what_is_known_to_be_quick_is_claimed_ahead_and_a_second_of_it(
+def test_only_a_second_of_jobs_that_are_known_to_be_quick_is_prefetched(
     pace: Pace | None, slots: int, width: int
 ) -> None:
     count = prefetch.prefetch_count(pace, slots, width)
@@ -342,25 +342,25 @@ def test_only_what_is_known_to_be_quick_is_claimed_ahead_and_a_second_of_it(
 
 
 @given(waiting=WAITING, free=st.integers(0, 16), slots=st.integers(0, 16), paces=KNOWN)
-def test_what_stays_begins_now_or_within_a_moment(
+def test_kept_jobs_start_now_or_soon(
     waiting: list[Waiting], free: int, slots: int, paces: dict[int, Pace]
 ) -> None:
-    back = set(prefetch.to_release(waiting, free, slots, paces))
-    stays = [job for place, job in enumerate(waiting) if place not in back]
-    while stays and stays[0].width <= free:
-        free -= stays.pop(0).width
-    assert all(job.task in paces and paces[job.task].is_quick for job in stays)
-    assert all(job.waited <= MAX_WAIT for job in stays)
-    assert sum(job.width * paces[job.task].seconds for job in stays) <= MAX_WAIT * slots + 1e-9
-    assert not stays or slots
+    released = set(prefetch.to_release(waiting, free, slots, paces))
+    kept = [job for index, job in enumerate(waiting) if index not in released]
+    while kept and kept[0].width <= free:
+        free -= kept.pop(0).width
+    assert all(job.task in paces and paces[job.task].is_quick for job in kept)
+    assert all(job.waited <= MAX_WAIT for job in kept)
+    assert sum(job.width * paces[job.task].seconds for job in kept) <= MAX_WAIT * slots + 1e-9
+    assert not kept or slots
 
 
 @given(waiting=WAITING, free=st.integers(0, 16), slots=st.integers(0, 16), paces=KNOWN)
-def test_what_goes_back_goes_at_once(
+def test_a_second_release_finds_nothing_to_release(
     waiting: list[Waiting], free: int, slots: int, paces: dict[int, Pace]
 ) -> None:
-    back = prefetch.to_release(waiting, free, slots, paces)
-    rest = [job for place, job in enumerate(waiting) if place not in set(back)]
+    released = prefetch.to_release(waiting, free, slots, paces)
+    rest = [job for index, job in enumerate(waiting) if index not in set(released)]
     assert prefetch.to_release(rest, free, slots, paces) == []
     assert prefetch.to_release(waiting, sum(job.width for job in waiting), slots, paces) == []
 
@@ -378,6 +378,6 @@ def test_a_pace_is_never_quicker_than_the_quickest_and_a_row_ends_with_a_slow_on
     assert pace.in_a_row == row
 
 
-def test_a_note_comes_back_as_it_went() -> None:
+def test_a_note_survives_its_encoding() -> None:
     note = replace(_NOTE, devices="GPU-a,1", timeout=1.5, done_attempt=3, complete_file="ö k")
     assert Note.from_json(note.to_json()) == note

@@ -1,4 +1,4 @@
-"""What is said of folders that do not answer and of checksums that take long; what is waited for, and what is not."""
+"""How folders that do not answer and long checksums are reported, and which attempts wait for them."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def local_attempt(phase: Phase = Phase.RUNNING) -> LocalAttempt:
     return LocalAttempt(key, uuid4(), note, phase, grant=grant, task=task)
 
 
-class Office:
-    """A desk whose I/O threads never come back, unless they are told to."""
+class FakeAgent:
+    """A context whose I/O threads never finish, unless `answer` is called."""
 
     def __init__(self, *attempts: LocalAttempt) -> None:
         self.asked: dict[int | str, Callable[[Any], None]] = {}
@@ -71,98 +71,96 @@ class Office:
         for folder in folders:
             self.asked.pop(folder)(None)
 
-    def at(self, path: str, *, began: float, moved: float, reads: bool = False) -> None:
-        """Let an I/O thread of the task be at a path."""
-        self.launch.io_activity._by_thread[1] = Access(3, path, began, moved, reads)
+    def access(self, path: str, *, progress_at: float, is_checksum: bool = False) -> None:
+        """Let an I/O thread of the task access a path since 100.0."""
+        self.launch.io_activity._by_thread[1] = Access(3, path, 100.0, progress_at, is_checksum)
 
     def said(self) -> list[str]:
         return [trouble.text for trouble in self.context.troubles.values()]
 
 
-def test_a_folder_that_does_not_answer_is_named_after_ten_seconds() -> None:
-    office = Office(local_attempt())
-    assert office.watch.tick(100.0) == 105.0
-    assert set(office.asked) == {"/v", "/configs", "/data"}
-    office.answer("/configs")
-    assert office.watch.tick(105.0) == 110.0
-    office.answer("/configs")
-    assert office.said() == []
-    office.watch.tick(110.0)
-    assert office.said() == [DATA, VOLUME]
-    assert set(office.context.unresponsive) == {"/v", "/data"}
-    office.answer("/v", "/data")
-    assert office.watch.tick(110.5) == 115.0
-    assert office.said() == []
+def test_a_folder_that_does_not_answer_is_reported_after_ten_seconds() -> None:
+    agent = FakeAgent(local_attempt())
+    assert agent.watch.tick(100.0) == 105.0
+    assert set(agent.asked) == {"/v", "/configs", "/data"}
+    agent.answer("/configs")
+    assert agent.watch.tick(105.0) == 110.0
+    agent.answer("/configs")
+    assert agent.said() == []
+    agent.watch.tick(110.0)
+    assert agent.said() == [DATA, VOLUME]
+    assert set(agent.context.unresponsive) == {"/v", "/data"}
+    agent.answer("/v", "/data")
+    assert agent.watch.tick(110.5) == 115.0
+    assert agent.said() == []
 
 
-def test_it_keeps_its_name_when_no_job_needs_it_any_more() -> None:
+def test_it_remains_reported_when_no_job_needs_it_any_more() -> None:
     attempt = local_attempt()
-    office = Office(attempt)
-    office.watch.tick(100.0)
-    office.answer("/configs", "/data")
-    office.context.state.drop(attempt.key)
-    office.watch.tick(110.0)
-    assert office.said() == [VOLUME]
-    office.answer("/v")
-    office.watch.tick(110.5)
-    assert office.said() == []
-    assert office.watch.tick(112.0) == float("inf")
+    agent = FakeAgent(attempt)
+    agent.watch.tick(100.0)
+    agent.answer("/configs", "/data")
+    agent.context.state.drop(attempt.key)
+    agent.watch.tick(110.0)
+    assert agent.said() == [VOLUME]
+    agent.answer("/v")
+    agent.watch.tick(110.5)
+    assert agent.said() == []
+    assert agent.watch.tick(112.0) == float("inf")
 
 
-def test_a_file_for_which_a_thread_waits_is_named_by_its_folder() -> None:
-    office = Office(local_attempt())
-    office.at("/data/c", began=100.0, moved=100.0)
-    office.watch.tick(100.0)
-    office.answer("/v", "/configs", "/data")
-    assert office.watch.tick(105.0) == 110.0
-    office.answer("/v", "/configs", "/data")
-    office.watch.tick(110.0)
-    assert office.said() == [DATA]
+def test_a_file_for_which_a_thread_waits_is_reported_by_its_folder() -> None:
+    agent = FakeAgent(local_attempt())
+    agent.access("/data/c", progress_at=100.0)
+    agent.watch.tick(100.0)
+    agent.answer("/v", "/configs", "/data")
+    assert agent.watch.tick(105.0) == 110.0
+    agent.answer("/v", "/configs", "/data")
+    agent.watch.tick(110.0)
+    assert agent.said() == [DATA]
 
 
-def test_a_long_checksum_is_told_and_is_no_silence() -> None:
-    office = Office(local_attempt())
-    office.at("/data/c", began=100.0, moved=100.0, reads=True)
-    office.watch.tick(100.0)
-    office.answer("/v", "/configs", "/data")
-    office.watch.tick(101.0)
-    assert office.said() == []
-    office.at("/data/c", began=100.0, moved=130.0, reads=True)
-    office.watch.tick(131.0)
-    assert office.said() == [
+def test_a_long_checksum_is_reported_and_does_not_count_as_silence() -> None:
+    agent = FakeAgent(local_attempt())
+    agent.access("/data/c", progress_at=100.0, is_checksum=True)
+    agent.watch.tick(100.0)
+    agent.answer("/v", "/configs", "/data")
+    agent.watch.tick(101.0)
+    assert agent.said() == []
+    agent.access("/data/c", progress_at=130.0, is_checksum=True)
+    agent.watch.tick(131.0)
+    assert agent.said() == [
         "task 3 is waiting for the checksum of /data/c, which has another time than registered"
     ]
 
 
-def starter(office: Office, attempt: LocalAttempt, returned: list[str]) -> Spawner:
+def spawner(agent: FakeAgent, attempt: LocalAttempt, released: list[str]) -> Spawner:
     found = Spawner.__new__(Spawner)
-    found.context = office.context
+    found.context = agent.context
     found._preparing = {attempt.key: (100.0, attempt)}
-    found._reporter = cast(Any, SimpleNamespace(release=lambda _held, why: returned.append(why)))
+    found._reporter = cast(Any, SimpleNamespace(release=lambda _, why: released.append(why)))
     return found
 
 
-def test_a_start_is_given_back_where_its_file_does_not_answer_and_not_while_a_checksum_goes_on() -> (
-    None
-):
-    attempt, returned = local_attempt(Phase.PREPARING), list[str]()
-    office = Office(attempt)
-    working = starter(office, attempt, returned)
-    office.at("/data/c", began=100.0, moved=200.0, reads=True)
-    office.launch.io_activity._last_read[3] = 200.0
+def test_an_attempt_whose_file_does_not_answer_is_released_but_not_during_a_checksum() -> None:
+    attempt, released = local_attempt(Phase.PREPARING), list[str]()
+    agent = FakeAgent(attempt)
+    working = spawner(agent, attempt, released)
+    agent.access("/data/c", progress_at=200.0, is_checksum=True)
+    agent.launch.io_activity._last_read[3] = 200.0
     working._release_stalled(229.0)
-    assert returned == []
+    assert released == []
     assert working._stalls_at(100.0, attempt) == 230.0
     working._release_stalled(230.0)
-    assert returned == [f"not started: {DATA}"]
-    assert office.said() == [f"task 3 cannot start: {DATA}"]
+    assert released == [f"not started: {DATA}"]
+    assert agent.said() == [f"task 3 cannot start: {DATA}"]
 
 
 @pytest.mark.parametrize("number", [errno.ENOTCONN, errno.EIO, errno.ESTALE])
-def test_trouble_of_a_file_system_says_nothing_of_the_file(
+def test_an_error_of_a_file_system_says_nothing_about_the_file(
     number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So it holds no task: the job is given back, and its task is left alone for a moment."""
+    """So it puts no task on hold: the job is released, and its task is avoided for a moment."""
 
     def broken(path: Path) -> os.stat_result:
         raise OSError(number, os.strerror(number), str(path))
@@ -175,6 +173,6 @@ def test_trouble_of_a_file_system_says_nothing_of_the_file(
     assert attempt.task
     assert attempt.grant
     grant = replace(attempt.grant, config=InputFile("/data/c", ENTRY))
-    launch = replace(Office().launch, io_activity=IOActivity())
+    launch = replace(FakeAgent().launch, io_activity=IOActivity())
     result = prepare(launch, attempt.task, grant, attempt.note)
     assert result == Unready(Cause.RETURNED, f"not started: {words}", avoid_task=words)
