@@ -17,6 +17,7 @@ from orchestra import __version__
 from orchestra.domain.states import JobState, TaskState
 
 ROOT = Path(__file__).parents[2]
+KINDS_OF_CHANGES = ("Added", "Changed", "Deprecated", "Removed", "Fixed", "Security")
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
@@ -49,6 +50,11 @@ def test_the_release_is_the_same_everywhere() -> None:
     assert (citation["cff-version"], citation["version"]) == ("1.2.0", __version__)
     changelog = (ROOT / "CHANGELOG.md").read_text()
     assert f"## {__version__} ({citation['date-released']})" in changelog
+    for release in changelog.split("\n## ")[1:]:  # its merges keep the lines of both sides
+        titles = re.findall(r"^### .+", release, re.M)
+        assert titles == [f"### {kind}" for kind in KINDS_OF_CHANGES if f"### {kind}" in titles]
+        entries = [line for line in release.splitlines() if line.startswith("- ")]
+        assert len(entries) == len(set(entries))
     assert citation["license"] == PYPROJECT["project"]["license"]
 
 
