@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import pkgutil
 import re
 import sys
 import tomllib
@@ -97,3 +98,20 @@ def test_sql_is_written_in_the_store_alone() -> None:
 def test_the_glossary_has_every_state(states: type[StrEnum]) -> None:
     rows = re.findall(r"^\| (\w+) \|", (ROOT / "docs/glossary.md").read_text(), re.MULTILINE)
     assert [state.value for state in states if state.value not in rows] == []
+
+
+def test_contributing_names_places_that_exist() -> None:
+    named = re.findall(r"`(\w+/\w[\w/]*(?:\.\w+)?/?)`", (ROOT / "CONTRIBUTING.md").read_text())
+    places = [name for name in named if not re.search(r"[A-Z]{4}", name)]
+    homes = (ROOT, ROOT / "src/orchestra")
+    assert len(places) > 40
+    assert [name for name in places if not any((home / name).exists() for home in homes)] == []
+
+
+def test_the_architecture_names_what_exists() -> None:
+    text = (ROOT / "docs/architecture.md").read_text()
+    walks = text[text.index("## One `task create`") :]
+    names = re.findall(r"`([a-z]\w*(?:\.\w+)+)`", walks)
+    assert len(names) > 50
+    for name in names:
+        assert pkgutil.resolve_name(f"orchestra.{name}")
