@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import runpy
 import shlex
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestra import __version__
 from orchestra.cli import completion, help_text
 from orchestra.cli.argument_types import whole
 from orchestra.cli.command_parser import make_parser
@@ -20,6 +22,7 @@ from orchestra.cli.main import main
 from orchestra.cli.reference import errors_table, settings_table
 from orchestra.cli.registry import WORDS, Verb, resolve
 from orchestra.domain.errors import BadInput
+from orchestra.pilot.keeper import PROTOCOL
 from orchestra.store.schema.migrate import FOLDER
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -221,10 +224,19 @@ def test_version(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("sys.argv", ["maestro", "--version"])
     with pytest.raises(SystemExit, match="0"):
         runpy.run_module("orchestra", run_name="__main__")
+    assert main(["version"]) == 0
     newest = len(list(FOLDER.glob("*.sql")))
-    assert re.fullmatch(
-        rf"maestro \S+ \(schema {newest}, keeper protocol \d+\)\n", capsys.readouterr().out
-    )
+    first, second = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(rf"maestro \S+ \(schema {newest}, keeper protocol \d+\)", first)
+    assert second == first
+    assert main(["version", "-o", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found == {
+        "version": __version__,
+        "json_format": 1,
+        "schema": newest,
+        "keeper_protocol": PROTOCOL,
+    }
 
 
 def test_the_json_of_other_programs_is_guessed(capsys: pytest.CaptureFixture[str]) -> None:

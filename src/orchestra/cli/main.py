@@ -105,9 +105,10 @@ def _leading(arguments: list[str]) -> tuple[list[str], list[str]]:
 def _without_command(leading: list[str]) -> int:
     known = {"-h", "--help", "-V", "--version"}
     if "--version" in leading or "-V" in leading:
+        from orchestra.cli.version import in_words
         from orchestra.wiring.versions import versions
 
-        print(versions())
+        print(in_words(versions()))
         return 0
     if "--config" in leading:
         raise BadInput("--config needs a file, and behind it a command.")

@@ -92,6 +92,7 @@ WORDS = (
         "print what a shell needs to complete commands",
         is_noun=False,
     ),
+    Word("version", "orchestra.cli.version", "show the version", is_noun=False),
     Word("task", "orchestra.cli.task", "make, watch, hold, retry and end tasks"),
     Word("job", "orchestra.cli.job", "look at single jobs, their logs, retry and end them"),
     Word("dataset", "orchestra.cli.dataset", "register files", aliases=("castor",)),

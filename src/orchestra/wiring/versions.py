@@ -1,14 +1,23 @@
-"""The versions that `maestro --version` prints."""
+"""The versions of the program and of what it exchanges with others."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 
-def versions() -> str:
-    """Return the versions of the program, of the schema that it needs, and of the keeper protocol."""
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """The program's version, and the numbers of the schema that it needs and of the keeper protocol that it speaks."""
+
+    program: str
+    schema: int
+    keeper_protocol: int
+
+
+def versions() -> Versions:
+    """Return the versions of this program."""
     from orchestra import __version__
     from orchestra.pilot import keeper
     from orchestra.store.schema import migrations
 
-    return (
-        f"maestro {__version__} (schema {migrations.newest()}, keeper protocol {keeper.PROTOCOL})"
-    )
+    return Versions(__version__, migrations.newest(), keeper.PROTOCOL)
