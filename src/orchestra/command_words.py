@@ -1,6 +1,6 @@
-"""The command line's words for what a sentence leaves to its edge: `maestro task retry 3`, `--queue gpu`.
+"""The command line's words for the actions and fields of a sentence: `maestro task retry 3`, `--queue gpu`.
 
-For whoever reads at a shell: of the command line itself, of what Python has no counterpart for, of letters and logs.
+The command line, mails and logs use them, and the client for what has no counterpart in Python.
 """
 
 from __future__ import annotations
@@ -94,22 +94,22 @@ OPTIONS = {
 
 
 def worded(said: Sentence) -> str:
-    """Give a sentence as the command line says it."""
+    """Return a sentence in the words of the command line."""
     return str(reworded(said, term))
 
 
 def message_of(error: OrchestraError) -> str:
-    """Give what is wrong."""
+    """Return what is wrong."""
     return worded(error.message)
 
 
 def hint_of(error: OrchestraError) -> str | None:
-    """Give what to do, if the error knows."""
+    """Return what to do next, or None if the error does not say."""
     return None if error.remedy is None else worded(error.remedy)
 
 
 def term(part: Term) -> str:
-    """Give one term as it is typed."""
+    """Return one term as it is typed."""
     match part:
         case Remedy(action, values):
             return COMMANDS[action].format(**{name: shlex.quote(str(v)) for name, v in values})

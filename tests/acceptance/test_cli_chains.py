@@ -56,7 +56,7 @@ def test_a_task_of_the_outputs_of_one_that_has_not_begun(ana: Maestro) -> None:
     ana.start("pilot", "run", "-n", "gauss")
     ana("task", "wait", 0, 1, timeout=60)
     shown = ana.line("task show 1")
-    assert "waits no longer: task 0 (user.ana.train) is DONE" in shown.out
+    assert "no longer waits: task 0 (user.ana.train) is DONE" in shown.out
     assert "the outputs of 3 jobs" in shown.out
     accuracies = [row["acc"] for row in ana.line("task results 1 -o json").json]
     assert accuracies == [0.0, 0.1, 0.2]
@@ -75,7 +75,7 @@ def test_a_task_after_one_that_breaks(ana: Maestro) -> None:
     told = "  It starts when task 0 (user.ana.first) is DONE, but that task is BROKEN: maestro task retry 0"
     assert any(line.startswith(told) for line in waiting.err.splitlines())
     said = ana.line("task release 1")
-    assert "task 1 (user.ana.second) begins without waiting for task 0" in said.out
+    assert "task 1 (user.ana.second) no longer waits for task 0" in said.out
     ana("task", "wait", 1, timeout=60)
 
 

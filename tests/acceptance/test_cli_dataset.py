@@ -62,8 +62,8 @@ def test_the_originals_words_work(maestro: Maestro, grid: Path) -> None:
     maestro("castor", "registry", "-d", "user.ana.grid", "-p", grid)
     assert "user.ana.grid" in maestro.line("castor list -u ana").out
     said = maestro.line("castor unregistry -d user.ana.grid")
-    assert "off the list" in said.out
-    assert f"Its files stay where they are: {grid}" in said.err
+    assert "user.ana.grid is deleted" in said.out
+    assert f"Its files stay in {grid}" in said.err
     assert all((grid / name).exists() for name in HOSTILE)
     assert maestro.line("dataset list -a -o json").json == []
 
@@ -71,13 +71,13 @@ def test_the_originals_words_work(maestro: Maestro, grid: Path) -> None:
 def test_an_update_says_what_changed(maestro: Maestro, grid: Path) -> None:
     maestro("dataset", "create", "-n", "user.ana.grid", "-p", grid)
     same = maestro.line("dataset update user.ana.grid")
-    assert "nothing has changed, version 1 stays" in same.out
+    assert "no changes, still version 1" in same.out
     (grid / "plain.json").write_text("changed")
     (grid / "a b.json").unlink()
     (grid / "new.json").write_text("new")
     said = maestro.line("dataset update user.ana.grid")
     assert "version 2: 1 added, 1 removed, 1 changed" in said.out
-    assert "Tasks that exist keep the version" in said.err
+    assert "Existing tasks keep the version" in said.err
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_an_update_says_what_changed(maestro: Maestro, grid: Path) -> None:
         (["show", "user.ana.grud"], 'Did you mean "user.ana.grid"?'),
         (["delete"], "which data set?"),
         (["list", "-u", "zoe"], 'no user "zoe"'),
-        (["show", "user.ana.grid", "--limit", "0"], "at least one"),
+        (["show", "user.ana.grid", "--limit", "0"], "--limit at least 1"),
     ],
 )
 def test_mistakes_are_one_sentence(

@@ -114,7 +114,7 @@ def test_jobs_that_have_ended_are_listed_shown_and_their_logs_read(
     shutil.rmtree(folder)
     kept = maestro.line("job logs 0/2")
     assert kept.out == said.out
-    assert "is not there any more; this is what the database has kept" in kept.err
+    assert "is not there any more; this is the log, from the database" in kept.err
     assert "no attempt 2; its attempts are numbered only 1" in maestro.refused(
         "job", "logs", "0/2", "--attempt", 2
     )
@@ -123,8 +123,8 @@ def test_jobs_that_have_ended_are_listed_shown_and_their_logs_read(
 def test_retry_runs_jobs_again(maestro: Maestro, ended: Task, cluster: Cluster) -> None:
     said = maestro.line("job retry 0/1 0/2-3")
     assert said.out.splitlines() == [
-        "0/1 of user.ana.work: 1 job again, first in line",
-        "0/2-3 of user.ana.work: 2 jobs again, first in line",
+        "0/1 of user.ana.work: 1 job to run again, before the others",
+        "0/2-3 of user.ana.work: 2 jobs to run again, before the others",
     ]
     wait_until(lambda: maestro.line("job show 0/1 -o json").json["attempts"] == 2)
     cluster.wait_for(ended, TaskState.FINALIZED)
@@ -188,9 +188,9 @@ def test_kill_ends_a_running_job(maestro: Maestro, cluster: Cluster) -> None:
     task = cluster.task(2, ": %DATA %IN %OUT; sleep 600")
     cluster.pilot()
     cluster.wait_for_job(task, 0, JobState.RUNNING)
-    assert "1 job ended or being ended" in maestro.line("job kill 0/0 --reason enough").out
+    assert "1 job killed or being killed" in maestro.line("job kill 0/0 --reason enough").out
     cluster.wait_for_job(task, 0, JobState.KILLED)
-    assert "all have ended already" in maestro.line("job kill 0/0").out
+    assert "all have already ended" in maestro.line("job kill 0/0").out
     assert cluster.jobs(task)[1] is JobState.RUNNING
 
 
@@ -247,7 +247,7 @@ def test_long_lists_are_shown_in_pages(maestro: Maestro, cluster: Cluster) -> No
         (["show", "0"], "does not name a job"),
         (["show", "0/1-2"], "names 2 jobs"),
         (["logs", "0/0"], "has not run yet"),
-        (["logs", "0/0", "-n", "0"], "-n needs a number of lines"),
+        (["logs", "0/0", "-n", "0"], "-n needs at least 1 line"),
         (["list", "0", "--state", "don"], 'Did you mean "done"?'),
         (["list", "0", "--limit", "0"], "at least one job"),
         (["retry", "0/0"], "have not been released yet"),

@@ -145,7 +145,7 @@ def test_who_reads_may_go_before_anything_is_printed(
 
 
 def _completed(maestro: Maestro, *words: str) -> list[str]:
-    """What bash offers behind these words when the tabulator is pressed."""
+    """What bash offers behind these words when Tab is pressed."""
     (maestro.home / "maestro.bash").write_text(maestro("completion", "bash").out)
     (maestro.home / "maestro").write_text(f'#!/bin/sh\nexec {shlex.join(PROGRAM)} "$@"\n')
     (maestro.home / "maestro").chmod(0o755)
@@ -339,7 +339,7 @@ def _shell(maestro: Maestro, command: str) -> subprocess.CompletedProcess[str]:
 def test_a_full_disk_under_stdout(maestro: Maestro) -> None:
     done = _shell(maestro, "maestro user list -o json > /dev/full")
     assert done.returncode == 2
-    assert done.stderr == "error: this machine cannot go on: No space left on device.\n"
+    assert done.stderr == "error: the operating system reports: No space left on device.\n"
 
 
 @pytest.mark.parametrize(
@@ -369,7 +369,7 @@ def test_a_folder_that_is_gone(maestro: Maestro, tmp_path: Path) -> None:
     for command in ("dataset create -n user.bob.b -p a.json", f"task create -t user.bob.u {task}"):
         refused = _shell(maestro, f"{gone} && maestro {command}")
         assert refused.returncode == 2
-        assert "error: the current folder does not exist any more." in refused.stderr
+        assert "error: the current folder no longer exists." in refused.stderr
 
 
 def test_a_locale_of_another_encoding_misreads_no_name(maestro: Maestro, tmp_path: Path) -> None:

@@ -264,7 +264,7 @@ def test_the_list_has_its_columns_and_with_counts_those_of_the_original(ana: Mae
 def test_hold_and_release(ana: Maestro) -> None:
     made(ana)
     assert "task 0 (user.ana.mlp) is held" in ana.line("task hold 0 --reason 'new data'").out
-    assert "held already by ana: new data" in ana.line("task hold --id 0").out
+    assert "already held by ana: new data" in ana.line("task hold --id 0").out
     assert "held by ana: new data" in ana.line("task show user.ana.mlp").out
     assert ana.line("task list -o json").json[0]["held"]["reason"] == "new data"
     assert "is released" in ana.line("task release -t user.ana.mlp").out
@@ -285,7 +285,7 @@ def test_a_grid_with_failures_from_end_to_end(ana: Maestro, world: World) -> Non
     }  # fmt: skip
     waited = ana.line("task wait 0", status=1)
     assert "is FINALIZED: 10 of 12 jobs done" in waited.out
-    assert "2 jobs again, it is RUNNING now" in ana.line("task retry --id 0").out
+    assert "2 jobs to run again; the task is RUNNING" in ana.line("task retry --id 0").out
     world.run_all()
     assert "is DONE: 12 of 12 jobs done" in ana.line("task wait 0").out
     assert ana.line("task list -o json").json == []
@@ -298,20 +298,20 @@ def test_kill_says_how_many_were_alive(ana: Maestro, world: World) -> None:
     world.conduct(2)
     grants = pilot.claim(cpu=3)
     pilot.start(*grants)
-    assert "3 jobs alive, being ended" in ana.line("task kill 0 --reason enough").out
-    assert "is being killed already" in ana.line("task kill -t user.ana.mlp").out
+    assert "is being killed; 3 running jobs" in ana.line("task kill 0 --reason enough").out
+    assert "is already being killed" in ana.line("task kill -t user.ana.mlp").out
     assert "alive" in ana.refused("task", "delete", "0")
     pilot.end(*grants, cause=Cause.ENDED)
     world.conduct(3)
     ana.line("task wait 0", status=4)
-    assert "is KILLED already" in ana.line("task kill 0").out
+    assert "is already KILLED" in ana.line("task kill 0").out
 
 
 def test_wait_gives_up(ana: Maestro) -> None:
     made(ana)
     said = ana.line("task wait 0 --timeout 0.3s", status=5)
     assert "is REGISTERED: 0 of 12 jobs done" in said.out
-    assert "not over within" in said.err
+    assert "not ended within" in said.err
 
 
 def test_wait_says_broken(ana: Maestro, world: World) -> None:
@@ -417,7 +417,7 @@ def test_remove_takes_what_orchestra_made_and_nothing_else(ana: Maestro, world: 
     assert (folder / "job_configId_0" / "result").exists()
     said = ana.line("task delete 0 --remove --yes")
     assert "12 attempts removed" in said.out
-    assert "Not made by Orchestra, and left as it is: notes $(x).txt" in said.err
+    assert "Not made by Orchestra, and left in place: notes $(x).txt" in said.err
     assert [path.name for path in folder.iterdir()] == ["notes $(x).txt"]
     assert (elsewhere / "precious").exists()
 
@@ -440,7 +440,7 @@ def test_a_task_whose_folders_cannot_all_go_stays_until_they_have_gone(
             in said.err
         )
         assert "it is on another file system, for example" in said.err
-        assert "the task stays on the list until then" in said.err
+        assert "the task is not deleted until then" in said.err
         assert ana.line("task list -a -q").out.split() == ["0"]
     said = ana.line("task delete 0 --remove --yes")
     assert "1 attempt removed" in said.out
@@ -475,7 +475,7 @@ def test_a_data_set_in_use_is_not_deleted(ana: Maestro) -> None:
         assert "task 0 (user.ana.mlp, REGISTERED) still works with" in said
     ana.line("task kill 0")
     ana.line("task delete 0 --force")
-    assert "off the list" in ana.line("castor unregistry -d user.ana.grid").out
+    assert "is deleted" in ana.line("castor unregistry -d user.ana.grid").out
 
 
 def test_the_queue_shows_what_runs_and_what_comes_next(ana: Maestro, world: World) -> None:

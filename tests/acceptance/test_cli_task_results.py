@@ -68,7 +68,7 @@ def test_a_table_of_what_came_of_the_configs(over: Maestro) -> None:
     assert rows[2] == ["0/1", "0.1", "b", "0.9", "[1,2]"]
     assert rows[4][:4] == ["0/3", "0.001", "b", "nan"]
     assert "metrics.json is not valid JSON (line 1, column 9)" in said.out
-    assert "the same in all rows: net.depth 3" in said.err
+    assert "The same in all rows: net.depth 3" in said.err
     assert "1 row has a note" in said.err
     assert "5 of 6 jobs have results" in said.err
 
@@ -83,7 +83,9 @@ def test_order_and_the_best(over: Maestro) -> None:
     assert jobs("--best 2") == jobs("--best 2 --sort -val.accuracy") == ["0/1", "0/2"]
     assert jobs("--best 2 --sort val.accuracy") == ["0/0", "0/2"]
     lowest = over.line("task results user.ana.mlp --best 2 --sort val.accuracy")
-    assert "these have the lowest val.accuracy; --sort -val.accuracy has the highest" in lowest.err
+    assert (
+        "These have the lowest val.accuracy; --sort -val.accuracy shows the highest." in lowest.err
+    )
     assert jobs("--best 1 --sort lr") == ["0/3"]
     assert jobs("--best 1 --sort -lr") == ["0/5"]
 
@@ -110,8 +112,8 @@ def test_forms_for_programs(over: Maestro) -> None:
     [
         ("--sort val.acuracy", 'no column "val.acuracy". Did you mean "val.accuracy"?'),
         ("--best 0", "--best needs a whole number of at least 1."),
-        ("--desc", "--desc needs a --sort"),
-        ("--out r.xlsx", "does not end with a form that can be written"),
+        ("--desc", "--desc needs --sort"),
+        ("--out r.xlsx", "does not end with a known suffix"),
         ("--out nowhere/r.csv", "nowhere/r.csv cannot be written: No such file or directory."),
         ("-o xml", 'cannot be "xml".'),
         ("--columns lr,nothing", 'no column "nothing"'),
@@ -128,7 +130,7 @@ def test_a_picture(over: Maestro) -> None:
     assert over.line("task plot 0 -m val.accuracy --out x.svg").out == "x.svg\n"
     drawn = (over.folder / "x.svg").read_text()
     assert drawn.startswith("<?xml")
-    assert '"net.kind" holds no numbers' in over.refused("task", "plot", 0, "-m", "net.kind")
+    assert '"net.kind" has no numbers' in over.refused("task", "plot", 0, "-m", "net.kind")
     assert "does not end with .png" in over.refused("task", "plot", 0, "--out", "data.npz")
     assert (over.folder / "data.npz").read_text() == "data"
 
@@ -140,7 +142,7 @@ def test_without_pyarrow_and_matplotlib_a_sentence_says_what_to_install(over: Ma
         (away / name / "__init__.py").write_text("raise ImportError")
     over.env["PYTHONPATH"] = str(away)
     said = over.refused("task", "plot", 0)
-    assert "plots are drawn by matplotlib, which is not installed" in said
+    assert "plots need matplotlib, which is not installed" in said
     assert "pip install 'orchestra-hpc[plot]'" in said
     said = over.refused("task", "results", 0, "--out", "r.parquet")
     assert "pip install 'orchestra-hpc[parquet]'" in said
@@ -152,7 +154,7 @@ def test_nothing_is_done_yet(ana: Maestro) -> None:
     said = ana.line("task results 0")
     assert "No job of task 0 (user.ana.mlp) is done yet" in said.err
     assert ana.line("task results 0 -o json").json == []
-    assert "nothing to draw" in ana.refused("task", "plot", 0)
+    assert "nothing to plot" in ana.refused("task", "plot", 0)
 
 
 def test_a_volume_that_is_elsewhere(over: Maestro) -> None:
@@ -171,6 +173,6 @@ def test_another_name_for_the_metrics(ana: Maestro, world: World) -> None:
     assert "is not there" in ana.refused("task", "results", 0)
     (folder / ".attempts/job_configId_0/1/logs").mkdir(parents=True)
     said = ana.line("task results 0")
-    assert "no job has left values in logs/final.yaml" in said.err
+    assert "No job wrote values into logs/final.yaml" in said.err
     write(folder, 0, "loss: 0.25\n", "logs/final.yaml")
     assert "0.25" in ana.line("task results 0").out

@@ -142,7 +142,7 @@ def test_slots_in_use_and_a_busy_node_stays(maestro: Maestro, conn: psycopg.Conn
 def test_stop_asks_the_pilot_to_leave(maestro: Maestro, conn: psycopg.Connection) -> None:
     pilot = World(conn).pilot("gauss")
     conn.execute("listen orchestra_node")
-    assert "takes nothing new" in maestro("node", "stop", "-n", "gauss").out
+    assert "takes no new jobs" in maestro("node", "stop", "-n", "gauss").out
     assert conn.execute("select leave, leave_now from pilot").fetchall() == [(True, False)]
     notices = [(n.channel, n.payload) for n in conn.notifies(timeout=5, stop_after=1)]
     assert notices == [("orchestra_node", str(pilot.node))]
@@ -157,5 +157,5 @@ def test_a_node_offline_has_no_pilot_to_stop(maestro: Maestro, conn: psycopg.Con
 
 
 def test_a_node_without_slots_says_so(maestro: Maestro) -> None:
-    assert "takes no jobs before it has slots" in maestro("node", "create", "-n", "euler").err
+    assert "takes no jobs until it has slots" in maestro("node", "create", "-n", "euler").err
     assert "slots" not in maestro("node", "create", "-n", "gauss", "-ec", "1").err

@@ -245,7 +245,7 @@ def test_a_node_that_burnt_down(maestro: Maestro, conn: psycopg.Connection, tmp_
     cluster.node("gauss", cpu=1)
     assert "no node" in maestro.refused("node", "lost", "-n", "gaus", "--yes")
     said = maestro.line("node lost -n gauss --yes --reason 'it burnt'")
-    assert said.out == "node gauss is lost; 0 jobs given to others\n"
+    assert said.out == "node gauss is lost; 0 jobs requeued\n"
     assert (
         maestro.line("db accept").out
         == "the database is not recovering; there is nothing to accept\n"

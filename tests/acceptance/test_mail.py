@@ -88,9 +88,9 @@ def test_refused_mail_is_shown_and_retried(
     assert "Subject: [Orchestra] user.ana.t killed: 3 killed" in shown
     assert f"Run the 3 not done again: maestro task retry {task}" in shown
     server.rcpt_answers.clear()
-    assert lab("mail", "retry").out == "1 mail will be sent by the conductor within seconds\n"
+    assert lab("mail", "retry").out == "1 mail will be sent within seconds\n"
     wait_until(lambda: server.messages, 20)
-    assert lab("mail", "retry").out == "nothing was set aside\n"
+    assert lab("mail", "retry").out == "no mail was refused\n"
     assert "mail 1 was sent" in lab.refused("mail", "retry", 1)
     assert "there is no mail 77" in lab.refused("mail", "show", 77)
 
@@ -152,17 +152,15 @@ def test_mail_folder_with_a_database_server_is_in_the_state_folder(maestro: Maes
 def test_setting_the_address_and_turning_mail_off(
     lab: Maestro, conn: psycopg.Connection, tcp_database_url: str
 ) -> None:
-    assert "nothing is to be changed" in lab.refused("user", "set")
+    assert "there is nothing to change" in lab.refused("user", "set")
     assert "is not an e-mail address" in lab.refused("user", "set", "-e", "ana")
-    assert (
-        lab("user", "set", "-e", "ana@lab.org").out == "user ana (ana@lab.org): mail goes there\n"
-    )
+    assert lab("user", "set", "-e", "ana@lab.org").out == "user ana (ana@lab.org): mail is on\n"
     assert lab.line("user list -o json").json[0]["email"] == "ana@lab.org"
     lab("user", "set", "--mail", "off")
     task = end_a_task(conn)
     World(conn).conduct()
     assert lab.line("mail list -o json").json == []
-    assert "mail      none: ana has switched it off" in lab("task", "show", task).out
+    assert "mail      ana has turned it off" in lab("task", "show", task).out
     lab.env["MAESTRO_MAIL"] = "on"
     lab("task", "list")
     assert lab.line("user list -o json").json[0]["mail"] is True

@@ -184,7 +184,7 @@ def test_unknown_commands_are_guessed(typed: str, sentence: str) -> None:
     ("typed", "sentence"),
     [
         ("--nme x", "maestro user create has no option --nme. Did you mean --name?"),
-        ("-n x -e y extra", 'maestro user create does not know what to do with "extra".'),
+        ("-n x -e y extra", 'maestro user create takes no argument "extra".'),
         ("-n", "-n/--name needs a value."),
         ("-n x", "-e/--email is missing."),
         ("", "-n/--name, -e/--email are missing."),
@@ -257,7 +257,7 @@ def test_config_may_stand_before_the_command(capsys: pytest.CaptureFixture[str])
         assert main(arguments) == 2
         assert capsys.readouterr().err == "error: there is no configuration /nowhere.json.\n"
     assert main(["--config", "x.json"]) == 2
-    assert "needs a file, and behind it a command" in capsys.readouterr().err
+    assert "needs a file, followed by a command" in capsys.readouterr().err
 
 
 HEAVY = ("psycopg", "rich", "rich_argparse", "shtab", "orchestra.store.driver.database")
@@ -319,7 +319,7 @@ def parsed(words: list[str]) -> argparse.Namespace:
 )
 def test_a_command_without_quotes_gets_the_right_advice(typed: str, hint: str) -> None:
     words = f"task create -t user.ana.t -c c -d d --exec {typed}".split()
-    with pytest.raises(BadInput, match="--exec takes the whole command as one word") as caught:
+    with pytest.raises(BadInput, match="--exec takes the whole command as one argument") as caught:
         parsed(words)
     assert caught.value.hint == f'--exec "{hint}"'
 
@@ -337,7 +337,7 @@ def test_a_pattern_after_a_path_gets_the_right_advice(tmp_path: Path, command: s
     paths = [str(tmp_path / name) for name in ("a.json", "b.json", "c.json")]
     for path in paths:
         Path(path).touch()
-    with pytest.raises(BadInput, match="takes one path, and got 3") as caught:
+    with pytest.raises(BadInput, match="takes one path, not 3") as caught:
         parsed([*command.split(), *paths])
     assert str(caught.value.hint).endswith(f" {tmp_path}")
     assert parsed([*command.split(), paths[0]]).path == paths[0]
@@ -360,7 +360,7 @@ def test_an_amount_without_a_unit_is_noted() -> None:
 @pytest.mark.parametrize("amount", ["0", "0GB", "0.0 MiB"])
 def test_no_memory_at_all_is_refused(amount: str) -> None:
     task = ["task", "create", "-t", "t", "-c", "c", "-d", "d", "--exec", "x"]
-    with pytest.raises(BadInput, match="--memory needs more than nothing"):
+    with pytest.raises(BadInput, match="--memory must be greater than zero"):
         parsed([*task, "--memory", amount])
 
 

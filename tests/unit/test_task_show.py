@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from orchestra.cli.task_show import told_once
+from orchestra.cli.task_show import without_repeats
 from orchestra.domain.models.events import Event
 
 
@@ -22,4 +22,4 @@ def test_what_was_just_said_is_not_said_again() -> None:
         _event(4, "TESTING", "BROKEN", "2 of 10 test jobs failed"),
         _event(5, "TESTING", "TESTING", "2 of 10 test jobs failed"),
     ]
-    assert [event.id for event in told_once(events)] == [0, 2, 3, 4, 5]
+    assert [event.id for event in without_repeats(events)] == [0, 2, 3, 4, 5]

@@ -1,4 +1,4 @@
-"""What the values of options may be: read, bounded, and told apart from what they are not."""
+"""Arguments and types of values that several commands share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orchestra.domain.storable import LARGEST
 
 
 def whole(text: str) -> int:
-    """Read a whole number that the database can hold; argparse says which option it was for."""
+    """Parse a whole number that the database can hold; argparse names the option in its errors."""
     if not re.fullmatch(r"\s*[-+]?[0-9]+\s*", text):
         raise ValueError
     if len(text.strip()) > 11 or not -LARGEST <= (number := int(text)) <= LARGEST:
@@ -25,7 +25,7 @@ def whole(text: str) -> int:
 
 
 def at_least(option: str, least: int) -> Callable[[str], int]:
-    """Return what reads a whole number that is not below `least`."""
+    """Return a function that parses a whole number of at least `least`."""
 
     def read(text: str) -> int:
         if not re.fullmatch("[0-9]+", text) or len(text) > 10 or not least <= int(text) <= LARGEST:
@@ -36,7 +36,7 @@ def at_least(option: str, least: int) -> Callable[[str], int]:
 
 
 class Amount(argparse.Action):
-    """A size or a time, which may have no unit: then it counts in bytes or seconds, and a note says so."""
+    """A size or a time; a number without a unit means bytes or seconds, and a note says so."""
 
     def __call__(
         self,
@@ -49,7 +49,7 @@ class Amount(argparse.Action):
         amount = read(values)
         if self.metavar == "SIZE" and not amount:
             raise BadInput(
-                f"{self.option_strings[-1]} needs more than nothing.",
+                f"{self.option_strings[-1]} must be greater than zero.",
                 hint="Without the option there is no limit.",
             )
         setattr(namespace, self.dest, amount)
@@ -74,14 +74,14 @@ def _counted(text: str, unit: str) -> str:
 
 
 def allow_root_argument(parser: argparse.ArgumentParser) -> None:
-    """Add the option that lets root start a pilot where others share the database."""
+    """Add the option that lets root start a pilot on a shared database."""
     parser.add_argument(
         "--allow-root",
         action="store_true",
-        help="as root: run everybody's jobs as root, so that whoever may create tasks may be root here",
+        help="let root run the jobs of all users as root: everybody who can create tasks is then root here",
     )
 
 
 def one_job(parser: argparse.ArgumentParser) -> None:
     """Add the argument that names one job."""
-    parser.add_argument("job", metavar="TASK/N", help="for example 3/17, or user.ana.mlp/17")
+    parser.add_argument("job", metavar="TASK/N", help="the job: 3/17, or user.ana.mlp/17")

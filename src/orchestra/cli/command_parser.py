@@ -27,16 +27,16 @@ def fill(parser: Parser, verb: Verb) -> None:
             "--output",
             choices=verb.forms,
             default="table",
-            help="for people (default) or programs",
+            help="output format (default table)",
         )
         common.add_argument(
-            "-q", "--quiet", action="store_true", help="names or ids alone, one a line"
+            "-q", "--quiet", action="store_true", help="print only names or ids, one a line"
         )
     common.add_argument(
         "--config",
         dest="configuration",
         metavar="FILE",
-        help="the configuration, instead of ~/.orchestra.json",
+        help="configuration file (default ~/.orchestra.json)",
     )
 
 

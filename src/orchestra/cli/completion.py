@@ -1,4 +1,4 @@
-"""`maestro completion`: what a shell needs to complete commands, options, and the names of what there is."""
+"""`maestro completion`: completion scripts, and the names that they complete."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 SHELLS = ("bash", "zsh", "fish", "tcsh")
 KINDS = ("task", "dataset", "node", "user")
 _BY_METAVAR = {"TASK": "task", "TASK/N": "task", "DATASET": "dataset", "NODE": "node"}
-# Verbs whose names are new, so that nothing that exists can be meant.
+# Verbs whose names are new: no existing name is offered.
 _NEW = {"node create", "dataset create", "dataset sweep", "user create"}
 _PATIENCE = 2.0
-"""Seconds that somebody who pressed the tabulator waits for the database."""
+"""Seconds to wait for the database after Tab was pressed."""
 
 
 def _arguments(parser: Parser) -> None:
     parser.add_argument("shell", nargs="?", choices=SHELLS, help="which shell")
     parser.add_argument(
-        "--names", choices=KINDS, help="print the names of these: what the shells ask for"
+        "--names", choices=KINDS, help="print the names of this kind; used by the scripts"
     )
 
 
@@ -37,7 +37,7 @@ def _print(ctx: Context) -> None:
         return
     shell = ctx.args.shell
     if not shell:
-        raise BadInput(f"for which shell? One of {human.listed(SHELLS, last='or')}.")
+        raise BadInput(f"name a shell: {human.listed(SHELLS, last='or')}.")
     sys.stdout.flush()
     sys.stdout.buffer.write(script(shell).encode())
 
@@ -56,7 +56,7 @@ _ZSH = """_maestro_{kind}() {{
 
 
 def _names(ctx: Context) -> list[str]:
-    """Give the newest names; none where there is no database, or no time. Nothing is started, nothing is said."""
+    """Return the newest names; none if the database does not answer in time. Start nothing and print no error."""
     from contextlib import closing
 
     from orchestra.config import load
@@ -68,7 +68,7 @@ def _names(ctx: Context) -> list[str]:
         settings = load(ctx.args.configuration)
         with closing(open_quick_interface(settings, patience=_PATIENCE)) as ask:
             found = ask(ListNames(ctx.args.names))
-    except Exception:  # noqa: BLE001 - a shell that completes has no place for a sentence
+    except Exception:  # noqa: BLE001 - a completing shell cannot show an error
         return []
     mine = f"user.{user_name(settings)}."
     short = [name.removeprefix(mine) for name in found if name.startswith(mine)]
@@ -76,7 +76,7 @@ def _names(ctx: Context) -> list[str]:
 
 
 def _tree() -> Parser:
-    """Give one parser with all commands below it."""
+    """Return one parser with all commands as subparsers."""
     from orchestra.cli.parser import Parser
 
     root = Parser(prog="maestro")
@@ -104,7 +104,7 @@ def _add_word(parser: Parser, word: Word) -> None:
 
 
 def _complete(action: argparse.Action, noun: str, verb: str) -> None:
-    """Say how the shell finds the values of an argument."""
+    """Set how the shell finds the values of an argument."""
     import shtab
 
     kind = kind_of(action, noun, verb)
@@ -118,7 +118,7 @@ def _complete(action: argparse.Action, noun: str, verb: str) -> None:
 
 
 def kind_of(action: argparse.Action, noun: str, verb: str) -> str | None:
-    """Give what an argument names, of KINDS; None where that is something new, or no name."""
+    """Return which of KINDS an argument names; None for a new name or anything else."""
     names, metavar = action.option_strings, action.metavar
     if not isinstance(metavar, str) or (f"{noun} {verb}" in _NEW and "--user" not in names):
         return None
@@ -134,12 +134,12 @@ def kind_of(action: argparse.Action, noun: str, verb: str) -> str | None:
 VERBS = (
     Verb(
         "completion",
-        "print what a shell needs to complete commands, options and names",
+        "print a completion script for bash, zsh, fish or tcsh",
         _print,
         _arguments,
-        description="Print what bash, zsh, fish or tcsh needs to complete commands, options, and the names of tasks, "
-        "data sets, nodes and users. Names are asked of the database when the tabulator is pressed; one that is away "
-        "is not waited for.",
+        description="Print the script with which bash, zsh, fish or tcsh completes commands, options, and the names of "
+        "tasks, data sets, nodes and users. Names are read from the database when you press Tab, if it answers "
+        "within two seconds.",
         example="maestro completion bash > ~/.local/share/bash-completion/completions/maestro\n"
         "maestro completion zsh > ~/.zfunc/_maestro\n"
         "maestro completion fish > ~/.config/fish/completions/maestro.fish",

@@ -1,4 +1,4 @@
-"""What a command gets: its arguments, the configuration, the database, the way to print."""
+"""What a command is given: its arguments, the configuration, the interface and the output."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Context:
-    """One run of one command. `command` is what was typed: "task list"."""
+    """One run of a command. `command` is what was typed: "task list"."""
 
     args: argparse.Namespace
     command: str = ""
@@ -43,7 +43,7 @@ class Context:
 
     @cached_property
     def names(self) -> ShortNames:
-        """What the current user may leave out of the names of what is theirs."""
+        """The short names that the current user can use for their own tasks and data sets."""
         from orchestra.domain.short_names import ShortNames
         from orchestra.wiring.identity import user_name
 
@@ -51,11 +51,11 @@ class Context:
 
     @contextmanager
     def interface(self) -> Iterator[Interface]:
-        """Give what carries out the user's requests, for the length of the block.
+        """Open what carries out the user's requests.
 
         Raises:
-            DatabaseUnavailable: the database cannot be reached, or went away meanwhile.
-            SchemaMismatch: its schema and this program do not fit.
+            DatabaseUnavailable: the database cannot be reached, or the connection was lost.
+            SchemaMismatch: this program does not support its schema.
         """
         from orchestra.wiring.interface import open_interface
 

@@ -1,4 +1,4 @@
-"""What is said of a mistake that is ours: one sentence, and the details in a file."""
+"""Report a bug: one sentence on stderr, the details in a file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orchestra.domain.errors import OrchestraError
 
 
 def report(error: BaseException, arguments: list[str]) -> None:
-    """Say that something unexpected happened and where the traceback lies."""
+    """Print that an unexpected error happened, and where its traceback is."""
     if os.environ.get("MAESTRO_DEBUG"):
         traceback.print_exception(error)
     what = " ".join(f"{type(error).__name__}: {error}".split())
@@ -26,15 +26,15 @@ def report(error: BaseException, arguments: list[str]) -> None:
         hint = "MAESTRO_DEBUG=1 shows the details. "
     print_error(
         OrchestraError(
-            f"something unexpected happened ({what}); this is a bug in Orchestra.",
+            f"unexpected error ({what}); this is a bug in Orchestra.",
             hint=hint + "Running jobs are not affected.",
         )
     )
 
 
 def _write(error: BaseException, arguments: list[str]) -> Path:
-    """Write the traceback to a new file that its owner alone can read."""
-    # Values of options may be secret or long; the words that name the command are not.
+    """Write the traceback to a new file that only its owner can read."""
+    # Values of options may be secret or long; the words of the command are neither.
     command = " ".join(word for word in arguments[:2] if not word.startswith("-"))
     handle, name = tempfile.mkstemp(
         prefix=time.strftime("maestro-bug-%Y%m%d-%H%M%S-"), suffix=".txt"

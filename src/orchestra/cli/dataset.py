@@ -1,4 +1,4 @@
-"""`maestro dataset`, in the original's words `castor`: registered lists of files."""
+"""`maestro dataset`, also `maestro castor` as in the original: registered lists of files."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ SHOWN = 20
 
 
 def _name_arguments(parser: Parser) -> None:
-    parser.add_argument("word", nargs="?", metavar="NAME", help="the data set, or with -n or -d")
+    parser.add_argument("word", nargs="?", metavar="NAME", help="name of the data set")
     parser.add_argument(
         *("-n", "--name", "-d", "--dataset"),
         dest="name",
         metavar="NAME",
-        help="user.<username>.<name>",
+        help="name of the data set: user.<username>.<name>",
     )
 
 
@@ -40,14 +40,14 @@ def _name(ctx: Context) -> str:
     given = [name for name in (ctx.args.word, ctx.args.name) if name]
     if len(given) != 1:
         raise BadInput(
-            "which data set?" if not given else "two data sets were given; this takes one.",
+            "which data set?" if not given else "two data sets were named; this command takes one.",
             hint="Its name looks like user.ana.grid.",
         )
     return str(given[0])
 
 
 def _known_name(ctx: Context) -> str:
-    """Give the name of a data set that exists: one's own may be short."""
+    """Return the full name of an existing data set."""
     return ctx.names.dataset(_name(ctx))
 
 
@@ -55,7 +55,7 @@ def _create_arguments(parser: Parser) -> None:
     _name_arguments(parser)
     parser.takes_path = ("-p", "--path")
     parser.add_argument(
-        "-p", "--path", required=True, metavar="PATH", help="a file, or a folder with files"
+        "-p", "--path", required=True, metavar="PATH", help="a file, or a folder of files"
     )
 
 
@@ -81,7 +81,7 @@ def _create(ctx: Context) -> None:
 def _note_left_out(ctx: Context, manifest: Manifest) -> None:
     if manifest.outputs:
         ctx.out.note(
-            f"the outputs of tasks are left out: {clean(human.listed(list(manifest.outputs), most=3))}"
+            f"The outputs of tasks are left out: {clean(human.listed(list(manifest.outputs), most=3))}"
         )
     if hidden := manifest.hidden:
         ctx.out.note(f"{human.count(hidden, 'hidden file or folder', 'hidden ones')} left out")
@@ -100,8 +100,8 @@ def _checksums(ctx: Context) -> Iterator[Progress]:
 
 
 def _list_arguments(parser: Parser) -> None:
-    parser.add_argument("-u", "--user", metavar="NAME", help="this user's instead of mine")
-    parser.add_argument("-a", "--all", action="store_true", help="everybody's")
+    parser.add_argument("-u", "--user", metavar="NAME", help="show the data sets of this user")
+    parser.add_argument("-a", "--all", action="store_true", help="show the data sets of all users")
 
 
 def _list(ctx: Context) -> None:
@@ -134,10 +134,13 @@ def _list(ctx: Context) -> None:
 def _show_arguments(parser: Parser) -> None:
     _name_arguments(parser)
     parser.add_argument(
-        "--from", dest="first", type=whole, default=0, metavar="N", help="begin at file number N"
+        "--from", dest="first", type=whole, default=0, metavar="N", help="start at file N"
     )
     parser.add_argument(
-        "--limit", type=whole, metavar="N", help=f"show N files (default {SHOWN}; in JSON all)"
+        "--limit",
+        type=whole,
+        metavar="N",
+        help=f"show at most N files (default {SHOWN}; all in JSON)",
     )
 
 
@@ -146,7 +149,7 @@ def _show(ctx: Context) -> None:
 
     first, limit = ctx.args.first, ctx.args.limit
     if first < 0 or (limit is not None and limit < 1):
-        raise BadInput("files are numbered from 0, and at least one has to be shown.")
+        raise BadInput("--from must be at least 0, and --limit at least 1.")
     with ctx.interface() as ask:
         dataset = ask(GetDataSet(_known_name(ctx)))
         shown = limit or (dataset.files if ctx.out.form == "json" else SHOWN)
@@ -200,7 +203,7 @@ def _file(file: ManifestEntry) -> Record:
 def _update_arguments(parser: Parser) -> None:
     _name_arguments(parser)
     parser.takes_path = ("-p", "--path")
-    parser.add_argument("-p", "--path", metavar="PATH", help="another place (default: the same)")
+    parser.add_argument("-p", "--path", metavar="PATH", help="new path (default: unchanged)")
 
 
 def _update(ctx: Context) -> None:
@@ -224,9 +227,9 @@ def _update(ctx: Context) -> None:
             )
             if number
         ]
-        what = f"version {update.dataset.version}: {', '.join(told) or 'the same files, moved'}"
+        what = f"version {update.dataset.version}: {', '.join(told) or 'the same files at another path'}"
     else:
-        what = f"nothing has changed, version {update.dataset.version} stays"
+        what = f"no changes, still version {update.dataset.version}"
     ctx.out.item(
         update.dataset,
         lambda dataset: [f"{dataset.name}: {what}; {contents(dataset)}"],
@@ -240,7 +243,7 @@ def _update(ctx: Context) -> None:
     )
     _note_left_out(ctx, found)
     if changes:
-        ctx.out.note("Tasks that exist keep the version that they were made with.")
+        ctx.out.note("Existing tasks keep the version that they were created with.")
 
 
 def _delete(ctx: Context) -> None:
@@ -248,10 +251,10 @@ def _delete(ctx: Context) -> None:
 
     with ctx.interface() as ask:
         removal = ask(DeleteDataSet(_known_name(ctx)))
-    ctx.out.say(f"{removal.dataset.name} is off the list")
-    ctx.out.note(f"Its files stay where they are: {clean(removal.dataset.root)}")
+    ctx.out.say(f"{removal.dataset.name} is deleted")
+    ctx.out.note(f"Its files stay in {clean(removal.dataset.root)}")
     if not removal.forgotten:
-        ctx.out.note("Tasks that have ended refer to it; for them its list of files is kept.")
+        ctx.out.note("Its list of files is kept for the ended tasks that used it.")
 
 
 VERBS = (
@@ -266,7 +269,7 @@ VERBS = (
     ),
     Verb(
         "sweep",
-        "write the configs of a grid, a list or a random search, and register them",
+        "write and register the configs of a grid, a list or a random search",
         dataset_sweep.sweep,
         dataset_sweep.sweep_arguments,
         example=dataset_sweep.EXAMPLE,
@@ -275,7 +278,7 @@ VERBS = (
     ),
     Verb(
         "list",
-        "show my data sets",
+        "show data sets",
         _list,
         _list_arguments,
         example="maestro dataset list\nmaestro dataset list -a -o json",
@@ -291,7 +294,7 @@ VERBS = (
     ),
     Verb(
         "update",
-        "make a new version of what the files are now",
+        "register the present files as a new version",
         _update,
         _update_arguments,
         example="maestro dataset update user.ana.grid",
@@ -299,7 +302,7 @@ VERBS = (
     ),
     Verb(
         "delete",
-        "take a data set off the list; its files stay",
+        "delete a data set; its files stay",
         _delete,
         _name_arguments,
         example="maestro dataset delete user.ana.grid",

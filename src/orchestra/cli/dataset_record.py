@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 def contents(dataset: DataSet) -> str:
-    """Give what a data set holds in words: `36 files, 4.1 kB`."""
+    """Return what a data set contains in words: `36 files, 4.1 kB`."""
     return f"{human.count(dataset.files, 'file')}, {human.size(dataset.bytes)}"
 
 
 def record(dataset: DataSet) -> Record:
-    """Give what lists and `show` say of a data set in JSON alike."""
+    """Return a data set in JSON, as `dataset list` and `dataset show` have it."""
     return {
         "name": dataset.name,
         "owner": dataset.owner,
@@ -33,10 +33,10 @@ def record(dataset: DataSet) -> Record:
 
 
 def note_texts(ctx: Context, manifest: Manifest) -> None:
-    """Say where the database does not keep what all small files say."""
+    """Note that the database does not keep the contents of all small files."""
     if manifest.texts_cut:
         first = human.count(len(manifest.texts), "file")
         ctx.out.note(
-            f"The values of the first {first} are kept in the database, those of the others are "
-            "not: a mail about the best jobs does not show them."
+            f"Only the values of the first {first} are kept in the database; mails about the best jobs "
+            "do not show those of the others."
         )

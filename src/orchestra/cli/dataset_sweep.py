@@ -1,4 +1,4 @@
-"""`maestro dataset sweep`: from a few lines that say what varies to a data set of configs."""
+"""`maestro dataset sweep`: write a data set of configs from a description of what varies."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from orchestra.files.sweeps import Plan
 
 DESCRIPTION = """Write one config for each point of a sweep into a new folder, and register them as a data set.
-The sweep's file is YAML (or JSON, TOML). The sections that vary something are multiplied with each other:
+The sweep is described in YAML, JSON or TOML. The sections grid, list, zip and random are combined with each other:
 
-  base:                            # what every config has
+  base:                            # values of every config
     epochs: 30
   grid:                            # every combination
     hidden: [16, 32, 64]
@@ -31,7 +31,7 @@ The sweep's file is YAML (or JSON, TOML). The sections that vary something are m
   zip:                             # the first of each, the second of each, ...
     width: [1, 2]
     depth: [2, 1]
-  random:                          # so many points, always the same ones
+  random:                          # this many points, the same ones each time
     points: 20
     seed: 1
     values:
@@ -42,7 +42,7 @@ The sweep's file is YAML (or JSON, TOML). The sections that vary something are m
   template: train.cfg              # a file of your own with {{hidden}}
   format: yaml                     # without a template; json unless given
 
-docs/sweeps.md explains each."""
+docs/sweeps.md explains each section."""
 EXAMPLE = (
     "maestro dataset sweep grid.yaml --dry_run\n"
     "maestro dataset sweep -n user.ana.grid grid.yaml -p configs"
@@ -52,20 +52,26 @@ _SHOWN = 3
 
 def sweep_arguments(parser: Parser) -> None:
     """Add the arguments of `dataset sweep`."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="what varies: grid.yaml")
-    parser.add_argument("-n", "--name", metavar="NAME", help="user.<username>.<name>")
     parser.add_argument(
-        "-p", "--path", type=Path, metavar="FOLDER", help="a new folder for the configs"
+        "file", type=Path, metavar="FILE", help="description of the sweep: grid.yaml"
     )
-    parser.add_argument("--format", choices=("json", "yaml"), help="what is written (default json)")
+    parser.add_argument(
+        "-n", "--name", metavar="NAME", help="name of the data set: user.<username>.<name>"
+    )
+    parser.add_argument(
+        "-p", "--path", type=Path, metavar="FOLDER", help="new folder for the configs"
+    )
+    parser.add_argument(
+        "--format", choices=("json", "yaml"), help="format of the configs (default json)"
+    )
     parser.add_argument(
         *("--dry_run", "--dry-run"),
         dest="dry_run",
         action="store_true",
-        help="say how many there are and show the first three, write nothing",
+        help="show the number of configs and the first three, but write nothing",
     )
     parser.add_argument(
-        "--yes", action="store_true", help="do not ask, however many configs there are"
+        "--yes", action="store_true", help="do not ask before many configs are written"
     )
 
 
@@ -118,7 +124,7 @@ def _create(ctx: Context, planned: Plan) -> None:
             f"warning: {human.count(made.alike, 'config is', 'configs are')} the same as an earlier one"
         )
     if ctx.out.form == "table" and not ctx.out.quiet:
-        ctx.out.note(f"    a task of it   maestro task create -c {args.name} ...")
+        ctx.out.note(f"    next       maestro task create -c {args.name} ...")
 
 
 def _ask(ctx: Context, planned: Plan) -> None:

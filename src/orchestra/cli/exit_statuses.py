@@ -1,4 +1,4 @@
-"""With which status a command ends that an error ended."""
+"""The exit statuses of errors."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ _OF_CLASS: dict[type[OrchestraError], int] = {Incomplete: 1, Cancelled: 130}
 
 
 def status_of(error: OrchestraError) -> int:
-    """Give the status of an error: that of its class, or of the nearest one above which has one."""
+    """Return the status of an error's class, or of its nearest base class that has one."""
     return next((_OF_CLASS[kind] for kind in type(error).mro() if kind in _OF_CLASS), MISTAKE)

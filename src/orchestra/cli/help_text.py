@@ -1,4 +1,4 @@
-"""Help texts, folded for the width of a terminal: prose between words, commands so that they can still be copied."""
+"""Help texts, folded for the terminal: prose between words, commands so that they can still be copied."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def folded(text: str, width: int) -> str:
 
 
 def columns(rows: Sequence[tuple[str, str]], width: int) -> str:
-    """Lay out commands, each with what it does beside it."""
+    """Return commands in one column and what they do in another."""
     first = max(len(name) for name, _ in rows)
     beside = " " * (first + 4)
     return "\n".join(
@@ -72,7 +72,7 @@ def _is_prose(line: str) -> bool:
 
 
 def _example(line: str, width: int) -> Iterator[str]:
-    """A command that is too long goes on in the next line, as a shell reads it; anything else stays as it is."""
+    """Yield a command in lines that a shell reads as one; anything else unchanged."""
     if len(line) <= width or not line.lstrip().startswith("maestro ") or line.endswith("\\"):
         yield line
         return

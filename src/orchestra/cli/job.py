@@ -1,4 +1,4 @@
-"""`maestro job`: single jobs, addressed `TASK/N`."""
+"""`maestro job`: commands for single jobs, addressed as `TASK/N`."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 def _some_jobs(parser: Parser) -> None:
     parser.add_argument(
-        "jobs", nargs="+", metavar="TASK/N", help="3/17, 3/0-9, 3/1,4,7-9; several of them"
+        "jobs", nargs="+", metavar="TASK/N", help="one or more jobs: 3/17, 3/0-9, 3/1,4,7-9"
     )
 
 
 def _kill_arguments(parser: Parser) -> None:
     _some_jobs(parser)
-    parser.add_argument("--reason", metavar="WORDS", help="why; show says it")
+    parser.add_argument("--reason", metavar="TEXT", help="reason, shown by `job show`")
 
 
 def _retry(ctx: Context) -> None:
@@ -29,7 +29,9 @@ def _retry(ctx: Context) -> None:
 
     with ctx.interface() as ask:
         for done in ask(RetryJobs(_named(ctx))):
-            ctx.out.say(f"{_address(done)}: {human.count(done.jobs, 'job')} again, first in line")
+            ctx.out.say(
+                f"{_address(done)}: {human.count(done.jobs, 'job')} to run again, before the others"
+            )
 
 
 def _kill(ctx: Context) -> None:
@@ -37,8 +39,8 @@ def _kill(ctx: Context) -> None:
 
     with ctx.interface() as ask:
         for done in ask(KillJobs(_named(ctx), ctx.args.reason)):
-            what = f"{human.count(done.jobs, 'job')} ended or being ended"
-            ctx.out.say(f"{_address(done)}: {what if done.jobs else 'all have ended already'}")
+            what = f"{human.count(done.jobs, 'job')} killed or being killed"
+            ctx.out.say(f"{_address(done)}: {what if done.jobs else 'all have already ended'}")
 
 
 def _named(ctx: Context) -> tuple[str, ...]:
@@ -49,9 +51,12 @@ def _address(done: JobsDone) -> str:
     return f"{done.task.id}/{done.address.rpartition('/')[2]} of {done.task.name}"
 
 
-_RUN = """Run a job's command on this machine, in a fresh folder below the current one, with the
-variables that a node would give it. The database is only read: the job stays as it is, and nothing is
-recorded. The exit status is the command's."""
+_RUN = """Run the command of a job on this machine, in a new folder below the current one, with the environment
+that a node would set. The database is only read: the job is unchanged, and nothing is recorded. The exit
+status is that of the command."""
+_LIST = """Show the jobs of a task. A job is registered until the scheduler releases it, waiting until it starts,
+then testing or running, and done, failed, killed or broken in the end; kill means that it is being ended. JSON
+has `assigned` for waiting. docs/glossary.md explains all states."""
 
 VERBS = (
     Verb(
@@ -61,6 +66,7 @@ VERBS = (
         later("orchestra.cli.job_list:list_arguments"),
         example="maestro job list 0\nmaestro job list 0 --state failed -o json",
         output=True,
+        description=_LIST,
     ),
     Verb(
         "show",
@@ -72,7 +78,7 @@ VERBS = (
     ),
     Verb(
         "explain",
-        "say why a job waits, where it runs, what happened to it",
+        "explain why a job waits, where it runs or how it ended",
         later("orchestra.cli.job_explain:explain"),
         later("orchestra.cli.argument_types:one_job"),
         example="maestro job explain 0/17\nmaestro job explain 0/17 -o json",
@@ -88,21 +94,21 @@ VERBS = (
     ),
     Verb(
         "retry",
-        "run jobs again, first in line",
+        "run jobs again, before the others of their task",
         _retry,
         _some_jobs,
         example="maestro job retry 0/17\nmaestro job retry 0/0-9 1/3",
     ),
     Verb(
         "kill",
-        "end jobs",
+        "kill jobs",
         _kill,
         _kill_arguments,
         example="maestro job kill 0/17",
     ),
     Verb(
         "run",
-        "run a job's command here, by hand; nothing is recorded",
+        "run the command of a job here, without recording anything",
         later("orchestra.cli.local.job_run:run"),
         later("orchestra.cli.local.job_run:arguments"),
         example="maestro job run --here 0/17",

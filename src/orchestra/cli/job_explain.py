@@ -1,4 +1,4 @@
-"""`maestro job explain`: why a job waits, where it runs, what happened to it."""
+"""`maestro job explain`."""
 
 from __future__ import annotations
 

@@ -25,12 +25,17 @@ def logs_arguments(parser: Parser) -> None:
     """Add the arguments of `job logs`."""
     one_job(parser)
     parser.add_argument(
-        "-f", "--follow", action="store_true", help="wait for the job, and go on until it has ended"
+        "-f",
+        "--follow",
+        action="store_true",
+        help="wait for the job, and follow its log until it ends",
     )
     parser.add_argument(
-        "--attempt", type=whole, metavar="K", help="not the latest attempt but this"
+        "--attempt", type=whole, metavar="K", help="number of the attempt (default: the latest)"
     )
-    parser.add_argument("-n", "--lines", type=whole, metavar="N", help="the last N lines alone")
+    parser.add_argument(
+        "-n", "--lines", type=whole, metavar="N", help="print only the last N lines"
+    )
 
 
 def logs(ctx: Context) -> None:
@@ -41,7 +46,7 @@ def logs(ctx: Context) -> None:
 
     args = ctx.args
     if args.lines is not None and args.lines < 1:
-        raise BadInput(f'-n needs a number of lines, not "{args.lines}".')
+        raise BadInput(f'-n needs at least 1 line, not "{args.lines}".')
     address = ctx.names.job(args.job)
     if args.follow:
         with reconnecting(ctx) as ask:
@@ -93,8 +98,8 @@ def _write_kept(ctx: Context, attempt: Attempt, end: LogChunk, why: str) -> None
         raise job_logs.no_log(attempt)
     part = ""
     if end.offset:
-        part = f"the last {human.size(len(end.data))} of {human.size(end.length)} of it"
-    ctx.out.note(f"{path} {why}; this is {part or 'what'} the database has kept")
+        part = f"the last {human.size(len(end.data))} of {human.size(end.length)}"
+    ctx.out.note(f"{path} {why}; this is {part or 'the log'}, from the database")
     lines = ctx.args.lines
     with closing(LogPrinter()) as printer:
         printer.write(end.data if lines is None else job_logs.last_lines(end.data, lines))

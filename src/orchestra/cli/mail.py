@@ -1,4 +1,4 @@
-"""`maestro mail`: what was written to people, whether it arrived, and a mail to try it out."""
+"""`maestro mail`: mails that were sent, wait or were refused, and a test mail."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ _AT_MOST = 50
 
 
 def _list_arguments(parser: Parser) -> None:
-    parser.add_argument("-a", "--all", action="store_true", help="everybody's, not mine alone")
+    parser.add_argument("-a", "--all", action="store_true", help="show the mails of all users")
     parser.add_argument(
         "--state",
         choices=("waiting", "sent", "refused"),
-        help="those that wait, were sent, or were set aside",
+        help="show the mails in this state: waiting, sent, or refused for good by the mail server",
     )
     parser.add_argument(
         *("-l", "--limit"),
         type=whole,
         metavar="N",
-        help=f"the newest N (default {_AT_MOST}; with -q and in JSON all)",
+        help=f"show the newest N (default {_AT_MOST}; all with -q and in JSON)",
     )
 
 
@@ -60,7 +60,7 @@ def _list(ctx: Context) -> None:
         Column("", lambda mail: _what_became(mail, now), fit=Fit.FOLD),
     )
     more = limit is not None and len(found) > limit
-    empty = "No such mails." if args.state else "Nothing was written yet."
+    empty = "No such mails." if args.state else "No mails yet."
     ctx.out.items(
         found[:limit],
         columns,
@@ -70,9 +70,11 @@ def _list(ctx: Context) -> None:
         empty=empty,
     )
     if more and ctx.out.for_people:
-        ctx.out.note(f"the newest {limit}; --limit N shows more, -q and -o json show all")
+        ctx.out.note(f"The newest {limit}; --limit N shows more, -q and -o json show all.")
     if waiting.error and ctx.out.for_people:
-        ctx.out.note(f"{human.count(waiting.waiting, 'mail')} wait in all: {clean(waiting.error)}")
+        ctx.out.note(
+            f"{human.count(waiting.waiting, 'mail')} waiting in total: {clean(waiting.error)}"
+        )
 
 
 def _what_became(mail: Mail, now: datetime) -> str:
@@ -86,7 +88,7 @@ def _what_became(mail: Mail, now: datetime) -> str:
 def _narrow(
     columns: tuple[Column[Mail], ...], now: datetime, *, everybody: bool
 ) -> tuple[Column[Mail], ...]:
-    """Where there is no room: my own address goes, and the names of files."""
+    """Return the columns for a narrow terminal: without one's own address and without file names."""
     rest = columns[:-1] if everybody else (columns[0], *columns[2:-1])
     return (*rest, Column("", lambda mail: _in_short(mail, now), fit=Fit.FOLD))
 
@@ -121,7 +123,7 @@ def _record(mail: Mail) -> Record:
 
 
 def _show_arguments(parser: Parser) -> None:
-    parser.add_argument("mail", type=whole, metavar="ID", help="as `mail list` shows it")
+    parser.add_argument("mail", type=whole, metavar="ID", help="ID in `mail list`")
 
 
 def _show(ctx: Context) -> None:
@@ -146,8 +148,16 @@ def _show(ctx: Context) -> None:
 
 
 def _retry_arguments(parser: Parser) -> None:
-    parser.add_argument("mail", type=whole, nargs="*", metavar="ID", help="these mails alone")
-    parser.add_argument("-a", "--all", action="store_true", help="everybody's (admins)")
+    parser.add_argument(
+        "mail",
+        type=whole,
+        nargs="*",
+        metavar="ID",
+        help="IDs of the mails (default: all refused ones)",
+    )
+    parser.add_argument(
+        "-a", "--all", action="store_true", help="the mails of all users (admins only)"
+    )
 
 
 def _retry(ctx: Context) -> None:
@@ -156,21 +166,20 @@ def _retry(ctx: Context) -> None:
     with ctx.interface() as ask:
         again = ask(RetryMails(tuple(ctx.args.mail), everybody=ctx.args.all))
     if not again:
-        here = (
-            human.count(len(ctx.args.mail), "mail")
-            + " will be sent as soon as a conductor comes to it"
-        )
-        ctx.out.say(here if ctx.args.mail else "nothing was set aside")
+        due = f"{human.count(len(ctx.args.mail), 'mail')} will be sent as soon as a conductor is running"
+        ctx.out.say(due if ctx.args.mail else "no mail was refused")
         return
-    ctx.out.say(f"{human.count(len(again), 'mail')} will be sent by the conductor within seconds")
-    ctx.out.note("What came of it: maestro mail list")
+    ctx.out.say(f"{human.count(len(again), 'mail')} will be sent within seconds")
+    ctx.out.note("To see the result: maestro mail list")
 
 
 # test
 
 
 def _test_arguments(parser: Parser) -> None:
-    parser.add_argument("address", nargs="?", metavar="ADDRESS", help="where to (default: yours)")
+    parser.add_argument(
+        "address", nargs="?", metavar="ADDRESS", help="recipient (default: your address)"
+    )
 
 
 def _test(ctx: Context) -> None:
@@ -182,7 +191,7 @@ def _test(ctx: Context) -> None:
     address = _address(ctx)
     if mail.transport.needs_real_address and not is_real_address(address):
         raise BadInput(
-            f"no mail server can deliver to {address}, an address made of a login and a host's name.",
+            f"no mail server can deliver to {address}, which was made of your login and the host name.",
             hint="maestro user set -e ADDRESS",
         )
     send_test_mail(mail, address, user_name(ctx.settings), say=ctx.out.say)
@@ -202,24 +211,24 @@ def _address(ctx: Context) -> str:
             raise
         return ctx.settings.email
     if not me.mail:
-        ctx.out.note("Other mail to you is switched off: maestro user set --mail on")
+        ctx.out.note("Other mail to you is off; to turn it on: maestro user set --mail on")
     return me.email
 
 
 VERBS = (
     Verb(
         "list",
-        "show mails: sent, waiting, set aside, and why",
+        "show mails and whether they were sent",
         _list,
         _list_arguments,
-        description="Show your mails, the newest first: what each is about, whether it was sent and by which way, or "
-        "why it waits or was set aside. A mail is set aside when the mail server refuses it for good.",
+        description="Show your mails, the newest first, and how each was sent or why it waits or was refused. A "
+        "refused mail is not sent again until `mail retry`.",
         example="maestro mail list\nmaestro mail list -a --state refused",
         output=True,
     ),
     Verb(
         "show",
-        "show what a mail says",
+        "show the text of a mail",
         _show,
         _show_arguments,
         example="maestro mail show 3",
@@ -227,20 +236,20 @@ VERBS = (
     ),
     Verb(
         "retry",
-        "send again what was set aside or waits",
+        "send refused or waiting mails now",
         _retry,
         _retry_arguments,
-        description="Have mails sent now: those that were set aside, or the ones that are named. What was sent is not "
-        "sent again.",
+        description="Send mails now: all refused ones, or those that are named. A mail that was sent is not sent "
+        "again.",
         example="maestro mail retry\nmaestro mail retry 3 4",
     ),
     Verb(
         "test",
-        "send a mail now, and say what came of it",
+        "send a test mail and report the result",
         _test,
         _test_arguments,
-        description="Send one mail at once by this configuration, and say what happened and what would help. The "
-        "conductor sends by the configuration of its own process, which it reads when it starts.",
+        description="Send one mail at once with this configuration, and report what happened and how to fix it. Other "
+        "mails are sent by the conductor, with the configuration that it read when it started.",
         example="maestro mail test\nmaestro mail test ana@example.org",
     ),
 )

@@ -1,4 +1,4 @@
-"""The program: finds the command, runs it, and is the one place where an error becomes words."""
+"""The entry point: find the command, run it, and print errors."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _BUG = 70  # EX_SOFTWARE of sysexits.h
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command line and give its exit status: 0, 2 for a mistake, 130 for Ctrl-C."""
+    """Run one command line and return its exit status: 0, 2 for a mistake, 130 for Ctrl-C."""
     arguments = sys.argv[1:] if argv is None else argv
     startup.prepare()
     try:
@@ -47,16 +47,16 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - the last line of defence
         return _unexpected(error, arguments)
     finally:
-        # CPython before 3.14 remembers an interrupt that came while text was executed, as dataclasses do when they are
-        # made, and ends by the signal whoever has handled it. Executing more text makes it forget.
+        # CPython before 3.14 remembers an interrupt during exec(), which dataclasses use when they are defined, and
+        # dies of the signal although the interrupt was handled. Another exec() makes it forget.
         exec("")  # noqa: S102
 
 
 def _unexpected(error: Exception, arguments: list[str]) -> int:
     if isinstance(error, OSError) and error.errno in _MACHINE_TROUBLES:
         _give_up_stdout()
-        where = f" ({error.filename})" if error.filename else ""
-        print_error(OrchestraError(f"this machine cannot go on{where}: {error.strerror}."))
+        where = f" for {error.filename}" if error.filename else ""
+        print_error(OrchestraError(f"the operating system reports{where}: {error.strerror}."))
         return MISTAKE
     if gone := startup.folder_is_gone(error):
         print_error(gone)
@@ -68,7 +68,7 @@ def _unexpected(error: Exception, arguments: list[str]) -> int:
 
 
 def _give_up_stdout() -> None:
-    """Python flushes stdout once more at exit; give it somewhere to write."""
+    """Replace stdout, which Python flushes once more at exit, by the null device."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -95,7 +95,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _leading(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """Split off options before the first word: --config FILE may stand there as well."""
+    """Split off the options before the first word, such as --config FILE."""
     at = 0
     while at < len(arguments) and arguments[at].startswith("-"):
         at += 2 if arguments[at] == "--config" else 1
@@ -111,7 +111,7 @@ def _without_command(leading: list[str]) -> int:
         print(in_words(versions()))
         return 0
     if "--config" in leading:
-        raise BadInput("--config needs a file, and behind it a command.")
+        raise BadInput("--config needs a file, followed by a command.")
     if wrong := [word for word in leading if word.startswith("-") and word not in known]:
         guess = nearest(wrong[0], known | {"--config"})
         meant = f" Did you mean {guess}?" if guess else ""
@@ -150,15 +150,15 @@ def _short_help() -> str:
     return "\n\n".join(
         (
             help_text.folded(
-                "Orchestra runs one command over many configuration files and looks after the result.",
+                "Orchestra runs one command over many configuration files.",
                 width,
             ),
             shorts,
             nouns,
             help_text.folded(
-                "maestro NOUN shows its commands, maestro NOUN VERB --help the options and an example.\n\n"
-                "Exit status: 0; 1 the answer is no (doctor, task wait); 2 a mistake, nothing was changed; "
-                "130 Ctrl-C.",
+                "maestro NOUN lists its commands; maestro NOUN VERB --help shows options and an example.\n\n"
+                "Exit status: 0 success, 1 a negative result (doctor, task wait), 2 a mistake (nothing was "
+                "changed), 130 Ctrl-C.",
                 width,
             ),
         )
@@ -176,7 +176,7 @@ def _noun_help(word: Word, typed: str) -> str:
         (
             help_text.folded(f"maestro {typed}: {word.help}", width),
             help_text.columns(verbs, width),
-            help_text.folded("Add --help to one of them for its options and an example.", width),
+            help_text.folded("Use --help with a command to see its options and an example.", width),
         )
     )
 

@@ -1,4 +1,4 @@
-"""`maestro node`: the machines and their slots."""
+"""`maestro node`: nodes and their slots."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ def _slot_arguments(parser: Parser) -> None:
     _name_argument(parser)
     slots = parser.add_argument_group("slots")
     slots.add_argument(
-        *("-ec", "--enabledCPUSlots"), type=whole, metavar="N", help="CPU slots that take jobs"
+        *("-ec", "--enabledCPUSlots"), type=whole, metavar="N", help="number of enabled CPU slots"
     )
     slots.add_argument(
         *("-mc", "--maxNumberOfCPUSlots"),
         type=whole,
         action="append",
         metavar="N",
-        help="CPU slots at most; given twice, the second is for GPUs (default: what is enabled)",
+        help="maximum of CPU slots (default: those enabled); if given twice, the second is for GPU slots",
     )
     slots.add_argument(
-        *("-eg", "--enabledGPUSlots"), type=whole, metavar="N", help="GPU slots that take jobs"
+        *("-eg", "--enabledGPUSlots"), type=whole, metavar="N", help="number of enabled GPU slots"
     )
     slots.add_argument(
         *("-mg", "--maxNumberOfGPUSlots"),
         type=whole,
         metavar="N",
-        help="GPU slots at most (default: what is enabled)",
+        help="maximum of GPU slots (default: those enabled)",
     )
 
 
@@ -58,9 +58,7 @@ def _slots_wanted(ctx: Context) -> tuple[SlotsWanted, SlotsWanted]:
     maxima: list[int] = args.maxNumberOfCPUSlots or []
     gpu_maximum = args.maxNumberOfGPUSlots
     if len(maxima) > (1 if gpu_maximum is not None else 2):
-        raise BadInput(
-            "-mc stands there too often.", hint="-mc is for CPU slots, -mg for GPU slots."
-        )
+        raise BadInput("-mc was given too often.", hint="-mc is for CPU slots, -mg for GPU slots.")
     if len(maxima) == 2:
         gpu_maximum = maxima[1]
     cpu = SlotsWanted("CPU", args.enabledCPUSlots, maxima[0] if maxima else None)
@@ -80,9 +78,9 @@ def _create(ctx: Context) -> None:
         key=lambda node: node.name,
     )
     if not node.cpu.maximum and not node.gpu.maximum:
-        ctx.out.note(f"It takes no jobs before it has slots: maestro node set -n {node.name} -ec N")
+        ctx.out.note(f"It takes no jobs until it has slots: maestro node set -n {node.name} -ec N")
     if ctx.out.for_people:
-        ctx.out.note(f"There, start its pilot: maestro pilot run -n {node.name}")
+        ctx.out.note(f"Start its pilot on that machine: maestro pilot run -n {node.name}")
 
 
 def _set(ctx: Context) -> None:
@@ -93,7 +91,7 @@ def _set(ctx: Context) -> None:
     given = (owner, cpu.enabled, cpu.maximum, gpu.enabled, gpu.maximum)
     if all(each is None for each in given):
         raise BadInput(
-            "nothing to change was given.", hint="Give at least one of -ec, -mc, -eg, -mg, --owner."
+            "there is nothing to change.", hint="Use at least one of -ec, -mc, -eg, -mg, --owner."
         )
     with ctx.interface() as ask:
         node = ask(SetNode(ctx.args.name, cpu, gpu, owner))
@@ -104,7 +102,7 @@ def _set(ctx: Context) -> None:
         ("GPU", node.gpu, node.gpu_in_use),
     ):
         if used > slots.enabled:
-            ctx.out.note(f"{used} {kind} slots are in use; those jobs end by themselves.")
+            ctx.out.note(f"{used} {kind} slots are in use; the jobs there run to their end.")
 
 
 def _slots_in_words(node: Node) -> str:
@@ -117,7 +115,7 @@ def _kind_in_words(kind: str, slots: Slots) -> str:
 
 
 def state_of(node: Node) -> str:
-    """Give a node's state in one word."""
+    """Return the state of a node in one word."""
     if node.online:
         return "drained" if node.drained_at else "online"
     return "offline"
@@ -130,7 +128,7 @@ def _slots_column(slots: Slots, used: int) -> str:
 
 
 def _over(node: Node) -> Iterator[str]:
-    """Say what is still in use of slots that are offered no more."""
+    """Yield which slots are still in use although they are no longer enabled."""
     for kind, slots, used in (
         ("CPU", node.cpu, node.cpu_in_use),
         ("GPU", node.gpu, node.gpu_in_use),
@@ -180,7 +178,7 @@ def _list(ctx: Context) -> None:
         narrow=(columns, tuple(c for c in columns if c.title not in ("HOST", "VERSION"))),
         record=_record,
         key=lambda node: node.name,
-        empty="No nodes yet: maestro up makes this machine one, maestro node create another.",
+        empty="No nodes yet: maestro up creates one for this machine, maestro node create others.",
     )
 
 
@@ -224,7 +222,7 @@ def _lines(node: Node) -> Iterator[str]:
         ("CPU", node.cpu, node.cpu_in_use),
         ("GPU", node.gpu, node.gpu_in_use),
     ):
-        yield f"  {kind} slots  {used} in use, {slots.enabled} enabled, {slots.maximum} at most"
+        yield f"  {kind} slots  {used} in use, {slots.enabled} enabled, maximum {slots.maximum}"
     if node.drained_at:
         why = f': "{clean(node.drain_reason)}"' if node.drain_reason else ""
         yield f"  drained    {local(node.drained_at)} by {node.drained_by}{why}"
@@ -242,7 +240,7 @@ def _lines(node: Node) -> Iterator[str]:
 
 def _drain_arguments(parser: Parser) -> None:
     _name_argument(parser)
-    parser.add_argument("-r", "--reason", metavar="WORDS", help="shown to everybody in node list")
+    parser.add_argument("-r", "--reason", metavar="TEXT", help="reason, shown by `node list`")
 
 
 def _drain(ctx: Context) -> None:
@@ -253,7 +251,7 @@ def _drain(ctx: Context) -> None:
     used = node.cpu_in_use + node.gpu_in_use
     rest = f"; {human.count(used, 'slot')} in use until the jobs there end" if used else ""
     ctx.out.say(f"node {node.name} takes no new jobs{rest}")
-    ctx.out.note(f"To take them again: maestro node resume -n {node.name}")
+    ctx.out.note(f"To take jobs again: maestro node resume -n {node.name}")
 
 
 def _resume(ctx: Context) -> None:
@@ -271,7 +269,7 @@ def _stop(ctx: Context) -> None:
         asked = ask(StopNode(ctx.args.name))
     if asked:
         ctx.out.say(
-            f"node {ctx.args.name} takes nothing new; its pilot leaves when the running jobs have ended"
+            f"node {ctx.args.name} takes no new jobs; its pilot stops when the running jobs have ended"
         )
     else:
         ctx.out.say(f"no pilot is online on node {ctx.args.name}")
@@ -279,10 +277,8 @@ def _stop(ctx: Context) -> None:
 
 def _lost_arguments(parser: Parser) -> None:
     _name_argument(parser)
-    parser.add_argument(
-        "-r", "--reason", metavar="WORDS", help="kept with what happened to its jobs"
-    )
-    parser.add_argument("--force", action="store_true", help="also while its pilot is online")
+    parser.add_argument("-r", "--reason", metavar="TEXT", help="reason, recorded with its jobs")
+    parser.add_argument("--force", action="store_true", help="even if its pilot is online")
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
 
 
@@ -293,13 +289,13 @@ def _lost(ctx: Context) -> None:
     with ctx.interface() as ask:
         stake = ask(AttemptsAtStake(name, ctx.args.force))
         question = (
-            f"Give the {human.count(stake, 'job')} of node {name} to other nodes? "
-            "Only if that machine is off for certain: else they run twice."
+            f"Run the {human.count(stake, 'job')} of node {name} on other nodes? "
+            "Only if that machine is certainly off: otherwise they run twice."
         )
         if stake and not ctx.out.ask(question, yes=ctx.args.yes):
             raise Cancelled
         given = ask(LoseNode(name, ctx.args.reason, ctx.args.force))
-    ctx.out.say(f"node {name} is lost; {human.count(given, 'job')} given to others")
+    ctx.out.say(f"node {name} is lost; {human.count(given, 'job')} requeued")
 
 
 def _delete(ctx: Context) -> None:
@@ -313,7 +309,7 @@ def _delete(ctx: Context) -> None:
 VERBS = (
     Verb(
         "create",
-        "make a node with its slots",
+        "create a node with its slots",
         _create,
         _slot_arguments,
         example="maestro node create -n caloba21 -ec 0 -mc 0 -eg 2 -mg 2\n"
@@ -322,7 +318,7 @@ VERBS = (
     ),
     Verb(
         "list",
-        "show the nodes, and how many of their slots are in use",
+        "show the nodes and how many of their slots are in use",
         _list,
         example="maestro node list\nmaestro node list -o json",
         output=True,
@@ -337,42 +333,42 @@ VERBS = (
     ),
     Verb(
         "set",
-        "change a node's slots, or whose it is; running jobs stay",
+        "change the slots or the owner of a node; running jobs go on",
         _set,
         _set_arguments,
         example="maestro node set -n caloba51 -ec 20\nmaestro node set -n caloba51 --owner bob",
     ),
     Verb(
         "drain",
-        "let no new job start on a node; running jobs go on",
+        "stop starting jobs on a node; running jobs go on",
         _drain,
         _drain_arguments,
         example='maestro node drain -n caloba22 --reason "new disk"',
     ),
     Verb(
         "resume",
-        "let jobs start on a drained node again",
+        "start jobs on a drained node again",
         _resume,
         _name_argument,
         example="maestro node resume -n caloba22",
     ),
     Verb(
         "stop",
-        "take nothing new, and leave when the running jobs have ended",
+        "stop the pilot of a node after its running jobs have ended",
         _stop,
         _name_argument,
         example="maestro node stop -n caloba21",
     ),
     Verb(
         "lost",
-        "say that a machine is gone for good; its jobs are given to others at once",
+        "declare a machine dead and requeue its jobs at once",
         _lost,
         _lost_arguments,
         example='maestro node lost -n caloba22 --reason "power supply burnt"',
     ),
     Verb(
         "delete",
-        "delete a node that runs nothing",
+        "delete a node that runs no jobs",
         _delete,
         _name_argument,
         example="maestro node delete -n caloba21",

@@ -1,4 +1,4 @@
-"""argparse with our manners: sentences instead of usage, did-you-mean, help in colour when it is asked for."""
+"""argparse with one-sentence errors, suggestions for mistyped words and coloured help."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orchestra.cli.terminal import ESC
 from orchestra.domain.errors import BadInput
 from orchestra.domain.nearest import nearest
 
-# What argparse says, and how we say it. The option's names stand in the first group.
+# The messages of argparse and ours. The first group holds the names of the option.
 _SENTENCES = (
     (r"the following arguments are required: ([^,]+)", r"\1 is missing."),
     (r"the following arguments are required: (.+)", r"\1 are missing."),
@@ -37,17 +37,17 @@ _TAG = re.compile(r"(?:-[\w-]+=)?%[A-Z]{2}[A-Z0-9_]*")
 
 
 class Parser(argparse.ArgumentParser):
-    """The parser of one command. Mistakes are raised as `BadInput`, nothing is printed.
+    """The parser of one command. It raises mistakes as `BadInput` and prints nothing.
 
-    rich is imported when help is shown: argparse itself asks for a formatter at every argument.
+    rich is imported only for help: argparse itself makes a formatter for every argument.
     """
 
     takes_dash: frozenset[str] = frozenset()
-    """Options whose value may begin with a dash; argparse takes that for an option."""
+    """Options whose value may begin with a dash, which argparse reads as an option."""
     takes_command: str | None = None
-    """The option whose value is a command: it has spaces, dashes and tags such as %IN in it, and needs quotes."""
+    """The option whose value is a command: it contains spaces, dashes and tags such as %IN, and needs quotes."""
     takes_path: tuple[str, ...] = ()
-    """The option whose value is one path, though the shell may have made several of a pattern."""
+    """The option whose value is one path; the shell may have expanded a pattern to several."""
     _typed: Sequence[str] = ()
 
     def format_help(self) -> str:
@@ -63,7 +63,7 @@ class Parser(argparse.ArgumentParser):
         return super().format_help().replace("\x1b", ESC)  # rich's colours
 
     def error(self, message: str) -> NoReturn:
-        """Raise what argparse has to say as one sentence; a mistyped option explains a missing one."""
+        """Raise a message of argparse as one sentence; a mistyped option explains a missing one."""
         if "required" in message and (unknown := self._first_unknown()):
             raise self._unknown(unknown)
         raise BadInput(
@@ -96,7 +96,7 @@ class Parser(argparse.ArgumentParser):
         return namespace
 
     def _refuse_loose_command(self, arguments: Sequence[str]) -> None:
-        """Without quotes a command falls apart, and its -d and -c would be taken for our own."""
+        """Refuse a command without quotes, whose -d and -c would be read as options of `task create`."""
         option = self.takes_command
         if option not in arguments:
             return
@@ -104,7 +104,7 @@ class Parser(argparse.ArgumentParser):
         last = max((i for i, word in enumerate(words) if _TAG.fullmatch(word)), default=0)
         if last > 0:
             raise BadInput(
-                f"{option} takes the whole command as one word, so it needs quotes around it.",
+                f"{option} takes the whole command as one argument: put quotes around it.",
                 hint=f'{option} "{" ".join(words[: last + 1])}"',
             )
 
@@ -115,12 +115,12 @@ class Parser(argparse.ArgumentParser):
         behind = arguments[arguments.index(option) + 1 :]
         words = list(itertools.takewhile(lambda word: not word.startswith("-"), behind))
         if len(words) < 2:
-            return  # nothing is looked at: its file system may hang
+            return  # the file system is not accessed: it may hang
         paths = list(itertools.takewhile(os.path.lexists, words))
         folders = {os.path.dirname(path) for path in paths}  # noqa: PTH120 - as it was typed
         if len(paths) > 1 and len(folders) == 1:
             raise BadInput(
-                f"{option} takes one path, and got {len(paths)}; the shell has probably made them of a pattern.",
+                f"{option} takes one path, not {len(paths)}; the shell has probably expanded a pattern.",
                 hint=f"Name the folder: {option} {shlex.quote(folders.pop() or '.')}",
             )
 
@@ -145,14 +145,14 @@ class Parser(argparse.ArgumentParser):
     def _unknown(self, word: str) -> BadInput:
         if not word.startswith("-"):
             return BadInput(
-                f'{self.prog} does not know what to do with "{word}".',
-                hint="A value with spaces needs quotes around it.",
+                f'{self.prog} takes no argument "{word}".',
+                hint="Put quotes around a value with spaces.",
             )
         option, known = word.partition("=")[0], self._option_names()
         guess = "-o json" if option == "--json" and "-o" in known else nearest(option, known)
         return BadInput(
             f"{self.prog} has no option {option}." + (f" Did you mean {guess}?" if guess else ""),
-            hint=None if guess else f"{self.prog} --help shows them all.",
+            hint=None if guess else f"{self.prog} --help lists the options.",
         )
 
 

@@ -1,4 +1,4 @@
-"""What commands that go on for long ask: it outlives the absence of the database, and says that it waits."""
+"""An interface for long commands: it waits while the database is away."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PAUSE = 1.0
-"""Seconds between two tries to connect."""
+"""Seconds between two attempts to connect."""
 
 
 class ReconnectingInterface:
-    """An `Interface` that asks a question again, over a new connection, where the answer was lost with the old one.
+    """An `Interface` that repeats a question over a new connection if the old one was lost.
 
-    What changes something is asked once: whether it was carried out is not known then.
+    A `Change` is never repeated: it may have been carried out.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class ReconnectingInterface:
         """Return the answer to a question, however long that takes.
 
         Raises:
-            DatabaseUnavailable: the very first time, since who begins wants to know; and to a change.
+            DatabaseUnavailable: at the first request, and at a change.
         """
         once = isinstance(asked, Change)
         while True:
@@ -82,10 +82,10 @@ class ReconnectingInterface:
 
 @contextmanager
 def reconnecting(ctx: Context) -> Iterator[ReconnectingInterface]:
-    """Give such an interface for the length of the block.
+    """Open a reconnecting interface.
 
     Raises:
-        DatabaseUnavailable, SchemaMismatch: there is no database to begin with.
+        DatabaseUnavailable, SchemaMismatch: the database cannot be used at the start.
     """
     from orchestra.wiring.interface import open_interface, reopen_interface
 

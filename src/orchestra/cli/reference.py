@@ -1,4 +1,4 @@
-"""The reference pages, written from what the program itself says: python -m orchestra.cli.reference docs
+"""Write the reference pages from the parser, the settings and the errors: python -m orchestra.cli.reference docs
 
 Writes commands.md, and the tables in configuration.md and client.md.
 """
@@ -22,7 +22,7 @@ ERRORS = re.compile(r"(?<=<!-- errors -->\n).*(?=<!-- end of errors -->)", re.DO
 
 
 def settings_table() -> str:
-    """Give the settings as a Markdown table."""
+    """Return the settings as a Markdown table."""
     rows = [
         f"| `{one.name}` | {one.kind.replace('|', ' or ')} | {one.meaning} | {one.default} |\n"
         for one in SETTINGS
@@ -31,7 +31,7 @@ def settings_table() -> str:
 
 
 def errors_table() -> str:
-    """Give the errors with their codes as a Markdown table; their docstrings say what they mean."""
+    """Return the errors with their codes and docstrings as a Markdown table."""
     rows = [
         f"| `{kind.code}` | `{kind.__name__}` | {status_of(kind())} | {kind()} |\n"
         for kind in vars(errors).values()
@@ -41,31 +41,36 @@ def errors_table() -> str:
 
 
 def commands_page() -> str:
-    """Give all commands with their options as Markdown."""
+    """Return all commands with their options as Markdown."""
     return "# Commands\n\n" + _INTRODUCTION + "".join(_word(word) for word in WORDS)
 
 
-_INTRODUCTION = """`maestro NOUN VERB --help` says the same at the terminal. Every command takes `--config FILE`;
-where `-o json` is offered, JSON goes to stdout alone, with times in UTC. `maestro.py` is the same program.
+_INTRODUCTION = """`maestro NOUN VERB --help` shows the same on the terminal. Every command takes `--config FILE`.
+Commands with `-o json` write only JSON to stdout, with times in UTC. `maestro.py` is the same program.
 
 ## Exit statuses
 
 | status | meaning |
 | --- | --- |
-| 0 | it was done; what was asked for is on stdout |
-| 1 | it was done, and the answer is no: `doctor` has found a problem, `task wait` a task that is FINALIZED; \
-`task clean` or `task delete --remove` could not remove all, and goes on with the rest when it is said again |
-| 2 | a mistake, or something that is not possible now: a sentence on stderr says what and where; nothing was changed |
-| 3, 4, 5 | `task wait` alone; its `--help` says how the tasks ended |
-| 70 | a bug in Orchestra: the sentence names the file with the details |
-| 130 | Ctrl-C, or a question that was answered with no |
-| 141 | whoever read the output went away, as `head` does; no error |
+| 0 | success; the result is on stdout |
+| 1 | a negative result: `doctor` found a problem, `task wait` a task that is FINALIZED; `task clean` or \
+`task delete --remove` could not remove everything, and continues with the rest when it is repeated |
+| 2 | a mistake, or something that is not possible now; stderr says what and where, and nothing was changed |
+| 3, 4, 5 | only of `task wait`; see its section |
+| 70 | a bug in Orchestra; stderr names the file with the details |
+| 130 | Ctrl-C, or a question answered with no |
+| 141 | the reader of the output closed it, as `head` does; not an error |
 
-`job run --here` ends with the status of the job's command.
+`job run --here` ends with the exit status of the job's command.
 
-What was asked for goes to stdout, hints, progress and questions to stderr. Colour is for terminals alone, and not where
-`NO_COLOR` is set. `-q` prints names or ids alone, one a line. `maestro completion` has the shell complete commands,
-options and names.
+## Output
+
+Results go to stdout; hints, progress and questions go to stderr. `-q` prints only names or ids, one a line.
+`maestro completion` prints a script with which the shell completes commands, options and names.
+
+Lists and help use colour on a terminal. `NO_COLOR` turns it off; `FORCE_COLOR` or `CLICOLOR_FORCE` turns it on
+without a terminal, and `CLICOLOR=0` off on one. `NO_COLOR` overrides the others, and an empty variable counts as not
+set. On a narrow terminal, lists shorten names, and never numbers.
 """
 
 

@@ -1,4 +1,4 @@
-"""Which words there are on the command line, and where they live; nothing is imported until it is used."""
+"""The commands and the modules that implement them; a module is imported when its command is used."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 def later(place: str) -> Callable[..., Any]:
-    """Give a function that brings in its module when it is called: "orchestra.cli.task_list:list_tasks".
+    """Return a function that imports its module when it is called: "orchestra.cli.task_list:list_tasks".
 
-    For a word with many verbs: each of them needs its own modules alone.
+    For nouns with many verbs, each of which needs different modules.
     """
     module, _, name = place.partition(":")
 
@@ -29,14 +29,14 @@ def later(place: str) -> Callable[..., Any]:
 
 
 def _none(_parser: Parser) -> None:
-    """Most short commands take no arguments of their own."""
+    """The arguments of a command that takes only the common ones."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Verb:
-    """One command. `run` gives an exit status, None for 0; `example` ends its help, one command a line.
+    """One command. `run` returns an exit status, None for 0; `example` ends its help, one command a line.
 
-    `aliases` work as typed and are not shown; `output` adds `-o` with the `forms` and `-q`.
+    `aliases` work but are not shown; `output` adds `-o` with the `forms` and `-q`.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Word:
     aliases: tuple[str, ...] = ()
 
     def verbs(self) -> tuple[Verb, ...]:
-        """Import the word's module and give its verbs."""
+        """Import the module and return its verbs."""
         verbs: tuple[Verb, ...] = import_module(self.module).VERBS
         return verbs if self.is_noun else tuple(v for v in verbs if v.name == self.name)
 
@@ -71,47 +71,51 @@ WORDS = (
     Word(
         "down",
         "orchestra.cli.local.up",
-        "stop what `up` started; running jobs end first",
+        "stop what `up` started, after the running jobs",
         is_noun=False,
     ),
     Word(
         "demo",
         "orchestra.cli.local.demo",
-        "train a real model over a grid, start to end",
+        "train a model over a grid of configurations",
         is_noun=False,
     ),
     Word(
         "doctor",
         "orchestra.cli.local.doctor",
-        "say whether all is well, and what helps",
+        "check the installation and suggest fixes",
         is_noun=False,
     ),
     Word(
         "completion",
         "orchestra.cli.completion",
-        "print what a shell needs to complete commands",
+        "print a completion script for the shell",
         is_noun=False,
     ),
     Word("version", "orchestra.cli.version", "show the version", is_noun=False),
-    Word("task", "orchestra.cli.task", "make, watch, hold, retry and end tasks"),
-    Word("job", "orchestra.cli.job", "look at single jobs, their logs, retry and end them"),
-    Word("dataset", "orchestra.cli.dataset", "register files", aliases=("castor",)),
-    Word("node", "orchestra.cli.node", "the machines and their slots"),
-    Word("user", "orchestra.cli.user", "the people; `user init` makes the tables"),
-    Word("mail", "orchestra.cli.mail", "what was written to people, and whether it arrived"),
-    Word("pilot", "orchestra.cli.local.pilot", "what runs the jobs on a node"),
-    Word("conductor", "orchestra.cli.local.conductor", "a conductor without a pilot"),
-    Word("db", "orchestra.cli.local.db", "the database: status, start, stop, dump, restore"),
+    Word("task", "orchestra.cli.task", "create, watch, hold, retry and kill tasks"),
+    Word("job", "orchestra.cli.job", "inspect, retry and kill single jobs, read their logs"),
+    Word("dataset", "orchestra.cli.dataset", "register files as data sets", aliases=("castor",)),
+    Word("node", "orchestra.cli.node", "manage nodes and their slots"),
+    Word("user", "orchestra.cli.user", "manage users; `user init` creates the tables"),
+    Word("mail", "orchestra.cli.mail", "show and resend mails"),
+    Word("pilot", "orchestra.cli.local.pilot", "manage pilots, which run the jobs of a node"),
+    Word(
+        "conductor",
+        "orchestra.cli.local.conductor",
+        "run a conductor (the scheduler) without a pilot",
+    ),
+    Word("db", "orchestra.cli.local.db", "start, stop, dump and restore the database"),
 )
 
 
 def find_word(name: str) -> Word | None:
-    """Give the word of that name or alias."""
+    """Return the word with that name or alias."""
     return next((word for word in WORDS if name == word.name or name in word.aliases), None)
 
 
 def resolve(words: list[str]) -> tuple[Word, Verb, str]:
-    """Give what the first one or two words call, and the command as it was typed.
+    """Return the command that the first one or two words name, and the words as typed.
 
     Raises:
         BadInput: there is no such command.
@@ -133,10 +137,10 @@ def _unknown(words: list[str]) -> BadInput:
     if meant := _meant(words):
         return BadInput(f'there is no command "{typed}". Did you mean "{meant}"?')
     known = f"maestro {words[0]}" if find_word(words[0]) else "maestro"
-    return BadInput(f'there is no command "{typed}".', hint=f"{known} --help shows what there is.")
+    return BadInput(f'there is no command "{typed}".', hint=f"{known} --help lists the commands.")
 
 
-# What people of other programs type first.
+# Commands of other programs.
 _ELSEWHERE = {
     "submit": "task create",
     "run": "task create",
@@ -168,7 +172,7 @@ def _meant(words: list[str]) -> str | None:
 
 
 def _without_noun(typed: str) -> str | None:
-    """`maestro logs 3/17`: the first noun that has such a verb."""
+    """Return the first noun with that verb: `maestro logs 3/17` is `job logs`."""
     if find_word(typed):
         return None
     nouns = (word for word in WORDS if word.is_noun)
@@ -176,7 +180,7 @@ def _without_noun(typed: str) -> str | None:
 
 
 def _swapped(words: list[str]) -> str | None:
-    """`maestro create task` is a natural thing to type."""
+    """Return noun and verb in their order: `maestro create task` is `task create`."""
     word = find_word(words[1].removesuffix("s")) if len(words) > 1 else None
     if word is None or not word.is_noun:
         return None

@@ -1,4 +1,4 @@
-"""Results as CSV, JSON and Parquet, to stdout or into a file that is there as a whole or not at all."""
+"""Results as CSV, JSON and Parquet, on stdout or in a file that is replaced atomically."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _INT64 = 2**63
 
 
 def write(table: Table, form: str, out: Path | None) -> None:
-    """Write a table in a form to a file, or to stdout.
+    """Write a table in a format to a file, or to stdout.
 
     Raises:
-        BadInput: Parquet is not for a terminal.
-        Refused: Parquet is wanted, and pyarrow is not there.
+        BadInput: Parquet was asked for on a terminal.
+        Refused: Parquet was asked for, and pyarrow is not installed.
         VolumeError: the file cannot be written.
     """
     writer = {"csv": _csv, "json": _json, "parquet": _parquet}[form]
@@ -32,14 +32,17 @@ def write(table: Table, form: str, out: Path | None) -> None:
         write_beside(out, lambda file: writer(table, file))
         return
     if form == "parquet" and sys.stdout.isatty():
-        raise BadInput("Parquet is no text for a terminal.", hint="--out results.parquet")
+        raise BadInput(
+            "Parquet is a binary format and cannot be shown on a terminal.",
+            hint="--out results.parquet",
+        )
     sys.stdout.flush()
     writer(table, sys.stdout.buffer)
     sys.stdout.buffer.flush()
 
 
 def write_beside(path: Path, work: Any) -> None:
-    """Let `work` write a file beside `path`, and rename it when it is whole.
+    """Let `work` write a temporary file beside `path`, then rename it.
 
     Raises:
         VolumeError: it cannot be written.
@@ -67,7 +70,7 @@ def _csv(table: Table, file: BinaryIO) -> None:
 
 
 def _shown(text: str) -> str:
-    """A table may be looked at with cat; a newline and a tabulator are at home in a cell."""
+    """Escape control characters, since a table may be shown on a terminal; keep newlines and tabs."""
     return escaped(text, keep="\n\t")
 
 
@@ -93,7 +96,7 @@ def _parquet(table: Table, file: BinaryIO) -> None:
 
 
 def _typed(pa: Any, values: Sequence[Any], part: ColumnSource) -> tuple[list[Any], Any]:
-    """Give a column one type: truth, whole number, number, else text."""
+    """Return the values and one type for them: bool, int, float, or text."""
     kinds = {type(value) for value in values if value is not None}
     small = all(not isinstance(v, int) or -_INT64 <= v < _INT64 for v in values)
     if kinds == {bool}:
@@ -108,5 +111,5 @@ def _typed(pa: Any, values: Sequence[Any], part: ColumnSource) -> tuple[list[Any
 
 
 def _utf8(text: str) -> str:
-    """Spell out halves of characters, which JSON can name and Parquet cannot hold."""
+    """Escape lone surrogates, which Parquet cannot store."""
     return text.encode(errors="backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""What a command is started in: streams that may be closed, a locale, a folder that may be gone."""
+"""Prepare the process: streams that may be closed, the locale, a current folder that may be gone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orchestra.domain.errors import BadInput
 
 
 def prepare() -> None:
-    """Let no closed stream, full disk or locale keep a command from its work."""
+    """Make commands work with closed streams, a full disk for stderr and any locale."""
     _use_utf8()
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115 - closed by the shell: >&-
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
@@ -25,13 +25,13 @@ def prepare() -> None:
 
 
 def _use_utf8() -> None:
-    """Begin anew in Python's UTF-8 mode where the locale has another encoding: it would misread the names of files."""
+    """Restart in Python's UTF-8 mode if the locale has another encoding, which would misread file names."""
     if sys.getfilesystemencoding() != "utf-8" and not sys.flags.utf8_mode and sys.orig_argv:
         os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606
 
 
 class _Lenient:
-    """A stream for hints and progress: where they cannot be written, they are lost, and the work goes on."""
+    """A stream for hints and progress that drops what cannot be written."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -46,14 +46,14 @@ class _Lenient:
         try:
             self._stream.flush()
         except OSError:
-            pass  # the same
+            pass
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
 
 def current_folder() -> Path | None:
-    """Return the current folder; None where somebody has removed it."""
+    """Return the current folder; None if it was removed."""
     try:
         return Path.cwd()
     except OSError:
@@ -61,10 +61,10 @@ def current_folder() -> Path | None:
 
 
 def folder_is_gone(error: Exception) -> BadInput | None:
-    """Return the sentence for an error whose cause is that the current folder is gone."""
+    """Return the error to print if the cause is that the current folder was removed."""
     if not isinstance(error, FileNotFoundError) or current_folder() is not None:
         return None
     return BadInput(
-        "the current folder does not exist any more.",
-        hint="Change to another one, or give absolute paths.",
+        "the current folder no longer exists.",
+        hint="Change to another folder, or use absolute paths.",
     )

@@ -1,4 +1,4 @@
-"""`maestro task`: making, watching, holding, retrying and ending tasks."""
+"""`maestro task`: create, watch, hold, retry and kill tasks."""
 
 from __future__ import annotations
 
@@ -7,24 +7,30 @@ from orchestra.cli.registry import Verb, later
 _EXEC = '--exec "python3 /data/ana/train.py -d %DATA -c %IN -o %OUT"'
 RESULT_FORMS = ("table", "json", "csv", "parquet")
 _RESULTS = (
-    "Show a row for each job that is done: the values of its config (JSON, YAML or TOML) and those of the\n"
-    "metrics.json that it left in %OUT. Values within values are called a.b; a list is one value. Where a config\n"
-    "and the metrics say different things under one name, they are config.NAME and metrics.NAME.\n\n"
-    "--best takes the metric whose name tells that its highest (accuracy, auc, f1, score, ...) or its lowest\n"
-    "(loss, error, ...) value is best; --sort names another."
+    "Show a row for each done job: the values of its config (JSON, YAML or TOML) and of the metrics.json that it\n"
+    "wrote into %OUT. Nested values are named a.b; a list is one value. If the config and the metrics have different\n"
+    "values of the same name, they are shown as config.NAME and metrics.NAME.\n\n"
+    "--best sorts by a metric whose name says whether high (accuracy, auc, f1, score, ...) or low (loss, error, ...)\n"
+    "values are better; use --sort for another one."
 )
 _RESULTS_EXAMPLE = (
     "maestro task results 0\nmaestro task results 0 --best 5\nmaestro task results 0 --sort -accuracy -o csv\n"
     "maestro task results 0 --out results.parquet"
 )
 _PLOT = (
-    "Draw a metric against each value that differs between the configs (numbers as points with their medians, the\n"
-    "rest as boxes), how long the jobs took, and how much memory they used."
+    "Plot a metric against each value that differs between the configs (numbers as points with medians, other values\n"
+    "as box plots), the duration of the jobs and their peak memory."
 )
 _PLOT_EXAMPLE = "maestro task plot 0\nmaestro task plot 0 -m val.loss --out loss.png"
-_WAIT = """Wait until tasks are over. The exit status says how they ended, the worst of several counts:
-0 all jobs done, 1 ended with some jobs not done (FINALIZED), 3 BROKEN in the test, 4 KILLED,
-5 not over within --timeout; 2 is a mistake on the command line, as everywhere."""
+_WAIT = """Wait until tasks have ended. The exit status tells how; of several tasks, the worst result counts:
+0 all jobs are done, 1 FINALIZED (some jobs are not done), 3 BROKEN (the test failed), 4 KILLED,
+5 not ended within --timeout. 2 is a mistake on the command line, as for every command."""
+_LIST = """Show your tasks that are not DONE. WAITING counts the jobs that have not started, RUNNING those that run,
+and ENDS is an estimate. A task is FINALIZED when all its jobs have ended and some are not done, and KILL while
+its jobs are being ended.
+
+--counts shows a column for each state of a job instead; ASSIGNED jobs wait for a slot. docs/glossary.md explains
+all states. JSON always has all counts."""
 
 VERBS = (
     Verb(
@@ -37,7 +43,7 @@ VERBS = (
     ),
     Verb(
         "repro",
-        "run a command once for each output of an older task",
+        "run a command once for each output of another task",
         later("orchestra.cli.task_create:repro"),
         later("orchestra.cli.task_options:repro_arguments"),
         example=f"maestro task repro --old_task user.ana.mlp --new_task user.ana.eval -d user.ana.digits {_EXEC}",
@@ -45,15 +51,16 @@ VERBS = (
     ),
     Verb(
         "list",
-        "show my tasks that are not done",
+        "show tasks with the progress of their jobs",
         later("orchestra.cli.task_list:list_tasks"),
         later("orchestra.cli.task_list:list_arguments"),
-        example="maestro task list\nmaestro task list -a -o json",
+        example="maestro task list\nmaestro task list --counts\nmaestro task list -a -o json",
         output=True,
+        description=_LIST,
     ),
     Verb(
         "show",
-        "show all that is known of a task",
+        "show a task in detail",
         later("orchestra.cli.task_show:show_task"),
         later("orchestra.cli.task_show:show_arguments"),
         example="maestro task show 0 --watch",
@@ -61,7 +68,7 @@ VERBS = (
     ),
     Verb(
         "results",
-        "show what the jobs wrote, beside what their configs say",
+        "show the results of the jobs beside the values of their configs",
         later("orchestra.cli.task_results:show_results"),
         later("orchestra.cli.task_results:results_arguments"),
         example=_RESULTS_EXAMPLE,
@@ -71,7 +78,7 @@ VERBS = (
     ),
     Verb(
         "plot",
-        "draw a metric against what the configs say",
+        "plot a metric against the values of the configs",
         later("orchestra.cli.task_plot:plot"),
         later("orchestra.cli.task_plot:plot_arguments"),
         example=_PLOT_EXAMPLE,
@@ -79,7 +86,7 @@ VERBS = (
     ),
     Verb(
         "queue",
-        "show what runs on a queue, and what comes next",
+        "show the jobs that run on a queue, and the next ones",
         later("orchestra.cli.task_queue:show_queue"),
         later("orchestra.cli.task_queue:queue_arguments"),
         example="maestro task queue -n gpu",
@@ -87,49 +94,49 @@ VERBS = (
     ),
     Verb(
         "hold",
-        "let no new job of a task start",
+        "stop starting jobs of a task; running jobs go on",
         later("orchestra.cli.task_change:hold"),
         later("orchestra.cli.task_change:hold_arguments"),
         example='maestro task hold 0 --reason "new data arrive tonight"',
     ),
     Verb(
         "release",
-        "let jobs of a held task start again, or one begin that waits for another",
+        "start jobs of a held task again, or stop waiting for other tasks",
         later("orchestra.cli.task_change:release"),
         later("orchestra.cli.task_select:several_tasks"),
         example="maestro task release 0",
     ),
     Verb(
         "retry",
-        "run the jobs that are not done again",
+        "run the jobs again that are not done; of a DONE task, all",
         later("orchestra.cli.task_change:retry"),
         later("orchestra.cli.task_change:retry_arguments"),
         example="maestro task retry 0\nmaestro task retry --id 0 1 2\nmaestro task retry -t user.ana.mlp --all",
     ),
     Verb(
         "kill",
-        "end a task; what is done stays done",
+        "kill tasks; done jobs stay done",
         later("orchestra.cli.task_change:kill"),
         later("orchestra.cli.task_change:kill_arguments"),
         example="maestro task kill 0\nmaestro task kill --id_min 3 --id_max 8",
     ),
     Verb(
         "delete",
-        "take an ended task off the lists; its files stay",
+        "delete ended tasks; their files stay",
         later("orchestra.cli.task_change:delete"),
         later("orchestra.cli.task_change:delete_arguments"),
         example="maestro task delete 0\nmaestro task delete --id 0 1 --remove --force",
     ),
     Verb(
         "clean",
-        "free the space of attempts that a later one has replaced",
+        "remove the folders of attempts that a later one has superseded",
         later("orchestra.cli.task_change:clean_tasks"),
         later("orchestra.cli.task_change:clean_arguments"),
         example="maestro task clean 0",
     ),
     Verb(
         "wait",
-        "wait until tasks are over",
+        "wait until tasks have ended",
         later("orchestra.cli.task_change:wait"),
         later("orchestra.cli.task_change:wait_arguments"),
         example="maestro task wait 0 && ls results",

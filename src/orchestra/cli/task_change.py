@@ -37,11 +37,13 @@ _REASONS_SHOWN = 3
 def hold_arguments(parser: Parser) -> None:
     """Add the arguments of `task hold`."""
     several_tasks(parser)
-    parser.add_argument("--reason", metavar="WORDS", help="why; lists and show say it")
+    parser.add_argument(
+        "--reason", metavar="TEXT", help="reason, shown by `task list` and `task show`"
+    )
 
 
 def hold(ctx: Context) -> int:
-    """Let no new job of tasks start."""
+    """Stop starting jobs of tasks."""
     from orchestra.interface import waiting
     from orchestra.interface.task_changes import HoldTask
 
@@ -54,11 +56,11 @@ def hold(ctx: Context) -> int:
             held.append(task)
             if before.hold:
                 ctx.out.say(
-                    f"{_title(before)} is held already by {before.hold.by}: {before.hold.reason}"
+                    f"{_title(before)} is already held by {before.hold.by}: {before.hold.reason}"
                 )
                 return
             ctx.out.say(f"{_title(before)} is held; {_alive(before)}")
-            ctx.out.note(f"maestro task release {task}   lets its jobs start again")
+            ctx.out.note(f"To start its jobs again: maestro task release {task}")
 
         status = for_each(ids, one)
         for task, nodes in waiting.wait_for_pilots(ask, held).items():
@@ -67,7 +69,7 @@ def hold(ctx: Context) -> int:
 
 
 def release(ctx: Context) -> int:
-    """Let jobs of held tasks start again."""
+    """Start jobs of held tasks again."""
     from orchestra.interface.task_changes import ReleaseTask
 
     with ctx.interface() as ask:
@@ -79,7 +81,7 @@ def release(ctx: Context) -> int:
                 ctx.out.say(f"{_title(before)} is released")
             elif before.after:
                 others = human.listed([f"task {each.id}" for each in before.after])
-                ctx.out.say(f"{_title(before)} begins without waiting for {others}")
+                ctx.out.say(f"{_title(before)} no longer waits for {others}")
             else:
                 ctx.out.say(f"{_title(before)} was not held")
 
@@ -89,13 +91,13 @@ def release(ctx: Context) -> int:
 def retry_arguments(parser: Parser) -> None:
     """Add the arguments of `task retry`."""
     several_tasks(parser)
-    parser.add_argument("-a", "--all", action="store_true", help="the done jobs as well")
-    parser.add_argument("--bypass", action="store_true", help="no test before the rest")
+    parser.add_argument("-a", "--all", action="store_true", help="run the done jobs again as well")
+    parser.add_argument("--bypass", action="store_true", help="start all jobs without a test")
     _yes(parser)
 
 
 def retry(ctx: Context) -> int:
-    """Run the jobs of tasks that are not done again."""
+    """Run the jobs of tasks again that are not done."""
     from orchestra.interface.task_changes import OwnTask, RetryTask
 
     args = ctx.args
@@ -105,20 +107,20 @@ def retry(ctx: Context) -> int:
         def one(task: int) -> None:
             before = ask(OwnTask(task))
             if not _may_start_over(ctx, before):
-                ctx.out.note(f"{_title(before)} stays as it is")
+                ctx.out.note(f"{_title(before)} is unchanged")
                 return
             done = ask(RetryTask(task, every=args.all, bypass=args.bypass))
             everything = args.all or before.state is TaskState.DONE
             jobs = before.jobs if everything else before.jobs - before.counts.done
             ctx.out.say(
-                f"{_title(before)}: {human.count(jobs, 'job')} again, it is {done.step.state} now"
+                f"{_title(before)}: {human.count(jobs, 'job')} to run again; the task is {done.step.state}"
             )
 
         return for_each(ids, one)
 
 
 def _may_start_over(ctx: Context, task: Task) -> bool:
-    """Ask before results that exist are made anew; where nobody can be asked, what was typed is meant."""
+    """Ask before done jobs run again; without a terminal, do not ask."""
     at_stake = task.counts.done
     starts_over = task.state is TaskState.DONE or ctx.args.all
     if not at_stake or not starts_over or task.state.is_live or not _terminal():
@@ -135,11 +137,11 @@ def _may_start_over(ctx: Context, task: Task) -> bool:
 def kill_arguments(parser: Parser) -> None:
     """Add the arguments of `task kill`."""
     several_tasks(parser)
-    parser.add_argument("--reason", metavar="WORDS", help="why; show says it")
+    parser.add_argument("--reason", metavar="TEXT", help="reason, shown by `task show`")
 
 
 def kill(ctx: Context) -> int:
-    """End tasks."""
+    """Kill tasks."""
     from orchestra.interface.task_changes import KillTask
 
     with ctx.interface() as ask:
@@ -149,14 +151,14 @@ def kill(ctx: Context) -> int:
             done = ask(KillTask(task, ctx.args.reason))
             before = done.before
             if done.step.again:
-                how = "is being killed" if before.state.is_live else f"is {before.state}"
-                ctx.out.say(f"{_title(before)} {how} already")
+                how = "being killed" if before.state.is_live else before.state
+                ctx.out.say(f"{_title(before)} is already {how}")
             elif done.alive:
                 ctx.out.say(
-                    f"{_title(before)}: {human.count(done.alive, 'job')} alive, being ended"
+                    f"{_title(before)} is being killed; {human.count(done.alive, 'running job')}"
                 )
             else:
-                ctx.out.say(f"{_title(before)} is killed; none of its jobs was alive")
+                ctx.out.say(f"{_title(before)} is killed; none of its jobs was running")
 
         return for_each(ids, one)
 
@@ -165,7 +167,9 @@ def delete_arguments(parser: Parser) -> None:
     """Add the arguments of `task delete`."""
     several_tasks(parser)
     parser.add_argument(
-        "--remove", action="store_true", help="its attempts' folders as well, and nothing else"
+        "--remove",
+        action="store_true",
+        help="remove the folders of its attempts, too, and nothing else",
     )
     parser.add_argument("--force", action="store_true", help="kill it first")
     parser.add_argument(
@@ -173,13 +177,13 @@ def delete_arguments(parser: Parser) -> None:
         type=parse_duration,
         default=120.0,
         metavar="TIME",
-        help="with --force, how long to wait for its jobs to end (default 120s)",
+        help="with --force, time to wait for its jobs to end (default 120s)",
     )
     _yes(parser)
 
 
 def delete(ctx: Context) -> int:
-    """Take tasks off the lists."""
+    """Delete tasks."""
     with ctx.interface() as ask:
         ids = the_ids(ctx, ask)
         return for_each(ids, lambda task: _delete_one(ctx, ask, task))
@@ -194,7 +198,7 @@ def _delete_one(ctx: Context, ask: Interface, task: int) -> None:
         ctx.out.check_can_ask("Kill the task, and delete it with its folders?")
     if ctx.args.force and not kill_for_good(ask, task, timeout=ctx.args.timeout):
         raise Refused(
-            f"task {task} is being killed, and some of its jobs are still alive.",
+            f"task {task} is being killed, and some of its jobs are still running.",
             hint=f"Delete it when it is KILLED: maestro task wait {task}",
         )
     removable = None
@@ -204,18 +208,18 @@ def _delete_one(ctx: Context, ask: Interface, task: int) -> None:
             ctx.out.note("nothing was deleted")
             return
     if removable is not None:
-        # First: a task that has left the list could not be said this of again.
+        # The folders first: after a failure, the command can be repeated only for a task that still exists.
         _remove(
-            ctx, removable, "Mend that and say it again; the task stays on the list until then."
+            ctx, removable, "Fix this and repeat the command; the task is not deleted until then."
         )
     before = ask(DeleteTask(task)).before
     ctx.out.say(f"{_title(before)} is deleted")
     if removable is None:
-        ctx.out.note(f"Its files stay: {clean(before.folder)}")
+        ctx.out.note(f"Its files stay in {clean(before.folder)}")
 
 
 def _agreed(ctx: Context, removable: Removable, question: str) -> bool:
-    """Say what there is, then ask, unless there is nothing to lose."""
+    """Show what would be removed and ask, unless there is nothing."""
     found = _survey(ctx, removable)
     _say_found(ctx, removable.task, found)
     return not found.folders or ctx.out.ask(question, yes=ctx.args.yes)
@@ -225,7 +229,7 @@ def _survey(ctx: Context, removable: Removable) -> Survey:
     from orchestra.files import attempt_folders
 
     folder = removable.task.folder
-    with ctx.out.progress("looking at folders", None, "jobs") as line:
+    with ctx.out.progress("reading folders", None, "jobs") as line:
         return attempt_folders.survey(folder, removable.folders, progress=line.advance)
 
 
@@ -237,15 +241,15 @@ def _say_found(ctx: Context, task: Task, found: Survey) -> None:
     if found.strangers:
         names = [clean(name) for name in found.strangers]
         ctx.out.note(
-            f"Not made by Orchestra, and left as it is: {human.listed(names, most=_STRANGERS_SHOWN)}"
+            f"Not made by Orchestra, and left in place: {human.listed(names, most=_STRANGERS_SHOWN)}"
         )
 
 
 def _remove(ctx: Context, removable: Removable, hint: str) -> None:
-    """Remove folders, and say what came of it.
+    """Remove folders and report the result.
 
     Raises:
-        Incomplete: something is left.
+        Incomplete: not everything could be removed.
     """
     from orchestra.files import attempt_folders
 
@@ -277,7 +281,7 @@ def clean_arguments(parser: Parser) -> None:
 
 
 def clean_tasks(ctx: Context) -> int:
-    """Free the space of attempts that a later one has taken the place of."""
+    """Remove the folders of superseded attempts."""
     with ctx.interface() as ask:
         ids = the_ids(ctx, ask)
         return for_each(ids, lambda task: _clean_one(ctx, ask, task))
@@ -295,19 +299,19 @@ def _clean_one(ctx: Context, ask: Interface, task: int) -> None:
     if not ctx.out.ask(f"{title}: remove {told}?", yes=ctx.args.yes):
         ctx.out.note("nothing was removed")
         return
-    _remove(ctx, removable, "Mend that and say it again.")
+    _remove(ctx, removable, "Fix this and repeat the command.")
 
 
 def wait_arguments(parser: Parser) -> None:
     """Add the arguments of `task wait`."""
     several_tasks(parser)
     parser.add_argument(
-        "--timeout", type=parse_duration, metavar="TIME", help="give up after so long: 2h"
+        "--timeout", type=parse_duration, metavar="TIME", help="give up after this time: 2h"
     )
 
 
 def wait(ctx: Context) -> int:
-    """Wait until tasks are over; the exit status says how they ended."""
+    """Wait until tasks have ended; the exit status tells how."""
     from orchestra.interface.waiting import wait_for_tasks
 
     with reconnecting(ctx) as ask:
@@ -320,7 +324,7 @@ def wait(ctx: Context) -> int:
         ctx.out.say(f"{_title(task)} is {task.state}: {done}")
     ended = [_STATUS[task.state] for task in waited.tasks if not task.state.is_live]
     if waited.timed_out:
-        ctx.out.note(f"not over within {human.duration(ctx.args.timeout)}")
+        ctx.out.note(f"not ended within {human.duration(ctx.args.timeout)}")
         return _TIMED_OUT
     return max(ended, key=_severity)
 
@@ -348,8 +352,8 @@ def _title(task: Task) -> str:
 def _alive(task: Task) -> str:
     living = task.counts.living
     if not living:
-        return "none of its jobs is alive"
-    return f"{human.count(living, 'job')} {'runs' if living == 1 else 'run'} on"
+        return "none of its jobs is running"
+    return f"{human.count(living, 'job')} {'continues' if living == 1 else 'continue'} to run"
 
 
 def _terminal() -> bool:
@@ -357,4 +361,4 @@ def _terminal() -> bool:
 
 
 def _yes(parser: Parser) -> None:
-    parser.add_argument("-y", "--yes", action="store_true", help="ask nothing")
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")

@@ -27,12 +27,12 @@ _PREVIEWED = 3
 
 
 def create(ctx: Context) -> None:
-    """Make a task of a config data set."""
+    """Create a task for a config data set."""
     _make(ctx, ctx.names.config(ctx.args.config))
 
 
 def repro(ctx: Context) -> None:
-    """Make a task of the outputs of an older one."""
+    """Create a task for the outputs of another one."""
     _make(ctx, ctx.names.config(f"task:{ctx.args.old_task}"))
 
 
@@ -95,7 +95,7 @@ def _say_preview(ctx: Context, preview: Preview) -> None:
     def lines(preview: Preview) -> Iterator[str]:
         yield (
             f"{preview.name} would have {human.count(preview.jobs, 'job')} on queue {preview.queue}; "
-            "nothing was written"
+            "nothing was created"
         )
         for index, command in enumerate(preview.commands):
             yield f"    job {index:<6} {clean(command)}"
@@ -138,7 +138,7 @@ def _task_lines(task: Task, first: str) -> Iterator[str]:
 def _test_words(task: Task) -> str:
     tests = min(task.policy.test_jobs, task.jobs)
     if tests == 0:
-        return "no test; all jobs may start at once"
+        return "no test; all jobs can start at once"
     if tests == task.jobs:
         return (
             f"all {human.count(tests, 'job')} at once, as a test" if tests > 1 else "its only job"
@@ -162,7 +162,7 @@ def _record(task: Task, *, created: bool) -> Record:
 
 
 def _notes(preview: Preview) -> Iterator[str]:
-    """What is no mistake, and yet may not be what was meant."""
+    """Yield what is valid but may not be intended."""
     tags = parse(preview.command).tags
     for source in preview.sources:
         if source.files > 1:
@@ -178,17 +178,17 @@ def _notes(preview: Preview) -> Iterator[str]:
         if (note := advice(preview.command)) is not None:
             yield f"note: {note}"
     if said := not_read_by_bash(preview.command):
-        yield f"warning: the command is none that bash here can read: {clean(said)}"
+        yield f"warning: bash here cannot parse the command: {clean(said)}"
     yield from _not_found(preview.command, current_folder())
     if (image := preview.image) and not image.startswith("/") and Path(image).exists():
         yield (
-            f'warning: "{clean(image)}" is taken for an image of a registry; the one in the current folder is '
+            f'warning: "{clean(image)}" is an image in a registry; the file in the current folder is '
             f"./{clean(image)}"
         )
 
 
 def not_read_by_bash(command: str) -> str:
-    """Return what bash finds wrong with how a command is written, without running it; nothing where it is not there."""
+    """Return the syntax error that bash finds in a command, without running it; "" if there is none or no bash."""
     import subprocess
 
     if "shopt" in command or "alias" in command:  # they change how the rest is read
@@ -214,13 +214,13 @@ def _not_found(command: str, here: Path | None) -> Iterator[str]:
         return
     for word in not_found_by_jobs(command, here):
         yield (
-            f'warning: "{clean(word)}" is a file in the current folder; jobs run in folders of their own '
-            f"and will not find it. Write {clean(shlex.quote(str(here / word)))}"
+            f'warning: "{clean(word)}" is a file in the current folder; jobs run in their own folders '
+            f"and do not find it. Use {clean(shlex.quote(str(here / word)))}"
         )
 
 
 def not_found_by_jobs(command: str, here: Path) -> list[str]:
-    """Return the words that name a file in the folder `here`, and none in the folder where the command reads them."""
+    """Return the words that name a file in the folder `here` but not in the folder where the command runs."""
     found = [
         word.text
         for word in command_advice.relative_words(command)

@@ -1,4 +1,4 @@
-"""What is asked of a new task on the command line."""
+"""The options of `maestro task create` and `task repro`."""
 
 from __future__ import annotations
 
@@ -22,20 +22,24 @@ _EXAMPLE_SD = "{'%REF': 'user.ana.ref'}"
 def create_arguments(parser: Parser) -> None:
     """Add the arguments of `task create`."""
     parser.add_argument(
-        *("-t", "--task"), dest="name", required=True, metavar="NAME", help="user.<username>.<name>"
+        *("-t", "--task"),
+        dest="name",
+        required=True,
+        metavar="NAME",
+        help="name of the task: user.<username>.<name>",
     )
     parser.add_argument(
         *("-c", "--configFile"),
         dest="config",
         required=True,
         metavar="DATASET",
-        help="one job for each of its files, %%IN; task:NAME takes the outputs of an older task",
+        help="data set of the configs: one job for each file, %%IN; task:NAME uses the outputs of another task",
     )
     _common_arguments(parser)
     parser.add_argument(
         "--if-not-exists",
         action="store_true",
-        help="a task of that name that exists already is fine",
+        help="do nothing if a task with that name exists",
     )
 
 
@@ -46,14 +50,14 @@ def repro_arguments(parser: Parser) -> None:
         dest="name",
         required=True,
         metavar="NAME",
-        help="user.<username>.<name>",
+        help="name of the new task: user.<username>.<name>",
     )
     parser.add_argument(
         *("--old_task", "--old-task"),
         dest="old_task",
         required=True,
         metavar="TASK",
-        help="number or name of the task whose outputs become %%IN, one job each",
+        help="number or name of the task whose outputs become %%IN, one for each job",
     )
     _common_arguments(parser)
 
@@ -61,7 +65,7 @@ def repro_arguments(parser: Parser) -> None:
 def _common_arguments(parser: Parser) -> None:
     _what(parser)
     _policy(parser)
-    resources = parser.add_argument_group("what one job takes")
+    resources = parser.add_argument_group("resources of a job")
     resources.add_argument(
         "--cores", type=at_least("--cores", 1), default=1, metavar="N", help="CPU slots (default 1)"
     )
@@ -73,7 +77,7 @@ def _common_arguments(parser: Parser) -> None:
         help="GPU slots (queue gpu: 1)",
     )
     resources.add_argument(
-        "--memory", action=Amount, metavar="SIZE", help="a job that uses more is ended: 4GB"
+        "--memory", action=Amount, metavar="SIZE", help="limit; a job that uses more is ended: 4GB"
     )
 
 
@@ -84,47 +88,47 @@ def _what(parser: Parser) -> None:
         dest="data",
         required=True,
         metavar="DATASET",
-        help="what all jobs read, %%DATA: its file, or its folder where it has several",
+        help="data set that all jobs read, %%DATA: its file, or its folder if it has several files",
     )
     parser.add_argument(
         *("--sd", "--secondaryDS"),
         dest="secondary",
         metavar="TAGS",
-        help=f'more tags with their data sets: "{_EXAMPLE_SD.replace("%", "%%")}"',
+        help=f'more tags and their data sets: "{_EXAMPLE_SD.replace("%", "%%")}"',
     )
     parser.add_argument(
         "--exec",
         required=True,
         metavar="COMMAND",
-        help="what each job runs; %%DATA, %%IN and %%OUT become its paths",
+        help="command of each job; %%DATA, %%IN and %%OUT are replaced by paths",
     )
     parser.add_argument(
-        "--queue", choices=("cpu", "gpu"), default="cpu", help="which slots (default cpu)"
+        "--queue", choices=("cpu", "gpu"), default="cpu", help="kind of slots (default cpu)"
     )
     parser.add_argument(
         *("-v", "--volume"),
         metavar="FOLDER",
-        help="where the results go (default: the configured volume, else the current folder)",
+        help="folder for the results (default: the configured volume, or the current folder)",
     )
     parser.add_argument(
         "--after",
         action="append",
         default=[],
         metavar="TASK",
-        help="begin when this task is DONE; can be repeated. With -c task:TASK its outputs are taken then",
+        help="start when this task is DONE; can be repeated. With -c task:TASK its outputs are used then",
     )
     parser.add_argument(
         *("--containerImage", "--image"),
         dest="image",
         metavar="IMAGE",
-        help="run in this container image: a SIF file, a folder, docker://NAME:TAG or short USER/NAME:TAG",
+        help="container image to run in: a SIF file, a folder, docker://NAME:TAG or in short USER/NAME:TAG",
     )
     parser.add_argument(
         "--bind",
         action="append",
         default=[],
         metavar="SRC:DST[:ro]",
-        help="what else the container sees of its machine; can be repeated",
+        help="folder or file of the machine to mount in the container; can be repeated",
     )
     parser.add_argument(
         "--env",
@@ -132,80 +136,80 @@ def _what(parser: Parser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a variable for the jobs; can be repeated",
+        help="environment variable for the jobs; can be repeated",
     )
     parser.add_argument(
         "--metrics",
         metavar="NAME",
-        help="what each job leaves in %%OUT for `task results` (default metrics.json)",
+        help="file that each job writes into %%OUT for `task results` (default metrics.json)",
     )
     parser.add_argument(
         *("--dry_run", "--dry-run"),
         dest="dry_run",
         action="store_true",
-        help="check all, show the first commands, write nothing",
+        help="check everything and show the first commands, but create nothing",
     )
     parser.add_argument(
-        "--reuse", action="store_true", help="write beside what lies in the task's folder already"
+        "--reuse", action="store_true", help="use the task's folder even if it is not empty"
     )
 
 
 def _policy(parser: Parser) -> None:
-    policy = parser.add_argument_group("how it is tried, repeated and ended")
-    policy.add_argument("--bypass", action="store_true", help="no test before the rest")
+    policy = parser.add_argument_group("test, retry and limits")
+    policy.add_argument("--bypass", action="store_true", help="start all jobs without a test")
     policy.add_argument(
         "--test-jobs",
         type=at_least("--test-jobs", 0),
         metavar="N",
-        help="jobs that are tried first (default 10)",
+        help="number of test jobs, which run before the others (default 10)",
     )
     policy.add_argument(
         "--test-for",
         action=Amount,
         metavar="TIME",
-        help="a test job that has run for so long has passed, and the test does not wait longer than that for those "
-        "that find no slot: 10m",
+        help="a test job that has run this long has passed; test jobs without a slot are not waited for "
+        "any longer: 10m",
     )
     policy.add_argument(
         "--retries",
         type=at_least("--retries", 0),
         default=0,
         metavar="N",
-        help="how often a failed job is repeated (default 0)",
+        help="number of retries of a failed job (default 0)",
     )
     policy.add_argument(
-        "--timeout", action=Amount, metavar="TIME", help="end a job that runs for longer: 2h"
+        "--timeout", action=Amount, metavar="TIME", help="end a job that runs longer: 2h"
     )
     policy.add_argument(
         "--grace",
         action=Amount,
         default=30.0,
         metavar="TIME",
-        help="between TERM and KILL when a job is ended (default 30s)",
+        help="time between SIGTERM and SIGKILL when a job is ended (default 30s)",
     )
     policy.add_argument(
         "--priority",
         type=whole,
         default=0,
         metavar="N",
-        help="before everybody's tasks of a lower one (default 0; may be negative)",
+        help="tasks of all users with a higher priority go first (default 0; can be negative)",
     )
     policy.add_argument(
         "--max-fails",
         type=parse_limit,
         metavar="N|P%",
-        help="hold the task when so many jobs have failed",
+        help="hold the task when this many jobs have failed",
     )
     policy.add_argument(
-        "--resume", action="store_true", help="a repeated job gets the folder of the attempt before"
+        "--resume", action="store_true", help="retry a job in the folder of its previous attempt"
     )
 
 
 def new_task(ctx: Context, config: str) -> NewTask:
-    """Give what was asked for; `config` is a data set or task:NAME.
+    """Return the task that the options describe; `config` is a data set or task:NAME.
 
     Raises:
-        BadInput: options that do not go together.
+        BadInput: two options contradict each other.
     """
     from orchestra.domain.models.new_tasks import NewTask
     from orchestra.domain.models.tasks import METRICS_FILE
@@ -251,11 +255,11 @@ def _policy_of(args: Any) -> Policy:
     from orchestra.domain.models.tasks import Policy
 
     if args.bypass and args.test_jobs:
-        raise BadInput("--bypass leaves the test out, and --test-jobs asks for one.")
+        raise BadInput("--bypass and --test-jobs contradict each other.")
     tests = 0 if args.bypass else 10 if args.test_jobs is None else args.test_jobs
     for option in ("test_for", "timeout"):
         if getattr(args, option) == 0:
-            raise BadInput(f"--{option.replace('_', '-')} needs more than no time at all.")
+            raise BadInput(f"--{option.replace('_', '-')} must be greater than zero.")
     return Policy(
         test_jobs=tests,
         test_for=args.test_for,
@@ -275,7 +279,7 @@ def _resources_of(args: Any) -> Resources:
 
 
 def parse_secondary(text: str) -> dict[str, str]:
-    """Read `--sd`: a Python literal or JSON, tags with names of data sets. It is data and never evaluated.
+    """Parse `--sd`: a Python literal or JSON, tags with names of data sets. It is never evaluated.
 
     Raises:
         BadInput: it is neither.
@@ -284,7 +288,7 @@ def parse_secondary(text: str) -> dict[str, str]:
     import json
 
     wrong = BadInput(
-        f"--sd {clean(text)} is no list of tags with data sets.",
+        f"--sd {clean(text)} does not map tags to data sets.",
         hint=f'For example "{_EXAMPLE_SD}".',
     )
     try:

@@ -1,4 +1,4 @@
-"""`maestro task plot`: a metric against each value of the configs, how long the jobs took, the memory they used."""
+"""`maestro task plot`: a metric against each value of the configs, durations and peak memory."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PANELS = 12
 _CATEGORIES = 20
 _TICKS = 8
 _LOGARITHMIC = 20
-"""An axis whose values span more than this factor is logarithmic."""
+"""An axis is logarithmic if its values span more than this factor."""
 _ENDINGS = (".png", ".pdf", ".svg")
 
 Panel = Callable[[Any], None]
@@ -38,39 +38,39 @@ def plot_arguments(parser: Parser) -> None:
     parser.add_argument(
         *("-m", "--metric"),
         metavar="COLUMN",
-        help="which metric (default: the one that `task results --best` takes)",
+        help="metric to plot (default: the one that `task results --best` uses)",
     )
     parser.add_argument(
         "--out",
         type=Path,
         metavar="FILE",
-        help="a .png, .pdf or .svg file (default: the task's name with .png, in the current folder)",
+        help=".png, .pdf or .svg file to write (default: NAME_OF_THE_TASK.png in the current folder)",
     )
 
 
 def plot(ctx: Context) -> None:
-    """Draw the results of a task into a file."""
+    """Plot the results of a task into a file."""
     out = _checked(ctx.args.out)
     figure_type = _matplotlib()
     sources, table = task_results.read(ctx)
     task = sources.task
     if not table.rows:
         raise Refused(
-            f"no job of task {task.id} ({task.name}) is done yet, so there is nothing to draw."
+            f"no job of task {task.id} ({task.name}) is done yet, so there is nothing to plot."
         )
     metric = _metric(ctx, table)
     panels, left_out = _panels(table, metric)
     if not panels:
-        raise Refused(f"the results of task {task.id} ({task.name}) have no numbers to draw.")
+        raise Refused(f"the results of task {task.id} ({task.name}) have no numbers to plot.")
     title = f"{clean(task.name)} (task {task.id}), {human.count(len(table.rows), 'job')}; lines are medians"
     figure = _draw(figure_type, title, panels)
     out = out or Path(f"{task.name}.png")
     write_beside(out, lambda file: figure.savefig(file, format=out.suffix.lower()[1:], dpi=120))
     ctx.out.say(str(out))
     if metric is None:
-        ctx.out.note("no metric has a name that tells which is best: -m NAME draws one.")
+        ctx.out.note("No metric is known by its name: use -m NAME to choose one.")
     if left_out:
-        ctx.out.note(f"not drawn: {human.listed(left_out, most=6)}")
+        ctx.out.note(f"Not plotted: {human.listed(left_out, most=6)}")
 
 
 def _checked(out: Path | None) -> Path | None:
@@ -86,7 +86,7 @@ def _matplotlib() -> Any:
         from matplotlib.figure import Figure
     except ImportError:
         raise Refused(
-            "plots are drawn by matplotlib, which is not installed.",
+            "plots need matplotlib, which is not installed.",
             hint="pip install 'orchestra-hpc[plot]'",
         ) from None
     return Figure
@@ -99,12 +99,12 @@ def _metric(ctx: Context, table: Table) -> Column | None:
         return goal.column if goal else None
     column = table.find(name)
     if not any(flat_values.is_finite(column.of(row)) for row in table.rows):
-        raise BadInput(f'"{name}" holds no numbers, so there is nothing to draw.')
+        raise BadInput(f'"{name}" has no numbers to plot.')
     return column
 
 
 def _panels(table: Table, metric: Column | None) -> tuple[list[Panel], list[str]]:
-    """Give what to draw, and the names of the values that cannot be drawn or have no room."""
+    """Return the panels, and the names of the values that cannot be plotted or do not fit."""
     panels: list[Panel] = []
     left_out: list[str] = []
     rows = [row for row in table.rows if metric and flat_values.is_finite(metric.of(row))]
@@ -161,7 +161,7 @@ def _scatter(axes: Any, pairs: Sequence[tuple[float, float]], x_name: str, y_nam
 
 def _boxes(axes: Any, groups: dict[str, list[float]], x_name: str, y_name: str) -> None:
     axes.boxplot(list(groups.values()), showfliers=False, widths=0.5)
-    shake = random.Random(0)  # noqa: S311 - so that points do not hide each other, the same each time
+    shake = random.Random(0)  # noqa: S311 - separates the points, the same way each time
     for place, values in enumerate(groups.values(), 1):
         places = [place + shake.uniform(-0.15, 0.15) for _ in values]
         axes.scatter(places, values, s=10, alpha=_alpha(len(values)), linewidths=0)

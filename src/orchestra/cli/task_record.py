@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def task_record(task: Task) -> Record:
-    """Give what lists and `show` say of a task in JSON alike."""
+    """Return a task in JSON, as `task list` and `task show` have it."""
     return {
         "id": task.id,
         "name": task.name,

@@ -1,4 +1,4 @@
-"""`maestro task results`: what the jobs wrote, beside what their configs say."""
+"""`maestro task results`: metrics of the jobs beside the values of their configs."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ def results_arguments(parser: Parser) -> None:
     one_task(parser)
     parser.takes_dash = frozenset({"--sort"})
     parser.add_argument(
-        "--sort", metavar="COLUMN", help="order by this column; -COLUMN has the highest first"
+        "--sort", metavar="COLUMN", help="sort by this column; -COLUMN for the highest first"
     )
-    parser.add_argument("--desc", action="store_true", help="with --sort: the highest first")
-    parser.add_argument("--best", type=whole, metavar="N", help="the N best rows alone")
-    parser.add_argument("--columns", metavar="A,B", help="these columns alone, in this order")
+    parser.add_argument("--desc", action="store_true", help="with --sort, the highest first")
+    parser.add_argument("--best", type=whole, metavar="N", help="show only the N best rows")
+    parser.add_argument("--columns", metavar="A,B", help="show only these columns, in this order")
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="into this file; its ending says the form"
+        "--out", type=Path, metavar="FILE", help="write to this file; its suffix selects the format"
     )
 
 
 def show_results(ctx: Context) -> None:
-    """Show the results of a task as a table, or write them."""
+    """Show the results of a task, or write them to a file."""
     from orchestra.cli import result_files
 
     form = _form(ctx)
@@ -66,7 +66,7 @@ def show_results(ctx: Context) -> None:
 
 
 def read(ctx: Context) -> tuple[Sources, Table]:
-    """Read the results of the task that was named, and show how far that is."""
+    """Read the results of the task that was named, with a progress line."""
     from orchestra.files.results import read as read_files
     from orchestra.interface.results import FindResults
 
@@ -82,15 +82,15 @@ def read(ctx: Context) -> tuple[Sources, Table]:
 
 
 def _form(ctx: Context) -> str:
-    """The form that was asked for, or that the file's name asks for."""
+    """Return the format that was asked for, or that the suffix of the file selects."""
     form, out = str(ctx.args.output), ctx.args.out
     if out is None or form != "table":
         return form
     suffix = out.suffix.lower().removeprefix(".")
     if suffix not in RESULT_FORMS[1:]:
         raise BadInput(
-            f'--out "{out}" does not end with a form that can be written.',
-            hint="For example results.csv; or say -o csv, json or parquet.",
+            f'--out "{out}" does not end with a known suffix.',
+            hint="For example results.csv; or use -o csv, json or parquet.",
         )
     return str(suffix)
 
@@ -98,7 +98,7 @@ def _form(ctx: Context) -> str:
 def _check(ctx: Context) -> None:
     args = ctx.args
     if args.desc and not args.sort:
-        raise BadInput("--desc needs a --sort, which says by what.")
+        raise BadInput("--desc needs --sort.")
     if args.best is not None and args.best < 1:
         raise BadInput("--best needs a whole number of at least 1.")
     if args.columns and not _names(args.columns):
@@ -129,7 +129,7 @@ def _print(ctx: Context, task: Task, table: Table, chosen: Table, by: Column | N
 
 
 def _telling(table: Table, chosen: Table) -> list[Column]:
-    """Leave out what is the same in all rows, what the run took, and the note where there is none."""
+    """Return the columns to show: without values that are the same in all rows, run data and an empty note."""
     columns = [
         column
         for column in table.from_sources(
@@ -158,7 +158,7 @@ def _cell(value: Any) -> str:
 def _fitting(
     columns: list[Column], rows: Sequence[Row], by: Column | None, width: int
 ) -> tuple[list[Column], int]:
-    """Leave out columns from the end, but not the one that the rows are ordered by, until a line holds the rest."""
+    """Leave out columns from the end, except the one that the rows are sorted by, until a line fits."""
     widths = {
         column: max(len(column.name), *(len(_cell(column.of(row))) + 2 for row in rows), 4)
         for column in columns
@@ -180,12 +180,12 @@ def _say_what_is_left_out(
         ctx.out.note(f"{more}: --best N shows the best, -o csv writes all.")
     if dropped:
         ctx.out.note(
-            f"{human.count(dropped, 'column has', 'columns have')} no room here: --columns A,B chooses, "
+            f"{human.count(dropped, 'column does', 'columns do')} not fit: --columns A,B selects some, "
             "-o csv has all."
         )
     constants = [] if ctx.args.columns or len(table.rows) < 2 else _constants(table)
     if constants:
-        ctx.out.note(f"the same in all rows: {human.listed(constants, most=_CONSTANTS)}")
+        ctx.out.note(f"The same in all rows: {human.listed(constants, most=_CONSTANTS)}")
 
 
 def _constants(table: Table) -> list[str]:
@@ -200,11 +200,11 @@ def _constants(table: Table) -> list[str]:
 
 
 def _say_the_other_end(ctx: Context, by: Column | None) -> None:
-    """The lowest first is what --sort says, though of some metrics the highest is best."""
+    """Note that --sort puts the lowest first, if the highest is best."""
     sort = ctx.args.sort
     lowest = sort and not sort.startswith("-") and not ctx.args.desc
     if by and lowest and ctx.args.best and result_ranking.direction(by.key):
-        ctx.out.note(f"these have the lowest {by.name}; --sort -{sort} has the highest")
+        ctx.out.note(f"These have the lowest {by.name}; --sort -{sort} shows the highest.")
 
 
 def _say_what_is_missing(ctx: Context, sources: Sources, table: Table) -> None:
@@ -213,11 +213,11 @@ def _say_what_is_missing(ctx: Context, sources: Sources, table: Table) -> None:
         return
     if not any(row.metrics for row in table.rows):
         ctx.out.note(
-            f"no job has left values in {task.metrics_file}; `task create --metrics NAME` names another file."
+            f"No job wrote values into {task.metrics_file}; `task create --metrics NAME` sets another file."
         )
     elif noted := sum(row.note is not None for row in table.rows):
         ctx.out.note(
-            f"{human.count(noted, 'row has', 'rows have')} a note: inputs that changed, or what could not be read"
+            f"{human.count(noted, 'row has', 'rows have')} a note: inputs changed, or a file could not be read."
         )
     if len(table.rows) < task.jobs:
-        ctx.out.note(f"{len(table.rows):,} of {human.count(task.jobs, 'job')} have results")
+        ctx.out.note(f"{len(table.rows):,} of {human.count(task.jobs, 'job')} have results.")

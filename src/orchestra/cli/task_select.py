@@ -1,4 +1,4 @@
-"""How the commands about tasks say which ones they mean."""
+"""The arguments that select tasks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def one_task(parser: Parser) -> None:
     """Add the arguments that name one task."""
-    parser.add_argument("words", nargs="*", metavar="TASK", help="its number or its name")
+    parser.add_argument("words", nargs="*", metavar="TASK", help="number or name of the task")
     parser.add_argument("--id", dest="ids", nargs="+", default=[], metavar="TASK", help="the same")
     parser.add_argument(
         "-t", "--task", dest="names", nargs="+", default=[], metavar="NAME", help="the same"
@@ -27,7 +27,7 @@ def one_task(parser: Parser) -> None:
 
 def several_tasks(parser: Parser) -> None:
     """Add the arguments that name one or more tasks."""
-    parser.add_argument("words", nargs="*", metavar="TASK", help="numbers or names")
+    parser.add_argument("words", nargs="*", metavar="TASK", help="numbers or names of tasks")
     parser.add_argument(
         *("--id",),
         dest="ids",
@@ -46,15 +46,15 @@ def several_tasks(parser: Parser) -> None:
         metavar="NAME",
         help="the same",
     )
-    parser.add_argument("--id_min", type=whole, metavar="N", help="all from number N ...")
-    parser.add_argument("--id_max", type=whole, metavar="N", help="... to number N")
+    parser.add_argument("--id_min", type=whole, metavar="N", help="all tasks from number N")
+    parser.add_argument("--id_max", type=whole, metavar="N", help="all tasks up to number N")
 
 
 def the_task(ctx: Context) -> str:
-    """Give the one task that was named.
+    """Return the one task that was named.
 
     Raises:
-        BadInput: none was, or several.
+        BadInput: none or several were named.
     """
     words = [*ctx.args.words, *ctx.args.ids, *ctx.args.names]
     if len(words) != 1:
@@ -66,11 +66,11 @@ def the_task(ctx: Context) -> str:
 
 
 def the_ids(ctx: Context, ask: Interface) -> tuple[int, ...]:
-    """Give the numbers of the tasks that were named.
+    """Return the numbers of the tasks that were named.
 
     Raises:
-        BadInput: none was.
-        NotFound: one of them is no task.
+        BadInput: none was named.
+        NotFound: one of them does not exist.
     """
     from orchestra.domain.models.selection import Selection
     from orchestra.interface.selection import FindTasks
@@ -80,7 +80,7 @@ def the_ids(ctx: Context, ask: Interface) -> tuple[int, ...]:
 
 
 def for_each(ids: Sequence[int], work: Callable[[int], None]) -> int:
-    """Do something to each task; one that refuses is said and does not stop the others. Gives the exit status."""
+    """Call `work` for each task and return the exit status. An error is printed and does not stop the others."""
     status = 0
     for task in ids:
         try:

@@ -1,4 +1,4 @@
-"""`maestro task show`: all that is known of one task."""
+"""`maestro task show`."""
 
 from __future__ import annotations
 
@@ -28,19 +28,22 @@ if TYPE_CHECKING:
 _ENDED = {state.value for state in ENDED_TASK_STATES}
 _WORDS = {"KILL": "being killed"}
 _SAID = 100
-"""Letters of why jobs failed: `job explain` has all of them."""
+"""The length at which the reason of a failure is cut; `job explain` shows all of it."""
 
 
 def show_arguments(parser: Parser) -> None:
     """Add the arguments of `task show`."""
     one_task(parser)
     parser.add_argument(
-        *("-i", "--watch"), dest="watch", action="store_true", help="until the task is over"
+        *("-i", "--watch"),
+        dest="watch",
+        action="store_true",
+        help="refresh until the task has ended",
     )
 
 
 def show_task(ctx: Context) -> None:
-    """Show all that is known of a task."""
+    """Show a task in detail."""
     from orchestra.interface.task_reports import ShowTask
 
     asked = ShowTask(the_task(ctx))
@@ -67,7 +70,7 @@ def _lines(report: TaskReport) -> Iterator[str]:
     task = report.task
     yield "   ".join([f"{task.name} (task {task.id})", task.state.value, *_header(report)])
     yield from _facts(report)
-    yield from (_event_line(event, report.now) for event in told_once(report.events))
+    yield from (_event_line(event, report.now) for event in without_repeats(report.events))
     yield from _mail_lines(report)
     yield from _failure_lines(report)
     if report.doubts:
@@ -168,8 +171,8 @@ def _source(source: Source) -> str:
     return f"{source.dataset} (version {source.version}, {files})"
 
 
-def told_once(events: Iterable[Event]) -> Iterator[Event]:
-    """Give events without those that say again what the one before has said, as a test with slow failures does."""
+def without_repeats(events: Iterable[Event]) -> Iterator[Event]:
+    """Return events without those that repeat the one before, as in a test whose jobs fail one by one."""
     before = None
     for event in events:
         words = event_words(event)
@@ -185,7 +188,7 @@ def _event_line(event: Event, now: datetime) -> str:
 
 
 def event_words(event: Event) -> str:
-    """Tell an event of a task in words: "testing: 10 jobs released", "retried by ana"."""
+    """Return an event of a task in words: "testing: 10 jobs released", "retried by ana"."""
     told = [event.why] if event.why else []
     if event.jobs and event.from_state:
         told.insert(0, f"{human.count(event.jobs, 'job')} released")
@@ -197,7 +200,7 @@ def event_words(event: Event) -> str:
 
 def _what_happened(event: Event) -> str:
     if event.kind == "after":
-        return "waits no longer"
+        return "no longer waits"
     if event.kind == "hold":
         return "held" if event.to_state == "held" else "released"
     if event.from_state in _ENDED and event.to_state not in _ENDED | {"deleted"}:
@@ -207,15 +210,15 @@ def _what_happened(event: Event) -> str:
 
 
 def _mail_lines(report: TaskReport) -> Iterator[str]:
-    """Say of the last mail whether it arrived; that none is wanted where there is nothing else to say."""
+    """Yield whether the last mail was sent; without mails, whether the owner has turned them off."""
     if report.mails:
         yield f"  mail      {clean(_mail_words(report.mails[-1]))}"
     elif not report.owner_wants_mail:
-        yield f"  mail      none: {report.task.owner} has switched it off (maestro user set --mail on)"
+        yield f"  mail      {report.task.owner} has turned it off; to turn it on: maestro user set --mail on"
 
 
 def _mail_words(mail: Mail) -> str:
-    """Tell what became of a mail: "sent to ana@example.org by smtp.gmail.com:587"."""
+    """Return what happened to a mail: "sent to ana@example.org by smtp.gmail.com:587"."""
     if mail.sent_at and mail.sent_how and mail.sent_how.startswith("/"):
         return f"to {mail.email}, as a file; to read it: maestro mail show {mail.id}"
     if mail.sent_at:
@@ -242,29 +245,29 @@ def _failure_lines(report: TaskReport) -> Iterator[str]:
         yield "    " + "  ".join(row).rstrip()
         reason = clean(group.example.reason or "")
         if not group.example.has_log and len(reason) > _SAID:
-            yield f"      {reason}"  # nobody else tells it
+            yield f"      {reason}"  # shown nowhere else
 
 
 def _next_steps(report: TaskReport) -> Iterator[tuple[str, str]]:
     task = report.task
     undone = task.jobs - task.counts.done
     if task.hold:
-        how = "when that is mended: before, it is held again"
+        how = "after the cause is fixed; before that, it is held again"
         yield (
             f"maestro task release {task.id}",
-            how if task.hold.lasts else "lets its jobs start again",
+            how if task.hold.lasts else "starts its jobs again",
         )
     if task.state in (TaskState.FINALIZED, TaskState.BROKEN, TaskState.KILLED) and undone:
         yield (
             f"maestro task retry {task.id}",
-            f"runs the {human.count(undone, 'job')} not done again",
+            f"runs the {human.count(undone, 'job')} again that {'is' if undone == 1 else 'are'} not done",
         )
     for status in (JobStatus.TESTING, JobStatus.RUNNING):
         if task.counts[status]:
-            yield f"maestro job list {task.id} --state {status}", "what runs now"
+            yield f"maestro job list {task.id} --state {status}", "the running jobs"
     if task.state is TaskState.DONE:
         yield f"ls {clean(shlex.quote(task.folder))}", "the results"
-        yield f"maestro task results {task.id}", f"what its jobs left in {clean(task.metrics_file)}"
+        yield f"maestro task results {task.id}", f"the values in {clean(task.metrics_file)}"
 
 
 def _record(report: TaskReport) -> Record:

@@ -1,7 +1,7 @@
-"""What goes to stdout and stderr as text passes here: control characters are spelled out, except newlines and our own.
+"""A guard before stdout and stderr: it escapes control characters, except newlines and this program's own sequences.
 
-The escape sequences of this program begin with `ESC`, which nobody else knows, until they are written. So no row of the
-database and no file's name can colour a line, move the cursor or change a terminal's title.
+This program's escape sequences begin with `ESC`, a random text, until they are written. So no text from the database
+and no file name can colour a line, move the cursor or change the title of a terminal.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from typing import Any, TextIO
 from orchestra.domain.escaping import escaped
 
 ESC = f"\x1b{os.urandom(8).hex()}\x1b"
-"""Stands for the escape character in text of this program."""
+"""The escape character in this program's own text, until it is written."""
 CLEAR_LINE = f"{ESC}[G{ESC}[K"
-"""Back to the beginning of the line, and wipe it."""
+"""Return to the beginning of the line and clear it."""
 _RESET = b"\x1b[0m"
 
 
 def one_line(text: str) -> str:
-    """Spell out the control characters of a line, newlines as well; `ESC` stays."""
+    """Escape the control characters of a line, newlines included; keep `ESC`."""
     return text if text.isprintable() else ESC.join(map(escaped, text.split(ESC)))
 
 
 def guarded(text: str) -> str:
-    """Give text as it may be written: with newlines and our own escape sequences alone."""
+    """Escape control characters for writing; keep newlines and this program's own sequences."""
     if text.isprintable() or text.replace("\n", "").isprintable():
         return text
     return "\x1b".join(escaped(part, keep="\n") for part in text.split(ESC))
 
 
 class Guarded:
-    """A text stream that writes what is `guarded`; in all else it is the stream that it stands before."""
+    """A text stream that writes through `guarded`."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -52,12 +52,12 @@ class Guarded:
 
 
 def guard(stream: TextIO) -> TextIO:
-    """Put a guard before a stream, once."""
+    """Return a guarded stream, unless it already is one."""
     return stream if isinstance(stream, Guarded) else Guarded(stream)  # type: ignore[return-value]
 
 
 class LogPrinter:
-    """Writes a job's log: as it is where programs read it; on a terminal with colours, but no other sequences."""
+    """Writes a job's log: unchanged for programs; on a terminal with colours but no other sequences."""
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
@@ -65,7 +65,7 @@ class LogPrinter:
         self._coloured = False
 
     def write(self, block: bytes) -> None:
-        """Write a part of it; an escape sequence may begin in one part and end in the next."""
+        """Write a block; an escape sequence may begin in one block and end in the next."""
         if sys.stdout.isatty():
             text = self._rest + self._decoder.decode(block)
             text, self._rest = _complete(text)
@@ -74,7 +74,7 @@ class LogPrinter:
         sys.stdout.buffer.flush()
 
     def close(self) -> None:
-        """Write what is left, and leave the terminal with its own colour."""
+        """Write the rest, and reset the colour of the terminal."""
         rest = self._shown(self._rest + self._decoder.decode(b"", final=True)).encode()
         sys.stdout.buffer.write(rest + (_RESET if self._coloured else b""))
         sys.stdout.buffer.flush()
@@ -86,13 +86,13 @@ class LogPrinter:
             return text
         parts = re.split(r"(\x1b\[[0-9;:]*m)", text)
         self._coloured = self._coloured or len(parts) > 1
-        # A carriage return is how programs draw their progress.
+        # Programs draw progress bars with carriage returns.
         parts[::2] = [escaped(part, keep="\n\t\r") for part in parts[::2]]
         return "".join(parts)
 
 
 def _complete(text: str) -> tuple[str, str]:
-    """Split off the beginning of an escape sequence from the end of a text."""
+    """Split off an incomplete escape sequence at the end of a text."""
     at = text.rfind("\x1b", -32)
     if at < 0 or any(char.isalpha() for char in text[at:]):
         return text, ""

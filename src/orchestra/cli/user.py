@@ -1,4 +1,4 @@
-"""`maestro user`: the people, and the tables that everything stands in."""
+"""`maestro user`: users, and the tables of the database."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def _create_arguments(parser: Parser) -> None:
     parser.add_argument("-n", "--name", required=True, metavar="NAME", help="the user's name")
-    parser.add_argument("-e", "--email", required=True, metavar="ADDRESS", help="where mail goes")
+    parser.add_argument("-e", "--email", required=True, metavar="ADDRESS", help="e-mail address")
 
 
 def _create(ctx: Context) -> None:
@@ -35,7 +35,7 @@ def _create(ctx: Context) -> None:
 
 
 def _list_arguments(parser: Parser) -> None:
-    parser.add_argument("-u", "--user", metavar="NAME", help="this one alone")
+    parser.add_argument("-u", "--user", metavar="NAME", help="show only this user")
 
 
 def _list(ctx: Context) -> None:
@@ -71,12 +71,12 @@ def _record(user: User) -> Record:
 
 def _set_arguments(parser: Parser) -> None:
     parser.add_argument("-n", "--name", metavar="NAME", help="the user's name (default: you)")
-    parser.add_argument("-e", "--email", metavar="ADDRESS", help="where mail goes")
-    parser.add_argument("--mail", choices=("on", "off"), help="whether mail is wanted at all")
+    parser.add_argument("-e", "--email", metavar="ADDRESS", help="e-mail address")
+    parser.add_argument("--mail", choices=("on", "off"), help="whether to send mail")
     parser.add_argument(
         "--admin",
         choices=("on", "off"),
-        help="whether the user is an admin (only admins may say so)",
+        help="whether the user is an admin (only admins can change it)",
     )
 
 
@@ -87,19 +87,19 @@ def _set(ctx: Context) -> None:
     args = ctx.args
     if args.email is None and args.mail is None and args.admin is None:
         raise BadInput(
-            "nothing is to be changed.",
-            hint="Name -e ADDRESS, --mail on or --mail off, --admin on or --admin off.",
+            "there is nothing to change.",
+            hint="Use at least one of -e, --mail, --admin.",
         )
     mail, admin = _switch(args.mail), _switch(args.admin)
     with ctx.interface() as ask:
         me = ask(Me())
         user = ask(SetUser(args.name or me.name, email=args.email, mail=mail, admin=admin))
-    rights = {None: "", True: "an admin; ", False: "no admin; "}[admin]
-    wanted = "mail goes there" if user.mail else "no mail is written to them"
+    rights = {None: "", True: "an admin; ", False: "not an admin; "}[admin]
+    wanted = "mail is on" if user.mail else "mail is off"
     ctx.out.say(f"user {user.name} ({user.email}): {rights}{wanted}")
     if args.mail and user.name == me.name and ctx.settings.mail not in (None, args.mail):
         ctx.out.note(
-            f'"mail" is {ctx.settings.mail} in {ctx.settings.origin("mail")}, which counts again at your next command.'
+            f'"mail" is {ctx.settings.mail} in {ctx.settings.origin("mail")}, which applies again at your next command.'
         )
 
 
@@ -122,13 +122,13 @@ def _delete(ctx: Context) -> None:
 VERBS = (
     Verb(
         "init",
-        "make or upgrade the tables in the database",
+        "create or upgrade the tables in the database",
         later("orchestra.cli.local.user_init:run"),
         example="maestro user init",
     ),
     Verb(
         "create",
-        "make a user",
+        "create a user",
         _create,
         _create_arguments,
         example="maestro user create -n ana -e ana@example.org",
@@ -136,7 +136,7 @@ VERBS = (
     ),
     Verb(
         "set",
-        "change a user's address, whether mail is wanted, or who is an admin",
+        "change the address, the mail or the rights of a user",
         _set,
         _set_arguments,
         example="maestro user set -e ana@example.org\nmaestro user set -n bob --mail off\n"
@@ -152,7 +152,7 @@ VERBS = (
     ),
     Verb(
         "delete",
-        "delete a user who has no tasks and no data sets",
+        "delete a user without tasks and data sets",
         _delete,
         _delete_arguments,
         example="maestro user delete -n ana",

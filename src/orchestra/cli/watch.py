@@ -1,4 +1,4 @@
-"""Showing something again and again: on a terminal in place, else whenever it has changed."""
+"""Refresh a view: in place on a terminal, otherwise whenever it has changed."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ _CLEAR = f"{ESC}[H{ESC}[2J{ESC}[3J"
 
 def watch(
     ctx: Context,
-    look: Callable[[Interface], T],
+    read: Callable[[Interface], T],
     show: Callable[[T], None],
     *,
     over: Callable[[T], bool] = lambda _: False,
 ) -> None:
-    """Call `look` every two seconds and `show` what it gave, until it is `over` or somebody presses Ctrl-C.
+    """Call `read` every two seconds and `show` the result, until it is `over` or Ctrl-C.
 
-    A database that goes away meanwhile is waited for.
+    Waits while the database is away.
     """
     try:
         with reconnecting(ctx) as ask:
-            _watch(ask, look, show, over)
+            _watch(ask, read, show, over)
     except KeyboardInterrupt:
         print(file=sys.stderr)
 
 
 def _watch(
     ask: Interface,
-    look: Callable[[Interface], T],
+    read: Callable[[Interface], T],
     show: Callable[[T], None],
     over: Callable[[T], bool],
 ) -> None:
     live = can_draw(sys.stdout)
     last = ""
     while True:
-        found = look(ask)
+        found = read(ask)
         if live:
             print(_CLEAR, end="")
             show(found)
