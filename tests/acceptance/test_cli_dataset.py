@@ -106,7 +106,7 @@ def test_mistakes_are_one_sentence(
 def test_a_name_that_is_taken_is_refused(maestro: Maestro, grid: Path) -> None:
     maestro("dataset", "create", "-n", "user.ana.grid", "-p", grid)
     said = maestro.refused("dataset", "create", "-n", "user.ana.grid", "-p", grid)
-    assert 'there is a data set "user.ana.grid" already' in said
+    assert 'a data set "user.ana.grid" already exists' in said
     assert "dataset update" in said
 
 

@@ -107,7 +107,7 @@ def test_yaml_and_templates(ana: Maestro) -> None:
         (GRID, "", "-p/--path is missing"),
         (GRID, "-p new -n user.bob.grid", "user.bob.grid"),
         (GRID, "-p new -n grid", "grid"),
-        (GRID, "-p new -n user.ana.taken", 'there is a data set "user.ana.taken" already'),
+        (GRID, "-p new -n user.ana.taken", 'a data set "user.ana.taken" already exists'),
     ],
 )
 def test_mistakes_leave_nothing(ana: Maestro, text: str, command: str, sentence: str) -> None:

@@ -82,7 +82,7 @@ def test_if_not_exists_may_be_repeated(ana: Maestro) -> None:
         "exists already"
         in ana(*CREATE, "-t", "user.ana.mlp", "--exec", EXEC, "--if-not-exists").out
     )
-    assert 'there is a task "user.ana.mlp" already' in ana.refused(
+    assert 'a task "user.ana.mlp" already exists' in ana.refused(
         *CREATE, "-t", "user.ana.mlp", "--exec", EXEC
     )
 
@@ -380,7 +380,7 @@ def test_ranges_and_unknown_ids(ana: Maestro, world: World) -> None:
     said = ana.line("task kill --id_min 0 --id_max 1")
     assert said.out.count("is killed") == 2
     assert ana.refused("task", "kill", "--id", "17") == (
-        "error: there is no task 17.\n       The newest one is task 2; maestro task list -a shows all.\n"
+        "error: there is no task 17.\n       The newest is task 2; maestro task list -a shows all.\n"
     )
     assert 'Did you mean "user.ana.three"?' in ana.refused("task", "show", "user.ana.thre")
     assert "--id_min and --id_max" in ana.refused("task", "kill", "--id_min", "1")
@@ -472,7 +472,7 @@ def test_a_data_set_in_use_is_not_deleted(ana: Maestro) -> None:
     made(ana)
     for name in ("grid", "data"):
         said = ana.refused("castor", "unregistry", "-d", f"user.ana.{name}")
-        assert "task 0 (user.ana.mlp, REGISTERED) still works with" in said
+        assert "task 0 (user.ana.mlp, REGISTERED) still uses" in said
     ana.line("task kill 0")
     ana.line("task delete 0 --force")
     assert "is deleted" in ana.line("castor unregistry -d user.ana.grid").out

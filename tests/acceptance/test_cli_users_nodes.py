@@ -28,7 +28,7 @@ def test_user_create_list_delete(maestro: Maestro) -> None:
     assert (
         maestro.line("user create -n bob -e bob@example.org").out == "user bob (bob@example.org)\n"
     )
-    assert 'there is a user "bob" already' in maestro.refused(
+    assert 'a user "bob" already exists' in maestro.refused(
         "user", "create", "-n", "bob", "-e", "bob@example.org"
     )
     listed = maestro("user", "list", "-o", "json").json
@@ -93,7 +93,7 @@ def test_long_options_and_left_out_maxima(maestro: Maestro) -> None:
 def test_mistakes_with_nodes(maestro: Maestro) -> None:
     maestro.line("node create -n a -ec 2")
     mistakes = {
-        "node create -n a -ec 2": 'there is a node "a" already',
+        "node create -n a -ec 2": 'a node "a" already exists',
         "node create -n b -ec 4 -mc 2": "4 CPU slots cannot be enabled (-ec) of at most 2 (-mc)",
         "node create -n b -eg 3 -mg 2": "3 GPU slots cannot be enabled (-eg) of at most 2 (-mg)",
         "node create -n b -ec -1": "cannot have -1 CPU slots",
@@ -134,7 +134,7 @@ def test_slots_in_use_and_a_busy_node_stays(maestro: Maestro, conn: psycopg.Conn
     assert node["online"] is True
     assert node["cpu"] == {"in_use": 3, "enabled": 8, "max": 8}
     assert "3/8" in maestro("node", "list").out
-    assert 'node "gauss" still holds 3 jobs' in maestro.refused("node", "delete", "-n", "gauss")
+    assert 'node "gauss" still has 3 jobs' in maestro.refused("node", "delete", "-n", "gauss")
     pilot.end(*grants)
     assert "pilot of node" in maestro.refused("node", "delete", "-n", "gauss")
 

@@ -53,7 +53,7 @@ def test_an_old_database_is_upgraded_and_works_on(
         newest = len(migrate.known())
         said = newcomer("user", "init")
         if old < newest:
-            assert f"upgraded from schema {old} to {newest}; what it was is kept in" in said.out
+            assert f"upgraded from schema {old} to {newest}; a dump of the old one is" in said.out
             [kept] = (Path(newcomer.env["MAESTRO_DATA_DIR"]) / "backups").iterdir()
             dumps.check_is_dump(kept)
         make.lab(newcomer.folder)

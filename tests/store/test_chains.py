@@ -156,7 +156,7 @@ def test_outputs_that_are_being_taken_are_not_made_anew(
         lambda: lifecycle.retry_jobs(world.conn, first, [0], by="ana"),
     ):
         with pytest.raises(
-            Refused, match=rf"task {second} \(user.ana.second\) is taking the outputs"
+            Refused, match=rf"task {second} \(user.ana.second\) is recording the outputs"
         ):
             again()
     assert world.state(first) is TaskState.DONE

@@ -73,7 +73,7 @@ def test_events_that_were_restored_are_not_told_for_ever(conn: psycopg.Connectio
 
 @pytest.mark.parametrize("cursor", ["", "x", "1", "9:3:", "3:9:5,4", "1:2:3;"])
 def test_what_is_no_cursor_is_refused(conn: psycopg.Connection, cursor: str) -> None:
-    with pytest.raises(BadInput, match="is no cursor"):
+    with pytest.raises(BadInput, match="is not a cursor"):
         changes_since(conn, cursor, [1])
 
 

@@ -172,7 +172,7 @@ def test_a_live_task_keeps_its_data_set_and_an_ended_one_its_manifest(
     task = _task(conn, ana, folder)
     (folder / "new").write_text("new")
     update(conn, ana, "user.ana.grid")
-    with pytest.raises(Refused, match="still works with"):  # an older version counts as well
+    with pytest.raises(Refused, match="still uses"):  # an older version counts as well
         datasets.remove(conn, ana, "user.ana.grid")
     conn.execute("update task set state = 'KILL' where id = %s", [task])
     conn.execute("update task set state = 'KILLED', ended_at = now() where id = %s", [task])

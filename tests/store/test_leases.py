@@ -150,7 +150,7 @@ def test_a_reboot_fences_the_keepers_of_the_older_boot_and_nobody_elses(
     (grant,) = old.claim()
     old.start(grant)
     new = world.pilot(boot_id="boot-2")
-    assert fence_reason(world, old) == "its node was started anew"
+    assert fence_reason(world, old) == "its node was restarted"
     assert fence_reason(world, other) is fence_reason(world, new) is None
     with pytest.raises(KeeperFenced):
         work.register_keeper(world.conn, old.node, KeeperHello(old.keeper, "m", "b", 1, "0", 1))
@@ -202,7 +202,7 @@ def test_another_machine_waits_until_the_old_one_is_given_up(world: World, runni
     pilot.start(grant)
     world.conn.execute("update pilot set seen_at = now() - interval '2 minutes'")
     hello = world.hello(machine_id="another", host="another")
-    with pytest.raises(Refused, match="has 1 job on gauss, which was last heard of") as error:
+    with pytest.raises(Refused, match="has 1 job on gauss, which was last seen") as error:
         work.attach(world.conn, hello)
     assert (
         command_words.hint_of(error.value) == "If that machine is gone: maestro node lost -n gauss"
@@ -276,7 +276,7 @@ def test_a_late_success_makes_a_poisonous_job_of_a_finalized_task_done(world: Wo
         nodes.lose(world.conn, as_admin(world.conn), name, force=True)
     world.conduct()
     assert (world.state(task), world.jobs(task)) == (TaskState.FINALIZED, [JobState.FAILED])
-    why = "poisonous: lost 5 times in a row, on a, b, c and gauss; it may be what ends them"
+    why = "poisonous: lost 5 times in a row, on a, b, c and gauss; it may be killing them"
     assert events(world, "job")[-1] == ("running", "failed", "ana", why)
     assert world.attempt(lost[-1][1])["reason"] == why
     last = lost[-1][1]

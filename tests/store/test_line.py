@@ -12,6 +12,7 @@ from orchestra.domain.models.work import Claim
 from orchestra.domain.states import Cause, Queue
 from orchestra.pilot.claim_policy import ClaimPolicy
 from orchestra.services import work
+from orchestra.services.work import claims
 from orchestra.store.driver.database import connect
 from support.world import World
 
@@ -89,8 +90,8 @@ def test_a_line_of_5000_is_walked_within_a_moment(world: World) -> None:
 def test_a_claim_that_stops_before_the_end_says_where_to_go_on(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(work, "TASKS_AT_MOST", 20)
-    monkeypatch.setattr(work, "FURTHER_PAGE", 20)
+    monkeypatch.setattr(claims, "TASKS_AT_MOST", 20)
+    monkeypatch.setattr(claims, "FURTHER_PAGE", 20)
     emptied(world, tasks(world, 90, name="resting"))
     slots_to_request = tasks(world, 2)
     pilot, policy, answers = world.pilot(), ClaimPolicy(), list[Claim]()
@@ -109,7 +110,7 @@ def test_a_claim_that_stops_before_the_end_says_where_to_go_on(
 def test_a_claim_gives_up_on_tasks_that_others_empty_and_goes_on_behind_them(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(work, "LOOKS_AT_MOST", 5)
+    monkeypatch.setattr(claims, "LOOKS_AT_MOST", 5)
     emptied(world, tasks(world, 12, name="resting"))
     (slots_to_request,) = tasks(world, 1)
     pilot = world.pilot()

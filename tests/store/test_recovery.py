@@ -28,7 +28,7 @@ from support.world import Pilot, World
 
 
 def identity(conn: psycopg.Connection) -> DatabaseIdentity:
-    return recovery.look(conn, who="test")
+    return recovery.identify(conn, who="test")
 
 
 def known(world: World, **acknowledged: int) -> KnownDatabase:
@@ -220,7 +220,7 @@ def test_nothing_is_claimed_or_given_away_until_every_node_has_spoken(
     )
     assert events.fetchall() == [
         ("SETTLED", "SETTLING", "ana", "it was restored from a dump"),
-        ("SETTLING", "SETTLED", "orchestra", "every node has said what it runs"),
+        ("SETTLING", "SETTLED", "orchestra", "every node has reported what it runs"),
     ]
 
 

@@ -153,7 +153,9 @@ def test_who_takes_over_from_a_pilot_that_lives_does_not_come_by_the_right_to_en
 
 
 def test_only_admins_make_others(conn: psycopg.Connection, root: Caller, bob: Caller) -> None:
-    with pytest.raises(Refused, match=r'^only an admin may make other users, but you are "bob".$'):
+    with pytest.raises(
+        Refused, match=r'^only an admin may create other users, but you are "bob".$'
+    ):
         users.create(conn, bob, "dora", "dora@example.org")
     assert not users.create(conn, root, "dora", "dora@example.org").is_admin
 
@@ -182,7 +184,7 @@ def test_the_nodes_of_who_was_deleted_are_the_admins(
 def test_admins_say_who_is_one(conn: psycopg.Connection, root: Caller, bob: Caller) -> None:
     for name in ("bob", "root"):
         for admin in (True, False):
-            with pytest.raises(Refused, match=r"^only an admin may say who is an admin"):
+            with pytest.raises(Refused, match=r"^only an admin may change who is an admin"):
                 users.change(conn, bob, name, admin=admin)
     assert users.change(conn, root, "bob", admin=True).is_admin
     assert not users.change(conn, caller(conn, "bob"), "root", admin=False).is_admin

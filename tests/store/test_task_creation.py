@@ -214,7 +214,7 @@ def test_a_data_set_that_is_deleted_meanwhile_stops_it(
 ) -> None:
     planned = task_creation.plan(conn, ana, new)
     datasets.remove(conn, ana, "user.ana.digits")
-    with pytest.raises(Refused, match="deleted just now"):
+    with pytest.raises(Refused, match="has just been deleted"):
         task_creation.create(conn, planned)
     assert rows(conn)["task"] == 0
 

@@ -44,7 +44,7 @@ def test_a_dump_is_taken_before_and_the_upgrade_says_where(
     )
     [dump] = (tmp_path / "b").iterdir()
     assert told == [
-        f"database upgraded from schema {change.before} to {change.after}; what it was is kept in {dump}"
+        f"database upgraded from schema {change.before} to {change.after}; a dump of the old one is {dump}"
     ]
     check_is_dump(dump)
     assert (tmp_path / "b").stat().st_mode & 0o077 == 0
@@ -102,7 +102,7 @@ def test_nothing_is_upgraded_where_there_is_no_room(
 ) -> None:
     before = migrate.current(older)
     (tmp_path / "file").touch()
-    with pytest.raises(VolumeError, match="cannot be made") as caught:
+    with pytest.raises(VolumeError, match="cannot be created") as caught:
         upgrade.to_newest(older, database_url, BackupPolicy(tmp_path / "file" / "b", 5, GB), print)
     assert migrate.current(older) == before
     assert "dumps_kept" in (caught.value.hint or "")

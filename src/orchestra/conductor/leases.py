@@ -42,5 +42,5 @@ def _fence(conn: psycopg.Connection, transact: Transact, silent: pilots.SilentKe
 
 
 def _requeue_jobs(conn: psycopg.Connection, transact: Transact, keeper: UUID) -> None:
-    while transact(lambda: fencing.give_away_chunk(conn, keeper, who=WHO) > 0):
+    while transact(lambda: fencing.requeue_chunk(conn, keeper, who=WHO) > 0):
         pass

@@ -66,7 +66,7 @@ class TermHolder:
 
     def _begin(self, term: leader.Term) -> None:
         self._published = ()
-        self.transact(lambda: bool(recovery.look(self._conn, who=self._name)))
+        self.transact(lambda: bool(recovery.identify(self._conn, who=self._name)))
         self._check_generation(term.beat)
 
     def _check_generation(self, generation: int) -> None:

@@ -1,6 +1,6 @@
-"""Data sets: registering files, new versions of them, and taking them off the list again.
+"""Data sets: registering files, updating them to a new version, deleting them.
 
-The files were looked at where they are (`files/manifest.py`); here are their names, sizes, times and checksums.
+The files themselves are read by `files/manifest.py`; here are their names, sizes, times and checksums.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from orchestra.store.driver.database import in_transaction
 
 
 def find(conn: psycopg.Connection, name: str) -> DataSet:
-    """Give a data set by its name.
+    """Return the data set with a name.
 
     Raises:
-        BadInput: no data set can be called that.
-        NotFound: there is none; says what was perhaps meant.
+        BadInput: the name is invalid.
+        NotFound: there is none; suggests a similar name.
     """
     parse_name(name)
     dataset = store.by_name(conn, name)
@@ -45,23 +45,23 @@ def find(conn: psycopg.Connection, name: str) -> DataSet:
 
 
 def list_datasets(conn: psycopg.Connection, owner: str | None) -> list[DataSet]:
-    """Give a person's data sets by name; everybody's for None."""
+    """Return a user's data sets by name, or everybody's for None."""
     return store.of_owner(conn, owner)
 
 
 def files(
     conn: psycopg.Connection, dataset: DataSet, *, first: int, limit: int
 ) -> Sequence[ManifestEntry]:
-    """Give a page of the files of a data set's newest version."""
+    """Return a page of the files of a data set's newest version."""
     return store.files(conn, dataset.version_id, first=first, limit=limit)
 
 
 def check_new(conn: psycopg.Connection, caller: Caller, name: str) -> None:
-    """Refuse a name that a new data set of this user cannot have: asked before its files are looked at.
+    """Refuse a name that a new data set of the caller cannot have, before its files are read.
 
     Raises:
-        BadInput: it is no name, or not one of the caller's own.
-        AlreadyExists: it is taken.
+        BadInput: the name is invalid, or not in the caller's namespace.
+        AlreadyExists: the name is taken.
     """
     parse_name(name, username=caller.name)
     if store.by_name(conn, name):
@@ -72,7 +72,7 @@ def register(conn: psycopg.Connection, caller: Caller, name: str, manifest: Mani
     """Register files under a name.
 
     Raises:
-        BadInput: the name is no name, or not one of the user's own; the manifest is none.
+        BadInput: the name is invalid or not in the caller's namespace, or the manifest is invalid.
         AlreadyExists: the name is taken.
     """
     check_new(conn, caller, name)
@@ -89,10 +89,10 @@ def register(conn: psycopg.Connection, caller: Caller, name: str, manifest: Mani
 
 
 def find_own(conn: psycopg.Connection, caller: Caller, name: str) -> DataSet:
-    """Give a data set that this user may change: asked before its files are looked at again.
+    """Return a data set that the caller may change; called before its files are read again.
 
     Raises:
-        BadInput, NotFound: there is none of that name.
+        BadInput, NotFound: there is no data set with that name.
         Refused: it belongs to somebody else.
     """
     found = find(conn, name)
@@ -103,21 +103,21 @@ def find_own(conn: psycopg.Connection, caller: Caller, name: str) -> DataSet:
 def update(
     conn: psycopg.Connection, caller: Caller, name: str, manifest: Manifest, *, seen: int
 ) -> Update:
-    """Make a version of what a data set's files are now; where nothing has changed, nothing is made.
+    """Register a data set's present files as a new version; none is made if nothing has changed.
 
-    Tasks that exist keep the version that they were made with.
+    Existing tasks keep the version that they were created with.
 
     Args:
-        seen: `version_id` of the data set as it was when its files were looked at.
+        seen: the data set's `version_id` when its files were read.
 
     Raises:
         NotFound: there is no such data set.
-        Refused: it belongs to somebody else, or somebody else updated it meanwhile.
-        BadInput: the manifest is none.
+        Refused: it belongs to somebody else, or was updated by somebody else in the meantime.
+        BadInput: the manifest is invalid.
     """
     before = find_own(conn, caller, name)
     manifests.check(manifest)
-    # Before the transaction: it takes seconds for a million files, and a transaction must not rest for so long.
+    # Before the transaction: it takes seconds for a million files, and a transaction must not stay idle for so long.
     entries = store.all_files(conn, before.version_id)
     changes = manifests.compare(before.root, before.is_folder, entries, manifest)
 
@@ -125,7 +125,7 @@ def update(
         if not store.lock(conn, before.id):
             raise NotFound(f'there is no data set "{name}" any more.', kind="dataset", name=name)
         if not seen == before.version_id == find(conn, name).version_id:
-            raise Refused(f"{name} was updated by somebody else just now.", hint="Try again.")
+            raise Refused(f"{name} has just been updated by somebody else.", hint="Try again.")
         if changes:
             store.add_version(conn, before.id, manifest)
         return Update(find(conn, name), changes)
@@ -134,11 +134,11 @@ def update(
 
 
 def remove(conn: psycopg.Connection, caller: Caller, name: str) -> Removal:
-    """Take a data set off the list; its files stay where they are.
+    """Delete a data set; its files stay where they are.
 
     Raises:
         NotFound: there is no such data set.
-        Refused: it belongs to somebody else, or a live task works with it.
+        Refused: it belongs to somebody else, or a live task uses it.
     """
     dataset = find_own(conn, caller, name)
 
@@ -155,18 +155,19 @@ def _refuse_while_used(conn: psycopg.Connection, dataset: DataSet) -> None:
     users = store.live_users(conn, dataset.id)
     if users:
         tasks = listed([f"task {task.id} ({task.name}, {task.state})" for task in users], most=3)
-        works = "works" if len(users) == 1 else "work"
+        use = "uses" if len(users) == 1 else "use"
         raise Refused(
-            f"{tasks} still {works} with {dataset.name}.",
-            hint="Delete it when the work is over, or kill the work first.",
+            f"{tasks} still {use} {dataset.name}.",
+            hint="Delete it when they have ended, or kill them first.",
         )
 
 
 def _taken(name: str) -> AlreadyExists:
     return AlreadyExists(
-        f'there is a data set "{name}" already.',
+        f'a data set "{name}" already exists.',
         hint=words(
-            Action.UPDATE_DATASET(name=name), "   registers its files anew; or take another name."
+            Action.UPDATE_DATASET(name=name),
+            "   registers its files again; or choose another name.",
         ),
         kind="dataset",
         name=name,

@@ -84,7 +84,7 @@ def begin(
             raise Refused(
                 f'node "{node.name}" is served by a pilot of {pilot.account} on this machine, which runs that '
                 "account's tasks alone.",
-                hint='Two pilots of one machine are two nodes. Name yours: "node" in the configuration.',
+                hint='Two pilots on one machine need two nodes. Name yours: "node" in the configuration.',
             )
         if pilot is None or pilot.leave:
             spec = PilotSpec(

@@ -113,7 +113,7 @@ _SAID_IN_PART = frozenset({Cause.RETURNED})
 
 
 def ending(attempt: Attempt) -> str:
-    """Describe how an attempt ended: `exit status 3`, `lost: its node was rebooted`."""
+    """Describe how an attempt ended: `exit status 3`, `lost: its node was restarted`."""
     if attempt.cause is None:
         return f"lost: {attempt.reason}" if attempt.reason else "lost; its end was not seen"
     words = describe_end(attempt.cause, attempt.exit_status, attempt.signal)

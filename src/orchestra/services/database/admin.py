@@ -1,4 +1,4 @@
-"""The database as a whole: make and upgrade its schema, dump it, bring a dump back."""
+"""The database as a whole: create and upgrade its schema, dump and restore it."""
 
 from __future__ import annotations
 
@@ -21,41 +21,41 @@ SQL = load("cluster/cluster")
 
 @dataclass(frozen=True, slots=True)
 class SchemaChange:
-    """What `prepare` did: from which version to which; the same where nothing was to be done."""
+    """The schema's version before and after; equal if there was nothing to do."""
 
     before: int
     after: int
 
 
 def is_private(conn: psycopg.Connection) -> bool:
-    """Whether nobody but the account of this database's folder can use it: no address, and one login."""
+    """Whether only the account that owns the database's folder can use it: it has no address, and one login."""
     row = conn.execute(SQL.is_private).fetchone()
     return bool(row and row[0])
 
 
 def prepare(conn: psycopg.Connection) -> SchemaChange:
-    """Make the schema, or bring it to what this program needs; loses nothing.
+    """Create the schema, or upgrade it to this program's version, without loss.
 
     Raises:
-        SchemaMismatch: it is newer than this program, or not ours.
-        DatabaseUnavailable: this user may not make a schema here.
+        SchemaMismatch: the schema is newer than this program, or not Orchestra's.
+        DatabaseUnavailable: this user may not create a schema here.
     """
     before = migrate.current(conn)
     applied = migrate.migrate(conn)
-    recovery.look(conn, who="orchestra")
+    recovery.identify(conn, who="orchestra")
     return SchemaChange(before, applied[-1].number if applied else before)
 
 
 def dump(url: str, path: Path) -> int:
-    """Write the database to a new file and give its size in bytes."""
+    """Write the database to a new file and return its size in bytes."""
     return files.dump(url, path)
 
 
 def dump_and_check(url: str, path: Path, say: Callable[[str], None]) -> int:
-    """Write the database to a new file, read that back and compare; gives its size in bytes.
+    """Write the database to a new file, read the file back and compare; return its size in bytes.
 
     Raises:
-        DumpDiffers: what came back is not what was dumped.
+        DumpDiffers: what was read back differs from the database.
     """
     from orchestra.store.postgres import dump_check
 
@@ -63,22 +63,22 @@ def dump_and_check(url: str, path: Path, say: Callable[[str], None]) -> int:
 
 
 def restore(conn: psycopg.Connection, url: str, path: Path) -> SchemaChange:
-    """Put a dump in the place of what the database holds, and upgrade it to this program's schema.
+    """Replace the database's contents by a dump, and upgrade it to this program's schema.
 
     Raises:
-        Refused: pilots are at work on what the database holds now.
-        BadInput: the file is no dump.
+        Refused: pilots are online.
+        BadInput: the file is not a dump.
     """
     files.check_is_dump(path)
     if migrate.current(conn):
-        _nobody_works(conn)
+        _refuse_online_pilots(conn)
     files.restore(url, path)
     change = prepare(conn)
     recovery.begin(conn, "it was restored from a dump", who="orchestra")
     return change
 
 
-def _nobody_works(conn: psycopg.Connection) -> None:
+def _refuse_online_pilots(conn: psycopg.Connection) -> None:
     nodes = online_nodes(conn)
     if nodes:
         raise Refused(
@@ -90,26 +90,26 @@ def _nobody_works(conn: psycopg.Connection) -> None:
 
 
 def online_nodes(conn: psycopg.Connection) -> list[str]:
-    """Give the nodes whose pilots are online, by name."""
+    """Return the nodes whose pilots are online, by name."""
     return [row[0] for row in conn.execute(SQL.online_nodes)]
 
 
 def other_connections(conn: psycopg.Connection) -> int:
-    """Give how many others are connected to this database."""
+    """Return the number of other connections to this database."""
     row = conn.execute(SQL.others).fetchone()
     assert row is not None
     return int(row[0])
 
 
 def cluster_id(conn: psycopg.Connection) -> str:
-    """Give the cluster's id, which a dump and a restore keep."""
+    """Return the cluster's id, which survives dump and restore."""
     row = conn.execute(SQL.identity).fetchone()
     assert row is not None
     return str(row[0])
 
 
 def server_version(conn: psycopg.Connection) -> str:
-    """Give PostgreSQL's version, such as "18.4"."""
+    """Return PostgreSQL's version, such as "18.4"."""
     row = conn.execute(SQL.version).fetchone()
     assert row is not None
     return str(row[0]).split()[0]

@@ -1,4 +1,4 @@
-"""What has changed since somebody looked, so that nobody has to look at everything again and again."""
+"""Changes since a cursor, so that callers need not read everything again."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ _CURSOR = re.compile("[0-9]{1,20}:[0-9]{1,20}:[0-9,]{0,100000}")
 def changes_since(
     conn: psycopg.Connection, cursor: str | None, tasks: Sequence[int]
 ) -> TaskChanges:
-    """Give which of some tasks have changed since the call that gave the cursor; without one, all of them.
+    """Return which of `tasks` have changed since the call that returned the cursor; without a cursor, all of them.
 
-    No change is missed, however late its transaction ends: what is not seen now is seen by the next call.
+    No change is missed, however late its transaction commits: the next call returns it.
 
     Raises:
-        BadInput: no call gave such a cursor.
+        BadInput: the cursor is not one that a call returned.
     """
     if cursor is not None and not _CURSOR.fullmatch(cursor):
-        raise _no_cursor(cursor)
+        raise _bad_cursor(cursor)
     try:
         seen = store.since(conn, cursor, tasks)
     except psycopg.DataError:
-        raise _no_cursor(cursor or "") from None
+        raise _bad_cursor(cursor or "") from None
     return TaskChanges(seen.cursor, tuple(tasks) if seen.strange else tuple(sorted(seen.tasks)))
 
 
-def _no_cursor(cursor: str) -> BadInput:
-    return BadInput(f"{cursor[:80]!r} is no cursor.", hint="Begin without one.")
+def _bad_cursor(cursor: str) -> BadInput:
+    return BadInput(f"{cursor[:80]!r} is not a cursor.", hint="Start without one.")

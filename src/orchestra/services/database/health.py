@@ -1,4 +1,4 @@
-"""What the database says of itself to who asks how it is. Nothing is changed."""
+"""The state of the database server, for `maestro doctor`. Nothing is changed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ASKED = 3
 
 
 def server(conn: psycopg.Connection, *, now: Callable[[], float] = time.time) -> ServerFacts:
-    """Give what there is to know of the server; needs no schema of ours."""
+    """Return facts about the server; needs no schema."""
     latency, ahead = min((_ask_the_time(conn, now) for _ in range(_ASKED)), key=lambda one: one[0])
     row = conn.execute(SQL.server).fetchone()
     assert row is not None
@@ -31,6 +31,6 @@ def _ask_the_time(conn: psycopg.Connection, now: Callable[[], float]) -> tuple[f
 
 
 def conductor(conn: psycopg.Connection) -> str | None:
-    """Give who conducts at this moment, None where nobody does."""
+    """Return the present conductor, or None."""
     row = conn.execute(SQL.conductor).fetchone()
     return str(row[0]) if row else None

@@ -1,9 +1,9 @@
-"""A database that was replaced: restored from a dump, copied, or promoted from a standby that lagged behind.
+"""Recovery of a database that was replaced: restored from a dump, copied, or promoted from a lagging standby.
 
-What it says of running jobs may be long past, and it may never have heard of some that run. So its epoch is raised and
-it *settles*: nothing is claimed, moved, ended or given away until every keeper that holds something has said what it
-runs, or an admin says to go on without it. Whoever notices first raises the epoch: an agent that attaches, the
-conductor, `user init`, `db restore`.
+What it records about running jobs may be outdated, and some running jobs it may not know at all. So its epoch is raised
+and it is *settling*: nothing is claimed, changed, ended or requeued until every keeper with attempts has reported what
+it runs, or an admin accepts the database without it. The first process that notices raises the epoch: an agent that
+attaches, the conductor, `user init`, `db restore`.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from orchestra.store.driver.database import in_transaction
 from orchestra.store.mail import outbox
 
 PATIENCE = 20.0
-"""Seconds that living pilots get to come back by themselves; their connections back off to 10 s."""
+"""Seconds that living pilots get to reconnect; their connections back off to 10 s."""
 GENERATIONS_IN_A_CRASH = 60
-"""Renewals of the conductor's term, one a second, that a crash of PostgreSQL may take back, and more."""
+"""Renewals of the conductor's term, one a second; more than a crash of PostgreSQL can undo."""
 COPIED = "it was restored, copied or promoted"
 OLDER = "it was replaced by an older one"
 
 
-def look(conn: psycopg.Connection, *, who: str) -> DatabaseIdentity:
-    """Give which database this is; one that is not where it was last is noticed, and settles from now on."""
+def identify(conn: psycopg.Connection, *, who: str) -> DatabaseIdentity:
+    """Return the database's identity; a database that was copied or moved starts to settle."""
     found = cluster.read(conn)
     if not found.in_place and cluster.move_in(conn, COPIED):
         _note(conn, COPIED, who)
@@ -40,12 +40,12 @@ def look(conn: psycopg.Connection, *, who: str) -> DatabaseIdentity:
 def recognise(
     conn: psycopg.Connection, known: KnownDatabase | None, *, who: str
 ) -> DatabaseIdentity:
-    """The same, for somebody who remembers a database.
+    """Return the database's identity, compared with what a pilot remembers of it.
 
     Raises:
-        ForeignDatabase: it is another cluster's.
+        ForeignDatabase: it belongs to another cluster.
     """
-    identity = look(conn, who=who)
+    identity = identify(conn, who=who)
     if known is None:
         return identity
     if known.cluster != identity.cluster:
@@ -54,14 +54,14 @@ def recognise(
             f"({known.cluster}).",
             hint='Point "postgres" to the right one. Running jobs are not affected as long as their lease lasts.',
         )
-    # A higher epoch says that somebody noticed before us.
+    # With a higher epoch, another process noticed before this one.
     if identity.epoch <= known.epoch and _is_older(conn, identity, known):
         return begin(conn, OLDER, who=who, above=known.epoch)
     return identity
 
 
 def _is_older(conn: psycopg.Connection, identity: DatabaseIdentity, known: KnownDatabase) -> bool:
-    """Whether a number is lower than it was. One that is missing says nothing: its node may have been deleted."""
+    """Whether a number is lower than it was. A missing one means nothing: its node may have been deleted."""
     if (
         identity.epoch < known.epoch
         or cluster.beat(conn) < known.generation - GENERATIONS_IN_A_CRASH
@@ -72,7 +72,7 @@ def _is_older(conn: psycopg.Connection, identity: DatabaseIdentity, known: Known
 
 
 def begin(conn: psycopg.Connection, reason: str, *, who: str, above: int = 0) -> DatabaseIdentity:
-    """Raise the epoch, beyond `above`, and let the database settle."""
+    """Raise the epoch, beyond `above`, and begin to settle."""
 
     def work() -> DatabaseIdentity:
         cluster.raise_epoch(conn, reason, above)
@@ -83,42 +83,42 @@ def begin(conn: psycopg.Connection, reason: str, *, who: str, above: int = 0) ->
 
 
 def settle(conn: psycopg.Connection, *, patience: float = PATIENCE) -> bool:
-    """Go on when every keeper that holds something has said what it runs; gives whether the database has settled."""
+    """End the recovery if every keeper with attempts has reported what it runs; return whether it has ended."""
 
     def work() -> bool:
         if not cluster.lock_settling(conn, patience) or cluster.unheard_nodes(conn):
             return False
-        _go_on(conn, "orchestra", "every node has said what it runs")
+        _end(conn, "orchestra", "every node has reported what it runs")
         return True
 
     return in_transaction(conn, work)
 
 
 def accept(conn: psycopg.Connection, caller: Caller) -> Sequence[str] | None:
-    """Go on at once; gives the nodes that have not said what they run, None where nothing was to settle.
+    """End the recovery at once; return the nodes that have not reported, or None if there was no recovery.
 
     Raises:
-        NotAllowed: the caller is no admin: what runs on any node may be run once more.
+        NotAllowed: the caller is not an admin: jobs of any node may run a second time.
     """
-    check_admin(caller, "take a database as it is")
+    check_admin(caller, "accept a recovering database")
 
     def work() -> Sequence[str] | None:
         if not cluster.lock_settling(conn, 0):
             return None
         nodes = cluster.unheard_nodes(conn)
-        _go_on(conn, caller.name, "accepted as it is")
+        _end(conn, caller.name, "accepted as it is")
         return nodes
 
     return in_transaction(conn, work)
 
 
-def _go_on(conn: psycopg.Connection, who: str, why: str) -> None:
+def _end(conn: psycopg.Connection, who: str, why: str) -> None:
     cluster.end_settling(conn)
     cluster.add_event(conn, "SETTLING", "SETTLED", who, why)
     channels.notify_workers(conn)
 
 
 def _note(conn: psycopg.Connection, reason: str, who: str) -> None:
-    # What waits in it may have been sent since it was copied, and is no news any more.
+    # Pending mail may have been sent since the copy was made, and is outdated.
     outbox.set_all_aside(conn, f"set aside when the database was replaced: {reason}")
     cluster.add_event(conn, "SETTLED", "SETTLING", who, reason)

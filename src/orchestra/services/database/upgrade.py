@@ -1,4 +1,4 @@
-"""The schema made or upgraded, and a dump of what the database was kept before that, where one can be taken."""
+"""Creates or upgrades the schema, and dumps the database before an upgrade where possible."""
 
 from __future__ import annotations
 
@@ -55,11 +55,13 @@ class BackupPolicy:
 def to_newest(
     conn: psycopg.Connection, url: str, policy: BackupPolicy, say: Callable[[str], None]
 ) -> SchemaChange:
-    """Make the schema, or bring it to what this program needs. Before an upgrade a dump is taken; `say` tells where.
+    """Create the schema, or upgrade it to this program's version.
+
+    Before an upgrade the database is dumped; `say` gets the path.
 
     Raises:
         SchemaMismatch, DatabaseUnavailable: as `admin.prepare`.
-        VolumeError: there is no room for the dump; nothing was changed.
+        VolumeError: there is no space for the dump; nothing was changed.
     """
     before = migrate.current(conn)
     if not migrate.pending(conn):
@@ -67,7 +69,7 @@ def to_newest(
     kept = _keep(conn, url, policy, f"schema-{before}", say) if before else None
     change = admin.prepare(conn)
     if before:
-        where = f"; what it was is kept in {kept}" if kept else ""
+        where = f"; a dump of the old one is {kept}" if kept else ""
         say(f"database upgraded from schema {before} to {change.after}{where}")
     return change
 
@@ -75,7 +77,7 @@ def to_newest(
 def _keep(
     conn: psycopg.Connection, url: str, policy: BackupPolicy, label: str, say: Callable[[str], None]
 ) -> Path | None:
-    """Dump the database; None, and a sentence, where that cannot be done."""
+    """Dump the database; return None, and say why, where that is impossible."""
     if not policy.kept:
         return None
     size = health.server(conn).size

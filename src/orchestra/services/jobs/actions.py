@@ -1,4 +1,4 @@
-"""What people do to single jobs."""
+"""Changes that people make to single jobs: retry, kill."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from orchestra.services.tasks import lifecycle, selection
 from orchestra.services.users.rights import check_may_change
 
 AT_A_TIME = 100_000
-"""Jobs that may be named one by one in a command; more are a task's business."""
+"""Jobs that one command may name; for more there are the commands on tasks."""
 
 
 def retry(conn: psycopg.Connection, caller: Caller, texts: Sequence[str]) -> list[JobsDone]:
-    """Start jobs over, first in line; all jobs of a task that are named, or none of them.
+    """Retry jobs, ahead of all others; of each task all that are named, or none.
 
     Raises:
-        BadInput, NotFound: one of them is no job.
-        Refused: a task's state does not allow it, a job is alive, or the task is somebody else's.
+        BadInput, NotFound: one of the jobs does not exist.
+        Refused: a task's state does not allow it, a job is alive, or a task belongs to somebody else.
     """
     return [
         JobsDone(task, str(address), lifecycle.retry_jobs(conn, task.id, jobs, by=caller.name))
@@ -37,11 +37,11 @@ def retry(conn: psycopg.Connection, caller: Caller, texts: Sequence[str]) -> lis
 def kill(
     conn: psycopg.Connection, caller: Caller, texts: Sequence[str], why: str | None = None
 ) -> list[JobsDone]:
-    """End jobs; those that have ended stay as they are.
+    """Kill jobs; jobs that have ended stay as they are.
 
     Raises:
-        BadInput, NotFound: one of them is no job.
-        Refused: a task's state does not allow it, or the task is somebody else's.
+        BadInput, NotFound: one of the jobs does not exist.
+        Refused: a task's state does not allow it, or it belongs to somebody else.
     """
     why = check_reason(why)
     return [
@@ -55,7 +55,7 @@ def kill(
 def _chosen(
     conn: psycopg.Connection, caller: Caller, texts: Sequence[str]
 ) -> list[tuple[Task, JobAddress, list[int]]]:
-    """Check all before anything is done to the first."""
+    """Check all jobs before the first one is changed."""
     chosen = []
     for text in texts:
         address = parse_job_address(text)
@@ -66,7 +66,7 @@ def _chosen(
         if len(address) > AT_A_TIME:
             raise BadInput(
                 f"{text} names {len(address):,} jobs; up to {AT_A_TIME:,} can be named at a time.",
-                hint=words(Action.RETRY_OR_KILL_TASK(task=task.id), " are for whole tasks."),
+                hint=words(Action.RETRY_OR_KILL_TASK(task=task.id), " change whole tasks."),
             )
         chosen.append((task, address, list(address)))
     return chosen

@@ -1,4 +1,4 @@
-"""Why a job waits, where it runs, what happened to it: gathers the facts for `domain/explanation`."""
+"""Gathers the facts for `domain/explanation`: why a job waits, where it runs, what happened to it."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from orchestra.store.tasks import live_tasks
 from orchestra.store.tasks import tasks as task_store
 
 COUNTED = 50_000
-"""Jobs ahead that are counted; as many of a task are released at a time."""
+"""Jobs ahead that are counted at most; as many jobs of a task are released at a time."""
 FAILED_TESTS = 3
 
 
 def explain(conn: psycopg.Connection, text: str) -> Explained:
-    """Explain a job, `TASK/N`. All is read as of one moment.
+    """Explain a job, `TASK/N`, from one snapshot of the database.
 
     Raises:
-        BadInput: that is no address of one job.
+        BadInput: the text is not the address of one job.
         NotFound: there is no such task or job.
     """
     with conn.transaction():
@@ -42,7 +42,7 @@ def explain(conn: psycopg.Connection, text: str) -> Explained:
 
 
 def gather(conn: psycopg.Connection, text: str) -> Facts:
-    """Give the facts that an explanation of a job needs; what its state does not need is not read."""
+    """Return the facts that an explanation of a job needs; only what its state needs is read."""
     report = views.show(conn, text)
     task, job = report.task, report.job
     facts = Facts(

@@ -1,4 +1,4 @@
-"""What the database keeps of jobs' logs. The files themselves are read by who can see them: `files/job_logs.py`."""
+"""The parts of jobs' logs that the database keeps. `files/job_logs.py` reads the log files themselves."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def log_chunk(
     offset: int = 0,
     refresh: bool = False,
 ) -> LogChunk:
-    """Give what is kept of an attempt's log from a byte on.
+    """Return the stored part of an attempt's log from a byte offset on.
 
-    `refresh` has the pilot that runs the attempt send the end of the log as it is now; it comes within a second or so.
+    `refresh` asks the pilot that runs the attempt to send the present end of the log, which takes about a second.
 
     Raises:
         NotFound: there is no such attempt.
-        BadInput: there cannot be such a byte.
+        BadInput: the offset is invalid.
     """
     check_whole("an offset", offset, least=0, most=_MOST)
     chunk = store.log_chunk(conn, task, index, number, offset)

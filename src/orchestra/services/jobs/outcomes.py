@@ -1,6 +1,6 @@
-"""How attempts ended, taken in: attempt, job, counts and events, in the transaction of whoever calls.
+"""Records how attempts ended: attempt, job, counts and events, in the caller's transaction.
 
-The one way by which the end of an attempt changes its job, whether its pilot reports it or somebody gives it up.
+This is the only code by which the end of an attempt changes its job, whether its pilot reported it or it was lost.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from orchestra.store.work import attempts, reports
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What came of a batch: why tasks are to be held, and outcomes of attempts that the database does not know."""
+    """The result of a batch: tasks to hold, with the reason, and attempts that the database does not know."""
 
     holds: frozenset[tuple[int, str]] = frozenset()
     unknown: tuple[AttemptKey, ...] = ()
@@ -47,7 +47,7 @@ def record(
     *,
     who: str | None = None,
 ) -> Recorded:
-    """Write down how attempts ended. The keeper's row is locked; `who` gives them up, if it is not their pilot."""
+    """Record how attempts ended. The keeper's row is locked. `who` declares them lost, if it is not their pilot."""
     locks.share(conn, {outcome.key.task_id for outcome in outcomes})
     by_key = {outcome.key: outcome for outcome in outcomes}
     locked = reports.lock_attempts(conn, keeper.id, by_key)
@@ -63,15 +63,15 @@ def record(
         sequence=max(known, default=None),
     )
     metrics.keep(conn, [ending.outcome for ending in endings])
-    _tell_of_work(conn, endings)
+    _wake_pilots(conn, endings)
     return Recorded(
         frozenset((e.outcome.key.task_id, e.hold) for e in endings if e.hold),
         tuple(sorted(unknown)),
     )
 
 
-def _tell_of_work(conn: psycopg.Connection, endings: Sequence[_Ending]) -> None:
-    """Wake the pilots where jobs went back and can be claimed at once: those that found nothing ask no more."""
+def _wake_pilots(conn: psycopg.Connection, endings: Sequence[_Ending]) -> None:
+    """Wake the pilots if jobs were requeued and can be claimed at once; pilots that found no job do not poll."""
     freed = (e.job and e.job.state is JobState.ASSIGNED and not e.job.delay for e in endings)
     if queues := {e.queue for e, is_free in zip(endings, freed, strict=True) if is_free}:
         channels.notify_workers(conn, *queues)
@@ -82,7 +82,7 @@ def note(
     keeper: attempts.LockedKeeper,
     changes: Sequence[Change],
 ) -> None:
-    """Write the events of what an attempt did to its job: (attempt, from, to, why)."""
+    """Record jobs' events: (attempt, from, to, why)."""
     rows = [
         (key.task_id, key.index, key.number, before.value, after.value, why)
         for key, before, after, why in changes
@@ -96,7 +96,7 @@ def _name(keeper: attempts.LockedKeeper) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Ending:
-    """An outcome, what it makes of its job (None: it is only recorded), and why its task is held, if it is."""
+    """An outcome, its job's new state (None: it is only recorded), and why its task is to be held, if it is."""
 
     outcome: Outcome
     queue: Queue
@@ -110,7 +110,7 @@ def _ending(
     outcome: Outcome,
     found: reports.LockedAttempt,
 ) -> _Ending:
-    """Give what an outcome does to its job."""
+    """Decide what an outcome does to its job."""
     if found.latest != found.key.number:
         return _Ending(outcome, found.queue)
     decision = decide_outcome(outcome, _facts(found))
@@ -122,7 +122,7 @@ def _ending(
     in_test = found.is_test and found.task_state is TaskState.TESTING
     delay = None
     if decision.given is JobInput.FAIL:
-        delay = retry_delay(found.failures + 1, random.random())  # noqa: S311 - spreads, hides nothing
+        delay = retry_delay(found.failures + 1, random.random())  # noqa: S311 - spreads retries, needs no secrecy
     job = reports.JobEnd(found.state, after, in_test, decision.failed, decision.lost, delay)
     return _Ending(outcome, found.queue, job, decision.hold)
 
@@ -141,7 +141,7 @@ def _facts(found: reports.LockedAttempt) -> JobFacts:
 
 
 def _walk(state: JobState, outcome: Outcome, decision: OutcomeDecision) -> JobState | None:
-    """Walk the table: a job whose start was not reported yet passes through `running`."""
+    """Look up the job's next state; a job whose start was not reported yet passes through `running`."""
     if decision.given is None:
         return None
     unreported_start = state is JobState.ASSIGNED and outcome.started
@@ -155,6 +155,4 @@ def _poisonous(conn: psycopg.Connection, keeper: attempts.LockedKeeper, key: Att
     earlier = attempts.nodes_of_losses(conn, key, POISONOUS_LOSSES - 1)
     nodes = list(dict.fromkeys([*reversed(earlier), keeper.node]))
     where = human.listed(nodes, most=POISONOUS_LOSSES)
-    return (
-        f"poisonous: lost {POISONOUS_LOSSES} times in a row, on {where}; it may be what ends them"
-    )
+    return f"poisonous: lost {POISONOUS_LOSSES} times in a row, on {where}; it may be killing them"

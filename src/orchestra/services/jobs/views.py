@@ -1,4 +1,4 @@
-"""Looking at jobs. `job_actions.py` has what people do to single ones."""
+"""Jobs as people see them. `actions.py` changes them."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from orchestra.store.nodes import silent_folders
 from orchestra.store.tasks import sources
 
 FEW = 20
-"""Less than one in so many jobs done is few."""
+"""Fewer done jobs than one in so many are found by an index of their own."""
 
 
 def list_jobs(
     conn: psycopg.Connection, word: str, status: JobStatus | None, *, first: int, limit: int
 ) -> JobPage:
-    """Give the jobs of a task, those of one column of `task list` or all, from number `first` on.
+    """Return a page of a task's jobs, all or those with one status, from index `first` on.
 
     Raises:
         NotFound: there is no such task.
-        BadInput: the page is none.
+        BadInput: the page is invalid.
     """
     if limit < 1 or first < 0:
         raise BadInput("a page begins at job 0 or later and has at least one job.")
@@ -41,10 +41,10 @@ def list_jobs(
 
 
 def show(conn: psycopg.Connection, text: str) -> JobReport:
-    """Give all that is to be said of one job, `TASK/N`.
+    """Return the report on one job, `TASK/N`.
 
     Raises:
-        BadInput: that is no address of one job.
+        BadInput: the text is not the address of one job.
         NotFound: there is no such task or job.
     """
     address = parse_one_job(text)
@@ -69,7 +69,7 @@ def _waits(conn: psycopg.Connection, job: Job) -> tuple[str, ...]:
 
 
 def no_such_job(task: Task, index: int) -> NotFound:
-    """Say that a task has no job of that number."""
+    """Return the error for a job that a task does not have."""
     has = "only 0" if task.jobs == 1 else f"0 to {task.jobs - 1}"
     return NotFound(
         f"task {task.id} ({task.name}) has no job {index}; its jobs are numbered {has}.",

@@ -1,7 +1,7 @@
-"""Keepers that are taken for dead: fenced first, then what they held is given away, a chunk a transaction.
+"""Fencing: a keeper that is considered dead is fenced first, then its jobs are requeued, a chunk a transaction.
 
 A fenced keeper gets no new job and no lease; what it still reports counts as long as its attempts are their jobs'
-latest ones. Whoever fences may die before everything is given away: the conductor goes on with it.
+latest ones. If the process that fences it dies in between, the conductor requeues the rest.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from orchestra.store.driver.database import in_transaction
 from orchestra.store.work import attempts, pilots
 
 CHUNK = 500
-"""Attempts that are given away in one transaction."""
+"""Attempts that are requeued in one transaction."""
 
 
 def fence(
@@ -29,12 +29,12 @@ def fence(
     who: str,
     renewed_at: datetime | None = None,
 ) -> bool:
-    """Fence a keeper, in the caller's transaction; False if it is fenced already.
+    """Fence a keeper, in the caller's transaction; return False if it is fenced already.
 
     Args:
-        reason: in words, for people and for the events of its jobs.
-        who: does it, for the event.
-        renewed_at: do it only if it has not been renewed since.
+        reason: for people, and for the events of its jobs.
+        who: the user or process, for the event.
+        renewed_at: fence only if the lease has not been renewed since.
     """
     fenced = pilots.fence(conn, keeper, reason, renewed_at)
     if fenced:
@@ -43,24 +43,24 @@ def fence(
 
 
 def note(conn: psycopg.Connection, keepers: list[UUID], reason: str, *, who: str) -> None:
-    """Write the events of keepers that were fenced."""
+    """Record the events of keepers that were fenced."""
     for keeper in keepers:
         pilots.add_fence_event(conn, keeper, who=who, why=reason)
 
 
-def give_away(conn: psycopg.Connection, keeper: UUID, *, who: str) -> int:
-    """Give away all that a fenced keeper holds; gives how many attempts that were. May be repeated."""
-    given = 0
-    while count := in_transaction(conn, lambda: give_away_chunk(conn, keeper, who=who)):
-        given += count
-    return given
+def requeue(conn: psycopg.Connection, keeper: UUID, *, who: str) -> int:
+    """Requeue the jobs of all attempts that a fenced keeper holds; return how many. May be repeated."""
+    requeued = 0
+    while count := in_transaction(conn, lambda: requeue_chunk(conn, keeper, who=who)):
+        requeued += count
+    return requeued
 
 
-def give_away_chunk(conn: psycopg.Connection, keeper_id: UUID, *, who: str) -> int:
-    """Give away a chunk of what a fenced keeper holds, in the caller's transaction; gives how many attempts.
+def requeue_chunk(conn: psycopg.Connection, keeper_id: UUID, *, who: str) -> int:
+    """Requeue a chunk of the attempts that a fenced keeper holds, in the caller's transaction; return how many.
 
-    They are lost at no cost. One that had not said that it had started may have run all the same, so its outcome still
-    counts when it comes; but it is no sign that its job ends its nodes.
+    They are lost, which costs no retry. An attempt whose start was not reported may have run all the same, so its
+    outcome still counts if it arrives; but it is not counted as a sign that the job kills its nodes.
     """
     keeper = attempts.lock_keeper(conn, keeper_id)
     if not keeper.fenced:

@@ -1,4 +1,4 @@
-"""What can be done with machines: make, change, drain, stop, delete; each one transaction."""
+"""Nodes: create, change, drain, stop, delete; each is one transaction."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from orchestra.store.work import pilots as pilot_store
 def create(
     conn: psycopg.Connection, caller: Caller, name: str, cpu: SlotsWanted, gpu: SlotsWanted
 ) -> Node:
-    """Make a node, which belongs to the caller.
+    """Create a node, which belongs to the caller.
 
     Raises:
-        BadInput: the name or the slots cannot be.
+        BadInput: the name or the number of slots is invalid.
         AlreadyExists: the name is taken.
     """
     check_node_name(name)
@@ -38,7 +38,7 @@ def create(
     owner = caller.user.id
     if not in_transaction(conn, lambda: store.insert(conn, name, owner, cpu_slots, gpu_slots)):
         raise AlreadyExists(
-            f'there is a node "{name}" already.',
+            f'a node "{name}" already exists.',
             hint=words(Action.SET_NODE(name=name), " changes its slots."),
             kind="node",
             name=name,
@@ -47,7 +47,7 @@ def create(
 
 
 def get(conn: psycopg.Connection, name: str) -> Node:
-    """Give the node of that name.
+    """Return the node with a name.
 
     Raises:
         NotFound: there is none.
@@ -59,17 +59,17 @@ def get(conn: psycopg.Connection, name: str) -> Node:
 
 
 def find(conn: psycopg.Connection, name: str) -> Node | None:
-    """Give the node of that name, None where there is none."""
+    """Return the node with a name, or None."""
     return store.by_name(conn, _typed(name))
 
 
 def everything(conn: psycopg.Connection) -> list[Node]:
-    """Give all nodes by name."""
+    """Return all nodes by name."""
     return store.everything(conn)
 
 
 def pilots(conn: psycopg.Connection) -> list[Pilot]:
-    """Give the last pilot of each node that ever had one."""
+    """Return the latest pilot of each node that ever had one."""
     return store.pilots(conn)
 
 
@@ -82,12 +82,12 @@ def change(
     *,
     owner: str | None = None,
 ) -> Node:
-    """Change how many slots a node has, or whose it is; running jobs stay, its pilot learns it at once.
+    """Change a node's slots or its owner; running jobs stay, its pilot is notified at once.
 
     Raises:
-        NotFound: there is no node, or no user, of that name.
-        Refused: it is somebody else's.
-        BadInput: the slots cannot be.
+        NotFound: there is no node, or no user, with that name.
+        Refused: the node belongs to somebody else.
+        BadInput: the number of slots is invalid.
     """
 
     def work() -> None:
@@ -102,12 +102,12 @@ def change(
 
 
 def drain(conn: psycopg.Connection, caller: Caller, name: str, *, reason: str | None) -> None:
-    """Let no new job start on a node; the running ones go on. May be repeated, with another reason.
+    """Start no new job on a node; running jobs continue. May be repeated, with another reason.
 
     Raises:
-        BadInput: the reason cannot be kept.
-        NotFound: there is none of that name.
-        Refused: it is somebody else's.
+        BadInput: the reason cannot be stored.
+        NotFound: there is none with that name.
+        Refused: it belongs to somebody else.
     """
 
     check_reason(reason)
@@ -121,11 +121,11 @@ def drain(conn: psycopg.Connection, caller: Caller, name: str, *, reason: str | 
 
 
 def resume(conn: psycopg.Connection, caller: Caller, name: str) -> bool:
-    """Let jobs start on a node again; False where it was not drained.
+    """Let jobs start on a node again; return False if it was not drained.
 
     Raises:
-        NotFound: there is none of that name.
-        Refused: it is somebody else's.
+        NotFound: there is none with that name.
+        Refused: it belongs to somebody else.
     """
 
     def work() -> bool:
@@ -139,15 +139,13 @@ def resume(conn: psycopg.Connection, caller: Caller, name: str) -> bool:
 
 
 def stop(conn: psycopg.Connection, caller: Caller, name: str, *, now: bool = False) -> bool:
-    """Ask a node's pilot to take nothing new and to leave when its jobs have ended; `now` has them ended.
+    """Ask a node's pilot to claim nothing and to exit when its jobs have ended; `now` ends the jobs.
 
-    Gives False where no pilot is there.
-
-    Who started the pilot may ask it as well as the node's owner.
+    Returns False if the node has no pilot. Allowed to the node's owner and to the user who started the pilot.
 
     Raises:
-        NotFound: there is none of that name.
-        Refused: both are somebody else's.
+        NotFound: there is none with that name.
+        Refused: both belong to somebody else.
     """
 
     def work() -> bool:
@@ -163,25 +161,25 @@ def stop(conn: psycopg.Connection, caller: Caller, name: str, *, now: bool = Fal
 
 
 def may_stop(caller: Caller, pilot: Pilot) -> bool:
-    """Whether `stop` lets a caller end a pilot: who started it may, and who may change its node."""
+    """Whether a caller may stop a pilot: the user who started it may, and so may the node's owner and admins."""
     return caller.name == pilot.started_by or may_change(caller, pilot.owner)
 
 
 def check_may_stop(caller: Caller, pilot: Pilot) -> None:
-    """Refuse to end a pilot before anybody is asked whether to.
+    """Refuse to stop a pilot, before the user is asked to confirm.
 
     Raises:
-        Refused: it and its node are somebody else's, and the caller is no admin.
+        Refused: the pilot and its node belong to somebody else, and the caller is not an admin.
     """
     if not may_stop(caller, pilot):
         check_may_change(caller, pilot.owner, f'node "{pilot.node}"')
 
 
 def at_stake(conn: psycopg.Connection, caller: Caller, name: str, *, force: bool = False) -> int:
-    """Give how many attempts `lose` would give away.
+    """Return how many attempts `lose` would requeue.
 
     Raises:
-        NotFound, Refused: as it does.
+        NotFound, Refused: as `lose`.
     """
 
     def work() -> int:
@@ -198,9 +196,9 @@ def _refuse_online(name: str, online: bool) -> None:
             f'the pilot of node "{name}" is online.',
             hint=words(
                 Action.STOP_PILOT_NOW(name=name),
-                " has its jobs ended and given to others.\n",
+                " ends its jobs and requeues them.\n",
                 Field.FORCE(True),
-                " gives them away at once; until it hears of it they run twice.",
+                " requeues them at once; they may run twice until the pilot is notified.",
             ),
         )
 
@@ -213,15 +211,15 @@ def lose(
     why: str | None = None,
     force: bool = False,
 ) -> int:
-    """Declare a node lost: whatever ran there is given to others at once; gives how many attempts that were.
+    """Declare a node lost: its jobs are requeued at once; return how many attempts were lost.
 
-    To be said of a machine that is known to be off, or a job may run twice at the same time. What its pilot still
-    reports counts as long as no other attempt has begun; it gets a new keeper if it comes back.
+    Only for a machine that is known to be off: otherwise a job may run twice at the same time. What its pilot still
+    reports counts as long as no other attempt has begun; if it comes back, it starts a new keeper.
 
     Raises:
-        BadInput: the reason cannot be kept.
-        NotFound: there is none of that name.
-        Refused: it is somebody else's; or its pilot is online, and `force` is not given.
+        BadInput: the reason cannot be stored.
+        NotFound: there is none with that name.
+        Refused: it belongs to somebody else, or its pilot is online and `force` is False.
     """
     check_reason(why)
     by = caller.name
@@ -237,15 +235,15 @@ def lose(
         return keepers
 
     keepers = in_transaction(conn, work)
-    return sum(fencing.give_away(conn, keeper, who=by) for keeper in keepers)
+    return sum(fencing.requeue(conn, keeper, who=by) for keeper in keepers)
 
 
 def delete(conn: psycopg.Connection, caller: Caller, name: str) -> None:
-    """Delete a node that holds no job and whose pilot is gone.
+    """Delete a node that has no jobs and no pilot.
 
     Raises:
-        NotFound: there is none of that name.
-        Refused: it is somebody else's, or in use.
+        NotFound: there is none with that name.
+        Refused: it belongs to somebody else, or is in use.
     """
 
     def work() -> None:
@@ -253,8 +251,8 @@ def delete(conn: psycopg.Connection, caller: Caller, name: str) -> None:
         jobs, online = store.busy(conn, node.id)
         if jobs:
             raise Refused(
-                f'node "{name}" still holds {human.count(jobs, "job")}.',
-                hint=words(Action.STOP_NODE(name=name), " lets them end and takes no more."),
+                f'node "{name}" still has {human.count(jobs, "job")}.',
+                hint=words(Action.STOP_NODE(name=name), " lets them end and starts no new ones."),
             )
         if online:
             raise Refused(
@@ -288,7 +286,7 @@ def _missing(conn: psycopg.Connection, name: str) -> NotFound:
     guess = nearest(name, names)
     return NotFound(
         f'there is no node "{name}".' + (f' Did you mean "{guess}"?' if guess else ""),
-        hint=words(Action.CREATE_NODE_NAMED(name=name), " makes one."),
+        hint=words(Action.CREATE_NODE_NAMED(name=name), " creates one."),
         kind="node",
         name=name,
     )

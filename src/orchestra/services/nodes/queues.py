@@ -1,4 +1,4 @@
-"""Looking at a queue."""
+"""What runs and waits on a queue."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NEXT_JOBS = 10
 
 
 def show_queue(conn: psycopg.Connection, queue: Queue) -> QueueReport:
-    """Give what runs on a queue and the next ten jobs that wait."""
+    """Return what runs on a queue and the next ten jobs that wait."""
     return QueueReport(
         queue,
         tuple(queues.running_jobs(conn, queue)),

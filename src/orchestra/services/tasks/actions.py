@@ -1,4 +1,4 @@
-"""What people do to tasks: hold, release, retry, kill, delete them."""
+"""Changes that people make to tasks: hold, release, retry, kill, delete."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from orchestra.store.tasks import tasks as store
 
 
 def own_task(conn: psycopg.Connection, caller: Caller, task: int) -> Task:
-    """Give a task that the caller may change.
+    """Return a task that the caller may change.
 
     Raises:
-        NotFound: there is none (any more).
+        NotFound: there is no such task, or it has been deleted.
         Refused: it belongs to somebody else.
     """
     found = store.by_id(conn, task)
@@ -41,7 +41,7 @@ def own_task(conn: psycopg.Connection, caller: Caller, task: int) -> Task:
 
 
 def hold(conn: psycopg.Connection, caller: Caller, task: int, reason: str | None) -> Done:
-    """Let no new job of a task start; what runs, runs on. `pilots_to_answer` says who does not know yet.
+    """Start no new job of a task; running jobs continue. `pilots_to_answer` lists the nodes that do not know yet.
 
     Raises:
         NotFound, Refused: it cannot be held.
@@ -51,7 +51,7 @@ def hold(conn: psycopg.Connection, caller: Caller, task: int, reason: str | None
 
 
 def pilots_to_answer(conn: psycopg.Connection, tasks: Sequence[int]) -> list[NodeToAnswer]:
-    """Return the nodes that may still start a job of held tasks: those of which the pilots have claimed it before."""
+    """Return the nodes that may still start a job of held tasks, because their pilots claimed it before the hold."""
     return [NodeToAnswer(*each) for each in store.nodes_yet_to_answer(conn, tasks)]
 
 
@@ -65,10 +65,10 @@ def release(conn: psycopg.Connection, caller: Caller, task: int) -> Done:
 
 
 def kill(conn: psycopg.Connection, caller: Caller, task: int, reason: str | None = None) -> Done:
-    """End a task. One that has ended already stays as it is; the step says `again`.
+    """Kill a task. A task that has ended stays as it is; the transition says `again`.
 
     Raises:
-        NotFound, Refused: it is not there, or somebody else's.
+        NotFound, Refused: there is no such task, or it belongs to somebody else.
     """
     return _apply(conn, caller, task, TaskInput.KILL, why=check_reason(reason))
 
@@ -81,7 +81,7 @@ def retry(
     every: bool = False,
     bypass: bool = False,
 ) -> Done:
-    """Start the jobs of a task that are not done over; with `every` all of them; with `bypass` without a new test.
+    """Retry the jobs of a task that are not done, or with `every` all of them; `bypass` skips the test.
 
     Raises:
         NotFound, Refused: it cannot be retried.
@@ -91,11 +91,11 @@ def retry(
 
 
 def delete(conn: psycopg.Connection, caller: Caller, task: int) -> Done:
-    """Take an ended task off the lists; the conductor removes its rows bit by bit.
+    """Delete an ended task; the conductor removes its rows in chunks.
 
     Raises:
-        NotFound: it is not there.
-        Refused: it is live, or somebody else's.
+        NotFound: there is no such task.
+        Refused: it is live, or belongs to somebody else.
     """
     before = own_task(conn, caller, task)
     if before.state.is_live:
@@ -108,12 +108,12 @@ def delete(conn: psycopg.Connection, caller: Caller, task: int) -> Done:
 
 
 def finish_kill(conn: psycopg.Connection, caller: Caller, task: int) -> Task:
-    """Bring a task that is being killed to its end where nothing of it is alive; returns it as it is then.
+    """Finish the kill of a task that has no job alive, and return the task as it is then.
 
-    Nobody needs to be waited for in that case, so this works without any conductor as well.
+    This needs no conductor.
 
     Raises:
-        NotFound, Refused: it is not there, or somebody else's.
+        NotFound, Refused: there is no such task, or it belongs to somebody else.
     """
     own_task(conn, caller, task)
     while not in_transaction(conn, lambda: lifecycle.carry_out(conn, task)):
@@ -129,7 +129,7 @@ def _end(conn: psycopg.Connection, caller: Caller, task: int) -> None:
     try:
         lifecycle.apply(conn, task, TaskInput.ALL_DEAD, by=caller.name)
     except Refused:
-        pass  # the conductor was faster
+        pass  # the conductor did it first
 
 
 def _apply(

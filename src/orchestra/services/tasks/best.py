@@ -1,7 +1,7 @@
-"""The best results of a task that has ended, for its mail: from the database alone.
+"""The best results of a task that has ended, for its notification.
 
-Whoever sends mail opens no file of those who get it. What jobs said came with their outcomes; what is read of it here
-is bounded, whatever the number of jobs.
+They are read from the database alone: the process that sends mail opens no file of the recipients. Jobs' metrics came
+with their outcomes; how much of them is read here does not depend on the number of jobs.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from orchestra.store.tasks import tasks as task_store
 ROWS = 3
 _COLUMNS = 4
 _OTHERS = 20
-"""Rows from all over the task: what varied is seen beside them, though it be one value in the best."""
+"""Rows from all over the task, to see which values vary even where the best rows share one."""
 _FIRST = 100
-"""Results whose names tell which of their numbers is the goal."""
+"""Results that are read to find the metric that ranks them."""
 
 
 def best_results(conn: psycopg.Connection, task: int) -> BestResults | None:
-    """Give up to three of a task's best jobs, or None where nothing says which are best.
+    """Return up to three of a task's best jobs, or None if no metric ranks them.
 
     Called when the mail is sent, outside of any transaction.
     """
@@ -57,7 +57,7 @@ def best_results(conn: psycopg.Connection, task: int) -> BestResults | None:
 
 
 def _goal(conn: psycopg.Connection, task: Task) -> Goal | None:
-    """Give the metric that says which results are best. Among equals the first in the file counts."""
+    """Return the metric that ranks the results; among equals, the first in the file."""
     first = store.first(conn, task.id, _FIRST)
     if not first:
         return None
@@ -68,7 +68,7 @@ def _goal(conn: psycopg.Connection, task: Task) -> Goal | None:
 
 
 def _in_order(numbers: Mapping[str, Any], order: list[str]) -> dict[str, Any]:
-    """Give numbers in the order of their file, as far as that is known: the database does not keep it."""
+    """Return numbers in the order of their file where it is known; the database does not keep it."""
     known = {name: numbers[name] for name in order if name in numbers}
     return {**known, **numbers}
 
@@ -98,7 +98,7 @@ def _config(said: store.Said) -> dict[str, Any]:
 
 
 def telling(table: Table, beside: list[Row], wanted: Column) -> list[Column]:
-    """Give the config values that tell the best rows from one another, then those that tell them from other rows."""
+    """Return the config values that differ among the best rows, then those that differ from other rows."""
     best, all_ = table.rows, (*table.rows, *beside)
     others = [
         c for c in table.from_sources(ColumnSource.CONFIG, ColumnSource.BOTH) if c.key != wanted.key

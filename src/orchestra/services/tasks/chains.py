@@ -1,4 +1,4 @@
-"""Tasks that wait for others: the wait ends when the other task is DONE, or when its owner lets it go."""
+"""Tasks that wait for other tasks: a wait ends when the other task is DONE, or when the owner ends it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ KIND = "after"
 
 
 def meet(conn: psycopg.Connection, task: int, *, who: str) -> None:
-    """End the waits of a task whose other task is DONE; a chunk of its configs is written down where they come of it.
+    """End the waits of a task for tasks that are DONE; where its configs are their outputs, record a chunk of them.
 
-    To be called inside a transaction, again and again by the conductor.
+    Runs in the caller's transaction; the conductor repeats it.
     """
     for wait in store.of_task(conn, task):
         if wait.met and wait.gives_configs:
@@ -41,10 +41,10 @@ def is_due(conn: psycopg.Connection, task: int) -> bool:
 
 
 def let_go(conn: psycopg.Connection, locked: task_mutations.LockedTask, *, by: str) -> None:
-    """Let a locked task begin without what it waits for.
+    """Let a locked task begin without the tasks that it waits for.
 
     Raises:
-        Refused: its configs are outputs that are not there yet.
+        Refused: its configs are outputs that do not exist yet.
     """
     waits = store.of_task(conn, locked.id) if locked.state is TaskState.REGISTERED else []
     for wait in waits:
@@ -63,10 +63,10 @@ def let_go(conn: psycopg.Connection, locked: task_mutations.LockedTask, *, by: s
 
 
 def refuse_waiting(conn: psycopg.Connection, locked: task_mutations.LockedTask) -> None:
-    """Refuse to start single jobs of a task that waits.
+    """Refuse to start single jobs of a task that waits for another.
 
     Raises:
-        Refused: it does.
+        Refused: the task waits.
     """
     if waits := store.of_task(conn, locked.id):
         raise Refused(
@@ -79,15 +79,15 @@ def refuse_waiting(conn: psycopg.Connection, locked: task_mutations.LockedTask) 
 
 
 def refuse_while_taken(conn: psycopg.Connection, locked: task_mutations.LockedTask) -> None:
-    """Refuse to start a locked task over while another one writes down its outputs, which takes some transactions.
+    """Refuse to restart a locked task while another one records its outputs, which takes several transactions.
 
     Raises:
-        Refused: one does.
+        Refused: another task is recording them.
     """
     if taker := store.taker(conn, locked.id):
         number, name = taker
         raise Refused(
-            f"task {number} ({name}) is taking the outputs of task {locked.id} ({locked.name}) just now.",
+            f"task {number} ({name}) is recording the outputs of task {locked.id} ({locked.name}) just now.",
             hint="Try again in a few seconds.",
         )
 

@@ -1,6 +1,6 @@
-"""Making a task: everything is checked before anything is written, and then written in one transaction.
+"""Creating a task: everything is checked before anything is written, and everything is written in one transaction.
 
-What there is to be seen of its files, `files/task_files.py` has looked at, on the machine of whoever makes it.
+The task's files are checked by `files/task_files.py`, on the machine of the caller.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ from orchestra.store.tasks import chains, creation, task_mutations
 from orchestra.store.tasks import tasks as store
 
 _MOST = LARGEST // 2
-"""Attempts that a folder may have had; there is room for as many again."""
+"""Attempts that a reused folder may already have had; as many more fit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A task that can be made: what was asked for, as it is kept, and what it refers to.
+    """A task that can be created: the request as it is stored, and what it refers to.
 
     `config` is the data set or the older task that the jobs are made of, `inputs` are the data sets by tag. `after` are
     the tasks that it waits for: those that are not DONE yet.
@@ -81,20 +81,20 @@ class Plan:
 
 
 def find_existing(conn: psycopg.Connection, caller: Caller, name: str) -> Task | None:
-    """Give the task of that name, for `--if-not-exists`.
+    """Return the task of that name, for `--if-not-exists`.
 
     Raises:
-        BadInput: no task of the caller's can be called that.
+        BadInput: the name is invalid for a task of the caller's.
     """
     parse_name(name, username=caller.name)
     return store.by_name(conn, name)
 
 
 def plan(conn: psycopg.Connection, caller: Caller, new: NewTask) -> Plan:
-    """Check all that was asked for, but for its files. Nothing is written.
+    """Check a request, except for its files. Nothing is written.
 
     Raises:
-        BadInput, NotFound, AlreadyExists, Refused: one sentence on what cannot be used.
+        BadInput, NotFound, AlreadyExists, Refused: one sentence about what cannot be used.
     """
     parse_name(new.name, username=caller.name)
     new = _with_image(new)
@@ -125,7 +125,7 @@ def _unfinished(conn: psycopg.Connection, words: Sequence[str]) -> tuple[Task, .
 
 
 def preview(conn: psycopg.Connection, planned: Plan, limit: int) -> Preview:
-    """Give what a task would be, with its first commands as they would run."""
+    """Return what the task would be, with the commands of its first jobs."""
     sources = tuple(source(conn, tag, dataset) for tag, dataset in planned.inputs.items())
     configs = first_configs(conn, planned.config, limit, to_come=planned.to_come)
     values = {each.tag: each.path for each in sources}
@@ -149,11 +149,11 @@ def _out(folder: str, index: int) -> str:
 
 
 def create(conn: psycopg.Connection, planned: Plan) -> Task:
-    """Make the task with all its jobs.
+    """Create the task with all its jobs.
 
     Raises:
-        AlreadyExists: the name was taken meanwhile.
-        Refused: a data set was deleted meanwhile.
+        AlreadyExists: the name has been taken in the meantime.
+        Refused: a data set has been deleted in the meantime.
     """
     attempts = planned.new.attempts if planned.new.reuse else 0
 
@@ -185,13 +185,15 @@ def _share(conn: psycopg.Connection, planned: Plan) -> None:
     every = [planned.config, *planned.inputs.values()]
     wanted = [each.id for each in every if isinstance(each, DataSet)]
     if not dataset_store.share(conn, wanted):
-        raise Refused("one of the data sets was deleted just now.")
+        raise Refused("one of the data sets has just been deleted.")
     older = planned.config
     if isinstance(older, Task) and not planned.to_come:
         task_mutations.lock_task(conn, older.id)
         again = store.by_id(conn, older.id)
         if again is None or again.counts.done != older.counts.done:
-            raise Refused(f"task {older.id} ({older.name}) changes just now.", hint="Try again.")
+            raise Refused(
+                f"task {older.id} ({older.name}) is changing at the moment.", hint="Try again."
+            )
 
 
 def _config_version(conn: psycopg.Connection, planned: Plan) -> int:
@@ -222,7 +224,7 @@ def _announce(conn: psycopg.Connection, planned: Plan, task: int) -> None:
 
 
 def _with_image(new: NewTask) -> NewTask:
-    """Give the request with its image and binds as they are kept."""
+    """Return the request with its image and binds as they are stored."""
     if new.image is None:
         if new.binds:
             raise BadInput(
@@ -264,7 +266,7 @@ def _check_numbers(new: NewTask) -> None:
 
 
 def _as_kept(new: NewTask, template: command.Template) -> NewTask:
-    """Give what is stored of a request. A job of the gpu queue takes one GPU unless it asks for more."""
+    """Return what is stored of a request. A job of the gpu queue takes one GPU unless it asks for more."""
     resources = new.resources
     if new.queue is Queue.GPU:
         resources = replace(resources, gpus=max(1, resources.gpus))
@@ -274,8 +276,10 @@ def _as_kept(new: NewTask, template: command.Template) -> NewTask:
 def _taken(name: str, task: Task | None) -> AlreadyExists:
     which = f" (task {task.id}, {task.state}, {count(task.jobs, 'job')})" if task else ""
     return AlreadyExists(
-        f'there is a task "{name}" already{which}.',
-        hint=words("Take another name, or say ", Field.IF_NOT_EXISTS(True), " where that is fine."),
+        f'a task "{name}" already exists{which}.',
+        hint=words(
+            "Choose another name, or use ", Field.IF_NOT_EXISTS(True), " if that is intended."
+        ),
         kind="task",
         name=name,
     )

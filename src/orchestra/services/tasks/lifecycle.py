@@ -1,7 +1,7 @@
-"""What is done to a task or to chosen jobs, by people and by the conductor: one transaction each.
+"""Transitions of tasks and of chosen jobs, requested by people or by the conductor: one transaction each.
 
-A step locks the task's row, asks the table in `domain/transitions.py`, writes state, event and mass move, and carries
-out the first chunk of the move at once; the conductor carries out the rest.
+Each locks the task, looks the transition up in `domain/transitions.py`, writes state, event and pending operation, and
+carries out the operation's first chunk at once; the conductor carries out the rest.
 """
 
 from __future__ import annotations
@@ -43,17 +43,17 @@ def apply(
     bypass: bool = False,
     cause: HoldCause = HoldCause.PERSON,
 ) -> TaskTransition:
-    """Apply an input to a task; gives the step that was made.
+    """Apply an input to a task; return the transition that was made.
 
     Args:
-        by: who does it, for the event.
-        why: the reason in words; a hold needs one.
+        by: the user or process, for the event.
+        why: the reason; a hold needs one.
         bypass: for a retry, no new test.
-        cause: what a hold is for.
+        cause: why a task is held.
 
     Raises:
         NotFound: there is no such task.
-        Refused: the table of states has no such step; says why and what to do.
+        Refused: the task's state does not allow it; says why and what to do.
     """
     return in_transaction(conn, lambda: _apply(conn, task, given, by, why, bypass, cause))
 
@@ -77,7 +77,7 @@ def _apply(
         task_mutations.change_state(conn, task, locked.state, step.state)
     released = _accompany(conn, locked, given, by, why, cause)
     if given in _STOPS_CLAIMS and reservations.end(conn, task):
-        channels.notify_workers(conn, locked.queue)  # the node that kept its slots for it
+        channels.notify_workers(conn, locked.queue)  # the node that had reserved slots for it
     if step.pending_operation is not None:
         task_mutations.set_pending_operation(conn, task, step.pending_operation, by=by, why=why)
     if step.state is not locked.state or step.pending_operation is not None:
@@ -103,7 +103,10 @@ _CANNOT = {
 
 
 def checked_step(locked: task_mutations.LockedTask, given: TaskInput) -> TaskTransition:
-    """Give the step of a locked task, or refuse in words."""
+    """Return the transition of a locked task.
+
+    Raises:
+        Refused: its state does not allow it."""
     step = task_transition(locked.state, given)
     if isinstance(step, Refusal):
         cannot = _CANNOT.get(given, f"takes no {given.value.replace('_', ' ')}")
@@ -121,7 +124,7 @@ def _accompany(  # noqa: C901 - one case an input, closed by assert_never
     why: str | None,
     cause: HoldCause,
 ) -> int | None:
-    """Do what goes with an input beside state and mass move; gives the number of jobs released, if any."""
+    """Carry out an input's side effects; return the number of jobs released, if any."""
     task = locked.id
     match given:
         case TaskInput.BEGIN_TEST:
@@ -138,7 +141,7 @@ def _accompany(  # noqa: C901 - one case an input, closed by assert_never
                 notifications.task_held(
                     conn, task, by=by, why=why or "no reason given", cause=cause
                 )
-            channels.notify(conn, channels.NODE)  # what they have claimed ahead goes back
+            channels.notify(conn, channels.NODE)  # they release what they have claimed ahead
         case TaskInput.RELEASE:
             if task_mutations.release(conn, task):
                 events.add_task_event(
@@ -172,9 +175,9 @@ def _accompany(  # noqa: C901 - one case an input, closed by assert_never
 
 
 def carry_out(conn: psycopg.Connection, task: int) -> bool:
-    """Carry out one chunk of a task's mass move; True when the move is complete.
+    """Carry out one chunk of a task's pending operation; return whether it is complete.
 
-    To be called inside a transaction, or again and again by the conductor, each time in one of its own.
+    Runs in the caller's transaction; the conductor repeats it, each time in a new one.
     """
     locked = task_mutations.lock_task(conn, task)
     if locked.pending_operation is None:
@@ -213,12 +216,12 @@ def _move_chunk(
 def retry_jobs(
     conn: psycopg.Connection, task: int, indexes: Sequence[int], *, by: str, why: str | None = None
 ) -> int:
-    """Start chosen jobs over, first in line; gives how many. All or none.
+    """Retry chosen jobs, ahead of all others; return how many. All or none.
 
     Raises:
         NotFound: there is no such task.
         BadInput: it has no such job.
-        Refused: the task's state does not allow it, or a job of them is alive.
+        Refused: the task's state does not allow it, or one of the jobs is alive.
     """
 
     def work() -> int:
@@ -258,7 +261,7 @@ def retry_jobs(
 def kill_jobs(
     conn: psycopg.Connection, task: int, indexes: Sequence[int], *, by: str, why: str | None = None
 ) -> int:
-    """End chosen jobs; gives how many were alive or waiting. Those that have ended stay as they are.
+    """Kill chosen jobs; return how many were waiting or running. Jobs that have ended stay as they are.
 
     Raises:
         NotFound: there is no such task.
@@ -303,7 +306,7 @@ def _refuse_living(
     for job in jobs:
         if job.claimed:
             raise Refused(
-                f"job {task.id}/{job.index} is {job.state}; a job that is alive cannot start over.",
+                f"job {task.id}/{job.index} is {job.state}; a running job cannot be retried.",
                 hint=words(Action.KILL_JOB(task=task.id, job=job.index), "   ends it first."),
             )
 

@@ -1,4 +1,4 @@
-"""Looking at many tasks."""
+"""Lists of tasks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from orchestra.store.tasks import tasks as store
 
 
 def list_tasks(conn: psycopg.Connection, *, owner: str | None, every: bool) -> list[TaskLine]:
-    """Give a person's tasks by id (everybody's for None), without the DONE ones unless `every`."""
+    """Return a user's tasks by id (everybody's for None); DONE tasks only with `every`."""
     now = store.now(conn)
     return [
         TaskLine(task, estimate_end(task, now))

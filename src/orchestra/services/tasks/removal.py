@@ -1,6 +1,6 @@
-"""Freeing space: which folders may go, of a task that is deleted and of attempts that were superseded.
+"""Freeing space: which folders of a deleted task, or of superseded attempts, may be removed.
 
-`files/attempt_folders.py` looks at them and removes them, in the process of whoever asks.
+`files/attempt_folders.py` inspects and removes them, in the caller's process.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from orchestra.store.tasks import creation
 
 
 def look_at_task(conn: psycopg.Connection, caller: Caller, task: int) -> Removable:
-    """Give all folders of a task that attempts have made.
+    """Return all folders of a task that attempts have made.
 
     Raises:
-        NotFound, Refused: the task is not there, is somebody else's, or a live task reads its outputs.
+        NotFound, Refused: there is no such task, it belongs to somebody else, or a live task reads its outputs.
     """
     found = actions.own_task(conn, caller, task)
     _refuse_while_read(conn, found)
@@ -29,7 +29,7 @@ def look_at_task(conn: psycopg.Connection, caller: Caller, task: int) -> Removab
 
 
 def look_at_superseded(conn: psycopg.Connection, caller: Caller, task: int) -> Removable:
-    """Give the folders of a task that no result and no attempt under way needs.
+    """Return the folders of a task that neither a result nor a running attempt needs.
 
     Raises:
         NotFound, Refused: as `look_at_task`.
@@ -46,5 +46,5 @@ def _refuse_while_read(conn: psycopg.Connection, task: Task) -> None:
         reader = readers[0]
         raise Refused(
             f"task {reader.id} ({reader.name}, {reader.state}) reads the outputs of task {task.id}.",
-            hint="They can go when it is over.",
+            hint="They can be removed when that task has ended.",
         )

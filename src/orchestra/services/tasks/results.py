@@ -1,4 +1,4 @@
-"""What the database knows of a task's results, and where the rest lies: `files/results.py` reads that."""
+"""What the database knows about a task's results. `files/results.py` reads the rest from the volume."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orchestra.store.tasks import sources
 
 
 def look_up(conn: psycopg.Connection, word: str) -> Sources:
-    """Give where a task's results lie; the task may still be working.
+    """Return where a task's results are; the task may still be running.
 
     Raises:
         BadInput, NotFound: there is no such task.

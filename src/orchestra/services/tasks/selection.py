@@ -1,4 +1,4 @@
-"""Which tasks people mean: numbers, names and ranges become ids."""
+"""Task selection: numbers, names and ranges become ids."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from orchestra.store.tasks import tasks as store
 
 
 def find(conn: psycopg.Connection, word: str) -> Task:
-    """Give the task that a number or a name means.
+    """Return the task with a number or a name.
 
     Raises:
         BadInput: it is neither.
-        NotFound: there is no such task; says what was perhaps meant.
+        NotFound: there is no such task; suggests a similar name.
     """
     meant = parse_task(word)
     if isinstance(meant, int):
@@ -33,11 +33,11 @@ def find(conn: psycopg.Connection, word: str) -> Task:
 
 
 def find_ids(conn: psycopg.Connection, selection: Selection) -> list[int]:
-    """Give the ids of all that is selected, each once, in the order in which they were typed.
+    """Return the selected ids, each once, in the order in which they were typed.
 
     Raises:
-        BadInput: nothing was selected, or half a range.
-        NotFound: one of them is no task, or a range is empty.
+        BadInput: nothing was selected, or only one end of a range.
+        NotFound: one of the tasks does not exist, or a range is empty.
     """
     ids = [_id(conn, word) for word in selection.words]
     ids += _between(conn, selection.first, selection.last)
@@ -90,4 +90,4 @@ def _newest(conn: psycopg.Connection) -> Sentence:
     newest = store.newest_id(conn)
     if newest is None:
         return words("There are no tasks yet: ", Action.CREATE_TASK)
-    return words(f"The newest one is task {newest}; ", Action.LIST_ALL_TASKS, " shows all.")
+    return words(f"The newest is task {newest}; ", Action.LIST_ALL_TASKS, " shows all.")

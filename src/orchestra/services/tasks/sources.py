@@ -21,7 +21,7 @@ from orchestra.store.tasks import creation
 
 
 def find_input(conn: psycopg.Connection, name: str) -> DataSet:
-    """Give the data set that a tag stands for.
+    """Return the data set for a tag.
 
     Raises:
         NotFound: there is no such data set.
@@ -34,7 +34,7 @@ def find_input(conn: psycopg.Connection, name: str) -> DataSet:
 
 
 def source(conn: psycopg.Connection, tag: str, dataset: DataSet) -> Source:
-    """Give what stands for a tag: the data set's file where it has one, else its folder."""
+    """Return a tag's source: the data set's only file, or its folder."""
     first = store.files(conn, dataset.version_id, limit=1) if dataset.files == 1 else ()
     return Source(
         dataset=dataset.name,
@@ -48,14 +48,14 @@ def source(conn: psycopg.Connection, tag: str, dataset: DataSet) -> Source:
 
 
 def find_config(conn: psycopg.Connection, name: str, after: Sequence[Task] = ()) -> DataSet | Task:
-    """Give what the jobs are made of: the files of a data set, or with `task:NAME` the outputs of a task's done jobs.
+    """Return the source of a task's configs: a data set, or with `task:NAME` a task whose outputs they are.
 
-    The outputs of a task in `after` are those of all its jobs, since it is waited for.
+    The outputs of a task in `after` are those of all its jobs, since the new task waits for it.
 
     Raises:
         NotFound: there is no such data set or task.
         BadInput: it is empty.
-        Refused: the task has no done jobs, or works on them at present.
+        Refused: the task has no done jobs, or is still running.
     """
     if name.startswith(TASK_PREFIX):
         return _outputs(conn, name.removeprefix(TASK_PREFIX), after)
@@ -82,7 +82,7 @@ def _outputs(conn: psycopg.Connection, word: str, after: Sequence[Task]) -> Task
 def first_configs(
     conn: psycopg.Connection, config: DataSet | Task, limit: int, *, to_come: bool
 ) -> list[str]:
-    """Give the absolute paths of the first configs. `to_come` says that the task which gives them is waited for."""
+    """Return the absolute paths of the first configs. `to_come`: the task whose outputs they are is waited for."""
     if isinstance(config, DataSet):
         entries = store.files(conn, config.version_id, limit=limit)
         return [file_path(config, entry.path) for entry in entries]
@@ -94,5 +94,5 @@ def first_configs(
 
 
 def file_path(dataset: DataSet, path: str) -> str:
-    """Give the absolute path of a file of a data set."""
+    """Return the absolute path of a file of a data set."""
     return f"{dataset.root}/{path}" if dataset.is_folder else dataset.root

@@ -1,4 +1,4 @@
-"""Why nothing starts at present, where the database settles (`settling.py`)."""
+"""The state of a database that is recovering (`services/database/recovery.py`): no job starts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from orchestra.store.cluster import cluster
 
 
 def state(conn: psycopg.Connection) -> Recovery | None:
-    """Give why nothing goes on at present; None when all is well."""
+    """Return why no job starts at present; None if the database is not recovering."""
     found = cluster.read(conn)
     if found.settling_since is None or found.identity.settling is None:
         return None
@@ -19,5 +19,5 @@ def state(conn: psycopg.Connection) -> Recovery | None:
 
 
 def epoch(conn: psycopg.Connection) -> int:
-    """Give how often this database was replaced, counted from 1."""
+    """Return the database's epoch: 1, and one more for each time that it was replaced."""
     return cluster.read(conn).identity.epoch

@@ -1,4 +1,4 @@
-"""Looking at one task, with all that is known of it."""
+"""The full report on one task."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ EVENTS = 20
 
 
 def show(conn: psycopg.Connection, word: str) -> TaskReport:
-    """Give all that is to be said of one task.
+    """Return the report on one task.
 
     Raises:
-        NotFound: there is none of that number or name.
+        NotFound: there is no task with that number or name.
     """
     task, now = selection.find(conn, word), store.now(conn)
     cpu, exact = _cpu_seconds(conn, task)
@@ -52,7 +52,7 @@ def _has_failures(task: Task) -> bool:
 
 
 def waiting_reasons(conn: psycopg.Connection, task: Task) -> tuple[Sentence, ...]:
-    """Say in sentences why a task does not move along and its jobs do not start, if something keeps them."""
+    """Return the reasons in sentences why a task makes no progress or its jobs do not start."""
     if not task.state.is_live and task.pending_operation is None:
         return ()
     stuck = leader.troubles(conn).of_task(task.id)
@@ -68,7 +68,7 @@ def waiting_reasons(conn: psycopg.Connection, task: Task) -> tuple[Sentence, ...
 
 
 def _silent_folders(conn: psycopg.Connection, task: Task) -> Iterator[str]:
-    """Say on which nodes folders do not answer that a task needs."""
+    """Report the nodes on which a folder that a task needs does not respond."""
     if not (found := silent_folders.silent_nodes(conn)):
         return
     config, read = sources.config(conn, task.id), sources.inputs(conn, task.id)
@@ -78,7 +78,7 @@ def _silent_folders(conn: psycopg.Connection, task: Task) -> Iterator[str]:
 
 
 def _cpu_seconds(conn: psycopg.Connection, task: Task) -> tuple[float | None, bool]:
-    """Give the CPU time of all attempts; from a sample where reading all would take long."""
+    """Return the CPU time of all attempts, and whether it is exact; large tasks are sampled."""
     effort = facts.effort(conn, task.id)
     if effort.cpu_seconds is None or effort.attempts < facts.EFFORT_SAMPLE:
         return effort.cpu_seconds, True

@@ -1,4 +1,4 @@
-"""Why jobs of a task do not start: the reasons that a look at the task and the nodes can give. Pure."""
+"""Why jobs of a task do not start, as far as the task and the nodes explain it. Pure."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from orchestra.domain.wording import Sentence
 
 
 def reasons(task: Task, offers: Sequence[NodeOffer], *, conductor: bool) -> tuple[Sentence, ...]:
-    """Give the reasons in sentences, the first one the most important; none where nothing waits without need.
+    """Return the reasons in sentences, the most important first; none if no job waits without need.
 
-    `conductor` says whether somebody carries out the conductor's duties.
+    `conductor`: whether a conductor is running.
     """
     waiting = task.counts.registered + task.counts.assigned
     if not waiting or not task.state.is_live or task.state is TaskState.KILL:
@@ -33,7 +33,7 @@ def reasons(task: Task, offers: Sequence[NodeOffer], *, conductor: bool) -> tupl
 
 
 def _of_image(task: Task, offers: Sequence[NodeOffer]) -> Iterator[str]:
-    """Give what pilots say of the task's image."""
+    """Return what pilots report about the task's image."""
     for offer in offers:
         if offer.online and (told := troubles.of_image(offer.troubles, task.id, task.image)):
             yield f"The pilot of node {offer.node} says: {told.text}"

@@ -1,4 +1,4 @@
-"""Who may change what: one's own; an admin everything."""
+"""Rights: owners may change what is theirs, admins may change everything."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from orchestra.domain.caller import Caller
 from orchestra.domain.errors import NotAllowed
 from orchestra.domain.wording import Action, words
 
-_WHO = words(Action.LIST_USERS, " shows who is one.")
+_WHO = words(Action.LIST_USERS, " shows who the admins are.")
 
 
 def may_change(caller: Caller, owner: str | None) -> bool:
-    """Whether a caller may change what belongs to somebody; what belongs to nobody is the admins'."""
+    """Whether a caller may change what belongs to `owner`; what has no owner belongs to the admins."""
     return caller.admin or caller.name == owner
 
 
 def check_may_change(caller: Caller, owner: str | None, what: str) -> None:
-    """Let a caller change what is theirs.
+    """Check that a caller may change what belongs to `owner`.
 
     Raises:
-        NotAllowed: it is somebody else's, and the caller is no admin.
+        NotAllowed: it belongs to somebody else, and the caller is not an admin.
     """
     if may_change(caller, owner):
         return
@@ -32,10 +32,10 @@ def check_may_change(caller: Caller, owner: str | None, what: str) -> None:
 
 
 def check_admin(caller: Caller, what: str) -> None:
-    """Let an admin do what others may not: "make other users".
+    """Check that a caller is an admin; `what` is for the message, such as "create other users".
 
     Raises:
-        NotAllowed: the caller is no admin.
+        NotAllowed: the caller is not an admin.
     """
     if not caller.admin:
         raise NotAllowed(

@@ -1,4 +1,4 @@
-"""What can be done with people: make, list, delete; each one transaction."""
+"""Users: create, list, change, delete; each is one transaction."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from orchestra.store.driver.database import in_transaction
 
 
 def create(conn: psycopg.Connection, caller: Caller, name: str, email: str) -> User:
-    """Make somebody else a user.
+    """Create a user other than the caller.
 
     Raises:
-        BadInput: the name or the address is none.
+        BadInput: the name or the address is invalid.
         AlreadyExists: the name is taken.
-        Refused: the caller is no admin.
+        Refused: the caller is not an admin.
     """
-    check_admin(caller, "make other users")
+    check_admin(caller, "create other users")
     return create_own(conn, name, email)
 
 
 def create_own(conn: psycopg.Connection, name: str, email: str) -> User:
-    """Make the user of the account that asks, which takes no right; the first user of all is an admin.
+    """Create the caller's own user, which needs no right; the first user is an admin.
 
     Raises:
-        BadInput: the name or the address is none.
+        BadInput: the name or the address is invalid.
         AlreadyExists: the name is taken.
     """
     user = _make(conn, name, email)
     if user is None:
         raise AlreadyExists(
-            f'there is a user "{name}" already.',
+            f'a user "{name}" already exists.',
             hint=words(Action.LIST_USERS, " shows all."),
             kind="user",
             name=name,
@@ -48,10 +48,10 @@ def create_own(conn: psycopg.Connection, name: str, email: str) -> User:
 
 
 def ensure(conn: psycopg.Connection, name: str, email: str) -> tuple[User, bool]:
-    """Give the person of that name, made on first need; and whether they were made now.
+    """Return the user with a name, created if missing, and whether it was created now.
 
     Raises:
-        BadInput: the name or the address is none.
+        BadInput: the name or the address is invalid.
     """
     if user := store.by_name(conn, _typed(name)):
         return user, False
@@ -71,7 +71,7 @@ def _make(conn: psycopg.Connection, name: str, email: str) -> User | None:
 
 
 def get(conn: psycopg.Connection, name: str) -> User:
-    """Give the person of that name.
+    """Return the user with a name.
 
     Raises:
         NotFound: there is none.
@@ -83,7 +83,7 @@ def get(conn: psycopg.Connection, name: str) -> User:
 
 
 def everybody(conn: psycopg.Connection) -> list[User]:
-    """Give all people by name."""
+    """Return all users by name."""
     return store.everybody(conn)
 
 
@@ -96,17 +96,17 @@ def change(
     mail: bool | None = None,
     admin: bool | None = None,
 ) -> User:
-    """Change a person's address, whether they want mail, and whether they are an admin; what is None stays.
+    """Change a user's address, whether they want mail, and whether they are an admin; None leaves it as it is.
 
     Raises:
-        BadInput: the address is none.
-        NotFound: there is nobody of that name.
-        Refused: it is somebody else, or `admin` is given, and the caller is no admin; or no admin would be left.
+        BadInput: the address is invalid.
+        NotFound: there is no user with that name.
+        Refused: it is another user, or `admin` is given, and the caller is not an admin; or no admin would be left.
     """
     if email is not None:
         check_email(email)
     if admin is not None:
-        check_admin(caller, "say who is an admin")
+        check_admin(caller, "change who is an admin")
 
     def work() -> User:
         store.lock_admins(conn)
@@ -120,12 +120,12 @@ def change(
 
 
 def delete(conn: psycopg.Connection, caller: Caller, name: str) -> None:
-    """Delete a person who has no tasks and no data sets; their nodes become the admins'.
+    """Delete a user who has no tasks and no data sets; their nodes go to the admins.
 
     Raises:
-        NotFound: there is none of that name.
-        Refused: it is somebody else, and the caller is no admin; they have tasks or data sets; or users would be left
-            without an admin.
+        NotFound: there is none with that name.
+        Refused: it is another user, and the caller is not an admin; they have tasks or data sets; or the other users
+            would be left without an admin.
     """
     in_transaction(conn, lambda: _delete(conn, caller, name))
 
@@ -160,13 +160,13 @@ def _check_self(caller: Caller, person: User, to_do: str) -> None:
 
 
 def _check_not_last(conn: psycopg.Connection, person: User, *, leaves: bool) -> None:
-    """Refuse to leave users without an admin. Who is alone may leave: the next user is the first one again."""
+    """Refuse to leave users without an admin. The only user may go: the next one is the first again."""
     others = [user for user in store.everybody(conn) if user.id != person.id]
     if not person.is_admin or any(user.is_admin for user in others) or (leaves and not others):
         return
     raise Refused(
         f'user "{person.name}" is the only admin.',
-        hint=words("Make somebody else one first: ", Action.MAKE_ADMIN(name=others[0].name))
+        hint=words("Make another user an admin first: ", Action.MAKE_ADMIN(name=others[0].name))
         if others
         else "There is no other user yet, and there is always an admin.",
     )
@@ -181,7 +181,7 @@ def _missing(conn: psycopg.Connection, name: str) -> NotFound:
     guess = nearest(name, names)
     return NotFound(
         f'there is no user "{name}".' + (f' Did you mean "{guess}"?' if guess else ""),
-        hint=None if guess else words(Action.CREATE_USER(name=name), " makes one."),
+        hint=None if guess else words(Action.CREATE_USER(name=name), " creates one."),
         kind="user",
         name=name,
     )

@@ -1,4 +1,4 @@
-"""A pilot's agent attaches to its node, keeps its keepers' leases, and detaches."""
+"""An agent attaches to its node, renews its keepers' leases, and detaches."""
 
 from __future__ import annotations
 
@@ -42,20 +42,21 @@ def attach(
 ) -> HeartbeatReply:
     """Make this agent the one that decides for its node.
 
-    An agent on the same machine is taken over (it learns by `superseded` at its next renewal); an agent of another
-    machine under the same node name is refused while it is alive. May be repeated.
+    It supersedes an agent on the same machine (which learns it at its next renewal). An agent on another machine under
+    the same node name is refused while that one is alive. May be repeated.
 
-    What ran on this machine before it was started anew is dead: its keepers are fenced at once. What they held is given
-    away by `close_out`, once their outcomes are reported, or by the conductor soon after.
+    Keepers from before the machine's last boot are dead and fenced at once. Their jobs are requeued by `close_out`,
+    once their outcomes are reported, or soon after by the conductor.
 
-    `known` is what this pilot remembers of the database. One that knows less than that was replaced by an older one:
-    its epoch is raised, and it settles (see `services/database/recovery.py`).
+    `known` is what this pilot remembers of the database. A database that knows less was replaced by an older one: its
+    epoch is raised, and it settles (see `services/database/recovery.py`).
 
     Raises:
-        NotFound: there is no node of that name.
-        Refused: another machine's pilot serves this node, or holds jobs on it, or another account's serves it here.
+        NotFound: there is no node with that name.
+        Refused: a pilot of another machine serves this node or has jobs on it, or one of another account serves it
+            here.
         SchemaMismatch: the database has no schema, or this pilot is too old for it.
-        ForeignDatabase: it is another cluster's database.
+        ForeignDatabase: the database belongs to another cluster.
     """
 
     hello = with_storable_texts(hello)
@@ -74,7 +75,7 @@ def attach(
             )
         _refuse_second_machine(conn, node.id, hello)
         pilots.attach(conn, node.id, hello)
-        reason = "its node was started anew"
+        reason = "its node was restarted"
         fenced = pilots.fence_older_boots(conn, node.id, hello, reason)
         fencing.note(conn, fenced, reason, who=f"pilot {hello.node}")
         return HeartbeatReply(node.id, lease, node.enabled, identity=identity)
@@ -96,19 +97,19 @@ def _refuse_second_machine(conn: psycopg.Connection, node_id: int, hello: PilotH
         )
     if jobs := pilots.jobs_elsewhere(conn, node_id, hello):
         raise Refused(
-            f'node "{hello.node}" has {human.count(jobs, "job")} on {serving.host}, which was last heard of '
+            f'node "{hello.node}" has {human.count(jobs, "job")} on {serving.host}, which was last seen '
             f"{human.relative(-serving.silent_for)}.",
             hint=words("If that machine is gone: ", Action.LOSE_NODE(name=hello.node)),
         )
 
 
 def _refuse_second_account(serving: pilots.ServingPilot, hello: PilotHello) -> None:
-    """It cannot adopt what the other's keepers run, and these start an agent of theirs: both would fight for ever."""
+    """Refuse another account: it cannot adopt the other's keepers, which would start an agent of their own."""
     if serving.alive and serving.account != hello.account:
         raise Refused(
             f'node "{hello.node}" is served by a pilot of {serving.account} on this machine.',
             hint=words(
-                "Two pilots of one machine are two nodes: make one of another name for yours (",
+                "Two pilots on one machine need two nodes: create one with another name for yours (",
                 Action.CREATE_NODE,
                 f"), or have {serving.account} start theirs with ",
                 Field.SERVE_ALL(True),
@@ -121,7 +122,7 @@ def _check_protocol(conn: psycopg.Connection, hello: PilotHello) -> None:
     protocol, oldest = pilots.protocols(conn)
     if hello.protocol < oldest:
         raise SchemaMismatch(
-            f"this pilot speaks protocol {hello.protocol}, the database wants {oldest} to {protocol}.",
+            f"this pilot speaks protocol {hello.protocol}, the database supports {oldest} to {protocol}.",
             hint="Upgrade orchestra-hpc on this node. Running jobs are not affected.",
         )
 
@@ -134,12 +135,12 @@ def register_keeper(
     lease: float = LEASE_SECONDS,
     expires: bool = True,
 ) -> None:
-    """Make a keeper known, so that attempts can be granted to it. May be repeated.
+    """Register a keeper, so that attempts can be granted to it. May be repeated.
 
-    `expires=False` says that its jobs outlive its lease, so that they are never given away for its silence.
+    With `expires=False` its jobs outlive its lease: they are never requeued because it is silent.
 
     Raises:
-        Fenced: it has been fenced; start another one.
+        KeeperFenced: it has been fenced; start another one.
     """
 
     def work() -> bool:
@@ -163,13 +164,13 @@ def renew(
     silent: Sequence[str] = (),
     epoch: int | None = None,
 ) -> HeartbeatReply:
-    """Renew the leases of an agent's keepers and learn what the node's users want. May be repeated.
+    """Renew the leases of an agent's keepers, and return what is requested of the node. May be repeated.
 
     Args:
         expires: as for `register_keeper`.
-        troubles: what the pilot has to say of itself, for `node list`.
-        silent: the folders and files that do not answer on its machine.
-        epoch: the one that `attach` told.
+        troubles: what the pilot reports about itself, for `node list`.
+        silent: folders and files that do not respond on its machine.
+        epoch: as returned by `attach`.
 
     Raises:
         DatabaseReplaced: the database was replaced in the meantime; attach again. Nothing was renewed.
@@ -201,5 +202,5 @@ def renew(
 
 
 def detach(conn: psycopg.Connection, node_id: int, agent: UUID, keepers: Sequence[UUID]) -> None:
-    """Say goodbye: the node is shown as offline at once, and keepers that hold nothing are forgotten."""
+    """Detach an agent: its node is shown as offline at once, and keepers without attempts are deleted."""
     in_transaction(conn, lambda: pilots.detach(conn, node_id, agent, keepers))

@@ -30,9 +30,9 @@ from orchestra.store.tasks import locks
 from orchestra.store.work import attempts, claim_cursors, claims, reservations, task_specs
 
 FIRST_PAGE, FURTHER_PAGE = 16, 256
-"""Tasks of a line that are read at a time. Mostly the first one has all that a claim wants."""
+"""Tasks of a queue that are read at a time. The first one mostly has all that a claim needs."""
 TASKS_AT_MOST, LOOKS_AT_MOST = 8192, 64
-"""Tasks that one claim reads, and those that it finds without a job: what is behind them is for the next claim."""
+"""Limits of one claim: tasks that it reads, and tasks that it finds without a job. The next claim continues there."""
 
 
 def claim(
@@ -50,23 +50,22 @@ def claim(
     epoch: int | None = None,
     versions: MutableMapping[int, SharedFiles] | None = None,
 ) -> Claim:
-    """Take jobs for up to `free[queue]` slots of each queue for a keeper, best task first; `at_most` jobs of each.
+    """Claim jobs for up to `free[queue]` slots of each queue, best task first; at most `at_most` jobs of each queue.
 
-    Jobs that need more than `offered[queue]` slots (by default: than the node has enabled) are for other nodes. One
-    that needs more than are free now has one node keep its slots free for it, or small jobs would keep it from ever
-    starting: what comes after it is held back there, and goes on elsewhere. Any node may take it meanwhile. Tasks to
-    `avoid` are for other nodes, too. A queue's line is walked to its end, or as far as one claim may look; then `more`
-    of the answer says where the next one is to go on (`after`).
+    Jobs that need more than `offered[queue]` slots (by default the node's enabled slots) are left to other nodes. For a
+    job that needs more slots than are free now, one node reserves its slots, since small jobs would otherwise keep it
+    from ever starting: what comes after it is held back on that node, and may start on others. Any node may claim it
+    meanwhile. Tasks to `avoid` are left to other nodes, too. A claim reads a queue's tasks to the end, or up to a
+    limit; then `more` in the result says where the next claim continues (`after`).
 
     Repeatable: `request` counts up; a request that was answered before gets the same answer again (less what has ended
-    since), so that an answer lost on the way loses no job; one below the keeper's `latest` takes nothing. `known` names
-    tasks whose TaskSpec (which never changes) the agent has already, `versions` holds the files of data sets that it
-    has (those of new tasks are added); both are of the edition of the database that has the `epoch`: another one gives
-    numbers anew.
+    since), so that a lost answer loses no job; one below the keeper's `latest` claims nothing. `known` are tasks whose
+    TaskSpec (which never changes) the agent has already, `versions` are the files of data sets that it has (those of
+    new tasks are added). Both are valid for one `epoch` of the database: a replaced database assigns numbers again.
 
     Raises:
-        DatabaseReplaced: the database was replaced in the meantime; attach again. Nothing was taken.
-        Fenced: the keeper's lease was given away.
+        DatabaseReplaced: the database was replaced in the meantime; attach again. Nothing was claimed.
+        KeeperFenced: the keeper has been fenced.
         Superseded: another agent decides for the node.
     """
 
@@ -87,21 +86,21 @@ def claim(
             return Claim(grants=grants, latest=keeper.last_request, repeated=True)
         if pilot.drained:
             return Claim(latest=request)
-        takings: list[_Taking] = []
+        by_queue: list[_QueueClaim] = []
         shared = locks.ClaimLocks()
         for queue, slots in free.items():
             most = min(pilot.enabled[queue], (offered or pilot.enabled).get(queue, 0))
             place = after.get(queue) if after else None
-            taking = _Taking(
+            one = _QueueClaim(
                 keeper, pilot, request, queue, most, slots, at_most, avoid, shared, place
             )
-            taking.take(conn)
-            takings.append(taking)
-            lagging.update(taking.lagging)
+            one.take(conn)
+            by_queue.append(one)
+            lagging.update(one.lagging)
         return Claim(
-            grants=tuple(grant for taking in takings for grant in taking.taken),
-            held_back={t.queue: t.needed for t in takings if t.needed and t.free > 0},
-            more={t.queue: t.place for t in takings if t.has_more and t.place},
+            grants=tuple(grant for one in by_queue for grant in one.taken),
+            held_back={t.queue: t.needed for t in by_queue if t.needed and t.free > 0},
+            more={t.queue: t.place for t in by_queue if t.has_more and t.place},
             latest=request,
         )
 
@@ -110,8 +109,8 @@ def claim(
     tasks = {grant.key.task_id for grant in claim.grants} - set(known)
     if not tasks:
         return claim
-    # Not while rows are locked: a data set may have very many files. None of this ever changes, but a task that was
-    # killed and deleted a moment ago is gone.
+    # After the transaction: a data set may have very many files. None of this ever changes, except that a task may
+    # have been killed and deleted a moment ago.
     specs = task_specs.read(conn, tasks, {} if versions is None else versions)
     gone = tasks - specs.keys()
     left = tuple(grant for grant in claim.grants if grant.key.task_id not in gone)
@@ -119,12 +118,12 @@ def claim(
 
 
 @dataclass(slots=True)
-class _Taking:
-    """A claim from one queue: `free` slots are left to fill, with `jobs` jobs at most; `taken` is what it got.
+class _QueueClaim:
+    """A claim from one queue: `free` slots are left to fill, with at most `jobs` jobs; `taken` are the grants.
 
-    It has looked up to `place` in the queue's line, and `has_more` where it stopped before its end. `needed` is the
-    fewest slots of a job that it has passed because fewer were left. It is `cut_short` at a task for which it may not
-    wait (see `ClaimLocks`): the next claim begins there.
+    It has read the queue's tasks up to `place`; `has_more` if it stopped before the end. `needed` is the fewest slots
+    of a job that was passed over because fewer were left. It is `cut_short` at a task for which it may not wait (see
+    `ClaimLocks`): the next claim begins there.
     """
 
     keeper: attempts.LockedKeeper
@@ -144,7 +143,7 @@ class _Taking:
     lagging: dict[int, int] = field(default_factory=dict)
 
     def take(self, conn: psycopg.Connection) -> None:
-        """Claim what fits, along the queue's line, until slots or tasks are used up or a job has to wait for slots."""
+        """Claim what fits, in the queue's order, until slots or tasks are used up or a job has to wait for slots."""
         fruitless = 0
         if self.free <= 0:
             return
@@ -172,7 +171,7 @@ class _Taking:
                 return
 
     def _line(self, conn: psycopg.Connection) -> Iterator[claims.Candidate]:
-        """Give the tasks behind `place`, a page at a time; beyond the first page those alone that have jobs."""
+        """Yield the tasks after `place`, a page at a time; beyond the first page only tasks that have jobs."""
         size, read, last = FIRST_PAGE, 0, self.place or claims.BEFORE_ALL
         while read < TASKS_AT_MOST:
             page = claims.candidates(
@@ -186,10 +185,10 @@ class _Taking:
         self.place, self.has_more = last, True
 
     def _must_wait(self, conn: psycopg.Connection, task: claims.Candidate) -> bool:
-        """Whether the node is to keep its slots for the next job of a task, which needs more than are left.
+        """Whether the node must reserve its slots for the next job of a task, which needs more than are left.
 
-        One node does (see `domain/reservation.py`). A node that runs a job of the task will have its slots; it goes on
-        with smaller jobs meanwhile.
+        One node does (see `domain/reservation.py`). A node that runs a job of the task will have the slots when that
+        ends, and continues with smaller jobs meanwhile.
         """
         if not claims.tasks_with_jobs(conn, [task.id]):
             return False
@@ -212,7 +211,7 @@ class _Taking:
         )
 
     def _end_reservation(self, conn: psycopg.Connection, task: int) -> None:
-        """Let go of slots that were kept for a task: this node has a job of it now, or there is none left."""
+        """End the reservation of slots for a task: this node has a job of it now, or none is left."""
         held = reservations.of_task(conn, task)
         if held is None:
             return
@@ -223,7 +222,7 @@ class _Taking:
             channels.notify_workers(conn, self.queue)
 
     def _take_from(self, conn: psycopg.Connection, task: int, limit: int) -> int:
-        """Claim up to `limit` jobs of a task; gives how many."""
+        """Claim up to `limit` jobs of a task; return how many."""
         first, shared = self.shared.share(conn, task)
         self.cut_short = first.has_jobs and not shared
         left, again = limit, shared
@@ -240,8 +239,8 @@ class _Taking:
 def _advance_cursors(conn: psycopg.Connection, lagging: Mapping[int, int]) -> None:
     """Let the next claims from these tasks begin further on; each was asked for so many jobs."""
     if conn.info.transaction_status != TransactionStatus.IDLE:
-        return  # somebody else's transaction may last
+        return  # the caller's transaction may last
     for task, limit in lagging.items():
-        # What was claimed is claimed, and its answer counts more than what the next claim costs.
+        # The claim has been committed: its answer matters more than the cost of the next claim.
         with suppress(DatabaseUnavailable):
             claim_cursors.advance(conn, task, limit)

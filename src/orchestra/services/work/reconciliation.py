@@ -1,4 +1,4 @@
-"""What keepers hold is compared with what was granted to them."""
+"""Reconciles what keepers hold with what was granted to them."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ def reconcile(
 ) -> Reconciliation:
     """Compare what a keeper holds (claimed, running, or with an unreported outcome) with what was granted to it.
 
-    Grants up to claim `request` that it does not hold go back to their jobs, as lost if they had started, else at no
-    cost; what it holds and the database no longer grants is to be ended. `folders` names those of `held` that have, or
-    had, a process, with the number of the attempt's folder: of these, what the database has never heard of (it was
-    replaced by an older one) becomes the job's attempt where the job is free, and is never to be ended; not where its
-    task's folder in `task_folders` is not this task's, for such a database may give a task's number to another one. May
-    be repeated.
+    Grants up to claim `request` that it does not hold are requeued, as lost if they had started, else at no cost. What
+    it holds and the database no longer grants must be ended. `folders` names those of `held` that have, or
+    had, a process, with the number of the attempt's folder: of these, attempts that the database does not
+    know (it was replaced by an older one) become their jobs' attempts where the jobs are free, and are never ended;
+    except where the folder in `task_folders` is not the task's, since such a database may assign a task's number again.
+    May be repeated.
 
     Raises:
-        UnknownKeeper: the database knows no such keeper.
+        UnknownKeeper: the database does not know the keeper.
     """
 
     def work() -> Reconciliation:
@@ -80,7 +80,7 @@ def reconcile(
 def _unknown_attempts(
     conn: psycopg.Connection, extra: Collection[AttemptKey], folders: Mapping[AttemptKey, int]
 ) -> dict[AttemptKey, int]:
-    """Give the attempts with a process that the database has never heard of."""
+    """Return the attempts with a process that the database does not know."""
     unknown = set(extra) - attempts.known(conn, extra) if extra else set()
     return {key: folders[key] for key in attempts.forgotten(conn, unknown) if key in folders}
 
@@ -103,7 +103,7 @@ def _of_our_tasks(
 def _adopt(
     conn: psycopg.Connection, keeper: attempts.LockedKeeper, unknown: Mapping[AttemptKey, int]
 ) -> tuple[AttemptKey, ...]:
-    """Make attempts their jobs' latest ones, where the jobs are free; gives which."""
+    """Make attempts their jobs' latest ones, where the jobs are free; return which."""
     if not unknown or keeper.fenced:
         return ()
     locks.share(conn, {key.task_id for key in unknown})
@@ -123,17 +123,17 @@ def _adopt(
 
 
 def _vanished(found: attempts.OpenAttempt) -> Outcome:
-    returned = Outcome(found.key, Cause.RETURNED, reason="its pilot no longer knows of it")
+    returned = Outcome(found.key, Cause.RETURNED, reason="its pilot no longer has it")
     if not found.started:
         return returned
     return replace(returned, cause=Cause.LOST, reason="its keeper no longer runs it")
 
 
 def close_out(conn: psycopg.Connection, agent: UUID, keeper_id: UUID, reason: str) -> int:
-    """Say that a keeper on this machine is dead; gives how many of its attempts went back to their jobs.
+    """Close out a dead keeper of this machine; return how many of its attempts were requeued.
 
-    The agent has read what the keeper left: its outcomes are reported, its processes have ended, and what it had not
-    started never will be. What had started is lost, the rest is returned at no cost. May be repeated.
+    The agent has read what the keeper left behind: its outcomes are reported, its processes have ended, and what it had
+    not started never will be. Attempts that had started are lost, the rest is requeued at no cost. May be repeated.
 
     Raises:
         Superseded: another agent decides for the node.
@@ -143,7 +143,7 @@ def close_out(conn: psycopg.Connection, agent: UUID, keeper_id: UUID, reason: st
         try:
             keeper = attempts.lock_keeper(conn, keeper_id)
         except UnknownKeeper:
-            return 0  # this database never knew it
+            return 0  # this database does not know it
         pilot = claims.claiming_pilot(conn, keeper)
         if pilot is None or pilot.agent != agent:
             raise Superseded("another agent decides for this node now")
@@ -168,7 +168,7 @@ def inputs(
     *,
     versions: MutableMapping[int, SharedFiles] | None = None,
 ) -> tuple[Mapping[int, TaskSpec], Mapping[AttemptKey, InputFile]]:
-    """Give what attempts read that an earlier agent started: their tasks, but for those `known`, and their configs."""
+    """Return the inputs of attempts that an earlier agent started: their tasks (without `known` ones) and configs."""
 
     def work() -> tuple[Mapping[int, TaskSpec], Mapping[AttemptKey, InputFile]]:
         configs = task_specs.configs(conn, keys)

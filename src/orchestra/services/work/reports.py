@@ -29,7 +29,7 @@ from orchestra.store.work import attempts, reports
 def started(
     conn: psycopg.Connection, keeper_id: UUID, starts: Sequence[Started]
 ) -> tuple[AttemptKey, ...]:
-    """Say which attempts have a process. Gives those that are no longer granted: end them. May be repeated."""
+    """Record which attempts have a process; return those that are no longer granted, to be ended. May be repeated."""
 
     def work() -> tuple[AttemptKey, ...]:
         keeper = attempts.lock_keeper(conn, keeper_id)
@@ -43,7 +43,7 @@ def started(
         outcomes.note(conn, keeper, changes)
         granted = {start.key for start in known}
         refused = {k for k in keys if k not in granted and not (k in locked and locked[k].ended)}
-        # What an older edition of this database granted is for `reconcile` to look at.
+        # Attempts that a replaced database granted are left to `reconcile`.
         return tuple(sorted(refused - set(attempts.forgotten(conn, refused - set(locked)))))
 
     return in_transaction(conn, work)
@@ -56,18 +56,18 @@ def _holds(found: reports.LockedAttempt) -> bool:
 def report(
     conn: psycopg.Connection, keeper_id: UUID, ends: Sequence[Outcome]
 ) -> tuple[AttemptKey, ...]:
-    """Write down how attempts ended, in one transaction: attempt, job, counts, events.
+    """Record how attempts ended, in one transaction: attempt, job, counts, events.
 
     An outcome is accepted as long as its attempt is its job's latest one, also after it was declared lost and for a
     fenced keeper; else it is recorded with its attempt and changes no job. A wrong token changes nothing at all. May be
     repeated: an attempt that has ended already is left as it is. An outcome may come before or without its `started`.
-    An outcome by which a task is held (a changed input, no folder) holds it in a second transaction.
+    If an outcome holds its task (a changed input, no folder), that is a second transaction.
 
-    Gives the attempts that the database has never heard of, because it was replaced by an older one: their outcomes
-    are not written down, and must be kept.
+    Returns the attempts that the database does not know because it was replaced by an older one: their outcomes are not
+    recorded, and must be kept.
 
     Raises:
-        UnknownKeeper: the database knows no such keeper.
+        UnknownKeeper: the database does not know the keeper.
     """
     storable = [with_storable_texts(outcome) for outcome in ends]
 
@@ -81,7 +81,7 @@ def report(
 
 
 def show_log(conn: psycopg.Connection, key: AttemptKey, length: int, tail: bytes) -> None:
-    """Keep the end of a running attempt's log of `length` bytes, for who cannot read the file. May be repeated."""
+    """Store the end of a running attempt's log of `length` bytes, for users who cannot read it. May be repeated."""
     in_transaction(conn, lambda: reports.update_log(conn, key, length, tail))
 
 
@@ -91,4 +91,4 @@ def _hold(conn: psycopg.Connection, task: int, reason: str) -> None:
             conn, task, TaskInput.HOLD, by="orchestra", why=reason, cause=HoldCause.FILES
         )
     except (NotFound, Refused):
-        return  # it has ended in the meantime: there is nothing to hold
+        return  # it has ended in the meantime
