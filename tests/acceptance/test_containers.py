@@ -1,4 +1,4 @@
-"""Jobs in containers of real runtimes: what they see, how they end, and that nothing of them is left."""
+"""Jobs in containers of real runtimes: what they can access, how they end, and that nothing is left of them."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from support.waiting import wait_until
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A real runtime, and an image of busybox that it can run."""
+    """A real runtime with an image of busybox."""
 
     runtime: Engine
     image: str
 
     def left(self, cluster: Cluster) -> list[str]:
-        """The containers of this test's jobs that it still knows."""
+        """The containers of this test's jobs that still exist."""
         if self.runtime.program == "apptainer":
             return []
         tokens = [str(row[0]) for row in cluster.conn.execute("select token from attempt")]
@@ -38,7 +38,7 @@ class Place:
 
 
 def processes(text: str) -> list[int]:
-    """The processes of this machine, whatever their name space, with a text in their command lines."""
+    """The processes on this machine in any namespace, with a text in their command lines."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -60,7 +60,7 @@ def engine(request: pytest.FixtureRequest) -> Place:
 
 @pytest.fixture
 def nap() -> str:
-    """A program that runs for longer than any test, and that no other test runs."""
+    """A program that runs longer than any test, and only in this test."""
     return f"sleep {100_000 + secrets.randbelow(900_000)}.5"
 
 
@@ -76,7 +76,7 @@ def start(cluster: Cluster, engine: Place, *flags: str, cpu: int = 2) -> None:
 
 
 def running(cluster: Cluster) -> list[Started]:
-    """What the keepers run."""
+    """The attempts that the keepers run."""
     return [started for keeper in cluster.keepers() for started in keeper.running]
 
 
@@ -85,7 +85,7 @@ def ended(cluster: Cluster, task: Task, job: int = 0) -> tuple[object, ...]:
     return [row[2:] for row in cluster.attempts(task) if row[0] == job][-1]
 
 
-def test_a_job_sees_its_data_its_folder_and_its_variables(
+def test_job_can_access_its_data_folder_and_variables(
     cluster: Cluster, engine: Place, tmp_path: Path
 ) -> None:
     scratch = tmp_path / "scratch, with a comma"
@@ -129,7 +129,7 @@ def test_a_job_sees_its_data_its_folder_and_its_variables(
 
 
 @pytest.mark.parametrize("engine", ["apptainer", "podman"], indirect=True)
-def test_a_folder_is_an_image_and_bash_reads_the_command_where_there_is_one(
+def test_folder_as_image_and_bash_if_it_exists(
     cluster: Cluster, engine: Place, bash_sandbox: Path
 ) -> None:
     start(cluster, engine)
@@ -140,7 +140,7 @@ def test_a_folder_is_an_image_and_bash_reads_the_command_where_there_is_one(
     assert (cluster.out(task, 0) / "line").read_text() == "line 2\n"
 
 
-def test_exit_status_and_signals_come_through(cluster: Cluster, engine: Place) -> None:
+def test_exit_status_and_signals_are_reported(cluster: Cluster, engine: Place) -> None:
     start(cluster, engine)
     command = (
         ": %DATA %OUT; case $(cat %IN) in 0) exit 7;; 1) kill -9 $$;; 2) sh -c 'kill -TERM $$';; 3) exit 255;; "
@@ -158,9 +158,7 @@ def test_exit_status_and_signals_come_through(cluster: Cluster, engine: Place) -
     assert engine.left(cluster) == [], cluster.log()
 
 
-def test_a_job_that_is_killed_gets_term_and_leaves_nothing(
-    cluster: Cluster, engine: Place, nap: str
-) -> None:
+def test_killed_job_gets_term_and_leaves_nothing(cluster: Cluster, engine: Place, nap: str) -> None:
     start(cluster, engine)
     command = f"trap 'echo got TERM; exit 3' TERM; sh -c 'exec {nap}' & echo up; wait"
     task = cluster.task(1, f": %DATA %IN %OUT; {command}", image=engine.image)
@@ -168,14 +166,14 @@ def test_a_job_that_is_killed_gets_term_and_leaves_nothing(
     wait_until(lambda: log.exists() and "up" in log.read_text(), 30, cluster.log)
     lifecycle.kill_jobs(cluster.conn, task.id, [0], by="ana")
     cluster.wait_for(task, TaskState.FINALIZED, timeout=30)
-    # runc may add a word when it is to hand the signal on and the container has just ended.
+    # runc may print something if it forwards the signal when the container has just ended.
     assert log.read_text().startswith("up\ngot TERM\n")
     assert log.read_text().count("TERM") == 1
     assert processes(nap) == []
     assert engine.left(cluster) == [], cluster.log()
 
 
-def test_a_deaf_job_is_killed_after_its_time_with_all_that_hides(
+def test_job_that_ignores_term_is_killed_with_hidden_processes(
     cluster: Cluster, engine: Place, nap: str
 ) -> None:
     start(cluster, engine)
@@ -193,7 +191,7 @@ def test_a_deaf_job_is_killed_after_its_time_with_all_that_hides(
     assert engine.left(cluster) == [], cluster.log()
 
 
-def test_a_job_outlives_its_pilot_and_is_ended_by_the_next(
+def test_job_outlives_its_pilot_and_is_ended_by_the_next(
     cluster: Cluster, engine: Place, nap: str
 ) -> None:
     start(cluster, engine)
@@ -219,7 +217,7 @@ def test_a_job_outlives_its_pilot_and_is_ended_by_the_next(
     assert engine.left(cluster) == [], cluster.log()
 
 
-def test_what_a_dead_keeper_leaves_is_ended_by_its_agent(
+def test_containers_of_a_dead_keeper_are_ended_by_the_agent(
     cluster: Cluster, engine: Place, nap: str
 ) -> None:
     start(cluster, engine)
@@ -233,15 +231,15 @@ def test_what_a_dead_keeper_leaves_is_ended_by_its_agent(
     lifecycle.kill_jobs(cluster.conn, task.id, [0], by="ana")
     cluster.wait_for(task, TaskState.FINALIZED, timeout=60)
     assert processes(nap) == []
-    # Its second container may have been in the making when the job was killed: that one never runs, and goes.
+    # Docker may have been creating its second container when the job was killed: it never runs and is removed.
     wait_until(lambda: engine.left(cluster) == [], 60, cluster.log)
 
 
 @pytest.mark.parametrize("engine", ["podman", "docker"], indirect=True)
-def test_a_container_that_appears_after_the_end_of_its_job_is_removed(
+def test_container_created_after_the_end_of_its_job_is_removed(
     cluster: Cluster, engine: Place, nap: str
 ) -> None:
-    """Docker's service goes on making one whose client was killed meanwhile, and never starts it."""
+    """Docker's service continues to create a container after its client was killed, and never starts it."""
     start(cluster, engine)
     task = cluster.task(1, f": %DATA %IN %OUT; echo up; {nap}", image=engine.image, grace=0.5)
     log = cluster.out(task, 0) / "job.log"
@@ -254,9 +252,7 @@ def test_a_container_that_appears_after_the_end_of_its_job_is_removed(
     wait_until(lambda: engine.left(cluster) == [], 40, cluster.log)
 
 
-def test_an_engine_that_does_not_answer_is_asked_until_it_does(
-    cluster: Cluster, docker: Engine, nap: str
-) -> None:
+def test_engine_without_answer_is_asked_again(cluster: Cluster, docker: Engine, nap: str) -> None:
     engine = Place(docker, f"docker://{IMAGE}")
     start(cluster, engine)
     task = cluster.task(
@@ -284,7 +280,7 @@ def test_an_engine_that_does_not_answer_is_asked_until_it_does(
     wait_until(lambda: nodes.get(cluster.conn, "gauss").message is None, 30, cluster.log)
 
 
-def test_a_job_that_needs_too_much_memory_says_so(cluster: Cluster, engine: Place) -> None:
+def test_job_out_of_memory_is_reported(cluster: Cluster, engine: Place) -> None:
     start(cluster, engine)
     task = cluster.task(
         1,
@@ -299,9 +295,7 @@ def test_a_job_that_needs_too_much_memory_says_so(cluster: Cluster, engine: Plac
     assert engine.left(cluster) == [], cluster.log()
 
 
-def test_a_container_whose_client_was_killed_is_ended(
-    cluster: Cluster, engine: Place, nap: str
-) -> None:
+def test_container_of_a_killed_client_is_ended(cluster: Cluster, engine: Place, nap: str) -> None:
     start(cluster, engine)
     task = cluster.task(1, f": %DATA %IN %OUT; echo up; {nap}", image=engine.image)
     log = cluster.out(task, 0) / "job.log"
@@ -309,7 +303,7 @@ def test_a_container_whose_client_was_killed_is_ended(
     (leader,) = [hello.pid for hello in running(cluster)]
     os.kill(leader, signal.SIGKILL)
     cluster.wait_for(task, TaskState.FINALIZED, timeout=60)
-    # Another test may just have used up its memory: nobody can tell that KILL from this one.
+    # Another test may have run out of memory just now, which cannot be distinguished from this KILL.
     assert ended(cluster, task)[0] in ("signal", "out_of_memory")
     assert processes(nap) == []
     assert engine.left(cluster) == [], cluster.log()

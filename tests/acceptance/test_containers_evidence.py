@@ -1,4 +1,4 @@
-"""What a job in a container printed outlives what the job does to its log and its folder, also when it is killed."""
+"""The output of a job in a container is kept even if the job damages its log and folder, or is killed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def shown(cluster: Cluster, task: int, job: int) -> bytes:
 
 
 @pytest.mark.parametrize("program", ["apptainer", "podman"])
-def test_the_reason_of_a_job_in_a_container_is_kept(
+def test_output_of_a_job_in_a_container_is_kept(
     cluster: Cluster, request: pytest.FixtureRequest, program: str
 ) -> None:
     runtime = request.getfixturevalue(program)

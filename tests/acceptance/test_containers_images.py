@@ -1,4 +1,4 @@
-"""Images of registries and archives: fetched once a node, known before the test, no burden for who cannot have them."""
+"""Images of registries and archives: fetched once per node, with errors reported before a job starts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 
 @pytest.fixture
 def nobody_listens() -> Iterator[str]:
-    """The address of an image at a registry that answers nobody."""
+    """The address of an image at a registry that does not answer."""
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         yield f"docker://127.0.0.1:{closed.getsockname()[1]}/ana/x:1"
@@ -59,7 +59,7 @@ def message(cluster: Cluster) -> str:
 
 
 @pytest.mark.parametrize("engine", ["apptainer", "podman", "docker"], indirect=True)
-def test_an_image_of_a_registry_is_fetched_once(
+def test_image_of_a_registry_is_fetched_once(
     cluster: Cluster, engine: Engine, podman: Engine, registry: Registry
 ) -> None:
     address = registry.push(podman, "ana/bb:1")
@@ -85,7 +85,7 @@ def task_data(task: Task) -> str:
     return "user.ana.data"
 
 
-def test_a_pull_that_fails_breaks_the_test_in_the_runtimes_words(
+def test_failed_pull_breaks_the_test_with_the_runtimes_words(
     maestro: Maestro, cluster: Cluster, engine: Engine, nobody_listens: str
 ) -> None:
     cluster.node(cpu=2)
@@ -107,7 +107,7 @@ def test_a_pull_that_fails_breaks_the_test_in_the_runtimes_words(
         assert "job logs" not in told, command
 
 
-def test_a_pull_that_fails_costs_a_running_task_nothing(
+def test_failed_pull_does_not_fail_jobs_of_a_running_task(
     cluster: Cluster, apptainer: Engine, nobody_listens: str
 ) -> None:
     cluster.node(cpu=2)
@@ -124,19 +124,19 @@ def test_a_pull_that_fails_costs_a_running_task_nothing(
 
 @pytest.fixture
 def silent_registry() -> Iterator[str]:
-    """A server that takes every connection and never says a word."""
+    """A server that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"127.0.0.1:{server.getsockname()[1]}"
 
 
 def without_tls(folder: Path, address: str) -> dict[str, str]:
-    """What lets Apptainer and podman talk to a registry in the clear."""
+    """The variables that allow Apptainer and podman to use a registry without TLS."""
     insecure = folder / "registries.conf"
     insecure.write_text(f'[[registry]]\nlocation = "{address}"\ninsecure = true\n')
     return {"APPTAINER_NOHTTPS": "true", "CONTAINERS_REGISTRIES_CONF": str(insecure)}
 
 
-def test_a_pilot_goes_on_while_an_image_is_fetched_and_ends_that_when_nobody_waits(
+def test_pilot_continues_during_a_fetch_and_cancels_an_unneeded_one(
     maestro: Maestro, cluster: Cluster, engine: Engine, silent_registry: str, tmp_path: Path
 ) -> None:
     cluster.node(cpu=2)
@@ -156,7 +156,7 @@ def test_a_pilot_goes_on_while_an_image_is_fetched_and_ends_that_when_nobody_wai
 
 
 def fetching(address: str) -> list[str]:
-    """The programs of this machine that fetch an image of a registry."""
+    """The processes on this machine that fetch an image of a registry."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
@@ -167,7 +167,7 @@ def fetching(address: str) -> list[str]:
 
 
 @pytest.mark.parametrize("engine", ["apptainer", "podman", "docker"], indirect=True)
-def test_a_registry_that_says_nothing_breaks_the_test(
+def test_silent_registry_breaks_the_test(
     cluster: Cluster, engine: Engine, silent_registry: str, tmp_path: Path
 ) -> None:
     cluster.node(cpu=2)
@@ -195,7 +195,7 @@ def test_an_archive_is_an_image(
     assert digest.startswith("sha256:")
 
 
-def test_an_image_without_a_shell_is_known_before_a_job_starts(
+def test_image_without_a_shell_is_reported_before_a_job_starts(
     cluster: Cluster, apptainer: Engine, tmp_path: Path
 ) -> None:
     (tmp_path / "root/bin").mkdir(parents=True)
@@ -208,7 +208,7 @@ def test_an_image_without_a_shell_is_known_before_a_job_starts(
     assert "/bin/sh" in reason
 
 
-def test_a_job_is_run_by_hand_in_its_image(
+def test_job_run_here_uses_its_image(
     maestro: Maestro, cluster: Cluster, engine: Engine, busybox_sandbox: Path
 ) -> None:
     maestro.env |= {**engine.env, "MAESTRO_CONTAINER_RUNTIME": engine.program}

@@ -32,7 +32,7 @@ def cluster(
 
 @pytest.fixture
 def ordinary_docker(docker: Engine, ordinary: Ordinary) -> Iterator[Engine]:
-    """Docker, whose socket is that user's for as long."""
+    """Docker, with a socket that the user can access for now."""
     socket = docker.env["DOCKER_HOST"].removeprefix("unix://")
     os.chown(socket, ordinary.uid, ordinary.gid)
     yield docker
@@ -41,7 +41,7 @@ def ordinary_docker(docker: Engine, ordinary: Ordinary) -> Iterator[Engine]:
 
 @pytest.fixture(params=["apptainer", "podman", "docker"])
 def engine(request: pytest.FixtureRequest) -> tuple[Engine, str]:
-    """A runtime as that user has it, and an image for it."""
+    """That user's runtime with an image."""
     found: Engine = request.getfixturevalue(f"ordinary_{request.param}")
     if request.param != "apptainer":
         return found, f"docker://{IMAGE}"
@@ -72,17 +72,17 @@ def start(cluster: Cluster, engine: Engine, user: Ordinary) -> None:
 
 
 def give(cluster: Cluster, user: Ordinary) -> None:
-    """Let the user have what was made for the test."""
+    """Make the user the owner of the test's files."""
     for path in (cluster.folder, *cluster.folder.rglob("*")):
         os.chown(path, user.uid, user.gid)
 
 
 def mounts(user: Ordinary) -> bool:
-    """Whether that user may mount a SIF."""
+    """Whether that user can mount a SIF."""
     return user.run("sh", "-c", "exec 3<> /dev/fuse").returncode == 0
 
 
-def test_jobs_are_their_users_and_leave_nothing(
+def test_jobs_belong_to_their_user_and_leave_nothing(
     cluster: Cluster, engine: tuple[Engine, str], ordinary: Ordinary
 ) -> None:
     runtime, image = engine
@@ -102,7 +102,7 @@ def test_jobs_are_their_users_and_leave_nothing(
     out = cluster.out(task, 1)
     if runtime.program == "apptainer" and not mounts(ordinary):
         assert [path.is_dir() for path in cluster.home().glob("images/*.sandbox")] == [True]
-    # Without lines in /etc/subuid podman calls the one account that it has root.
+    # Without entries in /etc/subuid, podman has one account inside, called root.
     inside = "0" if runtime.program == "podman" else str(ordinary.uid)
     assert (out / "uid").read_text().strip() == inside
     assert (out / "x").stat().st_uid == ordinary.uid

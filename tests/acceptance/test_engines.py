@@ -1,4 +1,4 @@
-"""The engines that tests of containers stand on: each really runs the busybox that was built offline."""
+"""The engines of the container tests: each one runs the busybox that was built offline."""
 
 from __future__ import annotations
 
@@ -48,9 +48,7 @@ def test_podman_runs_it_for_an_ordinary_user(ordinary_podman: Engine) -> None:
     assert ordinary_podman("info", "--format", "{{.Host.Security.Rootless}}").stdout == "true\n"
 
 
-def test_an_image_goes_by_way_of_a_registry(
-    registry: Registry, podman: Engine, tmp_path: Path
-) -> None:
+def test_image_is_pushed_and_pulled(registry: Registry, podman: Engine, tmp_path: Path) -> None:
     address = registry.push(podman, "orchestra/busybox:1")
     podman_there = Engine(podman.program, {**podman.env, **registry.env})
     try:
@@ -64,13 +62,13 @@ def test_an_image_goes_by_way_of_a_registry(
 
 
 @pytest.mark.needs("registry", "podman")
-def test_a_registry_without_the_image_says_so(registry: Registry, podman: Engine) -> None:
+def test_registry_without_the_image(registry: Registry, podman: Engine) -> None:
     there = Engine(podman.program, {**podman.env, **registry.env})
     said = there("pull", "--quiet", f"{registry.address}/no/such", status=125)
     assert "manifest unknown" in said.stderr
 
 
-def test_what_is_there_is_chosen_in_order_and_singularity_is_a_name_of_apptainer(
+def test_runtimes_are_chosen_in_order_and_aliases_are_dropped(
     apptainer: Engine,
     podman: Engine,
     docker: Engine,

@@ -1,4 +1,4 @@
-"""The image that containers/ describes, built on Debian's packages alone and used as the original's was."""
+"""The image of containers/, built from Debian packages and used like the original's."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ with open(f"{given.o}/seen.json", "w") as file:
     json.dump(seen, file)
 """
 
-# What the original's readers type after `singularity run orchestra_base.sif`; the pilot of a node in the same image.
+# What users of the original type after `singularity run orchestra_base.sif`; the pilot of a node in the same image.
 SESSION = r"""
 set -e
 source /setup_envs.sh
@@ -55,7 +55,7 @@ maestro.py task list -a
 
 @pytest.fixture
 def settle(empty_database_url: str, database_server: Server) -> Settle:
-    """Makes a folder a home with a configuration, a job script, a data set of two configs and a data file."""
+    """Make a folder a home with a configuration, a job script, a data set of two configs and a data file."""
     url = database_server.over_tcp(empty_database_url)
 
     def fill(home: Path) -> None:
@@ -72,7 +72,7 @@ def settle(empty_database_url: str, database_server: Server) -> Settle:
 
 
 def check(home: Path, said: str) -> None:
-    """The two jobs ran inside the image, with its own Python, and wrote outside."""
+    """Check that the two jobs ran inside the image, with its own Python, and wrote to the outside."""
     assert "DONE" in said, said + (home / "pilot.log").read_text()
     found = [
         json.loads((home / f"user.ana.tutorial/job_configId_{n}/seen.json").read_text())
@@ -83,7 +83,7 @@ def check(home: Path, said: str) -> None:
     ]
 
 
-def test_the_definition_gives_an_image_as_the_original_s(
+def test_definition_builds_an_image_like_the_original(
     ordinary_apptainer: Engine, ordinary: Ordinary, run_folder: Path, settle: Settle
 ) -> None:
     image, home = images.orchestra_sandbox(run_folder), ordinary.home
@@ -98,7 +98,7 @@ def test_the_definition_gives_an_image_as_the_original_s(
     check(home, said.stdout + said.stderr)
 
 
-def test_the_dockerfile_gives_the_same(
+def test_dockerfile_builds_the_same(
     podman: Engine, run_folder: Path, tmp_path: Path, settle: Settle
 ) -> None:
     image = images.orchestra_podman(run_folder, podman)

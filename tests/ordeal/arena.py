@@ -1,4 +1,4 @@
-"""Where an ordeal takes place: a database, the ways to it, nodes with their pilots, and what was done to them."""
+"""The setup of an ordeal: a database, proxies to it, nodes with pilots, and a record of the injected faults."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from time import monotonic
 from ordeal import processes
 from ordeal.database import Database, make_folder
 from ordeal.facts import Keeper, Load, Span
-from ordeal.proxy import Gate, Proxy
+from ordeal.proxy import PilotProxy, Proxy
 from ordeal.schedule import Schedule
 
 NAMES = ("gauss", "euler", "noether")
@@ -29,11 +29,11 @@ DISK = 16 << 20
 
 @dataclass
 class Node:
-    """A node and its pilot. `absent` is since when no agent could act, None where one can."""
+    """A node and its pilot. `absent` is since when no agent could act, or None."""
 
     name: str
     folder: Path
-    gate: Gate
+    gate: PilotProxy
     agent: subprocess.Popen[bytes] | None = None
     begun: int = 0
     start_at: float = 0.0
@@ -43,7 +43,7 @@ class Node:
 
     @property
     def elsewhere(self) -> Path:
-        """The folder of a pilot of this node that says that it is on another machine."""
+        """The folder of a pilot of this node that claims to be on another machine."""
         return self.folder.with_name(f"{self.name}-elsewhere")
 
     @property
@@ -51,7 +51,7 @@ class Node:
         return self.folder, self.elsewhere
 
     def beginnings(self) -> int:
-        """Count the agents that have begun to work, by their log."""
+        """Count the agents that have started to work, by their log."""
         try:
             return (self.folder / "agent.log").read_text(errors="replace").count("slots enabled")
         except OSError:
@@ -59,7 +59,7 @@ class Node:
 
 
 class Arena:
-    """All of it. Everything that is started carries the mark of this ordeal in its environment."""
+    """The whole setup. Every process has the mark of this ordeal in its environment."""
 
     def __init__(self, root: Path, schedule: Schedule) -> None:
         self.root, self.schedule = root, schedule
@@ -78,7 +78,7 @@ class Arena:
         self.restored: float | None = None
 
     def open(self) -> None:
-        """Start the database, make the nodes."""
+        """Start the database and create the nodes."""
         self.database.start()
         self.database.prepare()
         names = NAMES[: self.schedule.nodes]
@@ -102,7 +102,7 @@ class Arena:
     # Pilots
 
     def tend(self) -> None:
-        """Start pilots that have ended, note who can act and who runs, measure what they use."""
+        """Restart ended pilots, record which agents can act, and measure their CPU usage."""
         for node in self.nodes:
             self._revive(node)
             self._note_absence(node)
@@ -120,7 +120,7 @@ class Arena:
             node.agent = self.pilot(node)
 
     def pilot(self, node: Node, *, elsewhere: bool = False) -> subprocess.Popen[bytes]:
-        """Start a pilot of a node, perhaps one more."""
+        """Start a pilot of a node, possibly a second one."""
         url = self.database.through(node.gate.port)
         folder, flags = (node.elsewhere, ["--elsewhere"]) if elsewhere else (node.folder, [])
         name, _, value = self.mark.partition("=")
@@ -157,7 +157,7 @@ class Arena:
             node.absent = None
 
     def absences(self) -> dict[str, list[Span]]:
-        """Give, by node, when no agent could act."""
+        """Return when no agent could act, by node."""
         return {
             node.name: [*node.agentless, *([Span(node.absent)] if node.absent is not None else [])]
             for node in self.nodes
@@ -179,17 +179,17 @@ class Arena:
             processes.send(hello.pid, signal.SIGKILL)
 
     def stop_keepers(self, node: Node, seconds: float) -> list[int]:
-        """Stop keepers; gives their pids. That they go on in time is the caller's affair."""
+        """Stop keepers and return their pids. The caller must continue them in time."""
         pids = []
         for hello in processes.spools(node.folder):
             fate = self.keepers.setdefault(str(hello.keeper), Keeper(node.name))
-            # A bit longer: the call that lets them go on can be late.
+            # A bit longer: they may be continued late.
             fate.stopped.append(Span(monotonic(), monotonic() + seconds + 1.0))
             processes.send(hello.pid, signal.SIGSTOP)
             pids.append(hello.pid)
         return pids
 
-    # What processes use
+    # CPU usage
 
     def _measure(self, *, idle: bool = False) -> None:
         now = monotonic()
@@ -213,7 +213,7 @@ class Arena:
         return found
 
     def measure_idle(self, seconds: float) -> None:
-        """Forget what was measured and judge what comes now as idle."""
+        """Discard the measurements, and consider all processes idle from now on."""
         self._samples.clear()
         before = {(who, pid): processes.cpu_seconds(pid) for who, pid in self._workers()}
         began = monotonic()
@@ -238,7 +238,7 @@ class Arena:
     # The end
 
     def marked(self) -> list[int]:
-        """Give every process that has the mark of this ordeal, and every keeper below its folders."""
+        """Return the processes with the mark of this ordeal, and the keepers below its folders."""
         found = []
         for pid in processes.everyone():
             if pid == os.getpid() or processes.stat(pid) is None:
@@ -249,7 +249,7 @@ class Arena:
         return found
 
     def close(self) -> None:
-        """End everything that is still there."""
+        """End all remaining processes."""
         self.closing = True
         for _ in range(3):
             for pid in self.marked():

@@ -1,4 +1,4 @@
-"""What must hold after an ordeal, whatever was done: pure functions from facts to violations in words."""
+"""The invariants after an ordeal, whatever faults were injected: pure functions from facts to violations in words."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from orchestra.domain.transitions import job_transitions, task_transitions
 from ordeal.facts import Attempt, Facts, Job, JobName, Life
 
 GRACE = 1.0
-"""Seconds that the jobs of an ordeal get between TERM and KILL."""
+"""Seconds between TERM and KILL for the jobs of an ordeal."""
 SLACK = GRACE + 2.0
-"""Seconds within which keepers and agents that can run have done what is theirs, on a busy machine."""
+"""Seconds within which running keepers and agents react, on a busy machine."""
 MOST_SHARE, MOST_IDLE_SHARE = 0.7, 0.2
-"""Of a core: a loop that waits for nothing takes all that it gets."""
+"""Shares of a core: a busy loop takes all that it can get."""
 
 RECOGNISED = 20.0
-"""Seconds within which every pilot has met a database that was exchanged."""
+"""Seconds within which every pilot has connected to a replaced database."""
 
 Violations = Iterator[str]
 
 
 def violations(facts: Facts) -> list[str]:
-    """Give everything that should not be, by check."""
+    """Return all violations, each with the name of its check."""
     return [f"{check.__name__}: {found}" for check in CHECKS for found in check(facts)]
 
 
 def at_rest(facts: Facts) -> Violations:
-    """Every task, job and attempt has come to an end."""
+    """Every task, job and attempt has ended."""
     yield from facts.unsettled
     for task in facts.tasks:
         if TaskState(task.state) not in ENDED_TASK_STATES:
@@ -46,7 +46,7 @@ def at_rest(facts: Facts) -> Violations:
 
 
 def moved_along_the_table(facts: Facts) -> Violations:
-    """States changed as section 4 allows, and no other way."""
+    """States have changed only along the transition tables."""
     jobs = {(before.value, after.value) for before, after in job_transitions()}
     tasks = {(before.value, after.value) for before, after in task_transitions()}
     for move in facts.moves:
@@ -55,7 +55,7 @@ def moved_along_the_table(facts: Facts) -> Violations:
 
 
 def has_its_events(facts: Facts) -> Violations:
-    """Every change left its event in the same transaction: its own, or one of its task for a mass move."""
+    """Every change has an event in the same transaction: its own, or one of its task for an operation on many jobs."""
     own = {(e.transaction, e.task, e.index, e.after) for e in facts.events}
     of_task = {(e.transaction, e.task) for e in facts.events if e.index is None}
     for move in facts.moves:
@@ -78,7 +78,7 @@ def _broken_chains(facts: Facts) -> Violations:
 
 
 def told_once(facts: Facts) -> Violations:
-    """Every end of a task has its notification, and no end has two."""
+    """Every end of a task has exactly one notification."""
     ends = Counter(
         (move.task, move.after)
         for move in facts.moves
@@ -94,12 +94,12 @@ def told_once(facts: Facts) -> Violations:
 
 
 def counted_exactly(facts: Facts) -> Violations:
-    """Lists showed what count(*) gives, at every look."""
+    """The counts in lists have always been equal to count(*)."""
     yield from facts.miscounts
 
 
 def accepted_once(facts: Facts) -> Violations:
-    """What was accepted was the latest attempt, and each success that was accepted made its job done, once."""
+    """Only outcomes of the latest attempt were accepted, and each accepted success made its job done, once."""
     for each in facts.acceptances:
         if each.number != each.latest:
             yield f"attempt {_name(each.job)}/{each.number} was accepted while {each.latest} was the latest"
@@ -113,7 +113,7 @@ def accepted_once(facts: Facts) -> Violations:
 
 
 def agrees_with_the_truth(facts: Facts) -> Violations:
-    """The database says of every attempt what the job itself wrote down."""
+    """The database agrees with the records of the jobs themselves."""
     lives = {life.token: life for life in facts.lives}
     rows = {row.token: row for row in facts.attempts}
     for life in facts.lives:
@@ -130,7 +130,7 @@ def agrees_with_the_truth(facts: Facts) -> Violations:
 
 
 def _forgotten(facts: Facts, at: float) -> bool:
-    """Whether something may be unknown because the database was replaced by an older one after it."""
+    """Whether something may be unknown because the database was replaced by an older one later."""
     return facts.restored is not None and at < facts.restored + SLACK
 
 
@@ -153,7 +153,7 @@ def _falsely_done(job: Job, facts: Facts) -> Violations:
 
 
 def never_twice_at_once(facts: Facts) -> Violations:
-    """Two attempts of a job overlapped only where the keeper of the earlier one could not run."""
+    """Two attempts of a job have overlapped only if the keeper of the earlier one could not run."""
     rows = {row.token: row for row in facts.attempts}
     numbers = {life.token: life.attempt for life in facts.lives}
     for life in facts.lives:
@@ -167,7 +167,7 @@ def never_twice_at_once(facts: Facts) -> Violations:
 
 
 def _not_recognised(facts: Facts, at: float) -> bool:
-    """Whether the database may have been an older edition of itself that nobody had recognised yet.
+    """Whether the database may have been an older state of itself that was not recognised yet.
 
     Where its files were exchanged, only a pilot that remembers more can tell, and it may be backing off or be cut off.
     """
@@ -180,14 +180,14 @@ def _could_not_run(facts: Facts, keeper_id: str, at: float) -> bool:
         return False
     if keeper.was_stopped(at - SLACK, at):
         return True
-    # What a killed keeper leaves is ended by its agent, as soon as there is one.
+    # The processes of a killed keeper are ended by the next agent.
     agentless = facts.agentless.get(keeper.node, [])
     dead = keeper.killed is not None and keeper.killed <= at
     return dead and any(span.touches(at - SLACK, at) for span in agentless)
 
 
 def no_outcome_lost(facts: Facts) -> Violations:
-    """How a job ended is known wherever its keeper can have seen it."""
+    """The outcome of a job is known if its keeper can have seen it."""
     rows = {row.token: row for row in facts.attempts}
     for life in facts.lives:
         row = rows.get(life.token)
@@ -197,7 +197,7 @@ def no_outcome_lost(facts: Facts) -> Violations:
             continue
         if row.cause == "exit" or (row.cause == "signal" and life.token in facts.killed_jobs):
             continue
-        if row.cause not in ("ended", "lease", "timeout"):  # ended by the keeper in that moment
+        if row.cause not in ("ended", "lease", "timeout"):  # ended by the keeper at the same time
             yield f"attempt {_life(life)} ended with {life.status}; the database says {row.cause}: {row.reason}"
 
 
@@ -210,7 +210,7 @@ def _was_seen(facts: Facts, keeper_id: str, ended: float) -> bool:
 
 
 def failed_for_a_reason(facts: Facts) -> Violations:
-    """A job failed by itself, by its time limit, by the ordeal's KILL, or was lost too often; no task was held."""
+    """A job has failed by itself, by its time limit or by an injected KILL, or was lost too often; no task was held."""
     tasks = {task.name: task for task in facts.tasks}
     rows: dict[JobName, list[Attempt]] = defaultdict(list)
     for row in sorted(facts.attempts, key=lambda row: row.number):
@@ -240,7 +240,7 @@ def _explained(facts: Facts, has_timeout: bool, rows: list[Attempt]) -> bool:
 
 
 def folders_of_their_own(facts: Facts) -> Violations:
-    """No two attempts wrote into one folder, unless their task asked for it."""
+    """No two attempts have used the same folder, unless their task resumes."""
     resume = {task.name for task in facts.tasks if task.resume}
     owners: dict[str, Life] = {}
     for life in facts.lives:
@@ -250,12 +250,12 @@ def folders_of_their_own(facts: Facts) -> Violations:
 
 
 def nothing_left(facts: Facts) -> Violations:
-    """No process of a job, a keeper or an agent is there any more."""
+    """No process of a job, a keeper or an agent is left."""
     yield from facts.leftovers
 
 
 def nobody_spins(facts: Facts) -> Violations:
-    """No agent and no keeper used a core for nothing."""
+    """No agent and no keeper has run in a busy loop."""
     for load in facts.loads:
         if load.share > (MOST_IDLE_SHARE if load.idle else MOST_SHARE):
             when = "while there was nothing to do" if load.idle else "at work"
@@ -280,7 +280,7 @@ CHECKS: tuple[Callable[[Facts], Violations], ...] = (
 
 
 def evidence(facts: Facts, found: list[str], *, most: int = 5) -> list[str]:
-    """Give all that is known of the first jobs that violations name."""
+    """Return all that is known about the first jobs that the violations name."""
     names = dict.fromkeys(re.findall(r"\b(t\d+)/(\d+)\b", "\n".join(found)))
     lines: list[str] = []
     for task, index in list(names)[:most]:

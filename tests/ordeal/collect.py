@@ -1,4 +1,4 @@
-"""Facts for the checks: from the database, from what the jobs wrote down, from the folders."""
+"""Collects the facts for the checks: from the database, from the records of the jobs, and from the folders."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BARE = "replace(t.name, 'user.ana.', '')"
 
 
 def lives(truth: Path) -> list[Life]:
-    """Read what the jobs wrote."""
+    """Read the records of the jobs."""
     found = []
     for path in sorted(truth.iterdir()):
         if path.suffix != ".lock":
@@ -59,7 +59,7 @@ def tasks(conn: psycopg.Connection) -> list[Task]:
 
 
 def jobs(conn: psycopg.Connection) -> list[Job]:
-    """Read the jobs, with where their links point."""
+    """Read the jobs, with the targets of their symlinks."""
     rows = conn.execute(
         f"select {_BARE}, j.ordinal, j.state::text, j.attempt, j.done_attempt, t.folder "
         "from job j join task t on t.id = j.task_id order by j.task_id, j.ordinal"
@@ -106,7 +106,7 @@ def moves(conn: psycopg.Connection) -> list[Move]:
 
 
 def notifications(conn: psycopg.Connection) -> list[Notification]:
-    """Read what was written to owners about ends; what tells of a hold is left out."""
+    """Read the notifications of ends, without those of holds."""
     ends = [state.value for state in sorted(ENDED_TASK_STATES)]
     rows = conn.execute(
         f"select {_BARE}, o.payload ->> 'outcome' from outbox o join task t on t.id = o.task_id "
@@ -129,7 +129,7 @@ def _bare(column: str) -> str:
 
 
 def at_rest(conn: psycopg.Connection) -> list[str]:
-    """Give what has not come to its end yet, in words."""
+    """Return what has not ended yet, in words."""
     rows = conn.execute(
         f"select {_BARE} || ' is ' || t.state || case when t.held_at is not null then ', held: ' || t.held_reason "
         f"else '' end from task t where t.ended_at is null or t.intent is not null "

@@ -1,4 +1,4 @@
-"""The ordeal's own PostgreSQL, which is killed, stopped and replaced; triggers that see every change."""
+"""A PostgreSQL server to be killed, stopped and replaced, with triggers that record every change."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from orchestra.store.schema.migrate import migrate
 from ordeal import processes
 from support.server import free_port
 
-# What was committed must outlive a kill -9 of the server, as it does a crash; a power cut is not tried.
+# Commits must survive a kill -9 of the server, as they survive a crash. Power failures are not tested.
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "max_connections": "80",
@@ -28,7 +28,7 @@ SETTINGS = {
     "fsync": "off",
 }
 
-# In the schema itself, so that a dump holds what belongs to it.
+# In the schema itself, so that a dump contains it.
 AUDIT = """
 create table orchestra.audit_move (
     id bigint generated always as identity, xid xid8 not null default pg_current_xact_id(),
@@ -94,7 +94,7 @@ where f.listed <> coalesce(j.jobs, 0)
 
 @dataclass
 class Database:
-    """A server in a folder of its own. `url` goes straight to it, over TCP."""
+    """A server in a folder of its own. `url` connects to it directly, by TCP."""
 
     folder: Path
     port: int = field(default_factory=free_port)
@@ -102,20 +102,20 @@ class Database:
     _suspended: set[int] = field(default_factory=set)
 
     def start(self) -> None:
-        """Start it, however it ended before; wait until it answers."""
+        """Start it, however it has ended before, and wait until it answers."""
         settings = {**SETTINGS, "port": str(self.port)}
         address = embedded.ensure_running(self.folder / "data", settings=settings)
         password = address.partition("//orchestra:")[2].partition("@")[0]
         self.url = f"postgresql://orchestra:{password}@127.0.0.1:{self.port}/orchestra"
 
     def prepare(self) -> None:
-        """Make the schema and the triggers that watch it."""
+        """Create the schema and the triggers that record its changes."""
         with connect(self.url) as conn:
             migrate(conn)
             conn.execute(AUDIT)
 
     def through(self, port: int) -> str:
-        """Give its address by way of a proxy."""
+        """Return its address through a proxy."""
         return self.url.replace(f":{self.port}/", f":{port}/")
 
     @contextmanager
@@ -124,7 +124,7 @@ class Database:
             yield conn
 
     def miscounts(self) -> list[str]:
-        """Give the figures of lists that differ from count(*), in one look."""
+        """Return the counts in lists that differ from count(*), read in one statement."""
         with self.connection() as conn:
             rows = conn.execute(_MISCOUNTS).fetchall()
         return [
@@ -132,20 +132,20 @@ class Database:
             for task, figure, listed, true in rows
         ]
 
-    # Harm
+    # Faults
 
     def pids(self) -> list[int]:
-        """Give its processes, the postmaster first."""
+        """Return its processes, the postmaster first."""
         facts = postmaster.postmaster(postmaster.Place(self.folder / "data"))
         return processes.with_child_processes(int(facts[0])) if facts else []
 
     def kill(self, *, all_at_once: bool) -> None:
-        """Kill the postmaster; its children see that sooner or later, unless they are killed as well."""
+        """Kill the postmaster. Its children notice that sooner or later, unless they are killed as well."""
         for pid in self.pids()[: None if all_at_once else 1]:
             self._send(pid, signal.SIGKILL)
 
     def kill_backend(self, pick: float) -> None:
-        """Kill one process of it, which has the postmaster end and start all others."""
+        """Kill one process of it, so that the postmaster restarts all others."""
         children = self.pids()[1:]
         if children:
             self._send(children[int(pick * len(children))], signal.SIGKILL)
@@ -156,7 +156,7 @@ class Database:
             self._send(pid, signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let go on what was suspended, also where its postmaster has died meanwhile."""
+        """Continue the suspended processes, even if the postmaster has died."""
         for pid in tuple(self._suspended):  # another thread may add to it
             self._send(pid, signal.SIGCONT)
         self._suspended.clear()
@@ -167,7 +167,7 @@ class Database:
             processes.send(pid, number)
 
     def keep(self, *, as_files: bool) -> None:
-        """Keep what it holds now: as a copy of its files, or as a dump."""
+        """Save its present state: as a copy of its files, or as a dump."""
         if not as_files:
             self.start()
             (self.folder / "dump").unlink(missing_ok=True)
@@ -179,10 +179,10 @@ class Database:
         self.start()
 
     def bring_back(self, *, as_files: bool) -> None:
-        """Put what was kept in the place of what it holds now.
+        """Replace its present state with the saved one.
 
-        A dump is read back as `maestro db restore` does it, but for its question whether pilots are online: the caller
-        keeps them away. Files are put in their place by nobody that Orchestra knows of.
+        A dump is restored as by `maestro db restore`, but without the check for online pilots: the caller keeps them
+        away. Files are replaced without the knowledge of Orchestra.
         """
         if not as_files:
             self.start()
@@ -212,12 +212,12 @@ class Database:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy a folder with its owners."""
+    """Copy a folder, including the owners of its files."""
     subprocess.run(["cp", "-a", source, target], check=True)
 
 
 def make_folder(path: Path) -> Path:
-    """Make a folder that the server's account may pass through."""
+    """Create a folder that the server's account can enter."""
     path.mkdir()
     os.chmod(path, 0o711)  # noqa: PTH101
     return path

@@ -1,4 +1,4 @@
-"""What an ordeal has left to be judged: plain values. Times are by the monotonic clock, in seconds."""
+"""The facts of an ordeal for its checks: plain values. Times are of the monotonic clock, in seconds."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 JobName = tuple[str, int]
-"""Task and ordinal. Tasks go by their own names, for a database may give an id twice after it was restored."""
+"""Task and ordinal. Tasks have names of their own, because a restored database may use an id twice."""
 
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """An attempt as the job itself wrote it down; `beside` are the attempts of its job that were alive as it began."""
+    """An attempt as recorded by the job itself; `beside` are the attempts of its job that were alive at its start."""
 
     job: JobName
     attempt: int
@@ -44,7 +44,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A row of the database; `linked` is the attempt's folder that its link points at."""
+    """A row of the database; `linked` is the attempt's folder to which its symlink points."""
 
     name: JobName
     state: str
@@ -55,7 +55,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A row of the database; `holds` are the reasons for which Orchestra itself held it."""
+    """A row of the database; `holds` are the reasons why Orchestra has held it."""
 
     name: str
     state: str
@@ -66,7 +66,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A change of a state, as a trigger saw it; `ordinal` is None for that of a task."""
+    """A change of a state, as recorded by a trigger; `ordinal` is None for a task."""
 
     transaction: int
     task: str
@@ -77,7 +77,7 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A row of the database, in the order of their ids."""
+    """A row of the database, ordered by id."""
 
     transaction: int
     kind: str
@@ -97,7 +97,7 @@ class Notification:
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """An outcome that became its job's, as a trigger saw it; `latest` is the job's latest attempt at that moment."""
+    """An accepted outcome, as recorded by a trigger; `latest` is the job's latest attempt at that time."""
 
     job: JobName
     number: int
@@ -107,7 +107,7 @@ class Acceptance:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of time; `until` is None where it has not ended."""
+    """A period of time; `until` is None if it has not ended."""
 
     since: float
     until: float | None = None
@@ -118,7 +118,7 @@ class Span:
 
 @dataclass(slots=True)
 class Keeper:
-    """What was done to a keeper: stopped for a while, killed for good."""
+    """The faults of a keeper: when it was stopped, and when it was killed."""
 
     node: str
     stopped: list[Span] = field(default_factory=list)
@@ -130,7 +130,7 @@ class Keeper:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a process of a pilot used: its share of one core over a stretch of seconds."""
+    """The CPU usage of a pilot's process: its share of one core over some seconds."""
 
     who: str
     seconds: float
@@ -140,16 +140,16 @@ class Load:
 
 @dataclass(slots=True)
 class Facts:
-    """Everything that a check may look at.
+    """The facts for the checks.
 
     Args:
         agentless: by node, when no agent could act: none lived, or it was stopped.
-        killed_jobs: tokens of the attempts that had a process killed by the ordeal itself.
-        restored: when the database was replaced by an older edition of itself.
+        killed_jobs: tokens of the attempts with a process that the ordeal has killed.
+        restored: when the database was replaced by an older state of itself.
         mishaps: how often each mishap of the network has happened.
-        miscounts: lists' figures that differed from count(*), in words.
-        leftovers: processes that were there at the end, in words.
-        unsettled: what did not come to rest in time, in words.
+        miscounts: counts in lists that differed from count(*), in words.
+        leftovers: processes that were left at the end, in words.
+        unsettled: what has not ended in time, in words.
     """
 
     tasks: list[Task] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""How each step of a schedule is carried out."""
+"""Carries out the steps of a schedule."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Say = Callable[[str], None]
 
 
 class Faults:
-    """Carries out steps. Whatever may have to wait for the database happens in a thread beside."""
+    """Carries out steps. Those that may have to wait for the database run in threads."""
 
     def __init__(self, arena: Arena, people: People, later: Later, say: Say) -> None:
         self.arena, self.people, self.later, self.say = arena, people, later, say
@@ -43,7 +43,7 @@ class Faults:
         getattr(self, f"_{step.what}")(**args)
 
     def finish(self) -> None:
-        """Wait for what people are doing."""
+        """Wait for the threads of people's commands."""
         self._people.shutdown()
         self._keeper_of_database.shutdown()
 
@@ -78,7 +78,7 @@ class Faults:
             self.mistakes.append(f"{error!r}")
 
     def look_at_counts(self) -> None:
-        """Compare the lists' figures with the jobs, beside; nothing is said while the database is away."""
+        """Compare the counts in lists with the jobs, in a thread; errors of the database are ignored."""
         if not self._looking:
             self._looking = True
             self._people.submit(self._count)
@@ -197,7 +197,7 @@ class Faults:
         self.later(seconds, self.arena.database.resume)
 
     def start_database(self) -> None:
-        """Start it beside; may be asked for again and again."""
+        """Start it in a thread. May be repeated."""
         self._keeper_of_database.submit(self._until_done, self.arena.database.start)
 
     def _keep_database(self, as_files: bool) -> None:

@@ -1,8 +1,8 @@
-"""A job that writes down its own truth: `python -I -S job.py TRUTH CONFIG`.
+"""A job that records what it does: `python -I -S job.py TRUTH CONFIG`.
 
-CONFIG holds its plan in JSON. Into the file TRUTH/NAME it appends one line when it starts and one when it ends, each
-with its attempt, its token and the monotonic clock. As long as any process of an attempt lives, a lock is held on a
-file of that attempt, so that whoever starts beside it notices, whatever the database says.
+CONFIG is its plan in JSON. It appends one line to the file TRUTH/NAME when it starts and one when it ends, each with
+its attempt, its token and the monotonic clock. As long as any process of an attempt lives, it holds a lock on a file
+of that attempt, so that another attempt that starts detects it, independently of the database.
 """
 
 import fcntl
@@ -40,14 +40,14 @@ def main() -> None:
 
 
 def lock(path: str) -> None:
-    """Lock a file for as long as this process or a child of it lives."""
+    """Lock a file as long as this process or a child of it lives."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     os.set_inheritable(descriptor, True)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
 def beside(truth: str, name: str, own: str) -> list[str]:
-    """The tokens of the attempts of this job that are alive as well."""
+    """Return the tokens of the other attempts of this job that are alive."""
     found = []
     for entry in os.listdir(truth):
         job, _, rest = entry.partition(".")

@@ -1,4 +1,4 @@
-"""What people do during an ordeal: create tasks, hold, kill and retry them; with services, now and then by typing."""
+"""What people do during an ordeal: create, hold, kill and retry tasks, by services and sometimes by commands."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from support.people import caller
 from support.registering import register
 
 JOB = Path(__file__).with_name("job.py")
-# `exec`: the job is the leader, so that its exit status is its own.
+# `exec` makes the job the leader, so that its exit status is reported.
 COMMAND = ": %DATA %OUT; exec {python} -I -S {job} {truth} %IN"
 _INPUTS = {"kill": TaskInput.KILL, "retry": TaskInput.RETRY, "retry_all": TaskInput.RETRY_ALL,
            "hold": TaskInput.HOLD, "release": TaskInput.RELEASE}  # fmt: skip
 
 
 class People:
-    """They are at the database itself, whatever happens to the ways of the pilots."""
+    """People who are connected to the database directly, without the proxies of the pilots."""
 
     def __init__(self, database: Database, root: Path, volume: Path, truth: Path) -> None:
         self.database, self.root, self.volume, self.truth = database, root, volume, truth
 
     def submit(self, task: TaskPlan) -> None:
-        """Create a task; may be repeated, for a connection can be lost after the commit."""
+        """Create a task. May be repeated, because a connection can be lost after the commit."""
         folder = self._configs(task)
         data = self.root / "data.txt"
         if not data.exists():
@@ -87,7 +87,7 @@ class People:
         return folder
 
     def wish(self, wish: str, pick: float, job: float, typed: bool) -> str:
-        """Ask for something; gives what came of it."""
+        """Carry out a request and return its result."""
         with self.database.connection() as conn:
             chosen = self._choose(conn, wish, pick)
             if chosen is None:
@@ -103,7 +103,7 @@ class People:
 
     @staticmethod
     def _choose(conn: psycopg.Connection, wish: str, pick: float) -> tuple[int, int] | None:
-        """Choose a task, mostly one for which the wish makes sense."""
+        """Choose a task, mostly one for which the request makes sense."""
         fitting = {
             "hold": "ended_at is null and held_at is null",
             "release": "held_at is not null",
@@ -151,7 +151,7 @@ class People:
         return f"maestro {' '.join(words)} -> {done.returncode}: {said}"
 
     def release_all(self) -> int:
-        """Release what is held and let every node work again; gives how many tasks were held."""
+        """Release held tasks and enable all nodes; return the number of held tasks."""
         with self.database.connection() as conn:
             conn.execute(
                 "update node set drained_at = null, drained_by = null, drain_reason = null"

@@ -1,7 +1,7 @@
 """A pilot for an ordeal: `python pilot.py URL NODE FOLDER [--elsewhere] [--draining]`.
 
-It serves a node as `maestro pilot run` does, but all its times are short: lease, renewal, comparison, the conductor's
-margin. `--elsewhere` has it say that it runs on another machine.
+It serves a node as `maestro pilot run` does, but with short times: lease, renewal, reconciliation, the conductor's
+margin. With `--elsewhere` it claims to run on another machine.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from orchestra.store.postgres.datafolder import Host, this_host
 from ordeal.schedule import LEASE
 
 MARGIN = 3.0
-"""Seconds beyond lease and grace: a busy machine's keeper needs some."""
+"""Seconds beyond lease and grace, for keepers on a busy machine."""
 PATIENCE = 12.0
 """Seconds that a replaced database waits: more than the back-off of pilots."""
 
 
 def shorten() -> None:
-    """Make seconds of what takes minutes."""
+    """Shorten minutes to seconds."""
     lease.RENEW_EVERY = 0.8
     reconcile.RECONCILE_EVERY = 4.0
     conductor.LEASES_EVERY = 1.0

@@ -1,4 +1,4 @@
-"""The processes of this machine, as /proc shows them."""
+"""The processes of this machine, from /proc."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def everyone() -> Iterator[int]:
 
 
 def stat(pid: int) -> list[str] | None:
-    """Give the fields of /proc/PID/stat from the state on; None where the process is gone or only a zombie."""
+    """Return the fields of /proc/PID/stat from the state on; None if the process has ended or is a zombie."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -53,7 +53,7 @@ def is_stopped(pid: int) -> bool:
 
 
 def send(pid: int, number: signal.Signals) -> bool:
-    """Send a signal; False where the process is gone."""
+    """Send a signal; False if the process has ended."""
     with suppress(ProcessLookupError):
         os.kill(pid, number)
         return True
@@ -61,13 +61,13 @@ def send(pid: int, number: signal.Signals) -> bool:
 
 
 def with_child_processes(pid: int) -> list[int]:
-    """Give a process and its children."""
+    """Return a process and its children."""
     children = [p for p in everyone() if (f := stat(p)) and int(f[1]) == pid]
     return [pid, *children]
 
 
 def agents(program: str, folder: Path) -> list[int]:
-    """Give the agents that serve a folder."""
+    """Return the agents that serve a folder."""
     found = []
     for pid in everyone():
         words = command(pid)
@@ -77,7 +77,7 @@ def agents(program: str, folder: Path) -> list[int]:
 
 
 def spools(folder: Path) -> Iterator[Hello]:
-    """Give what each living keeper below a pilot's folder holds."""
+    """Return the spool of each living keeper below a pilot's folder."""
     for place in folder.glob("keepers/*"):
         with suppress(OrchestraError, OSError):
             if is_alive(place):
@@ -85,7 +85,7 @@ def spools(folder: Path) -> Iterator[Hello]:
 
 
 def jobs(folder: Path) -> list[tuple[str, int]]:
-    """Give token and leader of each attempt that a pilot's keepers run."""
+    """Return the token and leader of each attempt that a pilot's keepers run."""
     found = []
     for hello in spools(folder):
         for started in hello.running:

@@ -1,4 +1,4 @@
-"""A TCP proxy between pilots and PostgreSQL that misbehaves on command."""
+"""A TCP proxy between pilots and PostgreSQL that injects faults on command."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from support.proxy import garbled
 
 CHUNK = 1 << 16
 MOST_WAITING = 1
-"""Mishaps that wait for something to befall, besides the newest: otherwise nothing would come through for long."""
+"""The maximum of pending mishaps besides the newest: with more, no data would pass for a long time."""
 SHORTEST, LONGEST = 4, 1 << 24
-"""Bytes of a message of PostgreSQL, as its length says: what is beyond is no message."""
+"""The maximum length of a message of PostgreSQL in bytes; anything longer is not a message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mishap:
-    """What happens once, to one piece of what passes.
+    """A fault that happens once, to one piece of data.
 
     Args:
         what: "cut", "silence", "delay", "truncate", "repeat", "garble".
@@ -41,7 +41,7 @@ class Mishap:
 
 
 def heads(data: bytes) -> list[int]:
-    """Give where the types and lengths of messages stand in a piece that begins with one."""
+    """Return the positions of types and lengths of messages in a piece that begins with a message."""
     found: list[int] = []
     at = 0
     while at + 5 <= len(data):
@@ -54,29 +54,29 @@ def heads(data: bytes) -> list[int]:
 
 
 def altered(data: bytes, mishap: Mishap) -> bytes:
-    """Give a piece with one byte altered so that whoever gets it can tell.
+    """Return a piece with one byte altered so that the recipient can detect it.
 
-    What a client sent and was altered within a value is another valid wish, which nothing but a checksum, as TLS has
-    one, could tell. So on the way up it is a type or a length.
+    An altered value in a client's request is another valid request, which only a checksum, as in TLS, could detect. So
+    on the way up, a type or a length is altered.
     """
     places = heads(data) if mishap.way == "up" else range(len(data))
     return garbled(data, places[mishap.place(len(places))])
 
 
 @dataclass(eq=False)
-class Wire:
-    """One connection: its two ends, and whether it has fallen silent."""
+class ProxiedConnection:
+    """One connection: its two ends, and whether it is silent."""
 
     ends: set[asyncio.StreamWriter]
     silent: bool = False
 
 
 @dataclass
-class Gate:
-    """One pilot's way to the database.
+class PilotProxy:
+    """One pilot's proxy to the database.
 
     Args:
-        mode: "open"; "refuse" hangs up on all; "stall" lets nothing through; "cut" hangs up on each connection once
+        mode: "open"; "refuse" closes all connections; "stall" lets nothing through; "cut" closes each connection once
             `after` more bytes went `way` ("up" to the database, "down" from it); "slow" passes small pieces.
     """
 
@@ -124,7 +124,7 @@ class Gate:
             self._hang_up({writer})
             return
         ends = {writer, far_writer}
-        wire = Wire(ends)
+        wire = ProxiedConnection(ends)
         self._writers |= ends
         try:
             await asyncio.gather(
@@ -140,7 +140,7 @@ class Gate:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         way: str,
-        wire: Wire,
+        wire: ProxiedConnection,
     ) -> None:
         edition, left = self._edition, self.after
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
@@ -164,7 +164,7 @@ class Gate:
         self._hang_up(wire.ends)
 
     def _mishap(self, way: str, size: int) -> Mishap | None:
-        """Give what befalls this piece, if anything does."""
+        """Return the mishap of this piece, or None."""
         for number, mishap in enumerate(self._mishaps):
             if mishap.way == way and mishap.after < size:
                 return self._mishaps.pop(number)
@@ -172,8 +172,8 @@ class Gate:
                 self._mishaps[number] = replace(mishap, after=mishap.after - size)
         return None
 
-    async def _befall(self, mishap: Mishap, data: bytes, wire: Wire) -> bytes:
-        """Give what is left of a piece."""
+    async def _befall(self, mishap: Mishap, data: bytes, wire: ProxiedConnection) -> bytes:
+        """Return the rest of a piece."""
         self.happened[f"{mishap.what} {mishap.way}"] += 1
         match mishap.what:
             case "silence":
@@ -189,12 +189,12 @@ class Gate:
         return data
 
     def befall(self, mishap: Mishap) -> None:
-        """Have something happen to what passes next; what did not happen in time is forgotten."""
+        """Add a mishap for the next data. Mishaps that have not happened in time are dropped."""
         self._mishaps = [*self._mishaps[-MOST_WAITING:], mishap]
 
     def _hang_up(self, ends: set[asyncio.StreamWriter]) -> None:
         for end in ends:
-            # Half of the time with what is on its way, else at once, as a machine that is gone does.
+            # Half of the time after the data in transit, else at once, as with a machine that has disappeared.
             if id(end) % 32:
                 end.close()
             else:
@@ -202,24 +202,24 @@ class Gate:
 
 
 class Proxy:
-    """The gates of all pilots, in a thread of their own."""
+    """The proxies of all pilots, in a thread of their own."""
 
     def __init__(self, target: int, gates: int) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self.gates = [Gate(target) for _ in range(gates)]
+        self.gates = [PilotProxy(target) for _ in range(gates)]
         for gate in self.gates:
             asyncio.run_coroutine_threadsafe(gate.serve(), self._loop).result()
 
-    def set(self, gate: Gate, mode: str, *, after: int = 0, way: str = "up") -> None:
+    def set(self, gate: PilotProxy, mode: str, *, after: int = 0, way: str = "up") -> None:
         self._loop.call_soon_threadsafe(lambda: gate.turn(mode, after=after, way=way))
 
-    def befall(self, gate: Gate, mishap: Mishap) -> None:
+    def befall(self, gate: PilotProxy, mishap: Mishap) -> None:
         self._loop.call_soon_threadsafe(lambda: gate.befall(mishap))
 
     def happened(self) -> Counter[str]:
-        """Give how often each mishap has happened, by kind and way."""
+        """Return how often each mishap has happened, by kind and direction."""
         return sum((gate.happened for gate in self.gates), Counter())
 
     def close(self) -> None:

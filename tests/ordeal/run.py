@@ -1,4 +1,4 @@
-"""Run ordeals one after the other: `python -m ordeal.run [--seconds 300] [--seed N] [--round 40] [--restore]`."""
+"""Runs ordeals one after the other: `python -m ordeal.run [--seconds 300] [--seed N] [--round 40] [--restore]`."""
 
 from __future__ import annotations
 
@@ -30,19 +30,25 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=300.0, help="rounds are begun for so long")
-    parser.add_argument("--seed", type=int, help="of one round; else the kept ones, then any")
-    parser.add_argument("--round", type=float, default=ROUND, help="seconds of harm in a round")
-    parser.add_argument("--calm", action="store_true", help="do no harm at all")
+    parser.add_argument(
+        "--seconds", type=float, default=300.0, help="start rounds for so many seconds"
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        help="of one round; by default those of known failures, then random ones",
+    )
+    parser.add_argument("--round", type=float, default=ROUND, help="seconds with faults in a round")
+    parser.add_argument("--calm", action="store_true", help="inject no faults")
     parser.add_argument(
         "--restore",
         action=argparse.BooleanOptionalAction,
-        help="whether an old database is brought back in the middle; else the seed decides",
+        help="whether an old database is restored in the middle; by default the seed decides",
     )
     parser.add_argument(
         "--mishaps",
         type=float,
-        help="a second, of the network: it cuts, lies and falls silent; no other harm",
+        help="faults of the network per second (cut, garbled, repeated, silent), and no others",
     )
     parser.add_argument("--quiet", action="store_true", help="do not show every step")
     return parser.parse_args()

@@ -1,4 +1,4 @@
-"""What is to happen when: a pure function of the seed, so that a failure can be run again."""
+"""Plans what happens when: a pure function of the seed, so that a failure can be reproduced."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 Harm = Callable[[random.Random, float, int], list["Step"]]
 
 LEASE = 4.0
-"""Seconds; a stop may last for less or for more."""
+"""Seconds; a stop may be shorter or longer."""
 
 
 ROUND = 40.0
-"""Seconds of harm in one ordeal."""
+"""Seconds with faults in one ordeal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Something to do, `at` seconds after the beginning."""
+    """A step, `at` seconds after the start."""
 
     at: float
     what: str
@@ -57,7 +57,7 @@ class TaskPlan:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """All of one ordeal."""
+    """The plan of one ordeal."""
 
     seed: int
     seconds: float
@@ -76,13 +76,12 @@ def plan(
     restore: bool | None = None,
     mishaps: float = 0.0,
 ) -> Schedule:
-    """Give what the seed stands for.
+    """Return the schedule of a seed.
 
     Args:
-        calm: leave everything out that does harm.
-        restore: whether an old database is brought back; None leaves it to the seed.
-        mishaps: how often a second something happens to what passes between pilots and the database; there is no other
-            harm then.
+        calm: no faults.
+        restore: whether an old database is restored; None leaves it to the seed.
+        mishaps: faults per second of the network between pilots and the database, without any other faults.
     """
     dice = random.Random(seed)
     nodes = dice.choice((1, 2, 2, 3))
@@ -103,7 +102,7 @@ def plan(
             steps.append(Step(at, "submit", {"task": len(tasks)}))
             tasks.append(_rush(rush, f"t{len(tasks)}"))
         steps += [_zombie(long, at, nodes) for at in _moments(long, seconds, 12.0, first=6.0)]
-        # Every other thousand of seeds is a storm, in which nothing recovers before the next blow.
+        # Every other thousand of seeds injects faults before the system has recovered from the last one.
         for at in _moments(dice, seconds, 1.0 if seed // 1000 % 2 else 2.5, first=3.0):
             steps += _harm(dice, at, nodes, small_disk)
         for at in _moments(dice, seconds, 1.6, first=2.0):
@@ -164,13 +163,13 @@ def _task(dice: random.Random, name: str) -> TaskPlan:
 
 
 def _long_task(dice: random.Random, name: str) -> TaskPlan:
-    """Give a task whose jobs outlast the lease of a keeper that is stopped, and are begun again beside it."""
+    """Return a task whose jobs outlast the lease of a stopped keeper, and are started again on another one."""
     seconds = (LEASE * dice.uniform(2.2, 3.0) for _ in range(dice.randint(1, 2)))
     return TaskPlan(name, tuple(JobPlan(round(s, 2)) for s in seconds), retries=1)
 
 
 def _rush(dice: random.Random, name: str) -> TaskPlan:
-    """Give a task whose jobs stand in line at the keeper, some of them behind one that is not quick after all."""
+    """Return a task whose jobs are pending at the keeper, some of them behind a slow one."""
     jobs = [JobPlan(dice.choice((0.0, 0.01))) for _ in range(dice.randint(40, 80))]
     for _ in range(3):
         jobs[dice.randrange(len(jobs))] = JobPlan(0.0, fails=(1,))
@@ -196,7 +195,7 @@ def _job(dice: random.Random, rough: bool) -> JobPlan:
     )
 
 
-# Harm
+# Faults
 
 
 def _harm(dice: random.Random, at: float, nodes: int, small_disk: bool) -> list[Step]:
@@ -210,7 +209,7 @@ def _harm(dice: random.Random, at: float, nodes: int, small_disk: bool) -> list[
 
 
 def _zombie(dice: random.Random, at: float, nodes: int) -> Step:
-    """Stop a whole pilot for so long that its jobs are given to others."""
+    """Stop a whole pilot until its jobs are requeued."""
     seconds = round(LEASE * dice.uniform(2.6, 3.4), 2)
     return Step(at, "stop", {"who": "both", "node": dice.randrange(nodes), "seconds": seconds})
 
@@ -239,7 +238,7 @@ def _net(dice: random.Random, at: float, node: int) -> list[Step]:
 
 
 def _lies(dice: random.Random, seconds: float, mishaps: float, nodes: int) -> list[Step]:
-    """Give what a network does that lies, and what people ask for meanwhile."""
+    """Return the faults of an unreliable network, and the requests of people during them."""
     moments = _moments(dice, seconds, 1 / mishaps, first=2.0)
     wishes = _moments(dice, seconds, 1.6, first=2.0)
     return [_mishap(dice, at, nodes) for at in moments] + [_wish(dice, at) for at in wishes]
@@ -266,7 +265,7 @@ def _database(dice: random.Random, at: float, node: int) -> list[Step]:
 
 
 def _crash_again(dice: random.Random, at: float, node: int) -> list[Step]:
-    """Kill what is just coming back, again and again."""
+    """Kill processes again and again while they restart."""
     who = dice.choice(("agent", "both", "database"))
     steps = []
     for _ in range(dice.randint(2, 4)):
@@ -279,7 +278,7 @@ def _crash_again(dice: random.Random, at: float, node: int) -> list[Step]:
 
 
 def _anywhere(what: str, **fixed: Callable[[random.Random], Any]) -> Harm:
-    """Make a harm that is not done to one node."""
+    """Return a fault that does not concern a single node."""
 
     def make(dice: random.Random, at: float, _node: int) -> list[Step]:
         return [Step(at, what, {key: roll(dice) for key, roll in fixed.items()})]
@@ -319,7 +318,7 @@ _HARM: dict[str, Harm] = {
 }
 
 
-# What people ask for
+# Requests of people
 
 
 def _wish(dice: random.Random, at: float) -> Step:

@@ -1,18 +1,18 @@
-"""Ordeals that found something: (seed, seconds of harm, restore), and what. `make ordeal` begins with them."""
+"""Ordeals that have found bugs: (seed, seconds with faults, restore), and which. `make ordeal` starts with them."""
 
 from __future__ import annotations
 
 SHORT: dict[tuple[int, float, bool | None], str] = {
-    (12, 8.0, False): "nothing; it stands for all kinds of harm",
-    (200, 8.0, True): "nothing; it stands for an old database that comes back",
+    (12, 8.0, False): "none; all kinds of faults",
+    (200, 8.0, True): "none; an old database is restored",
 }
-"""Those that `make test` goes through, too."""
+"""Those that `make test` runs as well."""
 
 MISHAPS = 4.0
-"""A second, of a network that lies."""
+"""Faults of the network per second."""
 
-LIES = (77, 10.0)
-"""The seed and the seconds of harm of the network that `make test` goes through, too."""
+UNRELIABLE_NETWORK = (77, 10.0)
+"""The seed and the seconds of an unreliable network that `make test` runs as well."""
 
 KEPT: dict[tuple[int, float, bool | None], str] = {
     **SHORT,
@@ -20,17 +20,17 @@ KEPT: dict[tuple[int, float, bool | None], str] = {
         201,
         40.0,
         True,
-    ): "an older edition of the database waited for a keeper that was dead and buried",
+    ): "an older state of the database waited for a keeper that was closed out",
     (
         202,
         40.0,
         True,
-    ): "a renewal that was repeated with the epoch of a database that was gone, for ever",
+    ): "a renewal was repeated forever with the epoch of a replaced database",
     (
         300,
         40.0,
         None,
-    ): "a forgotten task's attempts and command passed for those of the task that got its number",
+    ): "attempts and command of a lost task were considered those of the task that got its id",
     (
         305,
         40.0,
@@ -40,7 +40,7 @@ KEPT: dict[tuple[int, float, bool | None], str] = {
         307,
         40.0,
         None,
-    ): "an agent that began first and decided last had claims numbered below the other's, and got none",
-    (310, 40.0, None): "a job was done by the outcome of a forgotten task's job of the same number",
-    (1011, 40.0, None): "a retry let a test job into the test again without an event",
+    ): "an agent that started first and decided last had lower claim numbers, and got no jobs",
+    (310, 40.0, None): "a job was done by the outcome of a lost task's job with the same id",
+    (1011, 40.0, None): "a retry returned a test job to the test without an event",
 }

@@ -1,4 +1,4 @@
-"""Each check notices what it is there for, and leaves alone what is allowed."""
+"""Each check finds its violation, and accepts what is allowed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ SECOND_ROW = Attempt(JOB, 2, "b", "other", folder_number=2)
 
 
 def good() -> Facts:
-    """One job that was done at once."""
+    """One job, done at the first attempt."""
     return Facts(
         tasks=[Task("t0", "DONE")],
         jobs=[Job(JOB, "done", 1, done_attempt=1, linked=1)],
@@ -60,20 +60,20 @@ def good() -> Facts:
 
 
 def lost(facts: Facts) -> None:
-    """Its attempt is lost though its keeper lives."""
+    """Its attempt is lost although its keeper lives."""
     facts.attempts = [
         replace(ROW, ended=False, lost=True, accepted=None, cause=None, exit_status=None)
     ]
 
 
 def lost_and_failed(facts: Facts) -> None:
-    """Its job failed though it was lost once only."""
+    """Its job has failed although it was lost only once."""
     lost(facts)
     facts.jobs = [Job(JOB, "failed", 1)]
 
 
 def with_second(facts: Facts) -> None:
-    """A second attempt began while the first was alive."""
+    """A second attempt started while the first one was alive."""
     facts.lives = [replace(LIFE, ended=None, status=None), SECOND]
     facts.attempts = [replace(ROW, ended=False, lost=True, accepted=None, cause=None), SECOND_ROW]
     facts.jobs = [Job(JOB, "done", 2, done_attempt=2, linked=2)]

@@ -1,11 +1,11 @@
-"""Short ordeals with fixed seeds; `make ordeal` runs as many as one likes."""
+"""Short ordeals with fixed seeds; `make ordeal` runs more."""
 
 from __future__ import annotations
 
 import pytest
 
 from ordeal.schedule import plan
-from ordeal.seeds import LIES, MISHAPS, SHORT
+from ordeal.seeds import MISHAPS, SHORT, UNRELIABLE_NETWORK
 from ordeal.trial import Ordeal
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -20,7 +20,7 @@ def test_nothing_is_lost_and_nothing_runs_twice(
 
 
 def test_unreliable_network_breaks_nothing() -> None:
-    seed, seconds = LIES
+    seed, seconds = UNRELIABLE_NETWORK
     verdict = Ordeal(plan(seed, seconds, mishaps=MISHAPS)).run()
     assert not verdict.violations, verdict
     assert verdict.facts.mishaps.total() > 8

@@ -1,4 +1,4 @@
-"""A schedule is a function of its seed, and brings every kind of harm."""
+"""A schedule is a function of its seed, and contains every kind of fault."""
 
 from __future__ import annotations
 

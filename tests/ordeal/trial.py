@@ -1,4 +1,4 @@
-"""One ordeal: the schedule is played, the work may come to rest, pilots leave, and all is judged."""
+"""One ordeal: run the schedule, wait until the work has ended, stop the pilots, and check the facts."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from ordeal.people import People
 from ordeal.schedule import Schedule
 
 REST = 120.0
-"""Seconds that the work gets to end once all harm is over; up to three times as many while it goes on."""
+"""Seconds that the work has to end after the last fault; up to three times as many while it makes progress."""
 STANDSTILL = 45.0
-"""Seconds without any change after which it does not go on."""
+"""Seconds without a change after which it makes no progress."""
 LEAVE = 40.0
-"""Seconds that pilots and keepers get to leave once there is nothing to do."""
+"""Seconds that pilots and keepers have to exit once there is nothing to do."""
 
 
 @dataclass
 class Verdict:
-    """What came of one ordeal; `folder` is there only where something was wrong."""
+    """The result of one ordeal; `folder` is kept only if there are violations."""
 
     schedule: Schedule
     violations: list[str]
@@ -60,7 +60,7 @@ class Verdict:
 
 
 class Ordeal:
-    """One of them, from an empty database to the last process."""
+    """One ordeal, from an empty database to the last process."""
 
     def __init__(self, schedule: Schedule, *, loud: bool = True) -> None:
         self.schedule, self._loud = schedule, loud
@@ -76,7 +76,7 @@ class Ordeal:
         self._began = monotonic()
 
     def run(self) -> Verdict:
-        """Do all of it; the folder stays where something was wrong."""
+        """Run all of it. The folder is kept if there are violations."""
         try:
             self.arena.open()
             self._began = monotonic()
@@ -141,7 +141,7 @@ class Ordeal:
         deadline, at_last = monotonic() + REST, monotonic() + REST * 3
         before: list[str] = []
         while monotonic() < deadline and (left := self._what_is_left()):
-            if left != before:  # one node alone may have minutes of work in front of it
+            if left != before:  # a single node may have minutes of work
                 before, deadline = left, min(at_last, max(deadline, monotonic() + STANDSTILL))
             self.arena.tend()
             sleep(0.25)
@@ -185,7 +185,7 @@ class Ordeal:
         self._note_aside()
 
     def _note_aside(self) -> None:
-        """What a pilot set aside was refused by the database; what it logged with a traceback is a mistake."""
+        """Return the outcomes that pilots have set aside, and the tracebacks in their logs: both are bugs."""
         for path in self.arena.state.glob("*/set-aside/*"):
             text = path.read_text()
             if self.arena.restored is None or "never granted it" not in text:
@@ -196,7 +196,7 @@ class Ordeal:
             *self.arena.state.glob("*/keepers/*/keeper.log"),
         ]:
             said = path.read_text(errors="replace")
-            # Where the log itself could not be written, Python says so, with a traceback of what was to be logged.
+            # If the log cannot be written, Python prints a traceback with the message.
             said = re.sub(
                 r"--- Logging error ---.*?^Arguments: [^\n]*$", "", said, flags=re.M | re.S
             )
@@ -206,7 +206,7 @@ class Ordeal:
                 )
 
     def _leave(self) -> None:
-        """Ask every pilot to go, and see whether anything stays."""
+        """Stop every pilot, and return what is left."""
         arena = self.arena
         jobs = [
             pid for pid in arena.marked() if "ORCHESTRA_TOKEN" in str(processes.environment(pid))

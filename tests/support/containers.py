@@ -1,4 +1,4 @@
-"""Engines and images for tests of containers: built from busybox, offline, each once a run of tests.
+"""Engines and images for container tests: built offline from busybox, each once per test run.
 
 Podman's images lie in the run's folder, away from whoever runs the tests; root's and each other account's apart.
 """
@@ -26,7 +26,7 @@ IMAGE = "localhost/orchestra-test/busybox:latest"
 
 _DETACH = 2  # MNT_DETACH of sys/mount.h
 
-# Debian's crun fails on cgroups of both versions, and few rights are needed so.
+# Debian's crun fails with cgroups of both versions; this also needs few privileges.
 _CONTAINERS = """\
 [containers]
 netns = "host"
@@ -50,7 +50,7 @@ ignore_chown_errors = "{one_account}"
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """A program that runs containers, and what it needs in its environment; for root, or for one ordinary user."""
+    """A program that runs containers, and its environment; for root, or for an ordinary user."""
 
     program: str
     env: Mapping[str, str] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class Engine:
     def __call__(
         self, *arguments: str | Path, status: int | None = 0, timeout: float = 120
     ) -> subprocess.CompletedProcess[str]:
-        """Run it; any exit status other than `status` is a failure, unless that is None."""
+        """Run it. Any exit status other than `status` is a failure, unless that is None."""
         if self.user:
             words = [f"{key}={value}" for key, value in self.env.items()]
             done = self.user.run("env", *words, self.program, *map(str, arguments), timeout=timeout)
@@ -78,16 +78,16 @@ class Engine:
 
 
 def apptainer(user: Ordinary | None = None) -> Engine:
-    """Apptainer, for root or for an ordinary user; without FUSE the latter needs `--unsquash` for a SIF."""
+    """Apptainer, for root or for an ordinary user, who needs `--unsquash` for a SIF without FUSE."""
     return Engine("apptainer", {}, user)
 
 
 def podman(run: Path, user: Ordinary | None = None) -> Engine:
-    """Podman with runc, in whose storage of this run IMAGE is there for that account."""
+    """Podman with runc, with IMAGE in the storage of that account for this run."""
     name = f"podman-{user.uid}" if user else "podman"
     folder = once(run, name, lambda place: _podman_folder(place, user))
     engine = Engine("podman", _podman_env(folder), user)
-    # Not in once: podman notes its folders in its own database, so they may not be renamed.
+    # Not by `once`: podman keeps the paths of its folders in a database, so they cannot be renamed.
     with _locked(run, f"{name}.lock"):
         if engine("image", "exists", IMAGE, status=None).returncode:
             engine("import", "--quiet", archive(run), IMAGE)
@@ -95,34 +95,34 @@ def podman(run: Path, user: Ordinary | None = None) -> Engine:
 
 
 def busybox(run: Path) -> Path:
-    """A folder with a root file system of busybox, to be used as a sandbox; not to be written to."""
+    """A folder with a root file system of busybox, for use as a sandbox. Do not write to it."""
     return once(run, "busybox", _root_file_system)
 
 
 def archive(run: Path) -> Path:
-    """The same files in an archive, as engines import them."""
+    """The same files as an archive, for engines to import."""
     return once(run, "busybox.tar", lambda place: _archive(busybox(run), place))
 
 
 def busybox_sif(run: Path) -> Path:
-    """The same as a SIF."""
+    """The same files as a SIF."""
     return once(run, "busybox.sif", lambda place: _sif(busybox(run), place))
 
 
 def bash(run: Path) -> Path:
-    """The same folder with a bash in it."""
+    """The same folder with bash."""
     return once(run, "bash", _root_file_system_with_bash)
 
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """A registry of images at 127.0.0.1, without TLS; `env` makes Apptainer and podman talk to it so."""
+    """A registry of images at 127.0.0.1 without TLS; `env` allows Apptainer and podman to use it."""
 
     address: str
     env: Mapping[str, str]
 
     def push(self, engine: Engine, name: str, image: str = IMAGE) -> str:
-        """Put an image of podman's into it; give its address without a scheme."""
+        """Push an image of podman; return its address without a scheme."""
         address = f"{self.address}/{name}"
         engine("push", "--quiet", "--tls-verify=false", image, address)
         return address
@@ -130,7 +130,7 @@ class Registry:
 
 @contextmanager
 def registry(folder: Path) -> Iterator[Registry]:
-    """Start an empty registry; it ends with the block."""
+    """Run an empty registry during the block."""
     program = registry_program()
     assert program
     address = f"127.0.0.1:{free_port()}"
@@ -161,7 +161,7 @@ def registry(folder: Path) -> Iterator[Registry]:
 
 
 def remove(run: Path) -> None:
-    """End what containers are left of a run and unmount its folders, so that they can be removed."""
+    """End the remaining containers of a run and unmount its folders, so that they can be removed."""
     images = run / "images"
     for folder in images.glob("podman*/"):
         env = {**os.environ, **_podman_env(folder)}
@@ -181,7 +181,7 @@ def remove(run: Path) -> None:
 
 
 def unmount_below(folder: Path) -> None:
-    """Detach what is mounted in a folder."""
+    """Unmount everything below a folder."""
     for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
         place = line.split()[1]
         if place.startswith(f"{folder}/"):
@@ -205,7 +205,7 @@ def _locked(run: Path, name: str) -> Iterator[None]:
 
 
 def once(run: Path, name: str, build: Callable[[Path], object]) -> Path:
-    """Give `run/images/NAME`; the first of the run's processes that asks for it builds it."""
+    """Return `run/images/NAME`. The first process of the run that needs it builds it."""
     place = run / "images" / name
     with _locked(run, f"{name}.lock"):
         if not place.exists():
@@ -243,7 +243,7 @@ def _sif(root: Path, place: Path) -> None:
 
 
 def _podman_folder(place: Path, user: Ordinary | None) -> None:
-    """Write podman's configuration for the name that the folder will have."""
+    """Write podman's configuration for the final path of the folder."""
     place.mkdir(mode=0o700)
     folder = place.with_name(place.name.removeprefix("part-"))
     one_account = str(user is not None).lower()
@@ -257,7 +257,7 @@ def _podman_folder(place: Path, user: Ordinary | None) -> None:
 
 
 def _runtime_folder(folder: Path) -> Path:
-    """Give XDG_RUNTIME_DIR: conmon loses the ends of containers where that has more than about 36 letters."""
+    """Return XDG_RUNTIME_DIR: conmon loses the ends of containers if it is longer than about 36 characters."""
     return folder.parents[1] / folder.name.replace("podman", "p").replace("-", "")
 
 

@@ -1,4 +1,4 @@
-"""Docker's service for tests: its own, in a folder of the run, away from any that the machine has."""
+"""A Docker service for tests, in a folder of the run and independent of any other on the machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from support.containers import IMAGE, Engine, unmount_below
 from support.needs import docker_folder
 from support.waiting import wait_until
 
-# Its plugin "opt" would make a folder in /opt.
+# Its plug-in "opt" would create a folder in /opt.
 _CONTAINERD = """\
 version = 2
 root = "{0}/containerd/root"
@@ -25,7 +25,7 @@ address = "{0}/containerd.sock"
 [ttrpc]
 address = "{0}/containerd.ttrpc.sock"
 """
-# Of the machine's network nothing is changed, and any file system will do.
+# Does not change the machine's network, and works on any file system.
 _DOCKERD = (
     "--iptables=false",
     "--ip6tables=false",
@@ -37,7 +37,7 @@ _DOCKERD = (
 
 @contextmanager
 def docker(archive: Path) -> Iterator[Engine]:
-    """Start Docker with IMAGE, made of an archive of its files; it ends with the block, or with this process."""
+    """Run Docker with IMAGE, made from an archive of its files, during the block; it ends with this process."""
     programs = docker_folder()
     assert programs
     folder = Path(tempfile.mkdtemp(prefix="orc-docker-", dir="/tmp"))  # a socket's path is short

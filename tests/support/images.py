@@ -1,4 +1,4 @@
-"""The images of containers/, built without a registry: their base is a root file system of Debian's packages."""
+"""The images of containers/, built without a registry, from a root file system of Debian packages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ REPOSITORY = Path(__file__).parents[2]
 SUITE = "bookworm"  # what containers/orchestra.def and the Dockerfile begin with, Debian 12 ...
 PYTHON = "3.11"  # ... and its Python, for which wheels are fetched
 
-# As in Debian's own image for Docker: quick, and without what nobody reads there.
+# As in Debian's own image for Docker: faster, and without documentation.
 _DPKG = ("force-unsafe-io", "path-exclude=/usr/share/doc/*", "path-exclude=/usr/share/locale/*")
 
 # Root without all capabilities may not build, in a user namespace of its own it has them; so the ids of another range
@@ -25,22 +25,22 @@ echo root:100000:65536 >"$1" && mount --bind "$1" /etc/subuid && mount --bind "$
 
 
 def debian_archive(run: Path) -> Path:
-    """An archive of Debian's smallest root file system, from the mirror that apt uses here."""
+    """An archive of Debian's minimal root file system, from the mirror that apt uses."""
     return once(run, "debian.tar", _debootstrap)
 
 
 def debian(run: Path) -> Path:
-    """The same in a folder."""
+    """The same as a folder."""
     return once(run, "debian", lambda place: _unpack(debian_archive(run), place))
 
 
 def checkout(run: Path) -> Path:
-    """A copy of what the recipes take from a checkout, with a folder of wheels, as a site without PyPI has it."""
+    """A copy of the files that the recipes need, with a folder of wheels, as on a site without PyPI."""
     return once(run, "checkout", _checkout)
 
 
 def orchestra_sandbox(run: Path) -> Path:
-    """The image of containers/orchestra.def, as a sandbox folder: that spares packing it."""
+    """The image of containers/orchestra.def, as a sandbox folder, which is faster than a SIF."""
     base, source = debian(run), checkout(run)
 
     def build(place: Path) -> None:
@@ -54,7 +54,7 @@ def orchestra_sandbox(run: Path) -> Path:
 
 
 def orchestra_podman(run: Path, podman: Engine) -> str:
-    """The image of containers/Dockerfile in podman's storage; gives its name."""
+    """Build the image of containers/Dockerfile in podman's storage; return its name."""
     base, name = "localhost/orchestra-test/debian", "localhost/orchestra-test/orchestra"
     archive, source = debian_archive(run), checkout(run)
     podman("import", "--quiet", archive, base)
@@ -71,7 +71,7 @@ def _debootstrap(place: Path) -> None:
 
 
 def _mirror() -> str:
-    """Give the address of the mirror of Debian that apt is configured with."""
+    """Return the address of the Debian mirror in the configuration of apt."""
     listed = ["apt-get", "indextargets", "--format", "$(ORIGIN)|$(LABEL)|$(REPO_URI)"]
     said = subprocess.run(listed, check=True, capture_output=True, text=True).stdout
     mirrors = [line.removeprefix("Debian|Debian|") for line in said.splitlines()]
@@ -79,7 +79,7 @@ def _mirror() -> str:
 
 
 def _unpack(archive: Path, place: Path) -> None:
-    """Unpack without devices, which a user namespace may not make, and without other owners than root."""
+    """Unpack without devices, which a user namespace cannot create, and with root as the only owner."""
     place.mkdir()
     options = ["--no-same-owner", "--exclude=./dev/*"]
     _run(["tar", "-C", str(place), "-xf", str(archive), *options])

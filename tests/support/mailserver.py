@@ -1,4 +1,4 @@
-"""A real SMTP server on this machine, with TLS and logins, that can be told to misbehave."""
+"""A real SMTP server on this machine, with TLS and logins, and with errors on request."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ USER, PASSWORD = "orchestra@example.org", "wheel barrow"
 
 @dataclass
 class MailServer:
-    """What arrived, and what it answers: to recipients, and to a message's content."""
+    """The received messages, and the answers to recipients and messages."""
 
     rcpt_answers: dict[str, str] = field(default_factory=dict)
     data_answer: str = "250 OK"
@@ -32,7 +32,7 @@ class MailServer:
     received: list[tuple[str, list[str], EmailMessage]] = field(default_factory=list)
     logins: list[bool] = field(default_factory=list)
     slow: threading.Event | None = None
-    """While set and not happened, a message is kept without an answer."""
+    """If given, a message is not answered until this event is set."""
     arrived: threading.Event = field(default_factory=threading.Event)
     port: int = 0
     host: str = "localhost"
@@ -45,7 +45,7 @@ class MailServer:
     def subjects(self) -> list[str]:
         return [str(message["Subject"]) for message in self.messages]
 
-    # What aiosmtpd calls
+    # Called by aiosmtpd
 
     async def handle_MAIL(  # noqa: N802 - aiosmtpd's name
         self, _server: Any, _session: Any, envelope: Envelope, address: str, options: list[str]
@@ -88,7 +88,7 @@ class MailServer:
 
 @dataclass(frozen=True)
 class Certificates:
-    """A lab's own authority: `ca` is its file, `context` what a server on localhost uses."""
+    """A lab's own authority: `ca` is its file, `context` is for a server on localhost."""
 
     ca: Path
     context: ssl.SSLContext

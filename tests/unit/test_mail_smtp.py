@@ -198,16 +198,16 @@ def test_server_that_does_not_listen_or_answer() -> None:
 
 @pytest.mark.parametrize("address", ["ana", "ana@", "@example.org", "a\nb@example.org"])
 def test_invalid_address(address: str) -> None:
-    with pytest.raises(MailRefused, match="is not a valid e-mail address"):
+    with pytest.raises(MailRefused, match="is not an e-mail address"):
         message(to=address)
 
 
 def test_invalid_configured_address_delays_mail() -> None:
     page, now = Page("x", (Paragraph("x"),)), datetime.now(UTC)
-    with pytest.raises(MailDelayed, match='"lab" is not a valid e-mail address') as caught:
+    with pytest.raises(MailDelayed, match='"lab" is not an e-mail address') as caught:
         build([page], Envelope("lab", "ana@example.org", "ana", "<1@x>", now))
     assert '"from_email"' in (caught.value.hint or "")
-    with pytest.raises(MailDelayed, match='"boss" is not a valid e-mail address'):
+    with pytest.raises(MailDelayed, match='"boss" is not an e-mail address'):
         build(
             [page], Envelope("lab@example.org", "ana@example.org", "ana", "<1@x>", now, ("boss",))
         )

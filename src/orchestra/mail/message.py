@@ -48,7 +48,7 @@ def build(pages: Sequence[Page], envelope: Envelope) -> EmailMessage:
     message["From"] = _configured(envelope.sender, '"from_email" or "email"', "Orchestra")
     to = _address(envelope.to)
     if to is None:
-        raise MailRefused(f'"{one_line(envelope.to)}" is not a valid e-mail address.')
+        raise MailRefused(f'"{one_line(envelope.to)}" is not an e-mail address.')
     message["To"] = to
     if copies := [address for address in envelope.copy_to if address != envelope.to]:
         message["Cc"] = [_configured(address, '"to_email"') for address in copies]
@@ -70,7 +70,7 @@ def _configured(text: str, key: str, name: str = "") -> Address:
     address = _address(text, name)
     if address is None:
         raise MailDelayed(
-            f'"{one_line(text)}" is not a valid e-mail address.',
+            f'"{one_line(text)}" is not an e-mail address.',
             hint=f"Check {key} in the configuration.",
         )
     return address
