@@ -192,7 +192,7 @@ def test_what_can_be_done_to_a_task_and_its_jobs(
     task = make(sets, command="while ! test -e ../../../../stop; do sleep 0.05; done; echo é")
     assert task.hold("first things first").info.hold is not None
     cluster.pilot()
-    with pytest.raises(TimedOut, match="is REGISTERED, not over within 1"):
+    with pytest.raises(TimedOut, match="is REGISTERED; it has not ended within 1"):
         task.wait(1, progress=False)
     task.release()
     with monkeypatch.context() as patched:
@@ -245,7 +245,7 @@ def test_mistakes_are_sentences_and_leave_nothing(sets: orchestra.Client) -> Non
         (lambda: task.job(4), "has no job 4"),
         (lambda: task.job(-1), "needs a whole number of at least 0"),
         (lambda: task.logs(0), "has not run yet"),
-        (lambda: task.jobs(state="lost"), "no job is ever 'lost'"),
+        (lambda: task.jobs(state="lost"), "there is no job state 'lost'"),
         (lambda: task.results(best=0), "best needs a whole number"),
         (lambda: task.delete(), "REGISTERED"),
     ):

@@ -121,7 +121,7 @@ def test_durations_sizes_and_limits_are_numbers_or_words() -> None:
         (lambda: words.seconds("timeout", [1]), "not [1]"),  # type: ignore[arg-type]
         (lambda: words.seconds("timeout", float("inf")), "is longer than 100 years"),
         (lambda: words.seconds("timeout", "soon"), '"soon" is not a duration'),
-        (lambda: words.some_seconds("timeout", 0), "timeout needs more than no time at all"),
+        (lambda: words.some_seconds("timeout", 0), "timeout must be longer than 0 s"),
         (lambda: words.size("memory", 0), "memory needs bytes or a text like '4GB', not 0"),
         (lambda: words.seconds("timeout", 10**5000), "is longer than 100 years"),
         (lambda: words.size("memory", float("inf")), "memory is more than any machine has"),  # type: ignore[arg-type]
@@ -131,10 +131,10 @@ def test_durations_sizes_and_limits_are_numbers_or_words() -> None:
         (lambda: words.whole("cores", -(10**5000), least=1), "of at least 1, not a number below that"),
         (lambda: words.size("memory", "0 GB"), "memory needs bytes or a text like '4GB', not '0 GB'"),
         (lambda: words.size("memory", "much"), '"much" is not a size'),
-        (lambda: words.command(7), "a command is a text, or a list of texts and paths, not 7"),  # type: ignore[arg-type]
+        (lambda: words.command(7), "a command must be a text, or a list of texts and paths, not 7"),  # type: ignore[arg-type]
         (lambda: words.command(["a", 7]), "not ['a', 7]"),  # type: ignore[list-item]
         (lambda: words.queue("tpu"), "queue must be \"cpu\" or \"gpu\", not 'tpu'"),
-        (lambda: words.status("dead"), "no job is ever 'dead'"),
+        (lambda: words.status("dead"), "there is no job state 'dead'"),
         (lambda: words.variables({"A B": "x"}), '"A B" is not a valid name'),
     ],
 )  # fmt: skip
@@ -145,7 +145,7 @@ def test_what_cannot_be_meant_is_a_sentence(call: Any, sentence: str) -> None:
 
 
 def test_a_test_and_no_test_do_not_go_together() -> None:
-    with pytest.raises(BadInput, match="bypass leaves the test out"):
+    with pytest.raises(BadInput, match="bypass skips the test"):
         words.policy(
             bypass=True,
             test_jobs=3,
@@ -273,7 +273,9 @@ def test_a_database_that_goes_away_is_waited_for(capsys: pytest.CaptureFixture[s
 
 
 def test_a_time_limit() -> None:
-    with pytest.raises(TimedOut, match=r"task 3 \(user.ana.mlp\) is RUNNING, not over within 0"):
+    with pytest.raises(
+        TimedOut, match=r"task 3 \(user.ana.mlp\) is RUNNING; it has not ended within 0"
+    ):
         Story(a_task()).wait(timeout=0)
     story = Story(*[a_task()] * 1_000_000)
     with pytest.raises(TimedOut):
@@ -390,7 +392,7 @@ def test_no_password_is_pickled_and_what_lacks_one_says_so_at_its_first_call() -
     del client
     elsewhere = pickle.loads(pickled)
     with pytest.raises(
-        ConfigurationError, match="the password for the database at db:5433 is not handed"
+        ConfigurationError, match="the password for the database at db:5433 is not passed"
     ):
         _ = elsewhere.user
     assert repr(elsewhere) == "<orchestra.Client>"
@@ -411,7 +413,7 @@ def test_what_is_handed_over_is_what_the_client_had(
         each.name: getattr(found, each.name) for each in SETTINGS
     }
     file.write_text('{"postgres": "postgresql://ana:secret@other/lab"}')
-    with pytest.raises(ConfigurationError, match="has none for it"):
+    with pytest.raises(ConfigurationError, match="does not have it"):
         handed.unpacked()
     assert (
         pack(load(given={"postgres": "postgresql:///lab"})).unpacked().postgres

@@ -1,7 +1,7 @@
 """The Python API, for notebooks and scripts: `orchestra.Client`.
 
-It does what the command line does, by the same requests (`orchestra.interface`) and with the same configuration.
-docs/client.md shows it.
+It does what the command line does, through the same requests (`orchestra.interface`) and with the same configuration.
+See docs/client.md.
 """
 
 from __future__ import annotations
@@ -41,27 +41,26 @@ __all__ = [
 
 
 class Client:
-    """Data sets, tasks, nodes, users and mails, as the command line has them.
+    """Data sets, tasks, nodes, users and mails, as on the command line.
 
-    The connection is made at first need; one that was lost is made anew by the next call, and an embedded database is
-    started where needed. Threads may share a client: their calls wait for one another, `wait()` and reading results
-    do not.
+    It connects at the first call and reconnects after a lost connection; an embedded database is started if needed.
+    Threads may share a client: their calls wait for one another, except `wait()` and reading results.
 
     Attributes:
         datasets: registered lists of files.
-        tasks: the work.
-        nodes: the machines and their slots.
-        users: the people.
-        mails: what was written to them.
+        tasks: tasks and their jobs.
+        nodes: machines and their slots.
+        users: people who use this database.
+        mails: mail that Orchestra wrote to them.
     """
 
     def __init__(self, config: str | os.PathLike[str] | None = None, **settings: object) -> None:
         """Read the configuration as the command line does.
 
         Args:
-            config: another file than `~/.orchestra.json` or that of MAESTRO_CONFIG.
-            settings: settings by name (docs/configuration.md), over the file and the environment: `postgres`,
-                `username`, `volume`, ...; None is a setting's default.
+            config: path of a configuration file, instead of `~/.orchestra.json` or MAESTRO_CONFIG.
+            settings: settings by name (docs/configuration.md), such as `postgres`, `username`, `volume`; they override
+                the file and the environment. None is a setting's default.
 
         Raises:
             ConfigurationError: the file, a variable or a setting cannot be used.
@@ -84,7 +83,7 @@ class Client:
 
         try:
             return f"<orchestra.Client of {self._session.user_name}>"
-        except OrchestraError:  # it came from another process, and cannot be used in this one
+        except OrchestraError:  # it was pickled in another process, and cannot be used in this one
             return "<orchestra.Client>"
 
     def __enter__(self) -> Client:
@@ -95,7 +94,7 @@ class Client:
 
     @property
     def user(self) -> User:
-        """Give who you are in Orchestra; your names begin with `user.<username>.`.
+        """You, as a user of Orchestra; your names begin with `user.<username>.`.
 
         Raises:
             DatabaseUnavailable, SchemaMismatch, ConfigurationError: the database cannot be used.
@@ -105,25 +104,25 @@ class Client:
         return self._session(Me())
 
     def ask(self, request: Request[T]) -> T:
-        """Carry out any request of `orchestra.interface` and return its answer: for what has no method of its own.
+        """Carry out any request of `orchestra.interface` and return its answer, for operations without a method here.
 
-        `orchestra.interface.table.OPERATIONS` lists all requests. Names are whole here: "user.ana.fit".
+        `orchestra.interface.table.OPERATIONS` lists all requests. Names must be complete: "user.ana.fit".
 
         Raises:
-            OrchestraError: it was refused, or the database cannot be used; one sentence says why.
+            OrchestraError: the request was refused, or the database cannot be used.
         """
         return self._session(request)
 
     def queue(self, queue: str) -> QueueReport:
-        """Return what runs on a queue, "cpu" or "gpu", and the next jobs that wait, everybody's, in their order.
+        """Return the running jobs of a queue, "cpu" or "gpu", and the next waiting ones in order, of all users.
 
         Raises:
-            BadInput: there is no queue of that name.
+            BadInput: there is no such queue.
         """
         from orchestra.interface.queues import ShowQueue
 
         return self._session(ShowQueue(words.queue(queue)))
 
     def close(self) -> None:
-        """Close the connection; what runs, runs on."""
+        """Close the connection; jobs continue."""
         self._session.close()

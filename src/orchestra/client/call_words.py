@@ -1,4 +1,4 @@
-"""Python's words for what a sentence leaves to its edge: `client.tasks.get(3).retry()`, `queue="gpu"`."""
+"""The wording of actions and options for Python: `client.tasks.get(3).retry()`, `queue="gpu"`."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ CALLS = {
     Action.MAKE_ADMIN: "client.users.set({name}, admin=True)",
     Action.LIST_MAILS: "client.mails.list()",
 }
-"""What has none is typed in a shell."""
+"""Actions without a call here are worded as shell commands."""
 
 
 def worded(said: Sentence) -> str:
-    """Give a sentence as a program has it."""
+    """Return a sentence in Python's wording."""
     return str(reworded(said, term))
 
 
 def term(part: Term) -> str:
-    """Give one term as a program has it."""
+    """Return one term in Python's wording."""
     match part:
         case Remedy(action, values) if action in CALLS:
             return CALLS[action].format(**{name: _literal(value) for name, value in values})

@@ -1,4 +1,4 @@
-"""Data sets, as `client.datasets` gives them."""
+"""Data sets: `client.datasets`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 AnyPath = str | os.PathLike[str]
 Sweep = AnyPath | Mapping[str, Any]
-"""The file of a sweep, or what would stand in it."""
+"""The path of a sweep's file, or its contents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class DataSets:
         """Register a file, or the files of a folder; sizes, times and checksums are taken now.
 
         Raises:
-            BadInput: the name is no name or not one of yours, or the files cannot be registered.
+            BadInput: the name is invalid or not in your namespace, or the files cannot be registered.
             AlreadyExists: the name is taken.
         """
         from orchestra.files import manifest
@@ -56,10 +56,10 @@ class DataSets:
         return self._session(RegisterDataSet(name, found))
 
     def get(self, name: str) -> DataSet:
-        """Give a data set; of one's own the last part of its name is enough, "grid" for "user.ana.grid".
+        """Return a data set. For your own, the last part of the name will do: "grid" for "user.ana.grid".
 
         Raises:
-            NotFound: there is none of that name; says what was perhaps meant.
+            NotFound: there is none with that name; suggests a similar one.
         """
         from orchestra.interface.datasets import GetDataSet
 
@@ -69,7 +69,7 @@ class DataSets:
         return self._session.names.dataset(name_of(dataset))
 
     def list(self, *, user: str | None = None, all: bool = False) -> builtins.list[DataSet]:  # noqa: A002
-        """Give your data sets by name, another user's, or everybody's.
+        """Return your data sets by name, another user's, or everybody's.
 
         Raises:
             NotFound: there is no such user.
@@ -80,10 +80,10 @@ class DataSets:
         return [*self._session(ListDataSets(owner))]
 
     def files(self, name: str | DataSet) -> builtins.list[ManifestEntry]:
-        """Give the files of a data set's newest version, in the order of the jobs that a task makes of them.
+        """Return the files of a data set's newest version, in the order of the jobs that a task makes of them.
 
         Raises:
-            NotFound: there is none of that name.
+            NotFound: there is none with that name.
         """
         from orchestra.interface.datasets import GetDataSet, ListFiles
 
@@ -91,10 +91,10 @@ class DataSets:
         return [*self._session(ListFiles(found.name, limit=max(1, found.files)))]
 
     def update(self, name: str | DataSet, path: AnyPath | None = None) -> DataSet:
-        """Look at the files again, or at another place, and make a new version where something has changed.
+        """Read the files again, or those at another path, and register a new version if something has changed.
 
         Raises:
-            NotFound, Refused: there is none, or it is somebody else's.
+            NotFound, Refused: there is no such data set, or it belongs to somebody else.
             BadInput: the files cannot be registered.
         """
         from orchestra.files import manifest
@@ -107,10 +107,10 @@ class DataSets:
         return self._session(UpdateDataSet(known, found, before.version_id)).dataset
 
     def remove(self, name: str | DataSet) -> None:
-        """Take a data set off the list; its files stay where they are.
+        """Delete a data set; its files stay where they are.
 
         Raises:
-            NotFound, Refused: there is none, it is somebody else's, or a live task works with it.
+            NotFound, Refused: there is no such data set, it belongs to somebody else, or a live task uses it.
         """
         from orchestra.interface.dataset_changes import DeleteDataSet
 
@@ -128,10 +128,10 @@ class DataSets:
         """Write one config for each point of a sweep into a new folder and register them.
 
         Args:
-            sweep: the file that says what varies (docs/sweeps.md), or the same as a dictionary.
+            sweep: path of the sweep's file (docs/sweeps.md), or its contents as a dictionary.
             path: the folder; it must be new or empty.
             format: "json" or "yaml" configs.
-            yes: write even more configs than the setting `sweep_limit`.
+            yes: write the configs even if they are more than the setting `sweep_limit`.
 
         Raises:
             BadInput, AlreadyExists: the sweep or the name cannot be used.
@@ -159,7 +159,7 @@ class DataSets:
         format: str | None = None,  # noqa: A002
         limit: int = 3,
     ) -> SweepPreview:
-        """Give how many configs a sweep has, and the first ones; nothing is written.
+        """Return the number of a sweep's configs, and the first ones; nothing is written.
 
         Raises:
             BadInput: the sweep cannot be used.
@@ -170,10 +170,10 @@ class DataSets:
 
 
 def name_of(dataset: str | DataSet) -> str:
-    """Give a data set's name.
+    """Return a data set's name.
 
     Raises:
-        BadInput: it is something else.
+        BadInput: it is neither.
     """
     name = dataset.name if isinstance(dataset, DataSet) else dataset
     return words.text("a data set, or its name,", name)
@@ -196,7 +196,7 @@ def _plan(sweep: Sweep, format: str | None) -> Plan:  # noqa: A002
 
 
 def _plain(value: Any) -> Any:
-    """Give values as a file would have them: arrays, ranges and tuples are lists."""
+    """Return plain values as a file would have them: arrays, ranges and tuples become lists."""
     if isinstance(value, Mapping):
         return {key: _plain(each) for key, each in value.items()}
     if hasattr(value, "tolist"):  # numpy's arrays and numbers, and pandas' columns

@@ -1,8 +1,8 @@
-"""A client in another process: what goes along with a pickled client, task or job, and what is made of it there.
+"""Pickling: what is passed on with a pickled client, task or job, and how another process connects with it.
 
-No secret of the configuration goes along (a task has its `env` with it, as everybody can read it in the database): the
-other process reads passwords where this one did, in the configuration or the environment. If
-that fails, the first call says so, not the unpickling: with an error there, a pool of processes hangs.
+No secret of the configuration is pickled (but a task's `env` is, which everybody can read in the database): the other
+process reads passwords where this one did, in the configuration or the environment. If that fails, the first call
+raises, not the unpickling: an error during unpickling hangs a pool of processes.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Handover:
-    """A client's settings without the secret ones. Equal ones share a connection in the process that receives them.
+    """A client's settings without secrets. Equal handovers share a connection in the process that receives them.
 
-    `address` has the parts of `postgres` that are no secret, where it holds one; else that is among the settings.
+    If `postgres` contains a secret, `address` has its other parts; else it is among the settings.
     """
 
     path: Path | None
@@ -30,7 +30,7 @@ class Handover:
     address: tuple[tuple[str, str], ...] = ()
 
     def unpacked(self) -> Settings:
-        """Give the settings that the client has here.
+        """Return the client's settings in this process.
 
         Raises:
             ConfigurationError: the configuration cannot be used, or lacks the password.
@@ -45,7 +45,7 @@ class Handover:
 
 
 def pack(settings: Settings) -> Handover:
-    """Give what goes along of a client's settings."""
+    """Return the settings to pickle with a client."""
     from orchestra.config import SETTINGS
 
     values = {each.name: getattr(settings, each.name) for each in SETTINGS if not each.secret}
@@ -57,7 +57,7 @@ def pack(settings: Settings) -> Handover:
 
 
 def _public(url: str) -> tuple[tuple[str, str], ...]:
-    """Give the parts of an address that are no secret; none where nothing in it is secret."""
+    """Return the parts of an address that are not secret; none if it contains no secret."""
     from orchestra.wiring.database import public_address
 
     return tuple(sorted(public_address(url).items()))
@@ -66,8 +66,8 @@ def _public(url: str) -> tuple[tuple[str, str], ...]:
 def _no_password(address: Mapping[str, str]) -> ConfigurationError:
     place = f"{address.get('host') or address.get('hostaddr') or 'localhost'}:{address.get('port') or 5432}"
     return ConfigurationError(
-        f"the password for the database at {place} is not handed to another process, and the configuration there has "
-        "none for it.",
+        f"the password for the database at {place} is not passed to another process, and the configuration there "
+        "does not have it.",
         hint='Put "postgres" into the configuration or MAESTRO_POSTGRES, or give the process numbers (task.id, '
         "job.address) and have it make an orchestra.Client(postgres=...) of its own.",
     )

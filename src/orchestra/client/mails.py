@@ -1,4 +1,4 @@
-"""What was written to people, as `client.mails` gives it."""
+"""Mail: `client.mails`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _STATES = ("waiting", "sent", "refused")
 
 @dataclass(frozen=True, slots=True)
 class MailContent:
-    """A mail with what it says: `info` is its line in the list, `text` the plain text."""
+    """A mail with its content: `info` is its entry in the list, `text` the plain text."""
 
     info: Mail
     subject: str
@@ -28,7 +28,7 @@ class MailContent:
 
 
 class Mails:
-    """Mails that Orchestra has written: sent ones, those that wait, and those that a mail server refused."""
+    """Mail that Orchestra has written: sent, waiting, or refused by a mail server."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -43,9 +43,9 @@ class Mails:
         """Return your mails, the newest first.
 
         Args:
-            all: everybody's.
-            state: "waiting", "sent" or "refused" ones alone.
-            limit: the newest alone, so many.
+            all: of all users.
+            state: only "waiting", "sent" or "refused" ones.
+            limit: only so many of the newest.
 
         Raises:
             BadInput: there is no such state.
@@ -58,11 +58,11 @@ class Mails:
         return [*self._session(ListMails(all, state, most)).mails]
 
     def show(self, mail: int | Mail) -> MailContent:
-        """Return a mail with what it says.
+        """Return a mail with its content.
 
         Raises:
-            NotFound: there is none of that number.
-            Refused: it is somebody else's, but you are not an admin.
+            NotFound: there is none with that number.
+            Refused: it belongs to somebody else, and you are not an admin.
         """
         from orchestra.interface.mails import ShowMail
         from orchestra.mail import preview
@@ -73,12 +73,12 @@ class Mails:
         )
 
     def retry(self, *mails: int | Mail, all: bool = False) -> builtins.list[int]:  # noqa: A002
-        """Have mails sent now: these, or all of yours that were set aside. Return the numbers of those that will be.
+        """Send mails now: these, or all of yours that were set aside. Return the numbers of those that will be sent.
 
-        The conductor sends them; `list` says what came of it. `all` is everybody's, for an admin.
+        The conductor sends them; `list` shows the result. `all` means all users' mail, for an admin.
 
         Raises:
-            NotFound, Refused: one of them is not there, is somebody else's, or was sent.
+            NotFound, Refused: a mail does not exist, belongs to somebody else, or has been sent.
         """
         from orchestra.interface.mails import RetryMails
 

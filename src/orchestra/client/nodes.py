@@ -1,4 +1,4 @@
-"""Nodes, as `client.nodes` gives them."""
+"""Nodes: `client.nodes`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Nodes:
-    """The machines and their slots. A node belongs to the user who made it; its owner and admins change it."""
+    """Machines and their slots. A node belongs to the user who created it; its owner and admins may change it."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -31,7 +31,7 @@ class Nodes:
         """Return a node as it is now.
 
         Raises:
-            NotFound: there is none of that name; says what was perhaps meant.
+            NotFound: there is none with that name; suggests a similar one.
         """
         from orchestra.interface.nodes import GetNode
 
@@ -46,14 +46,14 @@ class Nodes:
         max_cpus: int | None = None,
         max_gpus: int | None = None,
     ) -> Node:
-        """Make a node, which belongs to you. It takes jobs once its pilot runs: `maestro pilot run` there.
+        """Create a node, which belongs to you. It takes jobs once its pilot runs: `maestro pilot run` there.
 
         Args:
-            name: of the machine, as `maestro node list` is to show it.
+            name: the machine's name, as `maestro node list` shows it.
             cpus: CPU slots that take jobs.
             gpus: GPU slots that take jobs.
-            max_cpus: CPU slots at most; `cpus` unless given.
-            max_gpus: GPU slots at most; `gpus` unless given.
+            max_cpus: upper limit of `cpus`; equal to it by default.
+            max_gpus: upper limit of `gpus`; equal to it by default.
 
         Raises:
             BadInput: the name or the slots cannot be used.
@@ -74,14 +74,14 @@ class Nodes:
         max_gpus: int | None = None,
         owner: str | User | None = None,
     ) -> Node:
-        """Change how many slots a node has, or give it to another user. Return the node.
+        """Change a node's slots, or its owner. Return the node.
 
-        What is None stays, and so do running jobs.
+        None leaves a value as it is; running jobs stay.
 
         Raises:
             NotFound: there is no such node, or no such user.
-            BadInput: the slots cannot be used, or nothing is to be changed.
-            Refused: it is somebody else's.
+            BadInput: a number of slots is invalid, or there is nothing to change.
+            Refused: the node belongs to somebody else.
         """
         from orchestra.interface.node_changes import SetNode
 
@@ -92,10 +92,10 @@ class Nodes:
         return self._session(SetNode(name_of(name), cpu, gpu, whom))
 
     def drain(self, name: str | Node, reason: str | None = None) -> Node:
-        """Let no new job start on a node; the running ones go on. May be repeated, with another reason.
+        """Start no new jobs on a node; running jobs continue. May be repeated, with another reason.
 
         Raises:
-            NotFound, Refused: there is none of that name, or it is somebody else's.
+            NotFound, Refused: there is no such node, or it belongs to somebody else.
         """
         from orchestra.interface.node_changes import DrainNode
 
@@ -105,33 +105,33 @@ class Nodes:
         """Let jobs start on a node again. Return whether it was drained.
 
         Raises:
-            NotFound, Refused: there is none of that name, or it is somebody else's.
+            NotFound, Refused: there is no such node, or it belongs to somebody else.
         """
         from orchestra.interface.node_changes import ResumeNode
 
         return self._session(ResumeNode(name_of(name)))
 
     def stop(self, name: str | Node, *, now: bool = False) -> bool:
-        """Have a node's pilot take nothing new and leave when its jobs have ended. Return whether a pilot is there.
+        """Have a node's pilot claim no new jobs and exit when its jobs have ended. Return whether it has a pilot.
 
-        `now` has the running jobs ended; they are given to other nodes.
+        `now` ends the running jobs and requeues them.
 
         Raises:
-            NotFound, Refused: there is none of that name, or it is somebody else's.
+            NotFound, Refused: there is no such node, or it belongs to somebody else.
         """
         from orchestra.interface.node_changes import StopNode
 
         return self._session(StopNode(name_of(name), now))
 
     def lost(self, name: str | Node, reason: str | None = None, *, force: bool = False) -> int:
-        """Say that a machine is gone for good: its jobs are given to other nodes at once. Return how many those are.
+        """Declare a node lost: its jobs are requeued at once. Return how many there are.
 
-        To be said only of a machine that is off for certain, or its jobs run twice; nothing is asked. `force` does it
-        while the node's pilot is online.
+        Only for a machine that is certainly off: otherwise jobs may run twice. There is no question. `force` does it
+        even while the node's pilot is online.
 
         Raises:
-            NotFound: there is none of that name.
-            Refused: its pilot is online and `force` is not given, or it is somebody else's.
+            NotFound: there is none with that name.
+            Refused: its pilot is online and `force` is False, or the node belongs to somebody else.
         """
         from orchestra.interface.node_changes import LoseNode
 
@@ -152,7 +152,7 @@ def name_of(node: str | Node) -> str:
     """Return a node's name.
 
     Raises:
-        BadInput: it is something else.
+        BadInput: it is neither.
     """
     name = node.name if isinstance(node, Node) else node
     return words.text("a node, or its name,", name)

@@ -1,4 +1,4 @@
-"""What came of a task: results and logs."""
+"""A task's results and logs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def table(
     session: Session, task: int, sort: str | None, best: int | None, columns: Sequence[str] | None
 ) -> Table:
-    """Give a task's results; the files are read after the connection has been given back."""
+    """Return a task's results; the files are read without holding the connection."""
     from orchestra.files.results import read
     from orchestra.interface.results import FindResults
 
@@ -33,7 +33,7 @@ def table(
 def frame(
     session: Session, task: int, sort: str | None, best: int | None, columns: Sequence[str] | None
 ) -> pandas.DataFrame:
-    """Give the same as a frame.
+    """Return a task's results as a data frame.
 
     Raises:
         Refused: pandas is not installed.
@@ -42,7 +42,7 @@ def frame(
         import pandas
     except ImportError:
         raise Refused(
-            "frame() needs pandas, which is not installed; results() gives the same as dictionaries.",
+            "frame() needs pandas, which is not installed; results() returns the same as dictionaries.",
             hint="pip install 'orchestra-hpc[notebook]'",
         ) from None
     found = table(session, task, sort, best, columns)
@@ -51,7 +51,7 @@ def frame(
 
 
 def log(session: Session, address: str, attempt: int | None, lines: int | None) -> str:
-    """Give a job's log; bytes that are no UTF-8 are shown as such."""
+    """Return a job's log; bytes that are not UTF-8 are escaped."""
     from orchestra.files import job_logs
     from orchestra.interface import following
     from orchestra.interface.jobs import ShowJob

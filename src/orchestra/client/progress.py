@@ -1,4 +1,4 @@
-"""How far a task is, in one line: one that changes on a terminal or in a notebook, else one a state."""
+"""A task's progress: one line that is updated on a terminal or in a notebook, else a line for each state."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _EVERY = 0.2
 
 
 class Display(Protocol):
-    """Where it is shown."""
+    """Where progress is shown."""
 
     def show(self, task: Task, why: str) -> None:
-        """Show how far a task is, and why nothing of it runs, if something keeps it."""
+        """Show a task's progress, and why nothing of it runs, if there is a reason."""
 
     def away(self, why: str) -> None:
-        """Say that nobody knows at present."""
+        """Show that the database is unavailable."""
 
     def close(self) -> None:
         """Leave the last line as it is."""
 
 
 def display(wanted: bool) -> Display:
-    """Give what fits the place where the program runs."""
+    """Return the display for where the program runs."""
     if not wanted:
         return _Nowhere()
     if _in_notebook():
@@ -42,7 +42,7 @@ def display(wanted: bool) -> Display:
 
 
 def line(task: Task) -> str:
-    """Say how far a task is."""
+    """Return a task's progress in one line."""
     from orchestra.domain.estimates import estimate_end
 
     counts = task.counts
@@ -58,17 +58,17 @@ def line(task: Task) -> str:
 
 class _Nowhere:
     def show(self, task: Task, why: str) -> None:
-        """Nobody wants to know."""
+        """Show nothing."""
 
     def away(self, why: str) -> None:
-        """Nobody wants to know."""
+        """Show nothing."""
 
     def close(self) -> None:
-        """There is nothing to leave."""
+        """Do nothing."""
 
 
 class _Lines:
-    """A line for each state and each reason, and whenever the database goes away."""
+    """A line for each state and each reason, and each time that the database becomes unavailable."""
 
     def __init__(self) -> None:
         self._state: TaskState | None = None
@@ -93,7 +93,7 @@ class _Lines:
 
 
 class _Terminal:
-    """One line, written over; a reason stays above it, since it may be longer than the line has room."""
+    """One line that is overwritten; a reason stays above it, since it may be longer than the line."""
 
     def __init__(self) -> None:
         self._why = ""
@@ -118,7 +118,7 @@ class _Terminal:
 
 
 class _Notebook:
-    """One output of the cell, written over; not too often, since each version goes over the wire."""
+    """One output of the cell that is updated; not too often, since each version goes over the network."""
 
     def __init__(self) -> None:
         self._handle: Any = None
@@ -160,7 +160,7 @@ def _write(text: str) -> None:
 
 
 def _in_notebook() -> bool:
-    """Whether a kernel shows what this prints; IPython on a terminal has none."""
+    """Whether the program runs in a notebook's kernel; IPython on a terminal has none."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     return getattr(shell, "kernel", None) is not None

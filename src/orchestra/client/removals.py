@@ -1,4 +1,4 @@
-"""Taking a task off the lists, and removing what its attempts have written, in this process."""
+"""Deleting a task, and removing its attempts' folders in this process."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 def delete(session: Session, task: int, *, force: bool, remove: bool, timeout: float) -> None:
-    """Take a task off the lists; with `remove` its attempts' folders go first."""
+    """Delete a task; with `remove`, remove its attempts' folders first."""
     from orchestra.interface.task_changes import DeleteTask, OwnTask, RemovableFolders
     from orchestra.interface.waiting import kill_for_good
 
     if force and not kill_for_good(session, task, timeout=timeout):
         with with_hint():
             raise TimedOut(
-                f"task {task} is being killed, and some of its jobs are still alive.",
+                f"task {task} is being killed, and some of its jobs are still running.",
                 hint="Delete it when it is KILLED; wait() returns then.",
             )
     if remove and not session(OwnTask(task)).state.is_live:
@@ -30,7 +30,7 @@ def delete(session: Session, task: int, *, force: bool, remove: bool, timeout: f
 
 
 def clean(session: Session, task: int) -> Removed:
-    """Remove the folders of attempts that a later one has taken the place of."""
+    """Remove the folders of superseded attempts."""
     from orchestra.interface.task_changes import RemovableFolders
 
     return _remove(session(RemovableFolders(task, superseded=True)))
@@ -46,6 +46,6 @@ def _remove(removable: Removable) -> Removed:
             raise Incomplete(
                 f"task {removable.task.id} ({removable.task.name}): {size(removed.left_bytes)} of "
                 f"{count(removed.left_attempts, 'attempt')} could not be removed ({reasons}).",
-                hint="Mend that and say it again.",
+                hint="Fix that and try again.",
             )
     return removed

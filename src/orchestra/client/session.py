@@ -1,6 +1,6 @@
-"""What a client asks: made at first need, made anew when its connection was lost, used by one call at a time.
+"""A client's session: connects at first need, reconnects after a lost connection, serves one call at a time.
 
-It belongs to one process. A forked child and a process that is handed a client, a task or a job make their own.
+It belongs to one process. A forked child, and a process that unpickles a client, a task or a job, connect on their own.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _log = logging.getLogger("orchestra.client")
 
 
 class Session:
-    """What all parts of a client share."""
+    """The state that all parts of a client share."""
 
     def __init__(self, settings: Settings | Handover, key: str = "") -> None:
         self._settings = settings
@@ -39,7 +39,7 @@ class Session:
         _sessions[self._key] = self
 
     def _begin(self) -> None:
-        """Begin anew: a forked process has neither its parent's connection nor the threads that hold its lock."""
+        """Reset: a forked process has neither its parent's connection nor the threads that hold its lock."""
         self._lock = threading.RLock()
         self._connected: Connected | None = None
 
@@ -58,7 +58,7 @@ class Session:
         """The configuration.
 
         Raises:
-            ConfigurationError: it came from another process, and cannot be used here.
+            ConfigurationError: it comes from another process, and cannot be used here.
         """
         if isinstance(self._settings, Handover):
             with with_hint():
@@ -66,10 +66,10 @@ class Session:
         return self._settings
 
     def __call__(self, asked: Request[T], /) -> T:
-        """Carry a request out and return its answer; other threads wait for its end.
+        """Carry out a request and return its answer; other threads wait meanwhile.
 
         Raises:
-            OrchestraError: it was refused, or the database cannot be used; one sentence says why.
+            OrchestraError: the request was refused, or the database cannot be used.
             Refused: the client was closed.
         """
         with self.interface() as ask:
@@ -77,12 +77,12 @@ class Session:
 
     @contextmanager
     def interface(self, *, start: bool = True) -> Iterator[Interface]:
-        """Give what carries requests out for the length of the block; other threads wait for its end.
+        """Provide an interface for the length of the block; other threads wait meanwhile.
 
-        `start` says whether an embedded database that was stopped is started.
+        `start`: whether to start an embedded database that was stopped.
 
         Raises:
-            DatabaseUnavailable, SchemaMismatch, ConfigurationError: there is none.
+            DatabaseUnavailable, SchemaMismatch, ConfigurationError: the database cannot be used.
             Refused: the client was closed.
         """
         with self._lock, with_hint():
@@ -90,14 +90,14 @@ class Session:
 
     @property
     def user_name(self) -> str:
-        """The current user's name, as it is configured."""
+        """The configured user name."""
         from orchestra.wiring.identity import user_name
 
         return user_name(self.settings)
 
     @property
     def names(self) -> ShortNames:
-        """What the current user may leave out of the names of what is theirs."""
+        """The rules by which the current user may shorten their own names."""
         from orchestra.domain.short_names import ShortNames
 
         return ShortNames(self.user_name)
@@ -110,7 +110,7 @@ class Session:
 
     def _usable(self, start: bool) -> Connected:
         if self._closed:
-            raise Refused("this client is closed.", hint="orchestra.Client() makes another.")
+            raise Refused("this client is closed.", hint="orchestra.Client() creates another one.")
         if self._connected is not None and not self._connected.works():
             self._drop()
         if self._connected is None:
@@ -131,7 +131,7 @@ class Session:
 
 
 _sessions: WeakValueDictionary[str, Session] = WeakValueDictionary()
-"""Those of this process, and of the one that it was forked from."""
+"""Sessions of this process, and of the one that it was forked from."""
 _handed_over: dict[Handover, Session] = {}
 
 
@@ -144,7 +144,7 @@ os.register_at_fork(after_in_child=_begin_in_child)
 
 
 def _received(key: str, handover: Handover) -> Session:
-    """Give the session that was pickled, if this process has it; else one for all that came with the same settings."""
+    """Return the pickled session if this process has it, else one shared by all with the same settings."""
     known = _sessions.get(key)
     if known is not None and not known._closed:
         return known
@@ -155,7 +155,7 @@ def _received(key: str, handover: Handover) -> Session:
 
 @contextmanager
 def with_hint() -> Iterator[None]:
-    """Have an error speak Python, and its traceback say what to do; on the command line that is printed beside it."""
+    """Word errors for Python, with the hint as a note in the traceback; the command line prints hints by itself."""
     try:
         yield
     except OrchestraError as error:

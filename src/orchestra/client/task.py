@@ -1,4 +1,4 @@
-"""One task and its jobs, as a program holds them."""
+"""A task and its jobs, as objects."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Task:
-    """A task. `state`, `counts` and `info` ask the database each time; `last_seen` is what was seen last."""
+    """A task. `state`, `counts` and `info` query the database each time; `last_seen` is the latest result."""
 
     __slots__ = ("_seen", "_session")
 
@@ -59,17 +59,17 @@ class Task:
 
     @property
     def folder(self) -> Path:
-        """Where its jobs write; `job_configId_N` in it is the result of job N."""
+        """The folder of its results; `job_configId_N` in it is the result of job N."""
         return Path(self._seen.folder)
 
     @property
     def last_seen(self) -> task_values.Task:
-        """Give the task as it was when something was last asked of it."""
+        """The task as it was at the latest query."""
         return self._seen
 
     @property
     def info(self) -> task_values.Task:
-        """Give the task as it is now.
+        """The task as it is now.
 
         Raises:
             NotFound: it was deleted.
@@ -78,16 +78,16 @@ class Task:
 
     @property
     def state(self) -> TaskState:
-        """Give its state now: REGISTERED, TESTING, RUNNING, DONE, FINALIZED, BROKEN, KILL or KILLED."""
+        """Its present state: REGISTERED, TESTING, RUNNING, DONE, FINALIZED, BROKEN, KILL or KILLED."""
         return self.info.state
 
     @property
     def counts(self) -> Counts:
-        """Give how many of its jobs are in each state now."""
+        """The present number of its jobs in each state."""
         return self.info.counts
 
     def show(self) -> TaskReport:
-        """Give all that `maestro task show` says: events, failures in groups, why it waits."""
+        """Return what `maestro task show` shows: events, failures in groups, why it waits."""
         from orchestra.interface.task_reports import ShowTask
 
         report = self._session(ShowTask(str(self.id)))
@@ -99,7 +99,7 @@ class Task:
         return self._seen
 
     def _look_on(self) -> tuple[task_values.Task, str]:
-        """For who waits: a database that was stopped stays so. The text says why nothing runs, if it is known."""
+        """Return the task, and why nothing of it runs if that is known. A stopped database is not started."""
         from orchestra.interface.task_reports import WhyTaskWaits
 
         with self._session.interface(start=False) as ask:
@@ -113,7 +113,7 @@ class Task:
     def jobs(
         self, state: str | None = None, *, first: int = 0, limit: int | None = None
     ) -> list[Job]:
-        """Give its jobs by number, from `first` on and at most `limit`; of one state, or all.
+        """Return its jobs by number, from `first` on and at most `limit`, in one state or all.
 
         Raises:
             BadInput: there is no such state.
@@ -130,10 +130,10 @@ class Task:
         return found
 
     def job(self, number: int) -> Job:
-        """Give one of its jobs.
+        """Return one of its jobs.
 
         Raises:
-            NotFound: it has none of that number.
+            NotFound: it has no job with that number.
         """
         return Job(self, self._report(number).job)
 
@@ -146,17 +146,17 @@ class Task:
         return f"{self.id}/{words.whole('a job', number, least=0)}"
 
     def logs(self, job: int | Job, *, attempt: int | None = None, lines: int | None = None) -> str:
-        """Give the log of a job's latest attempt, or of another; all of it, or the last `lines`.
+        """Return the log of a job's latest attempt, or of another one; all of it, or the last `lines`.
 
-        From a machine that does not see the volume it is the end of it, as the database has kept it.
+        On a machine that does not see the volume it is the end of the log, as stored in the database.
 
         Raises:
-            NotFound: there is no such job or attempt, or nothing of its log.
+            NotFound: there is no such job or attempt, or it has no log.
         """
         return outputs.log(self._session, self._address(_number(job)), attempt, lines)
 
     def explain(self, job: int | Job) -> Explanation:
-        """Say why a job waits, where it runs, what happened to it: a headline and sentences.
+        """Explain why a job waits, where it runs, what happened to it: a headline and sentences.
 
         Raises:
             NotFound: there is no such job.
@@ -166,7 +166,7 @@ class Task:
         found = self._session(ExplainJob(self._address(_number(job)))).explanation
         return replace(found, told=tuple(map(call_words.worded, found.told)))
 
-    # What came of it
+    # Results
 
     def results(
         self,
@@ -175,16 +175,16 @@ class Task:
         best: int | None = None,
         columns: Sequence[str] | None = None,
     ) -> list[dict[str, Any]]:
-        """Give a row for each job that is done: its config's values, its metrics, what it took (docs/results.md).
+        """Return a row for each done job: its config's values, its metrics, its usage (docs/results.md).
 
         Args:
-            sort: order by this column; "-NAME" has the highest first.
-            best: the best rows alone, so many; by a metric whose name tells which are best, or by `sort`.
-            columns: these columns alone, in this order.
+            sort: order by this column; "-NAME" puts the highest first.
+            best: only so many of the best rows, by a metric whose name says which are best, or by `sort`.
+            columns: only these columns, in this order.
 
         Raises:
             BadInput: there is no such column.
-            VolumeError: the task's folder is not there.
+            VolumeError: the task's folder does not exist.
         """
         return list(outputs.table(self._session, self.id, sort, best, columns).records())
 
@@ -195,7 +195,7 @@ class Task:
         best: int | None = None,
         columns: Sequence[str] | None = None,
     ) -> pandas.DataFrame:
-        """Give the same as `results` as a pandas frame.
+        """Return `results` as a pandas data frame.
 
         Raises:
             Refused: pandas is not installed.
@@ -210,21 +210,21 @@ class Task:
         progress: bool = True,
         check: bool = False,
     ) -> Task:
-        """Wait until the task is over, and give it. Its jobs run on whatever becomes of who waits.
+        """Wait until the task has ended, and return it. Its jobs do not depend on the process that waits.
 
-        A database that goes away meanwhile is waited for, up to ten minutes.
+        If the database becomes unavailable, waits for it up to ten minutes.
 
         Args:
             timeout: seconds, or words like "2h".
-            progress: show how far it is and why nothing runs: a line that changes on a terminal and in a notebook,
-                else one a state.
-            check: an end in another state than DONE is an error.
+            progress: show progress, and why nothing runs: one line that is updated on a terminal and in a notebook,
+                else a line for each state.
+            check: raise NotDone if the task ends in a state other than DONE.
 
         Raises:
-            TimedOut: it is not over yet.
-            NotDone: `check`, and not all jobs are done.
+            TimedOut: it has not ended in time.
+            NotDone: with `check`, not all jobs are done.
             NotFound: it was deleted.
-            DatabaseUnavailable: the database was away for too long.
+            DatabaseUnavailable: the database was unavailable for too long.
         """
         limit = None if timeout is None else words.seconds("timeout", timeout)
         waiting.wait(self._look_on, limit, progress=progress)
@@ -233,16 +233,16 @@ class Task:
                 waiting.check(self._seen)
         return self
 
-    # What can be done to it
+    # Actions
 
     def hold(self, reason: str | None = None) -> Task:
-        """Let no new job of it start; what runs, runs on.
+        """Start no new job of it; running jobs continue.
 
-        Returns when pilots have handed back what they had claimed ahead, at the latest after 5 s. Warns of nodes that
-        have not answered by then (UserWarning): they may still start a job that they had claimed before.
+        Returns when pilots have released what they had claimed ahead, after 5 s at the latest. Warns (UserWarning) of
+        nodes that have not responded by then: they may still start a job that they had claimed before.
 
         Raises:
-            Refused: it has ended, or is somebody else's.
+            Refused: it has ended, or belongs to somebody else.
         """
         from orchestra.interface.task_changes import HoldTask
         from orchestra.interface.waiting import not_answered, wait_for_pilots
@@ -256,7 +256,7 @@ class Task:
         """Let its jobs start again after `hold`.
 
         Raises:
-            Refused: it has ended, or is somebody else's.
+            Refused: it has ended, or belongs to somebody else.
         """
         from orchestra.interface.task_changes import ReleaseTask
 
@@ -264,10 +264,10 @@ class Task:
         return self
 
     def kill(self, reason: str | None = None) -> Task:
-        """End it with all its jobs; one that has ended stays as it is. `wait` returns when they are gone.
+        """Kill it with all its jobs; a task that has ended stays as it is. `wait` returns when no job is alive.
 
         Raises:
-            Refused: it is somebody else's.
+            Refused: it belongs to somebody else.
         """
         from orchestra.interface.task_changes import KillTask
 
@@ -275,12 +275,12 @@ class Task:
         return self
 
     def retry(self, *, all: bool = False, bypass: bool = False) -> Task:  # noqa: A002
-        """Run its jobs that are not done again; with `all` every job; with `bypass` without a new test.
+        """Retry its jobs that are not done, or with `all` every job; `bypass` skips the test.
 
-        A task that is DONE starts over, as with `maestro task retry`; nothing is asked.
+        A task that is DONE starts over, as with `maestro task retry`, but without a question.
 
         Raises:
-            Refused: its state does not allow it, or it is somebody else's.
+            Refused: its state does not allow it, or it belongs to somebody else.
         """
         from orchestra.interface.task_changes import RetryTask
 
@@ -290,17 +290,17 @@ class Task:
     def delete(
         self, *, force: bool = False, remove: bool = False, timeout: words.Duration = 120.0
     ) -> None:
-        """Take it off the lists; its files stay unless `remove`. Nothing is asked.
+        """Delete it; its files stay unless `remove`. There is no question.
 
         Args:
             force: kill it first, and wait for its jobs to end.
-            remove: remove the folders that its attempts have made as well, and nothing else. They go first: where one
-                cannot, the task stays on the lists.
-            timeout: with `force`, how long its jobs are waited for; seconds, or "10m".
+            remove: also remove the folders that its attempts have created, and nothing else. They are removed first:
+                if one cannot be, the task is not deleted.
+            timeout: with `force`, how long to wait for its jobs to end; seconds, or "10m".
 
         Raises:
-            Refused: it is live or somebody else's, or with `remove` a live task reads its outputs.
-            TimedOut: some of its jobs are still alive.
+            Refused: it is live, belongs to somebody else, or with `remove` a live task reads its outputs.
+            TimedOut: some of its jobs are still running.
             Incomplete, VolumeError: not all folders could be removed.
         """
         removals.delete(
@@ -312,12 +312,12 @@ class Task:
         )
 
     def clean(self) -> Removed:
-        """Remove the folders of attempts that a later one has taken the place of. Nothing is asked.
+        """Remove the folders of superseded attempts. There is no question.
 
-        Returns how many folders have gone, and the bytes that are free again.
+        Returns the number of folders that were removed, and the bytes that were freed.
 
         Raises:
-            Refused: it is somebody else's.
+            Refused: it belongs to somebody else.
             Incomplete, VolumeError: not all of them could be removed.
         """
         return removals.clean(self._session, self.id)
@@ -325,7 +325,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Job:
-    """A job as it was when it was asked for; its methods ask anew."""
+    """A job as it was when it was queried; its methods query it again."""
 
     task: Task
     info: job_values.Job
@@ -340,12 +340,12 @@ class Job:
 
     @property
     def address(self) -> str:
-        """What people write: TASK/N."""
+        """Its address, TASK/N."""
         return f"{self.info.task_id}/{self.info.index}"
 
     @property
     def state(self) -> JobStatus:
-        """The column of `task list` in which it was counted."""
+        """Its state, as `task list --counts` counts it."""
         info = self.info
         return job_status(
             info.state,
@@ -356,15 +356,15 @@ class Job:
 
     @property
     def folder(self) -> Path:
-        """Where people find its result: a link to the folder of its last attempt that was done, else the latest."""
+        """The path of its result: a symlink to the folder of its last done attempt, else of the latest one."""
         return Path(JobPaths(PurePosixPath(self.task.last_seen.folder), self.number).link)
 
     def show(self) -> JobReport:
-        """Give the job as it is now, with all its attempts and its config's path."""
+        """Return the job as it is now, with all its attempts and its config's path."""
         return self.task._report(self.number)
 
     def logs(self, *, attempt: int | None = None, lines: int | None = None) -> str:
-        """Give its log, as `Task.logs`."""
+        """Return its log, as `Task.logs`."""
         return self.task.logs(self, attempt=attempt, lines=lines)
 
     def explain(self) -> Explanation:
@@ -372,20 +372,20 @@ class Job:
         return self.task.explain(self)
 
     def kill(self, reason: str | None = None) -> None:
-        """End it; one that has ended stays as it is.
+        """Kill it; a job that has ended stays as it is.
 
         Raises:
-            Refused: its task's state does not allow it, or it is somebody else's.
+            Refused: its task's state does not allow it, or it belongs to somebody else.
         """
         from orchestra.interface.job_changes import KillJobs
 
         self.task._session(KillJobs((self.address,), reason))
 
     def retry(self) -> None:
-        """Run it again, first in line.
+        """Retry it, ahead of all other jobs.
 
         Raises:
-            Refused: it is alive, its task's state does not allow it, or it is somebody else's.
+            Refused: it is running, its task's state does not allow it, or it belongs to somebody else.
         """
         from orchestra.interface.job_changes import RetryJobs
 

@@ -1,4 +1,4 @@
-"""Making and finding tasks, as `client.tasks` does."""
+"""Creating and finding tasks: `client.tasks`."""
 
 from __future__ import annotations
 
@@ -64,41 +64,41 @@ class Tasks:
         memory: int | str | None = None,
         if_not_exists: bool = False,
     ) -> Task:
-        """Make a task, as `maestro task create` does; the options have its names and defaults.
+        """Create a task, as `maestro task create` does; the options have the same names and defaults.
 
         Args:
-            name: `user.<username>.<name>`. Where something that exists is named, the last part is enough for what
-                is one's own: "grid" for "user.ana.grid".
+            name: `user.<username>.<name>`. For your own data sets and tasks that exist, the last part of the name
+                will do: "grid" for "user.ana.grid".
             config: one job for each of its files, `%IN`; a task, or "task:NAME", for each of its done jobs' outputs.
             data: what all jobs read, `%DATA`.
             command: what each job runs; `%DATA`, `%IN` and `%OUT` become its paths. A text as a shell reads it, or
                 a list of words, which need no quotes: `["python3", Path("fit.py").absolute(), "%DATA", "%IN", "%OUT"]`.
             secondary: more tags with their data sets, `{"%REF": "user.ana.ref"}`.
             queue: "cpu" or "gpu".
-            volume: where the results go; else the configured volume, else the current folder.
-            after: begin when this task is DONE, or these are. With the same task as `config` it takes its outputs.
+            volume: folder for the results; by default the configured volume, else the current folder.
+            after: begin when this task is, or these tasks are, DONE. The same task as `config` provides the configs.
             image: a container image.
-            bind: what else the container sees of its machine, `SRC:DST[:ro]`.
-            env: variables for the jobs.
-            metrics: what each job leaves in `%OUT` for `results()`.
-            reuse: write beside what lies in the task's folder already.
-            bypass: no test before the rest.
-            test_jobs: how many jobs are tried first; 10 unless given.
-            test_for: a test job that has run for so long has passed, and the test does not wait longer than that for
-                those that find no slot; seconds, or "10m".
-            retries: how often a failed job is repeated.
-            timeout: a job that runs for longer is ended; seconds, or "2h".
-            grace: between TERM and KILL when a job is ended.
-            priority: before everybody's tasks of a lower one.
+            bind: more folders to mount in the container, `SRC:DST[:ro]`.
+            env: environment variables for the jobs.
+            metrics: name of the file in `%OUT` that `results()` reads.
+            reuse: allow a folder of the task's name that is not empty.
+            bypass: skip the test.
+            test_jobs: number of test jobs; 10 by default.
+            test_for: a test job that has run for so long has passed, and the test waits no longer for jobs that find
+                no slot; seconds, or "10m".
+            retries: retries of a failed job.
+            timeout: time limit of a job; seconds, or "2h".
+            grace: time between TERM and KILL when a job is ended.
+            priority: tasks with a higher one go first, whoever owns them.
             max_fails: hold the task when so many jobs have failed, 3 or "5%".
-            resume: a repeated job gets the folder of the attempt before.
+            resume: a retry continues in the folder of the attempt before.
             cores: CPU slots of a job.
-            gpus: GPU slots of a job; on the gpu queue 1 unless given.
-            memory: of a job; bytes, or "4GB".
-            if_not_exists: a task of that name that exists already is given instead.
+            gpus: GPU slots of a job; 1 by default on the gpu queue.
+            memory: memory of a job; bytes, or "4GB".
+            if_not_exists: return the task with that name if it exists.
 
         Raises:
-            BadInput, NotFound, AlreadyExists, Refused, VolumeError: one sentence on what cannot be used.
+            BadInput, NotFound, AlreadyExists, Refused, VolumeError: one sentence about what cannot be used.
         """
         from orchestra.domain.models.new_tasks import NewTask
         from orchestra.files import local_machine
@@ -144,15 +144,15 @@ class Tasks:
         return Task(self._session, _make(self._session, new, if_not_exists=if_not_exists))
 
     def get(self, task: int | str) -> Task:
-        """Give a task by its number or its name; of one's own the last part is enough, "fit" for "user.ana.fit".
+        """Return a task by number or name. For your own, the last part will do: "fit" for "user.ana.fit".
 
         Raises:
-            BadInput, NotFound: there is none; says what was perhaps meant.
+            BadInput, NotFound: there is none; suggests a similar name.
         """
         return Task(self._session, self._session(FindTask(self._session.names.task(str(task)))))
 
     def list(self, *, user: str | None = None, all: bool = False) -> builtins.list[Task]:  # noqa: A002
-        """Give your tasks that are not done, another user's, or with `all` everybody's and the done ones as well.
+        """Return your tasks that are not DONE, or another user's; with `all` everybody's, also DONE ones.
 
         Raises:
             NotFound: there is no such user.
@@ -173,7 +173,7 @@ def _make(session: Session, new: NewTask, *, if_not_exists: bool) -> task_values
         with with_hint():
             new = task_files.check(new, planned.folder)
         return session(CreateTask(new))
-    except AlreadyExists:  # made a moment before this one, perhaps
+    except AlreadyExists:  # perhaps created a moment before
         existing = session(FindOwnTask(new.name)) if if_not_exists else None
         if existing is None:
             raise

@@ -1,4 +1,4 @@
-"""Users, as `client.users` gives them."""
+"""Users: `client.users`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Users:
-    """The people. You are made at your first task; who looks after the database is an admin."""
+    """People who use this database. You are created with your first task; the first user is an admin."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -29,19 +29,19 @@ class Users:
         """Return a user as they are now. `client.user` is you.
 
         Raises:
-            NotFound: there is none of that name; says what was perhaps meant.
+            NotFound: there is none with that name; suggests a similar one.
         """
         from orchestra.interface.users import GetUser
 
         return self._session(GetUser(name_of(name)))
 
     def create(self, name: str, email: str) -> User:
-        """Make a user: anybody the one of their own account, an admin any.
+        """Create a user. Everybody may create the user of their own account; an admin may create any.
 
         Raises:
             BadInput: the name or the address cannot be used.
             AlreadyExists: the name is taken.
-            Refused: it is not your own account, but you are not an admin.
+            Refused: it is not the user of your own account, and you are not an admin.
         """
         from orchestra.interface.user_changes import CreateUser
 
@@ -55,18 +55,18 @@ class Users:
         mail: bool | None = None,
         admin: bool | None = None,
     ) -> User:
-        """Change a user, you unless another one is named; what is None stays. Return the user.
+        """Change a user, by default yourself; None leaves a value as it is. Return the user.
 
         Args:
-            name: whom.
-            email: where mail goes.
-            mail: whether mail is wanted at all.
-            admin: whether they may change what belongs to others, and make users; takes an admin.
+            name: the user.
+            email: the address for mail.
+            mail: whether the user wants mail.
+            admin: whether the user may change what belongs to others, and create users; only an admin may set it.
 
         Raises:
-            BadInput: the address cannot be used, or nothing is to be changed.
-            NotFound: there is none of that name.
-            Refused: you may not; or nobody would be left who is an admin.
+            BadInput: the address is invalid, or there is nothing to change.
+            NotFound: there is none with that name.
+            Refused: you may not change it, or no admin would be left.
         """
         from orchestra.interface.user_changes import SetUser
 
@@ -79,7 +79,7 @@ class Users:
         """Delete a user who has no tasks and no data sets.
 
         Raises:
-            NotFound, Refused: there is none of that name, they have some, or you may not.
+            NotFound, Refused: there is no such user, they have tasks or data sets, or you may not delete them.
         """
         from orchestra.interface.user_changes import DeleteUser
 
@@ -90,6 +90,6 @@ def name_of(user: str | User) -> str:
     """Return a user's name.
 
     Raises:
-        BadInput: it is something else.
+        BadInput: it is neither.
     """
     return words.text("a user, or their name,", user.name if isinstance(user, User) else user)

@@ -1,4 +1,4 @@
-"""Waiting for a task, also while the database is away."""
+"""Waiting for a task, also while the database is unavailable."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def wait(
     sleep: Callable[[float], None] = time.sleep,
     patience: float = PATIENCE,
 ) -> Task:
-    """Look at a task again and again until it is over. Times are in seconds.
+    """Poll a task until it has ended. Times are in seconds.
 
-    `look` gives it with the reason why nothing of it runs, if something keeps it.
+    `look` returns it with the reason why nothing of it runs, if there is one.
 
     Raises:
-        TimedOut: it is not over yet.
-        DatabaseUnavailable: the database was away for longer than `patience`.
+        TimedOut: it has not ended in time.
+        DatabaseUnavailable: the database was unavailable for longer than `patience`.
     """
     begun = time.monotonic()
     seen, pause = begun, _POLL_FIRST
@@ -61,18 +61,20 @@ def _same(task: Task, before: Task | None) -> bool:
 
 
 def _timed_out(task: Task | None, timeout: float | None) -> TimedOut:
-    what = f"task {task.id} ({task.name}) is {task.state}" if task else "the database is away"
-    return TimedOut(f"{what}, not over within {duration(timeout or 0)}.")
+    what = (
+        f"task {task.id} ({task.name}) is {task.state}" if task else "the database is unavailable"
+    )
+    return TimedOut(f"{what}; it has not ended within {duration(timeout or 0)}.")
 
 
 def check(task: Task) -> None:
-    """Refuse an end that is not DONE.
+    """Check that a task has ended in the state DONE.
 
     Raises:
-        NotDone: it is another one.
+        NotDone: it has ended in another state.
     """
     if task.state is not TaskState.DONE:
         raise NotDone(
             f"task {task.id} ({task.name}) is {task.state}: {task.counts.done} of {task.jobs} jobs are done.",
-            hint=words(Action.SHOW_TASK(task=task.id), " says what happened."),
+            hint=words(Action.SHOW_TASK(task=task.id), " shows what happened."),
         )

@@ -1,4 +1,4 @@
-"""Reading what a program gives for an option: numbers, or the words that the command line takes."""
+"""Reading arguments: numbers, or the same texts as on the command line."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ Duration = float | str | timedelta
 """Seconds, or words like "10m", "2h"."""
 
 Command = str | Sequence[str | os.PathLike[str]]
-"""As a shell has it, or its words."""
+"""A text as a shell reads it, or a list of words."""
 
 
 def whole(name: str, value: int, *, least: int) -> int:
-    """Give a whole number of at least `least`.
+    """Return a whole number of at least `least`.
 
     Raises:
-        BadInput: it is none.
+        BadInput: it is not one.
     """
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise BadInput(f"{name} needs a whole number of at least {least}, not {value!r}.")
-    number = value.__index__()  # numpy's are none of Python's
+    number = value.__index__()  # numpy's integers are not Python's
     if number > LARGEST:
         raise BadInput(f"{name} is at most {LARGEST:,}.")
     if number < least:
@@ -41,10 +41,10 @@ def whole(name: str, value: int, *, least: int) -> int:
 
 
 def text(what: str, value: str) -> str:
-    """Give a text, such as a name.
+    """Return a text, such as a name.
 
     Raises:
-        BadInput: it is something else.
+        BadInput: it is neither.
     """
     if not _is_text(value):
         raise BadInput(f"{what} is needed, not {value!r}.")
@@ -52,15 +52,15 @@ def text(what: str, value: str) -> str:
 
 
 def _is_text(value: object) -> bool:
-    """Callers without a type checker give anything."""
+    """Callers without a type checker may pass anything."""
     return isinstance(value, str)
 
 
 def seconds(name: str, value: Duration) -> float:
-    """Give a duration in seconds.
+    """Return a duration in seconds.
 
     Raises:
-        BadInput: it is none.
+        BadInput: it is not a duration.
     """
     if isinstance(value, timedelta):
         value = value.total_seconds()
@@ -72,31 +72,31 @@ def seconds(name: str, value: Duration) -> float:
 
 
 def _is_number(value: object) -> bool:
-    """Callers without a type checker give anything."""
+    """Callers without a type checker may pass anything."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _shown(value: object) -> str:
-    """Python writes no number of thousands of digits."""
+    """Python refuses to print numbers with thousands of digits."""
     return "a number below that" if isinstance(value, int) and value < -LARGEST else repr(value)
 
 
 def some_seconds(name: str, value: Duration | None) -> float | None:
-    """Give a duration in seconds, longer than none.
+    """Return a duration in seconds, greater than 0.
 
     Raises:
-        BadInput: it is none.
+        BadInput: it is not one.
     """
     if value is None:
         return None
     given = seconds(name, value)
     if not given:
-        raise BadInput(f"{name} needs more than no time at all.")
+        raise BadInput(f"{name} must be longer than 0 s.")
     return given
 
 
 def size(name: str, value: int | str | None) -> int | None:
-    """Give bytes from bytes, or from words like "4GB".
+    """Return a number of bytes, given as a number or as a text like "4GB".
 
     Raises:
         BadInput: it is not a size.
@@ -113,7 +113,7 @@ def size(name: str, value: int | str | None) -> int | None:
 
 
 def command(value: Command) -> str:
-    """Give a command as text; words of a list become one each, whatever is in them. In paths a % is no tag.
+    """Return a command as text; each word of a list is quoted. A % in a path is not a tag.
 
     Raises:
         BadInput: it is neither.
@@ -126,15 +126,15 @@ def command(value: Command) -> str:
         )
     except TypeError:
         raise BadInput(
-            f"a command is a text, or a list of texts and paths, not {value!r}."
+            f"a command must be a text, or a list of texts and paths, not {value!r}."
         ) from None
 
 
 def queue(value: str) -> Queue:
-    """Give a queue.
+    """Return a queue.
 
     Raises:
-        BadInput: there is none of that name.
+        BadInput: there is no such queue.
     """
     try:
         return Queue(value)
@@ -143,10 +143,10 @@ def queue(value: str) -> Queue:
 
 
 def status(value: str | None) -> JobStatus | None:
-    """Give a column of `task list`, None for none.
+    """Return a job's status, or None.
 
     Raises:
-        BadInput: there is none of that name.
+        BadInput: there is no such status.
     """
     if value is None:
         return None
@@ -154,11 +154,13 @@ def status(value: str | None) -> JobStatus | None:
         return JobStatus(value.lower())
     except (ValueError, AttributeError):
         states = ", ".join(JobStatus)
-        raise BadInput(f"no job is ever {value!r}.", hint=f"Jobs are {states}.") from None
+        raise BadInput(
+            f"there is no job state {value!r}.", hint=f"The states are {states}."
+        ) from None
 
 
 def variables(env: Mapping[str, str | int | float] | None) -> dict[str, str]:
-    """Give environment variables as text.
+    """Return environment variables as text.
 
     Raises:
         BadInput: a name or a value cannot be used.
@@ -181,7 +183,7 @@ def policy(
     max_fails: int | str | None,
     resume: bool,
 ) -> Policy:
-    """Give how a task is tried, repeated and ended.
+    """Return a task's policies for its test, retries and limits.
 
     Raises:
         BadInput: a value cannot be used.
@@ -189,7 +191,7 @@ def policy(
     from orchestra.domain.models.tasks import Policy
 
     if bypass and test_jobs:
-        raise BadInput("bypass leaves the test out, and test_jobs asks for one.")
+        raise BadInput("bypass skips the test, so test_jobs cannot be given.")
     tests = 0 if bypass else 10 if test_jobs is None else whole("test_jobs", test_jobs, least=0)
     return Policy(
         test_jobs=tests,
@@ -199,7 +201,7 @@ def policy(
         grace=seconds("grace", grace),
         priority=whole("priority", priority, least=-LARGEST),
         max_fails=_limit(max_fails),
-        resume=bool(resume),  # numpy's is none of Python's
+        resume=bool(resume),  # numpy's booleans are not Python's
     )
 
 
