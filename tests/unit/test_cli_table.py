@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
+from orchestra.cli import job_list, job_record
 from orchestra.cli.table import Column, Fit, align, cut, cut_start, fold, lines, width_of
 from orchestra.cli.task_list import layouts
 from orchestra.domain.estimates import Estimate
 from orchestra.domain.models.tasks import Counts
-from orchestra.domain.states import Queue, TaskState
+from orchestra.domain.states import JobState, JobStatus, Queue, TaskState
 from orchestra.interface.answers.tasks import TaskLine
 
 
@@ -179,3 +180,13 @@ def test_the_overview_off_a_terminal_and_on_one_of_80_columns() -> None:
         "ID  TASK          QUEUE  STATE    WAIT  RUN  FAIL  DONE  TOTAL     %  ENDS",
         " 7  user.ana.mlp  cpu    RUNNING    12    2     0    22     36  61 %  in 4 min",
     ]
+
+
+def test_people_read_waiting_for_assigned_and_can_ask_for_it() -> None:
+    job = SimpleNamespace(
+        state=JobState.ASSIGNED, is_test=False, kill_requested=False, claimed=False
+    )
+    assert job_record.state_word(job) == "waiting"  # type: ignore[arg-type]
+    assert job_record.status_of(job).value == "assigned"  # type: ignore[arg-type]
+    assert job_list._status("waiting") is job_list._status("assigned") is JobStatus.ASSIGNED
+    assert job_list._status("done") is JobStatus.DONE

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestra.cli.task_create import not_found_by_jobs, not_read_by_bash
+from orchestra.cli.task_create import not_found_by_jobs, syntax_error
 from orchestra.domain.command_advice import hidden_failure, left_behind, typographic
 
 
@@ -99,7 +99,7 @@ def test_files_that_jobs_will_not_find(tmp_path: Path, command: str, words: list
     ["if true; then ls %IN", "ls %IN )", "for f in %IN; echo $f; done", "ls %IN | | cat", "{ ls; "],
 )
 def test_what_bash_cannot_read_is_told(command: str) -> None:
-    assert not_read_by_bash(command).startswith("syntax error")
+    assert syntax_error(command).startswith("syntax error")
 
 
 @pytest.mark.parametrize(
@@ -117,5 +117,5 @@ def test_what_bash_can_read_is_neither_told_nor_run(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert not_read_by_bash(command) == ""
+    assert syntax_error(command) == ""
     assert not list(tmp_path.iterdir())

@@ -92,11 +92,11 @@ def _note_left_out(ctx: Context, manifest: Manifest) -> None:
 def _checksums(ctx: Context) -> Iterator[Progress]:
     with ctx.out.progress("taking checksums", None, "files") as line:
 
-        def told(done: int, total: int, _read: int) -> None:
+        def show(done: int, total: int, _read: int) -> None:
             line.total = total
             line.set(done)
 
-        yield told
+        yield show
 
 
 def _list_arguments(parser: Parser) -> None:
@@ -218,7 +218,7 @@ def _update(ctx: Context) -> None:
         update = ask(UpdateDataSet(name, found, before.version_id))
     changes = update.changes
     if changes:
-        told = [
+        counts = [
             f"{human.number(number)} {what}"
             for number, what in (
                 (changes.added, "added"),
@@ -227,7 +227,7 @@ def _update(ctx: Context) -> None:
             )
             if number
         ]
-        what = f"version {update.dataset.version}: {', '.join(told) or 'the same files at another path'}"
+        what = f"version {update.dataset.version}: {', '.join(counts) or 'the same files at another path'}"
     else:
         what = f"no changes, still version {update.dataset.version}"
     ctx.out.item(

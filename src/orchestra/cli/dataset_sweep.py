@@ -83,7 +83,7 @@ def sweep(ctx: Context) -> None:
     planned = sweeps.plan(args.file, format=args.format)
     _note_unused(ctx, planned)
     if args.dry_run:
-        _say_plan(ctx, planned)
+        _print_plan(ctx, planned)
         return
     if not args.name or not args.path:
         missing = "-n/--name" if not args.name else "-p/--path"
@@ -141,7 +141,7 @@ def _note_unused(ctx: Context, planned: Plan) -> None:
         )
 
 
-def _say_plan(ctx: Context, planned: Plan) -> None:
+def _print_plan(ctx: Context, planned: Plan) -> None:
     first = planned.first(_SHOWN)
 
     def lines(plan: Plan) -> Iterator[str]:

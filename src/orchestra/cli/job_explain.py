@@ -23,11 +23,11 @@ def explain(ctx: Context) -> None:
 
 def _lines(found: Explained) -> Iterator[str]:
     yield clean(found.explanation.headline)
-    for sentence in _told(found):
+    for sentence in _sentences(found):
         yield f"  {clean(sentence)}"
 
 
-def _told(found: Explained) -> list[str]:
+def _sentences(found: Explained) -> list[str]:
     return [command_words.worded(each) for each in found.explanation.told]
 
 
@@ -40,7 +40,7 @@ def _record(found: Explained) -> Record:
         "state": facts.job.state.value,
         "claimed": facts.job.claimed,
         "headline": found.explanation.headline,
-        "sentences": _told(found),
+        "sentences": _sentences(found),
         "starts_in_seconds": found.explanation.starts_in,
         "not_before": facts.not_before,
     }

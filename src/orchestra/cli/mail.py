@@ -57,7 +57,7 @@ def _list(ctx: Context) -> None:
         Column("ABOUT", preview.subject, fit=Fit.FOLD),
         Column("WRITTEN", lambda mail: ago(mail.created_at, now), fit=Fit.WHOLE),
         Column("STATE", lambda mail: mail.state, fit=Fit.WHOLE),
-        Column("", lambda mail: _what_became(mail, now), fit=Fit.FOLD),
+        Column("", lambda mail: _result(mail, now), fit=Fit.FOLD),
     )
     more = limit is not None and len(found) > limit
     empty = "No such mails." if args.state else "No mails yet."
@@ -77,7 +77,7 @@ def _list(ctx: Context) -> None:
         )
 
 
-def _what_became(mail: Mail, now: datetime) -> str:
+def _result(mail: Mail, now: datetime) -> str:
     if mail.sent_at:
         return mail.sent_how or ""
     if mail.refused_at or not mail.last_error:
@@ -90,12 +90,12 @@ def _narrow(
 ) -> tuple[Column[Mail], ...]:
     """Return the columns for a narrow terminal: without one's own address and without file names."""
     rest = columns[:-1] if everybody else (columns[0], *columns[2:-1])
-    return (*rest, Column("", lambda mail: _in_short(mail, now), fit=Fit.FOLD))
+    return (*rest, Column("", lambda mail: _short_result(mail, now), fit=Fit.FOLD))
 
 
-def _in_short(mail: Mail, now: datetime) -> str:
-    became = _what_became(mail, now)
-    return "as a file" if mail.sent_at and became.startswith("/") else became
+def _short_result(mail: Mail, now: datetime) -> str:
+    result = _result(mail, now)
+    return "as a file" if mail.sent_at and result.startswith("/") else result
 
 
 def _record(mail: Mail) -> Record:
@@ -134,8 +134,8 @@ def _show(ctx: Context) -> None:
         opened = ask(ShowMail(ctx.args.mail))
 
     def lines(mail: Mail) -> Iterator[str]:
-        became = clean(_what_became(mail, datetime.now(UTC)))
-        yield f"mail {mail.id} to {mail.email}   {mail.state}   {became}".rstrip()
+        result = clean(_result(mail, datetime.now(UTC)))
+        yield f"mail {mail.id} to {mail.email}   {mail.state}   {result}".rstrip()
         yield ""
         yield f"Subject: [Orchestra] {clean(preview.subject(mail))}"
         yield ""

@@ -287,15 +287,15 @@ def _lost(ctx: Context) -> None:
 
     name = ctx.args.name
     with ctx.interface() as ask:
-        stake = ask(AttemptsAtStake(name, ctx.args.force))
+        affected = ask(AttemptsAtStake(name, ctx.args.force))
         question = (
-            f"Run the {human.count(stake, 'job')} of node {name} on other nodes? "
+            f"Run the {human.count(affected, 'job')} of node {name} on other nodes? "
             "Only if that machine is certainly off: otherwise they run twice."
         )
-        if stake and not ctx.out.ask(question, yes=ctx.args.yes):
+        if affected and not ctx.out.ask(question, yes=ctx.args.yes):
             raise Cancelled
-        given = ask(LoseNode(name, ctx.args.reason, ctx.args.force))
-    ctx.out.say(f"node {name} is lost; {human.count(given, 'job')} requeued")
+        requeued = ask(LoseNode(name, ctx.args.reason, ctx.args.force))
+    ctx.out.say(f"node {name} is lost; {human.count(requeued, 'job')} requeued")
 
 
 def _delete(ctx: Context) -> None:

@@ -30,7 +30,7 @@ _STATUS = {
     TaskState.KILLED: 4,
 }
 _TIMED_OUT = 5
-_STRANGERS_SHOWN = 10
+_UNKNOWN_SHOWN = 10
 _REASONS_SHOWN = 3
 
 
@@ -121,15 +121,15 @@ def retry(ctx: Context) -> int:
 
 def _may_start_over(ctx: Context, task: Task) -> bool:
     """Ask before done jobs run again; without a terminal, do not ask."""
-    at_stake = task.counts.done
+    done_jobs = task.counts.done
     starts_over = task.state is TaskState.DONE or ctx.args.all
-    if not at_stake or not starts_over or task.state.is_live or not _terminal():
+    if not done_jobs or not starts_over or task.state.is_live or not _terminal():
         return True
     hours = ""
     if task.typical_seconds:
-        hours = f", about {human.compute_time(task.typical_seconds * at_stake, 'job')}"
+        hours = f", about {human.compute_time(task.typical_seconds * done_jobs, 'job')}"
     return ctx.out.ask(
-        f"{_title(task)} has {human.count(at_stake, 'done job')}{hours}. Run them all again?",
+        f"{_title(task)} has {human.count(done_jobs, 'done job')}{hours}. Run them all again?",
         yes=ctx.args.yes,
     )
 
@@ -241,7 +241,7 @@ def _say_found(ctx: Context, task: Task, found: Survey) -> None:
     if found.strangers:
         names = [clean(name) for name in found.strangers]
         ctx.out.note(
-            f"Not made by Orchestra, and left in place: {human.listed(names, most=_STRANGERS_SHOWN)}"
+            f"Not made by Orchestra, and left in place: {human.listed(names, most=_UNKNOWN_SHOWN)}"
         )
 
 
@@ -295,8 +295,8 @@ def _clean_one(ctx: Context, ask: Interface, task: int) -> None:
     if not found.folders:
         ctx.out.say(f"{title} has no superseded attempts")
         return
-    told = f"{human.count(found.folders, 'superseded attempt')}, {human.size(found.bytes)}"
-    if not ctx.out.ask(f"{title}: remove {told}?", yes=ctx.args.yes):
+    attempts = f"{human.count(found.folders, 'superseded attempt')}, {human.size(found.bytes)}"
+    if not ctx.out.ask(f"{title}: remove {attempts}?", yes=ctx.args.yes):
         ctx.out.note("nothing was removed")
         return
     _remove(ctx, removable, "Fix this and repeat the command.")
@@ -317,7 +317,10 @@ def wait(ctx: Context) -> int:
     with reconnecting(ctx) as ask:
         ids = the_ids(ctx, ask)
         waited = wait_for_tasks(
-            ask, ids, timeout=ctx.args.timeout, changed=lambda task: ctx.out.note(*_told(task))
+            ask,
+            ids,
+            timeout=ctx.args.timeout,
+            changed=lambda task: ctx.out.note(*_state_lines(task)),
         )
     for task in waited.tasks:
         done = f"{human.number(task.counts.done)} of {human.count(task.jobs, 'job')} done"
@@ -333,7 +336,7 @@ def _severity(status: int) -> int:
     return (0, 1, 4, 3).index(status)
 
 
-def _told(task: Task) -> Iterator[str]:
+def _state_lines(task: Task) -> Iterator[str]:
     if task.hold and task.state.is_live:
         yield f"{_title(task)} is {task.state}, held by {task.hold.by}: {task.hold.reason}"
         return

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from orchestra.interface.answers.new_tasks import Preview
     from orchestra.interface.operation import Interface
 
-_PREVIEWED = 3
+_PREVIEWED_JOBS = 3
 
 
 def create(ctx: Context) -> None:
@@ -43,23 +43,23 @@ def _make(ctx: Context, config: str) -> None:
     dry = ctx.args.dry_run
     with ctx.interface() as ask:
         if existing := _existing(ctx, ask):
-            _say_existing(ctx, existing)
+            _print_existing(ctx, existing)
             return
         try:
             new = new_task(ctx, config)
-            preview = ask(PlanTask(new, _PREVIEWED if dry else 1))
+            preview = ask(PlanTask(new, _PREVIEWED_JOBS if dry else 1))
             seen = task_files.check(new, preview.folder, dry=dry)
             if dry:
-                _say_preview(ctx, preview)
+                _print_preview(ctx, preview)
                 return
             task = ask(CreateTask(seen))
         except AlreadyExists:
             if not (existing := _existing(ctx, ask)):
                 raise
-            _say_existing(ctx, existing)  # the same command, a moment before this one
+            _print_existing(ctx, existing)  # the same command, a moment before this one
             return
-        _say_task(ctx, task, preview.commands[0])
-        _say_notes(ctx, ask, preview, task)
+        _print_task(ctx, task, preview.commands[0])
+        _print_notes(ctx, ask, preview, task)
 
 
 def _existing(ctx: Context, ask: Interface) -> Task | None:
@@ -70,7 +70,7 @@ def _existing(ctx: Context, ask: Interface) -> Task | None:
     return ask(FindOwnTask(ctx.args.name))
 
 
-def _say_notes(ctx: Context, ask: Interface, preview: Preview, task: Task) -> None:
+def _print_notes(ctx: Context, ask: Interface, preview: Preview, task: Task) -> None:
     from orchestra import command_words
     from orchestra.interface.task_reports import WhyTaskWaits
 
@@ -80,7 +80,7 @@ def _say_notes(ctx: Context, ask: Interface, preview: Preview, task: Task) -> No
         ctx.out.note(f"note: it waits. {command_words.worded(reason)}")
 
 
-def _say_existing(ctx: Context, task: Task) -> None:
+def _print_existing(ctx: Context, task: Task) -> None:
     ctx.out.item(
         task,
         lambda found: [
@@ -91,7 +91,7 @@ def _say_existing(ctx: Context, task: Task) -> None:
     )
 
 
-def _say_preview(ctx: Context, preview: Preview) -> None:
+def _print_preview(ctx: Context, preview: Preview) -> None:
     def lines(preview: Preview) -> Iterator[str]:
         yield (
             f"{preview.name} would have {human.count(preview.jobs, 'job')} on queue {preview.queue}; "
@@ -116,7 +116,7 @@ def _say_preview(ctx: Context, preview: Preview) -> None:
         ctx.out.note(note)
 
 
-def _say_task(ctx: Context, task: Task, first: str) -> None:
+def _print_task(ctx: Context, task: Task, first: str) -> None:
     ctx.out.item(
         task,
         lambda made: _task_lines(made, first),
@@ -177,8 +177,8 @@ def _notes(preview: Preview) -> Iterator[str]:
     ):
         if (note := advice(preview.command)) is not None:
             yield f"note: {note}"
-    if said := not_read_by_bash(preview.command):
-        yield f"warning: bash here cannot parse the command: {clean(said)}"
+    if problem := syntax_error(preview.command):
+        yield f"warning: bash here cannot parse the command: {clean(problem)}"
     yield from _not_found(preview.command, current_folder())
     if (image := preview.image) and not image.startswith("/") and Path(image).exists():
         yield (
@@ -187,7 +187,7 @@ def _notes(preview: Preview) -> Iterator[str]:
         )
 
 
-def not_read_by_bash(command: str) -> str:
+def syntax_error(command: str) -> str:
     """Return the syntax error that bash finds in a command, without running it; "" if there is none or no bash."""
     import subprocess
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from orchestra.domain.models.results import Sources
     from orchestra.domain.models.tasks import Task
 
-_ON_A_SCREEN = 50
+_ROWS_ON_TERMINAL = 50
 _CONSTANTS = 6
 
 
@@ -61,8 +61,8 @@ def show_results(ctx: Context) -> None:
             ctx.out.note(f"{human.count(len(chosen.rows), 'row')} written to {ctx.args.out}")
     else:
         _print(ctx, sources.task, table, chosen, by)
-    _say_the_other_end(ctx, by)
-    _say_what_is_missing(ctx, sources, table)
+    _note_order(ctx, by)
+    _note_missing(ctx, sources, table)
 
 
 def read(ctx: Context) -> tuple[Sources, Table]:
@@ -74,11 +74,11 @@ def read(ctx: Context) -> tuple[Sources, Table]:
         sources = ask(FindResults(the_task(ctx)))
     with ctx.out.progress("reading results", None, "jobs") as line:
 
-        def told(done: int, total: int) -> None:
+        def show(done: int, total: int) -> None:
             line.total = total
             line.set(done)
 
-        return sources, read_files(sources, progress=told)
+        return sources, read_files(sources, progress=show)
 
 
 def _form(ctx: Context) -> str:
@@ -110,10 +110,10 @@ def _names(text: str) -> list[str]:
 
 
 def _print(ctx: Context, task: Task, table: Table, chosen: Table, by: Column | None) -> None:
-    columns = list(chosen.columns) if ctx.args.columns else _telling(table, chosen)
+    columns = list(chosen.columns) if ctx.args.columns else _varying(table, chosen)
     rows: Sequence[Row] = chosen.rows
     if ctx.out.form == "table" and not ctx.out.quiet and sys.stdout.isatty():
-        rows = rows[:_ON_A_SCREEN]
+        rows = rows[:_ROWS_ON_TERMINAL]
         columns, dropped = _fitting(columns, rows, by, shutil.get_terminal_size().columns)
     else:
         dropped = 0
@@ -125,10 +125,10 @@ def _print(ctx: Context, task: Task, table: Table, chosen: Table, by: Column | N
         empty=f"No job of task {task.id} ({task.name}) is done yet, so there are no results.",
     )
     if ctx.out.form == "table" and not ctx.out.quiet:
-        _say_what_is_left_out(ctx, table, chosen, len(rows), dropped)
+        _note_left_out(ctx, table, chosen, len(rows), dropped)
 
 
-def _telling(table: Table, chosen: Table) -> list[Column]:
+def _varying(table: Table, chosen: Table) -> list[Column]:
     """Return the columns to show: without values that are the same in all rows, run data and an empty note."""
     columns = [
         column
@@ -172,9 +172,7 @@ def _fitting(
     return kept, len(columns) - len(kept)
 
 
-def _say_what_is_left_out(
-    ctx: Context, table: Table, chosen: Table, shown: int, dropped: int
-) -> None:
+def _note_left_out(ctx: Context, table: Table, chosen: Table, shown: int, dropped: int) -> None:
     if shown < len(chosen.rows):
         more = human.count(len(chosen.rows) - shown, "more row")
         ctx.out.note(f"{more}: --best N shows the best, -o csv writes all.")
@@ -199,7 +197,7 @@ def _constants(table: Table) -> list[str]:
     ]
 
 
-def _say_the_other_end(ctx: Context, by: Column | None) -> None:
+def _note_order(ctx: Context, by: Column | None) -> None:
     """Note that --sort puts the lowest first, if the highest is best."""
     sort = ctx.args.sort
     lowest = sort and not sort.startswith("-") and not ctx.args.desc
@@ -207,7 +205,7 @@ def _say_the_other_end(ctx: Context, by: Column | None) -> None:
         ctx.out.note(f"These have the lowest {by.name}; --sort -{sort} shows the highest.")
 
 
-def _say_what_is_missing(ctx: Context, sources: Sources, table: Table) -> None:
+def _note_missing(ctx: Context, sources: Sources, table: Table) -> None:
     task = sources.task
     if not table.rows:
         return

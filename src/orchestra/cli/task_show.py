@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from orchestra.interface.answers.task_reports import TaskReport
 
 _ENDED = {state.value for state in ENDED_TASK_STATES}
-_WORDS = {"KILL": "being killed"}
-_SAID = 100
+_STATE_WORDS = {"KILL": "being killed"}
+_REASON_LENGTH = 100
 """The length at which the reason of a failure is cut; `job explain` shows all of it."""
 
 
@@ -114,12 +114,12 @@ def _counts_words(task: Task) -> str:
         JobStatus.ASSIGNED: "waiting",
         JobStatus.REGISTERED: "registered",
     }
-    told = [
+    parts = [
         f"{human.number(task.counts[status])} {words.get(status, status.value)}"
         for status in order
         if task.counts[status]
     ]
-    return ", ".join(told)
+    return ", ".join(parts)
 
 
 def _time_taken(report: TaskReport) -> float | None:
@@ -138,23 +138,23 @@ def _facts(report: TaskReport) -> Iterator[str]:
         yield f"  {'%' + source.tag:<9} {_source(source)}"
     yield f"  output    {clean(task.folder)}"
     yield from _container(task)
-    told = [f"queue {task.queue}"]
+    parts = [f"queue {task.queue}"]
     if task.resources.cores > 1:
-        told.append(f"{task.resources.cores} cores a job")
+        parts.append(f"{task.resources.cores} cores a job")
     if task.resources.gpus > 1:
-        told.append(f"{task.resources.gpus} GPUs a job")
+        parts.append(f"{task.resources.gpus} GPUs a job")
     if task.resources.memory_bytes:
-        told.append(f"{human.size(task.resources.memory_bytes)} of memory a job")
+        parts.append(f"{human.size(task.resources.memory_bytes)} of memory a job")
     if policy.retries:
-        told.append(f"up to {human.count(policy.retries, 'retry', 'retries')}")
+        parts.append(f"up to {human.count(policy.retries, 'retry', 'retries')}")
     if policy.timeout:
-        told.append(f"at most {human.duration(policy.timeout)} a job")
+        parts.append(f"at most {human.duration(policy.timeout)} a job")
     if policy.max_fails:
         limit = policy.max_fails
-        told.append(f"held at {f'{limit.percent:g} %' if limit.percent else limit.count} failures")
+        parts.append(f"held at {f'{limit.percent:g} %' if limit.percent else limit.count} failures")
     if policy.priority:
-        told.append(f"priority {policy.priority}")
-    yield f"  policy    {', '.join(told)}"
+        parts.append(f"priority {policy.priority}")
+    yield f"  policy    {', '.join(parts)}"
 
 
 def _container(task: Task) -> Iterator[str]:
@@ -189,13 +189,13 @@ def _event_line(event: Event, now: datetime) -> str:
 
 def event_words(event: Event) -> str:
     """Return an event of a task in words: "testing: 10 jobs released", "retried by ana"."""
-    told = [event.why] if event.why else []
+    parts = [event.why] if event.why else []
     if event.jobs and event.from_state:
-        told.insert(0, f"{human.count(event.jobs, 'job')} released")
+        parts.insert(0, f"{human.count(event.jobs, 'job')} released")
     by = "" if event.who == "orchestra" else f" by {event.who}"
     if event.from_state is None and event.to_state == "REGISTERED":
         return f"registered{by} {event.why or ''}".rstrip()
-    return f"{_what_happened(event)}{by}" + (f": {', '.join(told)}" if told else "")
+    return f"{_what_happened(event)}{by}" + (f": {', '.join(parts)}" if parts else "")
 
 
 def _what_happened(event: Event) -> str:
@@ -206,7 +206,7 @@ def _what_happened(event: Event) -> str:
     if event.from_state in _ENDED and event.to_state not in _ENDED | {"deleted"}:
         return "retried"
     to = event.to_state or event.kind
-    return _WORDS.get(to, to.lower())
+    return _STATE_WORDS.get(to, to.lower())
 
 
 def _mail_lines(report: TaskReport) -> Iterator[str]:
@@ -237,14 +237,14 @@ def _failure_lines(report: TaskReport) -> Iterator[str]:
         example = group.example
         address = f"{report.task.id}/{example.index}"
         last_line = example.last_line
-        said = cut(f'"{last_line}"' if last_line else clean(example.reason or ""), _SAID)
+        reason = cut(f'"{last_line}"' if last_line else clean(example.reason or ""), _REASON_LENGTH)
         what = f"{human.number(group.jobs)} x {example.what}"
-        look = "logs" if example.has_log else "explain"
-        rows.append([what, f"job {address}", said, f"maestro job {look} {address}"])
+        verb = "logs" if example.has_log else "explain"
+        rows.append([what, f"job {address}", reason, f"maestro job {verb} {address}"])
     for row, group in zip(align(rows), report.failures, strict=True):
         yield "    " + "  ".join(row).rstrip()
         reason = clean(group.example.reason or "")
-        if not group.example.has_log and len(reason) > _SAID:
+        if not group.example.has_log and len(reason) > _REASON_LENGTH:
             yield f"      {reason}"  # shown nowhere else
 
 
