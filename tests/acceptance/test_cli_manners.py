@@ -276,7 +276,7 @@ def test_dump_and_restore(maestro: Maestro, conn: psycopg.Connection, tmp_path: 
     maestro("db", "dump", dump)
     assert dump.stat().st_mode & 0o077 == 0
     assert "exists already" in maestro.refused("db", "dump", dump)
-    assert "is no dump" in maestro.refused("db", "restore", "--yes", __file__)
+    assert "is not a dump" in maestro.refused("db", "restore", "--yes", __file__)
     World(conn).pilot("gauss")
     assert "pilots are online on gauss" in maestro.refused("db", "restore", "--yes", dump)
     conn.execute("update pilot set gone_at = now()")

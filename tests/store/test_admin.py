@@ -75,7 +75,7 @@ def test_a_dump_overwrites_nothing_and_leaves_nothing_half_written(
 def test_only_a_dump_is_restored_and_never_under_pilots(
     database_url: str, conn: psycopg.Connection, tmp_path: Path
 ) -> None:
-    with pytest.raises(BadInput, match="is no dump"):
+    with pytest.raises(BadInput, match="is not a dump"):
         admin.restore(conn, database_url, Path(__file__))
     path = tmp_path / "a.dump"
     admin.dump(database_url, path)

@@ -14,7 +14,7 @@ from psycopg.pq import TransactionStatus
 
 from orchestra.domain.errors import AnswerGarbled, DatabaseBusy, DatabaseSilent, DatabaseUnavailable
 from orchestra.store.driver import connection, deadlines
-from orchestra.store.driver.database import connect, in_transaction, probe, take_time
+from orchestra.store.driver.database import connect, in_transaction, probe, set_statement_timeout
 from support.proxy import Cable, cable
 
 
@@ -121,7 +121,7 @@ def test_a_copy_into_silence(bad: Cable, conn: psycopg.Connection) -> None:
 
 def test_a_long_statement_has_its_time(conn: psycopg.Connection) -> None:
     with conn.transaction():
-        take_time(conn, 30)
+        set_statement_timeout(conn, 30)
         conn.execute("select pg_sleep(1)")
     with pytest.raises(DatabaseBusy):
         conn.execute("select pg_sleep(1)")
@@ -166,7 +166,7 @@ def test_a_forked_process_minds_its_own_connections(tcp_database_url: str) -> No
             try:
                 with connect(tcp_database_url, statement_timeout=0.2) as its:
                     deadlines._watch  # noqa: B018
-                    its.line.patience = 0.3
+                    its.link.patience = 0.3
                     its.execute("set statement_timeout = 0")
                     its.execute("select pg_sleep(60)")
             except DatabaseSilent:
@@ -180,7 +180,7 @@ def test_a_forked_process_minds_its_own_connections(tcp_database_url: str) -> No
 def test_a_connection_that_is_gone_leaves_nothing_to_mind(tcp_database_url: str) -> None:
     conn = connect(tcp_database_url)
     conn.execute("select 1")
-    gone = ref(conn.line._deadline)
+    gone = ref(conn.link._deadline)
     conn.close()
     del conn
     assert gone() is None
@@ -248,7 +248,7 @@ def test_a_byte_that_is_altered_ends_the_connection_at_most(
     ended = 0
     for at in range(130):
         with connect(bad.url(tcp_database_url)) as conn:
-            conn.line.patience = 0.2
+            conn.link.patience = 0.2
             bad.garble(at)
             try:
                 with conn.transaction():

@@ -294,7 +294,7 @@ def _cases() -> dict[str, dict[str, object]]:
         "competitors": {"queue": Queue.CPU},
         "offers": {"queue": Queue.CPU, "patience": 15},
         "at_work": {"queue": Queue.CPU},
-        "asked": {**job, "until": None},
+        "kill_request": {**job, "until": None},
         "failed_tests": {"task": 0, "limit": 3},
     }
 

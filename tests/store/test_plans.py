@@ -263,9 +263,9 @@ def test_the_conductors_statements_walk_their_indexes(
         ("work/attempts", "nodes_of_losses", "attempt_pkey"),
         ("work/attempts", "deleted_tasks", "event_of_task"),
         ("work/pilots", "silent_keepers", "attempt_open"),
-        ("work/pilots", "unburied_keepers", "attempt_open"),
+        ("work/pilots", "keepers_to_close_out", "attempt_open"),
         ("work/pilots", "jobs_elsewhere", "attempt_open"),
-        ("cluster/cluster", "unheard_nodes", "attempt_open"),
+        ("cluster/cluster", "unreconciled_nodes", "attempt_open"),
     ],
 )
 def test_who_looks_after_leases_walks_what_is_open(
@@ -279,7 +279,7 @@ def test_who_looks_after_leases_walks_what_is_open(
         crowded.conn.execute("update keeper set lease_until = now() - interval '1 s', epoch = 0")
         crowded.conn.execute(
             "update keeper set fenced_at = now(), fence_reason = 'x' where %s",
-            [name == "unburied_keepers"],
+            [name == "keepers_to_close_out"],
         )
         found = plan(crowded.conn, getattr(load(file), name), params)
     assert walked(found) == set()

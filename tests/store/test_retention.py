@@ -269,9 +269,9 @@ def test_a_step_takes_a_small_portion_and_the_next_goes_on_there(
     world.conn.execute(
         "insert into event (at, kind, who) select now() - interval '1 y', 'node', 'ana' from generate_series(1, 35)"
     )
-    first = retention.forget_events(world.conn, DAY, 0)
+    first = retention.delete_events(world.conn, DAY, 0)
     assert (first, count(world, "event")) == (10, 25)
-    assert retention.forget_events(world.conn, DAY, first or 0) == 20
+    assert retention.delete_events(world.conn, DAY, first or 0) == 20
     tidied(world)
     assert count(world, "event") == 0
 
@@ -282,7 +282,7 @@ def test_a_failure_of_one_kind_keeps_no_other(
     def fails(*_: Any) -> int:
         raise ValueError("odd")
 
-    monkeypatch.setattr(retention, "forget_events", fails)
+    monkeypatch.setattr(retention, "delete_events", fails)
     world.conn.execute(
         "update keeper set gone_at = now() where id = %s", [world.pilot("gone").keeper]
     )
@@ -312,11 +312,11 @@ def test_no_pass_walks_a_big_table(world: World) -> None:
     sql = retention.SQL
     page = {"task": task, "first": 0, "next": 100, "indexes": [1], "numbers": [1], "limit": 100}
     for statement in (
-        sql.forget_events,
-        sql.task_to_forget,
+        sql.delete_events,
+        sql.next_task,
         sql.last_failures,
-        sql.forget_logs,
-        sql.forget_keepers,
+        sql.delete_logs,
+        sql.delete_keepers,
         sql.versions_to_forget,
     ):
         found = plan(world.conn, statement, {"seconds": DAY, "after": 0, **page})

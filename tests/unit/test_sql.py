@@ -39,10 +39,10 @@ def test_an_unknown_name_says_where_it_was_looked_for() -> None:
     [
         (
             "-- name: a\nselect 1\n-- name: a\nselect 2",
-            "line 3: 'a' is no name or stands there twice",
+            "line 3: 'a' is not a name or occurs twice",
         ),
-        ("-- name: a b\nselect 1", "'a b' is no name"),
-        ("-- name:\nselect 1", "'' is no name"),
+        ("-- name: a b\nselect 1", "'a b' is not a name"),
+        ("-- name:\nselect 1", "'' is not a name"),
         ("-- name: a\n-- name: b\nselect 1", "a is not a statement"),
         ("select 1\n-- name: a\nselect 1", "the text before the first name"),
     ],

@@ -110,7 +110,7 @@ class Conductor:
             return RENEW_EVERY
 
     def _round(self) -> float:
-        if cluster.is_settling(self._conn) and not self._settle():
+        if cluster.is_recovering(self._conn) and not self._settle():
             return RENEW_EVERY
         self._expire_leases()
         before = tasks = self._reader.read(self._conn, self._note_unreadable)
@@ -192,7 +192,7 @@ class Conductor:
         """Send the notifications about the last tasks before this process ends."""
         if self._mailer is None or not self._stop.is_set():
             return
-        if self._term.renew() and not cluster.is_settling(self._conn):
+        if self._term.renew() and not cluster.is_recovering(self._conn):
             self._mailer.finish(self._conn, self._term.check)
 
     def _purge_when_due(self) -> bool:

@@ -25,7 +25,7 @@ def expire(conn: psycopg.Connection, transact: Transact, *, margin: float) -> No
     for silent in pilots.silent_keepers(conn):
         if is_dead(silent.silence, margin=margin):
             _fence(conn, transact, silent)
-    for keeper in pilots.unburied_keepers(conn, REQUEUE_AFTER):
+    for keeper in pilots.keepers_to_close_out(conn, REQUEUE_AFTER):
         _requeue_jobs(conn, transact, keeper)
 
 

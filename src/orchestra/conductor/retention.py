@@ -58,17 +58,17 @@ class Retention:
         kind.due = self._clock() + (PASS_EVERY if more is False else PORTION_EVERY)
 
     def _events(self, conn: psycopg.Connection) -> bool:
-        last = retention.forget_events(conn, self._keep.events, self._last_event)
+        last = retention.delete_events(conn, self._keep.events, self._last_event)
         self._last_event = last or 0
         return last is not None
 
     def _logs(self, conn: psycopg.Connection) -> bool:
-        found = retention.task_to_forget(conn, self._keep.logs)
+        found = retention.next_task(conn, self._keep.logs)
         if found is None:
             return False
         task, jobs = found
         before, first = self._next_job
-        first = retention.forget_logs(conn, task, first if before == task else 0)
+        first = retention.delete_logs(conn, task, first if before == task else 0)
         self._next_job = task, first
         if first >= jobs:
             retention.note_forgotten(conn, task)
@@ -79,7 +79,7 @@ class Retention:
         return metrics.forget(conn, self._keep.metrics, retention.ROWS)
 
     def _keepers(self, conn: psycopg.Connection) -> bool:
-        return retention.forget_keepers(conn, self._keep.events)
+        return retention.delete_keepers(conn, self._keep.events)
 
     def _versions(self, conn: psycopg.Connection) -> bool:
-        return retention.forget_versions(conn, self._keep.events)
+        return retention.delete_versions(conn, self._keep.events)

@@ -19,7 +19,7 @@ def notify(conn: psycopg.Connection, transact: Transact, *, after: float = SILEN
 
 
 def _notify(conn: psycopg.Connection, pilot: outbox.SilentPilot, after: float) -> bool:
-    is_silent = outbox.note_silence_told(conn, pilot.node_id, after)
+    is_silent = outbox.note_silence_reported(conn, pilot.node_id, after)
     if is_silent:
         notifications.node_silent(conn, pilot)
     return is_silent

@@ -67,7 +67,7 @@ class TermHolder:
     def _begin(self, term: leader.Term) -> None:
         self._published = ()
         self.transact(lambda: bool(recovery.identify(self._conn, who=self._name)))
-        self._check_generation(term.beat)
+        self._check_generation(term.generation)
 
     def _check_generation(self, generation: int) -> None:
         """Detect a database that was replaced by an older state of itself: this number only grows."""

@@ -9,7 +9,7 @@ import psycopg
 
 from orchestra.domain.models.datasets import DataSet, Manifest, ManifestEntry
 from orchestra.domain.states import TaskState
-from orchestra.store.driver.database import fetch, take_time
+from orchestra.store.driver.database import fetch, set_statement_timeout
 from orchestra.store.driver.sql import load
 
 PATIENCE = 600.0
@@ -63,7 +63,7 @@ def add(conn: psycopg.Connection, name: str, owner_id: int) -> int | None:
 
 def add_version(conn: psycopg.Connection, dataset: int | None, manifest: Manifest) -> int:
     """Add a version with its files, in order, and the texts of some, and return its id."""
-    take_time(conn, PATIENCE)
+    set_statement_timeout(conn, PATIENCE)
     params = {
         "dataset": dataset,
         "root": manifest.root,
@@ -113,7 +113,7 @@ def remove(conn: psycopg.Connection, dataset: int) -> bool:
     if fetch(conn, SQL.ended_users, params)[0]["used"]:
         conn.execute(SQL.hide_dataset, params)
         return False
-    take_time(conn, PATIENCE)
+    set_statement_timeout(conn, PATIENCE)
     conn.execute(SQL.remove_files, params)
     conn.execute(SQL.remove_dataset, params)
     return True

@@ -32,7 +32,7 @@ OLDER = "it was replaced by an older one"
 def identify(conn: psycopg.Connection, *, who: str) -> DatabaseIdentity:
     """Return the database's identity; a database that was copied or moved starts to settle."""
     found = cluster.read(conn)
-    if not found.in_place and cluster.move_in(conn, COPIED):
+    if not found.in_place and cluster.note_move(conn, COPIED):
         _note(conn, COPIED, who)
     return cluster.read(conn).identity if not found.in_place else found.identity
 
@@ -64,7 +64,7 @@ def _is_older(conn: psycopg.Connection, identity: DatabaseIdentity, known: Known
     """Whether a number is lower than it was. A missing one means nothing: its node may have been deleted."""
     if (
         identity.epoch < known.epoch
-        or cluster.beat(conn) < known.generation - GENERATIONS_IN_A_CRASH
+        or cluster.generation(conn) < known.generation - GENERATIONS_IN_A_CRASH
     ):
         return True
     written = cluster.report_sequences(conn, list(known.acknowledged))
@@ -86,7 +86,7 @@ def settle(conn: psycopg.Connection, *, patience: float = PATIENCE) -> bool:
     """End the recovery if every keeper with attempts has reported what it runs; return whether it has ended."""
 
     def work() -> bool:
-        if not cluster.lock_settling(conn, patience) or cluster.unheard_nodes(conn):
+        if not cluster.lock_recovery(conn, patience) or cluster.unreconciled_nodes(conn):
             return False
         _end(conn, "orchestra", "every node has reported what it runs")
         return True
@@ -103,9 +103,9 @@ def accept(conn: psycopg.Connection, caller: Caller) -> Sequence[str] | None:
     check_admin(caller, "accept a recovering database")
 
     def work() -> Sequence[str] | None:
-        if not cluster.lock_settling(conn, 0):
+        if not cluster.lock_recovery(conn, 0):
             return None
-        nodes = cluster.unheard_nodes(conn)
+        nodes = cluster.unreconciled_nodes(conn)
         _end(conn, caller.name, "accepted as it is")
         return nodes
 
@@ -113,7 +113,7 @@ def accept(conn: psycopg.Connection, caller: Caller) -> Sequence[str] | None:
 
 
 def _end(conn: psycopg.Connection, who: str, why: str) -> None:
-    cluster.end_settling(conn)
+    cluster.end_recovery(conn)
     cluster.add_event(conn, "SETTLING", "SETTLED", who, why)
     channels.notify_workers(conn)
 

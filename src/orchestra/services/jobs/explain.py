@@ -60,7 +60,9 @@ def gather(conn: psycopg.Connection, text: str) -> Facts:
         case JobState.REGISTERED | JobState.ASSIGNED | JobState.RUNNING:
             return _of_living(conn, facts)
         case JobState.KILLED:
-            return replace(facts, asked=store.asked(conn, task.id, job.index, job.changed_at))
+            return replace(
+                facts, asked=store.kill_request(conn, task.id, job.index, job.changed_at)
+            )
         case JobState.BROKEN:
             return replace(
                 facts, failed_tests=tuple(store.failed_tests(conn, task.id, limit=FAILED_TESTS))
@@ -92,7 +94,7 @@ def _of_waiting(conn: psycopg.Connection, facts: Facts) -> Facts:
     if task.state is TaskState.TESTING:
         facts = replace(facts, test=live_tasks.test_facts(conn, task.id, task.policy.test_for))
     if task.state is TaskState.KILL:
-        facts = replace(facts, asked=store.asked(conn, task.id, job.index, facts.now))
+        facts = replace(facts, asked=store.kill_request(conn, task.id, job.index, facts.now))
     return facts
 
 
@@ -104,7 +106,7 @@ def _of_living(conn: psycopg.Connection, facts: Facts) -> Facts:
     if keeper:
         facts = replace(facts, keeper_lease=store.keeper_lease(conn, keeper))
     if job.kill_requested:
-        facts = replace(facts, asked=store.asked(conn, task.id, job.index, facts.now))
+        facts = replace(facts, asked=store.kill_request(conn, task.id, job.index, facts.now))
     return facts
 
 

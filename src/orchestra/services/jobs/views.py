@@ -14,7 +14,7 @@ from orchestra.domain.wording import Action, words
 from orchestra.interface.answers.jobs import JobPage, JobReport
 from orchestra.services.tasks import selection
 from orchestra.store.jobs import jobs as store
-from orchestra.store.nodes import silent_folders
+from orchestra.store.nodes import unresponsive_folders
 from orchestra.store.tasks import sources
 
 FEW = 20
@@ -61,7 +61,7 @@ def show(conn: psycopg.Connection, text: str) -> JobReport:
 
 
 def _waits(conn: psycopg.Connection, job: Job) -> tuple[str, ...]:
-    held_up = silent_folders.held_up(conn, job.task_id, job.index) if job.claimed else None
+    held_up = unresponsive_folders.file_wait(conn, job.task_id, job.index) if job.claimed else None
     if held_up is None:
         return ()
     started = job.state is JobState.RUNNING

@@ -38,7 +38,7 @@ def task_ended(
     if state in (TaskState.BROKEN, TaskState.KILLED):
         counts = _final_counts(found, state)
     if state is TaskState.KILLED:
-        by, why = outbox.killer(conn, task) or (by, why)
+        by, why = outbox.last_kill(conn, task) or (by, why)
     _write(conn, found, state.value, counts, by=by, why=why)
 
 

@@ -94,7 +94,7 @@ def change(
         node = _locked(conn, caller, name)
         store.set_slots(conn, node.id, cpu.over(node.cpu), gpu.over(node.gpu))
         if owner is not None:
-            store.give(conn, node.id, users.get(conn, owner).id)
+            store.set_owner(conn, node.id, users.get(conn, owner).id)
         channels.notify(conn, channels.NODE, str(node.id))
 
     in_transaction(conn, work)
@@ -230,7 +230,7 @@ def lose(
         reason = f"its node was declared lost by {by}" + (f": {why}" if why else "")
         keepers = pilot_store.fence_node(conn, node.id, reason)
         fencing.note(conn, keepers, reason, who=by)
-        store.lose(conn, node.id, by, why)
+        store.mark_lost(conn, node.id, by, why)
         channels.notify(conn, channels.NODE, str(node.id))
         return keepers
 

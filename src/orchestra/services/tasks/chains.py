@@ -84,7 +84,7 @@ def refuse_while_taken(conn: psycopg.Connection, locked: task_mutations.LockedTa
     Raises:
         Refused: another task is recording them.
     """
-    if taker := store.taker(conn, locked.id):
+    if taker := store.config_consumer(conn, locked.id):
         number, name = taker
         raise Refused(
             f"task {number} ({name}) is recording the outputs of task {locked.id} ({locked.name}) just now.",

@@ -11,10 +11,10 @@ from orchestra.store.cluster import cluster
 def state(conn: psycopg.Connection) -> Recovery | None:
     """Return why no job starts at present; None if the database is not recovering."""
     found = cluster.read(conn)
-    if found.settling_since is None or found.identity.settling is None:
+    if found.recovering_since is None or found.identity.settling is None:
         return None
     return Recovery(
-        found.identity.settling, found.settling_since, tuple(cluster.unheard_nodes(conn))
+        found.identity.settling, found.recovering_since, tuple(cluster.unreconciled_nodes(conn))
     )
 
 

@@ -15,7 +15,7 @@ from orchestra.services.mail import mails
 from orchestra.services.tasks import selection, standstill, waiting
 from orchestra.services.users import users
 from orchestra.store.cluster import leader
-from orchestra.store.nodes import queues, silent_folders
+from orchestra.store.nodes import queues, unresponsive_folders
 from orchestra.store.tasks import facts, sources
 from orchestra.store.tasks import tasks as store
 
@@ -69,7 +69,7 @@ def waiting_reasons(conn: psycopg.Connection, task: Task) -> tuple[Sentence, ...
 
 def _silent_folders(conn: psycopg.Connection, task: Task) -> Iterator[str]:
     """Report the nodes on which a folder that a task needs does not respond."""
-    if not (found := silent_folders.silent_nodes(conn)):
+    if not (found := unresponsive_folders.by_node(conn)):
         return
     config, read = sources.config(conn, task.id), sources.inputs(conn, task.id)
     needs = [config.root, *(source.root for source in read)]

@@ -182,20 +182,20 @@ def renew(
     def work() -> HeartbeatReply:
         if epoch is not None and pilots.epoch(conn) != epoch:
             raise DatabaseReplaced
-        wishes = pilots.renew_pilot(conn, node_id, agent, said, dead)
-        if wishes is None:
+        requests = pilots.renew_pilot(conn, node_id, agent, said, dead)
+        if requests is None:
             return HeartbeatReply(node_id, lease, {Queue.CPU: 0, Queue.GPU: 0}, superseded=True)
         pilots.renew_keepers(conn, node_id, keepers, lease, expires=expires)
         return HeartbeatReply(
             node_id,
             lease,
-            wishes.enabled,
-            leave=wishes.leave or wishes.leave_now,
-            leave_now=wishes.leave_now,
+            requests.enabled,
+            leave=requests.leave or requests.leave_now,
+            leave_now=requests.leave_now,
             end=tuple(attempts.attempts_to_end(conn, node_id)),
             recall=tuple(attempts.attempts_to_recall(conn, node_id)),
             fenced=pilots.fenced_keepers(conn, keepers),
-            generation=wishes.beat,
+            generation=requests.generation,
         )
 
     return in_transaction(conn, work)

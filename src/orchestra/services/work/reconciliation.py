@@ -63,10 +63,12 @@ def reconcile(
         locks.share(conn, {found.key.task_id for found in missing} | {key.task_id for key in extra})
         if missing:
             outcomes.record(conn, keeper, missing)
-        is_settling = pilots.note_reconciled(conn, keeper_id)
+        is_recovering = pilots.note_reconciled(conn, keeper_id)
         unknown = _unknown_attempts(conn, extra, folders or {})
         adopted = _adopt(conn, keeper, _of_our_tasks(conn, unknown, task_folders or {}))
-        end = {key for key in extra - set(unknown) if not is_settling or key not in (folders or {})}
+        end = {
+            key for key in extra - set(unknown) if not is_recovering or key not in (folders or {})
+        }
         return Reconciliation(
             end=tuple(sorted(end)),
             released=len(missing),
@@ -153,7 +155,7 @@ def close_out(conn: psycopg.Connection, agent: UUID, keeper_id: UUID, reason: st
             for found in attempts.open_attempts(conn, keeper)
         ]
         outcomes.record(conn, keeper, left)
-        pilots.forget(conn, keeper_id)
+        pilots.mark_gone(conn, keeper_id)
         if left:
             notifications.pilot_died(conn, keeper.node, len(left), keeper.fence_reason or reason)
         return len(left)

@@ -20,7 +20,7 @@ class Found:
     """The cluster's row; `in_place` says that it was written on this server and timeline."""
 
     identity: DatabaseIdentity
-    settling_since: datetime | None
+    recovering_since: datetime | None
     in_place: bool
 
 
@@ -32,37 +32,37 @@ def read(conn: psycopg.Connection) -> Found:
     return Found(DatabaseIdentity(cluster, epoch, reason), since, in_place)
 
 
-def is_settling(conn: psycopg.Connection) -> bool:
-    row = conn.execute(SQL.is_settling).fetchone()
+def is_recovering(conn: psycopg.Connection) -> bool:
+    row = conn.execute(SQL.is_recovering).fetchone()
     return bool(row and row[0])
 
 
-def move_in(conn: psycopg.Connection, reason: str) -> bool:
+def note_move(conn: psycopg.Connection, reason: str) -> bool:
     """Raise the epoch of a database that was moved; False if another process has just done so."""
-    return conn.execute(SQL.move_in, {"reason": reason}).rowcount == 1
+    return conn.execute(SQL.note_move, {"reason": reason}).rowcount == 1
 
 
 def raise_epoch(conn: psycopg.Connection, reason: str, above: int) -> None:
     conn.execute(SQL.raise_epoch, {"reason": reason, "above": above})
 
 
-def lock_settling(conn: psycopg.Connection, patience: float) -> bool:
-    """Lock a database that has been settling for so many seconds; False where it has not."""
-    return conn.execute(SQL.lock_settling, {"patience": patience}).fetchone() is not None
+def lock_recovery(conn: psycopg.Connection, patience: float) -> bool:
+    """Lock a database that has been recovering for so many seconds; False if it has not."""
+    return conn.execute(SQL.lock_recovery, {"patience": patience}).fetchone() is not None
 
 
-def end_settling(conn: psycopg.Connection) -> None:
-    conn.execute(SQL.end_settling)
+def end_recovery(conn: psycopg.Connection) -> None:
+    conn.execute(SQL.end_recovery)
 
 
-def unheard_nodes(conn: psycopg.Connection) -> list[str]:
+def unreconciled_nodes(conn: psycopg.Connection) -> list[str]:
     """Return the nodes with keepers that hold attempts and have not reported what they run in this epoch."""
-    return [row[0] for row in conn.execute(SQL.unheard_nodes)]
+    return [row[0] for row in conn.execute(SQL.unreconciled_nodes)]
 
 
-def beat(conn: psycopg.Connection) -> int:
+def generation(conn: psycopg.Connection) -> int:
     """Return how often conductors have renewed their terms, which only grows."""
-    row = conn.execute(SQL.beat).fetchone()
+    row = conn.execute(SQL.generation).fetchone()
     return int(row[0]) if row else 0
 
 

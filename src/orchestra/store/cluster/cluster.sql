@@ -16,10 +16,10 @@ select
     c.system_identifier = s.system_identifier::text and c.timeline = this_timeline() as in_place
 from cluster c, pg_control_system() s
 
--- name: is_settling
+-- name: is_recovering
 select settling_since is not null from cluster
 
--- name: move_in
+-- name: note_move
 update cluster c set
     epoch = epoch + 1, system_identifier = s.system_identifier::text, timeline = this_timeline(),
     settling_since = now(), settling_reason = %(reason)s
@@ -32,16 +32,16 @@ update cluster c set
     settling_since = now(), settling_reason = %(reason)s
 from pg_control_system() s
 
--- name: lock_settling
+-- name: lock_recovery
 -- Also if the clock was set back since.
 select true from cluster
 where settling_since <= now() - make_interval(secs => %(patience)s) or settling_since > now() + interval '1 minute'
 for update
 
--- name: end_settling
+-- name: end_recovery
 update cluster set settling_since = null, settling_reason = null
 
--- name: unheard_nodes
+-- name: unreconciled_nodes
 select distinct n.name
 from keeper k
 join cluster c on k.epoch < c.epoch
@@ -53,7 +53,8 @@ where k.gone_at is null and k.fenced_at is null
     )
 order by n.name
 
--- name: beat
+-- name: generation
+-- Counts the renewals of all terms. Never decreases, unless the database was replaced by an older one.
 select beat from leader where duty = 'conductor'
 
 -- name: report_sequences

@@ -35,12 +35,12 @@ class Troubles:
 class Term:
     """The right to act as conductor, as long as it is renewed. Every transaction of the conductor checks it first.
 
-    `beat` counts the renewals of all terms up to the beginning of this one.
+    `generation` counts the renewals of all terms up to the beginning of this one.
     """
 
     number: int
     holder: str
-    beat: int = 0
+    generation: int = 0
 
     @property
     def _params(self) -> dict[str, object]:

@@ -15,20 +15,20 @@ FAILURES_KEPT = 100
 """Failed jobs of a task whose log tails are kept."""
 
 
-def forget_events(conn: psycopg.Connection, seconds: float, after: int) -> int | None:
+def delete_events(conn: psycopg.Connection, seconds: float, after: int) -> int | None:
     """Delete old events from a page, and return where the next page starts, or None after the last one."""
     params = {"seconds": seconds, "after": after, "limit": ROWS}
-    last: int | None = fetch(conn, SQL.forget_events, params)[0]["last"]
+    last: int | None = fetch(conn, SQL.delete_events, params)[0]["last"]
     return last
 
 
-def task_to_forget(conn: psycopg.Connection, seconds: float) -> tuple[int, int] | None:
+def next_task(conn: psycopg.Connection, seconds: float) -> tuple[int, int] | None:
     """The id and the number of jobs of a task that has been over for so long, or None."""
-    rows = fetch(conn, SQL.task_to_forget, {"seconds": seconds})
+    rows = fetch(conn, SQL.next_task, {"seconds": seconds})
     return (rows[0]["id"], rows[0]["jobs"]) if rows else None
 
 
-def forget_logs(conn: psycopg.Connection, task: int, first: int) -> int:
+def delete_logs(conn: psycopg.Connection, task: int, first: int) -> int:
     """Delete the log tails of a task's next jobs, except those of its last failures, and return the next index."""
     kept = fetch(conn, SQL.last_failures, {"task": task, "limit": FAILURES_KEPT})
     params = {
@@ -38,7 +38,7 @@ def forget_logs(conn: psycopg.Connection, task: int, first: int) -> int:
         "indexes": Ints([row["ordinal"] for row in kept]),
         "numbers": Ints([row["number"] for row in kept]),
     }
-    conn.execute(SQL.forget_logs, params)
+    conn.execute(SQL.delete_logs, params)
     return first + ROWS
 
 
@@ -46,12 +46,12 @@ def note_forgotten(conn: psycopg.Connection, task: int) -> None:
     conn.execute(SQL.note_forgotten, {"task": task})
 
 
-def forget_keepers(conn: psycopg.Connection, seconds: float) -> bool:
+def delete_keepers(conn: psycopg.Connection, seconds: float) -> bool:
     """Delete keepers that have been gone for so long; False if there were none."""
-    return conn.execute(SQL.forget_keepers, {"seconds": seconds, "limit": ROWS}).rowcount > 0
+    return conn.execute(SQL.delete_keepers, {"seconds": seconds, "limit": ROWS}).rowcount > 0
 
 
-def forget_versions(conn: psycopg.Connection, seconds: float) -> bool:
+def delete_versions(conn: psycopg.Connection, seconds: float) -> bool:
     """Delete a portion of an unused list of files; False if there was none."""
     versions = [row["id"] for row in fetch(conn, SQL.versions_to_forget, {"seconds": seconds})]
     return bool(versions) and purge.purge_versions(conn, versions, ROWS)

@@ -1,6 +1,6 @@
 -- Deleting old data, a small portion at a time. Live tasks lose nothing, and the reasons of failures are kept.
 
--- name: forget_events
+-- name: delete_events
 -- A page of the primary key, which is in order of time. Deletes events of single jobs and releases of tasks that
 -- have been over for the given time, and all events of deleted tasks. The deletion of a task stays known for at
 -- least a month, for pilots that come back with one of its jobs. `last` is where the next page starts, null after
@@ -28,7 +28,7 @@ gone as (
 select case when count(*) = %(limit)s and max(at) < now() - make_interval(secs => %(seconds)s) then max(id) end as last
 from page
 
--- name: task_to_forget
+-- name: next_task
 -- Walks task_to_forget.
 select id, jobs from task
 where ended_at < now() - make_interval(secs => %(seconds)s) and ended_at is not null and forgotten_at is null
@@ -58,7 +58,7 @@ cross join lateral (
 where a.log_tail is not null and not has_succeeded(a)
 limit %(limit)s
 
--- name: forget_logs
+-- name: delete_logs
 -- A range of the attempts' primary key.
 update attempt set log_tail = null
 where task_id = %(task)s and ordinal >= %(first)s and ordinal < %(next)s and log_tail is not null
@@ -71,7 +71,7 @@ where id in (
     select id from task where id = %(task)s and ended_at is not null and forgotten_at is null for update skip locked
 )
 
--- name: forget_keepers
+-- name: delete_keepers
 -- Keepers that are gone, or were fenced and never came back. There are few, so all are read. A fenced keeper stays
 -- known for at least a month, in case it comes back. The attempts of tasks keep what they say of it.
 delete from keeper where id in (

@@ -126,9 +126,9 @@ def connect(
         raise
     if not _reads_right(conn):  # PGTZ and PGDATESTYLE override `options`
         conn.execute(load("driver/session").set_formats)
-    conn.add_notice_handler(conn.line.note)
-    conn.line.place = place(address)
-    conn.line.patience = statement_timeout + MARGIN if statement_timeout else None
+    conn.add_notice_handler(conn.link.note)
+    conn.link.place = place(address)
+    conn.link.patience = statement_timeout + MARGIN if statement_timeout else None
     return conn
 
 
@@ -213,12 +213,12 @@ def in_transaction(conn: psycopg.Connection, work: Callable[[], T], *, tries: in
     raise ValueError("tries must be at least 1")
 
 
-def take_time(conn: psycopg.Connection, seconds: float) -> None:
+def set_statement_timeout(conn: psycopg.Connection, seconds: float) -> None:
     """Set the time limit of each statement of this transaction."""
     timeout = f"{_milliseconds(seconds)}ms"
     conn.execute(load("driver/session").set_statement_timeout, {"timeout": timeout})
     if isinstance(conn, Connection):
-        conn.line.patience = seconds + MARGIN
+        conn.link.patience = seconds + MARGIN
 
 
 def read_one_snapshot(conn: psycopg.Connection) -> None:

@@ -53,7 +53,7 @@ _STOPS = _Refusal("is shutting down.", hint=AGAIN_SOON)
 _BY_WORDS = {
     r"password authentication failed": _PASSWORD,
     r"no password supplied": _Refusal(
-        'asks user "{user}" for a password, and the address holds none.'
+        'asks user "{user}" for a password, and the address contains none.'
     ),
     r'role ".*" does not exist': _Refusal('has no user "{user}".'),
     r'database ".*" does not exist': _DATABASE,
@@ -92,7 +92,7 @@ _UNREACHABLE: tuple[tuple[tuple[int, ...], str, str], ...] = (
     ((), r"translate host name|failed to resolve|getaddrinfo", "no such host."),
     ((errno.EHOSTUNREACH, errno.ENETUNREACH), "No route to host", "there is no route to it."),
     ((errno.ETIMEDOUT,), r"timeout expired|timed out|[Tt]imeout", _SILENT),
-    ((errno.EACCES,), "Permission denied", "its socket folder belongs to somebody else."),
+    ((errno.EACCES,), "Permission denied", "its socket folder belongs to another user."),
     ((), "SSL", "no agreement about encryption (see sslmode in the address)."),
 )
 

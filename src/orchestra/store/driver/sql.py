@@ -66,9 +66,7 @@ def parse(text: str, *, source: str) -> Statements:
             _keep(statements, name, lines, source)
             name, lines = match[1], []
             if not name.isidentifier() or name in statements:
-                raise ValueError(
-                    f"{source}, line {number}: {name!r} is no name or stands there twice"
-                )
+                raise ValueError(f"{source}, line {number}: {name!r} is not a name or occurs twice")
         elif not line.lstrip().startswith("--"):
             lines.append(line)
     return Statements(source, statements)

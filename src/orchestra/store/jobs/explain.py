@@ -127,9 +127,9 @@ def _competitor(row: Mapping[str, Any], queue: Queue, claimed: int) -> Competito
     )
 
 
-def asked(conn: psycopg.Connection, task: int, index: int, until: datetime) -> Event | None:
+def kill_request(conn: psycopg.Connection, task: int, index: int, until: datetime) -> Event | None:
     """The newest request up to a given time to end a job or its whole task, or None."""
-    rows = fetch(conn, SQL.asked, {"task": task, "index": index, "until": until})
+    rows = fetch(conn, SQL.kill_request, {"task": task, "index": index, "until": until})
     return Event(**rows[0]) if rows else None
 
 

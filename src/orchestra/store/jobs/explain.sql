@@ -43,7 +43,7 @@ where is_open(a) and t.queue = %(queue)s
 group by n.name, t.id
 order by n.name, t.id
 
--- name: asked
+-- name: kill_request
 -- The newest request up to a given time to end a job or its whole task. Two ranges of event_of_task, from their
 -- ends. Events that pilots write about an end have a node.
 select id, at, kind, task_id, ordinal as index, attempt, from_state, to_state, who, why, jobs from (
@@ -88,7 +88,7 @@ select
 from keeper
 where id = %(keeper)s
 
--- name: held_up
+-- name: file_wait
 -- What the pilot of a job reports about files, and the folders that the job needs.
 select
     n.name as node, p.message, current_troubles(p) as troubles, p.silent,
@@ -105,7 +105,7 @@ join pilot p on p.node_id = n.id
 join task t on t.id = j.task_id
 where j.task_id = %(task)s and j.ordinal = %(index)s
 
--- name: silent_nodes
+-- name: unresponsive_folders
 -- Nodes on which folders do not respond; usually none.
 select n.name as node, p.silent from pilot p join node n on n.id = p.node_id
 where p.silent <> '{}' and p.gone_at is null

@@ -62,9 +62,9 @@ def add_for_admins(
     conn.execute(SQL.add_for_admins, {"but": but, "kind": kind, "payload": Jsonb(payload)})
 
 
-def killer(conn: psycopg.Connection, task: int) -> tuple[str, str | None] | None:
+def last_kill(conn: psycopg.Connection, task: int) -> tuple[str, str | None] | None:
     """Return who killed a task last, and why."""
-    rows = fetch(conn, SQL.killer, {"task": task})
+    rows = fetch(conn, SQL.last_kill, {"task": task})
     return (rows[0]["who"], rows[0]["why"]) if rows else None
 
 
@@ -131,8 +131,8 @@ def silent_pilots(conn: psycopg.Connection, after: float) -> list[SilentPilot]:
     return [SilentPilot(**row) for row in fetch(conn, SQL.silent_pilots, {"after": after})]
 
 
-def note_silence_told(conn: psycopg.Connection, node: int, after: float) -> bool:
-    return conn.execute(SQL.note_silence_told, {"node": node, "after": after}).rowcount == 1
+def note_silence_reported(conn: psycopg.Connection, node: int, after: float) -> bool:
+    return conn.execute(SQL.note_silence_reported, {"node": node, "after": after}).rowcount == 1
 
 
 def at_stake(conn: psycopg.Connection, node: int) -> list[tuple[int, AffectedTask]]:

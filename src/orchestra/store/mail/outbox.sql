@@ -20,7 +20,7 @@ select '<' || gen_random_uuid() || '@orchestra-hpc>', %(kind)s, p.id, %(payload)
 from person p
 where p.is_admin and p.mail and p.id is distinct from %(but)s
 
--- name: killer
+-- name: last_kill
 -- Walks event_of_task.
 select who, why from event
 where task_id = %(task)s and ordinal is null and to_state = 'KILL'
@@ -164,7 +164,7 @@ where p.gone_at is null and p.seen_at < now() - make_interval(secs => %(after)s)
     and l.held_since < now() - make_interval(secs => %(after)s)
     and n.lost_at is null
 
--- name: note_silence_told
+-- name: note_silence_reported
 -- False if the pilot was heard of meanwhile.
 update pilot set silence_told_at = now()
 where node_id = %(node)s and gone_at is null and seen_at < now() - make_interval(secs => %(after)s)

@@ -11,7 +11,7 @@ from orchestra.domain.models.nodes import Keeper, Node, Pilot, Slots
 from orchestra.domain.states import Queue
 from orchestra.store.driver.database import fetch
 from orchestra.store.driver.sql import load
-from orchestra.store.work.told import with_troubles
+from orchestra.store.work.pilot_troubles import with_troubles
 
 SQL = load("nodes/nodes")
 
@@ -104,9 +104,9 @@ def set_slots(conn: psycopg.Connection, node: int, cpu: Slots, gpu: Slots) -> No
     conn.execute(SQL.set_slots, {"node": node, **_slot_params(cpu, gpu)})
 
 
-def give(conn: psycopg.Connection, node: int, owner: int) -> None:
+def set_owner(conn: psycopg.Connection, node: int, owner: int) -> None:
     """Set a node's owner."""
-    conn.execute(SQL.give, {"node": node, "owner": owner})
+    conn.execute(SQL.set_owner, {"node": node, "owner": owner})
 
 
 def drain(conn: psycopg.Connection, node: int, by: str, reason: str | None) -> None:
@@ -121,9 +121,9 @@ def resume(conn: psycopg.Connection, node: int, by: str) -> None:
     _event(conn, node, "DRAINED", "OPEN", by, None)
 
 
-def lose(conn: psycopg.Connection, node: int, by: str, why: str | None) -> None:
+def mark_lost(conn: psycopg.Connection, node: int, by: str, why: str | None) -> None:
     """Mark a node as lost until a pilot serves it again."""
-    conn.execute(SQL.lose, {"node": node})
+    conn.execute(SQL.mark_lost, {"node": node})
     _event(conn, node, "OPEN", "LOST", by, why)
 
 

@@ -82,7 +82,7 @@ update node set
     cpu_enabled = %(cpu_enabled)s, cpu_max = %(cpu_max)s, gpu_enabled = %(gpu_enabled)s, gpu_max = %(gpu_max)s
 where id = %(node)s
 
--- name: give
+-- name: set_owner
 update node set owner_id = %(owner)s where id = %(node)s
 
 -- name: drain
@@ -91,7 +91,7 @@ update node set drained_at = now(), drained_by = %(by)s, drain_reason = %(reason
 -- name: resume
 update node set drained_at = null, drained_by = null, drain_reason = null where id = %(node)s
 
--- name: lose
+-- name: mark_lost
 update node set lost_at = now() where id = %(node)s
 
 -- name: ask_to_leave

@@ -12,7 +12,7 @@ from orchestra.domain.reservation import PATIENCE
 from orchestra.domain.states import Queue
 from orchestra.store.driver.database import fetch
 from orchestra.store.driver.sql import load
-from orchestra.store.work.told import with_troubles
+from orchestra.store.work.pilot_troubles import with_troubles
 
 SQL = load("tasks/tasks")
 

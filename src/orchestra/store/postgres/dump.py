@@ -118,7 +118,7 @@ def check_is_dump(path: Path) -> None:
     done = find().run("pg_restore", ["--list", path.absolute()])
     if done.returncode or _OURS not in done.stdout:
         raise BadInput(
-            f"{path} is no dump of Orchestra's database.",
+            f"{path} is not a dump of Orchestra's database.",
             hint=words(Action.DUMP_DATABASE, " makes one."),
         )
 

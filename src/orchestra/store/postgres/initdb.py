@@ -112,7 +112,7 @@ def socket_folder(place: Place, programs: Programs) -> Path:
     facts = folder.lstat()
     if folder.is_symlink() or facts.st_uid not in {owner, os.geteuid()}:
         raise Refused(
-            f"{folder}, where the database's socket belongs, is somebody else's.",
+            f"{folder}, where the database's socket belongs, belongs to another user.",
             hint="Have it removed, or give a data_dir with a shorter name.",
         )
     folder.chmod(0o700)

@@ -13,7 +13,7 @@ import psycopg
 from orchestra import __version__
 from orchestra.domain.errors import DatabaseUnavailable, SchemaMismatch
 from orchestra.domain.wording import Action, words
-from orchestra.store.driver.database import take_time
+from orchestra.store.driver.database import set_statement_timeout
 from orchestra.store.driver.sql import load
 
 FOLDER = Path(__file__).parent / "migrations"
@@ -117,7 +117,7 @@ def _read(path: Path) -> Migration:
 
 def _apply_next(conn: psycopg.Connection, migrations: Sequence[Migration]) -> Migration | None:
     with conn.transaction():
-        take_time(conn, PATIENCE)
+        set_statement_timeout(conn, PATIENCE)
         conn.execute(_SQL.begin_upgrade)
         conn.execute(_SQL.lock)
         waiting = _pending(migrations, _ledger(conn), newer_allowed=0)

@@ -27,9 +27,9 @@ def of_task(conn: psycopg.Connection, task: int) -> list[Dependency]:
     ]
 
 
-def taker(conn: psycopg.Connection, task: int) -> tuple[int, str] | None:
+def config_consumer(conn: psycopg.Connection, task: int) -> tuple[int, str] | None:
     """The id and name of a task that has stored some of this one's outputs as its configs, or None."""
-    rows = fetch(conn, SQL.taker, {"task": task})
+    rows = fetch(conn, SQL.config_consumer, {"task": task})
     return (rows[0]["id"], rows[0]["name"]) if rows else None
 
 

@@ -16,7 +16,7 @@ order by a.after_id
 -- name: remove
 delete from task_after where task_id = %(task)s and after_id = %(after)s
 
--- name: taker
+-- name: config_consumer
 -- A task that has stored some, but not all, of this one's outputs as its configs.
 select w.id, w.name
 from task_after a

@@ -12,7 +12,7 @@ from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.models.tasks import Limit, Task
 from orchestra.domain.states import TaskState
 from orchestra.store.datasets import TaskName
-from orchestra.store.driver.database import fetch, take_time
+from orchestra.store.driver.database import fetch, set_statement_timeout
 from orchestra.store.driver.sql import load
 from orchestra.store.tasks.tasks import POLICY_COLUMNS
 
@@ -45,7 +45,7 @@ def add(
         attempts: the number after which the jobs' attempts are counted.
         configs_to_come: the files of the config version are stored later.
     """
-    take_time(conn, PATIENCE)
+    set_statement_timeout(conn, PATIENCE)
     made = {"owner_id": owner, "folder": folder, "config_version_id": config, "jobs": jobs}
     rows = fetch(conn, SQL.add_task, _task_params(new) | made)
     if not rows:
@@ -85,7 +85,7 @@ def add_outputs_version(conn: psycopg.Connection, task: Task) -> int:
     """Create a version from the outputs of a task's done jobs, in job order, and return its id."""
     params = {"root": task.folder, "files": task.counts.done}
     version = int(fetch(conn, SQL.add_outputs_version, params)[0]["id"])
-    take_time(conn, PATIENCE)
+    set_statement_timeout(conn, PATIENCE)
     conn.execute(SQL.outputs_version, {"version": version, "task": task.id})
     return version
 

@@ -54,13 +54,13 @@ class SilentKeeper:
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
-    """What users want of a node's pilot. `beat` is the number of the conductor's last renewal."""
+class NodeRequests:
+    """What users request of a node's pilot. `generation` counts the renewals of the conductor's terms."""
 
     enabled: dict[Queue, int]
     leave: bool
     leave_now: bool
-    beat: int
+    generation: int
 
 
 def _row(conn: psycopg.Connection, statement: str, params: dict[str, Any]) -> dict[str, Any] | None:
@@ -110,7 +110,7 @@ def attach(conn: psycopg.Connection, node: int, hello: PilotHello) -> None:
         "user": hello.user,
     }
     conn.execute(SQL.attach, params)
-    conn.execute(SQL.found_again, {"node": node})
+    conn.execute(SQL.clear_lost, {"node": node})
 
 
 def jobs_elsewhere(conn: psycopg.Connection, node: int, hello: PilotHello) -> int:
@@ -152,8 +152,8 @@ def add_fence_event(conn: psycopg.Connection, keeper: UUID, *, who: str, why: st
     conn.execute(SQL.add_fence_event, {"keeper": keeper, "who": who, "why": why})
 
 
-def forget(conn: psycopg.Connection, keeper: UUID) -> None:
-    conn.execute(SQL.forget_keeper, {"keeper": keeper})
+def mark_gone(conn: psycopg.Connection, keeper: UUID) -> None:
+    conn.execute(SQL.mark_keeper_gone, {"keeper": keeper})
 
 
 def silent_keepers(conn: psycopg.Connection) -> list[SilentKeeper]:
@@ -168,9 +168,9 @@ def _silent(row: dict[str, Any]) -> SilentKeeper:
     return SilentKeeper(row["id"], row["node"], row["renewed_at"], silence)
 
 
-def unburied_keepers(conn: psycopg.Connection, after: float) -> list[UUID]:
+def keepers_to_close_out(conn: psycopg.Connection, after: float) -> list[UUID]:
     """Return the keepers that were fenced more than `after` seconds ago and still hold attempts."""
-    return _ids(conn, SQL.unburied_keepers, {"after": after})
+    return _ids(conn, SQL.keepers_to_close_out, {"after": after})
 
 
 def epoch(conn: psycopg.Connection) -> int:
@@ -179,9 +179,9 @@ def epoch(conn: psycopg.Connection) -> int:
 
 
 def note_reconciled(conn: psycopg.Connection, keeper: UUID) -> bool:
-    """Note that a keeper has said what it runs; gives whether the database is settling."""
+    """Note that a keeper has reported what it runs, and return whether the database is recovering."""
     row = _row(conn, SQL.note_reconciled, {"keeper": keeper})
-    return bool(row and row["is_settling"])
+    return bool(row and row["is_recovering"])
 
 
 def fenced_keepers(conn: psycopg.Connection, keepers: Sequence[UUID]) -> frozenset[UUID]:
@@ -195,7 +195,7 @@ def renew_pilot(
     agent: UUID,
     said: Sequence[Trouble],
     silent: Sequence[str] = (),
-) -> Wishes | None:
+) -> NodeRequests | None:
     """Record that an agent is alive, and its troubles; None if another agent decides for the node."""
     params = {
         "node": node,
@@ -205,7 +205,11 @@ def renew_pilot(
         "silent": list(silent),
     }
     row = _row(conn, SQL.renew_pilot, params)
-    return Wishes(_enabled(row), row["leave"], row["leave_now"], row["beat"]) if row else None
+    return (
+        NodeRequests(_enabled(row), row["leave"], row["leave_now"], row["generation"])
+        if row
+        else None
+    )
 
 
 def renew_keepers(
@@ -235,4 +239,4 @@ def register_keeper(
 
 def detach(conn: psycopg.Connection, node: int, agent: UUID, keepers: Sequence[UUID]) -> None:
     conn.execute(SQL.detach, {"node": node, "agent": agent})
-    conn.execute(SQL.forget_keepers, {"node": node, "keepers": list(keepers)})
+    conn.execute(SQL.mark_keepers_gone, {"node": node, "keepers": list(keepers)})

@@ -43,7 +43,7 @@ returning id
 insert into event (kind, node_id, from_state, to_state, who, why)
 select 'keeper', node_id, 'TRUSTED', 'FENCED', %(who)s, %(why)s from keeper where id = %(keeper)s
 
--- name: forget_keeper
+-- name: mark_keeper_gone
 update keeper set gone_at = coalesce(gone_at, now()) where id = %(keeper)s
 
 -- name: silent_keepers
@@ -60,7 +60,7 @@ join task t on t.id = a.task_id
 where k.gone_at is null and k.fenced_at is null and k.lease_until < now()
 group by k.id, n.name, l.held_since
 
--- name: unburied_keepers
+-- name: keepers_to_close_out
 -- Fenced keepers with open attempts. Their own agent comes first, because it may know outcomes.
 select k.id
 from keeper k
@@ -77,7 +77,7 @@ select epoch from cluster
 -- name: note_reconciled
 -- The keeper has reported what it runs in this epoch.
 update keeper k set epoch = c.epoch from cluster c where k.id = %(keeper)s
-returning c.settling_since is not null as is_settling
+returning c.settling_since is not null as is_recovering
 
 -- name: fenced_keepers
 select id from keeper where id = any(%(keepers)s) and fenced_at is not null
@@ -105,7 +105,7 @@ on conflict (node_id) do update set
     leave = pilot.leave and (%(successor)s or pilot.agent = excluded.agent),
     leave_now = pilot.leave_now and (%(successor)s or pilot.agent = excluded.agent)
 
--- name: found_again
+-- name: clear_lost
 update node set lost_at = null where id = %(node)s and lost_at is not null
 
 -- name: renew_pilot
@@ -116,7 +116,7 @@ update pilot p set
 from node n
 where p.node_id = %(node)s and p.agent = %(agent)s and n.id = p.node_id
 returning p.leave, p.leave_now, n.drained_at is not null as drained, n.cpu_enabled, n.gpu_enabled,
-    (select beat from leader where duty = 'conductor') as beat
+    (select beat from leader where duty = 'conductor') as generation
 
 -- name: renew_keepers
 update keeper set
@@ -137,7 +137,7 @@ where keeper.fenced_at is null
 -- name: detach
 update pilot set gone_at = now(), message = null, troubles = null, silent = '{}' where node_id = %(node)s and agent = %(agent)s
 
--- name: forget_keepers
+-- name: mark_keepers_gone
 -- Those without open attempts.
 update keeper k set gone_at = now()
 where k.node_id = %(node)s and k.id = any(%(keepers)s)
