@@ -1,4 +1,4 @@
-"""A database with somebody's tasks in it, seen from within."""
+"""Fixtures for tests of the store and the services on a real database."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ def running(world: World) -> int:
 
 @pytest.fixture
 def ana(world: World) -> Caller:
-    """A user with an address."""
+    """A user."""
     world.person("ana")
     return caller(world.conn)

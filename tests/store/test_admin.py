@@ -1,4 +1,4 @@
-"""The database as a whole: an upgrade keeps a dump, a restore raises the epoch."""
+"""Administration of the database: an upgrade keeps a dump, a restore raises the epoch."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_restore_brings_everything_back_and_raises_the_epoch(
     assert len(world.jobs(task)) == 5
     assert admin.cluster_id(conn) == cluster
     assert conn.execute("select epoch from cluster").fetchone() == (2,)
-    # The triggers came back as well.
+    # The triggers are restored, too.
     world.conduct(1)
     assert world.counts(task) == world.true_counts(task)
 

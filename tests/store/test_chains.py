@@ -53,7 +53,7 @@ def create(
 
 
 def run(world: World, pilot: Pilot, *, failing: bool = False) -> None:
-    """Let all jobs that are handed out end."""
+    """Run all claimable jobs to their end."""
     for _ in range(4):
         world.conduct()
         grants = pilot.claim(cpu=100)
@@ -109,7 +109,7 @@ def test_one_that_is_done_already_is_not_waited_for(
 def test_outputs_become_configs_when_they_are_there(
     world: World, ana: Caller, tmp_path: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chains, "CHUNK", 3)  # four jobs take two looks
+    monkeypatch.setattr(chains, "CHUNK", 3)  # four jobs take two calls
     pilot = world.pilot()
     first = create(world, ana, tmp_path, "first")
     with pytest.raises(Refused) as caught:
@@ -216,7 +216,7 @@ def test_it_goes_on_when_the_other_one_is_retried(
 def test_it_may_be_let_go(world: World, ana: Caller, tmp_path: object) -> None:
     _, second = broken(world, ana, tmp_path)
     actions.hold(world.conn, ana, second, "lunch")
-    actions.release(world.conn, ana, second)  # ends the hold alone
+    actions.release(world.conn, ana, second)  # ends only the hold
     assert len(chains.of_task(world.conn, second)) == 1
     assert actions.release(world.conn, ana, second).before.after
     world.conduct(2)
@@ -234,7 +234,7 @@ def test_one_that_was_deleted_is_said(world: World, ana: Caller, tmp_path: objec
     first, second = broken(world, ana, tmp_path)
     actions.delete(world.conn, ana, first)
     for gone in (False, True):
-        if gone:  # its rows as well
+        if gone:  # its rows, too
             world.conn.execute("delete from task_input where task_id = %s", [first])
             world.conn.execute("delete from task where id = %s", [first])
         world.conduct(2)
@@ -281,7 +281,7 @@ def test_the_database_lets_no_task_begin_that_waits(
     world: World, ana: Caller, tmp_path: object
 ) -> None:
     _, second = broken(world, ana, tmp_path)
-    # As a conductor would that has not heard of waiting: it finds that nothing was changed, and goes on.
+    # Like a conductor without support for waiting: it finds that nothing was changed, and goes on.
     changed = world.conn.execute("update task set state = 'TESTING' where id = %s", [second])
     assert changed.rowcount == 0
     assert world.state(second) is TaskState.REGISTERED

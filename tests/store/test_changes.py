@@ -1,4 +1,4 @@
-"""Nothing that changes is missed, however late its transaction ends, and nothing is told twice."""
+"""No change is missed, however late its transaction ends, and none is reported twice."""
 
 from __future__ import annotations
 

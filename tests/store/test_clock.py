@@ -1,4 +1,4 @@
-"""The database's clock was set back by a day: what was stamped before lies in the future, and nobody waits for it."""
+"""After the clock was set back by a day, nothing waits for timestamps that are now in the future."""
 
 from __future__ import annotations
 

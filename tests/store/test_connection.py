@@ -1,4 +1,4 @@
-"""Connections over a bad line: silence has an end, answers that are not one's own are not believed."""
+"""Connections over a bad network: waiting for an answer has a limit, and misplaced answers are rejected."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from support.proxy import Cable, cable
 
 @pytest.fixture
 def bad(tcp_database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cable]:
-    """A cable to the database; answers are waited for a quarter of a second longer than statements may take."""
+    """A proxy to the database; the time limit for answers is 0.25 s longer than that for statements."""
     monkeypatch.setattr("orchestra.store.driver.database.MARGIN", 0.25)
     with cable(tcp_database_url) as found:
         yield found
@@ -91,7 +91,7 @@ def test_a_stopped_backend_is_given_up(conn: psycopg.Connection, stopped: object
 
 @pytest.fixture
 def stopped(conn: psycopg.Connection) -> Iterator[None]:
-    """The server's process for `conn` stands still."""
+    """Stop the server's process for `conn`."""
     import signal
 
     pid = conn.info.backend_pid
@@ -131,7 +131,7 @@ def test_a_long_statement_has_its_time(conn: psycopg.Connection) -> None:
 def test_a_connection_at_rest_is_hung_up_on_by_nobody(conn: psycopg.Connection) -> None:
     for _ in range(3):
         conn.execute("select 1")
-        time.sleep(0.4)  # together longer than any deadline
+        time.sleep(0.4)  # in total longer than any deadline
     assert conn.execute("select 1").fetchone() == (1,)
 
 
@@ -244,7 +244,7 @@ def test_rows_that_come_twice_are_noticed(bad: Cable, conn: psycopg.Connection) 
 def test_a_byte_that_is_altered_ends_the_connection_at_most(
     bad: Cable, tcp_database_url: str
 ) -> None:
-    """Byte after byte of an answer: it is understood, or the connection is over; nothing else comes out."""
+    """Every single byte of an answer: the answer is parsed, or the connection is closed."""
     ended = 0
     for at in range(130):
         with connect(bad.url(tcp_database_url)) as conn:
@@ -263,7 +263,7 @@ def test_a_notice_that_is_altered_ends_the_connection(
     bad: Cable, conn: psycopg.Connection, tcp_database_url: str
 ) -> None:
     conn.execute("listen orchestra_cpu")
-    bad.garble(12)  # within the channel's name
+    bad.garble(12)  # in the channel's name
     with connect(tcp_database_url) as other:
         other.execute("notify orchestra_cpu")
     with pytest.raises(AnswerGarbled):

@@ -1,4 +1,4 @@
-"""Connections: what they are set to, and the sentence for each way in which one fails."""
+"""Connections: their settings, and the message for each kind of failure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from orchestra.store.driver.database import check_address, check_version, connec
 
 
 def parts_of(url: str) -> tuple[str, str, str]:
-    """Give password, place (host and port) and database of a TCP address."""
+    """Return password, place (host and port) and database of a TCP address."""
     password, _, rest = url.partition("//orchestra:")[2].partition("@")
     place, _, database = rest.partition("/")
     return password, place, database
@@ -132,7 +132,7 @@ def test_a_wrong_password_is_named_and_not_shown(tcp_database_url: str) -> None:
     )
     assert error.hint is not None
     assert '"postgres"' in error.hint
-    assert error.__cause__ is None  # the driver's own text may hold the password
+    assert error.__cause__ is None  # the driver's own text may contain the password
 
 
 def test_no_password(tcp_database_url: str) -> None:

@@ -1,4 +1,4 @@
-"""Data sets in the database: versions, who may change them, what keeps them."""
+"""Data sets: versions, who may change them, and what prevents their deletion."""
 
 from __future__ import annotations
 
@@ -172,14 +172,14 @@ def test_a_live_task_keeps_its_data_set_and_an_ended_one_its_manifest(
     task = _task(conn, ana, folder)
     (folder / "new").write_text("new")
     update(conn, ana, "user.ana.grid")
-    with pytest.raises(Refused, match="still uses"):  # an older version counts as well
+    with pytest.raises(Refused, match="still uses"):  # an older version counts, too
         datasets.remove(conn, ana, "user.ana.grid")
     conn.execute("update task set state = 'KILL' where id = %s", [task])
     conn.execute("update task set state = 'KILLED', ended_at = now() where id = %s", [task])
     assert not datasets.remove(conn, ana, "user.ana.grid").forgotten
     assert datasets.list_datasets(conn, None) == []
     assert len(list(store.all_files(conn, made.version_id))) == 9
-    register(conn, ana, "user.ana.grid", folder)  # the name is free again
+    register(conn, ana, "user.ana.grid", folder)  # the name is available again
 
 
 def test_an_unused_data_set_leaves_nothing_behind(

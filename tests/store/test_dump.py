@@ -1,4 +1,4 @@
-"""Dumps: what goes out comes back, whole or not at all."""
+"""Dumps: what is dumped is restored, completely or not at all."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_dump_comes_back_as_it_was(database_url: str, hostile_dir: Path) -> No
     add(database_url, "late")
     restore(database_url, target)
     assert people(database_url) == ["ana", "zoë; drop"]
-    add(database_url, "next")  # identities go on where they were
+    add(database_url, "next")  # identity columns continue from their last values
     with connect(database_url) as conn:
         check(conn)
 
@@ -116,7 +116,7 @@ def read_back(url: str, path: Path) -> list[str]:
 
 @pytest.fixture
 def scratch(monkeypatch: pytest.MonkeyPatch) -> str:
-    """The name of the database that a dump is read back into."""
+    """The name of the database that a dump is restored into."""
     token = secrets.token_hex(4)
     monkeypatch.setattr(dump_check, "token_hex", lambda _bytes: token)
     return f"orchestra_check_{token}"

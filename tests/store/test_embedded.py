@@ -1,4 +1,4 @@
-"""The embedded database, the real thing: as whoever runs the tests, and for root also as an ordinary user."""
+"""The real embedded database: as the user who runs the tests, and for root also as an ordinary user."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def data(tmp_path: Path) -> Iterator[Path]:
 
 def remove(data: Path) -> None:
     embedded.stop(data, mode="immediate")
-    # root's is not within pytest's folder, and 40 MB
+    # root's is not in pytest's folder, and has 40 MB
     shutil.rmtree(Place(data).server, ignore_errors=True)
 
 
@@ -53,7 +53,7 @@ def pid_of(data: Path) -> int:
 
 @contextmanager
 def file_size_limit(size: int) -> Iterator[None]:
-    """Make the programs that we start find the disk full, as far as files of more than `size` bytes go."""
+    """Simulate a full disk for started programs: files cannot exceed `size` bytes."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
@@ -63,7 +63,7 @@ def file_size_limit(size: int) -> Iterator[None]:
 
 
 def gone(pid: int) -> bool:
-    """Say whether a process has ended; a zombie has."""
+    """Whether a process has ended; a zombie has."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except OSError:
@@ -172,7 +172,7 @@ def test_several_commands_at_once_make_one(data: Path) -> None:
 def test_a_live_server_without_its_pid_file_is_not_joined_by_a_second(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # What a server in another container on the same folder looks like: nothing of it can be seen but the lock.
+    # Like a server in another container on the same folder: only its lock is visible.
     embedded.ensure_running(data, settings=FAST)
     pid = pid_of(data)
     hidden = Place(data).cluster / "postmaster.pid"
@@ -228,7 +228,7 @@ def test_a_half_made_database_is_made_anew(data: Path) -> None:
     embedded.ensure_running(data, settings=FAST)
     embedded.stop(data)
     place = Place(data)
-    # What a power cut during initdb leaves.
+    # As after a power cut during initdb.
     half = place.cluster.rename(place.server / "pg18.new")
     (half / "PG_VERSION").unlink()
     connect(embedded.ensure_running(data, settings=FAST)).close()
@@ -295,7 +295,7 @@ def test_a_folder_that_others_can_write_to_is_refused(tmp_path: Path) -> None:
         embedded.ensure_running(tmp_path / "file" / "data")
 
 
-# Words that each variable of libpq takes, and that no connection to the embedded database could use.
+# Values that libpq's variables accept, and that no connection to the embedded database could use.
 WORDS = {
     "PGPORT": "1",
     "PGSSLMODE": "verify-full",
@@ -354,7 +354,7 @@ def test_a_server_that_hangs_can_be_ended(data: Path) -> None:
     pid = pid_of(data)
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: gone(pid), describe="the killed server")
-    # Its last processes may live a moment longer, and hold the lock while they do.
+    # Its last processes may live a little longer and hold the lock.
     wait_until(lambda: not postmaster.is_alive(Place(data)), describe="the server's lock")
     assert not embedded.stop(data)
 
@@ -369,7 +369,7 @@ def test_root_s_server_is_not_root(data: Path) -> None:
 def test_files_outlive_their_data_folder_only_as_long_as_it_may_come_back(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those of root lie elsewhere, with a link to them in the data folder. It may be moved, or not mounted."""
+    """Root's files are elsewhere, with a symlink to them in the data folder, which may be moved or not mounted."""
     monkeypatch.setattr(pginstall, "SHARED", tmp_path / "shared")
     programs = Programs(Path("/bin"), 18, account=pginstall.Account("root", 0, 0))
 

@@ -1,4 +1,4 @@
-"""The facts of `job explain`: read from real rows, in every state of a job; and that no read grows with the jobs."""
+"""The facts of `job explain` in every state of a job, at a cost that does not grow with the number of jobs."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def test_who_killed_a_job(world: World, pilot: Pilot) -> None:
         asked = explain.gather(world.conn, address).asked
         assert asked is not None
         assert (asked.who, asked.why, asked.index is None) == ("ana", "too long", False)
-    # What was killed one by one before stays so when the whole task is killed.
+    # Jobs that were killed before keep their reason when the whole task is killed.
     world.conn.execute("update event set at = at - interval '1 min'")
     world.conn.execute(
         "update job set changed_at = changed_at - interval '1 min' where state = 'killed'"
@@ -242,14 +242,14 @@ def test_a_job_that_ended_by_itself(world: World, pilot: Pilot) -> None:
     assert 'The last line of its log: "oh no"' in told
 
 
-# Nothing grows with the number of jobs
+# Costs that do not grow with the number of jobs
 
 JOBS = 100_000
 
 
 @pytest.fixture(scope="module")
 def crowded(database_server: Server) -> Iterator[World]:
-    """A task of 100,000 jobs in all states, with an attempt and an event each, beside 100 small tasks."""
+    """A task of 100,000 jobs in all states, with an attempt and an event each, and 100 small tasks."""
     with (
         database_server.clone(f"crowded_{secrets.token_hex(6)}") as url,
         connect(url, statement_timeout=300) as conn,
@@ -319,7 +319,7 @@ def test_what_is_read_does_not_grow(crowded: World, name: str) -> None:
             50_001,
             192,
             200,
-        ),  # a page a job, where PostgreSQL reads the rows, too
+        ),  # a page for each job, if PostgreSQL reads the rows, too
         (59_999, JobState.ASSIGNED, 50_001, 39_991, 1_000),
         (60_100, JobState.REGISTERED, 50_001, 40_092, 1_000),
         (99_999, JobState.REGISTERED, 50_001, 79_991, 2_000),

@@ -1,4 +1,4 @@
-"""Whether jobs ran on what was registered: which looks count, and what is kept of those after the end."""
+"""Whether jobs ran on the registered inputs: which checks count, and what is kept of later ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a job goes to another node: its own is dead for certain, or has been silent for long enough without a gap."""
+"""When a job is requeued: its node is certainly dead, or has been silent for long enough without a gap."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_a_clock_that_was_set_back_locks_nobody_out(world: World) -> None:
     assert world._one("select held_since > now() - interval '1 min' from leader")
 
 
-# What others know
+# What other parties report
 
 
 def test_a_reboot_fences_the_keepers_of_the_older_boot_and_nobody_elses(
@@ -240,7 +240,7 @@ def test_a_lost_node_gives_its_jobs_away_and_its_pilot_learns_it(
 def test_what_is_ended_because_its_node_was_given_up_is_no_failure(
     world: World, running: int
 ) -> None:
-    """The node lives: its jobs are ended as soon as it hears, perhaps before anybody has claimed them again."""
+    """The node is alive: it ends its jobs when it is notified, perhaps before they are claimed again."""
     pilot = world.pilot()
     ended, failed, done = pilot.claim(cpu=3)
     pilot.start(ended, failed, done)

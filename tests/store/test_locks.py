@@ -1,4 +1,4 @@
-"""The locks of tasks: commands wait for who is there and for no newcomer, and nothing comes in between."""
+"""Locks of tasks: commands wait for earlier holders only, and nothing runs in between."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from support.world import World
 
 @contextmanager
 def sharing(database_url: str, *tasks: int) -> Iterator[psycopg.Connection]:
-    """Share tasks for as long as this lasts, as a claim or a report that is under way does."""
+    """Share tasks during the block, like a running claim or report."""
     with connect(database_url) as conn, conn.transaction():
         locks.share(conn, tasks)
         yield conn
 
 
 class Aside(threading.Thread):
-    """A call in a thread of its own; `result` gives what it gave, or raises what it raised."""
+    """A call in a thread of its own; `result` returns or raises what it did."""
 
     def __init__(self, database_url: str, call: Callable[[psycopg.Connection], object]) -> None:
         super().__init__(daemon=True)
@@ -63,7 +63,7 @@ def waits(world: World, count: int) -> bool:
 
 
 def shared_tasks(world: World) -> set[int]:
-    """The tasks whose locks somebody shares."""
+    """The tasks whose locks are shared."""
     rows = world.conn.execute(
         "select l.objid::int from pg_locks l where l.locktype = 'advisory' and l.granted and l.mode = 'ShareLock' "
         "and l.database = (select oid from pg_database where datname = current_database())"
@@ -138,7 +138,7 @@ def test_a_claim_shares_the_tasks_alone_that_it_takes_jobs_from(
 def test_a_claim_never_waits_for_a_task_below_one_that_it_shares(
     world: World, database_url: str
 ) -> None:
-    """With a claim the other way round and two commands that would be a ring. The next claim waits for it."""
+    """With a claim in the opposite order and two commands that could be a deadlock. The next claim waits for it."""
     low = world.task(jobs=3, test_jobs=0, name="user.ana.low", priority=1)
     high = world.task(jobs=3, test_jobs=0, name="user.ana.high", priority=5)
     world.conduct(rounds=2)
@@ -186,7 +186,7 @@ def test_a_command_that_could_not_have_a_lock_says_so(
 
 
 def test_what_a_command_of_the_version_before_missed_is_ended(world: World, running: int) -> None:
-    """It locks the row alone, so that a claim may come in between; its task is in KILL then, and it was not asked."""
+    """It locks only the row, so a claim may run in between: its task is in KILL, but the job has no mark."""
     pilot = world.pilot()
     grants = pilot.claim(cpu=2)
     world.conn.execute(

@@ -1,4 +1,4 @@
-"""What jobs said of their results: kept with their outcomes, compared in the database, forgotten with their task."""
+"""Metrics of jobs: stored with their outcomes, compared in the database, deleted with their task."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def ana(world: World) -> Caller:
 
 
 def run(world: World, pilot: Pilot, said: list[str | None], task: int) -> None:
-    """Let the jobs of a task end, each with what it says."""
+    """Run the jobs of a task to their end, each with its metrics."""
     for _ in range(4):
         world.conduct()
         grants = pilot.claim(cpu=100)
@@ -125,7 +125,7 @@ def test_where_nobody_says_which_is_best_there_is_none(world: World) -> None:
 
 
 def test_what_is_read_for_a_mail_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The texts of 24 jobs at most, whatever the number of jobs, and the first hundred's numbers."""
+    """The texts of at most 24 jobs, whatever the number of jobs, and the numbers of the first hundred."""
     task = world.task(jobs=300)
     run(world, world.pilot(), [f'{{"loss": {n}}}' for n in range(300)], task)
     read: list[int] = []

@@ -1,4 +1,4 @@
-"""The schema's versions, with migrations of our own."""
+"""Migrations, with test files."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The plans of statements that run often, with 1,000 tasks and 1,000,000 jobs in the database.
+"""The plans of frequent statements, with 1,000 tasks and 1,000,000 jobs in the database.
 
-A plan is read, not timed: no statement walks a big table from end to end, and what one touches does not grow.
+Plans are read, not timed: no statement scans a big table, and the number of pages does not grow.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ update task set state = 'RUNNING', rank = id, work_started_at = now();
 
 @pytest.fixture(scope="module")
 def crowded(database_server: Server) -> Iterator[World]:
-    """A database with a million jobs, half of them over; one for the whole file."""
+    """A database with a million jobs, many of them over; one for the whole file."""
     with (
         database_server.clone(f"crowded_{secrets.token_hex(4)}") as url,
         connect(url, statement_timeout=300) as conn,
@@ -79,7 +79,7 @@ def pilot(crowded: World) -> Pilot:
 
 
 def plan(conn: psycopg.Connection, statement: str, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Run a statement and give its plan; what it changed is taken back."""
+    """Run a statement, roll it back, and return its plan."""
     with conn.transaction(force_rollback=True):
         row = conn.execute(
             "explain (analyze, buffers, format json) " + statement, params
@@ -100,7 +100,7 @@ def indexes(found: dict[str, Any]) -> set[str]:
 
 
 def walked(found: dict[str, Any]) -> set[str]:
-    """The big tables that a plan walks from end to end."""
+    """The big tables that a plan scans completely."""
     scans = {node.get("Relation Name") for node in nodes(found) if node["Node Type"] == "Seq Scan"}
     return {str(name) for name in scans} & BIG
 
@@ -122,7 +122,7 @@ def _claim_params(pilot: Pilot, task: int) -> dict[str, Any]:
 
 
 def test_a_claim_walks_the_index_made_for_it(crowded: World, pilot: Pilot) -> None:
-    crowded.conn.execute("set enable_seqscan = off")  # as a pilot's connection has it
+    crowded.conn.execute("set enable_seqscan = off")  # as on a pilot's connection
     found = plan(crowded.conn, load("work/claims").claim_jobs, _claim_params(pilot, 500))
     crowded.conn.execute("reset enable_seqscan")
     assert walked(found) == set()
@@ -144,7 +144,7 @@ def test_the_candidates_of_a_claim_come_in_the_order_of_their_index(crowded: Wor
 
 
 def test_whether_tasks_have_jobs_is_one_look_each(crowded: World, pilot: Pilot) -> None:
-    crowded.conn.execute("set enable_seqscan = off")  # as a pilot's connection has it
+    crowded.conn.execute("set enable_seqscan = off")  # as on a pilot's connection
     for tasks, most in (([500], 30), (list(range(256)), 256 * 12)):
         found = plan(crowded.conn, load("work/claims").tasks_with_jobs, {"tasks": tasks})
         assert walked(found) == set()
@@ -181,7 +181,7 @@ def test_a_claim_touches_no_more_in_the_crowd_than_alone(
     lonely = plan(conn, load("work/claims").claim_jobs, _claim_params(alone.pilot(), task))
     crowd = plan(crowded.conn, load("work/claims").claim_jobs, _claim_params(pilot, 500))
     assert buffers(crowd) <= buffers(lonely) * 1.2
-    # A plan that is made while tables are small is kept when they have grown.
+    # A plan made while tables are small is kept when they have grown.
     for found in (lonely, crowd):
         assert "job_claimable" in indexes(found)
         assert "job_pkey" not in indexes(found)
@@ -293,7 +293,7 @@ def test_the_conductors_look_reads_counts_not_jobs(crowded: World) -> None:
 
 
 def test_a_claim_is_right_in_the_crowd(crowded: World, pilot: Pilot) -> None:
-    """Not only its plan: what comes out is the first claimable jobs of the best task."""
+    """Not only its plan: it returns the first claimable jobs of the best task."""
     with crowded.conn.transaction(force_rollback=True):
         answer = work.claim(crowded.conn, pilot.agent, pilot.keeper, 1, {Queue.CPU: 4})
         assert [(g.key.task_id, g.key.index) for g in answer.grants] == [

@@ -1,4 +1,4 @@
-"""The conditions that statements share are inlined: none of them costs a call or hides an index."""
+"""Shared conditions are inlined: none of them costs a call or hides an index."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random lives of tasks, from several connections: states move along the table only, and the counts are exact."""
+"""Random operations on tasks from several connections: only allowed transitions happen, and the counts are exact."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ steps = st.one_of(
 
 
 class Life:
-    """One task, three pilots on connections of their own, and all grants that were ever given."""
+    """One task, three pilots with their own connections, and all grants so far."""
 
     def __init__(
         self, world: World, connections: Sequence[psycopg.Connection], test_jobs: int, retries: int
@@ -64,7 +64,7 @@ class Life:
         self.grants: list[tuple[Pilot, Grant]] = []
 
     def step(self, name: str, *args: object) -> None:
-        with contextlib.suppress(OrchestraError):  # what the table refuses changes nothing
+        with contextlib.suppress(OrchestraError):  # a refused transition changes nothing
             getattr(self, f"_{name}")(*args)
 
     def _conduct(self, rounds: int) -> None:
@@ -138,7 +138,7 @@ class Life:
         assert self.world.conn.execute(_HIDDEN, [self.task]).fetchall() == []
 
     def finish(self) -> None:
-        """However wild it was: with well-behaved pilots the task comes to an end, and no attempt stays open."""
+        """Whatever happened before: with well-behaved pilots the task ends, and no attempt stays open."""
         with contextlib.suppress(OrchestraError):
             lifecycle.apply(self.world.conn, self.task, TaskInput.RELEASE, by="ana")
         for _ in range(40):
@@ -158,7 +158,7 @@ class Life:
             assert self.world.jobs(self.task) == [JobState.DONE] * JOBS
 
 
-# What no claim would find: jobs that could be claimed, below the floor of their turn.
+# Jobs that no claim would find: claimable ones below the cursor of their turn.
 _HIDDEN = """
 select j.ordinal from job j
 cross join lateral (
@@ -168,7 +168,7 @@ where j.task_id = %s and j.ordinal < floor.ordinal
     and j.state = 'assigned' and j.keeper_id is null and j.not_before is null
 """
 
-# Written by the database itself at every single change, so that nothing goes unseen between two looks.
+# Written by the database itself at every change, so that none is missed between two checks.
 _AUDIT = """
 create table audit (id bigint generated always as identity, what text, before text, after text);
 create function write_audit() returns trigger language plpgsql as $$
@@ -220,7 +220,7 @@ def test_states_move_along_the_table_and_counts_are_exact(
 
 
 def _check_events(conn: psycopg.Connection, task: int) -> None:
-    """Every change of the task's state left an event, and they form one chain."""
+    """Every change of the task's state has an event, and these form one chain."""
     rows = conn.execute(
         "select from_state, to_state from event where kind = 'task' and task_id = %s order by id",
         [task],

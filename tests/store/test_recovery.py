@@ -1,4 +1,4 @@
-"""A database that was restored, copied or exchanged is recognised, and nothing is lost, run twice or killed by it."""
+"""A database that was restored, copied or replaced is recognised, and no job is lost, run twice or killed."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def known(world: World, **acknowledged: int) -> KnownDatabase:
 
 
 def attach(world: World, pilot: Pilot, remembered: KnownDatabase) -> HeartbeatReply:
-    """The same agent again, after its connection broke."""
+    """The same agent again, after its connection was lost."""
     hello = world.hello(agent=pilot.agent)
     return work.attach(world.conn, hello, known=remembered)
 
 
 def restored(world: World, pilot: Pilot, remembered: KnownDatabase) -> HeartbeatReply:
-    """Put the backup back, and let a pilot come that remembers more."""
+    """Restore the backup, and attach a pilot that remembers more."""
     backup.put_back(world.conn)
     standing = attach(world, pilot, replace(remembered, acknowledged={pilot.keeper: 1}))
     assert standing.identity
@@ -51,7 +51,7 @@ def restored(world: World, pilot: Pilot, remembered: KnownDatabase) -> Heartbeat
     return standing
 
 
-# Recognised
+# Recognition
 
 
 def test_a_database_in_its_place_is_nothing_special(world: World) -> None:
@@ -103,7 +103,7 @@ def test_a_conductor_notices_it_and_carries_out_nothing(
 def test_a_conductor_notices_that_time_runs_backwards(
     world: World, database_url: str, ago: str
 ) -> None:
-    """Its renewals are numbered; the term itself may well be the one in the dump."""
+    """Its renewals are numbered; the term itself may be the one in the dump."""
     with connect(database_url) as mine:
         conductor = Conductor(threading.Event(), name="test", patience=3600)
         conductor._begin(mine)
@@ -151,7 +151,7 @@ def test_a_database_that_lacks_what_it_acknowledged_is_an_older_one(
 
 
 def test_a_database_whose_conductor_has_renewed_less_often_is_an_older_one(world: World) -> None:
-    """It was restored to a time before its pilots' keepers: nothing that they have reported is there."""
+    """It was restored to a time before its pilots' keepers, so it has none of their reports."""
     pilot = world.pilot()
     world.conn.execute("update leader set beat = 5000")
     heard = work.renew(world.conn, pilot.node, pilot.agent, []).generation
@@ -171,7 +171,7 @@ def test_a_database_whose_conductor_has_renewed_less_often_is_an_older_one(world
 def test_a_node_that_was_deleted_and_made_again_is_no_sign_of_an_older_database(
     world: World,
 ) -> None:
-    """What is missing proves nothing: here the keeper whose reports its pilot remembers."""
+    """A missing keeper, whose reports its pilot remembers, proves nothing."""
     pilot = world.pilot()
     remembered = replace(known(world), acknowledged={pilot.keeper: 9})
     work.detach(world.conn, pilot.node, pilot.agent, [pilot.keeper])
@@ -190,7 +190,7 @@ def test_a_renewal_in_another_epoch_is_refused_and_renews_nothing(world: World) 
         work.renew(world.conn, pilot.node, pilot.agent, [pilot.keeper], epoch=epoch)
 
 
-# While it settles
+# During the recovery
 
 
 def test_nothing_is_claimed_or_given_away_until_every_node_has_spoken(
@@ -251,7 +251,7 @@ def test_what_is_no_longer_granted_is_not_ended_while_it_settles(
     assert work.reconcile(world.conn, pilot.keeper, 1, set(held), held).end == (grant.key,)
 
 
-# What the older edition has never heard of
+# Attempts that the older database does not know
 
 
 def test_a_running_job_that_the_dump_does_not_know_becomes_its_jobs_attempt(

@@ -1,4 +1,4 @@
-"""Removing folders: those that attempts were given, nothing else, and through no link."""
+"""Removing folders: only those of attempts, and not through symlinks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from support.world import World
 
 
 def attempt(folder: Path, index: int, number: int, size: int = 100) -> Path:
-    """Write an attempt's folder, as a pilot and its job do."""
+    """Write an attempt's folder, like a pilot and its job."""
     made = folder / ".attempts" / f"job_configId_{index}" / str(number)
     (made / "sub").mkdir(parents=True)
     (made / "job.log").write_bytes(b"x" * size)
@@ -32,7 +32,7 @@ RECORDED = frozenset({(0, 1), (0, 2), (1, 1)})
 def test_a_survey_tells_attempts_from_strangers(hostile_dir: Path) -> None:
     for index, number in RECORDED:
         attempt(hostile_dir, index, number)
-    attempt(hostile_dir, 1, 7)  # nobody recorded it
+    attempt(hostile_dir, 1, 7)  # not recorded
     (hostile_dir / "notes").write_text("mine")
     (hostile_dir / "job_configId_x").mkdir()
     (hostile_dir / "job_configId_9").symlink_to("/etc")
@@ -108,7 +108,7 @@ def test_a_folder_that_is_not_there_is_empty(tmp_path: Path) -> None:
 
 
 def _run(world: World, *rounds: set[int]) -> None:
-    """Run all jobs that wait, once a round; a round names those that fail."""
+    """Run all waiting jobs once a round; each round lists those that fail."""
     pilot = world.pilot(serve_all=True)
     for failing in rounds:
         world.conduct(3)

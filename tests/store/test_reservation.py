@@ -1,4 +1,4 @@
-"""Jobs that need more slots than any node has left: one node waits for them, the others go on."""
+"""Jobs that need more slots than any node has free: one node waits for them, the others go on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NODES = ("euler", "gauss", "noether")
 
 @dataclass
 class Lab:
-    """Nodes of 8 slots with 6 of them taken by small jobs, and a wide job of 4 that is to go before more of these."""
+    """Nodes of 8 slots, 6 of them used by small jobs, and a wide job of 4 slots with a better rank."""
 
     world: World
     small: int
@@ -34,7 +34,7 @@ class Lab:
         return rows[0][0] if rows else None
 
     def claim(self, name: str, free: int = 2) -> tuple[list[int], bool]:
-        """The tasks of what a node gets, and whether it is held back."""
+        """The tasks of the jobs that a node claims, and whether slots are held back."""
         answer = self.pilots[name].claim_answer(cpu=free)
         self.running.setdefault(name, deque()).extend(answer.grants)
         return [grant.key.task_id for grant in answer.grants], bool(answer.held_back)
@@ -133,7 +133,7 @@ def test_a_node_that_is_drained_is_replaced(lab: Lab) -> None:
 
 
 def test_the_node_that_expects_the_slots_much_sooner_takes_over(lab: Lab) -> None:
-    """A day on gauss, ten minutes on euler; noether, with nine, does not take it over once more."""
+    """A day on gauss, ten minutes on euler; noether, with nine, does not take it over again."""
     conn = lab.world.conn
     conn.execute("update task set typical_seconds = 86400 where id = %s", [lab.small])
     assert lab.claim("gauss") == ([], True)

@@ -1,4 +1,4 @@
-"""What is old goes, in small portions; what somebody still needs stays. A year passes in the rows, not on the clock."""
+"""Old data is deleted in small portions, and needed data is kept. Time passes in the rows, not on the clock."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def days_pass(world: World, days: float) -> None:
 
 
 def tidied(world: World, keep: RetentionPolicy | None = None, *, portions: int = 200) -> Retention:
-    """Let the duty carry out whole passes."""
+    """Run the duty for whole passes."""
     now = [0.0]
     kept = Retention(keep or RetentionPolicy(), clock=lambda: now[0])
     isolation = Isolation()
@@ -82,7 +82,7 @@ def count(world: World, table: str, where: str = "true") -> int:
 
 
 def run(world: World, pilot: Pilot, task: int, *, failing: tuple[int, ...] = ()) -> None:
-    """Let the jobs of a task run to their ends, with logs and metrics."""
+    """Run the jobs of a task to their end, with logs and metrics."""
     for _ in range(8):
         world.conduct()
         grants = pilot.claim(cpu=100)
@@ -107,7 +107,7 @@ def purge(world: World) -> None:
 
 
 def test_a_year_and_a_half_levels_off(world: World, ana: Caller) -> None:
-    """Each month: a task that stays for two months, one that is deleted at once, a pilot, a version of a data set."""
+    """Each month: a task that is kept for two months, one that is deleted at once, a pilot, a version of a data set."""
     dataset = world._one(
         "insert into dataset (name, owner_id) values ('user.ana.grid', %s) returning id",
         ana.user.id,
@@ -149,7 +149,7 @@ def test_what_is_needed_stays_however_old_it_is(world: World, ana: Caller) -> No
     live = world.task(3, "user.ana.live", test_jobs=0)
     run(world, pilot, live, failing=(0,))
     assert [world.state(t) for t in (over, broken)] == [TaskState.FINALIZED, TaskState.BROKEN]
-    lifecycle.apply(world.conn, live, TaskInput.RETRY, by="ana")  # it lives again
+    lifecycle.apply(world.conn, live, TaskInput.RETRY, by="ana")  # it is live again
     days_pass(world, 1000)
     tidied(world)
     of = "task_id = {} and log_tail is not null"
@@ -165,7 +165,7 @@ def test_what_is_needed_stays_however_old_it_is(world: World, ana: Caller) -> No
         "select distinct kind, ordinal is null from event where task_id = any(%s)", [[over, broken]]
     ).fetchall()
     assert events == [("task", True)], "what became of the task"
-    explain.explain(world.conn, f"{over}/1")  # without what has gone
+    explain.explain(world.conn, f"{over}/1")  # without what was deleted
 
 
 def test_a_task_that_goes_on_is_looked_at_anew_when_it_is_over(world: World) -> None:

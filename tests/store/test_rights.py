@@ -57,7 +57,7 @@ def admins(conn: psycopg.Connection) -> list[str]:
 
 
 def at_once(database_url: str, *works: Callable[[psycopg.Connection], object]) -> list[str]:
-    """Do things over a connection each, all begun while one of them is not committed; gives what was refused."""
+    """Make calls on a connection each, all started before one of them is committed, and return what was refused."""
     refused: list[str] = []
     ready = threading.Barrier(len(works))
 
@@ -201,7 +201,7 @@ def test_the_last_admin_stays_as_long_as_there_are_others(
         users.delete(conn, root, "root")
     users.delete(conn, bob, "bob")
     with pytest.raises(Refused, match=sentence):
-        users.change(conn, root, "root", admin=False)  # or those who come later would have none
+        users.change(conn, root, "root", admin=False)  # otherwise later users would have none
     users.delete(conn, root, "root")
     assert caller(conn, "carl").admin, "who comes next is the first again"
 
@@ -248,7 +248,7 @@ def test_two_admins_do_not_leave_at_once(
     assert len(admins(conn)) == 1
 
 
-# What was there before
+# Existing data
 
 
 @pytest.mark.parametrize(
@@ -257,7 +257,7 @@ def test_two_admins_do_not_leave_at_once(
 def test_what_was_there_before_is_the_first_admins(
     empty_database_url: str, tmp_path: Path, before: str, owner: str, after: list[str]
 ) -> None:
-    """Where nobody was an admin, the first user is."""
+    """If nobody was an admin, the first user becomes one."""
     with connect(empty_database_url) as conn:
         migrate.migrate(conn, folder=_until_rights(tmp_path))
         conn.execute(
@@ -280,7 +280,7 @@ def test_a_node_that_was_there_before_anybody_is_the_first_users_to_change(
 
 
 def _until_rights(folder: Path) -> Path:
-    """The migrations before the one that brought rights."""
+    """The migrations before the one that added rights."""
     for step in sorted(migrate.FOLDER.glob("*.sql")):
         if step.name.endswith("_rights.sql"):
             break

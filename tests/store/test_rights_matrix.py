@@ -1,4 +1,4 @@
-"""Every operation that takes a right, tried by the owner, by somebody else and by an admin."""
+"""Every operation that requires a right, as the owner, as another user and as an admin."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_there_is_an_expectation_for_every_operation_that_takes_a_right() -> Non
 
 @pytest.mark.parametrize("operation", TAKES_A_RIGHT, ids=lambda operation: operation.name)
 def test_the_table_says_who_may(operation: Operation) -> None:
-    """Where there are several cases, the first is the usual one."""
+    """If there are several cases, the first is the usual one."""
     usual = CASES[operation.name][0]
     assert (OTHER in usual.may) is OTHERS_MAY[operation.who]
     assert (usual.owner in usual.may) is OWNERS_MAY[operation.who]
@@ -58,7 +58,7 @@ def check(case: Case, me: str, refusal: OrchestraError | None) -> None:
 
 
 def rows(conn: psycopg.Connection) -> list[tuple[str, str]]:
-    """What every table holds."""
+    """The content of every table."""
     tables = [
         name
         for (name,) in conn.execute(

@@ -1,4 +1,4 @@
-"""The schema and the pure core say the same: figures, moves, checks."""
+"""The schema and the domain agree: statuses, transitions, checks."""
 
 from __future__ import annotations
 

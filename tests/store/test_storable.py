@@ -1,4 +1,4 @@
-"""Whatever text or number is given, PostgreSQL is never the one that refuses it: a sentence does, before that."""
+"""Invalid text or numbers are refused with a message before they reach PostgreSQL."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def new(conn: psycopg.Connection, ana: Caller, tmp_path: Path) -> NewTask:
 
 
 def said(what: Callable[[], Any]) -> str | None:
-    """Give the sentence with which it is refused."""
+    """Return the message of the refusal."""
     try:
         what()
     except OrchestraError as error:
@@ -83,7 +83,7 @@ def try_out(conn: psycopg.Connection, new: NewTask, ana: Caller) -> None:
 
 
 def create(conn: psycopg.Connection, new: NewTask, ana: Caller) -> None:
-    """Make it as a trial and in truth: both refuse with the same words, and what the trial accepts is made."""
+    """Create it as a dry run and for real: both refuse with the same message or both succeed."""
     with conn.transaction(force_rollback=True):
         trial = said(lambda: try_out(conn, new, ana))
         truth = said(lambda: make(conn, ana, new))
@@ -232,7 +232,7 @@ def test_a_file_of_the_far_future_is_registered(
 ) -> None:
     file = tmp_path / "a.json"
     file.write_text("{}")
-    os.utime(file, (10_000_000_000, 10_000_000_000))  # 2286, where the file system has such times
+    os.utime(file, (10_000_000_000, 10_000_000_000))  # 2286, if the file system supports such times
     assert register(conn, ana, "user.ana.far", tmp_path).files == 1
     assert not update(conn, ana, "user.ana.far").changes
 

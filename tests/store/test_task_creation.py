@@ -1,4 +1,4 @@
-"""Making tasks: all is checked first, all is written together."""
+"""Creating tasks: everything is checked first, and written in one transaction."""
 
 from __future__ import annotations
 

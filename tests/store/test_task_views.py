@@ -1,4 +1,4 @@
-"""What is said of tasks: figures, failures, ends, reasons to wait, the queues; and which tasks people mean."""
+"""Reports about tasks: counts, failures, estimates, reasons to wait, queues; and the selection of tasks."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def person(conn: psycopg.Connection, name: str = "ana") -> Caller:
 
 
 def finish(world: World, pilot: Pilot, outcomes: dict[int, Outcome | int]) -> None:
-    """Run the claimable jobs: those that are named end so, the others well."""
+    """Run the claimable jobs: those given end so, the others succeed."""
     grants = pilot.claim(cpu=100)
     pilot.start(*grants)
     for grant in grants:
@@ -152,7 +152,7 @@ def test_the_queue_is_in_the_order_of_claims(world: World) -> None:
     assert queues.show_queue(world.conn, Queue.GPU).waiting == ()
 
 
-# Which tasks are meant
+# Selecting tasks
 
 
 def test_ids_names_and_ranges(world: World) -> None:
@@ -242,7 +242,7 @@ def test_or_from_the_rate_so_far(task: Task) -> None:
     assert estimate_end(task, NOW).seconds == pytest.approx(600)
     assert estimate_end(replace(task, run=2), NOW) == Estimate(
         words="-"
-    )  # older runs' jobs say nothing
+    )  # jobs of older runs do not count
     assert estimate_end(replace(task, counts=Counts(assigned=100)), NOW) == Estimate(words="-")
 
 

@@ -1,4 +1,4 @@
-"""What pilots and conductors say of themselves, between versions: each reads what the other writes."""
+"""Troubles of pilots and conductors, between versions: each reads what the other writes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from support.world import Pilot, World
 
 IMAGE = "docker://registry.example.org/lab/tool:1"
 
-# As the version before this has them.
+# As in the previous version.
 OLDER_ATTACH = (
     "update pilot set agent = %(agent)s, message = null, silent = '{}' where node_id = %(node)s"
 )
@@ -35,7 +35,7 @@ def says(pilot: Pilot, world: World, *said: Trouble) -> None:
 
 
 def told(conn: psycopg.Connection) -> tuple[Trouble, ...]:
-    """Give what every reader reads; all read the same."""
+    """Return what every reader reads, which must be the same."""
     (node,), (pilot,) = nodes.everything(conn), nodes.pilots(conn)
     (offer,) = queues.offers(conn, Queue.CPU)
     assert node.troubles == pilot.troubles == offer.troubles

@@ -1,4 +1,4 @@
-"""Before an upgrade of the schema, a dump: where it is, how many are kept, and when there is none."""
+"""Dumps before schema upgrades: where they are, how many are kept, and when there is none."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GB = 1_000_000_000
 
 @pytest.fixture
 def older(conn: psycopg.Connection) -> psycopg.Connection:
-    """A database that lacks the last migration, as far as its ledger says; that one is made to apply again."""
+    """A database whose ledger lacks the last migration, which is made repeatable."""
     World(conn).task(3, "user.ana.precious")
     newest = migrate.known()[-1].number
     conn.execute("delete from schema_migration where number = %s", [newest])
@@ -29,7 +29,7 @@ def older(conn: psycopg.Connection) -> psycopg.Connection:
 
 @pytest.fixture(autouse=True)
 def harmless(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The last migration does nothing, since what it would do has been done."""
+    """The last migration does nothing, because it has been applied already."""
     known = migrate.known()
     fake = migrate.Migration(known[-1].number, "nothing", known[-1].sha256, "select 1")
     monkeypatch.setattr(migrate, "known", lambda _folder=None: [*known[:-1], fake])

@@ -1,4 +1,4 @@
-"""People and nodes as services: what is refused, and by whom two at a time are told apart."""
+"""Users and nodes: what is refused, also for concurrent calls."""
 
 from __future__ import annotations
 

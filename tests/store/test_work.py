@@ -1,4 +1,4 @@
-"""The pilot's door: what is granted, what is fenced, what may be repeated."""
+"""The services for pilots: what is granted, what is fenced, what may be repeated."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_tasks_that_read_the_same_large_data_set_share_its_files(
 def test_a_plan_made_for_a_small_table_does_for_a_large_one(
     world: World, running: int, database_url: str
 ) -> None:
-    """It is made once, and kept as long as the pilot lives."""
+    """It is made once, and kept for the pilot's lifetime."""
 
     def walked() -> int:
         for each in (conn, world.conn):
@@ -495,7 +495,7 @@ def test_a_big_job_is_not_kept_waiting_by_small_ones(world: World) -> None:
 
 
 def test_a_repeated_answer_does_not_pass_for_all_that_there_was(world: World) -> None:
-    """What is held back is told once; an agent that never heard it must ask anew, not wait for the next poll."""
+    """Held-back slots are reported once; an agent that missed the answer must ask again, not wait for the next poll."""
     world.task(jobs=1, name="user.ana.small", test_jobs=0, priority=2)
     world.task(jobs=2, test_jobs=0, cores=8, priority=1)
     pilot = world.pilot()

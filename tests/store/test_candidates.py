@@ -1,4 +1,4 @@
-"""The line of a queue: a claim walks it to its end, whatever stands in it, and says so where it stops before."""
+"""The candidates of a claim: all of them are read, whatever they are, and a claim reports if it stops early."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def tasks(world: World, count: int, *, name: str = "small", **columns: Any) -> l
 
 
 def emptied(world: World, ids: list[int]) -> None:
-    """Their jobs wait for their time to come; their ranks are those of before."""
+    """Their jobs wait for a retry; their ranks are unchanged."""
     world.conn.execute(
         "update job set not_before = now() + interval '1 h' where task_id = any(%s)", [ids]
     )
@@ -73,7 +73,7 @@ def test_tasks_without_jobs_to_hand_out_hide_none_that_has_one(world: World) -> 
 
 
 def test_a_line_of_5000_is_walked_within_a_moment(world: World) -> None:
-    """Less than 1 s also beside other work; about 0.1 s on two processors."""
+    """Less than 1 s even under load; about 0.1 s on two processors."""
     resting = tasks(world, 5_000, name="resting", jobs=1)
     emptied(world, resting)
     world.conn.execute("analyze task, job")
@@ -133,7 +133,7 @@ def test_the_first_claim_of_a_queue_asks_for_no_more_than_it_wants(world: World)
 
 
 def test_a_job_that_was_passed_for_its_size_is_asked_for_when_there_are_slots(world: World) -> None:
-    """Not only at the next poll: the end of the node's own job wakes nobody."""
+    """Not only at the next poll, because the end of the node's own job notifies nobody."""
     (wide,) = tasks(world, 1, name="wide", cores=6, jobs=2)
     pilot = world.pilot()
     (first,) = pilot.claim(cpu=8)

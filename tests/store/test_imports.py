@@ -1,4 +1,4 @@
-"""What a command that only looks brings in: importing is most of what it costs."""
+"""What read-only commands import, because imports are most of their cost."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-# What changes something, and what is said to pilots and by mail.
+# Modules for changes, pilots and mail.
 NOT_FOR_LOOKING = {
     "orchestra.domain.notifications",
     "orchestra.domain.models.pilots",

@@ -1,4 +1,4 @@
-"""What is said to have been the cause of something is what was, and what is counted as a failure is one."""
+"""Reported causes are the true ones, and only failures count as failures."""
 
 from __future__ import annotations
 

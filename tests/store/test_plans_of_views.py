@@ -1,7 +1,7 @@
 """What `task list`, `task show` and `job list` read does not grow with the number of jobs.
 
-The database holds 1,000 tasks with 1,000,000 jobs: a large one with jobs in all states, and small ones beside it. Plans
-are read, not timed.
+The database holds 1,000 tasks with 1,000,000 jobs: a large one with jobs in all states, and small ones. Plans are
+read, not timed.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ update task set state = 'RUNNING', rank = id + 1, work_started_at = now();
 
 @pytest.fixture(scope="module")
 def crowded(database_server: Server) -> Iterator[World]:
-    """One large task, number 0, and many small ones; one database for the whole file."""
-    name = f"crowded_views_{secrets.token_hex(4)}"  # each of pytest's workers makes its own
+    """One large task, with id 0, and many small ones; one database for the whole file."""
+    name = f"crowded_views_{secrets.token_hex(4)}"  # each of pytest's workers creates its own
     with database_server.clone(name) as url, connect(url, statement_timeout=300) as conn:
         world = World(conn)
         pilot = world.pilot()
@@ -91,7 +91,7 @@ def test_a_page_of_jobs_is_read_by_its_key(
     params = {"task": 0, "first": first, "limit": 51, "status": status, "state": status}
     found = plan(crowded.conn, jobs.listing_statement(status), params)
     assert found.walked == set()
-    if status is not JobStatus.DONE:  # its page is short only where most jobs are done
+    if status is not JobStatus.DONE:  # few pages are read only if most jobs are done
         assert found.buffers < 1_200, found.root
 
 
@@ -103,7 +103,7 @@ def test_a_page_of_done_jobs_is_soon_full_where_many_are_done(crowded: World) ->
 
 
 def test_few_done_jobs_are_found_by_their_attempts(crowded: World) -> None:
-    # The other tasks have no attempts at all, as a task at its beginning.
+    # The other tasks have no attempts, like a new task.
     params = {"task": 5, "first": 0, "limit": 51}
     found = plan(crowded.conn, jobs.listing_statement(JobStatus.DONE, few_done=True), params)
     assert found.walked == set()
@@ -167,4 +167,4 @@ def test_results_are_read_in_ranges_too(crowded: World) -> None:
     params = {"task": 0, "version": 2, "first": 20_000, "next": 20_500}
     found = plan(crowded.conn, load("jobs/jobs").results, params)
     assert found.walked <= {"node"}, found.root
-    assert found.buffers < 15 * 500  # a few pages a job, whatever the task's size
+    assert found.buffers < 15 * 500  # a few pages for each job, whatever the task's size

@@ -1,4 +1,4 @@
-"""Pages of jobs by every state, one job with its attempts, and what people do to single jobs."""
+"""Pages of jobs by state, one job with its attempts, and commands on single jobs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def pilot(world: World) -> Pilot:
 
 @pytest.fixture
 def mixed(world: World, pilot: Pilot) -> int:
-    """Jobs 0 to 4 done, 5 to 7 failed, 8 and 9 running, 10 claimed; 9 is to be ended; the rest is assigned."""
+    """Jobs 0 to 4 done, 5 to 7 failed, 8 and 9 running, 10 claimed; 9 must end; the rest is assigned."""
     task = world.task(40, test_jobs=0)
     world.conduct(2)
     grants = pilot.claim(cpu=11)

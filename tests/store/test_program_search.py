@@ -1,4 +1,4 @@
-"""Which PostgreSQL serves as the embedded database: a setting's, the wheel's, or one of the system."""
+"""Which PostgreSQL runs the embedded database: a configured one, the wheel's, or one of the system."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def data(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "data"
     yield folder
     embedded.stop(folder, mode="immediate")
-    shutil.rmtree(Place(folder).server, ignore_errors=True)  # root's is not within pytest's folder
+    shutil.rmtree(Place(folder).server, ignore_errors=True)  # root's is not in pytest's folder
 
 
 def install(folder: Path, version: str, *programs: str) -> Path:
-    """Make programs that can say which version they are."""
+    """Create programs that print their version."""
     folder.mkdir(parents=True)
     for name in programs or PROGRAMS:
         (folder / name).write_text(f"#!/bin/sh\necho '{name} (PostgreSQL) {version}'\n")
@@ -46,7 +46,7 @@ def install(folder: Path, version: str, *programs: str) -> Path:
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The root folder of a machine without the wheel, whose PATH has `path` and `conda/bin`, and nothing in it."""
+    """The root folder of a machine without the wheel and without programs, whose PATH has `path` and `conda/bin`."""
     monkeypatch.setattr(program_search, "_PACKAGE", "no_such_package")
     monkeypatch.setattr(program_search, "_ROOT", tmp_path)
     monkeypatch.setattr("sys.prefix", str(tmp_path / "prefix"))
@@ -135,7 +135,7 @@ def test_debian_s_serves_as_the_embedded_database(data: Path, tmp_path: Path) ->
     assert '"postgres_bin"' in str(info.value.hint)
     assert not embedded.status(data).running
 
-    data.rename(tmp_path / "before")  # as the hint says
+    data.rename(tmp_path / "before")  # as in the hint
     with connect(embedded.ensure_running(data, settings=FAST)) as conn:
         restore(embedded.ensure_running(data), tmp_path / "lab.dump")
         assert conn.execute("select name from person").fetchall() == [("ana",)]
@@ -144,7 +144,7 @@ def test_debian_s_serves_as_the_embedded_database(data: Path, tmp_path: Path) ->
 
 
 def test_an_install_in_a_folder_of_its_own_serves_too(data: Path) -> None:
-    wheel = find().package  # which has a PostgreSQL 16 beside the 18
+    wheel = find().package  # which has PostgreSQL 16 and 18
     assert wheel is not None
     program_search.use(wheel / "pginstall/bin")
     with connect(embedded.ensure_running(data, settings=FAST)) as conn:

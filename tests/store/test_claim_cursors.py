@@ -1,7 +1,7 @@
-"""Claims begin where there are jobs to claim, also while an old snapshot keeps all that was. No job is left behind.
+"""Claims start at the first claimable job, also while an old snapshot keeps dead rows. No job is missed.
 
-Below the floor of a task nothing can be claimed: what becomes claimable there lowers it in the same transaction, so
-that the very next claim finds it.
+No job below a task's claim cursor is claimable: a job that becomes claimable there lowers the cursor in the same
+transaction, so that the next claim finds it.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ from support.world import Pilot, World
 JOBS = 1_000
 CLAIMED = 9 * 64 + 8
 TOP = 2**31 - 1
-"""The floor of a turn in which there is nothing to claim."""
+"""The cursor of a turn without claimable jobs."""
 
 
 @pytest.fixture
 def pilot_conn(database_url: str) -> Iterator[psycopg.Connection]:
-    """A connection as a pilot has it."""
+    """A connection like a pilot's."""
     with connect(database_url, repeats=True) as conn:
         yield conn
 
 
 def connect_apart(conn: psycopg.Connection, url: str) -> psycopg.Connection:
-    """Connect so that the two count jobs in different rows: a server process has one of 16 by its number."""
+    """Connect so that the two connections count jobs in different stripes, which depend on the server's process id."""
     tried: list[psycopg.Connection] = []
     while not tried or tried[-1].info.backend_pid % 16 == conn.info.backend_pid % 16:
         tried.append(connect(url))
@@ -52,9 +52,9 @@ def connect_apart(conn: psycopg.Connection, url: str) -> psycopg.Connection:
 
 
 def released(world: World, jobs: int, **columns: Any) -> int:
-    """A running task, all of whose jobs may be claimed; their rows lie in no order, as the releases leave them."""
+    """A running task with only claimable jobs, whose rows are in no particular order, as after releases."""
     task = world.task(jobs, test_jobs=0, **columns)
-    world.conduct()  # it runs, and has its first jobs
+    world.conduct()  # it is running, and its first jobs are released
     with world.conn.transaction():
         world.conn.execute("alter table job disable trigger job_changed")
         world.conn.execute("delete from job where task_id = %s", [task])
@@ -87,7 +87,7 @@ def floors(conn: psycopg.Connection, task: int) -> dict[int, int]:
 
 
 def pages(conn: psycopg.Connection, observer: psycopg.Connection, act: Callable[[], object]) -> int:
-    """Give the pages of tables and indexes that a connection touches for something, at best: vacuum does, too."""
+    """Return the lowest number of pages that a connection touches for a call: vacuum adds some."""
 
     def touched() -> int:
         conn.execute("select pg_stat_force_next_flush()")
@@ -130,7 +130,7 @@ def test_what_was_claimed_costs_later_claims_little_while_a_snapshot_is_open(
 def test_what_has_ended_costs_later_claims_and_reports_nothing(
     conn: psycopg.Connection, pilot_conn: psycopg.Connection
 ) -> None:
-    """Although their plans were made when nothing had been claimed yet."""
+    """Although their plans were made before anything was claimed."""
     world = World(conn)
     released(world, 4_000)
     pilot = world.pilot(conn=pilot_conn)
@@ -150,7 +150,7 @@ def test_what_has_ended_costs_later_claims_and_reports_nothing(
 def test_many_small_claims_are_passed_by_as_well(
     conn: psycopg.Connection, pilot_conn: psycopg.Connection, database_url: str
 ) -> None:
-    """A floor is replaced as often as it takes, and its forerunners cost nothing."""
+    """A cursor is replaced as often as needed, and its dead rows cost nothing."""
     world = World(conn)
     task = released(world, JOBS)
     pilot = world.pilot(conn=pilot_conn)
@@ -168,7 +168,7 @@ def test_many_small_claims_are_passed_by_as_well(
 
 @pytest.fixture
 def worked(conn: psycopg.Connection) -> Iterator[tuple[World, Pilot, int, list[Grant]]]:
-    """A task of which so much was claimed that its floors rose."""
+    """A task of which so many jobs were claimed that its cursors were advanced."""
     world = World(conn)
     task = released(world, JOBS, retries=2)
     pilot = world.pilot()
@@ -280,7 +280,7 @@ def test_jobs_that_are_released_in_chunks_are_claimed_one_chunk_after_the_other(
 def test_jobs_are_released_while_pilots_claim_and_report(
     conn: psycopg.Connection, database_url: str
 ) -> None:
-    """Where pilots hold a task's row in turns, somebody does at every moment."""
+    """Even if pilots hold a task's lock alternately without a gap."""
     world = World(conn)
     task = world.task(12_000, test_jobs=0)
     world.conduct()
@@ -301,7 +301,7 @@ def test_jobs_are_released_while_pilots_claim_and_report(
 def test_a_job_that_comes_back_while_the_floors_rise_is_claimed_next(
     worked: Worked, database_url: str
 ) -> None:
-    """Whoever hands it back waits for the floor that rises, and lowers it."""
+    """The transaction that requeues it waits for the cursor to advance, and lowers it."""
     world, pilot, task, grants = worked
     with connect(database_url) as raiser, connect(database_url, name="hands back") as returner:
         other = Pilot(returner, pilot.node, pilot.agent, pilot.keeper)
@@ -326,7 +326,7 @@ def test_the_floors_do_not_rise_while_a_job_comes_back(worked: Worked, database_
         other = Pilot(returner, pilot.node, pilot.agent, pilot.keeper)
         with returner.transaction():
             other.end(grants[2], cause=Cause.RETURNED)
-            raiser.execute("select raise_job_floor(%s, 1)", [task])  # and nobody waits
+            raiser.execute("select raise_job_floor(%s, 1)", [task])  # without waiting
             assert floors(raiser, task) == {0: TOP, 1: CLAIMED}
         raiser.execute("select raise_job_floor(%s, 1)", [task])
         assert floors(raiser, task) == {0: 2, 1: CLAIMED}
@@ -336,7 +336,7 @@ def test_the_floors_do_not_rise_while_a_job_comes_back(worked: Worked, database_
 def test_a_claim_that_is_taken_back_leaves_its_jobs_to_the_next_one(
     worked: Worked, database_url: str
 ) -> None:
-    """What somebody is claiming is not below any floor before that is certain."""
+    """A job that is being claimed is not below a cursor until the claim is committed."""
     _, pilot, task, _ = worked
     with connect(database_url) as dying, connect(database_url) as raiser:
         other = Pilot(dying, pilot.node, pilot.agent, pilot.keeper, pilot.request)
@@ -347,7 +347,7 @@ def test_a_claim_that_is_taken_back_leaves_its_jobs_to_the_next_one(
 
 
 def test_a_floor_that_is_wrong_is_taken_away_where_nothing_moves(worked: Worked) -> None:
-    """Nothing of ours makes such a floor; a hand in the database may, with the trigger switched off."""
+    """Orchestra never sets such a cursor; a manual change with the trigger disabled may."""
     world, pilot, task, _ = worked
     world.conn.execute("update job_floor set ordinal = %s where task_id = %s", [TOP, task])
     assert pilot.claim(2) == ()
@@ -414,7 +414,7 @@ def test_pilots_that_claim_and_hand_back_at_the_same_time_leave_nothing(
             thread.start()
         for thread in threads:
             thread.join(60)
-        # What the last of them handed back after the others had found nothing.
+        # Jobs that the last pilot returned after the others had found none.
         while grants := pilots[0].claim(8):
             pilots[0].end(*grants)
     for pilot in pilots:

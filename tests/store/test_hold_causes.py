@@ -1,4 +1,4 @@
-"""What tasks are held for, as programs of both versions write it down."""
+"""The causes of holds, as written by programs of this version and the previous one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orchestra.store.schema import migrations
 from orchestra.store.tasks import tasks
 from support.world import World
 
-# As the version before this has them.
+# As in the previous version.
 OLDER_HOLD = "update task set held_at = now(), held_by = %s, held_reason = %s where id = %s and held_at is null"
 OLDER_RELEASE = "update task set held_at = null, held_by = null, held_reason = null where id = %s"
 
