@@ -43,7 +43,7 @@ class Findings:
     rates: dict[int, list[float]] = field(default_factory=dict)
     server: dict[int, list[float]] = field(default_factory=dict)
     fresh: dict[int, float] = field(default_factory=dict)
-    worn: dict[int, float] = field(default_factory=dict)
+    later: dict[int, float] = field(default_factory=dict)
     claims: int = 0
 
     @property
@@ -112,7 +112,7 @@ def run(
                     for batch in BATCHES:
                         _rate(place, found, batch, seconds)
             if counts_pages:
-                found.worn = {batch: buffers(place, batch) for batch in BATCHES}
+                found.later = {batch: buffers(place, batch) for batch in BATCHES}
     return found
 
 
@@ -173,7 +173,7 @@ def section(
                 number(large.fresh[batch]),
                 number(ratio),
                 kept,
-                number(large.worn[batch]),
+                number(large.later[batch]),
             )
         )
     intro = (
@@ -207,12 +207,12 @@ def section(
 def _what_a_snapshot_costs(large: Findings) -> str:
     """Explain the last column."""
     much = [
-        f"{number(large.worn[batch] / large.fresh[batch])} x for a claim of {batch}"
+        f"{number(large.later[batch] / large.fresh[batch])} x for a claim of {batch}"
         for batch in BATCHES
     ]
     return (
         "The last column shows the cost of the open snapshot, which prevents that rows of later claims are vacuumed. A "
-        "claim starts at its task's floor, so it walks only past the latest of them: "
+        "claim starts at its task's claim cursor, so it walks only past the latest of them: "
         f"{', '.join(much)}."
     )
 

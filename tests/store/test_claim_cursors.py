@@ -78,7 +78,7 @@ def claim(pilot: Pilot, jobs: int) -> list[Grant]:
     return [grant for _ in range(jobs // 8) for grant in pilot.claim(8)]
 
 
-def floors(conn: psycopg.Connection, task: int) -> dict[int, int]:
+def cursors(conn: psycopg.Connection, task: int) -> dict[int, int]:
     rows = conn.execute(
         "select distinct on (turn) turn, ordinal from job_floor where task_id = %s order by turn, id desc",
         [task],
@@ -120,9 +120,9 @@ def test_what_was_claimed_costs_later_claims_little_while_a_snapshot_is_open(
         fresh = pages(pilot_conn, conn, lambda: pilot.claim(4))
         for _ in range(110):
             assert len(pilot.claim(64)) == 64
-        worn = pages(pilot_conn, conn, lambda: pilot.claim(4))
+        later = pages(pilot_conn, conn, lambda: pilot.claim(4))
         look = pages(pilot_conn, conn, lambda: claims_store.tasks_with_jobs(pilot_conn, [task]))
-    assert worn < 5 * fresh
+    assert later < 5 * fresh
     assert look < fresh
     assert len(pilot.claim(1)) == 1
 
@@ -161,7 +161,7 @@ def test_many_small_claims_are_passed_by_as_well(
         fresh = pages(pilot_conn, conn, lambda: pilot.claim(1))
         for _ in range(300):
             conn.execute("select raise_job_floor(%s, 1)", [task])
-            assert floors(conn, task)[1] == 5
+            assert cursors(conn, task)[1] == 5
             conn.execute("select lower_job_floor(%s, 1::smallint, 0)", [task])
         assert pages(pilot_conn, conn, lambda: pilot.claim(1)) < fresh + 20
 
@@ -173,7 +173,7 @@ def worked(conn: psycopg.Connection) -> Iterator[tuple[World, Pilot, int, list[G
     task = released(world, JOBS, retries=2)
     pilot = world.pilot()
     grants = [grant for _ in range(9) for grant in pilot.claim(64)] + list(pilot.claim(8))
-    assert floors(conn, task) == {0: TOP, 1: CLAIMED}
+    assert cursors(conn, task) == {0: TOP, 1: CLAIMED}
     yield world, pilot, task, grants
     assert world.counts(task) == world.true_counts(task)
 
@@ -219,7 +219,7 @@ def test_a_job_of_a_lost_node_is_claimed_next(worked: Worked) -> None:
     assert indexes(claim(other, CLAIMED)) == list(range(8, CLAIMED + 8))
 
 
-def test_a_retry_of_chosen_jobs_below_the_floor_is_claimed_next(worked: Worked) -> None:
+def test_a_retry_of_chosen_jobs_below_the_cursor_is_claimed_next(worked: Worked) -> None:
     world, pilot, task, grants = worked
     pilot.end(*grants)
     with world.conn.transaction():
@@ -247,7 +247,7 @@ def test_withdrawn_test_jobs_are_claimed_after_a_retry(conn: psycopg.Connection)
     world.conduct()
     pilot = world.pilot()
     grants = claim(pilot, 400)
-    assert floors(conn, task)[1] >= 384
+    assert cursors(conn, task)[1] >= 384
     pilot.start(grants[0])
     pilot.end(grants[0], status=1)
     world.conduct(rounds=2)  # the other test jobs are withdrawn
@@ -272,7 +272,7 @@ def test_jobs_that_are_released_in_chunks_are_claimed_one_chunk_after_the_other(
         while grants := pilot.claim(64):
             seen += indexes(grants)
         claim_cursors.advance(conn, task, 64)
-        assert floors(conn, task) == {0: TOP, 1: TOP}
+        assert cursors(conn, task) == {0: TOP, 1: TOP}
         world.conduct()
     assert seen == list(range(5_200))
 
@@ -298,15 +298,15 @@ def test_jobs_are_released_while_pilots_claim_and_report(
     assert world.counts(task) == world.true_counts(task)
 
 
-def test_a_job_that_comes_back_while_the_floors_rise_is_claimed_next(
+def test_a_job_that_comes_back_while_the_cursors_advance_is_claimed_next(
     worked: Worked, database_url: str
 ) -> None:
     """The transaction that requeues it waits for the cursor to advance, and lowers it."""
     world, pilot, task, grants = worked
-    with connect(database_url) as raiser, connect(database_url, name="hands back") as returner:
+    with connect(database_url) as advancer, connect(database_url, name="hands back") as returner:
         other = Pilot(returner, pilot.node, pilot.agent, pilot.keeper)
-        with raiser.transaction():
-            raiser.execute("select raise_job_floor(%s, 1)", [task])
+        with advancer.transaction():
+            advancer.execute("select raise_job_floor(%s, 1)", [task])
             thread = threading.Thread(
                 target=lambda: other.end(grants[2], cause=Cause.RETURNED), daemon=True
             )
@@ -320,16 +320,18 @@ def test_a_job_that_comes_back_while_the_floors_rise_is_claimed_next(
     assert indexes(pilot.claim(2)) == [2, CLAIMED]
 
 
-def test_the_floors_do_not_rise_while_a_job_comes_back(worked: Worked, database_url: str) -> None:
+def test_the_cursors_do_not_advance_while_a_job_comes_back(
+    worked: Worked, database_url: str
+) -> None:
     _, pilot, task, grants = worked
-    with connect(database_url) as returner, connect(database_url) as raiser:
+    with connect(database_url) as returner, connect(database_url) as advancer:
         other = Pilot(returner, pilot.node, pilot.agent, pilot.keeper)
         with returner.transaction():
             other.end(grants[2], cause=Cause.RETURNED)
-            raiser.execute("select raise_job_floor(%s, 1)", [task])  # without waiting
-            assert floors(raiser, task) == {0: TOP, 1: CLAIMED}
-        raiser.execute("select raise_job_floor(%s, 1)", [task])
-        assert floors(raiser, task) == {0: 2, 1: CLAIMED}
+            advancer.execute("select raise_job_floor(%s, 1)", [task])  # without waiting
+            assert cursors(advancer, task) == {0: TOP, 1: CLAIMED}
+        advancer.execute("select raise_job_floor(%s, 1)", [task])
+        assert cursors(advancer, task) == {0: 2, 1: CLAIMED}
     assert indexes(pilot.claim(2)) == [2, CLAIMED]
 
 
@@ -338,15 +340,15 @@ def test_a_claim_that_is_taken_back_leaves_its_jobs_to_the_next_one(
 ) -> None:
     """A job that is being claimed is not below a cursor until the claim is committed."""
     _, pilot, task, _ = worked
-    with connect(database_url) as dying, connect(database_url) as raiser:
+    with connect(database_url) as dying, connect(database_url) as advancer:
         other = Pilot(dying, pilot.node, pilot.agent, pilot.keeper, pilot.request)
         with dying.transaction(force_rollback=True):
             assert indexes(other.claim(8)) == list(range(CLAIMED, CLAIMED + 8))
-            raiser.execute("select raise_job_floor(%s, 1)", [task])
+            advancer.execute("select raise_job_floor(%s, 1)", [task])
     assert indexes(pilot.claim(2)) == [CLAIMED, CLAIMED + 1]
 
 
-def test_a_floor_that_is_wrong_is_taken_away_where_nothing_moves(worked: Worked) -> None:
+def test_a_wrong_cursor_is_removed_if_no_job_is_claimed(worked: Worked) -> None:
     """Orchestra never sets such a cursor; a manual change with the trigger disabled may."""
     world, pilot, task, _ = worked
     world.conn.execute("update job_floor set ordinal = %s where task_id = %s", [TOP, task])
@@ -357,16 +359,16 @@ def test_a_floor_that_is_wrong_is_taken_away_where_nothing_moves(worked: Worked)
         return resets.tick(world.conn, lambda step: step(), live_tasks.read(world.conn), now)
 
     assert (look(0.0), look(STALLED_AFTER - 1)) == (set(), set())
-    assert floors(world.conn, task) == {0: TOP, 1: TOP}
+    assert cursors(world.conn, task) == {0: TOP, 1: TOP}
     assert look(STALLED_AFTER) == {Queue.CPU}, "pilots that found nothing are told"
     assert indexes(pilot.claim(2)) == [CLAIMED, CLAIMED + 1]
-    assert floors(world.conn, task)[0] == TOP, "they rise again"
+    assert cursors(world.conn, task)[0] == TOP, "they are advanced again"
     look(STALLED_AFTER + 1)
     look(STALLED_AFTER * 3)
-    assert floors(world.conn, task)[0] == TOP, "once, as long as nothing has changed"
+    assert cursors(world.conn, task)[0] == TOP, "once, as long as nothing has changed"
 
 
-def test_the_conductor_takes_wrong_floors_away(
+def test_the_conductor_removes_wrong_cursors(
     worked: Worked, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world, pilot, task, _ = worked
@@ -378,7 +380,7 @@ def test_the_conductor_takes_wrong_floors_away(
     )
     thread.start()
     try:
-        wait_until(lambda: floors(world.conn, task) == {}, timeout=30)
+        wait_until(lambda: cursors(world.conn, task) == {}, timeout=30)
     finally:
         stop.set()
         thread.join(10)

@@ -48,7 +48,7 @@ steps = st.one_of(
     st.tuples(st.just("reconcile"), st.integers(0, PILOTS - 1)),
     st.tuples(st.just("lose"), st.integers(0, PILOTS - 1)),
     st.tuples(st.just("close_out"), st.integers(0, PILOTS - 1)),
-    st.tuples(st.just("raise_floors")),
+    st.tuples(st.just("advance_cursors")),
 )
 
 
@@ -110,7 +110,7 @@ class Life:
         work.close_out(chosen.conn, chosen.agent, chosen.keeper, "its keeper has died")
         self._new_keeper(chosen, pilot)
 
-    def _raise_floors(self) -> None:
+    def _advance_cursors(self) -> None:
         self.world.conn.execute("select raise_job_floor(%s, 1)", [self.task])
 
     @staticmethod
@@ -162,9 +162,9 @@ class Life:
 _HIDDEN = """
 select j.ordinal from job j
 cross join lateral (
-    select ordinal from job_floor f where f.task_id = j.task_id and f.turn = j.turn order by id desc limit 1
-) as floor
-where j.task_id = %s and j.ordinal < floor.ordinal
+    select ordinal from job_floor c where c.task_id = j.task_id and c.turn = j.turn order by id desc limit 1
+) as cursor
+where j.task_id = %s and j.ordinal < cursor.ordinal
     and j.state = 'assigned' and j.keeper_id is null and j.not_before is null
 """
 
