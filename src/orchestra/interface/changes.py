@@ -1,4 +1,4 @@
-"""What has changed since somebody looked."""
+"""Changes since an earlier answer."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from orchestra.interface.operation import Question
 
 @dataclass(frozen=True, slots=True)
 class ChangesSince(Question[TaskChanges]):
-    """Which of some tasks have changed, or jobs of them by hand, since an earlier answer; without its cursor, all.
+    """Which of some tasks have changed since an earlier answer, or had jobs changed by people; without a cursor, all.
 
-    What an attempt's beginning or end changes in a task's counts is no change here, as long as its state stays.
-    No change is missed, however late its transaction ends.
+    Counts that change because an attempt starts or ends are not a change, as long as the task's state stays the same.
+    No change is missed, however late its transaction commits.
 
     Raises:
-        BadInput: no answer had such a cursor.
+        BadInput: the cursor is not one from an answer.
     """
 
     cursor: str | None

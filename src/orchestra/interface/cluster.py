@@ -1,4 +1,4 @@
-"""What can be asked about the database as a whole."""
+"""Questions about the database as a whole."""
 
 from __future__ import annotations
 
@@ -10,4 +10,4 @@ from orchestra.interface.operation import Question
 
 @dataclass(frozen=True, slots=True)
 class WhySettling(Question[Recovery | None]):
-    """Why nothing starts at present, where the database settles; None where all is well."""
+    """Why no job starts at present, if the database is recovering; else None."""

@@ -1,4 +1,4 @@
-"""What can be done to data sets. Files are looked at by who asks, where they are."""
+"""Changes of data sets. The files themselves are read by the caller, on its machine."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class CheckNewDataSet(Question[None]):
     """Refuse a name that a new data set of the caller cannot have, before its files are read.
 
     Raises:
-        BadInput: it is not a name, or not one of the caller's own.
-        AlreadyExists: it is taken.
+        BadInput: the name is invalid, or not in the caller's namespace.
+        AlreadyExists: the name is taken.
     """
 
     name: str
@@ -23,10 +23,10 @@ class CheckNewDataSet(Question[None]):
 
 @dataclass(frozen=True, slots=True)
 class OwnDataSet(Question[DataSet]):
-    """A data set that the caller may change: asked before its files are looked at again.
+    """A data set that the caller may change; asked before its files are read again.
 
     Raises:
-        BadInput, NotFound: there is none of that name.
+        BadInput, NotFound: there is none with that name.
         Refused: it belongs to somebody else.
     """
 
@@ -48,13 +48,13 @@ class RegisterDataSet(Change[DataSet]):
 
 @dataclass(frozen=True, slots=True)
 class UpdateDataSet(Change[Update]):
-    """Make a new version of a data set from what its files are now. Where nothing has changed, nothing is made.
+    """Register a data set's present files as a new version; none is made if nothing has changed.
 
-    `seen` is the id of the version that was looked at before: another one since then is not overwritten.
+    `seen` is the id of the version that the caller knows: a newer one is not overwritten.
 
     Raises:
         NotFound: there is none.
-        Refused: it belongs to somebody else, or changes just now.
+        Refused: it belongs to somebody else, or has just been changed by somebody else.
         BadInput: the manifest cannot be used.
     """
 
@@ -65,11 +65,11 @@ class UpdateDataSet(Change[Update]):
 
 @dataclass(frozen=True, slots=True)
 class DeleteDataSet(Change[Removal]):
-    """Take a data set off the list; its files stay where they are.
+    """Delete a data set; its files stay where they are.
 
     Raises:
         NotFound: there is none.
-        Refused: it belongs to somebody else, or a live task works with it.
+        Refused: it belongs to somebody else, or a live task uses it.
     """
 
     name: str

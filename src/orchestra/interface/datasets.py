@@ -1,4 +1,4 @@
-"""What can be asked about data sets."""
+"""Questions about data sets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from orchestra.interface.operation import Question
 
 @dataclass(frozen=True, slots=True)
 class ListDataSets(Question[tuple[DataSet, ...]]):
-    """The data sets of a user by name, everybody's where `owner` is None.
+    """The data sets of a user by name, or everybody's if `owner` is None.
 
     Raises:
         NotFound: there is no such user.
@@ -21,10 +21,10 @@ class ListDataSets(Question[tuple[DataSet, ...]]):
 
 @dataclass(frozen=True, slots=True)
 class GetDataSet(Question[DataSet]):
-    """The data set of that name.
+    """The data set with a name.
 
     Raises:
-        BadInput: no data set can be called that.
+        BadInput: the name is invalid.
         NotFound: there is none.
     """
 

@@ -13,7 +13,7 @@ class ExplainJob(Question[Explained]):
     """Why a job waits, where it runs, what happened to it.
 
     Raises:
-        BadInput, NotFound: that is not the address of one job, or there is no such job.
+        BadInput, NotFound: the text is not the address of one job, or there is no such job.
     """
 
     address: str

@@ -1,4 +1,4 @@
-"""Reading and following a job's log: its file where that can be read here, else what the database keeps of its end."""
+"""Reading and following a job's log: its file if that can be read here, else the end that the database keeps."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _IN_LINE = (JobState.REGISTERED, JobState.ASSIGNED)
 
 
 def find_attempt(report: JobReport, number: int | None) -> Attempt:
-    """Give an attempt of a job, the latest one unless a number is given.
+    """Return an attempt of a job, by default the latest.
 
     Raises:
         NotFound: there is none.
@@ -58,7 +58,7 @@ def find_attempt(report: JobReport, number: int | None) -> Attempt:
 def read_kept(
     ask: Interface, attempt: Attempt, offset: int = 0, *, refresh: bool = False
 ) -> LogChunk:
-    """Return what the database keeps of an attempt's log from a byte on."""
+    """Return the stored part of an attempt's log from a byte offset on."""
     return ask(ReadLog(attempt.task_id, attempt.index, attempt.number, offset, refresh))
 
 
@@ -69,7 +69,7 @@ def present_end(
     patience: float = 2.0,
     sleep: Callable[[float], None] = time.sleep,
 ) -> LogChunk:
-    """Give the end of an attempt's log, as new as its pilot can tell it within `patience` seconds."""
+    """Return the end of an attempt's log, as recent as its pilot can send it within `patience` seconds."""
     before = found = read_kept(ask, attempt, refresh=True)
     if attempt.ended_at or not attempt.started_at:
         return before
@@ -82,7 +82,7 @@ def present_end(
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A log as it can be shown: its file, to be closed by the caller, else what the database keeps, and why."""
+    """A log: its file, to be closed by the caller, else the part that the database keeps, and why."""
 
     file: BinaryIO | None
     end: LogChunk | None = None
@@ -90,7 +90,7 @@ class Found:
 
 
 def find(ask: Interface, attempt: Attempt) -> Found:
-    """Find what an attempt has printed: in its file, unless that is something else by now."""
+    """Find an attempt's log: its file, unless that has been replaced."""
     file = job_logs.open_log(attempt)
     if attempt.ended_at is None or attempt.lost_at is not None:
         return (
@@ -112,12 +112,12 @@ def await_attempt(
     waits: Callable[[str], None],
     sleep: Callable[[float], None] = time.sleep,
 ) -> Attempt:
-    """Give an attempt of a job; where the job has had none yet, wait for its first.
+    """Return an attempt of a job; if there is none yet, wait for the first one.
 
-    `waits` is told in a sentence what the job waits for, and again when that is something else.
+    `waits` is called with a sentence on what the job waits for, and again when that changes.
 
     Raises:
-        NotFound: there is no such attempt, and none will be.
+        NotFound: there is no such attempt, and there will be none.
     """
     told = _Waiting(ask, address, waits)
     while True:
@@ -130,7 +130,7 @@ def await_attempt(
 
 @dataclass(slots=True)
 class _Waiting:
-    """Says why a job waits, when that is new."""
+    """Reports why a job waits, whenever that changes."""
 
     ask: Interface
     address: str
@@ -161,10 +161,10 @@ def follow(
     lines: int | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Attempt:
-    """Write an attempt's log as it grows until the attempt has ended, then the next one's if there is one.
+    """Write an attempt's log as it grows until the attempt has ended, then the log of the next one, if any.
 
-    `turn` is told of each attempt before its log begins, `waits` what the job waits for between two. Gives the last
-    attempt.
+    `turn` is called with each attempt before its log begins, `waits` with what the job waits for between two attempts.
+    Returns the last attempt.
     """
     while True:
         turn(attempt)
@@ -182,7 +182,7 @@ def _next_attempt(
     waits: Callable[[str], None],
     sleep: Callable[[float], None],
 ) -> Attempt | None:
-    """Give the attempt after one that has ended; wait for it as long as the job is in line for one."""
+    """Return the attempt after one that has ended; wait for it as long as the job is waiting."""
     told = _Waiting(ask, address, waits)
     while True:
         report = ask(ShowJob(address))
@@ -205,7 +205,7 @@ def _follow_one(
     sleep: Callable[[float], None],
 ) -> Attempt:
     file: BinaryIO | None = None
-    asked, told, said = 0.0, _Told(lines), False
+    asked, told, said = 0.0, _Shown(lines), False
     try:
         while True:
             over = attempt.ended_at is not None or attempt.lost_at is not None
@@ -236,7 +236,7 @@ def _follow_one(
 
 
 def _show_new(file: BinaryIO, write: Callable[[bytes], None]) -> None:
-    """Write what a file has more; from its beginning where it was emptied meanwhile."""
+    """Write what was appended to a file; from its beginning if it was truncated."""
     if os.fstat(file.fileno()).st_size < file.tell():
         file.seek(0)
     for block in job_logs.read_blocks(file):
@@ -244,7 +244,7 @@ def _show_new(file: BinaryIO, write: Callable[[bytes], None]) -> None:
 
 
 def _replaced(ask: Interface, attempt: Attempt, file: BinaryIO) -> bytes:
-    """Give the end of what an attempt printed where the file that was shown is another one."""
+    """Return the end of an attempt's log if the file that was shown has been replaced."""
     if attempt.lost_at or not attempt.ended_at:
         return b""
     end = read_kept(ask, attempt).data
@@ -254,8 +254,8 @@ def _replaced(ask: Interface, attempt: Attempt, file: BinaryIO) -> bytes:
 
 
 @dataclass(slots=True)
-class _Told:
-    """How much of a log has been shown that is seen through the database alone; of the first news only some lines."""
+class _Shown:
+    """How much of a log that is read from the database has been shown; of its first part only some lines are."""
 
     lines: int | None
     length: int = 0

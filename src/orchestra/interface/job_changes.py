@@ -1,4 +1,4 @@
-"""What can be done to single jobs."""
+"""Changes of single jobs."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from orchestra.interface.operation import Change
 
 @dataclass(frozen=True, slots=True)
 class RetryJobs(Change[tuple[JobsDone, ...]]):
-    """Start jobs over, first in line; all jobs of a task that are named, or none of them.
+    """Retry jobs, ahead of all others; of each task all that are named, or none.
 
     Raises:
-        BadInput, NotFound: one of the addresses is not a job's.
-        Refused: a task's state does not allow it, a job is alive, or the task is somebody else's.
+        BadInput, NotFound: one of the jobs does not exist.
+        Refused: a task's state does not allow it, a job is alive, or the task belongs to somebody else.
     """
 
     addresses: tuple[str, ...]
@@ -22,11 +22,11 @@ class RetryJobs(Change[tuple[JobsDone, ...]]):
 
 @dataclass(frozen=True, slots=True)
 class KillJobs(Change[tuple[JobsDone, ...]]):
-    """End jobs; those that have ended stay as they are.
+    """Kill jobs; jobs that have ended stay as they are.
 
     Raises:
-        BadInput, NotFound: one of the addresses is not a job's.
-        Refused: a task's state does not allow it, or the task is somebody else's.
+        BadInput, NotFound: one of the jobs does not exist.
+        Refused: a task's state does not allow it, or the task belongs to somebody else.
     """
 
     addresses: tuple[str, ...]

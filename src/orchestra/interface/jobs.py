@@ -1,4 +1,4 @@
-"""What can be asked about jobs."""
+"""Questions about jobs."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from orchestra.interface.answers.jobs import JobPage, JobReport
 from orchestra.interface.operation import Question
 
 PAGE = 5_000
-"""Jobs that are given at most at a time."""
+"""The most jobs that one answer holds."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListJobs(Question[JobPage]):
-    """A page of the jobs of a task: those of one column of `task list` or all, from number `first` on.
+    """A page of the jobs of a task: all, or those with one status, from index `first` on.
 
     Raises:
         NotFound: there is no such task.
-        BadInput: there is no such page.
+        BadInput: the page is invalid.
     """
 
     word: str
@@ -29,10 +29,10 @@ class ListJobs(Question[JobPage]):
 
 @dataclass(frozen=True, slots=True)
 class ShowJob(Question[JobReport]):
-    """All that is to be said of one job, `TASK/N`.
+    """The report on one job, `TASK/N`.
 
     Raises:
-        BadInput: that is not the address of one job.
+        BadInput: the text is not the address of one job.
         NotFound: there is no such task or job.
     """
 

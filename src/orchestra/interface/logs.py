@@ -1,4 +1,4 @@
-"""What the database keeps of jobs' logs."""
+"""The parts of jobs' logs that the database keeps."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from orchestra.interface.operation import Question
 
 @dataclass(frozen=True, slots=True)
 class ReadLog(Question[LogChunk]):
-    """What is kept of an attempt's log from byte `offset` on; asked again and again, it is followed.
+    """The stored part of an attempt's log from byte `offset` on; repeat it to follow the log.
 
-    With `refresh` the pilot that runs the attempt sends what there is by now, which comes within a second or so.
+    With `refresh`, the pilot that runs the attempt sends the present end, which takes about a second.
 
     Raises:
         NotFound: there is no such attempt.

@@ -1,4 +1,4 @@
-"""What can be asked about mails, and done with them."""
+"""Questions about mail, and changes of it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MailState = Literal["waiting", "sent", "refused"]
 
 @dataclass(frozen=True, slots=True)
 class ListMails(Question[Outbox]):
-    """The caller's mails or everybody's, the newest first and at most `limit`; those in one state where it is named."""
+    """The caller's mails or everybody's, newest first and at most `limit`, optionally only those in one state."""
 
     everybody: bool = False
     state: MailState | None = None
@@ -22,11 +22,11 @@ class ListMails(Question[Outbox]):
 
 @dataclass(frozen=True, slots=True)
 class ShowMail(Question[OpenedMail]):
-    """One mail, with all that it says.
+    """One mail with its content.
 
     Raises:
-        NotFound: there is none of that number.
-        Refused: it is somebody else's, and the caller is no admin.
+        NotFound: there is none with that number.
+        Refused: it belongs to somebody else, and the caller is not an admin.
     """
 
     mail: int
@@ -34,11 +34,11 @@ class ShowMail(Question[OpenedMail]):
 
 @dataclass(frozen=True, slots=True)
 class RetryMails(Change[tuple[int, ...]]):
-    """Have mails sent now: these, or all of the caller's (everybody's, for an admin) that were set aside; gives which.
+    """Send mails now: these, or all of the caller's (everybody's, for an admin) that were set aside.
 
     Raises:
-        NotFound: one of them is not there.
-        Refused: one of them is somebody else's or was sent, or `everybody` takes an admin.
+        NotFound: one of them does not exist.
+        Refused: one of them belongs to somebody else or has been sent, or `everybody` needs an admin.
     """
 
     mails: tuple[int, ...] = ()

@@ -1,4 +1,4 @@
-"""Who asks."""
+"""The caller."""
 
 from __future__ import annotations
 
@@ -10,4 +10,4 @@ from orchestra.interface.operation import Question
 
 @dataclass(frozen=True, slots=True)
 class Me(Question[User]):
-    """The caller, made on first need."""
+    """The caller's user, created at first need."""

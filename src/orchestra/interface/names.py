@@ -1,4 +1,4 @@
-"""What somebody may type next."""
+"""Names for completion."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ Kind = Literal["task", "dataset", "node", "user"]
 
 @dataclass(frozen=True, slots=True)
 class ListNames(Question[tuple[str, ...]]):
-    """The names of what there is of a kind; of tasks and data sets the newest thousands, newest first."""
+    """The names of one kind of thing; of tasks and data sets only the newest thousands, newest first."""
 
     kind: Kind

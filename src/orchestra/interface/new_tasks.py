@@ -1,4 +1,4 @@
-"""Making tasks. What is to be seen of a new task's files is looked at in between, where the files are."""
+"""Creating tasks. Between plan and creation, the caller checks the new task's files on its machine."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from orchestra.interface.operation import Change, Question
 
 @dataclass(frozen=True, slots=True)
 class FindOwnTask(Question[Task | None]):
-    """The caller's task of that name, if there is one.
+    """The caller's task with a name, if there is one.
 
     Raises:
-        BadInput: no task of the caller's can be called that.
+        BadInput: the name is invalid for a task of the caller's.
     """
 
     name: str
@@ -23,10 +23,10 @@ class FindOwnTask(Question[Task | None]):
 
 @dataclass(frozen=True, slots=True)
 class PlanTask(Question[Preview]):
-    """What a task would be, with so many of its first commands. Its files are not looked at.
+    """What a task would be, with so many of its first commands. Its files are not read.
 
     Raises:
-        BadInput, NotFound, AlreadyExists, Refused: one sentence on what cannot be used.
+        BadInput, NotFound, AlreadyExists, Refused: one sentence about what cannot be used.
     """
 
     new: NewTask
@@ -35,10 +35,10 @@ class PlanTask(Question[Preview]):
 
 @dataclass(frozen=True, slots=True)
 class CreateTask(Change[Task]):
-    """Make a task with all its jobs.
+    """Create a task with all its jobs.
 
     Raises:
-        BadInput, NotFound, AlreadyExists, Refused: one sentence on what cannot be used.
+        BadInput, NotFound, AlreadyExists, Refused: one sentence about what cannot be used.
     """
 
     new: NewTask

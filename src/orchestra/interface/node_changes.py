@@ -1,4 +1,4 @@
-"""What can be done to nodes."""
+"""Changes of nodes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from orchestra.interface.operation import Change, Question
 
 @dataclass(frozen=True, slots=True)
 class CreateNode(Change[Node]):
-    """Make a node. It belongs to the caller.
+    """Create a node, which belongs to the caller.
 
     Raises:
-        BadInput: the name or the slots cannot be.
+        BadInput: the name or a number of slots is invalid.
         AlreadyExists: the name is taken.
     """
 
@@ -24,11 +24,11 @@ class CreateNode(Change[Node]):
 
 @dataclass(frozen=True, slots=True)
 class SetNode(Change[Node]):
-    """Change how many slots a node has, or give it to another user; running jobs stay.
+    """Change a node's slots or its owner; running jobs stay.
 
     Raises:
         NotFound: there is no such node, or no such user.
-        BadInput, Refused: the slots cannot be, or it is somebody else's.
+        BadInput, Refused: a number of slots is invalid, or the node belongs to somebody else.
     """
 
     name: str
@@ -39,10 +39,10 @@ class SetNode(Change[Node]):
 
 @dataclass(frozen=True, slots=True)
 class DrainNode(Change[Node]):
-    """Let no new job start on a node; the running ones go on.
+    """Start no new jobs on a node; running jobs continue.
 
     Raises:
-        NotFound, BadInput, Refused: there is none, the reason cannot be kept, or it is somebody else's.
+        NotFound, BadInput, Refused: there is no such node, the reason cannot be stored, or it belongs to somebody else.
     """
 
     name: str
@@ -51,10 +51,10 @@ class DrainNode(Change[Node]):
 
 @dataclass(frozen=True, slots=True)
 class ResumeNode(Change[bool]):
-    """Let jobs start on a node again. The answer is False where it was not drained.
+    """Let jobs start on a node again. The answer is False if it was not drained.
 
     Raises:
-        NotFound, Refused: there is none, or it is somebody else's.
+        NotFound, Refused: there is none, or it belongs to somebody else.
     """
 
     name: str
@@ -62,12 +62,12 @@ class ResumeNode(Change[bool]):
 
 @dataclass(frozen=True, slots=True)
 class StopNode(Change[bool]):
-    """Ask a node's pilot to take nothing new and to leave when its jobs have ended; `now` has them ended.
+    """Ask a node's pilot to claim no new jobs and to exit when its jobs have ended; `now` ends the jobs.
 
-    The answer is False where no pilot is there. Who started the pilot may end it, whoever owns the node.
+    The answer is False if there is no pilot. Allowed to the node's owner, and to the user who started the pilot.
 
     Raises:
-        NotFound, Refused: there is none, or it is somebody else's.
+        NotFound, Refused: there is none, or it belongs to somebody else.
     """
 
     name: str
@@ -76,7 +76,7 @@ class StopNode(Change[bool]):
 
 @dataclass(frozen=True, slots=True)
 class AttemptsAtStake(Question[int]):
-    """How many attempts `LoseNode` would give to other nodes.
+    """How many attempts `LoseNode` would requeue.
 
     Raises:
         NotFound, Refused: as `LoseNode`.
@@ -88,12 +88,12 @@ class AttemptsAtStake(Question[int]):
 
 @dataclass(frozen=True, slots=True)
 class LoseNode(Change[int]):
-    """Declare a node lost: what ran there is given to others at once. The answer is how many attempts that were.
+    """Declare a node lost: its jobs are requeued at once. The answer is the number of attempts.
 
     Raises:
-        BadInput: the reason cannot be kept.
-        NotFound: there is none of that name.
-        Refused: its pilot is online and `force` is not given, or it is somebody else's.
+        BadInput: the reason cannot be stored.
+        NotFound: there is none with that name.
+        Refused: its pilot is online and `force` is False, or the node belongs to somebody else.
     """
 
     name: str
@@ -103,10 +103,10 @@ class LoseNode(Change[int]):
 
 @dataclass(frozen=True, slots=True)
 class DeleteNode(Change[None]):
-    """Delete a node that holds no job and whose pilot is gone.
+    """Delete a node that has no jobs and no pilot.
 
     Raises:
-        NotFound, Refused: there is none, it is in use, or somebody else's.
+        NotFound, Refused: there is none, it is in use, or belongs to somebody else.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What can be asked about nodes."""
+"""Questions about nodes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class ListNodes(Question[tuple[Node, ...]]):
 
 @dataclass(frozen=True, slots=True)
 class GetNode(Question[Node]):
-    """The node of that name.
+    """The node with a name.
 
     Raises:
         NotFound: there is none.

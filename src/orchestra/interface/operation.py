@@ -1,4 +1,4 @@
-"""What a request is, and what carries it out; `table.py` says who may make it."""
+"""What a request is, and what carries it out; `table.py` says who may make which."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ T = TypeVar("T")
 
 
 class Request(Generic[Answer]):
-    """What is asked, with the type of its answer. Every request is a `Question` or a `Change`."""
+    """A request, with the type of its answer. Every request is a `Question` or a `Change`."""
 
     __slots__ = ()
 
 
 class Question(Request[Answer]):
-    """A request that changes nothing: it may be made again where an answer was lost."""
+    """A request that changes nothing: it may be repeated if its answer was lost."""
 
     __slots__ = ()
 
 
 class Change(Request[Answer]):
-    """A request that changes something, on behalf of a caller who must have the right to it."""
+    """A request that changes something, on behalf of a caller who must have the right to do so."""
 
     __slots__ = ()
 
 
 class Interface(Protocol):
-    """Whatever carries requests out."""
+    """An object that carries out requests."""
 
     def __call__(self, asked: Request[T], /) -> T:
-        """Carry a request out and return its answer.
+        """Carry out a request and return its answer.
 
         Raises:
-            OrchestraError: it was refused, or failed; one sentence says why.
+            OrchestraError: the request was refused or has failed.
         """
         ...
 
 
 class Connected(Interface, Protocol):
-    """An interface over a connection, which can be lost. Whoever made it closes it; one thread uses it at a time."""
+    """An interface over a connection, which can be lost. Its creator closes it; one thread uses it at a time."""
 
     @property
     def closed(self) -> bool:
@@ -47,7 +47,7 @@ class Connected(Interface, Protocol):
         ...
 
     def works(self) -> bool:
-        """Whether it answers, and an interrupted call has left nothing open. Asks the database, which takes no time."""
+        """Whether the connection responds and no interrupted call has left a transaction open. A quick round trip."""
         ...
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Asking for more than one answer holds."""
+"""Reading lists that are longer than one answer."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def job_pages(
     first: int = 0,
     limit: int | None = None,
 ) -> Iterator[JobPage]:
-    """Yield the pages of all jobs of a task from number `first` on, or of the first `limit` of them.
+    """Yield pages of a task's jobs from index `first` on, up to `limit` jobs.
 
     Raises:
         NotFound: there is no such task.
-        BadInput: there is no such page.
+        BadInput: the page is invalid.
     """
     left, following = limit, first
     while True:

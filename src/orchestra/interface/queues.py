@@ -1,4 +1,4 @@
-"""What can be asked about queues."""
+"""Questions about queues."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ from orchestra.interface.operation import Question
 
 @dataclass(frozen=True, slots=True)
 class ShowQueue(Question[QueueReport]):
-    """What runs on a queue, and the next jobs that wait."""
+    """The running jobs of a queue, and the next waiting ones."""
 
     queue: Queue

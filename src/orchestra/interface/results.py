@@ -1,4 +1,4 @@
-"""What came of a task."""
+"""Results of tasks."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from orchestra.interface.operation import Question
 
 @dataclass(frozen=True, slots=True)
 class FindResults(Question[Sources]):
-    """What is known of the results of a task that a number or a name means; `files/results.py` reads the rest.
+    """What the database knows about the results of a task, named by number or name; `files/results.py` reads the rest.
 
-    The task may still be working.
+    The task may still be running.
 
     Raises:
         BadInput, NotFound: there is no such task.

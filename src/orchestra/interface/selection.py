@@ -1,4 +1,4 @@
-"""Which tasks are meant by what people type."""
+"""Task selection: from what people type to tasks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orchestra.interface.operation import Question
 
 @dataclass(frozen=True, slots=True)
 class FindTask(Question[Task]):
-    """The task that a number or a name means.
+    """The task with a number or a name.
 
     Raises:
         BadInput: it is neither.
@@ -23,11 +23,11 @@ class FindTask(Question[Task]):
 
 @dataclass(frozen=True, slots=True)
 class FindTasks(Question[tuple[int, ...]]):
-    """The ids of all that is selected, each once, in the order in which they were named.
+    """The selected ids, each once, in the order in which they were named.
 
     Raises:
-        BadInput: nothing was selected, or half a range.
-        NotFound: one of them is not a task, or a range is empty.
+        BadInput: nothing was selected, or only one end of a range.
+        NotFound: one of the tasks does not exist, or a range is empty.
     """
 
     selection: Selection

@@ -1,7 +1,7 @@
-"""All operations: their names, what is asked, and who may ask it.
+"""All operations: their names, their requests, and who may make them.
 
-From this table come the test of everybody's rights and, later, what a server offers: what is not in it cannot be asked
-from outside. A name stays as it is once it was released.
+The test of rights is made from this table, and a server will offer what is in it. A name never changes once it has been
+released.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from orchestra.interface.operation import Change, Request
 
 
 class Who(Enum):
-    """Who may make a request. The services enforce it; the table says it, and a test compares the two."""
+    """Who may make a request. The services enforce it; a test compares them with this table."""
 
     ANYBODY = "any user"
     OWNER = "the owner of what is changed, and admins"
@@ -48,7 +48,7 @@ class Who(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One line of the table: a name that stays as it is, what is asked, and who may ask it."""
+    """One row of the table: a name that never changes, the request, and who may make it."""
 
     name: str
     request: type[Request[Any]]
@@ -56,7 +56,7 @@ class Operation:
 
     @property
     def changes(self) -> bool:
-        """Whether it changes something."""
+        """Whether the request changes something."""
         return issubclass(self.request, Change)
 
     @property
@@ -126,7 +126,7 @@ OPERATIONS = (
     Operation("mail.list", mails.ListMails),
     Operation("mail.show", mails.ShowMail, Who.OWNER),
     Operation("mail.retry", mails.RetryMails, Who.OWNER),
-    # What there is
+    # Names
     Operation("cluster.settling", cluster.WhySettling),
     Operation("name.list", names.ListNames),
 )

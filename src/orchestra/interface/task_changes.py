@@ -1,4 +1,4 @@
-"""What can be done to tasks that there are."""
+"""Changes of existing tasks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class OwnTask(Question[Task]):
 
 @dataclass(frozen=True, slots=True)
 class HoldTask(Change[Done]):
-    """Let no new job of a task start; what runs, runs on.
+    """Start no new job of a task; running jobs continue.
 
     Raises:
         NotFound, Refused: it cannot be held.
@@ -35,14 +35,14 @@ class HoldTask(Change[Done]):
 
 @dataclass(frozen=True, slots=True)
 class PilotsToAnswer(Question[tuple[NodeToAnswer, ...]]):
-    """The nodes whose pilots may still start a job of held tasks, since they have claimed it before."""
+    """The nodes whose pilots may still start a job of held tasks, because they claimed it before the hold."""
 
     tasks: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseTask(Change[Done]):
-    """Let jobs of a held task start again; one that waits for others begins without them.
+    """Let jobs of a held task start again; a task that waits for others begins without them.
 
     Raises:
         NotFound, Refused: it cannot be released.
@@ -53,7 +53,7 @@ class ReleaseTask(Change[Done]):
 
 @dataclass(frozen=True, slots=True)
 class RetryTask(Change[Done]):
-    """Start the jobs of a task that are not done over; with `every` all of them; with `bypass` without a new test.
+    """Retry the jobs of a task that are not done, or with `every` all of them; `bypass` skips the test.
 
     Raises:
         NotFound, Refused: it cannot be retried.
@@ -66,10 +66,10 @@ class RetryTask(Change[Done]):
 
 @dataclass(frozen=True, slots=True)
 class KillTask(Change[Done]):
-    """End a task. One that has ended stays as it is, and the step says `again`.
+    """Kill a task. A task that has ended stays as it is, and the transition says `again`.
 
     Raises:
-        NotFound, Refused: there is none, or it is somebody else's.
+        NotFound, Refused: there is none, or it belongs to somebody else.
     """
 
     task: int
@@ -78,10 +78,10 @@ class KillTask(Change[Done]):
 
 @dataclass(frozen=True, slots=True)
 class FinishKill(Change[Task]):
-    """Carry on with the end of a task that is being killed, where nothing of it is alive and no conductor is there.
+    """Finish the kill of a task that has no job alive, without a conductor.
 
     Raises:
-        NotFound, Refused: there is none, or it is somebody else's.
+        NotFound, Refused: there is none, or it belongs to somebody else.
     """
 
     task: int
@@ -89,11 +89,11 @@ class FinishKill(Change[Task]):
 
 @dataclass(frozen=True, slots=True)
 class DeleteTask(Change[Done]):
-    """Take an ended task off the lists; its rows go bit by bit, its files stay.
+    """Delete an ended task; its rows are removed in chunks, its files stay.
 
     Raises:
         NotFound: there is none.
-        Refused: it is live, or somebody else's.
+        Refused: it is live, or belongs to somebody else.
     """
 
     task: int
@@ -101,12 +101,12 @@ class DeleteTask(Change[Done]):
 
 @dataclass(frozen=True, slots=True)
 class RemovableFolders(Question[Removable]):
-    """The folders that attempts of a task have made, or only those that no result and no attempt under way needs.
+    """The folders that a task's attempts have created, or only those that no result and no running attempt needs.
 
-    Who asks removes them where the files are.
+    The caller removes them, on its machine.
 
     Raises:
-        NotFound, Refused: there is no such task, it is somebody else's, or a live task reads its outputs.
+        NotFound, Refused: there is no such task, it belongs to somebody else, or a live task reads its outputs.
     """
 
     task: int

@@ -1,4 +1,4 @@
-"""All that is known of one task."""
+"""The report on one task."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orchestra.interface.operation import Question
 
 @dataclass(frozen=True, slots=True)
 class ShowTask(Question[TaskReport]):
-    """All that is to be said of one task, named by number or name.
+    """The report on a task, named by number or name.
 
     Raises:
         BadInput, NotFound: there is none.
@@ -22,7 +22,7 @@ class ShowTask(Question[TaskReport]):
 
 @dataclass(frozen=True, slots=True)
 class WhyTaskWaits(Question[tuple[Sentence, ...]]):
-    """Sentences that say why a task does not move along and its jobs do not start, if something keeps them.
+    """The reasons in sentences why a task makes no progress or its jobs do not start.
 
     Raises:
         NotFound: there is no such task.

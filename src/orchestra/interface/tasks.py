@@ -1,7 +1,6 @@
-"""Which tasks there are.
+"""Lists of tasks.
 
-`task_reports.py` has all that is known of one, `task_changes.py` what is done to them, `new_tasks.py` how they are
-made.
+`task_reports.py` has the report on one, `task_changes.py` the changes, `new_tasks.py` the creation.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from orchestra.interface.operation import Question
 
 @dataclass(frozen=True, slots=True)
 class ListTasks(Question[tuple[TaskLine, ...]]):
-    """The tasks of a user by id, everybody's where `owner` is None; without the DONE ones unless `every`.
+    """The tasks of a user by id, or everybody's if `owner` is None; DONE tasks only with `every`.
 
     Raises:
         NotFound: there is no such user.

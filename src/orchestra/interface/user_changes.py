@@ -1,4 +1,4 @@
-"""What can be done to users."""
+"""Changes of users."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from orchestra.interface.operation import Change
 
 @dataclass(frozen=True, slots=True)
 class CreateUser(Change[User]):
-    """Make a user: anybody the one of their own account, an admin any. The first user is an admin.
+    """Create a user. Everybody may create the user of their own account; an admin any. The first one is an admin.
 
     Raises:
         BadInput: the name or the address cannot be used.
         AlreadyExists: the name is taken.
-        Refused: it is not the caller's own account, and the caller is not an admin.
+        Refused: it is not the user of the caller's account, and the caller is not an admin.
     """
 
     name: str
@@ -24,12 +24,12 @@ class CreateUser(Change[User]):
 
 @dataclass(frozen=True, slots=True)
 class SetUser(Change[User]):
-    """Change a user; what is None stays.
+    """Change a user; None leaves a value as it is.
 
     Raises:
         BadInput: the address cannot be used.
-        NotFound: there is nobody of that name.
-        Refused: the caller may not; or nobody would be left who is an admin.
+        NotFound: there is no user with that name.
+        Refused: the caller may not change it, or no admin would be left.
     """
 
     name: str
@@ -43,7 +43,7 @@ class DeleteUser(Change[None]):
     """Delete a user who has no tasks and no data sets.
 
     Raises:
-        NotFound: there is none of that name.
+        NotFound: there is none with that name.
         Refused: they have tasks or data sets, or the caller may not.
     """
 

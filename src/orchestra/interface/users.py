@@ -1,4 +1,4 @@
-"""What can be asked about users."""
+"""Questions about users."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class ListUsers(Question[tuple[User, ...]]):
 
 @dataclass(frozen=True, slots=True)
 class GetUser(Question[User]):
-    """The user of that name.
+    """The user with a name.
 
     Raises:
         NotFound: there is none.

@@ -1,4 +1,4 @@
-"""Waiting for what others do, by asking again and again."""
+"""Waiting for tasks and pilots, by polling."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ NODES_NAMED = 5
 _POLL_FIRST, _POLL_MOST = 0.2, 1.0
 _PILOTS_POLL = 0.02
 _LOOK_ANYWAY = 30.0
-"""Seconds after which tasks are looked at anew even if nothing tells of a change: the database may be another one."""
+"""Seconds after which tasks are read again even without a change: the database may have been replaced."""
 
 
 @dataclass(frozen=True, slots=True)
 class Waited:
-    """How the tasks stood when the waiting was over; `timed_out` says that some were not over."""
+    """The tasks at the end of the wait; `timed_out` if some had not ended."""
 
     tasks: tuple[Task, ...]
     timed_out: bool
@@ -38,9 +38,9 @@ def wait_for_tasks(
     changed: Callable[[Task], None] = lambda _task: None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Waited:
-    """Wait until all tasks are over, for at most `timeout` seconds.
+    """Wait until all tasks have ended, for at most `timeout` seconds.
 
-    `changed` is told of each task at first and whenever its state or hold changes, or the state of a task that it
+    `changed` is called with each task at first, and whenever its state or hold changes, or the state of a task that it
     waits for.
 
     Raises:
@@ -68,7 +68,7 @@ def wait_for_tasks(
 
 @dataclass(slots=True)
 class _Watched:
-    """Tasks of which only those are looked at anew that have changed."""
+    """Tasks, of which only changed ones are read again."""
 
     ask: Interface
     tasks: Sequence[int]
@@ -77,7 +77,7 @@ class _Watched:
     complete: float = float("-inf")
 
     def look(self) -> tuple[Task, ...]:
-        """Return all of them as they are now."""
+        """Return all tasks as they are now."""
         now = time.monotonic()
         if now - self.complete >= _LOOK_ANYWAY:
             self.cursor, self.complete = None, now
@@ -95,7 +95,7 @@ class _Watched:
         if known is None or task in changed:
             return True
         if not known.state.is_live and not known.is_over:
-            return True  # a mass move goes with its end, and tells nobody that it is complete
+            return True  # the end of a pending operation is not an event
         return not changed.isdisjoint(each.id for each in known.after)
 
 
@@ -109,10 +109,10 @@ def _present(ask: Interface, task: int) -> Task:
 def kill_for_good(
     ask: Interface, task: int, *, timeout: float, sleep: Callable[[float], None] = time.sleep
 ) -> bool:
-    """Kill a task and wait until it has ended; False where something of it is still alive after `timeout` seconds.
+    """Kill a task and wait until it has ended; return False if a job is still alive after `timeout` seconds.
 
     Raises:
-        NotFound, Refused: it is not there, or somebody else's.
+        NotFound, Refused: there is no such task, or it belongs to somebody else.
     """
     ask(KillTask(task, "to be deleted"))
     deadline = time.monotonic() + timeout
@@ -126,9 +126,9 @@ def kill_for_good(
 def wait_for_pilots(
     ask: Interface, tasks: Sequence[int], *, timeout: float = PILOTS_ANSWER_WITHIN
 ) -> dict[int, list[str]]:
-    """Wait until pilots have handed back or started what they had claimed ahead of held tasks.
+    """Wait until pilots have released or started what they had claimed ahead of held tasks.
 
-    Returns the nodes that may still start a job, by task: they are offline, or did not answer within `timeout` seconds.
+    Returns the nodes that may still start a job, by task: they are offline, or have not responded within `timeout` s.
     """
     deadline = time.monotonic() + timeout
     while True:
@@ -142,7 +142,7 @@ def wait_for_pilots(
 
 
 def not_answered(task: int, nodes: Sequence[str]) -> str:
-    """Say of nodes that may still start a job of a held task."""
+    """Return a sentence about nodes that may still start a job of a held task."""
     return (
         f"{listed(nodes, most=NODES_NAMED)} did not answer, and may still start a job of task {task} that was claimed "
         "before"

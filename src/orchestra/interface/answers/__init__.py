@@ -1,6 +1,6 @@
-"""What is answered, where that is composed of several values; the values themselves stand in `domain/models/`.
+"""Answers that are composed of several values; the values themselves are in `domain/models/`.
 
-An answer can be written down and read back by its type alone: it consists of texts, numbers, moments, enums, tuples,
-mappings by text or number, and dataclasses of these, and the modules of all of them import these types at run time. A
-test sees to it.
+An answer can be serialized and read back by its type alone: it consists of texts, numbers, times, enums, tuples,
+mappings by text or number, and dataclasses of these, and all their modules import these types at run time. A test
+checks it.
 """

@@ -1,4 +1,4 @@
-"""What has changed since somebody looked."""
+"""Changes since an earlier answer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class TaskChanges:
-    """Tasks that have changed; `cursor` is what to go on with, a text that means nothing to anybody else."""
+    """Tasks that have changed; `cursor` continues from here, and is opaque."""
 
     cursor: str
     tasks: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""What was done to a data set."""
+"""Changes of data sets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from orchestra.domain.models.datasets import DataSet
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """A data set after an update, and what has changed; no version was made where nothing has."""
+    """A data set after an update, and what has changed; without changes there is no new version."""
 
     dataset: DataSet
     changes: Changes
@@ -18,7 +18,7 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """What became of a data set: `forgotten` altogether, or kept for the tasks that refer to it."""
+    """A deleted data set: `forgotten` altogether, or kept for the tasks that refer to it."""
 
     dataset: DataSet
     forgotten: bool

@@ -1,4 +1,4 @@
-"""Jobs, alone and in pages, and what was done to them."""
+"""Jobs, alone and in pages, and changes of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from orchestra.domain.models.tasks import Task
 
 @dataclass(frozen=True, slots=True)
 class JobPage:
-    """A page of a task's jobs; `following` is the number to go on with, None at the end."""
+    """A page of a task's jobs; `following` is the index of the next page, None at the end."""
 
     task: Task
     jobs: tuple[Job, ...]
@@ -20,7 +20,7 @@ class JobPage:
 
 @dataclass(frozen=True, slots=True)
 class JobReport:
-    """All that `job show` says. `waits` says for which files a job waits that a pilot has."""
+    """All that `job show` shows. `waits` lists the files for which a claimed job waits."""
 
     task: Task
     job: Job
@@ -31,7 +31,7 @@ class JobReport:
 
 @dataclass(frozen=True, slots=True)
 class JobsDone:
-    """What was done to jobs of one task; `jobs` counts those that it changed."""
+    """A change of jobs of one task; `jobs` counts those that were changed."""
 
     task: Task
     address: str
@@ -40,12 +40,12 @@ class JobsDone:
 
 @dataclass(frozen=True, slots=True)
 class LogChunk:
-    """What the database keeps of a log from a byte on, which is the end of it.
+    """The stored part of a log from a byte offset on; the database keeps its end.
 
     Args:
-        offset: where `data` begins: later than was asked for where what is before is not kept.
-        length: bytes of the whole log, as far as is known; None where nothing of it is kept.
-        over: no more will come.
+        offset: where `data` begins; later than requested if the part before is not stored.
+        length: bytes of the whole log, as far as is known; None if nothing of it is stored.
+        over: the log is complete.
     """
 
     offset: int

@@ -1,4 +1,4 @@
-"""What it takes to run a job's command outside a pilot."""
+"""What is needed to run a job's command outside a pilot."""
 
 from __future__ import annotations
 
@@ -22,6 +22,6 @@ class LocalRun:
         """Return the command with its tags replaced.
 
         Raises:
-            BadInput: a path cannot be written in the place of its tag.
+            BadInput: a path cannot be written in place of its tag.
         """
         return parse(self.task.command).render({**self.inputs, "OUT": out})

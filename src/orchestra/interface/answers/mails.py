@@ -1,4 +1,4 @@
-"""Mails, and what is known beside them."""
+"""Mail."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from orchestra.domain.notifications import BestResults
 
 @dataclass(frozen=True, slots=True)
 class Outbox:
-    """Mails, the newest first, and how all of the outbox stands."""
+    """Mails, newest first, and a summary of the outbox."""
 
     mails: tuple[Mail, ...]
     summary: Summary
@@ -18,7 +18,7 @@ class Outbox:
 
 @dataclass(frozen=True, slots=True)
 class OpenedMail:
-    """A mail, and the best results of the task that it tells about, which are looked up when it is sent."""
+    """A mail, and the best results of its task, which are looked up when it is sent."""
 
     mail: Mail
     best: BestResults | None = None

@@ -1,4 +1,4 @@
-"""What a new task would be."""
+"""Previews of tasks."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from orchestra.domain.states import Queue
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """A task that could be made.
+    """A task that could be created.
 
     Args:
         command: the template; `commands` are those of its first jobs, as their first attempts would run them.
-        sources: what stands for each tag but %IN and %OUT.
+        sources: the source of each tag, except %IN and %OUT.
     """
 
     name: str

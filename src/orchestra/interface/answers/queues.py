@@ -11,7 +11,7 @@ from orchestra.domain.states import Queue
 
 @dataclass(frozen=True, slots=True)
 class QueueReport:
-    """What runs on a queue, and what comes next."""
+    """The running jobs of a queue, and the next ones."""
 
     queue: Queue
     running: tuple[QueuedJob, ...]

@@ -1,4 +1,4 @@
-"""What was done to a task, and what can be."""
+"""Changes of tasks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from orchestra.domain.transitions import TaskTransition
 
 @dataclass(frozen=True, slots=True)
 class NodeToAnswer:
-    """A node whose pilot may still start a job of a held task, since it has claimed that before."""
+    """A node whose pilot may still start a job of a held task, because it claimed it before the hold."""
 
     task: int
     node: str
@@ -19,7 +19,7 @@ class NodeToAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Removable:
-    """Folders of attempts that may go, as (job, number of the folder)."""
+    """Folders of attempts that may be removed, as (job, number of the folder)."""
 
     task: Task
     folders: frozenset[tuple[int, int]]
@@ -27,7 +27,7 @@ class Removable:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What was done to a task: how it was before, the step, and the jobs that were alive then."""
+    """A change of a task: the task before it, the transition, and the jobs that were alive."""
 
     before: Task
     step: TaskTransition

@@ -1,4 +1,4 @@
-"""One task, with all that is known of it."""
+"""The report on one task."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from orchestra.domain.wording import Sentence
 
 @dataclass(frozen=True, slots=True)
 class TaskReport:
-    """All that `task show` says. `cpu_seconds` is about right for tasks of more than 10,000 attempts."""
+    """All that `task show` shows. `cpu_seconds` is estimated for tasks with more than 10,000 attempts."""
 
     task: Task
     now: datetime

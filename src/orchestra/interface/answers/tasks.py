@@ -1,4 +1,4 @@
-"""Tasks, one a line."""
+"""Rows of `task list`."""
 
 from __future__ import annotations
 

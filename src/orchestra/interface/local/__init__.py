@@ -1,6 +1,7 @@
-"""Carries requests out by the services, over one connection to the database.
+"""Carries out requests through the services, over one connection to the database.
 
-A request `HoldTask` of `interface/tasks.py` is carried out by `hold_task(scope, asked)` in `interface/local/tasks.py`.
+The request `HoldTask` of `interface/task_changes.py` is carried out by `hold_task(scope, asked)` in
+`interface/local/task_changes.py`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ T = TypeVar("T")
 
 
 class Scope:
-    """What carrying a request out takes: a connection, and on whose behalf it is done."""
+    """The context of a request: a connection, and the caller."""
 
     def __init__(
         self,
@@ -36,14 +37,14 @@ class Scope:
 
     @cached_property
     def caller(self) -> Caller:
-        """The caller, looked up when somebody first asks; many questions do not."""
+        """The caller, looked up at first need; many questions do not need it."""
         return self._find_caller(self.conn)
 
 
 class Local:
-    """An `Interface` over a connection of its own. To be used by one thread at a time.
+    """An `Interface` over a connection of its own, for one thread at a time.
 
-    `account` is the caller's name; whether there is such a user is known when `find_caller` has looked.
+    `account` is the caller's name; `find_caller` looks up whether there is such a user.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class Local:
         self._find_caller = find_caller
 
     def __call__(self, asked: Request[T], /) -> T:
-        """Carry a request out and return its answer. Who the caller is, and what they may do, is looked up anew."""
+        """Carry out a request and return its answer. The caller and their rights are looked up each time."""
         try:
             answer: T = handler(type(asked))(
                 Scope(self.conn, self._account, self._find_caller), asked
@@ -65,7 +66,7 @@ class Local:
         except OrchestraError:
             raise
         except Exception:
-            # Perhaps it follows from an answer that came twice: then it is not we who are wrong.
+            # It may follow from an answer that arrived twice, which is not an error of this program.
             probe(self.conn)
             raise
         return answer
@@ -76,7 +77,7 @@ class Local:
         return self.conn.closed
 
     def works(self) -> bool:
-        """Whether the server is there, and an interrupted call has left nothing open."""
+        """Whether the server responds, and no interrupted call has left a transaction open."""
         return is_usable(self.conn)
 
     def close(self) -> None:
@@ -85,7 +86,7 @@ class Local:
 
 
 def handler(request: type[Request[Any]]) -> Callable[[Scope, Any], Any]:
-    """Return what carries requests of a class out."""
+    """Return the function that carries out requests of a class."""
     place = request.__module__.rpartition(".")[2]
     module = import_module(f"{__name__}.{place}")
     found: Callable[[Scope, Any], Any] = getattr(module, name_of_handler(request))

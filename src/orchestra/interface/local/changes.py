@@ -1,4 +1,4 @@
-"""Carries out what is asked about changes."""
+"""Carries out the requests of `interface/changes.py`."""
 
 from __future__ import annotations
 

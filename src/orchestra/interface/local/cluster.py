@@ -1,4 +1,4 @@
-"""Carries out what is asked about the database as a whole."""
+"""Carries out the requests of `interface/cluster.py`."""
 
 from __future__ import annotations
 

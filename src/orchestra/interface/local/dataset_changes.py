@@ -1,4 +1,4 @@
-"""Carries out what is done to data sets."""
+"""Carries out the requests of `interface/dataset_changes.py`."""
 
 from __future__ import annotations
 

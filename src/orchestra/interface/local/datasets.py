@@ -1,4 +1,4 @@
-"""Carries out what is asked about data sets."""
+"""Carries out the requests of `interface/datasets.py`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orchestra.services.users import users
 
 def list_data_sets(scope: Scope, asked: ask.ListDataSets) -> tuple[DataSet, ...]:
     if asked.owner is not None:
-        users.get(scope.conn, asked.owner)  # or a name with a typo would have no data sets
+        users.get(scope.conn, asked.owner)  # else a name with a typo would have no data sets
     return tuple(datasets.list_datasets(scope.conn, asked.owner))
 
 

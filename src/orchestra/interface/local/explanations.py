@@ -1,4 +1,4 @@
-"""Carries out what is asked about why a job waits, runs or failed."""
+"""Carries out the requests of `interface/explanations.py`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Carries out what is done to single jobs."""
+"""Carries out the requests of `interface/job_changes.py`."""
 
 from __future__ import annotations
 

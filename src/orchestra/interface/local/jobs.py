@@ -1,4 +1,4 @@
-"""Carries out what is asked about jobs."""
+"""Carries out the requests of `interface/jobs.py`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Carries out what is asked of jobs' logs."""
+"""Carries out the requests of `interface/logs.py`."""
 
 from __future__ import annotations
 

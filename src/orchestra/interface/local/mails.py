@@ -1,4 +1,4 @@
-"""Carries out what is asked about mails."""
+"""Carries out the requests of `interface/mails.py`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Says who asks."""
+"""Carries out the requests of `interface/me.py`."""
 
 from __future__ import annotations
 

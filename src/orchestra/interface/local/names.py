@@ -1,4 +1,4 @@
-"""Carries out what is asked about names."""
+"""Carries out the requests of `interface/names.py`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from orchestra.interface.names import ListNames
 
 
 def list_names(scope: Scope, asked: ListNames) -> tuple[str, ...]:
-    """Only what the kind needs is brought in: somebody waits with a finger on the tabulator."""
+    """Only what the kind needs is imported: somebody has pressed Tab and waits."""
     conn = scope.conn
     match asked.kind:
         case "task":

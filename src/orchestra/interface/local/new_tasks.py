@@ -1,4 +1,4 @@
-"""Carries out the making of tasks."""
+"""Carries out the requests of `interface/new_tasks.py`."""
 
 from __future__ import annotations
 

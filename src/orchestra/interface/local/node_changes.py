@@ -1,4 +1,4 @@
-"""Carries out what is done to nodes."""
+"""Carries out the requests of `interface/node_changes.py`."""
 
 from __future__ import annotations
 

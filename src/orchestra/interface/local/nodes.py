@@ -1,4 +1,4 @@
-"""Carries out what is asked about nodes."""
+"""Carries out the requests of `interface/nodes.py`."""
 
 from __future__ import annotations
 

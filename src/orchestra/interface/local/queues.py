@@ -1,4 +1,4 @@
-"""Carries out what is asked about queues."""
+"""Carries out the requests of `interface/queues.py`."""
 
 from __future__ import annotations
 

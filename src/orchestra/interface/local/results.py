@@ -1,4 +1,4 @@
-"""Carries out what is asked about results."""
+"""Carries out the requests of `interface/results.py`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds the tasks that are meant by what people type."""
+"""Carries out the requests of `interface/selection.py`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Carries out what is done to tasks."""
+"""Carries out the requests of `interface/task_changes.py`."""
 
 from __future__ import annotations
 

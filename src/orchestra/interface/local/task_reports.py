@@ -1,4 +1,4 @@
-"""Carries out what is asked about one task."""
+"""Carries out the requests of `interface/task_reports.py`."""
 
 from __future__ import annotations
 

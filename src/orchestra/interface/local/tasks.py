@@ -1,4 +1,4 @@
-"""Carries out what is asked about tasks."""
+"""Carries out the requests of `interface/tasks.py`."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ from orchestra.services.users import users
 
 def list_tasks(scope: Scope, asked: ask.ListTasks) -> tuple[TaskLine, ...]:
     if asked.owner is not None:
-        users.get(scope.conn, asked.owner)  # or a name with a typo would have no tasks
+        users.get(scope.conn, asked.owner)  # else a name with a typo would have no tasks
     return tuple(lists.list_tasks(scope.conn, owner=asked.owner, every=asked.every))

@@ -1,4 +1,4 @@
-"""Carries out what is done to users."""
+"""Carries out the requests of `interface/user_changes.py`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from orchestra.services.users import users
 
 
 def create_user(scope: Scope, asked: ask.CreateUser) -> User:
-    if asked.name == scope.account:  # not the caller, who would be made by being looked up
+    if (
+        asked.name == scope.account
+    ):  # not `scope.caller`, since looking the caller up creates the user
         return users.create_own(scope.conn, asked.name, asked.email)
     return users.create(scope.conn, scope.caller, asked.name, asked.email)
 

@@ -1,4 +1,4 @@
-"""Carries out what is asked about users."""
+"""Carries out the requests of `interface/users.py`."""
 
 from __future__ import annotations
 
