@@ -343,14 +343,16 @@ def test_a_killed_agent_is_followed_by_one_that_adopts_its_jobs(
 def test_a_keeper_whose_agent_was_killed_starts_another(cluster: Cluster, gate: Path) -> None:
     cluster.node(cpu=2)
     task = cluster.task(4, NEEDS + until(gate) + "exit $(cat %IN)")
-    first = cluster.pilot("gauss", "--master", "--heir-after=0.3", env={"MAESTRO_EXAMPLE": "hush"})
+    first = cluster.pilot(
+        "gauss", "--master", "--successor-after=0.3", env={"MAESTRO_EXAMPLE": "hush"}
+    )
     wait_until(lambda: cluster.jobs(task).count(RUNNING) == 2, describe=cluster.log)
     [keeper] = keepers(cluster)
     first.kill()
     first.wait()
-    [heir] = wait_until(cluster.heirs, describe=cluster.log)
-    os.kill(heir, signal.SIGKILL)
-    wait_until(lambda: set(cluster.heirs()) - {heir}, describe=cluster.log)
+    [successor] = wait_until(cluster.successors, describe=cluster.log)
+    os.kill(successor, signal.SIGKILL)
+    wait_until(lambda: set(cluster.successors()) - {successor}, describe=cluster.log)
     gate.touch()
     cluster.wait_for(task, TaskState.FINALIZED)
     assert [attempt[:4] for attempt in cluster.attempts(task)] == [
@@ -362,15 +364,15 @@ def test_a_keeper_whose_agent_was_killed_starts_another(cluster: Cluster, gate: 
 def test_a_pilot_that_leaves_is_not_started_again(cluster: Cluster, gate: Path) -> None:
     cluster.node(cpu=1)
     task = cluster.task(2, NEEDS + until(gate))
-    pilot = cluster.pilot("gauss", "--master", "--heir-after=0.1")
+    pilot = cluster.pilot("gauss", "--master", "--successor-after=0.1")
     cluster.wait_for_job(task, 0, RUNNING)
     pilot.send_signal(signal.SIGTERM)
     wait_until(lambda: "claiming no more jobs" in cluster.log())
-    pilot.kill()  # its heir takes nothing new either
-    wait_until(cluster.heirs, describe=cluster.log)
+    pilot.kill()  # its successor claims nothing either
+    wait_until(cluster.successors, describe=cluster.log)
     gate.touch()
     cluster.wait_for_job(task, 0, DONE)
-    wait_until(lambda: not cluster.heirs() and not keepers(cluster), describe=cluster.log)
+    wait_until(lambda: not cluster.successors() and not keepers(cluster), describe=cluster.log)
     assert cluster.jobs(task) == [DONE, JobState.ASSIGNED]
 
 

@@ -89,13 +89,13 @@ def test_a_stop_that_its_agent_never_heard_of_holds_for_the_one_that_its_keeper_
     cluster.node("euler", cpu=0)
     cluster.pilot("euler", "--master")
     task = cluster.task(2, NEEDS + "sleep 1000", grace=1.0)
-    pilot = cluster.pilot("gauss", "--heir-after=0.5")
+    pilot = cluster.pilot("gauss", "--successor-after=0.5")
     cluster.wait_for_job(task, 0, JobState.RUNNING)
     pilot.kill()
     pilot.wait()
     assert nodes.stop(cluster.conn, as_admin(cluster.conn), "gauss", now=True)
     wait_until(lambda: not cluster.keepers("gauss"), 30, cluster.log)
-    wait_until(lambda: cluster.heirs() == [])
+    wait_until(lambda: cluster.successors() == [])
     assert cluster.jobs(task) == [JobState.ASSIGNED] * 2
     assert [attempt[2:4] for attempt in cluster.attempts(task)] == [("lease", None)]
 

@@ -82,11 +82,11 @@ class Cluster:
                 process.kill()
             process.communicate()
         self._end_keepers()
-        for pid in self.heirs():
+        for pid in self.successors():
             _kill(pid)
         self._end_keepers()
 
-    def heirs(self) -> list[int]:
+    def successors(self) -> list[int]:
         """The pilots that keepers have started."""
         return [
             pid

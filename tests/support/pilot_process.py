@@ -1,6 +1,6 @@
 """A pilot as a process of its own: `python pilot_process.py URL NODE FOLDER [FLAG...]`.
 
-Flags: --master, --draining, --heir, --terminal; --lease=SECONDS; --heir-after=SECONDS; --stall-after=SECONDS;
+Flags: --master, --draining, --heir, --terminal; --lease=SECONDS; --successor-after=SECONDS; --stall-after=SECONDS;
 --log-limit=BYTES; --margin=SECONDS and --patience=SECONDS for the conductor; --runtime=PROGRAM;
 --image-cache-size=BYTES; --image-pauses=SECONDS,SECONDS; --image-silence=SECONDS.
 """
@@ -50,7 +50,7 @@ def main() -> int:
         foreground=foreground,
         relaunch=relaunch,
         log_limit=int(seconds.get("log-limit", 10_000_000)),
-        successor_after=seconds.get("heir-after", 5.0),
+        successor_after=seconds.get("successor-after", 5.0),
         stall_after=seconds.get("stall-after", 30.0),
         conductor=(
             lambda stop, say: conduct(

@@ -64,10 +64,7 @@ def run(options: PilotOptions) -> int:
     """
     folder = options.state_folder or state_folder.pilot_folder(options.cluster, options.node)
     state_folder.make_private(folder)
-    with (
-        state_folder.locked(folder),
-        state_folder.logging_to(folder, terminal=options.foreground),
-    ):
+    with state_folder.locked(folder), state_folder.logging_to(folder, terminal=options.foreground):
         return Agent(options, folder).run()
 
 
@@ -131,7 +128,10 @@ class Agent:
         return SUPERSEDED if self.context.superseded and self.options.supervised else 0
 
     def tick(self) -> float:
-        """Run one round; return when the next one is due, by the monotonic clock."""
+        """Run one round: supervise, report, maintain, claim, spawn.
+
+        Returns when the next one is due, by the monotonic clock.
+        """
         now = monotonic()
         self.context.inbox.run_calls()
         self._handle_signals()
@@ -139,8 +139,8 @@ class Agent:
             self._supervise(now),
             self._report(now),
             self._maintain(now),
-            self._claim(now),
-            self._spawn(now),
+            self.claimer.tick(now),
+            self.spawner.tick(now),
         ]
         self._flush()
         return min(due)
@@ -164,14 +164,6 @@ class Agent:
             self.lease.tick(now),
             self.reconciler.tick(now),
         )
-
-    def _claim(self, now: float) -> float:
-        """Request jobs for free slots."""
-        return self.claimer.tick(now)
-
-    def _spawn(self, now: float) -> float:
-        """Give slots to claimed attempts and hand them to their keeper."""
-        return self.spawner.tick(now)
 
     def _tick_safely(self) -> float:
         try:
@@ -326,10 +318,9 @@ class Agent:
         if not state.busy:
             self._exit_by = min(self._exit_by, monotonic() + DETACH_SECONDS)
         elif self.options.supervised and self.options.relaunch:
-            # The service manager may already be starting the next pilot; one of ours would compete with it.
+            # The service manager may already be starting the next pilot, which one from here would compete with.
             log.info(
-                "%s run on; their keepers start a pilot if none comes",
-                human.count(running, "job"),
+                "%s run on; their keepers start a pilot if none comes", human.count(running, "job")
             )
             self._handed_over = True
         elif self.options.foreground and self.options.relaunch:
@@ -346,7 +337,7 @@ class Agent:
         jobs = "1 job runs" if running == 1 else f"{running} jobs run"
         with suppress(OSError):  # the terminal may be gone
             sys.stderr.write(
-                f"{jobs} on; a pilot in the background (pid {pid}) looks after them and takes nothing new.\n"
+                f"{jobs} on; a pilot in the background (pid {pid}) supervises them and claims no new jobs.\n"
             )
 
     def _is_over(self) -> bool:

@@ -118,9 +118,7 @@ class Claimer:
                 return None
 
         context.database.submit(
-            call,
-            partial(self._granted, handle, request, requested),
-            partial(self._failed, handle),
+            call, partial(self._granted, handle, request, requested), partial(self._failed, handle)
         )
 
     def _granted(

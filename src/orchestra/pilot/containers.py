@@ -27,7 +27,7 @@ LATER = (1.0, 5.0, 30.0, 120.0)
 """Seconds after a sweep at which to search for containers that have appeared since."""
 REPORT_AFTER = 3
 """Failed attempts after which a silent engine is reported."""
-_OF_RUNTIME = {
+_FAILURES = {
     "apptainer": ({255}, ("FATAL:",)),
     "singularity": ({255}, ("FATAL:",)),
     "podman": ({125, 126, 127}, ("Error:",)),
@@ -111,7 +111,7 @@ class ContainerReaper:
 
 
 _LANE = -1
-"""Of no task."""
+"""The lanes of tasks begin at 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +142,9 @@ def _failure(command: tuple[str, ...], words: str) -> _Failure:
 def refusal(name: str | None, exit_status: int | None, log_tail: bytes | None) -> str | None:
     """Return why a runtime did not start a container, in its own words; None if the command ran.
 
-    The exit status is not sufficient, because a command may have the same. The last line of the log is.
+    The exit status is not sufficient, because a command may have the same. The last line of the log decides.
     """
-    statuses, beginnings = _OF_RUNTIME.get(name or "", (frozenset(), ()))
+    statuses, beginnings = _FAILURES.get(name or "", (frozenset(), ()))
     if exit_status not in statuses or not log_tail:
         return None
     lines = log_tail.decode(errors="replace").splitlines()
@@ -152,4 +152,4 @@ def refusal(name: str | None, exit_status: int | None, log_tail: bytes | None) -
     if not last.startswith(beginnings):
         return None
     words = last.partition(":")[2].strip()
-    return f"{name} could not begin its container: {words[:500]}"
+    return f"{name} could not start its container: {words[:500]}"

@@ -86,10 +86,7 @@ def _finalize_safely(
 
 
 def finalize(
-    outcome: Outcome,
-    note: Note,
-    launch: LaunchConfig | None = None,
-    own_log: OpenLog | None = None,
+    outcome: Outcome, note: Note, launch: LaunchConfig | None = None, own_log: OpenLog | None = None
 ) -> Outcome:
     """Complete an outcome from what the attempt left, and point the job's symlink at a success.
 

@@ -96,10 +96,7 @@ class ImagePuller:
         if not prepared or not runtime:
             return
         attempt.note = replace(
-            attempt.note,
-            runtime=runtime.name,
-            image_digest=prepared.digest,
-            image_key=prepared.key,
+            attempt.note, runtime=runtime.name, image_digest=prepared.digest, image_key=prepared.key
         )
 
     def tick(self, now: float) -> float:

@@ -70,9 +70,9 @@ class InputChecker:
         with shared.lock:
             self._check_shared(shared, task, shared.let_go)
             trouble = shared.trouble
-        unregistered = None if trouble else self._unregistered(task)
+        added = None if trouble else self._unregistered(task)
         return [
-            _changed(found) if (found := trouble or self._check(config)) else unregistered
+            _changed(found) if (found := trouble or self._check(config)) else added
             for config in configs
         ]
 

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -66,11 +65,6 @@ class Started:
     note: Any
     cgroup: str | None = None
 
-    @property
-    def age(self) -> float:
-        """Seconds since the start, on the machine and in the boot in which it happened."""
-        return time.clock_gettime(time.CLOCK_BOOTTIME) - self.boottime
-
 
 @dataclass(frozen=True, slots=True)
 class Refused:
@@ -104,11 +98,6 @@ class Ended:
     usage: Usage
     boottime: float
     note: Any
-
-    @property
-    def age(self) -> float:
-        """Seconds since the end, on the machine and in the boot in which it happened."""
-        return time.clock_gettime(time.CLOCK_BOOTTIME) - self.boottime
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ class PilotOptions:
 
     Args:
         node: the node whose slots it serves.
-        user: the user who starts it, and who may therefore stop it, whoever owns the node.
+        user: the user who starts it. This user may stop it, whether or not they own the node.
         cluster: the database's cluster id; pilots of different clusters have separate folders on this machine.
         connect: opens a connection to the database, in autocommit mode.
         may_conduct: as `pilot run -m`.
