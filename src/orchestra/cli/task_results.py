@@ -218,4 +218,4 @@ def _note_missing(ctx: Context, sources: Sources, table: Table) -> None:
             f"{human.count(noted, 'row has', 'rows have')} a note: inputs changed, or a file could not be read."
         )
     if len(table.rows) < task.jobs:
-        ctx.out.note(f"{len(table.rows):,} of {human.count(task.jobs, 'job')} have results.")
+        ctx.out.note(f"{len(table.rows):,} of {human.count(task.jobs, 'job')} have results")
