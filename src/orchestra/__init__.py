@@ -1,4 +1,4 @@
-"""Orchestra runs one command over many configuration files and looks after the result.
+"""Orchestra runs one command over many configuration files and keeps track of the jobs and their results.
 
 `orchestra.Client` is for notebooks and scripts; docs/client.md shows it.
 """

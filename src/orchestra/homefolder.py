@@ -1,4 +1,4 @@
-"""The home folder of who runs this, where there is one: accounts of containers may be numbers alone. Folders in it."""
+"""The home folder, which accounts in containers may not have, and folders in it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from orchestra.domain.errors import BadInput
 
 
 def home_folder(environ: Mapping[str, str] = os.environ) -> Path | None:
-    """Give the home folder by $HOME, else by the account's entry; None where neither names one.
+    """Return the home folder by $HOME, else by the account's entry in passwd; None if neither names one.
 
-    Docker gives / to an account without an entry, where nobody but root may write.
+    Docker sets HOME to / for an account without an entry, and only root can write there.
     """
     home = Path(environ.get("HOME") or _entry())
     if not home.is_absolute() or (home == Path("/") and os.geteuid()):
@@ -29,30 +29,30 @@ def _entry() -> str:
 
 
 def why_none() -> str:
-    """Say why there is no home folder."""
-    return f"no home folder is known (no HOME, and no entry of uid {os.geteuid()} in passwd)"
+    """Return why there is no home folder."""
+    return f"no home folder is known (no HOME, and no entry for uid {os.geteuid()} in passwd)"
 
 
 def expanded(path: str | os.PathLike[str]) -> Path:
-    """Give a path with ~ read as the home folder.
+    """Return a path with ~ replaced by the home folder.
 
     Raises:
-        BadInput: that is not known.
+        BadInput: no home folder is known.
     """
     try:
         return Path(path).expanduser()
     except RuntimeError:
         raise BadInput(
-            f'"{os.fspath(path)}" cannot be found: the home folder that ~ stands for is not known.',
+            f'"{os.fspath(path)}" cannot be found: no home folder is known for ~.',
             hint="Give the full path, or set HOME.",
         ) from None
 
 
 def make_own(folder: Path, mode: int) -> None:
-    """Make a folder with those above it. Nobody else can write to what is made, whatever the umask says.
+    """Create a folder and its parents. Only the owner can write to the new ones, whatever the umask is.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be created.
     """
     for parent in reversed(folder.parents):
         if not parent.exists():

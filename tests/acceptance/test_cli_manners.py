@@ -289,7 +289,7 @@ def test_dump_and_restore(maestro: Maestro, conn: psycopg.Connection, tmp_path: 
 
 def test_a_server_is_not_ours_to_stop(maestro: Maestro) -> None:
     for verb in ("start", "stop"):
-        assert "whoever runs it starts and stops it" in maestro.refused("db", verb)
+        assert "which only its administrator can start and stop" in maestro.refused("db", verb)
     status = maestro("db", "status", "-o", "json").json
     newest = len(migrate.known())
     assert (status["kind"], status["running"], status["schema"]) == ("server", True, newest)

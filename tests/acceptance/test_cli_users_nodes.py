@@ -15,7 +15,7 @@ def test_user_init_creates_then_says_current(newcomer: Maestro, empty_database_u
     assert "no Orchestra schema" in missing
     assert "maestro user init" in missing
     first = newcomer("user", "init")
-    assert "made the tables, schema" in first.out
+    assert "created the tables, schema" in first.out
     assert "Next: maestro user create -n ana" in first.err
     newcomer("user", "create", "-n", "ana", "-e", "ana@example.org")
     assert newcomer("user", "init").err == "", "what was done is not asked for again"
@@ -47,7 +47,7 @@ def test_who_makes_others_is_a_user_and_the_first_an_admin(maestro: Maestro) -> 
     said = maestro("user", "create", "-n", "bob", "-e", "bob@example.org")
     assert (said.out, said.err) == (
         "user bob (bob@example.org)\n",
-        "made user ana (ana@example.org)\n",
+        "created user ana (ana@example.org)\n",
     )
     assert [user["admin"] for user in maestro.line("user list -o json").json] == [True, False]
 

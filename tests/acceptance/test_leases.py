@@ -253,4 +253,4 @@ def test_a_node_that_burnt_down(maestro: Maestro, conn: psycopg.Connection, tmp_
     recovery.begin(conn, "it was restored from a dump", who="ana")
     assert "recovering" in maestro.line("db status").out
     assert "The database is recovering" in maestro.line("node list").err
-    assert maestro.line("db accept").out == "the database is taken as it is; work goes on\n"
+    assert maestro.line("db accept").out == "the database is accepted; work continues\n"

@@ -100,7 +100,7 @@ def test_mail_test_reports_the_result(
 ) -> None:
     said = lab("mail", "test").out
     assert said == (
-        f"localhost:{server.port} has taken a mail from lab@example.org to ana@example.org\n"
+        f"localhost:{server.port} accepted a mail from lab@example.org to ana@example.org\n"
     )
     assert lab("mail", "test", "bob@example.org").out.endswith("to bob@example.org\n")
     assert server.subjects == ["[Orchestra] mail works"] * 2

@@ -115,7 +115,7 @@ def test_another_user_of_the_same_account_ends_no_pilot_but_their_own(
     at_work.line("pilot run -n noether --detach")
     said = at_work.line("down")
     assert "the pilot of noether has left" in said.out
-    assert "the pilot of node gauss stays: it is not yours" in said.err
+    assert "the pilot of node gauss keeps running: it is not yours" in said.err
     conn.execute("delete from node where name = 'noether'")
     del at_work.env["MAESTRO_USERNAME"]
     at_work.env["MAESTRO_NODE"] = "gauss"

@@ -103,12 +103,12 @@ def test_a_successor_that_may_start_nothing_looks_after_what_runs(
     ctx = Context(argparse.Namespace())
     monkeypatch.setattr(Context, "settings", settings)
     heir = PilotSpec("gauss", heir=True)
-    found = pilot_command._with_leave(ctx, conn, heir)
+    found = pilot_command._permitted(ctx, conn, heir)
     assert (found.draining, found.heir) == (True, False)
     with pytest.raises(Refused):
-        pilot_command._with_leave(ctx, conn, PilotSpec("gauss"))
+        pilot_command._permitted(ctx, conn, PilotSpec("gauss"))
     draining = PilotSpec("gauss", draining=True)
-    assert pilot_command._with_leave(ctx, conn, draining) == draining
+    assert pilot_command._permitted(ctx, conn, draining) == draining
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     plain = PilotSpec("gauss")
-    assert pilot_command._with_leave(ctx, conn, plain) == plain
+    assert pilot_command._permitted(ctx, conn, plain) == plain

@@ -72,7 +72,7 @@ def test_without_a_home_there_is_a_folder_all_the_same(
         monkeypatch.setenv("HOME", home)
     folder, why = default_folder(mounts=LOCAL)
     assert folder == Path("/var/tmp/orchestra-2000000001")
-    assert "no entry of uid 2000000001 in passwd" in why
+    assert "no entry for uid 2000000001 in passwd" in why
 
 
 def test_a_path_below_a_home_that_is_not_known_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,9 +80,9 @@ def test_a_path_below_a_home_that_is_not_known_is_told(monkeypatch: pytest.Monke
         monkeypatch.setattr(os, name, lambda: 2_000_000_001)
     monkeypatch.delenv("HOME", raising=False)
     assert load(environ={}).path is None
-    with pytest.raises(BadInput, match="the home folder that ~ stands for is not known"):
+    with pytest.raises(BadInput, match="no home folder is known for ~"):
         expanded("~/x")
-    with pytest.raises(ConfigurationError, match="begins with ~, and no home folder is known"):
+    with pytest.raises(ConfigurationError, match="begins with ~, but no home folder is known"):
         load(environ={"MAESTRO_VOLUME": "~/x"})
 
 

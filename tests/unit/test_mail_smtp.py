@@ -248,7 +248,7 @@ def test_test_mail_fails_if_a_copy_is_refused(server: MailServer) -> None:
     settings = MailSettings(transport, "lab@example.org", copies)
     send_test_mail(settings, "ana@example.org", "ana", say=said.append)
     readers = "ana@example.org, ben@example.org and cleo@example.org"
-    assert said == [f"{transport.where} has taken a mail from lab@example.org to {readers}"]
+    assert said == [f"{transport.where} accepted a mail from lab@example.org to {readers}"]
     server.rcpt_answers["cleo@example.org"] = "501 bad address"
     with pytest.raises(
         MailRefused, match=r"but not to cleo@example\.org: 501 bad address"

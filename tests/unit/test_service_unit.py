@@ -130,5 +130,5 @@ def test_where_ones_own_units_are_and_what_comes_next(tmp_path: Path) -> None:
     ]
     assert list(next_steps(replace(SERVICE, account=None)))[1:] == [
         "systemctl --user enable --now orchestra-pilot-gauss.service",
-        "loginctl enable-linger     # it runs while you are not logged in",
+        "loginctl enable-linger     # runs it while you are not logged in",
     ]

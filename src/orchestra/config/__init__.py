@@ -151,7 +151,7 @@ def _from_program(given: Mapping[str, object]) -> dict[str, object]:
 
 
 def _secret_for_others(file: ConfigFile, values: Mapping[str, object]) -> tuple[Caution, ...]:
-    """A user's file with a secret must be readable by its owner only."""
+    """A user's file with a secret should be readable by its owner only."""
     if not _is_open(file, values, stat.S_IRGRP | stat.S_IROTH):
         return ()
     return (
@@ -162,7 +162,7 @@ def _secret_for_others(file: ConfigFile, values: Mapping[str, object]) -> tuple[
 
 
 def _secret_for_all(file: ConfigFile, values: Mapping[str, object]) -> tuple[Caution, ...]:
-    """The machine's file may share a secret with a group, which its administrator alone can arrange."""
+    """The machine's file may share a secret with a group, but not with everybody; only root can change that."""
     if not _is_open(file, values, stat.S_IROTH):
         return ()
     return (

@@ -1,4 +1,4 @@
-"""A setting's value as somebody wrote it, in the setting's type. No error repeats a value: it may be a password."""
+"""Convert the value of a setting to its type. Errors never repeat a value, which may be a password."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a text that is not JSON, in words, with line and column: every fault that can be found at once."""
+"""Find the faults of a text that is not JSON, all at once, and describe them."""
 
 from __future__ import annotations
 

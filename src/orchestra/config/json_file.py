@@ -28,7 +28,7 @@ class ConfigFile:
 
 
 def read(path: Path, *, unreadable_hint: str) -> ConfigFile | None:
-    """Return the contents of a file, None if there is no such file. The hint is for a file without permission to read.
+    """Return the contents of a file, None if there is none. The hint says what to do if permission is denied.
 
     Raises:
         ConfigurationError: it cannot be read, or is not one JSON object.

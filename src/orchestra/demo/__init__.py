@@ -1,4 +1,4 @@
-"""The demo's work: a small grid of real trainings. `maestro demo` runs these scripts by path, as a user would."""
+"""The scripts of `maestro demo`, a small grid of real trainings. It runs them by path, as a user would."""
 
 from __future__ import annotations
 
@@ -7,4 +7,4 @@ from pathlib import Path
 TRAIN = Path(__file__).with_name("train.py")
 MAKE_INPUTS = Path(__file__).with_name("make_inputs.py")
 IN_IMAGE = "/train.py"
-"""Where an image for the demo has the training script."""
+"""The path of the training script in an image for the demo."""

@@ -2,8 +2,8 @@
 
     python3 make_inputs.py FOLDER
 
-gives FOLDER/digits.npz and FOLDER/configs/0_h16_lr0.001_seed0.json ... 35_...json. Two of the configs, beyond the ten
-that Orchestra tries first, fail on purpose.
+writes FOLDER/digits.npz and FOLDER/configs/0_h16_lr0.001_seed0.json ... 35_...json. Two of the configs fail on purpose;
+they are not among the ten that Orchestra tests first.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ HIDDEN = (16, 32, 64)
 LEARNING_RATES = (0.001, 0.003, 0.01, 0.03)
 SEEDS = (0, 1, 2)
 
-# By their place in the grid, which is the number of their job.
+# Positions in the grid, which are the numbers of their jobs.
 NEGATIVE_LEARNING_RATE = 17
 KILLED = 22
 
 
 def grid() -> list[dict[str, Any]]:
-    """All configs, in the order of their jobs."""
+    """Return all configs, in the order of their jobs."""
     configs: list[dict[str, Any]] = [
         {"hidden": hidden, "learning_rate": rate, "seed": seed}
         for hidden, rate, seed in itertools.product(HIDDEN, LEARNING_RATES, SEEDS)
@@ -45,8 +45,8 @@ def write_configs(folder: Path) -> None:
 
 
 def write_digits(path: Path) -> None:
-    """The 1,797 digits that come with scikit-learn, every fourth kept for the test."""
-    # Here, so that the grid can be had without them.
+    """Write the 1,797 digits of scikit-learn; every fourth is for the test."""
+    # Imported here, so that the grid does not need them.
     import numpy as np
     from sklearn.datasets import load_digits
 

@@ -1,10 +1,10 @@
-"""Packs this very Python, with what the demo trains with, into a container image: offline, and without root.
+"""Pack this Python, with the packages of the demo, into a container image: offline, and without root.
 
     python -m orchestra.demo.pack_image IMAGE.sif
 
-The image holds a shell, the interpreter with its standard library, numpy, scikit-learn and what they need, the shared
-libraries of all of these, and the training script as /train.py. It is a demonstration of running in an image, not
-of how to make one: that is docs/containers.md.
+The image contains a shell, the interpreter with its standard library, numpy, scikit-learn and their dependencies, the
+shared libraries of all of these, and the training script as /train.py. It demonstrates how to run in an image;
+docs/containers.md says how to build one.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ _NOT_NEEDED = (
 
 
 class CannotPack(Exception):
-    """No image can be made here; the text says why, a second line what to do."""
+    """No image can be built here. The text says why, its second line what to do."""
 
 
 def pack(image: Path) -> None:
-    """Write the image; it appears under its name when it is whole.
+    """Write the image; it appears under its name when it is complete.
 
     Raises:
         CannotPack: there is no Apptainer, a package is missing, or the build failed.
@@ -50,7 +50,7 @@ def pack(image: Path) -> None:
     builder = next(filter(None, map(shutil.which, BUILDERS)), None)
     if builder is None:
         raise CannotPack(
-            "there is no Apptainer on this machine, so there is nothing to build or run an image with.\n"
+            "there is no Apptainer on this machine to build and run an image.\n"
             "On Debian, as root: make containers. Elsewhere: https://apptainer.org/docs/admin/main/installation.html"
         )
     image.parent.mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ def pack(image: Path) -> None:
         _fill(root)
         part = Path(scratch, "image.sif")
         built = subprocess.run(
-            [builder, "--quiet", "build", *_quickly(builder), str(part), str(root)],
+            [builder, "--quiet", "build", *_fast_options(builder), str(part), str(root)],
             check=False,
             env=without_secrets(os.environ),
             capture_output=True,
@@ -72,8 +72,8 @@ def pack(image: Path) -> None:
         os.replace(beside, image)
 
 
-def _quickly(builder: str) -> list[str]:
-    """Spare minutes of packing, where the builder knows how."""
+def _fast_options(builder: str) -> list[str]:
+    """Return the options that save minutes of compression, if the builder has them."""
     described = subprocess.run(
         [builder, "build", "--help"],
         check=False,
@@ -93,9 +93,9 @@ def _fill(root: Path) -> None:
     site = root / "usr/lib" / library.name / "site-packages"
     for file, place in _packages(("numpy", "scikit-learn")):
         (site / place).parent.mkdir(parents=True, exist_ok=True)
-        if file.exists():  # what Python compiled is listed, and fits as long as the times stay
+        if file.exists():  # bytecode is listed as well; copy2 keeps the times that it depends on
             shutil.copy2(file, site / place)
-    # Debian's Python looks for packages under a name of its own.
+    # Debian's Python imports packages from a folder of another name.
     (site.parent / "dist-packages").symlink_to(site.name)
     programs = [Path(sys.executable).resolve(), *_found((*SHELLS, *SYSTEM))]
     for program in programs:
@@ -126,7 +126,7 @@ def _copy_tree(source: Path, target: Path) -> None:
 
 
 def _packages(wanted: tuple[str, ...]) -> Iterator[tuple[Path, str]]:
-    """Give each file of these distributions and of all that they need, and where it lies below site-packages."""
+    """Yield each file of these distributions and of their dependencies, and its path below site-packages."""
     seen: set[str] = set()
     queue = list(wanted)
     while queue:
@@ -139,7 +139,7 @@ def _packages(wanted: tuple[str, ...]) -> Iterator[tuple[Path, str]]:
             found = importlib.metadata.distribution(name)
         except importlib.metadata.PackageNotFoundError:
             raise CannotPack(
-                f"the demo trains with scikit-learn; missing here: {name}.\n"
+                f"the demo trains with scikit-learn, and {name} is not installed.\n"
                 f"{sys.executable} -m pip install 'orchestra-hpc[demo]'"
             ) from None
         queue += [
@@ -151,7 +151,7 @@ def _packages(wanted: tuple[str, ...]) -> Iterator[tuple[Path, str]]:
 
 
 def _copy_libraries(root: Path, files: list[Path]) -> None:
-    """Copy what the dynamic linker would load for these files, to where it looks without being told."""
+    """Copy what the dynamic linker loads for these files to the folders that it always searches."""
     said = subprocess.run(
         ["ldd", *map(str, files)],
         check=False,
@@ -160,10 +160,10 @@ def _copy_libraries(root: Path, files: list[Path]) -> None:
         text=True,
     ).stdout
     paths = set(re.findall(r"(?:=> |^\s+)(/\S+) \(0x", said, flags=re.M))
-    usual = next(str(Path(path).parent) for path in paths if path.endswith("/libc.so.6"))
+    default = next(str(Path(path).parent) for path in paths if path.endswith("/libc.so.6"))
     for path in sorted(path for path in paths if not path.startswith(str(root))):
-        # A Python from elsewhere brings libraries whose folder a container may hide behind another one, as /root.
-        folder = str(Path(path).parent) if path.startswith(("/lib", "/usr/lib")) else usual
+        # The libraries of a Python below /root, for example, would be hidden by a container's own /root.
+        folder = str(Path(path).parent) if path.startswith(("/lib", "/usr/lib")) else default
         place = root / folder.lstrip("/") / Path(path).name
         place.parent.mkdir(parents=True, exist_ok=True)
         if not place.exists():
@@ -171,7 +171,7 @@ def _copy_libraries(root: Path, files: list[Path]) -> None:
 
 
 def main() -> int:
-    """Pack the image that the command line names; the exit status is 2 where that cannot be."""
+    """Pack the image that the command line names; the exit status is 2 if that fails."""
     if len(sys.argv) != 2:
         print(__doc__, file=sys.stderr)
         return 2

@@ -2,8 +2,8 @@
 
     python3 train.py -d digits.npz -c config.json -o folder
 
-The config has `hidden` (units), `learning_rate`, `seed`, and perhaps `epochs`. The folder gets `metrics.json` and,
-after each fifth epoch, the checkpoint `model.npz`. Knows nothing of Orchestra.
+The config has `hidden` (units), `learning_rate`, `seed` and, optionally, `epochs`. The folder gets `metrics.json` and,
+after each fifth epoch, the checkpoint `model.npz`. It does not depend on Orchestra.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def main() -> int:
     arguments = _arguments()
     config = json.loads(arguments.config.read_text())
     if config.get("fault") == "killed":
-        # As if the machine had run out of memory.
+        # Like a process that ran out of memory.
         print("out of memory (this config asks for it)", flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
     try:
@@ -36,7 +36,7 @@ def main() -> int:
     except ValueError as error:
         print(f"ValueError: {error}", file=sys.stderr)
         return 3
-    write_beside(arguments.out / "metrics.json", json.dumps(metrics, indent=1).encode())
+    write_atomically(arguments.out / "metrics.json", json.dumps(metrics, indent=1).encode())
     print(f"accuracy {metrics['accuracy']:.4f} after {metrics['seconds']:.1f} s")
     return 0
 
@@ -54,7 +54,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def train(data: Path, config: dict[str, Any], out: Path) -> dict[str, Any]:
-    """Train, write checkpoints into `out`, and give the metrics on digits that were not trained on."""
+    """Train, write checkpoints into `out`, and return the metrics on digits that were not trained on."""
     if config["learning_rate"] <= 0:
         raise ValueError("learning rate must be positive")
     digits = np.load(data)
@@ -67,9 +67,8 @@ def train(data: Path, config: dict[str, Any], out: Path) -> dict[str, Any]:
     epochs = config.get("epochs", EPOCHS)
     for epoch in range(1, epochs + 1):
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # a learning rate far too high overflows; the metrics show it
+            # A learning rate that is far too high overflows; the metrics show it.
+            warnings.simplefilter("ignore")
             model.partial_fit(digits["train_x"], digits["train_y"], classes=range(10))
         if epoch % 5 == 0 or epoch == epochs:
             print(f"epoch {epoch:3}  loss {model.loss_:.4f}", flush=True)
@@ -84,7 +83,7 @@ def train(data: Path, config: dict[str, Any], out: Path) -> dict[str, Any]:
 
 
 def save(model: MLPClassifier, path: Path) -> None:
-    """Write the weights beside `path` and rename: whoever looks finds an old or a new checkpoint, never half of one."""
+    """Write the weights beside `path` and rename, so that a reader never finds a partial checkpoint."""
     layers = {f"weights_{number}": layer for number, layer in enumerate(model.coefs_)}
     layers |= {f"biases_{number}": layer for number, layer in enumerate(model.intercepts_)}
     beside = path.with_name(f".{path.name}")
@@ -93,7 +92,7 @@ def save(model: MLPClassifier, path: Path) -> None:
     os.replace(beside, path)
 
 
-def write_beside(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes) -> None:
     beside = path.with_name(f".{path.name}")
     beside.write_bytes(content)
     os.replace(beside, path)

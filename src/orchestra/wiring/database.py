@@ -64,7 +64,7 @@ def running_url(settings: Settings) -> str:
     url = embedded.url_if_running(settings.data_dir)
     if url is None:
         raise DatabaseUnavailable(
-            "the embedded database does not run.", hint=words(Action.START_DATABASE)
+            "the embedded database is not running.", hint=words(Action.START_DATABASE)
         )
     return url
 

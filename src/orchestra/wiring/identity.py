@@ -57,7 +57,7 @@ def current_caller(conn: psycopg.Connection, settings: Settings, say: Say) -> Ca
     name = user_name(settings)
     user, is_new = users.ensure(conn, name, settings.email or f"{name}@{host_name()}")
     if is_new:
-        say(f"made user {user.name} ({user.email})")
+        say(f"created user {user.name} ({user.email})")
     return Caller.of(_as_configured(conn, settings, user))
 
 

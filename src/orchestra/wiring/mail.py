@@ -82,14 +82,14 @@ def send_test_mail(mail: MailSettings, address: str, user: str, *, say: Say) -> 
     sent = mail.transport.send(message.build([works], envelope))
     if sent.missed:
         raise MailRefused(
-            f"a mail from {mail.sender} to {address} was taken by {sent}",
+            f"a mail from {mail.sender} to {address} was accepted by {sent}",
             hint='Check "to_email" in the configuration.',
         )
     if sent.is_file:
         say(f"no mail server is configured, so the mail to {address} is a file: {sent}")
     else:
         readers = listed(list(dict.fromkeys([address, *mail.copy_to])))
-        say(f"{sent} has taken a mail from {mail.sender} to {readers}")
+        say(f"{sent} accepted a mail from {mail.sender} to {readers}")
     if mail.channels:
         mail.channels.post("[Orchestra] mail works", page.as_text([works]))
-        say(f"told as well: {mail.channels.where}")
+        say(f"also sent to {mail.channels.where}")

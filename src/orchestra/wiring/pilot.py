@@ -63,11 +63,11 @@ def check_root(settings: Settings, conn: psycopg.Connection, *, allowed: bool) -
     if not uses_server(settings) and admin.is_private(conn):
         return
     raise Refused(
-        "this is root, and a pilot of root runs everybody's jobs as root: whoever may create tasks in this database "
-        "could do anything on this machine.",
-        hint="Start it as an ordinary account, which runs its own tasks.\n"
-        'Or, where everybody who may create tasks may be root here: --allow-root ("allow_root": true in the '
-        "configuration, MAESTRO_ALLOW_ROOT=1)",
+        "this is root, and a pilot of root runs everybody's jobs as root: everybody who may create tasks in this "
+        "database could do anything on this machine.",
+        hint="Start it from an ordinary account, which runs its own tasks.\n"
+        'If everybody who may create tasks may be root here, use --allow-root ("allow_root": true in the '
+        "configuration, MAESTRO_ALLOW_ROOT=1).",
     )
 
 

@@ -1,6 +1,6 @@
-"""Commands that are local by nature: they begin, end and mend what runs on this machine, or run something in it.
+"""Commands that need this machine: they start, stop and repair what runs on it, or run something on it.
 
-Only they may hold a connection to the database (`connection.py`) or call the services; every other command and
-`orchestra.Client` ask an `Interface`, which may carry their requests out on another machine. `pyproject.toml` has the
-contract that keeps it so.
+Only they may hold a connection to the database (`connection.py`) or call the services, which a contract in
+`pyproject.toml` enforces. Every other command and `orchestra.Client` ask an `Interface`, which may carry out their
+requests on another machine.
 """

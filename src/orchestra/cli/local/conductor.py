@@ -21,7 +21,7 @@ def _run_arguments(parser: Parser) -> None:
     parser.add_argument(
         *("-m", "--master"),
         action="store_true",
-        help="prefer this one: it takes the duty from a pilot that does not say so",
+        help="prefer this conductor over pilots without -m",
     )
 
 
@@ -33,20 +33,21 @@ def _run(ctx: Context) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     with database(ctx):
-        pass  # so that what is wrong with it is said here and now
+        pass  # to report an error of the database now
     name = NAMED.format(host=host_name())
-    ctx.out.note(f"{name}: ready to conduct. Ctrl-C ends it; another one takes over.")
+    ctx.out.note(f"{name}: standing by as conductor. Ctrl-C ends it; another one takes over.")
     conduct(ctx.settings, stop, name=name, preferred=ctx.args.master, out=sys.stderr)
 
 
 VERBS = (
     Verb(
         "run",
-        "conduct, or wait to: move tasks along, look after leases",
+        "run a conductor, the scheduler that moves tasks forward",
         _run,
         _run_arguments,
-        description="Be the conductor, or wait to be. One process at a time conducts; every pilot can, so this is only "
-        "needed where no pilot should, or where one that is always there is preferred (-m).",
+        description="Run a conductor, the scheduler that moves tasks forward and watches leases. One process at a time "
+        "is the conductor, the others stand by. Every pilot can be it, so this is needed only if no pilot should, or "
+        "if one that always runs is preferred (-m).",
         example="maestro conductor run -m",
     ),
 )

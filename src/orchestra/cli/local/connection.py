@@ -1,4 +1,4 @@
-"""The connection that a local command works over, and on whose behalf it does."""
+"""The connection of a local command, and the user on whose behalf it works."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 @contextmanager
 def database(ctx: Context, *, need_schema: bool = True) -> Iterator[psycopg.Connection]:
-    """Give an autocommit connection for the length of the block.
+    """Open an autocommit connection for the block.
 
     Raises:
-        DatabaseUnavailable: it cannot be reached, or went away meanwhile.
-        SchemaMismatch: its schema and this program do not fit.
+        DatabaseUnavailable: it cannot be reached, or the connection was lost.
+        SchemaMismatch: its schema does not match this program.
     """
     from orchestra.store.driver.database import probe
     from orchestra.wiring.database import open_database
@@ -32,7 +32,7 @@ def database(ctx: Context, *, need_schema: bool = True) -> Iterator[psycopg.Conn
     except OrchestraError:
         raise
     except Exception:
-        # Perhaps it follows from an answer that came twice: then it is not we who are wrong.
+        # An answer that came twice can cause any error; then `probe` raises the right one.
         probe(conn)
         raise
     finally:
@@ -40,7 +40,7 @@ def database(ctx: Context, *, need_schema: bool = True) -> Iterator[psycopg.Conn
 
 
 def caller(ctx: Context, conn: psycopg.Connection) -> Caller:
-    """Give the current user, made on first need, with the rights that they have."""
+    """Return the current user with their rights; the user is created if necessary."""
     from orchestra.wiring.identity import current_caller
 
     return current_caller(conn, ctx.settings, ctx.out.note)

@@ -1,4 +1,4 @@
-"""`maestro db`: the database, start, stop and copies of it."""
+"""`maestro db`: status, start, stop, dump and restore of the database."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """What `db status` shows. `address` holds no password."""
+    """What `db status` shows. `address` contains no password."""
 
     kind: str
     address: str
@@ -38,15 +38,15 @@ class _View:
     log: str | None = None
 
 
-def _own(settings: Settings) -> None:
-    """Refuse what only concerns the embedded database.
+def _require_embedded(settings: Settings) -> None:
+    """Refuse a command that works only with the embedded database.
 
     Raises:
         Refused: the configuration names a server.
     """
     if settings.postgres is not None:
         raise Refused(
-            "the database is a PostgreSQL server, whoever runs it starts and stops it.",
+            "the database is a PostgreSQL server, which only its administrator can start and stop.",
             hint=f"Its address comes from {settings.origin('postgres')}.",
         )
 
@@ -73,12 +73,10 @@ def _embedded_view(ctx: Context) -> _View:
 
 
 def _server_view(ctx: Context) -> _View:
-    from orchestra.store.driver.database import check_address
+    from orchestra.wiring.database import server_address
 
     assert ctx.settings.postgres is not None
-    parts = check_address(ctx.settings.postgres)
-    host = parts.get("host") or parts.get("hostaddr") or "localhost"
-    address = f"{host}:{parts.get('port', '5432')}/{parts.get('dbname', '')}"
+    address = server_address(ctx.settings.postgres)
     return _View("server", address, running=True, **_facts(ctx))
 
 
@@ -121,7 +119,7 @@ def _lines(view: _View) -> Iterator[str]:
     if view.log and (view.running or view.size):
         yield f"  log          {view.log}"
     if not view.running:
-        yield "  It starts by itself when a command needs it, or by: maestro db start"
+        yield "  It starts when a command needs it, or with: maestro db start"
 
 
 def _record(view: _View) -> Record:
@@ -141,15 +139,15 @@ def _record(view: _View) -> Record:
 
 
 def _start(ctx: Context) -> None:
-    _own(ctx.settings)
+    _require_embedded(ctx.settings)
     with database(ctx):
         pass
-    ctx.out.say("the embedded database runs")
+    ctx.out.say("the embedded database is running")
 
 
 def _stop_arguments(parser: Parser) -> None:
     parser.add_argument(
-        "--immediate", action="store_true", help="do not let it tidy up; it does at its next start"
+        "--immediate", action="store_true", help="skip the clean shutdown; the next start recovers"
     )
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
 
@@ -157,7 +155,7 @@ def _stop_arguments(parser: Parser) -> None:
 def _stop(ctx: Context) -> None:
     from orchestra.store.postgres import embedded
 
-    _own(ctx.settings)
+    _require_embedded(ctx.settings)
     if ctx.args.immediate:
         stopped = embedded.stop(ctx.settings.data_dir, mode="immediate")
     else:
@@ -165,12 +163,12 @@ def _stop(ctx: Context) -> None:
             _ask_with_pilots(ctx)
         stopped = embedded.stop(ctx.settings.data_dir)
     ctx.out.say(
-        "the embedded database is stopped" if stopped else "the embedded database did not run"
+        "the embedded database is stopped" if stopped else "the embedded database was not running"
     )
 
 
 def _ask_with_pilots(ctx: Context) -> None:
-    """Pilots without a database let their jobs run on, but start none and tell nobody."""
+    """Ask while pilots are online: without a database their jobs run on, but nothing starts."""
     from orchestra.services.database import admin
     from orchestra.store.schema import migrate
     from orchestra.wiring.database import connect
@@ -178,8 +176,8 @@ def _ask_with_pilots(ctx: Context) -> None:
     with connect(ctx.settings) as conn:
         nodes = admin.online_nodes(conn) if migrate.current(conn) else []
     question = (
-        f"A pilot is online on {human.listed(nodes, most=3)}: running jobs go on, "
-        "but nothing new starts until the database is back. Stop it?"
+        f"A pilot is online on {human.listed(nodes, most=3)}: running jobs continue, "
+        "but nothing starts until the database is back. Stop it?"
     )
     if nodes and not ctx.out.ask(question, yes=ctx.args.yes):
         raise Cancelled
@@ -196,7 +194,7 @@ def _dump_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--verify",
         action="store_true",
-        help="read the dump back into a database of its own, which is removed then, and compare",
+        help="restore the dump into a temporary database and compare",
     )
 
 
@@ -212,7 +210,7 @@ def _dump(ctx: Context) -> None:
     if ctx.args.verify:
         with ctx.out.progress("writing") as progress:
             size = admin.dump_and_check(url, path, lambda words: progress.set(0, words))
-        ctx.out.say(f"{path}: {human.size(size)}, read back and found the same")
+        ctx.out.say(f"{path}: {human.size(size)}, read back and identical")
         return
     with _watched(ctx, "writing", path):
         size = admin.dump(url, path)
@@ -221,7 +219,7 @@ def _dump(ctx: Context) -> None:
 
 @contextmanager
 def _watched(ctx: Context, label: str, path: Path) -> Iterator[None]:
-    """Show on a terminal how large the file that is being written beside `path` is."""
+    """Show on a terminal the size of the temporary file that will become `path`."""
     over = threading.Event()
     with ctx.out.progress(label) as progress:
 
@@ -255,20 +253,20 @@ def _restore(ctx: Context) -> None:
     with database(ctx, need_schema=False) as conn:
         kept = None
         if migrate.current(conn):
-            question = "This replaces everything that the database holds now. Go on?"
+            question = "This replaces everything in the database. Continue?"
             if not ctx.out.ask(question, yes=ctx.args.yes):
                 raise Cancelled
             kept = _keep(ctx)
         url = running_url(ctx.settings)
         with ctx.out.progress("restoring"):
             change = admin.restore(conn, url, path)
-    ctx.out.say(f"the database holds what {path} held, schema {change.after}")
+    ctx.out.say(f"restored {path}, schema {change.after}")
     if kept:
-        ctx.out.note(f"What it held before is in {kept}")
+        ctx.out.note(f"The previous contents are in {kept}")
 
 
 def _keep(ctx: Context) -> Path | None:
-    """Dump what is about to be replaced; a server's owner has backups of their own."""
+    """Dump what is about to be replaced, except on a server, which has backups of its own."""
     from orchestra import command_words
     from orchestra.services.database import admin
     from orchestra.wiring.database import backup_policy, running_url, uses_server
@@ -281,7 +279,7 @@ def _keep(ctx: Context) -> Path | None:
         admin.dump(running_url(ctx.settings), kept)
     except OrchestraError as error:
         ctx.out.note(
-            f"warning: what the database holds now could not be kept: {command_words.message_of(error)}"
+            f"warning: the present contents could not be dumped: {command_words.message_of(error)}"
         )
         return None
     if policy.kept:
@@ -301,8 +299,8 @@ def _accept(ctx: Context) -> None:
         state = standstill.state(conn)
         if state and state.nodes:
             question = (
-                f"Go on without a word from {human.listed(state.nodes, most=5)}? "
-                "What runs there may be run once more, at the same time."
+                f"Continue without a report from {human.listed(state.nodes, most=5)}? "
+                "Jobs that still run there may be started a second time."
             )
             if not ctx.out.ask(question, yes=ctx.args.yes):
                 raise Cancelled
@@ -310,13 +308,13 @@ def _accept(ctx: Context) -> None:
     if accepted is None:
         ctx.out.say("the database is not recovering; there is nothing to accept")
     else:
-        ctx.out.say("the database is taken as it is; work goes on")
+        ctx.out.say("the database is accepted; work continues")
 
 
 VERBS = (
     Verb(
         "status",
-        "say which database is used and how it is",
+        "show which database is used, and its state",
         _status,
         example="maestro db status",
         output=True,
@@ -331,28 +329,28 @@ VERBS = (
     ),
     Verb(
         "dump",
-        "write all that the database holds to a file",
+        "write the whole database to a file",
         _dump,
         _dump_arguments,
-        description="Write all that the database holds to a new file, as of one moment, while work goes on. "
-        "A dump that was never restored is no backup: --verify restores it at once into a database of its own, and "
-        "compares every row.",
+        description="Write a consistent copy of the whole database to a new file, while work continues. --verify "
+        "restores it at once into a temporary database and compares every row, because only a dump that can be "
+        "restored is a backup.",
         example="maestro db dump monday.dump\nmaestro db dump --verify monday.dump",
     ),
     Verb(
         "restore",
-        "replace what the database holds by a dump",
+        "replace the contents of the database with a dump",
         _restore,
         _restore_arguments,
         example="maestro db restore monday.dump",
     ),
     Verb(
         "accept",
-        "go on with a restored database although some nodes have not said what they run",
+        "continue with a restored database although some nodes have not reported",
         _accept,
         _accept_arguments,
-        description="A database that was restored or copied starts nothing until every node that it thinks has jobs "
-        "has said what it runs. Where such a node is gone for good: maestro node lost, or this.",
+        description="A database that was restored or copied starts nothing until every node that had jobs has "
+        "reported what it runs. If such a node will not come back, use maestro node lost, or this.",
         example="maestro db accept",
     ),
 )

@@ -1,4 +1,4 @@
-"""`maestro demo`: a real grid of trainings from start to end, in a folder of its own."""
+"""`maestro demo`: a grid of real trainings from start to end, in a folder of its own."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
 PAUSE = 0.3
 PATIENCE = 60.0
-"""Seconds that the demo waits for a database that went away."""
+"""Seconds that the demo waits for a database that cannot be reached."""
 MAIL_PATIENCE = 10.0
 NEEDS = ("sklearn", "numpy")
 
 
 class _CommandFailed(Exception):
-    """A command of the demo ended with this exit status, and has said why."""
+    """A command of the demo failed with this exit status and printed why."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -44,7 +44,7 @@ class _CommandFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """The demo's folder and what lies in it."""
+    """The demo's folder and its contents."""
 
     folder: Path
 
@@ -62,7 +62,7 @@ def _arguments(parser: Parser) -> None:
         "--folder",
         type=Path,
         metavar="FOLDER",
-        help="where everything goes (default: ~/orchestra-demo)",
+        help="the folder for everything (default: ~/orchestra-demo)",
     )
     parser.add_argument(
         "--cpus", type=whole, metavar="N", help="CPU slots (default: all processors)"
@@ -95,33 +95,33 @@ def _demo(ctx: Context) -> int:
         task = _work(ctx, place, image)
         _sum_up(ctx, place, task)
     except (KeyboardInterrupt, _CommandFailed) as error:
-        # Without the frames: a connection that was just being made in one would keep the database from being stopped.
-        broken_off = error.with_traceback(None)
-        broken_off.__context__ = None
+        # Without the frames: one may hold a connection, which would keep the database from being stopped.
+        interruption = error.with_traceback(None)
+        interruption.__context__ = None
     except BaseException:
-        _leave()
+        _stop()
         raise
     else:
         if not ctx.args.keep:
             _command("down")
-        _look_around(ctx, place, task)
+        _suggest(ctx, place, task)
         return 0
-    _leave()
-    if isinstance(broken_off, _CommandFailed):  # which has said why
-        return broken_off.status
-    raise broken_off
+    _stop()
+    if isinstance(interruption, _CommandFailed):  # it has printed why
+        return interruption.status
+    raise interruption
 
 
 def _check_packages() -> None:
     if missing := [name for name in NEEDS if find_spec(name) is None]:
         raise Refused(
-            f"the demo trains with scikit-learn; missing here: {human.listed(missing)}.",
+            f"the demo trains with scikit-learn, and {human.listed(missing)} is not installed.",
             hint=f"{sys.executable} -m pip install 'orchestra-hpc[demo]'",
         )
 
 
 def _image(wanted: Path | None) -> Path | None:
-    """Give the image's own path, since the demo works in another folder."""
+    """Return the image's absolute path, because the demo works in another folder."""
     if wanted is None:
         return None
     if not wanted.exists():
@@ -133,13 +133,13 @@ def _image(wanted: Path | None) -> Path | None:
 
 
 def _prepare(wanted: Path | None) -> _Place:
-    """Make the folder with its own configuration."""
+    """Create the folder with its own configuration."""
     folder = expanded(wanted or _free_folder()).absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise Refused(
-                f"{folder} is not empty.", hint="Name a new folder: maestro demo --folder FOLDER"
+                f"{folder} is not empty.", hint="Choose a new folder: maestro demo --folder FOLDER"
             )
         place = _Place(folder)
         place.results.mkdir()
@@ -147,13 +147,13 @@ def _prepare(wanted: Path | None) -> _Place:
     except OSError as error:
         raise VolumeError(
             f"{folder} cannot be used for the demo: {error.strerror}.",
-            hint="Name another folder: maestro demo --folder FOLDER",
+            hint="Choose another folder: maestro demo --folder FOLDER",
         ) from None
     return place
 
 
 def _free_folder() -> Path:
-    """Give ~/orchestra-demo, or the next one that does not exist yet."""
+    """Return ~/orchestra-demo, or ~/orchestra-demo-2 and so on if it exists."""
     base = (home_folder() or Path.cwd()) / "orchestra-demo"
     number, folder = 1, base
     while folder.exists():
@@ -179,10 +179,10 @@ def _settings(place: _Place) -> dict[str, str | None]:
 
 
 def _command(*words: str) -> None:
-    """Show a command as it would be typed, and run it.
+    """Print a command as it would be typed, and run it.
 
     Raises:
-        _CommandFailed: it did not succeed.
+        _CommandFailed: it failed.
     """
     from orchestra.cli import main
 
@@ -209,7 +209,7 @@ def _work(ctx: Context, place: _Place, image: Path | None) -> Task:
     script = f"{shlex.quote(sys.executable)} {shlex.quote(str(TRAIN))}"
     inside: tuple[str, ...] = ()
     if image:
-        # Nothing of this machine's Python: the image has its own, and the script.
+        # The image has its own Python, and the script.
         script, inside = f"python3 {IN_IMAGE}", ("--containerImage", str(image))
     _command(
         *("task", "create", "-c", f"user.{user}.grid", "-d", f"user.{user}.digits"),
@@ -219,12 +219,12 @@ def _work(ctx: Context, place: _Place, image: Path | None) -> Task:
 
 
 def _follow(ctx: Context, name: str) -> Task:
-    """Wait until the task is over, and show on a terminal how far it is. The database may be away for a while."""
+    """Wait until the task has ended, and show its progress on a terminal. The database may be away for a while."""
     patience = time.monotonic() + PATIENCE
     with ctx.out.progress("REGISTERED", 36, "jobs") as progress:
         while True:
             try:
-                for task in _looks(name):
+                for task in _poll(name):
                     patience = time.monotonic() + PATIENCE
                     if not task.state.is_live and task.pending_operation is None:
                         return task
@@ -236,8 +236,8 @@ def _follow(ctx: Context, name: str) -> Task:
                 time.sleep(PAUSE)
 
 
-def _looks(name: str) -> Iterator[Task]:
-    """Give a task as it is now, again and again, over one connection."""
+def _poll(name: str) -> Iterator[Task]:
+    """Yield the present state of a task, again and again, over one connection."""
     from orchestra.config import load
     from orchestra.interface.selection import FindTask
     from orchestra.wiring.interface import open_interface
@@ -248,19 +248,19 @@ def _looks(name: str) -> Iterator[Task]:
 
 
 def _sum_up(ctx: Context, place: _Place, task: Task) -> None:
-    """Show what came of it, with the commands that show it."""
+    """Show the results, with the commands that print them."""
     _command("task", "show", str(task.id))
-    ctx.out.say("The best configs by accuracy on digits that the networks had not seen:")
+    ctx.out.say("The best configs by accuracy on digits that the networks were not trained on:")
     _command("task", "results", str(task.id), "--best", "5")
     if find_spec("matplotlib"):
         _command("task", "plot", str(task.id), "--out", str(place.folder / "accuracy.png"))
     if file := _mail_of(task):
-        ctx.out.say("The mail that tells of it is a file, since the demo names no mail server:")
+        ctx.out.say("The notification is a file, because the demo has no mail server:")
         ctx.out.say(f"  {file}", "")
 
 
 def _mail_of(task: Task) -> str | None:
-    """Give the file with the mail about a task, once the conductor has written it."""
+    """Return the file with the notification of a task, once the conductor has written it."""
     from orchestra.config import load
     from orchestra.interface.task_reports import ShowTask
     from orchestra.wiring.interface import open_interface
@@ -275,26 +275,26 @@ def _mail_of(task: Task) -> str | None:
     return None
 
 
-def _look_around(ctx: Context, place: _Place, task: Task) -> None:
+def _suggest(ctx: Context, place: _Place, task: Task) -> None:
     from orchestra.demo.make_inputs import NEGATIVE_LEARNING_RATE
 
     commands = [
         ("task list -a", "all tasks"),
         (f"task show {task.id}", "this one, with its failures"),
-        (f"task results {task.id} --sort -accuracy", "what the networks learned, best first"),
+        (f"task results {task.id} --sort -accuracy", "the results, best first"),
         (f"task plot {task.id} -m seconds", "another picture"),
-        ("mail show 1", "the mail"),
+        ("mail show 1", "the notification"),
         (f"job list {task.id}", "its jobs"),
         (
             f"job logs {task.id}/{NEGATIVE_LEARNING_RATE}",
-            "why that job failed: its config is wrong on purpose",
+            "why this job failed: its config is invalid on purpose",
         ),
-        ("up --detach", "a pilot again, so that"),
-        (f"task retry {task.id}", "the two that are not done can run once more"),
-        ("down", "the end"),
+        ("up --detach", "start the pilot again"),
+        (f"task retry {task.id}", "run the two failed jobs again"),
+        ("down", "stop everything"),
     ]
     width = max(len(command) for command, _ in commands)
-    ctx.out.say("Look around, and repeat what failed:")
+    ctx.out.say("Try these commands:")
     ctx.out.say(f"  export MAESTRO_CONFIG={shlex.quote(str(place.configuration))}")
     for command, meaning in commands:
         ctx.out.say(f"  maestro {command:<{width}}   # {meaning}")
@@ -303,14 +303,14 @@ def _look_around(ctx: Context, place: _Place, task: Task) -> None:
         if ctx.args.keep
         else "Nothing is left running"
     )
-    ctx.out.say(f"{running}; all of it lies in {place.folder}")
+    ctx.out.say(f"{running}. Everything is in {place.folder}")
 
 
-def _leave() -> None:
-    """Leave nothing running behind a demo that was broken off."""
+def _stop() -> None:
+    """Stop what an interrupted demo has started."""
     from orchestra.cli import main
 
-    print("\nThe demo ends here; what it started is ended.", file=sys.stderr)
+    print("\nThe demo was interrupted; stopping what it started.", file=sys.stderr)
     main.main(["down", "--kill", "--yes"])
 
 

@@ -1,4 +1,4 @@
-"""`maestro job run --here`: the same command, by hand, in a fresh folder below the current one."""
+"""`maestro job run --here`: run a job's command on this machine, in a new folder below the current one."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def arguments(parser: Parser) -> None:
 
 
 def run(ctx: Context) -> int:
-    """Run a job's command here."""
+    """Run a job's command; returns its exit status."""
     from orchestra.files import fs_health
     from orchestra.services.jobs import local_run
 
     if not ctx.args.here:
         raise BadInput(
-            "job run works on this machine alone so far.",
+            "job run works on this machine only.",
             hint=f"maestro job run --here {ctx.args.job}   or maestro job retry {ctx.args.job}",
         )
     with database(ctx) as conn:
@@ -53,12 +53,12 @@ def run(ctx: Context) -> int:
     status = _spawn(_values(job, folder, number), command, job, container)
     complete = job.task.complete_file
     if status == 0 and complete and not (folder / complete).exists():
-        ctx.out.note(f'note: there is no file "{complete}", so this attempt would count as failed')
+        ctx.out.note(f'note: there is no file "{complete}", so a job would have failed')
     return status
 
 
 def _fresh_folder(job: LocalRun) -> tuple[Path, int]:
-    """Make the first folder that is not there yet, named by task, job and a number."""
+    """Create the first folder that does not exist yet, named after the task, the job and a number."""
     number = 1
     while True:
         folder = Path.cwd() / f"orchestra-run_{job.task.id}_{job.index}_{number}"
@@ -67,14 +67,14 @@ def _fresh_folder(job: LocalRun) -> tuple[Path, int]:
         except FileExistsError:
             number += 1
         except OSError as error:
-            raise VolumeError(f"{folder} cannot be made: {error.strerror}.") from None
+            raise VolumeError(f"{folder} cannot be created: {error.strerror}.") from None
         else:
             return folder, number
 
 
 @dataclass(frozen=True, slots=True)
 class _Container:
-    """What runs a job's image here: the runtime, the image as it is ready, and what every container sees."""
+    """The runtime of a job's image, the prepared image, and the paths that every container sees."""
 
     runtime: ContainerRuntime
     image: str
@@ -82,11 +82,11 @@ class _Container:
 
 
 def _container(ctx: Context, image: str) -> _Container:
-    """Make a task's image ready.
+    """Prepare a task's image.
 
     Raises:
-        BadInput: no container runtime of this machine can run it.
-        ImageError: it cannot be made ready.
+        BadInput: this machine has no container runtime for it.
+        ImageError: it cannot be prepared.
     """
     from orchestra.runtimes.discovery import ContainerRuntime
     from orchestra.runtimes.images.request import ImageRequest
@@ -97,7 +97,7 @@ def _container(ctx: Context, image: str) -> _Container:
     if not isinstance(runtime, ContainerRuntime):
         raise BadInput(
             f"this machine has no container runtime for the image {clean(image)}.",
-            hint="maestro doctor says which it has. Nodes that have one: maestro node list -o json",
+            hint="maestro doctor lists those that it has, maestro node list -o json those of the nodes.",
         )
     cache = image_cache(ctx.settings)
     request = ImageRequest(lambda text: ctx.out.note(f"preparing {clean(image)}: {clean(text)}"))
@@ -147,13 +147,13 @@ def _spawn(values: JobValues, command: str, job: LocalRun, container: _Container
             runtime.argv(ready), {**runtime.environment(ready), "ORCHESTRA_TOKEN": ready.token}
         )
     finally:
-        _sweep(runtime, ready)
+        _remove_container(runtime, ready)
 
 
 def _inside(
     plain: RuntimeJob, values: JobValues, job: LocalRun, container: _Container
 ) -> RuntimeJob:
-    """Give a job as it is in its container."""
+    """Return the job as it runs in its container."""
     from orchestra.runtimes import container_binds
     from orchestra.runtimes.environment import environment
 
@@ -172,8 +172,8 @@ def _inside(
     )
 
 
-def _sweep(runtime: ContainerRuntime, job: RuntimeJob) -> None:
-    """End a container that outlived its client, which Ctrl-C may have ended."""
+def _remove_container(runtime: ContainerRuntime, job: RuntimeJob) -> None:
+    """Remove a container that outlived its client, as after Ctrl-C."""
     look = runtime.list_containers(job.token)
     if not look:
         return
@@ -185,8 +185,8 @@ def _sweep(runtime: ContainerRuntime, job: RuntimeJob) -> None:
 
 
 def _wait(argv: tuple[str, ...], environ: dict[str, str]) -> int:
-    """Run it in the foreground; gives its exit status as shells do."""
-    # Ctrl-C reaches the command by itself, as it is in the foreground; we wait for what it makes of it.
+    """Run it in the foreground; returns its exit status as a shell does."""
+    # The terminal sends Ctrl-C to the command as well; this process waits until the command has ended.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         ended = subprocess.Popen(argv, env=environ, cwd="/", preexec_fn=_interruptible).wait()

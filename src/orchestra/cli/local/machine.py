@@ -1,4 +1,4 @@
-"""What this machine has: processors and GPUs."""
+"""The processors and GPUs of this machine."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ _SELF = Path("/proc/self")
 
 
 def cpu_count(process: Path = _SELF) -> int:
-    """Give how many processors this process may use: by its affinity, and by the quotas of its control groups."""
-    mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return how many processors this process may use, by its affinity and the quotas of its control groups."""
+    available = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     own, mounts = _read(process / "cgroup"), _read(process / "mountinfo")
-    return cpu_limits.usable(mine, map(_quota, cpu_limits.control_groups(own, mounts)))
+    return cpu_limits.usable(available, map(_quota, cpu_limits.control_groups(own, mounts)))
 
 
 def _quota(group: PurePosixPath) -> float | None:
@@ -37,7 +39,7 @@ def _read(path: Path) -> str:
 
 
 def gpu_names() -> list[str]:
-    """Give the name of each NVIDIA GPU, or part of a divided one, that jobs could use; [] where there is none."""
+    """Return the name of each NVIDIA GPU, or MIG instance, that jobs can use."""
     found = _by_program() or _by_driver()
     return gpus.visible_names(found, os.environ.get("CUDA_VISIBLE_DEVICES"))
 
@@ -59,7 +61,7 @@ def _by_program() -> Sequence[Gpu]:
 
 
 def _by_driver() -> Sequence[Gpu]:
-    """Give the boards that the driver knows, which says nothing of their parts."""
+    """Read the driver's list of boards, which does not include MIG instances."""
     found = []
     for path in sorted(_NVIDIA.glob("*/information")):
         lines = [line.partition(":") for line in _read(path).splitlines()]
@@ -69,7 +71,7 @@ def _by_driver() -> Sequence[Gpu]:
 
 
 def in_words(names: Sequence[str]) -> str:
-    """Give "NVIDIA A100 x 2"."""
+    """Return text such as "NVIDIA A100 x 2"."""
     return ", ".join(
         name if number == 1 else f"{name} x {number}" for name, number in Counter(names).items()
     )

@@ -1,4 +1,4 @@
-"""`maestro pilot`: what runs the jobs on a node."""
+"""`maestro pilot`: the process that runs the jobs of a node."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def _run_arguments(parser: Parser) -> None:
     parser.add_argument(
         *("-m", "--master"),
         action="store_true",
-        help="prefer this pilot to be the conductor, who looks after all tasks; without one, any pilot is",
+        help="prefer this pilot as the conductor, the scheduler of all tasks; without -m, any pilot can be",
     )
     parser.add_argument(
         "--serve-all",
         action="store_true",
-        help="run everybody's jobs, all of them as your account; otherwise only yours",
+        help="run everybody's jobs, all of them from your account; otherwise only yours",
     )
     allow_root_argument(parser)
     parser.add_argument(
@@ -67,22 +67,22 @@ def _run(ctx: Context) -> int:
             config=args.configuration,
             allow_root=args.allow_root,
         )
-        spec = _with_leave(ctx, conn, spec)
+        spec = _permitted(ctx, conn, spec)
         cluster = admin.cluster_id(conn)
         if args.detach:
             return _detach(ctx, pilots.start(ctx, conn, spec), cluster)
     if args.background:
-        os.chdir("/")  # it may live long, and must not keep a file system busy
+        os.chdir("/")  # it must not keep a file system from being unmounted
     return run_pilot(
         ctx.settings, cluster, spec, foreground=not args.background, supervised=args.service
     )
 
 
-def _with_leave(ctx: Context, conn: psycopg.Connection, spec: PilotSpec) -> PilotSpec:
-    """Give the pilot that may be started: one that may not run what is new looks after what runs already.
+def _permitted(ctx: Context, conn: psycopg.Connection, spec: PilotSpec) -> PilotSpec:
+    """Return the pilot that may be started. A successor that may not run new jobs watches those that run.
 
     Raises:
-        Refused: it is root's, and others share the database.
+        Refused: it is root's, and other users share the database.
     """
     from orchestra.wiring.pilot import check_root
 
@@ -132,10 +132,10 @@ def _stop(ctx: Context) -> None:
     if not asked or pilot is None:
         ctx.out.say(f"no pilot is online on node {name}")
     elif ctx.args.now or not pilot.jobs:
-        ctx.out.say(f"the pilot of node {name} leaves")
+        ctx.out.say(f"the pilot of node {name} is leaving")
     else:
         jobs = human.count(pilot.jobs, "job")
-        ctx.out.say(f"the pilot of node {name} takes nothing new and leaves when {jobs} have ended")
+        ctx.out.say(f"the pilot of node {name} takes no new jobs and leaves when {jobs} have ended")
 
 
 def _list(ctx: Context) -> None:
@@ -159,7 +159,7 @@ def _list(ctx: Context) -> None:
         columns,
         record=_record,
         key=lambda pilot: pilot.node,
-        empty="No pilots yet: maestro up starts one here, maestro pilot run -n NODE on another machine.",
+        empty="No pilots yet. maestro up starts one here, maestro pilot run -n NODE on another machine.",
     )
 
 
@@ -214,11 +214,11 @@ def _record(pilot: Pilot) -> Record:
 VERBS = (
     Verb(
         "run",
-        "serve a node: take its jobs and look after them",
+        "serve a node: run its jobs",
         _run,
         _run_arguments,
-        description="Serve a node: take its jobs and look after them. Ctrl-C ends no job; while some run, "
-        "a pilot in the background goes on looking after them and takes nothing new.",
+        description="Serve a node: run its jobs and watch them. Ctrl-C ends no job: while jobs run, a pilot in the "
+        "background watches them and takes no new ones.",
         example="maestro pilot run -n caloba21\nmaestro pilot run -n caloba21 -m --detach",
     ),
     Verb(
@@ -230,14 +230,14 @@ VERBS = (
     ),
     Verb(
         "stop",
-        "have a pilot leave when its running jobs have ended, or end them now",
+        "stop a pilot when its running jobs have ended, or end them now",
         _stop,
         _stop_arguments,
         example="maestro pilot stop -n caloba21\nmaestro pilot stop -n caloba21 --now",
     ),
     Verb(
         "install",
-        "have a pilot started at each boot",
+        "start a pilot at each boot",
         pilot_install.install,
         pilot_install.arguments,
         example=pilot_install.EXAMPLE,

@@ -1,4 +1,4 @@
-"""`maestro pilot install`: have a pilot started at each boot, and again whenever it ends."""
+"""`maestro pilot install`: start a pilot at each boot, and restart it when it ends."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ BOOTED = Path("/run/systemd/system")
 """Exists where systemd is the first process, sd_booted(3)."""
 
 DESCRIPTION = (
-    "Have a node's pilot started at each boot, and again whenever it ends: writes a systemd unit whose jobs live on "
-    "when it is stopped, restarted or upgraded. Where there is no systemd, prints a line for crontab."
+    "Start a node's pilot at each boot, and restart it when it ends: writes a systemd unit whose jobs keep running "
+    "when it is stopped, restarted or upgraded. Without systemd, prints a line for crontab."
 )
 EXAMPLE = (
     "maestro pilot install\nmaestro pilot install -n caloba21 --system\n"
@@ -43,7 +43,7 @@ def arguments(parser: Parser) -> None:
         "--user", action="store_true", help="for your own service manager (default for others)"
     )
     where.add_argument(
-        "--cron", action="store_true", help="print a line for crontab, also where there is systemd"
+        "--cron", action="store_true", help="print a line for crontab, even with systemd"
     )
     parser.add_argument(
         "--print", dest="only_print", action="store_true", help="print the unit, write nothing"
@@ -54,7 +54,7 @@ def arguments(parser: Parser) -> None:
     parser.add_argument(
         "--serve-all",
         action="store_true",
-        help="run everybody's jobs, all of them as your account; otherwise only yours",
+        help="run everybody's jobs, all of them from your account; otherwise only yours",
     )
     allow_root_argument(parser)
     parser.add_argument("-y", "--yes", action="store_true", help="replace a unit without asking")
@@ -66,7 +66,7 @@ def install(ctx: Context) -> None:
     service = _service(ctx, system=system)
     if args.cron or not (BOOTED.is_dir() or args.system or args.user or args.only_print):
         if not args.cron:
-            ctx.out.note("There is no systemd here. For cron (crontab -e) this is the line:")
+            ctx.out.note("This machine does not run systemd. The line for cron (crontab -e):")
         ctx.out.say(cron_line(service))
     elif args.only_print:
         ctx.out.say(*unit(service).rstrip("\n").split("\n"))
@@ -96,10 +96,10 @@ def _service(ctx: Context, *, system: bool) -> Service:
 
 
 def kept_environment(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
-    """Give the variables that a service needs to be what this command is: where programs are, and the settings.
+    """Return the variables that the service needs: the PATH, the language and the settings of the environment.
 
     Raises:
-        Refused: one of them is a secret, which a file that all can read must not hold.
+        Refused: one of them is a secret, and everybody can read a unit.
     """
     from orchestra.config import SETTINGS, SYSTEM_VARIABLE
 
@@ -112,9 +112,9 @@ def kept_environment(settings: Settings, environ: Mapping[str, str]) -> dict[str
             continue
         if setting.secret:
             raise Refused(
-                f"{variable} is set in your environment, and a service's file is no place for it.",
+                f"{variable} is set in your environment, and a unit that everybody can read must not contain it.",
                 hint=f'Set "{setting.name}" in {settings.path or "~/.orchestra.json"} instead, unset {variable}, '
-                "and say this again.",
+                "and repeat this.",
             )
         kept[variable] = environ[variable]
     return kept
@@ -123,13 +123,13 @@ def kept_environment(settings: Settings, environ: Mapping[str, str]) -> dict[str
 def _write(ctx: Context, service: Service, *, system: bool) -> None:
     if system and os.geteuid():
         raise Refused(
-            "a service for the whole machine is root's to install.",
-            hint="sudo, or --user for a service of your own.",
+            "only root can install a service for the whole machine.",
+            hint="Use sudo, or --user for a service of your own.",
         )
     path = (SYSTEM_UNITS if system else user_units(os.environ)) / service.unit_name
     text, old = unit(service), _old(path)
     if old == text:
-        ctx.out.say(f"{path} is as it should be")
+        ctx.out.say(f"{path} is up to date")
     else:
         if old is not None:
             _ask(ctx, path, old, text)
@@ -139,11 +139,11 @@ def _write(ctx: Context, service: Service, *, system: bool) -> None:
 
 
 def user_units(environ: Mapping[str, str]) -> Path:
-    """Give the folder of one's own units, systemd.unit(5)."""
+    """Return the folder of the user's own units, systemd.unit(5)."""
     home = home_folder(environ)
     base = environ.get("XDG_CONFIG_HOME") or (home and home / ".config")
     if not base:
-        raise BadInput(f"{why_none()}, so there is no place for a unit of one's own.")
+        raise BadInput(f"{why_none()}, so there is no folder for your own units.")
     return Path(base) / "systemd" / "user"
 
 
@@ -157,14 +157,14 @@ def _old(path: Path) -> str | None:
 
 
 def _ask(ctx: Context, path: Path, old: str, new: str) -> None:
-    """Show what would change, and ask.
+    """Show the changes, and ask.
 
     Raises:
-        Cancelled: the old unit is to stay.
+        Cancelled: the old unit stays.
     """
-    lines = difflib.unified_diff(old.splitlines(), new.splitlines(), "is", "would be", lineterm="")
+    lines = difflib.unified_diff(old.splitlines(), new.splitlines(), "old", "new", lineterm="")
     ctx.out.note(*lines)
-    if not ctx.out.ask(f"{path} exists and differs. Replace it?", yes=ctx.args.yes):
+    if not ctx.out.ask(f"{path} differs. Replace it?", yes=ctx.args.yes):
         raise Cancelled
 
 
@@ -180,9 +180,9 @@ def _put(path: Path, text: str) -> None:
 
 
 def next_steps(service: Service) -> Iterator[str]:
-    """Give the commands that bring the service to life."""
+    """Return the commands that start the service."""
     systemctl = "systemctl" if service.account else "systemctl --user"
     yield f"{systemctl} daemon-reload"
     yield f"{systemctl} enable --now {service.unit_name}"
     if not service.account:
-        yield "loginctl enable-linger     # it runs while you are not logged in"
+        yield "loginctl enable-linger     # runs it while you are not logged in"

@@ -1,4 +1,4 @@
-"""What the commands around pilots share: is it there, start it and wait until it is, ask it to go."""
+"""What the commands about pilots share: find a pilot, start one and wait for it, wait until it has left."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ if TYPE_CHECKING:
 
 PAUSE = 0.1
 ONLINE_WITHIN = 30.0
-GOODBYE = 10.0
+LEAVE_WITHIN = 10.0
 
 
 def of_node(conn: psycopg.Connection, node: str) -> Pilot | None:
-    """Give the pilot that serves a node now: heard of within a minute and, on this machine, alive."""
+    """Return the pilot that serves a node: seen within a minute and, if it is on this machine, alive."""
     return next(
         (pilot for pilot in nodes.pilots(conn) if pilot.node == node and serves(pilot)), None
     )
 
 
 def serves(pilot: Pilot) -> bool:
-    """Whether a pilot is at work. Here its process can be looked for; elsewhere a minute's silence decides."""
+    """Whether a pilot is at work. Its process is checked on this machine; elsewhere, a minute's silence decides."""
     return pilot.online and (not is_here(pilot) or lives(pilot.pid))
 
 
 def is_here(pilot: Pilot) -> bool:
-    """Whether a pilot runs on this machine, whose host name may have changed since it began."""
+    """Whether a pilot runs on this machine, whose host name may have changed since its start."""
     return pilot.host == local_machine.host() or _runs_here(pilot)
 
 
 def _runs_here(pilot: Pilot) -> bool:
-    """Whether this boot has its process. Containers on one machine share the boot and see their own processes alone."""
+    """Whether its process is in this boot. Containers on one machine share the boot, but not the processes."""
     if pilot.boot_id != datafolder.this_host().boot_id:
         return False
     try:
@@ -58,9 +58,9 @@ def _runs_here(pilot: Pilot) -> bool:
 
 
 def _under_other_names(found: Sequence[Pilot], settings: Settings) -> list[Pilot]:
-    """Give the pilots of this machine whose nodes are not called as it is: those that run first, of these one's own.
+    """Return the pilots of this machine whose nodes have other names: running ones first, the account's own first.
 
-    Machines that were copied from one image may share an id; an embedded database has one machine alone.
+    Machines copied from one image can share a machine id, so it only counts with an embedded database.
     """
     names = (node_name(settings), local_machine.host())
     others = [pilot for pilot in found if pilot.node not in names]
@@ -72,7 +72,7 @@ def _under_other_names(found: Sequence[Pilot], settings: Settings) -> list[Pilot
 
 
 def other_names_here(found: Sequence[Pilot], settings: Settings) -> list[str]:
-    """Give the nodes that this machine may be, where it is not the one of its name."""
+    """Return the nodes that this machine may be under an earlier name."""
     return [] if settings.node else [p.node for p in _under_other_names(found, settings)]
 
 
@@ -82,12 +82,12 @@ def is_mine(pilot: Pilot) -> bool:
 
 
 def takes_mine(pilot: Pilot) -> bool:
-    """Whether a pilot runs the tasks that this account makes."""
+    """Whether a pilot runs the tasks that this account creates."""
     return is_mine(pilot) or pilot.serve_all or pilot.account == "root"
 
 
 def lives(pid: int) -> bool:
-    """Whether a process of this machine lives; a zombie does not."""
+    """Whether a process of this machine is alive; a zombie is not."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (OSError, IndexError):
@@ -96,7 +96,7 @@ def lives(pid: int) -> bool:
 
 
 def _answers(pid: int) -> bool:
-    """Where there is no /proc."""
+    """Whether a process is alive, without /proc."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -107,7 +107,7 @@ def _answers(pid: int) -> bool:
 
 
 def node_or_this(ctx: Context, conn: psycopg.Connection, name: str | None) -> str:
-    """Give the node that was named, else this machine's.
+    """Return the name of the given node, or of this machine's.
 
     Raises:
         NotFound: there is no such node.
@@ -118,16 +118,16 @@ def node_or_this(ctx: Context, conn: psycopg.Connection, name: str | None) -> st
     if nodes.find(conn, candidate):
         return candidate
     raise NotFound(
-        f'this machine, "{node_name(ctx.settings)}", is no node yet.',
-        hint="maestro up makes it one; or name another with -n.\n"
+        f'this machine, "{node_name(ctx.settings)}", is not a node yet.',
+        hint="maestro up makes it one, or choose another with -n.\n"
         f"maestro node create -n {node_name(ctx.settings)} -ec CPU_SLOTS -eg GPU_SLOTS",
     )
 
 
 def this_node(ctx: Context, conn: psycopg.Connection) -> str:
-    """Give the name of this machine as a node, which there may not be yet.
+    """Return the name of this machine as a node, which may not exist yet.
 
-    It is the configured one. Else a machine stays the node that it is when its host name changes.
+    The configured name wins. Without one, a machine whose host name changes stays the same node.
     """
     own = node_name(ctx.settings)
     if ctx.settings.node:
@@ -145,7 +145,7 @@ def start(ctx: Context, conn: psycopg.Connection, spec: PilotSpec) -> Pilot:
     """Start a pilot in the background and wait until it serves its node.
 
     Raises:
-        OrchestraError: it ended at once; the sentence is its own.
+        OrchestraError: it ended at once; the message is its own.
     """
     cluster = admin.cluster_id(conn)
     output = pilot_folder(ctx.settings, cluster, spec.node) / "agent.out"
@@ -161,13 +161,13 @@ def start(ctx: Context, conn: psycopg.Connection, spec: PilotSpec) -> Pilot:
         time.sleep(PAUSE)
     raise DatabaseUnavailable(
         f"the pilot of node {spec.node} (pid {pid}) has not come online for 30 s.",
-        hint=f"What it says is in {output.with_name('agent.log')}",
+        hint=f"Its log is {output.with_name('agent.log')}",
     )
 
 
 def _ended(output: Path, before: int, node: str) -> OrchestraError:
     said = output.read_bytes()[before:].decode(errors="replace").strip()
-    error, *hints = said.removeprefix("error: ").splitlines() or ["it said nothing."]
+    error, *hints = said.removeprefix("error: ").splitlines() or ["it printed nothing."]
     return OrchestraError(
         f"the pilot of node {node} did not start: {error}",
         hint="\n".join(hint.strip() for hint in hints) or None,
@@ -177,12 +177,12 @@ def _ended(output: Path, before: int, node: str) -> OrchestraError:
 def wait_until_gone(
     conn: psycopg.Connection, names: list[str], changed: Callable[[int], None]
 ) -> None:
-    """Wait until no pilot serves these nodes; `changed` is told how many jobs they hold."""
+    """Wait until no pilot serves these nodes; `changed` gets the number of jobs that they hold."""
     while there := [p for p in nodes.pilots(conn) if p.node in names and serves(p)]:
         changed(sum(pilot.jobs for pilot in there))
         time.sleep(PAUSE)
-    # They have said goodbye; here, their processes still hang up.
-    deadline = time.monotonic() + GOODBYE
+    # They have left the database; their processes on this machine still close their connections.
+    deadline = time.monotonic() + LEAVE_WITHIN
     leaving = [p.pid for p in nodes.pilots(conn) if p.node in names and is_here(p)]
     while any(lives(pid) for pid in leaving) and time.monotonic() < deadline:
         time.sleep(PAUSE)

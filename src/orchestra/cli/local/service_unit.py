@@ -1,4 +1,4 @@
-"""A pilot as a service: the text of a systemd unit, and of a line for cron. Pure."""
+"""A pilot as a service: the text of a systemd unit, and of a line for cron."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from orchestra.domain.errors import Refused
 
 RESTART_SECONDS = 3
-"""Sooner than a keeper looks for a pilot itself."""
+"""Shorter than the time after which a keeper starts a pilot itself."""
 SERVICE = "--service"
-"""The option of `pilot run` for one that a service manager looks after."""
+"""The option of `pilot run` under a service manager."""
 CRON_PAUSE = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What is to run: the argument list (paths are absolute) and the variables that it needs beside the usual ones.
+    """The argument list of the pilot, with absolute paths, and the variables that it needs.
 
     `account` is the Unix account that it runs as, None for the user's own service manager.
     """
@@ -34,7 +34,7 @@ class Service:
 
 
 def unit(service: Service) -> str:
-    """Give the unit. What its lines are for stands in docs/running-as-a-service.md."""
+    """Return the unit; docs/running-as-a-service.md explains its lines."""
     user = [f"User={service.account}"] if service.account else []
     variables = service.environment.items()
     lines = [
@@ -48,7 +48,7 @@ def unit(service: Service) -> str:
         *user,
         *(f"Environment={quoted(f'{name}={value}')}" for name, value in variables),
         f"ExecStart={' '.join(map(_argument, (*service.command, SERVICE)))}",
-        *_MANNERS,
+        *_BEHAVIOUR,
         "",
         "[Install]",
         f"WantedBy={'multi-user.target' if service.account else 'default.target'}",
@@ -63,22 +63,22 @@ _AFTER = (
         "postgresql.service"
     ),
 )
-_MANNERS = (
+_BEHAVIOUR = (
     "Restart=always",
     f"RestartSec={RESTART_SECONDS}",
-    "# Asked to leave (maestro pilot stop), it ends with 0 and stays away until it is started again.",
+    "# After maestro pilot stop it exits with 0 and is not restarted.",
     "RestartPreventExitStatus=0",
-    "# Jobs and their keeper live on when the pilot is stopped, restarted or upgraded.",
+    "# Jobs and their keeper keep running when the pilot is stopped, restarted or upgraded.",
     "KillMode=process",
     "TimeoutStopSec=30",
-    "# A job that runs out of memory is its own affair, and jobs may have as many threads as they like.",
+    "# A job that runs out of memory does not stop the service; the number of threads is not limited.",
     "OOMPolicy=continue",
     "TasksMax=infinity",
 )
 
 
 def quoted(word: str) -> str:
-    """Write a word of a unit's value: systemd undoes quotes, C escapes and specifiers (systemd.syntax(7))."""
+    """Quote a word of a unit's value: systemd reads quotes, C escapes and specifiers (systemd.syntax(7))."""
     return '"' + _without_specifiers(re.sub(r'["\\]|[^ -~]', _escaped, word)) + '"'
 
 
@@ -91,21 +91,21 @@ def _without_specifiers(text: str) -> str:
 
 
 def _argument(word: str) -> str:
-    """Write an argument of ExecStart=, where $NAME would be a variable."""
+    """Quote an argument of ExecStart=, where $NAME is a variable."""
     return quoted(word.replace("$", "$$"))
 
 
 def cron_line(service: Service) -> str:
-    """Give the line with which cron starts it at each boot; it tries until the database answers.
+    """Return the crontab line that starts the pilot at each boot, retrying until the database answers.
 
     Raises:
-        Refused: cron cannot be given such a path.
+        Refused: a crontab cannot contain such a path.
     """
     variables = [f"{name}={shlex.quote(value)}" for name, value in service.environment.items()]
     words = [*variables, *map(shlex.quote, (*service.command, "--detach"))]
     line = f"@reboot until {' '.join(words)} >/dev/null 2>&1; do sleep {CRON_PAUSE}; done"
     if not line.isprintable():
         raise Refused(
-            "a path or variable of this pilot holds a line break or its like; cron takes none."
+            "a path or variable of this pilot contains a line break or control character, which a crontab cannot."
         )
-    return line.replace("%", "\\%")  # a bare one ends the command, crontab(5)
+    return line.replace("%", "\\%")  # an unescaped one ends the command, crontab(5)

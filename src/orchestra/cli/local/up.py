@@ -1,4 +1,4 @@
-"""`maestro up` and `maestro down`: all that one machine needs, and its end."""
+"""`maestro up` and `maestro down`: start and stop everything that one machine needs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from orchestra.domain.models.nodes import Node, Pilot
     from orchestra.store.postgres.embedded import Status
 
-GOODBYE = 8.0
+DISCONNECT_WITHIN = 8.0
 """Seconds in which a pilot that has left sends its last mail and closes its connections."""
 
 
@@ -40,7 +40,9 @@ def _up_arguments(parser: Parser) -> None:
         help="GPU slots (default: all GPUs, or what CUDA_VISIBLE_DEVICES names)",
     )
     allow_root_argument(parser)
-    parser.add_argument("--detach", action="store_true", help="do not stay and show what runs")
+    parser.add_argument(
+        "--detach", action="store_true", help="return at once instead of showing what runs"
+    )
 
 
 def _up(ctx: Context) -> None:
@@ -50,7 +52,9 @@ def _up(ctx: Context) -> None:
     if sys.stdout.isatty() and not ctx.args.detach:
         ctx.out.say()
         live.watch(ctx)
-        ctx.out.note("The pilot goes on. Look again: maestro task list. The end: maestro down")
+        ctx.out.note(
+            "The pilot keeps running. To see the tasks: maestro task list. To stop it: maestro down"
+        )
 
 
 def begin(
@@ -60,31 +64,31 @@ def begin(
     gpus: int | None = None,
     allow_root: bool = False,
 ) -> Node:
-    """Have the database, the user, this machine's node and its pilot, and say what there is."""
+    """Start the database, create the user and this machine's node, start its pilot, and print each."""
     from orchestra.cli.local import pilots
     from orchestra.wiring.pilot import PilotSpec, check_root
 
     for number, option in ((cpus, "--cpus"), (gpus, "--gpus")):
         if number is not None and number < 0:
             raise BadInput(f"{option} cannot be {number}.")
-    told: list[str] = []
-    with _opened(ctx, told) as conn:
+    news: list[str] = []
+    with _opened(ctx, news) as conn:
         check_root(ctx.settings, conn, allowed=allow_root)
-        _say(ctx, "database", _database_in_words(ctx, told))
+        _say(ctx, "database", _database_in_words(ctx, news))
         me = caller(ctx, conn)
         node, names = _this_node(ctx, conn, me, cpus, gpus)
         _say(ctx, "node", _node_in_words(node, names))
         pilot = pilots.of_node(conn, node.name)
         if pilot and not pilots.is_here(pilot):
             raise Refused(
-                f'node "{node.name}" is served by a pilot on {pilot.host} already.',
-                hint='Give this machine a name of its own: "node" in the configuration.',
+                f'node "{node.name}" is already served by a pilot on {pilot.host}.',
+                hint='Set "node" in the configuration to give this machine another name.',
             )
         if pilot and not pilots.takes_mine(pilot):
             raise Refused(
                 f'node "{node.name}" is served by a pilot of {pilot.account} on this machine, which runs that '
-                "account's tasks alone.",
-                hint='Two pilots on one machine need two nodes. Name yours: "node" in the configuration.',
+                "account's tasks only.",
+                hint='Two pilots on one machine need two nodes. Set "node" in the configuration to name yours.',
             )
         if pilot is None or pilot.leave:
             spec = PilotSpec(
@@ -98,10 +102,10 @@ def begin(
     return node
 
 
-def _opened(ctx: Context, told: list[str]) -> psycopg.Connection:
+def _opened(ctx: Context, news: list[str]) -> psycopg.Connection:
     from orchestra.wiring.database import open_database
 
-    return open_database(ctx.settings, say=told.append)
+    return open_database(ctx.settings, say=news.append)
 
 
 def _say(ctx: Context, label: str, words: str) -> None:
@@ -109,14 +113,14 @@ def _say(ctx: Context, label: str, words: str) -> None:
     sys.stdout.flush()
 
 
-def _database_in_words(ctx: Context, told: list[str]) -> str:
+def _database_in_words(ctx: Context, news: list[str]) -> str:
     if ctx.settings.postgres is not None:
         from orchestra.store.driver.database import check_address
 
         parts = check_address(ctx.settings.postgres)
         return f"PostgreSQL at {parts.get('host', 'localhost')}:{parts.get('port', '5432')}"
-    if told:
-        return "; ".join(_short(line) for line in told)
+    if news:
+        return "; ".join(_short(line) for line in news)
     status = _embedded(ctx)
     return f"embedded PostgreSQL {status.major}, in {_short(str(status.data_dir))}"
 
@@ -136,7 +140,7 @@ def _short(text: str) -> str:
 def _this_node(
     ctx: Context, conn: psycopg.Connection, me: Caller, cpus: int | None, gpus: int | None
 ) -> tuple[Node, list[str]]:
-    """Give this machine's node: what an old one has stays unless something else is asked for."""
+    """Return this machine's node, created if necessary; the slots of an existing one change only on request."""
     from orchestra.cli.local import machine, pilots
     from orchestra.domain.models.nodes import SlotsWanted
     from orchestra.services.nodes import nodes
@@ -174,15 +178,13 @@ def _node_in_words(node: Node, gpu_names: list[str]) -> str:
 def _pilot_in_words(ctx: Context, pilot: Pilot) -> str:
     from orchestra.cli.local import pilots
 
-    work = f"looks after {human.count(pilot.jobs, 'job')}" if pilot.jobs else "waiting for work"
+    work = f"running {human.count(pilot.jobs, 'job')}" if pilot.jobs else "waiting for work"
     if not pilots.is_mine(pilot):
-        return f"that of {pilot.account}, which runs everybody's jobs: {work}."
+        return f"{pilot.account}'s, which runs everybody's jobs: {work}."
     stays = sys.stdout.isatty() and not getattr(ctx.args, "detach", False)
-    leave = " Ctrl-C leaves this view;" if stays else ""
-    no_job = "no job is ever ended by it" if stays else "To end it"
-    return (
-        f"{work}.{leave} {no_job} (maestro down)." if stays else f"{work}. {no_job}: maestro down"
-    )
+    if stays:
+        return f"{work}. Ctrl-C leaves this view and ends no job (maestro down)."
+    return f"{work}. To stop it: maestro down"
 
 
 def _down_arguments(parser: Parser) -> None:
@@ -204,20 +206,20 @@ def _down(ctx: Context) -> None:
 
 
 def end(ctx: Context, *, kill: bool = False, yes: bool = False) -> None:
-    """Have the pilots leave and stop the embedded database, if nobody else uses it."""
+    """Stop the pilots, and the embedded database if nobody else uses it."""
     from orchestra.services.database import admin
     from orchestra.wiring.database import uses_server
 
     with database(ctx) as conn:
         ended = _end_pilots(ctx, conn, kill=kill, yes=yes)
-        deadline = monotonic() + (GOODBYE if ended else 0.0)
+        deadline = monotonic() + (DISCONNECT_WITHIN if ended else 0.0)
         while (others := admin.other_connections(conn)) and monotonic() < deadline:
             sleep(0.05)
     if uses_server(ctx.settings):
         return
     if others:
         ctx.out.say(
-            f"the embedded database stays: {human.count(others, 'connection')} to it besides ours"
+            f"the embedded database keeps running: it has {human.count(others, 'other connection')}"
         )
     else:
         _stop_database(ctx)
@@ -231,7 +233,7 @@ def _stop_database(ctx: Context) -> None:
 
 
 def _end_pilots(ctx: Context, conn: psycopg.Connection, *, kill: bool, yes: bool) -> bool:
-    """Have the pilots of this machine leave; gives whether there were any."""
+    """Stop the pilots of this machine; returns whether there were any."""
     from orchestra.services.nodes import nodes
 
     me = caller(ctx, conn)
@@ -250,10 +252,10 @@ def _end_pilots(ctx: Context, conn: psycopg.Connection, *, kill: bool, yes: bool
     except KeyboardInterrupt:
         ctx.out.note(
             "",
-            f"Not waiting any more: the pilot of {human.listed(names)} leaves by itself when its jobs have ended.",
+            f"No longer waiting: the pilot of {human.listed(names)} leaves when its jobs have ended.",
         )
         raise Cancelled(
-            "stopped waiting; no job was ended.", hint="maestro down goes on with it."
+            "stopped waiting; no job was ended.", hint="maestro down continues."
         ) from None
     ctx.out.say(f"the pilot of {human.listed(names)} has left")
     return True
@@ -264,7 +266,7 @@ def _wait(ctx: Context, conn: psycopg.Connection, names: list[str], jobs: int) -
 
     if jobs:
         ctx.out.note(
-            f"Waiting for {human.count(jobs, 'running job')} to end; Ctrl-C stops the waiting alone."
+            f"Waiting for {human.count(jobs, 'running job')} to end; Ctrl-C only stops waiting."
         )
     with ctx.out.progress("waiting for the pilot") as progress:
         pilots.wait_until_gone(
@@ -273,12 +275,12 @@ def _wait(ctx: Context, conn: psycopg.Connection, names: list[str], jobs: int) -
 
 
 def _pilots_here(ctx: Context, conn: psycopg.Connection, me: Caller) -> list[Pilot]:
-    """Give this account's pilots here that the user may end, and name the others.
+    """Return this account's pilots here that the user may stop, and name the others.
 
-    One that was killed is replaced by one that looks after its jobs' end.
+    One that was killed is replaced by one that watches its jobs until they end.
 
     Raises:
-        Refused: there are others alone.
+        Refused: the user may stop none of them.
     """
     from orchestra.cli.local import pilots
     from orchestra.services.nodes import nodes
@@ -297,7 +299,7 @@ def _pilots_here(ctx: Context, conn: psycopg.Connection, me: Caller) -> list[Pil
         nodes.check_may_stop(me, serving[0])
     for pilot in serving:
         if pilot not in mine:
-            ctx.out.note(f"the pilot of node {pilot.node} stays: it is not yours")
+            ctx.out.note(f"the pilot of node {pilot.node} keeps running: it is not yours")
     return mine
 
 
@@ -308,17 +310,17 @@ VERBS = (
         _up,
         _up_arguments,
         description="Start the database, make this machine a node, and start a pilot that runs jobs on it. "
-        "May be repeated: what is there already stays as it is. `maestro pilot install` has the pilot back after "
-        "every reboot.",
+        "Repeat it as often as you like: it changes nothing that is already there. `maestro pilot install` starts the "
+        "pilot after every reboot.",
         example="maestro up\nmaestro up --cpus 4 --gpus 0 --detach",
     ),
     Verb(
         "down",
-        "stop what `up` started; running jobs end first",
+        "stop what `up` started, after the running jobs have ended",
         _down,
         _down_arguments,
-        description="Have this machine's pilot leave when its running jobs have ended, then stop the embedded "
-        "database if nobody else uses it.",
+        description="Stop this machine's pilot when its running jobs have ended, then the embedded database if nobody "
+        "else uses it.",
         example="maestro down\nmaestro down --kill",
     ),
 )

@@ -1,4 +1,4 @@
-"""`maestro user init`: the tables that everything stands in."""
+"""`maestro user init`: create or upgrade the tables of the database."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def run(ctx: Context) -> None:
-    """Make the tables, or upgrade them."""
+    """Create or upgrade the tables."""
     from orchestra.services.users import users
     from orchestra.wiring.database import upgrade
     from orchestra.wiring.identity import user_name
@@ -21,7 +21,7 @@ def run(ctx: Context) -> None:
         if change.before == change.after:
             ctx.out.say(f"the database is ready, schema {change.after} (current)")
         elif not change.before:
-            ctx.out.say(f"made the tables, schema {change.after}")
+            ctx.out.say(f"created the tables, schema {change.after}")
         name = user_name(ctx.settings)
         if name not in [user.name for user in users.everybody(conn)]:
             ctx.out.note(f"Next: maestro user create -n {name} -e YOUR_ADDRESS")
