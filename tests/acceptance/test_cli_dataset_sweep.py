@@ -101,7 +101,7 @@ def test_yaml_and_templates(ana: Maestro) -> None:
         ),
         (GRID + "template: t.cfg\n", "-p new", "t.cfg, line 2: the sweep has no value for {{rl}}"),
         ("a: &a [*a]\ngrid: {x: [1]}\nbase: *a", "-p new", "grid.yaml"),
-        (GRID, "-p full", "has something in it already"),
+        (GRID, "-p full", "is not empty"),
         (GRID, "-p plain.cfg", "plain.cfg is not a folder"),
         (GRID, "-p nowhere/new", "does not exist, so new has no place"),
         (GRID, "", "-p/--path is missing"),

@@ -114,7 +114,7 @@ def test_jobs_that_have_ended_are_listed_shown_and_their_logs_read(
     shutil.rmtree(folder)
     kept = maestro.line("job logs 0/2")
     assert kept.out == said.out
-    assert "is not there any more; this is the log, from the database" in kept.err
+    assert "no longer exists; this is the log, from the database" in kept.err
     assert "no attempt 2; its attempts are numbered only 1" in maestro.refused(
         "job", "logs", "0/2", "--attempt", 2
     )

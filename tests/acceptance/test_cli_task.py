@@ -106,8 +106,8 @@ def test_if_not_exists_may_be_repeated(ana: Maestro) -> None:
         ({"--retries": "-1"}, "--retries needs a whole number"),
         ({"--max-fails": "0"}, "at once"),
         ({"--env": "1x=2"}, "environment variable"),
-        ({"--timeout": "soon"}, "no duration"),
-        ({"--memory": "lots"}, "no size"),
+        ({"--timeout": "soon"}, "not a duration"),
+        ({"--memory": "lots"}, "not a size"),
         ({"--gpus": "1"}, "the cpu queue get no GPU"),
         ({"--cores": "0"}, "--cores needs a whole number of at least 1"),
     ],
@@ -157,7 +157,7 @@ def test_an_image_waits_for_a_runtime(ana: Maestro, world: World) -> None:
 
 def test_an_image_and_its_binds_are_checked_before_anything_is_written(ana: Maestro) -> None:
     create = (*CREATE, "-t", "user.ana.mlp", "--exec", EXEC)
-    assert "names no user" in ana.refused(*create, "--image", "python:3.11")
+    assert "neither a path nor USER/NAME" in ana.refused(*create, "--image", "python:3.11")
     assert "does not exist" in ana.refused(*create, "--image", "none.sif")
     (ana.folder / "empty.sif").touch()
     assert f"{ana.folder}/empty.sif is empty" in ana.refused(*create, "--image", "empty.sif")

@@ -159,7 +159,7 @@ def test_nothing_is_done_yet(ana: Maestro) -> None:
 
 def test_a_volume_that_is_elsewhere(over: Maestro) -> None:
     (over.folder / "user.ana.mlp").rename(over.folder / "gone")
-    assert "is not there on this machine" in over.refused("task", "results", 0)
+    assert "does not exist on this machine" in over.refused("task", "results", 0)
 
 
 def test_another_name_for_the_metrics(ana: Maestro, world: World) -> None:

@@ -17,16 +17,16 @@ from support.waiting import wait_until
 
 NEEDS = ": %DATA %OUT; "
 MISDEEDS = {
-    "rm -rf %OUT": "is not there any more",
-    "rm -rf %OUT; mkdir %OUT": "is not there any more",
-    "mv %OUT %OUT.moved": "is not there any more",
-    "rm job.log": "is not there any more",
+    "rm -rf %OUT": "no longer exists",
+    "rm -rf %OUT; mkdir %OUT": "no longer exists",
+    "mv %OUT %OUT.moved": "no longer exists",
+    "rm job.log": "no longer exists",
     "rm job.log; echo mine > job.log": "is not what the job printed",
     "mv job.log job.log.1; echo mine > job.log": "is not what the job printed",
     "ln -sf /etc/passwd job.log": "is reached by a link",
     "rm job.log; mkfifo job.log": "is not a regular file",
     "rm job.log; mkdir job.log": "is not a regular file",
-    "rm job.log; rm -rf ../../../.attempts": "is not there any more",
+    "rm job.log; rm -rf ../../../.attempts": "no longer exists",
 }
 
 
@@ -61,7 +61,7 @@ def test_the_reason_of_a_failure_is_kept_whatever_a_job_does_to_its_log(cluster:
     for job, why in enumerate(MISDEEDS.values()):
         text, said = shown(cluster, task, job)
         assert text == b"REASON-%d\n" % job
-        assert why in said or "is not there any more" in said
+        assert why in said or "no longer exists" in said
 
 
 def test_a_log_that_is_emptied_or_huge_keeps_its_end(cluster: Cluster) -> None:
@@ -77,7 +77,7 @@ def test_a_log_that_is_emptied_or_huge_keeps_its_end(cluster: Cluster) -> None:
     text, why = shown(cluster, task, 1)
     assert text.endswith(b"\0REASON\n")
     assert len(text) == 64 * 1024
-    assert why == "is not there any more"
+    assert why == "no longer exists"
 
 
 def opened_logs(pid: int) -> list[str]:
@@ -101,7 +101,7 @@ def test_an_adopted_job_keeps_its_reason(cluster: Cluster, gate: Path) -> None:
     wait_until(lambda: opened_logs(second.pid), 30, lambda: cluster.log())
     gate.touch()
     cluster.wait_for(task, TaskState.FINALIZED)
-    assert shown(cluster, task, 0) == (b"REASON\n", "is not there any more")
+    assert shown(cluster, task, 0) == (b"REASON\n", "no longer exists")
     wait_until(lambda: not opened_logs(second.pid))
 
 

@@ -254,7 +254,7 @@ def test_failures_after_the_test_finalize_the_task_and_a_retry_runs_them_first(
     pilot.end(again)
     world.conduct()
     assert world.state(task) is TaskState.DONE
-    with pytest.raises(Refused, match="nothing of it waits"):
+    with pytest.raises(Refused, match="none of its jobs is waiting"):
         lifecycle.apply(world.conn, task, TaskInput.HOLD, by="ana")
     lifecycle.apply(world.conn, task, TaskInput.RETRY, by="ana")
     assert world.counts(task) == Counts(registered=6)

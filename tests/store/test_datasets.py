@@ -121,10 +121,10 @@ def test_what_is_no_manifest_changes_nothing(
     conn: psycopg.Connection, ana: Caller, folder: Path
 ) -> None:
     wrong = replace(scan(folder), root="data")
-    with pytest.raises(BadInput, match="no full path"):
+    with pytest.raises(BadInput, match="not an absolute path"):
         datasets.register(conn, ana, "user.ana.grid", wrong)
     before = register(conn, ana, "user.ana.grid", folder)
-    with pytest.raises(BadInput, match="no full path"):
+    with pytest.raises(BadInput, match="not an absolute path"):
         datasets.update(conn, ana, "user.ana.grid", wrong, seen=before.version_id)
     assert datasets.list_datasets(conn, None) == [before]
 

@@ -92,7 +92,7 @@ def test_a_conductor_notices_it_and_carries_out_nothing(
         assert world.state(waiting) is TaskState.REGISTERED
         state = standstill.state(world.conn)
         assert state
-        assert str(state).endswith("work goes on within half a minute")
+        assert str(state).endswith("jobs start again within half a minute")
         conductor._patience = 0
         conductor._tick()
         assert world.state(waiting) is TaskState.TESTING

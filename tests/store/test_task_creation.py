@@ -148,12 +148,12 @@ def test_a_gpu_job_takes_a_gpu(conn: psycopg.Connection, ana: Caller, new: NewTa
         ({"name": "mlp"}, BadInput, "user.<username>.<name>"),
         ({"command": "train %DATA %IN"}, BadInput, "no %OUT"),
         ({"command": COMMAND + " %REF"}, BadInput, "%REF"),
-        ({"secondary": {"%IN": "user.ana.digits"}}, BadInput, "%IN has its meaning"),
+        ({"secondary": {"%IN": "user.ana.digits"}}, BadInput, "%IN is reserved"),
         ({"secondary": {"%R1": "user.ana.digits", "R1": "x"}}, BadInput, "twice"),
         ({"config": "user.ana.gird"}, NotFound, 'mean "user.ana.grid"'),
         ({"data": "user.ana.digts"}, NotFound, 'mean "user.ana.digits"'),
         ({"volume": "/nowhere/at/all"}, VolumeError, "does not exist"),
-        ({"volume": "relative"}, BadInput, "no full path"),
+        ({"volume": "relative"}, BadInput, "not an absolute path"),
         ({"resources": Resources(gpus=1)}, BadInput, "no GPU"),
         ({"config": "task:7"}, NotFound, "no task 7"),
     ],
@@ -176,7 +176,7 @@ def test_a_volume_that_is_not_writable_is_refused(
     conn: psycopg.Connection, ana: Caller, new: NewTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # /proc refuses files even from root.
-    with pytest.raises(VolumeError, match="nothing can be written on the volume /proc"):
+    with pytest.raises(VolumeError, match="the volume /proc is not writable"):
         create(conn, replace(new, volume="/proc"), ana)
     assert rows(conn)["task"] == 0
 

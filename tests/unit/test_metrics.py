@@ -13,7 +13,7 @@ from orchestra.domain import metrics
 from orchestra.domain.documents import Unusable
 from orchestra.domain.manifests import TEXT_AT_MOST as CONFIG_AT_MOST
 from orchestra.domain.metrics import TEXT_AT_MOST
-from orchestra.files.file_texts import Texts
+from orchestra.files.file_texts import FileTexts
 
 
 def keep(content: str | bytes, name: str = "metrics.json") -> tuple[str, dict[str, Any]] | None:
@@ -101,7 +101,7 @@ def test_a_config_may_be_anything_unless_its_name_says_what() -> None:
 
 
 def texts(*files: tuple[str, bytes], most: int = 100) -> tuple[dict[int, str], bool]:
-    found = Texts(most)
+    found = FileTexts(most)
     for place, (name, content) in enumerate(files):
         found.add(place, name, content)
     return found.kept()
@@ -122,7 +122,7 @@ def test_texts_are_kept_of_what_may_hold_values() -> None:
 
 def test_beyond_the_limit_the_first_ones_are_kept() -> None:
     assert texts(*[("a.json", b"12345")] * 4, most=12) == ({0: "12345", 1: "12345"}, True)
-    late = Texts(12)
+    late = FileTexts(12)
     for place in (3, 0, 2, 1):  # as threads come to them
         late.add(place, "a.json", b"12345")
     assert late.kept() == ({0: "12345"}, True)

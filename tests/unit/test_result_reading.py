@@ -152,7 +152,7 @@ def test_another_name_for_the_metrics(volume: Volume) -> None:
 def test_a_volume_that_is_not_there_is_said(volume: Volume) -> None:
     volume.job("{}")
     (volume.root / "task").rename(volume.root / "elsewhere")
-    with pytest.raises(VolumeError, match="is not there on this machine"):
+    with pytest.raises(VolumeError, match="does not exist on this machine"):
         results.read(volume.sources)
 
 

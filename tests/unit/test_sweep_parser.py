@@ -101,7 +101,7 @@ def test_names_are_the_text_that_was_typed() -> None:
         ("a.yaml", "<<: 3\n", "merges something that is not a mapping"),
         ("a.yaml", "a: [1\n", "is not valid YAML (line 2"),
         ("a.json", "{", "is not valid JSON (line 1"),
-        ("a.yaml", "a: 1\n---\nb: 2\n", "a second document begins in line 2"),
+        ("a.yaml", "a: 1\n---\nb: 2\n", "a second document starts in line 2"),
         ("a.yaml", "a: *b\n", "undefined alias"),
         ("a.yaml", "a: !!bool yes\n", "yes in line 1, which is not true or false"),
         ("a.yaml", "a: !!null x\n", "x in line 1, which is not null"),
@@ -110,7 +110,7 @@ def test_names_are_the_text_that_was_typed() -> None:
         ("a.yaml", "a: 1\nb: \0\n", "a character in line 2 that YAML does not allow: U+0000"),
         ("a.yaml", "a: 1e-400\n", "too small for a number"),
         ("a.json", '{"a": 1e-400}', "too small for a number"),
-        ("a.json5", "{a: Infinity}", "is not read"),
+        ("a.json5", "{a: Infinity}", "is not supported"),
     ],
 )
 def test_mistakes_are_one_sentence(name: str, text: str, sentence: str) -> None:

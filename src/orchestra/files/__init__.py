@@ -1,4 +1,4 @@
-"""What looks at users' files, in the process of whoever asks and on the machine where the files are.
+"""Access to users' files, in the caller's process and on the machine that has the files.
 
-It gives plain values, which operations take from there to the database; nothing of the database is known here.
+It returns plain values, which operations pass on to the database. Nothing here knows the database.
 """

@@ -1,7 +1,7 @@
-"""The folders that attempts of a task have written: how large they are, what else lies there, removing them.
+"""The folders of a task's attempts: their size, other files beside them, and their removal.
 
-Nothing here follows a symbolic link: every folder is opened relative to its parent, and a link in the place of a folder
-is left as it is.
+Symlinks are never followed: every folder is opened relative to its parent, and a symlink in place of a folder is left
+alone.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Recorded = frozenset[tuple[int, int]]
 
 @dataclass(slots=True)
 class Survey:
-    """What lies below a task's folder: recorded attempts' folders with their size, and what Orchestra did not make."""
+    """What is below a task's folder: recorded attempts with their size, and what Orchestra did not create."""
 
     folders: int = 0
     files: int = 0
@@ -41,7 +41,7 @@ class Survey:
 
 
 def survey(folder: str, recorded: Recorded, *, progress: Progress | None = None) -> Survey:
-    """Look at a task's folder before something in it is removed. A folder that is not there is empty.
+    """Survey a task's folder before something in it is removed. A missing folder counts as empty.
 
     Raises:
         VolumeError: a folder cannot be read.
@@ -91,7 +91,7 @@ def _survey_job(attempts: int, name: str, recorded: Recorded, found: Survey) -> 
 
 @dataclass(slots=True)
 class Removed(Removal):
-    """What came of removing attempts: how many have gone, and how many are left, in whole or in part."""
+    """The result of removing attempts: how many folders were removed, and how many are left, wholly or in part."""
 
     folders: int = 0
     left_attempts: int = 0
@@ -100,7 +100,7 @@ class Removed(Removal):
 def remove(
     folder: str, recorded: Iterable[tuple[int, int]], *, progress: Progress | None = None
 ) -> Removed:
-    """Remove the folders of attempts, and the links that lead nowhere then. What cannot go is left.
+    """Remove the folders of attempts, and symlinks that are then dangling. What cannot be removed is left.
 
     Raises:
         VolumeError: the task's folder cannot be looked into.
@@ -112,7 +112,7 @@ def remove(
         raise VolumeError(
             f"not all of {folder} could be removed: {error.strerror or error}"
             + (f" ({error.filename})." if error.filename else "."),
-            hint="Say it again when that is mended: it goes on with what is left.",
+            hint="Fix that and repeat the command: it continues with what is left.",
         ) from None
     return removed
 
@@ -120,7 +120,7 @@ def remove(
 def remove_attempts(
     folder: str, recorded: Iterable[tuple[int, int]], *, progress: Progress | None = None
 ) -> Removed:
-    """Remove the folders of attempts, and their parents where they are empty then; goes on past what cannot go.
+    """Remove the folders of attempts, and parents that are then empty. Continue past what cannot be removed.
 
     Raises:
         OSError: the task's folder cannot be looked into.
@@ -153,7 +153,7 @@ def _remove_one(
 
 
 def remove_links(folder: str) -> int:
-    """Remove the links to results that lead nowhere now, and the folders that are empty then."""
+    """Remove dangling symlinks to results, and folders that are then empty."""
     removed = 0
     with _opened(folder) as top:
         if top is None:
@@ -169,7 +169,7 @@ def remove_links(folder: str) -> int:
 
 @contextmanager
 def _opened(name: str, parent: int | None = None) -> Iterator[int | None]:
-    """Give a descriptor of a folder, None where there is none or a link stands in its place."""
+    """Open a folder; yield its descriptor, or None if it does not exist or is a symlink."""
     if parent is None and not name.startswith("/"):
         yield None
         return
@@ -187,7 +187,7 @@ def _opened(name: str, parent: int | None = None) -> Iterator[int | None]:
 
 
 def _sizes(parent: int, name: str) -> Iterator[int]:
-    """What cannot be looked into, or is too deep, is not counted."""
+    """Yield the sizes of files. What cannot be read, or is too deep, is not counted."""
     with suppress(OSError, RecursionError):
         for _path, _folders, files, at in os.fwalk(name, dir_fd=parent, follow_symlinks=False):
             for file in files:
@@ -232,7 +232,7 @@ def _remove_if_empty(name: str, parent: int | None) -> None:
     try:
         os.rmdir(name, dir_fd=parent)
     except OSError:
-        pass  # something that is not ours lies in it, and stays
+        pass  # it contains something that is not ours, which stays
 
 
 def _job_name(index: int) -> str:

@@ -1,7 +1,7 @@
-"""Configs as text: JSON and YAML that every reader understands alike.
+"""Writing configs as JSON or YAML that all parsers read alike.
 
-JSON is read by JSON's readers and by YAML's, of which PyYAML follows YAML 1.1 and ruamel.yaml follows YAML 1.2. Both
-formats are written so that each of them reads back the same values, of the same types.
+JSON is also read by YAML parsers; PyYAML follows YAML 1.1, ruamel.yaml YAML 1.2. Both formats are written so that each
+parser reads back the same values of the same types.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from orchestra.domain.sweep_files import value_text
 
 # 1e-05 is a number in JSON and a string in YAML 1.1, 1.0e-05 is a number in both.
 _STRING_OR_SHORT_FLOAT = re.compile(r'"(?:[^"\\]|\\.)*"|(?<![\d.])(-?\d+)(?=e)')
-# YAML takes some of these for line breaks, and refuses the others.
+# YAML reads some of these as line breaks, and refuses the others.
 _ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
-# Strings that no version of YAML takes for anything else.
+# Strings that no version of YAML reads as another type.
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_/-]*(?:[. ][A-Za-z0-9_/-]+)*")
 _WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "y", "n", "null", "inf", "nan"})
 _LONGEST_PLAIN = 80
 
 
 def as_json(config: dict[str, Any]) -> str:
-    """Return a config as one line of JSON."""
+    """Format a config as one line of JSON."""
     return _json(config, allow_nan=False) + "\n"
 
 
 def in_template(ending: str) -> Callable[[Any], str]:
-    """Return what writes a value into a template: numbers so that the readers of such files take them for numbers."""
+    """Return a function that formats values for a template, so that parsers read numbers as numbers."""
 
     def write(value: Any) -> str:
         if isinstance(value, float) and not math.isfinite(value):
@@ -46,7 +46,7 @@ def in_template(ending: str) -> Callable[[Any], str]:
 
 
 def as_yaml(config: dict[str, Any]) -> str:
-    """Return a config as YAML, in the order of its values."""
+    """Format a config as YAML, in the order of its values."""
     import yaml
 
     text: str = yaml.dump(

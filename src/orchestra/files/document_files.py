@@ -1,4 +1,4 @@
-"""Files with values in them, as far as they are opened; `domain/documents` reads what they say."""
+"""Reading files of JSON, YAML and TOML within bounds; `domain/documents` parses them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from orchestra.files import job_files
 
 
 def load(path: str) -> bytes:
-    """Give what is in a file of the caller's own choice.
+    """Read a file that the caller chose.
 
     Raises:
-        Unusable: it is not there, no regular file, too large, or cannot be read.
+        Unusable: it does not exist, is not a regular file, is too large, or cannot be read.
     """
-    # Not blocking: a named pipe would never open.
+    # Non-blocking, since opening a named pipe would hang.
     end, size = _end(
         lambda: os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), BOUNDS.bytes
     )
@@ -25,10 +25,10 @@ def load(path: str) -> bytes:
 
 
 def load_written(folder: str, name: str, most: int) -> tuple[bytes, int]:
-    """Give the last bytes of a file that a job wrote below an attempt's folder, at most so many, and its size.
+    """Read at most the last `most` bytes of a file that a job wrote; return them and the file's size.
 
     Raises:
-        Unusable: it is not there, no regular file, reached by a link, perhaps somebody else's, or cannot be read.
+        Unusable: it does not exist, cannot be read, or is not safe to open (`job_files.Untrusted`).
     """
     return _end(lambda: job_files.open_file(folder, name), most)
 

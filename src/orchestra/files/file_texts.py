@@ -1,7 +1,7 @@
-"""What the small files of a data set say, kept in the database when they are registered: not everybody may open them.
+"""The texts of a data set's small files. The database stores them, since not all users may read the files.
 
-Any data set may be a task's configs, so what is kept is whatever may have values: files that end as such, or that begin
-as JSON does. It is read only when it is shown.
+Any data set may serve as configs, so the texts of all files that may hold values are kept: files with a known extension
+or that start like JSON. They are parsed only when shown.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from orchestra.domain import documents
 from orchestra.domain.manifests import ALL_TEXTS_AT_MOST
 
 
-class Texts:
-    """The texts of files that are read in some order, by several threads."""
+class FileTexts:
+    """Collects the texts of files, which several threads read in any order."""
 
     def __init__(self, most: int = ALL_TEXTS_AT_MOST) -> None:
         self._texts: dict[int, str] = {}
@@ -22,7 +22,7 @@ class Texts:
         self._first_left_out: int | None = None
 
     def add(self, place: int, name: str, content: bytes | None) -> None:
-        """Take in what a file says, where it is small."""
+        """Add the text of a small file; `content` is None for a large one."""
         text = _text(name, content) if content else None
         if text is None:
             return
@@ -34,7 +34,7 @@ class Texts:
                 self._first_left_out = place
 
     def kept(self) -> tuple[dict[int, str], bool]:
-        """Give the texts of the first files, and whether others were left out."""
+        """The texts of the first files, and whether others were left out."""
         end = self._first_left_out
         if end is None:
             return self._texts, False

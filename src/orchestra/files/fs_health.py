@@ -1,7 +1,6 @@
-"""Does a file system answer? Asked before a command touches it, so that no command hangs with it in silence.
+"""Whether a file system answers, checked before a command uses it, so that no command hangs silently.
 
-Another process asks, and is left to itself where nothing comes: a thread that hangs in a file system can keep its
-process from ending.
+A child process tests it and is abandoned if it does not return; a hanging thread could keep this process from exiting.
 """
 
 from __future__ import annotations
@@ -16,11 +15,11 @@ from dataclasses import dataclass
 from orchestra.domain.errors import VolumeError
 
 PATIENCE = 10.0
-"""Seconds after which a file system is said not to answer."""
-AGAIN = 0.5
-"""The same for one that did not answer the last time."""
+"""Seconds after which a file system is considered hung."""
+RETRY_PATIENCE = 0.5
+"""The same for one that did not answer last time."""
 GOOD_FOR = 2.0
-"""Seconds for which an answer is good."""
+"""Seconds for which an answer is valid."""
 _ASKS = ("/usr/bin/stat", "/bin/stat")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.0005, 0.02
 
@@ -35,7 +34,7 @@ _known: dict[str, _Known] = {}
 
 
 def check(*paths: str | os.PathLike[str], patience: float | None = None) -> None:
-    """Wait for these paths to answer, whatever it is that they say.
+    """Wait for these paths to answer, whether or not they exist.
 
     Raises:
         VolumeError: one of them does not, within `patience` seconds (10).
@@ -43,14 +42,14 @@ def check(*paths: str | os.PathLike[str], patience: float | None = None) -> None
     if silent := first_unresponsive(paths, patience=patience):
         raise VolumeError(
             f"{silent} does not answer.",
-            hint="Its file system hangs: see whether its server can be reached. Nothing waits for it here.",
+            hint="Its file system hangs. Check whether its server can be reached.",
         )
 
 
 def first_unresponsive(
     paths: Iterable[str | os.PathLike[str]], *, patience: float | None = None
 ) -> str | None:
-    """Give the first of these paths that does not answer; None where all do."""
+    """The first of these paths that does not answer, or None."""
     patience, now = PATIENCE if patience is None else patience, time.monotonic()
     asked = {
         path: _ask(path)
@@ -59,7 +58,7 @@ def first_unresponsive(
     }
     for path, pid in asked.items():
         known = _known.get(path)
-        longest = patience if known is None or known.answers else min(AGAIN, patience)
+        longest = patience if known is None or known.answers else min(RETRY_PATIENCE, patience)
         answers = pid is None or _ends(pid, now + longest)
         _known[path] = _Known(answers, time.monotonic() + GOOD_FOR)
         if not answers:
@@ -74,7 +73,7 @@ def _is_due(path: str, now: float) -> bool:
 
 
 def _ask(path: str) -> int | None:
-    """Begin to ask; the server has to answer this, while what is known of a file may come from a cache."""
+    """Start `stat -f`, which the server must answer; facts about a file may come from a cache."""
     program = next(filter(os.path.exists, _ASKS), None)
     if program is None:
         return None
@@ -99,7 +98,7 @@ def _ends(pid: int, deadline: float) -> bool:
         try:
             if os.waitpid(pid, os.WNOHANG)[0]:
                 return True
-        except ChildProcessError:  # somebody else waits for all children of this process
+        except ChildProcessError:  # other code waits for all children of this process
             return True
         if time.monotonic() >= deadline:
             return False
@@ -112,9 +111,9 @@ def _abandon(pid: int | None) -> None:
         return
     with suppress(OSError):
         os.kill(pid, 9)
-    threading.Thread(target=_bury, args=(pid,), name="abandoned", daemon=True).start()
+    threading.Thread(target=_reap, args=(pid,), name="abandoned", daemon=True).start()
 
 
-def _bury(pid: int) -> None:
+def _reap(pid: int) -> None:
     with suppress(ChildProcessError):
         os.waitpid(pid, 0)

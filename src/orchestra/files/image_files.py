@@ -1,4 +1,4 @@
-"""The image of a new task as its creator finds it: is the name one, is the file there, and what is it?"""
+"""Checks of a new task's image on the creator's machine: its name, its file, and the file's type."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from orchestra.files import fs_health
 
 SIF_MAGIC = b"SIF_MAGIC"
 _MAGIC_AT = (
-    32  # behind the line by which a SIF file can be run; github.com/apptainer/sif, global header
+    32  # after the line that makes a SIF file executable; github.com/apptainer/sif, global header
 )
-_SQUASHFS = b"hsqs"  # the format of Singularity 2, which may stand behind such a line, too
+_SQUASHFS = b"hsqs"  # the format of Singularity 2, perhaps also after such a line
 _BYTES = 4096
 
 
 def check(text: str) -> str:
-    """Give an image as it is kept. What a registry has is known only when a node has fetched it.
+    """Check an image and return it as stored. Images of a registry are checked only when a node fetches them.
 
     Raises:
-        BadInput: no image can be called so, or there is none at that path.
+        BadInput: the name is not valid, or there is no image at that path.
     """
     image = images.check(text)
     where = images.path_of(image)
@@ -45,7 +45,7 @@ def _folder(path: Path) -> str:
     if not any((path / name).exists() for name in ("bin", "usr/bin")):
         raise BadInput(
             f"the folder {path} is not an image: it has no bin folder.",
-            hint="An image in a folder is a root file system, as `apptainer build --sandbox` makes it.",
+            hint="An image folder is a root file system, as made by `apptainer build --sandbox`.",
         )
     return f"{str(path).rstrip('/')}/"
 

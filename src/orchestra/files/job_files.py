@@ -1,9 +1,9 @@
-"""Opening what a job wrote: a regular file below its attempt's folder, and nothing that it only points to.
+"""Safely opening files that a job wrote: only regular files below its attempt's folder, never through symlinks.
 
-A job, or whoever can write in its folder, can put anything in a file's place: a link to a file that its reader may read
-and they may not, a pipe on which the reader waits for ever, a device. So every folder from the task's on is opened
-relative to its parent, without following links; only the volume may be one. A file is looked at before it is opened,
-by a descriptor of it, so that nobody can put another one in its place in between.
+A job, or anyone who can write to its folder, can replace a file with a symlink to a file that only the reader may read,
+a pipe on which the reader waits forever, or a device. So every folder from the task's on is opened relative to its
+parent without following symlinks; only the volume may be one. A file is inspected through its descriptor before it is
+opened, so that it cannot be replaced in between.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ _OWN_PARTS = 4
 
 
 class Untrusted(OSError):
-    """What stands in a file's place is not opened. `strerror` says why, to stand behind the file's name."""
+    """The file is not safe to open. `strerror` says why and follows the file's name."""
 
     def __init__(self, why: str) -> None:
         super().__init__(errno.ELOOP, why)
 
 
 def open_file(folder: str, name: str) -> int:
-    """Open a file that a job wrote, for reading; gives a descriptor.
+    """Open a file that a job wrote for reading; return a descriptor.
 
     Args:
         folder: the attempt's.
         name: the file's path below it.
 
     Raises:
-        Untrusted: a link is on the way, it is not a regular file, or it may be somebody else's.
-        OSError: it is not there, or cannot be read.
+        Untrusted: a symlink is in the path, it is not a regular file, or it may belong to someone else.
+        OSError: it does not exist, or cannot be read.
     """
     with inspected(folder, name) as (descriptor, facts):
         if not stat.S_ISREG(facts.st_mode):
@@ -48,8 +48,8 @@ def exists(folder: str, name: str) -> bool:
     """Whether a job left a file, or a folder, of that name.
 
     Raises:
-        Untrusted: a link is on the way, it is a pipe or a device, or it may be somebody else's.
-        OSError: it cannot be looked at.
+        Untrusted: a symlink is in the path, it is a pipe or a device, or it may belong to someone else.
+        OSError: it cannot be inspected.
     """
     try:
         with inspected(folder, name) as (_, facts):
@@ -62,10 +62,10 @@ def exists(folder: str, name: str) -> bool:
 
 @contextmanager
 def inspected(folder: str, name: str) -> Iterator[tuple[int, os.stat_result]]:
-    """Give a descriptor of what a job left, by which it can only be looked at, and what it is: perhaps no file.
+    """Yield an O_PATH descriptor of what a job left, of any type, and its stat result.
 
     Raises:
-        Untrusted: a link is on the way, or it may be somebody else's.
+        Untrusted: a symlink is in the path, or it may belong to someone else.
         OSError: it is not there.
     """
     *parents, last = _parts(name)
@@ -81,10 +81,10 @@ def inspected(folder: str, name: str) -> Iterator[tuple[int, os.stat_result]]:
 
 @contextmanager
 def attempt_folder(folder: str) -> Iterator[int]:
-    """Give a descriptor of an attempt's folder, for what is below it.
+    """Yield a descriptor of an attempt's folder.
 
     Raises:
-        Untrusted: one of the folders from the task's on is a link.
+        Untrusted: one of the folders from the task's on is a symlink.
         OSError: it is not there.
     """
     volume, *own = folder.rstrip("/").rsplit("/", _OWN_PARTS)
@@ -100,7 +100,7 @@ def attempt_folder(folder: str) -> Iterator[int]:
 
 @contextmanager
 def _below(top: int, names: Sequence[str]) -> Iterator[int]:
-    """Go down folder by folder."""
+    """Open the folders one by one."""
     if not names:
         yield top
         return
@@ -134,10 +134,10 @@ def _absolute(folder: str) -> bool:
 
 
 def _check_owner(facts: os.stat_result, top: os.stat_result) -> None:
-    """Refuse what the owner of the attempt's folder may have taken from somebody else.
+    """Refuse a file that the owner of the attempt's folder may have taken from someone else by a hard link.
 
-    A hard link to another account's file has that account as its owner and is a second name of it; where the first
-    name has gone since, it shows by being the reader's own in a folder that is not.
+    Such a file belongs to another account and has several names; if the other names were removed, it belongs to the
+    reader although the folder does not.
     """
     if facts.st_uid == top.st_uid or stat.S_ISDIR(facts.st_mode):
         return

@@ -1,4 +1,4 @@
-"""A job's log in its file: whether that can be read here and is what the job printed, and its last lines."""
+"""A job's log file: whether it can be read here and is the real log, and its last lines."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from orchestra.files import fs_health, job_files
 _BLOCK = 1 << 16
 _COMPARED = 256
 _UNREADABLE = "cannot be read from here"
-_HUNG = f"{_UNREADABLE}, for its volume does not answer"
+_HUNG = f"{_UNREADABLE} because its volume does not answer"
 
 
 def path_of(attempt: Attempt) -> str:
-    """Give where an attempt's log is."""
+    """The path of an attempt's log."""
     return str(PurePosixPath(attempt.folder) / LOG)
 
 
 def open_log(attempt: Attempt) -> BinaryIO | None:
-    """Open an attempt's log; None where it cannot be read from here, or a job has put something else in its place."""
+    """Open an attempt's log; None if it cannot be read here, or a job has replaced it with something else."""
     if is_silent(attempt):
         return None
     try:
@@ -38,14 +38,14 @@ def is_silent(attempt: Attempt) -> bool:
 
 
 def unreadable(attempt: Attempt) -> str:
-    """Say that an attempt's log cannot be read from here, to go on after a comma or a semicolon."""
+    """Say that an attempt's log cannot be read here, as the start of a sentence."""
     return f"{path_of(attempt)} {_HUNG if is_silent(attempt) else _UNREADABLE}"
 
 
 def holds(file: BinaryIO, end: bytes) -> bool:
-    """Whether a file is the log whose end was kept: it may have been cut in the middle, and ends as that does."""
+    """Whether a file is the log whose end was stored. A log that was cut in the middle has the same end."""
     if not end:
-        return True  # nothing is known of it, or the job has printed nothing into it
+        return True  # nothing is known about it, or the job printed nothing
     size = os.fstat(file.fileno()).st_size
     compared = min(len(end), size, _COMPARED)
     last = os.pread(file.fileno(), compared, size - compared)
@@ -53,7 +53,7 @@ def holds(file: BinaryIO, end: bytes) -> bool:
 
 
 def why(attempt: Attempt) -> str:
-    """Say why a log's file cannot be shown."""
+    """Say why a log file cannot be shown."""
     if is_silent(attempt):
         return _HUNG
     try:
@@ -63,24 +63,24 @@ def why(attempt: Attempt) -> str:
     except FileNotFoundError:
         task_folder = PurePosixPath(attempt.folder).parents[2]
         if os.path.isdir(task_folder):  # noqa: PTH112 - raises nothing
-            return "is not there any more"
+            return "no longer exists"
     except OSError:
         pass
     return _UNREADABLE
 
 
 def no_log(attempt: Attempt) -> NotFound:
-    """Say why an attempt's log can be shown neither from its file nor from the database."""
+    """Say why a log can be shown neither from its file nor from the database."""
     if attempt.ended_at and not attempt.started_at:
         why = f": {attempt.reason}" if attempt.reason else ""
         return NotFound(
-            f"attempt {attempt.number} of job {attempt.task_id}/{attempt.index} was never begun, "
+            f"attempt {attempt.number} of job {attempt.task_id}/{attempt.index} never started, "
             f"so it has no log{why}.",
             kind="log",
             task=attempt.task_id,
             job=attempt.index,
         )
-    over = "and the database has kept nothing of it" if attempt.ended_at else "perhaps not yet"
+    over = "and the database has no copy" if attempt.ended_at else "perhaps not yet"
     return NotFound(
         f"the log {unreadable(attempt)}, {over}.",
         kind="log",
@@ -90,7 +90,7 @@ def no_log(attempt: Attempt) -> NotFound:
 
 
 def seek_last_lines(file: BinaryIO, lines: int) -> None:
-    """Go to where the last `lines` lines of a file begin."""
+    """Seek to the start of the last `lines` lines of a file."""
     end = file.seek(0, os.SEEK_END)
     found, at = 0, end
     while at > 0:
@@ -98,7 +98,7 @@ def seek_last_lines(file: BinaryIO, lines: int) -> None:
         file.seek(start)
         block = file.read(at - start)
         if at == end and block.endswith(b"\n"):
-            block = block[:-1]  # the last line's own end begins no other line
+            block = block[:-1]  # the end of the last line does not start another one
         while (index := block.rfind(b"\n")) >= 0:
             found += 1
             if found == lines:
@@ -110,7 +110,7 @@ def seek_last_lines(file: BinaryIO, lines: int) -> None:
 
 
 def last_lines(text: bytes, lines: int) -> bytes:
-    """Give the last lines of a text."""
+    """The last lines of a text."""
     return b"".join(text.splitlines(keepends=True)[-lines:]) if lines else b""
 
 

@@ -1,4 +1,4 @@
-"""What only the machine knows on which something is asked for: its paths, and the account that asks."""
+"""Facts of the local machine that a request needs: absolute paths, the Unix account, the host name."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from orchestra.homefolder import expanded
 
 
 def full_path(path: str | os.PathLike[str]) -> str:
-    """Give a path in full, with ~ read as the home folder; links stay the paths that people know."""
+    """Return an absolute path with ~ expanded. Symlinks are kept, as people know those paths."""
     return os.path.abspath(expanded(path))  # noqa: PTH100
 
 
 def image(text: str) -> str:
-    """Give an image with the path of a file or folder here in full; what else it is, is looked at later."""
+    """Return an image with the path of a local file or folder made absolute. It is checked later."""
     scheme, colon, rest = text.partition(":")
     if colon and scheme in ("docker-archive", "oci-archive", "oci") and rest[:1] not in ("/", ""):
         return f"{scheme}:{full_path(rest)}"
     is_path = text.startswith(("./", "../", "~")) or text in (".", "..")
     is_file = text.endswith((".sif", ".simg", ".img")) and "://" not in text
-    # Not pathlib's, which raises where a name is too long.
+    # Not pathlib, which raises if a name is too long.
     if is_path or is_file or ("/" not in text and os.path.exists(text)):  # noqa: PTH110
         return full_path(text)
     return text
 
 
 def account() -> str:
-    """Give the Unix account that this runs as, whose pilots may run what it asks for."""
+    """The Unix account of this process, whose pilots may run its tasks."""
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:  # an account that only a number knows, as in some containers
+    except KeyError:  # an account without a name, as in some containers
         return str(os.geteuid())
 
 
 def host() -> str:
-    """Give this machine's host name as a database can hold it: the kernel takes any bytes for one."""
+    """This machine's host name as valid UTF-8; the kernel accepts any bytes."""
     return os.fsencode(socket.gethostname()).decode(errors="replace")

@@ -27,7 +27,7 @@ from orchestra.domain.models.jobs import ATTEMPTS
 from orchestra.domain.naming import natural_key
 from orchestra.domain.storable import within_64_bits
 from orchestra.files import fs_health
-from orchestra.files.file_texts import Texts
+from orchestra.files.file_texts import FileTexts
 
 Progress = Callable[[int, int, int], None]
 """Called in the caller's thread with files done, files in all, bytes read."""
@@ -251,7 +251,7 @@ class _Work:
     slices: Iterator[slice]
     names: Sequence[str]
     results: list[ManifestEntry | None]
-    texts: Texts = field(default_factory=Texts)
+    texts: FileTexts = field(default_factory=FileTexts)
     stop: threading.Event = field(default_factory=threading.Event)
     # Files done and bytes read since the last word; an exception is the last one.
     news: SimpleQueue[tuple[int, int] | BaseException] = field(default_factory=SimpleQueue)

@@ -1,7 +1,7 @@
-"""What the jobs of a task have written, as rows with what their configs say.
+"""Reading a task's results: the metrics of jobs with the values of their configs.
 
-Only files are read of which the database does not know what they say, as whoever asks: they are of an older version's
-pilots, or large. In threads, and within `patience` seconds where that is given: a volume that hangs holds nobody up.
+Only files that the database has no text of are read, with the caller's permissions: large ones, and those of older
+pilots. They are read in threads, and within `patience` seconds if given, so that a hung volume does not block callers.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from orchestra.files.thread_map import Progress, thread_map
 def read(
     sources: Sources, *, progress: Progress | None = None, patience: float | None = None
 ) -> Table:
-    """Give all rows, in job order. What cannot be read is said in its row's note.
+    """Read all rows, in job order. The note of a row says what could not be read.
 
     Raises:
-        VolumeError: the task's folder is not there, or the volume did not answer within `patience` seconds.
+        VolumeError: the task's folder does not exist, or the volume did not answer within `patience` seconds.
     """
     _check_folder(sources, patience)
     rows = thread_map(
@@ -38,15 +38,15 @@ def read(
 
 
 def _check_folder(sources: Sources, patience: float | None) -> None:
-    """In a thread as well: looking for a folder of a volume that hangs takes for ever."""
+    """Check the task's folder in a thread, because on a hung volume that would take forever."""
     if not sources.jobs or any(job.metrics is not None for job in sources.jobs):
         return
     folder = sources.task.folder
     fs_health.check(folder, sources.config_root, patience=patience)
     if not thread_map([folder], os.path.isdir, patience=patience)[0]:
         raise VolumeError(
-            f"{folder} is not there on this machine, so the results cannot be read.",
-            hint="Ask on a machine that sees the task's volume.",
+            f"{folder} does not exist on this machine, so the results cannot be read.",
+            hint="Run this on a machine that has the task's volume.",
         )
 
 
@@ -67,7 +67,7 @@ def _row(sources: Sources, job: Result) -> Row:
 
 
 def _metrics(sources: Sources, job: Result) -> tuple[Mapping[str, Any], str | None]:
-    """Give a job's metrics, or none and why."""
+    """A job's metrics, or an empty mapping and why."""
     name = sources.task.metrics_file
     try:
         if job.metrics is not None:
@@ -79,12 +79,12 @@ def _metrics(sources: Sources, job: Result) -> tuple[Mapping[str, Any], str | No
 
 
 def _written(folder: str, name: str) -> Mapping[str, Any]:
-    """Read the metrics that a job wrote."""
+    """Read a job's metrics file."""
     return metrics.of_file(name, *document_files.load_written(folder, name, BOUNDS.bytes))
 
 
 def _config(sources: Sources, job: Result) -> tuple[Mapping[str, Any], str | None]:
-    """Give what a job's config says; of an older task's output, what its metrics say."""
+    """The values of a job's config, or the metrics of an older task's output."""
     if job.path is None:
         return {}, None
     if job.sha256 is None:

@@ -1,6 +1,6 @@
-"""Trying a sweep's configs before any is written: that each can be read back, and as what was meant.
+"""Checks of a sweep's configs before any is written: each must be read back as the values that were meant.
 
-Numbers are alike to every template, so one config for each text, and for each set of names, tells of all.
+All numbers behave alike in a template, so one config for each text and for each set of names is enough.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from orchestra.domain.sweeps import Point, Sweep
 from orchestra.files import config_writer, sweep_parser
 
 _FIRST_MARK = 7_310_000_000
-"""A number that no template has: put in place of a value, it shows where the value is read back."""
+"""A number that occurs in no template. Filled in for a value, it shows where the value is read back."""
 _NO_SYNTAX = re.compile(r"[\w./~][\w ./+=@%();~-]*")
-"""On other characters the readers of YAML differ among themselves."""
+"""On other characters, YAML parsers differ."""
 _QUOTES = 'Texts need quotes in the template: "name": "{{name}}"'
 Path = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a template has nothing but one value. `quoted`: as a text, whatever it is."""
+    """A place in a template that consists of one value. `quoted`: it is always read as text."""
 
     name: str
     quoted: bool
@@ -39,7 +39,7 @@ def template(sweep: Sweep, text: str, name: str, ending: str) -> None:
     """Fill in the values that may be misread, one after the other.
 
     Raises:
-        BadInput: one of them makes no such file, or would be read as something else; says which.
+        BadInput: one of them makes the file invalid, or would be read as something else; the message says which.
     """
     write = config_writer.in_template(ending)
     reads = ending in documents.SUFFIXES
@@ -58,7 +58,7 @@ def template(sweep: Sweep, text: str, name: str, ending: str) -> None:
 
 
 def _telling(sweep: Sweep) -> Iterator[Point]:
-    """Yield the first point, and one for each text and other value that a file may take for something else."""
+    """Yield the first point, and one for each text and other value that may be misread."""
     first = [factor[0] for factor in sweep.factors]
     yield _joined(first)
     seen = set()
@@ -86,7 +86,7 @@ def _shown(point: Point) -> str:
 
 
 def _places(text: str, name: str, ending: str) -> dict[Path, _Place]:
-    """Find where a template has nothing but one value; none in one that takes only certain values."""
+    """Find the places of a template that consist of one value; none if it accepts only certain values."""
     names = sorted(sweep_files.placeholders(text))
     marks = {each: _FIRST_MARK + number for number, each in enumerate(names)}
     try:
@@ -128,7 +128,7 @@ def _compare(
 
 
 def _is_text_to_all(value: Any) -> bool:
-    """Whether a text without quotes is one to all readers of YAML; of other values that is not the question."""
+    """Whether an unquoted text is read as text by all YAML parsers; true for other values."""
     if not isinstance(value, str):
         return True
     if not _NO_SYNTAX.fullmatch(value):

@@ -1,9 +1,8 @@
-"""Reading a sweep's file: what stands there must mean one thing only, or it is refused.
+"""Parsing a sweep's file strictly: anything ambiguous is refused.
 
-JSON and TOML are read as they are, YAML by the rules of YAML 1.2, which most people expect. What YAML 1.1 reads
-differently, as PyYAML does (010 is 8, 1_000 is 1000, yes is true), is refused where it is a value, and so is what only
-looks like a number or a quoted text. A name is the text that was typed, whatever it looks like. A name that is given
-twice is refused in every format.
+YAML is parsed by the rules of YAML 1.2, which most people expect. Values that YAML 1.1 (PyYAML) reads differently (010
+is 8, 1_000 is 1000, yes is true) are refused, and so is text that only looks like a number or a quoted text. Names are
+taken as typed. Duplicate names are refused in every format.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from typing import Any
 from orchestra.domain.documents import BOUNDS, Unusable, json_text, toml_text, yaml_text
 
 _TAG = "tag:yaml.org,2002:"
-# Which implicit tag a plain scalar has; the first pattern that matches counts.
+# The implicit tag of a plain scalar; the first pattern that matches counts.
 _IN_DOUBT = "|".join(
     (
         r"(?i:yes|no|on|off)",
@@ -46,13 +45,13 @@ _NOT_READ = (".json5", ".jsonc")
 
 
 def parse(name: str, content: bytes) -> Any:
-    """Return the values of a sweep's file: by its ending JSON or TOML, else YAML.
+    """Parse a sweep's file: JSON or TOML by its extension, else YAML.
 
     Raises:
-        Unusable: it cannot be read, or something in it has more than one meaning; says which and where.
+        Unusable: it is not valid, or something in it is ambiguous; the message says what and where.
     """
-    if name.lower().endswith(_NOT_READ):  # much of it is YAML, too, but with other values
-        raise Unusable("is not read: a sweep's file is YAML, or JSON or TOML by its ending")
+    if name.lower().endswith(_NOT_READ):  # much of it is valid YAML, but with other values
+        raise Unusable("is not supported: use .yaml, .json or .toml")
     try:
         text = content.decode("utf-8-sig")
         if name.lower().endswith(".json"):
@@ -98,7 +97,7 @@ def _loader() -> Any:
     import yaml
 
     class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-        yaml_implicit_resolvers: dict[str | None, Any] = {}  # noqa: RUF012 - PyYAML's own name for it
+        yaml_implicit_resolvers: dict[str | None, Any] = {}  # noqa: RUF012 - PyYAML's name for it
 
     for tag, pattern in _RESOLVERS.items():
         Loader.add_implicit_resolver(_TAG + tag, re.compile(f"(?:{pattern})\\Z"), [None])
@@ -127,7 +126,7 @@ def _yaml(text: str) -> Any:
 def _composed(error: Any) -> str:
     line = error.problem_mark.line + 1
     if "another document" in error.problem:
-        return f"a second document begins in line {line}, and a sweep is one"
+        return f"a second document starts in line {line}, but a sweep is a single one"
     return f"{error.problem} in line {line}"
 
 
@@ -147,7 +146,7 @@ def _mapping(node: Any) -> dict[str, Any]:
     merged: dict[str, Any] | None = None
     for key, value in node.value:
         if key.tag == _TAG + "merge":
-            if merged is not None:  # readers differ on which of the two counts
+            if merged is not None:  # parsers differ on which of the two counts
                 raise Unusable(f'gives "<<" twice (line {_line(key)}): write <<: [*one, *other]')
             merged = _merged(value)
             continue
@@ -198,7 +197,7 @@ def _scalar(node: Any) -> Any:
 
 
 def _is(kind: str, text: str) -> bool:
-    """Whether a text is what its tag, perhaps a written one, says: !!bool yes is not."""
+    """Whether a text matches its tag, which may be explicit: !!bool yes does not."""
     if re.fullmatch(_RESOLVERS[kind], text):
         return True
     return kind == "float" and re.fullmatch(_RESOLVERS["int"], text) is not None
@@ -207,17 +206,17 @@ def _is(kind: str, text: str) -> bool:
 def _number(node: Any, read: Callable[[str], Any]) -> Any:
     try:
         return read(node.value)
-    except ValueError:  # it has more digits than this machine takes
+    except ValueError:  # it has more digits than Python allows
         raise Unusable(
             f"has {node.value[:40]} in line {_line(node)}, which is not a number"
         ) from None
 
 
 def _refuse_lookalike(node: Any) -> None:
-    """Refuse text without quotes that people take for something else: a word processor's quotes, a no-break space.
+    """Refuse unquoted text that looks like something else: typographic quotes, a no-break space.
 
     Raises:
-        Unusable: it is such a text; says what it looks like.
+        Unusable: it is such a text; the message says what it looks like.
     """
     text: str = node.value
     if node.style or text.isascii():
@@ -238,7 +237,7 @@ def _refuse_lookalike(node: Any) -> None:
 
 
 def _as_seen(text: str) -> str:
-    """Return a text with ASCII's digits, signs and spaces for what looks like them, and without what is invisible."""
+    """Replace digits, signs and spaces with the ASCII ones that they look like, and drop invisible characters."""
     shown = "".join(
         c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) != "Cf"
     )
@@ -256,13 +255,13 @@ def _float(text: str) -> float:
 def _in_doubt(node: Any) -> Unusable:
     clear = " or ".join([*dict.fromkeys(_readings(node.value)), f'"{node.value}"'])
     return Unusable(
-        f"has {node.value} in line {_line(node)}, which not every reader of YAML understands alike: "
+        f"has {node.value} in line {_line(node)}, which YAML parsers read differently: "
         f"write {clear}"
     )
 
 
 def _readings(text: str) -> Iterator[str]:
-    """Yield the values that may have been meant, as they are written without doubt."""
+    """Yield the possible meanings, written unambiguously."""
     lowered, digits = text.lower(), text.replace("_", "").lower()
     if lowered in ("yes", "on", "no", "off"):
         yield "true" if lowered in ("yes", "on") else "false"

@@ -1,4 +1,4 @@
-"""Sweeps on disk: one config a point, in a new folder that is there as a whole or not at all."""
+"""Sweeps on disk: one config per point, in a new folder that appears completely or not at all."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _REPORT = 500
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """One config of a sweep: its file's name and what is in it."""
+    """A config of a sweep: its file name and its contents."""
 
     name: str
     content: str
@@ -43,7 +43,7 @@ class Config:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A sweep that can be written. `template` is the text of the user's own file, `unused` what it does not ask for."""
+    """A checked sweep. `template` is the text of the user's template, `unused` the names that it does not use."""
 
     sweep: Sweep
     ending: str
@@ -56,10 +56,10 @@ class Plan:
         return self.sweep.points
 
     def configs(self) -> Iterator[Config]:
-        """Give every config, in order.
+        """Yield every config, in order.
 
         Raises:
-            BadInput: the template asks for a value that a point does not have.
+            BadInput: the template uses a value that a point does not have.
         """
         short = sweep_files.labels(self.sweep.names())
         for number, point in enumerate(self.sweep):
@@ -67,7 +67,7 @@ class Plan:
             yield Config(name, self._content(self.sweep.config(point)))
 
     def first(self, limit: int) -> list[Config]:
-        """Give the first configs."""
+        """The first configs."""
         return list(islice(self.configs(), limit))
 
     def _content(self, config: dict[str, Any]) -> str:
@@ -82,8 +82,8 @@ class Plan:
         )
 
 
-def plan(path: Path, *, format: str | None = None) -> Plan:  # noqa: A002 - the word of the file
-    """Read a sweep's file, and its template if it has one. Its first config, or what a template may misread, is tried.
+def plan(path: Path, *, format: str | None = None) -> Plan:  # noqa: A002 - the name used in the file
+    """Read and check a sweep's file, and its template if it has one.
 
     Raises:
         BadInput: it cannot be used; one sentence on what is wrong, and where.
@@ -92,16 +92,16 @@ def plan(path: Path, *, format: str | None = None) -> Plan:  # noqa: A002 - the 
 
 
 def plan_of(found: Any, where: Path, *, format: str | None = None) -> Plan:  # noqa: A002
-    """Give the plan of what a sweep's file says. `where` names it in errors, and a template lies beside it.
+    """Check the contents of a sweep's file. `where` names it in errors; its template is in the same folder.
 
     Raises:
         BadInput: it cannot be used; one sentence on what is wrong, and where.
     """
     try:
         sweep = sweeps.parse(found, where.name)
-    except ValueError as error:  # of what stands for more values than a table of them has
+    except ValueError as error:  # too many values for a table of results
         raise BadInput(f"{where} {error}.") from None
-    except RecursionError:  # made by a program; no file comes to that
+    except RecursionError:  # only possible for values made by a program
         raise BadInput(f"{where} refers to itself.") from None
     if sweep.template is None:
         planned = Plan(sweep, "." + (format or sweep.format))
@@ -110,7 +110,7 @@ def plan_of(found: Any, where: Path, *, format: str | None = None) -> Plan:  # n
     else:
         if format:
             raise BadInput(
-                words(Field.FORMAT, " does not go with a template, whose own form is kept.")
+                words(Field.FORMAT, " cannot be used with a template, which has its own format.")
             )
         planned = _with_template(sweep, where.parent / expanded(sweep.template))
         sweep_check.template(sweep, planned.template or "", planned.template_name, planned.ending)
@@ -124,7 +124,7 @@ def _refuse_not_finite(planned: Plan, where: Path) -> None:
             hint=words(
                 "Write YAML (",
                 Field.FORMAT("yaml"),
-                '), or a string that your program understands: "inf".',
+                '), or a string that your program understands, such as "inf".',
             ),
         )
 
@@ -163,7 +163,7 @@ def _try(planned: Plan, where: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A data set that was made of a sweep; `alike` counts configs that are the same as an earlier one."""
+    """A data set made from a sweep; `alike` counts configs that are equal to an earlier one."""
 
     dataset: DataSet
     manifest: Manifest
@@ -179,10 +179,10 @@ def create(
     progress: Progress | None = None,
     checksums: manifest.Progress | None = None,
 ) -> Written:
-    """Write the configs into a new folder and have them registered. Nothing is left where that fails.
+    """Write the configs to a new folder and register them. Nothing is left behind on failure.
 
     Args:
-        register: registers them under `name`, which can be used.
+        register: registers them under `name`, which has been checked.
 
     Raises:
         Refused, VolumeError: the folder cannot be used.
@@ -193,7 +193,9 @@ def create(
     try:
         found = manifest.scan(folder, checksums)
         registered = register(found)
-    except DatabaseUnavailable as error:  # perhaps it was registered, and only the answer was lost
+    except (
+        DatabaseUnavailable
+    ) as error:  # it may have been registered, and only the answer was lost
         error.remedy = words(
             f"The configs are in {folder}: ", Action.CREATE_DATASET(name=name, path=str(folder))
         )
@@ -205,7 +207,7 @@ def create(
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse a folder with something in it, and one that cannot be made.
+    """Refuse a folder that is not empty, or that cannot be created.
 
     Raises:
         Refused, VolumeError: it cannot be used.
@@ -214,17 +216,17 @@ def check_folder(folder: Path) -> None:
     try:
         if folder.parent.exists() and not folder.parent.is_dir():
             raise VolumeError(
-                f"{folder.parent} is not a folder, so {folder.name} has no place in it."
+                f"{folder.parent} is not a folder, so {folder.name} cannot be created in it."
             )
         if not folder.parent.is_dir():
             raise VolumeError(
-                f"the folder {folder.parent} does not exist, so {folder.name} has no place."
+                f"the folder {folder.parent} does not exist, so {folder.name} cannot be created in it."
             )
         if folder.exists() and not folder.is_dir():
             raise VolumeError(f"{folder} is not a folder.")
         if folder.is_dir() and any(folder.iterdir()):
             raise Refused(
-                f"{folder} has something in it already.",
+                f"{folder} is not empty.",
                 hint=words("Name a new folder with ", Field.PATH, "."),
             )
     except OSError as error:
@@ -233,7 +235,7 @@ def check_folder(folder: Path) -> None:
 
 @contextmanager
 def _new_folder(folder: Path) -> Iterator[Path]:
-    """Give a folder beside, which is removed at the end if it is still there."""
+    """Yield a temporary folder beside it, which is removed at the end if it still exists."""
     check_folder(folder)
     beside = folder.parent / f".{folder.name}.{token_hex(4)}"
     try:
@@ -248,13 +250,13 @@ def _new_folder(folder: Path) -> Iterator[Path]:
 
 
 def _make_alike(beside: Path, folder: Path) -> None:
-    """Give a new folder the group and the mode of the empty one whose place it takes.
+    """Set the group and mode of a new folder to those of the empty one that it replaces.
 
-    What is alike is left alone: who is not in a folder's group takes its set-group-ID bit away by any chmod.
+    Only differences are changed: a chmod by someone outside a folder's group clears its set-group-ID bit.
     """
     wanted, found = folder.stat(), beside.stat()
     if wanted.st_gid != found.st_gid:
-        with suppress(PermissionError):  # it is another's, and this account not in its group
+        with suppress(PermissionError):  # this account is not in its group
             os.chown(beside, -1, wanted.st_gid)
     if wanted.st_mode != beside.stat().st_mode:
         beside.chmod(stat.S_IMODE(wanted.st_mode))
@@ -263,7 +265,7 @@ def _make_alike(beside: Path, folder: Path) -> None:
 def _write(planned: Plan, folder: Path, progress: Progress | None) -> int:
     seen: set[int] = set()
     for number, config in enumerate(planned.configs(), 1):
-        with open(f"{folder}/{config.name}", "w", encoding="utf-8") as file:  # noqa: PTH123 - 100,000 of them
+        with open(f"{folder}/{config.name}", "w", encoding="utf-8") as file:  # noqa: PTH123 - faster for 100,000 files
             file.write(config.content)
         seen.add(hash(config.content))
         if progress and number % _REPORT == 0:

@@ -1,4 +1,4 @@
-"""What a new task needs of the machine on which it is asked for: its image, its volume, and a folder of its own."""
+"""Checks of a new task's files on the creator's machine: its image, its volume and its folder."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from orchestra.files import image_files, volume
 
 
 def check(new: NewTask, folder: str, *, dry: bool = False) -> NewTask:
-    """Check the files of a task that can be made otherwise; return it with what they say of it.
+    """Check the files of a new task; return it with its checked image and the highest attempt in its folder.
 
     Args:
-        folder: the task's own.
+        folder: the task's folder.
         dry: leave out even the trial file on the volume.
 
     Raises:
         BadInput: its image cannot be used.
-        VolumeError: its volume or its folder cannot.
+        VolumeError: its volume or its folder cannot be used.
     """
     image = None if new.image is None else image_files.check(new.image)
     volume.check_volume(new.volume, dry=dry)

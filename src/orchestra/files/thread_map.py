@@ -1,4 +1,4 @@
-"""Reading many small files: on a network file system it is the waiting that takes the time, so many wait at once."""
+"""Reading many small files with threads, because on a network file system most of the time is spent waiting."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 Progress = Callable[[int, int], None]
-"""Called in the caller's thread with what is done, and with all there is."""
+"""Called in the caller's thread with the number of items done, and of all items."""
 
 THREADS = 16
 _AT_A_TIME = 50
@@ -23,7 +23,7 @@ _AT_A_TIME = 50
 
 @dataclass(slots=True)
 class _Work(Generic[T, R]):
-    """What the threads share; each takes the next slice until none is left or all are told to stop."""
+    """The shared state of the threads. Each takes the next slice until none is left or they are stopped."""
 
     items: Sequence[T]
     work: Callable[[T], R]
@@ -36,7 +36,7 @@ class _Work(Generic[T, R]):
         try:
             while (part := self._next()) is not None and not self.stop.is_set():
                 self.news.put((part, [self.work(item) for item in self.items[part]]))
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the caller's thread raises it
+        except BaseException as error:  # noqa: BLE001 - raised in the caller's thread
             self.news.put(error)
 
     def _next(self) -> slice | None:
@@ -51,13 +51,13 @@ def thread_map(
     progress: Progress | None = None,
     patience: float | None = None,
 ) -> list[R]:
-    """Do something to every item, some at a time, and give the results in the items' order.
+    """Call `work` on every item in threads; return the results in the order of the items.
 
-    Ctrl-C, an exception of `work` and the end of `patience` (seconds) end it at once: a thread that hangs in a file
-    system is left to itself and keeps no program from ending.
+    Ctrl-C, an exception of `work` and the end of `patience` (seconds) end it at once. A thread that hangs in a file
+    system is abandoned and does not keep the program from exiting.
 
     Raises:
-        VolumeError: it was not over after `patience`.
+        VolumeError: it did not finish within `patience`.
     """
     starts = range(0, len(items), _AT_A_TIME)
     slices = (slice(start, min(start + _AT_A_TIME, len(items))) for start in starts)

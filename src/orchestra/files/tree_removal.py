@@ -1,7 +1,7 @@
-"""Removing a folder with all that is in it, as far as it can go: what cannot is told, and the rest goes all the same.
+"""Removing a folder recursively as far as possible; what cannot be removed is reported.
 
-Every folder is opened relative to its parent and without following links, so that a link which is put in a folder's
-place while it is removed leads nowhere. What lies on another file system stays.
+Every folder is opened relative to its parent without following symlinks, so that replacing a folder with a symlink
+during the removal has no effect. What is on another file system stays.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from uuid import uuid4
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _LOOK = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _DEEP = 100
-"""Folders within folders for which a descriptor each is open; what is deeper is moved up, and removed from there."""
+"""Nested folders that are open at a time. Deeper ones are moved to the top and removed from there."""
 _ELSEWHERE = "it is on another file system"
 _REASONS = 20
 
 
 @dataclass(slots=True)
 class Removal:
-    """What was removed, and what is left: files with their size, folders, and why, with an example of each reason."""
+    """What was removed, and what is left: files with their size, folders, and an example for each reason."""
 
     bytes: int = 0
     left_files: int = 0
@@ -37,25 +37,25 @@ class Removal:
         return not self.reasons
 
     def note(self, path: str, error: OSError | str) -> None:
-        """Take in that something cannot go."""
+        """Record that something cannot be removed."""
         why = error if isinstance(error, str) else error.strerror or str(error)
         if why in self.reasons or len(self.reasons) < _REASONS:
             self.reasons.setdefault(why, path)
 
 
 def remove(name: str, parent: int, path: str, found: Removal) -> bool:
-    """Remove the folder `name` in `parent` with all that is in it; whether nothing of it is left.
+    """Remove the folder `name` in `parent` recursively; return whether nothing of it is left.
 
     Args:
-        path: what people call it.
-        found: told of what was removed, and of what cannot be.
+        path: its path for people.
+        found: records what was removed and what could not be.
     """
     return _Work(os.fstat(parent).st_dev, found).folder(name, parent, path, 0)
 
 
 @dataclass(slots=True)
 class _Work:
-    """`deep` are the folders that were moved to the top, by name and path; they go last."""
+    """`deep` are the folders moved to the top, by name and path; they are removed last."""
 
     device: int
     found: Removal
@@ -124,7 +124,7 @@ class _Work:
         except FileNotFoundError:
             return True
         except OSError as error:
-            # What is in it has said why; nothing is in it that was not told of, unless it came just now.
+            # The reasons of its contents were recorded, unless something was just added.
             known = error.errno in (errno.ENOTEMPTY, errno.EEXIST) and not self.found.complete
             self.found.left_folders += 1
             if not known:
@@ -139,7 +139,7 @@ class _Work:
 
 
 def _open(name: str, parent: int) -> int:
-    """Open a folder for what is in it; one's own that was closed to oneself is opened up."""
+    """Open a folder for reading; if the owner lacks permissions on it, they are added first."""
     look = os.open(name, _LOOK, dir_fd=parent)
     try:
         facts = os.fstat(look)

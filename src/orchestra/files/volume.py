@@ -1,4 +1,4 @@
-"""The volume as a task's creator finds it: is it a folder, can it be written, is the task's own folder free?"""
+"""Checks of a volume on the creator's machine: a writable folder, and a free folder for the task."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from orchestra.domain.errors import VolumeError
 from orchestra.domain.wording import Field, words
 from orchestra.files import fs_health
 
-_ANOTHER = words(Field.VOLUME, " names another one.")
+_ANOTHER = words("Use ", Field.VOLUME, " to name another one.")
 
 
 def check_volume(volume: str, *, dry: bool = False) -> None:
-    """Refuse a volume in which no task can write. A file is made and removed again, unless `dry`.
+    """Refuse a volume that is not writable. A temporary file is created, unless `dry`.
 
     Raises:
-        VolumeError: it is no folder, or nothing can be written there.
+        VolumeError: it is not a folder, or is not writable.
     """
     fs_health.check(volume)
     path = Path(volume)
@@ -34,16 +34,16 @@ def check_volume(volume: str, *, dry: bool = False) -> None:
                 pass
     except OSError as error:
         raise VolumeError(
-            f"nothing can be written on the volume {volume}: {error.strerror or error}.",
+            f"the volume {volume} is not writable: {error.strerror or error}.",
             hint=_ANOTHER,
         ) from None
 
 
 def check_task_folder(folder: str, *, reuse: bool) -> None:
-    """Refuse a task's folder with something in it, unless it is to be used again.
+    """Refuse a task's folder that is not empty, unless it is to be reused.
 
     Raises:
-        VolumeError: it holds something already, is no folder, or cannot be looked into.
+        VolumeError: it is not empty, is not a folder, or cannot be read.
     """
     try:
         with os.scandir(folder) as entries:
@@ -54,20 +54,21 @@ def check_task_folder(folder: str, *, reuse: bool) -> None:
         raise VolumeError(f"{folder} cannot be used: {error.strerror or error}.") from None
     if occupied and not reuse:
         raise VolumeError(
-            f"{folder} exists already and is not empty.",
+            f"{folder} already exists and is not empty.",
             hint=words(
-                Field.REUSE(True),
-                " writes beside what is there and deletes nothing; another name or ",
+                "Use another name or ",
                 Field.VOLUME,
-                " avoids it.",
+                ", or ",
+                Field.REUSE(True),
+                " to keep what is there and write beside it.",
             ),
         )
 
 
 def highest_attempt(folder: str) -> int:
-    """Give the highest number of an attempt's folder below a task's folder, 0 where there is none.
+    """The highest number of an attempt's folder in a task's folder, or 0.
 
-    A task that reuses the folder counts on from there, so that no new attempt gets an old one's folder.
+    A task that reuses the folder continues from there, so that no new attempt gets an old folder.
     """
     highest = 0
     with suppress(FileNotFoundError, NotADirectoryError), os.scandir(f"{folder}/.attempts") as jobs:
