@@ -103,7 +103,7 @@ def test_links_within_an_attempt_are_removed_and_not_followed(
 
 
 def test_a_folder_that_is_not_there_is_empty(tmp_path: Path) -> None:
-    assert attempt_folders.survey(str(tmp_path / "none"), RECORDED).nothing
+    assert attempt_folders.survey(str(tmp_path / "none"), RECORDED) == attempt_folders.Survey()
     assert attempt_folders.remove_attempts(str(tmp_path / "none"), RECORDED).complete
 
 

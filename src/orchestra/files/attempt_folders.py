@@ -35,10 +35,6 @@ class Survey:
     bytes: int = 0
     strangers: list[str] = field(default_factory=list)
 
-    @property
-    def nothing(self) -> bool:
-        return not self.folders and not self.strangers
-
 
 def survey(folder: str, recorded: Recorded, *, progress: Progress | None = None) -> Survey:
     """Survey a task's folder before something in it is removed. A missing folder counts as empty.

@@ -24,7 +24,6 @@ from orchestra.store.tasks import tasks as task_store
 KINDS_SHOWN = 5
 """The number of kinds of failures in a mail, the most frequent first."""
 TAIL_LINES = 8
-ORCHESTRA = "orchestra"
 
 
 def task_ended(
