@@ -71,7 +71,7 @@ WORDS = (
     Word(
         "down",
         "orchestra.cli.local.up",
-        "stop what `up` started, after the running jobs",
+        "stop what `up` started once the running jobs end",
         is_noun=False,
     ),
     Word(
