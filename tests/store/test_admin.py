@@ -28,7 +28,7 @@ def test_prepare_makes_the_schema_once(empty_database_url: str) -> None:
         assert admin.prepare(conn) == SchemaChange(first.after, first.after)
 
 
-def test_a_restore_brings_everything_back_and_raises_the_epoch(
+def test_a_restore_restores_everything_and_raises_the_epoch(
     database_url: str, conn: psycopg.Connection, tmp_path: Path
 ) -> None:
     world = World(conn)
@@ -47,7 +47,7 @@ def test_a_restore_brings_everything_back_and_raises_the_epoch(
     assert world.counts(task) == world.true_counts(task)
 
 
-def test_a_dump_that_is_cut_changes_nothing(
+def test_a_truncated_dump_changes_nothing(
     database_url: str, conn: psycopg.Connection, tmp_path: Path
 ) -> None:
     task = World(conn).task(5)

@@ -72,7 +72,7 @@ def test_tasks_without_jobs_to_hand_out_hide_none_that_has_one(world: World) -> 
     assert taken(world.pilot().claim_answer(cpu=8)) == slots_to_request
 
 
-def test_a_line_of_5000_is_walked_within_a_moment(world: World) -> None:
+def test_five_thousand_candidates_are_read_within_a_second(world: World) -> None:
     """Less than 1 s even under load; about 0.1 s on two processors."""
     resting = tasks(world, 5_000, name="resting", jobs=1)
     emptied(world, resting)
@@ -146,7 +146,7 @@ def test_a_job_that_was_passed_for_its_size_is_asked_for_when_there_are_slots(wo
 
 
 @pytest.mark.parametrize("cause", [Cause.RETURNED, Cause.LOST])
-def test_what_goes_back_wakes_the_pilots_of_its_queue(
+def test_requeued_jobs_notify_the_pilots_of_their_queue(
     world: World, database_url: str, cause: Cause
 ) -> None:
     tasks(world, 3)

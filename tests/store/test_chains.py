@@ -130,7 +130,7 @@ def test_outputs_become_configs_when_they_are_there(
     assert world.state(second) is TaskState.DONE
 
 
-def test_outputs_that_are_being_taken_are_not_made_anew(
+def test_outputs_that_are_being_read_are_not_recomputed(
     world: World, ana: Caller, tmp_path: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(chains, "CHUNK", 1)
@@ -213,7 +213,7 @@ def test_it_goes_on_when_the_other_one_is_retried(
     assert (world.state(first), world.state(second)) == (TaskState.DONE, TaskState.DONE)
 
 
-def test_it_may_be_let_go(world: World, ana: Caller, tmp_path: object) -> None:
+def test_a_wait_can_be_ended(world: World, ana: Caller, tmp_path: object) -> None:
     _, second = broken(world, ana, tmp_path)
     actions.hold(world.conn, ana, second, "lunch")
     actions.release(world.conn, ana, second)  # ends only the hold
@@ -247,7 +247,7 @@ def test_one_that_was_deleted_is_said(world: World, ana: Caller, tmp_path: objec
     assert world.state(second) is TaskState.TESTING
 
 
-def test_done_and_deleted_before_anybody_looked_is_done(
+def test_done_and_deleted_between_two_checks_is_done(
     world: World, ana: Caller, tmp_path: object
 ) -> None:
     first = create(world, ana, tmp_path, "first")

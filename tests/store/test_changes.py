@@ -22,7 +22,7 @@ def note(conn: psycopg.Connection, *tasks: int) -> None:
         events.add_task_event(conn, task, before=None, after="TESTING", who="ana")
 
 
-def test_what_changes_is_told_once(conn: psycopg.Connection) -> None:
+def test_each_change_is_reported_once(conn: psycopg.Connection) -> None:
     first = changes_since(conn, None, [1, 2])
     assert first.tasks == (1, 2), "who asks for the first time knows none of them"
     assert changes_since(conn, first.cursor, [1, 2]).tasks == ()
@@ -33,7 +33,7 @@ def test_what_changes_is_told_once(conn: psycopg.Connection) -> None:
     assert changes_since(conn, first.cursor, [1, 2, 3]).tasks == (2, 3), "as often as it is asked"
 
 
-def test_what_ends_late_is_not_missed_and_holds_nobody_up(
+def test_a_late_commit_is_not_missed_and_delays_no_reader(
     conn: psycopg.Connection, database_url: str
 ) -> None:
     with psycopg.connect(database_url) as slow, psycopg.connect(database_url) as slower:
@@ -51,7 +51,7 @@ def test_what_ends_late_is_not_missed_and_holds_nobody_up(
         assert changes_since(conn, third.cursor, [1, 2, 3, 4]).tasks == ()
 
 
-def test_what_was_rolled_back_is_no_change(conn: psycopg.Connection, database_url: str) -> None:
+def test_a_rolled_back_change_is_not_reported(conn: psycopg.Connection, database_url: str) -> None:
     with psycopg.connect(database_url) as other:
         note(other, 1)
         before = changes_since(conn, None, [1])
@@ -63,7 +63,7 @@ def test_with_a_cursor_of_another_database_all_may_have_changed(conn: psycopg.Co
     assert changes_since(conn, "900000000:900000009:900000003", [1, 2]).tasks == (1, 2)
 
 
-def test_events_that_were_restored_are_not_told_for_ever(conn: psycopg.Connection) -> None:
+def test_restored_events_are_reported_only_once(conn: psycopg.Connection) -> None:
     conn.execute(
         "insert into event (xid, kind, task_id, who) values ('900000000', 'task', 1, 'ana')"
     )
@@ -72,7 +72,7 @@ def test_events_that_were_restored_are_not_told_for_ever(conn: psycopg.Connectio
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "1", "9:3:", "3:9:5,4", "1:2:3;"])
-def test_what_is_no_cursor_is_refused(conn: psycopg.Connection, cursor: str) -> None:
+def test_an_invalid_cursor_is_refused(conn: psycopg.Connection, cursor: str) -> None:
     with pytest.raises(BadInput, match="is not a cursor"):
         changes_since(conn, cursor, [1])
 

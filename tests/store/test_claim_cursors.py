@@ -201,7 +201,7 @@ def test_what_comes_back_is_claimed_next(worked: Worked, cause: Cause) -> None:
     assert indexes(pilot.claim(2)) == [5, CLAIMED + 1]
 
 
-def test_what_failed_is_claimed_as_soon_as_its_time_has_come(worked: Worked) -> None:
+def test_a_failed_job_is_claimed_when_its_delay_is_over(worked: Worked) -> None:
     world, pilot, _, grants = worked
     pilot.end(grants[3], grants[400], status=1)
     assert indexes(pilot.claim(1)) == [CLAIMED]

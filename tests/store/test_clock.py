@@ -54,7 +54,7 @@ def test_a_term_that_goes_on_over_the_step_is_held_since_then(world: World) -> N
     assert abs(_seconds(world, "held_since", "leader")) < 5
 
 
-def test_a_fenced_keeper_is_buried_soon(world: World, running: int) -> None:
+def test_a_fenced_keeper_is_closed_out_soon(world: World, running: int) -> None:
     pilot = world.pilot()
     pilot.start(*pilot.claim())
     world.conn.execute("update keeper set fenced_at = now() + interval '1 day', fence_reason = 'x'")
@@ -84,7 +84,7 @@ def test_mail_waits_no_longer_than_its_longest_pause(world: World) -> None:
     assert rows == [(True,), (False,)]
 
 
-def test_a_database_that_settles_goes_on(world: World) -> None:
+def test_a_recovery_ends_after_the_clock_was_set_back(world: World) -> None:
     recovery.begin(world.conn, recovery.OLDER, who="test")
     world.conn.execute("update cluster set settling_since = now() + interval '1 day'")
     assert recovery.settle(world.conn)

@@ -32,7 +32,7 @@ def conn(bad: Cable, tcp_database_url: str) -> Iterator[psycopg.Connection]:
         yield found
 
 
-def test_a_server_that_says_nothing_is_given_up(bad: Cable, conn: psycopg.Connection) -> None:
+def test_a_server_that_never_answers_is_given_up(bad: Cable, conn: psycopg.Connection) -> None:
     conn.execute("select 1")
     bad.mute()
     began = time.monotonic()
@@ -56,7 +56,7 @@ def test_new_connections_work_beside_a_silent_one(
 
 
 @pytest.mark.parametrize("step", ["begin", "statement", "commit", "rollback", "savepoint"])
-def test_silence_has_an_end_at_every_step_of_a_transaction(
+def test_waiting_has_a_limit_at_every_step_of_a_transaction(
     bad: Cable, conn: psycopg.Connection, step: str
 ) -> None:
     class Mistake(Exception):
@@ -106,7 +106,7 @@ def test_rows_that_stop_coming(bad: Cable, conn: psycopg.Connection) -> None:
         conn.execute("select repeat('x', 1000) from generate_series(1, 1000)")
 
 
-def test_a_copy_into_silence(bad: Cable, conn: psycopg.Connection) -> None:
+def test_a_copy_without_an_answer_times_out(bad: Cable, conn: psycopg.Connection) -> None:
     conn.execute("create table note (text text)")
     bad.mute()
 
@@ -119,7 +119,7 @@ def test_a_copy_into_silence(bad: Cable, conn: psycopg.Connection) -> None:
         work()
 
 
-def test_a_long_statement_has_its_time(conn: psycopg.Connection) -> None:
+def test_a_long_statement_may_get_more_time(conn: psycopg.Connection) -> None:
     with conn.transaction():
         set_statement_timeout(conn, 30)
         conn.execute("select pg_sleep(1)")
@@ -128,7 +128,7 @@ def test_a_long_statement_has_its_time(conn: psycopg.Connection) -> None:
     assert conn.execute("select 1").fetchone() == (1,)
 
 
-def test_a_connection_at_rest_is_hung_up_on_by_nobody(conn: psycopg.Connection) -> None:
+def test_an_idle_connection_is_not_shut_down(conn: psycopg.Connection) -> None:
     for _ in range(3):
         conn.execute("select 1")
         time.sleep(0.4)  # in total longer than any deadline
@@ -177,7 +177,7 @@ def test_a_forked_process_minds_its_own_connections(tcp_database_url: str) -> No
         assert conn.execute("select 1").fetchone() == (1,)
 
 
-def test_a_connection_that_is_gone_leaves_nothing_to_mind(tcp_database_url: str) -> None:
+def test_a_closed_connection_leaves_no_deadline(tcp_database_url: str) -> None:
     conn = connect(tcp_database_url)
     conn.execute("select 1")
     gone = ref(conn.link._deadline)
@@ -189,7 +189,7 @@ def test_a_connection_that_is_gone_leaves_nothing_to_mind(tcp_database_url: str)
 # Answers
 
 
-def test_an_answer_that_comes_twice_is_noticed_before_a_commit_is_believed(
+def test_a_duplicated_answer_is_detected_before_the_commit(
     bad: Cable, conn: psycopg.Connection
 ) -> None:
     def work() -> None:
@@ -203,14 +203,14 @@ def test_an_answer_that_comes_twice_is_noticed_before_a_commit_is_believed(
     assert conn.closed
 
 
-def test_a_beginning_that_comes_twice_is_noticed(bad: Cable, conn: psycopg.Connection) -> None:
+def test_a_duplicated_begin_is_detected(bad: Cable, conn: psycopg.Connection) -> None:
     bad.repeat()
     with pytest.raises(AnswerGarbled), conn.transaction():
         conn.execute("select 1").fetchone()
     assert conn.closed
 
 
-def test_a_commit_that_comes_twice_is_noticed_by_the_next_transaction(
+def test_a_duplicated_commit_is_detected_by_the_next_transaction(
     bad: Cable, conn: psycopg.Connection
 ) -> None:
     with conn.transaction():
@@ -220,7 +220,7 @@ def test_a_commit_that_comes_twice_is_noticed_by_the_next_transaction(
         pass
 
 
-def test_an_error_of_ours_does_not_hide_that_an_answer_was_not_its_own(
+def test_an_own_error_does_not_hide_a_misplaced_answer(
     bad: Cable, conn: psycopg.Connection
 ) -> None:
     def work() -> None:
@@ -234,16 +234,14 @@ def test_an_error_of_ours_does_not_hide_that_an_answer_was_not_its_own(
         work()
 
 
-def test_rows_that_come_twice_are_noticed(bad: Cable, conn: psycopg.Connection) -> None:
+def test_duplicated_rows_are_detected(bad: Cable, conn: psycopg.Connection) -> None:
     bad.double_rows()
     with pytest.raises(AnswerGarbled):
         conn.execute("select 7")
     assert conn.closed
 
 
-def test_a_byte_that_is_altered_ends_the_connection_at_most(
-    bad: Cable, tcp_database_url: str
-) -> None:
+def test_an_altered_byte_at_most_closes_the_connection(bad: Cable, tcp_database_url: str) -> None:
     """Every single byte of an answer: the answer is parsed, or the connection is closed."""
     ended = 0
     for at in range(130):
@@ -259,7 +257,7 @@ def test_a_byte_that_is_altered_ends_the_connection_at_most(
     assert ended > 50
 
 
-def test_a_notice_that_is_altered_ends_the_connection(
+def test_an_altered_notice_closes_the_connection(
     bad: Cable, conn: psycopg.Connection, tcp_database_url: str
 ) -> None:
     conn.execute("listen orchestra_cpu")
@@ -271,7 +269,9 @@ def test_a_notice_that_is_altered_ends_the_connection(
     assert conn.closed
 
 
-def test_a_probe_knows_an_answer_to_another_question(bad: Cable, conn: psycopg.Connection) -> None:
+def test_a_probe_detects_an_answer_to_another_question(
+    bad: Cable, conn: psycopg.Connection
+) -> None:
     probe(conn)
     bad.repeat()
     conn.execute("select 1")
@@ -290,7 +290,7 @@ def test_a_busy_row_is_not_a_silent_database(
             hurried.execute("select * from person")
 
 
-def test_a_mistake_of_ours_stays_one(conn: psycopg.Connection) -> None:
+def test_a_programming_error_stays_one(conn: psycopg.Connection) -> None:
     with pytest.raises(psycopg.ProgrammingError):
         conn.execute("select %s, %s", [1])
     assert in_transaction(conn, lambda: 1) == 1

@@ -223,7 +223,7 @@ def test_a_socket_that_is_not_there(tmp_path: object) -> None:
         "postgres://ana:secret@host/lab\0",
     ],
 )
-def test_nonsense_is_no_address_and_is_not_repeated(url: str) -> None:
+def test_an_invalid_address_is_refused_and_not_shown(url: str) -> None:
     with pytest.raises(
         ConfigurationError, match="is not an address of a PostgreSQL server"
     ) as caught:
@@ -277,7 +277,7 @@ def test_a_lock_is_not_waited_for_without_end(database_url: str) -> None:
             hurried.execute("select * from person")
 
 
-def test_a_missing_right_is_said_in_a_sentence(conn: psycopg.Connection) -> None:
+def test_a_missing_right_is_reported_in_one_sentence(conn: psycopg.Connection) -> None:
     role = f"guest_{conn.info.dbname}"
     conn.execute(f"create role {role}".encode())
     try:
@@ -296,7 +296,7 @@ def test_errors_about_a_statement_stay_what_they_are(conn: psycopg.Connection) -
         conn.execute("insert into person (name, email) values ('ana', 'ana@example.org')")
 
 
-def test_a_deadlock_is_tried_again(database_url: str) -> None:
+def test_a_deadlock_is_retried(database_url: str) -> None:
     with connect(database_url) as conn:
         conn.execute("create table counter (name text primary key, n integer)")
         conn.execute("insert into counter values ('a', 0), ('b', 0)")

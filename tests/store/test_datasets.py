@@ -39,7 +39,7 @@ def manifest(conn: psycopg.Connection, name: str) -> list[str]:
     return [entry.path for entry in datasets.files(conn, dataset, first=0, limit=100)]
 
 
-def test_a_manifest_comes_back_as_it_was(
+def test_a_manifest_is_read_as_it_was_written(
     conn: psycopg.Connection, ana: Caller, folder: Path
 ) -> None:
     made = register(conn, ana, "user.ana.grid", folder)
@@ -57,7 +57,7 @@ def test_one_file_is_a_data_set_too(conn: psycopg.Connection, ana: Caller, folde
     assert (made.files, made.is_folder, made.root) == (1, False, str(folder / "it's"))
 
 
-def test_a_name_is_ones_own_and_taken_once(
+def test_a_name_has_the_users_prefix_and_is_unique(
     conn: psycopg.Connection, ana: Caller, bob: Caller, folder: Path
 ) -> None:
     register(conn, ana, "user.ana.grid", folder)
@@ -105,7 +105,7 @@ def test_the_same_files_at_another_place_are_a_new_version(
     assert (told.dataset.version, told.dataset.root) == (2, str(moved))
 
 
-def test_an_update_of_what_was_not_looked_at_is_refused(
+def test_an_update_of_a_version_that_was_not_read_is_refused(
     conn: psycopg.Connection, ana: Caller, folder: Path
 ) -> None:
     before = register(conn, ana, "user.ana.grid", folder)
@@ -117,7 +117,7 @@ def test_an_update_of_what_was_not_looked_at_is_refused(
     assert datasets.find(conn, "user.ana.grid").version == 2
 
 
-def test_what_is_no_manifest_changes_nothing(
+def test_an_invalid_manifest_changes_nothing(
     conn: psycopg.Connection, ana: Caller, folder: Path
 ) -> None:
     wrong = replace(scan(folder), root="data")
@@ -129,7 +129,7 @@ def test_what_is_no_manifest_changes_nothing(
     assert datasets.list_datasets(conn, None) == [before]
 
 
-def test_somebody_elses_data_set_stays_as_it_is(
+def test_a_data_set_of_another_user_is_unchanged(
     conn: psycopg.Connection, ana: Caller, bob: Caller, folder: Path
 ) -> None:
     register(conn, ana, "user.ana.grid", folder)

@@ -313,7 +313,7 @@ def test_notifications_arrive_at_rest_and_between_requests(
     agent.received(1, ("orchestra_node", "7"))
 
 
-def test_a_lost_connection_is_noticed_at_rest(agent: Agent, conn: psycopg.Connection) -> None:
+def test_a_lost_idle_connection_is_detected(agent: Agent, conn: psycopg.Connection) -> None:
     agent.database.start()
     agent.received(("connected", 1))
     cut(conn)

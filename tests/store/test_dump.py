@@ -29,7 +29,7 @@ def add(url: str, *names: str) -> None:
             conn.execute("insert into person (name, email) values (%s, '')", (name,))
 
 
-def test_a_dump_comes_back_as_it_was(database_url: str, hostile_dir: Path) -> None:
+def test_a_dump_is_restored_as_it_was(database_url: str, hostile_dir: Path) -> None:
     add(database_url, "ana", "zoë; drop")
     target = hostile_dir / "lab.dump"
     assert dump(database_url, target) == target.stat().st_size > 1000
@@ -73,7 +73,7 @@ def test_a_database_that_is_not_there(database_url: str, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("after", [0, 20_000])
-def test_a_server_that_falls_silent_is_given_up(
+def test_a_server_that_stops_answering_is_given_up(
     tcp_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
     monkeypatch.setitem(dumps.PATIENCE, "pg_dump", 1.0)
@@ -84,7 +84,7 @@ def test_a_server_that_falls_silent_is_given_up(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_no_dump_changes_nothing(database_url: str, tmp_path: Path) -> None:
+def test_another_file_than_a_dump_changes_nothing(database_url: str, tmp_path: Path) -> None:
     add(database_url, "ana")
     dump(database_url, tmp_path / "whole")
     (tmp_path / "text").write_text("select 1;")
@@ -128,7 +128,7 @@ def is_there(url: str, database: str) -> bool:
         return bool(row.fetchone() == (True,))
 
 
-def test_a_dump_is_read_back_and_compared(database_url: str, tmp_path: Path, scratch: str) -> None:
+def test_a_dump_is_restored_and_compared(database_url: str, tmp_path: Path, scratch: str) -> None:
     add(database_url, "ana", "zoë; drop")
     assert read_back(database_url, tmp_path / "lab.dump")
     restore(database_url, tmp_path / "lab.dump")
@@ -136,7 +136,7 @@ def test_a_dump_is_read_back_and_compared(database_url: str, tmp_path: Path, scr
     assert not is_there(database_url, scratch)
 
 
-def test_a_dump_that_came_back_otherwise_is_found(
+def test_a_dump_that_differs_is_detected(
     database_url: str, tmp_path: Path, scratch: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add(database_url, "ana")
@@ -148,7 +148,9 @@ def test_a_dump_that_came_back_otherwise_is_found(
             conn.execute("update orchestra.person set email = 'another'")
 
     monkeypatch.setattr(dumps, "restore", restored)
-    with pytest.raises(dump_check.DumpDiffers, match="its table person is not what was dumped"):
+    with pytest.raises(
+        dump_check.DumpDiffers, match="its table person differs from what was dumped"
+    ):
         read_back(database_url, tmp_path / "lab.dump")
     assert not is_there(database_url, scratch)
 
@@ -180,7 +182,7 @@ def test_who_may_make_no_database_reads_back_on_a_server_of_our_own(
 
 @pytest.mark.needs("postgresql 15")
 @pytest.mark.parametrize(("one", "other"), [("embedded", "debian15"), ("debian15", "embedded")])
-def test_a_dump_of_one_version_comes_back_on_another(
+def test_a_dump_of_one_version_is_restored_on_another(
     run_folder: Path, one: str, other: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "lab.dump"

@@ -107,7 +107,7 @@ def test_what_it_is(data: Path) -> None:
     assert rules == [("scram-sha-256",)]
 
 
-def test_nobody_else_can_reach_it(data: Path) -> None:
+def test_no_other_user_can_reach_it(data: Path) -> None:
     url = embedded.ensure_running(data, settings=FAST)
     server = Place(data).server
     for private in (server, server / "socket", data / "password", server / "pg18"):
@@ -130,7 +130,7 @@ def test_a_killed_server_is_started_again(data: Path) -> None:
         assert conn.execute("select answer from public.kept").fetchone() == (42,)
 
 
-def test_a_pid_that_now_is_another_program_s_is_not_taken_for_the_server(data: Path) -> None:
+def test_a_reused_pid_is_not_mistaken_for_the_server(data: Path) -> None:
     embedded.ensure_running(data, settings=FAST)
     pid_file = Place(data).cluster / "postmaster.pid"
     text = pid_file.read_text()
@@ -142,7 +142,7 @@ def test_a_pid_that_now_is_another_program_s_is_not_taken_for_the_server(data: P
     assert pid_of(data) != os.getpid()
 
 
-def test_it_outlives_whoever_started_it_and_its_ctrl_c(data: Path) -> None:
+def test_it_outlives_the_command_that_started_it_and_its_ctrl_c(data: Path) -> None:
     url = embedded.ensure_running(data, settings=FAST)
     session = Path(f"/proc/{pid_of(data)}/stat").read_text().rpartition(")")[2].split()[3]
     assert int(session) != os.getsid(0)
@@ -213,7 +213,7 @@ def test_a_long_and_hostile_name(hostile_dir: Path) -> None:
         remove(data)
 
 
-def test_a_folder_s_name_is_no_code(tmp_path: Path) -> None:
+def test_the_name_of_a_folder_is_never_code(tmp_path: Path) -> None:
     data = tmp_path / "$(touch injected); `touch injected`" / 'da"ta'
     try:
         connect(embedded.ensure_running(data, settings=FAST)).close()
@@ -224,7 +224,7 @@ def test_a_folder_s_name_is_no_code(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.rglob("injected")] == []
 
 
-def test_a_half_made_database_is_made_anew(data: Path) -> None:
+def test_an_incomplete_database_is_created_again(data: Path) -> None:
     embedded.ensure_running(data, settings=FAST)
     embedded.stop(data)
     place = Place(data)
@@ -235,22 +235,22 @@ def test_a_half_made_database_is_made_anew(data: Path) -> None:
     assert not half.exists()
 
 
-def test_a_full_disk_is_one_sentence(data: Path) -> None:
+def test_a_full_disk_is_reported_in_one_sentence(data: Path) -> None:
     with file_size_limit(3_000_000), pytest.raises(DatabaseUnavailable) as caught:
         embedded.ensure_running(data, settings=FAST)
     assert re.fullmatch(
-        rf"no database can be made in {data}: .*(File too large|No space left on device).*",
+        rf"no database can be created in {data}: .*(File too large|No space left on device).*",
         str(caught.value),
     )
     connect(embedded.ensure_running(data, settings=FAST)).close()
 
 
-def test_settings_that_postgresql_refuses_are_one_sentence(data: Path) -> None:
+def test_settings_that_postgresql_refuses_are_reported_in_one_sentence(data: Path) -> None:
     with pytest.raises(DatabaseUnavailable, match=r'does not start: .*"shared_buffers"'):
         embedded.ensure_running(data, settings={"shared_buffers": "much"})
 
 
-def test_a_lost_password_file_is_one_sentence(data: Path) -> None:
+def test_a_lost_password_file_is_reported_in_one_sentence(data: Path) -> None:
     embedded.ensure_running(data, settings=FAST)
     embedded.stop(data)
     kept = (data / "password").read_text()
@@ -264,12 +264,13 @@ def test_a_lost_password_file_is_one_sentence(data: Path) -> None:
     embedded.ensure_running(data, settings=FAST)
 
 
-def test_another_major_version_is_one_sentence(data: Path) -> None:
+def test_another_major_version_is_reported_in_one_sentence(data: Path) -> None:
     embedded.ensure_running(data, settings=FAST)
     embedded.stop(data)
     (Place(data).cluster / "PG_VERSION").write_text("17\n")
     with pytest.raises(
-        DatabaseUnavailable, match="was made by PostgreSQL 17; what would start it is PostgreSQL 18"
+        DatabaseUnavailable,
+        match="was created by PostgreSQL 17; what would start it is PostgreSQL 18",
     ):
         embedded.ensure_running(data, settings=FAST)
     (Place(data).cluster / "PG_VERSION").write_text("18\n")
@@ -289,9 +290,9 @@ def test_a_folder_that_others_can_write_to_is_refused(tmp_path: Path) -> None:
     with pytest.raises(VolumeError, match="is not a folder that only you can write to"):
         embedded.ensure_running(tmp_path / "open")
     (tmp_path / "file").touch()
-    with pytest.raises(VolumeError, match=r"is not a folder|cannot be made"):
+    with pytest.raises(VolumeError, match=r"is not a folder|cannot be created"):
         embedded.ensure_running(tmp_path / "file")
-    with pytest.raises(VolumeError, match="cannot be made or used"):
+    with pytest.raises(VolumeError, match="cannot be created or used"):
         embedded.ensure_running(tmp_path / "file" / "data")
 
 
@@ -428,12 +429,12 @@ odd.rename(usual)
 
 
 @pytest.mark.needs("root")
-def test_an_unwritable_folder_is_one_sentence(ordinary: Ordinary) -> None:
+def test_an_unwritable_folder_is_reported_in_one_sentence(ordinary: Ordinary) -> None:
     done = ordinary.python(
         "from pathlib import Path; from orchestra.store import embedded\n"
         "try: embedded.ensure_running(Path('/usr/lib/data'))\n"
         "except Exception as error: print(error)"
     )
     assert done.stdout == (
-        "/usr/lib/data cannot be made or used for the database: Permission denied.\n"
+        "/usr/lib/data cannot be created or used for the database: Permission denied.\n"
     )

@@ -75,7 +75,9 @@ def test_jobs_of_both_turns_and_unreleased_ones_are_counted(world: World) -> Non
     assert store.before(world.conn, task, 38, JobState.REGISTERED, 1, limit=5) == 10
 
 
-def test_a_rival_counts_what_can_start_by_itself(world: World, pilot: Pilot) -> None:
+def test_a_competitor_counts_jobs_that_start_without_a_condition(
+    world: World, pilot: Pilot
+) -> None:
     first = world.task(30, "user.ana.first", test_jobs=0, priority=1)
     second = world.task(30, "user.bob.second", owner="bob", test_jobs=4)
     third = world.task(30, "user.bob.third", owner="bob", test_jobs=0)
@@ -345,7 +347,7 @@ def test_a_whole_explanation_of_a_job_among_many(crowded: World) -> None:
     assert found.explanation.starts_in is None
 
 
-def test_the_moment_is_one(world: World, pilot: Pilot) -> None:
+def test_all_is_read_from_one_snapshot(world: World, pilot: Pilot) -> None:
     world.task(2, test_jobs=0)
     facts = explain.explain(world.conn, "0/1").facts
     assert abs(facts.now - facts.task.created_at) < timedelta(minutes=1)

@@ -29,7 +29,7 @@ def why_broken(world: World, task: int) -> str:
     return str(row[0])
 
 
-def test_what_orchestra_ended_in_a_test_is_no_failure_and_no_users_doing(
+def test_jobs_that_orchestra_ended_in_a_test_are_no_failures_and_no_users_kill(
     world: World, ana: Caller
 ) -> None:
     task, pilot = world.task(6, test_jobs=5), world.pilot()
@@ -74,9 +74,7 @@ def test_a_test_that_a_user_ended_did_not_fail(world: World, ana: Caller, waitin
 
 
 @pytest.mark.parametrize("cause", [Cause.RETURNED, Cause.LEASE, Cause.UNHEARD, Cause.LOST])
-def test_what_was_handed_back_in_a_test_that_broke_is_no_failure(
-    world: World, cause: Cause
-) -> None:
+def test_jobs_returned_in_a_test_that_broke_are_no_failures(world: World, cause: Cause) -> None:
     task, pilot = world.task(3, test_jobs=3), world.pilot()
     world.conduct()
     grants = pilot.claim(cpu=3)

@@ -26,7 +26,7 @@ def hold(world: World, task: int) -> Hold:
     return found.hold
 
 
-def test_each_hold_says_what_it_is_for_whatever_its_words(world: World) -> None:
+def test_each_hold_records_its_cause_whatever_its_reason(world: World) -> None:
     world.person("orchestra")
     mine = world.task(jobs=2, name="user.ana.mine", test_jobs=0)
     failing = world.task(jobs=9, name="user.ana.failing", test_jobs=0, max_fails=1)

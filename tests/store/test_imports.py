@@ -27,7 +27,9 @@ NOT_FOR_LOOKING = {
 
 
 @pytest.mark.parametrize("command", ["task list", "task show 0", "job list 0"])
-def test_looking_brings_in_nothing_that_changes(command: str, database_url: str) -> None:
+def test_read_only_commands_do_not_import_modules_for_changes(
+    command: str, database_url: str
+) -> None:
     script = (
         "import sys; from orchestra.cli.main import main; main(sys.argv[1:]); "
         "print(*sys.modules, file=sys.stderr)"

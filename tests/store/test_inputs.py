@@ -95,7 +95,7 @@ def test_a_result_with_a_note_is_kept_and_marked_everywhere(world: World) -> Non
     assert (payload[0]["doubts"], payload[0]["doubt"]) == ("1", NOTE)
 
 
-def test_a_result_that_was_made_anew_is_in_doubt_no_longer(world: World) -> None:
+def test_a_result_that_was_computed_again_has_no_note(world: World) -> None:
     task, pilot = begun(world, 1)
     end(world, pilot, only(pilot.claim()), inputs_note=NOTE)
     world.conduct(2)

@@ -134,7 +134,7 @@ def test_pause_after_failures_grows(conn: psycopg.Connection) -> None:
         now = float(second)
         isolation.attempt(conn, 7, fail)
         if second == 0:
-            assert not isolation.stuck, "a lock that was met once is no news"
+            assert not isolation.stuck, "a single lock conflict is not reported"
     assert tried == [0, 1, 3, 7, 15, 31, 63, 123, 183]
     assert isolation.stuck == (Stuck(7, "the database is busy"),)
     now = 1000

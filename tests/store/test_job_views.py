@@ -45,7 +45,7 @@ def indexes(world: World, status: JobStatus | None, first: int = 0, limit: int =
     return [job.index for job in page.jobs]
 
 
-def test_every_figure_lists_the_jobs_that_it_counts(world: World, mixed: int) -> None:
+def test_every_status_lists_the_jobs_that_it_counts(world: World, mixed: int) -> None:
     expected = {
         JobStatus.DONE: [0, 1, 2, 3, 4],
         JobStatus.FAILED: [5, 6, 7],
@@ -181,7 +181,7 @@ def test_a_log_that_cannot_be_read_is_kept_in_part(world: World, pilot: Pilot) -
         assert chunk == LogChunk(start, data, 10_000, over=True)
 
 
-def test_a_log_of_which_nothing_is_kept(world: World, pilot: Pilot) -> None:
+def test_a_log_without_a_stored_tail(world: World, pilot: Pilot) -> None:
     world.task(1, test_jobs=0)
     world.conduct(2)
     (grant,) = pilot.claim()
@@ -197,7 +197,7 @@ def test_a_log_of_which_nothing_is_kept(world: World, pilot: Pilot) -> None:
 
 
 @pytest.mark.parametrize(("refresh", "words"), [(True, ["tail 0/0/1"]), (False, [])])
-def test_a_pilot_is_asked_for_more_where_that_is_wanted(
+def test_a_pilot_is_asked_for_a_longer_log_on_request(
     world: World, pilot: Pilot, database_url: str, refresh: bool, words: list[str]
 ) -> None:
     world.task(1, test_jobs=0)

@@ -81,7 +81,7 @@ def test_the_longest_grace_of_its_attempts_counts(world: World) -> None:
     assert fence_reason(world, pilot)
 
 
-def test_a_gap_in_the_duty_begins_the_wait_anew(world: World, running: int) -> None:
+def test_a_gap_between_conductors_restarts_the_wait(world: World, running: int) -> None:
     pilot = world.pilot()
     pilot.claim()
     world.age(OVER * 3, gap=True)
@@ -105,7 +105,7 @@ def test_who_renews_or_holds_nothing_or_keeps_its_jobs_is_not_given_up(
     assert [fence_reason(world, p) for p in (renewing, idle, keeping)] == [None] * 3
 
 
-def test_one_that_renews_between_look_and_fence_lives(world: World, running: int) -> None:
+def test_a_keeper_that_renews_before_it_is_fenced_stays_trusted(world: World, running: int) -> None:
     pilot = world.pilot()
     pilot.claim()
     world.age(OVER)
@@ -132,7 +132,7 @@ def test_the_duty_is_held_across_a_hand_over_and_not_across_a_gap(world: World) 
     assert held() > first
 
 
-def test_a_clock_that_was_set_back_locks_nobody_out(world: World) -> None:
+def test_a_clock_that_was_set_back_blocks_no_pilot(world: World) -> None:
     world.conn.execute(
         "update leader set expires = now() + interval '1 h', held_since = now() - interval '1 d'"
     )
@@ -143,9 +143,7 @@ def test_a_clock_that_was_set_back_locks_nobody_out(world: World) -> None:
 # What other parties report
 
 
-def test_a_reboot_fences_the_keepers_of_the_older_boot_and_nobody_elses(
-    world: World, running: int
-) -> None:
+def test_a_reboot_fences_only_the_keepers_of_the_earlier_boot(world: World, running: int) -> None:
     old, other = world.pilot(), world.pilot("other")
     (grant,) = old.claim()
     old.start(grant)
@@ -177,7 +175,7 @@ def test_an_outcome_that_outlived_a_reboot_in_the_spool_comes_first(
     assert work.close_out(world.conn, new.agent, old.keeper, "again") == 0
 
 
-def test_only_the_agent_that_decides_may_bury(world: World, running: int) -> None:
+def test_only_the_agent_that_decides_may_close_out(world: World, running: int) -> None:
     pilot = world.pilot()
     pilot.claim()
     with pytest.raises(Superseded):
@@ -214,7 +212,7 @@ def test_another_machine_waits_until_the_old_one_is_given_up(world: World, runni
 # An admin
 
 
-def test_a_lost_node_gives_its_jobs_away_and_its_pilot_learns_it(
+def test_the_jobs_of_a_lost_node_are_requeued_and_its_pilot_is_notified(
     world: World, running: int
 ) -> None:
     pilot, other = world.pilot(), world.pilot("other")
@@ -237,7 +235,7 @@ def test_a_lost_node_gives_its_jobs_away_and_its_pilot_learns_it(
     assert world._one("select lost_at is null from node where name = 'gauss'")
 
 
-def test_what_is_ended_because_its_node_was_given_up_is_no_failure(
+def test_jobs_ended_because_their_node_was_given_up_are_no_failures(
     world: World, running: int
 ) -> None:
     """The node is alive: it ends its jobs when it is notified, perhaps before they are claimed again."""
@@ -330,7 +328,7 @@ def test_late_outcomes_of_a_broken_task(world: World, status: int) -> None:
 # Back-off
 
 
-def test_a_failed_job_comes_back_after_a_while_and_wakes_its_queue(world: World) -> None:
+def test_a_failed_job_is_retried_after_a_delay_and_its_queue_is_notified(world: World) -> None:
     task = world.task(jobs=1, test_jobs=0, retries=9, queue="gpu")
     world.conduct(rounds=2)
     pilot = world.pilot()
@@ -348,7 +346,7 @@ def test_a_failed_job_comes_back_after_a_while_and_wakes_its_queue(world: World)
         assert attempts.end_back_off(world.conn, 10) == set()
 
 
-def test_a_kill_takes_what_waits_for_its_time(world: World) -> None:
+def test_a_kill_includes_jobs_that_wait_for_a_retry(world: World) -> None:
     task = world.task(jobs=2, test_jobs=0, retries=1)
     world.conduct(rounds=2)
     pilot = world.pilot()

@@ -71,7 +71,7 @@ def shared_tasks(world: World) -> set[int]:
     return {row[0] for row in rows}
 
 
-def test_a_command_is_passed_by_no_newcomer_and_the_claim_behind_it_takes_nothing(
+def test_a_later_claim_waits_for_a_waiting_command_and_takes_nothing(
     world: World, running: int, ana: Caller, database_url: str
 ) -> None:
     with sharing(database_url, running):
@@ -170,7 +170,7 @@ def test_a_claim_waits_for_a_task_above_those_that_it_shares(
     assert [g.key.task_id for g in answer.grants] == [low] * 3 + [high] * 2  # type: ignore[attr-defined]
 
 
-def test_a_command_that_could_not_have_a_lock_says_so(
+def test_a_command_that_gets_no_lock_reports_it(
     world: World, running: int, ana: Caller, database_url: str
 ) -> None:
     with (

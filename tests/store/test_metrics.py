@@ -62,7 +62,7 @@ def test_what_a_job_said_comes_with_its_outcome(world: World) -> None:
     assert table.rows[1].note == "metrics.json is missing; the config is missing"
 
 
-def test_an_outcome_that_comes_again_says_nothing_new(world: World) -> None:
+def test_a_repeated_outcome_changes_nothing(world: World) -> None:
     world.task(jobs=1)
     world.conduct()
     pilot = world.pilot()
@@ -116,7 +116,7 @@ def test_which_is_best_is_as_ever(world: World, said: list[str | None], wanted: 
     assert (found.columns[0], int(found.rows[0].job.rpartition("/")[2])) == wanted
 
 
-def test_where_nobody_says_which_is_best_there_is_none(world: World) -> None:
+def test_without_a_goal_there_is_no_best_result(world: World) -> None:
     first = world.task(jobs=1)
     run(world, world.pilot(), ['{"seconds": 1}'], first)
     second = world.task(jobs=1, name="user.ana.other")

@@ -146,7 +146,7 @@ def test_a_program_one_version_behind_may_go_on(
 def test_no_schema_yet(connection: psycopg.Connection) -> None:
     with pytest.raises(SchemaMismatch, match="has no Orchestra schema yet") as caught:
         check(connection)
-    assert command_words.hint_of(caught.value) == "maestro user init makes it."
+    assert command_words.hint_of(caught.value) == "maestro user init creates it."
 
 
 def test_a_shared_database_stays_as_it_is(connection: psycopg.Connection, folder: Path) -> None:
@@ -158,7 +158,9 @@ def test_a_shared_database_stays_as_it_is(connection: psycopg.Connection, folder
     assert row == (0,)
 
 
-def test_somebody_else_s_schema_is_left_alone(connection: psycopg.Connection, folder: Path) -> None:
+def test_a_schema_of_another_program_is_left_alone(
+    connection: psycopg.Connection, folder: Path
+) -> None:
     connection.execute("create schema orchestra create table violin (name text)")
     for act in (migrate, check):
         with pytest.raises(SchemaMismatch, match="this program did not make"):
@@ -171,7 +173,7 @@ def test_a_user_who_may_not_make_schemas(connection: psycopg.Connection, folder:
     connection.execute(sql.SQL("create role {}").format(role))
     connection.execute(sql.SQL("set role {}").format(role))
     try:
-        with pytest.raises(DatabaseUnavailable, match="may not make a schema"):
+        with pytest.raises(DatabaseUnavailable, match="may not create a schema"):
             migrate(connection, folder=folder)
     finally:
         connection.execute("reset role")

@@ -163,7 +163,7 @@ def test_what_a_job_waits_for_that_needs_many_slots_is_found_by_keys(
     assert buffers(found) < 20
 
 
-def test_a_long_line_of_tasks_that_are_for_others_is_read_in_one_go(crowded: World) -> None:
+def test_many_tasks_of_others_are_skipped_in_one_statement(crowded: World) -> None:
     params = {
         "queue": Queue.CPU, "serves_all": False, "account": "bea", "images": "^$", "offered": 8,
         "avoid": [], "rank": -(2**31), "after": -1, "limit": 16,
@@ -286,7 +286,7 @@ def test_who_looks_after_leases_walks_what_is_open(
     assert index in indexes(found)
 
 
-def test_the_conductors_look_reads_counts_not_jobs(crowded: World) -> None:
+def test_the_conductor_reads_counts_not_jobs(crowded: World) -> None:
     found = plan(crowded.conn, load("tasks/live_tasks").live_tasks, {"only": None, "but": []})
     tables = {node.get("Relation Name") for node in nodes(found)} - {None}
     assert tables == {"task", "task_count", "task_after"}

@@ -95,7 +95,7 @@ def test_a_page_of_jobs_is_read_by_its_key(
         assert found.buffers < 1_200, found.root
 
 
-def test_a_page_of_done_jobs_is_soon_full_where_many_are_done(crowded: World) -> None:
+def test_a_page_of_many_done_jobs_is_read_quickly(crowded: World) -> None:
     params = {"task": 0, "first": 0, "limit": 51}
     found = plan(crowded.conn, jobs.listing_statement(JobStatus.DONE), params)
     assert found.walked == set()

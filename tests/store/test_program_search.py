@@ -54,7 +54,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_wheel_s_win_over_the_path_and_a_setting_over_both(
+def test_the_wheel_comes_before_the_path_and_a_setting_before_both(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = install(tmp_path / "bin", "17.2")
@@ -65,7 +65,7 @@ def test_the_wheel_s_win_over_the_path_and_a_setting_over_both(
     assert (find().folder, find().major, find().package) == (other, 17, None)
 
 
-def test_the_system_s_are_found_where_the_wheel_is_not(machine: Path) -> None:
+def test_the_systems_programs_are_found_without_the_wheel(machine: Path) -> None:
     with pytest.raises(
         DatabaseUnavailable, match="no programs of PostgreSQL are installed"
     ) as info:
@@ -106,7 +106,7 @@ def test_incomplete_and_broken_ones_are_passed_over(machine: Path) -> None:
         ("17.1", ("postgres", "psql"), "where there is no initdb"),
     ],
 )
-def test_a_setting_that_cannot_be_is_one_sentence(
+def test_an_invalid_setting_is_reported_in_one_sentence(
     tmp_path: Path, version: str, programs: tuple[str, ...], words: str
 ) -> None:
     program_search.use(install(tmp_path / "bin", version, *programs))

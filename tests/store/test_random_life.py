@@ -105,7 +105,7 @@ class Life:
         nodes.lose(chosen.conn, as_admin(chosen.conn), f"node{pilot}", force=True)
         self._new_keeper(chosen, pilot)
 
-    def _bury(self, pilot: int) -> None:
+    def _close_out(self, pilot: int) -> None:
         chosen = self.pilots[pilot]
         work.close_out(chosen.conn, chosen.agent, chosen.keeper, "its keeper has died")
         self._new_keeper(chosen, pilot)

@@ -54,7 +54,7 @@ def restored(world: World, pilot: Pilot, remembered: KnownDatabase) -> Heartbeat
 # Recognition
 
 
-def test_a_database_in_its_place_is_nothing_special(world: World) -> None:
+def test_a_database_in_its_place_is_not_recovering(world: World) -> None:
     assert identity(world.conn).settling is None
     assert recovery.accept(world.conn, as_admin(world.conn)) is None
     pilot = world.pilot()
@@ -63,7 +63,7 @@ def test_a_database_in_its_place_is_nothing_special(world: World) -> None:
 
 
 @pytest.mark.parametrize("change", ["system_identifier = '1'", "timeline = 7"])
-def test_another_server_or_line_of_history_is_noticed_by_whoever_comes_first(
+def test_another_server_or_timeline_is_detected_by_the_first_process(
     world: World, change: str
 ) -> None:
     before = identity(world.conn)
@@ -193,7 +193,7 @@ def test_a_renewal_in_another_epoch_is_refused_and_renews_nothing(world: World) 
 # During the recovery
 
 
-def test_nothing_is_claimed_or_given_away_until_every_node_has_spoken(
+def test_nothing_is_claimed_or_requeued_until_every_node_has_reported(
     world: World, running: int
 ) -> None:
     silent, speaking = world.pilot("silent"), world.pilot("speaking")
@@ -237,7 +237,7 @@ def test_an_admin_can_go_on_without_a_node(world: World, running: int) -> None:
     assert recovery.settle(world.conn, patience=0)
 
 
-def test_what_is_no_longer_granted_is_not_ended_while_it_settles(
+def test_attempts_no_longer_granted_are_not_ended_during_the_recovery(
     world: World, running: int
 ) -> None:
     pilot = world.pilot()
@@ -284,9 +284,7 @@ def test_a_running_job_that_the_dump_does_not_know_becomes_its_jobs_attempt(
     assert world.counts(running) == world.true_counts(running)
 
 
-def test_it_is_no_attempt_of_another_task_that_got_its_tasks_number(
-    world: World, running: int
-) -> None:
+def test_it_is_not_an_attempt_of_another_task_with_the_same_id(world: World, running: int) -> None:
     pilot = world.pilot()
     remembered = known(world)
     backup.take(world.conn)
@@ -300,9 +298,7 @@ def test_it_is_no_attempt_of_another_task_that_got_its_tasks_number(
     assert (found.adopted, found.unknown, found.end) == ((ours.key,), (alien.key,), ())
 
 
-def test_nothing_is_claimed_by_what_was_known_of_another_edition(
-    world: World, running: int
-) -> None:
+def test_nothing_is_claimed_with_knowledge_of_another_epoch(world: World, running: int) -> None:
     pilot = world.pilot()
     epoch = known(world).epoch
     answer = work.claim(
@@ -337,7 +333,7 @@ def test_it_is_adopted_from_before_its_task_began(world: World) -> None:
     assert world.counts(task) == Counts(registered=1, assigned=10, done=1)
 
 
-def test_new_attempts_get_folders_that_the_forgotten_time_cannot_have_used(
+def test_new_attempts_get_folders_that_lost_ones_cannot_have_used(
     world: World, running: int
 ) -> None:
     pilot = world.pilot()
@@ -353,7 +349,7 @@ def test_new_attempts_get_folders_that_the_forgotten_time_cannot_have_used(
     assert (before.folder_number, after.folder_number, after.new_folder) == (1, 1001, True)
 
 
-def test_a_stranger_whose_job_was_given_to_another_runs_on_and_is_shown(
+def test_an_unknown_attempt_of_a_requeued_job_runs_on_and_is_shown(
     world: World, running: int
 ) -> None:
     late, other = world.pilot("late"), world.pilot()
@@ -373,7 +369,7 @@ def test_a_stranger_whose_job_was_given_to_another_runs_on_and_is_shown(
     assert world.jobs(running)[grant.key.index] is JobState.ASSIGNED
 
 
-def test_an_attempt_of_a_task_that_was_deleted_is_no_stranger(world: World, running: int) -> None:
+def test_an_attempt_of_a_deleted_task_is_not_unknown(world: World, running: int) -> None:
     pilot = world.pilot()
     (grant,) = pilot.claim()
     nodes.lose(world.conn, as_admin(world.conn), "gauss", force=True)

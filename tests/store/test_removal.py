@@ -29,7 +29,7 @@ def attempt(folder: Path, index: int, number: int, size: int = 100) -> Path:
 RECORDED = frozenset({(0, 1), (0, 2), (1, 1)})
 
 
-def test_a_survey_tells_attempts_from_strangers(hostile_dir: Path) -> None:
+def test_a_survey_separates_known_and_unknown_attempts(hostile_dir: Path) -> None:
     for index, number in RECORDED:
         attempt(hostile_dir, index, number)
     attempt(hostile_dir, 1, 7)  # not recorded
@@ -48,7 +48,7 @@ def test_a_survey_tells_attempts_from_strangers(hostile_dir: Path) -> None:
     ]
 
 
-def test_strangers_stay(hostile_dir: Path) -> None:
+def test_other_files_stay(hostile_dir: Path) -> None:
     for index, number in RECORDED:
         attempt(hostile_dir, index, number)
     stranger = attempt(hostile_dir, 1, 7)
@@ -59,7 +59,7 @@ def test_strangers_stay(hostile_dir: Path) -> None:
     assert os.listdir(hostile_dir / ".attempts") == ["job_configId_1"]
 
 
-def test_nothing_is_left_of_what_was_ours_alone(hostile_dir: Path) -> None:
+def test_nothing_is_left_of_a_users_own_data(hostile_dir: Path) -> None:
     for index, number in RECORDED:
         attempt(hostile_dir, index, number)
     attempt_folders.remove_attempts(str(hostile_dir), sorted(RECORDED))

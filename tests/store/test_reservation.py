@@ -81,7 +81,7 @@ def test_a_node_that_is_heard_of_no_more_is_replaced(lab: Lab) -> None:
     assert lab.claim("gauss") == ([lab.small] * 2, False), "it is back, and another one waits"
 
 
-def test_a_clock_that_went_back_keeps_no_slots_for_ever(lab: Lab) -> None:
+def test_a_clock_that_was_set_back_does_not_extend_reservations(lab: Lab) -> None:
     lab.claim("gauss")
     lab.silent(-86_400)
     assert lab.claim("euler") == ([], True)

@@ -168,7 +168,7 @@ def test_what_is_needed_stays_however_old_it_is(world: World, ana: Caller) -> No
     explain.explain(world.conn, f"{over}/1")  # without what was deleted
 
 
-def test_a_task_that_goes_on_is_looked_at_anew_when_it_is_over(world: World) -> None:
+def test_a_retried_task_is_checked_again_when_it_is_over(world: World) -> None:
     pilot = world.pilot()
     task = world.task(2, test_jobs=0)
     run(world, pilot, task, failing=(1,))
@@ -237,9 +237,9 @@ def test_a_keeper_that_was_given_up_and_comes_back_is_known_for_a_month_and_harm
         work.reconcile(world.conn, pilot.keeper, pilot.request, held)
     work.register_keeper(world.conn, pilot.node, again)
     found = work.reconcile(world.conn, pilot.keeper, pilot.request, held)
-    assert found.end == tuple(sorted(held)), "its jobs were given away"
+    assert found.end == tuple(sorted(held)), "its jobs were requeued"
     pilot.end(late)
-    assert world.attempt(late)["accepted"], "nobody had it since"
+    assert world.attempt(late)["accepted"], "it was not claimed since"
     assert world.counts(task).done == 1
 
 
@@ -276,7 +276,7 @@ def test_a_step_takes_a_small_portion_and_the_next_goes_on_there(
     assert count(world, "event") == 0
 
 
-def test_a_failure_of_one_kind_keeps_no_other(
+def test_a_failure_in_one_kind_of_rows_does_not_stop_the_others(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: Any) -> int:

@@ -96,7 +96,7 @@ def test_a_node_is_changed_by_its_owner_and_by_admins(
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_node_of_nobody_is_the_admins(
+def test_a_node_without_an_owner_belongs_to_the_admins(
     conn: psycopg.Connection, root: Caller, bob: Caller, carl: Caller, change: str
 ) -> None:
     conn.execute(NODE)
@@ -105,7 +105,7 @@ def test_a_node_of_nobody_is_the_admins(
     CHANGES[change](conn, root)
 
 
-def test_a_node_is_given_away(conn: psycopg.Connection, bob: Caller, carl: Caller) -> None:
+def test_a_node_gets_another_owner(conn: psycopg.Connection, bob: Caller, carl: Caller) -> None:
     nodes.create(conn, bob, "gauss", CPU, GPU)
     with pytest.raises(NotFound, match='no user "dora"') as missing:
         nodes.change(conn, bob, "gauss", SlotsWanted("CPU"), GPU, owner="dora")
@@ -172,7 +172,7 @@ def test_one_is_deleted_by_oneself_and_by_admins(
     assert [user.name for user in users.everybody(conn)] == ["root"]
 
 
-def test_the_nodes_of_who_was_deleted_are_the_admins(
+def test_the_nodes_of_a_deleted_user_belong_to_the_admins(
     conn: psycopg.Connection, root: Caller, bob: Caller
 ) -> None:
     nodes.create(conn, bob, "gauss", CPU, GPU)
@@ -221,7 +221,7 @@ def test_everybodys_mail_takes_an_admin(
     assert mails.again(conn, root, [], everybody=True) == []
 
 
-def test_one_of_those_who_come_first_at_once_is_the_admin(database_url: str) -> None:
+def test_one_of_several_concurrent_first_users_is_the_admin(database_url: str) -> None:
     names = [f"user{number}" for number in range(6)]
     at_once(database_url, *(partial(users.ensure, name=name, email="a@b.org") for name in names))
     with connect(database_url) as conn:
@@ -254,7 +254,7 @@ def test_two_admins_do_not_leave_at_once(
 @pytest.mark.parametrize(
     ("before", "owner", "after"), [("{3, 2}", "bob", ["bob", "carl"]), ("{}", "ana", ["ana"])]
 )
-def test_what_was_there_before_is_the_first_admins(
+def test_existing_nodes_belong_to_the_first_admin(
     empty_database_url: str, tmp_path: Path, before: str, owner: str, after: list[str]
 ) -> None:
     """If nobody was an admin, the first user becomes one."""

@@ -34,7 +34,7 @@ def test_the_enums_have_the_same_members(conn: psycopg.Connection) -> None:
     assert _enum(conn, "queue") == [q.value for q in Queue]
 
 
-def test_the_figure_of_every_job_is_the_same(conn: psycopg.Connection) -> None:
+def test_the_status_of_every_job_is_the_same(conn: psycopg.Connection) -> None:
     truth = (False, True)
     for state, test, kill, claimed in itertools.product(JobState, truth, truth, truth):
         row = conn.execute(
@@ -43,7 +43,7 @@ def test_the_figure_of_every_job_is_the_same(conn: psycopg.Connection) -> None:
         assert row == (job_status(state, is_test=test, kill_requested=kill, claimed=claimed).value,)
 
 
-def test_the_moves_of_jobs_and_tasks_are_the_same(conn: psycopg.Connection) -> None:
+def test_the_transitions_of_jobs_and_tasks_are_the_same(conn: psycopg.Connection) -> None:
     for before, after in itertools.permutations(JobState, 2):
         row = conn.execute("select job_may_move(%s, %s)", [before, after]).fetchone()
         assert row == ((before, after) in job_transitions(),), (before, after)
@@ -68,7 +68,7 @@ def test_postgresql_reads_the_patterns_of_images_as_python_does(conn: psycopg.Co
         assert row == (any(images.runs(name, image) for name in runtimes),), (image, runtimes)
 
 
-def test_every_figure_has_its_column(conn: psycopg.Connection) -> None:
+def test_every_status_has_its_column(conn: psycopg.Connection) -> None:
     rows = conn.execute(
         "select column_name from information_schema.columns "
         "where table_schema = 'orchestra' and table_name = 'task_count'"
@@ -76,7 +76,7 @@ def test_every_figure_has_its_column(conn: psycopg.Connection) -> None:
     assert {row[0] for row in rows} - {"task_id", "stripe"} == {f.value for f in JobStatus}
 
 
-def test_a_wrong_move_fails_in_the_database_too(conn: psycopg.Connection) -> None:
+def test_a_wrong_transition_fails_in_the_database_too(conn: psycopg.Connection) -> None:
     task = World(conn).task(jobs=2)
     with pytest.raises(errors.CheckViolation, match="may not go from registered to running"):
         conn.execute("update job set state = 'running', keeper_id = gen_random_uuid(), attempt = 1")

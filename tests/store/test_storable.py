@@ -154,7 +154,7 @@ def test_no_number_of_a_new_task(
 
 @quick
 @given(text=texts)
-def test_no_word_that_people_type(
+def test_no_text_that_users_type(
     conn: psycopg.Connection, new: NewTask, ana: Caller, tmp_path: Path, text: str
 ) -> None:
     task = make(conn, ana, replace(new, reuse=True)).id
@@ -201,7 +201,7 @@ def test_no_word_that_people_type(
 
 @quick
 @given(text=texts)
-def test_no_word_of_a_machine_or_a_job(world: World, text: str) -> None:
+def test_no_text_of_a_machine_or_a_job(world: World, text: str) -> None:
     with world.conn.transaction(force_rollback=True):
         world.task(jobs=2, test_jobs=0)
         world.conduct(2)

@@ -198,7 +198,7 @@ def test_an_empty_task_folder_is_fine(conn: psycopg.Connection, ana: Caller, new
     create(conn, new, ana)
 
 
-def test_a_name_is_taken_once_even_when_two_come_at_the_same_time(
+def test_a_name_is_unique_even_for_concurrent_calls(
     conn: psycopg.Connection, ana: Caller, new: NewTask
 ) -> None:
     planned = task_creation.plan(conn, ana, new)

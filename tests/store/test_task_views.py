@@ -277,7 +277,7 @@ def test_the_step_that_leaves_no_node_is_the_reason(
     assert says in str(reason)
 
 
-def test_a_database_that_settles_is_the_reason(world: World) -> None:
+def test_a_recovering_database_is_the_reason(world: World) -> None:
     task = world.task(jobs=3)
     recovery.begin(world.conn, recovery.OLDER, who="test")
     (reason,) = views.waiting_reasons(world.conn, get(world.conn, task))

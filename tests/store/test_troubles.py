@@ -47,7 +47,7 @@ def older(world: World, statement: str, **params: Any) -> None:
     assert world.conn.execute(statement, params).rowcount == 1
 
 
-def test_a_pilots_troubles_come_back_as_they_were_and_an_older_program_reads_their_words(
+def test_troubles_are_read_as_written_and_an_older_program_reads_their_text(
     world: World,
 ) -> None:
     pilot = world.pilot()
@@ -82,7 +82,7 @@ def test_what_an_older_pilot_says_is_shown_and_what_a_newer_one_said_before_it_i
     assert told(world.conn) == (troubles.no_room("/y", "full"),)
 
 
-def test_a_task_is_told_of_what_concerns_it(world: World) -> None:
+def test_a_trouble_is_shown_for_the_task_that_it_concerns(world: World) -> None:
     task, pilot = world.task(jobs=2, test_jobs=0), world.pilot()
     world.conduct(2)
     with_conductor = leader.acquire(world.conn, "a", "one", 60, preferred=False)

@@ -27,7 +27,7 @@ def test_the_first_person_is_the_administrator(conn: psycopg.Connection) -> None
         users.create_own(conn, "bob", "b@b.org")
 
 
-def test_two_commands_that_need_a_person_at_once(database_url: str) -> None:
+def test_two_concurrent_commands_that_create_the_same_user(database_url: str) -> None:
     made: list[bool] = []
 
     def ensure() -> None:
@@ -42,7 +42,7 @@ def test_two_commands_that_need_a_person_at_once(database_url: str) -> None:
     assert sorted(made) == [False] * 7 + [True]
 
 
-def test_somebody_with_data_sets_is_not_deleted(conn: psycopg.Connection) -> None:
+def test_a_user_with_data_sets_is_not_deleted(conn: psycopg.Connection) -> None:
     ana = World(conn).person("ana")
     conn.execute("insert into dataset (name, owner_id) values ('user.ana.x', %s)", [ana])
     with pytest.raises(Refused, match="still has 1 data set"):
@@ -54,7 +54,7 @@ def test_somebody_with_data_sets_is_not_deleted(conn: psycopg.Connection) -> Non
         users.delete(conn, as_admin(conn, "root"), "ana")
 
 
-def test_somebody_whose_deleted_files_others_use_is_not_deleted(conn: psycopg.Connection) -> None:
+def test_a_user_whose_deleted_files_others_use_is_not_deleted(conn: psycopg.Connection) -> None:
     world = World(conn)
     bob = world.person("bob")
     conn.execute(
@@ -100,7 +100,7 @@ def test_change_keeps_what_was_not_said(conn: psycopg.Connection) -> None:
         )
 
 
-def test_draining_and_slots_reach_the_pilot_at_its_next_word(conn: psycopg.Connection) -> None:
+def test_draining_and_slots_reach_the_pilot_at_its_next_renewal(conn: psycopg.Connection) -> None:
     pilot = World(conn).pilot("gauss")
 
     def standing() -> HeartbeatReply:
@@ -134,7 +134,7 @@ def test_what_is_claimed_ahead_takes_no_slot(conn: psycopg.Connection) -> None:
     assert nodes.get(conn, "gauss").cpu_in_use == 0
 
 
-def test_a_node_is_missed_by_name(conn: psycopg.Connection) -> None:
+def test_an_unknown_node_is_reported_by_name(conn: psycopg.Connection) -> None:
     nodes.create(conn, as_admin(conn), "caloba21", CPU, GPU)
     with pytest.raises(NotFound, match='Did you mean "caloba21"'):
         nodes.get(conn, "caloba2")

@@ -72,7 +72,7 @@ def test_tasks_that_read_the_same_large_data_set_share_its_files(
     assert not versions
 
 
-def test_a_plan_made_for_a_small_table_does_for_a_large_one(
+def test_a_plan_made_for_a_small_table_is_good_for_a_large_one(
     world: World, running: int, database_url: str
 ) -> None:
     """It is made once, and kept for the pilot's lifetime."""
@@ -116,9 +116,7 @@ def test_a_repeated_claim_gets_the_same_answer(world: World, running: int) -> No
     assert pilot.claim(cpu=2) == first.grants[1:]
 
 
-def test_a_request_below_those_of_another_agent_takes_nothing_and_says_so(
-    world: World, running: int
-) -> None:
+def test_a_request_below_those_of_another_agent_is_refused(world: World, running: int) -> None:
     pilot = world.pilot()
     pilot.request = 100
     answer = pilot.claim_answer()
@@ -130,7 +128,7 @@ def test_a_request_below_those_of_another_agent_takes_nothing_and_says_so(
     assert len(pilot.claim()) == 1
 
 
-def test_known_tasks_are_not_told_again(world: World, running: int) -> None:
+def test_the_specs_of_known_tasks_are_not_repeated(world: World, running: int) -> None:
     pilot = world.pilot()
     answer = work.claim(world.conn, pilot.agent, pilot.keeper, 1, {Queue.CPU: 1}, known=[running])
     assert (len(answer.grants), dict(answer.tasks)) == (1, {})
@@ -275,7 +273,7 @@ def test_another_account_on_the_machine_takes_over_only_from_one_that_has_gone(
     assert work.renew(world.conn, first.node, first.agent, []).superseded
     work.detach(world.conn, first.node, first.agent, [first.keeper])
     assert nodes.get(world.conn, "gauss").online, (
-        "the goodbye of one that no longer decides is its own"
+        "an agent that no longer decides signs off only itself"
     )
 
 
@@ -327,7 +325,7 @@ def test_held_drained_and_leaving_get_nothing(world: World, running: int) -> Non
 
 
 @pytest.mark.parametrize("who", ["the same agent", "a successor", "a new pilot"])
-def test_a_wish_to_leave_holds_for_who_goes_on_and_not_for_who_is_started_anew(
+def test_a_request_to_leave_holds_for_a_successor_but_not_for_a_new_pilot(
     world: World, who: str
 ) -> None:
     first = world.hello()
@@ -440,7 +438,7 @@ def test_unknown_attempts_and_keepers(world: World, running: int) -> None:
         work.report(world.conn, uuid4(), [Outcome(grant.key, Cause.EXIT, exit_status=0)])
 
 
-def test_goodbye_shows_at_once(world: World) -> None:
+def test_signing_off_shows_at_once(world: World) -> None:
     pilot = world.pilot()
     work.detach(world.conn, pilot.node, pilot.agent, [pilot.keeper])
     gone = world.conn.execute(
@@ -494,7 +492,7 @@ def test_a_big_job_is_not_kept_waiting_by_small_ones(world: World) -> None:
     assert [g.key.task_id for g in pilot.claim(cpu=1)] == [small], "nothing big is left"
 
 
-def test_a_repeated_answer_does_not_pass_for_all_that_there_was(world: World) -> None:
+def test_a_repeated_answer_is_not_mistaken_for_a_complete_one(world: World) -> None:
     """Held-back slots are reported once; an agent that missed the answer must ask again, not wait for the next poll."""
     world.task(jobs=1, name="user.ana.small", test_jobs=0, priority=2)
     world.task(jobs=2, test_jobs=0, cores=8, priority=1)

@@ -47,7 +47,9 @@ _FULL = _Refusal(
     hint="Close what you do not need of notebooks, scripts and commands that wait, or have the server's "
     "max_connections raised. Running jobs are not affected.",
 )
-_DISK = _Refusal("has no space left on its disk.", hint="Make room there. Running jobs go on.")
+_DISK = _Refusal(
+    "has no space left on its disk.", hint="Free some space there. Running jobs go on."
+)
 _STOPS = _Refusal("is shutting down.", hint=AGAIN_SOON)
 
 _BY_WORDS = {

@@ -85,7 +85,7 @@ def make_private(folder: Path, *, mode: int) -> None:
                 ) from None
     except OSError as error:
         raise VolumeError(
-            f"{folder} cannot be made or used for the database: {error.strerror}.",
+            f"{folder} cannot be created or used for the database: {error.strerror}.",
             hint=_NAME_ANOTHER,
         ) from error
 

@@ -114,12 +114,12 @@ def check_is_dump(path: Path) -> None:
         BadInput: it was not, or does not exist.
     """
     if not path.is_file():
-        raise BadInput(f"{path} is not there, or is not a file.")
+        raise BadInput(f"{path} does not exist, or is not a file.")
     done = find().run("pg_restore", ["--list", path.absolute()])
     if done.returncode or _OURS not in done.stdout:
         raise BadInput(
             f"{path} is not a dump of Orchestra's database.",
-            hint=words(Action.DUMP_DATABASE, " makes one."),
+            hint=words(Action.DUMP_DATABASE, " creates one."),
         )
 
 

@@ -48,7 +48,7 @@ def dump_and_check(url: str, path: Path, say: Callable[[str], None]) -> int:
         size = dumps.dump(url, path, snapshot=snapshot)
         say("taking checksums of the database")
         wanted = contents(conn)
-    say("reading the dump back")
+    say("restoring the dump")
     with scratch_database(url) as scratch:
         dumps.restore(scratch, path)
         with _unhurried(scratch) as conn:
@@ -56,8 +56,8 @@ def dump_and_check(url: str, path: Path, say: Callable[[str], None]) -> int:
     if found != wanted:
         tables = sorted(name for name in wanted | found if wanted.get(name) != found.get(name))
         raise DumpDiffers(
-            f"{path} was read back, and its table {tables[0]} is not what was dumped.",
-            hint="Do not rely on it. Take another one, and have a look at the disk.",
+            f"{path} was restored, and its table {tables[0]} differs from what was dumped.",
+            hint="Do not rely on it. Take another one, and check the disk.",
         )
     return size
 

@@ -147,7 +147,7 @@ def initialise(place: Place, programs: Programs) -> None:
     if done.returncode:
         shutil.rmtree(beside, ignore_errors=True)
         raise DatabaseUnavailable(
-            f"no database can be made in {place.data}: {complaint(done.stderr)}",
+            f"no database can be created in {place.data}: {complaint(done.stderr)}",
             hint='Another folder can be named: "data_dir" in the configuration.',
         )
     beside.rename(cluster)

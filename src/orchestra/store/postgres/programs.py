@@ -136,7 +136,7 @@ def _waited_for(process: subprocess.Popen[str], patience: float | None) -> tuple
                 seen, since = now, time.monotonic()
             elif time.monotonic() - since > patience:
                 raise DatabaseSilent(
-                    f"the database does not answer: {Path(str(process.args[0])).name} has heard nothing "  # type: ignore[index]
+                    f"the database does not answer: {Path(str(process.args[0])).name} has received nothing "  # type: ignore[index]
                     f"for {human.duration(patience)}.",
                     hint="Try again when it does.",
                 ) from None
@@ -186,7 +186,7 @@ def _account(announce: Announce) -> Account:
         entry = pwd.getpwnam(ACCOUNT)
     except KeyError:
         entry = _make_account()
-        announce(f'made the account "{ACCOUNT}": PostgreSQL does not run as root')
+        announce(f'created the account "{ACCOUNT}": PostgreSQL does not run as root')
     return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
 
 
@@ -208,8 +208,8 @@ def _make_account() -> pwd.struct_passwd:
         return pwd.getpwnam(ACCOUNT)  # also if another command was faster
     except KeyError:
         raise DatabaseUnavailable(
-            f'the account "{ACCOUNT}" for the embedded database cannot be made: {complaint}.',
-            hint=f"Make it, work as another user than root, or: {USE_A_SERVER}",
+            f'the account "{ACCOUNT}" for the embedded database cannot be created: {complaint}.',
+            hint=f"Create it, work as another user than root, or: {USE_A_SERVER}",
         ) from None
 
 

@@ -146,7 +146,7 @@ def check_version(data_dir: Path, major: int | None, programs: Programs) -> None
     if major in (None, programs.major):
         return
     raise DatabaseUnavailable(
-        f"the database in {data_dir} was made by PostgreSQL {major}; what would start it is {programs}.",
+        f"the database in {data_dir} was created by PostgreSQL {major}; what would start it is {programs}.",
         hint=words(
             f'"postgres_bin" in the configuration can name a folder with the programs of PostgreSQL {major}. '
             "To change over: ",
@@ -162,7 +162,7 @@ def _check_password(place: Place) -> None:
     if not place.password.exists():
         raise DatabaseUnavailable(
             f"the password of the database in {place.data} is missing: {place.password}.",
-            hint="Bring that file back, or move the folder away for a new, empty database.",
+            hint="Restore that file, or move the folder away for a new, empty database.",
         )
 
 

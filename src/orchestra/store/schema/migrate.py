@@ -98,7 +98,7 @@ def check(conn: psycopg.Connection, *, newer_allowed: int = 0, folder: Path = FO
     if not ledger:
         raise SchemaMismatch(
             "the database has no Orchestra schema yet.",
-            hint=words(Action.MAKE_SCHEMA, " makes it."),
+            hint=words(Action.MAKE_SCHEMA, " creates it."),
         )
     if waiting := _pending(known(folder), ledger, newer_allowed=newer_allowed):
         raise SchemaMismatch(
@@ -143,7 +143,7 @@ def _make_ledger(conn: psycopg.Connection) -> None:
             raise
         user, database = conn.info.user, conn.info.dbname
         raise DatabaseUnavailable(
-            f'user "{user}" may not make a schema in database "{database}".',
+            f'user "{user}" may not create a schema in database "{database}".',
             hint=f"Its owner can allow it: CREATE SCHEMA orchestra AUTHORIZATION {user};",
         ) from error
 
@@ -158,7 +158,7 @@ def _ledger(conn: psycopg.Connection) -> list[Migration]:
     _, has_ledger, has_more = _state(conn)
     if has_more and not has_ledger:
         raise SchemaMismatch(
-            f'database "{conn.info.dbname}" has a schema "orchestra" that this program did not make.',
+            f'database "{conn.info.dbname}" has a schema "orchestra" that this program did not create.',
             hint='Use another database, or remove that schema, and point "postgres" at it.',
         )
     return _applied(conn) if has_ledger else []
@@ -175,7 +175,7 @@ def _pending(
         if ours.sha256 != theirs.sha256:
             raise SchemaMismatch(
                 f"migration {theirs.number} ({theirs.name}) in the database is not the one of this program.",
-                hint="The database was made by another edition of Orchestra: use that one, or another database.",
+                hint="The database was created by another edition of Orchestra: use that one, or another database.",
             )
     if len(ledger) > len(migrations) + newer_allowed:
         raise SchemaMismatch(

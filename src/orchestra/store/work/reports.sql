@@ -88,7 +88,7 @@ ended_jobs as (
     where j.task_id = given.task_id and j.ordinal = given.ordinal and j.attempt = given.number
         and given.state is not null
 ),
-told as (
+recorded_events as (
     insert into event (kind, task_id, ordinal, attempt, node_id, from_state, to_state, who, why)
     select 'job', task_id, ordinal, number, %(node)s, was, state, %(who)s, reason
     from given
