@@ -33,8 +33,8 @@ update orchestra.keeper set machine_id = 'machine', boot_id = 'boot', host = 'ga
 _RUN_SQL = """
 import sys
 from pathlib import Path
-from orchestra.store import embedded
-from orchestra.store.database import connect
+from orchestra.store.postgres import embedded
+from orchestra.store.driver.database import connect
 with connect(embedded.ensure_running(Path(sys.argv[1]))) as conn:
     conn.execute(sys.argv[2])
     print(conn.execute("select max(number) from orchestra.schema_migration").fetchone()[0])

@@ -403,9 +403,9 @@ def test_files_outlive_their_data_folder_only_as_long_as_it_may_come_back(
 def test_as_an_ordinary_user(ordinary: Ordinary) -> None:
     script = """
 from pathlib import Path
-from orchestra.store import embedded
-from orchestra.store.database import connect
-from orchestra.store.migrate import migrate, check
+from orchestra.store.postgres import embedded
+from orchestra.store.driver.database import connect
+from orchestra.store.schema.migrate import migrate, check
 url = embedded.ensure_running(None, print)
 with connect(url) as conn:
     migrate(conn)
@@ -431,7 +431,7 @@ odd.rename(usual)
 @pytest.mark.needs("root")
 def test_an_unwritable_folder_is_reported_in_one_sentence(ordinary: Ordinary) -> None:
     done = ordinary.python(
-        "from pathlib import Path; from orchestra.store import embedded\n"
+        "from pathlib import Path; from orchestra.store.postgres import embedded\n"
         "try: embedded.ensure_running(Path('/usr/lib/data'))\n"
         "except Exception as error: print(error)"
     )

@@ -163,7 +163,7 @@ def test_a_schema_of_another_program_is_left_alone(
 ) -> None:
     connection.execute("create schema orchestra create table violin (name text)")
     for act in (migrate, check):
-        with pytest.raises(SchemaMismatch, match="this program did not make"):
+        with pytest.raises(SchemaMismatch, match="this program did not create"):
             act(connection, folder=folder)
     assert connection.execute("select count(*) from violin").fetchone() == (0,)
 
