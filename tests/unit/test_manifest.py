@@ -10,7 +10,7 @@ import pytest
 
 from orchestra.domain.errors import BadInput
 from orchestra.domain.models.datasets import ManifestEntry
-from orchestra.files import manifest
+from orchestra.files import listing
 from orchestra.files.manifest import scan
 
 HOSTILE = "a'; echo $(x) é"
@@ -87,7 +87,7 @@ def test_a_loop_of_links_is_refused(folder: Path, target: str) -> None:
     (folder / "x").mkdir()
     (folder / "x/a").touch()
     (folder / "x/loop").symlink_to(target)
-    assert "is a link to a folder that it is in itself" in refusal(folder)
+    assert "is a symlink to one of its own parents" in refusal(folder)
 
 
 def test_hidden_files_are_left_out_and_counted(folder: Path) -> None:
@@ -114,7 +114,7 @@ def test_what_is_no_file_is_refused(folder: Path) -> None:
     assert refusal(folder / "pipe") == f"{folder}/pipe is neither a file nor a folder."
     (folder / "pipe").unlink()
     (folder / "broken").symlink_to("nowhere")
-    assert refusal(folder) == f"{folder}/broken is a link to nothing."
+    assert refusal(folder) == f"{folder}/broken is a dangling symlink."
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
@@ -146,8 +146,8 @@ def test_names_that_are_no_text_are_refused(folder: Path, name: bytes) -> None:
 
 def test_a_name_that_was_read_in_another_encoding_is_told_so() -> None:
     name = "\udcc3\udca9"  # of a Python that takes names for ASCII
-    with pytest.raises(BadInput, match="is UTF-8, and this Python reads names as") as caught:
-        manifest._check_text(name)
+    with pytest.raises(BadInput, match="is UTF-8, but this Python reads names as") as caught:
+        listing.check_path_text(name)
     assert "PYTHONUTF8=1" in str(caught.value.hint)
 
 
