@@ -1,4 +1,4 @@
-"""Tables, JSON, colours and cuts: pure functions of text."""
+"""The forms of output: lists, JSON, notes, questions and progress."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orchestra.cli.table import Column
 from orchestra.domain.errors import BadInput
 
 
-def test_sentences_are_folded_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sentences_are_folded_only_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "a sentence with words and a /path/that-is-long/and/never/broken in it"
     assert folded(text, indent=25) == [text]
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
@@ -27,7 +27,7 @@ def test_sentences_are_folded_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatc
     assert folded(text, indent=25) == [text], "too narrow for it"
 
 
-def test_moments_are_told_by_this_machines_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_moments_are_in_local_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "America/Sao_Paulo")
     time.tzset()
     try:
@@ -37,7 +37,7 @@ def test_moments_are_told_by_this_machines_clock(monkeypatch: pytest.MonkeyPatch
         time.tzset()
 
 
-def test_control_characters_are_shown_not_sent() -> None:
+def test_control_characters_are_escaped() -> None:
     assert clean("a\nb\x1b[31mc\udcff") == "a\\nb\\x1b[31mc\\udcff"
     assert clean("é 日本 ok") == "é 日本 ok"
 
@@ -82,7 +82,7 @@ def test_nothing_is_asked_without_a_terminal() -> None:
     assert Output().ask("Delete it?", yes=True)
 
 
-def test_progress_is_silent_off_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_is_silent_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     with Output().progress("counting", 10) as progress:
         progress.advance(5)
     assert capsys.readouterr() == ("", "")

@@ -1,4 +1,4 @@
-"""What commands that go on for long ask: a question is asked again after the database was away, a change never."""
+"""The interface of long commands: a question is repeated after a lost connection, a change never is."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from orchestra.domain.errors import DatabaseUnavailable
 from orchestra.interface.operation import Change, Question
 
 
-class Look(Question[str]):
+class ReadSomething(Question[str]):
     """A question."""
 
 
-class Act(Change[str]):
+class ChangeSomething(Change[str]):
     """A change."""
 
 
 @dataclass
 class Connection:
-    """Answers with what it was told to; an error is a connection that was lost."""
+    """A connection with given answers; an error stands for a lost connection."""
 
     answers: list[str | Exception]
     closed: bool = False
@@ -43,21 +43,21 @@ class Connection:
 
 
 @dataclass
-class Site:
-    """A database that is away and comes back: what the tries to connect anew give."""
+class Database:
+    """A database that can be away: the results of the attempts to reconnect."""
 
-    tries: list[Connection | Exception] = field(default_factory=list)
-    said: list[str] = field(default_factory=list)
+    attempts: list[Connection | Exception] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     slept: list[float] = field(default_factory=list)
 
-    def standing(self, *answers: str | Exception) -> ReconnectingInterface:
+    def interface(self, *answers: str | Exception) -> ReconnectingInterface:
         first = Connection(list(answers))
         return ReconnectingInterface(
-            first, cast(Callable[[], Any], self.connect), self.said.append, sleep=self.slept.append
+            first, cast(Callable[[], Any], self.connect), self.notes.append, sleep=self.slept.append
         )
 
     def connect(self) -> Connection:
-        found = self.tries.pop(0)
+        found = self.attempts.pop(0)
         if isinstance(found, Exception):
             raise found
         return found
@@ -66,33 +66,40 @@ class Site:
 AWAY = DatabaseUnavailable("the database does not answer.")
 
 
-def test_a_question_is_asked_again_over_a_new_connection() -> None:
-    site = Site([AWAY, AWAY, Connection(["then", "later"])])
-    ask = site.standing("now", AWAY)
-    assert [ask(Look()), ask(Look()), ask(Look())] == ["now", "then", "later"]
-    assert site.said == ["the database does not answer. Waiting for it.", "The database is back."]
-    assert site.slept == [PAUSE] * 3
+def test_a_question_is_repeated_over_a_new_connection() -> None:
+    database = Database([AWAY, AWAY, Connection(["then", "later"])])
+    ask = database.interface("now", AWAY)
+    assert [ask(ReadSomething()), ask(ReadSomething()), ask(ReadSomething())] == [
+        "now",
+        "then",
+        "later",
+    ]
+    assert database.notes == [
+        "the database does not answer. Waiting for it.",
+        "The database is back.",
+    ]
+    assert database.slept == [PAUSE] * 3
 
 
-def test_who_begins_is_told_at_once() -> None:
+def test_the_first_failure_is_raised() -> None:
     with pytest.raises(DatabaseUnavailable):
-        Site().standing(AWAY)(Look())
+        Database().interface(AWAY)(ReadSomething())
 
 
-def test_a_change_is_never_made_twice() -> None:
-    site = Site([Connection(["again"])])
-    ask = site.standing("now", AWAY)
-    ask(Look())
+def test_a_change_is_never_repeated() -> None:
+    database = Database([Connection(["again"])])
+    ask = database.interface("now", AWAY)
+    ask(ReadSomething())
     with pytest.raises(DatabaseUnavailable):
-        ask(Act())
-    assert ask(Look()) == "again"
-    assert site.slept == []
+        ask(ChangeSomething())
+    assert ask(ReadSomething()) == "again"
+    assert database.slept == []
 
 
-def test_the_connection_that_stands_is_closed() -> None:
+def test_the_present_connection_is_closed() -> None:
     new = Connection(["then"])
-    ask = Site([new]).standing("now", AWAY)
-    ask(Look())
-    ask(Look())
+    ask = Database([new]).interface("now", AWAY)
+    ask(ReadSomething())
+    ask(ReadSomething())
     ask.close()
     assert new.closed

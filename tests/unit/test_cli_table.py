@@ -1,4 +1,4 @@
-"""Tables on terminals of every width: what is shortened, folded or left out, and that no number is."""
+"""Tables on terminals of any width: text is shortened, folded or left out, and numbers never are."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def column(title: str, at: int, **how: Any) -> Column[Sequence[object]]:
 ID, TASK = column("ID", 0, right=True), column("TASK", 1)
 
 
-def test_columns_stand_under_each_other_and_numbers_to_the_right() -> None:
+def test_columns_are_aligned_and_numbers_to_the_right() -> None:
     assert table((ID, TASK), (1, "user.ana.x"), (10, "y")) == [
         "ID  TASK",
         " 1  user.ana.x",
@@ -88,7 +88,7 @@ def test_a_narrow_terminal_leaves_out_spare_columns_of_zeros_and_cuts_no_state()
 @pytest.mark.parametrize(
     ("width", "shown"), [(75, "12 running, 1\n" + " " * 62 + "done"), (80, "12 running, 1 done")]
 )
-def test_a_table_without_room_has_other_columns_and_whole_ones_are_not_cut(
+def test_a_narrow_terminal_gets_the_narrow_layout_and_whole_columns_are_not_cut(
     width: int, shown: str
 ) -> None:
     name = f"user.ana.{'n' * 51}"
@@ -102,7 +102,7 @@ def test_a_table_without_room_has_other_columns_and_whole_ones_are_not_cut(
     assert "c" * 40 in list(lines([1], (wide, narrow), 120))[1]
 
 
-def test_wide_and_combining_letters_count_as_they_look() -> None:
+def test_wide_and_combining_letters_count_as_displayed() -> None:
     rows = [["A", "B"], ["日本", "x"], ["e\u0301", "y"], ["abcd", "z"]]
     assert ["".join(line) for line in align(rows)] == ["A   B", "日本x", "e\u0301   y", "abcdz"]
     assert list(fold("日本語 日本語", 4)) == ["日本", "語", "日本", "語"]
@@ -171,7 +171,7 @@ def test_the_overview_of_tasks_loses_no_number(tasks: list[TaskLine], width: int
         )
 
 
-def test_the_overview_off_a_terminal_and_on_one_of_80_columns() -> None:
+def test_the_overview_without_a_terminal_and_on_80_columns() -> None:
     assert list(lines([SMALL], layouts([SMALL]))) == [
         "ID  TASK          QUEUE  STATE    WAITING  RUNNING  FAILED  DONE  TOTAL  PROGRESS          ENDS",
         " 7  user.ana.mlp  cpu    RUNNING       12        2       0    22     36  ######....  61 %  in 4 min",

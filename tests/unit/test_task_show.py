@@ -1,4 +1,4 @@
-"""What `task show` tells of a task's history."""
+"""The history in `task show`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def _event(number: int, before: str, after: str, why: str, who: str = "orchestra
     return Event(number, at, "task", 0, None, None, before, after, who, why, None)
 
 
-def test_what_was_just_said_is_not_said_again() -> None:
+def test_repeated_events_are_shown_once() -> None:
     events = [
         _event(0, "TESTING", "TESTING", "1 of 10 test jobs failed"),
         _event(1, "TESTING", "TESTING", "1 of 10 test jobs failed"),
