@@ -102,9 +102,9 @@ def test_a_successor_that_may_start_nothing_looks_after_what_runs(
     settings = config.Settings(postgres="postgresql://db/lab")
     ctx = Context(argparse.Namespace())
     monkeypatch.setattr(Context, "settings", settings)
-    heir = PilotSpec("gauss", heir=True)
-    found = pilot_command._permitted(ctx, conn, heir)
-    assert (found.draining, found.heir) == (True, False)
+    spec = PilotSpec("gauss", started_by_keeper=True)
+    found = pilot_command._permitted(ctx, conn, spec)
+    assert (found.draining, found.started_by_keeper) == (True, False)
     with pytest.raises(Refused):
         pilot_command._permitted(ctx, conn, PilotSpec("gauss"))
     draining = PilotSpec("gauss", draining=True)

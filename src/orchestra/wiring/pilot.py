@@ -31,7 +31,7 @@ class PilotSpec:
     prefers_to_conduct: bool = False
     serve_all: bool = False
     draining: bool = False
-    heir: bool = False
+    started_by_keeper: bool = False
     config: str | None = None
     allow_root: bool = False
 
@@ -98,7 +98,7 @@ def run_pilot(
         log_limit=settings.log_limit,
         on_lease_lost=lost,
         draining=spec.draining,
-        started_by_keeper=spec.heir,
+        started_by_keeper=spec.started_by_keeper,
         foreground=foreground,
         supervised=supervised,
         relaunch=spec.background_command(),

@@ -63,7 +63,7 @@ def _run(ctx: Context) -> int:
             prefers_to_conduct=args.master,
             serve_all=args.serve_all,
             draining=args.draining,
-            heir=args.heir,
+            started_by_keeper=args.heir,
             config=args.configuration,
             allow_root=args.allow_root,
         )
@@ -91,9 +91,9 @@ def _permitted(ctx: Context, conn: psycopg.Connection, spec: PilotSpec) -> Pilot
     try:
         check_root(ctx.settings, conn, allowed=spec.allow_root)
     except Refused:
-        if not spec.heir:
+        if not spec.started_by_keeper:
             raise
-        return replace(spec, draining=True, heir=False)
+        return replace(spec, draining=True, started_by_keeper=False)
     return spec
 
 
