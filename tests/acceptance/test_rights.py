@@ -83,7 +83,7 @@ def test_another_account_changes_nothing_of_others(
     assert [command for command, _, _ in answers] == commands
     for command, status, err in answers:
         assert (status, err.count("error: ")) == (2, 1), (command, status, err)
-        assert 'and you are "bob".' in err, (command, err)
+        assert 'but you are "bob".' in err, (command, err)
     assert seen(conn) == before
     down = ordinary.python(TYPED % ["down --kill --yes"])
     assert json.loads(down.stdout)[1] == 0, "no pilot of that account runs here"

@@ -5,12 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestra.cli.local import db_status
 from orchestra.cli.local.connection import caller, database
-from orchestra.cli.output import Record
 from orchestra.cli.registry import Verb
 from orchestra.domain import human
 from orchestra.domain.errors import AlreadyExists, Cancelled, OrchestraError, Refused
@@ -19,23 +18,6 @@ if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
     from orchestra.config import Settings
-
-
-@dataclass(frozen=True, slots=True)
-class _View:
-    """What `db status` shows. `address` contains no password."""
-
-    kind: str
-    address: str
-    running: bool
-    pid: int | None = None
-    schema: int | None = None
-    version: str | None = None
-    size: int | None = None
-    connections: int | None = None
-    epoch: int | None = None
-    settling: str | None = None
-    log: str | None = None
 
 
 def _require_embedded(settings: Settings) -> None:
@@ -49,93 +31,6 @@ def _require_embedded(settings: Settings) -> None:
             "the database is a PostgreSQL server, which only its administrator can start and stop.",
             hint=f"Its address comes from {settings.origin('postgres')}.",
         )
-
-
-def _status(ctx: Context) -> None:
-    view = _embedded_view(ctx) if ctx.settings.postgres is None else _server_view(ctx)
-    ctx.out.item(view, _lines, record=_record, key=lambda view: _state(view))
-
-
-def _embedded_view(ctx: Context) -> _View:
-    from orchestra.store.postgres import embedded
-
-    status = embedded.status(ctx.settings.data_dir)
-    place = str(status.data_dir)
-    if not status.running:
-        return _View(
-            "embedded", place, running=False, size=status.size or None, log=str(status.log)
-        )
-    facts = _facts(ctx)
-    log = str(status.log)
-    return _View(
-        "embedded", place, running=True, pid=status.pid, size=status.size, log=log, **facts
-    )
-
-
-def _server_view(ctx: Context) -> _View:
-    from orchestra.wiring.database import server_address
-
-    assert ctx.settings.postgres is not None
-    address = server_address(ctx.settings.postgres)
-    return _View("server", address, running=True, **_facts(ctx))
-
-
-def _facts(ctx: Context) -> Record:
-    from orchestra.services.database import admin
-    from orchestra.services.tasks import standstill
-    from orchestra.store.schema import migrate
-    from orchestra.wiring.database import connect
-
-    with connect(ctx.settings) as conn:
-        schema = migrate.current(conn)
-        state = standstill.state(conn) if schema else None
-        return {
-            "schema": schema,
-            "version": admin.server_version(conn),
-            "connections": admin.other_connections(conn),
-            "epoch": standstill.epoch(conn) if schema else None,
-            "settling": str(state) if state else None,
-        }
-
-
-def _state(view: _View) -> str:
-    return "running" if view.running else "stopped"
-
-
-def _lines(view: _View) -> Iterator[str]:
-    version = f" {view.version}" if view.version else ""
-    pid = f", process {view.pid}" if view.pid else ""
-    yield f"{view.kind} PostgreSQL{version}, {_state(view)}{pid}"
-    yield f"  {'folder' if view.kind == 'embedded' else 'server'}       {view.address}"
-    if view.size:
-        yield f"  size         {human.size(view.size)}"
-    if view.schema is not None:
-        yield f"  schema       {view.schema or 'none yet: maestro user init'}"
-    if view.connections is not None:
-        yield f"  connections  {view.connections} besides this one"
-    if view.settling:
-        yield f"  recovering   {view.settling}"
-        yield "               maestro db accept   goes on without them"
-    if view.log and (view.running or view.size):
-        yield f"  log          {view.log}"
-    if not view.running:
-        yield "  It starts when a command needs it, or with: maestro db start"
-
-
-def _record(view: _View) -> Record:
-    return {
-        "kind": view.kind,
-        "address": view.address,
-        "running": view.running,
-        "pid": view.pid,
-        "schema": view.schema,
-        "version": view.version,
-        "bytes": view.size,
-        "connections": view.connections,
-        "epoch": view.epoch,
-        "settling": view.settling,
-        "log": view.log,
-    }
 
 
 def _start(ctx: Context) -> None:
@@ -315,7 +210,7 @@ VERBS = (
     Verb(
         "status",
         "show which database is used, and its state",
-        _status,
+        db_status.show,
         example="maestro db status",
         output=True,
     ),
