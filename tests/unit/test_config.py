@@ -382,7 +382,7 @@ def test_mail_may_go_to_several_more(home: Path, written: object, expected: obje
 
 @pytest.mark.parametrize("key", ["email", "from_email", "to_email"])
 @pytest.mark.parametrize("value", ["ben", "ben@x.org, cleo", "Ben <ben@x.org>", "@", ["a"], 7])
-def test_what_is_no_address_is_refused_without_repeating_it(
+def test_a_value_that_is_not_an_address_is_refused_without_repeating_it(
     home: Path, key: str, value: object
 ) -> None:
     message, _ = _refused(home, json.dumps({key: value}))

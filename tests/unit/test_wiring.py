@@ -39,7 +39,7 @@ def test_each_configuration_has_its_own_programs_of_postgresql(
 @pytest.mark.parametrize(
     ("login", "name"), [("ana.silva", "ana.silva"), ("ana@LAB", "ana_LAB"), ("-x", "x"), ("é", "_")]
 )
-def test_a_login_becomes_a_name_that_may_be(
+def test_a_login_becomes_a_valid_name(
     monkeypatch: pytest.MonkeyPatch, login: str, name: str
 ) -> None:
     monkeypatch.setenv("USER", login)
@@ -47,7 +47,7 @@ def test_a_login_becomes_a_name_that_may_be(
     assert check_user_name(name)
 
 
-def test_an_account_without_a_name_is_called_by_its_number(
+def test_an_account_without_a_name_is_named_after_its_uid(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def nobody() -> str:
@@ -83,6 +83,6 @@ def test_the_pilots_folder(tmp_path: Path) -> None:
     assert pilot_folder(Settings(), cluster, "a/b").name == "a%2Fb"
 
 
-def test_a_server_of_ours_is_refused_as_long_as_there_is_none() -> None:
+def test_a_maestro_server_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="cannot use a maestro server"):
         database_url(Settings(server="https://orchestra.example.org"))
