@@ -195,7 +195,7 @@ def test_a_value_that_would_end_a_here_document_is_refused(value: str) -> None:
         "é=1 \t\r \n  %s %5d 100% \\%IN",
     ],
 )
-def test_what_is_no_tag_stays_byte_for_byte(text: str) -> None:
+def test_text_without_tags_stays_byte_for_byte(text: str) -> None:
     template = parse(text)
     check(template, required=())
     assert template.tags == ()
@@ -229,13 +229,13 @@ def error_of(text: str, known: tuple[str, ...] = ("DATA", "IN", "OUT", "REF")) -
     return caught.value
 
 
-def test_a_missing_tag_is_said_with_a_corrected_command() -> None:
+def test_a_missing_tag_is_reported_with_a_corrected_command() -> None:
     error = error_of("run -d %DATA -c %IN")
     assert str(error) == "the command has no %OUT, so its jobs would not know where to write."
     assert error.hint == "For example: run -d %DATA -c %IN -o %OUT"
 
 
-def test_several_missing_tags_are_said_at_once() -> None:
+def test_several_missing_tags_are_reported_at_once() -> None:
     assert str(error_of("run")) == "the command has no %DATA, no %IN and no %OUT."
     assert str(error_of("run %DATA # %IN")) == "the command has no %IN and no %OUT."
 
@@ -331,7 +331,7 @@ def test_tags_that_users_make_up(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["%ref", "%R", "", "%", "%2A", "%RÉF", "%IN", "OUT", "%RE F", "%REF\n"]
 )
-def test_tags_that_nobody_can_make_up(text: str) -> None:
+def test_invalid_tags(text: str) -> None:
     with pytest.raises(BadInput):
         tag_name(text)
 

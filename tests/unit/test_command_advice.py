@@ -98,7 +98,7 @@ def test_files_that_jobs_will_not_find(tmp_path: Path, command: str, words: list
     "command",
     ["if true; then ls %IN", "ls %IN )", "for f in %IN; echo $f; done", "ls %IN | | cat", "{ ls; "],
 )
-def test_what_bash_cannot_read_is_told(command: str) -> None:
+def test_a_note_on_a_command_that_bash_cannot_parse(command: str) -> None:
     assert syntax_error(command).startswith("syntax error")
 
 
@@ -113,7 +113,7 @@ def test_what_bash_cannot_read_is_told(command: str) -> None:
         "date +%F; echo 50%% é",
     ],
 )
-def test_what_bash_can_read_is_neither_told_nor_run(
+def test_a_valid_command_gets_no_note_and_is_not_run(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

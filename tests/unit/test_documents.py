@@ -151,7 +151,7 @@ def test_json_is_measured_exactly(value: Any) -> None:
 
 
 @given(st.lists(st.lists(st.integers(0, 9), max_size=5), min_size=1, max_size=5), st.data())
-def test_an_alias_counts_for_what_it_stands_for(parts: list[list[int]], data: Any) -> None:
+def test_an_alias_counts_as_expanded(parts: list[list[int]], data: Any) -> None:
     aliases = data.draw(st.lists(st.integers(0, len(parts) - 1), max_size=8))
     lines = [f"- &a{number} {part}" for number, part in enumerate(parts)]
     text = "\n".join(lines + [f"- *a{number}" for number in aliases])
@@ -218,7 +218,7 @@ def test_of_json_lines_the_last_one_counts() -> None:
             documents.parse_last("m.json", '{"epoch": 1}\n' + end)
 
 
-def test_names_do_not_grow_with_what_they_stand_in() -> None:
+def test_nested_names_are_limited() -> None:
     found: dict[str, Any] = {str(number): 1 for number in range(5_000)}
     for _ in range(50):
         found = {"x" * 100: found}
@@ -238,7 +238,7 @@ def test_names_do_not_grow_with_what_they_stand_in() -> None:
         ({"grid": {"a": {"range": [-1e307, 1e307, 1e-300]}}}, "more than 1,000,000 values"),
     ],
 )
-def test_sweeps_stand_for_no_more_than_can_be_meant(sweep: Any, words: str) -> None:
+def test_sweeps_are_limited(sweep: Any, words: str) -> None:
     with pytest.raises(BadInput, match=words):
         sweeps.parse(sweep, "sweep.yaml")
 

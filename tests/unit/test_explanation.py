@@ -303,7 +303,7 @@ def test_more_than_anybody_counts() -> None:
     assert explain(replace(FACTS, before=50_000, many_before=True)).starts_in is None
 
 
-def test_nobody_can_say_when() -> None:
+def test_no_estimate_of_the_start() -> None:
     for busy in (
         (),
         (RunningJobs("caloba21", 1, 2, 1, None),),
@@ -335,7 +335,7 @@ def test_held() -> None:
     assert not any("starts in" in line for line in said)
 
 
-def test_nobody_conducts() -> None:
+def test_no_conductor() -> None:
     said = told(
         task={"state": TaskState.REGISTERED}, job={"state": JobState.REGISTERED}, conductor=False
     )

@@ -27,7 +27,7 @@ def write(program: Path, script: str) -> None:
     program.chmod(0o755)
 
 
-def test_whatever_is_said_is_an_answer(hostile_dir: Path) -> None:
+def test_any_result_is_an_answer(hostile_dir: Path) -> None:
     fs_health.check(hostile_dir, hostile_dir / "nothing", "/proc/1/root/nothing")
 
 
@@ -55,7 +55,7 @@ def test_an_answer_is_good_for_a_moment_and_silence_is_waited_for_no_second_time
     fs_health.check("/bad", patience=5.0)
 
 
-def test_who_waits_for_every_child_of_the_process_is_no_trouble(
+def test_other_code_may_wait_for_all_children(
     program: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(program, "exit 0")

@@ -57,7 +57,7 @@ def test_an_image_is_what_its_text_says(text: str, kind: Kind, address: str) -> 
         ("ana/x;rm", "not a valid name"),
     ],
 )
-def test_what_is_no_image_gets_a_sentence(text: str, said: str) -> None:
+def test_an_invalid_image_is_refused(text: str, said: str) -> None:
     with pytest.raises(BadInput, match=said):
         images.check(text)
 
@@ -100,7 +100,7 @@ def test_files_and_folders_are_looked_at(tmp_path: Path, hostile_dir: Path) -> N
     assert image_files.check(f"docker-archive:{archive}") == f"docker-archive:{archive}"
 
 
-def test_what_is_no_image_file_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_image_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     (tmp_path / "text.sif").write_text("hello\n" * 100)
     (tmp_path / "folder").mkdir()
@@ -134,6 +134,6 @@ def test_a_bind_is_read(text: str, kept: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "data", "/a:b", "/a:/b:/c", "/a:/b:xx", "/a:/", "/a\n:/b", "/a:"]
 )
-def test_what_is_no_bind_gets_a_sentence(text: str) -> None:
+def test_an_invalid_bind_is_refused(text: str) -> None:
     with pytest.raises(BadInput, match=r"bind"):
         parse_bind(text)

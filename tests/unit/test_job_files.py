@@ -114,7 +114,7 @@ def refuses(folder: Path, name: str) -> None:
         document_files.load_written(str(folder), name, 100)
 
 
-def test_a_folder_is_no_file_but_it_exists(folder: Path) -> None:
+def test_a_folder_is_not_a_file_but_exists(folder: Path) -> None:
     (folder / NAME).mkdir()
     with pytest.raises(job_files.Untrusted, match="is not a regular file"):
         job_files.open_file(str(folder), NAME)
@@ -142,7 +142,7 @@ def test_a_name_stays_below_the_folder(folder: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("strange", ["", "relative/a/b/c", "/a/b", "/v/t/../j/1", "/v/t\0/a/j/1"])
-def test_a_folder_that_is_no_attempt_s_is_refused(strange: str) -> None:
+def test_a_folder_of_no_attempt_is_refused(strange: str) -> None:
     with pytest.raises(job_files.Untrusted):
         job_files.open_file(strange, NAME)
 

@@ -148,7 +148,7 @@ def test_a_refill_keeps_a_bounded_number_released() -> None:
 
 
 @pytest.mark.parametrize("state", TaskState)
-def test_what_stands_still_has_nothing_to_be_decided(state: TaskState) -> None:
+def test_nothing_is_decided_about_an_idle_task(state: TaskState) -> None:
     """While it is held, or waits, and nothing of it is under way."""
     counts, test = Counts(registered=30, assigned=6), TestFacts(jobs=6, waiting=6)
     held = replace(NEW, state=state, held=True, counts=counts, test=test)
@@ -254,7 +254,7 @@ def test_every_verdict_on_a_running_or_claimed_job_is_a_step(cause: Cause) -> No
 
 
 @pytest.mark.parametrize("cause", [Cause.LEASE, Cause.UNHEARD])
-def test_what_cannot_be_the_jobs_doing_is_no_pattern(cause: Cause) -> None:
+def test_causes_beyond_the_job_do_not_make_it_poisonous(cause: Cause) -> None:
     decision = decide_outcome(Outcome(KEY, cause), replace(JOB, losses=POISONOUS_LOSSES - 1))
     assert decision == OutcomeDecision(JobInput.LOSE)
 

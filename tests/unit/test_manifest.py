@@ -108,7 +108,7 @@ def test_what_is_not_there_or_has_no_files_is_refused(folder: Path) -> None:
     assert caught.value.hint == "It has 1 hidden one, left out."
 
 
-def test_what_is_no_file_is_refused(folder: Path) -> None:
+def test_special_files_are_refused(folder: Path) -> None:
     os.mkfifo(folder / "pipe")
     assert refusal(folder) == f"{folder}/pipe is neither a file nor a folder."
     assert refusal(folder / "pipe") == f"{folder}/pipe is neither a file nor a folder."
@@ -144,7 +144,7 @@ def test_names_that_are_no_text_are_refused(folder: Path, name: bytes) -> None:
     assert "is not valid UTF-8 text" in refusal(folder)
 
 
-def test_a_name_that_was_read_in_another_encoding_is_told_so() -> None:
+def test_a_name_decoded_with_another_encoding_is_refused() -> None:
     name = "\udcc3\udca9"  # of a Python that takes names for ASCII
     with pytest.raises(BadInput, match="is UTF-8, but this Python reads names as") as caught:
         listing.check_path_text(name)

@@ -31,7 +31,7 @@ def keep(content: str | bytes, name: str = "metrics.json") -> tuple[str, dict[st
         ('{"\\u0000": 1, "\\ud800": 2, "c": 3}', {"c": 3}),
     ],
 )
-def test_the_finite_numbers_stand_beside_the_text(content: str, numbers: Any) -> None:
+def test_the_finite_numbers_are_stored_with_the_text(content: str, numbers: Any) -> None:
     assert keep(content) == (content, numbers)
 
 

@@ -75,7 +75,7 @@ def test_nodes_and_users(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "-x", ".x", "a b", "a/b", "é", "x\n", "x" * 300])
-def test_what_is_no_node_and_no_user(text: str) -> None:
+def test_invalid_names_of_nodes_and_users(text: str) -> None:
     with pytest.raises(BadInput, match="cannot be a node name"):
         naming.check_node_name(text)
     with pytest.raises(BadInput, match="cannot be a user name"):
@@ -91,13 +91,13 @@ def test_addresses(text: str) -> None:
     "text", ["", "ana", "@x.org", "ana@", "a b@x.org", "a@x\n", "<a@x.org>", "a@b, c@d", "a@.x", "a@x..org",
      "a..b@x.org", ".a@x.org", "a.@x.org", "a@b@x.org", "a\\b@x.org", "ana <a@x.org>"]
 )  # fmt: skip
-def test_what_is_no_address(text: str) -> None:
+def test_invalid_addresses(text: str) -> None:
     with pytest.raises(BadInput, match=r"is not an e-mail address\.$"):
         naming.check_email(text)
 
 
 @given(st.text("ab.@\"\\ ,;:<>()[]é!'-", max_size=12))
-def test_an_address_is_told_to_a_mail_server_as_it_was_written(text: str) -> None:
+def test_an_address_reaches_a_mail_server_unchanged(text: str) -> None:
     try:
         local, _, domain = naming.check_email(text).partition("@")
     except BadInput:
@@ -192,7 +192,7 @@ def test_durations(text: str, seconds: float) -> None:
 @pytest.mark.parametrize(
     "text", ["", "s", "-5s", "5x", "5 6", "h5", "1e3", "nan", "5h6", "٣s", "5 months", "1:30"]
 )
-def test_what_is_no_duration(text: str) -> None:
+def test_invalid_durations(text: str) -> None:
     with pytest.raises(BadInput, match=r"is not a duration\.$"):
         quantities.parse_duration(text)
 
@@ -216,7 +216,7 @@ def test_limits(text: str, limit: Limit) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "%", "x", "-1", "0", "0%", "101%", "1.5", "5%%", "9" * 20])
-def test_what_is_no_limit(text: str) -> None:
+def test_invalid_limits(text: str) -> None:
     with pytest.raises(BadInput):
         quantities.parse_limit(text)
 
@@ -237,7 +237,7 @@ def test_sizes(text: str, size: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "x", "-1", "1 XB", "1i", "1iB", "99999999999T"])
-def test_what_is_no_size(text: str) -> None:
+def test_invalid_sizes(text: str) -> None:
     with pytest.raises(BadInput):
         quantities.parse_size(text)
 
@@ -261,6 +261,6 @@ def test_variables() -> None:
         ("A=\udce9", "is not valid UTF-8 text"),
     ],
 )
-def test_what_is_no_variable(text: str, message: str) -> None:
+def test_invalid_variables(text: str, message: str) -> None:
     with pytest.raises(BadInput, match=message):
         variables.parse_variable(text)

@@ -149,7 +149,7 @@ def test_another_name_for_the_metrics(volume: Volume) -> None:
     assert row.metrics == {"loss": 0.5}
 
 
-def test_a_volume_that_is_not_there_is_said(volume: Volume) -> None:
+def test_a_missing_volume_is_reported(volume: Volume) -> None:
     volume.job("{}")
     (volume.root / "task").rename(volume.root / "elsewhere")
     with pytest.raises(VolumeError, match="does not exist on this machine"):
@@ -174,7 +174,7 @@ def test_of_json_lines_the_last_one_counts_however_long_they_are(volume: Volume)
 
 
 @pytest.mark.timeout(20)
-def test_a_volume_that_hangs_holds_nobody_up(
+def test_a_hung_volume_does_not_block_the_caller(
     volume: Volume, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     volume.job('{"loss": 1}')

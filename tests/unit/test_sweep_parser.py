@@ -47,7 +47,7 @@ def test_values_are_what_people_expect(text: str, value: Any) -> None:
         ("Off", 'write false or "Off"'),
     ],
 )
-def test_what_readers_of_yaml_understand_differently_is_refused(text: str, advice: str) -> None:
+def test_what_yaml_parsers_read_differently_is_refused(text: str, advice: str) -> None:
     with pytest.raises(Unusable, match=f"has {text.replace('+', '[+]')} in line 2") as caught:
         values(f"grid:\n  a: [1, {text}]\n")
     assert advice in str(caught.value)
@@ -119,7 +119,7 @@ def test_mistakes_are_one_sentence(name: str, text: str, sentence: str) -> None:
     assert sentence in str(caught.value)
 
 
-def test_what_aliases_stand_for_counts() -> None:
+def test_expanded_aliases_count() -> None:
     laughs = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
     laughs += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
     with pytest.raises(Unusable, match="more than 100,000 values"):

@@ -153,7 +153,7 @@ def test_names_keep_the_sign_of_a_number() -> None:
     assert names == ["0_x=-1", "1_x=-0.5", "2_x=what"]
 
 
-def test_names_that_end_alike_are_told_apart() -> None:
+def test_labels_of_names_with_the_same_last_part() -> None:
     assert sweep_files.labels(["a.lr", "b.lr", "c.d"]) == {
         "a.lr": "a.lr",
         "b.lr": "b.lr",
@@ -240,9 +240,7 @@ def test_whole_steps_are_whole(first: int, step: int, number: int) -> None:
 
 
 @given(POSITIVE, POSITIVE, st.integers(1, 20))
-def test_what_is_spaced_begins_and_ends_where_it_was_said(
-    first: Any, last: Any, number: int
-) -> None:
+def test_spaced_values_include_both_ends(first: Any, last: Any, number: int) -> None:
     for kind in ("linspace", "geomspace"):
         try:
             values = [c["x"] for c in configs({"grid": {"x": {kind: [first, last, number]}}})]

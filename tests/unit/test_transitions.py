@@ -137,7 +137,7 @@ def test_steps_that_move_many_jobs_say_which() -> None:
     assert pending_operation(T.FINALIZED, G.RETRY_ALL) is PendingOperation.RETRY_ALL
 
 
-def test_a_kill_of_what_has_ended_is_no_mistake_and_no_step() -> None:
+def test_killing_an_ended_task_changes_nothing() -> None:
     for state in ENDED_TASK_STATES | {T.KILL}:
         assert task_transition(state, G.KILL) == TaskTransition(state, again=True)
 

@@ -84,7 +84,7 @@ print(json.dumps([gone, dataclasses.asdict(found)]))
 
 
 @pytest.mark.needs("root")
-def test_one_s_own_folders_are_opened_up_and_what_is_another_s_is_told(
+def test_own_folders_are_made_accessible_and_others_are_reported(
     ordinary: Ordinary, tmp_path: Path
 ) -> None:
     tree = ordinary.home / "1"

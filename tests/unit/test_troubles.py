@@ -48,7 +48,7 @@ def test_a_pilot_of_an_older_version_has_one_trouble_whatever_its_text() -> None
     assert troubles.of_pilot([], "of an earlier agent") == ()
 
 
-def test_what_is_said_of_a_task_and_its_image_is_found_by_their_names_alone() -> None:
+def test_the_trouble_of_a_task_or_its_image_is_found() -> None:
     """Not by how a text begins: other words may stand in it, of people and of programs."""
     quoting = troubles.no_claims(f"odd; task 3 cannot run here: x; preparing the image {IMAGE}: x")
     other = troubles.cannot_run(33, "odd")
@@ -60,7 +60,7 @@ def test_what_is_said_of_a_task_and_its_image_is_found_by_their_names_alone() ->
     assert troubles.of_image((*told, image, task), 3, None) == task
 
 
-def test_a_message_is_all_that_is_said() -> None:
+def test_a_message_joins_all_troubles() -> None:
     assert troubles.message([]) is None
     assert troubles.message([troubles.no_claims("a"), troubles.database("b")]) == "a; b"
 

@@ -24,7 +24,7 @@ def test_it_is_read_from_messages_and_rows_of_whatever_version() -> None:
     assert Usage.of({"cpu_seconds": 1.5, "of_a_newer_keeper": 3}) == Usage(1.5)
 
 
-def test_people_are_told_what_was_measured() -> None:
+def test_the_known_measures_are_shown() -> None:
     assert list(TAKEN.in_words()) == ["1 min 30 s of CPU time", "212 MB of memory at its peak"]
     assert list(NOT_MEASURED.in_words()) == []
 

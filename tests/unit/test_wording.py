@@ -59,7 +59,7 @@ def test_what_people_named_is_never_taken_for_a_term() -> None:
     assert in_python(said) == f"{name}client.tasks.get(3).retry()."
 
 
-def test_who_knows_where_a_setting_stands_says_so_and_leaves_the_rest() -> None:
+def test_an_edge_that_knows_a_setting_words_only_that() -> None:
     said = words("See ", Setting.POSTGRES, " or ", Action.START_ALL)
     assert str(said) == 'See "postgres" in your configuration or start all'
     told = reworded(said, lambda term: "MAESTRO_POSTGRES" if term is Setting.POSTGRES else term)
@@ -252,7 +252,7 @@ def test_what_every_edge_uses_names_no_command_and_no_option() -> None:
     assert ALLOWED.keys() <= spoken.keys(), "the list allows what is not there"
 
 
-def test_each_kind_of_error_has_a_code_of_its_own() -> None:
+def test_error_codes_are_unique() -> None:
     for module in (
         "conductor.mailer",
         "pilot.keeper_messages",

@@ -142,4 +142,4 @@ def _check_owner(facts: os.stat_result, top: os.stat_result) -> None:
     if facts.st_uid == top.st_uid or stat.S_ISDIR(facts.st_mode):
         return
     if facts.st_nlink > 1 or facts.st_uid == os.geteuid():
-        raise Untrusted("belongs to another account than its folder and may be somebody's own file")
+        raise Untrusted("belongs to another account than its folder and may be someone else's file")

@@ -115,6 +115,6 @@ def last_lines(text: bytes, lines: int) -> bytes:
 
 
 def read_blocks(file: BinaryIO) -> Iterator[bytes]:
-    """Give what is left of a file."""
+    """Yield the rest of a file."""
     while block := file.read(_BLOCK):
         yield block

@@ -132,7 +132,7 @@ class _Measure:
         self._add(node)
 
     def _add(self, node: _Node) -> None:
-        """Count something in what it stands in."""
+        """Add a node to its parent."""
         above = self._above[-1]
         above.values += node.values
         above.depth = max(above.depth, node.depth + 1)
