@@ -39,7 +39,7 @@ from orchestra.cli.local.doctor.machine import Gpus, Program
 from orchestra.cli.local.doctor.node import ThisMachine
 from orchestra.cli.local.doctor.probe import Probe
 from orchestra.cli.output import with_tilde
-from orchestra.config import Caution
+from orchestra.config import Caution, Settings
 from orchestra.domain import troubles
 from orchestra.domain.errors import NotFound
 from orchestra.domain.models.cluster import ServerFacts
@@ -121,10 +121,19 @@ def test_configuration(seen: Configured | Failure, verdict: Verdict, words: str)
 
 
 def test_a_file_that_others_can_read_has_a_command_as_remedy() -> None:
-    caution = Caution("/x: y holds a password and can be read by others", "chmod 600 /x")
+    caution = Caution("/x: y contains a password and can be read by others", "chmod 600 /x")
     finding = only(configuration.assess(replace(CONFIGURED, warnings=(caution,))))
     assert (finding.verdict, finding.remedy) == (WARNING, "chmod 600 /x")
-    assert finding.says == "/x: y holds a password and can be read by others."
+    assert finding.says == "/x: y contains a password and can be read by others."
+
+
+@pytest.mark.parametrize(("uid", "verdict"), [(0, WARNING), (1000, OK)])
+def test_a_published_password_is_reported_to_root_alone(
+    uid: int, verdict: Verdict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: uid)
+    settings = Settings(root_warnings=(Caution("everybody can read the password"),))
+    assert only(configuration.assess(configuration.inspect(settings))).verdict is verdict
 
 
 # installation
