@@ -9,12 +9,13 @@ from orchestra.domain import images
 from orchestra.domain.images import Kind
 from orchestra.runtimes.apptainer import ApptainerRuntime
 from orchestra.runtimes.engines import EngineRuntime
-from orchestra.runtimes.images import engine_storage, local_files, sif
+from orchestra.runtimes.images import engine_storage, local_files
 from orchestra.runtimes.images.eviction import evict
 from orchestra.runtimes.images.fetcher import PAUSES, SILENCE, Fetcher
 from orchestra.runtimes.images.folder import CacheFolder
 from orchestra.runtimes.images.prepared import Prepared
 from orchestra.runtimes.images.request import ImageRequest
+from orchestra.runtimes.images.sif import SifImages
 from orchestra.runtimes.images.trial import try_image
 
 
@@ -63,7 +64,7 @@ class ImageCache:
         try:
             prepared = self._prepare(runtime, image, request)
             if isinstance(runtime, ApptainerRuntime) and runtime.unsquash and prepared.digest:
-                prepared = sif.unpacked(self._folder, self._fetcher, runtime, prepared, request)
+                prepared = self._sif_images(runtime, request).unpacked(prepared)
                 evict(self._folder, self.limit)
             try_image(self._fetcher, runtime, prepared.image, request)
         finally:
@@ -81,9 +82,12 @@ class ImageCache:
         address = images.address(image)
         if isinstance(runtime, EngineRuntime):
             return engine_storage.stored(self._folder, self._fetcher, runtime, address, request)
-        prepared = sif.fetched(self._folder, self._fetcher, runtime, address, request)
+        prepared = self._sif_images(runtime, request).fetched(address)
         evict(self._folder, self.limit)
         return prepared
+
+    def _sif_images(self, runtime: ApptainerRuntime, request: ImageRequest) -> SifImages:
+        return SifImages(self._folder, self._fetcher, runtime, request)
 
     def stop(self) -> None:
         """Cancel all requests."""
