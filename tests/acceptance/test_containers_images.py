@@ -177,7 +177,7 @@ def test_silent_registry_breaks_the_test(
     task = cluster.task(5, COMMAND, image=image, test_jobs=1, retries=5)
     cluster.wait_for(task, TaskState.BROKEN, timeout=60)
     (reason,) = [row[5] for row in cluster.attempts(task) if row[2] == "no_container"]
-    assert f"the image {image} cannot be fetched: nothing came from {silent_registry}" in reason
+    assert f"the image {image} cannot be fetched: nothing arrived from {silent_registry}" in reason
     assert "image_fetch_timeout" in reason
     assert not fetching(silent_registry)
 

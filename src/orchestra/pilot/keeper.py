@@ -824,10 +824,8 @@ class Jobs:
         self.spool, self.on_outcome = spool, on_outcome
         self.alive: dict[str, Job] = {}  # by token
         self.leaders: dict[int, Job] = {}  # by pid
-        self.orphans: dict[int, Job] = {}  # processes that leaders have left behind, by pid
-        self.unknown: dict[
-            int, float
-        ] = {}  # processes left behind by unknown attempts, with when each was first seen
+        self.orphans: dict[int, Job] = {}  # processes left behind by leaders, by pid
+        self.unknown: dict[int, float] = {}  # orphans of unknown attempts, with when first seen
         self.outcomes: dict[int, tuple[Message, int]] = {}  # with the slot, by sequence
         self.sequences: dict[str, int] = {}  # by token
         self.sequence = 0

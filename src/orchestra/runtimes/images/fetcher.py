@@ -62,8 +62,8 @@ class Fetcher:
             else:
                 words = last_words(done.stderr.decode(errors="replace"))
             if pause is not None:
-                why = f"nothing came for {human.duration(self.silence)}" if words is None else words
-                request.say(f"trying again in {pause:g} s: {why}")
+                silent = f"nothing arrived for {human.duration(self.silence)}"
+                request.say(f"trying again in {pause:g} s: {words or silent}")
                 request.wait(pause)
         trouble = image_errors.describe_failure(
             address, words, runtime=Path(command[0]).name, silence=self.silence
