@@ -14,7 +14,7 @@ where p.node_id = %(node)s
 
 -- name: candidates
 -- A page of the tasks with claimable jobs, best first, that this pilot may serve and that fit on its node: those
--- after a (rank, id). Walks task_rank. A rank may be slightly out of date; `with_jobs` checks.
+-- after a (rank, id). Walks task_rank. A rank may be slightly out of date; `tasks_with_jobs` checks.
 select id, rank, slots_of(task) as slots from task
 where queue = %(queue)s and rank is not null and held_at is null
     and (%(serves_all)s or account = %(account)s)
