@@ -59,7 +59,7 @@ def test_create_says_what_will_happen(ana: Maestro) -> None:
 def test_a_dry_run_shows_three_commands_and_writes_nothing(ana: Maestro) -> None:
     said = ana(*CREATE, "-t", "user.ana.mlp", "--exec", EXEC, "--dry_run")
     lines = said.out.splitlines()
-    assert lines[0] == "user.ana.mlp would have 12 jobs on queue cpu; nothing was written"
+    assert lines[0] == "user.ana.mlp would have 12 jobs on queue cpu; nothing was created"
     assert len(lines) == 4
     assert "job.2.json" in lines[3]
     assert ana.line("task list -a -o json").json == []
