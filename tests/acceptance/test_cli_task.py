@@ -161,7 +161,7 @@ def test_an_image_and_its_binds_are_checked_before_anything_is_written(ana: Maes
     assert "does not exist" in ana.refused(*create, "--image", "none.sif")
     (ana.folder / "empty.sif").touch()
     assert f"{ana.folder}/empty.sif is empty" in ana.refused(*create, "--image", "empty.sif")
-    assert "full path" in ana.refused(*create, "--image", "ana/x", "--bind", "data:/data")
+    assert "absolute path" in ana.refused(*create, "--image", "ana/x", "--bind", "data:/data")
     assert "there is no image" in ana.refused(*create, "--bind", "/data:/data")
     assert ana.line("task list -a -o json").json == []
 
@@ -479,7 +479,7 @@ def test_a_data_set_in_use_is_not_deleted(ana: Maestro) -> None:
 
 
 def test_the_queue_shows_what_runs_and_what_comes_next(ana: Maestro, world: World) -> None:
-    assert "Nothing runs or waits on queue gpu" in ana.line("task queue -n gpu").err
+    assert "No job runs or waits on queue gpu" in ana.line("task queue -n gpu").err
     made(ana, "mlp", "--bypass")
     pilot = world.pilot(is_root=True)
     world.conduct(2)
