@@ -92,7 +92,7 @@ def test_yaml_and_templates(ana: Maestro) -> None:
         ("grid: [", "-p new", "grid.yaml is not valid YAML (line"),
         ("grdi: {}", "-p new", 'an unknown section "grdi". Did you mean "grid"?'),
         (GRID + "template: no.cfg\n", "-p new", "no.cfg is missing"),
-        (GRID, "-p plain.cfg/new", "plain.cfg is not a folder, so new has no place in it"),
+        (GRID, "-p plain.cfg/new", "plain.cfg is not a folder, so new cannot be created in it"),
         (GRID + "template: plain.cfg\n", "-p new", "plain.cfg has no placeholders"),
         (
             GRID + "template: odd.json\n",
@@ -103,7 +103,7 @@ def test_yaml_and_templates(ana: Maestro) -> None:
         ("a: &a [*a]\ngrid: {x: [1]}\nbase: *a", "-p new", "grid.yaml"),
         (GRID, "-p full", "is not empty"),
         (GRID, "-p plain.cfg", "plain.cfg is not a folder"),
-        (GRID, "-p nowhere/new", "does not exist, so new has no place"),
+        (GRID, "-p nowhere/new", "does not exist, so new cannot be created in it"),
         (GRID, "", "-p/--path is missing"),
         (GRID, "-p new -n user.bob.grid", "user.bob.grid"),
         (GRID, "-p new -n grid", "grid"),
