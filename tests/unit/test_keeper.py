@@ -382,6 +382,16 @@ def test_cgroups_are_removed(agent: Agent) -> None:
     wait_until(lambda: not Path(cgroup).exists())
 
 
+def test_a_zombie_has_not_left_its_cgroup() -> None:
+    cgroup = keeper.Cgroup("/sys/fs/cgroup/memory/orchestra-0f1e", 1)
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as process:
+        assert not cgroup.holds(process.pid), "it never was in it"
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert cgroup.holds(process.pid)
+    assert cgroup.holds(process.pid), "it is gone"
+
+
 @pytest.mark.needs("memory cgroup")
 def test_cgroups_of_dead_keepers_are_removed(agent: Agent) -> None:
     key = agent.spawn("sleep 1000", memory=200 * MB)

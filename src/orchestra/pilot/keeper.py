@@ -519,11 +519,13 @@ class Cgroup:
     version: int
 
     def holds(self, pid: int) -> bool:
+        """Whether a process is in it, or was in it to its end: the kernel shows the root cgroup for a zombie."""
         name = os.path.basename(self.path)  # noqa: PTH119 (the keeper's paths are strings)
         try:
-            return name.encode() in read(f"/proc/{pid}/cgroup")
+            inside = name.encode() in read(f"/proc/{pid}/cgroup")
+            return inside or read(f"/proc/{pid}/stat").rpartition(b") ")[2][:1] in b"ZX"
         except OSError:
-            return True  # it has ended: there is nothing to watch
+            return True
 
     def oom_kills(self) -> int:
         """The number of its processes that the kernel has killed because of the limit."""
