@@ -170,7 +170,7 @@ def test_another_name_for_the_metrics(ana: Maestro, world: World) -> None:
     assert ana.line("task show 0 -o json").json["metrics_file"] == "logs/final.yaml"
     world.run_all(failing=(4,))
     folder = ana.folder / "user.ana.mlp"
-    assert "is not there" in ana.refused("task", "results", 0)
+    assert "does not exist on this machine" in ana.refused("task", "results", 0)
     (folder / ".attempts/job_configId_0/1/logs").mkdir(parents=True)
     said = ana.line("task results 0")
     assert "No job wrote values into logs/final.yaml" in said.err
