@@ -56,11 +56,11 @@ def check_root(settings: Settings, conn: psycopg.Connection, *, allowed: bool) -
     Raises:
         Refused: it would run everybody's jobs as root.
     """
-    from orchestra.services.database import admin
+    from orchestra.store.cluster import health
 
     if os.geteuid() != 0 or allowed or settings.allow_root:
         return
-    if not uses_server(settings) and admin.is_private(conn):
+    if not uses_server(settings) and health.is_private(conn):
         return
     raise Refused(
         "this is root, and a pilot of root runs everybody's jobs as root: everybody who may create tasks in this "

@@ -64,12 +64,12 @@ def _stop(ctx: Context) -> None:
 
 def _ask_with_pilots(ctx: Context) -> None:
     """Ask while pilots are online: without a database their jobs run on, but nothing starts."""
-    from orchestra.services.database import admin
+    from orchestra.store.cluster import health
     from orchestra.store.schema import migrate
     from orchestra.wiring.database import connect
 
     with connect(ctx.settings) as conn:
-        nodes = admin.online_nodes(conn) if migrate.current(conn) else []
+        nodes = health.online_nodes(conn) if migrate.current(conn) else []
     question = (
         f"A pilot is online on {human.listed(nodes, most=3)}: running jobs continue, "
         "but nothing starts until the database is back. Stop it?"

@@ -61,8 +61,8 @@ def _of_server(ctx: Context) -> _Status:
 
 
 def _facts(ctx: Context) -> Record:
-    from orchestra.services.database import admin
     from orchestra.services.tasks import standstill
+    from orchestra.store.cluster import health
     from orchestra.store.schema import migrate
     from orchestra.wiring.database import connect
 
@@ -71,8 +71,8 @@ def _facts(ctx: Context) -> Record:
         state = standstill.state(conn) if schema else None
         return {
             "schema": schema,
-            "version": admin.server_version(conn),
-            "connections": admin.other_connections(conn),
+            "version": health.server_version(conn),
+            "connections": health.other_connections(conn),
             "epoch": standstill.epoch(conn) if schema else None,
             "settling": str(state) if state else None,
         }

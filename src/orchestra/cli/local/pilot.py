@@ -170,7 +170,7 @@ def _state(pilot: Pilot) -> str:
 
 
 def _note(pilot: Pilot) -> str:
-    notes = ["conducts"] if pilot.conducts and pilot.online else []
+    notes = ["conductor"] if pilot.conducts and pilot.online else []
     notes += ["serves everybody"] if pilot.serve_all else []
     notes += [
         f"{human.count(keeper.jobs, 'job')} under version {keeper.version}"

@@ -207,13 +207,13 @@ def _down(ctx: Context) -> None:
 
 def end(ctx: Context, *, kill: bool = False, yes: bool = False) -> None:
     """Stop the pilots, and the embedded database if nobody else uses it."""
-    from orchestra.services.database import admin
+    from orchestra.store.cluster import health
     from orchestra.wiring.database import uses_server
 
     with database(ctx) as conn:
         ended = _end_pilots(ctx, conn, kill=kill, yes=yes)
         deadline = monotonic() + (DISCONNECT_WITHIN if ended else 0.0)
-        while (others := admin.other_connections(conn)) and monotonic() < deadline:
+        while (others := health.other_connections(conn)) and monotonic() < deadline:
             sleep(0.05)
     if uses_server(ctx.settings):
         return

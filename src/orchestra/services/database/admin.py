@@ -12,11 +12,9 @@ from orchestra.domain import human
 from orchestra.domain.errors import Refused
 from orchestra.domain.wording import Action, words
 from orchestra.services.database import recovery
-from orchestra.store.driver.sql import load
+from orchestra.store.cluster import cluster, health
 from orchestra.store.postgres import dump as files
 from orchestra.store.schema import migrate
-
-SQL = load("cluster/cluster")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +23,6 @@ class SchemaChange:
 
     before: int
     after: int
-
-
-def is_private(conn: psycopg.Connection) -> bool:
-    """Whether only the account that owns the database's folder can use it: it has no address, and one login."""
-    row = conn.execute(SQL.is_private).fetchone()
-    return bool(row and row[0])
 
 
 def prepare(conn: psycopg.Connection) -> SchemaChange:
@@ -79,7 +71,7 @@ def restore(conn: psycopg.Connection, url: str, path: Path) -> SchemaChange:
 
 
 def _refuse_online_pilots(conn: psycopg.Connection) -> None:
-    nodes = online_nodes(conn)
+    nodes = health.online_nodes(conn)
     if nodes:
         raise Refused(
             f"pilots are online on {human.listed(nodes, most=3)}.",
@@ -89,27 +81,6 @@ def _refuse_online_pilots(conn: psycopg.Connection) -> None:
         )
 
 
-def online_nodes(conn: psycopg.Connection) -> list[str]:
-    """Return the nodes whose pilots are online, by name."""
-    return [row[0] for row in conn.execute(SQL.online_nodes)]
-
-
-def other_connections(conn: psycopg.Connection) -> int:
-    """Return the number of other connections to this database."""
-    row = conn.execute(SQL.others).fetchone()
-    assert row is not None
-    return int(row[0])
-
-
 def cluster_id(conn: psycopg.Connection) -> str:
     """Return the cluster's id, which survives dump and restore."""
-    row = conn.execute(SQL.identity).fetchone()
-    assert row is not None
-    return str(row[0])
-
-
-def server_version(conn: psycopg.Connection) -> str:
-    """Return PostgreSQL's version, such as "18.4"."""
-    row = conn.execute(SQL.version).fetchone()
-    assert row is not None
-    return str(row[0]).split()[0]
+    return str(cluster.read(conn).identity.cluster)

@@ -14,8 +14,9 @@ import psycopg
 from orchestra.domain import human
 from orchestra.domain.errors import DatabaseUnavailable, VolumeError
 from orchestra.homefolder import make_own
-from orchestra.services.database import admin, health
+from orchestra.services.database import admin
 from orchestra.services.database.admin import SchemaChange
+from orchestra.store.cluster import health
 from orchestra.store.schema import migrate
 
 _SUFFIX = ".dump"

@@ -1,13 +1,5 @@
 -- The identity of this database, and its recovery after it was restored, copied or moved.
 
--- name: version
-select current_setting('server_version')
-
--- name: is_private
--- Like the embedded database: a socket in its account's folder, and a single login whose password lies there, too.
-select
-    current_setting('listen_addresses') = '' and (select count(*) from pg_roles where rolcanlogin) = 1 as private
-
 -- name: read
 -- Whether the database is where it was written: on this server (a restored or copied one has another system
 -- identifier) and on the same timeline (point-in-time recovery and a promoted standby start a new one).
@@ -62,16 +54,3 @@ select id, report_sequence from keeper where id = any(%(keepers)s)
 
 -- name: add_event
 insert into event (kind, from_state, to_state, who, why) values ('cluster', %(from)s, %(to)s, %(who)s, %(why)s)
-
--- name: online_nodes
-select n.name from pilot p join node n on n.id = p.node_id
-where is_online(p)
-order by n.name
-
--- name: others
--- Client connections besides this one: pilots, conductors, users.
-select count(*) from pg_stat_activity
-where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'
-
--- name: identity
-select id from cluster

@@ -16,11 +16,10 @@ from psycopg.rows import dict_row
 
 from orchestra.domain.errors import AnswerGarbled, ConfigurationError, DatabaseUnavailable
 from orchestra.store.driver.connection import Connection, Cursor
+from orchestra.store.driver.server import OLDEST, place
 from orchestra.store.driver.sql import load
 
 SCHEMA = "orchestra"
-OLDEST = 15
-"""The oldest supported major version of PostgreSQL."""
 STATEMENT_TIMEOUT = 5.0
 LOCK_TIMEOUT = 3.0
 IDLE_IN_TRANSACTION_TIMEOUT = 10.0
@@ -262,17 +261,3 @@ def _option(setting: tuple[str, object]) -> str:
 
 def _milliseconds(seconds: float) -> int:
     return max(1, round(seconds * 1000)) if seconds else 0
-
-
-def place(address: Mapping[str, str]) -> str:
-    """The name of a server in messages, from its address."""
-    hosts = address.get("host", address.get("hostaddr", "")).split(",")
-    ports = address.get("port", "5432").split(",")
-    ports += ports[:1] * (len(hosts) - len(ports))
-    places = [
-        f"the database in {host}"
-        if host.startswith("/")
-        else f"the database at {host or 'localhost'}:{port}"
-        for host, port in zip(hosts, ports, strict=False)
-    ]
-    return " or ".join(places)

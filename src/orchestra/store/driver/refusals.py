@@ -19,7 +19,7 @@ from orchestra.domain.errors import (
     PasswordRefused,
 )
 from orchestra.domain.wording import Sentence, Setting, words
-from orchestra.store.driver.database import OLDEST, place
+from orchestra.store.driver.server import OLDEST, place
 
 NEEDED = "the oldest that Orchestra works with"
 CHECK_ADDRESS = words("Check ", Setting.POSTGRES, ". Running jobs are not affected.")

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from orchestra.domain.errors import ConfigurationError, DatabaseUnavailable
-from orchestra.store.driver.database import OLDEST
+from orchestra.store.driver.server import OLDEST
 from orchestra.store.postgres.programs import USE_A_SERVER, Programs
 
 _NEEDED = ("postgres", "initdb", "pg_ctl", "pg_dump", "pg_restore", "psql")

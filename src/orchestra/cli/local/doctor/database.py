@@ -107,7 +107,7 @@ def _inspect_embedded(settings: Settings) -> Database:
 
 
 def _ask(conn: psycopg.Connection, settings: Settings, address: str) -> Database:
-    from orchestra.services.database import health
+    from orchestra.store.cluster import health
 
     facts = health.server(conn)
     schema = _schema(conn)
@@ -130,11 +130,10 @@ def _schema(conn: psycopg.Connection) -> Schema:
 
 def _contents(conn: psycopg.Connection, settings: Settings) -> Contents:
     from orchestra.cli.local.pilots import other_names_here
-    from orchestra.services.database import health
     from orchestra.services.mail import mails
     from orchestra.services.nodes import nodes
     from orchestra.services.tasks import standstill
-    from orchestra.store.cluster import cluster, leader
+    from orchestra.store.cluster import cluster, health, leader
 
     found, state = cluster.read(conn), standstill.state(conn)
     pilots = nodes.pilots(conn)

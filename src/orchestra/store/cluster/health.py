@@ -1,4 +1,4 @@
-"""The state of the database server, for `maestro doctor`. Nothing is changed."""
+"""The database server: its version, who uses it, how it responds. Nothing is changed."""
 
 from __future__ import annotations
 
@@ -34,3 +34,28 @@ def conductor(conn: psycopg.Connection) -> str | None:
     """Return the present conductor, or None."""
     row = conn.execute(SQL.conductor).fetchone()
     return str(row[0]) if row else None
+
+
+def server_version(conn: psycopg.Connection) -> str:
+    """Return PostgreSQL's version, such as "18.4"."""
+    row = conn.execute(SQL.version).fetchone()
+    assert row is not None
+    return str(row[0]).split()[0]
+
+
+def is_private(conn: psycopg.Connection) -> bool:
+    """Whether only the account that owns the database's folder can use it: it has no address, and one login."""
+    row = conn.execute(SQL.is_private).fetchone()
+    return bool(row and row[0])
+
+
+def other_connections(conn: psycopg.Connection) -> int:
+    """Return the number of other connections to this database."""
+    row = conn.execute(SQL.others).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def online_nodes(conn: psycopg.Connection) -> list[str]:
+    """Return the nodes whose pilots are online, by name."""
+    return [row[0] for row in conn.execute(SQL.online_nodes)]
