@@ -33,14 +33,14 @@ class Cost:
 
 def costs(pids: dict[str, list[int]], seconds: float) -> dict[str, Cost]:
     """Watch processes for a while and return the cost of each group."""
-    before = {who: sum(map(cpu_seconds, group)) for who, group in pids.items()}
+    before = {group_name: sum(map(cpu_seconds, group)) for group_name, group in pids.items()}
     time.sleep(seconds)
     found = {}
-    for who, group in pids.items():
-        used = sum(map(cpu_seconds, group)) - before[who]
+    for group_name, group in pids.items():
+        used = sum(map(cpu_seconds, group)) - before[group_name]
         sizes = [memory(pid) for pid in group]
         pss, rss = (sum(column) / 2**20 for column in zip(*sizes, strict=True))
-        found[who] = Cost(used / seconds * 100, pss, rss)
+        found[group_name] = Cost(used / seconds * 100, pss, rss)
     return found
 
 
@@ -77,7 +77,7 @@ def measure(place: Site, seconds: float) -> tuple[dict[str, Cost], float, float]
         place.pilot("waiting") as second,
         place.connect() as conn,
     ):
-        time.sleep(5.0)  # what the start was about is over
+        time.sleep(5.0)  # everything that follows the start is over
         row = conn.execute("select holder_name from leader where duty = 'conductor'").fetchone()
         holder = first if row and row[0] == "conducting" else second
         other = second if holder == first else first
@@ -95,10 +95,10 @@ def _noticed(what: str, seconds: float, bound: float) -> tuple[str, str, str]:
 
 def section(found: dict[str, Cost], replaced: float, offline: float, seconds: float) -> Section:
     rows = []
-    for who, cost in found.items():
+    for group_name, cost in found.items():
         both = cost.share <= SHARE and cost.pss <= MEGABYTES
         kept = f"at most {SHARE} %, {MEGABYTES:.0f} MB: {verdict(both, 1, at_least=True)}"
-        rows.append((who, number(cost.share), number(cost.pss), number(cost.rss), kept))
+        rows.append((group_name, number(cost.share), number(cost.pss), number(cost.rss), kept))
     noticed = [
         _noticed("another process is the conductor", replaced, REPLACED),
         _noticed("its node is shown as offline", offline, OFFLINE),

@@ -67,9 +67,9 @@ def hyperqueue(jobs: int, folder: Path) -> float:
         job = Job(default_workdir=folder)
         for _ in range(jobs):
             job.program(list(COMMAND))
-        folder.joinpath("0.stdout").unlink()  # of the first one
+        folder.joinpath("0.stdout").unlink()  # of the warm-up job
         client.wait_for_jobs([client.submit(job)])
-    # Its client polls once a second, so the logs tell when jobs began.
+    # Its client polls once a second, so the logs show when jobs began.
     starts = [entry.stat().st_mtime for entry in folder.glob("*.stdout")]
     return (jobs - 1) / (max(starts) - min(starts))
 

@@ -1,4 +1,4 @@
-"""Bars, for docs/performance.md."""
+"""Bar charts for docs/performance.md."""
 
 from __future__ import annotations
 

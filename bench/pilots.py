@@ -219,7 +219,7 @@ def _serve(
     for thread in threads:
         thread.join()
     elapsed = time.monotonic() - began
-    whole = [share for share in done if share]
-    if len(whole) < pilots:
-        raise RuntimeError(f"{pilots - len(whole)} simulated pilots failed")
-    results.put((sum(jobs for jobs, _ in whole), sum(claims for _, claims in whole), elapsed))
+    finished = [share for share in done if share]
+    if len(finished) < pilots:
+        raise RuntimeError(f"{pilots - len(finished)} simulated pilots failed")
+    results.put((sum(jobs for jobs, _ in finished), sum(claims for _, claims in finished), elapsed))

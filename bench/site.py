@@ -50,7 +50,7 @@ class Site:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment of its commands: only the PATH is taken over."""
+        """The environment of its commands: only PATH is inherited."""
         mine = {"PATH": os.environ["PATH"], "HOME": str(self.folder / "home"), "USER": "ana"}
         # Its pilots run only its own jobs.
         return {**mine, "MAESTRO_ALLOW_ROOT": "1"} if os.geteuid() == 0 else mine
@@ -121,7 +121,7 @@ class Site:
         raise Failed(f"the pilot of {node} did not come online:\n{said}")
 
     def keeper(self, agent: int) -> int:
-        """Return the pid of the keeper that a pilot has."""
+        """Return the pid of a pilot's keeper."""
         with self.connect() as conn:
             row = conn.execute(
                 "select k.pid from keeper k join pilot p using (node_id) "

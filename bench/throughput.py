@@ -3,7 +3,7 @@
     python -m bench.throughput --jobs 5000 --rounds 3
 
 Orchestra does all that it does for a real job: inputs checked, a folder, a log and a link each, every state in
-PostgreSQL on the same processors. The contenders take turns; the first one is another one each round.
+PostgreSQL on the same processors. The contenders take turns; another one is first in each round.
 """
 
 from __future__ import annotations

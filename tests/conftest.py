@@ -1,4 +1,4 @@
-"""What every test may ask for: a database of its own, and folders with names that break careless code."""
+"""Fixtures of all tests: a database for each, and folders with names that break careless code."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _RUN = "ORCHESTRA_TEST_RUN"
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Two workers a processor, up to eight: the tests wait for processes and deadlines more than they compute."""
+    """Two workers per processor, up to eight: the tests mostly wait for processes and deadlines."""
     processors = len(os.sched_getaffinity(0))
     return max(processors, min(2 * processors, 8))
 
@@ -52,7 +52,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         os.environ[_RUN] = str(new_run())
         os.environ[f"{_RUN}_PID"] = str(os.getpid())
-    # The tests' own database is what counts, not that of whoever runs them.
+    # The tests use their own database, not the one that the user has configured.
     for key in [key for key in os.environ if key.startswith(("MAESTRO_", "PG"))]:
         del os.environ[key]
     # A shell's background job begins with Ctrl-C ignored, and so would every command that a test wants to interrupt.
@@ -67,26 +67,26 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def run_folder() -> Path:
-    """Where the things lie that all tests of the run share."""
+    """The folder of what all tests of the run share."""
     return Path(os.environ[_RUN])
 
 
 @pytest.fixture(scope="session")
 def database_server(request: pytest.FixtureRequest, run_folder: Path) -> Server:
-    """The run's PostgreSQL, of the kind that `kinds_for` has chosen; who asks for it later gets the usual one."""
+    """The run's PostgreSQL, of the kind that `kinds_for` has chosen; by default the embedded one."""
     return the_server(run_folder, getattr(request, "param", KINDS[0]))
 
 
 @pytest.fixture
 def database_url(database_server: Server) -> Iterator[str]:
-    """The address of a database that is this test's alone, with the schema and nothing in it."""
+    """The address of this test's own database, with an empty schema."""
     with database_server.clone(f"test_{secrets.token_hex(6)}") as url:
         yield url
 
 
 @pytest.fixture
 def tcp_database_url(database_server: Server, database_url: str) -> str:
-    """The same database at 127.0.0.1, with a password, as a server for several nodes is."""
+    """The same database at 127.0.0.1 with a password, like a server for several nodes."""
     return database_server.over_tcp(database_url)
 
 
@@ -108,13 +108,13 @@ def conn(database_url: str) -> Iterator[psycopg.Connection]:
 
 @pytest.fixture
 def world(conn: psycopg.Connection) -> World:
-    """What this test's database looks like from within."""
+    """A `World` in this test's database."""
     return World(conn)
 
 
 @pytest.fixture
 def ordinary() -> Iterator[Ordinary]:
-    """An ordinary user; only root can lend one."""
+    """An ordinary user; only root can act as one."""
     need("root")
     nobody = pwd.getpwnam("nobody")
     home = Path(tempfile.mkdtemp(prefix="orchestra-home-", dir="/tmp"))
@@ -137,14 +137,14 @@ def apptainer() -> Engine:
 
 @pytest.fixture(scope="session")
 def podman(run_folder: Path) -> Engine:
-    """Podman, with containers.IMAGE in a storage that is the run's alone; a pilot finds that by `podman.env`."""
+    """Podman, with containers.IMAGE in the run's own storage, which a pilot finds through `podman.env`."""
     need("podman")
     return containers.podman(run_folder)
 
 
 @pytest.fixture(scope="session")
 def docker(run_folder: Path) -> Iterator[Engine]:
-    """Docker with a service of this process's own and containers.IMAGE; a pilot finds that by `docker.env`."""
+    """Docker with containers.IMAGE and a service of this process, which a pilot finds through `docker.env`."""
     need("docker")
     with ExitStack() as stack:
         try:
@@ -200,7 +200,7 @@ def registry(tmp_path: Path) -> Iterator[Registry]:
 
 @pytest.fixture
 def hostile_dir(tmp_path: Path) -> Path:
-    """A folder whose name is data, never code."""
+    """A folder whose name contains shell syntax, which must not be executed."""
     folder = tmp_path / "a'; echo $(x) é"
     folder.mkdir()
     return folder

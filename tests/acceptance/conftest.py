@@ -1,4 +1,4 @@
-"""Somebody at a terminal, with a database server or with nothing but a home folder."""
+"""Fixtures: a user at a terminal, with a database server or with only a home folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from support.maestro import Maestro
 
 @pytest.fixture
 def newcomer(tmp_path: Path) -> Iterator[Maestro]:
-    """A user with an empty home and no configuration; their embedded database would lie in `tmp_path`."""
+    """A user with an empty home and no configuration; their embedded database would be in `tmp_path`."""
     home, folder = tmp_path / "home", tmp_path / "work"
     home.mkdir()
     folder.mkdir()
@@ -38,7 +38,7 @@ def maestro(newcomer: Maestro, tcp_database_url: str) -> Maestro:
 
 @pytest.fixture
 def reader(tmp_path: Path) -> Iterator[Maestro]:
-    """Who follows a page: ana, at gauss, in a new folder, with `maestro` on the PATH."""
+    """A user who follows a page: ana, on host gauss, in a new folder, with `maestro` on the PATH."""
     home = tmp_path / "home"
     (home / "tour").mkdir(parents=True)
     (tmp_path / "shell").touch()  # for what a page wants its commands to know
@@ -69,7 +69,7 @@ def cluster(conn: psycopg.Connection, database_url: str, hostile_dir: Path) -> I
 
 @pytest.fixture
 def demo_folder(request: pytest.FixtureRequest, newcomer: Maestro) -> Iterator[Path]:
-    """Where a demo may go, by a name that a test may give; what runs there afterwards is ended."""
+    """A folder for a demo, with the name that the test requests; whatever still runs there is ended afterwards."""
     folder = newcomer.folder / getattr(request, "param", "my demo")
     newcomer.env = {}
     yield folder

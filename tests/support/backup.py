@@ -1,4 +1,4 @@
-"""A database put back to what it was at an earlier moment, under everybody's feet, as a restore does it."""
+"""Saves a database and restores it to that state while programs are connected, as a restored backup would."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ where c.relnamespace = 'orchestra'::regnamespace and c.relkind = 'r' and c.relna
 
 
 def take(conn: psycopg.Connection) -> None:
-    """Keep what the database holds, in a schema beside it."""
+    """Save the tables of the database in another schema."""
     conn.execute("drop schema if exists backup cascade; create schema backup")
     for table in _tables(conn):
         conn.execute(
@@ -21,7 +21,7 @@ def take(conn: psycopg.Connection) -> None:
 
 
 def put_back(conn: psycopg.Connection) -> None:
-    """Let the database hold what was kept."""
+    """Restore the saved tables."""
     names = [sql.Identifier("orchestra", table) for table in _tables(conn)]
     with conn.transaction():
         conn.execute("set local session_replication_role = replica")

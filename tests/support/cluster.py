@@ -29,7 +29,7 @@ from support.waiting import wait_until
 
 @dataclass
 class Cluster:
-    """What a test with pilots arranges and looks at. `folder` is the volume, too."""
+    """What a test with pilots sets up and inspects. `folder` is also the volume."""
 
     conn: psycopg.Connection
     url: str
@@ -43,7 +43,7 @@ class Cluster:
         )
 
     def interface(self, name: str = "ana") -> Local:
-        """What carries out somebody's requests."""
+        """The interface that carries out a user's requests."""
         return interface(self.conn, name)
 
     def pilot(
@@ -54,7 +54,7 @@ class Cluster:
         url: str | None = None,
         **options: Any,
     ) -> subprocess.Popen[str]:
-        """Start a pilot, with the conductor in it unless told otherwise."""
+        """Start a pilot, with the conductor in it unless `flags` say otherwise."""
         process = subprocess.Popen(
             [sys.executable, pilot_process.__file__, url or self.url, node, self.home(node), *(flags or ("--master",))],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **(env or {})},
@@ -97,7 +97,7 @@ class Cluster:
     def keepers(self, node: str = "*") -> list[Hello]:
         """The living keepers of a node, or of all, and what they run."""
         folders = self.folder.glob(f"pilots/{node}/keepers/*")
-        return [hello for folder in folders if (hello := _born(folder))]
+        return [hello for folder in folders if (hello := _hello_of(folder))]
 
     def keeper(self, node: str = "gauss") -> Hello:
         """The one living keeper of a node, as soon as there is one."""
@@ -113,7 +113,7 @@ class Cluster:
     # Work
 
     def configs(self, count: int, name: str = "grid") -> str:
-        """Register a data set of small files: the file of config n holds n."""
+        """Register a data set of small files: the file of config n contains n."""
         root = self.folder / name
         root.mkdir()
         for number in range(count):
@@ -132,7 +132,7 @@ class Cluster:
         return self.dataset("data", path)
 
     def task(self, jobs: int, command: str, *, name: str = "work", **options: Any) -> Task:
-        """Make a task of that many jobs; `policy` options are given by name, the test is left out unless asked for."""
+        """Create a task of that many jobs; `policy` options are passed by name. There are no test jobs by default."""
         config = options.pop("config", None) or self.configs(jobs, f"{name}-configs")
         data = options.pop("data", None) or self.data()
         names = Policy.__dataclass_fields__.keys() & options.keys()
@@ -152,7 +152,7 @@ class Cluster:
         ana = caller(self.conn)
         return make(self.conn, ana, new)
 
-    # Looking
+    # Inspection
 
     def state(self, task: Task) -> TaskState:
         found = task_store.by_id(self.conn, task.id)
@@ -189,19 +189,19 @@ class Cluster:
         return rows.fetchall()
 
     def out(self, task: Task, job: int) -> Path:
-        """Where people find a job's result."""
+        """The link at which users find a job's result."""
         return Path(task.folder) / f"job_configId_{job}"
 
 
-def _born(folder: Path) -> Hello | None:
-    """What a living keeper has written down, once it has; None where none lives."""
+def _hello_of(folder: Path) -> Hello | None:
+    """The hello in the spool of a living keeper, once it is written; None if no keeper is alive there."""
 
     def said() -> tuple[Hello | None]:
         if not is_alive(folder):
             return (None,)
         try:
             return (read_spool(folder),)
-        except OrchestraError as error:  # it lives, and is just being made
+        except OrchestraError as error:  # it is alive and its spool is just being written
             raise AssertionError(error) from None
 
     return wait_until(said)[0]

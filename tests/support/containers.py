@@ -1,6 +1,6 @@
 """Engines and images for container tests: built offline from busybox, each once per test run.
 
-Podman's images lie in the run's folder, away from whoever runs the tests; root's and each other account's apart.
+Podman's images are in the run's folder, separate from the user's own; each account has its own storage.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ def remove(run: Path) -> None:
                 timeout=60,
             )
         for note in _runtime_folder(folder).glob("**/pause.pid"):
-            with _gone():
+            with _unless_ended():
                 os.kill(int(note.read_text()), signal.SIGKILL)
     unmount_below(images)
 
@@ -189,7 +189,7 @@ def unmount_below(folder: Path) -> None:
 
 
 @contextmanager
-def _gone() -> Iterator[None]:
+def _unless_ended() -> Iterator[None]:
     try:
         yield
     except (ProcessLookupError, ValueError):

@@ -1,6 +1,6 @@
-"""Debian's PostgreSQL 15 with its default settings: what labs have, and the oldest that is supported.
+"""Debian's PostgreSQL 15 with its default settings: typical of labs, and the oldest supported version.
 
-Nothing that a plan depends on is set, since this is what it is there for. Only its durability is off.
+Nothing that query plans depend on is changed, since they are what is tested. Only durability is off.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _SETTINGS = {
 
 
 def start(home: Path, port: int) -> str:
-    """Make a server in a new folder and start it; give its password. It logs to `home`/postgres.log.
+    """Create a server in a new folder and start it; return its password. It logs to `home`/postgres.log.
 
     Raises:
-        CalledProcessError: it does not start, perhaps because somebody else has taken the port.
+        CalledProcessError: it does not start, perhaps because another process has taken the port.
     """
     home.mkdir(mode=0o711)
     password = secrets.token_urlsafe(12)

@@ -40,7 +40,7 @@ def docker(archive: Path) -> Iterator[Engine]:
     """Run Docker with IMAGE, made from an archive of its files, during the block; it ends with this process."""
     programs = docker_folder()
     assert programs
-    folder = Path(tempfile.mkdtemp(prefix="orc-docker-", dir="/tmp"))  # a socket's path is short
+    folder = Path(tempfile.mkdtemp(prefix="orc-docker-", dir="/tmp"))  # socket paths are limited
     folder.chmod(0o711)  # the socket in it is root's
     engine = Engine(f"{programs}/docker", {"DOCKER_HOST": f"unix://{folder}/docker.sock"})
     started: list[subprocess.Popen[bytes]] = []
@@ -104,5 +104,5 @@ def _end(folder: Path, engine: Engine, started: list[subprocess.Popen[bytes]]) -
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-    unmount_below(folder)  # Docker leaves a network name space there
+    unmount_below(folder)  # Docker leaves a network namespace there
     shutil.rmtree(folder, ignore_errors=True)

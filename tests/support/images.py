@@ -17,8 +17,8 @@ PYTHON = "3.11"  # ... and its Python, for which wheels are fetched
 # As in Debian's own image for Docker: faster, and without documentation.
 _DPKG = ("force-unsafe-io", "path-exclude=/usr/share/doc/*", "path-exclude=/usr/share/locale/*")
 
-# Root without all capabilities may not build, in a user namespace of its own it has them; so the ids of another range
-# are lent to it, in a mount namespace, where the machine's own /etc/subuid stays as it is.
+# Root without all capabilities may not build, but has them in a user namespace of its own. So it gets another range of
+# ids, in a mount namespace, which leaves the machine's own /etc/subuid unchanged.
 _AS_FAKE_ROOT = """
 echo root:100000:65536 >"$1" && mount --bind "$1" /etc/subuid && mount --bind "$1" /etc/subgid && shift && exec "$@"
 """
@@ -65,7 +65,7 @@ def orchestra_podman(run: Path, podman: Engine) -> str:
 
 def _debootstrap(place: Path) -> None:
     options = [f"--dpkgopt={option}" for option in _DPKG]
-    archive = place.with_suffix(".tar")  # whose name says its kind
+    archive = place.with_suffix(".tar")  # mmdebstrap derives the format from the name
     _run(["mmdebstrap", "--quiet", "--variant=minbase", *options, SUITE, str(archive), _mirror()])
     archive.rename(place)
 

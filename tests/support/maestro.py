@@ -20,7 +20,7 @@ PROGRAM = (sys.executable, "-m", "orchestra.cli.main")
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """What a command said, and its exit status."""
+    """What a command printed, and its exit status."""
 
     command: str
     status: int
@@ -38,14 +38,14 @@ class Sentence:
 
 @dataclass
 class Maestro:
-    """Somebody who types `maestro ...` in `folder`, with nothing of our environment but the PATH."""
+    """A user who types `maestro ...` in `folder`, with nothing of our environment but the PATH."""
 
     home: Path
     folder: Path
     env: dict[str, str] = field(default_factory=dict)
     started: list[subprocess.Popen[str]] = field(default_factory=list)
     within: tuple[str, ...] = ()
-    """A command that the commands are run by, such as unshare."""
+    """A command that runs the commands, such as unshare."""
 
     def configure(self, **settings: object) -> Path:
         """Write the configuration file."""
@@ -55,12 +55,12 @@ class Maestro:
         return path
 
     def environment(self) -> dict[str, str]:
-        """What the commands see."""
+        """The environment of the commands."""
         base = {"PATH": os.environ["PATH"], "HOME": str(self.home), "USER": "ana"}
         base["MAESTRO_SYSTEM_CONFIG"] = ""  # whatever this machine has in /etc
-        if os.geteuid() == 0 and self._has_address():  # nobody but the test makes tasks there
+        if os.geteuid() == 0 and self._has_address():  # only the test creates tasks there
             base["MAESTRO_ALLOW_ROOT"] = "1"
-        if path := os.environ.get("PYTHONPATH"):  # of who tests another copy of the source
+        if path := os.environ.get("PYTHONPATH"):  # set to test another copy of the source
             base["PYTHONPATH"] = path
         return {key: value for key, value in {**base, **self.env}.items() if value != "<unset>"}
 
@@ -77,7 +77,7 @@ class Maestro:
         typed: str | None = None,
         timeout: float = 60,
     ) -> Sentence:
-        """Run a command to its end. `status` is what it must end with, None for anything; `typed` is its stdin."""
+        """Run a command to its end. `status` is the required exit status, None for any; `typed` is its stdin."""
         words = [str(argument) for argument in arguments]
         done = subprocess.run(
             [*self.within, *PROGRAM, *words],
@@ -101,7 +101,7 @@ class Maestro:
         return self(*shlex.split(command), **options)
 
     def refused(self, *arguments: object, **options: Any) -> str:
-        """Run a command that must fail as a user's mistake does, and give its error: one sentence, perhaps hints."""
+        """Run a command that must fail because of a user's mistake; return its error: one sentence, perhaps hints."""
         said = self(*arguments, status=2, **options)
         lines = said.err.splitlines()
         errors = [line for line in lines if line.startswith("error: ")]
@@ -110,12 +110,12 @@ class Maestro:
         return said.err[said.err.index("error: ") :]
 
     def pilot(self) -> Any:
-        """The only pilot there is, as `pilot list` gives it."""
+        """The only pilot, as `pilot list` prints it."""
         [pilot] = self.line("pilot list -o json").json
         return pilot
 
     def start(self, *arguments: object, **options: Any) -> subprocess.Popen[str]:
-        """Start a command that goes on; it is ended with the test."""
+        """Start a command in the background; it is ended with the test."""
         options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, **options}
         process = subprocess.Popen(
             [*PROGRAM, *map(str, arguments)],
@@ -140,7 +140,7 @@ class Maestro:
             embedded.stop(data, mode="immediate")
 
     def wait_for(self, *arguments: object, shows: str, timeout: float = 30) -> Sentence:
-        """Run a command again and again until its output holds a text."""
+        """Run a command again and again until its output contains a text."""
 
         def look() -> Sentence | None:
             said = self(*arguments, status=None)

@@ -1,4 +1,4 @@
-"""Tasks as commands make them: ask what they would be, look at their files, make them."""
+"""Creates tasks as commands do: plan them, check their files, create them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from orchestra.services.tasks import creation
 
 
 def make(conn: psycopg.Connection, caller: Caller, new: NewTask) -> Task:
-    """Make a task."""
+    """Create a task."""
     planned = creation.plan(conn, caller, new)
     seen = task_files.check(new, planned.folder)
     return creation.create(conn, creation.plan(conn, caller, seen))

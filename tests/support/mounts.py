@@ -25,7 +25,7 @@ def _unmount(target: Path) -> None:
 
 @contextmanager
 def small(target: Path, options: str) -> Iterator[None]:
-    """A file system in memory over a folder, of the size that tmpfs's options say."""
+    """A file system in memory over a folder, with tmpfs's options, such as its size."""
     need("root")
     target.mkdir(parents=True, exist_ok=True)
     _mount("tmpfs", target, options)
@@ -37,9 +37,9 @@ def small(target: Path, options: str) -> Iterator[None]:
 
 @contextmanager
 def hung(target: Path) -> Iterator[None]:
-    """A file system over a folder that answers nothing; at the end all who wait for it get an error.
+    """A file system over a folder that does not answer; at the end everything that waits for it gets an error.
 
-    It is out of the way before, so that whoever comes then finds the folder as it was.
+    It is unmounted first, so that later accesses find the folder as it was.
     """
     need("root", "fuse")
     device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)

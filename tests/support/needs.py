@@ -1,9 +1,9 @@
-"""What a test needs of its machine: `@pytest.mark.needs("root", "podman")`.
+"""What a test needs from its machine: `@pytest.mark.needs("root", "podman")`.
 
-Where that is missing the test is skipped and says why. With CI=true it fails instead, because there nobody reads why
-something was skipped. Two are excused there, where tools/install-containers has noted that they could not be had:
-Apptainer, which comes from a suite of Debian that moves, and Docker, which is unpacked beside what is installed. Their
-tests are skipped then, and the end of the run says so.
+If that is missing, the test is skipped with the reason. With CI=true it fails instead, because there nobody reads why
+something was skipped. Two are excused if tools/install-containers has recorded that they could not be installed:
+Apptainer, which comes from a Debian suite that changes, and Docker, which is unpacked beside the installed packages.
+Their tests are then skipped, and the summary of the run says so.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _DOCKER_PARTS = ("dockerd", "containerd", "containerd-shim-runc-v2", "docker-ini
 
 
 def missing(what: str, *, excuse: str | None = None) -> NoReturn:
-    """Skip the test that runs, or fail it where CI=true and there is no excuse."""
+    """Skip the current test, or fail it if CI=true and there is no excuse."""
     if os.environ.get("CI") == "true" and excuse is None:
         pytest.fail(f"{what}; with CI=true that must not be skipped", pytrace=False)
     pytest.skip(what)
@@ -40,7 +40,7 @@ def need(*names: str) -> None:
 
 
 def excuse_for(name: str) -> str | None:
-    """Give why Apptainer or Docker could not be fetched or unpacked, where it was tried in vain."""
+    """Return why Apptainer or Docker could not be fetched or unpacked, if that has failed."""
     noted = {"apptainer": APPTAINER_FAILED, "docker": DOCKER_FAILED}.get(name)
     if noted and noted.exists() and PROBES[name]():
         return noted.read_text()
@@ -75,7 +75,7 @@ def _apptainer() -> str | None:
 
 
 def docker_folder() -> str | None:
-    """Give the folder of Docker's programs: what tools/install-containers unpacks, or what is installed."""
+    """Return the folder of Docker's programs: what tools/install-containers unpacks, or what is installed."""
     for folder in ("/opt/docker/bin", *os.environ["PATH"].split(os.pathsep)):
         if all(os.access(f"{folder}/{part}", os.X_OK) for part in _DOCKER_PARTS):
             return folder
@@ -91,7 +91,7 @@ def _docker() -> str | None:
 
 
 def registry_program() -> str | None:
-    """Give the path of the registry of images that tools/install-containers unpacks, or of an installed one."""
+    """Return the path of the image registry that tools/install-containers unpacks, or of an installed one."""
     return shutil.which(
         "docker-registry", path=f"{os.environ['PATH']}:/opt/docker-registry/usr/bin"
     )
@@ -139,13 +139,13 @@ PROBES: dict[str, Callable[[], str | None]] = {
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Look at what a test needs before anything is set up for it."""
+    """Check what a test needs before its fixtures are set up."""
     for mark in item.iter_markers("needs"):
         need(*mark.args)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say loudly at the end that tests did not run although they should have."""
+    """Report at the end of the run that tests were skipped that should have run."""
     for name in ("apptainer", "docker"):
         if excuse := excuse_for(name):
             terminalreporter.section(f"{name.upper()} WAS NOT TESTED", red=True, bold=True)

@@ -1,4 +1,4 @@
-"""An ordinary user's account, lent by root, with a home of its own."""
+"""An ordinary user's account that root can use, with its own home folder."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Ordinary:
         return self.run(python, "-c", script, timeout=timeout)
 
     def interpreter(self) -> str | None:
-        """Give a Python of our version that this user may run: ours may be in root's own folder."""
+        """Return a Python of our version that this user may run: ours may be in root's home."""
         version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
         for candidate in (sys.executable, f"/usr/bin/{version}", f"/usr/local/bin/{version}"):
             try:

@@ -1,4 +1,4 @@
-"""On whose behalf a test acts."""
+"""The users on whose behalf a test acts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from orchestra.services.users import users
 
 
 def caller(conn: psycopg.Connection, name: str = "ana") -> Caller:
-    """Somebody, made where they are not there yet, with the rights that they have."""
+    """Return a user with the rights that they have; create them if they do not exist."""
     return Caller.of(users.ensure(conn, name, f"{name}@example.org")[0])
 
 
@@ -22,5 +22,5 @@ def as_admin(conn: psycopg.Connection, name: str = "ana") -> Caller:
 
 
 def interface(conn: psycopg.Connection, name: str = "ana") -> Local:
-    """What carries out somebody's requests; they are made on first need."""
+    """Return the interface that carries out a user's requests; they are created at the first one."""
     return Local(conn, name, lambda conn: caller(conn, name))

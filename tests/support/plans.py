@@ -1,4 +1,4 @@
-"""Reading the plan of a statement: which tables it walks from end to end, what it touches."""
+"""Reads the plan of a statement: which tables it scans completely, and how many pages it touches."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Plan:
 
     @property
     def walked(self) -> set[str]:
-        """The big tables that were walked from end to end."""
+        """The big tables that were scanned completely."""
         found = {
             str(node.get("Relation Name"))
             for node in _nodes(self.root)
@@ -40,7 +40,7 @@ class Plan:
 
 
 def plan(conn: psycopg.Connection, statement: Any, params: Mapping[str, Any]) -> Plan:
-    """Run a statement and give its plan; what it changed is taken back."""
+    """Run a statement and return its plan; its changes are rolled back."""
     explain = "explain (analyze, buffers, timing off, format json) "
     with conn.transaction(force_rollback=True):
         row = conn.execute(explain + statement, params).fetchone()

@@ -1,4 +1,4 @@
-"""A TCP proxy before PostgreSQL that can be slow, closed and opened again, and mistreat what passes: one's cable."""
+"""A TCP proxy in front of PostgreSQL that can be slow, unplugged like a cable, and corrupt what passes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 Treatment = Callable[[bytes], bytes]
-"""What becomes of a piece of an answer."""
+"""Returns what is forwarded for a piece of an answer."""
 
 
 def doubled_rows(answer: bytes) -> bytes:
-    """Give an answer with each of its rows twice; it must hold whole messages."""
+    """Return an answer with each of its rows twice; it must consist of whole messages."""
     given, at = b"", 0
     while at < len(answer):
         end = at + 1 + struct.unpack("!I", answer[at + 1 : at + 5])[0]
@@ -25,7 +25,7 @@ def doubled_rows(answer: bytes) -> bytes:
 
 
 def garbled(data: bytes, at: int) -> bytes:
-    """Give data with one byte altered: its highest bit, so that no text or figure becomes another valid one."""
+    """Return data with the highest bit of one byte flipped, so that no text or number becomes another valid one."""
     return data[:at] + bytes([data[at] ^ 0x80]) + data[at + 1 :]
 
 
@@ -41,7 +41,7 @@ class _Garbler:
 
 
 class _Repeater:
-    """Gives the first piece once more, before the second one."""
+    """Repeats the first piece before the second one."""
 
     def __init__(self) -> None:
         self._again: bytes | None = None
@@ -55,7 +55,7 @@ class _Repeater:
 
 
 class _Mute:
-    """Lets so many bytes of answers pass, and swallows the rest."""
+    """Lets so many bytes of answers pass, and drops the rest."""
 
     def __init__(self, after: int = 0) -> None:
         self._left = after
@@ -66,9 +66,9 @@ class _Mute:
 
 
 class Cable:
-    """Passes connections on to a port of this machine, as long as it is plugged in.
+    """Forwards connections to a port of this machine, as long as it is plugged in.
 
-    `delay` is for how many seconds the server's answers are on their way.
+    `delay` is how many seconds the server's answers take.
     """
 
     def __init__(self, target: int) -> None:
@@ -88,11 +88,11 @@ class Cable:
         return port
 
     def url(self, url: str) -> str:
-        """Give the same database by way of this cable."""
+        """Return the address of the same database through this cable."""
         return re.sub(r"@127\.0\.0\.1:\d+/", f"@127.0.0.1:{self.port}/", url)
 
     def unplug(self) -> None:
-        """Hang up on everybody, and on whoever comes."""
+        """Close all connections, and every new one."""
         with self._lock:
             self._plugged = False
             ends, self._ends = self._ends, set()
@@ -104,32 +104,32 @@ class Cable:
             self._plugged = True
 
     def mute(self) -> None:
-        """Swallow all that is sent over the connections there are; new ones work."""
+        """Drop all answers on the present connections; new ones work."""
         self.mute_after(0)
 
     def mute_everybody(self, *, after: int = 0) -> None:
-        """Swallow all that is sent over connections to come as well, once so many bytes of answers have come."""
+        """Drop all answers, on new connections after so many bytes of answers."""
         self._mute_new = after
         self.mute()
 
     def mute_after(self, size: int) -> None:
-        """Fall silent once so many more bytes of answers have come."""
+        """Drop answers on the present connections after so many more bytes."""
         self._treat(lambda: _Mute(size))
 
     def repeat(self) -> None:
-        """Give the next answer twice, the second time just before the one after it."""
+        """Send the next answer twice, the second time just before the answer after it."""
         self._treat(_Repeater)
 
     def double_rows(self) -> None:
-        """Give each row twice."""
+        """Send each row twice."""
         self._treat(lambda: doubled_rows)
 
     def garble(self, at: int) -> None:
-        """Alter one byte of the answers to come, the one at this place."""
+        """Alter one byte of the next answers, the one at this position."""
         self._treat(lambda: _Garbler(at))
 
     def behave(self) -> None:
-        """Let everything work again."""
+        """Stop all faults."""
         self._mute_new = None
         self._treat(lambda: lambda data: data)
 
@@ -193,7 +193,7 @@ def _close(end: socket.socket) -> None:
 
 @contextmanager
 def cable(url: str) -> Iterator[Cable]:
-    """Give a cable to the server of this address."""
+    """Yield a cable to the server of this address."""
     found = re.search(r"@127\.0\.0\.1:(\d+)/", url)
     assert found, url
     made = Cable(int(found[1]))

@@ -1,4 +1,4 @@
-"""Data sets of files that are there, as commands register them: look at the files, then register what they are."""
+"""Registers data sets of existing files as commands do: scan the files, then register the result."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def register(conn: psycopg.Connection, caller: Caller, name: str, path: Path) ->
 
 
 def update(conn: psycopg.Connection, caller: Caller, name: str, path: Path | None = None) -> Update:
-    """Look at the files of a data set again, or at another place."""
+    """Scan the files of a data set again, or those at another path."""
     before = datasets.find_own(conn, caller, name)
     found = manifest.scan(path or before.root)
     return datasets.update(conn, caller, name, found, seen=before.version_id)

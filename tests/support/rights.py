@@ -1,7 +1,7 @@
-"""Who may ask for what, as data: for each operation that takes a right, requests and who may make them.
+"""Who may request what, as data: for each operation that requires a right, requests and who may make them.
 
-Three people try each request, whatever carries it out: the owner, who is `ana` unless said, `bob`, who is nobody
-special, and `root`, an admin. `scene` makes what they try it on.
+Three users try each request, through each interface: the owner, `ana` unless stated otherwise, `bob`, an ordinary
+user, and `root`, an admin. `scene` creates what the requests refer to.
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ MORE_FILES = Manifest(
 
 @dataclass(frozen=True)
 class Scene:
-    """What there is: tasks of ana's in several states, and the numbers of other things that are hers.
+    """What the requests refer to: ana's tasks in several states, and the numbers of other things that she owns.
 
-    `me` is who asks.
+    `me` is the user who makes the request.
     """
 
     running: int
@@ -77,7 +77,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Case:
-    """A request, and who may make it. `owner` is whose it is; others are told `refusal`."""
+    """A request, and who may make it. `owner` owns what it changes; others get the error `refusal`."""
 
     ask: Callable[[Scene], Request[Any]]
     may: frozenset[str]
@@ -98,7 +98,7 @@ def admins(ask: Callable[[Scene], Request[Any]]) -> Case:
 
 
 def owner_alone(ask: Callable[[Scene], Request[Any]]) -> Case:
-    """What is in somebody's name: an admin does it in their own."""
+    """A request for something in a user's name; an admin may make it only in their own name."""
     return Case(ask, frozenset({OWNER}), refusal=f'belongs to user "{OWNER}"')
 
 
@@ -163,7 +163,7 @@ CASES: dict[str, tuple[Case, ...]] = {
 
 
 def scene(world: World) -> Scene:
-    """Make what there is."""
+    """Create what the requests refer to."""
     conn = world.conn
     caller(conn, ADMIN)  # the first user
     ana, _, _ = (caller(conn, name) for name in (OWNER, OTHER, "carl"))

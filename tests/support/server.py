@@ -1,7 +1,7 @@
 """The PostgreSQL servers of a whole run of tests, one of each kind, shared by all of pytest's workers.
 
-The first test that needs one starts it. They end with the run: the run's end stops them, and where a run is killed, a
-watcher does.
+The first test that needs one starts it. They are stopped at the end of the run or, if it is killed, by a watcher
+process.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from orchestra.store.schema.migrate import migrate
 from support import debian15
 
 KINDS = ("embedded", "debian15")
-"""What Orchestra brings, and what labs have: the newest and the oldest PostgreSQL that are supported."""
+"""The embedded one, and one that is typical of labs: the newest and the oldest supported PostgreSQL."""
 
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -67,7 +67,7 @@ class Server:
 
     @contextmanager
     def clone(self, name: str) -> Iterator[str]:
-        """Give the address of a new database with the schema in it; it is gone afterwards, whoever is connected."""
+        """Yield the address of a new database with the schema. It is dropped afterwards, even if it is in use."""
         identifier = sql.Identifier(name)
         with self._admin() as conn:
             conn.execute(
@@ -77,7 +77,7 @@ class Server:
             )
         url = self.socket_url.replace("/postgres?", f"/{name}?")
         with connect(url) as conn:
-            # A copy is another cluster: what pilots keep on this machine goes by its id.
+            # A copy is another cluster: pilots name their folders on this machine after its id.
             conn.execute("update cluster set id = gen_random_uuid()")
         try:
             yield url
@@ -86,7 +86,7 @@ class Server:
                 conn.execute(sql.SQL("drop database {} with (force)").format(identifier))
 
     def over_tcp(self, url: str) -> str:
-        """Give the address of the same database by way of 127.0.0.1."""
+        """Return the address of the same database over TCP."""
         name = url.partition("/?")[0].rpartition("@/")[2].partition("?")[0]
         return self.tcp_url.replace("/postgres", f"/{name}")
 
@@ -95,7 +95,7 @@ class Server:
 
 
 def new_run() -> Path:
-    """Name the folder of a run; the server's data are put there by whoever needs it first."""
+    """Create the folder of a run; the first test that needs a server puts its data there."""
     # Not pytest's own folder: that is private to root, and root's server runs as another account.
     folder = Path(tempfile.mkdtemp(prefix="orchestra-tests-", dir="/tmp"))
     folder.chmod(0o711)
@@ -103,10 +103,10 @@ def new_run() -> Path:
 
 
 def kinds_for(metafunc: pytest.Metafunc) -> list[object]:
-    """Give the kinds of server that a test runs on, as parameters.
+    """Return the kinds of server that a test runs on, as parameters.
 
-    That is what its mark `servers` says; without one, both for the tests of the store and the embedded one for others.
-    The option --server chooses one for every test whose mark does not rule it out.
+    They are those of its mark `servers`; without one, both for tests of the store, and the embedded one for others.
+    The option --server chooses one for every test whose mark does not exclude it.
     """
     mark = metafunc.definition.get_closest_marker("servers")
     chosen = metafunc.config.getoption("--server")
@@ -122,7 +122,7 @@ def kinds_for(metafunc: pytest.Metafunc) -> list[object]:
 
 
 def the_server(run: Path, kind: str) -> Server:
-    """Give a server of a run; start it and make the template database where nobody has yet."""
+    """Return a server of a run; start it and create the template database if no test has yet."""
     note = run / f"{kind}.json"
     with (run / f"{kind}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -134,7 +134,7 @@ def the_server(run: Path, kind: str) -> Server:
 
 
 def remove(run: Path) -> None:
-    """Stop the servers of a run, end the containers that are left of it and remove its folder."""
+    """Stop the servers of a run, end its remaining containers and remove its folder."""
     if (run / "data").exists():
         embedded.stop(run / "data", mode="immediate")
     debian15.stop(run / "debian15")
@@ -160,7 +160,7 @@ def _start_embedded(run: Path, tries: int = 3) -> Server:
         settings = {**_SETTINGS, "port": str(port)}
         url = embedded.ensure_running(run / "data", settings=settings)
     except DatabaseUnavailable:
-        if tries == 1:  # somebody else may take the port just then, but not every time
+        if tries == 1:  # another process may take the port at that moment, but not every time
             raise
         return _start_embedded(run, tries - 1)
     password = url.partition("//orchestra:")[2].partition("@")[0]
@@ -187,10 +187,10 @@ def _over_tcp(password: str, port: int) -> str:
 
 
 def _watch(run: Path) -> None:
-    """Start a process that removes the server when the run is gone, however it went."""
+    """Start a process that removes the servers when the run has ended, however it ended."""
     pid = int(os.environ["ORCHESTRA_TEST_RUN_PID"])
     start = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    # By way of a shell that ends at once: the watcher is nobody's child, so no worker waits for it or warns of it.
+    # Through a shell that ends at once: the watcher is then no worker's child, so none waits for it or warns about it.
     subprocess.run(
         ["/bin/sh", "-c", '"$@" &', "sh", sys.executable, "-c", _WATCHER, run, str(pid), start],
         check=True,
@@ -203,7 +203,7 @@ def _watch(run: Path) -> None:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens at."""
+    """A free TCP port of 127.0.0.1."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -1,4 +1,4 @@
-"""A terminal of its own for a command that asks, colours or draws."""
+"""A terminal for a command that prompts, or prints colours or progress."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from support.maestro import PROGRAM, Maestro
 
 @dataclass
 class Terminal:
-    """A process at a terminal; `screen` is all that was written there so far."""
+    """A process at a terminal; `screen` is everything written there so far."""
 
     process: subprocess.Popen[bytes]
     controller: int

@@ -16,10 +16,10 @@ def wait_until(
     *,
     pause: float = 0.02,
 ) -> T:
-    """Call `condition` until it gives something true, and give that; an assertion that it raises counts as not yet.
+    """Call `condition` until its result is true, and return that; an AssertionError counts as not yet.
 
-    After `timeout` seconds the test fails, with what the condition gave or raised last and with `describe`: a text, or
-    a function that tells the state of things.
+    After `timeout` seconds the test fails, with the last result or error of the condition and with `describe`: a text,
+    or a function that describes the state.
     """
     deadline = time.monotonic() + timeout
     while True:

@@ -1,4 +1,4 @@
-"""A small world in the database: people, nodes, pilots, data sets and tasks, made with as little as it takes."""
+"""A small world in the database: users, nodes, pilots, data sets and tasks, with only the necessary columns."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from support.people import interface
 
 @dataclass
 class Pilot:
-    """A pilot without processes: it claims and reports as the test says."""
+    """A pilot without processes: it claims and reports when the test calls it."""
 
     conn: psycopg.Connection
     node: int
@@ -51,12 +51,12 @@ class Pilot:
 
 @dataclass
 class World:
-    """What a test arranges and looks at."""
+    """What a test sets up and inspects."""
 
     conn: psycopg.Connection
 
     def person(self, name: str = "ana") -> int:
-        """Give somebody's id; who is not there is made."""
+        """Return a user's id; create the user if there is none of that name."""
         return int(
             self._one(
                 "insert into person (name, email) values (%s, %s) "
@@ -67,7 +67,7 @@ class World:
         )
 
     def interface(self, name: str = "ana") -> Local:
-        """What carries out somebody's requests; who is not there is made."""
+        """The interface that carries out a user's requests; the user is created at the first one."""
         return interface(self.conn, name)
 
     def pilot(
@@ -122,7 +122,7 @@ class World:
     def task(
         self, jobs: int = 36, name: str = "user.ana.task", owner: str = "ana", **columns: Any
     ) -> int:
-        """A registered task whose data is one file; columns of its row may be given."""
+        """A registered task whose data is one file; `columns` are those of its row."""
         data = self.dataset_version(1, "/data/digits.npz", is_folder=False)
         values: dict[str, Any] = {
             "name": name,
@@ -161,7 +161,7 @@ class World:
         return [JobState(row[0]) for row in rows]
 
     def counts(self, task: int) -> Counts:
-        """The striped counts."""
+        """The sums of the counts that triggers maintain."""
         sums = ", ".join(f"coalesce(sum({f.value}), 0)::int as {f.value}" for f in JobStatus)
         with self.conn.cursor(row_factory=dict_row) as cursor:
             row = cursor.execute(
@@ -171,7 +171,7 @@ class World:
         return Counts(**row)
 
     def true_counts(self, task: int) -> Counts:
-        """The same, counted."""
+        """The same, counted from the jobs."""
         rows = self.conn.execute(
             "select job_figure(state, is_test, kill_requested, keeper_id is not null), count(*) "
             "from job where task_id = %s group by 1",
@@ -180,7 +180,7 @@ class World:
         return Counts(**dict(rows.fetchall()))
 
     def conduct(self, rounds: int = 1) -> None:
-        """Let the conductor's duties be carried out, as it does."""
+        """Carry out the conductor's duties for tasks."""
         from orchestra.conductor import order
         from orchestra.conductor.lifecycle import advance
         from orchestra.store.driver.database import in_transaction
@@ -193,7 +193,7 @@ class World:
             attempts.end_back_off(self.conn, 100)
 
     def run_all(self, failing: Collection[int] = ()) -> None:
-        """Let a pilot run the jobs of all tasks, those of the test first; those of `failing` fail."""
+        """Let a pilot run the jobs of all tasks, test jobs first; those with an index in `failing` fail."""
         pilot = self.pilot(is_root=True)
         for _ in range(6):
             self.conduct()
@@ -204,19 +204,19 @@ class World:
         self.conduct(3)
 
     def wait_out_back_off(self) -> None:
-        """Let the time pass that failed jobs wait before they are tried again."""
+        """End the delay of failed jobs before a retry."""
         self.conn.execute("update job set not_before = now() where not_before is not null")
         self.conduct()
 
     def guard(self, margin: float = 120.0) -> None:
-        """Let the conductor look after leases, as it does."""
+        """Carry out the conductor's duty for leases."""
         from orchestra.conductor import leases
         from orchestra.store.driver.database import in_transaction
 
         leases.expire(self.conn, lambda step: in_transaction(self.conn, step), margin=margin)
 
     def age(self, seconds: float, *, gap: bool = False) -> None:
-        """Let time pass for every keeper, and for the conductor's duty, which was held all the time or not."""
+        """Let time pass for every keeper and for the conductor's term; with `gap`, the term was not held meanwhile."""
         self.conn.execute(
             "update keeper set renewed_at = renewed_at - make_interval(secs => %(s)s), "
             "lease_until = lease_until - make_interval(secs => %(s)s)",

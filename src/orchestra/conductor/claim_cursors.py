@@ -20,7 +20,7 @@ STALLED_AFTER = 30.0
 
 
 class CursorResets:
-    """Remembers the counts of the tasks with assigned jobs, since when they have not changed, and what was reset."""
+    """Remembers the counts of tasks with assigned jobs, how long these have not changed, and which tasks were reset."""
 
     def __init__(self) -> None:
         self._seen: dict[int, tuple[Counts, float, bool]] = {}

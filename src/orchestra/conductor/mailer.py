@@ -176,11 +176,11 @@ class Mailer:
 
     def _post_to_channels(self, conn: psycopg.Connection, batch: Batch, pages: list[Page]) -> None:
         """Post to the channels once, whether or not the mail is sent. A failed post is not repeated."""
-        news = [page for page, posted in zip(pages, batch.posted, strict=True) if not posted]
-        if self._settings.channels is None or not news:
+        unposted = [page for page, posted in zip(pages, batch.posted, strict=True) if not posted]
+        if self._settings.channels is None or not unposted:
             return
         try:
-            self._settings.channels.post(message.subject_of(news), as_text(news))
+            self._settings.channels.post(message.subject_of(unposted), as_text(unposted))
         except OrchestraError as error:
             log.warning("a channel was not notified: %s", error)
         outbox.note_posted(conn, batch)

@@ -36,7 +36,7 @@ def run(
     keep: RetentionPolicy = DEFAULT_RETENTION,
     say: Callable[[Trouble | None], None] = lambda _: None,
 ) -> None:
-    """Be the conductor, or stand by to be it, until `stop` is set. Reconnects when the database is unavailable.
+    """Act as the conductor, or stand by, until `stop` is set. Reconnects when the database is unavailable.
 
     Args:
         connect: opens a new connection.

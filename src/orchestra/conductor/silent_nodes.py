@@ -1,4 +1,4 @@
-"""The duty that notifies people of nodes whose pilot has not been heard of: once for each silence."""
+"""The duty that notifies people of nodes whose pilot has not been heard from: once per silence."""
 
 from __future__ import annotations
 

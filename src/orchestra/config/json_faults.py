@@ -33,7 +33,7 @@ def faults(text: str) -> list[tuple[int, str]]:
     repaired, shift = text, 0
     while len(found) < _MOST_REPAIRS:
         try:
-            json_text.check(repaired, BOUNDS)  # an added quote changes what is inside of strings
+            json_text.check(repaired, BOUNDS)  # an added quote changes what is inside strings
             json.loads(repaired)
             break
         except Unusable:

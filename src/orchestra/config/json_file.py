@@ -106,16 +106,16 @@ def _loads(path: Path, text: str) -> object:
 def _explain(path: Path, text: str) -> ConfigurationError:
     from orchestra.config.json_faults import faults
 
-    first, *others = [f"{_spot(text, at)}: {words}" for at, words in faults(text)]
+    first, *others = [f"{_line_and_column(text, at)}: {words}" for at, words in faults(text)]
     hint = "Then also: " + "\n           ".join(others) if others else None
     return ConfigurationError(f"{path}, {first}", hint=hint)
 
 
 def _place(path: Path, text: str, at: int) -> str:
-    return f"{path}, {_spot(text, at)}"
+    return f"{path}, {_line_and_column(text, at)}"
 
 
-def _spot(text: str, at: int) -> str:
+def _line_and_column(text: str, at: int) -> str:
     line = text.count("\n", 0, at) + 1
     column = at - (text.rfind("\n", 0, at) + 1) + 1
     return f"line {line}, column {column}"

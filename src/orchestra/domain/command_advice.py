@@ -106,11 +106,11 @@ def _tokens(command: str) -> list[str]:
     words.whitespace = " \t\r"
     words.whitespace_split = True
     try:
-        return [each for token in words for each in _apart(token)]
+        return [each for token in words for each in _split_line_breaks(token)]
     except ValueError:  # quoting that shlex cannot parse
         return []
 
 
-def _apart(token: str) -> Iterator[str]:
+def _split_line_breaks(token: str) -> Iterator[str]:
     """Split off line breaks, which end a command; shlex leaves them in words."""
     yield from (part for part in re.split(r"(\n)", token) if part)

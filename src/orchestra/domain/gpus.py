@@ -90,7 +90,7 @@ def _find(gpus: Sequence[Gpu], entry: str) -> Gpu | MigDevice | None:
 
 
 def _by_older_name(gpus: Sequence[Gpu], entry: str) -> MigDevice | None:
-    """The device of a name of drivers before R470: MIG-<board UUID>/<GPU instance>/<compute instance>."""
+    """The device of a name in the style before R470: MIG-<board UUID>/<GPU instance>/<compute instance>."""
     board = re.fullmatch(r"MIG-(GPU-[^/]+)/\d+/\d+", entry)
     gpu = next((gpu for gpu in gpus if board and gpu.parts and gpu.uuid == board[1]), None)
     return MigDevice(f"{gpu.name} MIG", entry) if gpu else None

@@ -92,7 +92,7 @@ def number(value: int) -> str:
 
 
 def count(value: int, noun: str, plural: str | None = None) -> str:
-    """`36 files`, `1 file`, `100,000 jobs`; `plural` where it is not the noun and an s."""
+    """`36 files`, `1 file`, `100,000 jobs`; `plural` if it is not the noun plus an s."""
     return f"1 {noun}" if value == 1 else f"{value:,} {plural or noun + 's'}"
 
 

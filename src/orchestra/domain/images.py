@@ -30,7 +30,7 @@ class Kind(StrEnum):
     """An address that only Apptainer understands: `oras://`, `library://`, `shub://`, `https://`."""
 
 
-_FOUND_BY: dict[Kind, tuple[str, ...]] = {
+_RUN_BY: dict[Kind, tuple[str, ...]] = {
     Kind.FILE: ("apptainer", "singularity"),
     Kind.FOLDER: ("apptainer", "singularity", "podman"),
     Kind.REGISTRY: RUNTIMES,
@@ -152,11 +152,11 @@ def name_of(runtime: str) -> str:
 
 def runs(runtime: str, image: str) -> bool:
     """Whether a runtime (`apptainer`, with or without its version) can run an image."""
-    return name_of(runtime) in _FOUND_BY[kind_of(image)]
+    return name_of(runtime) in _RUN_BY[kind_of(image)]
 
 
 def pattern(runtimes: Iterable[str]) -> str:
     """A regular expression for the images that any of these runtimes can run, for PostgreSQL and Python."""
     names = {name_of(runtime) for runtime in runtimes}
-    kinds = [_PATTERNS[kind] for kind, able in _FOUND_BY.items() if names & set(able)]
+    kinds = [_PATTERNS[kind] for kind, runnable_by in _RUN_BY.items() if names & set(runnable_by)]
     return f"^({'|'.join(kinds)})$" if kinds else "^$"

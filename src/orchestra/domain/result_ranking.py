@@ -59,7 +59,7 @@ def _words(name: str) -> list[str]:
 
 
 def goal(table: Table) -> Goal | None:
-    """Choose the metric that decides which row is best by its name; None if no name tells.
+    """Choose the metric that decides which row is best by its name; None if no name says so.
 
     Scores (accuracy, auc, f1, score, ...) are preferred to losses (loss, error, ...), and other metrics to training
     metrics; then the first one in the files counts.

@@ -154,8 +154,8 @@ class Cause(StrEnum):
     VOLUME = "volume"
     """Not started: the attempt's folder or log could not be created. The task is held."""
     NO_CONTAINER = "no_container"
-    """The command never ran: its image could not be fetched, or its container could not be started. A test fails by it;
-    otherwise it costs no retry, and the node does not take jobs of the task for a while."""
+    """The command never ran: its image could not be fetched, or its container could not be started. This makes a test
+    fail; otherwise it costs no retry, and the node does not take jobs of the task for a while."""
     RETURNED = "returned"
     """Not started: the pilot requeued the job."""
     LOST = "lost"

@@ -189,7 +189,7 @@ def draw(spec: Any, where: str) -> Callable[[Random], Any]:
         if not isinstance(given, list) or not given:
             raise BadInput(f"{where}: choice takes {_TAKES[kind]}.")
         choices = [config_values.plain(value, where) for value in given]
-        return lambda dice: dice.choice(choices)
+        return lambda rng: rng.choice(choices)
     first, second = _two_numbers(given, where, kind)
     try:
         return _DRAWS[kind](first, second)
@@ -216,7 +216,7 @@ def _check_order(first: Any, last: Any) -> None:
 def _uniform(first: Any, last: Any) -> Callable[[Random], float]:
     _check_order(first, last)
     low, high = _interval(first, last)
-    return lambda dice: _within(dice.uniform(low, high), low, high, _DIGITS)
+    return lambda rng: _within(rng.uniform(low, high), low, high, _DIGITS)
 
 
 def _loguniform(first: Any, last: Any) -> Callable[[Random], float]:
@@ -225,12 +225,12 @@ def _loguniform(first: Any, last: Any) -> Callable[[Random], float]:
         raise ValueError("both ends must be greater than 0")
     low, high = _interval(first, last)
     least, most = math.log(low), math.log(high)
-    return lambda dice: _within(math.exp(dice.uniform(least, most)), low, high, _DIGITS)
+    return lambda rng: _within(math.exp(rng.uniform(least, most)), low, high, _DIGITS)
 
 
 def _integer(first: int, last: int) -> Callable[[Random], int]:
     _check_order(first, last)
-    return lambda dice: dice.randint(first, last)
+    return lambda rng: rng.randint(first, last)
 
 
 def _normal(mean: Any, deviation: Any) -> Callable[[Random], float]:
@@ -240,7 +240,7 @@ def _normal(mean: Any, deviation: Any) -> Callable[[Random], float]:
     if not math.isfinite(abs(centre) + _FARTHEST * width):
         raise ValueError("the numbers are too large")
     digits = _digits(width, abs(centre), _DIGITS)
-    return lambda dice: _significant(dice.gauss(centre, width), digits)
+    return lambda rng: _significant(rng.gauss(centre, width), digits)
 
 
 _DRAWS: Mapping[str, Callable[[Any, Any], Callable[[Random], Any]]] = {

@@ -148,7 +148,7 @@ class Words:
     parts: tuple[str | Term, ...]
 
     def __str__(self) -> str:
-        return "".join(map(_plainly, self.parts))
+        return "".join(map(_plain_text, self.parts))
 
 
 Sentence = str | Words
@@ -182,7 +182,7 @@ def reworded(said: Sentence, voice: Callable[[Term], str | Term]) -> Sentence:
     return words(*(part if isinstance(part, str) else voice(part) for part in said.parts))
 
 
-def _plainly(part: str | Term) -> str:
+def _plain_text(part: str | Term) -> str:
     """Format a part without an edge's terms: `retry task 3`, `queue=gpu`."""
     match part:
         case Remedy(action, values):

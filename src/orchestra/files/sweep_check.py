@@ -44,7 +44,7 @@ def template(sweep: Sweep, text: str, name: str, ending: str) -> None:
     write = config_writer.in_template(ending)
     reads = ending in documents.SUFFIXES
     places = _places(text, name, ending) if reads else {}
-    for number, point in enumerate(_telling(sweep)):
+    for number, point in enumerate(_representative_points(sweep)):
         config = sweep.config(point)
         filled = sweep_files.fill(text, config, name, write)
         if not reads:
@@ -57,7 +57,7 @@ def template(sweep: Sweep, text: str, name: str, ending: str) -> None:
         _compare(places, flatten(config), found, name, ending)
 
 
-def _telling(sweep: Sweep) -> Iterator[Point]:
+def _representative_points(sweep: Sweep) -> Iterator[Point]:
     """Yield the first point, and one for each text and other value that may be misread."""
     first = [factor[0] for factor in sweep.factors]
     yield _joined(first)

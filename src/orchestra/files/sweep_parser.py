@@ -56,7 +56,7 @@ def parse(name: str, content: bytes) -> Any:
         text = content.decode("utf-8-sig")
         if name.lower().endswith(".json"):
             json_text.check(text, BOUNDS)
-            return json.loads(text, object_pairs_hook=_once, parse_float=_finite)
+            return json.loads(text, object_pairs_hook=_without_duplicates, parse_float=_finite)
         if name.lower().endswith(".toml"):
             import tomllib
 
@@ -71,7 +71,7 @@ def parse(name: str, content: bytes) -> Any:
         raise Unusable(f"cannot be read ({error})") from None
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) < len(pairs):
         names = [name for name, _ in pairs]
@@ -191,7 +191,7 @@ def _scalar(node: Any) -> Any:
         case "float":
             return _number(node, _float)
         case "in-doubt":
-            raise _in_doubt(node)
+            raise _ambiguous(node)
         case _:
             raise _unknown_tag(node)
 
@@ -221,7 +221,7 @@ def _refuse_lookalike(node: Any) -> None:
     text: str = node.value
     if node.style or text.isascii():
         return
-    seen = _as_seen(text)
+    seen = _as_plain_text(text)
     if text[0] in _QUOTATION_MARKS and text[-1] in _QUOTATION_MARKS:
         looks = f'"{text[1:-1]}"'
     elif {unicodedata.category(text[0]), unicodedata.category(text[-1])} & {"Zs", "Cf"} or any(
@@ -236,7 +236,7 @@ def _refuse_lookalike(node: Any) -> None:
     )
 
 
-def _as_seen(text: str) -> str:
+def _as_plain_text(text: str) -> str:
     """Replace digits, signs and spaces with the ASCII ones that they look like, and drop invisible characters."""
     shown = "".join(
         c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) != "Cf"
@@ -252,7 +252,7 @@ def _float(text: str) -> float:
     return _finite(text)
 
 
-def _in_doubt(node: Any) -> Unusable:
+def _ambiguous(node: Any) -> Unusable:
     clear = " or ".join([*dict.fromkeys(_readings(node.value)), f'"{node.value}"'])
     return Unusable(
         f"has {node.value} in line {_line(node)}, which YAML parsers read differently: "

@@ -1,4 +1,4 @@
-"""The agent: the process that decides for a node. It is one loop, and `Agent.tick` is its table of contents."""
+"""The agent: the process that decides for a node. It runs one loop; `Agent.tick` lists its duties."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class Agent:
         self._conductor: ConductorThread | None = None
 
     def run(self) -> int:
-        """Work until it is over; return the exit status."""
+        """Run until nothing is left to do; return the exit status."""
         inbox = self.context.inbox
         with state_folder.signals_handled(SIGNALS, self._on_signal, inbox.wakeup.write_fileno):
             self.context.database.start()

@@ -76,7 +76,7 @@ class ClaimPolicy:
     def record_release(
         self, released: Iterable[LocalAttempt], waiting: Iterable[LocalAttempt]
     ) -> None:
-        """Learn that jobs were released and others kept, so that the same are not claimed again before others can."""
+        """Learn that jobs were released and others kept, so that other pilots can claim them before this one does."""
         kept = Counter(attempt.key.task_id for attempt in waiting)
         for task in {attempt.key.task_id for attempt in released} & self.paces.keys():
             self.paces[task] = prefetch.capped_pace(self.paces[task], kept[task])

@@ -26,7 +26,7 @@ class Pending:
     ended_at: float
 
     def now(self) -> Outcome:
-        """The outcome with its present age."""
+        """The outcome with its current age."""
         return replace(self.outcome, age=max(0.0, boottime() - self.ended_at))
 
 

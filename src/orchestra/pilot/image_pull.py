@@ -61,7 +61,7 @@ class ImagePuller:
         self._unuse_at = 0.0
 
     def is_ready(self, attempt: LocalAttempt) -> bool:
-        """Whether an attempt needs to wait for no image; also if this node has no runtime for its image."""
+        """Whether an attempt need not wait for its image; also true if this node has no runtime for it."""
         image = attempt.task.image if attempt.task else None
         launch = self.context.launch
         return image is None or image in launch.prepared or _runtime(launch, image) is None

@@ -29,7 +29,7 @@ class KeeperHandle:
         retired: it gets no new jobs, because it was fenced or is of another version.
         fenced: its jobs were requeued, so its lease is not renewed.
         reconnect_at: when to connect again, by the monotonic clock.
-        spawn_sent_at: when it was sent a spawn that it has not answered; None where it has.
+        spawn_sent_at: when it was sent a spawn that it has not answered; None if it has.
         incompatible: it speaks another protocol: there is no link, and `hello` is from its spool. `seen_outcomes` were
             read there; `missing` had been running and were absent from it the last time.
     """

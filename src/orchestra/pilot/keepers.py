@@ -206,14 +206,14 @@ class Keepers:
             self._set_aside(folder, error)
             return None
         except OrchestraError:
-            self._remove_unborn(folder)
+            self._remove_never_started(folder)
             return None
         # It was registered while it was alive, or nothing was ever granted to it.
         return self._add(
             KeeperHandle(hello, folder, None, dead=True, retired=True, registered=True)
         )
 
-    def _remove_unborn(self, folder: Path) -> None:
+    def _remove_never_started(self, folder: Path) -> None:
         """Remove the folder of a keeper that never started, unless another agent is just starting it."""
         try:
             with self._lock(fcntl.LOCK_EX | fcntl.LOCK_NB):

@@ -29,7 +29,7 @@ class OpenLog:
             return None
 
     def is_at(self, path: str) -> bool:
-        """Whether a path leads to this very file."""
+        """Whether a path leads to this same file."""
         try:
             return os.path.samestat(os.fstat(self.descriptor), os.stat(path))  # noqa: PTH116 - for each job
         except OSError:

@@ -208,7 +208,7 @@ class Reporter:
         self._waiting[keeper].extendleft(reversed(batch))
 
     def _delay_tasks(self, keeper: UUID, batch: Sequence[Pending], error: Exception) -> None:
-        """Let the outcomes of other tasks go before those of a locked task, which are retried without end."""
+        """Let the outcomes of other tasks go before those of a locked task, which are retried indefinitely."""
         self._waiting[keeper].extend(batch)
         tasks = {pending.outcome.key.task_id for pending in batch}
         for task in tasks:

@@ -26,7 +26,7 @@ def to_queue(
     """Return attempts to queue, in order, each with the one that it starts after.
 
     Only of the cpu queue: which devices a GPU job gets is known only when they become free. Never an attempt that
-    `to_withdraw` would withdraw again, or it would be claimed, queued and released without end.
+    `to_withdraw` would withdraw again, or it would be claimed, queued and released in an endless cycle.
 
     Args:
         now: by CLOCK_BOOTTIME.

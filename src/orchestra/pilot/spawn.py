@@ -220,7 +220,7 @@ class Spawner:
                 self.context.pause_claims(UNFIT_PAUSE, why)
 
     def _release_excess(self, now: float) -> float:
-        """Release attempts that were prefetched in vain; return the next wake-up."""
+        """Release prefetched attempts that are not needed; return the next wake-up."""
         if now < self._revised_at + REVISE_EVERY:
             return self._revised_at + REVISE_EVERY
         self._revised_at = now

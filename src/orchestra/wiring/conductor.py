@@ -26,7 +26,7 @@ def conduct(
     out: TextIO | None = None,
     say: Callable[[Trouble | None], None] = lambda _: None,
 ) -> None:
-    """Be the conductor, or stand by, until `stop` is set. `out` gets its log; `say` each new trouble, or None."""
+    """Act as the conductor, or stand by, until `stop` is set. `out` gets its log; `say` each new trouble, or None."""
     from orchestra.conductor import run
     from orchestra.domain.retention import RetentionPolicy
     from orchestra.wiring.database import reconnect
@@ -43,7 +43,7 @@ def conduct(
         logging.getLogger(__name__).warning("no mail is sent: %s", error)
         mail = None
     if mail and out is not None:
-        logging.getLogger(__name__).info("mail goes out by %s", mail.transport.where)
+        logging.getLogger(__name__).info("mail is sent by %s", mail.transport.where)
     run.run(
         join,
         stop,

@@ -168,11 +168,11 @@ def reconnect(settings: Settings, *, name: str, repeats: bool = False) -> psycop
     Raises:
         DatabaseUnavailable: it cannot be reached.
     """
-    url = settings.postgres or _revived_url(settings)
+    url = settings.postgres or _restarted_url(settings)
     return connect(settings, url, name=name, repeats=repeats)
 
 
-def _revived_url(settings: Settings) -> str:
+def _restarted_url(settings: Settings) -> str:
     from orchestra.store.postgres import embedded, postmaster
 
     if url := embedded.url_if_running(settings.data_dir):

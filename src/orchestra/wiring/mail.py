@@ -68,7 +68,7 @@ def send_test_mail(mail: MailSettings, address: str, user: str, *, say: Say) -> 
     from orchestra.domain.human import listed
     from orchestra.mail import message, page
 
-    works = page.Page(
+    test_page = page.Page(
         "mail works", (page.Paragraph(f"This is a test from {host_name()}: mail arrives."),)
     )
     envelope = message.Envelope(
@@ -79,7 +79,7 @@ def send_test_mail(mail: MailSettings, address: str, user: str, *, say: Say) -> 
         date=datetime.now(UTC),
         copy_to=mail.copy_to,
     )
-    sent = mail.transport.send(message.build([works], envelope))
+    sent = mail.transport.send(message.build([test_page], envelope))
     if sent.missed:
         raise MailRefused(
             f"a mail from {mail.sender} to {address} was accepted by {sent}",
@@ -91,5 +91,5 @@ def send_test_mail(mail: MailSettings, address: str, user: str, *, say: Say) -> 
         readers = listed(list(dict.fromkeys([address, *mail.copy_to])))
         say(f"{sent} accepted a mail from {mail.sender} to {readers}")
     if mail.channels:
-        mail.channels.post("[Orchestra] mail works", page.as_text([works]))
+        mail.channels.post("[Orchestra] mail works", page.as_text([test_page]))
         say(f"also sent to {mail.channels.where}")

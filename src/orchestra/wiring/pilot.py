@@ -77,7 +77,7 @@ def run_pilot(
     """Serve a node until asked to leave; returns the exit status. A conductor runs in a thread of the same process.
 
     Raises:
-        OrchestraError: it could not begin.
+        OrchestraError: it could not start.
     """
     from orchestra.pilot import agent
     from orchestra.pilot.options import PilotOptions

@@ -151,7 +151,7 @@ def _restore(ctx: Context) -> None:
             question = "This replaces everything in the database. Continue?"
             if not ctx.out.ask(question, yes=ctx.args.yes):
                 raise Cancelled
-            kept = _keep(ctx)
+            kept = _back_up(ctx)
         url = running_url(ctx.settings)
         with ctx.out.progress("restoring"):
             change = admin.restore(conn, url, path)
@@ -160,7 +160,7 @@ def _restore(ctx: Context) -> None:
         ctx.out.note(f"The previous contents are in {kept}")
 
 
-def _keep(ctx: Context) -> Path | None:
+def _back_up(ctx: Context) -> Path | None:
     """Dump what is about to be replaced, except on a server, which has backups of its own."""
     from orchestra import command_words
     from orchestra.services.database import admin

@@ -219,7 +219,7 @@ def _work(ctx: Context, place: _Place, image: Path | None) -> Task:
 
 
 def _follow(ctx: Context, name: str) -> Task:
-    """Wait until the task has ended, and show its progress on a terminal. The database may be away for a while."""
+    """Wait until the task has ended, and show its progress on a terminal, even while the database is unavailable."""
     patience = time.monotonic() + PATIENCE
     with ctx.out.progress("REGISTERED", 36, "jobs") as progress:
         while True:

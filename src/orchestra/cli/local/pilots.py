@@ -38,7 +38,7 @@ def of_node(conn: psycopg.Connection, node: str) -> Pilot | None:
 
 
 def serves(pilot: Pilot) -> bool:
-    """Whether a pilot is at work. Its process is checked on this machine; elsewhere, a minute's silence decides."""
+    """Whether a pilot is at work: seen within a minute and, on this machine, with a living process."""
     return pilot.online and (not is_here(pilot) or lives(pilot.pid))
 
 

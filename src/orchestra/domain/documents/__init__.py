@@ -1,4 +1,4 @@
-"""Parsing JSON, YAML and TOML of people and jobs within bounds, so that no text costs more than its size.
+"""Parsing JSON, YAML and TOML from people and jobs within bounds, so that small texts are cheap to parse.
 
 Configs, metrics, sweep files and settings are all parsed here. A text is measured before it is parsed: its nesting
 depth, its number of values with all aliases expanded, and the digits of its numbers.

@@ -41,8 +41,8 @@ def about_claimed(facts: Facts) -> Iterator[Sentence]:
 def _of_image(facts: Facts) -> Iterator[str]:
     """Yield what the node's pilot reports about its image."""
     offer = next((p for p in facts.offers if facts.latest and p.node == facts.latest.node), None)
-    if offer and (told := troubles.of_image(offer.troubles, facts.task.id, facts.task.image)):
-        yield f"The pilot of node {offer.node} says: {told.text}"
+    if offer and (trouble := troubles.of_image(offer.troubles, facts.task.id, facts.task.image)):
+        yield f"The pilot of node {offer.node} says: {trouble.text}"
 
 
 def running(facts: Facts) -> str:

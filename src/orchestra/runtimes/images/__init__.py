@@ -1,4 +1,4 @@
-"""Prepares container images: fetches and converts each one once a node, tries it, and limits the space that they take.
+"""Prepares container images: fetches, converts and tries each one once per node, and limits the space that they take.
 
 The cache folder holds, for each image that Apptainer has fetched, `KEY.sif`, `KEY.json` (its record) and `KEY.lock`; if
 the account cannot mount SIF files, also each image unpacked, as `KEY.sandbox` instead of `KEY.sif`. A process that

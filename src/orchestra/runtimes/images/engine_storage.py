@@ -31,7 +31,7 @@ def stored(
             found = _inspect(fetcher, runtime, address, request) if of_registry else None
             if found is None:
                 words = fetcher.fetch(runtime.fetch(address), address, request).split()
-                # The last word of Podman is the id, the only name of an image from an archive.
+                # The last word that Podman prints is the id, the only name of an image from an archive.
                 if not of_registry and words:
                     name = words[-1]
                 found = _inspect(fetcher, runtime, name, request)

@@ -44,11 +44,11 @@ class SifImages:
         """Return the SIF file of an image, fetched if it is not in the cache."""
         key = key_of(f"{address} {_archive_state(address)}".strip())
         fetch = partial(self._fetch, address, key)
-        found = self.folder.find_or_make(key, self.request, partial(self._kept, key), fetch)
+        found = self.folder.find_or_make(key, self.request, partial(self._find_cached, key), fetch)
         assert found is not None  # _fetch() returns True or raises
         return found
 
-    def _kept(self, key: str) -> Prepared | None:
+    def _find_cached(self, key: str) -> Prepared | None:
         path = self.folder.path / f"{key}.sif"
         record = read_record(self.folder.record_file(key))
         try:
@@ -62,9 +62,11 @@ class SifImages:
     def _fetch(self, address: str, key: str) -> bool:
         with self.folder.work_folder(key) as part:
             # Apptainer cannot convert an image in a folder with quotes or blanks in its path.
-            odd = not _PLAIN.fullmatch(str(part))
+            needs_plain_path = not _PLAIN.fullmatch(str(part))
             work = (
-                Path(tempfile.mkdtemp(prefix="orchestra-image-", dir="/var/tmp")) if odd else part
+                Path(tempfile.mkdtemp(prefix="orchestra-image-", dir="/var/tmp"))
+                if needs_plain_path
+                else part
             )
             try:
                 # Its own cache and temporary files are removed with the work folder.

@@ -1,4 +1,4 @@
--- The holder of each duty that one process carries out for all: one row a duty, times by the database's clock.
+-- The holder of each duty that one process carries out for all: one row per duty, times by the database's clock.
 
 -- name: acquire
 -- Takes a duty that nobody holds, or, for a preferred conductor, one whose holder is not preferred. A term never

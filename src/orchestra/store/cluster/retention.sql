@@ -73,7 +73,7 @@ where id in (
 
 -- name: delete_keepers
 -- Keepers that are gone, or were fenced and never came back. There are few, so all are read. A fenced keeper stays
--- known for at least a month, in case it comes back. The attempts of tasks keep what they say of it.
+-- known for at least a month, in case it comes back. The attempts of tasks keep what they record about it.
 delete from keeper where id in (
     select k.id from keeper k
     where least(k.gone_at, k.fenced_at) < now() - greatest(make_interval(secs => %(seconds)s), interval '30 days')

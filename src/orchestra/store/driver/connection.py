@@ -67,24 +67,24 @@ class Cursor(psycopg.Cursor[Row]):
 
     def fetchone(self) -> Row | None:
         """Return the next row."""
-        return self._understood(super().fetchone)
+        return self._parsed(super().fetchone)
 
     def fetchall(self) -> list[Row]:
         """Return the remaining rows."""
-        return self._understood(super().fetchall)
+        return self._parsed(super().fetchall)
 
     def __next__(self) -> Row:
         """Return the next row of the iteration."""
-        return self._understood(super().__next__)
+        return self._parsed(super().__next__)
 
-    def _understood(self, fetch: Callable[[], T]) -> T:
+    def _parsed(self, fetch: Callable[[], T]) -> T:
         try:
             return fetch()
         except (psycopg.Error, ValueError) as error:
             _link(self.connection).fail_garbled(error)
 
     def _check_whole(self) -> None:
-        """Check that there are as many rows as the server says. A duplicated packet adds some."""
+        """Check that there are as many rows as the server reports. A duplicated packet adds some."""
         result = self.pgresult
         if result and result.ntuples and result.command_tuples not in (None, result.ntuples):
             _link(self.connection).fail_garbled(None)
@@ -127,9 +127,9 @@ class Connection(psycopg.Connection[TupleRow]):
             yield entered
         except BaseException as error:
             with link.last_answer:
-                swallowed = inner.__exit__(type(error), error, error.__traceback__)
+                suppressed = inner.__exit__(type(error), error, error.__traceback__)
             link.check_left(left_as, error)
-            if not swallowed:
+            if not suppressed:
                 raise
         else:
             with link.commit_answer if outside else link.answer:

@@ -168,9 +168,9 @@ def check_address(url: str) -> dict[str, str]:
         raise wrong from None
     address = {key: str(value) for key, value in parts.items() if value is not None}
     # After an unescaped @ or / in a password, the rest of it is parsed as a host, a port or a database.
-    astray = "@" in address.get("host", "") + address.get("dbname", "")
+    misparsed = "@" in address.get("host", "") + address.get("dbname", "")
     if (
-        astray
+        misparsed
         or not re.fullmatch(r"postgres(ql)?://[^\0]*", url)
         or not re.fullmatch(r"[\d,]*", address.get("port", ""))
     ):

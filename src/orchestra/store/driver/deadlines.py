@@ -29,21 +29,21 @@ class Deadline:
     def begin(self, seconds: float) -> None:
         """Shut the connection down after so many seconds, unless `end` is called before."""
         self.due = time.monotonic() + seconds
-        _watch.mind(self.due)
+        _watch.ensure_awake(self.due)
 
     def end(self) -> None:
         """The answer has arrived."""
         with self._lock:
             self.due = _NEVER
 
-    def look(self, now: float) -> None:
+    def shut_down_if_due(self, now: float) -> None:
         """Shut the connection down if the deadline has passed. Called by the watching thread."""
         with self._lock:
             if self.due <= now:
                 self.due, self.passed = _NEVER, True
-                self._hang_up()
+                self._shut_down()
 
-    def _hang_up(self) -> None:
+    def _shut_down(self) -> None:
         with suppress(OSError), socket.socket(fileno=os.dup(self._descriptor)) as end:
             # The connection may have been closed meanwhile, and its descriptor reused.
             if _identity(end.fileno()) == self._identity:
@@ -73,7 +73,7 @@ class _Watch:
         with self._changed:
             self._deadlines.add(deadline)
 
-    def mind(self, due: float) -> None:
+    def ensure_awake(self, due: float) -> None:
         """Make sure that the thread is awake at `due`. Cheap if it wakes before that anyway."""
         if due >= self._wakes_at:
             return
@@ -97,7 +97,7 @@ class _Watch:
                 self._wakes_at = _NEVER
                 now = time.monotonic()
                 for deadline in self._deadlines:
-                    deadline.look(now)
+                    deadline.shut_down_if_due(now)
                 nearest = min((d.due for d in self._deadlines), default=_NEVER)
                 self._wakes_at = nearest
                 self._changed.wait(None if nearest == _NEVER else max(0.0, nearest - now))

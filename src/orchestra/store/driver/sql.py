@@ -45,7 +45,7 @@ class Statements:
 
 @cache
 def load(name: str) -> Statements:
-    """Return the statements of store/<name>.sql; each file is read once a process."""
+    """Return the statements of store/<name>.sql; each file is read once per process."""
     path = _STORE / f"{name}.sql"
     return parse(path.read_text(encoding="utf-8"), source=path.name)
 

@@ -19,7 +19,7 @@ select count(*) as jobs from (
 ) as first_ones
 
 -- name: competitors
--- The live tasks of a queue, as the conductor orders them. Walks task_live; at most 16 count rows a task.
+-- The live tasks of a queue, as the conductor orders them. Walks task_live; at most 16 count rows per task.
 select
     t.id as task, p.name as owner, t.account, t.image, t.priority, t.first_in_line, t.cores, t.gpus,
     t.held_at is not null as held, t.state::text as state, t.intent is not null as moving,

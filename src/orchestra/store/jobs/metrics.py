@@ -76,7 +76,7 @@ def best(
 
 
 def anywhere(conn: psycopg.Connection, task: int, jobs: int, limit: int) -> list[int]:
-    """Return some jobs with results, from all over a task."""
+    """Return a sample of the jobs with results, spread over a task."""
     return _foremost(conn, SQL.anywhere, {"task": task, "limit": limit}, jobs)
 
 

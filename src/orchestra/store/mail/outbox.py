@@ -109,7 +109,7 @@ def note_delayed(
 
 
 def hurry(conn: psycopg.Connection) -> None:
-    """Make all mails due that wait for a retry."""
+    """Make all mails that wait for a retry due now."""
     conn.execute(SQL.hurry)
 
 

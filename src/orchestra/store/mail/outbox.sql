@@ -165,7 +165,7 @@ where p.gone_at is null and p.seen_at < now() - make_interval(secs => %(after)s)
     and n.lost_at is null
 
 -- name: note_silence_reported
--- False if the pilot was heard of meanwhile.
+-- False if the pilot was heard from meanwhile.
 update pilot set silence_told_at = now()
 where node_id = %(node)s and gone_at is null and seen_at < now() - make_interval(secs => %(after)s)
 

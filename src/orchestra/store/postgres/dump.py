@@ -23,7 +23,7 @@ PATIENCE = {"pg_dump": 60.0, "psql": 600.0}
 _SQL = load("postgres/dump")
 # psql prints the code of a server's message, which may be in any language.
 _LOCKED = ":  55P03: "
-_TELLING = re.compile(r":  [0-9A-Z]{5}: |(?:error|ERROR|FATAL): *")
+_INFORMATIVE = re.compile(r":  [0-9A-Z]{5}: |(?:error|ERROR|FATAL): *")
 _OURS = f" TABLE DATA {SCHEMA} schema_migration "
 
 
@@ -148,6 +148,6 @@ def _explain(program: str, said: str) -> Sentence:
             ").",
         )
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    telling = [line for line in lines if _TELLING.search(line)]
-    chosen = (telling or lines or ["it said nothing"])[0]
-    return f"{program}: {re.sub(f'^.*?(?:{_TELLING.pattern})', '', chosen)}."
+    informative = [line for line in lines if _INFORMATIVE.search(line)]
+    chosen = (informative or lines or ["it said nothing"])[0]
+    return f"{program}: {re.sub(f'^.*?(?:{_INFORMATIVE.pattern})', '', chosen)}."

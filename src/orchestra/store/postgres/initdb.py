@@ -55,15 +55,15 @@ def _note(folder: Path, data: Path) -> None:
     The kernel counts the links: the second one exists as long as the folder does, wherever it was moved, mounted or
     not. On another file system there can be none; then there is no note, and the files are never removed.
     """
-    note, twin = folder.with_suffix(_NOTE), data / f"server{_NOTE}"
+    note, second_link = folder.with_suffix(_NOTE), data / f"server{_NOTE}"
     folder.with_suffix(_EARLIER).unlink(missing_ok=True)
-    if note.exists() and twin.exists() and note.samefile(twin):
+    if note.exists() and second_link.exists() and note.samefile(second_link):
         return
-    for name in (note, twin):
+    for name in (note, second_link):
         name.unlink(missing_ok=True)
     note.write_bytes(os.fsencode(data.resolve()))
     try:
-        os.link(note, twin)
+        os.link(note, second_link)
     except OSError:
         note.unlink()
 
@@ -173,10 +173,10 @@ def write_private(path: Path, text: str, programs: Programs | None = None) -> No
 def complaint(text: str) -> str:
     """Find the line with the error in the output of one of PostgreSQL's programs."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    telling = [
+    informative = [
         line
         for line in lines
         if re.search(r"FATAL|PANIC|error:|could not|invalid value|unrecognized", line)
     ]
-    chosen = (telling or lines or ["it said nothing"])[0]
+    chosen = (informative or lines or ["it said nothing"])[0]
     return re.sub(r"^.*?(LOG|FATAL|PANIC|error):\s*", "", chosen)

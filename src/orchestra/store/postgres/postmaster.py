@@ -78,7 +78,7 @@ class Place:
 
 
 def answering(place: Place) -> str | None:
-    """The address if the server answers with our password, or None. A process id alone is no proof."""
+    """The address if the server answers with our password, or None. A process id alone does not prove it."""
     address = url(place)
     if address is None:
         return None
@@ -98,11 +98,11 @@ def url(place: Place, database: str = NAME) -> str | None:
         password = place.password.read_text(encoding="ascii").strip()
     except OSError:
         return None
-    query = {"host": facts[4], "port": facts[3], **_against_the_environment()}
+    query = {"host": facts[4], "port": facts[3], **_libpq_defaults()}
     return f"postgresql://{NAME}:{password}@/{database}?{urlencode(query, quote_via=quote)}"
 
 
-def _against_the_environment() -> dict[str, str]:
+def _libpq_defaults() -> dict[str, str]:
     """Return libpq's defaults for what variables such as PGSSLMODE set: those are meant for another database."""
     service = "PGSERVICE" in os.environ  # a service file may set anything
     return {

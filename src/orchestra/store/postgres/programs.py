@@ -78,9 +78,9 @@ class Programs:
 
         pg_ctl would do this, but it puts names of folders into a shell's command line.
         """
-        leave_it = 'log=$1; shift; "$@" </dev/null >>"$log" 2>&1 &'
+        daemonize = 'log=$1; shift; "$@" </dev/null >>"$log" 2>&1 &'
         self._run(
-            ["/bin/sh", "-c", leave_it, "sh", log, self.folder / program, *arguments],
+            ["/bin/sh", "-c", daemonize, "sh", log, self.folder / program, *arguments],
             {},
             keep_open=[keep_open],
         )

@@ -94,7 +94,7 @@ def _start(place: Place, programs: Programs, settings: Mapping[str, str]) -> str
 def _launch(place: Place, programs: Programs, settings: Mapping[str, str], descriptor: int) -> int:
     """Start the server, which inherits the descriptor and with it the lock. Return the previous size of the log."""
     socket_folder = initdb.socket_folder(place, programs)
-    _forget_the_dead(place, socket_folder)
+    _remove_stale_locks(place, socket_folder)
     _write_settings(place, programs, {**settings, "unix_socket_directories": str(socket_folder)})
     size = place.log.stat().st_size if place.log.exists() else 0
     if size > _LOG_LIMIT:
@@ -166,7 +166,7 @@ def _check_password(place: Place) -> None:
         )
 
 
-def _forget_the_dead(place: Place, socket_folder: Path) -> None:
+def _remove_stale_locks(place: Place, socket_folder: Path) -> None:
     """Remove the lock files of a dead server whose process id now belongs to a zombie or another program.
 
     PostgreSQL itself removes them if no process of our account has that id. No other process can be starting a server

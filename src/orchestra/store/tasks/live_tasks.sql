@@ -2,7 +2,7 @@
 
 -- name: live_tasks
 -- The tasks on which the conductor decides: those that are not over, or have a pending operation. Walks task_live
--- and task_moving; the sums read at most 16 rows a task.
+-- and task_moving; the sums read at most 16 rows per task.
 select
     t.id, t.name, t.state, t.queue, t.owner_id, t.priority, t.first_in_line, t.rank, t.held_at is not null as held,
     t.intent, t.jobs, t.test_jobs, t.test_for, t.max_fails, t.max_fails_percent, t.fails_forgiven, t.typical_seconds,

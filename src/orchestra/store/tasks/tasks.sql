@@ -1,7 +1,7 @@
 -- Tasks: creating and reading them. task_mutations.sql changes their state.
 
 -- name: select_task
--- The head of every query for whole tasks. The counts are sums of at most 16 rows a task, whatever its size. Empty
+-- The head of every query for whole tasks. The counts are sums of at most 16 rows per task, whatever its size. Empty
 -- JSON is null, because parsing it costs most of the time of a long list.
 select
     t.id, t.name, p.name as owner, t.account, t.queue::text as queue, t.state::text as state, t.command, t.image, t.volume,

@@ -56,7 +56,7 @@ class Contents:
     pilots: tuple[Pilot, ...]
     outbox: Summary
     stuck: tuple[Stuck, ...] = ()
-    """What the conductor cannot go on with, and why."""
+    """What the conductor cannot continue with, and why."""
     renamed: tuple[str, ...] = ()
     """Nodes that this machine serves, or served, under a name other than its host name."""
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Verdict(Enum):
-    """A problem keeps work from going on; a warning soon will, or may surprise."""
+    """A problem stops work; a warning may become a problem, or reports a surprise."""
 
     OK = "ok"
     WARNING = "warning"
