@@ -79,7 +79,7 @@ def test_a_node_that_is_cut_off_ends_its_job_before_another_gets_it(
             "from attempt a join keeper k on k.id = a.keeper_id where a.number = 1"
         ).fetchone()
         assert row
-        assert row[0].startswith("its node was not heard of for ")
+        assert row[0].startswith("its node was not heard from for ")
         assert row[1] >= 3 + 0.5 + 1
         gauss.plug()
 

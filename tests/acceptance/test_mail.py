@@ -86,7 +86,7 @@ def test_refused_mail_is_shown_and_retried(
     assert "not sent to ana@example.org: localhost:" in lab("task", "show", task).out
     shown = lab("mail", "show", 1).out
     assert "Subject: [Orchestra] user.ana.t killed: 3 killed" in shown
-    assert f"Run the 3 not done again: maestro task retry {task}" in shown
+    assert f"Rerun the 3 not done: maestro task retry {task}" in shown
     server.rcpt_answers.clear()
     assert lab("mail", "retry").out == "1 mail will be sent within seconds\n"
     wait_until(lambda: server.messages, 20)

@@ -470,7 +470,7 @@ def test_a_signal_leaves_the_jobs_to_a_pilot_in_the_background(
     pilot.send_signal(signal.SIGINT)
     assert pilot.wait(15) == 0
     assert pilot.stderr
-    assert "1 job runs on; a pilot in the background" in pilot.stderr.read()
+    assert "1 job keeps running; a pilot in the background" in pilot.stderr.read()
     assert cluster.jobs(task)[0] is RUNNING
     gate.touch()
     cluster.wait_for_job(task, 0, DONE)

@@ -90,7 +90,7 @@ def test_a_volume_without_room_holds_its_task_and_no_other(cluster: Cluster) -> 
 
         reason = wait_until(why, describe=cluster.log)
         assert reason
-        assert reason.startswith(f"the volume has no room left: cannot make {full.folder}")
+        assert reason.startswith(f"the volume has no space left: cannot make {full.folder}")
         other = cluster.task(
             1, NEEDS, name="other", config=cluster.configs(1, "more"), data="user.ana.data"
         )

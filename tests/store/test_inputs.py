@@ -150,8 +150,6 @@ def test_explain_says_that_a_checksum_is_being_taken(world: World) -> None:
         [pilot.keeper],
         troubles=[other, checksum(task, "/lab/big.h5"), checksum(task + 1, "/lab/small.h5")],
     )
-    sentence = (
-        "It is waiting for the checksum of /lab/big.h5, which has another time than registered."
-    )
+    sentence = "It is waiting for the checksum of /lab/big.h5, whose time has changed."
     assert sentence in explain.explain(world.conn, f"{task}/0").explanation.sentences
     assert jobs.show(world.conn, f"{task}/0").waits == (sentence,)

@@ -62,7 +62,7 @@ def test_locked_task_does_not_stop_others(world: World, database_url: str) -> No
             )
             assert world.state(locked) is TaskState.REGISTERED
             assert [each.what for each in leader.troubles(world.conn).stuck] == [locked]
-            stuck = f"The conductor (one) cannot go on with this task, and tries again: {BUSY}."
+            stuck = f"The conductor (one) cannot continue with this task, and tries again: {BUSY}."
             assert stuck in views.show(world.conn, str(locked)).waiting
             assert stuck in explain.explain(world.conn, f"{locked}/0").explanation.sentences
             assert stuck not in views.show(world.conn, str(behind)).waiting

@@ -54,14 +54,14 @@ def test_a_silent_node_keeps_its_jobs_until_lease_grace_and_margin_are_over(
     assert fence_reason(world, pilot) is None
     world.age(2)
     world.guard()
-    assert fence_reason(world, pilot) == "its node was not heard of for 12 h 3 min"
+    assert fence_reason(world, pilot) == "its node was not heard from for 12 h 3 min"
     assert world.counts(running) == Counts(assigned=5) == world.true_counts(running)
     assert world.attempt(started)["lost_at"]
     assert world.attempt(silent)["lost_at"]
     losses = world.conn.execute("select losses from job order by ordinal limit 2").fetchall()
     assert losses == [(1,), (0,)], "one that was never heard of is no sign that its job ends nodes"
     assert events(world, "keeper") == [
-        ("TRUSTED", "FENCED", "orchestra", "its node was not heard of for 12 h 3 min")
+        ("TRUSTED", "FENCED", "orchestra", "its node was not heard from for 12 h 3 min")
     ]
     (job_event,) = [e for e in events(world, "job") if e[0] == "running"]
     assert job_event[1:3] == ("assigned", "orchestra")

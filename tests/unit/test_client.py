@@ -116,22 +116,22 @@ def test_durations_sizes_and_limits_are_numbers_or_words() -> None:
         (lambda: words.whole("cores", 1.5, least=1), "cores needs a whole number of at least 1, not 1.5"),  # type: ignore[arg-type]
         (lambda: words.whole("cores", "2", least=1), "not '2'"),  # type: ignore[arg-type]
         (lambda: words.whole("cores", True, least=1), "not True"),
-        (lambda: words.seconds("timeout", -3), "timeout needs seconds or a text like '10m', not -3"),
+        (lambda: words.seconds("timeout", -3), "timeout needs seconds or a string like '10m', not -3"),
         (lambda: words.seconds("timeout", float("nan")), "not nan"),
         (lambda: words.seconds("timeout", [1]), "not [1]"),  # type: ignore[arg-type]
         (lambda: words.seconds("timeout", float("inf")), "is longer than 100 years"),
         (lambda: words.seconds("timeout", "soon"), '"soon" is not a duration'),
         (lambda: words.some_seconds("timeout", 0), "timeout must be longer than 0 s"),
-        (lambda: words.size("memory", 0), "memory needs bytes or a text like '4GB', not 0"),
+        (lambda: words.size("memory", 0), "memory needs bytes or a string like '4GB', not 0"),
         (lambda: words.seconds("timeout", 10**5000), "is longer than 100 years"),
         (lambda: words.size("memory", float("inf")), "memory is more than any machine has"),  # type: ignore[arg-type]
         (lambda: words.size("memory", float("nan")), "not nan"),  # type: ignore[arg-type]
         (lambda: words.size("memory", -(10**5000)), "not a number below that"),
         (lambda: words.whole("cores", 10**5000, least=1), "cores is at most 2,147,483,647"),
         (lambda: words.whole("cores", -(10**5000), least=1), "of at least 1, not a number below that"),
-        (lambda: words.size("memory", "0 GB"), "memory needs bytes or a text like '4GB', not '0 GB'"),
+        (lambda: words.size("memory", "0 GB"), "memory needs bytes or a string like '4GB', not '0 GB'"),
         (lambda: words.size("memory", "much"), '"much" is not a size'),
-        (lambda: words.command(7), "a command must be a text, or a list of texts and paths, not 7"),  # type: ignore[arg-type]
+        (lambda: words.command(7), "a command must be a string, or a list of strings and paths, not 7"),  # type: ignore[arg-type]
         (lambda: words.command(["a", 7]), "not ['a', 7]"),  # type: ignore[list-item]
         (lambda: words.queue("tpu"), "queue must be \"cpu\" or \"gpu\", not 'tpu'"),
         (lambda: words.status("dead"), "there is no job state 'dead'"),

@@ -391,7 +391,7 @@ def test_what_the_conductor_cannot_go_on_with() -> None:
     finding = only(node.assess_others(contents, HERE))
     assert (finding.check, finding.verdict) == ("conductor", WARNING)
     assert finding.says == (
-        "gauss is the conductor, and cannot go on with task 3: the database is busy and mail: no."
+        "gauss is the conductor, and cannot continue with task 3: the database is busy and mail: no."
     )
 
 

@@ -177,7 +177,7 @@ def test_a_free_slot() -> None:
     assert said[1:] == [
         "2 GPU slots are enabled on 1 node: 1 in use, 1 free.",
         "No job is ahead of it.",
-        "A slot is free for it: a pilot claims it at once, at the latest in 30 s.",
+        "A slot is free for it: a pilot claims it at once, or within 30 s at the latest.",
     ]
 
 
@@ -359,7 +359,7 @@ def test_a_retry_under_way() -> None:
         task={"pending_operation": PendingOperation.RETRY}, job={"state": JobState.REGISTERED}
     )
     assert said[0].endswith("is waiting for its task to start.")
-    assert "Its task is being retried, some thousand jobs at a time." in said
+    assert "Its task is being retried, a few thousand jobs at a time." in said
 
 
 def test_its_task_is_being_killed() -> None:
@@ -493,11 +493,11 @@ def test_running() -> None:
 @pytest.mark.parametrize(
     ("left", "sentence"),
     [
-        (7200.0, ("It runs on another node some minutes after its lease expires (in 2 h); at once with: "
+        (7200.0, ("It runs on another node a few minutes after its lease expires (in 2 h); at once with: "
          "maestro node lost -n caloba21")),
-        (-5.0, ("It runs on another node some minutes after its lease expires (soon); at once with: "
+        (-5.0, ("It runs on another node a few minutes after its lease expires (soon); at once with: "
          "maestro node lost -n caloba21")),
-        (None, "It does not run on another node until an admin says: maestro node lost -n caloba21"),
+        (None, "It does not run on another node until an admin runs: maestro node lost -n caloba21"),
     ],
 )  # fmt: skip
 def test_running_on_a_silent_node(left: float | None, sentence: str) -> None:

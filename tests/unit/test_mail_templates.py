@@ -83,7 +83,7 @@ def test_the_mail_of_the_design() -> None:
         "\n"
         "Results: /data/ana/user.ana.mlp\n"
         "Read a log: maestro job logs 0/17\n"
-        "Run the 2 not done again: maestro task retry 0\n"
+        "Rerun the 2 not done: maestro task retry 0\n"
     )
 
 

@@ -138,7 +138,7 @@ def test_job_addresses(text: str, task: int | str, jobs: list[int], canonical: s
         ("3/1,,2", '"" in "3/1,,2" is not a job number.'),
         ("3/-1", '"-1" in "3/-1" is not a job number.'),
         ("3/٣", '"٣" in "3/٣" is not a job number.'),
-        ("3/9-0", '"9-0" in "3/9-0" runs backwards.'),
+        ("3/9-0", '"9-0" in "3/9-0" is in reverse order.'),
         ("3/99999999999", '"3/99999999999" has a number greater than 2147483647.'),
         ("3/" + "9" * 5000, f'"3/{"9" * 75}..." has a number greater than 2147483647.'),
         (

@@ -43,7 +43,7 @@ def test_an_existing_folder_is_refused_if_it_must_be_new(paths: JobPaths) -> Non
 
 def test_nothing_is_written_to_a_volume_that_is_not_mounted(paths: JobPaths) -> None:
     gone = str(paths.task_folder.parent / "not mounted")
-    with pytest.raises(VolumeError, match="is not there on this node"):
+    with pytest.raises(VolumeError, match="is missing on this node"):
         folders.open_attempt(gone, paths, 1, new=True)
 
 
@@ -91,7 +91,7 @@ def test_an_error_names_the_path_and_the_reason(
     with pytest.raises(VolumeError) as caught:
         make(paths, 1)
     assert str(paths.attempt(1)) in str(caught.value)
-    assert str(caught.value).startswith("the volume has no room left: cannot make")
+    assert str(caught.value).startswith("the volume has no space left: cannot make")
 
 
 def test_the_symlink_points_at_the_latest_attempt_and_never_back(paths: JobPaths) -> None:

@@ -129,9 +129,7 @@ def test_a_long_checksum_is_reported_and_does_not_count_as_silence() -> None:
     assert agent.said() == []
     agent.access("/data/c", progress_at=130.0, is_checksum=True)
     agent.watch.tick(131.0)
-    assert agent.said() == [
-        "task 3 is waiting for the checksum of /data/c, which has another time than registered"
-    ]
+    assert agent.said() == ["task 3 is waiting for the checksum of /data/c, whose time has changed"]
 
 
 def spawner(agent: FakeAgent, attempt: LocalAttempt, released: list[str]) -> Spawner:

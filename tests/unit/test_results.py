@@ -168,7 +168,7 @@ def test_the_best_rows_are_those_that_have_the_metric() -> None:
 
 @pytest.mark.parametrize("found", [{"a": {"b": 1}, "a.b": 2}, {"a.b": 2, "a": {"b": 1}}])
 def test_names_that_are_one_when_flat_are_refused(found: Mapping[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r'gives "a\.b" twice'):
+    with pytest.raises(ValueError, match=r'contains "a\.b" twice'):
         flat_values.flatten(found)
 
 

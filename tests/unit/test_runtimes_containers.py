@@ -353,7 +353,7 @@ def test_old_singularity_has_no_mount_option(tmp_path: Path) -> None:
         ("INFO: x\nFATAL:   While pulling: no such thing\n", "While pulling: no such thing"),
         ("Error: a\nmore\n", "a"),
         ("one\ntwo\n", "one two"),
-        ("", "it said nothing"),
+        ("", "it printed nothing"),
     ],
 )
 def test_last_words(text: str, words: str) -> None:

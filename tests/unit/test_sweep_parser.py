@@ -86,10 +86,10 @@ def test_names_are_the_text_that_was_typed() -> None:
 @pytest.mark.parametrize(
     ("name", "text", "sentence"),
     [
-        ("a.yaml", "grid:\n  lr: [1]\n  lr: [2]\n", 'gives "lr" twice (line 3)'),
-        ("a.yaml", "grid: {a: [1]}\ngrid: {b: [1]}\n", 'gives "grid" twice (line 2)'),
-        ("a.yaml", "grid: {1: [1], '1': [2]}\n", 'gives "1" twice'),
-        ("a.json", '{"grid": {"lr": [1], "lr": [2]}}', 'gives "lr" twice'),
+        ("a.yaml", "grid:\n  lr: [1]\n  lr: [2]\n", 'contains "lr" twice (line 3)'),
+        ("a.yaml", "grid: {a: [1]}\ngrid: {b: [1]}\n", 'contains "grid" twice (line 2)'),
+        ("a.yaml", "grid: {1: [1], '1': [2]}\n", 'contains "1" twice'),
+        ("a.json", '{"grid": {"lr": [1], "lr": [2]}}', 'contains "lr" twice'),
         ("a.toml", "[grid]\nlr = [1]\nlr = [2]\n", "cannot be read"),
         ("a.yaml", "a: &a [1, *a]\n", "refers to itself"),
         ("a.yaml", "a: &a {b: *a}\n", "refers to itself"),
@@ -106,7 +106,7 @@ def test_names_are_the_text_that_was_typed() -> None:
         ("a.yaml", "a: !!bool yes\n", "yes in line 1, which is not true or false"),
         ("a.yaml", "a: !!null x\n", "x in line 1, which is not null"),
         ("a.yaml", "a: !!float 1_0.5\n", "1_0.5 in line 1, which is not a number"),
-        ("a.yaml", "a:\n  <<: {b: 1}\n  <<: {b: 2}\n", 'gives "<<" twice (line 3)'),
+        ("a.yaml", "a:\n  <<: {b: 1}\n  <<: {b: 2}\n", 'contains "<<" twice (line 3)'),
         ("a.yaml", "a: 1\nb: \0\n", "a character in line 2 that YAML does not allow: U+0000"),
         ("a.yaml", "a: 1e-400\n", "too small for a number"),
         ("a.json", '{"a": 1e-400}', "too small for a number"),

@@ -14,7 +14,7 @@ WORDS = {
     "task 3 cannot run here: no podman": troubles.cannot_run(3, "no podman"),
     "task 3 cannot start: /v does not answer": troubles.cannot_start(3, "/v does not answer"),
     f"preparing the image {IMAGE}: 3 of 8 MB": troubles.preparing(IMAGE, "3 of 8 MB"),
-    "task 3 is waiting for the checksum of /d/c, which has another time than registered": troubles.checksum(3, "/d/c"),
+    "task 3 is waiting for the checksum of /d/c, whose time has changed": troubles.checksum(3, "/d/c"),
     "takes no jobs: not enough space in /x (no space left)": troubles.no_room("/x", "no space left"),
     "its keeper (pid 7) does not answer; is it stopped?": troubles.keeper_silent(7),
     "outcomes of task 3 are waiting: a row is locked.": troubles.reports_wait(3, "a row is locked."),

@@ -30,7 +30,7 @@ def fill(parser: Parser, verb: Verb) -> None:
             help="output format (default table)",
         )
         common.add_argument(
-            "-q", "--quiet", action="store_true", help="print only names or ids, one a line"
+            "-q", "--quiet", action="store_true", help="print only names or ids, one per line"
         )
     common.add_argument(
         "--config",

@@ -56,7 +56,7 @@ Commands with `-o json` write only JSON to stdout, with times in UTC. `maestro.p
 | 1 | a negative result: `doctor` found a problem, `task wait` a task that is FINALIZED; `task clean` or \
 `task delete --remove` could not remove everything, and continues with the rest when it is repeated |
 | 2 | a mistake, or something that is not possible now; stderr says what and where, and nothing was changed |
-| 3, 4, 5 | only of `task wait`; see its section |
+| 3, 4, 5 | only from `task wait`; see its section |
 | 70 | a bug in Orchestra; stderr names the file with the details |
 | 130 | Ctrl-C, or a question answered with no |
 | 141 | the reader of the output closed it, as `head` does; not an error |
@@ -65,7 +65,7 @@ Commands with `-o json` write only JSON to stdout, with times in UTC. `maestro.p
 
 ## Output
 
-Results go to stdout; hints, progress and questions go to stderr. `-q` prints only names or ids, one a line.
+Results go to stdout; hints, progress and questions go to stderr. `-q` prints only names or ids, one per line.
 `maestro completion` prints a script with which the shell completes commands, options and names.
 
 Lists and help use colour on a terminal. `NO_COLOR` turns it off; `FORCE_COLOR` or `CLICOLOR_FORCE` turns it on
@@ -106,7 +106,7 @@ def _options(verb: Verb, command: str) -> Iterator[str]:
             ", ".join(f"`{name}`" for name in action.option_strings)
             or f"`{action.metavar or action.dest}`"
         )
-        needed = " (needed)" if action.required and action.option_strings else ""
+        needed = " (required)" if action.required and action.option_strings else ""
         yield f"{names}: {(action.help or '').replace('|', ' or ').replace('%%', '%')}{needed}"
 
 

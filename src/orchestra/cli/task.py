@@ -108,7 +108,7 @@ VERBS = (
     ),
     Verb(
         "retry",
-        "run the jobs again that are not done; of a DONE task, all",
+        "rerun the jobs that are not done, or all jobs of a DONE task",
         later("orchestra.cli.task_change:retry"),
         later("orchestra.cli.task_change:retry_arguments"),
         example="maestro task retry 0\nmaestro task retry --id 0 1 2\nmaestro task retry -t user.ana.mlp --all",

@@ -77,7 +77,7 @@ def _print_notes(ctx: Context, ask: Interface, preview: Preview, task: Task) -> 
     for note in (*unit_notes(ctx.args), *_notes(preview)):
         ctx.out.note(note)
     for reason in ask(WhyTaskWaits(task.id)):
-        ctx.out.note(f"note: it waits. {command_words.worded(reason)}")
+        ctx.out.note(f"note: the task is waiting. {command_words.worded(reason)}")
 
 
 def _print_existing(ctx: Context, task: Task) -> None:

@@ -260,7 +260,7 @@ def _next_steps(report: TaskReport) -> Iterator[tuple[str, str]]:
     if task.state in (TaskState.FINALIZED, TaskState.BROKEN, TaskState.KILLED) and undone:
         yield (
             f"maestro task retry {task.id}",
-            f"runs the {human.count(undone, 'job')} again that {'is' if undone == 1 else 'are'} not done",
+            f"reruns the {human.count(undone, 'job')} that {'is' if undone == 1 else 'are'} not done",
         )
     for status in (JobStatus.TESTING, JobStatus.RUNNING):
         if task.counts[status]:

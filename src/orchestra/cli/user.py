@@ -136,7 +136,7 @@ VERBS = (
     ),
     Verb(
         "set",
-        "change the address, the mail or the rights of a user",
+        "change the address, the mail setting or the rights of a user",
         _set,
         _set_arguments,
         example="maestro user set -e ana@example.org\nmaestro user set -n bob --mail off\n"
@@ -152,7 +152,7 @@ VERBS = (
     ),
     Verb(
         "delete",
-        "delete a user without tasks and data sets",
+        "delete a user who has no tasks or data sets",
         _delete,
         _delete_arguments,
         example="maestro user delete -n ana",

@@ -67,7 +67,7 @@ def seconds(name: str, value: Duration) -> float:
     if isinstance(value, str):
         return parse_duration(value)
     if not _is_number(value) or not value >= 0:
-        raise BadInput(f"{name} needs seconds or a text like '10m', not {_shown(value)}.")
+        raise BadInput(f"{name} needs seconds or a string like '10m', not {_shown(value)}.")
     return parse_duration(f"{min(value, 1e18):f}")
 
 
@@ -106,7 +106,7 @@ def size(name: str, value: int | str | None) -> int | None:
     if isinstance(value, str) and (found := parse_size(value)):
         return found
     if isinstance(value, str) or not _is_number(value) or not value >= 1:
-        raise BadInput(f"{name} needs bytes or a text like '4GB', not {_shown(value)}.")
+        raise BadInput(f"{name} needs bytes or a string like '4GB', not {_shown(value)}.")
     if value > LARGEST_SIZE:
         raise BadInput(f"{name} is more than any machine has.")
     return parse_size(str(int(value)))
@@ -126,7 +126,7 @@ def command(value: Command) -> str:
         )
     except TypeError:
         raise BadInput(
-            f"a command must be a text, or a list of texts and paths, not {value!r}."
+            f"a command must be a string, or a list of strings and paths, not {value!r}."
         ) from None
 
 

@@ -30,7 +30,7 @@ def expire(conn: psycopg.Connection, transact: Transact, *, margin: float) -> No
 
 
 def _fence(conn: psycopg.Connection, transact: Transact, silent: pilots.SilentKeeper) -> None:
-    reason = f"its node was not heard of for {duration(silent.silence.silent_for)}"
+    reason = f"its node was not heard from for {duration(silent.silence.silent_for)}"
 
     def fence() -> bool:
         # False if the lease was renewed in the meantime.

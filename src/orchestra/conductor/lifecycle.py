@@ -128,7 +128,7 @@ def _why(step: TaskInput, facts: TaskFacts) -> str | None:
         case TaskInput.TEST_FAILED | TaskInput.TEST_OVER:
             return test.why_failed
         case TaskInput.ALL_ENDED:
-            return f"{counts.done} done, {facts.jobs - counts.done} not"
+            return f"{counts.done} done, {facts.jobs - counts.done} not done"
         case TaskInput.FAILS_REACHED:
             return f"{counts.failed} of {facts.jobs} jobs failed, as many as --max-fails allows"
         case _:

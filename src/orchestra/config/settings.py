@@ -126,20 +126,20 @@ class Settings:
     keep_events: float = _setting(
         "duration",
         "how long the database keeps events of jobs after the end of their task, all events of what was deleted, "
-        "keepers that are gone, and older versions of data sets that no task uses; the conductor's value counts",
+        "keepers that are gone, and older versions of data sets that no task uses; the conductor's value applies",
         DEFAULT_RETENTION.events,
         shown='"180 d"',
     )
     keep_logs: float = _setting(
         "duration",
         "how long the database keeps the ends of jobs' logs after the end of their task, except for 100 failed jobs of "
-        "each task; the logs themselves are on the volume; the conductor's value counts",
+        "each task; the logs themselves are on the volume; the conductor's value applies",
         DEFAULT_RETENTION.logs,
         shown='"90 d"',
     )
     keep_metrics: float = _setting(
         "duration",
-        "how long the database keeps the contents of jobs' metrics files; the conductor's value counts",
+        "how long the database keeps the contents of jobs' metrics files; the conductor's value applies",
         DEFAULT_RETENTION.metrics,
         shown='"365 d"',
     )
@@ -159,7 +159,7 @@ class Settings:
     )
     image_cache: Path | None = _setting(
         "folder",
-        "where pulled images are kept; several nodes may share it",
+        "where pulled images are kept; several nodes can share it",
         shown="a folder of the pilot's own, on a local disk",
     )
     image_cache_size: int = _setting(
@@ -176,7 +176,7 @@ class Settings:
     )
     dumps_kept: int = _setting(
         "number",
-        "how many dumps from before upgrades are kept, below `data_dir`; 0 takes none",
+        "how many dumps from before upgrades are kept, below `data_dir`; 0 makes none",
         5,
     )
     dump_limit: int = _setting(
@@ -185,7 +185,7 @@ class Settings:
     allow_root: bool = _setting(
         "flag",
         "whether a pilot of root may run everybody's jobs as root where users share the database: "
-        "everybody who may create tasks is root on this machine then; on, true or 1",
+        "everybody who can create tasks is root on this machine then; on, true or 1",
         False,
         shown="off",
     )

@@ -34,7 +34,7 @@ def _flatten(found: Mapping[Any, Any], before: str, flat: dict[str, Any]) -> Non
         if isinstance(value, Mapping):
             _flatten(value, f"{name}.", flat)
         elif name in flat:
-            raise ValueError(f'gives "{name}" twice')
+            raise ValueError(f'contains "{name}" twice')
         else:
             flat[name] = _plain(value)
         if len(flat) > VALUES_AT_MOST:

@@ -87,7 +87,9 @@ def _range(part: str, text: str) -> range:
     first = _number(found[1], text)
     last = _number(found[2], text) if found[2] else first
     if last < first:
-        raise BadInput(f'"{part}" in "{one_line(text)}" runs backwards.', hint=f"{last}-{first}?")
+        raise BadInput(
+            f'"{part}" in "{one_line(text)}" is in reverse order.', hint=f"{last}-{first}?"
+        )
     return range(first, last + 1)
 
 

@@ -86,7 +86,7 @@ def check_reason(text: str | None) -> str | None:
     if text is None:
         return None
     if not isinstance(text, str):  # from a caller without a type checker
-        raise BadInput(f"a reason must be a text, not {text!r}.")
+        raise BadInput(f"a reason must be a string, not {text!r}.")
     check_text("the reason", text, most=LONGEST_REASON)
     if found := _CONTROL.search(text):
         raise BadInput(f"the reason contains the control character {found[0]!r}.")

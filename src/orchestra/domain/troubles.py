@@ -137,7 +137,7 @@ def checksum(task: int, path: str) -> Trouble:
 
 def checksum_of(path: str) -> str:
     """Name a checksum that is being computed."""
-    return f"checksum of {path}, which has another time than registered"
+    return f"checksum of {path}, whose time has changed"
 
 
 def no_claims(why: str) -> Trouble:

@@ -237,7 +237,7 @@ def _read(path: str, stop: threading.Event, report: Callable[[int], None]) -> _C
     if not same or read != before.st_size:
         raise BadInput(
             f"{path} changed while it was read: {size(before.st_size)} before, {size(after.st_size)} after.",
-            hint="Try again when nothing writes to it.",
+            hint="Try again when nothing is writing to it.",
         )
     return _Content(after.st_size, after.st_mtime_ns, digest, head)
 

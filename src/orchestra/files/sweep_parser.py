@@ -76,7 +76,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(made) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise Unusable(f'gives "{twice}" twice')
+        raise Unusable(f'contains "{twice}" twice')
     return made
 
 
@@ -147,12 +147,12 @@ def _mapping(node: Any) -> dict[str, Any]:
     for key, value in node.value:
         if key.tag == _TAG + "merge":
             if merged is not None:  # parsers differ on which of the two counts
-                raise Unusable(f'gives "<<" twice (line {_line(key)}): write <<: [*one, *other]')
+                raise Unusable(f'contains "<<" twice (line {_line(key)}): write <<: [*one, *other]')
             merged = _merged(value)
             continue
         name = _name(key)
         if name in own:
-            raise Unusable(f'gives "{name}" twice (line {_line(key)})')
+            raise Unusable(f'contains "{name}" twice (line {_line(key)})')
         own[name] = _value(value)
     return {**(merged or {}), **own}
 

@@ -277,4 +277,4 @@ def _put_into_place(beside: Path, folder: Path) -> None:
     try:
         os.rename(beside, folder)  # noqa: PTH104 - replaces an empty folder, and only that
     except OSError as error:
-        raise VolumeError(f"{folder} cannot be made: {error.strerror}.") from None
+        raise VolumeError(f"{folder} cannot be created: {error.strerror}.") from None

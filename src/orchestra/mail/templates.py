@@ -164,7 +164,7 @@ def _next_commands(task: TaskNotification) -> Iterator[Block]:
             yield Command("Show it", f"maestro task show {task.task}")
         case "FINALIZED" | "KILLED":
             undone = human.number(task.jobs - task.done)
-            yield Command(f"Run the {undone} not done again", f"maestro task retry {task.task}")
+            yield Command(f"Rerun the {undone} not done", f"maestro task retry {task.task}")
         case "BROKEN":
             yield Command("After fixing the cause, try again", f"maestro task retry {task.task}")
         case _:
@@ -179,7 +179,7 @@ def _offline(node: OfflineNotification) -> Iterator[Block]:
         " of yours runs" if node.jobs == 1 else " of yours run"
     )
     yield Paragraph(
-        f"Node {line(node.node)} has not been heard of for {human.duration(node.seconds)}, and {yours} there."
+        f"Node {line(node.node)} has not been heard from for {human.duration(node.seconds)}, and {yours} there."
     )
     columns = ("task", "name", "jobs")
     rows = tuple((str(t.task), line(t.name), human.number(t.jobs)) for t in node.tasks)

@@ -262,7 +262,7 @@ class Agent:
         if not self.context.node_id:
             self._failure = error
         elif self.context.troubles.get("database") != trouble:
-            log.error("%s Jobs run on.", error)
+            log.error("%s Jobs keep running.", error)
             self.context.troubles["database"] = trouble
 
     def _unavailable(self, error: OrchestraError) -> None:
@@ -320,7 +320,8 @@ class Agent:
         elif self.options.supervised and self.options.relaunch:
             # The service manager may already be starting the next pilot, which one from here would compete with.
             log.info(
-                "%s run on; their keepers start a pilot if none comes", human.count(running, "job")
+                "leaving %s running; their keepers start a pilot if none comes",
+                human.count(running, "job"),
             )
             self._handed_over = True
         elif self.options.foreground and self.options.relaunch:
@@ -334,17 +335,19 @@ class Agent:
             log.error("cannot start a pilot in the background: %s; waiting for the jobs", error)
             return
         self._handed_over = True
-        jobs = "1 job runs" if running == 1 else f"{running} jobs run"
+        jobs = "1 job keeps" if running == 1 else f"{running} jobs keep"
         with suppress(OSError):  # the terminal may be gone
             sys.stderr.write(
-                f"{jobs} on; a pilot in the background (pid {pid}) supervises them and claims no new jobs.\n"
+                f"{jobs} running; a pilot in the background (pid {pid}) supervises them and claims no new jobs.\n"
             )
 
     def _is_over(self) -> bool:
         if self._failure or self._handed_over or monotonic() >= self._exit_by:
             return True
         if self.context.superseded:
-            log.info("another pilot has taken over node %s; its jobs run on", self.options.node)
+            log.info(
+                "another pilot has taken over node %s; its jobs keep running", self.options.node
+            )
             return True
         state, keepers = self.context.state, self.context.keepers
         return (

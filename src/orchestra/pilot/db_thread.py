@@ -319,7 +319,7 @@ class DatabaseThread(threading.Thread):
             self._unavailable_since = time.monotonic()
             reason = error if isinstance(error, OrchestraError) else DatabaseUnavailable(_LOST)
             if is_transient(error):
-                log.warning("%s Jobs run on; outcomes wait.", reason)
+                log.warning("%s Jobs keep running; outcomes wait.", reason)
             else:
                 log.error("the database connection failed: %s: %s", type(error).__name__, error)
             self._inbox.post(lambda: self._callbacks.unavailable(reason))

@@ -17,7 +17,7 @@ from orchestra.domain.models.jobs import LOG, JobPaths
 # Not blocking, in case the log is replaced by a pipe at this moment, whose other end nobody opens.
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _FULL = {
-    errno.ENOSPC: "the volume has no room left",
+    errno.ENOSPC: "the volume has no space left",
     errno.EDQUOT: "the quota on the volume is used up",
 }
 
@@ -35,7 +35,7 @@ def open_attempt(volume: str, paths: JobPaths, folder_number: int, *, new: bool)
     """
     folder = JobPaths.folder(str(paths.task_folder), paths.index, folder_number)
     if not os.path.isdir(volume):
-        raise VolumeError(f"the volume {volume} is not there on this node")
+        raise VolumeError(f"the volume {volume} is missing on this node")
     try:
         _make_folder(os.path.dirname(folder), new=False)
         _make_folder(folder, new=new)

@@ -89,7 +89,7 @@ def _ready(
         limits_memory = runtime.limits_memory
         with_image = _with_image(launch, job, task, task.image, grant, limits_memory=limits_memory)
         if with_image is None:
-            return Unready(Cause.RETURNED, f"the image {task.image} has changed just now")
+            return Unready(Cause.RETURNED, f"the image {task.image} has just changed")
         job = with_image
     argv = runtime.argv(job)
     log = folders.open_attempt(task.volume, paths, grant.folder_number, new=grant.new_folder)

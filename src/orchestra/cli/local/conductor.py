@@ -46,8 +46,8 @@ VERBS = (
         _run,
         _run_arguments,
         description="Run a conductor, the scheduler that moves tasks forward and watches leases. One process at a time "
-        "is the conductor, the others stand by. Every pilot can be it, so this is needed only if no pilot should, or "
-        "if one that always runs is preferred (-m).",
+        "is the conductor, the others stand by. Any pilot can be the conductor, so this is needed only if no pilot "
+        "should, or if one that always runs is preferred (-m).",
         example="maestro conductor run -m",
     ),
 )

@@ -317,7 +317,7 @@ def _stop() -> None:
 VERBS = (
     Verb(
         "demo",
-        "train a real model over a grid, start to end",
+        "train a real model over a grid, from start to finish",
         _demo,
         _arguments,
         description="Train 36 small neural networks on handwritten digits: two of them fail on purpose. "

@@ -34,12 +34,12 @@ def _run_arguments(parser: Parser) -> None:
     parser.add_argument(
         *("-m", "--master"),
         action="store_true",
-        help="prefer this pilot as the conductor, the scheduler of all tasks; without -m, any pilot can be",
+        help="prefer this pilot as the conductor, the scheduler for all tasks; without -m, any pilot can be",
     )
     parser.add_argument(
         "--serve-all",
         action="store_true",
-        help="run everybody's jobs, all of them from your account; otherwise only yours",
+        help="run everybody's jobs, all of them under your account; otherwise only yours",
     )
     allow_root_argument(parser)
     parser.add_argument(
@@ -217,8 +217,8 @@ VERBS = (
         "serve a node: run its jobs",
         _run,
         _run_arguments,
-        description="Serve a node: run its jobs and watch them. Ctrl-C ends no job: while jobs run, a pilot in the "
-        "background watches them and takes no new ones.",
+        description="Serve a node: run its jobs and watch them. Ctrl-C does not end jobs: while jobs run, a pilot in "
+        "the background watches them and takes no new ones.",
         example="maestro pilot run -n caloba21\nmaestro pilot run -n caloba21 -m --detach",
     ),
     Verb(

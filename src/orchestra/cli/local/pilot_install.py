@@ -49,12 +49,12 @@ def arguments(parser: Parser) -> None:
         "--print", dest="only_print", action="store_true", help="print the unit, write nothing"
     )
     parser.add_argument(
-        "-m", "--master", action="store_true", help="prefer this pilot to be the conductor"
+        "-m", "--master", action="store_true", help="prefer this pilot as the conductor"
     )
     parser.add_argument(
         "--serve-all",
         action="store_true",
-        help="run everybody's jobs, all of them from your account; otherwise only yours",
+        help="run everybody's jobs, all of them under your account; otherwise only yours",
     )
     allow_root_argument(parser)
     parser.add_argument("-y", "--yes", action="store_true", help="replace a unit without asking")

@@ -160,7 +160,7 @@ def start(ctx: Context, conn: psycopg.Connection, spec: PilotSpec) -> Pilot:
             raise _ended(output, before, spec.node)
         time.sleep(PAUSE)
     raise DatabaseUnavailable(
-        f"the pilot of node {spec.node} (pid {pid}) has not come online for 30 s.",
+        f"the pilot of node {spec.node} (pid {pid}) did not come online within 30 s.",
         hint=f"Its log is {output.with_name('agent.log')}",
     )
 

@@ -31,7 +31,7 @@ def _up_arguments(parser: Parser) -> None:
         "--cpus",
         type=whole,
         metavar="N",
-        help="CPU slots (default: all processors that you may use)",
+        help="CPU slots (default: all processors that you can use)",
     )
     parser.add_argument(
         "--gpus",
@@ -183,7 +183,7 @@ def _pilot_in_words(ctx: Context, pilot: Pilot) -> str:
         return f"{pilot.account}'s, which runs everybody's jobs: {work}."
     stays = sys.stdout.isatty() and not getattr(ctx.args, "detach", False)
     if stays:
-        return f"{work}. Ctrl-C leaves this view and ends no job (maestro down)."
+        return f"{work}. Ctrl-C leaves this view; it does not stop the pilot (maestro down)."
     return f"{work}. To stop it: maestro down"
 
 

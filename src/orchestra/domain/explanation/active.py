@@ -101,10 +101,10 @@ def _lease(facts: Facts) -> Iterator[Sentence]:
     yield f"Its node was last seen {relative(-lease.silent_for)}; the job may still be running there."
     lose = Action.LOSE_NODE(name=latest.node)
     if lease.lease_left is None:
-        yield words("It does not run on another node until an admin says: ", lose)
+        yield words("It does not run on another node until an admin runs: ", lose)
     else:
         when = relative(lease.lease_left) if lease.lease_left > 0 else "soon"
         yield words(
-            f"It runs on another node some minutes after its lease expires ({when}); at once with: ",
+            f"It runs on another node a few minutes after its lease expires ({when}); at once with: ",
             lose,
         )

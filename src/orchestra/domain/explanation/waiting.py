@@ -88,7 +88,7 @@ def _stops(facts: Facts) -> Iterator[Sentence]:
     if task.state is TaskState.KILL:
         yield f"The kill was requested{by_whom(facts.asked, facts)}."
     elif task.pending_operation in _RETRIES:
-        yield "Its task is being retried, some thousand jobs at a time."
+        yield "Its task is being retried, a few thousand jobs at a time."
     if not facts.conductor and not facts.settling:
         yield (
             "There is no conductor at present, so tasks make no progress: no pilot that could be one is online. "
@@ -208,7 +208,7 @@ def _forecast(facts: Facts) -> Iterator[str]:
         if eligible(Need.of(facts.task), facts.offers) and facts.conductor and not waits:
             yield "There is no estimate of its start yet: too few of the running jobs have ended."
     elif seconds == 0:
-        yield f"A slot is free for it: a pilot claims it at once, at the latest in {CLAIM_WITHIN} s."
+        yield f"A slot is free for it: a pilot claims it at once, or within {CLAIM_WITHIN} s at the latest."
     elif not waits:
         how = "more than" if facts.many_before else "about"
         yield f"At the present rate it starts in {how} {_roughly(seconds)}."

@@ -149,4 +149,4 @@ def last_words(text: str) -> str:
     words = " ".join(errors[-1:] or lines[-_LINES_KEPT:])
     for level in _LEVELS:
         words = words.removeprefix(level).strip()
-    return words or "it said nothing"
+    return words or "it printed nothing"

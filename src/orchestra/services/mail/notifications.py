@@ -123,7 +123,7 @@ def node_silent(conn: psycopg.Connection, pilot: outbox.SilentPilot) -> None:
             conn, owner, OfflineNotification.KIND, notifications.to_payload(notification)
         )
     what = (
-        f"The pilot of node {pilot.node} has not been heard of for {duration(pilot.silent_for)} and did not sign "
+        f"The pilot of node {pilot.node} has not been heard from for {duration(pilot.silent_for)} and did not sign "
         "off: the machine is off or disconnected, or the pilot has died"
     )
     jobs = sum(task.jobs for _, task in affected)

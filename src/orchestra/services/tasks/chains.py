@@ -54,7 +54,7 @@ def let_go(conn: psycopg.Connection, locked: task_mutations.LockedTask, *, by: s
                 f"({wait.name}), so it cannot begin before that is DONE.",
                 hint=words(
                     Action.CREATE_TASK_FROM(task=wait.id),
-                    " takes the outputs that are there, once it is over.",
+                    " uses the outputs that exist, once it has ended.",
                 ),
             )
     for wait in waits:
@@ -87,7 +87,7 @@ def refuse_while_taken(conn: psycopg.Connection, locked: task_mutations.LockedTa
     if taker := store.config_consumer(conn, locked.id):
         number, name = taker
         raise Refused(
-            f"task {number} ({name}) is recording the outputs of task {locked.id} ({locked.name}) just now.",
+            f"task {number} ({name}) is recording the outputs of task {locked.id} ({locked.name}) right now.",
             hint="Try again in a few seconds.",
         )
 

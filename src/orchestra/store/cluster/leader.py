@@ -27,7 +27,7 @@ class Troubles:
         """The reason why a task makes no progress, or None."""
         why = next((each.why for each in self.stuck if each.what == task), None)
         if why:
-            return f"The conductor ({self.conductor}) cannot go on with this task, and tries again: {why}."
+            return f"The conductor ({self.conductor}) cannot continue with this task, and tries again: {why}."
         return None
 
 

@@ -234,7 +234,7 @@ def probe(conn: psycopg.Connection) -> None:
     token = secrets.token_hex(8)
     if conn.execute(load("driver/session").echo, {"token": token}).fetchone() != (token,):
         conn.close()
-        raise AnswerGarbled("the database gave the answer to another question.")
+        raise AnswerGarbled("the database gave the answer to another request.")
 
 
 def is_usable(conn: psycopg.Connection) -> bool:

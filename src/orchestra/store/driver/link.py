@@ -32,7 +32,7 @@ _CONDITIONS: dict[str, str] = {
     "53200": "is out of memory",
     "53300": "has no connection left: too many are open",
     "55P03": "is busy: a lock that this needs was held by others for too long",
-    "57014": "is busy: a statement took longer than it may",
+    "57014": "is busy: a statement took longer than allowed",
     "57P01": "is shutting down",
     "57P02": "is shutting down after a crash",
     "57P03": "is starting up or shutting down",

@@ -44,7 +44,7 @@ _RIGHT = _Refusal('does not let user "{user}" use database "{dbname}".')
 _FULL = _Refusal(
     "has no connection left.",
     kind=NoConnectionLeft,
-    hint="Close what you do not need of notebooks, scripts and commands that wait, or have the server's "
+    hint="Close notebooks, scripts and waiting commands that you do not need, or have the server's "
     "max_connections raised. Running jobs are not affected.",
 )
 _DISK = _Refusal(

@@ -149,5 +149,5 @@ def _explain(program: str, said: str) -> Sentence:
         )
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     informative = [line for line in lines if _INFORMATIVE.search(line)]
-    chosen = (informative or lines or ["it said nothing"])[0]
+    chosen = (informative or lines or ["it printed nothing"])[0]
     return f"{program}: {re.sub(f'^.*?(?:{_INFORMATIVE.pattern})', '', chosen)}."

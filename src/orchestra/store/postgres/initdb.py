@@ -178,5 +178,5 @@ def complaint(text: str) -> str:
         for line in lines
         if re.search(r"FATAL|PANIC|error:|could not|invalid value|unrecognized", line)
     ]
-    chosen = (informative or lines or ["it said nothing"])[0]
+    chosen = (informative or lines or ["it printed nothing"])[0]
     return re.sub(r"^.*?(LOG|FATAL|PANIC|error):\s*", "", chosen)

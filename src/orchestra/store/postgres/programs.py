@@ -209,7 +209,7 @@ def _make_account() -> pwd.struct_passwd:
     except KeyError:
         raise DatabaseUnavailable(
             f'the account "{ACCOUNT}" for the embedded database cannot be created: {complaint}.',
-            hint=f"Create it, work as another user than root, or: {USE_A_SERVER}",
+            hint=f"Create it, work as a user other than root, or: {USE_A_SERVER}",
         ) from None
 
 

@@ -123,7 +123,7 @@ def _ready(place: Place) -> str | None:
     except NoConnectionLeft as error:
         raise NoConnectionLeft(
             f"the embedded database in {place.data} has no connection left: all of them are in use.",
-            hint="Close what you do not need of notebooks, scripts and commands that wait, and try again.",
+            hint="Close notebooks, scripts and waiting commands that you do not need, and try again.",
         ) from error
     except PasswordRefused as error:
         raise PasswordRefused(

@@ -229,7 +229,9 @@ def _print_summary(ctx: Context, findings: list[Finding]) -> None:
         ctx.out.note("", f"{human.listed(counts)}; the line below each says what to do.")
         return
     nothing_yet = not any(finding.check == "schema" for finding in findings)
-    ctx.out.note("", "All is well. To begin: maestro up" if nothing_yet else "All is well.")
+    ctx.out.note(
+        "", "All checks passed. To begin: maestro up" if nothing_yet else "All checks passed."
+    )
 
 
 def _record(finding: Finding) -> Record:
@@ -251,6 +253,6 @@ VERBS = (
         description="Check the configuration, the installation, the database, its schema and clock, the folders, this "
         "machine as a node, its pilot and keepers, container runtimes, GPUs and mail. For each, say what is wrong and "
         "what to do. Nothing is started or changed. The exit status is 1 if there is a problem, else 0; warnings do "
-        "not count. -q prints the names of the checks that are not well.",
+        "not count. -q prints the names of the checks that did not pass.",
     ),
 )

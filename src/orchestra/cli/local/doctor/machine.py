@@ -187,5 +187,5 @@ def assess_root(root: Root | None) -> Iterator[Finding]:
         yield warning(
             "root",
             "this is root, so no pilot starts here: it would run everybody's jobs as root.",
-            "Start pilots from an ordinary account, or with --allow-root if all who may create tasks may be root here.",
+            "Start pilots from an ordinary account, or with --allow-root if all who can create tasks may be root here.",
         )

@@ -143,7 +143,7 @@ def _assess_conductor(contents: Contents, online: Sequence[str]) -> Finding:
         parts = list(map(str, contents.stuck))
         return warning(
             "conductor",
-            f"{contents.conductor} is the conductor, and cannot go on with {human.listed(parts, most=3)}.",
+            f"{contents.conductor} is the conductor, and cannot continue with {human.listed(parts, most=3)}.",
             "It retries, less and less often; its log says more.",
         )
     if contents.conductor:
@@ -159,7 +159,7 @@ def _assess_conductor(contents: Contents, online: Sequence[str]) -> Finding:
     return problem(
         "conductor",
         f"there is no conductor, although {human.listed(online, most=3)} {'is' if len(online) == 1 else 'are'} online: "
-        "no task goes on.",
+        "no task makes progress.",
         "maestro conductor run",
     )
 
