@@ -49,19 +49,19 @@ def load(
     settings = Settings(path=own_path, system_path=system.path if system else None)
     if system:
         values, warnings = _from_file(system)
-        settings = _over(settings, values, dict.fromkeys(values, str(system.path)))
+        settings = _with_values(settings, values, dict.fromkeys(values, str(system.path)))
         settings = replace(
             settings, warnings=warnings, root_warnings=_secret_for_all(system, values)
         )
     if own:
         values, warnings = _from_file(own)
-        settings = _over(settings, values, dict.fromkeys(values, str(own.path)))
+        settings = _with_values(settings, values, dict.fromkeys(values, str(own.path)))
         warnings = (*settings.warnings, *warnings, *_secret_for_others(own, values))
         settings = replace(settings, warnings=warnings)
     values = _from_environment(environ)
-    settings = _over(settings, values, {key: f"MAESTRO_{key.upper()}" for key in values})
+    settings = _with_values(settings, values, {key: f"MAESTRO_{key.upper()}" for key in values})
     values = _from_program(given or {})
-    return _over(settings, values, dict.fromkeys(values, "the program"))
+    return _with_values(settings, values, dict.fromkeys(values, "the program"))
 
 
 def read_system_file(environ: Mapping[str, str]) -> ConfigFile | None:
@@ -102,7 +102,9 @@ def _read(path: Path, *, must_exist: bool, hint: str) -> ConfigFile | None:
     return file
 
 
-def _over(settings: Settings, values: Mapping[str, object], origins: Mapping[str, str]) -> Settings:
+def _with_values(
+    settings: Settings, values: Mapping[str, object], origins: Mapping[str, str]
+) -> Settings:
     return replace(settings, **values, origins={**settings.origins, **origins})  # type: ignore[arg-type]
 
 

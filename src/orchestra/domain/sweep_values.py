@@ -35,7 +35,7 @@ def values(name: str, spec: Any, section: str) -> list[Any]:
     if not isinstance(spec, Mapping) or len(spec) != 1 or next(iter(spec)) not in _SPACES:
         raise BadInput(
             f"{where}: needs a list, or one of {', '.join(_SPACES)}.",
-            hint=_meant(name, spec),
+            hint=_hint(name, spec),
         )
     kind, given = next(iter(spec.items()))
     numbers = _numbers(given, where, kind)
@@ -50,7 +50,7 @@ def values(name: str, spec: Any, section: str) -> list[Any]:
     return made
 
 
-def _meant(name: str, spec: Any) -> str:
+def _hint(name: str, spec: Any) -> str:
     if isinstance(spec, Mapping) and spec:
         return f'Write a nested value with a dot: "{name}.{next(iter(spec))}": [1, 2, 3]'
     return "[1, 2, 3], {range: [0, 10]} or {linspace: [0, 1, 5]}; put constant values under base."

@@ -51,7 +51,7 @@ class Sweep:
         """Return the config of a point: the base with the point's values."""
         made = copy.deepcopy(dict(self.base))
         for name, value in point.items():
-            _put(made, name, value)
+            _set_value(made, name, value)
         return made
 
     def first_not_finite(self) -> str | None:
@@ -65,7 +65,7 @@ class Sweep:
         return next(found, None)
 
 
-def _put(config: dict[str, Any], name: str, value: Any) -> None:
+def _set_value(config: dict[str, Any], name: str, value: Any) -> None:
     *folders, last = name.split(".")
     place = config
     for folder in folders:

@@ -17,7 +17,7 @@ def load(path: str) -> bytes:
         Unusable: it does not exist, is not a regular file, is too large, or cannot be read.
     """
     # Non-blocking, since opening a named pipe would hang.
-    end, size = _end(
+    end, size = _open_and_read_end(
         lambda: os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), BOUNDS.bytes
     )
     BOUNDS.check_size(size)
@@ -30,14 +30,14 @@ def load_written(folder: str, name: str, most: int) -> tuple[bytes, int]:
     Raises:
         Unusable: it does not exist, cannot be read, or is not safe to open (`job_files.Untrusted`).
     """
-    return _end(lambda: job_files.open_file(folder, name), most)
+    return _open_and_read_end(lambda: job_files.open_file(folder, name), most)
 
 
-def _end(open_it: Callable[[], int], most: int) -> tuple[bytes, int]:
+def _open_and_read_end(open_it: Callable[[], int], most: int) -> tuple[bytes, int]:
     try:
         descriptor = open_it()
         try:
-            return _end_of(descriptor, most)
+            return _read_end(descriptor, most)
         finally:
             os.close(descriptor)
     except job_files.Untrusted as error:
@@ -48,7 +48,7 @@ def _end(open_it: Callable[[], int], most: int) -> tuple[bytes, int]:
         raise Unusable(f"cannot be read: {getattr(error, 'strerror', error)}") from None
 
 
-def _end_of(descriptor: int, most: int) -> tuple[bytes, int]:
+def _read_end(descriptor: int, most: int) -> tuple[bytes, int]:
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):
         raise Unusable("is not a regular file")

@@ -68,7 +68,7 @@ def check_path_text(path: str) -> None:
         name = _bytes_of(path)
         _check_encoding(name)
         raise BadInput(f"the name {name!r} is not valid UTF-8 text.", hint="Rename it.")
-    if any(_breaks(char) for char in path):
+    if any(_is_control_character(char) for char in path):
         raise BadInput(
             f"the name {path!r} contains a line break or another control character.",
             hint="Rename it.",
@@ -94,7 +94,7 @@ def _bytes_of(path: str) -> bytes:
         return path.encode("utf-8", "surrogatepass")
 
 
-def _breaks(char: str) -> bool:
+def _is_control_character(char: str) -> bool:
     return ord(char) < 32 or 0x7F <= ord(char) < 0xA0 or char in "\u2028\u2029"
 
 

@@ -118,7 +118,7 @@ def _compare(
     for path, place in places.items():
         value = values[place.name]
         wanted = write(value) if place.quoted else value
-        read = _at(found, path)
+        read = _value_at(found, path)
         is_alike = type(read) is type(wanted) and (read == wanted or read != read)
         if not is_alike or not (place.quoted or ending == ".toml" or _is_text_to_all(value)):
             raise BadInput(
@@ -139,7 +139,7 @@ def _is_text_to_all(value: Any) -> bool:
         return False
 
 
-def _at(found: Any, path: Path) -> Any:
+def _value_at(found: Any, path: Path) -> Any:
     for key in path:
         try:
             found = found[key]

@@ -106,7 +106,7 @@ def plan_of(found: Any, where: Path, *, format: str | None = None) -> Plan:  # n
     if sweep.template is None:
         planned = Plan(sweep, "." + (format or sweep.format))
         _refuse_not_finite(planned, where)
-        _try(planned, where)
+        _check_first_config(planned, where)
     else:
         if format:
             raise BadInput(
@@ -153,7 +153,7 @@ def _with_template(sweep: Sweep, path: Path) -> Plan:
     return Plan(sweep, path.suffix, text, path.name, unused)
 
 
-def _try(planned: Plan, where: Path) -> None:
+def _check_first_config(planned: Plan, where: Path) -> None:
     (config,) = planned.first(1)
     try:
         documents.parse(config.name, config.content.encode())

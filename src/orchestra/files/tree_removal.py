@@ -68,10 +68,10 @@ class _Work:
         except FileNotFoundError:
             return True
         except OSError as error:
-            return self._stays(path, error)
+            return self._keep_folder(path, error)
         try:
             if os.fstat(opened).st_dev != self.device:
-                return self._stays(path, _ELSEWHERE)
+                return self._keep_folder(path, _ELSEWHERE)
             if depth == 0:
                 self.top = opened
             self._empty(opened, path, depth)
@@ -102,7 +102,7 @@ class _Work:
         try:
             os.rename(name, moved, src_dir_fd=parent, dst_dir_fd=self.top)
         except OSError as error:
-            self._stays(path, error)
+            self._keep_folder(path, error)
         else:
             self.deep.append((moved, path))
 
@@ -132,7 +132,7 @@ class _Work:
             return False
         return True
 
-    def _stays(self, path: str, error: OSError | str) -> bool:
+    def _keep_folder(self, path: str, error: OSError | str) -> bool:
         self.found.left_folders += 1
         self.found.note(path, error)
         return False

@@ -55,7 +55,7 @@ class InputChecker:
         """
         if trouble := self._check(config):
             return trouble
-        shared = self._of(task)
+        shared = self._shared_of(task)
         with shared.lock:
             if let_go > shared.let_go or time.monotonic() >= shared.until:
                 self._check_shared(shared, task, let_go)
@@ -66,7 +66,7 @@ class InputChecker:
 
         One check of the files of their task serves all of them, and the starts that come next.
         """
-        shared = self._of(task)
+        shared = self._shared_of(task)
         with shared.lock:
             self._check_shared(shared, task, shared.let_go)
             trouble = shared.trouble
@@ -83,7 +83,7 @@ class InputChecker:
                 del self._shared[task]
                 self._activity.forget(task)
 
-    def _of(self, task: TaskSpec) -> _Shared:
+    def _shared_of(self, task: TaskSpec) -> _Shared:
         with self._lock:
             return self._shared.setdefault(task.id, _Shared())
 

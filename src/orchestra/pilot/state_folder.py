@@ -30,13 +30,13 @@ def pilot_folder(
 
 
 def _base(env: Mapping[str, str], uid: int) -> Path:
-    usual = Path("/var/lib/orchestra-pilots") if uid == 0 else _usual(env)
+    usual = Path("/var/lib/orchestra-pilots") if uid == 0 else _user_folder(env)
     if usual is None or network_file_system(usual):
         return Path(f"/var/tmp/orchestra-pilots-{uid}")  # noqa: S108 - made private, or rejected
     return usual
 
 
-def _usual(env: Mapping[str, str]) -> Path | None:
+def _user_folder(env: Mapping[str, str]) -> Path | None:
     if state := env.get("XDG_STATE_HOME"):
         return Path(state, "orchestra/pilots")
     home = home_folder(env)

@@ -21,7 +21,7 @@ def open_interface(settings: Settings, *, say: Say = say_nothing) -> Local:
     """
     from orchestra.wiring.database import open_database
 
-    return _over(open_database(settings, say=say), settings, say)
+    return _interface_over(open_database(settings, say=say), settings, say)
 
 
 def reopen_interface(settings: Settings, *, name: str) -> Local:
@@ -32,7 +32,7 @@ def reopen_interface(settings: Settings, *, name: str) -> Local:
     """
     from orchestra.wiring.database import reconnect
 
-    return _over(reconnect(settings, name=name), settings, say_nothing)
+    return _interface_over(reconnect(settings, name=name), settings, say_nothing)
 
 
 def open_quick_interface(settings: Settings, *, patience: float) -> Local:
@@ -52,10 +52,10 @@ def open_quick_interface(settings: Settings, *, patience: float) -> Local:
         connect_timeout=patience,
         statement_timeout=patience,
     )
-    return _over(conn, settings, say_nothing)
+    return _interface_over(conn, settings, say_nothing)
 
 
-def _over(conn: psycopg.Connection, settings: Settings, say: Say) -> Local:
+def _interface_over(conn: psycopg.Connection, settings: Settings, say: Say) -> Local:
     from orchestra.interface.local import Local
     from orchestra.wiring.identity import current_caller, user_name
 

@@ -127,13 +127,13 @@ def _write(ctx: Context, service: Service, *, system: bool) -> None:
             hint="Use sudo, or --user for a service of your own.",
         )
     path = (SYSTEM_UNITS if system else user_units(os.environ)) / service.unit_name
-    text, old = unit(service), _old(path)
+    text, old = unit(service), _present_unit(path)
     if old == text:
         ctx.out.say(f"{path} is up to date")
     else:
         if old is not None:
             _ask(ctx, path, old, text)
-        _put(path, text)
+        _write_unit(path, text)
         ctx.out.say(f"{path} {'written' if old is None else 'replaced'}")
     ctx.out.note("Next:", *(f"  {line}" for line in next_steps(service)))
 
@@ -147,7 +147,7 @@ def user_units(environ: Mapping[str, str]) -> Path:
     return Path(base) / "systemd" / "user"
 
 
-def _old(path: Path) -> str | None:
+def _present_unit(path: Path) -> str | None:
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
@@ -168,7 +168,7 @@ def _ask(ctx: Context, path: Path, old: str, new: str) -> None:
         raise Cancelled
 
 
-def _put(path: Path, text: str) -> None:
+def _write_unit(path: Path, text: str) -> None:
     beside = path.with_name(f".{path.name}.new")
     try:
         make_own(path.parent, 0o755)

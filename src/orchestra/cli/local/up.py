@@ -72,7 +72,7 @@ def begin(
         if number is not None and number < 0:
             raise BadInput(f"{option} cannot be {number}.")
     news: list[str] = []
-    with _opened(ctx, news) as conn:
+    with _open_database(ctx, news) as conn:
         check_root(ctx.settings, conn, allowed=allow_root)
         _say(ctx, "database", _database_in_words(ctx, news))
         me = caller(ctx, conn)
@@ -102,7 +102,7 @@ def begin(
     return node
 
 
-def _opened(ctx: Context, news: list[str]) -> psycopg.Connection:
+def _open_database(ctx: Context, news: list[str]) -> psycopg.Connection:
     from orchestra.wiring.database import open_database
 
     return open_database(ctx.settings, say=news.append)
@@ -153,14 +153,14 @@ def _this_node(
         gpu = SlotsWanted("GPU", len(names) if gpus is None else gpus)
         return nodes.create(conn, me, name, cpu, gpu), names
     if cpus is not None or gpus is not None:
-        cpu = SlotsWanted("CPU", cpus, _raised(cpus, old.cpu.maximum))
-        gpu = SlotsWanted("GPU", gpus, _raised(gpus, old.gpu.maximum))
+        cpu = SlotsWanted("CPU", cpus, _new_maximum(cpus, old.cpu.maximum))
+        gpu = SlotsWanted("GPU", gpus, _new_maximum(gpus, old.gpu.maximum))
         if (cpu.over(old.cpu), gpu.over(old.gpu)) != (old.cpu, old.gpu):
             return nodes.change(conn, me, name, cpu, gpu), names
     return old, names
 
 
-def _raised(wanted: int | None, maximum: int) -> int:
+def _new_maximum(wanted: int | None, maximum: int) -> int:
     return max(wanted or 0, maximum)
 
 

@@ -14,7 +14,7 @@ from orchestra.domain.wording import Action, Sentence, words
 
 def done(facts: Facts) -> str:
     """The predicate of a done job."""
-    good = _good(facts)
+    good = _result_attempt(facts)
     if good is None:
         return "is done"
     took = f" after {duration(good.seconds)}" if good.seconds is not None else ""
@@ -24,7 +24,7 @@ def done(facts: Facts) -> str:
 
 def about_done(facts: Facts) -> Iterator[str]:
     """Yield where its result is, and its earlier attempts."""
-    good = _good(facts)
+    good = _result_attempt(facts)
     which = f" (attempt {good.number})" if good and len(facts.attempts) > 1 else ""
     yield f"Its result{which}: {facts.result}"
     if good and good.inputs_note:
@@ -34,7 +34,7 @@ def about_done(facts: Facts) -> Iterator[str]:
         yield f"Attempt {attempt.number} on {attempt.node}: {ending(attempt)}."
 
 
-def _good(facts: Facts) -> Attempt | None:
+def _result_attempt(facts: Facts) -> Attempt | None:
     return next((a for a in facts.attempts if a.number == facts.job.done_attempt), None)
 
 
@@ -56,7 +56,7 @@ def about_failed(facts: Facts) -> Iterator[Sentence]:
         retries = count(facts.task.policy.retries, "retry", "retries")
         yield f"It failed {count(facts.job.failures, 'time')}; its task allows {retries}."
     yield from earlier_attempts(facts, but_last=True)
-    yield _again(facts)
+    yield _how_to_run_again(facts)
 
 
 def _usage(facts: Facts) -> Iterator[str]:
@@ -75,7 +75,7 @@ def _log(facts: Facts) -> Iterator[Sentence]:
         yield words("Its log: ", Action.READ_LOG(task=facts.task.id, job=facts.job.index))
 
 
-def _again(facts: Facts) -> Sentence:
+def _how_to_run_again(facts: Facts) -> Sentence:
     if facts.task.state is TaskState.KILL:
         return words(
             "It can run again once its task is killed: ", Action.RETRY_TASK(task=facts.task.id)
@@ -96,7 +96,7 @@ def about_killed(facts: Facts) -> Iterator[Sentence]:
         yield from earlier_attempts(facts)
     else:
         yield "It had not run yet."
-    yield _again(facts)
+    yield _how_to_run_again(facts)
 
 
 def broken(facts: Facts) -> str:

@@ -25,7 +25,7 @@ def about_nodes(facts: Facts) -> Iterator[Sentence]:
     yield from _named([p for p in offering if p.drained_at], lambda offer: _drained(offer, facts))
     yield from _named([p for p in offering if not p.online], _offline)
     yield from _named([p for p in offering if p.online and p.leaving], _leaving)
-    yield from _named([p for p in offering if p.online and p.troubles], _says)
+    yield from _named([p for p in offering if p.online and p.troubles], _troubles)
     yield from _named(
         [p for p in offering if p.keeps_for is not None], lambda p: _reserves(p, facts)
     )
@@ -99,7 +99,7 @@ def _leaving(offer: NodeOffer) -> str:
     return f"The pilot of node {offer.node} is stopping and takes no new jobs."
 
 
-def _says(offer: NodeOffer) -> str:
+def _troubles(offer: NodeOffer) -> str:
     return f"The pilot of node {offer.node} says: {message(offer.troubles)}"
 
 

@@ -51,7 +51,7 @@ def _waits_for_test(facts: Facts) -> bool:
 
 def sentences(facts: Facts) -> Iterator[Sentence]:
     """Yield why it is waiting, the most important first."""
-    yield from _stops(facts)
+    yield from _obstacles(facts)
     if facts.task.state is TaskState.KILL or not facts.task.state.is_live or facts.task.after:
         return
     if _waits_for_test(facts):
@@ -64,14 +64,14 @@ def sentences(facts: Facts) -> Iterator[Sentence]:
         yield from earlier_attempts(facts)
     yield from about_nodes(facts)
     if not (facts.settling or facts.task.hold or _waits_for_test(facts)):
-        yield from _line(facts)
+        yield from _jobs_ahead_sentences(facts)
         yield from _forecast(facts)
 
 
 # What holds it back, whatever the nodes offer
 
 
-def _stops(facts: Facts) -> Iterator[Sentence]:
+def _obstacles(facts: Facts) -> Iterator[Sentence]:
     task = facts.task
     if facts.settling:
         yield f"Nothing starts at present because the database is recovering: {facts.settling}."
@@ -109,10 +109,10 @@ def _test_progress(facts: Facts) -> Iterator[str]:
     if test.failed:
         yield "The task becomes BROKEN as soon as no test job is alive."
     else:
-        yield f"The other jobs follow when {_passes(test.jobs, facts.task.policy.test_for)}."
+        yield f"The other jobs follow when {_when_test_passes(test.jobs, facts.task.policy.test_for)}."
 
 
-def _passes(jobs: int, test_for: float | None) -> str:
+def _when_test_passes(jobs: int, test_for: float | None) -> str:
     each = "it is" if jobs == 1 else f"all {number(jobs)} are"
     if test_for is None:
         return f"{each} done"
@@ -147,7 +147,7 @@ def _ahead(facts: Facts) -> list[JobsAhead]:
     return forecast.ahead(_own(facts), facts.before, facts.competitors, facts.offers)
 
 
-def _line(facts: Facts) -> Iterator[str]:
+def _jobs_ahead_sentences(facts: Facts) -> Iterator[str]:
     line = _ahead(facts)
     if not line:
         if why_no_node(Need.of(facts.task), facts.offers) is None:
@@ -211,8 +211,8 @@ def _forecast(facts: Facts) -> Iterator[str]:
         yield f"A slot is free for it: a pilot claims it at once, or within {CLAIM_WITHIN} s at the latest."
     elif not waits:
         how = "more than" if facts.many_before else "about"
-        yield f"At the present rate it starts in {how} {_roughly(seconds)}."
+        yield f"At the present rate it starts in {how} {_about(seconds)}."
 
 
-def _roughly(seconds: float) -> str:
+def _about(seconds: float) -> str:
     return about(seconds) if seconds >= 1 else duration(1)

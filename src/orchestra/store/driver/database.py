@@ -123,7 +123,7 @@ def connect(
     except DatabaseUnavailable:
         conn.close()
         raise
-    if not _reads_right(conn):  # PGTZ and PGDATESTYLE override `options`
+    if not _has_parsable_dates(conn):  # PGTZ and PGDATESTYLE override `options`
         conn.execute(load("driver/session").set_formats)
     conn.add_notice_handler(conn.link.note)
     conn.link.place = place(address)
@@ -131,7 +131,7 @@ def connect(
     return conn
 
 
-def _reads_right(conn: psycopg.Connection) -> bool:
+def _has_parsable_dates(conn: psycopg.Connection) -> bool:
     style = conn.info.parameter_status("DateStyle") or ""
     return style.startswith("ISO") and conn.info.parameter_status("TimeZone") == "UTC"
 

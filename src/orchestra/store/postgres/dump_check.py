@@ -43,7 +43,7 @@ def dump_and_check(url: str, path: Path, say: Callable[[str], None]) -> int:
         DumpDiffers: the restored content differs from what was dumped.
         AlreadyExists, VolumeError, DatabaseUnavailable: as for `dump`; or there is no database to restore it into.
     """
-    with _unhurried(url) as conn, conn.transaction():
+    with _connect_without_limits(url) as conn, conn.transaction():
         snapshot = _snapshot(conn)
         size = dumps.dump(url, path, snapshot=snapshot)
         say("taking checksums of the database")
@@ -51,7 +51,7 @@ def dump_and_check(url: str, path: Path, say: Callable[[str], None]) -> int:
     say("restoring the dump")
     with scratch_database(url) as scratch:
         dumps.restore(scratch, path)
-        with _unhurried(scratch) as conn:
+        with _connect_without_limits(scratch) as conn:
             found = contents(conn)
     if found != wanted:
         tables = sorted(name for name in wanted | found if wanted.get(name) != found.get(name))
@@ -82,7 +82,7 @@ def _snapshot(conn: psycopg.Connection) -> str:
     return str(row[0])
 
 
-def _unhurried(url: str) -> psycopg.Connection:
+def _connect_without_limits(url: str) -> psycopg.Connection:
     return connect(url, name="maestro db dump", statement_timeout=0, idle_in_transaction_timeout=0)
 
 

@@ -229,7 +229,7 @@ def _copy(programs: Programs, target: Path) -> None:
         libraries = package.with_name(f"{package.name}.libs")
         if libraries.exists():
             shutil.copytree(libraries, beside / libraries.name, symlinks=True)
-        _open_to_all(beside)
+        _make_world_readable(beside)
         beside.rename(target)
     except OSError as error:
         shutil.rmtree(beside, ignore_errors=True)
@@ -241,7 +241,7 @@ def _copy(programs: Programs, target: Path) -> None:
         ) from error
 
 
-def _open_to_all(folder: Path) -> None:
+def _make_world_readable(folder: Path) -> None:
     for parent, _, files in os.walk(folder):
         Path(parent).chmod(0o755)
         for name in files:
