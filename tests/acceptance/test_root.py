@@ -42,7 +42,7 @@ def test_it_is_refused_where_others_share_the_database(
     shared: Maestro, conn: psycopg.Connection, command: str
 ) -> None:
     said = shared.refused(*command.split())
-    assert "a pilot of root runs everybody's jobs as root" in said
+    assert "a pilot started by root runs everybody's jobs as root" in said
     assert "--allow-root" in said
     assert "MAESTRO_ALLOW_ROOT=1" in said
     assert conn.execute("select count(*) from pilot").fetchone() == (0,)

@@ -96,7 +96,7 @@ def altered(folder: Path) -> None:
     [
         (older, "has schema 2, this program needs 3", "maestro user init upgrades it"),
         (newer, "has schema 2, this program knows schemas up to 1", "Upgrade maestro"),
-        (altered, r"migration 1 \(fruit\) in the database is not the one", "another edition"),
+        (altered, r"migration 1 \(fruit\) in the database is not the one", "another build"),
     ],
 )
 def test_a_schema_that_does_not_fit(

@@ -333,14 +333,14 @@ VERBS = (
     ),
     Verb(
         "set",
-        "change the slots or the owner of a node; running jobs go on",
+        "change the slots or the owner of a node; running jobs continue",
         _set,
         _set_arguments,
         example="maestro node set -n caloba51 -ec 20\nmaestro node set -n caloba51 --owner bob",
     ),
     Verb(
         "drain",
-        "stop starting jobs on a node; running jobs go on",
+        "stop starting jobs on a node; running jobs continue",
         _drain,
         _drain_arguments,
         example='maestro node drain -n caloba22 --reason "new disk"',

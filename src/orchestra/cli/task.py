@@ -94,7 +94,7 @@ VERBS = (
     ),
     Verb(
         "hold",
-        "stop starting jobs of a task; running jobs go on",
+        "stop starting jobs of a task; running jobs continue",
         later("orchestra.cli.task_change:hold"),
         later("orchestra.cli.task_change:hold_arguments"),
         example='maestro task hold 0 --reason "new data arrive tonight"',

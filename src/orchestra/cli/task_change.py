@@ -92,7 +92,9 @@ def retry_arguments(parser: Parser) -> None:
     """Add the arguments of `task retry`."""
     several_tasks(parser)
     parser.add_argument("-a", "--all", action="store_true", help="run the done jobs again as well")
-    parser.add_argument("--bypass", action="store_true", help="start all jobs without a test")
+    parser.add_argument(
+        "--bypass", action="store_true", help="start all jobs at once, without a test"
+    )
     _yes(parser)
 
 

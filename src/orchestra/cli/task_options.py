@@ -156,7 +156,9 @@ def _what(parser: Parser) -> None:
 
 def _policy(parser: Parser) -> None:
     policy = parser.add_argument_group("test, retry and limits")
-    policy.add_argument("--bypass", action="store_true", help="start all jobs without a test")
+    policy.add_argument(
+        "--bypass", action="store_true", help="start all jobs at once, without a test"
+    )
     policy.add_argument(
         "--test-jobs",
         type=at_least("--test-jobs", 0),

@@ -184,7 +184,7 @@ class Settings:
     )
     allow_root: bool = _setting(
         "flag",
-        "whether a pilot of root may run everybody's jobs as root where users share the database: "
+        "whether a pilot started by root may run everybody's jobs as root where users share the database: "
         "everybody who can create tasks is root on this machine then; on, true or 1",
         False,
         shown="off",

@@ -63,8 +63,8 @@ def check_root(settings: Settings, conn: psycopg.Connection, *, allowed: bool) -
     if not uses_server(settings) and health.is_private(conn):
         return
     raise Refused(
-        "this is root, and a pilot of root runs everybody's jobs as root: everybody who may create tasks in this "
-        "database could do anything on this machine.",
+        "this is root, and a pilot started by root runs everybody's jobs as root: everybody who can create tasks in "
+        "this database could do anything on this machine.",
         hint="Start it from an ordinary account, which runs its own tasks.\n"
         'If everybody who may create tasks may be root here, use --allow-root ("allow_root": true in the '
         "configuration, MAESTRO_ALLOW_ROOT=1).",

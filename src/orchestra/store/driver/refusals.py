@@ -48,7 +48,7 @@ _FULL = _Refusal(
     "max_connections raised. Running jobs are not affected.",
 )
 _DISK = _Refusal(
-    "has no space left on its disk.", hint="Free some space there. Running jobs go on."
+    "has no space left on its disk.", hint="Free some space there. Running jobs continue."
 )
 _STOPS = _Refusal("is shutting down.", hint=AGAIN_SOON)
 

@@ -149,7 +149,7 @@ def check_version(data_dir: Path, major: int | None, programs: Programs) -> None
         f"the database in {data_dir} was created by PostgreSQL {major}; what would start it is {programs}.",
         hint=words(
             f'"postgres_bin" in the configuration can name a folder with the programs of PostgreSQL {major}. '
-            "To change over: ",
+            "To switch: ",
             Action.DUMP_DATABASE,
             " with these, move the data folder away, remove that setting, and ",
             Action.RESTORE_DATABASE,

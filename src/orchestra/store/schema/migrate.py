@@ -175,7 +175,7 @@ def _pending(
         if ours.sha256 != theirs.sha256:
             raise SchemaMismatch(
                 f"migration {theirs.number} ({theirs.name}) in the database is not the one of this program.",
-                hint="The database was created by another edition of Orchestra: use that one, or another database.",
+                hint="The database was created by another build of Orchestra: use that one, or another database.",
             )
     if len(ledger) > len(migrations) + newer_allowed:
         raise SchemaMismatch(

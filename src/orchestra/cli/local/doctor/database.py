@@ -236,5 +236,5 @@ def _assess_identity(contents: Contents) -> Iterator[Finding]:
         yield warning(
             "identity",
             f"the database is recovering: {contents.settling}.",
-            "maestro db accept   goes on without nodes that will not come back",
+            "maestro db accept   continues without nodes that will not come back",
         )

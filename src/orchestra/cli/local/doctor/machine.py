@@ -181,7 +181,7 @@ def assess_root(root: Root | None) -> Iterator[Finding]:
     if root and root.allowed_in:
         yield ok(
             "root",
-            f"a pilot of root runs everybody's jobs as root, as allow_root in {root.allowed_in} allows",
+            f"a pilot started by root runs everybody's jobs as root, as allow_root in {root.allowed_in} allows",
         )
     elif root:
         yield warning(

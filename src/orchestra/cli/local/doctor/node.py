@@ -66,7 +66,7 @@ def assess(contents: Contents, here: ThisMachine, *, agent_lives: bool | None) -
         yield warning(
             "pilot",
             f"the pilot of {node.name} has version {pilot.version}, this program {here.version}.",
-            f"maestro pilot run -n {node.name} --detach   takes over; running jobs go on",
+            f"maestro pilot run -n {node.name} --detach   takes over; running jobs continue",
         )
 
 
