@@ -533,7 +533,7 @@ def test_two_conductors_do_not_send_the_same_mail(world: World, database_url: st
         first = outbox.take(world.conn, lambda: None)
         assert first
         assert outbox.take(other, lambda: None) is None
-        assert not outbox.is_due(other, hurry=True)
+        assert not outbox.is_due(other, immediate=True)
         # The first one never comes back.
         world.conn.execute("update outbox set next_try = now()")
         second = outbox.take(other, lambda: None)

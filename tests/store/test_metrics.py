@@ -31,13 +31,13 @@ def ana(world: World) -> Caller:
     return caller(world.conn)
 
 
-def run(world: World, pilot: Pilot, said: list[str | None], task: int) -> None:
+def run(world: World, pilot: Pilot, texts: list[str | None], task: int) -> None:
     """Run the jobs of a task to their end, each with its metrics."""
     for _ in range(4):
         world.conduct()
         grants = pilot.claim(cpu=100)
         for grant in grants:
-            text = said[grant.key.index] if grant.key.task_id == task else None
+            text = texts[grant.key.index] if grant.key.task_id == task else None
             kept = to_keep("metrics.json", text.encode(), len(text)) if text else None
             outcome = Outcome(grant.key, Cause.EXIT, exit_status=0, seconds=1.0, metrics=kept)
             work.report(world.conn, pilot.keeper, [outcome])
@@ -68,8 +68,8 @@ def test_a_repeated_outcome_changes_nothing(world: World) -> None:
     pilot = world.pilot()
     (grant,) = pilot.claim()
     for number in (1, 2):
-        said = Metrics(f'{{"a": {number}}}', f'{{"a": {number}}}')
-        outcome = Outcome(grant.key, Cause.EXIT, exit_status=0, metrics=said)
+        texts = Metrics(f'{{"a": {number}}}', f'{{"a": {number}}}')
+        outcome = Outcome(grant.key, Cause.EXIT, exit_status=0, metrics=texts)
         work.report(world.conn, pilot.keeper, [outcome])
     assert world.conn.execute("select text from attempt_metrics").fetchall() == [('{"a": 1}',)]
 
@@ -99,7 +99,7 @@ def test_the_best_jobs_with_their_configs(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "wanted"),
+    ("texts", "wanted"),
     [
         (['{"val_loss": 1, "loss": 2}', '{"val_loss": 2, "loss": 1}'], ("val_loss", 0)),
         (['{"loss": 1, "val_loss": 2}', '{"loss": 2, "val_loss": 1}'], ("loss", 0)),
@@ -108,9 +108,9 @@ def test_the_best_jobs_with_their_configs(world: World) -> None:
         (['{"loss": -Infinity}', '{"loss": 2e300}'], ("loss", 1)),
     ],
 )
-def test_which_is_best_is_as_ever(world: World, said: list[str | None], wanted: object) -> None:
+def test_which_is_best_is_as_ever(world: World, texts: list[str | None], wanted: object) -> None:
     task = world.task(jobs=2)
-    run(world, world.pilot(), said, task)
+    run(world, world.pilot(), texts, task)
     found = best_results(world.conn, task)
     assert found
     assert (found.columns[0], int(found.rows[0].job.rpartition("/")[2])) == wanted
@@ -138,10 +138,10 @@ def test_what_is_read_for_a_mail_is_bounded(world: World, monkeypatch: pytest.Mo
 
         return call
 
-    for name in ("first", "said"):
+    for name in ("first", "of_jobs"):
         monkeypatch.setattr(metrics, name, noted(getattr(metrics, name)))
     assert best_results(world.conn, task)
-    assert read == [100, 1, len({*range(3), *metrics.anywhere(world.conn, task, 300, 20)})]
+    assert read == [100, 1, len({*range(3), *metrics.sample(world.conn, task, 300, 20)})]
 
 
 @pytest.mark.parametrize("page", [1, 3, 50_000])
@@ -149,13 +149,13 @@ def test_the_best_are_the_same_however_many_are_compared_at_a_time(
     world: World, monkeypatch: pytest.MonkeyPatch, page: int
 ) -> None:
     task = world.task(jobs=7)
-    said = [f'{{"loss": {loss}}}' for loss in (3, 1, 2, 1, 9, 9)]
-    run(world, world.pilot(), [*said, None], task)
-    whole = metrics.anywhere(world.conn, task, 7, 4)
+    texts = [f'{{"loss": {loss}}}' for loss in (3, 1, 2, 1, 9, 9)]
+    run(world, world.pilot(), [*texts, None], task)
+    whole = metrics.sample(world.conn, task, 7, 4)
     monkeypatch.setattr(metrics, "PAGE", page)
     assert metrics.best(world.conn, task, 7, "loss", 3, highest=False) == [1, 3, 2]
     assert metrics.best(world.conn, task, 7, "loss", 3, highest=True) == [4, 5, 0]
-    assert metrics.anywhere(world.conn, task, 7, 4) == whole
+    assert metrics.sample(world.conn, task, 7, 4) == whole
     assert [each.index for each in metrics.first(world.conn, task, 3)] == [0, 1, 2]
 
 
@@ -170,7 +170,7 @@ def test_results_walk_primary_keys_alone(world: World) -> None:
     found = plan(world.conn, metrics.SQL.first, {"task": task, "limit": 100})
     assert "attempt_metrics" not in found.walked
     page = {"task": task, "name": "loss", "limit": 3, "first": 0, "next": 50}
-    for statement in (metrics.SQL.lowest, metrics.SQL.highest, metrics.SQL.anywhere):
+    for statement in (metrics.SQL.lowest, metrics.SQL.highest, metrics.SQL.sample):
         assert plan(world.conn, statement, page).walked & {"attempt_metrics"} == set()
     found = plan(world.conn, metrics.SQL.forget, {"seconds": 1e6, "limit": 100})
     assert "attempt_metrics_by_age" in found.indexes

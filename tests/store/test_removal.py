@@ -39,7 +39,7 @@ def test_a_survey_separates_known_and_unknown_attempts(hostile_dir: Path) -> Non
     (hostile_dir / ".attempts" / "other").mkdir()
     found = attempt_folders.survey(str(hostile_dir), RECORDED)
     assert (found.folders, found.files, found.bytes) == (3, 6, 600)
-    assert sorted(found.strangers) == [
+    assert sorted(found.foreign) == [
         ".attempts/job_configId_1/7",
         ".attempts/other",
         "job_configId_9",

@@ -24,7 +24,7 @@ from orchestra.runtimes import Runtime, RuntimeJob, choose, container_binds, dis
 from orchestra.runtimes.apptainer import ApptainerRuntime
 from orchestra.runtimes.bare import BareRuntime
 from orchestra.runtimes.engines import EngineRuntime
-from orchestra.runtimes.images.fetcher import last_words
+from orchestra.runtimes.images.fetcher import error_summary
 from support.processes import lives
 from support.waiting import wait_until
 
@@ -311,7 +311,7 @@ fi
 echo '{info}'""",
     )
     environ = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
-    assert discovery.find_runtimes("podman", environ, traceless=True)
+    assert discovery.find_runtimes("podman", environ, leave_no_files=True)
     (made, pid) = ((tmp_path / name).read_text().strip() for name in ("folder", "pid"))
     assert not Path(made).parent.exists()
     wait_until(lambda: not lives(int(pid)), 10)
@@ -357,4 +357,4 @@ def test_old_singularity_has_no_mount_option(tmp_path: Path) -> None:
     ],
 )
 def test_last_words(text: str, words: str) -> None:
-    assert last_words(text) == words
+    assert error_summary(text) == words

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orchestra.cli.output import Record, clean
-from orchestra.domain.outcome_text import TOLD_BY_REASON, describe_end
+from orchestra.domain.outcome_text import EXPLAINED_BY_REASON, describe_end
 from orchestra.domain.states import JobStatus, job_status
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def attempt_state(attempt: Attempt) -> str:
     words = end_words(attempt)
     if attempt.reason:
         reason = clean(attempt.reason)
-        whole = attempt.cause in TOLD_BY_REASON or reason.startswith(words)
+        whole = attempt.cause in EXPLAINED_BY_REASON or reason.startswith(words)
         words = reason if whole else f"{words}: {reason}"
     return words if attempt.accepted else f"{words}; too late, another attempt had begun"
 

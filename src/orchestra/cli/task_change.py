@@ -240,8 +240,8 @@ def _say_found(ctx: Context, task: Task, found: Survey) -> None:
         f"{clean(task.folder)}: {human.size(found.bytes)} in {human.count(found.files, 'file')} of "
         f"{human.count(found.folders, 'attempt')}"
     )
-    if found.strangers:
-        names = [clean(name) for name in found.strangers]
+    if found.foreign:
+        names = [clean(name) for name in found.foreign]
         ctx.out.note(
             f"Not made by Orchestra, and left in place: {human.listed(names, most=_UNKNOWN_SHOWN)}"
         )

@@ -82,27 +82,27 @@ class Mailer:
             self._tidy_at = now + TIDY_EVERY
             outbox.tidy(conn)
         if outbox.is_due(conn):
-            self._start(check, hurry=False)
+            self._start(check, immediate=False)
 
     def finish(self, conn: psycopg.Connection, check: Check) -> None:
         """Send what can be sent in a few seconds, while the term is still held."""
         may_send = not self.is_sending and time.monotonic() >= self._paused_until
-        if may_send and outbox.is_due(conn, hurry=True):
-            self._start(check, hurry=True)
+        if may_send and outbox.is_due(conn, immediate=True):
+            self._start(check, immediate=True)
         if self._thread:
             self._thread.join(LAST_MAIL_SECONDS)
 
-    def _start(self, check: Check, *, hurry: bool) -> None:
+    def _start(self, check: Check, *, immediate: bool) -> None:
         self._thread = threading.Thread(
-            target=self._run, args=(check, hurry), name="mailer", daemon=True
+            target=self._run, args=(check, immediate), name="mailer", daemon=True
         )
         self._thread.start()
 
-    def _run(self, check: Check, hurry: bool) -> None:
+    def _run(self, check: Check, immediate: bool) -> None:
         try:
             with self._connect() as conn:
                 leader.set_limits(conn)
-                while batch := outbox.take(conn, lambda: check(conn), hurry=hurry):
+                while batch := outbox.take(conn, lambda: check(conn), immediate=immediate):
                     if not self.deliver(conn, batch):
                         break
         except (DatabaseUnavailable, Superseded, psycopg.Error) as error:
@@ -138,7 +138,7 @@ class Mailer:
             log.warning("mail to %s was sent by %s", batch.to.email, sent)
         outbox.note_sent(conn, batch, str(sent))
         if self._failures:
-            outbox.hurry(conn)
+            outbox.retry_now(conn)
         self._failures, self._error = 0, ""
         return True
 

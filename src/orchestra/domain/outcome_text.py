@@ -22,7 +22,7 @@ _WORDS: dict[str, str] = {
     "unheard": "lost before its start was reported",
 }
 
-TOLD_BY_REASON = frozenset({Cause.ENDED, Cause.LEASE})
+EXPLAINED_BY_REASON = frozenset({Cause.ENDED, Cause.LEASE})
 """Causes whose reason says everything: who or what ended the attempt, and why."""
 
 # Causes where the command may never have started.

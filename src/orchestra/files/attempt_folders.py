@@ -33,7 +33,7 @@ class Survey:
     folders: int = 0
     files: int = 0
     bytes: int = 0
-    strangers: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
 
 
 def survey(folder: str, recorded: Recorded, *, progress: Progress | None = None) -> Survey:
@@ -56,11 +56,11 @@ def survey(folder: str, recorded: Recorded, *, progress: Progress | None = None)
 def _survey_top(top: int, recorded: Recorded, found: Survey, progress: Progress | None) -> None:
     for name in sorted(os.listdir(top)):
         if name != _ATTEMPTS and not _is_our_link(top, name):
-            found.strangers.append(name)
+            found.foreign.append(name)
     with _opened(_ATTEMPTS, top) as attempts:
         if attempts is None:
             if _exists(top, _ATTEMPTS):
-                found.strangers.append(_ATTEMPTS)
+                found.foreign.append(_ATTEMPTS)
             return
         for name in sorted(os.listdir(attempts)):
             _survey_job(attempts, name, recorded, found)
@@ -72,7 +72,7 @@ def _survey_job(attempts: int, name: str, recorded: Recorded, found: Survey) -> 
     index = _index(name)
     with _opened(name, attempts) as job:
         if job is None or index is None:
-            found.strangers.append(f"{_ATTEMPTS}/{name}")
+            found.foreign.append(f"{_ATTEMPTS}/{name}")
             return
         for number in os.listdir(job):
             is_ours = number.isdecimal() and (index, int(number)) in recorded
@@ -82,7 +82,7 @@ def _survey_job(attempts: int, name: str, recorded: Recorded, found: Survey) -> 
                     found.files += 1
                     found.bytes += size
             else:
-                found.strangers.append(f"{_ATTEMPTS}/{name}/{number}")
+                found.foreign.append(f"{_ATTEMPTS}/{name}/{number}")
 
 
 @dataclass(slots=True)

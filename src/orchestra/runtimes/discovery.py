@@ -38,14 +38,14 @@ def find_runtimes(
     environ: Mapping[str, str],
     *,
     origin: str = "the configuration",
-    traceless: bool = False,
+    leave_no_files: bool = False,
 ) -> tuple[ContainerRuntime, ...]:
     """Return the runtimes of this machine, the best first.
 
     Args:
         wanted: only this one, by name or full path; None for all, `none` for none.
         origin: where `wanted` is configured, for people.
-        traceless: remove the files and processes that a program creates when it is asked for its version.
+        leave_no_files: remove the files and processes that a program creates when it is asked for its version.
 
     Raises:
         ConfigurationError: the wanted one does not exist, or cannot be used.
@@ -55,13 +55,13 @@ def find_runtimes(
     if wanted is None:
         with ThreadPoolExecutor() as pool:  # each one starts a program
             found = pool.map(
-                lambda name: _probe(name, _path(name, environ), environ, traceless), RUNTIMES
+                lambda name: _probe(name, _path(name, environ), environ, leave_no_files), RUNTIMES
             )
         return _without_aliases(
             [runtime for runtime in found if isinstance(runtime, ContainerRuntime)]
         )
     path = wanted if wanted.startswith("/") else _path(wanted, environ)
-    runtime = _probe(_name_of(path or wanted), path, environ, traceless)
+    runtime = _probe(_name_of(path or wanted), path, environ, leave_no_files)
     if isinstance(runtime, str):
         shown = f' is "{wanted}"' if wanted in RUNTIMES or wanted.startswith("/") else ""
         raise ConfigurationError(
@@ -91,7 +91,7 @@ def _without_aliases(found: list[ContainerRuntime]) -> tuple[ContainerRuntime, .
 
 
 def _probe(
-    name: str, path: str | None, environ: Mapping[str, str], traceless: bool
+    name: str, path: str | None, environ: Mapping[str, str], leave_no_files: bool
 ) -> ContainerRuntime | str:
     """Return a runtime, or why it cannot be used."""
     if path is None or not os.access(path, os.X_OK):
@@ -101,7 +101,7 @@ def _probe(
     path = str(Path(path).absolute())
     try:
         if name == "podman":
-            return _podman(path, environ, traceless)
+            return _podman(path, environ, leave_no_files)
         if name == "docker":
             return _docker(path, environ)
         if name in ("apptainer", "singularity"):
@@ -135,11 +135,11 @@ def _cannot_mount(path: str, environ: Mapping[str, str]) -> bool:
     return "SUID_INSTALL=1" not in _output(environ, path, "buildcfg")
 
 
-def _podman(path: str, environ: Mapping[str, str], traceless: bool) -> ContainerRuntime:
+def _podman(path: str, environ: Mapping[str, str], leave_no_files: bool) -> ContainerRuntime:
     # In a pilot this also starts the process that holds the user's namespace. If a job's podman started it, the keeper
     # would consider it the job's.
     marked = {**environ, podman_pause.MARK: "1"}
-    with _temporary_storage(traceless) as options:
+    with _temporary_storage(leave_no_files) as options:
         facts: dict[str, Any] = json.loads(_output(marked, path, *options, "info", "--format=json"))
     host = facts["host"]
     rootless = bool(host["security"]["rootless"])
@@ -156,9 +156,9 @@ def _podman(path: str, environ: Mapping[str, str], traceless: bool) -> Container
 
 
 @contextmanager
-def _temporary_storage(traceless: bool) -> Iterator[Sequence[str]]:
+def _temporary_storage(leave_no_files: bool) -> Iterator[Sequence[str]]:
     """Yield options that make a user's podman use temporary folders; end the process that it leaves behind."""
-    if not traceless or os.geteuid() == 0:  # root uses the machine's folders
+    if not leave_no_files or os.geteuid() == 0:  # root uses the machine's folders
         yield ()
         return
     with tempfile.TemporaryDirectory(

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def container_runtimes(
-    settings: Settings, *, traceless: bool = False
+    settings: Settings, *, leave_no_files: bool = False
 ) -> tuple[ContainerRuntime, ...]:
-    """Return the container runtimes of this machine, best first; `traceless` leaves no files behind.
+    """Return the container runtimes of this machine, best first; `leave_no_files` leaves no files behind.
 
     Raises:
         ConfigurationError: the configured runtime cannot be used.
@@ -29,7 +29,7 @@ def container_runtimes(
 
     origin = settings.origin("container_runtime")
     return discovery.find_runtimes(
-        settings.container_runtime, os.environ, origin=origin, traceless=traceless
+        settings.container_runtime, os.environ, origin=origin, leave_no_files=leave_no_files
     )
 
 

@@ -60,7 +60,7 @@ class Fetcher:
             elif done.returncode == 0:
                 return done.stdout.decode(errors="replace")
             else:
-                words = last_words(done.stderr.decode(errors="replace"))
+                words = error_summary(done.stderr.decode(errors="replace"))
             if pause is not None:
                 silent = f"nothing arrived for {human.duration(self.silence)}"
                 request.say(f"trying again in {pause:g} s: {words or silent}")
@@ -142,7 +142,7 @@ _LINES_KEPT = 3
 _LEVELS = ("FATAL:", "ERROR:", "Error:", "error:")
 
 
-def last_words(text: str) -> str:
+def error_summary(text: str) -> str:
     """Return the last error of a program's output, in one line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith(_LEVELS)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestra.domain import human
 from orchestra.runtimes.apptainer import ApptainerRuntime
 from orchestra.runtimes.engines import EngineRuntime
-from orchestra.runtimes.images.fetcher import Fetcher, last_words
+from orchestra.runtimes.images.fetcher import Fetcher, error_summary
 from orchestra.runtimes.images.request import ImageError, ImageRequest
 
 
@@ -21,7 +21,7 @@ def try_image(
     if done is None:
         raise no_answer(fetcher, runtime.name)
     if done.returncode:
-        words = last_words(done.stderr.decode(errors="replace"))
+        words = error_summary(done.stderr.decode(errors="replace"))
         raise ImageError(f"{runtime.name} cannot run the image: {words}")
 
 

@@ -30,7 +30,9 @@ def changes_since(
         seen = store.since(conn, cursor, tasks)
     except psycopg.DataError:
         raise _bad_cursor(cursor or "") from None
-    return TaskChanges(seen.cursor, tuple(tasks) if seen.strange else tuple(sorted(seen.tasks)))
+    return TaskChanges(
+        seen.cursor, tuple(tasks) if seen.unknown_cursor else tuple(sorted(seen.tasks))
+    )
 
 
 def _bad_cursor(cursor: str) -> BadInput:

@@ -45,17 +45,17 @@ class Batch:
     posted: tuple[bool, ...]
 
 
-def is_due(conn: psycopg.Connection, *, hurry: bool = False) -> bool:
-    """Whether a mail is due; in a hurry, without waiting for more notifications to the same user."""
-    return store.is_due(conn, KINDS, pause=0 if hurry else PAUSE)
+def is_due(conn: psycopg.Connection, *, immediate: bool = False) -> bool:
+    """Whether a mail is due; `immediate`, without waiting for more notifications to the same user."""
+    return store.is_due(conn, KINDS, pause=0 if immediate else PAUSE)
 
 
-def take(conn: psycopg.Connection, check: Check, *, hurry: bool = False) -> Batch | None:
+def take(conn: psycopg.Connection, check: Check, *, immediate: bool = False) -> Batch | None:
     """Take the next due batch, so that no other process sends it; None if there is none."""
 
     def work() -> Batch | None:
         check()
-        pause = 0 if hurry else PAUSE
+        pause = 0 if immediate else PAUSE
         taken = store.take(conn, KINDS, pause=pause, lease=SENDING_LEASE, limit=AT_MOST)
         if taken is None:
             return None
@@ -134,9 +134,9 @@ def note_refused(
     in_transaction(conn, work)
 
 
-def hurry(conn: psycopg.Connection) -> None:
+def retry_now(conn: psycopg.Connection) -> None:
     """Make all delayed mails due now, because the server works again."""
-    in_transaction(conn, lambda: store.hurry(conn))
+    in_transaction(conn, lambda: store.retry_now(conn))
 
 
 def tidy(conn: psycopg.Connection) -> None:

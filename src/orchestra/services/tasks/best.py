@@ -40,12 +40,12 @@ def best_results(conn: psycopg.Connection, task: int) -> BestResults | None:
         return None
     key = goal.column.key
     indexes = store.best(conn, task, found.jobs, key, ROWS, highest=goal.highest)
-    others = store.anywhere(conn, task, found.jobs, _OTHERS)
-    said = store.said(conn, task, found.config_version_id, [*indexes, *others])
-    rows = [_row(found, said[index]) for index in indexes if index in said]
+    others = store.sample(conn, task, found.jobs, _OTHERS)
+    jobs = store.of_jobs(conn, task, found.config_version_id, [*indexes, *others])
+    rows = [_row(found, jobs[index]) for index in indexes if index in jobs]
     table = domain.table_of(rows)
     wanted = table.find(f"metrics.{key}")
-    beside = [_row(found, said[index]) for index in others if index in said]
+    beside = [_row(found, jobs[index]) for index in others if index in jobs]
     columns = (wanted, *telling(table, beside, wanted))
     return BestResults(
         columns=tuple(column.name for column in columns),
@@ -61,8 +61,8 @@ def _goal(conn: psycopg.Connection, task: Task) -> Goal | None:
     first = store.first(conn, task.id, _FIRST)
     if not first:
         return None
-    said = store.said(conn, task.id, task.config_version_id, [first[0].index])
-    order = [name for each in said.values() for name in _metrics(task, each.metrics)]
+    jobs = store.of_jobs(conn, task.id, task.config_version_id, [first[0].index])
+    order = [name for each in jobs.values() for name in _metrics(task, each.metrics)]
     rows = [Row(each.index, "", metrics=_in_order(each.numbers, order)) for each in first]
     return result_ranking.goal(domain.table_of(rows))
 
@@ -73,9 +73,12 @@ def _in_order(numbers: Mapping[str, Any], order: list[str]) -> dict[str, Any]:
     return {**known, **numbers}
 
 
-def _row(task: Task, said: store.Said) -> Row:
+def _row(task: Task, job: store.JobMetrics) -> Row:
     return Row(
-        said.index, said.path or "", values=_config(said), metrics=_metrics(task, said.metrics)
+        job.index,
+        job.path or "",
+        values=_config(job),
+        metrics=_metrics(task, job.metrics),
     )
 
 
@@ -86,13 +89,13 @@ def _metrics(task: Task, text: str) -> dict[str, Any]:
         return {}
 
 
-def _config(said: store.Said) -> dict[str, Any]:
-    if said.config is None or said.path is None:
+def _config(job: store.JobMetrics) -> dict[str, Any]:
+    if job.config is None or job.path is None:
         return {}
     try:
-        if said.is_output:
-            return metrics.of_text(said.config_name or "", said.config)
-        return metrics.of_config(said.path, said.config)
+        if job.is_output:
+            return metrics.of_text(job.config_name or "", job.config)
+        return metrics.of_config(job.path, job.config)
     except Unusable:
         return {}
 

@@ -15,10 +15,10 @@ SQL = load("cluster/events")
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A new cursor, and the tasks changed since the previous one. With `strange`, any task may have changed."""
+    """A new cursor, and the tasks changed since the previous one. With `unknown_cursor`, any task may have changed."""
 
     cursor: str
-    strange: bool
+    unknown_cursor: bool
     tasks: list[int]
 
 

@@ -22,16 +22,16 @@ order by id desc
 limit %(limit)s
 
 -- name: now
-select pg_current_snapshot()::text as cursor, true as strange, array[]::integer[] as tasks
+select pg_current_snapshot()::text as cursor, true as unknown_cursor, array[]::integer[] as tasks
 
 -- name: changed_since
 -- Those of the tasks that have events which the previous call did not see. The cursor is the snapshot of that call:
 -- transactions that began before it and ended after it are found, and nobody waits for a running one. Walks
--- event_by_transaction from the oldest transaction that was running then. `strange`: the cursor belongs to another
+-- event_by_transaction from the oldest transaction that was running then. `unknown_cursor`: the cursor belongs to another
 -- database, or to one that was reset to an earlier time.
 select
     pg_current_snapshot()::text as cursor,
-    pg_snapshot_xmax(%(cursor)s::pg_snapshot) > pg_snapshot_xmax(pg_current_snapshot()) as strange,
+    pg_snapshot_xmax(%(cursor)s::pg_snapshot) > pg_snapshot_xmax(pg_current_snapshot()) as unknown_cursor,
     array(
         select distinct task_id from event
         where xid >= pg_snapshot_xmin(%(cursor)s::pg_snapshot)

@@ -27,7 +27,7 @@ class Numbers:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class JobMetrics:
     """The metrics of a job's result and the text of its config; `path` is the config's, relative to its data set.
 
     With `is_output` the config is an older task's output, and its text is that job's metrics, under their file's
@@ -44,15 +44,15 @@ class Said:
 
 def keep(conn: psycopg.Connection, outcomes: Sequence[Outcome]) -> None:
     """Store the metrics of outcomes."""
-    said = [(outcome.key, outcome.metrics) for outcome in outcomes if outcome.metrics]
-    if not said:
+    written = [(outcome.key, outcome.metrics) for outcome in outcomes if outcome.metrics]
+    if not written:
         return
     params = {
-        "tasks": Ints([key.task_id for key, _ in said]),
-        "indexes": Ints([key.index for key, _ in said]),
-        "numbers": Ints([key.number for key, _ in said]),
-        "texts": Texts([metrics.text for _, metrics in said]),
-        "values": Texts([metrics.numbers for _, metrics in said]),
+        "tasks": Ints([key.task_id for key, _ in written]),
+        "indexes": Ints([key.index for key, _ in written]),
+        "numbers": Ints([key.number for key, _ in written]),
+        "texts": Texts([metrics.text for _, metrics in written]),
+        "values": Texts([metrics.numbers for _, metrics in written]),
     }
     conn.execute(SQL.keep, params)
 
@@ -75,9 +75,9 @@ def best(
     return _foremost(conn, statement, {"task": task, "name": name, "limit": limit}, jobs)
 
 
-def anywhere(conn: psycopg.Connection, task: int, jobs: int, limit: int) -> list[int]:
+def sample(conn: psycopg.Connection, task: int, jobs: int, limit: int) -> list[int]:
     """Return a sample of the jobs with results, spread over a task."""
-    return _foremost(conn, SQL.anywhere, {"task": task, "limit": limit}, jobs)
+    return _foremost(conn, SQL.sample, {"task": task, "limit": limit}, jobs)
 
 
 def _foremost(
@@ -92,9 +92,9 @@ def _foremost(
     return [index for _, index in foremost]
 
 
-def said(
+def of_jobs(
     conn: psycopg.Connection, task: int, version: int, indexes: Collection[int]
-) -> dict[int, Said]:
+) -> dict[int, JobMetrics]:
     """Return the metrics of jobs, with their configs of a version."""
     params = {"task": task, "version": version, "indexes": Ints(indexes)}
-    return {row["index"]: Said(**row) for row in fetch(conn, SQL.said, params)}
+    return {row["index"]: JobMetrics(**row) for row in fetch(conn, SQL.of_jobs, params)}

@@ -50,7 +50,7 @@ where j.task_id = %(task)s and j.ordinal >= %(first)s and j.ordinal < %(next)s
 order by place, j.ordinal
 limit %(limit)s
 
--- name: anywhere
+-- name: sample
 -- Some results of a page, the same ones each time.
 select j.ordinal, hashint4(j.ordinal) as place
 from job j
@@ -60,7 +60,7 @@ where j.task_id = %(task)s and j.ordinal >= %(first)s and j.ordinal < %(next)s
 order by place, j.ordinal
 limit %(limit)s
 
--- name: said
+-- name: of_jobs
 -- The metrics and configs of some jobs.
 select j.ordinal as index, m.text as metrics, f.path, f.sha256 is null as is_output, t.text as config, t.name as config_name
 from job j

@@ -108,9 +108,9 @@ def note_delayed(
     conn.execute(SQL.note_delayed, params)
 
 
-def hurry(conn: psycopg.Connection) -> None:
+def retry_now(conn: psycopg.Connection) -> None:
     """Make all mails that wait for a retry due now."""
-    conn.execute(SQL.hurry)
+    conn.execute(SQL.retry_now)
 
 
 def note_refused(conn: psycopg.Connection, ids: Sequence[int], error: str) -> None:

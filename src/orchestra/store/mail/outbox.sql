@@ -82,7 +82,7 @@ update outbox set
     batch = case when %(keep)s then batch end
 where id = any(%(ids)s) and sent_at is null
 
--- name: hurry
+-- name: retry_now
 -- The server works again: mails that wait for a retry are due now. A mail that is being sent has a batch.
 update outbox set next_try = now()
 where is_pending(outbox) and batch is null and next_try > now()

@@ -51,7 +51,7 @@ def find_runtimes(settings: Settings) -> tuple[Program, ...]:
     from orchestra.runtimes import podman_pause
     from orchestra.wiring.containers import container_runtimes
 
-    found = container_runtimes(settings, traceless=True)
+    found = container_runtimes(settings, leave_no_files=True)
     podman_pause.clean_up(os.environ)
     usable = [Program(one.name, one.version) for one in found]
     if settings.container_runtime is not None:
