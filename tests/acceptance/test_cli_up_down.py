@@ -70,7 +70,7 @@ def test_up_twice_and_down(newcomer: Maestro) -> None:
     assert f'": {cpu_count() + 1} CPU slots' in newcomer("up", "--cpus", cpu_count() + 1).out
 
     down = newcomer("down")
-    assert "has left" in down.out
+    assert "has stopped" in down.out
     assert "the embedded database is stopped" in down.out
     assert not lives(pilot["pid"])
     assert newcomer("db", "status", "-o", "json").json["running"] is False
@@ -110,7 +110,7 @@ def test_down_waits_and_ctrl_c_stops_the_waiting_alone(newcomer: Maestro) -> Non
     pilot = newcomer.pilot()
     assert (pilot["state"], pilot["jobs"]) == ("leaving", 1)
     assert "no terminal to ask" in newcomer.refused("down", "--kill")
-    assert "has left" in newcomer("down", "--kill", "--yes").out
+    assert "has stopped" in newcomer("down", "--kill", "--yes").out
     assert not lives(pilot["pid"])
 
 
@@ -222,7 +222,7 @@ def test_pilot_detach_and_stop(maestro: Maestro) -> None:
     said = maestro("pilot", "run", "-n", "gauss", "--detach")
     assert "the pilot of node gauss is online" in said.out
     pid = maestro.pilot()["pid"]
-    assert "is leaving" in maestro("pilot", "stop", "-n", "gauss").out
+    assert "is stopping" in maestro("pilot", "stop", "-n", "gauss").out
     wait_until(lambda: not lives(pid), 30)
     assert "no pilot is online" in maestro("pilot", "stop", "-n", "gauss").out
 

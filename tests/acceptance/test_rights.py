@@ -114,7 +114,7 @@ def test_another_user_of_the_same_account_ends_no_pilot_but_their_own(
     assert "OWNER" in at_work.line("node list").out
     at_work.line("pilot run -n noether --detach")
     said = at_work.line("down")
-    assert "the pilot of noether has left" in said.out
+    assert "the pilot of noether has stopped" in said.out
     assert "the pilot of node gauss keeps running: it is not yours" in said.err
     conn.execute("delete from node where name = 'noether'")
     del at_work.env["MAESTRO_USERNAME"]
@@ -127,4 +127,4 @@ def test_a_node_that_somebody_else_made_is_served_and_left(maestro: Maestro) -> 
     maestro.env |= {"MAESTRO_USERNAME": "bob", "MAESTRO_NODE": "gauss"}
     maestro.line("up --cpus 1 --detach")  # which asks for what there is
     assert "belongs to user" in maestro.line("up --cpus 2 --detach", status=2).err
-    assert "the pilot of gauss has left" in maestro.line("down").out
+    assert "the pilot of gauss has stopped" in maestro.line("down").out

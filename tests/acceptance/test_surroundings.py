@@ -112,7 +112,7 @@ def test_a_machine_whose_host_name_changes_stays_one_node(newcomer: Maestro) -> 
     found = {each["check"]: each["says"] for each in newcomer("doctor", "-o", "json").json}
     assert found["node"].startswith(f"{pilot['node']} is online, 0 of 2 CPU slots")
 
-    assert f"the pilot of {pilot['node']} has left" in newcomer("down").out
+    assert f"the pilot of {pilot['node']} has stopped" in newcomer("down").out
     newcomer("up", "--detach")
     again = newcomer.pilot()
     assert (again["node"], again["host"]) == (pilot["node"], "laptop-elsewhere")

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
-from orchestra.domain.outcome_policy import POISONOUS_LOSSES
+from orchestra.domain.retry_policy import POISONOUS_LOSSES
 from orchestra.domain.states import ENDED_JOB_STATES, ENDED_TASK_STATES, JobState, TaskState
 from orchestra.domain.transitions import job_transitions, task_transitions
 from ordeal.facts import Attempt, Facts, Job, JobName, Life

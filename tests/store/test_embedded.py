@@ -179,7 +179,7 @@ def test_a_live_server_without_its_pid_file_is_not_joined_by_a_second(
     moved = hidden.rename(hidden.with_name("hidden"))
     monkeypatch.setattr(startup, "START_TIMEOUT", 0.3)
     try:
-        with pytest.raises(DatabaseUnavailable, match="is there but has not answered"):
+        with pytest.raises(DatabaseUnavailable, match="exists but has not answered"):
             embedded.ensure_running(data, settings=FAST)
     finally:
         moved.rename(hidden)
@@ -270,7 +270,7 @@ def test_another_major_version_is_reported_in_one_sentence(data: Path) -> None:
     (Place(data).cluster / "PG_VERSION").write_text("17\n")
     with pytest.raises(
         DatabaseUnavailable,
-        match="was created by PostgreSQL 17; what would start it is PostgreSQL 18",
+        match="was created by PostgreSQL 17, but PostgreSQL 18",
     ):
         embedded.ensure_running(data, settings=FAST)
     (Place(data).cluster / "PG_VERSION").write_text("18\n")

@@ -129,7 +129,7 @@ def test_debian_s_serves_as_the_embedded_database(data: Path, tmp_path: Path) ->
 
     program_search.use(None)
     with pytest.raises(
-        DatabaseUnavailable, match="made by PostgreSQL 15; what would start it is PostgreSQL 18"
+        DatabaseUnavailable, match="created by PostgreSQL 15, but PostgreSQL 18"
     ) as info:
         embedded.ensure_running(data, settings=FAST)
     assert '"postgres_bin"' in str(info.value.hint)

@@ -19,14 +19,14 @@ from orchestra.domain.lifecycle import (
 )
 from orchestra.domain.models.tasks import Counts, Limit
 from orchestra.domain.models.work import AttemptKey, Outcome
-from orchestra.domain.outcome_policy import (
+from orchestra.domain.ranking import Contender, rank
+from orchestra.domain.retry_policy import (
     POISONOUS_LOSSES,
     JobFacts,
     OutcomeDecision,
     decide_outcome,
     retry_delay,
 )
-from orchestra.domain.ranking import Contender, rank
 from orchestra.domain.states import Cause, JobState, PendingOperation, Queue, TaskState
 from orchestra.domain.transitions import (
     JobInput,

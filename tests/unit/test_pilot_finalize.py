@@ -211,7 +211,7 @@ def test_a_log_that_was_opened_ahead_is_closed_when_the_job_is_released(tmp_path
     agent = FakeAgent(attempt)
     log = some_log()
     attempt.ready = Ready((), {}, log, "/")
-    agent.reporter.release(attempt, "its pilot is leaving")
+    agent.reporter.release(attempt, "its pilot is stopping")
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(log)
     assert attempt.ready is None

@@ -301,7 +301,7 @@ class Agent:
         context.keepers.set_successor(successor)
         log.info("claiming no more jobs%s", "; waiting for jobs to end" if state.busy else "")
         for attempt in state.waiting():
-            self.reporter.release(attempt, "its pilot is leaving")
+            self.reporter.release(attempt, "its pilot is stopping")
 
     def _on_signal(self) -> None:
         self._signals += 1

@@ -156,7 +156,7 @@ class Claimer:
         if not (draining or handle.dead):  # the keeper may have died before the answer came
             return
         for attempt in granted:
-            why = "its pilot is leaving" if draining else "its keeper has died"
+            why = "its pilot is stopping" if draining else "its keeper has died"
             self._reporter.release(attempt, why)
 
     def _forget_tasks(self) -> None:

@@ -105,7 +105,7 @@ class ImagePuller:
             for attempt in [attempt for attempt in pull.attempts if self._is_unwanted(attempt)]:
                 pull.attempts.remove(attempt)
                 if attempt.phase is not Phase.REPORTING:
-                    why = attempt.end_reason or "its pilot is leaving"
+                    why = attempt.end_reason or "its pilot is stopping"
                     self._reporter.release(attempt, f"not started: {why}")
             if not pull.attempts:
                 self._cancel(image, pull)

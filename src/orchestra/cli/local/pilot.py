@@ -132,7 +132,7 @@ def _stop(ctx: Context) -> None:
     if not asked or pilot is None:
         ctx.out.say(f"no pilot is online on node {name}")
     elif ctx.args.now or not pilot.jobs:
-        ctx.out.say(f"the pilot of node {name} is leaving")
+        ctx.out.say(f"the pilot of node {name} is stopping")
     else:
         jobs = human.count(pilot.jobs, "job")
         ctx.out.say(f"the pilot of node {name} takes no new jobs and leaves when {jobs} have ended")

@@ -229,7 +229,7 @@ def _stop_database(ctx: Context) -> None:
     from orchestra.store.postgres import embedded
 
     if embedded.stop(ctx.settings.data_dir):
-        ctx.out.say("the embedded database is stopped; it starts again by itself when it is needed")
+        ctx.out.say("the embedded database is stopped; it starts automatically when it is needed")
 
 
 def _end_pilots(ctx: Context, conn: psycopg.Connection, *, kill: bool, yes: bool) -> bool:
@@ -257,7 +257,7 @@ def _end_pilots(ctx: Context, conn: psycopg.Connection, *, kill: bool, yes: bool
         raise Cancelled(
             "stopped waiting; no job was ended.", hint="maestro down continues."
         ) from None
-    ctx.out.say(f"the pilot of {human.listed(names)} has left")
+    ctx.out.say(f"the pilot of {human.listed(names)} has stopped")
     return True
 
 

@@ -13,7 +13,7 @@ import psycopg
 
 from orchestra.domain import human
 from orchestra.domain.models.work import AttemptKey, Outcome
-from orchestra.domain.outcome_policy import (
+from orchestra.domain.retry_policy import (
     POISONOUS_LOSSES,
     JobFacts,
     OutcomeDecision,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import psycopg
 
-from orchestra.domain.outcome_policy import RETRY_AT_MOST, RETRY_FIRST
+from orchestra.domain.retry_policy import RETRY_AT_MOST, RETRY_FIRST
 from orchestra.store.driver.sql import load
 
 SQL = load("cluster/clock")

@@ -27,7 +27,7 @@ update outbox set next_try = now()
 where is_pending(outbox) and next_try > now() + make_interval(secs => %(mail)s) + interval '1 minute'
 
 -- name: shorten_back_off
--- Walks job_not_before. A job's delay after so many failures is never longer than this (domain/outcome_policy.py).
+-- Walks job_not_before. A job's delay after so many failures is never longer than this (domain/retry_policy.py).
 update job set not_before = now()
 where (task_id, ordinal) in (
     select task_id, ordinal from job

@@ -175,8 +175,8 @@ def _check_reach(folder: Path, account: Account) -> None:
     for parent in (folder, *folder.parents):
         if not parent.stat().st_mode & 0o001:
             raise DatabaseUnavailable(
-                f'PostgreSQL\'s programs in {folder} are out of reach for the account "{account.name}", '
-                f"which they would run as: {parent} is closed to it.",
+                f'PostgreSQL\'s programs in {folder} cannot be used by the account "{account.name}", '
+                f"which they would run as: it has no access to {parent}.",
                 hint=f"Install PostgreSQL for the whole machine, or: {USE_A_SERVER}",
             )
 

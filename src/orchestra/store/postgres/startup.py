@@ -86,7 +86,7 @@ def _start(place: Place, programs: Programs, settings: Mapping[str, str]) -> str
             return url
         time.sleep(0.02)
     raise DatabaseUnavailable(
-        f"the embedded database in {place.data} is there but has not answered for a minute.",
+        f"the embedded database in {place.data} exists but has not answered for a minute.",
         hint=words(f"Its log is {place.log}; ", Action.STOP_DATABASE_AT_ONCE, " ends it."),
     )
 
@@ -146,7 +146,7 @@ def check_version(data_dir: Path, major: int | None, programs: Programs) -> None
     if major in (None, programs.major):
         return
     raise DatabaseUnavailable(
-        f"the database in {data_dir} was created by PostgreSQL {major}; what would start it is {programs}.",
+        f"the database in {data_dir} was created by PostgreSQL {major}, but {programs} was found.",
         hint=words(
             f'"postgres_bin" in the configuration can name a folder with the programs of PostgreSQL {major}. '
             "To switch: ",
