@@ -400,7 +400,7 @@ import orchestra
 
 def look(job):
     assert isinstance(job.task._session.settings.postgres, str)
-    return job.task.counts.total, job.show().job.ordinal, len(orchestra.client.session._handed_over)
+    return job.task.counts.total, job.show().job.index, len(orchestra.client.session._handed_over)
 
 def work(client):
     os._exit(len(client.tasks.list()))

@@ -36,11 +36,11 @@ db status | doctor | doctor -o json | doctor -q | down --yes
 completion --names task | completion --names dataset | completion --names node | completion --names user
 """
 ELSEWHERE = {
-    "up", "demo", "task create", "task repro", "dataset create", "dataset sweep", "node create", "user init",
+    "up", "demo", "version", "task create", "task repro", "dataset create", "dataset sweep", "node create", "user init",
     "user create", "mail test", "pilot run", "pilot install", "conductor run", "db start", "db stop", "db dump",
     "db restore", "db accept", "job run",
 }  # fmt: skip
-"""Show what was typed, go on for ever, or run what says something itself."""
+"""Print what was typed or nothing of the database, never end, or run a program that prints something itself."""
 
 
 def poison(conn: psycopg.Connection) -> int:

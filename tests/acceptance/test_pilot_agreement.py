@@ -199,7 +199,7 @@ def test_a_keeper_of_another_protocol_keeps_its_jobs_and_the_node_works_on(
     config = cluster.configs(3, "more")
     new = cluster.task(3, waiting(gates), name="new", config=config, data="user.ana.data")
     cluster.wait_for_job(new, 0, JobState.RUNNING)  # somebody conducts, and there is one slot
-    message = "speaks another protocol and keeps 2 jobs"
+    message = "uses another protocol and keeps 2 jobs"
     wait_until(lambda: message in str(nodes.get(cluster.conn, "gauss").message))
     assert cluster.jobs(new).count(JobState.RUNNING) == 1
     (gates / f"{old.id}.0").touch()

@@ -82,7 +82,7 @@ class Case:
     ask: Callable[[Scene], Request[Any]]
     may: frozenset[str]
     owner: str = OWNER
-    refusal: str = 'and you are "{me}"'
+    refusal: str = 'but you are "{me}"'
 
 
 def anybody(ask: Callable[[Scene], Request[Any]]) -> Case:
