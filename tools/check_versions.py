@@ -47,11 +47,13 @@ UNIT_TESTS = (
 )
 TOOLS = (
     "aiosmtpd",
+    "hatchling",
     "hypothesis",
     "pytest",
     "pytest-timeout",
     "pytest-xdist",
     "ruamel.yaml",
+    "trove-classifiers",
     "trustme",
 )
 NEWEST = "3.15"  # the newest Python that tools/setup and pyproject.toml allow; Debian sid has it
