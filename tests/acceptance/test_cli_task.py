@@ -133,6 +133,7 @@ def test_create_says_which_file_only_the_current_folder_has(ana: Maestro) -> Non
     (ana.folder / "train.py").write_text("print()")
     said = ana(*CREATE, "-t", "user.ana.mlp", "--exec", "python3 train.py -d %DATA -c %IN -o %OUT")
     assert '"train.py" is a file in the current folder' in said.err
+    assert "will not find it" in said.err
     assert str(ana.folder / "train.py") in said.err
 
 

@@ -214,8 +214,8 @@ def _not_found(command: str, here: Path | None) -> Iterator[str]:
         return
     for word in not_found_by_jobs(command, here):
         yield (
-            f'warning: "{clean(word)}" is a file in the current folder; jobs run in their own folders '
-            f"and do not find it. Use {clean(shlex.quote(str(here / word)))}"
+            f'warning: "{clean(word)}" is a file in the current folder; jobs run in folders of their own '
+            f"and will not find it. Use {clean(shlex.quote(str(here / word)))}"
         )
 
 
