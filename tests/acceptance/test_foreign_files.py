@@ -129,7 +129,7 @@ def test_what_a_job_points_at_comes_neither_into_the_database_nor_into_a_mail(
 
 
 def told(server: MailServer, task: str) -> str:
-    """Give all mails as text, once one about a task is there."""
+    """Return all mails as text, once there is one about a task."""
 
     def text() -> str:
         bodies = [message.get_body(("plain",)) for message in server.messages]

@@ -37,7 +37,7 @@ def _load(home: Path, **environ: str) -> Settings:
 
 
 def _refused(home: Path, text: str | bytes) -> tuple[str, str]:
-    """Give the sentence without the file's name, and the hint."""
+    """Return the sentence without the file's name, and the hint."""
     path = _write(home, text)
     with pytest.raises(ConfigurationError) as caught:
         _load(home)

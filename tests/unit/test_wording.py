@@ -164,7 +164,7 @@ def test_each_call_is_one_that_the_client_has(action: Action, client: Client) ->
 
 
 def _value(node: ast.expr, client: Client) -> Any:
-    """Give what an expression names: an object, a function, or the class of what a call gives."""
+    """Return what an expression names: an object, a function, or the class of what a call returns."""
     match node:
         case ast.Name("client"):
             return client
@@ -231,7 +231,7 @@ ALLOWED = {
 
 
 def _spoken(path: Path) -> Iterator[str]:
-    """Give the strings of a file, its docstrings apart, that name a command or an option."""
+    """Yield the strings of a file, except docstrings, that name a command or an option."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     alone = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     constants = [node for node in ast.walk(tree) if isinstance(node, ast.Constant)]
@@ -275,7 +275,7 @@ def _kinds(kind: type[OrchestraError]) -> Iterator[type[OrchestraError]]:
 
 
 def _uses() -> Iterator[tuple[str, str, tuple[str | None, ...]]]:
-    """Give each place that names an action, the action, and the values that it gives."""
+    """Yield each place that names an action, the action, and its values."""
     for path in sorted(SOURCE.rglob("*.py")):
         if path.name in ("command_words.py", "call_words.py"):
             continue

@@ -65,7 +65,7 @@ class Spawner:
     # Slots, preparation, keeper
 
     def _start(self, attempt: LocalAttempt, devices: str | None) -> None:
-        """Give an attempt its slots. It is sent to its keeper as soon as it is prepared."""
+        """Assign slots to an attempt, which is sent to its keeper as soon as it is prepared."""
         attempt.phase, attempt.slots_since = Phase.PREPARING, boottime()
         if ready := attempt.take_ready():
             self._finish(attempt, ready)
