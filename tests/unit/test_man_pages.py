@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from argparse import SUPPRESS
 from pathlib import Path
@@ -50,7 +49,7 @@ def test_a_page_is_ascii_with_known_macros_and_escapes(name: str) -> None:
     assert "\\" not in re.sub(ESCAPES, "", page)
 
 
-@pytest.mark.skipif(not shutil.which("groff"), reason="the machine has no groff")
+@pytest.mark.needs("groff")
 def test_groff_renders_all_without_a_warning(tmp_path: Path) -> None:
     for name, page in PAGES.items():
         (tmp_path / name).write_text(page)

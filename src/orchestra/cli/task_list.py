@@ -65,7 +65,7 @@ def list_tasks(ctx: Context) -> None:
             narrow=narrow,
             record=_record,
             key=lambda line: line.task.id,
-            empty="No tasks that are not done: maestro task list -a shows all. To make one: "
+            empty="No tasks that are not done: maestro task list -a shows all. To create one: "
             "maestro task create --help"
             if not args.all
             else "No tasks yet: maestro task create --help",
