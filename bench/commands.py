@@ -20,13 +20,12 @@ import psycopg
 from bench import crowd, pilots
 from bench.machine import watching
 from bench.page import command_line, publish
-from bench.site import DEBIAN, Site, debian_site, site
+from bench.site import DEBIAN, Site, caller, debian_site, site
 from bench.table import Section, median, number, verdict
 from orchestra.domain.caller import Caller
 from orchestra.domain.errors import DatabaseUnavailable
 from orchestra.services.tasks import actions
 from orchestra.store.driver.database import connect
-from support.people import caller
 
 PILOTS, BATCH, JOBS = 8, 64, 30_000
 MAX_FAILS = 600

@@ -13,12 +13,11 @@ import psycopg
 
 from bench.machine import watching
 from bench.page import command_line, publish
-from bench.site import Site, site
+from bench.site import Site, caller, site
 from bench.table import Bar, Section, median, number, percentile, verdict
 from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.models.tasks import Policy
 from orchestra.services.tasks import creation
-from support.people import caller
 
 MEDIAN_MS, WORST_MS = 20.0, 100.0
 BASH = 'echo "$EPOCHREALTIME" > %OUT/began; : %DATA %IN'

@@ -18,6 +18,8 @@ from typing import Any
 
 import psycopg
 
+from orchestra.domain.caller import Caller
+from orchestra.services.users import users
 from orchestra.store.driver.database import connect
 from orchestra.store.postgres import embedded
 from orchestra.store.schema.migrate import migrate
@@ -155,6 +157,11 @@ _NONE: Mapping[str, str] = {}
 
 DEBIAN = Path("/usr/lib/postgresql/15/bin")
 """Debian's PostgreSQL, made there by tools/install-postgresql."""
+
+
+def caller(conn: psycopg.Connection, name: str = "ana") -> Caller:
+    """Return a user with the rights that they have; create them if they do not exist."""
+    return Caller.of(users.ensure(conn, name, f"{name}@example.org")[0])
 
 
 @contextmanager

@@ -13,12 +13,11 @@ from collections.abc import Mapping
 
 from bench.machine import watching
 from bench.page import command_line, publish
-from bench.site import DEBIAN, Site, debian_site, site
+from bench.site import DEBIAN, Site, caller, debian_site, site
 from bench.table import Section, median, number, spread, verdict
 from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.models.tasks import Policy
 from orchestra.services.tasks import creation
-from support.people import caller
 
 JOB_SECONDS = 2.0
 FACTOR = 3.0

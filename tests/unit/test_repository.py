@@ -81,6 +81,17 @@ def test_the_keeper_is_one_file_of_the_standard_library() -> None:
     assert imported - set(sys.stdlib_module_names) == set()
 
 
+def test_benchmarks_need_nothing_of_the_tests() -> None:
+    """They run without tests/ on the path."""
+    needed = {
+        node.module.partition(".")[0]
+        for path in (ROOT / "bench").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module
+    }
+    assert not needed & {path.stem for path in (ROOT / "tests").iterdir()}
+
+
 def test_sql_is_written_in_the_store_alone() -> None:
     statement = re.compile(
         r"""["'](select .* from|insert into|update \w+ set|delete from)\b""", re.IGNORECASE
