@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from orchestra.domain.models.tasks import METRICS_FILE, Policy, Resources
+from orchestra.domain.models.tasks import METRICS_FILE, Origin, Policy, Resources
 from orchestra.domain.states import Queue
 
 
@@ -25,6 +25,9 @@ class NewTask:
         reuse: use the task's folder even if it is not empty.
         metrics_file: the file with a job's metrics for `task results`, a path below its folder.
         after: numbers or names of tasks that must be DONE before this one starts.
+        goal: the metric that decides which job is best: "min:NAME" or "max:NAME".
+        attach_report: attach the task's report to the mail at its end.
+        origin: where the program came from.
         attempts: the highest number of an attempt in a reused folder; new ones count on from it.
     """
 
@@ -47,3 +50,6 @@ class NewTask:
     metrics_file: str = METRICS_FILE
     after: tuple[str, ...] = ()
     attempts: int = 0
+    goal: str | None = None
+    attach_report: bool = False
+    origin: Origin | None = None

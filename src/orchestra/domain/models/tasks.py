@@ -38,8 +38,25 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a task's program came from, as found by the command that created it.
+
+    Args:
+        script: the program's path, and `sha256` the checksum of its text in hexadecimal digits.
+        interpreter: the path of the Python that runs it, if it was chosen by Orchestra.
+        commit: the git commit of the script's folder; `dirty` if tracked files differed from it.
+    """
+
+    script: str | None = None
+    sha256: str | None = None
+    interpreter: str | None = None
+    commit: str | None = None
+    dirty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
-    """How a task is tested, retried and ended. Times are in seconds."""
+    """How a task is tested, retried, limited and ended. Times are in seconds."""
 
     test_jobs: int = 10
     test_for: float | None = None
@@ -49,6 +66,7 @@ class Policy:
     priority: int = 0
     max_fails: Limit | None = None
     resume: bool = False
+    max_running: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +173,9 @@ class Task:
     binds: tuple[str, ...] = ()
     metrics_file: str = METRICS_FILE
     after: tuple[Dependency, ...] = ()
+    goal: str | None = None
+    attach_report: bool = False
+    origin: Origin | None = None
 
     @property
     def is_over(self) -> bool:

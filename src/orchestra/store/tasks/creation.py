@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import psycopg
@@ -22,7 +23,17 @@ PATIENCE = 120.0
 SQL = load("tasks/tasks")
 
 
-_NEW_TASK = ("name", "account", "command", "image", "volume", "complete_file", "metrics_file")
+_NEW_TASK = (
+    "name",
+    "account",
+    "command",
+    "image",
+    "volume",
+    "complete_file",
+    "metrics_file",
+    "goal",
+    "attach_report",
+)
 
 
 def add(
@@ -78,6 +89,7 @@ def _task_params(new: NewTask) -> dict[str, Any]:
         "gpus": new.resources.gpus,
         "memory_bytes": new.resources.memory_bytes,
         "binds": list(new.binds),
+        "origin": Jsonb(asdict(new.origin)) if new.origin else None,
     }
 
 

@@ -16,6 +16,7 @@ from orchestra.domain.models.tasks import (
     Dependency,
     Hold,
     Limit,
+    Origin,
     Policy,
     Resources,
     Task,
@@ -31,9 +32,18 @@ SQL = load("tasks/tasks")
 _TASK = (
     "id", "name", "owner", "account", "command", "image", "volume", "folder", "complete_file", "metrics_file",
     "config_version_id", "jobs", "run", "created_at", "state_at", "rank", "test_started_at", "work_started_at",
-    "ended_at", "typical_seconds",
+    "ended_at", "typical_seconds", "goal", "attach_report",
 )  # fmt: skip
-POLICY_COLUMNS = ("test_jobs", "test_for", "retries", "timeout", "grace", "priority", "resume")
+POLICY_COLUMNS = (
+    "test_jobs",
+    "test_for",
+    "retries",
+    "timeout",
+    "grace",
+    "priority",
+    "resume",
+    "max_running",
+)
 
 
 _policy_values = itemgetter(*POLICY_COLUMNS)
@@ -61,6 +71,7 @@ def task_from_row(row: Mapping[str, Any]) -> Task:
         counts=Counts(*_counts(row)),
         hold=_hold(row) if row["held_at"] else None,
         pending_operation=PendingOperation(row["intent"]) if row["intent"] else None,
+        origin=Origin(**row["origin"]) if row["origin"] else None,
         after=tuple(_after(each) for each in row["after"] or ()),
     )
 
