@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from orchestra.cli.task_show import without_repeats
 from orchestra.domain.models.events import Event
+from orchestra.domain.task_text import without_repeats
 
 
 def _event(number: int, before: str, after: str, why: str, who: str = "orchestra") -> Event:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,13 @@ from orchestra.cli.table import align, cut
 from orchestra.cli.task_record import task_record
 from orchestra.cli.task_select import one_task, the_task
 from orchestra.domain import human
-from orchestra.domain.states import ENDED_TASK_STATES, JobStatus, TaskState
+from orchestra.domain.states import JobStatus, TaskState
+from orchestra.domain.task_text import (
+    counts_in_words,
+    event_in_words,
+    policy_in_words,
+    without_repeats,
+)
 
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
@@ -25,8 +31,6 @@ if TYPE_CHECKING:
     from orchestra.domain.models.tasks import Task
     from orchestra.interface.answers.task_reports import TaskReport
 
-_ENDED = {state.value for state in ENDED_TASK_STATES}
-_STATE_WORDS = {"KILL": "being killed"}
 _REASON_LENGTH = 100
 """The length at which the reason of a failure is cut; `job explain` shows all of it."""
 
@@ -93,7 +97,7 @@ def _waiting(report: TaskReport) -> Iterator[str]:
 
 
 def _header(report: TaskReport) -> Iterator[str]:
-    yield _counts_words(report.task)
+    yield counts_in_words(report.task.counts)
     if (took := _time_taken(report)) is not None:
         cpu = ""
         if report.cpu_seconds:
@@ -102,24 +106,6 @@ def _header(report: TaskReport) -> Iterator[str]:
         yield human.duration(took) + cpu
     if report.task.state is TaskState.RUNNING and report.ends.seconds is not None:
         yield f"ends {human.relative(report.ends.seconds)}"
-
-
-def _counts_words(task: Task) -> str:
-    order = (
-        JobStatus.DONE, JobStatus.FAILED, JobStatus.KILLED, JobStatus.BROKEN, JobStatus.TESTING,
-        JobStatus.RUNNING, JobStatus.KILL, JobStatus.ASSIGNED, JobStatus.REGISTERED,
-    )  # fmt: skip
-    words = {
-        JobStatus.KILL: "being ended",
-        JobStatus.ASSIGNED: "waiting",
-        JobStatus.REGISTERED: "registered",
-    }
-    parts = [
-        f"{human.number(task.counts[status])} {words.get(status, status.value)}"
-        for status in order
-        if task.counts[status]
-    ]
-    return ", ".join(parts)
 
 
 def _time_taken(report: TaskReport) -> float | None:
@@ -131,30 +117,14 @@ def _time_taken(report: TaskReport) -> float | None:
 
 
 def _facts(report: TaskReport) -> Iterator[str]:
-    task, policy = report.task, report.task.policy
+    task = report.task
     yield f"  command   {clean(task.command)}"
     yield f"  config    {_source(report.config)}"
     for source in report.inputs:
         yield f"  {'%' + source.tag:<9} {_source(source)}"
     yield f"  output    {clean(task.folder)}"
     yield from _container(task)
-    parts = [f"queue {task.queue}"]
-    if task.resources.cores > 1:
-        parts.append(f"{task.resources.cores} cores a job")
-    if task.resources.gpus > 1:
-        parts.append(f"{task.resources.gpus} GPUs a job")
-    if task.resources.memory_bytes:
-        parts.append(f"{human.size(task.resources.memory_bytes)} of memory a job")
-    if policy.retries:
-        parts.append(f"up to {human.count(policy.retries, 'retry', 'retries')}")
-    if policy.timeout:
-        parts.append(f"at most {human.duration(policy.timeout)} a job")
-    if policy.max_fails:
-        limit = policy.max_fails
-        parts.append(f"held at {f'{limit.percent:g} %' if limit.percent else limit.count} failures")
-    if policy.priority:
-        parts.append(f"priority {policy.priority}")
-    yield f"  policy    {', '.join(parts)}"
+    yield f"  policy    {', '.join(policy_in_words(task))}"
 
 
 def _container(task: Task) -> Iterator[str]:
@@ -171,42 +141,10 @@ def _source(source: Source) -> str:
     return f"{source.dataset} (version {source.version}, {files})"
 
 
-def without_repeats(events: Iterable[Event]) -> Iterator[Event]:
-    """Return events without those that repeat the one before, as in a test whose jobs fail one by one."""
-    before = None
-    for event in events:
-        words = event_words(event)
-        if words != before:
-            yield event
-        before = words
-
-
 def _event_line(event: Event, now: datetime) -> str:
     then = event.at.astimezone()
     at = f"{then:%H:%M:%S}" if then.date() == now.astimezone().date() else f"{then:%m-%d %H:%M}"
-    return f"  {at}  {clean(event_words(event))}"
-
-
-def event_words(event: Event) -> str:
-    """Return an event of a task in words: "testing: 10 jobs released", "retried by ana"."""
-    parts = [event.why] if event.why else []
-    if event.jobs and event.from_state:
-        parts.insert(0, f"{human.count(event.jobs, 'job')} released")
-    by = "" if event.who == "orchestra" else f" by {event.who}"
-    if event.from_state is None and event.to_state == "REGISTERED":
-        return f"registered{by} {event.why or ''}".rstrip()
-    return f"{_what_happened(event)}{by}" + (f": {', '.join(parts)}" if parts else "")
-
-
-def _what_happened(event: Event) -> str:
-    if event.kind == "after":
-        return "no longer waits"
-    if event.kind == "hold":
-        return "held" if event.to_state == "held" else "released"
-    if event.from_state in _ENDED and event.to_state not in _ENDED | {"deleted"}:
-        return "retried"
-    to = event.to_state or event.kind
-    return _STATE_WORDS.get(to, to.lower())
+    return f"  {at}  {clean(event_in_words(event))}"
 
 
 def _mail_lines(report: TaskReport) -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import assert_never
 
 from orchestra.domain import human
+from orchestra.domain.models.tasks import Counts
 from orchestra.domain.notifications import (
     HELD,
     BestResults,
@@ -16,20 +17,10 @@ from orchestra.domain.notifications import (
     TaskNotification,
     UndeliveredNotification,
 )
+from orchestra.domain.states import JobStatus
+from orchestra.domain.task_text import counts_in_words
 from orchestra.mail.page import Block, Command, Finding, Location, Page, Paragraph, Table, line
 
-_ORDER = (
-    "done",
-    "failed",
-    "killed",
-    "broken",
-    "testing",
-    "running",
-    "kill",
-    "assigned",
-    "registered",
-)
-_STATE_WORDS = {"kill": "being ended", "assigned": "waiting", "registered": "not released"}
 _OUTCOME_WORDS = {
     "DONE": "done",
     "FINALIZED": "finalized",
@@ -84,12 +75,8 @@ def _summary(task: TaskNotification) -> str:
 
 
 def _counts(task: TaskNotification, *, without: str | None = None) -> str:
-    counts = [
-        f"{human.number(task.counts[state])} {_STATE_WORDS.get(state, state)}"
-        for state in _ORDER
-        if task.counts.get(state) and state != without
-    ]
-    return ", ".join(counts)
+    counts = {status.value: task.counts.get(status, 0) for status in JobStatus if status != without}
+    return counts_in_words(Counts(**counts))
 
 
 # A task

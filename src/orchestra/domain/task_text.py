@@ -1,0 +1,93 @@
+"""A task in words: its jobs by state, its limits, and what happened to it. Pure.
+
+For `task show`, its report and its mail. Texts of users are as they are; who prints them escapes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from orchestra.domain import human
+from orchestra.domain.models.events import Event
+from orchestra.domain.models.tasks import Counts, Task
+from orchestra.domain.states import ENDED_TASK_STATES, JobStatus
+
+_ORDER = (
+    JobStatus.DONE, JobStatus.FAILED, JobStatus.KILLED, JobStatus.BROKEN, JobStatus.TESTING,
+    JobStatus.RUNNING, JobStatus.KILL, JobStatus.ASSIGNED, JobStatus.REGISTERED,
+)  # fmt: skip
+STATUS_WORDS: Mapping[JobStatus, str] = {
+    JobStatus.KILL: "being ended",
+    JobStatus.ASSIGNED: "waiting",
+}
+_ENDED = {state.value for state in ENDED_TASK_STATES}
+_STATE_WORDS = {"KILL": "being killed"}
+
+
+def by_status(counts: Counts) -> Iterator[tuple[JobStatus, int]]:
+    """Yield how many jobs have each status that there is, the ended ones first."""
+    for status in _ORDER:
+        if counts[status]:
+            yield status, counts[status]
+
+
+def counts_in_words(counts: Counts) -> str:
+    """`34 done, 2 failed`, without zeros."""
+    return ", ".join(
+        f"{human.number(jobs)} {STATUS_WORDS.get(status, status.value)}"
+        for status, jobs in by_status(counts)
+    )
+
+
+def policy_in_words(task: Task) -> list[str]:
+    """The queue, what a job gets, and the limits that differ from the default."""
+    policy, resources = task.policy, task.resources
+    parts = [f"queue {task.queue}"]
+    if resources.cores > 1:
+        parts.append(f"{resources.cores} cores a job")
+    if resources.gpus > 1:
+        parts.append(f"{resources.gpus} GPUs a job")
+    if resources.memory_bytes:
+        parts.append(f"{human.size(resources.memory_bytes)} of memory a job")
+    if policy.retries:
+        parts.append(f"up to {human.count(policy.retries, 'retry', 'retries')}")
+    if policy.timeout:
+        parts.append(f"at most {human.duration(policy.timeout)} a job")
+    if policy.max_fails:
+        limit = policy.max_fails
+        parts.append(f"held at {f'{limit.percent:g} %' if limit.percent else limit.count} failures")
+    if policy.priority:
+        parts.append(f"priority {policy.priority}")
+    return parts
+
+
+def without_repeats(events: Iterable[Event]) -> Iterator[Event]:
+    """Return events without those that repeat the one before, as in a test whose jobs fail one by one."""
+    before = None
+    for event in events:
+        words = event_in_words(event)
+        if words != before:
+            yield event
+        before = words
+
+
+def event_in_words(event: Event) -> str:
+    """Return an event of a task in words: "testing: 10 jobs released", "retried by ana"."""
+    parts = [event.why] if event.why else []
+    if event.jobs and event.from_state:
+        parts.insert(0, f"{human.count(event.jobs, 'job')} released")
+    by = "" if event.who == "orchestra" else f" by {event.who}"
+    if event.from_state is None and event.to_state == "REGISTERED":
+        return f"registered{by} {event.why or ''}".rstrip()
+    return f"{_what_happened(event)}{by}" + (f": {', '.join(parts)}" if parts else "")
+
+
+def _what_happened(event: Event) -> str:
+    if event.kind == "after":
+        return "no longer waits"
+    if event.kind == "hold":
+        return "held" if event.to_state == "held" else "released"
+    if event.from_state in _ENDED and event.to_state not in _ENDED | {"deleted"}:
+        return "retried"
+    to = event.to_state or event.kind
+    return _STATE_WORDS.get(to, to.lower())
