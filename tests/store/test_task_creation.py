@@ -20,7 +20,7 @@ from orchestra.domain.errors import (
 from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.models.tasks import Counts, Limit, Policy, Resources, Task
 from orchestra.domain.states import Queue, TaskState
-from orchestra.services import datasets
+from orchestra.services import datasets, names
 from orchestra.services.tasks import creation as task_creation
 from orchestra.store import datasets as dataset_store
 from orchestra.store.tasks import creation as task_making
@@ -237,3 +237,17 @@ def test_the_outputs_of_an_older_task_become_configs(
     assert all((e.size, e.mtime_ns, e.sha256) == (None, None, None) for e in entries)
     assert sources.config(conn, made.id).root == old.folder
     assert [t.name for t in task_making.outputs_users(conn, old.folder)] == ["user.ana.eval"]
+
+
+def test_a_name_for_one_more_counts_on_from_what_is_taken(
+    conn: psycopg.Connection, ana: Caller, new: NewTask
+) -> None:
+    def free(name: str, *kinds: names.Kind) -> str:
+        return names.free(conn, ana, name, kinds or ("task",))
+
+    create(conn, new, ana)
+    assert free("user.ana.mlp") == "user.ana.mlp-2"
+    assert free("user.ana.grid") == "user.ana.grid"
+    assert free("user.ana.grid", "task", "dataset") == "user.ana.grid-2"
+    with pytest.raises(BadInput, match='belongs to user "bob"'):
+        free("user.bob.mlp")

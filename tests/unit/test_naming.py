@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from email.headerregistry import Address
+from itertools import islice
 
 import pytest
 from hypothesis import given
@@ -264,3 +265,23 @@ def test_variables() -> None:
 def test_invalid_variables(text: str, message: str) -> None:
     with pytest.raises(BadInput, match=message):
         variables.parse_variable(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "following"),
+    [
+        ("user.ana.fit", ["user.ana.fit-2", "user.ana.fit-3"]),
+        ("user.ana.fit-2", ["user.ana.fit-3", "user.ana.fit-4"]),
+        ("user.ana.fit-09", ["user.ana.fit-09-2", "user.ana.fit-09-3"]),
+        ("user.ana.-2", ["user.ana.-3", "user.ana.-4"]),
+        ("user.ana.fit-" + "9" * 30, ["user.ana.fit-" + "9" * 30 + "-2"]),
+    ],
+)
+def test_names_count_on(name: str, following: list[str]) -> None:
+    assert list(islice(naming.numbered(name), 1 + len(following))) == [name, *following]
+
+
+def test_a_name_of_the_greatest_length_counts_on_within_it() -> None:
+    longest = "user.ana." + "x" * (naming.MAX_NAME - 9)
+    _, second, third = islice(naming.numbered(longest), 3)
+    assert naming.parse_name(second) != naming.parse_name(third)

@@ -6,7 +6,9 @@ Each `parse_...` returns the value, each `check_...` the text itself; both raise
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 
 from orchestra.domain.errors import BadInput
 from orchestra.domain.human import one_line
@@ -164,6 +166,17 @@ def check_complete_file(text: str | None) -> None:
 
 def _is_below(text: str) -> bool:
     return len(text) <= 255 and text.isprintable() and not {"", ".", ".."} & set(text.split("/"))
+
+
+def numbered(name: str) -> Iterator[str]:
+    """Yield a name and those that count on from it, without end: `fit`, `fit-2`, `fit-3`; `fit-7`, `fit-8`."""
+    yield name
+    stem, number = name, 1
+    if found := re.fullmatch(r"(.*[^-])-([1-9][0-9]{0,8})", name, re.DOTALL):
+        stem, number = found[1], int(found[2])
+    for following in count(number + 1):
+        suffix = f"-{following}"
+        yield stem[: MAX_NAME - len(suffix)] + suffix
 
 
 def natural_key(text: str) -> tuple[str, str]:

@@ -129,4 +129,5 @@ OPERATIONS = (
     # Names
     Operation("cluster.settling", cluster.WhySettling),
     Operation("name.list", names.ListNames),
+    Operation("name.free", names.FreeName),
 )

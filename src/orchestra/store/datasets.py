@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 import psycopg
@@ -42,6 +42,11 @@ def of_owner(conn: psycopg.Connection, owner: str | None) -> list[DataSet]:
 def names(conn: psycopg.Connection) -> list[str]:
     """Return the names of the newest data sets, for a suggestion."""
     return [row["name"] for row in fetch(conn, SQL.names)]
+
+
+def taken(conn: psycopg.Connection, names: Collection[str]) -> set[str]:
+    """Return those of the names that data sets have."""
+    return {row["name"] for row in fetch(conn, SQL.names_taken, {"names": list(names)})}
 
 
 def lock(conn: psycopg.Connection, dataset: int) -> bool:

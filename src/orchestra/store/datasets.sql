@@ -23,6 +23,9 @@ order by d.name
 -- For "did you mean": newest first, no more than a suggestion needs.
 select name from dataset where deleted_at is null order by id desc limit 2000
 
+-- name: names_taken
+select name from dataset where name = any(%(names)s) and deleted_at is null
+
 -- name: lock_dataset
 -- Against a concurrent deletion or update.
 select id from dataset where id = %(dataset)s and deleted_at is null for update

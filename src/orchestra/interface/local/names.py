@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestra.interface.local import Scope
-from orchestra.interface.names import ListNames
+from orchestra.interface.names import FreeName, ListNames
 
 
 def list_names(scope: Scope, asked: ListNames) -> tuple[str, ...]:
@@ -26,3 +26,9 @@ def list_names(scope: Scope, asked: ListNames) -> tuple[str, ...]:
             from orchestra.store import users
 
             return tuple(user.name for user in users.everybody(conn))
+
+
+def free_name(scope: Scope, asked: FreeName) -> str:
+    from orchestra.services import names
+
+    return names.free(scope.conn, scope.caller, asked.name, asked.kinds)

@@ -118,6 +118,11 @@ def names(conn: psycopg.Connection) -> list[str]:
     return [row["name"] for row in fetch(conn, SQL.names)]
 
 
+def taken(conn: psycopg.Connection, names: Collection[str]) -> set[str]:
+    """Return those of the names that tasks have."""
+    return {row["name"] for row in fetch(conn, SQL.names_taken, {"names": list(names)})}
+
+
 def newest_id(conn: psycopg.Connection) -> int | None:
     newest: int | None = fetch(conn, SQL.newest_id)[0]["id"]
     return newest

@@ -50,6 +50,9 @@ select id from task where id between %(first)s and %(last)s and deleted_at is nu
 -- For "did you mean".
 select name from task where deleted_at is null order by id desc limit 2000
 
+-- name: names_taken
+select name from task where name = any(%(names)s) and deleted_at is null
+
 -- name: newest_id
 select max(id) as id from task where deleted_at is null
 
