@@ -120,6 +120,27 @@ def test_create_refuses_in_one_sentence(ana: Maestro, change: dict[str, str], sa
     assert not (ana.folder / "hacked").exists()
 
 
+def test_a_clone_has_the_old_settings_and_the_changes(ana: Maestro) -> None:
+    made(ana, "mlp", "--timeout", "2h", "--env", "A=1", "--retries", "3", "--test-jobs", "4")
+    dry = ana("task", "clone", "mlp", "--dry-run", "--env", "B=2")
+    assert dry.out.startswith("user.ana.mlp-2 would have 12 jobs on queue cpu; nothing was created")
+    cloned = ana("task", "clone", "0", "--retries", "1", "--env", "B=2", "--bypass")
+    assert cloned.out.startswith(
+        "task 1: user.ana.mlp-2, 12 jobs on queue cpu\n    first      no test;"
+    )
+    assert "watch it   maestro task show 1 --watch" in cloned.err
+    assert ana("task", "clone", "1", "--name", "user.ana.other", "-q").out == "2\n"
+    assert ana("task", "clone", "1", "-q").out == "3\n"
+    shown = ana.line("task show 3 -o json").json
+    assert shown["name"] == "user.ana.mlp-3"
+    assert shown["command"] == EXEC
+    policy = shown["policy"]
+    assert (policy["timeout_seconds"], policy["retries"], policy["test_jobs"]) == (7200, 1, 0)
+    assert shown["env"] == {"A": "1", "B": "2"}
+    assert "there is no task 9" in ana("task", "clone", "9", status=2).err
+    assert "argument" not in ana("task", "clone", status=2).err
+
+
 def test_secondary_data_sets_are_data_in_both_notations(ana: Maestro) -> None:
     command = EXEC + " -r %REF"
     for number, text in enumerate(["{'%REF': 'user.ana.grid'}", '{"REF": "user.ana.data"}']):

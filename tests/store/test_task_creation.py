@@ -21,12 +21,14 @@ from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.models.tasks import Counts, Limit, Policy, Resources, Task
 from orchestra.domain.states import Queue, TaskState
 from orchestra.services import datasets, names
+from orchestra.services.tasks import cloning
 from orchestra.services.tasks import creation as task_creation
 from orchestra.store import datasets as dataset_store
 from orchestra.store.tasks import creation as task_making
 from orchestra.store.tasks import facts, sources
 from orchestra.store.tasks import tasks as store
 from support.making import make
+from support.people import caller
 from support.registering import register
 from support.world import World
 
@@ -251,3 +253,46 @@ def test_a_name_for_one_more_counts_on_from_what_is_taken(
     assert free("user.ana.grid", "task", "dataset") == "user.ana.grid-2"
     with pytest.raises(BadInput, match='belongs to user "bob"'):
         free("user.bob.mlp")
+
+
+def test_the_settings_of_a_task_ask_for_one_more_like_it(
+    conn: psycopg.Connection, ana: Caller, new: NewTask
+) -> None:
+    full = replace(
+        new,
+        secondary={"REF": "user.ana.digits"},
+        env={"LR": "0.1"},
+        policy=Policy(3, 60.0, 2, 3600.0, 5.0, 7, Limit(percent=10.0), resume=True, max_running=4),
+        resources=Resources(2, 0, 10**9),
+        complete_file=".complete",
+        metrics_file="m.json",
+        goal="min:loss",
+        attach_report=True,
+    )
+    task = create(conn, full, ana)
+    found = cloning.settings(conn, ana, str(task.id), None)
+    assert found == replace(full, name="user.ana.mlp-2", host="")
+    assert cloning.settings(conn, ana, str(task.id), "user.ana.other").name == "user.ana.other"
+    assert create(conn, replace(found, host="gauss"), ana).command == task.command
+
+
+def test_anybodys_task_can_be_cloned_into_ones_own_namespace(
+    conn: psycopg.Connection, ana: Caller, new: NewTask
+) -> None:
+    task = create(conn, new, ana)
+    found = cloning.settings(conn, caller(conn, "bob"), task.name, None)
+    assert (found.name, found.volume, found.config) == ("user.bob.mlp", "", "user.ana.grid")
+
+
+def test_a_clone_of_a_task_over_outputs_reads_the_outputs_of_the_same_task(
+    conn: psycopg.Connection, ana: Caller, new: NewTask, world: World
+) -> None:
+    older = create(conn, replace(new, policy=Policy(test_jobs=0)), ana)
+    waiting = create(
+        conn,
+        replace(new, name="user.ana.eval", config=f"task:{older.id}", after=(str(older.id),)),
+        ana,
+    )
+    found = cloning.settings(conn, ana, str(waiting.id), None)
+    assert (found.config, found.after) == ("task:user.ana.mlp", (str(older.id),))
+    assert create(conn, replace(found, host="gauss"), ana).jobs == older.jobs

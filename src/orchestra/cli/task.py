@@ -22,6 +22,11 @@ _PLOT = (
     "as box plots), the duration of the jobs and their peak memory."
 )
 _PLOT_EXAMPLE = "maestro task plot 0\nmaestro task plot 0 -m val.loss --out loss.png"
+_CLONE = (
+    "Create a task with all the settings of another one, anybody's: command, data sets at their present versions,\n"
+    "image, policy, resources. Each option replaces one of them; --env and --bind are added to the old ones. Without\n"
+    "--name it is called like the old one, with the next free number: user.ana.mlp-2."
+)
 _WAIT = """Wait until tasks have ended. The exit status tells how; of several tasks, the worst result counts:
 0 all jobs are done, 1 FINALIZED (some jobs are not done), 3 BROKEN (the test failed), 4 KILLED,
 5 not ended within --timeout. 2 is a mistake on the command line, as for every command."""
@@ -48,6 +53,15 @@ VERBS = (
         later("orchestra.cli.task_options:repro_arguments"),
         example=f"maestro task repro --old_task user.ana.mlp --new_task user.ana.eval -d user.ana.digits {_EXEC}",
         output=True,
+    ),
+    Verb(
+        "clone",
+        "create a task with the settings of another one",
+        later("orchestra.cli.task_clone:clone"),
+        later("orchestra.cli.task_clone:clone_arguments"),
+        example="maestro task clone 0\nmaestro task clone 0 --name user.ana.slow --timeout 4h --env LR=0.01",
+        output=True,
+        description=_CLONE,
     ),
     Verb(
         "list",

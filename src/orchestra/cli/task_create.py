@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from orchestra.domain.errors import AlreadyExists
 
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
+    from orchestra.domain.models.new_tasks import NewTask
     from orchestra.domain.models.tasks import Task
     from orchestra.interface.answers.new_tasks import Preview
     from orchestra.interface.operation import Interface
@@ -28,15 +29,16 @@ _PREVIEWED_JOBS = 3
 
 def create(ctx: Context) -> None:
     """Create a task for a config data set."""
-    _make(ctx, ctx.names.config(ctx.args.config))
+    make(ctx, lambda _: new_task(ctx, ctx.names.config(ctx.args.config)))
 
 
 def repro(ctx: Context) -> None:
     """Create a task for the outputs of another one."""
-    _make(ctx, ctx.names.config(f"task:{ctx.args.old_task}"))
+    make(ctx, lambda _: new_task(ctx, ctx.names.config(f"task:{ctx.args.old_task}")))
 
 
-def _make(ctx: Context, config: str) -> None:
+def make(ctx: Context, request: Callable[[Interface], NewTask]) -> None:
+    """Create the task that is requested and print it, or what it would be."""
     from orchestra.files import task_files
     from orchestra.interface.new_tasks import CreateTask, PlanTask
 
@@ -46,7 +48,7 @@ def _make(ctx: Context, config: str) -> None:
             _print_existing(ctx, existing)
             return
         try:
-            new = new_task(ctx, config)
+            new = request(ask)
             preview = ask(PlanTask(new, _PREVIEWED_JOBS if dry else 1))
             seen = task_files.check(new, preview.folder, dry=dry)
             if dry:

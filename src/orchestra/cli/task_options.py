@@ -1,4 +1,4 @@
-"""The options of `maestro task create` and `task repro`."""
+"""The options of `maestro task create`, `task repro` and `task clone`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def create_arguments(parser: Parser) -> None:
         metavar="DATASET",
         help="data set of the configs: one job for each file, %%IN; task:NAME uses the outputs of another task",
     )
-    _common_arguments(parser)
+    common_arguments(parser)
     parser.add_argument(
         "--if-not-exists",
         action="store_true",
@@ -59,10 +59,11 @@ def repro_arguments(parser: Parser) -> None:
         metavar="TASK",
         help="number or name of the task whose outputs become %%IN, one for each job",
     )
-    _common_arguments(parser)
+    common_arguments(parser)
 
 
-def _common_arguments(parser: Parser) -> None:
+def common_arguments(parser: Parser) -> None:
+    """Add what `task create`, `repro` and `clone` have in common."""
     _what(parser)
     _policy(parser)
     resources = parser.add_argument_group("resources of a job")

@@ -22,6 +22,24 @@ class FindOwnTask(Question[Task | None]):
 
 
 @dataclass(frozen=True, slots=True)
+class SettingsOf(Question[NewTask]):
+    """The request for one more task like an existing one, anybody's, with its data sets by name.
+
+    Args:
+        word: the existing task, by number or name.
+        name: of the new task; None for that of the existing one, in the caller's namespace, with the next free number.
+
+    `host` is empty in the answer, and `volume` where the task is somebody else's; the caller's machine knows them.
+
+    Raises:
+        BadInput, NotFound: there is no such task, or the name is not valid for one of the caller's.
+    """
+
+    word: str
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PlanTask(Question[Preview]):
     """What a task would be, with so many of its first commands. Its files are not read.
 

@@ -90,6 +90,7 @@ OPERATIONS = (
     Operation("task.show", task_reports.ShowTask),
     Operation("task.waits", task_reports.WhyTaskWaits),
     Operation("task.existing", new_tasks.FindOwnTask),
+    Operation("task.settings", new_tasks.SettingsOf),
     Operation("task.plan", new_tasks.PlanTask),
     Operation("task.create", new_tasks.CreateTask),
     Operation("task.changes", changes.ChangesSince),

@@ -24,8 +24,7 @@ def free(
     Raises:
         BadInput: the name is invalid, or not in the caller's namespace.
     """
-    parse_name(name, username=caller.name)
-    names = numbered(name)
+    names = numbered(str(parse_name(name, username=caller.name)))
     while True:
         wanted = list(islice(names, _AT_A_TIME))
         used = tasks.taken(conn, wanted) if "task" in kinds else set()

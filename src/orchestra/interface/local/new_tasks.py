@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.models.tasks import Task
 from orchestra.interface import new_tasks as ask
 from orchestra.interface.answers.new_tasks import Preview
 from orchestra.interface.local import Scope
-from orchestra.services.tasks import creation
+from orchestra.services.tasks import cloning, creation
 
 
 def find_own_task(scope: Scope, asked: ask.FindOwnTask) -> Task | None:
     return creation.find_existing(scope.conn, scope.caller, asked.name)
+
+
+def settings_of(scope: Scope, asked: ask.SettingsOf) -> NewTask:
+    return cloning.settings(scope.conn, scope.caller, asked.word, asked.name)
 
 
 def plan_task(scope: Scope, asked: ask.PlanTask) -> Preview:

@@ -1,0 +1,66 @@
+"""A task with the settings of another one, and the options that change them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from orchestra.cli.parser import Parser
+from orchestra.cli.task_clone import clone_arguments
+from orchestra.domain import cloning
+from orchestra.domain.models.new_tasks import NewTask
+from orchestra.domain.models.tasks import Policy, Resources
+
+OLD = NewTask(
+    "user.ana.fit",
+    "fit %IN %OUT",
+    "user.ana.grid",
+    "user.ana.digits",
+    "/data",
+    "ana",
+    "gauss",
+    env={"A": "1", "B": "2"},
+    policy=Policy(test_jobs=3, timeout=60.0),
+    resources=Resources(cores=4),
+    binds=("/a:/a",),
+)
+NEW = replace(
+    OLD,
+    command="other %IN %OUT",
+    env={"B": "3"},
+    policy=Policy(test_jobs=0, retries=5),
+    resources=Resources(cores=1, gpus=2),
+    binds=("/b:/b",),
+)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ((), OLD),
+        (("exec",), replace(OLD, command=NEW.command)),
+        (("env", "bind"), replace(OLD, env={"A": "1", "B": "3"}, binds=("/a:/a", "/b:/b"))),
+        (("bypass",), replace(OLD, policy=Policy(test_jobs=0, timeout=60.0))),
+        (("retries", "gpus"), replace(OLD, policy=replace(OLD.policy, retries=5), resources=Resources(4, 2))),
+    ],
+)  # fmt: skip
+def test_what_is_given_replaces_what_was(given: tuple[str, ...], expected: NewTask) -> None:
+    assert cloning.changed(OLD, NEW, given) == expected
+
+
+def test_every_option_has_a_field() -> None:
+    parser = Parser()
+    clone_arguments(parser)
+    options = set(parser.get_default("defaults"))
+    assert {"exec", "queue", "timeout", "memory"} <= options
+    cloning.changed(OLD, NEW, options)
+
+
+def test_an_option_leaves_no_trace_unless_it_is_given() -> None:
+    parser = Parser()
+    clone_arguments(parser)
+    found = vars(parser.parse(["7", "--timeout", "2h"]))
+    assert set(found) - {"without_unit"} == {
+        "old", "name", "config", "dry_run", "reuse", "defaults", "timeout"
+    }  # fmt: skip
