@@ -228,6 +228,7 @@ SHOWN = {
     "env": dict,
     "config": dict,
     "inputs": list,
+    "origin": type(None),
     "policy": dict,
     "resources": dict,
     "run": int,

@@ -1,11 +1,12 @@
-"""The history in `task show`."""
+"""The history in `task show`, and where the program came from."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
 from orchestra.domain.models.events import Event
-from orchestra.domain.task_text import without_repeats
+from orchestra.domain.models.tasks import Origin
+from orchestra.domain.task_text import commit_in_words, origin_in_words, without_repeats
 
 
 def _event(number: int, before: str, after: str, why: str, who: str = "orchestra") -> Event:
@@ -23,3 +24,16 @@ def test_repeated_events_are_shown_once() -> None:
         _event(5, "TESTING", "TESTING", "2 of 10 test jobs failed"),
     ]
     assert [event.id for event in without_repeats(events)] == [0, 2, 3, 4, 5]
+
+
+def test_an_origin_says_what_is_known() -> None:
+    commit = "1a2b3c4d5e6f" + "0" * 28
+    origin = Origin("/home/ana/fit.py", "ab" * 32, "/venv/bin/python3", commit, dirty=True)
+    assert dict(origin_in_words(origin)) == {
+        "script": "/home/ana/fit.py (SHA-256 abababababab)",
+        "python": "/venv/bin/python3",
+        "commit": "1a2b3c4d5e6f, with changes that are not committed",
+    }
+    assert commit_in_words(Origin(commit=commit)) == "1a2b3c4d5e6f"
+    assert dict(origin_in_words(Origin(script="/a.sh"))) == {"script": "/a.sh"}
+    assert list(origin_in_words(None)) == []

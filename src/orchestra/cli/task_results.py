@@ -17,6 +17,7 @@ from orchestra.cli.task_select import one_task, the_task
 from orchestra.domain import flat_values, human, result_ranking, results
 from orchestra.domain.errors import BadInput
 from orchestra.domain.results import Column, ColumnSource, Row, Table
+from orchestra.domain.task_text import commit_in_words
 
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
@@ -63,6 +64,7 @@ def show_results(ctx: Context) -> None:
         _print(ctx, sources.task, table, chosen, by)
     _note_order(ctx, by)
     _note_missing(ctx, sources, table)
+    _note_origin(ctx, sources.task)
 
 
 def read(ctx: Context) -> tuple[Sources, Table]:
@@ -219,3 +221,9 @@ def _note_missing(ctx: Context, sources: Sources, table: Table) -> None:
         )
     if len(table.rows) < task.jobs:
         ctx.out.note(f"{len(table.rows):,} of {human.count(task.jobs, 'job')} have results")
+
+
+def _note_origin(ctx: Context, task: Task) -> None:
+    if ctx.out.for_people and task.origin and task.origin.commit:
+        of = f" of {task.origin.script}" if task.origin.script else ""
+        ctx.out.note(f"Commit{of}: {commit_in_words(task.origin)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from orchestra.domain.states import JobStatus, TaskState
 from orchestra.domain.task_text import (
     counts_in_words,
     event_in_words,
+    origin_in_words,
     policy_in_words,
     without_repeats,
 )
@@ -122,6 +124,8 @@ def _facts(report: TaskReport) -> Iterator[str]:
     yield f"  config    {_source(report.config)}"
     for source in report.inputs:
         yield f"  {'%' + source.tag:<9} {_source(source)}"
+    for what, words in origin_in_words(task.origin):
+        yield f"  {what:<9} {clean(words)}"
     yield f"  output    {clean(task.folder)}"
     yield from _container(task)
     yield f"  policy    {', '.join(policy_in_words(task))}"
@@ -223,6 +227,7 @@ def _record(report: TaskReport) -> Record:
         "env": dict(task.env),
         "config": _source_record(report.config),
         "inputs": [_source_record(source) for source in report.inputs],
+        "origin": asdict(task.origin) if task.origin else None,
         "policy": {
             "test_jobs": policy.test_jobs,
             "test_for_seconds": policy.test_for,

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from orchestra.domain import human
 from orchestra.domain.models.events import Event
-from orchestra.domain.models.tasks import Counts, Task
+from orchestra.domain.models.tasks import Counts, Origin, Task
 from orchestra.domain.states import ENDED_TASK_STATES, JobStatus
 
 _ORDER = (
@@ -20,6 +20,7 @@ STATUS_WORDS: Mapping[JobStatus, str] = {
     JobStatus.KILL: "being ended",
     JobStatus.ASSIGNED: "waiting",
 }
+_SHOWN_DIGITS = 12
 _ENDED = {state.value for state in ENDED_TASK_STATES}
 _STATE_WORDS = {"KILL": "being killed"}
 
@@ -59,6 +60,27 @@ def policy_in_words(task: Task) -> list[str]:
     if policy.priority:
         parts.append(f"priority {policy.priority}")
     return parts
+
+
+def origin_in_words(origin: Origin | None) -> Iterator[tuple[str, str]]:
+    """Yield what is known of where a task's program came from, each with its name."""
+    if origin is None:
+        return
+    if origin.script:
+        checksum = f" (SHA-256 {origin.sha256[:_SHOWN_DIGITS]})" if origin.sha256 else ""
+        yield "script", f"{origin.script}{checksum}"
+    if origin.interpreter:
+        yield "python", origin.interpreter
+    if words := commit_in_words(origin):
+        yield "commit", words
+
+
+def commit_in_words(origin: Origin) -> str:
+    """`1a2b3c4d5e6f, with changes that are not committed`; empty if there was no commit."""
+    if not origin.commit:
+        return ""
+    changed = ", with changes that are not committed" if origin.dirty else ""
+    return origin.commit[:_SHOWN_DIGITS] + changed
 
 
 def without_repeats(events: Iterable[Event]) -> Iterator[Event]:
