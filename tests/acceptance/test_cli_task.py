@@ -223,6 +223,7 @@ SHOWN = {
     "volume": str,
     "folder": str,
     "metrics_file": str,
+    "goal": type(None),
     "mails": list,
     "complete_file": type(None),
     "env": dict,

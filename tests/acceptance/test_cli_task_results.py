@@ -86,6 +86,8 @@ def test_order_and_the_best(over: Maestro) -> None:
     assert (
         "These have the lowest val.accuracy; --sort -val.accuracy shows the highest." in lowest.err
     )
+    assert jobs("--best 2 --direction max --sort val.accuracy") == ["0/1", "0/2"]
+    assert jobs("--best 2 --direction min") == ["0/0", "0/2"]
     assert jobs("--best 1 --sort lr") == ["0/3"]
     assert jobs("--best 1 --sort -lr") == ["0/5"]
 
@@ -113,6 +115,10 @@ def test_forms_for_programs(over: Maestro) -> None:
         ("--sort val.acuracy", 'no column "val.acuracy". Did you mean "val.accuracy"?'),
         ("--best 0", "--best needs a whole number of at least 1."),
         ("--desc", "--desc needs --sort"),
+        ("--direction max", "--direction needs --best or --sort."),
+        ("--direction up --best 1", 'cannot be "up"'),
+        ("--desc --sort lr --direction min", "--desc and --direction min contradict each other"),
+        ("--sort -lr --direction min", "--sort -lr and --direction min contradict each other"),
         ("--out r.xlsx", "does not end with a known suffix"),
         ("--out nowhere/r.csv", "nowhere/r.csv cannot be written: No such file or directory."),
         ("-o xml", 'cannot be "xml".'),
@@ -168,6 +174,10 @@ def test_another_name_for_the_metrics(ana: Maestro, world: World) -> None:
     )
     ana(*CREATE, "-t", "user.ana.mlp", "--bypass", "--metrics", "logs/final.yaml")
     assert ana.line("task show 0 -o json").json["metrics_file"] == "logs/final.yaml"
+    assert "--goal min:loss" in ana.refused(*CREATE, "-t", "user.ana.x", "--goal", "loss")
+    ana(*CREATE, "-t", "user.ana.goal", "--goal", "min: val.loss")
+    assert ana.line("task show 1 -o json").json["goal"] == "min:val.loss"
+    assert "  goal      the lowest val.loss\n" in ana.line("task show 1").out
     world.run_all(failing=(4,))
     folder = ana.folder / "user.ana.mlp"
     assert "does not exist on this machine" in ana.refused("task", "results", 0)

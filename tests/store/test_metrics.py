@@ -124,6 +124,21 @@ def test_without_a_goal_there_is_no_best_result(world: World) -> None:
     assert [best_results(world.conn, task) for task in (first, second, 99)] == [None] * 3
 
 
+def test_a_stated_goal_decides_in_the_mail(world: World) -> None:
+    task = world.task(jobs=3)
+    texts: list[str | None] = [f'{{"accuracy": {n}, "a": {{"chi": {n - 1}}}}}' for n in range(3)]
+    run(world, world.pilot(), texts, task)
+
+    def best(goal: str) -> object:
+        world.conn.execute("update task set goal = %s where id = %s", [goal, task])
+        found = best_results(world.conn, task)
+        return found and (found.columns[0], [row.job for row in found.rows])
+
+    assert best("min:a.chi") == ("a.chi", [f"{task}/{n}" for n in (0, 1, 2)])
+    assert best("max:metrics.accuracy") == ("accuracy", [f"{task}/{n}" for n in (2, 1, 0)])
+    assert best("min:acc") is None
+
+
 def test_what_is_read_for_a_mail_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The texts of at most 24 jobs, whatever the number of jobs, and the numbers of the first hundred."""
     task = world.task(jobs=300)

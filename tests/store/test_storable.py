@@ -123,6 +123,8 @@ def test_no_text_of_a_new_task(
         {"env": {text: "1"}},
         {"complete_file": text},
         {"metrics_file": text},
+        {"goal": text},
+        {"goal": f"min:{text}"},
         {"after": (text,)},
     ):
         create(conn, replace(new, **changes), ana)

@@ -10,6 +10,7 @@ import pytest
 
 from orchestra.domain import flat_values, result_ranking, results
 from orchestra.domain.errors import BadInput
+from orchestra.domain.goals import direction
 from orchestra.domain.results import ColumnSource, Row
 
 
@@ -126,7 +127,7 @@ def test_an_unknown_column_is_guessed() -> None:
     ],
 )
 def test_a_metric_s_name_says_which_value_is_best(name: str, highest: bool | None) -> None:
-    assert result_ranking.direction(name) is highest
+    assert direction(name) is highest
 
 
 def goal(metrics: Mapping[str, Any]) -> tuple[str, bool] | None:
@@ -196,7 +197,8 @@ def test_sort_is_obeyed_whatever_the_name(name: str) -> None:
     table = results.table_of([row(n, {}, {name: value}) for n, value in enumerate((2, 1, 3))])
 
     def order(sort: str, *, descending: bool = False) -> list[int]:
-        found, _ = result_ranking.arranged(table, sort=sort, descending=descending, limit=2)
+        highest = True if descending else None
+        found, _ = result_ranking.arranged(table, sort=sort, limit=2, highest=highest)
         return [r.job for r in found.rows]
 
     assert order(name) == [1, 0]

@@ -10,11 +10,13 @@ _RESULTS = (
     "Show a row for each done job: the values of its config (JSON, YAML or TOML) and of the metrics.json that it\n"
     "wrote into %OUT. Nested values are named a.b; a list is one value. If the config and the metrics have different\n"
     "values of the same name, they are shown as config.NAME and metrics.NAME.\n\n"
-    "--best sorts by a metric whose name says whether high (accuracy, auc, f1, score, ...) or low (loss, error, ...)\n"
-    "values are better; use --sort for another one."
+    "--best sorts by the task's goal (`task create --goal min:loss`), else by a metric whose name says whether high\n"
+    "(accuracy, auc, f1, score, ...) or low (loss, error, ...) values are better. --sort takes another column, and\n"
+    "--direction says which of its values are best."
 )
 _RESULTS_EXAMPLE = (
-    "maestro task results 0\nmaestro task results 0 --best 5\nmaestro task results 0 --sort -accuracy -o csv\n"
+    "maestro task results 0\nmaestro task results 0 --best 5\n"
+    "maestro task results 0 --best 5 --sort chi --direction min\nmaestro task results 0 --sort -accuracy -o csv\n"
     "maestro task results 0 --out results.parquet"
 )
 _PLOT = (

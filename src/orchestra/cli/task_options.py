@@ -145,6 +145,11 @@ def _what(parser: Parser) -> None:
         help="file that each job writes into %%OUT for `task results` (default metrics.json)",
     )
     parser.add_argument(
+        "--goal",
+        metavar="min:NAME|max:NAME",
+        help="metric whose lowest or highest value is best, for `task results --best`, plots and the mail: min:loss",
+    )
+    parser.add_argument(
         *("--dry_run", "--dry-run"),
         dest="dry_run",
         action="store_true",
@@ -240,6 +245,7 @@ def new_task(ctx: Context, config: str) -> NewTask:
         reuse=args.reuse,
         after=tuple(map(ctx.names.task, args.after)),
         metrics_file=METRICS_FILE if args.metrics is None else args.metrics,
+        goal=args.goal,
     )
 
 

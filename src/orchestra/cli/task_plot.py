@@ -20,6 +20,7 @@ from orchestra.domain.results import Column, ColumnSource, Row, Table
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
+    from orchestra.domain.goals import StatedGoal
 
 _PANELS = 12
 _CATEGORIES = 20
@@ -58,7 +59,7 @@ def plot(ctx: Context) -> None:
         raise Refused(
             f"no job of task {task.id} ({task.name}) is done yet, so there is nothing to plot."
         )
-    metric = _metric(ctx, table)
+    metric = _metric(ctx, table, task_results.stated_goal(task))
     panels, left_out = _panels(table, metric)
     if not panels:
         raise Refused(f"the results of task {task.id} ({task.name}) have no numbers to plot.")
@@ -92,10 +93,10 @@ def _matplotlib() -> Any:
     return Figure
 
 
-def _metric(ctx: Context, table: Table) -> Column | None:
+def _metric(ctx: Context, table: Table, stated: StatedGoal | None) -> Column | None:
     name = ctx.args.metric
     if name is None:
-        goal = result_ranking.goal(table)
+        goal = result_ranking.goal(table, stated)
         return goal.column if goal else None
     column = table.find(name)
     if not any(flat_values.is_finite(column.of(row)) for row in table.rows):

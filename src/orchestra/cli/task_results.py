@@ -16,12 +16,14 @@ from orchestra.cli.task import RESULT_FORMS
 from orchestra.cli.task_select import one_task, the_task
 from orchestra.domain import flat_values, human, result_ranking, results
 from orchestra.domain.errors import BadInput
+from orchestra.domain.goals import DIRECTIONS, direction, parse_goal
 from orchestra.domain.results import Column, ColumnSource, Row, Table
 from orchestra.domain.task_text import commit_in_words
 
 if TYPE_CHECKING:
     from orchestra.cli.context import Context
     from orchestra.cli.parser import Parser
+    from orchestra.domain.goals import StatedGoal
     from orchestra.domain.models.results import Sources
     from orchestra.domain.models.tasks import Task
 
@@ -38,6 +40,7 @@ def results_arguments(parser: Parser) -> None:
     )
     parser.add_argument("--desc", action="store_true", help="with --sort, the highest first")
     parser.add_argument("--best", type=whole, metavar="N", help="show only the N best rows")
+    direction_argument(parser)
     parser.add_argument("--columns", metavar="A,B", help="show only these columns, in this order")
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="write to this file; its suffix selects the format"
@@ -52,7 +55,11 @@ def show_results(ctx: Context) -> None:
     _check(ctx)
     sources, table = read(ctx)
     chosen, by = result_ranking.arranged(
-        table, sort=ctx.args.sort, descending=ctx.args.desc, limit=ctx.args.best
+        table,
+        sort=ctx.args.sort,
+        limit=ctx.args.best,
+        stated=stated_goal(sources.task),
+        highest=_highest(ctx),
     )
     if ctx.args.columns:
         chosen = results.with_columns(chosen, _names(ctx.args.columns))
@@ -62,9 +69,27 @@ def show_results(ctx: Context) -> None:
             ctx.out.note(f"{human.count(len(chosen.rows), 'row')} written to {ctx.args.out}")
     else:
         _print(ctx, sources.task, table, chosen, by)
-    _note_order(ctx, by)
+    _note_order(ctx, by, stated_goal(sources.task))
     _note_missing(ctx, sources, table)
     _note_origin(ctx, sources.task)
+
+
+def direction_argument(parser: Parser) -> None:
+    """Add the option that says which values are best."""
+    parser.add_argument(
+        "--direction",
+        choices=tuple(DIRECTIONS),
+        help="whether the lowest or the highest value is best, whatever the goal or the metric's name says",
+    )
+
+
+def stated_goal(task: Task) -> StatedGoal | None:
+    """Return the goal that was given when the task was created."""
+    return parse_goal(task.goal) if task.goal else None
+
+
+def _highest(ctx: Context) -> bool | None:
+    return True if ctx.args.desc else DIRECTIONS.get(ctx.args.direction)
 
 
 def read(ctx: Context) -> tuple[Sources, Table]:
@@ -101,6 +126,10 @@ def _check(ctx: Context) -> None:
     args = ctx.args
     if args.desc and not args.sort:
         raise BadInput("--desc needs --sort.")
+    if args.desc and args.direction == "min":
+        raise BadInput("--desc and --direction min contradict each other.")
+    if args.direction and not (args.sort or args.best):
+        raise BadInput("--direction needs --best or --sort.")
     if args.best is not None and args.best < 1:
         raise BadInput("--best needs a whole number of at least 1.")
     if args.columns and not _names(args.columns):
@@ -199,11 +228,12 @@ def _constants(table: Table) -> list[str]:
     ]
 
 
-def _note_order(ctx: Context, by: Column | None) -> None:
-    """Note that --sort puts the lowest first, if the highest is best."""
-    sort = ctx.args.sort
-    lowest = sort and not sort.startswith("-") and not ctx.args.desc
-    if by and lowest and ctx.args.best and result_ranking.direction(by.key):
+def _note_order(ctx: Context, by: Column | None, stated: StatedGoal | None) -> None:
+    """Note that --sort puts the lowest first, if the name of the column says that the highest is best."""
+    sort, args = ctx.args.sort, ctx.args
+    if not (by and sort and args.best) or sort.startswith("-") or args.desc or args.direction:
+        return
+    if not (stated and by.key in stated.keys) and direction(by.key):
         ctx.out.note(f"These have the lowest {by.name}; --sort -{sort} shows the highest.")
 
 

@@ -18,6 +18,7 @@ from orchestra.domain.states import JobStatus, TaskState
 from orchestra.domain.task_text import (
     counts_in_words,
     event_in_words,
+    goal_in_words,
     origin_in_words,
     policy_in_words,
     without_repeats,
@@ -129,6 +130,8 @@ def _facts(report: TaskReport) -> Iterator[str]:
     yield f"  output    {clean(task.folder)}"
     yield from _container(task)
     yield f"  policy    {', '.join(policy_in_words(task))}"
+    if task.goal:
+        yield f"  goal      {clean(goal_in_words(task.goal))}"
 
 
 def _container(task: Task) -> Iterator[str]:
@@ -224,6 +227,7 @@ def _record(report: TaskReport) -> Record:
         "folder": task.folder,
         "complete_file": task.complete_file,
         "metrics_file": task.metrics_file,
+        "goal": task.goal,
         "env": dict(task.env),
         "config": _source_record(report.config),
         "inputs": [_source_record(source) for source in report.inputs],

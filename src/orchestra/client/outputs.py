@@ -10,6 +10,7 @@ from orchestra.client.session import Session, with_hint
 from orchestra.domain import result_ranking
 from orchestra.domain import results as domain
 from orchestra.domain.errors import Refused
+from orchestra.domain.goals import parse_goal
 from orchestra.domain.results import Table
 
 if TYPE_CHECKING:
@@ -17,21 +18,41 @@ if TYPE_CHECKING:
 
 
 def table(
-    session: Session, task: int, sort: str | None, best: int | None, columns: Sequence[str] | None
+    session: Session,
+    task: int,
+    *,
+    sort: str | None,
+    best: int | None,
+    columns: Sequence[str] | None,
+    direction: str | None,
 ) -> Table:
     """Return a task's results; the files are read without holding the connection."""
     from orchestra.files.results import read
     from orchestra.interface.results import FindResults
 
     limit = None if best is None else words.whole("best", best, least=1)
+    highest = words.highest(direction)
     sources = session(FindResults(str(task)))
+    goal = sources.task.goal
     with with_hint():
-        chosen, _ = result_ranking.arranged(read(sources), sort=sort, limit=limit)
+        chosen, _ = result_ranking.arranged(
+            read(sources),
+            sort=sort,
+            limit=limit,
+            stated=parse_goal(goal) if goal else None,
+            highest=highest,
+        )
         return chosen if columns is None else domain.with_columns(chosen, columns)
 
 
 def frame(
-    session: Session, task: int, sort: str | None, best: int | None, columns: Sequence[str] | None
+    session: Session,
+    task: int,
+    *,
+    sort: str | None,
+    best: int | None,
+    columns: Sequence[str] | None,
+    direction: str | None,
 ) -> pandas.DataFrame:
     """Return a task's results as a data frame.
 
@@ -45,7 +66,7 @@ def frame(
             "frame() needs pandas, which is not installed; results() returns the same as dictionaries.",
             hint="pip install 'orchestra-hpc[notebook]'",
         ) from None
-    found = table(session, task, sort, best, columns)
+    found = table(session, task, sort=sort, best=best, columns=columns, direction=direction)
     names = [column.name for column in found.columns]
     return pandas.DataFrame.from_records(list(found.records()), columns=names)
 

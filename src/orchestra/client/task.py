@@ -174,19 +174,25 @@ class Task:
         sort: str | None = None,
         best: int | None = None,
         columns: Sequence[str] | None = None,
+        direction: str | None = None,
     ) -> list[dict[str, Any]]:
         """Return a row for each done job: its config's values, its metrics, its usage (docs/results.md).
 
         Args:
             sort: order by this column; "-NAME" puts the highest first.
-            best: only so many of the best rows, by a metric whose name says which are best, or by `sort`.
+            best: only so many of the best rows, by the task's goal, by a metric whose name says which are best, or by
+                `sort`.
             columns: only these columns, in this order.
+            direction: "min" or "max", which values of the metric or of `sort` are best.
 
         Raises:
             BadInput: there is no such column.
             VolumeError: the task's folder does not exist.
         """
-        return list(outputs.table(self._session, self.id, sort, best, columns).records())
+        table = outputs.table(
+            self._session, self.id, sort=sort, best=best, columns=columns, direction=direction
+        )
+        return list(table.records())
 
     def frame(
         self,
@@ -194,6 +200,7 @@ class Task:
         sort: str | None = None,
         best: int | None = None,
         columns: Sequence[str] | None = None,
+        direction: str | None = None,
     ) -> pandas.DataFrame:
         """Return `results` as a pandas data frame.
 
@@ -201,7 +208,9 @@ class Task:
             Refused: pandas is not installed.
             BadInput, VolumeError: as `results`.
         """
-        return outputs.frame(self._session, self.id, sort, best, columns)
+        return outputs.frame(
+            self._session, self.id, sort=sort, best=best, columns=columns, direction=direction
+        )
 
     def wait(
         self,

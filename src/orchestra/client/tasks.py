@@ -49,6 +49,7 @@ class Tasks:
         bind: Sequence[str] = (),
         env: Mapping[str, str | int | float] | None = None,
         metrics: str = METRICS_FILE,
+        goal: str | None = None,
         reuse: bool = False,
         bypass: bool = False,
         test_jobs: int | None = None,
@@ -81,6 +82,7 @@ class Tasks:
             bind: more folders to mount in the container, `SRC:DST[:ro]`.
             env: environment variables for the jobs.
             metrics: name of the file in `%OUT` that `results()` reads.
+            goal: the metric whose lowest or highest value is best, "min:loss" or "max:accuracy".
             reuse: allow a folder of the task's name that is not empty.
             bypass: skip the test.
             test_jobs: number of test jobs; 10 by default.
@@ -140,6 +142,7 @@ class Tasks:
             reuse=reuse,
             after=tuple(map(names.task, _after(after))),
             metrics_file=metrics,
+            goal=None if goal is None else words.text("a goal", goal),
         )
         return Task(self._session, _make(self._session, new, if_not_exists=if_not_exists))
 

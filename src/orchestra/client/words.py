@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from orchestra.domain.errors import BadInput
+from orchestra.domain.goals import DIRECTIONS
 from orchestra.domain.quantities import LARGEST_SIZE, parse_duration, parse_limit, parse_size
 from orchestra.domain.states import JobStatus, Queue
 from orchestra.domain.storable import LARGEST
@@ -157,6 +158,19 @@ def status(value: str | None) -> JobStatus | None:
         raise BadInput(
             f"there is no job state {value!r}.", hint=f"The states are {states}."
         ) from None
+
+
+def highest(direction: str | None) -> bool | None:
+    """Return whether the highest values are best; None if that is left open.
+
+    Raises:
+        BadInput: it is neither "min" nor "max".
+    """
+    if direction is None:
+        return None
+    if direction not in tuple(DIRECTIONS):
+        raise BadInput(f'direction must be "min" or "max", not {direction!r}.')
+    return DIRECTIONS[direction]
 
 
 def variables(env: Mapping[str, str | int | float] | None) -> dict[str, str]:

@@ -1,33 +1,21 @@
-"""Which rows of a table of results are best, by the name of a metric or a column. Pure."""
+"""Which rows of a table of results are best: by a column, the task's goal, or the name of a metric. Pure."""
 
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 from typing import Any
 
 from orchestra.domain.errors import BadInput
 from orchestra.domain.flat_values import as_text, is_finite
+from orchestra.domain.goals import StatedGoal, direction, is_of_training
+from orchestra.domain.nearest import nearest
 from orchestra.domain.results import Column, ColumnSource, Table
-from orchestra.domain.wording import Field, words
+from orchestra.domain.wording import Field, Sentence, words
 
-_HIGHEST = frozenset(
-    {
-        "accuracy", "acc", "auc", "auroc", "auprc", "f1", "score", "precision", "recall", "r2", "iou", "dice", "psnr",
-        "ssim", "bleu", "rouge", "reward", "efficiency", "purity", "sensitivity", "specificity", "significance",
-    }
-)  # fmt: skip
-_LOWEST = frozenset(
-    {
-        "loss", "error", "err", "mse", "rmse", "mae", "mape", "nll", "perplexity", "ppl", "wer", "cer", "chi2", "fid",
-        "regret", "residual", "deviance",
-    }
-)  # fmt: skip
-_ALWAYS_LOWEST = re.compile(r".*(loss|losses|error|errors)")
-"""Words that decide at any place of a name: loss_dice is a loss, not a dice score."""
-_NO_GOAL = frozenset({"std", "stderr", "var", "variance", "sigma", "uncertainty"})
-_OF_TRAINING = frozenset({"train", "training"})
+_SAY_WHICH: Sentence = words(
+    Field.SORT("NAME"), " puts the lowest first, ", Field.SORT("-NAME"), " the highest."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,39 +26,42 @@ class Goal:
     highest: bool
 
 
-def direction(name: str) -> bool | None:
-    """Whether the highest (True) or lowest (False) value of a metric with that name is best; None if unknown.
+def goal(
+    table: Table, stated: StatedGoal | None = None, *, highest: bool | None = None
+) -> Goal | None:
+    """Choose the metric that decides which row is best; None if nothing says which.
 
-    `loss` and `error` mean the lowest at any place of the name; of other words the last one counts. Names that start
-    with `neg`, like scikit-learn's neg_mean_squared_error, have an inverted sign and are not judged.
+    A `stated` goal decides alone, and no row is best if none has its metric. Without one, the names of the metrics do:
+    scores (accuracy, auc, f1, score, ...) are preferred to losses (loss, error, ...), and other metrics to training
+    metrics; then the first one in the files counts. With `highest`, that direction counts, and a metric that is the
+    only one needs no telling name.
     """
-    words = _words(name)
-    if _NO_GOAL & set(words) or words[:1] == ["neg"]:
-        return None
-    if any(map(_ALWAYS_LOWEST.fullmatch, words)):
-        return False
-    known = [word in _HIGHEST for word in words if word in _HIGHEST | _LOWEST]
-    return known[-1] if known else None
-
-
-def _words(name: str) -> list[str]:
-    apart = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", name)
-    return re.findall(r"[a-z0-9]+", apart.lower())
-
-
-def goal(table: Table) -> Goal | None:
-    """Choose the metric that decides which row is best by its name; None if no name says so.
-
-    Scores (accuracy, auc, f1, score, ...) are preferred to losses (loss, error, ...), and other metrics to training
-    metrics; then the first one in the files counts.
-    """
+    numbers = _with_numbers(table)
+    if stated:
+        wanted = [column for key in stated.keys for column in numbers if column.key == key]
+        return _directed(wanted[0], stated.highest, highest) if wanted else None
     found = []
-    for place, column in enumerate(table.from_sources(ColumnSource.METRICS, ColumnSource.BOTH)):
-        highest = direction(column.key)
-        if highest is not None and any(is_finite(column.of(row)) for row in table.rows):
-            of_training = bool(_OF_TRAINING & set(_words(column.key)))
-            found.append((not highest, of_training, place, Goal(column, highest)))
-    return min(found)[-1] if found else None
+    for place, column in enumerate(numbers):
+        by_name = direction(column.key)
+        if by_name is not None:
+            found.append((not by_name, is_of_training(column.key), place, column, by_name))
+    if found:
+        *_, column, by_name = min(found)
+        return _directed(column, by_name, highest)
+    return Goal(numbers[0], highest) if len(numbers) == 1 and highest is not None else None
+
+
+def _with_numbers(table: Table) -> list[Column]:
+    """The metrics of which at least one value can be best."""
+    return [
+        column
+        for column in table.from_sources(ColumnSource.METRICS, ColumnSource.BOTH)
+        if any(is_finite(column.of(row)) for row in table.rows)
+    ]
+
+
+def _directed(column: Column, usual: bool, highest: bool | None) -> Goal:
+    return Goal(column, usual if highest is None else highest)
 
 
 def ordered(table: Table, column: Column, *, descending: bool) -> Table:
@@ -91,45 +82,67 @@ def best(table: Table, wanted: Goal, limit: int) -> Table:
 
 
 def arranged(
-    table: Table, *, sort: str | None = None, descending: bool = False, limit: int | None = None
+    table: Table,
+    *,
+    sort: str | None = None,
+    limit: int | None = None,
+    stated: StatedGoal | None = None,
+    highest: bool | None = None,
 ) -> tuple[Table, Column | None]:
     """Sort the rows as requested; return the table and the deciding column, None if they stay in job order.
 
-    `sort` names a column; `-NAME` or `descending` puts the highest first. With a `limit`, only the best rows are
-    returned; without `sort`, the name of a metric tells which are best.
+    Args:
+        sort: a column, the lowest value first; `-NAME` puts the highest first.
+        limit: return only so many of the best rows; without `sort`, by the goal.
+        stated: the task's goal. Of its metric, the best rows are those that it says.
+        highest: whether the highest value comes first; it outweighs the goal and the name of a metric.
 
     Raises:
-        BadInput: there is no such column, or no metric's name tells which rows are best.
+        BadInput: there is no such column, nothing tells which rows are best, or two wishes contradict each other.
     """
     if not table.rows or not (sort or limit):
         return table, None
-    wanted = _wanted(table, sort, descending)
+    wanted = (
+        _by_sort(table, sort, limit, stated, highest) if sort else _by_goal(table, stated, highest)
+    )
     if limit:
         return best(table, wanted, limit), wanted.column
     return ordered(table, wanted.column, descending=wanted.highest), wanted.column
 
 
-def _wanted(table: Table, sort: str | None, descending: bool) -> Goal:
-    if sort:
-        if sort.startswith("-") and sort in {column.name for column in table.columns}:
+def _by_sort(
+    table: Table, sort: str, limit: int | None, stated: StatedGoal | None, highest: bool | None
+) -> Goal:
+    name = sort.removeprefix("-")
+    if sort != name:
+        if sort in {column.name for column in table.columns}:
             raise BadInput(
-                f'"{sort}" is a column, but could also mean "{sort[1:]}", highest first.',
+                f'"{sort}" is a column, but could also mean "{name}", highest first.',
                 hint=words(Field.SORT(f"metrics.{sort}"), " or ", Field.SORT(f"-metrics.{sort}")),
             )
-        column = table.find(sort.removeprefix("-"))
-        return Goal(column, descending or sort.startswith("-"))
-    by_name = goal(table)
-    if by_name is None:
+        if highest is False:
+            raise BadInput(
+                words(Field.SORT(sort), " and ", Field.DIRECTION("min"), " contradict each other.")
+            )
+        return Goal(table.find(name), highest=True)
+    column = table.find(name)
+    of_goal = goal(table, stated) if stated and limit else None
+    usual = of_goal.highest if of_goal and of_goal.column == column else False
+    return _directed(column, usual, highest)
+
+
+def _by_goal(table: Table, stated: StatedGoal | None, highest: bool | None) -> Goal:
+    found = goal(table, stated, highest=highest)
+    if found:
+        return found
+    if stated:
+        guess = nearest(stated.metric, [column.key for column in _with_numbers(table)])
         raise BadInput(
-            "no metric's name tells which rows are best.",
-            hint=words(
-                Field.SORT("NAME"),
-                " puts the lowest first, ",
-                Field.SORT("-NAME"),
-                " the highest.",
-            ),
+            f'no result has a number named "{stated.metric}", the metric of the task\'s goal.'
+            + (f' Did you mean "{guess}"?' if guess else ""),
+            hint=words(Field.SORT("NAME"), " takes another column."),
         )
-    return by_name
+    raise BadInput("no metric's name tells which rows are best.", hint=_SAY_WHICH)
 
 
 def _has(value: Any) -> bool:

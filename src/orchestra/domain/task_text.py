@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from orchestra.domain import human
+from orchestra.domain.goals import parse_goal
 from orchestra.domain.models.events import Event
 from orchestra.domain.models.tasks import Counts, Origin, Task
 from orchestra.domain.states import ENDED_TASK_STATES, JobStatus
@@ -60,6 +61,12 @@ def policy_in_words(task: Task) -> list[str]:
     if policy.priority:
         parts.append(f"priority {policy.priority}")
     return parts
+
+
+def goal_in_words(goal: str) -> str:
+    """`the lowest loss`."""
+    stated = parse_goal(goal)
+    return f"the {'highest' if stated.highest else 'lowest'} {stated.metric}"
 
 
 def origin_in_words(origin: Origin | None) -> Iterator[tuple[str, str]]:

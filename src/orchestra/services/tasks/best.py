@@ -14,9 +14,9 @@ import psycopg
 from orchestra.domain import metrics, result_ranking
 from orchestra.domain import results as domain
 from orchestra.domain.documents import Unusable
+from orchestra.domain.goals import StatedGoal, parse_goal
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.notifications import BestResults, BestRow
-from orchestra.domain.result_ranking import Goal
 from orchestra.domain.results import Column, ColumnSource, Row, Table
 from orchestra.store.jobs import metrics as store
 from orchestra.store.tasks import tasks as task_store
@@ -30,7 +30,7 @@ _FIRST = 100
 
 
 def best_results(conn: psycopg.Connection, task: int) -> BestResults | None:
-    """Return up to three of a task's best jobs, or None if no metric ranks them.
+    """Return up to three of a task's best jobs, or None if neither its goal nor a metric's name ranks them.
 
     Called when the mail is sent, outside of any transaction.
     """
@@ -38,8 +38,11 @@ def best_results(conn: psycopg.Connection, task: int) -> BestResults | None:
     goal = found and _goal(conn, found)
     if not found or not goal:  # deleted in the meantime, perhaps
         return None
-    key = goal.column.key
-    indexes = store.best(conn, task, found.jobs, key, ROWS, highest=goal.highest)
+    for key in goal.keys:
+        if indexes := store.best(conn, task, found.jobs, key, ROWS, highest=goal.highest):
+            break
+    else:  # no job reported the metric of the goal
+        return None
     others = store.sample(conn, task, found.jobs, _OTHERS)
     jobs = store.of_jobs(conn, task, found.config_version_id, [*indexes, *others])
     rows = [_row(found, jobs[index]) for index in indexes if index in jobs]
@@ -56,15 +59,18 @@ def best_results(conn: psycopg.Connection, task: int) -> BestResults | None:
     )
 
 
-def _goal(conn: psycopg.Connection, task: Task) -> Goal | None:
-    """Return the metric that ranks the results; among equals, the first in the file."""
+def _goal(conn: psycopg.Connection, task: Task) -> StatedGoal | None:
+    """Return the task's goal, or the metric whose name ranks the results; among equals, the first in the file."""
+    if task.goal:
+        return parse_goal(task.goal)
     first = store.first(conn, task.id, _FIRST)
     if not first:
         return None
     jobs = store.of_jobs(conn, task.id, task.config_version_id, [first[0].index])
     order = [name for each in jobs.values() for name in _metrics(task, each.metrics)]
     rows = [Row(each.index, "", metrics=_in_order(each.numbers, order)) for each in first]
-    return result_ranking.goal(domain.table_of(rows))
+    by_name = result_ranking.goal(domain.table_of(rows))
+    return StatedGoal(by_name.column.key, by_name.highest) if by_name else None
 
 
 def _in_order(numbers: Mapping[str, Any], order: list[str]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from orchestra.domain import command, images
 from orchestra.domain.binds import parse_bind
 from orchestra.domain.caller import Caller
 from orchestra.domain.errors import AlreadyExists, BadInput, Refused
+from orchestra.domain.goals import parse_goal
 from orchestra.domain.human import count
 from orchestra.domain.models.datasets import DataSet
 from orchestra.domain.models.jobs import JobPaths
@@ -270,7 +271,13 @@ def _as_kept(new: NewTask, template: command.Template) -> NewTask:
     resources = new.resources
     if new.queue is Queue.GPU:
         resources = replace(resources, gpus=max(1, resources.gpus))
-    return replace(new, account=storable(new.account), command=template.text, resources=resources)
+    return replace(
+        new,
+        account=storable(new.account),
+        command=template.text,
+        resources=resources,
+        goal=None if new.goal is None else str(parse_goal(new.goal)),
+    )
 
 
 def _taken(name: str, task: Task | None) -> AlreadyExists:
