@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -231,3 +232,90 @@ def test_a_pilot_that_cannot_begin_says_why(maestro: Maestro, conn: psycopg.Conn
     World(conn).pilot("gauss", host="elsewhere")
     error = maestro.refused("pilot", "run", "-n", "gauss", "--detach")
     assert "the pilot of node gauss did not start:" in error
+
+
+def _free_port() -> int:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        port: int = server.getsockname()[1]
+        return port
+
+
+def test_the_database_is_shared_with_who_was_named(newcomer: Maestro, other: Maestro) -> None:
+    newcomer.env["MAESTRO_ALLOW_ROOT"] = other.env["MAESTRO_ALLOW_ROOT"] = "1"
+    newcomer("up", "--detach", "--cpus", 1)
+    _sleeping_task(newcomer)
+    pilot = newcomer.pilot()["pid"]
+    port = _free_port()
+    said = newcomer("up", "--detach", "--share", "127.0.0.1", "--port", port)
+    assert f"shared     with 127.0.0.0/8, at 127.0.0.1:{port}" in said.out
+    url_file = newcomer.home / ".orchestra.url"
+    assert stat.S_IMODE(url_file.stat().st_mode) == 0o600
+    url = url_file.read_text().strip()
+    assert url not in said.out + said.err
+
+    # The role works with the tables, but drops none. The owner of the database cannot connect at all.
+    with psycopg.connect(url, autocommit=True) as conn:
+        assert conn.execute("select count(*) from orchestra.job").fetchone() == (1,)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            conn.execute("drop table orchestra.job")
+    owner = embedded.status(Path(newcomer.env["MAESTRO_DATA_DIR"])).url
+    assert owner is not None
+    with pytest.raises(psycopg.OperationalError, match=r"pg_hba\.conf rejects connection"):
+        psycopg.connect(owner, host="127.0.0.1", sslmode="disable")
+
+    # Another machine; the job on this one runs on. Where the database is, it is used directly.
+    other.env |= {"MAESTRO_POSTGRES_FILE": str(url_file), "MAESTRO_NODE": "kant"}
+    del other.env["MAESTRO_DATA_DIR"]
+    assert f"PostgreSQL at 127.0.0.1:{port}" in other("up", "--detach", "--cpus", 1).out
+    newcomer.env["MAESTRO_POSTGRES_FILE"] = str(url_file)
+    assert newcomer("db", "status", "-o", "json").json["kind"] == "embedded"
+    kant, here = sorted(newcomer.line("pilot list -o json").json, key=lambda p: p["node"] != "kant")
+    assert (kant["state"], here["pid"], here["jobs"]) == ("online", pilot, 1)
+
+    # Again, and at a port that is taken: everything stays as it is.
+    newcomer("up", "--detach", "--share")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        number = taken.getsockname()[1]
+        refused = newcomer.refused("up", "--detach", "--share", "localhost", "--port", number)
+        assert f"another program uses port {number}" in refused
+    assert url_file.read_text().strip() == url
+    assert newcomer("db", "status", "-o", "json").json["shared"].endswith(f"127.0.0.1:{port}")
+
+    # No longer.
+    assert "pilot of kant has stopped" in other("down").out
+    newcomer("up", "--detach", "--no-share", "--yes")
+    assert not url_file.exists()
+    with pytest.raises(psycopg.OperationalError, match="refused"):
+        psycopg.connect(url)
+    del newcomer.env["MAESTRO_POSTGRES_FILE"]
+    assert newcomer("db", "status", "-o", "json").json["shared"] is None
+    newcomer("down", "--kill", "--yes")
+
+
+@pytest.mark.needs("root")
+def test_root_shares_only_if_its_pilot_may_run_everybody_s_jobs(newcomer: Maestro) -> None:
+    newcomer.env["MAESTRO_ALLOW_ROOT"] = "<unset>"
+    said = newcomer.refused("up", "--detach", "--share", "127.0.0.1")
+    assert "--allow-root" in said
+    assert not (newcomer.home / ".orchestra.url").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("--share 10.1.0.0/99", "is not a network, an address or the name of a machine"),
+        ("--port 5555", "--port is the port of a shared database"),
+        ("--share --port 80", "80 is not a port from 1024 to 65535"),
+        ("--share --no-share", "cannot go together"),
+    ],
+)
+def test_what_cannot_be_shared_is_refused(newcomer: Maestro, options: str, words: str) -> None:
+    newcomer.env["MAESTRO_ALLOW_ROOT"] = "1"
+    assert words in newcomer.refused("up", "--detach", *options.split())
+    assert not Path(newcomer.env["MAESTRO_DATA_DIR"]).exists()
+
+
+def test_a_server_is_not_shared(maestro: Maestro) -> None:
+    assert "only an embedded database is shared" in maestro.refused("up", "--detach", "--share")

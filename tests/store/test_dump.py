@@ -53,6 +53,21 @@ def test_a_dump_can_go_to_an_empty_database(
     assert people(empty_database_url) == ["ana"]
 
 
+def test_a_dump_with_rights_of_a_role_that_is_unknown_can_be_restored(
+    database_url: str, empty_database_url: str, tmp_path: Path
+) -> None:
+    add(database_url, "ana")
+    role = f"lab_{secrets.token_hex(4)}"
+    with connect(database_url) as conn:
+        conn.execute(f"create role {role}")
+        conn.execute(f"grant select on person to {role}")
+        dump(database_url, tmp_path / "lab.dump")
+        conn.execute(f"drop owned by {role}")
+        conn.execute(f"drop role {role}")
+    restore(empty_database_url, tmp_path / "lab.dump")
+    assert people(empty_database_url) == ["ana"]
+
+
 def test_a_dump_overwrites_nothing(database_url: str, tmp_path: Path) -> None:
     (tmp_path / "lab.dump").write_text("precious")
     with pytest.raises(AlreadyExists, match="exists already"):

@@ -388,3 +388,49 @@ def test_a_value_that_is_not_an_address_is_refused_without_repeating_it(
     message, _ = _refused(home, json.dumps({key: value}))
     assert f'"{key}" must be ' in message
     assert "ben" not in message.replace("ben@example.org", "")
+
+
+ADDRESS = "postgresql://ana:secret@gauss:5433/orchestra"
+
+
+def _address_file(home: Path, text: str = f"{ADDRESS}\n", mode: int = 0o600) -> Path:
+    path = home / "lab.url"
+    path.write_text(text)
+    path.chmod(mode)
+    return path
+
+
+def test_the_address_can_be_in_a_file_of_its_own(home: Path) -> None:
+    path = _address_file(home)
+    found = _load(home, MAESTRO_POSTGRES_FILE=str(path))
+    assert (found.postgres, found.origin("postgres"), found.warnings) == (ADDRESS, str(path), ())
+    # Who says last where the database is says it alone.
+    _write(home, json.dumps({"postgres": "postgresql://other"}))
+    assert _load(home, MAESTRO_POSTGRES_FILE=str(path)).postgres == ADDRESS
+    _write(home, json.dumps({"postgres_file": str(path)}))
+    assert _load(home).postgres == ADDRESS
+    assert _load(home, MAESTRO_POSTGRES="postgres://b").postgres == "postgres://b"
+    assert _load(home, MAESTRO_POSTGRES="").postgres is None
+    path.chmod(0o640)
+    (warning,) = _load(home).warnings
+    assert str(warning) == f"{path} contains a password and can be read by others: chmod 600 {path}"
+
+
+@pytest.mark.parametrize("text", ["", "secret", f"{ADDRESS}\n{ADDRESS}", "\xff"])
+def test_a_file_without_an_address_is_refused_without_repeating_it(home: Path, text: str) -> None:
+    path = _address_file(home, text)
+    with pytest.raises(
+        ConfigurationError, match="does not contain the address of a database"
+    ) as refused:
+        _load(home, MAESTRO_POSTGRES_FILE=str(path))
+    assert "secret" not in str(refused.value).replace(str(path), "")
+
+
+def test_an_address_file_that_cannot_be_read(home: Path) -> None:
+    with pytest.raises(
+        ConfigurationError, match="MAESTRO_POSTGRES_FILE cannot be read: No such file"
+    ):
+        _load(home, MAESTRO_POSTGRES_FILE=str(home / "none.url"))
+    _write(home, json.dumps({"postgres": ADDRESS, "postgres_file": str(home / "none.url")}))
+    with pytest.raises(ConfigurationError, match="both set"):
+        _load(home)

@@ -59,13 +59,13 @@ def _names(ctx: Context) -> list[str]:
     """Return the newest names; none if the database does not answer in time. Start nothing and print no error."""
     from contextlib import closing
 
-    from orchestra.config import load
     from orchestra.interface.names import ListNames
     from orchestra.wiring.identity import user_name
     from orchestra.wiring.interface import open_quick_interface
+    from orchestra.wiring.settings import load_settings
 
     try:
-        settings = load(ctx.args.configuration)
+        settings = load_settings(ctx.args.configuration)
         with closing(open_quick_interface(settings, patience=_PATIENCE)) as ask:
             found = ask(ListNames(ctx.args.names))
     except Exception:  # noqa: BLE001 - a completing shell cannot show an error

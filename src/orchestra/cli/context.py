@@ -32,11 +32,9 @@ class Context:
         Raises:
             ConfigurationError: the file cannot be used.
         """
-        from orchestra.config import load
-        from orchestra.wiring.database import use_programs
+        from orchestra.wiring.settings import load_settings
 
-        settings = load(getattr(self.args, "configuration", None))
-        use_programs(settings)
+        settings = load_settings(getattr(self.args, "configuration", None))
         for warning in settings.warnings:
             self.out.note(f"warning: {warning}")
         return settings

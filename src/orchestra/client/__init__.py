@@ -65,10 +65,10 @@ class Client:
         Raises:
             ConfigurationError: the file, a variable or a setting cannot be used.
         """
-        from orchestra.config import load
+        from orchestra.wiring.settings import load_settings
 
         with with_hint():
-            found = load(None if config is None else os.fspath(config), given=settings)
+            found = load_settings(None if config is None else os.fspath(config), given=settings)
         for caution in found.warnings:
             warnings.warn(str(caution), stacklevel=2)
         self._session = Session(found)

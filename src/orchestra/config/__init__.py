@@ -27,6 +27,9 @@ FILE_NAME = ".orchestra.json"
 SYSTEM_FILE = Path("/etc/orchestra.json")
 # Variables with the prefix of settings that are not settings.
 _RESERVED = frozenset({CONFIG_VARIABLE, SYSTEM_VARIABLE, "MAESTRO_DEBUG"})
+_ADDRESS = frozenset({"postgres", "postgres_file"})
+"""The settings that say where the database is: whoever sets one of them sets both."""
+_LONGEST_ADDRESS = 10_000
 
 
 def load(
@@ -61,7 +64,8 @@ def load(
     values = _from_environment(environ)
     settings = _with_values(settings, values, {key: f"MAESTRO_{key.upper()}" for key in values})
     values = _from_program(given or {})
-    return _with_values(settings, values, dict.fromkeys(values, "the program"))
+    settings = _with_values(settings, values, dict.fromkeys(values, "the program"))
+    return settings if settings.postgres_file is None else _with_address(settings)
 
 
 def read_system_file(environ: Mapping[str, str]) -> ConfigFile | None:
@@ -105,7 +109,41 @@ def _read(path: Path, *, must_exist: bool, hint: str) -> ConfigFile | None:
 def _with_values(
     settings: Settings, values: Mapping[str, object], origins: Mapping[str, str]
 ) -> Settings:
+    if not _ADDRESS.isdisjoint(values):
+        values = {**dict.fromkeys(_ADDRESS), **values}
+        if all(map(values.get, _ADDRESS)):
+            raise ConfigurationError(
+                f'{origins["postgres_file"]}: "postgres" and "postgres_file" are both set; leave out one of them.'
+            )
     return replace(settings, **values, origins={**settings.origins, **origins})  # type: ignore[arg-type]
+
+
+def _with_address(settings: Settings) -> Settings:
+    """Return the settings with the address that `postgres_file` contains."""
+    path = settings.postgres_file
+    assert path is not None
+    said = f'the "postgres_file" of {settings.origin("postgres_file")}'
+    try:
+        mode = path.stat().st_mode
+        with path.open("rb") as file:
+            text = file.read(_LONGEST_ADDRESS).decode(errors="replace").strip()
+    except OSError as error:
+        raise ConfigurationError(f"{said} cannot be read: {error.strerror}.") from None
+    if not text.startswith(("postgresql://", "postgres://")) or "\n" in text:
+        raise ConfigurationError(
+            f"{said} does not contain the address of a database.",
+            hint="It has one line: postgresql://user:password@host:5432/database",
+        )
+    warnings = settings.warnings
+    if (
+        holds_secret("postgres", text)
+        and stat.S_ISREG(mode)
+        and mode & (stat.S_IRGRP | stat.S_IROTH)
+    ):
+        secret = f"{path} contains a password and can be read by others"
+        warnings = (*warnings, Caution(secret, f"chmod 600 {path}"))
+    origins = {**settings.origins, "postgres": str(path)}
+    return replace(settings, postgres=text, origins=origins, warnings=warnings)
 
 
 def _from_file(file: ConfigFile) -> tuple[dict[str, object], tuple[Caution, ...]]:

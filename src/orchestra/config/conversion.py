@@ -55,7 +55,7 @@ def _text(value: object, kind: str) -> str:
         raise ValueError(f"must be text in double quotes, not {kind_of(value)}.")
     trouble = trouble_with(value)
     # Paths of this machine may be any bytes. The one that tasks keep, the volume, is checked when they are created.
-    if trouble and (kind != "folder" or "\0" in value):
+    if trouble and (kind not in ("folder", "file") or "\0" in value):
         raise ValueError(f"{trouble}.")
     return value
 
@@ -166,6 +166,7 @@ _CONVERTERS: dict[str, Callable[[object, str], object]] = {
     "addresses": _addresses,
     "number": _number,
     "folder": _folder,
+    "file": _folder,
     "duration": _duration,
     "duration or 0": _duration,
     "size": _size,

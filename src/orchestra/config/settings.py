@@ -48,6 +48,11 @@ class Settings:
         shown="an embedded PostgreSQL on this machine",
         secret=True,
     )
+    postgres_file: Path | None = _setting(
+        "file",
+        "a file that contains the address, instead of `postgres`, such as the one that `maestro up --share` writes",
+        shown="none",
+    )
     username: str | None = _setting("text", "your name in Orchestra", shown="your login name")
     email: str | None = _setting(
         "address", "your e-mail address; also the account that mail is sent from", shown="user@host"

@@ -58,9 +58,17 @@ def check_root(settings: Settings, conn: psycopg.Connection, *, allowed: bool) -
     """
     from orchestra.store.cluster import health
 
+    if uses_server(settings) or not health.is_private(conn):
+        refuse_root(settings, allowed=allowed)
+
+
+def refuse_root(settings: Settings, *, allowed: bool) -> None:
+    """Refuse root, unless the caller or the configuration allows its pilot to run everybody's jobs.
+
+    Raises:
+        Refused: this is root.
+    """
     if os.geteuid() != 0 or allowed or settings.allow_root:
-        return
-    if not uses_server(settings) and health.is_private(conn):
         return
     raise Refused(
         "this is root, and a pilot started by root runs everybody's jobs as root: everybody who can create tasks in "

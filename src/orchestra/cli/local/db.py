@@ -142,6 +142,7 @@ def _restore(ctx: Context) -> None:
     from orchestra.store.postgres import dump
     from orchestra.store.schema import migrate
     from orchestra.wiring.database import running_url
+    from orchestra.wiring.sharing import renew_rights
 
     path: Path = ctx.args.file
     dump.check_is_dump(path)
@@ -155,6 +156,7 @@ def _restore(ctx: Context) -> None:
         url = running_url(ctx.settings)
         with ctx.out.progress("restoring"):
             change = admin.restore(conn, url, path)
+        renew_rights(ctx.settings, conn)
     ctx.out.say(f"restored {path}, schema {change.after}")
     if kept:
         ctx.out.note(f"The previous contents are in {kept}")

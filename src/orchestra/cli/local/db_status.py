@@ -28,6 +28,7 @@ class _Status:
     epoch: int | None = None
     settling: str | None = None
     log: str | None = None
+    shared: str | None = None
 
 
 def show(ctx: Context) -> None:
@@ -37,18 +38,21 @@ def show(ctx: Context) -> None:
 
 
 def _of_embedded(ctx: Context) -> _Status:
+    from orchestra.cli.local.sharing import in_words
     from orchestra.store.postgres import embedded
+    from orchestra.wiring.sharing import shared
 
     status = embedded.status(ctx.settings.data_dir)
-    place = str(status.data_dir)
-    if not status.running:
-        return _Status(
-            "embedded", place, running=False, size=status.size or None, log=str(status.log)
-        )
-    facts = _facts(ctx)
-    log = str(status.log)
+    share = shared(ctx.settings)
     return _Status(
-        "embedded", place, running=True, pid=status.pid, size=status.size, log=log, **facts
+        "embedded",
+        str(status.data_dir),
+        running=status.running,
+        pid=status.pid if status.running else None,
+        size=status.size or None,
+        log=str(status.log),
+        shared=in_words(share) if share else None,
+        **(_facts(ctx) if status.running else {}),
     )
 
 
@@ -87,6 +91,8 @@ def _lines(status: _Status) -> Iterator[str]:
     pid = f", process {status.pid}" if status.pid else ""
     yield f"{status.kind} PostgreSQL{version}, {_state(status)}{pid}"
     yield f"  {'folder' if status.kind == 'embedded' else 'server'}       {status.address}"
+    if status.shared:
+        yield f"  shared       {status.shared}"
     if status.size:
         yield f"  size         {human.size(status.size)}"
     if status.schema is not None:
@@ -115,4 +121,5 @@ def _record(status: _Status) -> Record:
         "epoch": status.epoch,
         "settling": status.settling,
         "log": status.log,
+        "shared": status.shared,
     }

@@ -7,6 +7,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from orchestra.cli.argument_types import allow_root_argument, whole
+from orchestra.cli.local import sharing
 from orchestra.cli.local.connection import caller, database
 from orchestra.cli.registry import Verb
 from orchestra.domain import human
@@ -14,6 +15,8 @@ from orchestra.domain.errors import BadInput, Cancelled, Refused
 from orchestra.homefolder import home_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import psycopg
 
     from orchestra.cli.context import Context
@@ -40,6 +43,7 @@ def _up_arguments(parser: Parser) -> None:
         help="GPU slots (default: all GPUs, or what CUDA_VISIBLE_DEVICES names)",
     )
     allow_root_argument(parser)
+    sharing.arguments(parser)
     parser.add_argument(
         "--detach", action="store_true", help="return at once instead of showing what runs"
     )
@@ -48,7 +52,16 @@ def _up_arguments(parser: Parser) -> None:
 def _up(ctx: Context) -> None:
     from orchestra.cli import live
 
-    begin(ctx, cpus=ctx.args.cpus, gpus=ctx.args.gpus, allow_root=ctx.args.allow_root)
+    _check_slots(ctx.args.cpus, ctx.args.gpus)
+    news: list[str] = []
+    sharing.apply(ctx, news)
+    begin(
+        ctx,
+        cpus=ctx.args.cpus,
+        gpus=ctx.args.gpus,
+        allow_root=ctx.args.allow_root,
+        news=news,
+    )
     if sys.stdout.isatty() and not ctx.args.detach:
         ctx.out.say()
         live.watch(ctx)
@@ -63,18 +76,24 @@ def begin(
     cpus: int | None = None,
     gpus: int | None = None,
     allow_root: bool = False,
+    news: Sequence[str] = (),
 ) -> Node:
-    """Start the database, create the user and this machine's node, start its pilot, and print each."""
+    """Start the database, create the user and this machine's node, start its pilot, and print each.
+
+    `news` are lines about what was created before.
+    """
     from orchestra.cli.local import pilots
     from orchestra.wiring.pilot import PilotSpec, check_root
+    from orchestra.wiring.sharing import shared
 
-    for number, option in ((cpus, "--cpus"), (gpus, "--gpus")):
-        if number is not None and number < 0:
-            raise BadInput(f"{option} cannot be {number}.")
-    news: list[str] = []
-    with _open_database(ctx, news) as conn:
+    _check_slots(cpus, gpus)
+    created = [*news]
+    with _open_database(ctx, created) as conn:
         check_root(ctx.settings, conn, allowed=allow_root)
-        _say(ctx, "database", _database_in_words(ctx, news))
+        _say(ctx, "database", _database_in_words(ctx, created))
+        if share := shared(ctx.settings):
+            url_file = _short(share.url_file)
+            _say(ctx, "shared", f"{sharing.in_words(share)}; its address is in {url_file}")
         me = caller(ctx, conn)
         node, names = _this_node(ctx, conn, me, cpus, gpus)
         _say(ctx, "node", _node_in_words(node, names))
@@ -100,6 +119,12 @@ def begin(
             pilot = pilots.start(ctx, conn, spec)
         _say(ctx, "pilot", _pilot_in_words(ctx, pilot))
     return node
+
+
+def _check_slots(cpus: int | None, gpus: int | None) -> None:
+    for number, option in ((cpus, "--cpus"), (gpus, "--gpus")):
+        if number is not None and number < 0:
+            raise BadInput(f"{option} cannot be {number}.")
 
 
 def _open_database(ctx: Context, news: list[str]) -> psycopg.Connection:
@@ -227,9 +252,16 @@ def end(ctx: Context, *, kill: bool = False, yes: bool = False) -> None:
 
 def _stop_database(ctx: Context) -> None:
     from orchestra.store.postgres import embedded
+    from orchestra.wiring.sharing import shared
 
-    if embedded.stop(ctx.settings.data_dir):
-        ctx.out.say("the embedded database is stopped; it starts automatically when it is needed")
+    if not embedded.stop(ctx.settings.data_dir):
+        return
+    ctx.out.say("the embedded database is stopped; it starts automatically when it is needed")
+    if share := shared(ctx.settings):
+        ctx.out.note(
+            f"It is shared {sharing.in_words(share)}: other machines cannot use it before it is started again here "
+            "(maestro up, maestro db start)."
+        )
 
 
 def _end_pilots(ctx: Context, conn: psycopg.Connection, *, kill: bool, yes: bool) -> bool:
@@ -311,8 +343,9 @@ VERBS = (
         _up_arguments,
         description="Start the database, make this machine a node, and start a pilot that runs jobs on it. "
         "Repeat it as often as you like: it changes nothing that is already there. `maestro pilot install` starts the "
-        "pilot after every reboot.",
-        example="maestro up\nmaestro up --cpus 4 --gpus 0 --detach",
+        "pilot after every reboot. With --share, other machines can use the database as well: its address is in a file "
+        "that only you can read.",
+        example="maestro up\nmaestro up --cpus 4 --gpus 0 --detach\nmaestro up --share 10.1.0.0/16 --detach",
     ),
     Verb(
         "down",

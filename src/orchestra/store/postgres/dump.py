@@ -64,18 +64,32 @@ def dump(url: str, path: Path, *, snapshot: str | None = None) -> int:
     return size
 
 
+class _UnknownRole(DatabaseUnavailable):
+    """A dump grants rights to a role that this server does not have."""
+
+
 def restore(url: str, path: Path) -> None:
     """Replace everything that Orchestra stores in a database by a dump, in one transaction.
+
+    The rights of roles are restored where the server has all of these roles, else none of them: the dump of a lab
+    can be restored anywhere.
 
     Raises:
         BadInput: the file is not a dump of Orchestra.
         DatabaseUnavailable: there is no such database, or it is in use; nothing was changed.
     """
     check_is_dump(path)
+    try:
+        _restore(url, path)
+    except _UnknownRole:
+        _restore(url, path, "--no-privileges")
+
+
+def _restore(url: str, path: Path, *options: str) -> None:
     with tempfile.TemporaryDirectory(prefix="orchestra-restore-") as scratch:
         # Into a file first: if pg_restore failed in the middle of a pipe, psql would commit what it has.
         script = Path(scratch, "restore.sql")
-        _run("pg_restore", None, "--no-owner", f"--file={script}", str(path.absolute()))
+        _run("pg_restore", None, "--no-owner", *options, f"--file={script}", str(path.absolute()))
         _leave_out_unknown_settings(script, _settings_known_to(url))
         _run(
             *(
@@ -137,7 +151,9 @@ def _run(program: str, url: str | None, *arguments: str) -> None:
         )
     done = find().run(program, arguments, environment=environment, patience=PATIENCE.get(program))
     if done.returncode:
-        raise DatabaseUnavailable(_explain(program, done.stderr))
+        unknown_role = re.search(r":  42704: role ", done.stderr)
+        error = _UnknownRole if unknown_role else DatabaseUnavailable
+        raise error(_explain(program, done.stderr))
 
 
 def _explain(program: str, said: str) -> Sentence:

@@ -17,7 +17,7 @@ from orchestra.domain.errors import (
 from orchestra.domain.wording import Action, words
 from orchestra.store.driver.database import connect
 from orchestra.store.driver.sql import load
-from orchestra.store.postgres import datafolder, initdb, postmaster
+from orchestra.store.postgres import datafolder, initdb, postmaster, sharing
 from orchestra.store.postgres import programs as pginstall
 from orchestra.store.postgres.postmaster import NAME, Place
 from orchestra.store.postgres.program_search import find
@@ -65,10 +65,10 @@ def make_and_start(place: Place, say: Announce, settings: Mapping[str, str]) -> 
     if not place.exists:
         initdb.initialise(place, programs)
         say(f"embedded {programs}, new, in {place.data}")
-    return _start(place, programs, {**_SETTINGS, **settings})
+    return _start(place, programs, say, settings)
 
 
-def _start(place: Place, programs: Programs, settings: Mapping[str, str]) -> str:
+def _start(place: Place, programs: Programs, say: Announce, settings: Mapping[str, str]) -> str:
     _check_password(place)
     deadline = time.monotonic() + START_TIMEOUT
     log_before: int | None = None
@@ -80,7 +80,7 @@ def _start(place: Place, programs: Programs, settings: Mapping[str, str]) -> str
                     hint=f"Its log is {place.log}.",
                 )
             if free:
-                log_before = _launch(place, programs, settings, descriptor)
+                log_before = _launch(place, programs, say, settings, descriptor)
         # The lock is held by a server that is starting or stopping.
         if url := _ready(place):
             return url
@@ -91,11 +91,20 @@ def _start(place: Place, programs: Programs, settings: Mapping[str, str]) -> str
     )
 
 
-def _launch(place: Place, programs: Programs, settings: Mapping[str, str], descriptor: int) -> int:
+def _launch(
+    place: Place, programs: Programs, say: Announce, settings: Mapping[str, str], descriptor: int
+) -> int:
     """Start the server, which inherits the descriptor and with it the lock. Return the previous size of the log."""
     socket_folder = initdb.socket_folder(place, programs)
     _remove_stale_locks(place, socket_folder)
-    _write_settings(place, programs, {**settings, "unix_socket_directories": str(socket_folder)})
+    share = sharing.read(place)
+    if share and (trouble := sharing.trouble(share)):
+        say(trouble)  # on this machine, work goes on
+        share = None
+    sharing.write_rules(place, programs, share)
+    shared = sharing.server_settings(share) if share else {}
+    ours = {"unix_socket_directories": str(socket_folder)}
+    _write_settings(place, programs, {**_SETTINGS, **shared, **settings, **ours})
     size = place.log.stat().st_size if place.log.exists() else 0
     if size > _LOG_LIMIT:
         place.log.rename(place.log.with_suffix(".log.1"))

@@ -195,16 +195,14 @@ def _run(ctx: Context) -> int:
 
 
 def _findings(ctx: Context) -> Iterator[Finding]:
-    from orchestra.config import load
-    from orchestra.wiring.database import use_programs
+    from orchestra.wiring.settings import load_settings
 
     try:
-        settings = load(ctx.args.configuration)
+        settings = load_settings(ctx.args.configuration)
     except OrchestraError as error:
         yield failed(configuration.CHECK, failure_of(error))
         yield warning("other checks", "are not made before the configuration can be read.")
         return
-    use_programs(settings)
     with ctx.out.progress("checking"):
         seen = inspect(settings)
     yield from assess(seen)
