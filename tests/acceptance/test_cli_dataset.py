@@ -84,7 +84,7 @@ def test_an_update_says_what_changed(maestro: Maestro, grid: Path) -> None:
     ("arguments", "says"),
     [
         (["create", "-n", "user.bob.grid", "-p", "."], 'belongs to user "bob"'),
-        (["create", "-n", "grid", "-p", "."], "user.<username>.<name>"),
+        (["create", "-n", "ana.grid", "-p", "."], "user.<username>.<name>"),
         (["create", "-n", "user.ana.none", "-p", "nothing"], "there is no file or folder"),
         (["create", "-n", "user.ana.grid"], "-p/--path is missing"),
         (["create", "-n", "user.ana.none", "-p", "empty"], "has no files"),

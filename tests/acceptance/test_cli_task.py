@@ -93,7 +93,7 @@ def test_if_not_exists_may_be_repeated(ana: Maestro) -> None:
         ({"--exec": "run -d %DATA -c %IN"}, "the command has no %OUT"),
         ({"--exec": EXEC + " %REF"}, "%REF"),
         ({"-t": "user.bob.mlp"}, 'belongs to user "bob"'),
-        ({"-t": "mlp"}, "user.<username>.<name>"),
+        ({"-t": "ana.mlp"}, "user.<username>.<name>"),
         ({"-c": "user.ana.grud"}, 'Did you mean "user.ana.grid"?'),
         ({"-c": "task:77"}, "there is no task 77"),
         ({"-d": "user.ana.none"}, 'no data set "user.ana.none"'),
@@ -387,15 +387,15 @@ def test_ones_own_names_may_be_short(ana: Maestro, world: World) -> None:
     assert ana.line("dataset show grid -q").out == "user.ana.grid\n"
     new = ["-d", "data", "--exec", EXEC, "--dry_run"]
     for words in (
-        ["repro", "--old_task", "mlp", "--new_task", "user.ana.x"],
-        ["create", "-c", "task:mlp", "-t", "user.ana.x"],
+        ["repro", "--old_task", "mlp", "--new_task", "x"],
+        ["create", "-c", "task:mlp", "-t", "x"],
         ["create", "-c", "task:0", "-t", "user.ana.x"],
     ):
-        assert "11 jobs" in ana("task", *words, *new).out
+        assert "user.ana.x would have 11 jobs" in ana("task", *words, *new).out
     ana.env["MAESTRO_USERNAME"] = "bob"
     assert 'Did you mean "user.ana.mlp"?' in ana.refused("task", "show", "mlp")
-    new_set = ana.refused("dataset", "create", "-n", "mlp", "-p", "data.npz")
-    assert "For example user.bob.mlp" in new_set
+    new_set = ana("dataset", "create", "-n", "mlp", "-p", "data.npz")
+    assert new_set.out.startswith("user.bob.mlp: 1 file")
 
 
 def test_ranges_and_unknown_ids(ana: Maestro, world: World) -> None:

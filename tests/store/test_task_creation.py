@@ -147,7 +147,7 @@ def test_a_gpu_job_takes_a_gpu(conn: psycopg.Connection, ana: Caller, new: NewTa
     ("change", "error", "says"),
     [
         ({"name": "user.bob.mlp"}, BadInput, 'belongs to user "bob"'),
-        ({"name": "mlp"}, BadInput, "user.<username>.<name>"),
+        ({"name": "ana.mlp"}, BadInput, "user.<username>.<name>"),
         ({"command": "train %DATA %IN"}, BadInput, "no %OUT"),
         ({"command": COMMAND + " %REF"}, BadInput, "%REF"),
         ({"secondary": {"%IN": "user.ana.digits"}}, BadInput, "%IN is reserved"),

@@ -60,7 +60,24 @@ def test_other_names_get_one_sentence(text: str, message: str) -> None:
     assert caught.value.hint
 
 
+@pytest.mark.parametrize("text", ["grid", "user", "2024-a", "v2+1"])
+def test_ones_own_name_without_a_dot_is_short_for_the_full_one(text: str) -> None:
+    assert str(naming.parse_name(text, username="ana")) == f"user.ana.{text}"
+
+
+@pytest.mark.parametrize(
+    ("text", "username", "full"),
+    [("ana.t", "ana", "user.ana.t"), ("v1.2", "ana", "user.ana.v1.2"), ("ana.silva.t", "ana.silva", "user.ana.silva.t")],
+)  # fmt: skip
+def test_a_short_name_with_a_dot_is_refused(text: str, username: str, full: str) -> None:
+    with pytest.raises(BadInput, match=f'^"{text}" is not of the form user') as caught:
+        naming.parse_name(text, username=username)
+    assert caught.value.hint == f"For example {full}; a name without a dot needs no prefix."
+
+
 def test_names_of_others_and_endless_names_are_refused() -> None:
+    with pytest.raises(BadInput, match="longer than 200 characters"):
+        naming.parse_name("x" * 192, username="ana")
     with pytest.raises(BadInput, match='belongs to user "bob", but you are "ana"'):
         naming.parse_name("user.bob.grid", username="ana")
     with pytest.raises(BadInput, match="no name after the last dot"):

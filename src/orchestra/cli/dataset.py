@@ -32,7 +32,7 @@ def _name_arguments(parser: Parser) -> None:
         *("-n", "--name", "-d", "--dataset"),
         dest="name",
         metavar="NAME",
-        help="name of the data set: user.<username>.<name>",
+        help="name of the data set: NAME, in full user.<username>.NAME",
     )
 
 
@@ -41,7 +41,7 @@ def _name(ctx: Context) -> str:
     if len(given) != 1:
         raise BadInput(
             "which data set?" if not given else "two data sets were named; this command takes one.",
-            hint="Its name looks like user.ana.grid.",
+            hint="Its name looks like user.ana.grid, in short grid.",
         )
     return str(given[0])
 
@@ -125,7 +125,7 @@ def _list(ctx: Context) -> None:
         narrow=((*columns[:-1], Column("PATH", lambda dataset: with_tilde(dataset.root))),),
         record=record,
         key=lambda dataset: dataset.name,
-        empty="No data sets yet: maestro dataset create -n user.NAME.WHAT -p PATH"
+        empty="No data sets yet: maestro dataset create -n NAME -p PATH"
         if owner is None or not ctx.args.user
         else f"{owner} has no data sets.",
     )

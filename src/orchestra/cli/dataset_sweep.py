@@ -56,7 +56,7 @@ def sweep_arguments(parser: Parser) -> None:
         "file", type=Path, metavar="FILE", help="description of the sweep: grid.yaml"
     )
     parser.add_argument(
-        "-n", "--name", metavar="NAME", help="name of the data set: user.<username>.<name>"
+        "-n", "--name", metavar="NAME", help="name of the data set: NAME, in full user.<username>.NAME"
     )
     parser.add_argument(
         "-p", "--path", type=Path, metavar="FOLDER", help="new folder for the configs"
@@ -124,7 +124,7 @@ def _create(ctx: Context, planned: Plan) -> None:
             f"warning: {human.count(made.alike, 'config is', 'configs are')} the same as an earlier one"
         )
     if ctx.out.form == "table" and not ctx.out.quiet:
-        ctx.out.note(f"    next       maestro task create -c {args.name} ...")
+        ctx.out.note(f"    next       maestro task create -c {made.dataset.name} ...")
 
 
 def _ask(ctx: Context, planned: Plan) -> None:

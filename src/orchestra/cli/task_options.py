@@ -26,7 +26,7 @@ def create_arguments(parser: Parser) -> None:
         dest="name",
         required=True,
         metavar="NAME",
-        help="name of the task: user.<username>.<name>",
+        help="name of the task: NAME, in full user.<username>.NAME",
     )
     parser.add_argument(
         *("-c", "--configFile"),
@@ -50,7 +50,7 @@ def repro_arguments(parser: Parser) -> None:
         dest="name",
         required=True,
         metavar="NAME",
-        help="name of the new task: user.<username>.<name>",
+        help="name of the new task: NAME, in full user.<username>.NAME",
     )
     parser.add_argument(
         *("--old_task", "--old-task"),

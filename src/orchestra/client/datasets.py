@@ -35,7 +35,7 @@ class SweepPreview:
 
 
 class DataSets:
-    """Registered lists of files. Their names are `user.<username>.<name>`."""
+    """Registered lists of files. Their names are `user.<username>.<name>`; for your own, `<name>` is enough."""
 
     def __init__(self, session: Session) -> None:
         self._session = session

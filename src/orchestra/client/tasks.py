@@ -68,8 +68,8 @@ class Tasks:
         """Create a task, as `maestro task create` does; the options have the same names and defaults.
 
         Args:
-            name: `user.<username>.<name>`. For your own data sets and tasks that exist, the last part of the name
-                will do: "grid" for "user.ana.grid".
+            name: `user.<username>.<name>`. For your own tasks and data sets the last part is enough: "mlp" for
+                "user.ana.mlp"; that of a new one has no dot.
             config: one job for each of its files, `%IN`; a task, or "task:NAME", for each of its done jobs' outputs.
             data: what all jobs read, `%DATA`.
             command: what each job runs; `%DATA`, `%IN` and `%OUT` become its paths. A text as a shell reads it, or

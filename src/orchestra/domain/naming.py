@@ -41,8 +41,8 @@ def parse_name(text: str, *, username: str | None = None) -> OwnedName:
     """Read `user.<username>.<name>`.
 
     Args:
-        username: the user that it must belong to. Without it, the username ends at the first dot, so a username that
-            contains a dot (`first.last`) must be given.
+        username: the user that it must belong to; then a name without a dot is enough (`grid`). Without it, the username
+            ends at the first dot, so a username that contains a dot (`first.last`) must be given.
     """
     if username is not None:
         return _parse_own(text, username)
@@ -66,10 +66,13 @@ def is_short(text: str) -> bool:
 def _parse_own(text: str, username: str) -> OwnedName:
     prefix = f"user.{username}."
     if is_short(text):
-        raise BadInput(
-            f'"{one_line(text)}" is not of the form user.<username>.<name>.',
-            hint=f"For example {prefix}{one_line(text)}",
-        )
+        if "." in text:
+            raise BadInput(
+                f'"{one_line(text)}" is not of the form user.<username>.<name>.',
+                hint=f"For example {prefix}{text.removeprefix(f'{username}.')}; "
+                "a name without a dot needs no prefix.",
+            )
+        text = prefix + text
     if not text.startswith(prefix):
         other = parse_name(text)
         raise BadInput(

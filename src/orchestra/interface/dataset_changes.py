@@ -10,8 +10,8 @@ from orchestra.interface.operation import Change, Question
 
 
 @dataclass(frozen=True, slots=True)
-class CheckNewDataSet(Question[None]):
-    """Refuse a name that a new data set of the caller cannot have, before its files are read.
+class CheckNewDataSet(Question[str]):
+    """The full name of a new data set of the caller; asked before its files are read.
 
     Raises:
         BadInput: the name is invalid, or not in the caller's namespace.

@@ -56,16 +56,17 @@ def files(
     return store.files(conn, dataset.version_id, first=first, limit=limit)
 
 
-def check_new(conn: psycopg.Connection, caller: Caller, name: str) -> None:
-    """Refuse a name that a new data set of the caller cannot have, before its files are read.
+def check_new(conn: psycopg.Connection, caller: Caller, name: str) -> str:
+    """Return the full name of a new data set of the caller; called before its files are read.
 
     Raises:
         BadInput: the name is invalid, or not in the caller's namespace.
         AlreadyExists: the name is taken.
     """
-    parse_name(name, username=caller.name)
-    if store.by_name(conn, name):
-        raise _taken(name)
+    full = str(parse_name(name, username=caller.name))
+    if store.by_name(conn, full):
+        raise _taken(full)
+    return full
 
 
 def register(conn: psycopg.Connection, caller: Caller, name: str, manifest: Manifest) -> DataSet:
@@ -75,15 +76,15 @@ def register(conn: psycopg.Connection, caller: Caller, name: str, manifest: Mani
         BadInput: the name is invalid or not in the caller's namespace, or the manifest is invalid.
         AlreadyExists: the name is taken.
     """
-    check_new(conn, caller, name)
+    full = check_new(conn, caller, name)
     manifests.check(manifest)
 
     def work() -> DataSet:
-        dataset = store.add(conn, name, caller.user.id)
+        dataset = store.add(conn, full, caller.user.id)
         if dataset is None:
-            raise _taken(name)
+            raise _taken(full)
         store.add_version(conn, dataset, manifest)
-        return find(conn, name)
+        return find(conn, full)
 
     return in_transaction(conn, work)
 

@@ -13,8 +13,8 @@ def own_data_set(scope: Scope, asked: ask.OwnDataSet) -> DataSet:
     return datasets.find_own(scope.conn, scope.caller, asked.name)
 
 
-def check_new_data_set(scope: Scope, asked: ask.CheckNewDataSet) -> None:
-    datasets.check_new(scope.conn, scope.caller, asked.name)
+def check_new_data_set(scope: Scope, asked: ask.CheckNewDataSet) -> str:
+    return datasets.check_new(scope.conn, scope.caller, asked.name)
 
 
 def register_data_set(scope: Scope, asked: ask.RegisterDataSet) -> DataSet:

@@ -87,8 +87,7 @@ def find_existing(conn: psycopg.Connection, caller: Caller, name: str) -> Task |
     Raises:
         BadInput: the name is invalid for a task of the caller's.
     """
-    parse_name(name, username=caller.name)
-    return store.by_name(conn, name)
+    return store.by_name(conn, str(parse_name(name, username=caller.name)))
 
 
 def plan(conn: psycopg.Connection, caller: Caller, new: NewTask) -> Plan:
@@ -97,8 +96,7 @@ def plan(conn: psycopg.Connection, caller: Caller, new: NewTask) -> Plan:
     Raises:
         BadInput, NotFound, AlreadyExists, Refused: one sentence about what cannot be used.
     """
-    parse_name(new.name, username=caller.name)
-    new = _with_image(new)
+    new = replace(_with_image(new), name=str(parse_name(new.name, username=caller.name)))
     if taken := store.by_name(conn, new.name):
         raise _taken(new.name, taken)
     template = command.parse(new.command)
