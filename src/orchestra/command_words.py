@@ -69,6 +69,7 @@ OPTIONS = {
     Field.CORES: "--cores",
     Field.CPU: "-ec",
     Field.CPU_MAXIMUM: "-mc",
+    Field.DATA: "-d",
     Field.DIRECTION: "--direction",
     Field.ENV: "--env",
     Field.FIRST: "--id_min",

@@ -125,9 +125,13 @@ def test_ones_own_names_may_be_short(sets: orchestra.Client) -> None:
     assert [each.id for each in after.info.after] == [0]
     with pytest.raises(NotFound, match=r'no data set "user.ana.gird".*Did you mean'):
         sets.datasets.get("gird")
+    assert sets.datasets.create("new", "data.txt").name == "user.ana.new"
+    plain = make(sets, name="plain", command="true %IN %OUT", data=None)
+    assert (plain.name, plain.info.name) == ("user.ana.plain", "user.ana.plain")
     with pytest.raises(BadInput, match="form user") as caught:
-        sets.datasets.create("new", "data.txt")
-    assert caught.value.hint == "For example user.ana.new"
+        sets.datasets.create("ana.new", "data.txt")
+    assert caught.value.hint
+    assert caught.value.hint.startswith("For example user.ana.new")
 
 
 def test_from_configs_to_results(

@@ -148,6 +148,8 @@ def test_a_gpu_job_takes_a_gpu(conn: psycopg.Connection, ana: Caller, new: NewTa
     [
         ({"name": "user.bob.mlp"}, BadInput, 'belongs to user "bob"'),
         ({"name": "ana.mlp"}, BadInput, "user.<username>.<name>"),
+        ({"data": None}, BadInput, "has %DATA, but no data set"),
+        ({"data": None, "command": "train %IN"}, BadInput, "no %OUT"),
         ({"command": "train %DATA %IN"}, BadInput, "no %OUT"),
         ({"command": COMMAND + " %REF"}, BadInput, "%REF"),
         ({"secondary": {"%IN": "user.ana.digits"}}, BadInput, "%IN is reserved"),
@@ -290,9 +292,18 @@ def test_a_clone_of_a_task_over_outputs_reads_the_outputs_of_the_same_task(
     older = create(conn, replace(new, policy=Policy(test_jobs=0)), ana)
     waiting = create(
         conn,
-        replace(new, name="user.ana.eval", config=f"task:{older.id}", after=(str(older.id),)),
+        replace(
+            new,
+            name="eval",
+            command="eval %IN %OUT",
+            data=None,
+            config=f"task:{older.id}",
+            after=(str(older.id),),
+        ),
         ana,
     )
+    assert waiting.name == "user.ana.eval"
     found = cloning.settings(conn, ana, str(waiting.id), None)
     assert (found.config, found.after) == ("task:user.ana.mlp", (str(older.id),))
+    assert (found.data, found.secondary) == (None, {})
     assert create(conn, replace(found, host="gauss"), ana).jobs == older.jobs

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from orchestra.command_words import hint_of
+from orchestra.domain import command
 from orchestra.domain.command import check, parse, tag_name
 from orchestra.domain.errors import BadInput
 
@@ -227,6 +229,16 @@ def error_of(text: str, known: tuple[str, ...] = ("DATA", "IN", "OUT", "REF")) -
     with pytest.raises(BadInput) as caught:
         check(parse(text), known)
     return caught.value
+
+
+def test_without_a_data_set_the_command_has_no_data() -> None:
+    required = command.required(with_data=False)
+    check(parse("run %IN %OUT ${file%DATA}"), required, required)
+    with pytest.raises(BadInput, match=r"has %DATA, but no data set was named for it\.$") as caught:
+        check(parse("run %IN %OUT %DATA"), required, required)
+    assert hint_of(caught.value) == "-d names one; without one, leave %DATA out of the command."
+    with pytest.raises(BadInput, match="has no %OUT"):
+        check(parse("run %IN"), required, required)
 
 
 def test_a_missing_tag_is_reported_with_a_corrected_command() -> None:

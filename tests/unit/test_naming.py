@@ -67,8 +67,12 @@ def test_ones_own_name_without_a_dot_is_short_for_the_full_one(text: str) -> Non
 
 @pytest.mark.parametrize(
     ("text", "username", "full"),
-    [("ana.t", "ana", "user.ana.t"), ("v1.2", "ana", "user.ana.v1.2"), ("ana.silva.t", "ana.silva", "user.ana.silva.t")],
-)  # fmt: skip
+    [
+        ("ana.t", "ana", "user.ana.t"),
+        ("v1.2", "ana", "user.ana.v1.2"),
+        ("ana.silva.t", "ana.silva", "user.ana.silva.t"),
+    ],
+)
 def test_a_short_name_with_a_dot_is_refused(text: str, username: str, full: str) -> None:
     with pytest.raises(BadInput, match=f'^"{text}" is not of the form user') as caught:
         naming.parse_name(text, username=username)

@@ -218,6 +218,11 @@ def test_environment_describes_the_job() -> None:
     }
 
 
+def test_a_job_without_data_has_no_variable_for_it() -> None:
+    told = environment({"ORCHESTRA_IN": "old"}, replace(VALUES, data=None))
+    assert told.keys() ^ environment({}, VALUES).keys() == {"ORCHESTRA_DATA"}
+
+
 def test_secrets_and_python_of_the_pilot_are_not_inherited() -> None:
     base = {
         "MAESTRO_POSTGRES": "postgresql://ana:secret@db/o",

@@ -56,7 +56,10 @@ def sweep_arguments(parser: Parser) -> None:
         "file", type=Path, metavar="FILE", help="description of the sweep: grid.yaml"
     )
     parser.add_argument(
-        "-n", "--name", metavar="NAME", help="name of the data set: NAME, in full user.<username>.NAME"
+        "-n",
+        "--name",
+        metavar="NAME",
+        help="name of the data set: NAME, in full user.<username>.NAME",
     )
     parser.add_argument(
         "-p", "--path", type=Path, metavar="FOLDER", help="new folder for the configs"

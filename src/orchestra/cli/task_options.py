@@ -87,9 +87,9 @@ def _what(parser: Parser) -> None:
     parser.add_argument(
         *("-d", "--dataFile"),
         dest="data",
-        required=True,
         metavar="DATASET",
-        help="data set that all jobs read, %%DATA: its file, or its folder if it has several files",
+        help="data set that all jobs read, %%DATA: its file, or its folder if it has several files; without it, the "
+        "command has no %%DATA",
     )
     parser.add_argument(
         *("--sd", "--secondaryDS"),
@@ -101,7 +101,7 @@ def _what(parser: Parser) -> None:
         "--exec",
         required=True,
         metavar="COMMAND",
-        help="command of each job; %%DATA, %%IN and %%OUT are replaced by paths",
+        help="command of each job; %%IN, %%OUT and %%DATA are replaced by paths",
     )
     parser.add_argument(
         "--queue", choices=("cpu", "gpu"), default="cpu", help="kind of slots (default cpu)"
@@ -230,7 +230,7 @@ def new_task(ctx: Context, config: str) -> NewTask:
         name=args.name,
         command=args.exec,
         config=config,
-        data=ctx.names.dataset(args.data),
+        data=None if args.data is None else ctx.names.dataset(args.data),
         volume=_volume(ctx),
         account=local_machine.account(),
         host=host_name(),

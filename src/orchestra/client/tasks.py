@@ -39,8 +39,8 @@ class Tasks:
         name: str,
         *,
         config: str | DataSet | Task,
-        data: str | DataSet,
         command: words.Command,
+        data: str | DataSet | None = None,
         secondary: Mapping[str, str | DataSet] | None = None,
         queue: str = "cpu",
         volume: str | os.PathLike[str] | None = None,
@@ -71,9 +71,9 @@ class Tasks:
             name: `user.<username>.<name>`. For your own tasks and data sets the last part is enough: "mlp" for
                 "user.ana.mlp"; that of a new one has no dot.
             config: one job for each of its files, `%IN`; a task, or "task:NAME", for each of its done jobs' outputs.
-            data: what all jobs read, `%DATA`.
-            command: what each job runs; `%DATA`, `%IN` and `%OUT` become its paths. A text as a shell reads it, or
+            command: what each job runs; `%IN`, `%OUT` and `%DATA` become its paths. A text as a shell reads it, or
                 a list of words, which need no quotes: `["python3", Path("fit.py").absolute(), "%DATA", "%IN", "%OUT"]`.
+            data: what all jobs read, `%DATA`; without it, the command has no `%DATA`.
             secondary: more tags with their data sets, `{"%REF": "user.ana.ref"}`.
             queue: "cpu" or "gpu".
             volume: folder for the results; by default the configured volume, else the current folder.
@@ -111,7 +111,7 @@ class Tasks:
             name=name,
             command=words.command(command),
             config=names.config(_config(config)),
-            data=names.dataset(name_of(data)),
+            data=None if data is None else names.dataset(name_of(data)),
             volume=local_machine.full_path(volume or settings.volume or "."),
             account=local_machine.account(),
             host=host_name(),

@@ -31,7 +31,7 @@ def settings(task: Task, name: str, config: str, inputs: Mapping[str, str]) -> N
         inputs: the names of its data sets by tag, without the %.
     """
     secondary = dict(inputs)
-    data = secondary.pop("DATA")
+    data = secondary.pop("DATA", None)
     return NewTask(
         name=name,
         command=task.command,

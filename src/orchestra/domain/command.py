@@ -26,11 +26,14 @@ from orchestra.domain.errors import BadInput
 from orchestra.domain.human import one_line
 from orchestra.domain.shell_scanner import Quoting, Tag, scan
 from orchestra.domain.storable import LONGEST_VALUE, trouble_with
+from orchestra.domain.wording import Field, words
 
 if TYPE_CHECKING:
     from orchestra.domain.shell_scanner import Misplaced, Scan
 
-REQUIRED = ("DATA", "IN", "OUT")
+DATA = "DATA"
+REQUIRED = (DATA, "IN", "OUT")
+"""The tags that every command has; without a data set for %DATA, the others."""
 
 # Linux limits one argument to 128 KiB (MAX_ARG_STRLEN); this leaves room for the paths.
 MAX_BYTES = LONGEST_VALUE
@@ -38,9 +41,9 @@ MAX_BYTES = LONGEST_VALUE
 LONGEST_TAG = 64
 
 # For a tag that was left out: the original's option for it, and the consequence.
-_OPTION = {"DATA": "-d", "IN": "-c", "OUT": "-o"}
+_OPTION = {DATA: "-d", "IN": "-c", "OUT": "-o"}
 _CONSEQUENCE = {
-    "DATA": "so its jobs would not find their data",
+    DATA: "so its jobs would not find their data",
     "IN": "so all of its jobs would do the same",
     "OUT": "so its jobs would not know where to write",
 }
@@ -86,6 +89,11 @@ def parse(text: str) -> Template:
             hint="Put it in a script and call the script." if is_long else None,
         )
     return Template(text, scan(text))
+
+
+def required(*, with_data: bool) -> tuple[str, ...]:
+    """Return the tags that a command must have; %DATA only if there is a data set for it."""
+    return tuple(tag for tag in REQUIRED if with_data or tag != DATA)
 
 
 def check(
@@ -140,6 +148,11 @@ def _check_known(tags: tuple[str, ...], names: tuple[str, ...]) -> None:
     if not unknown:
         return
     tag = unknown[0]
+    if DATA in unknown:
+        raise BadInput(
+            "the command has %DATA, but no data set was named for it.",
+            hint=words(Field.DATA, " names one; without one, leave %DATA out of the command."),
+        )
     close = difflib.get_close_matches(tag.upper(), names, n=1, cutoff=0.6)
     longest = max((name for name in names if tag.startswith(name)), key=len, default=None)
     guess = close[0] if close else longest

@@ -41,8 +41,8 @@ def parse_name(text: str, *, username: str | None = None) -> OwnedName:
     """Read `user.<username>.<name>`.
 
     Args:
-        username: the user that it must belong to; then a name without a dot is enough (`grid`). Without it, the username
-            ends at the first dot, so a username that contains a dot (`first.last`) must be given.
+        username: the user that it must belong to; a name without a dot (`grid`) is then enough. Without it, the
+            username ends at the first dot, so a username that contains a dot (`first.last`) must be given.
     """
     if username is not None:
         return _parse_own(text, username)

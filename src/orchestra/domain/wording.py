@@ -89,6 +89,7 @@ class Field(Enum):
     CORES = "cores"
     CPU = "cpu"
     CPU_MAXIMUM = "cpu_maximum"
+    DATA = "data"
     DIRECTION = "direction"
     ENV = "env"
     FIRST = "first"

@@ -142,7 +142,7 @@ def runtime_job(
         task=task.id,
         job=grant.key.index,
         attempt=grant.key.number,
-        data=task.inputs.get("DATA", ""),
+        data=task.inputs.get("DATA"),
         config=grant.config.path,
         out=str(folder),
         volume=task.volume,

@@ -32,7 +32,7 @@ class JobValues:
 
     Args:
         task: the task's id; with `job` it forms the address `TASK/N`.
-        data, config, out: the paths behind %DATA, %IN and %OUT.
+        data, config, out: the paths behind %DATA, %IN and %OUT; `data` is None for a task without %DATA.
         token: the attempt's; None if the keeper sets it.
         devices: its GPUs, for CUDA_VISIBLE_DEVICES; empty on the cpu queue.
         cores: the number of processors that it may use.
@@ -42,7 +42,7 @@ class JobValues:
     task: int
     job: int
     attempt: int
-    data: str
+    data: str | None
     config: str
     out: str
     volume: str
@@ -91,13 +91,16 @@ def _description(job: JobValues) -> dict[str, str]:
         "ORCHESTRA_TASK": str(job.task),
         "ORCHESTRA_JOB": str(job.job),
         "ORCHESTRA_ATTEMPT": str(job.attempt),
-        "ORCHESTRA_DATA": job.data,
         "ORCHESTRA_IN": job.config,
         "ORCHESTRA_OUT": job.out,
         # Some programs see all devices if the value is empty; all see none with -1.
         "CUDA_VISIBLE_DEVICES": job.devices or "-1",
     }
-    return variables | ({"ORCHESTRA_TOKEN": job.token} if job.token else {})
+    if job.data is not None:
+        variables["ORCHESTRA_DATA"] = job.data
+    if job.token:
+        variables["ORCHESTRA_TOKEN"] = job.token
+    return variables
 
 
 def _path_without(path: str, *virtual: str | None) -> str:

@@ -112,7 +112,7 @@ def _values(job: LocalRun, folder: Path, number: int) -> JobValues:
         task=job.task.id,
         job=job.index,
         attempt=number,
-        data=job.inputs["DATA"],
+        data=job.inputs.get("DATA"),
         config=job.inputs["IN"],
         out=str(folder),
         volume=job.task.volume,

@@ -15,6 +15,7 @@ class NewTask:
 
     Args:
         config: the config data set's name, or `task:NAME` for the outputs of an older task's done jobs.
+        data: the data set that all jobs read, %DATA; None if they read none.
         secondary: data sets by tag (with or without the %).
         volume: an absolute path.
         image: the container image; paths of files and folders are absolute.
@@ -34,7 +35,7 @@ class NewTask:
     name: str
     command: str
     config: str
-    data: str
+    data: str | None
     volume: str
     account: str
     host: str

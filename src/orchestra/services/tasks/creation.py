@@ -101,11 +101,12 @@ def plan(conn: psycopg.Connection, caller: Caller, new: NewTask) -> Plan:
         raise _taken(new.name, taken)
     template = command.parse(new.command)
     secondary = _tags(new.secondary)
-    command.check(template, known=[*command.REQUIRED, *secondary])
+    with_data = new.data is not None
+    command.check(template, known=secondary, required=command.required(with_data=with_data))
     after = _unfinished(conn, new.after)
     config = find_config(conn, new.config, after)
-    inputs = {"DATA": find_input(conn, new.data)}
-    inputs |= {tag: find_input(conn, name) for tag, name in secondary.items()}
+    sources = secondary if new.data is None else {"DATA": new.data, **secondary}
+    inputs = {tag: find_input(conn, name) for tag, name in sources.items()}
     _check_queue(new)
     check_metrics_file(new.metrics_file)
     check_complete_file(new.complete_file)
