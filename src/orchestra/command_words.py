@@ -65,6 +65,7 @@ COMMANDS = {
 }
 OPTIONS = {
     Field.AFTER: "--after",
+    Field.AGAINST: "--against",
     Field.BIND: "--bind",
     Field.CORES: "--cores",
     Field.CPU: "-ec",
@@ -83,6 +84,7 @@ OPTIONS = {
     Field.IMAGE: "--image",
     Field.LAST: "--id_max",
     Field.METRICS: "--metrics",
+    Field.OVER: "--over",
     Field.PATH: "-p",
     Field.PRIORITY: "--priority",
     Field.QUEUE: "--queue",

@@ -136,6 +136,15 @@ def test_a_picture(over: Maestro) -> None:
     assert over.line("task plot 0 -m val.accuracy --out x.svg").out == "x.svg\n"
     drawn = (over.folder / "x.svg").read_text()
     assert drawn.startswith("<?xml")
+    assert said.err == (
+        "Plotted: val.accuracy against lr, val.accuracy against net.kind and duration of 5 jobs\n"
+        "2 jobs have no finite val.accuracy.\n"
+    )
+    said = over.line("task plot 0 --kind heatmap --direction min --out y.pdf")
+    assert said.err.startswith("Plotted: val.accuracy by lr and net.kind\n")
+    refused = over.refused("task", "plot", 0, "--kind", "seeds")
+    assert "no value is known as a seed" in refused
+    assert "--over NAME names a value that tells repetitions apart." in refused
     assert '"net.kind" has no numbers' in over.refused("task", "plot", 0, "-m", "net.kind")
     assert "does not end with .png" in over.refused("task", "plot", 0, "--out", "data.npz")
     assert (over.folder / "data.npz").read_text() == "data"

@@ -130,6 +130,7 @@ WITH_OPTIONS = (
     "task delete",
     "task show",
     "task results",
+    "task plot",
     "dataset sweep",
     "node create",
     "pilot run",

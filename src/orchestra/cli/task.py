@@ -20,10 +20,14 @@ _RESULTS_EXAMPLE = (
     "maestro task results 0 --out results.parquet"
 )
 _PLOT = (
-    "Plot a metric against each value that differs between the configs (numbers as points with medians, other values\n"
-    "as box plots), the duration of the jobs and their peak memory."
+    "Plot a metric against the values that differ between the configs, and the duration and peak memory of the jobs.\n"
+    "Jobs that differ only in a seed are averaged, and two values also have a heat map; --kind selects. Numbers that\n"
+    "span decades have a logarithmic axis, and texts are categories."
 )
-_PLOT_EXAMPLE = "maestro task plot 0\nmaestro task plot 0 -m val.loss --out loss.png"
+_PLOT_EXAMPLE = (
+    "maestro task plot 0\nmaestro task plot 0 -m val.loss --direction min --out loss.pdf\n"
+    "maestro task plot 0 --kind heatmap --against lr,width"
+)
 _CLONE = (
     "Create a task with all the settings of another one, anybody's: command, data sets at their present versions,\n"
     "image, policy, resources. Each option replaces one of them; --env and --bind are added to the old ones. Without\n"

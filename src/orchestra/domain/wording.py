@@ -85,6 +85,7 @@ class Field(Enum):
     """A field of a request that a sentence can name, by its Python name."""
 
     AFTER = "after"
+    AGAINST = "against"
     BIND = "bind"
     CORES = "cores"
     CPU = "cpu"
@@ -103,6 +104,7 @@ class Field(Enum):
     IMAGE = "image"
     LAST = "last"
     METRICS = "metrics"
+    OVER = "over"
     PATH = "path"
     PRIORITY = "priority"
     QUEUE = "queue"
