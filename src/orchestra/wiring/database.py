@@ -159,6 +159,8 @@ def connect(
 
 def _postgres_place(settings: Settings) -> str:
     origin = settings.origin("postgres")
+    if settings.postgres_file is not None:
+        return origin
     return origin if origin.startswith("MAESTRO_") else f'"postgres" in {origin}'
 
 
