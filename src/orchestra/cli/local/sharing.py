@@ -125,7 +125,8 @@ def _pilots_elsewhere(ctx: Context) -> list[Pilot]:
     from orchestra.services.nodes import nodes
 
     with database(ctx) as conn:
-        return [pilot for pilot in nodes.pilots(conn) if pilot.online and not pilots.is_here(pilot)]
+        online = [pilot for pilot in nodes.pilots(conn) if pilot.online]
+    return [pilot for pilot in online if not (pilots.is_here(pilot) and pilots.is_mine(pilot))]
 
 
 def in_words(share: Share) -> str:
