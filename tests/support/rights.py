@@ -13,6 +13,7 @@ from typing import Any
 from orchestra.domain.models.datasets import Manifest, ManifestEntry
 from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.models.nodes import SlotsWanted
+from orchestra.domain.models.runs import Files
 from orchestra.domain.transitions import TaskInput
 from orchestra.interface.dataset_changes import (
     DeleteDataSet,
@@ -34,6 +35,7 @@ from orchestra.interface.node_changes import (
     StopNode,
 )
 from orchestra.interface.operation import Request
+from orchestra.interface.runs import CreateRun
 from orchestra.interface.task_changes import (
     DeleteTask,
     FinishKill,
@@ -107,6 +109,10 @@ def _new_task(name: str) -> NewTask:
     return NewTask(name, command, "user.ana.grid", "user.ana.grid", "/data", "ana", "gauss")
 
 
+def _files(owner: str) -> tuple[Files, ...]:
+    return (Files("IN", f"user.{owner}.new", MORE_FILES),)
+
+
 CASES: dict[str, tuple[Case, ...]] = {
     "user.create": (
         owned(lambda _: CreateUser("eva", "eva@example.org"), owner="eva"),
@@ -129,6 +135,11 @@ CASES: dict[str, tuple[Case, ...]] = {
     "task.create": (
         anybody(lambda it: CreateTask(_new_task(f"user.{it.me}.new"))),
         owner_alone(lambda _: CreateTask(_new_task("user.ana.new"))),
+    ),
+    "task.run": (
+        anybody(lambda it: CreateRun(_new_task(f"user.{it.me}.new"), _files(it.me))),
+        owner_alone(lambda _: CreateRun(_new_task("user.ana.new"), ())),
+        owner_alone(lambda it: CreateRun(_new_task(f"user.{it.me}.new"), _files("ana"))),
     ),
     "task.own": (owned(lambda it: OwnTask(it.running)),),
     "task.hold": (owned(lambda it: HoldTask(it.running)),),

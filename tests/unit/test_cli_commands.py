@@ -168,7 +168,7 @@ def test_completion_knows_every_command(shell: str, capsys: pytest.CaptureFixtur
         ("logs 3/17", 'there is no command "logs 3/17". Did you mean "job logs"?'),
         ("results", 'there is no command "results". Did you mean "task results"?'),
         ("status", 'there is no command "status". Did you mean "task list"?'),
-        ("submit x", 'there is no command "submit x". Did you mean "task create"?'),
+        ("submit x", 'there is no command "submit x". Did you mean "run"?'),
         ("user frobnicate", 'there is no command "user frobnicate".'),
         ("frobnicate", 'there is no command "frobnicate".'),
     ],

@@ -88,19 +88,23 @@ def _tree() -> Parser:
 
 
 def _add_word(parser: Parser, word: Word) -> None:
-    from orchestra.cli.command_parser import fill
     from orchestra.cli.parser import Parser
 
     if not word.is_noun:
-        fill(parser, word.verbs()[0])
+        _add_verb(parser, word, word.verbs()[0])
         return
     verbs = parser.add_subparsers(parser_class=Parser)
     for verb in word.verbs():
         for name in (verb.name, *verb.aliases):
-            one = verbs.add_parser(name, help=verb.help)
-            fill(one, verb)
-            for action in one._actions:
-                _complete(action, word.name, verb.name)
+            _add_verb(verbs.add_parser(name, help=verb.help), word, verb)
+
+
+def _add_verb(parser: Parser, word: Word, verb: Verb) -> None:
+    from orchestra.cli.command_parser import fill
+
+    fill(parser, verb)
+    for action in parser._actions:
+        _complete(action, word.name, verb.name)
 
 
 def _complete(action: argparse.Action, noun: str, verb: str) -> None:
@@ -127,7 +131,7 @@ def kind_of(action: argparse.Action, noun: str, verb: str) -> str | None:
     if "--user" in names:
         return "user"
     if "--task" in names:
-        return None if verb in ("create", "repro") else "task"
+        return None if verb in ("create", "repro", "run") else "task"
     return noun if noun in KINDS and (not names or "--name" in names) else None
 
 

@@ -66,7 +66,7 @@ def _create(ctx: Context) -> None:
     name, path = _name(ctx), Path(ctx.args.path)
     with ctx.interface() as ask:
         ask(CheckNewDataSet(name))
-        with _checksums(ctx) as progress:
+        with checksums(ctx) as progress:
             found = manifest.scan(path, progress)
         made = ask(RegisterDataSet(name, found))
     ctx.out.item(
@@ -75,10 +75,10 @@ def _create(ctx: Context) -> None:
         record=record,
         key=lambda dataset: dataset.name,
     )
-    _note_left_out(ctx, found)
+    note_left_out(ctx, found)
 
 
-def _note_left_out(ctx: Context, manifest: Manifest) -> None:
+def note_left_out(ctx: Context, manifest: Manifest) -> None:
     if manifest.outputs:
         ctx.out.note(
             f"The outputs of tasks are left out: {clean(human.listed(list(manifest.outputs), most=3))}"
@@ -89,7 +89,7 @@ def _note_left_out(ctx: Context, manifest: Manifest) -> None:
 
 
 @contextmanager
-def _checksums(ctx: Context) -> Iterator[Progress]:
+def checksums(ctx: Context) -> Iterator[Progress]:
     with ctx.out.progress("taking checksums", None, "files") as line:
 
         def show(done: int, total: int, _read: int) -> None:
@@ -213,7 +213,7 @@ def _update(ctx: Context) -> None:
     name = _known_name(ctx)
     with ctx.interface() as ask:
         before = ask(OwnDataSet(name))
-        with _checksums(ctx) as progress:
+        with checksums(ctx) as progress:
             found = manifest.scan(ctx.args.path or before.root, progress)
         update = ask(UpdateDataSet(name, found, before.version_id))
     changes = update.changes
@@ -241,7 +241,7 @@ def _update(ctx: Context) -> None:
         },
         key=lambda dataset: dataset.name,
     )
-    _note_left_out(ctx, found)
+    note_left_out(ctx, found)
     if changes:
         ctx.out.note("Existing tasks keep the version that they were created with.")
 

@@ -48,6 +48,8 @@ class Parser(argparse.ArgumentParser):
     """The option whose value is a command: it contains spaces, dashes and tags such as %IN, and needs quotes."""
     takes_path: tuple[str, ...] = ()
     """The option whose value is one path; the shell may have expanded a pattern to several."""
+    intermixed: bool = False
+    """Whether options may stand between words of one list, as in `run train.py --retries 2 configs/`."""
     _typed: Sequence[str] = ()
 
     def format_help(self) -> str:
@@ -90,7 +92,8 @@ class Parser(argparse.ArgumentParser):
         self._typed = arguments
         self._refuse_loose_command(arguments)
         self._refuse_several_paths(arguments)
-        namespace, rest = self.parse_known_args(self._joined(arguments))
+        parse = self.parse_known_intermixed_args if self.intermixed else self.parse_known_args
+        namespace, rest = parse(self._joined(arguments))
         if rest:
             raise self._unknown(rest[0])
         return namespace

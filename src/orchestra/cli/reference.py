@@ -53,10 +53,10 @@ Commands with `-o json` write only JSON to stdout, with times in UTC. `maestro.p
 | status | meaning |
 | --- | --- |
 | 0 | success; the result is on stdout |
-| 1 | a negative result: `doctor` found a problem, `task wait` a task that is FINALIZED; `task clean` or \
+| 1 | a negative result: `doctor` found a problem, `task wait` or `run` a task that is FINALIZED; `task clean` or \
 `task delete --remove` could not remove everything, and continues with the rest when it is repeated |
 | 2 | a mistake, or something that is not possible now; stderr says what and where, and nothing was changed |
-| 3, 4, 5 | only from `task wait`; see its section |
+| 3, 4, 5 | only from `task wait`, and 3 and 4 from `run`; see the section of `task wait` |
 | 70 | a bug in Orchestra; stderr names the file with the details |
 | 130 | Ctrl-C, or a question answered with no |
 | 141 | the reader of the output closed it, as `head` does; not an error |

@@ -74,6 +74,7 @@ WORDS = (
         "stop what `up` started once the running jobs end",
         is_noun=False,
     ),
+    Word("run", "orchestra.cli.run", "run a script over config files", is_noun=False),
     Word(
         "demo",
         "orchestra.cli.local.demo",
@@ -142,9 +143,8 @@ def _unknown(words: list[str]) -> BadInput:
 
 # Commands of other programs.
 _ELSEWHERE = {
-    "submit": "task create",
-    "run": "task create",
-    "sbatch": "task create",
+    "submit": "run",
+    "sbatch": "run",
     "ls": "task list",
     "squeue": "task list",
     "ps": "task list",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from orchestra import command_words
@@ -314,14 +314,21 @@ def wait_arguments(parser: Parser) -> None:
 
 def wait(ctx: Context) -> int:
     """Wait until tasks have ended; the exit status tells how."""
+    return follow(ctx, lambda ask: the_ids(ctx, ask), timeout=ctx.args.timeout)
+
+
+def follow(
+    ctx: Context, choose: Callable[[Interface], Sequence[int]], *, timeout: float | None = None
+) -> int:
+    """Show the progress of tasks until they have ended, for at most `timeout` seconds; return the exit status."""
     from orchestra.interface.waiting import wait_for_tasks
 
     with reconnecting(ctx) as ask:
-        ids = the_ids(ctx, ask)
+        ids = choose(ask)
         waited = wait_for_tasks(
             ask,
             ids,
-            timeout=ctx.args.timeout,
+            timeout=timeout,
             changed=lambda task: ctx.out.note(*_state_lines(task)),
         )
     for task in waited.tasks:
@@ -329,7 +336,7 @@ def wait(ctx: Context) -> int:
         ctx.out.say(f"{_title(task)} is {task.state}: {done}")
     ended = [_STATUS[task.state] for task in waited.tasks if not task.state.is_live]
     if waited.timed_out:
-        ctx.out.note(f"not ended within {human.duration(ctx.args.timeout)}")
+        ctx.out.note(f"not ended within {human.duration(timeout or 0)}")
         return _TIMED_OUT
     return max(ended, key=_severity)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from orchestra.interface.answers.new_tasks import Preview
     from orchestra.interface.operation import Interface
 
-_PREVIEWED_JOBS = 3
+PREVIEWED_JOBS = 3
 
 
 def create(ctx: Context) -> None:
@@ -44,27 +44,28 @@ def make(ctx: Context, request: Callable[[Interface], NewTask]) -> None:
 
     dry = ctx.args.dry_run
     with ctx.interface() as ask:
-        if existing := _existing(ctx, ask):
-            _print_existing(ctx, existing)
+        if found := existing(ctx, ask):
+            print_existing(ctx, found)
             return
         try:
             new = request(ask)
-            preview = ask(PlanTask(new, _PREVIEWED_JOBS if dry else 1))
+            preview = ask(PlanTask(new, PREVIEWED_JOBS if dry else 1))
             seen = task_files.check(new, preview.folder, dry=dry)
             if dry:
-                _print_preview(ctx, preview)
+                print_preview(ctx, preview)
                 return
             task = ask(CreateTask(seen))
         except AlreadyExists:
-            if not (existing := _existing(ctx, ask)):
+            if not (found := existing(ctx, ask)):
                 raise
-            _print_existing(ctx, existing)  # the same command, a moment before this one
+            print_existing(ctx, found)  # the same command, a moment before this one
             return
         _print_task(ctx, task, preview.commands[0])
-        _print_notes(ctx, ask, preview, task)
+        print_notes(ctx, ask, preview, task)
 
 
-def _existing(ctx: Context, ask: Interface) -> Task | None:
+def existing(ctx: Context, ask: Interface) -> Task | None:
+    """Return the task of the wished name, if `--if-not-exists` was given and there is one."""
     from orchestra.interface.new_tasks import FindOwnTask
 
     if not getattr(ctx.args, "if_not_exists", False):
@@ -72,7 +73,8 @@ def _existing(ctx: Context, ask: Interface) -> Task | None:
     return ask(FindOwnTask(ctx.args.name))
 
 
-def _print_notes(ctx: Context, ask: Interface, preview: Preview, task: Task) -> None:
+def print_notes(ctx: Context, ask: Interface, preview: Preview, task: Task) -> None:
+    """Note what may not be intended, and what the new task waits for."""
     from orchestra import command_words
     from orchestra.interface.task_reports import WhyTaskWaits
 
@@ -82,18 +84,21 @@ def _print_notes(ctx: Context, ask: Interface, preview: Preview, task: Task) -> 
         ctx.out.note(f"note: the task is waiting. {command_words.worded(reason)}")
 
 
-def _print_existing(ctx: Context, task: Task) -> None:
+def print_existing(ctx: Context, task: Task) -> None:
+    """Print a task that was not created because it exists."""
     ctx.out.item(
         task,
         lambda found: [
             f"task {found.id}: {found.name} exists already ({found.state}, {human.count(found.jobs, 'job')})"
         ],
-        record=lambda found: _record(found, created=False),
+        record=lambda found: created_record(found, created=False),
         key=lambda found: found.id,
     )
 
 
-def _print_preview(ctx: Context, preview: Preview) -> None:
+def print_preview(ctx: Context, preview: Preview) -> None:
+    """Print what a task would be."""
+
     def lines(preview: Preview) -> Iterator[str]:
         yield (
             f"{preview.name} would have {human.count(preview.jobs, 'job')} on queue {preview.queue}; "
@@ -121,15 +126,21 @@ def _print_preview(ctx: Context, preview: Preview) -> None:
 def _print_task(ctx: Context, task: Task, first: str) -> None:
     ctx.out.item(
         task,
-        lambda made: _task_lines(made, first),
-        record=lambda made: _record(made, created=True),
+        lambda made: task_lines(made, first),
+        record=lambda made: created_record(made, created=True),
         key=lambda made: made.id,
     )
     if ctx.out.form == "table" and not ctx.out.quiet:
-        ctx.out.note(f"    watch it   maestro task show {task.id} --watch")
+        ctx.out.note(watch_line(task))
 
 
-def _task_lines(task: Task, first: str) -> Iterator[str]:
+def watch_line(task: Task) -> str:
+    """Return how to follow a new task."""
+    return f"    watch it   maestro task show {task.id} --watch"
+
+
+def task_lines(task: Task, first: str) -> Iterator[str]:
+    """Yield a new task in lines; `first` is the command of its first job."""
     yield f"task {task.id}: {task.name}, {human.count(task.jobs, 'job')} on queue {task.queue}"
     yield f"    first      {_test_words(task)}"
     last = f" ... job_configId_{task.jobs - 1}" if task.jobs > 1 else ""
@@ -151,7 +162,8 @@ def _test_words(task: Task) -> str:
     )
 
 
-def _record(task: Task, *, created: bool) -> Record:
+def created_record(task: Task, *, created: bool) -> Record:
+    """Return a new task, or one that exists already, in JSON."""
     return {
         "id": task.id,
         "name": task.name,

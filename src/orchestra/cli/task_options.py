@@ -1,4 +1,4 @@
-"""The options of `maestro task create`, `task repro` and `task clone`."""
+"""The options of `maestro task create`, `task repro`, `task clone` and `run`."""
 
 from __future__ import annotations
 
@@ -62,8 +62,54 @@ def repro_arguments(parser: Parser) -> None:
     common_arguments(parser)
 
 
+def run_arguments(parser: Parser) -> None:
+    """Add the arguments of `run`."""
+    parser.takes_command = "--exec"
+    parser.intermixed = True
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="FILE",
+        help="the script, and behind it the configs: files or folders. With --exec, all are configs",
+    )
+    parser.add_argument(
+        *("-n", "--name", "-t", "--task"),
+        dest="name",
+        metavar="NAME",
+        help="name of the task (default: made from the script's, with a number if it is taken)",
+    )
+    parser.add_argument(
+        *("-d", "--data", "--dataFile"),
+        dest="with_data",
+        metavar="PATH",
+        help="what all jobs read, %%DATA: a file or folder, which is registered, or a data set",
+    )
+    parser.add_argument(
+        "--exec",
+        metavar="COMMAND",
+        help="command of each job, in place of a script; %%IN, %%OUT and %%DATA are replaced by paths, and relative "
+        "paths are those of the current folder",
+    )
+    parser.add_argument(
+        "--detach", action="store_true", help="do not follow the task; it runs in any case"
+    )
+    parser.add_argument(
+        "--if-not-exists",
+        action="store_true",
+        help="if a task with the name of --name exists, only follow it",
+    )
+    parser.set_defaults(data=None)
+    _task_arguments(parser)
+
+
 def common_arguments(parser: Parser) -> None:
     """Add what `task create`, `repro` and `clone` have in common."""
+    _inputs(parser)
+    _task_arguments(parser)
+
+
+def _task_arguments(parser: Parser) -> None:
+    """Add what all of them have in common with `run`."""
     _what(parser)
     _policy(parser)
     resources = parser.add_argument_group("resources of a job")
@@ -82,7 +128,8 @@ def common_arguments(parser: Parser) -> None:
     )
 
 
-def _what(parser: Parser) -> None:
+def _inputs(parser: Parser) -> None:
+    """Add what is different for `run`: the data, and the command."""
     parser.takes_command = "--exec"
     parser.add_argument(
         *("-d", "--dataFile"),
@@ -92,16 +139,19 @@ def _what(parser: Parser) -> None:
         "command has no %%DATA",
     )
     parser.add_argument(
-        *("--sd", "--secondaryDS"),
-        dest="secondary",
-        metavar="TAGS",
-        help=f'more tags and their data sets: "{_EXAMPLE_SD.replace("%", "%%")}"',
-    )
-    parser.add_argument(
         "--exec",
         required=True,
         metavar="COMMAND",
         help="command of each job; %%IN, %%OUT and %%DATA are replaced by paths",
+    )
+
+
+def _what(parser: Parser) -> None:
+    parser.add_argument(
+        *("--sd", "--secondaryDS"),
+        dest="secondary",
+        metavar="TAGS",
+        help=f'more tags and their data sets: "{_EXAMPLE_SD.replace("%", "%%")}"',
     )
     parser.add_argument(
         "--queue", choices=("cpu", "gpu"), default="cpu", help="kind of slots (default cpu)"
@@ -234,7 +284,7 @@ def new_task(ctx: Context, config: str) -> NewTask:
         volume=_volume(ctx),
         account=local_machine.account(),
         host=host_name(),
-        secondary=_secondary(ctx),
+        secondary=secondary_of(ctx),
         queue=Queue(args.queue),
         image=local_machine.image(args.image) if args.image is not None else None,
         binds=tuple(args.bind),
@@ -249,7 +299,8 @@ def new_task(ctx: Context, config: str) -> NewTask:
     )
 
 
-def _secondary(ctx: Context) -> dict[str, str]:
+def secondary_of(ctx: Context) -> dict[str, str]:
+    """Return the data sets of `--sd` by their tags, as typed."""
     given = parse_secondary(ctx.args.secondary) if ctx.args.secondary else {}
     return {tag: ctx.names.dataset(name) for tag, name in given.items()}
 

@@ -87,6 +87,16 @@ def _lines(report: TaskReport) -> Iterator[str]:
         yield f"  doubt     {results} in doubt; {example}"
     for reason in _waiting(report):
         yield f"  waits     {clean(reason)}"
+    yield from _next_lines(report)
+
+
+def end_lines(report: TaskReport) -> Iterator[str]:
+    """Yield what is of interest when a task has ended: its failures, and what to do next."""
+    yield from _failure_lines(report)
+    yield from _next_lines(report)
+
+
+def _next_lines(report: TaskReport) -> Iterator[str]:
     steps = list(_next_steps(report))
     for what, why in steps:
         yield f"  next      {what:<{max(len(step[0]) for step in steps)}}   {why}"

@@ -20,6 +20,9 @@ MAX_NAME = 200
 MAX_ORDINAL = LARGEST
 LARGEST_SIZE = 2**60
 
+_LONGEST_MADE = 80
+"""Characters of a name that is made from a file's: room for a prefix and a number."""
+
 _ALLOWED = "letters a-z and A-Z, digits, '.', '_', '-' and '+'"
 _PART = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]*")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
@@ -92,6 +95,11 @@ def _checked_part(text: str, part: str) -> str:
     if len(text) > MAX_NAME:
         raise BadInput(f'"{one_line(text)}" is longer than {MAX_NAME} characters.')
     return part
+
+
+def part_of(text: str) -> str:
+    """Turn a file's name into the last part of a name: "_" for what that cannot have. May be empty."""
+    return re.sub(r"[^A-Za-z0-9._+-]", "_", text).lstrip(".")[:_LONGEST_MADE]
 
 
 def check_user_name(text: str) -> str:

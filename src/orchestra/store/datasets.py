@@ -39,6 +39,13 @@ def of_owner(conn: psycopg.Connection, owner: str | None) -> list[DataSet]:
     return [DataSet(**row) for row in rows]
 
 
+def of_root(conn: psycopg.Connection, owner_id: int, root: str) -> list[DataSet]:
+    """Return a user's data sets whose newest version has this root."""
+    params = {"owner": owner_id, "root": root}
+    rows = fetch(conn, SQL.select_dataset + "\n" + SQL.of_root, params)
+    return [DataSet(**row) for row in rows]
+
+
 def names(conn: psycopg.Connection) -> list[str]:
     """Return the names of the newest data sets, for a suggestion."""
     return [row["name"] for row in fetch(conn, SQL.names)]

@@ -19,6 +19,10 @@ where d.name = %(name)s and d.deleted_at is null
 where d.deleted_at is null and (%(owner)s::text is null or p.name = %(owner)s)
 order by d.name
 
+-- name: of_root
+-- Those of one owner whose newest version has this root.
+where d.deleted_at is null and d.owner_id = %(owner)s and v.root = %(root)s
+
 -- name: names
 -- For "did you mean": newest first, no more than a suggestion needs.
 select name from dataset where deleted_at is null order by id desc limit 2000

@@ -1,0 +1,97 @@
+"""Creating a task together with its data sets, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import psycopg
+
+from orchestra.domain import manifests
+from orchestra.domain.caller import Caller
+from orchestra.domain.models.datasets import DataSet
+from orchestra.domain.models.new_tasks import NewTask
+from orchestra.domain.models.runs import Files
+from orchestra.interface.answers.runs import Run, RunInput, RunPlan, Taken
+from orchestra.services import names
+from orchestra.services.tasks import creation
+from orchestra.store import datasets as store
+from orchestra.store.driver.database import in_transaction
+
+
+def plan(
+    conn: psycopg.Connection, caller: Caller, new: NewTask, files: Sequence[Files], commands: int
+) -> RunPlan:
+    """Return what a run would be: it is made, and undone.
+
+    Raises:
+        BadInput, NotFound, AlreadyExists, Refused: one sentence about what cannot be used.
+    """
+    with conn.transaction(force_rollback=True):
+        inputs = tuple(_taken(conn, caller, each) for each in files)
+        planned = creation.plan(conn, caller, _with(new, inputs))
+        return RunPlan(creation.preview(conn, planned, commands), inputs)
+
+
+def create(conn: psycopg.Connection, caller: Caller, new: NewTask, files: Sequence[Files]) -> Run:
+    """Register files and create a task that uses them.
+
+    Raises:
+        BadInput, NotFound, AlreadyExists, Refused: one sentence about what cannot be used.
+    """
+
+    def work() -> Run:
+        inputs = tuple(_taken(conn, caller, each) for each in files)
+        planned = creation.plan(conn, caller, _with(new, inputs))
+        preview = creation.preview(conn, planned, 1)
+        return Run(creation.create(conn, planned), RunPlan(preview, inputs))
+
+    return in_transaction(conn, work)
+
+
+def _with(new: NewTask, inputs: Sequence[RunInput]) -> NewTask:
+    named = {each.tag: each.dataset.name for each in inputs}
+    config, data = named.pop("IN", new.config), named.pop("DATA", new.data)
+    return replace(new, config=config, data=data, secondary={**new.secondary, **named})
+
+
+def _taken(conn: psycopg.Connection, caller: Caller, files: Files) -> RunInput:
+    """Find the data set for files, or make it."""
+    manifests.check(files.manifest)
+    alike = _alike(conn, caller, files)
+    for dataset in alike:
+        if not _changes(conn, dataset, files):
+            return RunInput(files.tag, dataset, Taken.AS_IT_WAS)
+    if alike and files.versions and store.lock(conn, alike[0].id):
+        return _new_version(conn, alike[0], files)
+    return RunInput(files.tag, _new(conn, caller, files), Taken.NEW)
+
+
+def _alike(conn: psycopg.Connection, caller: Caller, files: Files) -> list[DataSet]:
+    """Return the caller's data sets with the same root; the one with the wished name first."""
+    own = store.of_root(conn, caller.user.id, files.manifest.root)
+    found = [each for each in own if each.is_folder is files.manifest.is_folder]
+    return sorted(found, key=lambda each: (each.name != files.name, each.id))
+
+
+def _changes(conn: psycopg.Connection, dataset: DataSet, files: Files) -> manifests.Changes:
+    entries = store.all_files(conn, dataset.version_id)
+    return manifests.compare(dataset.root, dataset.is_folder, entries, files.manifest)
+
+
+def _new_version(conn: psycopg.Connection, dataset: DataSet, files: Files) -> RunInput:
+    live = tuple(task.id for task in store.live_users(conn, dataset.id))
+    store.add_version(conn, dataset.id, files.manifest)
+    made = store.by_name(conn, dataset.name)
+    assert made is not None  # it is locked
+    return RunInput(files.tag, made, Taken.NEW_VERSION, live)
+
+
+def _new(conn: psycopg.Connection, caller: Caller, files: Files) -> DataSet:
+    name = names.free(conn, caller, files.name, ("dataset",))
+    while (dataset := store.add(conn, name, caller.user.id)) is None:
+        name = names.free(conn, caller, files.name, ("dataset",))  # it was taken in between
+    store.add_version(conn, dataset, files.manifest)
+    made = store.by_name(conn, name)
+    assert made is not None  # it was made in this transaction
+    return made
