@@ -17,7 +17,7 @@ import psycopg
 from orchestra.conductor import run as conductor
 from orchestra.domain.errors import DatabaseUnavailable
 from orchestra.domain.models.pilots import KeeperHello, PilotHello
-from orchestra.domain.models.work import Grant, Outcome
+from orchestra.domain.models.work import Grant, Outcome, Revision
 from orchestra.domain.states import Cause, Queue
 from orchestra.domain.usage import Usage
 from orchestra.services import work
@@ -37,7 +37,7 @@ class Pilot:
     keeper: UUID
     request: int = 0
     sequence: int = 0
-    known: set[int] = field(default_factory=set)
+    known: set[Revision] = field(default_factory=set)
 
     def claim(self, jobs: int) -> tuple[Grant, ...]:
         self.request += 1

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from orchestra.domain.models.work import AttemptKey, Grant, Outcome
+from orchestra.domain.models.work import AttemptKey, Grant, Outcome, Revision
 from orchestra.domain.states import Cause, TaskState
 from orchestra.domain.transitions import TaskInput
 from orchestra.domain.troubles import Kind, Trouble, checksum
@@ -110,9 +110,10 @@ def test_what_an_adopted_attempt_reads_can_be_asked_for(world: World) -> None:
     grant = only(pilot.claim())
     stranger = AttemptKey(task, 1, 1, grant.key.token)
     specs, configs = work.inputs(world.conn, [grant.key, stranger])
-    assert configs == {grant.key: grant.config}
-    assert specs[task].id == task
-    assert work.inputs(world.conn, [grant.key], known={task})[0] == {}
+    first = Revision(task, 1)
+    assert configs == {grant.key: (first, grant.config)}
+    assert specs[first].id == task
+    assert work.inputs(world.conn, [grant.key], known={first})[0] == {}
 
 
 TOLD = {

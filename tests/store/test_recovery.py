@@ -14,7 +14,7 @@ from orchestra.domain.errors import DatabaseReplaced, ForeignDatabase, SchemaMis
 from orchestra.domain.models.cluster import DatabaseIdentity, KnownDatabase
 from orchestra.domain.models.pilots import HeartbeatReply
 from orchestra.domain.models.tasks import Counts
-from orchestra.domain.models.work import Outcome
+from orchestra.domain.models.work import Outcome, Revision
 from orchestra.domain.states import Cause, JobState, Queue, TaskState
 from orchestra.domain.transitions import TaskInput
 from orchestra.services import work
@@ -302,14 +302,26 @@ def test_nothing_is_claimed_with_knowledge_of_another_epoch(world: World, runnin
     pilot = world.pilot()
     epoch = known(world).epoch
     answer = work.claim(
-        world.conn, pilot.agent, pilot.keeper, 1, {Queue.CPU: 1}, known=[running], epoch=epoch
+        world.conn,
+        pilot.agent,
+        pilot.keeper,
+        1,
+        {Queue.CPU: 1},
+        known=[Revision(running, 1)],
+        epoch=epoch,
     )
     assert len(answer.grants) == 1
     recovery.begin(world.conn, recovery.OLDER, who="ana")
     recovery.accept(world.conn, as_admin(world.conn))
     with pytest.raises(DatabaseReplaced):
         work.claim(
-            world.conn, pilot.agent, pilot.keeper, 2, {Queue.CPU: 1}, known=[running], epoch=epoch
+            world.conn,
+            pilot.agent,
+            pilot.keeper,
+            2,
+            {Queue.CPU: 1},
+            known=[Revision(running, 1)],
+            epoch=epoch,
         )
     pilot.request = 1
     assert len(pilot.claim(cpu=9)) == 4

@@ -14,7 +14,7 @@ import pytest
 from orchestra.domain.errors import KeeperFenced, NotFound, Refused, SchemaMismatch, Superseded
 from orchestra.domain.models.pilots import KeeperHello
 from orchestra.domain.models.tasks import Counts
-from orchestra.domain.models.work import Outcome, SharedFiles, Started, TaskSpec
+from orchestra.domain.models.work import Outcome, Revision, SharedFiles, Started, TaskSpec
 from orchestra.domain.states import Cause, JobState, Queue, TaskState
 from orchestra.domain.transitions import TaskInput
 from orchestra.pilot.claim import Claimer
@@ -36,7 +36,7 @@ def test_a_claim_takes_jobs_in_order_and_says_all_that_a_pilot_needs(
     pilot = world.pilot()
     answer = pilot.claim_answer(cpu=2, gpu=2)
     assert [grant.key.index for grant in answer.grants] == [0, 1]
-    spec = answer.tasks[running]
+    spec = answer.tasks[Revision(running, 1)]
     assert (spec.command, spec.queue, dict(spec.inputs)) == (
         "run -d %DATA -c %IN -o %OUT",
         Queue.CPU,
@@ -59,15 +59,15 @@ def test_tasks_that_read_the_same_large_data_set_share_its_files(
     world.conn.execute("update task_input set version_id = %s", [large])
     world.conduct(rounds=2)
     pilot, versions = world.pilot(), WeakValueDictionary[int, SharedFiles]()
-    specs: dict[int, TaskSpec] = {}
+    specs: dict[Revision, TaskSpec] = {}
     for request in (1, 2):
         free = {Queue.CPU: 1}
         specs |= work.claim(
             world.conn, pilot.agent, pilot.keeper, request, free, specs, versions=versions
         ).tasks
     paths = [f"/data/images/config.{n}.json" for n in range(5)]
-    assert [file.path for file in specs[first].shared_files] == paths
-    assert specs[first].shared[0] is specs[second].shared[0]
+    assert [file.path for file in specs[Revision(first, 1)].shared_files] == paths
+    assert specs[Revision(first, 1)].shared[0] is specs[Revision(second, 1)].shared[0]
     specs.clear()
     assert not versions
 
@@ -130,7 +130,9 @@ def test_a_request_below_those_of_another_agent_is_refused(world: World, running
 
 def test_the_specs_of_known_tasks_are_not_repeated(world: World, running: int) -> None:
     pilot = world.pilot()
-    answer = work.claim(world.conn, pilot.agent, pilot.keeper, 1, {Queue.CPU: 1}, known=[running])
+    answer = work.claim(
+        world.conn, pilot.agent, pilot.keeper, 1, {Queue.CPU: 1}, known=[Revision(running, 1)]
+    )
     assert (len(answer.grants), dict(answer.tasks)) == (1, {})
 
 

@@ -16,7 +16,14 @@ from uuid import UUID, uuid4
 import pytest
 
 from orchestra.domain.models.datasets import ManifestEntry
-from orchestra.domain.models.work import AttemptKey, Grant, InputFile, Outcome, TaskSpec
+from orchestra.domain.models.work import (
+    AttemptKey,
+    Grant,
+    InputFile,
+    Outcome,
+    Revision,
+    TaskSpec,
+)
 from orchestra.domain.states import Cause, Queue
 from orchestra.files import job_files
 from orchestra.pilot import claim_policy, finalize
@@ -38,7 +45,9 @@ def local_attempt(
     note = Note(queue, 1, "/v/t", 1, None, None, None, 30.0)
     key = AttemptKey(task, index, 1, uuid4())
     grant = Grant(key, False, 1, None, InputFile("/c", ManifestEntry("c", 1, 1, b"")))
-    spec = cast(TaskSpec, SimpleNamespace(volume="/v", shared=(), image=IMAGE))
+    spec = cast(
+        TaskSpec, SimpleNamespace(key=Revision(task, 1), volume="/v", shared=(), image=IMAGE)
+    )
     return LocalAttempt(key, KEEPER, note, phase, grant=grant, task=spec)
 
 

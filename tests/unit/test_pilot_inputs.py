@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from orchestra.domain.models.datasets import ManifestEntry
-from orchestra.domain.models.work import InputFile, SharedFiles
+from orchestra.domain.models.work import InputFile, Revision, SharedFiles
 from orchestra.files.manifest import check_file
 from orchestra.pilot.inputs import InputChecker
 
@@ -24,7 +24,7 @@ def registered(path: Path) -> InputFile:
 
 
 def task(*files: InputFile, shared: Sequence[SharedFiles] = ()) -> Any:
-    return SimpleNamespace(id=0, shared_files=files, shared=shared)
+    return SimpleNamespace(id=0, key=Revision(0, 1), shared_files=files, shared=shared)
 
 
 @pytest.fixture

@@ -147,7 +147,8 @@ def test_attempts_of_a_held_task_that_have_not_started_are_released(
     attempt = LocalAttempt(AttemptKey(3, 17, 1, uuid4()), agent.handle.id, NOTE, phase)
     agent.supervisor.context.state.add(attempt)
     for _ in range(2):  # at each renewal, until the database knows
-        agent.lease.apply(Renewal(100.0, HeartbeatReply(1, LEASE, ENABLED, recall=(attempt.key,))))
+        recall = ((attempt.key, "its task is held"),)
+        agent.lease.apply(Renewal(100.0, HeartbeatReply(1, LEASE, ENABLED, recall=recall)))
     assert attempt.phase is after
     assert agent.link.withdrawn == [attempt.key] * withdrawn
     assert (attempt.end_reason is not None) == (phase in (Phase.WAITING, Phase.PREPARING))

@@ -32,7 +32,7 @@ def _contender(task: live_tasks.LiveTask) -> Contender:
         owner=task.owner_id,
         priority=task.priority,
         first_in_line=task.first_in_line,
-        in_use=counts.living * task.slots,
+        in_use=task.slots_in_use,
         ready=counts.assigned if claimable else 0,
         rank=task.rank,
     )

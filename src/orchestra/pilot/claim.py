@@ -91,7 +91,7 @@ class Claimer:
             return
         self._claiming = True
         request = context.request + 1
-        known_tasks, database = frozenset(context.tasks), context.database_memory.known
+        known, database = frozenset(context.tasks), context.database_memory.known
         epoch = database.epoch if database else None
         offered = {queue: slots.offered(context.state, queue) for queue in Queue}
         avoid = frozenset(context.stalled.values()) | frozenset(context.avoided)
@@ -105,7 +105,7 @@ class Claimer:
                     handle.id,
                     request,
                     requested,
-                    known_tasks,
+                    known,
                     offered=offered,
                     at_most=MAX_CLAIM,
                     avoid=avoid,
@@ -135,7 +135,7 @@ class Claimer:
         context.request = max(request, claim.latest)
         context.tasks.update(claim.tasks)
         granted = [
-            local_attempt(grant, context.tasks[grant.key.task_id], handle.id)
+            local_attempt(grant, context.tasks[grant.of_revision], handle.id)
             for grant in claim.grants
         ]
         for attempt in granted:
@@ -162,10 +162,11 @@ class Claimer:
     def _forget_tasks(self) -> None:
         context = self.context
         if len(context.tasks) > MAX_TASKS:
-            needed = {attempt.key.task_id for attempt in context.state.attempts.values()}
-            context.tasks = {t: spec for t, spec in context.tasks.items() if t in needed}
-            context.claim_policy.forget_others(needed)
-            context.launch.inputs.keep(needed)
+            attempts = context.state.attempts.values()
+            tasks = {attempt.key.task_id for attempt in attempts}
+            context.tasks = {each.task.key: each.task for each in attempts if each.task}
+            context.claim_policy.forget_others(tasks)
+            context.launch.inputs.keep(tasks)
 
     def _failed(self, handle: KeeperHandle, error: Exception) -> None:
         self._claiming = False

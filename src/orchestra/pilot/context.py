@@ -10,7 +10,7 @@ from uuid import UUID
 from weakref import WeakValueDictionary
 
 from orchestra.domain import troubles
-from orchestra.domain.models.work import AttemptKey, SharedFiles, TaskSpec
+from orchestra.domain.models.work import AttemptKey, Revision, SharedFiles, TaskSpec
 from orchestra.domain.troubles import Trouble
 from orchestra.pilot.claim_policy import ClaimPolicy
 from orchestra.pilot.database_memory import DatabaseMemory
@@ -40,6 +40,7 @@ class Context:
         request: the number of the last claim that was answered. Numbers begin with CLOCK_BOOTTIME in microseconds at
             the moment when the agent takes over. A keeper lives within one boot, so they exceed those of earlier
             agents.
+        tasks: what the database has said about tasks; each revision is known for good.
         versions: files of data sets that known tasks read; used by the database thread.
         adopted: the keepers of earlier agents have been looked for.
         superseded: another agent decides for the node now.
@@ -65,7 +66,7 @@ class Context:
     workers: Workers
     database: DatabaseThread = field(init=False)
     claim_policy: ClaimPolicy = field(default_factory=ClaimPolicy)
-    tasks: dict[int, TaskSpec] = field(default_factory=dict)
+    tasks: dict[Revision, TaskSpec] = field(default_factory=dict)
     versions: WeakValueDictionary[int, SharedFiles] = field(default_factory=WeakValueDictionary)
     node_id: int = 0
     request: int = 0

@@ -304,6 +304,8 @@ class Finalizer:
 
     def _forget_image(self, attempt: LocalAttempt) -> None:
         """Prepare an image again, and pull it if it is gone: it may have been removed from its engine."""
-        task = attempt.task or self.context.tasks.get(attempt.key.task_id)
+        known = self.context.tasks.values()
+        same_task = (spec for spec in known if spec.id == attempt.key.task_id)
+        task = attempt.task or next(same_task, None)
         if task and task.image:
             self.context.launch.prepared.pop(task.image, None)

@@ -177,8 +177,8 @@ class ImagePuller:
         waiting = self.context.state.waiting()
         return (attempt for attempt in waiting if attempt.task and attempt.task.image == image)
 
-    def _tasks_with(self, image: str) -> list[int]:
-        return [task for task, spec in self.context.tasks.items() if spec.image == image]
+    def _tasks_with(self, image: str) -> set[int]:
+        return {spec.id for spec in self.context.tasks.values() if spec.image == image}
 
 
 def _trouble_name(image: str) -> str:

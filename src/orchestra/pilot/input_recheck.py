@@ -1,7 +1,7 @@
 """Checks the inputs of attempts that have ended: whether what they read was still what was registered.
 
-Each task has one check at a time, which serves all attempts that ended before it began. An outcome waits for the check,
-but not for a file system that does not answer; then the note says so.
+Each revision of a task has one check at a time, which serves all attempts that ended before it began. An outcome waits
+for the check, but not for a file system that does not answer; then the note says so.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from math import inf
 from time import monotonic
 
 from orchestra.domain.errors import VolumeError
-from orchestra.domain.models.work import AttemptKey, Grant, InputFile, TaskSpec
+from orchestra.domain.models.work import AttemptKey, Grant, InputFile, Revision, TaskSpec
 from orchestra.pilot.context import Context
 from orchestra.pilot.launch_config import LaunchConfig
 from orchestra.pilot.state import LocalAttempt
@@ -57,8 +57,8 @@ def _unchecked(why: str) -> str:
 
 
 @dataclass(slots=True)
-class _TaskChecks:
-    """The checks of one task: the attempts that wait for the next one, and those that the present one serves."""
+class _Checks:
+    """The checks of one revision: the attempts that wait for the next one, and those that the present one serves."""
 
     waiting: dict[AttemptKey, tuple[float, LocalAttempt]] = field(default_factory=dict)
     served: dict[AttemptKey, tuple[float, LocalAttempt]] = field(default_factory=dict)
@@ -81,20 +81,21 @@ class InputRecheck:
     def __init__(self, context: Context, then: Then) -> None:
         """`then` is called with a note on each attempt that was added, None if its inputs have not changed."""
         self.context, self._then = context, then
-        self._tasks: dict[int, _TaskChecks] = {}
+        self._checks: dict[Revision, _Checks] = {}
         self._due = inf
 
     def add(self, batch: Sequence[LocalAttempt]) -> None:
         """Queue attempts that have just ended."""
-        known = [attempt for attempt in batch if attempt.task and attempt.grant]
         unknown = [attempt for attempt in batch if not (attempt.task and attempt.grant)]
-        now = monotonic()
-        for attempt in known:
-            checks = self._tasks.setdefault(attempt.key.task_id, _TaskChecks())
-            checks.waiting[attempt.key] = now, attempt
-        for task in {attempt.key.task_id for attempt in known}:
-            self._begin(task, now)
-            due = self._tasks[task].next_due(now + self.context.launch.silent_after)
+        now, added = monotonic(), set()
+        for attempt in batch:
+            if attempt.task and attempt.grant:
+                checks = self._checks.setdefault(attempt.task.key, _Checks())
+                checks.waiting[attempt.key] = now, attempt
+                added.add(attempt.task.key)
+        for revision in added:
+            self._begin(revision, now)
+            due = self._checks[revision].next_due(now + self.context.launch.silent_after)
             self._due = min(self._due, due)
         if unknown:
             self._request_inputs(unknown)
@@ -103,15 +104,15 @@ class InputRecheck:
         """Begin checks that are due and give up those that take too long; return the next wake-up."""
         if now >= self._due:
             self._due = inf
-            for task, checks in list(self._tasks.items()):
-                self._begin(task, now)
-                self._due = min(self._due, checks.next_due(self._give_up(task, now)))
+            for revision, checks in list(self._checks.items()):
+                self._begin(revision, now)
+                self._due = min(self._due, checks.next_due(self._give_up(revision, now)))
                 if checks.is_idle and now >= checks.not_before:
-                    del self._tasks[task]
+                    del self._checks[revision]
         return self._due
 
-    def _begin(self, task: int, now: float) -> None:
-        checks = self._tasks[task]
+    def _begin(self, revision: Revision, now: float) -> None:
+        checks = self._checks[revision]
         if checks.is_busy or not checks.waiting or now < checks.not_before:
             return
         checks.served, checks.waiting, checks.is_busy = checks.waiting, {}, True
@@ -122,16 +123,19 @@ class InputRecheck:
         keys = [attempt.key for attempt in attempts]
         self.context.workers.submit(
             partial(check, self.context.launch, spec, configs),
-            partial(self._checked, task, keys),
+            partial(self._checked, revision, keys),
             lambda _: None,
-            lane=f"inputs of {task}",
+            lane=f"inputs of {revision}",
         )
 
     def _checked(
-        self, task: int, keys: Sequence[AttemptKey], found: tuple[Sequence[str | None], float]
+        self,
+        revision: Revision,
+        keys: Sequence[AttemptKey],
+        found: tuple[Sequence[str | None], float],
     ) -> None:
         notes, seconds = found
-        checks = self._tasks[task]
+        checks = self._checks[revision]
         checks.is_busy = False
         checks.not_before = monotonic() + min(PAUSE_FACTOR * seconds, MAX_PAUSE)
         self._due = min(self._due, checks.next_due(inf))
@@ -140,10 +144,10 @@ class InputRecheck:
             if key in served:
                 self._then(key, note)
 
-    def _give_up(self, task: int, now: float) -> float:
+    def _give_up(self, revision: Revision, now: float) -> float:
         """Report attempts that have waited long enough; return when to check for others."""
-        launch, due, checks = self.context.launch, inf, self._tasks[task]
-        activity = launch.io_activity
+        launch, due, checks = self.context.launch, inf, self._checks[revision]
+        task, activity = revision.task_id, launch.io_activity
         progress, read = activity.last_progress(task), activity.last_read(task)
         for attempts in (checks.served, checks.waiting):
             for key, (since, attempt) in list(attempts.items()):
@@ -162,9 +166,9 @@ class InputRecheck:
     def _request_inputs(self, unknown: Sequence[LocalAttempt]) -> None:
         """Ask the database what they read. Their outcomes wait for the database anyway."""
         keys = [attempt.key for attempt in unknown]
-        known_tasks = frozenset(self.context.tasks)
+        known = frozenset(self.context.tasks)
         self.context.database.submit(
-            lambda conn: work.inputs(conn, keys, known_tasks, versions=self.context.versions),
+            lambda conn: work.inputs(conn, keys, known, versions=self.context.versions),
             partial(self._received, unknown),
             partial(self._not_received, unknown),
         )
@@ -172,18 +176,23 @@ class InputRecheck:
     def _received(
         self,
         unknown: Sequence[LocalAttempt],
-        answer: tuple[Mapping[int, TaskSpec], Mapping[AttemptKey, InputFile]],
+        answer: tuple[Mapping[Revision, TaskSpec], Mapping[AttemptKey, tuple[Revision, InputFile]]],
     ) -> None:
         tasks, configs = answer
         self.context.tasks.update(tasks)
         for attempt in unknown:
-            task = self.context.tasks.get(attempt.key.task_id)
-            config = configs.get(attempt.key)
+            revision, config = configs.get(attempt.key, (None, None))
+            task = self.context.tasks.get(revision) if revision else None
             if task and config:
                 note = attempt.note
                 attempt.task = task
                 attempt.grant = Grant(
-                    attempt.key, False, note.folder_number, note.done_attempt, config
+                    attempt.key,
+                    False,
+                    note.folder_number,
+                    note.done_attempt,
+                    config,
+                    revision=task.revision,
                 )
                 self.add([attempt])
             else:  # its task was deleted

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from orchestra.domain.human import count, listed
-from orchestra.domain.models.work import InputFile, SharedFiles, TaskSpec
+from orchestra.domain.models.work import InputFile, Revision, SharedFiles, TaskSpec
 from orchestra.files.manifest import check_file, unregistered
 from orchestra.pilot.io_activity import IOActivity
 
@@ -26,7 +26,7 @@ MAX_NAMED = 3
 
 @dataclass(slots=True)
 class _Shared:
-    """The last check of the files that all jobs of a task read.
+    """The last check of the files that all jobs of a revision read.
 
     Args:
         let_go: the highest release number of the jobs that were here before it began. The check counts for them, and
@@ -45,7 +45,7 @@ class InputChecker:
     def __init__(self, io_activity: IOActivity | None = None) -> None:
         self._activity = io_activity or IOActivity()
         self._verified: dict[str, tuple[InputFile, int, int, int]] = {}
-        self._shared: dict[int, _Shared] = {}
+        self._shared: dict[Revision, _Shared] = {}
         self._lock = threading.Lock()
 
     def trouble(self, task: TaskSpec, config: InputFile, let_go: int = 0) -> str | None:
@@ -79,13 +79,13 @@ class InputChecker:
     def keep(self, tasks: Collection[int]) -> None:
         """Forget the checks of other tasks."""
         with self._lock:
-            for task in self._shared.keys() - set(tasks):
-                del self._shared[task]
-                self._activity.forget(task)
+            for revision in [each for each in self._shared if each.task_id not in tasks]:
+                del self._shared[revision]
+                self._activity.forget(revision.task_id)
 
     def _shared_of(self, task: TaskSpec) -> _Shared:
         with self._lock:
-            return self._shared.setdefault(task.id, _Shared())
+            return self._shared.setdefault(task.key, _Shared())
 
     def _check_shared(self, shared: _Shared, task: TaskSpec, let_go: int) -> None:
         before = time.monotonic()

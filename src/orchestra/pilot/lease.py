@@ -124,8 +124,8 @@ class LeaseRenewal:
         state.enabled.update(reply.enabled)
         for key, reason in reply.end:
             self._supervisor.end(key, reason)
-        for key in reply.recall:
-            self._supervisor.recall(key)
+        for key, reason in reply.recall:
+            self._supervisor.recall(key, reason)
         if reply.leave or reply.leave_now:
             self._drain()
         if reply.leave_now:

@@ -118,13 +118,13 @@ class Supervisor:
         elif attempt.phase in (Phase.QUEUED, Phase.RUNNING) and not again:
             self._send_end(attempt, reason)
 
-    def recall(self, key: AttemptKey) -> None:
-        """Release an attempt whose task is on hold. One that has started runs on. May be repeated."""
+    def recall(self, key: AttemptKey, reason: str) -> None:
+        """Release an attempt that has not started. One that has started runs on. May be repeated."""
         attempt = self.context.state.attempts.get(key)
         if attempt is None:
             return
         if attempt.phase in (Phase.WAITING, Phase.PREPARING):
-            self.end(key, "its task is held")
+            self.end(key, reason)
         elif attempt.phase is Phase.QUEUED and not attempt.withdrawing:
             self.context.keepers.withdraw(attempt)
 

@@ -88,12 +88,14 @@ where t.ended_at is null and (
 order by t.id
 
 -- name: ended_users
--- Whether any task refers to a data set. Walks task_config_version and task_input_version.
+-- Whether any revision of a task refers to a data set. Walks the indexes on the versions.
 select exists (
     select from dataset_version v
     where v.dataset_id = %(dataset)s and (
         exists (select from task where config_version_id = v.id)
         or exists (select from task_input where version_id = v.id)
+        or exists (select from superseded_revision where config_version_id = v.id)
+        or exists (select from superseded_input where version_id = v.id)
     )
 ) as used
 

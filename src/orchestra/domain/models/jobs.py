@@ -49,7 +49,7 @@ class Attempt:
 
     `config_sha256` is the digest of its registered config, with which the file is compared before each start.
     `image_digest` is that of its container image. `inputs_note` says how its inputs differed from what was registered
-    after it had ended.
+    after it had ended. `revision` is the task's with which it was claimed.
     """
 
     task_id: int
@@ -76,6 +76,7 @@ class Attempt:
     config_sha256: bytes | None = None
     image_digest: str | None = None
     inputs_note: str | None = None
+    revision: int = 1
 
 
 ATTEMPTS = ".attempts"

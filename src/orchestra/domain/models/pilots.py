@@ -62,7 +62,8 @@ class HeartbeatReply:
         leave: the pilot is to take no new jobs, and to stop when its jobs have ended.
         leave_now: the same, and its jobs are to be ended.
         end: attempts to end at a user's request, each with the reason.
-        recall: attempts of held tasks that have not started, as far as the database knows: requeue them.
+        recall: attempts that have not started, as far as the database knows, and are to be requeued, each with the
+            reason: their task is held, or was changed after the claim.
         superseded: another agent has taken over this node; this one stops at once, and its jobs continue.
         fenced: keepers that get no more jobs; what they run and no longer hold is to be ended.
         identity: the identity of the database; at an attach.
@@ -75,7 +76,7 @@ class HeartbeatReply:
     leave: bool = False
     leave_now: bool = False
     end: tuple[tuple[AttemptKey, str], ...] = ()
-    recall: tuple[AttemptKey, ...] = ()
+    recall: tuple[tuple[AttemptKey, str], ...] = ()
     superseded: bool = False
     fenced: frozenset[UUID] = frozenset()
     identity: DatabaseIdentity | None = None

@@ -10,7 +10,7 @@ from orchestra.domain.usage import Usage
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The attempt that counts for a job: the number of its folder, its usage, and its config.
+    """The attempt that counts for a job: the number of its folder, its usage, and the config of its revision.
 
     `path` is the config's below its data set's root; `sha256` is None where it is a folder, an older task's output.
     `metrics` and `config` are the texts of its metrics and its config, None if the database does not have them. If the
@@ -29,6 +29,7 @@ class Result:
     metrics: str | None = None
     config: str | None = None
     config_name: str | None = None
+    revision: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,6 +176,7 @@ class Task:
     goal: str | None = None
     attach_report: bool = False
     origin: Origin | None = None
+    revision: int = 1
 
     @property
     def is_over(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from orchestra.domain.states import Cause
 from orchestra.domain.usage import NOT_MEASURED, Usage
@@ -66,9 +66,16 @@ class SharedFiles:
             yield InputFile(f"{self.root}/{entry.path}" if self.is_folder else self.root, entry)
 
 
+class Revision(NamedTuple):
+    """One revision of a task, numbered from 1. What it says never changes."""
+
+    task_id: int
+    number: int
+
+
 @dataclass(frozen=True, slots=True)
 class TaskSpec:
-    """What a pilot needs to know about a task.
+    """What a pilot needs to know about one revision of a task.
 
     `inputs` maps each tag except %IN and %OUT to its path; `shared` are the files behind them, which are checked before
     a start.
@@ -92,6 +99,11 @@ class TaskSpec:
     resume: bool
     binds: tuple[str, ...] = ()
     metrics_file: str | None = None
+    revision: int = 1
+
+    @property
+    def key(self) -> Revision:
+        return Revision(self.id, self.revision)
 
     @property
     def shared_files(self) -> Iterator[InputFile]:
@@ -103,7 +115,7 @@ class Grant:
     """A job that a keeper may start now.
 
     `folder_number` names the attempt's folder: an older attempt's with --resume, else a `new_folder`. `let_go` counts
-    the starts, releases and retries of the task until the job was released.
+    the starts, releases and retries of the task until the job was released. It runs with the task's `revision`.
     """
 
     key: AttemptKey
@@ -113,6 +125,11 @@ class Grant:
     config: InputFile
     new_folder: bool = True
     let_go: int = 0
+    revision: int = 1
+
+    @property
+    def of_revision(self) -> Revision:
+        return Revision(self.key.task_id, self.revision)
 
 
 Place = tuple[int, int]
@@ -121,7 +138,7 @@ Place = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The answer to a claim: the grants in the order of their start, and their tasks.
+    """The answer to a claim: the grants in the order of their start, and the revisions of their tasks.
 
     `tasks` omits those that the agent already knows. `held_back` is the number of slots that the next job of a queue
     needs, if more than were left; `more` is the position at which this claim stopped before the end of a queue.
@@ -129,7 +146,7 @@ class Claim:
     `more`: claim again.
     """
 
-    tasks: Mapping[int, TaskSpec] = field(default_factory=dict)
+    tasks: Mapping[Revision, TaskSpec] = field(default_factory=dict)
     grants: tuple[Grant, ...] = ()
     held_back: Mapping[Queue, int] = field(default_factory=dict)
     more: Mapping[Queue, Place] = field(default_factory=dict)

@@ -124,7 +124,9 @@ def _ending(
     if decision.given is JobInput.FAIL:
         delay = retry_delay(found.failures + 1, random.random())  # noqa: S311 - spreads retries, needs no secrecy
     job = reports.JobEnd(found.state, after, in_test, decision.failed, decision.lost, delay)
-    return _Ending(outcome, found.queue, job, decision.hold)
+    # A task that was changed meanwhile may well be in order now.
+    hold = None if found.is_outdated else decision.hold
+    return _Ending(outcome, found.queue, job, hold)
 
 
 def _facts(found: reports.LockedAttempt) -> JobFacts:

@@ -44,7 +44,7 @@ def best_results(conn: psycopg.Connection, task: int) -> BestResults | None:
     else:  # no job reported the metric of the goal
         return None
     others = store.sample(conn, task, found.jobs, _OTHERS)
-    jobs = store.of_jobs(conn, task, found.config_version_id, [*indexes, *others])
+    jobs = store.of_jobs(conn, task, [*indexes, *others])
     rows = [_row(found, jobs[index]) for index in indexes if index in jobs]
     table = domain.table_of(rows)
     wanted = table.find(f"metrics.{key}")
@@ -66,7 +66,7 @@ def _goal(conn: psycopg.Connection, task: Task) -> StatedGoal | None:
     first = store.first(conn, task.id, _FIRST)
     if not first:
         return None
-    jobs = store.of_jobs(conn, task.id, task.config_version_id, [first[0].index])
+    jobs = store.of_jobs(conn, task.id, [first[0].index])
     order = [name for each in jobs.values() for name in _metrics(task, each.metrics)]
     rows = [Row(each.index, "", metrics=_in_order(each.numbers, order)) for each in first]
     by_name = result_ranking.goal(domain.table_of(rows))

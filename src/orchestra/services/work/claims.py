@@ -20,6 +20,7 @@ from orchestra.domain.models.work import (
     Claim,
     Grant,
     Place,
+    Revision,
     SharedFiles,
 )
 from orchestra.domain.reservation import ready_in, takes_over
@@ -41,7 +42,7 @@ def claim(
     keeper_id: UUID,
     request: int,
     free: Mapping[Queue, int],
-    known: Collection[int] = (),
+    known: Collection[Revision] = (),
     *,
     offered: Mapping[Queue, int] | None = None,
     at_most: int = 1000,
@@ -59,9 +60,10 @@ def claim(
     limit; then `more` in the result says where the next claim continues (`after`).
 
     Repeatable: `request` counts up; a request that was answered before gets the same answer again (less what has ended
-    since), so that a lost answer loses no job; one below the keeper's `latest` claims nothing. `known` are tasks whose
-    TaskSpec (which never changes) the agent has already, `versions` are the files of data sets that it has (those of
-    new tasks are added). Both are valid for one `epoch` of the database: a replaced database assigns numbers again.
+    since), so that a lost answer loses no job; one below the keeper's `latest` claims nothing. `known` are the
+    revisions of tasks that the agent has already (what they say never changes), `versions` are the files of data sets
+    that it has (those of new revisions are added). Both are valid for one `epoch` of the database: a replaced database
+    assigns numbers again.
 
     Raises:
         DatabaseReplaced: the database was replaced in the meantime; attach again. Nothing was claimed.
@@ -106,14 +108,14 @@ def claim(
 
     claim = in_transaction(conn, work)
     _advance_cursors(conn, lagging)
-    tasks = {grant.key.task_id for grant in claim.grants} - set(known)
-    if not tasks:
+    revisions = {grant.of_revision for grant in claim.grants} - set(known)
+    if not revisions:
         return claim
     # After the transaction: a data set may have very many files. None of this ever changes, except that a task may
     # have been killed and deleted a moment ago.
-    specs = task_specs.read(conn, tasks, {} if versions is None else versions)
-    gone = tasks - specs.keys()
-    left = tuple(grant for grant in claim.grants if grant.key.task_id not in gone)
+    specs = task_specs.read(conn, revisions, {} if versions is None else versions)
+    gone = revisions - specs.keys()
+    left = tuple(grant for grant in claim.grants if grant.of_revision not in gone)
     return replace(claim, tasks=specs, grants=left)
 
 

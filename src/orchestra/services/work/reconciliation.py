@@ -17,6 +17,7 @@ from orchestra.domain.models.work import (
     AttemptKey,
     InputFile,
     Outcome,
+    Revision,
     SharedFiles,
     TaskSpec,
 )
@@ -166,15 +167,20 @@ def close_out(conn: psycopg.Connection, agent: UUID, keeper_id: UUID, reason: st
 def inputs(
     conn: psycopg.Connection,
     keys: Collection[AttemptKey],
-    known: Collection[int] = (),
+    known: Collection[Revision] = (),
     *,
     versions: MutableMapping[int, SharedFiles] | None = None,
-) -> tuple[Mapping[int, TaskSpec], Mapping[AttemptKey, InputFile]]:
-    """Return the inputs of attempts that an earlier agent started: their tasks (without `known` ones) and configs."""
+) -> tuple[Mapping[Revision, TaskSpec], Mapping[AttemptKey, tuple[Revision, InputFile]]]:
+    """Return the inputs of attempts that an earlier agent started: the revision of each and its config.
 
-    def work() -> tuple[Mapping[int, TaskSpec], Mapping[AttemptKey, InputFile]]:
+    Also the specs of these revisions, without `known` ones.
+    """
+
+    def work() -> tuple[
+        Mapping[Revision, TaskSpec], Mapping[AttemptKey, tuple[Revision, InputFile]]
+    ]:
         configs = task_specs.configs(conn, keys)
-        tasks = {key.task_id for key in configs} - set(known)
-        return task_specs.read(conn, tasks, {} if versions is None else versions), configs
+        revisions = {revision for revision, _ in configs.values()} - set(known)
+        return task_specs.read(conn, revisions, {} if versions is None else versions), configs
 
     return in_transaction(conn, work)

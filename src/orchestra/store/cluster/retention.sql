@@ -88,13 +88,15 @@ delete from keeper where id in (
 
 -- name: versions_to_forget
 -- Manifests that were replaced long ago, or whose data set was deleted, and that no task uses. Walks
--- task_config_version and task_input_version. Not before a day after their replacement: a task may just be being
--- created from one.
+-- task_config_version, task_input_version, and the same of superseded revisions. Not before a day after their
+-- replacement: a task may just be being created from one.
 select v.id
 from dataset_version v
 join dataset d on d.id = v.dataset_id
 where not exists (select from task where config_version_id = v.id)
     and not exists (select from task_input where version_id = v.id)
+    and not exists (select from superseded_revision where config_version_id = v.id)
+    and not exists (select from superseded_input where version_id = v.id)
     and (
         d.deleted_at < now() - greatest(make_interval(secs => %(seconds)s), interval '1 day')
         or exists (

@@ -34,13 +34,14 @@ order by t.id
 -- The jobs of a queue that nodes hold, by task. Walks attempt_open: never more than the nodes have slots and claims
 -- ahead.
 select
-    n.name as node, t.id as task, t.cores, t.gpus, t.typical_seconds, count(*) as jobs,
+    n.name as node, t.id as task, r.cores, r.gpus, t.typical_seconds, count(*) as jobs,
     count(*) filter (where a.started_at is null) as unstarted
 from attempt a
 join node n on n.id = a.node_id
 join task t on t.id = a.task_id
+join revision r on r.task_id = a.task_id and r.number = a.revision
 where is_open(a) and t.queue = %(queue)s
-group by n.name, t.id
+group by n.name, t.id, r.cores, r.gpus
 order by n.name, t.id
 
 -- name: kill_request
@@ -94,15 +95,20 @@ select
     n.name as node, p.message, current_troubles(p) as troubles, p.silent,
     t.volume,
     array(
-        select root from dataset_version where id = t.config_version_id
+        select v.root
+        from revision r join dataset_version v on v.id = r.config_version_id
+        where r.task_id = a.task_id and r.number = a.revision
         union
-        select v.root from task_input i join dataset_version v on v.id = i.version_id where i.task_id = t.id
+        select v.root
+        from revision_input i join dataset_version v on v.id = i.version_id
+        where i.task_id = a.task_id and i.number = a.revision
     ) as needs
 from job j
 join keeper k on k.id = j.keeper_id
 join node n on n.id = k.node_id
 join pilot p on p.node_id = n.id
 join task t on t.id = j.task_id
+join attempt a on a.task_id = j.task_id and a.ordinal = j.ordinal and a.number = j.attempt
 where j.task_id = %(task)s and j.ordinal = %(index)s
 
 -- name: unresponsive_folders

@@ -134,11 +134,11 @@ def superseded_folders(conn: psycopg.Connection, task: int, jobs: int) -> Iterat
     yield from _pages(conn, SQL.superseded_folders, task, jobs)
 
 
-def results(conn: psycopg.Connection, task: int, version: int, jobs: int) -> list[Result]:
-    """Return the done attempt of every job that has one, in job order; `version` is that of the configs."""
+def results(conn: psycopg.Connection, task: int, jobs: int) -> list[Result]:
+    """Return the done attempt of every job that has one, in job order."""
     found = []
     for first in range(0, jobs, PAGE):
-        params = {"task": task, "version": version, "first": first, "next": first + PAGE}
+        params = {"task": task, "first": first, "next": first + PAGE}
         found += [
             Result(usage=Usage.taken_from(row), **row) for row in fetch(conn, SQL.results, params)
         ]

@@ -99,7 +99,7 @@ order by j.ordinal
 -- name: attempts
 -- All attempts of a job, without their logs.
 select
-    a.task_id, a.ordinal as index, a.number, n.name as node, a.run, a.is_test, a.claimed_at, a.started_at, a.ended_at, a.lost_at,
+    a.task_id, a.ordinal as index, a.number, n.name as node, a.run, a.revision, a.is_test, a.claimed_at, a.started_at, a.ended_at, a.lost_at,
     a.folder_number, a.devices, a.cause, a.exit_status, a.signal, a.reason, a.seconds, $usage{a.NAME},
     a.accepted, a.log_bytes, a.config_sha256, a.image_digest, a.inputs_note
 from attempt a
@@ -148,17 +148,19 @@ having bool_and(
 order by a.ordinal, a.folder_number
 
 -- name: results
--- A page of results: the done attempt of each job, also during a retry. Ranges of primary keys.
+-- A page of results: the done attempt of each job, also during a retry, with its own revision's config. Ranges of
+-- primary keys.
 select
-    j.ordinal as index, coalesce(a.number, j.done_attempt) as attempt,
+    j.ordinal as index, coalesce(a.number, j.done_attempt) as attempt, coalesce(a.revision, 1) as revision,
     coalesce(a.folder_number, j.done_attempt) as folder_number,
     n.name as node, a.seconds, $usage{a.NAME}, f.path, f.sha256, a.inputs_note, m.text as metrics,
     t.text as config, t.name as config_name
 from job j
 left join attempt a on a.task_id = j.task_id and a.ordinal = j.ordinal and a.number = j.done_attempt
 left join node n on n.id = a.node_id
-left join dataset_file f on f.version_id = %(version)s and f.ordinal = j.ordinal
+left join revision r on r.task_id = j.task_id and r.number = coalesce(a.revision, 1)
+left join dataset_file f on f.version_id = r.config_version_id and f.ordinal = j.ordinal
 left join attempt_metrics m on m.task_id = j.task_id and m.ordinal = j.ordinal and m.number = j.done_attempt
-left join dataset_text t on t.version_id = %(version)s and t.ordinal = j.ordinal
+left join dataset_text t on t.version_id = r.config_version_id and t.ordinal = j.ordinal
 where j.task_id = %(task)s and j.ordinal >= %(first)s and j.ordinal < %(next)s and j.done_attempt is not null
 order by j.ordinal

@@ -92,9 +92,7 @@ def _foremost(
     return [index for _, index in foremost]
 
 
-def of_jobs(
-    conn: psycopg.Connection, task: int, version: int, indexes: Collection[int]
-) -> dict[int, JobMetrics]:
-    """Return the metrics of jobs, with their configs of a version."""
-    params = {"task": task, "version": version, "indexes": Ints(indexes)}
+def of_jobs(conn: psycopg.Connection, task: int, indexes: Collection[int]) -> dict[int, JobMetrics]:
+    """Return the metrics of jobs, with the configs that they came from."""
+    params = {"task": task, "indexes": Ints(indexes)}
     return {row["index"]: JobMetrics(**row) for row in fetch(conn, SQL.of_jobs, params)}

@@ -61,10 +61,12 @@ order by place, j.ordinal
 limit %(limit)s
 
 -- name: of_jobs
--- The metrics and configs of some jobs.
+-- The metrics of some jobs, and the configs that they came from.
 select j.ordinal as index, m.text as metrics, f.path, f.sha256 is null as is_output, t.text as config, t.name as config_name
 from job j
 join attempt_metrics m on m.task_id = j.task_id and m.ordinal = j.ordinal and m.number = j.done_attempt
-left join dataset_file f on f.version_id = %(version)s and f.ordinal = j.ordinal
-left join dataset_text t on t.version_id = %(version)s and t.ordinal = j.ordinal
+left join attempt a on a.task_id = j.task_id and a.ordinal = j.ordinal and a.number = j.done_attempt
+left join revision r on r.task_id = j.task_id and r.number = coalesce(a.revision, 1)
+left join dataset_file f on f.version_id = r.config_version_id and f.ordinal = j.ordinal
+left join dataset_text t on t.version_id = r.config_version_id and t.ordinal = j.ordinal
 where j.task_id = %(task)s and j.ordinal = any(%(indexes)s::int[])

@@ -16,11 +16,12 @@ left join person o on o.id = n.owner_id
 left join pilot p on p.node_id = n.id
 left join lateral (
     select
-        sum(slots_of(t)) filter (where t.queue = 'cpu') as cpu_held,
-        sum(slots_of(t)) filter (where t.queue = 'cpu' and a.started_at is not null) as cpu_started,
-        sum(slots_of(t)) filter (where t.queue = 'gpu') as gpu_held,
-        sum(slots_of(t)) filter (where t.queue = 'gpu' and a.started_at is not null) as gpu_started
-    from attempt a join task t on t.id = a.task_id
+        sum(r.slots) filter (where r.queue = 'cpu') as cpu_held,
+        sum(r.slots) filter (where r.queue = 'cpu' and a.started_at is not null) as cpu_started,
+        sum(r.slots) filter (where r.queue = 'gpu') as gpu_held,
+        sum(r.slots) filter (where r.queue = 'gpu' and a.started_at is not null) as gpu_started
+    from attempt a
+    join revision r on r.task_id = a.task_id and r.number = a.revision
     where a.node_id = n.id and is_open(a)
 ) u on true
 

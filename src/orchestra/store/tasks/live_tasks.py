@@ -19,7 +19,7 @@ SQL = load("tasks/live_tasks")
 
 @dataclass(frozen=True, slots=True)
 class LiveTask:
-    """A task as the conductor sees it; one of its jobs takes `slots`."""
+    """A task as the conductor sees it. Its living jobs take `slots_in_use` together."""
 
     id: int
     name: str
@@ -28,7 +28,7 @@ class LiveTask:
     priority: int
     first_in_line: bool
     rank: int | None
-    slots: int
+    slots_in_use: int
     test_for: float | None
     typical_seconds: float | None
     facts: TaskFacts
@@ -77,7 +77,7 @@ def _live_task(row: Mapping[str, Any]) -> LiveTask:
         priority=row["priority"],
         first_in_line=row["first_in_line"],
         rank=row["rank"],
-        slots=row["slots"],
+        slots_in_use=row["slots_in_use"],
         test_for=row["test_for"],
         typical_seconds=row["typical_seconds"],
         facts=facts,

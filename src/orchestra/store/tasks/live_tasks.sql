@@ -6,7 +6,14 @@
 select
     t.id, t.name, t.state, t.queue, t.owner_id, t.priority, t.first_in_line, t.rank, t.held_at is not null as held,
     t.intent, t.jobs, t.test_jobs, t.test_for, t.max_fails, t.max_fails_percent, t.fails_forgiven, t.typical_seconds,
-    slots_of(t) as slots,
+    -- Slots in use: where nothing was ever changed, all living jobs take the same. Else walks job_claimed.
+    case when t.revision = 1 then slots(t.queue, t.cores, t.gpus) * (c.testing + c.running + c.kill) else (
+        select coalesce(sum(r.slots), 0)
+        from job j
+        join attempt a on a.task_id = j.task_id and a.ordinal = j.ordinal and a.number = j.attempt
+        join revision r on r.task_id = a.task_id and r.number = a.revision
+        where j.task_id = t.id and j.keeper_id is not null and (j.state = 'running' or j.kill_requested)
+    ) end as slots_in_use,
     exists (select from task_after a where a.task_id = t.id) as waits, c.*
 from task t
 cross join lateral status_counts(t.id) as c

@@ -21,10 +21,14 @@ left join dataset d on d.id = v.dataset_id
 where v.id in (
         select config_version_id from task where id = %(task)s
         union select version_id from task_input where task_id = %(task)s
+        union select config_version_id from superseded_revision where task_id = %(task)s
+        union select version_id from superseded_input where task_id = %(task)s
     )
     and (v.dataset_id is null or d.deleted_at is not null)
     and not exists (select from task t where t.config_version_id = v.id and t.id <> %(task)s)
     and not exists (select from task_input i where i.version_id = v.id and i.task_id <> %(task)s)
+    and not exists (select from superseded_revision s where s.config_version_id = v.id and s.task_id <> %(task)s)
+    and not exists (select from superseded_input i where i.version_id = v.id and i.task_id <> %(task)s)
 
 -- name: purge_files
 delete from dataset_file where (version_id, ordinal) in (

@@ -31,8 +31,8 @@ SQL = load("tasks/tasks")
 # Columns that are fields of the same name.
 _TASK = (
     "id", "name", "owner", "account", "command", "image", "volume", "folder", "complete_file", "metrics_file",
-    "config_version_id", "jobs", "run", "created_at", "state_at", "rank", "test_started_at", "work_started_at",
-    "ended_at", "typical_seconds", "goal", "attach_report",
+    "config_version_id", "jobs", "run", "revision", "created_at", "state_at", "rank", "test_started_at",
+    "work_started_at", "ended_at", "typical_seconds", "goal", "attach_report",
 )  # fmt: skip
 POLICY_COLUMNS = (
     "test_jobs",

@@ -9,8 +9,8 @@ select
     t.timeout, t.grace, t.priority, t.max_fails, t.max_fails_percent, t.resume, t.cores, t.gpus, t.memory_bytes, t.jobs,
     t.run, t.created_at, t.state_at, t.held_at, t.held_by, t.held_reason,
     case when t.held_cause_at = t.held_at then t.held_cause end as held_cause, t.intent, t.rank, t.test_started_at,
-    t.work_started_at, t.ended_at, t.typical_seconds, t.binds, t.max_running, t.goal, t.attach_report, t.origin,
-    w.after, c.*
+    t.work_started_at, t.ended_at, t.typical_seconds, t.binds, t.revision, t.max_running, t.goal, t.attach_report,
+    t.origin, w.after, c.*
 from task t
 join person p on p.id = t.owner_id
 cross join lateral status_counts(t.id) as c

@@ -125,9 +125,15 @@ def attempts_to_end(conn: psycopg.Connection, node: int) -> list[tuple[AttemptKe
     return [(_key(row), _why_end(row)) for row in rows]
 
 
-def attempts_to_recall(conn: psycopg.Connection, node: int) -> list[AttemptKey]:
-    """Return the attempts of held tasks that a node has claimed and not reported as started."""
-    return [_key(row) for row in fetch(conn, SQL.attempts_to_recall, {"node": node})]
+def attempts_to_recall(conn: psycopg.Connection, node: int) -> list[tuple[AttemptKey, str]]:
+    """Return the attempts that a node has claimed and not started, and that are to be requeued, each with the reason.
+
+    Their task is held, or was changed after the claim.
+    """
+    rows = fetch(conn, SQL.attempts_to_recall, {"node": node})
+    return [
+        (_key(row), "its task is held" if row["held"] else "its task was changed") for row in rows
+    ]
 
 
 def _why_end(row: Mapping[str, Any]) -> str:

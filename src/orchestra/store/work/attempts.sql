@@ -27,7 +27,7 @@ join attempt a on a.task_id = given.task_id and a.ordinal = given.ordinal and a.
 -- Attempts that this database granted before it was replaced become the latest ones of their jobs, as if just
 -- claimed.
 with free as materialized (
-    select j.task_id, j.ordinal, j.state as before, j.is_test, t.run, given.number, given.token, given.folder
+    select j.task_id, j.ordinal, j.state as before, j.is_test, t.run, t.revision, given.number, given.token, given.folder
     from unnest(
         %(tasks)s::int[], %(indexes)s::int[], %(numbers)s::int[], %(tokens)s::uuid[], %(folders)s::int[]
     ) as given (task_id, ordinal, number, token, folder)
@@ -45,8 +45,8 @@ taken as (
 ),
 granted as (
     insert into attempt
-        (task_id, ordinal, number, token, keeper_id, node_id, request, run, is_test, folder_number)
-    select task_id, ordinal, number, token, %(keeper)s, %(node)s, 0, run, is_test, folder from free
+        (task_id, ordinal, number, token, keeper_id, node_id, request, run, revision, is_test, folder_number)
+    select task_id, ordinal, number, token, %(keeper)s, %(node)s, 0, run, revision, is_test, folder from free
 )
 select task_id, ordinal, number, token, before from free
 
@@ -99,13 +99,11 @@ join task t on t.id = a.task_id
 where a.node_id = %(node)s and is_open(a) and (j.kill_requested or t.state = 'KILL')
 
 -- name: attempts_to_recall
--- Attempts of held tasks that have not reported a start. Usually no task is held; otherwise walks job_claimed.
-with held as materialized (
-    select id from task where ended_at is null and held_at is not null
-)
-select a.task_id, a.ordinal, a.number, a.token
-from held h
-join job j on j.task_id = h.id
-join attempt a on a.task_id = j.task_id and a.ordinal = j.ordinal and a.number = j.attempt
-where j.keeper_id is not null and j.state = 'assigned'
-    and a.node_id = %(node)s and is_open(a)
+-- The attempts of a node that have not reported a start, and whose task is held or was changed after the claim. Walks
+-- attempt_open.
+select a.task_id, a.ordinal, a.number, a.token, t.held_at is not null as held
+from attempt a
+join job j on j.task_id = a.task_id and j.ordinal = a.ordinal and j.attempt = a.number
+join task t on t.id = a.task_id
+where a.node_id = %(node)s and is_open(a) and a.started_at is null and j.state = 'assigned'
+    and (t.held_at is not null or a.revision < t.revision)

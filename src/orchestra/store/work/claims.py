@@ -162,6 +162,7 @@ def _grant(
     done_attempt: int | None,
     new_folder: bool,
     let_go: int,
+    revision: int,
     root: str,
     is_folder: bool,
     *file: Any,
@@ -169,4 +170,4 @@ def _grant(
     """Build a grant from a row, whose last columns are those of the config's ManifestEntry."""
     config = task_specs.input_file(root, is_folder, *file)
     key = AttemptKey(task, index, number, token)
-    return Grant(key, is_test, folder_number, done_attempt, config, new_folder, let_go)
+    return Grant(key, is_test, folder_number, done_attempt, config, new_folder, let_go, revision)

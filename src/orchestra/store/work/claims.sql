@@ -15,11 +15,11 @@ where p.node_id = %(node)s
 -- name: candidates
 -- A page of the tasks with claimable jobs, best first, that this pilot may serve and that fit on its node: those
 -- after a (rank, id). Walks task_rank. A rank may be slightly out of date; `tasks_with_jobs` checks.
-select id, rank, slots_of(task) as slots from task
+select id, rank, slots(queue, cores, gpus) as slots from task
 where queue = %(queue)s and rank is not null and held_at is null
     and (%(serves_all)s or account = %(account)s)
     and (image is null or image ~ %(images)s)
-    and slots_of(task) <= %(offered)s
+    and slots(queue, cores, gpus) <= %(offered)s
     and id <> all(%(avoid)s::int[])
     and (rank, id) > (%(rank)s, %(after)s)
 order by rank, id
@@ -52,7 +52,7 @@ where exists (
 with
 -- The task, if it may still be claimed from.
 claimable_task as materialized (
-    select id, run, resume, config_version_id, jobs, let_go from task
+    select id, run, revision, resume, config_version_id, jobs, let_go from task
     where id = %(task)s and state in ('TESTING', 'RUNNING') and held_at is null
 ),
 -- The jobs of turn 0 (retried, requeued) and those of turn 1 (in order), each from the first claimable one that
@@ -93,7 +93,7 @@ claimed_jobs as (
 -- else a new one. A restored database counts attempts from an earlier number, so each epoch has folders of its own.
 new_attempts as (
     select
-        j.*, t.run, t.config_version_id, t.let_go, gen_random_uuid() as token,
+        j.*, t.run, t.revision, t.config_version_id, t.let_go, gen_random_uuid() as token,
         j.attempt + (cluster.epoch - 1) * 1000 as new_folder_number,
         case when t.resume then (
             select last.folder_number from attempt last
@@ -107,7 +107,7 @@ new_attempts as (
 -- The attempts with their configs.
 grants as materialized (
     select
-        n.task_id, n.ordinal, n.turn, n.attempt, n.token, n.run, n.is_test, n.done_attempt, n.let_go,
+        n.task_id, n.ordinal, n.turn, n.attempt, n.token, n.run, n.revision, n.is_test, n.done_attempt, n.let_go,
         coalesce(n.resumed_folder_number, n.new_folder_number) as folder_number,
         n.resumed_folder_number is null as new_folder,
         v.root, v.is_folder, f.path, f.size, f.mtime_ns, f.sha256
@@ -117,20 +117,21 @@ grants as materialized (
 ),
 recorded_attempts as (
     insert into attempt
-        (task_id, ordinal, number, token, keeper_id, node_id, request, run, is_test, config_sha256, folder_number)
+        (task_id, ordinal, number, token, keeper_id, node_id, request, run, revision, is_test, config_sha256, folder_number)
     select
-        task_id, ordinal, attempt, token, %(keeper)s, %(node)s, %(request)s, run, is_test, sha256, folder_number
+        task_id, ordinal, attempt, token, %(keeper)s, %(node)s, %(request)s, run, revision, is_test, sha256,
+        folder_number
     from grants
 )
 select
     (select count(*) from chosen_jobs), (select jobs from claimable_task), task_id, ordinal, attempt, token, is_test,
-    folder_number, done_attempt, new_folder, let_go, root, is_folder, path, size, mtime_ns, sha256
+    folder_number, done_attempt, new_folder, let_go, revision, root, is_folder, path, size, mtime_ns, sha256
 from (values (true)) as always
 left join grants on true
 order by turn, ordinal
 
 -- name: granted
--- The open grants of a claim's request. A repeated request gets the same answer.
+-- The open grants of a claim's request, with their own revision. A repeated request gets the same answer.
 select
     a.task_id, a.ordinal, a.number, a.token, a.is_test, a.folder_number, j.done_attempt,
     not t.resume or not exists (
@@ -138,12 +139,13 @@ select
         where earlier.task_id = a.task_id and earlier.ordinal = a.ordinal and earlier.number < a.number
             and earlier.folder_number = a.folder_number
     ) as new_folder,
-    t.let_go, v.root, v.is_folder, f.path, f.size, f.mtime_ns, f.sha256
+    t.let_go, a.revision, v.root, v.is_folder, f.path, f.size, f.mtime_ns, f.sha256
 from attempt a
 join job j on j.task_id = a.task_id and j.ordinal = a.ordinal
 join task t on t.id = a.task_id
-join dataset_version v on v.id = t.config_version_id
-join dataset_file f on f.version_id = t.config_version_id and f.ordinal = a.ordinal
+join revision r on r.task_id = a.task_id and r.number = a.revision
+join dataset_version v on v.id = r.config_version_id
+join dataset_file f on f.version_id = r.config_version_id and f.ordinal = a.ordinal
 where a.node_id = %(node)s and a.keeper_id = %(keeper)s and a.request = %(request)s
     and is_open(a)
 order by a.claimed_at, t.rank, j.turn, a.task_id, a.ordinal

@@ -51,12 +51,12 @@ update keeper set gone_at = coalesce(gone_at, now()) where id = %(keeper)s
 select
     k.id, n.name as node, k.renewed_at, extract(epoch from k.lease_until - k.renewed_at)::float8 as lease,
     extract(epoch from now() - k.renewed_at)::float8 as silent_for,
-    extract(epoch from now() - l.held_since)::float8 as held_for, max(t.grace) as grace
+    extract(epoch from now() - l.held_since)::float8 as held_for, max(r.grace) as grace
 from keeper k
 join node n on n.id = k.node_id
 join leader l on l.duty = 'conductor'
 join attempt a on a.node_id = k.node_id and a.keeper_id = k.id and is_open(a)
-join task t on t.id = a.task_id
+join revision r on r.task_id = a.task_id and r.number = a.revision
 where k.gone_at is null and k.fenced_at is null and k.lease_until < now()
 group by k.id, n.name, l.held_since
 

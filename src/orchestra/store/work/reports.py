@@ -20,7 +20,7 @@ SQL = load("work/reports")
 
 @dataclass(frozen=True, slots=True)
 class LockedAttempt:
-    """A locked job with one of its attempts and the state of its task."""
+    """A locked job with one of its attempts and the state of its task, which may have been changed since the claim."""
 
     key: AttemptKey
     state: JobState
@@ -35,6 +35,7 @@ class LockedAttempt:
     ended: bool
     lost: bool
     retries: int
+    is_outdated: bool
 
 
 @dataclass(frozen=True, slots=True)

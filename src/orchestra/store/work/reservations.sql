@@ -3,10 +3,11 @@
 -- name: busy_jobs
 -- The jobs that occupy slots of a queue on a node, and for how long. Walks attempt_open.
 select
-    t.id as task, slots_of(t) as slots, t.typical_seconds,
+    t.id as task, r.slots, t.typical_seconds,
     greatest(extract(epoch from now() - coalesce(a.started_at, a.claimed_at)), 0)::float8 as age
 from attempt a
 join task t on t.id = a.task_id
+join revision r on r.task_id = a.task_id and r.number = a.revision
 where a.node_id = %(node)s and is_open(a) and t.queue = %(queue)s
 
 -- name: of_task

@@ -9,7 +9,7 @@ import psycopg
 
 from orchestra.domain.models.datasets import ManifestEntry
 from orchestra.domain.models.tasks import Resources
-from orchestra.domain.models.work import AttemptKey, InputFile, SharedFiles, TaskSpec
+from orchestra.domain.models.work import AttemptKey, InputFile, Revision, SharedFiles, TaskSpec
 from orchestra.domain.states import Queue
 from orchestra.store.driver.database import fetch
 from orchestra.store.driver.sql import load
@@ -26,32 +26,47 @@ def input_file(root: str, is_folder: bool, *file: Any) -> InputFile:
     return InputFile(f"{root}/{entry.path}", entry, root) if is_folder else InputFile(root, entry)
 
 
-def configs(conn: psycopg.Connection, keys: Collection[AttemptKey]) -> dict[AttemptKey, InputFile]:
-    """Return the configs of attempts, without those that the database does not know."""
+def configs(
+    conn: psycopg.Connection, keys: Collection[AttemptKey]
+) -> dict[AttemptKey, tuple[Revision, InputFile]]:
+    """Return the revisions and configs of attempts, without those that the database does not know."""
     given = list(keys)
     with conn.cursor() as cursor:
         rows = cursor.execute(SQL.configs, attempts.full_key_columns(given)).fetchall()
-    return {given[row[0] - 1]: input_file(*row[1:]) for row in rows}
+    found: dict[AttemptKey, tuple[Revision, InputFile]] = {}
+    for place, revision, *file in rows:
+        key = given[place - 1]
+        found[key] = Revision(key.task_id, revision), input_file(*file)
+    return found
 
 
 def read(
-    conn: psycopg.Connection, tasks: Collection[int], versions: MutableMapping[int, SharedFiles]
-) -> dict[int, TaskSpec]:
-    """Return what the jobs of each task have in common. `versions` caches the files of data sets."""
-    if not tasks:
+    conn: psycopg.Connection,
+    revisions: Collection[Revision],
+    versions: MutableMapping[int, SharedFiles],
+) -> dict[Revision, TaskSpec]:
+    """Return what the jobs of each revision have in common. `versions` caches the files of data sets."""
+    if not revisions:
         return {}
-    params = {"tasks": sorted(tasks)}
-    inputs: dict[int, dict[str, str]] = {task: {} for task in tasks}
-    shared: dict[int, list[SharedFiles]] = {task: [] for task in tasks}
+    wanted = sorted(revisions)
+    params = {
+        "tasks": [revision.task_id for revision in wanted],
+        "numbers": [revision.number for revision in wanted],
+    }
+    inputs: dict[Revision, dict[str, str]] = {revision: {} for revision in wanted}
+    shared: dict[Revision, list[SharedFiles]] = {revision: [] for revision in wanted}
     for row in fetch(conn, SQL.task_inputs, params):
-        version, task = row["version_id"], row["task_id"]
-        found = versions.get(version) or _version_files(conn, row)
-        versions[version] = found
-        first = next(iter(found), None) if row["files"] == 1 else None
-        inputs[task][row["tag"]] = first.path if first else row["root"]
-        shared[task].append(found)
-    rows = fetch(conn, SQL.task_specs, params)
-    return {row["id"]: _task_spec(row, inputs[row["id"]], shared[row["id"]]) for row in rows}
+        version, revision = row["version_id"], Revision(row["task_id"], row["number"])
+        files = versions.get(version) or _version_files(conn, row)
+        versions[version] = files
+        first = next(iter(files), None) if row["files"] == 1 else None
+        inputs[revision][row["tag"]] = first.path if first else row["root"]
+        shared[revision].append(files)
+    specs: dict[Revision, TaskSpec] = {}
+    for row in fetch(conn, SQL.task_specs, params):
+        revision = Revision(row["id"], row["revision"])
+        specs[revision] = _task_spec(row, inputs[revision], shared[revision])
+    return specs
 
 
 def _version_files(conn: psycopg.Connection, version: Mapping[str, Any]) -> SharedFiles:
@@ -70,7 +85,7 @@ def _task_spec(
     row: Mapping[str, Any], inputs: Mapping[str, str], shared: Sequence[SharedFiles]
 ) -> TaskSpec:
     plain = ("id", "name", "owner", "command", "image", "volume", "folder", "complete_file", "env")
-    others = ("timeout", "grace", "resume", "metrics_file")
+    others = ("timeout", "grace", "resume", "metrics_file", "revision")
     return TaskSpec(
         **{name: row[name] for name in (*plain, *others)},
         queue=Queue(row["queue"]),

@@ -9,3 +9,85 @@ alter table task
     add column goal text,
     add column attach_report boolean not null default false,
     add column origin jsonb;
+
+-- Revisions. What the jobs of a task are started with can change while it lives: `revision` counts from 1. A superseded
+-- revision is kept, because attempts that were claimed with it run on with it.
+alter table task add column revision integer not null default 1;
+
+-- revision: the one that the attempt was claimed with. New rows have no default, so that the trigger below recognizes
+-- claims of pilots that know no revisions.
+alter table attempt add column revision integer not null default 1;
+alter table attempt alter column revision drop default;
+
+-- What a revision was, and who replaced it, when and by what. Written when it is replaced; queue never changes.
+create table superseded_revision (
+    task_id           integer not null references task on delete cascade,
+    number            integer not null,
+    queue             queue not null,
+    config_version_id integer not null references dataset_version,
+    command           text not null,
+    cores             integer not null,
+    gpus              integer not null,
+    memory_bytes      bigint,
+    timeout           double precision,
+    grace             double precision not null,
+    origin            jsonb,
+    replaced_at       timestamptz not null default now(),
+    replaced_by       text not null,
+    why               text not null,
+    primary key (task_id, number)
+);
+create index superseded_config on superseded_revision (config_version_id);
+
+create table superseded_input (
+    task_id    integer not null,
+    number     integer not null,
+    tag        text not null,
+    version_id integer not null references dataset_version,
+    primary key (task_id, number, tag),
+    foreign key (task_id, number) references superseded_revision on delete cascade
+);
+create index superseded_input_version on superseded_input (version_id);
+
+-- The slots that one job takes of its queue.
+create function slots(queue queue, cores integer, gpus integer) returns integer immutable parallel safe language sql
+return case when queue = 'cpu' then cores else greatest(gpus, 1) end;
+
+-- Every revision of every task. Both halves are found by their keys (task_id, number).
+create view revision as
+select
+    t.id as task_id, t.revision as number, t.queue, t.config_version_id, t.command, t.cores, t.gpus, t.memory_bytes,
+    t.timeout, t.grace, t.origin, slots(t.queue, t.cores, t.gpus) as slots
+from task t
+union all
+select
+    s.task_id, s.number, s.queue, s.config_version_id, s.command, s.cores, s.gpus, s.memory_bytes,
+    s.timeout, s.grace, s.origin, slots(s.queue, s.cores, s.gpus)
+from superseded_revision s;
+
+create view revision_input as
+select t.id as task_id, t.revision as number, i.tag, i.version_id
+from task t
+join task_input i on i.task_id = t.id
+union all
+select task_id, number, tag, version_id from superseded_input;
+
+-- Pilots of schema 15 read this before they claim. They know no revisions and would run a job under what they remember of
+-- its task, so no node of theirs has enough slots for a task that was changed.
+create or replace function slots_of(t task) returns integer immutable parallel safe language sql
+return case when t.revision > 1 then 2147483647 else slots(t.queue, t.cores, t.gpus) end;
+
+-- The same for a claim that had read its task just before the change: it begins again. An attempt that is adopted
+-- after the restore of an older database has no request.
+create function claim_without_revision() returns trigger language plpgsql as $$
+begin
+    select revision into new.revision from task where id = new.task_id;
+    if new.revision > 1 and new.request > 0 then
+        raise exception 'task % was changed', new.task_id using errcode = 'serialization_failure';
+    end if;
+    new.revision := coalesce(new.revision, 1);
+    return new;
+end
+$$;
+create trigger claim_without_revision before insert on attempt
+    for each row when (new.revision is null) execute function claim_without_revision();
