@@ -15,6 +15,7 @@ from orchestra.domain.states import Cause
 from orchestra.store.driver.database import connect
 from support import mounts
 from support.maestro import PROGRAM, Maestro
+from support.terminal import at_terminal
 from support.waiting import wait_until
 from support.world import World
 
@@ -336,6 +337,31 @@ def test_wait_gives_up(ana: Maestro) -> None:
     said = ana.line("task wait 0 --timeout 0.3s", status=5)
     assert "is REGISTERED: 0 of 12 jobs done" in said.out
     assert "not ended within" in said.err
+
+
+def test_wait_draws_on_a_terminal_and_ctrl_c_leaves_the_tasks(ana: Maestro, world: World) -> None:
+    for name in ("mlp", "cnn"):
+        made(ana, name, "--bypass")
+    pilot = world.pilot(is_root=True)
+    world.conduct(2)
+    grants = pilot.claim(cpu=3)
+    pilot.start(*grants)
+    with at_terminal(ana, "task", "wait", 0) as waiting:
+        wait_until(lambda: "] 0 %" in " ".join(waiting.screen.split()), 30, lambda: waiting.screen)
+        pilot.end(*grants, cause=Cause.ENDED)
+        wait_until(lambda: "3 of 12 jobs done" in waiting.screen, 30, lambda: waiting.screen)
+        waiting.interrupt()
+        assert waiting.process.wait(30) == 130
+        assert "task 0 continues; to see it again: maestro task wait 0" in waiting.screen
+    with at_terminal(ana, "task", "wait", 0, 1) as waiting:
+        wait_until(lambda: "3 of 12" in waiting.screen, 30, lambda: waiting.screen)
+        assert "user.ana.cnn" in waiting.screen
+        world.run_all()
+        assert waiting.process.wait(30) == 0
+        assert waiting.screen.endswith(
+            "task 0 (user.ana.mlp) is DONE: 12 of 12 jobs done\r\n"
+            "task 1 (user.ana.cnn) is DONE: 12 of 12 jobs done\r\n"
+        )
 
 
 def test_wait_says_broken(ana: Maestro, world: World) -> None:

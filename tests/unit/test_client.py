@@ -7,8 +7,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -33,35 +32,8 @@ from orchestra.domain.errors import (
 )
 from orchestra.domain.models import tasks as models
 from orchestra.domain.models.tasks import Counts, Limit
-from orchestra.domain.states import JobStatus, PendingOperation, Queue, TaskState
-
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def a_task(state: TaskState = TaskState.RUNNING, *, done: int = 4, **changes: Any) -> models.Task:
-    task = models.Task(
-        id=3,
-        name="user.ana.mlp",
-        owner="ana",
-        account="ana",
-        queue=Queue.CPU,
-        state=state,
-        command="",
-        image=None,
-        volume="/v",
-        folder="/v/user.ana.mlp",
-        complete_file=None,
-        config_version_id=1,
-        env={},
-        policy=models.Policy(),
-        resources=models.Resources(),
-        jobs=8,
-        run=1,
-        counts=Counts(done=done, assigned=8 - done),
-        created_at=NOW,
-        state_at=NOW,
-    )
-    return replace(task, **changes)
+from orchestra.domain.states import JobStatus, PendingOperation, TaskState
+from support.tasks import a_task
 
 
 def test_orchestra_itself_stays_light() -> None:
@@ -297,7 +269,7 @@ def test_the_line_says_what_matters() -> None:
     counts = Counts(done=2, running=3, failed=1, assigned=2)
     task = a_task(counts=counts, typical_seconds=60.0)
     assert progress.line(task) == (
-        "user.ana.mlp RUNNING [#######.............] 2 of 8 jobs done, 3 running, 1 failed, ends in 1 min"
+        "user.ana.mlp RUNNING [#####xx.............] 2 of 8 jobs done, 3 running, 1 failed, ends in 1 min"
     )
 
 

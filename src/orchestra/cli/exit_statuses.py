@@ -5,7 +5,8 @@ from __future__ import annotations
 from orchestra.domain.errors import Cancelled, Incomplete, OrchestraError
 
 MISTAKE = 2
-_OF_CLASS: dict[type[OrchestraError], int] = {Incomplete: 1, Cancelled: 130}
+INTERRUPTED = 128 + 2  # what a shell reports of SIGINT
+_OF_CLASS: dict[type[OrchestraError], int] = {Incomplete: 1, Cancelled: INTERRUPTED}
 
 
 def status_of(error: OrchestraError) -> int:

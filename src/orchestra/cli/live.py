@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 from orchestra.cli import table, task_list
 from orchestra.cli.colour import can_draw, coloured
 from orchestra.cli.reconnecting import reconnecting
-from orchestra.cli.terminal import ESC
+from orchestra.cli.redraw import Redrawn, columns
 from orchestra.domain import human
 from orchestra.interface.nodes import ListNodes
 from orchestra.interface.tasks import ListTasks
@@ -34,14 +33,12 @@ def watch(ctx: Context) -> None:
 
 
 def _redraw(ask: Interface) -> None:
-    drawn = 0
+    block = Redrawn(sys.stdout)
     before: list[str] = []
     while True:
         lines = _lines(ask)
         if can_draw(sys.stdout):
-            up = f"{ESC}[{drawn}A" if drawn else ""
-            print(f"{up}{ESC}[J" + "\n".join(lines), flush=True)
-            drawn = len(lines)
+            block.show(lines)
         elif lines != before:
             print("\n".join(lines), flush=True)
         before = lines
@@ -49,7 +46,7 @@ def _redraw(ask: Interface) -> None:
 
 
 def _lines(ask: Interface) -> list[str]:
-    width = shutil.get_terminal_size().columns - 1 if can_draw(sys.stdout) else None
+    width = columns(sys.stdout) - 1 if can_draw(sys.stdout) else None
     tasks = [line for line in ask(ListTasks()) if line.task.state.is_live]
     slots = _slots(ask(ListNodes()))
     shown = tasks[:_MOST_TASKS]

@@ -7,14 +7,13 @@ import os
 import sys
 
 from orchestra.cli import startup
-from orchestra.cli.exit_statuses import MISTAKE, status_of
+from orchestra.cli.exit_statuses import INTERRUPTED, MISTAKE, status_of
 from orchestra.cli.output import Output, print_error
 from orchestra.cli.registry import WORDS, Verb, Word, find_word, resolve
 from orchestra.domain.errors import BadInput, OrchestraError
 from orchestra.domain.nearest import nearest
 
 _BROKEN_PIPE = 128 + 13
-_INTERRUPTED = 128 + 2
 _MACHINE_TROUBLES = (
     errno.ENOSPC,
     errno.EDQUOT,
@@ -40,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
         return status_of(error)
     except KeyboardInterrupt:
         print("\nstopped.", file=sys.stderr)
-        return _INTERRUPTED
+        return INTERRUPTED
     except BrokenPipeError:
         _give_up_stdout()
         return _BROKEN_PIPE

@@ -10,6 +10,7 @@ from orchestra.cli.colour import can_draw
 from orchestra.cli.table import cut
 from orchestra.cli.terminal import CLEAR_LINE
 from orchestra.domain.escaping import escaped
+from orchestra.domain.progress import bar
 
 _BAR = 20
 
@@ -51,9 +52,3 @@ class Progress:
         counts = f" {self.count}{of} {self.unit}".rstrip() if self.count or self.total else ""
         text = cut(f"{escaped(self.label)}{line}{counts}", shutil.get_terminal_size().columns - 1)
         print(f"{CLEAR_LINE}{text}", end="", file=sys.stderr, flush=True)
-
-
-def bar(count: int, total: int, width: int) -> str:
-    """Return `####....`: how much of a total is done."""
-    filled = min(width, width * count // total) if total else 0
-    return "#" * filled + "." * (width - filled)

@@ -81,15 +81,18 @@ class ReconnectingInterface:
 
 
 @contextmanager
-def reconnecting(ctx: Context) -> Iterator[ReconnectingInterface]:
-    """Open a reconnecting interface.
+def reconnecting(
+    ctx: Context, note: Callable[[str], None] | None = None
+) -> Iterator[ReconnectingInterface]:
+    """Open a reconnecting interface; `note` prints what happens to the connection, by default on stderr.
 
     Raises:
         DatabaseUnavailable, SchemaMismatch: the database cannot be used at the start.
     """
     from orchestra.wiring.interface import open_interface, reopen_interface
 
-    connected = open_interface(ctx.settings, say=ctx.out.note)
+    note = note or ctx.out.note
+    connected = open_interface(ctx.settings, say=note)
     connect = lambda: reopen_interface(ctx.settings, name="maestro")  # noqa: E731
-    with closing(ReconnectingInterface(connected, connect, ctx.out.note)) as found:
+    with closing(ReconnectingInterface(connected, connect, note)) as found:
         yield found

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from orchestra.cli import task_create
 from orchestra.cli.dataset import checksums, note_left_out
 from orchestra.cli.dataset_record import contents
+from orchestra.cli.exit_statuses import INTERRUPTED
 from orchestra.cli.output import Record, clean
 from orchestra.cli.registry import Verb
 from orchestra.cli.task_options import new_task, run_arguments, secondary_of
@@ -339,21 +340,16 @@ def _note_changes(ctx: Context, program: Program) -> None:
 
 
 def _follow(ctx: Context, task: Task) -> int:
-    from orchestra.cli import task_change, task_show
+    from orchestra.cli import task_show, task_wait
     from orchestra.interface.task_reports import ShowTask
 
-    try:
-        status = task_change.follow(ctx, lambda _ask: [task.id])
-    except KeyboardInterrupt:
-        ctx.out.note("", f"task {task.id} continues; to see it again: maestro task wait {task.id}")
-        return _INTERRUPTED
-    if ctx.out.for_people:
+    status = task_wait.follow(ctx, lambda _ask: [task.id])
+    if ctx.out.for_people and status != INTERRUPTED:
         with ctx.interface() as ask:
             ctx.out.note(*task_show.end_lines(ask(ShowTask(str(task.id)))))
     return status
 
 
-_INTERRUPTED = 128 + 2
 _EXAMPLE = (
     "maestro run train.py configs/*.yaml\n"
     'maestro run --exec "python3 train.py -c %IN -o %OUT" configs/ --queue gpu --detach\n'

@@ -157,8 +157,8 @@ VERBS = (
     Verb(
         "wait",
         "wait until tasks have ended",
-        later("orchestra.cli.task_change:wait"),
-        later("orchestra.cli.task_change:wait_arguments"),
+        later("orchestra.cli.task_wait:wait"),
+        later("orchestra.cli.task_wait:wait_arguments"),
         example="maestro task wait 0 && ls results",
         description=_WAIT,
     ),

@@ -1,16 +1,14 @@
-"""`maestro task hold`, `release`, `retry`, `kill`, `delete`, `clean` and `wait`."""
+"""`maestro task hold`, `release`, `retry`, `kill`, `delete` and `clean`."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from orchestra import command_words
 from orchestra.cli.output import clean
-from orchestra.cli.reconnecting import reconnecting
+from orchestra.cli.task_record import task_title
 from orchestra.cli.task_select import for_each, several_tasks, the_ids
-from orchestra.domain import dependencies, human
+from orchestra.domain import human
 from orchestra.domain.errors import Incomplete, Refused
 from orchestra.domain.quantities import parse_duration
 from orchestra.domain.states import TaskState
@@ -23,13 +21,6 @@ if TYPE_CHECKING:
     from orchestra.interface.answers.task_actions import Removable
     from orchestra.interface.operation import Interface
 
-_STATUS = {
-    TaskState.DONE: 0,
-    TaskState.FINALIZED: 1,
-    TaskState.BROKEN: 3,
-    TaskState.KILLED: 4,
-}
-_TIMED_OUT = 5
 _UNKNOWN_SHOWN = 10
 _REASONS_SHOWN = 3
 
@@ -56,10 +47,10 @@ def hold(ctx: Context) -> int:
             held.append(task)
             if before.hold:
                 ctx.out.say(
-                    f"{_title(before)} is already held by {before.hold.by}: {before.hold.reason}"
+                    f"{task_title(before)} is already held by {before.hold.by}: {before.hold.reason}"
                 )
                 return
-            ctx.out.say(f"{_title(before)} is held; {_alive(before)}")
+            ctx.out.say(f"{task_title(before)} is held; {_alive(before)}")
             ctx.out.note(f"To start its jobs again: maestro task release {task}")
 
         status = for_each(ids, one)
@@ -78,12 +69,12 @@ def release(ctx: Context) -> int:
         def one(task: int) -> None:
             before = ask(ReleaseTask(task)).before
             if before.hold:
-                ctx.out.say(f"{_title(before)} is released")
+                ctx.out.say(f"{task_title(before)} is released")
             elif before.after:
                 others = human.listed([f"task {each.id}" for each in before.after])
-                ctx.out.say(f"{_title(before)} no longer waits for {others}")
+                ctx.out.say(f"{task_title(before)} no longer waits for {others}")
             else:
-                ctx.out.say(f"{_title(before)} was not held")
+                ctx.out.say(f"{task_title(before)} was not held")
 
         return for_each(ids, one)
 
@@ -109,13 +100,13 @@ def retry(ctx: Context) -> int:
         def one(task: int) -> None:
             before = ask(OwnTask(task))
             if not _may_start_over(ctx, before):
-                ctx.out.note(f"{_title(before)} is unchanged")
+                ctx.out.note(f"{task_title(before)} is unchanged")
                 return
             done = ask(RetryTask(task, every=args.all, bypass=args.bypass))
             everything = args.all or before.state is TaskState.DONE
             jobs = before.jobs if everything else before.jobs - before.counts.done
             ctx.out.say(
-                f"{_title(before)}: {human.count(jobs, 'job')} to run again; the task is {done.step.state}"
+                f"{task_title(before)}: {human.count(jobs, 'job')} to run again; the task is {done.step.state}"
             )
 
         return for_each(ids, one)
@@ -131,7 +122,7 @@ def _may_start_over(ctx: Context, task: Task) -> bool:
     if task.typical_seconds:
         hours = f", about {human.compute_time(task.typical_seconds * done_jobs, 'job')}"
     return ctx.out.ask(
-        f"{_title(task)} has {human.count(done_jobs, 'done job')}{hours}. Run them all again?",
+        f"{task_title(task)} has {human.count(done_jobs, 'done job')}{hours}. Run them all again?",
         yes=ctx.args.yes,
     )
 
@@ -154,13 +145,13 @@ def kill(ctx: Context) -> int:
             before = done.before
             if done.step.again:
                 how = "being killed" if before.state.is_live else before.state
-                ctx.out.say(f"{_title(before)} is already {how}")
+                ctx.out.say(f"{task_title(before)} is already {how}")
             elif done.alive:
                 ctx.out.say(
-                    f"{_title(before)} is being killed; {human.count(done.alive, 'running job')}"
+                    f"{task_title(before)} is being killed; {human.count(done.alive, 'running job')}"
                 )
             else:
-                ctx.out.say(f"{_title(before)} is killed; none of its jobs was running")
+                ctx.out.say(f"{task_title(before)} is killed; none of its jobs was running")
 
         return for_each(ids, one)
 
@@ -215,7 +206,7 @@ def _delete_one(ctx: Context, ask: Interface, task: int) -> None:
             ctx, removable, "Fix this and repeat the command; the task is not deleted until then."
         )
     before = ask(DeleteTask(task)).before
-    ctx.out.say(f"{_title(before)} is deleted")
+    ctx.out.say(f"{task_title(before)} is deleted")
     if removable is None:
         ctx.out.note(f"Its files stay in {clean(before.folder)}")
 
@@ -263,7 +254,7 @@ def _remove(ctx: Context, removable: Removable, hint: str) -> None:
         f"{human.count(removed.folders, 'attempt')} removed, {human.size(removed.bytes)} freed"
     )
     if not removed.complete:
-        raise Incomplete(f"{_title(removable.task)}: {_left(removed)}.", hint=hint)
+        raise Incomplete(f"{task_title(removable.task)}: {_left(removed)}.", hint=hint)
 
 
 def _left(removed: Removed) -> str:
@@ -293,7 +284,7 @@ def _clean_one(ctx: Context, ask: Interface, task: int) -> None:
     from orchestra.interface.task_changes import RemovableFolders
 
     removable = ask(RemovableFolders(task, superseded=True))
-    title, found = _title(removable.task), _survey(ctx, removable)
+    title, found = task_title(removable.task), _survey(ctx, removable)
     if not found.folders:
         ctx.out.say(f"{title} has no superseded attempts")
         return
@@ -302,63 +293,6 @@ def _clean_one(ctx: Context, ask: Interface, task: int) -> None:
         ctx.out.note("nothing was removed")
         return
     _remove(ctx, removable, "Fix this and repeat the command.")
-
-
-def wait_arguments(parser: Parser) -> None:
-    """Add the arguments of `task wait`."""
-    several_tasks(parser)
-    parser.add_argument(
-        "--timeout", type=parse_duration, metavar="TIME", help="give up after this time: 2h"
-    )
-
-
-def wait(ctx: Context) -> int:
-    """Wait until tasks have ended; the exit status tells how."""
-    return follow(ctx, lambda ask: the_ids(ctx, ask), timeout=ctx.args.timeout)
-
-
-def follow(
-    ctx: Context, choose: Callable[[Interface], Sequence[int]], *, timeout: float | None = None
-) -> int:
-    """Show the progress of tasks until they have ended, for at most `timeout` seconds; return the exit status."""
-    from orchestra.interface.waiting import wait_for_tasks
-
-    with reconnecting(ctx) as ask:
-        ids = choose(ask)
-        waited = wait_for_tasks(
-            ask,
-            ids,
-            timeout=timeout,
-            changed=lambda task: ctx.out.note(*_state_lines(task)),
-        )
-    for task in waited.tasks:
-        done = f"{human.number(task.counts.done)} of {human.count(task.jobs, 'job')} done"
-        ctx.out.say(f"{_title(task)} is {task.state}: {done}")
-    ended = [_STATUS[task.state] for task in waited.tasks if not task.state.is_live]
-    if waited.timed_out:
-        ctx.out.note(f"not ended within {human.duration(timeout or 0)}")
-        return _TIMED_OUT
-    return max(ended, key=_severity)
-
-
-def _severity(status: int) -> int:
-    return (0, 1, 4, 3).index(status)
-
-
-def _state_lines(task: Task) -> Iterator[str]:
-    if task.hold and task.state.is_live:
-        yield f"{_title(task)} is {task.state}, held by {task.hold.by}: {task.hold.reason}"
-        return
-    yield f"{_title(task)} is {task.state}"
-    if task.state is TaskState.REGISTERED:
-        yield from (
-            f"  {command_words.worded(each)}"
-            for each in dependencies.sentences(task.id, task.after)
-        )
-
-
-def _title(task: Task) -> str:
-    return f"task {task.id} ({task.name})"
 
 
 def _alive(task: Task) -> str:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from orchestra.cli.output import Record
-from orchestra.cli.progress import bar
 from orchestra.cli.table import Column, Fit
 from orchestra.cli.task_record import task_record
 from orchestra.domain import human
+from orchestra.domain.progress import bar
 from orchestra.domain.states import JobStatus
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""A task in JSON."""
+"""A task in a sentence, and in JSON."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ from orchestra.domain.states import JobStatus
 if TYPE_CHECKING:
     from orchestra.cli.output import Record
     from orchestra.domain.models.tasks import Task
+
+
+def task_title(task: Task) -> str:
+    """Return how messages name a task: "task 0 (user.ana.area)"."""
+    return f"task {task.id} ({task.name})"
 
 
 def task_record(task: Task) -> Record:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
@@ -13,7 +14,8 @@ from orchestra.cli.output import Record, clean
 from orchestra.cli.table import align, cut
 from orchestra.cli.task_record import task_record
 from orchestra.cli.task_select import one_task, the_task
-from orchestra.domain import human
+from orchestra.domain import human, progress
+from orchestra.domain.progress import Pace
 from orchestra.domain.states import JobStatus, TaskState
 from orchestra.domain.task_text import (
     counts_in_words,
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from orchestra.domain.models.tasks import Task
     from orchestra.interface.answers.task_reports import TaskReport
 
+_BAR = 20
 _REASON_LENGTH = 100
 """The length at which the reason of a failure is cut; `job explain` shows all of it."""
 
@@ -55,8 +58,13 @@ def show_task(ctx: Context) -> None:
 
     asked = ShowTask(the_task(ctx))
 
+    pace = Pace()
+
     def show(report: TaskReport) -> None:
-        ctx.out.item(report, _lines, record=_record, key=lambda found: found.task.id)
+        now = time.monotonic()
+        pace.note(report.task, now)
+        lines = _lines(report, pace.per_second(report.task, now))
+        ctx.out.item(report, lambda _: lines, record=_record, key=lambda found: found.task.id)
 
     if ctx.args.watch:
         watch.watch(
@@ -73,9 +81,11 @@ def show_task(ctx: Context) -> None:
     show(report)
 
 
-def _lines(report: TaskReport) -> Iterator[str]:
+def _lines(report: TaskReport, rate: float | None) -> Iterator[str]:
     task = report.task
     yield "   ".join([f"{task.name} (task {task.id})", task.state.value, *_header(report)])
+    if task.state.is_live:
+        yield f"  progress  {_progress(task, rate)}"
     yield from _facts(report)
     yield from (_event_line(event, report.now) for event in without_repeats(report.events))
     yield from _mail_lines(report)
@@ -100,6 +110,13 @@ def _next_lines(report: TaskReport) -> Iterator[str]:
     steps = list(_next_steps(report))
     for what, why in steps:
         yield f"  next      {what:<{max(len(step[0]) for step in steps)}}   {why}"
+
+
+def _progress(task: Task, rate: float | None) -> str:
+    counts = task.counts
+    bar = progress.bar(counts.done, task.jobs, _BAR, counts.ended - counts.done)
+    speed = f"   {human.rate(rate, 'job')}" if rate else ""
+    return f"[{bar}] {human.percent(counts.done, task.jobs)}{speed}"
 
 
 def _waiting(report: TaskReport) -> Iterator[str]:

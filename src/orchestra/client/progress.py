@@ -9,7 +9,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from orchestra.domain import human
+from orchestra.domain import progress
 from orchestra.domain.escaping import escaped
 from orchestra.domain.models.tasks import Task
 from orchestra.domain.states import TaskState
@@ -43,17 +43,10 @@ def display(wanted: bool) -> Display:
 
 def line(task: Task) -> str:
     """Return a task's progress in one line."""
-    from orchestra.domain.estimates import estimate_end
-
     counts = task.counts
-    filled = _BAR * counts.ended // max(1, task.jobs)
-    parts = [f"{counts.done} of {human.count(task.jobs, 'job')} done"]
-    named = (("running", counts.living), ("failed", counts.failed), ("killed", counts.killed))
-    parts += [f"{number} {name}" for name, number in named if number]
-    if (seconds := estimate_end(task, datetime.now(UTC)).seconds) is not None:
-        parts.append(f"ends {human.relative(seconds)}")
-    bar = "#" * filled + "." * (_BAR - filled)
-    return f"{escaped(task.name)} {task.state} [{bar}] {', '.join(parts)}"
+    drawn = progress.bar(counts.done, task.jobs, _BAR, counts.ended - counts.done)
+    parts = [*progress.counted(task), progress.ends(task, datetime.now(UTC))]
+    return f"{escaped(task.name)} {task.state} [{drawn}] {', '.join(filter(None, parts))}"
 
 
 class _Nowhere:

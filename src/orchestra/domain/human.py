@@ -96,6 +96,14 @@ def count(value: int, noun: str, plural: str | None = None) -> str:
     return f"1 {noun}" if value == 1 else f"{value:,} {plural or noun + 's'}"
 
 
+def rate(per_second: float, noun: str) -> str:
+    """How often something happens: `38 jobs/min`, `4.5 jobs/h`."""
+    minutes = per_second * 60
+    value, unit = (minutes, "min") if minutes >= 1 else (minutes * 60, "h")
+    text = f"{value:.1f}".removesuffix(".0") if value < 9.95 else f"{value:,.0f}"
+    return f"{text} {noun if text == '1' else noun + 's'}/{unit}"
+
+
 def percent(part: float, whole: float) -> str:
     """`64 %`; 0 % and 100 % only for exactly nothing and all."""
     if whole <= 0:

@@ -18,7 +18,7 @@ PILOTS_ANSWER_WITHIN = 5.0
 NODES_NAMED = 5
 _POLL_FIRST, _POLL_MOST = 0.2, 1.0
 _PILOTS_POLL = 0.02
-_LOOK_ANYWAY = 30.0
+LOOK_ANYWAY = 30.0
 """Seconds after which tasks are read again even without a change: the database may have been replaced."""
 
 
@@ -36,18 +36,20 @@ def wait_for_tasks(
     *,
     timeout: float | None = None,
     changed: Callable[[Task], None] = lambda _task: None,
+    looked: Callable[[Sequence[Task]], None] = lambda _tasks: None,
+    refresh: float = LOOK_ANYWAY,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Waited:
     """Wait until all tasks have ended, for at most `timeout` seconds.
 
     `changed` is called with each task at first, and whenever its state or hold changes, or the state of a task that it
-    waits for.
+    waits for. `looked` is called after each look; the counts in what it gets are at most `refresh` seconds old.
 
     Raises:
         NotFound: one of them was deleted.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
-    watched = _Watched(ask, tasks)
+    watched = _Watched(ask, tasks, refresh)
     seen: dict[int, tuple[object, ...]] = {}
     pause = _POLL_FIRST
     while True:
@@ -57,6 +59,7 @@ def wait_for_tasks(
             if seen.get(task.id) != look:
                 seen[task.id], pause = look, _POLL_FIRST
                 changed(task)
+        looked(found)
         if all(task.is_over for task in found):
             return Waited(found, timed_out=False)
         left = None if deadline is None else deadline - time.monotonic()
@@ -72,6 +75,7 @@ class _Watched:
 
     ask: Interface
     tasks: Sequence[int]
+    refresh: float
     found: dict[int, Task] = field(default_factory=dict)
     cursor: str | None = None
     complete: float = float("-inf")
@@ -79,7 +83,7 @@ class _Watched:
     def look(self) -> tuple[Task, ...]:
         """Return all tasks as they are now."""
         now = time.monotonic()
-        if now - self.complete >= _LOOK_ANYWAY:
+        if now - self.complete >= self.refresh:
             self.cursor, self.complete = None, now
         others = {each.id for task in self.found.values() for each in task.after}
         changes = self.ask(ChangesSince(self.cursor, tuple({*self.tasks, *others})))
