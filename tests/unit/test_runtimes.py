@@ -214,6 +214,7 @@ def test_environment_describes_the_job() -> None:
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
         "CUDA_VISIBLE_DEVICES": "-1",
+        "PYTHONUNBUFFERED": "1",
         **dict.fromkeys(THREAD_COUNTS, "4"),
     }
 
@@ -266,12 +267,14 @@ def test_user_variables_override_defaults_but_not_those_of_the_job() -> None:
     given = {
         "TF_FORCE_GPU_ALLOW_GROWTH": "false",
         "LANG": "pt_BR",
+        "PYTHONUNBUFFERED": "",
         "ORCHESTRA_JOB": "0",
         "CUDA_VISIBLE_DEVICES": "7",
     }
     result = environment({"LANG": "C"}, replace(VALUES, given=given, devices="GPU-1a2b,1"))
     assert result["TF_FORCE_GPU_ALLOW_GROWTH"] == "false"
     assert result["LANG"] == "pt_BR"
+    assert not result["PYTHONUNBUFFERED"], "Python takes an empty one as unset"
     assert result["ORCHESTRA_JOB"] == "17"
     assert result["CUDA_VISIBLE_DEVICES"] == "GPU-1a2b,1"
 

@@ -80,6 +80,8 @@ def environment(base: Mapping[str, str], job: JobValues) -> dict[str, str]:
     result |= {
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+        # So that a log that is followed has what was printed; Python would keep it until it has 8 KiB.
+        "PYTHONUNBUFFERED": "1",
         "VOLUME": job.volume,
     }
     result |= job.given
