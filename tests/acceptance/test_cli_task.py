@@ -348,7 +348,7 @@ def test_wait_draws_on_a_terminal_and_ctrl_c_leaves_the_tasks(ana: Maestro, worl
     pilot.start(*grants)
     with at_terminal(ana, "task", "wait", 0) as waiting:
         wait_until(lambda: "] 0 %" in " ".join(waiting.screen.split()), 30, lambda: waiting.screen)
-        pilot.end(*grants, cause=Cause.ENDED)
+        pilot.end(*grants)
         wait_until(lambda: "3 of 12 jobs done" in waiting.screen, 30, lambda: waiting.screen)
         waiting.interrupt()
         assert waiting.process.wait(30) == 130
