@@ -27,7 +27,7 @@ COMMANDS = {
     Action.LIST_ALL_TASKS: "maestro task list -a",
     Action.LIST_TASKS_OF: "maestro task list -u {user}",
     Action.SHOW_TASK: "maestro task show {task}",
-    Action.CREATE_TASK: "maestro task create --help",
+    Action.CREATE_TASK: "maestro run --help",
     Action.CREATE_TASK_FROM: "maestro task create -c task:{task}",
     Action.RELEASE_TASK: "maestro task release {task}",
     Action.RETRY_TASK: "maestro task retry {task}",

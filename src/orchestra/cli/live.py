@@ -60,7 +60,7 @@ def _lines(ask: Interface) -> list[str]:
     return lines
 
 
-_IDLE = "No task is running; maestro task create --help shows how to make one."
+_IDLE = "No task is running; maestro run --help shows how to make one."
 
 
 def _slots(found: tuple[Node, ...]) -> str:

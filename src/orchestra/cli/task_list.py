@@ -66,9 +66,9 @@ def list_tasks(ctx: Context) -> None:
             record=_record,
             key=lambda line: line.task.id,
             empty="No tasks that are not done: maestro task list -a shows all. To create one: "
-            "maestro task create --help"
+            "maestro run --help"
             if not args.all
-            else "No tasks yet: maestro task create --help",
+            else "No tasks yet: maestro run --help",
         )
 
     if args.watch:

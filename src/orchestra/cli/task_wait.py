@@ -79,9 +79,10 @@ def follow(
             raise
         ctx.out.note("", _left([task.id for task in last if not task.is_over] or ids))
         return INTERRUPTED
+    tell = ctx.out.say if ctx.out.for_people else ctx.out.note  # `run -o json` has printed JSON
     for task in waited.tasks:
         done = f"{human.number(task.counts.done)} of {human.count(task.jobs, 'job')} done"
-        ctx.out.say(f"{task_title(task)} is {task.state}: {done}")
+        tell(f"{task_title(task)} is {task.state}: {done}")
     if waited.timed_out:
         ctx.out.note(f"not ended within {human.duration(timeout or 0)}")
         return _TIMED_OUT

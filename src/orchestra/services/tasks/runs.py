@@ -63,7 +63,7 @@ def _taken(conn: psycopg.Connection, caller: Caller, files: Files) -> RunInput:
         if not _changes(conn, dataset, files):
             return RunInput(files.tag, dataset, Taken.AS_IT_WAS)
     if alike and files.versions and store.lock(conn, alike[0].id):
-        return _new_version(conn, alike[0], files)
+        return _new_version(conn, alike[0].name, files)
     return RunInput(files.tag, _new(conn, caller, files), Taken.NEW)
 
 
@@ -79,12 +79,14 @@ def _changes(conn: psycopg.Connection, dataset: DataSet, files: Files) -> manife
     return manifests.compare(dataset.root, dataset.is_folder, entries, files.manifest)
 
 
-def _new_version(conn: psycopg.Connection, dataset: DataSet, files: Files) -> RunInput:
+def _new_version(conn: psycopg.Connection, name: str, files: Files) -> RunInput:
+    """Add a version to a data set that is locked; another run may have done so a moment before."""
+    dataset = _by_name(conn, name)
+    if not _changes(conn, dataset, files):
+        return RunInput(files.tag, dataset, Taken.AS_IT_WAS)
     live = tuple(task.id for task in store.live_users(conn, dataset.id))
     store.add_version(conn, dataset.id, files.manifest)
-    made = store.by_name(conn, dataset.name)
-    assert made is not None  # it is locked
-    return RunInput(files.tag, made, Taken.NEW_VERSION, live)
+    return RunInput(files.tag, _by_name(conn, name), Taken.NEW_VERSION, live)
 
 
 def _new(conn: psycopg.Connection, caller: Caller, files: Files) -> DataSet:
@@ -92,6 +94,10 @@ def _new(conn: psycopg.Connection, caller: Caller, files: Files) -> DataSet:
     while (dataset := store.add(conn, name, caller.user.id)) is None:
         name = names.free(conn, caller, files.name, ("dataset",))  # it was taken in between
     store.add_version(conn, dataset, files.manifest)
-    made = store.by_name(conn, name)
-    assert made is not None  # it was made in this transaction
-    return made
+    return _by_name(conn, name)
+
+
+def _by_name(conn: psycopg.Connection, name: str) -> DataSet:
+    found = store.by_name(conn, name)
+    assert found is not None  # it is locked, or was made in this transaction
+    return found
