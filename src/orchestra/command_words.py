@@ -95,6 +95,7 @@ OPTIONS = {
     Field.SORT: "--sort",
     Field.TEST_JOBS: "--test-jobs",
     Field.VOLUME: "-v",
+    Field.WHERE: "--where",
 }
 
 

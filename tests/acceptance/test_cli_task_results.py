@@ -109,13 +109,43 @@ def test_forms_for_programs(over: Maestro) -> None:
     assert sorted(path.name for path in over.folder.glob("*r.par*")) == ["r.parquet"]
 
 
+def test_some_rows_and_groups(over: Maestro) -> None:
+    where = ["--where", "0.005 < lr <= 1 and net.kind in ('a', 'b')"]
+    said = over("task", "results", 0, *where)
+    assert [line.split()[0] for line in said.out.splitlines()] == ["JOB", "0/0", "0/1", "0/2"]
+    assert "3 of 5 rows met the condition" in said.err
+    grouped = over("task", "results", 0, *where, "--group-by", "net.kind", "-o", "json").json
+    assert grouped[0] == {
+        "net.kind": "a", "n": 2, "best": 0.7, "best.job": 2,
+        "val.accuracy.mean": pytest.approx(0.6), "val.accuracy.std": pytest.approx(0.02**0.5), "val.accuracy.n": 2,
+    }  # fmt: skip
+    assert [group["n"] for group in grouped] == [2, 1]
+    said = over.line("task results 0 --group-by net.kind")
+    assert said.out.splitlines()[1].split() == ["a", "2", "0.7", "0/2", "0.6", "0.141421", "2"]
+    assert "best: the highest val.accuracy of a group" in said.err
+    assert "No mean, because these are not numbers: curve" in said.err
+    text = over.line("task results 0 --group-by net.kind --best 1 -o csv").out.splitlines()
+    assert text[1].startswith("b,2,0.9,1,0.9,,1")
+    over.line("task results 0 --group-by net.kind --where job==3 --out g.parquet")
+    assert pq.read_table(over.folder / "g.parquet").to_pydict()["n"] == [1]
+    said = over.line("task results 0 --where lr>7 --group-by lr")
+    assert (said.out, "No row met the condition." in said.err) == ("", True)
+
+
 @pytest.mark.parametrize(
     ("command", "sentence"),
     [
+        ("--where lr<", "--where, column 4: a value is expected, not the end."),
+        (
+            "--where lrr<1",
+            '--where, column 1: the results have no column "lrr". Did you mean "lr"?',
+        ),
+        ("--group-by lr,knd", 'no column "knd"'),
+        ("--group-by lr --columns net.kind", '"net.kind" has no numbers, so no mean.'),
         ("--sort val.acuracy", 'no column "val.acuracy". Did you mean "val.accuracy"?'),
         ("--best 0", "--best needs a whole number of at least 1."),
         ("--desc", "--desc needs --sort"),
-        ("--direction max", "--direction needs --best or --sort."),
+        ("--direction max", "--direction needs --best, --sort or --group-by."),
         ("--direction up --best 1", 'cannot be "up"'),
         ("--desc --sort lr --direction min", "--desc and --direction min contradict each other"),
         ("--sort -lr --direction min", "--sort -lr and --direction min contradict each other"),

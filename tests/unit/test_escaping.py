@@ -83,7 +83,7 @@ def test_json_spells_out_by_itself_and_says_the_same() -> None:
 def test_a_csv_is_a_table_of_safe_cells() -> None:
     table = table_of([Row(0, HOSTILE, 1, "gauss", 1.0, Usage(1.0, 1), metrics={HOSTILE: HOSTILE})])
     file = io.BytesIO()
-    result_files._csv(table, file)
+    result_files._csv(table.sheet, file)
     text = file.getvalue().decode()
     assert is_plain(text.replace("\t", ""))
     assert len(list(csv.reader(io.StringIO(text)))) == 2

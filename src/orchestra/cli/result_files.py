@@ -14,12 +14,12 @@ from orchestra.cli.output import finite, to_json
 from orchestra.domain.errors import BadInput, Refused, VolumeError
 from orchestra.domain.escaping import escaped
 from orchestra.domain.flat_values import as_text
-from orchestra.domain.results import ColumnSource, Table
+from orchestra.domain.sheets import Sheet
 
 _INT64 = 2**63
 
 
-def write(table: Table, form: str, out: Path | None) -> None:
+def write(table: Sheet[Any], form: str, out: Path | None) -> None:
     """Write a table in a format to a file, or to stdout.
 
     Raises:
@@ -60,7 +60,7 @@ def write_beside(path: Path, work: Any) -> None:
         beside.unlink(missing_ok=True)
 
 
-def _csv(table: Table, file: BinaryIO) -> None:
+def _csv(table: Sheet[Any], file: BinaryIO) -> None:
     text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow([_shown(column.name) for column in table.columns])
@@ -74,12 +74,12 @@ def _shown(text: str) -> str:
     return escaped(text, keep="\n\t")
 
 
-def _json(table: Table, file: BinaryIO) -> None:
+def _json(table: Sheet[Any], file: BinaryIO) -> None:
     records = [{name: finite(v) for name, v in record.items()} for record in table.records()]
     file.write(to_json(records).encode(errors="backslashreplace") + b"\n")
 
 
-def _parquet(table: Table, file: BinaryIO) -> None:
+def _parquet(table: Sheet[Any], file: BinaryIO) -> None:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -91,11 +91,11 @@ def _parquet(table: Table, file: BinaryIO) -> None:
     columns = {}
     for column in table.columns:
         values = [column.of(row) for row in table.rows]
-        columns[_utf8(column.name)] = pa.array(*_typed(pa, values, column.part))
+        columns[_utf8(column.name)] = pa.array(*_typed(pa, values, is_number=column.is_number))
     pq.write_table(pa.table(columns), file)
 
 
-def _typed(pa: Any, values: Sequence[Any], part: ColumnSource) -> tuple[list[Any], Any]:
+def _typed(pa: Any, values: Sequence[Any], *, is_number: bool) -> tuple[list[Any], Any]:
     """Return the values and one type for them: bool, int, float, or text."""
     kinds = {type(value) for value in values if value is not None}
     small = all(not isinstance(v, int) or -_INT64 <= v < _INT64 for v in values)
@@ -105,7 +105,7 @@ def _typed(pa: Any, values: Sequence[Any], part: ColumnSource) -> tuple[list[Any
         return list(values), pa.int64()
     if kinds and kinds <= {int, float} and small:
         return [None if v is None else float(v) for v in values], pa.float64()
-    if not kinds and part is ColumnSource.RUN:
+    if not kinds and is_number:
         return list(values), pa.float64()
     return [None if v is None else _utf8(as_text(v)) for v in values], pa.string()
 

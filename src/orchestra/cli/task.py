@@ -12,11 +12,17 @@ _RESULTS = (
     "values of the same name, they are shown as config.NAME and metrics.NAME.\n\n"
     "--best sorts by the task's goal (`task create --goal min:loss`), else by a metric whose name says whether high\n"
     "(accuracy, auc, f1, score, ...) or low (loss, error, ...) values are better. --sort takes another column, and\n"
-    "--direction says which of its values are best."
+    "--direction says which of its values are best.\n\n"
+    "--where takes comparisons (< <= > >= == != in ~) of columns with numbers, 'texts', true, false, null or other\n"
+    "columns; and, or, not and parentheses. A name with spaces is in backquotes. docs/results.md has the details.\n\n"
+    "--group-by shows a row for each combination of values: the number of jobs (n), the best value and its job, and\n"
+    "mean and sample standard deviation of each metric, for example over the seeds of each setting."
 )
 _RESULTS_EXAMPLE = (
     "maestro task results 0\nmaestro task results 0 --best 5\n"
-    "maestro task results 0 --best 5 --sort chi --direction min\nmaestro task results 0 --sort -accuracy -o csv\n"
+    "maestro task results 0 --best 5 --sort chi --direction min\n"
+    "maestro task results 0 --where 'lr < 0.1 and width == 64'\nmaestro task results 0 --group-by lr,width\n"
+    "maestro task results 0 --sort -accuracy -o csv\n"
     "maestro task results 0 --out results.parquet"
 )
 _PLOT = (

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestra.cli.argument_types import whole
-from orchestra.cli.output import finite
-from orchestra.cli.table import Column as Shown
-from orchestra.cli.table import Fit
+from orchestra.cli.result_tables import cell, print_sheet, shown
 from orchestra.cli.task import RESULT_FORMS
 from orchestra.cli.task_select import one_task, the_task
-from orchestra.domain import flat_values, human, result_ranking, results
+from orchestra.domain import human, result_groups, result_query, results, where
 from orchestra.domain.errors import BadInput
 from orchestra.domain.goals import DIRECTIONS, direction, parse_goal
-from orchestra.domain.results import Column, ColumnSource, Row, Table
+from orchestra.domain.result_query import ResultQuery
+from orchestra.domain.results import Column, ColumnSource, Table
 from orchestra.domain.task_text import commit_in_words
 
 if TYPE_CHECKING:
@@ -26,8 +23,9 @@ if TYPE_CHECKING:
     from orchestra.domain.goals import StatedGoal
     from orchestra.domain.models.results import Sources
     from orchestra.domain.models.tasks import Task
+    from orchestra.domain.result_groups import Groups
+    from orchestra.domain.sheets import Sheet
 
-_ROWS_ON_TERMINAL = 50
 _CONSTANTS = 6
 
 
@@ -36,12 +34,28 @@ def results_arguments(parser: Parser) -> None:
     one_task(parser)
     parser.takes_dash = frozenset({"--sort"})
     parser.add_argument(
+        "--where",
+        metavar="CONDITION",
+        help="show only rows for which this holds: 'lr < 0.1 and width == 64'",
+    )
+    parser.add_argument(
+        "--group-by",
+        metavar="A,B",
+        help="show a row for each group of jobs with equal values, with the mean, the standard deviation and the best",
+    )
+    parser.add_argument(
         "--sort", metavar="COLUMN", help="sort by this column; -COLUMN for the highest first"
     )
     parser.add_argument("--desc", action="store_true", help="with --sort, the highest first")
-    parser.add_argument("--best", type=whole, metavar="N", help="show only the N best rows")
+    parser.add_argument(
+        "--best", type=whole, metavar="N", help="show only the N best rows, or groups"
+    )
     direction_argument(parser)
-    parser.add_argument("--columns", metavar="A,B", help="show only these columns, in this order")
+    parser.add_argument(
+        "--columns",
+        metavar="A,B",
+        help="show only these columns, in this order; with --group-by, only these metrics",
+    )
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="write to this file; its suffix selects the format"
     )
@@ -49,29 +63,51 @@ def results_arguments(parser: Parser) -> None:
 
 def show_results(ctx: Context) -> None:
     """Show the results of a task, or write them to a file."""
-    from orchestra.cli import result_files
-
     form = _form(ctx)
-    _check(ctx)
-    sources, table = read(ctx)
-    chosen, by = result_ranking.arranged(
-        table,
-        sort=ctx.args.sort,
-        limit=ctx.args.best,
-        stated=stated_goal(sources.task),
-        highest=_highest(ctx),
-    )
-    if ctx.args.columns:
-        chosen = results.with_columns(chosen, _names(ctx.args.columns))
-    if ctx.args.out or form in ("csv", "parquet"):
-        result_files.write(chosen, form, ctx.args.out)
-        if ctx.args.out:
-            ctx.out.note(f"{human.count(len(chosen.rows), 'row')} written to {ctx.args.out}")
-    else:
-        _print(ctx, sources.task, table, chosen, by)
-    _note_order(ctx, by, stated_goal(sources.task))
-    _note_missing(ctx, sources, table)
+    query = _query(ctx)
+    sources, read_table = read(ctx)
+    table = result_query.matching(read_table, query)
+    show = _show_groups if query.group_by else _show_rows
+    show(ctx, form, sources.task, table, query)
+    if 0 < len(table.rows) < len(read_table.rows):
+        all_rows = human.count(len(read_table.rows), "row")
+        ctx.out.note(f"{len(table.rows):,} of {all_rows} met the condition")
+    _note_missing(ctx, sources, read_table)
     _note_origin(ctx, sources.task)
+
+
+def _query(ctx: Context) -> ResultQuery:
+    """Return what was asked for.
+
+    Raises:
+        BadInput: an option is wrong, or two contradict each other.
+    """
+    args = ctx.args
+    if args.desc and not args.sort:
+        raise BadInput("--desc needs --sort.")
+    if args.desc and args.direction == "min":
+        raise BadInput("--desc and --direction min contradict each other.")
+    if args.direction and not (args.sort or args.best or args.group_by):
+        raise BadInput("--direction needs --best, --sort or --group-by.")
+    if args.best is not None and args.best < 1:
+        raise BadInput("--best needs a whole number of at least 1.")
+    return ResultQuery(
+        where=None if args.where is None else where.parse(args.where),
+        group_by=_names("--group-by", args.group_by) or (),
+        sort=args.sort,
+        best=args.best,
+        highest=True if args.desc else DIRECTIONS.get(args.direction),
+        columns=_names("--columns", args.columns),
+    )
+
+
+def _names(option: str, text: str | None) -> list[str] | None:
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise BadInput(f'{option} "{text}" names no column.', hint=f"{option} lr,width")
+    return names
 
 
 def direction_argument(parser: Parser) -> None:
@@ -86,10 +122,6 @@ def direction_argument(parser: Parser) -> None:
 def stated_goal(task: Task) -> StatedGoal | None:
     """Return the goal that was given when the task was created."""
     return parse_goal(task.goal) if task.goal else None
-
-
-def _highest(ctx: Context) -> bool | None:
-    return True if ctx.args.desc else DIRECTIONS.get(ctx.args.direction)
 
 
 def read(ctx: Context) -> tuple[Sources, Table]:
@@ -122,41 +154,71 @@ def _form(ctx: Context) -> str:
     return str(suffix)
 
 
-def _check(ctx: Context) -> None:
-    args = ctx.args
-    if args.desc and not args.sort:
-        raise BadInput("--desc needs --sort.")
-    if args.desc and args.direction == "min":
-        raise BadInput("--desc and --direction min contradict each other.")
-    if args.direction and not (args.sort or args.best):
-        raise BadInput("--direction needs --best or --sort.")
-    if args.best is not None and args.best < 1:
-        raise BadInput("--best needs a whole number of at least 1.")
-    if args.columns and not _names(args.columns):
-        raise BadInput(f'--columns "{args.columns}" names no column.', hint="--columns job,loss")
+def _write(ctx: Context, form: str, sheet: Sheet[Any]) -> bool:
+    """Write to the file or in the format that was asked for; return whether it was not to be printed."""
+    from orchestra.cli import result_files
+
+    out = ctx.args.out
+    if out is None and form not in ("csv", "parquet"):
+        return False
+    result_files.write(sheet, form, out)
+    if out:
+        ctx.out.note(f"{human.count(len(sheet.rows), 'row')} written to {out}")
+    return True
 
 
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
+def _show_rows(ctx: Context, form: str, task: Task, table: Table, query: ResultQuery) -> None:
+    stated = stated_goal(task)
+    chosen, by = result_query.rows(table, query, stated)
+    if not _write(ctx, form, chosen.sheet):
+        columns = list(chosen.columns) if query.columns else _varying(table, chosen)
+        print_sheet(
+            ctx,
+            chosen.sheet,
+            [shown(column.on_sheet, chosen.rows, task.id) for column in columns],
+            keep={"JOB", results.NOTE.name, *([by.name] if by else [])},
+            key=lambda row: f"{task.id}/{row.job}",
+            empty=_empty(task, query),
+        )
+        if ctx.out.for_people and not query.columns and len(table.rows) > 1:
+            _note_constants(ctx, table)
+    _note_order(ctx, by, stated)
 
 
-def _print(ctx: Context, task: Task, table: Table, chosen: Table, by: Column | None) -> None:
-    columns = list(chosen.columns) if ctx.args.columns else _varying(table, chosen)
-    rows: Sequence[Row] = chosen.rows
-    if ctx.out.form == "table" and not ctx.out.quiet and sys.stdout.isatty():
-        rows = rows[:_ROWS_ON_TERMINAL]
-        columns, dropped = _fitting(columns, rows, by, shutil.get_terminal_size().columns)
-    else:
-        dropped = 0
-    ctx.out.items(
-        chosen.rows if ctx.out.form == "json" or ctx.out.quiet else rows,
-        [_shown(column, task, rows) for column in columns],
-        record=lambda row: {c.name: finite(c.of(row)) for c in chosen.columns},
-        key=lambda row: f"{task.id}/{row.job}",
-        empty=f"No job of task {task.id} ({task.name}) is done yet, so there are no results.",
+def _show_groups(ctx: Context, form: str, task: Task, table: Table, query: ResultQuery) -> None:
+    groups, sheet = result_query.groups(table, query, stated_goal(task))
+    if _write(ctx, form, sheet):
+        return
+    keys = sheet.columns[: len(groups.by)]
+    print_sheet(
+        ctx,
+        sheet,
+        [shown(column, sheet.rows, task.id) for column in result_groups.telling(groups, sheet)],
+        keep={column.name for column in keys},
+        key=lambda group: ",".join(cell(column.of(group)) for column in keys),
+        empty=_empty(task, query),
     )
-    if ctx.out.form == "table" and not ctx.out.quiet:
-        _note_left_out(ctx, table, chosen, len(rows), dropped)
+    if ctx.out.for_people and sheet.rows:
+        for note in _group_notes(groups):
+            ctx.out.note(note)
+
+
+def _group_notes(groups: Groups) -> Iterator[str]:
+    """Say what the columns mean, and what they leave out."""
+    if groups.goal:
+        which = "highest" if groups.goal.highest else "lowest"
+        yield f"best: the {which} {groups.goal.column.name} of a group; std: sample standard deviation (n - 1)"
+    elif groups.metrics:
+        yield "std: sample standard deviation (n - 1)"
+    if groups.left_out:
+        names = human.listed([column.name for column in groups.left_out], most=_CONSTANTS)
+        yield f"No mean, because these are not numbers: {names}"
+
+
+def _empty(task: Task, query: ResultQuery) -> str:
+    if query.where:
+        return "No row met the condition."
+    return f"No job of task {task.id} ({task.name}) is done yet, so there are no results."
 
 
 def _varying(table: Table, chosen: Table) -> list[Column]:
@@ -173,53 +235,14 @@ def _varying(table: Table, chosen: Table) -> list[Column]:
     return [results.JOB, *named, *columns, *([results.NOTE] if noted else [])]
 
 
-def _shown(column: Column, task: Task, rows: Sequence[Row]) -> Shown[Row]:
-    if column == results.JOB:
-        return Shown("JOB", lambda row: f"{task.id}/{row.job}", fit=Fit.WHOLE)
-    right = all(isinstance(column.of(row), int | float | None) for row in rows)
-    return Shown(column.name, lambda row: _cell(column.of(row)), right=right)
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return human.one_line(flat_values.as_text(value), 24 if isinstance(value, list) else 60)
-
-
-def _fitting(
-    columns: list[Column], rows: Sequence[Row], by: Column | None, width: int
-) -> tuple[list[Column], int]:
-    """Leave out columns from the end, except the one that the rows are sorted by, until a line fits."""
-    widths = {
-        column: max(len(column.name), *(len(_cell(column.of(row))) + 2 for row in rows), 4)
-        for column in columns
-    }
-    kept = list(columns)
-    while sum(widths[c] + 2 for c in kept) > width + 2:
-        spare = [c for c in kept if c not in (results.JOB, results.NOTE, by)]
-        if not spare:
-            break
-        kept.remove(spare[-1])
-    return kept, len(columns) - len(kept)
-
-
-def _note_left_out(ctx: Context, table: Table, chosen: Table, shown: int, dropped: int) -> None:
-    if shown < len(chosen.rows):
-        more = human.count(len(chosen.rows) - shown, "more row")
-        ctx.out.note(f"{more}: --best N shows the best, -o csv writes all.")
-    if dropped:
-        ctx.out.note(
-            f"{human.count(dropped, 'column does', 'columns do')} not fit: --columns A,B selects some, "
-            "-o csv has all."
-        )
-    constants = [] if ctx.args.columns or len(table.rows) < 2 else _constants(table)
-    if constants:
+def _note_constants(ctx: Context, table: Table) -> None:
+    if constants := _constants(table):
         ctx.out.note(f"The same in all rows: {human.listed(constants, most=_CONSTANTS)}")
 
 
 def _constants(table: Table) -> list[str]:
     return [
-        f"{column.name} {_cell(next(v for v in map(column.of, table.rows) if v is not None))}"
+        f"{column.name} {cell(next(v for v in map(column.of, table.rows) if v is not None))}"
         for column in table.from_sources(
             ColumnSource.CONFIG, ColumnSource.BOTH, ColumnSource.METRICS
         )

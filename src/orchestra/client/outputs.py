@@ -2,58 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchestra.client import words
 from orchestra.client.session import Session, with_hint
-from orchestra.domain import result_ranking
-from orchestra.domain import results as domain
+from orchestra.domain import result_query
 from orchestra.domain.errors import Refused
 from orchestra.domain.goals import parse_goal
-from orchestra.domain.results import Table
+from orchestra.domain.result_query import ResultQuery
+from orchestra.domain.sheets import Sheet
 
 if TYPE_CHECKING:
     import pandas
 
 
-def table(
-    session: Session,
-    task: int,
-    *,
-    sort: str | None,
-    best: int | None,
-    columns: Sequence[str] | None,
-    direction: str | None,
-) -> Table:
+def sheet(session: Session, task: int, query: ResultQuery) -> Sheet[Any]:
     """Return a task's results; the files are read without holding the connection."""
     from orchestra.files.results import read
     from orchestra.interface.results import FindResults
 
-    limit = None if best is None else words.whole("best", best, least=1)
-    highest = words.highest(direction)
     sources = session(FindResults(str(task)))
-    goal = sources.task.goal
+    goal = parse_goal(sources.task.goal) if sources.task.goal else None
     with with_hint():
-        chosen, _ = result_ranking.arranged(
-            read(sources),
-            sort=sort,
-            limit=limit,
-            stated=parse_goal(goal) if goal else None,
-            highest=highest,
-        )
-        return chosen if columns is None else domain.with_columns(chosen, columns)
+        table = result_query.matching(read(sources), query)
+        if query.group_by:
+            return result_query.groups(table, query, goal)[1]
+        return result_query.rows(table, query, goal)[0].sheet
 
 
-def frame(
-    session: Session,
-    task: int,
-    *,
-    sort: str | None,
-    best: int | None,
-    columns: Sequence[str] | None,
-    direction: str | None,
-) -> pandas.DataFrame:
+def frame(session: Session, task: int, query: ResultQuery) -> pandas.DataFrame:
     """Return a task's results as a data frame.
 
     Raises:
@@ -66,7 +43,7 @@ def frame(
             "frame() needs pandas, which is not installed; results() returns the same as dictionaries.",
             hint="pip install 'orchestra-hpc[notebook]'",
         ) from None
-    found = table(session, task, sort=sort, best=best, columns=columns, direction=direction)
+    found = sheet(session, task, query)
     names = [column.name for column in found.columns]
     return pandas.DataFrame.from_records(list(found.records()), columns=names)
 

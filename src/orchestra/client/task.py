@@ -171,36 +171,60 @@ class Task:
     def results(
         self,
         *,
+        where: str | None = None,
+        group_by: str | Sequence[str] | None = None,
         sort: str | None = None,
         best: int | None = None,
-        columns: Sequence[str] | None = None,
         direction: str | None = None,
+        columns: Sequence[str] | None = None,
     ) -> list[dict[str, Any]]:
         """Return a row for each done job: its config's values, its metrics, its usage (docs/results.md).
 
         Args:
+            where: only the rows for which this holds: "lr < 0.1 and width == 64".
+            group_by: a row for each group with equal values in these columns: "n", and for each metric "NAME.mean",
+                "NAME.std" (of a sample: n - 1) and "NAME.n"; with "best" and "best.job" if it is known what is best.
             sort: order by this column; "-NAME" puts the highest first.
             best: only so many of the best rows, by the task's goal, by a metric whose name says which are best, or by
-                `sort`.
-            columns: only these columns, in this order.
+                `sort`. Groups are compared by the mean.
             direction: "min" or "max", which values of the metric or of `sort` are best.
+            columns: only these columns, in this order; with `group_by`, only these metrics.
 
         Raises:
-            BadInput: there is no such column.
+            BadInput: there is no such column, or the condition is not one.
             VolumeError: the task's folder does not exist.
         """
-        table = outputs.table(
-            self._session, self.id, sort=sort, best=best, columns=columns, direction=direction
+        query = words.result_query(
+            where=where,
+            group_by=group_by,
+            sort=sort,
+            best=best,
+            direction=direction,
+            columns=columns,
         )
-        return list(table.records())
+        return list(outputs.sheet(self._session, self.id, query).records())
+
+    def best(
+        self, *, where: str | None = None, direction: str | None = None
+    ) -> dict[str, Any] | None:
+        """Return the best row of `results`, None without any.
+
+        Raises:
+            BadInput: neither the task's goal nor the name of a metric says which is best.
+            VolumeError: as `results`.
+        """
+        rows = self.results(where=where, best=1, direction=direction)
+        return rows[0] if rows else None
 
     def frame(
         self,
         *,
+        where: str | None = None,
+        group_by: str | Sequence[str] | None = None,
         sort: str | None = None,
         best: int | None = None,
-        columns: Sequence[str] | None = None,
         direction: str | None = None,
+        columns: Sequence[str] | None = None,
     ) -> pandas.DataFrame:
         """Return `results` as a pandas data frame.
 
@@ -208,9 +232,15 @@ class Task:
             Refused: pandas is not installed.
             BadInput, VolumeError: as `results`.
         """
-        return outputs.frame(
-            self._session, self.id, sort=sort, best=best, columns=columns, direction=direction
+        query = words.result_query(
+            where=where,
+            group_by=group_by,
+            sort=sort,
+            best=best,
+            direction=direction,
+            columns=columns,
         )
+        return outputs.frame(self._session, self.id, query)
 
     def wait(
         self,

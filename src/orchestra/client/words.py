@@ -17,6 +17,7 @@ from orchestra.domain.variables import check_variable
 
 if TYPE_CHECKING:
     from orchestra.domain.models.tasks import Limit, Policy
+    from orchestra.domain.result_query import ResultQuery
 
 Duration = float | str | timedelta
 """Seconds, or words like "10m", "2h"."""
@@ -171,6 +172,33 @@ def highest(direction: str | None) -> bool | None:
     if direction not in tuple(DIRECTIONS):
         raise BadInput(f'direction must be "min" or "max", not {direction!r}.')
     return DIRECTIONS[direction]
+
+
+def result_query(
+    *,
+    where: str | None,
+    group_by: str | Sequence[str] | None,
+    sort: str | None,
+    best: int | None,
+    direction: str | None,
+    columns: Sequence[str] | None,
+) -> ResultQuery:
+    """Return what is asked of results.
+
+    Raises:
+        BadInput: a value cannot be used.
+    """
+    from orchestra.domain import where as conditions
+    from orchestra.domain.result_query import ResultQuery
+
+    return ResultQuery(
+        where=None if where is None else conditions.parse(text("a condition", where)),
+        group_by=(group_by,) if isinstance(group_by, str) else tuple(group_by or ()),
+        sort=sort,
+        best=None if best is None else whole("best", best, least=1),
+        highest=highest(direction),
+        columns=columns,
+    )
 
 
 def variables(env: Mapping[str, str | int | float] | None) -> dict[str, str]:

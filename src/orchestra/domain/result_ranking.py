@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from orchestra.domain.errors import BadInput
 from orchestra.domain.flat_values import as_text, is_finite
@@ -12,6 +13,8 @@ from orchestra.domain.goals import StatedGoal, direction, is_of_training
 from orchestra.domain.nearest import nearest
 from orchestra.domain.results import Column, ColumnSource, Table
 from orchestra.domain.wording import Field, Sentence, words
+
+R = TypeVar("R")
 
 _SAY_WHICH: Sentence = words(
     Field.SORT("NAME"), " puts the lowest first, ", Field.SORT("-NAME"), " the highest."
@@ -66,10 +69,17 @@ def _directed(column: Column, usual: bool, highest: bool | None) -> Goal:
 
 def ordered(table: Table, column: Column, *, descending: bool) -> Table:
     """Sort the rows by a column. Rows without a value come last either way; the sort is stable."""
-    present = [row for row in table.rows if _has(column.of(row))]
-    absent = [row for row in table.rows if not _has(column.of(row))]
-    present.sort(key=lambda row: _sort_key(column.of(row)), reverse=descending)
-    return Table((*present, *absent), table.columns)
+    return Table(tuple(ordered_by(table.rows, column.of, descending=descending)), table.columns)
+
+
+def ordered_by(rows: Iterable[R], of: Callable[[R], Any], *, descending: bool) -> list[R]:
+    """Sort anything by a value, as `ordered` does."""
+    present: list[R] = []
+    absent: list[R] = []
+    for row in rows:
+        (present if _has(of(row)) else absent).append(row)
+    present.sort(key=lambda row: _sort_key(of(row)), reverse=descending)
+    return [*present, *absent]
 
 
 def best(table: Table, wanted: Goal, limit: int) -> Table:
@@ -103,7 +113,9 @@ def arranged(
     if not table.rows or not (sort or limit):
         return table, None
     wanted = (
-        _by_sort(table, sort, limit, stated, highest) if sort else _by_goal(table, stated, highest)
+        _by_sort(table, sort, limit, stated, highest)
+        if sort
+        else needed_goal(table, stated, highest)
     )
     if limit:
         return best(table, wanted, limit), wanted.column
@@ -113,25 +125,40 @@ def arranged(
 def _by_sort(
     table: Table, sort: str, limit: int | None, stated: StatedGoal | None, highest: bool | None
 ) -> Goal:
-    name = sort.removeprefix("-")
-    if sort != name:
-        if sort in {column.name for column in table.columns}:
-            raise BadInput(
-                f'"{sort}" is a column, but could also mean "{name}", highest first.',
-                hint=words(Field.SORT(f"metrics.{sort}"), " or ", Field.SORT(f"-metrics.{sort}")),
-            )
-        if highest is False:
-            raise BadInput(
-                words(Field.SORT(sort), " and ", Field.DIRECTION("min"), " contradict each other.")
-            )
-        return Goal(table.find(name), highest=True)
+    name, said = sorted_by(sort, [column.name for column in table.columns], highest)
     column = table.find(name)
     of_goal = goal(table, stated) if stated and limit else None
     usual = of_goal.highest if of_goal and of_goal.column == column else False
-    return _directed(column, usual, highest)
+    return _directed(column, usual, said)
 
 
-def _by_goal(table: Table, stated: StatedGoal | None, highest: bool | None) -> Goal:
+def sorted_by(sort: str, known: Collection[str], highest: bool | None) -> tuple[str, bool | None]:
+    """Return the name in `NAME` or `-NAME`, and whether the highest value comes first if that is said.
+
+    Raises:
+        BadInput: a column is named "-NAME", or the minus contradicts `highest`.
+    """
+    name = sort.removeprefix("-")
+    if sort == name:
+        return name, highest
+    if sort in known:
+        raise BadInput(
+            f'"{sort}" is a column, but could also mean "{name}", highest first.',
+            hint=words(Field.SORT(f"metrics.{sort}"), " or ", Field.SORT(f"-metrics.{sort}")),
+        )
+    if highest is False:
+        raise BadInput(
+            words(Field.SORT(sort), " and ", Field.DIRECTION("min"), " contradict each other.")
+        )
+    return name, True
+
+
+def needed_goal(table: Table, stated: StatedGoal | None, highest: bool | None) -> Goal:
+    """Return what `goal` returns.
+
+    Raises:
+        BadInput: nothing tells which rows are best.
+    """
     found = goal(table, stated, highest=highest)
     if found:
         return found

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from orchestra.domain import sheets
 from orchestra.domain.errors import BadInput
-from orchestra.domain.human import listed
-from orchestra.domain.nearest import nearest
+from orchestra.domain.sheets import Sheet, SheetColumn
 from orchestra.domain.usage import MEASURES, NOT_MEASURED, Usage
 
 
@@ -54,6 +54,12 @@ class Column:
     name: str
     part: ColumnSource
     key: str
+
+    @property
+    def on_sheet(self) -> SheetColumn[Row]:
+        """The same as a column of what is printed or written."""
+        is_number = self.part is ColumnSource.USAGE or self.key == "seconds"
+        return SheetColumn(self.name, self.of, is_number, is_job=self == JOB)
 
     def of(self, row: Row) -> Any:
         """The row's value in this column, or None."""
@@ -102,6 +108,13 @@ class Table:
         Raises:
             BadInput: there is none; the message suggests a similar one.
         """
+        found = self.look_up(name)
+        if found is None:
+            raise self.no_column(name)
+        return found
+
+    def look_up(self, name: str) -> Column | None:
+        """Find a column as `find` does; None if there is none."""
         by_name = {column.name: column for column in self.columns}
         qualified = {f"{part}.{c.key}": c for c in self.columns for part in _parts(c)}
         bare = {
@@ -110,12 +123,16 @@ class Table:
         for names in (by_name, qualified, bare):
             if name in names:
                 return names[name]
-        guess = nearest(name, list(by_name))
-        question = f' Did you mean "{guess}"?' if guess else ""
-        raise BadInput(
-            f'the results have no column "{name}".{question}',
-            hint=None if guess else f"They have: {listed(list(by_name), most=20)}.",
-        )
+        return None
+
+    def no_column(self, name: str) -> BadInput:
+        """Return the error that there is no column of that name, with a similar one or what there is."""
+        return sheets.no_column(name, [column.name for column in self.columns])
+
+    @property
+    def sheet(self) -> Sheet[Row]:
+        """The same rows and columns, as what is printed or written."""
+        return Sheet(self.rows, tuple(column.on_sheet for column in self.columns))
 
 
 def table_of(rows: Sequence[Row]) -> Table:

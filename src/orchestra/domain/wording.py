@@ -115,6 +115,7 @@ class Field(Enum):
     SORT = "sort"
     TEST_JOBS = "test_jobs"
     VOLUME = "volume"
+    WHERE = "where"
 
     def __call__(self, value: Value) -> Given:
         """Return the field with a value as a part of a sentence."""
