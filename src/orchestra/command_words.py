@@ -66,6 +66,7 @@ COMMANDS = {
 OPTIONS = {
     Field.AFTER: "--after",
     Field.AGAINST: "--against",
+    Field.ALL_FILES: "--all-files",
     Field.BIND: "--bind",
     Field.CORES: "--cores",
     Field.CPU: "-ec",
@@ -73,6 +74,7 @@ OPTIONS = {
     Field.DATA: "-d",
     Field.DIRECTION: "--direction",
     Field.ENV: "--env",
+    Field.EXCLUDE: "--exclude",
     Field.FIRST: "--id_min",
     Field.FORCE: "--force",
     Field.FORMAT: "--format",
@@ -82,6 +84,7 @@ OPTIONS = {
     Field.GPUS: "--gpus",
     Field.IF_NOT_EXISTS: "--if-not-exists",
     Field.IMAGE: "--image",
+    Field.INCLUDE: "--include",
     Field.LAST: "--id_max",
     Field.METRICS: "--metrics",
     Field.OVER: "--over",

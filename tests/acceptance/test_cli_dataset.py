@@ -21,6 +21,10 @@ DATASET = {
     "bytes": int,
     "created_at": str,
     "updated_at": str,
+    "include": list,
+    "exclude": list,
+    "all_files": bool,
+    "listed": bool,
 }
 
 
@@ -128,4 +132,20 @@ def test_hidden_files_are_left_out_and_said(maestro: Maestro, grid: Path) -> Non
     (grid / ".nfs0001").write_text("x")
     said = maestro("dataset", "create", "-n", "user.ana.grid", "-p", grid)
     assert "6 files" in said.out
-    assert "1 hidden file or folder left out" in said.err
+    assert "Skipped .nfs0001; --all-files registers such files, too" in said.err
+    maestro("dataset", "update", "grid", "--exclude", "*.json", "--all-files")
+    shown = maestro.line("dataset show grid")
+    assert "chosen     --exclude '*.json' --all-files" in shown.out
+    assert (".nfs0001" in shown.out, ".json" in shown.out.replace("'*.json'", "")) == (True, False)
+
+
+def test_a_list_of_files_keeps_to_itself(maestro: Maestro, grid: Path) -> None:
+    first, second, third = sorted(grid.iterdir())[:3]
+    assert ": 2 files" in maestro("dataset", "create", "-n", "some", second, first).out
+    assert "no changes" in maestro.line("dataset update some").out
+    second.unlink()
+    said = maestro.line("dataset update some")
+    assert said.out.startswith("user.ana.some: version 2: 1 removed; 1 file")
+    assert f"No longer there, and no longer listed: {second.name}" in said.err
+    assert "2 files" in maestro("dataset", "update", "some", "-p", first, third).out
+    assert "is named twice" in maestro.refused("dataset", "create", "other", "-p", first, first)

@@ -11,6 +11,7 @@ import pytest
 from orchestra.domain.caller import Caller
 from orchestra.domain.errors import AlreadyExists, BadInput, NotFound, Refused
 from orchestra.domain.manifests import Changes
+from orchestra.domain.models.datasets import FileChoice
 from orchestra.domain.models.new_tasks import NewTask
 from orchestra.files.manifest import scan
 from orchestra.services import datasets
@@ -103,6 +104,22 @@ def test_the_same_files_at_another_place_are_a_new_version(
     told = update(conn, ana, "user.ana.grid", moved)
     assert told.changes == Changes(0, 0, 0, moved=True)
     assert (told.dataset.version, told.dataset.root) == (2, str(moved))
+
+
+def test_a_version_keeps_how_its_files_were_chosen(
+    conn: psycopg.Connection, ana: Caller, folder: Path
+) -> None:
+    some = scan(folder, choice=FileChoice(include=("job.*",), exclude=("sub",)))
+    made = datasets.register(conn, ana, "some", some)
+    assert (made.name, made.choice) == ("user.ana.some", some.choice)
+    told = datasets.update(conn, ana, made.name, some, seen=made.version_id)
+    assert not told.changes
+    others = replace(some, choice=FileChoice(exclude=("*.yaml",)))
+    told = datasets.update(conn, ana, made.name, others, seen=made.version_id)
+    assert told.changes == Changes(0, 0, 0, moved=False, chosen_otherwise=True)
+    assert (told.dataset.version, told.dataset.choice) == (2, others.choice)
+    with pytest.raises(BadInput, match="has braces"):
+        datasets.register(conn, ana, "other", replace(some, choice=FileChoice(("{a,b}",))))
 
 
 def test_an_update_of_a_version_that_was_not_read_is_refused(

@@ -18,6 +18,8 @@ from orchestra import __version__
 from orchestra.cli import completion, help_text
 from orchestra.cli.argument_types import whole
 from orchestra.cli.command_parser import make_parser
+from orchestra.cli.context import Context
+from orchestra.cli.dataset_files import name_and_paths
 from orchestra.cli.main import main
 from orchestra.cli.reference import errors_table, settings_table
 from orchestra.cli.registry import WORDS, Verb, resolve
@@ -331,16 +333,17 @@ def test_a_command_in_quotes_may_hold_whatever_it_likes() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["dataset create -n user.ana.x -p", "castor update -n x --path"]
+    "typed",
+    [
+        "dataset create -n x -p a.json b.json c.json",
+        "dataset create x -p a.json b.json --exclude b* c.json",
+        "castor update -d x a.json --path b.json c.json",
+        "dataset update x a.json b.json c.json",
+    ],
 )
-def test_a_pattern_after_a_path_gets_the_right_advice(tmp_path: Path, command: str) -> None:
-    paths = [str(tmp_path / name) for name in ("a.json", "b.json", "c.json")]
-    for path in paths:
-        Path(path).touch()
-    with pytest.raises(BadInput, match="takes one path, not 3") as caught:
-        parsed([*command.split(), *paths])
-    assert str(caught.value.hint).endswith(f" {tmp_path}")
-    assert parsed([*command.split(), paths[0]]).path == paths[0]
+def test_a_data_set_may_have_several_paths_wherever_they_stand(typed: str) -> None:
+    name, paths = name_and_paths(Context(parsed(typed.split())))
+    assert (name, sorted(paths)) == ("x", ["a.json", "b.json", "c.json"])
 
 
 def test_an_amount_without_a_unit_is_noted() -> None:

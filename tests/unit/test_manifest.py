@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestra.command_words import hint_of
 from orchestra.domain.errors import BadInput
 from orchestra.domain.models.datasets import ManifestEntry
 from orchestra.files import listing
@@ -38,7 +39,7 @@ def test_a_folder_gives_its_files_in_natural_order(folder: Path) -> None:
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(name)
     found = scan(folder)
-    assert (found.root, found.is_folder, found.hidden) == (str(folder), True, 0)
+    assert (found.root, found.is_folder, found.skipped) == (str(folder), True, ())
     assert [entry.path for entry in found.entries] == [
         HOSTILE, "job.1", "job.2", "job.2b", "job.10", "sub/a", "sub/b",
     ]  # fmt: skip
@@ -90,13 +91,16 @@ def test_a_loop_of_links_is_refused(folder: Path, target: str) -> None:
     assert "is a symlink to one of its own parents" in refusal(folder)
 
 
-def test_hidden_files_are_left_out_and_counted(folder: Path) -> None:
+def test_hidden_files_are_skipped_and_named(folder: Path) -> None:
     (folder / ".git").mkdir()
     (folder / ".git/config").touch()
     (folder / ".nfs0001").touch()
     (folder / "a").touch()
     found = scan(folder)
-    assert ([entry.path for entry in found.entries], found.hidden) == (["a"], 2)
+    assert ([entry.path for entry in found.entries], found.skipped) == (
+        ["a"],
+        (".git/", ".nfs0001"),
+    )
 
 
 def test_what_is_not_there_or_has_no_files_is_refused(folder: Path) -> None:
@@ -105,7 +109,7 @@ def test_what_is_not_there_or_has_no_files_is_refused(folder: Path) -> None:
     (folder / ".hidden").touch()
     with pytest.raises(BadInput) as caught:
         scan(folder)
-    assert caught.value.hint == "It has 1 hidden one, left out."
+    assert hint_of(caught.value) == "Skipped .hidden; --all-files registers such files, too."
 
 
 def test_special_files_are_refused(folder: Path) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from orchestra.domain.models.datasets import ManifestEntry
+from orchestra.domain.models.datasets import FileChoice, ManifestEntry
 from orchestra.domain.models.work import InputFile, Revision, SharedFiles
 from orchestra.files.manifest import check_file
 from orchestra.pilot.inputs import InputChecker
@@ -156,12 +157,17 @@ def test_a_file_added_to_a_data_folder_is_named(tmp_path: Path, clock: list[floa
     files = SharedFiles(str(folder), True, entries)
     work = task(*files, shared=[files])
     (folder / "__pycache__" / "a.pyc").touch()
-    (folder / ".hidden").touch()
+    for name in (".hidden", "a.csv~", "#b.csv#", "b.csv.swp"):
+        (folder / name).touch()
     assert InputChecker().notes(work, [registered(config)]) == [None]
     (folder / "c.csv").touch()
     note = f"{folder} has 1 file that was not registered: c.csv"
     assert InputChecker().notes(work, [registered(config)]) == [note]
     assert InputChecker().trouble(work, registered(config)) is None
+    chosen = replace(files, choice=FileChoice(exclude=("c*",)))
+    assert InputChecker().notes(task(*files, shared=[chosen]), [registered(config)]) == [None]
+    listed = replace(files, choice=FileChoice(listed=True))
+    assert InputChecker().notes(task(*files, shared=[listed]), [registered(config)]) == [None]
 
 
 def test_forgotten_tasks_are_checked_again(given: tuple[InputFile, Path, Any]) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestra.cli import dataset_sweep
+from orchestra import command_words
+from orchestra.cli import dataset_files, dataset_sweep
 from orchestra.cli.argument_types import whole
 from orchestra.cli.dataset_record import contents, note_texts, record
 from orchestra.cli.output import Record, ago, clean, local, with_tilde
@@ -52,22 +53,24 @@ def _known_name(ctx: Context) -> str:
 
 
 def _create_arguments(parser: Parser) -> None:
-    _name_arguments(parser)
-    parser.takes_path = ("-p", "--path")
-    parser.add_argument(
-        "-p", "--path", required=True, metavar="PATH", help="a file, or a folder of files"
-    )
+    dataset_files.arguments(parser, "a file, several files, or a folder of files")
 
 
 def _create(ctx: Context) -> None:
-    from orchestra.files import manifest
+    from orchestra.files import file_lists
     from orchestra.interface.dataset_changes import CheckNewDataSet, RegisterDataSet
 
-    name, path = _name(ctx), Path(ctx.args.path)
+    name, paths = dataset_files.name_and_paths(ctx)
+    if not paths:
+        raise BadInput(
+            "-p/--path is missing.",
+            hint=f"For example: maestro dataset create -n {name} -p configs/",
+        )
+    choice = dataset_files.choice(ctx)
     with ctx.interface() as ask:
         ask(CheckNewDataSet(name))
         with checksums(ctx) as progress:
-            found = manifest.scan(path, progress)
+            found = file_lists.of_paths(paths, progress, choice)
         made = ask(RegisterDataSet(name, found))
     ctx.out.item(
         made,
@@ -79,12 +82,18 @@ def _create(ctx: Context) -> None:
 
 
 def note_left_out(ctx: Context, manifest: Manifest) -> None:
+    from orchestra.files.listing import skipped_sentence
+
     if manifest.outputs:
         ctx.out.note(
             f"The outputs of tasks are left out: {clean(human.listed(list(manifest.outputs), most=3))}"
         )
-    if hidden := manifest.hidden:
-        ctx.out.note(f"{human.count(hidden, 'hidden file or folder', 'hidden ones')} left out")
+    if skipped := skipped_sentence(manifest.skipped):
+        ctx.out.note(clean(command_words.worded(skipped)))
+    if manifest.missing:
+        ctx.out.note(
+            f"No longer there, and no longer listed: {clean(human.listed(manifest.missing, most=3))}"
+        )
     note_texts(ctx, manifest)
 
 
@@ -171,6 +180,8 @@ def _show(ctx: Context) -> None:
 def _lines(dataset: DataSet) -> Iterable[str]:
     yield f"{dataset.name}   {contents(dataset)}, version {dataset.version}"
     yield f"  {'folder' if dataset.is_folder else 'file':<11}{clean(dataset.root)}"
+    if chosen := dataset_files.choice_words(dataset.choice):
+        yield f"  chosen     {clean(chosen)}"
     yield f"  registered {local(dataset.created_at)} by {dataset.owner}"
     if dataset.version > 1:
         yield f"  changed    {local(dataset.updated_at)}"
@@ -201,21 +212,27 @@ def _file(file: ManifestEntry) -> Record:
 
 
 def _update_arguments(parser: Parser) -> None:
-    _name_arguments(parser)
-    parser.takes_path = ("-p", "--path")
-    parser.add_argument("-p", "--path", metavar="PATH", help="new path (default: unchanged)")
+    dataset_files.arguments(
+        parser, "other files, or another folder (default: those registered before)"
+    )
 
 
 def _update(ctx: Context) -> None:
-    from orchestra.files import manifest
+    from orchestra.files import file_lists
     from orchestra.interface.dataset_changes import OwnDataSet, UpdateDataSet
+    from orchestra.interface.datasets import listed_files
 
-    name = _known_name(ctx)
+    name, paths = dataset_files.name_and_paths(ctx)
+    choice = dataset_files.choice(ctx) if dataset_files.is_chosen(ctx) else None
     with ctx.interface() as ask:
-        before = ask(OwnDataSet(name))
+        before = ask(OwnDataSet(ctx.names.dataset(name)))
         with checksums(ctx) as progress:
-            found = manifest.scan(ctx.args.path or before.root, progress)
-        update = ask(UpdateDataSet(name, found, before.version_id))
+            if paths:
+                kept = choice or replace(before.choice, listed=False)
+                found = file_lists.of_paths(paths, progress, kept)
+            else:
+                found = file_lists.again(before, listed_files(ask, before), progress, choice)
+        update = ask(UpdateDataSet(before.name, found, before.version_id))
     changes = update.changes
     if changes:
         counts = [
@@ -227,7 +244,8 @@ def _update(ctx: Context) -> None:
             )
             if number
         ]
-        what = f"version {update.dataset.version}: {', '.join(counts) or 'the same files at another path'}"
+        same = "the same files at another path" if changes.moved else "the same files"
+        what = f"version {update.dataset.version}: {', '.join(counts) or same}"
     else:
         what = f"no changes, still version {update.dataset.version}"
     ctx.out.item(
@@ -263,7 +281,10 @@ VERBS = (
         "register a file or the files of a folder",
         _create,
         _create_arguments,
-        example="maestro dataset create -n user.ana.grid -p configs/",
+        example="maestro dataset create -n grid -p configs/\n"
+        "maestro dataset create -n grid -p conf/ --include '*.yaml' --exclude old\n"
+        "maestro dataset create -n seeds a.yaml b.yaml extra/c.yaml",
+        description=dataset_files.DESCRIPTION,
         aliases=("registry", "register"),
         output=True,
     ),

@@ -29,6 +29,10 @@ def record(dataset: DataSet) -> Record:
         "bytes": dataset.bytes,
         "created_at": dataset.created_at,
         "updated_at": dataset.updated_at,
+        "include": list(dataset.choice.include),
+        "exclude": list(dataset.choice.exclude),
+        "all_files": dataset.choice.all_files,
+        "listed": dataset.choice.listed,
     }
 
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import itertools
-import os
 import re
-import shlex
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -46,8 +43,6 @@ class Parser(argparse.ArgumentParser):
     """Options whose value may begin with a dash, which argparse reads as an option."""
     takes_command: str | None = None
     """The option whose value is a command: it contains spaces, dashes and tags such as %IN, and needs quotes."""
-    takes_path: tuple[str, ...] = ()
-    """The option whose value is one path; the shell may have expanded a pattern to several."""
     intermixed: bool = False
     """Whether options may stand between words of one list, as in `run train.py --retries 2 configs/`."""
     _typed: Sequence[str] = ()
@@ -91,7 +86,6 @@ class Parser(argparse.ArgumentParser):
         """
         self._typed = arguments
         self._refuse_loose_command(arguments)
-        self._refuse_several_paths(arguments)
         parse = self.parse_known_intermixed_args if self.intermixed else self.parse_known_args
         namespace, rest = parse(self._joined(arguments))
         if rest:
@@ -109,22 +103,6 @@ class Parser(argparse.ArgumentParser):
             raise BadInput(
                 f"{option} takes the whole command as one argument: put quotes around it.",
                 hint=f'{option} "{" ".join(words[: last + 1])}"',
-            )
-
-    def _refuse_several_paths(self, arguments: Sequence[str]) -> None:
-        option = next((each for each in self.takes_path if each in arguments), None)
-        if option is None:
-            return
-        behind = arguments[arguments.index(option) + 1 :]
-        words = list(itertools.takewhile(lambda word: not word.startswith("-"), behind))
-        if len(words) < 2:
-            return  # the file system is not accessed: it may hang
-        paths = list(itertools.takewhile(os.path.lexists, words))
-        folders = {os.path.dirname(path) for path in paths}  # noqa: PTH120 - as it was typed
-        if len(paths) > 1 and len(folders) == 1:
-            raise BadInput(
-                f"{option} takes one path, not {len(paths)}; the shell has probably expanded a pattern.",
-                hint=f"Name the folder: {option} {shlex.quote(folders.pop() or '.')}",
             )
 
     def _joined(self, arguments: Sequence[str]) -> list[str]:

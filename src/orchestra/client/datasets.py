@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestra.client import words
 from orchestra.client.session import Session, with_hint
+from orchestra.domain import file_choice
 from orchestra.domain.errors import BadInput, Refused
 from orchestra.domain.human import count
-from orchestra.domain.models.datasets import DataSet, ManifestEntry
+from orchestra.domain.models.datasets import DataSet, FileChoice, ManifestEntry
 from orchestra.homefolder import expanded
 from orchestra.interface.me import Me
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from orchestra.files.sweeps import Plan
 
 AnyPath = str | os.PathLike[str]
+Patterns = str | Sequence[str]
 Sweep = AnyPath | Mapping[str, Any]
 """The path of a sweep's file, or its contents."""
 
@@ -40,19 +42,33 @@ class DataSets:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def create(self, name: str, path: AnyPath) -> DataSet:
-        """Register a file, or the files of a folder; sizes, times and checksums are taken now.
+    def create(
+        self,
+        name: str,
+        path: AnyPath | Sequence[AnyPath],
+        *,
+        include: Patterns = (),
+        exclude: Patterns = (),
+        all_files: bool = False,
+    ) -> DataSet:
+        """Register a file, the files of a folder, or a list of files; sizes, times and checksums are taken now.
+
+        Args:
+            include: patterns of the files of the folder to take, "*.yaml" or "model/*.yaml"; all without it.
+            exclude: patterns of files not to take.
+            all_files: take also what is skipped by default: hidden files, leftovers of editors, READMEs beside configs.
 
         Raises:
             BadInput: the name is invalid or not in your namespace, or the files cannot be registered.
             AlreadyExists: the name is taken.
         """
-        from orchestra.files import manifest
+        from orchestra.files import file_lists
         from orchestra.interface.dataset_changes import CheckNewDataSet, RegisterDataSet
 
         self._session(CheckNewDataSet(name))
         with with_hint():
-            found = manifest.scan(_here(path))
+            choice = _choice(include, exclude, all_files=all_files)
+            found = file_lists.of_paths(_all_here(path), choice=choice)
         return self._session(RegisterDataSet(name, found))
 
     def get(self, name: str) -> DataSet:
@@ -90,20 +106,37 @@ class DataSets:
         found = self._session(GetDataSet(self._name(name)))
         return [*self._session(ListFiles(found.name, limit=max(1, found.files)))]
 
-    def update(self, name: str | DataSet, path: AnyPath | None = None) -> DataSet:
+    def update(
+        self,
+        name: str | DataSet,
+        path: AnyPath | Sequence[AnyPath] | None = None,
+        *,
+        include: Patterns = (),
+        exclude: Patterns = (),
+        all_files: bool = False,
+    ) -> DataSet:
         """Read the files again, or those at another path, and register a new version if something has changed.
+
+        Files are chosen in the same way as before, unless `include`, `exclude` or `all_files` says otherwise.
 
         Raises:
             NotFound, Refused: there is no such data set, or it belongs to somebody else.
             BadInput: the files cannot be registered.
         """
-        from orchestra.files import manifest
+        from orchestra.files import file_lists
         from orchestra.interface.dataset_changes import OwnDataSet, UpdateDataSet
+        from orchestra.interface.datasets import listed_files
 
         known = self._name(name)
         before = self._session(OwnDataSet(known))
+        is_chosen = bool(include or exclude or all_files)
         with with_hint():
-            found = manifest.scan(before.root if path is None else _here(path))
+            choice = _choice(include, exclude, all_files=all_files) if is_chosen else None
+            if path is None:
+                found = file_lists.again(before, listed_files(self._session, before), choice=choice)
+            else:
+                kept = choice or replace(before.choice, listed=False)
+                found = file_lists.of_paths(_all_here(path), choice=kept)
         return self._session(UpdateDataSet(known, found, before.version_id)).dataset
 
     def remove(self, name: str | DataSet) -> None:
@@ -183,6 +216,18 @@ def _here(path: AnyPath) -> Path:
     from orchestra.files import local_machine
 
     return Path(local_machine.full_path(path))
+
+
+def _all_here(path: AnyPath | Sequence[AnyPath]) -> builtins.list[Path]:
+    return [_here(each) for each in ([path] if isinstance(path, str | os.PathLike) else path)]
+
+
+def _choice(include: Patterns, exclude: Patterns, *, all_files: bool) -> FileChoice:
+    return file_choice.check(FileChoice(_patterns(include), _patterns(exclude), all_files))
+
+
+def _patterns(given: Patterns) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def _plan(sweep: Sweep, format: str | None) -> Plan:  # noqa: A002

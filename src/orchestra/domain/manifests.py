@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from orchestra.domain import file_choice
 from orchestra.domain.errors import BadInput
-from orchestra.domain.models.datasets import Manifest, ManifestEntry
+from orchestra.domain.models.datasets import DataSet, Manifest, ManifestEntry
 from orchestra.domain.storable import LARGEST, LONGEST_PATH, check_text, within_64_bits
 
 TEXT_AT_MOST = 4_000
@@ -25,19 +26,21 @@ _SHA256_BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """How many files were added, removed and changed, and whether the root has moved."""
+    """How many files were added, removed and changed, and whether the root or the choice of files is another one."""
 
     added: int
     removed: int
     changed: int
     moved: bool
+    chosen_otherwise: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.added or self.removed or self.changed or self.moved)
+        found = (self.added, self.removed, self.changed, self.moved, self.chosen_otherwise)
+        return any(found)
 
 
-def compare(root: str, is_folder: bool, entries: Iterable[ManifestEntry], now: Manifest) -> Changes:
-    """Compare the files of a version with the current ones."""
+def compare(before: DataSet, entries: Iterable[ManifestEntry], now: Manifest) -> Changes:
+    """Compare the files of a data set with the current ones."""
     old = {entry.path: entry.sha256 for entry in entries}
     new = {entry.path: entry.sha256 for entry in now.entries}
     both = old.keys() & new.keys()
@@ -45,7 +48,8 @@ def compare(root: str, is_folder: bool, entries: Iterable[ManifestEntry], now: M
         added=len(new.keys() - old.keys()),
         removed=len(old.keys() - new.keys()),
         changed=sum(old[path] != new[path] for path in both),
-        moved=(root, is_folder) != (now.root, now.is_folder),
+        moved=(before.root, before.is_folder) != (now.root, now.is_folder),
+        chosen_otherwise=before.choice != now.choice,
     )
 
 
@@ -71,6 +75,7 @@ def check(manifest: Manifest) -> None:
     for entry in entries:
         _check_entry(entry)
     _check_texts(manifest)
+    file_choice.check(manifest.choice)
 
 
 def _check_entry(entry: ManifestEntry) -> None:

@@ -86,6 +86,7 @@ class Field(Enum):
 
     AFTER = "after"
     AGAINST = "against"
+    ALL_FILES = "all_files"
     BIND = "bind"
     CORES = "cores"
     CPU = "cpu"
@@ -93,6 +94,7 @@ class Field(Enum):
     DATA = "data"
     DIRECTION = "direction"
     ENV = "env"
+    EXCLUDE = "exclude"
     FIRST = "first"
     FORCE = "force"
     FORMAT = "format"
@@ -102,6 +104,7 @@ class Field(Enum):
     GPUS = "gpus"
     IF_NOT_EXISTS = "if_not_exists"
     IMAGE = "image"
+    INCLUDE = "include"
     LAST = "last"
     METRICS = "metrics"
     OVER = "over"

@@ -5,23 +5,74 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from orchestra.domain import file_choice
 from orchestra.domain.errors import BadInput
-from orchestra.domain.human import count
+from orchestra.domain.human import listed, one_line
+from orchestra.domain.models.datasets import USUAL, FileChoice
 from orchestra.domain.models.jobs import ATTEMPTS
+from orchestra.domain.naming import natural_key
+from orchestra.domain.wording import Field, Given, Sentence, Term, words
+
+_NAMED = 3
+"""Skipped files that a sentence names."""
 
 
 class FolderListing:
-    """The files below a folder."""
+    """The files below a folder that a choice takes, and what it leaves out.
 
-    def __init__(self, root: str) -> None:
+    Args:
+        skipped: files, and folders with a "/", that only `all_files` takes.
+        passed_over: files that the patterns do not allow; their folders are not read if they are excluded as a whole.
+        outputs: folders with outputs of tasks.
+    """
+
+    def __init__(self, root: str, choice: FileChoice = USUAL) -> None:
         self.root = root
+        self.choice = choice
         self.names: list[str] = []
-        self.hidden = 0
+        self.skipped: list[str] = []
+        self.passed_over: list[str] = []
         self.outputs: list[str] = []
 
-    def walk(self, below: str, above: tuple[tuple[int, int], ...]) -> None:
+    def read(self) -> None:
+        """Read the folder and those below it; the results are in natural order.
+
+        Raises:
+            BadInput: something cannot be read, or is neither a file nor a folder.
+        """
+        self._walk("", ())
+        beside = set(file_choice.companions(self.choice, self.names, self.names))
+        self.skipped.extend(beside)
+        self.names = [name for name in self.names if name not in beside] if beside else self.names
+        for found in (self.names, self.skipped, self.passed_over, self.outputs):
+            found.sort(key=natural_key)
+
+    def nothing(self) -> BadInput:
+        """Return the error for a folder without a file for a data set."""
+        if self.passed_over:
+            number, first = len(self.passed_over), printable(self.passed_over[0])
+            others = (
+                f"its only file is {first}"
+                if number == 1
+                else f"it has {number:,} files, such as {first}"
+            )
+            return BadInput(
+                words(
+                    f"no file of {self.root} is left by ", *_patterns(self.choice), f": {others}."
+                ),
+                hint="A pattern without a slash is compared with names, one with a slash with paths below the folder.",
+            )
+        return BadInput(f"the folder {self.root} has no files.", hint=self._left_out())
+
+    def _left_out(self) -> Sentence | None:
+        if self.outputs:
+            return f"Outputs of tasks were left out: {self.outputs[0]}. To register them, name that folder."
+        return skipped_sentence(self.skipped)
+
+    def _walk(self, below: str, above: tuple[tuple[int, int], ...]) -> None:
         """Add the files of the folder `below`; `above` identifies its parents."""
         folder = str(Path(self.root, below))
         try:
@@ -36,28 +87,62 @@ class FolderListing:
             self.outputs.append(below)
             return
         for entry in found:
-            if entry.name.startswith("."):
-                self.hidden += 1
-            else:
-                self._add(entry, f"{below}/{entry.name}" if below else entry.name, (*above, me))
-
-    def left_out(self) -> str | None:
-        """A sentence about what was left out, or None."""
-        if self.outputs:
-            return f"Outputs of tasks were left out: {self.outputs[0]}. To register them, name that folder."
-        return f"It has {count(self.hidden, 'hidden one')}, left out." if self.hidden else None
+            self._add(entry, f"{below}/{entry.name}" if below else entry.name, (*above, me))
 
     def _add(self, entry: os.DirEntry[str], name: str, above: tuple[tuple[int, int], ...]) -> None:
-        check_path_text(entry.path)
         try:
-            if entry.is_file():
+            is_folder = entry.is_dir()
+            if file_choice.excludes(self.choice, name):
+                if not is_folder:
+                    self.passed_over.append(name)
+            elif file_choice.skips(self.choice, name, is_folder=is_folder):
+                self._skip(name, is_folder=is_folder)
+            elif is_folder:
+                check_path_text(entry.path)
+                self._walk(name, above)
+            elif file_choice.takes(self.choice, name):
+                check_path_text(entry.path)
+                if not entry.is_file():
+                    check_regular(entry.path, entry.stat().st_mode)
                 self.names.append(name)
-            elif entry.is_dir():
-                self.walk(name, above)
             else:
-                check_regular(entry.path, entry.stat().st_mode)
+                self.passed_over.append(name)
         except OSError as error:
             raise unreadable(entry.path, error) from error
+
+    def _skip(self, name: str, *, is_folder: bool) -> None:
+        """Note what was skipped, except for what the patterns leave out anyway."""
+        if is_folder and not self.choice.include:
+            self.skipped.append(f"{printable(name)}/")
+        elif not is_folder and file_choice.takes(self.choice, name):
+            self.skipped.append(printable(name))
+
+
+def skipped_sentence(names: Sequence[str]) -> Sentence | None:
+    """Say what was skipped, and how to have it; None if nothing was."""
+    if not names:
+        return None
+    return words(
+        f"Skipped {listed(names, most=_NAMED)}; ",
+        Field.ALL_FILES(True),
+        " registers such files, too.",
+    )
+
+
+def printable(name: str) -> str:
+    """Return a name that may not be text as it can be shown."""
+    return name if name.isprintable() else ascii(name)
+
+
+def _patterns(choice: FileChoice) -> Iterator[str | Term]:
+    given = [
+        *((Field.INCLUDE, pattern) for pattern in choice.include),
+        *((Field.EXCLUDE, pattern) for pattern in choice.exclude),
+    ]
+    for number, (field, pattern) in enumerate(given):
+        yield " and " if number else ""
+        yield Given(field)
+        yield f' "{one_line(pattern)}"'
 
 
 def check_path_text(path: str) -> None:

@@ -1,9 +1,8 @@
 """The list of a data set's files: names in order, sizes, times and checksums.
 
 A folder stands for its regular files, including those of subfolders, in natural order (`job.2` before `job.10`).
-Symlinks to files and folders are followed. Hidden files and folders (those of editors, version control and NFS) are
-left out and counted, and so are folders with outputs of tasks. Anything else that cannot be registered is refused by
-name.
+Symlinks to files and folders are followed. `domain/file_choice.py` decides what is skipped, such as hidden files, and
+folders with outputs of tasks are left out. Anything else that cannot be registered is refused by name.
 """
 
 from __future__ import annotations
@@ -14,16 +13,17 @@ import os
 import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
 
+from orchestra.domain import file_choice
 from orchestra.domain.errors import BadInput, VolumeError
 from orchestra.domain.human import count, size
 from orchestra.domain.manifests import TEXT_AT_MOST
-from orchestra.domain.models.datasets import Manifest, ManifestEntry
-from orchestra.domain.naming import natural_key
+from orchestra.domain.models.datasets import USUAL, FileChoice, Manifest, ManifestEntry
 from orchestra.domain.storable import within_64_bits
+from orchestra.domain.wording import Field, words
 from orchestra.files import fs_health
 from orchestra.files.file_texts import FileTexts
 from orchestra.files.listing import FolderListing, check_path_text, check_regular, unreadable
@@ -34,7 +34,6 @@ Progress = Callable[[int, int, int], None]
 # More than cores, because on a network file system most of the time is spent waiting.
 THREADS = 8
 _FILES_AT_A_TIME = 64
-_CACHE = "__pycache__"
 # Errors of the file system, which say nothing about the file.
 _PASSING = {
     errno.EIO,
@@ -49,7 +48,11 @@ _BLOCK = 1 << 20
 _REPORT = 8 * _BLOCK
 
 
-def scan(path: str | os.PathLike[str], progress: Progress | None = None) -> Manifest:
+def scan(
+    path: str | os.PathLike[str],
+    progress: Progress | None = None,
+    choice: FileChoice = USUAL,
+) -> Manifest:
     """Return the names, sizes, times and SHA-256 checksums of a file or of a folder's files.
 
     Ctrl-C and exceptions of `progress` end it at once.
@@ -58,7 +61,7 @@ def scan(path: str | os.PathLike[str], progress: Progress | None = None) -> Mani
         BadInput: the path does not exist, or the folder has no files; a name is not valid UTF-8; something is not a
             regular file, cannot be read, or changed while it was read.
     """
-    root = _absolute(os.fspath(path))
+    root = absolute(os.fspath(path))
     check_path_text(root)
     fs_health.check(path)
     try:
@@ -67,16 +70,36 @@ def scan(path: str | os.PathLike[str], progress: Progress | None = None) -> Mani
         raise unreadable(root, error) from error
     if not stat.S_ISDIR(mode):
         check_regular(root, mode)
-        work = _hash_all(str(Path(root).parent), [Path(root).name], progress)
-        return Manifest(root, False, work.entries, 0, (), *work.texts.kept())
-    listing = FolderListing(root)
-    listing.walk("", ())
+        if choice.include or choice.exclude:
+            raise BadInput(
+                words(Field.INCLUDE, " and ", Field.EXCLUDE, f" are for folders; {root} is a file.")
+            )
+        return replace(
+            read_files(str(Path(root).parent), [Path(root).name], progress),
+            root=root,
+            is_folder=False,
+        )
+    listing = FolderListing(root, file_choice.check(choice))
+    listing.read()
     if not listing.names:
-        raise BadInput(f"the folder {root} has no files.", hint=listing.left_out())
-    listing.names.sort(key=natural_key)
-    work = _hash_all(root, listing.names, progress)
-    outputs = tuple(sorted(listing.outputs))
-    return Manifest(root, True, work.entries, listing.hidden, outputs, *work.texts.kept())
+        raise listing.nothing()
+    return replace(
+        read_files(root, listing.names, progress),
+        skipped=tuple(listing.skipped),
+        outputs=tuple(listing.outputs),
+        choice=choice,
+    )
+
+
+def read_files(root: str, names: Sequence[str], progress: Progress | None = None) -> Manifest:
+    """Return the manifest of the named files below a folder.
+
+    Raises:
+        BadInput: one of them is not a regular file, cannot be read, or changed while it was read.
+    """
+    work = _hash_all(root, names, progress)
+    texts, texts_cut = work.texts.kept()
+    return Manifest(root, True, work.entries, texts=texts, texts_cut=texts_cut)
 
 
 def check_file(
@@ -116,23 +139,25 @@ def check_file(
         return str(changing).rstrip(".")
 
 
-def unregistered(root: str, entries: Iterable[ManifestEntry]) -> list[str]:
-    """The files below a folder that are not in `entries`, in natural order; none if it cannot be read.
-
-    Python's `__pycache__` is ignored.
-    """
-    listing = FolderListing(root)
+def unregistered(
+    root: str, entries: Iterable[ManifestEntry], choice: FileChoice = USUAL
+) -> list[str]:
+    """The files below a folder that an update would add to `entries`, in natural order; none if it cannot be read."""
+    if choice.listed:
+        return []
+    listing = FolderListing(root, choice)
     try:
-        listing.walk("", ())
+        listing.read()
     except BadInput:
         return []
-    unknown = set(listing.names).difference(entry.path for entry in entries)
-    found = (name for name in unknown if _CACHE not in name.split("/"))
-    return sorted(found, key=natural_key)
+    known = {entry.path for entry in entries}
+    unknown = [name for name in listing.names if name not in known]
+    beside = set(file_choice.companions(choice, unknown, known))
+    return [name for name in unknown if name not in beside]
 
 
-def _absolute(path: str) -> str:
-    # "a/.." is not "." if a is a symlink; otherwise keep the path that people know.
+def absolute(path: str) -> str:
+    """Return an absolute path, as people know it: symlinks are kept unless ".." follows one."""
     given = Path(path)
     return str(given.resolve() if ".." in given.parts else given.absolute())
 

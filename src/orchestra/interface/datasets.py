@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from orchestra.domain.models.datasets import DataSet, ManifestEntry
-from orchestra.interface.operation import Question
+from orchestra.interface.operation import Interface, Question
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +42,10 @@ class ListFiles(Question[tuple[ManifestEntry, ...]]):
     name: str
     first: int = 0
     limit: int = 5_000
+
+
+def listed_files(ask: Interface, dataset: DataSet) -> tuple[str, ...]:
+    """Return the paths below its root of the files that a data set lists one by one; none for a folder's files."""
+    if not dataset.choice.listed:
+        return ()
+    return tuple(file.path for file in ask(ListFiles(dataset.name, limit=dataset.files)))

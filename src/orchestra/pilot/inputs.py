@@ -103,7 +103,7 @@ class InputChecker:
         if not files.is_folder or not files.are_files:
             return None
         self._activity.access(files.root)
-        found = unregistered(files.root, files.entries)
+        found = unregistered(files.root, files.entries, files.choice)
         if not found:
             return None
         were = "that was" if len(found) == 1 else "that were"

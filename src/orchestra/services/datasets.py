@@ -120,7 +120,7 @@ def update(
     manifests.check(manifest)
     # Before the transaction: it takes seconds for a million files, and a transaction must not stay idle for so long.
     entries = store.all_files(conn, before.version_id)
-    changes = manifests.compare(before.root, before.is_folder, entries, manifest)
+    changes = manifests.compare(before, entries, manifest)
 
     def work() -> Update:
         if not store.lock(conn, before.id):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
+from psycopg.types.json import Jsonb
 
+from orchestra.domain import file_choice
 from orchestra.domain.models.datasets import DataSet, Manifest, ManifestEntry
 from orchestra.domain.states import TaskState
 from orchestra.store.driver.database import fetch, set_statement_timeout
@@ -30,20 +33,24 @@ class TaskName:
 def by_name(conn: psycopg.Connection, name: str) -> DataSet | None:
     """The data set of that name with its newest version, or None."""
     rows = fetch(conn, SQL.select_dataset + "\n" + SQL.named, {"name": name})
-    return DataSet(**rows[0]) if rows else None
+    return _dataset(rows[0]) if rows else None
 
 
 def of_owner(conn: psycopg.Connection, owner: str | None) -> list[DataSet]:
     """Return a user's data sets by name; everybody's for None."""
     rows = fetch(conn, SQL.select_dataset + "\n" + SQL.of_owner, {"owner": owner})
-    return [DataSet(**row) for row in rows]
+    return [_dataset(row) for row in rows]
+
+
+def _dataset(row: Mapping[str, Any]) -> DataSet:
+    return DataSet(**{**row, "choice": file_choice.from_json(row["choice"])})
 
 
 def of_root(conn: psycopg.Connection, owner_id: int, root: str) -> list[DataSet]:
     """Return a user's data sets whose newest version has this root."""
     params = {"owner": owner_id, "root": root}
     rows = fetch(conn, SQL.select_dataset + "\n" + SQL.of_root, params)
-    return [DataSet(**row) for row in rows]
+    return [_dataset(row) for row in rows]
 
 
 def names(conn: psycopg.Connection) -> list[str]:
@@ -76,12 +83,14 @@ def add(conn: psycopg.Connection, name: str, owner_id: int) -> int | None:
 def add_version(conn: psycopg.Connection, dataset: int | None, manifest: Manifest) -> int:
     """Add a version with its files, in order, and the texts of some, and return its id."""
     set_statement_timeout(conn, PATIENCE)
+    choice = file_choice.as_json(manifest.choice)
     params = {
         "dataset": dataset,
         "root": manifest.root,
         "is_folder": manifest.is_folder,
         "files": len(manifest.entries),
         "bytes": manifest.bytes,
+        "choice": choice and Jsonb(choice),
     }
     version = int(fetch(conn, SQL.add_version, params)[0]["id"])
     with conn.cursor() as cursor, cursor.copy(SQL.copy_files) as copy:

@@ -4,7 +4,7 @@
 -- The head of every query for whole data sets, with their newest version. Walks (dataset_id, number).
 select
     d.id, d.name, p.name as owner, v.id as version_id, v.number as version, v.root, v.is_folder, v.files, v.bytes,
-    d.created_at, v.created_at as updated_at
+    d.created_at, v.created_at as updated_at, v.choice
 from dataset d
 join person p on p.id = d.owner_id
 cross join lateral (
@@ -45,10 +45,10 @@ returning id
 
 -- name: add_version
 -- The next number. A version without a data set (the outputs of a task) is number 1.
-insert into dataset_version (dataset_id, number, root, is_folder, files, bytes)
+insert into dataset_version (dataset_id, number, root, is_folder, files, bytes, choice)
 select
     %(dataset)s::integer, coalesce(max(number), 0) + 1, %(root)s::text, %(is_folder)s::boolean, %(files)s::integer,
-    %(bytes)s::bigint
+    %(bytes)s::bigint, %(choice)s::jsonb
 from dataset_version
 where dataset_id = %(dataset)s::integer
 returning id

@@ -8,6 +8,27 @@ from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
+class FileChoice:
+    """Which files of a folder belong to a data set (domain/file_choice.py); an update chooses in the same way.
+
+    Args:
+        include: patterns; only files that match one of them. None of them: every file.
+        exclude: patterns; no file that matches one of them.
+        all_files: also what is skipped by default: hidden files, caches, leftovers of editors, READMEs beside configs.
+        listed: only the files that were named one by one, not others of the folder.
+    """
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    all_files: bool = False
+    listed: bool = False
+
+
+USUAL = FileChoice()
+"""Every file that is not skipped by default."""
+
+
+@dataclass(frozen=True, slots=True)
 class DataSet:
     """A registered list of files; new tasks use `version`."""
 
@@ -22,6 +43,7 @@ class DataSet:
     bytes: int
     created_at: datetime
     updated_at: datetime
+    choice: FileChoice = USUAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +66,23 @@ class Manifest:
     Args:
         root: absolute path of the folder, or of the one file where `is_folder` is false.
         entries: paths below the folder (the file's name for one file), in natural order; never empty.
-        hidden: how many hidden files and folders were left out.
+        skipped: the files and folders (with a "/") that were left out by default, in natural order.
         outputs: the folders below the root with outputs of tasks, which were left out.
         texts: the contents of small files that hold values, by their index in the entries.
         texts_cut: the texts exceeded the limit of a data set, so only those of the first files are kept.
+        choice: how the files were chosen.
+        missing: the files of a list that do not exist any more.
     """
 
     root: str
     is_folder: bool
     entries: tuple[ManifestEntry, ...]
-    hidden: int = 0
+    skipped: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     texts: Mapping[int, str] = field(default_factory=dict)
     texts_cut: bool = False
+    choice: FileChoice = USUAL
+    missing: tuple[str, ...] = ()
 
     @property
     def bytes(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from orchestra.domain.models.datasets import USUAL, FileChoice
 from orchestra.domain.states import Cause
 from orchestra.domain.usage import NOT_MEASURED, Usage
 
@@ -55,6 +56,7 @@ class SharedFiles:
     root: str
     is_folder: bool
     entries: tuple[ManifestEntry, ...]
+    choice: FileChoice = USUAL
 
     @property
     def are_files(self) -> bool:

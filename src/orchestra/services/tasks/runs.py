@@ -76,7 +76,7 @@ def _alike(conn: psycopg.Connection, caller: Caller, files: Files) -> list[DataS
 
 def _changes(conn: psycopg.Connection, dataset: DataSet, files: Files) -> manifests.Changes:
     entries = store.all_files(conn, dataset.version_id)
-    return manifests.compare(dataset.root, dataset.is_folder, entries, files.manifest)
+    return manifests.compare(dataset, entries, files.manifest)
 
 
 def _new_version(conn: psycopg.Connection, name: str, files: Files) -> RunInput:

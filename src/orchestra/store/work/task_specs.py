@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 
+from orchestra.domain import file_choice
 from orchestra.domain.models.datasets import ManifestEntry
 from orchestra.domain.models.tasks import Resources
 from orchestra.domain.models.work import AttemptKey, InputFile, Revision, SharedFiles, TaskSpec
@@ -78,7 +79,8 @@ def _version_files(conn: psycopg.Connection, version: Mapping[str, Any]) -> Shar
             if not page:
                 break
             entries.extend(ManifestEntry(*row) for row in page)
-    return SharedFiles(version["root"], version["is_folder"], tuple(entries))
+    choice = file_choice.from_json(version["choice"])
+    return SharedFiles(version["root"], version["is_folder"], tuple(entries), choice)
 
 
 def _task_spec(

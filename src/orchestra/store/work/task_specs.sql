@@ -10,7 +10,7 @@ join task t on t.id = given.task_id
 join person p on p.id = t.owner_id
 
 -- name: task_inputs
-select i.task_id, i.number, i.tag, v.id as version_id, v.root, v.is_folder, v.files
+select i.task_id, i.number, i.tag, v.id as version_id, v.root, v.is_folder, v.files, v.choice
 from unnest(%(tasks)s::int[], %(numbers)s::int[]) as given (task_id, number)
 join revision_input i on i.task_id = given.task_id and i.number = given.number
 join dataset_version v on v.id = i.version_id

@@ -1,4 +1,4 @@
--- What is recorded with a task besides its command, and what can be changed while it lives.
+-- What is recorded with a task besides its command, what can be changed while it lives, and which files a data set has.
 
 -- max_running: how many of its jobs may be assigned or running at a time; null is no limit.
 -- goal: the metric that decides which job is best, as "min:NAME" or "max:NAME".
@@ -91,3 +91,7 @@ end
 $$;
 create trigger claim_without_revision before insert on attempt
     for each row when (new.revision is null) execute function claim_without_revision();
+
+-- How the files of a version were chosen, with the fields of FileChoice (domain/models/datasets.py), so that an update
+-- chooses in the same way; null for all files that are not skipped by default.
+alter table dataset_version add column choice jsonb;

@@ -1,0 +1,107 @@
+"""Data sets of files that are named one by one, and reading a data set's files again."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from orchestra.domain import file_choice
+from orchestra.domain.errors import BadInput
+from orchestra.domain.human import listed
+from orchestra.domain.models.datasets import USUAL, DataSet, FileChoice, Manifest
+from orchestra.domain.naming import natural_key
+from orchestra.files import fs_health
+from orchestra.files.listing import check_path_text, skipped_sentence
+from orchestra.files.manifest import Progress, absolute, read_files, scan
+
+AnyPath = str | os.PathLike[str]
+_NAMED = 3
+"""Files that a sentence names."""
+
+
+def of_paths(
+    paths: Sequence[AnyPath], progress: Progress | None = None, choice: FileChoice = USUAL
+) -> Manifest:
+    """Return the manifest of one folder, of one file, or of several files and no others.
+
+    Several files belong to the folder that they have in common, and are in natural order of their paths below it. Of
+    these, too, leftovers are skipped, since a shell's `*` names them.
+
+    Raises:
+        BadInput: a path does not exist, is named twice, or is a folder among files; the files cannot be registered.
+    """
+    if len(paths) == 1:
+        return scan(paths[0], progress, choice)
+    fs_health.check(*paths)
+    found = [absolute(os.fspath(path)) for path in paths]
+    _check_paths(found)
+    root = os.path.commonpath([os.path.dirname(path) for path in found])  # noqa: PTH120 - they are texts
+    if root == "/":
+        raise BadInput(
+            f"{found[0]} and the others have no folder in common but /, which would be that of the data set.",
+            hint="Copy them into one folder.",
+        )
+    names = [os.path.relpath(path, root) for path in found]
+    return _of_list(root, names, progress, replace(choice, listed=True))
+
+
+def again(
+    dataset: DataSet,
+    listed_files: Iterable[str] = (),
+    progress: Progress | None = None,
+    choice: FileChoice | None = None,
+) -> Manifest:
+    """Return the present files of a data set, chosen as before unless `choice` says otherwise.
+
+    Args:
+        listed_files: for a data set with a list, the paths of its files below its root.
+
+    Raises:
+        BadInput: none of them exists any more, or they cannot be registered.
+    """
+    if not dataset.choice.listed:
+        return scan(dataset.root, progress, choice or dataset.choice)
+    names = list(listed_files)
+    missing = [name for name in names if not Path(dataset.root, name).exists()]
+    if len(missing) == len(names):
+        raise BadInput(f"none of the files in the list of {dataset.name} exists in {dataset.root}.")
+    here = [name for name in names if name not in set(missing)]
+    wanted = replace(choice or dataset.choice, listed=True)
+    return replace(_of_list(dataset.root, here, progress, wanted), missing=tuple(missing))
+
+
+def _of_list(
+    root: str, names: Iterable[str], progress: Progress | None, choice: FileChoice
+) -> Manifest:
+    file_choice.check(choice)
+    taken = [name for name in names if file_choice.takes(choice, name)]
+    skipped = {name for name in taken if file_choice.skips(choice, name, is_folder=False)}
+    kept = [name for name in taken if name not in skipped]
+    skipped.update(file_choice.companions(choice, kept, kept))
+    kept = sorted((name for name in kept if name not in skipped), key=natural_key)
+    left_out = tuple(sorted(skipped, key=natural_key))
+    if not kept:
+        raise BadInput(
+            "none of the files is left for the data set.", hint=skipped_sentence(left_out)
+        )
+    return replace(read_files(root, kept, progress), skipped=left_out, choice=choice)
+
+
+def _check_paths(paths: Sequence[str]) -> None:
+    for path in paths:
+        check_path_text(path)
+    if twice := [path for path, times in Counter(paths).items() if times > 1]:
+        raise BadInput(f"{twice[0]} is named twice.")
+    if missing := [path for path in paths if not os.path.lexists(path)]:
+        is_one = len(missing) == 1
+        raise BadInput(
+            f"there {'is no file' if is_one else 'are no files'} {listed(missing, most=_NAMED)}."
+        )
+    if folders := [path for path in paths if Path(path).is_dir()]:
+        raise BadInput(
+            f"{folders[0]} is a folder among files.",
+            hint="Name one folder alone, for all of its files, or only files.",
+        )
