@@ -10,10 +10,11 @@ import pytest
 
 from orchestra.domain.caller import Caller
 from orchestra.domain.errors import AlreadyExists, BadInput
+from orchestra.domain.models.datasets import FileChoice, Manifest
 from orchestra.domain.models.new_tasks import NewTask
 from orchestra.domain.models.runs import Files
 from orchestra.domain.models.tasks import Origin
-from orchestra.files import manifest
+from orchestra.files import file_lists, manifest
 from orchestra.interface.answers.runs import Run, Taken
 from orchestra.services import datasets
 from orchestra.services.tasks import runs
@@ -39,12 +40,12 @@ def new(place: Path, name: str = "user.ana.fit") -> NewTask:
     )
 
 
-def files(place: Path, **changes: bool) -> tuple[Files, ...]:
+def files(place: Path, configs: Manifest | None = None) -> tuple[Files, ...]:
     parts = {"IN": "grid", "DATA": "digits.npz", "SCRIPT": "fit.py"}
-    return tuple(
-        Files(tag, f"user.ana.{name}", manifest.scan(place / name), changes.get(tag, tag != "IN"))
-        for tag, name in parts.items()
-    )
+    scanned = {tag: manifest.scan(place / name) for tag, name in parts.items()}
+    if configs:
+        scanned["IN"] = configs
+    return tuple(Files(tag, f"user.ana.{name}", scanned[tag]) for tag, name in parts.items())
 
 
 def taken(run: Run) -> dict[str, tuple[str, int, Taken]]:
@@ -95,13 +96,28 @@ def test_a_changed_script_is_a_new_version_and_live_tasks_that_have_the_old_one_
 def test_other_configs_of_the_same_folder_are_another_data_set(
     conn: psycopg.Connection, ana: Caller, place: Path
 ) -> None:
-    runs.create(conn, ana, new(place), files(place))
+    first, second = (place / "grid" / f"{number}.json" for number in range(2))
+    numbers = iter(range(9))
+
+    def used(configs: Manifest | None = None) -> tuple[str, int, Taken]:
+        name = f"user.ana.fit{next(numbers)}"
+        return taken(runs.create(conn, ana, new(place, name), files(place, configs)))["IN"]
+
+    assert used() == ("user.ana.grid", 1, Taken.NEW)
     (place / "grid" / "new.json").write_text("{}")
-    run = runs.create(conn, ana, new(place, "user.ana.fit-2"), files(place))
-    assert taken(run)["IN"] == ("user.ana.grid-2", 1, Taken.NEW)
-    (place / "grid" / "new.json").unlink()
-    run = runs.create(conn, ana, new(place, "user.ana.fit-3"), files(place))
-    assert taken(run)["IN"] == ("user.ana.grid", 1, Taken.AS_IT_WAS)
+    assert used() == ("user.ana.grid", 2, Taken.NEW_VERSION)
+    both = file_lists.of_paths([first, second])
+    assert used(both) == ("user.ana.grid-2", 1, Taken.NEW)
+    assert used(file_lists.of_paths([second, place / "grid" / "new.json"])) == (
+        "user.ana.grid-3",
+        1,
+        Taken.NEW,
+    )
+    first.write_text("[]")
+    assert used(file_lists.of_paths([first, second])) == ("user.ana.grid-2", 2, Taken.NEW_VERSION)
+    some = manifest.scan(place / "grid", choice=FileChoice(exclude=("new*",)))
+    assert used(some) == ("user.ana.grid-4", 1, Taken.NEW)
+    assert used() == ("user.ana.grid", 3, Taken.NEW_VERSION)
 
 
 def test_nothing_stays_of_a_plan_or_of_a_run_that_cannot_be(

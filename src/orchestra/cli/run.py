@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestra.cli import task_create
+from orchestra.cli import dataset_files, task_create
 from orchestra.cli.dataset import checksums, note_left_out
 from orchestra.cli.dataset_record import contents
 from orchestra.cli.exit_statuses import INTERRUPTED
@@ -193,17 +193,10 @@ def _binds(program: Program) -> Iterator[str]:
 def _files(ctx: Context, program: Program, prefix: str) -> Iterator[Files]:
     """Yield the files that become data sets: configs, data and script."""
     from orchestra.domain.models.runs import Files
-    from orchestra.files import config_files, manifest
+    from orchestra.files import manifest
 
-    if not program.configs:
-        raise BadInput(
-            "which configs?",
-            hint="Name files or folders with them, one job for each file: maestro run train.py configs/",
-        )
-    with checksums(ctx) as progress:
-        found = config_files.scan(program.configs, progress)
-    note_left_out(ctx, found)
-    yield Files("IN", prefix + _part(found), found, versions=False)
+    found = _configs(ctx, program)
+    yield Files("IN", prefix + _part(found), found)
     if data := _data_path(ctx):
         with checksums(ctx) as progress:
             found = manifest.scan(data, progress)
@@ -212,6 +205,49 @@ def _files(ctx: Context, program: Program, prefix: str) -> Iterator[Files]:
     if program.path:
         found = manifest.scan(program.path)
         yield Files(SCRIPT_TAG, prefix + _part(found), found)
+
+
+def _configs(ctx: Context, program: Program) -> Manifest:
+    from orchestra.files import file_lists
+
+    others = [word for word in program.configs if not _is_script(word, program)]
+    if not others:
+        raise BadInput(
+            "which configs?",
+            hint="Name files or folders with them, one job for each file: maestro run train.py configs/",
+        )
+    choice = dataset_files.choice(ctx)
+    if script := _below(others, program):
+        choice = replace(choice, exclude=(*choice.exclude, script))
+    if script or len(others) < len(program.configs):
+        ctx.out.note(f"{clean(str(program.path))} is the script, and not one of the configs")
+    with checksums(ctx) as progress:
+        found = file_lists.of_paths(others, progress, choice)
+    note_left_out(ctx, found)
+    return found
+
+
+def _is_script(word: str, program: Program) -> bool:
+    return program.path is not None and _same_file(word, program.path)
+
+
+def _below(configs: Sequence[str], program: Program) -> str | None:
+    """Return a pattern for the script, if the configs are a folder that it is in."""
+    from glob import escape
+
+    if program.path is None or len(configs) != 1 or _kind(configs[0]) is not Kind.FOLDER:
+        return None
+    for folder in Path(program.path).parents:
+        if _same_file(folder, configs[0]):
+            return escape(str(Path(program.path).relative_to(folder)))
+    return None
+
+
+def _same_file(one: str | Path, other: str | Path) -> bool:
+    try:
+        return Path(one).samefile(other)
+    except OSError:
+        return False
 
 
 def _part(manifest: Manifest) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from orchestra.cli import dataset_files
 from orchestra.cli.argument_types import Amount, at_least, whole
 from orchestra.cli.output import clean
 from orchestra.domain.errors import BadInput
@@ -98,6 +99,7 @@ def run_arguments(parser: Parser) -> None:
         action="store_true",
         help="if a task with the name of --name exists, only follow it",
     )
+    dataset_files.choice_arguments(parser)
     parser.set_defaults(data=None)
     _task_arguments(parser)
 

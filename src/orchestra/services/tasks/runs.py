@@ -59,19 +59,31 @@ def _taken(conn: psycopg.Connection, caller: Caller, files: Files) -> RunInput:
     """Find the data set for files, or make it."""
     manifests.check(files.manifest)
     alike = _alike(conn, caller, files)
-    for dataset in alike:
-        if not _changes(conn, dataset, files):
+    changes = [_changes(conn, dataset, files) for dataset in alike]
+    for dataset, change in zip(alike, changes, strict=True):
+        if not change:
             return RunInput(files.tag, dataset, Taken.AS_IT_WAS)
-    if alike and files.versions and store.lock(conn, alike[0].id):
-        return _new_version(conn, alike[0].name, files)
+    for dataset, change in zip(alike, changes, strict=True):
+        if _is_another_list(change, files) or not store.lock(conn, dataset.id):
+            continue
+        return _new_version(conn, dataset.name, files)
     return RunInput(files.tag, _new(conn, caller, files), Taken.NEW)
 
 
 def _alike(conn: psycopg.Connection, caller: Caller, files: Files) -> list[DataSet]:
-    """Return the caller's data sets with the same root; the one with the wished name first."""
-    own = store.of_root(conn, caller.user.id, files.manifest.root)
-    found = [each for each in own if each.is_folder is files.manifest.is_folder]
+    """Return the caller's data sets of the same folder, with files chosen alike; that of the wished name first."""
+    now = files.manifest
+    found = [
+        each
+        for each in store.of_root(conn, caller.user.id, now.root)
+        if (each.is_folder, each.choice) == (now.is_folder, now.choice)
+    ]
     return sorted(found, key=lambda each: (each.name != files.name, each.id))
+
+
+def _is_another_list(change: manifests.Changes, files: Files) -> bool:
+    """Whether files that were named one by one are not the same ones."""
+    return files.manifest.choice.listed and bool(change.added or change.removed)
 
 
 def _changes(conn: psycopg.Connection, dataset: DataSet, files: Files) -> manifests.Changes:
