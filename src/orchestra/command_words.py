@@ -86,6 +86,7 @@ OPTIONS = {
     Field.IMAGE: "--image",
     Field.INCLUDE: "--include",
     Field.LAST: "--id_max",
+    Field.MAX_RUNNING: "--max-running",
     Field.METRICS: "--metrics",
     Field.OVER: "--over",
     Field.PATH: "-p",

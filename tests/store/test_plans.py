@@ -259,6 +259,7 @@ def test_the_conductors_statements_walk_their_indexes(
 @pytest.mark.parametrize(
     ("file", "name", "index"),
     [
+        ("work/attempts", "tasks_with_due_jobs", "job_not_before"),
         ("work/attempts", "end_back_off", "job_not_before"),
         ("work/attempts", "nodes_of_losses", "attempt_pkey"),
         ("work/attempts", "deleted_tasks", "event_of_task"),
@@ -284,6 +285,26 @@ def test_who_looks_after_leases_walks_what_is_open(
         found = plan(crowded.conn, getattr(load(file), name), params)
     assert walked(found) == set()
     assert index in indexes(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "index"),
+    [
+        ("places", "job_delayed"),
+        ("release_due_jobs", "job_delayed"),
+        ("release_next_jobs", "job_waiting"),
+        ("release_next_test_jobs", "job_test"),
+        ("withdraw_jobs", "job_claimable"),
+    ],
+)
+def test_successors_are_found_by_their_indexes(crowded: World, name: str, index: str) -> None:
+    params = {"task": 500, "tasks": [500], "limit": 1}
+    with crowded.conn.transaction(force_rollback=True):
+        crowded.conn.execute("update task set max_running = 2 where id = 500")
+        found = plan(crowded.conn, getattr(load("jobs/running_limit"), name), params)
+    assert walked(found) == set()
+    assert index in indexes(found)
+    assert buffers(found) < 200
 
 
 def test_the_conductor_reads_counts_not_jobs(crowded: World) -> None:

@@ -1,4 +1,7 @@
-"""Random operations on tasks from several connections: only allowed transitions happen, and the counts are exact."""
+"""Random operations on tasks from several connections.
+
+Only allowed transitions happen, the counts are exact, and no more jobs are released or alive than max_running allows.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,9 @@ from orchestra.domain.states import Cause, JobState, TaskState
 from orchestra.domain.transitions import TaskInput, job_transitions, task_transitions
 from orchestra.services import work
 from orchestra.services.nodes import nodes
-from orchestra.services.tasks import lifecycle
-from orchestra.store.driver.database import connect
+from orchestra.services.tasks import lifecycle, running_limit
+from orchestra.store.driver.database import connect, in_transaction
+from orchestra.store.tasks import task_mutations
 from support.people import as_admin
 from support.server import Server
 from support.world import Pilot, World
@@ -49,6 +53,8 @@ steps = st.one_of(
     st.tuples(st.just("lose"), st.integers(0, PILOTS - 1)),
     st.tuples(st.just("close_out"), st.integers(0, PILOTS - 1)),
     st.tuples(st.just("advance_cursors")),
+    st.tuples(st.just("limit"), st.one_of(st.none(), st.integers(1, JOBS))),
+    st.tuples(st.just("delays_end")),
 )
 
 
@@ -56,10 +62,16 @@ class Life:
     """One task, three pilots with their own connections, and all grants so far."""
 
     def __init__(
-        self, world: World, connections: Sequence[psycopg.Connection], test_jobs: int, retries: int
+        self,
+        world: World,
+        connections: Sequence[psycopg.Connection],
+        test_jobs: int,
+        retries: int,
+        limit: int | None = None,
     ) -> None:
         self.world = world
-        self.task = world.task(jobs=JOBS, test_jobs=test_jobs, retries=retries)
+        self.task = world.task(jobs=JOBS, test_jobs=test_jobs, retries=retries, max_running=limit)
+        self.limit, self.allowed = limit, JOBS if limit is None else limit
         self.pilots = [world.pilot(f"node{n}", conn=conn) for n, conn in enumerate(connections)]
         self.grants: list[tuple[Pilot, Grant]] = []
 
@@ -113,6 +125,19 @@ class Life:
     def _advance_cursors(self) -> None:
         self.world.conn.execute("select raise_job_floor(%s, 1)", [self.task])
 
+    def _limit(self, limit: int | None) -> None:
+        conn = self.pilots[0].conn
+        in_transaction(conn, lambda: self._set_limit(conn, limit))
+
+    def _set_limit(self, conn: psycopg.Connection, limit: int | None) -> None:
+        task_mutations.lock_task(conn, self.task)
+        running_limit.set_limit(conn, self.task, limit, by="ana")
+        self.limit = limit
+        self.allowed = max(self.allowed, JOBS if limit is None else limit)
+
+    def _delays_end(self) -> None:
+        self.world.conn.execute("update job set not_before = now() where not_before is not null")
+
     @staticmethod
     def _new_keeper(pilot: Pilot, number: int) -> None:
         keeper = KeeperHello(uuid4(), f"machine-node{number}", "boot-1", 4711, "0", work.PROTOCOL)
@@ -126,13 +151,18 @@ class Life:
             "delete from audit returning what, before, after"
         ).fetchall()
         for what, before, after in moves:
-            if what == "task":
+            if what == "places":
+                assert int(after) <= self.allowed
+            elif what == "task":
                 assert (TaskState(before), TaskState(after)) in task_transitions()
             else:
                 assert (JobState(before), JobState(after)) in job_transitions()
         counts = self.world.counts(self.task)
         assert counts == self.world.true_counts(self.task)
         assert counts.total == JOBS
+        # Once fewer may run than do, places are only left.
+        if moves and self.limit is not None:
+            self.allowed = max(self.limit, self.world._one(_PLACES, self.task))
         if not state.is_live:
             assert counts.living == 0
         assert self.world.conn.execute(_HIDDEN, [self.task]).fetchall() == []
@@ -169,6 +199,9 @@ where j.task_id = %s and j.ordinal < cursor.ordinal
 """
 
 # Written by the database itself at every change, so that none is missed between two checks.
+_PLACES = """
+select count(*) from job where task_id = %s and state in ('assigned', 'running') and not_before is null
+"""
 _AUDIT = """
 create table audit (id bigint generated always as identity, what text, before text, after text);
 create function write_audit() returns trigger language plpgsql as $$
@@ -176,6 +209,13 @@ begin
     insert into audit (what, before, after) values (tg_table_name, old.state, new.state);
     return null;
 end $$;
+create function write_places() returns trigger language plpgsql as $$
+begin
+    insert into audit (what, after)
+    select 'places', count(*) from job where state in ('assigned', 'running') and not_before is null;
+    return null;
+end $$;
+create trigger audit_places after update on job for each statement execute function write_places();
 create trigger audit_job after update on job for each row
     when (old.state <> new.state) execute function write_audit();
 create trigger audit_task after update on task for each row
@@ -200,18 +240,24 @@ def connections(database_server: Server) -> Iterator[Sequence[psycopg.Connection
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(test_jobs=st.integers(0, 4), retries=st.integers(0, 2), life=st.lists(steps, max_size=30))
+@given(
+    test_jobs=st.integers(0, 4),
+    retries=st.integers(0, 2),
+    limit=st.one_of(st.none(), st.integers(1, 3)),
+    life=st.lists(steps, max_size=30),
+)
 def test_states_move_along_the_table_and_counts_are_exact(
     connections: Sequence[psycopg.Connection],
     test_jobs: int,
     retries: int,
+    limit: int | None,
     life: list[tuple[str, object]],
 ) -> None:
     first = connections[0]
     first.execute(
         "truncate job, attempt, event, task_count, task, task_input, node, pilot, keeper, person cascade"
     )
-    world = Life(World(first), connections[1:], test_jobs, retries)
+    world = Life(World(first), connections[1:], test_jobs, retries, limit)
     for name, *args in life:
         world.step(name, *args)
         world.check()

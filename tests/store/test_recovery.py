@@ -267,7 +267,7 @@ def test_a_running_job_that_the_dump_does_not_know_becomes_its_jobs_attempt(
         world.conn,
         pilot.keeper,
         [Outcome(ended.key, Cause.EXIT, sequence=2, exit_status=0)],
-    )
+    ).unknown
     assert unknown == (ended.key,), "kept until the pilot has said what it holds"
     assert world._one("select report_sequence from keeper") == 0
     held = {grant.key for grant in (ran, ended, waiting)}
@@ -377,7 +377,7 @@ def test_an_unknown_attempt_of_a_requeued_job_runs_on_and_is_shown(
     assert found.unknown == (grant.key,)
     assert (found.end, found.adopted) == ((), ())
     outcome = Outcome(grant.key, Cause.EXIT, exit_status=0)
-    assert work.report(world.conn, late.keeper, [outcome]) == (grant.key,)
+    assert work.report(world.conn, late.keeper, [outcome]).unknown == (grant.key,)
     assert world.jobs(running)[grant.key.index] is JobState.ASSIGNED
 
 
@@ -395,7 +395,7 @@ def test_an_attempt_of_a_deleted_task_is_not_unknown(world: World, running: int)
     found = work.reconcile(world.conn, pilot.keeper, 1, {grant.key}, {grant.key: 1})
     assert (found.end, found.unknown) == ((grant.key,), ())
     outcome = Outcome(grant.key, Cause.EXIT, exit_status=0)
-    assert work.report(world.conn, pilot.keeper, [outcome]) == ()
+    assert work.report(world.conn, pilot.keeper, [outcome]).unknown == ()
 
 
 def test_what_ended_after_the_dump_was_taken_is_run_again(world: World, running: int) -> None:

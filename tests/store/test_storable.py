@@ -225,7 +225,7 @@ def test_no_text_of_a_machine_or_a_job(world: World, text: str) -> None:
             )
             for g in grants
         ]  # fmt: skip
-        assert not work.report(world.conn, pilot.keeper, ends)
+        assert not work.report(world.conn, pilot.keeper, ends).unknown
         world.conduct(3)
 
 

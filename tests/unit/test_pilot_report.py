@@ -27,6 +27,7 @@ from orchestra.pilot.keeper_link import NOTE_BYTES
 from orchestra.pilot.keeper_messages import Ended, Refused
 from orchestra.pilot.outcomes import STOPPED, outcome_of, outcome_of_refusal, plain_text, reason_of
 from orchestra.pilot.state import LONG_NOTE, LocalAttempt, Note, Phase, PilotState
+from orchestra.services.jobs.outcomes import Recorded
 
 NOTE = Note(Queue.CPU, 1, "/v/t", 1, None, None, 600.0, 30.0)
 
@@ -107,14 +108,14 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
     """The reasons of outcomes that were reported; a batch with "bad" in it is refused as a whole."""
     found: list[str | None] = []
 
-    def take(_conn: object, _keeper: UUID, outcomes: Sequence[Outcome]) -> tuple[()]:
+    def take(_conn: object, _keeper: UUID, outcomes: Sequence[Outcome]) -> Recorded:
         reasons = [outcome.reason for outcome in outcomes]
         if "bad" in reasons:
             raise psycopg.errors.CheckViolation("check")
         if "away" in reasons:
             raise DatabaseUnavailable
         found.extend(reasons)
-        return ()
+        return Recorded()
 
     monkeypatch.setattr("orchestra.services.work.report", take)
     return found

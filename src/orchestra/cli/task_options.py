@@ -261,6 +261,12 @@ def _policy(parser: Parser) -> None:
         help="hold the task when this many jobs have failed",
     )
     policy.add_argument(
+        "--max-running",
+        type=at_least("--max-running", 1),
+        metavar="N",
+        help="let at most N jobs run at a time (default: as many as there are slots)",
+    )
+    policy.add_argument(
         "--resume", action="store_true", help="retry a job in the folder of its previous attempt"
     )
 
@@ -331,6 +337,7 @@ def _policy_of(args: Any) -> Policy:
         priority=args.priority,
         max_fails=args.max_fails,
         resume=args.resume,
+        max_running=args.max_running,
     )
 
 

@@ -268,6 +268,7 @@ def _record(report: TaskReport) -> Record:
             "priority": policy.priority,
             "max_fails": policy.max_fails.count if policy.max_fails else None,
             "max_fails_percent": policy.max_fails.percent if policy.max_fails else None,
+            "max_running": policy.max_running,
             "resume": policy.resume,
         },
         "resources": {

@@ -59,6 +59,7 @@ class Tasks:
         grace: words.Duration = 30.0,
         priority: int = 0,
         max_fails: int | str | None = None,
+        max_running: int | None = None,
         resume: bool = False,
         cores: int = 1,
         gpus: int = 0,
@@ -93,6 +94,7 @@ class Tasks:
             grace: time between TERM and KILL when a job is ended.
             priority: tasks with a higher one go first, whoever owns them.
             max_fails: hold the task when so many jobs have failed, 3 or "5%".
+            max_running: let at most so many jobs run at a time.
             resume: a retry continues in the folder of the attempt before.
             cores: CPU slots of a job.
             gpus: GPU slots of a job; 1 by default on the gpu queue.
@@ -131,6 +133,7 @@ class Tasks:
                 grace=grace,
                 priority=priority,
                 max_fails=max_fails,
+                max_running=max_running,
                 resume=resume,
             ),
             resources=Resources(

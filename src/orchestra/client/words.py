@@ -223,6 +223,7 @@ def policy(
     grace: Duration,
     priority: int,
     max_fails: int | str | None,
+    max_running: int | None = None,
     resume: bool,
 ) -> Policy:
     """Return a task's policies for its test, retries and limits.
@@ -243,6 +244,7 @@ def policy(
         grace=seconds("grace", grace),
         priority=whole("priority", priority, least=-LARGEST),
         max_fails=_limit(max_fails),
+        max_running=None if max_running is None else whole("max_running", max_running, least=1),
         resume=bool(resume),  # numpy's booleans are not Python's
     )
 

@@ -15,7 +15,7 @@ from orchestra.domain.errors import NotFound, Refused, Superseded
 from orchestra.domain.lifecycle import CHUNK, TaskFacts, TestFacts, decide, refill
 from orchestra.domain.states import Queue, TaskState
 from orchestra.domain.transitions import TaskInput
-from orchestra.services.tasks import chains, lifecycle
+from orchestra.services.tasks import chains, lifecycle, running_limit
 from orchestra.store.cluster import events, leader
 from orchestra.store.jobs import job_mutations
 from orchestra.store.tasks import live_tasks, task_mutations
@@ -57,10 +57,10 @@ def _advance_task(
     decided = decide(facts)
     if decided is not None:
         return transact(lambda: _apply_and_release(conn, task, decided, facts, wakeups))
-    wanted = min(refill(facts), CHUNK)
-    if wanted <= 0 or not transact(lambda: _release(conn, task.id, wanted)):
+    wanted = refill(facts)
+    if not wanted or not transact(lambda: _release(conn, task, min(wanted, CHUNK))):
         return False
-    wakeups.add(task.queue)  # not at once: the task had jobs to claim already
+    wakeups.add(task.queue)  # with the ranks of this round
     return True
 
 
@@ -95,7 +95,7 @@ def _apply_and_release(
         leader.do_not_wait_for_disk(conn)
     if not _apply(conn, task, step, facts) or step not in _BEGINNINGS:
         return False
-    released = step is TaskInput.BEGIN_TEST or _release(conn, task.id, CHUNK)
+    released = step is TaskInput.BEGIN_TEST or _release(conn, task, CHUNK)
     if released:
         task_mutations.append_to_queue(conn, task.id)
         wakeups.wake_on_commit(task.queue)
@@ -147,8 +147,14 @@ def _why_passed(test: TestFacts) -> str:
     return f"{first} of {test.jobs} tests {what}{rest}"
 
 
-def _release(conn: psycopg.Connection, task: int, limit: int) -> bool:
+def _release(conn: psycopg.Connection, live: live_tasks.LiveTask, limit: int) -> bool:
+    """Release up to `limit` jobs; with max_running, as many as there are places. True if jobs were released."""
+    task = live.id
+    if live.facts.max_running is not None:
+        return running_limit.fill(conn, task, by=WHO) > 0
     locked = task_mutations.share_task(conn, task)
+    if locked.max_running is not None:
+        return False  # since the task was read
     if locked.state is not TaskState.RUNNING or locked.held or locked.pending_operation:
         return False
     released = job_mutations.release_jobs(conn, task, limit)

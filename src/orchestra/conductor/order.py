@@ -26,6 +26,8 @@ def rerank(conn: psycopg.Connection, tasks: Sequence[live_tasks.LiveTask]) -> se
 def _contender(task: live_tasks.LiveTask) -> Contender:
     counts = task.facts.counts
     claimable = task.facts.state.may_claim and not task.facts.held
+    # With max_running, reports release jobs, which must not wait for a rank.
+    coming = counts.registered if task.facts.max_running is not None else 0
     return Contender(
         task=task.id,
         queue=task.queue,
@@ -33,6 +35,6 @@ def _contender(task: live_tasks.LiveTask) -> Contender:
         priority=task.priority,
         first_in_line=task.first_in_line,
         in_use=task.slots_in_use,
-        ready=counts.assigned if claimable else 0,
+        ready=counts.assigned + coming if claimable else 0,
         rank=task.rank,
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from orchestra.domain.models.tasks import Counts, Limit
+from orchestra.domain.running_limit import Places
 from orchestra.domain.states import PendingOperation, TaskState
 from orchestra.domain.transitions import TaskInput
 
@@ -20,7 +21,8 @@ CHUNK = 5_000
 class TestFacts:
     """The state of a task's test jobs.
 
-    `matured` jobs have run for longer than `--test-for`; `unasked` ones are alive and have not been asked to end.
+    `unreleased` ones of the `waiting` jobs have not been released yet. `matured` jobs have run for longer than
+    `--test-for`; `unasked` ones are alive and have not been asked to end.
     `quiet`: none has started for `--test-for`, though the task was not held. `failed` includes those `killed` by users
     and those `swept`: ended because another one had failed.
     """
@@ -29,6 +31,7 @@ class TestFacts:
 
     jobs: int = 0
     waiting: int = 0
+    unreleased: int = 0
     living: int = 0
     unasked: int = 0
     matured: int = 0
@@ -65,7 +68,9 @@ class TestFacts:
 class TaskFacts:
     """The facts that a decision about a task depends on.
 
-    `forgiven` failures do not count towards `max_fails`. `waits`: another task must be DONE first.
+    `forgiven` failures do not count towards `max_fails`. `waits`: another task must be DONE first. `delayed` of the
+    assigned jobs wait before a retry, of which `due` ones have waited long enough; they are only counted with
+    `max_running`.
     """
 
     state: TaskState
@@ -78,6 +83,30 @@ class TaskFacts:
     max_fails: Limit | None = None
     forgiven: int = 0
     waits: bool = False
+    max_running: int | None = None
+    delayed: int = 0
+    due: int = 0
+
+    @property
+    def releasable(self) -> int:
+        """The jobs that may be released now."""
+        if self.held or self.pending_operation is not None:
+            return 0
+        match self.state:
+            case TaskState.TESTING:
+                return 0 if self.test.failed else self.test.unreleased
+            case TaskState.RUNNING:
+                return self.counts.registered + self.due
+            case _:
+                return 0
+
+    @property
+    def places(self) -> Places | None:
+        """The places that `max_running` allows."""
+        if self.max_running is None:
+            return None
+        unclaimed = self.counts.assigned - self.delayed
+        return Places(self.max_running, self.counts.living + unclaimed, unclaimed)
 
 
 def decide(facts: TaskFacts) -> TaskInput | None:
@@ -138,8 +167,12 @@ def is_idle(facts: TaskFacts) -> bool:
 
 
 def refill(facts: TaskFacts) -> int:
-    """Return how many more jobs of a running task to release now."""
-    wanted = facts.state is TaskState.RUNNING and not facts.held and facts.pending_operation is None
-    if not wanted or facts.counts.assigned >= REFILL_BELOW:
+    """Return how many more jobs of a task to release now; below zero, how many to withdraw.
+
+    Without `max_running` all test jobs are released at once, so there are more only in RUNNING.
+    """
+    if facts.places is not None:
+        return facts.places.change(facts.releasable)
+    if facts.state is not TaskState.RUNNING or facts.counts.assigned >= REFILL_BELOW:
         return 0
-    return min(facts.counts.registered, ASSIGNED_AT_MOST - facts.counts.assigned)
+    return min(facts.releasable, ASSIGNED_AT_MOST - facts.counts.assigned)

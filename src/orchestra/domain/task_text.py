@@ -58,6 +58,8 @@ def policy_in_words(task: Task) -> list[str]:
     if policy.max_fails:
         limit = policy.max_fails
         parts.append(f"held at {f'{limit.percent:g} %' if limit.percent else limit.count} failures")
+    if policy.max_running:
+        parts.append(f"at most {human.count(policy.max_running, 'job')} at a time")
     if policy.priority:
         parts.append(f"priority {policy.priority}")
     return parts

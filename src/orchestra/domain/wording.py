@@ -106,6 +106,7 @@ class Field(Enum):
     IMAGE = "image"
     INCLUDE = "include"
     LAST = "last"
+    MAX_RUNNING = "max_running"
     METRICS = "metrics"
     OVER = "over"
     PATH = "path"

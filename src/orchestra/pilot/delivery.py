@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from uuid import UUID
 
 import psycopg
 
 from orchestra.domain.models.work import AttemptKey, Outcome
+from orchestra.domain.states import Queue
 from orchestra.pilot.context import boottime
 from orchestra.services import work
 
@@ -37,16 +38,18 @@ class Delivery:
     Args:
         refused: outcomes that PostgreSQL did not accept, each with its error.
         unknown: attempts that the database does not know, because it was replaced by an older copy of itself.
+        limited: the tasks whose next jobs may have been released by this, and their queues.
     """
 
     refused: tuple[tuple[Outcome, str], ...] = ()
     unknown: tuple[AttemptKey, ...] = ()
+    limited: Mapping[int, Queue] = field(default_factory=dict)
 
 
 def deliver(keeper: UUID, batch: Sequence[Pending], conn: psycopg.Connection) -> Delivery:
     """Report a batch. One that PostgreSQL refuses because of its content is halved until the culprits are found."""
     try:
-        return Delivery(unknown=work.report(conn, keeper, [pending.now() for pending in batch]))
+        recorded = work.report(conn, keeper, [pending.now() for pending in batch])
     except (
         psycopg.DataError,
         psycopg.IntegrityError,
@@ -57,7 +60,12 @@ def deliver(keeper: UUID, batch: Sequence[Pending], conn: psycopg.Connection) ->
             return Delivery(((batch[0].outcome, str(error)),))
         middle = len(batch) // 2
         first, second = deliver(keeper, batch[:middle], conn), deliver(keeper, batch[middle:], conn)
-        return Delivery(first.refused + second.refused, first.unknown + second.unknown)
+        return Delivery(
+            first.refused + second.refused,
+            first.unknown + second.unknown,
+            {**first.limited, **second.limited},
+        )
+    return Delivery(unknown=recorded.unknown, limited=recorded.limited)
 
 
 def set_aside(folder: Path, outcome: Outcome, error: str) -> Path:

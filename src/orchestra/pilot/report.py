@@ -15,7 +15,7 @@ from orchestra.domain import troubles
 from orchestra.domain.errors import DatabaseBusy, KeeperFenced, PoisonousRequest
 from orchestra.domain.human import listed
 from orchestra.domain.models.work import AttemptKey, Outcome
-from orchestra.domain.states import Cause
+from orchestra.domain.states import Cause, Queue
 from orchestra.pilot.context import Context, boottime
 from orchestra.pilot.delivery import Delivery, Pending, deliver, set_aside
 from orchestra.pilot.start_report import StartReporter, if_unexpected
@@ -60,6 +60,7 @@ class Reporter:
         self._max_batch = MAX_BATCH
         self._delayed_tasks: dict[int, _DelayedTask] = {}
         self._doubted: set[AttemptKey] = set()
+        self._limited: dict[int, Queue] = {}
 
     def add(self, attempt: LocalAttempt, outcome: Outcome, ended_at: float | None = None) -> None:
         """Queue the outcome of an attempt. `ended_at` is by CLOCK_BOOTTIME, now if it is None."""
@@ -87,7 +88,7 @@ class Reporter:
         if not count or self._reporting:
             return inf
         due = max(self._oldest + LINGER, self._not_before)
-        hurry = count >= MAX_BATCH or self.context.state.at_rest
+        hurry = count >= MAX_BATCH or self.context.state.at_rest or self._have_successors()
         if now < (self._not_before if hurry else due):
             return due
         keeper, batch = self._next_batch(now)
@@ -100,7 +101,22 @@ class Reporter:
             partial(self._not_delivered, keeper, batch),
             busy_tries=1,  # other tasks must not wait for one that is locked
         )
+        self._claim_successors(batch)
         return inf
+
+    def _have_successors(self) -> bool:
+        """Whether an outcome is of a task with max_running: its next job is not released before this is reported."""
+        return bool(self._limited) and any(
+            pending.outcome.key.task_id in self._limited
+            for queue in self._waiting.values()
+            for pending in queue
+        )
+
+    def _claim_successors(self, batch: Sequence[Pending]) -> None:
+        """Let the next claim, which the database gets after this report, look for the jobs that the report releases."""
+        tasks = {pending.outcome.key.task_id for pending in batch}
+        if queues := {self._limited[task] for task in tasks & self._limited.keys()}:
+            self.context.claim_policy.reset(*queues)
 
     def _next_batch(self, now: float) -> tuple[UUID, list[Pending]]:
         """Return the next batch of a keeper. Outcomes of delayed tasks come last, one task at a time."""
@@ -131,8 +147,17 @@ class Reporter:
         refused = {outcome.key for outcome, _ in delivery.refused} | set(delivery.unknown)
         committed = [p.outcome.sequence or 0 for p in batch if p.outcome.key not in refused]
         self.context.database_memory.note_report(keeper, max(committed, default=0))
+        self._learn_limits(batch, delivery)
         if any(not pending.outcome.succeeded for pending in batch):
             self.context.claim_policy.reset()  # a failed job may be retried
+
+    def _learn_limits(self, batch: Sequence[Pending], delivery: Delivery) -> None:
+        """Learn which tasks have max_running, and claim their next jobs."""
+        tasks = {pending.outcome.key.task_id for pending in batch}
+        if delivery.limited:
+            self.context.claim_policy.reset(*delivery.limited.values())
+        others = {t: queue for t, queue in self._limited.items() if t not in tasks}
+        self._limited = {**others, **delivery.limited}
 
     def _without_doubted(
         self, keeper: UUID, batch: Sequence[Pending], delivery: Delivery

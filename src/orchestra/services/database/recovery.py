@@ -15,6 +15,7 @@ import psycopg
 from orchestra.domain.caller import Caller
 from orchestra.domain.errors import ForeignDatabase
 from orchestra.domain.models.cluster import DatabaseIdentity, KnownDatabase
+from orchestra.services.tasks import running_limit
 from orchestra.services.users.rights import check_admin
 from orchestra.store.cluster import cluster
 from orchestra.store.driver import channels
@@ -113,6 +114,8 @@ def accept(conn: psycopg.Connection, caller: Caller) -> Sequence[str] | None:
 
 
 def _end(conn: psycopg.Connection, who: str, why: str) -> None:
+    # What keepers run although the database did not know it takes places, too.
+    running_limit.withdraw_excess(conn, by="orchestra")
     cluster.end_recovery(conn)
     cluster.add_event(conn, "SETTLING", "SETTLED", who, why)
     channels.notify_workers(conn)

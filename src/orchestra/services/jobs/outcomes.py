@@ -6,8 +6,9 @@ This is the only code by which the end of an attempt changes its job, whether it
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import psycopg
 
@@ -22,6 +23,7 @@ from orchestra.domain.retry_policy import (
 )
 from orchestra.domain.states import JobState, Queue, TaskState
 from orchestra.domain.transitions import JobInput, Refusal, next_job_state
+from orchestra.services.tasks import running_limit
 from orchestra.store.cluster import events
 from orchestra.store.driver import channels
 from orchestra.store.jobs import metrics
@@ -31,10 +33,14 @@ from orchestra.store.work import attempts, reports
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """The result of a batch: tasks to hold, with the reason, and attempts that the database does not know."""
+    """The result of a batch: tasks to hold, with the reason, and attempts that the database does not know.
+
+    `limited` are the tasks with max_running, and their queues: jobs of them may have been released.
+    """
 
     holds: frozenset[tuple[int, str]] = frozenset()
     unknown: tuple[AttemptKey, ...] = ()
+    limited: Mapping[int, Queue] = field(default_factory=dict)
 
 
 Change = tuple[AttemptKey, JobState, JobState, str | None]
@@ -55,19 +61,36 @@ def record(
     unknown = attempts.forgotten(conn, unmatched)
     known = [o.sequence for o in outcomes if o.sequence is not None and o.key not in unknown]
     endings = [_ending(conn, keeper, by_key[f.key], f) for f in locked if not f.ended]
+    who = who or _name(keeper)
     reports.record_ends(
         conn,
         keeper,
         [(ending.outcome, ending.job) for ending in endings],
-        who=who or _name(keeper),
+        who=who,
         sequence=max(known, default=None),
     )
     metrics.keep(conn, [ending.outcome for ending in endings])
+    limited = {found.key.task_id: found.queue for found in locked if found.limited}
+    if limited:
+        running_limit.release_successors(conn, _left(endings, limited), by=who)
     _wake_pilots(conn, endings)
     return Recorded(
         frozenset((e.outcome.key.task_id, e.hold) for e in endings if e.hold),
         tuple(sorted(unknown)),
+        limited,
     )
+
+
+def _left(endings: Sequence[_Ending], limited: Collection[int]) -> Counter[int]:
+    """Count the jobs that have left their places, by task.
+
+    Requeued jobs and successors lower claim cursors, whose locks are asked for in order of the tasks. So in a batch
+    that requeues jobs, the places of earlier tasks are left to the conductor.
+    """
+    jobs = [(e.outcome.key.task_id, e.job) for e in endings if e.job]
+    requeued = [task for task, job in jobs if job.state is JobState.ASSIGNED and not job.delay]
+    first = max(requeued, default=0)
+    return Counter(task for task, job in jobs if job.leaves and task in limited and task >= first)
 
 
 def _wake_pilots(conn: psycopg.Connection, endings: Sequence[_Ending]) -> None:

@@ -260,6 +260,8 @@ def _check_numbers(new: NewTask) -> None:
     check_whole(Field.TEST_JOBS, policy.test_jobs, least=0)
     check_whole(Field.RETRIES, policy.retries, least=0, most=MOST_RETRIES)
     check_whole(Field.PRIORITY, policy.priority, least=-LARGEST)
+    if policy.max_running is not None:
+        check_whole(Field.MAX_RUNNING, policy.max_running, least=1)
     check_whole(Field.CORES, resources.cores, least=1)
     check_whole(Field.GPUS, resources.gpus, least=0)
     check_whole("the number of an attempt in the task's folder", new.attempts, least=0, most=_MOST)

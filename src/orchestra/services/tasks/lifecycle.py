@@ -24,7 +24,7 @@ from orchestra.domain.transitions import (
 )
 from orchestra.domain.wording import Action, words
 from orchestra.services.mail import notifications
-from orchestra.services.tasks import chains
+from orchestra.services.tasks import chains, running_limit
 from orchestra.store.cluster import events
 from orchestra.store.driver import channels
 from orchestra.store.driver.database import in_transaction
@@ -128,7 +128,10 @@ def _accompany(  # noqa: C901 - one case an input, closed by assert_never
     task = locked.id
     match given:
         case TaskInput.BEGIN_TEST:
-            return job_mutations.release_test_jobs(conn, task, locked.test_jobs)
+            if locked.max_running is None:
+                return job_mutations.release_test_jobs(conn, task, locked.test_jobs)
+            job_mutations.mark_test_jobs(conn, task, locked.test_jobs)
+            return running_limit.fill(conn, task, by=by)
         case TaskInput.TEST_PASSED:
             job_mutations.end_test_marks(conn, task)
             live_tasks.update_typical_seconds(conn, task)
@@ -237,7 +240,8 @@ def retry_jobs(
             events.add_task_event(
                 conn, task, before=locked.state, after=step.state, who=by, why=why
             )
-        testing = step.state is TaskState.TESTING
+        # With max_running the conductor does it, which is notified below.
+        testing = step.state is TaskState.TESTING and locked.max_running is None
         readmitted = job_mutations.retry_chosen_jobs(conn, task, indexes, testing=testing)
         _note_jobs(conn, locked, jobs, JobInput.RETRY, by, why)
         if readmitted:

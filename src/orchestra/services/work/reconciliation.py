@@ -25,6 +25,7 @@ from orchestra.domain.states import Cause, JobState
 from orchestra.services.jobs import outcomes
 from orchestra.services.mail import notifications
 from orchestra.services.nodes import fencing
+from orchestra.services.tasks import running_limit
 from orchestra.store.driver.database import in_transaction
 from orchestra.store.tasks import locks
 from orchestra.store.work import attempts, claims, pilots, task_specs
@@ -112,6 +113,7 @@ def _adopt(
     locks.share(conn, {key.task_id for key in unknown})
     latest = {(key.task_id, key.index): key for key in sorted(unknown)}
     adopted = attempts.adopt(conn, keeper, {key: unknown[key] for key in latest.values()})
+    running_limit.withdraw_excess(conn, {key.task_id for key in adopted}, by="orchestra")
     why = "its keeper runs it; the database had been replaced by an older one"
     outcomes.note(
         conn,

@@ -53,18 +53,17 @@ def _holds(found: reports.LockedAttempt) -> bool:
     return found.is_of_keeper and found.latest == found.key.number and not found.ended
 
 
-def report(
-    conn: psycopg.Connection, keeper_id: UUID, ends: Sequence[Outcome]
-) -> tuple[AttemptKey, ...]:
+def report(conn: psycopg.Connection, keeper_id: UUID, ends: Sequence[Outcome]) -> outcomes.Recorded:
     """Record how attempts ended, in one transaction: attempt, job, counts, events.
 
     An outcome is accepted as long as its attempt is its job's latest one, also after it was declared lost and for a
     fenced keeper; else it is recorded with its attempt and changes no job. A wrong token changes nothing at all. May be
     repeated: an attempt that has ended already is left as it is. An outcome may come before or without its `started`.
-    If an outcome holds its task (a changed input, no folder), that is a second transaction.
+    If an outcome holds its task (a changed input, no folder), that is a second transaction. In a task with max_running,
+    each job that leaves its place releases the next one.
 
-    Returns the attempts that the database does not know because it was replaced by an older one: their outcomes are not
-    recorded, and must be kept.
+    Returns also the attempts that the database does not know because it was replaced by an older one: their outcomes
+    are not recorded, and must be kept.
 
     Raises:
         UnknownKeeper: the database does not know the keeper.
@@ -77,7 +76,7 @@ def report(
     recorded = in_transaction(conn, work)
     for task, reason in sorted(recorded.holds):
         _hold(conn, task, reason)
-    return recorded.unknown
+    return recorded
 
 
 def show_log(conn: psycopg.Connection, key: AttemptKey, length: int, tail: bytes) -> None:

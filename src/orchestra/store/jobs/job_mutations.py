@@ -29,6 +29,10 @@ def release_test_jobs(conn: psycopg.Connection, task: int, limit: int) -> int:
     return conn.execute(SQL.release_test_jobs, {"task": task, "limit": limit}).rowcount
 
 
+def mark_test_jobs(conn: psycopg.Connection, task: int, limit: int) -> None:
+    conn.execute(SQL.mark_test_jobs, {"task": task, "limit": limit})
+
+
 def release_jobs(conn: psycopg.Connection, task: int, limit: int) -> int:
     return conn.execute(SQL.release_jobs, {"task": task, "limit": limit}).rowcount
 

@@ -11,6 +11,16 @@ where (task_id, ordinal) in (
     limit %(limit)s
 )
 
+-- name: mark_test_jobs
+-- The same jobs, of a task with max_running: they are released as there are places. Walks job_waiting.
+update job set is_test = true
+where (task_id, ordinal) in (
+    select task_id, ordinal from job
+    where task_id = %(task)s and state = 'registered'
+    order by turn, ordinal
+    limit %(limit)s
+)
+
 -- name: release_jobs
 -- Walks job_waiting from its start. Updates rows by their place, so the new rows lie in the order of the old ones
 -- and claims find neighbours on one page. The task is shared, so no command changes these jobs; a job that a pilot

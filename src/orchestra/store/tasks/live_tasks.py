@@ -68,6 +68,9 @@ def _live_task(row: Mapping[str, Any]) -> LiveTask:
         max_fails=None if limit == Limit() else limit,
         forgiven=row["fails_forgiven"],
         waits=row["waits"],
+        max_running=row["max_running"],
+        delayed=row["delayed"],
+        due=row["due"],
     )
     return LiveTask(
         id=row["id"],

@@ -2,10 +2,12 @@
 
 -- name: live_tasks
 -- The tasks on which the conductor decides: those that are not over, or have a pending operation. Walks task_live
--- and task_moving; the sums read at most 16 rows per task.
+-- and task_moving; the sums read at most 16 rows per task. Delayed jobs matter only to a task with max_running: walks
+-- job_delayed.
 select
     t.id, t.name, t.state, t.queue, t.owner_id, t.priority, t.first_in_line, t.rank, t.held_at is not null as held,
     t.intent, t.jobs, t.test_jobs, t.test_for, t.max_fails, t.max_fails_percent, t.fails_forgiven, t.typical_seconds,
+    t.max_running, delays.delayed, delays.due,
     -- Slots in use: where nothing was ever changed, all living jobs take the same. Else walks job_claimed.
     case when t.revision = 1 then slots(t.queue, t.cores, t.gpus) * (c.testing + c.running + c.kill) else (
         select coalesce(sum(r.slots), 0)
@@ -17,6 +19,11 @@ select
     exists (select from task_after a where a.task_id = t.id) as waits, c.*
 from task t
 cross join lateral status_counts(t.id) as c
+cross join lateral (
+    select count(*) as delayed, count(*) filter (where not_before <= now()) as due
+    from job
+    where t.max_running is not null and task_id = t.id and not_before > '-infinity'
+) as delays
 where (t.ended_at is null or t.intent is not null) and (%(only)s::int is null or t.id = %(only)s)
     and not exists (select from unnest(%(but)s::int[]) as but (id) where but.id = t.id)
 order by t.id
@@ -27,6 +34,7 @@ order by t.id
 select
     count(*) as jobs,
     count(*) filter (where j.keeper_id is null and j.state in ('registered', 'assigned')) as waiting,
+    count(*) filter (where j.state = 'registered') as unreleased,
     count(*) filter (where j.keeper_id is not null) as living,
     count(*) filter (where j.keeper_id is not null and not j.kill_requested) as unasked,
     count(*) filter (

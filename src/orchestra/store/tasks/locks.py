@@ -25,6 +25,13 @@ def share(conn: psycopg.Connection, tasks: Collection[int]) -> None:
     conn.execute(SQL.share, {"tasks": sorted(set(tasks))})
 
 
+def try_share(conn: psycopg.Connection, tasks: Collection[int]) -> list[int]:
+    """Block commands that change the tasks, and return those for which this would not have to wait."""
+    with conn.cursor() as cursor:
+        rows = cursor.execute(SQL.try_share, {"tasks": sorted(set(tasks))}).fetchall()
+    return [task for (task,) in rows]
+
+
 @dataclass(frozen=True, slots=True)
 class FirstClaimable:
     """The index of the first claimable job of a task in each turn, or None.

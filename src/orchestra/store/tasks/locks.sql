@@ -13,6 +13,10 @@ select pg_advisory_xact_lock(1869767528, %(task)s)
 -- In ascending order of the tasks; unnest preserves it.
 select pg_advisory_xact_lock_shared(1869767528, id) from unnest(%(tasks)s::int[]) as given (id)
 
+-- name: try_share
+-- Those of the tasks that can be shared without waiting.
+select id from unnest(%(tasks)s::int[]) as given (id) where pg_try_advisory_xact_lock_shared(1869767528, id)
+
 -- name: share_to_claim
 -- Shares a task only if it has claimable jobs. Walks each turn of job_claimable from its claim cursor on, to the
 -- first claimable job: `first_in_line` in turn 0 and `in_order` in turn 1, null where there is none. `passed` is the number

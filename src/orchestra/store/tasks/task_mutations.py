@@ -36,6 +36,7 @@ class LockedTask:
     pending_operation: PendingOperation | None
     operation_from: int
     operation_by: str | None
+    max_running: int | None
 
 
 def lock_task(conn: psycopg.Connection, task: int) -> LockedTask:
@@ -79,6 +80,7 @@ def _locked(task: int, rows: Sequence[Mapping[str, Any]]) -> LockedTask:
         pending_operation=PendingOperation(row["intent"]) if row["intent"] else None,
         operation_from=row["intent_from"],
         operation_by=row["intent_by"],
+        max_running=row["max_running"],
     )
 
 
@@ -133,6 +135,10 @@ def finish_operation(conn: psycopg.Connection, task: int) -> None:
 def append_to_queue(conn: psycopg.Connection, task: int) -> None:
     """Make a locked task without a rank claimable, after all others."""
     conn.execute(SQL.append_to_queue, {"task": task})
+
+
+def set_max_running(conn: psycopg.Connection, task: int, limit: int | None) -> None:
+    conn.execute(SQL.set_max_running, {"task": task, "limit": limit})
 
 
 def mark_deleted(conn: psycopg.Connection, task: int) -> None:

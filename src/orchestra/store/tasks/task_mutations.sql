@@ -5,7 +5,7 @@
 -- it.
 select
     id, name, state, run, queue, jobs, test_jobs, test_for, retries, grace, intent, intent_from, intent_by,
-    held_at is not null as held, folder
+    held_at is not null as held, folder, max_running
 from task
 where id = %(task)s and deleted_at is null
 for update
@@ -14,7 +14,7 @@ for update
 -- For a release of jobs, which runs beside claims and reports.
 select
     id, name, state, run, queue, jobs, test_jobs, test_for, retries, grace, intent, intent_from, intent_by,
-    held_at is not null as held, folder
+    held_at is not null as held, folder, max_running
 from task
 where id = %(task)s and deleted_at is null
 
@@ -68,6 +68,9 @@ update task set intent = null, intent_from = 0, intent_by = null, intent_reason 
 -- A task whose first jobs were just released goes to the end of its queue until the conductor orders the tasks.
 update task t set rank = 1 + coalesce((select max(rank) from task where queue = t.queue and rank is not null), 0)
 where id = %(task)s and rank is null and held_at is null
+
+-- name: set_max_running
+update task set max_running = %(limit)s where id = %(task)s
 
 -- name: mark_deleted
 update task set deleted_at = now(), intent = null, intent_by = null, intent_reason = null, intent_from = 0

@@ -17,6 +17,7 @@ from orchestra.domain.states import JobState, Queue
 from orchestra.store.driver.columns import Ints, Uuids
 from orchestra.store.driver.database import fetch
 from orchestra.store.driver.sql import load
+from orchestra.store.tasks import locks
 
 SQL = load("work/attempts")
 
@@ -115,8 +116,12 @@ def nodes_of_losses(conn: psycopg.Connection, key: AttemptKey, limit: int) -> li
 
 
 def end_back_off(conn: psycopg.Connection, limit: int) -> set[Queue]:
-    """Make jobs claimable whose delay before a retry is over, and return their queues."""
-    return {Queue(row["queue"]) for row in fetch(conn, SQL.end_back_off, {"limit": limit})}
+    """Make jobs claimable whose delay before a retry is over, and return their queues; not with max_running."""
+    due = [row["task_id"] for row in fetch(conn, SQL.tasks_with_due_jobs, {"limit": limit})]
+    if not due or not (tasks := locks.try_share(conn, due)):
+        return set()
+    rows = fetch(conn, SQL.end_back_off, {"tasks": tasks, "limit": limit})
+    return {Queue(row["queue"]) for row in rows}
 
 
 def attempts_to_end(conn: psycopg.Connection, node: int) -> list[tuple[AttemptKey, str]]:

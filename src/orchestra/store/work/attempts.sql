@@ -64,15 +64,29 @@ where a.task_id = %(task)s and a.ordinal = %(index)s and a.lost_at is not null a
 order by a.number desc
 limit %(limit)s
 
--- name: end_back_off
--- Makes jobs claimable whose delay before a retry is over, and returns their queues. Walks job_not_before. Locked
--- jobs are left for the next call.
-with due as materialized (
-    select task_id, ordinal from job
-    where not_before <= now()
-    order by not_before
+-- name: tasks_with_due_jobs
+-- The tasks of jobs whose delay before a retry is over, but not those with max_running: such a job waits for a place
+-- as well (jobs/running_limit.sql). Walks job_not_before.
+select distinct task_id from (
+    select j.task_id
+    from job j
+    join task t on t.id = j.task_id
+    where j.not_before <= now() and t.max_running is null
+    order by j.not_before
     limit %(limit)s
-    for update skip locked
+) as due
+
+-- name: end_back_off
+-- Makes jobs of these tasks claimable whose delay before a retry is over, and returns their queues. The tasks are
+-- shared, so that none gets max_running meanwhile. Walks job_not_before. Locked jobs are left for the next call.
+with due as materialized (
+    select j.task_id, j.ordinal
+    from job j
+    join task t on t.id = j.task_id
+    where j.not_before <= now() and j.task_id = any(%(tasks)s::int[]) and t.max_running is null
+    order by j.not_before
+    limit %(limit)s
+    for update of j skip locked
 ),
 freed as (
     update job j set not_before = null

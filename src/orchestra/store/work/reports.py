@@ -20,7 +20,10 @@ SQL = load("work/reports")
 
 @dataclass(frozen=True, slots=True)
 class LockedAttempt:
-    """A locked job with one of its attempts and the state of its task, which may have been changed since the claim."""
+    """A locked job with one of its attempts and the state of its task, which may have been changed since the claim.
+
+    `limited`: the task has max_running.
+    """
 
     key: AttemptKey
     state: JobState
@@ -36,6 +39,7 @@ class LockedAttempt:
     lost: bool
     retries: int
     is_outdated: bool
+    limited: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,12 @@ class JobEnd:
     failed: bool
     lost: bool
     delay: float | None = None
+
+    @property
+    def leaves(self) -> bool:
+        """Whether the job leaves its place (`domain/running_limit.py`)."""
+        had_place = self.was in (JobState.ASSIGNED, JobState.RUNNING)
+        return had_place and (self.state is not JobState.ASSIGNED or self.delay is not None)
 
 
 def lock_attempts(

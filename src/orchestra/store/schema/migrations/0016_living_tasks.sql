@@ -10,6 +10,10 @@ alter table task
     add column attach_report boolean not null default false,
     add column origin jsonb;
 
+-- The jobs of one task that wait before a retry: they take none of the places that max_running allows. The condition
+-- means "not null", in words that keep statements for all tasks on job_not_before.
+create index job_delayed on job (task_id, not_before) where not_before > '-infinity';
+
 -- Revisions. What the jobs of a task are started with can change while it lives: `revision` counts from 1. A superseded
 -- revision is kept, because attempts that were claimed with it run on with it.
 alter table task add column revision integer not null default 1;
